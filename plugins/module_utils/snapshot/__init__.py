@@ -1,7 +1,7 @@
-"""What is true on this host: facts for the snapshot, no opinion.
+"""Collect facts of this host for the snapshot, without judging them.
 
-Runs alone on the host, standard library of Python 3.8 only. Imports stay few and late: they cost as much as
-the facts. Every source is bounded in time and size and fails alone.
+Runs alone on the host, standard library of Python 3.8 only. Imports are few and late: they take as long as
+reading the facts. Every source is bounded in time and size and fails separately.
 """
 
 VERSION = "1"

@@ -1,4 +1,4 @@
-"""Accounts that matter: who reaches the daemon through its group, who else is root."""
+"""Read relevant accounts: members of the daemon's group, and accounts with root's id."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from ..host.read import read_text
 
 _SUBORDINATE = re.compile(r"\s*([^:\s]+):(\d{1,10}):(\d{1,10})\s*")
-_ORDINARY = 65536  # ids below are nobody's subordinate ones
+_ORDINARY = 65536  # subordinate ids begin above
 _MOST = 1000
 
 MYPY = False
@@ -19,7 +19,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 
 def groups(names: Iterable[str | int]) -> dict[str, Any]:
-    """The source `groups`: members of some groups, given by name or id, as the name service knows them."""
+    """Return the source `groups`: members of groups, given by name or id, from the name service."""
     found: dict[str, Any] = {}
     users = pwd.getpwall()
     for name in names:
@@ -36,7 +36,7 @@ def groups(names: Iterable[str | int]) -> dict[str, Any]:
 
 
 def users(remap: str) -> dict[str, Any]:
-    """The source `users`.
+    """Return the source `users`.
 
     Args:
         remap: the daemon's ``userns-remap``; empty where it is not set.
@@ -63,13 +63,13 @@ def users(remap: str) -> dict[str, Any]:
 
 
 def subordinate_ids(path: str, owner: str) -> list[list[int]]:
-    """Ranges of ids that belong to an owner, named or by number: ``[[start, count], …]``."""
+    """Return the subordinate id ranges of an owner, by name or number: ``[[start, count], …]``."""
     names = {owner, *(str(entry.pw_uid) for entry in pwd.getpwall() if entry.pw_name == owner)}
     return [[start, count] for name, start, count in subordinate(path) if name in names]
 
 
 def subordinate(path: str) -> list[tuple[str, int, int]]:
-    """Whose ids a file of subordinate ids gives away: owner (or his number), first id, how many."""
+    """Parse a file of subordinate ids: owner (or number), first id, count."""
     try:
         lines = read_text(path).splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Packages of Debian and its relatives, without apt's lock and without its half second.
+"""Read packages of Debian-based distributions without apt, which needs a lock and half a second.
 
 The security indexes that apt has fetched are compared with dpkg's status directly.
 """
@@ -23,13 +23,13 @@ _STATUS = "/var/lib/dpkg/status"
 _REBOOT = "/run/reboot-required"
 _MAX_STATUS = 64 * 1024 * 1024
 _MAX_INDEX = 128 * 1024 * 1024
-# Touched by apt's own timer, and by update-notifier, after a fetch that succeeded.
+# Touched by apt's timer, and by update-notifier, after a successful fetch.
 _STAMPS = ("/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/periodic/update-stamp")
 _LISTS_OF_ORIGINS = ("Unattended-Upgrade::Allowed-Origins::", "Unattended-Upgrade::Origins-Pattern::")
 
 
 def read(names: tuple[str, ...]) -> dict[str, Any]:
-    """The source `packages` for apt.
+    """Return the source `packages` for apt.
 
     Args:
         names: packages whose installed version is reported.
@@ -75,9 +75,9 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[tuple[str, str, str]]:
-    """Name, architecture and version of what a package list offers newer than installed.
+    """Yield name, architecture and version of newer candidates in a package list.
 
-    A list has tens of thousands of stanzas, of which a host has few installed: only those are looked into.
+    A list has tens of thousands of stanzas, of which a host has few installed: only those are parsed.
     """
     wanted = {name.encode() for name, _arch in installed}
     mark = b"\nPackage: "
@@ -95,7 +95,7 @@ def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[
 
 
 def security_indexes(folder: str) -> list[dict[str, Any]]:
-    """Fetched repositories that say they hold security updates: origin, dates, package lists."""
+    """Return fetched repositories with security updates: origin, dates, package lists."""
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
@@ -133,7 +133,7 @@ def security_indexes(folder: str) -> list[dict[str, Any]]:
 
 
 def pieces(path: str) -> Iterator[bytes]:
-    """A package list in pieces of whole stanzas; apt may keep it compressed."""
+    """Yield a package list in blocks of whole stanzas; apt may keep it compressed."""
     if not path.endswith("_Packages"):
         yield run_bytes("/usr/lib/apt/apt-helper", "cat-file", path, limit=_MAX_INDEX)
         return
@@ -151,7 +151,7 @@ def pieces(path: str) -> Iterator[bytes]:
 
 
 def _age(indexes: list[dict[str, Any]]) -> int | None:
-    """Seconds since the newest security index was known to be current; None where there is none."""
+    """Return the seconds since the newest security index was known to be current; None if there is none."""
     if not indexes:
         return None
     times = [index["mtime"] for index in indexes]
@@ -164,7 +164,7 @@ def _age(indexes: list[dict[str, Any]]) -> int | None:
 
 
 def parse_config(text: str) -> dict[str, list[str]]:
-    """Settings from ``apt-config dump``: name to its values, in order."""
+    """Parse settings of ``apt-config dump``: name to its values, in order."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         name, _separator, value = line.partition(" ")

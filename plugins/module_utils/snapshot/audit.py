@@ -1,4 +1,4 @@
-"""Audit rules: those the kernel has loaded, and those that come back after a boot."""
+"""Read audit rules: loaded ones, and those in files for the next boot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROC = "/proc"
 
 
 def loaded() -> dict[str, Any]:
-    """The source `audit.loaded`."""
+    """Return the source `audit.loaded`."""
     rules = [line.strip() for line in run("auditctl", "-l").splitlines()]
     status = parse_status(run("auditctl", "-s"))
     return {
@@ -29,7 +29,7 @@ def loaded() -> dict[str, Any]:
 
 
 def daemon(pid: int | str | None) -> dict[str, str | None]:
-    """What reads the kernel's records, and what its configuration says of writing them."""
+    """Return the reader of the kernel's records, and its settings for writing them."""
     name = read_or(f"{_PROC}/{pid}/comm", "").strip() if pid else ""
     settings: dict[str, str | None] = {"write_logs": None, "local_events": None}
     for line in read_or(_DAEMON, "").splitlines():
@@ -54,7 +54,7 @@ def parse_status(text: str) -> dict[str, int | str]:
 
 
 def persistent() -> list[dict[str, Any]]:
-    """The source `audit.persistent`: rule files without comments and empty lines."""
+    """Return the source `audit.persistent`: rule files without comments and empty lines."""
     paths = [_RULES] if os.path.exists(_RULES) else []
     if os.path.isdir(_FOLDER):
         paths += [f"{_FOLDER}/{name}" for name in sorted(os.listdir(_FOLDER)) if name.endswith(".rules")]

@@ -1,4 +1,4 @@
-"""Whom the API's CA file lets in: how many authorities it holds, and how many of them are public ones."""
+"""Count the authorities in the API's CA files, and the public ones among them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-# What the system trusts, and where a site adds its own to that.
+# The system's trusted authorities, and folders of a site's additional ones.
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -24,7 +24,7 @@ _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 
 def describe(paths: list[str]) -> dict[str, dict[str, Any]]:
-    """Path of each CA file that can be read to its number of certificates, and of public ones among them."""
+    """Return each readable CA file's number of certificates, and of public ones among them."""
     found = {}
     for path in paths:
         try:
@@ -58,6 +58,6 @@ def _sites_own() -> set[str]:
 
 
 def _certificates(text: str) -> set[str]:
-    """The certificates of a PEM file, each as its base64 text without line breaks."""
+    """Return the certificates of a PEM file, each as its base64 text without line breaks."""
     blocks = text.split(_BEGIN)[1:]
     return {"".join(block.partition(_END)[0].split()) for block in blocks}

@@ -1,4 +1,4 @@
-"""The host's block devices, and what each one stands on."""
+"""Read the host's block devices and their underlying devices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FOLDER = "/sys/dev/block"
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """The source `block_devices`: ``major:minor`` to name, disk, devices below and file of a loop device."""
+    """Return the source `block_devices`: ``major:minor`` to name, disk, lower devices and loop file."""
     try:
         numbers = os.listdir(_FOLDER)
     except FileNotFoundError:
@@ -28,7 +28,7 @@ def read() -> dict[str, dict[str, Any]]:
         try:
             found[number] = _device(f"{_FOLDER}/{number}")
         except FileNotFoundError:
-            continue  # it was taken away meanwhile
+            continue  # it was removed meanwhile
     return found
 
 

@@ -1,4 +1,4 @@
-"""The truth about a running container, from /proc and its cgroup, as the host sees it."""
+"""Read the state of a running container from /proc and its cgroup, as the host sees it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _CAPABILITIES = {
 }
 _NUMBERS = {"seccomp": "Seccomp", "seccomp_filters": "Seccomp_filters", "no_new_privs": "NoNewPrivs"}
 _CONTROLLERS = frozenset({"memory", "cpu", "pids"})
-_UNLIMITED_V1 = 1 << 62  # version 1 says "the largest page-aligned number"
+_UNLIMITED_V1 = 1 << 62  # version 1 uses the largest page-aligned number
 
 
 class Host:
-    """What containers are compared with: the host's namespaces, and where cgroups are mounted."""
+    """The host's data for comparison: its namespaces, and mount points of cgroups."""
 
     def __init__(self, mounts: list[dict[str, Any]]) -> None:
         self.namespaces = {
             kind: processes.namespace(1, kind) or processes.namespace("self", kind) for kind in NAMESPACES
         }
         self.label_file = next(filter(_has_label, ("attr/apparmor/current", "attr/current")), None)
-        self.cgroups: dict[str, str] = {}  # controller -> where its tree is mounted; "" for version 2
+        self.cgroups: dict[str, str] = {}  # controller -> mount point of its tree; "" for version 2
         self.unified_limits = (
             False  # whether version 2 holds our controllers, and does not just group processes
         )
@@ -55,7 +55,7 @@ class Host:
         self._listening: dict[str, list[dict[str, Any]]] = {}
 
     def id_map(self, process: processes.Process, name: str, namespace: str | None) -> list[list[int]]:
-        """The ``uid_map`` or ``gid_map`` of a user namespace; those of one namespace are read once."""
+        """Return the ``uid_map`` or ``gid_map`` of a user namespace, read once per namespace."""
         key = (name, namespace)
         known = self._id_maps.get(key)
         if known is None:
@@ -64,27 +64,27 @@ class Host:
         return known
 
     def limits(self, text: str) -> dict[str, list[str]]:
-        """Resource limits; most containers have the same table."""
+        """Return resource limits; most containers have the same table."""
         known = self._limits.get(text)
         if known is None:
             known = self._limits[text] = parse_limits(text)
         return known
 
     def listening(self, pid: int, namespace: str) -> list[dict[str, Any]]:
-        """Listening sockets of a network namespace; containers that share one are read once."""
+        """Return listening sockets of a network namespace, read once per namespace."""
         if namespace not in self._listening:
             self._listening[namespace] = sockets.listening(pid)
         return self._listening[namespace]
 
 
 def read(pid: int, container: str, host: Host, destinations: tuple[str, ...] = ()) -> dict[str, Any] | None:
-    """The `proc` of a container, None where its first process ended meanwhile.
+    """Return the `proc` of a container, None if its first process ended meanwhile.
 
     Args:
         pid: its first process.
         container: its id.
-        host: what it is compared with.
-        destinations: where in it the engine was asked to mount something.
+        host: data for comparison.
+        destinations: mount points requested of the engine.
 
     Raises:
         PermissionError: the collector may not look.
@@ -100,7 +100,7 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
         status = processes.parse_status(process.text("status"))
         namespaces = process.namespaces(NAMESPACES)
         if namespaces["mnt"] is None:
-            os.readlink(f"/proc/{pid}/ns/mnt")  # to say why
+            os.readlink(f"/proc/{pid}/ns/mnt")  # raises the reason
         cgroups, own = _cgroup_folders(process.text("cgroup"), container, host)
         members = _members(pid, cgroups) if own else [pid]
         program = process.link("exe")
@@ -133,14 +133,14 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
 
 
 def privileges(status: dict[str, str]) -> dict[str, Any]:
-    """Read capability sets, seccomp and no_new_privs from a process's status, where the kernel has them."""
+    """Read capability sets, seccomp and no_new_privs from a process's status, if the kernel has them."""
     found: dict[str, Any] = {name: status[field] for name, field in _CAPABILITIES.items() if field in status}
     found.update({name: int(status[field]) for name, field in _NUMBERS.items() if field in status})
     return found
 
 
 def _has_label(name: str) -> bool:
-    """Whether a security module labels processes here."""
+    """Return whether a security module labels processes here."""
     try:
         return bool(read_pseudo(f"/proc/self/{name}"))
     except OSError:
@@ -148,20 +148,21 @@ def _has_label(name: str) -> bool:
 
 
 def parse_limits(text: str) -> dict[str, list[str]]:
-    """Resource limits: a table with columns of fixed width."""
+    """Parse resource limits: a table with columns of fixed width."""
     lines = text.splitlines()[1:]
     return {line[:26].rstrip(): [line[26:47].rstrip(), line[47:68].rstrip()] for line in lines}
 
 
 def _cgroup_folders(text: str, container: str, host: Host) -> tuple[dict[str, str], bool]:
-    """Controller to the folder of the container's cgroup ("" for version 2), and whether it is its own.
+    """Return controllers with the container's cgroup folders ("" for version 2), and whether it has its own.
 
-    It is not where nobody gave the engine cgroups to manage (rootless): then no limit is enforced.
+    It has none if the engine manages no cgroups (rootless): then no limit is enforced.
     """
     folders, own = {}, {}
     for line in text.splitlines():
         _number, controllers, path = line.split(":", 2)
-        # An init system in the container moves itself deeper: the limits are where the container's id is.
+        # An init system in the container moves itself deeper: the limits are in the folder with the
+        # container's id.
         at = path.find(container)
         if at >= 0:
             end = path.find("/", at)
@@ -175,7 +176,7 @@ def _cgroup_folders(text: str, container: str, host: Host) -> tuple[dict[str, st
 
 
 def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
-    """Limits: None means unlimited, a missing key that the controller is not there."""
+    """Return limits: None means unlimited, a missing key means that the controller is missing."""
     found: dict[str, Any] = {"path": _any(folders)}
     if unified and "" in folders:
         folder = folders[""]
@@ -193,7 +194,7 @@ def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
         shares = _number(_first(f"{folders['cpu']}/cpu.shares"))
         if isinstance(shares, int):
             found["cpu_shares"] = shares
-            # 1024 is version 1's default as 100 is version 2's; any other value is converted as runc does
+            # 1024 is version 1's default as 100 is version 2's; other values are converted as runc does
             found["cpu_weight"] = 100 if shares == 1024 else 1 + ((shares - 2) * 9999) // 262142
         quota = _first(f"{folders['cpu']}/cpu.cfs_quota_us")
         if quota == "-1":
@@ -204,7 +205,7 @@ def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
 
 
 def _any(folders: dict[str, str]) -> str | None:
-    """The folder that stands for the cgroup in the snapshot."""
+    """Return the cgroup folder for the snapshot."""
     return folders.get("memory") or folders.get("") or folders.get("pids")
 
 
@@ -218,7 +219,7 @@ def _number(text: str | None) -> int | str | None:
 
 
 def _first(path: str) -> str | None:
-    """First line of a cgroup file, None where the controller is not there."""
+    """Return the first line of a cgroup file, None if the controller is missing."""
     try:
         return read_pseudo(path).partition("\n")[0]
     except OSError:
@@ -226,8 +227,9 @@ def _first(path: str) -> str | None:
 
 
 def _members(pid: int, folders: dict[str, str]) -> list[int]:
-    """Processes in the container's cgroup and in those below it."""
-    # Any tree will do. Version 1 sorts and caches such lists, which is slow: its trees come last.
+    """Return the processes in the container's cgroup and in nested ones."""
+    # Any tree has the same members. Version 1 sorts and caches such lists, which is slow: its trees come
+    # last.
     folder = next((folders[name] for name in ("", "pids", "memory") if name in folders), "")
     found: list[int] = []
     waiting = [folder] if folder else []
@@ -235,7 +237,7 @@ def _members(pid: int, folders: dict[str, str]) -> list[int]:
         folder = waiting.pop()
         try:
             found += [int(line) for line in read_pseudo(f"{folder}/cgroup.procs").split()]
-            if os.stat(folder).st_nlink > 2:  # the kernel counts the folders in a folder
+            if os.stat(folder).st_nlink > 2:  # st_nlink counts nested folders
                 waiting += [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
         except OSError:
             continue
@@ -245,7 +247,7 @@ def _members(pid: int, folders: dict[str, str]) -> list[int]:
 def _kinds(
     pid: int, members: list[int], status: dict[str, str], program: str | None
 ) -> tuple[list[dict[str, Any]], bool]:
-    """The first process of every (name, program, user, privileges), and whether there are more than fit."""
+    """Return the first process of every (name, program, user, privileges), and whether there are too many."""
     kinds: dict[tuple[Any, ...], dict[str, Any]] = {}
     first = privileges(status)
     for member in members[:MAX_PROCESSES]:
@@ -263,7 +265,7 @@ def _kinds(
 
 
 def _listening(pid: int, namespace: str, members: list[int], host: Host) -> list[dict[str, Any]]:
-    """Sockets of the container's own network namespace; of the host's only those that its processes hold."""
+    """Return sockets of the container's network namespace; in the host's, only those of its processes."""
     found = host.listening(pid, namespace)
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""Every container: what the engine says of it, and what /proc says."""
+"""Read every container: the engine's data, and the state in /proc."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..host.redact import Redactor
     from .reading import Encoded
 
-_MAX_TEXT = 36 * 1024 * 1024  # of all containers together
+_MAX_TEXT = 36 * 1024 * 1024  # characters of all containers together
 _MAX_MARKS = 1_200_000
 _MAX_NAME = 300
 _MAX_WORDS = 1000
-_MOUNTS_LIMIT = 10  # seconds: a bind mount may lead to a file server that is gone
+_MOUNTS_LIMIT = 10  # seconds; a bind mount may lead to an unreachable file server
 
 
 class Containers:
-    """The source `docker.containers`, and what it adds to others."""
+    """The source `docker.containers`, and its part in other sources."""
 
     def __init__(self, engine: Once, mounts: Once, redactor: Redactor) -> None:
         self._engine = engine
@@ -40,11 +40,11 @@ class Containers:
         self.listening: list[dict[str, Any]] = []
 
     def entry(self) -> str:
-        """The source's entry in the snapshot, as JSON."""
+        """Return the source's entry in the snapshot, as JSON."""
         return Source(self._read, docker.LIMIT + 10).entry()
 
     def mounted_files(self) -> dict[str, Any]:
-        """Records of what containers mount, for the source `files`."""
+        """Return records of mounted files, for the source `files`."""
         Source(lambda: [self._files.add(path) for path in self._bind_sources], _MOUNTS_LIMIT).entry()
         unanswered = {record_key(path): {"error": "it did not answer in time"} for path in self._bind_sources}
         return {**unanswered, **self._files.records}
@@ -65,7 +65,7 @@ class Containers:
     def _entry(
         self, told: dict[str, Any], body: bytes | NoAnswer, host: containerproc.Host
     ) -> dict[str, Any]:
-        """What is known of a container; one that cannot be read says why, and the others are read.
+        """Return the entry of a container; an unreadable one gets a reason, and the others are read.
 
         Raises:
             NoEngine: it is not the container's fault.
@@ -75,7 +75,7 @@ class Containers:
             return self._one(told["Id"], raw, docker.complete("/containers/{id}/json", parse(raw)), host)
         except docker.NoEngine:
             raise
-        except Exception as error:  # whatever a container brings about
+        except Exception as error:  # any error that a container may cause
             return _unread(told, describe(error))
 
     def _one(
@@ -107,7 +107,7 @@ class Containers:
         }
 
     def _seccomp(self, inspect: dict[str, Any], identity: str, *, running: bool) -> dict[str, Any] | None:
-        """What its seccomp profile leaves open: the one in force, else the one that it declares."""
+        """Return what its seccomp profile allows: the one in force, else the declared one."""
         if running:
             return self._bundles.effective(identity)
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
@@ -116,7 +116,7 @@ class Containers:
 
 
 def _unread(told: dict[str, Any], why: str) -> dict[str, Any]:
-    """A container that cannot be read: what the engine's list says of it, and why."""
+    """Return the entry of an unreadable container: the list's data, and the reason."""
     names = told.get("Names")
     name = names[0] if isinstance(names, list) and names else ""
     image = told.get("ImageID")
@@ -129,7 +129,7 @@ def _unread(told: dict[str, Any], why: str) -> dict[str, Any]:
 
 
 def words_of(config: dict[str, Any], redactor: Redactor) -> dict[str, list[str]]:
-    """Digests of the words of its command, as recordings have them; none where they would not compare.
+    """Return digests of its command's words, as in recordings; none if they would not be comparable.
 
     The entrypoint's first word is the program, and no secret.
     """
@@ -144,7 +144,7 @@ def words_of(config: dict[str, Any], redactor: Redactor) -> dict[str, list[str]]
 
 
 def redact_container(inspect: dict[str, Any], raw: bytes, redactor: Redactor, where: str) -> dict[str, Any]:
-    """``/containers/ID/json`` without its secrets."""
+    """Redact ``/containers/ID/json``."""
     host_config = inspect.get("HostConfig") or {}
     log_config = host_config.get("LogConfig") or {}
     if log_config.get("Config"):
@@ -156,7 +156,7 @@ def redact_container(inspect: dict[str, Any], raw: bytes, redactor: Redactor, wh
     inspect["Args"] = redactor.words(inspect.get("Args"), f"{where} command", [program])
     health = (inspect.get("State") or {}).get("Health") or {}
     if health.get("Log"):
-        health["Log"] = []  # output of programs: no fact for us, and anything may be in it
+        health["Log"] = []  # output of programs: not needed, and may contain secrets
     redact_config(inspect.get("Config") or {}, redactor, where)
     found: dict[str, Any] = redactor.forms(inspect, raw, where)
     return found

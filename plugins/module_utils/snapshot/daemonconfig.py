@@ -1,4 +1,4 @@
-"""The daemon's declared configuration: command line, daemon.json, environment; without its secrets."""
+"""Read the daemon's declared configuration without secrets: command line, daemon.json, environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..docker.engine import Engine
     from ..host.redact import Redactor
 
-# The variables that steer a daemon. All others stay on the host.
+# Variables that configure a daemon. All others stay on the host.
 _VARIABLES = (
     "ALL_PROXY",
     "DOCKER_API_VERSION",
@@ -40,7 +40,7 @@ _VARIABLES = (
 
 
 def declared(engine: Engine, redactor: Redactor) -> dict[str, Any]:
-    """The source `daemon.config`, without secrets.
+    """Return the source `daemon.config`, without secrets.
 
     Raises:
         Absent: no engine is installed.

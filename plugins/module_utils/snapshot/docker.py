@@ -1,4 +1,4 @@
-"""What the engine says of itself, its networks, volumes and plugins; without secrets."""
+"""Read the engine's info, networks, volumes and plugins, without secrets."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..docker.engine import Engine
     from ..host.redact import Redactor
 
-LIMIT = 30  # seconds for one source
-_PATIENCE = 10  # seconds that the engine may be silent where it is asked for one thing after the other
-_COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # in `/info`
+LIMIT = 30  # seconds per source
+_PATIENCE = 10  # seconds that the engine may take for each of many requests
+_COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # fields of `/info`
 
 
 class NoEngine(Failed):
-    """What answers on the socket does not answer like an engine."""
+    """The program behind the socket does not answer like an engine."""
 
 
 def info(engine: Engine, redactor: Redactor) -> dict[str, Any]:
-    """The source `docker.info`."""
+    """Return the source `docker.info`."""
     connection = engine.connect(LIMIT)
     try:
         data = complete("/info", connection.get(f"{engine.api}/info"))
@@ -39,17 +39,17 @@ def info(engine: Engine, redactor: Redactor) -> dict[str, Any]:
 
 
 def networks(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
-    """The source `docker.networks`."""
+    """Return the source `docker.networks`."""
     found = []
     for _identity, _listed, network in each(engine, "/networks", "/networks/{id}"):
         for key in ("Options", "Labels", "IPAM"):
             network[key] = redactor.options(network.get(key), f"network {network.get('Name')} {key.lower()}")
         found.append(network)
-    return sorted(found, key=_name)  # the engine gives them in any order
+    return sorted(found, key=_name)  # the engine's order is random
 
 
 def volumes(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
-    """The source `docker.volumes`."""
+    """Return the source `docker.volumes`."""
     connection = engine.connect(LIMIT)
     try:
         found = complete("/volumes", connection.get(f"{engine.api}/volumes"))["Volumes"] or []
@@ -67,7 +67,7 @@ def volumes(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
 
 
 def volume_paths(listed: list[dict[str, Any]]) -> list[str]:
-    """Paths of the host that local volumes stand for: folders, device nodes, layers of overlays."""
+    """Return host paths behind local volumes: folders, device nodes, layers of overlays."""
     found = []
     for volume in listed:
         options = volume["Options"] or {}
@@ -76,7 +76,7 @@ def volume_paths(listed: list[dict[str, Any]]) -> list[str]:
 
 
 def plugins(engine: Engine) -> list[dict[str, Any]]:
-    """The source `docker.plugins`: what a plugin is and may do, not how it is configured."""
+    """Return the source `docker.plugins`: identity and privileges of plugins, not their settings."""
     connection = engine.connect(LIMIT)
     try:
         plugged = complete("/plugins", connection.get(f"{engine.api}/plugins"))
@@ -98,7 +98,7 @@ def plugins(engine: Engine) -> list[dict[str, Any]]:
 
 
 def each(engine: Engine, listing: str, detail: str) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
-    """Id, raw text and document of everything in a list; what was removed meanwhile is left out.
+    """Yield id, raw text and document of everything in a list, without what was removed meanwhile.
 
     Raises:
         Failed: the engine refuses, or an answer lacks what every engine sends.
@@ -116,7 +116,7 @@ def each(engine: Engine, listing: str, detail: str) -> Iterator[tuple[str, bytes
 
 
 def listing(engine: Engine, path: str) -> dict[str, dict[str, Any]]:
-    """What a list says of everything in it, by id, over a connection of its own."""
+    """Return a list's entries by id, over its own connection."""
     connection = engine.connect(LIMIT)
     try:
         return listed(connection, engine, path)
@@ -125,10 +125,10 @@ def listing(engine: Engine, path: str) -> dict[str, dict[str, Any]]:
 
 
 def listed(connection: Connection, engine: Engine, listing: str) -> dict[str, dict[str, Any]]:
-    """What a list says of everything in it, by id, each once, in its order."""
+    """Return a list's entries by id, without duplicates, in the list's order."""
     endpoint = listing.partition("?")[0]
     entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
-    if not entries and has_some(connection, engine, endpoint):  # or the first has come meanwhile
+    if not entries and has_some(connection, engine, endpoint):  # or the first one was created meanwhile
         entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
         if not entries and has_some(connection, engine, endpoint):
             raise Failed(f"the engine's answer to {endpoint} is empty, and it says that it has some")
@@ -139,10 +139,10 @@ def listed(connection: Connection, engine: Engine, listing: str) -> dict[str, di
 
 
 def bodies(engine: Engine, paths: Sequence[str]) -> Iterator[bytes | NoAnswer]:
-    """Yield the answers to many requests, in their order; one that is not answered costs no other.
+    """Yield the answers to many requests, in their order; a missing one does not affect the others.
 
-    An engine may hold the lock of one container for ever. What comes in place of its answer, or of a success,
-    is an exception object.
+    An engine may hold the lock of one container forever. A missing or unsuccessful answer is yielded as an
+    exception object.
 
     Raises:
         Failed: none is answered.
@@ -167,9 +167,9 @@ def bodies(engine: Engine, paths: Sequence[str]) -> Iterator[bytes | NoAnswer]:
 
 
 def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:
-    """Whether the engine says elsewhere that a list is not empty, or does not say.
+    """Return whether the engine's info contradicts an empty list, or does not confirm it.
 
-    An empty list is a fact only if what sends it can say more than that.
+    An empty list counts as a fact only if the sender answers like an engine otherwise.
 
     Raises:
         Failed: what it says of itself lacks what every engine sends.
@@ -179,7 +179,7 @@ def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:
 
 
 def complete(endpoint: str, answer: Any) -> Any:
-    """An answer that has all that it must; see ``docker.answers``.
+    """Return an answer after checking its required fields; see ``docker.answers``.
 
     Raises:
         Failed: it has not.
@@ -195,7 +195,7 @@ def _name(item: dict[str, Any]) -> str:
 
 
 def success(answer: bytes | Failed) -> bytes:
-    """The body of an answer.
+    """Return the body of an answer.
 
     Raises:
         Failed: the engine refused, or it is too large.

@@ -1,4 +1,4 @@
-"""The source `engine`: which engine runs here, as whom, and where it can be reached."""
+"""Build the source `engine`: which engine runs here, as which user, and its addresses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 _DATA_ROOT = "/var/lib/docker"
 
 
-# Programs that connect a TCP socket with a Unix one, by the fifteen characters that the kernel keeps.
+# Programs that forward a TCP socket to a unix socket, by their first fifteen characters, as in the kernel.
 _RELAYS = {"systemd-socket-": "systemd-socket-proxyd", "socat": "socat", "ncat": "ncat"}
 _SEPARATORS = re.compile("[:,= ]")
 
@@ -37,7 +37,7 @@ def describe(
     listening: list[dict[str, Any]],
     holders: sockets.Holders,
 ) -> dict[str, Any]:
-    """The source itself.
+    """Return the source.
 
     Raises:
         Absent: no engine is installed.
@@ -68,12 +68,12 @@ def describe(
 
 
 def ever_ran(data_root: str) -> bool:
-    """Whether an engine has left anything in its data root: if not, it holds nothing that could be lost.
+    """Return whether an engine has ever used its data root: otherwise no data can be lost.
 
-    A folder that nobody may look into counts as used.
+    An unreadable folder counts as used.
     """
     try:
-        return bool({*os.listdir(data_root)} - {"lost+found"})  # a disk of its own has that
+        return bool({*os.listdir(data_root)} - {"lost+found"})  # present on a separate file system
     except FileNotFoundError:
         return False
     except OSError:
@@ -81,7 +81,7 @@ def ever_ran(data_root: str) -> bool:
 
 
 def _pid_from(engine: Engine, units: dict[str, dict[str, Any]]) -> str | None:
-    """Who says that this process is the daemon; None where only its name does."""
+    """Return what identifies this process as the daemon; None if only its name does."""
     if engine.pid is None:
         return None
     if engine.peer == engine.pid:
@@ -97,7 +97,7 @@ def _child(pid: int, parent: int | None) -> bool:
 
 
 def _containerd_pid(address: str | None, running: dict[int, str]) -> int | None:
-    """The process that listens on containerd's socket; None where nobody does."""
+    """Return the process that listens on containerd's socket; None if there is none."""
     try:
         connection = Connection(address or "", time.monotonic() + 1)
     except (OSError, Failed):
@@ -114,7 +114,7 @@ def _listening(
     listening: list[dict[str, Any]],
     holders: sockets.Holders,
 ) -> list[dict[str, Any]]:
-    """TCP sockets of the daemon, those that systemd holds for it, and of programs that pass on its API."""
+    """Return TCP sockets of the daemon, of systemd for it, and of programs that forward to its API."""
     entries = [entry for entry in listening if entry["proto"].startswith("tcp")]
     found = []
     if engine.pid is not None:
@@ -135,7 +135,7 @@ def _listening(
 def _passed_on(
     engine: Engine, running: dict[int, str], holders: sockets.Holders
 ) -> list[tuple[dict[str, Any], str]]:
-    """TCP sockets of programs that connect them to the API's socket, in any network namespace."""
+    """Return TCP sockets of programs that forward them to the API's socket, in any network namespace."""
     if not engine.socket:
         return []
     names = {engine.socket, os.path.realpath(engine.socket)}

@@ -1,7 +1,7 @@
-"""Entries of a source that hosts' users have a part in: one that cannot be read costs no other entry.
+"""Build the entries of a source that users of the host influence: one bad entry affects no other.
 
-The control node takes 64 MB and 2,000,000 values of a host (`plugin_utils/limits`), of all sources together.
-An image or a container that is larger than its share is told as one that could not be read.
+The controller accepts 64 MB and 2,000,000 values from a host (`plugin_utils/limits`), for all sources
+together. An image or a container that exceeds its share is reported as unreadable.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Callable
     from typing import Any
 
-_MAX_ENTRY = 4 * 1024 * 1024  # bytes of one entry, in which long texts are cut already
+_MAX_ENTRY = 4 * 1024 * 1024  # bytes of one entry, with long texts already cut
 _MAX_ENTRY_MARKS = 200_000
-_MARKS = "{[,:"  # as the control node counts values
+_MARKS = "{[,:"  # as the controller counts values
 
 
 class Entries:
     """The entries of one source, as JSON.
 
     Args:
-        size: bytes that all together may have.
-        marks: values that all together may have, counted by the marks between them.
+        size: maximum bytes of all together.
+        marks: maximum number of values of all together, counted by the marks between them.
     """
 
     def __init__(self, size: int, marks: int) -> None:
@@ -35,8 +35,8 @@ class Entries:
         """Add an entry.
 
         Args:
-            entry: what is known.
-            unread: makes the entry of one that could not be read, given why.
+            entry: the data.
+            unread: creates an entry for unreadable data, with a reason.
         """
         text = encode(entry)
         marks = sum(map(text.count, _MARKS))
@@ -50,5 +50,5 @@ class Entries:
         self._texts.append(text)
 
     def encoded(self) -> Encoded:
-        """Return all of them, as one list."""
+        """Return all entries as one list."""
         return Encoded("[" + ",".join(self._texts) + "]")

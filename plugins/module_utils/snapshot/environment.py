@@ -1,4 +1,4 @@
-"""Content trust switched on for everybody who logs in."""
+"""Read files that switch content trust on for all logins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ASSIGNMENT = re.compile(
 
 
 def read(redactor: Redactor) -> list[dict[str, str]]:
-    """The source `environment`."""
+    """Return the source `environment`."""
     scripts = []
     if os.path.isdir(_FOLDER):
         scripts = [f"{_FOLDER}/{name}" for name in sorted(os.listdir(_FOLDER)) if name.endswith(".sh")]
@@ -42,5 +42,5 @@ def read(redactor: Redactor) -> list[dict[str, str]]:
 
 
 def assignments(text: str) -> list[tuple[str, str]]:
-    """Content trust variables a shell profile sets, in order."""
+    """Return the content trust variables that a shell profile sets, in order."""
     return [(name, value.strip("\"'")) for name, value in _ASSIGNMENT.findall(text)]

@@ -1,4 +1,4 @@
-"""Owner, mode and ACL of files, following links and saying where they lead."""
+"""Read owner, mode and ACL of files, following links and recording their targets."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 _ACL = "system.posix_acl_access"
 _ACL_TAGS = {0x01: "owner", 0x02: "user", 0x04: "owning-group", 0x08: "group", 0x10: "mask", 0x20: "other"}
 _NO_ID = 0xFFFFFFFF
-_MAX_LINKS = 40  # as the kernel
+_MAX_LINKS = 40  # same as the kernel's limit
 
 
 class Files:
-    """Stat records of paths; the names of users and groups are looked up once."""
+    """Stat records of paths; names of users and groups are looked up once."""
 
     def __init__(self) -> None:
         self.records: dict[str, dict[str, Any] | None] = {}
@@ -33,14 +33,14 @@ class Files:
         self._looked_up: dict[str, os.stat_result | None] = {}
 
     def add(self, path: str) -> dict[str, Any] | None:
-        """Look at a path and keep its record."""
+        """Read a path and keep its record."""
         path, key = os.path.normpath(path), record_key(path)
         if key not in self.records:
             self.records[key] = self._record(path)
         return self.records[key]
 
     def add_tree(self, path: str, limit: int = 2000) -> None:
-        """Look at a folder and everything below it, at most ``limit`` entries."""
+        """Read a folder and everything below it, at most ``limit`` entries."""
         self.add(path)
         count = 0
 
@@ -93,7 +93,7 @@ class Files:
         if stat.S_ISBLK(info.st_mode) or stat.S_ISCHR(info.st_mode):
             which = "b" if stat.S_ISBLK(info.st_mode) else "c"
             described["node"] = f"{which} {os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
-        # Without a link and without a second name there is nothing that could have led here.
+        # Without a symbolic or hard link, no other user can have made the path lead here.
         untrusted = objection(path) if target is not None or (info.st_nlink > 1 and kind == "file") else ""
         more = {"untrusted": one_line(untrusted)} if untrusted else {}
         exchangeable = self._exchangeable(path)
@@ -102,9 +102,9 @@ class Files:
         return {**described, **more}
 
     def _exchangeable(self, path: str) -> str:
-        """Name the folder on the way to a path in which others than root can exchange what comes next.
+        """Return the first folder on the way to a path in which other users than root can replace entries.
 
-        Empty where there is none. Links are followed, and each folder in which one lies counts.
+        Empty if there is none. Links are followed, and the folder of each link counts.
         """
         folder, names, links = "", _names(path), 0
         while names:
@@ -139,7 +139,7 @@ class Files:
         return self._looked_up[path]
 
     def _acl(self, path: str) -> list[dict[str, Any]]:
-        """ACL entries beyond the mode's own three, and these too where there are any."""
+        """Return ACL entries beyond the mode's three, and these too if there are any."""
         try:
             data = os.getxattr(path, _ACL)
         except OSError as error:
@@ -155,33 +155,33 @@ class Files:
         return entries
 
     def user(self, uid: int) -> str:
-        """Name of a user, or the number where there is none."""
+        """Return the name of a user, or the number if it has none."""
         return _lookup(self._users, uid, lambda: pwd.getpwuid(uid).pw_name)
 
     def group(self, gid: int) -> str:
-        """Name of a group, or the number where there is none."""
+        """Return the name of a group, or the number if it has none."""
         return _lookup(self._groups, gid, lambda: grp.getgrgid(gid).gr_name)
 
 
 def _others_change_entries(mode: int) -> bool:
-    """Whether a folder's group or others may write and search it; an ACL gives no more than the group may."""
+    """Return whether a folder's group or others may write and search it; the group bits limit an ACL."""
     return any(mode >> shift & 0o3 == 0o3 for shift in (3, 0))
 
 
 def _names(path: str) -> list[str]:
-    """The names in a path, the first one last."""
+    """Return the names in a path, the first one last."""
     return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
 def record_key(path: str) -> str:
-    """Under which name a path is recorded."""
+    """Return the key under which a path is recorded."""
     return printable_path(os.path.normpath(path))
 
 
 def parse_acl(data: bytes) -> list[dict[str, Any]]:
-    """Entries of a POSIX ACL as the kernel hands it out; none where it says no more than the mode.
+    """Parse a POSIX ACL in the kernel's format; return no entries if the mode says the same.
 
-    The format is fixed by the kernel's ABI: a version, then (tag, permissions, id) per entry, little endian.
+    The kernel's ABI fixes the format: a version, then (tag, permissions, id) per entry, little endian.
     """
     if len(data) < 4 or struct.unpack_from("<I", data)[0] != 2:
         return []

@@ -1,4 +1,4 @@
-"""The packet filter as it is loaded, from every front end that can tell."""
+"""Read the loaded packet filter rules, from every available front end."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-# What nftables.service loads, on Debian and on the RedHat family.
+# Files that nftables.service loads, on Debian and on the RedHat family.
 _NFTABLES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
 _FLUSH = re.compile(r"^[ \t]*flush[ \t]+ruleset\b", re.MULTILINE)
 
 
 def read() -> dict[str, Any]:
-    """The source `firewall`.
+    """Return the source `firewall`.
 
     Raises:
         Absent: there is no front end on this host.
@@ -54,7 +54,7 @@ def read() -> dict[str, Any]:
 
 
 def _variant(saved: str | None, ask: Any) -> str | None:
-    """Which kernel interface iptables uses: it says so in its output, without rules in its version."""
+    """Return which kernel interface iptables uses, from its output, or without rules from its version."""
     header = saved or ask("iptables", "--version") or ""
     first = header.partition("\n")[0]
     if "nf_tables" in first:

@@ -1,4 +1,4 @@
-"""Image history: build arguments and environment values out, commands in."""
+"""Redact image history: remove build arguments and environment values, keep commands."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ANY_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def redact(entries: Any, environment: Any, redactor: Redactor, where: str) -> list[dict[str, Any]]:
-    """The entries of ``/images/ID/history`` without the values that were passed at build time.
+    """Redact the entries of ``/images/ID/history``: values that were passed at build time.
 
     Args:
-        entries: as the engine gives them.
-        environment: the image's ``Config.Env``. Docker writes values into the history without quotes: only
-            the known names tell where one ends.
+        entries: from the engine.
+        environment: the image's ``Config.Env``. Docker writes values into the history without quotes: a value
+            ends only at the next known name.
         redactor: replaces the values.
         where: the image.
     """
@@ -47,7 +47,7 @@ def redact(entries: Any, environment: Any, redactor: Redactor, where: str) -> li
 def instruction(
     command: str, variables: frozenset[str], arguments: frozenset[str], redactor: Redactor, where: str
 ) -> str:
-    """One line of history."""
+    """Redact one line of history."""
     match = _INSTRUCTION.match(command)
     if match:
         head, kind, rest = match.groups()
@@ -55,7 +55,7 @@ def instruction(
     match = _RUN_WITH_ARGUMENTS.match(command)
     if match:
         head, _count, rest = match.groups()
-        # The command begins after the value of the last argument; an argument's value may hold anything.
+        # The command begins after the value of the last argument; a value may contain anything.
         names = _starts(rest, arguments)[: int(match.group(2))]
         begin = names[-1][0] if names else 0
         end = _COMMAND.search(rest, begin)
@@ -65,7 +65,7 @@ def instruction(
 
 
 def _starts(text: str, names: frozenset[str]) -> list[tuple[int, str]]:
-    """Where the assignments in a text begin: position and name."""
+    """Return position and name of each assignment in a text."""
     assigned = [(match.start(1), match.group(1)) for match in _ASSIGNED.finditer(text)]
     found = [(start, name) for start, name in assigned if name in names]
     if found and found[0][0] == 0:
@@ -74,7 +74,7 @@ def _starts(text: str, names: frozenset[str]) -> list[tuple[int, str]]:
 
 
 def _values(text: str, names: frozenset[str], redactor: Redactor, where: str) -> str:
-    """``A=b C=d e`` with the values replaced; all of it after the first name where names are unknown."""
+    """Redact the values in ``A=b C=d e``; everything after the first name if names are unknown."""
     starts = _starts(text, names)
     if not starts or starts[0][0] != 0:
         value = text.partition("=")[2]

@@ -1,4 +1,4 @@
-"""Every image: what it is told to run, and how it was built."""
+"""Read every image: what it runs, and how it was built."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_MARKS = 600_000
 
 
 def read(engine: Engine, redactor: Redactor) -> Encoded:
-    """The source `docker.images`."""
+    """Return the source `docker.images`."""
     identities = docker.listing(engine, "/images/json")
     bodies = docker.bodies(
         engine,
@@ -41,7 +41,7 @@ def read(engine: Engine, redactor: Redactor) -> Encoded:
 def _entry(
     identity: str, inspected: bytes | NoAnswer, layers: bytes | NoAnswer, redactor: Redactor
 ) -> dict[str, Any]:
-    """What is known of an image; one that cannot be read says why, and the others are read.
+    """Return the entry of an image; an unreadable one gets a reason, and the others are read.
 
     Raises:
         NoEngine: it is not the image's fault.
@@ -50,7 +50,7 @@ def _entry(
         return _image(f"image {identity}", docker.success(inspected), docker.success(layers), redactor)
     except docker.NoEngine:
         raise
-    except Exception as error:  # whatever an image brings about
+    except Exception as error:  # any error that an image may cause
         return _unread(identity, describe(error))
 
 

@@ -1,4 +1,4 @@
-"""Kernel settings, loaded modules and security modules."""
+"""Read kernel settings, loaded modules and security modules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-# What nothing judges by a value and no role sets: it explains why networking works or does not.
+# Settings that no control judges and no role sets: they explain why networking works or fails.
 _TOLD = """
     kernel.core_pattern kernel.io_uring_disabled kernel.kexec_load_disabled kernel.modules_disabled
     kernel.panic_on_oops kernel.pid_max kernel.sysrq kernel.unprivileged_userns_clone
@@ -23,19 +23,19 @@ _TOLD = """
     vm.overcommit_memory vm.swappiness
 """
 SETTINGS = tuple(sorted({*_TOLD.split(), *(each.key for each in sysctls.SETTINGS if "*" not in each.key)}))
-# What engines need, and what a host that uses it would miss.
+# Modules that engines need, and modules whose users would miss them.
 _MODULES = """
     algif_aead appletalk atm ax25 br_netfilter can cramfs dccp freevxfs hfs hfsplus ieee802154_socket
     ip6_tables ip_tables ip_vs ipx jffs2 llc2 n_hdlc netrom nf_conntrack nf_tables overlay rds rose sctp
     tipc x25
 """
 MODULES = tuple(_MODULES.split())
-# Words of the kernel's command line about security modules; others may hold passwords.
+# Words of the kernel's command line about security modules; other words may hold passwords.
 _PARAMETERS = ("apparmor", "enforcing", "lsm", "security", "selinux")
 
 
 def sysctl() -> dict[str, str | None]:
-    """The source `sysctl`: name to value as text, None where the kernel has no such setting."""
+    """Return the source `sysctl`: name to value as text, None if the kernel has no such setting."""
     found: dict[str, str | None] = {}
     for name in SETTINGS:
         path = f"/proc/sys/{name.replace('.', '/')}"
@@ -47,13 +47,13 @@ def sysctl() -> dict[str, str | None]:
 
 
 def modules() -> dict[str, bool]:
-    """The source `modules`: whether a module is loaded, or built in."""
+    """Return the source `modules`: whether a module is loaded, or built in."""
     loaded = {line.partition(" ")[0] for line in read_or("/proc/modules", "").splitlines()}
     return {name: name in loaded or os.path.isdir(f"/sys/module/{name}") for name in MODULES}
 
 
 def lsm() -> dict[str, Any]:
-    """The source `lsm`."""
+    """Return the source `lsm`."""
     active = read_or("/sys/kernel/security/lsm", "")
     return {
         "active": [name for name in active.split(",") if name],
@@ -67,12 +67,12 @@ def lsm() -> dict[str, Any]:
 
 
 def _boot() -> dict[str, Any]:
-    """What the kernel was told about security modules, and whether GRUB tells it."""
+    """Return the security module parameters of the kernel, and whether GRUB sets them."""
     words = read_or("/proc/cmdline", "").split()
     given = dict(word.split("=", 1) for word in words if "=" in word)
     return {
         "parameters": {name: given[name] for name in _PARAMETERS if name in given},
-        # GRUB says what it boots; its files alone may be left over from another boot loader.
+        # GRUB sets BOOT_IMAGE; its files alone may remain from a boot loader that is no longer used.
         "grub": "BOOT_IMAGE" in given
         and os.path.exists("/boot/grub/grub.cfg")
         and os.path.exists("/etc/default/grub"),
@@ -83,7 +83,7 @@ def _apparmor() -> dict[str, Any]:
     enabled = read_or("/sys/module/apparmor/parameters/enabled", "N") == "Y"
     profiles = {}
     if enabled:
-        # Not readable while enabled is a failure of the source: "no profile is loaded" would be a guess.
+        # Unreadable while enabled is a failure of the source: "no profile is loaded" would be a guess.
         for line in read_text("/sys/kernel/security/apparmor/profiles").splitlines():
             name, _separator, mode = line.rpartition(" (")
             profiles[name] = mode.rstrip(")")
@@ -110,5 +110,5 @@ def _selinux() -> dict[str, Any]:
 
 
 def _bracketed(text: str) -> str | None:
-    """The chosen one of ``[none] integrity confidentiality``."""
+    """Return the selected one of ``[none] integrity confidentiality``."""
     return next((word.strip("[]") for word in text.split() if word.startswith("[")), None)

@@ -1,6 +1,6 @@
 """Collect the snapshot, and print it when run by hand.
 
-The work is split in two: this process reads the containers, which is most of it, a second one all the rest.
+The work is split: this process reads the containers, which takes longest, a second one everything else.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ _REST = """
     hardener.runs hardener.scan hardener.trust listening lsm modules mounts next_boot packages sysctl
     system units users
 """
-REST = tuple(_REST.split())  # the sources that the second process reads
-LIMIT = 120  # seconds for all; every source has a shorter one of its own
+REST = tuple(_REST.split())  # sources that the second process reads
+LIMIT = 120  # seconds in all; every source has a shorter limit
 _FIND_LIMIT = 30
-_LIMIT = 50  # for the second process
-_REPORT = "!report"  # of the second process: what secrets it saw, and of which files it has records
-# In the group, half a surrogate pair: UTF-8 cannot write it. Whole pairs and backslashes are passed over.
+_LIMIT = 50  # seconds for the second process
+_REPORT = "!report"  # of the second process: secrets that it redacted, and files of which it has records
+# The group matches a lone surrogate, which UTF-8 cannot encode. Pairs and backslashes are skipped.
 _HALVES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(\\ud[89a-f][0-9a-f]{2})")
 _LOST = '{"state":"failed","ms":0,"error":"the process that read it was lost"}'
 
 
 def collect(arguments: dict[str, Any]) -> bytes:
-    """The snapshot of this host, as JSON, without what its inventory says of it.
+    """Return the snapshot of this host as JSON, without the inventory's data.
 
     Args:
-        arguments: ``socket``, the engine's API socket where it is not to be found out; ``limit``, seconds
-            after which this process ends, whatever it hangs in, and within bounds of memory.
+        arguments: ``socket``, the engine's API socket if it is not to be searched; ``limit``, seconds after
+            which
+            this process ends in any case; it also bounds its memory.
     """
     if arguments.get("limit"):
         limits.hold(int(arguments["limit"]))
@@ -55,7 +56,7 @@ def collect(arguments: dict[str, Any]) -> bytes:
     running, known_units = Once(processes.scan), Once(units.read)
     found = Once(lambda: engine.find(running, known_units, arguments.get("socket")), _FIND_LIMIT)
     start_new_thread(found.get_or, (None,))
-    # What follows is compiled while systemd and the engine are thinking.
+    # The following modules are imported while systemd and the engine answer.
     from ..host.redact import Redactor
     from .containers import Containers
 
@@ -89,7 +90,7 @@ def collect(arguments: dict[str, Any]) -> bytes:
 
 
 def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> dict[str, str]:
-    """What the second process does: entries of the other sources, and what secrets it saw."""
+    """Run the second process: return entries of the other sources, and the secrets that it redacted."""
     from .plan import Rest
 
     rest = Rest(found, running, known_units, redactor)
@@ -98,7 +99,7 @@ def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> 
 
 
 def _joined(entry: str, more: str) -> str:
-    """The entry of a source with more elements of its list or object; one without data stays as it is.
+    """Append elements to the list or object of an encoded source; one without data stays unchanged.
 
     Nothing is decoded: ``…,"data":[1]}`` and ``[2]`` give ``…,"data":[1,2]}``.
     """
@@ -109,7 +110,7 @@ def _joined(entry: str, more: str) -> str:
 
 
 def _whole(text: str) -> str:
-    """JSON without halves of surrogate pairs, which JSON can write and UTF-8 can not."""
+    """Return JSON without lone surrogates, which JSON can represent and UTF-8 cannot."""
     if "\\ud" not in text:
         return text
     return _HALVES.sub(lambda match: "?" if match.group(1) else match.group(), text)
@@ -120,7 +121,7 @@ def main() -> None:
     options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
     if sys.stdout is None:
         sys.exit("cannot print the snapshot: there is no standard output")
-    known = {"host": os.uname().nodename, "policy": {}}  # of an inventory there is none
+    known = {"host": os.uname().nodename, "policy": {}}  # there is no inventory
     snapshot = beside(collect({"limit": LIMIT, **options}), known) + b"\n"
     code = 0
     try:
@@ -129,4 +130,4 @@ def main() -> None:
     except OSError as error:
         code = 1
         sys.stderr.write(f"cannot print the snapshot: {error.strerror}\n")
-    os._exit(code)  # without waiting for threads that are stuck
+    os._exit(code)  # without waiting for threads that hang

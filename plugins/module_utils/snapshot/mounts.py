@@ -1,4 +1,4 @@
-"""What is mounted: on the host, as PID 1 has it, and in a container."""
+"""Read mounts: of the host, from PID 1, and of containers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-MAX_MOUNTS = 1024  # in one container
+MAX_MOUNTS = 1024  # per container
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
 _ESCAPED = re.compile(r"\\(.)")
-# What the runtime itself mounts in these folders of a container.
+# Mounts that the runtime itself makes in these folders of a container.
 _RUNTIMES_OWN = ("/proc", "/sys", "/dev")
-# What every engine since 20.10 hides from a container, and what it keeps from being written to.
+# Paths that every engine since 20.10 hides from a container, and paths that it makes read-only.
 HIDDEN = (
     "/proc/acpi",
     "/proc/kcore",
@@ -34,7 +34,7 @@ _PSEUDO = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs",
 
 
 def read() -> list[dict[str, Any]]:
-    """The source `mounts`."""
+    """Return the source `mounts`."""
     try:
         text = read_text("/proc/1/mountinfo")
     except PermissionError:
@@ -43,19 +43,19 @@ def read() -> list[dict[str, Any]]:
 
 
 def parse(text: str) -> list[dict[str, Any]]:
-    """Mounts from mountinfo: see proc_pid_mountinfo(5)."""
+    """Parse mountinfo: see proc_pid_mountinfo(5)."""
     return [mount for mount in map(_mount, text.splitlines()) if mount]
 
 
 def in_container(
     text: str, destinations: tuple[str, ...], known: frozenset[str]
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Mounts of a container that may lead to the host, and whether there are more than fit.
+    """Return mounts of a container that may lead to the host, and whether there are too many.
 
     Args:
         text: its mountinfo.
-        destinations: where it was asked to have mounts.
-        known: devices of the host's own mounts, whose layers stand there.
+        destinations: requested mount points.
+        known: devices of the host's mounts, whose layers are known from there.
     """
     rows = [line.split(" ", 5) for line in text.splitlines()]
     wanted, parents = set(), {}
@@ -68,7 +68,7 @@ def in_container(
         if not own or _below(point, destinations):
             wanted.add(row[0])
     waiting = list(wanted)
-    while waiting:  # a mount is found through those that it is mounted on
+    while waiting:  # a mount is visible through its parent mounts
         parent = parents.get(waiting.pop())
         if parent is not None and parent not in wanted:
             wanted.add(parent)
@@ -82,9 +82,9 @@ def in_container(
 
 
 def of_the_kernel(text: str) -> dict[str, Any]:
-    """What of the kernel's own files a container reaches: whether it may write to cgroups, and open paths.
+    """Return access to the kernel's files: whether cgroups are writable, and which paths are exposed.
 
-    A path of `HIDDEN` is open where nothing is mounted over it, one of `KEPT` where that can be written to.
+    A path of `HIDDEN` is exposed if nothing is mounted over it, one of `KEPT` if the mount there is writable.
     """
     cgroups, covers = False, {}
     for line in text.splitlines():
@@ -105,7 +105,7 @@ def of_the_kernel(text: str) -> dict[str, Any]:
 
 
 def _shown(path: str, covers: dict[str, bool]) -> bool:
-    """Whether the container has the file system of a path, and this kernel the path."""
+    """Return whether the container has the path's file system, and this kernel the path."""
     return path[: path.index("/", 1)] in covers and os.path.exists(path)
 
 
@@ -140,7 +140,7 @@ def _mount(line: str) -> dict[str, Any] | None:
 
 
 def _real(path: str) -> str:
-    """A path without symbolic links, as it is where it leads nowhere; in fewer calls than `realpath`."""
+    """Resolve symbolic links, with fewer calls than `realpath`; a broken link stays as it is."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC) if path.startswith("/") else -1
     except OSError:
@@ -154,7 +154,7 @@ def _real(path: str) -> str:
 
 
 def layers(options: str) -> list[str]:
-    """The folders that an overlay shows, as its options name them."""
+    """Return the folders of an overlay from its options."""
     found = []
     for option in options.split(","):
         key, _separator, value = option.partition("=")
@@ -170,5 +170,5 @@ def _below(point: str, folders: tuple[str, ...]) -> bool:
 
 
 def _plain(text: str) -> str:
-    """A path with its octal escapes (space, tab, newline, backslash) resolved."""
+    """Decode the octal escapes (space, tab, newline, backslash) of a path."""
     return _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), text) if "\\" in text else text

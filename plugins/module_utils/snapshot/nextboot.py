@@ -1,4 +1,4 @@
-"""What files decide for the next boot: kernel settings, modules kept out, and options of mounts."""
+"""Read files that take effect at the next boot: kernel settings, blocked modules, mount options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterator
     from typing import Any
 
-# Without these containers do not start, or lose their network.
+# Without these containers do not start, or have no network.
 SETTINGS = (
     "kernel.modules_disabled",
     "kernel.unprivileged_userns_clone",
@@ -21,7 +21,7 @@ SETTINGS = (
     "net.ipv4.ip_forward",
     "user.max_user_namespaces",
 )
-# What an engine loads when it starts, and when it makes the first network and the first container.
+# Modules that an engine loads when it starts, or creates its first network or container.
 MODULES = (
     "br_netfilter",
     "bridge",
@@ -47,12 +47,12 @@ CMDLINE = "/proc/cmdline"
 _MAX_MOUNTS = 256
 # The first is the kernel's own, and loads nothing; the other one is a line for modprobe.
 _PARAMETERS = {"module_blacklist": "install", "modprobe.blacklist": "blacklist"}
-# Options that say how a mount may be used. Others name servers, users and passwords.
+# Options that restrict the use of a mount. Other options may hold servers, users and passwords.
 _OPTIONS = frozenset({"noexec", "exec", "nosuid", "suid", "nodev", "dev", "ro", "rw", "noauto", "defaults"})
 
 
 def read() -> dict[str, Any]:
-    """The source `next_boot`."""
+    """Return the source `next_boot`."""
     said = assignments()
     settings = {}
     for key in SETTINGS:
@@ -63,14 +63,14 @@ def read() -> dict[str, Any]:
 
 
 def _modules() -> dict[str, dict[str, Any]]:
-    """Of each module what it is to this kernel, whether it is in it now, and what keeps it out."""
+    """Return for each module how the kernel has it, whether it is loaded, and what blocks it."""
     kept_out: dict[str, dict[str, str]] = {}
     for name, why in _kept_out():
-        if kept_out.get(name, {}).get("by") != "install":  # which is the stronger one
+        if kept_out.get(name, {}).get("by") != "install":  # `install` is stronger than `blacklist`
             kept_out[name] = why
     listed = {line.partition(" ")[0] for line in read_or(LISTED, "").splitlines()}
     kinds = {name: "module" for name in MODULES if name in listed}
-    # What the kernel shows and does not list is a part of it; some parts it does not show.
+    # A module in /sys/module that is not listed is built in; some built-in ones are missing there.
     for name in MODULES:
         if name not in kinds and os.path.isdir(f"{LOADED}/{name}"):
             kinds[name] = "built-in"
@@ -87,7 +87,7 @@ def _modules() -> dict[str, dict[str, Any]]:
 
 
 def _on_disk() -> dict[str, str]:
-    """What each module is to the running kernel; empty where the list of its modules is not on the host."""
+    """Return the kind of each module of the running kernel; empty if its list of modules is missing."""
     folder = f"{KERNELS}/{os.uname().release}"
     index = read_or(f"{folder}/modules.dep", "")
     if not index:
@@ -102,7 +102,7 @@ def _on_disk() -> dict[str, str]:
 
 
 def _kept_out() -> Iterator[tuple[str, dict[str, str]]]:
-    """Modules that are kept out, and how: `install` for good, `blacklist` where an alias asks for them."""
+    """Yield blocked modules: by `install` completely, by `blacklist` against aliases."""
     for path in _modprobe_files():
         for line in read_or(path, "").splitlines():
             words = line.split()
@@ -132,7 +132,7 @@ def _modprobe_files() -> list[str]:
 
 
 def _mounts() -> list[dict[str, Any]]:
-    """What is mounted at the next boot, without what names a server or a password."""
+    """Return the mounts of the next boot, without servers and passwords."""
     found = []
     try:
         lines = read_text(FSTAB).splitlines()
@@ -148,5 +148,5 @@ def _mounts() -> list[dict[str, Any]]:
 
 
 def _hides(option: str) -> bool:
-    """Whether an option of /proc says who sees whose processes."""
+    """Return whether an option of /proc restricts who sees which processes."""
     return option.startswith(("hidepid=", "gid=")) and option.partition("=")[2].isalnum()

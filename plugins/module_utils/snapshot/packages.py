@@ -1,4 +1,4 @@
-"""Installed versions, security updates that wait, and whether they install themselves."""
+"""Read installed versions, pending security updates, and the settings of automatic updates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-# Of these the installed version is a fact of its own: engines, and what the roles protect a host with.
+# Packages with a fact of their own: engines, and programs that the roles use for protection.
 _NAMES = """
     apparmor apparmor-utils apt-listchanges audit auditd buildah container-selinux containerd containerd.io
     docker docker-buildx docker-buildx-plugin docker-ce docker-ce-cli docker-ce-rootless-extras docker-cli
@@ -26,7 +26,7 @@ LIMIT = 20
 
 
 def read() -> dict[str, Any]:
-    """The source `packages`.
+    """Return the source `packages`.
 
     Raises:
         Absent: the package manager of this host is none that can be asked.
@@ -62,7 +62,7 @@ def _dnf() -> dict[str, Any]:
         "reboot_packages": [],
     }
     try:
-        # From the cache alone: asking the network is for the package manager's own timer.
+        # From the cache only: the package manager's timer updates it from the network.
         listed = run("dnf", "--cacheonly", "--quiet", "updateinfo", "list", "--security", timeout=LIMIT)
         data["pending_security"] = parse_updateinfo(listed)
     except Failed as error:
@@ -71,7 +71,7 @@ def _dnf() -> dict[str, Any]:
 
 
 def parse_updateinfo(text: str) -> list[dict[str, Any]]:
-    """Pending updates from ``dnf updateinfo list``: advisory, kind, package, one a line."""
+    """Parse ``dnf updateinfo list``: advisory, kind and package of pending updates, one per line."""
     pending = []
     for line in text.splitlines():
         fields = line.split()
@@ -90,7 +90,7 @@ def parse_updateinfo(text: str) -> list[dict[str, Any]]:
 
 
 def _settings(path: str) -> dict[str, str]:
-    """``name = value`` lines of a configuration file."""
+    """Return the ``name = value`` lines of a configuration file."""
     try:
         text = read_bytes(path).decode("utf-8", "backslashreplace")
     except (OSError, Failed):

@@ -1,4 +1,4 @@
-"""Which files the checks judge on this host."""
+"""List the files that checks judge on this host."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _UNIT_FOLDERS = (
 )
 _MAX_DROP_INS = 64
 _MAX_RUNTIMES = 64
-_MAX_PLUGINS = 256  # files of plugins, and descriptions of devices
+_MAX_PLUGINS = 256  # plugin files, and device descriptions
 _MAX_OWN = 128
 _CDI = ("/etc/cdi", "/var/run/cdi")
 _NRI = (
@@ -58,7 +58,7 @@ def look(
     containerd_socket: str | None,
     devices: list[str],
 ) -> None:
-    """Look at the files of the host, of its engine, and at what local volumes stand for."""
+    """Read the files of the host and of its engine, and the paths behind local volumes."""
     wanted = list(_FIXED)
     for unit in units.values():
         wanted += [unit["FragmentPath"], *unit["DropInPaths"]]
@@ -93,13 +93,13 @@ def look(
 
 
 def cdi_folders(engine: Engine) -> list[str]:
-    """Where the engine looks for descriptions of devices, which name mounts of the host."""
+    """Return the engine's folders of CDI device descriptions, which name mounts of the host."""
     declared = engine.declared("cdi-spec-dirs")
     return _absolute(declared if isinstance(declared, list) and declared else _CDI)
 
 
 def nri_places(engine: Engine) -> list[str]:
-    """Folders of the engine's NRI plugins and of their configuration, and the socket that others come by."""
+    """Return the folders of the engine's NRI plugins and their settings, and the socket of external ones."""
     options = engine.declared("nri-opts")
     if isinstance(options, list):
         options = dict(word.partition("=")[::2] for text in options for word in str(text).split(","))
@@ -112,7 +112,7 @@ def _absolute(paths: Iterable[object]) -> list[str]:
 
 
 def _made_by_the_daemon(engine: Engine, root: str) -> list[str]:
-    """What the daemon makes for itself when it starts: two levels of its folders, and its file of the pid."""
+    """Return what the daemon creates when it starts: two levels of folders, and its pid file."""
     found = [str(engine.setting("pidfile") or "/run/docker.pid")]
     folders = [root, str(engine.setting("exec-root") or "/run/docker")]
     for folder in _absolute(folders):
@@ -125,7 +125,7 @@ def _made_by_the_daemon(engine: Engine, root: str) -> list[str]:
 
 
 def _drop_ins(unit: str) -> list[str]:
-    """The folders of a unit's drop-ins and what is in them, whether systemd has loaded it or not."""
+    """Return the folders of a unit's drop-ins with their files, loaded or not."""
     found = []
     for place in _UNIT_FOLDERS:
         folder = f"{place}/{unit}.d"
@@ -138,7 +138,7 @@ def _drop_ins(unit: str) -> list[str]:
 
 
 def _parents(path: str) -> list[str]:
-    """The folders above a path: who may write to one of them decides what is there."""
+    """Return the folders above a path: a user who can write to one of them can replace the path."""
     found = []
     while path != "/":
         path = os.path.dirname(path)
@@ -147,7 +147,7 @@ def _parents(path: str) -> list[str]:
 
 
 def _runtimes(engine: Engine) -> list[str]:
-    """The programs of runtimes that the daemon is told of by their path."""
+    """Return the programs of runtimes that the daemon's configuration names by path."""
     declared = (engine.config.get("parsed") or {}).get("runtimes")
     entries = list(declared.values())[:_MAX_RUNTIMES] if isinstance(declared, dict) else []
     paths = [str(entry.get("path") or "") for entry in entries if isinstance(entry, dict)]
@@ -155,7 +155,7 @@ def _runtimes(engine: Engine) -> list[str]:
 
 
 def api_sockets(engine: Engine, units: dict[str, dict[str, Any]]) -> list[str]:
-    """The Unix sockets that the API is declared to have, and the one on which it answers."""
+    """Return the declared unix sockets of the API, and the one on which it answers."""
     listen = units.get("docker.socket", {}).get("Listen", ())
     held = [entry.partition(" (")[0] for entry in listen if entry.startswith("/")]
     declared = list(engine.flags.get("host") or ())
@@ -166,12 +166,12 @@ def api_sockets(engine: Engine, units: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def ca_files(engine: Engine) -> list[str]:
-    """Where the CA of the API's clients may be."""
+    """Return possible paths of the API's client CA."""
     return [path for path in _tls(engine)[:2] if path.startswith("/")]
 
 
 def _tls(engine: Engine) -> list[str]:
-    """The explicit places, and those the daemon looks at when none is given."""
+    """Return the explicit paths, and the daemon's default paths if none is set."""
     environment = engine.environment
     folder = (
         environment.get("DOCKER_CERT_PATH") or environment.get("DOCKER_CONFIG") or f"{engine.home}/.docker"

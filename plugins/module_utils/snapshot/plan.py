@@ -1,4 +1,4 @@
-"""Every source but the containers: what each needs, and how long it may take."""
+"""Define every source except the containers: dependencies and time limits."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..host.redact import Redactor
     from .reading import Plan
 
-_SOON = 15  # seconds: a busy or emulated host is ten times as slow as a good one
-_LATER = 40  # for what waits for the engine, or for slow programs
+_SOON = 15  # seconds; a busy or emulated host is ten times slower than a fast one
+_LATER = 40  # seconds for sources that wait for the engine, or for slow programs
 
 
 class Rest:
-    """The sources, and the facts that several of them stand on.
+    """The sources, and the facts that several of them share.
 
     Args:
         found: the engine.
@@ -64,7 +64,7 @@ class Rest:
         self._listening = Once(lambda: sockets.host_listening(self._running.get(), self._holders))
 
     def plan(self) -> Plan:
-        """Every source, how to read it, and its limit in seconds; slow starters first."""
+        """Return every source with its function and time limit in seconds; slow ones first."""
         redactor, engine = self._redactor, self._engine
         return [
             ("packages", packages.read, packages.LIMIT + _SOON),
@@ -99,7 +99,7 @@ class Rest:
         ]
 
     def paths(self) -> list[str]:
-        """The files of which there are records."""
+        """Return the recorded files."""
         return list(self._looked_at)
 
     def _version(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Rest:
             containerd_socket=engine.containerd_socket(found, info),
             devices=docker.volume_paths(self._volumes.get_or([])),
         )
-        self._looked_at = dict(self._files.records)  # others go on looking at files
+        self._looked_at = dict(self._files.records)  # other threads continue to add files
         return self._looked_at
 
     def _groups(self) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class Rest:
 
 
 def redacted_units(units: dict[str, dict[str, Any]], redactor: Redactor) -> dict[str, dict[str, Any]]:
-    """The source `units`: command lines without their secrets."""
+    """Return the source `units`: command lines without secrets."""
     return {
         name: {**unit, "ExecStart": [redactor.words(argv, f"unit {name}") for argv in unit["ExecStart"]]}
         for name, unit in units.items()

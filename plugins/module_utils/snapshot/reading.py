@@ -1,4 +1,4 @@
-"""Read sources at the same time: in threads with a time limit each, and most of them in a second process."""
+"""Read sources in parallel: in threads with a time limit each, and most of them in a second process."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Callable
     from typing import Any
 
-    Plan = list[tuple[str, Callable[[], Any], float]]  # name, how to read it, limit in seconds
+    Plan = list[tuple[str, Callable[[], Any], float]]  # name, function, limit in seconds
 
-_SPARE = 5  # seconds: it is ended by its parent, and by itself where that cannot
+_SPARE = 5  # seconds; its parent kills it, or it ends by itself if the parent cannot
 encode = JSONEncoder(separators=(",", ":")).encode
 
 
 class Encoded(str):
-    """JSON text, ready: a large source is encoded object by object, so that it never exists twice."""
+    """JSON text: a large source is encoded object by object, to limit memory."""
 
     __slots__ = ()
 
 
 class Source:
-    """One source, being read in a thread of its own."""
+    """A source that is read in its own thread."""
 
     def __init__(self, read: Callable[[], Any], limit: float) -> None:
         self._read = read
@@ -47,7 +47,7 @@ class Source:
             self._entry = f'{{"state":"ok","ms":{self._elapsed()},"data":{text}}}'
         except Absent as error:
             self._entry = self._without_data("absent", describe(error))
-        except BaseException as error:  # a source may fail in any way it likes, and fails alone
+        except BaseException as error:  # a source may raise any error, without an effect on the others
             self._entry = self._without_data("failed", describe(error))
         self._done.open()
 
@@ -58,7 +58,7 @@ class Source:
         return f'{{"state":"{state}","ms":{self._elapsed()},"error":{encode(reason)}}}'
 
     def entry(self) -> str:
-        """The source's entry in the snapshot, as JSON; waits for it no longer than its limit."""
+        """Return the source's entry in the snapshot, as JSON; wait until its limit at most."""
         remaining = self._begun + self._limit - time.monotonic()
         if not self._done.wait(remaining):
             return self._without_data("failed", f"it did not end within {self._limit} s")
@@ -72,13 +72,13 @@ def read(plan: Plan) -> dict[str, str]:
 
 
 class Helper:
-    """A second process that reads sources: within one, Python runs one thread at a time.
+    """A second process that reads sources, since Python runs one thread at a time per process.
 
-    It must begin while there is one thread only.
+    It must be started while there is only one thread.
 
     Args:
-        work: what it does: returns entries, by name, as JSON.
-        limit: seconds it may take.
+        work: returns entries, by name, as JSON.
+        limit: seconds that it may take.
     """
 
     def __init__(self, work: Callable[[], dict[str, str]], limit: float) -> None:
@@ -96,7 +96,7 @@ class Helper:
         os.close(write)
 
     def result(self) -> dict[str, str]:
-        """What it read; waits for it no longer than its limit."""
+        """Return its entries; wait until its limit at most."""
         pieces = []
         while select.select([self._pipe], [], [], max(0, self._deadline - time.monotonic()))[0]:
             piece = os.read(self._pipe, 1024 * 1024)

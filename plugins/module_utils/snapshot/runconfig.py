@@ -1,4 +1,4 @@
-"""What a container or an image is told to run: environment, command, labels; without secrets."""
+"""Redact what a container or an image runs: environment, command, labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 
 def redact_config(config: dict[str, Any], redactor: Redactor, where: str) -> None:
-    """The ``Config`` of a container or an image, in place."""
+    """Redact the ``Config`` of a container or an image, in place."""
     if config.get("Env"):
         config["Env"] = redactor.assignments(config["Env"], where)
     if config.get("Cmd"):

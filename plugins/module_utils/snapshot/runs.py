@@ -1,4 +1,4 @@
-"""What hardener itself has changed on this host, and how that ended: its own records, no backups."""
+"""Read hardener's own runs on this host and their outcomes: its records, without backups."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIMES = ("started", "ended", "confirmed")
 
 
 def read(folder: str = FOLDER) -> dict[str, Any]:
-    """The source `hardener.runs`.
+    """Return the source `hardener.runs`.
 
     Raises:
         Absent: hardener has changed nothing here yet.
@@ -57,7 +57,7 @@ def _run(name: str, folder: str) -> dict[str, Any]:
 
 
 def _documents(changes: Any) -> list[str]:
-    """What the run decided, by the names of the variables."""
+    """Return the documents of the run, by names of variables."""
     found: set[str] = set()
     for change in changes if isinstance(changes, list) else ():
         names = change.get("documents") if isinstance(change, dict) else ()
@@ -66,7 +66,7 @@ def _documents(changes: Any) -> list[str]:
 
 
 def _unfinished(path: str) -> dict[str, Any] | None:
-    """The run that waits for its confirmation, or was killed and is not taken back yet."""
+    """Return the run that waits for its confirmation, or was killed and not rolled back yet."""
     journal = _json(path)
     if not journal:
         return None
@@ -77,7 +77,7 @@ def _json(path: str) -> dict[str, Any]:
     try:
         found = loads(read_bytes(path, _RECORD))
     except (OSError, Failed, ValueError):
-        return {}  # there is none, or a full disk cut it off
+        return {}  # there is none, or a full disk has truncated it
     return found if isinstance(found, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""The record that the last vulnerability scan has left on this host, and what has become of it since."""
+"""Read the last vulnerability scan's record on this host, and what has changed since."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LARGEST = 64 * 1024 * 1024
 
 
 def read(path: str = RECORD, status: str = _STATUS) -> dict[str, Any]:
-    """The source `hardener.scan`: the record as it was written, and whether packages have changed since.
+    """Return the source `hardener.scan`: the record, and whether packages have changed since.
 
-    Processes that have been started again since are left out.
+    Processes that were restarted since are left out.
 
     Raises:
         Absent: no scan has left a record here.
@@ -44,7 +44,7 @@ def read(path: str = RECORD, status: str = _STATUS) -> dict[str, Any]:
 
 
 def _still_runs(entry: dict[str, Any]) -> bool:
-    """Whether it is the same process: a number is given again, the moment it began is not."""
+    """Return whether it is the same process: numbers are reused, start times differ."""
     pid = entry.get("pid")
     if not isinstance(pid, int) or entry.get("began") is None:
         return False

@@ -1,4 +1,4 @@
-"""What seccomp profiles leave open: of containers in force, of their declarations, the daemon's own."""
+"""Determine what seccomp profiles allow: those in force, declared ones, the daemon's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     from ..docker.engine import Engine
 
-# Calls that the engine's default profile refuses to a container without further capabilities.
+# Calls that the default profile refuses to a container with default capabilities.
 _REFUSED = """
     acct add_key bpf clock_settime create_module delete_module fanotify_init finit_module fsconfig
     fsmount fsopen fspick init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl
@@ -26,7 +26,7 @@ _REFUSED = """
     swapoff swapon syslog umount2 unshare userfaultfd
 """
 REFUSED = frozenset(_REFUSED.split())
-# Calls that it permits with certain arguments only, and a first argument with which it refuses them.
+# Calls that it allows with certain arguments only, and a first argument with which it refuses them.
 _TELLING = {"clone": 0x10000000, "clone3": 0, "personality": 0x40000, "socket": 40}
 LIMITED = frozenset(_TELLING)
 _PASSING = frozenset({"SCMP_ACT_ALLOW", "SCMP_ACT_LOG"})
@@ -34,7 +34,7 @@ _TASKS = "io.containerd.runtime.v2.task"
 
 
 class Bundles:
-    """Where containerd keeps the configuration with which the runtime started a container."""
+    """The configurations with which the runtime started containers, as containerd stores them."""
 
     def __init__(self, engine: Engine) -> None:
         self._folders = [
@@ -46,13 +46,13 @@ class Bundles:
         self._known: dict[str, dict[str, Any] | None] = {}
 
     def effective(self, container: str) -> dict[str, Any] | None:
-        """What the profile in force leaves open and means; None where there is none, or it cannot be read."""
+        """Return what the profile in force allows; None if there is none, or it cannot be read."""
         for folder in self._folders:
             try:
                 text = read_text(f"{folder}/{container}/config.json")
             except (OSError, Failed):
                 continue
-            # Most containers have the same one: what is the same text is read once.
+            # Most containers have the same profile: equal texts are parsed once.
             begin = text.find('"seccomp":')
             rest = text[begin:] if begin >= 0 else ""
             if rest not in self._known:
@@ -62,12 +62,12 @@ class Bundles:
 
 
 def declared(option: str) -> dict[str, Any] | None:
-    """What a profile leaves open that stands in a container's options as JSON."""
+    """Return what a profile in a container's options, as JSON, allows."""
     return _first_object(option, lambda _given: {})
 
 
 def of_file(path: str) -> dict[str, Any] | None:
-    """What the daemon's own profile leaves open."""
+    """Return what the daemon's own profile allows."""
     try:
         return condensed(loads(read_text(path)))
     except (OSError, Failed, ValueError, RecursionError):
@@ -75,10 +75,10 @@ def of_file(path: str) -> dict[str, Any] | None:
 
 
 def condensed(profile: Any) -> dict[str, Any] | None:
-    """``{default, open}``: the action for calls that no rule names, and what of REFUSED passes.
+    """Return ``{default, open}``: the action for calls without a rule, and the allowed ones of REFUSED.
 
-    A call that passes with some arguments counts: the engine's default refuses it with any. What rules for
-    some capabilities, architectures or kernels do is not known, and does not count as permitted.
+    A call that is allowed with some arguments counts: the default profile refuses it with any. Rules for
+    certain capabilities, architectures or kernels are not evaluated, and count as not allowed.
     """
     if not isinstance(profile, dict):
         return None
@@ -91,11 +91,11 @@ def condensed(profile: Any) -> dict[str, Any] | None:
 
 
 def meaning(profile: dict[str, Any]) -> dict[str, Any]:
-    """``{calls, unlimited, digest}`` of a profile that the engine has resolved for one container.
+    """Return ``{calls, unlimited, digest}`` of a profile that the engine has resolved for a container.
 
-    ``calls`` is how many it permits, if only with some arguments, None where the default permits them;
-    ``unlimited`` what of LIMITED it permits with arguments that the engine's default refuses. Profiles of
-    equal ``digest`` treat every call alike, however their rules are written and in whatever order.
+    ``calls`` is the number of allowed calls, with any or some arguments, None if the default allows them;
+    ``unlimited`` the ones of LIMITED that are allowed with arguments that the default profile refuses.
+    Profiles of equal ``digest`` treat every call alike, whatever the form and order of their rules.
     """
     default = _action(profile, "default")
     rules = _Rules(default)
@@ -113,10 +113,10 @@ def meaning(profile: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Rules:
-    """The rules of a profile as the runtime puts them into force.
+    """The rules of a profile as the runtime applies them.
 
-    Of several rules for a call with any arguments it takes the first, and beside that none for some of them;
-    none at all that does what is done anyway.
+    Of several rules for a call without conditions it takes the first, and ignores those with conditions then;
+    it drops rules with the default action.
     """
 
     def __init__(self, default: tuple[str, int | None]) -> None:
@@ -126,7 +126,7 @@ class _Rules:
         self._doubtful: set[str] = set()
 
     def add(self, rule: dict[str, Any]) -> None:
-        """Take the next rule in."""
+        """Add the next rule."""
         action = _action(rule)
         if action == self._default:
             return
@@ -143,16 +143,16 @@ class _Rules:
 
     @property
     def names(self) -> set[str]:
-        """The calls that rules are about."""
+        """Return the calls with rules."""
         return {*self._decided, *self._limited}
 
     def of(self, name: str) -> list[tuple[str, int | None, list[Any]]]:
-        """What becomes of a call: action, error and conditions on the arguments."""
+        """Return the rules for a call: action, error and conditions on the arguments."""
         decided = self._decided.get(name)
         return list(self._limited.get(name, {}).values()) if decided is None else [(*decided, [])]
 
     def passes(self, name: str, first: int | None = None) -> bool:
-        """Whether a call passes with some arguments, or with some of which the first one is given."""
+        """Return whether a call is allowed with some arguments, or with a given first argument."""
         if name in self._doubtful:
             return False
         if name in self._decided:
@@ -164,19 +164,19 @@ class _Rules:
 
 
 def _action(rule: dict[str, Any], default: str = "") -> tuple[str, int | None]:
-    """What a rule does, or with ``default`` what is done where none is: the action, and its error."""
+    """Return a rule's action and error; with ``default``, those of calls without a rule."""
     action = str(rule.get("defaultAction" if default else "action"))
     error = rule.get("defaultErrnoRet" if default else "errnoRet")
     return action, (1 if error is None else error) if action == "SCMP_ACT_ERRNO" else None
 
 
 def _may_hold(arguments: list[Any], first: int | None) -> bool:
-    """Whether conditions hold for some arguments, where those on others than the first one may."""
+    """Return whether conditions can hold, given the first argument."""
     return first is None or all(each.get("index") or _compares(each, first) for each in arguments)
 
 
 def _holds(arguments: list[Any], first: int) -> bool:
-    """Whether conditions are on the first argument alone, and hold."""
+    """Return whether conditions are on the first argument only, and hold."""
     return all(not each.get("index") and _compares(each, first) for each in arguments)
 
 
@@ -198,7 +198,7 @@ def _named(rule: dict[str, Any]) -> list[str]:
 
 
 def _first_object(text: str, more: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any] | None:
-    """What is said of the profile that a text begins with; None where it begins with none."""
+    """Return the summary of the profile at the beginning of a text; None if there is none."""
     try:
         profile = JSONDecoder().raw_decode(text.lstrip())[0]
         found = condensed(profile)

@@ -1,4 +1,4 @@
-"""Listening sockets from /proc/net, and which process holds them."""
+"""Read listening sockets from /proc/net, and the processes that hold them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _STATES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 
 
 def listening(pid: int | str) -> list[dict[str, Any]]:
-    """Listening TCP and bound UDP sockets in the network namespace of a process."""
-    # Reading net/tcp makes the kernel walk the host's whole hash table, once for every namespace: a
-    # millisecond each. The counters are free, and most containers have no socket at all.
+    """Return listening TCP and bound UDP sockets in the network namespace of a process."""
+    # Reading net/tcp makes the kernel walk the host's whole hash table, once per namespace: a millisecond
+    # each. The counters are cheap, and most containers have no socket at all.
     counters = _counters(f"/proc/{pid}/net/sockstat")
     if counters and counters[0] == "sockets: used 0":
         return []
@@ -48,7 +48,7 @@ def _counters(path: str) -> list[str]:
 
 
 def parse(text: str, protocol: str) -> list[dict[str, Any]]:
-    """Sockets from one of the tables: see proc_pid_net(5)."""
+    """Parse one of the tables: see proc_pid_net(5)."""
     found = []
     for line in text.splitlines()[1:]:
         fields = line.split()
@@ -68,7 +68,7 @@ def parse(text: str, protocol: str) -> list[dict[str, Any]]:
 
 
 def decode_address(text: str) -> str:
-    """An address as the kernel prints it: 32-bit words in the host's byte order."""
+    """Decode an address of the kernel: 32-bit words in the host's byte order."""
     words = [bytes.fromhex(text[i : i + 8]) for i in range(0, len(text), 8)]
     if byteorder == "little":
         words = [word[::-1] for word in words]
@@ -76,19 +76,19 @@ def decode_address(text: str) -> str:
 
 
 class Holders:
-    """Which processes hold which sockets. A process is read once: an engine has thousands of open files."""
+    """Maps sockets to processes. A process is read once: an engine has thousands of open files."""
 
     def __init__(self) -> None:
         self._held: dict[int, set[int]] = {}
 
     def held(self, pid: int) -> set[int]:
-        """Inodes of the sockets a process holds; none where it cannot be read."""
+        """Return the inodes of a process's sockets; none if it cannot be read."""
         if pid not in self._held:
             self._held[pid] = _look_through(f"/proc/{pid}/fd")
         return self._held[pid]
 
     def owners(self, inodes: Iterable[int], pids: Iterable[int]) -> dict[int, int]:
-        """Inode to the first process found that holds it; those that nobody holds are left out."""
+        """Return inode to its first process; sockets without a process are left out."""
         wanted = set(inodes)
         found: dict[int, int] = {}
         for pid in pids:
@@ -116,19 +116,19 @@ def _look_through(folder: str) -> set[int]:
 
 
 def host_listening(running: dict[int, str], holders: Holders) -> list[dict[str, Any]]:
-    """Listening sockets of the host, with ``pid`` and ``process`` of their holder.
+    """Return listening sockets of the host, with ``pid`` and ``process`` of their holder.
 
     Args:
         running: process id to name.
-        holders: knows who holds what.
+        holders: maps sockets to processes.
     """
     try:
         found = listening(1)
     except (PermissionError, Failed):
         found = listening("self")
     own = namespace(1, "net") or namespace("self", "net")
-    # The engine's daemons have thousands of open files: they are asked last. Their shims listen to nobody.
-    # Systemd holds what it has passed on to a service that it started for it, as it does for sshd.
+    # The engine's daemons have thousands of open files: they are read last. Their shims do not listen.
+    # Systemd also holds sockets that it has passed to a service, for example to sshd.
     candidates = (pid for pid, name in running.items() if name != "containerd-shim")
     order = sorted(candidates, key=lambda pid: (running[pid] in _MANY_FILES, pid == 1, pid))
     owners = holders.owners(

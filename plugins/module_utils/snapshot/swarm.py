@@ -1,4 +1,4 @@
-"""The swarm, where this node is in one; without its tokens."""
+"""Read the swarm of this node, without its tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 
 def read(engine: Engine, known: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
-    """The source `docker.swarm`.
+    """Return the source `docker.swarm`.
 
     Args:
         engine: the engine.
@@ -80,7 +80,7 @@ def _redact_service(service: dict[str, Any], redactor: Redactor) -> None:
 
 
 def _local_node(root: str) -> dict[str, Any]:
-    """Addresses of this node, which no API tells: ``{}`` where the file is not there."""
+    """Return addresses of this node, which the API does not have: ``{}`` if the file is missing."""
     try:
         state = loads(read_bytes(f"{root}/swarm/docker-state.json", 65536))
     except (OSError, Failed, ValueError):

@@ -1,8 +1,8 @@
-"""The kernel settings that a host is hardened, judged and documented by: the one table of them.
+"""Define the kernel settings that are set, judged and documented: one table for all.
 
 The collector reads them, the role `kernel` sets them, the control `host-kernel-settings` judges them, and its
-page shows them. A new setting is a new entry here, and nothing else. What is only told, for who looks at a
-host, is in ``kernel.py``.
+page shows them. A new setting needs only a new entry here. Settings that are only reported are in
+``kernel.py``.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 
 class Setting:
-    """One setting of the kernel.
+    """A setting of the kernel.
 
     Args:
-        key: its name; an asterisk stands for every network interface, of which none is judged.
-        value: what the role sets; empty where it stands in no file of ours.
+        key: its name; an asterisk stands for every network interface; such settings are not judged.
+        value: what the role sets; empty if it is in no file of hardener.
         reason: why.
-        see: where a reader can check it. Documentation/ is the kernel's own; KSPP is the list of recommended
-            settings of the Kernel Self-Protection Project (kspp.github.io).
-        accepts: values that pass the control, "2+" for two and more; empty where it is not judged.
-        stricter: values that the role leaves to who has chosen them.
-        needed: whether a rootful engine needs it, and a host without one is not judged by it.
+        see: a reference. Documentation/ is the kernel's own; KSPP is the list of recommended settings of the
+            Kernel Self-Protection Project (kspp.github.io).
+        accepts: values that pass the control, "2+" for two and more; empty if it is not judged.
+        stricter: values that the role leaves alone.
+        needed: whether a rootful engine needs it; a host without one is not judged by it.
     """
 
     __slots__ = ("accepts", "key", "needed", "reason", "see", "stricter", "value")
@@ -48,14 +48,14 @@ class Setting:
         self.needed = needed
 
     def holds(self, found: int) -> bool:
-        """Whether a value passes."""
+        """Return whether a value passes."""
         if self.accepts.endswith("+"):
             return found >= int(self.accepts[:-1])
         return str(found) in self.accepts.split()
 
     @property
     def words(self) -> str:
-        """What passes, in words: ``1 or 2``, ``2 or more``."""
+        """Return the passing values in words: ``1 or 2``, ``2 or more``."""
         return (
             f"{self.accepts[:-1]} or more"
             if self.accepts.endswith("+")
@@ -65,7 +65,7 @@ class Setting:
 
 _SYSCTL = "Documentation/networking/ip-sysctl.rst"
 SETTINGS = (
-    # Addresses and logs of the kernel are what an exploit needs to aim.
+    # Kernel addresses and logs help exploits to find their target.
     Setting(
         "kernel.kptr_restrict",
         "1",
@@ -88,7 +88,7 @@ SETTINGS = (
         "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
         accepts="2",
     ),
-    # Interfaces that ordinary processes rarely need and exploits often do.
+    # Interfaces that ordinary processes rarely need and exploits often use.
     Setting(
         "kernel.unprivileged_bpf_disabled",
         "2",
@@ -124,7 +124,7 @@ SETTINGS = (
         accepts="1+",
         stricter="2 3",
     ),
-    # Races in shared directories, and memory of setuid programs on the disk.
+    # Races in shared directories, and core dumps of setuid programs.
     Setting(
         "fs.protected_hardlinks",
         "1",
@@ -162,7 +162,7 @@ SETTINGS = (
         accepts="0 2",
         stricter="2",
     ),
-    # More interfaces; set, and not judged, since an engine does without.
+    # More interfaces; set, and not judged, since an engine works without.
     Setting(
         "dev.tty.ldisc_autoload",
         "0",
@@ -176,7 +176,7 @@ SETTINGS = (
         "Stopping the kernel in the middle of a page fault is how races in it are won.",
         "Documentation/admin-guide/sysctl/vm.rst, KSPP",
     ),
-    # Nobody else decides where this host sends packets.
+    # Other hosts must not change the routing of this host.
     Setting(
         "net.ipv4.conf.all.accept_redirects",
         "0",
@@ -326,7 +326,7 @@ SETTINGS = (
         _SYSCTL,
         accepts="1",
     ),
-    # What a rootful engine needs, and the usual server baselines take away.
+    # What a rootful engine needs, and common server baselines switch off.
     Setting(
         "net.ipv4.ip_forward",
         "",
@@ -348,10 +348,10 @@ SETTINGS = (
 
 
 def judged() -> Iterator[Setting]:
-    """Those that the control judges."""
+    """Yield the settings that the control judges."""
     return (setting for setting in SETTINGS if setting.accepts)
 
 
 def baseline() -> Iterator[Setting]:
-    """Those that the role sets."""
+    """Yield the settings that the role sets."""
     return (setting for setting in SETTINGS if setting.value)

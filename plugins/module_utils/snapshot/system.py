@@ -1,4 +1,4 @@
-"""The host itself: what it runs, since when, and how much of it the collector can see."""
+"""Read the host itself: operating system, uptime, and the collector's view of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OS_KEYS = ("ID", "VERSION_ID", "VERSION_CODENAME", "PRETTY_NAME", "ID_LIKE")
 
 
 def read() -> dict[str, Any]:
-    """The source `system`."""
+    """Return the source `system`."""
     name = os.uname()
     return {
         "hostname": name.nodename,
@@ -36,7 +36,7 @@ def read() -> dict[str, Any]:
 
 
 def os_release() -> dict[str, str]:
-    """What the operating system calls itself."""
+    """Return the operating system's release data."""
     text = read_or("/etc/os-release", "") or read_or("/usr/lib/os-release", "")
     found = {}
     for line in text.splitlines():
@@ -47,7 +47,7 @@ def os_release() -> dict[str, str]:
 
 
 def in_container() -> bool:
-    """Whether the collector itself runs in a container, and sees that instead of the host."""
+    """Return whether the collector runs in a container, and reads that instead of the host."""
     if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
         return True
     try:
@@ -57,10 +57,10 @@ def in_container() -> bool:
 
 
 def ssh_port() -> int | None:
-    """Port of this host that the ssh connection we came by goes to; None where there was none.
+    """Return the host's port of the present ssh connection; None without ssh.
 
-    Behind a translated address it is not the one the controller knows. Sudo takes the variable away, so that
-    those who called us are asked, up to the one whom sshd started.
+    With address translation it differs from the port in the inventory. Sudo removes the variable, so the
+    environments of parent processes are read, up to the one that sshd started.
     """
     pid = os.getpid()
     while pid > 1:
@@ -75,7 +75,7 @@ def ssh_port() -> int | None:
 
 
 def cgroup_version(mounts: list[dict[str, Any]]) -> int | str:
-    """1, 2, or ``hybrid`` where version 2 is mounted beside version 1 and holds no controllers."""
+    """Return 1, 2, or ``hybrid`` if version 2 is mounted beside version 1 without controllers."""
     kinds = {mount["fstype"] for mount in mounts if mount["mount_point"].startswith("/sys/fs/cgroup")}
     if "cgroup" in kinds:
         return "hybrid" if "cgroup2" in kinds else 1

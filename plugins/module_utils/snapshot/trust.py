@@ -1,4 +1,4 @@
-"""What the last verification of images has left on this host: its record, without what is not known here."""
+"""Read the last image verification's record on this host, without unknown fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGEST = 8 * 1024 * 1024
 
 
 def read(path: str = RECORD, policy: str = POLICY) -> dict[str, Any]:
-    """The source `hardener.trust`.
+    """Return the source `hardener.trust`.
 
     Raises:
         Absent: nobody has verified images here.
@@ -47,7 +47,7 @@ def read(path: str = RECORD, policy: str = POLICY) -> dict[str, Any]:
 
 
 def _written(path: str) -> str:
-    """When a file got its content, in UTC; empty where there is none."""
+    """Return the modification time of a file, in UTC; empty if it does not exist."""
     try:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(os.stat(path).st_mtime))
     except OSError:
@@ -57,7 +57,7 @@ def _written(path: str) -> str:
 def _image(image: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: one_line(str(image[key])) for key in ("id", "status", "detail", "rule")},
-        "until": one_line(str(image.get("until", ""))),  # records of earlier versions do not say
+        "until": one_line(str(image.get("until", ""))),  # missing in records of earlier versions
         "containers": [
             {
                 "name": one_line(str(container["name"])),
