@@ -111,7 +111,7 @@ def test_a_foreign_project_runs_one_role(project: Path) -> None:
     (project / "play.yml").write_text(ROLE)
     options = ("--inventory=localhost,", "--connection=local", "--check", "--diff")
     said = ansible("ansible-playbook", *options, "play.yml", cwd=project)
-    assert "TASK [hardener.docker.converge : Converge the documents]" in said
+    assert "TASK [hardener.docker.converge : Apply the documents]" in said
 
 
 def test_a_clone_is_found_by_its_own_configuration(tmp_path: Path) -> None:
