@@ -1,4 +1,4 @@
-"""Change a host in one transaction: every resource or none, one restart, and back if the engine suffers.
+"""Change a host in one transaction: all resources or none, one restart, and a rollback on failure.
 
 ``main.converge`` takes the documents of a host's protections and returns what it did, as JSON data. The
 action plugin `converge` delivers this folder and the package `host` over the connection (standard library

@@ -1,10 +1,10 @@
-"""What root runs on the host to have a run not be taken back any more.
+"""Stop the attempts of the guard to roll a run back: a program that root runs on the host.
 
     python3 /var/lib/hardener/backups/<run>/guard.pyz abandon
 
-The guard tries to take a run back until it can. Where that will never be, and a person has put the host right
-in another way, this ends it: no timer, unit or journal stays, and the record of the run says what of it
-remains. `hardener rollback` can still take the run back later.
+The guard retries a rollback until it succeeds. If it cannot succeed, and an administrator has repaired the
+host in another way, this program removes timer, unit and journal, and writes what remains of the run into its
+record. `hardener rollback` can still roll the run back later.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .backup import ROLLING_BACK, Journal, Store
 from .errors import Refused
 from .locking import Busy, locked
 
-_PATIENCE = 60  # seconds; a try of the guard's is over by then, or hangs
+_PATIENCE = 60  # seconds; an attempt of the guard ends within that time, or hangs
 
 
 def abandon(script: str) -> None:
-    """End a run that cannot be taken back, and print what of it remains.
+    """End a run that cannot be rolled back, and print what remains of it.
 
     Args:
         script: the program beside its backup.
@@ -51,7 +51,7 @@ def abandon(script: str) -> None:
 
 
 def _held(store: Store, run: str) -> list[str]:
-    """End the run while nobody else can do anything; what remains of it."""
+    """End the run under the lock; return what remains of it."""
     backup = store.backup_folder(run)
     try:
         journal = Journal.find(store)
@@ -67,7 +67,7 @@ def _held(store: Store, run: str) -> list[str]:
         remaining = rollback.remaining(store, journal)
     except (Refused, OSError) as error:
         remaining = [rollback.reason_of(error)]
-    with suppress(OSError):  # a broken disk is no reason to go on trying
+    with suppress(OSError):  # a broken disk must not cause further attempts
         store.finish(run, _record(journal.why_expired, remaining))
     guard.stop(run)
     rollback.end(store, journal)
@@ -75,9 +75,9 @@ def _held(store: Store, run: str) -> list[str]:
 
 
 def _unreadable(store: Store, run: str, why: str) -> list[str]:
-    """End a run whose journal cannot be read: it goes to the backup as it is."""
+    """End a run whose journal cannot be read; the journal moves to the backup unchanged."""
     backup = store.backup_folder(run)
-    with suppress(OSError):  # a broken disk is no reason to go on trying
+    with suppress(OSError):  # a broken disk must not cause further attempts
         store.finish(run, _record("", [why]))
     guard.stop(run)
     atomic.rename(store.journal_file, os.path.join(backup, "journal.json"))

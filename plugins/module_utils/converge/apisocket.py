@@ -1,4 +1,4 @@
-"""The engine's API on TCP: whether its certificates fit, and whom it lets in."""
+"""Check the engine's TCP API: its certificates, and which clients it accepts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Read = Callable[[str], "bytes | None"]
 
 
 def problem(config: Mapping[str, Any], read: Read) -> str:
-    """What is wrong with the certificates of a configuration; empty where the engine can use them.
+    """Return what is wrong with the certificates of a configuration; empty if the engine can use them.
 
     Args:
         config: daemon.json.
@@ -44,7 +44,7 @@ def problem(config: Mapping[str, Any], read: Read) -> str:
 
 
 def _unfit(contents: Mapping[str, bytes]) -> str:
-    """Why the engine would not start with these: not what they should be, or not of each other."""
+    """Return why the engine would not start with these files: malformed, or not belonging together."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_verify_locations(cadata=contents["tlscacert"].decode("ascii"))
@@ -55,7 +55,7 @@ def _unfit(contents: Mapping[str, bytes]) -> str:
         for key in ("tlscert", "tlskey"):
             handles.append(os.memfd_create(key, 0))
             os.write(handles[-1], contents[key])
-        # The password is asked for where a key has one, and the engine has nobody to ask.
+        # OpenSSL would prompt for the password of an encrypted key; the engine has no terminal.
         certificate, key_file = (f"/proc/self/fd/{handle}" for handle in handles)
         context.load_cert_chain(certificate, key_file, password="")
     except (OSError, ValueError) as error:
@@ -67,7 +67,7 @@ def _unfit(contents: Mapping[str, bytes]) -> str:
 
 
 def lets_in(address: str) -> str:
-    """How an API on ``host:port`` lets in whoever comes without a certificate; empty where it does not.
+    """Return how an API on ``host:port`` accepts clients without a certificate; empty if it refuses them.
 
     Raises:
         OSError: nobody listens there.
@@ -80,10 +80,10 @@ def lets_in(address: str) -> str:
             return "it answers without TLS"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # who it is does not matter, only whom it takes
+    context.verify_mode = ssl.CERT_NONE  # the server's identity is irrelevant here
     with closing(socket.create_connection(where, timeout=_TIMEOUT)) as connection:
         try:
-            # To somebody without a certificate it says no after the handshake, in TLS 1.3.
+            # In TLS 1.3 a server refuses a client without a certificate only after the handshake.
             with context.wrap_socket(connection) as encrypted:
                 if _answered(encrypted):
                     return "it answers who has no certificate"
@@ -93,7 +93,7 @@ def lets_in(address: str) -> str:
 
 
 def _answered(connection: socket.socket) -> bool:
-    """Whether the API does what it is asked for."""
+    """Return whether the API answers a request."""
     try:
         connection.sendall(_REQUEST)
         status = connection.recv(64).split()

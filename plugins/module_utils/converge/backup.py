@@ -42,19 +42,19 @@ from .files import ABSENT, FILE, State
 from .planning import Change, digest
 
 KEPT = 10
-# Why a folder stays that a run made: it is gone, in use, or something else has its name.
+# Reasons why rmdir leaves a folder that a run created: it is gone, in use, or replaced.
 _NOT_OURS = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY)
 _LARGEST_RECORD = 1 << 28
 _NAME = "%Y%m%dT%H%M%SZ"
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
 _MORE = 16384  # bytes by which a journal or a record may still grow
 
-# What a run is at.
+# Phases of a run.
 CHANGING, ROLLING_BACK = "changing", "rolling back"
 
 
 class Entry(NamedTuple):
-    """One path of a manifest."""
+    """A path in a manifest."""
 
     path: str
     before: State  # without content
@@ -62,13 +62,13 @@ class Entry(NamedTuple):
     after: State  # the same
     after_hash: str
     rewritten: bool
-    stored: str  # file below the backup that holds the content; "" where there was none to keep
+    stored: str  # file in the backup folder that holds the content; "" if none was stored
     modified: int
-    made: tuple[str, ...]  # folders that had to be made for it
-    inode: int = 0  # what has the name, where its attributes alone change and others could exchange it
+    made: tuple[str, ...]  # folders that were created for it
+    inode: int = 0  # inode, if only attributes change and other users could replace the file; else 0
 
     def present(self) -> State:
-        """What is there now.
+        """Return the present state of the path.
 
         Raises:
             Refused: it cannot be read.
@@ -77,7 +77,7 @@ class Entry(NamedTuple):
 
 
 class Store:
-    """The folder that hardener keeps on a host."""
+    """The folder of hardener on a host."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -87,11 +87,11 @@ class Store:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever changed on this host."""
+        """Return whether hardener has ever changed this host."""
         return os.path.isdir(self.folder)
 
     def make(self) -> None:
-        """Make the folder, for root only.
+        """Create the folder, for root only.
 
         Raises:
             Refused: it belongs to somebody else.
@@ -109,34 +109,34 @@ class Store:
 
     @property
     def backups(self) -> str:
-        """The folder of all backups."""
+        """Return the folder of all backups."""
         return os.path.join(self.folder, "backups")
 
     def backup_folder(self, run: str) -> str:
-        """Where a run's backup is."""
+        """Return the backup folder of a run."""
         return os.path.join(self.backups, run)
 
     def new_run(self, token: str = "") -> str:
-        """A name for a run, later than all others of this host.
+        """Return a name for a run that sorts after all others of this host.
 
         Args:
-            token: by what whoever asked for the run finds it, whether or not the answer reaches them.
+            token: identifies the run for the caller, even if the answer is lost.
         """
         name = time.strftime(_NAME, time.gmtime())
         newest = max(self.runs(), default="")[: len(name)]
-        if newest >= name:  # the clock was set back, or it is the same second
+        if newest >= name:  # the clock was set back, or both began in the same second
             name = time.strftime(_NAME, time.gmtime(timegm(_parsed(newest)) + 1))
         return f"{name}-{token or os.urandom(4).hex()}"
 
     def runs(self) -> list[str]:
-        """All runs that have a backup, the oldest first."""
+        """Return all runs that have a backup, the oldest first."""
         try:
             return sorted(filter(_RUN.fullmatch, descriptors.names(self.backups)))
         except FileNotFoundError:
             return []
 
     def record(self, run: str) -> dict[str, Any]:
-        """How a run ended; empty where it left no record (a full disk), or is not over."""
+        """Return how a run ended; empty if it has no record (a full disk), or is not over."""
         try:
             found: dict[str, Any] = read_json(self._record_file(run))
             return found
@@ -144,20 +144,20 @@ class Store:
             return {}
 
     def finish(self, run: str, record: Mapping[str, Any]) -> None:
-        """Record how a run ends, before its journal goes: there is room for it on a full disk too.
+        """Write a run's record, before its journal is removed; reserved room makes it work on a full disk.
 
         Raises:
             OSError: it cannot be written, and the run is not over.
         """
         write_json(self._record_file(run), {**self.record(run), **record})
-        with suppress(OSError):  # what should be forgotten is for the next run
+        with suppress(OSError):  # the next run prunes again
             self.prune(run)
 
     def _record_file(self, run: str) -> str:
         return os.path.join(self.backup_folder(run), "result.json")
 
     def set_aside(self, run: str, record: Mapping[str, Any]) -> None:
-        """Set room aside for everything that taking a run back writes.
+        """Reserve room for everything that a rollback writes.
 
         Args:
             run: the run, whose journal is there.
@@ -174,7 +174,7 @@ class Store:
         files.set_aside(self._record_file(run), len(json.dumps(record)) + _MORE)
 
     def release(self, run: str) -> None:
-        """Give back the room that was set aside to take a run back."""
+        """Free the room that was reserved for a rollback."""
         paths = [self.journal_file, self._record_file(run)]
         with suppress(Refused):
             paths += [entry.path for entry in self.manifest(run) if entry.stored]
@@ -182,12 +182,12 @@ class Store:
             files.release(path)
 
     def clear_up(self) -> None:
-        """Give back the room of the last run where that failed at its end, while no run is unfinished."""
+        """Free the room of the last run if its end failed to do so, while no run is unfinished."""
         for run in self.runs()[-1:]:
             self.release(run)
 
     def back_up(self, run: str, changes: Sequence[Change]) -> None:
-        """Store what the changes will replace. Nothing of it is left where that fails."""
+        """Store what the changes will replace; on failure, remove all of it."""
         folder = self.backup_folder(run)
         atomic.make_folders(os.path.dirname(folder), 0o700)
         atomic.make_folder(folder, 0o700)
@@ -211,7 +211,7 @@ class Store:
             raise
 
     def manifest(self, run: str) -> list[Entry]:
-        """Every path a run was to touch, in its order.
+        """Return every path that a run was to change, in its order.
 
         Raises:
             Refused: it is not there or damaged.
@@ -223,7 +223,7 @@ class Store:
             raise Refused(f"{path} cannot be read: {error}") from error
 
     def state_before(self, run: str, entry: Entry) -> State:
-        """What was at a path, with its content."""
+        """Return the state of a path before a run, with its content."""
         if not entry.stored:
             return entry.before
         stored = os.path.join(self.backup_folder(run), entry.stored)
@@ -236,26 +236,27 @@ class Store:
         _forget(self.backup_folder(run))
 
     def prune(self, current: str) -> None:
-        """Forget all backups but the newest ones, and those that alone tell what was there before any run."""
-        from . import origin  # which knows what a run was about, and so imports this
+        """Remove all backups except the newest, and those needed to know the state before any run."""
+        from . import origin  # imported here: origin imports this module
 
         folder = self.backups
         others = sorted(name for name in descriptors.names(folder) if name != current)
         for name in others[: max(0, len(others) - (KEPT - 1))]:
-            with suppress(Refused):  # one that cannot be read tells nothing
+            with suppress(Refused):  # an unreadable backup tells nothing
                 origin.keep(self, name)
             _forget(os.path.join(folder, name))
 
     def restore(self, run: str, written: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        """Put back everything a run changed.
+        """Restore everything that a run changed.
 
         Args:
             run: the run.
-            written: hashes of contents that are ours beside those of the manifest.
+            written: hashes of contents that hardener wrote, beside those of the manifest.
 
         Returns:
-            Notes about paths that somebody else has changed since and that stay as they are; and why paths
-            could not be put back.
+            Notes about paths that were changed outside hardener since and stay as they are; and reasons why
+            paths
+            could not be restored.
         """
         notes, problems = [], {}
         for entry in reversed(self.manifest(run)):
@@ -268,16 +269,17 @@ class Store:
         return notes, problems
 
     def _restore(self, run: str, entry: Entry, written: Sequence[str]) -> list[str]:
-        with suppress(OSError):  # a read-only file system, or a link of another user's: there can be none
+        with suppress(OSError):  # a read-only file system, or a symbolic link of another user
             atomic.remove(files.temporary_name(entry.path))
         now = entry.present()
         then, note = self.goal(run, entry, now, written)
         if now != then:
             try:
                 files.put(entry.path, now, then, reserved=True, inode=entry.inode)
-            except (Untrusted, Meddled):  # whoever may do that again and again must not veto the rest
+            # A user who can cause these errors repeatedly must not block the rest.
+            except (Untrusted, Meddled):
                 then, note = now, f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
-        # Not only after it was written: the one who did that may have been killed before this.
+        # Also after a write by an earlier process, which may have been killed before this line.
         if entry.stored and digest(then.content) == entry.before_hash:
             with suppress(Untrusted, Meddled):
                 files.set_modified(entry.path, entry.modified)
@@ -288,7 +290,7 @@ class Store:
     def goal(
         self, run: str, entry: Entry, now: State, written: Sequence[str], *, in_folder: bool = True
     ) -> tuple[State, str]:
-        """What a path is to be once a run is taken back, and what of it stays by somebody else's hand.
+        """Return the state to which a rollback brings a path, and which part of it was changed by others.
 
         Args:
             run: the run.
@@ -313,7 +315,7 @@ class Store:
 
 
 class Journal:
-    """The unfinished run: its phase, what has begun, and what the activations need to take it back."""
+    """The unfinished run: its phase, the activations that have begun, and what their undo needs."""
 
     def __init__(self, store: Store, raw: dict[str, Any]) -> None:
         self._store = store
@@ -329,7 +331,7 @@ class Journal:
 
     @classmethod
     def find(cls, store: Store) -> Journal | None:
-        """The journal of a run that was killed or is not yet confirmed, None where there is none.
+        """Return the journal of a run that was killed or is not yet confirmed, None if there is none.
 
         Raises:
             Refused: it cannot be read.
@@ -338,7 +340,7 @@ class Journal:
 
     @classmethod
     def of(cls, store: Store, run: str) -> Journal | None:
-        """The journal of a run that is over, None where it left none.
+        """Return the journal of a run that is over, None if it has none.
 
         Raises:
             Refused: it cannot be read.
@@ -356,64 +358,64 @@ class Journal:
 
     @property
     def run(self) -> str:
-        """The run's name."""
+        """Return the run's name."""
         return str(self._raw["run"])
 
     @property
     def who(self) -> str:
-        """Who began it, as they said."""
+        """Return who began the run, as the request says."""
         return str(self._raw.get("who", ""))
 
     @property
     def phase(self) -> str:
-        """What it is at."""
+        """Return the phase."""
         return str(self._raw.get("phase", CHANGING))
 
     @property
     def activations(self) -> Mapping[str, Mapping[str, Any]]:
-        """Settings of the run's activations."""
+        """Return the settings of the run's activations."""
         found: Mapping[str, Mapping[str, Any]] = self._raw["activations"]
         return found
 
     @property
     def written(self) -> list[str]:
-        """Hashes of contents that are ours beside those of the manifest."""
+        """Return the hashes of contents that hardener wrote, beside those of the manifest."""
         found: list[str] = self._raw["written"]
         return found
 
     @property
     def picture(self) -> dict[str, Any]:
-        """What the host did before the first change; see ``health``."""
+        """Return the health of the host before the first change; see ``health``."""
         found: dict[str, Any] = self._raw.get("picture") or {}
         return found
 
     @property
     def look(self) -> dict[str, Any]:
-        """What programs and connections worked before the first change; see ``liveness``."""
+        """Return which programs and connections worked before the first change; see ``liveness``."""
         found: dict[str, Any] = self._raw.get("look") or {}
         return found
 
     def undone(self, left: Sequence[str]) -> list[str]:
-        """Names of the activations that were undone already, while just these paths were not put back yet.
+        """Return the activations that are undone already, if these paths alone remain to be restored.
 
-        What was undone is not undone again with every try, such as an engine that restarts each time.
+        They are not undone again with every attempt: one may restart the engine.
         """
         found = self._raw.get("undone") or {}
         return list(found["names"]) if found.get("left") == list(left) else []
 
     def note_undone(self, left: Sequence[str], names: Sequence[str]) -> None:
-        """Keep that activations were undone, while these paths were not put back yet."""
+        """Store the names of undone activations, while these paths remain to be restored."""
         self.remember(undone={"left": list(left), "names": list(names)})
 
     @property
     def away(self) -> list[list[float]]:
-        """From when until when the engine was away, in seconds since the epoch."""
+        """Return the intervals in which the engine was down, in seconds since the epoch."""
         found: list[list[float]] = self._raw.get("away") or []
         return found
 
     @contextmanager
     def engine_away(self, longest: float) -> Iterator[None]:
-        """Keep that the engine is away meanwhile.
+        """Store that the engine is down inside this context.
 
         Args:
             longest: seconds for which it is believed should the worker be killed; 0 where it is not away.
@@ -430,25 +432,25 @@ class Journal:
 
     @property
     def stopped(self) -> bool:
-        """Whether containers are stopped by it, as was allowed."""
+        """Return whether the run stops containers, as allowed."""
         return bool(self._raw.get("stopped"))
 
     @property
     def parting(self) -> Mapping[str, Any]:
-        """What goes from this host once the run stays; see ``departure``."""
+        """Return what is removed from this host once the run is confirmed; see ``departure``."""
         found: Mapping[str, Any] = self._raw.get("parting") or {}
         return found
 
     @property
     def confirm_within(self) -> float:
-        """Seconds that its confirmation may take; 0 where nobody will confirm it."""
+        """Return the seconds until the confirmation is due; 0 if no confirmation is expected."""
         return float(self._raw.get("confirm_within", 0))
 
     @property
     def remaining(self) -> float:
-        """Seconds until it is to be taken back; not above 0 where that time has come.
+        """Return the seconds until the rollback is due; 0 or less if it is.
 
-        It is told on the clock that nobody can set, which begins anew with every boot.
+        Measured on the monotonic clock, which begins anew with every boot.
         """
         limit = self._raw.get("limit") or {}
         if limit.get("boot") != system.boot():
@@ -457,7 +459,7 @@ class Journal:
 
     @property
     def why_expired(self) -> str:
-        """Why it is taken back when its time has come."""
+        """Return why the run is rolled back when its time is over."""
         if self.phase == UNCONFIRMED:
             return f"not confirmed within {self.confirm_within:.0f} s"
         if self.phase == ROLLING_BACK:
@@ -465,43 +467,43 @@ class Journal:
         return "its worker was killed on the host, or hung"
 
     def remember(self, **what: Any) -> None:
-        """Keep a fact about the run, on disk first: what only this process knows is undone by no other."""
+        """Write the journal to disk; facts held only in memory are lost with this process."""
         raw = {**self._raw, **what}
         write_json(self._store.journal_file, raw)
         self._raw = raw
 
     def enter(self, phase: str, *, seconds: float, **what: Any) -> None:
-        """Begin a phase, which may take so long; then the guard takes the run back."""
+        """Begin a phase with its time limit; after that the guard rolls the run back."""
         limit = {"boot": system.boot(), "at": time.monotonic() + seconds}
         self.remember(phase=phase, limit=limit, **what)
 
     def memory(self, activation: str) -> dict[str, Any] | None:
-        """What an activation noted when it began; None where it has not begun."""
+        """Return what an activation stored when it began; None if it has not begun."""
         found: dict[str, Any] | None = self._raw["memory"].get(activation)
         return found
 
     def note(self, activation: str, memory: Mapping[str, Any]) -> None:
-        """Keep what an activation has to know to be undone, before it does something."""
+        """Store what an activation needs for its undo, before it changes anything."""
         self.remember(memory={**self._raw["memory"], activation: dict(memory)})
 
     def will_write(self, content: bytes) -> None:
-        """Keep the hash of a content that is about to be written beside the plan."""
+        """Store the hash of a content that is about to be written and is not in the manifest."""
         self.remember(written=[*self._raw["written"], digest(content)])
 
     def end(self) -> None:
-        """The run is over: what its activations need to be undone goes to its backup."""
+        """End the run: move what the undo of its activations needs to its backup."""
         folder = self._store.backup_folder(self.run)
         atomic.rename(self._store.journal_file, os.path.join(folder, "journal.json"))
 
 
 def _given_away(now: State, entry: Entry) -> bool:
-    """Whether a file belongs to a user who had nothing to do with it: what was in it is none of theirs."""
+    """Return whether a file now belongs to an unrelated user, who must not get its former content."""
     owners = (entry.before.uid, entry.after.uid) if entry.before.exists else (entry.after.uid,)
     return now.exists and not descriptors.trusted(now.uid) and now.uid not in owners
 
 
 def _remove_folder(path: str) -> None:
-    """Remove a folder that a run made, unless it is gone, or others use it by now.
+    """Remove a folder that a run created, unless it is gone or in use.
 
     Raises:
         OSError: it cannot be removed.
@@ -516,12 +518,12 @@ def _remove_folder(path: str) -> None:
 
 
 def _parsed(name: str) -> tuple[int, ...]:
-    """The time in a run's name."""
+    """Return the time in a run's name."""
     return tuple(int(name[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15)))
 
 
 def read_json(path: str) -> Any:
-    """Read a file of our own.
+    """Read a JSON file of hardener.
 
     Raises:
         OSError: it cannot be read.
@@ -531,13 +533,13 @@ def read_json(path: str) -> Any:
 
 
 def _forget(folder: str) -> None:
-    """Remove a backup; what cannot be removed is forgotten another time."""
+    """Remove a backup; what cannot be removed is left for the next attempt."""
     with suppress(OSError):
         atomic.remove_tree(folder)
 
 
 def write_json(path: str, data: object) -> None:
-    """Replace a file of our own."""
+    """Replace a JSON file of hardener."""
     files.replace(path, files.own((json.dumps(data, indent=1) + "\n").encode()), reserved=True)
 
 

@@ -1,8 +1,8 @@
-"""Our chains in the packet filter: what is loaded, what is wanted, and the one step between the two.
+"""Compute and load hardener's packet filter chains: loaded rules, wanted rules, one atomic step.
 
-What is wanted is compared as the host's own iptables prints it in an empty network namespace, and rules that
-this host cannot load are found out there, before anything is touched. Chains of others are never declared,
-and so never flushed.
+The wanted rules are loaded in an empty network namespace and printed by the host's own iptables: so they can
+be compared, and rules that this host cannot load are found before anything changes. Chains of others are
+never declared in the input, and therefore never flushed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .errors import Failed, Refused
 USER = "DOCKER-USER"
 _OURS = "HARDENER-"
 _CLONE_NEWNET = 0x40000000
-_LONGEST_TRIAL = 120  # seconds for loading rules where nothing uses them
+_LONGEST_TRIAL = 120  # seconds for loading rules in the empty namespace
 
 Tables = Mapping[str, Mapping[str, List[str]]]  # table -> chain -> its rules as iptables-save prints them
 
 
 class Hook(NamedTuple):
-    """A jump from a chain that is not ours, there as long as ``child`` is, or the chain it is there for."""
+    """A jump from a foreign chain; it exists as long as ``child``, or the chain that it serves."""
 
     table: str
     parent: str
@@ -36,20 +36,20 @@ class Hook(NamedTuple):
 
     @property
     def rule(self) -> str:
-        """As iptables-save prints it."""
+        """Return the rule as iptables-save prints it."""
         return f"-A {self.parent} -j {self.child}"
 
     @property
     def ours(self) -> bool:
-        """Whether it is for us to take it away; that to DOCKER-USER is Docker's."""
+        """Return whether hardener may remove it; the jump to DOCKER-USER is Docker's."""
         return self.child.startswith(_OURS)
 
     def wanted(self, tables: Tables) -> bool:
-        """Whether these chains need it."""
+        """Return whether these chains need the jump."""
         return (self.because_of or self.child) in tables.get(self.table, {})
 
     def in_place(self, tables: Tables) -> bool:
-        """Whether packets take it, and none is let through before."""
+        """Return whether the jump is in force, and no rule before it accepts packets."""
         rules = tables.get(self.table, {}).get(self.parent, [])
         if rules.count(self.rule) != 1:
             return False
@@ -60,7 +60,7 @@ class Hook(NamedTuple):
 
 
 def _lets_through(rule: str) -> bool:
-    """Whether packets that a rule takes are spared those behind it; to jump elsewhere is to come back."""
+    """Return whether packets that match a rule skip the rules after it; jumps to other chains return."""
     return rule.endswith(("-j ACCEPT", "-j RETURN")) or " -g " in rule
 
 
@@ -68,13 +68,13 @@ HOOKS = (
     Hook("filter", "INPUT", "HARDENER-INPUT"),
     Hook("filter", "FORWARD", USER, because_of="HARDENER-DOCKER"),
     Hook("filter", USER, "HARDENER-DOCKER"),
-    Hook("filter", "FORWARD", "HARDENER-FORWARD", last=True),  # what nobody before it has accepted
+    Hook("filter", "FORWARD", "HARDENER-FORWARD", last=True),  # packets that no rule before it has accepted
     Hook("raw", "PREROUTING", "HARDENER-PREROUTING"),
 )
 
 
 def parse(text: str) -> dict[str, dict[str, list[str]]]:
-    """Chains and rules of a text that iptables-save printed or iptables-restore reads."""
+    """Parse chains and rules in the format of iptables-save."""
     tables: dict[str, dict[str, list[str]]] = {}
     chains: dict[str, list[str]] = {}
     for line in text.splitlines():
@@ -88,7 +88,7 @@ def parse(text: str) -> dict[str, dict[str, list[str]]]:
 
 
 def ours(tables: Tables) -> dict[str, dict[str, list[str]]]:
-    """The chains that are ours."""
+    """Return the chains of hardener."""
     found = {
         table: {name: list(rules) for name, rules in chains.items() if name.startswith(_OURS)}
         for table, chains in tables.items()
@@ -97,7 +97,7 @@ def ours(tables: Tables) -> dict[str, dict[str, list[str]]]:
 
 
 def differences(loaded: Tables, wanted: Tables) -> list[str]:
-    """What is not loaded as it is wanted, in words."""
+    """Describe how the loaded chains differ from the wanted ones."""
     found = []
     have, want = ours(loaded), ours(wanted)
     for table in [*want, *(table for table in have if table not in want)]:
@@ -118,7 +118,7 @@ def differences(loaded: Tables, wanted: Tables) -> list[str]:
 
 
 def compose(loaded: Tables, wanted: Tables, hooks: Iterable[str] | None = None) -> str:
-    """Input of iptables-restore that makes our chains the wanted ones and touches no other chain's rules.
+    """Return input for iptables-restore that makes our chains the wanted ones and no others.
 
     Args:
         loaded: what is loaded now.
@@ -148,7 +148,7 @@ def compose(loaded: Tables, wanted: Tables, hooks: Iterable[str] | None = None) 
 
 
 def deletion(rule: str) -> str:
-    """What takes a rule away."""
+    """Return the command that deletes a rule."""
     return rule.replace("-A", "-D", 1)
 
 
@@ -156,7 +156,7 @@ def deletion(rule: str) -> str:
 
 
 def dump(tool: str) -> dict[str, dict[str, list[str]]]:
-    """What is loaded.
+    """Return the loaded chains.
 
     Raises:
         Failed: it cannot be told.
@@ -165,7 +165,7 @@ def dump(tool: str) -> dict[str, dict[str, list[str]]]:
 
 
 def tried(tool: str, text: str) -> dict[str, dict[str, list[str]]]:
-    """Rules as the host prints them once they are loaded, tried where they do nothing.
+    """Return rules as the host prints them after loading, tried in an empty namespace.
 
     Raises:
         Refused: the host cannot load them.
@@ -185,12 +185,12 @@ def tried(tool: str, text: str) -> dict[str, dict[str, list[str]]]:
 
 
 def restore(tool: str, text: str) -> system.Outcome:
-    """Give a text to iptables-restore: every table of it at once or not at all."""
+    """Give a text to iptables-restore: each table is loaded completely or not at all."""
     return system.run(f"{tool}-restore", "--noflush", "--wait", "10", given=text)
 
 
 def load(tool: str, wanted: Tables, hooks: Sequence[str] | None = None) -> None:
-    """Load our chains in one step; once more where somebody else changed the rules in between.
+    """Load our chains in one step; retry once if other programs changed the rules in between.
 
     Raises:
         Failed: they cannot be loaded.
@@ -205,7 +205,7 @@ def load(tool: str, wanted: Tables, hooks: Sequence[str] | None = None) -> None:
 
 
 def _in_empty_namespace(work: Callable[[], Any]) -> Any:
-    """The result of work done where there is no network and no rule but its own; or ``error``."""
+    """Call a function in an empty network namespace; return its result, or ``error``."""
     reader, writer = os.pipe()
     parent = os.getpid()
     pid = os.fork()
@@ -218,7 +218,7 @@ def _in_empty_namespace(work: Callable[[], Any]) -> Any:
                 answer: Any = {"error": f"no network namespace: {os.strerror(ctypes.get_errno())}"}
             else:
                 answer = work()
-        except Exception as error:  # who waits wants to know
+        except Exception as error:  # report every exception to the waiting process
             answer = {"error": str(error)}
         finally:
             with suppress(OSError):

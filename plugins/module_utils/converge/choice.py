@@ -1,8 +1,9 @@
-"""Which documents are applied: those that cost no more than is allowed, by what they cost on this very host.
+"""Choose the documents to apply: those whose impact on this host is allowed.
 
-A document says what making it true can cost. What it really costs shows when the activations are prepared: a
-restart of the engine may end containers. Then the documents that need it stay out, and the others go on. So
-they do without one that this host refuses: an engine that does not know its key, a target that is silent.
+A document states the worst impact that it can have. The real impact is known once the activations are
+prepared: a restart of the engine may stop containers. Documents that exceed the allowed impact are held,
+documents that this host cannot have are refused (an engine that does not know a key, a log target that does
+not answer), and the others are applied.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from .serving import Finder
 
 
 class Case(NamedTuple):
-    """What a document costs, that in words or why it is left out, and the paths that are not as it wants."""
+    """What a document costs, in words, or why it is left out; and its paths that need a change."""
 
     impact: str
     reason: str = ""
@@ -41,43 +42,43 @@ class Case(NamedTuple):
 class Choice(NamedTuple):
     """What is done on this host, and what is not."""
 
-    documents: Sequence[Document]  # that are applied
+    documents: Sequence[Document]  # documents that are applied
     held: Mapping[str, Case]
-    refused: Mapping[str, str]  # what cannot be had on this host, and why
+    refused: Mapping[str, str]  # documents that this host cannot have, and why
     plan: Plan
     activations: Sequence[Activation]
 
     @property
     def due(self) -> list[Activation]:
-        """The activations that have to happen."""
+        """Return the activations that have to be performed."""
         return [activation for activation in self.activations if activation.due]
 
     @property
     def impact(self) -> str:
-        """The worst that is done costs this host."""
+        """Return the worst impact of the chosen documents on this host."""
         costs = [document.impact for document in self.changing] + [each.impact for each in self.due]
         return max(costs, key=IMPACTS.index, default=NONE)
 
     @property
     def stops(self) -> bool:
-        """Whether containers are stopped by it."""
+        """Return whether containers are stopped."""
         return not exceeds(CONTAINERS_STOP, self.impact)
 
     @property
     def notes(self) -> list[str]:
-        """What the documents want to tell the reader of the result."""
+        """Return the documents' notes for the reader of the result."""
         return [f"{document.name}: {note}" for document in self.documents for note in document.notes]
 
     @property
     def pending(self) -> list[str]:
-        """What will be so later, by somebody else's hand."""
+        """Return changes that will take effect later, outside of this run."""
         return [note for activation in self.activations for note in activation.pending]
 
     @property
     def changing(self) -> list[Document]:
-        """The documents that are not so yet.
+        """Return the chosen documents that are not yet in force.
 
-        Those whose paths change; and where an activation is due that none of these waits for (the kernel has
+        Those whose paths change; and if an activation is due that none of these waits for (the kernel has
         lost its audit rules), all that wait for it.
         """
         differing = [document for document in self.documents if document.name in self.plan.differing]
@@ -91,7 +92,7 @@ class Choice(NamedTuple):
         ]
 
     def describe(self, request: Request) -> list[dict[str, Any]]:
-        """What becomes of every document, at what cost, and why, as JSON data."""
+        """Return state, cost and reason of every document as JSON data."""
         changing = self.changing
         described = []
         for document in request.documents:
@@ -119,7 +120,7 @@ class Choice(NamedTuple):
         return described
 
     def _cost(self, document: Document) -> str:
-        """What a document costs here: a restart that it asks for may turn out to end containers."""
+        """Return the impact of a document on this host: a restart may turn out to stop containers."""
         costs = [document.impact]
         if not exceeds(DAEMON_RESTART, document.impact):
             wanted = dict(document.activations)
@@ -127,7 +128,7 @@ class Choice(NamedTuple):
         return max(costs, key=IMPACTS.index)
 
     def digest(self) -> str:
-        """Name of this very plan: SHA-256 of what is wanted, what is there now, and what has to happen."""
+        """Return the SHA-256 of the plan: what is wanted, what is there now, and what has to be performed."""
         facts = {
             "documents": [
                 [document.name, [_plain(resource) for resource in document.resources], document.activations]
@@ -151,7 +152,7 @@ class Choice(NamedTuple):
 
 
 def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
-    """Choose the documents, plan their changes and prepare their activations. Changes nothing.
+    """Choose documents, plan their changes and prepare their activations; changes nothing.
 
     Raises:
         Refused: the documents contradict each other, or the host does not allow what they want.
@@ -187,7 +188,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
         except Refused:
             impossible = _impossible(documents, serving, choice)
             if not impossible or len(impossible) == len(documents) - len(serving):
-                raise  # it is not for what one of them wants: all of it is impossible here, or together
+                raise  # the reason is not in a single document: the host or the combination is impossible
             refused.update(impossible)
             documents = [document for document in documents if document.name not in impossible]
             continue
@@ -208,7 +209,7 @@ def _impossible(
     serving: Sequence[Document],
     choice: Callable[[Sequence[Document], Mapping[str, Case]], Choice],
 ) -> dict[str, str]:
-    """The documents that this host refuses even alone, and why."""
+    """Return the documents that this host refuses even alone, with reasons."""
     found: dict[str, str] = {}
     for document in documents:
         if document not in serving:
@@ -220,7 +221,7 @@ def _impossible(
 
 
 def _waiting(choice: Choice, activation: Activation) -> list[Document]:
-    """Changing documents that an activation is for: those that want a restart, where it is dear by these."""
+    """Return the changing documents that an activation serves; if some need a restart, only those."""
     waiting = [document for document in choice.changing if activation.name in dict(document.activations)]
     return [document for document in waiting if not exceeds(DAEMON_RESTART, document.impact)] or waiting
 

@@ -1,4 +1,4 @@
-"""The second call, over a new connection: the host can be reached; look at it, and let the run stay."""
+"""Confirm a run over a new connection: check the host's health, and keep the changes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .errors import Failed, Refused
 from .locking import Busy, locked
 
 _TOKEN = re.compile(r"[0-9a-f]{6,32}")
-_PATIENCE = 5  # seconds; whoever asks will ask again
+_PATIENCE = 5  # seconds; the caller repeats the call
 
 
 def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Confirm a run, or say what has become of it.
+    """Confirm a run, or return its outcome.
 
     Args:
         store: hardener's folder.
         arguments: ``token`` of the run.
 
     Returns:
-        The run's record, its ``outcome``: ``changed`` (confirmed), or how it was taken back (`rollback`);
-        ``working`` while it is being made or taken back; ``unknown`` where it never began.
+        The run's record, its ``outcome``: ``changed`` (confirmed), or how it was rolled back (`rollback`);
+        ``working`` while changes or a rollback are in progress; ``unknown`` if it never began.
 
     Raises:
         Refused: that is no token.
@@ -49,7 +49,7 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
         name = f"confirm-{journal.run}"
         if journal.phase == UNCONFIRMED and journal.remaining > 0:
             done = detached.run(lambda: _look(store, journal), name=name)
-        else:  # its worker was killed, or its time is over and the guard late
+        else:  # its worker was killed, or its time is over and the guard is late
             done = detached.run(lambda: rollback.finished(store, journal, journal.why_expired), name=name)
         return {**done, **store.record(journal.run), "run": journal.run}
     for run in store.runs():
@@ -59,7 +59,7 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
 
 
 def _look(store: Store, journal: Journal) -> dict[str, Any]:
-    """Look at the host once more; runs in a worker."""
+    """Check the host's health once more; runs in a worker."""
     problems, notes = health.compare(journal.picture, stopped=journal.stopped, away=journal.away)
     if problems:
         return rollback.finished(store, journal, "; ".join(problems))

@@ -1,8 +1,8 @@
-"""What has become of the containers that ran before a change, and whether that counts against it.
+"""Judge the containers that ran before a change: which losses the change caused.
 
-A container that ends by itself while the engine runs is named and does not count: containers do that every
-day. What counts is that one ended with the engine and is not there again, cannot be started, or is restarted
-again and again as it was not before. One that was restless already is not judged at all.
+A container that ends by itself while the engine runs is reported and does not count: that happens every day.
+A failure is a container that stopped with the engine and is not running again, cannot be started, or restarts
+repeatedly and did not before. A container that restarted repeatedly before is not judged.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from . import swarm
 
-Windows = Sequence[Sequence[float]]  # from when until when the engine was away, in seconds since the epoch
+Windows = Sequence[Sequence[float]]  # intervals in which the engine was down, in seconds since the epoch
 
-SETTLED = 3  # seconds that a container has run after it was restarted: an engine waits less between two tries
+# Seconds of uptime after which a restarted container counts as running: the engine retries sooner.
+SETTLED = 3
 _SHOWN = 10
-_STEADY = 600  # seconds after which an earlier restart is over and done with
+_STEADY = 600  # seconds after which an earlier restart no longer matters
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z")
 _SERVICE, _PROJECT = "com.docker.compose.service", "com.docker.compose.project"
 
 
 class Verdict(NamedTuple):
-    """What has become of a container.
+    """The judgement of a container.
 
     Attributes:
-        runs: whether it runs as it did, so that its ports and its network can be asked for.
-        lost: it is not there again.
-        failing: it ends again and again.
+        runs: whether it runs as before, so that its ports and its network can be probed.
+        lost: it no longer runs.
+        failing: it ends repeatedly.
         undecided: it was restarted just now, and may be again.
-        note: what is told of it without counting.
+        note: remark that does not count as a failure.
     """
 
     runs: bool = False
@@ -42,7 +43,7 @@ class Verdict(NamedTuple):
 
 
 def known(container: Mapping[str, Any], *, now: float) -> dict[str, Any]:
-    """What has to be known of a container that runs, to judge later what has become of it; JSON data."""
+    """Return what must be known about a running container to judge it later, as JSON data."""
     state = container["State"]
     restarts = int(container.get("RestartCount") or 0)
     up = now - (_seconds(state.get("StartedAt")) or now)
@@ -63,7 +64,7 @@ def judge(
     stopped: bool = False,
     now: float,
 ) -> Verdict:
-    """Judge what has become of a container.
+    """Judge a container after a change.
 
     Args:
         before: what was known of it.
@@ -113,24 +114,24 @@ def _of_running(before: Mapping[str, Any], state: Mapping[str, Any], restarts: i
 
 
 def stays_down(container: Mapping[str, Any]) -> bool:
-    """Whether nobody starts a container again that the engine stopped itself."""
+    """Return whether a container stays down after the engine stopped it."""
     policy = (container["HostConfig"].get("RestartPolicy") or {}).get("Name")
     return policy in ("", "no", "on-failure", None) and not swarm.is_task(container)
 
 
 def name(container: Mapping[str, Any]) -> str:
-    """What a container is called."""
+    """Return the name of a container."""
     return str(container.get("Name") or container.get("Id", "?")).lstrip("/")
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names of containers for a message, not too many."""
+    """List names of containers for a message, with a limit."""
     shown = ", ".join(names[:_SHOWN])
     return f"{len(names)} containers ({shown}{', …' if len(names) > _SHOWN else ''})"
 
 
 def excepted(container: Mapping[str, Any], exceptions: Iterable[str]) -> bool:
-    """Whether a container is not to be judged.
+    """Return whether a container is excepted from judgement.
 
     Args:
         container: what the engine says of it.
@@ -161,7 +162,7 @@ def _health(state: Mapping[str, Any]) -> str:
 
 
 def _seconds(text: Any) -> float | None:
-    """A time of the engine's in seconds since the epoch; None where it has none."""
+    """Parse a timestamp of the engine into seconds since the epoch; None if it is empty."""
     match = _TIME.fullmatch(str(text))
     if match is None or match[1].startswith("0001"):
         return None

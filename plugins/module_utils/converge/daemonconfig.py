@@ -1,9 +1,9 @@
-"""What is wrong with a daemon.json, found before the engine does.
+"""Validate a daemon.json beyond what the engine itself can.
 
-``dockerd --validate`` sees bad JSON, unknown keys, wrong types and keys that are flags as well. It does not
-see a profile that is missing, a log driver that nobody has or whose target is silent, a plugin that does not
-answer, a live-restore that swarm refuses; and it makes users and subordinate ids while it validates
-``userns-remap``. Engines before 23.0 do not have it at all.
+``dockerd --validate`` finds bad JSON, unknown keys, wrong types and keys that are set as flags as well. It
+does not find a missing profile, a log driver that is not installed or whose target does not answer, a plugin
+that does not answer, a live-restore that swarm refuses; and validating ``userns-remap`` creates users and
+subordinate ids. Engines before 23.0 have no validation at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .errors import Refused
 from .planning import redacted
 from .serving import Served
 
-# Options that a driver takes beside those that belong to every driver; others are not checked here.
+# Log options that a driver accepts beside the common ones; options of other drivers are not checked here.
 _LOG_OPTIONS = {
     "json-file": {"max-size", "max-file", "compress"},
     "local": {"max-size", "max-file", "compress"},
@@ -57,7 +57,7 @@ _ANY_LOG_OPTION = {
     "mode",
     "tag",
 }
-# Those that every engine has built in, as long as it does not say which.
+# Log drivers built into every engine, used while the engine does not list them.
 _LOG_DRIVERS = frozenset(
     {
         "awslogs",
@@ -72,9 +72,9 @@ _LOG_DRIVERS = frozenset(
         "syslog",
     }
 )
-# A change of these makes images, containers and volumes vanish from the engine's view.
+# A change of these keys hides images, containers and volumes from the engine.
 _HIDING = ("data-root", "storage-driver", "userns-remap", "containerd-namespace")
-# What `dockerd --validate` would make on this host (users), or look for though it is not written yet.
+# Keys for which `dockerd --validate` would change this host (users), or read files not yet written.
 _TLS = ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 _NOT_FOR_DOCKERD = ("userns-remap", *_TLS)
 
@@ -90,7 +90,7 @@ def refuse_bad(
     engine: Engine,
     read: Read,
 ) -> None:
-    """Refuse a configuration that the engine would not start with, or not work with.
+    """Refuse a configuration with which the engine would not start, or not work.
 
     Args:
         after: content of daemon.json as it will be.
@@ -137,7 +137,7 @@ def _problems(
 
 
 def _files(config: Mapping[str, Any], read: Read) -> Iterator[str]:
-    """What is wrong with the files that a configuration names, as they will be."""
+    """Yield what is wrong with the files that a configuration names, as they will be."""
     profile = config.get("seccomp-profile")
     if isinstance(profile, str) and profile not in (*seccompprofile.BUILT_IN, "unconfined"):
         content = read(profile) if profile.startswith("/") else None
@@ -214,7 +214,7 @@ def _logging(
 def _with_engine(
     config: Mapping[str, Any], former: Mapping[str, Any], info: Mapping[str, Any], engine: Engine
 ) -> Iterator[str]:
-    """What depends on the engine that runs."""
+    """Yield what the running engine would refuse."""
     swarm = info.get("Swarm", {}).get("LocalNodeState") not in (None, "", "inactive")
     if swarm and config.get("live-restore") is True:
         yield "live-restore: the engine does not start with it while it is part of a swarm"
@@ -243,7 +243,7 @@ def _with_engine(
 def _hidden(
     config: Mapping[str, Any], former: Mapping[str, Any], info: Mapping[str, Any], engine: Engine
 ) -> Iterator[str]:
-    """Refuse to hide data: nothing would be lost, and everything would seem to be."""
+    """Yield keys whose change would hide data: nothing is lost, but the engine no longer lists it."""
 
     def store(configuration: Mapping[str, Any]) -> Any:
         features = configuration.get("features")
@@ -266,7 +266,7 @@ def _hidden(
 
 
 def _said_by_dockerd(config: Mapping[str, Any], served: Served) -> Iterator[str]:
-    """What the engine's own validation finds; where it has none, what our table of keys does."""
+    """Yield what the engine's validation finds; without one, what the table of keys finds."""
     if not served.dockerd:
         return
     content = json.dumps({key: config[key] for key in config if key not in _NOT_FOR_DOCKERD}).encode()
@@ -287,7 +287,7 @@ def _said_by_dockerd(config: Mapping[str, Any], served: Served) -> Iterator[str]
     if "unknown flag: --validate" in outcome.error:
         problem = keys.problem_before_23(config)
     else:
-        # It names what is set twice with both values, the secret ones too.
+        # The message prints both values of a key that is set twice, secrets included.
         said = outcome.said.partition(": (from flag")[0]
         problem = redacted(said.replace(f"/proc/self/fd/{handle}", served.config))
     if problem:

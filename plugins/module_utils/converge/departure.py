@@ -1,8 +1,8 @@
-"""What goes from a host once it has been given back, and what looks like ours without being recorded.
+"""Remove hardener's own files after a release, and list unrecorded files that look like hardener's.
 
-Backups and bookkeeping stay until the release itself is confirmed: until then it can be taken back. Then they
-go, the folders that our runs have made and that nobody else uses, and what our programs have written. All of
-it can be done again: what a killed worker has left of it goes with the next release.
+Backups and bookkeeping stay until the release is confirmed, since it can be rolled back until then. After
+that they are removed, together with empty folders that runs created and files that our programs wrote. Every
+step can be repeated: the next release removes what a killed worker left.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .backup import Store
 from .errors import Refused
 from .files import FILE
 
-# Below these lies nothing but what hardener wrote.
+# Folders that hold only files written by hardener.
 OWN_FOLDERS = ("/etc/hardener", "/usr/local/lib/hardener")
-# Where else it writes files of that name.
+# Other folders in which hardener writes files with its name.
 PLACES = (
     "/etc/apparmor.d/*hardener*",
     "/etc/apt/apt.conf.d/*hardener*",
@@ -43,13 +43,13 @@ PLACES = (
     "/usr/local/sbin/hardener-*",
 )
 _MARK = b"Written by hardener"
-_HEAD = 400  # bytes in which it stands
+_HEAD = 400  # bytes at the start of a file that hold the mark
 _MOST = 10_000
 _CACHE = "__pycache__"
 
 
 def strays(known: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Files that look like ours and that no backup names.
+    """Return files that look like hardener's and are in no backup.
 
     Args:
         known: paths that are dealt with already.
@@ -80,7 +80,7 @@ def _below() -> list[str]:
 
 
 def _says_so(path: str) -> bool:
-    """Whether a file is root's, where root alone decides what is there, and hardener wrote it."""
+    """Return whether a file has hardener's mark, belongs to root, and only root can change it."""
     try:
         if os.path.islink(path) or not files.guarded(path):
             return False
@@ -91,19 +91,19 @@ def _says_so(path: str) -> bool:
 
 
 def is_marked(content: bytes | None) -> bool:
-    """Whether a content says that hardener wrote it."""
+    """Return whether a content has hardener's mark."""
     return content is not None and _MARK in content[:_HEAD]
 
 
 def is_own(path: str) -> bool:
-    """Whether nothing but what hardener wrote has such a path."""
+    """Return whether a path is one that only hardener uses."""
     return any(path.startswith(f"{folder}/") for folder in OWN_FOLDERS)
 
 
 def parting(
     store: Store, *, folders: Iterable[str], paths: Iterable[str], programs: Sequence[str] | None
 ) -> dict[str, Any]:
-    """What goes once a release stays, as JSON data for its journal; empty where nothing would.
+    """Return what is removed once a release is confirmed, as JSON data for its journal.
 
     Args:
         store: hardener's folder on this host.
@@ -121,7 +121,7 @@ def parting(
 
 
 def _above(path: str) -> Iterable[str]:
-    """The folders of ours that hold a path."""
+    """Return hardener's folders that contain a path."""
     folder = os.path.dirname(path)
     while is_own(folder) or folder in OWN_FOLDERS:
         yield folder
@@ -129,18 +129,18 @@ def _above(path: str) -> Iterable[str]:
 
 
 def part(store: Store, what: Mapping[str, Any]) -> list[str]:
-    """Remove it, and say what cannot be removed.
+    """Remove what a release leaves behind, and return what cannot be removed.
 
     Args:
         store: hardener's folder on this host.
-        what: of `parting`; empty where nothing goes.
+        what: result of `parting`; empty if there is nothing to remove.
     """
     problems = []
     for folder in what.get("folders", ()):
         with suppress(OSError):
             if is_own(folder) or folder in OWN_FOLDERS:
                 atomic.remove_tree(os.path.join(folder, _CACHE))
-        with suppress(OSError):  # it is gone, or somebody else uses it
+        with suppress(OSError):  # it is gone, or in use
             atomic.remove_folder(folder)
     for folder in what.get("state", ()):
         problems += _removed(folder)
@@ -150,9 +150,9 @@ def part(store: Store, what: Mapping[str, Any]) -> list[str]:
 
 
 def _leave(store: Store) -> list[str]:
-    """Remove hardener's folder, its lock last: who finds that has found all of it gone."""
+    """Remove hardener's folder, its lock last: a process that gets the lock finds everything else gone."""
     for name in ("backups", "origins"):
-        with suppress(OSError):  # a backup that is removed in part is none of a run
+        with suppress(OSError):  # a backup that is removed in part is not listed as a run
             atomic.rename(os.path.join(store.folder, name), os.path.join(store.folder, f"released {name}"))
     problems = []
     try:

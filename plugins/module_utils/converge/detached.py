@@ -1,4 +1,4 @@
-"""A worker that goes on when the connection, the controller or its terminal is gone."""
+"""Run work in a process that outlives the connection and the controller."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any, Callable
 from . import system
 from .errors import Failed, Refused
 
-_MOVED = 5  # seconds in which systemd moves a process that it was asked to
+_MOVED = 5  # seconds that systemd may take to move a process to its scope
 
 Work = Callable[[], "dict[str, Any]"]
 
 
 def run(work: Work, *, name: str) -> dict[str, Any]:
-    """Do the work in a process of its own session, wait for it, and return its result.
+    """Run work in a process with its own session, wait for it, and return its result.
 
-    Who waits may be killed at any time: the worker does not notice.
+    The waiting process may be killed at any time without an effect on the worker.
 
     Raises:
         Refused: the worker did.
@@ -35,7 +35,7 @@ def run(work: Work, *, name: str) -> dict[str, Any]:
     with os.fdopen(reader, "rb") as answer:
         text = answer.read()
     os.waitpid(pid, 0)
-    if system.has_systemd():  # which may miss that its worker is gone, where that was at once
+    if system.has_systemd():  # systemd may not notice a worker that ends at once
         system.run("systemctl", "stop", _scope(name), timeout=10)
     if not text:
         raise Failed("the worker was killed on the host; the next run takes its changes back")
@@ -49,7 +49,7 @@ def run(work: Work, *, name: str) -> dict[str, Any]:
 
 
 def _work(work: Work, writer: int, name: str) -> None:
-    """Body of the worker; never returns."""
+    """Run the body of the worker; never returns."""
     try:
         os.setsid()
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
@@ -62,16 +62,16 @@ def _work(work: Work, writer: int, name: str) -> None:
             message: dict[str, Any] = {"result": work()}
         except Refused as refused:
             message = {"refused": str(refused)}
-        except Exception as error:  # who waits wants to know
+        except Exception as error:  # report every exception to the waiting process
             message = {"failed": f"the worker failed on the host: {type(error).__name__}: {error}"}
-        with suppress(OSError), os.fdopen(writer, "wb") as answer:  # maybe nobody waits any more
+        with suppress(OSError), os.fdopen(writer, "wb") as answer:  # the waiting process may be gone
             answer.write(json.dumps(message).encode())
     finally:
         os._exit(0)
 
 
 def _leave_session(name: str) -> None:
-    """Move to a scope of our own: logind may be set to kill all processes of a login session with its end."""
+    """Move to a separate scope: logind may kill all processes of a login session when it ends."""
     if system.has_systemd():
         outcome = system.run(
             "busctl",
@@ -94,7 +94,7 @@ def _leave_session(name: str) -> None:
             "inactive-or-failed",
             "0",
         )
-        # The answer is that systemd will move us. One that ends before that leaves an empty scope behind.
+        # The reply comes before the move. A worker that ends in between leaves an empty scope behind.
         deadline = time.monotonic() + _MOVED
         while outcome.code == 0 and _scope(name) not in system.read("/proc/self/cgroup"):
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-r"""What the controller asks for: documents of resources and activations, checked before anything is read.
+r"""Define and validate the request: documents of resources and activations.
 
     {"name": "docker_daemon_icc", "impact": "daemon-restart",
      "resources": [
@@ -41,15 +41,15 @@ from ..contract import DAEMON_RESTART, DOCUMENT, IMPACTS, NONE, REQUIRED, RESOUR
 from .errors import Refused
 from .serving import FORMER as FORMER_SETTINGS
 
-FORMER = "former"  # a kind that no request can have: ``state``, what a path was before hardener came
+FORMER = "former"  # a kind that no request can have: ``state``, what a path was before hardener's first run
 
-_AT_ENGINE = ("docker", "userns-migrate")  # activations that were told where the engine is
+_AT_ENGINE = ("docker", "userns-migrate")  # activations whose settings held the engine's location
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MODE = re.compile(r"[0-7]{3,4}")
 
 
 class Resource(NamedTuple):
-    """One thing a document wants to be so."""
+    """One desired state of a path."""
 
     document: str
     kind: str
@@ -63,7 +63,7 @@ class Resource(NamedTuple):
             raise AttributeError(name) from None
 
     def uid(self, present: int) -> int:
-        """Number of the owner; who it is at present, where that is to stay.
+        """Return the number of the owner; the present one if it is to stay.
 
         Raises:
             Refused: no such user on this host.
@@ -76,7 +76,7 @@ class Resource(NamedTuple):
             raise Refused(f"{self}: this host has no user {self.fields['owner']}") from None
 
     def gid(self, present: int) -> int:
-        """Number of the group; which one it is at present, where that is to stay.
+        """Return the number of the group; the present one if it is to stay.
 
         Raises:
             Refused: no such group on this host.
@@ -89,7 +89,7 @@ class Resource(NamedTuple):
             raise Refused(f"{self}: this host has no group {self.fields['group']}") from None
 
     def bits(self, field: str) -> int:
-        """A mode as a number."""
+        """Return a mode as a number."""
         return int(self.fields[field], 8)
 
     def __str__(self) -> str:
@@ -97,7 +97,7 @@ class Resource(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What one decision wants."""
+    """The desired state for one variable of a role."""
 
     name: str
     impact: str
@@ -109,10 +109,10 @@ class Document(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Everything one run is asked for.
+    """A request for one run.
 
-    ``plan`` is the digest of a plan that somebody has reviewed: the run has to be exactly that. Empty: any.
-    ``socket`` is the engine's API socket, where the site has named it.
+    ``plan`` is the digest of a plan that was reviewed: the run must match it. Empty: any plan. ``socket`` is
+    the engine's API socket, if the site has named it.
     """
 
     documents: tuple[Document, ...]
@@ -123,17 +123,17 @@ class Request(NamedTuple):
 
     @property
     def possible(self) -> tuple[Document, ...]:
-        """The documents that do not refuse this host."""
+        """Return the documents that this host can have."""
         return tuple(document for document in self.documents if not document.refused)
 
     @property
     def refused(self) -> list[str]:
-        """The documents that refuse this host, and why."""
+        """Return the documents that are refused for this host, with reasons."""
         return [f"{document.name}: {document.refused}" for document in self.documents if document.refused]
 
 
 def parse(raw: Mapping[str, Any], known_activations: Sequence[str]) -> Request:
-    """Check a request.
+    """Validate a request.
 
     Raises:
         Refused: it is not one; the message names the document and the place.
@@ -156,7 +156,7 @@ def parse(raw: Mapping[str, Any], known_activations: Sequence[str]) -> Request:
 
 
 def settings(documents: Sequence[Document], known_activations: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Activations of several documents in their order, the settings of each joined.
+    """Return the activations of several documents in their order, with joined settings.
 
     Raises:
         Refused: two documents want different values of a setting.
@@ -263,7 +263,7 @@ def _only(raw: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
 
 
 def _join(one: Mapping[str, Any], other: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Settings of two documents together: objects and lists are united, other values have to agree."""
+    """Join the settings of two documents: objects and lists are united, other values must be equal."""
     joined = dict(one)
     for key, value in other.items():
         if key not in joined:

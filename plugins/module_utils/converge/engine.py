@@ -1,4 +1,4 @@
-"""What a transaction asks of the engine, and the one thing that it has it do."""
+"""The engine as a transaction uses it: queries, and starting a container."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Engine(client.Engine):
     """The engine behind a Unix socket."""
 
     def info(self) -> dict[str, Any] | None:
-        """What the engine says of itself, None where it does not answer."""
+        """Return the engine's /info, None if it does not answer."""
         try:
             answer: dict[str, Any] = self.get("/info")
         except NoAnswer:
@@ -28,7 +28,7 @@ class Engine(client.Engine):
         return answer
 
     def bridge(self) -> dict[str, str]:
-        """Options of the default bridge; none where there is no such network."""
+        """Return the options of the default bridge; none if there is no such network."""
         try:
             return self.get("/networks/bridge")["Options"] or {}
         except NotFound:
@@ -81,17 +81,17 @@ class Engine(client.Engine):
         self.ask("POST", f"/containers/{container}/start", accept=(304,))
 
     def pid(self) -> int:
-        """Process id of whoever listens on the socket.
+        """Return the process id of the listener on the socket.
 
         Raises:
             NoAnswer: nobody does.
         """
-        with self.connect(seconds=20) as connection:  # one that hangs takes nobody any more
+        with self.connect(seconds=20) as connection:  # a hanging engine accepts no connections
             return connection.peer()[0]
 
 
 def wait_for(what: str, ready: Callable[[], bool], *, seconds: float) -> None:
-    """Wait until something is so.
+    """Wait until a condition holds.
 
     Raises:
         Failed: it did not become so in time.

@@ -1,6 +1,6 @@
-"""What is at a path, and what is to be there: content, owner, mode, access control list.
+"""Read and change the state of a path: content, owner, mode, access control list.
 
-Everything is read and changed by way of the package `host`, which follows no link of another user's.
+All access goes through the package `host`, which follows no symbolic link of other users.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ ABSENT, FILE, DIRECTORY, DEVICE, OTHER = "absent", "file", "dir", "device", "oth
 
 MAX_SIZE = 16 * 1024 * 1024
 _SPARE = 4096
-# chattr's +i and +a (linux/fs.h): such a file is neither replaced nor removed, nor given to somebody else.
+# chattr's +i and +a (linux/fs.h): such a file cannot be replaced, removed, or given another owner
 _GET_FLAGS = 2 << 30 | struct.calcsize("l") << 16 | ord("f") << 8 | 1
 _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 
 
 class State(NamedTuple):
-    """What is at a path. ``content`` is None where nobody needed it (sockets, folders, attributes only)."""
+    """The state of a path. ``content`` is None if it was not read (sockets, folders, attributes only)."""
 
     kind: str
     content: bytes | None = None
@@ -39,23 +39,23 @@ class State(NamedTuple):
 
     @property
     def exists(self) -> bool:
-        """Whether there is anything."""
+        """Return whether anything exists at the path."""
         return self.kind != ABSENT
 
 
 NOTHING = State(ABSENT)
-FOREIGN = State("foreign")  # there is something that no run of ours has left there
-# A file larger than any that is written here, and a lease that its owner does not give back.
+FOREIGN = State("foreign")  # marks something that no run of hardener has left there
+# Larger than any file written here, and a lease that its owner does not return.
 _NOT_WRITTEN_BY_US = (errno.EFBIG, errno.EAGAIN)
 
 
 def own(content: bytes) -> State:
-    """A file of our own, for nobody else's eyes."""
+    """Return the state of a file that hardener owns, readable by root only."""
     return State(FILE, content, 0o600, os.geteuid(), os.getegid())
 
 
 def real_path(path: str) -> str:
-    """The path with symbolic links resolved: what is written is the file a link points to, never the link.
+    """Resolve symbolic links: hardener writes the file that a link points to, never the link.
 
     Raises:
         Refused: a link leads in a circle or to nowhere, or is not root's.
@@ -79,7 +79,7 @@ def _is_link(path: str) -> bool:
 
 
 def read(path: str, *, content: bool = True) -> State:
-    """State of a path whose links are resolved.
+    """Return the state of a path with resolved links.
 
     Raises:
         Refused: it cannot be read, is not root's to decide, or is too large to be a configuration file.
@@ -91,12 +91,12 @@ def read(path: str, *, content: bool = True) -> State:
 
 
 def present(path: str, *, content: bool = True, inode: int = 0) -> State:
-    """State of a path that a run has changed; what another user has put in its way since is none of ours.
+    """Return the state of a path that a run has changed; foreign if another user has replaced it.
 
     Args:
-        path: whose links are resolved.
-        content: read that as well.
-        inode: what was there before the run, see `inode`; 0 where that does not matter.
+        path: with resolved links.
+        content: read the content as well.
+        inode: inode before the run, see `inode`; 0 if it does not matter.
 
     Raises:
         Refused: it cannot be read.
@@ -115,9 +115,9 @@ def present(path: str, *, content: bool = True, inode: int = 0) -> State:
 
 
 def inode(path: str) -> int:
-    """The number of what is at a path where others than root decide what that is; else 0.
+    """Return the inode of a path where other users can replace files; else 0.
 
-    They may give the name to another file of the same owner and mode, which no run has changed.
+    They may move the name to another file of the same owner and mode, which no run has changed.
     """
     with suppress(OSError), descriptors.at(path) as place:
         return place.status.st_ino if place.exists and not place.guarded else 0
@@ -125,7 +125,7 @@ def inode(path: str) -> int:
 
 
 def guarded(path: str) -> bool:
-    """Whether root alone decides what is at a path."""
+    """Return whether only root can replace what is at a path."""
     with suppress(OSError), descriptors.at(path) as place:
         return place.guarded and not place.missing
     return False
@@ -159,11 +159,11 @@ def _state(place: Place, *, content: bool) -> State:
 
 
 def obstacle(path: str, *, replaced: bool) -> str:
-    """What keeps even root from changing a path, and the way out; empty where nothing does.
+    """Return what prevents even root from changing a path, and the way out; empty if nothing does.
 
     Args:
-        path: whose links are resolved.
-        replaced: it gets another content, and so does the folder that names it; else its attributes alone.
+        path: with resolved links.
+        replaced: its content changes, and so does its folder; else only its attributes.
     """
     with descriptors.at(path) as place:
         above = os.path.dirname(path)
@@ -181,16 +181,16 @@ def obstacle(path: str, *, replaced: bool) -> str:
 
 
 def put(path: str, before: State, after: State, *, reserved: bool = False, inode: int = 0) -> None:
-    """Make a path what ``after`` says; ``before`` is what is there now.
+    """Change a path from the state ``before`` to the state ``after``.
 
-    What is looked at and what is changed is the same open file, whatever happens to the path meanwhile.
+    The file that is checked is the open file that is changed, whatever happens to the path meanwhile.
 
     Args:
-        path: whose links are resolved.
-        before: what is there.
-        after: what is to be there.
-        reserved: on a full disk, use what was set aside for it (`set_aside`), or else the blocks of the file.
-        inode: of what is there, see `inode`; 0 where that does not matter.
+        path: with resolved links.
+        before: the present state.
+        after: the wanted state.
+        reserved: on a full disk, use the reserved room (`set_aside`), or else the blocks of the file.
+        inode: of the present file, see `inode`; 0 if it does not matter.
 
     Raises:
         Meddled: something else is there.
@@ -215,7 +215,7 @@ def put(path: str, before: State, after: State, *, reserved: bool = False, inode
 
 
 def replace(path: str, after: State, *, reserved: bool = False) -> None:
-    """Write a regular file anew, atomically; on a full disk by what was set aside for it."""
+    """Replace a regular file atomically; on a full disk, use the room reserved for it."""
     with descriptors.at(path) as place:
         _replace(place, after, reserved=reserved)
 
@@ -231,17 +231,17 @@ def _replace(place: Place, after: State, *, reserved: bool) -> None:
 
 
 def _overwrite(place: Place, after: State) -> None:
-    """Write a regular file where it lies: all that is left on a full disk, and not atomic."""
+    """Overwrite a regular file in place: the last resort on a full disk, not atomic."""
     atomic.overwrite(place, after.content or b"")
     atomic.set_attributes(place, _attributes(after))
 
 
 def set_aside(path: str, size: int) -> None:
-    """Set room aside to rewrite a file on a disk that is full by then.
+    """Reserve room to rewrite a file on a disk that may be full by then.
 
     Args:
         path: the file.
-        size: bytes of what will be written; an engine's configuration gets some more while it is put back.
+        size: bytes that will be written; a rollback writes some more to an engine's configuration.
 
     Raises:
         OSError: there is no room.
@@ -251,13 +251,13 @@ def set_aside(path: str, size: int) -> None:
 
 
 def release(path: str) -> None:
-    """Give back the room that was set aside for a file."""
+    """Free the room that was reserved for a file."""
     with suppress(OSError), descriptors.at(path) as place:
         reserve.release(place)
 
 
 def set_attributes(path: str, after: State) -> None:
-    """Set owner, mode and ACL of what is there."""
+    """Set owner, mode and ACL of the present file."""
     with descriptors.at(path) as place:
         atomic.set_attributes(place, _attributes(after))
 
@@ -267,7 +267,7 @@ def _attributes(state: State) -> Attributes:
 
 
 def modified(path: str) -> int:
-    """When a file was last written, in nanoseconds; 0 where there is none."""
+    """Return the modification time of a file in nanoseconds; 0 if there is none."""
     try:
         with descriptors.at(path) as place:
             return place.status.st_mtime_ns if place.exists else 0
@@ -276,13 +276,13 @@ def modified(path: str) -> int:
 
 
 def set_modified(path: str, when: int) -> None:
-    """Give a file that was put back its old time: nobody shall think that it is new."""
+    """Restore the modification time of a restored file, so that it does not look new."""
     if when and modified(path) != when:
         atomic.set_modified(path, when)
 
 
 def missing_directories(path: str) -> list[str]:
-    """Folders above a path that do not exist, the outermost first."""
+    """Return the missing folders above a path, the outermost first."""
     with descriptors.at(path) as place:
         missing = []
         above = os.path.dirname(path)
@@ -293,7 +293,7 @@ def missing_directories(path: str) -> list[str]:
 
 
 def has_folder(path: str) -> bool:
-    """Whether the folder of a path is there, and no file or link of another user's in its place."""
+    """Return whether the folder of a path exists, and is not a file or another user's link."""
     try:
         return not missing_directories(path)
     except (NotADirectoryError, Untrusted):
@@ -301,20 +301,20 @@ def has_folder(path: str) -> bool:
 
 
 def temporary_name(path: str) -> str:
-    """Where a file's new content is written.
+    """Return the path to which a file's new content is written.
 
-    Fixed, so that what a killed run left is found; hidden, and with an ending that no folder of configuration
-    snippets reads.
+    Fixed, so that the file of a killed run is found; hidden, and with an ending that folders of configuration
+    snippets ignore.
     """
     above, name = os.path.split(path)
     return os.path.join(above, f".{name}{atomic.SUFFIX}")
 
 
 def between(now: State, before: State, after: State) -> bool:
-    """Whether owner, mode and ACL are those of one of two states, or some of each.
+    """Return whether owner, mode and ACL are those of one of two states, or a mixture.
 
-    ``set_attributes`` sets one after the other, and may be killed in between: a change of owner clears
-    the bits of setuid and setgid, an ACL shows its mask as the mode's group bits.
+    ``set_attributes`` sets them one after another and may be killed in between: a change of owner clears the
+    setuid and setgid bits, and an ACL shows its mask as the group bits of the mode.
     """
     ignored = 0
     if (before.uid, before.gid) != (after.uid, after.gid):
@@ -333,7 +333,7 @@ def between(now: State, before: State, after: State) -> bool:
 
 
 def group_bits(state: State) -> int:
-    """Permissions of the owning group; where there is an ACL, the mode's group bits are its mask instead."""
+    """Return the permissions of the owning group; with an ACL, the mode's group bits are its mask."""
     for tag, permissions in _acl_entries(state.acl):
         if tag == 0x04:  # ACL_GROUP_OBJ
             return permissions & (state.mode >> 3) & 7
@@ -341,7 +341,7 @@ def group_bits(state: State) -> int:
 
 
 def _acl_entries(acl: bytes) -> list[tuple[int, int]]:
-    """Tag and permissions of the entries of an ACL, as the kernel stores it."""
+    """Return tag and permissions of an ACL's entries, in the kernel's format."""
     return [(tag, permissions) for tag, permissions, _qualifier in struct.iter_unpack("<HHI", acl[4:])]
 
 
@@ -354,7 +354,7 @@ def _kind(mode: int) -> str:
 
 
 def _inode_flags(place: int) -> int:
-    """What chattr has set on a file or a folder; 0 where that is not known."""
+    """Return the chattr flags of a file or a folder; 0 if unknown."""
     if _kind(os.fstat(place).st_mode) not in (FILE, DIRECTORY):
         return 0
     try:

@@ -1,4 +1,4 @@
-"""From backups and bookkeeping to what each path is to be once the host is given back. Changes nothing."""
+"""Compute the state of each path after a release, from backups and bookkeeping; changes nothing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .roleparts import REMAP, belongs, remap_record
 
 
 class Paths(NamedTuple):
-    """What paths are to be (``wanted``: those that change), and what is told of the others.
+    """States of paths after a release (``wanted``: those that change), and notes about the others.
 
-    ``kept`` stays by somebody else's hand, ``left`` for another reason. ``known`` are all that were looked
-    at, ``folders`` those that runs have made, ``documents`` those that had their way.
+    ``kept`` stays because it was changed outside hardener, ``left`` for another reason. ``known`` are all
+    paths that were examined, ``folders`` those that runs created, ``documents`` those that were in force.
     """
 
     wanted: Mapping[str, State]
@@ -28,13 +28,13 @@ class Paths(NamedTuple):
     documents: frozenset[str]
     modified: Mapping[str, int]
     bookkeeping: Bookkeeping
-    configurations: Sequence[str]  # JSON files with keys of ours, before they were given back
+    configurations: Sequence[str]  # JSON files with keys of hardener, before the release
 
 
 def paths(
     store: Store, runs: Sequence[Past], role: str, *, known: Mapping[str, State], read: Reader
 ) -> Paths:
-    """What the paths that hardener has touched are to be.
+    """Compute the states of the paths that hardener has changed.
 
     Args:
         store: hardener's folder on this host.
@@ -101,7 +101,7 @@ def _differs(path: str, state: State, origins: Mapping[str, Origin], read: Reade
 
 
 def _former(each: Origin) -> State:
-    """What a path was, or nothing where an older version of a file of ours is all that backups tell."""
+    """Return the former state of a path; absent if the backups only have an older version of our own file."""
     then = each.then
     if each.kept or not then.exists:
         return then
@@ -128,7 +128,7 @@ class _Keys:
         self._whole = whole
 
     def back(self, read: Reader, *, remap: bool) -> _Given:
-        """The file without them, to the byte as it was where nobody else has changed it meanwhile."""
+        """Return the file without these keys; byte by byte as before if nobody else has changed it."""
         path, before = self._path, self._before
         try:
             now = read(path)
@@ -172,7 +172,7 @@ class _Keys:
         return _Given(state, kept)
 
     def _is(self, then: State, merged: Mapping[str, object]) -> bool:
-        """Whether that is what was there, and not only part of it is given back."""
+        """Return whether the merged content is the former one, and the whole file is released."""
         if not then.exists:
             return not merged
         if then.content is None:
@@ -183,5 +183,5 @@ class _Keys:
             return False
 
     def _attributes(self, before: Origin) -> bool:
-        """Whether documents are given back that decide about owner and mode, and not about keys alone."""
+        """Return whether released documents set owner and mode, and not only keys."""
         return self._whole or not before.documents <= set(self._owners)

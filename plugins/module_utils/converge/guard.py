@@ -1,13 +1,13 @@
-"""The dead-man's switch: systemd takes a run back that nobody confirms, whoever else is dead by then.
+"""Arm and disarm the guard: systemd rolls back a run that is not confirmed in time.
 
-    armed       the sources of this very program are stored beside the backup; a timer of systemd's (on the
-                clock that nobody can set) runs them when the run's time is over, a unit at the next boot,
-                before anything starts that reads what we wrote
-    disarmed    all three are gone
+    armed       the sources of this program are stored beside the backup; a systemd timer (monotonic clock)
+                runs them when the run's time is over, a unit at the next boot, before anything starts
+                that reads what hardener wrote
+    disarmed    all three are removed
 
-What these run is ``watch``. The journal alone decides whether there is anything to take back: a timer or unit
-that was left over by a crash finds none, and goes. What cannot be taken back is tried again and again, after
-a boot too, until it can be or root on the host ends it by ``guard.pyz abandon``.
+The program runs ``watch``. Only the journal decides whether there is anything to roll back: a timer or unit
+that remains after a crash finds no journal, and removes itself. A rollback that fails is retried, also after
+a boot, until it succeeds or root on the host ends it with ``guard.pyz abandon``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNITS = "/etc/systemd/system"
 BOOT_UNIT = "hardener-guard.service"
 _WANTS = "sysinit.target.wants"
 
-# DefaultDependencies=no, since what we have to precede has none either: audit, firewalls, kernel parameters.
+# DefaultDependencies=no, as in the units that this one must precede: audit, firewalls, kernel parameters.
 _BOOT = """\
 [Unit]
 Description=Take back the changes of a hardener run that was not confirmed before this boot
@@ -47,22 +47,22 @@ ExecStart={boot}
 ExecStopPost=-{booted}
 TimeoutStartSec=120
 """
-_RETRY = 20  # seconds until a guard that was killed, or could not act while the host started, goes on
+_RETRY = 20  # seconds until a guard that was killed, or could not act during boot, tries again
 
 
 def possible() -> bool:
-    """Whether there can be one: where no systemd runs, nobody would act."""
+    """Return whether a guard is possible: it needs systemd."""
     return system.has_systemd()
 
 
 def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
-    """Have a run taken back after some seconds, and at the next boot.
+    """Have systemd roll a run back after some seconds, and at the next boot.
 
     Args:
         folder: hardener's folder on this host.
         run: the run.
         backup: the folder of its backup.
-        seconds: the time it has.
+        seconds: the time until the rollback.
 
     Raises:
         Refused: that is not possible, and the run must not begin.
@@ -84,7 +84,7 @@ def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
 
 
 def insist(folder: str, run: str, backup: str) -> str:
-    """Have a run that cannot be taken back tried again and again, armed or not.
+    """Have systemd retry a rollback that failed, armed or not.
 
     Returns:
         What the host does about it, and how root ends that.
@@ -97,39 +97,39 @@ def insist(folder: str, run: str, backup: str) -> str:
             return f"the next run on this host tries again; {way_out}"
         if run not in system.read(os.path.join(UNITS, BOOT_UNIT)):
             _write_boot_unit(folder, run, backup)
-    except OSError as error:  # a full disk: what is armed already goes on
+    except OSError as error:  # a full disk: what is armed already continues
         reason = f"{error.filename or backup}: {error.strerror}"
         if not stored(backup):
             return f"the next run on this host tries again, the guard cannot be armed: {reason}"
-    # Its timer may have long to go yet, and the service is there already, waiting between two tries.
+    # Its timer may run for long, and the service may exist already and wait between two attempts.
     if system.run("systemctl", "start", "--no-block", f"{_timer(run)}.service").code != 0:
         retry(folder, run, backup)
     return f"the host tries again by itself; {way_out}"
 
 
 def retry(folder: str, run: str, backup: str) -> None:
-    """Have systemd go on with a run whose timer is gone, as it is after a boot."""
+    """Have systemd continue with a run whose timer is gone, as after a boot."""
     _set_timer(folder, run, backup=backup, seconds=_RETRY)
 
 
 def stop(run: str) -> None:
-    """Stop the service that waits to try again; never called from within it."""
+    """Stop the service that waits for the next attempt; never called from within it."""
     if possible():
         system.run("systemctl", "stop", f"{_timer(run)}.timer", f"{_timer(run)}.service")
 
 
 def abandoning(backup: str) -> str:
-    """The command by which root on the host has a run not be taken back any more."""
+    """Return the command with which root on the host ends the attempts to roll a run back."""
     return f"{sys.executable or 'python3'} {_script(backup)} abandon"
 
 
 def stored(backup: str) -> bool:
-    """Whether this program lies beside a backup, for the guard or to be ended by root."""
+    """Return whether this program is stored beside a backup."""
     return os.path.exists(_script(backup))
 
 
 def _set_timer(folder: str, run: str, *, backup: str, seconds: float) -> system.Outcome:
-    """Set the timer of a run; also while the host starts, and systemd-run waits until the timer does."""
+    """Start the timer of a run; during boot too, when systemd-run waits for the timer's start."""
     return system.run(
         "systemd-run",
         "--quiet",
@@ -138,7 +138,8 @@ def _set_timer(folder: str, run: str, *, backup: str, seconds: float) -> system.
         f"--description=Take back run {run} of hardener unless it is confirmed",
         f"--on-active={seconds:.0f}",
         "--timer-property=AccuracySec=1s",
-        "--timer-property=DefaultDependencies=no",  # it would wait for sysinit.target, which waits for us
+        # Else it would wait for sysinit.target, which waits for this unit.
+        "--timer-property=DefaultDependencies=no",
         "--timer-property=Conflicts=shutdown.target",
         "--timer-property=Before=shutdown.target",
         "--property=Restart=on-failure",
@@ -153,10 +154,10 @@ def _command(occasion: str, folder: str, run: str, backup: str) -> list[str]:
 
 
 def disarm(run: str, *, backup: str) -> None:
-    """Call it off. What cannot be removed finds no journal when its time comes, and does nothing."""
+    """Disarm the guard. What cannot be removed finds no journal later, and does nothing."""
     unit = os.path.join(UNITS, BOOT_UNIT)
     paths = [files.temporary_name(unit), _script(backup)]
-    if run in system.read(unit):  # by now it may be another run's
+    if run in system.read(unit):  # it may belong to another run by now
         paths = [os.path.join(UNITS, _WANTS, BOOT_UNIT), unit, *paths]
     _remove(paths)
     if possible():
@@ -165,7 +166,7 @@ def disarm(run: str, *, backup: str) -> None:
 
 
 def clear_up(folder: str) -> None:
-    """Remove what is left of a guard that could not be called off, while no run is unfinished.
+    """Remove remains of a guard that could not be disarmed, while no run is unfinished.
 
     Args:
         folder: hardener's folder on this host; a guard of another one stays.
@@ -184,25 +185,25 @@ def _remove(paths: Sequence[str]) -> None:
     for path in paths:
         with suppress(OSError):
             atomic.remove(path)
-    with suppress(OSError):  # others want units there
+    with suppress(OSError):  # other units may be in it
         atomic.remove_folder(os.path.join(UNITS, _WANTS))
 
 
 def _forget() -> None:
-    """Have systemd read its units again where it still knows the one that is gone: it does after a reload."""
+    """Reload systemd if it still knows the removed unit."""
     known = system.run("systemctl", "show", "--property=NeedDaemonReload", BOOT_UNIT)
     if known.output.strip() == "NeedDaemonReload=yes":
         system.run("systemctl", "daemon-reload", timeout=60)
 
 
 def armed(run: str) -> bool:
-    """Whether systemd still waits for the time of a run to be over, or is taking it back."""
+    """Return whether systemd waits for the end of a run's time, or is rolling it back."""
     names = [f"{_timer(run)}.timer", f"{_timer(run)}.service"]
     return possible() and "active" in system.run("systemctl", "is-active", *names).output.split()
 
 
 def kill_worker(run: str) -> None:
-    """End the worker of a run, with all it started."""
+    """Kill the worker of a run and its child processes."""
     system.run("systemctl", "kill", "--signal=KILL", f"hardener-{run}.scope")
 
 
@@ -228,15 +229,15 @@ def _write_boot_unit(folder: str, run: str, backup: str) -> None:
 
 
 def _word(text: str) -> str:
-    """A word of a unit's line, whatever is in it."""
+    """Escape a word for a unit file."""
     for special, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
         text = text.replace(special, escaped)
     return f'"{text}"'
 
 
 def _packed() -> bytes:
-    """The sources of this program, as a file that Python runs."""
-    from zipfile import ZIP_DEFLATED, ZipFile  # only a run that is armed pays for it
+    """Return the sources of this program as a zip file that Python can run."""
+    from zipfile import ZIP_DEFLATED, ZipFile  # imported on demand: only armed runs need it
 
     buffer = io.BytesIO()
     with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:

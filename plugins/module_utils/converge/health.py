@@ -1,8 +1,8 @@
-"""Whether a host does what it did: a picture before the first change, and what is missing afterwards.
+"""Check the health of a host: a baseline before the first change, and what is missing afterwards.
 
-Looked at are the engine, the containers that ran and the services of its swarm, published ports, whether
-containers can resolve names and reach out, and the port that we came in by. Only what was so before is asked
-for afterwards.
+Checked are the engine, the running containers, the services of its swarm, published ports, name resolution
+and outgoing connections of containers, and the port of the ssh connection. Only what worked before is
+required afterwards.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from . import containers, probes, swarm
 from .containers import Windows
 from .engine import Engine
 
-Picture = Mapping[str, Any]  # empty where none was taken
+Picture = Mapping[str, Any]  # empty if no baseline was taken
 
 _MAX_PORTS = 500
 _MAX_UNREAD = 10
 _MAX_NETWORKS = 50
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - others listen there
 _RESOLV_CONF = 16384
-# Servers that the engine's own name server asks; "host(…)" are asked from the host's network.
+# Servers that the engine's name server queries; "host(…)" ones are queried from the host's network.
 _BEHIND = re.compile(r"# ExtServers: \[([^\]#]{0,1000})\]")
 _ADDRESS = re.compile(r"[0-9a-fA-F:.]+")
 
 
 def take(engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = ()) -> dict[str, Any]:
-    """The picture, as JSON data.
+    """Return the baseline as JSON data.
 
     Args:
-        engine: the engine, None where none is to be asked.
-        login_port: the port that we came in by, 0 where we did not come by ssh.
-        exceptions: containers that are not looked at; see ``containers.excepted``.
+        engine: the engine, None to skip it.
+        login_port: port of the ssh connection, 0 if there is none.
+        exceptions: containers that are left out; see ``containers.excepted``.
     """
     picture: dict[str, Any] = {
         "engine": "",
@@ -72,22 +72,23 @@ def take(engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = 
 def compare(
     picture: Picture, *, seconds: float | None = None, stopped: bool = False, away: Windows = ()
 ) -> tuple[list[str], list[str]]:
-    """What was so in the picture and is not any more, after waiting for it to come back.
+    """Return what worked in the baseline and does not now, after waiting for it to return.
 
     Args:
-        picture: what ``take`` saw.
-        seconds: how long it may take to come back; by itself 10, and 60 where containers have to start.
-        stopped: the containers were stopped on purpose; those without a restart policy stay so.
-        away: when the engine did not run.
+        picture: result of ``take``.
+        seconds: how long to wait; 10 by default, and 60 if containers have to start.
+        stopped: containers were stopped on purpose; those without a restart policy stay down.
+        away: intervals in which the engine was down.
 
     Returns:
-        Problems; and notes about what was to be expected.
+        Problems; and notes about expected changes.
     """
     if not picture:
         return [], []
     deadline = time.monotonic() + (seconds if seconds is not None else 60 if stopped else 10)
     while True:
-        last = time.monotonic() >= deadline  # a look may take seconds: one that began in time does not decide
+        # One comparison may take seconds: do not decide by one that began before the deadline.
+        last = time.monotonic() >= deadline
         problems, notes = _differences(picture, stopped=stopped, away=away, last=last)
         if not problems or last:
             return problems, notes
@@ -95,9 +96,9 @@ def compare(
 
 
 def revive(picture: Picture, *, away: Windows = ()) -> None:
-    """Start containers that ended with the engine, and no others: a job that was done is not done again.
+    """Start containers that stopped with the engine, and no others: a finished job is not repeated.
 
-    What cannot be started is for ``compare`` to say.
+    ``compare`` reports those that cannot be started.
     """
     engine = Engine(picture["engine"])
     for container, known in picture["containers"].items():
@@ -149,7 +150,7 @@ def _differences(
 def _containers(
     engine: Engine, before: Mapping[str, Mapping[str, Any]], *, away: Windows, stopped: bool, last: bool
 ) -> tuple[dict[str, int], list[str], list[str]]:
-    """Containers that run as they did, and as which process; what counts of the others, and what does not."""
+    """Return running containers with their processes; problems of the others; and notes."""
     running: dict[str, int] = {}
     lost, failing, notes = [], [], []
     for container, known in before.items():
@@ -175,7 +176,7 @@ def _containers(
 
 
 def _replaced(engine: Engine, name: str) -> bool:
-    """Whether another container has the name by now, such as compose makes."""
+    """Return whether another container has the name now, as after a compose update."""
     try:
         return bool(engine.inspect(name))
     except NoAnswer:
@@ -186,7 +187,7 @@ def _replaced(engine: Engine, name: str) -> bool:
 
 
 def _published(container: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The TCP ports that a container publishes, and the address by which this host reaches each."""
+    """Return the published TCP ports of a container, with the address at which this host reaches each."""
     network = container["NetworkSettings"]
     attached = [each or {} for each in (network.get("Networks") or {}).values()]
     knows_ipv6 = any(each.get("GlobalIPv6Address") for each in attached)
@@ -204,7 +205,7 @@ def _published(container: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "published": f"[{published}]:{port}" if ":" in published else f"{published}:{port}",
                     "address": address,
                     "port": port,
-                    # Only the engine's proxy carries it: to switch the proxy off is to close this one.
+                    # Only docker-proxy serves it: without docker-proxy this port is closed.
                     "relayed": ":" in published and not knows_ipv6,
                 }
             )
@@ -212,14 +213,14 @@ def _published(container: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _reachable(address: str) -> str:
-    """Where to ask for what is published on an address; empty where that is none."""
+    """Return the address for probing a published port; empty if there is none."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return ""
     if not parsed.is_unspecified:
         return str(parsed)
-    # Not loopback: there the engine's proxy would take the connection, whether or not the container does.
+    # Not loopback: there docker-proxy accepts connections, whether or not the container does.
     return probes.own_address(socket.AF_INET6 if parsed.version == 6 else socket.AF_INET)
 
 
@@ -240,7 +241,7 @@ def _silent(port: Mapping[str, Any]) -> str:
 
 
 def _networks(running: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One container a network, those that are in no other network first; and whom it may ask."""
+    """Return one container per network, preferably one in no other network; and its name servers."""
     chosen: dict[str, dict[str, Any]] = {}
     for container in sorted(running, key=lambda each: len(each["NetworkSettings"].get("Networks") or {})):
         for network in container["NetworkSettings"].get("Networks") or {}:
@@ -260,7 +261,7 @@ def _networks(running: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _name_servers(path: str) -> tuple[list[str], list[str]]:
-    """The name servers that a container asks; and those out in the world. It may have written that itself."""
+    """Return internal and public name servers of a container; the file may be written by the container."""
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
             text = file.read(_RESOLV_CONF).decode("ascii", "replace")
@@ -283,7 +284,7 @@ def _outside(address: str) -> bool:
 
 
 def _reach(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What each network reaches: name servers, and how well they answer; TCP ports."""
+    """Return what each network reaches: name servers with the quality of answers, and TCP ports."""
 
     def look(network: Mapping[str, Any]) -> dict[str, Any]:
         servers = list(

@@ -1,4 +1,4 @@
-"""The runs of this host, and the way back to what was before one of them."""
+"""List the runs of this host, and roll back to the state before one of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .planning import Change
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
-    """Every run that has a backup, the newest first: how it ended, when, why, who began it, its paths."""
+    """List all runs that have a backup, newest first: outcome, time, reason, who began it, paths."""
     return [_described(store, run) for run in reversed(store.runs())]
 
 
@@ -44,16 +44,16 @@ def _described(store: Store, run: str) -> dict[str, Any]:
 
 
 def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, Any]:
-    """Take back a run and all that came after it, the newest first.
+    """Roll back a run and all later ones, newest first.
 
     Args:
         store: hardener's folder.
         before: the run; empty for the last one that changed anything.
-        who: on whose request.
-        check: only say what would change.
+        who: who requested it.
+        check: only report what would change.
 
     Returns:
-        A result as that of a transaction, with ``runs``, those that were taken back.
+        A result like that of a transaction, with ``runs``, those that were rolled back.
 
     Raises:
         Refused: there is no such run, or one of them cannot be taken back.
@@ -78,7 +78,7 @@ def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, An
 
 
 def _chosen(store: Store, before: str) -> list[str]:
-    """The runs to take back, the newest first."""
+    """Return the runs to roll back, newest first."""
     known = store.runs()
     unfinished = _unfinished(store)
     standing = [run for run in known if run in unfinished or _stands(store, run)]
@@ -90,12 +90,12 @@ def _chosen(store: Store, before: str) -> list[str]:
 
 
 def _stands(store: Store, run: str) -> bool:
-    """Whether a run that is over left anything; one that was killed before it began has no journal."""
+    """Return whether a finished run left changes; a run that was killed before it began has no journal."""
     return store.record(run).get("outcome") not in OVER and Journal.of(store, run) is not None
 
 
 def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
-    """Do it; runs in a worker."""
+    """Roll the runs back; runs in a worker."""
     notes: list[str] = []
     kept: list[str] = []
     lost: list[str] = []
@@ -104,7 +104,7 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
         journal = _journal(store, run)
         if journal is None:
             raise Refused(f"the backup of run {run} has no journal: {store.backup_folder(run)}")
-        if journal.run not in _unfinished(store):  # what the host did before that run counts no more
+        if journal.run not in _unfinished(store):  # the health before that run no longer counts
             engine = engine_of(rollback.begun(journal))
             seen = {
                 "picture": health.take(engine, login_port=0),
@@ -134,7 +134,7 @@ def _unfinished(store: Store) -> list[str]:
 
 
 def _journal(store: Store, run: str) -> Journal | None:
-    """The journal of a run, over or not."""
+    """Return the journal of a run, finished or not."""
     return Journal.find(store) if run in _unfinished(store) else Journal.of(store, run)
 
 
@@ -144,7 +144,7 @@ def _activations(store: Store, run: str) -> list[str]:
 
 
 def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[str]]:
-    """What changes on the host, and the paths that somebody else has changed meanwhile and that stay."""
+    """Return the changes on the host, and the paths that stay because others have changed them since."""
     now: dict[str, State] = {}
     then: dict[str, State] = {}
     notes = []
@@ -157,7 +157,7 @@ def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[st
                 continue
             if path not in now:
                 now[path] = then[path] = entry.present()
-            if entry.rewritten and now[path].content is None:  # a later run changed its attributes alone
+            if entry.rewritten and now[path].content is None:  # a later run changed only its attributes
                 content = files.present(path).content
                 now[path], then[path] = (each._replace(content=content) for each in (now[path], then[path]))
             then[path], note = store.goal(run, entry, then[path], written)
@@ -166,5 +166,5 @@ def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[st
 
 
 def reported(store: Store) -> dict[str, Any]:
-    """All runs, for a reader."""
+    """Return all runs for display."""
     return {"changed": False, "outcome": UNCHANGED, "runs": listed(store)}

@@ -1,8 +1,8 @@
-"""Own some keys of a JSON file and leave the others to whoever wrote them.
+"""Set some keys of a JSON file and leave the others to their authors.
 
-Each value that we set is recorded with what was there before, so that a key we no longer want goes back to
-that, and a key that somebody else set (or changed since) stays. Objects are merged key by key, all the way
-down, except those that a document claims as a whole.
+Each value that hardener sets is recorded with the former value: a key that is no longer wanted returns to it,
+and a key that others set (or changed since) stays. Objects are merged key by key at all levels, except those
+that a document claims as a whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MISSING = object()
 
 
 class Record(NamedTuple):
-    """A value we set, and the one it took the place of (``had`` tells whether there was one)."""
+    """A value that hardener set, and the former one (``had`` tells whether there was one)."""
 
     path: tuple[str, ...]
     value: Any
@@ -27,11 +27,11 @@ class Record(NamedTuple):
 
     @classmethod
     def load(cls, raw: Mapping[str, Any]) -> Record:
-        """Read a record as ``dump`` wrote it."""
+        """Read a record that ``dump`` wrote."""
         return cls(tuple(raw["path"]), raw["value"], "former" in raw, raw.get("former"))
 
     def dump(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the record as JSON data."""
         data = {"path": list(self.path), "value": self.value}
         return {**data, "former": self.former} if self.had else data
 
@@ -39,8 +39,8 @@ class Record(NamedTuple):
 class Wish(NamedTuple):
     """What a document wants of a JSON file.
 
-    ``keys`` are set whatever stands there. ``defaults`` are set only where nobody else has set anything.
-    ``whole`` names the keys whose object is replaced and not merged.
+    ``keys`` are always set. ``defaults`` are set only if nobody else has set them. ``whole`` names the keys
+    whose object is replaced and not merged.
     """
 
     keys: Mapping[str, Any]
@@ -82,22 +82,22 @@ def parse(content: bytes, path: str) -> dict[str, Any]:
 
 
 def render(data: Mapping[str, Any], previous: bytes | None) -> bytes:
-    """As text, indented as the previous text was."""
+    """Return the JSON text, with the indentation of the former text."""
     found = re.search(rb"\n([ \t]+)\"", previous or b"")
     indent: str | int = found.group(1).decode() if found else 2
     text = json.dumps(data, indent=indent, ensure_ascii=False) + "\n"
     try:
         return text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair: JSON can say that, UTF-8 can't
+    except UnicodeEncodeError:  # a lone surrogate: valid in JSON, not in UTF-8
         return (json.dumps(data, indent=indent) + "\n").encode()
 
 
 def merge(
     current: Mapping[str, Any], records: Iterable[Record], wish: Wish
 ) -> tuple[dict[str, Any], list[Record]]:
-    """The object as the document wants it, and the records to keep. Nothing given is changed.
+    """Merge a document's wishes into an object; return it with the new records. The input is unchanged.
 
-    First every value that the document set once and no longer wants is taken back, then the wanted ones are
+    First, every value that the document set before and no longer wants is undone; then the wanted ones are
     set. So a key can move between merged, whole, default and unwanted from one run to the next.
 
     Raises:
@@ -118,7 +118,7 @@ def merge(
         if path in owned:
             kept.append(owned[path]._replace(value=value))
         elif same(present, value):
-            continue  # somebody else wants the same: it stays theirs
+            continue  # another author wants the same value: it stays theirs
         elif present is _MISSING:
             kept.append(Record(path, value, had=False, former=None))
         else:
@@ -134,7 +134,7 @@ def merge(
 
 
 def is_ours(data: Mapping[str, Any], record: Record) -> bool:
-    """Whether a value is the one we set, or the one it took the place of: nobody else's."""
+    """Return whether a value is the one that hardener set, or the former one."""
     present = get(data, record.path)
     return same(present, record.value) or same(present, record.former if record.had else _MISSING)
 
@@ -149,7 +149,7 @@ def same(one: object, other: object) -> bool:
 def leaves(
     data: Mapping[str, Any], whole: frozenset[str] = frozenset(), above: tuple[str, ...] = ()
 ) -> Iterable[tuple[tuple[str, ...], Any]]:
-    """Every value that is no object, with its path; objects of the keys in ``whole`` are values."""
+    """Yield every value that is not an object, with its path; objects of keys in ``whole`` are values."""
     for key, value in data.items():
         if isinstance(value, Mapping) and value and (above or key not in whole):
             yield from leaves(value, above=(*above, key))
@@ -158,7 +158,7 @@ def leaves(
 
 
 def get(data: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """The value at a path, or a marker that equals nothing."""
+    """Return the value at a path, or a marker that equals nothing."""
     here: Any = data
     for key in path:
         if not isinstance(here, Mapping) or key not in here:
@@ -172,7 +172,7 @@ def _covered(path: tuple[str, ...], wanted: Mapping[tuple[str, ...], Any]) -> bo
 
 
 def _set_or_remove(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Set a value, making the objects above it; or remove it, and the objects that are empty without it."""
+    """Set a value and create the objects above it; or remove it, with objects that become empty."""
     chain = [data]
     for key in path[:-1]:
         following = chain[-1].setdefault(key, {})

@@ -1,11 +1,10 @@
-"""Whether this host still runs programs and lets new connections in: the look with which every run ends.
+"""Verify that this host still starts programs and accepts new connections; every run ends with it.
 
-A change that costs the host nothing by itself may still take the execute bits of the loader or the shell, and
-nothing that the health check asks needs a new process. So programs are started, as root and as a user without
-rights, and where the run came in by ssh, its server is asked for a new session's first words, for which it
-starts a process of its own.
+A change without an impact may still remove the execute bits of the loader or the shell, and nothing in the
+health check starts a new process. So programs are started, as root and as an unprivileged user, and if the
+run uses ssh, a new connection to its server must be answered, for which the server starts a process.
 
-Only what worked before the first change is asked for afterwards. To put files back, no program is needed.
+Only what worked before the first change is required afterwards. Restoring files needs no program.
 """
 
 from __future__ import annotations
@@ -21,43 +20,43 @@ from . import system
 from .session import Session
 
 _NOBODY = 65534
-_PROGRAM = 20  # seconds that one may take
+_PROGRAM = 20  # seconds per program
 _BANNER = 5
-_PATIENCE = 10  # for a server that is busy, or just starts again
-_MOMENT = 1  # for a program: a host that lacks the loader must not be left so
+_PATIENCE = 10  # seconds for a server that is busy or restarting
+_MOMENT = 1  # seconds for a program: a host without a loader must be repaired at once
 _PAUSE = 0.2
 
 Question = Callable[[], bool]
 
 
 class Look(NamedTuple):
-    """What worked, by what a message calls it; how the run came in; and the Python that it looked with."""
+    """What worked, by its name in messages; how the run connected; and the Python interpreter."""
 
     working: frozenset[str]
     came_in: Session | None
     python: str = ""
 
     def data(self) -> dict[str, Any]:
-        """Return it as JSON data: whatever takes the run back looks again."""
+        """Return it as JSON data, for the rollback, which checks again."""
         return {"working": sorted(self.working), "came_in": self.came_in, "python": self.python}
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Look:
-        """Return one from its data; a look at nothing where there is none, as in journals of before."""
+        """Return one from its data; an empty one for journals of older versions."""
         came_in = data.get("came_in")
         session = Session(*came_in) if came_in else None
         return cls(frozenset(data.get("working") or ()), session, str(data.get("python") or ""))
 
 
 def look(came_in: Session | None) -> Look:
-    """See what works before the first change."""
+    """Check what works before the first change."""
     python = sys.executable or ""
     working = frozenset(name for name, works in _questions(came_in, python).items() if works())
     return Look(working, came_in, python)
 
 
 def lost(before: Look) -> list[str]:
-    """What worked before and does not any more, each as a problem."""
+    """Return what worked before and does not now, each as a problem."""
     questions = _questions(before.came_in, before.python)
     failed: list[str] = []
     for name in sorted(before.working & set(questions), reverse=True):  # programs before connections
@@ -97,14 +96,14 @@ def _says(*command: str, user: int = 0) -> bool:
 
 
 def _greets(address: str, port: int) -> bool:
-    """Whether an ssh server says who it is to a new connection."""
+    """Return whether an ssh server sends its identification to a new connection."""
     said = b""
     with suppress(OSError), socket.create_connection((address, port), timeout=_BANNER) as connection:
         deadline = time.monotonic() + _BANNER
         while len(said) < 4096 and time.monotonic() < deadline:
             part = connection.recv(512)
             said += part
-            # Lines of its own may come before (RFC 4253, 4.2).
+            # Other lines may precede it (RFC 4253, 4.2).
             if not part or any(line.startswith(b"SSH-") for line in said.split(b"\n")[:-1]):
                 break
     return any(line.startswith(b"SSH-") for line in said.split(b"\n"))

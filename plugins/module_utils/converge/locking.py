@@ -1,4 +1,4 @@
-"""One run a host at a time."""
+"""Lock the host, so that only one run works on it at a time."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Iterator
 from ..host import descriptors
 from .errors import Refused
 
-_HOLDER = 40  # characters, always as many: a file that is not cut needs no new room
+_HOLDER = 40  # characters, a fixed length: a file that is not truncated needs no new room
 
 
 class Busy(Refused):
-    """Somebody else has the lock."""
+    """Another run holds the lock."""
 
 
 @contextmanager
 def locked(path: str, *, shared: bool = False, patience: float = 0) -> Iterator[None]:
-    """Hold the host's lock; a worker inherits it and holds it on. Who only looks shares it with others.
+    """Hold the host's lock; a worker inherits it. Read-only callers share it.
 
     Args:
         path: its file.
-        shared: only look.
-        patience: seconds to wait for whoever has it.
+        shared: read only.
+        patience: seconds to wait for the holder.
 
     Raises:
         Busy: another run has it.
@@ -40,11 +40,11 @@ def locked(path: str, *, shared: bool = False, patience: float = 0) -> Iterator[
         raise Refused(f"{path} cannot be locked: {error.strerror}") from error
     try:
         _take(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience)
-        if not os.fstat(handle).st_nlink:  # hardener has just left this host, and its lock with it
+        if not os.fstat(handle).st_nlink:  # a release has just removed the lock file
             raise Busy("hardener was just released from this host: try again")
         if not shared:
             holder = f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}"
-            with suppress(OSError):  # a full disk: it is for others to read
+            with suppress(OSError):  # a full disk: the content only informs others
                 os.pwrite(handle, f"{holder:<{_HOLDER}}\n".encode(), 0)
         yield
     finally:

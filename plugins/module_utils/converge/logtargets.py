@@ -1,7 +1,7 @@
-"""Whether somebody is there to take the logs that a driver sends.
+"""Check that the target of a log driver accepts logs.
 
-No container starts while a log driver's TCP target is down, and what goes to a silent UDP port is lost. Of
-UDP, a host can only tell that a port is closed: whoever gets the line that is sent knows what it is.
+No container starts while a log driver's TCP target is down, and logs sent to a closed UDP port are lost. With
+UDP a host can only notice that a port is closed: the test line that is sent says what it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WORDS = "hardener asks whether this log target can be reached before container 
 
 
 class Target(NamedTuple):
-    """Where a driver sends."""
+    """The address to which a driver sends."""
 
     scheme: str
     host: str
@@ -36,7 +36,7 @@ class Target(NamedTuple):
 
 
 def problem(driver: str, options: Mapping[str, Any]) -> str:
-    """Why the logs of a driver would arrive nowhere; empty where they would, or nobody here can tell."""
+    """Return why the logs of a driver would not arrive; empty if they would, or if unknown."""
     if driver == "journald":
         return _unix(Target("unix", "", 0, _JOURNAL))
     if driver == "syslog" and not options.get("syslog-address"):
@@ -51,7 +51,7 @@ def problem(driver: str, options: Mapping[str, Any]) -> str:
 
 
 def _target(driver: str, options: Mapping[str, Any]) -> Target | None:
-    """Where a driver sends; None for one that this does not know.
+    """Return the target of a driver; None for a driver that is not known here.
 
     Raises:
         ValueError: the driver would not understand it either.
@@ -105,7 +105,7 @@ def _reach(driver: str, target: Target, options: Mapping[str, Any]) -> str:
 
 
 def _send(driver: str, target: Target) -> None:
-    """Send a line in the driver's own format, and wait a moment for the word that the port is closed.
+    """Send a line in the driver's format, and wait shortly for an error that the port is closed.
 
     Raises:
         OSError: it is, or there is no such host.
@@ -130,7 +130,7 @@ def _send(driver: str, target: Target) -> None:
 
 
 def _unix(target: Target) -> str:
-    """Why a socket of this host takes nothing; of either type, for drivers try both."""
+    """Return why a local socket does not accept logs; both types are tried, as drivers do."""
     said = ""
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         with closing(socket.socket(socket.AF_UNIX, kind)) as connection:
@@ -146,7 +146,7 @@ def _unix(target: Target) -> str:
 
 
 def _context(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """What the driver would demand of a target that speaks TLS.
+    """Return a TLS context with the driver's requirements.
 
     Raises:
         OSError: its files cannot be used.

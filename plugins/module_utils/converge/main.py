@@ -1,4 +1,4 @@
-"""The request, the result."""
+"""Provide the entry points of the package: converge, confirm, rollback, release."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ FOLDER = "/var/lib/hardener"
 
 
 def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Make this host what the documents say.
+    """Bring this host to the state that the documents describe.
 
     Args:
-        arguments: ``documents`` (see ``documents.py``); ``check``: only say what would be done; ``allow``:
-            the worst impact that may happen; ``plan``: digest of the plan that this has to be; ``guard``:
-            ``{token, seconds, who}`` where somebody will confirm what cost the host anything; ``socket``: the
-            engine's API socket, where it is not to be found out.
+        arguments: ``documents`` (see ``documents.py``); ``check``: only report what would be done; ``allow``:
+            the worst allowed impact; ``plan``: digest that the plan must have; ``guard``: ``{token, seconds,
+            who}`` if a run with an impact will be confirmed; ``socket``: the engine's API socket, if it is
+            not to
+            be searched.
 
     Returns:
-        ``outcome``: ``unchanged``, ``would_change``, ``changed``, ``unconfirmed`` (changed, and taken back
-        unless it is confirmed), ``refused`` (nothing was touched), ``rolled_back`` (everything is as it was),
-        ``partly_rolled_back`` (but for what somebody else has changed meanwhile, which ``kept`` names),
-        ``rollback_failed`` (``problems`` says what is not; the guard tries again), or ``interrupted``; and
-        ``abandoned`` where that was ended on the host, see ``abandon.py``. With it ``changed``,
-        ``failed``, ``reason``, ``documents``, ``changes``, ``diff``, ``activations``, ``plan``, ``pending``,
-        ``notes``, ``run``.
+        ``outcome``: ``unchanged``, ``would_change``, ``changed``, ``unconfirmed`` (changed, and rolled back
+        unless it is confirmed), ``refused`` (nothing was changed), ``rolled_back`` (everything is as before),
+        ``partly_rolled_back`` (except for changes of others, which ``kept`` names), ``rollback_failed``
+        (``problems`` says what is not restored; the guard tries again), or ``interrupted``; and ``abandoned``
+        if the rollback was ended on the host, see ``abandon.py``. With it ``changed``, ``failed``,
+        ``reason``,
+        ``documents``, ``changes``, ``diff``, ``activations``, ``plan``, ``pending``, ``notes``, ``run``.
     """
     from .transaction import Terms, Transaction
 
@@ -43,14 +44,14 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def confirm(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Confirm a run, or hear what has become of it: see ``confirm.py``."""
+    """Confirm a run, or return its outcome: see ``confirm.py``."""
     from .confirm import confirm
 
     return _answer(lambda: confirm(Store(FOLDER), arguments))
 
 
 def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Go back to what was before a run, or list the runs.
+    """Roll back to the state before a run, or list the runs.
 
     Args:
         arguments: ``run`` (the last one without it), ``who``, ``check``, ``list``.
@@ -71,14 +72,15 @@ def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Give this host back: see ``release.py``.
+    """Release this host: see ``release.py``.
 
     Args:
-        arguments: ``role`` (all of them without it), ``check``, ``allow`` and ``guard`` as for `converge`.
+        arguments: ``role`` (all roles without it), ``check``, ``allow`` and ``guard`` as for `converge`.
 
     Returns:
-        As `converge`; with ``kept``, what stays since somebody else has changed it meanwhile, and ``left``,
-        what stays for another reason.
+        As `converge`; with ``kept``, what stays because others have changed it since, and ``left``, what
+        stays
+        for another reason.
     """
     from .release import Release
     from .transaction import Terms
@@ -104,7 +106,7 @@ def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return _failed(REFUSED, "root is needed to change a host (become)")
     os.umask(
         0o022
-    )  # whoever logged in may have a stricter one, and others have to read what is made for them
+    )  # the login's umask may be stricter, and other users must be able to read files made for them
     try:
         return work()
     except Refused as refused:

@@ -1,11 +1,12 @@
-"""What every path was before the first run that touched it, as far as the host's backups tell.
+"""Determine the state of each path before the first run that changed it, from the host's backups.
 
-Every run kept what it replaced. To go back over several of them is to start from what is there now and to ask
-each run, the newest first, what the path was before it. Where somebody else has changed a path in between,
-their change stays, and the path goes back no further.
+Every run stored what it replaced. The way back over several runs starts from the present state and asks each
+run, newest first, for the state before it. If a path was changed outside hardener in between, that change
+stays, and the path goes back no further.
 
-Only the newest backups are kept. Of the others those stay, in a folder of their own, that alone tell what a
-path, a kernel setting, a unit or a member of a group was before; of the rest, what they left at each path.
+Only the newest backups are kept for rollbacks. Older ones are kept in a separate folder if only they have the
+original state of a path, a kernel setting, a unit or a group member; of all others, the hashes of what they
+left at each path.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from .backup import Entry, Journal, Store
 from .errors import Refused
 from .files import DIRECTORY, FILE, State
 
-# Outcomes of runs that left nothing to take back.
+# Outcomes of runs that left nothing to roll back.
 OVER = frozenset({ROLLED_BACK, PARTLY_ROLLED_BACK})
 _LEFT = "left.json"
 
 
 class Origins(Store):
-    """Backups that are too old to go back to, and that alone tell what was there before.
+    """Backups that are too old for a rollback and have original states that no other backup has.
 
     Args:
         store: hardener's folder on this host.
@@ -39,18 +40,18 @@ class Origins(Store):
 
     @property
     def backups(self) -> str:
-        """The folder of all of them."""
+        """Return the folder of these backups."""
         return self._above
 
     def left(self) -> dict[str, list[str]]:
-        """Path to hashes of what forgotten runs left there, up to each that is kept; the last one last."""
+        """Return path to hashes of what removed runs left there, up to each kept run; the last one last."""
         with suppress(OSError, ValueError):
             found: dict[str, list[str]] = backup.read_json(os.path.join(self.backups, _LEFT))
             return found
         return {}
 
     def note(self, left: Mapping[str, Sequence[str]]) -> None:
-        """Keep that.
+        """Store these hashes.
 
         Raises:
             OSError: it cannot be written.
@@ -60,10 +61,10 @@ class Origins(Store):
 
 
 class Origin(NamedTuple):
-    """A path that runs have touched.
+    """A path that runs have changed.
 
-    ``kept`` says what stays by somebody else's hand, ``modified`` when the former file was last written (0
-    where that is not known), ``documents`` who wanted it otherwise.
+    ``kept`` says what stays because it was changed outside hardener, ``modified`` when the former file was
+    last written (0 if unknown), ``documents`` which documents changed it.
     """
 
     path: str
@@ -75,14 +76,14 @@ class Origin(NamedTuple):
 
     @property
     def content_kept(self) -> bool:
-        """Whether the content stays as somebody else has left it."""
+        """Return whether the content stays because it was changed outside hardener."""
         return any(note.startswith(self.path) for note in self.kept)
 
 
 class Past(NamedTuple):
-    """A run that stands: where its backup is, its journal, the paths it touched, and who wanted each.
+    """A run in force: its backup folder, its journal, its paths, and the documents of each.
 
-    ``written`` are contents at its paths that runs left which are forgotten.
+    ``written`` are contents that removed runs left at its paths.
     """
 
     store: Store
@@ -97,11 +98,11 @@ Chosen = Callable[[Entry, "frozenset[str]"], bool]
 
 
 def standing(store: Store, *, but: str = "") -> tuple[list[Past], list[str]]:
-    """The runs that stand, the oldest first, and those whose backup cannot be read.
+    """Return the runs in force, oldest first, and those whose backup cannot be read.
 
     Args:
         store: hardener's folder on this host.
-        but: a run that is taken back first, and counts no more.
+        but: a run that is rolled back first, and does not count.
     """
     found: list[Past] = []
     damaged: list[str] = []
@@ -117,7 +118,7 @@ def standing(store: Store, *, but: str = "") -> tuple[list[Past], list[str]]:
                 damaged.append(f"what run {run} has changed is not known any more: {refused}")
                 continue
             if past is not None and past.journal.parting.get("whole"):
-                found.clear()  # the host was given back, and what came before counts no more
+                found.clear()  # after a release, earlier runs do not count
             elif past is not None:
                 found.append(past)
     return found, damaged
@@ -140,7 +141,7 @@ def _documents(record: Mapping[str, object]) -> dict[str, frozenset[str]]:
 
 
 def keep(store: Store, run: str) -> None:
-    """Keep of a backup that is about to be forgotten what no other tells.
+    """Keep what only this backup knows, before it is removed.
 
     Raises:
         OSError: it cannot be kept.
@@ -156,7 +157,7 @@ def keep(store: Store, run: str) -> None:
     entries = [entry for entry in past.entries if entry.rewritten and entry.path != store.bookkeeping]
     changed = any(left[entry.path][-1] != entry.before_hash for entry in entries if entry.path in left)
     is_kept = changed or not _subjects(past) <= known
-    for entry in entries:  # what a run that is kept found there, forgotten ones have left
+    for entry in entries:  # what a kept run found at a path was left by removed runs
         before = left.get(entry.path, [])
         left[entry.path] = [*(before if is_kept else before[:-1]), entry.after_hash]
     origins.note(left)
@@ -165,7 +166,7 @@ def keep(store: Store, run: str) -> None:
 
 
 def _subjects(past: Past) -> frozenset[str]:
-    """Names of all that a run tells about."""
+    """Return the names of all subjects of a run."""
     found = {entry.path for entry in past.entries if entry.path != past.store.bookkeeping}
     for name, kind in activations.KINDS.items():
         memory = past.journal.memory(name) or {}
@@ -180,12 +181,12 @@ def before(
     known: Mapping[str, State],
     chosen: Chosen | None = None,
 ) -> list[Origin]:
-    """What the paths of some runs were before the first of them.
+    """Return the states of paths before the first of some runs.
 
     Args:
         store: hardener's folder on this host.
         runs: the runs, the oldest first.
-        known: what paths will be before anything of this happens, where that is not what is there.
+        known: states of paths that will differ from the present ones by then.
         chosen: which entries go back; None for all.
     """
     found: dict[str, Origin] = {}
@@ -203,12 +204,12 @@ def before(
 
 
 def _back(past: Past, entry: Entry, origin: Origin) -> Origin:
-    """A step further back."""
-    if origin.content_kept:  # owner and mode may be ours all the same
+    """Go back over one run."""
+    if origin.content_kept:  # owner and mode may be hardener's nevertheless
         if not entry.before.exists or origin.now.kind not in (FILE, DIRECTORY):
             return origin
         entry = entry._replace(rewritten=False, stored="")
-    if entry.rewritten and origin.now.content is None:  # a later run changed its attributes alone
+    if entry.rewritten and origin.now.content is None:  # a later run changed only its attributes
         content = files.present(entry.path).content
         origin = origin._replace(
             now=origin.now._replace(content=content), then=origin.then._replace(content=content)

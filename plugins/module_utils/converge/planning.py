@@ -1,4 +1,4 @@
-"""From what documents want and what is on the host to the changes that have to be made. Changes nothing."""
+"""Compute the changes that bring a host from its present state to the documents; changes nothing."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from .files import ABSENT, DEVICE, DIRECTORY, FILE, NOTHING, State
 
 Reader = Callable[..., State]
 
-# Bounded, since a hostile file must not keep us busy.
+# Bounded quantifiers, so that a hostile file cannot cause long searches.
 _CONFIDENTIAL = (
     r"(?:passw|passphrase|pwd|secret|token|credential|cookie|basic-?auth|api[-_.]?key|conn(?:ection)?[-_.]?str"
     r"|(?:private|access|account|encryption|signing|license|session|shared)[-_.]?key)"
 )
 _SECRET_NAME = re.compile(_CONFIDENTIAL, re.IGNORECASE)
-_MEMBER = re.compile(r'("[^"\n]*"\s{0,8}:\s{0,8})"(?:[^"\\\n]|\\.)*"')  # of a JSON object: its key
-# The value need not be there: a long name without one is read once, and not again from each of its letters.
+# A key of a JSON object with its value.
+_MEMBER = re.compile(r'("[^"\n]*"\s{0,8}:\s{0,8})"(?:[^"\\\n]|\\.)*"')
+# The value is optional: so a long name without one is read once, and not again from each letter.
 _SECRET_WORD = re.compile(rf"({_CONFIDENTIAL}[\w.-]*)(=[^\s\"'\\,;]+)?", re.IGNORECASE)
 _USUAL = ["owner root:root\n", "mode 0644\n"]
 _URL_PASSWORD = re.compile(r"://[^\s/\"'?#]{1,1000}@")
 _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
-_DIGEST = re.compile("hmac:[0-9a-f]{16}")  # see the collector
+_DIGEST = re.compile("hmac:[0-9a-f]{16}")  # written by the collector's redactor
 _LONG = 256 * 1024
 _MANY_LINES = 4000
 
 
 class Change(NamedTuple):
-    """What happens to one path. A ``hidden`` one is our own bookkeeping, and no change of the host."""
+    """The change of one path. A ``hidden`` one is hardener's bookkeeping, and no change of the host."""
 
     path: str
     before: State
@@ -46,7 +47,7 @@ class Change(NamedTuple):
 
     @property
     def what(self) -> str:
-        """The change in a word or two."""
+        """Return the change in a word or two."""
         if not self.before.exists:
             return "create"
         if not self.after.exists:
@@ -55,15 +56,15 @@ class Change(NamedTuple):
 
     @property
     def rewrites(self) -> bool:
-        """Whether the content changes, and not only who may do what with it."""
+        """Return whether the content changes, and not only attributes."""
         return self.what != "owner and mode"
 
     def describe(self) -> dict[str, Any]:
-        """The change as JSON data."""
+        """Return the change as JSON data."""
         return {"path": self.path, "what": self.what, "documents": list(self.documents)}
 
     def diff(self) -> str:
-        """A unified diff of content and attributes, fit for a terminal, passwords left out."""
+        """Return a unified diff of content and attributes, safe for terminals and without passwords."""
         parts = []
         if self.rewrites and self.secret:
             before, after = (["a secret\n"] if state.exists else [] for state in (self.before, self.after))
@@ -80,7 +81,7 @@ class Change(NamedTuple):
 
 
 class Bookkeeping:
-    """What is remembered from run to run: whose keys are whose, which configuration the engine runs on."""
+    """Data kept between runs: the keys that documents own, and the engine's present configuration."""
 
     def __init__(self, content: bytes | None) -> None:
         try:
@@ -93,12 +94,12 @@ class Bookkeeping:
         self.in_force: dict[str, str] = raw.get("in_force", {})
 
     def dump(self) -> bytes:
-        """As the content of its file."""
+        """Return the content of its file."""
         raw = {"version": 1, "files": self.files, "in_force": self.in_force}
         return (json.dumps(raw, indent=1, sort_keys=True) + "\n").encode()
 
     def records(self, path: str, document: str) -> list[jsonkeys.Record]:
-        """The keys of a file that a document set."""
+        """Return the keys of a file that a document set."""
         entry = self.files.get(path, {}).get("documents", {})
         return [jsonkeys.Record.load(raw) for raw in entry.get(document, ())]
 
@@ -113,7 +114,7 @@ class Bookkeeping:
 
 
 class Plan:
-    """The changes that make the documents true, and what each path looks like afterwards."""
+    """The changes that documents need, and the state of each path afterwards."""
 
     def __init__(self, documents: Sequence[Document], *, bookkeeping_file: str, read: Reader) -> None:
         self._read = read
@@ -123,10 +124,10 @@ class Plan:
         self._wanted_by: dict[str, list[str]] = {}
         self._writers: dict[str, Resource] = {}
         self._secrets: set[str] = set()
-        self.differing: dict[str, list[str]] = {}  # document -> paths that are not as it wants them
+        self.differing: dict[str, list[str]] = {}  # document -> paths that differ from what it wants
         self.bookkeeping = Bookkeeping(read(bookkeeping_file).content)
         resources = [resource for document in documents for resource in document.resources]
-        # Attributes last: also of a file that another resource makes.
+        # Attributes last: they may apply to a file that another resource creates.
         for resource in sorted(resources, key=lambda resource: resource.kind == "attributes"):
             path, before = self._state(resource, content=_needs_content(resource))
             self._after[path] = self._wanted(resource, path, before)
@@ -137,7 +138,7 @@ class Plan:
 
     @property
     def changes(self) -> list[Change]:
-        """What has to change on the host."""
+        """Return what has to change on the host."""
         return [
             Change(
                 path, self._before[path], after, tuple(self._wanted_by[path]), secret=path in self._secrets
@@ -148,7 +149,7 @@ class Plan:
 
     @property
     def all_changes(self) -> list[Change]:
-        """The same, and our bookkeeping where it changes."""
+        """Return the same, and changes of hardener's bookkeeping."""
         before = self._read(self._bookkeeping_file)
         content = self.bookkeeping.dump()
         empty = not (self.bookkeeping.files or self.bookkeeping.in_force)
@@ -158,18 +159,18 @@ class Plan:
         return [*self.changes, Change(self._bookkeeping_file, before, after, (), hidden=True)]
 
     def changed(self, paths: Sequence[str]) -> list[str]:
-        """Which of some paths change."""
+        """Return which of the paths change."""
         real = {files.real_path(path): path for path in paths}
         return [real[change.path] for change in self.changes if change.path in real]
 
     def before(self, path: str) -> State:
-        """What is at a path now, with content."""
+        """Return the present state of a path, with content."""
         path = files.real_path(path)
         state = self._before.get(path)
         return state if state is not None and state.content is not None else self._read(path)
 
     def after(self, path: str) -> State:
-        """What will be at a path."""
+        """Return the state of a path after the changes."""
         state = self._after.get(files.real_path(path))
         known = state is not None and (state.content is not None or not state.exists)
         return state if state is not None and known else self.before(path)
@@ -184,14 +185,14 @@ class Plan:
         return path, self._after[path]
 
     def _changeable(self, path: str) -> None:
-        """Refuse what would fail half-way."""
+        """Refuse a change that would fail halfway."""
         before, after = self._before[path], self._after[path]
         why = files.obstacle(path, replaced=before.exists != after.exists or before.content != after.content)
         if why:
             raise Refused(f"{path} cannot be changed: {why}")
 
     def _wanted(self, resource: Resource, path: str, state: State) -> State:
-        """What a resource makes of a path."""
+        """Return the state that a resource wants."""
         if resource.kind == "attributes":
             return _tightened(resource, state)
         if resource.kind == FORMER:
@@ -255,7 +256,7 @@ def _needs_content(resource: Resource) -> bool:
 
 
 def _with_lines(resource: Resource, state: State) -> State:
-    """A file with some lines in it; all others stay, and where they are."""
+    """Return a file with added lines; all other lines stay in place."""
     present = state.content or b""
     missing = [line for line in map(str.encode, resource.lines) if line not in present.splitlines()]
     if not missing and state.exists:
@@ -268,7 +269,7 @@ def _with_lines(resource: Resource, state: State) -> State:
 
 
 def _tightened(resource: Resource, state: State) -> State:
-    """The attributes that a resource allows; of nothing, nothing."""
+    """Return the attributes after a resource's limits; an absent path stays absent."""
     if not state.exists:
         return state
     if state.kind == DEVICE:
@@ -288,15 +289,15 @@ def _tightened(resource: Resource, state: State) -> State:
 
 
 def digest(content: bytes | None) -> str:
-    """SHA-256 of a content; empty where there is none."""
+    """Return the SHA-256 of a content; empty if there is none."""
     return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
 def redacted(text: str) -> str:
-    """Text without the passwords that configuration files of engines hold, and without private keys."""
+    """Return a text without passwords of engine configurations and without private keys."""
     text = _PRIVATE_KEY.sub(r"\1\n***\n", text)
     text = _MEMBER.sub(lambda found: f'{found[1]}"***"' if _SECRET_NAME.search(found[1]) else found[0], text)
-    if "=" in text:  # a quick look at most files
+    if "=" in text:  # a fast test for most files
         text = _SECRET_WORD.sub(lambda found: found[1] + ("=***" if found[2] else ""), text)
     return _URL_PASSWORD.sub("://***@", text)
 
@@ -322,7 +323,7 @@ def _name(look_up: Callable[[int], Any], number: int) -> str:
 
 
 def _unified(path: str, before: Sequence[str], after: Sequence[str]) -> str:
-    from difflib import unified_diff  # a run without changes does without it
+    from difflib import unified_diff  # imported on demand: runs without changes do not need it
 
     lines = unified_diff(before, after, f"before: {path}", f"after: {path}")
     text = "".join(line if line.endswith("\n") else line + "\n" for line in lines)
@@ -330,13 +331,13 @@ def _unified(path: str, before: Sequence[str], after: Sequence[str]) -> str:
 
 
 def overlay(read: Reader, states: Mapping[str, State]) -> Reader:
-    """A reader that sees some paths as they will be after an interrupted run is taken back."""
+    """Return a reader that shows paths as they will be after an interrupted run is rolled back."""
 
     def see(path: str, *, content: bool = True) -> State:
         if path not in states:
             return read(path, content=content)
         state = states[path]
-        if content and state.kind == FILE and state.content is None:  # its attributes alone change
+        if content and state.kind == FILE and state.content is None:  # only its attributes change
             return state._replace(content=read(path).content)
         return state
 

@@ -1,7 +1,7 @@
-"""Whether a plugin of the engine is there, and answers.
+"""Check that a plugin of the engine exists and answers.
 
-An engine does not start without an authorisation plugin it is told to ask, and refuses every request while
-that is silent; it starts no container whose log driver is.
+An engine does not start without its authorisation plugins and refuses every request while one does not
+answer; it starts no container whose log driver is a plugin that does not answer.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*")
 _TYPE = "application/vnd.docker.plugins.v1.2+json"
 _TIMEOUT = 5
 _MAX = 1024 * 1024
-# What the engine would ask about the request by which we look at it.
+# The engine's authorisation query for the request that this check sends.
 _LOOK = {"User": "", "UserAuthNMethod": "", "RequestMethod": "GET", "RequestUri": "/info"}
 
 
 def problem(name: str, kind: str, engine: Engine, *, running: bool) -> str:
-    """What is wrong with a plugin; empty where the engine can use it.
+    """Return what is wrong with a plugin; empty if the engine can use it.
 
     Args:
         name: ``loki`` is found as ``loki:latest`` too.
         kind: ``authz`` or ``logdriver``.
-        engine: who knows the managed plugins.
-        running: whether it can be asked.
+        engine: for the managed plugins.
+        running: whether the engine can be queried.
     """
     if not _NAME.fullmatch(name) or ".." in name:
         return f"{name!r} cannot be the name of a plugin"
@@ -56,7 +56,7 @@ def problem(name: str, kind: str, engine: Engine, *, running: bool) -> str:
 
 
 def _managed(name: str, engine: Engine) -> Mapping[str, Any] | None:
-    """What the engine says of a plugin that it has installed itself."""
+    """Return the engine's data of a managed plugin."""
     wanted = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
     try:
         plugins = engine.get("/plugins")
@@ -66,7 +66,7 @@ def _managed(name: str, engine: Engine) -> Mapping[str, Any] | None:
 
 
 def _addresses(name: str) -> Iterator[str]:
-    """Where a plugin that runs on its own is, in the order in which the engine looks."""
+    """Yield the addresses of an unmanaged plugin, in the engine's search order."""
     for folder in _SOCKETS:
         for path in (f"{folder}/{name}.sock", f"{folder}/{name}/{name}.sock"):
             if os.path.exists(path):
@@ -86,7 +86,7 @@ def _addresses(name: str) -> Iterator[str]:
 
 
 def _silent(name: str, kind: str, address: str) -> str:
-    """Why a plugin cannot be used."""
+    """Return why a plugin cannot be used."""
     try:
         said = _ask(address, "/Plugin.Activate", {})
         if said is None:
@@ -108,11 +108,11 @@ def _silent(name: str, kind: str, address: str) -> str:
 
 
 def _ask(address: str, path: str, content: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What a plugin answers; None where only a connection could be tried, since it speaks TLS.
+    """Return a plugin's answer; None for a TLS plugin, to which only a connection is tried.
 
     Raises:
-        OSError: it does not.
-        ValueError, NoAnswer: not with what a plugin answers.
+        OSError: it does not answer.
+        ValueError, NoAnswer: its answer is not that of a plugin.
     """
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
     deadline = time.monotonic() + _TIMEOUT

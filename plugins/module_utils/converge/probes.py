@@ -1,4 +1,4 @@
-"""Ask over the network what answers: TCP ports, name servers; from here, or from a container's network."""
+"""Probe TCP ports and name servers from the host, or from a container's network namespace."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Target = Tuple[str, int]  # an address and a TCP port
 
 _CLONE_NEWNET = 0x40000000
 _MAX_ANSWER = 65536
-# The name servers of the root: any resolver can answer it, and it tells nobody anything.
+# A query for the root name servers: any resolver can answer it, and it discloses nothing.
 _QUESTION = struct.pack(">HHHHHH", 0x6864, 0x0100, 1, 0, 0, 0) + b"\0" + struct.pack(">HH", 2, 1)
-_ANSWERED = {0, 3}  # codes of an answer that knows: here it is, there is none
+_ANSWERED = {0, 3}  # codes of a useful answer: NOERROR, NXDOMAIN
 
 
 def answering(targets: Iterable[Target], *, seconds: float = 2) -> set[Target]:
-    """Which TCP ports take a connection; all are asked at once."""
+    """Return which TCP ports accept a connection; all are tried in parallel."""
     found: set[Target] = set()
     waiting: dict[int, tuple[socket.socket, Target]] = {}
     poller = select.poll()
@@ -56,7 +56,7 @@ def answering(targets: Iterable[Target], *, seconds: float = 2) -> set[Target]:
 
 
 def resolving(servers: Collection[str], *, seconds: float = 2) -> dict[str, int]:
-    """How well name servers answer: 2 with knowledge, 1 with an error; not those that say nothing."""
+    """Rate name servers: 2 for a useful answer, 1 for an error; silent ones are left out."""
     found: dict[str, int] = {}
     asked: dict[int, tuple[socket.socket, str]] = {}
     poller = select.poll()
@@ -91,7 +91,7 @@ def resolving(servers: Collection[str], *, seconds: float = 2) -> dict[str, int]
 
 
 def _socket(address: str, kind: int) -> socket.socket | None:
-    """A socket that does not wait, None where this host has no such family."""
+    """Return a non-blocking socket, None if this host lacks the address family."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         return socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -100,11 +100,11 @@ def _socket(address: str, kind: int) -> socket.socket | None:
 
 
 def inside(work: Mapping[str, tuple[int, Callable[[], Any]]], *, seconds: float = 8) -> dict[str, Any]:
-    """Call functions in the network namespaces of processes, all at once, and return what they returned.
+    """Call functions in the network namespaces of processes in parallel, and return their results.
 
     Args:
         work: by name, a process id, and a function that returns JSON data.
-        seconds: what has not answered by then is killed.
+        seconds: calls that take longer are killed.
 
     Returns:
         Results by name; a namespace that cannot be entered, or is our own, has none.
@@ -122,7 +122,7 @@ def inside(work: Mapping[str, tuple[int, Callable[[], Any]]], *, seconds: float 
 
 
 def _visit(pid: int, function: Callable[[], Any], seconds: float) -> tuple[int, int]:
-    """Start a process that enters a namespace and calls a function; its id, and where its answer comes."""
+    """Fork a process that enters a namespace and calls a function; return its pid and result pipe."""
     reader, writer = os.pipe()
     parent = os.getpid()
     child = os.fork()
@@ -152,7 +152,7 @@ def _enter(pid: int) -> None:
 
 
 def _read(reader: int, deadline: float) -> bytes:
-    """All that comes until the other end is closed, or time is over."""
+    """Read until the other end is closed, or until the deadline."""
     poller = select.poll()
     poller.register(reader, select.POLLIN)
     text = b""
@@ -166,7 +166,7 @@ def _read(reader: int, deadline: float) -> bytes:
 
 
 def listening(port: int) -> bool:
-    """Whether any process of this host listens on a TCP port."""
+    """Return whether any process of this host listens on a TCP port."""
     wanted = f":{port:04X}"
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table, encoding="ascii") as lines:
@@ -178,7 +178,7 @@ def listening(port: int) -> bool:
 
 
 def own_address(family: int) -> str:
-    """The address that this host would have for the world; its loopback address where it has none."""
+    """Return the address that this host uses for outgoing connections; loopback if it has none."""
     world, loopback = ("2001:db8::1", "::1") if family == socket.AF_INET6 else ("192.0.2.1", "127.0.0.1")
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as connection:

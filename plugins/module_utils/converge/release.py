@@ -1,9 +1,9 @@
-"""Give a host back: every path and every setting as it was before hardener's first run, by one more run.
+"""Release a host: restore every path and setting to the state before hardener's first run.
 
-What the backups and the bookkeeping say becomes what an ordinary transaction wants: the same guard, the same
-look at the host, the same way back until it is confirmed. What others have changed meanwhile stays and is
-named (``kept``), and so is what no run can take back, with what to do about it (``left``). What hardener
-keeps on the host goes last, once the release stays: see ``departure``.
+Backups and bookkeeping are turned into documents of an ordinary transaction: with the same guard, health
+check and rollback until it is confirmed. What was changed outside hardener stays and is named (``kept``), and
+so is what no run can undo, with advice (``left``). Hardener's own files are removed last, once the release is
+confirmed: see ``departure``.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _NAME = "release"
 
 
 class Release(Transaction):
-    """The release of a host, or of what the documents of one role own.
+    """The release of a host, or of one role's documents.
 
     Args:
         store: hardener's folder on this host.
         role: its name; empty for everything.
-        check: only say what would be done.
-        allow: the worst impact that may happen.
-        terms: how it is confirmed; None where nobody will.
+        check: only report what would be done.
+        allow: the worst allowed impact.
+        terms: how it is confirmed; None without a confirmation.
 
     Raises:
         Refused: there can be no such role.
@@ -50,7 +50,7 @@ class Release(Transaction):
         self._modified: Mapping[str, int] = {}
 
     def run(self) -> dict[str, Any]:
-        """Do it, and return what was done as JSON data; nothing where hardener never was."""
+        """Release, and return what was done as JSON data; nothing if hardener never changed the host."""
         if not self._store.exists and (self._role or not any(departure.strays(()))):
             nothing: dict[str, list[str]] = {"notes": [], "changes": [], "kept": [], "left": []}
             return {"changed": False, "outcome": UNCHANGED, "run": "", **nothing}
@@ -91,7 +91,7 @@ class Release(Transaction):
         self._request = self._request._replace(documents=(document,))
         return Choice((document,), {}, {}, plan, performed)
 
-    # --- what only activations give back --------------------------------------------------------------------
+    # --- state outside files --------------------------------------------------------------------------------
 
     def _activations(self, plan: Plan, runs: Sequence[Past]) -> list[Activation]:
         performed = []
@@ -125,7 +125,7 @@ class Release(Transaction):
         return found
 
     def _tell_rest(self, plan: Plan, paths: Paths, performed: Sequence[Activation]) -> None:
-        """Name what stays though nobody else has changed it."""
+        """List what stays although nobody else has changed it."""
         names = [activation.name for activation in performed]
         left = self._found["left"]
         left += roleparts.packages(paths.documents)

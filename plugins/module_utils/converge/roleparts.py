@@ -1,4 +1,4 @@
-"""What of a host belongs to which role, where its documents' names do not say so."""
+"""Assign parts of a host to roles where the names of documents do not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import Refused
 
 REMAP = "userns_remap"
 _ROLE = re.compile(r"[a-z][a-z0-9_]*")
-# Activations that one role alone has.
+# Activations that only one role has.
 _ACTIVATIONS = {
     "apparmor-load": "activity",
     "audit-rules-load": "audit_rules",
@@ -30,9 +30,9 @@ _UNITS = {
     "dnf-automatic.timer": "security_updates",
     "hardener-scan.timer": "vulnerability_scan",
 }
-# What the programs of a role write, below hardener's folder.
+# Files that the programs of a role write, below hardener's folder.
 _WRITTEN = {"activity": ("activity",), "content_trust": ("trust",), "vulnerability_scan": ("scan",)}
-# What a role installs where it is missing: a program, and its package.
+# What a role installs if it is missing: a program, and its package.
 _INSTALLED = {
     "apparmor": ("apparmor_parser", "apparmor"),
     "audit_rules": ("auditctl", "auditd"),
@@ -43,7 +43,7 @@ _INSTALLED = {
 
 
 def checked(role: str) -> str:
-    """A role's name, or the empty one of all.
+    """Validate a role's name, or the empty name of all roles.
 
     Raises:
         Refused: it is none.
@@ -54,13 +54,13 @@ def checked(role: str) -> str:
 
 
 def belongs(document: str, role: str) -> bool:
-    """Whether a document is of a role."""
+    """Return whether a document belongs to a role."""
     return not role or document == role or document.startswith(f"{role}_")
 
 
 def activation_of(kind: str, begun: Begun, role: str) -> Begun | None:
-    """As much of what an activation has begun as is of a role; None where nothing is."""
-    if not role or kind in ("docker", "systemd-reload"):  # which look at the files that change
+    """Return the part of an activation's run that belongs to a role; None if there is none."""
+    if not role or kind in ("docker", "systemd-reload"):  # these look at the files that change
         return begun
     if kind == "units":
         memory = {unit: was for unit, was in begun.memory.items() if _UNITS.get(unit) == role}
@@ -69,12 +69,12 @@ def activation_of(kind: str, begun: Begun, role: str) -> Begun | None:
 
 
 def written(role: str) -> Sequence[str]:
-    """Folders below hardener's own to which the programs of a role write."""
+    """Return the folders below hardener's own to which the programs of a role write."""
     return _WRITTEN.get(role, ())
 
 
 def packages(documents: Iterable[str]) -> list[str]:
-    """What roles with these documents install where it is missing, and what is installed here."""
+    """Return the packages that roles with these documents install if missing, and that are installed."""
     names = set(documents)
     return [
         f"{package} stays installed, where hardener has installed it too: remove it if nothing else needs it"
@@ -84,7 +84,7 @@ def packages(documents: Iterable[str]) -> list[str]:
 
 
 def remap_record(files: Mapping[str, Any]) -> str:
-    """The file in which hardener has switched user namespaces on; empty where it has not."""
+    """Return the file in which hardener has switched user remapping on; empty if there is none."""
     for path, entry in files.items():
         for document, records in entry.get("documents", {}).items():
             if belongs(document, REMAP) and any(record["path"] == ["userns-remap"] for record in records):

@@ -1,4 +1,4 @@
-"""Take a run back: its files, what its activations did, and what the host did before."""
+"""Roll a run back: its files, its activations, and the services of the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import Failed, Refused
 from .files import State
 from .planning import Change
 
-# Restarts of the engine, and containers that have to come back: whoever still works after that hangs.
+# Restarts of the engine and returning containers take time; a longer rollback hangs.
 LONG = 900
 
 
@@ -26,29 +26,31 @@ def finished(
     boot: bool = False,
     record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Take a run back, and leave a record of that.
+    """Roll a run back, and write its record.
 
-    It can be done again and again: what is back already stays as it is. The record is written before the
-    journal goes, so that a run that is killed in between is taken back, and recorded, once more.
+    It can be repeated: what is restored already stays. The record is written before the journal is removed,
+    so that a rollback that is killed in between is repeated and recorded again.
 
     Args:
         store: hardener's folder.
         journal: the run.
         reason: why.
-        boot: this host starts, and nothing that the activations are about runs yet.
-        record: what else is kept of the run.
+        boot: called during boot, before any service of the activations runs.
+        record: further data for the record.
 
     Returns:
-        ``outcome``: ``rolled_back``; ``partly_rolled_back`` where somebody else's later changes stay, which
-        ``kept`` names; ``rollback_failed`` where files or activations are not back (``problems``), which the
-        guard tries again. With it ``reason`` and ``notes``; and ``lost``, what programs and connections do
-        not work any more though everything is back, which to try again could not help.
+        ``outcome``: ``rolled_back``; ``partly_rolled_back`` if later changes of others stay, which ``kept``
+        names; ``rollback_failed`` if files or activations are not restored (``problems``), which the guard
+        tries
+        again. With it ``reason`` and ``notes``; and ``lost``, programs and connections that still fail
+        although
+        everything is restored, so that a retry would not help.
     """
     outcome = _taken_back(store, journal, reason, boot=boot)
     who = {"who": journal.who} if journal.who else {}
     try:
         store.finish(journal.run, {**(record or {}), **who, **outcome, "ended": time.time()})
-    except OSError as error:  # then the journal stays, so that the host does not tell of another end
+    except OSError as error:  # then the journal stays, so that the host reports no other outcome
         why = f"no record can be written: {reason_of(error)}"
         outcome = _failed(store, journal, outcome, [why], boot=boot)
     if outcome["outcome"] != ROLLBACK_FAILED:
@@ -57,11 +59,11 @@ def finished(
 
 
 def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> dict[str, Any]:
-    with suppress(OSError):  # a full disk: what is to be put back needs no more room than was set aside
+    with suppress(OSError):  # a full disk: the restore needs no more room than was reserved
         journal.enter(ROLLING_BACK, seconds=LONG, reason=reason)
     try:
         kept, left = store.restore(journal.run, journal.written)
-    except Refused as refused:  # the manifest cannot be read, which may be no more than a fault of the disk
+    except Refused as refused:  # the manifest cannot be read, which may be a temporary disk error
         kept, left = [], {"the backup": str(refused)}
     problems = [f"{path}: {why}" for path, why in left.items()] + _undo(journal, sorted(left), boot=boot)
     outcome = {"changed": True, "failed": True, "reason": reason, "kept": kept, "problems": []}
@@ -77,7 +79,7 @@ def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> d
 def _failed(
     store: Store, journal: Journal, outcome: Mapping[str, Any], problems: Sequence[str], *, boot: bool
 ) -> dict[str, Any]:
-    """Keep the journal: the guard and the next run try again, at once if they like."""
+    """Keep the journal: the guard and the next run may try again at once."""
     with suppress(OSError):
         journal.enter(ROLLING_BACK, seconds=0)
     ways_out = [] if boot else [guard.insist(store.folder, journal.run, store.backup_folder(journal.run))]
@@ -91,32 +93,32 @@ def _failed(
 
 
 def _missing(journal: Journal) -> list[str]:
-    """What the host does not do again, though everything is back: to try again could do no more."""
+    """Return what fails on the host although everything is restored; a retry would not help."""
     try:
         health.revive(journal.picture, away=journal.away)
         problems, notes = health.compare(journal.picture, seconds=60, away=journal.away)
         return problems + notes
-    except Exception as error:  # it is back all the same
+    except Exception as error:  # the restore has succeeded all the same
         return [reason_of(error)]
 
 
 def end(store: Store, journal: Journal) -> None:
-    """The run is over, one way or the other."""
+    """End the run, whatever its outcome."""
     store.release(journal.run)
-    journal.end()  # whoever still comes by the guard then finds nothing to do
+    journal.end()  # a guard that still starts finds nothing to do
     backup = store.backup_folder(journal.run)
     if guard.stored(backup):
         guard.disarm(journal.run, backup=backup)
 
 
 def bind(activation: Activation, journal: Journal) -> None:
-    """Let an activation write to the journal."""
+    """Connect an activation to the journal."""
     activation.save = lambda: journal.note(activation.name, activation.memory)
     activation.will_write = journal.will_write
 
 
 def begun(journal: Journal) -> list[Activation]:
-    """The activations that had begun, with their memories."""
+    """Return the activations that had begun, with their memories."""
     found = []
     for name, settings in journal.activations.items():
         memory = journal.memory(name)
@@ -129,13 +131,14 @@ def begun(journal: Journal) -> list[Activation]:
 
 
 def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
-    """Undo the activations that were not undone yet, what cuts us off first.
+    """Undo the activations that are not undone yet; those that may disconnect come first.
 
     Args:
         journal: the run.
-        left: paths that could not be put back. An activation that was undone while it lay so is undone again
-            once one of them is back, and not before.
-        boot: only what a restored file does not undo by itself while the host starts.
+        left: paths that could not be restored. An activation that was undone in that state is undone again
+            once
+            one of them is restored, and not before.
+        boot: undo only what a restored file does not undo during boot.
     """
     done = journal.undone(left)
     problems: list[str] = []
@@ -156,7 +159,7 @@ def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
 
 
 def remaining(store: Store, journal: Journal) -> list[str]:
-    """What of a run is not taken back: paths, and what its activations did."""
+    """Return what remains of a run: paths, and effects of its activations."""
     found = []
     for entry in store.manifest(journal.run):
         try:
@@ -174,7 +177,7 @@ def remaining(store: Store, journal: Journal) -> list[str]:
 
 
 def states_before(store: Store, journal: Journal) -> dict[str, State]:
-    """What the paths of a run will be once it is taken back."""
+    """Return the states of a run's paths after its rollback."""
     found = {}
     for entry in store.manifest(journal.run):
         now = entry.present()
@@ -183,7 +186,7 @@ def states_before(store: Store, journal: Journal) -> dict[str, State]:
 
 
 def taken_back(store: Store, journal: Journal) -> list[Change]:
-    """What taking a run back will change."""
+    """Return the changes that rolling a run back will make."""
     found = []
     for entry in store.manifest(journal.run):
         now = entry.present()
@@ -194,7 +197,7 @@ def taken_back(store: Store, journal: Journal) -> list[Change]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something failed, in a line."""
+    """Return the reason of a failure in one line."""
     if isinstance(error, (Failed, Refused)):
         return str(error)
     if isinstance(error, OSError):

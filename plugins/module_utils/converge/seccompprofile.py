@@ -1,6 +1,6 @@
-"""The shape of a seccomp profile, as the engine reads it.
+"""Check the structure of a seccomp profile as the engine parses it.
 
-The engine looks at a profile when a container starts, not before: a daemon with a broken one starts, and no
+The engine reads a profile when a container starts, not before: a daemon with a broken one starts, and no
 container does.
 """
 
@@ -36,7 +36,7 @@ _FILTERS = {"caps": list, "arches": list, "minKernel": str}
 
 
 def problem(content: bytes) -> str:
-    """The first thing that is wrong with a profile; empty where the engine can use it."""
+    """Return the first error in a profile; empty if the engine can use it."""
     try:
         profile = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
-"""Find the engine that a run changes: its program, command line, configuration file and socket.
+"""Locate the engine that a run changes: its program, command line, configuration file and socket.
 
-Documents say what is wanted of it, and not where it is. A run finds it once, before the first change, and
-notes what its way back needs: by then the engine may be down, or the host may be starting.
+Documents say what is wanted of the engine, not where it is. A run locates it once, before the first change,
+and stores what its rollback needs: by then the engine may be down, or the host may be booting.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ..host.redact import Redactor
 from .errors import Refused
 
 UNIT = "docker.service"
-# What documents of 0.1.0 brought along. Its journals have it; in a request it is no longer read.
+# Settings that documents of 0.1.0 contained. Their journals have them; requests no longer use them.
 FORMER = frozenset(["argv", "config", "containerd", "dockerd", "flags", "socket", "unit"])
 _DIGEST = re.compile("hmac:[0-9a-f]{16}")
-_LONG_ENOUGH = 4  # a shorter one stands in every text
+_LONG_ENOUGH = 4  # a shorter word occurs in every text
 _NOTED = ("config", "socket", "unit", "dockerd")  # nothing secret
 
 
@@ -38,7 +38,7 @@ class Served(NamedTuple):
 
     @classmethod
     def noted(cls, note: Mapping[str, Any]) -> Served | None:
-        """Return the engine that a journal tells of; None where it tells of none."""
+        """Return the engine stored in a journal; None if there is none."""
         if not (isinstance(note.get("config"), str) and isinstance(note.get("socket"), str)):
             return None
         return cls(
@@ -49,12 +49,12 @@ class Served(NamedTuple):
         )
 
     def note(self) -> dict[str, str]:
-        """Return what the way back has to know, as JSON data."""
+        """Return what the rollback must know, as JSON data."""
         found: dict[str, str] = {key: getattr(self, key) for key in _NOTED}
         return found
 
     def without_secrets(self, text: str) -> str:
-        """Return a text without what the engine's command line holds that is not to leave this host."""
+        """Return a text without secrets of the engine's command line."""
         shown = Redactor().words(list(self.argv), "command line")
         pairs = zip(self.argv, shown)
         secrets = {_replaced(word, other) for word, other in pairs if word != other}
@@ -64,10 +64,10 @@ class Served(NamedTuple):
 
 
 class Finder:
-    """Finds the engine when it is first asked for.
+    """Locates the engine on first use.
 
     Args:
-        socket: the engine's API socket, where the site has named it.
+        socket: the engine's API socket, if the site has named it.
     """
 
     def __init__(self, socket: str = "") -> None:
@@ -76,7 +76,7 @@ class Finder:
 
     @property
     def served(self) -> Served:
-        """The engine of this host; of one that has none, where it would be.
+        """Return the engine of this host; if there is none, where it would be.
 
         Raises:
             Refused: that cannot be told.
@@ -94,7 +94,7 @@ class Finder:
         """Return the socket of the containerd that the engine uses.
 
         Args:
-            info: what the engine says of itself.
+            info: the engine's /info.
         """
         return engines.containerd_socket(self._found(), dict(info))
 
@@ -109,7 +109,7 @@ class Finder:
 
 
 def _replaced(word: str, shown: str) -> str:
-    """Return what of a word the redactor has replaced by digests; all of it where that is not plain."""
+    """Return the part of a word that the redactor has replaced by digests; all of it if unclear."""
     digests = list(_DIGEST.finditer(shown))
     if not digests:
         return word

@@ -1,4 +1,4 @@
-"""The ssh connection that brought us here."""
+"""Find the ssh connection that started this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Session(NamedTuple):
-    """Whence it comes, and where on this host it came to."""
+    """Source and destination address of an ssh connection."""
 
     client: str
     address: str
@@ -15,9 +15,10 @@ class Session(NamedTuple):
 
 
 def current() -> Session | None:
-    """The ssh connection by which this process was started; None where it was started another way.
+    """Return the ssh connection that started this process; None if there is none.
 
-    Sudo takes the variable away, so that those who called us are asked, up to the one whom sshd started.
+    Sudo removes the variable, so the environments of the parent processes are read, up to the one that sshd
+    started.
     """
     pid = os.getpid()
     while pid > 1:
@@ -42,5 +43,5 @@ def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="backslashreplace") as file:
             return file.read()
-    except OSError:  # it ended meanwhile, or is somebody's who does not show it
+    except OSError:  # it ended meanwhile, or is another user's and not readable
         return ""

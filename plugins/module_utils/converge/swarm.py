@@ -1,4 +1,4 @@
-"""Services of a swarm: where a task of theirs ends, the swarm starts another one, here or on another node."""
+"""Check swarm services: if a task ends, the swarm starts another one, here or on another node."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from .engine import Engine
 
 
 def is_task(container: Mapping[str, Any]) -> bool:
-    """Whether a swarm sees to it that something else runs in a container's place."""
+    """Return whether a container is a swarm task, which the swarm replaces."""
     labels = (container.get("Config") or {}).get("Labels") or {}
     return "com.docker.swarm.task.id" in labels
 
 
 def running_tasks(engine: Engine) -> dict[str, int] | None:
-    """How many tasks each service runs in the whole swarm; None where the engine does not know, or says.
+    """Return how many tasks each service runs in the whole swarm; None if unknown.
 
-    Only a manager knows, and only while enough of its like answer.
+    Only a manager knows, and only while the swarm has a quorum.
     """
     try:
         services = engine.get("/services?status=true")
@@ -30,7 +30,7 @@ def running_tasks(engine: Engine) -> dict[str, int] | None:
 
 
 def lost(before: Mapping[str, int], engine: Engine) -> list[str]:
-    """What services that ran do not do any more; one that is gone was taken away by somebody."""
+    """Return which services run fewer tasks than before; removed services do not count."""
     if not before:
         return []
     now = running_tasks(engine)

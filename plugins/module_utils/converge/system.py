@@ -1,4 +1,4 @@
-"""Run the host's own tools."""
+"""Run programs of the host."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": ""}
 
 
-_TOO_LONG, _NOT_STARTED = 124, 126  # as a shell has them
+_TOO_LONG, _NOT_STARTED = 124, 126  # exit codes as in a shell
 
 
 class Outcome(NamedTuple):
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     output: str
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 
     @property
     def said(self) -> str:
-        """What it said about a failure, in one line."""
+        """Return its error output in one line."""
         return one_line(self.error or self.output, end=True)
 
 
@@ -39,9 +39,9 @@ def run(
     given: str = "",
     user: int = 0,
 ) -> Outcome:
-    """Run a command without a shell; code 127 where there is no such program, 124 where it took too long.
+    """Run a command without a shell; code 127 if the program is missing, 124 on a timeout.
 
-    ``given`` is what it reads, ``user`` the number of a user that runs it; 0 for who runs this.
+    ``given`` is its input, ``user`` the number of the user that runs it; 0 for the present user.
     """
     try:
         done = subprocess.run(
@@ -75,7 +75,7 @@ def _become(user: int) -> None:
 
 
 def attempt(*command: str, timeout: float = 30) -> Outcome:
-    """Run a command that may have nothing to do, such as on a unit that systemd does not know.
+    """Run a command that may fail because there is nothing to do, as on a unit unknown to systemd.
 
     Raises:
         Failed: it could not be run to its end, so that nothing is known of what it was to do.
@@ -99,19 +99,19 @@ def must(*command: str, timeout: float = 30) -> str:
 
 
 def installed(program: str) -> bool:
-    """Whether a program is in the system's path."""
+    """Return whether a program is in the system's path."""
     return shutil.which(program, path=_PATH) is not None
 
 
 def has_systemd() -> bool:
-    """Whether systemd runs this host."""
+    """Return whether systemd runs this host."""
     return os.path.isdir("/run/systemd/system")
 
 
 def read(path: str) -> str:
-    """A short text of the kernel's; empty where there is none. What is no UTF-8 is replaced."""
+    """Read a short text of the kernel; empty if there is none. Invalid UTF-8 is replaced."""
     try:
-        # A process may be called anything, and that stands in its status.
+        # A process can choose any name, which is part of its status.
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().strip()
     except OSError:
@@ -119,5 +119,5 @@ def read(path: str) -> str:
 
 
 def boot() -> str:
-    """What the life of the kernel that runs is called: a soft reboot ends everything but that."""
+    """Return the id of the running kernel's boot; a soft reboot does not change it."""
     return read("/proc/sys/kernel/random/boot_id")

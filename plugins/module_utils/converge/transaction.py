@@ -1,4 +1,4 @@
-"""Lock, plan, back up, write, activate, verify; and all the way back if anything is wrong."""
+"""Run a transaction: lock, plan, back up, write, activate, verify; roll back if anything fails."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .locking import locked
 from .planning import Change, overlay
 
 _TOKEN = re.compile(r"[0-9a-f]{6,32}")
-_SHORTEST = 20  # seconds: less, and a slow login alone takes a good run back
+_SHORTEST = 20  # seconds; with less, a slow login alone would cause a rollback
 
 
 class Terms(NamedTuple):
-    """How a run is confirmed: whoever began it calls ``confirm`` with its token within so many seconds.
+    """How a run is confirmed: the caller calls ``confirm`` with its token within ``seconds``.
 
-    What ``restless`` names counts for nothing when the host is looked at; see ``containers.excepted``.
+    Containers in ``restless`` do not count in the health check; see ``containers.excepted``.
     """
 
     token: str
@@ -38,7 +38,7 @@ class Terms(NamedTuple):
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Terms:
-        """Those of a request.
+        """Return the terms of a request.
 
         Raises:
             Refused: they are none.
@@ -56,20 +56,20 @@ class Transaction:
     """One run on this host.
 
     Args:
-        request: what is asked for.
+        request: the documents and options.
         store: hardener's folder on this host.
-        terms: how it is confirmed; None where nobody will, and its own look at the host has to do.
+        terms: how it is confirmed; None without a confirmation: then its own health check decides.
     """
 
     def __init__(self, request: Request, store: Store, terms: Terms | None = None) -> None:
         self._request = request
         self._store = store
         self._terms = terms
-        self._found: Mapping[str, Any] = {}  # what else is told of the run, and recorded
-        self._parting: Mapping[str, Any] = {}  # what goes once it stays, see ``departure``
+        self._found: Mapping[str, Any] = {}  # further data about the run, recorded as well
+        self._parting: Mapping[str, Any] = {}  # files to remove once the run is confirmed, see ``departure``
 
     def run(self) -> dict[str, Any]:
-        """Do it, and return what was done as JSON data.
+        """Run the transaction, and return what was done as JSON data.
 
         Raises:
             Refused: it was not begun.
@@ -145,14 +145,14 @@ class Transaction:
         }
 
     def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Choice:  # noqa: ARG002
-        """What is done, where ``states`` is what some paths will be once an interrupted run is taken back."""
+        """Choose documents; ``states`` are paths as they will be after an interrupted run is rolled back."""
         read = overlay(files.read, states)
         return choose(self._request, bookkeeping_file=self._store.bookkeeping, read=read)
 
     # --- apply ----------------------------------------------------------------------------------------------
 
     def _apply(self, run: str, choice: Choice, changes: Sequence[Change]) -> dict[str, Any]:
-        """Everything that changes the host; runs in the worker."""
+        """Make all changes to the host; runs in the worker."""
         who = self._terms.who if self._terms else ""
         record = {
             "started": time.time(),
@@ -192,7 +192,7 @@ class Transaction:
                 rollback.end(self._store, journal)
                 left = departure.part(self._store, self._parting)
                 outcome = {**outcome, "notes": [*outcome.get("notes", ()), *left]}
-        except Exception as error:  # whatever it is, the host must not stay half-way
+        except Exception as error:  # whatever the error, the host must not stay halfway
             outcome = rollback.finished(self._store, journal, rollback.reason_of(error), record=record)
             still = outcome.get("lost")
             if still:
@@ -202,7 +202,7 @@ class Transaction:
         return {**outcome, "run": run}
 
     def _arm(self, journal: Journal, impact: str) -> None:
-        """Have the host take the run back by itself, where it costs anything and somebody will confirm it."""
+        """Arm the guard if the run has an impact and will be confirmed."""
         if self._terms is None or impact == NONE or not guard.possible():
             return
         seconds = self._terms.seconds
@@ -246,11 +246,11 @@ class Transaction:
         return {**done, "outcome": UNCONFIRMED}
 
     def _write(self, change: Change) -> list[str]:
-        """Make one change, or say why it is left."""
+        """Make one change, or return why it is left out."""
         return _written(change)
 
     def _recover(self, journal: Journal) -> dict[str, Any]:
-        """Take back what a killed run had begun, or one that was not confirmed; runs in the worker."""
+        """Roll back a run that was killed or not confirmed; runs in the worker."""
         what = "was not confirmed" if journal.phase == UNCONFIRMED else "was interrupted"
         outcome = rollback.finished(self._store, journal, journal.why_expired)
         if outcome["outcome"] == ROLLBACK_FAILED:
@@ -261,10 +261,10 @@ class Transaction:
 
 
 def _written(change: Change) -> list[str]:
-    """Make one change; or say why it is left, where others than root own the file or decide what that is.
+    """Make one change; or return why it is left out, if other users own or can replace the file.
 
-    Nothing depends on owner and mode: a user who exchanges a file again and again keeps nothing else from
-    being done.
+    Owner and mode of other users' files are not essential: a user who keeps replacing a file must not block
+    the other changes.
 
     Raises:
         Failed: the file system does not allow it, or root itself has changed it meanwhile.

@@ -1,4 +1,4 @@
-"""What the guard's timer and its boot unit run: take back a run whose time is over, until that works."""
+"""Run the guard: the program of its timer and its boot unit, which rolls back until that succeeds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from . import abandon, guard, rollback
 from .backup import CHANGING, Journal, Store
 from .locking import Busy, locked
 
-_FIRST, _LONGEST = 20, 900  # seconds between two tries, each time twice as many
-_LOOK = 5  # seconds after which it sees that somebody else has ended the run
-_PATIENCE = 5  # for whoever is just confirming, or taking it back already
+_FIRST, _LONGEST = 20, 900  # seconds between two attempts, doubled each time
+_LOOK = 5  # seconds until it notices that another process has ended the run
+_PATIENCE = 5  # seconds for a confirmation or rollback that is in progress
 _LONG = 300
 _BOOTED = "the host was started anew before the run was confirmed"
 
 
 def main() -> None:
-    """``expired``, ``boot`` or ``booted``, hardener's folder, the run; or ``abandon``."""
+    """Parse the arguments (``expired``, ``boot`` or ``booted``, folder, run; or ``abandon``) and act."""
     if sys.argv[1:] == ["abandon"]:
         abandon.abandon(sys.argv[0])
         return
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _expired(store: Store, run: str) -> None:
-    """Wait until the run's time is over, which may have begun anew, and take it back; try until it is."""
+    """Wait until the run's time, which may restart, is over, and roll back; repeat until that succeeds."""
     pauses = _pauses()
     while True:
         try:
@@ -50,9 +50,9 @@ def _expired(store: Store, run: str) -> None:
                 time.sleep(min(left + 0.1, 5))
                 continue
             problems = _take_back(store, journal)
-        except Exception as error:  # whatever it is, it may be gone the next time
+        except Exception as error:  # whatever the error, it may be gone at the next attempt
             problems = [rollback.reason_of(error)]
-        if problems:  # without any the journal says whether that was all
+        if problems:  # without problems, the journal tells whether the rollback is complete
             pause = next(pauses)
             way_out = guard.abandoning(store.backup_folder(run))
             said = f"run {run} cannot be taken back yet, next try in {pause} s: {'; '.join(problems)}"
@@ -68,18 +68,18 @@ def _pauses() -> Iterator[int]:
 
 
 def _wait(store: Store, run: str, seconds: float) -> None:
-    """Wait for the next try, no longer than the run is unfinished."""
+    """Wait for the next attempt, or until the run is no longer unfinished."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(min(_LOOK, seconds))
-        with suppress(Exception):  # a journal that cannot be read is for the next try
+        with suppress(Exception):  # an unreadable journal is left to the next attempt
             journal = Journal.find(store)
             if journal is None or journal.run != run:
                 return
 
 
 def _at_work(store: Store) -> bool:
-    """Whether a run's worker is alive, which holds the lock: one that was killed needs no more time."""
+    """Return whether a run's worker is alive and holds the lock; a killed one needs no more time."""
     try:
         with locked(store.lock, shared=True):
             return False
@@ -88,20 +88,20 @@ def _at_work(store: Store) -> bool:
 
 
 def _take_back(store: Store, journal: Journal) -> list[str]:
-    """Take a run back; why that did not work."""
+    """Roll a run back; return why that failed."""
     try:
         with locked(store.lock, patience=_PATIENCE):
             return _held(store, journal.run)
     except Busy:
         pass
     if journal.phase == CHANGING:
-        guard.kill_worker(journal.run)  # it had its time, and hangs
+        guard.kill_worker(journal.run)  # its time is over, so it hangs
     with locked(store.lock, patience=_LONG):
         return _held(store, journal.run)
 
 
 def _held(store: Store, run: str) -> list[str]:
-    """Take it back, if it is still there to be taken back now that nobody else can do anything."""
+    """Roll the run back under the lock, if it is still unfinished."""
     journal = Journal.find(store)
     if journal is None or journal.run != run or (journal.phase == UNCONFIRMED and journal.remaining > 0):
         return []
@@ -110,7 +110,7 @@ def _held(store: Store, run: str) -> list[str]:
 
 
 def _boot(store: Store, run: str) -> None:
-    """Put the files back before anything reads them. What was loaded went with the old kernel, or goes."""
+    """Restore the files before anything reads them; loaded state ends with the old kernel."""
     with locked(store.lock, patience=_LONG):
         journal = Journal.find(store)
         if journal is not None and journal.run == run:
@@ -118,15 +118,15 @@ def _boot(store: Store, run: str) -> None:
             if problems:
                 print(f"run {run} cannot be taken back yet: {'; '.join(problems)}", file=sys.stderr)
                 return
-        # The unit that runs us goes, so systemd reads all of them again: those that were put back count from
-        # now on, and they start only after us.
+        # This unit is removed, so systemd reloads all units: restored ones take effect now, and start only
+        # after this one.
         guard.disarm(run, backup=store.backup_folder(run))
 
 
 def _booted(store: Store, run: str) -> None:
-    """Have what could not be taken back while the host started tried again, whatever the cause."""
+    """Retry after boot what could not be rolled back during boot, whatever the cause."""
     unfinished = True
-    with suppress(Exception):  # a journal that cannot be read is no end
+    with suppress(Exception):  # an unreadable journal must not end it
         journal = Journal.find(store)
         unfinished = journal is not None and journal.run == run
     if unfinished:

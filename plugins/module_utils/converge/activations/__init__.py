@@ -1,8 +1,8 @@
-"""What has to happen before a changed file has an effect. Each once, in the order of ``KINDS``.
+"""Bring changed files into force: activations, each performed at most once, in the order of ``KINDS``.
 
-An activation is due when one of the paths it waits for changes, and also when what it brings about is not so
-on the running host, whatever the files say: effective beats declared. One file a subject; ``interface`` says
-what each of them is.
+An activation is due when one of the paths in its ``when`` changes, and also when its effect is missing on the
+running host, whatever the files say. One module per activation; ``interface`` defines what all of them have
+in common.
 """
 
 from __future__ import annotations
@@ -40,6 +40,6 @@ KINDS: Mapping[str, type[Activation]] = {
         SelinuxEnforce,
         UsernsMigrate,
         Docker,
-        Firewall,  # last: from then on it is the guard's time that runs, and nobody's else
+        Firewall,  # last: only the guard may add to the time without a connection
     )
 }

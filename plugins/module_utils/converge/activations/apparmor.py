@@ -16,10 +16,10 @@ _UNLOAD = "/sys/kernel/security/apparmor/.remove"
 
 
 class ApparmorLoad(Activation):
-    """Load profiles from their files, and never unload one that confines anybody: that would free them.
+    """Load profiles from their files; never unload a profile that confines processes, which would free them.
 
-    Settings: ``profiles``, path of the file to the profile's name; ``released``, the same for those that are
-    given back: what is left of their files is loaded, and one without a file unloaded.
+    Settings: ``profiles``, path of the file to the profile's name; ``released``, the same for profiles that
+    are released: a file that remains is loaded, a profile without a file is unloaded.
     """
 
     name = "apparmor-load"
@@ -27,7 +27,7 @@ class ApparmorLoad(Activation):
     known = frozenset({"when", "profiles", "released"})
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a file changes, or when its profile is not enforced."""
+        """Mark as due if a file changes, or if its profile is not enforced."""
         super().prepare(plan)
         for path, name in self._released.items():
             if not plan.after(path).exists and _loaded(name):
@@ -53,7 +53,7 @@ class ApparmorLoad(Activation):
         return profiles
 
     def perform(self) -> None:
-        """Load each, in the place of the one of that name; unload those that have no file any more."""
+        """Load or replace each profile; unload those whose files are gone."""
         for path, name in self._released.items():
             if os.path.exists(path):
                 system.must("apparmor_parser", "--replace", path, timeout=120)
@@ -63,7 +63,7 @@ class ApparmorLoad(Activation):
             system.must("apparmor_parser", "--replace", path, timeout=120)
 
     def problems(self) -> list[str]:
-        """Profiles that the kernel does not enforce."""
+        """Return the profiles that the kernel does not enforce."""
         loaded = set(system.read(_LOADED).splitlines())
         return [
             f"the profile {name} is not enforced"
@@ -72,7 +72,7 @@ class ApparmorLoad(Activation):
         ]
 
     def undo(self) -> list[str]:
-        """Load what the restored files say; a profile whose file is new stays loaded, and confines on."""
+        """Load the restored files; a profile whose file was new stays loaded and confines on."""
         problems = []
         for path in {**self._profiles, **self._released}:
             if os.path.exists(path):
@@ -84,7 +84,7 @@ class ApparmorLoad(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """What the restored files say, and no profile whose file is gone."""
+        """Return the settings that load the restored files and unload profiles without a file."""
         profiles = {path: name for each in begun for path, name in each.settings.get("profiles", {}).items()}
         if system.run("apparmor_parser", "--version").code == 127 or not profiles:
             return Former(None)
@@ -96,7 +96,7 @@ def _loaded(name: str) -> bool:
 
 
 def _confines(name: str) -> bool:
-    """Whether a process is under a profile; who cannot be asked has ended."""
+    """Return whether a process is confined by a profile; processes that cannot be read have ended."""
     for path in glob.glob("/proc/[0-9]*/attr/current"):
         if system.read(path).strip("\0\n").rpartition(" (")[0] == name:
             return True

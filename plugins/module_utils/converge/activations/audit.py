@@ -12,7 +12,7 @@ from ..errors import Failed, Refused
 from ..planning import Plan
 from .interface import Activation, Begun, Former
 
-_DELETE = re.compile(r"(?m)^[ \t]*-D[ \t\r]*$")  # of all rules, as augenrules knows it
+_DELETE = re.compile(r"(?m)^[ \t]*-D[ \t\r]*$")  # -D deletes all rules, as augenrules recognises it
 
 
 class AuditRulesLoad(Activation):
@@ -23,7 +23,7 @@ class AuditRulesLoad(Activation):
     known = frozenset({"when", "rules"})
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a rules file changes, and when a rule is missing in the kernel."""
+        """Mark as due if a rules file changes, or if the kernel lacks a rule."""
         super().prepare(plan)
         if not system.installed("auditctl"):
             if not self.check:
@@ -46,10 +46,10 @@ class AuditRulesLoad(Activation):
             self._refuse_to_add_up()
 
     def _refuse_to_add_up(self) -> None:
-        """Refuse rules files of which none deletes what is loaded.
+        """Refuse rules files of which none deletes the loaded rules.
 
-        The kernel refuses a rule that it has, so that such files can be loaded once after a boot, and not
-        again when a run is taken back.
+        The kernel refuses duplicates of a rule: such files can be loaded once after a boot, and not again
+        when a run is rolled back.
 
         Raises:
             Refused: so it is.
@@ -83,7 +83,7 @@ class AuditRulesLoad(Activation):
         system.must("augenrules", "--load", timeout=60)
 
     def problems(self) -> list[str]:
-        """Rules that the kernel does not have, or that it does not apply."""
+        """Return the rules that the kernel lacks, or does not apply."""
         found = [f"the kernel does not have the audit rule {rule}" for rule in self._missing()]
         if self._status().get("enabled") not in ("1", "2"):
             found.append("auditing is switched off in the kernel: is the audit daemon running?")
@@ -91,20 +91,20 @@ class AuditRulesLoad(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """To load the restored files is enough, where there is anything that loads them."""
+        """Return the settings that load the restored files; none if nothing loads rules on this host."""
         return super().former(begun) if system.installed("augenrules") else Former(None)
 
     def undo(self) -> list[str]:
-        """Load the restored files; what they lack, they lacked before."""
+        """Load the restored files; rules that they lack were missing before as well."""
         outcome = system.run("augenrules", "--load", timeout=60)
         return [] if outcome.code == 0 else [f"augenrules --load: {outcome.said}"]
 
 
 def audit_rule(line: str) -> tuple[str, ...]:
-    """What identifies a rule about a path: action, path and key.
+    """Return what identifies a rule about a path: action, path and key.
 
-    ``auditctl -l`` prints a rule otherwise than it was given, differently in every version: as a watch, with
-    the system calls that a permission stands for, with key=docker or -k docker.
+    ``auditctl -l`` prints rules in another form than they were given, and the form differs between versions:
+    as a watch, with the system calls that a permission stands for, with key=docker or -k docker.
     """
     action, path, key = "always", "", ""
     words = line.split()

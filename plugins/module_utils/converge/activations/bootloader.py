@@ -1,4 +1,4 @@
-"""Have GRUB give the next kernel its parameters."""
+"""Give the next kernel its parameters through GRUB."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMEOUT = 300
 
 
 class BootParameters(Activation):
-    """Make GRUB's menu anew from /etc/default/grub.d, and see that it has the parameters.
+    """Generate GRUB's menu from /etc/default/grub.d, and verify that it has the parameters.
 
     Settings: ``parameters``, words of the kernel's command line; files that ``when`` names add them.
     """
@@ -29,7 +29,7 @@ class BootParameters(Activation):
     _valid = re.compile(r"[a-z0-9_.]+=[A-Za-z0-9_.,:/-]*")
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a file changes, and when the menu lacks a parameter."""
+        """Mark as due if a file changes, or if the menu lacks a parameter."""
         super().prepare(plan)
         for word in self._parameters:
             if not self._valid.fullmatch(str(word)):
@@ -50,18 +50,18 @@ class BootParameters(Activation):
         return words
 
     def _missing(self) -> list[str]:
-        """Parameters that the first entry of the menu, which boots by default, does not have."""
+        """Return the parameters that the first menu entry, which boots by default, does not have."""
         lines = system.read(MENU).splitlines()
         first = next((line.split() for line in lines if _KERNEL.match(line)), [])
         return [word for word in self._parameters if not _in_force(word, first)]
 
     def perform(self) -> None:
-        """Make the menu anew."""
+        """Generate the menu."""
         system.must("grub-mkconfig", "-o", MENU, timeout=_TIMEOUT)
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """The menu without the parameters; the kernel that runs keeps them."""
+        """Return settings that generate the menu without the parameters; the running kernel keeps them."""
         running = system.read(COMMAND_LINE).split()
         words = dict.fromkeys(str(word) for each in begun for word in each.settings.get("parameters", ()))
         left = [
@@ -74,16 +74,16 @@ class BootParameters(Activation):
         return Former({"when": united(begun), "parameters": []}, left=left)
 
     def undo_at_boot(self) -> list[str]:
-        """The menu that the next boot reads; this one has begun by the other."""
+        """Generate the menu that the next boot reads; the current boot used the other one."""
         return self.undo()
 
     def problems(self) -> list[str]:
-        """Parameters that did not get into the menu."""
+        """Return the parameters that are missing in the menu."""
         return [f"{word} did not get into {MENU}: see /etc/default/grub" for word in self._missing()]
 
 
 def _in_force(word: str, command_line: Sequence[str]) -> bool:
-    """Whether a parameter has that value: of one that is given twice, the last counts."""
+    """Return whether a parameter has that value; if it is given twice, the last one counts."""
     name = word.partition("=")[0]
     given = [other for other in command_line if other.partition("=")[0] == name]
     return given[-1:] == [word]

@@ -1,8 +1,8 @@
-"""Bring a changed configuration into force in the engine, and lose no container doing it.
+"""Bring a changed configuration into force in the engine without losing a container.
 
-Reload where the engine takes the changed keys while it runs, else restart. Before a restart that finds
-live-restore off, it is switched on by a reload, so that containers survive; the same the other way round when
-a failed change is taken back. Where containers cannot survive, that is what the restart costs.
+Reload if the engine accepts the changed keys while it runs, else restart. If live-restore is off before a
+restart, a reload switches it on first, so that containers survive; an undo does the same. If containers
+cannot survive, the impact of the restart says so.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from ..planning import Plan, digest, redacted
 from ..serving import FORMER, UNIT, Finder
 from .interface import Activation, AtEngine, Begun, Former, united
 
-# What the engine reads again on SIGHUP as long as the key stands in the file (daemon/reload.go), and what it
-# has where nothing is set. Not the authorisation plugins, though it reads them: it exits when one is silent.
+# Keys that the engine reads on SIGHUP as long as they are in the file (daemon/reload.go), with their
+# defaults. The authorisation plugins are left out although the engine reads them: it exits if one does not
+# answer.
 _RELOADABLE: Mapping[str, Any] = {
     "debug": False,
     "insecure-registries": [],
@@ -41,12 +42,12 @@ _RELOADABLE: Mapping[str, Any] = {
 }
 _REMAP = "userns-remap"
 _PROFILES = "/sys/kernel/security/apparmor/profiles"
-_RELOADED = {"Debug", "LiveRestoreEnabled"}  # what the engine reports of them
+_RELOADED = {"Debug", "LiveRestoreEnabled"}  # fields of /info that report them
 RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
 
 
 class Docker(AtEngine):
-    """The engine's own activation; see the module's documentation.
+    """Reload, restart or start the engine; see the module's documentation.
 
     Settings: ``when``; ``expect`` (effective values: ``info``, ``bridge``, ``security``, ``profiles`` of
     AppArmor, the profile of ``seccomp``, ``chains`` of iptables, TCP addresses ``guarded`` by client
@@ -80,28 +81,28 @@ class Docker(AtEngine):
         self.longest = max(self.longest, 2 * self.timeout + 60)
         self.action = ""
         self._leaves_restart = False
-        self.stopping: list[str] = []  # names of containers that the restart ends
+        self.stopping: list[str] = []  # names of the containers that the restart stops
         self.staying_down: list[str] = []  # those of them that the engine does not start again
 
     @cached_property
     def config(self) -> str:
-        """Path of daemon.json."""
+        """Return the path of daemon.json."""
         return files.real_path(self.served.config)
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine's API."""
+        """Return the client of the engine's API."""
         return Engine(self.served.socket)
 
     @property
     def unit(self) -> str:
-        """The engine's unit."""
+        """Return the name of the engine's unit."""
         return self.served.unit
 
-    # --- before ---------------------------------------------------------------------------------------------
+    # --- prepare --------------------------------------------------------------------------------------------
 
     def prepare(self, plan: Plan) -> None:
-        """Find out whether the engine has to reload or restart, and refuse what it would not survive."""
+        """Decide whether the engine must reload or restart, and refuse changes that would stop it."""
         super().prepare(plan)
         self.locate()
         before, after = plan.before(self.config), plan.after(self.config)
@@ -154,7 +155,7 @@ class Docker(AtEngine):
         plan.bookkeeping.in_force[self.config] = digest(after.content)
 
     def _judged(self, state: State) -> bytes:
-        """A configuration as it is to be judged: what others answer for is left out."""
+        """Return the configuration to validate, without parts that other documents answer for."""
         content = state.content or b""
         keys = jsonkeys.parse(content, self.config)
         if self.settings.get("restarted_by"):
@@ -166,7 +167,7 @@ class Docker(AtEngine):
         return json.dumps(keys).encode()
 
     def _see_start(self, plan: Plan, unit: Mapping[str, str]) -> None:
-        """See how an engine that does not run is started, and stopped again should that go wrong.
+        """Decide how a stopped engine is started, and stopped again if the run fails.
 
         Raises:
             Refused: nobody here can start it.
@@ -187,7 +188,7 @@ class Docker(AtEngine):
         unit: Mapping[str, str],
         keys: Mapping[str, Any],
     ) -> None:
-        """See how containers survive the restart, and which do not; those that cannot be inspected may run.
+        """Determine which containers survive the restart; those that cannot be inspected count as running.
 
         Raises:
             Refused: nobody here can restart the engine.
@@ -204,7 +205,8 @@ class Docker(AtEngine):
             if self.settings.get("outlives") and self.memory["live"]:
                 self.memory["switch_off"] = True
             else:
-                reason = "live-restore is not wanted"  # an engine that starts without it ends what it finds
+                # A starting engine without live-restore stops the containers it finds.
+                reason = "live-restore is not wanted"
         self.memory["switch_on"] = bool(running or unread) and not self.memory["live"] and not reason
         if (running or unread) and reason:
             self.impact = contract.CONTAINERS_STOP
@@ -218,12 +220,12 @@ class Docker(AtEngine):
                 self.costs += f"; not started again, for want of a restart policy: {down}"
 
     def _stale(self, plan: Plan) -> bool:
-        """Whether the engine may run on an older file than the one that is there, by somebody else's hand."""
+        """Return whether the engine may run with an older file that was changed outside hardener."""
         known = plan.bookkeeping.in_force.get(self.config)
         return bool(self.settings.get("stale")) and known != digest(plan.before(self.config).content)
 
     def _mismatches(self, info: Mapping[str, Any]) -> dict[str, str]:
-        """Effective values that are not the expected ones, the default bridge's only where they can be."""
+        """Return effective values that differ from the expected ones; the bridge's only if it can change."""
         expect = self.settings.get("expect", {})
         found = {
             key: f"{key} is {json.dumps(info.get(key))} in the engine, to be {json.dumps(value)}"
@@ -260,14 +262,14 @@ class Docker(AtEngine):
         }
 
     def _see_bridge(self, running: int) -> None:
-        """The engine leaves its default bridge as it is while containers run: say so, and don't insist."""
+        """Note that the engine keeps its default bridge while containers run, and do not require it."""
         self.pending += [
             f"{difference}: takes effect when the engine starts with no container running ({running} run now)"
             for difference in self._bridge_differs().values()
         ]
 
     def describe(self) -> dict[str, Any]:
-        """Action, reasons, and what they cost."""
+        """Return action, reasons and costs."""
         described = super().describe()
         if self.stopping:
             described["stops"] = self.stopping
@@ -276,16 +278,16 @@ class Docker(AtEngine):
             described["first"] = "switch live-restore on by a reload, so that containers survive"
         return described
 
-    # --- the change -----------------------------------------------------------------------------------------
+    # --- perform --------------------------------------------------------------------------------------------
 
     @property
     def stops_engine(self) -> bool:
-        """Whether the engine is away for a moment, which it is not where it only reloads."""
+        """Return whether the engine is down for a moment; a reload keeps it up."""
         stage = self.memory.get("stage")
         return self.action in (RESTART, START) or stage in ("restart", "start")
 
     def perform(self) -> None:
-        """Reload, restart or start; unless somebody has who had to do more than that."""
+        """Reload, restart or start, unless another activation restarts the engine."""
         if self._leaves_restart:
             return
         if self.memory.get("switch_off"):
@@ -311,12 +313,12 @@ class Docker(AtEngine):
             wait_for("the engine did not switch live-restore off", lambda: self._live(False), seconds=20)
 
     def _stage(self, name: str) -> None:
-        """Keep how far it got, before it goes there."""
+        """Store the name of the next stage before it begins."""
         self.memory["stage"] = name
         self.save()
 
     def problems(self) -> list[str]:
-        """What the engine does not do as planned; for its containers see ``health``."""
+        """Return what differs from the plan in the engine; ``health`` judges its containers."""
         try:
             if self.action == RELOAD:
                 self._wait_for_info()
@@ -331,7 +333,7 @@ class Docker(AtEngine):
             return [str(error)]
 
     def _wait_for_info(self) -> None:
-        """A reload answers nothing: give the values the time to change."""
+        """Wait until the values change: a reload has no answer."""
 
         def settled() -> bool:
             info = self.engine.info()
@@ -342,10 +344,10 @@ class Docker(AtEngine):
         except Failed:
             return
 
-    # --- and back -------------------------------------------------------------------------------------------
+    # --- undo ----------------------------------------------------------------------------------------------
 
     def undo(self) -> list[str]:
-        """Have the engine run on its restored configuration, its containers alive; or not, if it did not."""
+        """Run the engine with its restored configuration, containers alive; stop it if it did not run."""
         memory = self.memory
         if memory.get("stage") == "start":
             system.must("systemctl", "stop", "--", self.unit, *memory["sockets"], timeout=self.timeout)
@@ -353,17 +355,20 @@ class Docker(AtEngine):
             return []
         interlude = _Interlude(self.config, self.will_write)
         if memory.get("stage") == "restart" and memory.get("switch_on"):
-            # An engine that starts with live-restore off ends the containers it finds: switch it off later.
+            # An engine that starts with live-restore off stops the containers it finds: switch it off
+            # afterwards.
             self._restart_alive()
         elif memory.get("stage") == "restart" and memory.get("switch_off"):
-            if self.engine.info() is not None:  # it would end its containers if it has given them up already
+            # A restart would stop its containers if live-restore is off already.
+            if self.engine.info() is not None:
                 self._reload()
                 wait_for("the engine did not switch live-restore on", lambda: self._live(True), seconds=20)
             self._restart()
         elif memory.get("stage") == "restart":
             self._restart()
         elif memory.get("stage") == "reload":
-            # A key that is gone from the file keeps its value on reload: say the old one, then take it away.
+            # A reload keeps the value of a key that is gone from the file: write the old value, then remove
+            # the key.
             with interlude:
                 interlude.write({key: _RELOADABLE[key] for key in memory["keys"]})
                 self._reload()
@@ -375,11 +380,11 @@ class Docker(AtEngine):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """The engine on its restored configuration, its containers alive."""
+        """Return the settings that run the engine with its restored configuration, containers kept alive."""
         known = {key: begun[-1].settings[key] for key in ("timeout", "remapped") if key in begun[-1].settings}
         return Former({**known, "when": united(begun), "outlives": True})
 
-    # --- means ----------------------------------------------------------------------------------------------
+    # --- helpers --------------------------------------------------------------------------------------------
 
     def _live(self, expected: bool) -> bool:
         info = self.engine.info()
@@ -392,7 +397,7 @@ class Docker(AtEngine):
             raise Failed(f"the engine cannot be told to reload: {error}") from error
 
     def _restart(self) -> None:
-        """Restart the unit; its start limit (three in a minute) must not be what keeps it down."""
+        """Restart the unit, and reset its start limit (three in a minute) first."""
         system.run("systemctl", "reset-failed", self.unit)
         begun, former = time.time(), _unit(self.unit).get("MainPID", "")
         outcome = system.run("systemctl", "restart", self.unit, timeout=self.timeout)
@@ -407,7 +412,7 @@ class Docker(AtEngine):
 
 
 class _Interlude:
-    """Other values in daemon.json for a moment; afterwards it is what it was, to the byte."""
+    """Write other values to daemon.json temporarily; restore it byte by byte afterwards."""
 
     def __init__(self, path: str, will_write: Callable[[bytes], None]) -> None:
         self._path = path
@@ -416,7 +421,7 @@ class _Interlude:
         self._modified = files.modified(path)
 
     def write(self, keys: Mapping[str, Any]) -> None:
-        """Set keys that the file does not have, and live-restore in any case."""
+        """Set keys that the file does not have; live-restore is set in any case."""
         data = jsonkeys.parse(self._before.content or b"", self._path)
         data = {**keys, **data, **{key: keys[key] for key in keys if key == "live-restore"}}
         content = jsonkeys.render(data, self._before.content)
@@ -433,7 +438,7 @@ class _Interlude:
 
 
 def _changed_keys(before: State, after: State, path: str) -> set[str]:
-    """Keys of daemon.json that change."""
+    """Return the keys of daemon.json that change."""
     if before.content == after.content:
         return set()
     one, other = (jsonkeys.parse(state.content or b"", path) for state in (before, after))
@@ -441,7 +446,7 @@ def _changed_keys(before: State, after: State, path: str) -> set[str]:
 
 
 def _unit(name: str) -> dict[str, str]:
-    """State of the engine's unit; ``asleep`` where only its socket is awake: to ask would be to start it."""
+    """Return the state of the engine's unit; ``asleep`` if a request would start it by its socket."""
     if not system.has_systemd():
         return {}
     outcome = system.run(
@@ -456,9 +461,9 @@ def _unit(name: str) -> dict[str, str]:
 
 
 def _last_words(dockerd: str, *, since: float, former: str) -> str:
-    """What the engine itself has said since a moment about why it does not start; nothing if it never ran.
+    """Return the engine's last log lines about a failed start; empty if it never ran.
 
-    Not what the ``former`` process said while it ended.
+    Lines of the ``former`` process, written while it stopped, are left out.
     """
     said_by = f"--identifier={os.path.basename(dockerd or 'dockerd')}"
     fields = ("--output=json", "--output-fields=MESSAGE,_PID")
@@ -473,7 +478,7 @@ def _last_words(dockerd: str, *, since: float, former: str) -> str:
 
 
 def _security(info: Mapping[str, Any]) -> set[str]:
-    """Names of the engine's security options."""
+    """Return the names of the engine's security options."""
     return {
         part.partition("=")[2]
         for option in info.get("SecurityOptions") or ()
@@ -483,7 +488,7 @@ def _security(info: Mapping[str, Any]) -> set[str]:
 
 
 def _seccomp_profiles(info: Mapping[str, Any]) -> Iterator[str]:
-    """The profile that containers get from the engine, in the words of new engines."""
+    """Yield the profile that the engine gives to containers, in the notation of new engines."""
     for option in info.get("SecurityOptions") or ():
         fields = dict(part.partition("=")[::2] for part in str(option).split(","))
         if fields.get("name") == "seccomp":
@@ -492,7 +497,7 @@ def _seccomp_profiles(info: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unguarded(address: str) -> dict[str, str]:
-    """How the API on TCP lets in whoever comes, or that nobody listens; empty where all is well."""
+    """Return how the TCP API accepts clients without a certificate, or that it is closed."""
     from .. import apisocket
 
     try:
@@ -503,14 +508,14 @@ def _unguarded(address: str) -> dict[str, str]:
 
 
 def _alive(info: Mapping[str, Any]) -> int:
-    """How many containers hold on to the networks they were started with."""
+    """Return how many running containers keep the networks with which they were started."""
     return int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0)
 
 
 def engine_of(activations: Iterable[Activation]) -> Engine | None:
-    """The engine to ask for its containers: that of the activations, or the usual one; None if it sleeps.
+    """Return the engine of the activations, or the default one; None if it is down or asleep.
 
-    To ask one that systemd would start for it is to start it.
+    A request would make systemd start a sleeping engine.
     """
     docker = next((each for each in activations if isinstance(each, Docker)), None)
     unit, engine = (docker.unit, docker.engine) if docker else (UNIT, Engine(USUAL_SOCKET))

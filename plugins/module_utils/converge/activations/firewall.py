@@ -1,8 +1,8 @@
-"""Load our chains of the packet filter, now and at every boot.
+"""Load hardener's packet filter chains, now and at every boot.
 
-The files hold the rules; ``chains.HOOKS`` says where the kernel's own chains pass them, and for the boot the
-role's loader does. What is loaded is compared with what the files would load: rules that somebody flushed or
-changed are loaded again.
+The files hold the rules; ``chains.HOOKS`` defines from where the kernel's chains jump to them; at boot the
+role's loader does that. The loaded rules are compared with the files: flushed or changed rules are loaded
+again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..session import Session
 from .interface import Activation, Begun, Former, united
 
 FOLDER = "/etc/hardener/firewall"
-PARTS = ("inbound", "forwarded", "neighbours")  # a file a part and a family
+PARTS = ("inbound", "forwarded", "neighbours")  # one file per part and address family
 UNIT = "hardener-firewall.service"
 TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
@@ -29,10 +29,11 @@ _ENABLED = f"/etc/systemd/system/sysinit.target.wants/{UNIT}"
 
 
 class Firewall(Activation):
-    """Make the loaded chains what the files say, a family at a time, each in one atomic step.
+    """Make the loaded chains equal to the files, in one atomic step per address family.
 
-    Settings: ``ssh_ports`` and ``ssh_sources``, by which this connection has to be let in; ``released``: no
-    chain of ours stays, whatever files say, nor the DOCKER-USER of those families, which a run of ours made.
+    Settings: ``ssh_ports`` and ``ssh_sources``, through which this connection has to be accepted;
+    ``released``: remove all chains of hardener, whatever the files say, and the DOCKER-USER chains that a run
+    created in those families.
     """
 
     name = "firewall"
@@ -48,10 +49,10 @@ class Firewall(Activation):
         self._expected: dict[str, chains.Tables] = {}
         self._ssh: Session | None = None
 
-    # --- before ---------------------------------------------------------------------------------------------
+    # --- prepare --------------------------------------------------------------------------------------------
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a file changes, and when the kernel's chains or the boot are not what the files say."""
+        """Mark as due if a file changes, or if the loaded chains or the boot unit differ from the files."""
         super().prepare(plan)
         self._ssh = session.current()
         self._reachable()
@@ -83,7 +84,7 @@ class Firewall(Activation):
         return "released" in self.settings
 
     def _reachable(self) -> None:
-        """The connection that brought us must be let in when it is made again.
+        """Verify that the rules accept a new connection like the present one.
 
         Raises:
             Refused: the rules would not.
@@ -101,10 +102,10 @@ class Firewall(Activation):
                 f"this ssh connection comes from {self._ssh.client}, which is not in firewall_ssh_sources"
             )
 
-    # --- the change -----------------------------------------------------------------------------------------
+    # --- perform --------------------------------------------------------------------------------------------
 
     def perform(self) -> None:
-        """Load the rules, and have the boot load them too."""
+        """Load the rules, and enable the unit that loads them at boot."""
         for family, tool in self._families():
             chains.load(tool, self._wanted.get(family, {}))
             if family in self.settings.get("released", ()):
@@ -116,7 +117,7 @@ class Firewall(Activation):
         return [(family, tool) for family, tool in TOOLS.items() if family in self.memory["before"]]
 
     def _set_unit(self, *, enabled: bool) -> None:
-        """Have it load now what it will load at boot: then that is known to work on this host."""
+        """Start the boot unit now, which proves that it works on this host."""
         if enabled:
             system.must("systemctl", "enable", "--quiet", UNIT)
             system.must("systemctl", "reload-or-restart", UNIT, timeout=90)
@@ -124,7 +125,7 @@ class Firewall(Activation):
             _forget_unit()
 
     def problems(self) -> list[str]:
-        """Chains that are not what the files say, and an ssh port that does not answer any more."""
+        """Return the chains that differ from the files, and ssh ports that no longer answer."""
         found = [
             f"{family}: {difference}"
             for family, tool in self._families()
@@ -138,10 +139,10 @@ class Firewall(Activation):
                 found.append(f"ssh cannot be reached any more at {place}: {error.strerror or error}")
         return found
 
-    # --- and back -------------------------------------------------------------------------------------------
+    # --- undo ----------------------------------------------------------------------------------------------
 
     def undo(self) -> list[str]:
-        """Our chains as they were, or none where there were none."""
+        """Restore hardener's chains as they were, or remove them if there were none."""
         unit = self.memory["unit"]
         if system.has_systemd() and not unit["active"]:
             _forget_unit(keep_enabled=unit["enabled"])
@@ -158,7 +159,7 @@ class Firewall(Activation):
         return found
 
     def undo_at_boot(self) -> list[str]:
-        """The boot loads what is in the restored files; a soft reboot has kept the rules, and the unit."""
+        """Undo a soft reboot, which keeps rules and unit; otherwise the boot loads the restored files."""
         if not self.memory["unit"]["enabled"]:
             _disable()
         elif not os.path.lexists(_ENABLED):
@@ -167,7 +168,7 @@ class Firewall(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """No chain of ours, and no DOCKER-USER where there was none."""
+        """Return the settings that remove hardener's chains, and DOCKER-USER if there was none before."""
         user: dict[str, bool] = {}
         for each in begun:
             for family, before in each.memory.get("before", {}).items():
@@ -176,7 +177,7 @@ class Firewall(Activation):
 
 
 def _memory(loaded: chains.Tables) -> dict[str, Any]:
-    """What has to be known to bring our chains back to what they are now."""
+    """Return what is needed to restore the present chains."""
     return {
         "tables": chains.ours(loaded),
         "hooks": [
@@ -187,7 +188,7 @@ def _memory(loaded: chains.Tables) -> dict[str, Any]:
 
 
 def _take_user_chain_away(tool: str) -> None:
-    """The DOCKER-USER that we made, unless somebody else uses it by now."""
+    """Remove the DOCKER-USER chain that hardener created, unless others use it now."""
     filters = chains.dump(tool).get("filter", {})
     jumps = [rule for rules in filters.values() for rule in rules if rule.endswith(f"-j {chains.USER}")]
     if filters.get(chains.USER) == [] and set(jumps) <= {f"-A FORWARD -j {chains.USER}"}:
@@ -200,9 +201,9 @@ def _active() -> bool:
 
 
 def _forget_unit(*, keep_enabled: bool = False) -> None:
-    """No boot loads the rules any more; its file may be gone already, so that systemd cannot disable it."""
+    """Disable the boot unit; its file may be gone already, and then systemctl cannot disable it."""
     stopped = system.attempt("systemctl", "stop", UNIT, timeout=90)
-    if stopped.code != 0 and _active():  # else systemd does not know it any more
+    if stopped.code != 0 and _active():  # else systemd does not know the unit any more
         raise Failed(f"systemctl stop {UNIT}: {stopped.said or f'ended with code {stopped.code}'}")
     if not keep_enabled:
         _disable()
@@ -211,7 +212,7 @@ def _forget_unit(*, keep_enabled: bool = False) -> None:
 
 
 def _remember_unit(*, enabled: bool) -> None:
-    """Every boot loads the rules again; the unit's file is there again by now."""
+    """Enable the boot unit again; its file has been restored."""
     if enabled:
         _enable()
     system.must("systemctl", "daemon-reload", timeout=90)
@@ -228,7 +229,7 @@ def _disable() -> None:
 
 
 def _within(address: str, networks: Iterable[str]) -> bool:
-    """Whether an address is in one of the networks; an IPv4 one may come mapped into IPv6."""
+    """Return whether an address is in one of the networks; an IPv4 address may be mapped into IPv6."""
     try:
         client = ipaddress.ip_address(address)
         client = getattr(client, "ipv4_mapped", None) or client

@@ -1,4 +1,4 @@
-"""Take accounts out of a group that is as good as root."""
+"""Remove accounts from a group that is equivalent to root."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _GROUPS = "/etc/group"
 
 
 class GroupMembers(Activation):
-    """Remove whoever is not approved from a group; nobody is ever added but by an undo or a release.
+    """Remove accounts that are not approved from a group; only an undo or a release adds accounts.
 
-    Settings: ``group``, ``members``: the approved accounts. Only members that /etc/group lists can be taken
-    out: whose primary group it is, and whoever a directory service names, is said. ``restored``: accounts
-    that are put back instead, and nobody is taken out.
+    Settings: ``group``, ``members``: the approved accounts. Only members listed in /etc/group can be removed:
+    users with the group as primary group and users of a directory service are reported. ``restored``:
+    accounts that are added again; nothing is removed then.
     """
 
     name = "group-members"
@@ -29,7 +29,7 @@ class GroupMembers(Activation):
     _valid = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 
     def prepare(self, plan: Plan) -> None:
-        """Due when somebody is in the group who is not approved."""
+        """Mark as due if an account is in the group and not approved."""
         super().prepare(plan)
         if not self._valid.fullmatch(self._group):
             raise Refused(f"activation {self.name}: {self._group!r} is no name of a group")
@@ -50,7 +50,7 @@ class GroupMembers(Activation):
 
     @property
     def _absent(self) -> list[str]:
-        """Accounts that are to be put back, and are not in the group."""
+        """Return the accounts that must be added again and are not in the group."""
         members = _members(self._group)
         return [user for user in self.settings["restored"] if user not in members and _exists(user)]
 
@@ -58,11 +58,11 @@ class GroupMembers(Activation):
         return user == "root" or user in self.settings.get("members", ())
 
     def _excess(self) -> list[str]:
-        """Members in /etc/group who are not approved."""
+        """Return the members in /etc/group that are not approved."""
         return [user for user in _members(self._group) if not self._approved(user)]
 
     def _beyond_reach(self, excess: list[str]) -> list[str]:
-        """Those who stay although they are not approved."""
+        """Return the members that are not approved and cannot be removed."""
         try:
             group = grp.getgrnam(self._group)
         except KeyError:
@@ -82,7 +82,7 @@ class GroupMembers(Activation):
         ]
 
     def _running(self, excess: list[str]) -> list[str]:
-        """Those who are, or will be, out of the group, and have processes that keep it until they end."""
+        """Return the removed accounts with processes that keep the group until they end."""
         try:
             gid = grp.getgrnam(self._group).gr_gid
         except KeyError:
@@ -99,7 +99,7 @@ class GroupMembers(Activation):
         ]
 
     def perform(self) -> None:
-        """Take them out, one after the other."""
+        """Remove the accounts one after another."""
         self.memory = {"group": self._group, "removed": [], "added": []}
         for user in self._absent if "restored" in self.settings else ():
             self.memory["added"].append(user)
@@ -113,14 +113,14 @@ class GroupMembers(Activation):
             system.must("gpasswd", f"--delete={user}", "--", self._group)
 
     def problems(self) -> list[str]:
-        """Who is still in, or still out."""
+        """Return accounts that are still in the group, or still missing."""
         if "restored" in self.settings:
             return [f"{user} is not in the group {self._group}" for user in self._absent]
         self.pending = self._beyond_reach([]) + self._running([])
         return [f"{user} is still in the group {self._group}" for user in self._excess()]
 
     def undo(self) -> list[str]:
-        """Put back whoever was taken out and still has an account."""
+        """Add the removed accounts again, if they still exist."""
         group = str(self.memory.get("group", ""))
         problems = []
         for user in self.memory.get("removed", ()):
@@ -140,12 +140,12 @@ class GroupMembers(Activation):
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
-        """Whoever was taken out."""
+        """Return the removed accounts."""
         return frozenset(map(str, memory.get("removed", ())))
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Whoever was taken out, and still has an account."""
+        """Return the settings that add the removed accounts again, if they still exist."""
         out: dict[str, str] = {}
         for each in begun:
             for user in each.memory.get("removed", ()):
@@ -163,12 +163,12 @@ class GroupMembers(Activation):
         return Former({"when": united(begun), "group": group, "restored": restored}, left=left)
 
     def undo_at_boot(self) -> list[str]:
-        """The same: it is a file that a tool writes."""
+        """Do the same as `undo`: gpasswd writes files."""
         return self.undo()
 
 
 def _members(group: str) -> list[str]:
-    """Members that the host's own file lists."""
+    """Return the members that /etc/group lists."""
     try:
         with open(_GROUPS, encoding="utf-8", errors="surrogateescape") as file:
             lines = [line.rstrip("\n").split(":") for line in file]
@@ -189,7 +189,7 @@ def _exists(user: str) -> bool:
 
 
 def _users_of_processes_with(gid: int) -> list[str]:
-    """The user of every process of the host, not of a container, that has a group and is not root."""
+    """Return the users, except root, of the host's processes (not of containers) that have a group."""
     found = []
     for path in glob.glob("/proc/[0-9]*/status"):
         fields: dict[str, Any] = {}

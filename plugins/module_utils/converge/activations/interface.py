@@ -1,4 +1,4 @@
-"""What every activation is: due or not, performed once, looked at, undone."""
+"""Define the interface of activations: prepared, performed, verified, undone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..serving import Finder, Served
 
 
 class Begun(NamedTuple):
-    """What a run that stands has told an activation, and what that noted to be undone."""
+    """The settings that a run gave to an activation, and what the activation stored for its undo."""
 
     settings: Mapping[str, Any]
     memory: Mapping[str, Any]
@@ -21,8 +21,8 @@ class Begun(NamedTuple):
 class Former(NamedTuple):
     """How the host gets back what it had before some runs.
 
-    ``settings`` are those of the activation that does it, None where there is nothing to do. ``kept`` is what
-    stays since somebody else has changed it meanwhile, ``left`` what stays for another reason.
+    ``settings`` are those of the activation that restores it, None if there is nothing to do. ``kept`` lists
+    what stays because it was changed outside hardener, ``left`` what stays for another reason.
     """
 
     settings: Mapping[str, Any] | None
@@ -31,7 +31,9 @@ class Former(NamedTuple):
 
 
 class Activation:
-    """One of them. Prepared before the first change, performed after the last, undone after a restore.
+    """An activation: prepared before the first change, performed after the last, undone after a restore.
+
+    ``memory`` is JSON data that an undo needs, possibly in a later run; ``save`` writes it to disk.
 
     Args:
         settings: what the documents say about it.
@@ -42,10 +44,12 @@ class Activation:
     """
 
     name = ""
-    action = ""  # in words
+    action = ""  # description for the user
     known = frozenset({"when"})  # keys of the settings
-    longest = 300.0  # seconds that it may take, by its own limits: the guard takes it for dead after that
-    cuts_off = False  # whether it can lock us out: then it comes last, and is undone first
+    # Seconds that it may take by its own limits; after that the guard counts the worker as dead.
+    longest = 300.0
+    # Whether it can cut off the connection: such activations come last, and are undone first.
+    cuts_off = False
 
     def __init__(
         self, settings: Mapping[str, Any], *, check: bool = False, finder: Finder | None = None
@@ -60,44 +64,44 @@ class Activation:
         self.save: Callable[[], None] = _nothing
         self.will_write: Callable[[bytes], None] = _nothing
         self.reasons: list[str] = []
-        self.impact = NONE  # what it costs this host, known once it is prepared
-        self.costs = ""  # that in words
+        self.impact = NONE  # impact on this host, known once it is prepared
+        self.costs = ""  # the impact in words
         self.pending: list[str] = []
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Find out how to give back what some runs have made of the host, the oldest first. Changes nothing.
+        """Return how to restore the state before some runs, given oldest first; changes nothing.
 
-        Where files say all of it, to perform it once they are restored is enough.
+        If files hold all of that state, it is enough to perform the activation after they are restored.
         """
         return Former({"when": united(begun)})
 
     @classmethod
     def socket_of(cls, begun: Sequence[Begun]) -> str:  # noqa: ARG003 - those at the engine have one
-        """Return the socket of the engine that some runs were about; empty where they were about none."""
+        """Return the socket of the engine that some runs changed; empty if they changed none."""
         return ""
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
-        """Names of what a memory is about: the first memory about each tells what it was before any run."""
+        """Return the subjects of a memory: the first memory about a subject has its state before any run."""
         return frozenset({cls.name} if memory else ())
 
     @property
     def stops_engine(self) -> bool:
-        """Whether the engine is away while it is performed or undone, and containers may end with it."""
+        """Return whether the engine stops during perform or undo, and containers may stop with it."""
         return False
 
     @property
     def due(self) -> bool:
-        """Whether it has to happen."""
+        """Return whether it has to be performed."""
         return bool(self.reasons)
 
     def describe(self) -> dict[str, Any]:
-        """What will happen and why, as JSON data."""
+        """Return the planned action and its reasons as JSON data."""
         return {"name": self.name, "action": self.action, "why": self.reasons}
 
     def prepare(self, plan: Plan) -> None:
-        """Find out whether it is due, and why. Changes nothing.
+        """Decide whether the activation is due, and why; changes nothing.
 
         Raises:
             Refused: it cannot be done on this host.
@@ -105,18 +109,18 @@ class Activation:
         self.reasons = [f"{path} changes" for path in plan.changed(self.settings.get("when", ()))]
 
     def perform(self) -> None:
-        """Do it.
+        """Perform the activation.
 
         Raises:
             Failed: it did not work.
         """
 
     def problems(self) -> list[str]:
-        """What is not as it should be, after it was performed."""
+        """Return what is still wrong after the activation was performed."""
         return []
 
     def undo(self) -> list[str]:
-        """Do what makes the restored files effective again, and return what is still wrong.
+        """Bring the restored files into force, and return what is still wrong.
 
         Raises:
             Failed: it did not work.
@@ -125,34 +129,34 @@ class Activation:
         return []
 
     def undo_at_boot(self) -> list[str]:
-        """The same while the host starts: before anything reads the files, which are restored already.
+        """Undo during boot, after the files are restored and before any service reads them.
 
-        What was loaded into the kernel went with the old one, and no service runs that could be told
-        anything: there is something to do only where files do not say it, as with a unit that was enabled.
+        The new kernel has nothing of what was loaded, and no service runs that would need a reload: there is
+        something to do only for state outside the files, such as an enabled unit.
         """
         return []
 
 
 class AtEngine(Activation):
-    """An activation that is about the engine of this host, which it finds itself."""
+    """An activation of this host's engine, which it locates itself."""
 
     _served: Served | None = None
 
     @property
     def served(self) -> Served:
-        """The engine: as it was when this began, however long ago; found now where it has not begun.
+        """Return the engine as it was when the run began; locate it now if the run has not begun.
 
         Raises:
             Refused: it cannot be found.
         """
         if self._served is None:
-            # Journals of 0.1.0 have it among the settings.
+            # Journals of 0.1.0 store it among the settings.
             noted = self.memory.get("engine") or self.settings
             self._served = Served.noted(noted) or self.finder.served
         return self._served
 
     def locate(self) -> None:
-        """Find the engine before the first change.
+        """Locate the engine before the first change.
 
         Raises:
             Refused: it cannot be found, or is another one than a document of 0.1.0 names.
@@ -168,16 +172,16 @@ class AtEngine(Activation):
 
     @classmethod
     def socket_of(cls, begun: Sequence[Begun]) -> str:
-        """Return the socket of the engine that the last of some runs was about; empty where none is noted."""
+        """Return the socket of the engine that the last of some runs changed; empty if none is stored."""
         last = begun[-1]
         served = Served.noted(last.memory.get("engine") or last.settings)
         return served.socket if served else ""
 
 
 def united(begun: Sequence[Begun]) -> list[str]:
-    """All paths that an activation has waited for."""
+    """Return all paths in the ``when`` of an activation's runs."""
     return list(dict.fromkeys(path for each in begun for path in each.settings.get("when", ())))
 
 
 def _nothing(*_: object) -> None:
-    """Nobody has to know."""
+    """Store nothing."""

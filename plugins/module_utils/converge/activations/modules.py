@@ -21,7 +21,7 @@ class ModulesLoad(Activation):
     _valid = re.compile(r"[A-Za-z0-9_]+")
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a module is not in the kernel."""
+        """Mark as due if a module is not in the kernel."""
         super().prepare(plan)
         missing = [f"the module {module} is not loaded" for module in self._missing()]
         self.reasons += missing
@@ -38,17 +38,17 @@ class ModulesLoad(Activation):
         return [module for module in modules if not _in_kernel(module)]
 
     def perform(self) -> None:
-        """Load what is missing."""
+        """Load the missing modules."""
         for module in self._missing():
             system.must("modprobe", "--", module)
 
     def problems(self) -> list[str]:
-        """Modules that still are not there."""
+        """Return the modules that are still missing."""
         return [f"the module {module} is not loaded" for module in self._missing()]
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Nothing: see `undo`."""
+        """Return nothing to do: see `undo`."""
         names = dict.fromkeys(str(name) for each in begun for name in each.settings.get("modules", ()))
         loaded = [name for name in names if os.path.isdir(f"/sys/module/{name}")]
         return Former(
@@ -56,12 +56,12 @@ class ModulesLoad(Activation):
         )
 
     def undo(self) -> list[str]:
-        """Leave them: somebody else may need them by now."""
+        """Leave the modules loaded: other programs may need them by now."""
         return []
 
 
 def _in_kernel(module: str) -> bool:
-    """Whether a module is loaded or built in; not everything that is built in shows in /sys/module."""
+    """Return whether a module is loaded or built in; /sys/module does not list all built-in modules."""
     if os.path.isdir(f"/sys/module/{module}"):
         return True
     return f"/{module}.ko" in system.read(f"/lib/modules/{os.uname().release}/modules.builtin")

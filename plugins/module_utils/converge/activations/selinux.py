@@ -1,4 +1,4 @@
-"""Have SELinux enforce from now on."""
+"""Switch SELinux to enforcing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PERMISSIVE, _ENFORCING = "0", "1"
 
 
 class SelinuxEnforce(Activation):
-    """Switch the running kernel from permissive to enforcing; one without SELinux has no switch.
+    """Switch the running kernel from permissive to enforcing; without SELinux there is nothing to switch.
 
-    Settings: ``permissive``, to switch it the other way, where it was so before.
+    Settings: ``permissive``: switch to permissive instead, to restore the former state.
     """
 
     name = "selinux-enforce"
@@ -25,7 +25,7 @@ class SelinuxEnforce(Activation):
     known = frozenset({"when", "permissive"})
 
     def prepare(self, plan: Plan) -> None:  # noqa: ARG002 - only the kernel decides
-        """Due when the kernel is permissive; that a file changes is a matter of the next boot."""
+        """Mark as due if the kernel is permissive; a changed file concerns the next boot."""
         if self.settings.get("permissive"):
             self.action = "have SELinux permit again"
             self.reasons = ["SELinux was permissive"] if system.read(SWITCH) == _ENFORCING else []
@@ -35,7 +35,7 @@ class SelinuxEnforce(Activation):
             self.costs = "what the policy denies is refused from then on, to sshd and the engine as well"
 
     def perform(self) -> None:
-        """Switch it."""
+        """Switch the mode."""
         self.memory = {"mode": system.read(SWITCH)}
         self.save()
         _switch(self._wanted)
@@ -45,19 +45,19 @@ class SelinuxEnforce(Activation):
         return _PERMISSIVE if self.settings.get("permissive") else _ENFORCING
 
     def problems(self) -> list[str]:
-        """That it is not as wanted."""
+        """Return that the mode is still wrong."""
         how = "permit" if self.settings.get("permissive") else "enforce"
         return [] if system.read(SWITCH) == self._wanted else [f"SELinux does not {how}"]
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Permissive, where it was."""
+        """Return the settings that switch back to permissive, if it was permissive."""
         modes = [each.memory["mode"] for each in begun if "mode" in each.memory]
         was = modes[:1] == [_PERMISSIVE] and system.read(SWITCH) == _ENFORCING
         return Former({"when": united(begun), "permissive": True} if was else None)
 
     def undo(self) -> list[str]:
-        """Switch it back."""
+        """Switch the mode back."""
         mode = self.memory.get("mode")
         if mode in (_PERMISSIVE, _ENFORCING) and system.read(SWITCH) not in ("", mode):
             _switch(mode)

@@ -1,4 +1,4 @@
-"""Bring kernel settings into force, key by key, and remember what they were."""
+"""Set kernel settings one by one, and store their former values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..planning import Plan
 from .interface import Activation, Begun, Former, united
 
 ROOT = "/proc/sys"
-# Values that only a reboot takes back.
+# Settings that only a reboot can reset.
 _FOR_GOOD = (
     "kernel/kexec_load_disabled",
     "kernel/modules_disabled",
@@ -31,20 +31,20 @@ class Setting(NamedTuple):
 
 
 class Sysctl(Activation):
-    """Settings that are not as wanted are set, whatever files say.
+    """Set kernel settings that differ from the wanted values.
 
-    Settings: ``values``, key to value, which stand in files that ``when`` names; an asterisk in a key stands
-    for every network interface. ``needed``: the same for what stands in no file of ours, and must be so now.
-    A key that this kernel does not have is no matter.
+    Settings: ``values``, key to value, which are in files that ``when`` names; an asterisk in a key stands
+    for every network interface. ``needed``: the same for values that are in no file of hardener and must be
+    set now. A key that this kernel does not have is ignored.
     """
 
     name = "sysctl"
     action = "set kernel settings"
-    cuts_off = True  # those of the network can
+    cuts_off = True  # network settings can
     known = frozenset({"when", "values", "needed"})
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a file changes, and when a value in the kernel is not the wanted one."""
+        """Mark as due if a file changes, or if a kernel value differs from the wanted one."""
         super().prepare(plan)
         self.reasons += [
             f"{dotted(setting.path)} is {setting.found}, to be {setting.wanted}"
@@ -54,7 +54,7 @@ class Sysctl(Activation):
 
     @property
     def _wanted(self) -> dict[str, str]:
-        """Pattern of a path to value. What is needed comes first: forwarding resets other settings."""
+        """Return path patterns with values; the needed ones first: forwarding resets other settings."""
         wanted = {**self.settings.get("needed", {}), **self.settings.get("values", {})}
         patterns = {path_of(key): str(value) for key, value in wanted.items()}
         return dict(sorted(patterns.items(), key=lambda item: item[0] in _FOR_GOOD))
@@ -69,7 +69,7 @@ class Sysctl(Activation):
         return found
 
     def _contradictions(self, plan: Plan) -> Iterator[str]:
-        """Settings that will be others after the next boot, since another file has the last word."""
+        """Yield the settings that another file overrides at the next boot."""
         own = {path: (plan.after(path).content or b"").decode() for path in self.settings.get("when", ())}
         said = assignments(own)
         for pattern, value in self._wanted.items():
@@ -82,7 +82,7 @@ class Sysctl(Activation):
                     )
 
     def perform(self) -> None:
-        """Set what differs."""
+        """Set the values that differ."""
         differing = self._differing()
         self.memory = {"before": [list(setting) for setting in differing], "boot": system.boot()}
         self.save()
@@ -90,21 +90,21 @@ class Sysctl(Activation):
             try:
                 _write(setting.path, setting.wanted)
             except FileNotFoundError:
-                continue  # the interface is gone
+                continue  # the interface has been removed
             except OSError as error:
                 raise Failed(
                     f"{dotted(setting.path)} cannot be set to {setting.wanted}: {error.strerror}"
                 ) from error
 
     def problems(self) -> list[str]:
-        """Settings that did not take their value."""
+        """Return the settings that did not take their value."""
         return [
             f"{dotted(setting.path)} is {setting.found} after it was set to {setting.wanted}"
             for setting in self._differing()
         ]
 
     def undo(self) -> list[str]:
-        """Set what was there before, except where somebody else has set something since."""
+        """Restore the former values, except of settings that were changed outside hardener since."""
         settings = [Setting(*entry) for entry in self.memory.get("before", ())]
         ours = [setting for setting in settings if _read(setting.path) in (setting.found, setting.wanted)]
         problems = []
@@ -125,12 +125,12 @@ class Sysctl(Activation):
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
-        """The settings that it changed."""
+        """Return the settings that it changed."""
         return frozenset(str(entry[0]) for entry in memory.get("before", ()))
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """The values that were found first, except where somebody else has set something since."""
+        """Return the values before the first run, except of settings changed outside hardener since."""
         first: dict[str, str] = {}
         ours: dict[str, set[str]] = {}
         for each in begun:
@@ -153,15 +153,15 @@ class Sysctl(Activation):
         return Former({"when": united(begun), "needed": needed}, kept, left)
 
     def undo_at_boot(self) -> list[str]:
-        """After a soft reboot the kernel still has what was set."""
+        """Do the same as `undo` after a soft reboot, in which the kernel keeps its values."""
         return self.undo() if self.memory.get("boot") == system.boot() else []
 
 
-# --- the running kernel -------------------------------------------------------------------------------------
+# --- running kernel -----------------------------------------------------------------------------------------
 
 
 def _existing(pattern: str) -> list[str]:
-    """Paths of the kernel that a pattern stands for; ``all`` and ``default`` are no interfaces."""
+    """Return the paths of the kernel that match a pattern; ``all`` and ``default`` are no interfaces."""
     if ".." in pattern.split("/"):
         return []
     if "*" not in pattern:

@@ -1,4 +1,4 @@
-"""Have systemd read changed units."""
+"""Reload systemd after units have changed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _UNITS = (".service", ".socket", ".timer")
 
 
 class SystemdReload(Activation):
-    """Have systemd read changed units."""
+    """Reload systemd after units have changed."""
 
     name = "systemd-reload"
     action = "reload systemd"
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a unit changes; without systemd there is nothing to tell."""
+        """Mark as due if a unit changes; without systemd there is nothing to do."""
         super().prepare(plan)
         if not system.has_systemd():
             self.reasons = []
@@ -28,7 +28,5 @@ class SystemdReload(Activation):
         system.must("systemctl", "daemon-reload", timeout=90)
         paths = [path for path in self.settings.get("when", ()) if path.endswith(_UNITS)]
         gone = [os.path.basename(path) for path in paths if not os.path.lexists(path)]
-        if (
-            gone
-        ):  # one that failed stays listed without its file; of others systemd says that they are not loaded
+        if gone:  # a failed unit stays listed without its file; other units without a file are not loaded
             system.run("systemctl", "reset-failed", *gone)

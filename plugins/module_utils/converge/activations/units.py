@@ -1,4 +1,4 @@
-"""Have units of systemd start, now and at every boot."""
+"""Enable and start systemd units."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState")
 
 
 class Units(Activation):
-    """Enable and start units, and remember what they were before.
+    """Enable and start units, and store their former state.
 
-    Settings: ``units``, name to ``{"enabled": true, "active": true}``; a key that is missing is left alone. A
-    masked unit is unmasked. Without systemd there is nothing to do, and a note says so. ``former``, name to
-    what the unit was before (as in the memory): it is that again, and no more than that.
+    Settings: ``units``, name to ``{"enabled": true, "active": true}``; a missing key leaves that state alone.
+    A masked unit is unmasked. Without systemd there is nothing to do, and a note says so. ``former``, name to
+    the unit's former state (as in the memory): that state is restored.
     """
 
     name = "units"
@@ -34,7 +34,7 @@ class Units(Activation):
     _valid = re.compile(r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@\\-]*\.(?:service|socket|timer|path|target)")
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a unit is not as wanted, or when a file changes that it waits for."""
+        """Mark as due if a unit is not as wanted, or if a file in ``when`` changes."""
         super().prepare(plan)
         for unit in (*self._wanted, *self._former):
             if not self._valid.fullmatch(unit):
@@ -59,7 +59,7 @@ class Units(Activation):
         return former
 
     def describe(self) -> dict[str, Any]:
-        """Which ones, and why."""
+        """Return the units and reasons."""
         units = [
             unit
             for unit in (*self._wanted, *self._former)
@@ -85,7 +85,7 @@ class Units(Activation):
         ]
 
     def perform(self) -> None:
-        """Unmask, enable and start what is not."""
+        """Unmask, enable and start units as needed."""
         self.memory = {
             unit: {**_state(unit), "links": _links(unit)} for unit in (*self._wanted, *self._former)
         }
@@ -105,11 +105,11 @@ class Units(Activation):
                 system.must("systemctl", "start", "--", unit, timeout=180)
 
     def problems(self) -> list[str]:
-        """Units that are not as wanted after all."""
+        """Return the units that are still not as wanted."""
         return self._differences()
 
     def undo(self) -> list[str]:
-        """What was not running is stopped, what was not enabled is disabled, what was masked is masked."""
+        """Stop, disable and mask units as they were before."""
         problems = []
         for unit, before in self.memory.items():
             try:
@@ -121,12 +121,12 @@ class Units(Activation):
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
-        """The units."""
+        """Return the units."""
         return frozenset(memory)
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """What they were before the first run that had them started."""
+        """Return the state of the units before the first run that started them."""
         first: dict[str, Any] = {}
         for each in begun:
             for unit, before in each.memory.items():
@@ -135,7 +135,7 @@ class Units(Activation):
         return Former({"when": [], "former": first} if first and system.has_systemd() else None)
 
     def undo_at_boot(self) -> list[str]:
-        """Links alone: systemd has not started what they lead to."""
+        """Restore links only: systemd has not started the units yet."""
         problems = []
         for unit, before in self.memory.items():
             try:
@@ -153,13 +153,13 @@ class Units(Activation):
 
 
 def _undo(unit: str, before: Mapping[str, Any]) -> None:
-    """Have a unit be what it was; its file may be gone by now, and ``systemctl disable`` knows none then."""
+    """Restore a unit's former state; ``systemctl disable`` does not know a unit without a file."""
     if before["ActiveState"] not in _RUNNING and _state(unit)["ActiveState"] in (*_RUNNING, "failed"):
         system.must("systemctl", "stop", "--", unit, timeout=180)
         reset = system.attempt("systemctl", "reset-failed", "--", unit)
         if (
             reset.code != 0 and _state(unit)["ActiveState"] == "failed"
-        ):  # it may be one that is forgotten by now
+        ):  # the unit may be unknown to systemd by now
             raise Failed(f"systemctl reset-failed {unit}: {reset.said or f'ended with code {reset.code}'}")
     if before["UnitFileState"] not in _ON and _state(unit)["UnitFileState"] in _ON:
         system.must("systemctl", "disable", "--", unit, timeout=60)
@@ -174,7 +174,7 @@ def _undo(unit: str, before: Mapping[str, Any]) -> None:
 
 
 def _redo(unit: str, before: Mapping[str, Any]) -> None:
-    """Have a unit that was given back be what it was, once its files are there again."""
+    """Restore the state of a unit that was released, once its files are restored."""
     if "targets" not in before:
         return
     if before["LoadState"] != "masked" and _state(unit)["LoadState"] == "masked":
@@ -186,7 +186,7 @@ def _redo(unit: str, before: Mapping[str, Any]) -> None:
 
 
 def _link_again(targets: Mapping[str, str]) -> bool:
-    """Make the links that lead to a unit, and say whether any was missing."""
+    """Create the links that enable a unit, and return whether any was missing."""
     missing = {link: target for link, target in targets.items() if not os.path.lexists(link)}
     for link, target in missing.items():
         atomic.make_folders(os.path.dirname(link))
@@ -195,7 +195,7 @@ def _link_again(targets: Mapping[str, str]) -> bool:
 
 
 def _more(unit: str, before: Mapping[str, Any]) -> list[str]:
-    """In what a unit is more than it was before: enabled, started, not masked."""
+    """Return how a unit exceeds its former state: enabled, started, not masked."""
     state, found = _state(unit), []
     if before["ActiveState"] not in _RUNNING and state["ActiveState"] in _RUNNING:
         found.append(f"is {state['ActiveState']}, and was not")
@@ -214,7 +214,7 @@ def _state(unit: str) -> dict[str, str]:
 
 
 def _links(unit: str) -> list[str]:
-    """Links that lead to a unit: what enabling makes, aliases too."""
+    """Return the links that enable a unit, aliases included."""
     return [
         path
         for path in sorted(glob.glob(f"{_LINKS}/*") + glob.glob(f"{_LINKS}/*/*"))

@@ -1,4 +1,4 @@
-"""Security updates: prove that they would install themselves, and announce those that are about to be."""
+"""Verify that security updates install themselves, and announce pending ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOISE = (
 
 
 class AutomaticUpdates(Activation):
-    """Look whether apt has the settings that the files say, and run the installer without installing.
+    """Verify apt's effective settings against the files, and run the installer without installing.
 
     Settings: ``manager`` (``apt`` or ``dnf``), ``expect``: name of a setting to its values in apt's effective
     configuration, ``configuration``: the file of dnf-automatic.
@@ -36,7 +36,7 @@ class AutomaticUpdates(Activation):
     known = frozenset({"when", "manager", "expect", "configuration"})
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a file changes, and when another file says otherwise."""
+        """Mark as due if a file changes, or if another file overrides its settings."""
         super().prepare(plan)
         if self._manager not in _PROGRAMS:
             raise Refused(f"activation {self.name}: there is no package manager {self._manager!r}")
@@ -53,7 +53,7 @@ class AutomaticUpdates(Activation):
         return str(self.settings.get("manager"))
 
     def _differences(self) -> list[str]:
-        """Settings of apt that are not as wanted: another file may come after ours."""
+        """Return apt settings that differ from the wanted ones; a later file may override ours."""
         wanted: Mapping[str, Sequence[str]] = self.settings.get("expect", {})
         if not wanted:
             return []
@@ -65,14 +65,14 @@ class AutomaticUpdates(Activation):
         ]
 
     def problems(self) -> list[str]:
-        """Why no security update would be installed."""
+        """Return why security updates would not be installed."""
         differences = self._differences()
         if differences:
             return [f"another file in /etc/apt/apt.conf.d prevails: {'; '.join(differences)}"]
         return self._dry_run()
 
     def _dry_run(self) -> list[str]:
-        """Why the installer would fail; empty where it would not."""
+        """Return why the installer would fail; empty if it would succeed."""
         command = ["unattended-upgrade", "--dry-run", "--verbose"]
         if self._manager == "dnf":
             configuration = str(self.settings.get("configuration"))
@@ -92,18 +92,18 @@ class AutomaticUpdates(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
-        """Nothing: the restored files are read at the next run."""
+        """Return nothing to do: the installer reads the restored files at its next run."""
         return Former(None)
 
     def undo(self) -> list[str]:
-        """Nothing: the restored files are read at the next run."""
+        """Do nothing: the installer reads the restored files at its next run."""
         return []
 
 
 class PendingUpdates(Activation):
-    """Say what the role installs once the transaction is over: packages cannot be taken back, so it waits.
+    """Announce the updates that the role installs after the transaction; packages cannot be rolled back.
 
-    Settings: ``updates``, what waits, and ``unknown``, why nobody knows what waits.
+    Settings: ``updates``, the pending updates, and ``unknown``, why they are unknown.
     """
 
     name = "pending-updates"
@@ -112,11 +112,11 @@ class PendingUpdates(Activation):
 
     @property
     def stops_engine(self) -> bool:
-        """It may."""
+        """Return True: an update may restart the engine."""
         return True
 
     def prepare(self, plan: Plan) -> None:
-        """Due when something waits, and when nobody knows."""
+        """Mark as due if updates are pending, or if that is unknown."""
         super().prepare(plan)
         unknown = self.settings.get("unknown")
         self.reasons += [f"{update} waits" for update in self.settings.get("updates", ())]
@@ -124,22 +124,22 @@ class PendingUpdates(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
-        """Nothing: no package can be taken back."""
+        """Return nothing to do: packages cannot be rolled back."""
         return Former(None)
 
     def undo(self) -> list[str]:
-        """Nothing: nothing has been installed yet."""
+        """Do nothing: nothing has been installed yet."""
         return []
 
 
 def _has_security_source() -> bool:
-    """Whether apt asks for security updates, be there any or not; bad sources are for the dry run to tell."""
+    """Return whether apt has a source of security updates; the dry run reports unreachable sources."""
     outcome = system.run("apt-get", "--print-uris", "update")
     return outcome.code != 0 or "security" in outcome.output
 
 
 def _apt_configuration() -> dict[str, list[str]]:
-    """Effective settings of apt: name to its values; a list's name ends in ``::``."""
+    """Return apt's effective settings: name to values; the name of a list ends in ``::``."""
     outcome = system.run("apt-config", "dump", "--no-empty", "--format", "%f %v%n")
     if outcome.code != 0:
         raise Failed(f"apt cannot read its configuration: {outcome.said}")
@@ -155,7 +155,7 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def _reason(outcome: system.Outcome) -> str:
-    """The last things it said, without what it says in any case."""
+    """Return the last lines of output, without those that it always prints."""
     lines = [line.strip() for line in (outcome.output + "\n" + outcome.error).splitlines()]
     telling = [line for line in lines if line and not line.startswith(_NOISE)]
     return "; ".join(telling[-4:])[-400:] or f"it ended with code {outcome.code}"

@@ -1,4 +1,4 @@
-"""Take everything along when the engine begins to remap users, or leave it behind where that is wanted."""
+"""Migrate the engine's data when user remapping is switched on, or leave it behind if requested."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ..planning import Plan
 from ..serving import FORMER, Finder
 from .interface import AtEngine, Begun, Former
 
-if TYPE_CHECKING:  # imported where it is needed: few runs migrate
+if TYPE_CHECKING:  # imported on demand: few runs migrate
     from ..migration.move import Migration
     from ..migration.survey import Holdings
 
 _KEY = "userns-remap"
 _MOST_NAMESPACES = "/proc/sys/user/max_user_namespaces"
-_AT_LEAST = 1800  # seconds that all else may take
-_SLOWEST = 4e6  # bytes in a second
+_AT_LEAST = 1800  # seconds for everything except copying
+_SLOWEST = 4e6  # bytes per second
 
 
 class UsernsMigrate(AtEngine):
-    """Bring an engine that holds something into user namespaces.
+    """Migrate an engine with data to user namespaces.
 
-    It restarts the engine itself, with everything else that changes in its configuration: the activation
-    ``docker`` is told to leave that to it.
+    It restarts the engine itself, with all other changes of its configuration: the activation ``docker``
+    leaves the restart to it.
 
     Settings: ``when``, ``uids`` and ``gids`` (first of the range, and how many), ``exempt`` (names of
     containers that may stay in the host's user namespace), ``leave`` (nothing is moved: images, volumes,
-    networks and containers stay where they are, and the engine no longer sees them), ``timeout``.
+    networks and containers stay where they are, and the engine no longer lists them), ``timeout``.
     """
 
     name = "userns-migrate"
@@ -62,11 +62,11 @@ class UsernsMigrate(AtEngine):
 
     @property
     def stops_engine(self) -> bool:
-        """It may."""
+        """Return True: the engine stops during the migration."""
         return True
 
     def prepare(self, plan: Plan) -> None:
-        """Due where the engine is to remap users and does not; refused where anything could not be moved."""
+        """Mark as due if remapping is to be switched on; refuse if anything could not be moved."""
         self.locate()
         config = files.real_path(self.served.config)
         self._wanted = jsonkeys.parse(plan.after(config).content or b"", config)
@@ -128,29 +128,29 @@ class UsernsMigrate(AtEngine):
         self.costs = f"the engine no longer sees its {counted}; containers that run are stopped"
 
     def describe(self) -> dict[str, Any]:
-        """Action, reasons, and which containers are made again, or stay behind."""
+        """Return action, reasons, and which containers are recreated or left behind."""
         return {**super().describe(), "leaves" if self._leave else "recreates": self._moved}
 
     def perform(self) -> None:
-        """Move everything, or leave it."""
+        """Migrate the data root, and undo it on failure; or leave the data behind."""
         migration = self._migration()
         self.pending = self.pending + (migration.leave() if self._leave else migration.perform())
 
     def problems(self) -> list[str]:
-        """Containers that do not run any more."""
+        """Return the containers that no longer run."""
         return self._migration().problems()
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
-        """Nothing: what containers have written since is in the new root alone."""
+        """Return nothing to do: what containers have written since is in the new root only."""
         return Former(None)
 
     def undo(self) -> list[str]:
-        """Back to the old root, which has everything as it was."""
+        """Return to the old root, which is unchanged."""
         return self._migration().undo()
 
     def undo_at_boot(self) -> list[str]:
-        """The same, before the engine starts on the old root by itself."""
+        """Do the same as `undo`, before the engine starts on the old root by itself."""
         return self._migration().undo_at_boot()
 
     def _containerd(self) -> str:

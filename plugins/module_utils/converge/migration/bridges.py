@@ -1,4 +1,4 @@
-"""Remove bridges that an engine has left in the kernel, as it would itself."""
+"""Remove bridges that a stopped engine left in the kernel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UP = 1
 
 
 def remove(name: str) -> None:
-    """Remove a bridge that no container is attached to; one that is not there is well.
+    """Remove a bridge without attached containers; a missing one is no error.
 
     Raises:
         Failed: the kernel refuses.

@@ -1,4 +1,4 @@
-"""Change an engine over its socket, and pass images from one engine to another without a file in between."""
+"""Change an engine over its socket, and stream images from one engine to another."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ...docker.http import NoAnswer, message
 from ..engine import Engine
 from ..errors import Failed
 
-_LONG = 3600.0  # a large image takes its time, and the worker is in nobody's way
+_LONG = 3600.0  # a large image takes long, and the worker blocks nobody
 
 
 class Client(Engine):
-    """An engine that can be asked, and told."""
+    """A client that reads from and writes to an engine."""
 
     def call(
         self,
@@ -25,7 +25,7 @@ class Client(Engine):
         seconds: float = 120,
         accept: Iterable[int] = (),
     ) -> Any:
-        """One request; the answer as JSON data, None where it has no content.
+        """Send one request; return the answer as JSON data, None if it has no content.
 
         Raises:
             Failed: the engine refuses, or does not answer.
@@ -36,11 +36,11 @@ class Client(Engine):
             raise Failed(f"{method} {error}") from error
 
     def send_image(self, references: Sequence[str], other: Engine) -> None:
-        """Save an image here and load it there, in one stream.
+        """Export an image here and import it there, in one stream.
 
         Args:
             references: its tags, or its id; of one image.
-            other: the engine that takes it.
+            other: the engine that imports it.
 
         Raises:
             Failed: one of both did not go along.

@@ -1,4 +1,4 @@
-"""From what an engine shows of a container or a network to the request that makes the same one again."""
+"""Convert inspect data of a container or a network into the request that creates the same again."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any, Mapping, NamedTuple
 
 PREDEFINED = frozenset({"bridge", "host", "none"})
 _BRIDGE_NAME = "com.docker.network.bridge.name"
-# What an endpoint is asked for; all else that inspect shows of it is what it happens to have.
+# Settings of an endpoint in a request; all other inspect data of an endpoint is state.
 _ENDPOINT = ("IPAMConfig", "Aliases", "DriverOpts", "GwPriority")
 _SHORT = 12
 
 
 class Names(NamedTuple):
-    """What the new engine calls things: ids are new, names stay."""
+    """Names in the new engine: ids are new, names stay."""
 
     containers: Mapping[str, str]  # old id -> name
     networks: Mapping[str, str]  # old id -> name
 
 
 class Definition(NamedTuple):
-    """How to make a container."""
+    """How to create a container."""
 
     name: str
     body: dict[str, Any]
-    networks: list[tuple[str, dict[str, Any]]]  # to be connected to once it is made
+    networks: list[tuple[str, dict[str, Any]]]  # networks to connect once it exists
 
 
 def container(
@@ -35,21 +35,22 @@ def container(
     host_userns: bool,
     empty: frozenset[str] = frozenset(),
 ) -> Definition:
-    """The request that makes a container again.
+    """Return the request that creates a container again.
 
     Args:
-        inspected: what the old engine shows of it.
-        image: what the new one shows of its image.
-        names: see there.
-        host_userns: it is to stay in the host's user namespace.
-        empty: names of volumes that hold nothing, and shall not be filled from the image.
+        inspected: its inspect data in the old engine.
+        image: inspect data of its image in the new engine.
+        names: names of containers and networks.
+        host_userns: it stays in the host's user namespace.
+        empty: names of volumes that are empty, and must not be filled from the image.
     """
     config: dict[str, Any] = copy.deepcopy(dict(inspected["Config"]))
     host: dict[str, Any] = copy.deepcopy(dict(inspected["HostConfig"]))
     if not config.get("Entrypoint") and (image.get("Config") or {}).get("Entrypoint"):
-        config["Entrypoint"] = []  # a wish; what is missing would be taken from the image
+        config["Entrypoint"] = []  # an explicit empty value; a missing one would be taken from the image
     if config.get("Image") not in (image.get("RepoTags") or ()):
-        config["Image"] = inspected["Image"]  # by a digest, or a tag that is another image's by now
+        # Referenced by a digest, or by a tag that now belongs to another image.
+        config["Image"] = inspected["Image"]
     if host_userns:
         host["UsernsMode"] = "host"
     for mode in ("NetworkMode", "PidMode", "IpcMode"):
@@ -58,7 +59,7 @@ def container(
     host["Links"] = [_legacy_link(link) for link in host.get("Links") or ()] or None
     _volumes(host, inspected, empty)
     mode = host["NetworkMode"]
-    if mode.startswith("container:"):  # the other one's: the engine refuses to hear them again
+    if mode.startswith("container:"):  # settings of the other container: the engine refuses to get them again
         for key in ("Hostname", "Domainname", "ExposedPorts", "MacAddress"):
             config.pop(key, None)
         host["PortBindings"] = None
@@ -73,7 +74,7 @@ def container(
 
 
 def needs(inspected: Mapping[str, Any]) -> list[str]:
-    """Ids and names of containers that have to be there before this one."""
+    """Return ids and names of containers that must exist before this one."""
     host = inspected["HostConfig"]
     modes = [str(host.get(mode) or "") for mode in ("NetworkMode", "PidMode", "IpcMode")]
     found = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
@@ -82,9 +83,9 @@ def needs(inspected: Mapping[str, Any]) -> list[str]:
 
 
 def network(inspected: Mapping[str, Any]) -> dict[str, Any]:
-    """The request that makes a network again: the same addresses, and the same bridge in the kernel.
+    """Return the request that creates a network again: same addresses, same kernel bridge.
 
-    Rules that name the bridge go on to be true, the engine's own of before and those of other people.
+    So rules that name the bridge stay valid, the engine's own and those of others.
     """
     body = {
         key: inspected[key]
@@ -109,7 +110,7 @@ def network(inspected: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def bridge(inspected: Mapping[str, Any]) -> str:
-    """Name of a network's bridge in the kernel; empty where it has none."""
+    """Return the name of a network's kernel bridge; empty if it has none."""
     if inspected["Driver"] != "bridge" or inspected.get("ConfigOnly"):
         return ""
     named = (inspected.get("Options") or {}).get(_BRIDGE_NAME)
@@ -117,7 +118,7 @@ def bridge(inspected: Mapping[str, Any]) -> str:
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any], wanted: Definition) -> list[str]:
-    """Which settings the new engine shows otherwise than was asked for, in words."""
+    """Return which settings in the new engine differ from the requested ones."""
     found = []
     sections = (("Config", wanted.body), ("HostConfig", wanted.body["HostConfig"]))
     for section, asked in sections:
@@ -146,13 +147,13 @@ def _volumes_from(entry: str, names: Names) -> str:
 
 
 def _legacy_link(link: str) -> str:
-    """``/db:/web/alias`` as it is shown, ``db:alias`` as it is asked for."""
+    """Convert ``/db:/web/alias``, as shown, into ``db:alias``, as requested."""
     target, _separator, alias = link.partition(":")
     return f"{target.lstrip('/')}:{alias.rpartition('/')[2]}"
 
 
 def _volumes(host: dict[str, Any], inspected: Mapping[str, Any], empty: frozenset[str]) -> None:
-    """Attach every volume by its name: also those that have none but the one the engine made up."""
+    """Attach every volume by its name, including names that the engine generated."""
     mounted = {
         mount["Destination"]: mount for mount in inspected.get("Mounts") or () if mount["Type"] == "volume"
     }
@@ -182,17 +183,18 @@ def _volumes(host: dict[str, Any], inspected: Mapping[str, Any], empty: frozense
 
 
 def _endpoints(inspected: Mapping[str, Any], mode: str, names: Names) -> dict[str, dict[str, Any]]:
-    """Networks of a container, with what it asked each of them for."""
+    """Return the networks of a container, with the settings that it requested of each."""
     if mode in ("host", "none") or mode.startswith("container:"):
         return {}
     endpoints = {}
     for key, endpoint in (inspected["NetworkSettings"].get("Networks") or {}).items():
         wish = {field: endpoint[field] for field in _ENDPOINT if endpoint.get(field)}
-        short = inspected["Id"][:_SHORT]  # older engines list it as an alias, and give the new one its own
+        # Older engines list the short id as an alias, and add the new one themselves.
+        short = inspected["Id"][:_SHORT]
         wish["Aliases"] = [alias for alias in wish.get("Aliases", ()) if alias != short]
         if endpoint.get("Links"):
             wish["Links"] = [_legacy_link(link) for link in endpoint["Links"]]
-        if key == "bridge":  # the default one knows no names
+        if key == "bridge":  # the default bridge has no aliases
             wish.pop("Aliases")
         named = names.networks.get(key, key)
         if named == "bridge" and mode in ("default", "bridge"):

@@ -1,4 +1,4 @@
-"""Ids as containers see them and as the host does, wherever a file carries one."""
+"""Map ids between containers and the host, wherever a file carries one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ACCESS_ACL, DEFAULT_ACL = "system.posix_acl_access", "system.posix_acl_default"
 CAPABILITY = "security.capability"
 
 _ACL_VERSION = 2
-_ACL_USER, _ACL_GROUP = 0x02, 0x08  # the entries that name somebody
+_ACL_USER, _ACL_GROUP = 0x02, 0x08  # the ACL entries that name a user or group
 _CAPABILITY_MASK, _V1, _V2, _V3 = 0xFF000000, 0x01000000, 0x02000000, 0x03000000
 _EVERYBODY = 2**32 - 1
 
@@ -24,13 +24,13 @@ class Range(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """How users and groups of containers become those of the host."""
+    """A mapping of container users and groups to those of the host."""
 
     uids: Range
     gids: Range
 
     def uid(self, number: int) -> int:
-        """A user of the host.
+        """Map a user id.
 
         Raises:
             Failed: the range does not reach that far.
@@ -38,7 +38,7 @@ class Shift(NamedTuple):
         return _shifted(number, self.uids, "user")
 
     def gid(self, number: int) -> int:
-        """A group of the host.
+        """Map a group id.
 
         Raises:
             Failed: the range does not reach that far.
@@ -46,11 +46,11 @@ class Shift(NamedTuple):
         return _shifted(number, self.gids, "group")
 
     def fits(self, uid: int, gid: int) -> bool:
-        """Whether both ids have a place in the ranges."""
+        """Return whether the ranges contain both ids."""
         return uid < self.uids.size and gid < self.gids.size
 
     def xattr(self, name: str, value: bytes) -> bytes:
-        """An extended attribute as it has to be in the new place.
+        """Map the ids in an extended attribute.
 
         Raises:
             Failed: it names an id that the range does not reach, or is none that the kernel knows.
@@ -60,7 +60,7 @@ class Shift(NamedTuple):
         return self.capability(value) if name == CAPABILITY else value
 
     def acl(self, value: bytes) -> bytes:
-        """An access control list, users and groups that it names shifted."""
+        """Map the users and groups in an access control list."""
         if len(value) < 4 or len(value) % 8 != 4 or struct.unpack_from("<I", value)[0] != _ACL_VERSION:
             raise Failed("an access control list has a form that is not known")
         entries = []
@@ -71,9 +71,9 @@ class Shift(NamedTuple):
         return value[:4] + b"".join(entries)
 
     def capability(self, value: bytes) -> bytes:
-        """File capabilities: they say in which user namespace they count, by the host's id of its root.
+        """Map file capabilities, which store the host's id of their user namespace's root.
 
-        Without that id they count on the host alone, and the kernel ignores them in a container.
+        Without that id they are valid on the host alone, and the kernel ignores them in a container.
         """
         if not self.uids.start:
             return value

@@ -1,14 +1,14 @@
-"""Everything that an engine holds moves into the root of user namespaces, step by step; and back.
+"""Migrate everything that an engine holds to the data root of user namespaces; and undo that.
 
-    staging     a second engine fills the new root with images; nobody notices
+    staging     a second engine imports the images into the new root, without interruption
     stopped     containers are stopped, their volumes copied
     switching   the engine restarts, on the new root
-    making      networks and containers are made again
+    making      networks and containers are created again
     starting    containers that ran are started
     done
 
-The old root stays as it is to the byte but for logs and states of stopped containers. So the way back from
-every step is: end what runs in the new root, restart the engine without the key, start what ran.
+The old root stays unchanged except for logs and states of stopped containers. So every step is undone in the
+same way: stop what runs in the new root, restart the engine without the key, start what ran.
 """
 
 from __future__ import annotations
@@ -41,33 +41,33 @@ STAGING, STOPPED, SWITCHING, MAKING, STARTING, DONE = (
     "done",
 )
 _IN_NEW_ROOT = (SWITCHING, MAKING, STARTING, DONE)
-_SETTLED = 5  # seconds for which a container has to run until it counts
+_SETTLED = 5  # seconds of uptime after which a container counts as running
 _HEALTHY = 120
 _AT_ONCE = 8
 _GRACE = 10
-_REACHED = 30  # seconds within which a published port answers again
+_REACHED = 30  # seconds within which a published port must answer again
 
 
 class Target(NamedTuple):
-    """Where everything goes, and with whose help."""
+    """The destination of a migration, and the programs that it uses."""
 
     socket: str
     unit: str
     dockerd: str
     containerd: str
-    config: Mapping[str, Any]  # daemon.json as it will be
+    config: Mapping[str, Any]  # daemon.json after the migration
     shift: Shift
     exempt: Sequence[str]
     timeout: float
 
 
 class Migration:
-    """One engine's way into user namespaces, and back.
+    """The migration of one engine to user namespaces, and its undo.
 
     Args:
-        target: see there.
-        memory: what has to be known to go back; JSON data.
-        save: keeps the memory on disk.
+        target: the destination.
+        memory: JSON data that the undo needs.
+        save: writes the memory to disk.
     """
 
     def __init__(self, target: Target, memory: dict[str, Any], save: Callable[[], None]) -> None:
@@ -76,14 +76,14 @@ class Migration:
         self._memory = memory
         self._save = save
 
-    # --- before ---------------------------------------------------------------------------------------------
+    # --- prepare --------------------------------------------------------------------------------------------
 
     def survey(self) -> Survey:
-        """What there is to be moved."""
+        """Return what has to be migrated."""
         return Survey(survey.look(self._client), self._target.shift, self._target.exempt)
 
     def obstacles(self, found: Survey) -> tuple[int, list[str]]:
-        """Bytes that will be copied, and why it cannot be done on this host, a line each."""
+        """Return the bytes to copy, and why the migration is impossible on this host."""
         obstacles = found.obstacles()
         new_root = self._new_root(found.holdings)
         if os.path.isdir(new_root) and descriptors.names(new_root):
@@ -97,14 +97,14 @@ class Migration:
         return os.path.join(holdings.info["DockerRootDir"], f"{shift.uids.start}.{shift.gids.start}")
 
     def _stage(self, stage: str) -> None:
-        """Keep how far it got, before it goes there."""
+        """Store the name of the next stage before it begins."""
         self._memory["stage"] = stage
         self._save()
 
-    # --- there ----------------------------------------------------------------------------------------------
+    # --- perform --------------------------------------------------------------------------------------------
 
     def perform(self) -> list[str]:
-        """Move everything, and return what the reader of the result should know.
+        """Migrate everything, and return notes for the reader of the result.
 
         Raises:
             Failed: it could not be done; ``undo`` puts everything back.
@@ -137,7 +137,7 @@ class Migration:
         return [*notes, f"the former data root stays in {old_root}: nothing of it was changed or removed"]
 
     def leave(self) -> list[str]:
-        """Leave everything behind: containers are stopped, and the engine begins anew.
+        """Leave everything behind: stop containers, and start the engine with an empty root.
 
         Raises:
             Failed: it could not be done; ``undo`` puts everything back.
@@ -150,7 +150,7 @@ class Migration:
         return [f"everything that the engine held stays in {self._memory['old_root']}, unseen"]
 
     def _begin(self, holdings: Holdings) -> None:
-        """Note what is needed to go back, before anything is done."""
+        """Store what the undo needs, before anything changes."""
         self._memory.update(
             old_root=holdings.info["DockerRootDir"],
             new_root=self._new_root(holdings),
@@ -176,11 +176,11 @@ class Migration:
                 raise Failed(f"the image {(tags or [image['Id']])[0]} did not arrive as it was")
 
     def _stop_containers(self, holdings: Holdings) -> None:
-        """Stop all that run, in their own way and time."""
+        """Stop all running containers with their own signal and timeout."""
         running = holdings.running
         self._memory["running"] = [each["Id"] for each in running]
         self._memory["paused"] = [each["Id"] for each in running if each["State"].get("Paused")]
-        self._memory["stays_down"] = [  # stopped by us, they are not started again by the next start
+        self._memory["stays_down"] = [  # the engine does not start these again, since a request stopped them
             each["Name"].lstrip("/")
             for each in running
             if (each["HostConfig"].get("RestartPolicy") or {}).get("Name") != "always"
@@ -228,7 +228,7 @@ class Migration:
                 raise Failed(f"the volume {moved.name} did not arrive as it was: {'; '.join(differences)}")
 
     def _switch(self) -> None:
-        """Have the engine start on the new root."""
+        """Start the engine on the new root."""
         self._stage(SWITCHING)
         self._restart()
         if self._root() != self._memory["new_root"]:
@@ -236,7 +236,7 @@ class Migration:
         self._stage(MAKING)
 
     def _make(self, plan: Survey) -> list[str]:
-        """Make networks and containers again; returns notes."""
+        """Create networks and containers again; return notes."""
         holdings = plan.holdings
         for network in sorted(holdings.networks, key=lambda each: not each.get("ConfigOnly")):
             bridges.remove(definition.bridge(network))
@@ -282,10 +282,10 @@ class Migration:
         return identity
 
     def _start(self) -> None:
-        """Start what ran, and see that it goes on running."""
+        """Start the containers that ran, and verify that they keep running."""
         self._stage(STARTING)
         made = self._memory["made"]
-        for identity in made:  # in the order in which they were made: some need others
+        for identity in made:  # in the order of creation: some need others
             if identity in self._memory["running"]:
                 self._client.call("POST", f"/containers/{made[identity]}/start", accept=(304,))
         problems = self._down(made[each] for each in self._memory["running"])
@@ -298,12 +298,12 @@ class Migration:
             self._client.call("POST", f"/containers/{made[identity]}/pause")
 
     def problems(self) -> list[str]:
-        """What does not run that should."""
+        """Return what should run and does not."""
         made = self._memory["made"]
         return self._down((made[each] for each in self._memory["running"] if each in made), settled=0)
 
     def _down(self, containers: Iterable[str], *, settled: float = _SETTLED) -> list[str]:
-        """Containers that do not run or are not well, after a while in which they may start."""
+        """Return containers that are not running or not healthy after a waiting time."""
         containers = list(containers)
         if containers:
             time.sleep(settled)
@@ -327,10 +327,10 @@ class Migration:
                 found[title] = f"ended with code {state.get('ExitCode')} {state.get('Error') or ''}".strip()
         return [f"{title} ({why})" for title, why in sorted(found.items())]
 
-    # --- and back -------------------------------------------------------------------------------------------
+    # --- undo -----------------------------------------------------------------------------------------------
 
     def undo(self) -> list[str]:
-        """Have the engine on its old root again, its containers running; returns what is still wrong.
+        """Return the engine to its old root, start its containers, and return what is still wrong.
 
         Raises:
             Failed: the engine does not come back.
@@ -346,9 +346,9 @@ class Migration:
         return problems
 
     def undo_at_boot(self) -> list[str]:
-        """The same while the host starts: the engine will start on its old root by itself.
+        """Undo during boot: the engine will start on its old root by itself.
 
-        What had been stopped stays so unless its policy is ``always``: that is for the next run to start.
+        Stopped containers stay stopped unless their policy is ``always``: the next run starts them.
         """
         staging.remove()
         if self._memory.get("stage"):
@@ -370,7 +370,7 @@ class Migration:
                 raise Failed(f"the engine is on {self._root()} instead of {old_root}: is the key still set?")
 
     def _end(self, container: Mapping[str, Any]) -> None:
-        """Stop a container for good: no restart policy may bring it back before the engine leaves."""
+        """Stop a container so that no restart policy starts it again before the engine stops."""
         path = f"/containers/{container['Id']}"
         with suppress(Failed):
             self._client.call("POST", f"{path}/unpause")
@@ -396,10 +396,10 @@ class Migration:
         return problems
 
     def _dispose(self, *, keep: bool) -> None:
-        """Put the new root away: copies go, what containers may have written to since is kept.
+        """Dispose of the new root: remove copies, keep files that containers may have changed since.
 
-        Where something is mounted in it that does not go, it stays where it is: to remove it could be to
-        remove what is mounted. The next migration says that it is there.
+        If something is mounted in it and cannot be unmounted, the root stays: removing it could remove the
+        mounted data. The next migration reports it.
         """
         new_root = self._memory["new_root"]
         if not os.path.isdir(new_root) or not self._memory["is_new"]:
@@ -408,14 +408,14 @@ class Migration:
             system.run("umount", "--lazy", "--", point)
         if _mounted_below(new_root):
             return
-        with suppress(OSError):  # one that is mounted below another cannot be seen
+        with suppress(OSError):  # a mount below another one is not visible
             if keep:
                 undone = f"{new_root}.undone-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
                 atomic.rename(new_root, undone)
             else:
                 atomic.remove_tree(new_root)
 
-    # --- means ----------------------------------------------------------------------------------------------
+    # --- helpers --------------------------------------------------------------------------------------------
 
     def _restart(self) -> None:
         restart.restart(self._target.unit, timeout=self._target.timeout)
@@ -430,7 +430,7 @@ class Migration:
 
 
 def _translated(picture: Mapping[str, Any], made: Mapping[str, str]) -> dict[str, Any]:
-    """A picture of the old containers, with the ids of the new ones: nobody has restarted those yet."""
+    """Return the health baseline of the old containers with the ids of the new ones."""
     containers = {
         made[identity]: {**known, "restarts": 0 if known["restarts"] >= 0 else -1}
         for identity, known in picture["containers"].items()
@@ -442,19 +442,19 @@ def _translated(picture: Mapping[str, Any], made: Mapping[str, str]) -> dict[str
 
 
 def shift_from(settings: Mapping[str, Any]) -> Shift:
-    """The shift that an activation's settings describe."""
+    """Return the mapping that an activation's settings describe."""
     return Shift(Range(*settings["uids"]), Range(*settings["gids"]))
 
 
 def _ordered(containers: Iterable[Inspected]) -> list[Inspected]:
-    """Containers, each after those that it needs."""
+    """Return containers in an order in which each follows those that it needs."""
     waiting = list(containers)
     known = {each["Id"] for each in waiting} | {each["Name"].lstrip("/") for each in waiting}
     done: set[str] = set()
     found: list[Inspected] = []
     while waiting:
         ready = [each for each in waiting if not (set(definition.needs(each)) & known) - done]
-        for each in ready or waiting[:1]:  # two that need each other: the engine has to cope
+        for each in ready or waiting[:1]:  # two containers that need each other: left to the engine
             found.append(each)
             done.update((each["Id"], each["Name"].lstrip("/")))
             waiting.remove(each)
@@ -462,7 +462,7 @@ def _ordered(containers: Iterable[Inspected]) -> list[Inspected]:
 
 
 def _empty(folder: str) -> None:
-    """Remove what making a container has left in its own layer: the old one's has it too."""
+    """Remove files that container creation left in the new layer: the old layer is copied over it."""
     with descriptors.folder(folder) as handle:
         atomic.empty(handle)
 
@@ -471,7 +471,7 @@ def _mounted_below(folder: str) -> list[str]:
     points = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
-            # Spaces and such are octal in there (proc_pid_mountinfo(5)).
+            # Blanks and similar characters are octal escapes there (proc_pid_mountinfo(5)).
             point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), line.split()[4])
             if point == folder or point.startswith(f"{folder}/"):
                 points.append(point)
@@ -479,7 +479,7 @@ def _mounted_below(folder: str) -> list[str]:
 
 
 def _end_orphans(namespace: str) -> None:
-    """End containers that an engine left running when it died: the next one does not know them."""
+    """Kill containers that a dead engine left running: the next engine does not know them."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + _GRACE
         while True:
@@ -493,7 +493,7 @@ def _end_orphans(namespace: str) -> None:
 
 
 def _orphans(namespace: str) -> list[int]:
-    """First processes of the containers of a namespace of containerd: children of its shims."""
+    """Return the init processes of a containerd namespace's containers: children of its shims."""
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():

@@ -1,4 +1,4 @@
-"""Restart the engine's unit; without systemd, whoever runs the engine has to."""
+"""Restart the engine's unit; without systemd that is impossible here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..errors import Failed
 
 
 def problem(unit: str) -> str:
-    """Why nobody here can restart a unit; empty where it can be."""
+    """Return why a unit cannot be restarted here; empty if it can."""
     state = "no systemd"
     if system.has_systemd():
         state = system.run("systemctl", "is-active", "--", unit).output.strip()
@@ -15,12 +15,12 @@ def problem(unit: str) -> str:
 
 
 def restart(unit: str, *, timeout: float) -> None:
-    """Restart a unit, or start it where it has ended.
+    """Restart a unit, or start it if it has stopped.
 
     Raises:
         Failed: it does not start.
     """
-    system.run("systemctl", "reset-failed", "--", unit)  # its start limit must not be what keeps it down
+    system.run("systemctl", "reset-failed", "--", unit)  # a reached start limit would keep it down
     outcome = system.run("systemctl", "restart", "--", unit, timeout=timeout)
     if outcome.code != 0:
         raise Failed(f"{unit} does not start: {outcome.said}")

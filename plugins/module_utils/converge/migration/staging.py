@@ -1,7 +1,7 @@
-"""A second engine on the new root, that takes images and volumes while the first one still works.
+"""Run a second engine on the new root that imports images and volumes while the first one works.
 
-It lives in a network and a mount namespace of its own, where it can touch no bridge, no rule and no mount of
-the host; nothing is started in it. It dies with its parent.
+It has its own network and mount namespaces, so that it cannot touch bridges, rules and mounts of the host; it
+starts no container. It ends with its parent.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 FOLDER = "/run/hardener-userns"
 _DIE_WITH_PARENT = 1  # prctl
-_TAKEN_OVER = ("storage-driver", "storage-opts")  # what decides how images lie on the disk
+_TAKEN_OVER = ("storage-driver", "storage-opts")  # settings that decide how images are stored
 
 
 class Staging:
-    """The engine; ``pid`` is 0 while it does not run.
+    """The second engine; ``pid`` is 0 while it does not run.
 
     Args:
         dockerd: the program.
-        config: daemon.json as it will be.
+        config: daemon.json after the migration.
         data_root: the engine's, without the part that names the range.
         containerd: socket of the containerd that the engine uses.
-        folder: where its socket and configuration are.
+        folder: for its socket and configuration.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Staging:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Return its process id."""
         return self._process.pid if self._process is not None else 0
 
     def start(self) -> None:
@@ -109,7 +109,7 @@ class Staging:
         return redacted(" ".join(lines[-1].split())[:400]) if lines else "it says nothing"
 
     def stop(self) -> None:
-        """End it, and what it has in /run."""
+        """Stop it, and remove its files in /run."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -122,7 +122,7 @@ class Staging:
 
 
 def end_leftover(folder: str = FOLDER) -> None:
-    """End an engine whose parent was killed, should it still be there."""
+    """Stop an engine whose parent was killed, if it still exists."""
     with suppress(OSError, ValueError):
         with open(os.path.join(folder, "docker.pid"), encoding="utf-8") as file:
             pid = int(file.read())
@@ -135,13 +135,13 @@ def end_leftover(folder: str = FOLDER) -> None:
 
 
 def remove(folder: str = FOLDER) -> None:
-    """Remove what such an engine has in /run; what cannot be removed goes with the next boot."""
+    """Remove such an engine's files in /run; what cannot be removed is gone after the next boot."""
     with suppress(OSError):
         atomic.remove_tree(folder)
 
 
 def _is_ours(pid: int, folder: str) -> bool:
-    """Whether a process is that engine; its number may be somebody else's by now."""
+    """Return whether a process is that engine; its number may have been reused."""
     with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
         return f"--config-file={folder}/daemon.json".encode() in file.read().split(b"\0")
     return False

@@ -1,4 +1,4 @@
-"""What an engine holds, what of it has to move, and what cannot."""
+"""Survey what an engine holds, what has to be migrated, and what cannot be."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .ids import UNSHIFTED, Shift
 Inspected = Dict[str, Any]
 
 _SPARE = 256 * 1024 * 1024
-_SLOW = 300  # an engine adds up all its layers when it is asked how large they are
+_SLOW = 300  # seconds; an engine adds up all layers when it is asked for their sizes
 
 
 class Volume(NamedTuple):
-    """A named volume whose files move along."""
+    """A named volume whose files are migrated."""
 
     name: str
     folder: str
@@ -29,7 +29,7 @@ class Volume(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """Everything that an engine would no longer see."""
+    """Everything that the engine would no longer list."""
 
     containers: list[Inspected]
     images: list[Inspected]
@@ -40,7 +40,7 @@ class Holdings(NamedTuple):
 
     @property
     def identity(self) -> list[list[str]]:
-        """What must not change while it is moved."""
+        """Return what must not change during the migration."""
         return [
             sorted(str(each[key]) for each in group)
             for group, key in ((self.containers, "Id"), (self.volumes, "Name"), (self.networks, "Id"))
@@ -48,12 +48,12 @@ class Holdings(NamedTuple):
 
     @property
     def remapped(self) -> bool:
-        """Whether the engine is in user namespaces already."""
+        """Return whether the engine remaps users already."""
         return any("name=userns" in str(option) for option in self.info.get("SecurityOptions") or ())
 
     @property
     def running(self) -> list[Inspected]:
-        """Containers that have to run again."""
+        """Return the containers that must run again."""
         return [each for each in self.containers if each["State"].get("Running")]
 
 
@@ -80,11 +80,11 @@ def look(client: Client) -> Holdings:
 
 
 class Survey:
-    """What moving an engine's holdings means.
+    """What a migration of an engine's holdings involves.
 
     Args:
-        holdings: see there.
-        shift: of the new root.
+        holdings: what the engine holds.
+        shift: mapping of the new root.
         exempt: names of containers (patterns) that may stay in the host's user namespace.
     """
 
@@ -94,7 +94,7 @@ class Survey:
         self._exempt = tuple(exempt)
 
     def in_host_userns(self, container: Mapping[str, Any]) -> bool:
-        """Whether a container will be in the host's user namespace."""
+        """Return whether a container will be in the host's user namespace."""
         return container["HostConfig"].get("UsernsMode") == "host" or (
             bool(claims(container)) and self._may_stay(container)
         )
@@ -103,12 +103,12 @@ class Survey:
         return any(fnmatchcase(container["Name"].lstrip("/"), pattern) for pattern in self._exempt)
 
     def shift_of(self, container: Mapping[str, Any]) -> Shift:
-        """What becomes of the ids in a container's own files."""
+        """Return the mapping for a container's own files."""
         return UNSHIFTED if self.in_host_userns(container) else self.shift
 
     @property
     def volumes(self) -> list[Volume]:
-        """Volumes whose files lie in the data root; others are where they were, by the same options."""
+        """Return the volumes in the data root; others stay where they are, with the same options."""
         found = []
         for volume in self.holdings.volumes:
             if (volume.get("Options") or {}).get("device"):
@@ -121,7 +121,7 @@ class Survey:
         return found
 
     def obstacles(self) -> list[str]:
-        """Why it cannot be done, a line each."""
+        """Return why the migration is impossible."""
         found = [*_of_engine(self.holdings.info)]
         images = {image["Id"] for image in self.holdings.images}
         joined = {each["Id"]: each for each in self.holdings.containers}
@@ -160,7 +160,7 @@ class Survey:
         return found
 
     def notes(self) -> list[str]:
-        """What a person should know beforehand."""
+        """Return what the user should know beforehand."""
         found = []
         for container in self.holdings.containers:
             title = container["Name"].lstrip("/")
@@ -178,7 +178,7 @@ class Survey:
         return found
 
     def measure(self, client: Client) -> tuple[int, list[str]]:
-        """Bytes that the copies need, and what is in the way of making them.
+        """Return the bytes that the copies need, and what prevents making them.
 
         Raises:
             Failed: something cannot be read.
@@ -211,7 +211,7 @@ class Survey:
         return needed, found
 
     def _images(self, client: Client) -> int:
-        """Room that images need: all layers once more, and the largest one twice on its way."""
+        """Return the bytes that images need: all layers again, and the largest one twice in transit."""
         sizes = [int(image.get("Size") or 0) for image in self.holdings.images]
         try:
             layers = int(client.get("/system/df", seconds=_SLOW).get("LayersSize") or 0)
@@ -221,7 +221,7 @@ class Survey:
 
 
 def claims(container: Mapping[str, Any]) -> list[str]:
-    """Why a container cannot be in a user namespace of its own."""
+    """Return why a container cannot have its own user namespace."""
     host = container["HostConfig"]
     found = ["privileged"] if host.get("Privileged") else []
     found += ["network of the host"] if host.get("NetworkMode") == "host" else []
@@ -229,12 +229,12 @@ def claims(container: Mapping[str, Any]) -> list[str]:
 
 
 def attached(container: Mapping[str, Any]) -> list[str]:
-    """Names of a container's volumes."""
+    """Return the names of a container's volumes."""
     return [mount["Name"] for mount in container.get("Mounts") or () if mount["Type"] == "volume"]
 
 
 def upper(container: Mapping[str, Any]) -> str:
-    """The folder that holds what a container has changed of its image; empty where the driver has none."""
+    """Return the folder with a container's changes to its image; empty if the driver has none."""
     driver = container.get("GraphDriver") or {}
     return str((driver.get("Data") or {}).get("UpperDir") or "") if driver.get("Name") == "overlay2" else ""
 

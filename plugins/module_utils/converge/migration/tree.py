@@ -1,8 +1,8 @@
-"""Copy a folder with everything its file system knows of it, ids shifted once; and compare the copy.
+"""Copy a folder with all attributes and mapped ids, and compare the copy.
 
 Owners, modes with setuid bits, times, ACLs, capabilities and other attributes, symbolic and hard links,
-holes, devices, pipes and sockets. Whoever filled the folder may be hostile: nothing in it is followed, all
-is reached from an open handle of its folder.
+holes, devices, pipes and sockets are preserved. The folder's content may be hostile: no link in it is
+followed, and everything is opened relative to a descriptor of its folder.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .ids import Shift
 
 Parts = Tuple[str, ...]
 
-# What overlayfs notes about the layer below is about the old one's inodes; it can do without.
+# Overlayfs notes about lower layers contain inodes of the old root; they are not required.
 OVERLAY_ORIGIN = frozenset(
     f"trusted.overlay.{name}" for name in ("origin", "impure", "nlink", "index", "uuid", "upper")
 )
 _LABEL = "security.selinux"
-_DEEPEST = 500  # a program that makes deeper trees makes them to hurt somebody
+_DEEPEST = 500  # deeper trees are made to cause harm
 _EDGE = 64 * 1024
 _CHUNK = 1 << 24
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -33,7 +33,7 @@ _SHOWN = 3
 
 
 class Extent(NamedTuple):
-    """How large a folder is, and why it cannot be copied."""
+    """The size of a folder, and why it cannot be copied."""
 
     entries: int
     size: int  # bytes on disk
@@ -41,7 +41,7 @@ class Extent(NamedTuple):
 
 
 def measure(folder: str, shift: Shift) -> Extent:
-    """Walk through a folder. Changes nothing.
+    """Measure a folder; changes nothing.
 
     Raises:
         Failed: it cannot be read.
@@ -71,12 +71,12 @@ def measure(folder: str, shift: Shift) -> Extent:
 
 
 def copy(source: str, target: str, shift: Shift, *, without: frozenset[str] = frozenset()) -> None:
-    """Fill an empty folder with what is in another, and give it that one's attributes.
+    """Copy a folder into an empty one, with its attributes.
 
     Args:
-        source: the folder to be copied.
-        target: a folder that is there and empty.
-        shift: what becomes of ids.
+        source: the folder to copy.
+        target: an existing empty folder.
+        shift: mapping of ids.
         without: names of extended attributes to leave out.
 
     Raises:
@@ -101,7 +101,7 @@ def copy(source: str, target: str, shift: Shift, *, without: frozenset[str] = fr
                     if status.st_nlink > 1:
                         links[key] = (*parts, name)
                     _make(handle, folder, name, status)
-                    if not stat.S_ISDIR(status.st_mode):  # a folder's times come after its last entry
+                    if not stat.S_ISDIR(status.st_mode):  # a folder's times are set after its last entry
                         _dress_entry(handle, folder, name, status, shift=shift, without=without)
                 _dress(f"{_link(handle)}/.", f"{_link(folder)}/.", os.fstat(handle), shift, without)
 
@@ -109,7 +109,7 @@ def copy(source: str, target: str, shift: Shift, *, without: frozenset[str] = fr
 def differences(
     source: str, target: str, shift: Shift, *, without: frozenset[str] = frozenset()
 ) -> tuple[int, int, list[str]]:
-    """Compare a copy with what it was made from: every attribute, and the contents of every file's ends.
+    """Compare a copy with its source: every attribute, and the first and last bytes of every file.
 
     Returns:
         Entries and bytes of files that were compared, and the first differences.
@@ -159,7 +159,7 @@ def _differs(
     shift: Shift,
     without: frozenset[str],
 ) -> str:
-    """In what two entries are not the same; empty where they are."""
+    """Return how two entries differ; empty if they are equal."""
     if before.st_mode != now.st_mode:
         return f"mode {now.st_mode:o} is not {before.st_mode:o}"
     if (now.st_uid, now.st_gid) != (shift.uid(before.st_uid), shift.gid(before.st_gid)):
@@ -191,7 +191,7 @@ def _edges(path: str, size: int) -> bytes:
 
 
 def _make(old: int, new: int, name: str, status: os.stat_result) -> None:
-    """Make an entry like another, for nobody but us at first."""
+    """Create an entry of the same kind, at first accessible to root only."""
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFDIR:
         os.mkdir(name, 0o700, dir_fd=new)
@@ -212,14 +212,14 @@ def _make(old: int, new: int, name: str, status: os.stat_result) -> None:
 
 
 def _copy_data(source: int, target: int, size: int) -> None:
-    """Copy what is not a hole; a file system that can share blocks shares them."""
+    """Copy all data between holes, with shared blocks if the file system supports them."""
     os.ftruncate(target, size)
     offset = 0
     while offset < size:
         try:
             offset = os.lseek(source, offset, os.SEEK_DATA)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole until the end
+            if error.errno == errno.ENXIO:  # only a hole up to the end
                 return
             raise
         end = os.lseek(source, offset, os.SEEK_HOLE)
@@ -244,12 +244,12 @@ def _some_data(source: int, target: int, count: int) -> int:
 def _dress_entry(
     old: int, new: int, name: str, status: os.stat_result, *, shift: Shift, without: frozenset[str]
 ) -> None:
-    """Give the entry that was made the attributes of the other, whatever has its name by now."""
+    """Set the attributes of the new entry, even if its name is replaced meanwhile."""
     made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=new)
     try:
         if stat.S_IFMT(os.fstat(made).st_mode) != stat.S_IFMT(status.st_mode):
             raise Failed(f"{_shown(name)} was changed by somebody else meanwhile")
-        # A link has no other way to its attributes than its name, and nothing follows it there.
+        # The attributes of a link can be set only by its name; nothing follows the link then.
         target = f"{_link(new)}/{name}" if stat.S_ISLNK(status.st_mode) else _link(made)
         _dress(f"{_link(old)}/{name}", target, status, shift, without)
     finally:
@@ -257,8 +257,8 @@ def _dress_entry(
 
 
 def _dress(source: str, target: str, status: os.stat_result, shift: Shift, without: frozenset[str]) -> None:
-    """Give an entry the attributes of another, in the order in which none undoes one before it."""
-    follow = not stat.S_ISLNK(status.st_mode)  # of the kernel's link to what is open, and of no other
+    """Set an entry's attributes in an order in which no step undoes an earlier one."""
+    follow = not stat.S_ISLNK(status.st_mode)  # follow only the kernel's link to the open file
     os.chown(target, shift.uid(status.st_uid), shift.gid(status.st_gid), follow_symlinks=follow)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(target, stat.S_IMODE(status.st_mode))  # chown has cleared setuid bits
@@ -266,7 +266,7 @@ def _dress(source: str, target: str, status: os.stat_result, shift: Shift, witho
         try:
             os.setxattr(target, name, value, follow_symlinks=follow)
         except OSError as error:
-            if name == _LABEL:  # a file system mounted with one label for all refuses it, rightly
+            if name == _LABEL:  # a file system mounted with one label for all files refuses it
                 continue
             raise Failed(
                 f"the attribute {name} of {_shown(source)} cannot be kept: {error.strerror}"
@@ -283,16 +283,16 @@ def _xattrs(path: str, shift: Shift | None, without: frozenset[str]) -> dict[str
         raise
     found = {}
     for name in names:
-        if name in without or name == "security.evm":  # a signature of this very inode
+        if name in without or name == "security.evm":  # a signature of this inode
             continue
-        with suppress(OSError):  # gone, or of a kind that can be listed and not read
+        with suppress(OSError):  # removed meanwhile, or of a kind that can be listed and not read
             value = os.getxattr(path, name, follow_symlinks=False)
             found[name] = value if shift is None else shift.xattr(name, value)
     return found
 
 
 def _folders(root: int) -> Iterator[tuple[Parts, int]]:
-    """Every folder below an open one, itself first, with a handle; parents before their children.
+    """Yield every folder below an open one, itself first, with a descriptor; parents first.
 
     Raises:
         Failed: they are nested too deep.
@@ -317,7 +317,7 @@ def _listed(handle: int) -> list[tuple[str, os.stat_result]]:
 
 @contextmanager
 def _below(root: int, parts: Parts) -> Iterator[int]:
-    """A folder below an open one, no link on the way followed."""
+    """Open a folder below an open one without following links."""
     handle = os.dup(root)
     try:
         for name in parts:
@@ -336,7 +336,7 @@ def _opened(folder: str) -> ContextManager[int]:
 
 @contextmanager
 def _reported(folder: str) -> Iterator[None]:
-    """What goes wrong, in a line that names the folder."""
+    """Turn errors into a line that names the folder."""
     try:
         yield
     except OSError as error:
