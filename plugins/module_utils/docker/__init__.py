@@ -1,13 +1,13 @@
-"""What every program knows of the Docker engine; it goes to a host with each of them, like `host`.
+"""Read and query the Docker engine; sent to a host with each program, like `host`.
 
 Standard library of Python 3.8; nothing here imports a program.
 
     keys      the keys of daemon.json: flag, type, and the versions that know them
-    flags     read dockerd's command line by that table
+    flags     parse dockerd's command line with that table
     api       the client of the engine's socket
-    client    requests one by one, and streams, over that
-    http      the answers that it reads
-    answers   what every answer of the engine must have
+    client    single requests, and streams
+    http      read HTTP answers
+    answers   required fields of every answer
     engine    find the engine, its command line and its socket
     config    read daemon.json as dockerd does
 """

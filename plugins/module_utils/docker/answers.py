@@ -1,8 +1,8 @@
-"""What every answer of the Docker engine has, by endpoint: an answer without it is an error, and no fact.
+"""Check the required fields of the Docker engine's answers: an answer without them is an error.
 
-An empty object reads like an engine with no insecure registries, no swarm and no containers. So what is read
-must be there, with its kind. The table has what API 1.41 (Docker 20.10) to 1.51 (Docker 28 and 29) always
-send, also where it is empty, and of that what is read; `null` stands for an empty list or object in some.
+An empty object would read like an engine without insecure registries, swarm and containers. So every field
+that is read must be present, with its type. The table lists what API 1.41 (Docker 20.10) to 1.51 (Docker 28
+and 29) always send, also if it is empty, as far as it is read; some send `null` for an empty list or object.
 """
 
 from __future__ import annotations
@@ -115,11 +115,11 @@ SHAPES: Mapping[str, Shape] = {
 
 
 class Incomplete(Exception):  # noqa: N818 - a state of the world, not a defect
-    """An answer lacks what every engine sends."""
+    """An answer lacks a field that every engine sends."""
 
 
 def endpoint(path: str) -> str:
-    """Return the key of ``SHAPES`` for a path without a version; empty where there is none.
+    """Return the key of ``SHAPES`` for a path without a version; empty if there is none.
 
     ``/containers/3f0e/json?size=1`` is ``/containers/{id}/json``.
     """
@@ -133,7 +133,7 @@ def endpoint(path: str) -> str:
 
 
 def complete(endpoint: str, answer: Any) -> Any:
-    """Return an answer that has all that it must.
+    """Return an answer after checking its required fields.
 
     Args:
         endpoint: a key of ``SHAPES``.
@@ -151,7 +151,7 @@ def _look(endpoint: str, place: str, shape: Shape, value: Any) -> None:
         wanted = shape[: -len(_OR_NULL)] if shape.endswith(_OR_NULL) else shape
         if value is None and wanted != shape:
             return
-        # A boolean is a number to Python, and not to the engine.
+        # A boolean is a number in Python, but not to the engine.
         if isinstance(value, _KINDS[wanted]) and (wanted == FLAG or not isinstance(value, bool)):
             return
         raise _wrong(endpoint, place, shape)

@@ -1,7 +1,7 @@
-"""The client of the engine's socket, with hard limits of size and time.
+"""Connect to the engine's socket, with hard limits of size and time.
 
-What reads much sends several requests ahead (``get_all``); for one request at a time see `client`.
-`_socket` is `socket` without its wrappers, which take as long to make as fifty containers to read.
+Bulk readers pipeline several requests (``get_all``); for single requests see `client`. `_socket` is `socket`
+without its wrappers, whose import takes as long as reading fifty containers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 DEFAULT_SOCKET = "/var/run/docker.sock"  # as dockerd spells it
-USUAL_SOCKET = "/run/docker.sock"  # which is the same, without the link
+USUAL_SOCKET = "/run/docker.sock"  # the same path without the symbolic link
 MAX_BODY = 32 * 1024 * 1024
 _MAX_REASON = 65536
-_WINDOW = (
-    32  # requests sent ahead: they are short, so the socket's buffer holds them and nobody waits in a circle
-)
+_WINDOW = 32  # pipelined requests; they are short enough for the socket's buffer, so no deadlock occurs
 
 
 class Connection:
@@ -32,9 +30,9 @@ class Connection:
 
     Args:
         path: the socket.
-        deadline: when all of it must have ended, on the monotonic clock.
+        deadline: end of all requests, on the monotonic clock.
         idle: seconds that the server may be silent.
-        connected: a connection that is there already, in place of the socket.
+        connected: an existing connection, instead of the socket.
 
     Raises:
         NoAnswer: nobody listens there.
@@ -43,7 +41,7 @@ class Connection:
     def __init__(
         self, path: str, deadline: float = FOREVER, *, idle: float = FOREVER, connected: Any = None
     ) -> None:
-        self.api_version = ""  # as the last answer had it in its head
+        self.api_version = ""  # from the header of the last answer
         self._deadline = deadline
         self._idle = idle
         self._reader = Reader(self._receive)
@@ -52,7 +50,7 @@ class Connection:
             try:
                 self._wait()
                 self._socket.connect(path)
-            except (OSError, ValueError) as error:  # a path with a NUL is no text that a socket can have
+            except (OSError, ValueError) as error:  # ValueError: a path with a NUL
                 self._socket.close()
                 raise NoAnswer(reason(error)) from None
 
@@ -68,24 +66,24 @@ class Connection:
         return int.from_bytes(credentials[:4], byteorder), int.from_bytes(credentials[4:8], byteorder)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close()
 
     def get(self, path: str, limit: int = MAX_BODY) -> Any:
-        """Return the parsed JSON answer to one request; see ``get_all`` for what can go wrong."""
+        """Return the parsed JSON answer to one request; see ``get_all`` for its errors."""
         return parse(self.get_bytes(path, limit))
 
     def get_bytes(self, path: str, limit: int = MAX_BODY) -> bytes:
-        """Return the answer to one request as it came."""
+        """Return the raw answer to one request."""
         body = next(self.get_all([path], limit))
         if isinstance(body, NoAnswer):
             raise body
         return body
 
     def get_all(self, paths: Iterable[str], limit: int = MAX_BODY) -> Iterator[bytes | NoAnswer]:
-        """Yield answers to many requests, in their order, while the next ones are already on their way.
+        """Yield answers to many pipelined requests, in their order.
 
-        An answer that is no success comes as an exception object; the connection goes on.
+        An unsuccessful answer is yielded as an exception object; the connection stays usable.
 
         Raises:
             NoAnswer: the server is too slow, too talkative, or does not speak HTTP; the connection is lost.
@@ -122,7 +120,7 @@ class Connection:
         limit: int = MAX_BODY,
         accept: Iterable[int] = (),
     ) -> bytes:
-        """Send the connection's last request and return what it is answered with.
+        """Send the connection's last request and return the answer's body.
 
         Args:
             method: of HTTP.
@@ -145,7 +143,7 @@ class Connection:
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send the connection's last request and return its answer, a success whose body is to be read."""
+        """Send the connection's last request and return its successful answer with an unread body."""
         answer = self._sent(method, path, body, headers)
         if not answer.succeeds():
             self._whole(answer, _MAX_REASON, ())
@@ -182,7 +180,7 @@ class Connection:
         return found
 
     def _wait(self) -> None:
-        """Have the next call on the socket take no longer than there is time."""
+        """Limit the next call on the socket to the remaining time."""
         remaining = min(self._deadline - time.monotonic(), self._idle)
         if remaining <= 0:
             raise TimeoutError("timed out")
@@ -194,18 +192,18 @@ class Connection:
         return received
 
     def _begun(self, path: str) -> Answer:
-        """The next answer, of which the head is read."""
+        """Return the next answer after reading its header."""
         answer = Answer(self._reader, path)
         self.api_version = answer.head.get(b"api-version", b"").decode("latin-1")
         return answer
 
     def wait_for_ever(self) -> None:
-        """Let the server be silent for as long as it likes from now on: it may have nothing to tell."""
+        """Remove the time limits: the server may have nothing to send for long."""
         self._deadline = self._idle = FOREVER
 
 
 def _head(method: str, path: str, headers: Mapping[str, str]) -> str:
-    """The head of a request.
+    """Return the header of a request.
 
     Raises:
         ValueError: a text would be more than what it stands for.

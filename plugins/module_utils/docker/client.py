@@ -1,4 +1,4 @@
-"""Ask an engine and change it, each request over a connection of its own; read a stream line by line."""
+"""Query and change an engine, with one connection per request; read a stream line by line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LONGEST_LINE = 1024 * 1024
 
 
 class Engine:
-    """The engine behind a socket, each request over a connection of its own.
+    """The engine behind a socket, with one connection per request.
 
     Args:
         path: the socket.
-        api: how paths begin, such as ``/v1.45``.
+        api: prefix of paths, such as ``/v1.45``.
     """
 
     def __init__(self, path: str, api: str = "") -> None:
@@ -29,7 +29,7 @@ class Engine:
         self.api = api
 
     def get(self, path: str, query: Query = None, *, seconds: float = 20) -> Any:
-        """Return the JSON answer to a GET request, with all that every engine sends.
+        """Return the JSON answer to a GET request, with its required fields checked.
 
         Raises:
             NotFound: there is no such thing.
@@ -52,7 +52,7 @@ class Engine:
         seconds: float = 60,
         accept: Iterable[int] = (),
     ) -> Any:
-        """Return the JSON that a request is answered with, None where the answer is empty; see ``ask``."""
+        """Return the JSON answer to a request, None if it is empty; see ``ask``."""
         text = None if body is None else dumps(body).encode()
         answer = self.ask(method, path, text, query=query, seconds=seconds, accept=accept)
         return parse(answer) if answer.strip() else None
@@ -69,7 +69,7 @@ class Engine:
         limit: int = MAX_BODY,
         accept: Iterable[int] = (),
     ) -> bytes:
-        """Return what a request is answered with.
+        """Return the raw answer to a request.
 
         Args:
             method: of HTTP.
@@ -93,7 +93,7 @@ class Engine:
             )
 
     def target(self, path: str, query: Query = None) -> str:
-        """Return a path as it is asked for: with the version of the API, and with what is appended."""
+        """Return the request target: path with API version and query."""
         return f"{self.api}{path}?{urlencode(query)}" if query else self.api + path
 
     def connect(self, *, seconds: float = FOREVER, idle: float = FOREVER) -> Connection:
@@ -113,15 +113,15 @@ class Engine:
 
 
 class Lines:
-    """The lines of an answer that has no end, or a long one."""
+    """The lines of a long or endless answer."""
 
     def __init__(self, answer: Answer) -> None:
         self._pieces = answer.pieces()
         self._data = bytearray()
-        self._looked = 0  # as far as there is no end of a line
+        self._looked = 0  # no line end up to here
 
     def next(self, limit: int = _LONGEST_LINE) -> bytes:
-        r"""Return the next line with its end; without one, it is longer than that, or the last.
+        r"""Return the next line with its end; without an end if it exceeds the limit, or is the last.
 
         Raises:
             NoAnswer: the connection is lost.
@@ -146,5 +146,5 @@ class Lines:
 
 
 def quoted(text: str, safe: str = "") -> str:
-    """Return a text as a part of a path or a query; bytes of a name that are no UTF-8 stay what they are."""
+    """Quote a text for a path or a query; bytes that are not UTF-8 are preserved."""
     return quote(text, safe=safe, errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""Read daemon.json as dockerd does; what it holds is not redacted."""
+"""Read daemon.json as dockerd does, without redaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_CONFIG = 1024 * 1024
 
 
 def path_of(flags: dict[str, list[str]], environment: dict[str, str], home: str, *, rootless: bool) -> str:
-    """Which file the daemon reads."""
+    """Return the path that the daemon reads."""
     named = flags.get("config-file")
     if named and named[-1]:
         return named[-1]
@@ -28,7 +28,7 @@ def path_of(flags: dict[str, list[str]], environment: dict[str, str], home: str,
 
 
 def read(path: str) -> dict[str, Any]:
-    """The parsed file: ``exists``, ``parsed``, ``error``, ``duplicate_keys``. It is not redacted yet."""
+    """Return the parsed file: ``exists``, ``parsed``, ``error``, ``duplicate_keys``; not redacted."""
     result: dict[str, Any] = {
         "path": printable_path(path),
         "exists": True,
@@ -43,7 +43,7 @@ def read(path: str) -> dict[str, Any]:
     except OSError as error:
         return {**result, "error": describe(error)}
     try:
-        # dockerd takes a byte order mark of UTF-8 and UTF-16, and an empty file for an empty object
+        # dockerd accepts byte order marks of UTF-8 and UTF-16, and reads an empty file as an empty object
         data = read_bytes(path, _MAX_CONFIG)
         wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
         text = data.decode("utf-16" if wide else "utf-8-sig")
@@ -52,7 +52,7 @@ def read(path: str) -> dict[str, Any]:
         what = str(error) if isinstance(error, ValueError) else describe(error)
         result["error"] = f"not JSON: {one_line(what)}" if isinstance(error, ValueError) else what
         return result
-    if parsed is None:  # Go reads nothing from it
+    if parsed is None:  # Go decodes null into nothing
         parsed = {}
     if isinstance(parsed, dict):
         result["parsed"] = parsed
@@ -62,7 +62,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 def parse(text: str) -> tuple[Any, list[str]]:
-    """Strict JSON, and the keys that an object has more than once, with the path to them.
+    """Parse strict JSON; return it with the paths of keys that an object has more than once.
 
     Raises:
         ValueError: it is not JSON.

@@ -1,4 +1,4 @@
-"""Find the Docker engine: its process, the command line it really runs with, the socket it answers on."""
+"""Find the Docker engine: its process, its real command line, its socket."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ BINARIES = (
 _PIDFILES = ("/run/docker.pid", "/run/snap.docker/docker.pid")
 _SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"
 _MORE_PATH = "/snap/docker/current/bin:/opt/docker"
-# Answers of newer engines have another shape. Older ones are asked for what they speak.
+# Answers of newer API versions may have another shape. Older engines get the version that they support.
 _NEWEST_API = (1, 51)
-_FIRST_ANSWER = 10  # seconds: an engine that says nothing by then is not asked anything else
+_FIRST_ANSWER = 10  # seconds; an engine that has not answered by then is not queried further
 
 
 class Engine:
-    """What is known of the engine before it is asked for anything but its version."""
+    """What is known about the engine before any query except its version."""
 
     def __init__(self) -> None:
         self.binaries: dict[str, str | None] = {}
@@ -57,16 +57,16 @@ class Engine:
         self.config: dict[str, Any] = {}
         self.socket: str | None = None
         self.socket_from: str | None = None
-        self.api = ""  # how paths begin: "/v1.45"; empty where it does not answer
+        self.api = ""  # prefix of paths: "/v1.45"; empty if it does not answer
         self.error: str | None = None
 
     @property
     def installed(self) -> bool:
-        """Whether there is an engine at all."""
+        """Return whether an engine is installed."""
         return bool(self.binaries.get("dockerd") or self.pid or self.api)
 
     def connect(self, seconds: float, *, idle: float = FOREVER) -> Connection:
-        """A new connection to the engine's API.
+        """Return a new connection to the engine's API.
 
         Args:
             seconds: until all of it must have ended.
@@ -83,25 +83,25 @@ class Engine:
         return Connection(self.socket, time.monotonic() + seconds, idle=idle)
 
     def setting(self, key: str) -> Any:
-        """A declared setting: from the command line, else from daemon.json; None where it is not set."""
+        """Return a declared setting: from the command line, else from daemon.json; None if not set."""
         values = self.flags.get(key)
         if values:
             return values[-1]
         return (self.config.get("parsed") or {}).get(key)
 
     def declared(self, key: str) -> Any:
-        """What a key is declared as: of the command line every word, whatever its flag is called."""
+        """Return a key's declared value; from the command line every word, whatever its flag's name."""
         told: dict[str, Any] = keys.declared(self.config.get("parsed") or {}, self.flags).get(key) or {}
         return told.get("value")
 
 
 def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
-    """Find the engine and ask it for its version.
+    """Find the engine and query its version.
 
     Args:
         running: process id to name, of all processes.
-        known_units: systemd's units; asked only where the answer depends on them, because that takes time.
-        socket: the API socket, where somebody has named it.
+        known_units: systemd's units; read only if the answer depends on them, because that takes time.
+        socket: the API socket, if it was configured.
     """
     engine = Engine()
     daemons = [pid for pid, name in running.get().items() if name == "dockerd" and _ours(pid)]
@@ -127,7 +127,7 @@ def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
 
 
 def containerd_socket(engine: Engine, info: dict[str, Any]) -> str:
-    """Return the socket of the containerd that the engine uses; what the engine says of it comes first."""
+    """Return the socket of the containerd that the engine uses; the engine's own answer comes first."""
     known = (info.get("Containerd") or {}).get("Address") or engine.setting("containerd")
     if known:
         return str(known)
@@ -139,7 +139,7 @@ def containerd_socket(engine: Engine, info: dict[str, Any]) -> str:
 
 
 def _ours(pid: int) -> bool:
-    """Whether a process runs on this host itself, and not in a container (Docker in Docker)."""
+    """Return whether a process runs on the host, not in a container (Docker in Docker)."""
     try:
         return processes.in_own_pid_namespace(pid)
     except OSError:
@@ -147,7 +147,7 @@ def _ours(pid: int) -> bool:
 
 
 def _choose(daemons: list[int], known_units: Once) -> int | None:
-    """The daemon that is this host's own, where several run."""
+    """Return the host's own daemon if several run."""
     if len(daemons) <= 1:
         return daemons[0] if daemons else None
     for path in _PIDFILES:
@@ -176,7 +176,7 @@ def _unit(known_units: Once, name: str) -> dict[str, Any]:
 
 
 def _learn(engine: Engine, known_units: Once) -> None:
-    """Command line, environment, owner and configuration of the daemon; of the unit where it does not run."""
+    """Read command line, environment, owner and configuration of the daemon; of its unit if it is down."""
     folders = SYSTEM_PATH
     if engine.pid is not None:
         engine.argv, engine.argv_from = processes.argv(engine.pid), "process"
@@ -212,7 +212,7 @@ def _home(uid: int) -> str:
 
 
 def _sockets(engine: Engine, known_units: Once) -> list[tuple[str, str]]:
-    """Unix sockets the daemon listens on, and where that is written: flags, config, unit or default."""
+    """Return the daemon's unix sockets and their origin: flags, config, unit or default."""
     declared, origin = engine.flags.get("host"), "flags"
     if not declared:
         hosts = (engine.config.get("parsed") or {}).get("hosts")
@@ -236,7 +236,7 @@ def _sockets(engine: Engine, known_units: Once) -> list[tuple[str, str]]:
 
 
 def _user_sockets() -> list[str]:
-    """Sockets of rootless engines whose process cannot be seen."""
+    """Return sockets of rootless engines whose processes are not visible."""
     try:
         paths = [f"/run/user/{name}/docker.sock" for name in sorted(os.listdir("/run/user"))]
     except OSError:
@@ -250,12 +250,12 @@ def _unit_sockets(known_units: Once) -> list[str]:
 
 
 def _would_start(known_units: Once) -> bool:
-    """Whether connecting would start the daemon: looking must not change the host."""
+    """Return whether connecting would start the daemon; reading must not change the host."""
     return _unit(known_units, "docker.socket").get("ActiveState") == "active"
 
 
 def _ask(engine: Engine, path: str) -> None:
-    """Say hello and agree on a version of the API.
+    """Ping the engine and negotiate the API version.
 
     Raises:
         OSError, Failed: nobody answers, or not like an engine.
@@ -265,7 +265,7 @@ def _ask(engine: Engine, path: str) -> None:
         engine.peer = connection.peer()[0]
         connection.get_bytes("/_ping", limit=65536)
         newest = agreed = _number(connection.api_version)
-        if newest > _NEWEST_API:  # it may have forgotten what we know
+        if newest > _NEWEST_API:  # it may have dropped this version
             version = connection.get("/version", limit=1024 * 1024)
             agreed = max(_NEWEST_API, _number(version["MinAPIVersion"]))
     except (KeyError, TypeError):

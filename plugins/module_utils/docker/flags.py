@@ -1,4 +1,4 @@
-"""Read the daemon's command line the way dockerd does: by its table of flags, never by searching text."""
+"""Parse the daemon's command line as dockerd does: with its table of flags, not by searching text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 
 def parse(arguments: list[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Return flags with their values, and the words that dockerd has no flag for: unknown, never guessed.
+    """Return flags with their values, and the words that are unknown to dockerd.
 
     Args:
         arguments: the command line without the program itself.
@@ -37,7 +37,7 @@ def parse(arguments: list[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def _short(cluster: str, words: Iterator[str], flags: dict[str, list[str]], unknown: list[str]) -> None:
-    """One word of short flags: ``D``, ``Hfd://``, ``H=fd://``, ``DH`` with the value in the next word."""
+    """Parse a word of short flags: ``D``, ``Hfd://``, ``H=fd://``, ``DH`` with its value in the next word."""
     while cluster:
         letter, cluster = cluster[0], cluster[1:]
         name = SHORT.get(letter)

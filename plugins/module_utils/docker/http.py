@@ -1,7 +1,7 @@
 """Read answers of an HTTP/1.1 server with hard limits of size.
 
-`http.client` would do for one request after another; its import costs a fifth of a collection, and it
-knows no limit of size or of total time.
+`http.client` would work for sequential requests; its import takes a fifth of a collection's time, and it has
+no limit of size or of total time.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 FOREVER = float("inf")
 PIECE = 256 * 1024
-_PASSED = 32  # times the limit: what is larger ends the connection, less is received and left
+_PASSED = 32  # times the limit: a larger answer ends the connection, a smaller one is read and dropped
 _MAX_HEAD = 65536
-# What a program in a container writes.
+# Text written by programs in containers.
 _STREAMS = (b"application/vnd.docker.raw-stream", b"application/vnd.docker.multiplexed-stream")
 
 
 class NoAnswer(Failed):
-    """The engine does not answer, refuses, or answers what no engine does."""
+    """The engine does not answer, refuses, or sends an invalid answer."""
 
 
 class NotFound(NoAnswer):
-    """The engine says 404: there is no such thing, or not any more."""
+    """The engine answers 404: the object does not exist, or no longer."""
 
 
 class TooLarge(NoAnswer):
-    """An answer is larger than was asked for; the next one on the connection can be read."""
+    """An answer exceeds its limit; the next one on the connection can be read."""
 
 
 class Reader:
-    """What a connection has received, and what of it is used up.
+    """The received data of a connection, and how much of it is consumed.
 
     Args:
-        receive: waits for more, and returns it; nothing where the connection has ended.
+        receive: waits for more data, and returns it; empty at the end of the connection.
     """
 
     def __init__(self, receive: Callable[[], bytes]) -> None:
         self._receive = receive
-        self._data = b""  # up to `_at` it is used up
+        self._data = b""  # consumed up to `_at`
         self._at = 0
 
     def until(self, mark: bytes) -> bytes:
-        """Return the data up to a mark, which is used up with it.
+        """Return the data up to a mark, and consume both.
 
         Raises:
             ValueError: it does not come.
@@ -65,7 +65,7 @@ class Reader:
                 raise ValueError("connection lost")
 
     def take(self, most: int) -> bytes:
-        """Return some of the data, at most so many bytes; nothing where the connection has ended."""
+        """Return at most `most` bytes; empty at the end of the connection."""
         if self._at == len(self._data) and not self._more():
             return b""
         begin = self._at
@@ -80,11 +80,11 @@ class Reader:
 
 
 class Answer:
-    """An answer whose head has been read: its status, and its body piece by piece.
+    """An answer whose header has been read: its status, and its body in pieces.
 
     Args:
-        reader: where it comes from.
-        path: what was asked for.
+        reader: the data of the connection.
+        path: the path of the request.
 
     Raises:
         OSError, ValueError: the connection is lost, or what comes is no HTTP.
@@ -100,7 +100,7 @@ class Answer:
             name.lower(): value.strip()
             for name, _separator, value in (line.partition(b":") for line in lines)
         }
-        # Where it does not say how long it is.
+        # Without a length, the body ends with the connection.
         self._ends = (
             version == b"HTTP/1.0"
             or self.head.get(b"connection", b"").lower() == b"close"
@@ -110,7 +110,7 @@ class Answer:
         self._path = path
 
     def pieces(self, limit: float = FOREVER) -> Iterator[bytes]:
-        """Yield the body as it comes.
+        """Yield the body in pieces.
 
         Args:
             limit: bytes; one that says it is many times larger is not even begun.
@@ -130,17 +130,17 @@ class Answer:
         return self._rest(limit)
 
     def all(self, limit: int, *, accept: Iterable[int] = (), last: bool = False) -> bytes | NoAnswer:
-        """Return the body; or, where it is no success, why, as an exception.
+        """Return the body; or, if unsuccessful, the reason as an exception.
 
         Args:
-            limit: bytes; a larger one is received, and not kept.
+            limit: bytes; a larger body is read and dropped.
             accept: status codes that are success beside 200 to 299.
-            last: nothing else is read from the connection: what is too large is left there.
+            last: this is the connection's last answer: a body that is too large is not read.
 
         Raises:
             OSError, ValueError: the connection is lost, or what comes is no HTTP.
         """
-        body = bytearray()  # a chunk may be as small as a byte
+        body = bytearray()  # a chunk may have a single byte
         size = 0
         for piece in self.pieces(FOREVER if last else limit):
             size += len(piece)
@@ -159,11 +159,11 @@ class Answer:
         return kind(f"{self._path}: {one_line(said)}")
 
     def succeeds(self, accept: Iterable[int] = ()) -> bool:
-        """Return whether the status is one of success, or one of those that are as good."""
+        """Return whether the status is one of success, or an accepted one."""
         return 200 <= self.status < 300 or self.status in accept
 
     def _part(self, length: int) -> Iterator[bytes]:
-        """So many bytes."""
+        """Yield `length` bytes."""
         while length > 0:
             piece = self._reader.take(min(length, PIECE))
             if not piece:
@@ -172,7 +172,7 @@ class Answer:
             yield piece
 
     def _chunks(self, limit: float) -> Iterator[bytes]:
-        """A body in chunks."""
+        """Yield a chunked body."""
         size = 0
         while True:
             length = int(self._reader.until(b"\r\n").partition(b";")[0], 16)
@@ -187,7 +187,7 @@ class Answer:
             self._reader.until(b"\r\n")
 
     def _rest(self, limit: float) -> Iterator[bytes]:
-        """All that comes until the connection ends."""
+        """Yield everything up to the end of the connection."""
         size = 0
         while True:
             piece = self._reader.take(PIECE)
@@ -198,7 +198,7 @@ class Answer:
 
 
 def parse(body: bytes) -> Any:
-    """Return a JSON text, parsed.
+    """Parse a JSON text.
 
     Raises:
         NoAnswer: it is none.
@@ -210,12 +210,12 @@ def parse(body: bytes) -> Any:
 
 
 def lost(error: Exception) -> NoAnswer:
-    """Return why there is no answer, from what went wrong on the connection."""
+    """Convert a connection error into the reason why there is no answer."""
     return NoAnswer(f"the engine's answer: {reason(error)}")
 
 
 def reason(error: Exception) -> str:
-    """Return what went wrong, in a line."""
+    """Return an error as one line."""
     return one_line(getattr(error, "strerror", None) or str(error) or "connection lost")
 
 
@@ -226,7 +226,7 @@ def _within(size: int, limit: float, path: str) -> int:
 
 
 def message(body: bytes) -> str:
-    """Return what the engine says of an error: ``{"message": "…"}``; at the end of a stream, ``error``."""
+    """Return the engine's error message: ``{"message": "…"}``; at the end of a stream, ``error``."""
     try:
         answer = loads(body[body.rstrip().rfind(b"\n") + 1 :])
     except (ValueError, RecursionError):

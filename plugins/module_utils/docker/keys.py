@@ -1,6 +1,6 @@
-"""The keys of daemon.json and the flags of dockerd: one table for everything that reads or writes them.
+"""Define the keys of daemon.json and the flags of dockerd: one table for all readers and writers.
 
-It has what dockerd knew from 19.03 to 29.8. A new key is a new line here, and nothing else.
+It covers dockerd 19.03 to 29.8. A new key needs only a new line here.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ userns-remap                      =                              str   -      -
 -                                 validate                       bool  23.0   -
 -                                 version                        bool  -      -
 """
-# Flags by their letter.
+# Short flags.
 SHORT = {
     "b": "bridge",
     "D": "debug",
@@ -138,19 +138,19 @@ SHORT = {
     "s": "storage-driver",
     "v": "version",
 }
-# The only ones that may stand on the command line and in the file: the engine joins them.
+# The only keys allowed on the command line and in the file at once: the engine joins them.
 _JOINED = ("runtimes",)
-# What Go's strconv.ParseBool takes, which reads the flags.
+# Values that Go's strconv.ParseBool accepts, with which the flags are parsed.
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 _BOOLEANS.update(dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False))
-FILE = "file"  # the origin of a value that daemon.json gives; of one from the command line it is ``--flag``
-# True is a number to Python, and none to the engine: looked for in this order.
+FILE = "file"  # origin of a value in daemon.json; the origin of a command line value is ``--flag``
+# True is a number in Python, but not to the engine: types are tried in this order.
 _TYPES: Mapping[str, type] = {"bool": bool, "int": int, "str": str, "list": list, "dict": dict}
 _SPOKEN = {"bool": "true or false", "int": "a number", "str": "a text", "list": "a list", "dict": "an object"}
 
 
 class Key:
-    """One line of the table; ``name`` or ``flag`` is empty where there is none."""
+    """One line of the table; ``name`` or ``flag`` is empty if there is none."""
 
     __slots__ = ("flag", "kind", "name", "since", "until")
 
@@ -163,18 +163,18 @@ class Key:
 
     @property
     def is_switch(self) -> bool:
-        """Whether the flag stands alone."""
+        """Return whether the flag has no value."""
         return self.kind == "bool"
 
     @property
     def is_list(self) -> bool:
-        """Whether the flag is repeated, once for each entry of the key's value."""
+        """Return whether the flag is repeated for each entry of the key's value."""
         return self.kind in ("list", "dict")
 
     def read(self, words: Sequence[str]) -> Any:
-        """Return the value that a flag gives the key: of one that is repeated all words, else the last.
+        """Return the value that a flag's words give the key: all words if it is repeated, else the last.
 
-        What dockerd would refuse stays the text that it is.
+        A word that dockerd would refuse stays a text.
         """
         if self.is_list:
             return list(words)
@@ -197,25 +197,25 @@ def _number(version: str) -> tuple[int, ...]:
 
 KEYS = tuple(Key(line) for line in _TABLE.strip().splitlines())
 BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS if key.name}
-# Flags of keys that are called otherwise: dockerd takes their names in the file, and reads nothing there.
+# Flags of keys with another name: dockerd accepts the flag's name in the file, and ignores it.
 _OTHERWISE = frozenset(key.flag for key in KEYS if key.flag and key.name and key.name != key.flag)
 SWITCHES = frozenset(key.flag for key in KEYS if key.flag and key.is_switch)
 WITH_VALUE = frozenset(key.flag for key in KEYS if key.flag and not key.is_switch)
 
 
 def flag_of(key: str) -> str:
-    """Return the flag that sets a key; of a key that the table lacks, its own name."""
+    """Return the flag that sets a key; for an unknown key, its own name."""
     known = BY_NAME.get(key)
     return known.flag if known else key
 
 
 def exclusive_flag(key: str) -> str:
-    """Return the flag that dockerd refuses to be given together with a key; empty where it takes both."""
+    """Return the flag that conflicts with a key; empty if both may be set."""
     return "" if key in _JOINED or (key in _OTHERWISE and key not in BY_NAME) else flag_of(key)
 
 
 def declared(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
-    """Return what dockerd is told, by key: ``{"icc": {"value": False, "origin": "--icc"}}``.
+    """Return the declared settings by key: ``{"icc": {"value": False, "origin": "--icc"}}``.
 
     Args:
         file: the parsed daemon.json.
@@ -229,12 +229,12 @@ def declared(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> dic
 
 
 def conflicts(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the keys that are given in both places, with which dockerd refuses to start."""
+    """Return the keys that are set in both places, with which dockerd refuses to start."""
     return [name for name in file if exclusive_flag(name) in flags]
 
 
 def unknown_before(key: str, version: str) -> str:
-    """Return the version that a key came with, where an engine is older; empty where it is not."""
+    """Return the version that introduced a key, if the engine is older; else empty."""
     known = BY_NAME.get(key)
     numbers = version.partition("+")[0].partition("-")[0].split(".")[:2]
     if known is None or not known.since or not all(number.isdigit() for number in numbers):
@@ -243,10 +243,10 @@ def unknown_before(key: str, version: str) -> str:
 
 
 def problem_before_23(config: Mapping[str, Any]) -> str:
-    """Return the first key that engine 20.10 does not know or whose type is wrong; empty where all is well.
+    """Return the first key that engine 20.10 does not know or whose type is wrong; empty if all are valid.
 
-    From 23.0 on the engine validates a file itself. Before that, a wrong one is found by a daemon that does
-    not start.
+    From 23.0 on the engine can validate a file. With older ones, an error is noticed only when the daemon
+    does not start.
     """
     for name, value in config.items():
         key = BY_NAME.get(name)

@@ -1,10 +1,10 @@
-"""What every program that runs on a host stands on; `host_script` sends it along with each of them.
+"""Provide what every on-host program needs; `host_script` sends it with each of them.
 
 Standard library of Python 3.8; nothing here imports a program.
 
-    descriptors   reach paths by open folders, following no link of another user's
-    limits        hold programs and helper processes within time, processor time and memory
-    atomic        write, replace and remove at what was reached
-    reserve       room that is set aside to rewrite a file on a full disk
+    descriptors   open paths by folder descriptors, without following links of other users
+    limits        limit time, processor time and memory of programs and helper processes
+    atomic        write, replace and remove at opened places
+    reserve       reserved room to rewrite a file on a full disk
     sources       this program's own source texts, to store them on the host
 """

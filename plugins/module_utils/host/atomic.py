@@ -1,8 +1,8 @@
-"""Write, remove and make files and folders at places that `descriptors` has opened.
+"""Write, remove and create files and folders at places that `descriptors` has opened.
 
-A file's new content goes to a temporary file beside it that has its final owner, mode, access control list
-and label before it takes the name: a reader of the path sees the old file or the new one, also after a crash
-or on a full disk. Everything is done by calls of ``os`` on handles; nothing is buffered.
+New content is written to a temporary file in the same folder, which gets its final owner, mode, access
+control list and label before it is renamed: a reader of the path sees the old file or the new one, also after
+a crash or on a full disk. Everything uses calls of ``os`` on descriptors; nothing is buffered.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .descriptors import Place
 
 ACL = "system.posix_acl_access"
 SUFFIX = ".hardener~"
-_KEPT = ("security.selinux",)  # travels to the new file; an access control list is an attribute and given
+_KEPT = ("security.selinux",)  # copied to the new file; an access control list is set from the attributes
 _TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DEEPEST = 64  # folders that are open at once while a tree is removed
 
 
 class Attributes(NamedTuple):
-    """Who may do what with a file; without an owner, whoever runs this."""
+    """Owner, mode and access control list of a file; without an owner, that of the process."""
 
     mode: int = 0o600
     uid: int = -1
@@ -44,7 +44,7 @@ PRIVATE = Attributes()
 
 
 def write(path: str, content: bytes, attributes: Attributes = PRIVATE, *, temporary: str = "") -> None:
-    """Replace a file, or make it; a link of root's that has the last name is followed.
+    """Replace or create a file; follow a link with its name if root owns the link.
 
     Raises:
         Untrusted, OSError: see `replace` and `descriptors.at`.
@@ -54,14 +54,14 @@ def write(path: str, content: bytes, attributes: Attributes = PRIVATE, *, tempor
 
 
 def replace(place: Place, content: bytes, attributes: Attributes, *, temporary: str = "") -> None:
-    """Write a regular file anew.
+    """Replace or create a regular file.
 
     Args:
-        place: where; what has the name loses it, also if it is a link.
-        content: what the file is to hold.
-        attributes: who may do what with it.
-        temporary: the name of the file while it is written; one of its own without that, so that two writers
-            do not meet.
+        place: where; a link with the name is replaced too.
+        content: the new content.
+        attributes: owner, mode and access control list.
+        temporary: the name of the file while it is written; a unique one without that, so that two writers
+            do not collide.
 
     Raises:
         OSError: it cannot be written; what was there is still there, whole.
@@ -73,7 +73,7 @@ def replace(place: Place, content: bytes, attributes: Attributes, *, temporary: 
         os.unlink(name, dir_fd=place.folder)
     except FileNotFoundError:
         pass
-    except IsADirectoryError:  # others may write there, and must not keep it from being written
+    except IsADirectoryError:  # others may write there, and must not prevent the write
         name = own
     handle = os.open(name, _TEMPORARY, stat.S_IRUSR, dir_fd=place.folder)
     try:
@@ -88,15 +88,15 @@ def replace(place: Place, content: bytes, attributes: Attributes, *, temporary: 
             raise
         sync(place.folder)
         now = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
-        # Compared while it is open: the number of an inode that is gone is given to the next one.
+        # Compared while the file is open: a free inode number is given to the next file.
         if not os.path.samestat(now, os.fstat(handle)):
-            raise Meddled(place.path)  # in a folder of others: what they put there is theirs
+            raise Meddled(place.path)  # another user's folder: the other file is theirs
     finally:
         os.close(handle)
 
 
 def overwrite(place: Place, content: bytes) -> None:
-    """Write a regular file where it lies: all that is left on a full disk, and not atomic.
+    """Overwrite a regular file in place: the last resort on a full disk, not atomic.
 
     Raises:
         OSError: it would have to grow, it is no file, or the file system does not allow it.
@@ -113,7 +113,7 @@ def overwrite(place: Place, content: bytes) -> None:
 
 
 def set_attributes(place: Place, attributes: Attributes) -> None:
-    """Set owner, mode and access control list of what was opened, whatever has its name by now.
+    """Set owner, mode and access control list of the open file, whatever has its name by now.
 
     Raises:
         OSError: the file system does not allow it, or it is a link or a device, which have none to set.
@@ -124,32 +124,32 @@ def set_attributes(place: Place, attributes: Attributes) -> None:
     uid = status.st_uid if attributes.uid < 0 else attributes.uid
     gid = status.st_gid if attributes.gid < 0 else attributes.gid
     if (status.st_uid, status.st_gid) != (uid, gid):
-        os.chown(place.link, uid, gid)  # before the mode: it clears setuid bits
+        os.chown(place.link, uid, gid)  # before the mode, since it clears setuid bits
     if attributes.acl:
         os.setxattr(place.link, ACL, attributes.acl)
-    # With an ACL this sets its mask. Without one that was there, the mode must be right before the ACL goes:
-    # what remains are the mode's bits, and for a moment they would be the mask's.
+    # With an ACL, chmod sets its mask. To remove an ACL, set the mode first: its bits remain, and for a
+    # moment they would be the mask's.
     os.chmod(place.link, attributes.mode)
     if not attributes.acl and read_acl(place.link):
         os.removexattr(place.link, ACL)
 
 
 def set_modified(path: str, when: int) -> None:
-    """Set the time at which a file was last written, in nanoseconds."""
+    """Set the modification time of a file in nanoseconds."""
     with descriptors.at(path) as place:
         if place.exists and stat.S_ISREG(place.status.st_mode):
-            os.utime(place.link, ns=(when, when))  # of what was opened, whatever has its name by now
+            os.utime(place.link, ns=(when, when))  # of the open file, whatever has its name by now
 
 
 def remove(path: str) -> None:
-    """Remove a file or a link, should it be there."""
+    """Remove a file or a link, if it exists."""
     with descriptors.at(path) as place:
         if place.exists:
             unlink(place)
 
 
 def unlink(place: Place) -> None:
-    """Remove what has the name at a place, should anything have it."""
+    """Remove the entry at a place, if it exists."""
     with suppress(FileNotFoundError):
         os.unlink(place.name, dir_fd=place.folder)
     sync(place.folder)
@@ -167,7 +167,7 @@ def remove_folder(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a folder with all that is in it, should it be there; no link in it is followed.
+    """Remove a folder with its content, if it exists; no link in it is followed.
 
     Raises:
         OSError: some of it cannot be removed, or something is mounted in it.
@@ -183,17 +183,17 @@ def remove_tree(path: str) -> None:
 
 
 def empty(folder: int) -> None:
-    """Remove all that is in an open folder; no link in it is followed, and no mount is entered.
+    """Remove everything in an open folder; no link is followed, and no mount is entered.
 
     Raises:
         OSError: some of it cannot be removed, or something is mounted in it.
     """
     while _emptied(folder, folder, _mount(folder), depth=0):
-        pass  # what was nested too deep lies in the folder itself now
+        pass  # folders that were nested too deep are now at the top
 
 
 def _emptied(folder: int, top: int, mount: str, *, depth: int) -> bool:
-    """Remove what is in an open folder, and move to the top what is nested too deep; whether anything was."""
+    """Empty an open folder; move folders that are nested too deep to the top; return whether any was."""
     moved = False
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
@@ -216,13 +216,13 @@ def _emptied(folder: int, top: int, mount: str, *, depth: int) -> bool:
 
 
 def _mount(handle: int) -> str:
-    """The number of the mount that an open folder lies on, which a bind mount's device does not tell."""
+    """Return the mount id of an open folder; a bind mount has the same device number."""
     with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as lines:
         return next((line for line in lines if line.startswith("mnt_id:")), "")
 
 
 def make_folder(path: str, mode: int = 0o755) -> None:
-    """Make a folder in one that is there.
+    """Create a folder in an existing one.
 
     Raises:
         OSError: something has the name already, or it cannot be made.
@@ -233,12 +233,12 @@ def make_folder(path: str, mode: int = 0o755) -> None:
 
 
 def make_folders(path: str, mode: int = 0o755) -> None:
-    """Make a folder and those above it that are missing; those that are there stay as they are.
+    """Create a folder and its missing parents; existing ones stay unchanged.
 
     Raises:
         OSError: something else has the name, or one cannot be made.
     """
-    for _turn in range(len(path)):  # each turn makes one at least, or another process did
+    for _turn in range(len(path)):  # each pass creates at least one, or another process did
         with descriptors.at(path, follow=True) as place:
             if place.exists:
                 if not stat.S_ISDIR(place.status.st_mode):
@@ -249,7 +249,7 @@ def make_folders(path: str, mode: int = 0o755) -> None:
 
 
 def make_link(target: str, path: str) -> None:
-    """Have a name be a link, whatever file or link had it before.
+    """Create a symbolic link; replace a file or link of that name.
 
     Raises:
         OSError: a folder has it, or it cannot be made.
@@ -263,7 +263,7 @@ def make_link(target: str, path: str) -> None:
 
 
 def rename(path: str, other: str) -> None:
-    """Give what has a path another name in the same folder or another.
+    """Rename within a folder or into another.
 
     Raises:
         OSError: it cannot be done.
@@ -277,7 +277,7 @@ def rename(path: str, other: str) -> None:
 
 
 def sync(folder: int) -> None:
-    """Make names that appeared in or vanished from an open folder last."""
+    """Make created and removed names in an open folder durable."""
     handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
         os.fsync(handle)
@@ -286,7 +286,7 @@ def sync(folder: int) -> None:
 
 
 def read_acl(link: str | int) -> bytes:
-    """Return the access control list of a file as the kernel stores it; empty where there is none."""
+    """Return the access control list of a file in the kernel's format; empty if there is none."""
     try:
         return os.getxattr(link, ACL)
     except OSError as error:
@@ -296,21 +296,21 @@ def read_acl(link: str | int) -> bytes:
 
 
 def fill(handle: int, content: bytes) -> None:
-    """Write a content to an open file, from where it stands."""
+    """Write a content to an open file at its position."""
     view = memoryview(content)
     while view:
         view = view[os.write(handle, view) :]
 
 
 def dress(handle: int, attributes: Attributes, place: Place) -> None:
-    """Give an open file the attributes that it is to have at a place, and the label of what is there."""
+    """Set the attributes of an open file for a place, and the label of the present file there."""
     os.fchown(handle, attributes.uid, attributes.gid)
     os.fchmod(handle, attributes.mode)
     for name in _KEPT if place.exists else ():
-        with suppress(OSError):  # a file system mounted with one label for all refuses it, rightly
+        with suppress(OSError):  # a file system mounted with one label for all files refuses it
             os.setxattr(handle, name, os.getxattr(place.link, name))
     if attributes.acl:
         os.setxattr(handle, ACL, attributes.acl)
-    elif read_acl(handle):  # a folder hands its default ACL on
+    elif read_acl(handle):  # inherited from the folder's default ACL
         os.removexattr(handle, ACL)
         os.fchmod(handle, attributes.mode)

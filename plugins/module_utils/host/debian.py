@@ -1,14 +1,14 @@
-"""Parse what dpkg and apt write: the packages that are installed, and what an archive says of itself."""
+"""Parse files of dpkg and apt: installed packages, and Release files of archives."""
 
 from __future__ import annotations
 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
-# Of all others files are there, those included whose installation was broken off: apt sees it the same way.
+# In all other states files are present, also after an interrupted installation: apt treats them the same way.
 _NOT_INSTALLED = (b"not-installed", b"config-files")
 
 
 def parse_status(data: bytes) -> tuple[dict[tuple[str, str], str], set[str]]:
-    """Installed packages, ``(name, architecture) -> version``, and the names of those on hold."""
+    """Return installed packages, ``(name, architecture) -> version``, and the names of those on hold."""
     installed: dict[tuple[str, str], str] = {}
     holds = set()
     for stanza in data.split(b"\n\n"):
@@ -23,7 +23,7 @@ def parse_status(data: bytes) -> tuple[dict[tuple[str, str], str], set[str]]:
 
 
 def field(stanza: bytes, name: bytes) -> str:
-    """Value of a one-line field."""
+    """Return the value of a one-line field."""
     mark = name + b": "
     begin = 0 if stanza.startswith(mark) else stanza.find(b"\n" + mark) + 1
     if begin == 0 and not stanza.startswith(mark):
@@ -34,7 +34,7 @@ def field(stanza: bytes, name: bytes) -> str:
 
 
 def parse_release(data: bytes) -> dict[str, str]:
-    """The one-line fields of a Release file."""
+    """Return the one-line fields of a Release file."""
     fields = {}
     for line in data.decode("utf-8", "backslashreplace").splitlines():
         name, colon, value = line.partition(":")
@@ -44,7 +44,7 @@ def parse_release(data: bytes) -> dict[str, str]:
 
 
 def timestamp(text: str) -> str | None:
-    """A date as Release files write it, in RFC 3339; None where it is none."""
+    """Convert a date of a Release file to RFC 3339; None if it is invalid."""
     months = _MONTHS.split()
     fields = text.split()
     if len(fields) != 6 or fields[2] not in months:

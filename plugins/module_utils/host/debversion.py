@@ -1,4 +1,4 @@
-"""Compare Debian package versions, exactly as dpkg does (Debian Policy, 5.6.12)."""
+"""Compare Debian package versions as dpkg does (Debian Policy, 5.6.12)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _RUNS = re.compile(r"([^0-9]*)([0-9]*)")
 
 
 def newer(candidate: str, installed: str) -> bool:
-    """Whether the first version is later than the second."""
+    """Return whether the first version is later than the second."""
     return candidate != installed and sort_key(candidate) > sort_key(installed)
 
 
 def sort_key(version: str) -> tuple[int, list[object], list[object]]:
-    """A key that sorts versions in the order of dpkg."""
+    """Return a key that sorts versions in dpkg's order."""
     epoch, colon, rest = version.partition(":")
     if not colon:
         epoch, rest = "0", version
@@ -24,7 +24,7 @@ def sort_key(version: str) -> tuple[int, list[object], list[object]]:
 
 
 def _part(text: str) -> list[object]:
-    """Alternating runs of non-digits and numbers. An empty rest sorts after a tilde, before anything else."""
+    """Split into alternating non-digits and numbers; an empty rest sorts after a tilde only."""
     key: list[object] = []
     for letters, digits in _RUNS.findall(text):
         key.append([_weight(character) for character in letters] + [0])
@@ -33,7 +33,7 @@ def _part(text: str) -> list[object]:
 
 
 def _weight(character: str) -> int:
-    """Tilde sorts before the end of a part, the end before letters, letters before all else."""
+    """Return the sort weight: tilde before the end of a part, then the end, letters, all others."""
     if character == "~":
         return -1
     return ord(character) if character.isalpha() else ord(character) + 256

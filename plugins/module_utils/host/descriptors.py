@@ -1,13 +1,13 @@
-"""Reach paths by open folders from `/` on, so that no link of another user leads a change elsewhere.
+"""Open paths by folder descriptors from `/` on, so that no link of another user redirects a change.
 
-A symbolic link is followed only where root owns it and root alone decides which link has that name: root owns
-the folder that holds it, nobody else may write it (an access control list shows in the group's bits), and the
-same is so for the folders above, where a sticky one keeps root's own entries. Folders of others are entered,
-but none of their links is followed there, and no file that has a second name, which could be any file of the
-file system. A path that fails this raises `Untrusted`.
+A symbolic link is followed only if root owns it and only root can replace it: root owns the folder that holds
+it, nobody else may write to it (an access control list shows in the group's bits), and the same is true of
+the folders above, where a sticky bit protects root's own entries. Folders of others are entered, but none of
+their links is followed there, and no file with a second name, which could be any file of the file system. A
+path that fails this raises `Untrusted`.
 
-What was reached is a `Place`: an open folder, a name in it, and an open handle of what has the name. All that
-is read or changed afterwards is reached from these, never by the path again.
+The result is a `Place`: an open folder, a name in it, and a descriptor of the entry with that name. All later
+reads and changes use these descriptors, never the path again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import Iterator, NamedTuple
 from .text import visible
 
 _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER = _PATH | os.O_DIRECTORY  # as a folder: what is mounted there on demand is mounted now
+_FOLDER = _PATH | os.O_DIRECTORY  # opened as a folder, which triggers automounts
 _HANDLES = "/proc/self/fd/"
-_MAX_LINKS = 40  # as the kernel
-_OTHERS = 0o022  # with an access control list the group's bits are the most that it gives
+_MAX_LINKS = 40  # same as the kernel's limit
+_OTHERS = 0o022  # with an access control list the group's bits are its mask
 
 
 class Untrusted(OSError):  # noqa: N818 - a decision, not a defect
-    """A path that another user than root could lead elsewhere; nothing there was touched."""
+    """A path that another user than root could redirect; nothing there was changed."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(errno.EPERM, reason, path)
@@ -42,12 +42,12 @@ class Place(NamedTuple):
     """A name in an open folder.
 
     Attributes:
-        path: where that is, without any link in it.
-        folder: handle of the folder; of the last one that exists, where ``missing`` names others.
+        path: its path, without any link in it.
+        folder: descriptor of the folder; of the last one that exists, if ``missing`` names others.
         name: the name in it.
-        handle: what has the name, opened as a path; -1 where nothing has.
-        missing: folders that would have to be made for it, from ``folder`` on.
-        guarded: whether root alone decides what has the name.
+        handle: the entry with the name, opened as a path; -1 if there is none.
+        missing: folders that would have to be created for it, below ``folder``.
+        guarded: whether only root can replace the entry.
     """
 
     path: str
@@ -59,26 +59,26 @@ class Place(NamedTuple):
 
     @property
     def exists(self) -> bool:
-        """Whether anything has the name."""
+        """Return whether the entry exists."""
         return self.handle >= 0
 
     @property
     def status(self) -> os.stat_result:
-        """What has the name: owner, mode, kind."""
+        """Return the status of the entry: owner, mode, kind."""
         return os.fstat(self.handle)
 
     @property
     def link(self) -> str:
-        """A path for calls that take no such handle; it leads to what was opened, wherever that is."""
+        """Return a /proc path for calls that take no descriptor; it leads to the opened entry."""
         return f"{_HANDLES}{self.handle}"
 
     def needed(self) -> None:
-        """Raise FileNotFoundError where folders above are missing."""
+        """Raise FileNotFoundError if folders above are missing."""
         if self.missing:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
 
     def open(self, flags: int) -> int:
-        """Open what has the name, for reading or writing its content.
+        """Open the entry for reading or writing its content.
 
         Raises:
             OSError: nothing has, or it is no file and no folder.
@@ -91,13 +91,13 @@ class Place(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """A folder on the way, open."""
+    """An open folder of a walk."""
 
     handle: int
     name: str
-    ours: bool  # root alone decides which folder this is
-    guarded: bool  # and what has a name in it
-    sticky: bool  # or what root's own entries are called
+    ours: bool  # only root decides which folder this is
+    guarded: bool  # and which entries it has
+    sticky: bool  # or at least what happens to root's own entries
 
     @classmethod
     def of(cls, handle: int, name: str, above: _Level | None) -> _Level:
@@ -108,7 +108,7 @@ class _Level(NamedTuple):
         return cls(handle, name, ours, ours and alone, ours and owned and bool(status.st_mode & stat.S_ISVTX))
 
     def keeps(self, status: os.stat_result) -> bool:
-        """Whether no other user can put anything in the place of this entry."""
+        """Return whether no other user can replace this entry."""
         return self.guarded or (self.sticky and trusted(status.st_uid))
 
 
@@ -117,8 +117,8 @@ def at(path: str, *, follow: bool = False) -> Iterator[Place]:
     """Open a place.
 
     Args:
-        path: absolute. Links in its folders are followed where they are root's.
-        follow: the same for a link that has the last name; without it, the place is that link.
+        path: absolute. Links in its folders are followed if root owns them.
+        follow: the same for a link with the last name; without it, the place is that link.
 
     Raises:
         Untrusted: another user could lead it elsewhere.
@@ -130,7 +130,7 @@ def at(path: str, *, follow: bool = False) -> Iterator[Place]:
     try:
         yield walk.place()
     except OSError as error:
-        # What is called with an open folder reports the last name alone, or the handle.
+        # Errors of calls on descriptors name only the last component, or the descriptor.
         if not str(error.filename or "").startswith("/") or str(error.filename).startswith(_HANDLES):
             error.filename = path
         raise
@@ -139,7 +139,7 @@ def at(path: str, *, follow: bool = False) -> Iterator[Place]:
 
 
 class _Walk:
-    """The way from `/` to a place, and all that is open on it."""
+    """The walk from `/` to a place, with its open descriptors."""
 
     def __init__(self, path: str, *, follow: bool) -> None:
         self._path = path
@@ -147,16 +147,16 @@ class _Walk:
         self._links = 0
         self._levels = [_Level.of(os.open("/", _FOLDER), "", None)]
         self._waiting = deque(_names(path))
-        self._handle = -1  # of what has the last name
+        self._handle = -1  # the entry with the last name
 
     def close(self) -> None:
-        """Close everything."""
+        """Close all descriptors."""
         for handle in (self._handle, *(level.handle for level in self._levels)):
             if handle >= 0:
                 os.close(handle)
 
     def place(self) -> Place:
-        """Go there."""
+        """Walk to the place."""
         while self._waiting:
             name = self._waiting.popleft()
             if name == "..":
@@ -181,18 +181,18 @@ class _Walk:
             else:
                 os.close(handle)
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), self._path)
-        # It ended with a folder that is open already, as `/` and a link to `..` do.
+        # The path ended with a folder that is open already, like `/` and a link to `..`.
         top, above = self._levels[-1], self._levels[-2:][0]
         self._handle = os.dup(top.handle)
         return Place(self._named(), above.handle, top.name or ".", self._handle, (), above.guarded)
 
     def _up(self, depth: int) -> None:
-        """Leave folders until so many are open below `/`, which has none above it."""
+        """Close folders until `depth` are open below `/`."""
         while len(self._levels) > max(depth, 1):
             os.close(self._levels.pop().handle)
 
     def _go_along(self, handle: int, name: str) -> None:
-        """Follow an open link, or raise where that must not be done."""
+        """Follow an open link, or raise if that is not allowed."""
         self._links += 1
         if self._links > _MAX_LINKS:
             raise OSError(errno.ELOOP, "the symbolic link leads in a circle", self._path)
@@ -209,7 +209,7 @@ class _Walk:
                 f"this symbolic link lies where others than root can put one ({self._loose()}):"
                 " remove it, or let root alone write there",
             )
-        target = os.readlink("", dir_fd=handle)  # of the very link that was looked at
+        target = os.readlink("", dir_fd=handle)  # of the same link that was checked
         if target.startswith("/"):
             self._up(1)
         self._waiting.extendleft(reversed(_names(target)))
@@ -226,7 +226,7 @@ class _Walk:
         return Place(self._named(name), level.handle, name, self._handle, (), level.guarded)
 
     def _nothing(self, names: list[str]) -> Place:
-        """The place of what does not exist."""
+        """Return the place of something that does not exist."""
         if ".." in names:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path)
         level = self._levels[-1]
@@ -236,7 +236,7 @@ class _Walk:
         return "/" + "/".join([*(level.name for level in self._levels[1:]), *names])
 
     def _loose(self) -> str:
-        """The first folder on the way in which others decide what comes next, and how it is theirs."""
+        """Return the first folder of the walk that others can change, and why."""
         names = []
         for level, below in zip(self._levels, [*self._levels[1:], None]):
             names.append(level.name)
@@ -260,12 +260,12 @@ def _open(level: _Level, name: str, *, folder: bool) -> int:
 
 
 def trusted(uid: int) -> bool:
-    """Whether a user may decide what this program does: root, and the one who runs it."""
+    """Return whether a user may control this program: root, and the user that runs it."""
     return uid in (0, os.geteuid())
 
 
 def resolve(path: str) -> str:
-    """Return the path without links in it, those that root owns followed.
+    """Return the path without links, following links that root owns.
 
     Raises:
         Untrusted, OSError: see `at`.
@@ -275,19 +275,19 @@ def resolve(path: str) -> str:
 
 
 def objection(path: str) -> str:
-    """Why nothing may be changed at a path, or read there for a change; empty where nothing is against it."""
+    """Return why nothing may be changed or read for a change at a path; empty if it may."""
     try:
         with at(path, follow=True):
             return ""
     except Untrusted as untrusted:
         return str(untrusted)
     except OSError:
-        return ""  # whoever needs it hears of that there
+        return ""  # the user of the path gets this error there
 
 
 @contextmanager
 def folder(path: str, *, follow: bool = True) -> Iterator[int]:
-    """Open a folder for reading its entries; a link of root's that has its name is followed, unless told not.
+    """Open a folder for reading; by default, follow a link of root's with its name.
 
     Raises:
         Untrusted, OSError: see `at`; or it is no folder.
@@ -313,7 +313,7 @@ def names(path: str) -> list[str]:
 
 
 def content(path: str, limit: int) -> bytes:
-    """Return what a file holds.
+    """Return the content of a file.
 
     Raises:
         Untrusted, OSError: see `at`; or it is no file, or larger than ``limit`` bytes.
@@ -323,7 +323,7 @@ def content(path: str, limit: int) -> bytes:
 
 
 def read(place: Place, limit: int) -> bytes:
-    """Return what the file at a place holds.
+    """Return the content of the file at a place.
 
     Raises:
         OSError: it is no file, or larger than ``limit`` bytes.
@@ -344,5 +344,5 @@ def read(place: Place, limit: int) -> bytes:
 
 
 def described(error: OSError, path: str) -> str:
-    """What went wrong with a path, in a line."""
+    """Return an error about a path as one line."""
     return str(error) if isinstance(error, Untrusted) else f"{visible(path)}: {error.strerror or error}"

@@ -1,4 +1,4 @@
-"""The two ways in which a fact of a host is not to be had, and how an exception is told."""
+"""Errors of facts that are absent or cannot be read, and their description."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from .text import one_line
 
 
 class Absent(Exception):  # noqa: N818 - it is a state of the world, not a defect
-    """The thing itself does not exist on this host."""
+    """The subject does not exist on this host."""
 
 
 class Failed(Exception):  # noqa: N818 - as above
-    """It should be there and could not be read, or did not do what it was asked for."""
+    """It exists and could not be read, or did not do what was requested."""
 
 
 def describe(error: BaseException) -> str:

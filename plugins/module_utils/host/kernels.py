@@ -1,4 +1,4 @@
-"""Kernels that are installed."""
+"""List installed kernels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .debversion import sort_key
 
 
 def newest_kernel(folder: str, running: str) -> str | None:
-    """Release of the newest installed kernel of the running one's flavour; None where none is installed."""
+    """Return the release of the newest installed kernel of the running flavour; None if there is none."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -19,5 +19,5 @@ def newest_kernel(folder: str, running: str) -> str | None:
 
 
 def _flavour(release: str) -> str:
-    """What follows the version: ``cloud-amd64``; the RedHat family's rescue images have other flavours."""
+    """Return what follows the version: ``cloud-amd64``; RedHat rescue images have other flavours."""
     return "-".join(part for part in release.split("-") if not part[:1].isdigit())

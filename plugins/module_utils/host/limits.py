@@ -1,8 +1,8 @@
-"""Hold a program and its helper processes within limits of time, processor time and memory.
+"""Limit time, processor time and memory of a program and its helper processes.
 
-What a program reads on a host was written by others. Should it keep the program busy all the same, the kernel
-ends it: a signal whose action is the default one needs no turn of the interpreter, which may be inside a
-function that never lets go of its lock.
+The data that a program reads on a host may be hostile. If it keeps the program busy, the kernel ends the
+program: a signal with the default action needs no Python code, which may be inside a function that never
+releases its lock.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import os
 import resource
 import signal
 
-MEMORY = 2 << 30  # bytes: several times what the largest snapshot takes
+MEMORY = 2 << 30  # bytes: several times the need of the largest snapshot
 _LEAST = 256 << 20
-_ADDRESSES = 4 << 30  # which threads and the allocator reserve and never use
+_ADDRESSES = 4 << 30  # address space that threads and the allocator reserve and never use
 _DIE_WITH_PARENT = 1  # prctl(2)
 
 
 def hold(seconds: int, memory: int = MEMORY) -> None:
-    """End this process after so many seconds, and fail what takes more memory.
+    """End this process after some seconds, and limit its memory.
 
-    The programs that it starts inherit the limits but for the time.
+    Programs that it starts inherit the limits except the time.
 
     Args:
         seconds: of time, and of processor time.
-        memory: bytes, and no more than half of the host's.
+        memory: bytes, and at most half of the host's.
     """
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(seconds)
@@ -33,10 +33,10 @@ def hold(seconds: int, memory: int = MEMORY) -> None:
 
 
 def hold_memory(memory: int = MEMORY) -> None:
-    """Fail what takes more memory, in this process and in the programs that it starts.
+    """Limit the memory of this process and of the programs that it starts.
 
     Args:
-        memory: bytes, and no more than half of the host's.
+        memory: bytes, and at most half of the host's.
     """
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     data = max(_LEAST, min(memory, physical // 2))
@@ -45,19 +45,19 @@ def hold_memory(memory: int = MEMORY) -> None:
 
 
 def release() -> None:
-    """Take the limits from this process, where it may: for a program of the host's own that needs more."""
+    """Remove the limits of this process, if allowed, to start a program that needs more."""
     for kind in (resource.RLIMIT_CPU, resource.RLIMIT_DATA, resource.RLIMIT_AS):
         try:
             resource.setrlimit(kind, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        except (OSError, ValueError):  # not root, or in a namespace whose root may not
+        except (OSError, ValueError):  # not root, or in a user namespace without the right
             pass
 
 
 def become_helper(parent: int, seconds: int) -> None:
-    """Make a process that was just forked one that ends by itself; called in it, before anything else.
+    """Make a forked process a helper that ends by itself; call it first in the child.
 
-    It has a process group of its own, so that it can be ended with all that it starts. It ends after so many
-    seconds, and when its parent does.
+    It gets its own process group, so that it can be killed with its children. It ends after some seconds, and
+    when its parent ends.
 
     Args:
         parent: the parent's process id.
@@ -65,20 +65,20 @@ def become_helper(parent: int, seconds: int) -> None:
     """
     os.setpgid(0, 0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(seconds)  # a fork has no alarm
+    signal.alarm(seconds)  # a forked process has no alarm
     _lower(resource.RLIMIT_CPU, seconds)
     try:
         import ctypes
 
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     except (ImportError, OSError, AttributeError):
-        return  # a Python without it: the alarm is left
+        return  # a Python without it: the alarm remains
     if os.getppid() != parent:
         os._exit(1)
 
 
 def end_helper(pid: int) -> None:
-    """Kill a helper and what it has started; one that has ended already is none."""
+    """Kill a helper and its children; an ended one is ignored."""
     for kill in (os.killpg, os.kill):  # it may not have its group yet
         try:
             kill(pid, signal.SIGKILL)
@@ -87,7 +87,7 @@ def end_helper(pid: int) -> None:
 
 
 def _lower(kind: int, limit: int) -> None:
-    """Set a limit, where there is no lower one."""
+    """Set a limit, unless a lower one is set."""
     _soft, hard = resource.getrlimit(kind)
     if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(kind, (limit, limit))

@@ -1,4 +1,4 @@
-"""Facts that several threads of one run stand on."""
+"""Share facts between the threads of a run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 
 class Done:
-    """A door that opens once. `threading` has the same at the price of its import."""
+    """A minimal `threading.Event`, without the import time of `threading`."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
         self._lock.acquire()
 
     def open(self) -> None:
-        """Let everybody pass from now on."""
+        """Set it, and release all waiting threads."""
         self._lock.release()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for it to open; whether it did."""
+        """Wait until it is set; return whether it is."""
         if not self._lock.acquire(timeout=max(0, seconds)):
             return False
         self._lock.release()
@@ -32,9 +32,10 @@ class Done:
 
 
 class Once:
-    """A fact found out by whichever thread asks first; the others wait for it, and share its error.
+    """A memoised fact: computed by the first thread that asks; the others wait, and share its error.
 
-    Once it is known, asking takes no lock: one that a thread held when the process forked is held for ever.
+    Once it is computed, reading takes no lock: a lock that another thread holds during a fork is never
+    released in the child.
     """
 
     def __init__(self, find_out: Callable[[], Any], limit: float = 10) -> None:
@@ -48,10 +49,10 @@ class Once:
         self._error: Exception | None = None
 
     def get(self) -> Any:
-        """The fact.
+        """Return the fact.
 
         Raises:
-            Absent, Failed: what finding it out raised, or it took too long.
+            Absent, Failed: raised by the computation, or it took too long.
         """
         if not self._known:
             with self._lock:
@@ -69,13 +70,13 @@ class Once:
             self._value = self._find_out()
         except Absent as error:
             self._error = error
-        except BaseException as error:  # whatever it is, those who wait must not take it for a fact
+        except BaseException as error:  # any error: waiting threads must get it instead of a fact
             self._error = Failed(describe(error))
         self._known = True
         self._done.open()
 
     def get_or(self, default: Any) -> Any:
-        """The fact, or ``default`` where it cannot be had: its own source says why."""
+        """Return the fact, or ``default`` on errors, which its own source reports."""
         try:
             return self.get()
         except (Absent, Failed):

@@ -1,4 +1,4 @@
-"""What /proc tells of processes: who runs, with which command line, as whom."""
+"""Read processes from /proc: names, command lines, users."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .read import read_bytes, read_pseudo, read_text
 
 
 def scan() -> dict[int, str]:
-    """Process id to command name, of every process this process can see."""
+    """Return process id to command name of every visible process."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -24,7 +24,7 @@ _FIELDS = re.compile(r"^(Name|NSpid|Uid|Gid|Cap\w+|NoNewPrivs|Seccomp|Seccomp_fi
 
 
 class Process:
-    """A process whose folder in /proc is held open: all that is read is of one and the same process."""
+    """A process whose folder in /proc is held open, so that all reads refer to the same process."""
 
     def __init__(self, pid: int) -> None:
         self._folder = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -36,18 +36,18 @@ class Process:
         os.close(self._folder)
 
     def text(self, name: str) -> str:
-        """Content of one of its files."""
+        """Return the content of one of its files."""
         return read_pseudo(name, self._folder)
 
     def link(self, name: str) -> str | None:
-        """Where one of its links points, None where that cannot be read."""
+        """Return the target of one of its links, None if it cannot be read."""
         try:
             return os.readlink(name, dir_fd=self._folder)
         except OSError:
             return None
 
     def namespaces(self, kinds: tuple[str, ...]) -> dict[str, str | None]:
-        """Identities of its namespaces."""
+        """Return the identities of its namespaces."""
         found = {}
         for kind in kinds:
             link = self.link(f"ns/{kind}")
@@ -56,38 +56,38 @@ class Process:
 
 
 def status(pid: int) -> dict[str, str]:
-    """Fields of /proc/PID/status."""
+    """Return the fields of /proc/PID/status."""
     return parse_status(read_pseudo(f"/proc/{pid}/status"))
 
 
 def parse_status(text: str) -> dict[str, str]:
-    """The fields of a process's status that anybody asks for here."""
+    """Return the used fields of a process's status."""
     return dict(_FIELDS.findall(text))
 
 
 def argv(pid: int) -> list[str]:
-    """Command line of a process, one item an argument."""
+    """Return the command line of a process as a list of arguments."""
     return nul_separated(f"/proc/{pid}/cmdline")
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Environment a process was started with."""
+    """Return the environment with which a process was started."""
     return dict(item.partition("=")[::2] for item in nul_separated(f"/proc/{pid}/environ"))
 
 
 def nul_separated(path: str) -> list[str]:
-    """Items of a file that separates them by NUL bytes."""
+    """Return the items of a file with NUL separators."""
     items = read_bytes(path).decode("utf-8", "backslashreplace").split("\0")
     return items[:-1] if items and not items[-1] else items
 
 
 def effective_uid(pid: int) -> int:
-    """Effective user id of a process, as this process sees it."""
+    """Return the effective user id of a process, in this process's user namespace."""
     return int(status(pid)["Uid"].split()[1])
 
 
 def executable(pid: int) -> str | None:
-    """Path of the program a process runs, None where it cannot be told."""
+    """Return the path of a process's program, None if unknown."""
     try:
         return os.readlink(f"/proc/{pid}/exe").replace(" (deleted)", "")
     except OSError:
@@ -95,9 +95,9 @@ def executable(pid: int) -> str | None:
 
 
 def started(pid: int) -> int | None:
-    """When a process began, in seconds since the epoch."""
+    """Return the start time of a process, in seconds since the epoch."""
     try:
-        # The name in parentheses may hold spaces and parentheses: fields count from behind the last one.
+        # The name in parentheses may contain spaces and parentheses: count fields after the last one.
         ticks = int(read_pseudo(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
         booted = next(line for line in read_text("/proc/stat").splitlines() if line.startswith("btime "))
         return int(booted.split()[1]) + ticks // os.sysconf("SC_CLK_TCK")
@@ -106,7 +106,7 @@ def started(pid: int) -> int | None:
 
 
 def parent(pid: int) -> int:
-    """Parent process id, 0 where it cannot be told."""
+    """Return the parent process id, 0 if unknown."""
     try:
         return int(read_pseudo(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
@@ -114,12 +114,12 @@ def parent(pid: int) -> int:
 
 
 def in_own_pid_namespace(pid: int) -> bool:
-    """Whether a process has its id in our namespace only, which one in a container has not."""
+    """Return whether a process is in this pid namespace, and not in a nested one such as a container's."""
     return len(status(pid).get("NSpid", "").split()) <= 1
 
 
 def namespace(pid: int | str, kind: str) -> str | None:
-    """Identity of a process's namespace, None where it cannot be read."""
+    """Return the identity of a process's namespace, None if it cannot be read."""
     try:
         link = os.readlink(f"/proc/{pid}/ns/{kind}")
     except OSError:

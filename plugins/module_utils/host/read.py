@@ -1,4 +1,4 @@
-"""Read files within limits."""
+"""Read files with size limits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ MAX_FILE = 8 * 1024 * 1024
 
 
 def read_bytes(path: str, limit: int = MAX_FILE) -> bytes:
-    """Content of a file.
+    """Return the content of a file.
 
     Raises:
         OSError: it cannot be read.
         Failed: it is larger than ``limit``.
     """
-    # O_NONBLOCK: opening a FIFO that somebody put there must not wait for a writer.
+    # O_NONBLOCK: opening a FIFO must not wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         pieces: list[bytes] = []
@@ -33,10 +33,10 @@ def read_bytes(path: str, limit: int = MAX_FILE) -> bytes:
 
 
 def read_pseudo(path: str, folder: int | None = None) -> str:
-    """Content of a pseudo file of the kernel, which is made when it is read.
+    """Return the content of a pseudo file of the kernel, which is generated when it is read.
 
-    The kernel fills whole pages with whole lines: what is less than half a page was all of it, and need not
-    be asked for its end.
+    The kernel fills whole pages with whole lines: less than half a page is the complete content, and needs no
+    second read.
 
     Args:
         path: the file.
@@ -56,12 +56,12 @@ def read_pseudo(path: str, folder: int | None = None) -> str:
 
 
 def read_text(path: str, limit: int = MAX_FILE) -> str:
-    """Content of a file as text; bytes that are no UTF-8 become backslash escapes."""
+    """Return the content of a file as text; bytes that are not UTF-8 become backslash escapes."""
     return read_bytes(path, limit).decode("utf-8", "backslashreplace")
 
 
 def read_or(path: str, default: str) -> str:
-    """First value of a small file without the newline, or ``default`` where it cannot be read."""
+    """Return the first value of a small file without the newline, or ``default`` if it cannot be read."""
     try:
         return read_text(path).strip()
     except (OSError, Failed):

@@ -1,8 +1,8 @@
 """Replace secrets by keyed digests before anything leaves the host.
 
-A digest (``hmac:`` and 16 hex digits) lets two snapshots of a host be compared without telling the value.
-Values of environment variables and build arguments are always replaced; anything else where its name or its
-form gives it away. What was recognised as a secret is counted, so that checks can decide without seeing any.
+A digest (``hmac:`` and 16 hex digits) allows to compare two snapshots of a host without disclosing the value.
+Values of environment variables and build arguments are always replaced; other values if their name or form
+shows that they are secret. Recognised secrets are counted, so that checks can decide without them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_TEXT = 65536
 _MAX_SECRETS = 2000
 _HOST_KEYS = ("ed25519", "ecdsa", "rsa")
 
-# A name that says: here is a secret. `password-file=/run/secrets/db` only says where one is.
+# A name of a secret. `password-file=/run/secrets/db` only names a path.
 _SAID = (
     r"passw|passphrase|secret|token|credential|basic-?auth|masterauth|htpasswd|api[-_.]?key|cookie"
     r"|(private|access|account|encryption|signing|license|session|shared)[-_.]?key|conn(ection)?[-_.]?str"
@@ -30,12 +30,12 @@ _SAID = (
 _NAME = re.compile(rf"{_SAID}|pwd$|(?<!by|om)pass$", re.IGNORECASE)
 _ANY_NAME = re.compile(
     rf"{_SAID}|pwd|pass", re.IGNORECASE
-)  # the cheap question: can such a name be in a text?
+)  # a fast test whether a text can contain such a name
 _PLACE = re.compile(r"(file|path|dir|name|id|url|ttl|expiry|length|type|driver)s?$", re.IGNORECASE)
 _NO_SECRET = re.compile(
     r"|true|false|yes|no|none|null|\d{1,3}|hmac:[0-9a-f]{16}|/[^\s=]*|\$\S*", re.IGNORECASE
 )
-# A name and what stands between it and its value.
+# A name and the separator before its value.
 _ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})["']?\s*[=:]\s*""")
 _OPTION = re.compile(r"""(?<![\w.-])(--?[\w.-]{1,64})["']?,?\s+(?!["']?-)""")
 _VALUE = re.compile(r""""[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^\s;&|"',]+""")
@@ -44,9 +44,9 @@ _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,31}://)([^\s/\"
 
 
 class _Tool:
-    """How a well-known tool takes a password without saying so: the option in group 1, the password in 2.
+    """How a well-known tool takes a password without a telling name: option in group 1, password in group 2.
 
-    ``option`` has to be in group 1, where the pattern does not say so itself.
+    ``option`` must occur in group 1, if the pattern itself does not require it.
     """
 
     def __init__(self, name: str, pattern: re.Pattern[str], option: re.Pattern[str] | None = None) -> None:
@@ -56,7 +56,7 @@ class _Tool:
 
 
 class _Form:
-    """What a kind of secret looks like; ``needs`` has to be in a match, where the pattern does not say so."""
+    """The form of a kind of secret; ``needs`` must occur in a match, if the pattern does not require it."""
 
     def __init__(self, kind: str, pattern: re.Pattern[str], needs: str = "") -> None:
         self.kind = kind
@@ -64,8 +64,8 @@ class _Form:
         self.needs = needs
 
 
-# A user's name may be of any length and hold what looks like another option: reading it again from each of
-# them would take the square of its length. So the option is either at the end of a word or looked for in one.
+# A user name may have any length and contain what looks like another option: a search from each of them would
+# take quadratic time. So the option is either at the end of a word or searched for in one.
 _USER_OPTION = r"(?<![\w-])(?:-u|-U|--user|--proxy-user)"
 _TOOLS = (
     _Tool(
@@ -91,7 +91,7 @@ _FORMS = (
         ),
     ),
     _Form("aws-key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
-    # What follows the first part need not be there: so that part is read once, and not from each `eyJ` in it.
+    # The parts after the first are optional: so the first part is read once, and not from each `eyJ` in it.
     _Form("jwt", re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]{8,}\.[\w-]*)?"), "."),
     _Form(
         "token",
@@ -101,7 +101,7 @@ _FORMS = (
         ),
     ),
 )
-# The cheap question first: can any form above be anywhere in this text?
+# A fast test whether any form above can occur in this text.
 _ANY_FORM = re.compile(
     r"://|PRIVATE KEY|uthorization|AKIA|ASIA|eyJ|gh[pousr]_|github_pat_|glpat-|xox|SWM|sk-|npm_"
 )
@@ -113,17 +113,17 @@ _names: dict[str, bool] = {}  # what `_says_secret` has said
 
 
 class Redactor:
-    """Replaces secrets and remembers where they were, not what they were."""
+    """Replaces secrets and remembers where they were, not their values."""
 
     def __init__(self) -> None:
         self.key, self.key_source = _load_key()
         self.secrets: list[dict[str, str]] = []
         self.secrets_cut = False  # whether there were more than are remembered
         self._digests: dict[str, str] = {}
-        self._clean: set[str] = set()  # short texts that hold nothing: containers of one image say the same
+        self._clean: set[str] = set()  # short texts without secrets: containers of one image repeat them
 
     def digest(self, value: str) -> str:
-        """What stands for a value."""
+        """Return the digest of a value."""
         known = self._digests.get(value)
         if known is None:
             code = hmac_sha256(self.key, value.encode("utf-8", "surrogatepass"))
@@ -140,11 +140,11 @@ class Redactor:
             self.secrets_cut = True
 
     def report(self) -> dict[str, Any]:
-        """What the snapshot says of it."""
+        """Return the snapshot's report about secrets."""
         return {"secrets": self.secrets, "secrets_cut": self.secrets_cut}
 
     def assignments(self, pairs: Any, where: str) -> list[str]:
-        """Environment: ``["NAME=value", …]``, every value replaced."""
+        """Redact an environment: ``["NAME=value", …]``, every value replaced."""
         result = []
         for pair in pairs or ():
             name, equals, value = str(pair).partition("=")
@@ -155,12 +155,12 @@ class Redactor:
         return result
 
     def words(self, words: Any, where: str, after: Any = ()) -> list[str]:
-        """A command line: the values of options whose name says secret, and whatever looks like one.
+        """Redact a command line: values of options with a secret's name, and what looks like a secret.
 
         Args:
             words: the words.
-            where: whose command line it is.
-            after: the words that stand before these, as they were.
+            where: what the command line belongs to.
+            after: the original words before these.
         """
         before = [str(word) for word in after or ()]
         previous = before[-1] if before else ""
@@ -180,7 +180,7 @@ class Redactor:
         return result
 
     def _argument(self, previous: str, text: str, tools: Iterable[_Tool], where: str) -> str:
-        """A word of a command line that may be what an option of one of these tools takes."""
+        """Redact a word that may be the value of an option of one of these tools."""
         for tool in tools:
             for before in (f"{previous} ", ""):
                 match = tool.pattern.fullmatch(before + text)
@@ -190,7 +190,7 @@ class Redactor:
         return text
 
     def options(self, data: Any, where: str) -> Any:
-        """Labels, options, settings: an object at any depth, the values replaced whose name says secret."""
+        """Redact labels, options, settings: nested objects, values of names that denote secrets replaced."""
         if isinstance(data, dict):
             return {key: self._option(key, value, where) for key, value in data.items()}
         if isinstance(data, list):
@@ -204,7 +204,7 @@ class Redactor:
         return self.options(value, where)
 
     def forms(self, data: Any, raw: bytes, where: str) -> Any:
-        """A whole document: what looks like a secret wherever it stands, and texts of unreasonable length.
+        """Redact a whole document: what looks like a secret, and texts of excessive length.
 
         Args:
             data: the parsed document.
@@ -223,7 +223,7 @@ class Redactor:
         return self._form(data, where) if isinstance(data, str) else data
 
     def text(self, text: str, where: str) -> str:
-        """Any text: what looks like a secret, and assignments to names that say secret."""
+        """Redact a text: what looks like a secret, and assignments to names that denote secrets."""
         if text in self._clean:
             return text
         original, text = text, self._form(text, where)
@@ -257,7 +257,7 @@ class Redactor:
             done = at = value.end()
 
     def _tools(self, text: str, where: str) -> str:
-        """The passwords that well-known tools are given without saying so."""
+        """Redact passwords in the arguments of well-known tools."""
         for tool in _called(text):
 
             def replace(match: re.Match[str], tool: _Tool = tool) -> str:
@@ -270,7 +270,7 @@ class Redactor:
         return text
 
     def _form(self, text: str, where: str) -> str:
-        """What looks like a secret, by its form alone; a text of unreasonable length is cut."""
+        """Redact what looks like a secret by its form; cut a text of excessive length."""
         length = len(text)
         if length <= MAX_TEXT and not _ANY_FORM.search(text):
             return text
@@ -293,7 +293,7 @@ class Redactor:
                 return f"{match.group(1)}{self.digest(match.group(2))}"
 
             text = _HEADER.sub(header, text)
-        # Cut with a margin: the half of a secret at the very end is not recognised as one.
+        # Cut with a margin: half of a secret at the end would not be recognised.
         return text if length <= MAX_TEXT else f"{text[:-4096]} … [cut: {length} characters]"
 
     def _url(self, match: re.Match[str], where: str) -> str:
@@ -303,14 +303,14 @@ class Redactor:
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """HMAC with SHA-256 (RFC 2104) for a key no longer than a block, as all of ours are."""
+    """Return HMAC with SHA-256 (RFC 2104) for a key no longer than a block, like all keys here."""
     inner, outer = (bytes(byte ^ pad for byte in key.ljust(64, b"\0")) for pad in (0x36, 0x5C))
     code: bytes = sha256(outer + sha256(inner + message).digest()).digest()
     return code
 
 
 def _load_sha256() -> Any:
-    """The hash function, from Python's own implementation: `hashlib` loads all of OpenSSL, in 5 ms."""
+    """Return the hash function of Python itself: `hashlib` loads all of OpenSSL, in 5 ms."""
     for name in ("_sha2", "_sha256", "hashlib"):
         try:
             return __import__(name, fromlist=["sha256"]).sha256
@@ -323,7 +323,7 @@ sha256 = _load_sha256()
 
 
 def _called(text: str) -> list[_Tool]:
-    """The tools that a text calls."""
+    """Return the tools that a text calls."""
     return [tool for tool in _TOOLS if tool.name in text] if _ANY_TOOL.search(text) else []
 
 
@@ -343,7 +343,7 @@ def _says_secret(name: str) -> bool:
 
 
 def _kind(name: str, value: str) -> str:
-    """What kind of secret a variable holds; empty for none."""
+    """Return what kind of secret a variable holds; empty for none."""
     if _ANY_FORM.search(value):
         for form in _FORMS:
             if any(form.needs in match.group() for match in form.pattern.finditer(value)):
@@ -355,7 +355,7 @@ def _kind(name: str, value: str) -> str:
 
 
 def _load_key() -> tuple[bytes, str]:
-    """A key that only this host's root has: nobody else can try out which value has a digest."""
+    """Load a key that only this host's root can read, so that values cannot be guessed from digests."""
     for kind in _HOST_KEYS:
         try:
             secret = read_bytes(f"/etc/ssh/ssh_host_{kind}_key", 65536)

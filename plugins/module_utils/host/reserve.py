@@ -1,8 +1,8 @@
-"""Room that is set aside to rewrite a file on a disk that is full by then, without a byte or an inode left.
+"""Reserve room to rewrite a file on a disk that may be full by then, without a free byte or inode.
 
-Beside the file lies another one of zeros, large enough for what will be written. Where nothing else is
-possible that one is filled and takes the name; the file that had the name becomes the next reserve, so that a
-path can be rewritten again and again.
+Beside the file lies another one of zeros, large enough for the new content. If nothing else is possible, that
+one is filled and renamed; the replaced file becomes the next reserve, so that a path can be rewritten
+repeatedly.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _EXCHANGE = 2  # RENAME_EXCHANGE (linux/fs.h)
 
 
 def set_aside(place: Place, size: int) -> None:
-    """Set room aside for so many bytes.
+    """Reserve room for `size` bytes.
 
     Raises:
         OSError: there is none; nothing is left behind then.
@@ -32,7 +32,7 @@ def set_aside(place: Place, size: int) -> None:
     place.needed()
     try:
         release(place)
-    except IsADirectoryError:  # others may write there, and must not keep it from being changed
+    except IsADirectoryError:  # others may write there, and must not prevent the change
         return
     handle = os.open(_name(place), _NEW, _MODE, dir_fd=place.folder)
     try:
@@ -45,13 +45,13 @@ def set_aside(place: Place, size: int) -> None:
 
 
 def release(place: Place) -> None:
-    """Give the room back, should there be any."""
+    """Free the reserved room, if there is any."""
     with suppress(FileNotFoundError):
         os.unlink(_name(place), dir_fd=place.folder)
 
 
 def use(place: Place, content: bytes, attributes: Attributes) -> bool:
-    """Replace a file by means of the room that was set aside; False where there is none.
+    """Replace a file with the reserved room; return False if there is none.
 
     Raises:
         OSError: it cannot be written; what was there is still there, whole.
@@ -63,9 +63,9 @@ def use(place: Place, content: bytes, attributes: Attributes) -> bool:
         return False
     try:
         if not _is_private(handle) or os.fstat(handle).st_uid != os.geteuid():
-            return False  # others may write to the folder that it lies in
+            return False  # others may write to its folder
         atomic.fill(handle, content)
-        os.ftruncate(handle, len(content))  # not before: the blocks would be gone
+        os.ftruncate(handle, len(content))  # not before, since its blocks would be freed
         atomic.dress(handle, attributes, place)
         os.fsync(handle)
         written = os.fstat(handle)
@@ -84,23 +84,23 @@ def use(place: Place, content: bytes, attributes: Attributes) -> bool:
 
 
 def _name(place: Place) -> str:
-    """Its name: hidden, with an ending that no folder of configuration snippets reads."""
+    """Return its name: hidden, with an ending that folders of configuration snippets ignore."""
     return f".{place.name}.reserve{atomic.SUFFIX}"
 
 
 def _exchange(folder: int, one: str, other: str) -> bool:
-    """Let two files change their names, at once; False where that cannot be done or one is not there."""
-    import ctypes  # only a full disk pays for it
+    """Exchange two files atomically; return False if that is impossible or one does not exist."""
+    import ctypes  # imported on demand: needed on a full disk only
 
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):  # a C library that does not have it
+    except (OSError, AttributeError):  # a C library without it
         return False
     return bool(renameat2(folder, os.fsencode(one), folder, os.fsencode(other), _EXCHANGE) == 0)
 
 
 def _keep(folder: int, name: str) -> None:
-    """Make the file that was replaced the next reserve, unless it has other names that must not change."""
+    """Make the replaced file the next reserve, unless it has other names that must not change."""
     handle = os.open(name, os.O_RDONLY | _OLD, dir_fd=folder)
     try:
         if _is_private(handle):
@@ -113,6 +113,6 @@ def _keep(folder: int, name: str) -> None:
 
 
 def _is_private(handle: int) -> bool:
-    """Whether a file is a regular one with a single name."""
+    """Return whether a file is a regular one with a single name."""
     status = os.fstat(handle)
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1

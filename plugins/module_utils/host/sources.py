@@ -1,19 +1,17 @@
-"""The source texts of programs that run, from files or from memory."""
+"""Return the source texts of running programs, from files or from memory."""
 
 from __future__ import annotations
 
 import os
 
-PACKAGE = (
-    "hardener_host"  # what the packages of this library are part of, where they were delivered to a host
-)
-FLOOR = ("contract.py", "docker", "host")  # what a program may import beside itself; it always goes along
+PACKAGE = "hardener_host"  # parent package of this library's packages on a host
+FLOOR = ("contract.py", "docker", "host")  # packages that every program may import; they are always included
 
 
 def sources(*programs: str) -> dict[str, str]:
-    """Return the text of every module of these programs and of ``FLOOR``, by file name below the library.
+    """Return the text of every module of these programs and of ``FLOOR``, by file name in the library.
 
-    A program that `host_script` delivered has no files: its texts are what its importer in memory holds.
+    A program delivered by `host_script` has no files: its texts come from the in-memory importer.
 
     Args:
         programs: names of packages of this library, such as ``converge``.
@@ -31,7 +29,7 @@ def sources(*programs: str) -> dict[str, str]:
 
 
 def files(*programs: str) -> dict[str, str]:
-    """Return the path of every module of these programs and of ``FLOOR``, by file name below the library."""
+    """Return the path of every module of these programs and of ``FLOOR``, by file name in the library."""
     library = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     found = {}
     for name in ("__init__.py", *FLOOR, *programs):

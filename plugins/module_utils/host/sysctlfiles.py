@@ -1,4 +1,4 @@
-"""What files set kernel settings to at the next boot, and which of them has the last word."""
+"""Read kernel settings from files for the next boot, and determine which file overrides the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Mapping, Sequence
 
-# Where settings for the boot stand; a name in an earlier folder hides the same name in a later one.
+# Folders of settings; a name in an earlier folder hides the same name in a later one.
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 LAST = "/etc/sysctl.conf"
 UFW = "/etc/ufw"
@@ -20,7 +20,7 @@ _MAX_FILES = 1024
 
 
 class Assignment:
-    """What a file says; ``pattern`` is relative to /proc/sys and may have asterisks."""
+    """A setting in a file; ``pattern`` is relative to /proc/sys and may contain asterisks."""
 
     __slots__ = ("file", "pattern", "value")
 
@@ -31,18 +31,18 @@ class Assignment:
 
 
 def path_of(key: str) -> str:
-    """Path of a key below /proc/sys: where the first separator is a dot, dots and slashes change places."""
+    """Return a key's path below /proc/sys: if its first separator is a dot, dots and slashes are swapped."""
     first = next((character for character in key if character in "./"), "/")
     return key.translate(str.maketrans("./", "/.")) if first == "." else key
 
 
 def dotted(path: str) -> str:
-    """A key with dots between its parts, of its path below /proc/sys."""
+    """Return a key with dots between its parts, from its path below /proc/sys."""
     return path.translate(str.maketrans("./", "/."))
 
 
 def assignments(own: Mapping[str, str] | None = None) -> list[Assignment]:
-    """What all files say, in the order in which they are read.
+    """Return the settings of all files in reading order.
 
     Args:
         own: files that will have this content by then.
@@ -60,8 +60,8 @@ def assignments(own: Mapping[str, str] | None = None) -> list[Assignment]:
 
 
 def last_word(path: str, said: Sequence[Assignment]) -> Assignment | None:
-    """What decides about a path: the last file that names it, or else the last whose pattern covers it."""
-    from fnmatch import fnmatchcase  # the collector starts without it
+    """Return what decides about a path: the last file that names it, else the last matching pattern."""
+    from fnmatch import fnmatchcase  # imported on demand: the collector starts faster without it
 
     last = None
     for each in said:

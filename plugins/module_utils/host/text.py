@@ -1,4 +1,4 @@
-"""Texts of others as what can be printed and stored."""
+"""Make untrusted texts printable and storable."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def one_line(text: str, longest: int = LONGEST, *, end: bool = False) -> str:
 
 
 def visible(text: str, keep: str = "") -> str:
-    """Return a text in which what cannot be seen is an escape, but for the characters to keep."""
+    """Return a text with invisible characters escaped, except those to keep."""
     return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
 
 
 def printable_path(path: str) -> str:
-    """Return a path as valid Unicode: names on disk are bytes, and JSON is not."""
+    """Return a path as valid Unicode: names on disk are bytes, JSON needs Unicode."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

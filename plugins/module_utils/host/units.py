@@ -1,4 +1,4 @@
-"""What systemd knows of the units that matter, in one call."""
+"""Read the properties of relevant systemd units in one call."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LISTS = ("DropInPaths", "ExecStart", "Listen", "Environment", "EnvironmentFiles
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """Unit name to its properties.
+    """Return unit name to its properties.
 
     Raises:
         Absent: systemd does not run here.
@@ -58,7 +58,7 @@ def read() -> dict[str, dict[str, Any]]:
 
 
 def parse(output: str) -> dict[str, dict[str, Any]]:
-    """Units from what ``systemctl show`` prints: blocks of ``Name=value``, a blank line between two."""
+    """Parse the output of ``systemctl show``: blocks of ``Name=value``, separated by blank lines."""
     units: dict[str, dict[str, Any]] = {}
     for block in output.split("\n\n"):
         unit: dict[str, Any] = dict.fromkeys(_TEXTS, "")
@@ -87,14 +87,14 @@ def parse(output: str) -> dict[str, dict[str, Any]]:
 
 
 def _exec_argv(value: str) -> list[str]:
-    """Arguments from ``{ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// ; ignore_errors=… }``."""
+    """Return the arguments of ``{ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// ; … }``."""
     begin = value.find("argv[]=")
     end = value.find(" ; ignore_errors=", begin)
     return split_words(value[begin + len("argv[]=") : end]) if 0 <= begin < end else []
 
 
 def split_words(text: str) -> list[str]:
-    """Words of a line, quotes and backslashes as systemd understands them."""
+    """Split a line into words with systemd's rules for quotes and backslashes."""
     words: list[str] = []
     word, quote, inside, characters = "", "", False, iter(text)
     for character in characters:
@@ -117,7 +117,7 @@ def split_words(text: str) -> list[str]:
 
 
 def command_line(unit: dict[str, Any]) -> list[str]:
-    """What a unit would start, with the variables of its environment files put in as systemd does."""
+    """Return the command line that a unit would start, with variables expanded as systemd does."""
     environment: dict[str, str] = {}
     for entry in unit["EnvironmentFiles"]:
         path = entry.partition(" (")[0]
@@ -137,7 +137,7 @@ def command_line(unit: dict[str, Any]) -> list[str]:
 
 
 def environment_file(text: str) -> dict[str, str]:
-    """Assignments of an environment file."""
+    """Parse the assignments of an environment file."""
     found = {}
     for line in text.splitlines():
         name, equals, value = line.strip().partition("=")
