@@ -1,1 +1,1 @@
-"""Record what a container uses: a twin of it does its work, and the kernel tells what it asked for."""
+"""Record what a container uses: run a twin of it and count its use of the kernel."""

@@ -1,4 +1,4 @@
-"""What is recorded of one twin, beside its phases: the recorder's part of it, and its programs."""
+"""Collect the data of one twin that is not per phase: its part of the recorder's data, its programs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .text import shown
 
 
 class Account:
-    """Collects what one twin does.
+    """Collects the data of one twin.
 
     Args:
-        recorder: counts.
-        slot: the twin's in the recorder.
+        recorder: counts kernel events.
+        slot: the twin's slot in the recorder.
         unfiltered: whether it has no seccomp filter.
     """
 
@@ -28,11 +28,11 @@ class Account:
         self._subject: Subject | None = None
 
     def follow(self, subject: Subject) -> None:
-        """Look for programs in this twin."""
+        """Start to look for programs in this twin."""
         self._subject = subject
 
     def want(self, identity: str) -> None:
-        """Count what a container of the twin does from now on."""
+        """Start to count a container of the twin."""
         self._recorder.want(identity, self._slot)
 
     def mark(self, phase: str) -> None:
@@ -40,11 +40,11 @@ class Account:
         self._recorder.phase(phase, unfiltered=self._unfiltered, slot=self._slot)
 
     def cgroups(self) -> set[int]:
-        """The cgroups that the twin had; another one with each start."""
+        """Return the cgroups that the twin had; each start has another one."""
         return self._recorder.cgroups(self._slot)
 
     def look_at_programs(self) -> None:
-        """Remember owners and file capabilities of executed programs, while there is a root to look in."""
+        """Record owners and file capabilities of executed programs, while the root is accessible."""
         subject = self._subject
         if subject is None or not subject.has_process():
             return
@@ -59,7 +59,7 @@ class Account:
             self.programs.update(observe.programs(subject.pid, new))
 
     def losses(self) -> list[str]:
-        """What was not seen of the twin, in words."""
+        """Describe what was not counted for the twin."""
         found = []
         if self.sampler.divided:
             found.append("what runs in control groups below the container's own was not recorded")

@@ -1,4 +1,4 @@
-"""AppArmor profiles of twins: loaded under the name of a run, and removed with it."""
+"""Load AppArmor profiles for twins under the name of a run, and remove them with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIMEOUT = 60
 
 
 def problem() -> str:
-    """Why no profile can be loaded on this host; empty where nothing speaks against it."""
+    """Return why no profile can be loaded on this host; empty if it can."""
     if not read_or(_ENABLED, "").startswith("Y"):
         return "the kernel has no AppArmor"
     if find_program("apparmor_parser") is None:
@@ -27,12 +27,12 @@ def problem() -> str:
 
 
 def name(run_: str) -> str:
-    """What the profile of a run is called."""
+    """Return the name of a run's profile."""
     return f"{_PREFIX}{run_}"
 
 
 def renamed(text: str, old: str, run_: str) -> str:
-    """A profile under the name of a run; only names stand in quotes without a leading slash."""
+    """Rename a profile for a run; only names are quoted without a leading slash."""
     return text.replace(f'"{old}"', f'"{name(run_)}"')
 
 
@@ -50,7 +50,7 @@ def load(run_: str, profile: Mapping[str, Any]) -> None:
 
 
 def unload(run_: str) -> list[str]:
-    """Remove the profile of a run, where it has one; what could not be removed, in words."""
+    """Remove the profile of a run, if any; return what could not be removed."""
     if run_ not in runs():
         return []
     try:
@@ -61,7 +61,7 @@ def unload(run_: str) -> list[str]:
 
 
 def runs() -> set[str]:
-    """The runs that have a profile in the kernel."""
+    """Return the runs that have a profile in the kernel."""
     return set(_OURS.findall(read_or(_LOADED, "")))
 
 

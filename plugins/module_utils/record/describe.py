@@ -1,4 +1,4 @@
-"""The answer of a recording, in numbers as the kernel has them; the controller gives them their names."""
+"""Build the answer of a recording with the kernel's numbers; the controller translates them to names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from . import runtime
 from .text import shown
 
 _MAX_WORDS = 1000
-_HONOURS_PROFILE = (27, 0)  # the first engine that installs the profile of a privileged container
+_HONOURS_PROFILE = (27, 0)  # the first engine that applies the profile of a privileged container
 
 
 def unfiltered(original: Mapping[str, Any], info: Mapping[str, Any], versions: Mapping[str, Any]) -> bool:
-    """Whether the engine starts a container without a seccomp filter."""
+    """Return whether the engine starts a container without a seccomp filter."""
     options = original["HostConfig"].get("SecurityOpt") or []
     profile = next((option[8:] for option in options if option[:8] in ("seccomp=", "seccomp:")), None)
     if original["HostConfig"].get("Privileged"):
@@ -33,17 +33,17 @@ def _version(versions: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 class Seen(NamedTuple):
-    """What a session has seen, and how it went."""
+    """The data of a session, and how it went."""
 
     began: int
     network: str
-    companions: list[str]  # services whose twins were there as well
+    companions: list[str]  # services whose twins ran as well
     missing: list[str]
     complete: bool
     capabilities_by: str
     phases: list[dict[str, Any]]
-    found: Mapping[str, list[dict[str, Any]]]  # what the recorder has counted
-    cgroups: set[int]  # of the twin
+    found: Mapping[str, list[dict[str, Any]]]  # counts of the recorder
+    cgroups: set[int]  # cgroups of the twin
     base: runtime.Base | None  # cgroups of idle containers, by no-new-privileges
     starts: int
     programs: Mapping[str, dict[str, Any]]
@@ -63,7 +63,7 @@ def answer(
     versions: Mapping[str, Any],
     runtime_name: str,
 ) -> dict[str, Any]:
-    """All that the controller makes a recording of."""
+    """Return everything from which the controller builds a recording."""
     mine = {
         name: [each for each in entries if each["cgroup"] in seen.cgroups]
         for name, entries in seen.found.items()
@@ -99,7 +99,7 @@ def answer(
 
 
 def host(info: Mapping[str, Any], versions: Mapping[str, Any], runtime_name: str) -> dict[str, Any]:
-    """Kernel, engine and runtime that run the container."""
+    """Return kernel, engine and runtime of the container."""
     return {
         "kernel": os.uname().release,
         "architecture": os.uname().machine,
@@ -134,7 +134,7 @@ def _base(
 
 
 def container(original: Mapping[str, Any]) -> dict[str, Any]:
-    """What the recording says of the container: no value of its environment, no argument as it is."""
+    """Return data about the container without values of its environment or original arguments."""
     config, host = original["Config"], original["HostConfig"]
     labels = config.get("Labels") or {}
     project, service = (labels.get(f"com.docker.compose.{name}") for name in ("project", "service"))
@@ -186,13 +186,13 @@ def container(original: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Secret:
-    """Replaces words by digests that only this host can make, or by no digest where it has no key."""
+    """Replaces words by digests with this host's key, or removes them if there is none."""
 
     def __init__(self) -> None:
         self._redactor = Redactor()
 
     def words(self, words: Iterable[str]) -> list[str]:
-        """The words, replaced."""
+        """Return the words, replaced."""
         if self._redactor.key_source != "host":
             return ["redacted" for _word in words]
         return [self._redactor.digest(word) for word in words]
@@ -205,7 +205,7 @@ def _words(value: Any) -> list[str]:
 
 
 def _mode(value: Any) -> str:
-    """A mode; which other container it names says nothing."""
+    """Return a mode without the name of another container."""
     text = shown(str(value or ""), 255)
     return "container" if text.startswith("container:") else text
 

@@ -1,4 +1,4 @@
-"""A static program of a few bytes that waits for ever: all else that is called, the runtime calls."""
+"""Build a tiny static program that waits forever: all its other system calls are the runtime's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tarfile
 
 _BASE = 0x10000
 _HEAD = 64 + 56
-# Machine, and the code: ppoll(NULL, 0, NULL, NULL), again and again.
+# Machine, and the code: ppoll(NULL, 0, NULL, NULL) in a loop.
 _CODE = {
     "x86_64": (
         62,
@@ -24,7 +24,7 @@ _CODE = {
 
 
 def program(machine: str) -> bytes | None:
-    """The program for a machine; None for one that it is not written for."""
+    """Return the program for a machine; None for an unsupported one."""
     if machine not in _CODE:
         return None
     number, code = _CODE[machine]
@@ -51,7 +51,7 @@ def program(machine: str) -> bytes | None:
 
 
 def image(machine: str) -> bytes | None:
-    """A tar archive of a root file system with the program as ``/wait``."""
+    """Return a tar archive of a root file system with the program as ``/wait``."""
     content = program(machine)
     if content is None:
         return None

@@ -1,4 +1,4 @@
-"""The engine whose container is recorded."""
+"""Access the engine of the recorded container."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _SILENT = 600.0  # seconds
 class Engine(client.Engine):
     """The engine behind a socket."""
 
-    around: Callable[[], ContextManager[None]] = nullcontext  # each request
+    around: Callable[[], ContextManager[None]] = nullcontext  # context for each request
 
     def ask(self, *arguments: Any, **options: Any) -> bytes:
-        """Return what a request is answered with."""
+        """Return the raw answer to a request."""
         with self.around():
             return super().ask(*arguments, **options)
 
     def copy(self, source: str, path: str, target: str, folder: str, *, most: int) -> None:
-        """Copy what is at a path of a container into a folder of another one, owners and modes included.
+        """Copy a path of a container into a folder of another one, with owners and modes.
 
-        The engine reads and writes inside of the containers, so that no link leads out of them.
+        The engine reads and writes inside the containers, so that no link leads out of them.
 
         Raises:
             Failed: it is larger than ``most`` bytes, or cannot be read or written.

@@ -1,7 +1,7 @@
-"""Free ports of the loopback interface that lead to the ports of containers, whatever their addresses are.
+"""Forward free ports of the loopback interface to ports of containers, whatever their addresses are.
 
-A container is reached from inside of its own network: what leads to it is a socket that is made there. So its
-network needs no address of the host, by which the container could reach the host.
+The connection is made by a socket created in the container's network namespace. So its network needs no
+address of the host, through which the container could reach the host.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ _CLONE_NEWNET = 0x40000000
 
 
 class Target(NamedTuple):
-    """Where a container is now."""
+    """The present location of a container."""
 
-    pid: int  # a process that has its network
+    pid: int  # a process in its network namespace
     address: str
 
 
 class Door(NamedTuple):
-    """A port of a container, and under which names it is given."""
+    """A port of a container, and the names under which its address is given."""
 
     owner: int  # number of the container
     port: int
     protocol: str
     names: tuple[str, ...]
-    target: Callable[[], Target | None]  # None while it does not run
+    target: Callable[[], Target | None]  # returns None while it does not run
 
 
 class Forwarder:
-    """Carries connections and datagrams to containers; in a thread of its own.
+    """Forwards connections and datagrams to containers, in its own thread.
 
     Raises:
         Failed: no port can be opened.
@@ -70,10 +70,10 @@ class Forwarder:
             raise Failed(f"no port of the loopback interface can be opened: {error}") from None
 
     def close(self) -> None:
-        """Carry nothing any more."""
+        """Stop forwarding."""
         with suppress(RuntimeError):  # it is closed already
             ended = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
-            with suppress(Exception):  # whatever a connection ends with: it ends
+            with suppress(Exception):  # any error just ends the connection
                 ended.result(_CLOSE)
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CLOSE)
@@ -121,7 +121,7 @@ class Forwarder:
                 self._count(door)
                 await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
             except (OSError, ValueError, Failed, asyncio.TimeoutError, asyncio.CancelledError):
-                pass  # the container does not listen: the caller sees the end of its connection
+                pass  # the container does not listen: the caller's connection is closed
             finally:
                 self._tasks.discard(task)
                 for each in (writer, far_writer):
@@ -139,7 +139,7 @@ async def connected(door: Door, kind: int) -> socket.socket:
         asyncio.TimeoutError: it does not answer.
     """
     loop = asyncio.get_running_loop()
-    # The engine is asked where it is, which takes its time: the loop goes on meanwhile.
+    # Asking the engine takes time: keep the loop running meanwhile.
     target = await loop.run_in_executor(None, door.target)
     if target is None or not target.address:
         raise ConnectionRefusedError
@@ -153,14 +153,14 @@ async def connected(door: Door, kind: int) -> socket.socket:
 
 
 def inside(pid: int, kind: int) -> socket.socket:
-    """A socket in the network of a process.
+    """Create a socket in the network namespace of a process.
 
     Raises:
         OSError: there is no such process.
     """
     found: list[Any] = []
 
-    def make() -> None:  # in a thread of its own, which never comes back from there
+    def make() -> None:  # in a separate thread, which cannot return from the namespace
         try:
             libc = ctypes.CDLL(None, use_errno=True)
             handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -202,7 +202,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    """Datagrams from here to the container, and its answers back to who asked."""
+    """Forwards datagrams to the container, and its answers to their senders."""
 
     def __init__(self, door: Door, count: Callable[[Door], None]) -> None:
         self._door = door
@@ -212,20 +212,21 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._tasks: set[asyncio.Future[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where answers go."""
-        self._transport = cast(asyncio.DatagramTransport, transport)  # of that class from Python 3.12 on only
+        """Store the transport for answers."""
+        # A subclass of it only from Python 3.12 on.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Let go of what leads to the container."""
+        """Close all sockets to the container."""
         for peer in list(self._peers):
             self._forget(peer)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        """Carry one on, from a socket of its own for each who asks."""
+        """Forward a datagram, with one socket per sender."""
         if len(self._tasks) >= _PEERS:
             return
         task = asyncio.ensure_future(self._carry(data, addr))
-        self._tasks.add(task)  # the loop itself would let go of it
+        self._tasks.add(task)  # the loop keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
 
     async def _carry(self, data: bytes, addr: Any) -> None:
@@ -238,7 +239,7 @@ class _Datagrams(asyncio.DatagramProtocol):
             return
         if known is None or known.transport is None or known.transport.is_closing() or known.lost:
             self._forget(addr)
-            while len(self._peers) >= _PEERS:  # the one that asked first, and may be gone
+            while len(self._peers) >= _PEERS:  # the oldest sender, which may be gone
                 self._forget(next(iter(self._peers)))
             known = self._peers[addr] = _Answers(self._transport, addr)
             try:
@@ -270,7 +271,7 @@ def _itself(answers: _Answers) -> _Answers:
 
 
 class _Answers(asyncio.DatagramProtocol):
-    """The container's answers to one who asked."""
+    """Forwards the container's answers to one sender."""
 
     def __init__(self, back: asyncio.DatagramTransport, addr: Any) -> None:
         self.transport: asyncio.DatagramTransport | None = None
@@ -280,14 +281,14 @@ class _Answers(asyncio.DatagramProtocol):
         self._addr = addr
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to send to."""
+        """Store the transport for datagrams."""
         self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, _addr: Any) -> None:
-        """Carry one back."""
+        """Forward an answer."""
         if not self._back.is_closing():
             self._back.sendto(data, self._addr)
 
     def error_received(self, _exc: Exception) -> None:
-        """Look for the container again at the next datagram: nothing listens at this address."""
+        """Look up the container again at the next datagram: nothing listens at this address."""
         self.lost = True

@@ -1,4 +1,4 @@
-"""The structures of the BPF objects (bpf/record.h, calls, capabilities, refusals), in bytes of this host."""
+"""Decode the structures of the BPF objects (bpf/record.h, calls, capabilities, refusals)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOSSES = (
     "unknown calls",
 )
 RUNTIME = 16
-SLOTS = 64  # twins that are recorded at once
+SLOTS = 64  # twins that can be recorded at once
 _CONFIG = struct.Struct("=IIiii")
 _CALLS = struct.Struct("=Q16sBB6x")
 _EXEC = struct.Struct("=Q16s256s")
@@ -36,24 +36,24 @@ _CAPABILITY = struct.Struct("=Q16siBBBB")
 _REFUSAL = struct.Struct("=Q16siHBB")
 _WORDS = struct.Struct("=16Q")
 _NAME = 64
-# capset, socket, connect. On another machine nothing is seen of what they are asked for.
+# capset, socket, connect. On other machines their arguments are not recorded.
 _NUMBERS = {"x86_64": (126, 41, 42), "aarch64": (91, 198, 203)}
 
 Entry = Tuple[bytes, bytes]
 
 
 def config(phase: int, *, unfiltered: bool, machine: str) -> bytes:
-    """The settings that the objects read."""
+    """Return the settings that the objects read."""
     return _CONFIG.pack(phase, int(unfiltered), *_NUMBERS.get(machine, (-1, -1, -1)))
 
 
 def container_name(identity: str) -> bytes:
-    """A container's id, as a key of the names that are looked for."""
+    """Return a container's id as a key of the map of wanted names."""
     return identity.encode("ascii")[:_NAME].ljust(_NAME, b"\0")
 
 
 def calls(entries: list[Entry]) -> list[dict[str, Any]]:
-    """System calls: numbers by cgroup, program, phase and kind."""
+    """Decode system calls: numbers by cgroup, program, phase and kind."""
     found = []
     for key, value in entries:
         cgroup, comm, phase, kind = _CALLS.unpack(key)
@@ -73,7 +73,7 @@ def calls(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def execs(entries: list[Entry]) -> list[dict[str, Any]]:
-    """Executed programs: the path that was asked for, and the program's name."""
+    """Decode executed programs: the requested path, and the program's name."""
     found = []
     for key, value in entries:
         cgroup, comm, path = _EXEC.unpack(key)
@@ -89,7 +89,7 @@ def execs(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def capsets(entries: list[Entry]) -> list[dict[str, Any]]:
-    """The sets that programs asked for."""
+    """Decode the capability sets that programs requested."""
     found = []
     for key, value in entries:
         cgroup, comm, effective, permitted, inheritable = _CAPSET.unpack(key)
@@ -107,7 +107,7 @@ def capsets(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def sockets(entries: list[Entry]) -> list[dict[str, Any]]:
-    """Families of sockets that were made, and of addresses that were connected to."""
+    """Decode address families of created sockets and of connections."""
     found = []
     for key, value in entries:
         cgroup, comm, family, what = _SOCKET.unpack(key)
@@ -124,7 +124,7 @@ def sockets(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
-    """Capability checks that were granted, with the system call that they were made in."""
+    """Decode granted capability checks, with the system call in which they were made."""
     found = []
     for key, _value in entries:
         cgroup, comm, number, capability, phase, kind, level = _CAPABILITY.unpack(key)
@@ -143,7 +143,7 @@ def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def refusals(entries: list[Entry]) -> list[dict[str, Any]]:
-    """System calls that were refused: by the filter, or by the kernel for want of a right."""
+    """Decode refused system calls: by the filter, or by the kernel because of a missing right."""
     found = []
     for key, _value in entries:
         cgroup, comm, number, error, kind, by = _REFUSAL.unpack(key)
@@ -162,17 +162,17 @@ def refusals(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def slot(number: int) -> bytes:
-    """What a wanted container's name leads to."""
+    """Return the value for a wanted container's name."""
     return bytes([number + 1])
 
 
 def wanted(entries: list[Entry], number: int) -> set[int]:
-    """The cgroups that were found to be those of a slot's containers."""
+    """Return the cgroups that belong to a slot's containers."""
     return {struct.unpack("=Q", key)[0] for key, value in entries if value == slot(number)}
 
 
 def losses(entries: list[Entry]) -> Mapping[str, int]:
-    """What had no room, and how often."""
+    """Decode what had no room, and how often."""
     counts = {}
     for key, value in entries:
         at, count = struct.unpack("=I", key)[0], struct.unpack("=Q", value)[0]

@@ -1,4 +1,4 @@
-"""The life of a twin from its first start to its last stop: phases that recordings and proofs have alike."""
+"""Run a twin from its first start to its last stop: the phases that recordings and proofs share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .text import shown
 
 _NO_PROGRAM = "/hardener-there-is-no-such-program"
 _GONE = "the container did not run any more"
-_PATIENCE = 60  # seconds for what others wait for
+_PATIENCE = 60  # seconds for conditions of dependent services
 
 
 def _nothing() -> None:
@@ -24,19 +24,19 @@ def _nothing() -> None:
 
 
 def _unmarked(_name: str) -> None:
-    """Tell no one."""
+    """Ignore the phase."""
 
 
 class Life:
-    """What is done to a twin, and how each phase went.
+    """Runs a twin through its phases, and keeps how each went.
 
     Args:
         subject: the twin.
-        original: what the engine shows of the original.
+        original: inspect data of the original.
         sampler: looks at the twin's processes.
-        mark: is told the name of each phase when it begins.
-        programs: is called while executed programs can be looked at.
-        changes: is called while changed files can be looked at.
+        mark: called with the name of each phase when it begins.
+        programs: called while executed programs can be examined.
+        changes: called while changed files can be examined.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Life:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[dict[str, Any]]:
-        """Do what is done under the name of a phase; where it fails, the phase was not exercised."""
+        """Run the body as a phase; if it fails, the phase was not exercised."""
         found = self.phases.setdefault(name, {"name": name, "exercised": False, "reason": "", "seconds": 0.0})
         self._mark(name)
         self._sampler.phase(PHASES.index(name))
@@ -82,11 +82,11 @@ class Life:
             found["seconds"] = round(found["seconds"] + time.monotonic() - began, 1)
 
     def skip(self, name: str, reason: str) -> None:
-        """Remember why a phase was not exercised."""
+        """Store why a phase was not exercised."""
         self.phases.setdefault(name, {"name": name, "exercised": False, "reason": reason, "seconds": 0.0})
 
     def start_empty(self) -> bool:
-        """Start it with empty volumes; whether that was possible."""
+        """Start it with empty volumes; return whether that was possible."""
         with self.phase("start-empty") as phase:
             self.goes_on = not self._subject.create(used=False)
             phase["reason"] = self._start()
@@ -95,7 +95,7 @@ class Life:
     def stop_first(self) -> None:
         """Stop it after its first start."""
         if self._subject.runs():
-            self._changes()  # of what is removed again when it stops, too
+            self._changes()  # also files that are removed when it stops
             with self.phase("stop") as phase:
                 self._stop(phase)
         else:
@@ -103,7 +103,7 @@ class Life:
         self._changes()
 
     def start_used(self) -> None:
-        """Start it with copies of the volumes; where it has none, with what it has written."""
+        """Start it with copies of the volumes; without volumes, with its own former data."""
         with self.phase("start-used") as phase:
             if not self.goes_on:
                 try:
@@ -113,11 +113,12 @@ class Life:
             phase["reason"] = self._start()
 
     def wait(self, condition: str) -> str:
-        """Wait for what others need of it before they start; empty, or why that did not come to be.
+        """Wait for a condition that dependent services need; return why it failed, or nothing.
 
         Args:
-            condition: of docker compose: ``service_healthy``, ``service_completed_successfully``, or another
-                word for its start alone.
+            condition: of docker compose: ``service_healthy``, ``service_completed_successfully``; any other
+                word
+                means that it has started.
         """
         deadline = time.monotonic() + _PATIENCE
         while True:
@@ -139,7 +140,7 @@ class Life:
             time.sleep(0.2)
 
     def _health_words(self) -> list[str]:
-        """The command of the container's health check; empty for none."""
+        """Return the command of the container's health check; empty for none."""
         test = (self._original["Config"].get("Healthcheck") or {}).get("Test") or []
         if not test or test[0] == "NONE":
             return []
@@ -160,18 +161,18 @@ class Life:
             phase["reason"] = "it was run once"
 
     def exec(self) -> None:
-        """Do the runtime's part of running a program in it."""
+        """Run a program in it, to record the runtime's part of that."""
         with self.phase("exec") as phase:
             if not self._subject.runs():
                 raise Failed(_GONE)
             try:
                 self._subject.run([_NO_PROGRAM])
             except Failed:
-                pass  # of course: all but the program's own part has happened
+                pass  # expected: everything but the program's own part has happened
             phase["reason"] = "the runtime's part of it; no program was run"
 
     def serve(self) -> None:
-        """Begin the phase in which the exercise happens; it counts when something has reached the twin."""
+        """Begin the phase of the exercise; it counts once something has reached the twin."""
         with self.phase("serve"):
             if not self._subject.runs():
                 raise Failed(_GONE)
@@ -179,7 +180,7 @@ class Life:
         self.phases["serve"]["exercised"] = False
 
     def received(self) -> bool:
-        """Whether anything has come to it from others since it began to serve."""
+        """Return whether packets from others have arrived since it began to serve."""
         return observe.arrived(self._subject.pid) > self._arrived
 
     def run_in(self, words: list[str], *, seconds: float) -> None:
@@ -197,7 +198,7 @@ class Life:
             phase["reason"] = "a command in the twin"
 
     def served(self, exercise: Mapping[str, Any], reached: str) -> None:
-        """Decide whether the exercise counts: what reached no twin exercised nothing.
+        """Decide whether the exercise counts: it must have reached a twin.
 
         Args:
             exercise: ``seconds``, and ``problem``, empty where it went well.
@@ -214,7 +215,7 @@ class Life:
         self._programs()
 
     def reload(self) -> None:
-        """Reload it by SIGHUP, where it has a handler for that."""
+        """Reload it by SIGHUP, if it has a handler for that."""
         if not self._subject.runs():
             self.skip("reload", _GONE)
             return
@@ -251,7 +252,7 @@ class Life:
         self._changes()
 
     def start_again(self) -> str:
-        """Start it once more; how it started, in words. It was stopped before."""
+        """Start it again after a stop; return how it started, in words."""
         return self._start()
 
     def _start(self) -> str:

@@ -1,4 +1,4 @@
-"""Begin a recording, end it, or give it up; what happens in between is done by a process of its own."""
+"""Begin, end or abandon a recording; a separate process does the work in between."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hold(arguments: Mapping[str, Any]) -> None:
-    """Bound the memory of this process and of the worker that it starts, where that is asked for."""
+    """Limit the memory of this process and of the worker that it starts, if requested."""
     if arguments.get("limited"):
         limits.hold_memory()
 
 
 def end(arguments: Mapping[str, Any]) -> Any:
-    """Do the phases after the exercise, remove the twins, and return what was recorded of each.
+    """Run the phases after the exercise, remove the twins, and return the recording of each.
 
     Args:
         arguments: ``run``; ``exercise`` with ``seconds`` and ``problem``, empty where it went well.
@@ -73,7 +73,7 @@ def end(arguments: Mapping[str, Any]) -> Any:
 
 
 def abandon(arguments: Mapping[str, Any]) -> Any:
-    """Remove the twins, whatever is done with them just now, and record nothing more.
+    """Remove the twins at once, and stop recording.
 
     Raises:
         Failed: the run is gone, or does not end.
@@ -89,9 +89,9 @@ class _Recording:
         self.close = session.close
 
     def begin(self) -> dict[str, Any]:
-        """Begin it; the addresses at which the twin serves."""
+        """Begin it; return the addresses at which the twin serves."""
         return {"addresses": self._session.begin()}
 
     def told(self, message: Mapping[str, Any]) -> Any:
-        """End it, where that is told."""
+        """End it when the message says so."""
         return self._session.end(message["end"]) if "end" in message else None

@@ -1,4 +1,4 @@
-"""What /proc and the control groups tell of the processes of a container, while it runs."""
+"""Read data about a running container's processes from /proc and its cgroups."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ _SETS = {
 }
 _RUNTIME = re.compile(r"runc(:\[.*)?|crun")
 _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
-_EMBEDDED_DNS = "0B00007F"  # 127.0.0.11, where the engine answers in networks of users
+_EMBEDDED_DNS = "0B00007F"  # 127.0.0.11, the engine's name server in user-defined networks
 _RESOLVE_SECONDS = 10
 _MAX_ANSWER = 16 << 20
 _PAUSE = 0.1  # seconds
 
 
 def status(pid: int) -> dict[str, str]:
-    """The fields of a process's status that are used here."""
+    """Return the used fields of a process's status."""
     return dict(_STATUS.findall(read_pseudo(f"/proc/{pid}/status")))
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal."""
+    """Return whether a process has a handler for a signal."""
     found = re.search(r"^SigCgt:\t([0-9a-f]+)", read_pseudo(f"/proc/{pid}/status"), re.MULTILINE)
     return bool(found and int(found[1], 16) >> (number - 1) & 1)
 
 
 class Cgroup:
-    """The control groups of a container."""
+    """The cgroups of a container."""
 
     def __init__(self, pid: int, tree: str) -> None:
         self.folders: dict[str, str] = {}
@@ -61,10 +61,10 @@ class Cgroup:
             for name in controllers.split(","):
                 if name in mounts:
                     self.folders[name] = mounts[name] + path
-        os.stat(self.folders[""])  # to fail where it is gone
+        os.stat(self.folders[""])  # raises if it is gone
 
     def members(self) -> list[int]:
-        """Its processes, those of groups below it included."""
+        """Return its processes, including those in nested groups."""
         found: list[int] = []
         waiting = [self.folders[""]]
         while waiting and len(found) < _MAX_PROCESSES:
@@ -77,14 +77,14 @@ class Cgroup:
         return found[:_MAX_PROCESSES]
 
     def divided(self) -> bool:
-        """Whether it has groups below it: what runs there is not recorded."""
+        """Return whether it has nested groups, whose processes are not recorded."""
         try:
             return any(each.is_dir(follow_symlinks=False) for each in os.scandir(self.folders[""]))
         except OSError:
             return False
 
     def peak_memory(self) -> int | None:
-        """The most memory that it has used; None where the kernel does not tell."""
+        """Return its peak memory use; None if the kernel does not report it."""
         for controller, name in (("", "memory.peak"), ("memory", "memory.max_usage_in_bytes")):
             value = read_or(f"{self.folders.get(controller, '/-')}/{name}", "")
             if value.isdigit():
@@ -92,7 +92,7 @@ class Cgroup:
         return None
 
     def peak_pids(self) -> int | None:
-        """The most tasks that it has had, or has now where the kernel keeps no peak."""
+        """Return its peak number of tasks, or the present number if the kernel keeps no peak."""
         for controller in ("", "pids"):
             for name in ("pids.peak", "pids.current"):
                 value = read_or(f"{self.folders.get(controller, '/-')}/{name}", "")
@@ -111,7 +111,7 @@ def _controllers() -> Iterable[tuple[str, str]]:
 
 
 class Unobserved:
-    """Looks at nothing: a twin that is there for the others only."""
+    """A sampler that does nothing, for a twin that is not recorded."""
 
     def follow(self, pid: int, cgroup: Cgroup) -> None:
         """Do nothing."""
@@ -127,9 +127,9 @@ class Unobserved:
 
 
 class Sampler(Unobserved):
-    """Looks at the processes of a container: who they are when asked to, how many all the time.
+    """Samples the processes of a container: identities on request, numbers all the time.
 
-    Asked at the same points of every recording, it finds the same programs: those that last.
+    Called at the same points of every recording, it finds the same long-running programs.
     """
 
     def __init__(self, label_file: str | None) -> None:
@@ -149,17 +149,17 @@ class Sampler(Unobserved):
         self._thread.start()
 
     def follow(self, pid: int, cgroup: Cgroup) -> None:
-        """Look at this container from now on."""
+        """Sample this container from now on."""
         with self._lock:
             self._pid, self._cgroup = pid, cgroup
 
     def leave(self) -> None:
-        """Look at no container: it is about to end, or to start again."""
+        """Stop sampling the container, which is about to end or restart."""
         with self._lock:
             self._cgroup = None
 
     def clear(self) -> None:
-        """Forget what was found."""
+        """Forget all samples."""
         with self._lock:
             self._cgroup = None
             self._found.clear()
@@ -171,7 +171,7 @@ class Sampler(Unobserved):
             self._phase = number
 
     def look(self) -> None:
-        """Look once."""
+        """Take one sample."""
         with self._lock:
             if self._cgroup is not None:
                 try:
@@ -180,12 +180,12 @@ class Sampler(Unobserved):
                     pass  # it ended meanwhile
 
     def identities(self) -> list[dict[str, Any]]:
-        """As whom programs ran, with the phases."""
+        """Return the identities of programs, with the phases."""
         with self._lock:
             return [{**json.loads(key), "phases": sorted(phases)} for key, phases in self._found.items()]
 
     def listens(self) -> list[dict[str, Any]]:
-        """Ports that were listened on."""
+        """Return the ports that were listened on."""
         with self._lock:
             return [{"protocol": protocol, "port": port} for protocol, port in sorted(self._listens)]
 
@@ -240,7 +240,7 @@ class Sampler(Unobserved):
 
 
 def _is_foreign(pid: int) -> bool:
-    """Whether what a process runs is not of its root file system: it is the runtime, or was."""
+    """Return whether a process runs a program outside of its root file system, like the runtime."""
     try:
         return os.stat(f"/proc/{pid}/exe").st_dev != os.stat(f"/proc/{pid}/root").st_dev
     except OSError:
@@ -248,7 +248,7 @@ def _is_foreign(pid: int) -> bool:
 
 
 def label_file() -> str | None:
-    """Where a process's label of the security module is; None where there is none."""
+    """Return the path of the security module's process label; None if there is none."""
     for name in ("attr/apparmor/current", "attr/current"):
         try:
             if read_pseudo(f"/proc/self/{name}"):
@@ -259,7 +259,7 @@ def label_file() -> str | None:
 
 
 def writable_layer(pid: int) -> str:
-    """Where the writable layer of a container's root is on this host; empty where that is not known."""
+    """Return the host's path of a container's writable layer; empty if unknown."""
     for line in read_pseudo(f"/proc/{pid}/mountinfo").splitlines():
         fields, _separator, rest = line.partition(" - ")
         words = rest.split()
@@ -271,7 +271,7 @@ def writable_layer(pid: int) -> str:
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
-    """Ports that are listened on in the network of a process."""
+    """Return the listening ports in the network namespace of a process."""
     found = set()
     for protocol, state in _LISTENING.items():
         try:
@@ -287,7 +287,7 @@ def listening(pid: int) -> set[tuple[str, int]]:
 
 
 def arrived(pid: int) -> int:
-    """How many IP packets have come into the network of a process from others, those of itself left out."""
+    """Return how many IP packets from others have arrived in the network namespace of a process."""
     try:
         fields = dict(_counters(read_pseudo(f"/proc/{pid}/net/snmp")))
         for line in read_pseudo(f"/proc/{pid}/net/snmp6").splitlines():
@@ -311,7 +311,7 @@ def _counters(text: str) -> Iterable[tuple[str, str]]:
 
 
 def busy(cgroup: Cgroup) -> tuple[int, int]:
-    """Ticks of processor time that its processes have used, and how many of them want more now."""
+    """Return the CPU ticks that its processes have used, and how many processes are runnable."""
     ticks = wanting = 0
     for pid in cgroup.members():
         try:
@@ -324,22 +324,22 @@ def busy(cgroup: Cgroup) -> tuple[int, int]:
 
 
 def programs(pid: int, paths: Iterable[bytes]) -> dict[str, dict[str, Any]]:
-    """Owners that programs run as, and their file capabilities, in the root of a process."""
+    """Return owners of programs, and file capabilities, in the root of a process."""
     return _in_root(pid, paths, _program)
 
 
 def owners(pid: int, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Owner and mode of files and folders in the root of a process; a link is not followed."""
+    """Return owner and mode of files and folders in the root of a process, without following links."""
     return _in_root(pid, [os.fsencode(path) for path in paths], _owner)
 
 
 def _in_root(
     pid: int, paths: Iterable[bytes], look: Callable[[bytes], dict[str, Any] | None]
 ) -> dict[str, dict[str, Any]]:
-    """What is found at paths in the root of a process.
+    """Look up paths in the root of a process.
 
-    A process of our own looks, with that root: no link leads out of it, and where it hangs it is ended. What
-    Python would load there, the container would have written: names are made fit to show before.
+    A forked process looks, with that root: no link leads out of it, and it is killed if it hangs. Python must
+    load nothing there, since the container could have written it: names are made printable before.
     """
     names = {shown(path): path for path in paths}
     reader, writer = os.pipe()
@@ -368,20 +368,20 @@ def _in_root(
 
 
 class Ids:
-    """Users and groups of a process's user namespace, by the numbers that the host has for them."""
+    """Users and groups of a process's user namespace, by the host's numbers."""
 
     def __init__(self, pid: int) -> None:
         self._maps = {kind: _id_map(f"/proc/{pid}/{kind}_map") for kind in ("uid", "gid")}
 
     def one(self, kind: str, number: int) -> int:
-        """The number in the namespace; the host's where it has none there."""
+        """Return the number in the namespace; the host's if it is not mapped."""
         for inside, outside, count in self._maps[kind]:
             if outside <= number < outside + count:
                 return inside + number - outside
         return number
 
     def inside(self, found: dict[str, Any]) -> dict[str, Any]:
-        """The same facts with the numbers of the namespace."""
+        """Return the facts with the numbers of the namespace."""
         return {
             key: self.one(key, value) if key in self._maps and value is not None else value
             for key, value in found.items()

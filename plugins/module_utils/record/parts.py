@@ -1,4 +1,4 @@
-"""The twins of a run, which are each other's company: in which order they start, and where each answers."""
+"""Order the twins of a run by their dependencies, and assign addresses to their ports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .subject import Subject
 
 
 class Part:
-    """A twin of a run: its container, its life, and what is recorded of it, if anything."""
+    """A twin of a run: its container, its life, and its recording, if any."""
 
     def __init__(
         self, member: project.Member, subject: Subject, life: Life, account: Account | None = None
@@ -27,11 +27,11 @@ class Part:
 
 
 def not_recorded(_identity: str) -> None:
-    """Count nothing of a copy."""
+    """Ignore a copy."""
 
 
 def wait_for_others(part: Part, parts: Sequence[Part]) -> None:
-    """Wait for what a service needs of others before it starts, as docker compose does."""
+    """Wait for a service's dependencies before it starts, as docker compose does."""
     for other in parts:
         condition = part.member.needs.get(other.member.name)
         if condition is None or other is part or not other.starts:
@@ -42,12 +42,12 @@ def wait_for_others(part: Part, parts: Sequence[Part]) -> None:
 
 
 def doors(parts: Sequence[Part], own: Collection[int], *, others: bool) -> list[Door]:
-    """Ports of the twins, by number where that says which one, and by service and number.
+    """Return the ports of the twins, named by number if that is unique, and by service and number.
 
     Args:
         parts: the twins.
-        own: numbers of those whose ports have the numbers as names, where no other of them has the same.
-        others: whether the ports of the rest have them too, where no other twin has the same.
+        own: twins whose ports are named by number, unless another of them has the same.
+        others: whether the ports of the others are named by number too, unless another twin has the same.
     """
     ours = Counter(port for number in own for port in parts[number].subject.ports())
     every = Counter(port for part in parts for port in part.subject.ports())
@@ -68,12 +68,12 @@ def doors(parts: Sequence[Part], own: Collection[int], *, others: bool) -> list[
 
 
 def reached(number: int, parts: Sequence[Part], carried: Mapping[int, int], *, elsewhere: bool) -> str:
-    """How the exercise has reached a twin, in words; empty where it has not.
+    """Return how the exercise has reached a twin, in words; empty if it has not.
 
     Args:
         number: of the twin.
-        parts: all of them.
-        carried: connections and datagrams that came to each, by its number.
+        parts: all twins.
+        carried: connections and datagrams to each, by its number.
         elsewhere: whether the exercise is a command in a twin, which needs no port.
     """
     if carried.get(number):

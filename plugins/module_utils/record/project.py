@@ -1,4 +1,4 @@
-"""Which containers belong together, and in which order they start: what the labels of docker compose say."""
+"""Determine from docker compose labels which containers belong together, and their start order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .engine import Engine
 from .text import shown
 
 LABEL = "com.docker.compose."
-MOST = 24  # containers of a project that get twins
+MOST = 24  # containers of a project that may get twins
 _LISTED = 10
 _COMPLETED = "service_completed_successfully"
 
@@ -20,27 +20,27 @@ _COMPLETED = "service_completed_successfully"
 class Member(NamedTuple):
     """A container that gets a twin."""
 
-    name: str  # of its service; of the container where it is of no project
-    original: Mapping[str, Any]  # what the engine shows of it
-    recorded: bool  # else it is a copy for the others
-    needs: Mapping[str, str]  # services that start before it, and what it waits for with each
+    name: str  # of its service; of the container if it has no project
+    original: Mapping[str, Any]  # inspect data
+    recorded: bool  # else it is a copy that serves the recorded ones
+    needs: Mapping[str, str]  # services that start before it, with the condition to wait for
 
 
 class Cast(NamedTuple):
-    """The containers of a recording, in the order in which they start; and what is to be said of them."""
+    """The containers of a recording in start order, and remarks about them."""
 
     members: list[Member]
     remarks: list[str]
 
 
 def alone(engine: Engine, container: str) -> Cast:
-    """A container by itself."""
+    """Return a container by itself."""
     original = engine.get(f"/containers/{quoted(container)}/json")
     return Cast([Member(_service(original) or _name(original), original, True, {})], [])
 
 
 def around(engine: Engine, container: str) -> Cast:
-    """A container, and the others of its project as copies; by itself where it has none."""
+    """Return a container with copies of the others in its project; alone if it has none."""
     cast = alone(engine, container)
     original = cast.members[0].original
     project = _label(original, "project")
@@ -50,13 +50,13 @@ def around(engine: Engine, container: str) -> Cast:
 
 
 def whole(engine: Engine, arguments: Mapping[str, Any]) -> Cast:
-    """All services of a project.
+    """Return all services of a project.
 
     Args:
         engine: the engine.
         arguments: ``project``, its name, or empty; ``files``, absolute paths of compose files, by which it is
-            found then; ``otherwise``, the name that it has where no container names the files; ``hashes`` of
-            the services as the files are now, empty where they are not known; ``remarks`` to be made as well.
+            searched then; ``otherwise``, its name if no container has the files' label; ``hashes`` of the
+            services in the present files, empty if unknown; ``remarks`` to add.
 
     Raises:
         Failed: no container is of it, or it cannot be told which project is meant.
@@ -97,7 +97,7 @@ def _inspected(engine: Engine, project: str) -> list[Mapping[str, Any]]:
 
 
 def _listed(engine: Engine, label: str, **more: str) -> list[Mapping[str, Any]]:
-    """Containers with a label; twins have those of their images."""
+    """Return containers with a label; twins have the labels of their images."""
     found = engine.get("/containers/json", {"filters": json.dumps({"label": [label]}), **more})
     return [each for each in found if not workspace.is_twin(each)]
 
@@ -105,7 +105,7 @@ def _listed(engine: Engine, label: str, **more: str) -> list[Mapping[str, Any]]:
 def _cast(
     found: Iterable[Mapping[str, Any]], hashes: Mapping[str, str], *, chosen: Mapping[str, Any] | None
 ) -> Cast:
-    """The members among the containers of a project; with one chosen, only that is recorded."""
+    """Select members among a project's containers; with a chosen one, only that is recorded."""
     services: dict[str, list[Mapping[str, Any]]] = {}
     for original in found:
         if _service(original) and _label(original, "oneoff") != "True":
@@ -127,7 +127,7 @@ def _cast(
 def _picked(
     services: Mapping[str, list[Mapping[str, Any]]], chosen: Mapping[str, Any] | None
 ) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
-    """One container of each service that has one to be copied; and what is to be said of the others."""
+    """Return one container of each service that can be copied; and remarks about the others."""
     remarks: list[str] = []
     picked: dict[str, Mapping[str, Any]] = {}
     for service, originals in sorted(services.items()):
@@ -138,7 +138,7 @@ def _picked(
             picked[service] = running[0]
         if len(running) > 1:
             remarks.append(f"of {len(running)} containers of {shown(service, 60)} one has a twin")
-    # Jobs that have done their work, and that others wait for: with empty volumes it has to be done again.
+    # Finished jobs that others wait for: with empty volumes they have to run again.
     waited = {name for each in picked.values() for name, what in _needs(each).items() if what == _COMPLETED}
     for service in sorted(services.keys() - picked.keys()):
         if service in waited:
@@ -153,7 +153,7 @@ def _picked(
 def _compared(
     services: Collection[str], picked: Mapping[str, Mapping[str, Any]], hashes: Mapping[str, str]
 ) -> Iterator[str]:
-    """In what the containers are not those of the compose file, in words."""
+    """Describe how the containers differ from the compose file."""
     for service in sorted(set(hashes) - set(services)):
         yield f"the service {shown(service, 60)} of the compose file has no container"
     for service, original in picked.items():
@@ -165,7 +165,7 @@ def _compared(
 
 
 def _in_order(picked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Services so that each comes after those that it needs; of a circle any one first."""
+    """Yield services after their dependencies; in a cycle, in any order."""
     needs = {name: set(_needs(each)) & picked.keys() - {name} for name, each in picked.items()}
     while needs:
         name = min(needs, key=lambda each: (len(needs[each]), each))
@@ -176,7 +176,7 @@ def _in_order(picked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _needs(original: Mapping[str, Any]) -> dict[str, str]:
-    """Services by what is waited for with each; the label is such as `db:service_healthy:false,cache:…`."""
+    """Return dependencies with their conditions; the label is such as `db:service_healthy:false,cache:…`."""
     found = {}
     for entry in _label(original, "depends_on").split(","):
         words = entry.split(":")

@@ -1,4 +1,4 @@
-"""Begin a proof, try one confinement after another, and end it; a process of its own holds the twins."""
+"""Begin a proof, try one profile after another, and end it; a separate process holds the twins."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def attempt(arguments: Mapping[str, Any]) -> Any:
-    """End the trial that is under way, and begin another one.
+    """End the present trial, and begin the next one.
 
     Args:
         arguments: ``run``; ``exercise`` of the one, with ``seconds`` and ``problem`` (empty: none);

@@ -1,8 +1,8 @@
-"""What a container reaches of its host by its settings, and what its twin has in place of that.
+"""Determine which parts of its host a container can reach, and the replacements for its twin.
 
-A device is where the original works: a disk, a serial line, a graphics card. The twin gets none but those
-that keep nothing of one user for another. A privileged container has all devices of the host: its twin gets
-the same capabilities and no filter, without the devices.
+A device may be in use by the original: a disk, a serial line, a graphics card. The twin gets only devices
+that keep no state between users. A privileged container has all devices of the host: its twin gets the same
+capabilities and no filter, without the devices.
 """
 
 from __future__ import annotations
@@ -10,23 +10,24 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping
 
-# Each program that opens one of these has a world of its own behind it.
+# Devices for which each open file has its own state.
 _STATELESS = re.compile(r"/dev/(?:null|zero|full|random|urandom|tty|fuse|kvm|net/tun|vhost-net)")
 _LISTED = 5
-# What these permit is about the kernel as a whole, whatever namespace it is done in.
+# Capabilities that affect the whole kernel, whatever the namespace.
 _WHOLE_HOST = frozenset({"SYS_BOOT", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME"})
 _EVERY = "ALL"
 
 
 def twins(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
-    """Settings of a twin that take the place of its original's.
+    """Return the settings of a twin that replace those of its original.
 
     Args:
         host: HostConfig of the original.
-        differences: what the twin lacks is added, in words.
+        differences: a list to which what the twin lacks is added.
     """
     found: dict[str, Any] = {"VolumeDriver": "", "OomKillDisable": None, "OomScoreAdj": 0}
-    found["OomScoreAdj"] = max(0, int(host.get("OomScoreAdj") or 0))  # the kernel takes no original before
+    # Never let the kernel kill an original before a twin.
+    found["OomScoreAdj"] = max(0, int(host.get("OomScoreAdj") or 0))
     if host.get("CgroupParent"):
         differences.append("the twin is not in the control group of its original: it would use up its limits")
         found["CgroupParent"] = ""
@@ -62,7 +63,7 @@ def _devices(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
 
 
 def _privileged(host: Mapping[str, Any]) -> dict[str, Any]:
-    """The rights of a privileged container, without the devices."""
+    """Return the rights of a privileged container, without the devices."""
     options = [str(each) for each in host.get("SecurityOpt") or ()]
     named = {each.replace(":", "=", 1).partition("=")[0] for each in options}
     free = {"seccomp": "seccomp=unconfined", "apparmor": "apparmor=unconfined", "label": "label=disable"}

@@ -1,7 +1,7 @@
-"""Attach the BPF objects and read what they have counted, by bpftool.
+"""Attach the BPF objects and read their counts with bpftool.
 
-All that is pinned is in a file system that exists in this process's own mount namespace only. When the
-process ends, however it ends, the kernel removes both, and the programs with them: nothing can stay attached.
+Everything is pinned in a file system that exists only in this process's mount namespace. When the process
+ends for any reason, the kernel removes both, and detaches the programs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..host.errors import Failed, describe
 from ..host.run import find_program, run
 from . import layout, tools
 
-_BPFFS = "/sys/fs/bpf"  # a folder that every kernel with BPF has
+_BPFFS = "/sys/fs/bpf"  # a folder that exists on every kernel with BPF
 _CLONE_NEWNS = 0x20000
 _MS_REC, _MS_SLAVE, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x4000, 0x80000, 2, 4, 8
 _SHARED = ("config", "wanted", "cgroups", "losses", "programs")
@@ -33,10 +33,10 @@ _READERS = {
 
 
 def problem(*, install: bool = False) -> str:
-    """Why programs cannot be attached on this host; empty where nothing speaks against it.
+    """Return why programs cannot be attached on this host; empty if they can.
 
     Args:
-        install: whether bpftool may be fetched where it is missing.
+        install: whether bpftool may be fetched if it is missing.
     """
     if os.geteuid() != 0:
         return "only root may attach programs to the kernel"
@@ -48,7 +48,7 @@ def problem(*, install: bool = False) -> str:
 
 
 def unified_cgroups() -> str | None:
-    """Where the cgroup tree of version 2 is mounted."""
+    """Return the mount point of the cgroup v2 tree."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         for line in file:
             fields, _separator, rest = line.partition(" - ")
@@ -58,13 +58,13 @@ def unified_cgroups() -> str | None:
 
 
 class Programs(ABC):
-    """Programs that are attached to the kernel, and the maps that they share with this process.
+    """Programs attached to the kernel, and the maps that they share with this process.
 
-    The process that makes one gets a mount namespace of its own.
+    Creating one moves the process to a new mount namespace.
 
     Args:
-        objects: name of a file to its content.
-        fetch_into: a folder for a bpftool that is fetched where the host has none; empty: none is fetched.
+        objects: file name to content.
+        fetch_into: a folder for a bpftool that is fetched if the host has none; empty to fetch none.
 
     Raises:
         Failed: the programs cannot be attached.
@@ -76,7 +76,7 @@ class Programs(ABC):
             raise Failed(reason)
         self._tool = tools.NAME
         self.problems: list[str] = []
-        self._maps: dict[str, str] = {}  # where each is pinned: with the object that has it first
+        self._maps: dict[str, str] = {}  # where each is pinned: with the first object that has it
         _leave_mounts()
         if find_program(tools.NAME) is None:
             _mount("tmpfs", fetch_into, "mode=0700", executable=True)
@@ -86,10 +86,10 @@ class Programs(ABC):
 
     @abstractmethod
     def _attach(self, objects: Mapping[str, bytes]) -> None:
-        """Load and attach what counts."""
+        """Load and attach the counting programs."""
 
     def _load(self, name: str, content: bytes) -> None:
-        """Load and attach an object; maps that one before it has as well are shared with that one."""
+        """Load and attach an object; maps of earlier objects are shared."""
         descriptor = os.memfd_create(name)
         try:
             os.write(descriptor, content)
@@ -104,16 +104,16 @@ class Programs(ABC):
             self._maps.setdefault(each, f"{_BPFFS}/{name}-maps/{each}")
 
     def want(self, identity: str, slot: int = 0) -> None:
-        """Count what a container does from now on; it may not have started.
+        """Start to count a container, which may not have started yet.
 
         Args:
             identity: its id.
-            slot: the settings that it goes by: each twin that is recorded has its own.
+            slot: the slot with its settings; each recorded twin has its own.
         """
         self._update("wanted", layout.container_name(identity), layout.slot(slot))
 
     def forget(self, identity: str) -> None:
-        """Look for a container no more that was removed."""
+        """Stop looking for a container that was removed."""
         key = _hex(layout.container_name(identity))
         run(self._tool, "map", "delete", "pinned", self._maps["wanted"], "key", "hex", *key)
 
@@ -123,11 +123,11 @@ class Programs(ABC):
         self._update("config", struct.pack("=I", slot), settings)
 
     def cgroups(self, slot: int = 0) -> set[int]:
-        """The cgroups that the containers of a slot had."""
+        """Return the cgroups that the containers of a slot had."""
         return layout.wanted(self._dump("cgroups"), slot)
 
     def losses(self) -> Mapping[str, int]:
-        """What had no room in the maps."""
+        """Return what had no room in the maps."""
         return layout.losses(self._dump("losses"))
 
     def _update(self, name: str, key: bytes, value: bytes) -> None:
@@ -144,7 +144,7 @@ class Programs(ABC):
 
 
 class Recorder(Programs):
-    """Counts what the wanted containers do, by phase."""
+    """Counts the events of wanted containers by phase."""
 
     def _attach(self, objects: Mapping[str, bytes]) -> None:
         self.capabilities_by = ""  # "tracepoint" or "fexit"
@@ -160,24 +160,24 @@ class Recorder(Programs):
             return
 
     def read(self) -> dict[str, list[dict[str, Any]]]:
-        """All that was counted, by map."""
+        """Return all counts, by map."""
         return {name: self.read_one(name) for name in _READERS}
 
     def read_one(self, name: str) -> list[dict[str, Any]]:
-        """What was counted in one of the maps."""
+        """Return the counts of one map."""
         if name == "capabilities" and not self.capabilities_by:
             return []
         return _READERS[name](self._dump(name))
 
 
 class Refusals(Programs):
-    """Counts the calls of the wanted containers that were refused."""
+    """Counts the refused system calls of wanted containers."""
 
     def _attach(self, objects: Mapping[str, bytes]) -> None:
         self._load("refusals", objects["refusals.bpf.o"])
 
     def read(self) -> list[dict[str, Any]]:
-        """All that were refused."""
+        """Return all refused calls."""
         return layout.refusals(self._dump("refusals"))
 
 
@@ -185,7 +185,7 @@ def _leave_mounts() -> None:
     """Leave the mount namespace of the host."""
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.unshare(_CLONE_NEWNS), "cannot leave the mount namespace")
-    # Not private: what the host unmounts is to be unmounted here too, or it would be busy.
+    # Not private: an unmount on the host must reach this namespace, or the device stays busy.
     _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None), "cannot separate the mounts")
 
 

@@ -1,4 +1,4 @@
-"""What runtime and engine of this host do by themselves: calls behind the filter, what is granted by default.
+"""Measure what runtime and engine do by themselves: calls under the filter, and default grants.
 
 Both are measured with containers of a static program that does nothing (elf.py), which are removed at once.
 """
@@ -23,25 +23,26 @@ from .workspace import prefix
 
 Base = Dict[bool, Set[int]]  # cgroups of idle containers, by no-new-privileges
 
-# gVisor, Kata, Firecracker, libkrun, WebAssembly: the host sees a sandbox, not the programs in it.
+# gVisor, Kata, Firecracker, libkrun, WebAssembly: the host sees a sandbox, not its programs.
 _SANDBOX = re.compile(r"runsc|gvisor|kata|firecracker|krun|wasm|urunc", re.IGNORECASE)
 _USERS = ("", "65534:65534")
 _MAX_BUNDLE = 8 << 20
 
 
 class Idle:
-    """Containers that do nothing, of an image of our own.
+    """Idle containers of a minimal image.
 
     Args:
         engine: the engine.
-        run: what everything is labelled with.
+        run: the label for everything.
         archive: the image's root file system.
         runtime: the runtime that starts them; empty for the engine's default.
-        series: a number of its own, where a run has several of these.
+        series: a distinct number, if a run has several of these.
     """
 
     def __init__(self, engine: Engine, run: str, archive: bytes, runtime: str, *, series: int = 0) -> None:
-        self.default: Mapping[str, Any] | None = None  # the runtime's document of one that asks for nothing
+        # The runtime's config.json of a container with default settings.
+        self.default: Mapping[str, Any] | None = None
         self._engine = engine
         self._run = run
         self._runtime = runtime
@@ -53,7 +54,7 @@ class Idle:
         self.image = f"hardener-twin:{run}"
 
     def create(self, *, user: str = "", no_new_privileges: bool = False, **options: Any) -> str:
-        """Create one; its id. ``options`` are further keys of its HostConfig."""
+        """Create one; return its id. ``options`` are further keys of its HostConfig."""
         body = {
             "Image": self.image,
             "Cmd": ["/wait"],
@@ -73,22 +74,22 @@ class Idle:
         return str(self._engine.call("POST", "/containers/create", body, query={"name": name})["Id"])
 
     def start(self, identity: str) -> int:
-        """Start one; its process."""
+        """Start one; return its process id."""
         self._engine.call("POST", f"/containers/{identity}/start")
         return int(self._engine.get(f"/containers/{identity}/json")["State"]["Pid"])
 
     def remove(self, identity: str) -> None:
-        """End and remove one."""
+        """Stop and remove one."""
         self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1"})
 
 
 def granted(idle: Idle, host: Mapping[str, Any]) -> dict[str, Any]:
-    """What the engine grants a container that asks for nothing: capabilities, and its seccomp profile.
+    """Return what the engine grants by default: capabilities, and its seccomp profile.
 
     Args:
-        idle: containers to ask by.
-        host: the HostConfig of the recorded container; where it has further capabilities, ``own`` is the
-            profile with those.
+        idle: containers to measure with.
+        host: the HostConfig of the recorded container; if it has further capabilities, ``own`` is the profile
+            with those.
     """
     if idle.default is None:
         idle.default = _spec(idle, {})
@@ -109,12 +110,12 @@ def _spec(idle: Idle, options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def bundle(pid: int) -> Mapping[str, Any]:
-    """The runtime's document of a container, which containerd keeps while it runs.
+    """Return a running container's config.json, which containerd keeps.
 
     Raises:
         Failed: it is not where it should be.
     """
-    # The shim is the parent of a container's first process, and works in the bundle's folder.
+    # The shim is the parent of a container's first process, and its working folder is the bundle.
     try:
         shim = processes.parent(pid)
         found = json.loads(read_bytes(f"/proc/{shim}/cwd/config.json", _MAX_BUNDLE))
@@ -151,12 +152,12 @@ def starts(idle: Idle, want: Callable[[str], None], count: int) -> Base:
 
 
 def default_runtime(info: Mapping[str, Any], inspected: Mapping[str, Any]) -> str:
-    """Name of the runtime that a container is started with."""
+    """Return the name of a container's runtime."""
     return str(inspected["HostConfig"].get("Runtime") or info.get("DefaultRuntime") or "runc")
 
 
 def require_processes_here(info: Mapping[str, Any], inspected: Mapping[str, Any]) -> None:
-    """Refuse a container whose programs call another kernel than this one.
+    """Refuse a container whose programs run on another kernel than this one.
 
     Raises:
         Failed: its runtime is a sandbox or a virtual machine.
@@ -173,7 +174,7 @@ def require_processes_here(info: Mapping[str, Any], inspected: Mapping[str, Any]
 
 
 def version(versions: Mapping[str, Any], name: str) -> str:
-    """Version of the runtime, as the engine tells it."""
+    """Return the version of the runtime, as the engine reports it."""
     for component in versions.get("Components") or ():
         if component.get("Name") == name:
             return str(component.get("Version") or "")
@@ -181,7 +182,7 @@ def version(versions: Mapping[str, Any], name: str) -> str:
 
 
 def cgroup_of(pid: int) -> int | None:
-    """The number that the kernel has for the cgroup of a process."""
+    """Return the kernel's number of a process's cgroup."""
     tree = unified_cgroups()
     if tree is None:
         return None

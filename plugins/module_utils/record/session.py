@@ -1,4 +1,4 @@
-"""A recording from its first phase to its last: what is done to the twins, and what is answered of them."""
+"""Record containers from the first phase to the last: control the twins, and build the answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IDLE = SLOTS - 1  # the slot of the containers that measure the runtime
 
 
 class Request:
-    """What is asked for.
+    """The request of a recording.
 
     Args:
         arguments: ``container``, or ``compose`` (as ``project.whole`` takes it); ``seconds`` (of the phase
@@ -44,13 +44,13 @@ class Request:
 
 
 class Session:
-    """Records containers by their twins.
+    """Records containers with their twins.
 
     Args:
         engine: the engine.
-        run: what everything is labelled with that the session makes in the engine.
-        recorder: counts.
-        request: what is asked for.
+        run: the label of everything that the session creates in the engine.
+        recorder: counts kernel events.
+        request: the options.
     """
 
     def __init__(self, engine: Engine, run: str, recorder: Recorder, request: Request) -> None:
@@ -115,10 +115,10 @@ class Session:
     def _recorded(self) -> list[Part]:
         return [part for part in self._parts if part.account is not None]
 
-    # --- what the caller does, in this order ----------------------------------------------------------------
+    # --- called in this order -------------------------------------------------------------------------------
 
     def begin(self) -> dict[str, str]:
-        """Do everything up to the phase in which the twins serve; the addresses of their ports."""
+        """Run all phases up to that in which the twins serve; return the addresses of their ports."""
         self._measure()
         self._world.make_networks()
         for part in self._parts:
@@ -150,7 +150,7 @@ class Session:
         return self._forwarder.addresses
 
     def end(self, exercise: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Do everything after the phase in which the twins served; an answer for each that was recorded."""
+        """Run all phases after that in which the twins served; return an answer for each recorded one."""
         if self._request.run_in and not exercise.get("problem"):
             self._exercised_part()[0].life.run_in(self._request.run_in, seconds=self._request.seconds)
         ways = [self._reached(number) for number in range(len(self._parts))]
@@ -166,7 +166,7 @@ class Session:
         return [self._answer(part, part.account, found) for part in self._parts if part.account is not None]
 
     def close(self) -> None:
-        """Carry nothing to the twins any more, and look at them no more."""
+        """Stop forwarding to the twins and sampling them."""
         for part in self._recorded:
             if part.account is not None:
                 part.account.sampler.leave()
@@ -208,7 +208,7 @@ class Session:
     # --- several twins --------------------------------------------------------------------------------------
 
     def _exercised_part(self) -> list[Part]:
-        """The twin in which a command is run as the exercise."""
+        """Return the twin in which a command is run as the exercise."""
         wanted = self._request.run_in_service
         return [
             part
@@ -220,7 +220,7 @@ class Session:
         carried = self._forwarder.carried if self._forwarder is not None else {}
         return reached(number, self._parts, carried, elsewhere=bool(self._request.run_in))
 
-    # --- what was seen --------------------------------------------------------------------------------------
+    # --- results --------------------------------------------------------------------------------------------
 
     def _answer(
         self, part: Part, account: Account, found: Mapping[str, list[dict[str, Any]]]

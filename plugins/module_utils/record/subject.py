@@ -1,4 +1,4 @@
-"""The container that is recorded: a twin in the engine, from its creation to its removal."""
+"""Create, run and remove the twin of a recorded container."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .forward import Target
 from .text import shown
 from .world import World
 
-_SETTLED = 0.4  # seconds in which no process of the container wants the processor
+_SETTLED = 0.4  # seconds in which no process of the container is runnable
 _SETTLE = 20.0
 _LISTEN = 10.0
 _NOTICED = 5.0
@@ -25,25 +25,25 @@ _LOOK = 0.05
 _EXEC_SECONDS = 60
 _STOP_SECONDS = 30
 _MAX_CHANGES = 10_000
-_MAX_TEXT = 2 << 20  # characters of all changed paths: an answer that is too large is lost as a whole
+_MAX_TEXT = 2 << 20  # characters of all changed paths: an answer that is too large is lost completely
 _TOO_MANY = "more paths were changed than are listed"
 _CREATED = 1
 _KINDS = {0: "written", _CREATED: "created", 2: "deleted"}
-# Init programs, which only pass signals on.
+# Init programs, which only forward signals.
 _INITS = frozenset({"docker-init", "tini", "dumb-init"})
 
 
 class Subject:
-    """A twin of a container. One at a time: a new one takes the place of the one before.
+    """A twin of a container. One at a time: a new one replaces the former one.
 
     Args:
         engine: the engine.
-        run: what everything is labelled with.
-        original: what the engine shows of the original.
+        run: the label of everything.
+        original: inspect data of the original.
         world: networks and volumes of the run.
         number: of the twin among those of the run.
-        created: is told the id of each twin, before it starts.
-        removed: is told the id of each twin that is no more.
+        created: called with the id of each twin, before it starts.
+        removed: called with the id of each removed twin.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class Subject:
         self._made = 0.0
         self._room = _MAX_TEXT
 
-    # --- its life -------------------------------------------------------------------------------------------
+    # --- life cycle -----------------------------------------------------------------------------------------
 
     def confine(self, confinement: Mapping[str, Any] | None) -> None:
-        """Give the twins that follow these rights (``twin.confined``); None for the original's."""
+        """Give later twins these rights (``twin.confined``); None for the original's."""
         self._confinement = confinement
 
     def create(self, *, used: bool) -> bool:
-        """Create the twin, in the place of one before it; whether the next one has to be created, too.
+        """Create the twin, replacing the former one; return whether the next one must be created too.
 
         Args:
             used: with copies of the original's volumes; else they begin empty.
@@ -114,7 +114,7 @@ class Subject:
         return bool(plan.volumes) or self._shares_network()
 
     def start(self, tree: str) -> str:
-        """Start it, and wait until it has settled; how it started, in words.
+        """Start it, and wait until it has settled; return how it started, in words.
 
         Args:
             tree: where the cgroup tree of version 2 is mounted.
@@ -133,7 +133,7 @@ class Subject:
         return f"nothing listens on port {silent[0]}" if silent else "it started"
 
     def _has_ended(self) -> bool:
-        """Whether it runs no more; the engine notices the end of its process a moment later."""
+        """Return whether it has ended; the engine notices the end of its process slightly later."""
         deadline = time.monotonic() + _NOTICED
         while self.runs():
             if self.has_process() or time.monotonic() > deadline:
@@ -142,7 +142,7 @@ class Subject:
         return True
 
     def settle(self) -> None:
-        """Wait until no process wants the processor, and the published ports are listened on."""
+        """Wait until no process is runnable, and the published ports are listened on."""
         if self.cgroup is None:
             return
         wanted = self._tcp_ports()
@@ -160,7 +160,7 @@ class Subject:
             time.sleep(_LOOK)
 
     def stop(self) -> str:
-        """Stop it as the engine stops its original; how it ended, in words."""
+        """Stop it as the engine stops its original; return how it ended, in words."""
         seconds = min(int(self._original["Config"].get("StopTimeout") or 10), _STOP_SECONDS)
         path = f"/containers/{self._identity}/stop"
         self._engine.call("POST", path, query={"t": str(seconds)}, seconds=seconds + 30)
@@ -182,7 +182,8 @@ class Subject:
     def _remove(self, identity: str) -> None:
         """Remove a twin; its volumes stay."""
         self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1", "v": "1"})
-        if self._removed is not None and identity == self._identity:  # else none was told that it is there
+        # Otherwise its creation was not announced.
+        if self._removed is not None and identity == self._identity:
             self._removed(identity)
 
     def leave(self) -> None:
@@ -192,15 +193,15 @@ class Subject:
         self._identity, self.pid, self.cgroup, self.plan = "", 0, None, None
 
     def drop_volumes(self) -> None:
-        """Remove the volumes of twins that left, which no other twin may have any more."""
+        """Remove the volumes of removed twins, which no later twin may get."""
         for name in sorted(self._volumes):
-            # Where it was not made yet, there is none.
+            # A volume that was not created yet does not exist.
             self._engine.call("DELETE", f"/volumes/{quoted(name)}", query={"force": "1"}, accept=(404,))
         self._world.forget(self._volumes)
         self._volumes.clear()
 
     def run(self, words: list[str], *, seconds: float = _EXEC_SECONDS) -> int | None:
-        """Run a program in it, as the engine does for `docker exec`; its exit code.
+        """Run a program in it as `docker exec` does; return its exit code.
 
         Args:
             words: the command.
@@ -213,7 +214,7 @@ class Subject:
             raise Failed("the container does not run any more")
         body = {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
         made = self._engine.call("POST", f"/containers/{self._identity}/exec", body)["Id"]
-        # Not attached: a program may be silent for as long as it likes, and nothing is kept of what it says.
+        # Not attached: a program may be silent for any time, and its output is not kept.
         self._engine.call("POST", f"/exec/{made}/start", {"Detach": True})
         deadline = time.monotonic() + seconds
         pause = _LOOK
@@ -229,38 +230,38 @@ class Subject:
             pause = min(2 * pause, 0.5)
 
     def _end(self, pid: int) -> None:
-        """End a process that is still one of the container's."""
+        """Kill a process if it still belongs to the container."""
         if self.cgroup is not None and pid > 0 and pid in self.cgroup.members():
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
 
-    # --- what is true of it ---------------------------------------------------------------------------------
+    # --- state ----------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Its state, as the engine shows it."""
+        """Return its state, as the engine reports it."""
         if not self._identity:
             return {}
         state: dict[str, Any] = self._engine.get(f"/containers/{quoted(self._identity)}/json")["State"]
         return state
 
     def runs(self) -> bool:
-        """Whether it runs."""
+        """Return whether it runs."""
         return bool(self.state().get("Running"))
 
     def has_process(self) -> bool:
-        """Whether its first process is there: cheaper than asking the engine."""
+        """Return whether its first process exists: cheaper than asking the engine."""
         return self.pid > 0 and os.path.exists(f"/proc/{self.pid}/ns")
 
     @property
     def networked(self) -> bool:
-        """Whether it has a network."""
+        """Return whether it has a network."""
         return str(self._original["HostConfig"].get("NetworkMode") or "default") != "none"
 
     def _shares_network(self) -> bool:
         return self.plan is not None and self.plan.body["HostConfig"]["NetworkMode"].startswith("container:")
 
     def address(self) -> str:
-        """Its address in one of its networks; empty while it does not run."""
+        """Return its address in one of its networks; empty while it does not run."""
         if not self.networked or not self._identity:
             return ""
         found = self._engine.get(f"/containers/{self._identity}/json")
@@ -271,19 +272,19 @@ class Subject:
         return next((str(each["IPAddress"]) for each in networks.values() if each.get("IPAddress")), "")
 
     def target(self) -> Target | None:
-        """Where it is reached now; None while it does not run."""
+        """Return where to connect to it; None while it does not run."""
         address = self.address() if self.has_process() else ""
         return Target(self.pid, address) if address else None
 
     def ports(self) -> list[tuple[int, str]]:
-        """The ports that lead to it."""
+        """Return the ports at which it serves."""
         return twin.published(self._original) if self.networked else []
 
     def _tcp_ports(self) -> set[int]:
         return {port for port, protocol in self.ports() if protocol == "tcp"}
 
     def program(self) -> int:
-        """The process of its program, behind an init that only passes signals on."""
+        """Return the process id of its program, a child of an init that only forwards signals."""
         if read_or(f"/proc/{self.pid}/comm", "") in _INITS:
             children = read_or(f"/proc/{self.pid}/task/{self.pid}/children", "").split()
             if children:
@@ -291,7 +292,7 @@ class Subject:
         return self.pid
 
     def collect_changes(self) -> None:
-        """Remember the paths that it has changed until now: in its writable layer, and in its volumes."""
+        """Store the paths that it has changed so far, in its writable layer and in its volumes."""
         new: set[str] = set()
         cut = False
 
@@ -310,7 +311,7 @@ class Subject:
         for change in changes[:_MAX_CHANGES]:
             add(_KINDS.get(change.get("Kind"), "written"), str(change.get("Path")))
         inspected = self._engine.get(f"/containers/{self._identity}/json")
-        # A folder that is new, or got or lost what the list names, is told by that.
+        # A new folder, or one with added or removed entries, is found by its own time.
         told = {os.path.dirname(str(change.get("Path"))) for change in changes if change.get("Kind")}
         made = {str(change.get("Path")) for change in changes if change.get("Kind") == _CREATED}
         for folder in self._entered(inspected):
@@ -327,7 +328,7 @@ class Subject:
             self.owners.update(observe.owners(self.pid, known))
 
     def _entered(self, inspected: Mapping[str, Any]) -> Iterator[str]:
-        """Folders in which something came or went, also where it is gone again."""
+        """Yield folders in which entries were added or removed, even if only temporarily."""
         layer = str(((inspected.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or "")
         if not layer and self.has_process():
             layer = observe.writable_layer(self.pid)

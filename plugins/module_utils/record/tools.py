@@ -1,7 +1,7 @@
-"""The host's bpftool, or one that is fetched for the time of a run and never installed.
+"""Provide bpftool: the host's, or one that is fetched for a run and never installed.
 
-What is fetched lies in a file system of this process's own mount namespace: the kernel removes it with the
-process, and the host's packages stay what they were.
+A fetched one is stored in a file system of this process's mount namespace: the kernel removes it with the
+process, and the host's packages are unchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MOST = 10  # packages
 
 
 def missing(*, install: bool) -> str:
-    """Why there is no bpftool; empty where there is one, or where it can be fetched.
+    """Return why there is no bpftool; empty if there is one, or if it can be fetched.
 
     Args:
         install: whether it may be fetched.
@@ -34,16 +34,16 @@ def missing(*, install: bool) -> str:
 
 
 def fetch(folder: str) -> str:
-    """Fetch bpftool and the libraries that the host lacks into a folder; the program's path.
+    """Fetch bpftool and missing libraries into a folder; return the program's path.
 
-    apt checks the signatures, as it does for what it installs.
+    apt verifies the signatures, as for installed packages.
 
     Raises:
         Failed: that is not possible.
     """
     packages = _packages()
     before = os.getcwd()
-    os.chdir(folder)  # apt-get download knows no other place
+    os.chdir(folder)  # apt-get download always writes to the working folder
     try:
         run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages, timeout=_TIMEOUT)
         for archive in glob.glob("*.deb"):
@@ -66,12 +66,12 @@ def fetch(folder: str) -> str:
 
 
 def _packages() -> list[str]:
-    """bpftool, and those of its dependencies that are not installed."""
+    """Return bpftool and those of its dependencies that are not installed."""
     words = ("-q", "--simulate", "--no-install-recommends", "install", NAME)
     try:
         text = run("apt-get", *words, timeout=_TIMEOUT)
     except Failed:
-        try:  # the lists may be missing, as in an image that was made small
+        try:  # the lists may be missing, as in minimal images
             run("apt-get", "-q", "update", timeout=_TIMEOUT)
             text = run("apt-get", *words, timeout=_TIMEOUT)
         except Failed as error:

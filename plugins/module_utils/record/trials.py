@@ -1,4 +1,4 @@
-"""Trials of a proof: a twin under one confinement after another, in one network, and what is seen of each."""
+"""Run the trials of a proof: a twin with one profile after another, and the observations of each."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .text import shown
 from .world import World
 
 _STARTS = ("start-empty", "start-used", "crash-restart")
-_QUICK = 3.0  # seconds of a stop that further starts wait for; else they are preceded by a kill
-_LEAST = 30.0  # seconds that the command in the twin may take in any trial
-_TIMES = 4  # as long as in the first one
+_QUICK = 3.0  # seconds of a stop up to which further starts follow a stop; else they follow a kill
+_LEAST = 30.0  # least seconds that the command in the twin may take in any trial
+_TIMES = 4  # times the duration in the first trial
 _ID = re.compile(r"[0-9a-f]{16,64}")
 
 
 class Request:
-    """What is asked for.
+    """The request of a proof.
 
     Args:
         arguments: ``container``, ``seconds`` (of all trials), ``run_in`` (a command as a list of words; empty
@@ -45,13 +45,13 @@ class Request:
 
 
 class Trials:
-    """Tries confinements of one container, by its twins.
+    """Tries profiles of one container on its twins.
 
     Args:
         engine: the engine.
-        run: what everything is labelled with that is made in the engine.
+        run: the label of everything created in the engine.
         kernel: counts refused calls.
-        request: what is asked for.
+        request: the options.
     """
 
     def __init__(self, engine: Engine, run: str, kernel: Refusals, request: Request) -> None:
@@ -84,19 +84,19 @@ class Trials:
             for number, member in enumerate(cast.members)
         ]
         self._subject = self._subjects[self._number]
-        self._parts: list[Part] = []  # of the trial
+        self._parts: list[Part] = []  # of the present trial
         self._forwarder: Forwarder | None = None
-        self._took = 0.0  # seconds, by the command in the twin in the first trial
+        self._took = 0.0  # seconds that the command in the twin took in the first trial
         self._usual: dict[str, str] = {}  # how the starts of the first trial went, in words
         self._trial: Mapping[str, Any] = {}
         self._life: Life | None = None
         self._earlier: set[int] = set()
         self._note = ""
-        self._carried: dict[int, int] = {}  # connections to twins before the trial
+        self._carried: dict[int, int] = {}  # connections to twins before the present trial
         self._label = ""  # of the AppArmor profile that is loaded under another name
 
     def begin(self) -> dict[str, Any]:
-        """Make the network, and the ports that lead to whatever twin there is; load an AppArmor profile."""
+        """Create the network and the ports that lead to the present twin; load an AppArmor profile."""
         self._world.make_networks()
         self._parts = [self._part(number, observe.Unobserved()) for number in range(len(self._members))]
         self._forwarder = Forwarder(doors(self._parts, [self._number], others=True))
@@ -117,10 +117,10 @@ class Trials:
         }
 
     def told(self, message: Mapping[str, Any]) -> Any:
-        """End the trial that is under way, where ``exercise`` tells how it went; begin the next ``trial``.
+        """End the present trial with the result of ``exercise``; begin the next ``trial``.
 
         Returns:
-            ``observed`` of the one, and ``up``, whether the other is to be exercised.
+            ``observed`` of the former, and ``up``, whether the next one is to be exercised.
         """
         answer: dict[str, Any] = {"observed": None, "up": False}
         if message.get("abandon"):
@@ -137,7 +137,7 @@ class Trials:
         return answer
 
     def close(self) -> None:
-        """Carry nothing to the twin any more, and look at it no more."""
+        """Stop forwarding to the twin and sampling it."""
         self._sampler.leave()
         if self._forwarder is not None:
             self._forwarder.close()
@@ -145,7 +145,7 @@ class Trials:
     # --- one trial ------------------------------------------------------------------------------------------
 
     def _attempt(self, trial: Mapping[str, Any]) -> bool:
-        """Start a twin under a confinement; whether it serves."""
+        """Start a twin with a profile; return whether it serves."""
         self._trial, self._note = trial, ""
         self._earlier = self._kernel.cgroups()
         self._sampler.clear()
@@ -180,11 +180,11 @@ class Trials:
         return Part(member, subject, Life(subject, member.original, sampler, **more))
 
     def _begin(self, life: Life, *, short: bool) -> None:
-        """Start the twin among copies of the others: with empty volumes, and with what there was before.
+        """Start the twin among copies of the others: with empty volumes, and with former data.
 
         Args:
             life: of the twin.
-            short: whether one start is enough where none of them has volumes.
+            short: whether one start is enough if none of them has volumes.
 
         Raises:
             Failed: the twin cannot be started the first time.
@@ -205,7 +205,7 @@ class Trials:
                 part.life.start_used()
 
     def _loaded(self, confinement: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """A confinement with the profile that is loaded in the place of the one that it names."""
+        """Return the rights of a profile with the name under which its AppArmor profile is loaded."""
         wanted = f"apparmor={self._request.apparmor.get('name')}"
         if confinement is None or wanted not in confinement["host"]["SecurityOpt"]:
             return confinement
@@ -215,7 +215,7 @@ class Trials:
         return {**confinement, "host": {**confinement["host"], "SecurityOpt": options}}
 
     def _finish(self, life: Life, exercise: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what follows the exercise, and tell what was seen."""
+        """Run the phases after the exercise, and return the observations."""
         served = "serve" in life.phases
         if served:
             if self._request.run_in and not exercise.get("problem"):
@@ -256,11 +256,11 @@ class Trials:
         }
 
     def _patience(self) -> float:
-        """Seconds that the command in the twin may take, by what it took without the profile."""
+        """Return how long the command in the twin may take, by its duration without the profile."""
         return max(_LEAST, _TIMES * self._took) if self._took else self._request.seconds
 
     def _silent(self) -> list[str]:
-        """Copies of others that do not start, in words."""
+        """Return the copies of others that do not start."""
         return [
             f"the copy of {part.member.name} does not start: {part.life.phases['start-empty']['reason']}"
             for part in self._parts
@@ -268,18 +268,18 @@ class Trials:
         ]
 
     def _reached(self) -> str:
-        """How the exercise of this trial has reached the twin, in words; empty where it has not."""
+        """Return how this trial's exercise has reached the twin, in words; empty if it has not."""
         carried = {
             number: count - self._carried.get(number, 0) for number, count in self._connections().items()
         }
         return reached(self._number, self._parts, carried, elsewhere=bool(self._request.run_in))
 
     def _connections(self) -> dict[int, int]:
-        """How many connections to each twin there were until now."""
+        """Return the number of connections to each twin so far."""
         return dict(self._forwarder.carried) if self._forwarder is not None else {}
 
     def _went_well(self, phase: Mapping[str, Any]) -> bool:
-        """Whether a start went as those without the profile did."""
+        """Return whether a start went as those without the profile did."""
         usual = self._usual.get(phase["name"], self._usual.get(_STARTS[0]))
         if phase["exercised"] and phase["reason"] == usual:
             return True
@@ -287,7 +287,7 @@ class Trials:
         return False
 
     def _further(self, life: Life, count: int) -> list[bool]:
-        """Stop and start it over and over; how each start went."""
+        """Stop and start it repeatedly; return how each start went."""
         quick = life.phases.get("stop", {}).get("seconds", 0.0) < _QUICK
         deadline = time.monotonic() + self._trial["seconds"]
         found: list[bool] = []
@@ -309,5 +309,5 @@ class Trials:
 
 
 def _plain(text: str) -> str:
-    """A sentence without the ids of this run, so that two runs say the same."""
+    """Remove the ids of this run from a sentence, so that it is the same in all runs."""
     return shown(_ID.sub("ID", " ".join(text.split())), 900)

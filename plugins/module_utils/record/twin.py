@@ -1,8 +1,8 @@
-"""The request that makes a twin of a container: the same program and rights, in a world of its own.
+"""Build the request that creates a twin of a container: same program and rights, isolated surroundings.
 
-Its network has no way out, it publishes nothing, its volumes are its own, its log stays on the host, the
-engine does not start it again, and it has none of the labels by which compose, a proxy or an updater takes a
-container for one of its own.
+Its network has no way out, it publishes no ports, its volumes are its own, its log stays on the host, the
+engine does not restart it, and it has none of the labels by which compose, a proxy or an updater would treat
+it as one of its own.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _CONFINING = (
 
 
 class Volume(NamedTuple):
-    """A volume that stands for one of the original's, or for a folder of the host that it may write to."""
+    """A volume that replaces one of the original's, or a host folder that the original may write to."""
 
     name: str
     target: str
     read_only: bool
-    copied: bool  # else it begins empty, or with what the image has there
+    copied: bool  # else it begins empty, or with the image's content
 
 
 class Twin(NamedTuple):
-    """How to make a twin, and in what it differs from the original."""
+    """How to create a twin, and how it differs from the original."""
 
     body: dict[str, Any]
     volumes: list[Volume]
@@ -46,10 +46,10 @@ class Twin(NamedTuple):
 
 
 def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> dict[str, int]:
-    """Paths of the host that twins get volumes for, each with a number: a source that several share has one.
+    """Return the host paths that are replaced by volumes, each with a number; shared ones have one.
 
     Args:
-        originals: what the engine shows of the containers.
+        originals: inspect data of the containers.
         kinds: as in ``plan``.
     """
     found = set()
@@ -64,16 +64,18 @@ def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, s
 
 
 def volume_name(run: str, number: int, *, used: bool) -> str:
-    """The name of the volume that stands for a path of the host, by its number in ``copied_sources``."""
+    """Return the name of the volume for a host path, by its number in ``copied_sources``."""
     return f"hardener-twin-{run}-{number}-{'used' if used else 'empty'}"
 
 
 def labels(run: str, image: Mapping[str, Any]) -> dict[str, str]:
-    """Labels of a run's container: proxies and the like are not to take it for one of theirs.
+    """Return the labels of a run's container, with those of its image emptied.
 
     Args:
-        run: what it is labelled with.
-        image: what the engine shows of its image, whose labels cannot be left out: they are emptied.
+        run: the label's value.
+        image: inspect data of its image, whose labels cannot be removed: they are emptied, so that proxies
+            and
+            similar tools ignore the container.
     """
     given = (image.get("Config") or {}).get("Labels") or {}
     return {**dict.fromkeys(given, ""), LABEL: run}
@@ -94,15 +96,15 @@ def plan(
     """Plan the twin of a container.
 
     Args:
-        inspected: what the engine shows of the original.
-        image: what it shows of its image.
-        run: what the twin is labelled with.
+        inspected: inspect data of the original.
+        image: inspect data of its image.
+        run: the value of the twin's label.
         network: its network mode.
         used: whether its volumes are copies of the original's; else they begin empty.
-        kinds: what the source of each bind mount is: ``directory``, ``file``, a directory that only a copy of
-            may be given (``WITH_SOCKETS``), or another word for what the twin does not get.
-        low_ports: the host's first port that needs no capability; None where the engine decides it.
-        sources: numbers of the volumes that stand for paths of the host (``copied_sources``).
+        kinds: kind of each bind mount's source: ``directory``, ``file``, a directory of which the twin only
+            gets a copy (``WITH_SOCKETS``), or another word for what the twin does not get.
+        low_ports: the host's first port that needs no capability; None if the engine decides it.
+        sources: numbers of the volumes that replace host paths (``copied_sources``).
         too_large: those of them that are never copied.
     """
     config: dict[str, Any] = copy.deepcopy(dict(inspected["Config"]))
@@ -153,7 +155,7 @@ def plan(
 
 
 def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with a confinement in the place of the original's rights.
+    """Return the request with other rights in place of the original's.
 
     Args:
         body: the request of a twin.
@@ -174,12 +176,12 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
 
 
 def owner(mode: str) -> str:
-    """Whose network or processes a mode names, in words."""
+    """Return whose network or processes a mode names, in words."""
     return "the host" if mode == "host" else "another container"
 
 
 def published(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """Ports that the original publishes; with the host's network those that its image exposes."""
+    """Return the ports that the original publishes; with the host's network, those that its image exposes."""
     bound = (inspected["HostConfig"].get("PortBindings") or {}) if inspected["HostConfig"] else {}
     exposed = inspected["Config"].get("ExposedPorts") or {}
     everything = inspected["HostConfig"].get("PublishAllPorts") or inspected["HostConfig"].get(
@@ -194,7 +196,7 @@ def published(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
 
 
 class _Mounts:
-    """Mounts of twins; see ``plan``."""
+    """Builds the mounts of twins; see ``plan``."""
 
     def __init__(
         self,
@@ -214,7 +216,7 @@ class _Mounts:
     def of(
         self, inspected: Mapping[str, Any], differences: list[str]
     ) -> tuple[list[dict[str, Any]], list[Volume]]:
-        """The mounts of a twin, and the volumes among them; in what they differ is added."""
+        """Return the mounts of a twin, and the volumes among them; append its differences."""
         asked: list[dict[str, Any]] = []
         volumes: list[Volume] = []
         for mount in sorted(inspected.get("Mounts") or (), key=lambda each: each["Destination"]):

@@ -1,7 +1,7 @@
-"""Sizes, kinds and changes of what is mounted into a container.
+"""Measure size, kind and changes of mounted folders.
 
-A container may change a folder while it is looked at. So folders are opened one in the other, without
-following links: whatever is moved or replaced meanwhile, nothing outside is looked at.
+A container may change a folder during the walk. So folders are opened relative to their parents, without
+following links: whatever is moved or replaced meanwhile, nothing outside is read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Iterator, NamedTuple
 
 _MAX_FILES = 200_000
 _MAX_CHANGED = 5_000
-_MAX_LEVELS = 200  # a descriptor each; programs that make paths do not go near
+_MAX_LEVELS = 200  # one descriptor per level; ordinary programs stay far below
 _KINDS = (
     (stat.S_ISDIR, "directory"),
     (stat.S_ISREG, "file"),
@@ -24,23 +24,23 @@ _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
 )
 WITH_SOCKETS = "a directory with sockets"
-_PSEUDO = re.compile(r"/(?:proc|sys)(?:/|$)")  # the kernel makes these: they have neither
+_PSEUDO = re.compile(r"/(?:proc|sys)(?:/|$)")  # the kernel creates entries here without size or times
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class TooDeep(Exception):  # noqa: N818 - a state of the folder, not a defect
-    """Folders lie in one another deeper than is looked."""
+    """Folders are nested deeper than the limit."""
 
 
 class Found(NamedTuple):
-    """Something below a folder."""
+    """An entry below a folder."""
 
-    path: str  # from the folder on, with a slash in front
+    path: str  # relative to the folder, with a leading slash
     status: os.stat_result
 
 
 def kind(path: str) -> str:
-    """What a path of the host is, in a word; ``directory`` only where no socket and no disk lies in it."""
+    """Return the kind of a host path; ``directory`` only if it contains no socket and no disk."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -52,7 +52,7 @@ def kind(path: str) -> str:
 
 
 def size(path: str, most: int) -> int:
-    """Bytes that the files below a path have; more than ``most`` as soon as that is certain."""
+    """Return the size of the files below a path; stop as soon as it exceeds ``most``."""
     total = count = 0
     try:
         for each in _below(path):
@@ -67,12 +67,12 @@ def size(path: str, most: int) -> int:
 
 
 def changed(source: str, target: str, since: float) -> Iterator[tuple[str, bool]]:
-    """Paths in the container of what has changed in a volume, and whether it was not there before.
+    """Yield container paths of changed entries in a volume, and whether each is new.
 
     Args:
-        source: where the volume is on the host.
-        target: where it is in the container.
-        since: when the container was started, in seconds.
+        source: path of the volume on the host.
+        target: path of the volume in the container.
+        since: start time of the container, in seconds.
     """
     count = 0
     for each in _below(source, deeper=False):
@@ -84,12 +84,12 @@ def changed(source: str, target: str, since: float) -> Iterator[tuple[str, bool]
 
 
 def entered(layer: str, since: float) -> Iterator[str]:
-    """Folders of a writable layer in which something came or went, by their paths in the container.
+    """Yield container paths of folders in a writable layer with added or removed entries.
 
     Args:
-        layer: where the layer is on the host. It has each folder in which anything has changed; one that has
-            not lost or got an entry has the time of the image's.
-        since: when the container was made, in seconds.
+        layer: path of the layer on the host. It contains each folder with a change below it; a folder without
+            added or removed entries keeps the time of the image's.
+        since: creation time of the container, in seconds.
     """
     for each in islice(_below(layer, deeper=False), _MAX_FILES):
         if stat.S_ISDIR(each.status.st_mode) and each.status.st_mtime >= since:
@@ -97,9 +97,9 @@ def entered(layer: str, since: float) -> Iterator[str]:
 
 
 def _has_doors(path: str) -> bool:
-    """Whether something below a folder leads further: read-only mounts do not keep from connecting.
+    """Return whether a folder contains sockets or disks: read-only mounts do not block connections.
 
-    What is too much to be looked at counts as if it had.
+    Folders that are too large to walk count as if they did.
     """
     count = 0
     try:
@@ -114,7 +114,7 @@ def _has_doors(path: str) -> bool:
 
 
 def _below(path: str, *, deeper: bool = True) -> Iterator[Found]:
-    """Everything below a folder; without ``deeper`` what lies too deep is left out.
+    """Yield everything below a folder; without ``deeper``, leave out what is nested too deep.
 
     Raises:
         TooDeep: some lies too deep.

@@ -1,4 +1,4 @@
-"""The process of a run: it holds what the run has made, does what it is told, and leaves nothing behind."""
+"""Run the process of a recording or proof: it owns what the run created, and removes it at the end."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ from ..host.read import read_or
 from . import workspace
 from .engine import Engine
 
-AFTER = 300  # seconds that an answer to what the process is told may take
-_BEFORE = 600  # seconds until it can be told anything
-_CLEARING = 120  # seconds in which everything is removed
+AFTER = 300  # seconds that a command to the process may take
+_BEFORE = 600  # seconds until it accepts commands
+_CLEARING = 120  # seconds in which everything must be removed
 _LOOK = 0.5
-_STARTED = 19  # field of /proc/PID/stat behind the name
+_STARTED = 19  # field of /proc/PID/stat, counted after the name
 _MAX_MESSAGE = 1 << 20
 _MAX_ANSWER = 32 << 20
 
 
 class Task(Protocol):
-    """What the process of a run does."""
+    """The work of a run's process."""
 
     def begin(self) -> dict[str, Any]:
-        """Do what comes first; what who started the run is answered."""
+        """Begin the work; return the answer for the caller that started the run."""
 
     def told(self, message: Mapping[str, Any]) -> Any:
-        """Do what is told; the answer."""
+        """Execute a command; return the answer."""
 
     def close(self) -> None:
-        """Let go of the twin."""
+        """Release the twin."""
 
 
 class Owner(NamedTuple):
-    """A process of this host without which a run is of no use."""
+    """A process of this host; the run ends when it does."""
 
     pid: int
-    started: str  # in ticks since the host started: a number may be another process's later
+    started: str  # in ticks since the host started, because process numbers are reused
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Owner | None:
-        """The one with ``pid`` and ``started``; None where there is none."""
+        """Return the owner with ``pid`` and ``started``; None if there is none."""
         return cls(int(arguments["pid"]), str(arguments["started"])) if arguments else None
 
     def lives(self) -> bool:
-        """Whether it has not ended."""
+        """Return whether it still runs."""
         words = read_or(f"/proc/{self.pid}/stat", "").rpartition(")")[2].split()
         return len(words) > _STARTED and words[_STARTED] == self.started and words[0] not in "ZX"
 
@@ -66,10 +66,10 @@ def start(
 
     Args:
         run: its name.
-        engine: where it makes twins.
-        make: makes what it does, in that process.
-        seconds: how long it waits to be told something.
-        owner: when this process ends, the run does as well.
+        engine: the engine for its twins.
+        make: creates the task, in that process.
+        seconds: how long it waits for a command.
+        owner: the run ends when this process does.
 
     Raises:
         Failed: it ended, or could not begin.
@@ -94,7 +94,7 @@ def start(
 
 
 def engine_socket(named: str | None) -> str:
-    """The engine's socket: the named one, or that of the host's engine.
+    """Return the engine's socket: the named one, or that of the host's engine.
 
     Raises:
         Failed: there is none whose containers can be recorded.
@@ -110,7 +110,7 @@ def engine_socket(named: str | None) -> str:
 
 
 def tell(run: str, message: Mapping[str, Any], *, seconds: int = AFTER) -> Any:
-    """Tell the process of a run to do something; its answer. A message with ``last`` ends the run.
+    """Send a command to the process of a run; return its answer. A message with ``last`` ends the run.
 
     Raises:
         Failed: the run is gone, or what it was told failed.
@@ -141,7 +141,7 @@ def tell(run: str, message: Mapping[str, Any], *, seconds: int = AFTER) -> Any:
 
 
 def stop(run: str) -> None:
-    """End a run, whatever it does just now; nothing is left of it then.
+    """End a run, whatever its state; everything it created is removed then.
 
     Raises:
         Failed: it is gone, or does not end.
@@ -165,7 +165,7 @@ def _become_worker() -> None:
 
 
 class _Termination:
-    """Ends the process when told to, but not within a request: what the engine makes then would stay."""
+    """Ends the process on a signal, but not during a request, whose result would remain in the engine."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -178,13 +178,13 @@ class _Termination:
             raise SystemExit
 
     def ignore(self) -> None:
-        """Do not end it any more: it ends already."""
+        """Ignore further signals: the process is ending."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._asked = False
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """A request to the engine. Those of other threads are waited for by the one that handles signals."""
+        """Mark a request to the engine; the signal handler waits for requests of other threads."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -201,10 +201,10 @@ _TERMINATION = _Termination()
 
 
 def _work(work: Callable[[], None], writer: int) -> None:
-    """Body of the worker; never returns."""
+    """Run the body of the worker; never returns."""
     try:
         work()
-    except BaseException as error:  # whatever it is, who waits gets to know
+    except BaseException as error:  # report every exception to the waiting process
         _answer(writer, {"failed": describe(error)})
     finally:
         os._exit(0)
@@ -215,11 +215,11 @@ def _answer(writer: int, message: Mapping[str, Any]) -> None:
         os.write(writer, json.dumps(message).encode())
         os.close(writer)
     except OSError:
-        pass  # nobody waits any more, or has had an answer already
+        pass  # the waiting process is gone, or has its answer already
 
 
 class _Worker:
-    """Does a task, and waits for the word to end."""
+    """Runs a task, and waits for the command to end."""
 
     def __init__(
         self, engine: Engine, run: str, make: Callable[[], Task], seconds: int, owner: Owner | None
@@ -234,7 +234,7 @@ class _Worker:
             threading.Thread(target=_watch, args=(owner,), daemon=True).start()
 
     def run(self, writer: int) -> None:
-        """Do all of it."""
+        """Run the task from its beginning to its end."""
         problems = workspace.sweep(self._engine)
         try:
             task = self._make()
@@ -263,7 +263,7 @@ class _Worker:
                 except Exception as error:  # as above
                     answer = {"failed": describe(error)}
                 over = bool(message.get("last")) or "failed" in answer
-                if over:  # the caller goes on when nothing is left of the twin
+                if over:  # answer only after everything is removed
                     task.close()
                     workspace.clear(self._engine, self._space.run)
                 connection.sendall(json.dumps(answer).encode())
@@ -272,7 +272,7 @@ class _Worker:
 
 
 def _watch(owner: Owner) -> None:
-    """End this process as if it were told to, when its owner has ended."""
+    """Signal this process to end when its owner has ended."""
     while owner.lives():
         time.sleep(_LOOK)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,6 +1,6 @@
-"""What a run has on the host: a folder, a lock that it holds while it lives, and what it made in the engine.
+"""Manage what a run has on the host: a folder, a lock held while it lives, and objects in the engine.
 
-A run that was killed leaves these. The next run removes what is labelled as a twin's and has no live owner.
+A killed run leaves these behind. The next run removes labelled twins without a live owner.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RUN = re.compile(r"[0-9a-f]{16}")
 
 
 class Workspace:
-    """The folder of a run, locked by the process that makes this object for as long as it lives."""
+    """The folder of a run, locked by the process that creates this object for as long as it lives."""
 
     def __init__(self, run: str) -> None:
         self.run = run
@@ -37,7 +37,7 @@ class Workspace:
 
     @property
     def socket(self) -> str:
-        """Where the run is told to end."""
+        """Return the path of the run's control socket."""
         return control(self.run)
 
     def remove(self) -> None:
@@ -48,7 +48,7 @@ class Workspace:
 
 @contextmanager
 def _folders() -> Iterator[None]:
-    """Hold the lock under which folders of runs are made and swept: a new one has no lock of its own yet."""
+    """Hold the lock for creating and sweeping run folders: a new folder has no lock of its own yet."""
     os.makedirs(FOLDER, mode=0o700, exist_ok=True)
     handle = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -59,7 +59,7 @@ def _folders() -> Iterator[None]:
 
 
 def folder(run: str) -> str:
-    """The folder of a run.
+    """Return the folder of a run.
 
     Raises:
         Failed: that is no name of a run.
@@ -70,7 +70,7 @@ def folder(run: str) -> str:
 
 
 def control(run: str) -> str:
-    """The control socket of a run.
+    """Return the control socket of a run.
 
     Raises:
         Failed: that is no name of a run.
@@ -79,7 +79,7 @@ def control(run: str) -> str:
 
 
 def holder(run: str) -> int:
-    """The process of a run that still lives.
+    """Return the process id of a live run.
 
     Raises:
         Failed: there is none.
@@ -91,7 +91,7 @@ def holder(run: str) -> int:
 
 
 def lives(run: str) -> bool:
-    """Whether the process of a run still lives."""
+    """Return whether the process of a run is alive."""
     if not _RUN.fullmatch(run):
         return False
     try:
@@ -108,7 +108,7 @@ def lives(run: str) -> bool:
 
 
 def sweep(engine: Engine) -> list[str]:
-    """Remove what runs left that were killed; what could not be removed, in words."""
+    """Remove what killed runs left behind; return what could not be removed."""
     problems: list[str] = []
     for run in sorted(_labelled(engine) | apparmor.runs()):
         if not lives(run):
@@ -121,7 +121,7 @@ def sweep(engine: Engine) -> list[str]:
 
 
 def clear(engine: Engine, run: str) -> list[str]:
-    """Remove everything in the engine that is labelled with a run; what could not be removed, in words."""
+    """Remove everything in the engine that has a run's label; return what could not be removed."""
     problems = []
     query = {"filters": f'{{"label": ["{LABEL}={run}"]}}'}
     steps: tuple[tuple[str, dict[str, str], str, dict[str, str], str], ...] = (
@@ -140,7 +140,7 @@ def clear(engine: Engine, run: str) -> list[str]:
             found = found.get("Volumes")
         for each in found or ():
             if not _is_ours(each, run):
-                continue  # a label alone may come from an image that anyone built
+                continue  # a label alone may come from an untrusted image
             try:
                 engine.call("DELETE", one.format(quoted(str(each[key]))), query=options)
             except Failed as error:
@@ -149,13 +149,13 @@ def clear(engine: Engine, run: str) -> list[str]:
 
 
 def is_twin(listed: Mapping[str, Any]) -> bool:
-    """Whether a container of a listing is one that a run made."""
+    """Return whether a listed container was created by a run."""
     run = (listed.get("Labels") or {}).get(LABEL)
     return isinstance(run, str) and bool(_RUN.fullmatch(run)) and _is_ours(listed, run)
 
 
 def prefix(run: str) -> str:
-    """How the names of all that a run makes begin."""
+    """Return the prefix of all names that a run creates."""
     return f"hardener-twin-{run}"
 
 

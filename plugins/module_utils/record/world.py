@@ -1,4 +1,4 @@
-"""What the twins of a run have in common: networks of their own, and copies of volumes, each made once."""
+"""Provide what the twins of a run share: networks of their own, and copies of volumes, each made once."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _HOSTS = ("host", "bridge", "default", "nat")
 
 
 class Place(NamedTuple):
-    """Where a twin is in the network."""
+    """The position of a twin in the networks."""
 
     mode: str  # as HostConfig.NetworkMode
-    aliases: Mapping[str, list[str]]  # networks, the one of the mode included, and the twin's names there
+    aliases: Mapping[str, list[str]]  # networks, including that of the mode, with the twin's names there
 
 
 class World:
@@ -30,11 +30,11 @@ class World:
 
     Args:
         engine: the engine.
-        run: what everything is labelled with.
-        originals: what the engine shows of the containers.
-        same: whether the twins are in the networks of their originals, under names of their own.
-        largest: bytes of a volume that may be copied; of all copies at once ``_TIMES`` as many, and never so
-            many that less than a part of the engine's disk stays free.
+        run: the label of everything.
+        originals: inspect data of the containers.
+        same: whether the twins join the networks of their originals, under other names.
+        largest: bytes of a volume that may be copied; of all copies at once ``_TIMES`` as many; and a part of
+            the engine's disk always stays free.
 
     Raises:
         Failed: a container's network cannot be shared.
@@ -56,7 +56,7 @@ class World:
         self._originals = list(originals)
         self._largest = largest
         self._disk = str(engine.get("/info").get("DockerRootDir") or "")
-        self._networks: dict[str, str] = {}  # of the originals, and those of the twins
+        self._networks: dict[str, str] = {}  # networks of the originals, and those of the twins
         self._twins: dict[str, str] = {}  # ids of originals, and those of their twins
         self._filled: dict[str, int] = {}  # copies, and their bytes
         self._sizes: dict[str, int] = {}  # of sources
@@ -79,7 +79,7 @@ class World:
     # --- networks -------------------------------------------------------------------------------------------
 
     def make_networks(self) -> None:
-        """Make networks without a way out: one for each of the originals', and one for those without any."""
+        """Create networks without a way out: one per original network, and one for containers without any."""
         if self.same:
             return
         for name in sorted({name for original in self._originals for name in _networks(original)}):
@@ -89,7 +89,7 @@ class World:
             body = {
                 "Name": own,
                 "Internal": True,
-                # The host has no address there, by which a twin could reach what listens on it.
+                # The host has no address in it through which a twin could reach the host.
                 "Options": {"com.docker.network.bridge.inhibit_ipv4": "true"},
                 "Labels": {twin.LABEL: self._run},
                 "Driver": "bridge",
@@ -98,7 +98,7 @@ class World:
             self._networks[name] = own
 
     def place(self, original: Mapping[str, Any]) -> Place:
-        """Where the twin of a container is."""
+        """Return the network position of a container's twin."""
         mode = _mode(original)
         if mode == "none":
             return Place("none", {})
@@ -117,7 +117,7 @@ class World:
     # --- volumes --------------------------------------------------------------------------------------------
 
     def plan(self, original: Mapping[str, Any], *, used: bool, low_ports: str | None) -> twin.Twin:
-        """The twin of a container; its volumes are there and filled.
+        """Plan the twin of a container; its volumes are created and filled.
 
         Raises:
             Failed: a volume cannot be copied.
@@ -145,12 +145,12 @@ class World:
         return found
 
     def forget(self, names: Iterable[str]) -> None:
-        """Take volumes for gone."""
+        """Note that volumes were removed."""
         for name in names:
             self._filled.pop(name, None)
 
     def join(self, original: Mapping[str, Any], identity: str) -> None:
-        """Let a twin that was created into its further networks."""
+        """Connect a created twin to its further networks."""
         place = self.place(original)
         for name, aliases in place.aliases.items():
             if name != place.mode:
@@ -162,7 +162,7 @@ class World:
         return found
 
     def _see_sizes(self, original: Mapping[str, Any], *, used: bool) -> None:
-        """Decide which of a container's mounts are not copied: they, or all copies, would be too large."""
+        """Decide which of a container's mounts are not copied, because of their size or the total."""
         planned = 0
         for mount in original.get("Mounts") or ():
             source = mount.get("Source") or ""
@@ -187,7 +187,7 @@ class World:
             )
 
     def _room(self) -> int:
-        """Bytes that further copies may have."""
+        """Return how many bytes further copies may have."""
         left = _TIMES * self._largest - sum(self._filled.values())
         if self._disk:
             try:
@@ -199,12 +199,12 @@ class World:
         return left
 
     def _size_of(self, original: Mapping[str, Any], target: str) -> int:
-        """Bytes of what a container has at a place, as they were counted."""
+        """Return the measured size of a container's mount."""
         sources = (mount["Source"] for mount in original["Mounts"] if mount["Destination"] == target)
         return self._sizes.get(next(sources, ""), 0)
 
     def _fill(self, original: Mapping[str, Any], volume: twin.Volume) -> None:
-        """Copy what the original has in a volume, by a container that never starts."""
+        """Copy the original's data into a volume, through a container that never starts."""
         name = posixpath.basename(volume.target.rstrip("/"))
         mount = {
             "Type": "volume",
@@ -234,7 +234,7 @@ def _mode(original: Mapping[str, Any]) -> str:
 
 
 def _networks(original: Mapping[str, Any]) -> list[str]:
-    """Networks of a container, that of its mode first; the empty name is for those without their own."""
+    """Return the networks of a container, its mode's first; an empty name stands for no own network."""
     mode = _mode(original)
     if mode == "none":
         return []
@@ -245,7 +245,7 @@ def _networks(original: Mapping[str, Any]) -> list[str]:
 
 
 def _aliases(original: Mapping[str, Any], network: str) -> list[str]:
-    """The names of a container in one of its networks; its own name is one of them."""
+    """Return the names of a container in one of its networks, including its own name."""
     endpoint = ((original.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
     names = [*(endpoint.get("Aliases") or ()), original["Name"].lstrip("/")]
     return sorted({name for name in names if name and name != original["Id"][:12]})
