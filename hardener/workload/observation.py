@@ -33,6 +33,14 @@ class Refusal(Part):
     by: Literal["filter", "kernel"] = Field(
         description="the seccomp filter, or the kernel for want of a right"
     )
+    times: Count = Field(
+        default=0, description="how often in the start that had most of them; 0 where that is not known"
+    )
+
+    @property
+    def kind(self) -> tuple[str, str, int, str]:
+        """What was refused, to whom, how and by whom: all but the number."""
+        return self.program, self.call, self.error, self.by
 
     def __str__(self) -> str:
         name = errno.errorcode.get(self.error, str(self.error))
@@ -125,6 +133,7 @@ def _document(
                 "call": callnames.name(callnames.architecture(machine, each["kind"]), each["number"]),
                 "error": each["error"],
                 "by": "filter" if each["by_filter"] else "kernel",
+                "times": each["times"],
             }
             for each in answer["refusals"]
         ],

@@ -1,7 +1,8 @@
 """``proof.json``: the verdict on a profile, and everything that was seen on the way to it.
 
-It is deterministic but for its two moments: the same container under the same profile gives the same text, or
-the difference is one of behaviour. ``proof.schema.json`` describes it, and is made from these classes.
+It is deterministic but for its two moments and the numbers of refused calls: the same container under the
+same profile gives the same text, or the difference is one of behaviour. ``proof.schema.json`` describes it,
+and is made from these classes.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from hardener.workload import profile_document, proof
 from hardener.workload.profile_document import Document, digest
 from hardener.workload.proof import ProofDocument, Removal
 from hardener.workload.settings import SECCOMP
+from hardener.workload.starts import LEAST_STARTS, MOST_STARTS
 from hardener.workload.trials import plan
 from hardener.workload.verdict import judge
 
@@ -119,9 +120,12 @@ def _proof(files: Mapping[str, bytes]) -> ProofDocument:
 
 def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, bytes]) -> None:
     """Refuse a proof that is not what judging its observations gives."""
-    starts = next((each.starts for each in found.trials if each.kind == "profile"), 1)
-    if starts < 1:
-        raise InconsistentError(proof.NAME, "its profile was to be started no time at all")
+    starts = next((each.starts for each in found.trials if each.kind == "profile"), 0)
+    if not LEAST_STARTS <= starts <= MOST_STARTS:
+        raise InconsistentError(
+            proof.NAME,
+            f"its profile was to be started {starts} times; a proof takes {LEAST_STARTS} to {MOST_STARTS}",
+        )
     try:
         seccomp = parse(files[SECCOMP], most_values=_MOST_VALUES) if profile.seccomp else None
         trials = plan(profile, seccomp=seccomp, starts=starts)

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from hardener.workload.profile_document import Document
 from hardener.workload.settings import kept_options
+from hardener.workload.starts import STARTS
 
-STARTS = 20  # of the new confinement: a runtime's own calls vary from start to start
 # What a twin never has, so that no trial is needed: every one of them is without.
 _NEVER = ("pid_mode", "ipc_mode")
 

@@ -181,26 +181,38 @@ def _silent(before: Observation, observed: Observation) -> list[Listen]:
 
 
 def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
-    """What was refused in a trial, and not before. A call that is answered as not known has another way.
-
-    A read-only file system answers before rights are looked at: what was refused for want of a right before
-    is refused again, with another error. Python does so where it may not write what it compiled.
-    """
+    """What was refused in a trial, and not before. A call that is answered as not known has another way."""
+    known = {each.kind for each in before.refusals}
     filtered = {(each.program, each.call) for each in before.refusals if each.by == "filter"}
-    unwritable = {
-        (each.program, each.call)
-        for each in before.refusals
-        if each.by == "kernel" and each.error in (errno.EACCES, errno.EPERM)
-    }
     return tuple(
         each
         for each in observed.refusals
-        if each not in before.refusals
-        and not (each.error == errno.EROFS and (each.program, each.call) in unwritable)
+        if each.kind not in known
+        and not _is_refused_again(each, before, observed)
         and (
             each.by == "kernel" or ((each.program, each.call) not in filtered and each.error != errno.ENOSYS)
         )
     )
+
+
+def _is_refused_again(refusal: Refusal, before: Observation, observed: Observation) -> bool:
+    """Whether a read-only file system refuses only what was refused for want of a right before.
+
+    It answers before rights are looked at: what was refused with EACCES or EPERM is refused with EROFS.
+    Python has that where it may not write what it compiled. Paths are not known, so the numbers decide: the
+    old refusal no longer happens at all, and no start has more of the new one than a start had of the old one.
+    """
+    if refusal.error != errno.EROFS or refusal.by != "kernel":
+        return False
+    remaining = {each.kind for each in observed.refusals}
+    replaced = [
+        each.times
+        for each in before.refusals
+        if (each.program, each.call, each.by) == (refusal.program, refusal.call, "kernel")
+        and each.error in (errno.EACCES, errno.EPERM)
+        and each.kind not in remaining
+    ]
+    return 0 < refusal.times <= max(replaced, default=0)
 
 
 def _evidence(

@@ -10,7 +10,7 @@ import pytest
 from bench.workloads import catalogue
 from bench.workloads.catalogue import Workload
 from bench.workloads.running import Proven, container, prove
-from hardener.workload.trials import STARTS
+from hardener.workload.starts import STARTS
 from tests.integration.dockerd import Dockerd
 from tests.integration.twinning import names, programs
 from tests.integration.waiting import until

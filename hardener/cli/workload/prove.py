@@ -21,6 +21,7 @@ from hardener.cli.common import (
 from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
 from hardener.files import require_writable
+from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
 
 if TYPE_CHECKING:
     from hardener.fleet import Event
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 @click.option("--run-in", metavar="COMMAND", help="Exercise them by a command in the twin.")
 @click.option(
     "--starts",
-    type=click.IntRange(3, 1000),
-    default=20,
+    type=click.IntRange(LEAST_STARTS, MOST_STARTS),
+    default=STARTS,
     show_default=True,
     metavar="N",
     help="Number of starts of the container under the profile.",

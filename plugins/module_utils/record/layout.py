@@ -145,7 +145,7 @@ def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
 def refusals(entries: list[Entry]) -> list[dict[str, Any]]:
     """Decode refused system calls: by the filter, or by the kernel because of a missing right."""
     found = []
-    for key, _value in entries:
+    for key, value in entries:
         cgroup, comm, number, error, kind, by = _REFUSAL.unpack(key)
         found.append(
             {
@@ -156,6 +156,7 @@ def refusals(entries: list[Entry]) -> list[dict[str, Any]]:
                 "kind": kind & ~RUNTIME,
                 "runtime": bool(kind & RUNTIME),
                 "by_filter": by == 1,
+                "times": struct.unpack("=Q", value)[0],
             }
         )
     return found

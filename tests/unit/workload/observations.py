@@ -20,7 +20,15 @@ IDENTITY = {
     "lsm": "",
     "phases": [0, 4],
 }
-REFUSED = {"program": "nginx", "number": 92, "error": 1, "kind": 0, "runtime": False, "by_filter": False}
+REFUSED = {
+    "program": "nginx",
+    "number": 92,
+    "error": 1,
+    "kind": 0,
+    "runtime": False,
+    "by_filter": False,
+    "times": 3,
+}
 
 
 def answer(**changes: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def test_an_answer_is_read() -> None:
     assert [each.name for each in found.phases] == ["start-empty", "serve"]
     assert found.identities[0].effective == ("CAP_CHOWN",)
     assert found.identities[0].phases == ("start-empty", "serve")
-    assert found.refusals == (Refusal(program="nginx", call="chown", error=1, by="kernel"),)
+    assert found.refusals == (Refusal(program="nginx", call="chown", error=1, by="kernel", times=3),)
     assert str(found.refusals[0]) == "nginx was refused chown (EPERM)"
     (other,) = seen(machine="aarch64", refusals=[{**REFUSED, "number": 54}]).refusals
     assert other.call == "fchownat"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hardener.workload.proven import InconsistentError, check
+from hardener.workload.starts import LEAST_STARTS, MOST_STARTS
 from tests.unit.workload.proofs import proven_files
 
 Files = dict[str, bytes]
@@ -83,15 +84,26 @@ def test_the_capabilities_that_were_proven_cannot_be_exchanged(files: Files) -> 
         check(changed)
 
 
-def test_a_proof_in_which_the_profile_never_started_is_refused(files: Files) -> None:
-    def never(document: Any) -> None:
-        (trial,) = (each for each in document["trials"] if each["kind"] == "profile")
-        trial["starts"] = 0
-        trial["observation"].update(starts=0, exercised=False, passed=False)
-        document["refusals"] = trial["observation"]["refusals"]
+def started(files: Files, starts: int) -> Files:
+    """The files of a proof that asked for so many starts under the profile, and saw them."""
 
-    with pytest.raises(InconsistentError, match="was to be started no time at all"):
-        check(edited(files, "proof.json", never))
+    def change(document: Any) -> None:
+        (trial,) = (each for each in document["trials"] if each["kind"] == "profile")
+        trial["starts"] = starts
+        trial["observation"]["starts"] = starts
+
+    return edited(files, "proof.json", change)
+
+
+@pytest.mark.parametrize("starts", [0, 1, LEAST_STARTS - 1, MOST_STARTS + 1])
+def test_a_proof_of_fewer_or_more_starts_than_a_proof_takes_is_refused(files: Files, starts: int) -> None:
+    with pytest.raises(InconsistentError, match=rf"started {starts} times; a proof takes 3 to 1000"):
+        check(started(files, starts))
+
+
+@pytest.mark.parametrize("starts", [LEAST_STARTS, MOST_STARTS])
+def test_every_number_of_starts_that_the_command_takes_is_read(files: Files, starts: int) -> None:
+    assert check(started(files, starts)).proof.verdict == "safe"
 
 
 @pytest.mark.parametrize(

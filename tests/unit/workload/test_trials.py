@@ -16,7 +16,8 @@ from hardener.workflows.exit_codes import of_proof
 from hardener.workload.observation import Observation, Refusal
 from hardener.workload.profile_document import Document, load
 from hardener.workload.recording import Identity
-from hardener.workload.trials import STARTS, Trial, plan
+from hardener.workload.starts import STARTS
+from hardener.workload.trials import Trial, plan
 from hardener.workload.verdict import Proof, Verdict, judge
 from tests.unit.workload.profiles import ROOT, write
 from tests.unit.workload.recordings import document
@@ -309,23 +310,46 @@ UNEXERCISED: list[tuple[dict[str, Observation | None], str]] = [
 ]
 
 
+def kernel(error: int, times: int, call: str = "mkdir", program: str = "python3") -> Refusal:
+    return Refusal(program=program, call=call, error=error, by="kernel", times=times)
+
+
 @pytest.mark.parametrize(
-    ("before", "call", "verdict"),
+    ("before", "observed", "verdict"),
     [
-        (errno.EACCES, "mkdir", Verdict.SAFE),
-        (errno.EPERM, "mkdir", Verdict.SAFE),
-        (errno.ENOSYS, "mkdir", Verdict.NOT_SAFE),
-        (errno.EACCES, "openat", Verdict.NOT_SAFE),
+        ([kernel(errno.EACCES, 3)], [kernel(errno.EROFS, 3)], Verdict.SAFE),
+        ([kernel(errno.EPERM, 3)], [kernel(errno.EROFS, 2)], Verdict.SAFE),
+        # More than were refused: one of them is a write that was not.
+        ([kernel(errno.EACCES, 3)], [kernel(errno.EROFS, 4)], Verdict.NOT_SAFE),
+        # What was refused still is, so that the new refusal is of something else.
+        ([kernel(errno.EACCES, 3)], [kernel(errno.EACCES, 3), kernel(errno.EROFS, 1)], Verdict.NOT_SAFE),
+        # One of two old refusals is gone: it alone can be the new one.
+        (
+            [kernel(errno.EACCES, 2), kernel(errno.EPERM, 5)],
+            [kernel(errno.EPERM, 5), kernel(errno.EROFS, 2)],
+            Verdict.SAFE,
+        ),
+        (
+            [kernel(errno.EACCES, 2), kernel(errno.EPERM, 5)],
+            [kernel(errno.EPERM, 5), kernel(errno.EROFS, 3)],
+            Verdict.NOT_SAFE,
+        ),
+        # Of older proofs the numbers are not known.
+        ([kernel(errno.EACCES, 0)], [kernel(errno.EROFS, 0)], Verdict.NOT_SAFE),
+        ([kernel(errno.EACCES, 0)], [kernel(errno.EROFS, 1)], Verdict.NOT_SAFE),
+        ([kernel(errno.ENOSYS, 3)], [kernel(errno.EROFS, 3)], Verdict.NOT_SAFE),
+        ([kernel(errno.EACCES, 3)], [kernel(errno.EROFS, 3, call="openat")], Verdict.NOT_SAFE),
+        ([kernel(errno.EACCES, 3)], [kernel(errno.EROFS, 3, program="sh")], Verdict.NOT_SAFE),
+        # Another number of the same refusal is no new one.
+        ([kernel(errno.EACCES, 3)], [kernel(errno.EACCES, 9)], Verdict.SAFE),
     ],
 )
 def test_a_read_only_root_refuses_again_what_was_refused_before(
-    before: int, call: str, verdict: Verdict
+    before: list[Refusal], observed: list[Refusal], verdict: Verdict
 ) -> None:
-    old = Refusal(program="python3", call="mkdir", error=before, by="kernel")
-    new = Refusal(program="python3", call=call, error=errno.EROFS, by="kernel")
     proof = judged(
-        before=WORKS.model_copy(update={"refusals": (old,)}),
-        profile=EVERY.model_copy(update={"refusals": (new,)}),
+        before=WORKS.model_copy(update={"refusals": tuple(before)}),
+        profile=EVERY.model_copy(update={"refusals": tuple(observed)}),
     )
     assert proof.verdict is verdict
 

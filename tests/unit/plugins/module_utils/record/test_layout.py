@@ -22,8 +22,8 @@ def test_calls_are_read() -> None:
 
 def test_refused_calls_are_read() -> None:
     entries = [
-        (struct.pack("=Q16siHBB", 7, b"nginx", 92, 1, 0, 0), b""),
-        (struct.pack("=Q16siHBB", 7, b"", 437, 38, 1 | layout.RUNTIME, 1), b""),
+        (struct.pack("=Q16siHBB", 7, b"nginx", 92, 1, 0, 0), struct.pack("=Q", 5)),
+        (struct.pack("=Q16siHBB", 7, b"", 437, 38, 1 | layout.RUNTIME, 1), struct.pack("=Q", 1 << 40)),
     ]
     one, other = layout.refusals(entries)
     assert one == {
@@ -34,7 +34,9 @@ def test_refused_calls_are_read() -> None:
         "kind": 0,
         "runtime": False,
         "by_filter": False,
+        "times": 5,
     }
+    assert other["times"] == 1 << 40
     assert (other["kind"], other["runtime"], other["by_filter"], other["error"]) == (1, True, True, 38)
 
 

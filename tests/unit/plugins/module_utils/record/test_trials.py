@@ -1,0 +1,22 @@
+"""What the trials of a proof tell of refused calls."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.record.trials import most_of_one_start
+
+
+def refused(cgroup: int, times: int, **more: Any) -> dict[str, Any]:
+    return {"cgroup": cgroup, "program": "python3", "number": 83, "error": 13, "times": times, **more}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((2, 7, 7, 1))))
+def test_the_start_with_most_refusals_counts_however_many_starts_there_are(order: tuple[int, ...]) -> None:
+    entries = [refused(cgroup, times) for cgroup, times in enumerate(order)]
+    entries.append(refused(9, 4, error=30))
+    first, second = most_of_one_start(entries)
+    assert first == {"program": "python3", "number": 83, "error": 13, "times": 7}
+    assert (second["error"], second["times"]) == (30, 4)
