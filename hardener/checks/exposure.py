@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from hardener.checks import check, shapes
 from hardener.checks.containers import readable
 from hardener.checks.ports import published
-from hardener.checks.releases import passed_by
+from hardener.checks.releases import is_kept_by_others, passed_by
 from hardener.checks.settings import TLS, Settings, api_hosts, tls
 from hardener.checks.verdicts import (
     count,
@@ -259,6 +259,10 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
         names = ", ".join(offender.name for offender in offenders)
         return failed(expected, f"not enabled: {names}", offenders=offenders, evidence=evidence)
     passing = passed_by(snapshot)
+    if passing and is_kept_by_others(snapshot.engine_version):
+        return manual(
+            expected, f"look whether this engine's vendor has repaired it: it {passing}", evidence=evidence
+        )
     if passing:
         offenders = [Offender("package", "engine", passing)]
         return failed(expected, f"the engine {passing}", offenders=offenders, evidence=evidence)

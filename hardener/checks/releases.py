@@ -63,7 +63,7 @@ def version_current(snapshot: Snapshot) -> Verdict:
     running = str(version.get("Version", ""))
     packages = snapshot.fact("packages")
     installed = packages.get("installed") or {}
-    package = next((name for name in (*UPSTREAM_PACKAGES, *DISTRIBUTION_PACKAGES) if name in installed), "")
+    package = _engine_package(installed)
     evidence = [f"running: {running}", *_parts(version)]
     evidence += [f"package: {name} {installed[name]}" for name in sorted(ENGINE_PACKAGES & installed.keys())]
     if not version_tuple(running):
@@ -81,9 +81,24 @@ def version_current(snapshot: Snapshot) -> Verdict:
     if package and _upstream(installed[package]) > version_tuple(running):
         stale = Offender("package", package, f"{installed[package]} is installed, {running} still runs")
         return failed(EXPECTED, f"{stale.detail}: restart the daemon", offenders=[stale], evidence=evidence)
-    if package in DISTRIBUTION_PACKAGES and _upstream(installed[package]) == version_tuple(running):
+    if _is_distributions(package, installed, version_tuple(running)):
         return _distribution(snapshot, package, evidence)
     return _upstream_release(snapshot, version, evidence)
+
+
+def _engine_package(installed: JSONObject) -> str:
+    """The package that the engine is from; empty where none is known."""
+    return next((name for name in (*UPSTREAM_PACKAGES, *DISTRIBUTION_PACKAGES) if name in installed), "")
+
+
+def _is_distributions(package: str, installed: JSONObject, running: tuple[int, ...]) -> bool:
+    """Whether the running engine is that of a distribution's package, which repairs it in revisions."""
+    return package in DISTRIBUTION_PACKAGES and _upstream(installed[package]) == running
+
+
+def is_kept_by_others(running: tuple[int, ...]) -> bool:
+    """Whether others than upstream repair the branch, so that the version does not tell what is repaired."""
+    return running[:1] in {(branch,) for branch in KEPT_BY_OTHERS}
 
 
 def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verdict:
@@ -134,7 +149,7 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
                 f"{_named_holes(running)}",
             ),
         )
-    elif branch < max(MAINTAINED) and branch not in MAINTAINED and branch not in KEPT_BY_OTHERS:
+    elif branch < max(MAINTAINED) and branch not in MAINTAINED and not is_kept_by_others(running):
         old.insert(0, Offender("package", "engine", f"nobody repairs {branch}.x any more"))
     if old:
         found = "; ".join(f"{offender.name}: {offender.detail}" for offender in old)
@@ -163,11 +178,9 @@ def passed_by(snapshot: Snapshot) -> str:
     Of a distribution's package it is not known: ``docker-version-current`` judges that.
     """
     installed = snapshot.fact_or("packages", {}).get("installed") or {}
-    if any(name in installed for name in DISTRIBUTION_PACKAGES):
-        return ""
     fixed, name, what = _PAST_PLUGINS
     running = snapshot.engine_version
-    if running >= fixed:
+    if running >= fixed or _is_distributions(_engine_package(installed), installed, running):
         return ""
     return f"is {_dotted(running)}, in which {what} ({name}); {_dotted(fixed)} repairs that"
 

@@ -283,6 +283,8 @@ def test_an_authorization_plugin_is_asked(judge: Judge, sources: Any, status: St
         ("29.9.0", "docker-ce", Status.PASS),
         ("29.3.0", "none-of-these", Status.FAIL),
         ("26.1.5+dfsg1", "docker.io", Status.PASS),
+        ("25.0.14", "docker-ce", Status.MANUAL),
+        ("25.0.14", "none-of-these", Status.MANUAL),
     ],
 )
 def test_a_plugin_that_calls_pass_by_decides_nothing(
@@ -290,9 +292,27 @@ def test_a_plugin_that_calls_pass_by_decides_nothing(
 ) -> None:
     packages = {"installed": only({package: version})}
     snapshot = make(packages=packages, **{**asked("opa"), "docker.version": {"Version": version}})
-    by_status(
-        judge("daemon-authz-plugin", snapshot), status, "CVE-2026-34040" if status is Status.FAIL else ""
-    )
+    words = "" if status is Status.PASS else "CVE-2026-34040"
+    by_status(judge("daemon-authz-plugin", snapshot), status, words)
+
+
+@pytest.mark.parametrize("package", ["docker-ce", "docker.io", "none-of-these"])
+@pytest.mark.parametrize("version", [f"{major}.0.9" for major in range(20, 30)])
+def test_two_controls_agree_on_who_repairs_an_engine(judge: Judge, version: str, package: str) -> None:
+    """A version that one of them leaves open because of its vendor is not failed by the other one."""
+    packages = {"installed": only({package: version}), "pending_security": []}
+    snapshot = make(packages=packages, **{**asked("opa"), "docker.version": {"Version": version}})
+    plugin, current = (judge(slug, snapshot) for slug in ("daemon-authz-plugin", "docker-version-current"))
+    if package == "docker.io":  # its revision tells what is repaired
+        assert plugin.status is Status.PASS
+    else:
+        assert plugin.status is current.status, (plugin, current)
+
+
+def test_a_package_that_is_not_the_running_engine_repairs_nothing(judge: Judge) -> None:
+    packages = {"installed": only({"docker.io": "26.1.5+dfsg1-9+deb13u1"})}
+    snapshot = make(packages=packages, **{**asked("opa"), "docker.version": {"Version": "27.3.1"}})
+    by_status(judge("daemon-authz-plugin", snapshot), Status.FAIL, "CVE-2026-34040")
 
 
 @pytest.mark.parametrize(

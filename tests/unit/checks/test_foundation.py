@@ -136,4 +136,23 @@ def test_an_older_snapshot_fails_by_what_it_has_and_is_an_error_else(judge: Judg
     with pytest.raises(FactUnavailable, match="next_boot"):
         judge(SLUG, make(without=["next_boot"]))
     empty = make(next_boot=only({"sysctl": {}, "modules": {}, "mounts": []}))
-    assert judge(SLUG, empty).status is Status.PASS
+    with pytest.raises(FactUnavailable, match="modules could not be seen"):
+        judge(SLUG, empty)
+
+
+def test_modules_that_could_not_be_seen_are_not_said_to_be_well(judge: Judge) -> None:
+    names = list(make().fact("next_boot")["modules"])
+    for number in range(len(names)):
+        unknown = {name: {"kind": None, "loaded": False} for name in names[:number]}
+        verdict = judge(SLUG, make(next_boot={"modules": unknown}))
+        assert verdict.status is Status.PASS
+        left = len(names) - number
+        assert verdict.actual.startswith(f"{left} module{'' if left == 1 else 's'} and ")
+        assert ("could not be seen" in verdict.actual) is bool(number)
+        assert all(name in verdict.actual for name in unknown)
+    unseen = {"next_boot": {"modules": {name: {"kind": None, "loaded": False} for name in names}}}
+    with pytest.raises(FactUnavailable, match="modules could not be seen"):
+        judge(SLUG, make(**unseen))
+    # What was seen to be wrong still fails.
+    wrong = judge(SLUG, make(**together(unseen, {"sysctl": {"net.ipv4.ip_forward": "0"}})))
+    assert wrong.status is Status.FAIL
