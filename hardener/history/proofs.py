@@ -9,7 +9,6 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +22,10 @@ from hardener.workload.proof import NAME, ProofDocument
 from hardener.workload.proven import MOST, Proven
 
 _FILE = re.compile(r"([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{16})\.gz")
+_DRAFT = re.compile(rf"\.{_FILE.pattern}\.[0-9]{{1,10}}")
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
 _DAY_S = 86_400.0
+_DRAFT_S = 3_600.0  # a process writes for seconds: what is older than this belongs to one that was killed
 _MOST_HEAD = 1 << 16
 _MOST_FILES = 8 * MOST
 
@@ -70,6 +71,14 @@ class StoredProof:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The proofs that are kept, the newest first, and what is wrong with files that cannot be read."""
+
+    proofs: tuple[StoredProof, ...]
+    problems: tuple[HardenerError, ...]
+
+
 class Proofs:
     """All proofs in the folder of a history.
 
@@ -109,14 +118,19 @@ class Proofs:
             raise self._home.failure(error) from error
         return stored
 
-    def all(self) -> Iterator[StoredProof]:
-        """The proofs, the newest first.
+    def all(self) -> Kept:
+        """All proofs; a file that is damaged hides none of the others.
 
         Raises:
-            HardenerError: one cannot be read.
+            HardenerError: the folder cannot be read.
         """
+        found, problems = [], []
         for path in self._paths():
-            yield _stored(path)
+            try:
+                found.append(_stored(path))
+            except HardenerError as error:
+                problems.append(error)
+        return Kept(tuple(found), tuple(problems))
 
     def proof(self, name: str) -> StoredProof:
         """The proof of a name: ``latest``, ``latest~1``, or an identifier or the beginning of one.
@@ -163,6 +177,10 @@ class Proofs:
         for number, path in enumerate(self._paths()):
             if number and (number >= keep or path.name.partition("-")[0] < oldest):
                 path.unlink(missing_ok=True)
+        for draft in [each for each in self._folder.iterdir() if _DRAFT.fullmatch(each.name)]:
+            with suppress(FileNotFoundError):  # another process removes it too
+                if time.time() - draft.stat().st_mtime > _DRAFT_S:
+                    draft.unlink()
 
 
 def _id(proof: bytes) -> str:

@@ -7,29 +7,39 @@ from pathlib import Path
 import click
 
 from hardener.cli.common import home_option
+from hardener.errors import ExitCode
 
 _HEADINGS = ("proof", "ended", "verdict", "profile", "image")
 
 
 @click.command(short_help="List the proofs of the history.")
 @home_option
-def proofs(*, home: Path) -> None:
+def proofs(*, home: Path) -> ExitCode:
     """List the proofs of profiles that are kept in the history, the newest first.
 
     `hardener evidence export --proof PROOF` takes one by its identifier or the beginning of it, or as latest,
     latest~1 (the one before). retention.yml in the folder says how long they are kept, as for runs.
+
+    The exit code is 0, or 4 where the file of a proof cannot be read: it is named, and the others are listed.
     """
     from hardener.history.proofs import Proofs
     from hardener.text import line
+    from hardener.workflows import exit_codes
 
-    kept = list(Proofs(home).all())
-    if not kept:
-        click.echo(f"no proof is kept in {home}", err=True)
-        return
+    kept = Proofs(home).all()
+    for problem in kept.problems:
+        click.echo(f"error: {problem.message}", err=True)
+    code = exit_codes.complete(not kept.problems)
+    if not kept.proofs:
+        if not kept.problems:
+            click.echo(f"no proof is kept in {home}", err=True)
+        return code
     rows = [_HEADINGS]
     rows += [
-        (each.id, line(each.ended), line(each.verdict), line(each.name), line(each.image)) for each in kept
+        (each.id, line(each.ended), line(each.verdict), line(each.name), line(each.image))
+        for each in kept.proofs
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return code

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from hardener.errors import HardenerError
-from hardener.history.proofs import Proofs, StoredProof
+from hardener.history.proofs import Kept, Proofs, StoredProof
 from hardener.workload.proven import check
 from tests.unit.workload.proofs import proven_files
 
@@ -42,7 +44,7 @@ def again_files(folder: Path, stored: StoredProof) -> list[Path]:
 
 def test_proofs_are_called_by_their_beginning_and_by_their_order(proofs: Proofs, tmp_path: Path) -> None:
     first, second = (kept(proofs, tmp_path / str(minute), minute) for minute in (5, 6))
-    assert list(proofs.all()) == [second, first]
+    assert proofs.all() == Kept((second, first), ())
     assert proofs.proof("latest~1") == first
     assert proofs.proof(first.id[:8]) == first
     for name in ("", "none", "latest~2"):
@@ -52,14 +54,14 @@ def test_proofs_are_called_by_their_beginning_and_by_their_order(proofs: Proofs,
 
 def test_one_that_is_kept_twice_is_there_once(proofs: Proofs, tmp_path: Path) -> None:
     assert kept(proofs, tmp_path / "profile") == kept(proofs, tmp_path / "profile")
-    assert len(list(proofs.all())) == 1
+    assert len(proofs.all().proofs) == 1
 
 
 def test_the_oldest_go_as_runs_do(proofs: Proofs, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir(mode=0o700)
     (tmp_path / "home" / "retention.yml").write_text("keep_runs: 2\n")
     minutes = [kept(proofs, tmp_path / str(minute), minute).ended for minute in (5, 6, 7)]
-    assert [each.ended for each in proofs.all()] == minutes[:0:-1]
+    assert [each.ended for each in proofs.all().proofs] == minutes[:0:-1]
 
 
 def test_a_damaged_file_is_named(proofs: Proofs, tmp_path: Path) -> None:
@@ -74,3 +76,26 @@ def test_a_damaged_file_is_named(proofs: Proofs, tmp_path: Path) -> None:
     stored.path.write_bytes(gzip.compress(head + b"\n" + json.dumps(texts).encode()))
     with pytest.raises(HardenerError, match="is damaged"):
         proofs.proof("latest").files()
+
+
+def test_one_that_is_damaged_hides_none_of_the_others(proofs: Proofs, tmp_path: Path) -> None:
+    stored = [kept(proofs, tmp_path / str(minute), minute) for minute in (5, 6, 7)]
+    for damaged in stored:
+        whole = damaged.path.read_bytes()
+        damaged.path.write_bytes(whole[:40])
+        found = proofs.all()
+        assert found.proofs == tuple(each for each in reversed(stored) if each != damaged)
+        (problem,) = found.problems
+        assert damaged.path.name in problem.message
+        damaged.path.write_bytes(whole)
+
+
+def test_the_draft_of_a_process_that_was_killed_is_removed(proofs: Proofs, tmp_path: Path) -> None:
+    first = kept(proofs, tmp_path / "profile")
+    old, new, foreign = (first.path.with_name(f".{first.path.name}.{end}") for end in ("11", "12", "part"))
+    for path in (old, new, foreign):
+        path.write_bytes(b"half")
+    for path in (old, foreign):
+        os.utime(path, (time.time() - 7200,) * 2)
+    kept(proofs, tmp_path / "other", 6)
+    assert [path.exists() for path in (old, new, foreign)] == [False, True, True]
