@@ -200,7 +200,7 @@ def _is_refused_again(refusal: Refusal, before: Observation, observed: Observati
 
     It answers before rights are looked at: what was refused with EACCES or EPERM is refused with EROFS.
     Python has that where it may not write what it compiled. Paths are not known, so the numbers decide: the
-    old refusal no longer happens at all, and no start has more of the new one than a start had of the old one.
+    old refusal no longer happens, and no start has more of the new one than a start had of the old one.
     """
     if refusal.error != errno.EROFS or refusal.by != "kernel":
         return False
