@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from hardener import __version__
 from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.container import Container, Host
+from hardener.workload.decoding import decode_document
 from hardener.workload.merging import Seen
 from hardener.workload.profile import Profile, Why
 from hardener.workload.recording import Twin
@@ -287,14 +288,7 @@ def decode(data: bytes, *, name: str) -> Document:
     Raises:
         HardenerError: it is none.
     """
-    try:
-        found = Document.model_validate_json(json.dumps(parse(data, most_values=_MOST_VALUES)))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = line(".".join(map(str, first["loc"])), 200)
-        raise HardenerError(f"{line(name)}: {place}: {line(first['msg'], 200)}") from error
-    except ValueError as error:
-        raise HardenerError(f"{line(name)} is no profile: {line(str(error), 200)}") from error
+    found = decode_document(Document, data, name=name, what="profile", most_values=_MOST_VALUES)
     for file in found.files:
         if file not in FILES:
             raise HardenerError(

@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from hardener import __version__
-from hardener.bounded import parse
-from hardener.errors import HardenerError
-from hardener.text import line
 from hardener.workload.container import Container, Host
+from hardener.workload.decoding import decode_document
 from hardener.workload.observation import Observation, Refusal
 from hardener.workload.profile_document import digest
 from hardener.workload.shapes import Digest, Moment, Part
@@ -138,14 +136,7 @@ def decode(data: bytes, *, name: str) -> ProofDocument:
     Raises:
         HardenerError: it is none.
     """
-    try:
-        return ProofDocument.model_validate_json(json.dumps(parse(data, most_values=_MOST_VALUES)))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = line(".".join(map(str, first["loc"])), 200)
-        raise HardenerError(f"{line(name)}: {place}: {line(first['msg'], 200)}") from error
-    except ValueError as error:
-        raise HardenerError(f"{line(name)} is no proof: {line(str(error), 200)}") from error
+    return decode_document(ProofDocument, data, name=name, what="proof", most_values=_MOST_VALUES)
 
 
 def schema() -> dict[str, Any]:
