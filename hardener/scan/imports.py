@@ -109,7 +109,8 @@ def _made(tool: str, image: object, created: object, findings: Iterator[dict[str
 
     ``system`` says whether it covers packages of the operating system; ``ended`` is a release that gets no
     more updates.
-    / Raises:
+
+    Raises:
         ValueError: it names no image or no day, so that its object or its validity is unknown.
     """
     if not isinstance(image, str) or not _ID.fullmatch(image):
