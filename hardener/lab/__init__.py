@@ -1,4 +1,4 @@
-"""Throw-away Docker hosts: Debian guests under QEMU, restored in seconds from an image built once."""
+"""Disposable Docker hosts: Debian guests under QEMU, restored in seconds from an image that is built once."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _RESTORE_TIMEOUT = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """A virtual machine, with Docker active unless it is a bare one; reached by ssh on loopback.
+    """A virtual machine on which Docker runs unless it is a bare one; reached by ssh on loopback.
 
     Attributes:
         name: what the user calls it, and its name in the inventory.
@@ -41,21 +41,21 @@ class Guest:
 
     @property
     def known_hosts(self) -> Path:
-        """Holds the one host key that this guest may show."""
+        """Return the known_hosts file with the one host key of this guest."""
         return self.directory / "known_hosts"
 
     @property
     def inventory(self) -> Path:
-        """An Ansible inventory with this guest alone."""
+        """Return the inventory file with this guest only."""
         return self.directory / "inventory.yml"
 
     @property
     def pid(self) -> int | None:
-        """Process id of its virtual machine, or None if that has ended."""
+        """Return the process id of its virtual machine; None if it has ended."""
         return qemu.running_pid(_pidfile(self.directory))
 
     def ssh_command(self, *argv: str, user: str = "root") -> list[str]:
-        """The command line that runs ``argv``, or a login shell, in the guest."""
+        """Return the command line that runs ``argv``, or a login shell, in the guest."""
         return ssh.command(
             user=user, port=self.port, user_key=self.user_key, known_hosts=self.known_hosts, argv=argv
         )
@@ -63,7 +63,7 @@ class Guest:
     def ssh(
         self, *argv: str, user: str = "root", stdin: str = "", check: bool = True, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the guest, its words as they are: no shell takes them apart.
+        """Run a command in the guest; its words are passed unchanged, without a shell.
 
         Args:
             argv: the command.
@@ -89,12 +89,12 @@ class Guest:
         return ran
 
     def stop(self) -> None:
-        """End this guest; nothing of it remains."""
+        """Stop this guest and remove its files."""
         down(self.name)
 
 
 def up(name: str, release: str, *, say: Say) -> Guest:
-    """A guest of that name: the one that runs, or else a pristine new one.
+    """Return the guest of a name: the running one, or else a new one.
 
     Args:
         name: lower-case letters, digits and hyphens.
@@ -127,7 +127,7 @@ def up(name: str, release: str, *, say: Say) -> Guest:
 
 
 def down(name: str) -> bool:
-    """End the guest of that name and remove what belongs to it.
+    """Stop the guest of a name and remove its files.
 
     Returns:
         Whether there was one.
@@ -140,13 +140,13 @@ def down(name: str) -> bool:
 
 
 def status() -> list[Guest]:
-    """All guests, running or not, by name."""
+    """Return all guests, running or not, by name."""
     directories = sorted((host.cache_dir() / "guests").glob("*/"))
     return [guest for directory in directories if (guest := _load(directory)) is not None]
 
 
 def find(name: str) -> Guest:
-    """The running guest of that name.
+    """Return the running guest of a name.
 
     Raises:
         HardenerError: there is none.
@@ -158,7 +158,7 @@ def find(name: str) -> Guest:
 
 
 def _directory(name: str) -> Path:
-    # It becomes a file name, an inventory host and an argument: nothing but the plainest will do.
+    # It becomes a file name, an inventory host and an argument, so only plain characters are allowed.
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name):
         raise HardenerError(
             f"{name!r} is no name for a guest",
@@ -178,7 +178,7 @@ def _remove(directory: Path) -> None:
 
 
 def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
-    """Start a guest on layers of its own above the image's disks, from the image's saved state."""
+    """Start a guest from the saved state of the image, on copy-on-write layers above its disks."""
     guest = Guest(
         name=name, release=release, directory=directory, port=qemu.free_port(), user_key=image.user_key
     )
@@ -197,7 +197,7 @@ def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
     import yaml  # noqa: PLC0415 - `hardener --help` must not wait for it
 
     guest.inventory.write_text(yaml.safe_dump(inventory(guest), sort_keys=False))
-    # Last: a folder with this file holds a whole guest.
+    # Written last: this file marks the folder of a complete guest.
     (directory / "guest.json").write_text(
         json.dumps({"release": release, "port": guest.port, "user_key": str(image.user_key)})
     )
@@ -205,14 +205,14 @@ def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
 
 
 def _overlay(disk: Path, directory: Path) -> Path:
-    """A layer above a disk of the image, which takes what this guest writes."""
+    """Create a copy-on-write layer above a disk of the image."""
     overlay = directory / f"{disk.stem}.qcow2"
     host.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(disk), "-F", "raw", str(overlay))
     return overlay
 
 
 def _set_clock(guest: Guest, machine: Machine) -> None:
-    """Set the guest's clock, which stood still since the image was saved; proves that the guest answers.
+    """Set the guest's clock, which stopped when the image was saved; this also proves that the guest answers.
 
     QEMU's clock chip follows this machine; a time sent by ssh would be late by as long as ssh takes.
     """
@@ -234,7 +234,7 @@ def _set_clock(guest: Guest, machine: Machine) -> None:
 
 
 def _load(directory: Path) -> Guest | None:
-    """The guest whose files are there, or None if they are not, or not all."""
+    """Load a guest from its files; return None if they are missing or incomplete."""
     try:
         known = json.loads((directory / "guest.json").read_text())
     except FileNotFoundError:
@@ -249,7 +249,7 @@ def _load(directory: Path) -> Guest | None:
 
 
 def inventory(guest: Guest) -> dict[str, Any]:
-    """An Ansible inventory with this guest alone."""
+    """Return an Ansible inventory with this guest only."""
     variables = {
         "ansible_host": "127.0.0.1",
         "ansible_port": guest.port,

@@ -1,4 +1,4 @@
-"""What the lab needs of the machine it runs on: tools, a cache folder, locks."""
+"""The requirements of the lab on its machine: tools, a cache folder, locks."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _PROGRAMS = {
     "unshare": "util-linux",
 }
 
-# Debian keeps administrators' programs in folders that are only in root's PATH.
+# Debian keeps administrative programs in folders that only root has in PATH.
 _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
 def environment() -> dict[str, str]:
-    """The environment for the programs the lab starts."""
+    """Return the environment for the programs that the lab starts."""
     return {**os.environ, "PATH": _SEARCH_PATH, "LC_ALL": "C.UTF-8"}
 
 
@@ -52,12 +52,12 @@ def run(*argv: str) -> str:
 
 
 def tied(*argv: str) -> list[str]:
-    """The command, to be killed when we die: a killed build must not leave a machine running."""
+    """Return a command that is killed when this process ends: no machine may outlive a killed build."""
     return ["setpriv", "--pdeathsig", "KILL", "--", *argv]
 
 
 def contained(*argv: str) -> list[str]:
-    """The command, to be killed with all its children and mounts when we die.
+    """Return a command that is killed with all its children and mounts when this process ends.
 
     mmdebstrap as root mounts parts of this machine into the tree it works on. Were they left behind where we
     see them, removing that tree would remove what is mounted there.
@@ -68,7 +68,7 @@ def contained(*argv: str) -> list[str]:
 
 
 def require_tools() -> None:
-    """Make sure that everything the lab starts is there.
+    """Check that all tools of the lab are installed.
 
     Raises:
         HardenerError: something is not; with the command that installs all of it.
@@ -92,7 +92,7 @@ def _installed(program: str) -> bool:
 
 
 def _has_libarchive() -> bool:
-    """Whether mke2fs can read an archive: it loads this library only then."""
+    """Return whether mke2fs can read an archive: it loads this library only for that."""
     try:
         ctypes.CDLL("libarchive.so.13")
     except OSError:
@@ -101,7 +101,7 @@ def _has_libarchive() -> bool:
 
 
 def cache_dir() -> Path:
-    """Folder of the lab's images and guests.
+    """Return the folder of the lab's images and guests.
 
     Raises:
         HardenerError: its path has characters that QEMU's or ssh's options would misread.
@@ -119,7 +119,7 @@ def cache_dir() -> Path:
 
 @contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Wait until nobody else works on what the name stands for, and keep others waiting."""
+    """Hold an exclusive lock of this name during the context."""
     directory = cache_dir() / "locks"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (directory / name).open("w") as file:

@@ -1,4 +1,4 @@
-"""Images of the lab: built once for a recipe, booted, and saved as a running guest."""
+"""Build the images of the lab once for each recipe: install, boot, and save the running guest."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from hardener.lab.recipe import Release
 
 Say = Callable[[str], None]
 
-# Units still starting would be frozen into every guest: first the boot must be over.
+# Wait for the end of the boot: units that are still starting would be part of every guest.
 _BOOTED = "systemctl is-system-running --wait; mountpoint /var/lib/docker && sync"
 _DOCKER_RUNS = f"{_BOOTED} && systemctl is-active docker && docker version && sync"
 
-# Seconds, in emulation on a busy machine; an idle one takes about a minute.
+# seconds, with emulation on a busy machine; an idle one takes about a minute
 _BOOT_TIMEOUT = 900
 
 
@@ -37,47 +37,47 @@ class Image:
 
     @property
     def kernel(self) -> Path:
-        """The guest's kernel, which QEMU boots directly."""
+        """Return the guest's kernel, which QEMU boots directly."""
         return self.directory / "vmlinuz"
 
     @property
     def initrd(self) -> Path:
-        """The kernel's initial RAM disk."""
+        """Return the kernel's initial RAM disk."""
         return self.directory / "initrd.img"
 
     @property
     def disk(self) -> Path:
-        """The root disk; never written again once the image is finished."""
+        """Return the root disk, which is read-only once the image is finished."""
         return self.directory / "disk.raw"
 
     @property
     def data_disk(self) -> Path:
-        """The disk of Docker's data root; never written again either."""
+        """Return the disk of Docker's data root, which is read-only too."""
         return self.directory / "data.raw"
 
     @property
     def state(self) -> Path:
-        """Memory and devices of the running guest."""
+        """Return the saved memory and devices of the running guest."""
         return self.directory / "state"
 
     @property
     def user_key(self) -> Path:
-        """Private key that logs in."""
+        """Return the private key for logins."""
         return self.directory / "id_ed25519"
 
     @property
     def host_key(self) -> Path:
-        """Private key that the guest proves itself with."""
+        """Return the guest's private host key."""
         return self.directory / "ssh_host_ed25519_key"
 
     @property
     def accelerator(self) -> Path:
-        """Names what the guest was booted with, and must be restored with."""
+        """Return the file that names the accelerator of the saved state."""
         return self.directory / "accelerator"
 
 
 def build(release: Release, *, say: Say) -> Image:
-    """The image of a release: from the cache, or built.
+    """Return the image of a release: from the cache, or newly built.
 
     An image appears in the cache whole or not at all: it is built elsewhere and renamed when it is done.
 
@@ -97,7 +97,7 @@ def build(release: Release, *, say: Say) -> Image:
         return image
     images.mkdir(mode=0o700, parents=True, exist_ok=True)
     with host.lock(name):
-        if image.directory.is_dir():  # built while we waited
+        if image.directory.is_dir():  # another process has built it meanwhile
             return image
         for leftover in images.glob(f"{name}.*"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -113,7 +113,7 @@ def build(release: Release, *, say: Say) -> Image:
 
 
 def _install(image: Image, release: Release) -> None:
-    """Make the disks, and take the kernel out of the root disk."""
+    """Make the disks, and extract the kernel from the root disk."""
     authorized_key = ssh.generate_key(image.user_key, comment="hardener-lab")
     ssh.generate_key(image.host_key, comment="hardener-lab-guest")
     files = recipe.guest_files(host_key=image.host_key.read_text(), authorized_key=authorized_key)
@@ -136,14 +136,14 @@ def _install(image: Image, release: Release) -> None:
 
 def _make_data_disk(disk: Path) -> None:
     """Make the empty disk that is mounted where Docker keeps its data."""
-    # Complete, so that no kernel thread goes on making it in every guest.
+    # Fully initialised, so that no kernel thread continues to do it in every guest.
     complete = ("-E", "lazy_itable_init=0,lazy_journal_init=0")
     label = ("-L", recipe.DATA_DISK_LABEL)
     host.run("mke2fs", "-q", "-t", "ext4", *label, *complete, str(disk), recipe.DATA_DISK_SIZE)
 
 
 def _bootstrap_to_disk(bootstrap: list[str], disk: Path, *, log: Path) -> bool:
-    """Stream the guest's root file system from mmdebstrap into a new disk; no mount, so no need to be root.
+    """Stream the guest's root file system from mmdebstrap into a new disk, without mounting it or being root.
 
     Returns:
         Whether both ends succeeded; what they said is in the log.
@@ -172,7 +172,7 @@ def _bootstrap_to_disk(bootstrap: list[str], disk: Path, *, log: Path) -> bool:
         try:
             _to_gnu_tar(installing.stdout, making.stdin)
         except (OSError, tarfile.TarError):
-            return False  # one of them gave up; the log tells why
+            return False  # one of them failed; the log has the reason
         except BaseException:
             installing.kill()
             making.kill()
@@ -181,7 +181,7 @@ def _bootstrap_to_disk(bootstrap: list[str], disk: Path, *, log: Path) -> bool:
 
 
 def _to_gnu_tar(source: IO[bytes], target: IO[bytes]) -> None:
-    """Rewrite an archive with plain bytes as names: mke2fs knows no locale and refuses pax's UTF-8 ones."""
+    """Rewrite an archive with file names as plain bytes: mke2fs refuses the UTF-8 names of pax."""
     with (
         tarfile.open(fileobj=source, mode="r|") as reading,
         tarfile.open(fileobj=target, mode="w|", format=tarfile.GNU_FORMAT) as writing,
@@ -235,7 +235,7 @@ def _boot_and_save(image: Image, release: Release, *, say: Say) -> None:
 
 
 def _wait_until(ready: list[str], machine: Machine, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the command that asks whether the guest is ready succeeds.
+    """Wait until a command reports that the guest is ready.
 
     Raises:
         InternalError: it never does.

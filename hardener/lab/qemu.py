@@ -1,4 +1,4 @@
-"""The virtual machine: QEMU's command line, its life, and the state it leaves."""
+"""Control a virtual machine: QEMU's command line, its process, and its saved state."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from hardener.lab import host, recipe
 
 QEMU = "qemu-system-x86_64"
 
-# Seconds QEMU may take to answer.
+# Time limit for QEMU's answers, in seconds.
 _QMP_TIMEOUT = 60
 
-# Relative to the machine's folder, where QEMU is started: a socket's path may have about a hundred
-# characters, a cache folder's more.
+# Relative to the machine's folder, in which QEMU is started: the path of a socket is limited to about a
+# hundred characters.
 _QMP_SOCKET = "qmp"
 
 _ACCELERATORS = {
@@ -57,16 +57,16 @@ class Machine:
 
     @property
     def pidfile(self) -> Path:
-        """Where QEMU writes its process id; as an argument also the mark that a process is ours."""
+        """Return the path of QEMU's pid file; as an argument it also identifies the process as ours."""
         return self.directory / "qemu.pid"
 
     @property
     def console(self) -> Path:
-        """What the guest wrote to its serial console."""
+        """Return the path of the guest's serial console log."""
         return self.directory / "console.log"
 
     def last_words(self) -> str:
-        """The last lines of the console, for an error message."""
+        """Return the last lines of the console, for an error message."""
         try:
             lines = self.console.read_text(errors="replace").splitlines()
         except FileNotFoundError:
@@ -74,7 +74,7 @@ class Machine:
         return text.line(" / ".join(lines[-5:])) or "nothing"
 
     def command(self, *extra: str) -> list[str]:
-        """The command line; a saved state fits only the very same devices."""
+        """Return the command line; a saved state needs exactly the same devices."""
         return [
             QEMU,
             *hardware(self.accelerator),
@@ -91,13 +91,13 @@ class Machine:
             *("-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
             *("-serial", f"file:{self.console}", "-pidfile", str(self.pidfile)),
             *("-qmp", f"unix:{_QMP_SOCKET},server=on,wait=off"),
-            # Its stricter settings would keep QEMU from going to the background.
+            # Its stricter settings would prevent QEMU from daemonising.
             *("-sandbox", "on,obsolete=deny,resourcecontrol=deny"),
             *extra,
         ]
 
     def _disks(self) -> Iterator[str]:
-        """Options that give it its disks, in the order in which the guest finds them."""
+        """Return the options for its disks, in the order in which the guest finds them."""
         for number, path in enumerate(self.disks):
             disk = {
                 "driver": self.disk_format,
@@ -108,28 +108,28 @@ class Machine:
 
 
 def hardware(accelerator: str) -> tuple[str, ...]:
-    """The options that every guest of this machine shares."""
+    """Return the options that all guests of this machine share."""
     return (
         *("-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35"),
         *_ACCELERATORS[accelerator],
-        # Emulated cores wait for each other where guests share the machine's: two guests with one core each
-        # get a quarter more done than two with two.
+        # Emulated cores wait for each other when guests share the machine: two guests with one core each do a
+        # quarter more work than two with two.
         *("-smp", "1", "-m", str(recipe.MEMORY_MIB)),
     )
 
 
 def version() -> str:
-    """QEMU's version line: a saved state is only good for the QEMU that wrote it."""
+    """Return QEMU's version line: only the same version can restore a saved state."""
     return host.run(QEMU, "--version").partition("\n")[0]
 
 
 def kvm_accessible() -> bool:
-    """Whether this user may open /dev/kvm; whether guests run is what `choose_accelerator` tries."""
+    """Return whether this user may open /dev/kvm; `choose_accelerator` tests whether guests run."""
     return os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
 def choose_accelerator(kernel: Path, *, timeout: float = 15) -> str:
-    """Hardware virtualisation if a kernel really runs with it, else emulation.
+    """Return hardware virtualisation if a kernel really runs with it, else emulation.
 
     An openable /dev/kvm proves little: some hosts that are virtual themselves create a virtual machine and
     then fail on its instructions. So a kernel is started without a disk: it must get as far as to panic.
@@ -155,7 +155,7 @@ def choose_accelerator(kernel: Path, *, timeout: float = 15) -> str:
 
 
 def start(machine: Machine, *, incoming: Path) -> None:
-    """Start a guest in the background from a saved state; returns when it runs.
+    """Start a guest in the background from a saved state; return when it runs.
 
     Args:
         machine: what to start.
@@ -174,13 +174,13 @@ def start(machine: Machine, *, incoming: Path) -> None:
     )
     if ran.returncode:
         raise InternalError(f"QEMU did not start: {ran.stderr.strip() or f'exit code {ran.returncode}'}")
-    # A connection attempted sooner is lost, and tried again by QEMU only after seconds.
+    # An earlier connection is lost, and QEMU retries it only after seconds.
     with Qmp(machine.directory) as control:
         control.wait_until_running()
 
 
 def running_pid(pidfile: Path) -> int | None:
-    """Process id of the QEMU that was started with this pidfile, or None.
+    """Return the process id of the QEMU that was started with this pid file; None if it has ended.
 
     A number in a file proves nothing, it may long be another's: the process must have been started with
     this very pidfile.
@@ -195,7 +195,7 @@ def running_pid(pidfile: Path) -> int | None:
 
 
 def stop(pidfile: Path, *, timeout: float = 10) -> bool:
-    """End the QEMU that was started with this pidfile, and no other process.
+    """Stop the QEMU that was started with this pid file, and no other process.
 
     Returns:
         Whether it ran.
@@ -206,7 +206,7 @@ def stop(pidfile: Path, *, timeout: float = 10) -> bool:
     pid = running_pid(pidfile)
     if pid is None:
         return False
-    # The descriptor pins the process: had the number been reused since, what we ask again and signal is the
+    # The descriptor refers to one process: even if its number is reused, the check and the signal concern the
     # same process, or none.
     try:
         process = os.pidfd_open(pid)
@@ -227,7 +227,7 @@ def stop(pidfile: Path, *, timeout: float = 10) -> bool:
 
 
 class Qmp:
-    """QEMU's control socket, as far as saving and restoring a state needs it; a context manager.
+    """QEMU's control socket, for saving and restoring a state; a context manager.
 
     Args:
         directory: the machine's folder.
@@ -247,7 +247,7 @@ class Qmp:
         self._lines = self._socket.makefile("r")
 
     def __enter__(self) -> Self:
-        self._lines.readline()  # the greeting
+        self._lines.readline()  # QEMU's greeting
         self.execute("qmp_capabilities")
         return self
 
@@ -256,7 +256,7 @@ class Qmp:
         self._socket.close()
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
-        """Run one command and return what it gives.
+        """Run one command and return its result.
 
         Raises:
             InternalError: QEMU refused or is gone.
@@ -277,7 +277,7 @@ class Qmp:
         raise InternalError(f"QEMU ended during {command}")
 
     def wait_until_running(self) -> None:
-        """Wait until a saved state is loaded and the guest goes on from it."""
+        """Wait until a saved state is loaded and the guest runs."""
         while (status := self.execute("query-status")["status"]) == "inmigrate":
             time.sleep(0.05)
         if status != "running":
@@ -298,7 +298,7 @@ class Qmp:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on now."""
+    """Return a loopback port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

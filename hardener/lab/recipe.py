@@ -1,4 +1,4 @@
-"""What a lab guest is made of; a hash of it names the cached image."""
+"""The content of a lab guest; its hash names the cached image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hardener.errors import HardenerError
 MEMORY_MIB = 1536
 DISK_SIZE = "8G"
 
-# Docker's data root is a disk of its own, as the benchmark wants it, from before Docker first starts.
+# Docker's data root is a disk of its own, as the benchmark requires, before Docker starts for the first time.
 DATA_DISK_SIZE = "8G"
 DATA_DISK_LABEL = "docker"
 LAB_USER = "lab"
@@ -52,7 +52,7 @@ _FSTAB = f"""\
 LABEL={DATA_DISK_LABEL} /var/lib/docker ext4 defaults 0 2
 """
 
-# Addresses of QEMU's user network; static, so that no boot waits for a lease.
+# Addresses of QEMU's user network; static, so that the boot does not wait for DHCP.
 _NETWORK = """\
 [Match]
 Name=eth0
@@ -64,7 +64,7 @@ Gateway=10.0.2.2
 
 _BARE = "-bare"
 
-# Of testing too, as Debian's installer does it: mmdebstrap names that of stable releases alone.
+# Security updates of testing too, as in Debian's installer: mmdebstrap adds them for stable releases only.
 _SECURITY_SOURCE = (
     r"sed -i 's#\(.*/debian\) testing \(.*\)#&\n\1-security testing-security \2#'"
     ' "$1"/etc/apt/sources.list'
@@ -95,12 +95,12 @@ class Release:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Everything that is installed, sorted."""
+        """Return all packages to install, sorted."""
         return tuple(sorted({*_PACKAGES, *self.docker}))
 
     @property
     def bare(self) -> Release:
-        """The same without Docker, whose packages are in apt's cache instead."""
+        """Return the release without Docker, whose packages are in apt's cache instead."""
         cached = (*self.cached, *self.docker)
         return dataclasses.replace(self, name=f"{self.name}{_BARE}", docker=(), cached=cached)
 
@@ -110,7 +110,7 @@ RELEASES = {
     for release in (
         Release(name="12", suite="bookworm", docker=("docker.io",)),
         Release(name="13", suite="trixie", docker=("docker.io", "docker-cli")),
-        # A mirror may hold a dated copy of testing; its index is still signed, only no longer fresh.
+        # A mirror may hold an old copy of testing: its index is signed but expired.
         Release(
             name="testing",
             suite="testing",
@@ -123,7 +123,7 @@ RELEASES = {
 
 
 def release_named(name: str) -> Release:
-    """The release of that name, without Docker if that ends in ``-bare``.
+    """Return the release of a name; ``-bare`` at its end means without Docker.
 
     Raises:
         HardenerError: there is no such release.
@@ -136,7 +136,7 @@ def release_named(name: str) -> Release:
 
 @dataclass(frozen=True, slots=True)
 class GuestFile:
-    """A file put into the image."""
+    """A file that is added to the image."""
 
     path: str
     content: str
@@ -144,7 +144,7 @@ class GuestFile:
 
 
 def guest_files(*, host_key: str, authorized_key: str) -> tuple[GuestFile, ...]:
-    """The files a guest has beside its packages.
+    """Return the files of a guest besides its packages.
 
     Args:
         host_key: private ssh key of the guest.
@@ -159,13 +159,13 @@ def guest_files(*, host_key: str, authorized_key: str) -> tuple[GuestFile, ...]:
         GuestFile("etc/ssh/ssh_host_ed25519_key", host_key, 0o600),
         GuestFile(f"etc/sudoers.d/{LAB_USER}", f"{LAB_USER} ALL=(ALL) NOPASSWD: ALL\n", 0o440),
         GuestFile("etc/lab-authorized-keys", authorized_key),
-        # One file for every user, owned by root: nothing to create in a home folder.
+        # One file for all users, owned by root, so that no home folder is needed.
         GuestFile("etc/ssh/sshd_config.d/lab.conf", "AuthorizedKeysFile /etc/lab-authorized-keys\n"),
     )
 
 
 def guest_files_tar(files: tuple[GuestFile, ...]) -> bytes:
-    """The files as a tar archive that belongs to root, for mmdebstrap's ``tar-in``."""
+    """Return the files as a tar archive that belongs to root, for mmdebstrap's ``tar-in``."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for file in files:
@@ -178,7 +178,7 @@ def guest_files_tar(files: tuple[GuestFile, ...]) -> bytes:
 
 
 def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: str) -> list[str]:
-    """The mmdebstrap command that writes the guest's root file system as a tar archive to standard output.
+    """Return the mmdebstrap command that writes the guest's root file system as a tar archive to its output.
 
     No mirror is named: mmdebstrap's own default serves, and becomes the guest's source list.
 
@@ -188,8 +188,8 @@ def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: 
         kernel: where to put the guest's kernel.
         initrd: where to put its initial RAM disk.
     """
-    # The guest has the package index of the day it was built, as after an installation: fetching and parsing
-    # it takes an emulated machine a minute.
+    # The guest keeps the package index of its build, as after an installation: fetching and parsing it takes
+    # an emulated machine a minute.
     apt_get = "apt-get --quiet --option=APT::Sandbox::User=root --option=Acquire::Languages=en"
     cached = " ".join(release.cached)
     hooks = (
@@ -197,7 +197,7 @@ def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: 
         f'chroot "$1" {apt_get} update',
         f'chroot "$1" {apt_get} --yes --no-install-recommends --download-only install {cached}',
         'chroot "$1" apt-cache gencaches',
-        # openssh-server made host keys of its own; the one that known_hosts has is ours.
+        # openssh-server has generated host keys; known_hosts contains ours.
         'rm -f "$1"/etc/ssh/ssh_host_*',
         f"tar-in {files_tar} /",
         f'chroot "$1" useradd --create-home --shell /bin/bash {LAB_USER}',
@@ -222,7 +222,7 @@ def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: 
 
 
 def image_name(release: Release, *, machine: list[str]) -> str:
-    """Name of the image in the cache: it changes with whatever the image depends on.
+    """Return the name of the image in the cache: it changes with every dependency of the image.
 
     Args:
         release: what is installed.

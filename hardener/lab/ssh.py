@@ -1,4 +1,4 @@
-"""Speaking ssh to a guest, whose host key is known before it first answers."""
+"""Connect to a guest by ssh; its host key is known in advance."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from hardener.lab import host
 
 
 def generate_key(path: Path, *, comment: str) -> str:
-    """Make a key pair without a passphrase; returns the public key."""
+    """Make a key pair without a passphrase; return the public key."""
     host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
     return path.with_name(f"{path.name}.pub").read_text()
 
 
 def write_known_hosts(path: Path, *, port: int, host_key: Path) -> None:
-    """Say which host key answers on that port."""
+    """Write a known_hosts file with the host key for that port."""
     public_key = host_key.with_name(f"{host_key.name}.pub").read_text()
     path.write_text(f"[127.0.0.1]:{port} {public_key}")
 
 
 def options(*, known_hosts: Path) -> list[str]:
-    """Options of every connection: only this guest's key will do, whatever the user's own files say."""
+    """Return options for every connection: only this guest's key is accepted, whatever the user configured."""
     return [
         *("-o", f"UserKnownHostsFile={known_hosts}"),
         *("-o", "GlobalKnownHostsFile=/dev/null"),
@@ -31,7 +31,7 @@ def options(*, known_hosts: Path) -> list[str]:
 
 
 def command(*, user: str, port: int, user_key: Path, known_hosts: Path, argv: tuple[str, ...]) -> list[str]:
-    """The ssh command line that runs ``argv`` in the guest, word for word; a shell if there is none."""
+    """Return the ssh command line that runs ``argv`` unchanged in the guest; a shell if it is empty."""
     return [
         "ssh",
         *("-F", "/dev/null"),
