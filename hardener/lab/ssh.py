@@ -21,7 +21,7 @@ def write_known_hosts(path: Path, *, port: int, host_key: Path) -> None:
 
 
 def options(*, known_hosts: Path) -> list[str]:
-    """Return options for every connection: only this guest's key is accepted, whatever the user configured."""
+    """Return the options of every connection: only this guest's host key is accepted."""
     return [
         *("-o", f"UserKnownHostsFile={known_hosts}"),
         *("-o", "GlobalKnownHostsFile=/dev/null"),
