@@ -1,11 +1,9 @@
-"""The archive of a bundle: a compressed tar file that can be written in one way only, and a reader of that.
+"""Write and read the archive of a bundle: a compressed tar file in exactly one possible form.
 
-The same files give the same bytes: names in order, one owner, mode and time for all, no time in the
-compression. So the reader need not judge what a tar file can hold (links, devices, paths that lead elsewhere,
-attributes, a name twice): a member is taken if its header is, byte for byte, the one that is written for its
-name and size.
-
-Nothing is extracted. The reader gives one file after the other and holds a piece of it.
+The same files give the same bytes: ordered names, one owner, mode and time for all files, no time in the gzip
+header. So the reader need not handle the variety of tar (links, devices, hostile paths, attributes, duplicate
+names): it accepts a member only if its header equals, byte for byte, the header for its name and size.
+Nothing is extracted. The reader yields one file after the other, and holds one piece of it in memory.
 """
 
 from __future__ import annotations
@@ -23,17 +21,15 @@ from hardener.evidence.refusal import Refused
 
 MAX_FILES = 500_000
 MAX_BYTES = 64 << 30  # of all files together
-MAX_FILE = (8 << 30) - 1  # what a header can say
-_MAX_RATIO = (
-    200  # text like ours is compressed to a tenth, the worst of it (one error on every host) to a hundredth
-)
-_FREE = 64 << 20  # bytes before the ratio counts
+MAX_FILE = (8 << 30) - 1  # the limit of a tar header
+_MAX_RATIO = 200  # our text compresses to a tenth, the extreme (one error on every host) to a hundredth
+_FREE = 64 << 20  # bytes before the ratio is checked
 
 _BLOCK = 512
 _PIECE = 1 << 16
 _END = bytes(2 * _BLOCK)
-_TIME = 315_532_800  # 1980-01-01: tar warns of 1970
-_GZIP = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"  # no name, no comment, no time
+_TIME = 315_532_800  # 1980-01-01: tar warns about 1970
+_GZIP = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"  # gzip header without name, comment and time
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _KINDS = {
     b"1": "a hard link",
@@ -61,7 +57,7 @@ class Writer:
         self._bytes = 0
 
     def add(self, name: str, size: int, content: Iterable[bytes]) -> None:
-        """Add a file. Files come in the order of their names.
+        """Add a file. Files must come in the order of their names.
 
         Raises:
             HardenerError: the archive would be larger than its reader takes.
@@ -83,7 +79,7 @@ class Writer:
         self._write(bytes(-size % _BLOCK))
 
     def close(self) -> str:
-        """End the archive; gives its SHA-256."""
+        """Finish the archive; return its SHA-256."""
         self._write(_END)
         self._emit(self._compressor.flush())
         return self._digest.hexdigest()
@@ -98,7 +94,7 @@ class Writer:
 
 @dataclass(slots=True)
 class Member:
-    """A file of an archive, to be read before the next one is asked for."""
+    """A file of an archive; it must be read before the next one."""
 
     name: str
     size: int
@@ -110,7 +106,7 @@ class Member:
         self._left = self.size
 
     def pieces(self) -> Iterator[bytes]:
-        """Its content; at least what is left of it is read."""
+        """Yield its content; the unread rest is skipped."""
         while self._left:
             piece = self._source.read(min(self._left, _PIECE))
             self._left -= len(piece)
@@ -118,7 +114,7 @@ class Member:
             yield piece
 
     def read(self, limit: int) -> bytes:
-        """Its whole content.
+        """Return its whole content.
 
         Raises:
             Refused: it is larger than ``limit`` bytes.
@@ -128,14 +124,14 @@ class Member:
         return b"".join(self.pieces())
 
     def sha256(self) -> str:
-        """SHA-256 of the whole content, which is read for it where it was not."""
+        """Return the SHA-256 of the whole content; an unread rest is read for it."""
         for _ in self.pieces():
             pass
         return self._digest.hexdigest()
 
 
 class Reader:
-    """Reads an archive, in one pass, from first to last byte.
+    """Reads an archive in one pass.
 
     Args:
         file: the archive.
@@ -147,7 +143,7 @@ class Reader:
         self._source = _Inflated(file, name)
 
     def members(self) -> Iterator[Member]:
-        """The files, in the order of their names.
+        """Yield the files in the order of their names.
 
         Raises:
             Refused: this is not an archive as it is written here, or it was cut off, or more follows.
@@ -172,11 +168,11 @@ class Reader:
         self._source.end()
 
     def sha256(self) -> str:
-        """SHA-256 of the archive, once all its members were read."""
+        """Return the SHA-256 of the archive, once all members were read."""
         return self._source.digest.hexdigest()
 
     def _member(self, header: bytes) -> Member:
-        """The file that a header announces."""
+        """Return the member that a header describes."""
         parts = [header[start:end].rstrip(b"\0") for start, end in ((345, 500), (0, 100))]
         name = b"/".join(filter(None, parts)).decode("ascii", "backslashreplace")
         kind = header[156:157]
@@ -192,7 +188,7 @@ class Reader:
 
 
 class _Inflated:
-    """What a compressed file holds, read once and within bounds."""
+    """The decompressed content of a file, read once and within limits."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = file
@@ -204,7 +200,7 @@ class _Inflated:
         self.digest = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
-        """Exactly ``size`` bytes."""
+        """Read exactly ``size`` bytes."""
         pieces = []
         while size:
             piece = self._piece(size)
@@ -215,14 +211,14 @@ class _Inflated:
         return b"".join(pieces)
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Require the end of the file."""
         if self._piece(1) or self._inflater.unused_data or self._fetch():
             raise Refused(self._name, "something follows the end of the archive")
         if not self._inflater.eof:
             raise Refused(self._name, "cut off")
 
     def _piece(self, size: int) -> bytes:
-        """Up to ``size`` bytes, none at the end."""
+        """Read up to ``size`` bytes; nothing at the end."""
         while not self._inflater.eof:
             if not self._packed:
                 self._packed = self._fetch()
@@ -255,7 +251,7 @@ class _Inflated:
 
 
 def _header(name: str, size: int) -> bytes:
-    """The header of a file: all that tar can say of it is the same for every file but name and size."""
+    """Return the tar header of a file: the same for all files except name and size."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = size, 0o644, _TIME
     try:

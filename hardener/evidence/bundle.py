@@ -1,8 +1,8 @@
-"""Export runs as a bundle: everything is written and signed beside its place, and appears in one step.
+"""Export runs as a bundle: it is written and signed in a temporary folder, and published in one step.
 
-The order of the last steps is what makes the ledger trustworthy: the bundle is complete on the disk, then the
-ledger has its entry, then the bundle gets its name. A process that is killed in between leaves an entry whose
-bundle is missing, which anybody can see, and never a bundle that no entry tells of.
+The order of the last steps makes the ledger trustworthy: first the bundle is complete on the disk, then the
+ledger gets its entry, then the bundle gets its name. A process that is killed in between leaves an entry
+without a bundle, which is visible, and never a bundle without an entry.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _WORKSHOP = ".hardener-evidence-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
-    """How a bundle is protected against changes."""
+    """The protection of a bundle against changes."""
 
-    key: Path | None = None  # who signs, as ``signature.sign`` takes it; None leaves it unsigned
-    tsa_url: str = ""  # address of a time-stamping authority, which stamps the signature
+    key: Path | None = None  # the signing key, as ``signature.sign`` takes it; None for no signature
+    tsa_url: str = ""  # URL of a time-stamping authority for the signature
 
     def require(self) -> None:
-        """Refuse what cannot be done, before the work.
+        """Check the key and the options before the export.
 
         Raises:
             HardenerError: the key cannot be read, or there is nothing to stamp.
@@ -45,12 +45,12 @@ class Seal:
         if self.key is not None:
             signature.require_key(self.key)
         elif self.tsa_url:
-            raise HardenerError("a time stamp is for a signature", hint="give --sign with --tsa-url")
+            raise HardenerError("a time stamp needs a signature", hint="give --sign with --tsa-url")
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A bundle that was written."""
+    """A written bundle."""
 
     entry: Entry  # of the ledger
     files: int
@@ -65,7 +65,7 @@ def export(
     seal: Seal,
     proofs: Mapping[str, Mapping[str, bytes]] | None = None,
 ) -> Exported:
-    """Write a bundle, and enter it in the ledger.
+    """Write a bundle, and add its entry to the ledger.
 
     Args:
         runs: what it is evidence of; at least one.
@@ -88,7 +88,7 @@ def export(
 
 @contextmanager
 def _workshop(parent: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards; those are too that killed exports have left here."""
+    """Create a temporary folder; also remove those of killed exports."""
     for left in parent.glob(f"{_WORKSHOP}*"):
         clear_away(left)
     folder, lock = new_folder(parent, prefix=_WORKSHOP)
@@ -132,7 +132,7 @@ def _export(
 
 
 def _seal(folder: Path, manifest: Manifest, seal: Seal) -> File:
-    """Write what stands above the files: manifest, sums over all, their signature and its time stamp."""
+    """Write the files at the top: the manifest, all checksums, their signature and its time stamp."""
     written = _put(folder, MANIFEST, manifest.render())
     sums = render((*manifest.files, written))
     _put(folder, SUMS, sums)
@@ -150,7 +150,7 @@ def _put(folder: Path, name: str, content: bytes) -> File:
 
 
 def _pack(folder: Path, draft: Path) -> str:
-    """Everything below a folder as an archive that is on the disk; gives its SHA-256."""
+    """Write everything below a folder as an archive to the disk; return its SHA-256."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     with draft.open("xb") as file:
         writer = Writer(file)
@@ -160,7 +160,7 @@ def _pack(folder: Path, draft: Path) -> str:
         digest = writer.close()
         file.flush()
         os.fsync(file.fileno())
-    draft.chmod(0o600)  # it tells an attacker where to begin
+    draft.chmod(0o600)  # readable by its owner only: it describes weaknesses
     return digest
 
 
@@ -170,9 +170,9 @@ def _publish(draft: Path, out: Path, entry: Entry) -> None:
     except OSError as error:
         raise HardenerError(
             f"cannot write {line(str(out))}: {error.strerror}",
-            hint=f"entry {entry.seq} of the ledger tells of it; export again for a new one",
+            hint=f"entry {entry.seq} of the ledger refers to it; export again for a new one",
         ) from error
-    with suppress(OSError):  # it is there; not every file system can say that it will be after a crash
+    with suppress(OSError):  # it exists, but not every file system can guarantee it after a crash
         descriptor = os.open(out.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -182,7 +182,7 @@ def _publish(draft: Path, out: Path, entry: Entry) -> None:
 
 def _require_new(out: Path) -> None:
     if os.path.lexists(out):
-        raise HardenerError(f"{line(str(out))} is there already", hint="evidence is not replaced")
+        raise HardenerError(f"{line(str(out))} already exists", hint="evidence is not replaced")
     folder = out.absolute().parent
     if not folder.is_dir():
         raise HardenerError(

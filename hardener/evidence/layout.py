@@ -1,8 +1,7 @@
-"""The names in a bundle: one table that an export writes by and that a verification compares with.
+"""The file names of a bundle: one table for the export and the verification.
 
-The table belongs to the kind of bundle that the manifest names (``manifest.PREDICATE``). A report format or a
-file of decisions that is added to hardener later gets into bundles with a new kind, not into this one: so a
-bundle of this kind has the same names, whichever version has written it.
+The table belongs to the type of bundle that the manifest names (``manifest.PREDICATE``). A new report format
+or file of decisions needs a new type, so a bundle of this type has the same names whichever version wrote it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ REPORTS = tuple(
         *("markdown", "ndjson", "ocsf", "oscal", "sarif"),
     )
 )
-DECLARED = ("attestations", "waivers")  # what people write for a run
+DECLARED = ("attestations", "waivers")  # files of a run that people wrote
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _PROOF_ID = re.compile(r"[0-9a-f]{16}")
@@ -31,34 +30,34 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def is_run_id(text: str) -> bool:
-    """Whether a run of this identifier can be in a bundle."""
+    """Return whether a bundle can contain a run with this identifier."""
     return _RUN_ID.fullmatch(text) is not None
 
 
 def declared_name(run: str, what: str) -> str:
-    """Name of a file that people wrote for a run."""
+    """Return the name of a file that people wrote for a run."""
     return f"{run}/declared/{what}.yml"
 
 
 def report_name(run: str, file: str) -> str:
-    """Name of a report of a run."""
+    """Return the name of a report of a run."""
     return f"{run}/reports/{file}"
 
 
 def snapshot_name(run: str, number: int, host: str) -> str:
-    """Name of the snapshot of a run's host, the first of which has number 1."""
+    """Return the name of the snapshot of a run's host; numbers start at 1."""
     return f"{run}/snapshots/{number:06}-{_NOT_IN_A_NAME.sub('_', host)[:60]}.json"
 
 
 def require_names(manifest: Manifest) -> None:
-    """Refuse a manifest that names other files than an export of these runs writes, or in another order.
+    """Refuse a manifest unless it lists exactly the files that an export of its runs writes, in order.
 
     Raises:
         Refused: it names the first such file.
     """
     previous = manifest.previous
     if previous != START and (previous.seq == START.seq or previous.sha256 == START.sha256):
-        raise Refused(MANIFEST, f"no entry of a ledger is so: {previous.seq}, {previous.sha256}")
+        raise Refused(MANIFEST, f"not an entry of a ledger: {previous.seq}, {previous.sha256}")
     identifiers = [run.info.run_id for run in manifest.runs]
     if not identifiers or identifiers != sorted(set(identifiers)) or not all(map(is_run_id, identifiers)):
         raise Refused(MANIFEST, "its runs are not as an export names and orders them")
@@ -83,12 +82,12 @@ def require_names(manifest: Manifest) -> None:
 
 
 def proof_files(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of a proof's files in their order, which every export of it writes."""
+    """Return the names of a proof's files, in the order of an export."""
     return tuple(sorted(names))
 
 
 def _proof_names(found: Proof) -> Iterator[str]:
-    """Every file of a proof."""
+    """Yield the names of all files of a proof."""
     allowed = {profile_document.NAME, proof.NAME, *profile_document.FILES}
     if found.files != proof_files(set(found.files)) or not set(found.files) <= allowed:
         raise Refused(MANIFEST, f"the files of proof {found.id} are not those of a proof")
@@ -96,7 +95,7 @@ def _proof_names(found: Proof) -> Iterator[str]:
 
 
 def _names(run: Run) -> Iterator[str]:
-    """Every file of a run."""
+    """Yield the names of all files of a run."""
     for what in run.declared:
         if what not in DECLARED:
             raise Refused(MANIFEST, f"run {run.info.run_id}: {what!r} is no file of decisions")

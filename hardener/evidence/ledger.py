@@ -1,4 +1,4 @@
-"""The ledger: one line for every bundle that was exported, each bound to the line before by its hash.
+"""The ledger: one line for each exported bundle, bound to the line before by its hash.
 
 An entry is one line of canonical JSON. ``prev_sha256`` is the hash of the line before it, without its line
 end, and sixty-four zeros in the first. So nothing in it can be changed, taken out or put between without
@@ -33,26 +33,26 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A bundle that was exported."""
+    """An exported bundle."""
 
-    seq: int  # from 1, without a gap
+    seq: int  # from 1, without gaps
     time: str  # RFC 3339, UTC
-    runs: tuple[str, ...]  # identifiers
+    runs: tuple[str, ...]  # identifiers of its runs
     bundle_sha256: str
     manifest_sha256: str
     prev_sha256: str
 
     def render(self) -> bytes:
-        """Its line, without the line end."""
+        """Return its line, without the line end."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode("ascii")
 
     def link(self) -> Link:
-        """How the next entry and the next manifest name it."""
+        """Return the reference to it for the next entry and the next manifest."""
         return Link(self.seq, hashlib.sha256(self.render()).hexdigest())
 
 
 class Ledger:
-    """A ledger that one has locked to add an entry.
+    """A locked ledger, for adding an entry.
 
     Args:
         path: its file, for errors.
@@ -67,11 +67,11 @@ class Ledger:
 
     @property
     def head(self) -> Link:
-        """The entry that the next one follows."""
+        """Return the entry that the next one follows."""
         return self._head.link() if self._head else START
 
     def append(self, *, runs: tuple[str, ...], bundle_sha256: str, manifest_sha256: str) -> Entry:
-        """Add an entry; when this returns it is on the disk.
+        """Add an entry; it is on the disk when this returns.
 
         Raises:
             HardenerError: it cannot be written, its line would be longer than a reader takes, or the clock is
@@ -101,7 +101,7 @@ class Ledger:
 
 @contextmanager
 def locked(path: Path) -> Iterator[Ledger]:
-    """The ledger, for one writer at a time; another one waits. A missing one begins.
+    """Lock the ledger for one writer; a missing ledger is created.
 
     The whole chain is looked at: nothing is added to a ledger that somebody broke, or to another file. The
     beginning of an entry that a killed export has left behind whole ones is taken away, since its bundle was
@@ -131,16 +131,16 @@ def locked(path: Path) -> Iterator[Ledger]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a bundle stands in a ledger."""
+    """The place of a bundle in a ledger."""
 
     entry: Entry
-    head: Link  # the last entry; whoever notes it can tell later that nothing was taken away
+    head: Link  # the last entry: a reader who notes it can later detect removed entries
 
 
 def find(
     path: Path, *, bundle_sha256: str, manifest_sha256: str, runs: tuple[str, ...], previous: Link
 ) -> Place:
-    """Read a whole ledger, and find the entry of a bundle in it.
+    """Read a whole ledger, and find the entry of a bundle.
 
     Args:
         path: the ledger.
@@ -184,7 +184,7 @@ def find(
 
 
 def _entries(file: IO[bytes], name: str, *, end: int | None = None) -> Iterator[Entry]:
-    """The entries, each compared with the one before it; those before ``end`` where there is one."""
+    """Yield the entries, each checked against the one before it, up to ``end`` if it is set."""
     link, time = START, ""
     while (end is None or file.tell() < end) and (text := file.readline(_MAX_LINE)):
         place = f"line {link.seq + 1}"
@@ -221,7 +221,7 @@ def _parse(text: bytes, name: str, place: str) -> Entry:
 
 
 def _complete(descriptor: int, tail: bytes, head: Entry | None, name: str) -> Entry | None:
-    """Make the last line whole, or take it away where it is only the beginning of an entry; gives the head.
+    """Complete the last line, or remove it if it is only the beginning of an entry; return the last entry.
 
     Raises:
         Refused: it is something else, and stays.
@@ -243,7 +243,7 @@ def _complete(descriptor: int, tail: bytes, head: Entry | None, name: str) -> En
 
 
 def _sync(folder: Path) -> None:
-    """Have the name of a new ledger on the disk."""
+    """Flush the name of a new ledger to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: an in-toto statement about every file in it, and what the files are evidence of.
+"""The manifest of a bundle: an in-toto statement about its files, with the runs that they are evidence of.
 
 It says who was looked at (every host of the inventory, also those that gave nothing), when, by which
 versions, and which entry of the ledger came before. docs/evidence.md describes it for other readers.
@@ -19,17 +19,17 @@ from hardener.run import RunInfo
 
 MANIFEST = "manifest.json"
 STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "urn:hardener:evidence:1"  # of a bundle without proofs
-PREDICATE_PROOFS = "urn:hardener:evidence:2"  # the same, with them
+PREDICATE = "urn:hardener:evidence:1"  # type of a bundle without proofs
+PREDICATE_PROOFS = "urn:hardener:evidence:2"  # type of a bundle with proofs
 
-_STATUSES = [status.value for status in Status]  # a new status makes a new kind of bundle
+_STATUSES = [status.value for status in Status]  # a new status needs a new type of bundle
 _KEY = re.compile(r"[a-z_][A-Za-z0-9_]*", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,99}")
 _RECORDING = re.compile(r"sha256:[0-9a-f]{64}")
 _VERDICTS = ("safe", "not safe", "not exercised")
 _VERBS = ("audit", "drift", "harden", "provision")
-VERBS = (*_VERBS, *(f"before {verb}" for verb in _VERBS))  # a new verb makes a new kind of bundle
+VERBS = (*_VERBS, *(f"before {verb}" for verb in _VERBS))  # a new verb needs a new type of bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,81 +43,81 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host of a run: its snapshot in the bundle, or why it gave nothing to judge."""
+    """A host of a run: its snapshot in the bundle, or the reason why there is none."""
 
     name: str
-    snapshot: str  # name of the file, "" where there is none
-    unreachable: str  # "" where the snapshot was judged
+    snapshot: str  # name of the file, empty where there is none
+    unreachable: str  # empty where the snapshot was judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which hosts and controls of a run were chosen."""
+    """The selection of hosts and controls of a run."""
 
-    limit: str = ""  # Ansible's pattern, "" for all hosts
+    limit: str = ""  # Ansible's pattern, empty for all hosts
     level: int = 2  # of the benchmark
-    only: tuple[str, ...] = ()  # controls and sections, none for all
+    only: tuple[str, ...] = ()  # controls and sections, empty for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run, as the manifest tells it."""
+    """A run as the manifest describes it."""
 
     info: RunInfo
     verb: str
-    exporter: str  # version of the hardener that wrote the reports in the bundle
-    inventory: str  # SHA-256 of the inventory as it was then, "" where it is not known
-    decided: date | None  # the day by which waivers and attestations counted; None where nobody gave any
-    declared: Mapping[str, str]  # their files ("waivers", "attestations"): SHA-256
+    exporter: str  # version of hardener that wrote the reports in the bundle
+    inventory: str  # SHA-256 of the inventory at the time, empty where it is unknown
+    decided: date | None  # the day by which waivers and attestations counted; None without any
+    declared: Mapping[str, str]  # SHA-256 of their files ("waivers", "attestations")
     selection: Selection
-    controls: tuple[str, ...]  # slugs of the controls that were judged, in the order of the reports
+    controls: tuple[str, ...]  # slugs of the controls, in the order of the reports
     hosts: tuple[Host, ...]  # in the order of the reports
-    counts: Mapping[str, int]  # findings by status, every status in its order
+    counts: Mapping[str, int]  # number of findings by status, with every status in order
 
     @property
     def folder(self) -> str:
-        """Folder of its files in the bundle."""
+        """Return the folder of its files in the bundle."""
         return run_folder(self.info.run_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """A proof of a container's profile, as the manifest tells it."""
+    """A proof of a container's profile as the manifest describes it."""
 
     id: str
     name: str  # of the profile
     image: str  # digest of the container's image
     recordings: tuple[str, ...]  # digests of the recordings that the profile was made of
-    profile: str  # SHA-256 of profile.json
+    profile: str  # digests of the recordings of the profile
     verdict: str
-    exporter: str  # version of the hardener that made the bundle
-    files: tuple[str, ...]  # names in its folder, in order
+    exporter: str  # version of hardener that made the bundle
+    files: tuple[str, ...]  # names of the files in its folder, in order
 
     @property
     def folder(self) -> str:
-        """Folder of its files in the bundle."""
+        """Return the folder of its files in the bundle."""
         return f"proofs/{self.id}"
 
 
 def run_folder(identifier: str) -> str:
-    """Folder of a run's files in a bundle."""
+    """Return the folder of a run's files in a bundle."""
     return f"runs/{identifier}"
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The entry of the ledger that a bundle follows; number 0 where it is the first."""
+    """The entry of the ledger that a bundle follows; number 0 for the first bundle."""
 
     seq: int
     sha256: str
 
 
-START = Link(0, "0" * 64)  # what the first bundle of a ledger follows
+START = Link(0, "0" * 64)  # reference of the first bundle of a ledger
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All that a bundle says of itself."""
+    """The whole manifest."""
 
     files: tuple[File, ...]
     runs: tuple[Run, ...]
@@ -125,7 +125,7 @@ class Manifest:
     proofs: tuple[Proof, ...] = ()
 
     def render(self) -> bytes:
-        """The document. The same manifest gives the same bytes."""
+        """Return the document; the same manifest gives the same bytes."""
         document = {
             "_type": STATEMENT,
             "subject": [
@@ -144,7 +144,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, data: bytes) -> Manifest:
-        """Read the document.
+        """Parse the document.
 
         Only the bytes that ``render`` gives are a manifest: what an export would not write is refused, be it
         a key, a value of another type, or an order.
@@ -182,7 +182,7 @@ class Manifest:
 
 
 def _differences(found: object, expected: object, place: str) -> Iterator[str]:
-    """Where a document is not the one expected: the path of each value."""
+    """Yield the paths at which a document differs from the expected one."""
     if isinstance(found, dict) and isinstance(expected, dict):
         for key in [*found, *(key for key in expected if key not in found)]:
             inner = f"{place}.{key}".lstrip(".") if _KEY.fullmatch(key) else f"{place}[{json.dumps(key)}]"
@@ -198,7 +198,7 @@ def _differences(found: object, expected: object, place: str) -> Iterator[str]:
 
 
 def _window(runs: Iterable[Run]) -> dict[str, str]:
-    """From the beginning of the first run to the end of the last."""
+    """Return the time from the start of the first run to the end of the last."""
     moments = [(each.info.started, each.info.ended) for each in runs]
     return {"from": _moment(min(moments)[0]), "until": _moment(max(ended for _, ended in moments))}
 
@@ -320,7 +320,7 @@ def _read_moment(text: str) -> datetime:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuses a key that is there twice: readers differ on which one counts."""
+    """Refuse a duplicate key: readers differ on which one counts."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key is there twice")

@@ -1,8 +1,8 @@
-"""Judge the facts in a bundle once more, and compare with what its reports say.
+"""Judge the facts in a bundle again, and compare the result with its reports.
 
-The same hardener gives the same findings and, to the byte, the same reports, also those for people: so who
-signed a bundle cannot have written into one of them. Another catalogue or version may judge differently with
-good reason; that is counted and told, and proves nothing.
+The same version of hardener gives the same findings and byte-identical reports, so the signer of a bundle
+cannot have altered one of them. Another catalogue or version may judge differently for good reasons: the
+differences are counted and reported, but prove nothing.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from hardener.reports.interface import Report
 from hardener.snapshot import Snapshot
 from hardener.text import line, scalar
 
-MAX_SNAPSHOT = 256 << 20  # bytes; a host with a thousand containers has twenty million
-_MAX_LINE = 64 << 20  # bytes of one host in the report that is read
+MAX_SNAPSHOT = 256 << 20  # bytes; a host with a thousand containers needs twenty million
+_MAX_LINE = 64 << 20  # bytes of one host in the report
 _LINES = FORMATS["ndjson"].file
 _LEVELS = (1, 2)  # of the benchmarks
 
@@ -39,16 +39,16 @@ Statuses = tuple[tuple[str, str], ...]  # slug and status, in the order of the r
 
 @dataclass(frozen=True, slots=True)
 class Reassessed:
-    """What came of judging a run again."""
+    """The result of judging a run again."""
 
     run_id: str
-    judge: str  # who else has judged than the run says, "" where it was the same
-    writer: str  # which other version wrote the reports, "" where it was this one
-    differences: int  # findings that are other ones now; only another judge is allowed any
+    judge: str  # the other version that judged the run, empty if it was this one
+    writer: str  # the other version that wrote the reports, empty if it was this one
+    differences: int  # number of findings that differ; only after another version judged
 
 
 class Reassessment:
-    """One run of a bundle, judged again while its files pass by.
+    """Judges one run of a bundle again while its files are read.
 
     Args:
         run: the run, as the manifest tells it.
@@ -82,15 +82,15 @@ class Reassessment:
                 raise Refused(name, "not what the manifest's run was judged by")
 
     def is_declared(self, name: str) -> bool:
-        """Whether a file is one that people wrote for the run."""
+        """Return whether a file was written by people for the run."""
         return name in self._declarations
 
     def declared(self, name: str, document: bytes) -> None:
-        """Take what people had decided; it comes before every snapshot."""
+        """Read the decisions of the run; they come before all snapshots."""
         self._declared[self._declarations[name]] = document
 
     def watch(self, name: str) -> Callable[[bytes], None] | None:
-        """What takes the pieces of a file while its hash is computed; None where nobody needs them."""
+        """Return a consumer for the pieces of a file, which are hashed meanwhile; None if none is needed."""
         return self._reported.feed if name == self._reported.name else None
 
     def snapshot(self, name: str, document: bytes) -> None:
@@ -110,7 +110,7 @@ class Reassessment:
         raise Refused(name, "a snapshot of no host, or out of order")
 
     def finish(self) -> Reassessed:
-        """The end of the run: nothing is left over, and every report is what the findings give.
+        """Check at the end of the run that every report equals what the findings give.
 
         Raises:
             Refused: it is not so.
@@ -131,7 +131,7 @@ class Reassessment:
         return Reassessed(self._run.info.run_id, self._judge, self._writer, self._differences)
 
     def _begin(self) -> None:
-        """Begin the reports, when all is known that is said before the first host."""
+        """Start the reports, when everything that precedes the first host is known."""
         if self._reports:
             return
         info = self._run.info
@@ -184,13 +184,13 @@ class Reassessment:
             snapshot,
             self._controls,
             benchmark=benchmark,
-            host=host.name,  # who the inventory says it is, whatever the document says
+            host=host.name,  # The inventory decides the name of the host, not the document.
             decisions=self._decisions,
         )
 
 
 class _Reported:
-    """The findings of a run as its JSON lines have them, read as they come; a status a finding is kept.
+    """Reads the findings of a run from its JSON lines; keeps one status for each finding.
 
     Args:
         name: the report.
@@ -198,14 +198,14 @@ class _Reported:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._open: list[bytes] = []  # pieces of the line that is not complete yet
+        self._open: list[bytes] = []  # pieces of the incomplete line
         self._length = 0
         self._hosts: list[tuple[str, Statuses]] = []
         self._waiting: Iterator[tuple[str, Statuses]] | None = None
-        self._known: dict[Any, Any] = {}  # hosts of a fleet resemble one another: what is equal is kept once
+        self._known: dict[Any, Any] = {}  # hosts of a fleet are similar, so equal values are stored once
 
     def feed(self, piece: bytes) -> None:
-        """The next piece of the file."""
+        """Feed the next piece of the file."""
         first, *more = piece.split(b"\n")
         self._open.append(first)
         self._length += len(first)
@@ -217,16 +217,16 @@ class _Reported:
             self._open, self._length = [more[-1]], len(more[-1])
 
     def next(self, host: Host) -> Statuses:
-        """The findings of the next host, which must be this one."""
+        """Return the findings of the next host, which must be this one."""
         if self._waiting is None:
             self._waiting = iter(self._hosts)
         name, statuses = next(self._waiting, ("", ()))
         if name != scalar(host.name):
-            raise Refused(self.name, f"has {line(name) or 'nobody'} where the manifest has {line(host.name)}")
+            raise Refused(self.name, f"has {line(name) or 'none'} where the manifest has {line(host.name)}")
         return statuses
 
     def finish(self) -> None:
-        """All of it was read and compared."""
+        """Check that everything was read and compared."""
         if self._length or next(self._waiting or iter(self._hosts), None):
             raise Refused(self.name, "has more than the manifest's hosts")
 
@@ -242,7 +242,7 @@ class _Reported:
 
 
 def _other_judge(run: Run) -> str:
-    """Who judged, where it was not this hardener with this catalogue."""
+    """Return the version that judged, if it was another version or catalogue."""
     info = run.info
     if info.catalogue_digest != catalogue.digest():
         return f"hardener {info.tool_version} with catalogue {info.catalogue_digest[:12]}"
@@ -250,13 +250,13 @@ def _other_judge(run: Run) -> str:
 
 
 def _controls(run: Run) -> tuple[Control, ...]:
-    """The controls that were judged, in their order; what this catalogue does not have is left out."""
+    """Return the controls of the run in their order, without those that this catalogue lacks."""
     known = {control.slug: control for control in catalogue.load(run.info.benchmark)}
     return tuple(known[slug] for slug in run.controls if slug in known)
 
 
 def _require_selected(run: Run) -> None:
-    """Refuse controls that this catalogue does not give for what the run says it selected.
+    """Refuse controls that do not match the selection of the run.
 
     A control that fails can be taken out of every report, and then nothing in them tells of it.
     """

@@ -1,4 +1,4 @@
-"""The one way in which a bundle or a ledger is refused."""
+"""The error for a refused bundle or ledger."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
 
-class Refused(HardenerError):  # noqa: N818 - it is a state of the evidence, not a defect
-    """What was handed over is not what was made: one line that names the file.
+class Refused(HardenerError):  # noqa: N818 - a state of the evidence, not a defect
+    """A bundle or ledger is not authentic: one line that names the file.
 
     Args:
         file: the bundle or ledger, or the file in it; anybody may have chosen its name.

@@ -1,7 +1,7 @@
-"""Sign and verify with what every control node has: ``ssh-keygen -Y``.
+"""Sign and verify with ``ssh-keygen -Y``, which every control node has.
 
-Keys in an agent, on a token and behind a certificate work as they do for ssh, unless they are weak. Who may
-sign is the reader's decision, in an ``allowed_signers`` file that comes from elsewhere than the bundle.
+Keys in an agent, on a token and with a certificate work as for ssh, unless they are weak. The reader decides
+who may sign, by an ``allowed_signers`` file that does not come from the bundle.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hardener.text import line
 from hardener.workfolder import temporary_folder
 
 NAMESPACE = "evidence@hardener"
-MAX_SIGNATURE = 64 << 10  # bytes; an RSA key's with a certificate has six thousand
+MAX_SIGNATURE = 64 << 10  # bytes; the signature of an RSA key with a certificate has six thousand
 
 _ARMOUR = re.compile(
     rb"-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=\n]+)\n-----END SSH SIGNATURE-----\n", re.ASCII
@@ -33,14 +33,14 @@ _ARMOUR = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signed, as the file of allowed signers calls them."""
+    """The signer, with the name in the file of allowed signers."""
 
     principal: str
     fingerprint: str  # "SHA256:…", as ssh-keygen -l prints it
 
 
 def sign(data: bytes, key: Path) -> bytes:
-    """An armoured signature in our namespace.
+    """Return an armoured signature in our namespace.
 
     A passphrase is asked for on the terminal.
 
@@ -56,13 +56,13 @@ def sign(data: bytes, key: Path) -> bytes:
     if result.returncode or not _ARMOUR.fullmatch(result.stdout):
         reason = _last(result.stderr) or f"ssh-keygen ended with {result.returncode}"
         raise HardenerError(f"cannot sign with {line(str(key))}: {reason}")
-    # The format of the key's file may be one that ``require_key`` does not read.
+    # ``require_key`` cannot read every format of a private key.
     _require_acceptable(_parse(result.stdout, key.name)[0], key)
     return result.stdout
 
 
 def require_key(key: Path) -> None:
-    """Refuse a key that cannot be read or may not sign, before the work that it is to sign.
+    """Refuse an unreadable or weak key before the export.
 
     Raises:
         HardenerError: it cannot be read, it is weak, or it is a certificate of a pattern.
@@ -85,11 +85,11 @@ def _require_acceptable(blob: bytes, key: Path) -> None:
 
 
 def _objection(blob: bytes) -> str:
-    """What is wrong with a key that is to sign, "" where nothing is."""
+    """Describe the problem of a key for signing; empty where there is none."""
     try:
         key = sshkey.parse(blob)
     except (ValueError, RecursionError):
-        return "no public key that can be read"
+        return "not a readable public key"
     if key.weakness:
         return key.weakness
     bad = [each for each in key.names or () if not sshkey.is_name(each)]
@@ -99,7 +99,7 @@ def _objection(blob: bytes) -> str:
 def verify(
     data: bytes, signature: bytes, *, allowed: Path, at: datetime, name: str, revoked: Path | None = None
 ) -> Signer:
-    """Who signed, if it is one of those who may.
+    """Return the signer if the signature is valid and the signer is allowed.
 
     Args:
         data: what was signed.
@@ -125,7 +125,7 @@ def verify(
     with temporary_folder() as folder:
         file = folder / "signature"
         file.write_bytes(signature)
-        # What was given may be a pipe, and ssh-keygen reads it twice.
+        # The input may be a pipe, and ssh-keygen reads it twice.
         names = folder / "signers"
         names.write_bytes(accepted.lines)
         without = _without(revoked, folder) if revoked else ()
@@ -151,7 +151,7 @@ def verify(
 
 
 def _without(revoked: Path, folder: Path) -> tuple[str, ...]:
-    """Arguments with which ssh-keygen refuses revoked keys, read from a copy of their file."""
+    """Return the arguments that make ssh-keygen refuse revoked keys, read from a copy of their file."""
     content = signers.read_revoked(revoked)
     copy = folder / "revoked"
     copy.write_bytes(content)
@@ -165,7 +165,7 @@ def _without(revoked: Path, folder: Path) -> tuple[str, ...]:
 
 
 def _unknown(fingerprint: str, said: bytes, allowed: Path) -> str:
-    """Why nobody in the file of allowed signers is the one who signed."""
+    """Describe why no allowed signer matches the signature."""
     reasons = [text for text in said.decode("utf-8", "replace").splitlines() if "key " in text]
     if not reasons:
         return f"signed with the key {fingerprint}, which is none of {allowed}"
@@ -173,7 +173,7 @@ def _unknown(fingerprint: str, said: bytes, allowed: Path) -> str:
 
 
 def _parse(signature: bytes, name: str) -> tuple[bytes, bytes]:
-    """Public key and namespace of an armoured signature (PROTOCOL.sshsig of OpenSSH)."""
+    """Return public key and namespace of an armoured signature (PROTOCOL.sshsig of OpenSSH)."""
     found = _ARMOUR.fullmatch(signature)
     try:
         blob = base64.b64decode(found[1].replace(b"\n", b""), validate=True) if found else b""
@@ -193,7 +193,7 @@ def _fingerprint(key: bytes) -> str:
 
 def _ssh_keygen(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command: Sequence[str] = ("ssh-keygen", *arguments)
-    # UTC: the same file of allowed signers means the same everywhere.
+    # In UTC, so that a file of allowed signers means the same everywhere.
     environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
     try:
         return subprocess.run(command, input=data, capture_output=True, check=False, env=environment)
@@ -202,6 +202,6 @@ def _ssh_keygen(*arguments: str, data: bytes = b"") -> subprocess.CompletedProce
 
 
 def _last(said: bytes) -> str:
-    """The last thing that ssh-keygen said, which is why it failed."""
+    """Return the last line of ssh-keygen's output, which has the reason."""
     lines = [text for text in said.decode("utf-8", "replace").splitlines() if text.strip()]
     return line(lines[-1]) if lines else ""

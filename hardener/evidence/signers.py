@@ -1,8 +1,8 @@
-"""The files by which a reader says whose signature counts: allowed signers, and revoked keys.
+"""Read the files that decide whose signature counts: allowed signers, and revoked keys.
 
-ssh-keygen takes a pattern or a list where a signer is named (``*``, ``!x,*``), and then calls the signer by
-any name that fits; and it refuses every signature, without a reason, where a file of revoked keys cannot be
-read. Here a signer has one name, and a line that is no key is named.
+ssh-keygen accepts a pattern or a list as the name of a signer (``*``, ``!x,*``), and then reports any name
+that matches; and with an unreadable file of revoked keys it refuses every signature without a reason. Here a
+signer has one name, and an invalid line is reported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hardener.errors import HardenerError
 from hardener.evidence import sshkey
 from hardener.text import line
 
-KRL = b"SSHKRL\n\0"  # how a key revocation list of ssh-keygen -k begins
+KRL = b"SSHKRL\n\0"  # the first bytes of a key revocation list of ssh-keygen -k
 
 _OPTION = r'[A-Za-z-]+(?:="(?:[^"\\]|\\"|\\(?!"))*")?'
 _ALLOWED = re.compile(
@@ -29,13 +29,13 @@ _OPTIONS = re.compile(_OPTION)
 
 @dataclass(frozen=True, slots=True)
 class AllowedSigners:
-    """A file of allowed signers, as far as it names them."""
+    """A file of allowed signers."""
 
-    lines: bytes  # with the numbers of the file; empty where a line does not count
-    refused: Mapping[bytes, str]  # keys in base64 whose line does not count: why
+    lines: bytes  # with the file's line numbers; ignored lines are empty
+    refused: Mapping[bytes, str]  # keys in base64 whose line is ignored, with the reason
 
     def refusal(self, key: bytes) -> str:
-        """Why the line of a key does not count, "" where there is no such line."""
+        """Return why the line of a key is ignored; empty where there is no such line."""
         return self.refused.get(base64.b64encode(key), "")
 
 
@@ -67,7 +67,7 @@ def _is_authority(options: str) -> bool:
 
 
 def read_revoked(path: Path) -> bytes:
-    """Read a file of revoked keys: what ``ssh-keygen -k`` writes, or a public key a line.
+    """Read a file of revoked keys: the output of ``ssh-keygen -k``, or one public key on each line.
 
     Raises:
         HardenerError: it cannot be read, or a line of it is no key.
@@ -75,8 +75,8 @@ def read_revoked(path: Path) -> bytes:
     data = _read(path)
     if data.startswith(KRL):
         return data
-    # Lines end where ssh-keygen ends them: what follows a lone carriage return belongs to the line before,
-    # and revokes nothing there.
+    # Lines end where ssh-keygen ends them: text after a lone carriage return belongs to the line before, and
+    # revokes nothing there.
     for number, text in enumerate(data.split(b"\n"), 1):
         if b"\r" in text.removesuffix(b"\r"):
             raise HardenerError(
@@ -87,14 +87,14 @@ def read_revoked(path: Path) -> bytes:
             continue
         if sshkey.public_half(text) is None:
             raise HardenerError(
-                f"{line(str(path))}: line {number} is no public key",
+                f"{line(str(path))}: line {number} is not a public key",
                 hint="give a public key a line, or a list that ssh-keygen -k has written",
             )
     return data
 
 
 def not_a_name(signer: str) -> str:
-    """Why this cannot be the name of a signer."""
+    """Describe why this cannot be the name of a signer."""
     return f"{line(repr(signer))} is a pattern or a list; a signer has one name, so write a line for each"
 
 

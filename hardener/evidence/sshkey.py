@@ -1,4 +1,4 @@
-"""Public keys as SSH writes them: which may sign evidence, and the names in a certificate.
+"""Parse SSH public keys: whether they may sign evidence, and the names in a certificate.
 
 The formats: RFC 4253 section 6.6, and PROTOCOL, PROTOCOL.certkeys, PROTOCOL.key of OpenSSH.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 MIN_RSA_BITS = 3072
 
-# The kinds that may sign, and how many strings follow the kind in the blob.
+# Types that may sign, with the number of strings after the type in the blob.
 _KINDS = {
     "ssh-ed25519": 1,
     "ssh-rsa": 2,
@@ -39,17 +39,17 @@ class PublicKey:
     """
 
     kind: str
-    weakness: str  # why it may not sign evidence, "" where it may
-    names: tuple[str, ...] | None = None  # None where it is no certificate
+    weakness: str  # reason why it may not sign evidence, empty where it may
+    names: tuple[str, ...] | None = None  # None for a plain key
 
 
 def is_name(text: str) -> bool:
-    """Whether this names one signer: no pattern, no list, nothing that cannot be seen."""
+    """Return whether this names one signer: no pattern, no list, no invisible character."""
     return text.isprintable() and _NAME.fullmatch(text) is not None
 
 
 def parse(blob: bytes) -> PublicKey:
-    """Read the blob of a public key or a certificate.
+    """Parse the blob of a public key or a certificate.
 
     Raises:
         ValueError: it is neither.
@@ -65,13 +65,13 @@ def parse(blob: bytes) -> PublicKey:
         return PublicKey(kind, weakness, ())
     for _ in range(_KINDS[base]):
         _, rest = read_string(rest)
-    _identifier, rest = read_string(rest[12:])  # after a serial number and the kind of certificate
+    _identifier, rest = read_string(rest[12:])  # after the serial number and the type of certificate
     listed, rest = read_string(rest)
     names = []
     while listed:
         name, listed = read_string(listed)
         names.append(name.decode("utf-8", "backslashreplace"))
-    rest = rest[16:]  # from when until when
+    rest = rest[16:]  # start and end of validity
     for _ in range(3):  # options, extensions, reserved
         _, rest = read_string(rest)
     authority = parse(read_string(rest)[0])
@@ -80,7 +80,7 @@ def parse(blob: bytes) -> PublicKey:
 
 
 def public_half(file: bytes) -> bytes | None:
-    """Blob of the public key in the file of a key.
+    """Return the blob of the public key in a key file.
 
     Args:
         file: a public key, a certificate, or a private key in OpenSSH's format, whatever protects it.
@@ -91,7 +91,7 @@ def public_half(file: bytes) -> bytes | None:
     try:
         if found := _PRIVATE.search(file):
             rest = base64.b64decode(found[1]).removeprefix(b"openssh-key-v1\0")
-            for _ in range(3):  # cipher, derivation of its key, the options of that
+            for _ in range(3):  # cipher, key derivation, options of the key derivation
                 _, rest = read_string(rest)
             return read_string(rest[4:])[0]
         if file.startswith(_PRIVATE_DSA):
@@ -103,7 +103,7 @@ def public_half(file: bytes) -> bytes | None:
 
 
 def read_string(data: bytes) -> tuple[bytes, bytes]:
-    """The string that data begin with, and what follows it.
+    """Read the string at the beginning of data; return it and the rest.
 
     Raises:
         ValueError: it is cut off.
@@ -115,7 +115,7 @@ def read_string(data: bytes) -> tuple[bytes, bytes]:
 
 
 def write_string(data: bytes) -> bytes:
-    """A string as ``read_string`` reads it."""
+    """Encode a string in the form that ``read_string`` reads."""
     return len(data).to_bytes(4, "big") + data
 
 

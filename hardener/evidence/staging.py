@@ -1,4 +1,4 @@
-"""The files of one run, as they go into a bundle: every report, and the facts behind it as they came.
+"""Write the files of one run for a bundle: every report, and the original facts.
 
 They are written into a folder first: the manifest, which stands before them, has their hashes.
 """
@@ -35,7 +35,7 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvidence:
-    """A run that is to be exported.
+    """A run to export.
 
     ``assessments`` and ``snapshots`` are read once each, host by host, both in the order of the reports;
     ``snapshots`` leaves those hosts out that gave none. ``declared`` are files that people wrote for the run,
@@ -138,12 +138,12 @@ def stage_proof(
 
 
 def instructions() -> bytes:
-    """What the README of a bundle tells the auditor."""
+    """Return the README of a bundle, with instructions for the auditor."""
     return (Path(__file__).parent / "auditor.md").read_bytes()
 
 
 class _Population:
-    """Who was looked at, and what was found, counted while the assessments pass on to the reports."""
+    """Counts hosts and findings while the assessments are written to the reports."""
 
     def __init__(self) -> None:
         self.hosts: list[Host] = []
@@ -166,7 +166,7 @@ class _Population:
 def _paired(
     hosts: Iterable[Host], snapshots: Iterable[tuple[str, bytes]]
 ) -> Iterator[tuple[Host, bytes | None]]:
-    """Each host and its snapshot, None where it gave none."""
+    """Yield each host with its snapshot, or with None."""
     waiting = iter(snapshots)
     name, document = next(waiting, ("", None))
     for host in hosts:
@@ -198,7 +198,7 @@ def _measured(folder: Path, name: str) -> File:
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    """Content of a file, a piece at a time.
+    """Yield the content of a file in pieces.
 
     Raises:
         HardenerError: it cannot be read.

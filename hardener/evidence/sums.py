@@ -1,4 +1,4 @@
-"""``SHA256SUMS``: what is signed, in the form that ``sha256sum --check`` reads."""
+"""Write ``SHA256SUMS``, the signed file, in the format of ``sha256sum --check``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STAMP = "SHA256SUMS.sig.tsr"
 
 
 def render(files: Iterable[File]) -> bytes:
-    """A line a file, in the order of their names."""
+    """Return one line for each file, in the order of their names."""
     return b"".join(
         f"{file.sha256}  {file.name}\n".encode("ascii") for file in sorted(files, key=lambda file: file.name)
     )

@@ -1,7 +1,7 @@
-"""RFC 3161: a time-stamping authority says that a signature existed at a moment.
+"""RFC 3161: a time-stamping authority confirms that a signature existed at a time.
 
-The request is written here and the answer is read as far as it has to be; whether it comes from the authority
-that the reader trusts, ``openssl ts`` decides.
+This module encodes the request and parses the necessary parts of the answer; ``openssl ts`` checks whether
+the answer comes from an authority that the reader trusts.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from hardener.workfolder import temporary_folder
 
 MAX_ANSWER = 64 << 10  # bytes; an answer with its certificates has a few thousand
 _TIMEOUT_S = 20.0
-_SHA256 = bytes.fromhex("300d06096086480165030402010500")  # the algorithm, as DER
+_SHA256 = bytes.fromhex("300d06096086480165030402010500")  # identifier of SHA-256 in DER
 _INTEGER, _OCTETS, _SEQUENCE, _TIME = 0x02, 0x04, 0x30, 0x18
 
 
 def request(data: bytes, url: str) -> bytes:
-    """The answer of an authority about these data.
+    """Request a time stamp of data.
 
     Args:
         data: what is to be stamped; only its SHA-256 is sent.
@@ -38,7 +38,7 @@ def request(data: bytes, url: str) -> bytes:
         HardenerError: it does not answer, refuses, or answers about something else.
     """
     if not url.startswith(("http://", "https://")):
-        raise HardenerError(f"{line(url)} is no address of a time-stamping authority", hint="http://…")
+        raise HardenerError(f"{line(url)} is not a URL of a time-stamping authority", hint="http://…")
     nonce = secrets.randbits(63) | 1 << 62
     query = _query(hashlib.sha256(data).digest(), nonce)
     asked = urllib.request.Request(  # noqa: S310 - the scheme is checked above
@@ -56,14 +56,14 @@ def request(data: bytes, url: str) -> bytes:
     try:
         _, stamped = _read(answer)
         if stamped != (hashlib.sha256(data).digest(), nonce):
-            raise ValueError("it is about something else")
+            raise ValueError("it is for other data")
     except ValueError as error:
         raise HardenerError(f"no time stamp from {line(url)}: {error}") from error
     return answer
 
 
 def read(answer: bytes, data: bytes, *, name: str) -> datetime:
-    """The moment that an answer about these data claims; nobody has vouched for it yet.
+    """Return the time in an answer about these data; it is not verified.
 
     Raises:
         Refused: it is no time stamp of these data.
@@ -73,12 +73,12 @@ def read(answer: bytes, data: bytes, *, name: str) -> datetime:
     except ValueError as error:
         raise Refused(name, f"no time stamp: {error}") from None
     if digest != hashlib.sha256(data).digest():
-        raise Refused(name, "a time stamp of something else")
+        raise Refused(name, "a time stamp of other data")
     return moment
 
 
 def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetime:
-    """The moment at which the data existed, as a trusted authority says.
+    """Return the time at which the data existed, verified by a trusted authority.
 
     Args:
         answer: what the authority answered.
@@ -98,11 +98,11 @@ def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetim
     with temporary_folder() as folder:
         stamp = folder / "stamp"
         stamp.write_bytes(answer)
-        # What was given may be a pipe.
+        # The input may be a pipe.
         trusted = folder / "authority"
         trusted.write_bytes(certificates)
         digest = hashlib.sha256(data).hexdigest()
-        # The authority's certificate may have expired since: it counts when it was used.
+        # The authority's certificate may have expired since: it must be valid at the time of the stamp.
         command = [
             *("openssl", "ts", "-verify", "-digest", digest, "-in", str(stamp)),
             *("-CAfile", str(trusted), "-attime", str(int(moment.timestamp()))),
@@ -119,7 +119,7 @@ def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetim
 
 
 def _query(digest: bytes, nonce: int) -> bytes:
-    """A request as DER: version 1, what is stamped, a number to know the answer by, and the certificates."""
+    """Encode a request in DER: version 1, the digest, a nonce, and a request for the certificates."""
     imprint = _der(_SEQUENCE, _SHA256 + _der(_OCTETS, digest))
     number = _der(_INTEGER, nonce.to_bytes(8, "big"))
     return _der(_SEQUENCE, _der(_INTEGER, b"\1") + imprint + number + b"\x01\x01\xff")
@@ -132,7 +132,7 @@ def _der(tag: int, content: bytes) -> bytes:
 
 
 def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
-    """Moment, digest and number of an answer.
+    """Return time, digest and nonce of an answer.
 
     Raises:
         ValueError: it has none.
@@ -151,7 +151,7 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
         stamp = list(_items(_only(_only(content, _OCTETS), _SEQUENCE)))
         algorithm, digest = _items(stamp[2][1])
         if bytes((algorithm[0], len(algorithm[1]))) + algorithm[1] != _SHA256:
-            raise ValueError("it is not of a SHA-256")
+            raise ValueError("it does not contain a SHA-256")
         moment = next(value for tag, value in stamp if tag == _TIME).decode("ascii")
         numbers = [int.from_bytes(value, "big") for tag, value in stamp[4:] if tag == _INTEGER]
     except (StopIteration, IndexError, UnicodeDecodeError) as error:
@@ -161,7 +161,7 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
 
 
 def _only(data: bytes, tag: int) -> bytes:
-    """The content of the one value that these data are."""
+    """Return the content of the single value in these data."""
     found = list(_items(data))
     if [each for each, _ in found] != [tag]:
         raise ValueError("the answer is no time stamp")
@@ -169,7 +169,7 @@ def _only(data: bytes, tag: int) -> bytes:
 
 
 def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The values that follow one another in DER, each with its tag.
+    """Return the values of a DER sequence, each with its tag.
 
     OpenSSL also reads BER: lengths that are told by an end, or that are longer than need be, and tags of
     several bytes. An answer that is written so can be one time stamp to OpenSSL and another one here.

@@ -1,7 +1,7 @@
-"""Verify a bundle without trusting who sent it: one pass over its bytes, nothing extracted.
+"""Verify a bundle without trusting its sender: one pass over its bytes, nothing is extracted.
 
-First the signature over ``SHA256SUMS``, then everything against these sums, each file as it passes by. What
-is read as a document is exactly the bytes whose hash was compared.
+First the signature over ``SHA256SUMS`` is verified, then every file against these checksums while it is read.
+Only bytes whose hash was compared are parsed.
 """
 
 from __future__ import annotations
@@ -36,42 +36,42 @@ _MAX_DECLARED = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Whom the reader of a bundle believes; all of it comes from elsewhere than the bundle."""
+    """What the reader trusts; none of it comes from the bundle."""
 
     allowed_signers: Path
-    revoked: Path | None = None  # keys that count no more, whenever they signed
+    revoked: Path | None = None  # revoked keys, independent of the time of signing
     ledger: Path | None = None
     tsa_certificates: Path | None = None
-    at: datetime | None = None  # when the signer's key must have been valid; None: by the time stamp, or now
+    at: datetime | None = None  # when the signer's key must be valid; None: time stamp, or now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """When the signature existed at the latest, as a time-stamping authority says."""
+    """The latest time at which the signature existed, by a time-stamping authority."""
 
     moment: datetime
-    trusted: bool  # by certificates of the reader's
+    trusted: bool  # verified by certificates of the reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """What is known of a bundle that was not refused."""
+    """The facts about a verified bundle."""
 
     sha256: str
     manifest_sha256: str
-    previous: Link  # the entry of the ledger that the bundle says it follows
+    previous: Link  # the entry of the ledger that the bundle refers to
     signer: Signer
-    at: datetime  # when the signer's key was valid
+    at: datetime  # time at which the signer's key was valid
     stamp: Stamp | None
     files: int
     runs: tuple[Run, ...]
     reassessed: tuple[Reassessed, ...]  # in the order of the runs
-    proofs: tuple[tuple[Proof, Proven], ...] = ()  # as the manifest tells each, and as its files give it
-    place: Place | None = None  # in the ledger, None where none was given
+    proofs: tuple[tuple[Proof, Proven], ...] = ()  # as the manifest describes each, and as its files give it
+    place: Place | None = None  # place in the ledger, None without a ledger
 
     @property
     def complete(self) -> bool:
-        """Whether the findings were judged again by the very same judge, and the reports written again."""
+        """Return whether the same version judged the findings again, and wrote the reports again."""
         return not any(each.judge or each.writer for each in self.reassessed) and not any(
             again.judge for _, again in self.proofs
         )
@@ -152,7 +152,7 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
 
 
 def _proof(members: Iterator[Member], told: Proof, expected: dict[str, File]) -> Proven:
-    """Compare the files of a proof with what the manifest says, and judge its observations again."""
+    """Compare the files of a proof with the manifest, and judge its observations again."""
     content = {}
     for name in told.files:
         file = expected.pop(f"{told.folder}/{name}")
@@ -174,7 +174,7 @@ def _proof(members: Iterator[Member], told: Proof, expected: dict[str, File]) ->
 
 
 def _runs(members: Iterator[Member], manifest: Manifest, expected: dict[str, File]) -> Iterator[Reassessed]:
-    """Compare the files of every run with what the manifest says, and judge its snapshots again."""
+    """Compare the files of every run with the manifest, and judge its snapshots again."""
     sums = {file.name: file.sha256 for file in manifest.files}
     folders: dict[str, list[File]] = {run.folder: [] for run in manifest.runs}
     for name, file in expected.items():
@@ -189,7 +189,7 @@ def _runs(members: Iterator[Member], manifest: Manifest, expected: dict[str, Fil
 
 
 def _file(member: Member, file: File, again: Reassessment, snapshots: str) -> None:
-    """Compare one file, and hand its content on where the judge needs it."""
+    """Compare one file, and pass its content to the judge where it is needed."""
     if member.name.startswith(snapshots):
         document = member.read(MAX_SNAPSHOT)
         _require_same(File(member.name, member.size, member.sha256()), file)
@@ -209,7 +209,7 @@ def _file(member: Member, file: File, again: Reassessment, snapshots: str) -> No
 
 
 def _same(members: Iterator[Member], file: File) -> Member:
-    """The next file of the archive, which must be this one."""
+    """Return the next file of the archive, which must be this one."""
     member = next(members, None)
     if member is None or member.name > file.name:
         raise Refused(file.name, "missing")
@@ -219,7 +219,7 @@ def _same(members: Iterator[Member], file: File) -> Member:
 
 
 def _next(members: Iterator[Member], name: str) -> Member:
-    """The next file of the archive, which must be the one of this name."""
+    """Return the next file of the archive, which must have this name."""
     member = _any(members, name)
     if member.name != name:
         raise Refused(*((member.name, "extra") if member.name < name else (name, "missing")))
@@ -239,7 +239,7 @@ def _require_same(found: File, expected: File) -> None:
 
 
 def _require_exporter(manifest: Manifest, readme: File) -> None:
-    """Refuse runs of several exporters, and other instructions than this version's where it was the one."""
+    """Require one exporter for all runs, and this version's README where it was the exporter."""
     exporter, *others = {
         *(run.exporter for run in manifest.runs),
         *(each.exporter for each in manifest.proofs),
@@ -251,7 +251,7 @@ def _require_exporter(manifest: Manifest, readme: File) -> None:
 
 
 def _stamp(answer: bytes, signed: bytes, trust: Trust) -> Stamp:
-    """When the signature existed, as the answer of an authority in the bundle says."""
+    """Return the time of the signature from the authority's answer in the bundle."""
     if trust.tsa_certificates is None:
         return Stamp(moment=timestamp.read(answer, signed, name=STAMP), trusted=False)
     moment = timestamp.verify(answer, signed, authority=trust.tsa_certificates, name=STAMP)

@@ -93,7 +93,7 @@ def test_a_stamp_of_another_signature_is_refused(desk: Desk, authority: Authorit
     files["SHA256SUMS"] = files["SHA256SUMS"].replace(b"a", b"b")
     files["SHA256SUMS.sig"] = sign(files["SHA256SUMS"], desk.key)
     bundle.write_bytes(repacked(files))
-    with pytest.raises(Refused, match=r"SHA256SUMS\.sig\.tsr: a time stamp of something else"):
+    with pytest.raises(Refused, match=r"SHA256SUMS\.sig\.tsr: a time stamp of other data"):
         desk.verify(bundle, tsa_certificates=authority.certificates)
 
 
@@ -134,7 +134,7 @@ def test_an_authority_that_does_not_stamp_publishes_nothing(
 
 def test_an_old_answer_is_not_taken(desk: Desk, authority: Authority, bundle: Path) -> None:
     authority.answer = contents(bundle)[STAMP]
-    with pytest.raises(HardenerError, match="it is about something else"):
+    with pytest.raises(HardenerError, match="it is for other data"):
         desk.export("again.tar.gz", seal=Seal(key=desk.key, tsa_url=authority.url))
 
 

@@ -165,7 +165,7 @@ def test_a_date_decides_which_key_is_valid(hardener: Hardener, home: Path, desk:
     ("options", "said"),
     [
         (("--sign", "nowhere"), "cannot sign with nowhere: No such file or directory"),
-        (("--tsa-url", "http://127.0.0.1:9"), "a time stamp is for a signature"),
+        (("--tsa-url", "http://127.0.0.1:9"), "a time stamp needs a signature"),
         (("--out", "nowhere/it.tar.gz"), "there is no folder"),
         (("nothing",), "there is no run 'nothing'"),
         (("latest",), "a run is named twice"),
@@ -187,7 +187,7 @@ def test_what_cannot_be_exported_is_one_line(
         (("--ledger", "nowhere"), "cannot read the ledger nowhere: No such file"),
         (("--allowed-signers", "nowhere"), "cannot read nowhere: No such file"),
         (("--revoked", "nowhere"), "cannot read nowhere: No such file"),
-        (("--revoked", "allowed_signers"), "allowed_signers: line 1 is no public key"),
+        (("--revoked", "allowed_signers"), "allowed_signers: line 1 is not a public key"),
         (("--at", "soon"), "'soon' does not match the formats"),
     ],
 )

@@ -62,7 +62,7 @@ def test_without_a_key_it_is_not_signed(desk: Desk) -> None:
 def test_what_is_there_is_not_replaced(desk: Desk, kind: str) -> None:
     path = desk.folder / "it.tar.gz"
     {"file": path.touch, "link": lambda: path.symlink_to("/nowhere"), "folder": path.mkdir}[kind]()
-    with pytest.raises(HardenerError, match=r"it\.tar\.gz is there already"):
+    with pytest.raises(HardenerError, match=r"it\.tar\.gz already exists"):
         desk.export("it.tar.gz")
     assert left(desk) == {"it.tar.gz"}
 
@@ -73,7 +73,7 @@ def test_a_folder_that_is_not_there_is_said(desk: Desk) -> None:
 
 
 def test_a_time_stamp_needs_a_signature(desk: Desk) -> None:
-    with pytest.raises(HardenerError, match="a time stamp is for a signature"):
+    with pytest.raises(HardenerError, match="a time stamp needs a signature"):
         desk.export("it.tar.gz", seal=Seal(tsa_url="http://127.0.0.1:9"))
 
 
@@ -150,7 +150,7 @@ def test_a_bundle_that_cannot_be_named_is_told_with_its_entry(
     monkeypatch.setattr(Path, "replace", refuse)
     monkeypatch.setattr(os, "rename", refuse)
     seal = Seal(key=desk.key)
-    with pytest.raises(HardenerError, match="entry 1 of the ledger tells of it"):
+    with pytest.raises(HardenerError, match="entry 1 of the ledger refers to it"):
         # The reports are moved into their places too, so they come from a run without any.
         export_without_reports(desk, seal)
 

@@ -84,7 +84,7 @@ def test_a_key_is_revoked_by_its_line(tmp_path: Path) -> None:
 def test_a_line_that_is_no_key_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "revoked"
     path.write_text(f"{KEY}\n{text}\n")
-    with pytest.raises(HardenerError, match="revoked: line 2 is no public key"):
+    with pytest.raises(HardenerError, match="revoked: line 2 is not a public key"):
         read_revoked(path)
 
 

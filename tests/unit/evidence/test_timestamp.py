@@ -100,5 +100,5 @@ def test_what_openssl_may_read_otherwise_is_refused(crafted: bytes) -> None:
 
 
 def test_a_time_stamp_of_something_else_is_refused() -> None:
-    with pytest.raises(Refused, match=r"^it\.tsr: a time stamp of something else"):
+    with pytest.raises(Refused, match=r"^it\.tsr: a time stamp of other data"):
         read(GENUINE, b"Data", name="it.tsr")

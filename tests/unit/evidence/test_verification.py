@@ -113,7 +113,7 @@ def test_the_start_of_a_ledger_has_no_digest(desk: Desk) -> None:
     bundle, _ = desk.export("it.tar.gz")
     for previous in ({"seq": 0, "sha256": "1" * 64}, {"seq": 7, "sha256": "0" * 64}):
         bundle.write_bytes(resigned(desk, contents(bundle), ledger={"previous": previous}))
-        with pytest.raises(Refused, match=r"manifest\.json: no entry of a ledger is so"):
+        with pytest.raises(Refused, match=r"manifest\.json: not an entry of a ledger"):
             desk.verify(bundle, ledger=False)
 
 
