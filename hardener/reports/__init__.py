@@ -1,4 +1,4 @@
-"""Show assessments: one file format a module, behind the small interface in ``interface``.
+"""Write assessments as reports: one module for each file format, behind the interface in ``interface``.
 
 What a terminal shows is in ``terminal``; ``summary`` and ``comparison`` count what it shows.
 """

@@ -1,9 +1,9 @@
-"""The CSV report (RFC 4180), for a person with a spreadsheet: a row is a control on a host.
+"""The CSV report (RFC 4180), for spreadsheets: one row for each control on each host.
 
-A spreadsheet runs what looks like a formula, and whoever names a container chooses the text of a cell: it
-gets an apostrophe in front, which spreadsheets take for "this is text". A spreadsheet whose list separator
-is the semicolon cuts cells there, so what follows one is guarded as well. Programs read the JSON report: it
-holds the text as it is.
+Spreadsheets evaluate text that looks like a formula, and text such as the name of a container is untrusted:
+such a cell gets a leading apostrophe, which spreadsheets read as the mark of text. Spreadsheets whose list
+separator is the semicolon split cells there, so text after one is protected as well. Programs should read the
+JSON report, which has the original text.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from hardener.reports.lib.text import offender
 from hardener.text import first, line
 
 _OFFENDERS_SHOWN = 20
-_CELL = 2000  # characters; spreadsheets take 32767
+_CELL = 2000  # characters; the limit of spreadsheets is 32767
 
-# The characters of formulas in ASCII and, where the spreadsheet speaks Japanese, full width.
+# First characters of formulas, in ASCII and in the full-width forms of Japanese spreadsheets.
 _FORMULA = re.compile(r"""(^|;)([\s"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 
 
@@ -32,17 +32,17 @@ class CsvReport(Report):
     """CSV for spreadsheets."""
 
     def begin(self) -> str:
-        """The names of the columns: a contract, new ones come last."""
+        """Return the names of the columns. They are a stable interface: new columns come last."""
         return _row(_COLUMNS)
 
     def host(self, assessment: Assessment) -> str:
-        """A row a control; a host that could not be reached has as many as any other."""
+        """Return one row for each control; an unreachable host has as many as any other."""
         return "".join(
             _row(cell(finding, assessment) for cell in _COLUMNS.values()) for finding in assessment.findings
         )
 
     def end(self) -> Iterator[str]:
-        """Nothing: a row of totals would be taken for data."""
+        """Return nothing: a row of totals would be read as data."""
         yield from ()
 
 
@@ -52,7 +52,7 @@ def _row(cells: Iterable[str]) -> str:
     return text.getvalue()
 
 
-@lru_cache(maxsize=4096)  # most cells are the catalogue's words, on every host again
+@lru_cache(maxsize=4096)  # most cells are texts of the catalogue, repeated for every host
 def _inert(text: str) -> str:
     return _FORMULA.sub(r"\1\2'", line(text, _CELL))
 

@@ -1,8 +1,8 @@
-"""The DefectDojo report (Generic Findings Import): a finding is a control that fails or is waived on a host.
+"""The DefectDojo report (Generic Findings Import): one finding for each failing or waived control of a host.
 
-The title names the host, since DefectDojo tells findings apart by it. A waived control is imported as an
-accepted risk. A host that could not be evaluated is a finding of its own, so that its silence is not taken
-for a pass. DefectDojo renders texts as Markdown, so what strangers wrote is code there.
+The title names the host, since DefectDojo identifies findings by it. A waived control is imported as an
+accepted risk. A host that could not be evaluated is a finding of its own, so that it is not read as a pass.
+DefectDojo renders text as Markdown, so untrusted text is written as code.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from hardener.text import first, line, shorten
 
 _OFFENDERS_SHOWN = 50
 _EVIDENCE_SHOWN = 20
-_TITLE = 500  # characters; the column holds 511
+_TITLE = 500  # characters; the limit of the column is 511
 
-# What DefectDojo accepts as the host of an endpoint; a name that is none stands in the title alone.
+# Host names that DefectDojo accepts for an endpoint; other names are in the title only.
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
-_LONGEST_NAME = 253  # characters, in the domain name system
+_LONGEST_NAME = 253  # characters, the limit of DNS
 
 
 class DefectDojoReport(Report):
@@ -42,7 +42,7 @@ class DefectDojoReport(Report):
         self._findings = 0
 
     def begin(self) -> str:
-        """The test that DefectDojo makes of the import."""
+        """Return the metadata of the test that DefectDojo creates."""
         head = {
             "name": f"hardener {self.run.benchmark}",
             "type": "hardener",
@@ -51,7 +51,7 @@ class DefectDojoReport(Report):
         return f'{compact(head)[:-1]},"findings":['
 
     def host(self, assessment: Assessment) -> str:
-        """The findings of one host."""
+        """Return the findings of one host."""
         text = ""
         for finding in self._of(assessment, self._hosts.key(assessment.host)):
             text += f"{',' if self._findings else ''}\n{compact(finding)}"
@@ -59,7 +59,7 @@ class DefectDojoReport(Report):
         return text
 
     def end(self) -> Iterator[str]:
-        """The end of the list."""
+        """Return the end of the list."""
         yield "\n]}\n"
 
     def _of(self, assessment: Assessment, key: tuple[str, ...]) -> Iterator[dict[str, Any]]:

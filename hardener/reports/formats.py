@@ -1,4 +1,4 @@
-"""The formats of a report, by the name that the command line takes: a format is a module and a line here."""
+"""The report formats by their names on the command line: a format is a module and one line here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format, known without loading what writes it: start-up time is a feature.
+    """A report format; its module is imported on first use, to keep start-up fast.
 
     ``factory`` is ``module:class`` of its report in this package; ``file`` is what it is called where all
     formats lie side by side. One that looks back tells what moved since the run before.
@@ -28,12 +28,12 @@ class Format:
     looks_back: bool = False
 
     def report(self, run: RunInfo, previous: PreviousRuns | None = None) -> Report:
-        """A report of a run in this format, against what there was before it."""
+        """Create a report of a run in this format, with the earlier runs."""
         report: Report = self._load()(run, previous)
         return report
 
     def load(self) -> None:
-        """Import now what would be imported by the first report."""
+        """Import the module of the format now."""
         self._load()
 
     def _load(self) -> type[Report]:

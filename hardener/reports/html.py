@@ -1,11 +1,11 @@
-"""The HTML report: one file that opens anywhere, for the operator who repairs and the auditor who reads.
+"""The HTML report: one self-contained file for operators and auditors.
 
-The frame and the totals are rendered here and need no script. The findings are data in the page, one record a
-host, written as the hosts come; the page's own script renders what is looked at. Nothing is loaded from
-elsewhere, and the page's policy allows nothing but this one style sheet and this one script.
+The frame and the totals are rendered here and need no script. The findings are data in the page, one record
+for each host, written as the hosts arrive; the page's own script renders what the reader opens. Nothing is
+loaded from elsewhere: the page's policy allows only its style sheet and its script.
 
-What strangers wrote is escaped by Jinja, or is JSON that the script puts into text nodes: with the policy's
-trusted types the browser itself refuses to read any text as HTML.
+Untrusted text is escaped by Jinja, or is JSON that the script inserts as text nodes: by the policy's trusted
+types the browser itself refuses to parse text as HTML.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _WORDS = {
     Status.WAIVED: "waived",
     Status.ERROR: "error",
 }
-# In the order of a bar: what is good, what is open, what is undecided.
+# The order of a bar: passing, open, undecided.
 _ORDER = (
     Status.PASS,
     Status.FAIL,
@@ -58,14 +58,14 @@ _CODES = dict(zip(_ORDER, "pfemwn", strict=True))
 _OFFENDERS_SHOWN = 50
 _EVIDENCE_SHOWN = 20
 _GRAVITY = {level: place for place, level in enumerate(Severity)}
-_REMEMBERED = 50_000  # verdicts that are written once however many hosts have them
+_REMEMBERED = 50_000  # a verdict is written once, however many hosts have it
 _CHANGES_SHOWN = 6
 _NAMES_SHOWN = 5
 _WORKLOADS_SHOWN = 20
 
 
 class HtmlReport(Report):
-    """A page for people."""
+    """The HTML page."""
 
     def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
         super().__init__(run, previous)
@@ -80,7 +80,7 @@ class HtmlReport(Report):
         self._riskiest: list[tuple[str, WorkloadRisk]] = []
 
     def begin(self) -> str:
-        """The head of the page, and the data begins."""
+        """Return the head of the page and the start of the data."""
         return (
             _environment()
             .get_template("begin.html")
@@ -89,7 +89,7 @@ class HtmlReport(Report):
         )
 
     def host(self, assessment: Assessment) -> str:
-        """The record of one host; see ``model.js``."""
+        """Return the record of one host; see ``model.js``."""
         comma = ",\n" if self._summary.hosts else ""
         self._summary.add(assessment)
         for finding in assessment.findings:
@@ -115,7 +115,7 @@ class HtmlReport(Report):
         return comma + _data(record)
 
     def end(self) -> Iterator[str]:
-        """The rest of the data, the totals, and the script that shows the findings."""
+        """Return the rest of the data, the totals, and the script that shows the findings."""
         summary, counts = self._summary, self._summary.counts
         headline, verdict = _headline(summary)
         yield "]"
@@ -151,17 +151,17 @@ class HtmlReport(Report):
         )
 
     def _take_workloads(self, assessment: Assessment) -> None:
-        """Count the containers of a host, and keep the riskiest of all hosts."""
+        """Count the containers of a host, and keep the riskiest ones of all hosts."""
         found = assessment.workloads
         if found is None:
             return
         self._levels.update(found.levels)
         self._riskiest += [(line(assessment.host), each) for each in found.riskiest]
-        self._riskiest.sort(key=lambda pair: (_GRAVITY[pair[1].level], -pair[1].points))  # else as they came
+        self._riskiest.sort(key=lambda pair: (_GRAVITY[pair[1].level], -pair[1].points))  # stable
         del self._riskiest[_WORKLOADS_SHOWN:]
 
     def _workloads(self) -> dict[str, Any] | None:
-        """The riskiest containers, for the page; None where none runs."""
+        """Return the riskiest containers for the page; None where none is running."""
         if not self._riskiest:
             return None
         total = self._levels.total()
@@ -184,7 +184,7 @@ class HtmlReport(Report):
         }
 
     def _number(self, finding: Finding, new: list[list[Any]]) -> int:
-        """The number of a verdict in the page; a new one becomes part of this record."""
+        """Return the number of a verdict in the page; a new verdict becomes part of this record."""
         verdict, said = finding.verdict, remarks(finding)
         record = [
             line(verdict.expected, 1000),
@@ -209,7 +209,7 @@ class HtmlReport(Report):
         return number
 
     def _catalogue(self) -> dict[str, Any]:
-        """What the script needs to know beside the hosts; its words are the ones of this module."""
+        """Return the data that the script needs besides the hosts; its labels come from this module."""
         sections = list(self._summary.sections)
         return {
             "statuses": [[_CODES[status], status.value, _WORDS[status]] for status in _ORDER],
@@ -234,7 +234,7 @@ class HtmlReport(Report):
             }
 
     def _lead(self) -> str:
-        """The result in a sentence."""
+        """Return the result in one sentence."""
         summary = self._summary
         if not summary.hosts:
             return "No host was assessed."
@@ -249,7 +249,7 @@ class HtmlReport(Report):
         return f"{'; '.join(parts)}."
 
     def _moves(self, assessment: Assessment, new: list[list[Any]]) -> list[tuple[int, int, str, int]]:
-        """What moved on a host: control, what became of it, status and verdict before."""
+        """Return the changes of a host: control, kind of change, status and verdict before."""
         if not self._since:
             return []
         places = {slug: place for place, slug in enumerate(self._controls)}
@@ -264,13 +264,13 @@ class HtmlReport(Report):
         ]
 
     def _point(self) -> Point:
-        """This run as the last point of the trend."""
+        """Return this run as the last point of the trend."""
         summary = self._summary
         return Point(self.run.run_id, self.run.ended, summary.hosts, len(summary.unreachable), summary.counts)
 
 
 def _since(since: Since, hosts: int) -> dict[str, Any]:
-    """What moved, for the overview."""
+    """Return the changes since the previous run, for the overview."""
     changes = list(since.changes())
     return {
         "ended": utc(since.previous.ended),
@@ -287,7 +287,7 @@ def _since(since: Since, hosts: int) -> dict[str, Any]:
 
 
 def _key(kind: ChangeKind) -> str:
-    """Name a kind of change as the page's addresses and style sheet do."""
+    """Return the name of a kind of change in the page's addresses and style sheet."""
     return kind.name.lower()
 
 
@@ -307,7 +307,7 @@ def _change(change: ControlChange, hosts: int) -> dict[str, Any]:
 
 
 def _names(names: list[str]) -> str:
-    """``3 hosts: a, b, c``; empty where there is none."""
+    """Return ``3 hosts: a, b, c``; an empty text for no host."""
     if not names:
         return ""
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
@@ -316,7 +316,7 @@ def _names(names: list[str]) -> str:
 
 
 def _headline(summary: Summary) -> tuple[str, str]:
-    """The result in two words, and the colour of it."""
+    """Return the result in two words, and its colour."""
     if summary.counts[Status.FAIL]:
         return "Not compliant", "fail"
     if summary.counts[Status.ERROR]:
@@ -329,7 +329,7 @@ def _plain(counts: Counter[Status]) -> dict[str, int]:
 
 
 def _section_title(name: str, benchmark: str) -> str:
-    """``5 Running containers`` where the catalogue has a title for ``5 runtime``."""
+    """Return ``5 Running containers`` for ``5 runtime`` if the catalogue has a title."""
     number = name.partition(" ")[0]
     known = catalogue.sections(benchmark) if benchmark in catalogue.benchmarks() else {}
     return f"{number} {known[number]}" if number in known else name
@@ -353,7 +353,7 @@ def _control(control: Control, section: int, benchmark: str) -> dict[str, Any]:
 
 
 def _data(value: Any) -> str:
-    """JSON for a script element: nothing in it ends the element or begins a comment."""
+    """Return JSON for a script element: nothing in it can end the element or begin a comment."""
     return compact(value).replace("<", "\\u003c")
 
 
@@ -375,12 +375,12 @@ def _style() -> str:
 
 @cache
 def _script() -> str:
-    """The page's script: one text of several files, that its policy can name by one digest."""
+    """Return the page's script: one text of several files, so that the policy names one digest."""
     return "".join((_PAGE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
 
 
 def _policy() -> str:
-    """What the page may do: use this style sheet and this script, and nothing else."""
+    """Return the page's policy: allow this style sheet and this script, and nothing else."""
     return "; ".join(
         (
             "default-src 'none'",

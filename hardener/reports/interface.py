@@ -1,4 +1,4 @@
-"""What a report is, and how reports get written: one pass over the assessments, however many files.
+"""The interface of reports, and the writer: one pass over the assessments for all files.
 
 A report turns a run into text piece by piece, so that memory does not grow with the number of hosts. Files
 appear whole or not at all: a full disk or an interrupted run leaves the earlier file as it was.
@@ -35,19 +35,19 @@ class Report(ABC):
 
     @abstractmethod
     def begin(self) -> str:
-        """The text before the first host."""
+        """Return the text before the first host."""
 
     @abstractmethod
     def host(self, assessment: Assessment) -> str:
-        """The text of one host."""
+        """Return the text of one host."""
 
     @abstractmethod
     def end(self) -> Iterator[str]:
-        """The text after the last host, in pieces where it is long."""
+        """Yield the text after the last host, in pieces if it is long."""
 
 
 def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Report]) -> None:
-    """Write reports of the same assessments, each to its file, hosts in the order they come.
+    """Write reports of the same assessments, each to its file, with hosts in the given order.
 
     A missing folder is made. No file is replaced before all of them are complete and on the disk. A device or
     a pipe is written to as the hosts come.
@@ -78,7 +78,7 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
 
 
 def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:
-    """The text of a report, piece by piece, for what is no file."""
+    """Yield the text of a report in pieces, for other outputs than files."""
     yield report.begin()
     yield from map(report.host, assessments)
     yield from report.end()

@@ -1,11 +1,11 @@
-"""The JUnit report, for every CI there is: a suite is a host, a case is a control.
+"""The JUnit report, for CI systems: a suite is a host, a case is a control.
 
 There is no JUnit standard. This follows ``junit-10.xsd`` (Jenkins xUnit), the strictest schema in use, and
-what Jenkins, GitLab, Azure and the GitHub actions really read: a message and a text that each stand alone,
-all counts on the suite, classname and name unique and stable. A case is never a container: containers come
-and go, and with them the history of the case.
+what Jenkins, GitLab, Azure and the GitHub actions really read: a message and a text that are each complete in
+themselves, all counts on the suite, classname and name unique and stable. A case is never a container:
+containers are short-lived, and the history of their cases would be too.
 
-This is the one place that knows junit-xml; what its output lacks to be valid is put right in ``_suite``.
+This is the only module that uses junit-xml; ``_suite`` corrects its output where it is invalid.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ class JUnitReport(Report):
         self._seen: Counter[str] = Counter()
 
     def begin(self) -> str:
-        """The root, without totals: they are known last, and readers take them from the suites."""
+        """Return the root element without totals, which are known last; readers take them from the suites."""
         seconds = max(0.0, (self.run.ended - self.run.started).total_seconds())
         name = quoteattr(line(f"hardener {self.run.benchmark}"))
         return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time="{seconds:.3f}">\n'
 
     def host(self, assessment: Assessment) -> str:
-        """One suite."""
+        """Return one suite."""
         slug = host_slug(assessment.host)
         self._seen[slug] += 1
-        if self._seen[slug] > 1:  # two snapshots of one host: readers would drop the second's cases
+        if self._seen[slug] > 1:  # a second snapshot of the same host: readers would drop its cases
             slug = f"{slug}___{self._seen[slug]}"
         suite = _suite(assessment, slug, self.run)
         ElementTree.indent(suite, level=1)
         return f"  {ElementTree.tostring(suite, encoding='unicode')}\n"
 
     def end(self) -> Iterator[str]:
-        """The end of the root."""
+        """Return the end of the root element."""
         yield "</testsuites>\n"
 
 
 def host_slug(host: str) -> str:
-    """A host's part of a classname: no dot, stable, and different for different hosts.
+    """Return a host's part of a classname: without dots, stable, and unique.
 
     ``db01.example.com`` gives ``db01_example_com`` and ``web_1`` gives ``web__1``. Any other name gets a
     digest, because what is replaced in it could be what tells it from another.
@@ -101,7 +101,7 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo) -> ElementTree.Eleme
     )
     element: ElementTree.Element = suite.build_xml_doc()
     del element.attrib["disabled"]  # no such attribute in the schema
-    element.set("time", f"{float(element.get('time', '0')):.3f}")  # at most three decimals
+    element.set("time", f"{float(element.get('time', '0')):.3f}")  # three decimals at most
     return element
 
 
@@ -113,11 +113,11 @@ def _decisions(run: RunInfo) -> dict[str, str]:
 
 
 def _timestamp(assessment: Assessment, run: RunInfo) -> str:
-    """UTC without an offset, the one form that all readers accept."""
+    """Return UTC without an offset, the only form that all readers accept."""
     try:
         claimed = datetime.fromisoformat(assessment.collected_at)
         moment = claimed.astimezone(UTC) if claimed.tzinfo else claimed
-    except (ValueError, OverflowError):  # a host can claim anything
+    except (ValueError, OverflowError):  # the text of an untrusted host
         moment = run.started.astimezone(UTC)
     return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
@@ -147,7 +147,7 @@ def _add_result(case: TestCase, finding: Finding) -> None:
         if said:
             case.stdout = _inert([f"found: {line(verdict.actual)}", *said, *_evidence(verdict)])
         return
-    found = line(verdict.actual) or "no detail"  # junit-xml turns a failure without a text into a pass
+    found = line(verdict.actual) or "no detail"  # junit-xml writes a failure without text as a pass
     text = _text(finding)
     match verdict.status:
         case Status.FAIL:
@@ -171,26 +171,26 @@ def _add_result(case: TestCase, finding: Finding) -> None:
 
 
 def _inert(lines: Sequence[str]) -> str:
-    """Standard output without what GitLab takes for a link to a file: ``[[ATTACHMENT|path]]``."""
+    """Escape GitLab's syntax for attachments, ``[[ATTACHMENT|path]]``, in standard output."""
     return "\n".join(lines).replace("[[", "[ [")
 
 
 def _waived(finding: Finding) -> str:
-    """``WAIVED until 2027-01-31 [W-012 by team-x]: reason``."""
+    """Return ``WAIVED until 2027-01-31 [W-012 by team-x]: reason``."""
     said = "; ".join(map(waiver_remark, in_force(finding.waivers)))
     return f"WAIVED{said.removeprefix('waived')}" if said else ""
 
 
 def _expired(finding: Finding) -> Iterator[str]:
-    """What would be waived or attested if somebody had seen to it."""
+    """Return the expired waivers and attestations that would still apply."""
     return (waiver_remark(each) for each in finding.waivers if each.standing is Standing.EXPIRED)
 
 
 def _text(finding: Finding) -> str:
-    """What a reader needs who sees nothing but this: GitLab shows no message, Jenkins no property."""
+    """Return a text that is complete in itself: GitLab shows no message, Jenkins no property."""
     control, verdict = finding.control, finding.verdict
     said = remarks(finding)
-    # What fails begins with why it is not waived any more; what is waived beside it comes below.
+    # The text of a failure begins with its expired waivers; waivers of other objects come below.
     first_said = list(_expired(finding)) if verdict.status is Status.FAIL else said
     lines = [
         *first_said,

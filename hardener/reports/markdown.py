@@ -1,7 +1,7 @@
-"""The Markdown report, for a comment on a merge request: what fails, in so few characters that it fits.
+"""The Markdown report, for a comment on a merge request: the failing controls, within the size limit.
 
-GitHub takes 65,536 characters a comment. Whatever does not fit is counted, and the counts are always there.
-What strangers wrote stands as code, and never in a table.
+GitHub accepts 65,536 characters in a comment. Entries that do not fit are counted, and the counts are always
+there. Untrusted text is written as code, and never in a table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hardener.run import RunInfo
 from hardener.summary import Cases, Summary
 from hardener.text import first, utc
 
-_LIST = 12_000  # characters of each of the four lists, so that none takes the others' room
+_LIST = 12_000  # characters of each of the four lists, so that none displaces the others
 _REMARKS = 5  # of one control
 _NAMES = {
     Status.PASS: "pass",
@@ -41,11 +41,11 @@ class MarkdownReport(Report):
         self._since = Since(previous) if previous and previous.points else None
 
     def begin(self) -> str:
-        """Nothing: what a reader wants first is known last."""
+        """Return nothing: the summary comes first and is known last."""
         return ""
 
     def host(self, assessment: Assessment) -> str:
-        """Nothing: the host is counted."""
+        """Return nothing; the host is counted."""
         self._summary.add(assessment)
         self._frameworks.add(assessment)
         if self._since:
@@ -53,7 +53,7 @@ class MarkdownReport(Report):
         return ""
 
     def end(self) -> Iterator[str]:
-        """The summary."""
+        """Return the summary."""
         summary = self._summary
         yield f"## {self._headline()}\n\n"
         yield from _table(summary.sections, summary.counts)
@@ -89,7 +89,7 @@ class MarkdownReport(Report):
         return f"Compliant: {hosts}" if self._summary.hosts else "No host was assessed"
 
     def _moved(self, since: Since) -> Iterator[str]:
-        """What became of the findings since the last run."""
+        """Return the changes of the findings since the last run."""
         told = ", ".join(f"{number} {LABELS[kind]}" for kind, number in since.totals())
         told = told or "no host could be compared"
         title = f"Since the last run: {told}"
@@ -112,7 +112,7 @@ class MarkdownReport(Report):
             yield f"{head}  \n  {self._where(each)}{said}\n"
 
     def _decided(self, cases: Iterable[Cases]) -> Iterator[str]:
-        """What is not open by somebody's decision: who, until when, why."""
+        """Return an entry of a finding that is accepted by a decision: owner, last day, reason."""
         for each in cases:
             said = "".join(f"  \n  {code(text, 600)}" for text in first(list(each.remarks), _REMARKS))
             where = f" ({each.hosts} of {self._summary.hosts} hosts)" if self._summary.hosts > 1 else ""
@@ -144,7 +144,7 @@ def _numbers(counts: Mapping[Status, int]) -> str:
 
 
 def _list(title: str, items: Iterable[str]) -> Iterator[str]:
-    """A list that can be folded; of what does not fit, the number."""
+    """Return a foldable list; the entries that do not fit are counted."""
     items = list(items)
     if not items:
         return

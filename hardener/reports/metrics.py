@@ -1,6 +1,7 @@
 """Runs as metrics in Prometheus's text format, for the textfile collector of node_exporter.
 
-One bad line would cost node_exporter the whole file: names of hosts are escaped, and no series comes twice.
+node_exporter rejects the whole file for one invalid line: names of hosts are escaped, and no series is
+repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMetrics:
-    """What there is to tell about one inventory.
+    """The metrics of one inventory.
 
     ``seen`` gives when the facts of a host were read last; it is asked where this run did not get them.
     """
@@ -33,7 +34,7 @@ class RunMetrics:
 
 
 def metrics(runs: Iterable[RunMetrics]) -> str:
-    """The metrics of the last run of each inventory, in the order they come."""
+    """Return the metrics of the last run of each inventory, in the given order."""
     families = {
         family.name: family
         for family in (
@@ -83,7 +84,7 @@ def metrics(runs: Iterable[RunMetrics]) -> str:
 
 @dataclass(slots=True)
 class _Family:
-    """All samples of one metric: they have to stand together."""
+    """All samples of one metric, which must be contiguous."""
 
     name: str
     help: str
@@ -101,7 +102,7 @@ class _Family:
 
 
 def _sections(assessment: Assessment) -> dict[str, Counter[Status]]:
-    """The findings of a host by section, in the order of the report."""
+    """Return the findings of a host by section, in the order of the report."""
     sections: dict[str, Counter[Status]] = {}
     for finding in assessment.findings:
         sections.setdefault(finding.control.section, Counter())[finding.status] += 1
@@ -109,7 +110,7 @@ def _sections(assessment: Assessment) -> dict[str, Counter[Status]]:
 
 
 def _escaped(value: str) -> str:
-    """A label's value; what is no character (bytes of a name that are no UTF-8) becomes visible."""
+    """Escape the value of a label; invalid UTF-8 becomes visible."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8").translate(_ESCAPES)
 
 

@@ -1,7 +1,7 @@
-"""The native report: everything an assessment knows, as JSON; its schema is ``assessment.schema.json``.
+"""The JSON report with all data of the assessments; its schema is ``assessment.schema.json``.
 
-The text is pure ASCII with one finding a line: inert in a terminal, friendly to ``grep`` and ``diff``, and
-the same bytes for the same input.
+The text is ASCII with one finding on each line: safe in a terminal, suited for ``grep`` and ``diff``, and the
+same bytes for the same input.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ class NativeReport(Report):
         self._totals = _Totals()
 
     def begin(self) -> str:
-        """Schema and run."""
+        """Return schema and run."""
         return f'{{"schema": {spaced(SCHEMA)},\n"run": {spaced(_run(self.run))},\n"hosts": ['
 
     def host(self, assessment: Assessment) -> str:
-        """One host with all its findings."""
+        """Return one host with all its findings."""
         comma = "," if self._totals.hosts else ""
         self._totals.add(assessment)
         findings = ",\n".join(spaced(_finding(each, assessment.benchmark)) for each in assessment.findings)
         return f'{comma}\n{spaced(_host(assessment))[:-1]}, "findings": [\n{findings}\n]}}'
 
     def end(self) -> Iterator[str]:
-        """The totals, so that a reader can see that nothing is missing."""
+        """Return the totals, by which a reader can detect missing data."""
         yield f'\n],\n"summary": {spaced(self._totals.summary())}}}\n'
 
 
 class LinesReport(Report):
-    """The same as JSON lines: the run, then each host, then the totals; for what reads as it comes.
+    """The same as JSON lines: the run, then each host, then the totals; for streaming readers.
 
     A line has one key: ``run``, ``host`` or ``summary``, each as the schema describes it.
     """
@@ -55,22 +55,22 @@ class LinesReport(Report):
         self._totals = _Totals()
 
     def begin(self) -> str:
-        """The run."""
+        """Return the run."""
         return f"{compact({'schema': SCHEMA, 'run': _run(self.run)})}\n"
 
     def host(self, assessment: Assessment) -> str:
-        """One host with all its findings."""
+        """Return one host with all its findings."""
         self._totals.add(assessment)
         findings = [_finding(each, assessment.benchmark) for each in assessment.findings]
         return f"{compact({'host': _host(assessment) | {'findings': findings}})}\n"
 
     def end(self) -> Iterator[str]:
-        """The totals; a file without them is cut off."""
+        """Return the totals; a file without them is truncated."""
         yield f"{compact({'summary': self._totals.summary()})}\n"
 
 
 class _Totals:
-    """What is counted while the hosts pass."""
+    """Counts findings while the hosts are written."""
 
     def __init__(self) -> None:
         self.hosts = 0
@@ -105,7 +105,7 @@ def _run(run: RunInfo) -> dict[str, Any]:
 
 
 def _decisions(run: RunInfo) -> dict[str, Any] | None:
-    """Which waivers and attestations were applied by which day, and which of them somebody has to look at."""
+    """Return the applied waivers and attestations, their day, and which of them need attention."""
     if not run.decisions:
         return None
     digests = run.decisions.digests
@@ -128,7 +128,7 @@ def _decisions(run: RunInfo) -> dict[str, Any] | None:
 
 
 def _host(assessment: Assessment) -> dict[str, Any]:
-    """A host without its findings."""
+    """Return a host without its findings."""
     return {
         "host": scalar(assessment.host),
         "benchmark": assessment.benchmark,
@@ -167,7 +167,7 @@ def _finding(finding: Finding, benchmark: str) -> dict[str, Any]:
 
 
 def _remediation(control: Control) -> dict[str, Any]:
-    """What to do by hand, and the role that does it where there is one."""
+    """Return the manual fix, and the role that remediates the control if there is one."""
     role = control.remediation
     return {
         "by_hand": control.fix,

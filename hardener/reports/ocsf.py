@@ -1,7 +1,7 @@
-"""The OCSF report (1.5.0, Compliance Finding, JSON lines), for SIEMs: an event is a control on a host.
+"""The OCSF report (1.5.0, Compliance Finding, JSON lines), for SIEMs: an event for each control of each host.
 
-Every control of every host is an event, so that the consumer can count the population. The severity of an
-event is the control's where it fails; what passes is informational, however grave it would be.
+Passing controls are events too, so that the consumer can count the population. The severity of a failing
+event is the control's; a passing one is informational.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hardener.run import RunInfo
 from hardener.text import scalar
 
 _VERSION = "1.5.0"
-_OFFENDERS_SHOWN = 50  # collectors cut or drop events of some hundred kilobytes
+_OFFENDERS_SHOWN = 50  # bytes; collectors truncate or drop larger events
 _EVIDENCE_SHOWN = 50
 _TEXT = 2000
 
@@ -62,11 +62,11 @@ class OcsfReport(Report):
         }
 
     def begin(self) -> str:
-        """Nothing: a line is an event."""
+        """Return nothing: every line is an event."""
         return ""
 
     def host(self, assessment: Assessment) -> str:
-        """The events of one host."""
+        """Return the events of one host."""
         key = self._hosts.key(assessment.host)
         device = _device(assessment, key)
         return "".join(
@@ -74,7 +74,7 @@ class OcsfReport(Report):
         )
 
     def end(self) -> Iterator[str]:
-        """Nothing."""
+        """Return nothing."""
         yield from ()
 
     def _event(
@@ -130,7 +130,7 @@ class OcsfReport(Report):
                 ),
             ],
             "evidences": [{"data": _evidence(finding)}],
-            "unmapped": {  # OCSF has no place for who says so
+            "unmapped": {  # OCSF has no field for the source of the mapping
                 "mappings": mappings(control),
                 "waivers": waivers(finding),
                 "attestations": attestations(finding),

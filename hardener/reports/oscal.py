@@ -1,9 +1,9 @@
 """The OSCAL report (assessment results 1.2.1), for governance tools: one result, every control on every host.
 
 An observation is a control on a host, a finding is a control over all hosts, and an inventory item is a host
-of the population, reached or not. A control is satisfied where every host passes or it does not apply; where
-a host is waived it is not, and a risk says that the deviation is approved. Observations are written as hosts
-come; what is kept for the findings is one byte a control and host.
+of the population, reachable or not. A control is satisfied if every host passes or it does not apply; a
+waived host does not satisfy it, and a risk says that the deviation is approved. Observations are written as
+hosts arrive; for the findings one byte is kept for each control and host.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OFFENDERS_SHOWN = 20
 _EVIDENCE_SHOWN = 5
 _STATUSES = tuple(Status)
 _SATISFIED = (Status.PASS, Status.NOT_APPLICABLE)
-_METHOD = {Status.MANUAL: "EXAMINE", Status.ERROR: "UNKNOWN"}  # any other was tested
+_METHOD = {Status.MANUAL: "EXAMINE", Status.ERROR: "UNKNOWN"}  # any other: TEST
 
 
 class OscalReport(Report):
@@ -41,12 +41,12 @@ class OscalReport(Report):
         self._hosts: list[tuple[str, ...]] = []
         self._items: list[dict[str, Any]] = []
         self._controls: dict[str, Control] = {}
-        self._statuses: dict[str, bytearray] = {}  # a byte a host, in the order of the hosts
-        self._waivers: dict[str, dict[str, Waiver]] = {}  # by control and id, where one is in force
+        self._statuses: dict[str, bytearray] = {}  # one byte for each host, in the order of the hosts
+        self._waivers: dict[str, dict[str, Waiver]] = {}  # waivers in force, by control and id
         self._started = False
 
     def begin(self) -> str:
-        """Who says it, and what was planned; the result begins."""
+        """Return the tool, the scope and the plan, and the start of the result."""
         head = {
             "uuid": self._id("document"),
             "metadata": {
@@ -77,13 +77,13 @@ class OscalReport(Report):
         return f'{{"assessment-results":{compact(head)[:-1]},"results":[{compact(result)[:-1]}'
 
     def host(self, assessment: Assessment) -> str:
-        """The observations on one host."""
+        """Return the observations on one host."""
         key = self._keys.key(assessment.host)
         self._items.append(self._item(assessment, key))
         for finding in assessment.findings:
             slug = finding.control.slug
             self._controls.setdefault(slug, finding.control)
-            # A host that was not judged by this control had no fact about it.
+            # An observation needs a fact: without one the host was not judged by this control.
             known = self._statuses.setdefault(slug, bytearray(len(self._hosts)))
             known.append(1 + _STATUSES.index(finding.status))
             if finding.status is Status.WAIVED:
@@ -100,7 +100,7 @@ class OscalReport(Report):
         return text
 
     def end(self) -> Iterator[str]:
-        """Risks and findings by control, the population, and the plan."""
+        """Return risks and findings by control, the population, and the assessment plan."""
         if self._started:
             yield "\n]"
         yield from self._array("risks", self._risks())
@@ -118,7 +118,7 @@ class OscalReport(Report):
         yield f',"back-matter":{compact({"resources": [plan]})}}}}}\n'
 
     def _array(self, name: str, items: Iterable[dict[str, Any]]) -> Iterator[str]:
-        """An array a line an item; nothing where there is none: OSCAL knows no empty array."""
+        """Yield an array, one item on each line; nothing for no item: OSCAL has no empty arrays."""
         opened = False
         for item in items:
             yield f"{',' if opened else f',{compact(name)}:['}\n{compact(item)}"
@@ -191,7 +191,7 @@ class OscalReport(Report):
                 }
 
     def _entry(self, waiver: Waiver) -> dict[str, Any]:
-        """Who approved a deviation, when and why."""
+        """Return the log entry of a deviation: who approved it, when and why."""
         said = {
             "reason": waiver.reason,
             "compensating-control": waiver.compensating_control,
@@ -243,7 +243,7 @@ class OscalReport(Report):
 
 
 def _decided(finding: Finding) -> Iterator[dict[str, str]]:
-    """What an observation is about, how it stands, and the decisions that bear on it."""
+    """Return subject, status and decisions of an observation."""
     yield from _properties({"control": finding.control.slug, "status": finding.status.value})
     for waiver in finding.waivers:
         yield from _properties({f"waiver-{waiver.standing.replace('_', '-')}": waiver.waiver.id})
@@ -256,14 +256,14 @@ def _last_second(day: date) -> str:
 
 
 def _properties(values: Mapping[str, str], *, namespace: str = _NAMESPACE) -> Iterator[dict[str, str]]:
-    """Properties; one without a value is left out, since OSCAL knows no empty string."""
+    """Return properties; one without a value is omitted, since OSCAL has no empty strings."""
     for name, value in values.items():
         if shown := line(value, 1000):
             yield {"name": name, **({"ns": namespace} if namespace else {}), "value": shown}
 
 
 def _moment(claimed: str, otherwise: datetime) -> str:
-    """When the host says it was; when the run ended where it says nothing that is a time."""
+    """Return the host's time of collection; without a valid time the end of the run."""
     try:
         moment = datetime.fromisoformat(claimed)
         return utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

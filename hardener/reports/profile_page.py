@@ -1,4 +1,4 @@
-"""The page of a profile as Markdown and as HTML. Neither can be made to do anything by a name in it."""
+"""Write the page of a profile as Markdown and as HTML. Names in it are untrusted and have no effect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ td:first-child { width: 35%; }
 
 
 def markdown(sections: Iterable[Section]) -> str:
-    """The page as Markdown; lists, since readers of tables do not agree what a ``|`` in code is."""
+    """Return the page as Markdown; with lists, since table parsers disagree about ``|`` in code."""
     return "\n".join(_markdown(sections)) + "\n"
 
 
@@ -44,7 +44,7 @@ def _marked(words: Words) -> str:
 
 
 def html(sections: Iterable[Section]) -> str:
-    """The page as one HTML file, which loads nothing and runs nothing."""
+    """Return the page as one HTML file, which loads nothing and runs nothing."""
     style = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     return "\n".join(_html(list(sections), style)) + "\n"
 

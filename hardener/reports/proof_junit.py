@@ -1,6 +1,6 @@
-"""A proof as JUnit: a case for the profile, one for the exercise, and one for each thing that was taken away.
+"""A proof as JUnit: a case for the profile, one for the exercise, and one for each removal.
 
-A case whose removal broke nothing is skipped, with the reason: it is nothing to fail a pipeline for, and not
+A removal that broke nothing is a skipped case with a reason: it should not fail a pipeline, and it is not
 proven either.
 """
 
@@ -17,7 +17,7 @@ from hardener.workload.verdict import Proof, Verdict
 
 
 def proof_junit(proof: Proof, *, name: str, properties: dict[str, str]) -> str:
-    """The document.
+    """Return the JUnit document.
 
     Args:
         proof: what was proven.
@@ -31,7 +31,7 @@ def proof_junit(proof: Proof, *, name: str, properties: dict[str, str]) -> str:
         properties={line(key): line(value, 1000) for key, value in sorted(properties.items())},
     )
     element: ElementTree.Element = suite.build_xml_doc()
-    del element.attrib["disabled"]  # no such attribute in the schema
+    del element.attrib["disabled"]  # the schema has no such attribute
     element.set("time", f"{float(element.get('time', '0')):.3f}")
     root = ElementTree.Element("testsuites", {"name": line(f"hardener workload {name}")})
     root.append(element)

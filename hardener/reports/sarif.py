@@ -1,10 +1,10 @@
-"""The SARIF 2.1.0 report, for code scanning: a result is a control that fails, or is waived, on a host.
+"""The SARIF 2.1.0 report, for code scanning: one result for each failing or waived control of a host.
 
-What code scanning shows has a place in a repository: the defaults of the role that fixes the control, or the
-control's page. The host and what offends there are logical locations. A waived control is a suppressed
-result. What could not be evaluated is a notification, so that no silence is taken for a pass.
+Code scanning needs a location in a repository: the defaults of the role that remediates the control, or the
+control's page. The host and its offenders are logical locations. A waived control is a suppressed result. A
+control that could not be evaluated is a notification, so that it is not read as a pass.
 
-Readers keep one alert a fingerprint: it is made of the host and the control, never of the run.
+Readers keep one alert for each fingerprint, which is made of host and control, never of the run.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class SarifReport(Report):
         self._results = 0
 
     def begin(self) -> str:
-        """The run and the first of its results; rules and totals are known last."""
+        """Return the run and the start of its results; rules and totals are known last."""
         return f'{{"$schema":{compact(_SCHEMA)},"version":"2.1.0","runs":[{{"results":['
 
     def host(self, assessment: Assessment) -> str:
-        """The results of one host."""
+        """Return the results of one host."""
         self._summary.add(assessment)
         key = self._hosts.key(assessment.host)
         for finding in assessment.findings:
@@ -64,7 +64,7 @@ class SarifReport(Report):
         return text
 
     def end(self) -> Iterator[str]:
-        """The tool, its rules and how the run went."""
+        """Return the tool, its rules, and the status of the run."""
         driver = {
             "name": "hardener",
             "version": self.run.tool_version,
@@ -118,7 +118,7 @@ class SarifReport(Report):
             ],
             "guid": identifier("sarif", self.run.run_id, *key, control.slug),
             "partialFingerprints": {"hardener/v1": identifier("finding", *key, control.slug)},
-            # SARIF: on every result or on none.
+            # SARIF requires it on all results or on none.
             "suppressions": list(_suppressions(finding)),
         }
 
@@ -141,7 +141,7 @@ class SarifReport(Report):
         yield from self._decided()
 
     def _decided(self) -> Iterator[dict[str, Any]]:
-        """Decisions that have ended or soon will, and what passes by one: no result says so."""
+        """Return notifications about decisions: expired or soon to expire, and passes by attestation."""
         for each in due(self.run.decisions):
             slug = each.decision.control
             yield {
@@ -174,7 +174,7 @@ def _suppressions(finding: Finding) -> Iterator[dict[str, str]]:
 
 
 def _plain(text: str) -> str:
-    """SARIF knows links and placeholders even in plain text: ``[text](target)`` and ``{0}``."""
+    """Escape SARIF's syntax for links and placeholders in plain text: ``[text](target)`` and ``{0}``."""
     for special in ("\\", "[", "]"):
         text = text.replace(special, f"\\{special}")
     return text.replace("{", "{{").replace("}", "}}")
@@ -186,7 +186,7 @@ def _uri(control: Control) -> str:
 
 
 def _logical(finding: Finding, assessment: Assessment) -> dict[str, dict[str, str]]:
-    """The host and its first offenders by their full names, each of them once."""
+    """Return the host and its first offenders by their full names, without duplicates."""
     host = line(assessment.host) or "(no name)"
     locations = {host: {"name": host, "fullyQualifiedName": host, "kind": "host"}}
     for each in finding.verdict.offenders[:_OFFENDERS_SHOWN]:

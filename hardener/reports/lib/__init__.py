@@ -1,1 +1,1 @@
-"""Share what several report formats write: texts, identifiers, JSON, numbers of plots."""
+"""Helpers that several report formats share: texts, identifiers, JSON, data of charts."""

@@ -1,4 +1,4 @@
-"""The numbers behind the plots of a page: what is drawn where, and nothing of how."""
+"""Compute the data of charts: positions and values, without presentation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import datetime
 from hardener.comparison.previous_runs import Point
 from hardener.model import Status
 
-_COLUMNS = 240  # no more than a screen can tell apart
+_COLUMNS = 240  # more points than this are not visible on a screen
 _POINTS = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Failing controls of each host by severity, the worst host first; many hosts share a column.
+    """Failing controls of each host by severity, worst host first; many hosts can share a column.
 
     Attributes:
         columns: for each column, for each severity, how many fail: of several hosts their mean.
@@ -27,13 +27,13 @@ class Columns:
 
     @property
     def dense(self) -> bool:
-        """Whether a column is hardly a pixel wide, with no room for a gap."""
+        """Return whether columns are about a pixel wide, without room for gaps."""
         return len(self.columns) > _COLUMNS / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A run in a trend: ``x`` goes from 0 to 1 with the time, ``value`` are failing controls a host."""
+    """A run in a trend: ``x`` is the time from 0 to 1, ``value`` the failing controls of an average host."""
 
     x: float
     value: float
@@ -49,7 +49,7 @@ class Trend:
 
 
 def columns(tolls: Sequence[tuple[int, ...]], severities: int) -> Columns:
-    """Columns of what fails on each host.
+    """Return the columns of the failing controls of hosts.
 
     Args:
         tolls: for each host, how many controls fail, by severity.
@@ -65,7 +65,7 @@ def columns(tolls: Sequence[tuple[int, ...]], severities: int) -> Columns:
 
 
 def trend(points: Sequence[Point]) -> Trend | None:
-    """How many controls fail on a host, on average, run by run; None where that is no line yet.
+    """Return the average number of failing controls of a host, run by run; None for fewer than two runs.
 
     A run that reached no host says nothing and is left out; so are the oldest of very many.
     """
@@ -87,7 +87,7 @@ def trend(points: Sequence[Point]) -> Trend | None:
 
 
 def _rounded(value: float) -> int:
-    """The end of an axis: the next of 1, 2, 5, 10, 15, 20, 25, 30, 40, 50 … that is no less."""
+    """Round the end of an axis up to the next of 1, 2, 5, 10, 15, 20, 25, 30, 40, 50 and so on."""
     for end in (1, 2, 5, 10, 15, 20, 25, 30):
         if value <= end:
             return end

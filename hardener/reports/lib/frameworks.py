@@ -1,7 +1,7 @@
-"""The same findings by the requirements of a framework: what of it the controls touch, and how they stand.
+"""Group findings by the requirements of a framework that their controls serve.
 
-A requirement is more than the controls that serve it: where all of them pass it is not thereby met, but where
-one fails it is not. Who says that a control serves a requirement is part of the view.
+A requirement is more than its controls: if all of them pass it is not necessarily met, but if one fails it is
+not met. The source of each mapping is part of the view.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ class Requirement:
     framework: str
     id: str
     counts: Counter[Status] = field(default_factory=Counter)
-    controls: dict[str, str] = field(default_factory=dict)  # slug to the source of its mapping
+    controls: dict[str, str] = field(default_factory=dict)  # slug -> source of its mapping
 
     @property
     def open(self) -> bool:
-        """Whether some control that serves it fails on some host."""
+        """Return whether a control that serves it fails on some host."""
         return self.counts[Status.FAIL] > 0
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Who says so, each once."""
+        """Return the sources of the mappings, without duplicates."""
         return tuple(sorted(set(self.controls.values())))
 
 
 class FrameworkView:
-    """Findings, counted by requirement."""
+    """The findings, counted by requirement."""
 
     def __init__(self) -> None:
         self._requirements: dict[tuple[str, str], Requirement] = {}
@@ -52,7 +52,7 @@ class FrameworkView:
                     requirement.controls[finding.control.slug] = mapping.source
 
     def by_framework(self) -> Iterator[tuple[str, list[Requirement]]]:
-        """The frameworks in the catalogue's order, their requirements in the order of their ids."""
+        """Return the frameworks in the catalogue's order, their requirements in the order of their ids."""
         for framework in FRAMEWORKS:
             found = [each for each in self._requirements.values() if each.framework == framework]
             if found:
@@ -60,6 +60,6 @@ class FrameworkView:
 
 
 def natural(identifier: str) -> tuple[tuple[int, int, str], ...]:
-    """A key that sorts ``4.2`` before ``4.10`` and ``AC-6`` before ``AC-6(5)``."""
+    """Return a key that sorts ``4.2`` before ``4.10`` and ``AC-6`` before ``AC-6(5)``."""
     parts = re.findall(r"\d+|\D+", identifier)
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)

@@ -1,7 +1,7 @@
-"""Text of strangers in Markdown: as code, which is the one place where nothing in it means anything.
+"""Write untrusted text in Markdown as code spans, in which no syntax has a meaning.
 
-No link, no mention, no image, no command of a merge request, no HTML. Not for tables: readers do not agree
-what a ``|`` after a backslash is there.
+No link, mention, image, merge request command or HTML is possible. Not for tables: parsers disagree about a
+``|`` after a backslash.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hardener.text import line
 
 
 def code(text: str, limit: int = 300) -> str:
-    """A code span that holds exactly this text, on one line, what cannot be seen made visible."""
+    """Return a code span with exactly this text on one line; invisible characters become visible."""
     shown = line(text, limit)
     if not shown:
         return "*(empty)*"

@@ -1,4 +1,4 @@
-"""JSON as reports write it: pure ASCII, so that it is inert in a terminal, and the same bytes every time."""
+"""Write JSON for reports: ASCII, so that it is safe in a terminal, and deterministic."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from hardener.text import scalar
 
 
 def spaced(value: Any) -> str:
-    """JSON with a blank after each comma and colon, as a person reads it."""
+    """Return JSON with a blank after each comma and colon, for people."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
 def indented(value: Any) -> str:
-    """JSON of several lines, for a document that people compare."""
+    """Return JSON of several lines, for documents that people compare."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1) + "\n"
 
 
 def compact(value: Any) -> str:
-    """JSON without a blank, for large files and logs."""
+    """Return JSON without blanks, for large files and logs."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def mappings(control: Control) -> list[dict[str, Any]]:
-    """The requirements that a control serves, a framework each, and who says so."""
+    """Return the requirements that a control serves, by framework, with the source of the mapping."""
     return [
         {
             "framework": mapping.framework,
@@ -38,7 +38,7 @@ def mappings(control: Control) -> list[dict[str, Any]]:
 
 
 def waivers(finding: Finding) -> list[dict[str, Any]]:
-    """The waivers that bear on a finding, each with how it stands and the offenders that it covers."""
+    """Return the waivers of a finding with their standing, and the offenders that they cover."""
     return [
         {**_waiver(each.waiver), "standing": each.standing.value, "offenders": offenders(each.offenders)}
         for each in finding.waivers
@@ -46,7 +46,7 @@ def waivers(finding: Finding) -> list[dict[str, Any]]:
 
 
 def attestations(finding: Finding) -> list[dict[str, Any]]:
-    """The attestations that bear on a finding, each with how it stands and what it answers for."""
+    """Return the attestations of a finding with their standing, and the offenders that they answer for."""
     return [
         {
             **_attestation(each.attestation),
@@ -58,7 +58,7 @@ def attestations(finding: Finding) -> list[dict[str, Any]]:
 
 
 def offenders(each: Sequence[Offender]) -> list[dict[str, str]]:
-    """Offenders as they are, whatever strangers called them."""
+    """Return the offenders with their original text."""
     return [
         {"kind": scalar(one.kind), "name": scalar(one.name), "detail": scalar(one.detail)} for one in each
     ]

@@ -1,4 +1,4 @@
-"""Words that more than one report uses for the same thing."""
+"""Phrases that several reports share."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hardener.text import line
 
 
 def offender(each: Offender, limit: int = 300) -> str:
-    """``container web: runs as root``, on one line."""
+    """Return ``container web: runs as root`` on one line."""
     what = f"{each.kind} {each.name}".strip()
     return line(f"{what}: {each.detail}" if each.detail else what, limit)
 
 
 def share(verdict: Verdict) -> str:
-    """``2 of 7 containers``; empty where nothing was counted or the verdict says so itself."""
+    """Return ``2 of 7 containers``; empty where nothing was counted or the verdict says so itself."""
     broken = len(verdict.offenders)
     if not 0 < broken <= verdict.checked or f"{broken} of {verdict.checked}" in verdict.actual:
         return ""
