@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: activity
-short_description: Listen on a host to denials and to the engine's events for a while
+short_description: Collect denials and the engine's events on a host for some time
 description:
   - Nothing is written on the host, in check mode or out of it. What listens there ends with its time, or
     some seconds after the connection.
@@ -12,7 +12,7 @@ author:
   - The authors of hardener (@hardener)
 options:
   seconds:
-    description: How long it listens, from 1 second to a day.
+    description: How long it collects, from 1 second to a day.
     type: int
     required: true
   socket:
@@ -30,7 +30,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 entries:
-  description: What was denied and what the engine told, counted by container and kind.
+  description: Denials and engine events, counted by container and kind.
   type: list
   elements: dict
   returned: always
@@ -39,11 +39,11 @@ lost:
   type: raw
   returned: always
 blind:
-  description: What could not be listened to, and why.
+  description: Sources that could not be read, and why.
   type: raw
   returned: always
 record:
-  description: The record of the resident collector, where there is one.
+  description: The record of the resident collector, if there is one.
   type: raw
   returned: always
 """

@@ -6,20 +6,20 @@ DOCUMENTATION = r"""
 module: collect
 short_description: Collect the facts of a host in one round trip
 description:
-  - Collects what the audit and the protections have to know of a host, with one script over one connection.
+  - Collects the facts that the audit and the roles need, with one script over one connection.
     Secrets are removed on the host.
   - Changes nothing on the host, in check mode or out of it; on the control node it writes the file that
     O(dest) asks for.
-  - A snapshot has megabytes where containers are many, so that it goes to the file and not into the result.
+  - A snapshot can have several megabytes, so it goes to the file and not into the result.
 author:
   - The authors of hardener (@hardener)
 options:
   dest:
-    description: Folder on the control node for the snapshots, a file a host. Empty writes none.
+    description: Folder on the control node for the snapshots, one file per host. Empty writes none.
     type: str
     default: ""
   facts:
-    description: Sources of the snapshot that the play goes on with, as C(ansible_facts.hardener_snapshot).
+    description: Sources of the snapshot that the play uses, as C(ansible_facts.hardener_snapshot).
     type: list
     elements: str
     default: []

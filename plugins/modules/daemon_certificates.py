@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: daemon_certificates
-short_description: Make the certificates of an engine's API on TCP
+short_description: Create the certificates of an engine's API on TCP
 description:
   - Makes an authority, the certificate of the host and that of its clients on the control node. What is
     there and good for another month is kept. README.md of the role C(docker_daemon) describes who gets
@@ -24,7 +24,7 @@ options:
     type: str
     required: true
   names:
-    description: Names and addresses that clients reach the host by.
+    description: Names and addresses by which clients reach the host.
     type: list
     elements: str
     required: true
@@ -56,7 +56,7 @@ key:
   type: str
   returned: always
 client:
-  description: Folder for those who may use the engine, as C(DOCKER_CERT_PATH) wants it.
+  description: Folder for users of the engine, in the form of C(DOCKER_CERT_PATH).
   type: str
   returned: always
 """

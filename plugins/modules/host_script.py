@@ -21,7 +21,7 @@ options:
     type: str
     default: main:main
   arguments:
-    description: What the function gets.
+    description: The arguments of the function.
     type: dict
     default: {}
   read_only:
@@ -45,7 +45,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 result:
-  description: What the function returned.
+  description: The result of the function.
   type: raw
   returned: where it ran
 python:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: prove
-short_description: Try confinements of a container by twins of it, one after another
+short_description: Try profiles of a container on twins of it, one after another
 description:
   - The stage C(begin) prepares the trials of a container. The stage C(attempt) ends the trial that is under
     way and begins another one; without one it ends the run. C(abandon) ends it at once.
@@ -33,7 +33,7 @@ options:
     elements: str
     default: []
   run:
-    description: The run, as C(begin) named it.
+    description: The run, as returned by C(begin).
     type: str
     default: ""
   exercise:
@@ -52,7 +52,7 @@ options:
     type: dict
     default: {}
   socket:
-    description: The engine's API socket. Empty finds it out.
+    description: The engine's API socket. Empty determines it on the host.
     type: str
     default: ""
 """
@@ -89,7 +89,7 @@ run:
   type: str
   returned: by the stage C(begin)
 addresses:
-  description: Published port to the address where every twin answers.
+  description: Published port to the address at which every twin answers.
   type: dict
   returned: by the stage C(begin)
 container:
@@ -97,7 +97,7 @@ container:
   type: dict
   returned: by the stage C(begin)
 host:
-  description: Kernel, engine and runtime that the trials are under.
+  description: Kernel, engine and runtime of the trials.
   type: dict
   returned: by the stage C(begin)
 missing:
@@ -106,12 +106,12 @@ missing:
   elements: str
   returned: by the stage C(begin)
 problems:
-  description: What earlier runs have left that could not be removed.
+  description: Remains of earlier runs that could not be removed.
   type: list
   elements: str
   returned: by the stage C(begin)
 observed:
-  description: What was seen of the trial that was under way, in numbers.
+  description: Observations of the ended trial, in numbers.
   type: dict
   returned: by the stage C(attempt)
 up:

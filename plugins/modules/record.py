@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: record
-short_description: Record what containers use of the kernel, by twins of them
+short_description: Record what containers use of the kernel, on twins of them
 description:
   - The stage C(begin) starts the twins under the recorder, C(end) ends the recording, C(abandon) removes the
     twins and records nothing more. docs/recordings.md describes what is recorded.
@@ -47,7 +47,7 @@ options:
     choices: [own, same]
     default: own
   install:
-    description: Whether bpftool is fetched for this recording where the host has none.
+    description: Whether bpftool is fetched for this recording if the host has none.
     type: bool
     default: false
   owner:
@@ -55,7 +55,7 @@ options:
     type: dict
     default: {}
   run:
-    description: The recording, as C(begin) named it, or is to name it.
+    description: The recording, as returned by C(begin), or the name that it gets.
     type: str
     default: ""
   exercise:
@@ -63,7 +63,7 @@ options:
     type: dict
     default: {}
   socket:
-    description: The engine's API socket. Empty finds it out.
+    description: The engine's API socket. Empty determines it on the host.
     type: str
     default: ""
   starts:
@@ -93,11 +93,11 @@ run:
   type: str
   returned: by the stage C(begin)
 addresses:
-  description: Port, or service and port, to the address where the twin answers.
+  description: Port, or service and port, to the address at which the twin answers.
   type: dict
   returned: by the stage C(begin)
 problems:
-  description: What could not be made as it is with the original container.
+  description: Differences of the twins from the original containers.
   type: list
   elements: str
   returned: by the stage C(begin)

@@ -17,8 +17,7 @@ author:
   - The authors of hardener (@hardener)
 options:
   beside:
-    description: What the renderer gets beside the variables of the role, such as tables of the role or
-      facts of the inventory.
+    description: Further input of the renderer, such as tables of the role or facts of the inventory.
     type: dict
     default: {}
 """
@@ -40,7 +39,7 @@ documents:
   elements: dict
   returned: always
 details:
-  description: What the tasks of the role have to know beside; empty for most roles.
+  description: Further data for the tasks of the role; empty for most roles.
   type: dict
   returned: always
 """

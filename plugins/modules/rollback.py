@@ -4,9 +4,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rollback
-short_description: Go back to what a host was before a run, or list its runs
+short_description: Roll a host back to its state before a run, or list its runs
 description:
-  - Takes back the last run of M(hardener.docker.converge), or a run and all later ones, the newest first.
+  - Rolls back the last run of M(hardener.docker.converge), or a run and all later ones, newest first.
   - Files that were changed by others meanwhile stay as they are and are named; the task then fails.
   - Check mode changes nothing and predicts exactly.
 author:
@@ -43,23 +43,23 @@ outcome:
   type: str
   returned: always
 runs:
-  description: Names of the runs that were taken back; with O(list) every run with its outcome, the newest
+  description: Names of the runs that were rolled back; with O(list) every run with its outcome, the newest
     first.
   type: list
   elements: raw
   returned: always
 kept:
-  description: What others have changed meanwhile, and what stays.
+  description: What was changed outside hardener meanwhile, and stays.
   type: list
   elements: str
   returned: with C(partly_rolled_back)
 problems:
-  description: What could not be taken back.
+  description: What could not be rolled back.
   type: list
   elements: str
   returned: with C(rollback_failed) and C(abandoned)
 diff:
-  description: A unified diff a path.
+  description: One unified diff per path.
   type: list
   elements: dict
   returned: with C(--diff)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify_images
-short_description: Verify the images of a host by a policy
+short_description: Verify the images of a host against a policy
 description:
   - Changes nothing but the record on the host that the next audit judges. Verifies nothing in check mode.
 author:
   - The authors of hardener (@hardener)
 options:
   policy:
-    description: Who may have signed what, from where (docs/trust.md), with the public keys themselves.
+    description: Which keys may sign images of which registries (docs/trust.md), with the public keys.
     type: dict
     required: true
   socket:
-    description: The engine's API socket, where it is not the usual one.
+    description: The engine's API socket, if it is not the default one.
     type: str
     default: ""
 """
