@@ -56,7 +56,7 @@ def plan(
     hardener plan -i inventory.yml --allow containers-stop --json plan.json
     """  # noqa: D301 - click reads the \b
     from hardener.terminal.console import console, show_plan
-    from hardener.workflows.plan import PlanRequest
+    from hardener.workflows.plan import PlanRequest, write_plan
     from hardener.workflows.plan import plan as carry_out
 
     request = PlanRequest(
@@ -69,4 +69,5 @@ def plan(
     )
     result = carry_out(request, conversation.listener())
     show_plan(result.outlooks, console(sys.stdout), benchmark=selection.benchmark)
+    write_plan(request, result)
     return result.exit_code

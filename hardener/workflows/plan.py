@@ -35,7 +35,7 @@ class PlanRequest:
         selection: which controls count.
         decided: the waivers and attestations.
         allow: the worst that a change may cost a host; None leaves it to the inventory.
-        json_file: where the plan is written; None writes none.
+        json_file: where ``write_plan`` is to write the plan, which is looked at first; None writes none.
     """
 
     reach: Callable[[], Fleet]
@@ -48,10 +48,11 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """The outlook for each host, in inventory order."""
+    """What hardening would do on each host, in the order of the inventory, and when that was known."""
 
     outlooks: Sequence[Outlook]
     exit_code: ExitCode
+    created: datetime
 
 
 def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
@@ -83,8 +84,21 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
         return answers.get(host) or outlook(plans[host], {}, failure=assessment.unreachable)
 
     outlooks = list(map(outlook_of, assessments))
-    if request.json_file:
-        created = datetime.now(UTC)
-        write_text(request.json_file, planfile.dump(outlooks, selection.benchmark, created=created))
     counts = sum((assessment.counts() for assessment in assessments), Counter[Status]())
-    return PlanResult(outlooks, exit_codes.highest(exit_codes.of_findings(counts), foreseen.exit_code))
+    code = exit_codes.highest(exit_codes.of_findings(counts), foreseen.exit_code)
+    return PlanResult(outlooks, code, datetime.now(UTC))
+
+
+def write_plan(request: PlanRequest, result: PlanResult) -> None:
+    """Write the plan to the file that was asked for; a step of its own, so that the plan can be shown before.
+
+    Args:
+        request: what was planned.
+        result: the plan.
+
+    Raises:
+        HardenerError: it cannot be written.
+    """
+    if request.json_file:
+        text = planfile.dump(result.outlooks, request.selection.benchmark, created=result.created)
+        write_text(request.json_file, text)

@@ -98,3 +98,24 @@ def test_a_file_that_cannot_be_written_is_said_before_any_host_is_asked(
     assert result.exit_code == 2
     assert "there is no folder" in result.stderr
     assert fleet.runs == []
+
+
+def test_a_plan_whose_file_cannot_be_written_is_shown_all_the_same(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    """The folder goes while the hosts are asked: what they said is not lost with it."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    would(fleet)
+    answered = fleet.converge
+
+    def converge(host: str) -> dict[str, Any]:
+        folder.rmdir()
+        return answered(host)
+
+    fleet.converge = converge
+    result = hardener("plan", "-i", "inv,", *ONLY, "--json", str(folder / "plan.json"))
+    assert result.exit_code == 2
+    assert "then restart docker: stops db" in result.stdout
+    assert "plan.json" in result.stderr
