@@ -5,6 +5,13 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker.extensions import (
+    CDI_FOLDERS,
+    NRI_FOLDERS,
+    NRI_SOCKET,
+    nri_options,
+)
+
 from hardener.checks import check, shapes
 from hardener.checks.daemon import INFO
 from hardener.checks.paths import data_root
@@ -14,10 +21,6 @@ from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 _NRI_SINCE, _CDI_SINCE = (29, 2), (25,)
-# Where the engine looks when it is told of no other place (plugins/module_utils/snapshot/paths.py does too).
-_CDI = ("/etc/cdi", "/var/run/cdi")
-_NRI = {"plugin-path": "/usr/libexec/docker/nri-plugins", "plugin-config-path": "/etc/docker/nri/conf.d"}
-_SOCKET = "socket-path"
 _STICKY, _OTHERS, _GROUP = 0o1000, 0o002, 0o020
 
 
@@ -33,8 +36,8 @@ def nri(snapshot: Snapshot) -> Verdict:
     evidence = settings.evidence("nri-opts")
     if not shapes.table(snapshot.info, "NRI", INFO) and not _is_on(options):
         return passed(expected, "NRI is off", evidence=evidence)
-    places = [options.get(key) or default for key, default in _NRI.items()]
-    socket = options.get(_SOCKET) or ""
+    places = [options.get(key) or default for key, default in NRI_FOLDERS.items()]
+    socket = options.get(NRI_SOCKET) or ""
     offenders = [*_open_trees(snapshot, places), *(_open(snapshot, socket) if socket else ())]
     plugins = [path for path in snapshot.fact("files") if posixpath.dirname(path) == places[0]]
     evidence += [f"plugin: {path}" for path in sorted(plugins)]
@@ -47,14 +50,13 @@ def nri(snapshot: Snapshot) -> Verdict:
 def _nri_options(settings: Settings) -> Mapping[str, str]:
     """What the engine is told, as its flag (``enable=true,socket-path=/x``) or as an object."""
     declared = settings.get("nri-opts")
-    value = declared.value
-    if isinstance(value, list) and declared.origin.startswith("--"):
-        value = dict(word.partition("=")[::2] for text in value for word in str(text).split(","))
-    if value is not None and not isinstance(value, Mapping):
+    # In the file it is an object; words are those of flags.
+    is_odd = isinstance(declared.value, list) and not declared.origin.startswith("--")
+    options = None if is_odd else nri_options(declared.value)
+    if options is None:
         raise FactUnavailable("daemon.config", "nri-opts is not an object")
     return {
-        str(key): str(part).lower() if isinstance(part, bool) else str(part)
-        for key, part in (value or {}).items()
+        str(key): str(part).lower() if isinstance(part, bool) else str(part) for key, part in options.items()
     }
 
 
@@ -73,7 +75,7 @@ def cdi(snapshot: Snapshot) -> Verdict:
     if "CDISpecDirs" in snapshot.info and not declared:
         return not_applicable("the engine reads no descriptions of devices (CDI is off)")
     declared = declared or Settings(snapshot).entries("cdi-spec-dirs").value
-    folders = [posixpath.normpath(path) for path in declared or _CDI]
+    folders = [posixpath.normpath(path) for path in declared or CDI_FOLDERS]
     existing = [path for path in folders if snapshot.file(path) is not None]
     if not existing:
         return not_applicable(f"there is no folder {' and no '.join(folders)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ..docker import extensions
 from .filestat import Files
 
 MYPY = False
@@ -40,12 +41,6 @@ _MAX_DROP_INS = 64
 _MAX_RUNTIMES = 64
 _MAX_PLUGINS = 256  # plugin files, and device descriptions
 _MAX_OWN = 128
-_CDI = ("/etc/cdi", "/var/run/cdi")
-_NRI = (
-    ("plugin-path", "/usr/libexec/docker/nri-plugins"),
-    ("plugin-config-path", "/etc/docker/nri/conf.d"),
-    ("socket-path", ""),
-)
 _TLS = (("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem"))
 
 
@@ -95,16 +90,14 @@ def look(
 def cdi_folders(engine: Engine) -> list[str]:
     """Return the engine's folders of CDI device descriptions, which name mounts of the host."""
     declared = engine.declared("cdi-spec-dirs")
-    return _absolute(declared if isinstance(declared, list) and declared else _CDI)
+    return _absolute(declared if isinstance(declared, list) and declared else extensions.CDI_FOLDERS)
 
 
 def nri_places(engine: Engine) -> list[str]:
-    """Return the folders of the engine's NRI plugins and their settings, and the socket of external ones."""
-    options = engine.declared("nri-opts")
-    if isinstance(options, list):
-        options = dict(word.partition("=")[::2] for text in options for word in str(text).split(","))
-    options = options if isinstance(options, dict) else {}
-    return _absolute([options.get(key) or default for key, default in _NRI])
+    """Folders of the engine's NRI plugins and of their configuration, and the socket that others come by."""
+    options = extensions.nri_options(engine.declared("nri-opts")) or {}
+    folders = [options.get(key) or default for key, default in extensions.NRI_FOLDERS.items()]
+    return _absolute([*folders, options.get(extensions.NRI_SOCKET) or ""])
 
 
 def _absolute(paths: Iterable[object]) -> list[str]:

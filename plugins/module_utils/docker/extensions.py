@@ -1,0 +1,29 @@
+"""Where an engine looks for what extends it: NRI plugins, and descriptions of devices (CDI)."""
+
+from __future__ import annotations
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Mapping
+    from typing import Any
+
+# Where it looks when it is told of no other place.
+CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
+NRI_FOLDERS = {
+    "plugin-path": "/usr/libexec/docker/nri-plugins",
+    "plugin-config-path": "/etc/docker/nri/conf.d",
+}
+NRI_SOCKET = "socket-path"
+
+
+def nri_options(value: Any) -> Mapping[str, Any] | None:
+    """Read what ``nri-opts`` is declared as: an object, or words of flags (``enable=true,socket-path=/x``).
+
+    Returns:
+        The options; empty where nothing is declared, None where it is neither.
+    """
+    if isinstance(value, list):
+        return dict(word.partition("=")[::2] for text in value for word in str(text).split(","))
+    if value is None or isinstance(value, dict):
+        return value or {}
+    return None
