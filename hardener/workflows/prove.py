@@ -122,7 +122,7 @@ def prove(
         },
         listener,
     )
-    run = _Run(fleet, host, str(begun.get("run")), listener)
+    run = _Run(fleet, host, str(begun.get("run")), request.seconds, listener)
     try:
         tried = Tried(
             host=_part(host, begun, "host", Host),
@@ -163,10 +163,11 @@ def prove(
 class _Run:
     """The process on the host that runs the twins."""
 
-    def __init__(self, fleet: Fleet, host: str, run: str, listener: Listener) -> None:
+    def __init__(self, fleet: Fleet, host: str, run: str, seconds: int, listener: Listener) -> None:
         self._fleet = fleet
         self._host = host
         self._run = run
+        self._seconds = seconds
         self._listener = listener
         self._ended = False
 
@@ -199,7 +200,8 @@ class _Run:
                 self._stage({"stage": "abandon"})
 
     def _stage(self, variables: Mapping[str, object]) -> tuple[str, Mapping[str, Any]]:
-        return twins.stage(self._fleet, "prove", {**variables, "run": self._run}, self._listener)
+        values = {**variables, "run": self._run, "seconds": self._seconds}
+        return twins.stage(self._fleet, "prove", values, self._listener)
 
 
 def _most(trial: Trial, usual: float, left: float) -> float:

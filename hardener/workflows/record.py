@@ -81,7 +81,7 @@ def record(
         addresses = twins.addresses(host, answer)
         listener.ready(addresses)
         done = exercise(addresses)
-        answers = _end(fleet, run, done, listener)
+        answers = _end(fleet, request, run, done, listener)
         ended = True
     except BaseException as error:
         # A stage that failed has removed everything; after an interruption the stage continues on the host.
@@ -121,9 +121,12 @@ def _abandoned(fleet: Fleet, run: str, listener: Listener) -> bool:
     return True
 
 
-def _end(fleet: Fleet, run: str, done: Exercise, listener: Listener) -> list[Mapping[str, Any]]:
+def _end(
+    fleet: Fleet, request: RecordRequest, run: str, done: Exercise, listener: Listener
+) -> list[Mapping[str, Any]]:
     exercise = {"seconds": done.seconds, "problem": done.problem}
-    host, answer = twins.stage(fleet, "record", {"stage": "end", "run": run, "exercise": exercise}, listener)
+    ending = {"stage": "end", "run": run, "seconds": request.seconds, "exercise": exercise}
+    host, answer = twins.stage(fleet, "record", ending, listener)
     found = answer.get("recordings")
     if (
         not isinstance(found, list)

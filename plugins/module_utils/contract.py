@@ -55,7 +55,9 @@ ABANDONED = "abandoned"
 # Outcomes of a run that changed the host and whose changes were not kept as planned.
 NOT_STANDING = (ROLLED_BACK, PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ABANDONED, UNCONFIRMED)
 
-# Fields of a document, and of a resource by its kind: type and default of each.
+LONGEST_TWINS = 24 * 3600  # seconds that a recording or a proof by twins may take
+
+# The fields of a document, and of a resource in it by its kind: type and default of each.
 REQUIRED = object()
 DOCUMENT: Fields = {
     "name": (str, REQUIRED),

@@ -24,7 +24,8 @@ options:
     type: str
     default: ""
   seconds:
-    description: How long all trials may take, from 1 second to a day.
+    description: How long all trials may take, from 1 second to a day. The stage C(attempt) takes the same,
+      which is how long the command in a twin may take.
     type: int
     default: 900
   run_in:

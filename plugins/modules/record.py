@@ -29,7 +29,8 @@ options:
     type: dict
     default: {}
   seconds:
-    description: How long the recording may last, from 1 second to a day.
+    description: How long the recording may last, from 1 second to a day. The stage C(end) takes the same,
+      which is how long the command in the twin may take.
     type: int
     default: 300
   run_in:

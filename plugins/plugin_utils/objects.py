@@ -8,11 +8,12 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
+from ..module_utils.contract import LONGEST_TWINS
 from .host_script import PACKAGES, HostScriptAction
 
 SOURCE = PACKAGES / "record"
-_LONGEST = 24 * 3600  # seconds
-_LIMIT = 660  # seconds on the host for one trial, or for the phases before or after an exercise
+_LIMIT = 660  # seconds on the host for a stage, beside the command that it runs in a twin
+_RUN_A_COMMAND = frozenset({"end", "attempt"})  # stages that run it, for no longer than `seconds`
 
 
 def objects(*names: str) -> dict[str, str]:
@@ -53,12 +54,17 @@ class TwinAction(HostScriptAction):
             AnsibleActionFail: the time is out of bounds, or the host gave no answer.
         """
         stage = args.pop("stage")
+        seconds = args["seconds"]
+        if not 1 <= seconds <= LONGEST_TWINS:
+            raise AnsibleActionFail(f"seconds is {seconds}: it must be from 1 to {LONGEST_TWINS}")
         if stage == "begin":
-            if not 1 <= args["seconds"] <= _LONGEST:
-                raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {_LONGEST}")
             args |= {"objects": objects(*needs), "limited": True}
         answer = self.run_script(
-            SOURCE, entry=f"{program}:{stage}", arguments=args, timeout=_LIMIT, task_vars=task_vars
+            SOURCE,
+            entry=f"{program}:{stage}",
+            arguments=args,
+            timeout=_LIMIT + (seconds if stage in _RUN_A_COMMAND else 0),
+            task_vars=task_vars,
         )
         result = told(stage, answer.result)
         self.see_it_fits(result)

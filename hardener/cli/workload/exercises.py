@@ -6,14 +6,15 @@ import re
 
 import click
 
+from ansible_collections.hardener.docker.plugins.module_utils.contract import LONGEST_TWINS
+
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-_LONGEST = 24 * 3600
 
 
 def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
     """Parse a time such as ``30s``, ``10m``, ``2h`` into seconds."""
     found = re.fullmatch(r"(\d{1,6})([smh])", value)
     seconds = int(found[1]) * _UNITS[found[2]] if found else 0
-    if not 1 <= seconds <= _LONGEST:
-        raise click.BadParameter(f"{value!r} is not a time from 1s to 24h, such as 30s, 10m, 2h")
+    if not 1 <= seconds <= LONGEST_TWINS:
+        raise click.BadParameter(f"{value!r} is no time from 1s to 24h, such as 30s, 10m, 2h")
     return seconds

@@ -6,14 +6,13 @@ import secrets
 from base64 import b64decode
 from typing import Any, Mapping
 
+from ..contract import LONGEST_TWINS
 from ..host import limits
 from ..host.errors import Failed
 from . import recorder as kernel
 from . import worker, workspace
 from .engine import Engine
 from .session import Request, Session
-
-LONGEST = 24 * 3600
 
 
 def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,8 +38,8 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if reason:
         raise Failed(reason)
     request = Request(arguments)
-    if not 1 <= request.seconds <= LONGEST:
-        raise Failed(f"{request.seconds} s is no time from 1 to {LONGEST}")
+    if not 1 <= request.seconds <= LONGEST_TWINS:
+        raise Failed(f"{request.seconds} s is no time from 1 to {LONGEST_TWINS}")
     objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
     engine = Engine(worker.engine_socket(arguments.get("socket")))
     run = str(arguments.get("run") or secrets.token_hex(8))
@@ -69,7 +68,8 @@ def end(arguments: Mapping[str, Any]) -> Any:
     Raises:
         Failed: the run is gone, or failed.
     """
-    return worker.tell(str(arguments["run"]), {"end": arguments["exercise"], "last": True}, seconds=LONGEST)
+    message = {"end": arguments["exercise"], "last": True}
+    return worker.tell(str(arguments["run"]), message, seconds=LONGEST_TWINS)
 
 
 def abandon(arguments: Mapping[str, Any]) -> Any:

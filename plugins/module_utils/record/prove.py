@@ -6,11 +6,12 @@ import secrets
 from base64 import b64decode
 from typing import Any, Mapping
 
+from ..contract import LONGEST_TWINS
 from ..host.errors import Failed
 from . import recorder as kernel
 from . import worker
 from .engine import Engine
-from .main import LONGEST, hold
+from .main import hold
 from .trials import Request, Trials
 
 
@@ -34,8 +35,8 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if reason:
         raise Failed(reason)
     request = Request(arguments)
-    if not 1 <= request.seconds <= LONGEST:
-        raise Failed(f"{request.seconds} s is no time from 1 to {LONGEST}")
+    if not 1 <= request.seconds <= LONGEST_TWINS:
+        raise Failed(f"{request.seconds} s is no time from 1 to {LONGEST_TWINS}")
     objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
     engine = Engine(worker.engine_socket(arguments.get("socket")))
     run = secrets.token_hex(8)
@@ -62,7 +63,7 @@ def attempt(arguments: Mapping[str, Any]) -> Any:
     """
     trial = arguments.get("trial") or None
     message = {"exercise": arguments.get("exercise"), "trial": trial, "last": trial is None}
-    return worker.tell(str(arguments["run"]), message, seconds=LONGEST)
+    return worker.tell(str(arguments["run"]), message, seconds=LONGEST_TWINS)
 
 
 def abandon(arguments: Mapping[str, Any]) -> Any:

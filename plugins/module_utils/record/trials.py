@@ -252,8 +252,9 @@ class Trials:
         }
 
     def _patience(self) -> float:
-        """Return how long the command in the twin may take, by its duration without the profile."""
-        return max(_LEAST, _TIMES * self._took) if self._took else self._request.seconds
+        """Seconds that the command in the twin may take: all that there are, then by what it took first."""
+        usual = max(_LEAST, _TIMES * self._took) if self._took else self._request.seconds
+        return min(usual, self._request.seconds)
 
     def _silent(self) -> list[str]:
         """Return the copies of others that do not start."""

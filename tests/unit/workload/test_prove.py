@@ -38,6 +38,7 @@ class Host:
 
     def __init__(self, document: Document, told: Mapping[str, dict[str, Any]]) -> None:
         self.stages: list[str] = []
+        self.seconds: list[int] = []
         self.tried: list[str] = []
         self.begun: dict[str, Any] = {
             "run": "f" * 16,
@@ -53,6 +54,7 @@ class Host:
         """What the playbook does."""
         assert verb == "prove"
         self.stages.append(variables["stage"])
+        self.seconds.append(variables["seconds"])
         if variables["stage"] != "attempt":
             return "host", self.begun
         ended, self._under_way = self._under_way, self.tried[-1] if variables["trial"] else ""
@@ -123,6 +125,11 @@ def test_all_trials_are_run_once(run: Run) -> None:
     assert host.stages == ["begin", *["attempt"] * (len(ALL) + 1)]
     assert list(tried.observations) == ALL
     assert tried.missing == ("53/sctp has no port of the loopback interface",)
+
+
+def test_each_stage_is_told_how_long_the_proof_may_take(run: Run) -> None:
+    host, _tried = run(seconds=7200)
+    assert host.seconds == [7200] * len(host.stages)
 
 
 def test_a_second_control_is_tried_where_the_exercise_passes_in_the_first(run: Run) -> None:

@@ -1,0 +1,61 @@
+"""How long a stage of a recording or of a proof may take on the host."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+
+from tests.unit.plugins.loading import action
+
+OTHER = 600  # seconds that everything else in a stage may take at least
+ANSWERS: dict[str, Any] = {
+    "begin": {key: {} for key in ("run", "addresses", "problems", "container", "host", "missing")},
+    "end": [],
+    "attempt": {"observed": None, "up": False},
+    "abandon": None,
+}
+
+
+def timeout_of(name: str, stage: str, seconds: int) -> int:
+    """The limit on the host of a stage that gets so many seconds for the command in a twin."""
+    timeouts: list[int] = []
+
+    def run_script(*_: object, timeout: int, **__: object) -> Any:
+        timeouts.append(timeout)
+        return SimpleNamespace(result=ANSWERS[stage], facts={})
+
+    found = object.__new__(action(name).ActionModule)
+    found.run_script = run_script
+    found.stage(
+        name,
+        {"stage": stage, "seconds": seconds},
+        needs=(),
+        told=action(name)._told,
+        task_vars={},
+    )
+    [timeout] = timeouts
+    return timeout
+
+
+@pytest.mark.parametrize("seconds", [1, 900, 7200, 24 * 3600])
+@pytest.mark.parametrize(("name", "stage"), [("record", "end"), ("prove", "attempt")])
+def test_the_host_does_not_end_a_command_in_a_twin_before_its_time(
+    name: str, stage: str, seconds: int
+) -> None:
+    assert timeout_of(name, stage, seconds) >= seconds + OTHER
+
+
+@pytest.mark.parametrize("name", ["record", "prove"])
+@pytest.mark.parametrize("stage", ["begin", "abandon"])
+def test_a_stage_that_runs_no_command_gets_no_more_for_one(name: str, stage: str) -> None:
+    assert timeout_of(name, stage, 24 * 3600) == timeout_of(name, stage, 1)
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 24 * 3600 + 1])
+@pytest.mark.parametrize(("name", "stage"), [("record", "end"), ("prove", "attempt"), ("record", "begin")])
+def test_no_stage_takes_a_time_out_of_bounds(name: str, stage: str, seconds: int) -> None:
+    with pytest.raises(AnsibleActionFail, match="must be from 1 to 86400"):
+        timeout_of(name, stage, seconds)
