@@ -7,7 +7,8 @@ and stores what its rollback needs: by then the engine may be down, or the host 
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, NamedTuple, Sequence
+from itertools import islice
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from ..docker import engine as engines
 from ..docker.api import USUAL_SOCKET
@@ -22,7 +23,8 @@ UNIT = "docker.service"
 # Settings that documents of 0.1.0 contained. Their journals have them; requests no longer use them.
 FORMER = frozenset(["argv", "config", "containerd", "dockerd", "flags", "socket", "unit"])
 _DIGEST = re.compile("hmac:[0-9a-f]{16}")
-_LONG_ENOUGH = 4  # a shorter word occurs in every text
+_LONG_ENOUGH = 4  # a shorter one stands in every text
+_MAX_ENDS = 100  # places at which a secret may end that are tried
 _NOTED = ("config", "socket", "unit", "dockerd")  # nothing secret
 
 
@@ -54,10 +56,15 @@ class Served(NamedTuple):
         return found
 
     def without_secrets(self, text: str) -> str:
-        """Return a text without secrets of the engine's command line."""
-        shown = Redactor().words(list(self.argv), "command line")
-        pairs = zip(self.argv, shown)
-        secrets = {_replaced(word, other) for word, other in pairs if word != other}
+        """Return a text without what the engine's command line holds that is not to leave this host."""
+        redactor = Redactor()
+        pairs = zip(self.argv, redactor.words(list(self.argv), "command line"))
+        secrets = {
+            secret
+            for word, other in pairs
+            if word != other
+            for secret in (_replaced(word, other, redactor.digest) or {word})
+        }
         for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "***") if len(secret) >= _LONG_ENOUGH else text
         return text
@@ -108,11 +115,42 @@ class Finder:
         return self._engine
 
 
-def _replaced(word: str, shown: str) -> str:
-    """Return the part of a word that the redactor has replaced by digests; all of it if unclear."""
-    digests = list(_DIGEST.finditer(shown))
-    if not digests:
-        return word
-    before, after = shown[: digests[0].start()], shown[digests[-1].end() :]
-    plain = word.startswith(before) and word.endswith(after) and len(before) + len(after) < len(word)
-    return word[len(before) : len(word) - len(after)] if plain else word
+def _replaced(word: str, shown: str, digest: Callable[[str], str]) -> set[str]:
+    """Return what of a word the redactor has replaced by digests, one text a digest.
+
+    From where that is not plain, such as with a digest of a text that holds another one, all of it is one text.
+
+    Args:
+        word: the word.
+        shown: what the redactor made of it.
+        digest: the redactor's digest of a text.
+    """
+    texts: set[str] = set()
+    while True:
+        found = _DIGEST.search(shown)
+        if found is None:
+            return texts
+        if not word.startswith(shown[: found.start()]):
+            return texts | {word}
+        word, shown = word[found.start() :], shown[found.end() :]
+        ends = islice(_ends(word, shown), _MAX_ENDS)
+        end = next((end for end in ends if digest(word[:end]) == found.group()), 0)
+        if not end:
+            rest = shown[[0, *(each.end() for each in _DIGEST.finditer(shown))][-1] :]
+            return texts | {word[: len(word) - len(rest)] if word.endswith(rest) else word}
+        texts |= {word[:end], word[:end].strip("\"'")}
+        word = word[end:]
+
+
+def _ends(word: str, shown: str) -> Iterator[int]:
+    """Where the text of a digest may end in a word that begins with it, by what is shown after the digest."""
+    following = _DIGEST.search(shown)
+    if following is None:
+        if word.endswith(shown):
+            yield len(word) - len(shown)
+        return
+    between = shown[: following.start()]
+    end = word.find(between, 1)
+    while end >= 0:
+        yield end
+        end = word.find(between, end + 1)

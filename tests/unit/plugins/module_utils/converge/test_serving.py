@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -145,3 +146,27 @@ def test_no_text_tells_a_secret_of_the_command_line(word: str, told: str) -> Non
     assert secret in told
     assert secret not in served.without_secrets(told)
     assert served.without_secrets("nothing of the kind") == "nothing of the kind"
+
+
+SECRETS = ["hunter22", "to=ken=4", "a.b-c_d9", "ümläut77", "hmac:0123", "=y-secret"]
+
+
+@pytest.mark.parametrize("between", [",", ";", "&", " ", "|"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_each_secret_of_a_word_is_cleaned_by_itself(between: str, count: int, quote: str) -> None:
+    for secrets in permutations(SECRETS, count):
+        pairs = [
+            f"{name}-token={quote}{secret}{quote}" for name, secret in zip("xyz", secrets, strict=False)
+        ]
+        word = between.join(["--log-opt=a=b", *pairs, "c=d"])
+        served = Served("/d.json", "/s", argv=("dockerd", word))
+        for secret in secrets:
+            assert secret not in served.without_secrets(f"level=fatal: bad value [{secret}] in an option")
+        assert served.without_secrets("a=b and c=d are fine") == "a=b and c=d are fine"
+
+
+def test_a_word_whose_secrets_cannot_be_told_apart_is_cleaned_as_a_whole() -> None:
+    word = "-H tcp://u:token=first1@h,x-token=second2,c=d"
+    served = Served("/d.json", "/s", argv=("dockerd", word))
+    assert "second2" not in served.without_secrets(f"no option: {word}")
