@@ -1,4 +1,4 @@
-"""Every run that was made, with all its findings and the facts behind them.
+"""Store every run with its findings and the facts behind them.
 
     history = History(default_home())
     with history.begin() as recording:

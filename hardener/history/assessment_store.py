@@ -1,4 +1,4 @@
-"""Keep the assessments of a run on disk, to be read host by host and adopted by the history."""
+"""Keep the assessments of a run on disk: read host by host, then moved into the history."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hardener.history.codec import Codec
 from hardener.model import Assessment, Control, Status
 from hardener.text import line
 
-_AT_HAND = 4  # hosts whose assessments stay as they are: packing one takes as long as its report
-_IN_MEMORY = 8 * 1024 * 1024  # a thousand hosts need no disk
+_AT_HAND = 4  # hosts that stay uncompressed: compressing one takes as long as its report
+_IN_MEMORY = 8 * 1024 * 1024  # bytes; a thousand hosts need no disk
 _STATUSES = tuple(Status)
 
 
 class PackedHost(NamedTuple):
-    """The assessment of one host as the history keeps it."""
+    """The assessment of one host in the form that the history keeps."""
 
     host: str
     is_unreachable: bool
     packed: bytes
-    findings: tuple[tuple[int, Status], ...]  # number of the control, and how it stands
+    findings: tuple[tuple[int, Status], ...]  # number and status of each control
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class _Place:
 
 
 class AssessmentStore(Iterable[Assessment]):
-    """The assessments of a fleet, in the order in which ``arrange`` names the hosts.
+    """The assessments of a fleet, in the order of hosts that ``arrange`` sets.
 
     Its file has no name and ends with it, so that a full history disk costs the run nothing.
 
@@ -53,7 +53,7 @@ class AssessmentStore(Iterable[Assessment]):
         self._file = tempfile.SpooledTemporaryFile(max_size=in_memory)  # noqa: SIM115 - closed with the store
         weakref.finalize(self, self._file.close)
         self._controls: list[Control] = []
-        self._numbers: dict[int, int] = {}  # of the very objects in the list, which most findings share
+        self._numbers: dict[int, int] = {}  # ids of the objects in the list, which most findings share
         self._codec = Codec({Control: (self._number, self._controls.__getitem__)})
         self._last: tuple[int, ...] = ()
         self._places: dict[str, Assessment | _Place] = {}
@@ -66,7 +66,7 @@ class AssessmentStore(Iterable[Assessment]):
                 yield self._codec.decode(Assessment, unpack(self._read(place)))
 
     def has(self, host: str) -> bool:
-        """Whether a host has an assessment."""
+        """Return whether a host has an assessment."""
         return host in self._places
 
     def add(self, assessment: Assessment) -> None:
@@ -85,11 +85,11 @@ class AssessmentStore(Iterable[Assessment]):
             self._file.flush()
         except OSError as error:
             raise HardenerError(
-                f"cannot keep what was found on {line(assessment.host)}: {error.strerror}",
+                f"cannot keep the findings of {line(assessment.host)}: {error.strerror}",
                 hint=f"make room in {tempfile.gettempdir()}, or set TMPDIR",
             ) from error
         controls = tuple(self._number(finding.control) for finding in assessment.findings)
-        self._last = self._last if self._last == controls else controls  # every host has the same ones
+        self._last = self._last if self._last == controls else controls  # all hosts have the same controls
         self._places[assessment.host] = _Place(
             start,
             len(packed),
@@ -99,11 +99,11 @@ class AssessmentStore(Iterable[Assessment]):
         )
 
     def arrange(self, hosts: Iterable[str]) -> None:
-        """Have the assessments in this order of hosts; it names every host."""
+        """Set the order of the hosts; it names every host."""
         self._places = {host: self._places[host] for host in hosts}
 
     def packed(self) -> Iterator[PackedHost]:
-        """Give each assessment as the history keeps it; ``controls`` is complete afterwards."""
+        """Yield each assessment in the form of the history; ``controls`` is complete afterwards."""
         for host, place in self._places.items():
             if isinstance(place, Assessment):
                 findings = tuple((self._number(each.control), each.status) for each in place.findings)
@@ -115,7 +115,7 @@ class AssessmentStore(Iterable[Assessment]):
 
     @property
     def controls(self) -> tuple[Control, ...]:
-        """The controls by their numbers."""
+        """Return the controls by their numbers."""
         return tuple(self._controls)
 
     def _pack(self, assessment: Assessment) -> bytes:
@@ -126,7 +126,7 @@ class AssessmentStore(Iterable[Assessment]):
         return self._file.read(place.size)
 
     def _number(self, control: Control) -> int:
-        """Number a control; equal ones have one number."""
+        """Return the number of a control; equal controls have one number."""
         number = self._numbers.get(id(control))
         if number is None:
             if control in self._controls:
@@ -137,12 +137,12 @@ class AssessmentStore(Iterable[Assessment]):
 
 
 def pack(value: Any) -> bytes:
-    """Compress a JSON value; text comes back exactly, also where it is no valid Unicode."""
-    # Not as ASCII: two halves of a surrogate pair that stand side by side would come back as one character.
+    """Compress a JSON value; all text is preserved exactly, even invalid Unicode."""
+    # Not as ASCII: adjacent halves of a surrogate pair would be decoded as one character.
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
 
 
 def unpack(packed: bytes) -> Any:
-    """Give the JSON value that was compressed."""
+    """Return the JSON value that was compressed."""
     return json.loads(zlib.decompress(packed).decode("utf-8", "surrogatepass"))

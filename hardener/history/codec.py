@@ -1,7 +1,7 @@
-"""Frozen dataclasses as plain JSON values and back, as their type hints describe them.
+"""Convert frozen dataclasses to plain JSON values and back, by their type hints.
 
-What is stored must come back exactly, also text that is no valid Unicode, and also after the model has got a
-field more: a field that is missing has its default, one that is not known any more is left out.
+All values are preserved exactly, even invalid Unicode. Old data stay readable after the model has changed: a
+missing field gets its default, and an unknown one is ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLAIN = (str, int, float, bool, types.NoneType)
 
 
 class Codec:
-    """Encodes and decodes; what a type needs is found out once.
+    """Encodes and decodes values; the handling of each type is determined once.
 
     Args:
         replaced: types that stand for something shorter, each with how to encode and decode it.
@@ -33,11 +33,11 @@ class Codec:
         self._decoders: dict[Any, Convert] = {kind: decode for kind, (_, decode) in pairs}
 
     def encode(self, value: Any) -> Any:
-        """A dataclass as a value that JSON can hold."""
+        """Encode a dataclass as a JSON value."""
         return self._encoder(type(value))(value)
 
     def decode(self, kind: type[_T], data: Any) -> _T:
-        """The dataclass that was encoded.
+        """Decode a dataclass.
 
         Raises:
             TypeError, KeyError, ValueError, AttributeError: the data are not what ``encode`` gave.
@@ -114,7 +114,7 @@ def _same(value: Any) -> Any:
 
 
 def _shape(kind: Any) -> tuple[Any, Any]:
-    """What a type is to us, and the type of what is in it."""
+    """Return the handling of a type, and the type of its elements."""
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if kind in _PLAIN:
         return None, None
@@ -129,7 +129,7 @@ def _shape(kind: Any) -> tuple[Any, Any]:
     if isinstance(kind, type):
         if issubclass(kind, Enum):
             return Enum, None
-        if issubclass(kind, date):  # a datetime is one too
+        if issubclass(kind, date):  # a datetime is also a date
             return date, None
         if is_dataclass(kind):
             return "record", None

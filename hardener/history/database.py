@@ -1,7 +1,7 @@
-"""The database: how it is opened, and its tables as they have come to be.
+"""Open the database of the history, and upgrade its tables.
 
-It holds what is asked for across runs as rows (which control has which status on which host), and what is
-read back whole as compressed JSON (verdicts with their evidence, controls as they were when they judged).
+Values that are searched across runs are rows (the status of each control on each host); values that are only
+read back are compressed JSON (verdicts with evidence, controls at the time of the run).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from hardener.errors import HardenerError
 
-_BUSY_S = 60.0  # a run of a thousand hosts is written in less than two
+_BUSY_S = 60.0  # seconds; writing a run of a thousand hosts takes less than two
 
-# What is in use is never edited: a change is one more entry, and ``PRAGMA user_version`` counts them.
+# Released entries are never edited: a change is a new entry, and ``PRAGMA user_version`` counts them.
 _MIGRATIONS = (
     (
         """CREATE TABLE catalogue (
@@ -72,7 +72,7 @@ _MIGRATIONS = (
 
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to the database, its tables as this version knows them; closed afterwards.
+    """Open the database, with the tables of this version; it is closed afterwards.
 
     Raises:
         HardenerError: a newer hardener has written it.
@@ -91,13 +91,13 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write everything or nothing; one writer at a time."""
+    """Run a transaction with one writer at a time."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):  # a full disk has rolled back already
+        with suppress(sqlite3.Error):  # after a full disk SQLite has rolled back already
             connection.execute("ROLLBACK")
         raise
 
@@ -106,7 +106,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if _version(connection) == len(_MIGRATIONS):
         return
     with transaction(connection):
-        version = _version(connection)  # somebody else may have been first
+        version = _version(connection)  # another process may have upgraded it first
         if version > len(_MIGRATIONS):
             raise HardenerError(
                 f"{path} was written by a newer hardener", hint="update this one, or give another --home"

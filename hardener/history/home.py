@@ -1,4 +1,4 @@
-"""Where the history lies: one folder that only its owner can enter.
+"""The folder of the history, which only its owner can enter.
 
 ``history.sqlite3`` has runs, hosts and findings; ``runs/ID/`` the snapshots of a run, compressed, a file a
 host; ``staging/`` what is being recorded; ``locks/`` a file an inventory; ``retention.yml`` how long runs
@@ -16,13 +16,13 @@ from hardener.text import line
 
 
 def default_home() -> Path:
-    """The folder where nothing else is said: ``hardener`` below ``XDG_STATE_HOME`` or ``~/.local/state``.
+    """Return the default folder: ``hardener`` below ``XDG_STATE_HOME`` or ``~/.local/state``.
 
     Raises:
         HardenerError: this user has no home.
     """
     state = os.environ.get("XDG_STATE_HOME", "")
-    if state.startswith("/"):  # anything else is to be ignored, says the specification
+    if state.startswith("/"):  # the specification ignores a relative path
         return Path(state) / "hardener"
     try:
         return Path.home() / ".local" / "state" / "hardener"
@@ -33,7 +33,7 @@ def default_home() -> Path:
 
 
 class Home:
-    """The folder and what is in it.
+    """The folder of the history and its content.
 
     Args:
         path: the folder; it need not exist.
@@ -48,7 +48,7 @@ class Home:
         self.retention = self.path / "retention.yml"
 
     def prepare(self) -> None:
-        """Make what is missing, for its owner alone.
+        """Create what is missing, for its owner only.
 
         Raises:
             HardenerError: it cannot be made, or somebody else could write in it.
@@ -68,6 +68,6 @@ class Home:
             raise self.failure(error) from error
 
     def failure(self, error: Exception) -> HardenerError:
-        """What went wrong in this folder, as the user is told."""
+        """Return an error of this folder, as the user sees it."""
         reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         return HardenerError(f"the history in {line(str(self.path), 1000)}: {line(reason)}")

@@ -1,7 +1,7 @@
 """Lock an inventory: a run that changes hosts excludes all others, runs that only read share it.
 
-An audit by a timer in the middle of a person's change would report drift that is none. The lock is the
-kernel's: it ends with its process, however that ends.
+An audit by a timer during a manual change would report false drift. The kernel releases the lock when the
+process ends, even after a crash.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hardener.history.home import Home
 def inventory_lock(
     home: Home, inventory: str, *, exclusive: bool, waiting: Callable[[], None]
 ) -> Iterator[None]:
-    """Hold the lock of an inventory, once it is free.
+    """Acquire the lock of an inventory, and hold it during the context.
 
     Args:
         home: where the lock lies; it is prepared.
@@ -32,7 +32,7 @@ def inventory_lock(
     """
     name = hashlib.sha256(inventory.encode("utf-8", "surrogateescape")).hexdigest()
     try:
-        # Ansible's connections outlive a run by a minute: they must not inherit it.
+        # Ansible's ssh connections outlive a run by a minute: they must not inherit it.
         descriptor = os.open(home.locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise home.failure(error) from error

@@ -1,4 +1,4 @@
-"""What there was before a run, as reports want it: the earlier runs of the same hosts and controls."""
+"""Find the earlier runs over the same hosts and controls, for reports."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hardener.history.store import History
 from hardener.model import Assessment
 from hardener.text import scalar
 
-_POINTS = 120  # of a trend; more is no more to see
+_POINTS = 120  # points of a trend; a chart cannot show more
 
 
 def previous_runs(history: History, run: RunRecord, *, before: int | None = None) -> PreviousRuns | None:
-    """The runs before one; None where it is the first of its kind.
+    """Return the runs before one; None where it is the first of its kind.
 
     Args:
         history: where runs are kept.
@@ -41,7 +41,7 @@ def previous_runs(history: History, run: RunRecord, *, before: int | None = None
 
 
 class _Before:
-    """What a run found on a host, read one after the other where they are asked for in that order."""
+    """Reads the assessments of a run host by host; sequential requests need one pass."""
 
     def __init__(self, run: StoredRun) -> None:
         self._run = run

@@ -1,4 +1,4 @@
-"""Proofs of container profiles that are kept: each with its profile, in one compressed file."""
+"""Store proofs of container profiles: each with its profile in one compressed file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_FILES = 8 * MOST
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredProof:
-    """A proof that is kept.
+    """A stored proof.
 
     Args:
         id: names it; the beginning of the SHA-256 of its proof.json.
@@ -50,7 +50,7 @@ class StoredProof:
     path: Path
 
     def files(self) -> dict[str, bytes]:
-        """Its files, by name.
+        """Return its files by name.
 
         Raises:
             HardenerError: they cannot be read, or are not those that were kept.
@@ -91,7 +91,7 @@ class Proofs:
         self._folder = self._home.path / "proofs"
 
     def keep(self, proven: Proven) -> StoredProof:
-        """Keep a proof; those that are too many or too old are dropped, as runs are.
+        """Store a proof; too many or too old ones are removed, as for runs.
 
         Raises:
             HardenerError: it cannot be written.
@@ -133,7 +133,7 @@ class Proofs:
         return Kept(tuple(found), tuple(problems))
 
     def proof(self, name: str) -> StoredProof:
-        """The proof of a name: ``latest``, ``latest~1``, or an identifier or the beginning of one.
+        """Return a proof by name: ``latest``, ``latest~1``, or an identifier or a prefix of one.
 
         Raises:
             HardenerError: there is no such proof, or more than one.

@@ -1,7 +1,7 @@
-"""A run on its way into the history: collected beside it, and moved there in one step when it is complete.
+"""Record a run: collect it in a staging folder, and move it into the history when it is complete.
 
-While it lasts it is a folder in ``staging/`` that holds a lock; when its process is gone the lock is too, and
-whoever records next takes the folder away.
+The folder in ``staging/`` holds a lock while its process lives; the next recording removes folders without a
+lock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hardener.model import Control
 from hardener.text import scalar
 from hardener.workfolder import new_folder
 
-# Nobody reads it if this process does not finish: it needs to survive nothing.
+# Only this process reads it, so it need not survive a crash.
 _TABLES = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
@@ -50,7 +50,7 @@ _STAGED = "run.sqlite3"
 
 
 class Recording:
-    """A run that is being recorded; ``finish`` makes it part of the history, anything else leaves nothing.
+    """A run that is being recorded; ``finish`` adds it to the history, any other end discards it.
 
     Args:
         home: where the history lies.
@@ -84,14 +84,14 @@ class Recording:
         self.discard()
 
     def keep(self, host: str, snapshot: Path) -> None:
-        """Keep the snapshot of a host; its file may be gone afterwards."""
+        """Keep the snapshot of a host; its original file may be deleted afterwards."""
         name = f"{len(self._files) + 1:06}.json.gz"
         with self._guarded():
             _compress(snapshot, self._folder / _SNAPSHOTS / name)
         self._files[host] = name
 
     def snapshot(self, host: str) -> bytes | None:
-        """The snapshot of a host as it is kept; None where it is not."""
+        """Return the kept snapshot of a host; None where there is none."""
         file = self._files.get(host)
         if file is None:
             return None
@@ -99,7 +99,7 @@ class Recording:
             return gzip.decompress((self._folder / _SNAPSHOTS / file).read_bytes())
 
     def finish(self, record: RunRecord, assessments: AssessmentStore) -> None:
-        """Make the run part of the history.
+        """Add the run to the history.
 
         Args:
             record: what is known of the run.
@@ -113,14 +113,14 @@ class Recording:
                 connection.execute("ATTACH ? AS staged", (str(self._folder / _STAGED),))
                 with transaction(connection):
                     self._insert(connection, record, assessments.controls)
-                    # Who looks for folders without a row does so in a transaction too: never between the two.
+                    # The sweep of folders without a row uses a transaction too, so it never runs in between.
                     (self._folder / _SNAPSHOTS).rename(self._home.runs / record.info.run_id)
                     _sync(self._home.runs)
         self.discard()
         self._finished()
 
     def discard(self) -> None:
-        """Leave nothing behind of what is not finished."""
+        """Remove the staging folder of an unfinished run."""
         if self._staged:
             with suppress(sqlite3.Error):
                 self._staged.close()
@@ -130,7 +130,7 @@ class Recording:
             self._lock = None
 
     def _stage(self, staged: sqlite3.Connection, assessments: AssessmentStore) -> None:
-        """Write all rows of the run beside the history, so that its database is locked only for a copy."""
+        """Write all rows of the run to a separate file, so that the database is locked only for a copy."""
         staged.execute("BEGIN")
         for place, each in enumerate(assessments.packed(), 1):
             row = (place, scalar(each.host), self._files.get(each.host), each.is_unreachable, each.packed)
@@ -151,7 +151,7 @@ class Recording:
         controls = [codec.encode(control) for control in controls_of_run]
         digest = hashlib.sha256(json.dumps(controls).encode("ascii")).hexdigest()
         known = connection.execute("SELECT 1 FROM catalogue WHERE digest = ?", (digest,)).fetchone()
-        if not known:  # most runs judge by the very controls of the run before
+        if not known:  # most runs use the same controls as the run before
             connection.execute("INSERT INTO catalogue VALUES (?, ?)", (digest, pack(controls)))
         run = connection.execute(
             "INSERT INTO run (id, verb, inventory, ended, hosts, unreachable, catalogue, record)"
@@ -170,7 +170,7 @@ class Recording:
 
     @contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
-        """Where an error ends the recording."""
+        """Discard the recording after an error."""
         try:
             yield self._staged  # type: ignore[misc]
         except (OSError, sqlite3.Error, UnicodeError) as error:
@@ -188,7 +188,7 @@ def _compress(source: Path, target: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Have what was created or renamed in a folder on the disk."""
+    """Flush the entries of a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""How long runs are kept: ``retention.yml`` in the folder of the history, where somebody has written one.
+"""The retention of runs: ``retention.yml`` in the folder of the history, if a user has written one.
 
     keep_runs: 500     # the newest runs
     keep_days: 400     # and none that ended earlier than that
@@ -20,7 +20,7 @@ _MOST = 1_000_000
 
 
 def load(path: Path) -> tuple[int, float]:
-    """How many runs are kept, and for how many days.
+    """Return how many runs are kept, and for how many days.
 
     Raises:
         HardenerError: the file cannot be read, or says something else.
@@ -35,7 +35,7 @@ def load(path: Path) -> tuple[int, float]:
 
 
 def _parse(path: Path, text: bytes) -> tuple[int, float]:
-    # Imported here: most have no such file.
+    # Imported here: usually there is no such file.
     from pydantic import BaseModel, ConfigDict, Field, ValidationError  # noqa: PLC0415
 
     from hardener.decisions.document import parse  # noqa: PLC0415
@@ -51,6 +51,6 @@ def _parse(path: Path, text: bytes) -> tuple[int, float]:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
         raise HardenerError(
-            f"{path}: {line(key)}: {line(first['msg'])}", hint="it may say keep_runs and keep_days"
+            f"{path}: {line(key)}: {line(first['msg'])}", hint="its keys are keep_runs and keep_days"
         ) from error
     return said.keep_runs, said.keep_days

@@ -1,4 +1,4 @@
-"""A run that was made: what is known of it, and what it found, read back one host at a time."""
+"""A stored run: its metadata and its findings, read one host at a time."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from hardener.text import line, scalar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """What is kept of a run beside its hosts."""
+    """The metadata of a run."""
 
     info: RunInfo
-    verb: str  # "audit", "harden", "provision", "drift"; "before harden" for the audit that it began with
+    verb: str  # "audit", "harden", "provision", "drift"; "before harden" for its first audit
     exit_code: int
-    inventory: str = ""  # as it was given
-    inventory_digest: str = ""  # SHA-256 of what it was then, as hexadecimal digits
+    inventory: str = ""  # as the user gave it
+    inventory_digest: str = ""  # SHA-256 of its content at the time of the run, in hexadecimal
     limit: str = ""
     level: int = 2
     only: tuple[str, ...] = ()
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """What was looked at: runs of one kind show what moved, others would show what was looked at."""
+        """Return the hosts and controls that were selected: only runs of one kind are comparable."""
         return (self.inventory, self.limit, self.info.benchmark, self.level, *sorted(self.only))
 
 
 class StoredRun:
-    """A finished run. Its hosts are read when they are asked for.
+    """A finished run. Its hosts are read on demand.
 
     Attributes:
         record: what is known of the run beside its hosts.
@@ -62,27 +62,27 @@ class StoredRun:
 
     @property
     def id(self) -> str:
-        """Its identifier, as it stands in every report."""
+        """Return its identifier, as in every report."""
         return self.record.info.run_id
 
     @property
     def info(self) -> RunInfo:
-        """What every report says about it."""
+        """Return the metadata for reports."""
         return self.record.info
 
     def counts(self) -> dict[Status, int]:
-        """Number of findings by status; every status is there."""
+        """Return the number of findings by status, with every status."""
         return {status: sum(counts.get(status, 0) for counts in self.sections.values()) for status in Status}
 
     def assessments(self) -> Iterator[Assessment]:
-        """What was found, host by host in the order of the reports, exactly as it was added."""
+        """Yield the assessments host by host in the order of the reports, exactly as they were added."""
         with self._reading() as connection:
             yield from self._decoded(
                 connection.execute("SELECT assessment FROM host WHERE run = ? ORDER BY place", (self.number,))
             )
 
     def names(self) -> Iterator[str]:
-        """The names of the hosts, in the order of the reports."""
+        """Yield the names of the hosts, in the order of the reports."""
         with self._reading() as connection:
             for (name,) in connection.execute(
                 "SELECT name FROM host WHERE run = ? ORDER BY place", (self.number,)
@@ -90,7 +90,7 @@ class StoredRun:
                 yield name
 
     def assessment(self, host: str) -> Assessment | None:
-        """What was found on one host; None where it was not part of the run."""
+        """Return the assessment of one host; None where the host was not part of the run."""
         with self._reading() as connection:
             found = connection.execute(
                 "SELECT assessment FROM host WHERE run = ? AND name = ?", (self.number, scalar(host))
@@ -98,7 +98,7 @@ class StoredRun:
             return next((each for each in self._decoded(found) if each.host == host), None)
 
     def snapshots(self) -> Iterator[tuple[str, bytes]]:
-        """The facts behind it: host and snapshot document, in the same order; who gave none is left out."""
+        """Yield host and snapshot document in the same order, for the hosts that have one."""
         with self._reading() as connection:
             hosts = connection.execute(
                 "SELECT name, snapshot FROM host WHERE run = ? AND snapshot IS NOT NULL ORDER BY place",
@@ -108,7 +108,7 @@ class StoredRun:
                 yield name, self._snapshot(file)
 
     def snapshot(self, host: str) -> bytes | None:
-        """The snapshot document of one host; None where it gave none."""
+        """Return the snapshot document of one host; None where there is none."""
         with self._reading() as connection:
             found = connection.execute(
                 "SELECT snapshot FROM host WHERE run = ? AND name = ? AND snapshot IS NOT NULL",
@@ -118,7 +118,7 @@ class StoredRun:
 
     @cached_property
     def controls(self) -> tuple[Control, ...]:
-        """The controls as they were when they judged."""
+        """Return the controls as they were at the time of the run."""
         codec = Codec()
         with self._reading() as connection:
             (packed,) = connection.execute(
@@ -154,4 +154,4 @@ class StoredRun:
 
 
 def _no_encoder(_: Control) -> Any:
-    raise TypeError("a stored run is only read")
+    raise TypeError("a stored run is read-only")

@@ -1,4 +1,4 @@
-"""The history: begins recordings, finds runs by what people call them, forgets what is old."""
+"""The history: begin recordings, find runs by name, remove old runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DAY_S = 86_400.0
 
 
 class History:
-    """All runs that are kept in one folder.
+    """All runs in one folder.
 
     Args:
         home: the folder; it is made when the first run is recorded.
@@ -42,11 +42,11 @@ class History:
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """Return the folder."""
         return self._home.path
 
     def begin(self) -> Recording:
-        """Begin to record a run; what killed runs have left is cleared away.
+        """Begin to record a run; remove the leftovers of killed runs.
 
         Raises:
             HardenerError: it could not be recorded: no folder, no permission, no space.
@@ -59,7 +59,7 @@ class History:
     def lock(
         self, inventory: str, *, exclusive: bool, waiting: Callable[[], None]
     ) -> AbstractContextManager[None]:
-        """Hold the lock of an inventory while in this context.
+        """Hold the lock of an inventory during the context.
 
         Args:
             inventory: its name.
@@ -73,11 +73,11 @@ class History:
         return inventory_lock(self._home, inventory, exclusive=exclusive, waiting=waiting)
 
     def runs(self) -> Iterator[StoredRun]:
-        """The runs, the newest first."""
+        """Return the runs, newest first."""
         yield from self._load("ORDER BY number DESC")
 
     def run(self, name: str) -> StoredRun:
-        """The run that somebody calls so.
+        """Return the run of a name.
 
         Args:
             name: ``latest``, ``latest~1`` for the one before it, ``baseline``, or an identifier or the
@@ -103,20 +103,20 @@ class History:
         raise HardenerError(f"there is no run {called}", hint=hint)
 
     def series(self, run: StoredRun, most: int) -> list[StoredRun]:
-        """A run and those before it over the same inventory by the same controls, the oldest first."""
+        """Return a run and the earlier ones over the same inventory by the same controls, oldest first."""
         alike = (
             each for each in self.runs() if each.number <= run.number and each.record.kind == run.record.kind
         )
         return list(islice(alike, most))[::-1]
 
     def baseline(self, inventory: str) -> StoredRun | None:
-        """The run that drift of an inventory is measured against, where somebody has chosen one."""
+        """Return the baseline of an inventory, if one was chosen."""
         return next(
             self._load("JOIN baseline ON run = number WHERE baseline.inventory = ?", scalar(inventory)), None
         )
 
     def last_complete(self) -> list[StoredRun]:
-        """The last run over all hosts and all controls of every inventory, by the name of the inventory.
+        """Return the last run over all hosts and all controls of each inventory, by its name.
 
         What a run has looked at before it changed anything is none: another run follows it.
         """
@@ -128,7 +128,7 @@ class History:
         return [last[inventory] for inventory in sorted(last)]
 
     def last_seen(self, inventory: str, host: str) -> datetime | None:
-        """When the last run ended that got the facts of a host; None where none that is kept did."""
+        """Return the end of the last run that has the facts of a host; None without such a run."""
         with self._connected() as connection:
             found = connection.execute(
                 "SELECT ended FROM run JOIN host ON host.run = number"
@@ -138,7 +138,7 @@ class History:
         return datetime.fromtimestamp(found[0], UTC) if found else None
 
     def set_baseline(self, run: StoredRun) -> None:
-        """Make a run the one that drift of its inventory is measured against; it is kept for that."""
+        """Make a run the baseline of its inventory, which also exempts it from retention."""
         with self._connected() as connection, transaction(connection):
             connection.execute(
                 "INSERT OR REPLACE INTO baseline SELECT inventory, number FROM run WHERE number = ?",
@@ -153,7 +153,7 @@ class History:
         return self._load("WHERE ?1 <> '' AND substr(id, 1, length(?1)) = ?1", name)
 
     def _load(self, where: str, *values: str | int) -> Iterator[StoredRun]:
-        """The runs that a part of a statement selects."""
+        """Load the runs that a part of an SQL statement selects."""
         if not self._home.database.exists():
             return
         with self._connected() as connection:
@@ -172,7 +172,7 @@ class History:
             yield stored
 
     def _sweep(self) -> None:
-        """Clear away what runs have left that were killed."""
+        """Remove the leftovers of killed runs."""
         with self._connected() as connection, transaction(connection):
             known = {name for (name,) in connection.execute("SELECT id FROM run")}
             for path in self._home.runs.iterdir():
@@ -182,7 +182,7 @@ class History:
             clear_away(path)
 
     def _forget(self, keep_runs: int, keep_days: float) -> None:
-        """Drop the runs that are too many or too old; where that fails, the next run tries again."""
+        """Remove runs beyond the limits of retention; after an error the next run tries again."""
         forgotten: list[tuple[str]] = []
         with suppress(HardenerError), self._connected() as connection, transaction(connection):
             forgotten = connection.execute(
@@ -194,12 +194,12 @@ class History:
             ).fetchall()
             if forgotten:
                 connection.execute("DELETE FROM catalogue WHERE digest NOT IN (SELECT catalogue FROM run)")
-        for (name,) in forgotten:  # killed before this is done, the next run finds folders without a row
+        for (name,) in forgotten:  # after a crash before this point, the next run finds folders without a row
             shutil.rmtree(self._home.runs / name, ignore_errors=True)
 
     @contextmanager
     def _believed(self) -> Iterator[None]:
-        """Where what was read turns out to be nothing that was written."""
+        """Report malformed data in the database as damage."""
         try:
             yield
         except (ValueError, TypeError, LookupError) as error:
