@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.workloads import catalogue, guest, images, running
 from bench.workloads.overhead import overhead
 from bench.workloads.running import ATTACKS, Proven
-from hardener.workload.trials import STARTS
+from hardener.workload.starts import STARTS
 from tests.integration.dockerd import EngineError, engine_inside
 from tests.integration.namespaces import OwnNetwork
 from tests.leftovers import scratch

@@ -17,7 +17,7 @@ from typing import Any
 from bench.workloads.catalogue import FILES, Workload
 from hardener.workload.profile_document import Document, load
 from hardener.workload.proof import ProofDocument
-from hardener.workload.trials import STARTS
+from hardener.workload.starts import STARTS
 from tests.integration.dockerd import Dockerd
 
 ATTACKS = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import click
-
 from ansible_collections.hardener.docker.plugins.module_utils.contract import LONGEST_TWINS
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -118,7 +118,7 @@ class Finder:
 def _replaced(word: str, shown: str, digest: Callable[[str], str]) -> set[str]:
     """Return what of a word the redactor has replaced by digests, one text a digest.
 
-    From where that is not plain, such as with a digest of a text that holds another one, all of it is one text.
+    From where that is not plain, such as with a digest of a text that holds another, all of it is one text.
 
     Args:
         word: the word.

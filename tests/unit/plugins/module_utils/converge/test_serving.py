@@ -156,9 +156,7 @@ SECRETS = ["hunter22", "to=ken=4", "a.b-c_d9", "ümläut77", "hmac:0123", "=y-se
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_each_secret_of_a_word_is_cleaned_by_itself(between: str, count: int, quote: str) -> None:
     for secrets in permutations(SECRETS, count):
-        pairs = [
-            f"{name}-token={quote}{secret}{quote}" for name, secret in zip("xyz", secrets, strict=False)
-        ]
+        pairs = [f"{name}-token={quote}{secret}{quote}" for name, secret in zip("xyz", secrets, strict=False)]
         word = between.join(["--log-opt=a=b", *pairs, "c=d"])
         served = Served("/d.json", "/s", argv=("dockerd", word))
         for secret in secrets:

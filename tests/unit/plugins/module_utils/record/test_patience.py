@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.hardener.docker.plugins.module_utils.record.trials import Request, Trials
 
 
