@@ -25,20 +25,20 @@ from hardener.model import BenchmarkRef, Control, FrameworkMapping, Impact, Reme
 
 DEFAULT_BENCHMARK = "cis-docker-1.8.0"
 
-_SETTINGS = "{kernel settings}"  # in a text: they stand there
-EVERY = "every"  # in place of a benchmark version: the control has the same place in all of them
+_SETTINGS = "{kernel settings}"  # in a text: replaced by the settings
+EVERY = "every"  # in place of a benchmark version: the control has the same place in all versions
 
 _DATA = Path(__file__).resolve().parent
 
 
 def benchmarks() -> tuple[str, ...]:
-    """Names of the benchmark versions, oldest first."""
+    """Return the names of the benchmark versions, oldest first."""
     return tuple(sorted(path.stem for path in (_DATA / "benchmarks").glob("*.yaml")))
 
 
 @cache
 def every_control() -> tuple[Control, ...]:
-    """Every control of every benchmark version, by section."""
+    """Return every control of every benchmark version, by section."""
     return tuple(
         _control(slug, path.stem, entry)
         for path in sorted((_DATA / "controls").glob("*.yaml"))
@@ -48,7 +48,7 @@ def every_control() -> tuple[Control, ...]:
 
 @cache
 def load(benchmark: str) -> tuple[Control, ...]:
-    """Every control of a benchmark in the order of its ids, our own controls last.
+    """Return the controls of a benchmark in the order of their ids, our own controls last.
 
     Raises:
         HardenerError: there is no such benchmark.
@@ -65,12 +65,12 @@ def load(benchmark: str) -> tuple[Control, ...]:
 
 @cache
 def sections(benchmark: str) -> Mapping[str, str]:
-    """Titles of a benchmark's sections by their number, ours included."""
+    """Return the titles of a benchmark's sections by number, ours included."""
     return MappingProxyType(_read(f"benchmarks/{benchmark}.yaml")["sections"] | _read("own.yaml")["sections"])
 
 
 def find(text: str, benchmark: str) -> Control:
-    """The control with this slug, or with this id in this benchmark.
+    """Return the control with this slug, or with this id in this benchmark.
 
     Raises:
         HardenerError: there is none; says what is near.
@@ -84,13 +84,13 @@ def find(text: str, benchmark: str) -> Control:
 
 
 def is_known(text: str) -> bool:
-    """Whether any control has this slug, or this id in some benchmark."""
+    """Return whether any control has this slug, or this id in some benchmark."""
     return text.strip().casefold() in _meanings()
 
 
 @cache
 def _meanings() -> Mapping[str, Mapping[str, Control]]:
-    """What every slug and id means, in lower case: controls by their slugs."""
+    """Return the controls of every slug and id, in lower case, as slugs."""
     found: dict[str, dict[str, Control]] = {}
     for control in every_control():
         for name in (control.slug, *(place.id.casefold() for place in control.benchmarks.values())):
@@ -99,7 +99,7 @@ def _meanings() -> Mapping[str, Mapping[str, Control]]:
 
 
 def find_anywhere(text: str) -> Control:
-    """The control with this slug, or with this id where it means the same in every benchmark that has it.
+    """Return the control with this slug, or with this id if it is the same in every benchmark.
 
     Raises:
         HardenerError: there is none, or the id means different things.
@@ -123,7 +123,7 @@ def find_anywhere(text: str) -> Control:
 def select(
     controls: Sequence[Control], *, benchmark: str, level: int = 2, only: Sequence[str] = ()
 ) -> tuple[Control, ...]:
-    """The controls up to a level that one of the selectors names, in their order.
+    """Return the controls up to a level that a selector names, in their order.
 
     Args:
         controls: where to select from.
@@ -153,7 +153,7 @@ def select(
 
 @cache
 def digest() -> str:
-    """SHA-256 over the catalogue's files, so that a report says which catalogue judged it."""
+    """Return the SHA-256 of the catalogue's files, which identifies the catalogue in reports."""
     total = hashlib.sha256()
     for path in sorted(_DATA.rglob("*.yaml")):
         content = path.read_bytes()
@@ -169,7 +169,7 @@ def _matches(control: Control, selector: str, benchmark: str) -> bool:
 
 
 def _hint(wanted: str, controls: Sequence[Control], benchmark: str, *, sections: bool = False) -> str:
-    """Where another version has the control, or the names nearest to what was asked for."""
+    """Return a hint: the control in other versions, or similar names."""
     for control in every_control():
         if wanted in (control.slug, *(place.id.casefold() for place in control.benchmarks.values())):
             places = ", ".join(f"{place.id} in {name}" for name, place in control.benchmarks.items())
@@ -182,12 +182,12 @@ def _hint(wanted: str, controls: Sequence[Control], benchmark: str, *, sections:
 
 
 def _order(identifier: str) -> tuple[tuple[float, str], ...]:
-    """Sort key of an id: by number, so that 1.1.2 comes before 1.1.10; ours (H.1) after all numbers."""
+    """Return the sort key of an id: numeric, so that 1.1.2 precedes 1.1.10; ours (H.1) come last."""
     return tuple((int(part) if part.isdigit() else math.inf, part) for part in identifier.split("."))
 
 
 def _places(entries: Mapping[str, Mapping[str, Any]]) -> Mapping[str, BenchmarkRef]:
-    """Where a control stands, by the name of the benchmark version."""
+    """Return the places of a control, by the name of the benchmark version."""
     return MappingProxyType(
         {
             version: BenchmarkRef(entry["id"], entry["level"], entry["assessment"])
@@ -215,7 +215,7 @@ def _control(slug: str, section: str, entry: Mapping[str, Any]) -> Control:
 
 @cache
 def _judged_settings() -> str:
-    """The kernel settings that are judged, as they stand in the one table of them."""
+    """Return the judged kernel settings as text, from their one table."""
     told = [f"`{setting.key}` {setting.words}" for setting in sysctls.judged()]
     return f"{', '.join(told[:-1])} and {told[-1]}."
 
@@ -231,8 +231,8 @@ def _mappings(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[FrameworkMap
 
 @cache
 def _read(name: str) -> dict[str, Any]:
-    # Imported here: YAML is only needed by the verbs that judge.
+    # Imported here: only verbs that judge need YAML.
     import yaml  # noqa: PLC0415
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times faster
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's loader is ten times faster
     return yaml.load((_DATA / name).read_bytes(), loader)  # type: ignore[no-any-return]  # noqa: S506

@@ -1,4 +1,4 @@
-"""How a reader is told what the catalogue's keys mean: frameworks, their sources, impacts."""
+"""Labels for the catalogue's keys in texts for people: frameworks, their sources, impacts."""
 
 from __future__ import annotations
 
