@@ -28,7 +28,7 @@ def lab() -> None:
     The first start of a release installs it from Debian, which takes minutes; later ones take seconds.
     Images and guests are kept below ~/.cache/hardener/lab (or XDG_CACHE_HOME).
     """
-    os.umask(umask.given())  # The output of the programs that install Debian does not come from this machine.
+    os.umask(umask.given())  # files of the guest are not private to this user
 
 
 @lab.command(short_help="Start a guest; print its inventory file.")
