@@ -68,7 +68,7 @@ class Made(NamedTuple):
     new: tuple[str, ...]
 
     def paths(self) -> dict[str, str]:
-        """The paths as the task returns them."""
+        """Return the paths in the form of the task's result."""
         return docker_daemon_tls.made(str(self.directory), self.host)
 
 

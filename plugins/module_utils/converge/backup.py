@@ -1,4 +1,4 @@
-"""What was there before a run, and the journal of a run that is not over.
+"""Store the state before each run, and the journal of an unfinished run.
 
     /var/lib/hardener/              root only
         lock

@@ -1,4 +1,4 @@
-"""The engine as a transaction uses it: queries, and starting a container."""
+"""Query the engine for a transaction, and start containers."""
 
 from __future__ import annotations
 

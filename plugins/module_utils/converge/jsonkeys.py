@@ -140,7 +140,7 @@ def is_ours(data: Mapping[str, Any], record: Record) -> bool:
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two JSON values are equal; ``true``, ``1`` and ``1.0`` are not."""
+    """Return whether two JSON values are equal; ``true``, ``1`` and ``1.0`` are not."""
     if one is _MISSING or other is _MISSING:
         return one is other
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

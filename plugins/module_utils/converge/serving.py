@@ -143,7 +143,7 @@ def _replaced(word: str, shown: str, digest: Callable[[str], str]) -> set[str]:
 
 
 def _ends(word: str, shown: str) -> Iterator[int]:
-    """Where the text of a digest may end in a word that begins with it, by what is shown after the digest."""
+    """Yield possible end positions of a redacted secret in a word, by the text that follows its digest."""
     following = _DIGEST.search(shown)
     if following is None:
         if word.endswith(shown):

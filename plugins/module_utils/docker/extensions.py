@@ -1,4 +1,4 @@
-"""Where an engine looks for what extends it: NRI plugins, and descriptions of devices (CDI)."""
+"""Find the folders of an engine's extensions: NRI plugins, and descriptions of devices (CDI)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Mapping
     from typing import Any
 
-# Where it looks when it is told of no other place.
+# Default folders of the engine.
 CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
 NRI_FOLDERS = {
     "plugin-path": "/usr/libexec/docker/nri-plugins",

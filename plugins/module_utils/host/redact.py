@@ -236,7 +236,7 @@ class Redactor:
         return self._named(_OPTION, self._named(_ASSIGNED, text, where), where)
 
     def _named(self, pattern: re.Pattern[str], text: str, where: str) -> str:
-        """What is assigned to names that say secret; within a value too (``--log-opt=splunk-token=…``).
+        """Redact values of names that denote secrets, also inside values (``--log-opt=splunk-token=…``).
 
         A value that is no secret is read again from each name within it: so it has to be short.
         """

@@ -132,7 +132,7 @@ class Forwarder:
 
 
 async def connected(door: Door, kind: int) -> socket.socket:
-    """A socket in the network of a container that leads to its port.
+    """Connect to a port of a container from inside its network namespace.
 
     Raises:
         OSError: it does not run, or nothing listens there.
