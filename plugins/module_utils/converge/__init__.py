@@ -4,26 +4,26 @@
 action plugin `converge` delivers this folder and the package `host` over the connection (standard library
 of Python 3.8, root).
 
-    main          the request, the result
-    documents     what the controller asked for, checked
-    choice        what costs more than is allowed stays out
+    main          entry points: request and result
+    documents     the request, validated
+    choice        selects documents by their impact on this host
     planning      resources and the state of the host -> the changes to make
-    jsonkeys      keys of a JSON file, with a record of whose they are
-    files         read, replace, set owners and modes; nothing is ever half-written
-    backup        what was there before, and the journal of an unfinished run
+    jsonkeys      keys of a JSON file, with a record of their former values
+    files         read, replace, set owners and modes; every write is atomic
+    backup        former states of paths, and the journal of an unfinished run
     transaction   lock, plan, apply, activate, verify
-    guard         a dead-man's switch; ``watch`` is what it runs, ``abandon`` what ends it
-    confirm       the call over a new connection that lets a run stay
-    health        what the host did before, and does not any more; ``probes`` asks over the network
-    liveness      whether programs start and new connections are answered, whatever was changed
-    rollback      take a run back; ``history`` knows all runs of a host
-    release       give the host back by one more run; ``origin`` and ``giving_back`` say what was before,
-                  ``roleparts`` what is whose, ``departure`` what goes once the release stays
-    locking       one run a host at a time
+    guard         rolls back unconfirmed runs; ``watch`` is its program, ``abandon`` ends its attempts
+    confirm       the call over a new connection that confirms a run
+    health        compares services with a baseline; ``probes`` sends network requests
+    liveness      verifies that programs start and new connections are accepted
+    rollback      rolls a run back; ``history`` lists all runs of a host
+    release       restores the host by one more run; ``origin`` and ``giving_back`` determine former states,
+                  ``roleparts`` what belongs to a role, ``departure`` what is removed after confirmation
+    locking       one run per host at a time
     detached      a worker that survives the connection
-    session       the ssh connection that brought us
-    chains        our chains of the packet filter
+    session       the ssh connection that started the run
+    chains        hardener's chains of the packet filter
     activations   load rules and modules, reload systemd, restart the engine; each once and in order
-    serving       where the engine is that a run changes
-    daemonconfig  what is wrong with a daemon.json before the engine finds out
+    serving       locates the engine that a run changes
+    daemonconfig  validates a daemon.json before the engine reads it
 """

@@ -6,18 +6,18 @@
         ownership.json              which keys of which files are ours
         backups/<run>/              the last ten
             manifest.json           every path touched: owner, mode, ACL, hash, or that it was absent
-            files/0                 its content, where that was changed
-            guard.pyz               only while the run is armed, or cannot be taken back yet: see `guard`
-            journal.json            what its activations need to be undone, once the run is over
+            files/0                 its former content, if that was changed
+            guard.pyz               only while the run is armed, or its rollback has failed: see `guard`
+            journal.json            what the undo of its activations needs, once the run is over
             result.json             how the run ended
-        origins/                    older backups that alone tell what something was before any run
-            left.json               path to hashes of what runs left there that are forgotten
+        origins/                    older backups with original states that no other backup has
+            left.json               path to hashes of what removed runs left there
 
-Beside the journal, the record and every file that is rewritten lies room for it: see `host.reserve`.
+Room is reserved for the journal, the record and every rewritten file: see `host.reserve`.
 
-The journal is on disk before the first change and moves to the backup once the run is confirmed: a run that
-finds one knows that the run before it was killed, or waits for its confirmation; and from the manifest how to
-take it back.
+The journal is on disk before the first change and moves to the backup once the run is confirmed. If a run
+finds a journal, the run before it was killed or waits for its confirmation, and the manifest tells how to roll
+it back.
 """
 
 from __future__ import annotations

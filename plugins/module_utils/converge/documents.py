@@ -16,17 +16,16 @@ r"""Define and validate the request: documents of resources and activations.
 
 or, where it cannot be had on this host: ``{"name": "audit_rules_enabled", "refused": "no audit here"}``.
 
-A document is what one variable of a role decides, and has its name. Documents are applied or held one by one:
-those that cost more than the request allows stay out, with what they want, and what they set before stays.
-Settings that serve the documents of a whole role stand in one without resources. ``impact`` is the worst that
-making it so can cost this host (``contract.py``), ``costs`` says it in words where these tell more.
+A document holds what one variable of a role decides, and has its name. Documents are applied or held one by
+one: those whose impact exceeds the allowed one are held, and what they set before stays. Settings that serve
+the documents of a whole role are in a document without resources. ``impact`` is the worst impact on this host
+(``contract.py``), ``costs`` has details in words.
 
 A ``secret`` file's content is shown to nobody: there is none of it in a diff.
 
-``lines`` are added to a file that belongs to others as well, where they are not in it yet.
+``lines`` are added to a shared file, unless it has them already.
 
-Owner, group and mode of a ``json`` and a ``lines`` resource count where the file has to be made; one that is
-there keeps its.
+Owner, group and mode of a ``json`` and a ``lines`` resource apply to a new file; an existing file keeps its own.
 """
 
 from __future__ import annotations
