@@ -16,8 +16,8 @@
 Room is reserved for the journal, the record and every rewritten file: see `host.reserve`.
 
 The journal is on disk before the first change and moves to the backup once the run is confirmed. If a run
-finds a journal, the run before it was killed or waits for its confirmation, and the manifest tells how to roll
-it back.
+finds a journal, the run before it was killed or waits for its confirmation, and the manifest tells how to
+roll it back.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ A ``secret`` file's content is shown to nobody: there is none of it in a diff.
 
 ``lines`` are added to a shared file, unless it has them already.
 
-Owner, group and mode of a ``json`` and a ``lines`` resource apply to a new file; an existing file keeps its own.
+Owner, group and mode of a ``json`` and a ``lines`` resource apply to a new file; an existing file keeps
+its own.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def test_a_second_inventory_is_refused_and_the_first_not_forgotten(
 ) -> None:
     result = hardener("audit", "-i", "inv,", "-i", "other,")
     assert result.exit_code == 2
-    assert "there can be one inventory" in result.stderr
+    assert "only one inventory is allowed" in result.stderr
 
 
 @pytest.mark.parametrize("read", ["inventory", "waivers", "attestations"])

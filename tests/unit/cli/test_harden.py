@@ -159,7 +159,7 @@ def test_a_reviewed_plan_and_nothing_else_is_applied(
     assert "harden" not in [playbook for playbook, _ in fleet.runs]
     both = hardener("harden", "-i", "inv,", "--plan", str(plan), "--allow", "reload")
     assert both.exit_code == 2
-    assert "give --plan or --allow" in both.stderr
+    assert "--plan and --allow exclude each other" in both.stderr
 
 
 def test_no_differences_unless_asked(hardener: Hardener, fleet: FakeFleet) -> None:

@@ -209,7 +209,7 @@ def test_a_name_that_is_no_text_is_told(play: Callable[[Script], Any]) -> None:
         return 0
 
     play(script)
-    with pytest.raises(HardenerError, match=r"no name that is not UTF-8: /srv/\\udcff"), a_run() as run:
+    with pytest.raises(HardenerError, match=r"Ansible requires names in UTF-8: /srv/\\udcff"), a_run() as run:
         list(run)
 
 

@@ -58,8 +58,8 @@ def test_a_clean_image_is_a_report_without_findings(tmp_path: Path) -> None:
     ("document", "reason"),
     [
         ("{", "is not JSON"),
-        ([], "no report of Trivy or Grype"),
-        ({}, "no report of Trivy"),
+        ([], "not a report of Trivy or Grype"),
+        ({}, "not a report of Trivy"),
         (trivy(SchemaVersion=1), "schema 1"),
         (trivy(Results=None), "scanned nothing"),
         (trivy(Metadata={}), "names no image id"),

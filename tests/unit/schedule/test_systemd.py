@@ -83,7 +83,7 @@ def test_remove_leaves_nothing_and_says_whether_there_was_something(manager: Man
     ]
     assert {path.stem for path in manager.units.iterdir()} == {"hardener-schedule-repair"}
     assert not systemd.remove("drift")
-    with pytest.raises(HardenerError, match="is no name"):
+    with pytest.raises(HardenerError, match="is not a name"):
         systemd.remove("../x")
 
 

@@ -63,7 +63,7 @@ exceptions:
         ),
         ("registries:\n  - {prefix: r, nothing: true, keys: [cosign.pub]}", "must have one of"),
         ("registries:\n  - {prefix: r, nothing: yes}", "trust.yml:2: nothing: must be 'true'"),
-        ("registries:\n  - {prefix: r, nothing: true, need: all}", "need is about keys"),
+        ("registries:\n  - {prefix: r, nothing: true, need: all}", "need applies to keys"),
         ("registries:\n  - {prefix: 'r:1 x', nothing: true}", "prefix: must be a registry or repository"),
         ("registries:\n  - {prefix: r, digests: ['sha256:1']}", "digests: 'sha256:1' is not a digest"),
         ("registries:\n  - {prefix: r, keys: [none.pub]}", "keys: cannot read none.pub: No such file"),
@@ -87,7 +87,7 @@ exceptions:
         ),
         (
             f"{ONE}exceptions: [{{image: '*', reason: y, expires: 2026-12-01}}]",
-            "image: '*' is every image",
+            "image: '*' matches every image",
         ),
         (
             f"{ONE}exceptions: [{{image: x, reason: y, expires: 2028-01-01}}]",
