@@ -14,7 +14,7 @@ from tests.unit.evidence.stamps import answer, der, forged, token, tst_info
 
 @pytest.mark.parametrize("url", ["", "ftp://tsa.example", "file:///etc/passwd", "tsa.example"])
 def test_an_address_of_another_kind_is_not_asked(url: str) -> None:
-    with pytest.raises(HardenerError, match="no address of a time-stamping authority"):
+    with pytest.raises(HardenerError, match="is not a URL of a time-stamping authority"):
         request(b"data", url)
 
 
