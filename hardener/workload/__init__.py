@@ -1,1 +1,1 @@
-"""Least privilege for containers: what they may do, what they were recorded to use, what follows. Pure."""
+"""Least privilege for containers: their privileges, their recorded use, and the resulting profile. Pure."""

@@ -1,10 +1,8 @@
-"""An AppArmor profile: the files, networks and capabilities that were seen in use, and nothing else.
+"""Write an AppArmor profile that permits the recorded files, networks and capabilities, and nothing else.
 
-What no rule names is refused, and the kernel records each refusal. The denials of the engine's own profile
-are here too, so that a pattern can't open what ``docker-default`` keeps shut. Rules of the ABI 3.0: a later
-one takes Unix sockets out of ``network``.
-
-Text of strangers stands in quoted paths only, never in a comment.
+AppArmor denies what no rule permits, and the kernel logs each denial. The profile repeats the denials of
+``docker-default``, so that a pattern cannot permit what that denies. It uses ABI 3.0: later ones take Unix
+sockets out of ``network``. Untrusted text appears in quoted paths only, never in a comment.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from hardener.workload.filesystem import WriteSet, below
 from hardener.workload.globs import pattern, patterns, plain, usable
 from hardener.workload.merging import Merged, Seen
 
-# Denied by docker-default, for whatever profile of an engine: kernel settings, firmware, other containers.
+# Denied by docker-default, and so by every profile: kernel settings, firmware, other containers.
 _DENIED_BY_ENGINE = (
     "mount",
     "@{PROC}/* w",
@@ -51,7 +49,7 @@ _ALL = "every path"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule, and why it is there.
+    """One rule, and the reason for it.
 
     Args:
         text: the rule without its comma.
@@ -68,7 +66,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppArmor:
-    """A profile.
+    """An AppArmor profile.
 
     Args:
         name: its name.
@@ -82,7 +80,7 @@ class AppArmor:
 
     @property
     def text(self) -> str:
-        """The file, for apparmor_parser."""
+        """Return the text of the profile, for apparmor_parser."""
         rules = "".join(f"  {rule.text},\n" for rule in self.rules)
         return (
             "# Written by hardener from recordings of one container; profile.md says what each rule is for.\n"
@@ -96,7 +94,7 @@ class AppArmor:
 def apparmor(
     merged: Merged, *, name: str, capabilities: Collection[str], writes: WriteSet, calls: Collection[str]
 ) -> AppArmor | None:
-    """The profile; None where no executed file was seen, without which it would refuse everything.
+    """Return the profile; None without recorded executed files, as it would deny everything.
 
     Args:
         merged: what was seen.
@@ -134,7 +132,7 @@ def _network(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
     for family, seen in merged.families.items():
         name = family.removeprefix("AF_").lower()
         if not name.isalnum() or not name.isascii():
-            continue  # a number without a name: AppArmor has none either
+            continue  # AppArmor has no name for this family either
         plain_types = name in ("inet", "inet6") and "CAP_NET_RAW" not in capabilities
         for kind in ("stream", "dgram") if plain_types else ("",):
             text = f"network {name} {kind}".rstrip()

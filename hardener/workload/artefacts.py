@@ -14,7 +14,7 @@ RUN = "docker-run.txt"
 
 
 def artefacts(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "") -> dict[str, str]:
-    """The files by their names, in the order in which they are written; ``profile.json`` comes last.
+    """Return the files of a profile except its pages, in the order of writing; ``profile.json`` comes last.
 
     Args:
         profile: the profile.

@@ -1,4 +1,4 @@
-"""From what a host's recorder has answered, in numbers, to a recording. A host may be taken over."""
+"""Convert the numeric answer of a host's recorder to a recording. The host may be compromised."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from hardener.workload.fitting import fitted
 from hardener.workload.recording import FORMAT, Recording, build, readable
 from hardener.workload.shapes import MAX_SET, PHASES
 
-# In these calls the kernel asks whether a process may use memory reserved for root. The answer decides only
-# that, and with SYS_ADMIN it is always yes. The tracepoint does not tell such checks apart.
+# In these calls the kernel asks whether a process may use memory reserved for root. The check decides nothing
+# else, and always succeeds with SYS_ADMIN. The tracepoint does not distinguish such checks.
 _OVERCOMMIT = frozenset(
     {"mmap", "mmap2", "brk", "clone", "clone3", "fork", "vfork", "execve", "execveat", "mprotect", "mremap"}
 )
-# Entries of a list: as many as a recording may have, and fewer where it would be too large to be read.
+# Limits of a list: the maximum of a recording, and smaller ones where it would be too large to be read.
 _LENGTHS = (MAX_SET, 2000, 400, 80)
 
 
 def recording(host: str, answer: Mapping[str, Any]) -> Recording:
-    """Make the recording of an answer.
+    """Convert an answer to a recording.
 
     Raises:
         HardenerError: it is not what a recorder answers.
@@ -144,7 +144,7 @@ def _capabilities(answer: Mapping[str, Any], machine: str, level: int) -> list[d
     found: dict[tuple[str, str | None, str], set[str]] = defaultdict(set)
     for entry in answer["capabilities"]:
         if entry["level"] != level:
-            continue  # about a namespace that the container made itself, or about the host's
+            continue  # of a namespace that the container created, or of the host's
         architecture = callnames.architecture(machine, entry["kind"])
         call = callnames.name(architecture, entry["number"]) if entry["number"] >= 0 else None
         name = kernel.capability(entry["capability"])

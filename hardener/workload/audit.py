@@ -1,4 +1,4 @@
-"""The containers that run on a host, each with what it has and how far that is from least privilege."""
+"""Audit the running containers of a host: their privileges, and their distance from least privilege."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hardener.workload.risk import LEVELS, Excess, excesses
 if TYPE_CHECKING:
     from hardener.workload.use import Use
 
-FIRST = 3  # things to do that are named first
-RISKIEST = 20  # containers of a host that a report of a whole assessment names
+FIRST = 3  # number of recommendations that are named first
+RISKIEST = 20  # containers of a host that a report of a whole assessment lists
 _GRAVITY = {level: place for place, (_, level) in enumerate(LEVELS)}
 
 
@@ -31,33 +31,33 @@ class ContainerAudit:
     name: str
     image: str
     has: Privileges
-    excess: tuple[Excess, ...]  # the gravest first
-    use: Use | None = None  # of a profile that was asked about
+    excess: tuple[Excess, ...]  # most severe first
+    use: Use | None = None  # of a requested profile
 
     @property
     def level(self) -> Severity:
-        """The level of the gravest privilege."""
+        """Return the level of the most severe privilege."""
         return self.excess[0].level if self.excess else Severity.LOW
 
     @property
     def points(self) -> int:
-        """The points of all privileges; at least so many, where something is not known."""
+        """Return the points of all privileges; a lower bound where something is unknown."""
         return sum(each.points for each in self.excess)
 
     @property
     def gravest(self) -> str:
-        """What counts most, as the rest of a sentence; empty where it has nothing beyond the least."""
+        """Return the privileges with the most points, each without a subject; empty for least privilege."""
         return next((each.has for each in self.excess if not each.follows), "")
 
     @property
     def first(self) -> tuple[str, ...]:
-        """What to do first; what another one of them takes away is not named."""
+        """Return the first recommendations, without those that another one includes."""
         return tuple(each.do for each in self.excess if not each.follows)[:FIRST]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAudit:
-    """The running containers of one host, the riskiest first; ``error`` says why there are none to judge."""
+    """The running containers of one host, riskiest first; ``error`` says why they could not be judged."""
 
     host: str
     collected_at: str = ""
@@ -66,19 +66,19 @@ class HostAudit:
     error: str = ""
 
     def levels(self) -> Counter[Severity]:
-        """Number of containers by level."""
+        """Return the number of containers by level."""
         return Counter(each.level for each in self.containers)
 
     @property
     def complete(self) -> bool:
-        """Whether everything about every container is known."""
+        """Return whether everything about every container is known."""
         return not self.error and not any(each.has.unknown for each in self.containers)
 
 
 def audit(
     snapshot: Snapshot, *, host: str = "", use: Callable[[Container], Use | None] = lambda _: None
 ) -> HostAudit:
-    """Judge the containers that run on a host.
+    """Judge the running containers of a host.
 
     Args:
         snapshot: the host's facts.
@@ -94,13 +94,13 @@ def audit(
             collected_at=snapshot.collected_at,
             error=f"{missing.source} could not be read: {missing.reason}",
         )
-    except MALFORMED as error:  # an untrusted host wrote them
+    except MALFORMED as error:  # the data come from an untrusted host
         reason = f"the facts are not as the collector writes them ({type(error).__name__})"
         return HostAudit(host=host, collected_at=snapshot.collected_at, error=reason)
 
 
 def workloads(snapshot: Snapshot) -> Workloads | None:
-    """What reports of a whole assessment say of a host's containers; None where they can't be judged."""
+    """Return the containers of a host for reports of an assessment; None where they cannot be judged."""
     found = audit(snapshot)
     if found.error:
         return None
@@ -122,13 +122,13 @@ def workloads(snapshot: Snapshot) -> Workloads | None:
 
 
 def by_risk(audits: Iterable[HostAudit]) -> list[tuple[str, ContainerAudit]]:
-    """Every container with its host: level, then points, then names decide."""
+    """Return all containers with their hosts, sorted by level, points and name."""
     found = [(each.host, container) for each in audits for container in each.containers]
     return sorted(found, key=lambda pair: (*_rank(pair[1]), pair[0], pair[1].name, pair[1].id))
 
 
 def refusal(snapshot: Snapshot) -> str:
-    """Why the containers of a host's engine can't be judged from the host; empty where they can."""
+    """Return why the containers of an engine cannot be judged on its host; empty where they can."""
     if not snapshot.engine_installed:
         return "Docker is not installed"
     if snapshot.info.get("OperatingSystem") == "Docker Desktop":
@@ -149,7 +149,7 @@ def _audit(snapshot: Snapshot, host: str, use: Callable[[Container], Use | None]
     for container in running:
         has = privileges(container, near)
         used = None
-        with suppress(FactUnavailable, *MALFORMED):  # ``has.unknown`` names what could not be read
+        with suppress(FactUnavailable, *MALFORMED):  # ``has.unknown`` names the unreadable parts
             used = use(container)
         judged.append(
             ContainerAudit(
@@ -171,7 +171,7 @@ def _audit(snapshot: Snapshot, host: str, use: Callable[[Container], Use | None]
 
 
 def _unread(container: Container) -> ContainerAudit:
-    """A container that could not be read; whether it runs is not known either."""
+    """Return an unreadable container; whether it is running is unknown too."""
     has = Privileges(unknown=(f"all of it: {container.error}",))
     return ContainerAudit(id=container.id, name=container.name, image=container.image_id, has=has, excess=())
 

@@ -1,4 +1,4 @@
-"""Names of system calls by architecture, from ``callnames.txt``, which tools/callnames.py makes."""
+"""Names of system calls by architecture, from ``callnames.txt``, which tools/callnames.py generates."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-# What a kernel's second and third table of calls belong to.
+# The architectures of a kernel's second and third table of system calls.
 _COMPAT = {"x86_64": "i386", "aarch64": "arm"}
 
 
 def architecture(machine: str, kind: int) -> str:
-    """Whose table a call was made by: 0 is the machine's own, 1 its 32-bit one, 2 that of x32."""
+    """Return the architecture of a table: 0 is the machine's own, 1 its 32-bit one, 2 that of x32."""
     if kind == 1:
         return _COMPAT.get(machine, f"{machine}_compat")
     return "x32" if kind == 2 else machine
 
 
 def name(architecture_: str, number: int) -> str:
-    """The name of a call; its number as `#467` where it has none here."""
+    """Return the name of a call; an unnamed one as `#467`."""
     return names(architecture_).get(number, f"#{number}")
 
 
 @cache
 def names(architecture_: str) -> Mapping[int, str]:
-    """The calls of an architecture by number; empty for one that is not known."""
+    """Return the calls of an architecture by number; empty for an unknown one."""
     head, *lines = Path(__file__).with_suffix(".txt").read_text(encoding="ascii").splitlines()
     columns = head.split()[1:]
     if architecture_ not in columns:

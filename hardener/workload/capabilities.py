@@ -1,8 +1,8 @@
-"""Which capabilities a container needs, each with what asked for it, and whether another user needs none.
+"""Determine the needed capabilities with reasons, and whether another user would need none.
 
-A check that the kernel granted is a need. Two needs show in no check: a program with file capabilities does
-not start without all of them, and a program that sets its own capabilities fails where one is missing,
-used or not.
+A check that the kernel granted is a need. Two kinds of need cause no check: a program with file capabilities
+starts only with all of them, and a program that sets its own capabilities fails if one is missing, used or
+not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hardener.checks.runtime.capabilities import CAPABILITIES
 from hardener.workload.merging import Merged, Seen
 from hardener.workload.recording import Recording
 
-# What root may do to the files of others: the owner may do the same without any capability.
+# Rights of root over files of other users: their owner needs no capability for the same.
 OWNERSHIP = frozenset({"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID"})
 
 
@@ -31,7 +31,7 @@ class Need:
 
 
 def needs(merged: Merged) -> tuple[Need, ...]:
-    """What is needed, as far as the recorded container had it."""
+    """Return the needed capabilities that the recorded container had."""
     had = held(merged)
     return tuple(sorted(need for need in _needs(merged) if need.capability in had))
 
@@ -57,7 +57,7 @@ def _declared(recording: Recording) -> Iterator[tuple[str, Literal["file", "caps
 
 
 def held(merged: Merged) -> frozenset[str]:
-    """The capabilities that the recorded container could have had: as seen, else as it was declared."""
+    """Return the capabilities that the recorded container could use: as observed, else as declared."""
     seen = frozenset(
         name for each in merged.recordings for identity in each.identities for name in identity.bounding
     )

@@ -1,8 +1,8 @@
-"""Write settings into a compose file that a person has: everything else in it stays as it is written.
+"""Edit settings in a user's compose file; the rest of the file stays unchanged.
 
-Only the places of the settings change: comments, anchors, the order and the layout of the rest are not even
-read for writing. The result is read again before it counts: every other service, and every other key of this
-one, must be what it was. Where that cannot be had, the file is refused, and a file on top of it does instead.
+Only the settings are replaced: the text of the rest, with comments, anchors, order and layout, is copied. The
+result is parsed again: every other service, and every other key of this one, must be unchanged. Where that is
+impossible the file is refused, and an override file serves instead.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.yamltext import quoted
 
-_MOST = 256 * 1024  # characters of a file: the parser takes seconds for more
-_MOST_VALUES = 50_000  # with its aliases followed
-_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as the parser counts lines
-_BLOCKS = ("|", ">")  # texts of several lines, whose end the parser sees in the line behind
+_MOST = 256 * 1024  # characters of a file; the parser takes seconds for more
+_MOST_VALUES = 50_000  # characters with aliases expanded
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # in the numbering of the parser
+_BLOCKS = ("|", ">")  # block scalars, whose end the parser reports on the next line
 _OTHERWISE = "use compose.override.yaml instead"
 
 _Pair = tuple[yaml.ScalarNode, yaml.Node]
@@ -29,7 +29,7 @@ _Pair = tuple[yaml.ScalarNode, yaml.Node]
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """Text that takes the place of what stands from one index to another."""
+    """A replacement of the text between two indices."""
 
     begin: int
     end: int
@@ -37,7 +37,7 @@ class _Edit:
 
 
 def edited(text: str, settings: Mapping[str, Any], *, service: str, name: str) -> str:
-    """The text of a compose file with settings of one of its services.
+    """Return the text of a compose file with settings of one of its services.
 
     Args:
         text: the file's content.
@@ -116,11 +116,11 @@ class _File:
         return node
 
     def unfit(self) -> HardenerError:
-        """Its layout is one that a setting cannot be written into."""
+        """Return an error: the layout of the file has no place for a setting."""
         return HardenerError(f"{self.name} cannot be changed in the way it is laid out", hint=_OTHERWISE)
 
     def says_otherwise(self, key: str) -> bool:
-        """Whether another key of the service has this setting's meaning; a second one would be an error."""
+        """Return whether another key of the service has the same meaning; setting both would be an error."""
         if key != "pids_limit":
             return False
         node: yaml.Node | None = self._node
@@ -129,7 +129,7 @@ class _File:
         return node is not None
 
     def joined(self, key: str, value: Any) -> Any:
-        """What a setting is to be, beside what is there: more mounts in memory, and else the value."""
+        """Merge a setting with the existing one: tmpfs mounts are added, other values replaced."""
         before = _value(self._node, key)
         if key != "tmpfs" or before is None:
             return value
@@ -139,7 +139,7 @@ class _File:
         return [*kept, *(each for each in value if each.partition(":")[0] not in targets)]
 
     def others(self) -> list[Any]:
-        """All that is not of the service, without anchors and comments.
+        """Return everything except the service, without anchors and comments.
 
         Raises:
             HardenerError: another service extends this one.
@@ -161,11 +161,11 @@ class _File:
         return [rest, services]
 
     def own(self) -> dict[str, Any]:
-        """The service's own keys, without anchors and comments."""
+        """Return the service's own keys, without anchors and comments."""
         return {key.value: _plain(value) for key, value in _pairs(self._node)}
 
     def edits(self, settings: Mapping[str, Any]) -> Iterator[_Edit]:
-        """The changes that give the service these settings."""
+        """Return the edits that give the service these settings."""
         new: list[str] = []
         for key, value in settings.items():
             if key in self._pairs:
@@ -188,7 +188,7 @@ class _File:
         yield _Edit(begin, end, f" {tag}{quoted(value)}")
 
     def _items(self, node: yaml.SequenceNode, value: Sequence[str]) -> Iterator[_Edit]:
-        """The entries of a list, one a line: some go, some stay where they are, and some come."""
+        """Return the edits of a list with one entry on each line: entries are removed, kept and added."""
         kept = set()
         for item in node.value:
             if item.value in value and item.value not in kept:
@@ -204,7 +204,7 @@ class _File:
             yield self._behind(self._last_line(node), new)
 
     def _span(self, key: yaml.ScalarNode, node: yaml.Node) -> tuple[int, int]:
-        """Where a value stands: from behind the colon to its end, comments behind it excluded."""
+        """Return the span of a value: from the colon to its end, without comments after it."""
         colon = self._text.index(":", key.end_mark.index) + 1
         if _is_alias(key, node):
             rest = self._text[colon : self._end_of(key.end_mark.line)]
@@ -218,8 +218,8 @@ class _File:
         return colon, node.end_mark.index
 
     def _written(self, key: str, value: Any) -> Iterator[str]:
-        """The lines of a setting that is not there yet."""
-        lead = " " * self._node.value[0][0].start_mark.column  # an anchor of the whole stands before
+        """Return the lines of a new setting."""
+        lead = " " * self._node.value[0][0].start_mark.column  # an anchor of the whole precedes it
         if not isinstance(value, list) or not value:
             yield f"{lead}{key}: {quoted(value)}"
             return
@@ -227,7 +227,7 @@ class _File:
         yield from (f"{lead}  - {quoted(each)}" for each in value)
 
     def _behind(self, number: int, lines: Sequence[str]) -> _Edit:
-        """Lines behind a line."""
+        """Return an edit that inserts lines after a line."""
         where = self._start(number + 1)
         text = "".join(each + self._line_end for each in lines)
         if where == len(self._text) and not _LINE_END.search(self._text[-1:]):
@@ -235,7 +235,7 @@ class _File:
         return _Edit(where, where, text)
 
     def _last_line(self, node: yaml.Node) -> int:
-        """The last line that has something of a node on it."""
+        """Return the last line of a node."""
         if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
             inner = node.value[-1]
             key, value = inner if isinstance(inner, tuple) else (None, inner)
@@ -253,7 +253,7 @@ class _File:
         return self._lines[number] if number < len(self._lines) else len(self._text)
 
     def _end_of(self, number: int) -> int:
-        """Where a line ends, without its end."""
+        """Return the end of a line, without its line break."""
         begin, end = self._start(number), self._start(number + 1)
         return begin + len(self._text[begin:end].rstrip("\r\n"))
 
@@ -265,12 +265,12 @@ def _pairs(node: yaml.Node | None) -> list[_Pair]:
 
 
 def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    """The value of a key of a mapping."""
+    """Return the value of a key of a mapping."""
     return next((value for key, value in _pairs(node) if key.value == name), None)
 
 
 def _is_alias(key: yaml.ScalarNode, node: yaml.Node) -> bool:
-    """Whether a value stands elsewhere: an alias is what its anchor stands for."""
+    """Return whether a value is an alias of another place."""
     return bool(node.start_mark.index < key.end_mark.index)
 
 
@@ -279,7 +279,7 @@ def _line(node: yaml.Node) -> int:
 
 
 def _plain(node: yaml.Node | None, left: list[int] | None = None) -> Any:
-    """What a node says, aliases and merged keys followed.
+    """Return the value of a node, with aliases and merged keys expanded.
 
     Raises:
         HardenerError: its aliases make it far larger than it is written.
@@ -296,7 +296,7 @@ def _plain(node: yaml.Node | None, left: list[int] | None = None) -> Any:
 
 
 def _unordered(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by key, lists without their order: of those that are written it says nothing."""
+    """Return settings by key, with lists in any order, which has no meaning for them."""
     return {key: sorted(each, key=repr) if isinstance(each, list) else each for key, each in settings.items()}
 
 

@@ -1,4 +1,4 @@
-"""The container that was recorded, and the host that ran it: what recordings, profiles and proofs are of."""
+"""Describe the recorded container and its host, for recordings, profiles and proofs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Runtime(Part):
 
 
 class Host(Part):
-    """Where it was recorded, as far as the result depends on it."""
+    """The properties of the recording host that affect the result."""
 
     kernel: Text
     architecture: Architecture
@@ -41,7 +41,7 @@ class Host(Part):
 
 
 class Mount(Part):
-    """A mount of the container; its source is not told."""
+    """A mount of the container; its source is not recorded."""
 
     kind: Name
     target: Path_
@@ -56,14 +56,14 @@ class Published(Part):
 
 
 class Compose(Part):
-    """Where the container stands in a compose project."""
+    """The place of the container in a compose project."""
 
     project: Name
     service: Name
 
 
 class Container(Part):
-    """The axes of identity: where one of them moves, the recording is of another container."""
+    """The axes of identity: if one changes, the recording belongs to another container."""
 
     name: Name
     image: Text

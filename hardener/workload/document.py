@@ -1,4 +1,4 @@
-"""An audit of workloads as JSON; its schema is ``workload-audit.schema.json``."""
+"""Write an audit of workloads as JSON; its schema is ``workload-audit.schema.json``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCHEMA = "hardener/workload-audit/1"
 
 
 def document(audits: Sequence[HostAudit]) -> dict[str, Any]:
-    """Everything that is known of the containers of some hosts."""
+    """Return all data of the containers of some hosts."""
     return {"schema": SCHEMA, "hosts": [_host(each) for each in audits]}
 
 
@@ -60,7 +60,7 @@ def _use(found: Use) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: sets in order, texts that any reader takes."""
+    """Convert a value to JSON: sets are sorted, text is valid for all readers."""
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Enum):

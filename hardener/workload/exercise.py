@@ -1,6 +1,6 @@
-"""The exercise of a twin: the user's own command, or time in which the user does something with it.
+"""Exercise a twin: by the user's command, or by time for the user.
 
-A command finds the twin by its environment: ``HARDENER_ADDR_80`` is where port 80 of the twin answers, such
+A command finds the twin by its environment: ``HARDENER_ADDR_80`` is the address for port 80 of the twin, such
 as ``127.0.0.1:49153``.
 """
 
@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 PREFIX = "HARDENER_ADDR_"
-_GRACE = 5  # seconds from the request to end to the end
+_GRACE = 5  # seconds between the request to terminate and SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """How an exercise ended; ``problem`` is empty where it went well."""
+    """The result of an exercise; ``problem`` is empty where it succeeded."""
 
     seconds: float
     problem: str = ""
@@ -31,7 +31,7 @@ Exerciser = Callable[[Mapping[str, str]], Exercise]
 
 
 def command(text: str, *, most: float) -> Exerciser:
-    """An exercise by a shell command on this machine; its output goes to standard error.
+    """Return an exercise by a shell command on this machine; its output goes to standard error.
 
     Args:
         text: the command.
@@ -63,7 +63,7 @@ def command(text: str, *, most: float) -> Exerciser:
 
 
 def pause(seconds: float) -> Exerciser:
-    """An exercise by the user, who has so many seconds for it."""
+    """Return an exercise by the user, who has so many seconds for it."""
 
     def exercise(_addresses: Mapping[str, str]) -> Exercise:
         time.sleep(seconds)
@@ -73,12 +73,12 @@ def pause(seconds: float) -> Exerciser:
 
 
 def nothing(_addresses: Mapping[str, str]) -> Exercise:
-    """No exercise on this side: a command in the twin is one."""
+    """Return an empty exercise: a command in the twin is used instead."""
     return Exercise(0.0)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command and what it has started."""
+    """Terminate a command and its children."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)

@@ -1,7 +1,7 @@
-"""A read-only root: which folders a container writes to, and whether an empty one could stand in for each.
+"""Plan a read-only root: the folders that a container writes to, and whether a tmpfs can replace each.
 
-An empty folder in memory (tmpfs) hides what the image has in its place. So one is proposed only where nothing
-that was read or executed lies below it, and never for a folder of the system itself.
+A tmpfs hides the image's content of the folder. So one is proposed only where nothing that was read or
+executed lies below it, and never for a system folder itself.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from hardener.workload.container import Mount
 from hardener.workload.merging import Merged, Seen
 from hardener.workload.recording import Owner
 
-# The kernel's and the engine's own mounts: a read-only root leaves them as they are.
+# Mounts of the kernel and the engine: a read-only root does not change them.
 _OWN = ("/proc", "/sys", "/dev")
 _FILES_OF_ENGINE = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/.dockerenv"})
-# Folders of which an image is made: hiding one as a whole breaks more than it frees.
+# Top-level folders of an image: hiding one breaks more than it protects.
 _SYSTEM = """/ /bin /boot /etc /home /lib /lib32 /lib64 /libx32 /media /mnt /opt /root /sbin /srv /usr
     /usr/bin /usr/lib /usr/local /usr/sbin /usr/share /var /var/lib""".split()  # noqa: SIM905
-# Below these an image keeps what it needs: without having seen what is read, nothing can be hidden there.
+# Images keep required files below these: without recorded reads, nothing there can be hidden.
 _CONTENT = ("/app", "/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/sbin", "/srv", "/usr")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """A folder that is written to, for which an empty one in memory stands in.
+    """A folder that is written to, and that an empty tmpfs can replace.
 
     Args:
         path: the folder.
@@ -43,7 +43,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """A path that is written to, and why no empty folder can stand in for the one it is in."""
+    """A path that is written to, with the reason why a tmpfs cannot replace its folder."""
 
     path: str
     why: str
@@ -59,7 +59,7 @@ class WriteSet:
 
 
 def write_set(merged: Merged) -> WriteSet:
-    """What is written outside of mounts, by folder."""
+    """Return the paths that are written outside of mounts, by folder."""
     mounts = merged.one.container.mounts
     owners = {path: owner for one in merged.recordings for path, owner in one.files.owners.items()}
     written = {path: seen for path, seen in changed(merged) if not _mounted(path, mounts)}
@@ -83,12 +83,12 @@ def write_set(merged: Merged) -> WriteSet:
 
 
 def below(path: str, folder: str) -> bool:
-    """Whether a path is a folder or lies below it."""
+    """Return whether a path is a folder or lies below it."""
     return folder in (path, "/") or path.startswith(folder + "/")
 
 
 def changed(merged: Merged) -> Iterator[tuple[str, Seen]]:
-    """Paths for which the folder around must be one that can be written to.
+    """Return the paths whose folder must be writable.
 
     One with a slash at its end is a folder in which something came and is gone: it stands for that.
     """
@@ -102,7 +102,7 @@ def changed(merged: Merged) -> Iterator[tuple[str, Seen]]:
         for path, seen in every.items()
         if path not in passed and (f"{path}/" not in passed or path in merged.created)
     }
-    # A folder counts as changed where something came into it or went: that is told by what did.
+    # A folder counts as changed when entries were created or removed: those entries show it.
     around = {folder for path in plain for folder in _around(path)}
     for path, seen in plain.items():
         if path in around and path not in merged.created:
@@ -118,7 +118,7 @@ def _around(path: str) -> Iterator[str]:
 
 
 def _mounted(path: str, mounts: Iterable[Mount]) -> bool:
-    """Whether a path lies on a mount that can be written to: it stays so."""
+    """Return whether a path lies on a writable mount, which stays writable."""
     around = [mount for mount in mounts if below(path, mount.target.rstrip("/") or "/")]
     nearest = max(around, key=lambda mount: len(mount.target), default=None)
     return nearest is not None and not nearest.read_only

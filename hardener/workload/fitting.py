@@ -1,7 +1,7 @@
-"""Make what a host has answered fit into a recording, and say what had to be left out.
+"""Limit the answer of a host to the size of a recording, and say what was left out.
 
-A container chooses how many files it writes and what its threads are called. Too much of that costs a part
-of the recording, and never the whole one.
+The container controls the number of written files and the names of threads. Too many of them cost a part of
+the recording, and never the whole one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LISTS = {
 
 
 def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
-    """The document with no list longer than it may be; what else is wrong with it is left as it is.
+    """Return the document with all lists within their limits; other errors in it stay.
 
     Args:
         document: of a recording, as made of an answer.
@@ -65,7 +65,7 @@ def _cut(entries: Iterable[Any], most: int, what: str, said: dict[str, None]) ->
 
 
 def _owners(owners: Mapping[str, Any], listed: set[str], most: int) -> dict[str, Any]:
-    """Owners of what is listed; those of the folders around first, which are few and tell most."""
+    """Return owners for the listed paths; those of parent folders first, which are few and most useful."""
     around = {path.rpartition("/")[0] or "/" for path in listed}
     paths = [path for path in (*sorted(around), *sorted(listed - around)) if path in owners]
     return {path: owners[path] for path in paths[:most]}

@@ -1,4 +1,4 @@
-"""Paths as patterns, which still fit after an update of a package, and for another process or file."""
+"""Generalise paths to patterns that still match after a package update, or for another process or file."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-# AppArmor's own signs; a name that has one means itself. Without an open brace there is no variable either.
+# AppArmor's special characters; in a name they are escaped. Without an open brace there is no variable.
 _SIGNS = re.compile(r"[*?\[\]{}^]")
-_UNQUOTABLE = re.compile(r'[\\"]')  # before the quote that ends a rule's path they could take its meaning
+_UNQUOTABLE = re.compile(r'[\\"]')  # before the quote at the end of a path they could escape it
 _LIBRARY = re.compile(r"/lib[^/]*\.so(?:\.[0-9.]+)?$|/ld-[^/]*\.so(?:\.[0-9]+)*$")
 _TRIPLET = re.compile(r"[a-z0-9_]+-linux-[a-z0-9]+")
-# A part of a path that ends in a version: python3.13, nginx-1.26.3, 16.
+# A path component that ends in a version: python3.13, nginx-1.26.3, 16.
 _VERSIONED = re.compile(r"([A-Za-z_+-]*)\d+(?:\.\d+)+")
 _NUMBER = re.compile(r"\d+")
-_MANY = 8  # files of one folder: the next one will be another
+_MANY = 8  # files of one folder: the next one will have another name
 
 
 def plain(path: str) -> str:
-    """A path as AppArmor reads it as itself."""
+    """Escape a path so that AppArmor takes it literally."""
     return "?".join(_SIGNS.sub(r"\\\g<0>", part) for part in _UNQUOTABLE.split(path))
 
 
 def usable(path: str) -> bool:
-    """Whether a path can stand in a rule: absolute, printable, not of a deleted or detached file."""
+    """Return whether a rule can contain a path: absolute, printable, not of a deleted or detached file."""
     return path.startswith("/") and path.isprintable() and not path.endswith(" (deleted)")
 
 
 def pattern(path: str) -> str:
-    """A pattern for one path, wide enough that an update of what lies there fits.
+    """Return a pattern for one path that matches its updates.
 
     A library is any of its folder, a versioned folder any version of it, a process any process.
     """
@@ -44,7 +44,7 @@ def pattern(path: str) -> str:
 
 
 def patterns(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Patterns for paths that are read, each with the paths that it stands for.
+    """Return patterns for paths that are read, each with the paths that it covers.
 
     Where many files of one folder are read, the folder's files are.
     """

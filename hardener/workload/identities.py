@@ -1,6 +1,6 @@
-"""Whether programs have more privilege than they had: uids, capabilities, filters, labels.
+"""Find programs with more privileges than before: uids, capabilities, filters, labels.
 
-A health check does not see it: a server that could not give up root serves all the same, as root.
+A health check does not notice it: a server that fails to drop root still serves, as root.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _UNCONFINED = ("", "unconfined")
 def gained(
     before: Sequence[Identity], after: Sequence[Identity], *, user: tuple[int, int] | None = None
 ) -> tuple[str, ...]:
-    """What long-lived programs have more than before, or another user; a sentence each.
+    """Describe the privileges or users that long-lived programs have gained, one sentence each.
 
     Args:
         before: as whom they ran.
@@ -32,7 +32,7 @@ def gained(
         elif not old:
             found.append(f"{program} did not run before")
         for identity in new if old else ():
-            # One of several processes: compared with the one that it is nearest to.
+            # One of several processes: compare it with the most similar one.
             candidates: list[list[str]] = [list(_more(one, identity, user)) for one in old]
             candidates.sort(key=len)
             found += candidates[0]

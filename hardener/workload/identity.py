@@ -1,4 +1,4 @@
-"""What a recording is of: where one of these axes moves, it says nothing of the container any more.
+"""The identity of a recorded container: if one axis changes, the recording no longer applies to it.
 
 An identity is plain data: the name of each axis → its value. Recordings have one, and so have the containers
 of a snapshot (observed.py); all are compared by ``difference``.
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from hardener.workload.container import Container, Host
     from hardener.workload.recording import Recording
 
-# What is the same for all containers of a host, but for one that names another runtime.
+# Axes that all containers of a host share, except those with another runtime.
 OF_HOST = ("architecture", "kernel series", "engine version", "runtime", "user namespaces")
 
-_ORDERED = frozenset({"entrypoint", "command"})  # lists whose order says something
+_ORDERED = frozenset({"entrypoint", "command"})  # lists whose order matters
 _SERIES = re.compile(r"\d{1,9}\.\d{1,9}")
 _SHOWN = 120
 _NOTHING = "nothing"
@@ -32,7 +32,7 @@ Identity = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """One axis that moved."""
+    """A changed axis."""
 
     name: str
     before: Any
@@ -43,23 +43,23 @@ class Axis:
 
     @property
     def texts(self) -> tuple[str, str]:
-        """What it was and what it is, as text; of a set only what differs."""
+        """Return the values before and after as text; of a set only the differences."""
         old, new = self.before, self.after
         if self.name in _ORDERED or not isinstance(old, list | dict) or not isinstance(new, type(old)):
             return _text(old), _text(new)
         gone, come = (_elements(each) for each in (old, new))
-        if gone.keys() == come.keys():  # only the order, or how often one is there
+        if gone.keys() == come.keys():  # only the order or the number of repetitions differs
             return _text(old), _text(new)
         return _joined(gone, come), _joined(come, gone)
 
 
 def axes(recording: Recording) -> dict[str, Any]:
-    """The identity of what was recorded."""
+    """Return the identity of the recorded container."""
     return recorded(recording.container, recording.host)
 
 
 def recorded(container: Container, host: Host) -> dict[str, Any]:
-    """The identity that a recording, or a profile made of it, says it is of."""
+    """Return the identity in a recording, or in a profile that was made of it."""
     taken = container.model_dump(mode="json", exclude={"name", "image", "digest", "compose"})
     return {
         "image digest": container.digest,
@@ -73,13 +73,13 @@ def recorded(container: Container, host: Host) -> dict[str, Any]:
 
 
 def kernel_series(release: str) -> str:
-    """The part of a kernel's release by which what it does may differ: 6.12 of 6.12.57+deb13-amd64."""
+    """Return the part of a kernel release that can change its behaviour: 6.12 of 6.12.57+deb13-amd64."""
     series = _SERIES.match(release)
     return series[0] if series else release
 
 
 def difference(before: Identity, after: Identity) -> tuple[Axis, ...]:
-    """The axes on which two identities differ, in their order; one that either lacks is not known."""
+    """Return the axes on which two identities differ, in order; an axis that one lacks is unknown."""
     return tuple(
         Axis(name=name, before=before[name], after=after[name])
         for name in before
@@ -104,14 +104,14 @@ def require_one(recordings: Sequence[tuple[str, Recording]]) -> None:
 
 
 def _plain(name: str, value: Any) -> str:
-    """A value in the one form in which equal ones are equal, whoever wrote it."""
+    """Normalise a value, so that equal values are equal whoever wrote them."""
     if isinstance(value, list | tuple) and name not in _ORDERED:
         value = sorted(_json(_inert(each)) for each in value)
     return _json(_inert(value))
 
 
 def _inert(value: Any) -> Any:
-    """A value with an escape for what cannot be seen: recordings have it from their host."""
+    """Escape invisible characters of a value, which comes from the host."""
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, list | tuple):
@@ -124,7 +124,7 @@ def _json(value: Any) -> str:
 
 
 def _elements(value: Any) -> dict[str, str]:
-    """The elements of a set or a table, by what makes each another one, as text."""
+    """Return the elements of a set or a table as text with their identifying parts."""
     if isinstance(value, dict):
         return {_json([key, each]): f"{key}={each}" for key, each in sorted(value.items())}
     return {_json(each): _element(each) for each in value}

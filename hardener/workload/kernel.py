@@ -1,4 +1,4 @@
-"""Names of what the kernel has numbers for: capabilities and families of sockets."""
+"""Names for numbers of the kernel: capabilities and socket families."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _FAMILIES = {
 
 
 def capability(number: int) -> str:
-    """The name of a capability."""
+    """Return the name of a capability."""
     return f"CAP_{CAPABILITIES[number]}" if number < len(CAPABILITIES) else f"CAP_{number}"
 
 
 def capabilities(mask: int) -> list[str]:
-    """The names of a set of capabilities; bits that the kernel does not know are left out."""
+    """Return the names of a set of capabilities, without unknown bits."""
     return [f"CAP_{name}" for number, name in enumerate(CAPABILITIES) if mask >> number & 1]
 
 
 def family(number: int) -> str:
-    """The name of a family of sockets."""
+    """Return the name of a socket family."""
     return f"AF_{_FAMILIES.get(number, f'#{number}')}"

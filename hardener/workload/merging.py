@@ -1,4 +1,4 @@
-"""Several recordings of one container as one: what was seen in any of them counts, and says in how many."""
+"""Merge recordings of one container: an observation in any of them counts, with their number."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hardener.workload.recording import Granted, Recording, Seccomp
 from hardener.workload.shapes import PHASES, Phase
 
 _Key = TypeVar("_Key", bound=Hashable)
-# What was seen in one recording: what it is, the programs, the phases.
+# An observation in one recording: the object, the programs, the phases.
 _Sight = tuple[_Key, Iterable[str], Iterable[Phase]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Seen:
-    """By whom and when something was seen, and in how many of the recordings."""
+    """The programs, phases and number of recordings in which something was observed."""
 
     programs: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
@@ -31,13 +31,13 @@ class Exercise:
     """One phase over all recordings."""
 
     name: Phase
-    count: int  # of the recordings in which it happened
-    reasons: tuple[str, ...]  # how it was exercised; where it never was, why not
+    count: int  # number of recordings in which it happened
+    reasons: tuple[str, ...]  # how it was exercised; if it never was, the reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """Recordings of one container, in the order of their digests, each of them once.
+    """Recordings of one container, ordered by digest, without duplicates.
 
     Capabilities are keyed by their name, the call (or "") and the program. Paths are in the container.
     """
@@ -57,33 +57,33 @@ class Merged:
 
     @property
     def one(self) -> Recording:
-        """Any of them, for what is the same in all."""
+        """Return any of them, for data that are equal in all."""
         return self.recordings[0]
 
     @property
     def granted(self) -> Granted:
-        """What the engine grants by default: of a recording that has it, in which no part is missing."""
+        """Return the engine's default privileges, from a recording in which they are complete."""
         known = [each.granted for each in self.recordings if each.granted.seccomp is not None]
         return next((each for each in known if each.own is not None), known[0] if known else self.one.granted)
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """Return the number of recordings."""
         return len(self.recordings)
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What recorders said they could not see."""
+        """Return what the recorders could not observe."""
         return tuple(sorted({sentence for each in self.recordings for sentence in each.recorder.missing}))
 
     @property
     def complete(self) -> bool:
-        """Whether each recorder saw all that its kind can see."""
+        """Return whether each recorder observed everything that its type can."""
         return all(each.recorder.complete for each in self.recordings)
 
 
 def merge(named: Sequence[tuple[str, Recording]]) -> Merged:
-    """Recordings, each with the name of its file, as one.
+    """Merge recordings, each given with the name of its file.
 
     Raises:
         HardenerError: there is none, or two are of different containers.

@@ -1,6 +1,6 @@
-"""What was seen of a trial: starts, phases, identities, and every refused call with program and reason.
+"""Observations of a trial: starts, phases, identities, and each refused call with program and reason.
 
-A host tells it in numbers, and may be taken over: everything has a bound and a shape.
+They come in numbers from the host, which may be compromised: everything is limited and validated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST = 10_000
 
 
 class Refusal(Part):
-    """A refused call: who made it, the error that it got, and from whom."""
+    """A refused call: the program, the error code, and what refused it."""
 
     program: Name
     call: CallName
@@ -49,7 +49,7 @@ class Refusal(Part):
 
 
 class PhaseResult(Part):
-    """A phase in a trial: whether it went well, and how or why not."""
+    """A phase in a trial: whether it succeeded, with how or why not."""
 
     name: Phase
     exercised: bool
@@ -57,7 +57,7 @@ class PhaseResult(Part):
 
 
 class Observation(Part):
-    """What happened in a trial."""
+    """The observations of a trial."""
 
     starts: Count = Field(default=0, description="how many starts came up as they do without the profile")
     failed: Count = Field(default=0, description="how many did not")
@@ -71,14 +71,14 @@ class Observation(Part):
     note: Text = ""
 
     def phase(self, name: str) -> PhaseResult | None:
-        """One of its phases; None where that was not tried."""
+        """Return one of its phases; None where it was not tried."""
         return next((each for each in self.phases if each.name == name), None)
 
 
 def observation(
     host: str, answer: Mapping[str, Any], *, machine: str, exercise: Exercise | None, control: bool = False
 ) -> Observation:
-    """Make an observation of what a host has answered.
+    """Convert the answer of a host to an observation.
 
     Args:
         host: its name.

@@ -1,4 +1,4 @@
-"""The identity of a container as a snapshot shows it, by the axes and in the form of recordings."""
+"""Read the identity of a container from a snapshot, with the axes and the form of recordings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ONE_OFF = "com.docker.compose.oneoff"
 
 
 def identity(container: Container) -> dict[str, Any]:
-    """The axes of a container; what its snapshot does not tell is left out.
+    """Return the axes of a container, without those that its snapshot lacks.
 
     Words of the command are as the snapshot has them: what was recognised as a secret is a digest there.
 
@@ -57,7 +57,7 @@ def identity(container: Container) -> dict[str, Any]:
 
 
 def as_recorded(container: Container) -> dict[str, Any]:
-    """The same axes with the words of the command as a recording of this host has them: as digests."""
+    """Return the same axes with the command's words as digests, as a recording of this host has them."""
     found = identity(container)
     program = found.pop("entrypoint")[:1]
     del found["command"]
@@ -68,7 +68,7 @@ def as_recorded(container: Container) -> dict[str, Any]:
 
 
 def place(container: Container) -> tuple[str, ...]:
-    """What stays the same where a container is made again: its compose service, else its name."""
+    """Return what is stable when a container is recreated: its compose service, else its name."""
     labels = shapes.table(container.config, "Labels", SOURCE)
     project, service, number = (labels.get(each) for each in (_PROJECT, _SERVICE, _NUMBER))
     if project and service and str(labels.get(_ONE_OFF)).lower() != "true":
@@ -123,13 +123,13 @@ def _mounts(container: Container) -> Iterator[Mapping[str, Any]]:
 
 
 def _mode(host: JSONObject, key: str) -> str:
-    """A mode; which other container it names says nothing."""
+    """Return a mode; the name of the other container in it is irrelevant."""
     mode = shapes.text(host, key, SOURCE)
     return "container" if mode.startswith("container:") else mode
 
 
 def _option(option: str) -> str:
-    """A security option; of a seccomp profile its digest."""
+    """Return a security option; a seccomp profile as its digest."""
     name, _, value = option.partition("=")
     if name == "seccomp" and value not in {"unconfined", "builtin"}:
         return f"seccomp=sha256:{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -1,4 +1,4 @@
-"""A profile as a compose file that goes on top of the project's own."""
+"""Write a profile as a compose override file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hardener.workload.yamltext import quoted
 
 
 def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "") -> str:
-    """A compose file to go on top of the project's: ``docker compose -f compose.yaml -f FILE``.
+    """Return a compose override file: ``docker compose -f compose.yaml -f FILE``.
 
     Args:
         profile: the profile.
@@ -42,7 +42,7 @@ def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = 
 
 
 def comments(profile: Profile) -> Iterator[str]:
-    """What is known and not set."""
+    """Return comments on values that are known but not set."""
     if profile.memory:
         mebibytes = -(-profile.memory // (1 << 20))
         yield f"mem_limit: not set; {mebibytes} MiB was the most in use while it was recorded"

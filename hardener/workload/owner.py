@@ -1,4 +1,4 @@
-"""Another user instead of root, where root was needed for nothing but the files of that user."""
+"""Find another user to replace root, if root was needed only for the files of that user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hardener.workload.merging import Merged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A user to run as; with it no capability is needed.
+    """A user to run as, who needs no capability.
 
     Args:
         uid: its number.
@@ -29,7 +29,7 @@ class User:
 
 
 def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User | None:
-    """The one user whose files root worked on; None where there is none, or root does more than that.
+    """Return the only user whose files root worked on; None if there is none, or if root does more.
 
     What is written is the user's already, or is in a folder that takes its place in memory, or everybody may
     write there.
@@ -41,7 +41,7 @@ def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User 
     if any(name not in OWNERSHIP or kind != "check" for name, kind in kinds):
         return None
     if any(each.uid != 0 or each.gid != 0 for each in identities):
-        return None  # it becomes another user by itself
+        return None  # the program changes its user itself
     owners = {path: owner for one in merged.recordings for path, owner in one.files.owners.items()}
     theirs = {(owner.uid, owner.gid) for owner in owners.values() if owner.uid != 0}
     if len(theirs) != 1:

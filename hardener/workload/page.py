@@ -1,7 +1,6 @@
-"""A profile for a person: every setting with what it is for, in words, whatever they are shown on.
+"""Describe a profile for people: every setting with its reason, independent of the output format.
 
-The words of strangers (programs, paths) are apart from ours, as ``Name``: each way to show them makes them
-inert in its own manner.
+Untrusted text (programs, paths) is kept apart as ``Name``: each output format escapes it in its own way.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from hardener.workload.profile import Profile, Why
 from hardener.workload.settings import tmpfs
 from hardener.workload.syscalls import NEWER
 
-_SHOWN = 6  # names in one sentence
+_SHOWN = 6  # number of names in one sentence
 _KINDS = {
     "check": "the kernel checked it",
     "file": "a file has it, and does not start without it",
@@ -24,7 +23,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """Text of strangers."""
+    """Untrusted text."""
 
     text: str
 
@@ -34,7 +33,7 @@ Words = tuple[str | Name, ...]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A setting, and what it is for."""
+    """A setting, and its reason."""
 
     what: Name
     why: Words
@@ -50,7 +49,7 @@ class Section:
 
 
 def sections(profile: Profile) -> Iterator[Section]:
-    """The page, part by part."""
+    """Return the page, section by section."""
     yield _head(profile)
     yield _phases(profile)
     yield _calls(profile)
@@ -302,7 +301,7 @@ def _seen(seen: Seen, total: int, *, programs: bool = True) -> Words:
 
 
 def _listed(names: Iterable[str], *, before: str) -> Words:
-    """Some names, and how many more there are; nothing where there is none."""
+    """List the first names, and the number of the others; empty for none."""
     every = [each for each in names if each]
     if not every:
         return ()

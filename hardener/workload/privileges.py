@@ -1,6 +1,6 @@
-"""What a running container has, by the kernel's word for each process and the engine's for the rest.
+"""Determine the privileges of a running container: by the kernel for each process, otherwise by the engine.
 
-A part that could not be read is named in ``unknown``, and never counts as nothing.
+An unreadable part is listed in ``unknown``, and never counts as absent.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from hardener.snapshot import FactUnavailable
 _T = TypeVar("_T")
 
 _DEFAULT_WEIGHT = 100
-_NEIGHBOURS = 20  # that are named of those in one namespace
-_NAMESPACES = ("pid", "net", "ipc", "uts", "mnt")  # that a container can join of another one
+_NEIGHBOURS = 20  # number of containers that are named for each namespace
+_NAMESPACES = ("pid", "net", "ipc", "uts", "mnt")  # namespaces of another container that a container can join
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """Capability sets of all of a container's processes together."""
+    """The capability sets of all processes of a container together."""
 
     effective: frozenset[str] = frozenset()
     ambient: frozenset[str] = frozenset()
     bounding: frozenset[str] = frozenset()
-    held: frozenset[str] = frozenset()  # effective, or a process may make it so by itself
+    held: frozenset[str] = frozenset()  # effective, or permitted to the process
     obtainable: frozenset[str] = (
         frozenset()
-    )  # by executing a program: in the bounding set, without no_new_privs
+    )  # obtainable by executing a program: in the bounding set, without no_new_privs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """As whom a container's processes run."""
+    """The users of a container's processes."""
 
     ids: tuple[int, ...] = ()  # effective uids in the container's user namespace
-    root: bool = False  # one of them is root there
-    host_root: bool = False  # one of them is the host's root
-    remapped: bool = False  # the user namespace is the container's or the engine's, not the host's
+    root: bool = False  # whether one of them is root there
+    host_root: bool = False  # whether one of them is the host's root
+    remapped: bool = False  # whether the user namespace is the container's or the engine's, not the host's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +55,16 @@ class HostPath:
     described: str
     reason: str
     writable: bool
-    file: bool  # a single regular file
+    file: bool  # whether it is a single regular file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a container may use up; None where nothing limits it."""
+    """The resource limits of a container; None for no limit."""
 
     memory: int | None = None  # bytes
     pids: int | None = None
-    cpu: str | None = None  # quota and period, as cgroup version 2 writes them, or a weight
+    cpu: str | None = None  # quota and period, as in cgroup version 2, or a weight
 
 
 UNREAD_FILTER = Filter(kind=FilterKind.UNKNOWN)
@@ -73,7 +73,7 @@ UNREAD_LSM = Lsm(confinement=Confinement.UNKNOWN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privileges:
-    """Everything that a running container has beyond plain computing."""
+    """All privileges of a running container beyond plain computing."""
 
     privileged: bool = False
     capabilities: Capabilities = Capabilities()
@@ -86,20 +86,20 @@ class Privileges:
     joined_namespaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     writable: tuple[WritablePath, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
-    sockets: tuple[str, ...] = ()  # how it reaches the API of a container runtime
-    disks: tuple[str, ...] = ()  # of the host's own filesystems
+    sockets: tuple[str, ...] = ()  # ways to reach the API of a container runtime
+    disks: tuple[str, ...] = ()  # devices of the host's own filesystems
     devices: tuple[str, ...] = ()
-    shared_mounts: tuple[str, ...] = ()  # whose propagation hands mounts back to the host
-    unmasked: bool = False  # /proc and /sys without the paths that the engine hides
+    shared_mounts: tuple[str, ...] = ()  # mounts whose propagation leads back to the host
+    unmasked: bool = False  # whether /proc and /sys lack the masks of the engine
     limits: Limits = Limits()
-    unknown: tuple[str, ...] = ()  # what could not be read, and why
+    unknown: tuple[str, ...] = ()  # unreadable parts, with reasons
 
 
 Neighbours = Mapping[tuple[str, str], tuple[str, ...]]  # kind and id of a namespace → containers in it
 
 
 def neighbours(running: tuple[Container, ...]) -> Neighbours:
-    """The names of the containers in each namespace that several of them share."""
+    """Return the names of the containers in each shared namespace."""
     found: dict[tuple[str, str], list[str]] = {}
     for container in running:
         namespaces = (container.facts or {}).get("namespaces")
@@ -107,12 +107,12 @@ def neighbours(running: tuple[Container, ...]) -> Neighbours:
             for kind in _NAMESPACES:
                 if isinstance(identity := namespaces.get(kind), str):
                     found.setdefault((kind, identity), []).append(container.name)
-    # Thousands in one namespace would each name all others.
+    # Otherwise thousands of containers in one namespace would each list all others.
     return {key: tuple(sorted(names)[: _NEIGHBOURS + 1]) for key, names in found.items() if len(names) > 1}
 
 
 def privileges(container: Container, near: Neighbours) -> Privileges:
-    """Read what a running container has.
+    """Determine the privileges of a running container.
 
     Args:
         container: one that runs.
@@ -145,7 +145,7 @@ def privileges(container: Container, near: Neighbours) -> Privileges:
 
 
 class _Reader:
-    """Reads one part after the other; one that is missing or malformed is noted, and costs no other."""
+    """Reads one part after the other; a missing or malformed part is noted and affects no other."""
 
     def __init__(self, container: Container) -> None:
         self._container = container
@@ -165,7 +165,7 @@ def _capabilities(container: Container) -> Capabilities:
     sets = {"cap_eff": 0, "cap_amb": 0, "cap_bnd": 0, "cap_prm": 0}
     obtainable = 0
     for process in processes(container):
-        # The ambient set is not in the answers of the first collectors, nor of kernels before 4.3.
+        # First collectors and kernels before 4.3 do not report the ambient set.
         found = {key: mask(container, process, key) for key in sets if key in process or key != "cap_amb"}
         for key, value in found.items():
             sets[key] |= value
@@ -199,7 +199,7 @@ def _user(container: Container) -> User:
 
 
 def _inside(uid: int, maps: list[tuple[int, ...]]) -> int | None:
-    """A uid of the host as the container sees it; each row is (inside, outside, length)."""
+    """Map a uid of the host into the container; each row is (inside, outside, length)."""
     return next((begin + uid - at for begin, at, length in maps if at <= uid < at + length), None)
 
 
@@ -241,7 +241,7 @@ def _shared_mounts(container: Container) -> tuple[str, ...]:
 
 
 def _unmasked(container: Container) -> bool:
-    """Whether it was asked for all of /proc and /sys; engines before 18.09 have no such option."""
+    """Return whether all of /proc and /sys was requested; engines before 18.09 have no such option."""
     hidden: Any = container.host_config.get("MaskedPaths", ...)
     return hidden is not ... and not hidden
 

@@ -1,4 +1,4 @@
-"""From recordings to a confinement: every setting, and what each part of it is for.
+"""Make a confinement from recordings: every setting, with the reason for each part.
 
     profile = make([("recording.json", recording)])
 
@@ -24,12 +24,12 @@ _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 60
 _TIMES_PEAK = 4
 _FEWEST_PIDS = 32
-_NOT_GO = frozenset({"crun"})  # a runtime in C
+_NOT_GO = frozenset({"crun"})  # a runtime written in C
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """For what a call is permitted: at least one of these is set.
+    """The reasons for permitting a call: at least one of them is set.
 
     Args:
         container: the container's programs made it.
@@ -48,7 +48,7 @@ class Why:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hurdle:
-    """An executed program that gains privileges, so that no-new-privileges would break it."""
+    """An executed program that gains privileges, and that no-new-privileges would break."""
 
     path: str
     kind: str  # set-user-ID, set-group-ID, file capabilities
@@ -56,7 +56,7 @@ class Hurdle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The least confinement under which everything that was seen still works.
+    """The least confinement under which all recorded use still works.
 
     Args:
         name: of the container, fit for a file or an AppArmor profile.
@@ -93,22 +93,22 @@ class Profile:
 
     @property
     def no_new_privileges(self) -> bool:
-        """Whether it is set."""
+        """Return whether no-new-privileges is set."""
         return not self.hurdles
 
     @property
     def read_only(self) -> bool:
-        """Whether the root file system is."""
+        """Return whether the root file system is read-only."""
         return self.merged.one.container.read_only or not self.writes.obstacles
 
     @property
     def confined_by_apparmor(self) -> bool:
-        """Whether the host can load the AppArmor profile."""
+        """Return whether the host can load the AppArmor profile."""
         return self.apparmor is not None and "apparmor" in self.merged.one.host.lsm
 
 
 def make(recordings: Sequence[tuple[str, Recording]], *, allow_extra: Collection[str] = ()) -> Profile:
-    """A profile from recordings, each with the name of its file.
+    """Make a profile from recordings, each given with the name of its file.
 
     Args:
         recordings: of one container.
@@ -164,7 +164,7 @@ def make(recordings: Sequence[tuple[str, Recording]], *, allow_extra: Collection
 
 
 def short_name(name: str) -> str:
-    """A name of a container as it may stand in a file name or an AppArmor profile's."""
+    """Return a container's name in a form that fits file names and AppArmor profiles."""
     return _NOT_IN_NAME.sub("-", name).strip("-.")[:_LONGEST_NAME] or "container"
 
 
@@ -180,7 +180,7 @@ def _default(merged: Merged) -> Default | None:
 
 
 def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
-    """Every wanted call.
+    """Return every wanted call with its reasons.
 
     With no-new-privileges a runtime installs the filter last, so that what it calls before does not count:
     what it was seen to call without is left out then, where its needs with it were measured.

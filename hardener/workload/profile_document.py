@@ -1,7 +1,7 @@
-"""``profile.json``: a profile for programs, with the reason for each part of it.
+"""Write ``profile.json``: a profile for programs, with the reason for each part.
 
-It is deterministic (keys and sets are sorted) and names the recordings by their digests, so that the same
-recordings give the same bytes. ``profile.schema.json`` describes it, and is made from these classes.
+It is deterministic (keys and sets are sorted) and names the recordings by their digests: the same recordings
+give the same bytes. ``profile.schema.json`` describes it, and is generated from these classes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Part(BaseModel):
 
 
 class Sighting(_Part):
-    """Where something was seen: by which programs, in which phases, in how many recordings."""
+    """The programs, phases and number of recordings in which something was observed."""
 
     programs: tuple[str, ...]
     phases: tuple[Phase, ...]
@@ -59,7 +59,7 @@ class Source(_Part):
 
 
 class Exercised(_Part):
-    """A phase: in how many recordings it happened, and how or why not."""
+    """A phase: the number of recordings in which it happened, with how or why not."""
 
     name: Phase
     seen_in: int
@@ -67,7 +67,7 @@ class Exercised(_Part):
 
 
 class CallReason(_Part):
-    """Why a call is permitted."""
+    """The reasons for permitting a call."""
 
     container: Sighting | None
     runtime: Sighting | None
@@ -88,7 +88,7 @@ class SeccompPart(_Part):
 
 
 class CapabilityNeed(_Part):
-    """Why a capability is needed."""
+    """The reason for a needed capability."""
 
     capability: str
     kind: Literal["check", "file", "capset"]
@@ -106,7 +106,7 @@ class CapabilityPart(_Part):
 
 
 class UserPart(_Part):
-    """As whom it runs instead."""
+    """The user to run as instead."""
 
     uid: int
     gid: int
@@ -114,7 +114,7 @@ class UserPart(_Part):
 
 
 class TmpfsPart(_Part):
-    """A folder in memory, and what is written in it, by the number of recordings."""
+    """A tmpfs mount, and the paths that are written in it, by the number of recordings."""
 
     path: str
     options: str
@@ -122,7 +122,7 @@ class TmpfsPart(_Part):
 
 
 class ObstaclePart(_Part):
-    """Why the root is not read-only."""
+    """The reason why the root is not read-only."""
 
     path: str
     why: str
@@ -170,7 +170,7 @@ class AppArmorPart(_Part):
 
 
 class LimitPart(_Part):
-    """Limits, and the peaks they come from."""
+    """The limits, and the measured peaks behind them."""
 
     pids: int | None
     pids_peak: int | None
@@ -178,7 +178,7 @@ class LimitPart(_Part):
 
 
 class Document(_Part):
-    """A whole profile."""
+    """The whole profile."""
 
     format: Literal["hardener.profile/1"] = FORMAT
     hardener: str
@@ -194,11 +194,11 @@ class Document(_Part):
     privileges: PrivilegePart
     apparmor: AppArmorPart | None
     limits: LimitPart
-    files: Mapping[str, str]  # SHA-256 of the other files that a program reads
+    files: Mapping[str, str]  # SHA-256 of the other files for programs
 
 
 def document(profile: Profile, files: Mapping[str, str]) -> Document:
-    """The document of a profile.
+    """Return the document of a profile.
 
     Args:
         profile: the profile.
@@ -252,12 +252,12 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
 
 
 def text(found: Document) -> str:
-    """The file."""
+    """Return the text of the file."""
     return json.dumps(found.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
 
 
 def load(folder: Path) -> Document:
-    """The document of a folder of files, which have to be those that it was written with.
+    """Load the document of a folder, whose files must be unchanged.
 
     Raises:
         HardenerError: it cannot be read, is none, or another file is missing or was changed.
@@ -279,7 +279,7 @@ def load(folder: Path) -> Document:
 
 
 def decode(data: bytes, *, name: str) -> Document:
-    """The document of a ``profile.json``; the files that it names may be others by now.
+    """Parse the document of a ``profile.json``, without the files that it names.
 
     Args:
         data: its content.
@@ -298,7 +298,7 @@ def decode(data: bytes, *, name: str) -> Document:
 
 
 def foreign(folder: Path, names: Iterable[str]) -> str:
-    """The first of some files that a folder has and no profile in it has written; empty for none."""
+    """Return the first of some files in a folder that no profile there has written; empty for none."""
     present = [name for name in names if os.path.lexists(folder / name)]
     written: set[str] = set()
     try:
@@ -311,13 +311,13 @@ def foreign(folder: Path, names: Iterable[str]) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the file; ``profile.schema.json`` is its text."""
+    """Return the JSON Schema of the file, which ``profile.schema.json`` contains."""
     found = Document.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
 def digest(data: bytes) -> str:
-    """The digest of a file, as documents name it."""
+    """Return the digest of a file in the form of the documents."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 

@@ -1,8 +1,8 @@
-"""A compose project as its files say it: what its containers are found by, and compared with.
+"""Read what the files of a compose project declare, to find and compare its containers.
 
-hardener does not read compose files itself for that. The labels of running containers name the files that
-they were made of. `docker compose`, where it is there, adds the name of the project and what each service
-would be now.
+hardener does not parse the compose files for that. The labels of running containers name the files that they
+were made of. If `docker compose` is installed, it adds the project's name and the current definition of each
+service.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HASH = re.compile(r"^(\S{1,255}) ([0-9a-f]{64})$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """What is known of a project without its host.
+    """A project as far as it is known without its host.
 
     Args:
         files: absolute paths of its compose files.
@@ -43,7 +43,7 @@ class Project:
     remarks: tuple[str, ...] = ()
 
     def arguments(self) -> dict[str, object]:
-        """What the host is told of it."""
+        """Return the arguments for the host."""
         return {
             "project": self.name,
             "files": list(self.files),
@@ -54,7 +54,7 @@ class Project:
 
 
 def project(files: Sequence[Path], *, name: str, environment: Mapping[str, str]) -> Project:
-    """Find out what the files of a project say.
+    """Read the files of a project.
 
     Args:
         files: the compose files, in the order in which docker compose takes them.
@@ -67,7 +67,7 @@ def project(files: Sequence[Path], *, name: str, environment: Mapping[str, str])
     for path in files:
         if not path.is_file():
             raise HardenerError(f"{line(str(path))}: there is no such compose file")
-    # Links stay: compose labels containers with what was typed.
+    # Keep links: compose labels containers with the path that was typed.
     absolute = tuple(os.path.abspath(path) for path in files)  # noqa: PTH100
     if not _has_compose():
         remark = "the containers were not compared with the compose file: there is no docker compose here"
@@ -100,13 +100,13 @@ def _project_name(words: Sequence[str], files: Sequence[str]) -> str:
 
 
 def _folder_name(file: str, environment: Mapping[str, str]) -> str:
-    """The name that compose gives a project that has none of its own."""
+    """Return the default name of a compose project."""
     named = environment.get("COMPOSE_PROJECT_NAME") or Path(file).parent.name
     return re.sub(r"[^a-z0-9_-]", "", named.lower()).lstrip("_-")
 
 
 def _said(words: Sequence[str], files: Sequence[str]) -> str:
-    """What docker compose prints.
+    """Return the output of docker compose.
 
     Raises:
         HardenerError: it refuses, does not end, or prints too much.

@@ -1,8 +1,8 @@
-"""``proof.json``: the verdict on a profile, and everything that was seen on the way to it.
+"""Write ``proof.json``: the verdict on a profile, with all observations.
 
-It is deterministic but for its two moments and the numbers of refused calls: the same container under the
-same profile gives the same text, or the difference is one of behaviour. ``proof.schema.json`` describes it,
-and is made from these classes.
+It is deterministic except for its two times and the numbers of refused calls: the same container under the
+same profile gives the same text unless its behaviour differs. ``proof.schema.json`` describes it, and is
+generated from these classes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MOST_VALUES = 1_000_000
 
 
 class Removal(Part):
-    """What taking one thing away has shown; ``needed`` is null where that is not known."""
+    """The result of one removal; ``needed`` is null where it is unknown."""
 
     removed: str
     needed: bool | None
@@ -46,7 +46,7 @@ class TrialPart(Part):
 
 
 class ProofDocument(Part):
-    """A whole proof."""
+    """The whole proof."""
 
     format: Literal["hardener.proof/1"] = FORMAT
     hardener: str
@@ -79,7 +79,7 @@ def proof_document(
     observations: Mapping[str, Observation],
     missing: Sequence[str],
 ) -> ProofDocument:
-    """The document of a proof.
+    """Return the document of a proof.
 
     Args:
         proof: the verdict, with its reasons.
@@ -122,12 +122,12 @@ def proof_document(
 
 
 def text(document: ProofDocument) -> str:
-    """The file."""
+    """Return the text of the file."""
     return json.dumps(document.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
 
 
 def decode(data: bytes, *, name: str) -> ProofDocument:
-    """The document of a ``proof.json``.
+    """Parse the document of a ``proof.json``.
 
     Args:
         data: its content.
@@ -140,6 +140,6 @@ def decode(data: bytes, *, name: str) -> ProofDocument:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the file; ``proof.schema.json`` is its text."""
+    """Return the JSON Schema of the file, which ``proof.schema.json`` contains."""
     found = ProofDocument.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}

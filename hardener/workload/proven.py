@@ -1,7 +1,7 @@
-"""A proof with the profile that it is of, as files: whether they belong together, and what they give.
+"""Check a proof together with its profile: whether the files belong together, and what verdict they give.
 
-The verdict of a proof follows from its observations. So they are judged again here: a proof whose verdict,
-reasons or list were changed is found.
+The verdict follows from the observations. They are judged again here, so that a changed verdict, reason or
+list is detected.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from hardener.workload.trials import plan
 from hardener.workload.verdict import judge
 
 MOST = 16 << 20  # bytes of a file
-_MOST_VALUES = 20_000  # of a seccomp profile: ten times what an engine's default has
+_MOST_VALUES = 20_000  # bytes of a seccomp profile: ten times an engine's default
 
 
 class InconsistentError(HardenerError):
-    """A file of a proof is not what the others say; ``file`` is its name."""
+    """A file of a proof is inconsistent with the others; ``file`` is its name."""
 
     def __init__(self, file: str, message: str) -> None:
         super().__init__(f"{line(file)}: {message}")
@@ -51,12 +51,12 @@ class Proven:
 
     @property
     def recordings(self) -> tuple[str, ...]:
-        """The digests of the recordings that the profile was made of."""
+        """Return the digests of the recordings of the profile."""
         return tuple(each.digest for each in self.profile.recordings)
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
-    """The files of a profile that was proven, from its folder.
+    """Read the files of a proven profile from its folder.
 
     Raises:
         HardenerError: one cannot be read.
@@ -119,7 +119,7 @@ def _proof(files: Mapping[str, bytes]) -> ProofDocument:
 
 
 def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, bytes]) -> None:
-    """Refuse a proof that is not what judging its observations gives."""
+    """Refuse a proof that differs from the result of judging its observations again."""
     starts = next((each.starts for each in found.trials if each.kind == "profile"), 0)
     if not LEAST_STARTS <= starts <= MOST_STARTS:
         raise InconsistentError(

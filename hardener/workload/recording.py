@@ -1,4 +1,4 @@
-"""A recording: what one container was seen to use of the kernel, of its files and of the network.
+"""The format of a recording: the kernel, file and network use of one container.
 
     recording = load(Path("recording.json"))
     recording.calls["x86_64"]["openat"].phases      # ("start-empty", "serve")
@@ -59,7 +59,7 @@ _MAX_VALUES = 500_000
 
 
 class Recorder(Part):
-    """What recorded, and what it could not see there."""
+    """The recorder, and what it could not observe."""
 
     kind: Literal["bpf", "bpftrace", "audit"]
     complete: bool = Field(description="whether nothing is missing of what this kind of recorder can see")
@@ -67,14 +67,14 @@ class Recorder(Part):
 
 
 class Twin(Part):
-    """What was recorded: a copy of the container, and the network that it had."""
+    """The recorded copy of the container, and its network."""
 
     network: Literal["none", "own", "same"]
     companions: Names = Field(default=(), description="services of its project that had twins beside it")
 
 
 class PhaseRun(Part):
-    """One phase: whether it happened, and why not."""
+    """One phase: whether it happened, with how or why not."""
 
     name: Phase
     exercised: bool
@@ -83,20 +83,20 @@ class PhaseRun(Part):
 
 
 class Call(Part):
-    """Who made a system call behind the filter, and when."""
+    """The programs and phases of a system call under the filter."""
 
     phases: Phases
     programs: Names = Field(description="names of the tasks, as the kernel has them (15 characters)")
 
 
 class RuntimeCall(Part):
-    """When the runtime made a system call behind the filter, before it became the program."""
+    """The phases of a system call that the runtime made under the filter, before it executed the program."""
 
     phases: Phases
 
 
 class RuntimeBase(Part):
-    """What this host's runtime needs behind the filter for a static program that does nothing."""
+    """The calls of this host's runtime under the filter, for a static program that does nothing."""
 
     calls: CallNames
     no_new_privileges: CallNames = Field(description="the same with no-new-privileges")
@@ -104,7 +104,7 @@ class RuntimeBase(Part):
 
 
 class CapabilityUse(Part):
-    """A capability check that was granted, audited, and about the container's own user namespace."""
+    """A granted capability check in the container's own user namespace."""
 
     name: Capability
     call: CallName | None = Field(description="the system call in which it was checked; null: unknown")
@@ -113,7 +113,7 @@ class CapabilityUse(Part):
 
 
 class FileCapabilities(Part):
-    """File capabilities of an executed program; with the effective bit exec fails without all of them."""
+    """File capabilities of an executed program; with the effective bit, exec fails without all of them."""
 
     path: Path_
     program: Name
@@ -122,7 +122,7 @@ class FileCapabilities(Part):
 
 
 class Capset(Part):
-    """The sets that a program asked for by capset."""
+    """The sets that a program requested by capset."""
 
     program: Name
     effective: Capabilities
@@ -139,7 +139,7 @@ class Setuid(Part):
 
 
 class Identity(Part):
-    """As whom a long-lived program ran."""
+    """The identity under which a long-lived program ran."""
 
     program: Name
     uid: Count
@@ -158,7 +158,7 @@ class Identity(Part):
 
 
 class Owner(Part):
-    """Whose a file or folder is, after the last phase."""
+    """The owner of a file or folder after the last phase."""
 
     uid: Count
     gid: Count
@@ -166,7 +166,7 @@ class Owner(Part):
 
 
 class Files(Part):
-    """Paths in the container. ``read`` is null where it could not be seen."""
+    """Paths in the container. ``read`` is null where it could not be observed."""
 
     written: Paths = Field(
         description="existed before and changed; a folder with a slash at its end: what came into it is gone"
@@ -190,14 +190,14 @@ class Listen(Part):
 
 
 class Network(Part):
-    """Socket families that were asked for, ports, and whether anything connected to an IP address."""
+    """Requested socket families, ports, and whether the container connected to an IP address."""
 
     families: Names = Field(description="AF_INET and the like; `AF_#45` for a number without a name")
     listens: SetOf[Listen]
     connects: bool
 
 
-# The three classes of a seccomp profile have the spelling of the runtime's own document.
+# The three classes of a seccomp profile use the names of the runtime's document.
 _Action = Annotated[str, StringConstraints(pattern=r"^SCMP_ACT_[A-Z_]{1,32}$")]
 _Unsigned = Annotated[int, Field(ge=0, lt=1 << 64)]
 
@@ -221,7 +221,7 @@ class SeccompRule(Part):
 
 
 class Seccomp(Part):
-    """``linux.seccomp`` of a container's bundle: the engine's default as it was resolved."""
+    """``linux.seccomp`` of a container's bundle: the engine's resolved default."""
 
     defaultAction: _Action  # noqa: N815
     defaultErrnoRet: Annotated[int, Field(ge=0, le=4095)] | None = None  # noqa: N815
@@ -234,7 +234,7 @@ class Seccomp(Part):
 
 
 class Granted(Part):
-    """What the engine grants by default, read from a container's bundle."""
+    """The engine's default privileges, read from a container's bundle."""
 
     capabilities: Capabilities
     seccomp: Seccomp | None = Field(description="null: the engine has no default profile, or it was not read")
@@ -245,14 +245,14 @@ class Granted(Part):
 
 
 class Peak(Part):
-    """The most that was in use at once; null where it could not be read."""
+    """The greatest use at one time; null where it could not be read."""
 
     pids: Count | None
     memory_bytes: Count | None
 
 
 class Recording(Part):
-    """A whole recording; see the module's documentation."""
+    """The whole recording; see the documentation of the module."""
 
     format: Literal["hardener.recording/1"] = FORMAT
     hardener: Text
@@ -290,23 +290,23 @@ class Recording(Part):
 
     @property
     def exercised(self) -> tuple[Phase, ...]:
-        """The phases that happened."""
+        """Return the phases that happened."""
         return in_order(tuple(phase.name for phase in self.phases if phase.exercised))
 
     @property
     def digest(self) -> str:
-        """What the file says of itself: SHA-256 of the document without its digest."""
+        """Return the digest in the file: SHA-256 of the document without its digest."""
         return _digest(self._document())
 
     def dump(self) -> str:
-        """The text of its file."""
+        """Return the text of the file."""
         document = self._document()
         return json.dumps({**document, "digest": _digest(document)}, indent=1, sort_keys=True) + "\n"
 
     def _document(self) -> dict[str, Any]:
         document = self.model_dump(mode="json")
         for key, profile in (("seccomp", self.granted.seccomp), ("own", self.granted.own)):
-            if profile is not None:  # the runtime knows no nulls
+            if profile is not None:  # the runtime's document has no null values
                 document["granted"][key] = profile.model_dump(mode="json", exclude_none=True)
         return document
 
@@ -328,7 +328,7 @@ def load(path: Path) -> Recording:
 
 
 def parse(data: bytes, *, name: str) -> Recording:
-    """Read the content of a recording; ``name`` says in errors which.
+    """Parse the content of a recording; ``name`` is its name in errors.
 
     Raises:
         HardenerError: it is no recording, or was cut or changed.
@@ -352,12 +352,12 @@ def parse(data: bytes, *, name: str) -> Recording:
 
 
 def readable(data: bytes) -> bool:
-    """Whether a recording with this content can be read again: it may be too large for that."""
+    """Return whether a recording of this content is small enough to be read again."""
     return len(data) <= MAX_BYTES and values(data) <= _MAX_VALUES
 
 
 def build(document: Mapping[str, Any], *, name: str) -> Recording:
-    """Make a recording of what a host has answered; ``name`` says in errors which host.
+    """Build a recording from the answer of a host; ``name`` names the host in errors.
 
     Raises:
         HardenerError: it is no recording.
@@ -367,7 +367,7 @@ def build(document: Mapping[str, Any], *, name: str) -> Recording:
 
 def _validated(document: Mapping[str, Any], name: str) -> Recording:
     try:
-        # Strict JSON has lists for tuples, which strict Python has not.
+        # Strict JSON has lists in place of tuples, which strict Python mode refuses.
         return Recording.model_validate_json(json.dumps(document))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -377,12 +377,12 @@ def _validated(document: Mapping[str, Any], name: str) -> Recording:
 
 
 def now() -> str:
-    """This moment, as a recording writes it."""
+    """Return the current time in the format of a recording."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the files; ``recording.schema.json`` is its text."""
+    """Return the JSON Schema of the files, which ``recording.schema.json`` contains."""
     found = Recording.model_json_schema()
     found["properties"]["digest"] = {
         "description": "SHA-256 of the document without this key, as JSON with sorted keys and no blanks",

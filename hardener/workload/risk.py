@@ -1,7 +1,7 @@
-"""How far what a container has is from least privilege: points for each privilege, and what to do about it.
+"""Rate a container's distance from least privilege: points for each privilege, with a recommendation.
 
-The points are a convention, explained in docs/workloads.md: what gives the host away counts 100, everything
-else in proportion to what it opens. Equal facts give equal points, in equal order.
+docs/workloads.md explains the points, which are a convention: what gives control of the host counts 100,
+everything else in proportion to what it permits. Equal facts give equal points in equal order.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from hardener.checks.verdicts import count, listed
 from hardener.model import Severity
 from hardener.workload.privileges import Capabilities, Privileges
 
-# The least points of a level; the level of a container is that of its gravest single privilege.
+# The least points of a level; the most severe single privilege of a container decides its level.
 LEVELS = (
     (100, Severity.CRITICAL),
     (25, Severity.HIGH),
     (10, Severity.MEDIUM),
     (0, Severity.LOW),
 )
-_HOST = 100  # whoever uses it owns the host
+_HOST = 100  # its user controls the host
 _NAMED = 4
 
 # Capabilities beyond the engine's default set, over the host's user namespace.
 _POINTS = {
-    "DAC_READ_SEARCH": _HOST,  # opens files of the host by handle
+    "DAC_READ_SEARCH": _HOST,  # can open files of the host by handle
     "SYS_ADMIN": _HOST,
     "SYS_MODULE": _HOST,
     "SYS_RAWIO": _HOST,
@@ -48,8 +48,8 @@ _POINTS = {
     "SYS_RESOURCE": 10,
     "SYS_TTY_CONFIG": 10,
 }
-_OTHER_POINTS = 5  # of one beyond the default set that is not listed, or newer than this list
-_DEFAULT_POINTS = {"NET_RAW": 8}  # forges packets to its neighbours; every other of the default set counts 1
+_OTHER_POINTS = 5  # of a capability that is not listed, or newer than this list
+_DEFAULT_POINTS = {"NET_RAW": 8}  # can forge packets to neighbours; every other of the default set counts 1
 _NAMESPACE_POINTS = {"mnt": _HOST, "pid": 30, "net": 25, "ipc": 10, "uts": 5, "cgroup": 3}
 _NAMESPACE_OPTIONS = {
     "pid": "--pid",
@@ -64,22 +64,22 @@ _NO_FILTER = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excess:
-    """One privilege beyond the least, what it counts, and how it is taken away."""
+    """One privilege beyond the least, with its points and its remedy."""
 
-    key: str  # what it is, for programs
+    key: str  # identifier for programs
     points: int
-    has: str  # the rest of a sentence that begins with the container's name
+    has: str  # a sentence without its subject, the container
     do: str  # an imperative sentence
-    follows: str = ""  # key of another excess that brings it along, and takes it away
+    follows: str = ""  # key of another excess that includes this one
 
     @property
     def level(self) -> Severity:
-        """How grave it is by itself."""
+        """Return the level of this privilege alone."""
         return next(level for least, level in LEVELS if self.points >= least)
 
 
 def excesses(has: Privileges) -> tuple[Excess, ...]:
-    """Everything that a container has beyond the least, the gravest first."""
+    """Return all privileges beyond the least, most severe first."""
     found = [
         *_reaching_the_host(has),
         *_capabilities(has),
@@ -91,7 +91,7 @@ def excesses(has: Privileges) -> tuple[Excess, ...]:
     ]
     cause = "privileged" if has.privileged else ""
     marked = [_following(each, cause) for each in found]
-    return tuple(sorted(marked, key=lambda each: -each.points))  # the order above where points are equal
+    return tuple(sorted(marked, key=lambda each: -each.points))  # of equal points the order above
 
 
 _BROUGHT_BY_PRIVILEGED = frozenset({"capabilities", "default-capabilities", "seccomp", "lsm", "unmasked"})
@@ -185,14 +185,14 @@ def _names(names: list[str], every: Capabilities) -> str:
 def _capability_points(name: str, has: Privileges) -> int:
     points = _POINTS.get(name, _OTHER_POINTS)
     if name == "SYS_PTRACE" and "pid" in has.host_namespaces:
-        points = _HOST  # enters any process of the host
+        points = _HOST  # can enter any process of the host
     if name == "NET_ADMIN" and "net" in has.host_namespaces:
-        points = 40  # changes the host's firewall and routes
+        points = 40  # can change the host's firewall and routes
     return _weighed(points, name, has)
 
 
 def _weighed(points: int, name: str, has: Privileges) -> int:
-    """A fifth where it counts in a user namespace of the container's own, half where it is not yet held."""
+    """Weight points: a fifth in a user namespace of the container's own, half if not yet in effect."""
     if has.user.remapped:
         points = -(-points // 5)
     return points if name in has.capabilities.held else -(-points // 2)
@@ -253,7 +253,7 @@ def _seccomp(found: Filter) -> Iterator[Excess]:
 
 
 def _share(found: Filter) -> int:
-    """The default's points, in proportion to how many of its calls are still permitted."""
+    """Return the default's points in proportion to the share of its calls that are still permitted."""
     if found.calls is None or not found.default_calls:
         return _DEFAULT_FILTER // 2
     return min(_DEFAULT_FILTER, _DEFAULT_FILTER * found.calls // found.default_calls)

@@ -1,8 +1,8 @@
-"""A seccomp profile: what the engine's own default permits, narrowed to the calls that are wanted.
+"""Make a seccomp profile: the engine's default, narrowed to the wanted calls.
 
-A list of observed calls alone is weaker than the default in places: it permits ``clone`` with every flag and
-``socket`` with every family. So the default's rules are taken as they are, with their arguments, and only
-their names are narrowed. Nothing is permitted that the default refuses, unless it is asked for by name.
+A plain list of recorded calls would be weaker than the default in places: it permits ``clone`` with every
+flag and ``socket`` with every family. So the default's rules are kept with their conditions, and only their
+names are narrowed. Nothing is permitted that the default refuses, unless it is requested by name.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
 _OPERATORS = {*_COMPARISONS, "SCMP_CMP_MASKED_EQ"}
 _ENOSYS = 38
 _AF_ALG = 38
-_FAMILIES = 64  # the kernel's are below: 46 in Linux 6.18
-_INT = 0xFFFFFFFF  # a family is an int: the kernel looks at these bits of the argument only
+_FAMILIES = 64  # the kernel has lower numbers only: 46 in Linux 6.18
+_INT = 0xFFFFFFFF  # a family is an int: the kernel ignores the other bits of the argument
 _WORD = 1 << 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Default:
-    """The profile that an engine gives to a container of its own accord, as it stands in a runtime's bundle.
+    """An engine's default profile, as it appears in a runtime's bundle.
 
     Args:
         common: the profile with the capabilities that the engine gives by itself.
@@ -51,7 +51,7 @@ class Default:
     own: Mapping[str, Any] | None = None
 
     def resolved(self, capabilities: Collection[str]) -> tuple[Rule, ...]:
-        """The rules for a container with these capabilities, a rule for each call.
+        """Return the rules for a container with these capabilities, one for each call.
 
         Raises:
             HardenerError: the profile is none that can be narrowed.
@@ -73,13 +73,13 @@ class Default:
         return tuple(taken)
 
     def permitted(self, capabilities: Collection[str]) -> frozenset[str]:
-        """The calls that are permitted with these capabilities, with all arguments or with some."""
+        """Return the calls that are permitted with these capabilities, with all or some arguments."""
         return frozenset(rule["name"] for rule in self.resolved(capabilities) if _permits(rule))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seccomp:
-    """A profile, and what it says of each call.
+    """A seccomp profile, and its effect on each call.
 
     Args:
         document: the profile in Docker's form.
@@ -107,7 +107,7 @@ def narrowed(
     extra: Collection[str] = (),
     crypto_sockets: bool = False,
 ) -> Seccomp:
-    """The default profile, narrowed to the calls that are wanted.
+    """Narrow the default profile to the wanted calls.
 
     Args:
         default: the engine's own profile.
@@ -194,7 +194,7 @@ def _written(
 
 
 def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
-    """The rules of a profile as a runtime gets it, one for each call that a rule names.
+    """Return the rules of a runtime's profile, one for each call that a rule names.
 
     Raises:
         HardenerError: it permits what it does not name, or has what no engine writes.
@@ -211,7 +211,7 @@ def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
         if action not in _PERMITTING | _REFUSING or not (errno is None or _is_number(errno)):
             raise _unfit("a rule has an action that is not understood")
         args = [_argument(each) for each in rule.get("args") or ()]
-        # Conditions on one argument hold one beside the other for a runtime: two rules say the same.
+        # Several conditions on one argument are alternatives for a runtime, like two rules.
         together = [args] if len({each["index"] for each in args}) == len(args) else [[each] for each in args]
         for name in names:
             if not isinstance(name, str):
@@ -229,7 +229,7 @@ def _argument(condition: Any) -> dict[str, Any]:
     if not isinstance(condition, dict):
         raise _unfit("a condition on an argument is not understood")
     index, comparison = condition.get("index"), condition.get("op")
-    # An engine leaves out what is nothing.
+    # An engine omits zero values.
     first, second = condition.get("value", 0), condition.get("valueTwo", 0)
     if not (_is_number(index) and index in range(6) and comparison in _OPERATORS):
         raise _unfit("a condition on an argument is not understood")
@@ -255,7 +255,7 @@ def _unfit(why: str) -> HardenerError:
 
 
 def _families(rules: Iterable[Rule]) -> frozenset[int]:
-    """The socket families that some of these rules permit."""
+    """Return the socket families that some of these rules permit."""
     conditions = [rule["args"] for rule in rules]
     return frozenset(
         family
@@ -265,9 +265,9 @@ def _families(rules: Iterable[Rule]) -> frozenset[int]:
 
 
 def _holds(condition: Mapping[str, Any], family: int) -> bool:
-    """Whether a condition holds for a call of ``socket``, as far as it is about the family."""
+    """Return whether a condition holds for a call of ``socket``, as far as it is about the family."""
     if condition["index"] != 0:
-        return False  # not of any profile that is known: what cannot be told is not permitted
+        return False  # unlike any known profile: an unknown condition permits nothing
     value: int = condition["value"]
     if condition["op"] == "SCMP_CMP_MASKED_EQ":
         return bool(family & value == condition["valueTwo"])
@@ -275,7 +275,7 @@ def _holds(condition: Mapping[str, Any], family: int) -> bool:
 
 
 def _family_rules(families: Collection[int], action: str) -> Iterator[Rule]:
-    """Rules that permit exactly these families, whatever stands in the bits that the kernel ignores.
+    """Return rules that permit exactly these families, independent of the bits that the kernel ignores.
 
     A comparison of the whole argument (``NE 40``) holds for 40 with a bit set above the lower 32, which the
     kernel then reads as 40. Each rule here is a block of families, compared in the lower bits alone.

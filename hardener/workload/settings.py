@@ -1,7 +1,7 @@
-"""A profile as settings of a container: the arguments of ``docker run`` and the keys of a compose service.
+"""Express a profile as settings: the arguments of ``docker run`` and the keys of a compose service.
 
-What a person copies into a shell or a compose file is quoted for that place: a name from a recording means
-itself there and nothing else.
+Text that a person copies into a shell or a compose file is quoted for that place, so that a name from a
+recording has no special meaning.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TMPFS = "rw,nosuid,nodev"
 
 
 def run_arguments(profile: Profile, *, seccomp: str = SECCOMP) -> tuple[str, ...]:
-    """Arguments for ``docker run``, before the image.
+    """Return arguments for ``docker run``, before the image.
 
     Args:
         profile: the profile.
@@ -29,7 +29,7 @@ def run_arguments(profile: Profile, *, seccomp: str = SECCOMP) -> tuple[str, ...
 
 
 def run_text(profile: Profile) -> str:
-    """The arguments as a file, one a line, quoted for a shell."""
+    """Return the arguments as a file, one on each line, quoted for a shell."""
     return "".join(f"{shlex.quote(argument)}\n" for argument in run_arguments(profile))
 
 
@@ -49,7 +49,7 @@ def _arguments(profile: Profile, seccomp: str) -> Iterator[str]:
 
 
 def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
-    """The keys of a compose service, in the order in which they are written.
+    """Return the keys of a compose service, in the order in which they are written.
 
     Args:
         profile: the profile.
@@ -73,7 +73,7 @@ def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
 
 
 def security_options(profile: Profile, seccomp: str) -> Iterator[str]:
-    """The security options: of those that the container has, what these do not replace stays."""
+    """Return the security options: the profile's, and those of the container that it does not replace."""
     if profile.seccomp:
         yield f"seccomp={seccomp}"
     if profile.confined_by_apparmor and profile.apparmor:
@@ -86,7 +86,7 @@ def security_options(profile: Profile, seccomp: str) -> Iterator[str]:
 
 
 def kept_options(options: Iterable[str], *, apparmor: bool) -> Iterator[str]:
-    """The security options of a container that a profile does not replace.
+    """Return the security options of a container that a profile does not replace.
 
     Args:
         options: those of the container.
@@ -99,7 +99,7 @@ def kept_options(options: Iterable[str], *, apparmor: bool) -> Iterator[str]:
 
 
 def interpolated(value: Any) -> Any:
-    """A value for a compose file, in which a dollar would begin a variable."""
+    """Escape a value for a compose file, where a dollar sign begins a variable."""
     if isinstance(value, str):
         return value.replace("$", "$$")
     if isinstance(value, list):
@@ -108,13 +108,13 @@ def interpolated(value: Any) -> Any:
 
 
 def tmpfs(profile: Profile) -> Iterator[str]:
-    """The mounts in memory: ``/run:rw,nosuid,nodev,noexec,mode=0755,uid=0,gid=0``."""
+    """Return the tmpfs mounts: ``/run:rw,nosuid,nodev,noexec,mode=0755,uid=0,gid=0``."""
     for folder in profile.writes.folders:
         yield f"{folder.path}:{_TMPFS}{'' if folder.executable else ',noexec'}{_owned(profile, folder)}"
 
 
 def _owned(profile: Profile, folder: Folder) -> str:
-    """Whose it is to be: a runtime takes over the mode of the folder in the image, and not its owner."""
+    """Return mode and owner of a mount: a runtime copies the mode of the image's folder only."""
     owner, user = folder.owner, profile.user
     if user:
         return f",mode={owner.mode if owner else 0o755:04o},uid={user.uid},gid={user.gid}"

@@ -1,6 +1,6 @@
-"""What values in recordings and proofs may be: each has a bound and a shape, since a host tells them.
+"""Types for values in recordings and proofs: each is limited and validated, since hosts are untrusted.
 
-Names are printable, sets are sorted, phases stand in their order.
+Names are printable, sets are sorted, phases are in their order.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 MAX_SET = 10_000  # entries of a list of names or paths
 MAX_CALLS = 2_000  # different system calls of an architecture
-MAX_NAMES = 1_000  # phases, programs and the like at one entry
+MAX_NAMES = 1_000  # phases, programs and the like of one entry
 
 Phase = Literal[
-    "start-empty",  # with empty volumes, from before the first instruction
-    "start-used",  # again, with what the first start left in volumes and in the writable layer
+    "start-empty",  # with empty volumes, from the first instruction on
+    "start-used",  # again, with the content of volumes and of the writable layer from the first start
     "health-check",
     "exec",
     "serve",  # the user's exercise
@@ -45,12 +45,12 @@ def _printable(text: str) -> str:
 
 
 def in_sequence(values: tuple[_Item, ...]) -> tuple[_Item, ...]:
-    """Each once, sorted."""
+    """Require sorted values without duplicates."""
     return tuple(sorted(set(values)))  # type: ignore[type-var]  # texts and models with an order of their own
 
 
 def in_order(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
-    """Each once, in the order of a container's life."""
+    """Require the order of a container's life, without duplicates."""
     return tuple(phase for phase in PHASES if phase in phases)
 
 
@@ -62,7 +62,7 @@ def _moment(text: str) -> str:
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)]
 Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_printable)]
 Path_ = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_printable)]
-# A number that has no name in the table of the host's program is written as `#467`.
+# A call without a name in the table of the host's program is written as `#467`.
 CallName = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_]{0,63}|#[0-9]{1,4})$")]
 Capability = Annotated[str, StringConstraints(pattern=r"^CAP_[A-Z0-9_]{1,40}$")]
 Architecture = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$")]
@@ -80,7 +80,7 @@ Words = Annotated[tuple[Text, ...], Field(max_length=MAX_NAMES)]
 
 
 class Part(BaseModel):
-    """A part of a recording: immutable, and with no key that is not described."""
+    """A part of a recording: immutable, without unknown keys."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -89,5 +89,5 @@ class Part(BaseModel):
 
 
 _AnyPart = TypeVar("_AnyPart", bound=Part)
-# Lists whose order says nothing.
+# Lists in which the order has no meaning.
 SetOf = Annotated[tuple[_AnyPart, ...], Field(max_length=MAX_SET), AfterValidator(in_sequence)]

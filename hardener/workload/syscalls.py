@@ -1,18 +1,18 @@
-"""What is known of system calls without watching any: which are always needed, and which have older ones."""
+"""Static knowledge of system calls: which are always needed, and which have older replacements."""
 
 from __future__ import annotations
 
-# A container that starts under a filter of observed calls alone fails now and then: the runtime is written
-# in Go, whose scheduler, garbage collector and signal handling call these in some starts and not in others.
+# A container under a filter of recorded calls alone fails now and then: the runtime is written in Go, whose
+# scheduler, garbage collector and signal handling make these calls in some starts only.
 _GO = """clone epoll_ctl epoll_pwait exit exit_group futex getpid gettid madvise mmap mprotect munmap
     nanosleep rt_sigaction rt_sigprocmask rt_sigreturn sched_yield sigaltstack tgkill"""
 GO_RESERVE = frozenset(_GO.split())
 
-# The kernel answers these without a system call where the clock of the machine allows it, and calls
-# restart_syscall itself: the host that recorded says nothing about the next one.
+# With some clocks of a machine these need no system call, and the kernel itself calls restart_syscall: the
+# recording host does not show whether the next host needs them.
 KERNEL_RESERVE = frozenset({"clock_gettime", "gettimeofday", "restart_syscall", "time"})
 
-# Calls that the engine's default profile gives to a capability (moby/profiles: seccomp/default.json).
+# Calls that the engine's default profile permits with a capability (moby/profiles: seccomp/default.json).
 OF_CAPABILITY = {
     "CAP_BPF": "bpf",
     "CAP_DAC_READ_SEARCH": "open_by_handle_at",
@@ -32,8 +32,8 @@ OF_CAPABILITY = {
     "CAP_SYS_TTY_CONFIG": "vhangup",
 }
 
-# Programs use older calls where the kernel does not know one of these, and fail where one is forbidden.
-# A runtime answers "not known" only above the highest number that a profile names: a profile that names few
+# Programs fall back to older calls where the kernel does not know one of these, and fail where it is
+# forbidden. A runtime returns "not known" only above the highest number in a profile: a profile with few
 # calls would forbid the rest. So these are refused as not known, by name: from Linux 4.11 on.
 _NEWER = """statx io_pgetevents rseq
     pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen fsconfig
@@ -44,7 +44,7 @@ _NEWER = """statx io_pgetevents rseq
     setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr file_setattr"""
 NEWER = tuple(_NEWER.split())
 
-# What a runtime and libseccomp call an architecture, by what the kernel calls it.
+# The name of an architecture in a runtime and libseccomp, by the kernel's name.
 ARCHITECTURES = {
     "x86_64": "SCMP_ARCH_X86_64",
     "i386": "SCMP_ARCH_X86",
@@ -55,5 +55,5 @@ ARCHITECTURES = {
 
 
 def capabilities_of(call: str) -> frozenset[str]:
-    """The capabilities with which the engine's default profile permits a call."""
+    """Return the capabilities with which the engine's default profile permits a call."""
     return frozenset(name for name, calls in OF_CAPABILITY.items() if call in calls.split())

@@ -1,6 +1,6 @@
-"""What a proof tries: the new confinement, one that is too tight, and the new one without each of its parts.
+"""Plan the trials of a proof: the new confinement, one that is too tight, and the new one without each part.
 
-Every trial is settings of a twin; ``plan`` says which there are, and in which order. Nothing is run here.
+Every trial is a set of settings of a twin; ``plan`` returns them in order. Nothing is run here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hardener.workload.profile_document import Document
 from hardener.workload.settings import kept_options
 from hardener.workload.starts import STARTS
 
-# What a twin never has, so that no trial is needed: every one of them is without.
+# Settings that no twin has, so that no trial is needed: every trial runs without them.
 _NEVER = ("pid_mode", "ipc_mode")
 
 Kind = Literal["before", "profile", "control", "without", "never"]
@@ -23,7 +23,7 @@ Kind = Literal["before", "profile", "control", "without", "never"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:
-    """How a twin is confined. ``userns_mode`` and ``devices`` are what the original has of the host.
+    """The confinement of a twin. ``userns_mode`` and ``devices`` are the original's on the host.
 
     Args:
         options: security options of the original that stay.
@@ -42,11 +42,11 @@ class Confinement:
     options: tuple[str, ...] = ()
 
     def request(self) -> dict[str, Any]:
-        """What the host's program takes: the part of a create request of the engine's API that this is."""
+        """Return the request for the on-host program: its part of a create request of the engine's API."""
         return {"host": self.host_config(), "user": self.user, "devices": list(self.devices)}
 
     def host_config(self) -> dict[str, Any]:
-        """The keys of a HostConfig."""
+        """Return the keys of a HostConfig."""
         options = [f"seccomp={json.dumps(self.seccomp)}"] if self.seccomp is not None else []
         options += [f"apparmor={self.apparmor}"] if self.apparmor else []
         options += ["no-new-privileges=true"] if self.no_new_privileges else []
@@ -67,7 +67,7 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One try.
+    """One trial.
 
     Args:
         key: names it in evidence: ``profile``, ``capability CAP_CHOWN``, ``tmpfs /run``.
@@ -85,7 +85,7 @@ class Trial:
 
 
 def confinement(document: Document, *, seccomp: Mapping[str, Any] | None) -> Confinement:
-    """The confinement that a profile stands for.
+    """Return the confinement that a profile describes.
 
     Args:
         document: the profile.
@@ -109,7 +109,7 @@ def confinement(document: Document, *, seccomp: Mapping[str, Any] | None) -> Con
 
 
 def plan(document: Document, *, seccomp: Mapping[str, Any] | None, starts: int = STARTS) -> tuple[Trial, ...]:
-    """All trials, in their order: without a ``control`` the exercise can prove nothing.
+    """Return all trials in order; without a ``control`` the exercise can prove nothing.
 
     Args:
         document: the profile.
@@ -157,7 +157,7 @@ def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Conf
 
 
 def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Confinement]]:
-    """Confinements without calls by which the container serves, the least tight first.
+    """Return confinements that forbid calls of serving, the least tight first.
 
     What the runtime needs stays: the container is to start, and its exercise to fail.
     """
@@ -170,7 +170,7 @@ def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Co
         and not (reason.runtime or reason.runtime_base or reason.go_reserve or reason.kernel_reserve)
     }
     served = {name for name, seen in own.items() if "serve" in seen.phases}
-    # Without those that serving alone makes it starts as it did; but an exercise may do without them.
+    # Without the calls of serving alone it starts as before; but an exercise may not need them.
     alone = {name for name in served if set(own[name].phases) == {"serve"}}
     if alone:
         yield "control", replace(whole, seccomp=_without_calls(whole.seccomp, alone))
@@ -179,7 +179,7 @@ def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Co
 
 
 def _without_calls(seccomp: Mapping[str, Any], calls: Collection[str]) -> dict[str, Any]:
-    """A profile that refuses these calls too."""
+    """Return a profile that refuses these calls too."""
     found = copy.deepcopy(dict(seccomp))
     for rule in found["syscalls"]:
         rule["names"] = [name for name in rule["names"] if name not in calls]

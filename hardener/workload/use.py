@@ -1,4 +1,4 @@
-"""A profile in use: whether the container under it is still the one that was recorded."""
+"""Compare a container under a profile with the recorded one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hardener.workload.profile_document import Document, load
 from hardener.workload.settings import SECCOMP
 
 _MOST = 16 << 20
-_REDACTED = "redacted"  # a word of a command that a host without a key of its own has recorded
-# What a profile sets: a container under it has these from the profile, and not as it was recorded.
+_REDACTED = "redacted"  # a word of a command that was recorded on a host without its own key
+# Settings of a profile: a container under it has these from the profile, unlike the recorded one.
 _SET = frozenset(
     {"security options", "capabilities added", "capabilities dropped", "read only", "privileged"}
 )
@@ -30,14 +30,14 @@ _MOUNTS = "mounts"
 class MadeProfile:
     """A folder that `hardener workload profile` has written."""
 
-    name: str  # of the folder, as it was given
+    name: str  # path of the folder as the user gave it
     document: Document
-    option: str  # the security option of a container under it; empty where it has no seccomp profile
+    option: str  # security option of a container under the profile; empty where it has no seccomp profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """A container under a profile, and what of it is not as it was recorded."""
+    """A container under a profile, with its differences from the recorded one."""
 
     profile: str
     moved: tuple[Axis, ...]
@@ -55,7 +55,7 @@ def made(folder: Path) -> MadeProfile:
     if document.seccomp is not None:
         path = folder / SECCOMP
         try:
-            # The form in which docker and compose put a file into a container's options.
+            # The form in which docker and compose write a file into a container's options.
             compact = json.dumps(json.loads(read(path, most=_MOST)), separators=(",", ":"))
         except (OSError, ValueError, RecursionError) as error:
             raise HardenerError(f"cannot read {line(str(path))}: {line(str(error), 200)}") from error
@@ -64,7 +64,7 @@ def made(folder: Path) -> MadeProfile:
 
 
 def use(container: Container, profiles: tuple[MadeProfile, ...]) -> Use | None:
-    """The profile that a container is under, beside what it was made of; None where it is under none.
+    """Return the profile of a container, compared with what it was made for; None without a profile.
 
     Raises:
         FactUnavailable: what the engine says of the container is not as an engine says it.
@@ -75,7 +75,7 @@ def use(container: Container, profiles: tuple[MadeProfile, ...]) -> Use | None:
 
 
 def since_recorded(profile: MadeProfile, now: Identity) -> Use:
-    """What of a container is not as it was recorded, without what the profile itself sets."""
+    """Return the differences of a container from the recording, without the profile's own settings."""
     document = profile.document
     then = recorded(document.container, document.host)
     own = _SET | ({"user"} if document.user else set())

@@ -1,4 +1,4 @@
-"""What trials say of a profile: it is safe, it is not, or the exercise proves nothing.
+"""Judge the trials of a profile: it is safe, it is not safe, or the exercise proves nothing.
 
 *Safe*: every start under the profile comes up as it did before, each phase and the exercise pass, the same
 ports are listened on, no program has more privilege than before, and nothing was refused that was not refused
@@ -22,7 +22,7 @@ _PHASES = ("health-check", "exec", "reload", "stop")
 
 
 class Verdict(Enum):
-    """How a proof ends."""
+    """The verdict of a proof."""
 
     SAFE = "safe"
     NOT_SAFE = "not safe"
@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What taking one thing away has shown; ``needed`` is None where it was not tried."""
+    """The result of one removal; ``needed`` is None where it was not tried."""
 
     removed: str
     needed: bool | None
@@ -40,7 +40,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """The whole answer.
+    """The whole result.
 
     Args:
         verdict: in one word.
@@ -56,7 +56,7 @@ class Proof:
 
     @property
     def superfluous(self) -> tuple[str, ...]:
-        """What the exercise does without: it could go, or the exercise does not need it."""
+        """Return the parts that the exercise does not need: superfluous, or not exercised."""
         return tuple(each.removed for each in self.evidence if each.needed is False)
 
 
@@ -66,7 +66,7 @@ def settled(
     *,
     user: tuple[int, int] | None = None,
 ) -> bool:
-    """Whether further trials change nothing: the exercise proves nothing, or the profile is not safe."""
+    """Return whether the verdict is final: the exercise proves nothing, or the profile is not safe."""
     before, profile = observations.get("before"), observations.get("profile")
     controls = [observations.get(trial.key) for trial in trials if trial.kind == "control"]
     return bool(
@@ -86,7 +86,7 @@ def judge(
     *,
     user: tuple[int, int] | None = None,
 ) -> Proof:
-    """Judge what was observed.
+    """Judge the observations.
 
     Args:
         trials: the plan.
@@ -97,7 +97,7 @@ def judge(
     profile = observations.get("profile", Observation())
     unexercised = _unexercised(trials, before, profile, observations)
     wrong: tuple[str, ...] = ()
-    # That a start fails shows without any exercise.
+    # A failed start is visible without any exercise.
     if before.passed if before.exercised else before.starts and profile.failed:
         wrong = _wrong(before, profile, user)
     proven_wrong = wrong and (profile.exercised or profile.failed)
@@ -123,7 +123,7 @@ def _unexercised(
     profile: Observation,
     observations: Mapping[str, Observation],
 ) -> tuple[str, ...]:
-    """Why the exercise proves nothing; empty where it does."""
+    """Return the reasons why the exercise proves nothing; empty where it does."""
     if "before" not in observations or not before.exercised:
         return (before.note or "the exercise did not reach the twin",)
     if not before.passed:
@@ -150,7 +150,7 @@ def _unexercised(
 
 
 def _wrong(before: Observation, observed: Observation, user: tuple[int, int] | None) -> tuple[str, ...]:
-    """What is worse than before in a trial; empty where nothing is."""
+    """Return what became worse in a trial; empty where nothing did."""
     refused = tuple(map(str, fresh(before, observed)))
     note = f": {observed.note}" if observed.note else ""
     if observed.failed:
@@ -181,7 +181,7 @@ def _silent(before: Observation, observed: Observation) -> list[Listen]:
 
 
 def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
-    """What was refused in a trial, and not before. A call that is answered as not known has another way."""
+    """Return the calls that were refused in a trial and not before, without those answered as not known."""
     known = {each.kind for each in before.refusals}
     filtered = {(each.program, each.call) for each in before.refusals if each.by == "filter"}
     return tuple(

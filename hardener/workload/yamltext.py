@@ -1,4 +1,4 @@
-"""Values as YAML on one line, so that each means itself for every reader."""
+"""Write values as YAML on one line, with the same meaning for every parser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WORD = re.compile(r"[A-Z][A-Z_]{2,40}")
 
 
 def quoted(value: Any) -> str:
-    """A value in the syntax of JSON, which YAML has too; words like ``NET_ADMIN`` without quotes.
+    """Return a value in the syntax of JSON, which is part of YAML; words like ``NET_ADMIN`` without quotes.
 
     What cannot be seen is escaped as YAML does: the pairs of JSON's escapes would be two characters.
     """
