@@ -1,4 +1,4 @@
-"""Decide: one file a benchmark section, pure functions from a snapshot to a verdict.
+"""Checks: pure functions from a snapshot to a verdict, registered under the slugs of their controls.
 
 A check is registered under its control's slug::
 
@@ -27,7 +27,7 @@ _registry: dict[str, Check] = {}
 
 
 def check(*slugs: str) -> Callable[[Check], Check]:
-    """Register a check under the slugs of the controls it decides."""
+    """Register a check under the slugs of the controls that it decides."""
 
     def register(function: Check) -> Check:
         for slug in slugs:
@@ -41,7 +41,7 @@ def check(*slugs: str) -> Callable[[Check], Check]:
 
 @cache
 def all_checks() -> Mapping[str, Check]:
-    """Every check by slug; a section may be split over several modules."""
+    """Return every check by slug."""
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
     return MappingProxyType(_registry)

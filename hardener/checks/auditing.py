@@ -1,4 +1,4 @@
-"""Section 1.1: whether the kernel records who touches what the engine stands on."""
+"""Section 1.1: check that the kernel audits access to the engine's files and programs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NARROW_MACHINES = frozenset({"armv6l", "armv7l", "i386", "i586", "i686"})
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A path that must be audited, and all below it where it is a ``tree``."""
+    """A path that must be audited, with everything below it if ``tree`` is set."""
 
     path: str
     tree: bool = False
@@ -41,7 +41,7 @@ Find = Callable[[Snapshot], Sequence[Watched]]
 
 
 def _register(slug: str, what: str, find: Find, permissions: str = CHANGE) -> None:
-    """Make the check that ``what`` is audited; ``find`` gives its paths, none where it is not on a host."""
+    """Register the check that ``what`` is audited; ``find`` returns its paths, none where it is absent."""
 
     @check(slug)
     @needs_engine
@@ -105,7 +105,7 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
 
 
 def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules) -> Iterator[str]:
-    """Why nothing, or not all, reaches the log whatever the rules say, now or after a reboot.
+    """Describe why records do not reach the log, whatever the rules are, now or after a reboot.
 
     Older snapshots hold nothing of auditd's process and configuration; then these are not judged.
     """
@@ -135,7 +135,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
 
 
 def _lost_in_all(lasting: Sequence[auditrules.Rules]) -> list[str]:
-    """What keeps records from the log in every set of rules files."""
+    """Return what keeps records from the log in every set of rule files."""
     used = [rules for rules in lasting if rules.rules]
     if not all(rules.losing for rules in used):
         return []
@@ -158,7 +158,7 @@ def _reasons(in_kernel: frozenset[str], in_files: frozenset[str]) -> list[str]:
 
 
 def _rule_sets(files: Iterable[dict[str, object]]) -> list[list[str]]:
-    """The two places rules last in: audit.rules as it stands, and rules.d, merged in order of name."""
+    """Return the two persistent sets of rules: audit.rules, and rules.d merged in order of name."""
     single: list[str] = []
     merged: list[str] = []
     for entry in sorted(files, key=lambda entry: str(entry.get("file"))):
@@ -220,7 +220,7 @@ def _binary(name: str) -> Find:
 
 
 def _runtimes(snapshot: Snapshot) -> Sequence[Watched]:
-    """The runc that is found in the path, and the program of every runtime that daemon.json names."""
+    """Return the paths of runc found in PATH, and of every runtime in daemon.json."""
     settings = Settings(snapshot)
     declared = settings.get("runtimes").value
     paths = [item.path for item in _binary("runc")(snapshot)]
@@ -228,7 +228,7 @@ def _runtimes(snapshot: Snapshot) -> Sequence[Watched]:
         path = entry.get("path") if isinstance(entry, Mapping) else None
         if isinstance(path, str) and path.startswith("/"):
             paths.append(real(snapshot, path))
-    # One may also be given by its path alone.
+    # A runtime can also be given by its path only.
     default = settings.text("default-runtime").value
     paths += [real(snapshot, default)] if default.startswith("/") else []
     return [Watched(path) for path in dict.fromkeys(paths)]
@@ -239,7 +239,7 @@ def _unit(snapshot: Snapshot) -> Sequence[Watched]:
 
 
 def _api(snapshot: Snapshot) -> Sequence[Watched]:
-    """Older benchmark versions mean the socket unit, newer ones the socket: both must hold."""
+    """Return the units to audit: older benchmarks mean the socket unit, newer ones the socket; both count."""
     paths = (*api_sockets(snapshot), *unit_files(snapshot, "docker.socket"))
     return [Watched(path) for path in dict.fromkeys(real(snapshot, path) for path in paths)]
 

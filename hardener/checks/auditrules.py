@@ -1,4 +1,4 @@
-"""Read kernel audit rules and decide what they cover.
+"""Parse kernel audit rules and decide which accesses they cover.
 
 Both forms are read, watches (``-w PATH -p wa``) and rules (``-a always,exit -F dir=PATH -F perm=wa``), as
 people write them to files and as ``auditctl -l`` prints them. That prints a rule with ``perm`` and ``arch``
@@ -21,7 +21,7 @@ ALL = frozenset("rwxa")
 
 _WITH_VALUE = "aAdwWpkSFCDebfrsR"
 _FIELD = re.compile(r"([a-z0-9_]+)\s*(>=|<=|!=|&=|[=<>&])\s*(.*)", re.DOTALL)
-# What a list of system calls must at least hold to stand for a permission.
+# The system calls that a list must contain to stand for a permission.
 _SYSTEM_CALLS = {
     "w": frozenset({"openat", "unlinkat"}),
     "a": frozenset({"fchmodat", "fchownat", "setxattr"}),
@@ -29,7 +29,7 @@ _SYSTEM_CALLS = {
     "r": frozenset({"openat"}),
 }
 _OPENING = frozenset({"open", "openat", "openat2"})
-# All that a permission stands for, in the kernel's own classes: a silence for one of them leaves a gap.
+# All system calls of a permission in the kernel's classes: silencing one of them leaves a gap.
 _EVERY_CALL = {
     "w": _OPENING
     | {"acct", "bind", "creat", "fallocate", "ftruncate", "link", "linkat", "mkdir", "mkdirat", "mknod"}
@@ -62,7 +62,7 @@ _EVERY_CALL = {
     "x": frozenset({"execve", "execveat"}),
     "r": _OPENING | {"readlink", "readlinkat", "getxattr", "listxattr", "quotactl"},
 }
-# The records without which nothing is known of an access: who did it, and to what.
+# The record types that an access needs: who made it, and to which path.
 _RECORDS = {"SYSCALL": 1300, "PATH": 1302}
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "=": operator.eq,
@@ -72,10 +72,10 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_LEAST_RATE = 100  # records a second: an access alone makes about five
+_LEAST_RATE = 100  # records a second; one access makes about five
 _HARMLESS_FILESYSTEMS = frozenset({"debugfs", "tracefs"})
 
-# Links that every system of the last decade has; a watch goes through them.
+# Links on all current systems; a watch follows them.
 _LINKS = (
     ("/var/run/", "/run/"),
     ("/bin/", "/usr/bin/"),
@@ -95,13 +95,13 @@ class Rule:
 
     text: str
     always: bool
-    path: str = ""  # "" where it is about no path in particular
-    tree: bool = True  # whether it covers what lies below the path
+    path: str = ""  # empty where it is about no particular path
+    tree: bool = True  # whether it covers paths below the path
     permissions: frozenset[str] = ALL
-    narrowed: tuple[str, ...] = ()  # conditions under which alone it applies, such as "auid>=1000"
+    narrowed: tuple[str, ...] = ()  # conditions that limit the rule, such as "auid>=1000"
 
     def covers(self, path: str, *, tree: bool) -> bool:
-        """Whether the rule is about ``path``, and all below it if ``tree`` is asked for."""
+        """Return whether the rule covers ``path``, and everything below it if ``tree`` is set."""
         if not self.path:
             return True
         if self.path == path:
@@ -109,14 +109,14 @@ class Rule:
         return self.tree and path.startswith(self.path.rstrip("/") + "/")
 
     def touches(self, path: str, *, tree: bool) -> bool:
-        """Whether the rule is about ``path``, or some of what lies below it if ``tree`` is asked for."""
+        """Return whether the rule covers ``path``, or some of what lies below it if ``tree`` is set."""
         below = tree and self.path.startswith(path.rstrip("/") + "/")
         return below or self.path == path or self.covers(path, tree=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Rules in the order in which the kernel asks them; the first that matches decides.
+    """Rules in the order in which the kernel evaluates them; the first match decides.
 
     ``losing`` says what keeps records from the log whatever the rules are.
     """
@@ -126,7 +126,7 @@ class Rules:
     losing: tuple[str, ...] = ()
 
     def uncovered(self, path: str, needed: Iterable[str], *, tree: bool = False) -> frozenset[str]:
-        """The permissions for which some of what happens to ``path`` is recorded by no rule."""
+        """Return the permissions for which some access to ``path`` is not recorded by any rule."""
         path = canonical(path)
         covered: set[str] = set()
         silenced: set[str] = set()
@@ -139,7 +139,7 @@ class Rules:
         return frozenset(needed) - covered
 
     def silencing(self, path: str, missing: Iterable[str], *, tree: bool = False) -> list[str]:
-        """The ``never`` rules that keep some of these permissions of ``path`` from the log."""
+        """Return the ``never`` rules that keep some of these permissions of ``path`` from the log."""
         path = canonical(path)
         return [
             rule.text
@@ -148,12 +148,12 @@ class Rules:
         ]
 
     def about(self, path: str) -> tuple[Rule, ...]:
-        """The rules that name the path, something above or something below it."""
+        """Return the rules that name the path, a parent or a child."""
         path = canonical(path)
         return tuple(rule for rule in self.rules if rule.path and rule.touches(path, tree=True))
 
     def has(self, rule: Rule) -> bool:
-        """Whether a rule for the same, and for at least the same permissions, is among them."""
+        """Return whether the rules contain an equal rule with at least the same permissions."""
         return any(
             other.permissions >= rule.permissions
             and _same(other, replace(rule, permissions=other.permissions))
@@ -162,7 +162,7 @@ class Rules:
 
 
 def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
-    """Read the lines of a rules file, or what ``auditctl -l`` printed.
+    """Parse the lines of a rules file, or the output of ``auditctl -l``.
 
     A rule for the ``native`` system calls of the machine counts as complete, that for others (``b32`` on a
     64-bit one) does not: auditctl's manual and the benchmark write rules like that today.
@@ -201,12 +201,12 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
 
 
 def too_slow(rate: int) -> bool:
-    """Whether a limit of records a second loses some in ordinary use."""
+    """Return whether a limit of records a second loses some in ordinary use."""
     return 0 < rate < _LEAST_RATE
 
 
 def canonical(path: str) -> str:
-    """A path without double slashes, a trailing one and the links that every system has."""
+    """Normalise a path: no double or trailing slashes, and common links resolved."""
     path = "/" + posixpath.normpath(path).lstrip("/")
     for link, target in _LINKS:
         if f"{path}/".startswith(link):
@@ -215,7 +215,7 @@ def canonical(path: str) -> str:
 
 
 def _options(line: str) -> list[tuple[str, str]]:
-    """``-w /a b -p wa`` as ``[("w", "/a b"), ("p", "wa")]``; a value may follow without a blank."""
+    """Split ``-w /a b -p wa`` into ``[("w", "/a b"), ("p", "wa")]``; a value may follow without a blank."""
     found: list[tuple[str, list[str]]] = []
     for word in line.split():
         if (
@@ -238,7 +238,7 @@ def _watch(line: str, options: Sequence[tuple[str, str]]) -> Rule:
 
 
 def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | None:
-    """A rule of the lists exit or task; None where it silences other system calls than the native ones."""
+    """Parse a rule of the lists exit or task; None if it silences other than the native system calls."""
     always = "never" not in options[0][1].split(",")
     path, tree = "", True
     permissions: frozenset[str] | None = None
@@ -283,14 +283,14 @@ def _stand_for(calls: set[str]) -> frozenset[str]:
 
 
 def _touched(calls: set[str]) -> frozenset[str]:
-    """The permissions of which some calls are among these; a call by its number may be any."""
+    """Return the permissions that include some of these calls; an unknown number may be any call."""
     if any(call.isdigit() for call in calls):
         return ALL
     return frozenset(permission for permission, every in _EVERY_CALL.items() if every & calls)
 
 
 def _keeps_records_out(words: set[str], options: Sequence[tuple[str, str]]) -> bool:
-    """Whether a rule of the lists exclude or filesystem may keep records of accesses from the log."""
+    """Return whether a rule of the lists exclude or filesystem may keep records of accesses from the log."""
     fields = [_FIELD.fullmatch(value) for option, value in options[1:] if option == "F"]
     named = [field.groups() for field in fields if field is not None]
     if "filesystem" in words:
@@ -304,7 +304,7 @@ def _keeps_records_out(words: set[str], options: Sequence[tuple[str, str]]) -> b
 
 def _matches(number: int, compared: str, value: str) -> bool:
     wanted = int(value) if value.isdigit() else _RECORDS.get(value.upper())
-    if wanted is None:  # another type by its name, of which only whether it is the same can be said
+    if wanted is None:  # another type by its name, which can only be compared for equality
         return compared != "="
     return compared not in _COMPARE or _COMPARE[compared](number, wanted)
 
@@ -317,5 +317,5 @@ def _delete(rules: list[Rule], rule: Rule) -> None:
 
 
 def _same(one: Rule, other: Rule) -> bool:
-    """Whether they are the same but for keys and spelling; a watch is a rule for its tree."""
+    """Return whether rules are equal except for keys and spelling; a watch equals a rule for its tree."""
     return replace(one, text="") == replace(other, text="")

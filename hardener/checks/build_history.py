@@ -1,4 +1,4 @@
-"""Read an image's history: which Dockerfile instruction made a layer, and which commands it ran.
+"""Parse an image's history: which Dockerfile instruction made a layer, and which commands it ran.
 
 Two builders write it. The classic one writes ``/bin/sh -c #(nop) ADD file:4b1f in /`` for what runs nothing
 and ``|1 ARG=value /bin/sh -c COMMAND`` for what does; BuildKit writes the instruction itself and ends it with
@@ -36,25 +36,25 @@ _TOKEN = re.compile(
 _QUOTED = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)""", re.DOTALL)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
-# Words that stand before the program that a command is about.
+# Words that can precede the program of a command.
 _PREFIX_WORDS = "! { builtin command do eatmydata elif else env exec if nice nohup sudo then time"
 _PREFIXES = frozenset(_PREFIX_WORDS.split())
 _SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
 _SCRIPT_OPTION = re.compile(r"-\w*c")
-_NESTED = 3  # shells in shells
+_NESTED = 3  # limit of nested shells
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One entry of the history."""
 
-    instruction: str  # ADD, RUN, …; empty where the entry says nothing
+    instruction: str  # ADD, RUN, …; empty where the entry has no instruction
     arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One simple command of a RUN step: a program and its words, quotes removed."""
+    """One simple command of a RUN step: program and arguments, without quotes."""
 
     program: str
     words: tuple[str, ...]
@@ -64,15 +64,15 @@ class Command:
 
 
 def steps(image: Image) -> tuple[Step, ...]:
-    """The image's steps, oldest first."""
+    """Return the image's steps, oldest first."""
     return tuple(_step(shapes.text(entry, "CreatedBy", SOURCE)) for entry in reversed(image.history))
 
 
 def commands(step: Step) -> Iterator[Command]:
-    """The simple commands that a RUN step ran, in order, those of ``sh -c '…'`` in place of the shell."""
+    """Return the simple commands of a RUN step in order; the commands of ``sh -c '…'`` replace the shell."""
     if step.instruction != "RUN":
         return
-    # Build arguments stand before the shell, their values unquoted.
+    # Build arguments precede the shell, with unquoted values.
     find = _SHELL.search if step.arguments.startswith("|") else _SHELL.match
     shell = find(step.arguments)
     yield from _commands(step.arguments[shell.end() :] if shell else step.arguments, _NESTED)
@@ -86,7 +86,7 @@ def _step(created_by: str) -> Step:
     instruction = _INSTRUCTION.match(text)
     if instruction:
         return Step(instruction[1], text[instruction.end() :])
-    # Anything else was run: the classic builder writes the command line alone.
+    # Everything else was run: the classic builder writes only the command line.
     return Step("RUN" if text and not classic else "", text)
 
 
@@ -103,7 +103,7 @@ def _commands(script: str, depth: int) -> Iterator[Command]:
 
 
 def _inner_script(command: Command) -> str:
-    """What a shell runs by ``-c``; empty for anything else."""
+    """Return the script of a shell's ``-c`` option; empty for any other command."""
     if command.program in _SHELLS:
         for option, script in pairwise(command.words):
             if _SCRIPT_OPTION.fullmatch(option):
@@ -112,7 +112,7 @@ def _inner_script(command: Command) -> str:
 
 
 def _split(script: str) -> Iterator[list[str]]:
-    """The words of each simple command; an unbalanced quote counts as a blank."""
+    """Split text into the words of each simple command; an unbalanced quote counts as a blank."""
     words: list[str] = []
     for token in _TOKEN.finditer(script):
         if token.lastgroup == "word":

@@ -1,4 +1,4 @@
-"""A container as the facts show it: the kernel's word for one that runs, the declaration for any other."""
+"""Facts about containers: from the kernel for a running one, from its configuration for any other."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 SOURCE = "docker.containers"
 NO_CONTAINERS = "there are no containers"
 
-_LONGEST_CHAIN = 64  # of containers that borrow a namespace from each other
+_LONGEST_CHAIN = 64  # limit of a chain of containers that borrow a namespace
 
-# Where HostConfig declares which namespace a container joins.
+# The keys of HostConfig that declare which namespace a container joins.
 _MODES = {
     "net": "NetworkMode",
     "pid": "PidMode",
@@ -37,33 +37,33 @@ class Container:
     snapshot: Snapshot
     told: JSONObject  # `inspect` of docs/snapshot.md
     proc: JSONObject | None
-    profile: JSONObject | None = None  # `seccomp`: what the profile leaves open
+    profile: JSONObject | None = None  # `seccomp`: the calls that the profile permits
     words: JSONObject | None = None  # digests of the words of its command
-    error: str = ""  # why it could not be read: then its id, name and image are all that is known
+    error: str = ""  # the reason why it could not be read: then only id, name and image are known
 
     @property
     def id(self) -> str:
-        """Its full id."""
+        """Return its full id."""
         return shapes.text(self.told, "Id", SOURCE)
 
     @property
     def name(self) -> str:
-        """Its name without the API's leading slash; where it has none, its short id."""
+        """Return its name without the API's leading slash; without a name its short id."""
         return shapes.text(self.told, "Name", SOURCE).lstrip("/") or self.id[:12] or "(unnamed)"
 
     @property
     def image_id(self) -> str:
-        """The id of its image; empty where the engine does not say."""
+        """Return the id of its image; empty where the engine does not report it."""
         return shapes.text(self.told, "Image", SOURCE)
 
     @property
     def basis(self) -> str:
-        """Says so where only the declaration could be judged."""
+        """Return a remark if only its configuration could be judged."""
         return "" if self.error or self.running else "not running: judged by its configuration"
 
     @property
     def inspect(self) -> JSONObject:
-        """What the engine says of it.
+        """Return the engine's inspection of the container.
 
         Raises:
             FactUnavailable: it could not be read.
@@ -73,7 +73,7 @@ class Container:
 
     @property
     def facts(self) -> JSONObject | None:
-        """What the kernel says of it; None where it has no processes.
+        """Return the kernel's facts about it; None if it has no processes.
 
         Raises:
             FactUnavailable: it could not be read.
@@ -87,7 +87,7 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Whether it has processes. One that waits for its next restart has none, nor one that just ended.
+        """Return whether it has processes: not while it waits for a restart, nor just after its end.
 
         The collector looks at the processes of each, and fails as a whole where it may not.
 
@@ -98,21 +98,21 @@ class Container:
 
     @property
     def config(self) -> JSONObject:
-        """What its image and its start say about the process."""
+        """Return the process configuration, from the image and the start."""
         return shapes.required(self.inspect, "Config", SOURCE)
 
     @property
     def host_config(self) -> JSONObject:
-        """What it was allowed at its start."""
+        """Return the host configuration of its start."""
         return shapes.required(self.inspect, "HostConfig", SOURCE)
 
     @property
     def privileged(self) -> bool:
-        """Whether it was started with every capability and device, and without filter."""
+        """Return whether it was started privileged: with every capability and device, and without filter."""
         return bool(self.host_config.get("Privileged"))
 
     def fact(self, key: str) -> Any:
-        """What the kernel says of a running container.
+        """Return a fact of the kernel about a running container.
 
         Raises:
             FactUnavailable: the collector could not read it.
@@ -123,23 +123,23 @@ class Container:
         return value
 
     def security_options(self, key: str) -> list[str]:
-        """Values of one security option, ``key=value`` or ``key:value``, in order; ``""`` for a bare one."""
+        """Return the values of one security option, ``key=value`` or ``key:value``, in order."""
         values = []
         for option in shapes.texts(self.host_config, "SecurityOpt", SOURCE):
-            # The engine splits at "=" first: a label's value has colons of its own.
+            # The engine splits at "=" first: the value of a label can contain colons.
             name, _, value = option.partition("=" if "=" in option else ":")
             if name == key:
                 values.append(value)
         return values
 
     def shares(self, namespace: str) -> bool:
-        """Whether it lives in the host's namespace: effectively while it runs, else by its declaration."""
+        """Return whether it is in the host's namespace: effectively if it is running, else as declared."""
         if self.running:
             return namespace in self.fact("host_namespaces")
         return self.declares_host(namespace)[0]
 
     def declares_host(self, namespace: str) -> tuple[bool, str]:
-        """Whether it asks for the host's namespace, and the container through which it does.
+        """Return whether it requests the host's namespace, and through which container.
 
         ``container:NAME`` borrows from a neighbour, which may borrow in turn.
         """
@@ -150,7 +150,7 @@ class Container:
             if not mode.startswith("container:"):
                 return mode == "host", through
             if mode in seen:
-                return False, ""  # a ring, which the engine cannot start
+                return False, ""  # a cycle, which the engine cannot start
             seen.add(mode)
             neighbour = _by_reference(self.snapshot).get(mode.removeprefix("container:"))
             if neighbour is None:
@@ -160,9 +160,9 @@ class Container:
         raise FactUnavailable(SOURCE, f"{self.name} borrows through more than {_LONGEST_CHAIN} containers")
 
 
-@lru_cache(maxsize=1)  # two dozen checks ask for them
+@lru_cache(maxsize=1)  # used by about 24 checks
 def containers(snapshot: Snapshot) -> tuple[Container, ...]:
-    """Every container of the host. None is left out, whatever its name, labels or state."""
+    """Return every container of the host, whatever its name, labels or state."""
     found = []
     for entry in snapshot.containers:
         facts = entry.get("proc")
@@ -176,7 +176,7 @@ def containers(snapshot: Snapshot) -> tuple[Container, ...]:
 
 
 def readable(snapshot: Snapshot) -> tuple[tuple[Container, ...], FactUnavailable | None]:
-    """The containers that could be read, and what makes a control an error that finds nothing in these."""
+    """Return the readable containers, and the error for a control that finds nothing in these."""
     everyone = containers(snapshot)
     unread = [container for container in everyone if container.error]
     if not unread:
@@ -195,7 +195,7 @@ def every_container(
     ask: str = "",
     evidence: Sequence[str] = (),
 ) -> Verdict:
-    """Put one rule to every container, or to those that ``only`` selects; see ``every``."""
+    """Apply a rule to every container, or to those that ``only`` selects; see ``every``."""
     everyone = containers(snapshot)
     subjects = [each for each in everyone if only is None or each.error or only(each)]
     return every(
@@ -211,7 +211,7 @@ def every_container(
 def container_check(
     slug: str, *, expected: str, ask: str = ""
 ) -> Callable[[Judge[Container]], Judge[Container]]:
-    """Register a rule that every container must hold, for a control that applies to any host with Docker."""
+    """Register a rule for every container, for a control that applies to any host with Docker."""
 
     def register(judge: Judge[Container]) -> Judge[Container]:
         @check(slug)
@@ -225,13 +225,13 @@ def container_check(
 
 
 def go_bool(text: str) -> bool:
-    """A boolean as the engine reads it from a security option; anything it refuses is false."""
+    """Parse a boolean as the engine does in a security option; invalid text is false."""
     return text in {"1", "t", "T", "true", "TRUE", "True"}
 
 
 @lru_cache(maxsize=1)
 def _by_reference(snapshot: Snapshot) -> Mapping[str, Container]:
-    """Every container by its name, its id and its short id."""
+    """Index every container by its name, its id and its short id."""
     everyone = containers(snapshot)
     return {
         reference: container

@@ -1,4 +1,4 @@
-"""Section 2: what the daemon lets containers do by default, and what it runs with itself."""
+"""Section 2: check the daemon's defaults for containers, and its own configuration."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _ICC = "com.docker.network.bridge.enable_icc"
 @check("daemon-rootless")
 @needs_engine
 def rootless(snapshot: Snapshot) -> Verdict:
-    """The daemon's own user; whether a rootful one is needed here, only a person can say."""
+    """Check that the daemon is rootless; only a person can decide whether this host needs a rootful one."""
     expected = "the daemon runs rootless where its workload allows it"
     if runs_rootless(snapshot):
         return passed(expected, f"rootless, uid {snapshot.fact('engine').get('euid')}")
-    snapshot.info  # noqa: B018 - an engine that does not answer may be rootless all the same
+    snapshot.info  # noqa: B018 - an unresponsive engine may still be rootless
     return manual(
         expected,
         "the daemon runs as root: look whether this host's containers could run under a rootless one",
@@ -34,7 +34,7 @@ def rootless(snapshot: Snapshot) -> Verdict:
 
 
 def runs_rootless(snapshot: Snapshot) -> bool:
-    """Whether the daemon is not the host's root, by its process or by its own word."""
+    """Return whether the daemon runs as another user than root, by its process or its own report."""
     engine = snapshot.fact("engine")
     if engine.get("rootless") or engine.get("euid"):
         return True
@@ -45,7 +45,7 @@ def runs_rootless(snapshot: Snapshot) -> bool:
 
 
 def _against_rootless(snapshot: Snapshot) -> list[str]:
-    """What a rootless daemon would not do for the workload that runs here."""
+    """Return reasons why the current workload needs a rootful daemon."""
     facts = []
     if node_state(snapshot) != "inactive":
         facts.append("needs root: swarm mode (overlay networks)")
@@ -67,7 +67,7 @@ def _against_rootless(snapshot: Snapshot) -> list[str]:
 @check("daemon-icc-disabled")
 @needs_engine
 def icc(snapshot: Snapshot) -> Verdict:
-    """The default bridge as it is, not as it was asked for."""
+    """Check icc of the actual default bridge, not of the configuration."""
     expected = f"{_ICC} is false on the network bridge"
     bridge = next(
         (network for network in snapshot.fact("docker.networks") if network.get("Name") == "bridge"), None
@@ -86,7 +86,7 @@ def icc(snapshot: Snapshot) -> Verdict:
 @check("daemon-log-level-info")
 @needs_engine
 def log_level(snapshot: Snapshot) -> Verdict:
-    """The level is declared, nothing reports it; debug overrules it and is reported."""
+    """Check the declared log level, which the engine does not report; it does report debug mode."""
     expected = "log level info, no debug mode"
     settings = Settings(snapshot)
     level = settings.text("log-level")
@@ -109,7 +109,7 @@ def log_level(snapshot: Snapshot) -> Verdict:
 def unless_stale(
     settings: Settings, key: str, expected: str, actual: str, evidence: Sequence[str]
 ) -> Verdict:
-    """Pass a value that nothing but the file proves, unless the file is younger than the daemon."""
+    """Return a passing value that only the file proves, unless the file is newer than the daemon."""
     if settings.changed_since_start and not settings.get(key).origin.startswith("--"):
         return manual(
             expected,
@@ -123,14 +123,14 @@ def unless_stale(
 @check("daemon-storage-aufs-absent")
 @needs_engine
 def aufs(snapshot: Snapshot) -> Verdict:
-    """A driver that nobody maintains."""
+    """Check that the unmaintained driver aufs is not used."""
     return _driver_absent(snapshot, "aufs", removed_in=24)
 
 
 @check("daemon-storage-devicemapper-absent")
 @needs_engine
 def devicemapper(snapshot: Snapshot) -> Verdict:
-    """A driver that nobody maintains."""
+    """Check that the unmaintained driver devicemapper is not used."""
     return _driver_absent(snapshot, "devicemapper", removed_in=25)
 
 
@@ -149,7 +149,7 @@ def _driver_absent(snapshot: Snapshot, driver: str, *, removed_in: int) -> Verdi
 @check("daemon-base-device-size")
 @needs_engine
 def base_device_size(snapshot: Snapshot) -> Verdict:
-    """An option of devicemapper alone."""
+    """Check the base device size, an option of devicemapper only."""
     expected = "no dm.basesize among storage-opts"
     driver = shapes.text(snapshot.info, "Driver", INFO)
     if driver != "devicemapper":
@@ -168,7 +168,7 @@ def base_device_size(snapshot: Snapshot) -> Verdict:
 @check("daemon-default-ulimits")
 @needs_engine
 def default_ulimits(snapshot: Snapshot) -> Verdict:
-    """Which limits fit is the site's business; that there are none is nobody's decision."""
+    """Check that default ulimits are set; the site decides about their values."""
     expected = "default-ulimits holds at least one limit, and none of files or processes that is endless"
     settings = Settings(snapshot)
     limits = settings.entries("default-ulimits")
@@ -188,7 +188,7 @@ def default_ulimits(snapshot: Snapshot) -> Verdict:
 
 
 def _is_endless(value: object, name: str) -> bool:
-    """Whether a default is -1, in daemon.json (``{"Hard": -1}``) or on the command line (``nofile=-1``)."""
+    """Return whether a default is -1, in daemon.json (``{"Hard": -1}``) or as a flag (``nofile=-1``)."""
     if isinstance(value, Mapping):
         entry = value.get(name)
         return isinstance(entry, Mapping) and -1 in {
@@ -202,7 +202,7 @@ def _is_endless(value: object, name: str) -> bool:
 @check("daemon-userns-remap")
 @needs_engine
 def userns_remap(snapshot: Snapshot) -> Verdict:
-    """Root in a container must be nobody on the host, in the engine and in each container that runs.
+    """Check that root in containers is not root on the host, for the engine and each running container.
 
     Not in those that asked for the host's user namespace: that is their own setting, and another control's.
     """
@@ -255,7 +255,7 @@ def _declared_text(settings: Settings, key: str) -> str:
 @check("daemon-cgroup-parent-default")
 @needs_engine
 def cgroup_parent(snapshot: Snapshot) -> Verdict:
-    """Containers' cgroups hang where the limits of the host expect them."""
+    """Check that the cgroups of containers have the parent that the site expects."""
     expected = "cgroup-parent is unset, or one that the site approved"
     settings = Settings(snapshot)
     parent = settings.text("cgroup-parent")
@@ -276,7 +276,7 @@ def cgroup_parent(snapshot: Snapshot) -> Verdict:
 @check("daemon-no-new-privileges")
 @needs_engine
 def no_new_privileges(snapshot: Snapshot) -> Verdict:
-    """Engines from 24.0 on report it, for older ones there is only what they were told."""
+    """Check no-new-privileges: engines from 24.0 on report it, older ones only declare it."""
     expected = "new containers cannot gain privileges by default"
     settings = Settings(snapshot)
     evidence = settings.evidence("no-new-privileges")
@@ -298,7 +298,7 @@ def no_new_privileges(snapshot: Snapshot) -> Verdict:
 @check("daemon-live-restore")
 @needs_engine
 def live_restore(snapshot: Snapshot) -> Verdict:
-    """Containers must not die with their daemon."""
+    """Check that containers survive a restart of the daemon."""
     expected = "containers keep running while the daemon restarts"
     if node_state(snapshot) != "inactive":
         return not_applicable("swarm mode is on, which excludes live-restore")
@@ -315,7 +315,7 @@ def live_restore(snapshot: Snapshot) -> Verdict:
 @check("daemon-userland-proxy-disabled")
 @needs_engine
 def userland_proxy(snapshot: Snapshot) -> Verdict:
-    """A proxy that runs proves it on; that none runs proves it off only where ports are published."""
+    """Check the userland proxy: a process proves it on; no process proves it off if ports are published."""
     expected = "userland-proxy is false and no docker-proxy runs"
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon forwards ports in another way")
@@ -341,7 +341,7 @@ def userland_proxy(snapshot: Snapshot) -> Verdict:
 @check("daemon-seccomp-custom")
 @needs_engine
 def seccomp_profile(snapshot: Snapshot) -> Verdict:
-    """The built-in profile follows the engine's updates; another one is somebody's to keep."""
+    """Check for the built-in seccomp profile, which the engine updates; a custom one needs a policy."""
     expected = "the built-in seccomp profile, or a custom one that policy asks for"
     profile = _seccomp(snapshot.info)
     if profile in ("builtin", "default"):
@@ -375,7 +375,7 @@ def _seccomp(info: JSONObject) -> str | None:
 @check("daemon-experimental-off")
 @needs_engine
 def experimental(snapshot: Snapshot) -> Verdict:
-    """Every engine still reports it, whatever its version."""
+    """Check that experimental features are off, which every engine still reports."""
     expected = "the engine reports no experimental features"
     version = snapshot.fact("docker.version")
     details = [

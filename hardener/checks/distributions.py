@@ -1,4 +1,4 @@
-"""Until when a distribution's release gets security updates; what is not here is not known."""
+"""The support periods of distributions' releases; a release that is not listed is unknown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """Until when a release gets security updates, from its own team and then from another."""
+    """The end of a release's security updates, by its own team and by an extended team."""
 
     regular: date
     extended: date
@@ -20,7 +20,7 @@ DISTRIBUTIONS: Mapping[tuple[str, str], Support] = {
     ("debian", "12"): Support(date(2026, 6, 10), date(2028, 6, 30)),
     ("debian", "13"): Support(date(2028, 8, 9), date(2030, 6, 30)),
 }
-# Releases that no engine runs on any more, and images still stand on. Ubuntu's paid support is not counted.
+# Releases without current engines that are still bases of images. Ubuntu's paid support is not counted.
 _ENDED: Mapping[tuple[str, str], date] = {
     ("debian", "8"): date(2020, 6, 30),
     ("debian", "9"): date(2022, 6, 30),
@@ -33,7 +33,7 @@ _ENDED: Mapping[tuple[str, str], date] = {
 
 
 def ended(distribution: str, release: str, *, today: date) -> date | None:
-    """When a release's support ended; None where it goes on, or nothing is known of it."""
+    """Return the end of a release's support; None if it is supported or unknown."""
     known = DISTRIBUTIONS.get((distribution, release))
     end = known.extended if known else _ENDED.get((distribution, release))
     return end if end and end < today else None

@@ -1,4 +1,4 @@
-"""Judge many objects by one rule: every container, image, network or service must hold it."""
+"""Apply one rule to many objects: every container, image, network or service must satisfy it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable
 from hardener.text import shorten
 
-NAMED = 3  # offenders named in the one line that stands alone; the list holds them all
+NAMED = 3  # offenders in the one-line summary; the full list has all of them
 
 
 class Note(str):
-    """A remark on an object that breaks nothing: an exception by policy, a declaration without effect."""
+    """A remark on an object that violates nothing: an exception by policy, a declaration without effect."""
 
 
 class Question(str):
@@ -23,19 +23,19 @@ class Question(str):
 
 
 class Subject(Protocol):
-    """One object of a host that a rule can be put to."""
+    """One object of a host to which a rule can be applied."""
 
     @property
     def kind(self) -> str:
-        """``container``, ``image``, ``network``, ``service``."""
+        """Return ``container``, ``image``, ``network`` or ``service``."""
 
     @property
     def name(self) -> str:
-        """What a reader knows it by."""
+        """Return its name for readers."""
 
     @property
     def basis(self) -> str:
-        """What it had to be judged by, where that is not the running truth; else empty."""
+        """Return the basis of the judgement if it is not the running state; else empty."""
 
 
 AnySubject = TypeVar("AnySubject", bound=Subject)
@@ -51,7 +51,7 @@ def every(
     ask: str = "",
     evidence: Sequence[str] = (),
 ) -> Verdict:
-    """Put one rule to every subject.
+    """Apply one rule to every subject.
 
     Args:
         subjects: the objects of the host.
@@ -115,7 +115,7 @@ def every(
 
 
 def _judged(subject: AnySubject, judge: Judge[AnySubject]) -> Iterator[str]:
-    """The remarks on a subject.
+    """Return the remarks on a subject.
 
     Raises:
         FactUnavailable: it alone could not be read on its host.
@@ -129,7 +129,7 @@ def _judged(subject: AnySubject, judge: Judge[AnySubject]) -> Iterator[str]:
 def _undecided(
     unknown: Sequence[FactUnavailable], doubtful: Sequence[Offender], ask: str, subjects: Sequence[Subject]
 ) -> Undecided | None:
-    """What is left to say of the subjects that do not break the rule."""
+    """Return the undecided rest of the subjects that do not violate the rule."""
     if unknown:
         return undecided_by(FactUnavailable(unknown[0].source, _missing(unknown, subjects)))
     if doubtful:
@@ -151,7 +151,7 @@ def _offender(subject: Subject, reasons: Sequence[str]) -> Offender:
 
 
 def _sentence(offenders: Sequence[Offender], subjects: Sequence[Subject]) -> str:
-    """``2 of 7 containers: web runs privileged; db runs privileged``."""
+    """Return ``2 of 7 containers: web runs privileged; db runs privileged``."""
     named = [f"{shorten(each.name, 60)} {shorten(each.detail, 120)}" for each in offenders[:NAMED]]
     if len(offenders) > NAMED:
         named.append(f"and {len(offenders) - NAMED} more")
@@ -159,7 +159,7 @@ def _sentence(offenders: Sequence[Offender], subjects: Sequence[Subject]) -> str
 
 
 def _total(subjects: Sequence[Subject]) -> str:
-    """``7 containers``, ``7 containers and 2 services``."""
+    """Return ``7 containers``, ``7 containers and 2 services``."""
     kinds = Counter(subject.kind for subject in subjects)
     return " and ".join(count(number, kind) for kind, number in kinds.items())
 

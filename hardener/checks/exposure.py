@@ -1,4 +1,4 @@
-"""Section 2: how the daemon is reached, whom it trusts, and where container logs go."""
+"""Section 2: check access to the daemon, the registries and plugins that it trusts, and container logs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from hardener.snapshot import FactUnavailable, Snapshot
 
 INFO = "docker.info"
 CONFIG = "daemon.config"
-MOST_AUTHORITIES = 10  # a site has one or two; while it changes them, twice as many
+MOST_AUTHORITIES = 10  # a site has one or two, and twice as many while it replaces them
 SWARM_PORTS = frozenset({2377, 7946})
 
 _BUILT_IN_DRIVERS = frozenset({"json-file", "local", "journald", "none", "syslog", "etwlogs"})
-# The option in which a driver is told where to send.
+# The options that contain the destination of each logging driver.
 _ADDRESSES = {
     "fluentd": "fluentd-address",
     "gelf": "gelf-address",
@@ -44,7 +44,7 @@ _TLS_KEYS = ("hosts", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 @check("daemon-tls-verify")
 @needs_engine
 def tls_verify(snapshot: Snapshot) -> Verdict:
-    """Whoever reaches the API is root: on TCP only who shows a certificate of the site's own CA may."""
+    """Check that the API on TCP demands a client certificate of the site's CA: its clients are root."""
     expected = "every TCP socket of the API demands a client certificate of the site's CA"
     settings = Settings(snapshot)
     sockets = tuple(_api_listeners(snapshot, settings))
@@ -92,7 +92,7 @@ def _weakness(protection: TLS) -> str:
 
 
 def _strangers(snapshot: Snapshot, ca: str) -> str:
-    """What is wrong with the CA file: public authorities sign for everybody who asks, not for the site."""
+    """Describe problems of the CA file: public authorities sign certificates for everyone."""
     known = shapes.table(shapes.table(snapshot.daemon_config, "authorities", CONFIG), ca, CONFIG)
     held, public = (shapes.number(known, key, CONFIG) for key in ("certificates", "public"))
     if public:
@@ -104,20 +104,20 @@ def _strangers(snapshot: Snapshot, ca: str) -> str:
 
 
 def _held_by(sockets: Sequence[Mapping[str, Any]], endpoints: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each endpoint and the program that holds it; the daemon where nothing listens yet."""
+    """Return each endpoint and the program that holds it; the daemon where nothing listens yet."""
     yield from ((_address(socket), str(socket.get("process"))) for socket in sockets)
     yield from ((endpoint, "dockerd") for endpoint in (() if sockets else endpoints))
 
 
 def _relayed(process: str) -> str:
-    """What is wrong with a socket that another program passes on to the daemon's Unix socket."""
+    """Describe a socket that another program forwards to the daemon's Unix socket."""
     if process in {"dockerd", "systemd"}:
         return ""
     return f"{process} passes it on to the API's Unix socket, and asks for no client certificate"
 
 
 def _for_whom(address: str) -> str:
-    """Says of a socket on loopback who reaches it: severe enough, for each of them is root."""
+    """Return a remark on a socket on loopback: all local users reach it, and are thereby root."""
     return " (local users only)" if _loopback_host(address.removeprefix("tcp://")) else ""
 
 
@@ -130,13 +130,13 @@ def _declared_tcp(snapshot: Snapshot, settings: Settings, *, running: bool) -> l
         hosts = api_hosts(snapshot, settings)
     except FactUnavailable:
         if not running:
-            raise  # nothing listens, and nobody knows what would
-        return []  # a broken file declares nothing; what listens is known all the same
+            raise  # nothing listens, and the declaration is unknown
+        return []  # a broken file declares nothing; the listeners are known nevertheless
     return [host for host in hosts if host.startswith("tcp://")]
 
 
 def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[str, Any]]:
-    """TCP sockets of the daemon that are its API.
+    """Return the TCP sockets of the daemon that are its API.
 
     Not swarm's, which have their own TLS, nor metrics; nor ports of containers, which the daemon itself holds
     where the userland proxy is off, and of services always.
@@ -170,7 +170,7 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
 
 
 def _port(text: str) -> int:
-    """The port of ``address:port`` and of a lone number; 0 where there is none."""
+    """Return the port of ``address:port`` or of a single number; 0 without one."""
     digits = text.rpartition(":")[2]
     return int(digits) if digits.isdigit() else 0
 
@@ -193,7 +193,7 @@ def _warnings(snapshot: Snapshot) -> Sequence[str]:
 @check("daemon-insecure-registries-none")
 @needs_engine
 def insecure_registries(snapshot: Snapshot) -> Verdict:
-    """What the engine itself takes from a registry without verified TLS; loopback it always does."""
+    """Check that the engine uses verified TLS for registries; loopback is always exempt."""
     expected = "no registry outside this host is used without verified TLS"
     registries = shapes.required(snapshot.info, "RegistryConfig", INFO)
     offenders = [
@@ -240,7 +240,7 @@ def _loopback_host(name: str) -> bool:
 @check("daemon-authz-plugin")
 @needs_engine
 def authz_plugin(snapshot: Snapshot) -> Verdict:
-    """Without one, whoever may call the API may call all of it."""
+    """Check for an authorization plugin: without one every client of the API may call all of it."""
     expected = "an authorization plugin decides about API calls"
     active = shapes.texts(shapes.table(snapshot.info, "Plugins", INFO), "Authorization", INFO)
     evidence = Settings(snapshot).evidence("authorization-plugins")
@@ -272,7 +272,7 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
 @check("daemon-central-logging")
 @needs_engine
 def central_logging(snapshot: Snapshot) -> Verdict:
-    """The default for new containers, and what each one got when it was made."""
+    """Check the default logging driver for new containers, and that of each existing container."""
     expected = "container logs are sent off the host"
     default = shapes.text(snapshot.info, "LoggingDriver", INFO)
     if not default:
@@ -317,13 +317,13 @@ def _log_options(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _remote(driver: str, options: Mapping[str, str]) -> bool:
-    """Whether a driver sends to another host; those that name no address do, or are of no use."""
+    """Return whether a driver sends to another host; one without an address counts as remote."""
     if driver in _BUILT_IN_DRIVERS and driver != "syslog":
         return False
     if driver not in _ADDRESSES:
         return True
     text = options.get(_ADDRESSES[driver], "")
-    if not text:  # the host's own agent; the other drivers refuse to work without one
+    if not text:  # the host's agent; the other drivers refuse to work without one
         return driver not in {"fluentd", "syslog"}
     try:
         address = urlsplit(text if "://" in text else f"tcp://{text}")

@@ -1,4 +1,4 @@
-"""Our own controls on files that extend the engine (NRI plugins, descriptions of devices), and on its own."""
+"""Our own controls on extensions of the engine (NRI plugins, CDI descriptions) and on its own files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STICKY, _OTHERS, _GROUP = 0o1000, 0o002, 0o020
 @check("daemon-nri-trusted")
 @needs_engine
 def nri(snapshot: Snapshot) -> Verdict:
-    """A plugin adds mounts and environment to every container: who can bring one along is root."""
+    """Check who can install NRI plugins: a plugin adds mounts and environment to every container."""
     expected = "NRI is off, or root alone can bring a plugin along"
     if snapshot.engine_version < _NRI_SINCE:
         return not_applicable("engines before 29.2 have no NRI")
@@ -48,7 +48,7 @@ def nri(snapshot: Snapshot) -> Verdict:
 
 
 def _nri_options(settings: Settings) -> Mapping[str, str]:
-    """What the engine is told, as its flag (``enable=true,socket-path=/x``) or as an object."""
+    """Return the NRI options, from the flag (``enable=true,socket-path=/x``) or as an object."""
     declared = settings.get("nri-opts")
     # In the file it is an object; words are those of flags.
     is_odd = isinstance(declared.value, list) and not declared.origin.startswith("--")
@@ -67,7 +67,7 @@ def _is_on(options: Mapping[str, str]) -> bool:
 @check("file-cdi-specs")
 @needs_engine
 def cdi(snapshot: Snapshot) -> Verdict:
-    """A description of a device names mounts, hooks and environment for the containers that ask for it."""
+    """Check who can write CDI descriptions, which name mounts, hooks and environment for containers."""
     expected = "root alone can write descriptions of devices (CDI)"
     if snapshot.engine_version < _CDI_SINCE:
         return not_applicable("engines before 25.0 read no descriptions of devices (CDI)")
@@ -91,7 +91,7 @@ def cdi(snapshot: Snapshot) -> Verdict:
 @check("file-engine-own")
 @needs_engine
 def made_by_the_engine(snapshot: Snapshot) -> Verdict:
-    """Engines from 29.6 on run with umask 0: what they make has the mode that they ask for, and no less."""
+    """Check the modes of the engine's own files: from 29.6 on it runs with umask 0."""
     expected = "nothing that the daemon made for itself can be written to by others"
     settings = Settings(snapshot)
     root = str(snapshot.info.get("DockerRootDir") or data_root(snapshot))
@@ -119,9 +119,9 @@ def _failed(expected: str, offenders: list[Offender], evidence: list[str]) -> Ve
 
 
 def _open_trees(snapshot: Snapshot, folders: Iterable[str]) -> Iterator[Offender]:
-    """What another user than root can change: in the folders, the folders, and those above them.
+    """Return what users other than root can change: in the folders, the folders, and their parents.
 
-    A folder that is missing can be made in the one above it.
+    A missing folder can be created in its parent.
     """
     files: JSONObject = snapshot.fact("files")
     seen: set[str] = set()
@@ -145,7 +145,7 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _open(snapshot: Snapshot, path: str, *, owner: bool = True, sticky: bool = False) -> Iterator[Offender]:
-    """Why others can write to a path.
+    """Describe why other users can write to a path.
 
     Args:
         snapshot: the host.

@@ -1,4 +1,4 @@
-"""Section 3: who may change the files that the daemon trusts, and reach its sockets."""
+"""Section 3: check who can change the files that the daemon trusts, and who can reach its sockets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Wrong = Callable[[Snapshot, JSONObject], str]
 def _register(
     slug: str, what: str, find: Find, expected: str, wrong: Wrong, *, rootless: bool = True
 ) -> None:
-    """Make a check that every path ``find`` gives holds; without ``rootless`` it is not for such a daemon."""
+    """Register a check of all paths of ``find``; without ``rootless`` not for a rootless daemon."""
 
     @check(slug)
     @needs_engine
@@ -59,7 +59,7 @@ def _owner(record: JSONObject) -> str:
 
 
 def _not_roots(snapshot: Snapshot, record: JSONObject) -> str:
-    """Root's by number: names can be changed. A rootless daemon's files may be its user's."""
+    """Check the owner root by number, as names can change. A rootless daemon's files may be its user's."""
     if runs_rootless(snapshot):
         user = snapshot.fact("engine").get("euid")
         return "" if record["uid"] in (0, user) else f"belongs to {_owner(record)} (uid {record['uid']})"
@@ -69,7 +69,7 @@ def _not_roots(snapshot: Snapshot, record: JSONObject) -> str:
 
 
 def _not_the_groups(snapshot: Snapshot, record: JSONObject) -> str:
-    """Root's, and of the group that whoever made the socket was told; root's own group is tighter still."""
+    """Check the owner root and the declared group of a socket; the stricter group root is fine too."""
     settings = Settings(snapshot)
     activated = any(host.startswith("fd://") for host in settings.entries("hosts").value)
     socket = (activated and unit(snapshot, "docker.socket")) or {}
@@ -80,11 +80,11 @@ def _not_the_groups(snapshot: Snapshot, record: JSONObject) -> str:
 
 
 def _wider_than(allowed: int) -> Wrong:
-    """Bits outside the mask, and ACL entries that give somebody by name more than the mask gives to all."""
+    """Return mode bits outside the mask, and ACL entries that grant more than the mask."""
 
     def wrong(_: Snapshot, record: JSONObject) -> str:
         reasons = []
-        # Who may read a folder may search it.
+        # A user who may read a folder may search it.
         most = allowed | (allowed & 0o444) >> 2 if record.get("type") == "dir" else allowed
         if int(record["mode"], 8) & ~most:
             reasons.append(f"has mode {record['mode']}")
@@ -101,7 +101,7 @@ def _wider_than(allowed: int) -> Wrong:
 
 
 def _open_to_others(allowed: int) -> Wrong:
-    """What ``_wider_than`` says, and the folder in which others can put another file in this one's place."""
+    """Return the result of ``_wider_than``, and the folder in which others can replace this file."""
     wider = _wider_than(allowed)
 
     def wrong(snapshot: Snapshot, record: JSONObject) -> str:
@@ -120,14 +120,14 @@ def _bits(permissions: str) -> int:
 def _one(path: Callable[[Snapshot], str]) -> Find:
     def find(snapshot: Snapshot) -> Sequence[str]:
         where = path(snapshot)
-        where = where and posixpath.normpath(where)  # as the collector names it
+        where = where and posixpath.normpath(where)  # in the notation of the collector
         return [where] if where and exists(snapshot, where) else []
 
     return find
 
 
 def _of_unit(name: str) -> Find:
-    """What decides how a unit starts: its file, drop-ins, their folders, and files of its environment.
+    """Return the files that decide how a unit starts: its file, drop-ins, their folders, environment files.
 
     A drop-in counts at the next start, also one that systemd has not loaded yet.
     """
@@ -148,13 +148,13 @@ def _of_unit(name: str) -> Find:
 
 
 def _is_drop_in(path: str, unit_name: str) -> bool:
-    """Whether a path is the folder of a unit's drop-ins or a drop-in in it."""
+    """Return whether a path is the folder of a unit's drop-ins or a drop-in in it."""
     folder = posixpath.dirname(path) if path.endswith(".conf") else path
     return folder.endswith(f"/systemd/system/{unit_name}.d")
 
 
 def _config_folder(snapshot: Snapshot) -> Sequence[str]:
-    """The configuration folder, and those above the place where it really is."""
+    """Return the configuration folder, and the parents of its real path."""
     found = _one(config_folder)(snapshot)
     above: list[str] = []
     for path in found:
@@ -167,7 +167,7 @@ def _config_folder(snapshot: Snapshot) -> Sequence[str]:
 
 
 def _certificates(snapshot: Snapshot) -> Sequence[str]:
-    """Every file of every registry, client keys included; a link that leads nowhere is none."""
+    """Return every file of every registry, client keys included; a dangling link is none."""
     folder = f"{config_folder(snapshot)}/certs.d/"
     files = snapshot.fact("files")
     return [
@@ -189,7 +189,7 @@ _ROOTS = "owner and group root"
 
 
 def _pair(name: str, what: str, find: Find, allowed: int) -> None:
-    """The two controls that most files have: whose it is, and who else may do what."""
+    """Register the two usual controls of a file: its owner, and its mode."""
     _register(f"file-{name}-owner", what, find, _ROOTS, _not_roots)
     expected = f"mode {allowed:04o} or tighter, in folders where root alone can exchange it"
     _register(f"file-{name}-mode", what, find, expected, _open_to_others(allowed))
@@ -213,7 +213,7 @@ _register(
     _not_the_groups,
     rootless=False,
 )
-# Sticky gives nobody anything: a rootless daemon sets it, so that nobody tidies its socket away.
+# The sticky bit grants nothing: a rootless daemon sets it against automatic cleaning.
 _register(
     "file-docker-sock-mode", "the API socket", api_sockets, "mode 0660 or tighter", _open_to_others(0o1660)
 )

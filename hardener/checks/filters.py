@@ -1,4 +1,4 @@
-"""Seccomp filters, compared by meaning with the default of the engine that runs them.
+"""Compare seccomp filters by meaning with the default of the engine that runs them.
 
 What the engine's default is depends on its version, the architecture and the container's capabilities, and no
 API tells it. A container that runs under it shows it: the collector reads each profile as the engine has
@@ -19,28 +19,28 @@ from hardener.checks.containers import SOURCE, Container, readable
 from hardener.checks.settings import Settings
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
-# What reading a value raises that is not as the collector writes it.
+# Errors of reading a malformed value of the collector.
 MALFORMED = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)
 
 _FILTERED = 2  # SECCOMP_MODE_FILTER in /proc/PID/status
 _SYS_ADMIN = 21
-# Capabilities for which the default permits further calls.
+# Capabilities with which the default permits more calls.
 _DECISIVE = (2, 16, 17, 18, 19, 20, 21, 22, 23, 25, 26, 34, 38, 39)
-# What the default of every engine permits with certain arguments only, unless SYS_ADMIN is granted.
+# Calls that every engine's default permits with certain arguments only, unless SYS_ADMIN is granted.
 _ALWAYS_LIMITED = frozenset({"clone", "clone3", "personality"})
 _LIMITED_WITH_SYS_ADMIN = frozenset({"personality"})
 
 
 class FilterKind(StrEnum):
-    """A filter beside the engine's default."""
+    """The type of a filter, compared with the engine's default."""
 
     NONE = "none"
-    WIDE = "wide"  # refuses next to nothing of what the default refuses
+    WIDE = "wide"  # refuses almost nothing of what the default refuses
     WIDER = "wider"  # permits some calls that the default refuses
     DEFAULT = "default"
-    OTHER = "other"  # permits none that the default refuses, and how many less is not known
-    NARROWER = "narrower"  # permits fewer calls
-    UNKNOWN = "unknown"  # there is a filter, and its profile could not be read
+    OTHER = "other"  # permits none that the default refuses; the difference is unknown
+    NARROWER = "narrower"  # permits fewer calls than the default
+    UNKNOWN = "unknown"  # a filter whose profile could not be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +48,16 @@ class Filter:
     """The seccomp filter of a container's processes."""
 
     kind: FilterKind
-    calls: int | None = None  # that it permits; None where the profile permits what no rule refuses
-    default_calls: int | None = None  # that the engine's default permits on this host; None where not known
-    opens: tuple[str, ...] = ()  # calls that the default would refuse
-    unlimited: tuple[str, ...] = ()  # calls that the default would permit with certain arguments only
-    filters: int | None = None  # in force; the kernel runs all of them, and the strictest answer counts
+    calls: int | None = None  # number of permitted calls; None if calls without a rule are permitted
+    default_calls: int | None = None  # permitted by the engine's default on this host; None if unknown
+    opens: tuple[str, ...] = ()  # permitted calls that the default would refuse
+    unlimited: tuple[str, ...] = ()  # permitted calls that the default permits with certain arguments
+    filters: int | None = None  # active filters; the kernel runs all, and the strictest counts
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A profile of the engine's default, as it was resolved for some container of the host."""
+    """An engine's default profile as it was resolved for some container of the host."""
 
     digest: str
     calls: int
@@ -65,13 +65,13 @@ class Reference:
     bounding: int  # the capabilities for which it was resolved
 
     def is_for(self, bounding: int) -> bool:
-        """Whether the default is the same for other capabilities: it permits more calls for some of them."""
+        """Return whether the default is the same for other capabilities: some of them permit more calls."""
         return not any((self.bounding ^ bounding) >> number & 1 for number in _DECISIVE)
 
 
 @lru_cache(maxsize=1)
 def references(snapshot: Snapshot) -> tuple[Reference, ...]:
-    """The default profile of the host's engine, once for each set of capabilities that runs under it."""
+    """Return the default profile of the host's engine, once for each set of capabilities in use."""
     found: dict[str, Reference] = {}
     for container in readable(snapshot)[0]:
         if not container.running:
@@ -83,7 +83,7 @@ def references(snapshot: Snapshot) -> tuple[Reference, ...]:
 
 
 def _reference(container: Container) -> Reference | None:
-    """The engine's default as it is in force in a container; None where another profile is."""
+    """Return the engine's default in force in a container; None for another profile."""
     profile = container.profile or {}
     calls = profile.get("calls")
     if not isinstance(calls, int) or not _default_asked(container) or _modes(container) != {_FILTERED}:
@@ -97,7 +97,7 @@ def _reference(container: Container) -> Reference | None:
 
 
 def has_own_profile(container: Container) -> bool:
-    """Whether a container asks for a seccomp profile of its own."""
+    """Return whether a container requests a seccomp profile of its own."""
     asked = container.security_options("seccomp")
     return bool(asked) and asked[-1] not in {"builtin", "unconfined"}
 
@@ -141,7 +141,7 @@ def compared(container: Container) -> Filter:
 
 
 def declared(container: Container) -> Filter:
-    """Compare the profile of its own that a stopped container declares with the engine's default.
+    """Compare a stopped container's own declared profile with the engine's default.
 
     How many calls it permits is not known before the engine resolves it for the container's capabilities.
     """
@@ -175,7 +175,7 @@ class _Found:
 
 
 def processes(container: Container) -> Iterable[Mapping[str, Any]]:
-    """Every kind of process of a running container, with all its privileges."""
+    """Return the distinct processes of a running container, with all their privileges."""
     facts: JSONObject = container.facts or {}
     first = {key: value for key, value in facts.items() if key not in {"pid", "exe", "processes"}}
     yield first
@@ -184,7 +184,7 @@ def processes(container: Container) -> Iterable[Mapping[str, Any]]:
 
 
 def bounding_mask(container: Container) -> int:
-    """The capabilities that a container's first process can ever have.
+    """Return the bounding set of a container's first process.
 
     Raises:
         FactUnavailable: they could not be read.
@@ -193,7 +193,7 @@ def bounding_mask(container: Container) -> int:
 
 
 def mask(container: Container, process: Mapping[str, Any], key: str) -> int:
-    """A capability set of a process as a bit mask.
+    """Return a capability set of a process as a bit mask.
 
     Raises:
         FactUnavailable: it is none.
@@ -205,7 +205,7 @@ def mask(container: Container, process: Mapping[str, Any], key: str) -> int:
 
 
 def _modes(container: Container) -> set[int]:
-    """The seccomp modes of its processes.
+    """Return the seccomp modes of its processes.
 
     Raises:
         FactUnavailable: one could not be read.
@@ -215,13 +215,13 @@ def _modes(container: Container) -> set[int]:
 
 
 def _default_asked(container: Container) -> bool:
-    """Whether the engine was asked for its own default: by name, or by asking for nothing."""
+    """Return whether the engine's default was requested, by name or by no option."""
     asked = container.security_options("seccomp")
     return asked[-1] == "builtin" if asked else _builtin(container.snapshot)
 
 
 def _builtin(snapshot: Snapshot) -> bool:
-    """Whether the engine's own default is in force where a container asks for nothing."""
+    """Return whether the engine's built-in default applies to a container without an option."""
     # Engines before 23 say profile=default, later ones profile=builtin; else it is a path, or unconfined.
     for option in snapshot.info.get("SecurityOptions") or ():
         parts = dict(part.partition("=")[::2] for part in str(option).split(","))
@@ -231,7 +231,7 @@ def _builtin(snapshot: Snapshot) -> bool:
 
 
 def _nearest(defaults: tuple[Reference, ...], bounding: int) -> Reference | None:
-    """The default that was resolved for these capabilities, else for those that differ least."""
+    """Return the default that was resolved for these capabilities, else for the most similar ones."""
     return min(
         defaults,
         key=lambda each: ((each.bounding ^ bounding).bit_count(), each.bounding, each.digest),
@@ -240,7 +240,7 @@ def _nearest(defaults: tuple[Reference, ...], bounding: int) -> Reference | None
 
 
 def _limited(reference: Reference | None, bounding: int) -> frozenset[str]:
-    """The calls that the engine's default permits with certain arguments only."""
+    """Return the calls that the engine's default permits with certain arguments only."""
     limited = _LIMITED_WITH_SYS_ADMIN if bounding >> _SYS_ADMIN & 1 else _ALWAYS_LIMITED
-    # Newer engines limit socket() too; which do can be seen where a container runs under their default.
+    # Newer engines limit socket() too, which is only visible if a container runs under their default.
     return limited | ({"socket"} - reference.unlimited if reference else frozenset())

@@ -1,4 +1,4 @@
-"""The packet filter: Docker's own rules, the host's inbound policy and the one for published ports."""
+"""Check the packet filter: Docker's own rules, inbound connections, and published ports."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from hardener.snapshot import FactUnavailable, Snapshot
 _FAMILIES = {4: "ip", 6: "ip6"}
 _BRIDGE_NAME = "com.docker.network.bridge.name"
 _TOOLS = {4: "iptables", 6: "ip6tables"}
-_ENGINES_TABLE = "docker-bridges"  # of its nftables backend, for ip and ip6
+_ENGINES_TABLE = "docker-bridges"  # of the nftables backend, for ip and ip6
 
 
 @check("host-firewall-input-ipv4")
 def inbound_ipv4(snapshot: Snapshot) -> Verdict:
-    """What no rule allows does not come in."""
+    """Check that inbound IPv4 is refused unless a rule allows it."""
     return _inbound(snapshot, 4)
 
 
 @check("host-firewall-input-ipv6")
 def inbound_ipv6(snapshot: Snapshot) -> Verdict:
-    """The same for the addresses that rules for IPv4 do not see."""
+    """Check the same for IPv6, which rules for IPv4 do not affect."""
     sysctl = snapshot.fact("sysctl")
     key = "net.ipv6.conf.all.disable_ipv6"
     if key in sysctl and sysctl[key] in (None, "1"):
@@ -68,7 +68,7 @@ def _inbound(snapshot: Snapshot, version: int) -> Verdict:
 @check("host-firewall-docker-user")
 @needs_engine
 def docker_user(snapshot: Snapshot) -> Verdict:
-    """Published ports are forwarded past the input chain; DOCKER-USER is asked before Docker lets them in."""
+    """Check DOCKER-USER: published ports bypass the input chain, and DOCKER-USER precedes Docker's rules."""
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon forwards ports in its own network namespace")
     ports = [port for port in published(snapshot) if not port.loopback]
@@ -97,7 +97,7 @@ def docker_user(snapshot: Snapshot) -> Verdict:
 
 
 def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], evidence: Sequence[str]) -> Verdict:
-    """The engine's nftables backend asks no chain of the site: a table of its own has to refuse."""
+    """Check the engine's nftables backend: without a chain for the site, a separate table has to refuse."""
     expected = "published ports pass a chain of the forward hook that refuses new connections from outside"
     versions = {port.version for port in ports}
     if not any(network.get("EnableIPv6") for network in snapshot.fact("docker.networks")):
@@ -122,7 +122,7 @@ def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], eviden
 
 
 def _refusal(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> str:
-    """What refuses new connections from outside to containers; what one base chain refuses, is refused."""
+    """Return what refuses new connections from outside to containers; refusal by one base chain is enough."""
     protocols = {port.protocol for port in ports if port.version == version}
     packets = [forwarded(version, protocols, _bridges(snapshot))]
     for rules in rulesets(snapshot, version):
@@ -136,7 +136,7 @@ def _refusal(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> st
 
 
 def _forwarded(snapshot: Snapshot, ports: Sequence[Published]) -> list[int]:
-    """The IP versions in which the kernel forwards published ports; docker-proxy serves IPv6 without that."""
+    """Return the IP versions in which the kernel forwards published ports, and not only docker-proxy."""
     versions = {port.version for port in ports}
     if 6 in versions and ("ip6", "filter", "DOCKER") not in _saved(snapshot, 6).chains:
         versions.remove(6)
@@ -144,7 +144,7 @@ def _forwarded(snapshot: Snapshot, ports: Sequence[Published]) -> list[int]:
 
 
 def _user_policy(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> tuple[bool, str]:
-    """Whether DOCKER-USER refuses new connections from outside to containers, and by what.
+    """Return whether DOCKER-USER refuses new connections from outside to containers, and by what.
 
     A rule that refuses a few addresses, or by a condition that is not understood, is no policy.
     """
@@ -168,7 +168,7 @@ def _user_policy(snapshot: Snapshot, version: int, ports: Sequence[Published]) -
 
 
 def _bridges(snapshot: Snapshot) -> list[str]:
-    """Names that the networks' bridges were given, beside those that Docker makes up."""
+    """Return the configured names of the networks' bridges, besides generated ones."""
     try:
         networks = snapshot.fact("docker.networks")
     except FactUnavailable:
@@ -180,7 +180,7 @@ def _bridges(snapshot: Snapshot) -> list[str]:
 @check("daemon-iptables-managed")
 @needs_engine
 def iptables_managed(snapshot: Snapshot) -> Verdict:
-    """Allowed to, and done: rules that another tool flushed leave the option as it was."""
+    """Check the option and the loaded rules: the option stays set when another tool flushes the rules."""
     expected = "the daemon may manage the packet filter, and its chains are loaded"
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon filters in its own network namespace")
@@ -212,13 +212,13 @@ def iptables_managed(snapshot: Snapshot) -> Verdict:
 
 
 def _backend(snapshot: Snapshot) -> str:
-    """The packet filter that the engine reports; older ones report none and know iptables alone."""
+    """Return the packet filter that the engine reports; older engines report none and use iptables."""
     backend = shapes.table(snapshot.info, "FirewallBackend", "docker.info")
     return shapes.text(backend, "Driver", "docker.info")
 
 
 def _saved(snapshot: Snapshot, version: int) -> Ruleset:
-    """The rules of iptables.
+    """Return the rules of iptables.
 
     Raises:
         FactUnavailable: they could not be read.
@@ -233,7 +233,7 @@ def _saved(snapshot: Snapshot, version: int) -> Ruleset:
 
 
 def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
-    """What each tool shows; iptables' own tables once, since nftables cannot show all their matches."""
+    """Return the rules of each tool; iptables' own tables only once, as nft cannot show all their matches."""
     firewall = snapshot.fact_or("firewall", {})
     saved = Ruleset({}, version)
     if isinstance(shapes.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):
@@ -245,7 +245,7 @@ def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
 
 
 def _complete_or_raise(snapshot: Snapshot) -> None:
-    """Before a filter is called open: a part of it that could not be seen may be what closes it."""
+    """Raise if part of the filter is unknown, before it is called open: that part could close it."""
     firewall = snapshot.fact_or("firewall", {})
     errors = shapes.table(firewall, "errors", "firewall")
     if errors:

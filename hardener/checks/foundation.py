@@ -1,7 +1,7 @@
-"""Whether the host can still carry Docker, now and after the next boot.
+"""Check that the host can run Docker, now and after the next boot.
 
-Baselines for servers take away what containers need: forwarding, modules, user namespaces. Such a change
-often shows at the next boot, or when its files are loaded again.
+Hardening baselines for servers remove what containers need: forwarding, modules, user namespaces. Such a
+change often takes effect at the next boot, or when its files are loaded again.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "next_boot"
-# Modules without which no container starts. The kernel asks for the others by an alias.
+# Modules without which no container starts. The kernel requests the others by an alias.
 _ALWAYS = ("overlay", "veth", "bridge")
-# Modules that are loaded by name: a line `blacklist` keeps them out of nothing.
+# Modules that are loaded by name, which a line `blacklist` does not prevent.
 _BY_NAME = frozenset({"overlay", "br_netfilter"})
 _FORWARDING = "net.ipv4.ip_forward"
 _ITS_OTHER_NAME = "net.ipv4.conf.all.forwarding"
@@ -30,7 +30,7 @@ _OFF = frozenset({"0", "off"})
 @check("host-carries-docker")
 @needs_engine
 def carries_docker(snapshot: Snapshot) -> Verdict:
-    """What is missing now, and what files take away at the next boot."""
+    """Check what is missing now, and what files disable at the next boot."""
     expected = "nothing on the host keeps containers from starting, now or after the next boot"
     now = [*_settings_now(snapshot), *_modules_now(snapshot), *_mounted_now(snapshot)]
     later = [*_settings_later(snapshot), *_modules_later(snapshot), *_mounted_later(snapshot)]
@@ -39,7 +39,7 @@ def carries_docker(snapshot: Snapshot) -> Verdict:
     if offenders:
         shown = listed([f"{each.name} {each.detail}" for each in offenders], glue="; ")
         return failed(expected, shown, offenders=offenders, evidence=_evidence(snapshot))
-    snapshot.fact(SOURCE)  # what is well now may end with the next boot
+    snapshot.fact(SOURCE)  # the current state may end with the next boot
     modules = _modules(snapshot)
     unknown = [name for name in modules if _module(snapshot, name).get("kind") is None]
     if len(unknown) == len(modules):
@@ -88,7 +88,7 @@ def _settings_later(snapshot: Snapshot) -> Iterator[Offender]:
 
 
 def _needed(snapshot: Snapshot) -> dict[str, str]:
-    """Settings that may not be 0 here, and what stops if they are."""
+    """Return the settings that must not be 0 here, with their purpose."""
     settings = Settings(snapshot)
     rootless = runs_rootless(snapshot)
     needed = {}
@@ -107,7 +107,7 @@ def _filters_bridges(settings: Settings) -> bool:
     try:
         return not (settings.boolean("icc").value and settings.boolean("userland-proxy").value)
     except FactUnavailable:
-        return False  # what cannot be read is another control's matter
+        return False  # another control reports unreadable settings
 
 
 def _remaps(snapshot: Snapshot, settings: Settings) -> bool:
@@ -115,7 +115,7 @@ def _remaps(snapshot: Snapshot, settings: Settings) -> bool:
         if "userns" in snapshot.security_options:
             return True
     except FactUnavailable:
-        pass  # the engine does not answer: what it was told counts
+        pass  # the engine does not answer: use its configuration
     try:
         return bool(settings.text("userns-remap").value)
     except FactUnavailable:
@@ -136,7 +136,7 @@ def _modules_later(snapshot: Snapshot) -> Iterator[Offender]:
         module = _module(snapshot, name)
         kept_out = shapes.table(module, "kept_out", SOURCE)
         by, file = (shapes.text(kept_out, key, SOURCE) for key in ("by", "file"))
-        # What is a part of the kernel cannot be kept out, and what is unknown need not be a module.
+        # A built-in module cannot be blocked, and an unknown one may not be a module.
         if shapes.text(module, "kind", SOURCE) != "module" or not by:
             continue
         if by == "install" or name not in _BY_NAME:
@@ -154,7 +154,7 @@ def _module(snapshot: Snapshot, name: str) -> JSONObject:
 
 def _is_loaded(snapshot: Snapshot, name: str) -> bool:
     module = _module(snapshot, name)
-    if module.get("kind") is None:  # unknown, or a snapshot from before: the other source knows some
+    if module.get("kind") is None:  # unknown, or an older snapshot: the other source has some
         return snapshot.fact("modules").get(name, True) is True
     return module.get("loaded") is True
 
@@ -191,7 +191,7 @@ def _mounted_later(snapshot: Snapshot) -> Iterator[Offender]:
 
 
 def _last(options: Sequence[str], names: Sequence[str]) -> str:
-    """The option that counts of those that contradict each other: the last one."""
+    """Return the last of several contradicting options, which is the effective one."""
     return next((each for each in reversed(options) if each in names), "")
 
 
@@ -201,7 +201,7 @@ def _noexec(root: str, point: str, how: str) -> Offender:
 
 
 def _hidden(snapshot: Snapshot, options: Sequence[str], how: str) -> Iterator[Offender]:
-    """A rootless engine, as every user, no longer sees the processes of others; root's still does."""
+    """Check hidepid: a rootless engine no longer sees processes of other users."""
     level = next((each.partition("=")[2] for each in reversed(options) if each.startswith("hidepid=")), "")
     if level and level not in _OFF and runs_rootless(snapshot):
         detail = f"{how} with hidepid={level}: a rootless engine cannot see what it needs"

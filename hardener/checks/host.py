@@ -1,4 +1,4 @@
-"""Section 1: the host beneath the engine, its disk, its users and its own hardening."""
+"""Section 1: check the host under the engine: its disk, its users and its hardening."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _HARDENED = "the operating system follows a hardening baseline"
 @check("host-separate-partition")
 @needs_engine
 def separate_partition(snapshot: Snapshot) -> Verdict:
-    """The data root, and the place of images in the containerd store, lie on a device of their own."""
+    """Check that the data root and the containerd store's images are on a device of their own."""
     mounts = snapshot.fact("mounts")
     root = data_root(snapshot)
     expected = f"{root} is a file system of its own"
     offenders = _on_parents_device(mounts, root)
     evidence = [_where(mounts, root)]
-    # Asked only now: a data root on the system's disk fails without an engine that answers.
+    # Asked last: a data root on the system's disk fails even if the engine does not answer.
     if not offenders and uses_containerd_store(snapshot):
         offenders = _on_parents_device(mounts, CONTAINERD_ROOT)
         evidence.append(_where(mounts, CONTAINERD_ROOT))
@@ -69,7 +69,7 @@ def _mounted(mounts: Sequence[JSONObject], path: str) -> JSONObject:
 @check("docker-group-trusted-users")
 @needs_engine
 def trusted_users(snapshot: Snapshot) -> Verdict:
-    """Whoever may write to the API socket is root on the host."""
+    """Check the users who may write to the API socket, which makes them root on the host."""
     expected = "only approved users can reach the daemon through its socket"
     if snapshot.fact("engine").get("rootless"):
         return not_applicable("the daemon is rootless: its socket belongs to one user")
@@ -115,7 +115,7 @@ def _nobody_else(reach: dict[str, str]) -> str:
 
 
 def _writers(snapshot: Snapshot, path: str) -> Iterable[tuple[str, str]]:
-    """Who may write to a socket beside its owner, and by what."""
+    """Return the users besides the owner who may write to a socket, with the reason."""
     record = snapshot.file(path)
     if record is None:
         return
@@ -136,7 +136,7 @@ def _writers(snapshot: Snapshot, path: str) -> Iterable[tuple[str, str]]:
 
 
 def _members(snapshot: Snapshot, group: str) -> list[str]:
-    """Everybody in a group, those included whose primary group it is."""
+    """Return all users in a group, including those with it as primary group."""
     groups: dict[str, Any] = snapshot.fact("groups")
     if group not in groups:
         raise FactUnavailable("groups", f"the members of {group} were not collected")
@@ -151,7 +151,7 @@ def _declared_group(snapshot: Snapshot) -> str:
 
 @check("host-hardened")
 def hardened(snapshot: Snapshot) -> Verdict:
-    """OpenSCAP decides it where the last scan asked it; else a person reads a report of such a benchmark."""
+    """Decide by OpenSCAP if the last scan used it; else a person reads a report of such a benchmark."""
     last = last_scan(snapshot)
     evidence = _of_the_system(snapshot)
     if last and last.scan.openscap:
@@ -164,7 +164,7 @@ def hardened(snapshot: Snapshot) -> Verdict:
 
 
 def _evaluated(last: LastScan, found: Evaluation, evidence: list[str]) -> Verdict:
-    """By the rules of a profile that do not hold; what oscap itself could not tell is no pass."""
+    """Judge by the failed rules of a profile; rules that oscap could not decide are no pass."""
     if found.error:
         raise FactUnavailable(SCANS, f"OpenSCAP: {found.error}")
     told = ", ".join(f"{number} {result}" for result, number in sorted(found.counts.items()))
@@ -202,7 +202,7 @@ def _undecided(found: Evaluation, unclear: str, question: str) -> Undecided | No
 
 
 def _of_the_system(snapshot: Snapshot) -> list[str]:
-    """Facts for whoever judges: the distribution, and what our own controls found."""
+    """Return facts for a person's decision: the distribution, and the results of our own controls."""
     evidence = []
     try:
         system = snapshot.fact("system")

@@ -1,4 +1,4 @@
-"""Section 4, images: what their build history tells of how they were made."""
+"""Section 4, images: check the build history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hardener.model import Verdict
 from hardener.snapshot import Snapshot
 from hardener.text import shorten
 
-# What each package manager calls "fetch the index and do nothing with it".
+# The commands of package managers that only fetch the index.
 _REFRESHES = {
     "apk": {"update"},
     "apt": {"update"},
@@ -31,7 +31,7 @@ _REFRESHES = {
 }
 _CLEANING = frozenset({"autoclean", "autoremove", "clean", "dist-clean"})
 
-# Programs that prepare or tidy and install nothing. Any other may have used the index.
+# Programs that prepare or clean up and install nothing. Any other may have used the index.
 _BYSTANDER_WORDS = """
 : [ [[ } add-apt-repository apt-key awk case cat cd chmod chown cp curl cut date done echo esac export false
 fi find for gpg grep head install ln ls mkdir mv printf pwd rm sed set shopt sleep sort tail tar tee test
@@ -39,7 +39,7 @@ touch tr true umask unset wget
 """
 _BYSTANDERS = frozenset(_BYSTANDER_WORDS.split())
 
-# Ways to install what nobody signed, by the program that offers them; the rest are settings in any text.
+# Options to install unsigned software, by program; the others are settings in any text.
 _UNVERIFIED_OPTIONS = {
     "apk": {"--allow-untrusted"},
     "apt": {"--allow-unauthenticated", "--allow-insecure-repositories", "--force-yes"},
@@ -65,14 +65,14 @@ _UNVERIFIED_SETTING = re.compile(
     re.IGNORECASE,
 )
 _SET_ID = re.compile(r"[ugoa]*[+=][rwxXt]*s[rwxXst]*|0?[2-7][0-7]{3}")
-# Options of curl that take no value and may stand before k in one word: curl -fsSLk
+# Options of curl without a value that may precede k in one word: curl -fsSLk
 _CURL_INSECURE = re.compile(r"-[#0-9BGIJLMNORSVZafgijlnpqsv]*k")
 
 
 @check("image-no-lone-update")
 @needs_engine
 def lone_update(snapshot: Snapshot) -> Verdict:
-    """No layer holds a package index that a later, cached build would install from."""
+    """Check that no layer has only a package index, from which a later, cached build would install."""
     return every(
         images(snapshot),
         _lone_update,
@@ -110,7 +110,7 @@ def _may_install(command: Command) -> bool:
 @check("image-copy-not-add")
 @needs_engine
 def copy_not_add(snapshot: Snapshot) -> Verdict:
-    """No image was built with ADD, but for the root filesystem that it starts from."""
+    """Check that images use ADD only for the root filesystem that they start from."""
     return every(
         images(snapshot),
         _added,
@@ -129,7 +129,7 @@ def _added(image: Image) -> Iterator[str]:
 
 
 def _is_rootfs(step: Step) -> bool:
-    """Whether the first layer is a local archive unpacked into the root: how every base image begins."""
+    """Return whether the first layer is a local archive unpacked into the root, as in every base image."""
     words = step.arguments.split()
     return bool(words) and words[-1] == "/" and "://" not in step.arguments
 
@@ -137,7 +137,7 @@ def _is_rootfs(step: Step) -> bool:
 @check("image-verified-packages")
 @needs_engine
 def verified_packages(snapshot: Snapshot) -> Verdict:
-    """No command of a build switched signature checks off; what scripts did inside only a person can tell."""
+    """Check that no build command disabled signature checks; scripts need a person."""
     return every(
         images(snapshot),
         _unverified,
@@ -159,7 +159,7 @@ def _unverified(image: Image) -> Iterator[str]:
 
 
 def _settings(step: Step) -> Iterator[str]:
-    """The first setting that a RUN step writes somewhere to switch checks off."""
+    """Return the first setting that a RUN step writes to disable signature checks."""
     if step.instruction == "RUN":
         found = _UNVERIFIED_SETTING.search(step.arguments)
         trusted = (
@@ -179,7 +179,7 @@ def _disabling(command: Command) -> Iterator[str]:
 @check("image-no-setuid")
 @needs_engine
 def no_setuid(snapshot: Snapshot) -> Verdict:
-    """A person lists the set-uid programs: no API tells the modes of an image's files."""
+    """Check set-uid programs: a person lists them, as no API reports the modes of an image's files."""
     hardened: dict[str, bool] = {}
     for container in containers(snapshot):
         effective = not container.error and (container.facts or {}).get("no_new_privs") == 1

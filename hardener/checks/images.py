@@ -1,4 +1,4 @@
-"""Section 4, images: as whom they run, where they come from, what they declare and give away."""
+"""Section 4, images: check their user, their origin, their declarations and their secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hardener.checks.verdicts import failed, needs_engine, not_applicable, passe
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot, version_tuple
 
-# Packages that bring the docker client, by how surely they do.
+# Packages that contain the docker client, the most certain ones first.
 _CLIENT_PACKAGES = (
     "docker-ce-cli",
     "docker-cli",
@@ -26,15 +26,15 @@ _CLIENT_PACKAGES = (
     "docker",
     "moby-engine",
 )
-_CONTENT_TRUST_ENDS = (29,)  # the client stopped reading the variable in 29.0
-# What every login reads. An interactive shell's file or root's own leaves jobs and other people out.
+_CONTENT_TRUST_ENDS = (29,)  # the client ignores the variable since 29.0
+# Files that every login reads; those of interactive shells or of root do not affect jobs and other users.
 _EVERYBODY = re.compile(r"/etc/environment|/etc/profile|/etc/profile\.d/[^/]+")
 
 
 @check("image-non-root-user")
 @needs_engine
 def non_root_user(snapshot: Snapshot) -> Verdict:
-    """No container runs as the host's root, and no image without container would."""
+    """Check that no container runs as the host's root, and that no unused image would."""
     everyone = containers(snapshot)
     used = {container.image_id for container in everyone}
     unused = tuple(image for image in images(snapshot) if image.id not in used)
@@ -63,11 +63,11 @@ def _as_root(subject: Container | Image, snapshot: Snapshot) -> Iterator[str]:
         yield f"is set to run as root (user {user!r})" if user else "is set to run as root (no user set)"
     elif not re.fullmatch(r"[+-]?\d+", name) and name not in {"", "root"}:
         doubt = f"is set to run as {name!r}; the uid behind that name shows only while it runs"
-        yield Note(doubt) if remapped else Question(doubt)  # a remapped one is not root's, whatever it is
+        yield Note(doubt) if remapped else Question(doubt)  # a remapped uid is never the host's root
 
 
 def _runs_as_root(container: Container) -> Iterator[str]:
-    """The kernel's word: the effective uid of the first process as the host sees it.
+    """Return whether the first process is root on the host, by its effective uid in the kernel.
 
     Whatever the image declares, an entrypoint may have dropped root, and a remapped root is not the host's.
     """
@@ -80,26 +80,26 @@ def _runs_as_root(container: Container) -> Iterator[str]:
 
 
 def _is_root(name: str) -> bool:
-    """As the engine reads it: empty is root, and any spelling of zero (``00``, ``+0``)."""
+    """Return whether a user is root to the engine: empty, or any spelling of zero (``00``, ``+0``)."""
     return name in {"", "root"} or bool(re.fullmatch(r"[+-]?0+", name))
 
 
 @check("image-trusted-base")
 @needs_engine
 def trusted_base(snapshot: Snapshot) -> Verdict:
-    """Every image is what a registry or repository has that the site approved."""
+    """Check that every image comes from a registry or repository that the site approved."""
     approved = policy.texts(snapshot, "registries")
     places = None if approved is None else tuple(_place(entry) for entry in approved)
     record = last_verification(snapshot)
 
     def judge(image: Image) -> Iterator[str]:
         origins = sorted({repository_name(digest) for digest in image.digests})
-        if record and image.id in record.images:  # what the registry says, and not the engine alone
+        if record and image.id in record.images:  # confirmed by the registry, not only by the engine
             yield from record.images[image.id].origin()
         elif places is None:
             yield Question(f"comes from {', '.join(origins) or 'no registry: it was built or loaded here'}")
         elif not origins:
-            # A tag proves nothing: anybody may tag anything on the host.
+            # A tag proves nothing: any user of the engine can set it.
             yield "comes from no registry: it was built or loaded here"
         if (
             places is not None
@@ -119,7 +119,7 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
 
 
 def _place(entry: str) -> str:
-    """A prefix of the policy with its registry; one without is on Docker Hub."""
+    """Return a prefix of the policy with its registry, by default Docker Hub."""
     name = entry.rstrip("/")
     if not name:
         raise policy.unusable("registries", "must name registries or repositories", entry)
@@ -133,7 +133,7 @@ def _is_in(origin: str, place: str) -> bool:
 @check("image-minimal-packages")
 @needs_engine
 def minimal_packages(snapshot: Snapshot) -> Verdict:
-    """A person judges the packages; size and layers say where to look first."""
+    """Check the number of packages: a person decides; size and layers show where to start."""
     largest_first = sorted(
         images(snapshot), key=lambda image: shapes.number(image.inspect, "Size", SOURCE), reverse=True
     )
@@ -149,7 +149,7 @@ def minimal_packages(snapshot: Snapshot) -> Verdict:
 @check("image-content-trust")
 @needs_engine
 def content_trust(snapshot: Snapshot) -> Verdict:
-    """The docker client asks for signatures when it pulls, where it still can."""
+    """Check that the docker client requests signatures when it pulls, if it still supports that."""
     expected = "DOCKER_CONTENT_TRUST is on for everybody who pulls with a docker client before 29"
     if not snapshot.fact("engine").get("binaries", {}).get("docker"):
         return not_applicable(
@@ -188,17 +188,17 @@ def _set_in(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _is_on(value: str) -> bool:
-    """As the client reads it: anything but a plain false is on, and empty counts as not set."""
+    """Parse the variable as the client does: everything but a plain false is on, and empty is not set."""
     return value not in {"", "0", "f", "F", "false", "FALSE", "False"}
 
 
 def _client_version(snapshot: Snapshot) -> tuple[tuple[int, ...], str]:
-    """The client's version from its package; a client that no package brought is as old as the engine."""
+    """Return the client's version from its package; without a package the engine's version."""
     installed = snapshot.fact_or("packages", {}).get("installed") or {}
     for package in _CLIENT_PACKAGES:
         if installed.get(package):
             text = str(installed[package])
-            # Debian puts an epoch in front: 5:28.5.2-1
+            # Debian adds an epoch: 5:28.5.2-1
             version, origin = version_tuple(text.rpartition(":")[2]), f"{package} {text}"
             break
     else:
@@ -211,7 +211,7 @@ def _client_version(snapshot: Snapshot) -> tuple[tuple[int, ...], str]:
 @check("image-healthcheck")
 @needs_engine
 def healthcheck(snapshot: Snapshot) -> Verdict:
-    """Every image says how to tell whether its workload is well."""
+    """Check that every image declares a health check."""
     return every(
         images(snapshot), _no_healthcheck, expected="every image declares a health check", nobody=NO_IMAGES
     )
@@ -228,7 +228,7 @@ def _no_healthcheck(image: Image) -> Iterator[str]:
 @check("image-no-secrets")
 @needs_engine
 def no_secrets(snapshot: Snapshot) -> Verdict:
-    """Nothing that looks like a secret is in what anybody can read of an image."""
+    """Check that nothing in an image's readable metadata looks like a secret."""
     found = secrets_in(snapshot, "image")
 
     def judge(image: Image) -> Iterator[str]:
@@ -247,12 +247,12 @@ def no_secrets(snapshot: Snapshot) -> Verdict:
 @check("image-signed-artifacts-validated")
 @needs_engine
 def signed_artifacts(snapshot: Snapshot) -> Verdict:
-    """The last verification decides; what it did not see a person does, shown what the engine knows."""
+    """Check signatures by the last verification; a person decides about the rest."""
     return _verified(snapshot, last_verification(snapshot))
 
 
 def _verified(snapshot: Snapshot, record: Record | None) -> Verdict:
-    """Every image is signed as the site's policy asks."""
+    """Check that every image is signed as the site's policy requires."""
 
     def judge(image: Image) -> Iterator[str]:
         if record and image.id in record.images:
@@ -271,7 +271,7 @@ def _verified(snapshot: Snapshot, record: Record | None) -> Verdict:
 
 
 def _signature(image: Image) -> str:
-    """What the containerd image store of engine 29.2 and later found out."""
+    """Return the signatures that the containerd image store of engine 29.2 and later reports."""
     identity = image.inspect.get("Identity")
     signatures = identity.get("Signature") if isinstance(identity, Mapping) else None
     return f"the engine saw the signatures {signatures}" if signatures else "no signature seen by the engine"

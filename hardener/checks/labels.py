@@ -1,4 +1,4 @@
-"""What a Linux security module does about a container, by the label of its processes."""
+"""Read how a Linux security module confines a container, from the label of its processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hardener.checks import shapes
 from hardener.checks.containers import Container
 from hardener.snapshot import JSONObject
 
-# SELinux types that the policy does not confine, or that are the host's own services.
+# SELinux types that the policy does not confine, or that belong to the host's own services.
 UNCONFINED_TYPES = frozenset(
     {
         "container_runtime_t",
@@ -29,12 +29,12 @@ _ENFORCED = frozenset({"enforce", "kill"})
 
 
 class Confinement(StrEnum):
-    """What a Linux security module does about a container."""
+    """The confinement of a container by a Linux security module."""
 
-    ABSENT = "absent"  # none that the engine could use is active on the host
+    ABSENT = "absent"  # no module that the engine supports is active on the host
     UNCONFINED = "unconfined"
-    COMPLAINING = "complaining"  # denials are logged and not enforced
-    DEFAULT = "default"  # the profile or type that the engine gives to every container
+    COMPLAINING = "complaining"  # denials are logged but not enforced
+    DEFAULT = "default"  # the engine's default profile or type
     OWN = "own"
     UNKNOWN = "unknown"
 
@@ -44,7 +44,7 @@ class Lsm:
     """The AppArmor profile or SELinux type of a container's first process."""
 
     confinement: Confinement
-    module: str = ""  # apparmor or selinux
+    module: str = ""  # "apparmor" or "selinux"
     label: str = ""
 
 
@@ -57,23 +57,23 @@ class AppArmorLabel:
 
     @property
     def enforced(self) -> bool:
-        """Whether what the profile does not permit is refused."""
+        """Return whether accesses outside the profile are refused."""
         return self.mode in _ENFORCED
 
 
 def apparmor_label(container: Container) -> AppArmorLabel:
-    """The AppArmor label of a running container's first process.
+    """Return the AppArmor label of a running container's first process.
 
     Raises:
         FactUnavailable: it could not be read.
     """
-    # "docker-default (enforce)"; the kernel writes a process without profile as plain "unconfined".
+    # "docker-default (enforce)"; a process without a profile has the plain label "unconfined".
     profile, _, mode = str(container.fact("label")).strip().rpartition(" (")
     return AppArmorLabel(profile, mode.rstrip(")") if profile else "")
 
 
 def lsm(container: Container) -> Lsm:
-    """What the host's security module does about a running container.
+    """Return how the host's security module confines a running container.
 
     Raises:
         FactUnavailable: its label could not be read.

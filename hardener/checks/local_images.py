@@ -1,4 +1,4 @@
-"""The images of a host, and their names spelled out: ``nginx`` is ``docker.io/library/nginx:latest``."""
+"""The images of a host, with complete names: ``nginx`` is ``docker.io/library/nginx:latest``."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class Image:
     basis: ClassVar[str] = ""
 
     inspect: JSONObject
-    history: tuple[JSONObject, ...]  # newest first, as the engine gives it
-    error: str = ""  # why it could not be read
+    history: tuple[JSONObject, ...]  # newest first, as the engine returns it
+    error: str = ""  # the reason why it could not be read
 
     @property
     def id(self) -> str:
-        """Its full id."""
+        """Return its full id."""
         return shapes.text(self.inspect, "Id", SOURCE)
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Its tags on this host."""
+        """Return its tags on this host."""
         return tuple(tag for tag in shapes.texts(self.inspect, "RepoTags", SOURCE) if tag != "<none>:<none>")
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Where registries have it: ``repository@sha256:…``."""
+        """Return its digests in registries: ``repository@sha256:…``."""
         return tuple(
             digest
             for digest in shapes.texts(self.inspect, "RepoDigests", SOURCE)
@@ -44,27 +44,27 @@ class Image:
 
     @property
     def name(self) -> str:
-        """Its first tag, else its digest, else its short id."""
+        """Return its first tag, else its digest, else its short id."""
         return next(iter((*self.tags, *self.digests)), self.id.removeprefix("sha256:")[:12])
 
     @property
     def config(self) -> JSONObject:
-        """What it declares for its containers."""
+        """Return its configuration for containers."""
         return shapes.table(self.inspect, "Config", SOURCE)
 
     @property
     def created(self) -> str:
-        """The day it was built, or what it says of it."""
+        """Return the day of its build, as it declares it."""
         return shapes.text(self.inspect, "Created", SOURCE)[:10] or "an unknown day"
 
     @property
     def size(self) -> str:
-        """Its size."""
+        """Return its size."""
         return f"{shapes.number(self.inspect, 'Size', SOURCE) / 10**6:.0f} MB"
 
 
 def images(snapshot: Snapshot) -> tuple[Image, ...]:
-    """Every image of the host."""
+    """Return every image of the host."""
     return tuple(
         Image(
             shapes.required(entry, "inspect", SOURCE),
@@ -76,7 +76,7 @@ def images(snapshot: Snapshot) -> tuple[Image, ...]:
 
 
 def spelled_out(reference: str) -> str:
-    """A reference with registry, repository and tag or digest, as the engine completes it."""
+    """Complete a reference with registry, repository and tag or digest, as the engine does."""
     name, at, digest = reference.partition("@")
     repository, tag = _split_tag(name)
     full = repository_name(repository)
@@ -84,7 +84,7 @@ def spelled_out(reference: str) -> str:
 
 
 def repository_name(reference: str) -> str:
-    """The repository of a reference with its registry, without tag and digest."""
+    """Return the repository of a reference with its registry, without tag and digest."""
     repository, _ = _split_tag(reference.partition("@")[0])
     registry, slash, rest = repository.partition("/")
     if not slash or not is_registry(registry):
@@ -97,11 +97,11 @@ def repository_name(reference: str) -> str:
 
 
 def is_registry(part: str) -> bool:
-    """Whether the first part of a name is a registry's: everything else is on Docker Hub."""
+    """Return whether the first part of a name is a registry; all other names are on Docker Hub."""
     return part == "localhost" or "." in part or ":" in part
 
 
 def _split_tag(name: str) -> tuple[str, str]:
-    """Repository and tag; a colon before a slash is a registry's port."""
+    """Split repository and tag; a colon before a slash belongs to a registry's port."""
     repository, colon, tag = name.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (name, "")

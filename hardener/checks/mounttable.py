@@ -1,7 +1,7 @@
-"""A mount table as the checks ask it: what is mounted at a path, and where else the same folder can be seen.
+"""A mount table: what is mounted at a path, and which other paths show the same folder.
 
-A path is a name, and one folder has many: bind mounts, overlays and volumes give it more. What decides is the
-location: the filesystem's device and the path inside of the filesystem, as mountinfo has them.
+Bind mounts, overlays and volumes give a folder several paths. Its identity is its location: the filesystem's
+device and the path within the filesystem, as in mountinfo.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
-_DEEPEST = 8  # overlays of overlays
+_DEEPEST = 8  # limit of nested overlays
 
 
 class Location(NamedTuple):
@@ -23,7 +23,7 @@ class Location(NamedTuple):
     path: str
 
     def within(self, other: Location) -> bool:
-        """Whether it is the other one, or below it on the same filesystem."""
+        """Return whether it equals the other location, or lies below it on the same filesystem."""
         return self.device == other.device and within(self.path, other.path)
 
 
@@ -41,7 +41,7 @@ class Mount(NamedTuple):
 
     @property
     def location(self) -> Location:
-        """What it shows."""
+        """Return the location that it shows."""
         return Location(self.device, self.root)
 
 
@@ -60,7 +60,7 @@ class MountTable:
         self._root = next((mount for mount in roots if mount.point == "/"), None)
 
     def add(self, mount: Mount) -> None:
-        """Add a mount on top of those that are there."""
+        """Add a mount on top of the existing ones."""
         self.mounts[mount.id] = mount
         self._on[mount.parent, mount.point] = mount
         self._showing[mount.device, mount.root].append(mount)
@@ -70,7 +70,7 @@ class MountTable:
             self._root = mount
 
     def at(self, path: str, *, below: str = "") -> Mount | None:
-        """The mount that a path leads to, as the kernel walks it; or the one ``below`` a filesystem."""
+        """Return the mount of a path as the kernel resolves it; or the one ``below`` a filesystem."""
         mount = self._root
         if mount is None:
             return None
@@ -82,12 +82,12 @@ class MountTable:
         return mount
 
     def locate(self, path: str, *, below: str = "") -> Location | None:
-        """What a path is, where nothing on it is a symbolic link."""
+        """Return the location of a path without symbolic links."""
         mount = self.at(path, below=below)
         return mount and Location(mount.device, joined(mount.root, relative(path, mount.point)))
 
     def names(self, location: Location) -> Iterator[tuple[str, Mount]]:
-        """Every path under which something can be seen, with the mount that shows it there."""
+        """Return every path that shows a location, with its mount."""
         for root in _prefixes(location.path):
             for mount in self._showing.get((location.device, root), ()):
                 name = joined(mount.point, relative(location.path, root))
@@ -95,18 +95,18 @@ class MountTable:
                     yield name, mount
 
     def below(self, path: str) -> Iterator[Mount]:
-        """Mounts below a path that can be reached through it, those that carry others first."""
+        """Return the reachable mounts below a path, parents first."""
         for mount in self.mounts.values():
             if mount.point != path and within(mount.point, path) and self.at(mount.point) is mount:
                 yield mount
 
     def layers(self, device: str) -> tuple[str, ...]:
-        """The folders of the overlay that has this device."""
+        """Return the folders of the overlay with this device."""
         return self._layers.get(device, ())
 
 
 class Host:
-    """The host's mount table, with what its overlays and loop devices show."""
+    """The host's mount table, with the sources of its overlays and loop devices."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         rows = snapshot.fact("mounts")
@@ -118,7 +118,7 @@ class Host:
         self._numbers = {str(device["name"]): number for number, device in devices.items()}
 
     def expanded(self, location: Location, more: MountTable | None = None) -> list[Location]:
-        """A location, and those that it shows: the layers of an overlay, the device below a loop device.
+        """Return a location and its sources: the layers of an overlay, the device below a loop device.
 
         ``more`` is the table of a container, which may have overlays that the host has not.
         """
@@ -126,7 +126,7 @@ class Host:
         while waiting:
             current, depth = waiting.pop()
             layers = self.table.layers(current.device) or (more.layers(current.device) if more else ())
-            # An overlay may be mounted over one of its own layers.
+            # An overlay can be mounted over one of its own layers.
             paths = [path for path in layers if path.startswith("/")]
             below = [self.table.locate(path, below=current.device) for path in paths]
             shown = [Location(at.device, joined(at.path, current.path.lstrip("/"))) for at in below if at]
@@ -140,17 +140,17 @@ class Host:
         return found
 
     def images(self, device: str) -> list[Location]:
-        """The file of a loop device: who writes to it, writes to the filesystem in it."""
+        """Return the file of a loop device: writing to it changes the filesystem in it."""
         file = self.block_devices.get(device, {}).get("file")
         location = self.table.locate(file) if isinstance(file, str) else None
         return [location] if location else []
 
     def number(self, path: str) -> str | None:
-        """The number of the device that has this node below /dev."""
+        """Return the number of the device with this node below /dev."""
         return self._numbers.get(path.rpartition("/")[2]) if path.startswith("/dev/") else None
 
     def carriers(self, device: str, source: str = "") -> set[str]:
-        """A filesystem's devices: its own, the disk of a partition, what is below a mapped device."""
+        """Return a filesystem's devices: its own, the disk of a partition, the base of a mapped device."""
         found: set[str] = set()
         waiting = [device, *filter(None, [self.number(source)])]
         while waiting:
@@ -164,9 +164,9 @@ class Host:
         return found
 
 
-@lru_cache(maxsize=1)  # two checks ask for it
+@lru_cache(maxsize=1)  # used by two checks
 def host(snapshot: Snapshot) -> Host | None:
-    """The host's mounts; None for a snapshot of an earlier collector, which names alone can judge."""
+    """Return the host's mounts; None for a snapshot of an earlier collector, which has only names."""
     try:
         return Host(snapshot)
     except FactUnavailable:
@@ -176,7 +176,7 @@ def host(snapshot: Snapshot) -> Host | None:
 
 
 def table(rows: Iterable[JSONObject]) -> MountTable:
-    """The mount table of a source ``mounts``, or of a container's."""
+    """Return the mount table of a source ``mounts``, or of a container."""
     return MountTable(
         Mount(
             row["id"],
@@ -193,24 +193,24 @@ def table(rows: Iterable[JSONObject]) -> MountTable:
 
 
 def within(path: str, tree: str) -> bool:
-    """Whether a path is a folder or below it."""
+    """Return whether a path is a folder or below it."""
     return tree in {"/", path} or path.startswith(f"{tree}/")
 
 
 def relative(path: str, tree: str) -> str:
-    """The rest of a path below one of its folders, without a leading slash."""
+    """Return a path relative to one of its parents, without a leading slash."""
     return path[len(tree) :].lstrip("/") if tree != "/" else path.lstrip("/")
 
 
 def joined(folder: str, rest: str) -> str:
-    """A path below a folder."""
+    """Return a path below a folder."""
     if not rest:
         return folder
     return f"{folder.rstrip('/')}/{rest}"
 
 
 def _prefixes(path: str) -> Iterator[str]:
-    """``/``, ``/a``, ``/a/b`` for ``/a/b``."""
+    """Yield ``/``, ``/a``, ``/a/b`` for ``/a/b``."""
     yield "/"
     end = path.find("/", 1)
     while end > 0:

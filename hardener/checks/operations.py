@@ -1,4 +1,4 @@
-"""Section 6, operations: images and containers that nobody uses do not pile up."""
+"""Section 6, operations: check for unused images and containers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hardener.snapshot import Snapshot
 @check("ops-image-sprawl")
 @needs_engine
 def image_sprawl(snapshot: Snapshot) -> Verdict:
-    """Few images lie unused: each is something to start by mistake and nothing that anybody updates."""
+    """Check the number of unused images: they are not updated, and can be started by mistake."""
     used = {container.image_id for container in containers(snapshot)}
     everything = images(snapshot)
     unused = [image for image in everything if image.id not in used]
@@ -35,7 +35,7 @@ def _unused_image(image: Image) -> Offender:
 @check("ops-container-sprawl")
 @needs_engine
 def container_sprawl(snapshot: Snapshot) -> Verdict:
-    """Few containers lie around that do not run."""
+    """Check the number of containers that are not running."""
     everything, unread = readable(snapshot)
     stopped = [container for container in everything if not container.running]
     most = policy.limit(snapshot, "max_stopped_containers")
@@ -54,7 +54,7 @@ def _stopped_container(container: Container) -> Offender:
     state = shapes.required(container.inspect, "State", SOURCE)
     status = shapes.text(state, "Status", SOURCE) or "not running"
     since = shapes.text(state, "FinishedAt", SOURCE)[:10]
-    # The year 1 is the engine's word for never.
+    # The engine writes the year 1 for "never".
     when = "" if since in {"", "0001-01-01"} else f" since {since}"
     return Offender(container.kind, container.name, f"is {status}{when}")
 

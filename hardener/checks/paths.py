@@ -1,4 +1,4 @@
-"""Where this host's engine keeps the files that the benchmark is about."""
+"""Locate the engine's files on this host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REMAPPED = re.compile(r"/\d+\.\d+$")
 
 
 def exists(snapshot: Snapshot, path: str) -> bool:
-    """Whether something is there; a file that was seen below a folder proves the folder.
+    """Return whether a path exists; a collected file below a folder proves the folder.
 
     Raises:
         FactUnavailable: nobody looked.
@@ -29,13 +29,13 @@ def exists(snapshot: Snapshot, path: str) -> bool:
 
 
 def real(snapshot: Snapshot, path: str) -> str:
-    """The path with symbolic links resolved, as far as the collector looked."""
+    """Resolve symbolic links in a path, as far as they were collected."""
     record = snapshot.fact("files").get(path)
     return str((record and record.get("target")) or path)
 
 
 def unit(snapshot: Snapshot, name: str) -> JSONObject | None:
-    """Properties of a systemd unit that is loaded, else ``None``."""
+    """Return the properties of a loaded systemd unit, else ``None``."""
     try:
         found: JSONObject | None = snapshot.fact("units").get(name)
     except FactAbsent:
@@ -44,13 +44,13 @@ def unit(snapshot: Snapshot, name: str) -> JSONObject | None:
 
 
 def unit_files(snapshot: Snapshot, name: str) -> tuple[str, ...]:
-    """The file and the drop-ins that systemd loaded for a unit; none where there is no such unit."""
+    """Return the file and the drop-ins of a systemd unit; none for a missing unit."""
     loaded = unit(snapshot, name) or {}
     return tuple(path for path in (loaded.get("FragmentPath"), *(loaded.get("DropInPaths") or ())) if path)
 
 
 def api_sockets(snapshot: Snapshot) -> tuple[str, ...]:
-    """The Unix sockets of the API that exist: the one that answers, and those declared."""
+    """Return the existing Unix sockets of the API: the one that answers, and the declared ones."""
     engine = snapshot.fact("engine")
     declared = [host.removeprefix("unix://") for host in _hosts(snapshot) if host.startswith("unix://")]
     answering = [engine["socket"]] if engine.get("socket") else []
@@ -62,7 +62,7 @@ def api_sockets(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _hosts(snapshot: Snapshot) -> tuple[str, ...]:
-    """The declared hosts; where the file cannot be parsed, the socket that answers is enough."""
+    """Return the declared hosts; none if the file cannot be parsed, as the answering socket is known."""
     try:
         return api_hosts(snapshot, Settings(snapshot))
     except FactUnavailable:
@@ -72,14 +72,14 @@ def _hosts(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def containerd_socket(snapshot: Snapshot) -> str:
-    """The socket of the containerd that the engine uses; empty where the engine has it inside itself."""
+    """Return the socket of the engine's containerd; empty if containerd is part of the daemon."""
     if _embeds_containerd(snapshot):
         return ""
     return str(snapshot.fact("engine").get("containerd_socket") or "/run/containerd/containerd.sock")
 
 
 def _embeds_containerd(snapshot: Snapshot) -> bool:
-    """Whether containerd is a part of the daemon's process, as engines from 29.7 on can have it."""
+    """Return whether containerd is part of the daemon's process, as engines from 29.7 on allow."""
     features = Settings(snapshot).get("features").value
     if isinstance(features, list):
         given = dict(str(feature).partition("=")[::2] for feature in features)
@@ -89,14 +89,14 @@ def _embeds_containerd(snapshot: Snapshot) -> bool:
 
 
 def config_folder(snapshot: Snapshot) -> str:
-    """The daemon's configuration folder: ``/etc/docker``, or the one of a rootless daemon's user."""
+    """Return the daemon's configuration folder: ``/etc/docker``, or that of a rootless daemon's user."""
     if snapshot.fact("engine").get("rootless"):
         return posixpath.dirname(Settings(snapshot).path)
     return "/etc/docker"
 
 
 def data_root(snapshot: Snapshot) -> str:
-    """The engine's data root, without the part that userns-remap adds.
+    """Return the engine's data root, without the part that userns-remap adds.
 
     From the running engine; from its configuration where it does not answer.
     """
@@ -108,12 +108,12 @@ def data_root(snapshot: Snapshot) -> str:
 
 
 def uses_containerd_store(snapshot: Snapshot) -> bool:
-    """Whether images lie in the store of containerd, beside the engine's data root."""
+    """Return whether images are in the store of containerd, next to the engine's data root."""
     return _SNAPSHOTTER in (snapshot.info.get("DriverStatus") or ())
 
 
 def image_roots(snapshot: Snapshot) -> tuple[str, ...]:
-    """The data root, and the place of images in the containerd store; of a silent engine the first alone."""
+    """Return the data root, and the image folder of the containerd store if the engine answers."""
     try:
         beside = uses_containerd_store(snapshot)
     except FactUnavailable:
@@ -122,7 +122,7 @@ def image_roots(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def mount_of(mounts: Sequence[JSONObject], path: str) -> JSONObject | None:
-    """The mount a path lies on: the longest, and of several on the same place the last."""
+    """Return the mount of a path: the longest mount point, and the last of equal ones."""
     found: JSONObject | None = None
     longest = -1
     for mount in mounts:

@@ -1,4 +1,4 @@
-"""What only the site can know (`hardener_policy`); a slip in it is an error and never a verdict."""
+"""Read the site's policy (`hardener_policy`); an invalid value is an error and never a verdict."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ POLICY = "hardener_policy"
 
 
 def texts(snapshot: Snapshot, key: str) -> tuple[str, ...] | None:
-    """A list of texts; ``None`` where the site says nothing.
+    """Return a list of texts; ``None`` if it is not set.
 
     Raises:
         FactUnavailable: it is anything but a list of texts.
@@ -21,7 +21,7 @@ def texts(snapshot: Snapshot, key: str) -> tuple[str, ...] | None:
 
 
 def for_container(snapshot: Snapshot, key: str, name: str) -> tuple[str, ...] | None:
-    """What the globs that match a container's name grant it together; ``None`` where none matches.
+    """Return the merged lists of all globs that match a container's name; ``None`` without a match.
 
     Raises:
         FactUnavailable: it is anything but an object of lists of texts.
@@ -37,7 +37,7 @@ def for_container(snapshot: Snapshot, key: str, name: str) -> tuple[str, ...] | 
 
 
 def limit(snapshot: Snapshot, key: str) -> int | None:
-    """A number that is not negative; ``None`` where the site says nothing.
+    """Return a number that is not negative; ``None`` if it is not set.
 
     Raises:
         FactUnavailable: it is anything but such a number.
@@ -49,7 +49,7 @@ def limit(snapshot: Snapshot, key: str) -> int | None:
 
 
 def flag(snapshot: Snapshot, key: str) -> bool | None:
-    """True or false; ``None`` where the site says nothing.
+    """Return true or false; ``None`` if it is not set.
 
     Raises:
         FactUnavailable: it is anything but a boolean.
@@ -61,7 +61,7 @@ def flag(snapshot: Snapshot, key: str) -> bool | None:
 
 
 def unusable(key: str, must: str, found: object) -> FactUnavailable:
-    """The error for a policy that says something else than it can."""
+    """Return the error for an invalid policy."""
     return FactUnavailable(POLICY, f"{key} {must}, not {str(found)[:60]!r}")
 
 
@@ -73,7 +73,7 @@ def _value(snapshot: Snapshot, key: str) -> object:
 
 
 def _texts(value: object, key: str) -> tuple[str, ...]:
-    # A lone text would be taken letter by letter: the commonest slip in YAML.
+    # A single text would be split into letters: a common mistake in YAML.
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
     raise unusable(key, "must be a list of texts", value)

@@ -1,4 +1,4 @@
-"""Ports that running containers and swarm services publish on the host."""
+"""The ports that running containers and swarm services publish on the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hardener.snapshot import FactUnavailable, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A port open on the host that leads to a container."""
+    """An open port of the host that leads to a container."""
 
     owner: str
     address: str  # "0.0.0.0", "::", "127.0.0.1" …
@@ -27,12 +27,12 @@ class Published:
 
     @property
     def version(self) -> int:
-        """4 or 6."""
+        """Return 4 or 6."""
         return self._parsed().version
 
     @property
     def loopback(self) -> bool:
-        """Whether only the host itself reaches it."""
+        """Return whether only the host itself can reach it."""
         return self._parsed().is_loopback
 
     def _parsed(self) -> IPv4Address | IPv6Address:
@@ -43,7 +43,7 @@ class Published:
 
 
 def published(snapshot: Snapshot) -> tuple[Published, ...]:
-    """Every published port that is open now."""
+    """Return every published port that is open."""
     return (*_of_containers(snapshot), *_of_services(snapshot))
 
 
@@ -52,13 +52,13 @@ def _of_containers(snapshot: Snapshot) -> Iterator[Published]:
         settings = shapes.table(container.inspect, "NetworkSettings", SOURCE)
         for inside, bindings in shapes.table(settings, "Ports", SOURCE).items():
             for binding in shapes.rows({"bindings": bindings}, "bindings", SOURCE):
-                address = shapes.text(binding, "HostIp", SOURCE) or "0.0.0.0"  # noqa: S104 - what it means
+                address = shapes.text(binding, "HostIp", SOURCE) or "0.0.0.0"  # noqa: S104 - its meaning
                 port = shapes.text(binding, "HostPort", SOURCE)
                 yield Published(container.name, address, port, str(inside).partition("/")[2] or "tcp")
 
 
 def _of_services(snapshot: Snapshot) -> Iterator[Published]:
-    """A service's port is open on every node, on every address."""
+    """Return the ports of services, which are open on every node and address."""
     for service in services(snapshot):
         endpoint = shapes.table(service.facts, "Endpoint", "docker.swarm")
         for port in shapes.rows(endpoint, "Ports", "docker.swarm"):

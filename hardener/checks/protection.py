@@ -1,4 +1,4 @@
-"""Our own controls: what CIS leaves to "harden the host" and a container attacks first."""
+"""Our own controls: kernel settings and security modules, which CIS leaves to "harden the host"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hardener.snapshot import FactUnavailable, Snapshot
 
 @check("host-kernel-settings")
 def kernel_settings(snapshot: Snapshot) -> Verdict:
-    """The values in force; a key that this kernel does not have is no finding."""
+    """Check the effective kernel settings; a key that this kernel lacks is ignored."""
     sysctl = snapshot.fact("sysctl")
     with_docker = snapshot.engine_installed and not runs_rootless(snapshot)
     offenders = []
@@ -44,7 +44,7 @@ def kernel_settings(snapshot: Snapshot) -> Verdict:
 
 @check("host-lsm-enforcing")
 def lsm_enforcing(snapshot: Snapshot) -> Verdict:
-    """A security module that the kernel enforces and that the engine found when it started."""
+    """Check for a security module that the kernel enforces and that the engine uses."""
     expected = "AppArmor or SELinux enforces, for containers as well"
     lsm = snapshot.fact("lsm")
     apparmor = lsm.get("apparmor") or {}
@@ -70,13 +70,13 @@ def lsm_enforcing(snapshot: Snapshot) -> Verdict:
 
 
 def _docker_profile(snapshot: Snapshot, profiles: dict[str, str]) -> str:
-    """What is wrong with the profile that containers get, ``""`` where nothing is."""
+    """Describe what is wrong with the default AppArmor profile of containers; empty if nothing is."""
     if not snapshot.engine_installed:
         return ""
     mode = profiles.get("docker-default")
     if mode in ("enforce", "kill"):
         return ""
     if mode is None:
-        snapshot.info  # noqa: B018 - the engine loads it when it starts: one that is stopped decides nothing
+        snapshot.info  # noqa: B018 - the engine loads it at its start: a stopped engine decides nothing
         return "the profile docker-default is not loaded"
     return f"the profile docker-default is in mode {mode}"

@@ -1,8 +1,8 @@
-"""Section 1.2: whether the engine is a release that somebody still repairs.
+"""Section 1.2: check that the engine is a supported release with security fixes.
 
-The version number alone says little: a distribution repairs an old one in its package's revision. So its
-package is as good as the distribution's support, and one from upstream is compared with what upstream had
-published when this file was written. What the data below cannot know is left to a person.
+The version number alone is not enough: a distribution fixes an old version in a package revision. So its
+package is judged by the distribution's support, and an upstream package is compared with the upstream
+releases known to this file. What the data cannot tell is left to a person.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from hardener.checks.verdicts import failed, manual, needs_engine, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot, version_tuple
 
-# The day the data below was gathered, and for how long "nothing newer is known" may be believed.
+# The date of the data below, and the days for which "nothing newer is known" holds.
 AS_OF = date(2026, 11, 25)
 BELIEVED_FOR = timedelta(days=90)
 
-# Upstream's branches that are still repaired (project/BRANCHES-AND-TAGS.md of moby) and the newest release of
-# each that repairs a security hole. Mirantis and Amazon keep 25.0 for their own packages until December 2026.
+# Upstream's supported branches (project/BRANCHES-AND-TAGS.md of moby) with their newest security releases.
+# Mirantis and Amazon support 25.0 for their own packages until December 2026.
 MAINTAINED = {29: (29, 9, 0)}
 KEPT_BY_OTHERS = frozenset({25})
-# The same for the parts that Docker's own packages bring along, by branch.
+# The same for the components of Docker's own packages, by branch.
 PARTS: Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]] = {
     "runc": {(1, 1): (1, 3, 6), (1, 2): (1, 3, 6), (1, 3): (1, 3, 6), (1, 4): (1, 4, 3)},
     "containerd": {(1, 7): (1, 7, 29), (2, 0): (2, 0, 7), (2, 1): (2, 1, 5)},
 }
-# Holes of the engine that were repaired in 2026: the release that did it, their names, and what they permit.
-# A distribution's package may have the repair at an older version number: there the package decides.
+# Vulnerabilities of the engine fixed in 2026: the fixing release, names, and effect. A distribution's package
+# may have the fix at an older version number: there the package decides.
 HOLES: Sequence[tuple[tuple[int, ...], str, str]] = (
     ((29, 3, 1), "CVE-2026-34040", "calls pass an authorization plugin by"),
     ((29, 4, 3), "CVE-2026-31431", "containers reach the kernel's AF_ALG sockets"),
@@ -58,7 +58,7 @@ EXPECTED = "the running engine is a supported release with its security fixes"
 @check("docker-version-current")
 @needs_engine
 def version_current(snapshot: Snapshot) -> Verdict:
-    """The running engine, not the installed package, must be repaired."""
+    """Check that the running engine, not only the installed package, has the fixes."""
     version = snapshot.fact("docker.version")
     running = str(version.get("Version", ""))
     packages = snapshot.fact("packages")
@@ -127,7 +127,7 @@ def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verd
             f"look whether the extended support of {name} covers {package} (check-support-status)",
             evidence=evidence,
         )
-    pending(snapshot)  # an index too old to know of updates cannot say that none waits
+    pending(snapshot)  # an outdated index cannot say that no update is pending
     return passed(EXPECTED, f"{package} of {name}, no security update waits", evidence=evidence)
 
 
@@ -173,7 +173,7 @@ def _named_holes(running: tuple[int, ...]) -> str:
 
 
 def passed_by(snapshot: Snapshot) -> str:
-    """Why calls pass an authorization plugin of this engine by; empty where none is known to.
+    """Describe how calls pass this engine's authorization plugin; empty if no way is known.
 
     Of a distribution's package it is not known: ``docker-version-current`` judges that.
     """
@@ -205,7 +205,7 @@ def _parts(version: JSONObject) -> list[str]:
 
 
 def _upstream(package_version: object) -> tuple[int, ...]:
-    """The upstream part of a package's version: ``5:29.9.0-1~debian.13~trixie`` is ``(29, 9, 0)``."""
+    """Return the upstream version of a package: ``5:29.9.0-1~debian.13~trixie`` is ``(29, 9, 0)``."""
     return version_tuple(str(package_version).rpartition(":")[2].partition("~")[0])
 
 

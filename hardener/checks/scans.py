@@ -1,6 +1,6 @@
-"""What the last scan on a host says of its images, and of itself; a scan that is too old says nothing.
+"""Read the last scan's results on a host's images and packages; an outdated scan counts as unknown.
 
-What a scan cannot know is left to a person, or is an error; no image passes by it.
+What a scan cannot decide is left to a person, or is an error; it never makes an image pass.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _DAY = 86400
 
 @dataclass(frozen=True, slots=True)
 class LastScan:
-    """A host's record, as it is to be taken on the day of the snapshot."""
+    """The record of a host, valid for the day of the snapshot."""
 
     scan: Scan
     now: datetime
     oldest: int  # days
-    packages_changed: bool  # on the host, since
+    packages_changed: bool  # packages changed on the host since
 
     def age(self, moment: str) -> int:
-        """Days since a moment of the record.
+        """Return the days since a time of the record.
 
         Raises:
             FactUnavailable: it is none, or has not come yet.
@@ -51,24 +51,24 @@ class LastScan:
         return int(passed // _DAY)
 
     def is_current(self, moment: str) -> bool:
-        """Whether what was found then still counts."""
+        """Return whether the results are still valid."""
         return self.age(moment) <= self.oldest
 
     def counts(self, scanned: Scanned) -> bool:
-        """Whether a result still counts: neither it nor the index behind it is too old."""
+        """Return whether a result is valid: neither it nor its index is too old."""
         index_age = self.age(scanned.index_date)
         return self.is_current(scanned.scanned_at) and index_age <= max(self.oldest, MAX_AGE_DAYS)
 
     @property
     def host(self) -> Scanned | None:
-        """What is known of the host itself; None where it is too old, or packages have changed since."""
+        """Return the result for the host itself; None if it is outdated, or packages have changed since."""
         host = self.scan.host
         known = host.state in (State.CLEAN, State.OUTDATED) and not self.packages_changed
         return host if known and self.counts(host) else None
 
 
 def last_scan(snapshot: Snapshot) -> LastScan | None:
-    """The record of the last scan; None where there is none, and in snapshots of before there were any.
+    """Return the record of the last scan; None without one, as in older snapshots.
 
     Raises:
         FactUnavailable: it cannot be read, or the policy about it is none.
@@ -92,7 +92,7 @@ def last_scan(snapshot: Snapshot) -> LastScan | None:
 @check("image-vulnerability-scan")
 @needs_engine
 def vulnerability_scan(snapshot: Snapshot) -> Verdict:
-    """Every image was scanned lately and what was found is repaired; a person judges what no scan could."""
+    """Check that every image was scanned recently and its findings are fixed; a person judges the rest."""
     used = {container.image_id for container in containers(snapshot)}
     last = last_scan(snapshot)
     threshold = _Threshold.of(snapshot)
@@ -116,7 +116,7 @@ def vulnerability_scan(snapshot: Snapshot) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Threshold:
-    """What the site lets wait."""
+    """The site's limits for pending updates."""
 
     updates: int
     ignored: Sequence[str]
@@ -128,7 +128,7 @@ class _Threshold:
 
     @property
     def told(self) -> tuple[str, ...]:
-        """What of it is not the default."""
+        """Return the limits that differ from the default, as text."""
         waiting = [f"policy lets {self.updates} updates an image wait"] if self.updates else []
         ignored = [f"policy ignores the packages {', '.join(self.ignored)}"] if self.ignored else []
         return (*waiting, *ignored)
@@ -138,7 +138,7 @@ class _Threshold:
 
 
 def _judge(identity: str, last: LastScan, threshold: _Threshold, use: str) -> Iterator[str]:
-    """One image by its own scan, and by what other scanners said of the same id."""
+    """Judge an image by its own scan, and by other scanners' reports on the same id."""
     scanned = last.scan.images.get(identity)
     decided = False
     for report in last.scan.reports.get(identity, ()):
@@ -163,7 +163,7 @@ def _judge(identity: str, last: LastScan, threshold: _Threshold, use: str) -> It
 
 
 def _has_no_system(scanned: Scanned | None) -> bool:
-    """Whether an image was read and is of no distribution: a program alone, built from scratch."""
+    """Return whether an image was read and has no distribution, such as one built from scratch."""
     return (
         scanned is not None
         and scanned.state is State.UNKNOWN
@@ -173,7 +173,7 @@ def _has_no_system(scanned: Scanned | None) -> bool:
 
 
 def _undecided(scanned: Scanned | None, use: str) -> Iterator[str]:
-    """Nobody knows what waits in it: for a person, or an error where the scan itself could not be done."""
+    """Return the verdict of an unknown image: a question for a person, or an error if the scan failed."""
     if scanned is None:
         yield Question(f"{use}, not scanned since it came")
     elif scanned.could_not:
@@ -198,7 +198,7 @@ def _named(package: Package) -> str:
 
 
 def _reported(report: Report, threshold: _Threshold) -> Iterator[str]:
-    """What another scanner found that somebody has repaired: an update of it waits."""
+    """Return findings of another scanner for which a fix exists."""
     if report.ended:
         yield f"is of {report.ended}, which gets no security updates any more, says {report.tool}"
     if not report.system:
@@ -213,7 +213,7 @@ def _reported(report: Report, threshold: _Threshold) -> Iterator[str]:
 
 
 def _some(names: Iterable[str], number: int) -> str:
-    """The first of so many names, and how many more there are."""
+    """Join the first names, and the number of the others."""
     told = list(islice(names, _NAMED))
     more = [f"{number - len(told)} more"] if number > len(told) else []
     return " and ".join([*([", ".join(told)] if told else []), *more])

@@ -1,7 +1,7 @@
-"""What a seccomp profile opens over the engine's default one, which refuses some forty calls.
+"""Determine what a seccomp profile permits beyond the engine's default, which refuses some forty calls.
 
-The collector says which of these calls a profile always permits. The default itself permits some to a
-container with further capabilities; what is then left is the profile's own doing.
+The collector reports which of these calls a profile always permits. The default permits some of them to
+containers with more capabilities; the rest is due to the profile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hardener.checks.verdicts import listed
 from hardener.snapshot import JSONObject
 
 _SHOWN = 6
-# Capability by its number -> what the default profile then permits.
+# Number of a capability -> calls that the default profile permits with it.
 _GRANTED = {
     2: "open_by_handle_at",
     16: "delete_module finit_module init_module",
@@ -27,11 +27,11 @@ _GRANTED = {
     38: "perf_event_open",
     39: "bpf",
 }
-_MANY = 20  # of the calls that the default refuses: a profile for one program opens a few
+_MANY = 20  # of the calls that the default refuses: a profile for one program permits a few
 
 
 def opened(profile: JSONObject, source: str, capabilities: int = 0) -> Sequence[str]:
-    """The calls that a profile permits and the default profile would refuse with these capabilities."""
+    """Return the permitted calls that the default profile would refuse with these capabilities."""
     granted = {
         name for number, names in _GRANTED.items() if capabilities >> number & 1 for name in names.split()
     }
@@ -39,10 +39,10 @@ def opened(profile: JSONObject, source: str, capabilities: int = 0) -> Sequence[
 
 
 def filters_nothing(calls: Sequence[str]) -> bool:
-    """Whether a profile that opens these refuses next to nothing of what the default one refuses."""
+    """Return whether a profile refuses almost nothing of what the default refuses."""
     return len(calls) >= _MANY
 
 
 def sentence(calls: Sequence[str]) -> str:
-    """``the engine's default would refuse bpf, keyctl and 30 more``."""
+    """Return ``the engine's default would refuse bpf, keyctl and 30 more``."""
     return f"the engine's default would refuse {listed(list(calls), _SHOWN)}"

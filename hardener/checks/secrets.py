@@ -1,4 +1,4 @@
-"""What the collector recognised as a secret on the host: where it was, never what it was."""
+"""Read where the collector recognised secrets on the host; the secrets themselves are not collected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SOURCE = "collector"
 
 
 def secrets_in(snapshot: Snapshot, kind: str) -> Mapping[str, tuple[str, ...]]:
-    """Places of secrets in objects of one kind, by the object's id or name.
+    """Return the places of secrets in objects of one kind, by the object's id or name.
 
     Raises:
         FactUnavailable: nobody searched, or there were more secrets than could be kept and none of this kind.

@@ -1,7 +1,6 @@
-"""What the daemon was told: its command line over daemon.json over the engine's defaults.
+"""Read the daemon's declared settings: command line over daemon.json over the engine's defaults.
 
-These are the declared values. Where the engine itself reports one, that is the effective value and decides;
-``Settings.drift`` says where the two part.
+If the engine itself reports a value, that effective one decides; ``Settings.drift`` describes a difference.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ _DEFAULTS: Mapping[str, Any] = {
     "userland-proxy": True,
 }
 
-# A process's start is known in ticks after a boot whose time is known in seconds.
+# A process's start is known in ticks since the boot, whose time is known in seconds.
 _CLOCKS_DIFFER_BY = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A value and who set it: a flag (``--icc``), the file's path, or ``default``."""
+    """A value and its origin: a flag (``--icc``), the file's path, or ``default``."""
 
     value: Any
     origin: str
@@ -55,11 +54,11 @@ class Settings:
 
     @property
     def path(self) -> str:
-        """The configuration file that the daemon reads."""
+        """Return the path of the daemon's configuration file."""
         return str(self._config.get("path") or "/etc/docker/daemon.json")
 
     def get(self, key: str) -> Declared:
-        """What is declared for a key of daemon.json, as it stands there or on the command line.
+        """Return the declared value of a key of daemon.json, from the file or the command line.
 
         Raises:
             FactUnavailable: the command line does not say it, and there is a file that cannot be parsed.
@@ -78,7 +77,7 @@ class Settings:
             raise FactUnavailable("daemon.config", f"{self.path}: {error}")
 
     def boolean(self, key: str) -> Declared:
-        """A key that is on or off.
+        """Return a boolean setting.
 
         Raises:
             FactUnavailable: what stands there is neither, and the engine would refuse it.
@@ -89,14 +88,14 @@ class Settings:
         return declared
 
     def text(self, key: str) -> Declared:
-        """A key with one value; ``""`` where nothing is set."""
+        """Return a text setting; ``""`` if it is not set."""
         declared = self.get(key)
         if not isinstance(declared.value, str | None):
             raise FactUnavailable("daemon.config", f"{key} is not a text in {declared.origin}")
         return Declared(declared.value or "", declared.origin)
 
     def entries(self, key: str) -> Declared:
-        """A key with several values; an object gives ``name=value`` as its flag does."""
+        """Return a list setting; an object becomes ``name=value`` as in its flag."""
         declared = self.get(key)
         value = declared.value
         if isinstance(value, Mapping):
@@ -107,25 +106,25 @@ class Settings:
 
     @property
     def conflicts(self) -> tuple[str, ...]:
-        """Keys that stand in both places: a daemon that starts like this refuses to."""
+        """Return the keys that are set in both places: the daemon refuses to start with them."""
         self._require_file()
         return tuple(str(key) for key in self._config.get("conflicts") or ())
 
     @property
     def duplicates(self) -> tuple[str, ...]:
-        """Keys that the file holds more than once; the last one counts, and people read the first."""
+        """Return the keys that the file has more than once; the last one counts."""
         return tuple(str(key) for key in self._config.get("duplicate_keys") or ())
 
     @property
     def changed_since_start(self) -> bool:
-        """Whether the file is younger than the running daemon, which may then still follow an older one."""
+        """Return whether the file is newer than the running daemon, which may use an older version."""
         started = self._snapshot.fact("engine").get("started")
         record = self._snapshot.fact("files").get(self.path)
         changed = record.get("mtime") if isinstance(record, Mapping) else None
         return bool(started and changed and changed > started + _CLOCKS_DIFFER_BY)
 
     def drift(self, key: str, effective: object) -> str:
-        """How the declared value of a switch parts from the effective one, as the end of a sentence."""
+        """Describe the difference of a declared switch from the effective one, as the end of a sentence."""
         try:
             declared = self.boolean(key)
         except FactUnavailable as broken:
@@ -135,7 +134,7 @@ class Settings:
         return f"; declared {declared}: it takes effect at the next restart"
 
     def evidence(self, *keys: str) -> list[str]:
-        """What is declared for some keys, and what is wrong with the file, for the reader of a finding."""
+        """Return declared values of keys, and problems of the file, as evidence."""
         facts = []
         try:
             facts += [f"{key}: {self._shown(key)}" for key in keys]
@@ -154,11 +153,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class TLS:
-    """How the API on TCP is protected, as the daemon resolves its options."""
+    """The protection of the API on TCP, as the daemon resolves its options."""
 
     enabled: bool
     verify: bool
-    ca: str  # "" where no CA is set: client certificates of any public CA are then accepted
+    ca: str  # empty without a CA: client certificates of any public CA are then accepted
     cert: str
     key: str
 
@@ -193,7 +192,7 @@ def _certificate_folder(snapshot: Snapshot, environment: Mapping[str, str]) -> s
 
 
 def api_hosts(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
-    """Addresses the API is declared to listen on, those that systemd holds for ``fd://`` resolved.
+    """Return the declared addresses of the API, with ``fd://`` resolved to systemd's sockets.
 
     ``unix:///run/docker.sock``, ``tcp://0.0.0.0:2375``; the engine's default where nothing is declared.
     """
@@ -205,14 +204,14 @@ def api_hosts(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
 
 
 def _complete(host: str) -> str:
-    """A host as people write it, with what dockerd adds."""
+    """Complete a host as dockerd does."""
     if host in ("", "unix://"):
         return "unix:///var/run/docker.sock"
     return host if "://" in host else f"tcp://{host}"
 
 
 def socket_unit_hosts(snapshot: Snapshot) -> list[str]:
-    """What docker.socket listens on, in the form of ``--host``."""
+    """Return the addresses of docker.socket, in the form of ``--host``."""
     try:
         unit = snapshot.fact("units").get("docker.socket") or {}
     except FactAbsent:

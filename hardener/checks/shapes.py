@@ -1,6 +1,6 @@
-"""Read the Docker API's JSON: null where a list is empty is its habit, anything else unexpected is an error.
+"""Read JSON of the Docker API: null stands for an empty list, any other unexpected type is an error.
 
-Taking a wrong shape for an empty one would let a check pass on facts that are not there.
+Reading a wrong type as empty would let a check pass without facts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hardener.snapshot import FactUnavailable, JSONObject
 
 
 def table(parent: JSONObject, key: str, source: str) -> JSONObject:
-    """The object under ``key``; empty where it is missing or null."""
+    """Return the object under ``key``; empty if it is missing or null."""
     value = parent.get(key)
     if value is None:
         return {}
@@ -21,7 +21,7 @@ def table(parent: JSONObject, key: str, source: str) -> JSONObject:
 
 
 def required(parent: JSONObject, key: str, source: str) -> JSONObject:
-    """The object under ``key``, which every answer of the engine has."""
+    """Return the object under ``key``, which is mandatory."""
     value = parent.get(key)
     if isinstance(value, dict):
         return value
@@ -29,7 +29,7 @@ def required(parent: JSONObject, key: str, source: str) -> JSONObject:
 
 
 def rows(parent: JSONObject, key: str, source: str) -> Sequence[JSONObject]:
-    """The list of objects under ``key``; empty where it is missing or null."""
+    """Return the list of objects under ``key``; empty if it is missing or null."""
     value = parent.get(key)
     if value is None:
         return ()
@@ -39,7 +39,7 @@ def rows(parent: JSONObject, key: str, source: str) -> Sequence[JSONObject]:
 
 
 def texts(parent: JSONObject, key: str, source: str) -> Sequence[str]:
-    """The list of texts under ``key``; empty where it is missing or null."""
+    """Return the list of texts under ``key``; empty if it is missing or null."""
     value = parent.get(key)
     if value is None:
         return ()
@@ -49,7 +49,7 @@ def texts(parent: JSONObject, key: str, source: str) -> Sequence[str]:
 
 
 def number(parent: JSONObject, key: str, source: str) -> int:
-    """The whole number under ``key``; 0 where it is missing or null, as the engine means it."""
+    """Return the integer under ``key``; 0 if it is missing or null, as in the engine."""
     value = parent.get(key)
     if value is None:
         return 0
@@ -59,7 +59,7 @@ def number(parent: JSONObject, key: str, source: str) -> int:
 
 
 def text(parent: JSONObject, key: str, source: str) -> str:
-    """The text under ``key``; empty where it is missing or null."""
+    """Return the text under ``key``; empty if it is missing or null."""
     value = parent.get(key)
     if value is None:
         return ""

@@ -1,7 +1,7 @@
-"""Section 7, swarm: how the cluster's managers, keys, networks and secrets are kept.
+"""Section 7, swarm: check the cluster's managers, keys, networks and secrets.
 
-Managers know the cluster; a worker knows its own sockets and networks. What only a manager can tell does not
-apply to a worker, whose manager is assessed as well.
+Managers know the cluster; a worker knows its own sockets and networks. Facts of managers do not apply to a
+worker, whose manager is assessed as well.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from hardener.checks.verdicts import failed, manual, needs_engine, not_applicabl
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
-_MAX_MANAGERS = 7  # more than three lost managers is no longer a fault that more managers help against
-_MAX_CERTIFICATE_DAYS = 90  # what the engine sets itself
-_DAY = 24 * 60 * 60 * 10**9  # in nanoseconds, as the API counts
+_MAX_MANAGERS = 7  # more managers do not help if more than three are lost
+_MAX_CERTIFICATE_DAYS = 90  # the engine's default
+_DAY = 24 * 60 * 60 * 10**9  # in nanoseconds, as in the API
 _GOSSIP_PORT = 7946
 _MANAGER_PORT = 2377
 _VXLAN_PORT = 4789
 
-# notBefore and notAfter stand together in a certificate, as UTCTime or GeneralizedTime.
+# notBefore and notAfter are adjacent in a certificate, as UTCTime or GeneralizedTime.
 _VALIDITY = re.compile(rb"(?:\x17\x0d|\x18\x0f)(\d{12}|\d{14})Z(?:\x17\x0d\d{12}|\x18\x0f\d{14})Z")
 
 
 def _on_swarm(function: Check) -> Check:
-    """Decorate a check that means something on every node of a swarm."""
+    """Decorate a check that applies to every node of a swarm."""
 
     @wraps(function)
     def decided(snapshot: Snapshot) -> Verdict:
@@ -46,7 +46,7 @@ def _on_swarm(function: Check) -> Check:
 
 
 def _on_manager(function: Check) -> Check:
-    """Decorate a check whose facts only managers have."""
+    """Decorate a check that needs facts of a manager."""
 
     @wraps(function)
     def decided(snapshot: Snapshot) -> Verdict:
@@ -60,7 +60,7 @@ def _on_manager(function: Check) -> Check:
 @check("swarm-manager-count")
 @_on_manager
 def manager_count(snapshot: Snapshot) -> Verdict:
-    """As few managers as the wanted tolerance of faults needs: each holds the keys of the whole cluster."""
+    """Check for no more managers than fault tolerance needs: each holds the keys of the cluster."""
     swarm = _swarm(snapshot)
     managers = swarm.get("Managers")
     if not isinstance(managers, int) or managers < 1:
@@ -92,29 +92,29 @@ class _Socket:
 
     @property
     def port(self) -> int:
-        """Its port."""
+        """Return its port."""
         return shapes.number(self.facts, "port", "listening")
 
     @property
     def protocol(self) -> str:
-        """``tcp`` or ``udp``."""
+        """Return ``tcp`` or ``udp``."""
         return shapes.text(self.facts, "proto", "listening").removesuffix("6")
 
     @property
     def address(self) -> str:
-        """Its address."""
+        """Return its address."""
         return shapes.text(self.facts, "address", "listening")
 
     @property
     def name(self) -> str:
-        """Port, protocol and address."""
+        """Return port, protocol and address."""
         return f"{self.port}/{self.protocol} on {self.address}"
 
 
 @check("swarm-bind-interface")
 @_on_swarm
 def bind_interface(snapshot: Snapshot) -> Verdict:
-    """The cluster's control ports are open on a chosen address only."""
+    """Check that the cluster's control ports are open on a chosen address only."""
     swarm = _swarm(snapshot)
     control = {("tcp", _GOSSIP_PORT), ("udp", _GOSSIP_PORT)}
     if swarm.get("ControlAvailable"):
@@ -135,7 +135,7 @@ def bind_interface(snapshot: Snapshot) -> Verdict:
         if not ip_address(socket.address).is_unspecified:
             return
         if (socket.protocol, socket.port) in data:
-            # VXLAN traffic carries no proof of its sender, and no option gives this socket an address.
+            # VXLAN does not authenticate senders, and no option sets the address of this socket.
             yield Note(
                 "belongs to the kernel, which takes it on every address: only the packet filter limits it"
             )
@@ -148,7 +148,7 @@ def bind_interface(snapshot: Snapshot) -> Verdict:
 
 
 def _manager_port(swarm: JSONObject) -> int:
-    """The port of this manager's API: its listen address may name another than the usual one."""
+    """Return the port of this manager's API: its listen address may differ from the default."""
     for manager in shapes.rows(swarm, "RemoteManagers", "docker.info"):
         port = shapes.text(manager, "Addr", "docker.info").rpartition(":")[2]
         if manager.get("NodeID") == swarm.get("NodeID") and port.isdecimal():
@@ -167,14 +167,14 @@ class _Network:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Return its name."""
         return shapes.text(self.facts, "Name", "docker.networks")
 
 
 @check("swarm-overlay-encrypted")
 @_on_swarm
 def overlay_encrypted(snapshot: Snapshot) -> Verdict:
-    """Traffic between nodes is encrypted, in the ingress network too."""
+    """Check that traffic between nodes is encrypted, in the ingress network too."""
     overlays = [
         _Network(facts) for facts in snapshot.fact("docker.networks") if facts.get("Driver") == "overlay"
     ]
@@ -188,7 +188,7 @@ def overlay_encrypted(snapshot: Snapshot) -> Verdict:
 
 def _unencrypted(network: _Network) -> Iterator[str]:
     options = shapes.table(network.facts, "Options", "docker.networks")
-    # The option's presence turns it on; its value is usually empty.
+    # The presence of the option enables it; its value is usually empty.
     if options.get("encrypted", "false") in {"0", "f", "F", "false", "FALSE", "False"}:
         yield "carries traffic between nodes in the clear"
 
@@ -196,7 +196,7 @@ def _unencrypted(network: _Network) -> Iterator[str]:
 @check("swarm-secrets-used")
 @_on_manager
 def secrets_used(snapshot: Snapshot) -> Verdict:
-    """Services get their secrets from the cluster's store, not from their environment."""
+    """Check that services get secrets from the cluster's store, not from their environment."""
     plain = secrets_in(snapshot, "service")
 
     def judge(service: Service) -> Iterator[str]:
@@ -220,7 +220,7 @@ def secrets_used(snapshot: Snapshot) -> Verdict:
 @check("swarm-autolock")
 @_on_manager
 def autolock(snapshot: Snapshot) -> Verdict:
-    """A restarted manager needs a person's key: its disk alone gives nothing away."""
+    """Check autolock: a restarted manager needs a person's key, which is not on its disk."""
     expected = "managers are locked after a restart until somebody gives the key"
     if _autolocked(snapshot):
         return passed(expected, "autolock is on")
@@ -230,7 +230,7 @@ def autolock(snapshot: Snapshot) -> Verdict:
 @check("swarm-autolock-rotated")
 @_on_manager
 def autolock_rotated(snapshot: Snapshot) -> Verdict:
-    """A person knows when the key was last changed: nothing records it."""
+    """Ask a person when the key was last changed: nothing records it."""
     if not _autolocked(snapshot):
         return not_applicable("autolock is off: there is no key to change (see swarm-autolock)")
     return manual(
@@ -243,7 +243,7 @@ def autolock_rotated(snapshot: Snapshot) -> Verdict:
 @check("swarm-node-cert-rotated")
 @_on_manager
 def node_certificates(snapshot: Snapshot) -> Verdict:
-    """Certificates of nodes do not live longer than the engine's own default."""
+    """Check that certificates of nodes do not live longer than the engine's default."""
     expiry = shapes.number(shapes.table(_spec(snapshot), "CAConfig", SOURCE), "NodeCertExpiry", SOURCE)
     if expiry <= 0:
         raise FactUnavailable(SOURCE, "NodeCertExpiry is missing")
@@ -256,7 +256,7 @@ def node_certificates(snapshot: Snapshot) -> Verdict:
 @check("swarm-ca-rotated")
 @_on_manager
 def root_ca(snapshot: Snapshot) -> Verdict:
-    """A person compares the age of the root certificate with the site's period."""
+    """Ask a person to compare the age of the root certificate with the site's period."""
     tls = shapes.table(_cluster(snapshot), "TLSInfo", SOURCE)
     certificate = shapes.text(tls, "TrustRoot", SOURCE)
     turns = shapes.number(shapes.table(_spec(snapshot), "CAConfig", SOURCE), "ForceRotate", SOURCE)
@@ -274,7 +274,7 @@ def root_ca(snapshot: Snapshot) -> Verdict:
 @check("swarm-data-plane-separated")
 @_on_swarm
 def data_plane(snapshot: Snapshot) -> Verdict:
-    """The containers' traffic takes another address than the cluster's control."""
+    """Check that containers' traffic uses another address than the cluster's control."""
     expected = "the data path has an address of its own"
     advertised = shapes.text(_swarm(snapshot), "NodeAddr", "docker.info")
     local = shapes.table(_facts(snapshot), "local", SOURCE)
@@ -323,15 +323,15 @@ def _hostname(node: JSONObject) -> str:
 
 
 def _first_day(certificate: str) -> str:
-    """The day a PEM certificate becomes valid."""
+    """Return the first day of validity of a PEM certificate."""
     body = certificate.partition("-----BEGIN CERTIFICATE-----")[2].partition("-----END")[0]
     try:
         found = _VALIDITY.search(a2b_base64(body))
-    except ValueError:  # no base64
+    except ValueError:  # invalid base64
         found = None
     if not found:
         return "unreadable"
     digits = found[1].decode("ascii")
-    if len(digits) == 12:  # two digits of the year; X.509 counts 50 to 99 as 19xx
+    if len(digits) == 12:  # two-digit year; X.509 counts 50 to 99 as 19xx
         digits = ("19" if digits[:2] >= "50" else "20") + digits
     return f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}"

@@ -1,4 +1,4 @@
-"""What swarm mode says of a host: its role in the cluster and the services that the cluster runs."""
+"""The swarm state of a host: its role in the cluster and the cluster's services."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ class Service:
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """Return its id."""
         return shapes.text(self.facts, "ID", SOURCE)
 
     @property
     def spec(self) -> JSONObject:
-        """What the cluster was asked to run."""
+        """Return its specification."""
         return shapes.required(self.facts, "Spec", SOURCE)
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Return its name."""
         return shapes.text(self.spec, "Name", SOURCE) or self.id
 
     @property
     def task(self) -> JSONObject:
-        """How each of its tasks runs."""
+        """Return the specification of its tasks."""
         return shapes.table(self.spec, "TaskTemplate", SOURCE)
 
 
 def node_state(snapshot: Snapshot) -> str:
-    """``inactive``, ``pending``, ``active``, ``locked`` or ``error``.
+    """Return ``inactive``, ``pending``, ``active``, ``locked`` or ``error``.
 
     Raises:
         FactUnavailable: the engine does not say.
@@ -56,7 +56,7 @@ def node_state(snapshot: Snapshot) -> str:
 
 
 def services(snapshot: Snapshot) -> tuple[Service, ...]:
-    """Services of the cluster; none where swarm is inactive or this node is a worker, which knows none."""
+    """Return services of the cluster; none if swarm is inactive or this node is a worker."""
     swarm: Any = snapshot.fact_or(SOURCE, {})
     if not isinstance(swarm, Mapping):
         raise FactUnavailable(SOURCE, "is not an object")

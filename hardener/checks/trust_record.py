@@ -1,6 +1,6 @@
-"""What the last verification of images on a host says of each.
+"""Read the results of the last verification of images on a host.
 
-One that is too old says nothing, nor does one that was made before the host got the policy that it has now.
+A record is ignored if it is too old, or older than the host's current policy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "hardener.trust"
 MAX_AGE_DAYS = 7
-# As plugins/module_utils/trust/words.py has them.
+# The values of plugins/module_utils/trust/words.py.
 _SIGNED = ("verified", "pinned")
 _BADLY_SIGNED = ("wrong-key", "unsigned", "unverifiable", "moved-tag")
 _ELSEWHERE = ("not-allowed", "no-registry-digest", "swapped-image")
@@ -24,14 +24,14 @@ _DAY = 86400
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found out about one image."""
+    """The result for one image."""
 
     status: str
     detail: str
-    has_ended: bool = False  # the exception that it was exempt by
+    has_ended: bool = False  # the exception that applied to it
 
     def origin(self) -> Iterator[str]:
-        """Whether it is what an allowed registry has; see ``every``.
+        """Judge whether it comes from an allowed registry; see ``every``.
 
         Raises:
             FactUnavailable: the registry could not be asked, or nobody knows what was found out.
@@ -44,7 +44,7 @@ class Verified:
             yield from self._undecided()
 
     def signature(self) -> Iterator[str]:
-        """Whether it is signed as the policy asks, or pinned by it; see ``every``.
+        """Judge whether it is signed or pinned as the policy requires; see ``every``.
 
         Raises:
             FactUnavailable: the registry could not be asked.
@@ -70,22 +70,22 @@ class Record:
     """The last verification."""
 
     verified_at: str
-    images: Mapping[str, Verified]  # by id; none where it does not count
-    outdated: str  # why it does not count; empty where it does
+    images: Mapping[str, Verified]  # by id; empty if it does not count
+    outdated: str  # why it does not count; empty if it does
 
     @property
     def is_current(self) -> bool:
-        """Whether it counts."""
+        """Return whether it counts."""
         return not self.outdated
 
     @property
     def told(self) -> tuple[str, ...]:
-        """When it was, as evidence."""
+        """Return its time, as evidence."""
         return (", ".join(filter(None, (f"images verified at {self.verified_at}", self.outdated))),)
 
 
 def last_verification(snapshot: Snapshot) -> Record | None:
-    """The record of the last verification; None where there is none, as in snapshots of earlier versions.
+    """Return the record of the last verification; None without one, as in older snapshots.
 
     Raises:
         FactUnavailable: it cannot be read, or the policy about it is none.

@@ -1,4 +1,4 @@
-"""Our own controls: security updates, those that wait and those that install themselves."""
+"""Our own controls on security updates: pending ones, and automatic installation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OFF = ("", "0")
 
 
 def pending(snapshot: Snapshot) -> Sequence[JSONObject]:
-    """The security updates that wait on a host.
+    """Return the pending security updates of a host.
 
     Raises:
         FactUnavailable: none is known, from an index too old to know.
@@ -39,7 +39,7 @@ def pending(snapshot: Snapshot) -> Sequence[JSONObject]:
 
 @check("host-updates-pending")
 def updates_pending(snapshot: Snapshot) -> Verdict:
-    """Nothing with a hole in it is installed, or still runs."""
+    """Check that no security update is pending, and that no replaced program still runs."""
     expected = "no security update waits, and none waits for a reboot"
     packages = snapshot.fact("packages")
     offenders = [
@@ -70,13 +70,13 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
     if last and last.host and last.host.state is State.CLEAN:
         scanned = f"scanned at {last.host.scanned_at} by the index of {last.host.index_date}"
         return passed(expected, "no security update waits", evidence=[scanned])
-    pending(snapshot)  # an index too old to know of updates cannot say that none waits
+    pending(snapshot)  # an outdated index cannot say that no update is pending
     age = f"index refreshed {packages.get('index_age_s', 0) // 3600} hours before"
     return passed(expected, "no security update waits", evidence=[age])
 
 
 def _found_by_scan(last: LastScan | None, known: Container[str]) -> list[Offender]:
-    """What a scan found by its own index, which may be newer than the host's."""
+    """Return updates found by a scan with its own index, which may be newer than the host's."""
     if last is None or last.host is None:
         return []
     return [
@@ -87,7 +87,7 @@ def _found_by_scan(last: LastScan | None, known: Container[str]) -> list[Offende
 
 
 def _to_be_restarted(last: LastScan | None) -> list[Offender]:
-    """Processes that ran replaced files when they were looked for, and still run."""
+    """Return processes that ran replaced files during the scan, and still run."""
     if last is None or not last.is_current(last.scan.host.scanned_at):
         return []
     return [
@@ -99,7 +99,7 @@ def _to_be_restarted(last: LastScan | None) -> list[Offender]:
 
 @check("host-updates-automatic")
 def updates_automatic(snapshot: Snapshot) -> Verdict:
-    """Security updates are fetched and installed by a timer."""
+    """Check that security updates are installed by a timer."""
     expected = "security updates are installed by a timer"
     packages = snapshot.fact("packages")
     match packages.get("manager"):

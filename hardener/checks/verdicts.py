@@ -1,4 +1,4 @@
-"""The few ways a check ends, said the same way everywhere."""
+"""Build verdicts in a uniform way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_ENGINE = "Docker is not installed"
 
 
 def needs_engine(function: Check) -> Check:
-    """Decorate a check that means nothing on a host without Docker.
+    """Decorate a check that does not apply to a host without Docker.
 
     A host whose engine is installed and does not answer is another matter: there the facts are missing, and
     that is an error.
@@ -30,7 +30,7 @@ def needs_engine(function: Check) -> Check:
 
 
 def passed(expected: str, actual: str, *, evidence: Sequence[str] = (), checked: int = 0) -> Verdict:
-    """The control holds."""
+    """Return a pass: the control holds."""
     return Verdict(Status.PASS, line(expected), line(actual), evidence=tuple(evidence), checked=checked)
 
 
@@ -44,7 +44,7 @@ def failed(
     undecided: Undecided | None = None,
     severity: Severity | None = None,
 ) -> Verdict:
-    """The control does not hold; ``offenders`` are the objects that break it, every one of them.
+    """Return a failure; ``offenders`` are all objects that violate the control.
 
     ``undecided`` is what the verdict would be without them, where that is not a pass: who waives an offender
     must not waive what was never looked at. ``severity`` is the verdict's own, where it is not the control's.
@@ -62,7 +62,7 @@ def failed(
 
 
 def undecided_by(missing: FactUnavailable | None) -> Undecided | None:
-    """What is left to say of objects beside the offenders that could not be read; None where all could."""
+    """Return the undecided rest for objects that could not be read; None if all could."""
     if missing is None:
         return None
     return Undecided(Status.ERROR, f"{missing.source} could not be read: {missing.reason}")
@@ -76,23 +76,23 @@ def manual(
     offenders: Sequence[Offender] = (),
     checked: int = 0,
 ) -> Verdict:
-    """Only a person can decide: ``look_at`` says what at, ``evidence`` holds the facts collected for it."""
+    """Return a question for a person: ``look_at`` says what to judge, ``evidence`` has the facts."""
     return Verdict(Status.MANUAL, line(expected), line(look_at), tuple(offenders), tuple(evidence), checked)
 
 
 def not_applicable(reason: str, *, evidence: Sequence[str] = ()) -> Verdict:
-    """The control has no object on this host."""
+    """Return not applicable: the control has no object on this host."""
     return Verdict(
         Status.NOT_APPLICABLE, "the control has something to judge", line(reason), (), tuple(evidence)
     )
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """``count(1, "container")`` is ``"1 container"``, ``count(3, "entry", "entries")`` ``"3 entries"``."""
+    """Return ``"1 container"`` for ``count(1, "container")``, with "s" or ``plural`` for other numbers."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def listed(names: Sequence[str], limit: int = 4, *, glue: str = ", ") -> str:
-    """Names for a sentence: the first few, and how many more there are."""
+    """Join the first names for a sentence, with the number of the others."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return glue.join(names[:limit]) + more

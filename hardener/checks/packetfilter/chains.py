@@ -1,8 +1,8 @@
-"""Chains of rules, and what becomes of a set of packets that passes them.
+"""Chains of rules, and their effect on a set of packets.
 
-A rule takes at most the packets of ``may`` and at least those of ``must``; where its conditions are all
-understood, the two are the same. A condition that is not understood may hold for every packet in a rule that
-accepts, and for none in a rule that refuses.
+A rule matches at most the packets of ``may`` and at least those of ``must``; if all its conditions are
+understood, both are equal. An unknown condition may match every packet in a rule that accepts, and none in a
+rule that refuses.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ Key = tuple[str, str, str]  # family, table, chain
 _MOST_BOXES = 512
 _MOST_REGIONS = 4096
 _MOST_STEPS = 400_000
-_DEEPEST = 32  # the kernel allows 16 of nftables, and as many as the packet's stack holds of iptables
+_DEEPEST = 32  # the kernel allows 16 nested chains in nftables; in iptables the packet's stack is the limit
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: the packets it takes, and where it sends them.
+    """One rule: the packets that it matches, and their verdict.
 
-    The verdict is ``accept``, ``drop``, ``return``, ``jump``, ``goto``, ``""`` for what only counts or logs,
-    and ``unknown`` for a target that may do anything.
+    The verdict is ``accept``, ``drop``, ``return``, ``jump``, ``goto``, ``""`` for a rule that only counts or
+    logs, and ``unknown`` for a target with any effect.
     """
 
     text: str
@@ -47,13 +47,13 @@ class Rule:
 
     @property
     def understood(self) -> bool:
-        """Whether it takes the same packets at most as at least."""
+        """Return whether all its conditions are understood."""
         return self.may == self.must
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A chain of rules; ``hook`` and ``policy`` are empty for one that only others call."""
+    """A chain of rules; ``hook`` and ``policy`` are empty unless it is a base chain."""
 
     key: Key
     hook: str = ""
@@ -65,14 +65,14 @@ class Chain:
 
 
 class Region:
-    """Packets that met the same fate, with the reason that most of them met it for."""
+    """Packets with the same verdict, and the most frequent reason for it."""
 
     def __init__(self) -> None:
         self._sources: dict[tuple[Box, Box], list[Intervals]] = {}
         self._reasons: dict[tuple[Box, Box], tuple[int, str]] = {}
 
     def add(self, boxes: Iterable[Box], reason: str = "") -> None:
-        """Take boxes in; those that differ by their sources alone become one."""
+        """Add boxes; boxes that differ only in their sources are merged."""
         for box in boxes:
             source = box[Dimension.SOURCE]
             key = (box[: Dimension.SOURCE], box[Dimension.SOURCE + 1 :])
@@ -82,19 +82,19 @@ class Region:
             raise too_complex()
 
     def take(self, other: Region) -> None:
-        """Take another region in."""
+        """Add the boxes of another region."""
         for box, reason in other.parts():
             self.add([box], reason)
 
     def parts(self) -> list[tuple[Box, str]]:
-        """Its boxes, and why they are in it."""
+        """Return its boxes with their reasons."""
         return [
             ((*key[0], normal(each for one in sources for each in one), *key[1]), self._reasons[key][1])
             for key, sources in self._sources.items()
         ]
 
     def boxes(self) -> list[Box]:
-        """Its boxes."""
+        """Return its boxes."""
         return [box for box, _ in self.parts()]
 
     def __bool__(self) -> bool:
@@ -103,7 +103,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a chain did with packets."""
+    """The effect of a chain on packets."""
 
     accepted: Region = field(default_factory=Region)
     refused: Region = field(default_factory=Region)
@@ -111,7 +111,7 @@ class Outcome:
 
 
 def too_complex() -> FactUnavailable:
-    """The error for rules that cannot be followed with bounded work: a hostile host could send them."""
+    """Return the error for rules that exceed the work limit, as a hostile host could send."""
     return FactUnavailable(
         "firewall", "its rules are too many, or split packets into too many kinds, to judge"
     )
@@ -132,11 +132,11 @@ class Ruleset:
         self.untracked = untracked
 
     def hooked(self, hook: str, families: Iterable[str]) -> list[Chain]:
-        """The base chains that see packets of these families at a hook."""
+        """Return the base chains of a hook for these families."""
         return [chain for chain in self.chains.values() if chain.hook == hook and chain.key[0] in families]
 
     def follow(self, chain: Chain, packets: Sequence[Box], *, certain: bool = False) -> Outcome:
-        """What ``chain`` does with packets.
+        """Return the effect of ``chain`` on packets.
 
         Accepted is what may be accepted, and refused what is refused for certain. With ``certain`` it is the
         other way round.
@@ -147,7 +147,7 @@ class Ruleset:
         return _Walk(self, certain=certain).through(chain, packets)
 
     def reaching(self, chain: Chain, target: str, packets: Sequence[Box]) -> list[Box]:
-        """Those of the packets that for certain reach the jump of ``chain`` to ``target``, and take it.
+        """Return the packets that certainly reach and take the jump of ``chain`` to ``target``.
 
         Raises:
             FactUnavailable: the rules are too complex.
@@ -164,7 +164,7 @@ class Ruleset:
 
 
 class _Walk:
-    """One walk through chains, with a bound to its work."""
+    """One walk through chains, with limited work."""
 
     def __init__(self, rules: Ruleset, *, certain: bool) -> None:
         self._chains = rules.chains
@@ -184,7 +184,7 @@ class _Walk:
         if not chain.hook:
             done.returned.add(remaining)
             return done
-        left = [*remaining, *done.returned.boxes()]  # a base chain has no caller: its policy decides
+        left = [*remaining, *done.returned.boxes()]  # a base chain has no caller: its policy applies
         refuses = chain.policy in ("drop", "reject")
         (done.refused if refuses else done.accepted).add(left, f"{chain}: policy {chain.policy}")
         return done
@@ -210,7 +210,7 @@ class _Walk:
             case "jump" | "goto":
                 called = self._chains.get((*chain.key[:2], rule.target))
                 if called is None or called.key in called_by or called.key == chain.key:
-                    return remaining  # the kernel loads no such rule
+                    return remaining  # the kernel does not load such a rule
                 if len(called_by) > _DEEPEST:
                     raise too_complex()
                 given = least if self._certain else most
@@ -225,7 +225,7 @@ class _Walk:
     def _back(
         self, rule: Rule, remaining: list[Box], given: list[Box], inside: Outcome, done: Outcome
     ) -> list[Box]:
-        """What goes on after a chain that was called."""
+        """Return the packets that continue after a called chain."""
         done.accepted.take(inside.accepted)
         done.refused.take(inside.refused)
         if rule.verdict == "goto":
@@ -233,7 +233,7 @@ class _Walk:
             return remaining if self._narrow(rule) else self._left(remaining, rule)
         returned = inside.returned.boxes()
         all_back = not inside.accepted and not inside.refused
-        # What may be refused in there, and may not, is in none of these where only what is certain counts.
+        # Packets that may be refused there are excluded if only certain ones count.
         if self._certain:
             all_back = rule.understood and set(returned) == set(given)
         if self._narrow(rule) or all_back:
@@ -241,7 +241,7 @@ class _Walk:
         return bounded([*self._left(remaining, rule), *returned])
 
     def _left(self, remaining: list[Box], rule: Rule) -> list[Box]:
-        """What goes on after a rule.
+        """Return the packets that continue after a rule.
 
         That is what it need not take; or, where only what is certain counts, what it cannot take. There a
         packet that a rule may accept goes on too: if a later rule accepts it, it is accepted in either case.
@@ -252,7 +252,7 @@ class _Walk:
         return bounded([part for box in remaining for part in without(box, taken)])
 
     def _narrow(self, rule: Rule) -> bool:
-        """Whether a rule is about so few sources that what goes on after it is as good as all."""
+        """Return whether a rule matches so few sources that its effect on the rest can be ignored."""
         source = (rule.may or {}).get(Dimension.SOURCE)
         return source is not None and narrow(source, self._version)
 
@@ -265,7 +265,7 @@ class _Walk:
 
 
 def bounded(boxes: list[Box]) -> list[Box]:
-    """The boxes, where they are not too many.
+    """Return the boxes unless they are too many.
 
     Raises:
         FactUnavailable: they are.

@@ -1,4 +1,4 @@
-"""Read what ``iptables-save`` and ``ip6tables-save`` print."""
+"""Parse the output of ``iptables-save`` and ``ip6tables-save``."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from hardener.checks.packetfilter.sets import (
 )
 from hardener.snapshot import FactUnavailable
 
-_UNQUOTED = re.compile(r"[!#-&(-\[\]-~ ]*")  # printable ASCII but for quotes and the backslash
-# Modules that are conditions by their options alone; one that is not here may be a condition by itself.
+_UNQUOTED = re.compile(r"[!#-&(-\[\]-~ ]*")  # printable ASCII except quotes and the backslash
+# Modules that match by their options only; any other module may match by itself.
 _MODULES = frozenset(
     {"addrtype", "comment", "conntrack", "iprange", "multiport", "pkttype", "state", "tcp", "udp", "icmp"}
     | {"icmp6", "iprange"}
@@ -48,7 +48,7 @@ _OPTIONS = {
 _FOR_OTHERS = frozenset({"ANYCAST", "BLACKHOLE", "BROADCAST", "MULTICAST", "PROHIBIT", "UNREACHABLE"})
 _WITHOUT_VALUE = frozenset({"-f", "--limit-iface-in", "--limit-iface-out"})
 _PROTOCOLS = {"6": "tcp", "17": "udp"}
-# Targets after which a packet goes on in the chain.
+# Targets after which a packet continues in the chain.
 _PASSING = frozenset(
     {
         "AUDIT",
@@ -72,9 +72,9 @@ NONE: Taken = (None, None)
 UNKNOWN: Taken = ({}, None)
 
 
-@lru_cache(maxsize=2)  # of the host that is being judged, each family once
+@lru_cache(maxsize=2)  # one for each address family of the judged host
 def read_save(text: str, family: str) -> Ruleset:
-    """Read what ``iptables-save`` printed; ``family`` is ``ip`` or ``ip6``.
+    """Parse the output of ``iptables-save``; ``family`` is ``ip`` or ``ip6``.
 
     Raises:
         FactUnavailable: a line is not what iptables-save prints.
@@ -88,7 +88,7 @@ def read_save(text: str, family: str) -> Ruleset:
             table = line[1:].strip()
         elif line.startswith(":"):
             name, policy = [*line[1:].split(), "-", "-"][:2]
-            hooked = policy != "-" and table != "nat"  # what nat drops is never filtered there
+            hooked = policy != "-" and table != "nat"  # packets that nat drops do not reach the filter
             key = (family, table, name)
             chains[key] = Chain(key, name.lower() if hooked else "", policy.lower() if hooked else "")
         elif line.startswith("-A "):
@@ -102,7 +102,7 @@ def read_save(text: str, family: str) -> Ruleset:
 
 
 def target_of(name: str) -> tuple[str, str]:
-    """The verdict that a target of iptables stands for, and the chain it leads to."""
+    """Return the verdict of an iptables target, and the chain that it leads to."""
     match name:
         case "ACCEPT" | "DROP" | "RETURN":
             return name.lower(), ""
@@ -115,7 +115,7 @@ def target_of(name: str) -> tuple[str, str]:
 
 
 def _known_targets(chain: Chain, chains: dict[Key, Chain]) -> Chain:
-    """The chain, its jumps to what is no chain made unknown: those are extensions."""
+    """Return the chain with jumps to unknown chains marked unknown: those are extensions."""
     rules = [
         Rule(rule.text, "unknown", rule.target, rule.may, rule.must)
         if rule.verdict == "jump" and (*chain.key[:2], rule.target) not in chains
@@ -127,9 +127,9 @@ def _known_targets(chain: Chain, chains: dict[Key, Chain]) -> Chain:
 
 def _words(line: str) -> list[str]:
     try:
-        # shlex is slow, and gives the same where nothing is quoted and only a space is a space.
+        # shlex is slow, and equivalent without quotes and with spaces as the only blanks
         words = line.split() if _UNQUOTED.fullmatch(line) else shlex.split(line)
-    except ValueError as error:  # taking it for either verdict would be a guess
+    except ValueError as error:  # either verdict would be a guess
         raise FactUnavailable("firewall", f"a rule cannot be read: {line[:80]}") from error
     return [*words, "", ""] if len(words) < 2 else words
 
@@ -163,7 +163,7 @@ def _rule(line: str, words: Sequence[str], version: int) -> Rule:
 
 
 def _condition(option: str, values: Sequence[str], version: int, *, negated: bool) -> Taken:
-    """What a condition takes."""
+    """Return the packets that a condition matches."""
     value = values[0] if values else ""
     match option:
         case "-m" | "--match":
@@ -193,14 +193,14 @@ def _condition(option: str, values: Sequence[str], version: int, *, negated: boo
 
 
 def _first_packet(option: str, values: Sequence[str], version: int, *, negated: bool) -> Taken:
-    """What a condition takes that is about the first packet of a connection, to one receiver."""
+    """Return the matches of a condition about the first packet of a connection to one receiver."""
     value = values[0] if values else ""
     match option:
         case "--ctstate" | "--state":
             return restrict(Dimension.KIND, _states(value.split(",")), 4, negated=negated)
         case "--ctdir":
             return tracked() if (value == "ORIGINAL") is not negated else NONE
-        case "--tcp-flags":  # SYN alone is set
+        case "--tcp-flags":  # only SYN is set
             mask, wanted = [set(flags.split(",")) - {"NONE"} for flags in [*values, "", ""][:2]]
             matches = wanted == {"SYN"} if mask & {"SYN", "ALL"} else not wanted
             return restrict(Dimension.KIND, kinds(["tcp"]), 4) if matches is not negated else NONE
@@ -217,18 +217,18 @@ def _first_packet(option: str, values: Sequence[str], version: int, *, negated: 
 
 
 def restrict(dimension: Dimension, values: Intervals, version: int, *, negated: bool = False) -> Taken:
-    """A condition on one dimension, or its negation."""
+    """Return a condition on one dimension, or its negation."""
     kept = subtract(everything(dimension, version), values) if negated else values
     return ({dimension: kept}, {dimension: kept}) if kept else NONE
 
 
 def tracked() -> Taken:
-    """A condition on what connection tracking knows, beside the state: others have nothing to compare."""
+    """Return a condition on connection tracking besides the state, which untracked packets never match."""
     return restrict(Dimension.KIND, kinds(states=[NEW, TRANSLATED]), 4)
 
 
 def truth(holds: bool) -> Taken:
-    """A condition that holds for every new connection, or for none."""
+    """Return a condition that matches every new connection, or none."""
     return ALL if holds else NONE
 
 
@@ -240,7 +240,7 @@ def _states(names: Iterable[str]) -> Intervals:
 
 
 def _address_type(value: str, version: int, *, negated: bool) -> Taken:
-    """A judged packet is for an address of the host, or of a container after translation.
+    """Return the matches of an address type: judged packets go to an address of the host or a container.
 
     For IPv6 an address of the host is unicast as well, and several types at once mean other things.
     """
@@ -256,7 +256,7 @@ def _address_type(value: str, version: int, *, negated: bool) -> Taken:
 
 
 def _frame(value: str, *, negated: bool) -> Taken:
-    """A frame for this machine holds its packets; UDP for it may come in frames for many."""
+    """Return the matches of a frame type: TCP comes in unicast frames, UDP possibly in multicast ones."""
     if value not in ("unicast", "broadcast", "multicast"):
         return UNKNOWN
     tcp: Condition = {Dimension.KIND: kinds(["tcp"])}
@@ -277,7 +277,7 @@ def _either_port(value: str, version: int, *, negated: bool) -> Taken:
 
 
 def _interval(dimension: Dimension, value: str, version: int) -> Intervals:
-    """One value of an option.
+    """Parse one value of an option.
 
     Raises:
         ValueError: it is not understood.

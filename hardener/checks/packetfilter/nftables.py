@@ -1,4 +1,4 @@
-"""Read what ``nft -j list ruleset`` prints."""
+"""Parse the output of ``nft -j list ruleset``."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from hardener.checks.packetfilter.sets import (
 )
 
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": ""}
-_ELSEWHERE = frozenset({"queue", "synproxy", "tproxy", "fwd"})  # what decides there is not known
+_ELSEWHERE = frozenset({"queue", "synproxy", "tproxy", "fwd"})  # verdicts with unknown effect
 _WITHOUT_CONDITION = frozenset({"counter", "log", "mangle", "comment", "notrack", "dup", "flow", "secmark"})
-_MOST_ELEMENTS = 200_000  # of sets, counted each time that a rule is read which holds or names one
+_MOST_ELEMENTS = 200_000  # elements of sets, counted for each rule that contains or names a set
 _STATES = {"new": {NEW, TRANSLATED}, "untracked": {UNTRACKED}}
 _ONE_RECEIVER = frozenset({"unicast", "local"})
 Read = Callable[[Any], Intervals]
 
 
 def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
-    """Read the objects of a ruleset; tables that are switched off (dormant) are left out.
+    """Parse the objects of a ruleset, without dormant tables.
 
     Args:
         objects: as ``nft -j list ruleset`` prints them.
@@ -77,7 +77,7 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
 
 
 def _sets(objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, list[Any]]]:
-    """The elements of named sets and maps, by family and table."""
+    """Return the elements of named sets and maps, by family and table."""
     found: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for entry in objects:
         match entry:
@@ -90,7 +90,7 @@ def _sets(objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[st
 
 
 class _Reader:
-    """Reads rules, with a bound to its work: rules that name a set may be many, and so may its elements."""
+    """Parses rules with limited work: many rules can name a set with many elements."""
 
     def __init__(self, version: int, sets: Mapping[tuple[str, str], Mapping[str, Sequence[Any]]]) -> None:
         self._version = version
@@ -100,7 +100,7 @@ class _Reader:
         self._elements_read = 0
 
     def rules(self, table: tuple[str, str], statements: Sequence[Mapping[str, Any]]) -> list[Rule]:
-        """A rule of a table; several where a map gives verdicts.
+        """Return the rules of a table's rule; several if a map gives verdicts.
 
         Raises:
             FactUnavailable: there are too many elements of sets to read.
@@ -125,7 +125,7 @@ class _Reader:
             elif name == "vmap" and isinstance(value, Mapping):
                 found += self._map(text, value, taken)
             elif name not in _WITHOUT_CONDITION:
-                taken = _and(taken, UNKNOWN)  # a limit or a quota lets some through
+                taken = _and(taken, UNKNOWN)  # a limit or a quota lets some packets pass
         return [*found, Rule(text, "", "", *taken)]
 
     def _map(self, text: str, value: Mapping[str, Any], taken: Taken) -> list[Rule]:
@@ -165,10 +165,10 @@ class _Reader:
                 return UNKNOWN
 
     def _compare(self, left: Any, right: Any, *, negated: bool, shared: bool = False) -> Taken:
-        """What a comparison takes; ``shared`` is of flags, of which one has to be set."""
+        """Return the matches of a comparison; ``shared`` is for flags of which one must be set."""
         match left:
             case {"ct": {"key": "state"}} if not shared and _is_mask(right):
-                return truth(negated)  # a packet has one state, and never exactly several
+                return truth(negated)  # a packet has exactly one state
             case {"ct": {"key": "state"}}:
                 states: set[int] = set()
                 for name in _values(right):
@@ -213,7 +213,7 @@ class _Reader:
                 return UNKNOWN
 
     def _payload(self, protocol: str, name: str, right: Any, *, negated: bool, shared: bool) -> Taken:
-        """A field of a packet; a packet of another protocol is not taken, negated or not."""
+        """Return the matches of a header field; packets of another protocol never match, negated or not."""
         family = {"ip": 4, "ip6": 6}.get(protocol)
         if family is not None and family != self._version:
             return NONE
@@ -239,7 +239,7 @@ class _Reader:
                 return UNKNOWN
 
     def _concat(self, parts: Sequence[Any], right: Any) -> Taken:
-        """Several fields at once: at most what each of them may be by itself."""
+        """Return the matches of several fields at once: at most those of each field."""
         entries = [_bare(entry) for entry in self._elements(right)]
         columns = [entry["concat"] for entry in entries if isinstance(entry, Mapping) and "concat" in entry]
         if len(columns) != len(entries) or any(len(column) != len(parts) for column in columns):
@@ -282,7 +282,7 @@ class _Reader:
             for value in self._elements(right):
                 ranges += read(_bare(value))
         except (ValueError, TypeError, KeyError, AttributeError):
-            return None  # one that is not understood
+            return None  # an unknown one
         return normal(ranges)
 
     def _address(self, value: Any) -> Intervals:
@@ -316,7 +316,7 @@ def _tcp() -> Taken:
 
 
 def _fib(types: Sequence[str], *, negated: bool) -> Taken:
-    """A judged packet is for an address of the host, or of a container after translation."""
+    """Return the matches of fib: judged packets go to an address of the host or a container."""
     if set(types) >= _ONE_RECEIVER:
         return truth(not negated)
     if not _ONE_RECEIVER & set(types):
@@ -326,7 +326,7 @@ def _fib(types: Sequence[str], *, negated: bool) -> Taken:
 
 
 def _bare(value: Any) -> Any:
-    """An element without its timeout, counter and comment."""
+    """Return an element without its timeout, counter and comment."""
     match value:
         case {"elem": {"val": bare}}:
             return bare
@@ -343,7 +343,7 @@ def _values(right: Any) -> list[Any]:
 
 
 def _is_mask(right: Any) -> bool:
-    """Whether several flags are meant at once, ``new,untracked``, and not one of a set."""
+    """Return whether several flags are combined, ``new,untracked``, unlike one of a set."""
     return len(_values(right)) > 1 and not (isinstance(right, Mapping) and "set" in right)
 
 

@@ -1,4 +1,4 @@
-"""The packets that a control is about: new connections from outside, and how many are more than a few."""
+"""Define the packets that controls are about: new connections from outside; and the limits of "a few"."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from hardener.checks.packetfilter.sets import (
     subtract,
 )
 
-# More ports than this are not named by a rule: a quarter of all. Ranges for passive FTP or calls are smaller.
+# More ports than this (a quarter) are not chosen deliberately. Ranges for passive FTP or calls are smaller.
 NAMED_PORTS = 16384
 # More public addresses than this are not a few: IPv4's /8, a /16 of IPv6.
 _FEW_SOURCES = {4: 1 << 24, 6: 1 << 112}
-# From at most so many addresses, a rule cannot change whether a filter is open; there may be thousands.
+# A rule for at most this many addresses does not make a filter open; there may be thousands of rules.
 _NARROW = {4: 1 << 16, 6: 1 << 96}
-# Where packets do not come from outside: this host itself, its containers and virtual machines, its tunnels.
+# Interfaces without packets from outside: loopback, containers, virtual machines, tunnels.
 BRIDGES = ("docker", "br-")
 _INSIDE = (
     *BRIDGES,
@@ -43,7 +43,7 @@ _PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172
 
 @cache
 def outside_names() -> Intervals:
-    """Names of interfaces that packets from outside arrive on."""
+    """Return the names of interfaces on which packets from outside arrive."""
     inside = [interface("", "+\0"), interface("lo", "+"), *(interface(f"{name}+", "+") for name in _INSIDE)]
     return subtract(ALL_NAMES, normal(each for names in inside for each in names))
 
@@ -58,7 +58,7 @@ def _public(version: int) -> Intervals:
 
 @cache
 def _own(version: int) -> Intervals:
-    """What an address of a host can be: neither loopback nor for many receivers."""
+    """Return the possible unicast addresses of a host."""
     if version == 6:
         return subtract(((2, (1 << 128) - 1),), network("ff00::/8", 6))
     return subtract(((1, (224 << 24) - 1),), network("127.0.0.0/8", 4))
@@ -71,7 +71,7 @@ def inbound(
     interfaces: Intervals | None = None,
     own: Intervals | None = None,
 ) -> Box:
-    """New connections from outside to this host.
+    """Return new connections from outside to this host.
 
     Args:
         version: of IP.
@@ -90,7 +90,7 @@ def inbound(
 
 
 def forwarded(version: int, protocols: Iterable[str], bridges: Sequence[str] = ()) -> Box:
-    """New connections from outside to containers, behind Docker's bridges and those named."""
+    """Return new connections from outside to containers, behind Docker's bridges and the named ones."""
     names = [interface(f"{name}+", "+") for name in BRIDGES] + [interface(name, "+\0") for name in bridges]
     oif = normal(each for found in names for each in found)
     return _box(
@@ -107,17 +107,17 @@ def _box(version: int, *, kind: Intervals, iif: Intervals, oif: Intervals, desti
 
 
 def narrow(source: Intervals, version: int) -> bool:
-    """Whether a rule for these sources alone is about next to nothing."""
+    """Return whether a rule for these sources matches almost nothing."""
     return size(source) <= _NARROW[version]
 
 
 def from_many(source: Intervals, version: int) -> bool:
-    """Whether these are more than a few public addresses."""
+    """Return whether these are more than a few public addresses."""
     return size(intersect(source, _public(version))) > _FEW_SOURCES[version]
 
 
 def ports_from_many(boxes: Iterable[Box], protocol: str, version: int) -> int:
-    """How many ports of a protocol are reached from more than a few addresses, by all the boxes together."""
+    """Return the number of ports of a protocol that more than a few addresses can reach."""
     begin: dict[int, list[Intervals]] = {}
     end: dict[int, list[Intervals]] = {}
     wanted = kinds((protocol,))

@@ -1,4 +1,4 @@
-"""What comes in: new connections from outside, followed through every chain that sees them."""
+"""Follow new connections from outside through all chains of the inbound path."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from hardener.checks.packetfilter.sets import (
 
 PROTOCOLS = ("tcp", "udp")
 FAMILIES = {4: "ip", 6: "ip6"}
-_MOST_PAIRS = 40_000  # of boxes that are compared with each other
-_SELDOM = frozenset({"mangle", "raw", "security"})  # tables of iptables that people rarely filter in
+_MOST_PAIRS = 40_000  # number of boxes that are compared with each other
+_SELDOM = frozenset({"mangle", "raw", "security"})  # tables of iptables that are rarely used as filters
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What all chains together do with new connections from outside.
+    """The effect of all chains together on new connections from outside.
 
     Attributes:
         chains: those that see inbound packets, with why each accepts more ports than a rule names.
@@ -111,7 +111,7 @@ def into_host(
 
 
 def _in_either_state(boxes: Sequence[Box]) -> list[Box]:
-    """The packets that are in the boxes as new ones and as untracked ones: which they will be is not known.
+    """Return packets that are accepted both as new and as untracked: which they will be is unknown.
 
     Raises:
         FactUnavailable: the boxes are too many.
@@ -131,7 +131,7 @@ def _in_either_state(boxes: Sequence[Box]) -> list[Box]:
 
 
 def main_reason(region: Region, protocol: str, version: int) -> str:
-    """Why most of a protocol's packets are in a region; ``""`` where they are no more than a rule names."""
+    """Return the main reason for a protocol's packets in a region; empty if no more than named ports."""
     parts = list(_of_protocol(region.parts(), protocol))
     if ports_from_many((box for box, _ in parts), protocol, version) <= NAMED_PORTS:
         return ""

@@ -1,7 +1,7 @@
-"""Sets of packets: boxes of intervals over what a packet filter can look at.
+"""Sets of packets: boxes of intervals over the properties that a packet filter can match.
 
-A box holds an interval set for each dimension. Addresses, ports and kinds are numbers; the name of an
-interface is one too (its bytes), so that ``eth+`` is an interval like any other.
+A box has an interval set for each dimension. Addresses, ports and kinds are numbers; so is the name of an
+interface (its bytes), which makes ``eth+`` an interval.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from enum import IntEnum
 
 Intervals = tuple[tuple[int, int], ...]  # sorted, disjoint, both ends included
 Box = tuple[Intervals, ...]  # one for each Dimension
-Condition = Mapping[int, Intervals]  # those dimensions that are restricted
+Condition = Mapping[int, Intervals]  # the restricted dimensions
 
 
 class Dimension(IntEnum):
-    """What tells packets from each other."""
+    """The properties that distinguish packets."""
 
     KIND = 0
     IIF = 1
@@ -26,10 +26,10 @@ class Dimension(IntEnum):
     DESTINATION = 4
     SOURCE_PORT = 5
     PORT = 6
-    ORIGINAL_PORT = 7  # the one before a translation of the destination
+    ORIGINAL_PORT = 7  # the destination before its translation
 
 
-# Kinds: the protocol, and what connection tracking says of the first packet of a connection.
+# Kinds: the protocol, with the connection state of the first packet of a connection.
 NEW, TRANSLATED, UNTRACKED = 0, 1, 2
 _STATES = 3
 _PROTOCOLS = ("tcp", "udp")
@@ -39,7 +39,7 @@ ALL_NAMES: Intervals = ((0, (1 << 8 * _NAME_LENGTH) - 1),)
 
 
 def normal(ranges: Iterable[tuple[int, int]]) -> Intervals:
-    """The ranges as an interval set: sorted, and joined where they touch."""
+    """Normalise ranges to an interval set: sorted, with adjacent ones joined."""
     joined: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
         if low > high:
@@ -53,7 +53,7 @@ def normal(ranges: Iterable[tuple[int, int]]) -> Intervals:
 
 
 def intersect(one: Intervals, other: Intervals) -> Intervals:
-    """What is in both."""
+    """Return the intersection."""
     if len(other) < len(one):
         one, other = other, one
     found = []
@@ -68,7 +68,7 @@ def intersect(one: Intervals, other: Intervals) -> Intervals:
 
 
 def subtract(one: Intervals, other: Intervals) -> Intervals:
-    """What is in the first alone."""
+    """Return the first set without the second."""
     found = []
     for low, high in one:
         begin = low
@@ -86,12 +86,12 @@ def subtract(one: Intervals, other: Intervals) -> Intervals:
 
 
 def size(intervals: Intervals) -> int:
-    """How many numbers are in it."""
+    """Return the number of values."""
     return sum(high - low + 1 for low, high in intervals)
 
 
 def within(box: Box, condition: Condition) -> Box | None:
-    """The part of a box that a condition takes, None where it takes nothing."""
+    """Return the part of a box that a condition matches; None if it matches nothing."""
     parts = list(box)
     for dimension, wanted in condition.items():
         kept = intersect(box[dimension], wanted)
@@ -102,7 +102,7 @@ def within(box: Box, condition: Condition) -> Box | None:
 
 
 def without(box: Box, condition: Condition) -> list[Box]:
-    """The part of a box that a condition does not take, as disjoint boxes."""
+    """Return the part of a box that a condition does not match, as disjoint boxes."""
     if within(box, condition) is None:
         return [box]
     left = []
@@ -115,7 +115,7 @@ def without(box: Box, condition: Condition) -> list[Box]:
 
 
 def both(one: Condition | None, other: Condition | None) -> Condition | None:
-    """What both conditions take; None is a condition that takes nothing."""
+    """Return the conjunction of conditions; None is a condition that matches nothing."""
     if one is None or other is None:
         return None
     joined = dict(one)
@@ -125,7 +125,7 @@ def both(one: Condition | None, other: Condition | None) -> Condition | None:
 
 
 def kinds(protocols: Iterable[str] = _PROTOCOLS, states: Iterable[int] = range(_STATES)) -> Intervals:
-    """The packets of these protocols in these states."""
+    """Return the packets of these protocols in these states."""
     return normal(
         (_PROTOCOLS.index(protocol) * _STATES + state,) * 2
         for protocol in protocols
@@ -135,7 +135,7 @@ def kinds(protocols: Iterable[str] = _PROTOCOLS, states: Iterable[int] = range(_
 
 
 def everything(dimension: Dimension, version: int) -> Intervals:
-    """All values of a dimension; ``version`` is that of IP."""
+    """Return all values of a dimension; ``version`` is that of IP."""
     match dimension:
         case Dimension.KIND:
             return kinds()
@@ -148,7 +148,7 @@ def everything(dimension: Dimension, version: int) -> Intervals:
 
 
 def interface(pattern: str, wildcard: str) -> Intervals:
-    """The names that an interface's pattern stands for; ``wildcard`` ends one that stands for several."""
+    """Return the names that match an interface pattern; ``wildcard`` is its last character."""
     if pattern.endswith(wildcard) and not pattern.endswith(f"\\{wildcard}"):
         prefix = pattern.removesuffix(wildcard).encode()[:_NAME_LENGTH]
         return ((_number(prefix, b"\x00"), _number(prefix, b"\xff")),)
@@ -161,7 +161,7 @@ def _number(name: bytes, padding: bytes) -> int:
 
 
 def network(text: str, version: int) -> Intervals:
-    """The addresses of a network, ``192.0.2.0/24``; a mask may have holes, and then is not understood.
+    """Return the addresses of a network, ``192.0.2.0/24``; a mask with holes is not supported.
 
     Raises:
         ValueError: it is no network of this version of IP.
@@ -174,7 +174,7 @@ def network(text: str, version: int) -> Intervals:
 
 
 def addresses(first: str, last: str, version: int) -> Intervals:
-    """The addresses from one to another.
+    """Return the addresses of a range.
 
     Raises:
         ValueError: one is no address of this version of IP.

@@ -1,4 +1,4 @@
-"""Section 5, container runtime: what containers may do, see, reach and use up. One module a subject."""
+"""Section 5, container runtime: check privileges, reach and limits of containers, by subject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Linux capabilities containers can ever use: the bounding set, against policy."""
+"""Check the Linux capabilities that containers can ever get (the bounding set) against policy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hardener.checks.every import Note
 from hardener.checks.filters import processes
 from hardener.snapshot import FactUnavailable
 
-# In the order of their numbers (linux/capability.h).
+# In numeric order (linux/capability.h).
 _NAMES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
     "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT "
@@ -22,15 +22,15 @@ _NAMES = (
 )
 CAPABILITIES = tuple(_NAMES.split())
 
-# What the engine gives a container that asks for nothing (moby: daemon/pkg/oci/caps/defaults.go).
+# The engine's default set (moby: daemon/pkg/oci/caps/defaults.go).
 _DEFAULT_MASK = 0xA80425FB
 
 _BIT_MASK = re.compile(r"[0-9a-fA-F]{1,16}")
 
 
-@lru_cache(maxsize=256)  # a handful of sets is all that most containers have
+@lru_cache(maxsize=256)  # most containers share a handful of sets
 def named(mask: int) -> frozenset[str]:
-    """Give the names of the bits that are set; a capability newer than this list goes by its number."""
+    """Return the names of the set bits; a capability newer than this list as its number."""
     return frozenset(
         CAPABILITIES[bit] if bit < len(CAPABILITIES) else str(bit) for bit in range(64) if mask >> bit & 1
     )
@@ -38,7 +38,7 @@ def named(mask: int) -> frozenset[str]:
 
 DEFAULT = named(_DEFAULT_MASK)
 
-# Raw sockets let a container forge its neighbours' ARP and DNS; hardly any workload needs them.
+# Raw sockets let a container forge its neighbours' ARP and DNS; few workloads need them.
 ALLOWED = DEFAULT - {"NET_RAW"}
 
 
@@ -51,7 +51,7 @@ def _capabilities(container: Container) -> Iterator[str]:
     granted = policy.for_container(container.snapshot, "capabilities", container.name)
     declared = _declared(container)
     own = granted is None and _drops_all(container)
-    # A set of its own says what it needs; what gives more than the default does is still for a policy.
+    # A container's own set declares its needs; additions to the default need a policy.
     allowed = declared & DEFAULT if own else ALLOWED if granted is None else _policy(granted)
     held = _effective(container, every=own) if container.running else declared
     excess = held - allowed
@@ -65,20 +65,20 @@ def _capabilities(container: Container) -> Iterator[str]:
 
 
 def _drops_all(container: Container) -> bool:
-    """Whether it has a set of its own: it drops all, and asks for single ones."""
+    """Return whether it has a set of its own: it drops all, and adds single capabilities."""
     dropped, added = ({*map(_normal, _texts(container, key))} for key in ("CapDrop", "CapAdd"))
     return "ALL" in dropped and "ALL" not in added and not container.privileged
 
 
 def _sentence(excess: frozenset[str]) -> str:
-    # NET_RAW and all that is not default: whoever holds SYS_ADMIN and SYS_MODULE holds the host.
+    # NET_RAW and everything beyond the default: SYS_ADMIN and SYS_MODULE control the host.
     if set(CAPABILITIES) - DEFAULT <= excess:
         return "has every capability"
     return f"has {_listed(excess)}"
 
 
 def _effective(container: Container, *, every: bool) -> frozenset[str]:
-    """What its first process, or every one, has or can get from a set-uid program or file capability."""
+    """Return what a process has or can get from a set-uid program or file capability."""
     mask = 0
     for key in ("cap_bnd", "cap_eff"):
         container.fact(key)
@@ -91,7 +91,7 @@ def _effective(container: Container, *, every: bool) -> frozenset[str]:
 
 
 def _declared(container: Container) -> frozenset[str]:
-    """What the engine makes of CapAdd and CapDrop (moby: daemon/pkg/oci/caps/utils.go)."""
+    """Return the set that the engine makes of CapAdd and CapDrop (moby: daemon/pkg/oci/caps/utils.go)."""
     if container.privileged:
         return frozenset(CAPABILITIES)
     added = {_normal(name) for name in _texts(container, "CapAdd")}
@@ -111,7 +111,7 @@ def _policy(names: Iterable[str]) -> frozenset[str]:
     allowed = frozenset(_normal(name) for name in names)
     unknown = allowed - set(CAPABILITIES)
     if unknown:
-        # "ALL" too: a container that needs everything is a risk to accept by a waiver, not by a policy.
+        # Not "ALL": a container that needs everything is a case for a waiver, not for a policy.
         raise policy.unusable("capabilities", "must name single capabilities", ", ".join(sorted(unknown)))
     return allowed
 

@@ -1,4 +1,4 @@
-"""What holds a container's processes in: AppArmor, SELinux, seccomp, no_new_privs, and no privileged mode."""
+"""Check the confinement of processes: AppArmor, SELinux, seccomp, no_new_privs, and no privileged mode."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hardener.checks.verdicts import count, listed, needs_engine, not_applicable
 from hardener.model import Verdict
 from hardener.snapshot import JSONObject, Snapshot, version_tuple
 
-_NAMED = 20  # calls; a profile that opens more of those that the default refuses filters nothing
+_NAMED = 20  # calls; a profile that permits more of those that the default refuses counts as no filter
 
 
 @container_check("container-not-privileged", expected="no container is privileged")
@@ -35,7 +35,7 @@ def _privileged(container: Container) -> Iterator[str]:
 @check("container-apparmor")
 @needs_engine
 def apparmor(snapshot: Snapshot) -> Verdict:
-    """Every container runs under an enforced AppArmor profile, where the engine uses AppArmor."""
+    """Check that every container runs under an enforced AppArmor profile, if the engine uses AppArmor."""
     if "apparmor" not in snapshot.security_options:
         return not_applicable("the engine does not use AppArmor on this host")
     return every_container(
@@ -79,7 +79,7 @@ def _loaded_profiles(snapshot: Snapshot) -> JSONObject:
 @check("container-selinux")
 @needs_engine
 def selinux(snapshot: Snapshot) -> Verdict:
-    """Every container runs under a confined SELinux type, where the host or the engine uses SELinux."""
+    """Check that every container runs under a confined SELinux type, where host or engine use SELinux."""
     host = snapshot.fact_or("lsm", {}).get("selinux") or {}
     if "selinux" not in snapshot.security_options and not host.get("enabled"):
         return not_applicable("SELinux is not enabled on this host")
@@ -109,7 +109,7 @@ def selinux(snapshot: Snapshot) -> Verdict:
 @check("container-seccomp-enabled")
 @needs_engine
 def seccomp(snapshot: Snapshot) -> Verdict:
-    """Every container runs under a seccomp filter."""
+    """Check that every container runs under a seccomp filter."""
     if "seccomp" not in snapshot.security_options and not snapshot.fact("lsm").get("seccomp"):
         return not_applicable("the kernel has no seccomp")
     return every_container(snapshot, _seccomp, expected="every container has a seccomp filter")
@@ -141,10 +141,10 @@ def _bounding(container: Container) -> int:
 
 
 def _own_filter(found: Filter) -> str:
-    """What a profile of a container's own means beside the engine's default: a remark on the container."""
+    """Return a remark on a container's own profile, compared with the engine's default."""
     default = f", default {found.default_calls}" if found.default_calls else ""
     match found.kind:
-        case FilterKind.NONE:  # not of the first process
+        case FilterKind.NONE:  # of a process other than the first
             return "has a process without a seccomp filter, beside a profile of its own"
         case FilterKind.WIDE:
             return f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(found.opens)}"
@@ -166,7 +166,7 @@ def _own_filter(found: Filter) -> str:
 
 
 def _declares_no_filter(container: Container) -> str:
-    """Why the engine would give it no filter; the engine asks in this order."""
+    """Return why the engine would apply no filter; in the order of the engine's own tests."""
     if container.privileged and not _honours_own_profile(container):
         return "it is privileged"
     profiles = container.security_options("seccomp")
@@ -181,7 +181,7 @@ def _declares_no_filter(container: Container) -> str:
 
 
 def _honours_own_profile(container: Container) -> bool:
-    """Whether a privileged container has the profile that it names, as engines give it from 27 on."""
+    """Return whether a privileged container gets the profile that it names, as in engines from 27 on."""
     version = str(container.snapshot.fact_or("docker.version", {}).get("Version") or "")
     return has_own_profile(container) and version_tuple(version) >= (27,)
 
@@ -202,10 +202,10 @@ def _no_new_privileges(container: Container) -> Iterator[str]:
 
 
 def _grants(option: str) -> bool:
-    """Whether ``no-new-privileges[=VALUE]`` turns it on: present is not the same as true."""
+    """Return whether ``no-new-privileges[=VALUE]`` enables it: the value can be false."""
     return option == "" or go_bool(option)
 
 
 def _daemon_default(snapshot: Snapshot) -> bool:
-    """What the daemon gives to a container that says nothing itself; inspect does not show it."""
+    """Return the daemon's default for containers without the option; inspect does not show it."""
     return bool(Settings(snapshot).boolean("no-new-privileges").value)

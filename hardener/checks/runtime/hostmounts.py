@@ -1,8 +1,8 @@
-"""What of the host is mounted in a container: by what the mounts show, or by name where only names are known.
+"""Determine what a container mounts of the host: by location, or by name where locations are unknown.
 
-The container's own mountinfo decides: device and root of each mount are compared with the host's mountinfo.
-A container that does not run has none: what its configuration would mount is looked up in the host's.
-Snapshots of earlier collectors have neither, and are judged by the paths that the engine names.
+The device and root of each mount in the container's mountinfo are compared with the host's mountinfo. For a
+stopped container the mounts in its configuration are looked up in the host's table. Snapshots of earlier
+collectors have neither, and are judged by the paths that the engine reports.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ _INIT = frozenset({"/sbin/docker-init", "/dev/init"})
 
 @dataclass(frozen=True, slots=True)
 class HostMount:
-    """One mount of a container that shows something of the host."""
+    """A mount of a container that shows something of the host."""
 
-    declared: str  # the path that the engine was given, or the first name that the host has for it
+    declared: str  # the path that the engine was given, or the host's first path for it
     destination: str
     writable: bool
-    names: tuple[str, ...]  # every path of the host that shows the same
+    names: tuple[str, ...]  # all paths of the host that show the same
     socket: tuple[object, object] | None = None  # device and inode, of a socket
     node: str = ""  # "b 8:0" of a device node
-    by_runtime: bool = False  # added without the engine being asked for it
+    by_runtime: bool = False  # added without a request to the engine
     _view: _View | None = None
 
     @property
     def by_location(self) -> bool:
-        """Whether what it shows is known, and not only how it is called."""
+        """Return whether its location is known, and not only its name."""
         return self._view is not None
 
     def holds(self, location: Location) -> bool:
-        """Whether a file or folder of the host can be reached through it."""
+        """Return whether a file or folder of the host is reachable through it."""
         return self._view is not None and self._view.holds(location)
 
     def is_inside(self, location: Location) -> bool:
-        """Whether what it shows is below a folder of the host."""
+        """Return whether it shows something below a folder of the host."""
         return self._view is not None and any(shown.within(location) for shown in self._view.shown)
 
     def described(self, name: str = "") -> str:
-        """``mounts /srv/data (which is /run) read-write at /d``."""
+        """Return ``mounts /srv/data (which is /run) read-write at /d``."""
         where = self.declared if not name or name == self.declared else f"{self.declared} (which is {name})"
         return f"mounts {where} {'read-write' if self.writable else 'read-only'} at {self.destination}"
 
 
 class _View(NamedTuple):
-    """A mount in its container's table, and every location that it shows."""
+    """A mount in its container's table, with every location that it shows."""
 
     mount: Mount
     table: MountTable
@@ -67,14 +67,14 @@ class _View(NamedTuple):
         for shown in self.shown:
             if location.within(shown):
                 path = joined(self.mount.point, relative(location.path, shown.path))
-                # What is mounted over it in the container hides it.
+                # Mounts on top of it in the container hide it.
                 if self.table.at(path) is self.mount:
                     return True
         return False
 
 
 def host_mounts(container: Container) -> Iterator[HostMount]:
-    """What it mounts of the host.
+    """Return the container's mounts of the host.
 
     Raises:
         FactUnavailable: it has more mounts than were collected.
@@ -92,21 +92,21 @@ def host_mounts(container: Container) -> Iterator[HostMount]:
 
 
 def real(snapshot: Snapshot, path: str) -> str:
-    """A path without symbolic links, as far as the collector looked."""
+    """Resolve symbolic links in a path, as far as they were collected."""
     record = snapshot.fact("files").get(path)
     target = record.get("target") if isinstance(record, Mapping) else None
     return clean(target if isinstance(target, str) and target else path)
 
 
 def inode(record: object) -> tuple[object, object] | None:
-    """Device and inode of a socket."""
+    """Return device and inode of a socket."""
     if not isinstance(record, Mapping) or record.get("type") != "socket" or not record.get("ino"):
         return None
     return record.get("dev"), record["ino"]
 
 
 def clean(path: str) -> str:
-    """One spelling for each path: no ``..``, no doubled slash, and /run for its old name /var/run."""
+    """Normalise a path: no ``..``, no double slash, and /run for its old name /var/run."""
     path = posixpath.normpath("/" + path.lstrip("/"))
     return path.removeprefix("/var") if within(path, "/var/run") else path
 
@@ -119,7 +119,7 @@ def _shown(container: Container, host: Host, table: MountTable) -> Iterator[Host
     data_root = _data_root(container.snapshot)
     for mount in table.mounts.values():
         if table.at(mount.point) is not mount:
-            continue  # another one hides it
+            continue  # hidden by another mount
         under = next((at for at in declared if within(mount.point, at)), None)
         if under is None and (
             mount.point == "/" or mount.point in _INIT or _pseudo(mount) or not mount.device
@@ -148,7 +148,7 @@ def _shown(container: Container, host: Host, table: MountTable) -> Iterator[Host
 
 
 def _inside_engine(point: str, data_root: str) -> bool:
-    """Whether a mount point is one that the engine made: it gives a folder a second name, and no more."""
+    """Return whether the engine made a mount point, which only gives a folder a second name."""
     roots = (data_root, "/var/lib/docker", "/var/lib/containerd", "/run/containerd", "/run/docker")
     return any(point != root and within(point, root) for root in roots)
 
@@ -156,11 +156,11 @@ def _inside_engine(point: str, data_root: str) -> bool:
 def _engines_own(
     container: Container, row: JSONObject | None, names: Sequence[str], data_root: str, *, asked_for: bool
 ) -> bool:
-    """Whether it is what the engine keeps for this container: a volume, its hosts file, its secrets."""
+    """Return whether the engine keeps it for this container: a volume, its hosts file, its secrets."""
     if not asked_for:
         kept = f"{data_root}/containers"
         its = any(within(name, f"{kept}/{container.id}") for name in names)
-        # One that is in another one's network has that one's.
+        # A container in another one's network uses that one's files.
         return its or any(within(name, kept) and posixpath.basename(name) in _NETWORK_FILES for name in names)
     kind = row.get("Type") if row else "bind"
     if row is None or kind in {None, "", "bind"}:
@@ -183,7 +183,7 @@ def _data_root(snapshot: Snapshot) -> str:
 
 
 def _configured(container: Container, host: Host) -> MountTable:
-    """The table that the container would have, by the host's mounts as they are now."""
+    """Return the mount table that the container would get with the host's current mounts."""
     table = MountTable([Mount(0, -1, "/", "/", "", fstype="overlay")])
     for row in sorted(_rows(container), key=lambda row: clean_destination(row).count("/")):
         point, writable = clean_destination(row), row.get("RW") is not False
@@ -200,7 +200,7 @@ def _configured(container: Container, host: Host) -> MountTable:
 def _sources(
     container: Container, host: Host, row: JSONObject
 ) -> Iterator[tuple[str, Location | None, tuple[str, ...]]]:
-    """What a mount shows: where below its destination, its location, or the layers of a new overlay."""
+    """Return the sources of a mount: place below its destination, and location or layers of a new overlay."""
     snapshot = container.snapshot
     if row.get("Type") == "volume":
         options = _options(snapshot, row)
@@ -240,12 +240,12 @@ def _non_recursive(container: Container, row: JSONObject) -> bool:
 
 
 def clean_destination(row: JSONObject) -> str:
-    """Where a mount is in the container."""
+    """Return the mount's normalised path in the container."""
     return clean_path(shapes.text(row, "Destination", SOURCE))
 
 
 def clean_path(path: str) -> str:
-    """A path in a container: no ``..`` and no doubled slash."""
+    """Normalise a path in a container: no ``..`` and no double slash."""
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
@@ -255,7 +255,7 @@ def clean_path(path: str) -> str:
 def _by_name(container: Container) -> Iterator[HostMount]:
     for row in _rows(container):
         kind = row.get("Type")
-        # Engines before 17 say nothing of the type and name no volume for a bind mount.
+        # Engines before 17 report no type, and no volume name for a bind mount.
         if kind == "bind" or (not kind and not row.get("Name")):
             source = shapes.text(row, "Source", SOURCE)
         else:
@@ -278,7 +278,7 @@ def _rows(container: Container) -> Sequence[JSONObject]:
 
 
 def _options(snapshot: Snapshot, row: JSONObject) -> JSONObject:
-    """The options of a local volume; empty for one that the engine keeps itself."""
+    """Return the options of a local volume; empty for one in the engine's own folder."""
     name = shapes.text(row, "Name", SOURCE)
     for volume in snapshot.fact("docker.volumes"):
         if volume.get("Name") == name:
@@ -287,6 +287,6 @@ def _options(snapshot: Snapshot, row: JSONObject) -> JSONObject:
 
 
 def _device(snapshot: Snapshot, row: JSONObject) -> str:
-    """The host path or device behind a local volume."""
+    """Return the host path or device of a local volume."""
     options = _options(snapshot, row)
     return "" if options.get("type") in _NETWORK else str(options.get("device") or "")

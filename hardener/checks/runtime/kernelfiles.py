@@ -1,7 +1,7 @@
-"""How much of the kernel's own files a container reaches: its cgroups, and what the engine hides of /proc.
+"""Check access to the kernel's files: cgroups, and the paths of /proc and /sys that the engine masks.
 
-The mounts of a running container decide. One that does not run, and snapshots of earlier collectors, are
-judged by what was asked for.
+The mounts of a running container decide. Stopped containers, and snapshots of earlier collectors, are judged
+by the configuration.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _paths(container: Container) -> Iterator[str]:
 
 
 def _asked(container: Container) -> str:
-    """Why the engine hides nothing; it says null for lists that it was not given, and for privileged ones."""
+    """Return why the engine masks nothing; it reports null for unset lists and privileged containers."""
     if container.privileged:
         return ": it is privileged"
     lists = [container.host_config.get(key, ...) for key in ("MaskedPaths", "ReadonlyPaths")]

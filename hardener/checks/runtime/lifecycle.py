@@ -1,4 +1,4 @@
-"""How containers are started, restarted, entered and kept current, and whether swarm starts them."""
+"""Check how containers are started, restarted, entered and updated, and the use of swarm."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hardener.checks.verdicts import count, failed, manual, needs_engine, not_ap
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
-MAX_RETRIES = 5  # the benchmark's number
+MAX_RETRIES = 5  # the number in the benchmark
 _LONGEST_START = 30 * 60  # seconds
 
 _SSH_SERVERS = frozenset({"dropbear", "dropbearmulti", "sshd", "sshd-auth", "sshd-session", "tinysshd"})
@@ -33,7 +33,7 @@ _SSH_SERVERS = frozenset({"dropbear", "dropbearmulti", "sshd", "sshd-auth", "ssh
 @check("swarm-mode-off")
 @needs_engine
 def swarm_mode(snapshot: Snapshot) -> Verdict:
-    """Swarm mode is off, unless the site declares that it is meant to be on."""
+    """Check that swarm mode is off, unless the site declares that it should be on."""
     meant = policy.flag(snapshot, "swarm")
     state = node_state(snapshot)
     expected = "swarm mode is inactive, or hardener_policy.swarm is true"
@@ -48,7 +48,7 @@ def swarm_mode(snapshot: Snapshot) -> Verdict:
 @check("container-restart-policy")
 @needs_engine
 def restart_policy(snapshot: Snapshot) -> Verdict:
-    """Nothing is restarted for ever: what keeps failing, or is made to, stays down and is noticed."""
+    """Check that no container restarts without limit, which would hide failures."""
     subjects: tuple[Container | Service, ...] = (*containers(snapshot), *services(snapshot))
     return every(
         subjects,
@@ -77,7 +77,7 @@ def _restarts_for_ever(subject: Container | Service) -> Iterator[str]:
 @check("container-health-running")
 @needs_engine
 def health(snapshot: Snapshot) -> Verdict:
-    """Every running container has a health check, and it says healthy."""
+    """Check that every running container has a health check that reports healthy."""
     return every_container(
         snapshot,
         _health,
@@ -103,7 +103,7 @@ def _health(container: Container) -> Iterator[str]:
 
 
 def _longest_start(container: Container) -> float:
-    """Seconds after which a health check without an answer has failed: thrice what it may take."""
+    """Return the seconds after which a health check without an answer fails: three times its limit."""
     declared = shapes.table(container.config, "Healthcheck", SOURCE)
     retries = shapes.number(declared, "Retries", SOURCE) or 3  # the engine's defaults
     interval = shapes.number(declared, "Interval", SOURCE) / 1e9 or 30
@@ -112,10 +112,10 @@ def _longest_start(container: Container) -> float:
 
 
 def _started(container: Container) -> float | None:
-    """How many seconds before the snapshot it was started."""
+    """Return the seconds from its start to the snapshot."""
     state = shapes.required(container.inspect, "State", SOURCE)
     try:
-        # Fractions of nine digits are the engine's habit, and too long for Python.
+        # The engine writes nine digits of a second, which Python does not accept.
         began = datetime.fromisoformat(re.sub(r"\.\d+", "", shapes.text(state, "StartedAt", SOURCE)))
         now = datetime.fromisoformat(container.snapshot.collected_at)
         return (now - began).total_seconds()
@@ -141,14 +141,14 @@ def _sshd(container: Container) -> Iterator[str]:
     if found := _ssh_servers([str(process.get(key)) for process in processes for key in ("exe", "comm")]):
         yield f"runs {', '.join(found)}"
     elif not container.shares("net") and 22 in _tcp_ports(container):
-        # Whatever it calls itself. In the host's namespace port 22 may be the host's own.
+        # By port, whatever the name. In the host's namespace port 22 may belong to the host.
         yield "listens on port 22"
     elif facts.get("processes_truncated", container.fact("processes_total") > len(processes)):
         raise FactUnavailable(SOURCE, f"only {len(processes)} kinds of process of {container.name} were seen")
 
 
 def _ssh_servers(programs: Sequence[str]) -> list[str]:
-    # A program replaced on disk keeps running as "/usr/sbin/sshd (deleted)"; comm can read "sshd: root".
+    # A program replaced on disk appears as "/usr/sbin/sshd (deleted)"; comm can be "sshd: root".
     names = {posixpath.basename(program.removesuffix(" (deleted)")).partition(":")[0] for program in programs}
     return sorted(names & _SSH_SERVERS)
 
@@ -164,14 +164,14 @@ def _tcp_ports(container: Container) -> set[int]:
 @check("exec-not-privileged")
 @needs_engine
 def exec_privileged(snapshot: Snapshot) -> Verdict:
-    """A person looks through the records of commands: no engine keeps the events that would decide it."""
+    """Ask a person to search the audit records for ``--privileged``: engines keep no such events."""
     return _executions(snapshot, "docker exec --privileged")
 
 
 @check("exec-not-root-user")
 @needs_engine
 def exec_root(snapshot: Snapshot) -> Verdict:
-    """As above; a root process in a container that starts as another user can be a trace of it."""
+    """Ask the same for root; evidence: root processes in a container whose first process is not root."""
     return _executions(snapshot, "docker exec --user root")
 
 
@@ -197,7 +197,7 @@ def _executions(snapshot: Snapshot, command: str) -> Verdict:
 
 
 def _audited(snapshot: Snapshot) -> str:
-    """Whether the kernel records who runs the client; the API can be reached without it."""
+    """Describe whether the kernel audits runs of the client; other clients of the API are not covered."""
     client = snapshot.fact("engine").get("binaries", {}).get("docker")
     if not client:
         return "there is no docker client on this host; programs that use the API leave no audit record"
@@ -212,7 +212,7 @@ def _audited(snapshot: Snapshot) -> str:
 
 
 def _root_guests(container: Container) -> Iterator[str]:
-    """Root processes where the first one is not root: from exec, a set-uid program or an init."""
+    """Describe root processes if the first one is not root: from exec, a set-uid program or an init."""
     if not container.running or not container.fact("uid"):
         return
     for process in shapes.rows(container.facts or {}, "processes", SOURCE):
@@ -223,7 +223,7 @@ def _root_guests(container: Container) -> Iterator[str]:
 @check("image-latest-pulled")
 @needs_engine
 def latest_pulled(snapshot: Snapshot) -> Verdict:
-    """No container runs an older build than its tag names here; a person asks the registry for more."""
+    """Check that no container runs an older build than its tag names here; a person asks the registry."""
     current = {spelled_out(tag): image for image in images(snapshot) for tag in image.tags}
 
     def judge(container: Container) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What of the host's filesystem and devices containers reach."""
+"""Check the containers' access to the host's filesystem and devices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hardener.checks.verdicts import listed, needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
-# Everything in these is the host's own: its system, its secrets, its devices, the sockets of its services.
+# Folders of the host's system: its programs, its secrets, its devices, the sockets of its services.
 _TREES = (
     "/bin",
     "/boot",
@@ -38,9 +38,9 @@ _TREES = (
 )
 
 _HOMES = "/home"
-_PLACES = 8  # where a container can write that are named
+_PLACES = 8  # number of writable places that are listed
 
-# Sockets whose owner decides over every container, of any runtime. Whoever reaches one is root on the host.
+# Sockets that control all containers of a runtime: their clients are root on the host.
 _RUNTIME_SOCKETS = (
     "/run/buildkit/buildkitd.sock",
     "/run/containerd/containerd.sock",
@@ -76,17 +76,17 @@ class SystemMount(NamedTuple):
 
     mount: HostMount
     name: str  # its path on the host
-    reason: str  # why it is one, as the end of a sentence
+    reason: str  # the reason, as the end of a sentence
 
     @property
     def by_hook(self) -> bool:
-        """Whether the runtime itself added it, read-only, as it does with drivers below /usr."""
+        """Return whether the runtime itself added it read-only, as it does with drivers below /usr."""
         mount = self.mount
         return mount.by_runtime and not mount.writable and within(self.name, "/usr") and self.name != "/usr"
 
 
 def system_mounts(container: Container, allowed: Sequence[str] = ()) -> Iterator[SystemMount]:
-    """Find the system directories of the host that a container mounts.
+    """Return the system directories of the host that a container mounts.
 
     Args:
         container: the container.
@@ -101,7 +101,7 @@ def system_mounts(container: Container, allowed: Sequence[str] = ()) -> Iterator
 
 
 def system_disks(container: Container) -> Iterator[str]:
-    """Name the disks of the host's own filesystems that a container was given as devices."""
+    """Return the disks of the host's own filesystems that a container has as devices."""
     yield from _disks(container, _places(container.snapshot, _system_trees(container)))
 
 
@@ -113,8 +113,8 @@ def _system_trees(container: Container) -> tuple[str, ...]:
 def _sensitive_name(
     mount: HostMount, trees: tuple[str, ...], allowed: Sequence[str]
 ) -> tuple[str, str] | None:
-    """The name under which a mount is sensitive, and why; one that the policy does not allow comes first."""
-    above = not mount.by_location  # else what it holds is known
+    """Return the sensitive path of a mount with the reason; paths outside the policy come first."""
+    above = not mount.by_location  # otherwise the location decides
     found = [(name, because) for name in mount.names if (because := _sensitive_because(name, trees, above))]
     found.sort(key=lambda pair: any(within(pair[0], path) for path in allowed))
     return found[0] if found else None
@@ -137,7 +137,7 @@ def _shortest(names: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def _places(snapshot: Snapshot, trees: tuple[str, ...]) -> tuple[tuple[str, tuple[Location, ...]], ...]:
-    """Where the trees are, with their layers and image files; none where that is unknown."""
+    """Return the locations of the trees, with their layers and image files; none if unknown."""
     host = mounttable.host(snapshot)
     if host is None:
         return ()
@@ -152,7 +152,7 @@ def _places(snapshot: Snapshot, trees: tuple[str, ...]) -> tuple[tuple[str, tupl
 
 
 def _disks(container: Container, places: tuple[tuple[str, tuple[Location, ...]], ...]) -> Iterator[str]:
-    """Disks of the host's own filesystems that it was given as devices."""
+    """Return disks of the host's own filesystems that it has as devices."""
     host = mounttable.host(container.snapshot)
     if host is None:
         return
@@ -176,7 +176,7 @@ def _disks(container: Container, places: tuple[tuple[str, tuple[Location, ...]],
 
 
 def _opens(rule: str, number: str) -> bool:
-    """Whether a rule of the device cgroup lets a block device be read or written."""
+    """Return whether a rule of the device cgroup permits reading or writing a block device."""
     words = rule.split()
     if not words or words[0] not in {"a", "b"}:
         return False
@@ -188,7 +188,7 @@ def _opens(rule: str, number: str) -> bool:
 
 
 def _sensitive_because(path: str, trees: tuple[str, ...], above: bool) -> str:
-    """Why a host path is sensitive, as the end of a sentence: prefixes count in both directions."""
+    """Return why a host path is sensitive, as the end of a sentence; parents and children count."""
     for tree in trees:
         if path == tree:
             return ", a system directory"
@@ -198,7 +198,7 @@ def _sensitive_because(path: str, trees: tuple[str, ...], above: bool) -> str:
     if held:
         return f", which holds {held[0]}"
     parts = path.split("/")[1:]
-    # A user's whole home has keys and logins in it; a directory deeper down is often the workload's own.
+    # A whole home folder contains keys and logins; a folder deeper down often belongs to the workload.
     if parts[0] == "home" and (len(parts) <= 2 or ".ssh" in parts):
         return ", where users keep their keys"
     return ""
@@ -208,7 +208,7 @@ def _sensitive_because(path: str, trees: tuple[str, ...], above: bool) -> str:
     "container-no-docker-sock", expected="no container reaches the API socket of a container runtime"
 )
 def runtime_sockets(container: Container) -> Iterator[str]:
-    """Name the mounts through which a container reaches the API of a container runtime."""
+    """Return the mounts through which a container reaches the API of a container runtime."""
     sockets = _sockets(container.snapshot)
     host = mounttable.host(container.snapshot)
     located = (
@@ -235,7 +235,7 @@ def runtime_sockets(container: Container) -> Iterator[str]:
 
 
 def _sockets(snapshot: Snapshot) -> list[tuple[str, tuple[object, object] | None]]:
-    """Paths of the runtimes' sockets on this host, each with its inode where it exists."""
+    """Return the paths of the runtimes' sockets on this host, each with its inode if it exists."""
     engine: JSONObject = snapshot.fact("engine")
     own = [clean(str(engine[key])) for key in ("socket", "containerd_socket") if engine.get(key)]
     files: JSONObject = snapshot.fact("files")
@@ -252,7 +252,7 @@ def _sockets(snapshot: Snapshot) -> list[tuple[str, tuple[object, object] | None
 @check("container-no-shared-propagation")
 @needs_engine
 def shared_propagation(snapshot: Snapshot) -> Verdict:
-    """No bind mount hands mounts made in a container back to the host."""
+    """Check that no bind mount propagates mounts of a container to the host."""
     return every_container(
         snapshot,
         _shared_propagation,
@@ -301,7 +301,7 @@ def _devices(container: Container) -> Iterator[str]:
 
 
 def devices(container: Container) -> Iterator[str]:
-    """Say which devices of the host a container was given, by whatever option."""
+    """Return the devices of the host that a container has, by any option."""
     for device in shapes.rows(container.host_config, "Devices", SOURCE):
         yield f"has {device.get('PathOnHost')} ({device.get('CgroupPermissions') or 'rwm'})"
     for rule in shapes.texts(container.host_config, "DeviceCgroupRules", SOURCE):

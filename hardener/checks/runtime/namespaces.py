@@ -1,4 +1,4 @@
-"""Which namespaces of the host containers live in.
+"""Check which namespaces of the host containers use.
 
 For a running container the kernel's namespace ids decide, for any other its declaration, also where it
 borrows the namespace of a neighbour that has the host's.
@@ -38,7 +38,7 @@ def _shared(container: Container, namespace: str, title: str) -> Iterator[str]:
         path = f", through container {through}" if through else ""
         yield f"is in the host's {title} namespace{path}{'' if declared else ', though not declared so'}"
     elif declared:
-        # A rootless engine's "host" is the namespace of the engine, not of the host.
+        # "host" on a rootless engine is the namespace of the engine, not of the host.
         yield Note(f"declared in the host's {title} namespace, but runs in another")
 
 
@@ -46,7 +46,7 @@ def _shared(container: Container, namespace: str, title: str) -> Iterator[str]:
     "container-no-host-userns", expected="root in a container is not root in the host's user namespace"
 )
 def _user(container: Container) -> Iterator[str]:
-    """Without a remapping engine every container is in the host's user namespace.
+    """Judge the user namespace: without remapping every container is in the host's.
 
     UsernsMode alone would pass them all: it can only opt out of a remapping that exists.
     """
@@ -68,7 +68,7 @@ def _user(container: Container) -> Iterator[str]:
 
 
 def _host_root(container: Container) -> bool:
-    """Whether uid 0 inside is uid 0 of the host; each line of the map is (inside, outside, length)."""
+    """Return whether uid 0 inside is uid 0 of the host; each line of the map is (inside, outside, length)."""
     return any(
         inside == 0 and outside == 0 and length > 0 for inside, outside, length in container.fact("uid_map")
     )

@@ -1,4 +1,4 @@
-"""Which ports containers and services open on the host, on which addresses, and which network they are in."""
+"""Check the ports that containers and services open on the host, their addresses, and their network."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 Publisher = Container | Service
 
-# The benchmark's number, also where the kernel lets everybody bind lower ports: clients trust them still.
+# The benchmark's number, even if the kernel lets all users bind lower ports: clients still trust them.
 _PRIVILEGED_BELOW = 1024
 
-# Where a bridge network says which address a port gets that names none.
+# The option of a bridge network with the default address of published ports.
 _DEFAULT_ADDRESS = "com.docker.network.bridge.host_binding_ipv4"
 
 _HOST_PORTS = re.compile(r"(?:[0-9]{1,5}(?:-[0-9]{1,5})?)?")
@@ -32,11 +32,11 @@ _PROTOCOLS = frozenset({"", "tcp", "udp", "sctp"})
 
 @dataclass(frozen=True, slots=True)
 class _Opening:
-    """A port that something opens on the host."""
+    """An open port of the host."""
 
     how: str  # "publishes" or "listens, through the host's network, on"
-    address: str  # "" where none is chosen yet
-    first: int  # 0 where the engine will choose one
+    address: str  # empty if it is not chosen yet
+    first: int  # 0 if the engine will choose one
     last: int
     protocol: str
 
@@ -49,7 +49,7 @@ class _Opening:
 
     @property
     def everywhere(self) -> bool:
-        """Whether it is open on every address of the host."""
+        """Return whether it is open on every address of the host."""
         if not self.address:
             return True
         try:
@@ -63,7 +63,7 @@ class _Opening:
 @check("container-no-privileged-ports")
 @needs_engine
 def privileged_ports(snapshot: Snapshot) -> Verdict:
-    """No container or service opens a host port below 1024, but those that the site means to publish."""
+    """Check that no container or service opens a host port below 1024, except those in the policy."""
     meant = _meant_ports(snapshot) or ()
 
     def judge(publisher: Publisher) -> Iterator[str]:
@@ -86,7 +86,7 @@ def privileged_ports(snapshot: Snapshot) -> Verdict:
 @check("container-only-needed-ports")
 @needs_engine
 def needed_ports(snapshot: Snapshot) -> Verdict:
-    """Every port that a container or service opens on the host is one that the site means to publish."""
+    """Check that every open port of a container or service is in the policy."""
     meant = _meant_ports(snapshot)
 
     def judge(publisher: Publisher) -> Iterator[str]:
@@ -110,7 +110,7 @@ def needed_ports(snapshot: Snapshot) -> Verdict:
 @check("container-bind-specific-interface")
 @needs_engine
 def specific_interface(snapshot: Snapshot) -> Verdict:
-    """Whatever is open is open on a chosen address."""
+    """Check that every open port is on a chosen address."""
 
     def judge(publisher: Publisher) -> Iterator[str]:
         for opening in _openings(publisher):
@@ -131,7 +131,7 @@ def specific_interface(snapshot: Snapshot) -> Verdict:
 
 @container_check("container-not-default-bridge", expected="no container is in the default bridge network")
 def _default_bridge(container: Container) -> Iterator[str]:
-    """The name `bridge` is the engine's own: no other network can have it."""
+    """Check that no container is in the default bridge: only the engine's network can have that name."""
     networks = shapes.table(shapes.required(container.inspect, "NetworkSettings", SOURCE), "Networks", SOURCE)
     if "bridge" in networks:
         yield "is in the default bridge network"
@@ -155,7 +155,7 @@ def _openings(publisher: Publisher) -> Iterator[_Opening]:
 
 
 def _sockets(container: Container) -> Iterator[_Opening]:
-    """What a container in the host's network listens on: it publishes nothing and is open all the same."""
+    """Return the sockets of a container in the host's network: it publishes nothing, but is open."""
     if not container.running:
         return
     container.fact("listening")
@@ -189,7 +189,7 @@ def _declared(container: Container) -> Iterator[_Opening]:
 
 
 def _published(inner: str, binding: JSONObject, *, default: str) -> _Opening:
-    """One binding of a container's port, e.g. of ``80/tcp``; its host port may be a range or left open."""
+    """Return a binding of a container's port such as ``80/tcp``; its host port may be a range or unset."""
     ports = shapes.text(binding, "HostPort", SOURCE)
     if not _HOST_PORTS.fullmatch(ports):
         raise FactUnavailable(SOURCE, f"{ports[:20]!r} is no port")
@@ -214,7 +214,7 @@ def _default_address(container: Container) -> str:
 
 
 def _service_openings(service: Service) -> Iterator[_Opening]:
-    """What the routing mesh opens for a service, on every address of every node."""
+    """Return the ports that the routing mesh opens for a service, on every address of every node."""
     endpoint = shapes.table(service.facts, "Endpoint", SWARM)
     for port in shapes.rows(endpoint, "Ports", SWARM):
         number = shapes.number(port, "PublishedPort", SWARM)

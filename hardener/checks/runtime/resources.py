@@ -1,7 +1,7 @@
-"""What containers may use up: memory, processor, processes, file descriptors; and where that is accounted.
+"""Check the resource limits of containers: memory, processor, processes, file descriptors; and their cgroup.
 
-The limits of a running container are those of its cgroup: what was declared may not be enforced (a rootless
-engine without delegation, a kernel without the controller).
+The cgroup's limits of a running container decide: a declared limit may not be in force (a rootless engine
+without delegation, a kernel without the controller).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from hardener.checks.verdicts import needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
-_DEFAULT_SHARES = 1024  # the engine's word for the weight that everybody has
-_DEFAULT_WEIGHT = 100  # the kernel's
-_SHARES = range(10, 100_001)  # what is outside starves a container, or all others
+_DEFAULT_SHARES = 1024  # the engine's default weight
+_DEFAULT_WEIGHT = 100  # the kernel's default weight
+_SHARES = range(10, 100_001)  # a weight outside starves this container, or all others
 _MISSING = object()
 
 
@@ -79,7 +79,7 @@ def _cpu(container: Container) -> Iterator[str]:
     limited = ceiling is not _MISSING and ceiling is not None
     if limited and not 0 < processors <= _processors(str(ceiling)):
         return
-    # Declaring the default weight asks for nothing, though runc may write it as another number.
+    # The default weight sets no limit, though runc may write it as another number.
     weighty = weight is not _MISSING and weight is not None and weight != _DEFAULT_WEIGHT
     if weighty and shares != _DEFAULT_SHARES:
         return
@@ -92,7 +92,7 @@ def _cpu(container: Container) -> Iterator[str]:
 
 
 def _processors(ceiling: str) -> float:
-    """How many processors ``"50000 100000"`` is: a quota and its period."""
+    """Return the number of processors of ``"50000 100000"``: a quota and its period."""
     quota, _, period = ceiling.partition(" ")
     if not (quota.isdigit() and period.isdigit() and int(period)):
         raise FactUnavailable(SOURCE, f"cpu_max is no quota and period: {ceiling}")
@@ -107,7 +107,7 @@ def _declared_processors(container: Container) -> float:
 
 @container_check("container-pids-limit", expected="every container has a limit on its processes")
 def _pids(container: Container) -> Iterator[str]:
-    declared = shapes.number(container.host_config, "PidsLimit", SOURCE)  # null, 0 and -1 set none
+    declared = shapes.number(container.host_config, "PidsLimit", SOURCE)  # null, 0 and -1 set no limit
     most = _half_of_all_processes(container.snapshot)
     if not container.running:
         if declared <= 0:
@@ -126,14 +126,14 @@ def _pids(container: Container) -> Iterator[str]:
     elif most and limit > most:
         yield f"may start {limit} processes, more than half of what the kernel has numbers for"
     elif declared <= 0 and container.snapshot.info.get("CgroupDriver") == "systemd":
-        # systemd gives every unit a share of what the whole host may have.
+        # systemd gives every unit a share of the host's maximum.
         yield f"declares no limit on its processes; the {limit} of its cgroup are systemd's default"
     elif declared <= 0:
         yield Note(f"is limited to {limit} processes by its cgroup, not by its own configuration")
 
 
 def _half_of_all_processes(snapshot: Snapshot) -> int:
-    """Half of kernel.pid_max; 0 where an earlier collector did not read it."""
+    """Return half of kernel.pid_max; 0 if an earlier collector did not read it."""
     value = str(snapshot.fact("sysctl").get("kernel.pid_max") or "") if snapshot.has("sysctl") else ""
     return int(value) // 2 if value.isdigit() else 0
 
@@ -141,9 +141,9 @@ def _half_of_all_processes(snapshot: Snapshot) -> int:
 @check("container-cgroup-parent")
 @needs_engine
 def cgroup_parent(snapshot: Snapshot) -> Verdict:
-    """Every container is accounted under the engine's own cgroup parent or one that the site named."""
+    """Check that every container has the engine's own cgroup parent or one that the site named."""
     driver = snapshot.info.get("CgroupDriver")
-    # Naming the engine's default changes nothing.
+    # The engine's default has no effect.
     accepted = {"", *({"system.slice"} if driver == "systemd" else {"docker", "/docker"})}
     accepted.update(policy.texts(snapshot, "cgroup_parents") or ())
 
@@ -165,7 +165,7 @@ def cgroup_parent(snapshot: Snapshot) -> Verdict:
 @check("container-ulimits")
 @needs_engine
 def ulimits(snapshot: Snapshot) -> Verdict:
-    """No container raises a limit above what the daemon gives to all; a person judges other overrides."""
+    """Check that no container raises a limit above the daemon's default; a person judges other overrides."""
     defaults = _daemon_ulimits(snapshot)
 
     def judge(container: Container) -> Iterator[str]:
@@ -193,7 +193,7 @@ def ulimits(snapshot: Snapshot) -> Verdict:
 
 
 def _daemon_ulimits(snapshot: Snapshot) -> dict[str, int]:
-    """The hard limits that the daemon gives to every container, from its flags or its file."""
+    """Return the daemon's default hard limits for containers, from its flags or its file."""
     value = Settings(snapshot).get("default-ulimits").value
     try:
         if isinstance(value, Mapping):
@@ -215,7 +215,7 @@ def _cgroup(container: Container) -> Mapping[str, Any]:
 
 
 def _limit(container: Container, key: str) -> Any:
-    """A limit of its cgroup: ``None`` for unlimited, ``_MISSING`` where the controller is not there."""
+    """Return a limit of its cgroup: ``None`` for unlimited, ``_MISSING`` without the controller."""
     return _cgroup(container).get(key, _MISSING)
 
 

@@ -1,4 +1,4 @@
-"""Where a container can write."""
+"""Determine where a container can write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hardener.snapshot import JSONObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritablePath:
-    """Where a container can write."""
+    """A place where a container can write."""
 
     path: str
     kind: str  # root, tmpfs, volume or bind
@@ -20,7 +20,7 @@ class WritablePath:
 
 
 def writable(container: Container) -> tuple[WritablePath, ...]:
-    """The places of a running container that can be written to, by the kernel's word.
+    """Return the writable places of a running container, as the kernel reports them.
 
     Raises:
         FactUnavailable: they could not be read.
@@ -30,7 +30,7 @@ def writable(container: Container) -> tuple[WritablePath, ...]:
     for mount in shapes.rows(facts, "mounts", SOURCE):
         options = str(mount.get("options")).split(",")
         point = str(mount.get("mount_point"))
-        found.pop(point, None)  # what was mounted there before is hidden
+        found.pop(point, None)  # hides earlier mounts there
         if "ro" in options:
             continue
         if point == "/":
