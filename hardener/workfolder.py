@@ -86,7 +86,7 @@ def _locked(folder: Path) -> int:
     """Return a descriptor that holds the lock of a folder.
 
     Raises:
-        OSError: somebody else holds it, or it is no folder.
+        OSError: another process holds it, or it is not a folder.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

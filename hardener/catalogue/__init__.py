@@ -1,4 +1,4 @@
-"""What must hold on a host: every control of every benchmark version, described in our own words.
+"""All requirements on a host: every control of every benchmark version, described in our own words.
 
 Controls are keyed by slug (``controls/<section>.yaml``). An entry is the one place of a control: its texts,
 and its id, level and assessment in every benchmark version, because the same id means different things in

@@ -151,7 +151,7 @@ def _open(snapshot: Snapshot, path: str, *, owner: bool = True, sticky: bool = F
         snapshot: the host.
         path: a file or folder.
         owner: whether it has to be root's.
-        sticky: whether a folder in which everybody removes only what is his own will do.
+        sticky: whether a world-writable folder with the sticky bit is acceptable.
     """
     record = snapshot.file(path)
     if record is None or record.get("type") == "link":

@@ -18,7 +18,7 @@ def exists(snapshot: Snapshot, path: str) -> bool:
     """Return whether a path exists; a collected file below a folder proves the folder.
 
     Raises:
-        FactUnavailable: nobody looked.
+        FactUnavailable: the path was not collected.
     """
     files = snapshot.fact("files")
     if path in files:

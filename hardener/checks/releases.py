@@ -87,17 +87,17 @@ def version_current(snapshot: Snapshot) -> Verdict:
 
 
 def _engine_package(installed: JSONObject) -> str:
-    """The package that the engine is from; empty where none is known."""
+    """Return the package of the engine; empty where it is unknown."""
     return next((name for name in (*UPSTREAM_PACKAGES, *DISTRIBUTION_PACKAGES) if name in installed), "")
 
 
 def _is_distributions(package: str, installed: JSONObject, running: tuple[int, ...]) -> bool:
-    """Whether the running engine is that of a distribution's package, which repairs it in revisions."""
+    """Return whether the engine is a distribution's package, which is fixed in package revisions."""
     return package in DISTRIBUTION_PACKAGES and _upstream(installed[package]) == running
 
 
 def is_kept_by_others(running: tuple[int, ...]) -> bool:
-    """Whether others than upstream repair the branch, so that the version does not tell what is repaired."""
+    """Return whether others than upstream fix the branch: the version then does not show the fixes."""
     return running[:1] in {(branch,) for branch in KEPT_BY_OTHERS}
 
 

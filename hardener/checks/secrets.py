@@ -14,7 +14,7 @@ def secrets_in(snapshot: Snapshot, kind: str) -> Mapping[str, tuple[str, ...]]:
     """Return the places of secrets in objects of one kind, by the object's id or name.
 
     Raises:
-        FactUnavailable: nobody searched, or there were more secrets than could be kept and none of this kind.
+        FactUnavailable: not searched, or more secrets than could be kept and none of this kind.
     """
     if snapshot.collector.get("secrets") is None:
         raise FactUnavailable(SOURCE, "secrets were not searched for")

@@ -34,7 +34,7 @@ class Verified:
         """Judge whether it comes from an allowed registry; see ``every``.
 
         Raises:
-            FactUnavailable: the registry could not be asked, or nobody knows what was found out.
+            FactUnavailable: the registry could not be asked, or the result is unknown.
         """
         if self.status in _ELSEWHERE:
             yield f"is {self.status}: {self.detail}"

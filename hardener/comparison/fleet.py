@@ -104,7 +104,7 @@ class Drift:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every host and every control could be compared."""
+        """Return whether every host and every control could be compared."""
         return not (self.not_compared or self.not_evaluated or self.kinds[ChangeKind.UNDECIDED])
 
     def changes(self) -> list[GroupedChange]:

@@ -103,7 +103,7 @@ class Ledger:
 def locked(path: Path) -> Iterator[Ledger]:
     """Lock the ledger for one writer; a missing ledger is created.
 
-    The whole chain is looked at: nothing is added to a ledger that somebody broke, or to another file. The
+    The whole chain is looked at: nothing is added to a broken ledger, or to another file. The
     beginning of an entry that a killed export has left behind whole ones is taken away, since its bundle was
     never published.
 

@@ -110,7 +110,7 @@ def verify(
         name: what the signature is called in refusals.
 
     Raises:
-        Refused: it is no signature of these data by somebody who may sign evidence at that time.
+        Refused: it is not a signature of these data by a signer who is allowed at that time.
         HardenerError: a file of the reader's cannot be read.
     """
     accepted = signers.read_allowed(allowed)

@@ -81,7 +81,7 @@ def verify(bundle: Path, trust: Trust) -> Verified:
     """Verify a bundle.
 
     Raises:
-        Refused: it is not what somebody who may sign evidence has signed, not whole, or its reports are not
+        Refused: it was not signed by an allowed signer, is incomplete, or its reports are not
             what its snapshots give.
         HardenerError: a file that the reader gave cannot be read.
     """

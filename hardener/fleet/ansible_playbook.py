@@ -127,7 +127,7 @@ def remembered(parse: Parse, file: Path) -> Parse:
 
     Args:
         parse: the parser; gets a text and what Ansible calls it.
-        file: where it is remembered. What somebody else could have written is not believed.
+        file: the cache; it is ignored if another user could have written it.
     """
 
     def parsed(text: Any, name: Any) -> Mapping[str, Any]:

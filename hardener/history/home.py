@@ -2,7 +2,7 @@
 
 ``history.sqlite3`` has runs, hosts and findings; ``runs/ID/`` the snapshots of a run, compressed, a file a
 host; ``staging/`` what is being recorded; ``locks/`` a file an inventory; ``retention.yml`` how long runs
-are kept, where somebody wrote it.
+are kept, if a user wrote it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Home:
         """Create what is missing, for its owner only.
 
         Raises:
-            HardenerError: it cannot be made, or somebody else could write in it.
+            HardenerError: it cannot be made, or another user could write in it.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -119,7 +119,7 @@ class Proofs:
         return stored
 
     def all(self) -> Kept:
-        """All proofs; a file that is damaged hides none of the others.
+        """Return all proofs; a damaged file does not hide the others.
 
         Raises:
             HardenerError: the folder cannot be read.

@@ -71,7 +71,7 @@ class Systemd:
         """Write and start a schedule; return whether anything changed.
 
         Raises:
-            HardenerError: systemd does not take it, or somebody else has units of these names.
+            HardenerError: systemd does not take it, or units of these names exist that are not ours.
         """
         _require_times(times)
         texts = {
@@ -108,7 +108,7 @@ class Systemd:
             Whether there was one.
 
         Raises:
-            HardenerError: systemd does not let it go, or somebody else has units of these names.
+            HardenerError: systemd does not let it go, or units of these names exist that are not ours.
         """
         require_name(name)
         timers, services = f"{_PREFIX}{name}.timer", f"{_PREFIX}{name}.service"
@@ -168,7 +168,7 @@ class Systemd:
         """Return the text of a unit that hardener wrote; None where there is none.
 
         Raises:
-            HardenerError: it is somebody else's.
+            HardenerError: hardener did not write it.
         """
         if not os.path.lexists(path):
             return None

@@ -21,7 +21,7 @@ OWNERSHIP = frozenset({"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Need:
-    """Why a capability is kept: a granted check, a file's capabilities, or a program that asks for it."""
+    """The reason for a capability: a granted check, a file's capabilities, or a program that asks for it."""
 
     capability: str
     kind: Literal["check", "file", "capset"]

@@ -104,7 +104,7 @@ def require_one(recordings: Sequence[tuple[str, Recording]]) -> None:
 
 
 def _plain(name: str, value: Any) -> str:
-    """Normalise a value, so that equal values are equal whoever wrote them."""
+    """Normalise a value, so that equal values have equal forms."""
     if isinstance(value, list | tuple) and name not in _ORDERED:
         value = sorted(_json(_inert(each)) for each in value)
     return _json(_inert(value))

@@ -39,7 +39,7 @@ class Refusal(Part):
 
     @property
     def kind(self) -> tuple[str, str, int, str]:
-        """What was refused, to whom, how and by whom: all but the number."""
+        """Return everything that identifies the refusal, without its number."""
         return self.program, self.call, self.error, self.by
 
     def __str__(self) -> str:

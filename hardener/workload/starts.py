@@ -1,4 +1,4 @@
-"""How often a proof starts a container under its profile: a runtime's own calls vary from start to start."""
+"""The number of starts in a proof of a profile: a runtime's own calls vary from start to start."""
 
 from __future__ import annotations
 

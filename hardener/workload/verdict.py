@@ -196,7 +196,7 @@ def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
 
 
 def _is_refused_again(refusal: Refusal, before: Observation, observed: Observation) -> bool:
-    """Whether a read-only file system refuses only what was refused for want of a right before.
+    """Return whether a read-only file system refuses only what was refused for want of a right before.
 
     It answers before rights are looked at: what was refused with EACCES or EPERM is refused with EROFS.
     Python has that where it may not write what it compiled. Paths are not known, so the numbers decide: the
