@@ -144,6 +144,8 @@ def _set_timer(folder: str, run: str, *, backup: str, seconds: float) -> system.
         "--timer-property=Before=shutdown.target",
         "--property=Restart=on-failure",
         f"--property=RestartSec={_RETRY}",
+        # Python ends so where it finds no program: a run that is confirmed while this one starts removes it.
+        "--property=RestartPreventExitStatus=2",
         "--",
         *_command("expired", folder, run, backup),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import subprocess
 import sys
 import threading
 import time
@@ -201,6 +202,17 @@ def test_a_boot_that_cannot_put_a_file_back_leaves_the_guard_armed_and_goes_on_l
     assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
     assert list(systemd.units.iterdir()) == []
     assert Journal.find(host.store) is None
+
+
+def test_a_guard_whose_program_is_removed_by_a_confirmation_is_not_restarted(
+    host: Host, systemd: Systemd
+) -> None:
+    overdue(host)
+    (armed,) = [words for words in systemd.said if words[0] == "systemd-run"]
+    command = systemd.timer()
+    Path(command[2]).unlink()
+    ended = subprocess.run(command, capture_output=True, check=False)
+    assert f"--property=RestartPreventExitStatus={ended.returncode}" in armed
 
 
 def test_a_boot_that_put_everything_back_starts_nothing_more(host: Host, systemd: Systemd, act: Act) -> None:
