@@ -36,7 +36,6 @@ class Drift:
         hosts: number of hosts that both runs have assessed.
         kinds: number of findings that changed, by what became of them.
         unchanged: number of findings that did not change, by status.
-        not_evaluated: number of findings that are an error now, whatever they were.
         not_compared: hosts that could not be compared, and why.
         controls: slugs of controls that only one of the runs judged.
         drifted: slugs of the controls that are worse, by host.
@@ -46,7 +45,6 @@ class Drift:
         self.hosts = 0
         self.kinds: Counter[ChangeKind] = Counter()
         self.unchanged: Counter[Status] = Counter()
-        self.not_evaluated = 0
         self.not_compared: list[tuple[str, str]] = []
         self.controls: set[str] = set()
         self.drifted: dict[str, set[str]] = {}
@@ -83,10 +81,6 @@ class Drift:
         for container in containers:
             group = self._containers.setdefault(_key(container), GroupedContainerChange(container))
             group.hosts.append(line(after.host))
-        self.not_evaluated += sum(
-            finding.status is Status.ERROR and finding.control.slug not in self.controls
-            for finding in after.findings
-        )
         self.unchanged.update(
             finding.status
             for finding in after.findings
@@ -104,8 +98,8 @@ class Drift:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether every host and every control could be compared."""
-        return not (self.not_compared or self.not_evaluated or self.kinds[ChangeKind.UNDECIDED])
+        """Return whether every host was compared, and no control became undecided."""
+        return not self.not_compared and not self.kinds[ChangeKind.UNDECIDED]
 
     def changes(self) -> list[GroupedChange]:
         """Return the changes of controls: most urgent first, then most severe."""

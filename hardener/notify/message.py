@@ -80,7 +80,6 @@ def _drift(drift: Drift | None) -> dict[str, Any] | None:
             {"host": _text(host), "why": _text(why)} for host, why in drift.not_compared[:_HOSTS]
         ],
         "not_compared_omitted": max(0, len(drift.not_compared) - _HOSTS),
-        "not_evaluated": drift.not_evaluated,
     }
 
 

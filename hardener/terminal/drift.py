@@ -57,9 +57,6 @@ def _counts(drift: Drift) -> Text:
             text.append(f"{count} {kind}", style=f"bold {colour}").append(", ")
     failing = drift.unchanged[Status.FAIL]
     text.append(f"{drift.unchanged.total()} unchanged ({failing} of them failing)")
-    if number := drift.not_evaluated:
-        noun = "control" if number == 1 else "controls"
-        text.append(f"; {number} {noun} could not be evaluated, and so not compared", style="bold magenta")
     if drift.controls:
         text.append(f"; {len(drift.controls)} controls are in one of the runs only")
     return text

@@ -305,8 +305,10 @@ def test_two_controls_agree_on_who_repairs_an_engine(judge: Judge, version: str,
     plugin, current = (judge(slug, snapshot) for slug in ("daemon-authz-plugin", "docker-version-current"))
     if package == "docker.io":  # its revision tells what is repaired
         assert plugin.status is Status.PASS
-    else:
-        assert plugin.status is current.status, (plugin, current)
+    elif current.status is Status.MANUAL:
+        assert plugin.status is Status.MANUAL, (plugin, current)
+    else:  # a version that lags in a branch that others keep fails the one, and is open for the other
+        assert plugin.status in (current.status, Status.MANUAL), (plugin, current)
 
 
 def test_a_package_that_is_not_the_running_engine_repairs_nothing(judge: Judge) -> None:

@@ -34,18 +34,6 @@ def test_what_moved_alike_is_told_once_with_its_hosts() -> None:
     assert drift.drifted == {host: {"audit-dockerd", "container-not-privileged"} for host in "abc"}
 
 
-def test_a_control_that_is_an_error_in_both_runs_was_not_compared() -> None:
-    errors = statuses(*[Status.ERROR] * len(CONTROLS))
-    drift = Drift()
-    for host in "ab":
-        drift.add(assessment(host, errors), assessment(host, errors))
-    assert (drift.changes(), drift.is_drift, drift.is_complete) == ([], False, False)
-    assert drift.not_evaluated == 2 * len(CONTROLS)
-    repaired = Drift()
-    repaired.add(assessment("a", errors), assessment("a", ALL_PASS))
-    assert (repaired.not_evaluated, repaired.is_complete) == (0, True)
-
-
 def test_the_worst_comes_first() -> None:
     drift = Drift()
     drift.add(assessment("a", ALL_PASS), assessment("a"))

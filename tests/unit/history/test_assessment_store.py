@@ -41,7 +41,7 @@ def test_hosts_share_their_controls() -> None:
 def test_a_fleet_goes_to_the_disk_and_a_full_one_is_an_error_that_names_the_host() -> None:
     kept = AssessmentStore(at_hand=1, in_memory=1)
     kept.add(assessment("a"))
-    with no_file_past(10), pytest.raises(HardenerError, match="found on b: File too large"):
+    with no_file_past(10), pytest.raises(HardenerError, match="findings of b: File too large"):
         kept.add(assessment("b"))
     assert list(kept) == [assessment("a")]
 
