@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_written_is_said_before_any_host_is_asked(
 def test_a_plan_whose_file_cannot_be_written_is_shown_all_the_same(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
-    """The folder goes while the hosts are asked: what they said is not lost with it."""
+    """A file takes the place of the folder while the hosts are asked: what they said is not lost."""
     folder = tmp_path / "gone"
     folder.mkdir()
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -112,6 +112,7 @@ def test_a_plan_whose_file_cannot_be_written_is_shown_all_the_same(
 
     def converge(host: str) -> dict[str, Any]:
         folder.rmdir()
+        folder.write_text("")
         return answered(host)
 
     fleet.converge = converge
