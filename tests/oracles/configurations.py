@@ -256,9 +256,8 @@ def _answers(engine_: Dockerd) -> dict[str, Any]:
         answers |= _of_process(pid) | {"userland-proxy": _has_proxy(engine_.pid)}
     time.sleep(0.02)
     log = engine_.log.read_text(errors="replace").splitlines()
-    # It says this before it reads any setting; above it stands what a former engine may write late.
-    start = next((place for place, line in enumerate(log) if "Starting up" in line), -1)
-    lines = log[start + 1 :]
+    # It says that it starts before it reads any setting; the shims of containers write to the same log.
+    lines = (line for line in log if "Starting up" not in line and " runtime=io.containerd." not in line)
     answers["levels"] = sorted({found[1] for line in lines if (found := re.search(r"\blevel=(\w+)", line))})
     return answers
 
