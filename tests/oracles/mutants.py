@@ -21,7 +21,6 @@ import pickle
 import random
 import resource
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,8 +35,7 @@ from tests.integration.namespaces import OwnNetwork
 from tests.leftovers import scratch
 from tests.oracles import accesses, configurations, filtering, ownership, syscalls, topologies
 from tests.oracles.connecting import Network, Probe
-from tests.oracles.receiving import received, unpickled
-from tests.oracles.test_mounts import ALONE
+from tests.oracles.receiving import ALONE, received, started, unpickled
 
 _SNAPSHOT = "ansible_collections.hardener.docker.plugins.module_utils.snapshot"
 _CHECKS = "hardener.checks"
@@ -102,16 +100,7 @@ def _settings(seed: int, cases: int) -> Iterator[configurations.Observed]:
 
 
 def _mounts(seed: int, cases: int) -> Iterator[topologies.Observed]:
-    program = [
-        *ALONE,
-        sys.executable,
-        "-m",
-        "tests.oracles.receiving",
-        topologies.__name__,
-        str(seed),
-        str(cases),
-    ]
-    with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
+    with started(topologies, seed, cases, under=ALONE) as process:
         yield from received(process)
 
 

@@ -1,4 +1,4 @@
-"""What an oracle sees in a process of its own, printed there and read here as it comes.
+"""Run an oracle in a process of its own, and read here what it observes there, as it comes.
 
 python -m tests.oracles.receiving MODULE SEED CASES
 """
@@ -6,12 +6,33 @@ python -m tests.oracles.receiving MODULE SEED CASES
 from __future__ import annotations
 
 import importlib
+import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from types import ModuleType
 from typing import Any, BinaryIO, cast
+
+# Its mounts are its own, and what it starts ends with it.
+ALONE = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def started(
+    oracle: ModuleType, seed: int, cases: int, *, under: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Start an oracle in a process of its own.
+
+    Args:
+        oracle: has a function ``observed``.
+        seed: of its cases.
+        cases: how many there are.
+        under: a command that is to run the process, such as ``ALONE``.
+    """
+    program = [*under, sys.executable, "-m", __name__, oracle.__name__, str(seed), str(cases)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.Popen(program, stdout=subprocess.PIPE, env=environment)
 
 
 def received(process: subprocess.Popen[bytes]) -> Iterator[Any]:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from tests.integration.namespaces import OwnNetwork
 from tests.oracles import topologies
-from tests.oracles.receiving import received
+from tests.oracles.receiving import ALONE, received, started
 
 FEW, MANY = 30, 1000
-# What it mounts is nobody else's, and what it starts ends with it.
-ALONE = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def test_what_containers_reach_of_the_host(
@@ -23,13 +17,8 @@ def test_what_containers_reach_of_the_host(
     if own_network is None:
         pytest.fail("tests against a real dockerd need root", pytrace=False)
     cases = MANY if all_cases else FEW
-    program = [sys.executable, "-m", "tests.oracles.receiving", topologies.__name__, str(seed), str(cases)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     tried = sensitive = 0
-    with (
-        own_network.inside(),
-        subprocess.Popen([*ALONE, *program], stdout=subprocess.PIPE, env=environment) as process,
-    ):
+    with own_network.inside(), started(topologies, seed, cases, under=ALONE) as process:
         for seen in received(process):
             found = topologies.disagreements(seen)
             assert not found, f"seed {seed}\n" + "\n".join(found[:10])

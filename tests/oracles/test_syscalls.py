@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from tests.integration.namespaces import OwnNetwork
 from tests.oracles import syscalls
-from tests.oracles.receiving import received
+from tests.oracles.receiving import received, started
 
 CASES, ALL_CASES = 30, 500
 
@@ -21,13 +17,11 @@ def test_what_containers_can_call_is_what_the_judges_say(
     if own_network is None:
         pytest.fail("tests against a real dockerd need root", pytrace=False)
     cases = ALL_CASES if all_cases else CASES
-    program = [sys.executable, "-m", "tests.oracles.receiving", syscalls.__name__, str(seed), str(cases)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     ran = opening = 0
     with (
         own_network.inside(),
         # A program of its own: its filter stays in force for all that it starts.
-        subprocess.Popen(program, stdout=subprocess.PIPE, env=environment) as process,
+        started(syscalls, seed, cases) as process,
     ):
         for seen in received(process):
             found = syscalls.disagreements(seen)
