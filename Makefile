@@ -7,7 +7,8 @@ PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])
 EXTRA := dev
 CONSTRAINTS := $(wildcard .ci/constraints-$(PYVER).txt)
 RESULTS := demo-results
-PYTEST = $(BIN)/pytest --junitxml=test-results/$@.xml
+PYTEST = $(BIN)/pytest --junitxml=test-results/$@$(VENV:.venv%=%).xml
+MEMORY := $(shell .ci/memory-folder)
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir
 DOCS_URL ?=
@@ -39,7 +40,7 @@ test-all: test sanity system faults oracles workloads e2e releases molecule-1 mo
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
-	$(PYTEST) tests/unit
+	$(if $(MEMORY),PYTEST_DEBUG_TEMPROOT=$(MEMORY)) $(PYTEST) tests/unit -o tmp_path_retention_policy=failed
 
 .PHONY: unit-other-python
 unit-other-python: ## the unit tests on Debian's own Python too, where it is another
