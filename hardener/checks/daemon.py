@@ -34,14 +34,15 @@ def rootless(snapshot: Snapshot) -> Verdict:
 
 
 def runs_rootless(snapshot: Snapshot) -> bool:
-    """Return whether the daemon runs as another user than root, by its process or its own report."""
+    """Return whether the daemon runs as another user than root, by its process or its own report.
+
+    Raises:
+        FactUnavailable: its process was not found, and it answers without a report.
+    """
     engine = snapshot.fact("engine")
-    if engine.get("rootless") or engine.get("euid"):
-        return True
-    try:
-        return "rootless" in snapshot.security_options
-    except FactUnavailable:
-        return False
+    if engine.get("rootless") or engine.get("euid") is not None or not engine.get("reachable"):
+        return bool(engine.get("rootless") or engine.get("euid"))
+    return "rootless" in snapshot.security_options
 
 
 def _against_rootless(snapshot: Snapshot) -> list[str]:

@@ -104,22 +104,13 @@ def _needed(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _filters_bridges(settings: Settings) -> bool:
-    try:
-        return not (settings.boolean("icc").value and settings.boolean("userland-proxy").value)
-    except FactUnavailable:
-        return False  # another control reports unreadable settings
+    return not (settings.boolean("icc").value and settings.boolean("userland-proxy").value)
 
 
 def _remaps(snapshot: Snapshot, settings: Settings) -> bool:
-    try:
-        if "userns" in snapshot.security_options:
-            return True
-    except FactUnavailable:
-        pass  # the engine does not answer: use its configuration
-    try:
-        return bool(settings.text("userns-remap").value)
-    except FactUnavailable:
-        return False
+    if snapshot.fact("engine").get("reachable"):
+        return "userns" in snapshot.security_options
+    return bool(settings.text("userns-remap").value)
 
 
 # --- modules ------------------------------------------------------------------------------------------------

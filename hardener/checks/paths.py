@@ -52,23 +52,14 @@ def unit_files(snapshot: Snapshot, name: str) -> tuple[str, ...]:
 def api_sockets(snapshot: Snapshot) -> tuple[str, ...]:
     """Return the existing Unix sockets of the API: the one that answers, and the declared ones."""
     engine = snapshot.fact("engine")
-    declared = [host.removeprefix("unix://") for host in _hosts(snapshot) if host.startswith("unix://")]
+    hosts = api_hosts(snapshot, Settings(snapshot))
+    declared = [host.removeprefix("unix://") for host in hosts if host.startswith("unix://")]
     answering = [engine["socket"]] if engine.get("socket") else []
     sockets: dict[str, str] = {}
     for path in (*answering, *declared):
         if exists(snapshot, path):
             sockets.setdefault(real(snapshot, path), path)
     return tuple(sockets.values())
-
-
-def _hosts(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the declared hosts; none if the file cannot be parsed, as the answering socket is known."""
-    try:
-        return api_hosts(snapshot, Settings(snapshot))
-    except FactUnavailable:
-        if snapshot.fact("engine").get("socket"):
-            return ()
-        raise
 
 
 def containerd_socket(snapshot: Snapshot) -> str:
@@ -114,10 +105,7 @@ def uses_containerd_store(snapshot: Snapshot) -> bool:
 
 def image_roots(snapshot: Snapshot) -> tuple[str, ...]:
     """Return the data root, and the image folder of the containerd store if the engine answers."""
-    try:
-        beside = uses_containerd_store(snapshot)
-    except FactUnavailable:
-        beside = False
+    beside = snapshot.fact("engine").get("reachable") and uses_containerd_store(snapshot)
     return (data_root(snapshot), CONTAINERD_ROOT) if beside else (data_root(snapshot),)
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from tests.integration.playing import keeping, play
 from tests.unit.plugins.loading import LIBRARY, ROLES, render
-from tests.unit.plugins.module_utils.render.conftest import recorded
+from tests.unit.snapshots import recorded
 
 PROTECTIONS = sorted(path.stem for path in (LIBRARY / "render").glob("*.py") if (ROLES / path.stem).is_dir())
 PROTECTIONS.remove("docker_engine")  # which leaves no document for later

@@ -22,6 +22,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
 from hardener.snapshot import Snapshot
 
 GONE: Final = object()
+RELEASES = ("debian-12", "debian-13", "debian-testing")  # recorded
+_RECORDED = Path(__file__).parents[1] / "fixtures" / "snapshots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,12 @@ def _declare(config: dict[str, Any] | None) -> None:
     config["conflicts"] = keys.conflicts(parsed or {}, flags)
     if not isinstance(parsed, dict) and config["exists"]:
         config["error"] = config["error"] or "not JSON"
+
+
+@cache
+def recorded(name: str) -> Snapshot:
+    """A snapshot that was taken of a real host: ``debian-12``, ``debian-13-selinux-enforcing``."""
+    return Snapshot.load(_RECORDED / f"{name}.json")
 
 
 def no_engine() -> Snapshot:

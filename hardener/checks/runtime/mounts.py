@@ -12,7 +12,7 @@ from hardener.checks.containers import SOURCE, Container, container_check, every
 from hardener.checks.every import Note
 from hardener.checks.mounttable import Location, within
 from hardener.checks.runtime.hostmounts import HostMount, clean, host_mounts, inode, real
-from hardener.checks.runtime.writable import writable
+from hardener.checks.runtime.writable import root_is_writable, writable
 from hardener.checks.verdicts import listed, needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
@@ -280,17 +280,16 @@ def _shared_propagation(container: Container) -> Iterator[str]:
 def _readonly(container: Container) -> Iterator[str]:
     if container.host_config.get("ReadonlyRootfs") is not True:
         yield "has a writable root filesystem"
+    elif container.running and root_is_writable(container):
+        yield "has a writable root filesystem although declared read-only"
     elif container.running:
         try:
             places = writable(container)
         except FactUnavailable as missing:
-            yield Note(f"declared read-only; where it can write could not be read: {missing}")
+            yield Note(f"read-only; where else it can write could not be read: {missing}")
             return
-        if any(each.kind == "root" for each in places):
-            yield "has a writable root filesystem although declared read-only"
-        else:
-            where = listed([f"{each.path} ({each.kind})" for each in places], _PLACES)
-            yield Note(f"own places to write: {where}" if places else "has no place to write")
+        where = listed([f"{each.path} ({each.kind})" for each in places], _PLACES)
+        yield Note(f"own places to write: {where}" if places else "has no place to write")
 
 
 @container_check("container-no-host-devices", expected="no container reaches a device of the host")

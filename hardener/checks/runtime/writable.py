@@ -19,6 +19,15 @@ class WritablePath:
     source: str = ""  # the host's path of a bind mount, the name of a volume
 
 
+def root_is_writable(container: Container) -> bool:
+    """Return whether a running container's root is writable: by the kernel, else by its configuration."""
+    shown = shapes.rows(container.facts or {}, "mounts", SOURCE)
+    roots = [str(mount.get("options")).split(",") for mount in shown if mount.get("mount_point") == "/"]
+    if roots:
+        return "ro" not in roots[-1]
+    return container.host_config.get("ReadonlyRootfs") is not True
+
+
 def writable(container: Container) -> tuple[WritablePath, ...]:
     """Return the writable places of a running container, as the kernel reports them.
 
@@ -31,13 +40,9 @@ def writable(container: Container) -> tuple[WritablePath, ...]:
         options = str(mount.get("options")).split(",")
         point = str(mount.get("mount_point"))
         found.pop(point, None)  # hides earlier mounts there
-        if "ro" in options:
-            continue
-        if point == "/":
-            found[point] = WritablePath(path=point, kind="root")
-        elif mount.get("fstype") == "tmpfs":
+        if "ro" not in options and point != "/" and mount.get("fstype") == "tmpfs":
             found[point] = WritablePath(path=point, kind="tmpfs")
-    if "mounts" not in facts and container.host_config.get("ReadonlyRootfs") is not True:
+    if root_is_writable(container):
         found["/"] = WritablePath(path="/", kind="root")
     for row in shapes.rows(container.inspect, "Mounts", SOURCE):
         if row.get("Type") == "volume" and row.get("RW") is not False:

@@ -53,7 +53,7 @@ def test_a_proxy_that_is_declared_off_wants_an_answer(judge: Judge) -> None:
         (make(), Status.MANUAL),
         (make(engine={"rootless": True, "euid": 1000}), Status.PASS),
         (make(engine={"euid": 1000}), Status.PASS),
-        (make(**options("rootless", "cgroupns")), Status.PASS),
+        (make(engine={"euid": None}, **options("rootless", "cgroupns")), Status.PASS),
     ],
 )
 def test_rootless(judge: Judge, snapshot: Snapshot, status: Status) -> None:
@@ -225,7 +225,7 @@ def test_userns_remap(judge: Judge, sources: Any, status: Status, words: str) ->
 def test_db_16_the_engine_and_the_kernel_decide_and_rootless_counts(judge: Judge) -> None:
     wished = told(parsed={"userns-remap": "default"})
     by_status(judge("daemon-userns-remap", wished), Status.FAIL, "declared default")
-    rootless = make(**options("rootless"), **{"docker.containers": []})
+    rootless = make(engine={"euid": None}, **options("rootless"), **{"docker.containers": []})
     by_status(judge("daemon-userns-remap", rootless), Status.PASS)
     by_status(judge("daemon-rootless", rootless), Status.PASS)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 
 import jsonschema_rs
@@ -11,24 +10,17 @@ import pytest
 
 from hardener.checks import all_checks
 from hardener.model import Status
-from hardener.snapshot import FactUnavailable, Snapshot
+from hardener.snapshot import FactUnavailable
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import make
+from tests.unit.snapshots import RELEASES, make, recorded
 
-FOLDER = Path(__file__).parents[2] / "fixtures" / "snapshots"
 SCHEMA = Path(__file__).parents[3] / "hardener" / "snapshot.schema.json"
-RELEASES = ("12", "13", "testing")
 NO_INDEX = {
     "host-updates-pending",
     "docker-version-current",
 }  # what an index that was never fetched cannot say
 # Their facts came with a later collector than the one that recorded these hosts.
 LATER = {"file-cdi-specs", "file-engine-own", "host-carries-docker"}
-
-
-@cache
-def recorded(release: str) -> Snapshot:
-    return Snapshot.load(FOLDER / f"debian-{release}.json")
 
 
 def test_recorded_and_built_snapshots_follow_the_schema() -> None:
@@ -77,5 +69,5 @@ def test_releases_differ_where_their_engines_do(
 def test_ipv6_is_docker_users_business_where_the_engine_filters_it(
     judge: Judge, release: str, tools: set[str]
 ) -> None:
-    verdict = judge("host-firewall-docker-user", recorded(release))
+    verdict = judge("host-firewall-docker-user", recorded(f"debian-{release}"))
     assert {offender.name.split()[0] for offender in verdict.offenders} == tools

@@ -9,20 +9,15 @@ import jsonschema_rs
 import pytest
 
 from hardener.model import Status
-from hardener.snapshot import Snapshot
 from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import recorded
 
-FOLDER = Path(__file__).parents[2] / "fixtures" / "snapshots"
 SCHEMA = Path(__file__).parents[3] / "hardener" / "snapshot.schema.json"
-
-
-def recorded(mode: str) -> Snapshot:
-    return Snapshot.load(FOLDER / f"debian-13-selinux-{mode}.json")
 
 
 @pytest.mark.parametrize("mode", ["permissive", "enforcing"])
 def test_it_follows_the_schema(mode: str) -> None:
-    jsonschema_rs.validate(json.loads(SCHEMA.read_bytes()), recorded(mode).raw)
+    jsonschema_rs.validate(json.loads(SCHEMA.read_bytes()), recorded(f"debian-13-selinux-{mode}").raw)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +34,6 @@ def test_it_follows_the_schema(mode: str) -> None:
 def test_the_security_module_and_what_it_holds_in(
     judge: Judge, slug: str, mode: str, status: Status, said: str
 ) -> None:
-    verdict = judge(slug, recorded(mode))
+    verdict = judge(slug, recorded(f"debian-13-selinux-{mode}"))
     assert verdict.status is status
     assert said in verdict.actual

@@ -48,8 +48,3 @@ def rendered(role: str, snapshot: Snapshot) -> list[dict[str, Any]]:
     defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
     arguments = {name[len(role) + 1 :]: value for name, value in defaults.items()}
     return documents_of(role)(snapshot.raw, **arguments)
-
-
-def recorded(name: str) -> Snapshot:
-    """A snapshot that was recorded."""
-    return Snapshot.load(RECORDED / f"{name}.json")

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import recorded
 from tests.unit.plugins.module_utils.render.goldens import Cases, documents_text
-from tests.unit.snapshots import container, failed, make, no_engine, only, silent_engine
+from tests.unit.snapshots import container, failed, make, no_engine, only, recorded, silent_engine
 
 
 def off(*, parameters: dict[str, str] | None = None, grub: bool = True, **lsm: Any) -> Snapshot:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render.program imp
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
-from tests.unit.snapshots import absent, container, failed, make, merge, no_engine, only, unread
+from tests.unit.snapshots import absent, container, failed, make, merge, no_engine, only, recorded, unread
 
 FIXTURES = Path(__file__).parents[4] / "fixtures"
 FOLDER = "/etc/hardener/firewall"
@@ -59,10 +58,6 @@ def filtering(ipv4: Any = SAVED, ipv6: Any = "", **sources: Any) -> Snapshot:
     return make(firewall=only(merge(found, sources.pop("firewall", {}))), **sources)
 
 
-def recorded(release: str) -> Snapshot:
-    return Snapshot(json.loads((FIXTURES / "snapshots" / f"debian-{release}.json").read_text()))
-
-
 # --- golden files -------------------------------------------------------------------------------------------
 
 
@@ -89,7 +84,7 @@ GOLDEN = {
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_rules_are_these(name: str, golden: Callable[[Path, str], None]) -> None:
     release, variables = GOLDEN[name]
-    found = files(documents(recorded(release), **variables))
+    found = files(documents(recorded(f"debian-{release}"), **variables))
     text = "".join(f"== {file}\n{content}" for file, content in found.items())
     golden(FIXTURES / "firewall" / f"{name}.rules", text)
 
@@ -140,7 +135,7 @@ def loaded(snapshot: Snapshot, **variables: Any) -> Snapshot:
 
 @pytest.mark.parametrize("release", ["12", "13", "testing"])
 def test_with_these_rules_loaded_every_control_of_the_packet_filter_passes(release: str) -> None:
-    before = recorded(release)
+    before = recorded(f"debian-{release}")
     assert set(verdicts(before, "host-firewall-").values()) == {Status.FAIL}
     after = loaded(before)
     assert set(verdicts(after, "host-firewall-").values()) == {Status.PASS}

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import recorded
 from tests.unit.plugins.module_utils.render.goldens import Cases, documents_text
-from tests.unit.snapshots import container, failed, make, only
+from tests.unit.snapshots import container, failed, make, only, recorded
 
 FEDORA = {"os": only({"ID": "rocky", "ID_LIKE": "rhel centos fedora", "VERSION_ID": "9.6"})}
 CONFIG = {"SELINUX": "permissive", "SELINUXTYPE": "targeted", "AUTORELABEL": "0"}
