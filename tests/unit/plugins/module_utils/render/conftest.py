@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,8 +12,6 @@ from hardener.assess import assess
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES, render
-
-RECORDED = Path(__file__).parents[4] / "fixtures" / "snapshots"
 
 # What the tasks of a role give its renderer beside the role's variables.
 _BESIDE: dict[str, dict[str, Any]] = {
