@@ -1,15 +1,17 @@
-"""Record containers: start their twins on the host, exercise them from here, end the recording."""
+"""Record containers: start their twins on the host, exercise them from here, end and write the recording."""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from hardener.errors import HardenerError
+from hardener.files import write_text
 from hardener.fleet import Fleet
 from hardener.fleet.answers import Watcher
 from hardener.text import line
@@ -89,6 +91,30 @@ def record(
             listener.given_up(removed=_abandoned(fleet, run, listener))
         raise
     return [recording(host, each) for each in answers]
+
+
+def write(recordings: Sequence[Recording], folder: Path, *, container: str) -> list[tuple[Recording, Path]]:
+    """Write recordings into a folder, each into a file named after its container and time.
+
+    Args:
+        recordings: of a container or a project.
+        folder: is made if it does not exist.
+        container: the name that was asked for; empty for a project.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [(each, folder / _file_name(each, container)) for each in recordings]
+    for each, path in written:
+        write_text(path, each.dump())
+    return written
+
+
+def _file_name(recording: Recording, container: str) -> str:
+    compose = recording.container.compose
+    name = container or (
+        f"{compose.project}-{compose.service}" if compose is not None else recording.container.name
+    )
+    stamp = recording.began.replace("-", "").replace(":", "")
+    return f"recording-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{stamp}.json"
 
 
 def _beginning(request: RecordRequest, run: str) -> dict[str, object]:

@@ -21,7 +21,7 @@ from junitparser import JUnitXml
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet
 from hardener.workflows import twins
-from hardener.workflows.prove import ProveRequest, Tried, prove
+from hardener.workflows.try_confinements import TrialRequest, Tried, try_confinements
 from hardener.workload.exercise import command
 from hardener.workload.profile_document import load
 from hardener.workload.proof import ProofDocument, schema
@@ -153,9 +153,9 @@ def proven(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path,
     def run(folder: Path, exercise: str) -> tuple[Proof, Tried]:
         document = load(folder)
         trials = plan(document, seccomp=json.loads((folder / "seccomp.json").read_text()), starts=STARTS)
-        tried = prove(
+        tried = try_confinements(
             cast(Fleet, None),
-            ProveRequest(seconds=120),
+            TrialRequest(seconds=120),
             document=document,
             trials=trials,
             exercise=lambda most: command(exercise, most=most),

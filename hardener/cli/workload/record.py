@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -104,14 +103,13 @@ def record(
     hardener workload record web --run 'curl -fsS http://$HARDENER_ADDR_80/'
     hardener workload record --compose compose.yaml --run ./smoke-test.sh
     """  # noqa: D301 - click reads the \b
-    from hardener.files import write_text
     from hardener.fleet.inventory import is_this_machine
     from hardener.fleet.local_engine import engine_socket
     from hardener.terminal.console import console
     from hardener.terminal.phase import Phase
     from hardener.terminal.recording import overview, screen
     from hardener.workflows import exit_codes
-    from hardener.workflows.record import RecordRequest
+    from hardener.workflows.record import RecordRequest, write
     from hardener.workflows.record import record as carry_out
     from hardener.workload.project import project
 
@@ -136,10 +134,7 @@ def record(
             exercise=_exerciser(command, run_in=bool(run_in), seconds=seconds),
             listener=_Listener(phase),
         )
-    out.mkdir(parents=True, exist_ok=True)
-    written = [(each, out / _file_name(each, container)) for each in found]
-    for each, path in written:
-        write_text(path, each.dump())
+    written = write(found, out, container=container)
     parts = screen(*written[0]) if container else overview(written)
     for part in parts:
         console(sys.stdout).print(part)
@@ -166,14 +161,6 @@ def _check(
         raise HardenerError(f"--run-in {run_in[0]}: only the twin of {container} takes a command")
     if command and not local:
         raise HardenerError("--run reaches twins on this machine only", hint="use --run-in for other hosts")
-
-
-def _file_name(recording: Recording, container: str) -> str:
-    compose = recording.container.compose
-    name = container or (
-        f"{compose.project}-{compose.service}" if compose is not None else recording.container.name
-    )
-    return f"recording-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{_stamp(recording)}.json"
 
 
 def _served(recording: Recording) -> bool:
@@ -209,7 +196,3 @@ def _exerciser(command: str | None, *, run_in: bool, seconds: int) -> Exerciser:
     if command:
         return exercise.command(command, most=seconds)
     return exercise.nothing if run_in else exercise.pause(seconds)
-
-
-def _stamp(recording: Recording) -> str:
-    return recording.began.replace("-", "").replace(":", "")

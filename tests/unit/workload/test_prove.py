@@ -13,7 +13,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet
 from hardener.workflows import twins
-from hardener.workflows.prove import ProveRequest, Tried, prove
+from hardener.workflows.try_confinements import TrialRequest, Tried, try_confinements
 from hardener.workload import proof as proofs
 from hardener.workload.exercise import Exercise
 from hardener.workload.profile_document import Document, load
@@ -102,9 +102,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
             return done
 
-        tried = prove(
+        tried = try_confinements(
             cast(Fleet, None),
-            ProveRequest(seconds=seconds),
+            TrialRequest(seconds=seconds),
             document=document,
             trials=trials,
             exercise=exercise,

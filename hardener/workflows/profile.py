@@ -1,0 +1,149 @@
+"""Make a profile from recordings: write its files, and give its settings to a compose file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardener.bounded import read
+from hardener.errors import HardenerError
+from hardener.files import require_writable, write_text
+from hardener.reports.profile_page import html, markdown
+from hardener.text import line
+from hardener.workload.artefacts import artefacts
+from hardener.workload.compose import edited
+from hardener.workload.page import Section, sections
+from hardener.workload.profile import Profile, make
+from hardener.workload.profile_document import foreign
+from hardener.workload.recording import load
+from hardener.workload.settings import SECCOMP, interpolated, service_keys
+
+_MOST = 1 << 20  # bytes of a compose file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRequest:
+    """A request for a profile.
+
+    Args:
+        recordings: files of one container.
+        out: the profile's folder; None for one that is named after the container.
+        allow_extra: recorded system calls that are permitted although the engine's default refuses them.
+        compose: a compose file that is to get the settings.
+        service: of the compose file; empty for the recorded one.
+    """
+
+    recordings: Sequence[Path]
+    out: Path | None = None
+    allow_extra: Sequence[str] = ()
+    compose: Path | None = None
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeChange:
+    """The content of a compose file before and after it gets the settings of a profile."""
+
+    path: Path
+    before: str
+    after: str
+
+    def apply(self) -> None:
+        """Write the file.
+
+        Raises:
+            HardenerError: it cannot be written, or was changed in the meantime.
+        """
+        require_writable(self.path)
+        if _text(self.path) != self.before:
+            raise HardenerError(f"{line(str(self.path))} was changed in the meantime", hint="try again")
+        write_text(self.path, self.after, shared=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileResult:
+    """A profile that was written.
+
+    Args:
+        folder: of its files.
+        files: their names, in the order of writing.
+        page: the reasons, by section.
+        complete: whether every recording is.
+        change: of the compose file; None without one.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    page: Sequence[Section]
+    complete: bool
+    change: ComposeChange | None
+
+
+def make_profile(request: ProfileRequest) -> ProfileResult:
+    """Make the profile and write its files; a compose file is only read.
+
+    Raises:
+        HardenerError: a recording or the compose file cannot be read or used, or the folder has files that
+            are not a profile's.
+    """
+    made = make([(str(path), load(path)) for path in request.recordings], allow_extra=request.allow_extra)
+    folder = request.out or Path(f"{made.name}-profile")
+    project = request.compose.parent if request.compose else folder
+    seccomp = _relative(folder / SECCOMP, project)
+    service, change = request.service, None
+    if request.compose:
+        service = service or _recorded_service(made)
+        change = _change(request.compose, made, service=service, seccomp=seccomp)
+    page = list(sections(made))
+    files = {
+        **artefacts(made, seccomp=seccomp, service=service),
+        "profile.md": markdown(page),
+        "profile.html": html(page),
+    }
+    if other := foreign(folder, files):
+        raise HardenerError(
+            f"{line(str(folder))} has a file {other} that no profile there has written",
+            hint="name another folder with --out, or remove the file",
+        )
+    for name, text in files.items():
+        write_text(folder / name, text)
+    return ProfileResult(
+        folder=folder, files=tuple(files), page=page, complete=made.merged.complete, change=change
+    )
+
+
+def _recorded_service(made: Profile) -> str:
+    recorded = made.merged.one.container.compose
+    if recorded is None:
+        raise HardenerError(
+            "the recorded container does not belong to a compose project",
+            hint="name the service with --service",
+        )
+    return recorded.service
+
+
+def _change(compose: Path, made: Profile, *, service: str, seccomp: str) -> ComposeChange:
+    before = _text(compose)
+    keys = {key: interpolated(value) for key, value in service_keys(made, seccomp=seccomp).items()}
+    return ComposeChange(compose, before, edited(before, keys, service=service, name=str(compose)))
+
+
+def _text(compose: Path) -> str:
+    """Read the content of a compose file."""
+    name = line(str(compose))
+    try:
+        return read(compose, most=_MOST).decode()
+    except UnicodeDecodeError as error:
+        raise HardenerError(f"cannot read {name}: it is not UTF-8") from error
+    except OSError as error:
+        raise HardenerError(f"cannot read {name}: {error.strerror}") from error
+    except ValueError as error:
+        raise HardenerError(f"cannot read {name}: {error}") from error
+
+
+def _relative(path: Path, project: Path) -> str:
+    """Return a path relative to the project's folder for compose, with a leading ``./`` or ``../``."""
+    found = os.path.relpath(path, project)
+    return found if found.startswith("..") else f"./{found}"

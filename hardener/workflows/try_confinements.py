@@ -1,0 +1,246 @@
+"""Run a twin of a container under one confinement after another, and exercise each."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from hardener.errors import HardenerError
+from hardener.fleet import Fleet
+from hardener.fleet.answers import Watcher
+from hardener.text import line
+from hardener.workflows import twins
+from hardener.workload.container import Container, Host
+from hardener.workload.exercise import Exercise, Exerciser
+from hardener.workload.observation import Observation, observation
+from hardener.workload.profile_document import Document
+from hardener.workload.trials import Trial
+from hardener.workload.verdict import settled
+
+# The time limit of later exercises, relative to the first one: a server that hangs would use it up.
+_TIMES = 4
+_LEAST = {"profile": 60.0, "control": 5.0, "without": 5.0}  # seconds
+_MOST_PORTS = 1000
+_STARTS = 300  # seconds for the further starts of one trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRequest:
+    """A request for the trials of a profile.
+
+    Args:
+        seconds: how long all trials may take.
+        run_in: a command to be run in each twin, as its exercise; empty for none.
+        apparmor: the text of the AppArmor profile; empty where there is none.
+        socket: the engine's socket; empty where the host finds it.
+    """
+
+    seconds: int
+    apparmor: str = ""
+    run_in: tuple[str, ...] = ()
+    socket: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Tried:
+    """The results of the trials.
+
+    Args:
+        host: where they were.
+        container: of what.
+        observations: by the keys of the trials; those that are missing were not needed, or had no time.
+        over: whether the time was over before the last trial.
+        ports: those that the exercise cannot reach, in words.
+    """
+
+    host: Host
+    container: Container
+    observations: dict[str, Observation] = field(default_factory=dict)
+    over: bool = False
+    ports: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Describe the parts of the proof that are missing, one sentence each."""
+        found = list(self.ports)
+        for observed in self.observations.values():
+            found += [each for each in observed.missing if each not in found]
+        return (*found, *(["the time was over before the last trial"] if self.over else []))
+
+
+class Listener(Watcher, Protocol):
+    """Receives the progress of the trials."""
+
+    def trying(self, number: int, of: int, trial: Trial) -> None:
+        """Report that the next trial begins."""
+
+
+def try_confinements(
+    fleet: Fleet,
+    request: TrialRequest,
+    *,
+    document: Document,
+    trials: Sequence[Trial],
+    exercise: Callable[[float], Exerciser],
+    listener: Listener,
+    clock: Callable[[], float] = time.monotonic,
+) -> Tried:
+    """Try confinements of a container on the one host of a fleet; stop when further trials cannot matter.
+
+    Args:
+        fleet: the host.
+        request: how they are tried.
+        document: the profile.
+        trials: the plan.
+        exercise: makes an exercise that takes no more than so many seconds.
+        listener: is told what happens.
+        clock: seconds.
+
+    Raises:
+        HardenerError: there is no one host, or nothing can be tried there.
+    """
+    user = (document.user.uid, document.user.gid) if document.user else None
+    deadline = clock() + request.seconds
+    host, begun = twins.stage(
+        fleet,
+        "prove",
+        {
+            "stage": "begin",
+            "container": document.container.name,
+            "seconds": request.seconds,
+            "run_in": list(request.run_in),
+            "socket": request.socket,
+            "apparmor": {"name": document.apparmor.name, "text": request.apparmor}
+            if document.apparmor and document.apparmor.used
+            else {},
+        },
+        listener,
+    )
+    run = _Run(fleet, host, str(begun.get("run")), request.seconds, listener)
+    try:
+        tried = Tried(
+            host=_part(host, begun, "host", Host),
+            container=_part(host, begun, "container", Container),
+            ports=tuple(line(str(each), 200) for each in list(begun.get("missing") or ())[:_MOST_PORTS]),
+        )
+        _require_same(document, tried)
+        addresses = twins.addresses(host, begun)
+        asked = [trial for trial in trials if trial.kind != "never"]
+        pending: Trial | None = None
+        done: Exercise | None = None
+        usual, has_failed, skipped = 0.0, False, 0
+        for number, trial in enumerate(asked, 1):
+            if clock() >= deadline:
+                tried.over = True
+                break
+            if trial.kind == "control" and has_failed:
+                skipped += 1  # one such profile is enough
+                continue
+            listener.trying(number - skipped, len(asked) - skipped, trial)
+            answer = run.attempt(done, trial)
+            if pending is not None:
+                tried.observations[pending.key] = run.seen(answer, pending, done, tried.host)
+                if settled(trials, tried.observations, user=user):
+                    return tried
+            pending, done = trial, None
+            if not request.run_in and (answer.get("up") or trial.kind == "control"):
+                done = exercise(_most(trial, usual, max(1.0, deadline - clock())))(addresses)
+                usual = usual or done.seconds
+                has_failed = has_failed or (trial.kind == "control" and bool(done.problem))
+        if pending is not None:
+            tried.observations[pending.key] = run.seen(run.attempt(done, None), pending, done, tried.host)
+        return tried
+    finally:
+        run.close()
+
+
+class _Run:
+    """The process on the host that runs the twins."""
+
+    def __init__(self, fleet: Fleet, host: str, run: str, seconds: int, listener: Listener) -> None:
+        self._fleet = fleet
+        self._host = host
+        self._run = run
+        self._seconds = seconds
+        self._listener = listener
+        self._ended = False
+
+    def attempt(self, done: Exercise | None, trial: Trial | None) -> Mapping[str, Any]:
+        """End the current trial, and begin the next one; without a next one the process ends."""
+        exercise = {"seconds": done.seconds, "problem": done.problem} if done else {}
+        _, answer = self._stage({"stage": "attempt", "exercise": exercise, "trial": _told(trial)})
+        self._ended = trial is None
+        return answer
+
+    def seen(
+        self, answer: Mapping[str, Any], trial: Trial, done: Exercise | None, where: Host
+    ) -> Observation:
+        """Return the observations of the trial that has ended."""
+        found = answer.get("observed")
+        if not isinstance(found, Mapping):
+            raise HardenerError(f"{line(self._host)}: it gave no observations of a trial")
+        return observation(
+            self._host,
+            found,
+            machine=where.architecture,
+            exercise=done,
+            control=trial.kind == "control",
+        )
+
+    def close(self) -> None:
+        """Remove the twin if the process still runs: the twin would live until its time limit."""
+        if not self._ended:
+            with suppress(HardenerError):
+                self._stage({"stage": "abandon"})
+
+    def _stage(self, variables: Mapping[str, object]) -> tuple[str, Mapping[str, Any]]:
+        values = {**variables, "run": self._run, "seconds": self._seconds}
+        return twins.stage(self._fleet, "prove", values, self._listener)
+
+
+def _most(trial: Trial, usual: float, left: float) -> float:
+    """Return the time limit of the exercise of a trial, in seconds."""
+    return left if trial.kind == "before" else min(left, max(_LEAST[trial.kind], _TIMES * usual))
+
+
+def _told(trial: Trial | None) -> dict[str, Any]:
+    """Return a trial in the form that the on-host program takes."""
+    if trial is None:
+        return {}
+    return {
+        "kind": trial.kind,
+        "confinement": trial.confinement.request() if trial.confinement else None,
+        "starts": trial.starts,
+        "whole": trial.kind in ("before", "profile"),
+        "seconds": _STARTS,
+    }
+
+
+_Model = TypeVar("_Model", Host, Container)
+
+
+def _part(host: str, begun: Mapping[str, Any], key: str, kind: type[_Model]) -> _Model:
+    try:
+        return kind.model_validate_json(json.dumps(begun.get(key)))
+    except ValidationError as error:
+        raise HardenerError(f"{line(host)}: its {key} cannot be read: {line(str(error), 200)}") from error
+
+
+def _require_same(document: Document, tried: Tried) -> None:
+    """Refuse a container whose image or architecture differs from that of the profile."""
+    for what, before, after in (
+        ("image", document.container.digest, tried.container.digest),
+        ("architecture", document.host.architecture, tried.host.architecture),
+    ):
+        if before != after:
+            name = line(document.container.name)
+            raise HardenerError(
+                f"the {what} of {name} was {line(before)} when it was recorded, and is {line(after)}",
+                hint="record it again",
+            )
