@@ -168,6 +168,8 @@ def _reason(why: Why, total: int) -> Words:
         parts.append(("a Go runtime may need it at any start",))
     if why.kernel:
         parts.append(("the kernel or another clock may need it",))
+    if why.library:
+        parts.append(("the C library may make it in some runs",))
     return _joined(parts)
 
 

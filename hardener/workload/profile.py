@@ -18,7 +18,7 @@ from hardener.workload.merging import Merged, Seen, merge
 from hardener.workload.owner import User, other_user
 from hardener.workload.recording import Recording
 from hardener.workload.seccomp import Default, Seccomp, narrowed
-from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE
+from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE, LIBRARY_RESERVE
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 60
@@ -37,6 +37,7 @@ class Why:
         base: the runtime needs it for any container, as was measured on the host.
         go: a Go runtime may need it at any start.
         kernel: it depends on the machine whether it is seen.
+        library: the C library makes it in some runs only.
     """
 
     container: Seen | None = None
@@ -44,6 +45,7 @@ class Why:
     base: bool = False
     go: bool = False
     kernel: bool = False
+    library: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +201,7 @@ def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
     base = last if no_new_privileges and last else plain
     runtime = {} if no_new_privileges and last and not had_it else merged.runtime_calls
     go = frozenset() if merged.one.host.runtime.name in _NOT_GO else GO_RESERVE
-    names = container.keys() | runtime.keys() | base | go | KERNEL_RESERVE
+    names = container.keys() | runtime.keys() | base | go | KERNEL_RESERVE | LIBRARY_RESERVE
     return {
         name: Why(
             container=container.get(name),
@@ -207,6 +209,7 @@ def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
             base=name in base,
             go=name in go,
             kernel=name in KERNEL_RESERVE,
+            library=name in LIBRARY_RESERVE,
         )
         for name in sorted(names)
     }

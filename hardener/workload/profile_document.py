@@ -74,6 +74,7 @@ class CallReason(_Part):
     runtime_base: bool
     go_reserve: bool
     kernel_reserve: bool
+    library_reserve: bool = False
 
 
 class SeccompPart(_Part):
@@ -332,6 +333,7 @@ def _reason(why: Why) -> CallReason:
         runtime_base=why.base,
         go_reserve=why.go,
         kernel_reserve=why.kernel,
+        library_reserve=why.library,
     )
 
 

@@ -12,6 +12,13 @@ GO_RESERVE = frozenset(_GO.split())
 # recording host does not show whether the next host needs them.
 KERNEL_RESERVE = frozenset({"clock_gettime", "gettimeofday", "restart_syscall", "time"})
 
+# What the C library calls only in some runs: it waits for a lock that another process holds, gets memory, returns
+# from a signal, or ends the program with a message. No exercise reaches these reliably, and none of them opens,
+# starts or changes anything outside the process.
+_LIBRARY = """brk clock_nanosleep exit_group futex getpid gettid madvise mmap mprotect mremap munmap nanosleep
+    rt_sigprocmask rt_sigreturn sched_yield tgkill writev"""
+LIBRARY_RESERVE = frozenset(_LIBRARY.split())
+
 # Calls that the engine's default profile permits with a capability (moby/profiles: seccomp/default.json).
 OF_CAPABILITY = {
     "CAP_BPF": "bpf",

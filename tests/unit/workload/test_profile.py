@@ -23,13 +23,13 @@ from hardener.workload.page import sections
 from hardener.workload.profile import Profile, make, short_name
 from hardener.workload.recording import build
 from hardener.workload.shapes import PHASES
-from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE
+from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE, LIBRARY_RESERVE
 from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
 from tests.unit.workload.recordings import document
 from tests.unit.workload.schemas import common
 
 SCHEMA = Path(document_module.__file__).with_name("profile.schema.json")
-RESERVE = GO_RESERVE | KERNEL_RESERVE
+RESERVE = GO_RESERVE | KERNEL_RESERVE | LIBRARY_RESERVE
 
 
 def recorded(**changes: Any) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def test_what_the_runtime_calls_is_kept() -> None:
 def test_a_runtime_that_is_not_written_in_go_needs_no_reserve_of_go() -> None:
     data = recorded(calls=calls("read"), runtime_calls={}, runtime_base=None)
     data["host"]["runtime"] = {"name": "crun", "version": "1"}
-    assert permitted(profile(data)) == {"read"} | KERNEL_RESERVE
+    assert permitted(profile(data)) == {"read"} | KERNEL_RESERVE | LIBRARY_RESERVE
 
 
 def test_calls_of_programs_for_another_architecture_count() -> None:
