@@ -19,13 +19,13 @@ TEXTS = {
 }
 PROPERTIES = "--property=Id,LoadState,ActiveState,UnitFileState"
 SHOW = f"systemctl show {PROPERTIES} -- {TIMER}"
-RELOAD = f"systemctl show --property=NeedDaemonReload {TIMER}"
+RELOAD = f"systemctl show --property=NeedDaemonReload -- {TIMER}"
 LATER = "systemd-run --quiet --collect --unit=hardener-later --on-active=3600 -- /bin/true"
 WRITE, CHANGE, REMOVE = "write", "change", "remove"  # the units' files
 # What a run asks for, in every state that it may find.
 COMMANDS = [
     SHOW,
-    f"systemctl is-active {TIMER}",
+    f"systemctl is-active -- {TIMER}",
     f"systemctl enable -- {TIMER}",
     f"systemctl start -- {TIMER}",
     f"systemctl stop -- {TIMER}",
@@ -34,14 +34,14 @@ COMMANDS = [
     SHOW,
     RELOAD,
     "systemctl daemon-reload",
-    f"systemctl enable --quiet {TIMER}",
+    f"systemctl enable --quiet -- {TIMER}",
     SHOW,
     f"systemctl enable -- {TIMER}",
     f"systemctl start -- {TIMER}",
-    f"systemctl is-active {TIMER}",
+    f"systemctl is-active -- {TIMER}",
     SHOW,
-    f"systemctl reload-or-restart {SERVICE}",
-    f"systemctl is-active {SERVICE} {TIMER}",
+    f"systemctl reload-or-restart -- {SERVICE}",
+    f"systemctl is-active -- {SERVICE} {TIMER}",
     f"systemctl restart -- {SERVICE}",
     f"systemctl show {PROPERTIES} -- {SERVICE}",
     CHANGE,
@@ -49,7 +49,7 @@ COMMANDS = [
     "systemctl daemon-reload",
     RELOAD,
     f"systemctl stop -- {TIMER}",
-    f"systemctl is-active {TIMER}",
+    f"systemctl is-active -- {TIMER}",
     f"systemctl start -- {TIMER}",
     REMOVE,
     SHOW,
@@ -65,12 +65,12 @@ COMMANDS = [
     SHOW,
     LATER,
     LATER,
-    "systemctl is-active hardener-later.timer hardener-later.service",
-    "systemctl stop hardener-later.timer",
-    "systemctl stop hardener-later.timer",
-    "systemctl is-active hardener-later.timer hardener-later.service",
-    "systemctl kill --signal=KILL hardener-no.scope",
-    "systemctl stop hardener-no.scope",
+    "systemctl is-active -- hardener-later.timer hardener-later.service",
+    "systemctl stop -- hardener-later.timer",
+    "systemctl stop -- hardener-later.timer",
+    "systemctl is-active -- hardener-later.timer hardener-later.service",
+    "systemctl kill --signal=KILL -- hardener-no.scope",
+    "systemctl stop -- hardener-no.scope",
     "journalctl --identifier=hardener-no --since=@1.0 --lines=20 --quiet --output-fields=MESSAGE,_PID",
 ]
 SCOPE = "hardener-example.scope"
@@ -78,7 +78,7 @@ MOVE = (
     "busctl call --quiet org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
     f" StartTransientUnit 'ssa(sv)a(sa(sv))' {SCOPE} fail 2 PIDs au 1 $pid CollectMode s inactive-or-failed 0"
 )
-STOP, KILL = f"systemctl stop {SCOPE}", f"systemctl kill --signal=KILL {SCOPE}"
+STOP, KILL = f"systemctl stop -- {SCOPE}", f"systemctl kill --signal=KILL -- {SCOPE}"
 # A process that is moved into a scope, where it is then, and what its end leaves to be ended.
 SCOPES = f"""
 tell() {{ echo "$1 $2"; }}

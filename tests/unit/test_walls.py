@@ -456,6 +456,55 @@ def test_the_engine_has_one_client() -> None:
     assert any("HTTP/1." in text for text in texts('head = f"GET {path} HTTP/1.0"'))
 
 
+def unseparated(source: str) -> list[str]:
+    """Calls of systemctl whose names of units do not stand behind ``--``, as source."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        words = getattr(node, "args", None) if isinstance(node, ast.Call) else getattr(node, "elts", None)
+        if not words or not (isinstance(words[0], ast.Constant) and words[0].value == "systemctl"):
+            continue
+        before, separated = [], False
+        for word in words[2:]:
+            separated = separated or (isinstance(word, ast.Constant) and word.value == "--")
+            before += [] if separated else [word]
+        if any(not _is_option(word, more=separated) for word in before):
+            found.append(ast.unparse(node))
+    return found
+
+
+def _is_option(word: ast.expr, *, more: bool) -> bool:
+    """Whether a word is an option; a list of options may stand before a separator that follows."""
+    if isinstance(word, ast.JoinedStr):
+        word = word.values[0]
+    if isinstance(word, ast.Constant):
+        return str(word.value).startswith("-")
+    return more and isinstance(word, ast.Starred)
+
+
+@pytest.mark.parametrize(
+    ("call", "seen"),
+    [
+        ('run("systemctl", "stop", unit)', True),
+        ('must("systemctl", "stop", "a.service")', True),
+        ('must("systemctl", "stop", f"{unit}.timer", timeout=9)', True),
+        ('run("systemctl", "reset-failed", *gone)', True),
+        ('run("systemctl", "stop", unit, "--")', True),
+        ('call(["systemctl", "--now", "disable", unit])', True),
+        ('run("systemctl", "stop", "--", unit, *others)', False),
+        ('run("systemctl", "mask", *runtime, "--", unit)', False),
+        ('run("systemctl", "show", f"--property={names}", "--", unit)', False),
+        ('run("systemctl", "daemon-reload", timeout=90)', False),
+    ],
+)
+def test_unseparated_sees_every_form(call: str, seen: bool) -> None:
+    assert bool(unseparated(call)) is seen
+
+
+def test_names_of_units_are_never_taken_for_options() -> None:
+    found = {path: unseparated(source) for path, source in everything() if path.startswith("plugins/")}
+    assert not {path: calls for path, calls in found.items() if calls}
+
+
 def test_texts_of_others_are_made_printable_in_one_place() -> None:
     # The client refuses a request that is none.
     assert plugins_with("isprintable") == {

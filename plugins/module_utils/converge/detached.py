@@ -36,7 +36,7 @@ def run(work: Work, *, name: str) -> dict[str, Any]:
         text = answer.read()
     os.waitpid(pid, 0)
     if system.has_systemd():  # systemd may not notice a worker that ends at once
-        system.run("systemctl", "stop", _scope(name), timeout=10)
+        system.run("systemctl", "stop", "--", _scope(name), timeout=10)
     if not text:
         raise Failed("the worker was killed on the host; the next run takes its changes back")
     message = json.loads(text)

@@ -102,7 +102,7 @@ def insist(folder: str, run: str, backup: str) -> str:
         if not stored(backup):
             return f"the next run on this host tries again, the guard cannot be armed: {reason}"
     # Its timer may run for long, and the service may exist already and wait between two attempts.
-    if system.run("systemctl", "start", "--no-block", f"{_timer(run)}.service").code != 0:
+    if system.run("systemctl", "start", "--no-block", "--", f"{_timer(run)}.service").code != 0:
         retry(folder, run, backup)
     return f"the host tries again by itself; {way_out}"
 
@@ -115,7 +115,7 @@ def retry(folder: str, run: str, backup: str) -> None:
 def stop(run: str) -> None:
     """Stop the service that waits for the next attempt; never called from within it."""
     if possible():
-        system.run("systemctl", "stop", f"{_timer(run)}.timer", f"{_timer(run)}.service")
+        system.run("systemctl", "stop", "--", f"{_timer(run)}.timer", f"{_timer(run)}.service")
 
 
 def abandoning(backup: str) -> str:
@@ -163,7 +163,7 @@ def disarm(run: str, *, backup: str) -> None:
         paths = [os.path.join(UNITS, _WANTS, BOOT_UNIT), unit, *paths]
     _remove(paths)
     if possible():
-        system.run("systemctl", "stop", f"{_timer(run)}.timer")
+        system.run("systemctl", "stop", "--", f"{_timer(run)}.timer")
         _forget()
 
 
@@ -193,7 +193,7 @@ def _remove(paths: Sequence[str]) -> None:
 
 def _forget() -> None:
     """Reload systemd if it still knows the removed unit."""
-    known = system.run("systemctl", "show", "--property=NeedDaemonReload", BOOT_UNIT)
+    known = system.run("systemctl", "show", "--property=NeedDaemonReload", "--", BOOT_UNIT)
     if known.output.strip() == "NeedDaemonReload=yes":
         system.run("systemctl", "daemon-reload", timeout=60)
 
@@ -201,12 +201,12 @@ def _forget() -> None:
 def armed(run: str) -> bool:
     """Return whether systemd waits for the end of a run's time, or is rolling it back."""
     names = [f"{_timer(run)}.timer", f"{_timer(run)}.service"]
-    return possible() and "active" in system.run("systemctl", "is-active", *names).output.split()
+    return possible() and "active" in system.run("systemctl", "is-active", "--", *names).output.split()
 
 
 def kill_worker(run: str) -> None:
     """Kill the worker of a run and its child processes."""
-    system.run("systemctl", "kill", "--signal=KILL", f"hardener-{run}.scope")
+    system.run("systemctl", "kill", "--signal=KILL", "--", f"hardener-{run}.scope")
 
 
 def _timer(run: str) -> str:

@@ -398,9 +398,9 @@ class Docker(AtEngine):
 
     def _restart(self) -> None:
         """Restart the unit, and reset its start limit (three in a minute) first."""
-        system.run("systemctl", "reset-failed", self.unit)
+        system.run("systemctl", "reset-failed", "--", self.unit)
         begun, former = time.time(), _unit(self.unit).get("MainPID", "")
-        outcome = system.run("systemctl", "restart", self.unit, timeout=self.timeout)
+        outcome = system.run("systemctl", "restart", "--", self.unit, timeout=self.timeout)
         if outcome.code != 0:
             words = _last_words(self.served.dockerd, since=begun, former=former)
             raise Failed(f"{self.unit} does not start: {words or outcome.said}")

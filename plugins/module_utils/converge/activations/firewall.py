@@ -119,8 +119,8 @@ class Firewall(Activation):
     def _set_unit(self, *, enabled: bool) -> None:
         """Start the boot unit now, which proves that it works on this host."""
         if enabled:
-            system.must("systemctl", "enable", "--quiet", UNIT)
-            system.must("systemctl", "reload-or-restart", UNIT, timeout=90)
+            system.must("systemctl", "enable", "--quiet", "--", UNIT)
+            system.must("systemctl", "reload-or-restart", "--", UNIT, timeout=90)
         else:
             _forget_unit()
 
@@ -197,18 +197,18 @@ def _take_user_chain_away(tool: str) -> None:
 
 
 def _active() -> bool:
-    return system.has_systemd() and system.attempt("systemctl", "is-active", UNIT).code == 0
+    return system.has_systemd() and system.attempt("systemctl", "is-active", "--", UNIT).code == 0
 
 
 def _forget_unit(*, keep_enabled: bool = False) -> None:
     """Disable the boot unit; its file may be gone already, and then systemctl cannot disable it."""
-    stopped = system.attempt("systemctl", "stop", UNIT, timeout=90)
+    stopped = system.attempt("systemctl", "stop", "--", UNIT, timeout=90)
     if stopped.code != 0 and _active():  # else systemd does not know the unit any more
         raise Failed(f"systemctl stop {UNIT}: {stopped.said or f'ended with code {stopped.code}'}")
     if not keep_enabled:
         _disable()
     system.must("systemctl", "daemon-reload", timeout=90)
-    system.attempt("systemctl", "reset-failed", UNIT)
+    system.attempt("systemctl", "reset-failed", "--", UNIT)
 
 
 def _remember_unit(*, enabled: bool) -> None:
@@ -216,7 +216,7 @@ def _remember_unit(*, enabled: bool) -> None:
     if enabled:
         _enable()
     system.must("systemctl", "daemon-reload", timeout=90)
-    system.must("systemctl", "start", UNIT, timeout=90)
+    system.must("systemctl", "start", "--", UNIT, timeout=90)
 
 
 def _enable() -> None:

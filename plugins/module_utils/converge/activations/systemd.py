@@ -29,4 +29,4 @@ class SystemdReload(Activation):
         paths = [path for path in self.settings.get("when", ()) if path.endswith(_UNITS)]
         gone = [os.path.basename(path) for path in paths if not os.path.lexists(path)]
         if gone:  # a failed unit stays listed without its file; other units without a file are not loaded
-            system.run("systemctl", "reset-failed", *gone)
+            system.run("systemctl", "reset-failed", "--", *gone)

@@ -113,7 +113,7 @@ def test_the_guards_own_units_go(host: Host, systemd: Systemd) -> None:
     before = len(systemd.said)
     ending.abandon(program(host, run))
     names = [f"hardener-guard-{run}.timer", f"hardener-guard-{run}.service"]
-    assert ["systemctl", "stop", *names] in systemd.said[before:]
+    assert ["systemctl", "stop", "--", *names] in systemd.said[before:]
     assert list(systemd.units.iterdir()) == []
 
 

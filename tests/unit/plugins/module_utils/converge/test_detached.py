@@ -49,14 +49,14 @@ def test_a_worker_begins_in_its_scope_and_the_scope_ends_with_it(
     assert cgroup.read_text() == f"0::/system.slice/{SCOPE}"
     (worker, asked, *_), (parent, *stopped) = map(json.loads, told.read_text().splitlines())
     assert (worker, asked, parent) == (done["pid"], "busctl", os.getpid())
-    assert stopped == ["systemctl", "stop", SCOPE]
+    assert stopped == ["systemctl", "stop", "--", SCOPE]
 
 
 def test_the_scope_of_a_worker_that_was_killed_goes_too(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "read", lambda _: SCOPE)
     with pytest.raises(Failed, match="worker was killed"):
         detached.run(lambda: os.kill(os.getpid(), 9), name="r")  # type: ignore[arg-type,return-value]
-    assert json.loads(told.read_text().splitlines()[-1])[1:] == ["systemctl", "stop", SCOPE]
+    assert json.loads(told.read_text().splitlines()[-1])[1:] == ["systemctl", "stop", "--", SCOPE]
 
 
 def test_a_systemd_that_does_not_move_it_is_not_waited_for_forever(

@@ -51,7 +51,7 @@ def test_a_run_waits_to_be_confirmed_and_stays_then(host: Host, systemd: Systemd
     assert (host.read("x"), Journal.find(host.store)) == ("new", None)
     assert list(systemd.units.iterdir()) == []
     assert not (backup / "guard.pyz").exists()
-    assert ["systemctl", "stop", f"hardener-guard-{done['run']}.timer"] in systemd.said
+    assert ["systemctl", "stop", "--", f"hardener-guard-{done['run']}.timer"] in systemd.said
     assert ["systemctl", "daemon-reload"] not in systemd.said
     assert ask(host)["outcome"] == "changed"  # an answer that was lost can be asked for again
 

@@ -271,7 +271,7 @@ def test_a_guard_that_waits_for_its_time_goes_on_at_once(
     journal = Journal.find(host.store)
     assert journal is not None
     rollback.finished(host.store, journal, "a container is lost")
-    assert systemd.said[-1] == ["systemctl", "start", "--no-block", f"hardener-guard-{run}.service"]
+    assert systemd.said[-1] == ["systemctl", "start", "--no-block", "--", f"hardener-guard-{run}.service"]
 
 
 def test_without_systemd_the_next_run_tries_again_and_root_can_end_it(

@@ -99,8 +99,8 @@ def test_rules_that_are_not_loaded_are_due_and_the_boot_loads_them_too(host: Hos
         "*filter\n:HARDENER-INPUT - [0:0]\n-I INPUT 1 -j HARDENER-INPUT\n-A HARDENER-INPUT -j DROP\nCOMMIT\n"
     )
     assert machine.ran("systemctl")[-2:] == [
-        "systemctl enable --quiet hardener-firewall.service",
-        "systemctl reload-or-restart hardener-firewall.service",
+        "systemctl enable --quiet -- hardener-firewall.service",
+        "systemctl reload-or-restart -- hardener-firewall.service",
     ]
 
 
@@ -125,13 +125,13 @@ def test_what_is_not_wanted_any_more_goes_with_its_unit(host: Host, machine: Mac
         "*filter\n:HARDENER-INPUT - [0:0]\n-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n"
     ]
     assert not os.path.lexists(machine.enabled)
-    assert "systemctl stop hardener-firewall.service" in machine.commands
+    assert "systemctl stop -- hardener-firewall.service" in machine.commands
 
 
 def test_a_unit_that_does_not_load_them_is_a_failure(host: Host, machine: Machine) -> None:
     activation = prepared(wanted(host))
     machine.codes["systemctl reload-or-restart"] = 1
-    with pytest.raises(Failed, match="reload-or-restart hardener-firewall"):
+    with pytest.raises(Failed, match="reload-or-restart -- hardener-firewall"):
         activation.perform()
 
 
@@ -154,7 +154,7 @@ def test_undone_by_another_process_nothing_is_left_of_it(host: Host, machine: Ma
     assert later.undo() == ["ipv4: our chains are not what they were"]  # this machine's never change
     assert machine.given[0].endswith("-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n")
     assert not os.path.lexists(machine.enabled)
-    assert "systemctl reset-failed hardener-firewall.service" in machine.commands
+    assert "systemctl reset-failed -- hardener-firewall.service" in machine.commands
 
 
 def test_undone_where_rules_were_loaded_these_come_back_and_the_unit_stays(
@@ -260,7 +260,7 @@ def test_given_back_no_chain_of_ours_stays_and_an_undo_enables_the_unit_again(
     activation.perform()
     assert machine.given[-1].endswith("-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n")
     assert not os.path.lexists(machine.enabled)
-    assert "systemctl stop hardener-firewall.service" in machine.commands
+    assert "systemctl stop -- hardener-firewall.service" in machine.commands
 
     machine.codes["systemctl is-active"] = 3
     later = Firewall({"when": []})
@@ -274,7 +274,7 @@ def test_given_back_no_chain_of_ours_stays_and_an_undo_enables_the_unit_again(
     assert os.readlink(machine.enabled) == unit  # noqa: PTH115
     assert machine.ran("systemctl")[-2:] == [
         "systemctl daemon-reload",
-        "systemctl start hardener-firewall.service",
+        "systemctl start -- hardener-firewall.service",
     ]
 
 

@@ -26,7 +26,7 @@ def test_a_unit_that_is_gone_is_no_failed_one_any_more(host: Host, monkeypatch: 
     host.write("here.service", "")
     here, gone = host.path("here.service"), host.path("gone.service")
     SystemdReload({"when": [here, gone, host.path("gone.conf")]}).perform()
-    assert told == [("systemctl", "daemon-reload"), ("systemctl", "reset-failed", "gone.service")]
+    assert told == [("systemctl", "daemon-reload"), ("systemctl", "reset-failed", "--", "gone.service")]
     told.clear()
     SystemdReload({"when": [here]}).perform()
     assert told == [("systemctl", "daemon-reload")]
