@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.host.run import PATH
+
 from tests.faults import services, transaction, tree
 from tests.faults.scopes import Scopes
 from tests.faults.services import Answer, Services
@@ -44,6 +46,7 @@ ROOTS = tuple(
         ),
     )
 )
+_STAND_INS = Path("/usr/local/sbin")
 _TMPFS = ("/tmp", "/run", "/var/lib", "/usr/local/sbin", "/srv")
 _SOCKET = "/run/standin.sock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -223,9 +226,10 @@ class Host:
             threading.Thread(target=work, daemon=True).start()
         source = Path(__file__).with_name("standin.pl")
         for name in services.PROGRAMS:
-            program = Path("/usr/local/sbin") / name
+            program = _STAND_INS / name
             shutil.copy(source, program)
             program.chmod(0o755)
+            _hide_real(name)
 
     # --- what it is -----------------------------------------------------------------------------------------
 
@@ -379,6 +383,21 @@ def _mount() -> None:
         Path(f"/etc/systemd/system/{target}.target.wants/other.service").symlink_to("/usr/lib/other.service")
     Path("/run/boot_id").write_text(f"{uuid.uuid4()}\n")
     _run("mount", "--bind", "/run/boot_id", str(_BOOT_ID))
+
+
+def _hide_real(name: str) -> None:
+    """Keep this machine's own program from being run where the execution of its stand-in fails.
+
+    A program is searched in the whole path: if the first one cannot be executed, the next one is tried.
+    """
+    hidden = Path("/run/hidden")
+    hidden.touch(mode=0o600)  # nothing can execute it
+    others = [folder for folder in PATH.split(":") if Path(folder) != _STAND_INS]
+    for real in {(Path(folder) / name).resolve() for folder in others}:
+        if real.exists():
+            _run("mount", "--bind", str(hidden), str(real))
+    remaining = shutil.which(name, path=":".join(others))
+    assert remaining is None, f"{remaining} would run where the stand-in does not"
 
 
 def _run(*words: str) -> None:

@@ -128,8 +128,8 @@ class _Injection:
         subject = call.subject()
         group = call.kind.group
         if group == EXECUTE:
-            if not Path(subject).exists():
-                return 0  # the shell's path is tried, folder by folder
+            if not os.access(subject, os.X_OK):
+                return 0  # the path is tried, folder by folder; the kernel refuses it
         elif group != CONNECT and (not subject.startswith("/") or subject.startswith("/dev/")):
             return 0
         error = self._injected(call, pid, group, subject)
