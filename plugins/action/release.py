@@ -13,7 +13,7 @@ _NAMED = 10  # paths in a summary line; the result has all of them
 class ActionModule(GuardedAction):
     """The action; plugins/modules/release.py documents it."""
 
-    _VALID_ARGS = frozenset({"role", "allow"})
+    _VALID_ARGS = frozenset({"role", "allow", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Release the host, and return what changed there."""
@@ -22,6 +22,7 @@ class ActionModule(GuardedAction):
             argument_spec={
                 "role": {"type": "str", "default": ""},
                 "allow": {"type": "str", "default": DAEMON_RESTART},
+                "socket": {"type": "str", "default": ""},
             },
         )
         check = bool(self._task.check_mode)

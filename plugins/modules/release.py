@@ -27,6 +27,10 @@ options:
       - A release with a greater impact is refused.
     type: str
     default: daemon-restart
+  socket:
+    description: The engine's API socket, such as C(collect_socket). Empty finds it out.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""

@@ -25,7 +25,9 @@ on_host, root, path, wrong, function = sys.argv[1:]
 sys.path[:0] = on_host.split(":")
 from ansible_collections.hardener.docker.plugins.module_utils.converge import departure, main, system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import firewall
+from ansible_collections.hardener.docker.plugins.module_utils.host import processes
 main.FOLDER = root + "/hardener"
+processes.scan = dict  # engines of other tests are none of this host's
 departure.OWN_FOLDERS = tuple(root + folder for folder in departure.OWN_FOLDERS)
 departure.PLACES = tuple(root + place for place in departure.PLACES)
 firewall.FOLDER = root + firewall.FOLDER

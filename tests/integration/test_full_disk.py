@@ -30,6 +30,7 @@ from tests.unit.plugins.module_utils.converge.guarded import (
     Systemd,
     change,
     let_time_pass,
+    no_engine,
     no_look,
     start,
 )
@@ -48,6 +49,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def host(small: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     found = Host(small)
+    no_engine(monkeypatch)
     no_look(found, monkeypatch)
     monkeypatch.setattr(documents.Resource, "uid", lambda *_: os.geteuid())
     monkeypatch.setattr(documents.Resource, "gid", lambda *_: os.getegid())

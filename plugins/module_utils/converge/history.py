@@ -22,6 +22,7 @@ from .files import State
 from .locking import locked
 from .origin import OVER
 from .planning import Change
+from .serving import Finder
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
@@ -105,7 +106,8 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
         if journal is None:
             raise Refused(f"the backup of run {run} has no journal: {store.backup_folder(run)}")
         if journal.run not in _unfinished(store):  # the health before that run no longer counts
-            engine = engine_of(rollback.begun(journal))
+            looked_at = str(journal.picture.get("engine") or "")  # the engine that the run itself asked
+            engine = engine_of(rollback.begun(journal), Finder(looked_at))
             seen = {
                 "picture": health.take(engine, login_port=0),
                 "look": liveness.look(session.current()).data(),

@@ -75,7 +75,8 @@ def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Release this host: see ``release.py``.
 
     Args:
-        arguments: ``role`` (all roles without it), ``check``, ``allow`` and ``guard`` as for `converge`.
+        arguments: ``role`` (all roles without it), ``check``, ``allow``, ``guard`` and ``socket`` as for
+            `converge`.
 
     Returns:
         As `converge`; with ``kept``, what stays because others have changed it since, and ``left``, what
@@ -96,6 +97,7 @@ def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
             check=bool(arguments.get("check")),
             allow=allow,
             terms=terms,
+            socket=str(arguments.get("socket") or ""),
         ).run()
 
     return _answer(work)

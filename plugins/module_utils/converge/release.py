@@ -37,15 +37,23 @@ class Release(Transaction):
         check: only report what would be done.
         allow: the worst allowed impact.
         terms: how it is confirmed; None without a confirmation.
+        socket: the engine's API socket, if the site names one.
 
     Raises:
         Refused: there can be no such role.
     """
 
     def __init__(
-        self, store: Store, *, role: str, check: bool, allow: str, terms: Terms | None = None
+        self,
+        store: Store,
+        *,
+        role: str,
+        check: bool,
+        allow: str,
+        terms: Terms | None = None,
+        socket: str = "",
     ) -> None:
-        super().__init__(Request((_document((), ()),), check, allow, ""), store, terms)
+        super().__init__(Request((_document((), ()),), check, allow, "", socket), store, terms)
         self._role = roleparts.checked(role)
         self._modified: Mapping[str, int] = {}
 
@@ -104,7 +112,7 @@ class Release(Transaction):
             self._found["left"].extend(former.left)
             if former.settings is None:
                 continue
-            finder = Finder(kind.socket_of(begun))
+            finder = Finder(self._request.socket or kind.socket_of(begun))
             activation = kind(former.settings, check=self._request.check, finder=finder)
             activation.prepare(plan)
             activation.impact = max(activation.impact, RELOAD, key=IMPACTS.index)  # so that it is guarded

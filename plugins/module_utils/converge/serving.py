@@ -97,6 +97,16 @@ class Finder:
             flags=found.flags,
         )
 
+    @property
+    def socket(self) -> str:
+        """The engine's API socket: the named one, else the one that is found, else the usual one."""
+        if self._socket:
+            return self._socket
+        try:
+            return self.served.socket
+        except Refused:
+            return USUAL_SOCKET
+
     def containerd(self, info: Mapping[str, Any]) -> str:
         """Return the socket of the containerd that the engine uses.
 

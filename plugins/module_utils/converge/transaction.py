@@ -20,6 +20,7 @@ from .errors import Failed, Refused
 from .files import State
 from .locking import locked
 from .planning import Change, overlay
+from .serving import Finder
 
 _TOKEN = re.compile(r"[0-9a-f]{6,32}")
 _SHORTEST = 20  # seconds; with less, a slow login alone would cause a rollback
@@ -212,7 +213,7 @@ class Transaction:
 
     def _picture(self, choice: Choice, came_in: session.Session | None) -> Mapping[str, Any]:
         return health.take(
-            engine_of(choice.activations),
+            engine_of(choice.activations, Finder(self._request.socket)),
             login_port=came_in.port if came_in else 0,
             exceptions=self._terms.restless if self._terms else (),
         )

@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from ... import contract
-from ...docker.api import USUAL_SOCKET
 from ...docker.http import NoAnswer
 from .. import containers, daemonconfig, files, jsonkeys, system
 from ..engine import Engine, wait_for
@@ -512,11 +511,16 @@ def _alive(info: Mapping[str, Any]) -> int:
     return int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0)
 
 
-def engine_of(activations: Iterable[Activation]) -> Engine | None:
-    """Return the engine of the activations, or the default one; None if it is down or asleep.
+def engine_of(activations: Iterable[Activation], finder: Finder) -> Engine | None:
+    """Return the engine to ask for its containers; None if it is asleep.
 
     A request would make systemd start a sleeping engine.
+
+    Args:
+        activations: if the activation of the engine is among these, its engine is returned.
+        finder: finds the engine otherwise.
     """
     docker = next((each for each in activations if isinstance(each, Docker)), None)
-    unit, engine = (docker.unit, docker.engine) if docker else (UNIT, Engine(USUAL_SOCKET))
-    return None if _unit(unit).get("asleep") else engine
+    if _unit(docker.unit if docker else UNIT).get("asleep"):
+        return None
+    return docker.engine if docker else Engine(finder.socket)

@@ -13,7 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.backup im
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Transaction
 
-from tests.unit.plugins.module_utils.converge.guarded import Systemd, no_look
+from tests.unit.plugins.module_utils.converge.guarded import Systemd, no_engine, no_look
 
 
 @pytest.fixture
@@ -30,7 +30,10 @@ def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def host(tmp_path: Path, everything_is_ours: None, nobody_looks: None) -> Host:
+def host(
+    tmp_path: Path, everything_is_ours: None, nobody_looks: None, monkeypatch: pytest.MonkeyPatch
+) -> Host:
+    no_engine(monkeypatch)
     return Host(tmp_path)
 
 

@@ -18,6 +18,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
+from ansible_collections.hardener.docker.plugins.module_utils.docker import engine as engines
 
 if TYPE_CHECKING:
     from tests.unit.plugins.module_utils.converge.conftest import Host
@@ -78,6 +79,18 @@ class Systemd:
         lines = (self.units / "hardener-guard.service").read_text().splitlines()
         (line,) = [line for line in lines if line.startswith(key)]
         return line.removeprefix(key).strip('"').split('" "')
+
+
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run finds an engine of the machine that runs the tests, and takes its containers for its own."""
+
+    def find(_running: object, _units: object, socket: str | None = None) -> engines.Engine:
+        found = engines.Engine()
+        found.socket = socket or "/nowhere/docker.sock"
+        found.config = {"path": "/nowhere/daemon.json"}
+        return found
+
+    monkeypatch.setattr(engines, "find", find)
 
 
 def no_look(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
