@@ -20,7 +20,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.comparison.finding import CHANGES, ChangeKind
 from hardener.comparison.previous_runs import LABELS, Point, PreviousRuns, Since
@@ -30,6 +29,7 @@ from hardener.model import Assessment, Control, Finding, Severity, Status, Workl
 from hardener.reports.interface import Report
 from hardener.reports.lib.chart_data import columns, trend
 from hardener.reports.lib.serial import compact
+from hardener.reports.lib.statuses import ORDER, WORDS, headline, plain, section_title
 from hardener.run import RunInfo
 from hardener.summary import SEVERITIES, Summary
 from hardener.text import line, utc
@@ -37,24 +37,7 @@ from hardener.text import line, utc
 _PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("model.js", "elements.js", "main.js")
 
-_WORDS = {
-    Status.PASS: "pass",
-    Status.FAIL: "fail",
-    Status.MANUAL: "manual",
-    Status.NOT_APPLICABLE: "not applicable",
-    Status.WAIVED: "waived",
-    Status.ERROR: "error",
-}
-# The order of a bar: passing, open, undecided.
-_ORDER = (
-    Status.PASS,
-    Status.FAIL,
-    Status.ERROR,
-    Status.MANUAL,
-    Status.WAIVED,
-    Status.NOT_APPLICABLE,
-)
-_CODES = dict(zip(_ORDER, "pfemwn", strict=True))
+_CODES = dict(zip(ORDER, "pfemwn", strict=True))
 _OFFENDERS_SHOWN = 50
 _EVIDENCE_SHOWN = 20
 _GRAVITY = {level: place for place, level in enumerate(Severity)}
@@ -117,7 +100,7 @@ class HtmlReport(Report):
     def end(self) -> Iterator[str]:
         """Return the rest of the data, the totals, and the script that shows the findings."""
         summary, counts = self._summary, self._summary.counts
-        headline, verdict = _headline(summary)
+        title, verdict = headline(summary.counts, summary.hosts)
         yield "]"
         yield (
             _environment()
@@ -129,15 +112,15 @@ class HtmlReport(Report):
                 ended=utc(self.run.ended),
                 catalogue=_data(self._catalogue()),
                 script=_script(),
-                headline=headline,
+                headline=title,
                 verdict=verdict,
                 lead=self._lead(),
                 only=self._only and {"name": self._only[0], "facts": self._only[1]},
                 hosts=summary.hosts,
-                statuses=[status.value for status in _ORDER],
-                words={status.value: word for status, word in _WORDS.items()},
+                statuses=[status.value for status in ORDER],
+                words={status.value: word for status, word in WORDS.items()},
                 severities=[severity.value for severity in SEVERITIES],
-                counts=_plain(counts),
+                counts=plain(counts),
                 total=counts.total(),
                 sections=list(self._sections()),
                 columns=columns(self._tolls, len(SEVERITIES)),
@@ -212,9 +195,9 @@ class HtmlReport(Report):
         """Return the data that the script needs besides the hosts; its labels come from this module."""
         sections = list(self._summary.sections)
         return {
-            "statuses": [[_CODES[status], status.value, _WORDS[status]] for status in _ORDER],
+            "statuses": [[_CODES[status], status.value, WORDS[status]] for status in ORDER],
             "severities": [severity.value for severity in SEVERITIES],
-            "sections": [[name, _section_title(name, self.run.benchmark)] for name in sections],
+            "sections": [[name, section_title(name, self.run.benchmark)] for name in sections],
             "frameworks": FRAMEWORKS,
             "sources": SOURCES,
             "moves": [[_key(each), LABELS[each]] for each in CHANGES] if self._since else [],
@@ -228,8 +211,8 @@ class HtmlReport(Report):
         for name, counts in self._summary.sections.items():
             yield {
                 "key": name,
-                "title": _section_title(name, self.run.benchmark),
-                "counts": _plain(counts),
+                "title": section_title(name, self.run.benchmark),
+                "counts": plain(counts),
                 "total": counts.total(),
             }
 
@@ -298,8 +281,8 @@ def _change(change: ControlChange, hosts: int) -> dict[str, Any]:
         "id": change.id,
         "slug": change.control.slug,
         "title": change.control.title,
-        "before": _WORDS[change.before.status],
-        "after": _WORDS[change.after.status],
+        "before": WORDS[change.before.status],
+        "after": WORDS[change.after.status],
         "status": change.after.status.value,
         "where": where if hosts > 1 else "",
         "actual": line(change.after.actual, 200) if change.hosts == 1 else "",
@@ -313,26 +296,6 @@ def _names(names: list[str]) -> str:
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     number = "1 host" if len(names) == 1 else f"{len(names)} hosts"
     return f"{number}: {', '.join(names[:_NAMES_SHOWN])}{more}"
-
-
-def _headline(summary: Summary) -> tuple[str, str]:
-    """Return the result in two words, and its colour."""
-    if summary.counts[Status.FAIL]:
-        return "Not compliant", "fail"
-    if summary.counts[Status.ERROR]:
-        return "Incomplete", "error"
-    return ("Compliant", "pass") if summary.hosts else ("Nothing assessed", "error")
-
-
-def _plain(counts: Counter[Status]) -> dict[str, int]:
-    return {status.value: counts[status] for status in _ORDER}
-
-
-def _section_title(name: str, benchmark: str) -> str:
-    """Return ``5 Running containers`` for ``5 runtime`` if the catalogue has a title."""
-    number = name.partition(" ")[0]
-    known = catalogue.sections(benchmark) if benchmark in catalogue.benchmarks() else {}
-    return f"{number} {known[number]}" if number in known else name
 
 
 def _control(control: Control, section: int, benchmark: str) -> dict[str, Any]:
