@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from hardener.cli.common import home_option
+from hardener.cli.history_options import Runs, runs_options
 
 
 @click.command(short_help="Choose the run that drift is measured against.")
 @click.argument("run", metavar="RUN")
-@home_option
-def baseline(*, run: str, home: Path) -> None:
+@runs_options
+def baseline(*, run: str, kept: Runs) -> None:
     """Make a run the baseline of its inventory: `hardener drift` reports what has moved since.
 
     It is kept however old it gets, until another takes its place. An inventory without a baseline is held
@@ -20,11 +18,10 @@ def baseline(*, run: str, home: Path) -> None:
 
     \b
     hardener baseline latest
+    hardener baseline latest -i inventory.yml
     """  # noqa: D301 - click reads the \b
-    from hardener.history import History
     from hardener.text import line
 
-    history = History(home)
-    stored = history.run(run)
-    history.set_baseline(stored)
+    stored = kept.run(run)
+    kept.history.set_baseline(stored)
     click.echo(f"{line(stored.id)} is the baseline of {line(stored.record.inventory, 1000)}", err=True)

@@ -105,10 +105,17 @@ def _ask(what: str) -> str:
             ) from None
 
 
-def _only_one(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str:
+def only_one_inventory(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> str | None:
+    """Return the inventory; click alone would take the last of several.
+
+    Raises:
+        click.BadParameter: there are several.
+    """
     if len(values) > 1:
         raise click.BadParameter("only one inventory is allowed; it may be a folder or a list 'a,b'")
-    return values[0]
+    return values[0] if values else None
 
 
 def _group(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[_Function], _Function]:
@@ -171,7 +178,7 @@ def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
             required=not default,
             default=(default,) if default else None,
             multiple=True,  # so that a second -i can be refused; click would keep the last
-            callback=_only_one,
+            callback=only_one_inventory,
             metavar="INVENTORY",
             help=f"{meaning}  [default: this machine]" if default else meaning,
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import home_option
+from hardener.cli.history_options import Runs, runs_options
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
@@ -50,7 +50,7 @@ def evidence() -> None:
     metavar="PROOF",
     help="A proof of a container's profile too, as `hardener workload proofs` lists it; repeatable.",
 )
-@home_option
+@runs_options
 def export(
     *,
     runs: tuple[str, ...],
@@ -59,39 +59,38 @@ def export(
     tsa_url: str,
     ledger: Path | None,
     proofs: tuple[str, ...],
-    home: Path,
+    kept: Runs,
 ) -> None:
     """Export runs: every report format, the facts behind them, a manifest and its signature.
 
-    RUN is what `hardener runs` lists, or latest. The bundle becomes the next entry of the ledger, and says
-    which entry it follows. An auditor verifies it with coreutils and OpenSSH alone, as the README in it says.
+    RUN is what `hardener runs` lists, or latest: that of the inventory of -i. The bundle becomes the next
+    entry of the ledger, and says which entry it follows. An auditor verifies it with coreutils and OpenSSH
+    alone, as the README in it says.
 
     \b
     hardener evidence export latest --out q4.tar.gz --sign ~/.ssh/evidence
     """  # noqa: D301 - click reads the \b
     from hardener.evidence import Seal
     from hardener.evidence import export as write
-    from hardener.history import History
     from hardener.history.proofs import Proofs
     from hardener.workflows.evidence import run_evidence
 
-    history = History(home)
-    chosen = [run_evidence(history.run(name)) for name in runs]
-    kept = {proof.id: proof for proof in map(Proofs(home).proof, proofs)}
+    chosen = [run_evidence(kept.run(name)) for name in runs]
+    proven = {proof.id: proof for proof in map(Proofs(kept.home).proof, proofs)}
     if key is not None:
         click.echo(f"signing with {line(str(key))}", err=True)
     exported = write(
         chosen,
         out=out,
-        ledger_file=ledger or home / _LEDGER,
+        ledger_file=ledger or kept.home / _LEDGER,
         seal=Seal(key=key, tsa_url=tsa_url),
-        proofs={name: proof.files() for name, proof in kept.items()},
+        proofs={name: proof.files() for name, proof in proven.items()},
     )
     head = exported.entry.link()
     click.echo(f"bundle    {line(str(out))}")
     click.echo(f"sha256    {exported.entry.bundle_sha256}")
     held = f"{len(exported.entry.runs)} runs, {exported.hosts} hosts, {exported.files} files"
-    click.echo(f"holds     {held}{f', {len(kept)} proofs' if kept else ''}")
+    click.echo(f"holds     {held}{f', {len(proven)} proofs' if proven else ''}")
     click.echo(f"signed    {'yes' if key else 'no: nobody can tell who made it'}")
     click.echo(f"ledger    entry {head.seq}, {head.sha256}")
 

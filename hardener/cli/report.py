@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import home_option
+from hardener.cli.history_options import Runs, runs_options
 from hardener.files import require_writable
 from hardener.reports.formats import FORMATS
 
@@ -27,8 +27,8 @@ from hardener.reports.formats import FORMATS
     metavar="PATH",
     help="File to write.  [default: standard output]",
 )
-@home_option
-def report(*, run: str, name: str, out: Path | None, home: Path) -> None:
+@runs_options
+def report(*, run: str, name: str, out: Path | None, kept: Runs) -> None:
     """Write a report of a run, byte for byte what the run itself would have written.
 
     HTML and Markdown say what moved since the run before, and HTML draws a trend: with what is still kept of
@@ -38,15 +38,13 @@ def report(*, run: str, name: str, out: Path | None, home: Path) -> None:
     hardener report latest --format html --out report.html
     hardener report 3f1c164a --format csv | column -ts,
     """  # noqa: D301 - click reads the \b
-    from hardener.history import History
     from hardener.history.previous import previous_runs
     from hardener.reports.interface import pieces, write_reports
 
     if out:
         require_writable(out)
-    history, chosen = History(home), FORMATS[name]
-    stored = history.run(run)
-    earlier = previous_runs(history, stored.record, before=stored.number) if chosen.looks_back else None
+    chosen, stored = FORMATS[name], kept.run(run)
+    earlier = previous_runs(kept.history, stored.record, before=stored.number) if chosen.looks_back else None
     written = chosen.report(stored.info, earlier)
     if out:
         write_reports(stored.assessments(), {out: written})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hardener.cli.common import home_option
+from hardener.cli.history_options import Runs, runs_options
+from hardener.text import line, utc
 
 if TYPE_CHECKING:
     from hardener.history import StoredRun
@@ -19,25 +19,25 @@ _NUMBERS = slice(3, 9)
 
 
 @click.command(short_help="List the runs of the history.")
-@home_option
-def runs(*, home: Path) -> None:
+@runs_options
+def runs(*, kept: Runs) -> None:
     """List the runs of audit, harden, provision and drift that are kept, the newest first.
 
-    A run is called by its identifier or the beginning of it, or latest, latest~1 (the one before), baseline.
+    A run is called by its identifier or the beginning of it, or latest, latest~1 (the one before), baseline:
+    these are runs of the inventory of -i, or of the only one that has runs.
     retention.yml in the folder says how long runs are kept: keep_runs (500) and keep_days (400) are the
     defaults.
     """
-    from hardener.history import History
-
-    history = History(home)
-    kept = list(history.runs())
-    if not kept:
-        click.echo(f"no run is kept in {history.path}", err=True)
+    history = kept.history
+    found = list(history.runs(kept.name))
+    if not found:
+        of = f" of {line(kept.name, 1000)}" if kept.name else ""
+        click.echo(f"no run{of} is kept in {history.path}", err=True)
         return
-    inventories = {run.record.inventory for run in kept}
+    inventories = {run.record.inventory for run in found}
     baselines = {run.number for each in inventories if (run := history.baseline(each))}
-    shown = _shortest([run.id for run in kept])
-    rows = [_HEADINGS, *(_row(run, shown, baseline=run.number in baselines) for run in kept)]
+    shown = _shortest([run.id for run in history.runs()])
+    rows = [_HEADINGS, *(_row(run, shown, baseline=run.number in baselines) for run in found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -47,7 +47,6 @@ def runs(*, home: Path) -> None:
 
 def _row(run: StoredRun, shown: int, *, baseline: bool) -> Sequence[str]:
     from hardener.model import Status
-    from hardener.text import line, utc
 
     counts = run.counts()
     counted = (Status.PASS, Status.FAIL, Status.ERROR, Status.WAIVED)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
-from hardener.cli.common import home_option
+from hardener.cli.history_options import Runs, runs_options
 
 
 @click.command(short_help="Show the result of a run.")
 @click.argument("run", metavar="[RUN]", default="latest")
-@home_option
-def show(*, run: str, home: Path) -> None:
+@runs_options
+def show(*, run: str, kept: Runs) -> None:
     """Show the result of a run without connecting to hosts; by default of the latest run."""
-    from hardener.history import History
     from hardener.summary import Summary
     from hardener.terminal.console import console, show_summary
     from hardener.terminal.run import run_lines
 
-    stored = History(home).run(run)
+    stored = kept.run(run)
     summary = Summary()
     for _ in summary.watch(stored.assessments()):
         pass

@@ -12,7 +12,7 @@ Hosts that cannot be reached or fail are outcomes; only what stops Ansible befor
 
 from hardener.fleet.connections import connections
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, TaskStarted
-from hardener.fleet.inventory import identify
+from hardener.fleet.inventory import identify, inventory_name
 from hardener.fleet.run import Run
 from hardener.fleet.start import Credentials, Fleet, ansible_version
 
@@ -30,4 +30,5 @@ __all__ = [
     "ansible_version",
     "connections",
     "identify",
+    "inventory_name",
 ]

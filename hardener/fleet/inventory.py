@@ -70,11 +70,20 @@ def is_this_machine(inventory: str) -> bool:
     return _is_list(inventory) and _LOCAL.issuperset(_hosts(inventory))
 
 
-def identify(inventory: str) -> tuple[str, str]:
-    """Return a name of the inventory that is independent of the current folder, and its SHA-256.
+def inventory_name(inventory: str) -> str:
+    """Return a name of the inventory that is independent of the current folder.
 
-    A file or folder is called by its whole path, and what lies beside it in ``group_vars`` and ``host_vars``
-    counts too; what cannot be read counts as empty. A list of hosts is its own name.
+    A file or folder is called by its whole path, whether or not it is still there. A list of hosts is its own
+    name.
+    """
+    return inventory if _is_list(inventory) else str(Path(inventory).resolve())
+
+
+def identify(inventory: str) -> tuple[str, str]:
+    """Return the name of the inventory, and the SHA-256 of its content.
+
+    What lies beside a file or a folder in ``group_vars`` and ``host_vars`` counts too; what cannot be read
+    counts as empty.
     """
     if _is_list(inventory):
         return inventory, hashlib.sha256(inventory.encode("utf-8", "surrogateescape")).hexdigest()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hardener.history.home import Home
+from hardener.history.inventories import inventory_key
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def inventory_lock(
     Raises:
         HardenerError: the lock cannot be made.
     """
-    name = hashlib.sha256(inventory.encode("utf-8", "surrogateescape")).hexdigest()
+    name = hashlib.sha256(inventory_key(inventory).encode("utf-8", "surrogateescape")).hexdigest()
     try:
         # Ansible's ssh connections outlive a run by a minute: they must not inherit it.
         descriptor = os.open(home.locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

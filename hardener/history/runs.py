@@ -17,6 +17,7 @@ from hardener.history.assessment_store import unpack
 from hardener.history.codec import Codec
 from hardener.history.database import opened
 from hardener.history.home import Home
+from hardener.history.inventories import inventory_key
 from hardener.model import Assessment, Control, Status
 from hardener.run import RunInfo
 from hardener.text import line, scalar
@@ -29,7 +30,7 @@ class RunRecord:
     info: RunInfo
     verb: str  # "audit", "harden", "provision", "drift"; "before harden" for its first audit
     exit_code: int
-    inventory: str = ""  # as the user gave it
+    inventory: str = ""  # whole path of a file or a folder, or the list as the user gave it
     inventory_digest: str = ""  # SHA-256 of its content at the time of the run, in hexadecimal
     limit: str = ""
     level: int = 2
@@ -38,7 +39,13 @@ class RunRecord:
     @property
     def kind(self) -> tuple[object, ...]:
         """Return the hosts and controls that were selected: only runs of one kind are comparable."""
-        return (self.inventory, self.limit, self.info.benchmark, self.level, *sorted(self.only))
+        return (
+            inventory_key(self.inventory),
+            self.limit,
+            self.info.benchmark,
+            self.level,
+            *sorted(self.only),
+        )
 
 
 class StoredRun:
@@ -69,6 +76,10 @@ class StoredRun:
     def info(self) -> RunInfo:
         """Return the metadata for reports."""
         return self.record.info
+
+    def is_of(self, inventory: str) -> bool:
+        """Return whether it is a run of the inventory of this name."""
+        return inventory_key(self.record.inventory) == inventory_key(inventory)
 
     def counts(self) -> dict[Status, int]:
         """Return the number of findings by status, with every status."""

@@ -6,17 +6,20 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from hardener.errors import HardenerError
 from hardener.history import retention
 from hardener.history.database import opened, transaction
 from hardener.history.home import Home
+from hardener.history.inventories import KnownInventory, inventory_key, listed
 from hardener.history.inventory_lock import inventory_lock
 from hardener.history.recording import Recording
 from hardener.history.runs import StoredRun
@@ -72,35 +75,58 @@ class History:
         self._home.prepare()
         return inventory_lock(self._home, inventory, exclusive=exclusive, waiting=waiting)
 
-    def runs(self) -> Iterator[StoredRun]:
-        """Return the runs, newest first."""
-        yield from self._load("ORDER BY number DESC")
+    def runs(self, inventory: str | None = None) -> Iterator[StoredRun]:
+        """Return the runs, newest first.
 
-    def run(self, name: str) -> StoredRun:
+        Args:
+            inventory: the name of one, for its runs alone.
+        """
+        if inventory is None:
+            return self._load("ORDER BY number DESC")
+        return self._of(inventory, "ORDER BY number DESC")
+
+    def inventories(self) -> list[KnownInventory]:
+        """Return the inventories that have runs, the one of the newest run first."""
+        known: dict[str, KnownInventory] = {}
+        for name, runs, ended in self._rows(
+            "SELECT inventory, count(*), max(ended) FROM run GROUP BY inventory ORDER BY max(number) DESC"
+        ):
+            one = known.setdefault(
+                inventory_key(name), KnownInventory(name, 0, datetime.fromtimestamp(ended, UTC))
+            )
+            known[inventory_key(name)] = replace(one, runs=one.runs + runs)
+        return list(known.values())
+
+    def run(self, name: str, inventory: str | None = None) -> StoredRun:
         """Return the run of a name.
 
         Args:
             name: ``latest``, ``latest~1`` for the one before it, ``baseline``, or an identifier or the
                 beginning of one.
+            inventory: name of the inventory whose runs ``latest`` and ``baseline`` mean; None for the only
+                one that has runs. An identifier needs none.
 
         Raises:
-            HardenerError: there is no such run, or more than one.
+            HardenerError: there is no such run, or more than one; or which inventory is meant is open.
         """
-        found = list(self._named(name))
-        exact = [each for each in found if each.id == name] or found
+        latest = _LATEST.fullmatch(name)
+        if latest or name == BASELINE:
+            inventory = self._the_only_one(name) if inventory is None else inventory
+            if latest:
+                found = self._of(inventory, "ORDER BY number DESC LIMIT 1 OFFSET ?", int(latest[1] or 0))
+            else:
+                found = self._of(inventory, "AND number IN (SELECT run FROM baseline) ORDER BY number DESC")
+            if run := next(found, None):
+                return run
+            raise self._not_there(name, inventory)
+        named = list(self._load("WHERE ?1 <> '' AND substr(id, 1, length(?1)) = ?1", name))
+        exact = [each for each in named if each.id == name] or named
         if len(exact) == 1:
             return exact[0]
-        called = line(repr(name))
-        if found:
-            near = ", ".join(each.id for each in found[:3])
-            raise HardenerError(f"{len(found)} runs are called {called}", hint=f"such as {near}")
-        if name == BASELINE:
-            raise HardenerError(
-                "there is no baseline", hint="`hardener baseline RUN` makes a run the baseline"
-            )
-        kept = sum(1 for _ in self.runs())
-        hint = f"{kept} are kept; `hardener runs` lists them" if kept else f"none is kept in {self.path}"
-        raise HardenerError(f"there is no run {called}", hint=hint)
+        if named:
+            near = ", ".join(each.id for each in named[:3])
+            raise HardenerError(f"{len(named)} runs are called {line(repr(name))}", hint=f"such as {near}")
+        raise self._not_there(name)
 
     def series(self, run: StoredRun, most: int) -> list[StoredRun]:
         """Return a run and the earlier ones over the same inventory by the same controls, oldest first."""
@@ -112,7 +138,7 @@ class History:
     def baseline(self, inventory: str) -> StoredRun | None:
         """Return the baseline of an inventory, if one was chosen."""
         return next(
-            self._load("JOIN baseline ON run = number WHERE baseline.inventory = ?", scalar(inventory)), None
+            self._of(inventory, "AND number IN (SELECT run FROM baseline) ORDER BY number DESC"), None
         )
 
     def last_complete(self) -> list[StoredRun]:
@@ -124,33 +150,81 @@ class History:
         for run in self.runs():
             record = run.record
             if not (record.limit or record.only or record.verb.startswith("before ")):
-                last.setdefault(record.inventory, run)
-        return [last[inventory] for inventory in sorted(last)]
+                last.setdefault(inventory_key(record.inventory), run)
+        return sorted(last.values(), key=lambda run: run.record.inventory)
 
     def last_seen(self, inventory: str, host: str) -> datetime | None:
         """Return the end of the last run that has the facts of a host; None without such a run."""
-        with self._connected() as connection:
-            found = connection.execute(
-                "SELECT ended FROM run JOIN host ON host.run = number"
-                " WHERE inventory = ? AND name = ? AND snapshot IS NOT NULL ORDER BY number DESC LIMIT 1",
-                (scalar(inventory), scalar(host)),
-            ).fetchone()
-        return datetime.fromtimestamp(found[0], UTC) if found else None
+        names = self._spellings(inventory)
+        found = self._rows(
+            "SELECT ended FROM run JOIN host ON host.run = number"  # noqa: S608
+            f" WHERE inventory IN ({_places(names)}) AND name = ? AND snapshot IS NOT NULL"
+            " ORDER BY number DESC LIMIT 1",
+            *names,
+            scalar(host),
+        )
+        return datetime.fromtimestamp(found[0][0], UTC) if found else None
 
     def set_baseline(self, run: StoredRun) -> None:
         """Make a run the baseline of its inventory, which also exempts it from retention."""
+        names = self._spellings(run.record.inventory)
         with self._connected() as connection, transaction(connection):
+            connection.execute(f"DELETE FROM baseline WHERE inventory IN ({_places(names)})", names)  # noqa: S608
             connection.execute(
                 "INSERT OR REPLACE INTO baseline SELECT inventory, number FROM run WHERE number = ?",
                 (run.number,),
             )
 
-    def _named(self, name: str) -> Iterator[StoredRun]:
-        if latest := _LATEST.fullmatch(name):
-            return self._load("ORDER BY number DESC LIMIT 1 OFFSET ?", int(latest[1] or 0))
-        if name == BASELINE:
-            return self._load("JOIN baseline ON run = number ORDER BY number DESC")
-        return self._load("WHERE ?1 <> '' AND substr(id, 1, length(?1)) = ?1", name)
+    def _the_only_one(self, called: str) -> str:
+        """Return the name of the only inventory that has runs."""
+        known = self.inventories()
+        if len(known) == 1:
+            return known[0].name
+        if not known:
+            raise self._not_there(called)
+        raise HardenerError(
+            f"{line(repr(called))} is a run of one inventory, and the history has runs of {len(known)}",
+            hint=f"choose one with -i: {listed(known)}",
+        )
+
+    def _not_there(self, called: str, inventory: str | None = None) -> HardenerError:
+        known = self.inventories()
+        name = line(repr(called))
+        if not known:
+            return HardenerError(f"there is no run {name}", hint=f"none is kept in {self.path}")
+        if inventory is None:
+            kept = sum(each.runs for each in known)
+            return HardenerError(
+                f"there is no run {name}", hint=f"{kept} are kept; `hardener runs` lists them"
+            )
+        of = line(inventory, 1000)
+        kept = sum(each.runs for each in known if inventory_key(each.name) == inventory_key(inventory))
+        if not kept:
+            return HardenerError(f"no run of {of} is kept", hint=f"there are runs of {listed(known)}")
+        if called == BASELINE:
+            return HardenerError(
+                f"there is no baseline of {of}", hint="`hardener baseline RUN` makes a run the baseline"
+            )
+        return HardenerError(
+            f"there is no run {name} of {of}", hint=f"{kept} are kept; `hardener runs` lists them"
+        )
+
+    def _spellings(self, inventory: str) -> list[str]:
+        """Return the names under which runs of an inventory are kept."""
+        key = inventory_key(scalar(inventory))
+        names = [name for (name,) in self._rows("SELECT DISTINCT inventory FROM run")]
+        return [name for name in names if inventory_key(name) == key]
+
+    def _of(self, inventory: str, then: str, *values: int) -> Iterator[StoredRun]:
+        """Load runs of an inventory."""
+        names = self._spellings(inventory)
+        return self._load(f"WHERE inventory IN ({_places(names)}) {then}", *names, *values)
+
+    def _rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+        if not self._home.database.exists():
+            return []
+        with self._connected() as connection:
+            return connection.execute(statement, values).fetchall()
 
     def _load(self, where: str, *values: str | int) -> Iterator[StoredRun]:
         """Load the runs that a part of an SQL statement selects."""
@@ -215,3 +289,8 @@ class History:
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise self._home.failure(error) from error
+
+
+def _places(values: Sequence[object]) -> str:
+    """Return the placeholders of an SQL statement for some values."""
+    return ", ".join("?" * len(values))

@@ -41,6 +41,21 @@ def compare_with(
     return drift
 
 
+def compare_stored(before: StoredRun, after: StoredRun) -> Drift:
+    """Compare two runs of the history.
+
+    Raises:
+        HardenerError: they have no host in common.
+    """
+    if set(before.names()).isdisjoint(after.names()):
+        raise HardenerError(
+            f"the runs {line(before.id)} of {line(before.record.inventory, 1000)} and {line(after.id)} of"
+            f" {line(after.record.inventory, 1000)} have no host in common",
+            hint="`hardener runs` lists the runs with their inventories",
+        )
+    return compare_with(before, after.assessments(), after.snapshot)
+
+
 def run_title(run: StoredRun) -> str:
     """Return the title of a run."""
     return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}")

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from hardener.comparison import Drift
 from hardener.errors import ExitCode, HardenerError
-from hardener.fleet import Fleet, ansible_version, identify
+from hardener.fleet import Fleet, ansible_version, inventory_name
 from hardener.history import AssessmentStore, History, StoredRun
 from hardener.model import Assessment, Decisions
 from hardener.notify import Target as NotifyTarget
@@ -133,16 +133,16 @@ def reference_run(history: History, inventory: str, against: str) -> StoredRun:
     Raises:
         HardenerError: there is none.
     """
-    name, _ = identify(inventory)
+    name = inventory_name(inventory)
     if against not in ("", "baseline"):
-        return history.run(against)
+        return history.run(against, name)
     if chosen := history.baseline(name):
         return chosen
     if not against:
-        for run in history.runs():
+        for run in history.runs(name):
             record = run.record
             complete = not (record.limit or record.only) and run.unreachable < run.hosts
-            if record.inventory == name and complete and record.verb not in (_VERB, _BEFORE):
+            if complete and record.verb not in (_VERB, _BEFORE):
                 return run
     what = "baseline" if against else "complete run"
     raise HardenerError(

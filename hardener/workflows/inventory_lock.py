@@ -22,10 +22,10 @@ def inventory_lock(target: Target, listener: Listener, *, changing: bool) -> Ite
         listener: is told where the run has to wait.
         changing: the run may change the hosts.
     """
-    from hardener.fleet import identify
+    from hardener.fleet import inventory_name
     from hardener.history import History
 
-    inventory, _ = identify(target.inventory)
+    inventory = inventory_name(target.inventory)
     with ExitStack() as stack:
         with suppress(HardenerError):
             lock = History(target.home).lock(

@@ -48,12 +48,12 @@ class Notification:
     def _notify(self, code: ExitCode, error: str = "") -> None:
         if not self._targets:
             return
-        from hardener.fleet import identify
+        from hardener.fleet import inventory_name
         from hardener.notify import Event, deliver, message
 
         result = self.result
         event = Event(
-            inventory=identify(self._inventory)[0],
+            inventory=inventory_name(self._inventory),
             exit_code=code,
             run=result.run_id if result else "",
             against=result.before.id if result else "",

@@ -11,15 +11,15 @@ def test_every_inventory_has_a_baseline_of_its_own(hardener: Hardener, fleet: Fa
     audited(hardener, fleet, {"a": host()})
     fleet.snapshots = {"x": host()}
     hardener("audit", "-i", "other,")
-    assert hardener("baseline", "latest").exit_code == 0
-    result = hardener("baseline", "latest~1")
+    assert hardener("baseline", "latest", "-i", "other,").exit_code == 0
+    result = hardener("baseline", "latest", "-i", "inv,")
     other, inv = kept(home)
     assert f"{inv.id} is the baseline of inv," in result.stderr
     for run in (inv, other):
         chosen = History(home).baseline(run.record.inventory)
         assert chosen
         assert chosen.id == run.id
-    assert "2 runs are called 'baseline'" in hardener("show", "baseline").stderr
+        assert f"run        {run.id}\n" in hardener("show", "baseline", "-i", run.record.inventory).stdout
 
 
 def test_a_run_that_is_not_there(hardener: Hardener, home: Path) -> None:

@@ -25,8 +25,9 @@ def test_other_selections_and_inventories_have_no_part_in_it(
     audited(hardener, fleet, {"a": host("0666")})
     hardener("audit", "-i", "other,", *ONLY)
     audited(hardener, fleet, {"a": host("0666")}, *ONLY)
-    assert "2 runs" in hardener("trend").stdout
-    assert "1 runs" in hardener("trend", "latest~3").stdout
+    assert "2 runs" in hardener("trend", "-i", "inv,").stdout
+    assert "1 runs" in hardener("trend", "latest~2", "-i", "inv,").stdout
+    assert "1 runs" in hardener("trend", "-i", "other,").stdout
 
 
 def test_an_empty_history(hardener: Hardener, home: Path) -> None:

@@ -1,0 +1,77 @@
+"""Options that select runs of the history, for every verb that asks it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hardener.cli.common import home_option, only_one_inventory
+from hardener.errors import HardenerError
+from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.history import History, StoredRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """The history, and the inventory whose runs are meant; None for the only one that has runs."""
+
+    home: Path
+    inventory: str | None
+
+    @property
+    def history(self) -> History:
+        """Return the history."""
+        from hardener.history import History
+
+        return History(self.home)
+
+    @property
+    def name(self) -> str | None:
+        """Return the name of the inventory in the history."""
+        if self.inventory is None:
+            return None
+        from hardener.fleet import inventory_name
+
+        return inventory_name(self.inventory)
+
+    def run(self, called: str) -> StoredRun:
+        """Return the run of a name.
+
+        Raises:
+            HardenerError: there is no such run, or it is one of another inventory.
+        """
+        run, name = self.history.run(called, self.name), self.name
+        if name is not None and not run.is_of(name):
+            raise HardenerError(
+                f"run {line(run.id)} is of the inventory {line(run.record.inventory, 1000)},"
+                f" not of {line(name, 1000)}",
+                hint="leave -i out, or name a run of that inventory",
+            )
+        return run
+
+
+def runs_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that select runs; the verb gets them as ``kept``."""
+
+    @functools.wraps(function)
+    def with_runs(*, home: Path, inventory: str | None, **values: Any) -> Any:
+        return function(kept=Runs(home=home, inventory=inventory), **values)
+
+    return _inventory_option(home_option(with_runs))
+
+
+_inventory_option = click.option(
+    "-i",
+    "--inventory",
+    multiple=True,
+    callback=only_one_inventory,
+    metavar="INVENTORY",
+    help="Inventory whose runs are meant, as `hardener audit` got it.  [default: the only one that has runs]",
+)

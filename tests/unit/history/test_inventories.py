@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.history import History, StoredRun
+from hardener.history.inventories import inventory_key
+from tests.unit.history.conftest import NOW, put, record, stored
+from tests.unit.reports.conftest import assessment
+
+
+def audited(history: History, name: str, inventory: str) -> StoredRun:
+    """A run over an inventory of this name."""
+    with history.begin() as recording:
+        recording.finish(replace(record(name), inventory=inventory), stored([assessment()]))
+    return history.run(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("db01,db02", " db02 ,db01,", True),
+        ("db01,", "db01,db01", True),
+        ("db01,", "db02,", False),
+        ("db01,", "db01,db02", False),
+        ("/etc/prod.yml", "/etc/prod.yml", True),
+        ("/etc/prod.yml", "/etc/stage.yml", False),
+        ("/etc/a,b", "/etc/b,a", False),
+        ("/etc/prod,", "etc/prod,", False),
+        ("", "a,", False),
+    ],
+)
+def test_which_names_are_of_one_inventory(one: str, other: str, same: bool) -> None:
+    assert (inventory_key(one) == inventory_key(other)) is same
+
+
+def test_latest_is_of_one_inventory(history: History) -> None:
+    audited(history, "p1", "/prod")
+    audited(history, "s1", "/stage")
+    audited(history, "p2", "/prod")
+    audited(history, "s2", "/stage")
+    assert history.run("latest", "/prod").id == "p2"
+    assert history.run("latest~1", "/prod").id == "p1"
+    assert history.run("latest~1", "/stage").id == "s1"
+    assert [run.id for run in history.runs("/stage")] == ["s2", "s1"]
+    with pytest.raises(HardenerError, match=r"there is no run 'latest~2' of /prod \(2 are kept"):
+        history.run("latest~2", "/prod")
+
+
+@pytest.mark.parametrize("name", ["latest", "latest~1", "baseline"])
+def test_without_an_inventory_it_must_be_the_only_one(history: History, name: str) -> None:
+    audited(history, "p1", "/prod")
+    audited(history, "l1", "db02,db01")
+    audited(history, "l2", "db01,db02")
+    with pytest.raises(HardenerError, match="has runs of 2") as refused:
+        history.run(name)
+    assert "db01,db02 (2 runs, the last of " in str(refused.value)
+    assert "/prod (1 run, the last of " in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+def test_an_identifier_needs_no_inventory(history: History) -> None:
+    audited(history, "p1", "/prod")
+    audited(history, "s1", "/stage")
+    assert history.run("p").id == "p1"
+    assert history.run("p1", "/stage").id == "p1"
+
+
+def test_a_list_is_one_inventory_in_any_order(history: History, snapshot: Callable[[str], Path]) -> None:
+    audited(history, "a", "db02, db01")
+    audited(history, "b", "db01,db02")
+    assert history.run("latest~1", "db01,db02").id == "a"
+    assert history.run("latest").id == "b"
+    history.set_baseline(history.run("a"))
+    history.set_baseline(history.run("b"))
+    for name in ("db01,db02", "db02, db01"):
+        baseline = history.baseline(name)
+        assert baseline
+        assert baseline.id == "b"
+    assert [run.id for run in history.last_complete()] == []  # the runs are of some controls only
+    assert len(history.series(history.run("b"), 10)) == 2
+
+
+def test_an_inventory_without_runs(history: History) -> None:
+    audited(history, "p1", "/prod")
+    with pytest.raises(HardenerError, match=r"no run of /stage is kept \(there are runs of /prod"):
+        history.run("latest", "/stage")
+    with pytest.raises(HardenerError, match="there is no baseline of /prod"):
+        history.run("baseline", "/prod")
+
+
+def test_a_refusal_names_ten_inventories_and_counts_the_others(history: History) -> None:
+    for number in range(12):
+        audited(history, f"r{number:02}", f"/inventories/{number:02}\x1b[31m")
+    with pytest.raises(HardenerError) as refused:
+        history.run("latest")
+    assert "has runs of 12" in str(refused.value)
+    assert "/inventories/11\\x1b[31m" in str(refused.value)
+    assert str(refused.value).endswith("+2 more)")
+
+
+def test_runs_that_were_kept_without_an_inventory(history: History) -> None:
+    put(history, "old", ended=NOW - timedelta(days=1))
+    with sqlite3.connect(history.path / "history.sqlite3") as connection:
+        connection.execute("UPDATE run SET inventory = '', record = json_remove(record, '$.inventory')")
+    assert history.run("latest").id == "old"
+    audited(history, "new", "/prod")
+    assert history.run("latest", "/prod").id == "new"
+    with pytest.raises(HardenerError, match=r"one without a name \(1 run"):
+        history.run("latest")
