@@ -71,9 +71,7 @@ def _judge(check: Check, snapshot: Snapshot) -> Verdict:
     try:
         return check(snapshot)
     except FactUnavailable as missing:
-        return Verdict(
-            Status.ERROR, "the facts can be read", f"{missing.source} could not be read: {missing.reason}"
-        )
+        return Verdict(Status.ERROR, "the facts can be read", missing.unread)
     except Exception as error:  # A defect in one check must not lose the verdicts of the others.
         return Verdict(
             Status.ERROR, "the check runs", f"the check itself failed: {type(error).__name__}: {error}"

@@ -23,6 +23,8 @@ _FORMER = "hardener/snapshot/1"
 MAX_BYTES = 128 << 20
 _MAX_VALUES = 4_000_000
 
+UNREAD = " could not be read: "  # between a source and the reason
+
 JSONObject = Mapping[str, Any]
 
 
@@ -33,6 +35,11 @@ class FactUnavailable(Exception):  # noqa: N818 - it describes a state of the ho
         super().__init__(f"{source}: {reason}")
         self.source = source
         self.reason = reason
+
+    @property
+    def unread(self) -> str:
+        """Describe it for a verdict."""
+        return f"{self.source}{UNREAD}{self.reason}"
 
 
 class FactAbsent(FactUnavailable):

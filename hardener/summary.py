@@ -4,18 +4,55 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hardener.decisions.remarks import Tally, remarks
 from hardener.model import Assessment, Control, Finding, Severity, Status, Verdict
+from hardener.snapshot import UNREAD
 from hardener.text import line
 
 _EXAMPLES = 3
 _WORST = 5
 _REMARKS = 20  # different texts for one control, since objects have different names on each host
+_TEXTS = 20  # different findings of one control, for the same reason
+_CAUSES = 200
+_KEPT = (Status.FAIL, Status.ERROR, Status.WAIVED)
 
 SEVERITIES = tuple(Severity)  # most severe first, in the order of the model
+LISTED = (Status.FAIL, Status.ERROR)
+
+
+@dataclass(slots=True)
+class Named:
+    """A number of hosts, and the names of the first few."""
+
+    hosts: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def add(self, host: str) -> None:
+        """Count a host."""
+        self.hosts += 1
+        if len(self.names) < _EXAMPLES:
+            self.names.append(host)
+
+
+@dataclass(slots=True)
+class Cause(Named):
+    """A reason why controls could not be decided: the controls, and the hosts on which it is one.
+
+    Attributes:
+        text: the reason, with HOST for the name of the host where several hosts share it; empty stands for
+            all reasons beyond the first 200.
+        actual: what was found for the first control.
+        unreachable: whether it kept a whole host from being audited.
+        controls: the id of each control, by its place in the benchmark.
+    """
+
+    text: str = ""
+    actual: str = ""
+    unreachable: bool = False
+    controls: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -29,6 +66,7 @@ class Cases:
     hosts: int = 0
     examples: list[tuple[str, Verdict]] = field(default_factory=list)
     remarks: Counter[str] = field(default_factory=Counter)  # waivers and attestations, by number of hosts
+    actual: dict[str, Named] = field(default_factory=dict)  # the hosts by what was found, the first 20 texts
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,10 +83,25 @@ def compliance(counts: Mapping[Status, int]) -> float | None:
     return counts.get(Status.PASS, 0) / decided if decided else None
 
 
-class Summary:
-    """The totals of a run."""
+def percentage(share: float | None) -> str:
+    """Format a share; it is rounded down, so that 100 % means that nothing is missing."""
+    return "-" if share is None else f"{int(share * 100 + 1e-9)}%"
 
-    def __init__(self) -> None:
+
+def _reason(actual: str) -> str:
+    """Return why a source could not be read, without the source; another text as it is."""
+    return line(actual.partition(UNREAD)[2] or actual)
+
+
+class Summary:
+    """The totals of a run.
+
+    Args:
+        listed: the statuses of which ``cases`` has all controls.
+    """
+
+    def __init__(self, listed: Collection[Status] = LISTED) -> None:
+        self.listed = frozenset(listed)
         self.benchmark = ""
         self.hosts = 0
         self.first: Assessment | None = None
@@ -57,6 +110,8 @@ class Summary:
         self.unreachable: list[tuple[str, str]] = []
         self.last_runs: list[tuple[str, str]] = []  # hosts whose last run was undone
         self.decided = Tally()
+        self.failing: Counter[Severity] = Counter()
+        self._causes: dict[tuple[bool, str], Cause] = {}
         self._cases: dict[tuple[Status, str], Cases] = {}
         self._worst: list[tuple[Toll, int]] = []
 
@@ -76,9 +131,12 @@ class Summary:
             section = finding.control.section_in(assessment.benchmark)
             self.sections.setdefault(section, Counter())[finding.status] += 1
             self.counts[finding.status] += 1
-            kept = finding.status in (Status.FAIL, Status.ERROR, Status.WAIVED) or finding.attested
+            if finding.status is Status.FAIL:
+                self.failing[finding.severity] += 1
+            kept = finding.status in _KEPT or finding.status in self.listed or finding.attested
             if kept and not assessment.unreachable:
                 self._keep(finding, place, assessment)
+        self._explain(assessment)
         if last_run := assessment.facts.get("last_run"):
             self.last_runs.append((line(assessment.host), line(last_run, 1000)))
         if assessment.unreachable:
@@ -89,7 +147,7 @@ class Summary:
     def cases(self, status: Status) -> list[Cases]:
         """Return the controls that have this status on some host, most severe first.
 
-        Of those that pass only what a person has attested is kept, and nothing of the others.
+        Of a status that is not listed: those that a person has waived or attested.
         """
         chosen = [cases for (each, _), cases in self._cases.items() if each is status]
         return sorted(chosen, key=lambda cases: (SEVERITIES.index(cases.severity), cases.place))
@@ -97,6 +155,36 @@ class Summary:
     def worst(self) -> list[Toll]:
         """Return the hosts with the most severe failures, worst first."""
         return [toll for toll, _ in sorted(self._worst, reverse=True)]
+
+    def causes(self) -> list[Cause]:
+        """Return why controls could not be decided, the reason for most controls first."""
+        return sorted(self._causes.values(), key=lambda cause: (-len(cause.controls), -cause.hosts))
+
+    def _explain(self, assessment: Assessment) -> None:
+        """Count the reasons for which controls of a host could not be decided."""
+        found: dict[str, dict[int, Finding]] = {}
+        is_gone = bool(assessment.unreachable)
+        for place, finding in enumerate(assessment.findings):
+            if finding.status is Status.ERROR:
+                text = line(assessment.unreachable) if is_gone else _reason(finding.verdict.actual)
+                found.setdefault(text, {})[place] = finding
+        for text, findings in found.items():
+            cause = self._cause(text, assessment.host if is_gone else "")
+            cause.actual = cause.actual or line(next(iter(findings.values())).verdict.actual)
+            for place, finding in findings.items():
+                cause.controls.setdefault(place, finding.control.id_in(assessment.benchmark))
+            cause.add(line(assessment.host))
+
+    def _cause(self, text: str, gone: str) -> Cause:
+        """Return the entry of a reason; ``gone`` is the host that could not be audited for it."""
+        key = bool(gone), text.replace(gone, "HOST") if gone else text  # ssh names the host in its reasons
+        if key not in self._causes and len(self._causes) >= _CAUSES:
+            key = key[0], ""
+        if cause := self._causes.get(key):
+            cause.text = key[1]
+        else:
+            cause = self._causes[key] = Cause(text=text if key[1] else "", unreachable=key[0])
+        return cause
 
     def _keep(self, finding: Finding, place: int, assessment: Assessment) -> None:
         control = finding.control
@@ -108,6 +196,9 @@ class Summary:
         cases.severity = min(cases.severity, finding.severity, key=SEVERITIES.index)
         if len(cases.examples) < _EXAMPLES:
             cases.examples.append((assessment.host, finding.verdict))
+        actual = finding.verdict.actual
+        if actual in cases.actual or len(cases.actual) < _TEXTS:
+            cases.actual.setdefault(actual, Named()).add(assessment.host)
         for text in remarks(finding):
             if text in cases.remarks or len(cases.remarks) < _REMARKS:
                 cases.remarks[text] += 1

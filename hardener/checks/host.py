@@ -216,5 +216,5 @@ def _of_the_system(snapshot: Snapshot) -> list[str]:
                 verdict = judge(snapshot)
                 evidence.append(f"{slug}: {verdict.status.value}, {verdict.actual}")
             except FactUnavailable as missing:
-                evidence.append(f"{slug}: error, {missing.source} could not be read: {missing.reason}")
+                evidence.append(f"{slug}: error, {missing.unread}")
     return evidence

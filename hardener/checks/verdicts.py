@@ -65,7 +65,7 @@ def undecided_by(missing: FactUnavailable | None) -> Undecided | None:
     """Return the undecided rest for objects that could not be read; None if all could."""
     if missing is None:
         return None
-    return Undecided(Status.ERROR, f"{missing.source} could not be read: {missing.reason}")
+    return Undecided(Status.ERROR, missing.unread)
 
 
 def manual(

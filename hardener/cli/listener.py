@@ -60,7 +60,13 @@ class TerminalListener:
         """Show the result of an audit."""
         from hardener.terminal.console import console, show_summary
 
-        show_summary(result.summary, console(sys.stdout), files=files.named(), decisions=result.run.decisions)
+        show_summary(
+            result.summary,
+            console(sys.stdout),
+            files=files.named(),
+            decisions=result.run.decisions,
+            hosts_option=result.hosts_option,
+        )
 
     def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
         """Name decisions by group that were not applied, as some snapshots do not name the groups."""
@@ -108,7 +114,13 @@ class TerminalListener:
             named = files.named() | earlier
             show_comparison(result.comparison, screen, files=named, decisions=decisions)
         elif result.summary:
-            show_summary(result.summary, screen, files=files.named(), decisions=decisions)
+            show_summary(
+                result.summary,
+                screen,
+                files=files.named(),
+                decisions=decisions,
+                hosts_option=result.hosts_option,
+            )
 
     def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
         """Show the changes since an earlier run."""

@@ -17,6 +17,7 @@ def show(*, run: str, kept: Runs) -> None:
     from hardener.summary import Summary
     from hardener.terminal.console import console, show_summary
     from hardener.terminal.run import run_lines
+    from hardener.workflows.options import hosts_option
 
     stored = kept.run(run)
     summary = Summary()
@@ -24,4 +25,5 @@ def show(*, run: str, kept: Runs) -> None:
         pass
     for text in run_lines(stored):
         click.echo(text)
-    show_summary(summary, console(sys.stdout))
+    record = stored.record
+    show_summary(summary, console(sys.stdout), hosts_option=hosts_option(record.inventory, record.limit))

@@ -11,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.model import Decisions, Status
-from hardener.summary import SEVERITIES, Cases, Summary
+from hardener.summary import SEVERITIES, Cases, Cause, Named, Summary, Toll
 from hardener.terminal.parts import (
     SEVERITY_STYLES,
     STATUS_COLOURS,
+    Fitting,
+    Share,
     control_list,
     decision_notes,
     files_written,
@@ -23,9 +25,9 @@ from hardener.terminal.parts import (
     host_list,
     legend,
     sections_frame,
-    status_bar,
     verdict_detail,
 )
+from hardener.terminal.verdict import cause_line, totals, verdict
 from hardener.text import first, line
 
 _HEADING = {
@@ -36,27 +38,36 @@ _HEADING = {
     Status.WAIVED: "Waived",
     Status.ERROR: "Error",
 }
+_TITLES = {
+    Status.FAIL: "Failing",
+    Status.ERROR: "Could not be decided",
+    Status.MANUAL: "A person has to look",
+    Status.WAIVED: "Waived",
+    Status.NOT_APPLICABLE: "Not applicable",
+    Status.PASS: "Passing",
+}
+_SHOWN = 3  # different findings of one control
 _REMARKS_SHOWN = 3  # examples of one control
 
 
 def summary_screen(
-    summary: Summary, files: Mapping[str, Path], decisions: Decisions | None
+    summary: Summary, files: Mapping[str, Path], decisions: Decisions | None, hosts_option: str = ""
 ) -> RenderableType:
-    """Return the screen at the end of an audit."""
+    """Return the screen at the end of an audit: details first, since what comes last stays in view."""
     if summary.first is None:
         return Text("No host was assessed.")
     return Group(
         *header(summary.hosts, summary.first, summary.benchmark),
-        _sections_table(summary),
+        Fitting(_sections_table(summary), _sections_list(summary)),
         legend(),
-        *_cases("Failing", summary.cases(Status.FAIL), summary),
-        *_cases("Could not be decided", summary.cases(Status.ERROR), summary),
+        *(part for status in _TITLES if status in summary.listed for part in _listed(status, summary)),
         *_worst(summary),
         *host_list("The last change does not stand", summary.last_runs),
-        *host_list("Unreachable: all their controls count as errors", summary.unreachable),
+        *host_list("Not audited: all their controls count as errors", summary.unreachable),
         *_manual(summary),
         *decision_notes(summary.decided, summary.counts, decisions),
         *files_written(files),
+        *verdict(summary, hosts_option),
     )
 
 
@@ -68,38 +79,76 @@ def _sections_table(summary: Summary) -> Table:
             footer=_number(summary.counts[status], status),
             justify="right",
             no_wrap=True,
-            min_width=len(_HEADING[status]),  # On narrow terminals drop the bar, not the numbers.
+            min_width=len(_HEADING[status]),
         )
-    table.add_column("", footer=status_bar(summary.counts, 16), no_wrap=True)
+    table.add_column("", footer=Share(summary.counts, 16))
     for section, counts in summary.sections.items():
         numbers = (_number(counts[status], status) for status in Status)
-        table.add_row(Text(line(section)), *numbers, status_bar(counts, 16))
+        table.add_row(Text(line(section)), *numbers, Share(counts, 16))
     return table
+
+
+def _sections_list(summary: Summary) -> RenderableType:
+    """List the sections for a terminal that the table does not fit into."""
+    rows: list[RenderableType] = []
+    for section, counts in (*summary.sections.items(), ("Total", summary.counts)):
+        rows += (Text(line(section), style="bold"), Padding(totals(counts), (0, 0, 0, 2)))
+    return Padding(Group(*rows), (1, 1))
 
 
 def _number(count: int, status: Status) -> Text:
     return Text(str(count), style=STATUS_COLOURS[status] if count else "bright_black")
 
 
-def _cases(title: str, cases: Sequence[Cases], summary: Summary) -> Iterator[RenderableType]:
+def _listed(status: Status, summary: Summary) -> Iterator[RenderableType]:
+    cases = summary.cases(status)
     if not cases:
         return
-    yield heading(title, len(cases), "red" if title == "Failing" else "magenta")
+    yield heading(_TITLES[status], len(cases), STATUS_COLOURS[status])
+    shared = _shared_causes(summary) if status is Status.ERROR else []
+    for cause in shared:
+        text = Text(cause_line(cause, is_fleet=summary.hosts > 1))
+        text.append(
+            f"\n{', '.join(cause.controls[place] for place in sorted(cause.controls))}", "bright_black"
+        )
+        yield Padding(text, (0, 1))
+    explained = {place for cause in shared for place in cause.controls}
     table = control_list()
     for each in cases:
-        severity = each.severity
-        what = Text(line(each.control.title))
-        if summary.hosts == 1:
-            detail = verdict_detail(each.examples[0][1])
-        else:
-            names = ", ".join(line(host, 60) for host, _ in each.examples)
-            more = each.hosts - len(each.examples)
-            detail = f"{each.hosts} of {summary.hosts} hosts: {names}{f' +{more} more' if more else ''}"
-        what.append(f"\n{detail}", style="bright_black")
-        for said in first(list(each.remarks), _REMARKS_SHOWN):
-            what.append(f"\n{line(said, 200)}", style=STATUS_COLOURS[Status.WAIVED])
-        table.add_row(Text(f"{severity:<8}", style=SEVERITY_STYLES[severity]), Text(each.id), what)
-    yield Padding(table, (0, 1))
+        if each.place not in explained:
+            table.add_row(*_row(each, summary))
+    yield Padding(table, (1 if shared else 0, 1, 0, 1))
+
+
+def _shared_causes(summary: Summary) -> list[Cause]:
+    """Return the reasons that keep several controls from being decided on hosts that were audited."""
+    return [cause for cause in summary.causes() if len(cause.controls) > 1 and not cause.unreachable]
+
+
+def _row(each: Cases, summary: Summary) -> tuple[Text, Text, Text]:
+    what = Text(line(each.control.title))
+    if summary.hosts == 1:
+        found = [verdict_detail(each.examples[0][1])]
+    else:
+        found = list(first([_where(text, hosts, summary.hosts) for text, hosts in _common(each)], _SHOWN))
+    for text in found:
+        what.append(f"\n{text}", style="bright_black")
+    for said in first(list(each.remarks), _REMARKS_SHOWN):
+        what.append(f"\n{line(said, 200)}", style=STATUS_COLOURS[Status.WAIVED])
+    mark = Text(f"{each.severity:<8}", style=SEVERITY_STYLES[each.severity])
+    return mark, Text(each.id), what
+
+
+def _common(cases: Cases) -> list[tuple[str, Named]]:
+    """Return what was found, the most common first."""
+    return sorted(cases.actual.items(), key=lambda each: -each[1].hosts)
+
+
+def _where(actual: str, found: Named, hosts: int) -> str:
+    """Describe what was found, and on which hosts of a fleet."""
+    more = f" +{found.hosts - len(found.names)} more" if found.hosts > len(found.names) else ""
+    names = "all hosts" if found.hosts == hosts else ", ".join(line(name, 60) for name in found.names) + more
+    return f"{names}: {line(actual, 200) or 'no detail'}"
 
 
 def _worst(summary: Summary) -> Iterator[RenderableType]:
@@ -107,6 +156,10 @@ def _worst(summary: Summary) -> Iterator[RenderableType]:
     if summary.hosts == 1 or not worst:
         return
     yield heading("Worst hosts", len(worst), "red")
+    yield Padding(Fitting(_worst_table(worst), _worst_list(worst)), (0, 1))
+
+
+def _worst_table(worst: Sequence[Toll]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bright_black")
     table.add_column("host", overflow="fold")
     for severity in SEVERITIES:
@@ -117,7 +170,16 @@ def _worst(summary: Summary) -> Iterator[RenderableType]:
             Text(toll.host),
             *(Text(str(n), style=SEVERITY_STYLES[each] if n else "bright_black") for each, n in numbers),
         )
-    yield Padding(table, (0, 1))
+    return table
+
+
+def _worst_list(worst: Sequence[Toll]) -> RenderableType:
+    text = Text()
+    for toll in worst:
+        numbers = zip(SEVERITIES, toll.by_severity, strict=True)
+        failing = ", ".join(f"{n} {each}" for each, n in numbers if n)
+        text.append("\n" if text else "").append(f"{toll.host}: {failing}")
+    return text
 
 
 def _manual(summary: Summary) -> Iterator[RenderableType]:

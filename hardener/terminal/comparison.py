@@ -17,6 +17,7 @@ from hardener.model import Decisions, Status
 from hardener.terminal.parts import (
     KIND_STYLES,
     REST,
+    Fitting,
     Share,
     control_list,
     decision_notes,
@@ -28,6 +29,7 @@ from hardener.terminal.parts import (
     sections_frame,
     verdict_detail,
 )
+from hardener.terminal.verdict import explain_command, next_steps, score, totals
 from hardener.text import line
 
 # The order of the lists and of the result. The first kinds are counted even where there are none.
@@ -59,19 +61,19 @@ _ALWAYS_COUNTED = (ChangeKind.FIXED, ChangeKind.BROKEN, ChangeKind.STILL_FAILING
 def comparison_screen(
     comparison: Comparison, files: Mapping[str, Path], decisions: Decisions | None
 ) -> RenderableType:
-    """Return the screen with the state before and after."""
+    """Return the screen with the state before and after; what comes last stays in view."""
     if comparison.first is None:
         return Group(Text("No host was assessed twice."), *host_list("Not compared", comparison.not_compared))
     return Group(
         *header(comparison.hosts, comparison.first, comparison.benchmark),
-        *_result(comparison),
-        _comparison_table(comparison),
+        Fitting(_comparison_table(comparison), _comparison_list(comparison)),
         legend(),
         *host_list("The last change does not stand", comparison.last_runs),
         *host_list("Not compared", comparison.not_compared),
         *(part for kind in _LISTED for part in _changes(kind, comparison.changes(kind), comparison.hosts)),
         *decision_notes(comparison.decided, comparison.after, decisions),
         *files_written(files),
+        *_verdict(comparison),
     )
 
 
@@ -110,15 +112,31 @@ def _step(before: int, after: int, *, better: str) -> Text:
     return Text(f"{before} → ", style="bright_black").append(str(after), style=f"bold {colour}")
 
 
-def _result(comparison: Comparison) -> Iterator[RenderableType]:
-    """Return the result in one line."""
+def _comparison_list(comparison: Comparison) -> RenderableType:
+    """List the sections for a terminal that the table does not fit into."""
+    rows: list[RenderableType] = []
+    total = (comparison.before, comparison.after)
+    for section, (before, after) in (*comparison.sections.items(), ("Total", total)):
+        rows.append(Text(line(section), style="bold"))
+        for word, counts in (("before", before), ("after", after)):
+            rows.append(Padding(Text(f"{word}: ").append_text(totals(counts)), (0, 0, 0, 2)))
+    return Padding(Group(*rows), (1, 1))
+
+
+def _verdict(comparison: Comparison) -> Iterator[RenderableType]:
+    """Draw the verdict: the share before and after, and how many controls changed in which way."""
+    hosts, one = comparison.hosts, comparison.first
+    title = f"{hosts} hosts" if hosts > 1 or one is None else line(one.host, 40)
+    yield score(title, comparison.after, comparison.before)
     text = Text()
     for kind in _COUNTED:
         count = comparison.kinds[kind]
         if count or kind in _ALWAYS_COUNTED:
             style = f"bold {KIND_STYLES[kind][1]}" if count else "bright_black"
             text.append("   " if text else "").append(f"{count} {kind}", style=style)
-    yield Padding(text, (1, 1, 0, 1))
+    yield Padding(text, (0, 1, 0, 3))
+    failing = (*comparison.changes(ChangeKind.BROKEN), *comparison.changes(ChangeKind.STILL_FAILING))
+    yield from next_steps([explain_command(each.id, comparison.benchmark) for each in failing[:1]])
 
 
 def _changes(kind: ChangeKind, changes: Iterable[ControlChange], hosts: int) -> Iterator[RenderableType]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hardener.comparison import Drift
 
-_NARROWEST = 40  # columns; narrower tables omit columns
+_NARROWEST = 40  # columns
 _NO_FILES: Mapping[str, Path] = MappingProxyType({})
 _PLAIN = str.maketrans("█▒·→✔✘…▼▁▂▃▄▅▆▇", "#-.>+x~v__..--=")
 
@@ -51,6 +51,7 @@ def show_summary(
     *,
     files: Mapping[str, Path] = _NO_FILES,
     decisions: Decisions | None = None,
+    hosts_option: str = "",
 ) -> None:
     """Show the result of an audit.
 
@@ -59,10 +60,11 @@ def show_summary(
         console: where to.
         files: what was written, by what it is called.
         decisions: the waivers and attestations that were applied.
+        hosts_option: names the hosts in a command; empty where no command reaches them.
     """
     from hardener.terminal.audit import summary_screen
 
-    console.print(summary_screen(summary, files, decisions))
+    console.print(summary_screen(summary, files, decisions, hosts_option))
 
 
 def show_comparison(

@@ -21,7 +21,7 @@ from hardener.comparison import (
 from hardener.comparison.finding import CHANGES
 from hardener.decisions.remarks import remarks
 from hardener.model import Status
-from hardener.terminal.parts import KIND_STYLES, files_written
+from hardener.terminal.parts import KIND_STYLES, control_list, files_written
 from hardener.text import first, line
 
 _HOSTS_SHOWN = 10
@@ -32,7 +32,7 @@ _AXES_SHOWN = 12
 
 
 def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> RenderableType:
-    """Return the screen with the changes between two runs.
+    """Return the screen with the changes between two runs; what comes last stays in view.
 
     Args:
         drift: what moved.
@@ -40,12 +40,12 @@ def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> Rendera
         files: what was written, by what it is called.
     """
     return Group(
-        Padding(Text(title, style="bold"), (1, 1, 0, 1)),
-        Padding(_counts(drift), (0, 1)),
         *(part for kind in CHANGES for part in _moved(kind, drift)),
         *_changed(drift),
         *_not_compared(drift),
         *files_written(files),
+        Padding(Text(title, style="bold"), (1, 1, 0, 1)),
+        Padding(_counts(drift), (0, 1)),
     )
 
 
@@ -68,10 +68,7 @@ def _moved(kind: ChangeKind, drift: Drift) -> Iterator[RenderableType]:
         return
     mark, colour = KIND_STYLES[kind]
     yield Padding(Text(f"{kind.capitalize()} ({drift.kinds[kind]})", style=f"bold {colour}"), (1, 1, 0, 1))
-    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, min_width=6)
-    table.add_column(ratio=1, overflow="fold")
+    table = control_list()
     for each in chosen:
         table.add_row(Text(mark, style=colour), Text(line(each.change.id)), _what(each))
     yield Padding(table, (0, 1))

@@ -48,6 +48,7 @@ KIND_STYLES = {
     ChangeKind.STILL_FAILING: ("✘", "red"),
 }
 _HOSTS_SHOWN = 10
+_ANY = 10_000  # columns; more than any terminal has
 _NOTICES_SHOWN = 30
 
 
@@ -100,6 +101,23 @@ class Share:
         yield status_bar(self._counts, min(self._width, options.max_width))
 
 
+class Fitting:
+    """A table, and what takes its place where the terminal is too narrow for all of its columns.
+
+    Args:
+        table: what is shown where it fits.
+        narrow: the same content in lines that can be wrapped.
+    """
+
+    def __init__(self, table: Table, narrow: RenderableType) -> None:
+        self._table = table
+        self._narrow = narrow
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        fits = Measurement.get(console, options.update(max_width=_ANY), self._table).minimum
+        yield self._table if fits <= options.max_width else self._narrow
+
+
 def divide(amounts: Sequence[int], width: int) -> list[int]:
     """Divide a width in proportion, at least one cell for every amount that is not zero."""
     total = sum(amounts)
@@ -135,7 +153,7 @@ def control_list() -> Table:
     """Make a list of controls: mark or severity, id, text."""
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, min_width=6)  # as wide as 1.1.10, so that the lists are aligned
+    table.add_column(min_width=6, overflow="fold")  # as wide as 1.1.10, so that the lists are aligned
     table.add_column(ratio=1, overflow="fold")
     return table
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hardener.history import StoredRun
 from hardener.model import Status
-from hardener.summary import compliance
+from hardener.summary import compliance, percentage
 from hardener.text import line, utc
 
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -35,7 +35,7 @@ def sections(runs: Sequence[StoredRun]) -> RenderableType:
     for name in (*last.sections, _TOTAL):
         shares = [compliance(_counts(each, name)) for each in runs]
         failing = _counts(last, name).get(Status.FAIL, 0)
-        cells = (line(name), _sparkline(shares), _percent(shares[0]), _percent(shares[-1]), str(failing))
+        cells = (line(name), _sparkline(shares), percentage(shares[0]), percentage(shares[-1]), str(failing))
         table.add_row(*map(Text, cells))
     return table
 
@@ -49,7 +49,3 @@ def _sparkline(shares: Sequence[float | None]) -> str:
         " " if share is None else _LEVELS[min(int(share * len(_LEVELS)), len(_LEVELS) - 1)]
         for share in shares
     )
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.0%}"

@@ -57,6 +57,7 @@ class AuditResult:
     summary: Summary
     run: RunInfo
     exit_code: ExitCode
+    hosts_option: str  # names the hosts in a command
 
 
 class AuditListener(Listener, Protocol):
@@ -99,7 +100,7 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
         run = run_info(selection, decisions, started=started, ansible_version=ansible_version())
         previous = recorder.previous(run) if files.look_back else None
         summary = report(assessments, files, run=run, previous=previous)
-        result = AuditResult(summary, run, exit_codes.of_findings(summary.counts))
+        result = AuditResult(summary, run, exit_codes.of_findings(summary.counts), target.option)
         listener.audited(result, files)
         recorder.finish("audit", run, assessments, result.exit_code)
     return result

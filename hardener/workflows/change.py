@@ -52,6 +52,7 @@ class ChangeResult:
 
     run: RunInfo
     exit_code: ExitCode
+    hosts_option: str  # names the hosts in a command
     comparison: Comparison | None = None
     summary: Summary | None = None
 
@@ -182,7 +183,7 @@ def change(
             )
             counts = comparison.after
         code = exit_codes.highest(so_far, exit_codes.of_findings(counts), remediation.exit_code)
-        result = ChangeResult(run, code, comparison, summary)
+        result = ChangeResult(run, code, request.target.option, comparison, summary)
         listener.changes_reported(result, files)
         verb = f"{session.verb} --check" if request.changes.check else session.verb
         recorder.finish(verb, run, assessments, code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,17 @@ class Target:
     inventory: str
     limit: str
     home: Path
+
+    @property
+    def option(self) -> str:
+        """Return the options that name these hosts in a command."""
+        return hosts_option(self.inventory, self.limit)
+
+
+def hosts_option(inventory: str, limit: str) -> str:
+    """Return the options that name the hosts of a run in a command, quoted for a shell."""
+    words = ["-i", line(inventory, 1000), *(["--limit", line(limit, 1000)] if limit else [])]
+    return shlex.join(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

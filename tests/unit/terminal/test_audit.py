@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,14 @@ from rich.cells import cell_len
 
 from hardener.comparison.runs import compare
 from hardener.model import Assessment, Offender, Status, Verdict
-from hardener.summary import Summary
+from hardener.summary import LISTED, Summary, compliance, percentage
 from hardener.terminal.console import console, show_comparison, show_summary
 from hardener.terminal.parts import divide
 from tests.unit.reports.conftest import (
     CONTROLS,
     DECISIONS,
     HOSTILE,
+    VERDICTS,
     assessment,
     decided,
     gone,
@@ -37,12 +38,23 @@ class Terminal(io.StringIO):
         return True
 
 
-def summary_text(*assessments: Assessment, width: int = 80, stream: io.StringIO | None = None) -> str:
-    summary = Summary()
+def summary_text(
+    *assessments: Assessment,
+    width: int = 80,
+    stream: io.StringIO | None = None,
+    listed: Collection[Status] = LISTED,
+) -> str:
+    summary = Summary(listed)
     for each in assessments:
         summary.add(each)
     stream = stream or io.StringIO()
-    show_summary(summary, console(stream, width=width), files=FILES, decisions=DECISIONS)
+    show_summary(
+        summary,
+        console(stream, width=width),
+        files=FILES,
+        decisions=DECISIONS,
+        hosts_option="-i inventory.yml",
+    )
     return stream.getvalue()
 
 
@@ -172,12 +184,40 @@ def test_nothing_is_wider_than_the_terminal(width: int) -> None:
         assert max(map(cell_len, text.splitlines())) <= width
 
 
-def test_a_narrow_terminal_hides_the_bar_before_the_numbers() -> None:
-    wide, narrow = (summary_text(BEFORE, width=width).splitlines() for width in (80, 40))
-    total, cut = (next(text for text in lines if text.startswith(" Total")) for lines in (wide, narrow))
-    headings = next(text for text in narrow if "Pass" in text)
-    assert cut.split()[:3] == total.split()[:3]
-    assert headings.split()[:3] == ["Section", "Pass", "Fail"]
+def words(text: str) -> str:
+    """The text without blanks, line ends and rules: what has been wrapped reads the same."""
+    return re.sub(r"[\s─]+", "", text)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_nothing_vanishes_on_a_narrow_terminal(width: int) -> None:
+    hosts = [assessment(f"node{n}") for n in range(4)] + [gone("node9")]
+    for shown in (hosts, hosts[:1], [decided(), assessment("node1")]):
+        wide, narrow = (summary_text(*shown, width=each, listed=tuple(Status)) for each in (300, width))
+        if "Section" in narrow:
+            rows, same = (block(text, "Section") for text in (narrow, wide))
+            assert [row.split()[:-1] for row in rows] == [row.split()[:-1] for row in same]
+        left = words(narrow)
+        _, below = wide.split("waived\n", 1)
+        parts = {words(part) for row in below.splitlines() for part in re.split(r"  +|█", row)}
+        assert {part for part in parts if part not in left} <= {"host", "low", "11", "5"} | set("0123456789")
+
+
+def test_a_terminal_that_is_too_narrow_for_the_table_gets_a_list_of_sections() -> None:
+    narrow = " ".join(summary_text(BEFORE, width=40).split())
+    assert "Section" not in narrow
+    assert "1 host 0 pass, 2 fail 2 daemon 0 pass, 1 fail 5 runtime 1 pass, 1 fail" in narrow
+    assert "Total 1 pass, 4 fail, 1 error, 1 manual" in narrow
+    compared = " ".join(comparison_text([BEFORE] * 1200, [AFTER] * 1200, width=40).split())
+    assert "Total before: 1200 pass, 4800 fail, 1200 error, 1200 manual" in compared
+    assert "after: 4800 pass, 2400 fail, 1200 manual" in compared
+
+
+def test_an_id_that_is_as_long_as_a_slug_hides_nothing() -> None:
+    bare = [dataclasses.replace(each, benchmarks={}) for each in CONTROLS]
+    narrow = words(summary_text(assessment("a", controls=bare), width=40))
+    for text in ("container-not-privileged", "privileged containers", "lsm could not be read"):
+        assert words(text) in narrow
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "30"])
@@ -282,3 +322,84 @@ def test_a_change_that_does_not_stand_is_told_after_hardening_too() -> None:
     shown = comparison_text([BEFORE], [after], width=120)
     assert "The last change does not stand" in shown
     assert why in shown
+
+
+# --- the verdict --------------------------------------------------------------------------------------------
+
+LAST = 23  # the lines that a terminal of 24 shows above the prompt
+
+
+def test_the_verdict_comes_last_and_fits_on_one_screen() -> None:
+    actual = "x" * 400
+    bad = [
+        Verdict(Status.ERROR, "it can be read", f"source{n} could not be read: {n} {actual}")
+        for n in range(5)
+    ]
+    hosts = [
+        assessment(f"node{n}-{'h' * 200}", [*bad, *statuses(F, F)], controls=CONTROLS) for n in range(40)
+    ]
+    text = summary_text(*hosts, *(gone(f"g{n}", reason=f"reason {n}") for n in range(30)))
+    last = "\n".join(text.splitlines()[-LAST:])
+    assert "70 hosts  0% compliant" in last
+    assert "0 pass, 80 fail (40 high, 40 medium)" in last
+    assert "and for other reasons" in last
+    assert "next: hardener plan" not in last  # no role remediates what fails
+    assert "next: hardener explain H.7" in last
+
+
+def test_the_next_step_is_the_plan_where_a_role_remediates_what_fails() -> None:
+    last = summary_text(assessment()).splitlines()[-2:]
+    assert [each.strip() for each in last] == ["next: hardener plan -i inventory.yml", "hardener explain 5.5"]
+    assert "next:" not in summary_text(assessment("a", statuses(*[P] * 7)))
+
+
+def test_a_cause_is_shown_once_however_many_controls_it_concerns() -> None:
+    down = "Cannot connect to unix:///run/docker.sock"
+    gone_engine = [
+        Verdict(Status.ERROR, "the facts can be read", f"docker.{name} could not be read: {down}")
+        for name in ("info", "containers", "images", "version", "info", "swarm", "networks")
+    ]
+    text = summary_text(assessment("a", gone_engine))
+    assert text.count(down) == 2  # in the list, with the ids, and in the verdict
+    assert "7 controls: Cannot connect" in text
+    assert "1.1.3, 1.1.10, 2.2, 5.5, 5.29, 4.1, H.7" in text
+    several = " ".join(summary_text(*[assessment(f"node{n}", gone_engine) for n in range(9)]).split())
+    assert "7 controls on node0, node1, node2 +6 more: Cannot" in several
+    assert several.count(down) == 2
+
+
+def test_unreachable_hosts_share_their_cause_although_it_names_them() -> None:
+    hosts = [gone(f"node{n}", reason=f"ssh: connect to host node{n} port 22: refused") for n in range(3)]
+    text = " ".join(summary_text(*hosts).split())
+    assert "7 controls on node0, node1, node2: ssh: connect to host HOST port 22: refused" in text
+    assert "7 controls: ssh: connect to host node0 port 22: refused" in " ".join(
+        summary_text(hosts[0]).split()
+    )
+
+
+def test_a_fleet_shows_what_was_found_and_where() -> None:
+    found = [dataclasses.replace(VERDICTS[0], actual=f"no rule for {n % 2}") for n in range(6)]
+    hosts = [assessment(f"node{n}", [found[n], *VERDICTS[1:]]) for n in range(6)]
+    text = " ".join(summary_text(*hosts).split())
+    assert "all hosts: privileged containers" in text
+    assert "node0, node2, node4: no rule for 0 node1, node3, node5: no rule for 1" in text
+
+
+def test_other_statuses_are_listed_on_request() -> None:
+    text = summary_text(assessment(), listed=(M, P, N))
+    assert "A person has to look (1)" in text
+    assert "Passing (1)" in text
+    assert "Not applicable (1)" in text
+    assert "Failing (" not in text
+    assert "-w /etc/docker -p wa" in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"),
+    [((0, 0, 0), "-"), ((995, 5, 0), "99%"), ((1, 0, 0), "100%"), ((29, 71, 0), "29%"), ((1, 1, 2), "25%")],
+)
+def test_a_share_of_100_percent_means_that_nothing_is_missing(
+    counts: tuple[int, int, int], shown: str
+) -> None:
+    share = compliance(dict(zip((P, F, E), counts, strict=True)) | {M: 7, N: 7, W: 7})
+    assert percentage(share) == shown
