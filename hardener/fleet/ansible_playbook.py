@@ -7,24 +7,15 @@ from __future__ import annotations
 
 import gc
 import importlib
-import json
 import os
 import re
 import shutil
-import stat
 import sys
-import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import wraps
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-Parse = Callable[[Any, Any], Mapping[str, Any]]
-
 _LIMITS = "ansible_collections.hardener.docker.plugins.plugin_utils.limits"
-_TABLE = ("ansible.builtin", "runtime.yml")  # Ansible's name of the inventory file that every process reads
 
 
 # They connect to no host: their results come from the control node itself.
@@ -61,11 +52,6 @@ def main() -> None:
     gc.disable()  # ~500 modules that all stay: collecting garbage is useless
     from ansible.cli.playbook import main as ansible_playbook  # noqa: PLC0415
 
-    with suppress(ImportError, AttributeError):  # with an unexpected Ansible just run it unmodified
-        from ansible.utils.collection_loader import _collection_finder as finder  # noqa: PLC0415
-
-        # Its table of plugin redirections is 370 kB of YAML. Ansible lets its parser be replaced by a cache.
-        finder._meta_yml_to_dict = remembered(finder._meta_yml_to_dict, cache())
     make_messages_inert()
     bound_tasks(umask=umask)
     gc.freeze()  # frozen objects are not scanned, here or in a forked worker, which would copy their pages
@@ -120,71 +106,6 @@ def bound_tasks(*, umask: int) -> None:
         return action
 
     action_loader.get = bounded
-
-
-def remembered(parse: Parse, file: Path) -> Parse:
-    """Return a YAML parser that caches the result for Ansible's own table.
-
-    Args:
-        parse: the parser; gets a text and what Ansible calls it.
-        file: the cache; it is ignored if another user could have written it.
-    """
-
-    def parsed(text: Any, name: Any) -> Mapping[str, Any]:
-        if name != _TABLE or not isinstance(text, bytes):
-            return parse(text, name)
-        digest = sha256(text).hexdigest()
-        with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
-            known = json.loads(_own(file))
-            if known["of"] == digest and known["is"]:
-                return dict(known["is"])
-        found = parse(text, name)
-        with suppress(OSError, ValueError, TypeError):
-            _write(file, json.dumps({"of": digest, "is": found}))
-        return found
-
-    return parsed
-
-
-def cache() -> Path:
-    """Return the path of the cache; a path that cannot be written where the user has no home."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not Path(base).is_absolute():  # the specification ignores a relative path
-        base = os.path.expanduser("~/.cache")  # noqa: PTH111 - pathlib's raises
-    return Path(base if Path(base).is_absolute() else os.devnull, "hardener", "ansible-plugins.json")
-
-
-def _own(path: Path) -> str:
-    """Read a file that belongs to this user alone.
-
-    Raises:
-        OSError: there is none, or it is not theirs alone.
-    """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="ascii") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise PermissionError
-        return file.read()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file atomically, in a folder that belongs to this user.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    present = next(folder for folder in path.parents if os.path.lexists(folder))
-    if present.lstat().st_uid != os.geteuid():  # sudo can make root the owner of folders in a user's home
-        raise PermissionError
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 if __name__ == "__main__":
