@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import boolean
+
 from hardener.checks import check, shapes
 from hardener.checks.every import Judge, every
 from hardener.checks.verdicts import needs_engine
@@ -226,7 +228,7 @@ def container_check(
 
 def go_bool(text: str) -> bool:
     """Parse a boolean as the engine does in a security option; invalid text is false."""
-    return text in {"1", "t", "T", "true", "TRUE", "True"}
+    return boolean(text) is True
 
 
 @lru_cache(maxsize=1)

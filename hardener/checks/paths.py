@@ -6,6 +6,8 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import boolean
+
 from hardener.checks.settings import Settings, api_hosts
 from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
 
@@ -74,7 +76,7 @@ def _embeds_containerd(snapshot: Snapshot) -> bool:
     features = Settings(snapshot).get("features").value
     if isinstance(features, list):
         given = dict(str(feature).partition("=")[::2] for feature in features)
-        features = {name: value in ("", "true", "1") for name, value in given.items()}
+        features = {name: not value or boolean(value) for name, value in given.items()}
     asked = isinstance(features, Mapping) and features.get("embedded-containerd") is True
     return asked and snapshot.fact("engine").get("containerd_pid") is None
 

@@ -82,17 +82,9 @@ class Engine:
             raise Failed(self.error or "the engine does not answer")
         return Connection(self.socket, time.monotonic() + seconds, idle=idle)
 
-    def setting(self, key: str) -> Any:
-        """Return a declared setting: from the command line, else from daemon.json; None if not set."""
-        values = self.flags.get(key)
-        if values:
-            return values[-1]
-        return (self.config.get("parsed") or {}).get(key)
-
     def declared(self, key: str) -> Any:
-        """Return a key's declared value; from the command line every word, whatever its flag's name."""
-        told: dict[str, Any] = keys.declared(self.config.get("parsed") or {}, self.flags).get(key) or {}
-        return told.get("value")
+        """Return the declared value of a key, from flags or daemon.json; None if it is not declared."""
+        return keys.value_of(key, self.config.get("parsed") or {}, self.flags)
 
 
 def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
@@ -128,10 +120,10 @@ def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
 
 def containerd_socket(engine: Engine, info: dict[str, Any]) -> str:
     """Return the socket of the containerd that the engine uses; the engine's own answer comes first."""
-    known = (info.get("Containerd") or {}).get("Address") or engine.setting("containerd")
+    known = (info.get("Containerd") or {}).get("Address") or engine.declared("containerd")
     if known:
         return str(known)
-    root = engine.setting("exec-root")
+    root = engine.declared("exec-root")
     if root is None and engine.rootless:
         root = f"{engine.environment.get('XDG_RUNTIME_DIR') or f'/run/user/{engine.euid}'}/docker"
     own = f"{root or '/run/docker'}/containerd/containerd.sock"
@@ -199,7 +191,7 @@ def _learn(engine: Engine, known_units: Once) -> None:
     if engine.pid is not None:
         engine.binaries["dockerd"] = processes.executable(engine.pid) or engine.binaries["dockerd"]
     engine.home = engine.environment.get("HOME") or _home(engine.euid or 0)
-    engine.rootless = bool(engine.euid) or engine.flags.get("rootless", ["false"])[-1] == "true"
+    engine.rootless = bool(engine.euid) or keys.value_of("rootless", {}, engine.flags) is True
     path = config.path_of(engine.flags, engine.environment, engine.home, rootless=engine.rootless)
     engine.config = config.read(path)
 

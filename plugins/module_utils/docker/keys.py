@@ -180,7 +180,7 @@ class Key:
             return list(words)
         last = words[-1]
         if self.is_switch:
-            return _BOOLEANS.get(last, last)
+            return boolean(last, last)
         is_number = self.kind == "int" and last.isascii() and last.isdigit() and len(last) < 16
         return int(last) if is_number else last
 
@@ -193,6 +193,11 @@ class Key:
 
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+def boolean(word: str, otherwise: Any = None) -> Any:
+    """Return a word as the engine reads it where it wants a boolean; ``otherwise`` if it refuses the word."""
+    return _BOOLEANS.get(word, otherwise)
 
 
 KEYS = tuple(Key(line) for line in _TABLE.strip().splitlines())
@@ -226,6 +231,11 @@ def declared(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> dic
         if key.name and flags.get(key.flag):
             found[key.name] = {"value": key.read(flags[key.flag]), "origin": f"--{key.flag}"}
     return found
+
+
+def value_of(key: str, file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> Any:
+    """Return the declared value of one key; None if it is not declared."""
+    return (declared(file, flags).get(key) or {}).get("value")
 
 
 def conflicts(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> list[str]:

@@ -57,7 +57,7 @@ def describe(
         "started": processes.started(engine.pid) if engine.pid else None,
         "containerd_pid": _containerd_pid(address, running),
         "containerd_socket": address,
-        "ever_ran": bool(engine.api) or ever_ran(str(engine.setting("data-root") or _DATA_ROOT)),
+        "ever_ran": bool(engine.api) or ever_ran(str(engine.declared("data-root") or _DATA_ROOT)),
         "reachable": bool(engine.api),
         "error": engine.error,
         "api_version": engine.api[2:] or None,
@@ -88,7 +88,7 @@ def _pid_from(engine: Engine, units: dict[str, dict[str, Any]]) -> str | None:
         return "peer"
     if units.get("docker.service", {}).get("MainPID") == engine.pid:
         return "systemd"
-    path = engine.setting("pidfile") or "/run/docker.pid"
+    path = engine.declared("pidfile") or "/run/docker.pid"
     return "pidfile" if read_or(str(path), "") == str(engine.pid) else None
 
 

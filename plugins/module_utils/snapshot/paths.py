@@ -69,9 +69,9 @@ def look(
     wanted += _runtimes(engine)
     wanted += api_sockets(engine, units)
     wanted += _tls(engine)
-    for path in (root, str(engine.setting("data-root") or engine.setting("graph") or "")):
+    for path in (root, str(engine.declared("data-root") or engine.declared("graph") or "")):
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
-    for path in (containerd_socket or "", str(engine.setting("seccomp-profile") or "")):
+    for path in (containerd_socket or "", str(engine.declared("seccomp-profile") or "")):
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
     for path in wanted + devices:
         if path.startswith("/"):
@@ -106,8 +106,8 @@ def _absolute(paths: Iterable[object]) -> list[str]:
 
 def _made_by_the_daemon(engine: Engine, root: str) -> list[str]:
     """Return what the daemon creates when it starts: two levels of folders, and its pid file."""
-    found = [str(engine.setting("pidfile") or "/run/docker.pid")]
-    folders = [root, str(engine.setting("exec-root") or "/run/docker")]
+    found = [str(engine.declared("pidfile") or "/run/docker.pid")]
+    folders = [root, str(engine.declared("exec-root") or "/run/docker")]
     for folder in _absolute(folders):
         try:
             names = sorted(os.listdir(folder))[:_MAX_OWN]
@@ -144,7 +144,7 @@ def _runtimes(engine: Engine) -> list[str]:
     declared = (engine.config.get("parsed") or {}).get("runtimes")
     entries = list(declared.values())[:_MAX_RUNTIMES] if isinstance(declared, dict) else []
     paths = [str(entry.get("path") or "") for entry in entries if isinstance(entry, dict)]
-    return [*paths, str(engine.setting("default-runtime") or "")]
+    return [*paths, str(engine.declared("default-runtime") or "")]
 
 
 def api_sockets(engine: Engine, units: dict[str, dict[str, Any]]) -> list[str]:
@@ -169,4 +169,4 @@ def _tls(engine: Engine) -> list[str]:
     folder = (
         environment.get("DOCKER_CERT_PATH") or environment.get("DOCKER_CONFIG") or f"{engine.home}/.docker"
     )
-    return [path for key, name in _TLS for path in (str(engine.setting(key) or ""), f"{folder}/{name}")]
+    return [path for key, name in _TLS for path in (str(engine.declared(key) or ""), f"{folder}/{name}")]

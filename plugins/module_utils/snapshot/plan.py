@@ -114,7 +114,7 @@ class Rest:
     def _daemon_config(self) -> dict[str, Any]:
         found = self._engine.get()
         declared = daemonconfig.declared(found, self._redactor)
-        profile = seccomp.of_file(str(found.setting("seccomp-profile") or ""))
+        profile = seccomp.of_file(str(found.declared("seccomp-profile") or ""))
         return {
             **declared,
             "authorities": authorities.describe(paths.ca_files(found)),
@@ -153,7 +153,7 @@ class Rest:
         return accounts.groups(["docker", *dict.fromkeys(owners)])
 
     def _users(self) -> dict[str, Any]:
-        return accounts.users(str(self._engine.get().setting("userns-remap") or ""))
+        return accounts.users(str(self._engine.get().declared("userns-remap") or ""))
 
     def _host_listening(self) -> list[dict[str, Any]]:
         entries = ({**entry, "netns": "host"} for entry in self._listening.get())

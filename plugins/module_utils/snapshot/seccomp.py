@@ -208,9 +208,9 @@ def _first_object(text: str, more: Callable[[dict[str, Any]], dict[str, Any]]) -
 
 
 def _states(engine: Engine) -> list[str]:
-    socket = str(engine.setting("containerd") or "")
+    socket = str(engine.declared("containerd") or "")
     runtime = engine.environment.get("XDG_RUNTIME_DIR") or f"/run/user/{engine.euid}"
-    own = str(engine.setting("exec-root") or (f"{runtime}/docker" if engine.rootless else "/run/docker"))
+    own = str(engine.declared("exec-root") or (f"{runtime}/docker" if engine.rootless else "/run/docker"))
     folders = [os.path.dirname(socket)] if socket.startswith("/") else []
     folders += [f"{own}/containerd", "/run/containerd"]
     return [state for folder in folders for state in (folder, f"{folder}/daemon")]

@@ -17,6 +17,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from ... import contract
 from ...docker.http import NoAnswer
+from ...docker.keys import value_of
 from .. import containers, daemonconfig, files, jsonkeys, system
 from ..engine import Engine, wait_for
 from ..errors import Failed, Refused
@@ -200,7 +201,7 @@ class Docker(AtEngine):
         reason = ""
         if unit.get("KillMode") != "process":
             reason = f"{self.unit} ends all its processes (KillMode is {unit.get('KillMode')})"
-        elif keys.get("live-restore") is not True and "true" not in self.served.flags.get("live-restore", ()):
+        elif value_of("live-restore", keys, self.served.flags) is not True:
             if self.settings.get("outlives") and self.memory["live"]:
                 self.memory["switch_off"] = True
             else:

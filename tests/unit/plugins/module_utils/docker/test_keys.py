@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.docker import flags, keys
+from ansible_collections.hardener.docker.plugins.module_utils.docker import engine, flags, keys
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import BY_NAME, KEYS
 
 needs_dockerd = pytest.mark.skipif(not shutil.which("dockerd"), reason="asks the dockerd of this machine")
@@ -152,6 +152,30 @@ def test_every_key_is_declared_by_its_flag_or_by_the_file(key: keys.Key) -> None
     assert keys.declared({key.name: None}, {}) == {key.name: {"value": None, "origin": "file"}}
     assert keys.conflicts({key.name: 7}, said) == ([] if key.name == "runtimes" else [key.name])
     assert keys.conflicts({key.name: 7}, {}) == keys.conflicts({}, said) == []
+
+
+@pytest.mark.parametrize("name", sorted(key.name for key in KEYS if key.name and key.flag and key.is_switch))
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("=1", True),
+        ("", True),
+        ("=T", True),
+        ("=True", True),
+        ("=0", False),
+        ("=F", False),
+        ("=FALSE", False),
+        ("=yes", "yes"),
+        ("=true =false", False),
+        ("=f =1", True),
+    ],
+)
+def test_a_switch_is_declared_by_every_spelling_of_a_boolean(name: str, words: str, value: object) -> None:
+    found = engine.Engine()
+    found.flags, unknown = flags.parse([f"--{BY_NAME[name].flag}{word}" for word in words.split(" ")])
+    found.config = {"parsed": {name: not value}}
+    assert found.declared(name) == value
+    assert unknown == []
 
 
 def test_flags_without_a_key_declare_none() -> None:

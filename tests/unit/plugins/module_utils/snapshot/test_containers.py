@@ -231,6 +231,16 @@ def test_where_the_daemon_listens(argv: list[str], parsed: Any, sockets: list[tu
     assert engine._sockets(found, Once(lambda: units.parse(shown))) == sockets
 
 
+@pytest.mark.parametrize(
+    ("word", "rootless"), [("--rootless", True), ("--rootless=1", True), ("--rootless=0", False), ("", False)]
+)
+def test_the_command_line_says_whether_a_daemon_that_is_down_is_rootless(word: str, rootless: bool) -> None:
+    started = f"{{ path=/usr/bin/dockerd ; argv[]=/usr/bin/dockerd {word} ; ignore_errors=no }}"
+    shown = f"Id=docker.service\nLoadState=loaded\nExecStart={started}\n"
+    found = engine.find(Once(dict), Once(lambda: units.parse(shown)), "/nowhere/docker.sock")
+    assert found.rootless is rootless
+
+
 def test_rootless_daemon_listens_in_its_users_folder() -> None:
     found = engine.Engine()
     found.pid, found.euid, found.rootless = 1, 1000, True

@@ -69,7 +69,7 @@ def test_the_profile_in_force_is_read_from_the_bundle(tmp_path: Path) -> None:
     (tmp_path / "daemon/io.containerd.runtime.v2.task/moby/c4").mkdir()
     (tmp_path / "daemon/io.containerd.runtime.v2.task/moby/c4/config.json").write_text('{"linux":{}}')
     engine: Any = SimpleNamespace(
-        setting={"containerd": f"{tmp_path}/containerd.sock"}.get, environment={}, euid=0, rootless=False
+        declared={"containerd": f"{tmp_path}/containerd.sock"}.get, environment={}, euid=0, rootless=False
     )
     bundles = seccomp.Bundles(engine)
     found = [bundles.effective(name) for name in ("c0", "c1", "c2", "c3", "c4")]
@@ -177,7 +177,7 @@ def test_only_a_resolved_profile_has_a_meaning(tmp_path: Path) -> None:
     folder = tmp_path / "daemon/io.containerd.runtime.v2.task/moby/c0"
     folder.mkdir(parents=True)
     engine: Any = SimpleNamespace(
-        setting={"containerd": f"{tmp_path}/containerd.sock"}.get, environment={}, euid=0, rootless=False
+        declared={"containerd": f"{tmp_path}/containerd.sock"}.get, environment={}, euid=0, rootless=False
     )
     for profile, keys in (
         (PROFILE, {"default", "open", "calls", "unlimited", "digest"}),

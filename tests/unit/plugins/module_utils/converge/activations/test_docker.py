@@ -129,8 +129,8 @@ def make(host: Host, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Make:
     patient = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(clock))
     monkeypatch.setattr(asking, "time", patient)
 
-    def build(**settings: Any) -> Docker:
-        finder = Located(host.path("daemon.json"))
+    def build(*, flags: dict[str, list[str]] | None = None, **settings: Any) -> Docker:
+        finder = Located(host.path("daemon.json"), flags=flags or {})
         return Docker({"when": [host.path("daemon.json")], **settings}, finder=finder)
 
     return build
@@ -280,8 +280,27 @@ def test_an_engine_that_starts_without_live_restore_would_end_what_it_finds(
     engine.run_container("web")
     activation = prepare(host, make(), {"live-restore": False, "icc": False})
     assert "live-restore is not wanted" in activation.costs
-    by_flag = prepare(host, make(flags={"live-restore": ["true"]}), {"icc": True})
-    assert (by_flag.action, by_flag.impact) == (docker.RESTART, "daemon-restart")
+
+
+@pytest.mark.parametrize(
+    ("words", "on"),
+    [
+        *((word, True) for word in ("1", "t", "T", "TRUE", "true", "True")),
+        *((word, False) for word in ("0", "f", "F", "FALSE", "false", "False", "yes", "")),
+        ("true false", False),  # the last word counts
+        ("0 1", True),
+    ],
+)
+def test_live_restore_by_a_flag_is_read_as_the_engine_reads_it(
+    host: Host, make: Make, engine: Engine, words: str, on: bool
+) -> None:
+    host.write("daemon.json", "{}")
+    engine.live = on
+    engine.run_container("web")
+    given = words.split(" ")
+    activation = prepare(host, make(flags={"live-restore": given}), {"icc": False})
+    assert activation.action == docker.RESTART
+    assert activation.impact == ("daemon-restart" if on else "containers-stop")
 
 
 def test_a_unit_that_kills_everything_counts_as_no_live_restore(
