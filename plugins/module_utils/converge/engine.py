@@ -34,12 +34,13 @@ class Engine(client.Engine):
         except NotFound:
             return {}
 
-    def running(self) -> tuple[list[dict[str, Any]], list[str]]:
-        """Inspect data of every container that runs, and the names of those that cannot be inspected.
+    def running(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Inspect data of all running containers; and the reason by name, of those that cannot be inspected.
 
         What is not inspected after ``_PATIENCE`` counts among the latter.
         """
-        found, unread = [], []
+        found: list[dict[str, Any]] = []
+        unread: dict[str, str] = {}
         deadline = time.monotonic() + _PATIENCE
         for container in self.get("/containers/json") or ():
             try:
@@ -52,7 +53,7 @@ class Engine(client.Engine):
                 name = (
                     str(names[0]).lstrip("/") if isinstance(names, list) and names else container["Id"][:12]
                 )
-                unread.append(f"{one_line(name)} ({error})")
+                unread[one_line(name)] = str(error)
         return [container for container in found if container["State"].get("Running")], unread
 
     def inspect(self, container: str, *, seconds: float = _SLOWEST) -> dict[str, Any]:

@@ -55,8 +55,10 @@ def take(engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = 
     except NoAnswer:
         return picture
     running = [each for each in found if not containers.excepted(each, exceptions)]
-    if unread:
-        picture["unread"] = unread[:_MAX_UNREAD]
+    # Only a name is known of these, and no label.
+    missing = [f"{name} ({why})" for name, why in unread.items() if name not in exceptions]
+    if missing:
+        picture["unread"] = missing[:_MAX_UNREAD]
     picture["containers"] = {each["Id"]: containers.known(each, now=time.time()) for each in running}
     picture["services"] = swarm.running_tasks(engine) or {}
     ports = [port for each in running for port in _published(each)][:_MAX_PORTS]

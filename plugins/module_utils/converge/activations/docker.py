@@ -184,7 +184,7 @@ class Docker(AtEngine):
     def _see_who_stops(
         self,
         running: Sequence[Mapping[str, Any]],
-        unread: Sequence[str],
+        unread: Mapping[str, str],
         unit: Mapping[str, str],
         keys: Mapping[str, Any],
     ) -> None:
@@ -218,6 +218,9 @@ class Docker(AtEngine):
             if self.staying_down:
                 down = containers.listed(self.staying_down)
                 self.costs += f"; not started again, for want of a restart policy: {down}"
+            if unread:
+                dark = containers.listed([f"{name}: {why}" for name, why in unread.items()])
+                self.costs += f"; not inspected, and so counted as running: {dark}"
 
     def _stale(self, plan: Plan) -> bool:
         """Return whether the engine may run with an older file that was changed outside hardener."""

@@ -52,7 +52,7 @@ def test_an_engine_is_read(tmp_path: Path) -> None:
         assert info is not None
         assert info["DockerRootDir"] == "/var/lib/docker"
         assert "com.docker.network.bridge.name" in engine.bridge() or engine.bridge() == {}
-        assert engine.running()[1] == []
+        assert engine.running()[1] == {}
         with pytest.raises(NotFound):
             engine.inspect("unknown")
 
@@ -94,11 +94,15 @@ def test_a_container_that_cannot_be_inspected_is_named_and_costs_no_other(tmp_pa
     with serving(tmp_path / "s", answering(found)) as path:
         running, unread = Engine(path).running()
         picture = health.take(Engine(path), login_port=0)
+        excepted = health.take(Engine(path), login_port=0, exceptions=[*unread])
+    assert "unread" not in excepted
     assert [each["Id"] for each in running] == [each["Id"] for each in listed[1:]]
     assert len(unread) == 1
-    assert unread[0].startswith("first")
-    assert "\x1b" not in unread[0]
-    assert picture["unread"] == unread
+    ((name, why),) = unread.items()
+    assert name.startswith("first")
+    assert "\x1b" not in name
+    assert "Id" in why
+    assert picture["unread"] == [f"{name} ({why})"]
     assert set(picture["containers"]) == {each["Id"] for each in running}
 
 

@@ -42,7 +42,7 @@ class Engine:
         self.containers: dict[str, dict[str, Any]] = {}
         self.events: list[str] = []
         self.starts = True
-        self.unread: list[str] = []
+        self.unread: dict[str, str] = {}
 
     def info(self) -> dict[str, Any] | None:
         if not self.up:
@@ -59,7 +59,7 @@ class Engine:
     def bridge(self) -> dict[str, str]:
         return self.options
 
-    def running(self) -> tuple[list[dict[str, Any]], list[str]]:
+    def running(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
         found = [container for container in self.containers.values() if container["State"]["Running"]]
         return found, self.unread
 
@@ -261,10 +261,14 @@ def test_a_restart_that_stops_containers_costs_more(host: Host, make: Make, engi
 def test_a_restart_may_stop_a_container_that_cannot_be_inspected(
     host: Host, make: Make, engine: Engine
 ) -> None:
-    engine.unread = ["dark (timed out)"]
+    engine.unread = {"dark": "timed out"}
     activation = prepare(host, make(), {"icc": False})
     assert activation.impact == "containers-stop"
-    assert "would stop 1 containers (dark (timed out))" in activation.costs
+    assert activation.stopping == ["dark"]
+    assert activation.costs == (
+        "restarting the engine would stop 1 containers (dark): live-restore is not wanted;"
+        " not inspected, and so counted as running: 1 containers (dark: timed out)"
+    )
 
 
 def test_a_reload_stops_nobody(host: Host, make: Make, engine: Engine) -> None:
