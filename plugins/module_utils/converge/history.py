@@ -116,14 +116,17 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
         outcome = rollback.finished(store, journal, reason)
         notes += outcome["notes"]
         kept += outcome["kept"]
-        lost = lost or outcome.get("lost", [])
+        lost += outcome.get("lost", [])
         if outcome["outcome"] == ROLLBACK_FAILED:
             left = "; ".join(runs[number + 1 :]) or "none"
-            return {**outcome, "reason": f"run {run} was not taken back whole; not touched: {left}"}
+            reason = f"run {run} was not taken back whole; not touched: {left}"
+            problems = [*lost, *outcome["problems"]]
+            return {**outcome, "reason": reason, "notes": notes, "kept": kept, "problems": problems}
     done = {"changed": True, "notes": notes, "kept": kept}
     if lost:
         reason = "everything is put back, and yet"
-        return {**done, "outcome": ROLLBACK_FAILED, "failed": True, "reason": reason, "problems": lost}
+        problems = list(dict.fromkeys(lost))
+        return {**done, "outcome": ROLLBACK_FAILED, "failed": True, "reason": reason, "problems": problems}
     if kept:
         reason = "somebody else's later changes stay"
         return {**done, "outcome": PARTLY_ROLLED_BACK, "failed": True, "reason": reason}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import activations, history
+from ansible_collections.hardener.docker.plugins.module_utils.converge import activations, history, liveness
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
@@ -134,6 +134,42 @@ def test_one_that_cannot_be_taken_back_stops_it_and_the_next_run_goes_on(
     loaded.fails = False
     assert back(host, runs[0])["runs"] == runs[::-1]
     assert not (host.folder / "x").exists()
+
+
+def lose(monkeypatch: pytest.MonkeyPatch, *losses: list[str]) -> None:
+    """Have the host lose something with each run that is taken back."""
+    each = iter(losses)
+    monkeypatch.setattr(liveness, "lost", lambda _: next(each))
+
+
+def test_what_is_lost_with_any_of_several_runs_is_told(
+    host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = three(host)
+    lose(monkeypatch, ["no shell"], [], ["no ssh", "no shell"])
+    done = back(host, runs[0])
+    assert (done["outcome"], done["problems"]) == ("rollback_failed", ["no shell", "no ssh"])
+
+
+def test_what_was_lost_and_kept_before_one_that_cannot_be_taken_back_is_told_too(
+    host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = three(host)
+    (host.folder / "own3").write_text("by hand")
+    lose(monkeypatch, ["no shell"], [], [])
+    undo, undone = loaded.undo, iter([True, False])
+
+    def once(self: Loaded) -> list[str]:
+        if not next(undone):
+            raise Failed("it cannot be loaded")
+        return undo(self)
+
+    monkeypatch.setattr(loaded, "undo", once)
+    done = back(host, runs[0])
+    assert (done["outcome"], done["problems"]) == ("rollback_failed", ["no shell", "it cannot be loaded"])
+    assert f"run {runs[1]} was not taken back whole; not touched: {runs[0]}" in done["reason"]
+    assert any("own3" in note for note in done["kept"])
+    assert any("own3" in note for note in done["notes"])
 
 
 def test_a_run_that_nobody_knows_is_refused(host: Host) -> None:
