@@ -19,7 +19,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..host.redact import Redactor
 
 LIMIT = 30  # seconds per source
-_PATIENCE = 10  # seconds that the engine may take for each of many requests
+_SHARE = 3  # each of many requests may take this part of the remaining time: 10 s, then 7, 4, 3 …
+_LEAST = 1  # second
 _COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # fields of `/info`
 
 
@@ -141,29 +142,35 @@ def listed(connection: Connection, engine: Engine, listing: str) -> dict[str, di
 def bodies(engine: Engine, paths: Sequence[str]) -> Iterator[bytes | NoAnswer]:
     """Yield the answers to many requests, in their order; a missing one does not affect the others.
 
-    An engine may hold the lock of one container forever. A missing or unsuccessful answer is yielded as an
-    exception object.
+    An engine may hold the locks of some containers forever. A missing or unsuccessful answer is yielded as
+    an exception object. The patience shrinks with each, so that several that hang leave time for the others.
 
     Raises:
-        Failed: none is answered.
+        Failed: nobody listens any more, or nothing was answered in the whole time.
     """
     deadline = time.monotonic() + LIMIT
-    done, lost, answered = 0, 0, False
+    done, answered = 0, False
     while done < len(paths):
+        remaining = deadline - time.monotonic()
         try:
-            connection = engine.connect(deadline - time.monotonic(), idle=_PATIENCE)
-            try:
-                for body in connection.get_all(paths[done:]):
-                    done, answered = done + 1, True
-                    yield body
-            finally:
-                connection.close()
+            connection = engine.connect(remaining, idle=max(_LEAST, remaining / _SHARE))
         except NoAnswer as error:
-            lost += 1
-            if not answered and (lost > 1 or time.monotonic() >= deadline):
+            if not answered:
                 raise
             yield error
             done += 1
+            continue
+        try:
+            for body in connection.get_all(paths[done:]):
+                done, answered = done + 1, True
+                yield body
+        except NoAnswer as error:
+            if not answered and time.monotonic() >= deadline:
+                raise
+            yield error
+            done += 1
+        finally:
+            connection.close()
 
 
 def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:

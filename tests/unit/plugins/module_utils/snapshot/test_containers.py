@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,10 @@ def test_mount_of_a_file_server_that_is_gone(tmp_path: Path, monkeypatch: pytest
     assert records[str(tmp_path)]["type"] == "dir"
 
 
-def spoiled(bodies: dict[str, bytes], path: str, answer: bytes) -> Callable[[socket.socket], None]:
-    """An engine that gives one answer of its own; an empty one never comes."""
+def spoiled(
+    bodies: dict[str, bytes], paths: Collection[str], answer: bytes
+) -> Callable[[socket.socket], None]:
+    """An engine that gives an answer of its own to some requests; an empty one never comes."""
     others = servers.engine(bodies)
 
     def deal(connection: socket.socket) -> None:
@@ -109,7 +111,7 @@ def spoiled(bodies: dict[str, bytes], path: str, answer: bytes) -> Callable[[soc
             while stream.readline() not in (b"\r\n", b""):
                 pass
             asked = line.split()[1].decode()
-            if asked != path:
+            if asked not in paths:
                 here, there = socket.socketpair()
                 with here, there:
                     here.sendall(line + b"\r\n")
@@ -156,7 +158,8 @@ SPOILED = {
 def test_container_that_cannot_be_read_costs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, why: str, place: int
 ) -> None:
-    monkeypatch.setattr(docker, "_PATIENCE", 0.3)
+    monkeypatch.setattr(docker, "_LEAST", 0.3)
+    monkeypatch.setattr(docker, "_SHARE", 100)
     if "larger than 33554432" in why:
         answer = http(b"x" * (33 << 20))
     monkeypatch.setattr(entries, "_MAX_ENTRY", 500_000)
@@ -166,7 +169,7 @@ def test_container_that_cannot_be_read_costs_no_other(
     listed = [{"Id": each, "Names": [f"/name-{each}"], "ImageID": f"sha256:{each}"} for each in order]
     bodies = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
     bodies |= {f"/v1.51/containers/{each}/json": inspected(each) for each in ("a", "b")}
-    with serving(tmp_path / "s", spoiled(bodies, "/v1.51/containers/bad/json", answer)) as path:
+    with serving(tmp_path / "s", spoiled(bodies, ["/v1.51/containers/bad/json"], answer)) as path:
         found = entry(path)
     assert found["state"] == "ok", found
     assert [each["inspect"]["Id"] for each in found["data"]] == order
@@ -177,6 +180,43 @@ def test_container_that_cannot_be_read_costs_no_other(
             assert why in each["error"]
             assert each["inspect"] == {"Id": "bad", "Name": "/name-bad", "Image": "sha256:bad"}
             assert each["proc"] is None
+
+
+@pytest.mark.parametrize(
+    "hanging",
+    [range(2), range(6), [0, 1, 11], [3, 4, 8], range(6, 12), range(1, 12)],
+    ids=lambda hanging: ",".join(map(str, hanging)),
+)
+def test_containers_that_hang_leave_time_for_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hanging: Collection[int]
+) -> None:
+    monkeypatch.setattr(docker, "LIMIT", 3)
+    monkeypatch.setattr(docker, "_LEAST", 0.05)
+    monkeypatch.setattr(docker, "_SHARE", 30)
+    names = [f"c{number}" for number in range(12)]
+    listed = [{"Id": name, "Names": [f"/{name}"]} for name in names]
+    answers = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
+    answers |= {f"/v1.51/containers/{name}/json": inspected(name) for name in names}
+    hang = [f"/v1.51/containers/c{number}/json" for number in hanging]
+    with serving(tmp_path / "s", spoiled(answers, hang, b"")) as path:
+        found = entry(path)
+    assert found["state"] == "ok", found
+    assert [each["inspect"]["Id"] for each in found["data"]] == names
+    unread = {number for number, each in enumerate(found["data"]) if "error" in each}
+    assert unread == set(hanging)
+
+
+def test_where_nothing_is_answered_the_source_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker, "LIMIT", 0.5)
+    monkeypatch.setattr(docker, "_LEAST", 0.05)
+    names = [f"c{number}" for number in range(40)]
+    answers = {"/_ping": b"OK", LIST: json.dumps([{"Id": name} for name in names]).encode()}
+    hang = [f"/v1.51/containers/{name}/json" for name in names]
+    with serving(tmp_path / "s", spoiled(answers, hang, b"")) as path:
+        found = entry(path)
+    assert (found["state"], found["error"]) == ("failed", "the engine's answer: timed out")
 
 
 def test_all_of_them_together_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
