@@ -58,6 +58,7 @@ class Forwarder:
         self.carried: dict[int, int] = {}  # connections and datagrams, by the container's number
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[Any] = []
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -70,13 +71,17 @@ class Forwarder:
             raise Failed(f"no port of the loopback interface can be opened: {error}") from None
 
     def close(self) -> None:
-        """Stop forwarding."""
-        with suppress(RuntimeError):  # it is closed already
-            ended = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
-            with suppress(Exception):  # any error just ends the connection
-                ended.result(_CLOSE)
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        """Stop forwarding; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        ended = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+        with suppress(Exception):  # any error just ends the connection
+            ended.result(_CLOSE)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CLOSE)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     async def _open(self, doors: list[Door]) -> None:
         for door in doors:

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol
 
 from ..docker import engine as engines
@@ -236,6 +236,7 @@ class _Worker:
     def run(self, writer: int) -> None:
         """Run the task from its beginning to its end."""
         problems = workspace.sweep(self._engine)
+        task: Task | None = None
         try:
             task = self._make()
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
@@ -245,6 +246,9 @@ class _Worker:
                 self._serve(control, task)
         finally:
             _TERMINATION.ignore()
+            if task is not None:
+                with suppress(Exception):  # what the run created has to be removed all the same
+                    task.close()
             workspace.clear(self._engine, self._space.run)
             self._space.remove()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
@@ -43,3 +44,16 @@ def test_ports_that_cannot_be_opened_in_time_are_said(monkeypatch: pytest.Monkey
     monkeypatch.setattr(asyncio, "start_server", never)
     with pytest.raises(Failed, match="no port of the loopback interface can be opened"):
         forward.Forwarder([forward.Door(0, 80, "tcp", ("it",), lambda: None)])
+
+
+def test_it_is_closed_once_and_leaves_neither_a_port_nor_a_thread() -> None:
+    forwarder = forward.Forwarder([forward.Door(0, 80, "tcp", ("it",), lambda: None)])
+    host, _separator, port = forwarder.addresses["it"].partition(":")
+    socket.create_connection((host, int(port)), timeout=5).close()
+    for _time in range(2):
+        begun = time.monotonic()
+        forwarder.close()
+        assert time.monotonic() - begun < forward._CLOSE
+    assert not forwarder._thread.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=5).close()
