@@ -6,7 +6,13 @@ import os
 
 from .errors import Failed
 
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterator, Mapping, Sequence
+
 MAX_FILE = 8 * 1024 * 1024
+_MAX_TOGETHER = 2 * 1024 * 1024
+_MAX_FILES = 1024
 
 
 def read_bytes(path: str, limit: int = MAX_FILE) -> bytes:
@@ -58,6 +64,34 @@ def read_pseudo(path: str, folder: int | None = None) -> str:
 def read_text(path: str, limit: int = MAX_FILE) -> str:
     """Return the content of a file as text; bytes that are not UTF-8 become backslash escapes."""
     return read_bytes(path, limit).decode("utf-8", "backslashreplace")
+
+
+def texts(paths: Sequence[str], instead: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """Yield configuration files with their texts, in order, without paths where there is no file.
+
+    Args:
+        paths: of the files.
+        instead: texts of files that are not read.
+
+    Raises:
+        OSError: one cannot be read.
+        Failed: they are too many, or together too large.
+    """
+    if len(paths) > _MAX_FILES:
+        raise Failed(f"{paths[-1]} is one of more than {_MAX_FILES} files")
+    left = _MAX_TOGETHER
+    for path in paths:
+        if instead and path in instead:
+            yield path, instead[path]
+            continue
+        try:
+            data = read_bytes(path, left)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            continue
+        except Failed:
+            raise Failed(f"{path} and the files before it are larger than {_MAX_TOGETHER} bytes") from None
+        left -= len(data)
+        yield path, data.decode("utf-8", "backslashreplace")
 
 
 def read_or(path: str, default: str) -> str:

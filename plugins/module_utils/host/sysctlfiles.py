@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .errors import Failed
-from .read import read_text
+from .read import texts
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -15,8 +14,6 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 LAST = "/etc/sysctl.conf"
 UFW = "/etc/ufw"
-_MAX_FILE = 1024 * 1024
-_MAX_FILES = 1024
 
 
 class Assignment:
@@ -46,11 +43,14 @@ def assignments(own: Mapping[str, str] | None = None) -> list[Assignment]:
 
     Args:
         own: files that will have this content by then.
+
+    Raises:
+        OSError, Failed: one cannot be read, or they are too many or too large: it may be the last word.
     """
     own = own or {}
     found = []
-    for path in _files(own):
-        for line in (own[path] if path in own else _content(path)).splitlines():
+    for path, content in texts(_files(own), instead=own):
+        for line in content.splitlines():
             key, equals, value = line.strip().partition("=")
             if equals and not key.startswith(("#", ";")):
                 found.append(
@@ -84,18 +84,11 @@ def _files(own: Mapping[str, str]) -> list[str]:
             continue
         names.update((name, f"{folder}/{name}") for name in listed if _is_read(name))
     names.update((os.path.basename(path), path) for path in own)
-    files = [names[name] for name in sorted(names)[:_MAX_FILES]] + [LAST]
-    if "ENABLED=yes" in _content(f"{UFW}/ufw.conf").splitlines():
+    files = [names[name] for name in sorted(names)] + [LAST]
+    if any("ENABLED=yes" in text.splitlines() for _path, text in texts([f"{UFW}/ufw.conf"])):
         files.append(f"{UFW}/sysctl.conf")
     return files
 
 
 def _is_read(name: str) -> bool:
     return name.endswith(".conf") and not name.startswith(".")
-
-
-def _content(path: str) -> str:
-    try:
-        return read_text(path, _MAX_FILE)
-    except (OSError, Failed):
-        return ""

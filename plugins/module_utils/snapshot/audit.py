@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..host.read import read_or, read_text
+from ..host.read import read_or, texts
 from ..host.run import run
 
 MYPY = False
@@ -59,7 +59,7 @@ def persistent() -> list[dict[str, Any]]:
     if os.path.isdir(_FOLDER):
         paths += [f"{_FOLDER}/{name}" for name in sorted(os.listdir(_FOLDER)) if name.endswith(".rules")]
     files = []
-    for path in paths:
-        lines = [line.strip() for line in read_text(path).splitlines()]
+    for path, text in texts(paths):
+        lines = [line.strip() for line in text.splitlines()]
         files.append({"file": path, "lines": [line for line in lines if line and not line.startswith("#")]})
     return files

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from ..host.read import read_text
+from ..host.read import texts
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -32,11 +32,7 @@ def read(redactor: Redactor) -> list[dict[str, str]]:
     if os.path.isdir(_FOLDER):
         scripts = [f"{_FOLDER}/{name}" for name in sorted(os.listdir(_FOLDER)) if name.endswith(".sh")]
     found = []
-    for path in (*_FILES, *scripts):
-        try:
-            text = read_text(path)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+    for path, text in texts([*_FILES, *scripts]):
         found += [{"file": path, "name": name, "value": value} for name, value in assignments(text)]
     return [{**entry, "value": redactor.text(entry["value"], entry["file"])} for entry in found]
 

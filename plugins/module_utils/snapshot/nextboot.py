@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..host.read import read_or, read_text
+from ..host.read import read_or, read_text, texts
 from ..host.sysctlfiles import assignments, last_word, path_of
 
 MYPY = False
@@ -103,8 +103,8 @@ def _on_disk() -> dict[str, str]:
 
 def _kept_out() -> Iterator[tuple[str, dict[str, str]]]:
     """Yield blocked modules: by `install` completely, by `blacklist` against aliases."""
-    for path in _modprobe_files():
-        for line in read_or(path, "").splitlines():
+    for path, text in texts(_modprobe_files()):
+        for line in text.splitlines():
             words = line.split()
             if len(words) < 2 or words[0] not in ("install", "blacklist"):
                 continue

@@ -6,6 +6,8 @@ import glob
 import os
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
+from ...host.errors import Failed as Unread
+from ...host.errors import describe
 from ...host.sysctlfiles import assignments, dotted, last_word, path_of
 from .. import system
 from ..errors import Failed
@@ -71,7 +73,11 @@ class Sysctl(Activation):
     def _contradictions(self, plan: Plan) -> Iterator[str]:
         """Yield the settings that another file overrides at the next boot."""
         own = {path: (plan.after(path).content or b"").decode() for path in self.settings.get("when", ())}
-        said = assignments(own)
+        try:
+            said = assignments(own)
+        except (OSError, Unread) as error:
+            yield f"other files may set them otherwise at the next boot: {describe(error)}"
+            return
         for pattern, value in self._wanted.items():
             for path in [*_existing(pattern), *([pattern] if "*" in pattern else [])]:
                 last = last_word(path, said)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import sysctlfiles
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import nextboot
 
 
@@ -66,6 +67,14 @@ def test_a_host_without_files_decides_nothing(host: Host) -> None:
         "xt_addrtype",
     ]
     assert {entry["kept_out"] for entry in found["modules"].values()} == {None}
+
+
+@pytest.mark.parametrize("folder", ["sysctl.d", "modprobe.d"])
+def test_files_that_are_too_large_together_are_an_error_and_not_left_out(host: Host, folder: str) -> None:
+    for number in range(3):
+        host.write(f"etc/{folder}/{number}.conf", "# padding\n" * 100_000)
+    with pytest.raises(Failed, match=r"2\.conf and the files before it are larger"):
+        nextboot.read()
 
 
 def test_without_the_list_of_modules_their_kind_is_unknown(host: Host) -> None:

@@ -227,6 +227,15 @@ def test_what_ufw_sets_when_it_starts_has_the_last_word(host: Host, kernel: Kern
     assert len(prepared(host, needed={FORWARD: "1"}).pending) == 1
 
 
+def test_files_that_are_too_large_are_said_and_stop_no_change(host: Host, kernel: Kernel) -> None:
+    (kernel.usr / "10-huge.conf").write_text("# padding\n" * 300_000)
+    activation = prepared(host, values={FORWARD: "0"})
+    assert activation.due
+    (note,) = activation.pending
+    assert "other files may set them otherwise at the next boot" in note
+    assert "10-huge.conf and the files before it are larger than" in note
+
+
 def test_no_key_leads_out_of_proc_sys(host: Host, kernel: Kernel) -> None:
     (kernel.sys.parent / "secret").write_text("1\n")
     activation = prepared(host, values={"/../secret": "0", "kernel/../../secret": "0"})
