@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     ROLLED_BACK = 5
     DRIFTED = 6
     REPAIRED = 7
+    NOT_BEGUN = 8
     INTERRUPTED = 130
 
 

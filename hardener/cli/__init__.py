@@ -131,5 +131,6 @@ def main() -> None:
       5    rolled back: a change broke a host and was undone
       6    drifted: something is worse than it was (`hardener drift`)
       7    repaired: something had drifted, and is as it was again
+      8    not begun: a limit of failures or a maintenance window left hosts as they were
       130  interrupted
     """  # noqa: D301 - click reads the \b

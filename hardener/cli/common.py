@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hardener import catalogue
+from hardener.batches import Batches, Share
 from hardener.errors import HardenerError
 from hardener.model import Impact
 from hardener.reports.formats import FORMATS, Format
@@ -291,6 +292,41 @@ change_options = _group(
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
         help="Keep the collected facts in this folder, below before/ and after/.",
+    ),
+)
+
+
+def _share(*, least: int) -> Callable[[click.Context, click.Parameter, str | None], Share | None]:
+    """Return a callback that parses a number of hosts or a percentage."""
+
+    def parse(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Share | None:
+        return None if value is None else Share.parse(value, least=least)
+
+    return parse
+
+
+batch_options = _group(
+    "batches",
+    Batches,
+    click.option(
+        "--canary",
+        default="",
+        metavar="GROUP|N",
+        help="Change the hosts of this group, or the first N hosts, before all others.",
+    ),
+    click.option(
+        "--batch",
+        callback=_share(least=1),
+        metavar="N|P%",
+        help="Then change so many hosts at a time, or this percentage of the hosts that need a change."
+        "  [default: all others at once]",
+    ),
+    click.option(
+        "--max-fail",
+        callback=_share(least=0),
+        metavar="N|P%",
+        help="Begin no other batch once more hosts of the whole run have failed, those included that could"
+        " not be reached.  [default: 0 with --canary or --batch]",
     ),
 )
 

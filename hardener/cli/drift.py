@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hardener.batches import Batches
 from hardener.cli.common import (
     Conversation,
     FleetOptions,
+    batch_options,
     change_options,
     decision_options,
     fleet_options,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 @decision_options
 @click.option("--remediate", is_flag=True, help="Repair what has drifted, and nothing else.")
 @change_options
+@batch_options
 @report_options
 @notify_options
 @home_option
@@ -49,6 +52,7 @@ def drift(
     decided: DecisionFiles,
     remediate: bool,
     changes: Changes,
+    batches: Batches,
     files: ReportFiles,
     notify_command: Target | None,
     notify_url: Target | None,
@@ -66,8 +70,9 @@ def drift(
     Who is named by --notify-command or --notify-url is told unless all is as it was; a target that is dead
     is a warning (docs/schedule.md has the JSON, and timers).
 
-    The exit code tells drift, not compliance: 0 no drift, 6 drift, 7 drift repaired, 5 rolled back, 4 where a
-    host or a control could not be compared. The reports tell what is true at the end.
+    The exit code tells drift, not compliance: 0 no drift, 6 drift, 7 drift repaired, 5 rolled back, 8 where
+    hosts were not begun, 4 where a host or a control could not be compared. The reports tell what is true at
+    the end.
 
     \b
     hardener drift -i inventory.yml
@@ -78,11 +83,14 @@ def drift(
 
     if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
         raise click.UsageError("--allow, --confirm-timeout, --check and --diff go with --remediate")
+    if not remediate and batches.wanted:
+        raise click.UsageError("--canary, --batch and --max-fail go with --remediate")
     request = DriftRequest(
         target=hosts.target(conversation, home),
         against=against,
         decided=decided,
         changes=changes,
+        batches=batches,
         files=files,
         repair=remediate,
         notify=[each for each in (notify_command, notify_url) if each],

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from hardener.batches import Batches
 from hardener.cli.common import (
     Conversation,
     FleetOptions,
+    batch_options,
     change_options,
     decision_options,
     fleet_options,
@@ -26,6 +28,7 @@ from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Sele
 @selection_options
 @decision_options
 @change_options
+@batch_options
 @click.option(
     "--plan",
     "plan_file",
@@ -44,6 +47,7 @@ def harden(
     selection: Selection,
     decided: DecisionFiles,
     changes: Changes,
+    batches: Batches,
     plan_file: Path | None,
     files: ReportFiles,
     home: Path,
@@ -71,6 +75,7 @@ def harden(
         selection=selection,
         decided=decided,
         changes=changes,
+        batches=batches,
         files=files,
     )
     return carry_out(request, conversation.listener(), plan_file=plan_file).exit_code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ from hardener.terminal.phase import Phase
 from hardener.text import first, line
 
 if TYPE_CHECKING:
+    from hardener.batches import Batch
     from hardener.comparison import Drift
     from hardener.history import StoredRun
     from hardener.plan import Outlook, Plan
@@ -103,6 +104,28 @@ class TerminalListener:
         from hardener.terminal import changes
 
         _say(*changes.remaining(outlooks))
+
+    def divided(self, batches: Sequence[Batch], most_failures: int) -> None:
+        """Show the batches of a run."""
+        from hardener.terminal import rollout
+
+        _say(*rollout.divided(batches, most_failures))
+
+    def batch_begins(self, number: int, batches: int, batch: Batch) -> None:
+        """Name the hosts of a batch."""
+        from hardener.terminal import rollout
+
+        _say(rollout.begins(number, batches, batch))
+
+    def stopped(self, reason: str) -> None:
+        """Say why no other batch begins."""
+        _say(f"hardener: stopped: {reason}")
+
+    def not_begun(self, hosts: Mapping[str, str]) -> None:
+        """Name the hosts that were never begun."""
+        from hardener.terminal import rollout
+
+        _say(*rollout.not_begun(hosts))
 
     def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
         """Show the change of each control; where nothing was changed, its status."""

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from hardener.batches import Batches
 from hardener.cli.common import (
     Conversation,
     FleetOptions,
+    batch_options,
     change_options,
     decision_options,
     fleet_options,
@@ -26,6 +28,7 @@ from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Sele
 @selection_options
 @decision_options
 @change_options
+@batch_options
 @report_options
 @home_option
 @verbose_option
@@ -37,6 +40,7 @@ def provision(
     selection: Selection,
     decided: DecisionFiles,
     changes: Changes,
+    batches: Batches,
     files: ReportFiles,
     home: Path,
 ) -> ExitCode:
@@ -59,6 +63,7 @@ def provision(
         selection=selection,
         decided=decided,
         changes=changes,
+        batches=batches,
         files=files,
     )
     return carry_out(request, conversation.listener()).exit_code

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, fleet_options, home_option, verbose_option
+from hardener.batches import Batches
+from hardener.cli.common import (
+    Conversation,
+    FleetOptions,
+    batch_options,
+    fleet_options,
+    home_option,
+    verbose_option,
+)
 from hardener.errors import ExitCode
 
 
@@ -15,6 +23,7 @@ from hardener.errors import ExitCode
 @click.option("--role", metavar="ROLE", default="", help="Restore only the documents of this role.")
 @click.option("--check", is_flag=True, help="Change nothing; show what would change.")
 @click.option("--diff", is_flag=True, help="Show every change as a unified diff.")
+@batch_options
 @home_option
 @verbose_option
 @click.pass_obj
@@ -25,6 +34,7 @@ def release(
     role: str,
     check: bool,
     diff: bool,
+    batches: Batches,
     home: Path,
 ) -> ExitCode:
     """Give every host back: as it was before hardener, without a file, unit or chain of it.
@@ -35,8 +45,8 @@ def release(
     says so; another one says what only you can undo: packages, user namespaces, what holds until the next
     boot.
 
-    The exit code is 0 where every host is given back, 4 where one is not, or not in all, and 5 where the
-    release broke a host and was undone.
+    The exit code is 0 where every host is given back, 4 where one is not, or not in all, 5 where the
+    release broke a host and was undone, and 8 where hosts were not begun.
 
     \b
     hardener release -i inventory.yml --check --diff
@@ -46,4 +56,4 @@ def release(
     from hardener.workflows.rollback import release as carry_out
 
     target = hosts.target(conversation, home)
-    return carry_out(target, conversation.listener(), role=role, check=check, diff=diff)
+    return carry_out(target, conversation.listener(), role=role, check=check, diff=diff, batches=batches)

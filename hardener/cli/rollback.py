@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, fleet_options, home_option, verbose_option
+from hardener.batches import Batches
+from hardener.cli.common import (
+    Conversation,
+    FleetOptions,
+    batch_options,
+    fleet_options,
+    home_option,
+    verbose_option,
+)
 from hardener.errors import ExitCode
 
 
@@ -18,6 +26,7 @@ from hardener.errors import ExitCode
 @click.option("--list", "listing", is_flag=True, help="Change nothing; list the runs.")
 @click.option("--check", is_flag=True, help="Change nothing; show what would change.")
 @click.option("--diff", is_flag=True, help="Show every change as a unified diff.")
+@batch_options
 @home_option
 @verbose_option
 @click.pass_obj
@@ -29,6 +38,7 @@ def rollback(
     listing: bool,
     check: bool,
     diff: bool,
+    batches: Batches,
     home: Path,
 ) -> ExitCode:
     """Take back the last run of every host, or a run and all that came after it.
@@ -36,7 +46,8 @@ def rollback(
     Files are what they were, and so is the running host: the engine, the packet filter, the audit rules. What
     somebody else has changed meanwhile stays as it is, and a line says so. A host keeps its last ten runs.
 
-    The exit code is 0 where every host is back, and 4 where one is not, or not in all.
+    The exit code is 0 where every host is back, 4 where one is not, or not in all, and 8 where hosts were not
+    begun.
 
     \b
     hardener rollback -i inventory.yml --list
@@ -46,5 +57,9 @@ def rollback(
 
     if run and listing:
         raise click.UsageError("--run and --list do not go together")
+    if listing and batches.wanted:
+        raise click.UsageError("--list changes nothing: it needs no --canary and no --batch")
     target = hosts.target(conversation, home)
-    return roll_back(target, conversation.listener(), run_id=run, listing=listing, check=check, diff=diff)
+    return roll_back(
+        target, conversation.listener(), run_id=run, listing=listing, check=check, diff=diff, batches=batches
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -19,6 +21,7 @@ from hardener.fleet import inventory as inventories
 from hardener.fleet.environment import environment
 from hardener.fleet.run import Run
 
+_PATTERNS = ("!", "&", "@", "~")
 _AS_LONG_AS_ASKED = frozenset({"activity", "prove", "record"})
 
 
@@ -61,6 +64,13 @@ class Fleet:
         self._credentials = credentials or Credentials()
         self._artifacts = artifacts
         self._echo = echo
+        self._only: tuple[str, ...] | None = None
+
+    def only(self, hosts: Sequence[str]) -> Fleet:
+        """Return the same fleet with only these of its hosts."""
+        part = copy(self)
+        part._only = tuple(hosts)
+        return part
 
     def run(
         self, playbook: str, *, variables: Mapping[str, Any], check: bool = False, diff: bool = False
@@ -103,7 +113,7 @@ class Fleet:
         return {
             "playbook": str(content_dir() / "playbooks" / f"{playbook}.yml"),
             "inventory": inventories.sources(self._inventory, folder),
-            "limit": self._limit or None,
+            "limit": self._limit_of(folder) or None,
             "extravars": str(extra),
             "cmdline": shlex.join(flags) or None,
             "passwords": passwords,
@@ -113,6 +123,14 @@ class Fleet:
             # Otherwise ansible-runner sets Ansible's fact cache to its own folder.
             "fact_cache_type": "memory",
         }
+
+    def _limit_of(self, folder: Path) -> str:
+        """Return Ansible's pattern for the hosts: a file, as many names exceed the length of an argument."""
+        if self._only is None:
+            return self._limit
+        path = folder / "hosts"
+        path.write_bytes(b"\n".join(_pattern(host).encode("utf-8", "surrogateescape") for host in self._only))
+        return f"@{path}"
 
     def _passwords(self) -> tuple[list[str], dict[str, str]]:
         """Return Ansible's options for passwords, and the answers to its prompts.
@@ -130,6 +148,11 @@ class Fleet:
         if self._credentials.vault_password_file is not None:
             flags += ["--vault-password-file", str(self._credentials.vault_password_file)]
         return flags, answers
+
+
+def _pattern(host: str) -> str:
+    """Return Ansible's pattern for one host: its name, unless that begins as a pattern does."""
+    return rf"~{re.escape(host)}\Z" if host.startswith(_PATTERNS) else host
 
 
 def _times(playbook: str, folder: Path) -> dict[str, str]:

@@ -59,7 +59,15 @@ class AssessmentStore(Iterable[Assessment]):
         self._places: dict[str, Assessment | _Place] = {}
 
     def __iter__(self) -> Iterator[Assessment]:
-        for place in self._places.values():
+        yield from self.among(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def among(self, hosts: Iterable[str]) -> Iterator[Assessment]:
+        """Yield the assessments of some hosts."""
+        for host in hosts:
+            place = self._places[host]
             if isinstance(place, Assessment):
                 yield place
             else:

@@ -24,6 +24,7 @@ _EVENTS = {
     ExitCode.ROLLED_BACK: "rolled-back",
     ExitCode.DRIFTED: "drift",
     ExitCode.REPAIRED: "repaired",
+    ExitCode.NOT_BEGUN: "incomplete",
 }
 _MOVES = 200
 _HOSTS = 100  # of one change

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from hardener.batches import AT_ONCE, Batches
 from hardener.comparison.runs import Comparison
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, ansible_version
@@ -23,8 +24,9 @@ from hardener.workflows.audit import assess_fleet
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
 from hardener.workflows.recorder import Recorder
-from hardener.workflows.remediate import ChangeListener, remediate
+from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
 from hardener.workflows.report import report, report_difference, run_info
+from hardener.workflows.rollout import Rollout, RolloutListener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class ChangeRequest:
         decided: the waivers and attestations.
         changes: what may be changed, and what is shown of it.
         files: which reports are written.
+        batches: how the hosts are divided, and how many may fail.
     """
 
     target: Target
@@ -44,6 +47,7 @@ class ChangeRequest:
     decided: DecisionFiles
     changes: Changes
     files: ReportFiles
+    batches: Batches = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class ChangeResult:
     summary: Summary | None = None
 
 
-class ChangeResultListener(ChangeListener, Protocol):
+class ChangeResultListener(ChangeListener, RolloutListener, Protocol):
     """Receives the progress of ``harden`` and ``provision``."""
 
     def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
@@ -90,6 +94,17 @@ class Session:
         """Return the metadata of an audit of this run that ends now."""
         return run_info(
             self.request.selection, self.decisions, started=self.started, ansible_version=ansible_version()
+        )
+
+    def look(self, fleet: Fleet) -> AbstractContextManager[AssessmentStore]:
+        """Audit the hosts of a batch, without a record."""
+        return assess_fleet(
+            fleet,
+            self.request.selection,
+            self.decisions,
+            snapshots=None,
+            label="audit the batch",
+            listener=self.listener,
         )
 
     def assess_fleet(
@@ -160,14 +175,65 @@ def change(
         so_far: how the run went until now.
         reviewed: plans that a person has reviewed; a host refuses what is not exactly that.
     """
+    by_host = {each.host: each for each in plans}
+
+    def work(fleet: Fleet, hosts: Sequence[str]) -> RemediationResult:
+        return remediate(
+            fleet,
+            [by_host[host] for host in hosts],
+            session.request.changes,
+            session.listener,
+            reviewed=reviewed,
+        )
+
+    return carry_out(
+        session,
+        list(by_host),
+        work,
+        baseline=baseline,
+        current=current,
+        baseline_run=baseline_run,
+        so_far=so_far,
+    )
+
+
+def carry_out(
+    session: Session,
+    hosts: Sequence[str],
+    work: Callable[[Fleet, Sequence[str]], RemediationResult],
+    *,
+    baseline: AssessmentStore,
+    current: AssessmentStore | None = None,
+    baseline_run: RunInfo | None = None,
+    so_far: ExitCode = ExitCode.COMPLIANT,
+) -> ChangeResult:
+    """Change hosts in their batches, audit again, report, and record.
+
+    Args:
+        session: the run.
+        hosts: the hosts to change, in inventory order.
+        work: changes some of them.
+        baseline: what the result is compared with.
+        current: what was true before this change, where something was changed since the baseline.
+        baseline_run: what the baseline was recorded as; it is recorded here where it was not.
+        so_far: how the run went until now.
+    """
     request, listener, recorder = session.request, session.listener, session.recorder
-    changing = bool(plans) and not request.changes.check
+    changing = bool(hosts) and not request.changes.check
     earlier = baseline_run
     if earlier is None:
         earlier = session.run_info()
         if changing:  # Record the earlier state now, in case this process is killed.
             session.record_before(earlier, baseline)
-    remediation = remediate(session.fleet, plans, request.changes, listener, reviewed=reviewed)
+    known = baseline if current is None else current
+    rollout = Rollout(
+        target=request.target,
+        fleet=session.fleet,
+        batches=request.batches,
+        check=request.changes.check,
+        listener=listener,
+    )
+    remediation = rollout.change(hosts, work, before=known, assess=session.look)
     listener.remaining(remediation.outlooks)
 
     def end(assessments: AssessmentStore) -> ChangeResult:
@@ -190,6 +256,6 @@ def change(
         return result
 
     if not changing:
-        return end(baseline if current is None else current)
+        return end(known)
     with session.assess_fleet(snapshots="after", label="audit again") as after:
         return end(after)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from hardener.batches import AT_ONCE, Batches
 from hardener.comparison import Drift
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, ansible_version, inventory_name
@@ -26,8 +27,9 @@ from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.notification import Notification
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
 from hardener.workflows.recorder import Recorder
-from hardener.workflows.remediate import ChangeListener, remediate
+from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
 from hardener.workflows.report import run_info
+from hardener.workflows.rollout import Rollout, RolloutListener
 
 _VERB = "drift"
 _BEFORE = f"before {_VERB}"
@@ -45,6 +47,7 @@ class DriftRequest:
         files: which reports are written.
         repair: whether what has drifted is repaired.
         notify: who is told how it ended.
+        batches: how the hosts to repair are divided, and how many may fail.
     """
 
     target: Target
@@ -54,6 +57,7 @@ class DriftRequest:
     files: ReportFiles
     repair: bool = False
     notify: Sequence[NotifyTarget] = ()
+    batches: Batches = AT_ONCE
 
 
 @dataclass(slots=True)
@@ -75,7 +79,7 @@ class DriftResult:
     exit_code: ExitCode = field(default=ExitCode.COMPLIANT)
 
 
-class DriftListener(ChangeListener, Protocol):
+class DriftListener(ChangeListener, RolloutListener, Protocol):
     """Receives the progress of a comparison with an earlier run."""
 
     def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
@@ -180,7 +184,7 @@ class _Comparing:
         if changing:  # Record the drift now, in case this process is killed.
             self.recorder.finish(_BEFORE, self._run(), assessments, ExitCode.DRIFTED)
             listener.compared(found, self.result.before, None)
-        remediation = remediate(self.fleet, plans, request.changes, listener)
+        remediation = self._remediate(plans, assessments)
         listener.remaining(remediation.outlooks)
         if not changing:
             code = exit_codes.highest(exit_codes.of_drift(found), remediation.exit_code)
@@ -191,6 +195,31 @@ class _Comparing:
                 ExitCode.REPAIRED, exit_codes.of_drift(remaining), remediation.exit_code
             )
             return self._end(assessments, remaining, code)
+
+    def _remediate(self, plans: Sequence[Plan], before: AssessmentStore) -> RemediationResult:
+        request, by_host = self.request, {each.host: each for each in plans}
+
+        def work(fleet: Fleet, hosts: Sequence[str]) -> RemediationResult:
+            return remediate(fleet, [by_host[host] for host in hosts], request.changes, self.listener)
+
+        rollout = Rollout(
+            target=request.target,
+            fleet=self.fleet,
+            batches=request.batches,
+            check=request.changes.check,
+            listener=self.listener,
+        )
+        return rollout.change(list(by_host), work, before=before, assess=self._look)
+
+    def _look(self, fleet: Fleet) -> AbstractContextManager[AssessmentStore]:
+        return assess_fleet(
+            fleet,
+            self.selection,
+            self.decisions,
+            snapshots=None,
+            label="audit the batch",
+            listener=self.listener,
+        )
 
     def _assess_fleet(self, snapshots: str, label: str) -> AbstractContextManager[AssessmentStore]:
         return assess_fleet(

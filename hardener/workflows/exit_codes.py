@@ -23,6 +23,7 @@ EXIT_PRECEDENCE = (
     ExitCode.INCOMPLETE,
     ExitCode.NOT_COMPLIANT,
     ExitCode.DRIFTED,
+    ExitCode.NOT_BEGUN,
     ExitCode.ROLLED_BACK,
 )
 _TRUSTED = ("verified", "pinned", "allowed", "exempt")
@@ -40,10 +41,18 @@ def of_findings(counts: Mapping[Status, int]) -> ExitCode:
     return complete(not counts.get(Status.ERROR))
 
 
-def of_change(*, rolled_back: bool, complete: bool) -> ExitCode:
-    """Return the code of a change, independent of the audit that follows."""
+def of_change(*, rolled_back: bool, complete: bool, begun: bool = True) -> ExitCode:
+    """Return the code of a change, independent of the audit that follows.
+
+    Args:
+        rolled_back: whether a host was rolled back.
+        complete: whether no host has failed.
+        begun: whether every host was begun.
+    """
     if rolled_back:
         return ExitCode.ROLLED_BACK
+    if not begun:
+        return ExitCode.NOT_BEGUN
     return ExitCode.COMPLIANT if complete else ExitCode.INCOMPLETE
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hardener.errors import ExitCode
-from hardener.fleet import State, requests
+from hardener.fleet import Fleet, State, requests
 from hardener.history import AssessmentStore
 from hardener.plan import plan
-from hardener.workflows import exit_codes
 from hardener.workflows.change import (
     ChangeRequest,
     ChangeResult,
     ChangeResultListener,
     Session,
+    carry_out,
     change,
     open_session,
 )
+from hardener.workflows.remediate import RemediationResult, remediate
 
 # The reason in an assessment where Docker is not installed or was not started yet.
 _WITHOUT = ("none", "not answering")
@@ -43,11 +43,15 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
     with open_session("provision", request, listener) as session:
         with session.assess_fleet(snapshots="before") as before:
             without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
+        if request.batches.wanted and not request.changes.check:
+            return _in_batches(session, listener, before, without)
         installing = bool(without) and not request.changes.check
         run = session.run_info()
         if installing:
             session.record_before(run, before)
-        installed = _install(session, listener, without) if without else ExitCode.COMPLIANT
+        installed = RemediationResult()
+        if without:
+            installed = _install(session, session.fleet, listener, without)
         current: AssessmentStore | None = None
         if installing:
             with session.assess_fleet() as current:
@@ -62,21 +66,48 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
             baseline=before,
             current=current,
             baseline_run=run if installing else None,
-            so_far=installed,
+            so_far=installed.exit_code,
         )
 
 
-def _install(session: Session, listener: ProvisionListener, hosts: Sequence[str]) -> ExitCode:
+def _in_batches(
+    session: Session, listener: ProvisionListener, before: AssessmentStore, without: Sequence[str]
+) -> ChangeResult:
+    """Install Docker on the hosts of a batch that have none, and harden the batch before the next begins."""
+    known = {each.host: each for each in map(plan, before)}
+    listener.withheld(list(known.values()))
+    hosts = [host for host, each in known.items() if host in without or each.steps]
+    listener.planned([known[host] for host in hosts if host not in without])
+
+    def work(fleet: Fleet, batch: Sequence[str]) -> RemediationResult:
+        bare = [host for host in batch if host in without]
+        installed = RemediationResult()
+        plans = {host: known[host] for host in batch if host not in bare}
+        if bare:
+            installed = _install(session, fleet, listener, bare)
+            begun = [host for host in bare if host not in {**installed.failed, **installed.not_begun}]
+            with session.look(fleet.only(begun)) as current:
+                plans |= {each.host: each for each in map(plan, current)}
+        todo = [each for each in plans.values() if each.steps]
+        return installed + remediate(fleet, todo, session.request.changes, listener)
+
+    return carry_out(session, hosts, work, baseline=before)
+
+
+def _install(
+    session: Session, fleet: Fleet, listener: ProvisionListener, hosts: Sequence[str]
+) -> RemediationResult:
     """Install Docker on these hosts."""
     changes = session.request.changes
     listener.installing(hosts)
-    rolled_back = False
-    request = requests.install(
-        session.fleet, hosts, changes.limits, check=changes.check, differences=changes.diff
-    )
+    rolled_back = set()
+    request = requests.install(fleet, hosts, changes.limits, check=changes.check, differences=changes.diff)
     with request, listener.phase("check" if changes.check else "install") as phase:
         for answer in request.each(phase):
             if answer.state is State.CHANGED:
                 phase.changed(answer)
-            rolled_back = rolled_back or answer.rolled_back
-    return exit_codes.of_change(rolled_back=rolled_back, complete=request.all_well(hosts))
+            if answer.rolled_back:
+                rolled_back.add(answer.host)
+    outcomes = request.outcomes
+    failed = {host: outcomes[host].reason for host in hosts if not outcomes[host].ended_well}
+    return RemediationResult(failed=failed, rolled_back=frozenset(rolled_back))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hardener.errors import ExitCode
@@ -38,13 +38,25 @@ class RemediationResult:
     """The results of the plans; ``outlooks`` has one for each host with a plan, in their order."""
 
     outlooks: tuple[Outlook, ...] = ()
-    failed: frozenset[str] = frozenset()
+    failed: Mapping[str, str] = field(default_factory=dict)  # host to reason
     rolled_back: frozenset[str] = frozenset()
+    not_begun: Mapping[str, str] = field(default_factory=dict)  # host to reason
+
+    def __add__(self, later: RemediationResult) -> RemediationResult:
+        """Return the results of two batches together."""
+        return RemediationResult(
+            (*self.outlooks, *later.outlooks),
+            {**self.failed, **later.failed},
+            self.rolled_back | later.rolled_back,
+            {**self.not_begun, **later.not_begun},
+        )
 
     @property
     def exit_code(self) -> ExitCode:
         """Return the exit code for the whole run, independent of the second audit."""
-        return exit_codes.of_change(rolled_back=bool(self.rolled_back), complete=not self.failed)
+        return exit_codes.of_change(
+            rolled_back=bool(self.rolled_back), complete=not self.failed, begun=not self.not_begun
+        )
 
 
 def remediate(
@@ -79,11 +91,11 @@ def remediate(
     outcomes = request.outcomes
     return RemediationResult(
         outlooks=tuple(_outlook(plan, answers.get(plan.host), outcomes[plan.host].reason) for plan in plans),
-        failed=frozenset(
-            plan.host
+        failed={
+            plan.host: outcomes[plan.host].reason
             for plan in plans
             if not outcomes[plan.host].ended_well and not _nothing_possible(answers.get(plan.host))
-        ),
+        },
         rolled_back=frozenset(host for host, answer in answers.items() if answer.rolled_back),
     )
 

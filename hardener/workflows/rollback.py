@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
+from hardener.batches import AT_ONCE, Batches
 from hardener.errors import ExitCode
-from hardener.fleet import State, requests
+from hardener.fleet import Fleet, State, requests
 from hardener.fleet.answers import Watcher
 from hardener.workflows import exit_codes
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.listener import Listener
 from hardener.workflows.options import Target
+from hardener.workflows.remediate import RemediationResult
+from hardener.workflows.rollout import Rollout, RolloutListener
 
 if TYPE_CHECKING:
-    from hardener.fleet.answers import ChangeAnswer
+    from hardener.fleet.answers import Answers, ChangeAnswer
+    from hardener.fleet.events import Outcome
 
 
 class RollbackPhase(Watcher, Protocol):
@@ -30,7 +35,7 @@ class RollbackPhase(Watcher, Protocol):
         """Receive the release of a host, or its prediction in check mode."""
 
 
-class RollbackListener(Listener, Protocol):
+class RollbackListener(Listener, RolloutListener, Protocol):
     """Receives the progress of a rollback or a release."""
 
     def phase(self, label: str) -> AbstractContextManager[RollbackPhase]:
@@ -38,7 +43,14 @@ class RollbackListener(Listener, Protocol):
 
 
 def roll_back(
-    target: Target, listener: RollbackListener, *, run_id: str, listing: bool, check: bool, diff: bool
+    target: Target,
+    listener: RollbackListener,
+    *,
+    run_id: str,
+    listing: bool,
+    check: bool,
+    diff: bool,
+    batches: Batches = AT_ONCE,
 ) -> ExitCode:
     """Roll back the last run of every host, or one run and all later ones.
 
@@ -49,22 +61,47 @@ def roll_back(
         listing: change nothing, only list the runs.
         check: change nothing, only predict.
         diff: tell every change.
+        batches: how the hosts are divided, and how many may fail.
     """
+
+    def ask(fleet: Fleet, *, listing: bool, check: bool) -> Answers[ChangeAnswer]:
+        return requests.roll_back(fleet, run_id, listing=listing, check=check, differences=diff)
+
     fleet = target.reach()
-    with (
-        inventory_lock(target, listener, changing=not (listing or check)),
-        requests.roll_back(fleet, run_id, listing=listing, check=check, differences=diff) as answers,
-        listener.phase("list" if listing else "rollback") as phase,
-    ):
-        for answer in answers.each(phase):
-            if listing and answer.state is State.OK:
-                phase.runs_listed(answer)
-            else:
-                phase.taken_back(answer)
-    return exit_codes.complete(answers.all_well())
+    with inventory_lock(target, listener, changing=not (listing or check)):
+        if listing:
+            with ask(fleet, listing=True, check=check) as answers, listener.phase("list") as phase:
+                for answer in answers.each(phase):
+                    (phase.runs_listed if answer.state is State.OK else phase.taken_back)(answer)
+            return exit_codes.complete(answers.all_well())
+
+        def work(fleet: Fleet, _hosts: Sequence[str]) -> RemediationResult:
+            with ask(fleet, listing=False, check=check) as answers, listener.phase("rollback") as phase:
+                for answer in answers.each(phase):
+                    phase.taken_back(answer)
+            return RemediationResult(failed=_failed(answers.outcomes))
+
+        # A host that is rolled back as asked has not failed.
+        return _in_batches(
+            target,
+            fleet,
+            listener,
+            work,
+            batches=batches,
+            check=check,
+            predict=lambda some: ask(some, listing=False, check=True),
+        ).exit_code
 
 
-def release(target: Target, listener: RollbackListener, *, role: str, check: bool, diff: bool) -> ExitCode:
+def release(
+    target: Target,
+    listener: RollbackListener,
+    *,
+    role: str,
+    check: bool,
+    diff: bool,
+    batches: Batches = AT_ONCE,
+) -> ExitCode:
     """Release every host: restore its state before hardener.
 
     Args:
@@ -73,15 +110,74 @@ def release(target: Target, listener: RollbackListener, *, role: str, check: boo
         role: only what this role owns; empty for everything.
         check: change nothing, only predict.
         diff: tell every change.
+        batches: how the hosts are divided, and how many may fail.
     """
+
+    def ask(fleet: Fleet, *, check: bool) -> Answers[ChangeAnswer]:
+        return requests.release(fleet, role, check=check, differences=diff)
+
+    def work(fleet: Fleet, _hosts: Sequence[str]) -> RemediationResult:
+        rolled_back = set()
+        with (
+            ask(fleet, check=check) as answers,
+            listener.phase("check" if check else "release") as phase,
+        ):
+            for answer in answers.each(phase):
+                if answer.rolled_back:
+                    rolled_back.add(answer.host)
+                phase.given_back(answer, check=check)
+        return RemediationResult(failed=_failed(answers.outcomes), rolled_back=frozenset(rolled_back))
+
     fleet = target.reach()
-    rolled_back = False
-    with (
-        inventory_lock(target, listener, changing=not check),
-        requests.release(fleet, role, check=check, differences=diff) as answers,
-        listener.phase("check" if check else "release") as phase,
-    ):
-        for answer in answers.each(phase):
-            rolled_back = rolled_back or answer.rolled_back
-            phase.given_back(answer, check=check)
-    return exit_codes.of_change(rolled_back=rolled_back, complete=answers.all_well())
+    with inventory_lock(target, listener, changing=not check):
+        return _in_batches(
+            target,
+            fleet,
+            listener,
+            work,
+            batches=batches,
+            check=check,
+            predict=lambda some: ask(some, check=True),
+        ).exit_code
+
+
+def _in_batches(
+    target: Target,
+    fleet: Fleet,
+    listener: RollbackListener,
+    work: Callable[[Fleet, Sequence[str]], RemediationResult],
+    *,
+    batches: Batches,
+    check: bool,
+    predict: Callable[[Fleet], Answers[ChangeAnswer]],
+) -> RemediationResult:
+    """Change all hosts, in batches where that was asked for.
+
+    A prediction asks which hosts have anything to change, and afterwards whether they can be reached. Hosts
+    that refuse it are not begun and do not count against the limit; they make the run incomplete.
+    """
+    rollout = Rollout(target=target, fleet=fleet, batches=batches, check=check, listener=listener)
+    if check or not batches.wanted:
+        return rollout.at_once([], work)
+
+    def ask(fleet: Fleet, label: str) -> tuple[list[str], Mapping[str, Outcome]]:
+        with predict(fleet) as answers, listener.phase(label) as phase:
+            would = {answer.host for answer in answers.each(phase) if answer.would_change}
+        return [host for host in answers.outcomes if host in would], answers.outcomes
+
+    def unreachable(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+        return {host: each.reason for host, each in outcomes.items() if each.state is State.UNREACHABLE}
+
+    hosts, outcomes = ask(fleet, "check")
+    done = rollout.run(
+        hosts,
+        work,
+        population=len(outcomes),
+        failed=unreachable(outcomes),
+        look=lambda some, _hosts: unreachable(ask(some, "look at the batch")[1]),
+    )
+    return RemediationResult(failed=_failed(outcomes)) + done
+
+
+def _failed(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    return {host: each.reason for host, each in outcomes.items() if not each.ended_well}

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "hardener"
 PURE = (
     "activity",
     "assess",
+    "batches",
     "catalogue",
     "checks",
     "decisions",
@@ -151,6 +152,7 @@ LAYERS = (
     frozenset({"terminal", "reports", "evidence", "notify", "schedule", "history", "fleet", "lab"}),
     frozenset(
         {
+            "batches",
             "comparison",
             "decisions",
             "plan",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,16 +32,28 @@ class FakeFleet:
     error: BaseException | None = None
     options: dict[str, Any] = field(default_factory=dict)
     runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    reached: list[list[str]] = field(default_factory=list)  # the hosts of each run
     said: list[str] = field(default_factory=list)
+    within: tuple[str, ...] | None = None
 
     def __call__(self, **options: Any) -> Self:
         """Takes the place of the class."""
         self.options = options
         return self
 
+    def only(self, hosts: Sequence[str]) -> FakeFleet:
+        """The same hosts and notes, of which a run reaches some."""
+        return replace(self, within=tuple(hosts))
+
+    @property
+    def asked(self) -> list[str]:
+        """The hosts that a run reaches, in inventory order."""
+        return [host for host in self.snapshots if self.within is None or host in self.within]
+
     def run(self, playbook: str, **options: Any) -> FakeRun:
         """A run of a playbook."""
         self.runs.append((playbook, options))
+        self.reached.append(self.asked)
         return FakeRun(self, playbook, options)
 
 
@@ -68,7 +80,7 @@ class FakeRun:
         pass
 
     def __iter__(self) -> Iterator[Event]:
-        yield Hosts(tuple(self.fleet.snapshots))
+        yield Hosts(tuple(self.fleet.asked))
         if self.fleet.error:
             raise self.fleet.error
         for result in self.results():
@@ -76,7 +88,8 @@ class FakeRun:
             yield result
 
     def audit(self) -> Iterator[TaskResult]:
-        for host, snapshot in self.fleet.snapshots.items():
+        for host in self.fleet.asked:
+            snapshot = self.fleet.snapshots[host]
             if isinstance(snapshot, str):
                 yield TaskResult(host, "collect", State.UNREACHABLE, snapshot)
             else:
@@ -85,7 +98,7 @@ class FakeRun:
                 yield TaskResult(host, "collect", State.OK, data={"snapshot": str(path)})
 
     def provision(self) -> Iterator[TaskResult]:
-        for host in self.fleet.snapshots:
+        for host in self.fleet.asked:
             if host not in self.variables["provision_hosts"]:
                 yield TaskResult(host, "include_role", State.SKIPPED)
                 continue
@@ -98,7 +111,7 @@ class FakeRun:
                 yield TaskResult(host, "set_fact", State.OK)
 
     def harden(self) -> Iterator[TaskResult]:
-        for host in self.fleet.snapshots:
+        for host in self.fleet.asked:
             if host in self.variables["harden_plan"]:
                 data = self.fleet.converge(host)
                 state = State.FAILED if data.get("failed") else State.OK
@@ -107,13 +120,13 @@ class FakeRun:
                 yield TaskResult(host, "converge", State.SKIPPED)
 
     def simple(self, action: str, answer: Callable[[str], dict[str, Any]]) -> Iterator[TaskResult]:
-        for host in self.fleet.snapshots:
+        for host in self.fleet.asked:
             data = answer(host)
             state = State.FAILED if data.get("failed") else State.OK
             yield TaskResult(host, action, state, data["msg"] if data.get("failed") else "", data)
 
     def verify_images(self) -> Iterator[TaskResult]:
-        for host in self.fleet.snapshots:
+        for host in self.fleet.asked:
             found = self.fleet.verify_images(host)
             if isinstance(found, str):
                 yield TaskResult(host, "verify_images", State.FAILED, found)
@@ -121,7 +134,7 @@ class FakeRun:
                 yield TaskResult(host, "verify_images", State.OK, data=found)
 
     def scan(self) -> Iterator[TaskResult]:
-        for host in self.fleet.snapshots:
+        for host in self.fleet.asked:
             data = self.fleet.scan(host)
             state = State.FAILED if data.get("failed") else State.OK
             reason = data["msg"] if data.get("failed") else ""

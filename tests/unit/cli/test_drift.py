@@ -251,3 +251,25 @@ def test_what_is_waived_is_not_repaired_for_the_sake_of_what_drifted(
     assert "left alone: file-daemon-json-mode" in result.stderr
     assert "file-etc-docker-mode (W-file-etc-docker-mode)" in result.stderr
     assert repaired == []
+
+
+def test_drift_is_repaired_in_batches(hardener: Hardener, fleet: FakeFleet) -> None:
+    audited(hardener, fleet, {name: host() for name in "abcd"})
+    fleet.snapshots |= {name: host("0666") for name in "acd"}
+    repaired = repairing(fleet)
+    fleet.runs.clear()
+    assert hardener(*DRIFT, "--canary", "1").exit_code == 2, "it goes with --remediate"
+    result = hardener(*DRIFT, "--remediate", "--canary", "1", "--batch", "1")
+    assert (result.exit_code, repaired) == (7, ["a", "c", "d"])
+    assert playbooks(fleet) == ["audit", *["harden", "audit"] * 3]
+
+
+def test_a_repair_that_breaks_a_canary_leaves_the_others_drifted(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    audited(hardener, fleet, {name: host() for name in "abc"})
+    fleet.snapshots |= {name: host("0666") for name in "ac"}
+    repairing(fleet, outcome="unconfirmed", failed=True)
+    result = hardener(*DRIFT, "--remediate", "--canary", "1")
+    assert result.exit_code == 5
+    assert "not begun: c: 1 failed where --max-fail allows 0" in result.stderr

@@ -222,3 +222,100 @@ def test_passwords_are_asked_for_once(hardener: Hardener, fleet: FakeFleet) -> N
     result = hardener("harden", "-i", "inv,", *ONLY, "-K", input="s3cret\n")
     assert result.exit_code == 0
     assert result.stderr.count("BECOME password") == 1
+
+
+def test_canaries_and_batches_are_changed_and_looked_at_one_after_the_other(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(1, 6)}
+    fleet.converge = changing(fleet)
+    result = hardener("harden", "-i", "inv,", *ONLY, "--canary", "1", "--batch", "2")
+    assert result.exit_code == 0
+    every = list(fleet.snapshots)
+    assert [playbook for playbook, _ in fleet.runs] == ["audit", *["harden", "audit"] * 3]
+    batches = [["web1"], ["web2", "web3"], ["web4", "web5"]]
+    assert fleet.reached == [
+        every,
+        *(part for batch in batches[:-1] for part in (batch, batch)),
+        *(batches[-1], every),
+    ]
+    assert [
+        list(options["variables"]["harden_plan"]) for playbook, options in fleet.runs if playbook == "harden"
+    ] == batches
+    assert "batches: canaries web1, then 2 batches of 2; 0 may fail\n" in result.stderr
+    assert "batch (2 of 3): web2, web3\n" in result.stderr
+
+
+def test_a_canary_that_breaks_ends_the_run_and_the_others_are_named(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(1, 4)}
+    fleet.converge = lambda host: {"outcome": "rolled_back", "failed": True, "msg": "rolled back: no start"}
+    report = tmp_path / "report.json"
+    arguments = ("harden", "-i", "inv,", *ONLY, "--canary", "1", "--json", str(report))
+    result = hardener(*arguments)
+    assert result.exit_code == 5
+    assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden", "audit", "audit"]
+    reason = "1 failed where --max-fail allows 0 (web1: rolled back: no start)"
+    assert f"hardener: stopped: {reason}\n" in result.stderr
+    assert f"not begun: web2, web3: {reason}\n" in result.stderr
+    assert len(json.loads(report.read_text())["hosts"]) == 3
+    fleet.runs.clear()
+    assert hardener(*arguments, "--max-fail", "1").exit_code == 5
+    assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden", "audit", "harden", "audit"]
+
+
+def test_hosts_that_could_not_be_reached_count_as_failed(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"gone": "timed out", "web1": bridge(icc=True), "web2": bridge(icc=True)}
+    fleet.converge = changing(fleet)
+    result = hardener("harden", "-i", "inv,", *ONLY, "--batch", "1")
+    assert result.exit_code == 8
+    assert [playbook for playbook, _ in fleet.runs] == ["audit", "audit"]
+    assert "not begun: web1, web2: 1 failed where --max-fail allows 0 (gone: timed out)\n" in result.stderr
+    result = hardener("harden", "-i", "inv,", *ONLY, "--batch", "1", "--max-fail", "34%")
+    assert result.exit_code == 4
+    assert "not begun" not in result.stderr
+
+
+def test_a_host_that_is_worse_after_its_change_counts_as_failed(hardener: Hardener, fleet: FakeFleet) -> None:
+    both = ("--only", "daemon-icc-disabled", "--only", "file-daemon-json-mode")
+
+    def converge(host: str) -> dict[str, Any]:
+        fleet.snapshots[host] = host_without_an_answer if host == "web1" else bridge(icc=False)
+        return {"outcome": "changed", "changed": True, "msg": "changed"}
+
+    host_without_an_answer = "Connection refused"
+    fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(1, 4)}
+    fleet.converge = converge
+    result = hardener("harden", "-i", "inv,", *both, "--canary", "1")
+    assert result.exit_code == 8
+    said = "(web1: cannot be reached after its change: Connection refused)"
+    assert f"not begun: web2, web3: 1 failed where --max-fail allows 0 {said}\n" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--max-fail", "1"), "needs batches"),
+        (("--batch", "0"), "'0' is no number of hosts"),
+        (("--batch", "200%"), "'200%' is no number of hosts"),
+        (("--canary", "0"), "names no host"),
+        (("--canary", "no-such-group"), "the inventory has no such group"),
+    ],
+)
+def test_batches_that_cannot_be_meant(
+    hardener: Hardener, fleet: FakeFleet, options: tuple[str, ...], reason: str
+) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    result = hardener("harden", "-i", "inv,", *ONLY, *options)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+    assert "harden" not in [playbook for playbook, _ in fleet.runs]
+
+
+def test_check_names_the_batches_and_changes_nothing(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=True)}
+    fleet.converge = lambda host: {"outcome": "would_change", "changed": True, "msg": "change x"}
+    result = hardener("harden", "-i", "inv,", *ONLY, "--check", "--canary", "1")
+    assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden"]
+    assert "batches: canaries web1, then 1 batch of 1; 0 may fail\n" in result.stderr

@@ -98,3 +98,36 @@ def test_check_installs_nothing(hardener: Hardener, fleet: FakeFleet) -> None:
     assert result.exit_code == 0
     assert playbooks(fleet) == ["audit", "provision"]
     assert (fleet.runs[1][1]["check"], fleet.runs[1][1]["diff"]) == (True, True)
+
+
+def test_each_batch_is_installed_and_hardened_before_the_next_begins(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    fleet.snapshots = {
+        "new": no_engine(),
+        "old": bridge(icc=True),
+        "done": bridge(icc=False),
+        "bare": no_engine(),
+    }
+    fleet.install = installing(fleet, bridge(icc=True))
+    fleet.converge = changing(fleet)
+    result = hardener("provision", "-i", "inv,", *ONLY, "--canary", "1", "--batch", "1")
+    assert result.exit_code == 0
+    assert list(zip(playbooks(fleet), fleet.reached, strict=True)) == [
+        ("audit", ["new", "old", "done", "bare"]),
+        *[("provision", ["new"]), ("audit", ["new"]), ("harden", ["new"]), ("audit", ["new"])],
+        *[("harden", ["old"]), ("audit", ["old"])],
+        *[("provision", ["bare"]), ("audit", ["bare"]), ("harden", ["bare"])],
+        ("audit", ["new", "old", "done", "bare"]),
+    ]
+
+
+def test_an_engine_that_cannot_be_installed_on_a_canary_ends_the_run(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    fleet.snapshots = {"new": no_engine(), "old": bridge(icc=True)}
+    fleet.install = lambda host: {"failed": True, "msg": "Unable to locate package docker.io"}
+    result = hardener("provision", "-i", "inv,", *ONLY, "--canary", "1")
+    assert result.exit_code == 8
+    assert "harden" not in playbooks(fleet)
+    assert "not begun: old: 1 failed where --max-fail allows 0 (new: Unable to locate" in result.stderr

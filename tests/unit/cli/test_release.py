@@ -64,3 +64,18 @@ def test_how_it_ends(hardener: Hardener, fleet: FakeFleet, answer: dict[str, Any
     result = hardener("release", "-i", "inv,")
     assert result.exit_code == code
     assert KEPT in result.stderr
+
+
+def test_a_canary_whose_release_is_undone_ends_the_run(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": "", "web2": ""}
+
+    def release(host: str) -> dict[str, object]:
+        if fleet.runs[-1][1]["check"]:
+            return {"outcome": "would_change", "msg": "give back"}
+        return {"outcome": "rolled_back", "failed": True, "msg": "no start"}
+
+    fleet.release = release
+    result = hardener("release", "-i", "inv,", "--canary", "1")
+    assert result.exit_code == 5
+    assert "not begun: web2: 1 failed where --max-fail allows 0 (web1: no start)\n" in result.stderr
+    assert [options["check"] for _, options in fleet.runs] == [True, False, True]

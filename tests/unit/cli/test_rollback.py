@@ -80,3 +80,44 @@ def test_a_run_and_the_list_do_not_go_together(hardener: Hardener, fleet: FakeFl
     result = hardener("rollback", "-i", "inv,", "--list", "--run", RUN)
     assert result.exit_code == 2
     assert fleet.runs == []
+
+
+def test_hosts_are_rolled_back_in_batches(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": "", "clean": "", "web2": "", "web3": "", "web4": ""}
+    standing = {"web1", "web2", "web3", "web4"}
+
+    def rollback(host: str) -> dict[str, object]:
+        if fleet.runs[-1][1]["check"]:
+            return {"outcome": "would_change" if host in standing else "unchanged", "msg": "back"}
+        standing.discard(host)
+        return {"outcome": "changed", "msg": "back"}
+
+    fleet.rollback = rollback
+    result = hardener("rollback", "-i", "inv,", "--canary", "1", "--batch", "2")
+    assert result.exit_code == 0
+    assert not standing
+    changed = [
+        hosts for (_, options), hosts in zip(fleet.runs, fleet.reached, strict=True) if not options["check"]
+    ]
+    assert changed == [["web1"], ["web2", "web3"], ["web4"]]
+
+
+def test_a_canary_that_cannot_be_rolled_back_ends_the_run(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": "", "never": "", "web2": ""}
+
+    def rollback(host: str) -> dict[str, object]:
+        if host == "never":
+            return {
+                "outcome": "refused",
+                "failed": True,
+                "msg": "hardener has changed nothing on this host yet",
+            }
+        if fleet.runs[-1][1]["check"]:
+            return {"outcome": "would_change", "msg": "back"}
+        return {"outcome": "rollback_failed", "failed": True, "msg": "not whole"}
+
+    fleet.rollback = rollback
+    result = hardener("rollback", "-i", "inv,", "--canary", "1")
+    assert result.exit_code == 8
+    assert "not begun: web2: 1 failed where --max-fail allows 0 (web1: not whole)\n" in result.stderr
+    assert hardener("rollback", "-i", "inv,", "--list", "--canary", "1").exit_code == 2

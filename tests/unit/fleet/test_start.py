@@ -8,6 +8,8 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 
 from hardener.content import content_dir
 from hardener.errors import HardenerError, InternalError
@@ -120,3 +122,26 @@ def test_a_current_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pyte
     gone.rmdir()
     with pytest.raises(HardenerError, match="cannot work in the current folder: No such file"):
         Fleet(inventory="db01,")
+
+
+NAMES = ("web1", "!web1", "&web1", "~web1", "@web1", "web[0]", "web*", "2001:db8::1", "web1,web2", "ü")
+
+
+def test_a_part_of_the_fleet_is_exactly_its_hosts(tmp_path: Path) -> None:
+    """Whatever they are called: Ansible takes some names for patterns."""
+    inventory = InventoryManager(loader=DataLoader(), sources=["db01,"])
+    for name in NAMES:
+        inventory.add_host(name)
+    inventory.reconcile_inventory()
+    fleet = Fleet(inventory="db01,", limit="no-such-host")
+    for name in NAMES:
+        inventory.subset(options(fleet.only([name]), tmp_path)["limit"])
+        assert [str(host) for host in inventory.get_hosts("all")] == [name]
+
+
+def test_a_part_is_no_change_of_the_whole(tmp_path: Path) -> None:
+    whole = Fleet(inventory="db01,db02", limit="db*")
+    part = whole.only([f"host{number}" for number in range(30_000)])
+    file = Path(options(part, tmp_path)["limit"].removeprefix("@"))
+    assert len(file.read_text().split("\n")) == 30_000
+    assert options(whole, tmp_path)["limit"] == "db*"

@@ -13,7 +13,7 @@ from hardener.workload.verdict import Verdict
 from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
 
 PASSING = statuses(*[Status.PASS] * len(CONTROLS))
-ORDER = ["COMPLIANT", "REPAIRED", "INCOMPLETE", "NOT_COMPLIANT", "DRIFTED", "ROLLED_BACK"]
+ORDER = ["COMPLIANT", "REPAIRED", "INCOMPLETE", "NOT_COMPLIANT", "DRIFTED", "NOT_BEGUN", "ROLLED_BACK"]
 
 
 def test_the_highest_of_several_codes_counts_in_whatever_order_they_come() -> None:
@@ -39,16 +39,18 @@ def test_findings(counts: dict[Status, int], code: ExitCode) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rolled_back", "complete", "code"),
+    ("rolled_back", "complete", "begun", "code"),
     [
-        (False, True, ExitCode.COMPLIANT),
-        (False, False, ExitCode.INCOMPLETE),
-        (True, True, ExitCode.ROLLED_BACK),
-        (True, False, ExitCode.ROLLED_BACK),
+        (False, True, True, ExitCode.COMPLIANT),
+        (False, False, True, ExitCode.INCOMPLETE),
+        (True, True, True, ExitCode.ROLLED_BACK),
+        (True, False, True, ExitCode.ROLLED_BACK),
+        (False, False, False, ExitCode.NOT_BEGUN),
+        (True, False, False, ExitCode.ROLLED_BACK),
     ],
 )
-def test_change(rolled_back: bool, complete: bool, code: ExitCode) -> None:
-    assert exit_codes.of_change(rolled_back=rolled_back, complete=complete) is code
+def test_change(rolled_back: bool, complete: bool, begun: bool, code: ExitCode) -> None:
+    assert exit_codes.of_change(rolled_back=rolled_back, complete=complete, begun=begun) is code
 
 
 def test_drift() -> None:
