@@ -7,7 +7,6 @@ heavy imports happen when it runs, so ``--help`` is fast.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +15,7 @@ import click
 
 from hardener import __version__
 from hardener.cli.common import Conversation, verbose_option
+from hardener.cli.streams import prepare_standard_streams
 from hardener.cli.verbs import LazyVerbs, NoVerbError
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
@@ -57,7 +57,7 @@ class _Hardener(LazyVerbs):
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
     ) -> Any:
         """Run a verb; turn its result or its error into an exit code and at most one line."""
-        _open_standard_streams()
+        prepare_standard_streams()
         conversation = Conversation()
         try:
             code = super().main(args, standalone_mode=False, obj=conversation, **extra) or ExitCode.COMPLIANT
@@ -77,17 +77,6 @@ class _Hardener(LazyVerbs):
         if standalone_mode:
             sys.exit(code)
         return code
-
-
-def _open_standard_streams() -> None:
-    """Open closed standard streams (``>&-``) as /dev/null: another file would get their numbers."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if getattr(sys, name) is None:
-            descriptor = os.open(os.devnull, os.O_RDWR)
-            if descriptor != number:
-                os.dup2(descriptor, number)
-                os.close(descriptor)
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _usage(error: click.ClickException) -> str:

@@ -147,5 +147,5 @@ def _not_compared(before: Assessment | None, after: Assessment) -> str:
     if before is None:
         return "was not assessed before"
     if after.unreachable:
-        return f"could not be reached: {line(after.unreachable)}"
-    return f"could not be reached before: {line(before.unreachable)}" if before.unreachable else ""
+        return f"was not audited: {line(after.unreachable)}"
+    return f"was not audited before: {line(before.unreachable)}" if before.unreachable else ""

@@ -141,5 +141,5 @@ def _pairs(before: Assessment, after: Assessment) -> Iterable[tuple[Finding, Fin
 
 def _unreachable(before: Assessment, after: Assessment) -> str:
     if after.unreachable:
-        return f"could not be reached afterwards: {after.unreachable}"
-    return f"could not be reached before: {before.unreachable}" if before.unreachable else ""
+        return f"was not audited afterwards: {after.unreachable}"
+    return f"was not audited before: {before.unreachable}" if before.unreachable else ""

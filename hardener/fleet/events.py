@@ -82,15 +82,20 @@ _STATES = {
     "runner_on_skipped": State.SKIPPED,
 }
 _LINES_TOLD = 4
+_SUDO = "sudo: "
 _SUDO_HINT = "root is needed: log in as root, or give the password with --ask-become-pass"
 _TTY_HINT = (
     "sudoers has requiretty: write `Defaults:USER !requiretty` for this user below /etc/sudoers.d, set"
     " ansible_pipelining to false in the inventory, or log in as root"
 )
+_NO_SUDO_HINT = "install sudo on the host, or log in as root"
 # Error messages of sudo, each with a hint.
 _HINTS = {
     "sudo: a password is required": _SUDO_HINT,
     "Missing sudo password": _SUDO_HINT,
+    "Incorrect sudo password": "--ask-become-pass asks for the right one",
+    "sudo: not found": _NO_SUDO_HINT,
+    "sudo: command not found": _NO_SUDO_HINT,
     "you must have a tty to run sudo": _TTY_HINT,
 }
 _POPULATION = "ansible_play_hosts_all"
@@ -144,6 +149,8 @@ def explain(result: Mapping[str, Any]) -> str:
     said = str(result.get("stderr") or result.get("module_stderr") or "").strip()
     if said and said.splitlines()[-1] not in message:
         lines.append(said.splitlines()[-1].strip())
+    # What sudo says is the reason; what Ansible makes of the missing answer is not.
+    lines = next(([each] for each in reversed(lines) if each.startswith(_SUDO)), lines)
     reason = line(" ".join(lines)) or "Ansible gives no reason"
     hint = next((hint for ending, hint in _HINTS.items() if reason.endswith(ending)), "")
     return f"{reason} ({hint})" if hint else reason

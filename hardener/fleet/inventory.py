@@ -42,7 +42,17 @@ def check(inventory: str) -> None:
     hosts = _hosts(inventory)
     if not hosts:
         raise HardenerError("the inventory names no host", hint="-i 'db01,' names one")
+    if len(hosts) > 1 and all(map(_exists, hosts)):
+        raise HardenerError(
+            f"{' and '.join(map(line, hosts[:3]))} are files, and only one inventory is allowed",
+            hint="put them into a folder, and give that",
+        )
     for host in hosts:
+        if "/" in host:
+            raise HardenerError(
+                f"{line(repr(host))} is not a host name",
+                hint="a list names hosts; an inventory of several files is a folder that contains them",
+            )
         if host.startswith("-") or not host.isprintable() or any(letter in host for letter in " *?"):
             raise HardenerError(
                 f"{line(repr(host))} is not a host name",

@@ -1,4 +1,4 @@
-"""What a person sees: the command line on a real terminal of 80 columns and 24 lines."""
+"""The command line on a real terminal of 80 columns and 24 lines, and without a reader of its messages."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,52 @@ def test_the_last_screen_of_80_by_24_is_the_answer(hosts: str) -> None:
     assert re.search(r"\d+ pass, \d+ fail \(\d+ high", text)
     assert "2 controls" in text  # a cause
     assert re.search(r"next: hardener explain [\dH.]+", text)
+
+
+@pytest.fixture(params=["closed", "no reader", "full disk"])
+def broken(request: pytest.FixtureRequest) -> Iterator[int | None]:
+    """A standard error that takes nothing; None for a closed one."""
+    if request.param == "closed":
+        yield None
+        return
+    if request.param == "full disk":
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, descriptor = os.pipe()
+        os.close(reader)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "shown"),
+    [
+        (("harden", "-i", "gone.yml"), 2, ""),
+        (("assess", str(SNAPSHOTS / "debian-13.json"), str(SNAPSHOTS / "debian-12.json")), 3, "compliant"),
+        (("harden", "-i", "host,"), 4, "Not audited"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_the_exit_code_does_not_depend_on_standard_error(
+    broken: int | None, arguments: tuple[str, ...], code: int, shown: str, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f'exec "$0" -m hardener "$@" {"2>&-" if broken is None else ""}',
+            sys.executable,
+            *arguments,
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=broken,
+        # The host cannot be reached, at once.
+        env={**os.environ, "HARDENER_HOME": str(tmp_path), "ANSIBLE_SSH_ARGS": "-o ProxyCommand=false"},
+        cwd=tmp_path,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == code
+    assert shown in ended.stdout

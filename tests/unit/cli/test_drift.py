@@ -134,7 +134,7 @@ def test_what_could_not_be_looked_at_is_incomplete(hardener: Hardener, fleet: Fa
     fleet.snapshots["b"] = "timed out"
     result = hardener(*DRIFT)
     assert result.exit_code == 4
-    assert "b: could not be reached: timed out" in result.stdout
+    assert "b: was not audited: timed out" in result.stdout
 
 
 def test_a_source_that_fails_is_incomplete(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:

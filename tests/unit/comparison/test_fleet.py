@@ -51,8 +51,8 @@ def test_what_cannot_be_compared_is_named_and_makes_it_incomplete() -> None:
     drift.miss("c")
     assert drift.not_compared == [
         ("new", "was not assessed before"),
-        ("a", "could not be reached: ssh: connection refused"),
-        ("b", "could not be reached before: ssh: connection refused"),
+        ("a", "was not audited: ssh: connection refused"),
+        ("b", "was not audited before: ssh: connection refused"),
         ("c", "was not assessed this time"),
     ]
     assert (drift.hosts, drift.is_drift, drift.is_complete) == (0, False, False)

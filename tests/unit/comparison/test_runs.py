@@ -69,11 +69,11 @@ def test_a_change_is_as_severe_as_its_gravest_verdict() -> None:
 
 def test_an_unreachable_host_is_no_change_of_its_controls() -> None:
     result = compare([host("web_1", *[F] * 7)], [gone("web_1")])
-    assert result.not_compared == [("web_1", "could not be reached afterwards: ssh: connection refused")]
+    assert result.not_compared == [("web_1", "was not audited afterwards: ssh: connection refused")]
     assert result.kinds == {}
     assert (result.before, result.after) == ({F: 7}, {E: 7})
     result = compare([gone("web_1")], [host("web_1", *[P] * 7)])
-    assert result.not_compared == [("web_1", "could not be reached before: ssh: connection refused")]
+    assert result.not_compared == [("web_1", "was not audited before: ssh: connection refused")]
     assert result.changes(ChangeKind.FIXED) == []
 
 

@@ -92,7 +92,7 @@ def test_only_our_first_task_names_the_hosts() -> None:
         ),
         (
             {"msg": "Task failed: Premature end.\n>>> Standard Error\n\n/bin/sh: 1: sudo: not found"},
-            "Premature end. /bin/sh: 1: sudo: not found",
+            "Premature end. /bin/sh: 1: sudo: not found (install sudo on the host, or log in as root)",
         ),
         (
             {"msg": "Task failed: Missing sudo password"},
@@ -100,7 +100,18 @@ def test_only_our_first_task_names_the_hosts() -> None:
         ),
         (
             {"msg": "Task failed: Premature end.\n>>> Standard Error\nsudo: a password is required"},
-            f"Premature end. sudo: a password is required ({SUDO_HINT})",
+            f"sudo: a password is required ({SUDO_HINT})",
+        ),
+        (
+            {"msg": "Task failed: Incorrect sudo password"},
+            "Incorrect sudo password (--ask-become-pass asks for the right one)",
+        ),
+        (
+            {
+                "msg": "MODULE FAILURE",
+                "module_stderr": "sudo: unable to resolve host\nsudo: 1 incorrect attempt",
+            },
+            "sudo: 1 incorrect attempt",
         ),
         (
             {
@@ -110,7 +121,7 @@ def test_only_our_first_task_names_the_hosts() -> None:
         ),
         (
             {"msg": f"Premature end.\n>>> Standard Error\n{NO_TTY}\r\n"},
-            f"Premature end. {NO_TTY} ({TTY_HINT})",
+            f"{NO_TTY} ({TTY_HINT})",
         ),
         (
             {"msg": "MODULE FAILURE", "module_stderr": "Traceback\nOSError: full\n"},

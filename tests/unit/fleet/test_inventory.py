@@ -38,6 +38,8 @@ def test_files_and_folders_are_inventories(tmp_path: Path) -> None:
         ("db01,a\nb", r"'a\\nb' is not a host name"),
         ("db 01,", "'db 01' is not a host name"),
         ("-oProxyCommand=x,", "is not a host name"),
+        ("/etc/hosts,db01", r"'/etc/hosts' is not a host name \(a list names hosts; an inventory of several"),
+        ("hosts/prod.yml,", r"'hosts/prod.yml' is not a host name"),
         ("\x1b[31mred,", r"'\\x1b\[31mred' is not a host name"),
         ("h" * 5000, "does not exist"),
         ("\x1b[31mgone", r"\\x1b\[31mgone does not exist"),
@@ -47,6 +49,18 @@ def test_what_cannot_be_an_inventory_is_refused(inventory: str, message: str) ->
     with pytest.raises(HardenerError, match=message) as caught:
         check(inventory)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("glue", [",", ", "])
+def test_a_list_of_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glue: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("prod", "test.yml"):
+        (tmp_path / name).touch()
+    message = r"^prod and test.yml are files, and only one inventory is allowed \(put them into a folder"
+    with pytest.raises(HardenerError, match=message):
+        check(glue.join(("prod", "test.yml")))
+    check("prod,db01")  # a host may have the name of a file
+    check("prod,")
 
 
 def test_localhost_in_a_list_is_this_machine(tmp_path: Path) -> None:

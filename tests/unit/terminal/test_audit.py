@@ -161,7 +161,7 @@ def test_a_comparison_of_a_fleet_counts_hosts() -> None:
     assert "3 hosts" in text
     assert "7 fixed   0 broken   7 still failing" in text
     assert "1 of 3 hosts" in text
-    assert "n2: could not be reached afterwards: ssh: connection refused" in text
+    assert "n2: was not audited afterwards: ssh: connection refused" in text
 
 
 def test_every_failure_is_listed_with_what_was_found() -> None:
