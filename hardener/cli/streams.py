@@ -34,7 +34,7 @@ def prepare_standard_streams() -> None:
 class _Messages(io.FileIO):
     """Standard error; what cannot be written, since the reader is gone or the disk full, is dropped."""
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any, /) -> int:
         """Write as many bytes as possible now; after a failure drop them, and all that follow."""
         try:
             return super().write(data)
