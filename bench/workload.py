@@ -49,7 +49,8 @@ def main() -> int:
     found: list[Proven] = []
     failed = 0
     with OwnNetwork() as network, engine_inside(network) as engine, scratch("workloads") as own:
-        images.prepare(engine)
+        with network.outside():  # its packages come from Debian
+            images.prepare(engine)
         built = images.programs()
         with network.inside():
             for workload in workloads:
@@ -72,7 +73,8 @@ def main() -> int:
 def measure() -> int:
     """Print what a recording costs nginx."""
     with OwnNetwork() as network, engine_inside(network) as engine, scratch("workloads") as own:
-        images.prepare(engine)
+        with network.outside():  # its packages come from Debian
+            images.prepare(engine)
         with network.inside(), running.container(engine, catalogue.NGINX, images.programs()) as names:
             found = overhead(engine, names[0], own)
     for what, requests in found.items():

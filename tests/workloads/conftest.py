@@ -9,6 +9,7 @@ import pytest
 from bench.workloads import images
 from tests.integration.conftest import dockerd, own_network
 from tests.integration.dockerd import Dockerd
+from tests.integration.namespaces import OwnNetwork
 
 __all__ = ["dockerd", "own_network"]
 
@@ -20,7 +21,8 @@ def built() -> Mapping[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def prepared(dockerd: Dockerd) -> Dockerd:
+def prepared(dockerd: Dockerd, own_network: OwnNetwork) -> Dockerd:
     """The engine, with the root file system of all images."""
-    images.prepare(dockerd)
+    with own_network.outside():  # its packages come from Debian
+        images.prepare(dockerd)
     return dockerd
