@@ -304,7 +304,10 @@ def fill(handle: int, content: bytes) -> None:
 
 def dress(handle: int, attributes: Attributes, place: Place) -> None:
     """Set the attributes of an open file for a place, and the label of the present file there."""
-    os.fchown(handle, attributes.uid, attributes.gid)
+    status = os.fstat(handle)
+    # The filter of a unit whose service never changes an owner kills it at this call.
+    if attributes.uid not in (-1, status.st_uid) or attributes.gid not in (-1, status.st_gid):
+        os.fchown(handle, attributes.uid, attributes.gid)
     os.fchmod(handle, attributes.mode)
     for name in _KEPT if place.exists else ():
         with suppress(OSError):  # a file system mounted with one label for all files refuses it

@@ -58,6 +58,20 @@ def test_what_fails_leaves_the_file_before_and_nothing_else(
     assert (path.read_bytes(), names(tmp_path)) == (b"old", ["record"])
 
 
+def test_a_file_of_its_own_is_written_without_the_right_to_change_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise AssertionError("the filter of a service's unit kills a process that changes an owner")
+
+    for call in ("chown", "fchown", "lchown"):
+        monkeypatch.setattr(os, call, killed)
+    atomic.make_folders(str(tmp_path / "state"), 0o700)
+    for content in (b"first", b"second"):
+        atomic.write(str(tmp_path / "state/record"), content)
+    assert (tmp_path / "state/record").read_bytes() == b"second"
+
+
 def test_a_write_that_is_cut_short_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: write(handle, bytes(data[:3])))
