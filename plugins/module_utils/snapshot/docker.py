@@ -21,6 +21,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 LIMIT = 30  # seconds per source
 _SHARE = 3  # each of many requests may take this part of the remaining time: 10 s, then 7, 4, 3 …
 _LEAST = 1  # second
+_NETWORK = "/networks/{id}"
 _COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # fields of `/info`
 
 
@@ -41,12 +42,34 @@ def info(engine: Engine, redactor: Redactor) -> dict[str, Any]:
 
 def networks(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
     """Return the source `docker.networks`."""
+    told = listing(engine, "/networks")
+    inspected = bodies(engine, [f"{engine.api}/networks/{identity}" for identity in told])
     found = []
-    for _identity, _listed, network in each(engine, "/networks", "/networks/{id}"):
+    for listed_network, body in zip(told.values(), inspected):
+        if isinstance(body, NotFound):  # removed since it was listed
+            continue
+        network = _network(listed_network, body)
         for key in ("Options", "Labels", "IPAM"):
             network[key] = redactor.options(network.get(key), f"network {network.get('Name')} {key.lower()}")
         found.append(network)
     return sorted(found, key=_name)  # the engine's order is random
+
+
+def _network(told: dict[str, Any], body: bytes | NoAnswer) -> dict[str, Any]:
+    """Return a network; the list's entry, which lacks only its containers, where it cannot be inspected.
+
+    Raises:
+        Failed: that is no whole entry either.
+    """
+    network: dict[str, Any]
+    try:
+        network = complete(_NETWORK, parse(success(body)))
+    except Failed as error:
+        try:
+            network = complete(_NETWORK, told)
+        except NoEngine:
+            raise error from None
+    return network
 
 
 def volumes(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
@@ -96,24 +119,6 @@ def plugins(engine: Engine) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def each(engine: Engine, listing: str, detail: str) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
-    """Yield id, raw text and document of everything in a list, without what was removed meanwhile.
-
-    Raises:
-        Failed: the engine refuses, or an answer lacks what every engine sends.
-    """
-    connection = engine.connect(LIMIT)
-    try:
-        identities = listed(connection, engine, listing)
-        bodies = connection.get_all(engine.api + detail.format(id=identity) for identity in identities)
-        for identity, body in zip(identities, bodies):
-            if not isinstance(body, NotFound):
-                raw = success(body)
-                yield identity, raw, complete(detail, parse(raw))
-    finally:
-        connection.close()
 
 
 def listing(engine: Engine, path: str) -> dict[str, dict[str, Any]]:

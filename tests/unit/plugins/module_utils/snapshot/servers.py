@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -74,3 +74,43 @@ def engine(bodies: dict[str, bytes], *, api: str = "1.51") -> Callable[[socket.s
                 connection.sendall(b"%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body))
 
     return answer
+
+
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{"  # an answer whose connection ends in it
+
+
+def http(body: bytes, status: str = "200 OK") -> bytes:
+    """An answer of HTTP."""
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def spoiled(
+    bodies: dict[str, bytes], paths: Collection[str], answer: bytes
+) -> Callable[[socket.socket], None]:
+    """An engine that gives an answer of its own to some requests; an empty one never comes."""
+    others = engine(bodies)
+
+    def deal(connection: socket.socket) -> None:
+        stream = connection.makefile("rb")
+        while line := stream.readline():
+            while stream.readline() not in (b"\r\n", b""):
+                pass
+            asked = line.split()[1].decode()
+            if asked not in paths:
+                here, there = socket.socketpair()
+                with here, there:
+                    here.sendall(line + b"\r\n")
+                    here.shutdown(socket.SHUT_WR)
+                    others(there)
+                    there.shutdown(socket.SHUT_WR)
+                    connection.sendall(here.makefile("rb").read())
+            elif answer == CUT:
+                connection.sendall(answer)
+                connection.shutdown(socket.SHUT_RDWR)
+                return
+            elif answer:
+                connection.sendall(answer)
+            else:
+                stream.read()
+
+    return deal

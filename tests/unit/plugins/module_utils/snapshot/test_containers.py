@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -99,57 +99,23 @@ def test_mount_of_a_file_server_that_is_gone(tmp_path: Path, monkeypatch: pytest
     assert records[str(tmp_path)]["type"] == "dir"
 
 
-def spoiled(
-    bodies: dict[str, bytes], paths: Collection[str], answer: bytes
-) -> Callable[[socket.socket], None]:
-    """An engine that gives an answer of its own to some requests; an empty one never comes."""
-    others = servers.engine(bodies)
-
-    def deal(connection: socket.socket) -> None:
-        stream = connection.makefile("rb")
-        while line := stream.readline():
-            while stream.readline() not in (b"\r\n", b""):
-                pass
-            asked = line.split()[1].decode()
-            if asked not in paths:
-                here, there = socket.socketpair()
-                with here, there:
-                    here.sendall(line + b"\r\n")
-                    here.shutdown(socket.SHUT_WR)
-                    others(there)
-                    there.shutdown(socket.SHUT_WR)
-                    connection.sendall(here.makefile("rb").read())
-            elif answer == CUT:
-                connection.sendall(answer)
-                connection.shutdown(socket.SHUT_RDWR)
-                return
-            elif answer:
-                connection.sendall(answer)
-            else:
-                stream.read()
-
-    return deal
-
-
-def http(body: bytes, status: str = "200 OK") -> bytes:
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{"
 CONFIG = {"Image": "", "User": "", "Labels": None}
 _LABELS = {f"{number}": "x" * 1000 for number in range(600)}
 LARGE = inspected("bad", Config={**CONFIG, "Env": None, "Labels": _LABELS})
 SPOILED = {
-    "an error of the engine": (http(b'{"message":"layer does not exist"}', "500 Error"), "layer does not"),
+    "an error of the engine": (
+        servers.http(b'{"message":"layer does not exist"}', "500 Error"),
+        "layer does not",
+    ),
     "no answer at all": (b"", "timed out"),
-    "the connection is closed": (CUT, "connection lost"),
-    "no JSON": (http(b"{"), "not JSON"),
-    "nested too deeply": (http(b"[" * 100_000 + b"]" * 100_000), "not JSON"),
-    "larger than an entry": (http(LARGE), "bytes and"),
+    "the connection is closed": (servers.CUT, "connection lost"),
+    "no JSON": (servers.http(b"{"), "not JSON"),
+    "nested too deeply": (servers.http(b"[" * 100_000 + b"]" * 100_000), "not JSON"),
+    "larger than an entry": (servers.http(LARGE), "bytes and"),
     "larger than what is read": (b"", "larger than 33554432 bytes"),  # made below
-    "more values than an entry has": (http(inspected("bad", Args=[""] * 120_000)), "values"),
-    "mounts that are none": (http(inspected("bad", Mounts=[7])), "AttributeError"),
-    "an environment that is none": (http(inspected("bad", Config={**CONFIG, "Env": [{}]})), ""),
+    "more values than an entry has": (servers.http(inspected("bad", Args=[""] * 120_000)), "values"),
+    "mounts that are none": (servers.http(inspected("bad", Mounts=[7])), "AttributeError"),
+    "an environment that is none": (servers.http(inspected("bad", Config={**CONFIG, "Env": [{}]})), ""),
 }
 
 
@@ -161,7 +127,7 @@ def test_container_that_cannot_be_read_costs_no_other(
     monkeypatch.setattr(docker, "_LEAST", 0.3)
     monkeypatch.setattr(docker, "_SHARE", 100)
     if "larger than 33554432" in why:
-        answer = http(b"x" * (33 << 20))
+        answer = servers.http(b"x" * (33 << 20))
     monkeypatch.setattr(entries, "_MAX_ENTRY", 500_000)
     monkeypatch.setattr(entries, "_MAX_ENTRY_MARKS", 100_000)
     order = ["a", "b"]
@@ -169,7 +135,7 @@ def test_container_that_cannot_be_read_costs_no_other(
     listed = [{"Id": each, "Names": [f"/name-{each}"], "ImageID": f"sha256:{each}"} for each in order]
     bodies = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
     bodies |= {f"/v1.51/containers/{each}/json": inspected(each) for each in ("a", "b")}
-    with serving(tmp_path / "s", spoiled(bodies, ["/v1.51/containers/bad/json"], answer)) as path:
+    with serving(tmp_path / "s", servers.spoiled(bodies, ["/v1.51/containers/bad/json"], answer)) as path:
         found = entry(path)
     assert found["state"] == "ok", found
     assert [each["inspect"]["Id"] for each in found["data"]] == order
@@ -198,7 +164,7 @@ def test_containers_that_hang_leave_time_for_the_others(
     answers = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
     answers |= {f"/v1.51/containers/{name}/json": inspected(name) for name in names}
     hang = [f"/v1.51/containers/c{number}/json" for number in hanging]
-    with serving(tmp_path / "s", spoiled(answers, hang, b"")) as path:
+    with serving(tmp_path / "s", servers.spoiled(answers, hang, b"")) as path:
         found = entry(path)
     assert found["state"] == "ok", found
     assert [each["inspect"]["Id"] for each in found["data"]] == names
@@ -214,7 +180,7 @@ def test_where_nothing_is_answered_the_source_is_lost(
     names = [f"c{number}" for number in range(40)]
     answers = {"/_ping": b"OK", LIST: json.dumps([{"Id": name} for name in names]).encode()}
     hang = [f"/v1.51/containers/{name}/json" for name in names]
-    with serving(tmp_path / "s", spoiled(answers, hang, b"")) as path:
+    with serving(tmp_path / "s", servers.spoiled(answers, hang, b"")) as path:
         found = entry(path)
     assert (found["state"], found["error"]) == ("failed", "the engine's answer: timed out")
 
