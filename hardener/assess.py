@@ -5,7 +5,7 @@ What people decided (waivers, attestations) is applied to what the checks found,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -51,10 +51,13 @@ def assess(
         findings=tuple(decide(control, _judge(checks[control.slug], snapshot)) for control in controls),
         facts=_summary(snapshot),
         workloads=workloads(snapshot),
+        groups=tuple(sorted(snapshot.groups or ())),
     )
 
 
-def unreachable(host: str, reason: str, controls: Sequence[Control], *, benchmark: str) -> Assessment:
+def unreachable(
+    host: str, reason: str, controls: Sequence[Control], *, benchmark: str, groups: Iterable[str] = ()
+) -> Assessment:
     """Return the assessment of a host without facts: each finding is an error."""
     reason = reason or "unreachable"
     verdict = Verdict(Status.ERROR, "the host can be reached", f"not evaluated: {reason}")
@@ -64,6 +67,7 @@ def unreachable(host: str, reason: str, controls: Sequence[Control], *, benchmar
         collected_at="",
         findings=tuple(Finding(control, verdict) for control in controls),
         unreachable=reason,
+        groups=tuple(sorted(groups)),
     )
 
 

@@ -26,6 +26,10 @@ class Status(StrEnum):
     ERROR = "error"
 
 
+# What a list of findings to work on has: fixed is only what passes.
+NOT_HELD = (Status.FAIL, Status.WAIVED, Status.ERROR)
+
+
 class Severity(StrEnum):
     """The damage that a failing control can cause: from ``low`` (hygiene) to ``critical`` (host lost)."""
 
@@ -297,6 +301,7 @@ class Assessment:
     unreachable: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)  # for headings: os, docker, kernel
     workloads: Workloads | None = None  # None where they were not audited or could not be judged
+    groups: tuple[str, ...] = ()  # of the inventory, by name; empty where no inventory was used
 
     def counts(self) -> Counter[Status]:
         """Return the number of findings by status."""

@@ -20,3 +20,4 @@ class RunInfo:
     started: datetime  # both with a time zone
     ended: datetime
     decisions: Decisions | None = None  # the waivers and attestations that were applied; None without any
+    inventory: str = ""  # as the user gave it; empty for stored snapshots, and in evidence

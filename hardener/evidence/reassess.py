@@ -35,6 +35,7 @@ _LINES = FORMATS["ndjson"].file
 _LEVELS = (1, 2)  # of the benchmarks
 
 Statuses = tuple[tuple[str, str], ...]  # slug and status, in the order of the report
+Groups = tuple[str, ...]  # of a host, in the inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,8 @@ class Reassessment:
         self._written[name].update(text.encode())
 
     def _compare(self, host: Host, document: bytes | None) -> None:
-        assessment = self._assess(host, document)
-        reported = self._reported.next(host)
+        reported, groups = self._reported.next(host)
+        assessment = self._assess(host, document, groups)
         if tuple(slug for slug, _ in reported) != self._run.controls:
             raise Refused(self._reported.name, f"{line(host.name)} has other controls than the manifest")
         self._counts.update(status for _, status in reported)
@@ -172,10 +173,13 @@ class Reassessment:
         for name, report in self._reports.items():
             self._write(name, report.host(assessment))
 
-    def _assess(self, host: Host, document: bytes | None) -> Assessment:
+    def _assess(self, host: Host, document: bytes | None, groups: Groups) -> Assessment:
+        """Judge a host; the groups of one without facts are those that its report says."""
         benchmark = self._run.info.benchmark
         if document is None or host.unreachable:
-            return unreachable(host.name, host.unreachable, self._controls, benchmark=benchmark)
+            return unreachable(
+                host.name, host.unreachable, self._controls, benchmark=benchmark, groups=groups
+            )
         try:
             snapshot = Snapshot.parse(document, name=host.snapshot)
         except HardenerError as error:
@@ -200,8 +204,8 @@ class _Reported:
         self.name = name
         self._open: list[bytes] = []  # pieces of the incomplete line
         self._length = 0
-        self._hosts: list[tuple[str, Statuses]] = []
-        self._waiting: Iterator[tuple[str, Statuses]] | None = None
+        self._hosts: list[tuple[str, Statuses, Groups]] = []
+        self._waiting: Iterator[tuple[str, Statuses, Groups]] | None = None
         self._known: dict[Any, Any] = {}  # hosts of a fleet are similar, so equal values are stored once
 
     def feed(self, piece: bytes) -> None:
@@ -216,14 +220,14 @@ class _Reported:
                 self._line(text)
             self._open, self._length = [more[-1]], len(more[-1])
 
-    def next(self, host: Host) -> Statuses:
-        """Return the findings of the next host, which must be this one."""
+    def next(self, host: Host) -> tuple[Statuses, Groups]:
+        """Return the findings and groups of the next host, which must be this one."""
         if self._waiting is None:
             self._waiting = iter(self._hosts)
-        name, statuses = next(self._waiting, ("", ()))
+        name, statuses, groups = next(self._waiting, ("", (), ()))
         if name != scalar(host.name):
             raise Refused(self.name, f"has {line(name) or 'none'} where the manifest has {line(host.name)}")
-        return statuses
+        return statuses, groups
 
     def finish(self) -> None:
         """Check that everything was read and compared."""
@@ -236,7 +240,14 @@ class _Reported:
             if host := read.get("host"):
                 pairs = ((str(each["slug"]), str(each["status"])) for each in host["findings"])
                 statuses = tuple(self._known.setdefault(pair, pair) for pair in pairs)
-                self._hosts.append((str(host["host"]), self._known.setdefault(statuses, statuses)))
+                groups = tuple(map(str, host.get("groups", ())))
+                self._hosts.append(
+                    (
+                        str(host["host"]),
+                        self._known.setdefault(statuses, statuses),
+                        self._known.setdefault(groups, groups),
+                    )
+                )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Refused(self.name, f"not a report: {type(error).__name__} {error}") from None
 

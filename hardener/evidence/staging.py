@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hardener import __version__
@@ -73,7 +73,9 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
     for what, content in sorted(run.declared.items()):
         files.append(_write(folder, declared_name(top, what), content))
     population = _Population()
-    reports = {report_name(top, each.file): each.report(run.info) for each in REPORTS}
+    # The manifest does not name the inventory: where a site keeps it is none of the auditor's business.
+    told = replace(run.info, inventory="")
+    reports = {report_name(top, each.file): each.report(told) for each in REPORTS}
     write_reports(
         population.watch(run.assessments()), {folder / name: report for name, report in reports.items()}
     )

@@ -150,6 +150,11 @@ class Answers(Generic[_T]):
         """Return the outcome of each host in inventory order; complete after all answers."""
         return self._run.outcomes
 
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the inventory groups of each host, known before its answer; empty where not asked for."""
+        return self._run.groups
+
     def all_well(self, hosts: Sequence[str] | None = None) -> bool:
         """Return whether the request succeeded on all hosts, or on the given ones."""
         outcomes = self.outcomes

@@ -6,7 +6,7 @@ nothing else; texts come from hosts, so they are made safe to show here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -26,9 +26,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The hosts of this run, in the order of the inventory."""
+    """The hosts of this run in inventory order, with their groups where the playbook names them."""
 
     names: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ _HINTS = {
     "you must have a tty to run sudo": _TTY_HINT,
 }
 _POPULATION = "ansible_play_hosts_all"
+_POPULATION_IN_GROUPS = f"[{_POPULATION}, groups]"
+_EVERY_HOST = "all"  # a group that says nothing; Ansible leaves it out of a host's group_names too
 
 
 def translate(raw: Mapping[str, Any]) -> Event | None:
@@ -111,8 +114,11 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
         return None
     result = data.get("res") or {}
     # The first task of each playbook prints this variable, so that hosts without an answer are known too.
-    if _POPULATION in result and data.get("resolved_action") == "ansible.builtin.debug":
-        return Hosts(tuple(map(str, result[_POPULATION])))
+    if data.get("resolved_action") == "ansible.builtin.debug":
+        if _POPULATION in result:
+            return Hosts(tuple(map(str, result[_POPULATION])))
+        if _POPULATION_IN_GROUPS in result:
+            return _hosts_in_groups(*result[_POPULATION_IN_GROUPS])
     reason = ""
     if state is State.FAILED and data.get("ignore_errors"):
         state = State.OK
@@ -127,6 +133,16 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
         reason=reason,
         data=result,
     )
+
+
+def _hosts_in_groups(hosts: Sequence[Any], groups: Mapping[str, Sequence[Any]]) -> Hosts:
+    names = tuple(map(str, hosts))
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for group in sorted(set(groups) - {_EVERY_HOST}):
+        for host in groups[group]:
+            if host in found:  # a limit leaves hosts out
+                found[host].append(str(group))
+    return Hosts(names, {host: tuple(inside) for host, inside in found.items()})
 
 
 def explain(result: Mapping[str, Any]) -> str:

@@ -72,6 +72,7 @@ class Run:
         self._exit = ExitStack()
         self._printed: deque[str] = deque(maxlen=_PRINTED_LINES)
         self._hosts: dict[str, None] = {}
+        self._groups: dict[str, tuple[str, ...]] = {}
         self._reasons: dict[str, str] = {}
         self._stats: dict[str, Any] | None = None
         self._end: _End | None = None
@@ -123,6 +124,11 @@ class Run:
         stats = self._stats or {}
         return {host: self._outcome(host, stats) for host in self._hosts}
 
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the inventory groups of each host, where the playbook names them."""
+        return self._groups
+
     def _outcome(self, host: str, stats: dict[str, Any]) -> Outcome:
         reason = self._reasons.get(host, "")
         if host in stats.get("dark", ()):
@@ -151,6 +157,7 @@ class Run:
         event = translate(raw)
         if isinstance(event, Hosts):
             self._hosts |= dict.fromkeys(event.names)
+            self._groups |= event.groups
         elif isinstance(event, TaskResult):
             self._hosts.setdefault(event.host)
             if event.reason:

@@ -103,4 +103,5 @@ _COLUMNS: dict[str, Callable[[Finding, Assessment], str]] = {
     **{f"{framework} by": _source(framework) for framework in FRAMEWORKS},
     "waivers": lambda finding, _: " | ".join(map(waiver_remark, finding.waivers)),
     "attestations": lambda finding, _: " | ".join(map(attestation_remark, finding.attestations)),
+    "groups": lambda _, assessment: " ".join(assessment.groups),
 }

@@ -1,7 +1,9 @@
-"""The DefectDojo report (Generic Findings Import): one finding for each failing or waived control of a host.
+"""The DefectDojo report (Generic Findings Import): one finding for each control of a host that does not hold.
 
-The title names the host, since DefectDojo identifies findings by it. A waived control is imported as an
-accepted risk. A host that could not be evaluated is a finding of its own, so that it is not read as a pass.
+These are the failing and waived controls, and those that could not be evaluated: DefectDojo closes what a new
+import lacks, and a control of a host without an answer is not fixed. An unreachable host has as many findings
+as it has controls. The title names the host, since DefectDojo identifies findings by it. A waived control is
+imported as an accepted risk.
 DefectDojo renders text as Markdown, so untrusted text is written as code.
 """
 
@@ -15,8 +17,9 @@ from typing import Any
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.comparison.previous_runs import PreviousRuns
 from hardener.decisions.remarks import remarks
-from hardener.model import Assessment, Control, Finding, Status
+from hardener.model import NOT_HELD, Assessment, Control, Finding, Status
 from hardener.reports.interface import Report
+from hardener.reports.lib.groups import tags
 from hardener.reports.lib.identity import HostKeys, identifier
 from hardener.reports.lib.markup import code
 from hardener.reports.lib.serial import compact
@@ -64,18 +67,8 @@ class DefectDojoReport(Report):
 
     def _of(self, assessment: Assessment, key: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         name = " #".join(key)
-        if assessment.unreachable:
-            yield self._common(assessment) | {
-                "title": shorten(line(f"Host not evaluated: {name}"), _TITLE - 40),
-                "severity": "Info",
-                "description": f"The host could not be reached: {code(assessment.unreachable, 2000)}",
-                "unique_id_from_tool": identifier("unreachable", *key),
-                "vuln_id_from_tool": "host-unreachable",
-                "tags": ["hardener"],
-            }
-            return
         for finding in assessment.findings:
-            if finding.status in (Status.FAIL, Status.WAIVED):
+            if finding.status in NOT_HELD:
                 control, waived = finding.control, finding.status is Status.WAIVED
                 place = control.id_in(assessment.benchmark)
                 yield self._common(assessment) | {
@@ -87,10 +80,11 @@ class DefectDojoReport(Report):
                     "references": "\n".join(_references(control)),
                     "active": not waived,
                     "risk_accepted": waived,
+                    "under_review": finding.status is Status.ERROR,
                     "unique_id_from_tool": identifier("finding", *key, control.slug),
                     "vuln_id_from_tool": control.slug,
                     "nb_occurences": max(1, len(finding.verdict.offenders)),
-                    "tags": ["hardener", assessment.benchmark, control.section],
+                    "tags": ["hardener", assessment.benchmark, control.section, *tags(assessment)],
                 }
 
     def _common(self, assessment: Assessment) -> dict[str, Any]:
@@ -106,9 +100,11 @@ class DefectDojoReport(Report):
 
 def _description(finding: Finding, assessment: Assessment) -> str:
     verdict = finding.verdict
+    undecided = finding.status is Status.ERROR
     lines = [
         f"Host: {code(assessment.host)}",
         *(f"Decided: {code(each, 1000)}" for each in remarks(finding)),
+        *(["Not evaluated: whether the control holds is not known."] if undecided else []),
         f"Section: {finding.control.section_in(assessment.benchmark)}",
         f"Expected: {code(verdict.expected, 2000)}",
         f"Found: {code(verdict.actual, 2000)}",

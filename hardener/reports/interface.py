@@ -29,6 +29,8 @@ class Report(ABC):
         previous: what there was before it; a report that says nothing of it is the same without.
     """
 
+    part = ""  # which part of the run a file has, where a run is divided among several files
+
     def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
         self.run = run
         self.previous = previous
@@ -44,6 +46,11 @@ class Report(ABC):
     @abstractmethod
     def end(self) -> Iterator[str]:
         """Yield the text after the last host, in pieces if it is long."""
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether the readers of the format would refuse a file with many more hosts."""
+        return False
 
 
 def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Report]) -> None:

@@ -1,5 +1,8 @@
 """The JUnit report, for CI systems: a suite is a host, a case is a control.
 
+Every host has one case `connectivity` and a case for each control, reachable or not. The text of a fix stands
+in the first case of a file that needs it, since a fleet would repeat it a thousand times.
+
 There is no JUnit standard. This follows ``junit-10.xsd`` (Jenkins xUnit), the strictest schema in use, and
 what Jenkins, GitLab, Azure and the GitHub actions really read: a message and a text that are each complete in
 themselves, all counts on the suite, classname and name unique and stable. A case is never a container:
@@ -31,6 +34,10 @@ from hardener.text import block, first, line, utc
 _OFFENDERS_SHOWN = 20
 _EVIDENCE_SHOWN = 100
 _NOT_EVALUATED = "NOT EVALUATED: host unreachable"
+# GitLab refuses files of more than 30 MB, and XML of more than 250,000 objects. A host needs far less than
+# what is left.
+_BYTES = 20_000_000
+_ELEMENTS = 150_000
 
 
 class JUnitReport(Report):
@@ -39,11 +46,14 @@ class JUnitReport(Report):
     def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
         super().__init__(run, previous)
         self._seen: Counter[str] = Counter()
+        self._explained: set[str] = set()  # slugs of the controls whose fix is in the file
+        self._bytes = 0
+        self._elements = 0
 
     def begin(self) -> str:
         """Return the root element without totals, which are known last; readers take them from the suites."""
         seconds = max(0.0, (self.run.ended - self.run.started).total_seconds())
-        name = quoteattr(line(f"hardener {self.run.benchmark}"))
+        name = quoteattr(line(f"hardener {self.run.benchmark} {self.part}".strip()))
         return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time="{seconds:.3f}">\n'
 
     def host(self, assessment: Assessment) -> str:
@@ -52,13 +62,21 @@ class JUnitReport(Report):
         self._seen[slug] += 1
         if self._seen[slug] > 1:  # a second snapshot of the same host: readers would drop its cases
             slug = f"{slug}___{self._seen[slug]}"
-        suite = _suite(assessment, slug, self.run)
+        suite = _suite(assessment, slug, self.run, self._explained)
         ElementTree.indent(suite, level=1)
-        return f"  {ElementTree.tostring(suite, encoding='unicode')}\n"
+        text = f"  {ElementTree.tostring(suite, encoding='unicode')}\n"
+        self._bytes += len(text.encode())
+        self._elements += sum(1 for _ in suite.iter())
+        return text
 
     def end(self) -> Iterator[str]:
         """Return the end of the root element."""
         yield "</testsuites>\n"
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether GitLab would refuse a file with many more hosts."""
+        return self._bytes >= _BYTES or self._elements >= _ELEMENTS
 
 
 def host_slug(host: str) -> str:
@@ -79,11 +97,11 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
 
 
-def _suite(assessment: Assessment, slug: str, run: RunInfo) -> ElementTree.Element:
+def _suite(assessment: Assessment, slug: str, run: RunInfo, explained: set[str]) -> ElementTree.Element:
     name = line(assessment.host) or "(no name)"
     suite = TestSuite(
         name,
-        list(_cases(assessment, slug)),
+        list(_cases(assessment, slug, explained)),
         hostname=name,
         id=slug,
         timestamp=_timestamp(assessment, run),
@@ -96,6 +114,7 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo) -> ElementTree.Eleme
             "hardener_version": run.tool_version,
             "ansible_version": run.ansible_version,
             **_decisions(run),
+            **({"groups": line(" ".join(assessment.groups), 1000)} if assessment.groups else {}),
             **{f"host_{line(key)}": line(value, 1000) for key, value in sorted(assessment.facts.items())},
         },
     )
@@ -122,13 +141,13 @@ def _timestamp(assessment: Assessment, run: RunInfo) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
-def _cases(assessment: Assessment, slug: str) -> Iterator[TestCase]:
+def _cases(assessment: Assessment, slug: str, explained: set[str]) -> Iterator[TestCase]:
     package = f"{_slug(assessment.benchmark)}.{slug}"
+    case = TestCase("connectivity", classname=f"{package}.connectivity")
     if assessment.unreachable:
-        case = TestCase("connectivity", classname=f"{package}.connectivity")
         reason = f"host unreachable: {assessment.unreachable}"
         case.add_error_info(line(reason), block(reason), "hardener.unreachable")
-        yield case
+    yield case
     for finding in assessment.findings:
         control = finding.control
         name = line(f"{control.id_in(assessment.benchmark)} {control.title}")
@@ -136,11 +155,11 @@ def _cases(assessment: Assessment, slug: str) -> Iterator[TestCase]:
         if assessment.unreachable:
             case.add_skipped_info(_NOT_EVALUATED, _NOT_EVALUATED)
         else:
-            _add_result(case, finding)
+            _add_result(case, finding, _fix(finding, explained))
         yield case
 
 
-def _add_result(case: TestCase, finding: Finding) -> None:
+def _add_result(case: TestCase, finding: Finding, fix: Sequence[str]) -> None:
     verdict = finding.verdict
     said = remarks(finding)
     if verdict.status is Status.PASS:
@@ -148,7 +167,7 @@ def _add_result(case: TestCase, finding: Finding) -> None:
             case.stdout = _inert([f"found: {line(verdict.actual)}", *said, *_evidence(verdict)])
         return
     found = line(verdict.actual) or "no detail"  # junit-xml writes a failure without text as a pass
-    text = _text(finding)
+    text = _text(finding, fix)
     match verdict.status:
         case Status.FAIL:
             counted = share(verdict)
@@ -186,9 +205,24 @@ def _expired(finding: Finding) -> Iterator[str]:
     return (waiver_remark(each) for each in finding.waivers if each.standing is Standing.EXPIRED)
 
 
-def _text(finding: Finding) -> str:
+def _fix(finding: Finding, explained: set[str]) -> list[str]:
+    """Return how to fix a finding: in full in its first case of the file, else how to see it."""
+    control = finding.control
+    if finding.status not in (Status.FAIL, Status.WAIVED, Status.MANUAL):
+        return []
+    if control.slug in explained:
+        lines = [f"fix: `hardener explain {control.slug}`, or the first such case of this file"]
+    else:
+        lines = [f"fix: {block(control.fix, 2000)}"]
+        explained.add(control.slug)
+    if role := control.remediation:
+        lines.append(f"role: {role.role} ({role.variable}), impact: {role.impact}")
+    return lines
+
+
+def _text(finding: Finding, fix: Sequence[str]) -> str:
     """Return a text that is complete in itself: GitLab shows no message, Jenkins no property."""
-    control, verdict = finding.control, finding.verdict
+    verdict = finding.verdict
     said = remarks(finding)
     # The text of a failure begins with its expired waivers; waivers of other objects come below.
     first_said = list(_expired(finding)) if verdict.status is Status.FAIL else said
@@ -205,11 +239,7 @@ def _text(finding: Finding) -> str:
     lines += (each for each in said if each not in first_said)
     if verdict.status is Status.MANUAL and verdict.evidence:
         lines += ("look at:", *(f"  {each}" for each in _evidence(verdict)))
-    if verdict.status in (Status.FAIL, Status.WAIVED, Status.MANUAL):
-        lines.append(f"fix: {block(control.fix, 2000)}")
-        if role := control.remediation:
-            lines.append(f"role: {role.role} ({role.variable}), impact: {role.impact}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *fix])
 
 
 def _evidence(verdict: Verdict) -> list[str]:

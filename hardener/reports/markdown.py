@@ -14,12 +14,13 @@ from hardener.comparison.runs import ControlChange
 from hardener.model import Assessment, Status
 from hardener.reports.interface import Report
 from hardener.reports.lib.frameworks import FrameworkView, Requirement
+from hardener.reports.lib.groups import Group, GroupTotals
 from hardener.reports.lib.markup import code
 from hardener.run import RunInfo
-from hardener.summary import Cases, Summary
+from hardener.summary import Cases, Summary, compliance
 from hardener.text import first, utc
 
-_LIST = 12_000  # characters of each of the four lists, so that none displaces the others
+_LIST = 12_000  # characters of each list, so that none displaces the others
 _REMARKS = 5  # of one control
 _NAMES = {
     Status.PASS: "pass",
@@ -38,6 +39,7 @@ class MarkdownReport(Report):
         super().__init__(run, previous)
         self._summary = Summary()
         self._frameworks = FrameworkView()
+        self._groups = GroupTotals()
         self._since = Since(previous) if previous and previous.points else None
 
     def begin(self) -> str:
@@ -48,6 +50,7 @@ class MarkdownReport(Report):
         """Return nothing; the host is counted."""
         self._summary.add(assessment)
         self._frameworks.add(assessment)
+        self._groups.add(assessment)
         if self._since:
             self._since.add(assessment)
         return ""
@@ -57,6 +60,8 @@ class MarkdownReport(Report):
         summary = self._summary
         yield f"## {self._headline()}\n\n"
         yield from _table(summary.sections, summary.counts)
+        groups = self._groups.several()
+        yield from _list(f"By group: {_count(len(groups), 'group')}", map(_group, groups))
         if self._since:
             yield from self._moved(self._since)
         failing = summary.cases(Status.FAIL)
@@ -137,6 +142,18 @@ def _table(sections: Mapping[str, Mapping[Status, int]], total: Mapping[Status, 
     for section, counts in sections.items():
         yield f"| {section} | {_numbers(counts)} |\n"
     yield f"| **total** | {_numbers(total)} |\n"
+
+
+def _group(group: Group) -> str:
+    """Return the totals of a group of hosts."""
+    passing = compliance(group.counts)
+    parts = [
+        _count(group.hosts, "host"),
+        *([f"{group.unreachable} not reached"] if group.unreachable else []),
+        *(f"{group.counts[status]} {name}" for status, name in _NAMES.items() if group.counts[status]),
+        *([f"{passing:.0%} of those decided pass"] if passing is not None else []),
+    ]
+    return f"- {code(group.name, 60)}: {', '.join(parts)}\n"
 
 
 def _numbers(counts: Mapping[Status, int]) -> str:

@@ -131,6 +131,7 @@ def _host(assessment: Assessment) -> dict[str, Any]:
     """Return a host without its findings."""
     return {
         "host": scalar(assessment.host),
+        "groups": [scalar(each) for each in assessment.groups],
         "benchmark": assessment.benchmark,
         "collected_at": scalar(assessment.collected_at) or None,
         "unreachable": scalar(assessment.unreachable) or None,

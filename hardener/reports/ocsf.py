@@ -23,6 +23,7 @@ from hardener.text import scalar
 _VERSION = "1.5.0"
 _OFFENDERS_SHOWN = 50  # bytes; collectors truncate or drop larger events
 _EVIDENCE_SHOWN = 50
+_GROUPS_SHOWN = 50
 _TEXT = 2000
 
 _SEVERITY = MappingProxyType(
@@ -141,6 +142,7 @@ class OcsfReport(Report):
 def _device(assessment: Assessment, key: tuple[str, ...]) -> dict[str, Any]:
     name = scalar(assessment.host, _TEXT)
     os = {"name": scalar(assessment.facts.get("os", "unknown"), _TEXT), "type_id": 200, "type": "Linux"}
+    groups = assessment.groups[:_GROUPS_SHOWN]
     if kernel := assessment.facts.get("kernel"):
         os["kernel_release"] = scalar(kernel, _TEXT)
     return {
@@ -150,6 +152,7 @@ def _device(assessment: Assessment, key: tuple[str, ...]) -> dict[str, Any]:
         "hostname": name,
         "uid": identifier("host", *key),
         "os": os,
+        **({"groups": [{"name": scalar(each, _TEXT)} for each in groups]} if groups else {}),
     }
 
 

@@ -142,6 +142,7 @@ class OscalReport(Report):
             "props": [
                 *_properties({"asset-type": "operating-system"}, namespace=""),
                 *_properties(facts),
+                *(each for group in assessment.groups for each in _properties({"group": group})),
             ],
         }
 

@@ -1,20 +1,27 @@
-"""The SARIF 2.1.0 report, for code scanning: one result for each failing or waived control of a host.
+"""The SARIF 2.1.0 report, for code scanning: one result for each control of a host that does not hold.
 
-Code scanning needs a location in a repository: the defaults of the role that remediates the control, or the
-control's page. The host and its offenders are logical locations. A waived control is a suppressed result. A
-control that could not be evaluated is a notification, so that it is not read as a pass.
+These are the failing and waived controls, and those that could not be evaluated: code scanning closes the
+alert of a result that is missing, and a control of a host without an answer is not fixed. An unreachable host
+has as many results as it has controls. Passing controls are no results, although SARIF has a kind for them:
+GitHub makes an alert of every result, whatever its kind. The properties of the run count them for each host,
+so that a reader can see that nothing is missing. A waived control is a suppressed result.
+
+Code scanning needs a location in a repository: the inventory, or the control's page where there was none. The
+host and its offenders are logical locations.
 
 Readers keep one alert for each fingerprint, which is made of host and control, never of the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from hardener.comparison.previous_runs import PreviousRuns
 from hardener.decisions.remarks import due, in_force, remarks, waiver_remark
-from hardener.model import Assessment, Control, Finding, Severity, Status
+from hardener.model import NOT_HELD, Assessment, Control, Finding, Severity, Status
 from hardener.reports.interface import Report
 from hardener.reports.lib.identity import HostKeys, identifier
 from hardener.reports.lib.serial import compact, mappings
@@ -31,6 +38,10 @@ _LEVEL = {
     Severity.MEDIUM: "warning",
     Severity.LOW: "note",
 }
+_PROJECT = "https://pypi.org/project/hardener/"
+_RESULTS = (
+    20_000  # GitHub refuses a run with more than 25,000; one host has no more than a benchmark has controls
+)
 _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5", Severity.LOW: "3.0"}
 
 
@@ -43,6 +54,7 @@ class SarifReport(Report):
         self._hosts = HostKeys()
         self._rules: dict[str, Control] = {}
         self._results = 0
+        self._population: list[dict[str, Any]] = []
 
     def begin(self) -> str:
         """Return the run and the start of its results; rules and totals are known last."""
@@ -51,13 +63,14 @@ class SarifReport(Report):
     def host(self, assessment: Assessment) -> str:
         """Return the results of one host."""
         self._summary.add(assessment)
+        self._population.append(_host(assessment))
         key = self._hosts.key(assessment.host)
         for finding in assessment.findings:
             self._rules.setdefault(finding.control.slug, finding.control)
         places = {slug: index for index, slug in enumerate(self._rules)}
         text = ""
         for finding in assessment.findings:
-            if finding.status in (Status.FAIL, Status.WAIVED):
+            if finding.status in NOT_HELD:
                 result = self._result(finding, assessment, key, places[finding.control.slug])
                 text += f"{',' if self._results else ''}\n{compact(result)}"
                 self._results += 1
@@ -65,16 +78,20 @@ class SarifReport(Report):
 
     def end(self) -> Iterator[str]:
         """Return the tool, its rules, and the status of the run."""
+        part = (
+            [self.part] if self.part else []
+        )  # GitHub keeps alerts apart by all but the last name of the id
         driver = {
             "name": "hardener",
             "version": self.run.tool_version,
+            "informationUri": _PROJECT,
             "rules": [_rule(control, self.run.benchmark) for control in self._rules.values()],
         }
         rest = {
             "tool": {"driver": driver},
             "automationDetails": {
-                "id": f"hardener/{self.run.benchmark}/{scalar(self.run.run_id)}",
-                "guid": identifier("run", self.run.run_id),
+                "id": "/".join(["hardener", self.run.benchmark, *part, scalar(self.run.run_id)]),
+                "guid": identifier("run", self.run.run_id, *part),
             },
             "invocations": [
                 {
@@ -87,37 +104,46 @@ class SarifReport(Report):
             "columnKind": "utf16CodeUnits",
             "properties": {
                 "hosts": self._summary.hosts,
-                "counts": {status.value: self._summary.counts[status] for status in Status},
+                "counts": _counts(self._summary.counts),
+                "population": self._population,
                 "catalogueDigest": self.run.catalogue_digest,
                 "ansibleVersion": self.run.ansible_version,
             },
         }
         yield f"\n],{compact(rest)[1:]}]}}\n"
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether GitHub would refuse a file with many more hosts."""
+        return self._results >= _RESULTS
+
     def _result(
         self, finding: Finding, assessment: Assessment, key: tuple[str, ...], rule: int
     ) -> dict[str, Any]:
         control, verdict = finding.control, finding.verdict
+        undecided, level = finding.status is Status.ERROR, _LEVEL[finding.severity]
+        fingerprint = identifier("finding", *key, control.slug)
         counted = share(verdict)
         message = f"{line(assessment.host)}: expected {line(verdict.expected)}, found {line(verdict.actual)}"
         message = f"{message} ({counted})" if counted else message
         return {
             "ruleId": control.slug,
             "ruleIndex": rule,
-            "kind": "fail",
-            "level": _LEVEL[finding.severity],
+            # Only failures have a level.
+            **({"kind": "open", "level": "none"} if undecided else {"kind": "fail", "level": level}),
             "message": {"text": _plain("; ".join([message, *remarks(finding)]))},
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": _uri(control)},
+                        "artifactLocation": {"uri": _uri(control, self.run.inventory)},
                         "region": {"startLine": 1},
                     },
                     "logicalLocations": list(_logical(finding, assessment).values()),
                 }
             ],
             "guid": identifier("sarif", self.run.run_id, *key, control.slug),
-            "partialFingerprints": {"hardener/v1": identifier("finding", *key, control.slug)},
+            # GitHub knows the second name only. Without it, all hosts of a control would be one alert.
+            "partialFingerprints": {"hardener/v1": fingerprint, "primaryLocationLineHash": fingerprint},
             # SARIF requires it on all results or on none.
             "suppressions": list(_suppressions(finding)),
         }
@@ -128,15 +154,6 @@ class SarifReport(Report):
                 "level": "error",
                 "descriptor": {"id": "host-unreachable"},
                 "message": {"text": _plain(f"{host} was not evaluated: {reason}")},
-            }
-        for cases in self._summary.cases(Status.ERROR):
-            host, verdict = cases.examples[0]
-            where = f"on {cases.hosts} hosts, {line(host)} first" if cases.hosts > 1 else f"on {line(host)}"
-            yield {
-                "level": "error",
-                "descriptor": {"id": "control-not-evaluated"},
-                "associatedRule": {"id": cases.control.slug},
-                "message": {"text": _plain(f"{cases.id} not evaluated {where}: {line(verdict.actual)}")},
             }
         yield from self._decided()
 
@@ -180,9 +197,27 @@ def _plain(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _uri(control: Control) -> str:
-    role = control.remediation
-    return f"roles/{role.role}/defaults/main.yml" if role else f"docs/controls/{control.slug}.md"
+def _uri(control: Control, inventory: str) -> str:
+    """Return the path of the inventory, or of the control's page where hosts were given as a list."""
+    if not inventory or "," in inventory:
+        return f"docs/controls/{control.slug}.md"
+    # Readers refuse a path that leaves the repository.
+    parts = [part for part in PurePosixPath(scalar(inventory)).parts if part not in ("/", "..")]
+    return quote("/".join(parts) or "inventory")
+
+
+def _host(assessment: Assessment) -> dict[str, Any]:
+    """Return the number of controls by status on one host: all that were selected."""
+    return {
+        "host": line(assessment.host),
+        "reachable": not assessment.unreachable,
+        "groups": [line(group) for group in assessment.groups],
+        "counts": _counts(assessment.counts()),
+    }
+
+
+def _counts(counts: Mapping[Status, int]) -> dict[str, int]:
+    return {status.value: counts.get(status, 0) for status in Status}
 
 
 def _logical(finding: Finding, assessment: Assessment) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,7 +97,13 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
     ):
         from hardener.workflows.report import report, run_info  # it was imported while Ansible started
 
-        run = run_info(selection, decisions, started=started, ansible_version=ansible_version())
+        run = run_info(
+            selection,
+            decisions,
+            started=started,
+            ansible_version=ansible_version(),
+            inventory=target.inventory,
+        )
         previous = recorder.previous(run) if files.look_back else None
         summary = report(assessments, files, run=run, previous=previous)
         result = AuditResult(summary, run, exit_codes.of_findings(summary.counts), target.option)
@@ -189,21 +195,21 @@ class _Judge:
 
         judged = AssessmentStore()
         for collected in answers.each(watcher):
-            judged.add(self._one(collected))
+            judged.add(self._one(collected, answers.groups))
             if not self._keep:
                 collected.snapshot.unlink()
         for host, outcome in answers.outcomes.items():
             if not judged.has(host):
-                judged.add(self._unreachable(host, outcome.reason))
+                judged.add(self._unreachable(host, outcome.reason, answers.groups))
         judged.arrange(answers.outcomes)
         return judged
 
-    def _one(self, collected: Collected) -> Assessment:
+    def _one(self, collected: Collected, groups: Mapping[str, tuple[str, ...]]) -> Assessment:
         host = collected.host  # The inventory decides the name of the host, not the document.
         try:
             snapshot = Snapshot.load(collected.snapshot, name="what the host gave")
         except HardenerError as error:
-            return self._unreachable(host, str(error))
+            return self._unreachable(host, str(error), groups)
         assessment = assess(
             snapshot, self._controls, benchmark=self._benchmark, host=host, decisions=self._decisions
         )
@@ -211,5 +217,7 @@ class _Judge:
             self._recorder.keep(host, collected.snapshot)
         return assessment
 
-    def _unreachable(self, host: str, reason: str) -> Assessment:
-        return unreachable(host, reason, self._controls, benchmark=self._benchmark)
+    def _unreachable(self, host: str, reason: str, groups: Mapping[str, tuple[str, ...]]) -> Assessment:
+        return unreachable(
+            host, reason, self._controls, benchmark=self._benchmark, groups=groups.get(host, ())
+        )

@@ -93,7 +93,11 @@ class Session:
     def run_info(self) -> RunInfo:
         """Return the metadata of an audit of this run that ends now."""
         return run_info(
-            self.request.selection, self.decisions, started=self.started, ansible_version=ansible_version()
+            self.request.selection,
+            self.decisions,
+            started=self.started,
+            ansible_version=ansible_version(),
+            inventory=self.request.target.inventory,
         )
 
     def look(self, fleet: Fleet) -> AbstractContextManager[AssessmentStore]:

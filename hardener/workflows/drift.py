@@ -248,7 +248,11 @@ class _Comparing:
 
     def _run(self) -> RunInfo:
         return run_info(
-            self.selection, self.decisions, started=self.started, ansible_version=ansible_version()
+            self.selection,
+            self.decisions,
+            started=self.started,
+            ansible_version=ansible_version(),
+            inventory=self.request.target.inventory,
         )
 
 

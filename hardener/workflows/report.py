@@ -66,6 +66,7 @@ def run_info(
     *,
     started: datetime,
     ansible_version: str = "",
+    inventory: str = "",
 ) -> RunInfo:
     """Return the metadata of an audit that ends now."""
     return RunInfo(
@@ -77,4 +78,5 @@ def run_info(
         started=started,
         ended=datetime.now(UTC),
         decisions=decisions,
+        inventory=inventory,
     )

@@ -72,6 +72,7 @@ class FakeRun:
         }
         self.results = results.get(playbook, self.harden)
         self.outcomes: dict[str, Outcome] = {}
+        self.groups: dict[str, tuple[str, ...]] = {}
 
     def __enter__(self) -> Self:
         return self

@@ -47,6 +47,19 @@ TTY_HINT = (
             Hosts(("b", "a")),
         ),
         (
+            raw(
+                "runner_on_ok",
+                action="ansible.builtin.debug",
+                res={
+                    "[ansible_play_hosts_all, groups]": [
+                        ["b", "a"],
+                        {"all": ["a", "b", "c"], "web": ["b", "c"], "edge": ["b"], "ungrouped": ["a"]},
+                    ]
+                },
+            ),
+            Hosts(("b", "a"), {"b": ("edge", "web"), "a": ("ungrouped",)}),
+        ),
+        (
             raw("runner_on_ok", res={"changed": False, "snapshot": "/s"}),
             TaskResult("db01", "collect", State.OK, data={"changed": False, "snapshot": "/s"}),
         ),

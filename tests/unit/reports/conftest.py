@@ -218,7 +218,7 @@ def assessment(
     collected_at: str = "2026-11-25T00:30:00Z",
 ) -> Assessment:
     findings = tuple(Finding(*pair) for pair in zip(controls, verdicts, strict=True))
-    return Assessment(host, BENCHMARK, collected_at, findings, facts=FACTS)
+    return Assessment(host, BENCHMARK, collected_at, findings, facts=FACTS, groups=("database", "production"))
 
 
 def statuses(*wanted: Status) -> tuple[Verdict, ...]:
@@ -226,7 +226,7 @@ def statuses(*wanted: Status) -> tuple[Verdict, ...]:
 
 
 def gone(host: str = "web_1", *, reason: str = "ssh: connection refused") -> Assessment:
-    return unreachable(host, reason, CONTROLS, benchmark=BENCHMARK)
+    return unreachable(host, reason, CONTROLS, benchmark=BENCHMARK, groups=("production", "web"))
 
 
 def hostile_assessment(text: str) -> Assessment:
@@ -257,6 +257,7 @@ def hostile_assessment(text: str) -> Assessment:
         findings,
         facts={"os": text, "docker": text, text: text},
         workloads=Workloads({"critical": 1}, (risk,)),
+        groups=(text, f"{text} too"),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html.parser import HTMLParser
@@ -204,10 +205,15 @@ def read_sarif(path: Path) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads a format. ``entries``: what a document says of hosts, without a word that a host can choose."""
+    """Reads a format.
+
+    ``entries``: what a document says of hosts, without a word that a host can choose. ``results``: how many
+    results each host has; under an empty name how many all have, where hosts are not told apart.
+    """
 
     read: Callable[[Path], Any]
     entries: Callable[[Any], Sequence[object]]
+    results: Callable[[Any], Mapping[str, int]]
 
 
 def _native_entries(document: Any) -> list[object]:
@@ -221,26 +227,73 @@ def _markdown_entries(tokens: list[Token]) -> list[list[str]]:
     return list(takewhile(lambda row: row[0] != "**total**", rows))
 
 
+def _junit_results(xml: JUnitXml) -> dict[str, int]:
+    """Each host has a case that says whether it could be reached, and that is no control."""
+    names = {suite.name: [case.name for case in suite] for suite in xml}
+    assert all(found.count("connectivity") == 1 for found in names.values())
+    return {host: len(found) - 1 for host, found in names.items()}
+
+
+def _oscal_results(result: Any) -> Counter[str]:
+    hosts = {
+        each["uuid"]: next(found["value"] for found in each["props"] if found["name"] == "host-name")
+        for each in result["local-definitions"]["inventory-items"]
+    }
+    return Counter(hosts[each["subjects"][0]["subject-uuid"]] for each in result["observations"])
+
+
+def _native_results(document: Any) -> dict[str, int]:
+    return {host["host"]: len(host["findings"]) for host in document["hosts"]}
+
+
+def _markdown_results(tokens: list[Token]) -> dict[str, int]:
+    return {"": sum(int(cell) for row in _markdown_entries(tokens) for cell in row[1:])}
+
+
 READERS = MappingProxyType(
     {
-        "csv": Reader(read_records, lambda rows: [(row["slug"], row["status"]) for row in rows]),
-        "defectdojo": Reader(read_defectdojo, lambda found: [each["vuln_id_from_tool"] for each in found]),
-        "html": Reader(read_html, lambda page: [len(record) for record in page.records]),
-        "json": Reader(read_native, _native_entries),
+        "csv": Reader(
+            read_records,
+            lambda rows: [(row["slug"], row["status"]) for row in rows],
+            lambda rows: Counter(row["host"] for row in rows),
+        ),
+        "defectdojo": Reader(
+            read_defectdojo,
+            lambda found: [each["vuln_id_from_tool"] for each in found],
+            lambda found: Counter(each["title"].rpartition(": ")[2] for each in found),
+        ),
+        "html": Reader(
+            read_html,
+            lambda page: [len(record) for record in page.records],
+            lambda page: {record[0]: len(record[4].replace("-", "")) for record in page.records},
+        ),
+        "json": Reader(read_native, _native_entries, _native_results),
         "junit": Reader(
             read_junit,
             lambda xml: [(suite.tests, suite.failures, suite.errors, suite.skipped) for suite in xml],
+            _junit_results,
         ),
-        "markdown": Reader(read_markdown, _markdown_entries),
-        "ndjson": Reader(read_lines, _native_entries),
-        "ocsf": Reader(read_ocsf, lambda events: [each["metadata"]["event_code"] for each in events]),
+        "markdown": Reader(read_markdown, _markdown_entries, _markdown_results),
+        "ndjson": Reader(read_lines, _native_entries, _native_results),
+        "ocsf": Reader(
+            read_ocsf,
+            lambda events: [each["metadata"]["event_code"] for each in events],
+            lambda events: Counter(each["device"]["name"] for each in events),
+        ),
         "oscal": Reader(
             read_oscal,
             lambda result: [
                 (kind, len(result[kind])) for kind in ("observations", "findings", "risks") if kind in result
             ],
+            _oscal_results,
         ),
-        "sarif": Reader(read_sarif, lambda only: [each["ruleId"] for each in only["results"]]),
+        "sarif": Reader(
+            read_sarif,
+            lambda only: [each["ruleId"] for each in only["results"]],
+            lambda only: Counter(
+                each["locations"][0]["logicalLocations"][0]["name"] for each in only["results"]
+            ),
+        ),
     }
 )
 

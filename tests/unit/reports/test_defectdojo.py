@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from hardener.model import Status
 from tests.unit.reports.conftest import (
+    CONTROLS,
     Write,
     assessment,
     decided,
     gone,
+    statuses,
 )
 from tests.unit.reports.readers import read_defectdojo as read
 
@@ -18,27 +21,37 @@ def format_name() -> str:
 
 def test_what_fails_is_active_and_what_is_waived_is_an_accepted_risk(write: Write) -> None:
     found = [
-        (each["vuln_id_from_tool"], each["severity"], each["active"], each["risk_accepted"])
+        (
+            each["vuln_id_from_tool"],
+            each["severity"],
+            each["active"],
+            each["risk_accepted"],
+            each["under_review"],
+        )
         for each in read(write(assessment()))
     ]
     assert found == [
-        ("audit-dockerd", "High", True, False),
-        ("daemon-icc", "Medium", False, True),
-        ("container-not-privileged", "Critical", True, False),
+        ("audit-dockerd", "High", True, False, False),
+        ("daemon-icc", "Medium", False, True, False),
+        ("container-not-privileged", "Critical", True, False, False),
+        ("host-lsm", "High", True, False, True),
     ]
 
 
 def test_hosts_are_told_apart(write: Write) -> None:
     findings = read(write(assessment("a"), assessment("b"), assessment("b"), gone("c"), gone("c")))
-    assert len({each["title"] for each in findings}) == len(findings) == 11
+    assert len({each["title"] for each in findings}) == len(findings) == 3 * 4 + 2 * len(CONTROLS)
     assert len({each["unique_id_from_tool"] for each in findings}) == len(findings)
 
 
-def test_a_host_without_facts_is_not_silent(write: Write) -> None:
-    (only,) = read(write(gone("web_1")))
-    assert only["title"] == "Host not evaluated: web_1"
-    assert only["severity"] == "Info"
-    assert "`ssh: connection refused`" in only["description"]
+def test_a_host_without_facts_keeps_its_findings_open(write: Write) -> None:
+    before = read(write(assessment("web_1", statuses(*[Status.FAIL] * len(CONTROLS)))))
+    lost = read(write(gone("web_1")))
+    for key in ("title", "severity", "unique_id_from_tool", "active"):
+        assert [each[key] for each in lost] == [each[key] for each in before]
+    assert "Not evaluated" in lost[0]["description"]
+    assert "`not evaluated: ssh: connection refused`" in lost[0]["description"]
+    assert lost[0]["tags"][-2:] == ["group:production", "group:web"]
 
 
 def test_the_endpoint_is_the_host_where_its_name_can_be_one(write: Write) -> None:

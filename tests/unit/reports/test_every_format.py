@@ -75,6 +75,35 @@ def test_every_host_is_told_the_same_way_twice(write: Write, run: RunInfo) -> No
         assert b"\x1b" not in text
 
 
+@each_format
+def test_every_host_has_the_same_number_of_results(write: Write, format_name: str) -> None:
+    """Reachable or not; where only what does not hold is listed, nothing of these three hosts holds."""
+    number, open_ = len(CONTROLS), (Status.FAIL, Status.ERROR, Status.WAIVED)
+    hosts = [
+        assessment("fails", statuses(*[Status.FAIL] * number)),
+        gone("lost"),
+        assessment("mixed", statuses(*(open_[place % 3] for place in range(number)))),
+    ]
+    reader = READERS[format_name]
+    found = reader.results(reader.read(write(*hosts)))
+    assert found == ({"": 3 * number} if format_name == "markdown" else dict.fromkeys(found, number))
+    assert found.keys() == {""} or found.keys() == {"fails", "lost", "mixed"}
+
+
+@each_format
+def test_what_holds_is_counted_too(write: Write, format_name: str) -> None:
+    reader = READERS[format_name]
+    document = reader.read(write(assessment("holds", statuses(*[Status.PASS] * len(CONTROLS)))))
+    if format_name == "sarif":  # readers would make an alert of each result
+        assert [sum(each["counts"].values()) for each in document["properties"]["population"]] == [
+            len(CONTROLS)
+        ]
+    elif format_name == "defectdojo":  # a list of what is to be done
+        assert document == []
+    else:
+        assert sum(reader.results(document).values()) == len(CONTROLS)
+
+
 def entries(write: Write, format_name: str, text: str) -> Sequence[object]:
     """What is said of hosts which choose this text wherever they can, and of one between them."""
     path = write(hostile_assessment(text), assessment("peaceful"), gone(text, reason=text))

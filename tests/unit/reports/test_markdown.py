@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -101,3 +102,11 @@ def test_what_was_decided_has_its_lists(written: Written) -> None:
     assert "Passing on a person's word: 1 control" in text
     assert "`waiver W-004 (container-not-privileged, team-x) expires 2026-12-01, in 6 days`" in text
     assert "`waiver W-002 (audit-etc-docker, team-x) is stale: nothing needs it`" in text
+
+
+def test_groups_are_told_apart_where_there_are_several(written: Written) -> None:
+    text = written(assessment("db1"), gone("web1"))
+    assert "By group: 3 groups" in text
+    assert "- `database`: 1 host, 1 pass, 2 fail, 1 manual, 1 n/a, 1 waived, 1 error, 25% of" in text
+    assert "- `production`: 2 hosts, 1 not reached, 1 pass, 2 fail" in text
+    assert "By group" not in written(replace(assessment("db1"), groups=("database",)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.unit.reports.conftest import (
     decided,
     gone,
     hostile_assessment,
+    statuses,
 )
 from tests.unit.reports.readers import read_sarif as read
 
@@ -26,12 +28,41 @@ def format_name() -> str:
     return "sarif"
 
 
+ALL_FAIL = statuses(*[Status.FAIL] * len(CONTROLS))
+
+
 def test_what_fails_and_what_is_waived_are_results(write: Write) -> None:
     results = read(write(assessment("a"), assessment("b")))["results"]
     found = [(each["ruleId"], bool(each["suppressions"])) for each in results]
-    assert found == [("audit-dockerd", False), ("daemon-icc", True), ("container-not-privileged", False)] * 2
+    assert (
+        found
+        == [
+            ("audit-dockerd", False),
+            ("daemon-icc", True),
+            ("container-not-privileged", False),
+            ("host-lsm", False),
+        ]
+        * 2
+    )
     hosts = [each["locations"][0]["logicalLocations"][0] for each in results]
-    assert [(each["kind"], each["name"]) for each in hosts] == [("host", "a")] * 3 + [("host", "b")] * 3
+    assert [(each["kind"], each["name"]) for each in hosts] == [("host", "a")] * 4 + [("host", "b")] * 4
+
+
+def test_what_could_not_be_evaluated_stays_open(write: Write) -> None:
+    failed, lost = (read(write(host))["results"] for host in (assessment(verdicts=ALL_FAIL), gone("b")))
+    assert [each["ruleId"] for each in lost] == [each["ruleId"] for each in failed]
+    assert {(each["kind"], each["level"]) for each in lost} == {("open", "none")}
+    assert {each["kind"] for each in failed} == {"fail"}
+    assert "b: expected the host can be reached, found not evaluated: ssh: connection" in str(lost[0])
+
+
+def test_every_host_is_counted(write: Write) -> None:
+    population = read(write(assessment("a"), gone("b")))["properties"]["population"]
+    assert [(each["host"], each["reachable"], each["groups"]) for each in population] == [
+        ("a", True, ["database", "production"]),
+        ("b", False, ["production", "web"]),
+    ]
+    assert [sum(each["counts"].values()) for each in population] == [len(CONTROLS)] * 2
 
 
 def test_one_run_however_many_hosts_and_every_control_is_a_rule(write: Write) -> None:
@@ -59,14 +90,32 @@ def test_two_snapshots_of_a_host_are_told_apart(write: Write) -> None:
     assert len({each["partialFingerprints"]["hardener/v1"] for each in results}) == len(results)
 
 
-def test_the_place_is_the_role_or_the_page(write: Write) -> None:
-    results = {each["ruleId"]: each for each in read(write(assessment()))["results"]}
-    places = {
-        slug: each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-        for slug, each in results.items()
-    }
-    assert places["audit-dockerd"] == "roles/audit_rules/defaults/main.yml"
-    assert places["container-not-privileged"] == "docs/controls/container-not-privileged.md"
+@pytest.mark.parametrize(
+    ("inventory", "place"),
+    [
+        ("inventories/prod.yml", "inventories/prod.yml"),
+        ("./prod/", "prod"),
+        ("/etc/ansible/hosts", "etc/ansible/hosts"),
+        ("../../a b/\ud800", "a%20b/%EF%BF%BD"),
+        ("..", "inventory"),
+        ("db01,", "docs/controls/audit-dockerd.md"),
+        ("", "docs/controls/audit-dockerd.md"),
+    ],
+)
+def test_the_place_is_the_inventory_or_the_page(
+    tmp_path: Path, run: RunInfo, inventory: str, place: str
+) -> None:
+    path = tmp_path / "report"
+    write_reports([assessment()], {path: SarifReport(replace(run, inventory=inventory))})
+    first = read(path)["results"][0]["locations"][0]
+    assert first["physicalLocation"]["artifactLocation"]["uri"] == place
+
+
+def test_a_part_of_the_run_has_alerts_of_its_own(tmp_path: Path, run: RunInfo) -> None:
+    path, report = tmp_path / "report", SarifReport(run)
+    report.part = "web"
+    write_reports([assessment()], {path: report})
+    assert read(path)["automationDetails"]["id"] == f"hardener/cis-docker-1.8.0/web/{run.run_id}"
 
 
 def test_what_could_not_be_evaluated_is_said(write: Write) -> None:
@@ -77,10 +126,7 @@ def test_what_could_not_be_evaluated_is_said(write: Write) -> None:
         for each in invocation["toolExecutionNotifications"]
         if each["level"] == "error"
     ]
-    assert said == [
-        ("host-unreachable", "web_1 was not evaluated: ssh: connection refused"),
-        ("control-not-evaluated", "H.7 not evaluated on db1: lsm could not be read: permission denied"),
-    ]
+    assert said == [("host-unreachable", "web_1 was not evaluated: ssh: connection refused")]
 
 
 def test_a_waiver_is_a_suppression_that_says_why(write: Write) -> None:

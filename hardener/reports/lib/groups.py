@@ -1,0 +1,48 @@
+"""Count findings by inventory group. A host counts in each of its groups: they do not add up to the run."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from hardener.model import Assessment, Status
+
+_MOST = 1000  # groups; a snapshot that nobody collected can name any number
+
+
+@dataclass(slots=True)
+class Group:
+    """The findings of one group by status, and the number of its hosts."""
+
+    name: str
+    hosts: int = 0
+    unreachable: int = 0
+    counts: Counter[Status] = field(default_factory=Counter)
+
+
+class GroupTotals:
+    """The findings of a run by group."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, Group] = {}
+
+    def add(self, assessment: Assessment) -> None:
+        """Count one host in each of its groups."""
+        counts = assessment.counts()
+        for name in assessment.groups:
+            if name not in self._groups and len(self._groups) >= _MOST:
+                continue
+            group = self._groups.setdefault(name, Group(name))
+            group.hosts += 1
+            group.unreachable += bool(assessment.unreachable)
+            group.counts.update(counts)
+
+    def several(self) -> list[Group]:
+        """Return the groups by name; none where there are fewer than two, which would repeat the totals."""
+        return sorted(self._groups.values(), key=lambda group: group.name) if len(self._groups) > 1 else []
+
+
+def tags(assessment: Assessment) -> list[str]:
+    """Return ``group:web`` for each group whose name every reader takes as a tag."""
+    return [f"group:{name}" for name in assessment.groups if re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", name)]

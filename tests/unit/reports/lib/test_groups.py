@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hardener.model import Assessment, Status
+from hardener.reports.lib.groups import GroupTotals, tags
+from tests.unit.reports.conftest import CONTROLS, assessment, gone
+
+
+def inside(host: Assessment, *groups: str) -> Assessment:
+    return replace(host, groups=groups)
+
+
+def totals(*hosts: Assessment) -> GroupTotals:
+    counted = GroupTotals()
+    for host in hosts:
+        counted.add(host)
+    return counted
+
+
+def test_a_host_counts_in_each_of_its_groups() -> None:
+    web, edge = assessment("a"), gone("b")
+    edge_group, web_group = totals(inside(web, "edge", "web"), inside(edge, "edge")).several()
+    assert (edge_group.name, edge_group.hosts, edge_group.unreachable) == ("edge", 2, 1)
+    assert edge_group.counts == web.counts() + edge.counts()
+    assert (web_group.hosts, web_group.unreachable, web_group.counts[Status.FAIL]) == (1, 0, 2)
+    assert edge_group.counts.total() == 2 * len(CONTROLS)
+
+
+@pytest.mark.parametrize("groups", [(), ("one",)])
+def test_fewer_than_two_groups_are_not_told_apart(groups: tuple[str, ...]) -> None:
+    assert totals(inside(assessment(), *groups)).several() == []
+
+
+def test_any_number_of_groups_is_bounded() -> None:
+    assert len(totals(inside(assessment(), *map(str, range(5000)))).several()) == 1000
+
+
+def test_a_tag_has_no_character_that_a_reader_refuses() -> None:
+    assert tags(inside(assessment(), "web", "eu-1", "a b", 'a"', "a,b", "x" * 61, "")) == [
+        "group:web",
+        "group:eu-1",
+    ]
