@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from ansible_collections.hardener.docker.plugins.module_utils.contract import (
+    NOT_BEGUN,
     NOT_STANDING,
     REFUSED,
     WOULD_CHANGE,
@@ -69,6 +70,11 @@ class ChangeAnswer(Answer):
         return self.data.get("outcome") == WOULD_CHANGE
 
     @property
+    def not_begun(self) -> str:
+        """Return why the host was left as it is: it is outside its windows; empty where it was begun."""
+        return str(self.data.get("reason") or "") if self.data.get("outcome") == NOT_BEGUN else ""
+
+    @property
     def nothing_possible(self) -> bool:
         """Return whether the host refused because nothing of the plan is possible: an answer, no failure."""
         return self.data.get("outcome") == REFUSED and bool(self.data.get("documents"))
@@ -94,6 +100,7 @@ class Answers(Generic[_T]):
         parse: makes an answer of a result; None where it is none.
         hosts: the hosts that are asked, where these are not all of the inventory.
         last: the action that ends a host, where that is another one.
+        first: an action before it whose failure is an answer too.
         differences: whether the watcher is told what changes.
     """
 
@@ -105,6 +112,7 @@ class Answers(Generic[_T]):
         *,
         hosts: Sequence[str] | None = None,
         last: str = "",
+        first: str = "",
         differences: bool = False,
     ) -> None:
         self._run = run
@@ -112,6 +120,7 @@ class Answers(Generic[_T]):
         self._parse = parse
         self._hosts = hosts
         self._last = last or action
+        self._first = first
         self._differences = differences
 
     def __enter__(self) -> Self:
@@ -140,7 +149,8 @@ class Answers(Generic[_T]):
     def _take(self, result: TaskResult, watcher: Watcher) -> Iterator[_T]:
         last = result.action == self._last and result.state is not State.SKIPPED
         watcher.event(replace(result, last=last))
-        if result.action == self._action and (answer := self._parse(result)) is not None:
+        ended = result.action == self._first and result.state is State.FAILED
+        if (result.action == self._action or ended) and (answer := self._parse(result)) is not None:
             yield answer
         if self._differences:
             watcher.difference(result.host, result.data.get("diff"))

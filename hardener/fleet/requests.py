@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from hardener.scan.record import Scan
 
 
+_WINDOW = "window"  # the action that requires an open maintenance window
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The greatest impact of a transaction, and its confirmation time; by default from the inventory."""
@@ -87,7 +90,7 @@ def harden(
         }
     # The differences belong to a prediction even if they are not shown.
     run = fleet.run("harden", variables=variables, check=check, diff=check or differences)
-    return Answers(run, "converge", _change, hosts=hosts, differences=differences)
+    return Answers(run, "converge", _change, hosts=hosts, first=_WINDOW, differences=differences)
 
 
 def install(
@@ -96,7 +99,9 @@ def install(
     """Request the installation of Docker on some hosts, configured before its first start."""
     variables = {**limits.variables(), "provision_hosts": list(hosts), "harden_plan": {}}
     run = fleet.run("provision", variables=variables, check=check, diff=differences)
-    return Answers(run, "converge", _change, hosts=hosts, last="set_fact", differences=differences)
+    return Answers(
+        run, "converge", _change, hosts=hosts, first=_WINDOW, last="set_fact", differences=differences
+    )
 
 
 def roll_back(
@@ -111,7 +116,7 @@ def roll_back(
 def release(fleet: Fleet, role: str, *, check: bool, differences: bool) -> Answers[ChangeAnswer]:
     """Request the release of every host, or of the documents of one role."""
     run = fleet.run("release", variables={"release_role": role}, check=check, diff=differences)
-    return Answers(run, "release", _change, differences=differences)
+    return Answers(run, "release", _change, first=_WINDOW, differences=differences)
 
 
 def _change(result: TaskResult) -> ChangeAnswer | None:

@@ -52,6 +52,8 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
         installed = RemediationResult()
         if without:
             installed = _install(session, session.fleet, listener, without)
+        if installed.not_begun:
+            listener.not_begun(installed.not_begun)
         current: AssessmentStore | None = None
         if installing:
             with session.assess_fleet() as current:
@@ -101,6 +103,7 @@ def _install(
     changes = session.request.changes
     listener.installing(hosts)
     rolled_back = set()
+    not_begun = {}
     request = requests.install(fleet, hosts, changes.limits, check=changes.check, differences=changes.diff)
     with request, listener.phase("check" if changes.check else "install") as phase:
         for answer in request.each(phase):
@@ -108,6 +111,12 @@ def _install(
                 phase.changed(answer)
             if answer.rolled_back:
                 rolled_back.add(answer.host)
+            if answer.not_begun:
+                not_begun[answer.host] = answer.not_begun
     outcomes = request.outcomes
-    failed = {host: outcomes[host].reason for host in hosts if not outcomes[host].ended_well}
-    return RemediationResult(failed=failed, rolled_back=frozenset(rolled_back))
+    failed = {
+        host: outcomes[host].reason
+        for host in hosts
+        if host not in not_begun and not outcomes[host].ended_well
+    }
+    return RemediationResult(failed=failed, rolled_back=frozenset(rolled_back), not_begun=not_begun)

@@ -89,14 +89,18 @@ def remediate(
             if not check:
                 phase.changed(answer)
     outcomes = request.outcomes
+    not_begun = {host: answer.not_begun for host, answer in answers.items() if answer.not_begun}
     return RemediationResult(
         outlooks=tuple(_outlook(plan, answers.get(plan.host), outcomes[plan.host].reason) for plan in plans),
         failed={
             plan.host: outcomes[plan.host].reason
             for plan in plans
-            if not outcomes[plan.host].ended_well and not _nothing_possible(answers.get(plan.host))
+            if plan.host not in not_begun
+            and not outcomes[plan.host].ended_well
+            and not _nothing_possible(answers.get(plan.host))
         },
         rolled_back=frozenset(host for host, answer in answers.items() if answer.rolled_back),
+        not_begun=not_begun,
     )
 
 

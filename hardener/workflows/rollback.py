@@ -118,6 +118,7 @@ def release(
 
     def work(fleet: Fleet, _hosts: Sequence[str]) -> RemediationResult:
         rolled_back = set()
+        not_begun = {}
         with (
             ask(fleet, check=check) as answers,
             listener.phase("check" if check else "release") as phase,
@@ -125,8 +126,11 @@ def release(
             for answer in answers.each(phase):
                 if answer.rolled_back:
                     rolled_back.add(answer.host)
+                if answer.not_begun:
+                    not_begun[answer.host] = answer.not_begun
                 phase.given_back(answer, check=check)
-        return RemediationResult(failed=_failed(answers.outcomes), rolled_back=frozenset(rolled_back))
+        failed = {host: why for host, why in _failed(answers.outcomes).items() if host not in not_begun}
+        return RemediationResult(failed=failed, rolled_back=frozenset(rolled_back), not_begun=not_begun)
 
     fleet = target.reach()
     with inventory_lock(target, listener, changing=not check):

@@ -53,6 +53,8 @@ class ActionModule(GuardedAction):
             result: dict[str, Any] = self.ask(
                 "main:converge", arguments, task_vars=task_vars, timeout=PREDICTS
             )
+        elif outside := self._closed(task_vars or {}):
+            return outside
         else:
             result = self._guarded(arguments, task_vars=task_vars or {})
         _believe(result, arguments)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -18,6 +19,7 @@ from ..module_utils.contract import (
     ABANDONED,
     CHANGED,
     INTERRUPTED,
+    NOT_BEGUN,
     NOT_STANDING,
     PARTLY_ROLLED_BACK,
     REFUSED,
@@ -31,6 +33,7 @@ from ..module_utils.contract import (
 )
 from . import host_time
 from .transaction import TransactionAction
+from .windows import refusal
 
 PREDICTS = 600  # seconds for a prediction
 _ENDINGS = {
@@ -121,6 +124,13 @@ class GuardedAction(TransactionAction):
             result["changed"] = True
         return result
 
+    def _closed(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result for a host outside its windows (``converge_windows``); empty inside them."""
+        windows = self._templar.template(task_vars.get("converge_windows", []))
+        if not isinstance(windows, list) or not all(isinstance(each, str) for each in windows):
+            raise AnsibleActionFail("converge_windows must be a list of texts")
+        return closed(windows)
+
     def _never_began_or_forgotten(
         self, entry: str, arguments: Mapping[str, Any], *, task_vars: dict[str, Any], lost: Exception
     ) -> dict[str, Any]:
@@ -209,6 +219,27 @@ class GuardedAction(TransactionAction):
         finally:
             for name, value in before.items():
                 connection.set_option(name, value)
+
+
+def closed(windows: Sequence[str]) -> dict[str, Any]:
+    """Return the result for a host outside its maintenance windows; empty if it may be changed now.
+
+    Raises:
+        AnsibleActionFail: one of them is no window.
+    """
+    try:
+        reason = refusal(windows, datetime.now(UTC))
+    except ValueError as error:
+        raise AnsibleActionFail(f"converge_windows: {error}") from error
+    if not reason:
+        return {}
+    return {
+        "changed": False,
+        "failed": True,
+        "outcome": NOT_BEGUN,
+        "reason": reason,
+        "msg": f"nothing was changed: {reason}",
+    }
 
 
 def ending(result: Mapping[str, Any]) -> str:

@@ -19,6 +19,9 @@ from typing import Any
 import pytest
 
 from hardener.content import content_dir
+from hardener.fleet import Event, Fleet, State, requests
+from hardener.fleet.requests import Limits
+from hardener.plan import Plan, Step
 from tests.integration.sshd import Sshd, free_port
 from tests.integration.waiting import until
 
@@ -502,3 +505,34 @@ def test_plain_ansible_runs_the_playbook_too(environment: dict[str, str], tmp_pa
         [str(BIN / "ansible-playbook"), *command], cwd=ROOT, env=environment, check=True, capture_output=True
     )
     assert json.loads((tmp_path / "s" / "localhost.json").read_text())["host"] == "localhost"
+
+
+class Quiet:
+    """A watcher that needs nothing."""
+
+    def event(self, event: Event) -> None:
+        pass
+
+    def difference(self, host: str, difference: Any) -> None:
+        pass
+
+
+def test_only_the_hosts_of_a_batch_are_begun_and_only_inside_their_windows(
+    inventory: Callable[[Any], str],
+) -> None:
+    """None of them has a Python, so that none could be changed: the window is looked at before."""
+    unable = {**LOCAL, "ansible_python_interpreter": "/no/such/python"}
+    closed = {"converge_windows": ["Mon 00:00-00:01 UTC", "Thu 00:00-00:01 UTC"]}
+    source = inventory({"other": unable, "open": unable, "closed": {**unable, **closed}})
+    steps = (Step("docker_daemon", "docker_daemon_icc", ()),)
+    plans = [Plan("open", steps), Plan("closed", steps)]
+    fleet = Fleet(inventory=source, limit="other").only(["closed", "open"])
+    with requests.harden(fleet, plans, Limits(), check=False, differences=False) as answers:
+        (answer,) = answers.each(Quiet())
+    assert (answer.host, answer.state) == ("closed", State.FAILED)
+    assert answer.not_begun.startswith("outside its maintenance windows (Mon 00:00-00:01 UTC; Thu")
+    assert {host: each.state for host, each in answers.outcomes.items()} == {
+        "open": State.FAILED,
+        "closed": State.FAILED,
+    }
+    assert "/no/such/python" in answers.outcomes["open"].reason

@@ -106,6 +106,7 @@ class FakeRun:
             data = self.fleet.install(host)
             if data.get("failed"):
                 action = "converge" if "outcome" in data else "command"
+                action = "window" if data.get("outcome") == "not_begun" else action
                 yield TaskResult(host, action, State.FAILED, data["msg"], data)
             else:
                 yield TaskResult(host, "converge", State.CHANGED, data={"outcome": "changed", **data})
@@ -116,7 +117,8 @@ class FakeRun:
             if host in self.variables["harden_plan"]:
                 data = self.fleet.converge(host)
                 state = State.FAILED if data.get("failed") else State.OK
-                yield TaskResult(host, "converge", state, data["msg"] if data.get("failed") else "", data)
+                action = "window" if data["outcome"] == "not_begun" else "converge"
+                yield TaskResult(host, action, state, data["msg"] if data.get("failed") else "", data)
             else:
                 yield TaskResult(host, "converge", State.SKIPPED)
 

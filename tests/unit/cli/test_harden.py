@@ -319,3 +319,32 @@ def test_check_names_the_batches_and_changes_nothing(hardener: Hardener, fleet: 
     result = hardener("harden", "-i", "inv,", *ONLY, "--check", "--canary", "1")
     assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden"]
     assert "batches: canaries web1, then 1 batch of 1; 0 may fail\n" in result.stderr
+
+
+def test_hosts_outside_their_window_are_not_begun_and_have_not_failed(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    reason = "outside its maintenance windows (Sat 22:00-04:00 UTC): it is Fri 10:00 in UTC"
+    repair = changing(fleet)
+
+    def converge(host: str) -> dict[str, Any]:
+        closed = {
+            "outcome": "not_begun",
+            "failed": True,
+            "reason": reason,
+            "msg": f"nothing was changed: {reason}",
+        }
+        return closed if host in ("web2", "web3") else repair(host)
+
+    fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(1, 5)}
+    fleet.converge = converge
+    result = hardener("harden", "-i", "inv,", *ONLY, "--canary", "1", "--batch", "1")
+    assert result.exit_code == 8
+    assert f"not begun: web2, web3: {reason}\n" in result.stderr
+    assert fleet.reached[-2:] == [["web4"], ["web1", "web2", "web3", "web4"]]
+    fleet.snapshots = {"web2": bridge(icc=True), "web4": bridge(icc=True)}
+    result = hardener("harden", "-i", "inv,", *ONLY, "--canary", "1")
+    assert f"hardener: stopped: a canary was not begun: {reason}\n" in result.stderr
+    fleet.snapshots = {"web2": bridge(icc=True), "web4": bridge(icc=True)}
+    result = hardener("harden", "-i", "inv,", *ONLY)
+    assert (result.exit_code, result.stderr.count("not begun: web2:")) == (8, 1)

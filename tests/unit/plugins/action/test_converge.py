@@ -198,3 +198,39 @@ def test_what_was_asked_for_and_refused(states: dict[str, str], told: list[str])
 
 def test_a_host_does_not_get_what_is_for_the_control_node() -> None:
     assert action("converge")._filled({"name": "a", "asked": True}) == {"name": "a", "resources": []}
+
+
+def test_outside_its_windows_a_host_is_not_even_asked(clock: Clock) -> None:
+    host = Host(clock, {"outcome": "changed"})
+    never = ["Mon 00:00-00:01 UTC", "Thu 00:00-00:01 UTC"]  # two minutes a week
+    found = host.made("converge")._closed({"converge_windows": never})
+    assert (found["outcome"], found["failed"], found["changed"]) == ("not_begun", True, False)
+    assert found["msg"].startswith(
+        "nothing was changed: outside its maintenance windows (Mon 00:00-00:01 UTC; "
+    )
+    assert host.made("release")._closed({"converge_windows": ["daily 00:00-24:00 UTC"]}) == {}
+    assert host.made("converge")._closed({}) == {}
+    assert not host.asked
+
+
+@pytest.mark.parametrize("wrong", ["Sat 22:00-04:00 UTC", [1], {"Sat": "22:00"}, ["Sat 22:00-04:00"]])
+def test_windows_that_are_none_stop_the_host(clock: Clock, wrong: object) -> None:
+    with pytest.raises(AnsibleActionFail, match="converge_windows"):
+        Host(clock, {}).made("converge")._closed({"converge_windows": wrong})
+
+
+def test_a_play_requires_an_open_window_and_check_mode_only_says_so() -> None:
+    never = ["Mon 00:00-00:01 UTC", "Thu 00:00-00:01 UTC"]
+
+    def run(windows: list[str], *, check: bool = False) -> dict[str, Any]:
+        found = object.__new__(action("window").ActionModule)
+        found._task = SimpleNamespace(check_mode=check, async_val=0, args={"windows": windows}, diff=False)
+        found.validate_argument_spec = lambda **_: (None, {"windows": windows})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})
+            result: dict[str, Any] = found.run()
+        return result
+
+    assert run(never)["outcome"] == "not_begun"
+    assert run(never, check=True)["msg"].startswith("it would not be changed now: outside its maintenance")
+    assert run([]) == {"changed": False, "msg": "it may be changed now"}

@@ -1,0 +1,27 @@
+"""Require that a maintenance window of the host is open, before a play changes anything there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils.guarded import closed
+
+
+class ActionModule(ActionBase):
+    """The action; plugins/modules/window.py documents it."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset({"windows"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Fail outside the windows; in check mode only say so."""
+        super().run(tmp, task_vars)
+        _checked, args = self.validate_argument_spec(
+            argument_spec={"windows": {"type": "list", "elements": "str", "default": []}}
+        )
+        result = closed(args["windows"])
+        if result and self._task.check_mode:
+            return {"changed": False, "msg": f"it would not be changed now: {result['reason']}"}
+        return result or {"changed": False, "msg": "it may be changed now"}
