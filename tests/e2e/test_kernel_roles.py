@@ -153,3 +153,52 @@ def test_a_reboot_keeps_it(host: lab.Guest, run: Runs, tmp_path: Path) -> None:
     assert values.split() == ["0", "0"]
     again = run()
     assert (again["outcome"], again["pending"], again["notes"]) == ("unchanged", [], [])
+
+
+# What the roles change, by whose it is.
+PARTS = {
+    "kernel": SETTINGS,
+    "audit_rules": """
+auditctl -l; auditctl -s | grep -e enabled -e failure -e backlog_limit
+find /etc/audit/rules.d -type f -exec sha256sum {} + | sort
+""",
+    "apparmor": """
+systemctl is-enabled apparmor; systemctl is-active apparmor
+find /etc/apparmor.d /etc/default/grub.d -type f -exec sha256sum {} + | sort
+sort /sys/kernel/security/apparmor/profiles
+""",
+}
+# An AppArmor that was switched off, and whose profile of the engine is not loaded.
+WEAKENED = """
+systemctl disable --now apparmor
+printf docker-default > /sys/kernel/security/apparmor/.remove
+"""
+
+
+def test_a_release_gives_back_what_the_kernel_has_and_names_what_only_a_boot_takes_back(
+    pristine: Boot, tmp_path: Path
+) -> None:
+    guest = pristine("13")
+    try:
+        shell(guest, CONTAINER)
+        shell(guest, "apt-get -q update; apt-get -q -y --no-install-recommends install auditd apparmor")
+        shell(guest, WEAKENED)
+        served = network(guest)
+        before = {role: shell(guest, part) for role, part in PARTS.items()}
+        done = Run(guest, tmp_path, (*ROLES, "audit_rules"), converge_allow="connectivity").result()
+        assert done["outcome"] == "changed", done
+        assert [role for role, part in PARTS.items() if shell(guest, part) == before[role]] == []
+        container = label(guest)
+
+        released = hardener("release", guest.inventory)
+        assert released.returncode == 0, released.stderr
+        told = " ".join(released.stderr.split())
+        for role, part in PARTS.items():
+            after = shell(guest, part)
+            for line in sorted(set(before[role].splitlines()) ^ set(after.splitlines())):
+                assert line.partition(" ")[0] in told, f"{role}: {line} is not named:\n{released.stderr}"
+        assert label(guest) == container
+        assert network(guest) == served
+        assert shell(guest, "find / -xdev -name '*hardener*' -not -path '/proc/*' -not -path '/tmp/*'") == ""
+    finally:
+        guest.stop()
