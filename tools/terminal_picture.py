@@ -1,6 +1,6 @@
 """Draw what a terminal showed as an SVG, for the README.
 
-    FORCE_COLOR=1 hardener … | python tools/terminal_picture.py FILE.svg
+    FORCE_COLOR=1 hardener … | python tools/terminal_picture.py FILE.svg TITLE
 
 The picture loads nothing from anywhere: fonts are the reader's own.
 """
@@ -60,4 +60,4 @@ def draw(shown: str, title: str) -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(draw(sys.stdin.read(), "hardener harden"), encoding="utf-8")
+    Path(sys.argv[1]).write_text(draw(sys.stdin.read(), sys.argv[2]), encoding="utf-8")
