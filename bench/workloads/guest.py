@@ -27,7 +27,7 @@ _PACKAGES = (
         "python3-junit.xml",
         "python3-pydantic",
     ),
-    *("python3-rich", "python3-ruamel.yaml", "python3-yaml", "redis-tools", "strace"),
+    *("python3-rich", "python3-yaml", "redis-tools", "strace"),
 )
 _PREPARE = f"""
 set -eu
