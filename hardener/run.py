@@ -21,3 +21,4 @@ class RunInfo:
     ended: datetime
     decisions: Decisions | None = None  # the waivers and attestations that were applied; None without any
     inventory: str = ""  # as the user gave it; empty for stored snapshots, and in evidence
+    filtered: str = ""  # the options by which results were chosen; empty where a report has the whole run

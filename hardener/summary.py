@@ -61,7 +61,7 @@ class Cases:
 
     control: Control
     id: str
-    place: int  # index of the control in the benchmark
+    place: int  # of the control, in the order of the benchmark
     severity: Severity  # of the host on which it is most severe
     hosts: int = 0
     examples: list[tuple[str, Verdict]] = field(default_factory=list)
@@ -98,10 +98,12 @@ class Summary:
 
     Args:
         listed: the statuses of which ``cases`` has all controls.
+        is_part: whether only chosen results of the run are counted.
     """
 
-    def __init__(self, listed: Collection[Status] = LISTED) -> None:
+    def __init__(self, listed: Collection[Status] = LISTED, *, is_part: bool = False) -> None:
         self.listed = frozenset(listed)
+        self.is_part = is_part
         self.benchmark = ""
         self.hosts = 0
         self.first: Assessment | None = None
@@ -114,6 +116,7 @@ class Summary:
         self._causes: dict[tuple[bool, str], Cause] = {}
         self._cases: dict[tuple[Status, str], Cases] = {}
         self._worst: list[tuple[Toll, int]] = []
+        self._places: dict[str, int] = {}  # of the controls, by slug: a part of a run has others on each host
 
     def watch(self, assessments: Iterable[Assessment]) -> Iterator[Assessment]:
         """Yield assessments unchanged and count them."""
@@ -127,7 +130,8 @@ class Summary:
         self.first = self.first or assessment
         self.benchmark = self.benchmark or assessment.benchmark
         self.decided.add(assessment)
-        for place, finding in enumerate(assessment.findings):
+        for finding in assessment.findings:
+            place = self._places.setdefault(finding.control.slug, len(self._places))
             section = finding.control.section_in(assessment.benchmark)
             self.sections.setdefault(section, Counter())[finding.status] += 1
             self.counts[finding.status] += 1
@@ -164,10 +168,10 @@ class Summary:
         """Count the reasons for which controls of a host could not be decided."""
         found: dict[str, dict[int, Finding]] = {}
         is_gone = bool(assessment.unreachable)
-        for place, finding in enumerate(assessment.findings):
+        for finding in assessment.findings:
             if finding.status is Status.ERROR:
                 text = line(assessment.unreachable) if is_gone else _reason(finding.verdict.actual)
-                found.setdefault(text, {})[place] = finding
+                found.setdefault(text, {})[self._places[finding.control.slug]] = finding
         for text, findings in found.items():
             cause = self._cause(text, assessment.host if is_gone else "")
             cause.actual = cause.actual or line(next(iter(findings.values())).verdict.actual)

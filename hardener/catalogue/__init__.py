@@ -137,16 +137,16 @@ def select(
     """
     chosen: set[str] = set()
     for selector in only:
-        matches = {control.slug for control in controls if _matches(control, selector, benchmark)}
-        if not matches:
+        named = {control.slug for control in controls if matches(control, selector, benchmark)}
+        if not named:
             raise HardenerError(
                 f"nothing to select with {selector!r} in {benchmark}",
                 hint=_hint(selector.strip().casefold(), controls, benchmark, sections=True),
             )
-        chosen |= matches
-    named = [control for control in controls if not only or control.slug in chosen]
-    selected = tuple(control for control in named if control.benchmarks[benchmark].level <= level)
-    if named and not selected:
+        chosen |= named
+    all_named = [control for control in controls if not only or control.slug in chosen]
+    selected = tuple(control for control in all_named if control.benchmarks[benchmark].level <= level)
+    if all_named and not selected:
         raise HardenerError(f"everything selected is above level {level}", hint="use --level 2")
     return selected
 
@@ -162,7 +162,8 @@ def digest() -> str:
     return total.hexdigest()
 
 
-def _matches(control: Control, selector: str, benchmark: str) -> bool:
+def matches(control: Control, selector: str, benchmark: str) -> bool:
+    """Return whether a selector names a control: by slug, section, id or the beginning of an id."""
     wanted = selector.strip().casefold()
     place = control.benchmarks[benchmark].id.casefold()
     return wanted in (control.slug, control.section, place) or place.startswith(f"{wanted}.")

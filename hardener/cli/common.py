@@ -119,7 +119,9 @@ def only_one_inventory(
     return values[0] if values else None
 
 
-def _group(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[_Function], _Function]:
+def option_group(
+    name: str, kind: type[Any], *options: Callable[[Any], Any]
+) -> Callable[[_Function], _Function]:
     """Return a decorator that adds options in this order; the verb gets one ``kind`` as argument ``name``."""
     fields = [field.name for field in dataclasses.fields(kind)]
 
@@ -170,7 +172,7 @@ verbose_option = click.option(
 def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
     """Return the options that select hosts; without a default, ``-i`` is required."""
     meaning = "Ansible inventory: file, folder, or list of hosts ('db01,'; 'localhost,' is this machine)."
-    return _group(
+    return option_group(
         "hosts",
         FleetOptions,
         click.option(
@@ -206,7 +208,7 @@ def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
 fleet_options = _fleet_options()
 own_fleet_options = _fleet_options(default="localhost,")
 
-selection_options = _group(
+selection_options = option_group(
     "selection",
     Selection,
     click.option(
@@ -232,7 +234,7 @@ selection_options = _group(
     ),
 )
 
-report_options = _group(
+report_options = option_group(
     "files",
     ReportFiles,
     click.option("--junit", type=click.Path(path_type=Path), metavar="PATH", help="Write JUnit XML."),
@@ -248,7 +250,7 @@ report_options = _group(
     ),
 )
 
-decision_options = _group(
+decision_options = option_group(
     "decided",
     DecisionFiles,
     click.option(
@@ -274,7 +276,7 @@ allow_option = click.option(
     "  [default: converge_allow of the inventory, else daemon-restart]",
 )
 
-change_options = _group(
+change_options = option_group(
     "changes",
     Changes,
     allow_option,
@@ -305,7 +307,7 @@ def _share(*, least: int) -> Callable[[click.Context, click.Parameter, str | Non
     return parse
 
 
-batch_options = _group(
+batch_options = option_group(
     "batches",
     Batches,
     click.option(

@@ -6,26 +6,35 @@ import sys
 
 import click
 
+from hardener.cli.filter_options import filter_options
 from hardener.cli.history_options import Runs, runs_options
+from hardener.result_filter import ResultFilter
 
 
 @click.command(short_help="Show what changed between two runs.")
 @click.argument("before", metavar="[RUN1", default="latest~1")
 @click.argument("after", metavar="RUN2]", default="latest")
+@filter_options
 @runs_options
-def diff(*, before: str, after: str, kept: Runs) -> None:
+def diff(*, before: str, after: str, chosen: ResultFilter, kept: Runs) -> None:
     """Show what changed between two runs; without arguments between the last two of an inventory.
 
     What fails since, what is fixed, what was waived, each with the facts behind it. Two runs without a common
     host are refused.
 
+    Options choose a part of it, as `hardener show` does: a control whose result before or after is chosen.
+
     \b
     hardener diff
     hardener diff baseline latest
+    hardener diff --status fail --severity critical --severity high
     """  # noqa: D301 - click reads the \b
     from hardener.terminal.console import console, show_drift
     from hardener.workflows.compare_runs import compare_stored, run_title
 
     earlier, later = kept.run(before), kept.run(after)
-    drift = compare_stored(earlier, later)
-    show_drift(drift, console(sys.stdout), title=f"{run_title(earlier)} → {run_title(later)}")
+    drift = compare_stored(earlier, later, chosen)
+    title = f"{run_title(earlier)} → {run_title(later)}"
+    if chosen:
+        title += f"\nfilter {chosen}"
+    show_drift(drift, console(sys.stdout), title=title)

@@ -6,24 +6,39 @@ import sys
 
 import click
 
+from hardener.cli.filter_options import filter_options
 from hardener.cli.history_options import Runs, runs_options
+from hardener.result_filter import ResultFilter
 
 
 @click.command(short_help="Show the result of a run.")
 @click.argument("run", metavar="[RUN]", default="latest")
+@filter_options
 @runs_options
-def show(*, run: str, kept: Runs) -> None:
-    """Show the result of a run without connecting to hosts; by default of the latest run."""
-    from hardener.summary import Summary
+def show(*, run: str, chosen: ResultFilter, kept: Runs) -> None:
+    """Show the result of a run without connecting to hosts; by default of the latest run.
+
+    Options choose a part of it: values of one option widen the choice, different options narrow it. Totals
+    are of what is chosen, and a line above them says how much of the run that is. Controls that pass, need a
+    person or do not apply are listed where --status names them.
+
+    \b
+    hardener show --status fail --severity critical
+    hardener show latest~1 --host 'db*' --section runtime
+    """  # noqa: D301 - click reads the \b
+    from hardener.history import SelectedResults
+    from hardener.summary import LISTED, Summary
     from hardener.terminal.console import console, show_summary
-    from hardener.terminal.run import run_lines
+    from hardener.terminal.run import run_lines, selection_lines
     from hardener.workflows.options import hosts_option
 
-    stored = kept.run(run)
-    summary = Summary()
-    for _ in summary.watch(stored.assessments()):
+    results = SelectedResults(kept.run(run), chosen)
+    summary = Summary(chosen.statuses or LISTED, is_part=bool(chosen))
+    for _ in summary.watch(results.assessments()):
         pass
-    for text in run_lines(stored):
+    for text in (*run_lines(results.run), *selection_lines(results)):
         click.echo(text)
-    record = stored.record
-    show_summary(summary, console(sys.stdout), hosts_option=hosts_option(record.inventory, record.limit))
+    if summary.hosts:
+        record = results.run.record
+        option = hosts_option(record.inventory, record.limit)
+        show_summary(summary, console(sys.stdout), hosts_option=option)

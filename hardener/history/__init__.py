@@ -14,6 +14,7 @@ from hardener.history.assessment_store import AssessmentStore
 from hardener.history.home import default_home
 from hardener.history.recording import Recording
 from hardener.history.runs import RunRecord, StoredRun
+from hardener.history.selected_results import SelectedResults
 from hardener.history.store import History
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "History",
     "Recording",
     "RunRecord",
+    "SelectedResults",
     "StoredRun",
     "default_home",
 ]

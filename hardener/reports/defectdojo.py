@@ -50,6 +50,7 @@ class DefectDojoReport(Report):
             "name": f"hardener {self.run.benchmark}",
             "type": "hardener",
             "version": self.run.tool_version,
+            **({"description": f"Filtered: {self.run.filtered}"} if self.run.filtered else {}),
         }
         return f'{compact(head)[:-1]},"findings":['
 

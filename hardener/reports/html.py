@@ -108,6 +108,7 @@ class HtmlReport(Report):
             .render(
                 run=self.run,
                 run_id=line(self.run.run_id),
+                filtered=self.run.filtered,
                 started=utc(self.run.started),
                 ended=utc(self.run.ended),
                 catalogue=_data(self._catalogue()),

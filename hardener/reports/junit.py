@@ -113,6 +113,7 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo, explained: set[str])
             "catalogue_digest": run.catalogue_digest,
             "hardener_version": run.tool_version,
             "ansible_version": run.ansible_version,
+            **({"filter": run.filtered} if run.filtered else {}),
             **_decisions(run),
             **({"groups": line(" ".join(assessment.groups), 1000)} if assessment.groups else {}),
             **{f"host_{line(key)}": line(value, 1000) for key, value in sorted(assessment.facts.items())},

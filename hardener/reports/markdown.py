@@ -59,6 +59,8 @@ class MarkdownReport(Report):
         """Return the summary."""
         summary = self._summary
         yield f"## {self._headline()}\n\n"
+        if self.run.filtered:
+            yield f"Filtered: this is a part of the run, chosen by {code(self.run.filtered)}\n\n"
         yield from _table(summary.sections, summary.counts)
         groups = self._groups.several()
         yield from _list(f"By group: {_count(len(groups), 'group')}", map(_group, groups))

@@ -131,10 +131,11 @@ class OcsfReport(Report):
                 ),
             ],
             "evidences": [{"data": _evidence(finding)}],
-            "unmapped": {  # OCSF has no field for the source of the mapping
+            "unmapped": {  # OCSF has no fields for these
                 "mappings": mappings(control),
                 "waivers": waivers(finding),
                 "attestations": attestations(finding),
+                **({"filter": self.run.filtered} if self.run.filtered else {}),
             },
         }
 

@@ -61,15 +61,17 @@ class OscalReport(Report):
                             "ansible-version": self.run.ansible_version,
                             "catalogue-digest": self.run.catalogue_digest,
                             "benchmark": self.run.benchmark,
+                            "filter": self.run.filtered,
                         }
                     )
                 ),
             },
             "import-ap": {"href": f"#{self._id('plan')}"},
         }
+        hosts = "chosen hosts" if self.run.filtered else "every host"
         result = {
             "uuid": self._id("result"),
-            "title": f"{self.run.benchmark} on every host of the run",
+            "title": f"{self.run.benchmark} on {hosts} of the run",
             "description": "Facts collected on each host by hardener, and every control decided from them.",
             "start": utc(self.run.started),
             "end": utc(self.run.ended),

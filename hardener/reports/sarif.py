@@ -108,6 +108,7 @@ class SarifReport(Report):
                 "population": self._population,
                 "catalogueDigest": self.run.catalogue_digest,
                 "ansibleVersion": self.run.ansible_version,
+                **({"filter": self.run.filtered} if self.run.filtered else {}),
             },
         }
         yield f"\n],{compact(rest)[1:]}]}}\n"

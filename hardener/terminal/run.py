@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hardener.history import StoredRun
+from hardener.history import SelectedResults, StoredRun
 from hardener.text import line, utc
 
 
@@ -20,3 +20,16 @@ def run_lines(run: StoredRun) -> Iterator[str]:
     yield f"controls   {line(', only '.join((chosen, *record.only)))}"
     yield f"hardener   {info.tool_version} with ansible-core {info.ansible_version}"
     yield f"catalogue  {info.catalogue_digest}"
+
+
+def selection_lines(results: SelectedResults) -> Iterator[str]:
+    """Say which part of a run was chosen, once it is read; nothing where that is all of it."""
+    if not results.filter:
+        return
+    yield f"filter     {results.filter}"
+    yield (
+        f"chosen     {results.chosen_results:,} of {results.results:,} results,"
+        f" {results.chosen_hosts:,} of {results.hosts:,} hosts"
+    )
+    if hosts := results.without_groups:
+        yield f"left out   {hosts:,} {'hosts' if hosts > 1 else 'host'} whose groups the run does not have"

@@ -43,7 +43,11 @@ def verdict(summary: Summary, hosts_option: str) -> Iterator[RenderableType]:
     """
     one = summary.first
     is_fleet = summary.hosts > 1
-    yield score(f"{summary.hosts} hosts" if is_fleet or one is None else line(one.host, 40), summary.counts)
+    title = f"{summary.hosts} hosts" if is_fleet or one is None else line(one.host, 40)
+    if summary.is_part:  # a share of chosen results says nothing of compliance
+        yield Padding(Text(f"{title}, chosen results only", style="bold"), (1, 1, 0, 1))
+    else:
+        yield score(title, summary.counts)
     yield _indented(totals(summary.counts, summary.failing))
     causes = summary.causes()
     for cause in causes[:_CAUSES_SHOWN]:

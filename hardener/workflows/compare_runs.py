@@ -7,8 +7,9 @@ from functools import partial
 
 from hardener.comparison import ChangedFact, ContainerChange, Drift, changed_facts, container_changes
 from hardener.errors import HardenerError
-from hardener.history import StoredRun
+from hardener.history import SelectedResults, StoredRun
 from hardener.model import Assessment
+from hardener.result_filter import ResultFilter
 from hardener.snapshot import Snapshot
 from hardener.text import line, utc
 
@@ -19,6 +20,7 @@ def compare_with(
     snapshot: Callable[[str], bytes | None],
     *,
     partial_run: bool = False,
+    results: SelectedResults | None = None,
 ) -> Drift:
     """Compare findings with an earlier run.
 
@@ -27,25 +29,40 @@ def compare_with(
         after: what was found, host by host.
         snapshot: the facts behind it, by host.
         partial_run: only some hosts were looked at; the others are not missed.
+        results: chooses what is compared; None chooses everything. Where it chooses controls, the identities
+            of containers are left out.
     """
     drift = Drift()
     seen = set()
     for assessment in after:
         host = assessment.host
         seen.add(host)
+        if results and not results.takes_host(host):
+            continue
         facts = _Facts(partial(before.snapshot, host), partial(snapshot, host))
-        drift.add(before.assessment(host), assessment, facts, facts.containers())
+        earlier, later = before.assessment(host), assessment
+        chosen = results.filter if results else ResultFilter()
+        if chosen.of_findings and earlier and not (earlier.unreachable or later.unreachable):
+            if both := chosen.apply_to_both(earlier, later):
+                drift.add(*both, facts)
+        else:  # a host that cannot be compared is named, whatever is chosen
+            drift.add(earlier, later, facts, facts.containers())
     for host in () if partial_run else before.names():
-        if host not in seen:
+        if host not in seen and not (results and not results.takes_host(host)):
             drift.miss(host)
     return drift
 
 
-def compare_stored(before: StoredRun, after: StoredRun) -> Drift:
+def compare_stored(before: StoredRun, after: StoredRun, chosen: ResultFilter) -> Drift:
     """Compare two runs of the history.
 
+    Args:
+        before: the earlier run.
+        after: the later one.
+        chosen: the hosts that are compared, and the controls: where a result before or after is chosen.
+
     Raises:
-        HardenerError: they have no host in common.
+        HardenerError: they have no host in common, or the filter names what the later one does not have.
     """
     if set(before.names()).isdisjoint(after.names()):
         raise HardenerError(
@@ -53,7 +70,7 @@ def compare_stored(before: StoredRun, after: StoredRun) -> Drift:
             f" {line(after.record.inventory, 1000)} have no host in common",
             hint="`hardener runs` lists the runs with their inventories",
         )
-    return compare_with(before, after.assessments(), after.snapshot)
+    return compare_with(before, after.assessments(), after.snapshot, results=SelectedResults(after, chosen))
 
 
 def run_title(run: StoredRun) -> str:

@@ -157,6 +157,7 @@ LAYERS = (
             "decisions",
             "plan",
             "planfile",
+            "result_filter",
             "summary",
             "assess",
             "activity",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -150,3 +151,17 @@ def test_no_report_holds_on_to_a_host(tmp_path: Path, run: RunInfo, format_name:
 
     write_reports(hosts(), {tmp_path / "report": FORMATS[format_name].report(run)})
     assert len(alive) == 5
+
+
+@each_format
+def test_a_filtered_report_says_so(write: Write, run: RunInfo, format_name: str, tmp_path: Path) -> None:
+    chosen = "--host 'db<*' --status fail"
+    form = FORMATS[format_name]
+    path = tmp_path / form.file
+    some = replace(assessment("a"), findings=assessment("a").findings[1:3])
+    write_reports([some, assessment("b")], {path: form.report(replace(run, filtered=chosen))})
+    READERS[format_name].read(path)
+    text = path.read_text(encoding="utf-8")
+    shown = text.replace("&lt;", "<").replace("&#39;", "'")
+    assert (chosen in shown) is (format_name != "csv")
+    assert "ilter" not in write(assessment("a")).read_text(encoding="utf-8") or format_name == "html"

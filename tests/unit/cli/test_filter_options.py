@@ -1,0 +1,117 @@
+"""A part of a run, as the user chooses it for each verb."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hardener.snapshot import Snapshot
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import Hardener, audited, host
+
+ONLY = ("--only", "3.17", "--only", "3.18")
+
+
+@pytest.fixture
+def fleet_of_three(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    """Two runs; b broke since, c cannot be reached, and the groups of c are not known."""
+    for mode in ("0644", "0666"):
+        a, b = member(host("0666"), "web", "prod"), member(host(mode), "db", "prod")
+        audited(hardener, fleet, {"a": a, "b": b, "c": "timed out"}, *ONLY)
+
+
+def member(snapshot: Snapshot, *groups: str) -> Snapshot:
+    """The snapshot of a host in these groups of the inventory."""
+    return Snapshot({**snapshot.raw, "inventory_groups": list(groups)})
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        (("--status", "fail"), "2 of 6 results, 2 of 3 hosts"),
+        (("--status", "fail", "--status", "error"), "4 of 6 results, 3 of 3 hosts"),
+        (("--host", "[ab]"), "4 of 6 results, 2 of 3 hosts"),
+        (("--host", "a", "--host", "c"), "4 of 6 results, 2 of 3 hosts"),
+        (("--group", "db"), "2 of 6 results, 1 of 3 hosts"),
+        (("--group", "prod", "--status", "pass"), "2 of 6 results, 2 of 3 hosts"),
+        (("--section", "files", "--control", "3.18"), "3 of 6 results, 3 of 3 hosts"),
+        (("--severity", "low"), "0 of 6 results, 0 of 3 hosts"),
+    ],
+)
+def test_a_part_is_shown_and_measured(
+    hardener: Hardener, fleet_of_three: None, options: tuple[str, ...], chosen: str
+) -> None:
+    result = hardener("show", *options)
+    assert result.exit_code == 0
+    assert f"chosen     {chosen}\n" in result.stdout
+    assert f"filter     {' '.join(options)}\n".replace("[ab]", "'[ab]'") in result.stdout
+
+
+def test_a_part_has_no_share_of_compliance(hardener: Hardener, fleet_of_three: None) -> None:
+    assert "% compliant" in hardener("show").stdout
+    part = hardener("show", "--status", "pass").stdout
+    assert "% compliant" not in part
+    assert "2 hosts, chosen results only" in part
+    assert "Passing (1)" in part
+
+
+def test_hosts_whose_groups_are_not_known_are_counted(hardener: Hardener, fleet_of_three: None) -> None:
+    assert "left out   1 host whose groups" in hardener("show", "--group", "web").stdout
+    assert "left out" not in hardener("show", "--host", "a").stdout
+
+
+@pytest.mark.parametrize("verb", [("show",), ("diff",), ("report", "--format", "csv")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("option", "value"), [("--host", "d"), ("--group", "d"), ("--section", "d"), ("--control", "9.9")]
+)
+def test_what_names_nothing_is_refused(
+    hardener: Hardener, fleet_of_three: None, verb: tuple[str, ...], option: str, value: str
+) -> None:
+    result = hardener(*verb, option, value)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert repr(value) in result.stderr
+
+
+def test_a_report_has_the_part_alone(hardener: Hardener, fleet_of_three: None, tmp_path: Path) -> None:
+    result = hardener("report", "--format", "json", "--status", "fail", "--host", "a")
+    document = json.loads(result.stdout)
+    assert document["run"]["filter"] == "--host a --status fail"
+    [only] = document["hosts"]
+    assert [each["id"] for each in only["findings"]] == ["3.18"]
+    assert document["summary"]["findings"] == 1
+    assert "chosen     1 of 6 results" in result.stderr
+    out = tmp_path / "part.json"
+    assert hardener("report", "--format", "json", "--status", "fail", "--host", "a", "--out", str(out))
+    assert out.read_text() == result.stdout
+
+
+def test_a_partial_report_is_not_compared_with_whole_runs(hardener: Hardener, fleet_of_three: None) -> None:
+    assert "Since the last run" in hardener("report", "--format", "markdown").stdout
+    part = hardener("report", "--format", "markdown", "--host", "a").stdout
+    assert "Since the last run" not in part
+    assert "Filtered: this is a part of the run, chosen by `--host a`" in part
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "2 hosts compared: 1 broken, 3 unchanged (1 of them failing)"),
+        (("--status", "fail"), "2 hosts compared: 1 broken, 1 unchanged (1 of them failing)"),
+        (("--status", "fail", "--host", "b"), "1 host compared: 1 broken, 0 unchanged"),
+        (("--group", "web"), "1 host compared: 2 unchanged (1 of them failing)"),
+        (("--control", "3.17"), "2 hosts compared: 2 unchanged (0 of them failing)"),
+    ],
+)
+def test_a_part_is_compared(
+    hardener: Hardener, fleet_of_three: None, options: tuple[str, ...], told: str
+) -> None:
+    result = hardener("diff", *options)
+    assert told in result.stdout
+    assert ("filter " in result.stdout) is bool(options)
+
+
+def test_a_host_that_cannot_be_compared_is_named(hardener: Hardener, fleet_of_three: None) -> None:
+    assert "c: was not audited: timed out" in hardener("diff", "--status", "fail").stdout
+    assert "c: was not audited" not in hardener("diff", "--host", "a").stdout

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardener.errors import HardenerError
+from hardener.model import Assessment, Finding, Severity, Status
+from hardener.result_filter import ResultFilter
+from tests.unit.reports.conftest import BENCHMARK, CONTROLS, HOSTILE, VERDICTS, assessment, gone, statuses
+
+SECTIONS = sorted({control.section for control in CONTROLS})
+GROUPS = ("web", "db", "edge")
+
+
+def some(values: Any) -> Any:
+    return st.lists(st.sampled_from(values), max_size=3, unique=True).map(tuple)
+
+
+filters = st.builds(
+    ResultFilter,
+    hosts=some(["*", "db*", "web?", "x"]),
+    groups=some(GROUPS),
+    statuses=some(list(Status)),
+    severities=some(list(Severity)),
+    sections=some(SECTIONS),
+    controls=some(["5", "5.5", "1.1", "daemon-icc", "H.7", "2.2"]),
+)
+hosts = st.sampled_from(
+    [assessment("db01"), assessment("web1"), gone("db02"), assessment("x", VERDICTS[::-1])]
+)
+
+
+def expected(chosen: ResultFilter, finding: Finding) -> bool:
+    """What the options say, written out."""
+    control = finding.control
+    place = control.id_in(BENCHMARK)
+    by_control = [each in {control.slug, place} or place.startswith(f"{each}.") for each in chosen.controls]
+    return all(
+        (
+            not chosen.statuses or finding.verdict.status in chosen.statuses,
+            not chosen.severities or finding.severity in chosen.severities,
+            not chosen.sections or control.section in chosen.sections,
+            not chosen.controls or any(by_control),
+        )
+    )
+
+
+@given(filters, hosts)
+def test_exactly_the_chosen_results_are_left(chosen: ResultFilter, host: Assessment) -> None:
+    wanted = tuple(each for each in host.findings if expected(chosen, each))
+    assert chosen.apply(host) == (replace(host, findings=wanted) if wanted else None)
+
+
+@given(filters, st.sampled_from(["db01", "web1", "x", "DB01"]), st.none() | st.sets(st.sampled_from(GROUPS)))
+def test_a_host_is_chosen_by_name_and_by_group(
+    chosen: ResultFilter, host: str, groups: set[str] | None
+) -> None:
+    by_name = not chosen.hosts or any(fnmatchcase(host, glob) for glob in chosen.hosts)
+    by_group = not chosen.groups or bool(set(chosen.groups) & (groups or set()))
+    assert chosen.takes_host(host, groups) is (by_name and by_group)
+
+
+@given(filters, hosts, hosts)
+def test_two_runs_keep_what_one_of_them_chooses(
+    chosen: ResultFilter, before: Assessment, after: Assessment
+) -> None:
+    slugs = {
+        each.control.slug for side in (before, after) for each in side.findings if expected(chosen, each)
+    }
+    both = chosen.apply_to_both(before, after)
+    if not slugs:
+        assert both is None
+        return
+    assert both
+    for side, original in zip(both, (before, after), strict=True):
+        assert {each.control.slug for each in side.findings} == slugs
+        assert replace(side, findings=original.findings) == original
+
+
+@given(filters)
+def test_its_text_is_the_options_that_make_it(chosen: ResultFilter) -> None:
+    words = iter(shlex.split(str(chosen)))
+    fields = {"host": "hosts", "group": "groups", "status": "statuses", "severity": "severities"}
+    fields |= {"section": "sections", "control": "controls"}
+    found: dict[str, list[str]] = {}
+    for option in words:
+        found.setdefault(fields[option.removeprefix("--")], []).append(next(words))
+    assert found == {name: list(values) for name in fields.values() if (values := getattr(chosen, name))}
+    assert bool(chosen) is bool(found)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_its_text_is_one_safe_line(text: str) -> None:
+    shown = str(ResultFilter(hosts=(text,)))
+    assert shown.isprintable()
+    assert len(shown) < 2100
+
+
+def test_the_severity_of_a_result_may_not_be_that_of_its_control() -> None:
+    verdict = replace(statuses(Status.FAIL)[0], severity=Severity.CRITICAL)
+    host = assessment("a", [verdict], controls=CONTROLS[4:5])
+    assert CONTROLS[4].severity is Severity.LOW
+    assert ResultFilter(severities=(Severity.CRITICAL,)).apply(host) == host
+    assert ResultFilter(severities=(Severity.LOW,)).apply(host) is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (ResultFilter(hosts=("db*", "wbe*")), r"no host of the run matches 'wbe\*' \(there are db01, web1\)"),
+        (ResultFilter(groups=("dbs",)), r"known to be in the group 'dbs' \(there are db, prod\)"),
+        (
+            ResultFilter(sections=("runtim",)),
+            r"no control of the run is in the section 'runtim' \(there are ",
+        ),
+        (ResultFilter(controls=("5.99",)), "nothing to select with '5.99' in cis-docker"),
+        (ResultFilter(hosts=("\x1b[31m",)), r"\\x1b"),
+    ],
+)
+def test_a_value_that_names_nothing_is_refused(chosen: ResultFilter, message: str) -> None:
+    groups = {"db01": {"db", "prod"}, "web1": None}
+    with pytest.raises(HardenerError, match=message):
+        chosen.check(CONTROLS, BENCHMARK, groups)
+
+
+def test_values_that_name_something(check: Callable[[ResultFilter], None]) -> None:
+    check(ResultFilter())
+    check(ResultFilter(hosts=("*1",), groups=("db",), sections=("runtime",), controls=("5", "daemon-icc")))
+
+
+@pytest.fixture
+def check() -> Callable[[ResultFilter], None]:
+    return lambda chosen: chosen.check(CONTROLS, BENCHMARK, {"db01": {"db"}, "web1": set()})
