@@ -21,6 +21,7 @@ from hardener.reports.interface import Report
 from hardener.reports.lib.text import offender
 from hardener.text import first, line
 
+_BYTE_ORDER_MARK = "\ufeff"  # without it Excel reads UTF-8 as the encoding of its region; others skip it
 _OFFENDERS_SHOWN = 20
 _CELL = 2000  # characters; the limit of spreadsheets is 32767
 
@@ -33,7 +34,7 @@ class CsvReport(Report):
 
     def begin(self) -> str:
         """Return the names of the columns. They are a stable interface: new columns come last."""
-        return _row(_COLUMNS)
+        return _BYTE_ORDER_MARK + _row(_COLUMNS)
 
     def host(self, assessment: Assessment) -> str:
         """Return one row for each control; an unreachable host has as many as any other."""

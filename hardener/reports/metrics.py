@@ -1,7 +1,8 @@
 """Runs as metrics in Prometheus's text format, for the textfile collector of node_exporter.
 
 node_exporter rejects the whole file for one invalid line: names of hosts are escaped, and no series is
-repeated.
+repeated. Series by control are never by host too, and those by group and decision are limited, so that a
+fleet does not fill the server.
 """
 
 from __future__ import annotations
@@ -9,13 +10,43 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, time
 
 from hardener import __version__
-from hardener.model import Assessment, Status
+from hardener.decisions.remarks import SOON
+from hardener.model import Assessment, Attestation, Control, Decisions, Severity, Status, Waiver
+from hardener.reports.lib.groups import GroupTotals
 from hardener.run import RunInfo
+from hardener.summary import compliance
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+_GROUPS = 100  # the largest of an inventory
+_DECISIONS = 200  # those that end first
+_HELP = {
+    "hardener_build_info": "The hardener that wrote these metrics.",
+    "hardener_run_info": "The last run over all hosts and all controls of an inventory.",
+    "hardener_run_exit_code": "How it ended: 0 is well, README.md has the others.",
+    "hardener_run_duration_seconds": "How long it took.",
+    "hardener_run_end_timestamp_seconds": "When it ended, in seconds since 1970.",
+    "hardener_compliance_ratio": "Passing controls among those that pass, fail or are errors.",
+    "hardener_host_reachable": "Whether it could read the facts of a host.",
+    "hardener_host_last_audit_timestamp_seconds": (
+        "When the facts of a host were read last, in seconds since 1970; 0 where no kept run did."
+    ),
+    "hardener_host_compliance_ratio": "The same ratio of one host.",
+    "hardener_host_failures": "Failing controls of a host, by severity.",
+    "hardener_findings": "Controls of a host, by section and by how they stand.",
+    "hardener_control_hosts": "Hosts by control and by how it stands on them.",
+    "hardener_control_failures": "Hosts on which a control fails, by the severity it has there.",
+    "hardener_groups": "Groups of the inventory that have a host; the largest 100 have metrics of their own.",
+    "hardener_group_hosts": "Hosts of a group, reachable or not.",
+    "hardener_group_findings": "Controls of the hosts of a group, by how they stand.",
+    "hardener_group_compliance_ratio": "The same ratio of the hosts of a group.",
+    "hardener_decisions": "Waivers and attestations: in force, ending within 30 days, or expired.",
+    "hardener_decision_expiry_timestamp_seconds": (
+        "When a waiver or an attestation ends, in seconds since 1970; the 200 that end first."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,51 +66,120 @@ class RunMetrics:
 
 def metrics(runs: Iterable[RunMetrics]) -> str:
     """Return the metrics of the last run of each inventory, in the given order."""
-    families = {
-        family.name: family
-        for family in (
-            _Family("hardener_build_info", "The hardener that wrote these metrics."),
-            _Family("hardener_run_info", "The last run over all hosts and all controls of an inventory."),
-            _Family("hardener_run_exit_code", "How it ended: 0 is well, README.md has the others."),
-            _Family("hardener_run_duration_seconds", "How long it took."),
-            _Family("hardener_run_end_timestamp_seconds", "When it ended, in seconds since 1970."),
-            _Family("hardener_host_reachable", "Whether it could read the facts of a host."),
-            _Family(
-                "hardener_host_last_audit_timestamp_seconds",
-                "When the facts of a host were read last, in seconds since 1970; 0 where no kept run did.",
-            ),
-            _Family("hardener_findings", "Controls of a host, by section and by how they stand."),
-        )
-    }
-
-    def note(name: str, value: float, **labels: str) -> None:
-        families[name].note(value, labels)
-
-    note("hardener_build_info", 1, version=__version__)
+    families = {name: _Family(name, text) for name, text in _HELP.items()}
+    families["hardener_build_info"].note(1, {"version": __version__})
     for each in runs:
-        where, run = {"inventory": each.inventory}, each.run
-        note(
-            "hardener_run_info",
-            1,
-            **where,
-            run=run.run_id,
-            verb=each.verb,
-            benchmark=run.benchmark,
-            version=run.tool_version,
-        )
-        note("hardener_run_exit_code", each.exit_code, **where)
-        note("hardener_run_duration_seconds", max(0.0, (run.ended - run.started).total_seconds()), **where)
-        note("hardener_run_end_timestamp_seconds", run.ended.timestamp(), **where)
-        for assessment in each.assessments:
-            host = {**where, "host": assessment.host}
-            last = each.seen(assessment.host) if assessment.unreachable else run.ended
-            note("hardener_host_reachable", not assessment.unreachable, **host)
-            note("hardener_host_last_audit_timestamp_seconds", last.timestamp() if last else 0, **host)
-            for section, counts in _sections(assessment).items():
-                for status in Status:
-                    labels = {**host, "section": section, "status": status.value}
-                    note("hardener_findings", counts[status], **labels)
+        for name, value, labels in _samples(each):
+            families[f"hardener_{name}"].note(value, {"inventory": each.inventory, **labels})
     return "".join(line for family in families.values() for line in family.lines())
+
+
+_Sample = tuple[str, float, dict[str, str]]
+
+
+def _samples(each: RunMetrics) -> Iterator[_Sample]:
+    """Yield name, value and labels of every sample of an inventory."""
+    run = each.run
+    about = {"run": run.run_id, "verb": each.verb, "benchmark": run.benchmark, "version": run.tool_version}
+    yield "run_info", 1, about
+    yield "run_exit_code", each.exit_code, {}
+    yield "run_duration_seconds", max(0.0, (run.ended - run.started).total_seconds()), {}
+    yield "run_end_timestamp_seconds", run.ended.timestamp(), {}
+    counts: Counter[Status] = Counter()
+    controls, groups = _Controls(run.benchmark), GroupTotals()
+    for assessment in each.assessments:
+        counts.update(assessment.counts())
+        controls.add(assessment)
+        groups.add(assessment)
+        yield from _host(assessment, each)
+    yield from _ratio("compliance_ratio", counts, {})
+    yield from controls.samples()
+    yield from _groups(groups)
+    yield from _decisions(run.decisions)
+
+
+def _host(assessment: Assessment, each: RunMetrics) -> Iterator[_Sample]:
+    host = {"host": assessment.host}
+    last = each.seen(assessment.host) if assessment.unreachable else each.run.ended
+    yield "host_reachable", not assessment.unreachable, host
+    yield "host_last_audit_timestamp_seconds", last.timestamp() if last else 0, host
+    yield from _ratio("host_compliance_ratio", assessment.counts(), host)
+    failing = Counter(finding.severity for finding in assessment.failing())
+    for severity in Severity:
+        yield "host_failures", failing[severity], {**host, "severity": severity.value}
+    for section, counts in _sections(assessment).items():
+        for status in Status:
+            yield "findings", counts[status], {**host, "section": section, "status": status.value}
+
+
+class _Controls:
+    """Counts the hosts of each control."""
+
+    def __init__(self, benchmark: str) -> None:
+        self._benchmark = benchmark
+        self._controls: dict[str, Control] = {}
+        self._counts: dict[str, Counter[Status]] = {}
+        self._failures: Counter[tuple[str, Severity]] = Counter()
+
+    def add(self, assessment: Assessment) -> None:
+        for finding in assessment.findings:
+            slug = finding.control.slug
+            self._controls.setdefault(slug, finding.control)
+            self._counts.setdefault(slug, Counter())[finding.status] += 1
+            if finding.status is Status.FAIL:
+                self._failures[slug, finding.severity] += 1
+
+    def samples(self) -> Iterator[_Sample]:
+        for slug, control in self._controls.items():
+            labels = {"control": slug, "id": control.id_in(self._benchmark), "section": control.section}
+            for status in Status:
+                yield "control_hosts", self._counts[slug][status], {**labels, "status": status.value}
+            # The severity can depend on what fails, so that a control can have several.
+            severities = {each for known, each in self._failures if known == slug} | {control.severity}
+            for severity in sorted(severities, key=list(Severity).index):
+                failing = self._failures[slug, severity]
+                yield "control_failures", failing, {**labels, "severity": severity.value}
+
+
+def _groups(totals: GroupTotals) -> Iterator[_Sample]:
+    groups = totals.all()
+    yield "groups", len(groups), {}
+    largest = sorted(groups, key=lambda group: -group.hosts)[:_GROUPS]
+    for group in sorted(largest, key=lambda group: group.name):
+        labels = {"group": group.name}
+        yield "group_hosts", group.hosts, labels
+        yield from _ratio("group_compliance_ratio", group.counts, labels)
+        for status in Status:
+            yield "group_findings", group.counts[status], {**labels, "status": status.value}
+
+
+def _decisions(decisions: Decisions | None) -> Iterator[_Sample]:
+    if decisions is None:
+        return
+    kinds: dict[str, tuple[Waiver | Attestation, ...]] = {
+        "waiver": decisions.waivers,
+        "attestation": decisions.attestations,
+    }
+    for kind, made in kinds.items():
+        states = Counter(_state((each.expires - decisions.today).days) for each in made)
+        for state in ("in_force", "ending", "expired"):
+            yield "decisions", states[state], {"kind": kind, "state": state}
+    every = ((each.expires, kind, each) for kind, made in kinds.items() for each in made)
+    for expires, kind, each in sorted(every, key=lambda row: (row[0], row[1], row[2].id))[:_DECISIONS]:
+        ends = datetime.combine(expires, time.max, tzinfo=UTC).replace(microsecond=0)
+        labels = {"kind": kind, "id": each.id, "control": each.control}
+        yield "decision_expiry_timestamp_seconds", ends.timestamp(), labels
+
+
+def _state(days: int) -> str:
+    """Return how a decision stands so many days before its last one."""
+    return "expired" if days < 0 else "ending" if days <= SOON else "in_force"
+
+
+def _ratio(name: str, counts: Mapping[Status, int], labels: dict[str, str]) -> Iterator[_Sample]:
+    """Yield a ratio, and nothing where no control was decided."""
+    if (ratio := compliance(counts)) is not None:
+        yield name, ratio, labels
 
 
 @dataclass(slots=True)
@@ -115,4 +215,4 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else f"{value:.3f}"
+    return str(int(value)) if value == int(value) else f"{value:.4f}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hardener.model import Assessment, Status
 
-_MOST = 1000  # groups; a snapshot that nobody collected can name any number
+_MOST = 1000  # groups; a snapshot from elsewhere can name any number
 
 
 @dataclass(slots=True)
@@ -38,9 +38,13 @@ class GroupTotals:
             group.unreachable += bool(assessment.unreachable)
             group.counts.update(counts)
 
+    def all(self) -> list[Group]:
+        """Return the groups by name."""
+        return sorted(self._groups.values(), key=lambda group: group.name)
+
     def several(self) -> list[Group]:
         """Return the groups by name; none where there are fewer than two, which would repeat the totals."""
-        return sorted(self._groups.values(), key=lambda group: group.name) if len(self._groups) > 1 else []
+        return self.all() if len(self._groups) > 1 else []
 
 
 def tags(assessment: Assessment) -> list[str]:

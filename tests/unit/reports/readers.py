@@ -39,7 +39,7 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethr
 
 def read_csv(path: Path, delimiter: str = ",") -> list[list[str]]:
     """The rows, the header first."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.reader(file, delimiter=delimiter, strict=delimiter == ","))
 
 

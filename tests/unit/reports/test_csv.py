@@ -30,6 +30,7 @@ def format_name() -> str:
 
 def test_rfc_4180(write: Write) -> None:
     text = write(assessment(), gone()).read_bytes()
+    assert text.startswith(b"\xef\xbb\xbfhost,")  # the mark by which Excel reads UTF-8
     assert text.count(b"\n") == text.count(b"\r\n") == 1 + 2 * len(CONTROLS)
     assert text.endswith(b"\r\n")
     assert len({len(row) for row in read(write(assessment('a,"b"\n c')))}) == 1

@@ -108,7 +108,7 @@ def test_what_holds_is_counted_too(write: Write, format_name: str) -> None:
 def entries(write: Write, format_name: str, text: str) -> Sequence[object]:
     """What is said of hosts which choose this text wherever they can, and of one between them."""
     path = write(hostile_assessment(text), assessment("peaceful"), gone(text, reason=text))
-    assert path.read_text(encoding="utf-8").replace("\n", "").isprintable(), text
+    assert path.read_text(encoding="utf-8-sig").replace("\n", "").isprintable(), text
     return READERS[format_name].entries(READERS[format_name].read(path))
 
 

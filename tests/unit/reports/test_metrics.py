@@ -8,10 +8,20 @@ from hypothesis import given, settings
 from prometheus_client.parser import text_string_to_metric_families
 
 from hardener import __version__
-from hardener.model import Assessment, Status
+from hardener.model import Assessment, Severity, Status, Verdict
 from hardener.reports.metrics import RunMetrics, metrics
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import BENCHMARK, HOSTILE, assessment, gone, hostile_text
+from tests.unit.reports.conftest import (
+    BENCHMARK,
+    CONTROLS,
+    DECISIONS,
+    HOSTILE,
+    VERDICTS,
+    assessment,
+    gone,
+    hostile_text,
+    statuses,
+)
 
 SEEN = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 RUN = RunInfo(
@@ -65,6 +75,77 @@ def test_every_host_and_section_is_counted() -> None:
     assert count("a", "daemon", Status.WAIVED) == 1
     assert [count("b", "host", status) for status in (Status.PASS, Status.ERROR)] == [0, 2]
     assert len(samples["hardener_findings"]) == 2 * 5 * len(Status)
+
+
+def test_controls_are_counted_over_the_hosts_and_never_by_host() -> None:
+    samples = parsed(metrics([run([assessment("a"), assessment("b"), gone("c")])]))
+    control = {
+        "inventory": "prod.yml",
+        "control": "container-not-privileged",
+        "id": "5.5",
+        "section": "runtime",
+    }
+    assert value(samples, "hardener_control_hosts", **control, status="fail") == 2
+    assert value(samples, "hardener_control_hosts", **control, status="error") == 1
+    assert value(samples, "hardener_control_failures", **control, severity="critical") == 2
+    many = parsed(metrics([run(map(assessment, map(str, range(50))))]))
+    for name in ("hardener_control_hosts", "hardener_control_failures"):
+        assert len(many[name]) == len(samples[name])
+
+
+def test_a_control_has_the_severity_of_what_fails() -> None:
+    graver = Verdict(Status.FAIL, "x", "y", severity=Severity.CRITICAL)
+    hosts = [assessment("a"), assessment("b", (graver, *VERDICTS[1:]))]
+    samples = parsed(metrics([run(hosts)]))
+    control = {"inventory": "prod.yml", "control": "audit-dockerd", "id": "1.1.3", "section": "host"}
+    for severity in ("high", "critical"):
+        assert value(samples, "hardener_control_failures", **control, severity=severity) == 1
+    host = {"inventory": "prod.yml", "host": "b"}
+    assert value(samples, "hardener_host_failures", **host, severity="critical") == 2
+
+
+def test_the_ratio_is_of_what_was_decided() -> None:
+    samples = parsed(metrics([run([assessment("a"), gone("b")])]))
+    where = {"inventory": "prod.yml"}
+    assert value(samples, "hardener_compliance_ratio", **where) == round(1 / 11, 4)
+    assert value(samples, "hardener_host_compliance_ratio", **where, host="a") == 0.25
+    assert value(samples, "hardener_host_compliance_ratio", **where, host="b") == 0
+    assert value(samples, "hardener_group_compliance_ratio", **where, group="database") == 0.25
+    undecided = parsed(metrics([run([assessment("a", statuses(*[Status.MANUAL] * len(CONTROLS)))])]))
+    assert "hardener_compliance_ratio" not in undecided
+
+
+def test_groups_are_limited_to_the_largest() -> None:
+    hosts = [replace(assessment(str(number)), groups=("all", f"g{number:03}")) for number in range(150)]
+    samples = parsed(metrics([run(hosts)]))
+    assert value(samples, "hardener_groups", inventory="prod.yml") == 151
+    assert len(samples["hardener_group_hosts"]) == 100
+    assert value(samples, "hardener_group_hosts", inventory="prod.yml", group="all") == 150
+    assert value(samples, "hardener_group_findings", inventory="prod.yml", group="all", status="fail") == 300
+
+
+def test_decisions_say_when_they_end() -> None:
+    samples = parsed(metrics([replace(run([assessment("a")]), run=replace(RUN, decisions=DECISIONS))]))
+    states = {
+        (kind, state): value(samples, "hardener_decisions", inventory="prod.yml", kind=kind, state=state)
+        for kind in ("waiver", "attestation")
+        for state in ("in_force", "ending", "expired")
+    }
+    assert list(states.values()) == [2, 2, 1, 1, 0, 1]
+    ends = value(
+        samples,
+        "hardener_decision_expiry_timestamp_seconds",
+        inventory="prod.yml",
+        kind="waiver",
+        id="W-005",
+        control="host-lsm",
+    )
+    assert datetime.fromtimestamp(ends, UTC) == datetime(2026, 11, 25, 23, 59, 59, tzinfo=UTC)
+    many = replace(DECISIONS, waivers=DECISIONS.waivers * 100)
+    assert (
+        metrics([replace(run([]), run=replace(RUN, decisions=many))]).count("_expiry_timestamp_seconds{")
+        < 201
+    )
 
 
 def test_a_run_says_when_and_how_it_ended() -> None:
