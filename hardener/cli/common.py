@@ -51,6 +51,7 @@ class FleetOptions:
     ask_vault_pass: bool
     vault_password_file: Path | None
     artifacts: Path | None
+    slice_size: int | None
 
     def target(self, conversation: Conversation, home: Path) -> Target:
         """Return the target of a workflow: the hosts, which the workflow locks and records.
@@ -72,7 +73,7 @@ class FleetOptions:
         Raises:
             HardenerError: the inventory cannot be one.
         """
-        from hardener.fleet import Credentials, Fleet
+        from hardener.fleet import Credentials, Fleet, executor_of
         from hardener.terminal.progress import echo
 
         return Fleet(
@@ -85,6 +86,7 @@ class FleetOptions:
             ),
             artifacts=self.artifacts,
             echo=echo if conversation.verbose else None,
+            executor=executor_of(slice_size=self.slice_size),
         )
 
 
@@ -201,6 +203,13 @@ def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
             type=click.Path(file_okay=False, path_type=Path),
             metavar="DIR",
             help="Keep the output and the events of Ansible in this folder.",
+        ),
+        click.option(
+            "--slice",
+            "slice_size",
+            type=click.IntRange(1),
+            metavar="HOSTS",
+            help="Divide the hosts into slices of this size, each for its own Ansible; one a core at a time.",
         ),
     )
 

@@ -12,23 +12,26 @@ Hosts that cannot be reached or fail are outcomes; only what stops Ansible befor
 
 from hardener.fleet.connections import connections
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, TaskStarted
+from hardener.fleet.executor import Credentials, Execution, Executor, Job
 from hardener.fleet.inventory import identify, inventory_name
-from hardener.fleet.run import Run
-from hardener.fleet.start import Credentials, Fleet, ansible_version
+from hardener.fleet.start import Fleet, ansible_version, executor_of
 
 __all__ = [
     "Credentials",
     "Event",
+    "Execution",
+    "Executor",
     "Fleet",
     "Hosts",
     "Idle",
+    "Job",
     "Outcome",
-    "Run",
     "State",
     "TaskResult",
     "TaskStarted",
     "ansible_version",
     "connections",
+    "executor_of",
     "identify",
     "inventory_name",
 ]

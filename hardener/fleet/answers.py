@@ -18,7 +18,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import (
 from hardener.fleet.events import Event, Hosts, Outcome, State, TaskResult
 
 if TYPE_CHECKING:
-    from hardener.fleet.run import Run
+    from hardener.fleet.executor import Execution
 
 
 class Watcher(Protocol):
@@ -106,7 +106,7 @@ class Answers(Generic[_T]):
 
     def __init__(
         self,
-        run: Run,
+        run: Execution,
         action: str,
         parse: Callable[[TaskResult], _T | None],
         *,

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from ansible_runner import interface
@@ -27,6 +27,7 @@ from hardener import umask
 from hardener.errors import HardenerError, InternalError
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, translate
 from hardener.fleet.failure import failure
+from hardener.fleet.interrupts import interruptible
 from hardener.text import line
 from hardener.workfolder import temporary_folder
 
@@ -49,6 +50,7 @@ class Run:
         label: what its artifacts are called.
         artifacts: where they are kept; None removes them.
         echo: called with each line that Ansible prints.
+        lease: seconds for which Ansible may be stopped by a signal, until it is killed; None for ever.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Run:
         label: str,
         artifacts: Path | None = None,
         echo: Callable[[str], None] | None = None,
+        lease: float | None = None,
     ) -> None:
         self._options = options
+        self._lease = lease
         self._label = label
         self._artifacts = artifacts
         self._echo = echo
@@ -76,11 +80,10 @@ class Run:
         self._reasons: dict[str, str] = {}
         self._stats: dict[str, Any] | None = None
         self._end: _End | None = None
-        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         self._folder = self._exit.enter_context(temporary_folder())
-        self._watch_signals()
+        self._exit.enter_context(interruptible())
         self._thread = threading.Thread(target=self._work, name=f"ansible-{self._label}", daemon=True)
         try:
             self._thread.start()
@@ -101,22 +104,42 @@ class Run:
         Raises:
             HardenerError: Ansible stopped before it got to any host.
         """
-        while self._stats is None:
-            try:
-                raw = self._queue.get(timeout=_IDLE_S)
-            except queue.Empty:
-                yield Idle()
-                continue
-            if isinstance(raw, _End):
-                self._end = raw
-                break
-            if event := self._take(raw):
-                yield event
+        yield from self.events()
         if not self._hosts:
             raise self._failure()
         for host, outcome in self.outcomes.items():
             if not outcome.ended_well and host not in self._reasons:  # it was not reported yet
                 yield TaskResult(host, "", State.FAILED, outcome.reason)
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events as they arrive, and nothing about hosts that Ansible did not get to."""
+        active = time.monotonic()
+        while self._stats is None:
+            try:
+                raw = self._queue.get(timeout=_IDLE_S)
+            except queue.Empty:
+                if self._lease is None or not self._is_stopped():
+                    active = time.monotonic()
+                elif time.monotonic() > active + self._lease:
+                    self._kill()
+                yield Idle()
+                continue
+            active = time.monotonic()
+            if isinstance(raw, _End):
+                self._end = raw
+                break
+            if event := self._take(raw):
+                yield event
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether Ansible finished all hosts; it may have stopped early, or been killed."""
+        return self._stats is not None
+
+    @property
+    def reason(self) -> str:
+        """Return why Ansible stopped early."""
+        return self._failure().message
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
@@ -232,20 +255,11 @@ class Run:
 
     # --- ending -------------------------------------------------------------------------------------------
 
-    def _watch_signals(self) -> None:
-        """Handle a termination signal like Ctrl-C: Ansible has its own session and would continue."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) is signal.SIG_DFL:
-                    self._handlers[number] = signal.signal(number, _interrupt)
-
     def _leave(self, *, interrupted: bool) -> None:
         """End Ansible and remove its files."""
         try:
             self._stop(interrupt=interrupted)
         finally:
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
             if self._folder:
                 with suppress(OSError):  # ansible-runner finds no folder of this name to write to
                     self._folder = self._folder.rename(self._folder.with_suffix(".gone"))
@@ -272,6 +286,20 @@ class Run:
             self._cancelled.set()
             if not ended:
                 self._thread.join()
+
+    def _is_stopped(self) -> bool:
+        """Return whether the process of Ansible is stopped by a signal: it would never end."""
+        with suppress(OSError, IndexError):
+            if pid := self._pid(within=0):
+                stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+                return stat.rpartition(")")[2].split()[0] in "Tt"
+        return False
+
+    def _kill(self) -> None:
+        """Kill Ansible; what it left unfinished is not complete."""
+        with suppress(ProcessLookupError):
+            if pid := self._pid(within=0):
+                os.kill(pid, signal.SIGKILL)
 
     @property
     def _pid_file(self) -> Path:
@@ -324,7 +352,3 @@ class _End:
     def __init__(self, *, code: int = 0, error: Exception | None = None) -> None:
         self.code = code
         self.error = error
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

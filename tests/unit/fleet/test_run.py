@@ -408,3 +408,30 @@ def test_nohup_is_respected(play: Callable[[Script], Any]) -> None:
         assert run.outcomes == {"a": Outcome(State.OK)}
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("lease", [None, 0.1])
+def test_ansible_may_be_stopped_for_its_lease(
+    play: Callable[[Script], Any],
+    ansible: subprocess.Popen[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    lease: float | None,
+) -> None:
+    """A process that is stopped by a signal would never end, and its slice with it."""
+    monkeypatch.setattr(module, "_IDLE_S", 0.02)
+
+    def script(say: Callable[[dict[str, Any]], bool], cancelled: Callable[[], bool]) -> int:
+        says_its_number(calls[0], ansible.pid)
+        ansible.send_signal(signal.SIGSTOP)
+        while ansible.poll() is None and not cancelled():
+            time.sleep(0.01)
+        return 254
+
+    calls = play(script)
+    with a_run(lease=lease) as run:
+        for number, event in enumerate(run.events()):
+            assert event == Idle()
+            if lease is None and number == 10:
+                ansible.kill()
+        assert not run.is_complete
+    assert ansible.returncode == -signal.SIGKILL

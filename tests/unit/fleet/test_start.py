@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -13,14 +14,36 @@ from ansible.parsing.dataloader import DataLoader
 
 from hardener.content import content_dir
 from hardener.errors import HardenerError, InternalError
-from hardener.fleet.start import Credentials, Fleet, ansible_version
+from hardener.fleet import Credentials, Execution, Fleet, Job, ansible_version, local
 
 
-def options(fleet: Fleet, folder: Path, **changed: Any) -> dict[str, Any]:
-    own = Path(mkdtemp(dir=folder))  # each run has a folder of its own
-    return fleet._options(
-        own, **{"playbook": "audit", "variables": {}, "check": False, "diff": False, **changed}
-    )
+class Kept:
+    """An executor that keeps the job, and gives the options of ansible-runner for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.options: dict[str, Any] = {}
+
+    def start(self, job: Job) -> Execution:
+        own = Path(mkdtemp(dir=self.folder))  # each run has a folder of its own
+        self.options = local.options(own, job=job)
+        return local.LocalExecutor().start(job)
+
+
+def options(
+    folder: Path,
+    *,
+    variables: Mapping[str, Any] | None = None,
+    only: Sequence[str] | None = None,
+    check: bool = False,
+    diff: bool = False,
+    **given: Any,
+) -> dict[str, Any]:
+    kept = Kept(folder)
+    fleet = Fleet(**{"inventory": "db01,", **given}, executor=kept)
+    part = fleet if only is None else fleet.only(only)
+    part.run("audit", variables=variables or {}, check=check, diff=diff)
+    return kept.options
 
 
 def flags(given: dict[str, Any]) -> list[str]:
@@ -28,7 +51,7 @@ def flags(given: dict[str, Any]) -> list[str]:
 
 
 def test_runs_our_playbook_on_the_users_inventory(tmp_path: Path) -> None:
-    given = options(Fleet(inventory="db01,db02", limit="db*"), tmp_path)
+    given = options(tmp_path, inventory="db01,db02", limit="db*")
     assert given["playbook"] == str(content_dir() / "playbooks" / "audit.yml")
     assert (given["inventory"], given["limit"]) == (["db01,db02"], "db*")
     assert flags(given) == []
@@ -37,13 +60,13 @@ def test_runs_our_playbook_on_the_users_inventory(tmp_path: Path) -> None:
 def test_runs_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that ./ansible.cfg, and paths in it, mean what they mean for ansible-playbook."""
     monkeypatch.chdir(tmp_path)
-    assert options(Fleet(inventory="db01,"), tmp_path)["project_dir"] == str(tmp_path)
+    assert options(tmp_path)["project_dir"] == str(tmp_path)
 
 
 def test_variables_go_by_a_file(tmp_path: Path) -> None:
     """A plan for a thousand hosts is longer than an argument may be."""
     variables = {"hardener_plan": {f"host{number}": ["docker_daemon"] for number in range(10_000)}}
-    given = options(Fleet(inventory="db01,"), tmp_path, variables=variables)
+    given = options(tmp_path, variables=variables)
     path = Path(given["extravars"])
     assert path.parent.parent == tmp_path
     assert path.stat().st_size > 128 * 1024
@@ -53,7 +76,7 @@ def test_variables_are_no_templates(tmp_path: Path) -> None:
     """A folder may be called like one, and what is read from it would run here."""
     name = "{{ lookup('pipe', 'id') }}"
     variables = {"a": name, "b": [name, 1], "c": {name: name}, "d": None, "e": True}
-    given = options(Fleet(inventory="db01,"), tmp_path, variables=variables)
+    given = options(tmp_path, variables=variables)
     literal = {"__ansible_unsafe": name}
     assert json.loads(Path(given["extravars"]).read_text()) == {
         "a": literal,
@@ -65,14 +88,13 @@ def test_variables_are_no_templates(tmp_path: Path) -> None:
 
 
 def test_check_and_diff(tmp_path: Path) -> None:
-    fleet = Fleet(inventory="db01,")
-    assert flags(options(fleet, tmp_path, check=True, diff=True)) == ["--check", "--diff"]
-    assert flags(options(fleet, tmp_path, diff=True)) == ["--diff"]
+    assert flags(options(tmp_path, check=True, diff=True)) == ["--check", "--diff"]
+    assert flags(options(tmp_path, diff=True)) == ["--diff"]
 
 
 def test_passwords_answer_prompts_and_are_nowhere_else(tmp_path: Path) -> None:
     credentials = Credentials(become_password="s3cret", vault_password="v4ult")
-    given = options(Fleet(inventory="db01,", credentials=credentials), tmp_path)
+    given = options(tmp_path, credentials=credentials)
     assert flags(given) == ["--ask-become-pass", "--ask-vault-pass"]
     assert set(given.pop("passwords").values()) == {"s3cret", "v4ult"}
     assert "s3cret" not in str(given)
@@ -82,13 +104,13 @@ def test_passwords_answer_prompts_and_are_nowhere_else(tmp_path: Path) -> None:
 
 
 def test_an_empty_password_is_a_password(tmp_path: Path) -> None:
-    given = options(Fleet(inventory="db01,", credentials=Credentials(become_password="")), tmp_path)
+    given = options(tmp_path, credentials=Credentials(become_password=""))
     assert flags(given) == ["--ask-become-pass"]
 
 
 def test_a_vault_password_file_may_have_any_name(tmp_path: Path) -> None:
     credentials = Credentials(vault_password_file=Path("my vault; rm -rf"))
-    given = options(Fleet(inventory="db01,", credentials=credentials), tmp_path)
+    given = options(tmp_path, credentials=credentials)
     assert flags(given) == ["--vault-password-file", "my vault; rm -rf"]
 
 
@@ -125,23 +147,25 @@ def test_a_current_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pyte
 
 
 NAMES = ("web1", "!web1", "&web1", "~web1", "@web1", "web[0]", "web*", "2001:db8::1", "web1,web2", "ü")
+ODD = ("a\nb", "a\rb", "nb", "a\x85b", " a", "a ", "a b", "~a b\n", "\\n", "\ta")
 
 
 def test_a_part_of_the_fleet_is_exactly_its_hosts(tmp_path: Path) -> None:
     """Whatever they are called: Ansible takes some names for patterns."""
     inventory = InventoryManager(loader=DataLoader(), sources=["db01,"])
-    for name in NAMES:
+    for name in (*NAMES, *ODD):
         inventory.add_host(name)
     inventory.reconcile_inventory()
-    fleet = Fleet(inventory="db01,", limit="no-such-host")
-    for name in NAMES:
-        inventory.subset(options(fleet.only([name]), tmp_path)["limit"])
+    for name in (*NAMES, *ODD):
+        inventory.subset(options(tmp_path, limit="no-such-host", only=[name])["limit"])
         assert [str(host) for host in inventory.get_hosts("all")] == [name]
 
 
 def test_a_part_is_no_change_of_the_whole(tmp_path: Path) -> None:
-    whole = Fleet(inventory="db01,db02", limit="db*")
-    part = whole.only([f"host{number}" for number in range(30_000)])
-    file = Path(options(part, tmp_path)["limit"].removeprefix("@"))
+    kept = Kept(tmp_path)
+    whole = Fleet(inventory="db01,db02", limit="db*", executor=kept)
+    whole.only([f"host{number}" for number in range(30_000)]).run("audit", variables={})
+    file = Path(kept.options["limit"].removeprefix("@"))
     assert len(file.read_text().split("\n")) == 30_000
-    assert options(whole, tmp_path)["limit"] == "db*"
+    whole.run("audit", variables={})
+    assert kept.options["limit"] == "db*"

@@ -1,0 +1,136 @@
+"""The hosts of a fleet divided into slices: the same findings as in one piece, whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.sshd import Sshd, free_port
+from tests.leftovers import scratch
+
+HOSTS = 8
+ODD = ("web*", "a b", "{{ 7 * 7 }}", "all1")
+SLICE = "4"
+TRIES = 4
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    with Sshd() as server:
+        yield server
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with scratch("sliced") as path:
+        yield path
+
+
+@pytest.fixture
+def inventory(sshd: Sshd, folder: Path) -> str:
+    """Hosts behind one server, one that cannot be reached, and some called like patterns and groups."""
+    hosts = {f"host{number}": sshd.variables() for number in range(HOSTS)}
+    hosts |= {name: sshd.variables() for name in ODD}
+    hosts["refused"] = sshd.variables(ansible_port=free_port())
+    groups: dict[str, Any] = {"host1": {"hosts": {"host5": {}}}, "web": {"hosts": {"host2": {}, "web*": {}}}}
+    path = folder / "inventory.json"
+    path.write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
+    return str(path)
+
+
+def command(inventory: str, report: Path, *arguments: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "hardener", "audit", "-i", inventory, "--exit-zero"),
+        *("--home", str(report.parent / "home"), "--json", str(report), *arguments),
+    ]
+
+
+def timeless(report: Path) -> str:
+    """A report as it was written, without the times and the id of its run."""
+    found: dict[str, Any] = json.loads(report.read_text())
+    for key in ("id", "started", "ended"):
+        del found["run"][key]
+    for host in found["hosts"]:
+        host.pop("collected_at", None)
+    return json.dumps(found, indent=1)
+
+
+def test_slices_give_the_findings_of_the_whole(inventory: str, folder: Path) -> None:
+    """Tests beside this one start and end engines, which are findings too: then both are audited again."""
+    for _ in range(TRIES):
+        for name, arguments in {"whole": (), "sliced": ("--slice", SLICE)}.items():
+            subprocess.run(
+                command(inventory, folder / f"{name}.json", *arguments),
+                check=True,
+                capture_output=True,
+                timeout=120,
+            )
+        whole, sliced = timeless(folder / "whole.json"), timeless(folder / "sliced.json")
+        if whole == sliced:
+            break
+    assert whole == sliced
+    hosts = [host["host"] for host in json.loads(sliced)["hosts"]]
+    assert len(hosts) == len(set(hosts)) == HOSTS + len(ODD) + 1
+
+
+def playing(marker: str) -> Iterator[int]:
+    """The processes of Ansible that run the audit of an inventory, workers not included."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                above = Path("/proc", str(parent), "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if (
+                marker.encode() in words
+                and any(word.endswith(b"audit.yml") for word in words)
+                and above != words
+            ):
+                yield int(entry.name)
+
+
+def test_a_killed_slice_is_given_out_again(inventory: str, folder: Path) -> None:
+    report = folder / "report.json"
+    run = subprocess.Popen(
+        command(inventory, report, "--slice", SLICE, "--snapshots", str(folder / "snapshots")),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    killed: set[int] = set()
+    deadline = time.monotonic() + 60
+    while len(killed) < 2 and run.poll() is None and time.monotonic() < deadline:
+        for pid in playing(inventory):
+            if pid not in killed and len(killed) < 2:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        time.sleep(0.05)
+    assert run.wait(timeout=90) == 0, run.stderr and run.stderr.read()
+    assert len(killed) == 2
+    hosts = {host["host"]: host for host in json.loads(report.read_text())["hosts"]}
+    assert [name for name, host in hosts.items() if host["unreachable"]] == ["refused"]
+    assert len(hosts) == HOSTS + len(ODD) + 1
+    assert not list(playing(inventory)), "a process is left"
+
+
+def test_an_inventory_that_cannot_be_read_is_an_error(folder: Path) -> None:
+    (folder / "hosts.yml").write_text("[")
+    done = subprocess.run(
+        command(str(folder / "hosts.yml"), folder / "report.json", "--slice", "1"),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode not in (0, 3, 4)
+    assert "cannot read inventory" in done.stderr
