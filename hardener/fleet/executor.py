@@ -80,6 +80,10 @@ class Execution(Protocol):
     def outcomes(self) -> dict[str, Outcome]:
         """Return the outcome of each host in inventory order; complete after the events."""
 
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the inventory groups of each host, where the playbook names them."""
+
 
 class Executor(Protocol):
     """A way to run jobs."""

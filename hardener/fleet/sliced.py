@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -89,6 +89,7 @@ class SlicedExecution:
         self._places = {place.name: place for place in places}
         self._listing: Execution | None = None
         self._ledger = Ledger(job.playbook, (), 1)
+        self._groups: dict[str, tuple[str, ...]] = {}
         self._queue: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._unwanted = threading.Event()
         self._workers: dict[str, threading.Thread] = {}
@@ -121,6 +122,11 @@ class SlicedExecution:
         """Return the outcome of each host in inventory order; complete after the events."""
         return self._ledger.outcomes
 
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the inventory groups of each host."""
+        return self._groups
+
     def __iter__(self) -> Iterator[Event]:
         """Yield the events of all slices as they arrive; ends when all hosts are finished.
 
@@ -131,7 +137,7 @@ class SlicedExecution:
         if hosts is None:
             hosts = yield from self._listed()
         self._ledger = Ledger(self._job.playbook, hosts, self._size(len(hosts)))
-        yield Hosts(hosts)
+        yield Hosts(hosts, dict(self._groups))
         running: dict[str, Slice] = {}
         patience = time.monotonic() + _LEASE_S
         while running or self._ledger.waiting:
@@ -155,6 +161,7 @@ class SlicedExecution:
         for event in self._listing:
             if isinstance(event, Hosts):
                 hosts = event.names
+                self._groups |= event.groups
             elif isinstance(event, Idle):
                 yield event
         return hosts
@@ -180,7 +187,9 @@ class SlicedExecution:
     def _take(self, message: _Message, running: dict[str, Slice]) -> Iterator[Event]:
         piece = running[message.place]
         if message.event is not None:
-            if isinstance(message.event, TaskStarted) or (
+            if isinstance(message.event, Hosts):
+                self._groups |= message.event.groups
+            elif isinstance(message.event, TaskStarted) or (
                 isinstance(message.event, TaskResult) and self._ledger.result(piece, message.event)
             ):
                 yield message.event
@@ -201,7 +210,7 @@ class SlicedExecution:
                 for event in attempt.events():
                     if self._unwanted.is_set():
                         raise _UnwantedError
-                    if not isinstance(event, Idle | Hosts):
+                    if not isinstance(event, Idle):
                         self._queue.put(_Message(place.name, event=event))
                 complete = attempt.is_complete
             if complete:

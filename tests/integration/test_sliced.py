@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.dockerd import Dockerd
 from tests.integration.sshd import Sshd, free_port
 from tests.leftovers import scratch
 
@@ -29,6 +30,13 @@ def sshd() -> Iterator[Sshd]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def dockerd() -> Iterator[Dockerd]:
+    """An engine that no other test uses: its containers would come and go between two audits."""
+    with Dockerd() as engine:
+        yield engine
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with scratch("sliced") as path:
@@ -36,14 +44,18 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def inventory(sshd: Sshd, folder: Path) -> str:
+def inventory(sshd: Sshd, dockerd: Dockerd, folder: Path) -> str:
     """Hosts behind one server, one that cannot be reached, and some called like patterns and groups."""
     hosts = {f"host{number}": sshd.variables() for number in range(HOSTS)}
     hosts |= {name: sshd.variables() for name in ODD}
     hosts["refused"] = sshd.variables(ansible_port=free_port())
     groups: dict[str, Any] = {"host1": {"hosts": {"host5": {}}}, "web": {"hosts": {"host2": {}, "web*": {}}}}
     path = folder / "inventory.json"
-    path.write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
+    path.write_text(
+        json.dumps(
+            {"all": {"hosts": hosts, "children": groups, "vars": {"collect_socket": str(dockerd.socket)}}}
+        )
+    )
     return str(path)
 
 
@@ -65,7 +77,7 @@ def timeless(report: Path) -> str:
 
 
 def test_slices_give_the_findings_of_the_whole(inventory: str, folder: Path) -> None:
-    """Tests beside this one start and end engines, which are findings too: then both are audited again."""
+    """What tests beside this one do to the machine is in the findings too: then both are audited again."""
     for _ in range(TRIES):
         for name, arguments in {"whole": (), "sliced": ("--slice", SLICE)}.items():
             subprocess.run(

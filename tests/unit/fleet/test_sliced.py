@@ -25,6 +25,7 @@ class Piece:
         self.is_complete = False
         self.reason = "killed"
         self.outcomes: dict[str, Outcome] = {}
+        self.groups = dict.fromkeys(job.hosts, ("web",))
 
     def __enter__(self) -> Self:
         self.place.asked.append(self.hosts)
@@ -39,7 +40,7 @@ class Piece:
         return self.events()
 
     def events(self) -> Iterator[Event]:
-        yield Hosts(self.hosts)
+        yield Hosts(self.hosts, self.groups)
         for host in self.hosts:
             while self.place.stuck.is_set():
                 yield Idle()
@@ -87,6 +88,7 @@ def test_all_places_work_and_all_hosts_answer_once() -> None:
     assert events[0] == Hosts(tuple("hgfedcba"))
     assert hosts_of(events) == list("abcdefgh")
     assert list(run.outcomes) == list("hgfedcba")
+    assert run.groups == dict.fromkeys("abcdefgh", ("web",))
     assert sorted(host for place in places for piece in place.asked for host in piece) == list("abcdefgh")
 
 
