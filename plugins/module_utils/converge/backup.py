@@ -36,7 +36,7 @@ from ..contract import UNCONFIRMED
 from ..host import atomic, descriptors
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted
-from . import files, system
+from . import files, records, system
 from .errors import Refused
 from .files import ABSENT, FILE, State
 from .planning import Change, digest
@@ -44,7 +44,6 @@ from .planning import Change, digest
 KEPT = 10
 # Reasons why rmdir leaves a folder that a run created: it is gone, in use, or replaced.
 _NOT_OURS = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY)
-_LARGEST_RECORD = 1 << 28
 _NAME = "%Y%m%dT%H%M%SZ"
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
 _MORE = 16384  # bytes by which a journal or a record may still grow
@@ -138,8 +137,7 @@ class Store:
     def record(self, run: str) -> dict[str, Any]:
         """Return how a run ended; empty if it has no record (a full disk), or is not over."""
         try:
-            found: dict[str, Any] = read_json(self._record_file(run))
-            return found
+            return records.outcome(records.read(self._record_file(run)))
         except (OSError, ValueError):
             return {}
 
@@ -149,7 +147,7 @@ class Store:
         Raises:
             OSError: it cannot be written, and the run is not over.
         """
-        write_json(self._record_file(run), {**self.record(run), **record})
+        records.write(self._record_file(run), {**self.record(run), **record})
         with suppress(OSError):  # the next run prunes again
             self.prune(run)
 
@@ -203,7 +201,7 @@ class Store:
                 missing = [path for path in files.missing_directories(change.path) if path not in made]
                 made.update(missing)
                 entries.append(_dump(change, stored, missing))
-            write_json(os.path.join(folder, "manifest.json"), {"run": run, "entries": entries})
+            records.write(os.path.join(folder, "manifest.json"), {"run": run, "entries": entries})
             with descriptors.folder(os.path.dirname(folder)) as backups:
                 os.fsync(backups)
         except BaseException:
@@ -218,8 +216,9 @@ class Store:
         """
         path = os.path.join(self.backup_folder(run), "manifest.json")
         try:
-            return [_load(raw) for raw in read_json(path)["entries"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            raw = records.fields(records.read(path), {"entries": list})
+            return [_load(entry) for entry in raw["entries"]]
+        except (OSError, ValueError) as error:
             raise Refused(f"{path} cannot be read: {error}") from error
 
     def state_before(self, run: str, entry: Entry) -> State:
@@ -350,7 +349,7 @@ class Journal:
     @classmethod
     def _load(cls, store: Store, path: str) -> Journal | None:
         try:
-            return cls(store, read_json(path))
+            return cls(store, records.journal(records.read(path)))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -469,7 +468,7 @@ class Journal:
     def remember(self, **what: Any) -> None:
         """Write the journal to disk; facts held only in memory are lost with this process."""
         raw = {**self._raw, **what}
-        write_json(self._store.journal_file, raw)
+        records.write(self._store.journal_file, raw)
         self._raw = raw
 
     def enter(self, phase: str, *, seconds: float, **what: Any) -> None:
@@ -522,25 +521,10 @@ def _parsed(name: str) -> tuple[int, ...]:
     return tuple(int(name[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15)))
 
 
-def read_json(path: str) -> Any:
-    """Read a JSON file of hardener.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is no JSON.
-    """
-    return json.loads(descriptors.content(path, _LARGEST_RECORD))
-
-
 def _forget(folder: str) -> None:
     """Remove a backup; what cannot be removed is left for the next attempt."""
     with suppress(OSError):
         atomic.remove_tree(folder)
-
-
-def write_json(path: str, data: object) -> None:
-    """Replace a JSON file of hardener."""
-    files.replace(path, files.own((json.dumps(data, indent=1) + "\n").encode()), reserved=True)
 
 
 def _dump(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]:
@@ -567,7 +551,8 @@ def _dump_state(state: State) -> dict[str, Any]:
     }
 
 
-def _load(raw: Mapping[str, Any]) -> Entry:
+def _load(raw: Any) -> Entry:
+    records.entry(raw)
     before, after = raw["before"], raw["after"]
     return Entry(
         raw["path"],

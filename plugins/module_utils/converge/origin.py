@@ -17,7 +17,7 @@ from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ..contract import PARTLY_ROLLED_BACK, ROLLED_BACK
 from ..host import atomic
-from . import activations, backup, files
+from . import activations, files, records
 from .backup import Entry, Journal, Store
 from .errors import Refused
 from .files import DIRECTORY, FILE, State
@@ -46,7 +46,8 @@ class Origins(Store):
     def left(self) -> dict[str, list[str]]:
         """Return path to hashes of what removed runs left there, up to each kept run; the last one last."""
         with suppress(OSError, ValueError):
-            found: dict[str, list[str]] = backup.read_json(os.path.join(self.backups, _LEFT))
+            found = records.fields(records.read(os.path.join(self.backups, _LEFT)), {})
+            records.each(found.values(), list, "list")
             return found
         return {}
 
@@ -57,7 +58,7 @@ class Origins(Store):
             OSError: it cannot be written.
         """
         atomic.make_folders(self.backups, 0o700)
-        backup.write_json(os.path.join(self.backups, _LEFT), left)
+        records.write(os.path.join(self.backups, _LEFT), left)
 
 
 class Origin(NamedTuple):

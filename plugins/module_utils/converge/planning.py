@@ -10,7 +10,7 @@ import re
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ..host.text import visible
-from . import files, jsonkeys
+from . import files, jsonkeys, records
 from .documents import FORMER, Document, Resource
 from .errors import Refused
 from .files import ABSENT, DEVICE, DIRECTORY, FILE, NOTHING, State
@@ -85,13 +85,13 @@ class Bookkeeping:
 
     def __init__(self, content: bytes | None) -> None:
         try:
-            raw = json.loads(content or b"{}")
+            raw = records.bookkeeping(records.parsed(content or b"{}"))
         except ValueError as error:
             raise Refused(
                 f"hardener's own record of its keys (ownership.json) is damaged: {error}"
             ) from error
-        self.files: dict[str, dict[str, Any]] = raw.get("files", {})
-        self.in_force: dict[str, str] = raw.get("in_force", {})
+        self.files: dict[str, dict[str, Any]] = raw.get("files") or {}
+        self.in_force: dict[str, str] = raw.get("in_force") or {}
 
     def dump(self) -> bytes:
         """Return the content of its file."""

@@ -118,10 +118,16 @@ def bind(activation: Activation, journal: Journal) -> None:
 
 
 def begun(journal: Journal) -> list[Activation]:
-    """Return the activations that had begun, with their memories."""
+    """Return the activations that had begun, with their memories.
+
+    Raises:
+        Refused: one is unknown, since another version of hardener has begun it.
+    """
     found = []
     for name, settings in journal.activations.items():
         memory = journal.memory(name)
+        if memory is not None and name not in activations.KINDS:
+            raise Refused(f"run {journal.run} has begun {name}, which this version of hardener does not know")
         if memory is not None:
             activation = activations.KINDS[name](settings)
             activation.memory = memory
@@ -142,7 +148,11 @@ def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
     """
     done = journal.undone(left)
     problems: list[str] = []
-    for activation in sorted(begun(journal), key=lambda each: not each.cuts_off):
+    try:
+        known = begun(journal)
+    except Refused as refused:
+        return [str(refused)]
+    for activation in sorted(known, key=lambda each: not each.cuts_off):
         if activation.name in done:
             continue
         try:

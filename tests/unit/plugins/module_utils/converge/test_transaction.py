@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     activations,
-    backup,
     files,
     history,
+    records,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import KEPT, Journal, Store
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
@@ -323,7 +323,7 @@ def test_an_activation_that_the_journal_does_not_tell_of_has_not_begun(
     host: Host, recorded: type[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("x", "old")
-    write = backup.write_json
+    write = records.write
 
     def fails_for_good(path: str, data: dict[str, Any]) -> None:
         if data.get("memory") or broken:
@@ -336,7 +336,7 @@ def test_an_activation_that_the_journal_does_not_tell_of_has_not_begun(
 
     broken: list[str] = []
     files_put = files.put
-    monkeypatch.setattr(backup, "write_json", fails_for_good)
+    monkeypatch.setattr(records, "write", fails_for_good)
     monkeypatch.setattr(files, "put", put)
     done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
     assert done["outcome"] == "rollback_failed"
