@@ -44,6 +44,7 @@ VERBS = (
     "scan",
     "schedule",
     "show",
+    "site",
     "trend",
     "waivers",
     "workload",

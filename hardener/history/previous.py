@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from hardener.comparison.previous_runs import Point, PreviousRuns
@@ -31,12 +31,17 @@ def previous_runs(history: History, run: RunRecord, *, before: int | None = None
         if (before is None or each.number < before) and each.record.kind == run.kind
     )
     found = list(islice(alike, _POINTS))
-    if not found:
-        return None
+    return preceding(found[::-1]) if found else None
+
+
+def preceding(runs: Sequence[StoredRun]) -> PreviousRuns:
+    """Return runs as those before another one.
+
+    Args:
+        runs: runs of the kind of that one, oldest first; at least one.
+    """
     return PreviousRuns(
-        points=tuple(_point(each) for each in reversed(found)),
-        hosts=frozenset(found[0].names()),
-        before=_Before(found[0]),
+        points=tuple(map(point, runs)), hosts=frozenset(runs[-1].names()), before=_Before(runs[-1])
     )
 
 
@@ -59,5 +64,6 @@ class _Before:
         return next(islice(self._rest, skipped, None), None)
 
 
-def _point(run: StoredRun) -> Point:
+def point(run: StoredRun) -> Point:
+    """Return a run as a point of a trend."""
     return Point(run.id, run.info.ended, run.hosts, run.unreachable, run.counts())

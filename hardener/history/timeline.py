@@ -1,0 +1,84 @@
+"""Ask for one host or one control over a series of runs, from the rows alone: no assessment is read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from hardener.history.database import opened
+from hardener.history.home import Home
+from hardener.history.runs import StoredRun
+from hardener.model import Status
+from hardener.text import scalar
+
+
+class Step(NamedTuple):
+    """The status that a control of a host has from a run on; ``run`` is a place in the series."""
+
+    slug: str
+    run: int
+    status: Status
+
+
+class Timeline:
+    """Runs over the same inventory by the same controls, oldest first.
+
+    Args:
+        home: folder of the history.
+        runs: the runs, as ``History.series`` gives them.
+
+    Raises:
+        HardenerError: the history cannot be read. So does every method.
+    """
+
+    def __init__(self, home: Path, runs: Sequence[StoredRun]) -> None:
+        self._home = Home(home)
+        self.runs = tuple(runs)
+        self._places = {run.number: place for place, run in enumerate(runs)}
+        self._numbers = ",".join(map(str, self._places))  # integers that the database gave
+
+    def hosts(self) -> Mapping[str, StoredRun]:
+        """Return the last run of each host, by the name that the database has."""
+        with self._reading() as connection:
+            found = connection.execute(
+                f"SELECT name, max(run) FROM host WHERE run IN ({self._numbers}) GROUP BY name"  # noqa: S608
+            ).fetchall()
+        return {name: self.runs[self._places[run]] for name, run in found}
+
+    def controls(self) -> Mapping[str, list[Counter[Status]]]:
+        """Return for each control the number of hosts by status, run by run."""
+        counts: dict[str, list[Counter[Status]]] = {}
+        statement = (
+            "SELECT run, slug, status, hosts FROM (SELECT run, control, status, count(*) AS hosts"  # noqa: S608
+            f" FROM finding WHERE run IN ({self._numbers}) GROUP BY run, control, status)"
+            " JOIN control ON id = control"
+        )
+        with self._reading() as connection:
+            for run, slug, status, hosts in connection.execute(statement):
+                of_control = counts.setdefault(slug, [Counter() for _ in self.runs])
+                of_control[self._places[run]][Status(status)] += hosts
+        return counts
+
+    def steps(self, host: str) -> list[Step]:
+        """Return the first status of each control of a host, and each that differs from the one before."""
+        statement = (
+            "SELECT slug, run, status FROM (SELECT host.run, control, status,"  # noqa: S608 - integers
+            " lag(status, 1, '') OVER (PARTITION BY control ORDER BY host.run) AS before"
+            f" FROM host JOIN finding USING (run, place) WHERE run IN ({self._numbers}) AND name = ?)"
+            " JOIN control ON id = control WHERE status <> before ORDER BY control, run"
+        )
+        with self._reading() as connection:
+            found = connection.execute(statement, (scalar(host),)).fetchall()
+        return [Step(slug, self._places[run], Status(status)) for slug, run, status in found]
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with opened(self._home.database) as connection:
+                yield connection
+        except (sqlite3.Error, OSError, ValueError, KeyError) as error:
+            raise self._home.failure(error) from error

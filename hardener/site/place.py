@@ -1,0 +1,128 @@
+"""The place of a page: where its links lead, and what stands above every page of an inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from hardener.model import Status
+from hardener.run import RunInfo
+from hardener.site.names import file_name, numbered
+from hardener.site.rendering import ICON, STYLE, File, Link, page, shown
+from hardener.text import utc
+
+INVENTORIES = "inventories"
+
+
+class RunRow(NamedTuple):
+    """A run of the history without its hosts."""
+
+    info: RunInfo
+    verb: str
+    exit_code: int
+    level: int
+    limit: str
+    only: tuple[str, ...]
+    hosts: int
+    unreachable: int
+    counts: dict[Status, int]
+    baseline: bool
+
+    @property
+    def file(self) -> str:
+        """Return the file name of its page."""
+        return file_name(self.info.run_id)
+
+    @property
+    def ended(self) -> str:
+        """Return the time of its end."""
+        return utc(self.info.ended)
+
+    @property
+    def part(self) -> str:
+        """Return the part of the inventory or of the benchmark to which it was limited; empty for all."""
+        parts = [f"hosts {self.limit}" if self.limit else "", ", ".join(self.only)]
+        return shown("; ".join(part for part in parts if part))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An inventory in the site.
+
+    Attributes:
+        inventory: its name.
+        key: what its names have in common.
+        ended: the end of its last run.
+        groups: the groups that have a page.
+        decisions: whether there are waivers or attestations.
+    """
+
+    inventory: str
+    key: str
+    ended: datetime
+    groups: frozenset[str]
+    decisions: bool
+
+    @property
+    def folder(self) -> str:
+        """Return the folder of its pages."""
+        return f"{INVENTORIES}/{file_name(self.key)}"
+
+    def file(self, name: str, tab: str, template: str, *, title: str, **values: Any) -> File:
+        """Return a page of the inventory.
+
+        Args:
+            name: path below the folder of the inventory, without its ending.
+            tab: the list that it belongs to.
+            template: the template that it is rendered by.
+            title: its title.
+            values: what the template needs.
+        """
+        base = "../" * name.count("/")
+        lists = [("index", "Overview"), ("hosts", "Hosts"), ("groups", "Groups"), ("controls", "Controls")]
+        lists += [("runs", "Runs"), ("waivers", "Waivers")]
+        shown_lists = [
+            (Link(f"{base}{each}.html", text), each == tab)
+            for each, text in lists
+            if (each != "groups" or self.groups) and (each != "waivers" or self.decisions)
+        ]
+        top = f"{base}../../"
+        text = page(
+            template,
+            title=title,
+            inventory=shown(self.inventory),
+            base=base,
+            top=Link(f"{top}index.html", "All inventories"),
+            style=f"{top}{STYLE}",
+            icon=f"{top}{ICON}",
+            tabs=shown_lists,
+            **values,
+        )
+        return File(f"{self.folder}/{name}.html", text)
+
+    def files(
+        self, name: str, tab: str, template: str, pages: list[list[Markup]], *, title: str, **values: Any
+    ) -> Iterator[File]:
+        """Yield the pages of a list of rows; see ``file``."""
+        for number, rows in enumerate(pages, 1):
+            yield self.file(
+                numbered(name, number),
+                tab,
+                template,
+                title=title,
+                rows=rows,
+                pager=pager(name.rpartition("/")[2], number, len(pages)),
+                first=number == 1,
+                **values,
+            )
+
+
+def pager(name: str, number: int, pages: int) -> list[tuple[Link, bool]]:
+    """Return links to the pages of a list, each with whether it is this page; none for a single page."""
+    if pages == 1:
+        return []
+    return [(Link(f"{numbered(name, each)}.html", str(each)), each == number) for each in range(1, pages + 1)]

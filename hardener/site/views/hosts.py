@@ -1,0 +1,179 @@
+"""Pages about hosts: the list, and what was found on each and what changed on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from hardener.comparison.previous_runs import Point
+from hardener.decisions.remarks import remarks
+from hardener.model import Assessment, Finding, Status
+from hardener.reports.lib.chart_data import trend
+from hardener.reports.lib.statuses import WORDS, headline, plain
+from hardener.site.fleet import STATUS_ORDER, Gathered, HostRow
+from hardener.site.names import file_name
+from hardener.site.place import Place, RunRow
+from hardener.site.rendering import File, fitting, paged, row, shown
+from hardener.summary import SEVERITIES
+from hardener.text import utc
+
+_OFFENDERS = 50
+_EVIDENCE = 20
+_NAMED = 10
+
+
+def hosts(place: Place, gathered: Gathered, former: Sequence[HostRow]) -> Iterator[File]:
+    """Yield the pages that list all hosts, and those that only earlier runs had."""
+    rows = [row("host", each, "hosts/", plain(each.counts)) for each in gathered.sorted_hosts()]
+    yield from place.files(
+        "hosts",
+        "hosts",
+        "hosts",
+        list(paged(rows)),
+        title="Hosts",
+        hosts=len(rows),
+        former=[(f"hosts/{each.file}.html", each.name, each.collected_at) for each in former[:100]],
+        former_hosts=len(former),
+    )
+
+
+class Move(NamedTuple):
+    """A control of a host over the series, as spans: status, first run, number of runs."""
+
+    slug: str
+    spans: tuple[tuple[Status, int, int], ...]
+
+
+def host(
+    place: Place,
+    each: HostRow,
+    assessment: Assessment,
+    *,
+    run: RunRow,
+    moves: Sequence[Move],
+    ends: Sequence[datetime],
+) -> File:
+    """Return the page of a host.
+
+    Args:
+        place: the inventory.
+        each: the host.
+        assessment: its findings in the last run that has it.
+        run: that run.
+        moves: its controls over the series.
+        ends: the ends of the runs of the series.
+    """
+    title, verdict = headline(each.counts, 1)
+    controls = {finding.control.slug: finding.control for finding in assessment.findings}
+    groups = [
+        (f"../groups/{file_name(name)}.html" if name in place.groups else "", shown(name, 100))
+        for name in each.groups[:_NAMED]
+    ]
+    changed = [
+        (
+            controls[move.slug].id_in(assessment.benchmark),
+            f"../controls/{file_name(move.slug)}.html",
+            controls[move.slug].title,
+            move.spans,
+            utc(ends[move.spans[-1][1]]),
+        )
+        for move in sorted(moves, key=lambda move: -move.spans[-1][1])
+        if move.slug in controls and len(move.spans) > 1
+    ]
+    return place.file(
+        f"hosts/{each.file}",
+        "hosts",
+        "host",
+        title=each.name,
+        headline=title,
+        verdict=verdict,
+        host=each,
+        run=run,
+        former=utc(run.info.ended) != utc(place.ended),
+        counts=plain(each.counts),
+        facts=[(shown(name, 50), shown(value)) for name, value in sorted(assessment.facts.items())][:20],
+        groups=groups,
+        trend=trend(_host_points(moves, ends)),
+        runs=len(ends),
+        changed=changed,
+        workloads=_workloads(assessment),
+        findings=list(_findings(assessment)),
+    )
+
+
+def spans(steps: Sequence[tuple[int, Status]], runs: int) -> tuple[tuple[Status, int, int], ...]:
+    """Return the spans of one control: status, first run, number of runs.
+
+    Args:
+        steps: where a status begins, and which.
+        runs: the number of runs.
+    """
+    ends = [place for place, _ in steps[1:]] + [runs]
+    return tuple((status, place, end - place) for (place, status), end in zip(steps, ends, strict=True))
+
+
+def _findings(assessment: Assessment) -> Iterator[tuple[str, str, int, list[Any]]]:
+    """Yield the findings of a host by status; on a page that would be too large, the last without details."""
+    ordered = sorted(
+        assessment.findings,
+        key=lambda each: (STATUS_ORDER.index(each.status), SEVERITIES.index(each.severity)),
+    )
+    pairs = []
+    for each in ordered:
+        value = _finding(each, assessment.benchmark)
+        pairs.append((row("finding", value), row("short_finding", value)))
+    rendered = fitting(pairs)
+    for status in STATUS_ORDER:
+        found = [text for each, text in zip(ordered, rendered, strict=True) if each.status is status]
+        if found:
+            yield status.value, WORDS[status], len(found), found
+
+
+def _finding(each: Finding, benchmark: str) -> dict[str, Any]:
+    verdict = each.verdict
+    return {
+        "anchor": file_name(each.control.slug),
+        "id": each.control.id_in(benchmark),
+        "title": each.control.title,
+        "severity": each.severity.value,
+        "status": each.status.value,
+        "word": WORDS[each.status],
+        "expected": shown(verdict.expected, 500),
+        "actual": shown(verdict.actual, 500),
+        "offenders": [
+            (shown(one.kind, 50), shown(one.name), shown(one.detail))
+            for one in verdict.offenders[:_OFFENDERS]
+        ],
+        "more": max(0, len(verdict.offenders) - _OFFENDERS),
+        "evidence": [shown(text, 500) for text in verdict.evidence[:_EVIDENCE]],
+        "more_evidence": max(0, len(verdict.evidence) - _EVIDENCE),
+        "remarks": [shown(text, 600) for text in remarks(each)[:_NAMED]],
+    }
+
+
+def _workloads(assessment: Assessment) -> list[dict[str, Any]]:
+    if assessment.workloads is None:
+        return []
+    return [
+        {
+            "name": shown(each.container, 100),
+            "image": shown(each.image, 100),
+            "level": each.level.value,
+            "points": each.points,
+            "why": [shown(text) for text in each.why[:5]],
+            "first": [shown(text) for text in each.first[:5]],
+        }
+        for each in assessment.workloads.riskiest[:20]
+    ]
+
+
+def _host_points(moves: Sequence[Move], ends: Sequence[datetime]) -> list[Point]:
+    """Return the totals of a host, run by run, for its trend."""
+    counts: list[Counter[Status]] = [Counter() for _ in ends]
+    for move in moves:
+        for status, begin, length in move.spans:
+            for place in range(begin, begin + length):
+                counts[place][status] += 1
+    return [Point("", ended, 1, 0, found) for ended, found in zip(ends, counts, strict=True) if found.total()]

@@ -1,0 +1,240 @@
+"""Write the history as a site: what is new in it, and nothing that has not changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from hardener.comparison.finding import CHANGES
+from hardener.comparison.previous_runs import Since
+from hardener.errors import HardenerError
+from hardener.history import History, StoredRun
+from hardener.history.inventories import inventory_key
+from hardener.history.previous import point, preceding
+from hardener.history.timeline import Timeline
+from hardener.model import Assessment, Status
+from hardener.site import rendering
+from hardener.site.fleet import Gathered, HostRow, host_row
+from hardener.site.folder import SiteFolder, Written
+from hardener.site.names import file_name
+from hardener.site.place import Place, RunRow
+from hardener.site.views import controls, decisions, front, groups, hosts
+from hardener.site.views import runs as run_pages
+from hardener.summary import Summary
+from hardener.text import scalar
+
+_POINTS = 120  # runs of a trend
+
+
+def write_site(home: Path, out: Path, *, begun: Callable[[str, int, int], None]) -> Written:
+    """Write the pages of a history.
+
+    Args:
+        home: the folder of the history.
+        out: the folder of the site.
+        begun: called before the pages of an inventory are written, with its name, its hosts and its runs.
+
+    Raises:
+        HardenerError: no run is kept, or the folder holds other files or cannot be written.
+    """
+    history = History(home)
+    inventories: dict[str, list[StoredRun]] = {}  # runs newest first
+    for run in history.runs():
+        inventories.setdefault(inventory_key(run.record.inventory), []).append(run)
+    if not inventories:
+        raise HardenerError(
+            f"no run is kept in {history.path}", hint="`hardener audit -i INVENTORY` makes one"
+        )
+    with SiteFolder(out) as folder:
+        for file in rendering.assets():
+            folder.write(file.path, file.text)
+        rows = []
+        for key, runs in inventories.items():
+            inventory, name = _Inventory(history, key, runs), runs[0].record.inventory
+            if not inventory.keep(folder):
+                begun(name, inventory.last.hosts, len(runs))
+                inventory.write(folder)
+            rows.append(front.InventoryRow(name, key, inventory.row(inventory.last), inventory.points))
+        for file in front.front(rows):
+            folder.write(file.path, file.text)
+        return folder.finish()
+
+
+class _Inventory:
+    """The pages of an inventory.
+
+    Args:
+        history: where its runs are.
+        key: what its names have in common.
+        runs: all of them, newest first.
+    """
+
+    def __init__(self, history: History, key: str, runs: Sequence[StoredRun]) -> None:
+        self._runs = runs
+        self._name = runs[0].record.inventory
+        self._inventory = key
+        self.last = _last(runs)
+        kind = self.last.record.kind
+        alike = [each for each in runs if each.number <= self.last.number and each.record.kind == kind]
+        self._series = alike[:_POINTS][::-1]
+        self._timeline = Timeline(history.path, self._series)
+        self._ends = [each.info.ended for each in self._series]
+        self.points = [point(each) for each in self._series]
+        baseline = history.baseline(self._name)
+        self._baseline = baseline.id if baseline else ""
+        self._folder = Place(self._name, key, self.last.info.ended, frozenset(), False).folder
+        self._key = _digest(self._name, self._baseline, *(each.id for each in runs))
+
+    def row(self, run: StoredRun) -> RunRow:
+        """Return a run without its hosts."""
+        record = run.record
+        return RunRow(
+            info=run.info,
+            verb=record.verb,
+            exit_code=record.exit_code,
+            level=record.level,
+            limit=record.limit,
+            only=record.only,
+            hosts=run.hosts,
+            unreachable=run.unreachable,
+            counts=run.counts(),
+            baseline=run.id == self._baseline,
+        )
+
+    def keep(self, folder: SiteFolder) -> bool:
+        """Keep all pages if they were written from the same runs; return whether they were."""
+        pages = folder.keys(f"{self._folder}/")
+        if pages.get(f"{self._folder}/index.html") != self._key:
+            return False
+        ours = {path: key for path, key in pages.items() if key == self._key}
+        for run in self._runs:
+            ours.update(self._pages_of(folder, run))
+        return all(folder.keep(path, key) for path, key in ours.items())
+
+    def write(self, folder: SiteFolder) -> None:
+        """Write the pages, the first one last: it leads to the others."""
+        gathered = Gathered()
+        for assessment in self.last.assessments():
+            gathered.add(assessment)
+        made = self.last.info.decisions
+        place = Place(
+            inventory=self._name,
+            key=self._inventory,
+            ended=self.last.info.ended,
+            groups=frozenset(each.name for each in gathered.shown_groups()),
+            decisions=bool(made and (made.waivers or made.attestations)),
+        )
+        last_seen = self._timeline.hosts()
+        self._write_runs(folder, place, frozenset(last_seen), frozenset(gathered.controls))
+        former = list(self._write_hosts(folder, place, gathered, last_seen))
+        for file in self._lists(place, gathered, former):
+            folder.write(file.path, file.text, self._key)
+
+    def _lists(self, place: Place, gathered: Gathered, former: Sequence[HostRow]) -> Iterator[rendering.File]:
+        history = self._timeline.controls()
+        nothing: list[Counter[Status]] = [Counter() for _ in self._ends]
+        for each in gathered.controls.values():
+            counts = history.get(scalar(each.control.slug), nothing)
+            yield from controls.control(place, each, counts, self._ends, gathered.summary.benchmark)
+        yield controls.controls(place, gathered)
+        if place.groups:
+            yield from groups.groups(place, gathered)
+        made = self.last.info.decisions
+        if made and place.decisions:
+            yield from decisions.decisions(place, gathered, made)
+        yield from hosts.hosts(place, gathered, former)
+        yield from run_pages.runs(place, [self.row(each) for each in self._runs])
+        since = None
+        if len(self._series) > 1:
+            since = Since(preceding(self._series[:-1]))
+            for assessment in self.last.assessments():
+                since.add(assessment)
+        yield front.overview(place, self.row(self.last), gathered, since, self.points)
+
+    def _write_hosts(
+        self, folder: SiteFolder, place: Place, gathered: Gathered, last_seen: Mapping[str, StoredRun]
+    ) -> Iterator[HostRow]:
+        """Write the page of each host; yield those that only earlier runs have."""
+        rows = iter(gathered.hosts)
+        present = set()
+        for assessment in self.last.assessments():
+            present.add(scalar(assessment.host))
+            self._write_host(folder, place, next(rows), assessment, self.last)
+        for name in sorted(last_seen.keys() - present):
+            if found := last_seen[name].assessment(name):
+                row = host_row(found)
+                self._write_host(folder, place, row, found, last_seen[name])
+                yield row
+
+    def _write_host(
+        self, folder: SiteFolder, place: Place, row: HostRow, assessment: Assessment, run: StoredRun
+    ) -> None:
+        steps: dict[str, list[tuple[int, Status]]] = {}
+        for step in self._timeline.steps(assessment.host):
+            steps.setdefault(step.slug, []).append((step.run, step.status))
+        moves = [hosts.Move(slug, hosts.spans(each, len(self._series))) for slug, each in steps.items()]
+        file = hosts.host(place, row, assessment, run=self.row(run), moves=moves, ends=self._ends)
+        folder.write(file.path, file.text, self._key)
+
+    def _write_runs(
+        self, folder: SiteFolder, place: Place, linked: frozenset[str], slugs: frozenset[str]
+    ) -> None:
+        """Write the page of each run that has none yet: it depends on that run and the one before it."""
+        in_series = {each.number for each in self._series}
+        frame = _digest(*sorted(slugs), *map(str, (bool(place.groups), place.decisions)))
+        for place_of, run in enumerate(self._runs):
+            kind = run.record.kind
+            before = next((each for each in self._runs[place_of + 1 :] if each.record.kind == kind), None)
+            links = linked if run.number in in_series else frozenset[str]()
+            key = _digest(frame, run.id, before.id if before else "", str(bool(links)))
+            pages = self._pages_of(folder, run)
+            if pages.get(self._page_of(run)) == key and all(folder.keep(path, key) for path in pages):
+                continue
+            files = list(self._run(place, run, before, links, slugs))
+            for file in reversed(files):  # the first page last: it says that the others are there
+                folder.write(file.path, file.text, key)
+
+    def _run(
+        self,
+        place: Place,
+        run: StoredRun,
+        before: StoredRun | None,
+        links: frozenset[str],
+        slugs: frozenset[str],
+    ) -> Iterator[rendering.File]:
+        since = Since(preceding([before])) if before else None
+        changed: list[run_pages.HostChanges] = []
+        summary = Summary()
+        for assessment in summary.watch(run.assessments()):
+            moved = Counter(each.kind for each in since.add(assessment)) if since else Counter()
+            if moved:
+                changed.append(run_pages.HostChanges(assessment.host, moved))
+        changed.sort(key=lambda each: [-each.kinds.get(kind, 0) for kind in CHANGES])
+        yield from run_pages.run(place, self.row(run), summary, since, changed, linked=links, slugs=slugs)
+
+    def _page_of(self, run: StoredRun) -> str:
+        """Return the path of the first page of a run."""
+        return f"{self._folder}/runs/{file_name(run.id)}.html"
+
+    def _pages_of(self, folder: SiteFolder, run: StoredRun) -> dict[str, str]:
+        """Return the keys of the pages of a run, by path."""
+        first = self._page_of(run)
+        found = folder.keys(first.removesuffix(".html"))
+        return {
+            path: key for path, key in found.items() if first in (path, f"{path.rpartition('~')[0]}.html")
+        }
+
+
+def _last(runs: Sequence[StoredRun]) -> StoredRun:
+    """Return the last run over all hosts and controls; where there is none, the last one at all."""
+    audits = [each for each in runs if not each.record.verb.startswith("before ")] or runs
+    whole = (each for each in audits if not (each.record.limit or each.record.only))
+    return next(whole, audits[0])
+
+
+def _digest(*parts: str) -> str:
+    """Return what pages were made of: these parts, and the program."""
+    return hashlib.sha256(json.dumps([rendering.digest(), *parts]).encode()).hexdigest()
