@@ -115,7 +115,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
         yield f"switched off in the kernel (enabled {enabled})"
     rate = status.get("rate_limit")
     if isinstance(rate, int) and auditrules.too_slow(rate):
-        yield f"the kernel drops what is more than {rate} records a second (rate_limit)"
+        yield f"the kernel drops audit records above {rate} a second (rate_limit)"
     yield from (f"a loaded rule keeps records from the log: {text}" for text in loaded.losing)
     daemon = shapes.table(source, "daemon", "audit.loaded")
     pid = status.get("pid")
@@ -135,7 +135,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
 
 
 def _lost_in_all(lasting: Sequence[auditrules.Rules]) -> list[str]:
-    """Return what keeps records from the log in every set of rule files."""
+    """Return the rules that suppress records, if every set of rule files has some."""
     used = [rules for rules in lasting if rules.rules]
     if not all(rules.losing for rules in used):
         return []

@@ -159,7 +159,9 @@ class Container:
                 return False, ""
             through = neighbour.name
             mode = shapes.text(neighbour.host_config, _MODES[namespace], SOURCE)
-        raise FactUnavailable(SOURCE, f"{self.name} borrows through more than {_LONGEST_CHAIN} containers")
+        raise FactUnavailable(
+            SOURCE, f"{self.name} shares namespaces through more than {_LONGEST_CHAIN} containers"
+        )
 
 
 @lru_cache(maxsize=1)  # used by about 24 checks

@@ -28,7 +28,7 @@ def rootless(snapshot: Snapshot) -> Verdict:
     snapshot.info  # noqa: B018 - an unresponsive engine may still be rootless
     return manual(
         expected,
-        "the daemon runs as root: look whether this host's containers could run under a rootless one",
+        "the daemon runs as root: check whether this host's containers could run under a rootless one",
         evidence=_against_rootless(snapshot),
     )
 
@@ -52,7 +52,7 @@ def _against_rootless(snapshot: Snapshot) -> list[str]:
         facts.append("needs root: swarm mode (overlay networks)")
     everyone, unread = readable(snapshot)
     if unread:
-        facts.append(f"not known of every container: {unread}")
+        facts.append(f"not known for every container: {unread}")
     for container in everyone:
         if container.privileged:
             facts.append(f"needs root: {container.name} is privileged")
@@ -62,7 +62,7 @@ def _against_rootless(snapshot: Snapshot) -> list[str]:
     for port in () if unread else published(snapshot):
         if port.port.isdigit() and int(port.port) < lowest:
             facts.append(f"needs net.ipv4.ip_unprivileged_port_start: {port}")
-    return facts or ["nothing that runs now was found to need root"]
+    return facts or ["no running container was found that needs root"]
 
 
 @check("daemon-icc-disabled")
@@ -114,7 +114,7 @@ def unless_stale(
     if settings.changed_since_start and not settings.get(key).origin.startswith("--"):
         return manual(
             expected,
-            f"restart the daemon, or look what it runs with: {settings.path} was changed after it started "
+            f"restart the daemon, or check what it runs with: {settings.path} was changed after it started "
             f"and now gives {actual}",
             evidence=evidence,
         )
@@ -170,7 +170,7 @@ def base_device_size(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def default_ulimits(snapshot: Snapshot) -> Verdict:
     """Check that default ulimits are set; the site decides about their values."""
-    expected = "default-ulimits holds at least one limit, and none of files or processes that is endless"
+    expected = "default-ulimits has at least one entry, and limits files and processes wherever it names them"
     settings = Settings(snapshot)
     limits = settings.entries("default-ulimits")
     evidence = [f"{limit} ({limits.origin})" for limit in limits.value]
@@ -181,8 +181,8 @@ def default_ulimits(snapshot: Snapshot) -> Verdict:
         name for name in ("nofile", "nproc") if _is_endless(settings.get("default-ulimits").value, name)
     ]
     if endless:
-        offenders = [Offender("setting", f"default-ulimits {name}", "is -1, no limit") for name in endless]
-        actual = f"-1, which is no limit, for {', '.join(endless)}"
+        offenders = [Offender("setting", f"default-ulimits {name}", "is -1 (unlimited)") for name in endless]
+        actual = f"-1 (unlimited) for {', '.join(endless)}"
         return failed(expected, actual, offenders=offenders, evidence=evidence)
     names = ", ".join(limit.partition("=")[0] for limit in limits.value)
     return unless_stale(settings, "default-ulimits", expected, f"limits for {names}", evidence)
@@ -343,7 +343,7 @@ def userland_proxy(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def seccomp_profile(snapshot: Snapshot) -> Verdict:
     """Check for the built-in seccomp profile, which the engine updates; a custom one needs a policy."""
-    expected = "the built-in seccomp profile, or a custom one that policy asks for"
+    expected = "the built-in seccomp profile, or a custom one that the policy names"
     profile = _seccomp(snapshot.info)
     if profile in ("builtin", "default"):
         return passed(expected, f"the engine reports profile {profile}")
@@ -360,7 +360,7 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
     opens = [f"over the default it opens: {', '.join(calls)}"] if calls else []
     return manual(
         expected,
-        f"look whether policy asks for {profile}, and whether it is at least as strict as this engine's own",
+        f"check whether the policy names {profile}, and that it is at least as strict as the engine's own",
         evidence=[f"seccomp profile: {profile}", *opens],
     )
 

@@ -97,14 +97,14 @@ def _strangers(snapshot: Snapshot, ca: str) -> str:
     held, public = (shapes.number(known, key, CONFIG) for key in ("certificates", "public"))
     if public:
         authorities = count(public, "public authority", "public authorities")
-        return f"{ca} holds {authorities}: whoever has a certificate of one is let in"
+        return f"{ca} holds {authorities}: every client with a certificate from one of them is accepted"
     if held > MOST_AUTHORITIES:
-        return f"{ca} holds {held} authorities, of which each may let clients in"
+        return f"{ca} holds {held} authorities, and a client certificate from any of them is accepted"
     return ""
 
 
 def _held_by(sockets: Sequence[Mapping[str, Any]], endpoints: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Return each endpoint and the program that holds it; the daemon where nothing listens yet."""
+    """Yield each endpoint of the API with the program that listens there; dockerd before it has started."""
     yield from ((_address(socket), str(socket.get("process"))) for socket in sockets)
     yield from ((endpoint, "dockerd") for endpoint in (() if sockets else endpoints))
 
@@ -113,7 +113,7 @@ def _relayed(process: str) -> str:
     """Describe a socket that another program forwards to the daemon's Unix socket."""
     if process in {"dockerd", "systemd"}:
         return ""
-    return f"{process} passes it on to the API's Unix socket, and asks for no client certificate"
+    return f"{process} forwards connections to the API's Unix socket without asking for a client certificate"
 
 
 def _for_whom(address: str) -> str:
@@ -246,7 +246,7 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
     evidence = Settings(snapshot).evidence("authorization-plugins")
     if not active:
         offender = Offender("setting", "authorization-plugins", "none is in effect")
-        return failed(expected, "the engine asks no plugin", offenders=[offender], evidence=evidence)
+        return failed(expected, "no authorization plugin is active", offenders=[offender], evidence=evidence)
     managed = {
         str(plugin.get("Name")).removesuffix(":latest"): plugin for plugin in snapshot.fact("docker.plugins")
     }
@@ -261,7 +261,7 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
     passing = passed_by(snapshot)
     if passing and is_kept_by_others(snapshot.engine_version):
         return manual(
-            expected, f"look whether this engine's vendor has repaired it: it {passing}", evidence=evidence
+            expected, f"check whether this engine's vendor has fixed this: it {passing}", evidence=evidence
         )
     if passing:
         offenders = [Offender("package", "engine", passing)]
@@ -287,17 +287,17 @@ def central_logging(snapshot: Snapshot) -> Verdict:
     local: list[Offender] = []
     for (kind, name), (driver, options) in drivers.items():
         if driver == "none":
-            lost.append(Offender(kind, name, "driver none keeps nothing"))
+            lost.append(Offender(kind, name, "driver none discards all logs"))
         elif not _remote(driver, options):
             local.append(Offender(kind, name, f"driver {driver} keeps logs on the host"))
     evidence = [f"{name}: {driver}" for (_, name), (driver, _) in drivers.items()]
     named = listed([f"{offender.name} ({offender.detail.split()[1]})" for offender in local])
-    question = f"look whether something on this host ships the logs of {named}"
+    question = f"check whether a program on this host ships the logs of {named}"
     if lost:
         names = listed([offender.name for offender in lost])
         return failed(
             expected,
-            f"logs are thrown away: {names}",
+            f"logs are discarded: {names}",
             offenders=lost,
             evidence=evidence,
             checked=len(drivers),

@@ -28,7 +28,7 @@ _STICKY, _OTHERS, _GROUP = 0o1000, 0o002, 0o020
 @needs_engine
 def nri(snapshot: Snapshot) -> Verdict:
     """Check who can install NRI plugins: a plugin adds mounts and environment to every container."""
-    expected = "NRI is off, or root alone can bring a plugin along"
+    expected = "NRI is off, or only root can add a plugin"
     if snapshot.engine_version < _NRI_SINCE:
         return not_applicable("engines before 29.2 have no NRI")
     settings = Settings(snapshot)

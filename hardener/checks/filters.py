@@ -65,7 +65,7 @@ class Reference:
     bounding: int  # the capabilities for which it was resolved
 
     def is_for(self, bounding: int) -> bool:
-        """Return whether the default is the same for other capabilities: some of them permit more calls."""
+        """Return whether the reference is valid for these capabilities, some of which permit more calls."""
         return not any((self.bounding ^ bounding) >> number & 1 for number in _DECISIVE)
 
 
@@ -201,7 +201,9 @@ def mask(container: Container, process: Mapping[str, Any], key: str) -> int:
     try:
         return int(str(process[key]), 16) & (1 << 64) - 1
     except (KeyError, ValueError):
-        raise FactUnavailable(SOURCE, f"{key} of the processes of {container.name} is no bit mask") from None
+        raise FactUnavailable(
+            SOURCE, f"{key} of the processes of {container.name} is not a bit mask"
+        ) from None
 
 
 def _modes(container: Container) -> set[int]:

@@ -245,7 +245,7 @@ def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
 
 
 def _complete_or_raise(snapshot: Snapshot) -> None:
-    """Raise if part of the filter is unknown, before it is called open: that part could close it."""
+    """Raise if a part of the packet filter could not be read: that part could refuse the packets."""
     firewall = snapshot.fact_or("firewall", {})
     errors = shapes.table(firewall, "errors", "firewall")
     if errors:

@@ -31,7 +31,7 @@ _OFF = frozenset({"0", "off"})
 @needs_engine
 def carries_docker(snapshot: Snapshot) -> Verdict:
     """Check what is missing now, and what files disable at the next boot."""
-    expected = "nothing on the host keeps containers from starting, now or after the next boot"
+    expected = "no setting of the host prevents containers from starting, now or after the next boot"
     now = [*_settings_now(snapshot), *_modules_now(snapshot), *_mounted_now(snapshot)]
     later = [*_settings_later(snapshot), *_modules_later(snapshot), *_mounted_later(snapshot)]
     known = {each.name for each in now}
@@ -43,11 +43,11 @@ def carries_docker(snapshot: Snapshot) -> Verdict:
     modules = _modules(snapshot)
     unknown = [name for name in modules if _module(snapshot, name).get("kind") is None]
     if len(unknown) == len(modules):
-        raise FactUnavailable(SOURCE, "what the kernel has of its modules could not be seen")
+        raise FactUnavailable(SOURCE, "the kernel's modules could not be read")
     seen = count(len(modules) - len(unknown), "module")
-    actual = f"{seen} and what was read of settings and mounts are as Docker needs them"
+    actual = f"{seen} and the settings and mounts that were read are as Docker needs them"
     if unknown:
-        actual += f"; whether the kernel has {', '.join(unknown)} could not be seen"
+        actual += f"; whether the kernel has {', '.join(unknown)} could not be read"
     return passed(expected, actual, evidence=(), checked=len(modules) - len(unknown))
 
 
@@ -132,7 +132,7 @@ def _modules_later(snapshot: Snapshot) -> Iterator[Offender]:
             continue
         if by == "install" or name not in _BY_NAME:
             when = "at the next boot" if module.get("loaded") else "already"
-            yield Offender("module", name, f"is kept out by {file}, {when}")
+            yield Offender("module", name, f"is blocked by {file}, {when}")
 
 
 def _modules(snapshot: Snapshot) -> JSONObject:

@@ -95,7 +95,7 @@ def trusted_users(snapshot: Snapshot) -> Verdict:
     if approved is None and EVERYBODY not in reach:
         return manual(
             expected,
-            f"look whether each of these may be root on this host: {names}; "
+            f"check whether each of these users may be root on this host: {names}; "
             "then list them in hardener_policy.docker_group_members",
             evidence=evidence,
             checked=len(reach),
@@ -175,7 +175,7 @@ def _evaluated(last: LastScan, found: Evaluation, evidence: list[str]) -> Verdic
         return failed(
             _HARDENED, f"the last evaluation is {age} days old", offenders=[offender], evidence=facts
         )
-    unclear = f"OpenSCAP could not tell of {count(found.doubtful, 'rule')}"
+    unclear = f"OpenSCAP could not decide {count(found.doubtful, 'rule')}"
     question = f"look at {count(found.unchecked, 'rule')} of {found.profile} that OpenSCAP has no check for"
     if found.failed or found.more:
         offenders = [Offender("rule", each.name, f"{each.severity}: {each.title}") for each in found.failed]

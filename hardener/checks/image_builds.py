@@ -155,7 +155,7 @@ def _unverified(image: Image) -> Iterator[str]:
             found = True
             yield f"is built without checking signatures: {shorten(reason, 100)}"
     if not found:
-        yield Question("switches no check off in its history" if image.history else "has no build history")
+        yield Question("disables no check in its history" if image.history else "has no build history")
 
 
 def _settings(step: Step) -> Iterator[str]:

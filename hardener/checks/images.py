@@ -42,9 +42,9 @@ def non_root_user(snapshot: Snapshot) -> Verdict:
     return every(
         subjects,
         lambda subject: _as_root(subject, snapshot),
-        expected="the first process of every container is not root on the host, nor would an image's be",
+        expected="no first process of a container is root on the host, and no image has root as its user",
         nobody="there are no containers and no images",
-        ask="is the user behind each of these names not root (its image's /etc/passwd says so)",
+        ask="check in the image's /etc/passwd that none of these user names has uid 0",
     )
 
 
@@ -97,16 +97,20 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
         if record and image.id in record.images:  # confirmed by the registry, not only by the engine
             yield from record.images[image.id].origin()
         elif places is None:
-            yield Question(f"comes from {', '.join(origins) or 'no registry: it was built or loaded here'}")
+            yield Question(
+                f"comes from {', '.join(origins)}"
+                if origins
+                else "has no registry: it was built or loaded on this host"
+            )
         elif not origins:
             # A tag proves nothing: any user of the engine can set it.
-            yield "comes from no registry: it was built or loaded here"
+            yield "has no registry: it was built or loaded on this host"
         if (
             places is not None
             and origins
             and not any(_is_in(origin, place) for origin in origins for place in places)
         ):
-            yield f"comes from {', '.join(origins)}, which policy does not name"
+            yield f"comes from {', '.join(origins)}, which is not in the policy"
 
     return every(
         images(snapshot),
@@ -150,10 +154,10 @@ def minimal_packages(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def content_trust(snapshot: Snapshot) -> Verdict:
     """Check that the docker client requests signatures when it pulls, if it still supports that."""
-    expected = "DOCKER_CONTENT_TRUST is on for everybody who pulls with a docker client before 29"
+    expected = "DOCKER_CONTENT_TRUST is on for every user of a docker client before 29"
     if not snapshot.fact("engine").get("binaries", {}).get("docker"):
         return not_applicable(
-            "there is no docker client here, and only clients ask for signatures: verify images elsewhere"
+            "no docker client is installed, and only clients verify: verify images where they are pulled"
         )
     version, origin = _client_version(snapshot)
     if version >= _CONTENT_TRUST_ENDS:
@@ -161,7 +165,7 @@ def content_trust(snapshot: Snapshot) -> Verdict:
         if record and record.is_current:
             return _verified(snapshot, record)
         return not_applicable(
-            f"{origin} knows no content trust any more: verify signatures with cosign or notation instead",
+            f"{origin} no longer has content trust: verify signatures with cosign or notation instead",
             evidence=tuple(_set_in(snapshot)),
         )
     settings = [
@@ -170,7 +174,7 @@ def content_trust(snapshot: Snapshot) -> Verdict:
     facts = (
         f"client: {origin}",
         *_set_in(snapshot),
-        "asked by the client alone: a pull over the API or with --disable-content-trust is not checked",
+        "only the client verifies: a pull over the API or with --disable-content-trust is not checked",
     )
     off = [entry for entry in settings if not _is_on(str(entry.get("value")))]
     if off:
@@ -179,7 +183,7 @@ def content_trust(snapshot: Snapshot) -> Verdict:
         return passed(expected, f"content trust is on in {settings[0].get('file')}", evidence=facts)
     if settings:
         return failed(expected, f"content trust is on only in {settings[0].get('file')}", evidence=facts)
-    return failed(expected, "DOCKER_CONTENT_TRUST is not set for anybody", evidence=facts)
+    return failed(expected, "DOCKER_CONTENT_TRUST is not set for any user", evidence=facts)
 
 
 def _set_in(snapshot: Snapshot) -> Iterator[str]:
@@ -222,7 +226,7 @@ def _no_healthcheck(image: Image) -> Iterator[str]:
     if not test:
         yield "declares no health check"
     elif test[0] == "NONE":
-        yield "turns the health check of its base off"
+        yield "disables the health check of its base image"
 
 
 @check("image-no-secrets")
@@ -233,7 +237,7 @@ def no_secrets(snapshot: Snapshot) -> Verdict:
 
     def judge(image: Image) -> Iterator[str]:
         for place in found.get(image.id, ()):
-            yield f"gives away what looks like a secret: {place}"
+            yield f"contains what looks like a secret: {place}"
 
     return every(
         images(snapshot),

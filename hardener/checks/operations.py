@@ -66,6 +66,6 @@ def _sprawl(unused: Sequence[Offender], limit: int | None, *, key: str, what: st
             expected, what, evidence=[f"{each.name} {each.detail}" for each in unused], checked=checked
         )
     if limit is None:
-        look_at = f"{what}: remove what is not needed, or say in policy how many may be"
+        look_at = f"{what}: remove those that are not needed, or raise hardener_policy.{key}"
         return manual(expected, look_at, offenders=unused, checked=checked)
     return failed(expected, what, offenders=unused, checked=checked)

@@ -39,7 +39,7 @@ class Published:
         try:
             return ip_address(self.address)
         except ValueError as error:
-            raise FactUnavailable(SOURCE, f"{self.address!r} is no address") from error
+            raise FactUnavailable(SOURCE, f"{self.address!r} is not an address") from error
 
 
 def published(snapshot: Snapshot) -> tuple[Published, ...]:

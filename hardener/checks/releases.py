@@ -33,10 +33,10 @@ PARTS: Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]] = {
 # Vulnerabilities of the engine fixed in 2026: the fixing release, names, and effect. A distribution's package
 # may have the fix at an older version number: there the package decides.
 HOLES: Sequence[tuple[tuple[int, ...], str, str]] = (
-    ((29, 3, 1), "CVE-2026-34040", "calls pass an authorization plugin by"),
+    ((29, 3, 1), "CVE-2026-34040", "API calls can bypass an authorization plugin"),
     ((29, 4, 3), "CVE-2026-31431", "containers reach the kernel's AF_ALG sockets"),
-    ((29, 5, 1), "CVE-2026-41567, -41568, -42306", "docker cp follows what a container puts in its way"),
-    ((29, 9, 0), "holes of HTTP/2", "a client of the API can exhaust or mislead the daemon"),
+    ((29, 5, 1), "CVE-2026-41567, -41568, -42306", "docker cp follows links that a container creates"),
+    ((29, 9, 0), "vulnerabilities in HTTP/2", "a client of the API can exhaust or mislead the daemon"),
 )
 _PAST_PLUGINS = HOLES[0]
 UPSTREAM_PACKAGES = ("docker-ce",)
@@ -67,7 +67,7 @@ def version_current(snapshot: Snapshot) -> Verdict:
     evidence = [f"running: {running}", *_parts(version)]
     evidence += [f"package: {name} {installed[name]}" for name in sorted(ENGINE_PACKAGES & installed.keys())]
     if not version_tuple(running):
-        raise FactUnavailable("docker.version", f"{running!r} is no version")
+        raise FactUnavailable("docker.version", f"{running!r} is not a version")
     waiting = [
         Offender(
             "package", str(update.get("name")), f"{update.get('candidate')} repairs {update.get('installed')}"
@@ -109,7 +109,7 @@ def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verd
     if support is None:
         return manual(
             EXPECTED,
-            f"look whether {name} still repairs its package {package}: it is not in our data",
+            f"check whether {name} still updates its package {package}: hardener has no support dates for it",
             evidence=evidence,
         )
     evidence.append(f"{name}: security support until {support.regular}, extended until {support.extended}")
@@ -117,14 +117,14 @@ def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verd
         offender = Offender("package", package, f"{name} is out of support since {support.extended}")
         return failed(
             EXPECTED,
-            f"{name} repairs nothing since {support.extended}",
+            f"{name} has had no security support since {support.extended}",
             offenders=[offender],
             evidence=evidence,
         )
     if today > support.regular:
         return manual(
             EXPECTED,
-            f"look whether the extended support of {name} covers {package} (check-support-status)",
+            f"check whether the extended support of {name} covers {package} (check-support-status)",
             evidence=evidence,
         )
     pending(snapshot)  # an outdated index cannot say that no update is pending
@@ -136,7 +136,7 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
     evidence.append(f"upstream as of {AS_OF}: " + ", ".join(_dotted(fixed) for fixed in MAINTAINED.values()))
     branch = running[0]
     old = [
-        Offender("package", name, f"{_dotted(part)} has known holes, {_dotted(fixed)} repairs them")
+        Offender("package", name, f"{_dotted(part)} has known vulnerabilities, fixed in {_dotted(fixed)}")
         for name, part, fixed in _old_parts(version)
     ]
     if branch in MAINTAINED and running < MAINTAINED[branch]:
@@ -145,23 +145,23 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
             Offender(
                 "package",
                 "engine",
-                f"{_dotted(running)} has known holes, {_dotted(MAINTAINED[branch])} repairs them"
+                f"{_dotted(running)} has known vulnerabilities, fixed in {_dotted(MAINTAINED[branch])}"
                 f"{_named_holes(running)}",
             ),
         )
     elif branch < max(MAINTAINED) and branch not in MAINTAINED and not is_kept_by_others(running):
-        old.insert(0, Offender("package", "engine", f"nobody repairs {branch}.x any more"))
+        old.insert(0, Offender("package", "engine", f"{branch}.x is no longer maintained"))
     if old:
         found = "; ".join(f"{offender.name}: {offender.detail}" for offender in old)
         return failed(EXPECTED, found, offenders=old, evidence=evidence)
     if branch not in MAINTAINED:
         return manual(
-            EXPECTED, f"look whether {_dotted(running)} is still repaired by who built it", evidence=evidence
+            EXPECTED, f"check whether the vendor of {_dotted(running)} still maintains it", evidence=evidence
         )
     if _today(snapshot) - AS_OF > BELIEVED_FOR:
         return manual(
             EXPECTED,
-            f"look for security releases after {AS_OF}: this hardener knows of none later",
+            f"check for security releases after {AS_OF}: this version of hardener does not know later ones",
             evidence=evidence,
         )
     return passed(EXPECTED, f"{_dotted(running)}: no security release after it is known", evidence=evidence)
@@ -182,7 +182,7 @@ def passed_by(snapshot: Snapshot) -> str:
     running = snapshot.engine_version
     if running >= fixed or _is_distributions(_engine_package(installed), installed, running):
         return ""
-    return f"is {_dotted(running)}, in which {what} ({name}); {_dotted(fixed)} repairs that"
+    return f"is {_dotted(running)}, in which {what} ({name}); fixed in {_dotted(fixed)}"
 
 
 def _old_parts(version: JSONObject) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
@@ -213,7 +213,7 @@ def _today(snapshot: Snapshot) -> date:
     try:
         return date.fromisoformat(snapshot.collected_at[:10])
     except ValueError:
-        raise FactUnavailable("collected_at", f"{snapshot.collected_at!r} is no date") from None
+        raise FactUnavailable("collected_at", f"{snapshot.collected_at!r} is not a date") from None
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -45,9 +45,11 @@ class LastScan:
         try:
             passed = (self.now - datetime.fromisoformat(moment)).total_seconds()
         except (ValueError, TypeError):
-            raise FactUnavailable(SOURCE, f"{moment[:40]!r} is no moment") from None
+            raise FactUnavailable(SOURCE, f"{moment[:40]!r} is not a time") from None
         if passed < -_DAY:
-            raise FactUnavailable(SOURCE, f"it is of {moment}, later than the snapshot: look at the clock")
+            raise FactUnavailable(
+                SOURCE, f"it is of {moment}, later than the snapshot: check the host's clock"
+            )
         return int(passed // _DAY)
 
     def is_current(self, moment: str) -> bool:
@@ -83,7 +85,7 @@ def last_scan(snapshot: Snapshot) -> LastScan | None:
     except BadRecord as error:
         raise FactUnavailable(SOURCE, str(error)) from None
     except ValueError:
-        raise FactUnavailable("collected_at", f"{snapshot.collected_at!r} is no moment") from None
+        raise FactUnavailable("collected_at", f"{snapshot.collected_at!r} is not a time") from None
     now = now if now.tzinfo else now.replace(tzinfo=UTC)
     days = MAX_AGE_DAYS if oldest is None else oldest
     return LastScan(scan, now, days, bool(source.get("packages_changed", True)))
@@ -175,7 +177,7 @@ def _has_no_system(scanned: Scanned | None) -> bool:
 def _undecided(scanned: Scanned | None, use: str) -> Iterator[str]:
     """Return the verdict of an unknown image: a question for a person, or an error if the scan failed."""
     if scanned is None:
-        yield Question(f"{use}, not scanned since it came")
+        yield Question(f"{use}, not scanned since it was added")
     elif scanned.could_not:
         raise FactUnavailable(SOURCE, scanned.reason)
     else:
@@ -200,7 +202,7 @@ def _named(package: Package) -> str:
 def _reported(report: Report, threshold: _Threshold) -> Iterator[str]:
     """Return findings of another scanner for which a fix exists."""
     if report.ended:
-        yield f"is of {report.ended}, which gets no security updates any more, says {report.tool}"
+        yield f"is of {report.ended}, which no longer gets security updates, according to {report.tool}"
     if not report.system:
         yield Note(f"the report of {report.tool} is about no packages of the operating system")
     open_findings = [
@@ -209,7 +211,8 @@ def _reported(report: Report, threshold: _Threshold) -> Iterator[str]:
     number = len(open_findings) + report.more_fixed
     if number > threshold.updates:
         told = _some((f"{each.get('id')} in {each.get('package')}" for each in open_findings), number)
-        yield f"{report.tool} found {count(number, 'hole')} with a fix on {report.created[:10]}: {told}"
+        what = count(number, "vulnerability", "vulnerabilities")
+        yield f"{report.tool} found {what} with a fix on {report.created[:10]}: {told}"
 
 
 def _some(names: Iterable[str], number: int) -> str:

@@ -69,7 +69,7 @@ class Settings:
             case None:
                 self._require_file()
                 return Declared(_DEFAULTS.get(key), "default")
-        raise FactUnavailable("daemon.config", f"what is declared for {key} is no value with its origin")
+        raise FactUnavailable("daemon.config", f"the declaration of {key} is not a value with its origin")
 
     def _require_file(self) -> None:
         error = self._config.get("error")
@@ -128,7 +128,7 @@ class Settings:
         try:
             declared = self.boolean(key)
         except FactUnavailable as broken:
-            return f"; what is declared cannot be read: {broken.reason}"
+            return f"; the declaration cannot be read: {broken.reason}"
         if declared.value == effective:
             return ""
         return f"; declared {declared}: it takes effect at the next restart"
@@ -138,8 +138,8 @@ class Settings:
         facts = []
         try:
             facts += [f"{key}: {self._shown(key)}" for key in keys]
-            facts += [f"{key} stands on the command line and in {self.path}" for key in self.conflicts]
-            facts += [f"{key} stands more than once in {self.path}" for key in self.duplicates]
+            facts += [f"{key} is set on the command line and in {self.path}" for key in self.conflicts]
+            facts += [f"{key} is set more than once in {self.path}" for key in self.duplicates]
         except FactUnavailable as broken:
             facts.append(broken.reason)
         return facts

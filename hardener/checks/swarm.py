@@ -221,7 +221,7 @@ def secrets_used(snapshot: Snapshot) -> Verdict:
 @_on_manager
 def autolock(snapshot: Snapshot) -> Verdict:
     """Check autolock: a restarted manager needs a person's key, which is not on its disk."""
-    expected = "managers are locked after a restart until somebody gives the key"
+    expected = "managers are locked after a restart until the unlock key is entered"
     if _autolocked(snapshot):
         return passed(expected, "autolock is on")
     return failed(expected, "autolock is off: the keys of the cluster lie readable on each manager's disk")

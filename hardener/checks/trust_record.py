@@ -39,7 +39,7 @@ class Verified:
         if self.status in _ELSEWHERE:
             yield f"is {self.status}: {self.detail}"
         elif self.status not in (*_SIGNED, *_BADLY_SIGNED, "allowed", "exempt", "unreachable"):
-            raise FactUnavailable(SOURCE, f"it says {self.status!r}, which is not known here")
+            raise FactUnavailable(SOURCE, f"its result is unknown: {self.status!r}")
         else:
             yield from self._undecided()
 
@@ -75,7 +75,7 @@ class Record:
 
     @property
     def is_current(self) -> bool:
-        """Return whether it counts."""
+        """Return whether the record is recent enough to decide controls."""
         return not self.outdated
 
     @property
@@ -97,7 +97,7 @@ def last_verification(snapshot: Snapshot) -> Record | None:
     written = shapes.text(source, "policy_written", SOURCE) or at
     passed = (_moment(snapshot.collected_at) - _moment(at)).total_seconds()
     if passed < -_DAY:
-        raise FactUnavailable(SOURCE, f"it is of {at}, later than the snapshot: look at the clock")
+        raise FactUnavailable(SOURCE, f"it is of {at}, later than the snapshot: check the host's clock")
     limit = policy.limit(snapshot, "trust_max_age_days")
     outdated = ""
     if passed > (MAX_AGE_DAYS if limit is None else limit) * _DAY:
@@ -125,5 +125,5 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise FactUnavailable(SOURCE, f"{text[:40]!r} is no moment") from None
+        raise FactUnavailable(SOURCE, f"{text[:40]!r} is not a time") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -32,7 +32,7 @@ def pending(snapshot: Snapshot) -> Sequence[JSONObject]:
     if not waiting and age > MAX_INDEX_AGE_DAYS * _DAY:
         raise FactUnavailable(
             "packages",
-            f"the index of security updates is {age // _DAY} days old, at most {MAX_INDEX_AGE_DAYS} will do",
+            f"the index of security updates is {age // _DAY} days old, more than {MAX_INDEX_AGE_DAYS}",
         )
     return list(waiting)
 
@@ -64,7 +64,7 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
         found.append(f"kernel {newest} waits for a reboot")
     if waiting := _to_be_restarted(last):
         offenders += waiting
-        found.append(f"{count(len(waiting), 'process', 'processes')} run what an update has replaced")
+        found.append(f"{count(len(waiting), 'process', 'processes')} run files that an update has replaced")
     if offenders:
         return failed(expected, ", ".join(found), offenders=offenders)
     if last and last.host and last.host.state is State.CLEAN:
@@ -109,7 +109,7 @@ def updates_automatic(snapshot: Snapshot) -> Verdict:
             return _dnf(snapshot, packages, expected)
         case other:
             return manual(
-                expected, f"look how security updates are installed: the manager is {other or 'unknown'}"
+                expected, f"check how security updates are installed: the manager is {other or 'unknown'}"
             )
 
 
@@ -121,7 +121,9 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
     evidence += [f"allowed origin: {origin}" for origin in origins]
     offenders = []
     if str(automatic.get("APT::Periodic::Enable", "1")) == "0":
-        offenders.append(Offender("setting", "APT::Periodic::Enable", "is 0: nothing periodic runs"))
+        offenders.append(
+            Offender("setting", "APT::Periodic::Enable", "is 0, which disables all periodic jobs")
+        )
     for key in ("APT::Periodic::Update-Package-Lists", "APT::Periodic::Unattended-Upgrade"):
         value = str(automatic.get(key, ""))
         if value in _OFF:
@@ -135,7 +137,7 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
     except FactAbsent:
         if not offenders:
             return manual(
-                expected, "look whether cron runs apt-compat daily: no systemd here", evidence=evidence
+                expected, "check whether cron runs apt-compat daily: no systemd here", evidence=evidence
             )
         units = {}
     for timer in ("apt-daily.timer", "apt-daily-upgrade.timer") if units else ():

@@ -141,7 +141,7 @@ def hardened(certificates: Path) -> Iterator[tuple[Dockerd, Snapshot]]:
         ("daemon-default-ulimits", "no default"),
         ("daemon-userns-remap", "does not remap"),
         ("daemon-cgroup-parent-default", "/elsewhere"),
-        ("daemon-authz-plugin", "no plugin"),
+        ("daemon-authz-plugin", "no authorization plugin"),
         ("daemon-central-logging", "log-driver"),
         ("daemon-no-new-privileges", "off"),
         ("daemon-live-restore", "off"),

@@ -193,7 +193,7 @@ def _condition(option: str, values: Sequence[str], version: int, *, negated: boo
 
 
 def _first_packet(option: str, values: Sequence[str], version: int, *, negated: bool) -> Taken:
-    """Return the matches of a condition about the first packet of a connection to one receiver."""
+    """Return the packets that match an option, judged for the first packet of a unicast connection."""
     value = values[0] if values else ""
     match option:
         case "--ctstate" | "--state":
@@ -228,7 +228,7 @@ def tracked() -> Taken:
 
 
 def truth(holds: bool) -> Taken:
-    """Return a condition that matches every new connection, or none."""
+    """Return a condition that matches every new connection if it holds, else no connection."""
     return ALL if holds else NONE
 
 

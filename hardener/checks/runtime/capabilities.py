@@ -85,7 +85,7 @@ def _effective(container: Container, *, every: bool) -> frozenset[str]:
         for process in processes(container) if every else [container.facts or {}]:
             value = str(process[key])
             if not _BIT_MASK.fullmatch(value):
-                raise FactUnavailable(SOURCE, f"{key} of {container.name} is no bit mask")
+                raise FactUnavailable(SOURCE, f"{key} of {container.name} is not a bit mask")
             mask |= int(value, 16)
     return named(mask)
 

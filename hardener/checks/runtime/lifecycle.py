@@ -144,7 +144,9 @@ def _sshd(container: Container) -> Iterator[str]:
         # By port, whatever the name. In the host's namespace port 22 may belong to the host.
         yield "listens on port 22"
     elif facts.get("processes_truncated", container.fact("processes_total") > len(processes)):
-        raise FactUnavailable(SOURCE, f"only {len(processes)} kinds of process of {container.name} were seen")
+        raise FactUnavailable(
+            SOURCE, f"only {len(processes)} different processes of {container.name} were recorded"
+        )
 
 
 def _ssh_servers(programs: Sequence[str]) -> list[str]:
@@ -189,7 +191,7 @@ def _executions(snapshot: Snapshot, command: str) -> Verdict:
             facts.append(f"container {container.name}: {count(len(sessions), 'exec session')} open now")
         facts += [f"container {container.name}: {line}" for line in _root_guests(container)]
     return manual(
-        f"nobody runs {command}",
+        f"{command} is not used",
         f"search the host's audit records for {command}: the engine keeps no record of it",
         evidence=facts,
         checked=len(everyone),
@@ -233,7 +235,7 @@ def latest_pulled(snapshot: Snapshot) -> Verdict:
             return
         image = current.get(spelled_out(reference))
         if image is None:
-            yield f"runs an image that its tag {reference} does not name any more"
+            yield f"runs an image that its tag {reference} no longer names"
         elif image.id != container.inspect.get("Image"):
             yield f"runs an older image than {reference} is now (built {image.created})"
         else:

@@ -286,7 +286,7 @@ def _readonly(container: Container) -> Iterator[str]:
         try:
             places = writable(container)
         except FactUnavailable as missing:
-            yield Note(f"read-only; where else it can write could not be read: {missing}")
+            yield Note(f"read-only; its other writable paths could not be read: {missing}")
             return
         where = listed([f"{each.path} ({each.kind})" for each in places], _PLACES)
         yield Note(f"own places to write: {where}" if places else "has no place to write")

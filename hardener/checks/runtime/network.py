@@ -55,7 +55,7 @@ class _Opening:
         try:
             parsed = ip_address(self.address)
         except ValueError as error:
-            raise FactUnavailable(SOURCE, f"{self.address!r} is no address") from error
+            raise FactUnavailable(SOURCE, f"{self.address!r} is not an address") from error
         mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
         return (mapped or parsed).is_unspecified
 
@@ -192,7 +192,7 @@ def _published(inner: str, binding: JSONObject, *, default: str) -> _Opening:
     """Return a binding of a container's port such as ``80/tcp``; its host port may be a range or unset."""
     ports = shapes.text(binding, "HostPort", SOURCE)
     if not _HOST_PORTS.fullmatch(ports):
-        raise FactUnavailable(SOURCE, f"{ports[:20]!r} is no port")
+        raise FactUnavailable(SOURCE, f"{ports[:20]!r} is not a port")
     first, _, last = ports.partition("-")
     return _Opening(
         how="publishes",

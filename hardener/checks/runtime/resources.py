@@ -72,7 +72,7 @@ def _cpu(container: Container) -> Iterator[str]:
         elif not able:
             yield "declares a processor limit, but the engine cannot enforce it on this host"
         elif quota and not weighted and 0 < processors <= _declared_processors(container):
-            yield f"is set to run on all {processors} processors: that is no limit"
+            yield f"is set to run on all {processors} processors of the host"
         return
     ceiling = _limit(container, "cpu_max")
     weight = _limit(container, "cpu_weight")
@@ -84,7 +84,7 @@ def _cpu(container: Container) -> Iterator[str]:
     if weighty and shares != _DEFAULT_SHARES:
         return
     if limited:
-        yield f"may use all {processors} processors: that is no limit"
+        yield f"may use all {processors} processors of the host"
         return
     but = ", though one is declared" if declared else ""
     same = " (1024 is the default weight)" if shares == _DEFAULT_SHARES else ""
@@ -95,7 +95,7 @@ def _processors(ceiling: str) -> float:
     """Return the number of processors of ``"50000 100000"``: a quota and its period."""
     quota, _, period = ceiling.partition(" ")
     if not (quota.isdigit() and period.isdigit() and int(period)):
-        raise FactUnavailable(SOURCE, f"cpu_max is no quota and period: {ceiling}")
+        raise FactUnavailable(SOURCE, f"cpu_max is not a quota and a period: {ceiling}")
     return int(quota) / int(period)
 
 
@@ -115,7 +115,7 @@ def _pids(container: Container) -> Iterator[str]:
         elif container.snapshot.info.get("PidsLimit") is False:
             yield f"declares {declared} processes, but the engine cannot limit processes on this host"
         elif most and declared > most:
-            yield f"declares {declared} processes, more than half of what the kernel has numbers for"
+            yield f"declares {declared} processes, more than half of the kernel's process ids"
         return
     limit = _limit(container, "pids_max")
     but = f", though {declared} are declared" if declared > 0 else ""
@@ -124,7 +124,7 @@ def _pids(container: Container) -> Iterator[str]:
     elif limit is None:
         yield f"runs without a limit on its processes{but}"
     elif most and limit > most:
-        yield f"may start {limit} processes, more than half of what the kernel has numbers for"
+        yield f"may start {limit} processes, more than half of the kernel's process ids"
     elif declared <= 0 and container.snapshot.info.get("CgroupDriver") == "systemd":
         # systemd gives every unit a share of the host's maximum.
         yield f"declares no limit on its processes; the {limit} of its cgroup are systemd's default"

@@ -44,14 +44,14 @@ def details(verdict: Verdict) -> str:
 
 
 @pytest.mark.parametrize("slug", RULES)
-def test_a_rule_of_its_own_passes(judge: Judge, slug: str) -> None:
+def test_each_controls_own_rule_passes(judge: Judge, slug: str) -> None:
     verdict = judge(slug, audited([RULES[slug], SOCKET_UNIT]))
     assert verdict.status is Status.PASS, verdict
     assert any(RULES[slug] in fact for fact in verdict.evidence)
 
 
 @pytest.mark.parametrize("slug", RULES)
-def test_every_rule_but_its_own_fails(judge: Judge, slug: str) -> None:
+def test_all_other_rules_do_not_pass_a_control(judge: Judge, slug: str) -> None:
     covering = {"audit-daemon-json": {"audit-etc-docker"}, "audit-containerd-sock": {"audit-run-containerd"}}
     left_out = {slug} | covering.get(slug, set())
     verdict = judge(slug, audited([rule for other, rule in RULES.items() if other not in left_out]))
@@ -71,7 +71,7 @@ def test_no_rules_no_auditd_and_auditing_off_fail(judge: Judge, slug: str) -> No
 
 
 @pytest.mark.parametrize("slug", RULES)
-def test_rules_that_cannot_be_read_are_no_verdict(judge: Judge, slug: str) -> None:
+def test_unreadable_rules_are_an_error(judge: Judge, slug: str) -> None:
     with pytest.raises(FactUnavailable):
         judge(
             slug, audited([RULES[slug], SOCKET_UNIT], **{"audit.loaded": failed("Operation not permitted")})
@@ -101,11 +101,11 @@ def test_rules_that_cannot_be_read_are_no_verdict(judge: Judge, slug: str) -> No
         ),
     ],
 )
-def test_what_is_not_there_needs_no_rule(judge: Judge, slug: str, sources: dict[str, Any]) -> None:
+def test_absent_paths_need_no_rule(judge: Judge, slug: str, sources: dict[str, Any]) -> None:
     assert judge(slug, make(**sources)).status is Status.NOT_APPLICABLE
 
 
-def test_a_rule_must_last(judge: Judge) -> None:
+def test_a_rule_must_be_in_a_persistent_file(judge: Judge) -> None:
     verdict = judge("audit-dockerd", audited([RULES["audit-dockerd"]], lasting=[]))
     assert verdict.status is Status.FAIL
     assert "no rule that lasts" in verdict.actual
@@ -132,7 +132,7 @@ def test_a_later_file_can_undo_an_earlier_one(judge: Judge) -> None:
     assert judge("audit-dockerd", audited([rule], **{"audit.persistent": files})).status is Status.FAIL
 
 
-def test_the_permission_that_is_missing_is_named(judge: Judge) -> None:
+def test_missing_permissions_are_named(judge: Judge) -> None:
     verdict = judge("audit-dockerd", audited(["-w /usr/sbin/dockerd -p wa -k docker"]))
     assert verdict.status is Status.FAIL
     assert "records execution" in details(verdict)
@@ -160,7 +160,7 @@ WATCH = "-w /etc/docker -p wa -k docker"
         "-r 1",
     ],
 )
-def test_a_rule_that_keeps_accesses_from_the_log_fails_and_is_told(judge: Judge, rule: str) -> None:
+def test_a_rule_that_suppresses_records_fails_and_is_named(judge: Judge, rule: str) -> None:
     verdict = judge("audit-etc-docker", audited([rule, WATCH]))
     assert verdict.status is Status.FAIL
     assert rule in details(verdict)
@@ -177,11 +177,11 @@ def test_a_rule_that_keeps_accesses_from_the_log_fails_and_is_told(judge: Judge,
         ({"daemon": {"name": "sleep"}}, "pid 480 is sleep"),
         ({"daemon": {"name": "auditd", "write_logs": "no"}}, "write_logs = no"),
         ({"daemon": {"name": "auditd", "local_events": "NO"}}, "local_events = no"),
-        ({"status": {"enabled": 1, "rate_limit": 1}}, "more than 1 records a second"),
+        ({"status": {"enabled": 1, "rate_limit": 1}}, "above 1 a second"),
         ({"status": {"enabled": 0}}, "switched off"),
     ],
 )
-def test_a_daemon_that_writes_nothing_fails(judge: Judge, loaded: dict[str, Any], words: str) -> None:
+def test_an_auditd_that_writes_nothing_fails(judge: Judge, loaded: dict[str, Any], words: str) -> None:
     sources = {"audit.persistent": [{"file": "/etc/audit/rules.d/d.rules", "lines": [WATCH]}]}
     good = {"rules": [WATCH], "status": {"enabled": 1, "pid": 480, "rate_limit": 0}}
     daemon = {"name": "auditd", "write_logs": "yes", "local_events": None}
@@ -210,11 +210,11 @@ def test_units_that_do_not_start_at_boot_fail(judge: Judge, unit: str, state: st
     assert judge("audit-etc-docker", audited([WATCH], units=absent("no systemd"))).status is Status.PASS
 
 
-def test_options_without_a_blank_count(judge: Judge) -> None:
+def test_options_without_a_space_are_parsed(judge: Judge) -> None:
     assert judge("audit-etc-docker", audited(["-w/etc/docker -pwa -kdocker"])).status is Status.PASS
 
 
-def test_a_declared_rule_that_is_not_loaded_is_told(judge: Judge) -> None:
+def test_a_persistent_rule_that_is_not_loaded_is_evidence(judge: Judge) -> None:
     verdict = judge("audit-etc-docker", audited([], lasting=["-w/etc/docker -pwa"]))
     assert verdict.status is Status.FAIL
     assert "in /etc/audit, and not loaded: -w/etc/docker -pwa" in verdict.evidence
@@ -243,7 +243,7 @@ def test_the_socket_and_its_unit_both_count(judge: Judge) -> None:
     assert {offender.name for offender in verdict.offenders} == {"/usr/lib/systemd/system/docker.socket"}
 
 
-def test_the_configured_data_root_counts_and_not_the_remapped_part(judge: Judge) -> None:
+def test_the_configured_data_root_is_judged_not_its_remapped_folder(judge: Judge) -> None:
     root = {"docker.info": {"DockerRootDir": "/srv/docker/100000.100000"}}
     assert judge("audit-var-lib-docker", audited(["-w /srv/docker -p wa"], **root)).status is Status.PASS
     assert judge("audit-var-lib-docker", audited(["-w /var/lib/docker -p wa"], **root)).status is Status.FAIL
@@ -285,7 +285,7 @@ def test_db_23_a_directory_watch_covers_the_file(judge: Judge) -> None:
     assert judge("audit-daemon-json", audited(["-w /etc/docker -p wa -k docker"])).status is Status.PASS
 
 
-def test_db_24_rules_in_rules_d_count_and_invisible_ones_are_unknown(judge: Judge) -> None:
+def test_db_24_rules_in_rules_d_count_and_unreadable_ones_are_an_error(judge: Judge) -> None:
     rule = RULES["audit-dockerd"]
     assert judge("audit-dockerd", audited([rule], lasting=[rule])).status is Status.PASS
     single = [{"file": "/etc/audit/audit.rules", "lines": [rule]}]
@@ -304,7 +304,7 @@ def test_db_24_rules_in_rules_d_count_and_invisible_ones_are_unknown(judge: Judg
         {"default-runtime": "/opt/slim/runc"},
     ],
 )
-def test_every_runtime_that_the_daemon_is_told_of_is_audited(judge: Judge, parsed: dict[str, Any]) -> None:
+def test_every_configured_runtime_is_judged(judge: Judge, parsed: dict[str, Any]) -> None:
     config = {"daemon.config": {"exists": True, "parsed": parsed, "error": None}}
     rules = ["-w /usr/sbin/runc -p wxa -k docker"]
     verdict = judge("audit-bin-runc", audited(rules, **config))

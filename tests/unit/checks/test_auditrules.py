@@ -37,7 +37,7 @@ EXPANDED = (
         ("-w /sbin/runc", "/usr/sbin/runc", "wax"),
     ],
 )
-def test_a_rule_covers(rule: str, path: str, needed: str) -> None:
+def test_a_rule_covers_its_path(rule: str, path: str, needed: str) -> None:
     assert not auditrules.parse([rule]).uncovered(path, needed)
 
 
@@ -67,7 +67,7 @@ def test_a_rule_covers(rule: str, path: str, needed: str) -> None:
         (["-a always,exit -F nonsense", "-w", "-a", "-F", "\x00", "-w /p -p"], "/q", "wa", "wa"),
     ],
 )
-def test_a_rule_does_not_cover(rules: list[str], path: str, needed: str, left: str) -> None:
+def test_a_rule_does_not_cover_other_accesses(rules: list[str], path: str, needed: str, left: str) -> None:
     assert auditrules.parse(rules).uncovered(path, needed) == frozenset(left)
 
 
@@ -77,7 +77,7 @@ def test_a_rule_for_the_machines_own_system_calls_is_complete() -> None:
     assert auditrules.parse(rules, native="b64").uncovered("/p", "wa")
 
 
-def test_what_comes_first_decides() -> None:
+def test_the_first_matching_rule_decides() -> None:
     rules = auditrules.parse(["-w /p -p wa", "-a never,exit -F path=/p"])
     assert not rules.uncovered("/p", "wa")
 
@@ -89,7 +89,7 @@ def test_what_comes_first_decides() -> None:
         *("success=0", "exit=-EPERM", "pid=7", "a0=1", "perm=wa", "filetype=file", "sessionid=1"),
     ],
 )
-def test_a_silence_for_some_leaves_a_gap(condition: str) -> None:
+def test_a_never_rule_for_some_users_leaves_a_gap(condition: str) -> None:
     never = f"-a never,exit -F {condition}"
     for rules in ([never, "-w /p -p wa"], ["-w /p -p wa", never.replace("-a", "-A")]):
         assert auditrules.parse(rules).uncovered("/p", "wa") == {"w", "a"}
@@ -117,7 +117,7 @@ def test_a_silence_for_some_leaves_a_gap(condition: str) -> None:
         ("-A task,never", "wa"),
     ],
 )
-def test_what_a_silence_before_a_watched_tree_leaves_open(never: str, left: str) -> None:
+def test_a_never_rule_before_a_watched_tree_leaves_a_gap(never: str, left: str) -> None:
     assert auditrules.parse([never, "-w /p -p wa"]).uncovered("/p", "wa", tree=True) == frozenset(left)
 
 
@@ -143,7 +143,7 @@ def test_what_a_silence_before_a_watched_tree_leaves_open(never: str, left: str)
         ("-r 1000", False),
     ],
 )
-def test_what_keeps_records_from_the_log(rule: str, loses: bool) -> None:
+def test_rules_that_suppress_records_are_found(rule: str, loses: bool) -> None:
     assert auditrules.parse(["-w /p", rule]).losing == ((rule,) if loses else ())
     assert not auditrules.parse([rule, "-D"]).losing
 
@@ -151,7 +151,7 @@ def test_what_keeps_records_from_the_log(rule: str, loses: bool) -> None:
 @pytest.mark.parametrize("blank", ["", " "])
 @pytest.mark.parametrize("permissions", ["wa", "rwxa", "x", "aw"])
 @pytest.mark.parametrize("path", ["/etc/docker", "/a-b/-c", "/x/é"])
-def test_options_with_and_without_a_blank_say_the_same(blank: str, permissions: str, path: str) -> None:
+def test_options_with_and_without_a_space_are_equal(blank: str, permissions: str, path: str) -> None:
     watch = f"-w{blank}{path} -p{blank}{permissions} -k{blank}docker"
     rules = [f"-a{blank}always,exit -F{blank}dir={path} -F{blank}perm={permissions} -k{blank}docker", watch]
     rules.append(
@@ -175,11 +175,11 @@ def test_options_with_and_without_a_blank_say_the_same(blank: str, permissions: 
         (["-a never,task", "-d never,task", "-w /p -p wa"], ""),
     ],
 )
-def test_a_rule_is_taken_back(rules: list[str], left: str) -> None:
+def test_a_rule_can_be_deleted_by_a_later_line(rules: list[str], left: str) -> None:
     assert auditrules.parse(rules).uncovered("/p", "wa") == frozenset(left)
 
 
-def test_a_rule_for_a_directory_entry_is_no_rule_for_its_tree() -> None:
+def test_a_rule_for_a_directory_entry_does_not_cover_its_tree() -> None:
     rules = auditrules.parse(["-a always,exit -F path=/p -F perm=wa"])
     assert not rules.uncovered("/p", "wa")
     assert rules.uncovered("/p", "wa", tree=True) == {"w", "a"}
@@ -192,7 +192,7 @@ def test_a_file_can_switch_auditing_off(line: str, enabled: bool) -> None:
     assert auditrules.parse([line]).enabled is enabled
 
 
-def test_rules_about_a_path_are_those_above_on_and_below_it() -> None:
+def test_rules_about_a_path_include_its_parents_and_children() -> None:
     rules = auditrules.parse(
         ["-w /etc -p wa", "-w /etc/docker", "-w /etc/docker/daemon.json", "-w /etc/dockers"]
     )
@@ -204,5 +204,5 @@ def test_rules_about_a_path_are_those_above_on_and_below_it() -> None:
 
 
 @given(st.lists(st.text(max_size=60), max_size=5))
-def test_any_text_is_read(lines: list[str]) -> None:
+def test_parsing_arbitrary_text_does_not_crash(lines: list[str]) -> None:
     auditrules.parse(lines).uncovered("/etc/docker", "wa", tree=True)

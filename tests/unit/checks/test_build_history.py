@@ -37,7 +37,7 @@ def ran(created_by: str) -> list[str]:
         ("", "", ""),
     ],
 )
-def test_both_builders(created_by: str, instruction: str, arguments: str) -> None:
+def test_the_history_of_both_builders_is_parsed(created_by: str, instruction: str, arguments: str) -> None:
     assert step(created_by) == Step(instruction, arguments)
 
 
@@ -70,12 +70,12 @@ def test_steps_come_oldest_first() -> None:
         ("COPY apt-get update", []),
     ],
 )
-def test_commands(created_by: str, expected: list[str]) -> None:
+def test_shell_commands_are_split(created_by: str, expected: list[str]) -> None:
     assert ran(created_by) == expected
 
 
 @given(st.text())
-def test_any_text_is_split(text: str) -> None:
+def test_splitting_arbitrary_text_does_not_crash(text: str) -> None:
     for prefix in ("", "/bin/sh -c ", "RUN ", "|1 A=b /bin/sh -c ", "/bin/sh -c #(nop) "):
         ran(prefix + text)
 
@@ -84,7 +84,7 @@ def test_any_text_is_split(text: str) -> None:
     "piece",
     ["a", "'", '"', "\\", "'\"", "$(", "sh -c '", "a&&", " -a", "sh -a ", "|", "\n", "# ", ">", "2>&1 "],
 )
-def test_a_megabyte_takes_no_longer_than_its_length(piece: str) -> None:
+def test_splitting_takes_linear_time(piece: str) -> None:
     text = "|1 " + piece * (200_000 // len(piece))
     started = time.process_time()
     ran(text)

@@ -21,19 +21,19 @@ def only_one(entry: dict[str, Any]) -> Any:
         ({"Name": "/", "Id": ""}, "(unnamed)"),
     ],
 )
-def test_its_name_has_no_slash(inspect: dict[str, Any], name: str) -> None:
+def test_the_name_has_no_leading_slash(inspect: dict[str, Any], name: str) -> None:
     entry = container()
     entry["inspect"] |= inspect
     assert only_one(entry).name == name
 
 
-def test_its_processes_prove_that_it_runs() -> None:
+def test_a_container_with_processes_is_running() -> None:
     entry = container()
     entry["inspect"]["State"] = {"Running": False}
     assert only_one(entry).running
 
 
-def test_one_that_ended_since_it_was_inspected_does_not_run() -> None:
+def test_a_container_that_ended_after_inspection_is_not_running() -> None:
     entry = container()
     entry["proc"] = None
     assert not only_one(entry).running
@@ -60,16 +60,16 @@ def test_a_label_keeps_its_colons() -> None:
 
 
 @pytest.mark.parametrize("text", ["true", "True", "1", "t"])
-def test_go_takes_these_for_true(text: str) -> None:
+def test_texts_that_go_parses_as_true(text: str) -> None:
     assert go_bool(text)
 
 
 @pytest.mark.parametrize("text", ["yes", "on", "tRUE", "", "0", "false"])
-def test_and_no_other(text: str) -> None:
+def test_other_texts_are_not_true(text: str) -> None:
     assert not go_bool(text)
 
 
-def test_a_chain_without_end_is_an_error() -> None:
+def test_an_endless_chain_of_containers_is_an_error() -> None:
     chain = [
         container(
             f"c{number}",
@@ -80,16 +80,16 @@ def test_a_chain_without_end_is_an_error() -> None:
         for number in range(200)
     ]
     first = containers(make(**{"docker.containers": chain}))[0]
-    with pytest.raises(FactUnavailable, match="c0 borrows through more than 64 containers"):
+    with pytest.raises(FactUnavailable, match="c0 shares namespaces through more than 64 containers"):
         first.declares_host("pid")
 
 
-def test_kernel_facts_of_another_shape_are_an_error() -> None:
+def test_kernel_facts_of_the_wrong_type_are_an_error() -> None:
     with pytest.raises(FactUnavailable, match="proc is not an object"):
         containers(make(**{"docker.containers": [{"inspect": {}, "proc": "gone"}]}))
 
 
-def test_those_left_out_are_not_counted() -> None:
+def test_excluded_containers_are_not_counted() -> None:
     snapshot = make(**{"docker.containers": [container("a"), container("b", running=False)]})
     verdict = every_container(
         snapshot, lambda _: [], expected="-", only=lambda each: each.running, nobody="nothing runs"

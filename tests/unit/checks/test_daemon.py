@@ -34,7 +34,7 @@ def by_status(verdict: Verdict, status: Status, words: str = "") -> None:
     assert bool(verdict.offenders) is (status is Status.FAIL), verdict
 
 
-def test_a_proxy_that_is_declared_off_wants_an_answer(judge: Judge) -> None:
+def test_a_userland_proxy_that_is_declared_off_needs_the_engines_state(judge: Judge) -> None:
     snapshot = told(
         parsed={"userland-proxy": False},
         **{
@@ -60,7 +60,7 @@ def test_rootless(judge: Judge, snapshot: Snapshot, status: Status) -> None:
     by_status(judge("daemon-rootless", snapshot), status)
 
 
-def test_what_stands_against_rootless_is_told(judge: Judge) -> None:
+def test_obstacles_to_a_rootless_daemon_are_listed(judge: Judge) -> None:
     held = [
         container("vpn", HostConfig={"Privileged": True}),
         container("proxy", HostConfig={"NetworkMode": "host"}),
@@ -86,7 +86,7 @@ def test_icc(judge: Judge, sources: Any, status: Status, words: str) -> None:
     by_status(judge("daemon-icc-disabled", make(**sources)), status, words)
 
 
-def test_db_20_a_declaration_without_a_restart_is_told_and_not_believed(judge: Judge) -> None:
+def test_db_20_a_declaration_before_a_restart_does_not_count(judge: Judge) -> None:
     drift = told(parsed={"icc": False}, **bridge("true"))
     by_status(judge("daemon-icc-disabled", drift), Status.FAIL, "declared false")
     opened = told(parsed={"icc": True}, **bridge("false"))
@@ -95,7 +95,7 @@ def test_db_20_a_declaration_without_a_restart_is_told_and_not_believed(judge: J
     by_status(judge("daemon-userland-proxy-disabled", proxies), Status.FAIL, "declared false")
 
 
-def test_a_broken_file_beside_a_running_daemon_is_told(judge: Judge) -> None:
+def test_an_unreadable_file_of_a_running_daemon_is_reported(judge: Judge) -> None:
     broken = {"daemon.config": {"exists": True, "parsed": None, "error": "Expecting value"}}
     by_status(judge("daemon-icc-disabled", make(**broken, **bridge("false"))), Status.PASS, "cannot be read")
     with pytest.raises(FactUnavailable, match="Expecting value"):
@@ -343,7 +343,7 @@ def test_seccomp(judge: Judge, names: list[str], seccomp: bool, status: Status, 
         ([], Status.MANUAL, "/etc/docker/seccomp.json"),
     ],
 )
-def test_a_custom_profile_that_permits_everything(
+def test_a_custom_profile_that_permits_everything_fails(
     judge: Judge, opened: list[str], status: Status, words: str
 ) -> None:
     config = {"daemon.config": {"seccomp": {"default": "SCMP_ACT_ALLOW", "open": opened}}}

@@ -55,14 +55,14 @@ for _slug in ("host-lsm-enforcing", "file-cdi-specs", "file-engine-own"):
 
 
 @pytest.mark.parametrize("slug", CONTROLS)
-def test_without_docker(judge: Judge, slug: str) -> None:
+def test_without_docker_controls_are_not_applicable(judge: Judge, slug: str) -> None:
     verdict = judge(slug, no_engine())
     assert verdict.status is OF_THE_HOST.get(slug, Status.NOT_APPLICABLE)
     assert (verdict.actual == NO_ENGINE) is (slug not in OF_THE_HOST)
 
 
 @pytest.mark.parametrize("slug", CONTROLS)
-def test_an_engine_that_does_not_answer(judge: Judge, slug: str) -> None:
+def test_without_an_answer_of_the_engine_controls_are_errors(judge: Judge, slug: str) -> None:
     if slug in WITHOUT_AN_ANSWER:
         verdict = judge(slug, silent_engine())
         assert verdict.status is WITHOUT_AN_ANSWER[slug]
@@ -73,5 +73,5 @@ def test_an_engine_that_does_not_answer(judge: Judge, slug: str) -> None:
             judge(slug, silent_engine())
 
 
-def test_every_exception_is_a_control() -> None:
+def test_every_listed_exception_names_a_control() -> None:
     assert WITHOUT_AN_ANSWER.keys() | OF_THE_HOST.keys() <= set(CONTROLS)

@@ -39,7 +39,7 @@ def test_reasons_make_offenders() -> None:
     assert verdict.checked == 3
 
 
-def test_notes_are_evidence_and_break_nothing() -> None:
+def test_notes_are_evidence_and_do_not_fail() -> None:
     verdict = judged({"a": [Note("squeaks")]})
     assert (verdict.status, verdict.evidence) == (Status.PASS, ("container a: squeaks",))
     assert verdict.actual == "1 container, none in breach"
@@ -58,7 +58,7 @@ def test_a_failure_outranks_a_question_and_keeps_it() -> None:
     assert "container a: hums" in verdict.evidence
 
 
-def test_nobody_to_judge_is_not_applicable() -> None:
+def test_no_subjects_is_not_applicable() -> None:
     verdict = every((), lambda _: ["x"], expected="all is well", nobody="nobody is here")
     assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "nobody is here")
 
@@ -71,7 +71,7 @@ def unknown_after(*reasons: str) -> Callable[[Thing], Iterator[str]]:
     return judge
 
 
-def test_missing_facts_are_an_error_and_counted() -> None:
+def test_missing_facts_are_an_error_with_their_number() -> None:
     with pytest.raises(FactUnavailable, match=r"a was not read \(2 of 2 containers\)"):
         every((Thing("a"), Thing("b")), unknown_after(), expected="all is well", nobody="-")
 
@@ -81,13 +81,13 @@ def test_a_question_does_not_hide_missing_facts() -> None:
         every((Thing("a"),), unknown_after(Question("hums")), expected="all is well", nobody="-")
 
 
-def test_what_broke_before_the_facts_ran_out_counts() -> None:
+def test_a_failure_counts_even_if_later_facts_are_missing() -> None:
     verdict = every((Thing("a"),), unknown_after("leaks"), expected="all is well", nobody="-")
     assert verdict.status is Status.FAIL
     assert "container a: could not be judged: docker.containers: a was not read" in verdict.evidence
 
 
-def test_the_basis_of_a_judgement_is_said() -> None:
+def test_the_basis_of_a_judgement_is_reported() -> None:
     stopped = Thing("a", basis="not running")
     verdict = judged({"a": ["leaks"], "b": []}, stopped, Thing("b"))
     assert verdict.offenders[0].detail == "leaks (not running)"
@@ -106,7 +106,7 @@ def test_the_sentence_names_a_few_and_stays_short() -> None:
     assert judged({name: ["x"] for name in "abcde"}).actual == "5 of 5 containers: a x; b x; c x; and 2 more"
 
 
-def test_what_was_not_judged_is_known_apart_from_what_broke() -> None:
+def test_undecided_subjects_are_kept_apart_from_offenders() -> None:
     def judge(thing: Thing) -> Iterator[str]:
         if thing.name == "a":
             yield "leaks"

@@ -55,7 +55,7 @@ def judge(slug: str, snapshot: Snapshot) -> Verdict | None:
 
 
 @each_check
-def test_a_verdict_is_whole(slug: str) -> None:
+def test_every_verdict_is_complete(slug: str) -> None:
     for name, host in hosts().items():
         if (verdict := judge(slug, host)) is None:
             continue
@@ -69,7 +69,7 @@ def test_a_verdict_is_whole(slug: str) -> None:
 
 
 @each_check
-def test_the_same_host_gets_the_same_verdict_and_keeps_its_facts(slug: str) -> None:
+def test_checks_are_deterministic_and_do_not_modify_facts(slug: str) -> None:
     for name, host in hosts().items():
         before = json.dumps(host.raw)
         assert judge(slug, host) == judge(slug, Snapshot(json.loads(before))), name
@@ -94,7 +94,7 @@ def test_the_order_of_objects_does_not_matter(slug: str) -> None:
 
 
 @each_check
-def test_no_pass_without_a_fact_that_was_asked_for(slug: str) -> None:
+def test_no_check_passes_without_a_fact_that_it_read(slug: str) -> None:
     """Each source that a check reads is lost in turn: what is not known cannot be a pass."""
     for name, host in hosts().items():
         reading = Reading(host.raw)

@@ -97,7 +97,7 @@ RELAYED = {"address": "0.0.0.0", "port": 2375, "process": "systemd-socket-proxyd
         (
             told(MTLS, engine={"listening": [RELAYED]}),
             Status.FAIL,
-            "tcp://0.0.0.0:2375: systemd-socket-proxyd passes it on",
+            "tcp://0.0.0.0:2375: systemd-socket-proxyd forwards connections",
         ),
     ],
 )
@@ -119,7 +119,7 @@ def test_a_published_port_is_not_the_api(judge: Judge) -> None:
     by_status(beside, Status.FAIL, "tcp://127.0.0.1:8080: no TLS")
 
 
-def test_swarms_sockets_have_their_own_tls(judge: Judge) -> None:
+def test_sockets_of_swarm_are_not_the_api(judge: Judge) -> None:
     swarm = {"LocalNodeState": "active", "RemoteManagers": [{"NodeID": "n", "Addr": "192.0.2.1:4242"}]}
     sockets = [("::", 2377), ("::", 7946), ("::", 4242)]
     joined = told(listening=sockets, **{"docker.info": {"Swarm": swarm}})
@@ -127,7 +127,7 @@ def test_swarms_sockets_have_their_own_tls(judge: Judge) -> None:
     by_status(judge("daemon-tls-verify", told(listening=sockets)), Status.FAIL)
 
 
-def test_a_services_port_is_not_the_api_and_a_worker_does_not_know_it(judge: Judge) -> None:
+def test_ports_of_services_are_not_the_api(judge: Judge) -> None:
     """The engine holds it for both families by one socket, seen on Docker 26.1."""
     service = {
         "ID": "s",
@@ -148,19 +148,19 @@ def test_a_services_port_is_not_the_api_and_a_worker_does_not_know_it(judge: Jud
     by_status(judge("daemon-tls-verify", opened), Status.FAIL, "tcp://[::]:2375: no TLS")
 
 
-def test_a_stopped_engine_is_judged_by_what_it_will_open(judge: Judge) -> None:
+def test_a_stopped_engine_is_judged_by_its_declared_sockets(judge: Judge) -> None:
     stopped = {"pid": None, "reachable": False}
     opened = told({"host": ["tcp://0.0.0.0:2375"]}, engine=stopped)
     by_status(judge("daemon-tls-verify", opened), Status.FAIL, "tcp://0.0.0.0:2375")
     by_status(judge("daemon-tls-verify", told(engine=stopped)), Status.NOT_APPLICABLE)
 
 
-def test_a_declaration_that_is_not_in_force_is_told(judge: Judge) -> None:
+def test_a_declaration_that_is_not_in_force_is_reported(judge: Judge) -> None:
     later = told(parsed={"hosts": ["tcp://0.0.0.0:2375"]})
     by_status(judge("daemon-tls-verify", later), Status.NOT_APPLICABLE, "declared tcp://0.0.0.0:2375")
 
 
-def test_tls_from_a_file_that_is_younger_than_the_daemon_is_looked_at(judge: Judge) -> None:
+def test_tls_settings_changed_after_the_daemon_started_are_manual(judge: Judge) -> None:
     parsed = {"tlsverify": True, "tlscacert": "/c/ca.pem", "tlscert": "/c/cert.pem", "tlskey": "/c/key.pem"}
     files = {"/etc/docker/daemon.json": {"mtime": 200}}
     fresh = told(parsed=parsed, listening=ANYWHERE, engine=STALE, files=files)
@@ -170,7 +170,7 @@ def test_tls_from_a_file_that_is_younger_than_the_daemon_is_looked_at(judge: Jud
     )
 
 
-def test_what_the_engine_warns_of_is_evidence(judge: Judge) -> None:
+def test_warnings_of_the_engine_are_evidence(judge: Judge) -> None:
     warning = "[DEPRECATION NOTICE]: API is accessible on http://0.0.0.0:2375 without encryption."
     verdict = judge("daemon-tls-verify", told(listening=ANYWHERE, **{"docker.info": {"Warnings": [warning]}}))
     assert warning in verdict.evidence
@@ -182,14 +182,14 @@ def test_db_01_a_listening_socket_is_found_whatever_the_configuration_says(judge
     by_status(judge("daemon-tls-verify", make(engine={"listening": [held]})), Status.FAIL)
 
 
-def test_db_02_hosts_of_several_lines_are_a_list_like_any_other(judge: Judge) -> None:
+def test_db_02_a_hosts_list_over_several_lines_is_read(judge: Judge) -> None:
     hosts = {"hosts": ["unix:///run/docker.sock", "tcp://0.0.0.0:2375"]}
     by_status(
         judge("daemon-tls-verify", told(parsed=hosts, engine={"pid": None, "reachable": False})), Status.FAIL
     )
 
 
-def test_db_03_an_address_of_a_log_driver_is_no_host(judge: Judge) -> None:
+def test_db_03_an_address_of_a_log_driver_is_not_an_api_host(judge: Judge) -> None:
     log = {"log-driver": "syslog", "log-opts": {"syslog-address": "tcp://loghost:514"}}
     by_status(judge("daemon-tls-verify", told(parsed=log)), Status.NOT_APPLICABLE)
 
@@ -238,7 +238,7 @@ def test_insecure_registries(judge: Judge, config: Any, names: set[str]) -> None
     assert {offender.name for offender in verdict.offenders} == names
 
 
-def test_db_21_the_engines_own_word_counts(judge: Judge) -> None:
+def test_db_21_registries_that_the_engine_reports_count(judge: Judge) -> None:
     by_status(judge("daemon-insecure-registries-none", told({"insecure-registry": ["a.lan"]})), Status.PASS)
     effective = registries(IndexConfigs=index("a.lan", secure=False))
     by_status(judge("daemon-insecure-registries-none", told(**effective)), Status.FAIL)
@@ -246,7 +246,7 @@ def test_db_21_the_engines_own_word_counts(judge: Judge) -> None:
     by_status(judge("daemon-insecure-registries-none", told(**mirror)), Status.FAIL, "without TLS")
 
 
-def test_a_registry_of_the_wrong_shape_is_no_verdict(judge: Judge) -> None:
+def test_a_registry_of_the_wrong_type_is_an_error(judge: Judge) -> None:
     with pytest.raises(FactUnavailable):
         judge("daemon-insecure-registries-none", make(**{"docker.info": {"RegistryConfig": None}}))
     with pytest.raises(FactUnavailable):
@@ -260,7 +260,7 @@ def asked(*names: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("sources", "status", "words"),
     [
-        ({}, Status.FAIL, "no plugin"),
+        ({}, Status.FAIL, "no authorization plugin"),
         (asked("opa"), Status.PASS, "opa"),
         ({**asked("opa"), "docker.plugins": [{"Name": "opa:latest", "Enabled": True}]}, Status.PASS, ""),
         (
@@ -270,7 +270,7 @@ def asked(*names: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_an_authorization_plugin_is_asked(judge: Judge, sources: Any, status: Status, words: str) -> None:
+def test_the_authorization_plugin_decides(judge: Judge, sources: Any, status: Status, words: str) -> None:
     by_status(judge("daemon-authz-plugin", make(**sources)), status, words)
 
 
@@ -287,7 +287,7 @@ def test_an_authorization_plugin_is_asked(judge: Judge, sources: Any, status: St
         ("25.0.14", "none-of-these", Status.MANUAL),
     ],
 )
-def test_a_plugin_that_calls_pass_by_decides_nothing(
+def test_a_plugin_that_calls_can_bypass_fails(
     judge: Judge, version: str, package: str, status: Status
 ) -> None:
     packages = {"installed": only({package: version})}
@@ -298,7 +298,9 @@ def test_a_plugin_that_calls_pass_by_decides_nothing(
 
 @pytest.mark.parametrize("package", ["docker-ce", "docker.io", "none-of-these"])
 @pytest.mark.parametrize("version", [f"{major}.0.9" for major in range(20, 30)])
-def test_two_controls_agree_on_who_repairs_an_engine(judge: Judge, version: str, package: str) -> None:
+def test_plugin_and_version_controls_agree_on_the_maintainer(
+    judge: Judge, version: str, package: str
+) -> None:
     """A version that one of them leaves open because of its vendor is not failed by the other one."""
     packages = {"installed": only({package: version}), "pending_security": []}
     snapshot = make(packages=packages, **{**asked("opa"), "docker.version": {"Version": version}})
@@ -311,7 +313,7 @@ def test_two_controls_agree_on_who_repairs_an_engine(judge: Judge, version: str,
         assert plugin.status in (current.status, Status.MANUAL), (plugin, current)
 
 
-def test_a_package_that_is_not_the_running_engine_repairs_nothing(judge: Judge) -> None:
+def test_a_package_of_another_version_is_not_the_running_engine(judge: Judge) -> None:
     packages = {"installed": only({"docker.io": "26.1.5+dfsg1-9+deb13u1"})}
     snapshot = make(packages=packages, **{**asked("opa"), "docker.version": {"Version": "27.3.1"}})
     by_status(judge("daemon-authz-plugin", snapshot), Status.FAIL, "CVE-2026-34040")
@@ -327,7 +329,7 @@ def test_a_package_that_is_not_the_running_engine_repairs_nothing(judge: Judge) 
         ([("0.0.0.0", 2375)], None),
     ],
 )
-def test_tcp_on_loopback_has_a_severity_of_its_own(
+def test_tcp_on_loopback_has_its_own_severity(
     judge: Judge, listening: list[tuple[str, int]], severity: Severity | None
 ) -> None:
     verdict = judge("daemon-tls-verify", told(listening=listening))
@@ -353,7 +355,7 @@ REMOTE = {"syslog-address": "tcp+tls://logs.example.org:6514"}
         (make(), Status.MANUAL, "log-driver (json-file), web (json-file)"),
         (logs("journald"), Status.MANUAL, "journald"),
         (logs("local"), Status.MANUAL, "local"),
-        (logs("none"), Status.FAIL, "thrown away"),
+        (logs("none"), Status.FAIL, "discarded"),
         (logs("fluentd", **{"fluentd-address": "logs.example.org:24224"}), Status.PASS, ""),
         (logs("fluentd"), Status.MANUAL, "fluentd"),
         (logs("fluentd", **{"fluentd-address": "127.0.0.1:24224"}), Status.MANUAL, "fluentd"),
@@ -375,7 +377,7 @@ REMOTE = {"syslog-address": "tcp+tls://logs.example.org:6514"}
         (logs("gelf", logging("db", "syslog", **REMOTE)), Status.PASS, ""),
     ],
 )
-def test_logs_leave_the_host(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_the_logging_driver_decides(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
     by_status(judge("daemon-central-logging", snapshot), status, words)
 
 
@@ -393,13 +395,13 @@ def test_db_17_none_and_local_are_not_central_and_each_container_counts(
     by_status(judge("daemon-central-logging", logs("fluentd", logging("db", driver))), status, "db")
 
 
-def test_a_stopped_engine_with_an_unreadable_file_is_no_verdict(judge: Judge) -> None:
+def test_a_stopped_engine_with_an_unreadable_file_is_an_error(judge: Judge) -> None:
     broken = {"exists": True, "parsed": None, "error": "not JSON", "flags": only({})}
     with pytest.raises(FactUnavailable):
         judge("daemon-tls-verify", make(engine={"pid": None, "listening": []}, **{"daemon.config": broken}))
 
 
-def test_what_is_left_to_ask_stands_beside_logs_that_are_thrown_away(judge: Judge) -> None:
+def test_an_open_question_is_kept_beside_a_failing_driver(judge: Judge) -> None:
     snapshot = logs("json-file", logging("db", "none"), logging("web", "journald"))
     verdict = judge("daemon-central-logging", snapshot)
     assert [offender.name for offender in verdict.offenders] == ["db"]

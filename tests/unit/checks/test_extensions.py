@@ -54,7 +54,7 @@ def test_a_plugin_folder_that_others_write_to_fails(judge: Judge, folder: str, b
 
 
 @pytest.mark.parametrize("bad", [*OPEN, record("1777")])
-def test_so_does_the_folder_in_which_others_can_make_a_missing_one(judge: Judge, bad: Any) -> None:
+def test_a_parent_folder_where_others_can_create_the_plugin_folder_fails(judge: Judge, bad: Any) -> None:
     missing = {"/srv/nri": None, "/srv/nri/plugins": None, "/srv": bad, "/": record()}
     told = nri_on(missing, **{"plugin-path": "/srv/nri/plugins"})
     assert [each.name for each in judge(NRI, told).offenders] == ["/srv"]
@@ -63,7 +63,7 @@ def test_so_does_the_folder_in_which_others_can_make_a_missing_one(judge: Judge,
 
 
 @pytest.mark.parametrize("bad", OPEN)
-def test_so_do_a_plugin_the_folder_above_and_the_socket(judge: Judge, bad: Any) -> None:
+def test_writable_plugins_parents_and_sockets_fail(judge: Judge, bad: Any) -> None:
     plugin = f"{PLUGINS}/10-net"
     assert judge(NRI, nri_on({plugin: {**bad, "type": "file"}})).offenders[0].name == plugin
     assert judge(NRI, nri_on({"/usr/libexec/docker": bad})).offenders[0].name == "/usr/libexec/docker"
@@ -74,13 +74,13 @@ def test_so_do_a_plugin_the_folder_above_and_the_socket(judge: Judge, bad: Any) 
 
 
 @pytest.mark.parametrize("good", CLOSED)
-def test_folders_of_root_pass(judge: Judge, good: Any) -> None:
+def test_folders_owned_by_root_pass(judge: Judge, good: Any) -> None:
     verdict = judge(NRI, nri_on({PLUGINS: good, f"{PLUGINS}/10-net": {**good, "type": "file"}}))
     assert verdict.status is Status.PASS
     assert f"plugin: {PLUGINS}/10-net" in verdict.evidence
 
 
-def test_a_folder_that_is_a_link_is_judged_where_it_is(judge: Judge) -> None:
+def test_a_linked_folder_is_judged_at_its_target(judge: Judge) -> None:
     snapshot = nri_on({PLUGINS: record(target="/srv/nri"), "/srv": record("0777")})
     assert judge(NRI, snapshot).offenders[0].name == "/srv"
     sticky = nri_on({PLUGINS: record(target="/tmp/nri"), "/tmp": record("1777")})
@@ -90,7 +90,7 @@ def test_a_folder_that_is_a_link_is_judged_where_it_is(judge: Judge) -> None:
 @pytest.mark.parametrize(
     "flag", ["enable=true", "enable", "enable=1,socket-path=/run/n.sock", "socket-path=/run/n.sock,enable"]
 )
-def test_the_flag_counts_as_the_file_does(judge: Judge, flag: str) -> None:
+def test_the_flag_counts_like_the_file(judge: Judge, flag: str) -> None:
     files = {PLUGINS: record("0777"), CONFIG: record(), "/run/n.sock": None}
     on = engine_29(files, **{"daemon.config": {"flags": {"nri-opts": [flag]}}})
     assert judge(NRI, on).status is Status.FAIL
@@ -98,13 +98,13 @@ def test_the_flag_counts_as_the_file_does(judge: Judge, flag: str) -> None:
     assert judge(NRI, off).status is Status.PASS
 
 
-def test_the_engine_says_itself_that_it_is_on(judge: Judge) -> None:
+def test_the_state_that_the_engine_reports_counts(judge: Judge) -> None:
     info = {"NRI": {"Info": [["plugin-path", PLUGINS]]}, "CDISpecDirs": []}
     snapshot = engine_29({PLUGINS: record("0777"), CONFIG: None}, **{"docker.info": info})
     assert judge(NRI, snapshot).status is Status.FAIL
 
 
-def test_without_nri_nothing_is_judged(judge: Judge) -> None:
+def test_without_nri_no_plugin_folder_is_judged(judge: Judge) -> None:
     assert judge(NRI, make(files={PLUGINS: record("0777")})).status is Status.NOT_APPLICABLE
     assert judge(NRI, engine_29({PLUGINS: record("0777")})).status is Status.PASS
     with pytest.raises(FactUnavailable):
@@ -115,7 +115,7 @@ def test_without_nri_nothing_is_judged(judge: Judge) -> None:
 
 @pytest.mark.parametrize("bad", OPEN)
 @pytest.mark.parametrize("where", ["/etc/cdi", "/etc/cdi/gpu.yaml", "/var/run/cdi", "/etc"])
-def test_descriptions_of_devices_are_roots(judge: Judge, bad: Any, where: str) -> None:
+def test_cdi_descriptions_must_be_owned_by_root(judge: Judge, bad: Any, where: str) -> None:
     files = {"/etc/cdi": record(), "/etc/cdi/gpu.yaml": record("0644", type="file"), "/var/run/cdi": record()}
     assert judge(CDI, engine_29(files)).status is Status.PASS
     verdict = judge(CDI, engine_29({**files, where: bad}))
@@ -123,7 +123,7 @@ def test_descriptions_of_devices_are_roots(judge: Judge, bad: Any, where: str) -
     assert [offender.name for offender in verdict.offenders] == [where]
 
 
-def test_without_descriptions_nothing_is_judged(judge: Judge) -> None:
+def test_without_cdi_descriptions_the_control_is_not_applicable(judge: Judge) -> None:
     bad = {"/etc/cdi": record("0777")}
     assert judge(CDI, engine_29({})).status is Status.NOT_APPLICABLE
     assert judge(CDI, make(files=bad)).status is Status.NOT_APPLICABLE  # 26.1 says that it reads none
@@ -144,13 +144,13 @@ def test_without_descriptions_nothing_is_judged(judge: Judge) -> None:
         ("/run/docker", acl("-wx")),
     ],
 )
-def test_what_the_daemon_made_is_not_for_others_to_write(judge: Judge, path: str, bad: Any) -> None:
+def test_files_of_the_daemon_that_others_can_write_fail(judge: Judge, path: str, bad: Any) -> None:
     verdict = judge(OWN, make(files={path: bad}))
     assert verdict.status is Status.FAIL
     assert [offender.name for offender in verdict.offenders] == [path]
 
 
-def test_the_daemons_own_files_may_be_the_remapped_roots(judge: Judge) -> None:
+def test_files_of_the_daemon_may_belong_to_the_remapped_root(judge: Judge) -> None:
     root = "/var/lib/docker/100000.100000"
     files = {root: record("0710", gid=100000), f"{root}/volumes": record("0701", uid=100000, gid=100000)}
     snapshot = make(files=files, **{"docker.info": {"DockerRootDir": root}})
@@ -160,7 +160,7 @@ def test_the_daemons_own_files_may_be_the_remapped_roots(judge: Judge) -> None:
         judge(OWN, make(files={"/run/docker": GONE}))
 
 
-def test_an_exec_root_of_the_site_is_judged(judge: Judge) -> None:
+def test_a_configured_exec_root_is_judged(judge: Judge) -> None:
     told = {"daemon.config": {"exists": True, "parsed": {"exec-root": "/srv/run", "pidfile": "/srv/pid"}}}
     files = {"/srv/run": record("0711"), "/srv/pid": record("0666", type="file")}
     assert judge(OWN, make(files=files, **told)).offenders[0].name == "/srv/pid"

@@ -73,7 +73,7 @@ def names(verdict: Verdict) -> set[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_root_owns_it(judge: Judge, name: str) -> None:
+def test_files_owned_by_root_pass(judge: Judge, name: str) -> None:
     verdict = judge(f"file-{name}-owner", host(name))
     assert verdict.status is Status.PASS, verdict
     # With the file of its environment, and with the folders above.
@@ -84,7 +84,7 @@ def test_root_owns_it(judge: Judge, name: str) -> None:
 @pytest.mark.parametrize(
     "changes", [{"uid": 1000, "owner": "root"}, {"uid": 1000, "owner": "eve"}, {"gid": 1000, "group": "eve"}]
 )
-def test_somebody_else_owns_it(judge: Judge, name: str, changes: Any) -> None:
+def test_files_owned_by_another_user_fail(judge: Judge, name: str, changes: Any) -> None:
     verdict = judge(f"file-{name}-owner", host(name, **changes))
     assert verdict.status is Status.FAIL
     assert names(verdict) == {FILES[name][0]}
@@ -98,7 +98,7 @@ def test_the_widest_mode_passes(judge: Judge, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("bit", [0o1, 0o2, 0o10, 0o20, 0o100, 0o1000, 0o2000, 0o4000])
-def test_each_bit_more_fails(judge: Judge, name: str, bit: int) -> None:
+def test_each_additional_bit_fails(judge: Judge, name: str, bit: int) -> None:
     allowed = int(FILES[name][1], 8)
     verdict = judge(f"file-{name}-mode", host(name, mode=f"{allowed | bit:04o}"))
     assert verdict.status is (Status.PASS if allowed & bit else Status.FAIL)
@@ -114,7 +114,7 @@ def test_db_05_modes_are_compared_bit_by_bit(judge: Judge, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_acl_counts(judge: Judge, name: str) -> None:
+def test_an_acl_that_grants_access_fails(judge: Judge, name: str) -> None:
     slug = f"file-{name}-mode"
     assert judge(slug, host(name, acl=granting("user", "rwx"))).status is Status.FAIL
     assert judge(slug, host(name, acl=granting("group", "-w-"))).status is Status.FAIL
@@ -145,7 +145,7 @@ def test_the_user_of_a_rootless_daemon_may_exchange_its_files(judge: Judge) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("aspect", ["owner", "mode"])
-def test_what_cannot_be_read_is_no_verdict(judge: Judge, name: str, aspect: str) -> None:
+def test_an_unreadable_file_is_an_error(judge: Judge, name: str, aspect: str) -> None:
     slug = f"file-{name}-{aspect}"
     snapshot = host(name)
     snapshot.raw["sources"]["files"]["data"][FILES[name][0]] = {"error": "Permission denied"}
@@ -157,7 +157,7 @@ def test_what_cannot_be_read_is_no_verdict(judge: Judge, name: str, aspect: str)
 
 @pytest.mark.parametrize("name", OPTIONAL)
 @pytest.mark.parametrize("aspect", ["owner", "mode"])
-def test_what_is_not_there_is_not_judged(judge: Judge, name: str, aspect: str) -> None:
+def test_absent_files_are_not_applicable(judge: Judge, name: str, aspect: str) -> None:
     snapshot = make(files={FILES[name][0]: None})
     assert judge(f"file-{name}-{aspect}", snapshot).status is Status.NOT_APPLICABLE
 
@@ -176,7 +176,7 @@ def test_drop_ins_are_part_of_a_unit(judge: Judge, unit: str) -> None:
     assert names(judge(slug, snapshot)) == {drop_in}
 
 
-def test_a_unit_that_was_not_looked_at_is_no_verdict(judge: Judge) -> None:
+def test_a_unit_that_was_not_collected_is_an_error(judge: Judge) -> None:
     with pytest.raises(FactUnavailable, match="not collected"):
         judge("file-docker-service-mode", make(units={"docker.service": {"DropInPaths": ["/x.conf"]}}))
 
@@ -194,7 +194,7 @@ def test_a_unit_that_was_not_looked_at_is_no_verdict(judge: Judge) -> None:
         ("docker", {"host": ["fd://"]}, {"group": "docker", "gid": 103, "uid": 1000}, Status.FAIL),
     ],
 )
-def test_the_sockets_group_is_the_one_that_was_named(
+def test_the_sockets_group_must_be_the_configured_one(
     judge: Judge, unit_group: str, flags: Any, owner: Any, status: Status
 ) -> None:
     snapshot = make(
@@ -205,7 +205,7 @@ def test_the_sockets_group_is_the_one_that_was_named(
     assert judge("file-docker-sock-owner", snapshot).status is status
 
 
-def test_every_socket_of_the_api_counts(judge: Judge) -> None:
+def test_every_api_socket_is_judged(judge: Judge) -> None:
     flags = {"host": ["fd://", "unix:///srv/api.sock"]}
     snapshot = make(files={"/srv/api.sock": record("0666")}, **{"daemon.config": {"flags": flags}})
     assert names(judge("file-docker-sock-mode", snapshot)) == {"/srv/api.sock"}
@@ -241,7 +241,7 @@ def test_an_engine_with_containerd_inside_has_no_socket_of_it(judge: Judge, told
     assert judge("file-containerd-sock-mode", make(**asked_in_vain)).status is Status.FAIL
 
 
-def test_the_sticky_bit_of_a_rootless_daemons_socket_gives_nobody_anything(judge: Judge) -> None:
+def test_the_sticky_bit_of_a_rootless_socket_grants_nothing(judge: Judge) -> None:
     def at(mode: str) -> Snapshot:
         path = "/run/user/1000/docker.sock"
         engine = {"rootless": True, "euid": 1000, "socket": path}
@@ -251,7 +251,7 @@ def test_the_sticky_bit_of_a_rootless_daemons_socket_gives_nobody_anything(judge
     assert judge("file-docker-sock-mode", at("1666")).status is Status.FAIL
 
 
-def test_db_28_group_and_every_kind_of_certificate_count_whatever_their_name(judge: Judge) -> None:
+def test_db_28_every_certificate_file_and_its_group_are_judged(judge: Judge) -> None:
     folder = "/etc/docker/certs.d/a registry:5000"
     files: dict[str, Any] = {
         "/etc/docker/certs.d": record("0755", type="dir", uid=1000),
@@ -284,7 +284,7 @@ def test_db_29_default_places_of_tls_files_are_resolved(
     assert judge("file-tls-key-mode", make(files={path: record("0400")}, **config)).status is Status.PASS
 
 
-def test_db_10_a_path_apart_from_its_flag_is_read(judge: Judge) -> None:
+def test_db_10_a_path_separate_from_its_flag_is_read(judge: Judge) -> None:
     config = {"daemon.config": {"flags": {"tlsverify": ["true"], "tlscacert": ["/p"]}}}
     assert names(judge("file-tls-ca-owner", make(files={"/p": record(uid=1000)}, **config))) == {"/p"}
 
@@ -308,7 +308,9 @@ FOLDER = record("0755", type="dir")
         ({DROP_INS: FOLDER, f"{DROP_INS}/new.conf": record("0646")}, f"{DROP_INS}/new.conf"),
     ],
 )
-def test_all_that_decides_how_the_unit_starts(judge: Judge, files: dict[str, Any], culprit: str) -> None:
+def test_every_file_that_configures_the_unit_is_judged(
+    judge: Judge, files: dict[str, Any], culprit: str
+) -> None:
     environment = ["/etc/default/docker (ignore_errors=yes)"]
     units = {"docker.service": {"EnvironmentFiles": environment, "DropInPaths": []}}
     verdict = judge("file-docker-service-mode", make(files={UNIT: record("0644"), **files}, units=units))
@@ -316,7 +318,7 @@ def test_all_that_decides_how_the_unit_starts(judge: Judge, files: dict[str, Any
     assert names(verdict) == {culprit}
 
 
-def test_a_folder_of_drop_ins_may_be_entered(judge: Judge) -> None:
+def test_a_drop_in_folder_may_be_searchable(judge: Judge) -> None:
     files = {UNIT: record("0644"), DROP_INS: FOLDER, f"{DROP_INS}/a.conf": record("0644")}
     assert judge("file-docker-service-mode", make(files=files)).status is Status.PASS
 
@@ -325,7 +327,7 @@ def test_a_folder_of_drop_ins_may_be_entered(judge: Judge) -> None:
     ("parent", "control"),
     [({"mode": "0777"}, "mode"), ({"mode": "0775"}, "mode"), ({"uid": 1000, "owner": "eve"}, "owner")],
 )
-def test_the_folders_above_the_place_of_the_configuration(
+def test_folders_above_the_configuration_are_judged(
     judge: Judge, parent: dict[str, Any], control: str
 ) -> None:
     files = {

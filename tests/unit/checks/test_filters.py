@@ -34,17 +34,19 @@ def kind(subject: dict[str, Any], *others: dict[str, Any], **sources: Any) -> st
         ("none", NARROW, {"processes": [{"pid": 9, "comm": "sh", "exe": "/sh", "uid": 0, "seccomp": 0}]}),
     ],
 )
-def test_kinds(expected: str, profile: dict[str, Any] | None, proc: dict[str, Any]) -> None:
+def test_the_kind_of_a_filter_is_determined(
+    expected: str, profile: dict[str, Any] | None, proc: dict[str, Any]
+) -> None:
     subject = running(profile=profile, proc=proc, HostConfig=OWN)
     assert kind(subject, running("other")) == expected
 
 
-def test_what_the_engine_gives_is_its_default() -> None:
+def test_the_filter_that_the_engine_applies_is_its_default() -> None:
     assert kind(running()) == "default"
     assert kind(running(HostConfig={"SecurityOpt": ["seccomp=builtin"]})) == "default"
 
 
-def test_without_a_container_under_the_default_less_is_known() -> None:
+def test_without_a_container_under_the_default_fewer_kinds_are_known() -> None:
     found = judged(running(profile=NARROW, HostConfig=OWN))["web"].has.seccomp
     assert (found.kind, found.calls, found.default_calls) == (FilterKind.OTHER, 74, None)
     # Which calls every engine's default limits is known, and socket() is none of these.
@@ -53,21 +55,21 @@ def test_without_a_container_under_the_default_less_is_known() -> None:
     assert kind(running(profile={**NARROW, "unlimited": ["socket"]}, HostConfig=OWN)) == "other"
 
 
-def test_socket_is_limited_where_the_engines_default_limits_it() -> None:
+def test_the_socket_call_is_limited_as_in_the_engines_default() -> None:
     free = {**NARROW, "unlimited": ["socket"]}
     assert kind(running(profile=free, HostConfig=OWN), running("other")) == "wider"
     old = running("other", profile={**BUILTIN, "unlimited": ["socket"]})
     assert kind(running(profile=free, HostConfig=OWN), old) == "narrower"
 
 
-def test_what_a_capability_opens_is_not_the_profiles_doing() -> None:
+def test_calls_opened_by_a_capability_are_not_attributed_to_the_profile() -> None:
     admin = {"cap_bnd": "00000000a82425fb"}
     profile = {**NARROW, "open": ["mount"], "unlimited": ["clone", "clone3"]}
     assert kind(running(profile=profile, proc=admin, HostConfig=OWN), running("other")) == "narrower"
     assert kind(running(profile=profile, HostConfig=OWN), running("other")) == "wider"
 
 
-def test_a_capability_makes_no_profile_wide() -> None:
+def test_a_capability_does_not_make_a_profile_wide() -> None:
     """What the default permits with SYS_ADMIN is nothing that the profile opens, however much it is."""
     admin = {"cap_bnd": "00000000a82425fb"}
     mounts = "mount mount_setattr move_mount open_tree umount2 fsconfig fsmount fsopen fspick unshare setns"
@@ -80,7 +82,7 @@ def test_a_capability_makes_no_profile_wide() -> None:
     assert kind(running(profile=profile, HostConfig=OWN)) == "wide"
 
 
-def test_the_default_for_fewer_capabilities_is_no_default_for_more() -> None:
+def test_the_default_for_fewer_capabilities_is_no_reference_for_more() -> None:
     admin, net = {"cap_bnd": "00000000a82425fb"}, {"cap_bnd": "00000000a80405fb"}
     assert kind(running(profile=BUILTIN, proc=admin, HostConfig=OWN), running("other")) != "default"
     assert kind(running(profile=BUILTIN, proc=net, HostConfig=OWN), running("other")) == "default"
@@ -111,7 +113,7 @@ def test_the_daemons_own_profile_is_not_the_engines_default(option: str, expecte
     assert kind(running(), info={"SecurityOptions": [option]}) == expected
 
 
-def test_an_own_profile_that_the_engine_does_not_name() -> None:
+def test_the_configured_profile_counts_if_the_engine_names_none() -> None:
     """Engines before 17.04 name the filter and not its profile."""
     options = {"SecurityOptions": ["name=seccomp"]}
     assert kind(running(), info=options) == "default"
@@ -125,7 +127,7 @@ def test_filters_are_counted() -> None:
 
 
 @pytest.mark.parametrize("proc", [{"seccomp": None}, {"seccomp": "two"}, {"cap_bnd": "x"}])
-def test_what_cannot_be_read_is_named_and_is_no_default(proc: dict[str, Any]) -> None:
+def test_an_unreadable_profile_is_named_and_not_taken_for_the_default(proc: dict[str, Any]) -> None:
     found = judged(running(proc=proc, HostConfig=OWN))["web"]
     assert found.has.seccomp.kind is FilterKind.UNKNOWN
     assert any(text.startswith("seccomp: ") for text in found.has.unknown)

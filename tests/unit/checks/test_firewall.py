@@ -33,7 +33,7 @@ def filtered(ipv4: str | None = None, ipv6: str | None = None, nft: Any = (), **
 
 
 @pytest.mark.parametrize(("slug", "version"), INPUTS)
-def test_a_fresh_debian_is_open(judge: Judge, slug: str, version: str) -> None:
+def test_a_new_debian_installation_fails(judge: Judge, slug: str, version: str) -> None:
     verdict = judge(slug, make())
     assert verdict.status is Status.FAIL
     assert verdict.offenders
@@ -43,7 +43,7 @@ def test_a_fresh_debian_is_open(judge: Judge, slug: str, version: str) -> None:
 @pytest.mark.parametrize(
     "text", [save(policy="DROP"), save("-A INPUT -p tcp --dport 22 -j ACCEPT", "-A INPUT -j DROP")]
 )
-def test_iptables_closes(judge: Judge, slug: str, version: str, text: str) -> None:
+def test_an_iptables_drop_policy_passes(judge: Judge, slug: str, version: str, text: str) -> None:
     verdict = judge(slug, filtered(**{"ipv4": save(), "ipv6": save(), version: text}))
     assert verdict.status is Status.PASS, verdict
     other = next(each for each, _ in INPUTS if each != slug)
@@ -59,7 +59,7 @@ def test_iptables_closes(judge: Judge, slug: str, version: str, text: str) -> No
         ("bridge", set()),
     ],
 )
-def test_nftables_closes_for_its_family(judge: Judge, family: str, passing: set[str]) -> None:
+def test_an_nftables_policy_counts_for_its_family_only(judge: Judge, family: str, passing: set[str]) -> None:
     snapshot = filtered(save(), save(), inet(policy="drop", family=family))
     assert {slug for slug, _ in INPUTS if judge(slug, snapshot).status is Status.PASS} == passing
 
@@ -68,16 +68,16 @@ def test_nftables_closes_for_its_family(judge: Judge, family: str, passing: set[
 @pytest.mark.parametrize(
     "nft", [inet(), inet(policy="drop", hook="output"), inet(policy="drop", hook="forward"), []]
 )
-def test_other_chains_close_nothing(judge: Judge, slug: str, version: str, nft: Any) -> None:
+def test_chains_of_other_hooks_do_not_count(judge: Judge, slug: str, version: str, nft: Any) -> None:
     assert judge(slug, filtered(None, None, nft)).status is Status.FAIL
 
 
-def test_tcp_alone_is_half_a_wall(judge: Judge) -> None:
+def test_refusing_only_tcp_fails(judge: Judge) -> None:
     verdict = judge("host-firewall-input-ipv4", filtered(save("-A INPUT -p tcp -j DROP")))
     assert verdict.status is Status.FAIL
 
 
-def test_tcp_in_one_place_and_udp_in_another_are_a_whole_one(judge: Judge) -> None:
+def test_tcp_and_udp_may_be_refused_by_different_chains(judge: Judge) -> None:
     udp = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "udp"}}
     rule = {"rule": {"family": "inet", "table": "host", "chain": "in", "expr": [udp, {"drop": None}]}}
     snapshot = filtered(save("-A INPUT -p tcp -j DROP"), None, [*inet(), rule])
@@ -142,9 +142,7 @@ PLACES = {
 
 @pytest.mark.parametrize("condition", OPENING)
 @pytest.mark.parametrize(("slug", "version"), INPUTS)
-def test_a_rule_that_accepts_what_it_does_not_name_opens(
-    judge: Judge, slug: str, version: str, condition: str
-) -> None:
+def test_an_accepting_rule_without_ports_fails(judge: Judge, slug: str, version: str, condition: str) -> None:
     rule = f"-A INPUT {condition.format(**PLACES[version])} -j ACCEPT"
     reply = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     verdict = judge(slug, filtered(**{version: save(reply, rule, policy="DROP")}))
@@ -154,9 +152,7 @@ def test_a_rule_that_accepts_what_it_does_not_name_opens(
 
 @pytest.mark.parametrize("condition", NAMING)
 @pytest.mark.parametrize(("slug", "version"), INPUTS)
-def test_a_rule_that_names_what_it_accepts_keeps_the_rest_out(
-    judge: Judge, slug: str, version: str, condition: str
-) -> None:
+def test_an_accepting_rule_with_ports_passes(judge: Judge, slug: str, version: str, condition: str) -> None:
     if version == "ipv6":
         condition = condition.replace("icmp", "ipv6-icmp")
     rule = f"-A INPUT {condition.format(**PLACES[version])}"
@@ -178,18 +174,18 @@ def test_a_rule_that_names_what_it_accepts_keeps_the_rest_out(
         "-m pkttype --pkt-type broadcast",
     ],
 )
-def test_a_refusal_of_some_refuses_not_all(judge: Judge, condition: str) -> None:
+def test_refusing_some_sources_does_not_pass(judge: Judge, condition: str) -> None:
     rule = f"-A INPUT {condition.format(**PLACES['ipv4'])} -j DROP"
     assert judge(INPUTS[0][0], filtered(save(rule))).status is Status.FAIL
 
 
-def test_parts_that_refuse_all_together_close(judge: Judge) -> None:
+def test_partial_refusals_that_cover_everything_pass(judge: Judge) -> None:
     rules = ["-s 0.0.0.0/1 -j DROP", "-s 128.0.0.0/1 -p tcp -j DROP", "-p udp -j REJECT"]
     verdict = judge(INPUTS[0][0], filtered(save(*(f"-A INPUT {rule}" for rule in rules))))
     assert verdict.status is Status.PASS, verdict
 
 
-def test_many_ranges_open_as_one_does(judge: Judge) -> None:
+def test_many_small_ranges_open_like_one_large_range(judge: Judge) -> None:
     rules = [
         f"-A INPUT -p tcp -m tcp --dport {port}:{port + 4095} -j ACCEPT" for port in range(4096, 65000, 4096)
     ]
@@ -197,14 +193,14 @@ def test_many_ranges_open_as_one_does(judge: Judge) -> None:
     assert judge(INPUTS[0][0], filtered(save(*rules[:4], policy="DROP"))).status is Status.PASS
 
 
-def test_a_doubt_is_told(judge: Judge) -> None:
+def test_a_condition_that_is_not_understood_is_reported(judge: Judge) -> None:
     doubted = judge(INPUTS[0][0], filtered(save("-A INPUT -m mark --mark 0x1 -j ACCEPT", policy="DROP")))
     assert "not understood" in doubted.offenders[0].detail
     sure = judge(INPUTS[0][0], filtered(save("-A INPUT -i eth0 -j ACCEPT", policy="DROP")))
     assert "not understood" not in sure.offenders[0].detail
 
 
-def test_a_few_addresses_that_may_do_everything_are_told(judge: Judge) -> None:
+def test_addresses_that_are_accepted_everywhere_are_evidence(judge: Judge) -> None:
     text = save("-A INPUT -i lo -j ACCEPT", "-A INPUT -s 10.0.0.0/8 -j ACCEPT", policy="DROP")
     verdict = judge("host-firewall-input-ipv4", filtered(text))
     assert verdict.status is Status.PASS
@@ -213,7 +209,7 @@ def test_a_few_addresses_that_may_do_everything_are_told(judge: Judge) -> None:
     assert "-s 10.0.0.0/8" in told[0]
 
 
-def test_packets_that_tracking_passes_over_count_where_there_are_any(judge: Judge) -> None:
+def test_untracked_packets_count_where_rules_create_them(judge: Judge) -> None:
     rule = "-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT"
     assert judge(INPUTS[0][0], filtered(save(rule, policy="DROP"))).status is Status.PASS
     raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j CT --notrack\nCOMMIT\n"
@@ -223,7 +219,7 @@ def test_packets_that_tracking_passes_over_count_where_there_are_any(judge: Judg
     assert judge(INPUTS[0][0], filtered(raw + save(unseen))).status is Status.FAIL
 
 
-def test_only_what_comes_in_tracked_or_not_comes_in_for_certain(judge: Judge) -> None:
+def test_only_packets_accepted_in_both_tracking_states_are_certain(judge: Judge) -> None:
     """Which packets are untracked is not known: here none that comes in."""
     raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth1 -j CT --notrack\nCOMMIT\n"
     untracked = "-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT"
@@ -233,7 +229,7 @@ def test_only_what_comes_in_tracked_or_not_comes_in_for_certain(judge: Judge) ->
     assert "not understood" not in both.offenders[0].detail
 
 
-def test_what_a_chain_may_refuse_does_not_come_in_for_certain(judge: Judge) -> None:
+def test_packets_that_a_chain_may_refuse_are_not_certainly_accepted(judge: Judge) -> None:
     """The chain is called by a condition that may hold, from one that every packet passes."""
     rules = ("-A INPUT -j C0", "-A C0 -m mark --mark 0x1 -j C1", "-A C1 -j DROP")
     chains = ":C0 - [0:0]\n:C1 - [0:0]\n"
@@ -243,7 +239,7 @@ def test_what_a_chain_may_refuse_does_not_come_in_for_certain(judge: Judge) -> N
     assert "not understood" not in through.offenders[0].detail
 
 
-def test_what_is_dropped_before_routing_does_not_come_in(judge: Judge) -> None:
+def test_packets_dropped_before_routing_are_refused(judge: Judge) -> None:
     raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING ! -i lo -m conntrack --ctstate NEW -j DROP\nCOMMIT\n"
     assert judge(INPUTS[0][0], filtered(raw + save())).status is Status.PASS
 
@@ -256,7 +252,7 @@ def test_what_is_dropped_before_routing_does_not_come_in(judge: Judge) -> None:
         [f"-A C{n} -p tcp -j C{n + 1}" for n in range(40) for _ in range(2)] + ["-A INPUT -j C0"],
     ],
 )
-def test_rules_of_a_hostile_host_are_bounded(judge: Judge, rules: list[str]) -> None:
+def test_too_many_rules_are_an_error(judge: Judge, rules: list[str]) -> None:
     chains = "".join(f":C{n} - [0:0]\n" for n in range(42))
     snapshot = filtered(save(*rules, docker=chains))
     started = time.process_time()
@@ -265,7 +261,7 @@ def test_rules_of_a_hostile_host_are_bounded(judge: Judge, rules: list[str]) -> 
     assert time.process_time() - started < 10
 
 
-def test_thousands_of_bans_are_no_matter(judge: Judge) -> None:
+def test_thousands_of_banned_addresses_are_evaluated(judge: Judge) -> None:
     bans = [f"-A f2b -s {n % 223 + 1}.{n // 223}.7.9/32 -j REJECT" for n in range(5000)]
     rules = [
         "-A INPUT -p tcp -m multiport --dports 22 -j f2b",
@@ -277,7 +273,7 @@ def test_thousands_of_bans_are_no_matter(judge: Judge) -> None:
     assert judge(INPUTS[0][0], snapshot).status is Status.PASS
 
 
-def test_what_nftables_shows_of_iptables_is_not_believed(judge: Judge) -> None:
+def test_iptables_rules_are_not_read_from_nftables(judge: Judge) -> None:
     """iptables accepts everything by a match that nft cannot show: there the rule looks like a condition."""
     opaque = [
         {"table": {"family": "ip", "name": "filter"}},
@@ -305,7 +301,9 @@ def test_what_nftables_shows_of_iptables_is_not_believed(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize(("slug", "version"), INPUTS)
-def test_what_could_not_be_seen_may_be_what_closes(judge: Judge, slug: str, version: str) -> None:
+def test_an_unreadable_ruleset_is_an_error_where_it_could_refuse(
+    judge: Judge, slug: str, version: str
+) -> None:
     with pytest.raises(FactUnavailable):
         judge(slug, make(firewall=failed("Operation not permitted")))
     with pytest.raises(FactUnavailable, match="not permitted"):
@@ -397,13 +395,15 @@ def ports(*addresses: str) -> dict[str, Any]:
         (save(DROP, docker="-A FORWARD -i lo -j ACCEPT\n" + DOCKER), Status.PASS, "DROP"),
     ],
 )
-def test_published_ports_pass_a_policy(judge: Judge, text: str, status: Status, words: str) -> None:
+def test_published_ports_need_a_refusal_in_docker_user(
+    judge: Judge, text: str, status: Status, words: str
+) -> None:
     verdict = judge(USER, filtered(text, save(docker=""), **ports("0.0.0.0")))
     assert verdict.status is status, verdict
     assert words in verdict.actual
 
 
-def test_a_bridge_of_another_name_is_one_of_dockers(judge: Judge) -> None:
+def test_bridges_with_other_names_are_dockers_too(judge: Judge) -> None:
     networks = [{"Name": "site", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "site0"}}]
     text = save("-A DOCKER-USER -i eth0 -o site0 -j DROP")
     known = filtered(text, save(docker=""), **{"docker.networks": networks}, **ports("0.0.0.0"))
@@ -416,7 +416,7 @@ RENDERED = Path(__file__).parents[2] / "fixtures" / "firewall"
 
 @pytest.mark.parametrize("name", ["13-defaults", "testing-site"])
 @pytest.mark.parametrize("version", ["ipv4", "ipv6"])
-def test_what_the_role_loads_passes(judge: Judge, name: str, version: str) -> None:
+def test_the_rules_of_the_firewall_role_pass(judge: Judge, name: str, version: str) -> None:
     text = (RENDERED / f"{name}.rules").read_text(encoding="utf-8")
     sections = dict(part.split("\n", 1) for part in text.split("== ")[1:])
     hooks = [
@@ -431,7 +431,7 @@ def test_what_the_role_loads_passes(judge: Judge, name: str, version: str) -> No
         assert verdict.status is Status.PASS, verdict
 
 
-def test_a_fresh_docker_has_no_policy(judge: Judge) -> None:
+def test_a_new_docker_installation_fails(judge: Judge) -> None:
     verdict = judge(USER, make())
     assert verdict.status is Status.FAIL
     assert "published: web 0.0.0.0:8080/tcp" in verdict.evidence
@@ -467,7 +467,7 @@ def test_a_service_of_the_swarm_publishes_too(judge: Judge) -> None:
         make(**ports("127.0.0.1", "::1")),
     ],
 )
-def test_where_nothing_is_forwarded_no_policy_is_needed(judge: Judge, snapshot: Snapshot) -> None:
+def test_without_forwarding_no_policy_is_needed(judge: Judge, snapshot: Snapshot) -> None:
     assert judge(USER, snapshot).status is Status.NOT_APPLICABLE
 
 
@@ -479,7 +479,7 @@ def test_where_nothing_is_forwarded_no_policy_is_needed(judge: Judge, snapshot: 
         make(**ports("nowhere")),
     ],
 )
-def test_missing_facts_are_no_verdict(judge: Judge, snapshot: Snapshot) -> None:
+def test_missing_facts_are_an_error(judge: Judge, snapshot: Snapshot) -> None:
     with pytest.raises(FactUnavailable):
         judge(USER, snapshot)
 
@@ -538,11 +538,11 @@ def test_ports_published_by_nftables_need_a_refusal(judge: Judge, tables: Any, s
         assert [offender.name for offender in verdict.offenders] == ["IPv4 forward"]
 
 
-def test_what_iptables_left_behind_still_refuses(judge: Judge) -> None:
+def test_remaining_iptables_rules_still_refuse(judge: Judge) -> None:
     assert judge(USER, filtered(save(), save(), engines(), **NFTABLES)).status is Status.PASS
 
 
-def test_ipv6_of_networks_that_have_it_needs_a_refusal_of_its_own(judge: Judge) -> None:
+def test_ipv6_networks_need_their_own_refusal(judge: Judge) -> None:
     network = {"Name": "v6", "Driver": "bridge", "EnableIPv6": True}
     both = {**NFTABLES, **ports("0.0.0.0", "::"), "docker.networks": [network]}
     none = save().replace("FORWARD DROP", "FORWARD ACCEPT")
@@ -553,7 +553,7 @@ def test_ipv6_of_networks_that_have_it_needs_a_refusal_of_its_own(judge: Judge) 
     assert judge(USER, filtered(none, none, (), **only_v6)).status is Status.NOT_APPLICABLE
 
 
-def test_rules_of_nftables_that_could_not_be_read_are_no_verdict(judge: Judge) -> None:
+def test_unreadable_nftables_rules_are_an_error(judge: Judge) -> None:
     with pytest.raises(FactUnavailable):
         judge(USER, make(firewall=failed(), **NFTABLES))
 
@@ -577,13 +577,13 @@ def test_docker_manages_the_filter(judge: Judge) -> None:
         ({"docker.networks": [{"Name": "v6", "Driver": "bridge", "EnableIPv6": True}]}, "IPv6 is on in v6"),
     ],
 )
-def test_db_20_declared_or_flushed_the_filter_is_missing(judge: Judge, sources: Any, words: str) -> None:
+def test_db_20_a_disabled_or_flushed_filter_fails(judge: Judge, sources: Any, words: str) -> None:
     verdict = judge(MANAGED, make(**sources))
     assert verdict.status is Status.FAIL
     assert words in verdict.actual
 
 
-def test_a_stopped_engine_still_declares(judge: Judge) -> None:
+def test_the_declaration_of_a_stopped_engine_counts(judge: Judge) -> None:
     stopped = {"docker.info": failed("connection refused"), "docker.networks": failed("connection refused")}
     off = make(**{"daemon.config": {"flags": {"iptables": ["false"]}}}, **stopped)
     assert judge(MANAGED, off).status is Status.FAIL
@@ -599,10 +599,10 @@ def test_a_stopped_engine_still_declares(judge: Judge) -> None:
         make(**{"daemon.config": {"exists": True, "parsed": {"firewall-backend": "nftables"}}}),
     ],
 )
-def test_another_filter_is_not_judged_here(judge: Judge, snapshot: Snapshot) -> None:
+def test_other_packet_filters_are_not_applicable(judge: Judge, snapshot: Snapshot) -> None:
     assert judge(MANAGED, snapshot).status is Status.NOT_APPLICABLE
 
 
-def test_absent_is_not_empty(judge: Judge) -> None:
+def test_an_absent_firewall_source_is_an_error(judge: Judge) -> None:
     with pytest.raises(FactUnavailable):
         judge(MANAGED, make(firewall=absent("no netfilter")))

@@ -82,7 +82,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize(("change", "name"), DAMAGE)
-def test_damage_shows_before_the_next_boot(judge: Judge, change: dict[str, Any], name: str) -> None:
+def test_settings_that_break_the_next_boot_fail(judge: Judge, change: dict[str, Any], name: str) -> None:
     verdict = judge(SLUG, make(**change))
     assert verdict.status is Status.FAIL
     assert [offender.name for offender in verdict.offenders] == [name]
@@ -111,12 +111,12 @@ HARMLESS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("change", HARMLESS)
-def test_what_this_engine_does_without_is_no_damage(judge: Judge, change: dict[str, Any]) -> None:
+def test_settings_that_this_engine_does_not_need_pass(judge: Judge, change: dict[str, Any]) -> None:
     verdict = judge(SLUG, make(**change))
     assert verdict.status is Status.PASS, verdict
 
 
-def test_images_of_containerd_lie_elsewhere(judge: Judge) -> None:
+def test_the_image_store_of_containerd_is_judged(judge: Judge) -> None:
     store = {"docker.info": {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}}
     change = mounted("/var/lib/containerd", "ext4", "rw,noexec")
     assert judge(SLUG, make(**change)).status is Status.PASS
@@ -130,17 +130,17 @@ def test_a_setting_that_is_wrong_now_and_later_is_named_once(judge: Judge) -> No
     assert [offender.name for offender in verdict.offenders] == ["net.ipv4.ip_forward"]
 
 
-def test_an_older_snapshot_fails_by_what_it_has_and_is_an_error_else(judge: Judge) -> None:
+def test_an_older_snapshot_fails_by_its_facts_or_is_an_error(judge: Judge) -> None:
     bad = judge(SLUG, make(sysctl={"net.ipv4.ip_forward": "0"}, without=["next_boot"]))
     assert bad.status is Status.FAIL
     with pytest.raises(FactUnavailable, match="next_boot"):
         judge(SLUG, make(without=["next_boot"]))
     empty = make(next_boot=only({"sysctl": {}, "modules": {}, "mounts": []}))
-    with pytest.raises(FactUnavailable, match="modules could not be seen"):
+    with pytest.raises(FactUnavailable, match="modules could not be read"):
         judge(SLUG, empty)
 
 
-def test_modules_that_could_not_be_seen_are_not_said_to_be_well(judge: Judge) -> None:
+def test_unreadable_modules_are_an_error(judge: Judge) -> None:
     names = list(make().fact("next_boot")["modules"])
     for number in range(len(names)):
         unknown = {name: {"kind": None, "loaded": False} for name in names[:number]}
@@ -148,10 +148,10 @@ def test_modules_that_could_not_be_seen_are_not_said_to_be_well(judge: Judge) ->
         assert verdict.status is Status.PASS
         left = len(names) - number
         assert verdict.actual.startswith(f"{left} module{'' if left == 1 else 's'} and ")
-        assert ("could not be seen" in verdict.actual) is bool(number)
+        assert ("could not be read" in verdict.actual) is bool(number)
         assert all(name in verdict.actual for name in unknown)
     unseen = {"next_boot": {"modules": {name: {"kind": None, "loaded": False} for name in names}}}
-    with pytest.raises(FactUnavailable, match="modules could not be seen"):
+    with pytest.raises(FactUnavailable, match="modules could not be read"):
         judge(SLUG, make(**unseen))
     # What was seen to be wrong still fails.
     wrong = judge(SLUG, make(**together(unseen, {"sysctl": {"net.ipv4.ip_forward": "0"}})))

@@ -70,7 +70,7 @@ def group(**changes: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_members_of_the_group_are_approved(
+def test_members_of_the_group_must_be_approved(
     judge: Judge, sources: Any, policy: Any, status: Status, names: set[str]
 ) -> None:
     verdict = judge("docker-group-trusted-users", make(policy=policy, **sources))
@@ -78,13 +78,13 @@ def test_members_of_the_group_are_approved(
     assert {offender.name for offender in verdict.offenders} == names
 
 
-def test_a_person_is_told_whom_to_look_at(judge: Judge) -> None:
+def test_the_manual_verdict_names_the_users(judge: Judge) -> None:
     verdict = judge("docker-group-trusted-users", make(groups=group(members=["deploy"], primary=["eve"])))
     assert "deploy, eve" in verdict.actual
     assert "docker_group_members" in verdict.actual
 
 
-def test_the_group_that_owns_the_socket_counts_whatever_its_name(judge: Judge) -> None:
+def test_the_group_of_the_socket_counts_under_any_name(judge: Judge) -> None:
     snapshot = make(
         files={"/run/docker.sock": {"group": "ops", "gid": 200}},
         groups={"ops": {"gid": 200, "members": ["eve"], "primary": []}},
@@ -111,7 +111,7 @@ def test_access_by_acl_and_by_mode_counts(judge: Judge) -> None:
     assert {offender.name for offender in verdict.offenders} == {"every local user"}
 
 
-def test_a_group_without_write_permission_reaches_nothing(judge: Judge) -> None:
+def test_a_group_without_write_permission_has_no_access(judge: Judge) -> None:
     snapshot = make(groups=group(members=["eve"]), files={"/run/docker.sock": {"mode": "0600"}})
     assert judge("docker-group-trusted-users", snapshot).status is Status.PASS
 
@@ -127,13 +127,13 @@ def test_without_a_socket_the_declared_group_is_judged(judge: Judge) -> None:
     assert judge("docker-group-trusted-users", snapshot).status is Status.MANUAL
 
 
-def test_a_group_that_was_not_collected_is_no_verdict(judge: Judge) -> None:
+def test_a_group_that_was_not_collected_is_an_error(judge: Judge) -> None:
     with pytest.raises(FactUnavailable, match="docker"):
         judge("docker-group-trusted-users", make(groups=only({})))
 
 
 @pytest.mark.parametrize("policy", [{"docker_group_members": "deploy"}, {"docker_group_members": [1]}])
-def test_a_slip_in_the_policy_is_no_verdict(judge: Judge, policy: Any) -> None:
+def test_a_mistake_in_the_policy_is_an_error(judge: Judge, policy: Any) -> None:
     with pytest.raises(FactUnavailable):
         judge("docker-group-trusted-users", make(policy=policy, groups=group(members=["deploy"])))
 
@@ -185,15 +185,15 @@ class TestHardened:
         assert verdict.offenders == (Offender("rule", "grub2_password", "high: Set a password"),)
         assert verdict.undecided is None
 
-    def test_what_it_could_not_tell_is_no_pass(self, judge: Judge) -> None:
+    def test_undecided_rules_do_not_pass(self, judge: Judge) -> None:
         counts = {"pass": 200, "fail": 1, "error": 2}
-        with pytest.raises(FactUnavailable, match="could not tell of 2 rules"):
+        with pytest.raises(FactUnavailable, match="could not decide 2 rules"):
             judge(self.SLUG, self.evaluated(counts=counts))
         verdict = judge(self.SLUG, self.evaluated(self.RULE, counts=counts))
         assert verdict.undecided is not None
         assert verdict.undecided.status is Status.ERROR
 
-    def test_what_it_has_no_check_for_is_for_a_person(self, judge: Judge) -> None:
+    def test_rules_without_a_check_are_manual(self, judge: Judge) -> None:
         counts = {"pass": 200, "notchecked": 1}
         verdict = judge(self.SLUG, self.evaluated(counts=counts))
         assert verdict.status is Status.MANUAL
@@ -202,17 +202,17 @@ class TestHardened:
         assert verdict.undecided is not None
         assert verdict.undecided.status is Status.MANUAL
 
-    def test_an_evaluation_that_failed_is_an_error(self, judge: Judge) -> None:
+    def test_a_failed_evaluation_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="oscap is not installed"):
             judge(self.SLUG, self.evaluated(error="oscap is not installed"))
 
-    def test_an_old_one_fails(self, judge: Judge) -> None:
+    def test_an_old_evaluation_fails(self, judge: Judge) -> None:
         old = "2026-11-10T11:00:00Z"
         assert judge(self.SLUG, self.evaluated(evaluated_at=old)).status is Status.FAIL
         lenient = {"scan_max_age_days": 30}
         assert judge(self.SLUG, self.evaluated(evaluated_at=old, policy=lenient)).status is Status.PASS
 
-    def test_a_scan_without_it_leaves_it_to_a_person(self, judge: Judge) -> None:
+    def test_a_scan_without_openscap_is_manual(self, judge: Judge) -> None:
         source = {"hardener.scan": {"record": scans.record(), "packages_changed": False}}
         snapshot = Snapshot({**make(**source).raw, "collected_at": scans.NOW})
         assert judge(self.SLUG, snapshot).status is Status.MANUAL

@@ -70,7 +70,7 @@ FORMS = [
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("command", LONE)
-def test_lone_update(judge: Judge, form: str, command: str) -> None:
+def test_a_layer_that_only_refreshes_the_index_fails(judge: Judge, form: str, command: str) -> None:
     twin = built(ROOTFS, form.format(USED[0]), tag="good:1")
     bad = built(ROOTFS, form.format(command), "/bin/sh -c apt-get install -y nginx")
     assert verdict_on(judge, UPDATE, twin, bad) == (Status.FAIL, ["bad:1"])
@@ -98,13 +98,13 @@ def test_db_35_long_commands_are_read_to_their_end(judge: Judge) -> None:
         "ADD app /app",
     ],
 )
-def test_add(judge: Judge, step: str) -> None:
+def test_files_added_by_add_fail(judge: Judge, step: str) -> None:
     twin = built(ROOTFS, "COPY . /app # buildkit", tag="good:1")
     assert verdict_on(judge, ADD, twin, built(ROOTFS, step)) == (Status.FAIL, ["bad:1"])
 
 
 @pytest.mark.parametrize("step", ["ADD https://example.org/root.tar / # buildkit", "ADD app /app # buildkit"])
-def test_add_as_the_first_step(judge: Judge, step: str) -> None:
+def test_add_in_the_only_step_fails(judge: Judge, step: str) -> None:
     assert verdict_on(judge, ADD, built(step)) == (Status.FAIL, ["bad:1"])
 
 
@@ -118,7 +118,7 @@ def test_add_as_the_first_step(judge: Judge, step: str) -> None:
         [ROOTFS, "/bin/sh -c echo ADD file:1 in /"],
     ],
 )
-def test_the_root_filesystem_may_be_added(judge: Judge, steps: list[str]) -> None:
+def test_adding_a_root_filesystem_passes(judge: Judge, steps: list[str]) -> None:
     assert verdict_on(judge, ADD, built(*steps)) == (Status.PASS, [])
 
 
@@ -159,19 +159,19 @@ def test_unverified_packages(judge: Judge, command: str) -> None:
         "wget -k x",
     ],
 )
-def test_db_58_verified_packages_are_asked_about(judge: Judge, command: str) -> None:
+def test_db_58_verification_of_packages_is_manual(judge: Judge, command: str) -> None:
     status, names = verdict_on(judge, VERIFIED, built(ROOTFS, f"/bin/sh -c {command}"))
     assert (status, names) == (Status.MANUAL, ["bad:1"])
 
 
 class TestSetUid:
-    def test_db_58_a_person_is_told_how_to_look(self, judge: Judge) -> None:
+    def test_db_58_the_manual_verdict_names_the_command(self, judge: Judge) -> None:
         verdict = judge(SETUID, with_containers(**{"docker.images": [built(ROOTFS)]}))
         assert verdict.status is Status.MANUAL
         assert "find IMAGE / -xdev -perm /6000 -type f" in verdict.actual
 
     @pytest.mark.parametrize("mode", ["u+s", "4755", "02755", "ug+sx", "+s", "a+x,u+s", "u=rwxs"])
-    def test_history_that_sets_such_bits(self, judge: Judge, mode: str) -> None:
+    def test_history_that_sets_set_id_bits_fails(self, judge: Judge, mode: str) -> None:
         bad = built(ROOTFS, f"/bin/sh -c chmod {mode} /bin/x")
         verdict = judge(SETUID, with_containers(**{"docker.images": [bad]}))
         assert (
@@ -179,13 +179,13 @@ class TestSetUid:
         )
 
     @pytest.mark.parametrize("mode", ["u-s", "755", "0755", "1777", "a+rx", "4", "u+x"])
-    def test_history_that_does_not(self, judge: Judge, mode: str) -> None:
+    def test_history_without_set_id_bits_is_manual(self, judge: Judge, mode: str) -> None:
         good = built(ROOTFS, f"/bin/sh -c chmod {mode} /bin/x")
         verdict = judge(SETUID, with_containers(**{"docker.images": [good]}))
         assert verdict.offenders[0].detail == "sets no such bit by a command of its history"
 
     @pytest.mark.parametrize(("privileges", "said"), [(1, True), (0, False), (None, False)])
-    def test_containers_in_which_such_bits_gain_nothing(
+    def test_containers_with_no_new_privileges_are_evidence(
         self, judge: Judge, privileges: Any, said: bool
     ) -> None:
         using = [

@@ -35,12 +35,12 @@ def hosting(*images: dict[str, Any], **others: Any) -> Snapshot:
     return make(**{"docker.images": list(images), "docker.containers": []}, **others)
 
 
-def test_all_of_section_four_is_here() -> None:
+def test_every_control_of_section_4_has_a_check() -> None:
     assert len(CONTROLS) == 12
 
 
 @each_control
-def test_db_08_a_host_without_images_gets_every_result(judge: Judge, slug: str) -> None:
+def test_db_08_a_host_without_images_gets_a_verdict_for_every_control(judge: Judge, slug: str) -> None:
     verdict = judge(slug, hosting())
     if slug == "image-content-trust":
         assert verdict.status is Status.FAIL
@@ -59,7 +59,7 @@ def test_db_07_no_image_exempts_itself(judge: Judge, slug: str) -> None:
         assert ("vanilla:1" in details(verdict)) == ("registry.example.org/web:1.4" in details(verdict))
 
 
-def test_db_32_a_control_that_passes_leaves_nothing_behind(judge: Judge) -> None:
+def test_db_32_a_passing_control_has_no_offenders(judge: Judge) -> None:
     first = "image-non-root-user"
     others = [slug for slug in CONTROLS if slug != first]
     snapshot = with_containers(
@@ -100,13 +100,13 @@ class TestNonRootUser:
             assert "is set to run as root" in verdict.offenders[0].detail
 
     @pytest.mark.parametrize("user", ["1000", "1000:0", "10", "000001"])
-    def test_held(self, judge: Judge, user: str) -> None:
+    def test_compliant_images_pass(self, judge: Judge, user: str) -> None:
         assert judge(self.SLUG, hosting(image(Config={"User": user}))).status is Status.PASS
         stopped = container(running=False, Config={"User": user})
         assert judge(self.SLUG, make(**{"docker.containers": [stopped]})).status is Status.PASS
 
     @pytest.mark.parametrize("user", ["app", "app:root", "rooty", "0x0", "0x0:0"])
-    def test_only_a_person_knows_who_is_behind_a_name(self, judge: Judge, user: str) -> None:
+    def test_a_user_name_is_manual(self, judge: Judge, user: str) -> None:
         stopped = container("bad", running=False, Config={"User": user})
         for snapshot in (
             hosting(image("bad", Config={"User": user})),
@@ -116,7 +116,7 @@ class TestNonRootUser:
             assert verdict.status is Status.MANUAL
             assert "shows only while it runs" in details(verdict)["bad"]
 
-    def test_a_remapped_name_is_not_root_whoever_it_is(self, judge: Judge) -> None:
+    def test_a_user_name_under_remapping_passes(self, judge: Judge) -> None:
         stopped = hardened("job", running=False, Config={"User": "app"})
         verdict = judge(self.SLUG, with_containers(stopped))
         assert verdict.status is Status.PASS
@@ -136,11 +136,11 @@ class TestNonRootUser:
         snapshot = with_containers(remapped, stopped, **{"docker.images": [image(), unused]})
         assert judge(self.SLUG, snapshot).status is Status.PASS
 
-    def test_db_31_one_that_opts_out_of_the_remap_is(self, judge: Judge) -> None:
+    def test_db_31_a_container_that_opts_out_of_remapping_fails(self, judge: Judge) -> None:
         stopped = hardened("job", running=False, Config={"User": ""}, HostConfig={"UsernsMode": "host"})
         assert judge(self.SLUG, with_containers(stopped)).status is Status.FAIL
 
-    def test_db_31_images_without_containers_are_looked_at(self, judge: Judge) -> None:
+    def test_db_31_images_without_containers_are_judged(self, judge: Judge) -> None:
         unused = image("unused:1", Id="sha256:unused", Config={"User": ""})
         snapshot = with_containers(
             hardened(), **{"docker.images": [image(), unused]}, info={"SecurityOptions": []}
@@ -149,7 +149,7 @@ class TestNonRootUser:
         assert details(verdict) == {"unused:1": "is set to run as root (no user set)"}
         assert "1 of 1 container and 1 image" in verdict.actual
 
-    def test_an_unread_process_is_an_error(self, judge: Judge) -> None:
+    def test_an_unreadable_process_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="uid"):
             judge(self.SLUG, make(**{"docker.containers": [container(proc={"uid": None})]}))
 
@@ -161,12 +161,12 @@ class TestTrustedBase:
     def pulled(*repositories: str) -> dict[str, Any]:
         return image("bad:1", RepoDigests=[f"{repository}@sha256:0a" for repository in repositories])
 
-    def test_db_58_without_policy_a_person_decides(self, judge: Judge) -> None:
+    def test_db_58_without_a_policy_the_verdict_is_manual(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, hosting(self.pulled("nginx"), image("local:1", RepoDigests=None)))
         assert verdict.status is Status.MANUAL
         assert details(verdict) == {
             "bad:1": "comes from docker.io/library/nginx",
-            "local:1": "comes from no registry: it was built or loaded here",
+            "local:1": "has no registry: it was built or loaded on this host",
         }
 
     @pytest.mark.parametrize(
@@ -187,17 +187,19 @@ class TestTrustedBase:
             ([], "nginx", Status.FAIL),
         ],
     )
-    def test_policy(self, judge: Judge, policy: list[str], origin: str, status: Status) -> None:
+    def test_the_policy_approves_registries(
+        self, judge: Judge, policy: list[str], origin: str, status: Status
+    ) -> None:
         verdict = judge(self.SLUG, hosting(self.pulled(origin), policy={"registries": policy}))
         assert verdict.status is status
 
-    def test_a_tag_proves_no_origin(self, judge: Judge) -> None:
+    def test_a_tag_does_not_prove_the_origin(self, judge: Judge) -> None:
         retagged = image("registry.example.org/web:1", RepoDigests=[])
         verdict = judge(self.SLUG, hosting(retagged, policy={"registries": ["registry.example.org"]}))
         assert verdict.status is Status.FAIL
 
     @pytest.mark.parametrize("policy", ["ghcr.io", {"ghcr.io": 1}, [None], [""], ["/"]])
-    def test_a_policy_of_another_shape_is_an_error(self, judge: Judge, policy: Any) -> None:
+    def test_a_policy_of_the_wrong_type_is_an_error(self, judge: Judge, policy: Any) -> None:
         with pytest.raises(FactUnavailable, match="hardener_policy: registries"):
             judge(self.SLUG, hosting(self.pulled("nginx"), policy={"registries": policy}))
 
@@ -212,13 +214,13 @@ class TestTrustedBase:
         ),
     ],
 )
-def test_db_58_what_only_a_person_can_decide_comes_with_facts(judge: Judge, slug: str, fact: str) -> None:
+def test_db_58_a_manual_verdict_has_evidence(judge: Judge, slug: str, fact: str) -> None:
     verdict = judge(slug, hosting(image()))
     assert verdict.status is Status.MANUAL
     assert fact in verdict.offenders[0].detail
 
 
-def test_signatures_that_the_engine_verified(judge: Judge) -> None:
+def test_signatures_verified_by_the_engine_are_evidence(judge: Judge) -> None:
     signed = image(Identity={"Signature": [{"Signer": "release@example.org"}]})
     verdict = judge("image-signed-artifacts-validated", hosting(signed))
     assert "release@example.org" in verdict.offenders[0].detail
@@ -237,15 +239,15 @@ class TestContentTrust:
 
     @pytest.mark.parametrize("value", ["1", "true", "yes", "on"])
     @pytest.mark.parametrize("file", ["/etc/environment", "/etc/profile", "/etc/profile.d/docker.sh"])
-    def test_held(self, judge: Judge, value: str, file: str) -> None:
+    def test_compliant_images_pass(self, judge: Judge, value: str, file: str) -> None:
         verdict = judge(self.SLUG, make(environment=[self.setting(value, file)]))
         assert verdict.status is Status.PASS
-        assert any("asked by the client alone" in fact for fact in verdict.evidence)
+        assert any("only the client verifies" in fact for fact in verdict.evidence)
 
     @pytest.mark.parametrize(
         ("settings", "actual"),
         [
-            ([], "DOCKER_CONTENT_TRUST is not set for anybody"),
+            ([], "DOCKER_CONTENT_TRUST is not set for any user"),
             ([("0", "/etc/environment")], "content trust is turned off in /etc/environment"),
             ([("false", "/etc/environment")], "content trust is turned off in /etc/environment"),
             ([("", "/etc/environment")], "content trust is turned off in /etc/environment"),
@@ -257,7 +259,9 @@ class TestContentTrust:
             ),
         ],
     )
-    def test_broken(self, judge: Judge, settings: list[tuple[str, str]], actual: str) -> None:
+    def test_failing_images_are_named(
+        self, judge: Judge, settings: list[tuple[str, str]], actual: str
+    ) -> None:
         verdict = judge(self.SLUG, make(environment=[self.setting(*each) for each in settings]))
         assert (verdict.status, verdict.actual) == (Status.FAIL, actual)
 
@@ -269,22 +273,22 @@ class TestContentTrust:
             {"docker.io": "30.1.0-1"},
         ],
     )
-    def test_db_33_from_29_on_the_variable_proves_nothing(
+    def test_db_33_the_variable_does_not_count_from_29_on(
         self, judge: Judge, versions: dict[str, str]
     ) -> None:
         verdict = judge(self.SLUG, make(environment=[self.setting("1")], **self.client(versions)))
         assert verdict.status is Status.NOT_APPLICABLE
-        assert "knows no content trust any more" in verdict.actual
+        assert "no longer has content trust" in verdict.actual
         assert "/etc/environment: DOCKER_CONTENT_TRUST=1" in verdict.evidence
 
-    def test_db_33_the_client_counts_not_the_engine(self, judge: Judge) -> None:
+    def test_db_33_the_version_of_the_client_counts(self, judge: Judge) -> None:
         old_engine = make(
             environment=[self.setting("1")],
             **self.client({"docker.io": "26.1.5-1", "docker-cli": "29.0.0-1"}),
         )
         assert judge(self.SLUG, old_engine).status is Status.NOT_APPLICABLE
 
-    def test_a_client_from_no_package_is_as_old_as_the_engine(self, judge: Judge) -> None:
+    def test_a_client_without_a_package_has_the_engines_version(self, judge: Judge) -> None:
         trust = [self.setting("1")]
         for version, status in (("26.1.5", Status.PASS), ("29.2.0", Status.NOT_APPLICABLE)):
             docker = {"docker.version": {"Version": version}}
@@ -300,7 +304,7 @@ class TestContentTrust:
         with pytest.raises(FactUnavailable):
             judge(self.SLUG, make(**{source: failed("timed out")}))
 
-    def test_a_version_that_is_none_is_an_error(self, judge: Judge) -> None:
+    def test_an_invalid_version_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="version of docker-cli ~git cannot be read"):
             judge(self.SLUG, make(environment=[self.setting("1")], **self.client({"docker-cli": "~git"})))
 
@@ -314,16 +318,16 @@ class TestHealthcheck:
             (None, "declares no health check"),
             ({"Test": None, "Interval": 30}, "declares no health check"),
             ({"Test": []}, "declares no health check"),
-            ({"Test": ["NONE"]}, "turns the health check of its base off"),
+            ({"Test": ["NONE"]}, "disables the health check of its base image"),
         ],
     )
-    def test_broken(self, judge: Judge, check: Any, detail: str) -> None:
+    def test_failing_images_are_named(self, judge: Judge, check: Any, detail: str) -> None:
         good = image("good:1", Config={"Healthcheck": {"Test": ["CMD", "/probe"]}})
         verdict = judge(self.SLUG, hosting(good, image("bad:1", Config={"Healthcheck": check})))
         assert details(verdict) == {"bad:1": detail}
 
     @pytest.mark.parametrize("test", [["CMD", "/probe"], ["CMD-SHELL", "curl -f localhost"]])
-    def test_held(self, judge: Judge, test: list[str]) -> None:
+    def test_compliant_images_pass(self, judge: Judge, test: list[str]) -> None:
         assert judge(self.SLUG, hosting(image(Config={"Healthcheck": {"Test": test}}))).status is Status.PASS
 
 
@@ -337,7 +341,7 @@ class TestSecrets:
         raw["collector"] = {"secrets": [{"where": where, "kind": kind} for where, kind in places]}
         return Snapshot(raw)
 
-    def test_broken(self, judge: Judge) -> None:
+    def test_failing_images_are_named(self, judge: Judge) -> None:
         other = image("good:1", Id="sha256:other")
         snapshot = self.found(
             (f"image {self.ID} env AWS_SECRET_ACCESS_KEY", "name"),
@@ -347,11 +351,11 @@ class TestSecrets:
             images=(other,),
         )
         assert details(judge(self.SLUG, snapshot)) == {
-            "registry.example.org/web:1.4": "gives away what looks like a secret: env AWS_SECRET_ACCESS_KEY"
-            " (name); gives away what looks like a secret: history 2 (private-key)"
+            "registry.example.org/web:1.4": "contains what looks like a secret: env AWS_SECRET_ACCESS_KEY"
+            " (name); contains what looks like a secret: history 2 (private-key)"
         }
 
-    def test_held(self, judge: Judge) -> None:
+    def test_compliant_images_pass(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, self.found())
         assert verdict.status is Status.PASS
         assert (
@@ -359,7 +363,7 @@ class TestSecrets:
         )
 
     @pytest.mark.parametrize("collector", [{}, {"secrets": None}, {"secrets": "none"}, {"secrets": [1]}])
-    def test_nobody_searched_is_an_error(self, judge: Judge, collector: Any) -> None:
+    def test_without_a_search_for_secrets_it_is_an_error(self, judge: Judge, collector: Any) -> None:
         raw = dict(hosting(image()).raw)
         raw["collector"] = collector
         with pytest.raises(FactUnavailable, match="secrets"):

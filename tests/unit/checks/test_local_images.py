@@ -20,11 +20,11 @@ from hardener.checks.local_images import Image, repository_name, spelled_out
         ("ghcr.io/a/b:c@sha256:0a", "ghcr.io/a/b@sha256:0a"),
     ],
 )
-def test_names_are_spelled_out(reference: str, full: str) -> None:
+def test_names_are_expanded_with_registry_and_tag(reference: str, full: str) -> None:
     assert spelled_out(reference) == full
 
 
-def test_a_repository_is_a_name_without_tag_and_digest() -> None:
+def test_a_repository_name_has_no_tag_and_digest() -> None:
     assert repository_name("ghcr.io/a/b:c@sha256:0a") == "ghcr.io/a/b"
     assert repository_name("registry:5000/web") == "registry:5000/web"
 
@@ -47,5 +47,5 @@ def test_a_repository_is_a_name_without_tag_and_digest() -> None:
         ),
     ],
 )
-def test_an_image_is_known_by_its_tag(inspect: dict[str, object], name: str) -> None:
+def test_an_image_is_named_by_its_tag(inspect: dict[str, object], name: str) -> None:
     assert Image(inspect, ()).name == name

@@ -35,7 +35,9 @@ def with_stopped(number: int, **policy: Any) -> Snapshot:
         (1, 0, Status.FAIL),
     ],
 )
-def test_sprawl(judge: Judge, unused: int, limit: int | None, status: Status) -> None:
+def test_unused_objects_above_the_limit_fail(
+    judge: Judge, unused: int, limit: int | None, status: Status
+) -> None:
     verdict = judge(IMAGES, with_unused(unused, max_unused_images=limit))
     assert verdict.status is status
     assert verdict.actual.startswith(f"{unused} of {unused + 1} image")
@@ -46,7 +48,7 @@ def test_sprawl(judge: Judge, unused: int, limit: int | None, status: Status) ->
     assert len(verdict.offenders) == (0 if status is Status.PASS else unused)
 
 
-def test_what_lies_around_is_described(judge: Judge) -> None:
+def test_unused_objects_are_described(judge: Judge) -> None:
     verdict = judge(IMAGES, with_unused(1))
     assert verdict.offenders[0].detail == "is used by no container: 2 MB, built 2026-11-25"
     stopped = container("job", running=False, State={"FinishedAt": "2026-11-24T10:00:00Z"})
@@ -63,7 +65,7 @@ def test_db_08_an_empty_host_has_no_sprawl(judge: Judge, slug: str) -> None:
 
 
 @pytest.mark.parametrize("limit", ["5", -1, True, 2.5, [5]])
-def test_a_limit_that_is_none_is_an_error(judge: Judge, limit: Any) -> None:
+def test_an_invalid_limit_is_an_error(judge: Judge, limit: Any) -> None:
     with pytest.raises(FactUnavailable, match="max_unused_images must be a number from 0 up"):
         judge(IMAGES, with_unused(1, max_unused_images=limit))
     with pytest.raises(FactUnavailable, match="max_stopped_containers must be a number from 0 up"):

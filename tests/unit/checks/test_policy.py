@@ -9,7 +9,7 @@ from hardener.snapshot import FactUnavailable
 from tests.unit.snapshots import make
 
 
-def test_what_the_site_does_not_say() -> None:
+def test_missing_keys_have_defaults() -> None:
     empty = make()
     assert policy.texts(empty, "registries") is None
     assert policy.for_container(empty, "capabilities", "web") is None
@@ -17,7 +17,7 @@ def test_what_the_site_does_not_say() -> None:
     assert policy.flag(empty, "swarm") is None
 
 
-def test_what_it_says() -> None:
+def test_declared_keys_are_read() -> None:
     site = make(policy={"registries": ["ghcr.io"], "max_unused_images": 0, "swarm": False})
     assert policy.texts(site, "registries") == ("ghcr.io",)
     assert policy.limit(site, "max_unused_images") == 0
@@ -28,20 +28,20 @@ def test_what_it_says() -> None:
     ("name", "granted"),
     [("web-1", ("A", "B")), ("web", ("B",)), ("db", None), ("WEB-1", None), ("web-[1]", ("A", "B"))],
 )
-def test_globs_that_match_a_name_grant_together(name: str, granted: Any) -> None:
+def test_all_globs_that_match_a_name_are_combined(name: str, granted: Any) -> None:
     site = make(policy={"capabilities": {"web-*": ["A"], "web*": ["B"]}})
     assert policy.for_container(site, "capabilities", name) == granted
 
 
 @pytest.mark.parametrize("value", [["registries"], "registries", 3])
-def test_a_policy_that_is_no_object_is_an_error(value: Any) -> None:
+def test_a_policy_that_is_not_an_object_is_an_error(value: Any) -> None:
     site = make()
     site = type(site)({**site.raw, "policy": value})
     with pytest.raises(FactUnavailable, match="hardener_policy: must be an object"):
         policy.texts(site, "registries")
 
 
-def test_an_error_names_the_key_and_what_stands_there() -> None:
+def test_an_error_names_the_key_and_its_value() -> None:
     with pytest.raises(FactUnavailable, match=r"registries must be a list of texts, not 'ghcr\.io'"):
         policy.texts(make(policy={"registries": "ghcr.io"}), "registries")
     with pytest.raises(FactUnavailable) as caught:

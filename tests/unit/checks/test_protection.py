@@ -50,13 +50,13 @@ BAD = {
 }
 
 
-def test_the_table_is_known_in_full() -> None:
+def test_every_setting_of_the_table_is_tested() -> None:
     assert GOOD.keys() == {setting.key for setting in sysctls.judged()}
 
 
 @pytest.mark.parametrize("setting", list(sysctls.judged()), ids=lambda setting: setting.key)
 @pytest.mark.parametrize("value", range(-2, 8))
-def test_a_value_passes_by_the_one_table(judge: Judge, setting: sysctls.Setting, value: int) -> None:
+def test_a_value_passes_by_the_table_of_settings(judge: Judge, setting: sysctls.Setting, value: int) -> None:
     verdict = judge("host-kernel-settings", make(sysctl={**GOOD, setting.key: str(value)}))
     assert (verdict.status is Status.PASS) == setting.holds(value)
     told = {word for word in setting.words.split() if word.lstrip("-").isdecimal()}
@@ -71,13 +71,13 @@ def test_the_baseline_passes(judge: Judge) -> None:
 
 @pytest.mark.parametrize("key", GOOD)
 @pytest.mark.parametrize("value", ["bad", "", "1 2", "junk"])
-def test_each_key_alone_fails(judge: Judge, key: str, value: str) -> None:
+def test_each_wrong_key_alone_fails(judge: Judge, key: str, value: str) -> None:
     verdict = judge("host-kernel-settings", make(sysctl={**GOOD, key: BAD[key] if value == "bad" else value}))
     assert verdict.status is Status.FAIL
     assert [offender.name for offender in verdict.offenders] == [key]
 
 
-def test_a_fresh_debian_fails(judge: Judge) -> None:
+def test_a_new_debian_installation_fails(judge: Judge) -> None:
     assert judge("host-kernel-settings", make()).status is Status.FAIL
 
 
@@ -86,7 +86,7 @@ def test_a_key_that_the_kernel_does_not_have_is_left_out(judge: Judge) -> None:
     assert judge("host-kernel-settings", make(sysctl=sysctl)).checked == len(GOOD) - 2
 
 
-def test_a_key_that_was_not_collected_is_no_verdict(judge: Judge) -> None:
+def test_a_key_that_was_not_collected_is_an_error(judge: Judge) -> None:
     with pytest.raises(FactUnavailable, match="kptr"):
         judge("host-kernel-settings", make(sysctl={**GOOD, "kernel.kptr_restrict": GONE}))
 
@@ -129,7 +129,7 @@ SELINUX: dict[str, Any] = {
         ),
     ],
 )
-def test_a_security_module_enforces(
+def test_a_security_module_must_enforce(
     judge: Judge, lsm: Any, options: list[str], status: Status, words: str
 ) -> None:
     verdict = judge("host-lsm-enforcing", make(lsm=lsm, **{"docker.info": {"SecurityOptions": options}}))
@@ -137,7 +137,7 @@ def test_a_security_module_enforces(
     assert words in verdict.actual
 
 
-def test_a_stopped_engine_decides_only_what_the_kernel_alone_decides(judge: Judge) -> None:
+def test_with_a_stopped_engine_only_the_kernel_is_judged(judge: Judge) -> None:
     stopped = {"docker.info": failed("connection refused")}
     assert (
         judge("host-lsm-enforcing", make(lsm={"apparmor": {"enabled": False}}, **stopped)).status

@@ -57,7 +57,7 @@ def test_every_control_of_a_real_host_is_decided(judge: Judge, release: str, slu
         ("host-firewall-input-ipv6", (Status.FAIL, Status.FAIL, Status.FAIL)),
     ],
 )
-def test_releases_differ_where_their_engines_do(
+def test_verdicts_differ_between_releases_only_where_engines_differ(
     judge: Judge, slug: str, expected: tuple[Status, ...]
 ) -> None:
     assert tuple(judge(slug, recorded(release)).status for release in RELEASES) == expected
@@ -66,7 +66,7 @@ def test_releases_differ_where_their_engines_do(
 @pytest.mark.parametrize(
     ("release", "tools"), [("12", {"iptables"}), ("13", {"iptables"}), ("testing", {"iptables", "ip6tables"})]
 )
-def test_ipv6_is_docker_users_business_where_the_engine_filters_it(
+def test_ipv6_is_judged_in_docker_user_where_the_engine_filters_it(
     judge: Judge, release: str, tools: set[str]
 ) -> None:
     verdict = judge("host-firewall-docker-user", recorded(f"debian-{release}"))

@@ -16,7 +16,7 @@ SCHEMA = Path(__file__).parents[3] / "hardener" / "snapshot.schema.json"
 
 
 @pytest.mark.parametrize("mode", ["permissive", "enforcing"])
-def test_it_follows_the_schema(mode: str) -> None:
+def test_the_snapshot_follows_the_schema(mode: str) -> None:
     jsonschema_rs.validate(json.loads(SCHEMA.read_bytes()), recorded(f"debian-13-selinux-{mode}").raw)
 
 
@@ -31,7 +31,7 @@ def test_it_follows_the_schema(mode: str) -> None:
         ("container-apparmor", "enforcing", Status.NOT_APPLICABLE, "does not use AppArmor"),
     ],
 )
-def test_the_security_module_and_what_it_holds_in(
+def test_selinux_confines_the_containers(
     judge: Judge, slug: str, mode: str, status: Status, said: str
 ) -> None:
     verdict = judge(slug, recorded(f"debian-13-selinux-{mode}"))

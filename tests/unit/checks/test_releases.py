@@ -71,7 +71,7 @@ CE = ("docker-ce", "5:29.9.0-1~debian.13~trixie")
         (host(parts=[{"Name": "runc", "Version": "1.1.15+ds1"}]), Status.PASS),
     ],
 )
-def test_who_repairs_the_release(judge: Judge, snapshot: Snapshot, status: Status) -> None:
+def test_the_maintainer_of_the_release_decides(judge: Judge, snapshot: Snapshot, status: Status) -> None:
     verdict = judge(SLUG, snapshot)
     assert verdict.status is status, verdict
     assert any(fact.startswith("running: ") for fact in verdict.evidence)
@@ -87,7 +87,7 @@ def test_who_repairs_the_release(judge: Judge, snapshot: Snapshot, status: Statu
         ("29.8.2", ["HTTP/2"]),
     ],
 )
-def test_holes_that_a_release_still_has_are_named(judge: Judge, running: str, names: list[str]) -> None:
+def test_vulnerabilities_of_a_release_are_named(judge: Judge, running: str, names: list[str]) -> None:
     every = ["CVE-2026-34040", "CVE-2026-31431", "CVE-2026-41567", "HTTP/2"]
     verdict = judge(SLUG, host(running, "docker-ce", f"5:{running}-1"))
     assert verdict.status is Status.FAIL
@@ -113,12 +113,12 @@ def test_an_update_without_a_restart_fails(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("age", [None, 30 * 86400])
-def test_an_index_that_cannot_know_is_no_verdict(judge: Judge, age: int | None) -> None:
+def test_an_outdated_index_is_an_error(judge: Judge, age: int | None) -> None:
     with pytest.raises(FactUnavailable, match="index"):
         judge(SLUG, host(index_age_s=age))
 
 
 @pytest.mark.parametrize("snapshot", [make(packages=failed("locked")), host("dev"), host(at="?")])
-def test_missing_facts_are_no_verdict(judge: Judge, snapshot: Snapshot) -> None:
+def test_missing_facts_are_an_error(judge: Judge, snapshot: Snapshot) -> None:
     with pytest.raises(FactUnavailable):
         judge(SLUG, snapshot)

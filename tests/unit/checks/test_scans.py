@@ -30,7 +30,7 @@ def one(found: dict[str, Any], **others: Any) -> Snapshot:
 
 
 @pytest.mark.parametrize("snapshot", [make(), make(**{"hardener.scan": absent("no scan has left a record")})])
-def test_without_a_scan_a_person_decides(judge: Judge, snapshot: Snapshot) -> None:
+def test_without_a_scan_the_verdict_is_manual(judge: Judge, snapshot: Snapshot) -> None:
     verdict = judge(SLUG, snapshot)
     assert verdict.status is Status.MANUAL
     assert "built 2026-11-25, sha256:67df816ec" in verdict.offenders[0].detail
@@ -45,7 +45,7 @@ def test_a_current_image_passes(judge: Judge) -> None:
     assert judge(SLUG, one(result())).status is Status.PASS
 
 
-def test_an_update_that_waits_fails_and_is_named(judge: Judge) -> None:
+def test_a_pending_update_fails_and_is_named(judge: Judge) -> None:
     verdict = judge(SLUG, one(result({**OPENSSL, "cves": ["CVE-2026-7"], "cves_more": 0})))
     assert verdict.status is Status.FAIL
     assert "openssl 3.0.1-1 → 3.0.22-1~deb12u2 (CVE-2026-7)" in verdict.offenders[0].detail
@@ -60,63 +60,63 @@ def test_an_update_that_waits_fails_and_is_named(judge: Judge) -> None:
         ({"image_ignored_packages": ["bash"]}, Status.FAIL),
     ],
 )
-def test_a_threshold_of_the_site(judge: Judge, policy: dict[str, Any], status: Status) -> None:
+def test_the_threshold_of_the_policy_applies(judge: Judge, policy: dict[str, Any], status: Status) -> None:
     assert judge(SLUG, one(result(OPENSSL), policy=policy)).status is status
 
 
-def test_packages_that_the_record_does_not_name_count_too(judge: Judge) -> None:
+def test_packages_beyond_the_named_ones_count(judge: Judge) -> None:
     verdict = judge(SLUG, one(result(OPENSSL, more=40), policy={"image_max_updates": 40}))
     assert "41 packages" in verdict.actual
 
 
-def test_a_slip_in_the_policy_is_an_error(judge: Judge) -> None:
+def test_a_mistake_in_the_policy_is_an_error(judge: Judge) -> None:
     with pytest.raises(FactUnavailable, match="image_max_updates"):
         judge(SLUG, one(result(), policy={"image_max_updates": "few"}))
 
 
 class TestNeverAPass:
-    def test_another_image(self, judge: Judge) -> None:
+    def test_an_image_that_was_not_scanned_is_manual(self, judge: Judge) -> None:
         verdict = judge(SLUG, scanned(image(Id=OTHER), of=record({IMAGE: result()})))
         assert verdict.status is Status.MANUAL
-        assert "not scanned since it came" in verdict.offenders[0].detail
+        assert "not scanned since it was added" in verdict.offenders[0].detail
 
     @pytest.mark.parametrize("found", [result(), result(OPENSSL)])
-    def test_a_scan_that_is_too_old(self, judge: Judge, found: dict[str, Any]) -> None:
+    def test_an_old_scan_fails(self, judge: Judge, found: dict[str, Any]) -> None:
         verdict = judge(SLUG, one({**found, "scanned_at": "2026-11-10T11:00:00Z"}))
         assert verdict.status is Status.FAIL
         assert "was scanned 15 days ago, at most 7 are allowed" in verdict.offenders[0].detail
 
-    def test_the_site_says_what_is_too_old(self, judge: Judge) -> None:
+    def test_the_policy_sets_the_maximum_age(self, judge: Judge) -> None:
         found = result(scanned_at="2026-11-22T11:00:00Z")
         assert judge(SLUG, one(found)).status is Status.PASS
         assert judge(SLUG, one(found, policy={"scan_max_age_days": 2})).status is Status.FAIL
 
-    def test_an_index_that_has_become_too_old(self, judge: Judge) -> None:
+    def test_an_index_that_became_too_old_fails(self, judge: Judge) -> None:
         found = result()
         found["index"] = {**found["index"], "date": "2026-11-10T00:00:00Z"}
         assert judge(SLUG, one(found)).status is Status.FAIL
 
-    def test_a_stale_index(self, judge: Judge) -> None:
+    def test_a_stale_index_is_an_error(self, judge: Judge) -> None:
         index = {"suite": "x", "date": None, "valid_until": None, "state": "stale", "reason": "it is old"}
         with pytest.raises(FactUnavailable, match="it is old"):
             judge(SLUG, one(result(state="unknown", reason="it is old", index=index)))
 
-    def test_an_image_that_could_not_be_read(self, judge: Judge) -> None:
+    def test_an_unreadable_image_is_an_error(self, judge: Judge) -> None:
         found = no_database(release=None, reason="the layer is gone")
         with pytest.raises(FactUnavailable, match="the layer is gone"):
             judge(SLUG, one(found))
 
     @pytest.mark.parametrize("found", [no_database(), no_database(state="not-scanned", kind="apk")])
-    def test_packages_that_are_not_compared(self, judge: Judge, found: dict[str, Any]) -> None:
+    def test_packages_that_were_not_compared_are_manual(self, judge: Judge, found: dict[str, Any]) -> None:
         assert judge(SLUG, one(found)).status is Status.MANUAL
 
     @pytest.mark.parametrize("moment", ["soon", "2026-12-25T11:00:00Z", "2026-11-25T11:00:00"])
-    def test_a_moment_that_cannot_be(self, judge: Judge, moment: str) -> None:
+    def test_an_impossible_time_is_an_error(self, judge: Judge, moment: str) -> None:
         with pytest.raises(FactUnavailable, match=r"hardener\.scan"):
             judge(SLUG, one(result(scanned_at=moment)))
 
     @pytest.mark.parametrize("document", [None, {}, {"format": "x"}, {**record(), "images": []}])
-    def test_a_record_of_another_shape(self, judge: Judge, document: Any) -> None:
+    def test_a_record_of_the_wrong_type_is_an_error(self, judge: Judge, document: Any) -> None:
         source = {"hardener.scan": {"record": document, "packages_changed": False}}
         snapshot = make(**{"docker.images": [image(Id=IMAGE)], "docker.containers": [], **source})
         with pytest.raises(FactUnavailable, match=r"hardener\.scan"):
@@ -134,11 +134,11 @@ def test_a_release_without_updates_fails_whatever_its_packages(judge: Judge) -> 
 class TestTwoKindsOfPackages:
     BESIDE: ClassVar[dict[str, str]] = {"reason": "Alpine's packages are not compared"}
 
-    def test_of_which_one_is_current(self, judge: Judge) -> None:
+    def test_a_partly_compared_image_without_updates_is_manual(self, judge: Judge) -> None:
         verdict = judge(SLUG, one(result(state="not-scanned", **self.BESIDE)))
         assert verdict.status is Status.MANUAL
 
-    def test_of_which_one_waits_as_policy_allows(self, judge: Judge) -> None:
+    def test_a_partly_compared_image_with_allowed_updates_is_manual(self, judge: Judge) -> None:
         found, policy = result(OPENSSL, **self.BESIDE), {"image_max_updates": 1}
         assert judge(SLUG, one(found)).status is Status.FAIL
         assert judge(SLUG, one(found, policy=policy)).status is Status.MANUAL
@@ -151,40 +151,40 @@ class TestOtherScanners:
         found = record({IMAGE: no_database(state="not-scanned")})
         return scanned(image(Id=IMAGE), of={**found, "imported": {IMAGE: [report(*findings, **changes)]}})
 
-    def test_their_word_counts_for_what_is_not_compared(self, judge: Judge) -> None:
+    def test_reports_count_for_images_that_were_not_compared(self, judge: Judge) -> None:
         assert judge(SLUG, self.reported()).status is Status.PASS
         assert judge(SLUG, self.reported(finding(fixed=""))).status is Status.PASS
         assert judge(SLUG, self.reported(finding())).status is Status.FAIL
 
-    def test_an_old_report_counts_for_nothing(self, judge: Judge) -> None:
+    def test_an_old_report_does_not_count(self, judge: Judge) -> None:
         verdict = judge(SLUG, self.reported(created="2026-11-01T00:00:00Z"))
         assert verdict.status is Status.MANUAL
         assert any("trivy is 24 days old" in fact for fact in verdict.evidence)
 
-    def test_one_about_languages_says_nothing_of_the_system(self, judge: Judge) -> None:
+    def test_a_report_about_languages_does_not_cover_the_system(self, judge: Judge) -> None:
         verdict = judge(SLUG, self.reported(system=False))
         assert verdict.status is Status.MANUAL
         assert any("no packages of the operating system" in fact for fact in verdict.evidence)
         assert judge(SLUG, self.reported(finding("npm"), system=False)).status is Status.FAIL
 
-    def test_a_program_alone_has_no_system(self, judge: Judge) -> None:
+    def test_an_image_without_a_distribution_has_no_packages(self, judge: Judge) -> None:
         nothing = no_database(release={"distribution": "", "version": "", "codename": "", "title": ""})
         found = record({IMAGE: nothing}, imported={IMAGE: [report(system=False)]})
         assert judge(SLUG, scanned(image(Id=IMAGE), of=found)).status is Status.PASS
 
-    def test_a_release_that_has_ended_fails(self, judge: Judge) -> None:
+    def test_an_end_of_life_release_fails(self, judge: Judge) -> None:
         verdict = judge(SLUG, self.reported(ended="alpine 3.12.1"))
         assert verdict.status is Status.FAIL
-        assert "alpine 3.12.1, which gets no security updates" in verdict.offenders[0].detail
+        assert "alpine 3.12.1, which no longer gets security updates" in verdict.offenders[0].detail
 
-    def test_what_the_record_does_not_name_counts(self, judge: Judge) -> None:
+    def test_findings_beyond_the_named_ones_count(self, judge: Judge) -> None:
         found = record({IMAGE: no_database()}, imported={IMAGE: [report(finding("linux"), more_fixed=40)]})
         policy = {"image_ignored_packages": ["linux"]}
         verdict = judge(SLUG, scanned(image(Id=IMAGE), of=found, policy=policy))
         assert verdict.status is Status.FAIL
-        assert "found 40 holes with a fix on 2026-11-25: 40 more" in verdict.offenders[0].detail
+        assert "found 40 vulnerabilities with a fix on 2026-11-25: 40 more" in verdict.offenders[0].detail
 
-    def test_they_add_to_our_own(self, judge: Judge) -> None:
+    def test_reports_add_to_the_own_scan(self, judge: Judge) -> None:
         found = record({IMAGE: result()}, imported={IMAGE: [report(finding("npm"))]})
         assert judge(SLUG, scanned(image(Id=IMAGE), of=found)).status is Status.FAIL
 

@@ -22,7 +22,7 @@ SECRETS = [
 ]
 
 
-def test_places_by_object() -> None:
+def test_secrets_are_grouped_by_object() -> None:
     assert secrets_in(collected(secrets=SECRETS), "image") == {
         "sha256:0a": ("env TOKEN (name)", "history 2 (jwt)"),
         "sha256:0b": ("(private-key)",),
@@ -31,12 +31,12 @@ def test_places_by_object() -> None:
 
 
 @pytest.mark.parametrize("collector", [{}, {"secrets": None}, {"secrets": "x"}, {"secrets": [{"where": 3}]}])
-def test_nobody_searched(collector: dict[str, Any]) -> None:
+def test_without_a_search_it_is_an_error(collector: dict[str, Any]) -> None:
     with pytest.raises(FactUnavailable, match="collector"):
         secrets_in(collected(**collector), "image")
 
 
-def test_a_list_that_was_cut_proves_no_absence() -> None:
+def test_a_truncated_list_does_not_pass() -> None:
     cut = collected(secrets=SECRETS, secrets_cut=True)
     assert secrets_in(cut, "container") == {"web": ("env TOKEN (name)",)}
     with pytest.raises(FactUnavailable, match="more secrets were found than the snapshot holds"):

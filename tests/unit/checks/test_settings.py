@@ -14,13 +14,13 @@ def told(flags: Any = None, parsed: Any = None, **config: Any) -> Snapshot:
     return make(**{"daemon.config": {**base, **config}})
 
 
-def test_flags_win_over_the_file_and_the_file_over_the_default() -> None:
+def test_flags_override_the_file_and_the_file_overrides_the_default() -> None:
     settings = Settings(told({"icc": ["false"]}, {"icc": True, "live-restore": True}))
     assert str(settings.boolean("icc")) == "false (--icc)"
     assert str(settings.boolean("live-restore")) == "true (/etc/docker/daemon.json)"
     assert str(settings.boolean("userland-proxy")) == "true (default)"
     assert settings.conflicts == ("icc",)
-    assert "icc stands on the command line and in /etc/docker/daemon.json" in settings.evidence("icc")
+    assert "icc is set on the command line and in /etc/docker/daemon.json" in settings.evidence("icc")
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_booleans_are_read_as_go_reads_them(text: str, value: bool) -> None:
 
 
 @pytest.mark.parametrize("flags", [{"icc": ["maybe"]}, {"icc": ["yes"]}])
-def test_what_the_engine_refuses_is_no_value(flags: Any) -> None:
+def test_a_value_that_the_engine_refuses_is_an_error(flags: Any) -> None:
     with pytest.raises(FactUnavailable, match="icc"):
         Settings(told(flags)).boolean("icc")
 
 
 @pytest.mark.parametrize("value", ["false", 0, None, [False]])
-def test_a_boolean_of_the_wrong_type_is_no_value(value: Any) -> None:
+def test_a_boolean_of_the_wrong_type_is_an_error(value: Any) -> None:
     with pytest.raises(FactUnavailable, match="icc"):
         Settings(told(parsed={"icc": value})).boolean("icc")
 
@@ -57,7 +57,7 @@ def test_lists_have_another_name_on_the_command_line() -> None:
     "config",
     [{"exists": True, "parsed": None, "error": "Expecting value: line 1"}, {"exists": True, "parsed": []}],
 )
-def test_a_broken_file_declares_nothing_and_flags_still_do(config: Any) -> None:
+def test_flags_count_beside_an_unreadable_file(config: Any) -> None:
     settings = Settings(told({"icc": ["false"]}, **config))
     assert settings.boolean("icc").value is False
     with pytest.raises(FactUnavailable, match=r"daemon\.json"):
@@ -66,9 +66,9 @@ def test_a_broken_file_declares_nothing_and_flags_still_do(config: Any) -> None:
     assert any("daemon.json" in fact for fact in settings.evidence("live-restore"))
 
 
-def test_keys_that_stand_twice_are_told() -> None:
+def test_duplicate_keys_are_reported() -> None:
     settings = Settings(told(parsed={"icc": False}, duplicate_keys=["icc"]))
-    assert "icc stands more than once in /etc/docker/daemon.json" in settings.evidence()
+    assert "icc is set more than once in /etc/docker/daemon.json" in settings.evidence()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_file_younger_than_the_daemon_is_not_in_force(started: Any, mtime: Any
     assert Settings(snapshot).changed_since_start is stale
 
 
-def test_drift_is_told_in_a_sentence() -> None:
+def test_drift_from_the_declaration_is_described() -> None:
     settings = Settings(told(parsed={"icc": False}))
     assert settings.drift("icc", False) == ""
     assert settings.drift("icc", True) == (
@@ -132,11 +132,11 @@ def test_tls_is_resolved_as_dockerd_does(
         ({}, ["/other.sock"], ("unix:///var/run/docker.sock",)),
     ],
 )
-def test_hosts_are_resolved_with_what_systemd_holds(flags: Any, listen: Any, hosts: Any) -> None:
+def test_fd_hosts_are_resolved_from_the_socket_unit(flags: Any, listen: Any, hosts: Any) -> None:
     snapshot = make(units={"docker.socket": {"Listen": listen}}, **{"daemon.config": {"flags": only(flags)}})
     assert api_hosts(snapshot, Settings(snapshot)) == hosts
 
 
-def test_without_systemd_fd_holds_nothing() -> None:
+def test_without_systemd_fd_has_no_sockets() -> None:
     snapshot = make(units=absent("systemd does not run"))
     assert api_hosts(snapshot, Settings(snapshot)) == ()

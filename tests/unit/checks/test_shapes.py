@@ -19,7 +19,7 @@ READERS: list[tuple[Reader, Any, Any, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("read", "good", "empty", "bad"), READERS)
-def test_null_is_empty_and_a_wrong_shape_an_error(
+def test_null_is_empty_and_a_wrong_type_is_an_error(
     read: Reader, good: Any, empty: Any, bad: list[Any]
 ) -> None:
     assert read({"key": good}, "key", "docker.info") == good
@@ -31,7 +31,7 @@ def test_null_is_empty_and_a_wrong_shape_an_error(
 
 
 @pytest.mark.parametrize("value", [None, [], "x"])
-def test_what_every_answer_has_is_required(value: Any) -> None:
+def test_required_fields_must_be_present(value: Any) -> None:
     assert shapes.required({"key": {}}, "key", "docker.info") == {}
     with pytest.raises(FactUnavailable, match="key is not an object"):
         shapes.required({"key": value}, "key", "docker.info")

@@ -119,17 +119,17 @@ def details(verdict: Verdict) -> dict[str, str]:
     return {offender.name: offender.detail for offender in verdict.offenders}
 
 
-def test_all_of_section_seven_is_here() -> None:
+def test_every_control_of_section_7_has_a_check() -> None:
     assert len(CONTROLS) == 9
 
 
 @pytest.mark.parametrize("slug", CONTROLS)
 class TestEveryControl:
-    def test_does_not_apply_without_swarm(self, judge: Judge, slug: str) -> None:
+    def test_not_applicable_without_swarm(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, make())
         assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "swarm mode is inactive")
 
-    def test_on_a_worker(self, judge: Judge, slug: str) -> None:
+    def test_on_a_worker_the_managers_decide(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, worker())
         if slug in MANAGERS_ONLY:
             assert verdict.status is Status.NOT_APPLICABLE
@@ -137,7 +137,7 @@ class TestEveryControl:
         else:
             assert verdict.status in {Status.PASS, Status.FAIL}
 
-    def test_on_a_locked_manager_what_it_hides_is_an_error(self, judge: Judge, slug: str) -> None:
+    def test_facts_that_a_locked_manager_hides_are_an_error(self, judge: Judge, slug: str) -> None:
         locked = {"LocalNodeState": "locked", "ControlAvailable": False, "Cluster": None, "Managers": 0}
         snapshot = manager(info=locked, **{"docker.swarm": failed("Swarm is encrypted and locked")})
         if slug in MANAGERS_ONLY | {"swarm-data-plane-separated"}:
@@ -145,7 +145,7 @@ class TestEveryControl:
                 judge(slug, snapshot)
 
     @pytest.mark.parametrize("cluster", [None, {}, {"Spec": None}, []])
-    def test_null_where_the_cluster_should_be_is_an_error_or_no_matter(
+    def test_a_null_cluster_is_an_error_only_where_it_is_needed(
         self, judge: Judge, slug: str, cluster: Any
     ) -> None:
         needs_it = {"swarm-autolock", "swarm-autolock-rotated", "swarm-ca-rotated", "swarm-node-cert-rotated"}
@@ -164,14 +164,16 @@ class TestManagerCount:
         ("managers", "status"),
         [(1, "pass"), (3, "pass"), (5, "pass"), (7, "pass"), (2, "fail"), (4, "fail"), (9, "fail")],
     )
-    def test_odd_and_few(self, judge: Judge, managers: int, status: str) -> None:
+    def test_the_number_of_managers_must_be_odd_and_at_most_seven(
+        self, judge: Judge, managers: int, status: str
+    ) -> None:
         verdict = judge(self.SLUG, manager(info={"Managers": managers, "Nodes": 9}))
         assert verdict.status == status
         assert verdict.actual.startswith(f"{managers} of 9 nodes are managers")
         assert "manager db01: reachable" in verdict.evidence
 
     @pytest.mark.parametrize("managers", [None, 0, "3", -1])
-    def test_a_number_that_is_none_is_an_error(self, judge: Judge, managers: Any) -> None:
+    def test_an_invalid_number_is_an_error(self, judge: Judge, managers: Any) -> None:
         with pytest.raises(FactUnavailable, match="Managers"):
             judge(self.SLUG, manager(info={"Managers": managers}))
 
@@ -187,16 +189,16 @@ class TestBindInterface:
             f"{name[3:]}/{name[:3]} on {address}": "is open on every address of the host"
         }
 
-    def test_db_53_the_vxlan_port_is_the_kernels(self, judge: Judge) -> None:
+    def test_db_53_the_vxlan_port_belongs_to_the_kernel(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, manager(listening=sockets(udp4789="0.0.0.0")))
         assert verdict.status is Status.PASS
         assert any("4789/udp on 0.0.0.0: belongs to the kernel" in fact for fact in verdict.evidence)
 
-    def test_held(self, judge: Judge) -> None:
+    def test_compliant_objects_pass(self, judge: Judge) -> None:
         assert judge(self.SLUG, manager()).status is Status.PASS
         assert judge(self.SLUG, worker()).status is Status.PASS
 
-    def test_a_worker_listens_for_gossip(self, judge: Judge) -> None:
+    def test_the_gossip_port_of_a_worker_is_judged(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, worker(listening=sockets(tcp2377="", tcp7946="::", udp7946="::")))
         assert verdict.status is Status.FAIL
 
@@ -214,7 +216,7 @@ class TestBindInterface:
         theirs = [{**socket, "netns": "0a1b2c"} for socket in sockets(tcp2377="0.0.0.0")]
         assert judge(self.SLUG, manager(listening=[*sockets(), *theirs])).status is Status.PASS
 
-    def test_a_socket_that_was_not_seen_is_an_error(self, judge: Judge) -> None:
+    def test_a_missing_socket_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="no socket of swarm seen on 7946/udp"):
             judge(self.SLUG, manager(listening=sockets(udp7946="")))
 
@@ -230,19 +232,19 @@ class TestOverlayEncrypted:
     @pytest.mark.parametrize(
         "options", [{}, {"encrypted": "false"}, {"encrypted": "0"}, {"vxlanid_list": "4096"}]
     )
-    def test_broken(self, judge: Judge, options: dict[str, str]) -> None:
+    def test_failing_objects_are_named(self, judge: Judge, options: dict[str, str]) -> None:
         networks = (network("shop", **options), network("good", encrypted=""), network("bridge", "bridge"))
         verdict = judge(self.SLUG, connected(*networks))
         assert details(verdict) == {"shop": "carries traffic between nodes in the clear"}
 
-    def test_the_ingress_network_counts(self, judge: Judge) -> None:
+    def test_the_ingress_network_is_judged(self, judge: Judge) -> None:
         assert list(details(judge(self.SLUG, manager()))) == ["ingress"]
 
     @pytest.mark.parametrize("value", ["", "true", "1"])
-    def test_held(self, judge: Judge, value: str) -> None:
+    def test_compliant_objects_pass(self, judge: Judge, value: str) -> None:
         assert judge(self.SLUG, connected(network("ingress", encrypted=value))).status is Status.PASS
 
-    def test_does_not_apply_without_overlay_networks(self, judge: Judge) -> None:
+    def test_not_applicable_without_overlay_networks(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, worker(**{"docker.networks": [network("bridge", "bridge")]}))
         assert verdict.actual == "there are no overlay networks"
 
@@ -250,7 +252,7 @@ class TestOverlayEncrypted:
 class TestSecretsUsed:
     SLUG = "swarm-secrets-used"
 
-    def test_broken(self, judge: Judge) -> None:
+    def test_failing_objects_are_named(self, judge: Judge) -> None:
         snapshot = manager(
             swarm={"services": [service("shop"), service("db", "password")]},
             secrets=("service shop env DB_PASSWORD", "container 0a env DB_PASSWORD"),
@@ -259,16 +261,16 @@ class TestSecretsUsed:
         assert details(verdict) == {"shop": "declares what looks like a secret: env DB_PASSWORD (name)"}
         assert "service db: uses 1 of the cluster's secrets" in verdict.evidence
 
-    def test_held(self, judge: Judge) -> None:
+    def test_compliant_objects_pass(self, judge: Judge) -> None:
         snapshot = manager(swarm={"services": [service("db", "password")], "secrets": [{"ID": "1"}]})
         verdict = judge(self.SLUG, snapshot)
         assert verdict.status is Status.PASS
         assert "the cluster's store holds 1 secrets" in verdict.evidence
 
-    def test_does_not_apply_without_services(self, judge: Judge) -> None:
+    def test_not_applicable_without_services(self, judge: Judge) -> None:
         assert judge(self.SLUG, manager()).actual == "the cluster runs no service"
 
-    def test_nobody_searched_is_an_error(self, judge: Judge) -> None:
+    def test_without_a_search_for_secrets_it_is_an_error(self, judge: Judge) -> None:
         raw = dict(manager(swarm={"services": [service("db")]}).raw)
         raw["collector"] = {}
         with pytest.raises(FactUnavailable, match="secrets were not searched for"):
@@ -284,7 +286,7 @@ def test_autolock(judge: Judge, on: Any, status: str) -> None:
     assert judge("swarm-autolock", locked(on)).status == status
 
 
-def test_db_58_a_person_knows_when_the_unlock_key_was_changed(judge: Judge) -> None:
+def test_db_58_rotation_of_the_unlock_key_is_manual(judge: Judge) -> None:
     verdict = judge("swarm-autolock-rotated", locked(True))
     assert verdict.status is Status.MANUAL
     assert "cluster created 2026-11-25T00:44:00Z" in verdict.evidence
@@ -307,7 +309,7 @@ def test_node_certificates(judge: Judge, expiry: int, status: str, actual: str) 
 
 
 @pytest.mark.parametrize("expiry", [None, 0, "90d"])
-def test_a_lifetime_that_is_none_is_an_error(judge: Judge, expiry: Any) -> None:
+def test_an_invalid_lifetime_is_an_error(judge: Judge, expiry: Any) -> None:
     snapshot = manager(swarm={"swarm": {"Spec": {"CAConfig": {"NodeCertExpiry": expiry}}}})
     with pytest.raises(FactUnavailable, match="NodeCertExpiry"):
         judge("swarm-node-cert-rotated", snapshot)
@@ -325,7 +327,7 @@ def test_a_lifetime_that_is_none_is_an_error(judge: Judge, expiry: Any) -> None:
         (None, "unreadable"),
     ],
 )
-def test_db_58_a_person_judges_the_age_of_the_root_certificate(judge: Judge, pem: Any, day: str) -> None:
+def test_db_58_the_age_of_the_root_certificate_is_manual(judge: Judge, pem: Any, day: str) -> None:
     snapshot = manager(
         swarm={"swarm": {"TLSInfo": {"TrustRoot": pem}, "Spec": {"CAConfig": {"ForceRotate": 2}}}}
     )
@@ -341,11 +343,13 @@ class TestDataPlane:
     @pytest.mark.parametrize(
         ("address", "status"), [("", "fail"), ("10.0.0.1", "fail"), (None, "fail"), ("10.1.0.1", "pass")]
     )
-    def test_from_the_nodes_own_state(self, judge: Judge, address: Any, status: str) -> None:
+    def test_the_data_path_is_read_from_the_nodes_state(
+        self, judge: Judge, address: Any, status: str
+    ) -> None:
         assert judge(self.SLUG, manager(swarm={"local": {"DataPathAddr": address}})).status == status
 
     @pytest.mark.parametrize("local", [None, {}])
-    def test_db_58_a_person_is_asked_where_it_could_not_be_read(self, judge: Judge, local: Any) -> None:
+    def test_db_58_an_unreadable_data_path_is_manual(self, judge: Judge, local: Any) -> None:
         verdict = judge(self.SLUG, manager(swarm={"local": only(local)}))
         assert verdict.status is Status.MANUAL
         assert "10.0.0.1" in verdict.actual

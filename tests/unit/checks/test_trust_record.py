@@ -53,7 +53,7 @@ def verified(*statuses: str, at: str = NOW, until: str = "", policy: Any = None,
         ("not-allowed", Status.FAIL, Status.FAIL),
     ],
 )
-def test_each_result_decides(judge: Judge, status: str, base: Status, signed: Status) -> None:
+def test_each_verification_result_decides(judge: Judge, status: str, base: Status, signed: Status) -> None:
     snapshot = verified("verified", status)
     assert judge(BASE, snapshot).status is base
     verdict = judge(SIGNED, snapshot)
@@ -64,19 +64,19 @@ def test_each_result_decides(judge: Judge, status: str, base: Status, signed: St
 
 
 @pytest.mark.parametrize("slug", [BASE, SIGNED])
-def test_a_registry_that_could_not_be_asked_is_an_error_and_never_a_pass(judge: Judge, slug: str) -> None:
+def test_an_unreachable_registry_is_an_error(judge: Judge, slug: str) -> None:
     with pytest.raises(FactUnavailable, match="why"):
         judge(slug, verified("verified", "unreachable"))
 
 
-def test_a_result_that_is_not_known_is_no_pass(judge: Judge) -> None:
-    with pytest.raises(FactUnavailable, match="'anything else', which is not known here"):
+def test_an_unknown_result_does_not_pass(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable, match="its result is unknown: 'anything else'"):
         judge(BASE, verified("verified", "anything else"))
     assert judge(SIGNED, verified("verified", "anything else")).status is Status.FAIL
 
 
 @pytest.mark.parametrize("slug", [BASE, SIGNED])
-def test_an_exception_that_ended_since_is_no_pass(judge: Judge, slug: str) -> None:
+def test_an_expired_exception_does_not_pass(judge: Judge, slug: str) -> None:
     assert judge(slug, verified("exempt", until="2026-11-25")).status is Status.PASS
     with pytest.raises(FactUnavailable, match="it was exempt why: verify again"):
         judge(slug, verified("exempt", until="2026-11-24", at="2026-11-24T04:00:00Z"))
@@ -92,7 +92,7 @@ def test_a_new_client_is_judged_by_the_record_and_not_by_the_variable(judge: Jud
     assert judge(CONTENT, old).status is Status.NOT_APPLICABLE
 
 
-def test_an_image_that_the_record_did_not_see_is_for_a_person(judge: Judge) -> None:
+def test_an_image_missing_from_the_record_is_manual(judge: Judge) -> None:
     snapshot = verified("verified")
     snapshot.raw["sources"]["docker.images"]["data"].append(image("new:1", Id="sha256:new"))
     for slug in (BASE, SIGNED):
@@ -106,7 +106,7 @@ def test_the_record_and_the_list_of_registries_must_both_hold(judge: Judge) -> N
     assert judge(BASE, verified("verified", policy=other)).status is Status.FAIL
 
 
-def test_a_record_that_is_too_old_decides_nothing(judge: Judge) -> None:
+def test_an_old_record_does_not_count(judge: Judge) -> None:
     snapshot = verified("unsigned", at="2026-11-17T04:00:00Z")
     verdict = judge(SIGNED, snapshot)
     assert verdict.status is Status.MANUAL
@@ -116,7 +116,7 @@ def test_a_record_that_is_too_old_decides_nothing(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("slug", [BASE, SIGNED])
-def test_a_record_from_before_the_present_policy_decides_nothing(judge: Judge, slug: str) -> None:
+def test_a_record_older_than_the_policy_does_not_count(judge: Judge, slug: str) -> None:
     snapshot = verified("verified")
     source = snapshot.raw["sources"]["hardener.trust"]["data"]
     source["policy_written"] = NOW
@@ -131,12 +131,12 @@ def test_a_record_from_before_the_present_policy_decides_nothing(judge: Judge, s
 
 
 @pytest.mark.parametrize("at", ["", "yesterday", "2026-11-28T00:00:00Z"])
-def test_a_record_of_no_moment_or_of_a_later_one_is_an_error(judge: Judge, at: str) -> None:
+def test_a_record_without_a_valid_time_is_an_error(judge: Judge, at: str) -> None:
     with pytest.raises(FactUnavailable, match=r"hardener\.trust"):
         judge(SIGNED, verified("verified", at=at))
 
 
-def test_without_a_record_nothing_is_decided_by_one() -> None:
+def test_without_a_record_there_is_no_last_verification() -> None:
     assert last_verification(make(**{"hardener.trust": absent("nobody")})) is None
     assert last_verification(make()) is None
     with pytest.raises(FactUnavailable, match="is not JSON"):

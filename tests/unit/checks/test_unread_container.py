@@ -30,7 +30,7 @@ def reads_containers(slug: str) -> bool:
 
 
 @pytest.mark.parametrize("slug", sorted(CHECKS))
-def test_no_control_passes_by_a_container_that_could_not_be_read(slug: str) -> None:
+def test_no_control_passes_with_an_unreadable_container(slug: str) -> None:
     for others in ([hardened()], [container()], []):
         found = decide(slug, with_containers(*others, UNREAD))
         if isinstance(found, FactUnavailable) or slug in _BY_ITS_IMAGE or not reads_containers(slug):
@@ -41,7 +41,7 @@ def test_no_control_passes_by_a_container_that_could_not_be_read(slug: str) -> N
 
 
 @pytest.mark.parametrize("slug", sorted(CHECKS))
-def test_what_the_others_break_stays_broken(slug: str) -> None:
+def test_failures_of_other_containers_are_kept(slug: str) -> None:
     alone = decide(slug, with_containers(container("bad", HostConfig={"Privileged": True})))
     if not isinstance(alone, Verdict) or alone.status is not Status.FAIL:
         return
@@ -56,7 +56,7 @@ def test_what_the_others_break_stays_broken(slug: str) -> None:
     assert "dark" in f"{beside.undecided.actual} {beside.evidence}"
 
 
-def test_an_image_in_use_by_it_is_in_use() -> None:
+def test_the_image_of_an_unreadable_container_is_in_use() -> None:
     image = make().images[0]["inspect"]["Id"]
     used = {**UNREAD, "inspect": {**UNREAD["inspect"], "Image": image}}
     found = decide("ops-image-sprawl", make(**{"docker.containers": [used]}))
@@ -64,7 +64,7 @@ def test_an_image_in_use_by_it_is_in_use() -> None:
     assert all(image not in offender.name for offender in found.offenders)
 
 
-def test_the_audit_of_workloads_names_it_and_is_not_complete() -> None:
+def test_the_workload_audit_names_an_unreadable_container_and_is_incomplete() -> None:
     found = audit(with_containers(hardened(), UNREAD))
     assert {each.name for each in found.containers} == {"twin", "dark"}
     assert not found.complete
@@ -72,7 +72,7 @@ def test_the_audit_of_workloads_names_it_and_is_not_complete() -> None:
     assert dark.has.unknown == ("all of it: timed out",)
 
 
-def test_it_did_not_become_another_one() -> None:
+def test_an_unreadable_container_is_not_compared() -> None:
     read = container("dark", Id="f" * 64)
     before, after = with_containers(read, hardened()), with_containers(UNREAD, hardened())
     assert container_changes(before, after) == ()

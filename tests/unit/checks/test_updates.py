@@ -37,7 +37,7 @@ def test_nothing_pending_passes(judge: Judge) -> None:
         ({"newest_kernel": "6.12.118+deb13-cloud-amd64"}, {"6.12.118+deb13-cloud-amd64"}),
     ],
 )
-def test_what_waits_fails(judge: Judge, packages: Any, names: set[str]) -> None:
+def test_pending_updates_fail(judge: Judge, packages: Any, names: set[str]) -> None:
     verdict = judge("host-updates-pending", make(packages=packages))
     assert verdict.status is Status.FAIL
     assert {offender.name for offender in verdict.offenders} == names
@@ -52,14 +52,14 @@ def test_what_waits_fails(judge: Judge, packages: Any, names: set[str]) -> None:
         {"manager": None, "index_age_s": None},
     ],
 )
-def test_an_index_that_cannot_know_is_no_verdict(judge: Judge, packages: Any) -> None:
+def test_an_outdated_index_is_an_error(judge: Judge, packages: Any) -> None:
     with pytest.raises(FactUnavailable):
         judge("host-updates-pending", make(packages=packages))
 
 
 @pytest.mark.parametrize("slug", ["host-updates-pending", "host-updates-automatic"])
 @pytest.mark.parametrize("packages", [failed("dpkg is locked"), absent("no package manager known")])
-def test_packages_that_cannot_be_read_are_no_verdict(judge: Judge, slug: str, packages: Any) -> None:
+def test_unreadable_packages_are_an_error(judge: Judge, slug: str, packages: Any) -> None:
     with pytest.raises(FactUnavailable):
         judge(slug, make(packages=packages))
 
@@ -75,13 +75,13 @@ class TestScan:
         snapshot = make(packages=packages or {"index_age_s": None}, **source)
         return Snapshot({**snapshot.raw, "collected_at": scans.NOW})
 
-    def test_its_index_knows_what_the_hosts_own_cannot(self, judge: Judge) -> None:
+    def test_updates_found_by_the_scan_count(self, judge: Judge) -> None:
         verdict = judge("host-updates-pending", self.scanned())
         assert verdict.status is Status.PASS
         assert any("2026-11-24" in fact for fact in verdict.evidence)
 
     @pytest.mark.parametrize("own", [None, {"pending_security": [OPENSSL]}])
-    def test_what_it_found_waits_and_is_named_once(self, judge: Judge, own: Any) -> None:
+    def test_an_update_found_twice_is_named_once(self, judge: Judge, own: Any) -> None:
         verdict = judge("host-updates-pending", self.scanned(scans.OPENSSL, packages=own))
         assert [offender.name for offender in verdict.offenders] == ["openssl"]
 
@@ -93,15 +93,15 @@ class TestScan:
             {"state": "unknown", "reason": "no index"},
         ],
     )
-    def test_what_it_cannot_know_is_no_pass(self, judge: Judge, change: Any) -> None:
+    def test_an_outdated_or_failed_scan_is_an_error(self, judge: Judge, change: Any) -> None:
         with pytest.raises(FactUnavailable):
             judge("host-updates-pending", self.scanned(**change))
 
-    def test_a_package_that_was_installed_since_does_not_wait(self, judge: Judge) -> None:
+    def test_a_package_updated_since_the_scan_does_not_count(self, judge: Judge) -> None:
         snapshot = self.scanned(scans.OPENSSL, changed=True, packages={"index_age_s": 60})
         assert judge("host-updates-pending", snapshot).status is Status.PASS
 
-    def test_a_process_that_runs_what_was_replaced(self, judge: Judge) -> None:
+    def test_a_process_that_runs_replaced_files_fails(self, judge: Judge) -> None:
         restart = {"pid": 7, "began": 1, "name": "sshd", "unit": "ssh.service", "files": ["/usr/lib/libz.so"]}
         verdict = judge("host-updates-pending", self.scanned(restarts=[restart]))
         assert [offender.name for offender in verdict.offenders] == ["ssh.service (7)"]
@@ -161,5 +161,5 @@ def test_dnf_automatic(judge: Judge, units: Any, automatic: Any, status: Status)
     assert judge("host-updates-automatic", snapshot).status is status
 
 
-def test_another_manager_is_left_to_a_person(judge: Judge) -> None:
+def test_another_package_manager_is_manual(judge: Judge) -> None:
     assert judge("host-updates-automatic", make(packages={"manager": "apk"})).status is Status.MANUAL

@@ -58,27 +58,27 @@ from tests.unit.checks.packetfilter.asking import CLOSED, OPEN, fate, recorded, 
         ),
     ],
 )
-def test_what_iptables_does_with_a_new_tcp_connection(rules: Ruleset, expected: bool) -> None:
+def test_the_rules_decide_whether_a_new_tcp_connection_is_accepted(rules: Ruleset, expected: bool) -> None:
     assert fate(rules) is expected
 
 
-def test_a_line_that_iptables_save_does_not_print_is_no_verdict() -> None:
+def test_a_line_that_iptables_save_never_prints_is_an_error() -> None:
     with pytest.raises(FactUnavailable, match="unbalanced"):
         saved('-A INPUT -m comment --comment "unbalanced -j DROP')
 
 
-def test_each_protocol_is_followed() -> None:
+def test_each_protocol_is_evaluated() -> None:
     rules = saved("-A INPUT -p tcp -j REJECT --reject-with tcp-reset")
     assert fate(rules, "tcp") is CLOSED
     assert fate(rules, "udp") is OPEN
 
 
-def test_tables_that_filter_nothing_have_no_hook() -> None:
+def test_tables_without_filter_rules_have_no_hook() -> None:
     rules = read_save("*nat\n:INPUT DROP [0:0]\nCOMMIT\n*mangle\n:INPUT ACCEPT [0:0]\nCOMMIT", "ip")
     assert [chain.key[1] for chain in rules.hooked("input", {"ip"})] == ["mangle"]
 
 
-def test_ufw_is_as_closed_as_its_default() -> None:
+def test_ufw_refuses_inbound_packets_by_its_default_policy() -> None:
     text = recorded("ufw.iptables-save")
     for packet in ("tcp", "udp"):
         assert fate(read_save(text, "ip"), packet) is CLOSED
@@ -89,7 +89,7 @@ def test_ufw_is_as_closed_as_its_default() -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("*:-A INPUTjDROP\n\"'[]0! "), max_size=200))
-def test_any_text_is_read(text: str) -> None:
+def test_parsing_arbitrary_text_does_not_crash(text: str) -> None:
     try:
         rules = read_save("*filter\n:INPUT ACCEPT [0:0]\n" + text, "ip")
     except FactUnavailable:

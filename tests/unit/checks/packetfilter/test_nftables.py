@@ -86,11 +86,11 @@ def native(
         (native([], [{}], [{"match": None}], policy="drop"), CLOSED),
     ],
 )
-def test_what_nftables_does_with_a_new_tcp_connection(rules: Ruleset, expected: bool) -> None:
+def test_the_rules_decide_whether_a_new_tcp_connection_is_accepted(rules: Ruleset, expected: bool) -> None:
     assert fate(rules) is expected
 
 
-def test_a_chain_that_hands_back_what_is_for_this_host_leaves_it_to_its_caller() -> None:
+def test_a_chain_that_returns_packets_for_this_host_leaves_them_to_its_caller() -> None:
     local = match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
     rules = native([{"jump": {"target": "site"}}])
     site = rules.chains["inet", "host", "site"]
@@ -107,19 +107,19 @@ def test_a_chain_that_hands_back_what_is_for_this_host_leaves_it_to_its_caller()
 
 
 @pytest.mark.parametrize(("zone", "expected"), [("public", CLOSED), ("trusted", OPEN)])
-def test_firewalld_is_as_closed_as_its_default_zone(zone: str, expected: bool) -> None:
+def test_firewalld_refuses_inbound_packets_by_its_default_zone(zone: str, expected: bool) -> None:
     for version in (4, 6):
         rules = read_nft(json.loads(recorded(f"firewalld-{zone}.nft.json"))["nftables"], version)
         for protocol in ("tcp", "udp"):
             assert fate(rules, protocol) is expected
 
 
-def test_a_table_that_is_switched_off_filters_nothing() -> None:
+def test_a_dormant_table_filters_nothing() -> None:
     assert not native(policy="drop", flags=["dormant"]).chains
     assert not native(policy="drop", flags="dormant").chains
 
 
-def test_a_rule_is_shown_so_that_a_person_knows_it() -> None:
+def test_a_rule_is_shown_in_the_syntax_of_nft() -> None:
     port = match({"payload": {"protocol": "tcp", "field": "dport"}}, {"set": [22, {"range": [80, 90]}]})
     rules = native([port, {"jump": {"target": "site"}}])
     (chain,) = rules.hooked("input", {"inet"})
@@ -162,7 +162,7 @@ LOCAL = {"fib": {"result": "type", "flags": ["daddr"]}}
         ([match({"payload": {"protocol": "icmp", "field": "type"}}, "echo-request")], CLOSED),
     ],
 )
-def test_what_a_rule_that_accepts_lets_in(expr: list[Any], expected: bool) -> None:
+def test_an_accepting_rule_opens_its_ports(expr: list[Any], expected: bool) -> None:
     sets = {
         "wide": [{"prefix": {"addr": "0.0.0.0", "len": 2}}],
         "few": ["192.0.2.1", {"range": ["192.0.2.9", "192.0.3.0"]}],
@@ -180,7 +180,7 @@ def test_what_a_rule_that_accepts_lets_in(expr: list[Any], expected: bool) -> No
 
 
 @pytest.mark.parametrize("verdict", ["accept", "drop"])
-def test_a_map_of_verdicts_is_followed(verdict: str) -> None:
+def test_a_verdict_map_is_evaluated(verdict: str) -> None:
     state = {
         "vmap": {"key": CT, "data": {"set": [["established", {"accept": None}], ["new", {verdict: None}]]}}
     }
@@ -188,7 +188,7 @@ def test_a_map_of_verdicts_is_followed(verdict: str) -> None:
     assert fate(native([state])) is (verdict == "accept")
 
 
-def test_sets_of_a_hostile_host_are_bounded() -> None:
+def test_sets_with_too_many_elements_are_an_error() -> None:
     elements = [f"{n % 223 + 1}.{n // 250 % 250}.{n % 250}.9" for n in range(20_000)]
     named = {
         "set": {"family": "inet", "table": "host", "name": "many", "type": "ipv4_addr", "elem": elements}

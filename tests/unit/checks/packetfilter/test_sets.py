@@ -15,7 +15,9 @@ def members(intervals: Intervals) -> set[int]:
 
 
 @given(RANGES, RANGES)
-def test_intervals_are_sets(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
+def test_interval_operations_match_set_operations(
+    one: list[tuple[int, int]], other: list[tuple[int, int]]
+) -> None:
     first, second = sets.normal(one), sets.normal(other)
     assert members(first) == {number for low, high in one for number in range(low, high + 1)}
     assert members(sets.intersect(first, second)) == members(first) & members(second)
@@ -57,6 +59,6 @@ def test_a_condition_splits_a_box_in_two(box: Box, condition: Condition) -> None
         ("eth+", "enp1s0", False),
     ],
 )
-def test_a_pattern_holds_names(pattern: str, name: str, held: bool) -> None:
+def test_an_interface_pattern_contains_the_names_that_it_matches(pattern: str, name: str, held: bool) -> None:
     found = sets.intersect(sets.interface(pattern, "+"), sets.interface(name, "+\0"))
     assert bool(found) is held

@@ -50,7 +50,7 @@ def test_the_engines_default_set_has_raw_sockets(judge: Judge) -> None:
         ({"CapAdd": ["SYS_TIME"], "CapDrop": ["NET_RAW"]}, "has SYS_TIME"),
     ],
 )
-def test_a_stopped_container_is_judged_by_what_it_asks_for(
+def test_a_stopped_container_is_judged_by_its_declared_capabilities(
     judge: Judge, config: dict[str, Any], detail: str
 ) -> None:
     bad = hardened("bad", running=False, HostConfig=config)
@@ -61,7 +61,7 @@ def test_a_stopped_container_is_judged_by_what_it_asks_for(
     "config",
     [{"CapDrop": ["ALL"], "CapAdd": ["CHOWN"]}, {"CapDrop": ["CAP_NET_RAW"]}, {"CapDrop": ["net_raw"]}],
 )
-def test_the_default_set_without_raw_sockets_holds(judge: Judge, config: dict[str, Any]) -> None:
+def test_the_default_set_without_raw_sockets_passes(judge: Judge, config: dict[str, Any]) -> None:
     held(judge, SLUG, hardened(running=False, HostConfig=config))
 
 
@@ -89,7 +89,7 @@ class TestOwnSet:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_within_the_default(
+    def test_an_own_set_within_the_default_passes(
         self, judge: Judge, asked: list[str], mask: int, said: str, running: bool
     ) -> None:
         config = {"CapDrop": ["ALL"], "CapAdd": asked}
@@ -97,17 +97,17 @@ class TestOwnSet:
         verdict = held(judge, SLUG, hardened("own", running=running, proc=proc, HostConfig=config))
         assert f"container own: {said}" in verdict.evidence
 
-    def test_what_it_has_beyond_what_it_asked_for(self, judge: Judge) -> None:
+    def test_capabilities_that_were_not_declared_are_reported(self, judge: Judge) -> None:
         config = {"CapDrop": ["ALL"], "CapAdd": ["CHOWN"]}
         bad = hardened("bad", proc={"cap_bnd": f"{1 | 1 << 5:016x}"}, HostConfig=config)
         assert broken(judge, SLUG, bad) == "has KILL (not declared: KILL)"
 
-    def test_so_has_a_process_that_came_later(self, judge: Judge) -> None:
+    def test_a_later_process_with_more_capabilities_is_reported(self, judge: Judge) -> None:
         shell = {"pid": 9, "comm": "sh", "exe": "/bin/sh", "uid": 0, "cap_bnd": ALL, "cap_eff": ALL}
         bad = hardened("bad", proc={"processes": [shell]}, HostConfig={"CapAdd": []})
         assert broken(judge, SLUG, bad).startswith("has every capability (not declared: ")
 
-    def test_that_gives_more_than_the_default_is_for_a_policy(self, judge: Judge) -> None:
+    def test_an_own_set_beyond_the_default_needs_the_policy(self, judge: Judge) -> None:
         config = {"CapDrop": ["ALL"], "CapAdd": ["CHOWN", "SYS_TIME"]}
         mask = f"{1 | 1 << 25:016x}"
         assert (
@@ -125,13 +125,13 @@ class TestOwnSet:
         "config",
         [{"CapDrop": ["ALL"], "CapAdd": ["ALL"]}, {"CapDrop": ["ALL"], "Privileged": True}],
     )
-    def test_all_that_is_asked_for_is_no_set(self, judge: Judge, config: dict[str, Any]) -> None:
+    def test_adding_all_capabilities_is_not_an_own_set(self, judge: Judge, config: dict[str, Any]) -> None:
         bad = hardened("bad", proc={"cap_bnd": ALL}, HostConfig=config)
         assert broken(judge, SLUG, bad) == "has every capability"
 
 
 class TestPolicy:
-    def test_lets_the_containers_it_names_keep_what_it_names(self, judge: Judge) -> None:
+    def test_the_policy_allows_named_containers_to_keep_named_capabilities(self, judge: Judge) -> None:
         clock = hardened("ntp-1", proc={"cap_bnd": f"{1 << 25:016x}"}, HostConfig={"CapAdd": ["SYS_TIME"]})
         verdict = held(judge, SLUG, clock, policy={"capabilities": {"ntp-*": ["CAP_SYS_TIME"]}})
         assert "container ntp-1: policy lets it keep SYS_TIME" in verdict.evidence
@@ -142,7 +142,7 @@ class TestPolicy:
             policy={"capabilities": {"ntp-*": ["SYS_TIME"]}},
         )
 
-    def test_takes_the_place_of_the_default_set(self, judge: Judge) -> None:
+    def test_the_policy_replaces_the_default_set(self, judge: Judge) -> None:
         bad = hardened("bad", proc={"cap_bnd": "0000000000000001"}, HostConfig={"CapAdd": ["CHOWN"]})
         assert broken(judge, SLUG, bad, policy={"capabilities": {"bad": []}}) == "has CHOWN"
 
@@ -150,24 +150,24 @@ class TestPolicy:
         "policy",
         [["SYS_TIME"], {"*": "SYS_TIME"}, {"*": ["ALL"]}, {"*": ["SYS_TIEM"]}, {"*": [3]}, {"*": None}, 7],
     )
-    def test_that_says_something_else_is_an_error(self, judge: Judge, policy: Any) -> None:
+    def test_a_policy_of_the_wrong_type_is_an_error(self, judge: Judge, policy: Any) -> None:
         with pytest.raises(FactUnavailable, match="hardener_policy: capabilities"):
             judge(SLUG, with_containers(hardened(), policy={"capabilities": policy}))
 
 
 @pytest.mark.parametrize("mask", ["", "0x3", "-1", "f" * 1_000_000, None, 3.5, "٣"])
-def test_a_mask_that_is_none_is_an_error(judge: Judge, mask: Any) -> None:
+def test_an_invalid_mask_is_an_error(judge: Judge, mask: Any) -> None:
     with pytest.raises(FactUnavailable):
         judge(SLUG, with_containers(hardened(proc={"cap_bnd": mask})))
 
 
 @pytest.mark.parametrize("names", ["ALL", {"ALL": 1}, [None]])
-def test_a_list_that_is_none_is_an_error(judge: Judge, names: Any) -> None:
+def test_a_capability_list_of_the_wrong_type_is_an_error(judge: Judge, names: Any) -> None:
     with pytest.raises(FactUnavailable, match="CapAdd"):
         judge(SLUG, with_containers(hardened(HostConfig={"CapAdd": names})))
 
 
-def test_facts_missing_of_one_container_do_not_hide_another(judge: Judge) -> None:
+def test_missing_facts_of_one_container_do_not_hide_a_failure_of_another(judge: Judge) -> None:
     unread = hardened("unread", proc={"cap_bnd": None})
     with pytest.raises(FactUnavailable, match="1 of 2 containers"):
         judge(SLUG, with_containers(hardened(), unread))

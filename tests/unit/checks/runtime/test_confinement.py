@@ -58,24 +58,24 @@ class TestAppArmor:
             ),
         ],
     )
-    def test_broken(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
         assert broken(judge, self.SLUG, hardened("bad", **bad)).startswith(detail)
 
     @pytest.mark.parametrize("option", ["apparmor=unconfined", "apparmor:unconfined"])
-    def test_one_never_started_is_judged_by_its_options(self, judge: Judge, option: str) -> None:
+    def test_a_container_that_never_started_is_judged_by_its_options(self, judge: Judge, option: str) -> None:
         bad = hardened("bad", running=False, AppArmorProfile="", HostConfig={"SecurityOpt": [option]})
         assert "is set to run without" in broken(judge, self.SLUG, bad)
 
-    def test_a_stopped_one_under_a_profile_that_complains(self, judge: Judge) -> None:
+    def test_a_stopped_container_with_a_complain_mode_profile_fails(self, judge: Judge) -> None:
         bad = hardened("bad", running=False, AppArmorProfile="web")
         lsm = {"apparmor": {"profiles": {"web": "complain"}}}
         assert "which only complains" in broken(judge, self.SLUG, bad, lsm=lsm)
 
     @pytest.mark.parametrize("label", ["docker-default (enforce)", "web (kill)", "a (b) (enforce)"])
-    def test_held(self, judge: Judge, label: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, label: str) -> None:
         held(judge, self.SLUG, hardened(proc={"label": label}))
 
-    def test_effective_beats_declared(self, judge: Judge) -> None:
+    def test_the_effective_state_overrides_the_declared_one(self, judge: Judge) -> None:
         verdict = held(judge, self.SLUG, hardened(AppArmorProfile="unconfined"))
         assert "container twin: declared unconfined, but runs under docker-default" in verdict.evidence
 
@@ -106,7 +106,7 @@ class TestSELinux:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_broken(self, judge: Judge, label: str, detail: str, running: bool) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, label: str, detail: str, running: bool) -> None:
         snapshot = with_containers(
             self.labelled(CONFINED, "twin"), self.labelled(label, running=running), **SELINUX
         )
@@ -115,10 +115,10 @@ class TestSELinux:
         assert verdict.offenders[0].detail.startswith(detail)
 
     @pytest.mark.parametrize("label", [CONFINED, "system_u:system_r:my_app.process:s0:c1,c2"])
-    def test_held(self, judge: Judge, label: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, label: str) -> None:
         held(judge, self.SLUG, self.labelled(label), **SELINUX)
 
-    def test_permissive_enforces_nothing(self, judge: Judge) -> None:
+    def test_permissive_mode_fails(self, judge: Judge) -> None:
         lsm = {"selinux": {"enabled": True, "mode": "permissive"}}
         verdict = judge(self.SLUG, with_containers(self.labelled(CONFINED), lsm=lsm, **SELINUX))
         assert verdict.status is Status.FAIL
@@ -132,7 +132,7 @@ class TestSELinux:
         assert "the engine does not use SELinux labels" in verdict.evidence
 
     @pytest.mark.parametrize("options", [None, ["seccomp=unconfined"], ["label=type:container_t"]])
-    def test_db_37_security_options_are_no_selinux(self, judge: Judge, options: Any) -> None:
+    def test_db_37_declared_security_options_do_not_prove_selinux(self, judge: Judge, options: Any) -> None:
         snapshot = with_containers(container(HostConfig={"SecurityOpt": options}))
         assert judge(self.SLUG, snapshot).status is Status.NOT_APPLICABLE
         bad = container(
@@ -153,20 +153,20 @@ class TestSeccomp:
             ({}, "nothing in its configuration says why"),
         ],
     )
-    def test_broken(self, judge: Judge, config: dict[str, Any], why: str) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, config: dict[str, Any], why: str) -> None:
         detail = broken(judge, self.SLUG, hardened("bad", proc={"seccomp": 0}, HostConfig=config))
         assert detail == f"runs without a seccomp filter: {why}"
 
     @pytest.mark.parametrize("config", [{"SecurityOpt": ["seccomp=unconfined"]}, {"Privileged": True}])
-    def test_stopped_and_broken(self, judge: Judge, config: dict[str, Any]) -> None:
+    def test_a_stopped_container_fails_by_its_declaration(self, judge: Judge, config: dict[str, Any]) -> None:
         bad = hardened("bad", running=False, HostConfig=config)
         assert "is set to run without a seccomp filter" in broken(judge, self.SLUG, bad)
 
-    def test_held(self, judge: Judge) -> None:
+    def test_compliant_containers_pass(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened())
         held(judge, self.SLUG, hardened(running=False))
 
-    def test_strict_mode_is_no_filter(self, judge: Judge) -> None:
+    def test_seccomp_strict_mode_is_not_counted_as_a_filter(self, judge: Judge) -> None:
         assert broken(judge, self.SLUG, hardened("bad", proc={"seccomp": 1}))
 
     def test_db_49_a_privileged_container_has_no_filter(self, judge: Judge) -> None:
@@ -174,27 +174,29 @@ class TestSeccomp:
         assert "it is privileged" in broken(judge, self.SLUG, bad)
 
     @pytest.mark.parametrize("running", [True, False])
-    def test_db_49_nor_has_any_on_an_unconfined_daemon(self, judge: Judge, running: bool) -> None:
+    def test_db_49_a_container_of_an_unconfined_daemon_has_no_filter(
+        self, judge: Judge, running: bool
+    ) -> None:
         bad = hardened("bad", running=running, proc={"seccomp": 0})
         verdict = judge(self.SLUG, with_containers(bad, info=UNCONFINED))
         assert "the daemon's default profile is unconfined" in verdict.actual
 
-    def test_a_profile_of_its_own_counts_on_an_unconfined_daemon(self, judge: Judge) -> None:
+    def test_an_own_profile_passes_on_an_unconfined_daemon(self, judge: Judge) -> None:
         own = hardened(
             running=False, HostConfig={"SecurityOpt": ['seccomp={"defaultAction": "SCMP_ACT_ERRNO"}']}
         )
         held(judge, self.SLUG, own, info=UNCONFINED)
 
-    def test_effective_beats_declared(self, judge: Judge) -> None:
+    def test_the_effective_state_overrides_the_declared_one(self, judge: Judge) -> None:
         verdict = held(judge, self.SLUG, hardened(HostConfig={"SecurityOpt": ["seccomp=unconfined"]}))
         assert any("has a seccomp filter although declared without one" in fact for fact in verdict.evidence)
 
-    def test_does_not_apply_to_a_kernel_without_it(self, judge: Judge) -> None:
+    def test_not_applicable_on_a_kernel_without_seccomp(self, judge: Judge) -> None:
         without = {"SecurityOptions": ["name=apparmor"]}
         snapshot = with_containers(hardened(), info=without, lsm={"seccomp": False})
         assert judge(self.SLUG, snapshot).status is Status.NOT_APPLICABLE
 
-    def test_an_engine_without_it_on_a_kernel_with_it_fails(self, judge: Judge) -> None:
+    def test_an_engine_built_without_seccomp_fails_on_a_kernel_that_has_it(self, judge: Judge) -> None:
         bad = hardened(proc={"seccomp": 0})
         snapshot = with_containers(bad, info={"SecurityOptions": ["name=apparmor"]})
         assert judge(self.SLUG, snapshot).status is Status.FAIL
@@ -211,7 +213,7 @@ class TestNoNewPrivileges:
             (None, "runs without no_new_privs"),
         ],
     )
-    def test_broken(self, judge: Judge, options: Any, detail: str) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, options: Any, detail: str) -> None:
         bad = hardened("bad", proc={"no_new_privs": 0}, HostConfig={"SecurityOpt": options})
         assert broken(judge, self.SLUG, bad) == detail
 
@@ -225,7 +227,7 @@ class TestNoNewPrivileges:
             [],
         ],
     )
-    def test_db_15_present_is_not_true(self, judge: Judge, options: list[str]) -> None:
+    def test_db_15_a_present_option_may_be_false(self, judge: Judge, options: list[str]) -> None:
         bad = hardened("bad", running=False, HostConfig={"SecurityOpt": options})
         assert broken(judge, self.SLUG, bad)
 
@@ -233,10 +235,10 @@ class TestNoNewPrivileges:
         "option",
         ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:true", "no-new-privileges=1"],
     )
-    def test_held(self, judge: Judge, option: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, option: str) -> None:
         held(judge, self.SLUG, hardened(running=False, HostConfig={"SecurityOpt": [option]}))
 
-    def test_a_stopped_one_that_says_nothing_gets_the_daemons_default(self, judge: Judge) -> None:
+    def test_a_stopped_container_without_the_option_gets_the_daemons_default(self, judge: Judge) -> None:
         quiet = hardened(running=False, HostConfig={"SecurityOpt": None})
         config = {"exists": True, "parsed": {"no-new-privileges": True}}
         held(judge, self.SLUG, quiet, **{"daemon.config": config})
@@ -244,7 +246,7 @@ class TestNoNewPrivileges:
         verdict = judge(self.SLUG, with_containers(opted_out, **{"daemon.config": config}))
         assert verdict.status is Status.FAIL
 
-    def test_a_running_one_needs_no_declaration(self, judge: Judge) -> None:
+    def test_a_running_container_needs_no_declaration(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened(HostConfig={"SecurityOpt": None}))
 
 
@@ -272,18 +274,22 @@ class TestSeccompProfiles:
         container = hardened("bad", running=running, proc=proc or None, HostConfig=config)
         return {**container, "seccomp": {"default": "SCMP_ACT_ALLOW", "open": opened}}
 
-    def test_one_that_permits_everything(self, judge: Judge, running: bool) -> None:
+    def test_an_own_profile_that_permits_everything_fails(self, judge: Judge, running: bool) -> None:
         detail = broken(judge, self.SLUG, self.of(EVERYTHING, running))
         assert "filters nothing: the engine's default would refuse acct, add_key, bpf" in detail
 
-    def test_one_that_opens_a_few_calls(self, judge: Judge, running: bool) -> None:
+    def test_an_own_profile_that_permits_more_than_the_default_fails(
+        self, judge: Judge, running: bool
+    ) -> None:
         detail = broken(judge, self.SLUG, self.of(["bpf", "io_uring_setup"], running))
         assert detail.startswith(
             "has a seccomp profile of its own that permits bpf, io_uring_setup: "
             "the engine's default would refuse that"
         )
 
-    def test_the_daemons_own_is_not_the_containers(self, judge: Judge, running: bool) -> None:
+    def test_the_daemons_own_profile_is_not_counted_as_the_containers(
+        self, judge: Judge, running: bool
+    ) -> None:
         profile = {"default": "SCMP_ACT_ERRNO", "open": ["io_uring_setup"]}
         verdict = held(judge, self.SLUG, {**hardened(running=running), "seccomp": profile})
         assert (
@@ -291,7 +297,7 @@ class TestSeccompProfiles:
             "the engine's default would refuse io_uring_setup" in verdict.evidence
         )
 
-    def test_what_the_default_gives_with_a_capability_is_not_the_profiles_doing(
+    def test_calls_that_the_default_permits_with_a_capability_are_not_reported(
         self, judge: Judge, running: bool
     ) -> None:
         if running:
@@ -325,12 +331,12 @@ class TestOwnSeccompProfile:
             ),
         ],
     )
-    def test_held(self, judge: Judge, profile: Any, said: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, profile: Any, said: str) -> None:
         verdict = self.verdict(judge, profile)
         assert verdict.status is Status.PASS
         assert f"container own: own profile: {said}" in verdict.evidence
 
-    def test_where_no_container_shows_the_default(self, judge: Judge) -> None:
+    def test_without_a_container_under_the_default_only_the_call_count_is_shown(self, judge: Judge) -> None:
         verdict = self.verdict(judge, workloads.NARROW, default=False)
         assert verdict.status is Status.PASS
         assert "container own: own profile: 74 calls; no container here shows the default" in verdict.evidence
@@ -342,18 +348,18 @@ class TestOwnSeccompProfile:
             "socket with any arguments: the engine's default would refuse that"
         )
 
-    def test_every_call_that_it_opens_is_named(self, judge: Judge) -> None:
+    def test_every_additional_call_is_named(self, judge: Judge) -> None:
         opened = [f"call{number}" for number in range(19)]
         detail = details(self.verdict(judge, {**workloads.NARROW, "open": opened}))["own"]
         assert ", ".join(opened) in detail
 
-    def test_a_process_that_came_later_without_a_filter(self, judge: Judge) -> None:
+    def test_a_later_process_without_a_filter_fails(self, judge: Judge) -> None:
         shell = {"pid": 9, "comm": "sh", "exe": "/bin/sh", "uid": 0, "seccomp": 0}
         detail = details(self.verdict(judge, workloads.NARROW, proc={"processes": [shell]}))["own"]
         assert detail == "has a process without a seccomp filter, beside a profile of its own"
 
     @pytest.mark.parametrize("running", [True, False])
-    def test_engines_honour_that_of_a_privileged_container_from_27_on(
+    def test_engines_from_27_on_apply_the_own_profile_of_a_privileged_container(
         self, judge: Judge, running: bool
     ) -> None:
         config = {"SecurityOpt": ["seccomp={}"], "Privileged": True}
@@ -369,22 +375,22 @@ class TestOwnSeccompProfile:
 class TestOwnAppArmorProfile:
     SLUG = "container-apparmor"
 
-    def test_it_is_enforced(self, judge: Judge) -> None:
+    def test_an_enforced_own_profile_is_reported(self, judge: Judge) -> None:
         own = hardened("own", proc={"label": "web (enforce)"}, AppArmorProfile="web")
         verdict = held(judge, self.SLUG, own)
         assert "container own: own profile: web, enforced (default docker-default)" in verdict.evidence
 
-    def test_it_is_not_the_one_in_force(self, judge: Judge) -> None:
+    def test_a_declared_profile_that_is_not_in_force_fails(self, judge: Judge) -> None:
         bad = hardened("bad", AppArmorProfile="web")
         assert broken(judge, self.SLUG, bad) == (
             "runs under docker-default, not under the profile of its own that it declares, web"
         )
 
-    def test_nothing_is_said_of_the_default(self, judge: Judge) -> None:
+    def test_the_default_profile_is_not_remarked_on(self, judge: Judge) -> None:
         assert held(judge, self.SLUG, hardened()).evidence == ()
 
 
-def test_no_new_privileges_is_asked_of_every_process_where_it_was_asked_for(judge: Judge) -> None:
+def test_no_new_privileges_must_be_set_for_every_process_where_declared(judge: Judge) -> None:
     slug = "container-no-new-privileges"
     shell = {"pid": 9, "comm": "sh", "exe": "/bin/sh", "uid": 0, "no_new_privs": 0}
     bad = hardened("bad", proc={"processes": [shell]})

@@ -162,7 +162,9 @@ ALIAS_OF_ROOT = [*HOST, at(9, 1, "/mnt/hostroot", "8:1")]
         ),
     ],
 )
-def test_another_name_for_it_changes_nothing(judge: Judge, case: tuple[Any, ...]) -> None:
+def test_another_name_of_the_same_directory_gives_the_same_verdict(
+    judge: Judge, case: tuple[Any, ...]
+) -> None:
     slug, host, asked, shown, detail = case
     assert detail in verdict(judge, slug, asked, shown, host=host)["bad"]
 
@@ -184,7 +186,7 @@ def test_a_container_that_does_not_run_is_judged_by_the_hosts_mounts(
     assert "bad" in verdict(judge, slug, [asked], None, host=host)
 
 
-def test_a_volume_on_a_disk_of_the_host_that_is_not_mounted_yet(judge: Judge) -> None:
+def test_a_volume_on_an_unmounted_disk_of_the_host_fails(judge: Judge) -> None:
     asked = volume("v", type="ext4", device="/srv/node")
     node = {"type": "other", "node": "b 8:1"}
     assert "bad" in verdict(judge, SENSITIVE, [asked], None, files={"/srv/node": node})
@@ -207,7 +209,9 @@ def test_a_volume_on_a_disk_of_the_host_that_is_not_mounted_yet(judge: Judge) ->
         (SENSITIVE, [], [at(101, 100, "/usr/lib/libcuda.so", "8:1", "/usr/lib/libcuda.so", options="ro")]),
     ],
 )
-def test_held(judge: Judge, slug: str, asked: list[dict[str, Any]], shown: list[dict[str, Any]]) -> None:
+def test_compliant_containers_pass(
+    judge: Judge, slug: str, asked: list[dict[str, Any]], shown: list[dict[str, Any]]
+) -> None:
     assert verdict(judge, slug, asked, shown, host=ALIAS_OF_ROOT) == {}
 
 
@@ -224,7 +228,7 @@ def test_held(judge: Judge, slug: str, asked: list[dict[str, Any]], shown: list[
         (["/dev/fuse"], ["c 10:229 rwm", "b 8:32 rwm", "b 8:1 m"], ""),
     ],
 )
-def test_device_nodes_of_the_hosts_disks(
+def test_device_nodes_of_the_hosts_disks_fail(
     judge: Judge, devices: list[str], rules: list[str], detail: str
 ) -> None:
     config = {
@@ -239,7 +243,7 @@ def test_device_nodes_of_the_hosts_disks(
     assert (detail in found["bad"]) if detail else found == {}
 
 
-def test_the_policy_names_what_is_really_mounted(judge: Judge) -> None:
+def test_the_policy_is_compared_with_the_resolved_mount(judge: Judge) -> None:
     container = hardened(
         "bad",
         proc={"mounts": [at(100, 50, "/", "0:48"), at(101, 100, "/d", "0:26")], "mounts_truncated": False},
@@ -251,7 +255,7 @@ def test_the_policy_names_what_is_really_mounted(judge: Judge) -> None:
         assert judge(SENSITIVE, snapshot).status is status
 
 
-def test_more_mounts_than_were_collected_are_no_pass(judge: Judge) -> None:
+def test_a_truncated_list_of_mounts_is_an_error(judge: Judge) -> None:
     container = hardened("bad", proc={"mounts": [at(100, 50, "/", "0:48")], "mounts_truncated": True})
     snapshot = with_containers(container, mounts=HOST, block_devices=only(DISKS))
     with pytest.raises(FactUnavailable, match="more mounts than were collected"):

@@ -35,7 +35,7 @@ HIDDEN: dict[str, Any] = {"HostConfig": {"MaskedPaths": ["/proc/kcore"], "Readon
         (container("bad", proc={"cgroup_writable": GONE}, **WRITABLE), "is set to write"),
     ],
 )
-def test_cgroups_of_others(judge: Judge, bad: dict[str, Any], words: str) -> None:
+def test_access_to_cgroups_of_others_fails(judge: Judge, bad: dict[str, Any], words: str) -> None:
     assert words in broken(judge, CGROUPS, bad)
 
 
@@ -49,11 +49,11 @@ def test_cgroups_of_others(judge: Judge, bad: dict[str, Any], words: str) -> Non
         container("good", proc={"cgroup_writable": GONE}),
     ],
 )
-def test_cgroups_of_its_own(judge: Judge, good: dict[str, Any]) -> None:
+def test_own_cgroups_pass(judge: Judge, good: dict[str, Any]) -> None:
     held(judge, CGROUPS, good)
 
 
-def test_what_was_asked_for_and_is_not_so_is_a_remark(judge: Judge) -> None:
+def test_a_declaration_without_effect_is_a_remark(judge: Judge) -> None:
     verdict = held(judge, CGROUPS, container("good", **WRITABLE))
     assert any("but cannot" in fact for fact in verdict.evidence)
     told = container("good", HostConfig={"CgroupnsMode": "host"})
@@ -77,7 +77,7 @@ def test_what_was_asked_for_and_is_not_so_is_a_remark(judge: Judge) -> None:
         (container("bad", proc={"open_paths": GONE}, **UNCONFINED), "is set to reach"),
     ],
 )
-def test_paths_of_the_kernel(judge: Judge, bad: dict[str, Any], words: str) -> None:
+def test_reachable_kernel_paths_fail(judge: Judge, bad: dict[str, Any], words: str) -> None:
     assert words in broken(judge, PATHS, bad)
 
 
@@ -90,11 +90,11 @@ def test_paths_of_the_kernel(judge: Judge, bad: dict[str, Any], words: str) -> N
         container("good", running=False, HostConfig={"MaskedPaths": GONE, "ReadonlyPaths": GONE}),
     ],
 )
-def test_paths_that_are_hidden(judge: Judge, good: dict[str, Any]) -> None:
+def test_hidden_kernel_paths_pass(judge: Judge, good: dict[str, Any]) -> None:
     held(judge, PATHS, good)
 
 
-def test_paths_that_were_asked_for_and_are_hidden_are_a_remark(judge: Judge) -> None:
+def test_requested_but_hidden_paths_are_a_remark(judge: Judge) -> None:
     verdict = judge(PATHS, snapshot_of(container("good", **UNCONFINED), hardened("twin")))
     assert verdict.status is Status.PASS
     assert any("none is open" in fact for fact in verdict.evidence)

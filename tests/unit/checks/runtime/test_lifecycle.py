@@ -19,13 +19,13 @@ class TestSwarmMode:
 
     @pytest.mark.parametrize("state", ["active", "pending", "locked", "error"])
     @pytest.mark.parametrize("meant", [None, False])
-    def test_broken(self, judge: Judge, state: str, meant: Any) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, state: str, meant: Any) -> None:
         snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": state}}}, policy={"swarm": meant})
         verdict = judge(self.SLUG, snapshot)
         assert (verdict.status, verdict.actual.partition(",")[0]) == (Status.FAIL, f"swarm mode is {state}")
 
     @pytest.mark.parametrize(("state", "meant"), [("inactive", None), ("inactive", True), ("active", True)])
-    def test_held(self, judge: Judge, state: str, meant: Any) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, state: str, meant: Any) -> None:
         snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": state}}}, policy={"swarm": meant})
         assert judge(self.SLUG, snapshot).status is Status.PASS
 
@@ -35,7 +35,7 @@ class TestSwarmMode:
             judge(self.SLUG, make(policy={"swarm": meant}))
 
     @pytest.mark.parametrize("swarm", [None, {}, {"LocalNodeState": ""}, []])
-    def test_an_engine_that_does_not_say_is_an_error(self, judge: Judge, swarm: Any) -> None:
+    def test_a_missing_swarm_state_is_an_error(self, judge: Judge, swarm: Any) -> None:
         with pytest.raises(FactUnavailable, match="Swarm"):
             judge(self.SLUG, make(**{"docker.info": {"Swarm": only(swarm)}}))
 
@@ -57,15 +57,15 @@ class TestRestartPolicy:
     @pytest.mark.parametrize(
         ("retries", "how"), [(6, "up to 6 times"), (0, "without limit"), (None, "without limit")]
     )
-    def test_on_failure_too_often(self, judge: Judge, retries: Any, how: str) -> None:
+    def test_more_than_five_retries_fail(self, judge: Judge, retries: Any, how: str) -> None:
         bad = hardened("bad", **self.policy("on-failure", retries))
         assert broken(judge, self.SLUG, bad) == f"is restarted on failure {how}"
 
     @pytest.mark.parametrize(("name", "retries"), [("on-failure", 1), ("on-failure", 5), ("no", 0), ("", 0)])
-    def test_held(self, judge: Judge, name: str, retries: int) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, name: str, retries: int) -> None:
         held(judge, self.SLUG, hardened(**self.policy(name, retries)))
 
-    def test_a_policy_that_is_null(self, judge: Judge) -> None:
+    def test_a_null_restart_policy_passes(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened(HostConfig={"RestartPolicy": only(None)}))
 
     @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ class TestHealth:
             ({"Status": "unhealthy"}, "is unhealthy"),
         ],
     )
-    def test_broken(self, judge: Judge, health: Any, detail: str) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, health: Any, detail: str) -> None:
         assert broken(judge, self.SLUG, hardened("bad", State={"Health": only(health)})) == detail
 
-    def test_held(self, judge: Judge) -> None:
+    def test_compliant_containers_pass(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened())
         verdict = held(judge, self.SLUG, hardened(State={"Health": {"Status": "starting"}}))
         assert any("is starting" in fact for fact in verdict.evidence)
@@ -118,7 +118,7 @@ class TestHealth:
             ({"StartPeriod": 3600 * SECOND}, 1801, Status.FAIL),
         ],
     )
-    def test_a_check_that_never_decides(
+    def test_a_health_check_that_never_decides_fails(
         self, judge: Judge, check: dict[str, int], seconds: int, status: Status
     ) -> None:
         began = datetime(2026, 11, 27, 5, 0, 0, tzinfo=UTC)
@@ -128,7 +128,7 @@ class TestHealth:
         raw["collected_at"] = (began + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
         assert judge(self.SLUG, Snapshot(raw)).status is status
 
-    def test_does_not_apply_where_nothing_runs(self, judge: Judge) -> None:
+    def test_not_applicable_without_running_containers(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, with_containers(hardened(running=False)))
         assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "no container is running")
 
@@ -154,16 +154,16 @@ class TestSSHServer:
             ("x", "/usr/sbin/sshd (deleted)", "sshd"),
         ],
     )
-    def test_broken(self, judge: Judge, comm: str, exe: str, found: str) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, comm: str, exe: str, found: str) -> None:
         bad = hardened("bad", **self.processes(("init", "/sbin/init"), (comm, exe)))
         assert broken(judge, self.SLUG, bad) == f"runs {found}"
 
-    def test_one_by_another_name(self, judge: Judge) -> None:
+    def test_an_ssh_server_with_another_name_fails(self, judge: Judge) -> None:
         listening = [{"proto": "tcp6", "address": "::", "port": 22}]
         bad = hardened("bad", **self.processes(("app", "/app"), listening=listening))
         assert broken(judge, self.SLUG, bad) == "listens on port 22"
 
-    def test_port_22_of_the_host_is_the_hosts(self, judge: Judge) -> None:
+    def test_port_22_of_the_host_is_not_the_containers(self, judge: Judge) -> None:
         listening = [{"proto": "tcp", "address": "0.0.0.0", "port": 22}]
         proc = {"listening": listening, "host_namespaces": ["net"]}
         held(judge, self.SLUG, hardened(**self.processes(("app", "/app"), **proc)))
@@ -171,38 +171,40 @@ class TestSSHServer:
     @pytest.mark.parametrize(
         ("path", "args"), [("/usr/sbin/sshd", ["-D"]), ("/bin/sh", ["-c", "exec /usr/sbin/sshd -D"])]
     )
-    def test_stopped(self, judge: Judge, path: str, args: list[str]) -> None:
+    def test_a_stopped_container_is_judged_by_its_command(
+        self, judge: Judge, path: str, args: list[str]
+    ) -> None:
         bad = hardened("bad", running=False, Path=path, Args=args)
         assert broken(judge, self.SLUG, bad).startswith("is set to start sshd")
 
     @pytest.mark.parametrize(
         "exe", ["/usr/bin/ssh", "/usr/bin/ssh-agent", "/opt/sshd-exporter", "/sshd/app", None]
     )
-    def test_held(self, judge: Judge, exe: Any) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, exe: Any) -> None:
         held(judge, self.SLUG, hardened(**self.processes(("app", exe))))
         held(judge, self.SLUG, hardened(running=False, Path=exe, Args=None))
 
-    def test_more_kinds_than_were_seen_is_an_error(self, judge: Judge) -> None:
+    def test_truncated_process_list_is_an_error(self, judge: Judge) -> None:
         many = hardened(**self.processes(("app", "/app"), processes_total=900, processes_truncated=True))
-        with pytest.raises(FactUnavailable, match="only 1 kinds of process"):
+        with pytest.raises(FactUnavailable, match="only 1 different processes"):
             judge(self.SLUG, with_containers(many))
         many["proc"]["processes_truncated"] = False
         held(judge, self.SLUG, many)
 
-    def test_unread_processes_are_an_error(self, judge: Judge) -> None:
+    def test_unreadable_processes_are_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="processes"):
             judge(self.SLUG, with_containers(hardened(proc={"processes": None})))
 
 
 @pytest.mark.parametrize("slug", ["exec-not-privileged", "exec-not-root-user"])
 class TestExecutions:
-    def test_db_58_a_person_is_told_where_to_look(self, judge: Judge, slug: str) -> None:
+    def test_db_58_the_manual_verdict_says_where_to_look(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, with_containers(hardened()))
         assert verdict.status is Status.MANUAL
         assert "search the host's audit records for docker exec --" in verdict.actual
         assert "runs of /usr/bin/docker are not audited by any rule" in verdict.evidence
 
-    def test_facts_collected(self, judge: Judge, slug: str) -> None:
+    def test_open_exec_sessions_are_evidence(self, judge: Judge, slug: str) -> None:
         audited = {"rules": ["-w /usr/bin/docker -p rwxa -k docker"], "status": {"enabled": 1}}
         guest = [{"pid": 1, "comm": "app", "uid": 1000}, {"pid": 2, "comm": "sh", "uid": 0}]
         entered = hardened("web", ExecIDs=["aa", "bb"], proc={"uid": 1000, "processes": guest})
@@ -212,7 +214,7 @@ class TestExecutions:
         assert "container web: runs sh as root, its first process as uid 1000" in verdict.evidence
 
     @pytest.mark.parametrize("audit", [absent("no auditctl"), failed("Operation not permitted")])
-    def test_a_host_without_auditing_is_told_so(self, judge: Judge, slug: str, audit: Any) -> None:
+    def test_missing_auditing_is_reported(self, judge: Judge, slug: str, audit: Any) -> None:
         verdict = judge(slug, with_containers(hardened(), **{"audit.loaded": audit}))
         assert verdict.status is Status.MANUAL
         assert any(
@@ -220,7 +222,7 @@ class TestExecutions:
             for fact in verdict.evidence
         )
 
-    def test_a_host_without_the_client_is_told_so(self, judge: Judge, slug: str) -> None:
+    def test_a_missing_client_is_reported(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, with_containers(hardened(), engine={"binaries": {"docker": None}}))
         assert any("no docker client on this host" in fact for fact in verdict.evidence)
 
@@ -229,19 +231,19 @@ class TestLatestPulled:
     SLUG = "image-latest-pulled"
     TAG = "registry.example.org/web:1.4"
 
-    def test_db_58_a_person_asks_the_registry(self, judge: Judge) -> None:
+    def test_db_58_comparison_with_the_registry_is_manual(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, with_containers(hardened()))
         assert verdict.status is Status.MANUAL
         detail = details(verdict)["twin"]
         assert f"runs {self.TAG}, built 2026-11-25, registry.example.org/web@sha256:bbbb" in detail
 
-    def test_the_tag_has_moved_on(self, judge: Judge) -> None:
+    def test_an_image_whose_tag_names_a_newer_one_fails(self, judge: Judge) -> None:
         detail = broken(judge, self.SLUG, hardened("bad", Image="sha256:old"))
         assert detail == f"runs an older image than {self.TAG} is now (built 2026-11-25)"
 
-    def test_the_tag_is_gone(self, judge: Judge) -> None:
+    def test_an_image_whose_tag_was_removed_fails(self, judge: Judge) -> None:
         detail = broken(judge, self.SLUG, hardened("bad", Config={"Image": "other"}))
-        assert detail == "runs an image that its tag other does not name any more"
+        assert detail == "runs an image that its tag other no longer names"
 
     @pytest.mark.parametrize(
         ("reference", "tag"),
@@ -252,12 +254,14 @@ class TestLatestPulled:
             ("localhost:5000/web", "localhost:5000/web:latest"),
         ],
     )
-    def test_references_are_spelled_out(self, judge: Judge, reference: str, tag: str) -> None:
+    def test_spellings_of_one_reference_name_the_same_image(
+        self, judge: Judge, reference: str, tag: str
+    ) -> None:
         images = {"docker.images": [image(tag)]}
         verdict = judge(self.SLUG, with_containers(hardened(Config={"Image": reference}), **images))
         assert verdict.status is Status.MANUAL
 
     @pytest.mark.parametrize("reference", ["web@sha256:0a", "sha256:0a"])
-    def test_a_pinned_image_is_asked_about(self, judge: Judge, reference: str) -> None:
+    def test_a_pinned_image_is_manual(self, judge: Judge, reference: str) -> None:
         verdict = judge(self.SLUG, with_containers(hardened(Config={"Image": reference})))
         assert details(verdict) == {"twin": f"is pinned to {reference}"}

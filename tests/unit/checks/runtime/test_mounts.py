@@ -60,7 +60,9 @@ class TestSensitiveMounts:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_broken(self, judge: Judge, source: str, detail: str, running: bool) -> None:
+    def test_failing_containers_are_named(
+        self, judge: Judge, source: str, detail: str, running: bool
+    ) -> None:
         assert detail in broken(judge, self.SLUG, mounting(bind(source), running=running))
 
     @pytest.mark.parametrize(
@@ -101,10 +103,10 @@ class TestSensitiveMounts:
         "source",
         ["/srv/data", "/etcetera", "/home/alice/app/data", "/mnt/usr", "/opt/etc", "/data", "/var/log/app"],
     )
-    def test_held(self, judge: Judge, source: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, source: str) -> None:
         held(judge, self.SLUG, mounting(bind(source)))
 
-    def test_a_file_that_is_gone_is_judged_by_its_path(self, judge: Judge) -> None:
+    def test_a_removed_file_is_judged_by_its_path(self, judge: Judge) -> None:
         broken(judge, self.SLUG, mounting(bind("/etc/gone")), files={"/etc/gone": None})
 
     @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ class TestSensitiveMounts:
             {"type": "none", "o": "bind", "device": "/srv/data"},
         ],
     )
-    def test_other_volumes_hold(self, judge: Judge, options: dict[str, str]) -> None:
+    def test_other_volumes_pass(self, judge: Judge, options: dict[str, str]) -> None:
         mount, record = volume("data", **options)
         held(judge, self.SLUG, mounting(mount), **{"docker.volumes": [record]})
 
@@ -136,7 +138,7 @@ class TestSensitiveMounts:
         bad = mounting(bind("/srv/docker/overlay2"))
         assert "inside /srv/docker" in broken(judge, self.SLUG, bad, info={"DockerRootDir": "/srv/docker"})
 
-    def test_policy_allows_paths_and_what_is_in_them(self, judge: Judge) -> None:
+    def test_the_policy_allows_paths_and_their_content(self, judge: Judge) -> None:
         policy = {"sensitive_mounts": {"proxy*": ["/etc/ssl/certs/"]}}
         verdict = held(judge, self.SLUG, mounting(bind("/etc/ssl/certs/ca"), name="proxy-1"), policy=policy)
         assert "container proxy-1: policy lets it mount /etc/ssl/certs/ca" in verdict.evidence
@@ -146,7 +148,7 @@ class TestSensitiveMounts:
             assert judge(self.SLUG, snapshot).status is Status.FAIL
 
     @pytest.mark.parametrize("policy", ["/etc", {"*": "/etc"}, {"*": [1]}])
-    def test_a_policy_of_another_shape_is_an_error(self, judge: Judge, policy: Any) -> None:
+    def test_a_policy_of_the_wrong_type_is_an_error(self, judge: Judge, policy: Any) -> None:
         with pytest.raises(FactUnavailable, match="sensitive_mounts"):
             judge(self.SLUG, with_containers(hardened(), policy={"sensitive_mounts": policy}))
 
@@ -155,11 +157,11 @@ class TestSensitiveMounts:
         held(judge, self.SLUG, hardened(Mounts=mounts))
 
     @pytest.mark.parametrize("mounts", ["/etc", [None], [["/etc"]], {"Source": "/etc"}])
-    def test_another_shape_is_an_error(self, judge: Judge, mounts: Any) -> None:
+    def test_mounts_of_the_wrong_type_are_an_error(self, judge: Judge, mounts: Any) -> None:
         with pytest.raises(FactUnavailable, match="Mounts"):
             judge(self.SLUG, with_containers(hardened(Mounts=mounts)))
 
-    def test_unread_volumes_and_files_are_an_error(self, judge: Judge) -> None:
+    def test_unreadable_volumes_and_files_are_an_error(self, judge: Judge) -> None:
         mount, _ = volume("data", device="/etc")
         with pytest.raises(FactUnavailable):
             judge(self.SLUG, with_containers(mounting(mount), **{"docker.volumes": failed("timed out")}))
@@ -183,21 +185,21 @@ class TestRuntimeSocket:
         ],
     )
     @pytest.mark.parametrize("rw", [True, False])
-    def test_broken(self, judge: Judge, source: str, rw: bool) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, source: str, rw: bool) -> None:
         detail = broken(judge, self.SLUG, mounting(bind(source, rw=rw)))
         assert "API socket" in detail
         assert ("read-write" if rw else "read-only") in detail
 
     @pytest.mark.parametrize("source", ["/run", "/var/run", "/", "/run/containerd", "/run/podman"])
-    def test_db_51_a_parent_exposes_it_too(self, judge: Judge, source: str) -> None:
+    def test_db_51_mounting_a_parent_directory_exposes_the_socket(self, judge: Judge, source: str) -> None:
         assert "and with it /run/" in broken(judge, self.SLUG, mounting(bind(source)))
 
-    def test_db_51_whatever_the_link_is_called(self, judge: Judge) -> None:
+    def test_db_51_a_symbolic_link_to_the_socket_is_found(self, judge: Judge) -> None:
         files = {"/srv/harmless": {"type": "socket", "target": "/run/docker.sock", "dev": 24, "ino": 77}}
         detail = broken(judge, self.SLUG, mounting(bind("/srv/harmless")), files=files)
         assert "mounts /srv/harmless (which is /run/docker.sock)" in detail
 
-    def test_db_51_whatever_the_hard_link_is_called(self, judge: Judge) -> None:
+    def test_db_51_a_hard_link_to_the_socket_is_found(self, judge: Judge) -> None:
         socket = {"type": "socket", "dev": 24, "ino": 77}
         files = {"/run/docker.sock": socket, "/srv/harmless": socket}
         detail = broken(judge, self.SLUG, mounting(bind("/srv/harmless")), files=files)
@@ -208,7 +210,7 @@ class TestRuntimeSocket:
         for source in ("/srv/engine/api", "/srv/engine", "/srv/ctrd"):
             broken(judge, self.SLUG, mounting(bind(source)), engine=engine)
 
-    def test_a_volume_hides_it(self, judge: Judge) -> None:
+    def test_a_volume_on_top_hides_the_socket(self, judge: Judge) -> None:
         mount, record = volume("data", type="none", o="bind", device="/var/run")
         broken(judge, self.SLUG, mounting(mount), **{"docker.volumes": [record]})
 
@@ -216,7 +218,7 @@ class TestRuntimeSocket:
         "source",
         ["/srv/docker.sock.d", "/run/dbus", "/etc", "/run/docker.sock2", "/run/user/1000/bus", "/srv"],
     )
-    def test_held(self, judge: Judge, source: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, source: str) -> None:
         held(judge, self.SLUG, mounting(bind(source)))
 
     def test_another_socket_is_another_inode(self, judge: Judge) -> None:
@@ -231,7 +233,7 @@ class TestPropagation:
     SLUG = "container-no-shared-propagation"
 
     @pytest.mark.parametrize("propagation", ["shared", "rshared"])
-    def test_broken(self, judge: Judge, propagation: str) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, propagation: str) -> None:
         snapshot = with_containers(
             mounting(bind("/srv", propagation=propagation)), mounting(bind("/srv"), name="twin")
         )
@@ -240,17 +242,17 @@ class TestPropagation:
         assert f"mounts /srv with {propagation} propagation" in verdict.actual
 
     @pytest.mark.parametrize("propagation", ["", "private", "rprivate", "slave", "rslave"])
-    def test_held(self, judge: Judge, propagation: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, propagation: str) -> None:
         held(judge, self.SLUG, mounting(bind("/srv", propagation=propagation)))
 
-    def test_does_not_apply_without_bind_mounts(self, judge: Judge) -> None:
+    def test_not_applicable_without_bind_mounts(self, judge: Judge) -> None:
         mount, _ = volume("data")
         verdict = judge(self.SLUG, with_containers(mounting(mount)))
         assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "no container has a bind mount")
 
 
 @pytest.mark.parametrize("value", [False, None])
-def test_writable_root_filesystem(judge: Judge, value: Any) -> None:
+def test_a_writable_root_filesystem_fails(judge: Judge, value: Any) -> None:
     slug = "container-readonly-rootfs"
     assert broken(judge, slug, hardened("bad", HostConfig={"ReadonlyRootfs": value}))
     assert broken(judge, slug, hardened("bad", running=False, HostConfig={"ReadonlyRootfs": value}))
@@ -282,7 +284,7 @@ def test_a_root_that_is_declared_read_only_is_judged_by_the_kernels_mounts(judge
         ({"Privileged": True}, "is privileged and reaches every device"),
     ],
 )
-def test_host_devices(judge: Judge, config: dict[str, Any], detail: str) -> None:
+def test_containers_with_host_devices_fail(judge: Judge, config: dict[str, Any], detail: str) -> None:
     slug = "container-no-host-devices"
     assert broken(judge, slug, hardened("bad", HostConfig=config)) == detail
     assert detail in broken(judge, slug, hardened("bad", running=False, HostConfig=config))

@@ -30,29 +30,29 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.namespace)
 class TestHostNamespaces:
-    def test_running(self, judge: Judge, place: Place) -> None:
+    def test_a_running_container_in_the_hosts_namespace_fails(self, judge: Judge, place: Place) -> None:
         bad = hardened("bad", proc={"host_namespaces": [place.namespace]}, HostConfig={place.key: "host"})
         assert broken(judge, place.slug, bad) == f"is in the host's {place.title} namespace"
 
-    def test_running_though_not_declared(self, judge: Judge, place: Place) -> None:
+    def test_an_undeclared_host_namespace_fails(self, judge: Judge, place: Place) -> None:
         bad = hardened("bad", proc={"host_namespaces": [place.namespace]}, HostConfig={place.key: ""})
         assert (
             broken(judge, place.slug, bad)
             == f"is in the host's {place.title} namespace, though not declared so"
         )
 
-    def test_stopped(self, judge: Judge, place: Place) -> None:
+    def test_a_stopped_container_is_judged_by_its_declaration(self, judge: Judge, place: Place) -> None:
         bad = hardened("bad", running=False, HostConfig={place.key: "host"})
         assert broken(judge, place.slug, bad).startswith(
             f"is in the host's {place.title} namespace (not running"
         )
 
     @pytest.mark.parametrize("mode", ["", "private", "shareable", "none", "container:gone", "hostile"])
-    def test_held(self, judge: Judge, place: Place, mode: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, place: Place, mode: str) -> None:
         held(judge, place.slug, hardened(HostConfig={place.key: mode}))
         held(judge, place.slug, hardened(running=False, HostConfig={place.key: mode}))
 
-    def test_effective_beats_declared(self, judge: Judge, place: Place) -> None:
+    def test_the_effective_namespace_overrides_the_declared_one(self, judge: Judge, place: Place) -> None:
         verdict = held(judge, place.slug, hardened(HostConfig={place.key: "host"}))
         assert (
             f"container twin: declared in the host's {place.title} namespace, but runs in another"
@@ -60,7 +60,9 @@ class TestHostNamespaces:
         )
 
     @pytest.mark.parametrize("reference", ["owner", "0a1b2c3d4e5f"])
-    def test_through_a_chain_of_containers(self, judge: Judge, place: Place, reference: str) -> None:
+    def test_a_host_namespace_through_a_chain_of_containers_fails(
+        self, judge: Judge, place: Place, reference: str
+    ) -> None:
         snapshot = with_containers(
             hardened("owner", running=False, Id="0a1b2c3d4e5f6071", HostConfig={place.key: "host"}),
             hardened("middle", running=False, Id="11", HostConfig={place.key: f"container:{reference}"}),
@@ -70,14 +72,14 @@ class TestHostNamespaces:
         assert list(told) == ["owner", "middle", "end"]
         assert "through container owner" in told["end"]
 
-    def test_a_ring_of_containers_ends(self, judge: Judge, place: Place) -> None:
+    def test_a_ring_of_containers_is_an_error(self, judge: Judge, place: Place) -> None:
         snapshot = with_containers(
             hardened("a", running=False, Id="11", HostConfig={place.key: "container:b"}),
             hardened("b", running=False, Id="22", HostConfig={place.key: "container:a"}),
         )
         assert judge(place.slug, snapshot).status is Status.PASS
 
-    def test_no_namespaces_read_is_an_error(self, judge: Judge, place: Place) -> None:
+    def test_unreadable_namespaces_are_an_error(self, judge: Judge, place: Place) -> None:
         with pytest.raises(FactUnavailable, match="host_namespaces"):
             judge(place.slug, with_containers(hardened(proc={"host_namespaces": None})))
 
@@ -90,7 +92,7 @@ class TestHostNamespaces:
 class TestUserNamespace:
     SLUG = "container-no-host-userns"
 
-    def test_db_16_without_remap_every_container_shares_the_hosts(self, judge: Judge) -> None:
+    def test_db_16_without_remapping_every_container_fails(self, judge: Judge) -> None:
         running = hardened("web", proc={"host_namespaces": ["user"], "uid_map": [[0, 0, 4294967295]]})
         verdict = judge(self.SLUG, snapshot_of(running, hardened("job", running=False)))
         assert details(verdict) == {
@@ -105,13 +107,13 @@ class TestUserNamespace:
         held(judge, self.SLUG, hardened(running=False), info=rootless)
 
     @pytest.mark.parametrize("running", [True, False])
-    def test_opted_out(self, judge: Judge, running: bool) -> None:
+    def test_a_container_with_userns_host_fails(self, judge: Judge, running: bool) -> None:
         bad = hardened(
             "bad", running=running, proc={"host_namespaces": ["user"]}, HostConfig={"UsernsMode": "host"}
         )
         assert "host's user namespace: declared by userns=host" in broken(judge, self.SLUG, bad)
 
-    def test_started_before_the_engine_remapped(self, judge: Judge) -> None:
+    def test_a_container_started_before_remapping_fails(self, judge: Judge) -> None:
         bad = hardened("bad", proc={"host_namespaces": ["user"]})
         assert "nothing in its configuration says why" in broken(judge, self.SLUG, bad)
 
@@ -119,6 +121,6 @@ class TestUserNamespace:
         bad = hardened("bad", proc={"uid_map": [[0, 0, 1], [1, 100000, 65535]]})
         assert "whose root is the host's root" in broken(judge, self.SLUG, bad)
 
-    def test_held(self, judge: Judge) -> None:
+    def test_compliant_containers_pass(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened())
         held(judge, self.SLUG, hardened(running=False))

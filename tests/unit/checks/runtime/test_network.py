@@ -59,7 +59,9 @@ class TestPrivilegedPorts:
             ([("10.0.0.5", "1")], "publishes 10.0.0.5:1/tcp"),
         ],
     )
-    def test_broken(self, judge: Judge, bindings: Any, detail: str, running: bool) -> None:
+    def test_failing_containers_are_named(
+        self, judge: Judge, bindings: Any, detail: str, running: bool
+    ) -> None:
         assert broken(judge, LOW, published("80/tcp", *bindings, running=running)).startswith(detail)
 
     @pytest.mark.parametrize("running", [True, False])
@@ -71,11 +73,11 @@ class TestPrivilegedPorts:
         bad = listening(("tcp", "0.0.0.0", 8080), ("tcp6", "::", 80))
         assert broken(judge, LOW, bad) == "listens, through the host's network, on [::]:80/tcp"
 
-    def test_a_range_of_a_stopped_container(self, judge: Judge) -> None:
+    def test_a_port_range_of_a_stopped_container_fails(self, judge: Judge) -> None:
         bad = published("80/tcp", ("", "1000-1100"), running=False)
         assert "publishes *:1000-1100/tcp" in broken(judge, LOW, bad)
 
-    def test_a_service(self, judge: Judge) -> None:
+    def test_a_service_fails(self, judge: Judge) -> None:
         snapshot = with_containers(
             hardened(), **swarm(service("shop", ("tcp", 443)), service("api", ("tcp", 8443)))
         )
@@ -93,17 +95,17 @@ class TestPrivilegedPorts:
             hardened(NetworkSettings={"Ports": None, "Networks": None}),
         ],
     )
-    def test_held(self, judge: Judge, good: dict[str, Any]) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, good: dict[str, Any]) -> None:
         held(judge, LOW, good)
 
-    def test_policy_names_exceptions(self, judge: Judge) -> None:
+    def test_the_policy_allows_named_exceptions(self, judge: Judge) -> None:
         policy = {"published_ports": ["edge-*:443"]}
         verdict = held(judge, LOW, published("443/tcp", ("", "443"), name="edge-1"), policy=policy)
         assert any("policy lets it open a privileged port" in fact for fact in verdict.evidence)
         broken(judge, LOW, published("443/tcp", ("", "443")), policy=policy)
 
     @pytest.mark.parametrize("port", ["eighty", "-1", "80;reboot", "9" * 1_000_000, "٨٠", 80, None])
-    def test_a_port_that_is_none(self, judge: Judge, port: Any) -> None:
+    def test_an_invalid_port_is_an_error(self, judge: Judge, port: Any) -> None:
         strange = hardened(NetworkSettings={"Ports": {"80/tcp": [{"HostIp": "", "HostPort": port}]}})
         snapshot = with_containers(strange)
         if port is None:
@@ -114,14 +116,14 @@ class TestPrivilegedPorts:
 
 
 class TestNeededPorts:
-    def test_db_44_without_policy_a_person_decides(self, judge: Judge) -> None:
+    def test_db_44_without_a_policy_the_verdict_is_manual(self, judge: Judge) -> None:
         verdict = judge(
             NEEDED, with_containers(published("80/tcp", ("", "8080"), name="web"), hardened("db"))
         )
         assert verdict.status is Status.MANUAL
         assert details(verdict) == {"web": "publishes *:8080/tcp", "db": "publishes 127.0.0.1:8443/tcp"}
 
-    def test_db_44_policy_decides(self, judge: Judge) -> None:
+    def test_db_44_the_policy_decides(self, judge: Judge) -> None:
         policy = {"published_ports": ["twin:8443/tcp", "resting:8443", "9000-9010/udp"]}
         bad = published("80/tcp", ("", "8080"))
         assert broken(judge, NEEDED, bad, policy=policy) == "publishes *:8080/tcp"
@@ -131,23 +133,21 @@ class TestNeededPorts:
             snapshot = with_containers(published(inner, ("", port)), policy=policy)
             assert judge(NEEDED, snapshot).status is Status.FAIL
 
-    def test_an_empty_policy_means_none(self, judge: Judge) -> None:
+    def test_an_empty_policy_allows_no_port(self, judge: Judge) -> None:
         verdict = judge(NEEDED, with_containers(hardened(), policy={"published_ports": []}))
         assert verdict.status is Status.FAIL
 
-    def test_nothing_published_is_nothing_to_ask(self, judge: Judge) -> None:
+    def test_without_published_ports_there_is_no_question(self, judge: Judge) -> None:
         held(judge, NEEDED, hardened(NetworkSettings={"Ports": only({})}))
 
     @pytest.mark.parametrize("policy", [None, {"published_ports": []}])
-    def test_a_stopped_container_for_the_hosts_network_is_asked_about(
-        self, judge: Judge, policy: Any
-    ) -> None:
+    def test_a_stopped_container_of_the_hosts_network_is_manual(self, judge: Judge, policy: Any) -> None:
         stopped = hardened(running=False, HostConfig={"NetworkMode": "host", "PortBindings": only(None)})
         verdict = judge(NEEDED, with_containers(stopped, policy=policy))
         assert verdict.status is Status.MANUAL
         assert "seen only while it runs" in verdict.offenders[0].detail
 
-    def test_all_exposed_ports_of_a_stopped_container(self, judge: Judge) -> None:
+    def test_publish_all_of_a_stopped_container_counts(self, judge: Judge) -> None:
         stopped = hardened(
             "bad",
             running=False,
@@ -173,7 +173,7 @@ class TestNeededPorts:
             [":"],
         ],
     )
-    def test_a_policy_of_another_shape_is_an_error(self, judge: Judge, policy: Any) -> None:
+    def test_a_policy_of_the_wrong_type_is_an_error(self, judge: Judge, policy: Any) -> None:
         with pytest.raises(FactUnavailable, match="hardener_policy: published_ports"):
             judge(NEEDED, with_containers(hardened(), policy={"published_ports": policy}))
 
@@ -181,7 +181,7 @@ class TestNeededPorts:
 class TestAddresses:
     @pytest.mark.parametrize("address", ["", "0.0.0.0", "::", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"])
     @pytest.mark.parametrize("running", [True, False])
-    def test_broken(self, judge: Judge, address: str, running: bool) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, address: str, running: bool) -> None:
         assert "on every address of the host" in broken(
             judge, ADDRESS, published("80/tcp", (address, "8080"), running=running)
         )
@@ -194,10 +194,10 @@ class TestAddresses:
         assert "through the host's network" in broken(judge, ADDRESS, listening(("udp", "0.0.0.0", 5353)))
 
     @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.5", "::1", "fe80::1", "::ffff:10.0.0.5"])
-    def test_held(self, judge: Judge, address: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, address: str) -> None:
         held(judge, ADDRESS, published("80/tcp", (address, "8080")))
 
-    def test_a_stopped_one_gets_the_networks_default(self, judge: Judge) -> None:
+    def test_a_stopped_container_gets_the_networks_default_address(self, judge: Judge) -> None:
         local = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
         networks = [{"Name": "app", "Id": "9f0c", "Driver": "bridge", "Options": local}]
         held(
@@ -208,28 +208,30 @@ class TestAddresses:
         verdict = judge(ADDRESS, with_containers(**swarm(service("shop", ("tcp", 8443)))))
         assert details(verdict) == {"shop": "publishes *:8443/tcp, on every address of the host"}
 
-    def test_does_not_apply_without_ports(self, judge: Judge) -> None:
+    def test_not_applicable_without_ports(self, judge: Judge) -> None:
         verdict = judge(ADDRESS, with_containers(hardened(NetworkSettings={"Ports": only({})})))
         assert verdict.status is Status.NOT_APPLICABLE
         assert verdict.actual == "no container opens a port of the host"
 
     @pytest.mark.parametrize("address", ["localhost", "\x1b[2J", "1.2.3.4.5"])
-    def test_an_address_that_is_none_is_an_error(self, judge: Judge, address: str) -> None:
-        with pytest.raises(FactUnavailable, match="is no address"):
+    def test_an_invalid_address_is_an_error(self, judge: Judge, address: str) -> None:
+        with pytest.raises(FactUnavailable, match="is not an address"):
             judge(ADDRESS, with_containers(published("80/tcp", (address, "8080"))))
 
 
 class TestDefaultBridge:
     SLUG = "container-not-default-bridge"
 
-    def test_broken(self, judge: Judge) -> None:
+    def test_failing_containers_are_named(self, judge: Judge) -> None:
         networks = only({"app": {}, "bridge": {}})
         bad = hardened("bad", NetworkSettings={"Networks": networks})
         assert broken(judge, self.SLUG, bad) == "is in the default bridge network"
 
     @pytest.mark.parametrize("mode", ["default", "bridge", ""])
     @pytest.mark.parametrize("networks", [None, {}])
-    def test_one_never_started(self, judge: Judge, mode: str, networks: Any) -> None:
+    def test_a_container_that_never_started_is_judged_by_its_declaration(
+        self, judge: Judge, mode: str, networks: Any
+    ) -> None:
         bad = hardened(
             "bad",
             running=False,
@@ -239,9 +241,9 @@ class TestDefaultBridge:
         assert "is set to join the default bridge network" in broken(judge, self.SLUG, bad)
 
     @pytest.mark.parametrize("network", ["app", "none", "host", "bridge2"])
-    def test_held(self, judge: Judge, network: str) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, network: str) -> None:
         held(judge, self.SLUG, hardened(NetworkSettings={"Networks": only({network: {}})}))
 
-    def test_no_network_settings_is_an_error(self, judge: Judge) -> None:
+    def test_missing_network_settings_are_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="NetworkSettings"):
             judge(self.SLUG, with_containers(hardened(NetworkSettings=only(None))))

@@ -55,31 +55,31 @@ class TestMemory:
             ),
         ],
     )
-    def test_broken(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
         assert broken(judge, MEMORY, bad).startswith(detail)
 
     def test_db_45_a_declared_limit_that_is_not_enforced(self, judge: Judge) -> None:
         bad = grouped(memory_max=None)
         assert broken(judge, MEMORY, bad) == "runs without a memory limit, though 64 MiB are declared"
 
-    def test_db_45_an_engine_that_cannot_limit(self, judge: Judge) -> None:
+    def test_db_45_a_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(running=False), info={"MemoryLimit": False})
         assert "the engine cannot limit memory" in judge(MEMORY, snapshot).actual
 
-    def test_held(self, judge: Judge) -> None:
+    def test_compliant_containers_pass(self, judge: Judge) -> None:
         held(judge, MEMORY, hardened())
         held(judge, MEMORY, hardened(running=False))
 
-    def test_a_limit_that_something_else_set(self, judge: Judge) -> None:
+    def test_a_limit_of_the_cgroup_passes_with_a_remark(self, judge: Judge) -> None:
         verdict = held(judge, MEMORY, grouped(memory_max=1 << 26, config={"Memory": 0}))
         assert any("not by its own configuration" in fact for fact in verdict.evidence)
 
     @pytest.mark.parametrize("cgroup", [None, "gone", []])
-    def test_no_cgroup_read_is_an_error(self, judge: Judge, cgroup: Any) -> None:
+    def test_an_unreadable_cgroup_is_an_error(self, judge: Judge, cgroup: Any) -> None:
         with pytest.raises(FactUnavailable, match="cgroup"):
             judge(MEMORY, with_containers(hardened(proc={"cgroup": cgroup})))
 
-    def test_a_number_that_is_none_is_an_error(self, judge: Judge) -> None:
+    def test_an_invalid_number_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="Memory"):
             judge(MEMORY, with_containers(hardened(HostConfig={"Memory": "64m"})))
 
@@ -93,7 +93,7 @@ class TestProcessor:
             (hardened("bad", running=False, HostConfig=NOTHING), "is set to run without a processor limit"),
         ],
     )
-    def test_broken(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
         assert broken(judge, CPU, bad).startswith(detail)
 
     @pytest.mark.parametrize("weight", [100, 39])
@@ -109,18 +109,18 @@ class TestProcessor:
         held(judge, CPU, hardened(running=False, HostConfig={"NanoCpus": 0, "CpuQuota": 50000}))
 
     @pytest.mark.parametrize("config", [{"NanoCpus": 500000000}, {"NanoCpus": 0, "CpuShares": 512}])
-    def test_held(self, judge: Judge, config: dict[str, Any]) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, config: dict[str, Any]) -> None:
         held(judge, CPU, grouped(cpu_max=None, cpu_weight=20, config=config))
         held(judge, CPU, hardened(running=False, HostConfig=config))
 
-    def test_an_engine_that_cannot_limit(self, judge: Judge) -> None:
+    def test_a_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(running=False), info={"CpuCfsQuota": False})
         assert "cannot enforce it on this host" in judge(CPU, snapshot).actual
 
 
 class TestProcesses:
     @pytest.mark.parametrize("declared", [None, 0, -1])
-    def test_broken(self, judge: Judge, declared: Any) -> None:
+    def test_failing_containers_are_named(self, judge: Judge, declared: Any) -> None:
         bad = grouped(pids_max=None, config={"PidsLimit": declared})
         assert broken(judge, PIDS, bad) == "runs without a limit on its processes"
         assert broken(judge, PIDS, hardened("bad", running=False, HostConfig={"PidsLimit": declared}))
@@ -129,19 +129,17 @@ class TestProcesses:
         assert broken(judge, PIDS, grouped(pids_max=None)).endswith("though 64 are declared")
         assert "without a pids controller" in broken(judge, PIDS, without_controller("pids_max"))
 
-    def test_held(self, judge: Judge) -> None:
+    def test_compliant_containers_pass(self, judge: Judge) -> None:
         held(judge, PIDS, hardened())
         held(judge, PIDS, hardened(running=False))
 
-    def test_a_limit_that_something_else_set(self, judge: Judge) -> None:
+    def test_a_limit_of_the_cgroup_passes_with_a_remark(self, judge: Judge) -> None:
         container = grouped(pids_max=2048, config={"PidsLimit": None})
         verdict = held(judge, PIDS, container, info={"CgroupDriver": "cgroupfs"})
         assert any("limited to 2048 processes by its cgroup" in fact for fact in verdict.evidence)
 
     @pytest.mark.parametrize("declared", [None, 0, -1])
-    def test_what_systemd_gives_to_every_unit_is_no_limit_of_the_container(
-        self, judge: Judge, declared: int | None
-    ) -> None:
+    def test_systemds_default_limit_does_not_count(self, judge: Judge, declared: int | None) -> None:
         snapshot = with_containers(
             grouped(pids_max=9200, config={"PidsLimit": declared}), info={"CgroupDriver": "systemd"}
         )
@@ -153,7 +151,7 @@ class TestProcesses:
         ("limit", "status"), [(16384, Status.PASS), (16385, Status.FAIL), (4194304, Status.FAIL)]
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_half_of_all_processes_is_no_limit(
+    def test_more_than_half_of_all_process_ids_is_not_a_limit(
         self, judge: Judge, limit: int, status: Status, running: bool
     ) -> None:
         proc = {"cgroup": {"pids_max": limit}} if running else None
@@ -161,7 +159,7 @@ class TestProcesses:
         snapshot = with_containers(container, sysctl={"kernel.pid_max": "32768"})
         assert judge(PIDS, snapshot).status is status
 
-    def test_without_the_controller_nothing_is_limited(self, judge: Judge) -> None:
+    def test_without_the_pids_controller_the_check_fails(self, judge: Judge) -> None:
         missing = hardened("web", proc={"cgroup": {"pids_max": GONE}})
         snapshot = with_containers(missing, hardened("rest", running=False), info={"PidsLimit": False})
         verdict = judge(PIDS, snapshot)
@@ -183,7 +181,9 @@ class TestProcessors:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_broken(self, judge: Judge, config: Any, cgroup: Any, detail: str, running: bool) -> None:
+    def test_failing_containers_are_named(
+        self, judge: Judge, config: Any, cgroup: Any, detail: str, running: bool
+    ) -> None:
         proc = {"cgroup": cgroup} if running else None
         container = hardened("bad", running=running, proc=proc, HostConfig=config)
         assert detail in broken(judge, "container-cpu-limit", container, info={"NCPU": 4})
@@ -198,7 +198,7 @@ class TestProcessors:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_held(self, judge: Judge, config: Any, cgroup: Any, running: bool) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, config: Any, cgroup: Any, running: bool) -> None:
         container = hardened(running=running, proc={"cgroup": cgroup} if running else None, HostConfig=config)
         held(judge, "container-cpu-limit", container, info={"NCPU": 4})
 
@@ -206,7 +206,7 @@ class TestProcessors:
 class TestCgroupParent:
     SLUG = "container-cgroup-parent"
 
-    def test_broken(self, judge: Judge) -> None:
+    def test_failing_containers_are_named(self, judge: Judge) -> None:
         bad = hardened(
             "bad", proc={"cgroup": {"path": "/mine.slice/x"}}, HostConfig={"CgroupParent": "mine.slice"}
         )
@@ -223,13 +223,15 @@ class TestCgroupParent:
             ("cgroupfs", "system.slice", Status.FAIL),
         ],
     )
-    def test_the_engines_own(self, judge: Judge, driver: str, parent: str, status: Status) -> None:
+    def test_the_engines_own_cgroup_parent_passes(
+        self, judge: Judge, driver: str, parent: str, status: Status
+    ) -> None:
         snapshot = with_containers(
             hardened(HostConfig={"CgroupParent": parent}), info={"CgroupDriver": driver}
         )
         assert judge(self.SLUG, snapshot).status is status
 
-    def test_policy(self, judge: Judge) -> None:
+    def test_the_policy_allows_named_parents(self, judge: Judge) -> None:
         mine = hardened(HostConfig={"CgroupParent": "mine.slice"})
         held(judge, self.SLUG, mine, policy={"cgroup_parents": ["mine.slice"]})
         with pytest.raises(FactUnavailable, match="cgroup_parents must be a list of texts"):
@@ -245,32 +247,32 @@ class TestUlimits:
 
     @pytest.mark.parametrize("daemon", [FILE, FLAG])
     @pytest.mark.parametrize("running", [True, False])
-    def test_raised_above_the_daemons_default(self, judge: Judge, daemon: Any, running: bool) -> None:
+    def test_a_ulimit_above_the_daemons_default_fails(self, judge: Judge, daemon: Any, running: bool) -> None:
         bad = hardened("bad", running=running, HostConfig=ulimit("nofile", 2048, 4096))
         assert broken(judge, self.SLUG, bad, **daemon).startswith(
             "raises nofile=2048:4096 above the daemon's default of 1024"
         )
 
-    def test_lifted(self, judge: Judge) -> None:
+    def test_an_unlimited_ulimit_fails(self, judge: Judge) -> None:
         bad = hardened("bad", HostConfig=ulimit("memlock", -1, -1))
         assert broken(judge, self.SLUG, bad) == "lifts the limit altogether: memlock=unlimited:unlimited"
 
-    def test_set_where_the_daemon_has_no_default(self, judge: Judge) -> None:
+    def test_a_ulimit_without_a_daemon_default_is_manual(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, with_containers(hardened(HostConfig=ulimit("nofile", 64, 128))))
         assert verdict.status is Status.MANUAL
         assert details(verdict) == {"twin": "sets nofile=64:128, for which the daemon has no default"}
 
     @pytest.mark.parametrize("ulimits", [None, []])
-    def test_held(self, judge: Judge, ulimits: Any) -> None:
+    def test_compliant_containers_pass(self, judge: Judge, ulimits: Any) -> None:
         held(judge, self.SLUG, hardened(HostConfig={"Ulimits": ulimits}))
 
-    def test_lowered(self, judge: Judge) -> None:
+    def test_a_lowered_ulimit_passes(self, judge: Judge) -> None:
         verdict = held(judge, self.SLUG, hardened(HostConfig=ulimit("nofile", 64, 128)), **FILE)
         assert "the daemon's default ulimits: nofile=1024" in verdict.evidence
         assert any("lowers the daemon's default of 1024" in fact for fact in verdict.evidence)
 
     @pytest.mark.parametrize("defaults", [7, ["nofile"], {"nofile": 7}, {"nofile": {"Hard": "many"}}])
-    def test_defaults_that_are_none_are_an_error(self, judge: Judge, defaults: Any) -> None:
+    def test_invalid_daemon_defaults_are_an_error(self, judge: Judge, defaults: Any) -> None:
         config = {"daemon.config": {"parsed": {"default-ulimits": only(defaults)}}}
         with pytest.raises(FactUnavailable, match="default-ulimits"):
             judge(self.SLUG, with_containers(hardened(), **config))

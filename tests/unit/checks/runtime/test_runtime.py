@@ -33,12 +33,12 @@ BROKEN_BY_DEFAULT = {
 }
 
 
-def test_all_of_section_five_is_here() -> None:
+def test_every_control_of_section_5_has_a_check() -> None:
     assert len(CONTROLS) == 31 + 2  # and swarm-mode-off, which is about the engine; two are our own
 
 
 @each_control
-def test_db_08_a_host_without_containers_gets_every_result(judge: Judge, slug: str) -> None:
+def test_db_08_a_host_without_containers_gets_a_verdict_for_every_control(judge: Judge, slug: str) -> None:
     verdict = judge(slug, make(**{"docker.containers": []}))
     reasons = {NO_CONTAINERS, "the engine does not use AppArmor", "SELinux is not enabled on this host"}
     assert verdict.status is Status.NOT_APPLICABLE
@@ -76,7 +76,7 @@ def test_db_06_stopped_containers_are_judged(judge: Judge, slug: str) -> None:
 
 @each_control
 @pytest.mark.parametrize("running", [True, False])
-def test_the_hardened_twin_is_never_an_offender(judge: Judge, slug: str, running: bool) -> None:
+def test_a_hardened_copy_is_never_an_offender(judge: Judge, slug: str, running: bool) -> None:
     policy = {"published_ports": ["twin:8443/tcp"]}
     verdict = judge(slug, with_containers(hardened(running=running), policy=policy))
     assert verdict.status is not Status.FAIL, verdict
@@ -88,7 +88,7 @@ HOSTILE = "\x1b]0;owned\x07\u202e<script>\x00" + "A" * 1_000_000
 
 
 @each_control
-def test_hostile_text_changes_no_verdict(judge: Judge, slug: str) -> None:
+def test_hostile_text_does_not_change_verdicts(judge: Judge, slug: str) -> None:
     plain = judge(slug, make(**{"docker.containers": [container()]}))
     nasty = container(
         HOSTILE,
