@@ -84,7 +84,7 @@ def _profile(axes: Mapping[str, Any]) -> list[str]:
 
 
 def _placed(snapshot: Snapshot) -> dict[tuple[str, ...], Container]:
-    """Index the containers of a host by their stable place; those that share a place by their name."""
+    """Index the containers of a host by service and number, or by name where two claim the same."""
     found: list[tuple[tuple[str, ...], Container]] = []
     with suppress(FactUnavailable, *MALFORMED):
         for container in containers(snapshot):

@@ -75,7 +75,7 @@ def _text(value: Any) -> str:
 
 
 def _look_up(snapshot: Snapshot, path: _Path) -> Any:
-    """Return the value of a snapshot at a place that was noted in the other one."""
+    """Return the value in a snapshot at a path that the check read in the other snapshot."""
     traced = _Traced(snapshot.raw)
     source, *keys = path
     try:

@@ -343,7 +343,7 @@ def _digest(value: object) -> str:
 def _version(value: object) -> str:
     text = _text(value)
     if not _VERSION.fullmatch(text):
-        raise ValueError(f"{text[:100]!r} is no version")
+        raise ValueError(f"{text[:100]!r} is not a version")
     return text
 
 

@@ -36,7 +36,7 @@ _MAX_DECLARED = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """What the reader trusts; none of it comes from the bundle."""
+    """The keys and files that the verifier trusts; none of them comes from the bundle."""
 
     allowed_signers: Path
     revoked: Path | None = None  # revoked keys, independent of the time of signing

@@ -26,7 +26,7 @@ def test_benchmarks_are_named_oldest_first() -> None:
     assert catalogue.DEFAULT_BENCHMARK in catalogue.benchmarks()
 
 
-def test_ids_are_ordered_as_numbers_and_ours_come_last() -> None:
+def test_ids_are_ordered_as_numbers_and_hardeners_own_come_last() -> None:
     order = ids(catalogue.load(NEWEST))
     assert order[:3] == ["1.1.1", "1.1.2", "1.1.3"]
     assert order.index("1.1.9") + 1 == order.index("1.1.10")
@@ -34,7 +34,7 @@ def test_ids_are_ordered_as_numbers_and_ours_come_last() -> None:
     assert order[order.index("7.9") + 1 :] == OWN
 
 
-def test_unknown_benchmark_names_those_there_are() -> None:
+def test_an_unknown_benchmark_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(
         HardenerError, match=r"unknown benchmark '1\.8\.0' \(one of: .*cis-docker-1\.8\.0\)"
     ) as caught:
@@ -42,7 +42,7 @@ def test_unknown_benchmark_names_those_there_are() -> None:
     assert caught.value.exit_code == ExitCode.USAGE
 
 
-def test_benchmark_name_is_no_path() -> None:
+def test_a_benchmark_name_cannot_be_a_path() -> None:
     with pytest.raises(HardenerError, match="unknown benchmark"):
         catalogue.load("../controls/daemon")
 
@@ -70,14 +70,14 @@ def test_an_id_is_looked_up_in_the_benchmark_named() -> None:
         ("\x1b[31m", NEWEST, "`hardener controls` lists them all"),
     ],
 )
-def test_find_says_what_is_near(text: str, benchmark: str, hint: str) -> None:
+def test_an_unknown_control_is_an_error_with_suggestions(text: str, benchmark: str, hint: str) -> None:
     with pytest.raises(HardenerError, match=hint) as caught:
         catalogue.find(text, benchmark)
     assert "\x1b" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["container-no-docker-sock", "5.32", " 5.32 ", "Container-No-Docker-Sock"])
-def test_anywhere_is_found_what_means_one_thing(text: str) -> None:
+def test_an_id_without_a_benchmark_is_found_if_it_is_unambiguous(text: str) -> None:
     assert catalogue.find_anywhere(text).slug == "container-no-docker-sock"
 
 
@@ -89,7 +89,7 @@ def test_anywhere_is_found_what_means_one_thing(text: str) -> None:
         ("", "there is no control ''"),
     ],
 )
-def test_anywhere_says_what_is_near_or_meant(text: str, hint: str) -> None:
+def test_an_ambiguous_or_unknown_id_is_an_error_with_suggestions(text: str, hint: str) -> None:
     with pytest.raises(HardenerError, match=hint):
         catalogue.find_anywhere(text)
 
@@ -99,7 +99,7 @@ def test_select_everything_by_default() -> None:
     assert catalogue.select(controls, benchmark=NEWEST) == controls
 
 
-def test_db_60_level_1_leaves_level_2_out_and_no_section_empty() -> None:
+def test_db_60_level_1_excludes_level_2_and_leaves_no_section_empty() -> None:
     selected = catalogue.select(catalogue.load(NEWEST), benchmark=NEWEST, level=1)
     assert {control.benchmarks[NEWEST].level for control in selected} == {1}
     assert len(selected) == 87 + len(OWN)
@@ -120,11 +120,11 @@ def test_db_60_level_1_leaves_level_2_out_and_no_section_empty() -> None:
         (["6.2", "2.2", "daemon-icc-disabled"], ["2.2", "6.2"]),
     ],
 )
-def test_only_selects_in_benchmark_order(only: list[str], expected: list[str]) -> None:
+def test_selected_controls_are_in_benchmark_order(only: list[str], expected: list[str]) -> None:
     assert ids(catalogue.select(catalogue.load(NEWEST), benchmark=NEWEST, only=only)) == expected
 
 
-def test_section_and_level_together() -> None:
+def test_a_section_and_a_level_are_combined() -> None:
     selected = catalogue.select(catalogue.load(NEWEST), benchmark=NEWEST, level=1, only=["3"])
     assert len(selected) == 18
     assert "3.17" not in ids(selected)
@@ -146,7 +146,7 @@ def test_a_selector_that_names_nothing_is_an_error(only: str, hint: str) -> None
         catalogue.select(catalogue.load(NEWEST), benchmark=NEWEST, only=["5.5", only])
 
 
-def test_nothing_left_at_the_level_is_an_error() -> None:
+def test_a_selection_without_controls_is_an_error() -> None:
     with pytest.raises(HardenerError, match="above level 1"):
         catalogue.select(catalogue.load(NEWEST), benchmark=NEWEST, level=1, only=["daemon-userns-remap"])
 
@@ -161,7 +161,7 @@ def copy_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     catalogue.digest.cache_clear()
 
 
-def test_digest_depends_on_every_file_and_on_nothing_else(copy_of_the_data: Path) -> None:
+def test_the_digest_depends_on_every_catalogue_file_only(copy_of_the_data: Path) -> None:
     def digest() -> str:
         catalogue.digest.cache_clear()
         return catalogue.digest()
@@ -178,14 +178,14 @@ def test_digest_depends_on_every_file_and_on_nothing_else(copy_of_the_data: Path
     assert digest() == first
 
 
-def test_digest_tells_where_a_file_ends(copy_of_the_data: Path) -> None:
+def test_the_digest_depends_on_the_boundaries_of_files(copy_of_the_data: Path) -> None:
     first = catalogue.digest()
     (copy_of_the_data / "controls" / "zero.yaml").write_text("")
     catalogue.digest.cache_clear()
     assert catalogue.digest() != first
 
 
-def test_section_in_a_benchmark() -> None:
+def test_the_section_of_a_control_depends_on_the_benchmark() -> None:
     first, *_, last = catalogue.load(NEWEST)
     assert first.section_in(NEWEST) == "1 host"
     assert last.section_in(NEWEST) == "H protection"

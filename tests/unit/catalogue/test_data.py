@@ -73,7 +73,7 @@ def test_no_key_is_given_twice(path: Path) -> None:
         ("cis-docker-1.8.0", 118, 87, 23),
     ],
 )
-def test_every_recommendation_is_there(
+def test_every_recommendation_has_a_control(
     benchmark: str, recommendations: int, level_1: int, automated: int
 ) -> None:
     places = [
@@ -130,7 +130,7 @@ def test_controls_are_unique_and_each_has_a_place() -> None:
     assert all(control.benchmarks for control in CONTROLS)
 
 
-def test_a_file_a_section() -> None:
+def test_each_file_has_one_section() -> None:
     assert {path.stem for path in (DATA / "controls").glob("*.yaml")} == set(SECTIONS)
 
 
@@ -150,7 +150,7 @@ def test_fields_are_complete_and_in_order(section: str) -> None:
 
 
 @every_control
-def test_texts_say_something(control: Control) -> None:
+def test_texts_are_not_empty(control: Control) -> None:
     assert 20 <= len(control.title) <= 90
     assert not control.title.endswith(".")
     assert "|" not in control.title  # titles stand in tables
@@ -167,7 +167,7 @@ def test_texts_say_something(control: Control) -> None:
 
 
 @every_control
-def test_prose_is_markdown_that_hides_nothing(control: Control) -> None:
+def test_prose_is_markdown_without_hidden_content(control: Control) -> None:
     for text in (control.rationale, control.decision, control.unseen, control.fix):
         prose = "\n\n".join(part for part in text.split("\n\n") if not part.startswith(" "))
         assert prose.count("`") % 2 == 0
@@ -202,7 +202,7 @@ def test_mappings_are_well_formed(control: Control) -> None:
         assert mapping.source == ("benchmark" if by_benchmark else "judgement")
 
 
-def test_every_key_has_words() -> None:
+def test_every_key_has_a_label() -> None:
     assert set(IMPACTS) == set(Impact)
     assert set(FRAMEWORKS) == set(REQUIREMENT)
 
@@ -214,7 +214,7 @@ def test_every_control_has_a_check_and_every_check_a_control() -> None:
     assert sorted(set(checks) - slugs) == []
 
 
-def test_the_baseline_of_kernel_settings_is_told_from_its_table() -> None:
+def test_the_kernel_baseline_is_described_from_its_table() -> None:
     told = catalogue.find("host-kernel-settings", catalogue.DEFAULT_BENCHMARK).decision
     assert "{" not in told
     assert "`kernel.kptr_restrict` 1 or 2, `kernel.dmesg_restrict` 1, " in told

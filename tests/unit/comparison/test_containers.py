@@ -27,7 +27,7 @@ def told(before: Snapshot, after: Snapshot) -> list[str]:
     ]
 
 
-def test_another_image_under_the_same_profile() -> None:
+def test_another_image_under_the_same_profile_is_reported() -> None:
     before = with_containers(container("web", HostConfig=OWN), container("db"))
     after = with_containers(container("web", Id="9" * 64, HostConfig=OWN, Image=NEXT), container("db"))
     (found,) = container_changes(before, after)
@@ -35,7 +35,7 @@ def test_another_image_under_the_same_profile() -> None:
     assert found.profiled == ("web",)
 
 
-def test_with_a_new_profile_it_was_recorded_again() -> None:
+def test_a_new_profile_means_a_new_recording() -> None:
     before = with_containers(container("web", HostConfig=OWN))
     after = with_containers(container("web", HostConfig={"SecurityOpt": ["seccomp={}"]}, Image=NEXT))
     (found,) = container_changes(before, after)
@@ -43,13 +43,13 @@ def test_with_a_new_profile_it_was_recorded_again() -> None:
     assert found.profiled == ()
 
 
-def test_the_same_service_under_another_name() -> None:
+def test_a_renamed_container_of_the_same_service_is_compared() -> None:
     before = with_containers(container("shop_web_1", Config={"Labels": LABELS}))
     after = with_containers(container("shop-web-1", Config={"Labels": LABELS, "User": "33"}))
     assert told(before, after) == ["shop-web-1 user: nothing → 33"]
 
 
-def test_two_that_claim_one_service_go_by_their_names() -> None:
+def test_containers_that_claim_one_service_are_matched_by_name() -> None:
     def both(user: str) -> Snapshot:
         config = {"Labels": LABELS, "User": user}
         return with_containers(container("a", Config=config), container("b", Config={"Labels": LABELS}))
@@ -57,7 +57,7 @@ def test_two_that_claim_one_service_go_by_their_names() -> None:
     assert told(both(""), both("33")) == ["a user: nothing → 33"]
 
 
-def test_what_moved_for_all_containers_of_a_host_is_told_once() -> None:
+def test_a_change_of_all_containers_of_a_host_is_reported_once() -> None:
     def host(kernel: str, runtime: str = "runc") -> Snapshot:
         return with_containers(
             container("a", HostConfig=OWN),
@@ -86,14 +86,14 @@ def test_containers_of_one_side_are_not_compared() -> None:
         with_containers(container("web", Config={"Env": {"A": "1"}})),
     ],
 )
-def test_what_is_not_as_an_engine_says_it_is_not_compared(other: Snapshot) -> None:
+def test_malformed_containers_are_not_compared(other: Snapshot) -> None:
     good = with_containers(container("web"))
     assert container_changes(good, other) == container_changes(other, good) == ()
 
 
 @given(hostile_text, hostile_text)
 @settings(max_examples=30)
-def test_only_the_names_of_variables_are_told(name: str, value: str) -> None:
+def test_only_names_of_environment_variables_are_shown(name: str, value: str) -> None:
     variable = f"N{name.replace('=', '')}"
     before, after = (
         with_containers(container()),
@@ -111,7 +111,7 @@ def drift(*hosts: tuple[str, tuple[ContainerChange, ...]]) -> Drift:
     return found
 
 
-def test_what_changed_alike_is_told_once_and_is_no_drift_by_itself() -> None:
+def test_equal_changes_are_grouped_and_are_not_drift() -> None:
     one = container_changes(with_containers(container("web")), with_containers(container("web", Image=NEXT)))
     own = container_changes(
         with_containers(container("zoo", HostConfig=OWN)),
@@ -126,7 +126,7 @@ def test_what_changed_alike_is_told_once_and_is_no_drift_by_itself() -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_exactly_what_differs_of_those_on_both_sides(seed: int) -> None:
+def test_only_differences_of_common_containers_are_reported(seed: int) -> None:
     random = Random(seed)
     names = {"Image": "image digest", "Config": "user", "HostConfig": "read only"}
 

@@ -21,22 +21,22 @@ def with_file(**record: object) -> Snapshot:
     return make(files={"/etc/docker/daemon.json": {**DAEMON_JSON, **record}})
 
 
-def test_the_same_snapshot_has_no_moved_facts() -> None:
+def test_equal_snapshots_have_no_changed_facts() -> None:
     for slug in all_checks():
         assert told(slug, make(), make()) == []
 
 
-def test_a_files_mode() -> None:
+def test_a_changed_file_mode_is_reported() -> None:
     assert told("file-daemon-json-mode", with_file(), with_file(mode="0666")) == [
         "files /etc/docker/daemon.json mode: 0644 → 0666"
     ]
 
 
-def test_what_the_check_does_not_read_is_not_told() -> None:
+def test_facts_that_the_check_does_not_read_are_not_reported() -> None:
     assert told("file-daemon-json-mode", with_file(), with_file(size=17)) == []
 
 
-def test_of_a_scan_what_it_found_is_told_and_not_when() -> None:
+def test_changed_scan_results_are_reported_without_their_times() -> None:
     def scanned(found: dict[str, Any], day: int) -> Snapshot:
         last = record({IMAGE: {**found, "scanned_at": f"2026-11-{day}T00:00:00Z"}})
         return make(
@@ -54,25 +54,25 @@ def test_of_a_scan_what_it_found_is_told_and_not_when() -> None:
     ]
 
 
-def test_a_file_that_has_come_is_told_once() -> None:
+def test_a_new_file_is_reported_once() -> None:
     before = make(files={"/etc/docker/daemon.json": None})
     assert told("file-daemon-json-mode", before, with_file()) == [
         "files /etc/docker/daemon.json: absent → present"
     ]
 
 
-def test_a_value_of_the_engine() -> None:
+def test_a_changed_value_of_the_engine_is_reported() -> None:
     on, off = (make(**{"docker.info": {"LiveRestoreEnabled": value}}) for value in (True, False))
     assert "docker.info LiveRestoreEnabled: true → false" in told("daemon-live-restore", on, off)
 
 
-def test_a_container_that_has_come_is_told_by_its_name() -> None:
+def test_a_new_container_is_reported_by_its_name() -> None:
     before = with_containers(hardened("web"))
     after = with_containers(hardened("evil", HostConfig={"Privileged": True}), hardened("web"))
     assert told("container-not-privileged", before, after) == ["docker.containers: - → evil"]
 
 
-def test_a_container_is_found_wherever_it_stands_in_the_list() -> None:
+def test_containers_are_matched_in_any_order() -> None:
     one = with_containers(hardened("web"), hardened("db"))
     other = with_containers(hardened("db"), hardened("web", HostConfig={"Privileged": True}))
     assert told("container-not-privileged", one, other) == [
@@ -80,7 +80,7 @@ def test_a_container_is_found_wherever_it_stands_in_the_list() -> None:
     ]
 
 
-def test_of_a_list_only_what_differs_is_told() -> None:
+def test_only_differing_elements_of_a_list_are_reported() -> None:
     before = make(lsm={"active": ["capability", "apparmor", "yama"]})
     after = make(lsm={"active": ["capability", "yama", "landlock"]})
     assert "lsm active: apparmor → landlock" in told("host-lsm-enforcing", before, after)
@@ -103,7 +103,7 @@ def packet_filter(*rules: str, packets: int) -> Snapshot:
     return make(firewall={"iptables": {"ipv4": "\n".join(saved)}, "nft": nft, "errors": {}, "flushing": []})
 
 
-def test_of_a_packet_filter_the_rules_are_told_and_not_what_it_has_counted() -> None:
+def test_changed_firewall_rules_are_reported_without_counters() -> None:
     slug, rule = "host-firewall-input-ipv4", "-A INPUT -j DROP"
     assert told(slug, packet_filter(rule, packets=1), packet_filter(rule, packets=7)) == []
     assert told(slug, packet_filter(rule, packets=1), packet_filter(packets=7)) == [
@@ -112,7 +112,7 @@ def test_of_a_packet_filter_the_rules_are_told_and_not_what_it_has_counted() -> 
     ]
 
 
-def test_a_source_that_failed_or_is_gone() -> None:
+def test_a_failed_or_absent_source_is_reported() -> None:
     before, after = make(), make(**{"docker.info": failed("connection refused")})
     assert told("daemon-live-restore", before, after) == [
         "docker.info: present → not readable: connection refused"
@@ -122,7 +122,7 @@ def test_a_source_that_failed_or_is_gone() -> None:
     ]
 
 
-def test_what_only_one_of_the_two_runs_got_to_is_looked_up_in_the_other() -> None:
+def test_facts_read_in_one_run_only_are_looked_up_in_the_other() -> None:
     before = with_containers()
     after = with_containers(container("web", HostConfig={"Privileged": True}))
     for slug in all_checks():
@@ -131,7 +131,7 @@ def test_what_only_one_of_the_two_runs_got_to_is_looked_up_in_the_other() -> Non
 
 
 @pytest.mark.parametrize("junk", [only(None), only([]), only([None, 3, {}]), only("text"), only({"a": GONE})])
-def test_snapshots_of_any_shape_are_survived(junk: object) -> None:
+def test_snapshots_of_any_type_do_not_crash(junk: object) -> None:
     strange = make(**{"docker.containers": junk, "docker.info": junk, "files": junk, "audit.loaded": junk})
     usual = make()
     for slug in all_checks():

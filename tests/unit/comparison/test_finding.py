@@ -58,7 +58,9 @@ def move(before: Verdict, after: Verdict) -> FindingChange | None:
         (Status.ERROR, Status.PASS, ChangeKind.CHANGED, False),
     ],
 )
-def test_what_becomes_of_a_control(before: Status, after: Status, kind: ChangeKind, drift: bool) -> None:
+def test_each_change_of_status_has_its_kind(
+    before: Status, after: Status, kind: ChangeKind, drift: bool
+) -> None:
     found = move(verdict(before), verdict(after))
     assert found
     assert (found.kind, found.kind.is_drift) == (kind, drift)
@@ -66,18 +68,18 @@ def test_what_becomes_of_a_control(before: Status, after: Status, kind: ChangeKi
 
 
 @pytest.mark.parametrize("status", list(Status))
-def test_what_stands_as_it_stood_has_not_moved(status: Status) -> None:
+def test_an_equal_finding_is_not_a_change(status: Status) -> None:
     assert move(verdict(status, "a"), verdict(status, "a")) is None
 
 
-def test_other_words_are_no_move() -> None:
+def test_a_different_text_is_not_a_change() -> None:
     assert (
         move(verdict(Status.FAIL, "a"), Verdict(Status.FAIL, "x", "y", (Offender("file", "a", "z"),))) is None
     )
     assert move(verdict(Status.PASS), Verdict(Status.PASS, "x", "3 days old")) is None
 
 
-def test_another_waiver_is_told_though_the_control_stands_as_it_stood() -> None:
+def test_another_waiver_is_a_change_of_decision() -> None:
     base = assessment(verdicts=[verdict(Status.WAIVED, "a")], controls=CONTROLS[:1])
 
     def waived(expires: date, standing: Standing = Standing.IN_FORCE) -> Assessment:
@@ -93,7 +95,7 @@ def test_another_waiver_is_told_though_the_control_stands_as_it_stood() -> None:
     assert moved.kind is ChangeKind.DECIDED
 
 
-def test_one_more_offender_is_drift_and_one_less_is_none() -> None:
+def test_an_additional_offender_is_drift_and_a_removed_one_is_not() -> None:
     worse = move(verdict(Status.FAIL, "a", "b"), verdict(Status.FAIL, "b", "c"))
     assert worse
     assert (worse.kind, worse.kind.is_drift) == (ChangeKind.WORSE, True)
@@ -104,7 +106,7 @@ def test_one_more_offender_is_drift_and_one_less_is_none() -> None:
     assert (less.kind, less.kind.is_drift) == (ChangeKind.LESS, False)
 
 
-def test_a_host_that_was_not_seen_did_not_move() -> None:
+def test_an_unreachable_host_has_no_changes() -> None:
     assert not list(finding_changes(assessment(), gone()))
     assert not list(finding_changes(gone(), assessment()))
 
@@ -118,7 +120,7 @@ def test_controls_that_only_one_assessment_has_are_left_out() -> None:
 @pytest.mark.parametrize("before", Status)
 @pytest.mark.parametrize("after", Status)
 @pytest.mark.parametrize(("earlier", "later"), [("", ""), ("a", "a"), ("a", "ab"), ("ab", "a"), ("a", "b")])
-def test_every_pair_of_findings_has_one_kind_everywhere(
+def test_every_pair_of_findings_has_the_same_kind_in_all_reports(
     before: Status, after: Status, earlier: str, later: str
 ) -> None:
     """The comparison of two runs, that with the previous run, and drift tell the same story."""

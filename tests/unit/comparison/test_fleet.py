@@ -10,7 +10,7 @@ ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
 FACT = ChangedFact("files /etc mode", "0644", "0666")
 
 
-def test_nothing_moved() -> None:
+def test_equal_assessments_have_no_changes() -> None:
     drift = Drift()
     drift.add(assessment(), assessment())
     assert (drift.is_drift, drift.is_complete, drift.changes()) == (False, True, [])
@@ -18,7 +18,7 @@ def test_nothing_moved() -> None:
     assert drift.unchanged[Status.FAIL] == 2
 
 
-def test_what_moved_alike_is_told_once_with_its_hosts() -> None:
+def test_equal_changes_are_grouped_with_their_hosts() -> None:
     drift = Drift()
     for host in ("a", "b"):
         drift.add(assessment(host, ALL_PASS), assessment(host), lambda slug: (FACT,))
@@ -34,7 +34,7 @@ def test_what_moved_alike_is_told_once_with_its_hosts() -> None:
     assert drift.drifted == {host: {"audit-dockerd", "container-not-privileged"} for host in "abc"}
 
 
-def test_the_worst_comes_first() -> None:
+def test_the_most_severe_change_comes_first() -> None:
     drift = Drift()
     drift.add(assessment("a", ALL_PASS), assessment("a"))
     drift.add(assessment("b"), assessment("b", ALL_PASS))
@@ -43,7 +43,7 @@ def test_the_worst_comes_first() -> None:
     assert [kind for kind, _ in order] == sorted((kind for kind, _ in order), key=list(ChangeKind).index)
 
 
-def test_what_cannot_be_compared_is_named_and_makes_it_incomplete() -> None:
+def test_hosts_that_cannot_be_compared_make_the_drift_incomplete() -> None:
     drift = Drift()
     drift.add(None, assessment("new"))
     drift.add(assessment("a"), gone("a"))
@@ -58,7 +58,7 @@ def test_what_cannot_be_compared_is_named_and_makes_it_incomplete() -> None:
     assert (drift.hosts, drift.is_drift, drift.is_complete) == (0, False, False)
 
 
-def test_what_is_no_longer_decided_makes_it_incomplete() -> None:
+def test_controls_that_are_no_longer_decided_make_the_drift_incomplete() -> None:
     drift = Drift()
     after = [*ALL_PASS[:-1], VERDICTS[-1]]
     drift.add(assessment("a", ALL_PASS), assessment("a", after))

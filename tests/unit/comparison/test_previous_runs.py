@@ -18,7 +18,7 @@ def since(*before: Assessment) -> Since:
     return Since(PreviousRuns((point,), frozenset(hosts), hosts.get))
 
 
-def test_every_move_is_found_and_the_rest_is_none() -> None:
+def test_only_changed_statuses_are_reported() -> None:
     now = (Status.FAIL, Status.PASS, Status.ERROR, Status.FAIL, Status.WAIVED, Status.ERROR, Status.PASS)
     compared = since(assessment("db01", statuses(*MANY)))
     moves = compared.add(assessment("db01", statuses(*now)))
@@ -38,14 +38,14 @@ def test_every_move_is_found_and_the_rest_is_none() -> None:
     ]
 
 
-def test_the_same_again_is_no_move() -> None:
+def test_an_equal_run_has_no_changes() -> None:
     compared = since(assessment())
     assert compared.add(assessment()) == []
     assert list(compared.changes()) == []
     assert list(compared.totals()) == [(ChangeKind.BROKEN, 0), (ChangeKind.FIXED, 0)]
 
 
-def test_hosts_come_go_and_hide() -> None:
+def test_new_removed_and_unreachable_hosts_are_counted() -> None:
     compared = since(assessment("stays"), assessment("leaves"), gone("back"), assessment("hides"))
     for host in (assessment("stays"), assessment("new"), assessment("back"), gone("hides")):
         assert compared.add(host) == []
@@ -55,7 +55,7 @@ def test_hosts_come_go_and_hide() -> None:
     assert list(compared.changes()) == []
 
 
-def test_what_cannot_be_read_any_more_is_not_new() -> None:
+def test_an_unreadable_earlier_result_is_not_compared() -> None:
     compared = Since(PreviousRuns((Point("earlier", NOW, 1, 0, {}),), frozenset({"db01"}), lambda host: None))
     assert compared.add(assessment("db01")) == []
     assert compared.new == []
@@ -63,7 +63,7 @@ def test_what_cannot_be_read_any_more_is_not_new() -> None:
     assert list(compared.totals()) == []
 
 
-def test_a_newer_catalogue_is_compared_where_both_have_judged() -> None:
+def test_with_a_newer_catalogue_only_common_controls_are_compared() -> None:
     before = assessment(verdicts=statuses(*MANY))
     after = assessment(verdicts=statuses(*[Status.PASS] * 7))
     compared = since(replace(before, findings=before.findings[:2]))

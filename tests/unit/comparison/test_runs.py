@@ -18,7 +18,7 @@ def host(name: str, *wanted: Status) -> Assessment:
     return assessment(name, statuses(*wanted), controls=CONTROLS[: len(wanted)])
 
 
-def test_one_host() -> None:
+def test_changes_of_one_host_are_listed() -> None:
     result = compare([host("a", F, F, P, P, M, N, E)], [host("a", P, F, F, E, M, P, P)])
     assert result.kinds == {
         ChangeKind.FIXED: 1,
@@ -54,7 +54,7 @@ def test_a_fleet_counts_hosts_per_control_and_transition() -> None:
     assert {(still.id, still.hosts), (other.id, other.hosts)} == {("1.1.3", 1), ("1.1.10", 2)}
 
 
-def test_a_change_is_as_severe_as_its_gravest_verdict() -> None:
+def test_a_change_has_the_severity_of_its_most_severe_verdict() -> None:
     def failing(name: str, severity: Severity | None) -> Assessment:
         (verdict,) = statuses(F)
         return assessment(name, [replace(verdict, severity=severity)], controls=CONTROLS[:1])
@@ -67,7 +67,7 @@ def test_a_change_is_as_severe_as_its_gravest_verdict() -> None:
     assert [each.severity for each in compare(before, after).changes(ChangeKind.BROKEN)] == [Severity.MEDIUM]
 
 
-def test_an_unreachable_host_is_no_change_of_its_controls() -> None:
+def test_an_unreachable_host_does_not_change_its_controls() -> None:
     result = compare([host("web_1", *[F] * 7)], [gone("web_1")])
     assert result.not_compared == [("web_1", "was not audited afterwards: ssh: connection refused")]
     assert result.kinds == {}
@@ -83,7 +83,7 @@ def test_a_host_that_one_run_lacks_is_named() -> None:
     assert result.hosts == 1
 
 
-def test_two_runs_need_not_have_one_order() -> None:
+def test_runs_with_a_different_order_are_compared() -> None:
     before = [host("a", F), host("b", P), host("c", M)]
     for after in (["c", "a", "b"], ["b", "c", "d", "a"]):
         result = compare(iter(before), [host(name, P) for name in after])

@@ -68,26 +68,26 @@ def standings(finding: Finding) -> dict[str, Standing]:
 # --- waivers --------------------------------------------------------------------------------------------
 
 
-def test_a_waiver_of_the_control_waives_what_fails_and_keeps_what_was_found() -> None:
+def test_a_waiver_keeps_the_evidence_of_the_failure() -> None:
     finding = decide(FAILS, a_waiver())
     assert finding.verdict == replace(FAILS, status=Status.WAIVED)
     assert standings(finding) == {"W-1": Standing.IN_FORCE}
     assert finding.waived
 
 
-def test_a_waiver_of_another_control_or_host_is_nothing_here() -> None:
+def test_a_waiver_of_another_control_or_host_does_not_apply() -> None:
     elsewhere = a_waiver(scope=Scope(("db*",), ("database",)))
     other = replace(a_waiver(), control="another")
     assert decide(FAILS, elsewhere, other) == Finding(CONTROL, FAILS)
 
 
-def test_what_is_not_known_is_not_waived() -> None:
+def test_an_error_is_not_waived() -> None:
     verdict = replace(FAILS, status=Status.ERROR)
     assert decide(verdict, a_waiver()) == Finding(CONTROL, verdict)
 
 
 @pytest.mark.parametrize("status", [Status.PASS, Status.NOT_APPLICABLE, Status.MANUAL])
-def test_a_waiver_that_nothing_needs_is_stale(status: Status) -> None:
+def test_a_waiver_of_a_passing_control_is_stale(status: Status) -> None:
     verdict = replace(FAILS, status=status, offenders=())
     finding = decide(verdict, a_waiver(), a_waiver("W-2", days=-1))
     assert finding.verdict == verdict
@@ -95,7 +95,7 @@ def test_a_waiver_that_nothing_needs_is_stale(status: Status) -> None:
     assert not finding.waived
 
 
-def test_the_last_day_counts_and_the_next_does_not() -> None:
+def test_a_waiver_ends_after_its_last_day() -> None:
     assert decide(FAILS, a_waiver(days=0)).status is Status.WAIVED
     finding = decide(FAILS, a_waiver(days=-1))
     assert finding.verdict == FAILS
@@ -112,25 +112,25 @@ def test_one_waived_container_does_not_hide_another() -> None:
     assert finding.waived
 
 
-def test_several_waivers_may_cover_all_there_is() -> None:
+def test_several_waivers_can_cover_all_offenders() -> None:
     finding = decide(FAILS, a_waiver(scope=objects("web")), a_waiver("W-2", scope=objects("[cd]*")))
     assert finding.verdict == replace(FAILS, status=Status.WAIVED)
     assert [each.offenders for each in finding.waivers] == [(WEB,), (DB, CI)]
 
 
-def test_an_object_of_another_kind_is_not_meant() -> None:
+def test_a_waiver_of_an_object_does_not_cover_another_kind() -> None:
     finding = decide(FAILS, a_waiver(scope=objects("*", kind="image")))
     assert finding.verdict == FAILS
     assert standings(finding) == {"W-1": Standing.STALE}
 
 
-def test_a_waiver_of_objects_says_nothing_of_a_failure_without_any() -> None:
+def test_a_waiver_of_objects_does_not_cover_a_failure_without_offenders() -> None:
     verdict = replace(FAILS, offenders=())
     finding = decide(verdict, a_waiver(scope=objects("*")))
     assert finding.verdict == verdict
 
 
-def test_an_expired_waiver_of_objects_is_told_where_they_still_offend() -> None:
+def test_an_expired_waiver_is_reported_while_its_objects_still_fail() -> None:
     gone = a_waiver("W-2", days=-1, scope=objects("db"))
     done = a_waiver("W-3", days=-1, scope=objects("web"))
     finding = decide(FAILS, a_waiver(scope=objects("web", "ci-1")), gone, done)
@@ -138,13 +138,13 @@ def test_an_expired_waiver_of_objects_is_told_where_they_still_offend() -> None:
     assert standings(finding) == {"W-1": Standing.IN_FORCE, "W-2": Standing.EXPIRED}
 
 
-def test_where_another_waiver_covers_it_nobody_misses_the_expired_one() -> None:
+def test_an_expired_waiver_is_not_reported_if_another_one_covers_it() -> None:
     finding = decide(FAILS, a_waiver(days=-1), a_waiver("W-2"))
     assert finding.status is Status.WAIVED
     assert standings(finding) == {"W-2": Standing.IN_FORCE}
 
 
-def test_who_waives_every_offender_does_not_waive_what_could_not_be_judged() -> None:
+def test_waiving_every_offender_does_not_waive_undecided_objects() -> None:
     unknown = Undecided(Status.ERROR, "docker.containers could not be read: gone (1 of 7 containers)")
     finding = decide(replace(FAILS, undecided=unknown), a_waiver(scope=objects("*")))
     assert finding.status is Status.ERROR
@@ -152,7 +152,7 @@ def test_who_waives_every_offender_does_not_waive_what_could_not_be_judged() -> 
     assert finding.waivers[0].offenders == (WEB, DB, CI)
 
 
-def test_who_waives_the_control_waives_that_too() -> None:
+def test_waiving_the_control_waives_undecided_objects_too() -> None:
     unknown = Undecided(Status.ERROR, "could not be read")
     assert decide(replace(FAILS, undecided=unknown), a_waiver()).status is Status.WAIVED
 
@@ -173,25 +173,25 @@ def test_an_attestation_answers_a_manual_control() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.FAIL, Status.ERROR, Status.WAIVED])
-def test_no_word_makes_a_failure_a_pass(status: Status) -> None:
+def test_an_attestation_does_not_make_a_failure_pass(status: Status) -> None:
     verdict = replace(ASKS, status=status)
     assert decide(verdict, an_attestation()) == Finding(CONTROL, verdict)
 
 
-def test_an_attestation_that_has_ended_leaves_the_question() -> None:
+def test_an_expired_attestation_leaves_the_control_manual() -> None:
     finding = decide(ASKS, an_attestation(days=-1))
     assert finding.verdict == ASKS
     assert standings(finding) == {"A-1": Standing.EXPIRED}
     assert not finding.attested
 
 
-def test_an_attestation_that_nobody_needs_is_stale_and_no_attested_pass() -> None:
+def test_an_attestation_of_a_passing_control_is_stale() -> None:
     finding = decide(replace(ASKS, status=Status.PASS, offenders=()), an_attestation())
     assert standings(finding) == {"A-1": Standing.STALE}
     assert not finding.attested
 
 
-def test_an_attestation_of_objects_leaves_the_others_open() -> None:
+def test_an_attestation_of_objects_leaves_other_objects_manual() -> None:
     finding = decide(ASKS, an_attestation(scope=objects("web")))
     assert finding.status is Status.MANUAL
     assert finding.verdict.offenders == (DB,)
@@ -199,13 +199,13 @@ def test_an_attestation_of_objects_leaves_the_others_open() -> None:
     assert decide(ASKS, an_attestation(scope=objects("*"))).attested
 
 
-def test_an_attestation_of_objects_that_are_not_there_answers_nothing() -> None:
+def test_an_attestation_of_absent_objects_does_not_apply() -> None:
     finding = decide(ASKS, an_attestation(scope=objects("mail")), an_attestation("A-2", days=-1))
     assert finding.verdict == ASKS
     assert standings(finding) == {"A-1": Standing.STALE, "A-2": Standing.EXPIRED}
 
 
-def test_what_is_waived_does_not_pass_by_what_is_said_of_the_rest() -> None:
+def test_a_waived_control_stays_waived_when_the_rest_is_attested() -> None:
     question = Undecided(Status.MANUAL, "look at 1", (DB,))
     verdict = replace(FAILS, offenders=(WEB,), undecided=question)
     waived = decide(verdict, a_waiver(scope=objects("web")))
@@ -233,11 +233,11 @@ def test_what_is_waived_does_not_pass_by_what_is_said_of_the_rest() -> None:
         (Scope(), False),
     ],
 )
-def test_where_a_decision_holds(scope: Scope, holds: bool) -> None:
+def test_a_decision_applies_to_its_hosts_and_groups(scope: Scope, holds: bool) -> None:
     assert holds_on(scope, HERE) is holds
 
 
-def test_where_groups_are_not_known_only_names_count() -> None:
+def test_without_known_groups_only_host_names_count() -> None:
     nowhere = Place("web1.example.org")
     assert not holds_on(Scope((), ("web",)), nowhere)
     assert holds_on(Scope((), ("all",)), nowhere)
@@ -264,7 +264,7 @@ SCOPES = st.builds(
 
 
 @given(SCOPES, OFFENDERS)
-def test_covered_is_what_a_shell_would_match_in_the_order_it_was(
+def test_objects_are_matched_like_shell_patterns_in_order(
     scope: Scope, offenders: tuple[Offender, ...]
 ) -> None:
     found = covered(scope, offenders)
@@ -275,7 +275,7 @@ def test_covered_is_what_a_shell_would_match_in_the_order_it_was(
 
 
 @given(st.lists(st.tuples(SCOPES, st.integers(-2, 2)), max_size=4), OFFENDERS, st.randoms())
-def test_decisions_only_ever_take_away_and_their_order_is_nothing(
+def test_decisions_never_add_offenders_and_are_independent_of_order(
     made: Sequence[tuple[Scope, int]], offenders: tuple[Offender, ...], random: Random
 ) -> None:
     waivers = [a_waiver(f"W-{n}", days=days, scope=scope) for n, (scope, days) in enumerate(made)]
@@ -296,7 +296,7 @@ def test_decisions_only_ever_take_away_and_their_order_is_nothing(
     assert standings(again) == standings(finding)
 
 
-def test_a_glob_that_is_made_to_be_slow_is_not() -> None:
+def test_a_pathological_glob_is_matched_in_bounded_time() -> None:
     verdict = replace(FAILS, offenders=(Offender("container", "a" * 5000, "x"),))
     begun = monotonic()
     assert decide(verdict, a_waiver(scope=objects("*a" * 90 + "b"))).status is Status.FAIL

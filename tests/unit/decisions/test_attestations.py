@@ -30,7 +30,7 @@ def problems(path: Path) -> list[str]:
     return [each.at(Path(path.name)) for each in caught.value.problems]
 
 
-def test_an_attestation_as_it_was_written(path: Path) -> None:
+def test_an_attestation_is_read_with_all_fields(path: Path) -> None:
     attestations = attestations_of(read(path), TODAY)
     assert attestations.entries == (
         Attestation(
@@ -51,7 +51,7 @@ def test_an_attestation_as_it_was_written(path: Path) -> None:
     )
 
 
-def test_evidence_is_not_demanded(path: Path) -> None:
+def test_evidence_is_optional(path: Path) -> None:
     path.write_text(
         "".join(
             line
@@ -63,7 +63,7 @@ def test_evidence_is_not_demanded(path: Path) -> None:
     assert (entry.evidence, entry.sha256) == ("", "")
 
 
-def test_evidence_that_is_not_what_was_looked_at_is_told(path: Path) -> None:
+def test_evidence_with_another_digest_is_an_error(path: Path) -> None:
     (path.parent / "attestations" / "images.pdf").write_bytes(b"another")
     found = hashlib.sha256(b"another").hexdigest()
     assert problems(path) == [
@@ -71,18 +71,18 @@ def test_evidence_that_is_not_what_was_looked_at_is_told(path: Path) -> None:
     ]
 
 
-def test_evidence_without_its_digest_is_told_which_it_is(path: Path) -> None:
+def test_evidence_without_a_digest_is_an_error_that_gives_it(path: Path) -> None:
     path.write_text("".join(line for line in ATTESTATION.good.splitlines(True) if "sha256" not in line))
     assert problems(path) == [f"attestations.yml:10: evidence: has no sha256: its digest is {DIGEST} now"]
 
 
-def test_what_was_evidence_once_need_not_be_there_for_ever(path: Path) -> None:
+def test_missing_evidence_of_a_stored_run_is_accepted(path: Path) -> None:
     (path.parent / "attestations" / "images.pdf").unlink()
     assert len(attestations_of(read(path), TODAY, evidence=False).entries) == 1
 
 
 @pytest.mark.parametrize("make", [None, os.mkfifo, os.mkdir], ids=["nothing", "pipe", "folder"])
-def test_evidence_that_is_no_file_is_told_and_never_waited_for(path: Path, make: object) -> None:
+def test_evidence_that_is_not_a_regular_file_is_an_error(path: Path, make: object) -> None:
     evidence = path.parent / "attestations" / "images.pdf"
     evidence.unlink()
     if callable(make):
@@ -92,18 +92,18 @@ def test_evidence_that_is_no_file_is_told_and_never_waited_for(path: Path, make:
     ]
 
 
-def test_a_digest_of_nothing_is_told(path: Path) -> None:
+def test_a_digest_without_evidence_is_an_error(path: Path) -> None:
     path.write_text("".join(line for line in ATTESTATION.good.splitlines(True) if "evidence" not in line))
     assert problems(path) == ["attestations.yml:10: sha256: is a digest, but there is no evidence"]
 
 
-def test_a_digest_is_what_sha256sum_prints(path: Path) -> None:
+def test_the_digest_has_the_format_of_sha256sum(path: Path) -> None:
     path.write_text(ATTESTATION.changed("sha256", "abc"))
     assert problems(path) == [
         "attestations.yml:11: sha256: must be 64 hexadecimal digits, as sha256sum prints them"
     ]
 
 
-def test_another_key_is_told(path: Path) -> None:
+def test_an_unknown_key_is_an_error(path: Path) -> None:
     path.write_text(ATTESTATION.good.replace("looked_at", "seen"))
     assert any("attestations.yml:9: seen: unknown key" in each for each in problems(path))

@@ -18,17 +18,17 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "waivers.md").read_te
 EXAMPLE = ROOT / "inventories" / "example" / "waivers.yml"
 
 
-def test_the_documentation_shows_one_of_each() -> None:
+def test_the_documentation_has_an_example_of_each_kind() -> None:
     assert [block.partition(":")[0] for block in BLOCKS] == ["waivers", "attestations"]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_what_the_documentation_shows_is_right(block: str) -> None:
+def test_the_examples_of_the_documentation_are_valid(block: str) -> None:
     read = waivers_of if block.startswith("waivers") else attestations_of
     assert len(read(parse(block.encode(), Path("docs")), TODAY).entries) == 1
 
 
-def test_the_example_accepts_nothing_and_its_pattern_is_right() -> None:
+def test_the_example_file_has_no_entries_and_a_valid_pattern() -> None:
     text = EXAMPLE.read_text()
     assert waivers_of(parse(text.encode(), EXAMPLE), TODAY).entries == ()
     pattern = "\n".join(line.removeprefix("#") for line in text.splitlines() if line.startswith("#  "))

@@ -19,7 +19,7 @@ def refused(data: bytes | str) -> Problem:
     return caught.value.problems[0]
 
 
-def test_scalars_are_the_text_that_was_written() -> None:
+def test_scalars_keep_their_text() -> None:
     text = (
         "a: 5.10\nb: no\nc: 2026-11-25\nd: 0x1F\ne: 99999999999999999999999999\nf: '~'\ng: .inf\nh: 1_000\n"
     )
@@ -36,12 +36,12 @@ def test_scalars_are_the_text_that_was_written() -> None:
 
 
 @pytest.mark.parametrize("empty", ["a:", "a: ~", "a: null", "a: # nothing"])
-def test_nothing_is_nothing(empty: str) -> None:
+def test_null_values_are_none(empty: str) -> None:
     assert parse(empty.encode(), HERE).content == {"a": None}
 
 
 @pytest.mark.parametrize("empty", [b"", b"# nothing\n", b"---\n", b"\xef\xbb\xbf", b"\n\n"])
-def test_an_empty_file_is_no_error(empty: bytes) -> None:
+def test_an_empty_file_is_accepted(empty: bytes) -> None:
     assert parse(empty, HERE).content is None
 
 
@@ -78,13 +78,13 @@ def test_every_value_knows_its_line() -> None:
         ("a: 1\nb: \x7f", 2, r"forbids: \x7f"),
     ],
 )
-def test_what_is_refused_is_told_with_its_line(text: str, line: int, message: str) -> None:
+def test_an_error_names_its_line(text: str, line: int, message: str) -> None:
     problem = refused(text)
     assert problem.line == line
     assert message in problem.message
 
 
-def test_what_is_not_utf_8_is_told_with_its_line() -> None:
+def test_invalid_utf_8_is_an_error_with_its_line() -> None:
     assert refused(b"a: 1\nb: \xff\n") == Problem(2, "", "is not UTF-8")
     assert refused("a: 1".encode("utf-16")) == Problem(1, "", "is not UTF-8")
 
@@ -96,7 +96,7 @@ def test_depth_is_bounded(bomb: str) -> None:
     assert "deep" in refused(bomb).message or "depth" in refused(bomb).message
 
 
-def test_a_billion_laughs_are_none() -> None:
+def test_aliases_are_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
     assert "anchors and aliases" in refused("\n".join(lines)).message
@@ -111,7 +111,7 @@ def test_size_is_bounded(tmp_path: Path) -> None:
         read(Path("/dev/zero"))
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for path, why in (
         (tmp_path, "Is a directory"),
@@ -122,14 +122,14 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
             read(path)
 
 
-def test_links_and_devices_are_files_like_any_other(tmp_path: Path) -> None:
+def test_symbolic_links_and_devices_are_read(tmp_path: Path) -> None:
     (tmp_path / "real.yml").write_text("a: 1\n")
     (tmp_path / "link.yml").symlink_to("real.yml")
     assert read(tmp_path / "link.yml").content == {"a": "1"}
     assert read(Path(os.devnull)).content is None
 
 
-def test_an_error_says_the_first_problem_and_knows_all() -> None:
+def test_an_error_shows_the_first_problem_and_keeps_all() -> None:
     document = parse(b"a:\n  - b: 1\n    c: 2\n", HERE)
     error = document.error([(("a", 0, "c"), "is wrong"), (("a", 0, "b"), "is bad")])
     assert [each.at(HERE) for each in error.problems] == [
@@ -140,7 +140,7 @@ def test_an_error_says_the_first_problem_and_knows_all() -> None:
 
 
 @given(st.binary(max_size=200) | st.text("a:- []{}#&*!|>'\"%@`\n\t\x00é", max_size=80).map(str.encode))
-def test_whatever_it_is_it_is_read_or_refused_in_one_line(data: bytes) -> None:
+def test_arbitrary_content_is_read_or_refused_in_one_line(data: bytes) -> None:
     said = ""
     try:
         parse(data, HERE)

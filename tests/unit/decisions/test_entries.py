@@ -15,7 +15,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS, ids=[kind.key for kind in KIN
 
 
 @each_kind
-def test_a_file_may_hold_none(kind: Kind) -> None:
+def test_a_file_without_entries_is_accepted(kind: Kind) -> None:
     for empty in ("", "# none yet\n", f"{kind.key}: []\n", f"{kind.key}:\n", "horizon_days: 30\n"):
         assert kind.read(empty) == ()
 
@@ -32,7 +32,7 @@ def test_a_file_may_hold_none(kind: Kind) -> None:
         ("h.1", "host-updates-pending"),
     ],
 )
-def test_a_control_has_names_and_ids(kind: Kind, written: str, slug: str) -> None:
+def test_a_control_can_be_named_by_slug_or_id(kind: Kind, written: str, slug: str) -> None:
     (entry,) = kind.read(kind.changed("control", written))
     assert entry.control == slug
 
@@ -69,7 +69,7 @@ def test_a_control_has_names_and_ids(kind: Kind, written: str, slug: str) -> Non
         ("expires", "9" * 5000, "expires: must be a date"),
     ],
 )
-def test_a_slip_is_told(kind: Kind, key: str, value: str | None, problem: str) -> None:
+def test_a_mistake_is_an_error_with_its_line(kind: Kind, key: str, value: str | None, problem: str) -> None:
     key = kind.since if key == "since" else key
     (found,) = kind.problems(kind.changed(key, value))
     assert found.startswith(f"{kind.file}:{2 if value is None else kind.line_of(key)}: {key}")
@@ -87,7 +87,7 @@ def test_a_slip_is_told(kind: Kind, key: str, value: str | None, problem: str) -
         ("[a]", "must be text"),
     ],
 )
-def test_a_text_has_to_be_there(kind: Kind, value: str | None, problem: str) -> None:
+def test_texts_must_not_be_empty(kind: Kind, value: str | None, problem: str) -> None:
     for key in kind.texts:
         line = 2 if value is None else kind.line_of(key)
         (found,) = kind.problems(kind.changed(key, value))
@@ -95,19 +95,19 @@ def test_a_text_has_to_be_there(kind: Kind, value: str | None, problem: str) -> 
 
 
 @each_kind
-def test_it_may_be_tomorrow_elsewhere(kind: Kind) -> None:
+def test_a_date_of_tomorrow_is_accepted_for_other_time_zones(kind: Kind) -> None:
     assert kind.read(kind.changed(kind.since, "2026-11-26"))
 
 
 @each_kind
-def test_an_entry_has_an_id(kind: Kind) -> None:
+def test_an_entry_needs_an_id(kind: Kind) -> None:
     identifier = kind.good.splitlines()[1]
     text = kind.good.replace(f"{identifier}\n    control", "  - control")
     assert kind.problems(text) == [f"{kind.file}:2: id: is missing"]
 
 
 @each_kind
-def test_an_entry_is_somewhere(kind: Kind) -> None:
+def test_an_entry_needs_hosts_or_groups(kind: Kind) -> None:
     text = "\n".join(line for line in kind.good.splitlines() if "hosts" not in line and "groups" not in line)
     assert kind.problems(text) == [
         f'{kind.file}:2: {kind.key}: names neither hosts nor groups (hosts: ["*"] is every host)'
@@ -115,7 +115,7 @@ def test_an_entry_is_somewhere(kind: Kind) -> None:
 
 
 @each_kind
-def test_unknown_keys_are_told_with_what_was_meant(kind: Kind) -> None:
+def test_unknown_keys_are_errors_with_suggestions(kind: Kind) -> None:
     line = len(kind.good.splitlines()) + 1
     assert kind.problems(f"{kind.good}    expire: 2027-01-01\n") == [
         f"{kind.file}:{line}: expire: unknown key; did you mean expires?"
@@ -126,7 +126,7 @@ def test_unknown_keys_are_told_with_what_was_meant(kind: Kind) -> None:
 
 
 @each_kind
-def test_an_id_stands_once(kind: Kind) -> None:
+def test_duplicate_ids_are_an_error(kind: Kind) -> None:
     line = len(kind.good.splitlines()) + 1
     identifier = kind.good.splitlines()[1].partition(": ")[2]
     assert kind.problems(kind.good + kind.good.removeprefix(f"{kind.key}:\n")) == [
@@ -135,13 +135,13 @@ def test_an_id_stands_once(kind: Kind) -> None:
 
 
 @each_kind
-def test_another_shape_is_refused(kind: Kind) -> None:
+def test_values_of_the_wrong_type_are_refused(kind: Kind) -> None:
     for text in ("[]", "text", "{}: text", "{}: {{}}", "{}:\n  - text", "{}: [[]]"):
         assert kind.problems(text.format(kind.key))
 
 
 @each_kind
-def test_the_horizon_is_the_files(kind: Kind) -> None:
+def test_the_horizon_of_the_file_applies(kind: Kind) -> None:
     line = kind.line_of("expires") + 1
     assert kind.problems(f"horizon_days: 30\n{kind.good}") == [
         f"{kind.file}:{line}: expires: 2027-05-25 is past the horizon of 30 days: 2026-12-25 at the latest"
@@ -153,13 +153,13 @@ def test_the_horizon_is_the_files(kind: Kind) -> None:
 
 @each_kind
 @pytest.mark.parametrize("days", ["0", "-1", "3661", "9" * 400, "1.5", "x", "[1]", '""'])
-def test_a_horizon_is_a_sensible_number_of_days(kind: Kind, days: str) -> None:
+def test_a_horizon_must_be_a_valid_number_of_days(kind: Kind, days: str) -> None:
     problem, *_ = kind.problems(f"horizon_days: {days}\n{kind.good}")
     assert "must be a number of days from 1 to 3660" in problem
 
 
 @each_kind
-def test_every_problem_of_a_file_is_known(kind: Kind) -> None:
+def test_every_problem_of_a_file_is_reported(kind: Kind) -> None:
     text = kind.good.replace("J. Doe", "").replace("2027-05-25", "never").replace('["web*"]', "web*")
     (person,) = [key for key in kind.texts if key.endswith("_by")]
     assert [each.split(": ")[1] for each in kind.problems(text)] == ["hosts", person, "expires"]
@@ -179,7 +179,7 @@ VALUES = st.recursive(
 
 @each_kind
 @given(data=st.data(), value=VALUES)
-def test_whatever_stands_there_is_read_or_told(kind: Kind, data: st.DataObject, value: str) -> None:
+def test_arbitrary_entries_are_read_or_reported(kind: Kind, data: st.DataObject, value: str) -> None:
     keys = ["id", "control", "hosts", "objects", kind.texts[0], kind.since, "expires"]
     said = ""
     try:
@@ -197,7 +197,7 @@ FILLINGS = ["- {}\n", "- x\n", "-\n", "- []\n", "- {a: 1}\n", "- [[[]]]\n", _TYP
 @each_kind
 @pytest.mark.parametrize("filling", FILLINGS)
 @pytest.mark.parametrize("entries", [9_999, None], ids=["as many entries as may be", "as large as may be"])
-def test_what_is_wrong_with_the_largest_file_is_told_in_time(
+def test_problems_of_the_largest_file_are_found_in_bounded_time(
     kind: Kind, filling: str, entries: int | None
 ) -> None:
     most = (1 << 20) // len(filling) - 10

@@ -14,7 +14,7 @@ from tests.unit.decisions.kinds import ATTESTATION, WAIVER
 TODAY = date(2026, 11, 25)
 
 
-def test_what_is_read_is_one_value_with_its_day(tmp_path: Path) -> None:
+def test_decisions_are_read_with_the_day_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "waivers.yml").write_text(WAIVER.good)
     (tmp_path / "attestations.yml").write_text("")
     decisions = read_decisions(tmp_path / "waivers.yml", tmp_path / "attestations.yml", today=TODAY)
@@ -31,7 +31,7 @@ def test_one_file_is_enough(tmp_path: Path) -> None:
     assert list(decisions.digests) == ["waivers"]
 
 
-def test_what_counted_for_a_run_is_read_again_without_its_evidence() -> None:
+def test_stored_decisions_are_read_without_evidence_files() -> None:
     attestations = ATTESTATION.good.encode()
     declared = {"waivers": WAIVER.good.encode(), "attestations": attestations}
     decisions = stored_decisions(declared, name="bundle", today=TODAY)
@@ -44,12 +44,12 @@ def test_what_counted_for_a_run_is_read_again_without_its_evidence() -> None:
         stored_decisions({"waivers": b"x: 1"}, name="bundle", today=TODAY)
 
 
-def test_a_file_that_was_named_has_to_be_there(tmp_path: Path) -> None:
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match="cannot read"):
         read_decisions(tmp_path / "none.yml", None, today=TODAY)
 
 
-def test_beside_an_inventory_is_in_its_folder_or_in_the_folder_that_it_is(tmp_path: Path) -> None:
+def test_default_files_lie_beside_or_in_the_inventory(tmp_path: Path) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("")
     assert beside(str(inventory), WAIVERS) is None
@@ -59,7 +59,7 @@ def test_beside_an_inventory_is_in_its_folder_or_in_the_folder_that_it_is(tmp_pa
 
 
 @pytest.mark.parametrize("inventory", ["", "db01,", "localhost,", "no/such/file", "a," * 3000, "\x00,"])
-def test_beside_a_list_of_hosts_is_nothing(
+def test_a_list_of_hosts_has_no_default_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: str
 ) -> None:
     (tmp_path / WAIVERS).write_text("")

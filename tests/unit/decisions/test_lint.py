@@ -23,11 +23,11 @@ def found(hosts: str, groups: str) -> list[str]:
 
 
 @pytest.mark.parametrize("hosts", ['["web*"]', '["*"]', "[web1, db1]", '["[wd]*"]'])
-def test_hosts_that_there_are(hosts: str) -> None:
+def test_existing_hosts_and_groups_are_accepted(hosts: str) -> None:
     assert found(hosts, "[edge, all]") == []
 
 
-def test_hosts_and_groups_that_there_are_not() -> None:
+def test_missing_hosts_and_groups_are_reported() -> None:
     assert found('["web*", wbe1, "mail*"]', "[egde, x]") == [
         "waivers.yml:4: hosts: no host of the inventory matches mail*",
         "waivers.yml:4: hosts: no host of the inventory matches wbe1; did you mean web1?",

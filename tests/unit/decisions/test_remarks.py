@@ -22,7 +22,7 @@ from tests.unit.reports.conftest import (
 TODAY = date(2026, 11, 25)
 
 
-def test_a_waiver_in_one_line() -> None:
+def test_a_waiver_is_described_in_one_line() -> None:
     one = waiver("W-1", "x", "2027-01-31")
     assert waiver_remark(AppliedWaiver(one, Standing.IN_FORCE)) == (
         "waived until 2027-01-31 [W-1 by team-x]: The vendor's agent needs it."
@@ -31,7 +31,7 @@ def test_a_waiver_in_one_line() -> None:
     assert waiver_remark(AppliedWaiver(one, Standing.STALE)) == "stale waiver W-1: there is nothing to waive"
 
 
-def test_what_a_waiver_covers_is_named_up_to_a_few() -> None:
+def test_a_few_waived_objects_are_named() -> None:
     one = waiver("W-1", "x", "2027-01-31", scope=Scope(("*",), objects=(("container", "*"),)))
     covered = tuple(Offender("container", f"c{n}", "") for n in range(9))
     said = waiver_remark(AppliedWaiver(one, Standing.IN_FORCE, covered))
@@ -39,7 +39,7 @@ def test_what_a_waiver_covers_is_named_up_to_a_few() -> None:
     assert said.endswith("container c4, +4 more: The vendor's agent needs it.")
 
 
-def test_an_attestation_in_one_line_with_its_evidence() -> None:
+def test_an_attestation_is_described_in_one_line_with_its_evidence() -> None:
     one = attestation("A-1", "x", "2027-01-31")
     assert attestation_remark(AppliedAttestation(one, Standing.IN_FORCE)) == (
         "attested until 2027-01-31 [A-1 by J. Doe on 2026-09-01]: Every Dockerfile."
@@ -50,7 +50,7 @@ def test_an_attestation_in_one_line_with_its_evidence() -> None:
 
 
 @given(hostile_text)
-def test_remarks_are_one_line_whatever_is_in_them(text: str) -> None:
+def test_remarks_with_hostile_text_are_one_line(text: str) -> None:
     scope = Scope(("*",), objects=(("container", "*"),))
     about = (Offender(text, text, text),)
     left = waiver("W-1", "x", "2027-01-31", scope=scope, reason=text, owner=text)
@@ -64,25 +64,25 @@ def test_remarks_are_one_line_whatever_is_in_them(text: str) -> None:
     ("days", "words"),
     [(-1, "expired 2026-11-24"), (0, "expires 2026-11-25, today"), (1, "expires 2026-11-26, tomorrow")],
 )
-def test_when_a_decision_ends(days: int, words: str) -> None:
+def test_the_end_of_a_decision_is_described(days: int, words: str) -> None:
     ends = (TODAY + timedelta(days=days)).isoformat()
     (one,) = due(Decisions(TODAY, (waiver("W-1", "x", ends),)))
     assert str(one) == f"waiver W-1 (x, team-x) {words}"
 
 
 @given(st.lists(st.integers(-400, 400), max_size=20))
-def test_due_is_what_ended_or_does_within_thirty_days(days: list[int]) -> None:
+def test_decisions_expired_or_expiring_within_30_days_are_due(days: list[int]) -> None:
     made = tuple(
         waiver(f"W-{n}", "x", (TODAY + timedelta(days=each)).isoformat()) for n, each in enumerate(days)
     )
     assert [each.days for each in due(Decisions(TODAY, made))] == sorted(each for each in days if each <= 30)
 
 
-def test_nothing_is_due_where_nobody_decided() -> None:
+def test_without_decisions_nothing_is_due() -> None:
     assert due(None) == []
 
 
-def test_stale_is_what_no_host_of_the_run_needs() -> None:
+def test_a_decision_that_no_host_needs_is_stale() -> None:
     tally = Tally()
     tally.add(decided("db01"))
     assert [each.id for each in tally.stale()] == ["W-002"]
@@ -101,7 +101,7 @@ def test_a_waiver_that_another_host_needs_is_not_stale() -> None:
     assert [each.id for each in tally.stale()] == ["W-002"]
 
 
-def test_where_no_host_answered_nothing_is_stale_and_what_is_due_is_said() -> None:
+def test_without_reachable_hosts_nothing_is_stale_and_due_decisions_are_listed() -> None:
     tally = Tally()
     tally.add(gone())
     tally.add(assessment())

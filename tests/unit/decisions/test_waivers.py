@@ -10,7 +10,7 @@ from hardener.model import Scope, Waiver
 from tests.unit.decisions.kinds import TODAY, WAIVER
 
 
-def test_a_waiver_as_it_was_written() -> None:
+def test_a_waiver_is_read_with_all_fields() -> None:
     waivers = waivers_of(parse(WAIVER.good.encode(), WAIVER.file), TODAY)
     assert waivers.entries == (
         Waiver(
@@ -33,6 +33,6 @@ def test_a_waiver_as_it_was_written() -> None:
     assert waivers.horizon == 366
 
 
-def test_the_horizon_is_known() -> None:
+def test_the_horizon_of_waivers_is_known() -> None:
     long = f"horizon_days: 1000\n{WAIVER.changed('expires', '2029-01-01')}"
     assert waivers_of(parse(long.encode(), WAIVER.file), TODAY).horizon == 1000

@@ -66,7 +66,7 @@ def entries(text: str) -> tuple[Waiver, ...]:
     return waivers_of(parse(text.encode(), HERE), TODAY).entries
 
 
-def test_a_file_that_is_not_there_yet() -> None:
+def test_a_missing_file_is_created() -> None:
     head, key, entry = added("").split("\n", 2)
     assert head.startswith("# ")
     assert key == "waivers:"
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_there_yet() -> None:
 
 
 @pytest.mark.parametrize("lead", ["", "  ", "      "])
-def test_it_is_put_behind_the_last_one_and_indented_as_that_is(lead: str) -> None:
+def test_an_entry_is_appended_with_the_indentation_of_the_last_one(lead: str) -> None:
     text = f"# ours\n\nwaivers: # what is left\n{indent(ENTRY, lead)}"
     assert added(text) == text + indent(WRITTEN, lead)
 
@@ -83,12 +83,12 @@ def test_it_is_put_behind_the_last_one_and_indented_as_that_is(lead: str) -> Non
     "tail",
     ["\n# horizon: none\n", "\n\n# what comes\n# next\nhorizon_days: 300\n", "horizon_days: 300\n"],
 )
-def test_what_comes_behind_stays_behind(tail: str) -> None:
+def test_text_after_the_list_stays_after_it(tail: str) -> None:
     text = f"waivers:\n{indent(ENTRY, '  ')}"
     assert added(text + tail) == text + indent(WRITTEN, "  ") + tail
 
 
-def test_the_list_need_not_be_last_nor_first() -> None:
+def test_the_list_can_be_anywhere_in_the_file() -> None:
     text = f"horizon_days: 300\nwaivers:\n{ENTRY}"
     assert added(text) == text + WRITTEN
 
@@ -104,16 +104,16 @@ def test_the_list_need_not_be_last_nor_first() -> None:
         ("horizon_days: 300\n", "horizon_days: 300\nwaivers:\n"),
     ],
 )
-def test_the_first_one_of_a_list(before: str, after: str) -> None:
+def test_the_first_entry_of_a_list_is_written(before: str, after: str) -> None:
     assert added(before) == after + indent(WRITTEN.replace("W-002", "W-001"), "  ")
 
 
-def test_line_ends_and_the_byte_order_mark_stay_what_they_are() -> None:
+def test_line_ends_and_byte_order_mark_are_kept() -> None:
     text = "\ufeff" + f"waivers:\n{ENTRY}".replace("\n", "\r\n")
     assert added(text) == text + WRITTEN.replace("\n", "\r\n")
 
 
-def test_a_last_line_without_an_end_gets_one() -> None:
+def test_a_missing_final_newline_is_added() -> None:
     assert added(f"waivers:\n{ENTRY}".rstrip()) == f"waivers:\n{ENTRY}{WRITTEN}"
 
 
@@ -126,12 +126,12 @@ def test_a_last_line_without_an_end_gets_one() -> None:
     ],
     ids=["block", "list", "brackets"],
 )
-def test_whatever_the_last_entry_ends_with(end: str) -> None:
+def test_an_entry_is_appended_after_any_kind_of_last_value(end: str) -> None:
     text = f"waivers:\n{ENTRY}{end}"
     assert added(f"{text}\n# the end\n") == f"{text}{WRITTEN}\n# the end\n"
 
 
-def test_a_list_in_brackets_is_not_touched() -> None:
+def test_a_list_in_flow_style_is_not_changed() -> None:
     texts = ", ".join(f"{key}: x" for key in ("id", "reason", "owner", "approved_by", "ticket"))
     one = f"{texts}, control: daemon-icc-disabled, hosts: [a], created: 2026-11-01, expires: 2027-01-01"
     text = f"waivers: [{{{one}}}]\n"
@@ -140,7 +140,7 @@ def test_a_list_in_brackets_is_not_touched() -> None:
         added(text)
 
 
-def test_the_next_name_is_free() -> None:
+def test_the_next_id_is_unused() -> None:
     text = f"waivers:\n{ENTRY.replace('W-001', 'W-041')}"
     assert [each.id for each in entries(added(text))] == ["W-041", "W-042"]
     assert [each.id for each in entries(added(text, id="mine"))] == ["W-041", "mine"]
@@ -157,13 +157,13 @@ def test_the_next_name_is_free() -> None:
         ({"reason": "\x00"}, r"reason: holds a character that YAML forbids: \x00"),
     ],
 )
-def test_what_is_not_right_is_not_written(changed: dict[str, Any], slip: str) -> None:
+def test_an_invalid_entry_is_not_written(changed: dict[str, Any], slip: str) -> None:
     with pytest.raises(HardenerError, match="the waiver was not written") as caught:
         added(f"waivers:\n{ENTRY}", **changed)
     assert slip in str(caught.value)
 
 
-def test_a_file_that_is_wrong_already_is_told() -> None:
+def test_an_invalid_file_is_reported() -> None:
     with pytest.raises(HardenerError, match=r"waivers\.yml:9: owner: is empty"):
         added(f"waivers:\n{ENTRY}".replace("team-db", ""))
 
@@ -180,9 +180,7 @@ TEXT = st.text(
 
 
 @given(reason=TEXT, owner=TEXT, globs=st.lists(TEXT, min_size=1, max_size=3))
-def test_what_is_written_is_read_again_by_us_and_by_any_reader_of_yaml(
-    reason: str, owner: str, globs: list[str]
-) -> None:
+def test_written_entries_are_read_by_hardener_and_by_yaml(reason: str, owner: str, globs: list[str]) -> None:
     text = added(f"waivers:\n{ENTRY}", reason=reason, owner=owner, hosts=globs)
     *_, ours = entries(text)
     assert (ours.reason, ours.owner) == (reason.strip(), owner.strip())
@@ -195,7 +193,7 @@ COMMENTS = st.lists(st.sampled_from(["# a\n", "\n", "  # b: c\n", "    # - d\n"]
 
 
 @given(COMMENTS, COMMENTS, COMMENTS, st.integers(1, 3))
-def test_nothing_that_was_there_is_lost(first: str, second: str, third: str, count: int) -> None:
+def test_existing_entries_are_kept(first: str, second: str, third: str, count: int) -> None:
     made = [ENTRY.replace("W-001", f"W-00{n}") for n in range(1, count + 1)]
     text = f"{first}waivers:\n{second}{second.join(made)}{third}"
     after = added(text)

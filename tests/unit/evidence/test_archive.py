@@ -33,7 +33,7 @@ def read(data: bytes) -> dict[str, bytes]:
     return {member.name: member.read(1 << 20) for member in reader.members()}
 
 
-def test_what_is_written_is_read() -> None:
+def test_a_written_archive_can_be_read() -> None:
     assert read(written(FILES)) == FILES
 
 
@@ -41,7 +41,7 @@ def test_the_same_files_give_the_same_bytes() -> None:
     assert written(FILES) == written(FILES)
 
 
-def test_tar_reads_it_and_has_nothing_to_say(tmp_path: Path) -> None:
+def test_tar_reads_the_archive_without_warnings(tmp_path: Path) -> None:
     (tmp_path / "it.tar.gz").write_bytes(written(FILES))
     result = subprocess.run(["tar", "-xvzf", "it.tar.gz"], cwd=tmp_path, check=True, capture_output=True)
     assert result.stderr == b""
@@ -49,7 +49,7 @@ def test_tar_reads_it_and_has_nothing_to_say(tmp_path: Path) -> None:
     assert all((tmp_path / name).read_bytes() == content for name, content in FILES.items())
 
 
-def test_nobody_and_no_time_is_in_it() -> None:
+def test_headers_have_no_user_and_no_time() -> None:
     with tarfile.open(fileobj=io.BytesIO(written(FILES))) as opened:
         for member in opened.getmembers():
             found = (member.uid, member.gid, member.uname, member.gname, member.mode, member.mtime)
@@ -60,7 +60,7 @@ def test_an_empty_archive_has_no_files() -> None:
     assert read(written({})) == {}
 
 
-def test_the_sum_is_of_all_bytes() -> None:
+def test_the_digest_covers_all_bytes() -> None:
     data = written(FILES)
     reader = Reader(io.BytesIO(data), "it")
     for _ in reader.members():  # without reading what is in them
@@ -68,13 +68,13 @@ def test_the_sum_is_of_all_bytes() -> None:
     assert reader.sha256() == hashlib.sha256(data).hexdigest()
 
 
-def test_a_long_name_is_split_as_tar_does_it() -> None:
+def test_a_long_name_is_split_like_tar_does() -> None:
     name = "/".join(["folder" * 8] * 4)
     assert len(name) > 190
     assert read(written({name: b"x"})) == {name: b"x"}
 
 
-def test_a_name_that_tar_cannot_hold_is_refused() -> None:
+def test_a_name_that_is_too_long_for_tar_is_refused() -> None:
     with pytest.raises(Refused, match="too long"):
         written({"x" * 300: b""})
 
@@ -85,29 +85,29 @@ def test_a_name_that_a_reader_refuses_is_not_written(name: str) -> None:
         written({name: b""})
 
 
-def test_files_out_of_order_are_not_written() -> None:
+def test_files_out_of_order_are_refused() -> None:
     with pytest.raises(ValueError, match="after"):
         written({"b": b"", "a": b""})
 
 
-def test_a_file_that_changes_while_it_is_read_is_noticed() -> None:
+def test_a_file_that_changes_while_it_is_read_is_an_error() -> None:
     with pytest.raises(ValueError, match="has 3 bytes, not 2"):
         Writer(io.BytesIO()).add("a", 2, [b"abc"])
 
 
-def test_what_no_reader_takes_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archives_that_exceed_a_readers_limits_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_BYTES", 1000)
     with pytest.raises(HardenerError, match="too much for one bundle"):
         written(FILES)
 
 
-def test_a_limit_holds_for_each_file() -> None:
+def test_the_limit_applies_to_each_file() -> None:
     reader = Reader(io.BytesIO(written(FILES)), "it")
     with pytest.raises(Refused, match=r"a\.txt: too large: 6 bytes, at most 5"):
         next(reader.members()).read(5)
 
 
-def test_a_reader_that_fails_is_no_refusal() -> None:
+def test_an_error_of_the_reader_is_not_a_refusal() -> None:
     class Broken(io.RawIOBase):
         def readable(self) -> bool:
             return True
@@ -180,7 +180,7 @@ def test_an_entry_of_another_kind_is_refused(kind: bytes) -> None:
         (511, b"\1"),
     ],
 )
-def test_an_entry_that_tar_writes_otherwise_is_refused(patch: tuple[int, bytes]) -> None:
+def test_an_entry_with_different_header_bytes_is_refused(patch: tuple[int, bytes]) -> None:
     with pytest.raises(Refused, match=r"not as hardener writes it|not the name of a file"):
         read(patched(patch))
 
@@ -189,7 +189,7 @@ def test_an_entry_that_tar_writes_otherwise_is_refused(patch: tuple[int, bytes])
     ("folder", "name"),
     [(b"..", b"a"), (b"/", b"a"), (b"b", b"a"), (b"b/", b"a"), (b"b", b"/a"), (b"", b"./a"), (b"b", b"")],
 )
-def test_a_folder_that_is_split_off_otherwise_is_refused(folder: bytes, name: bytes) -> None:
+def test_a_name_that_is_split_differently_is_refused(folder: bytes, name: bytes) -> None:
     data = patched((0, name.ljust(100, b"\0")), (345, folder.ljust(155, b"\0")))
     with pytest.raises(Refused, match=r"not as hardener writes it|not the name of a file"):
         read(data)
@@ -229,6 +229,6 @@ PLAIN = zlib.decompress(PACKED, 31)
         (PACKED[:10] + b"\0\0\0\xff\xff" * 10_000, "cut off"),  # blocks of nothing
     ],
 )
-def test_what_gzip_takes_and_hardener_does_not_write_is_refused(data: bytes, reason: str) -> None:
+def test_valid_gzip_in_another_form_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         read(data)

@@ -22,7 +22,7 @@ def left(desk: Desk) -> set[str]:
     return {path.name for path in desk.folder.iterdir()} - {"key", "key.pub", "allowed_signers"}
 
 
-def test_a_bundle_and_its_entry_and_nothing_else_is_there(desk: Desk) -> None:
+def test_an_export_writes_only_the_bundle_and_its_ledger_entry(desk: Desk) -> None:
     _, exported = desk.export("it.tar.gz")
     assert left(desk) == {"it.tar.gz", "ledger.ndjson"}
     assert (exported.hosts, exported.files) == (3, 13)
@@ -35,20 +35,20 @@ def test_the_same_runs_give_the_same_bytes(desk: Desk, tmp_path: Path) -> None:
     assert first.read_bytes() == again.read_bytes()
 
 
-def test_the_sums_are_of_every_file(desk: Desk) -> None:
+def test_the_checksums_cover_every_file(desk: Desk) -> None:
     files = contents(desk.export("it.tar.gz")[0])
     assert files["SHA256SUMS"] == sums(files)
     assert list(files)[:4] == ["README.md", "SHA256SUMS", "SHA256SUMS.sig", "manifest.json"]
 
 
-def test_the_manifest_follows_the_last_entry(desk: Desk) -> None:
+def test_the_manifest_names_the_previous_ledger_entry(desk: Desk) -> None:
     _, first = desk.export("first.tar.gz")
     files = contents(desk.export("second.tar.gz")[0])
     previous = json.loads(files["manifest.json"])["predicate"]["ledger"]["previous"]
     assert previous == {"seq": 1, "sha256": first.entry.link().sha256}
 
 
-def test_only_its_owner_can_read_it(desk: Desk) -> None:
+def test_only_the_owner_can_read_a_bundle(desk: Desk) -> None:
     path, _ = desk.export("it.tar.gz")
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -59,7 +59,7 @@ def test_without_a_key_it_is_not_signed(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "folder"])
-def test_what_is_there_is_not_replaced(desk: Desk, kind: str) -> None:
+def test_an_existing_file_is_not_replaced(desk: Desk, kind: str) -> None:
     path = desk.folder / "it.tar.gz"
     {"file": path.touch, "link": lambda: path.symlink_to("/nowhere"), "folder": path.mkdir}[kind]()
     with pytest.raises(HardenerError, match=r"it\.tar\.gz already exists"):
@@ -67,7 +67,7 @@ def test_what_is_there_is_not_replaced(desk: Desk, kind: str) -> None:
     assert left(desk) == {"it.tar.gz"}
 
 
-def test_a_folder_that_is_not_there_is_said(desk: Desk) -> None:
+def test_a_missing_folder_is_an_error(desk: Desk) -> None:
     with pytest.raises(HardenerError, match="there is no folder"):
         desk.export("nowhere/it.tar.gz")
 
@@ -77,7 +77,7 @@ def test_a_time_stamp_needs_a_signature(desk: Desk) -> None:
         desk.export("it.tar.gz", seal=Seal(tsa_url="http://127.0.0.1:9"))
 
 
-def test_a_run_counts_once(desk: Desk) -> None:
+def test_a_run_can_be_named_only_once(desk: Desk) -> None:
     with pytest.raises(HardenerError, match="a run is named twice"):
         desk.export("it.tar.gz", run(), run())
     assert left(desk) == set()
@@ -108,7 +108,7 @@ def test_a_full_disk_publishes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPat
     assert left(desk) <= {"ledger.ndjson"}
 
 
-def test_what_a_killed_export_left_is_cleared_away_and_what_goes_on_is_not(desk: Desk) -> None:
+def test_files_of_killed_exports_are_removed_and_of_running_ones_kept(desk: Desk) -> None:
     (desk.folder / ".hardener-evidence-dead").mkdir()
     living, lock = new_folder(desk.folder, prefix=".hardener-evidence-")
     desk.export("it.tar.gz")
@@ -116,7 +116,7 @@ def test_what_a_killed_export_left_is_cleared_away_and_what_goes_on_is_not(desk:
     assert left(desk) == {"it.tar.gz", "ledger.ndjson", living.name}
 
 
-def test_an_export_that_is_killed_leaves_nothing_that_the_next_one_does_not_mend(desk: Desk) -> None:
+def test_the_next_export_recovers_from_a_killed_one(desk: Desk) -> None:
     desk.export("before.tar.gz")
     program = "\n".join(
         (
@@ -141,9 +141,7 @@ def test_an_export_that_is_killed_leaves_nothing_that_the_next_one_does_not_mend
     assert left(desk) == {"before.tar.gz", "after.tar.gz", "ledger.ndjson"}
 
 
-def test_a_bundle_that_cannot_be_named_is_told_with_its_entry(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_after_the_ledger_entry_names_the_entry(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(13, "Permission denied")
 

@@ -24,13 +24,13 @@ def test_a_bundle_has_every_report_format() -> None:
     assert not missing, "a format more or less makes a new kind of bundle: manifest.PREDICATE"
 
 
-def test_the_names_of_an_earlier_version_are_those_of_this_one() -> None:
+def test_names_of_an_earlier_version_are_accepted() -> None:
     require_names(EARLIER_MANIFEST)
     assert len(NAMES) == 24
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_that_is_left_out_is_told(name: str) -> None:
+def test_a_missing_name_is_refused(name: str) -> None:
     with pytest.raises(Refused, match=f"^{name}: missing: "):
         require_names(listing(*(each for each in NAMES if each != name)))
 
@@ -40,7 +40,7 @@ def test_a_name_that_is_left_out_is_told(name: str) -> None:
     "variant",
     ["{0}x", "x{0}", "{0}.", "{0}/x", "{0} ", ".{0}", "{upper}", "{title}", "{cyrillic}", "{wide}", "./{0}"],
 )
-def test_a_name_beside_those_of_an_export_is_told(name: str, variant: str) -> None:
+def test_an_additional_name_is_refused(name: str, variant: str) -> None:
     folder, slash, file = name.rpartition("/")
     added = f"{folder}{slash}" + variant.format(
         file,
@@ -59,7 +59,7 @@ def test_a_name_beside_those_of_an_export_is_told(name: str, variant: str) -> No
     [[*NAMES, NAMES[-1]], NAMES[::-1], [NAMES[1], NAMES[0], *NAMES[2:]]],
     ids=["twice", "back", "swap"],
 )
-def test_names_are_there_once_and_in_order(names: list[str]) -> None:
+def test_duplicate_and_unordered_names_are_refused(names: list[str]) -> None:
     with pytest.raises(Refused, match=r"manifest\.json: lists a file twice, or files out of order"):
         require_names(listing(*names))
 
@@ -67,14 +67,14 @@ def test_names_are_there_once_and_in_order(names: list[str]) -> None:
 @pytest.mark.parametrize(
     "identifier", ["../run-a", "run-a/reports", "", ".run", "run a", "run-\u0430", "r" * 81]
 )
-def test_a_run_has_an_identifier_that_an_export_takes(identifier: str) -> None:
+def test_a_run_needs_a_valid_identifier(identifier: str) -> None:
     run = EARLIER_MANIFEST.runs[0]
     odd = dataclasses.replace(run, info=dataclasses.replace(run.info, run_id=identifier))
     with pytest.raises(Refused, match=r"manifest\.json: its runs are not as an export names and orders them"):
         require_names(dataclasses.replace(EARLIER_MANIFEST, runs=(odd,)))
 
 
-def test_runs_are_there_once_and_in_order() -> None:
+def test_duplicate_and_unordered_runs_are_refused() -> None:
     first, second = EARLIER_MANIFEST.runs
     for runs in ((), (first, first), (second, first)):
         with pytest.raises(Refused, match="its runs are not as an export names and orders them"):
@@ -84,14 +84,14 @@ def test_runs_are_there_once_and_in_order() -> None:
 @pytest.mark.parametrize(
     "what", ["board-summary", "Waivers", "waivers.yml", "", "../reports/report", "waivers "]
 )
-def test_only_waivers_and_attestations_are_declared(what: str) -> None:
+def test_only_waivers_and_attestations_can_be_decision_files(what: str) -> None:
     run = EARLIER_MANIFEST.runs[1]
     odd = dataclasses.replace(run, declared={**run.declared, what: "0" * 64})
     with pytest.raises(Refused, match=r"manifest\.json: run run-b: .* is no file of decisions"):
         require_names(dataclasses.replace(EARLIER_MANIFEST, runs=(odd,)))
 
 
-def test_a_snapshot_has_the_name_of_its_host() -> None:
+def test_a_snapshot_is_named_after_its_host() -> None:
     run = EARLIER_MANIFEST.runs[1]
     host = dataclasses.replace(run.hosts[0], snapshot=snapshot_name(run.folder, 1, "all hosts pass"))
     with pytest.raises(Refused, match=r"000001-all_hosts_pass\.json: extra: the export calls this snapshot "):

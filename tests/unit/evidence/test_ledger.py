@@ -28,7 +28,7 @@ def add(path: Path, *runs: str, bundle: str = BUNDLE) -> Entry:
         return book.append(runs=runs, bundle_sha256=bundle, manifest_sha256=MANIFEST)
 
 
-def test_entries_are_numbered_and_bound_to_the_one_before(path: Path) -> None:
+def test_entries_are_numbered_and_chained(path: Path) -> None:
     first, second = add(path, "run-a"), add(path, "run-b", "run-c")
     lines = path.read_bytes().splitlines()
     assert [json.loads(line)["seq"] for line in lines] == [1, 2]
@@ -37,37 +37,37 @@ def test_entries_are_numbered_and_bound_to_the_one_before(path: Path) -> None:
     assert second.runs == ("run-b", "run-c")
 
 
-def test_only_its_owner_can_read_it(path: Path) -> None:
+def test_only_the_owner_can_read_the_ledger(path: Path) -> None:
     add(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_bundle_is_found_and_the_head_is_told(path: Path) -> None:
+def test_a_bundle_is_found_and_the_head_is_returned(path: Path) -> None:
     first, second, third = add(path), add(path), add(path)
     place = find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=first.link())
     assert place.entry == second
     assert place.head == third.link()
 
 
-def test_the_first_bundle_follows_nothing(path: Path) -> None:
+def test_the_first_bundle_has_no_predecessor(path: Path) -> None:
     first = add(path)
     assert find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START).entry == first
 
 
-def test_a_first_entry_that_the_bundle_does_not_begin_with_is_refused(path: Path) -> None:
+def test_a_first_entry_that_does_not_match_the_bundle_is_refused(path: Path) -> None:
     add(path)
     with pytest.raises(Refused, match="entry 0 is not the one that the bundle follows"):
         find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=Link(0, "1" * 64))
 
 
-def test_a_ledger_that_is_not_there_is_no_refusal(path: Path) -> None:
+def test_a_missing_ledger_is_not_a_refusal(path: Path) -> None:
     with pytest.raises(HardenerError, match=r"cannot read the ledger .*: No such file") as error:
         find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START)
     assert not isinstance(error.value, Refused)
 
 
-def test_nothing_is_added_to_a_broken_chain(path: Path) -> None:
+def test_no_entry_is_added_to_a_broken_chain(path: Path) -> None:
     add(path), add(path)
     path.write_bytes(path.read_bytes().replace(BUNDLE.encode(), b"d" * 64, 1))
     before = path.read_bytes()
@@ -76,7 +76,7 @@ def test_nothing_is_added_to_a_broken_chain(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_the_beginning_of_an_entry_that_a_killed_export_left_is_taken_away(path: Path) -> None:
+def test_a_partial_entry_of_a_killed_export_is_removed(path: Path) -> None:
     first = add(path)
     with path.open("ab") as file:
         file.write(first.render()[:40])
@@ -84,7 +84,7 @@ def test_the_beginning_of_an_entry_that_a_killed_export_left_is_taken_away(path:
     assert (second.seq, second.prev_sha256) == (2, first.link().sha256)
 
 
-def test_an_entry_without_its_line_end_is_completed(path: Path) -> None:
+def test_an_entry_without_a_newline_is_completed(path: Path) -> None:
     add(path)
     path.write_bytes(path.read_bytes()[:-1])
     assert add(path).seq == 2
@@ -101,7 +101,7 @@ def test_an_entry_without_its_line_end_is_completed(path: Path) -> None:
         b"-----BEGIN KEY-----\nx\n-----END KEY-----",
     ],
 )
-def test_another_file_is_refused_and_left_alone(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_ledger_is_refused_and_kept(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(Refused, match="is no entry"):
@@ -109,7 +109,7 @@ def test_another_file_is_refused_and_left_alone(path: Path, content: bytes) -> N
     assert path.read_bytes() == content
 
 
-def test_what_was_written_behind_an_entry_stays(path: Path) -> None:
+def test_foreign_text_after_an_entry_is_kept(path: Path) -> None:
     add(path)
     with path.open("ab") as file:
         file.write(b"a note")
@@ -129,9 +129,7 @@ def test_a_full_disk_leaves_the_ledger_as_it_was(path: Path, monkeypatch: pytest
     assert path.read_bytes() == before
 
 
-def test_a_disk_that_fails_at_the_end_leaves_it_as_it_was(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_disk_leaves_the_ledger_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(path)
     before = path.read_bytes()
 
@@ -145,7 +143,7 @@ def test_a_disk_that_fails_at_the_end_leaves_it_as_it_was(
     assert path.read_bytes() == before
 
 
-def test_a_clock_that_went_back_is_said(path: Path) -> None:
+def test_a_clock_set_back_is_reported(path: Path) -> None:
     late = Entry(1, "2999-01-01T00:00:00Z", (), BUNDLE, MANIFEST, START.sha256)
     path.parent.mkdir()
     path.write_bytes(late.render() + b"\n")
@@ -155,7 +153,7 @@ def test_a_clock_that_went_back_is_said(path: Path) -> None:
         add(path)
 
 
-def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_to_the_ledger_is_not_followed(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(HardenerError, match=r"cannot open the ledger"):
@@ -163,7 +161,7 @@ def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HardenerError, match=r"cannot open the ledger .*: "):
         add(tmp_path / "file" / "ledger.ndjson")
@@ -186,7 +184,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         {"more": 1},
     ],
 )
-def test_an_entry_of_another_shape_is_refused(path: Path, change: dict[str, object]) -> None:
+def test_a_malformed_entry_is_refused(path: Path, change: dict[str, object]) -> None:
     fields = json.loads(add(path).render()) | change
     path.write_text(json.dumps(fields, sort_keys=True, separators=(",", ":")) + "\n")
     with pytest.raises(Refused, match=r"^ledger\.ndjson: line 1 is no entry: ") as refused:
@@ -215,7 +213,9 @@ def test_an_entry_that_names_other_runs_is_refused(path: Path, said: tuple[str, 
         )
 
 
-def test_an_entry_that_no_reader_takes_is_not_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_that_exceeds_a_readers_limits_is_not_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ledger, "_MAX_LINE", 500)
     with pytest.raises(HardenerError, match="too many runs for one bundle"):
         add(path, *(f"run-{number}" for number in range(60)))
@@ -236,13 +236,13 @@ def adding(path: Path, times: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", _ADDING, path, str(times)])
 
 
-def test_two_at_once_wait_for_each_other(path: Path) -> None:
+def test_concurrent_exports_wait_for_each_other(path: Path) -> None:
     both = [adding(path, 20), adding(path, 20)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert add(path).seq == 41
 
 
-def test_one_that_is_killed_leaves_a_ledger_that_goes_on(path: Path) -> None:
+def test_a_killed_export_leaves_a_usable_ledger(path: Path) -> None:
     process = adding(path, 100_000)
     while not path.exists() or path.stat().st_size < 3000:
         assert process.poll() is None

@@ -43,11 +43,11 @@ def document() -> dict[str, Any]:
     return found
 
 
-def test_what_is_written_is_read() -> None:
+def test_a_written_manifest_can_be_read() -> None:
     assert Manifest.parse(MANIFEST.render()) == MANIFEST
 
 
-def test_it_is_an_in_toto_statement() -> None:
+def test_a_manifest_is_an_in_toto_statement() -> None:
     found = document()
     assert found["_type"] == "https://in-toto.io/Statement/v1"
     assert found["subject"][0]["name"] == "README.md"
@@ -55,11 +55,11 @@ def test_it_is_an_in_toto_statement() -> None:
     assert set(found) == {"_type", "subject", "predicateType", "predicate"}
 
 
-def test_it_is_ascii_whatever_hosts_are_called() -> None:
+def test_a_manifest_is_ascii_for_any_host_name() -> None:
     assert MANIFEST.render().isascii()
 
 
-def test_the_population_counts_those_that_gave_nothing() -> None:
+def test_the_population_includes_hosts_without_a_snapshot() -> None:
     assert document()["predicate"]["runs"][0]["population"] == {
         "hosts": 2,
         "assessed": 1,
@@ -129,7 +129,7 @@ def broken(change: Callable[[dict[str, Any]], object]) -> bytes:
         broken(lambda found: found["predicate"]["window"].update(until="2030-01-01T00:00:00.000000Z")),
     ],
 )
-def test_what_is_no_manifest_is_refused_in_one_line(data: bytes) -> None:
+def test_an_invalid_manifest_is_refused_in_one_line(data: bytes) -> None:
     with pytest.raises(Refused, match=r"^manifest\.json: ") as refused:
         Manifest.parse(data)
     assert "\n" not in str(refused.value)
@@ -149,7 +149,7 @@ PLACES = [place for place, _ in objects(document())]
 
 @pytest.mark.parametrize("key", ["approved_by", "", "_TYPE", "n\u0430me", "size", "\x1b[2J"])
 @pytest.mark.parametrize("place", PLACES)
-def test_a_key_that_an_export_does_not_write_is_refused_by_name(place: str, key: str) -> None:
+def test_an_unknown_key_is_refused_by_name(place: str, key: str) -> None:
     found = document()
     dict(objects(found))[place][key] = "the board"
     with pytest.raises(Refused) as refused:
@@ -160,7 +160,7 @@ def test_a_key_that_an_export_does_not_write_is_refused_by_name(place: str, key:
         assert str(refused.value).endswith((f".{key}", f": {key}", f"[{json.dumps(key)}]"))
 
 
-def test_every_level_of_the_document_was_tried() -> None:
+def test_unknown_keys_are_tested_at_every_level() -> None:
     assert len(PLACES) == 18
 
 
@@ -176,14 +176,14 @@ def test_every_level_of_the_document_was_tried() -> None:
         lambda found: f"{json.dumps(found, indent=1, ensure_ascii=False)}\n",
     ],
 )
-def test_another_way_to_write_the_same_is_refused(bytes_of: Callable[[object], str]) -> None:
+def test_another_encoding_of_the_same_values_is_refused(bytes_of: Callable[[object], str]) -> None:
     found = document()
     found["predicate"]["runs"][0]["hosts"][1]["host"] = "g\u00e4"
     with pytest.raises(Refused, match=r"^manifest\.json: "):
         Manifest.parse(bytes_of(found).encode())
 
 
-def test_the_manifest_of_an_earlier_version_is_one() -> None:
+def test_the_manifest_of_an_earlier_version_is_read() -> None:
     earlier = contents(EARLIER / "bundle.tar.gz")["manifest.json"]
     assert Manifest.parse(earlier).render() == earlier
 
@@ -204,15 +204,15 @@ VERSIONS = (
 
 @pytest.mark.parametrize("key", ["tool_version", "ansible_version", "exporter_version"])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_is_no_version_is_refused(key: str, version: str) -> None:
+def test_an_invalid_version_is_refused(key: str, version: str) -> None:
     changed = document()
     changed["predicate"]["runs"][0][key] = version
-    with pytest.raises(Refused, match=r"^manifest\.json: not a manifest: ValueError .* is no version"):
+    with pytest.raises(Refused, match=r"^manifest\.json: not a manifest: ValueError .* is not a version"):
         Manifest.parse(f"{json.dumps(changed, indent=1)}\n".encode())
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "2.19.14.dev0+local.1", "1!2.0rc1", "2.19.0b4"])
-def test_a_version_is_one(version: str) -> None:
+def test_valid_versions_are_accepted(version: str) -> None:
     changed = document()
     changed["predicate"]["runs"][0]["ansible_version"] = version
     read = Manifest.parse(f"{json.dumps(changed, indent=1)}\n".encode())
@@ -233,7 +233,7 @@ def test_a_version_is_one(version: str) -> None:
         "\ud800",
     ],
 )
-def test_what_hardener_does_not_do_is_refused(verb: str) -> None:
+def test_an_unknown_verb_is_refused(verb: str) -> None:
     changed = document()
     changed["predicate"]["runs"][0]["verb"] = verb
     with pytest.raises(Refused, match=r"^manifest\.json: .* is none of what hardener does: audit, drift"):

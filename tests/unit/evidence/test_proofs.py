@@ -36,7 +36,7 @@ def bundle(desk: Desk, files: dict[str, bytes]) -> Path:
     return path
 
 
-def test_a_proof_is_verified_and_judged_again(desk: Desk, bundle: Path, files: dict[str, bytes]) -> None:
+def test_a_proof_is_verified_and_recomputed(desk: Desk, bundle: Path, files: dict[str, bytes]) -> None:
     verified = desk.verify(bundle)
     ((told, again),) = verified.proofs
     assert verified.complete
@@ -49,7 +49,7 @@ def test_a_proof_is_verified_and_judged_again(desk: Desk, bundle: Path, files: d
     assert manifest["predicateType"] == "urn:hardener:evidence:2"
 
 
-def test_a_bundle_without_proofs_is_of_the_kind_before(desk: Desk) -> None:
+def test_a_bundle_without_proofs_has_the_earlier_format(desk: Desk) -> None:
     manifest = json.loads(contents(desk.export("it.tar.gz")[0])["manifest.json"])
     assert manifest["predicateType"] == "urn:hardener:evidence:1"
     assert "proofs" not in manifest["predicate"]
@@ -105,7 +105,7 @@ def tampered(desk: Desk, bundle: Path, name: str, change: Change, told: Change =
         ),
     ],
 )
-def test_what_the_signer_touched_up_is_refused(
+def test_a_proof_changed_by_the_signer_is_refused(
     desk: Desk, bundle: Path, *, name: str, change: Change, told: Change, reason: str
 ) -> None:
     with pytest.raises(Refused, match=reason):
@@ -129,7 +129,7 @@ def test_a_proof_by_another_version_leaves_the_verification_incomplete(desk: Des
     assert not verified.complete
 
 
-def test_files_that_are_not_of_one_proof_are_not_exported(desk: Desk, files: dict[str, bytes]) -> None:
+def test_files_of_different_proofs_are_not_exported(desk: Desk, files: dict[str, bytes]) -> None:
     with pytest.raises(HardenerError, match=r"cannot be exported: seccomp\.json: altered"):
         export(
             [run()],

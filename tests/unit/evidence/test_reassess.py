@@ -45,35 +45,35 @@ def differently(**changed: Any) -> RunEvidence:
 ICC = {"docker.networks": [], "docker.info": {"SecurityOptions": []}}
 
 
-def test_the_same_judge_finds_the_same(tmp_path: Path) -> None:
+def test_the_same_version_gives_the_same_findings(tmp_path: Path) -> None:
     assert judged(run(), tmp_path) == Reassessed("run-a", "", "", 0)
 
 
-def test_every_control_on_hosts_of_every_kind(tmp_path: Path) -> None:
+def test_findings_of_every_control_are_recomputed(tmp_path: Path) -> None:
     hosts = ["a", "b\ud800", "<script>", "\x1b[31m", "ä" * 300, "a"]
     assert judged(run(hosts=hosts, gone=["x", "x\udfff"], only=()), tmp_path).differences == 0
 
 
-def test_a_host_that_fails_without_a_reason_is_the_same_again(tmp_path: Path) -> None:
+def test_a_failure_without_offenders_is_recomputed(tmp_path: Path) -> None:
     controls = catalogue.load(BENCHMARK)
     silent = unreachable("silent", "", controls, benchmark=BENCHMARK)
     evidence = run(assessments=lambda: [silent], snapshots=list, only=())
     assert judged(evidence, tmp_path).differences == 0
 
 
-def test_a_document_that_could_not_be_judged_stays_an_error(tmp_path: Path) -> None:
+def test_an_unreadable_snapshot_stays_an_error(tmp_path: Path) -> None:
     controls = catalogue.load(BENCHMARK)
     bad = unreachable("bad", "x.json is not JSON", controls, benchmark=BENCHMARK)
     evidence = run(assessments=lambda: [bad], snapshots=lambda: [("bad", b"not JSON")], only=())
     assert judged(evidence, tmp_path).differences == 0
 
 
-def test_facts_that_do_not_give_the_finding_are_refused(tmp_path: Path) -> None:
+def test_a_finding_that_does_not_follow_from_the_facts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"report\.ndjson: db01: daemon-icc-disabled is reported as fail, the"):
         judged(differently(**ICC), tmp_path)
 
 
-def test_facts_that_give_the_finding_with_other_words_are_refused(tmp_path: Path) -> None:
+def test_a_finding_with_a_changed_text_is_refused(tmp_path: Path) -> None:
     evidence = differently(system={"kernel": "6.6.6"})
     with pytest.raises(Refused, match=r"report\.\w+\S*: not what the snapshots in the bundle give"):
         judged(evidence, tmp_path)
@@ -84,24 +84,24 @@ def another(evidence: RunEvidence, **changed: Any) -> RunEvidence:
     return dataclasses.replace(evidence, info=dataclasses.replace(info(), **changed))
 
 
-def test_another_catalogue_may_judge_differently_and_it_is_said(tmp_path: Path) -> None:
+def test_differences_by_another_catalogue_are_reported(tmp_path: Path) -> None:
     result = judged(another(differently(**ICC), catalogue_digest="0123456789abcdef" * 4), tmp_path)
     assert result.judge == f"hardener {__version__} with catalogue 0123456789ab"
     assert result.differences > 0
 
 
-def test_another_version_may_judge_differently_and_it_is_said(tmp_path: Path) -> None:
+def test_differences_by_another_version_are_reported(tmp_path: Path) -> None:
     result = judged(another(differently(**ICC), tool_version="0.0.9"), tmp_path)
     assert result.judge == "hardener 0.0.9"
     assert result.differences > 0
 
 
-def test_another_version_may_have_written_the_reports(tmp_path: Path) -> None:
+def test_differences_in_reports_of_another_version_are_reported(tmp_path: Path) -> None:
     result = judged(differently(system={"kernel": "6.6.6"}), tmp_path, exporter="0.0.9")
     assert (result.judge, result.writer, result.differences) == ("", "0.0.9", 0)
 
 
-def test_a_control_that_is_not_known_any_more_is_a_difference(
+def test_a_control_that_no_longer_exists_is_a_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evidence = another(run(), catalogue_digest="c" * 64)
@@ -111,13 +111,13 @@ def test_a_control_that_is_not_known_any_more_is_a_difference(
     assert judged(evidence, tmp_path).differences == 3
 
 
-def test_a_benchmark_that_is_not_known_is_no_refusal(tmp_path: Path) -> None:
+def test_an_unknown_benchmark_is_not_a_refusal(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match="unknown benchmark 'cis-docker-9'") as error:
         judged(run(), tmp_path, info=dataclasses.replace(info(), benchmark="cis-docker-9"))
     assert not isinstance(error.value, Refused)
 
 
-def test_controls_that_the_manifest_does_not_have_are_refused(tmp_path: Path) -> None:
+def test_controls_missing_from_the_manifest_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="gone has other controls than the manifest"):
         judged(
             run(selection=Selection(only=("daemon-icc-disabled",))),
@@ -126,7 +126,7 @@ def test_controls_that_the_manifest_does_not_have_are_refused(tmp_path: Path) ->
         )
 
 
-def test_the_host_is_who_the_inventory_says(tmp_path: Path) -> None:
+def test_the_host_name_must_match_the_inventory(tmp_path: Path) -> None:
     controls = catalogue.load(BENCHMARK)
     lying = make(host="somebody else")
     found: Assessment = dataclasses.replace(assess(lying, controls, benchmark=BENCHMARK), host="db01")
@@ -138,44 +138,42 @@ def test_the_host_is_who_the_inventory_says(tmp_path: Path) -> None:
     assert judged(evidence, tmp_path).differences == 0
 
 
-def test_a_report_without_end_is_not_read_into_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_report_is_read_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reassess, "_MAX_LINE", 50)
     with pytest.raises(Refused, match=r"report\.ndjson: a line of more than 50 bytes"):
         judged(run(), tmp_path)
 
 
-def test_what_was_waived_is_waived_again_by_the_file_in_the_bundle(tmp_path: Path) -> None:
+def test_waivers_in_the_bundle_are_applied_again(tmp_path: Path) -> None:
     statuses = [each.status for host in waived().assessments() for each in host.findings]
     assert Status.WAIVED in statuses
     assert judged(waived(), tmp_path) == Reassessed("run-a", "", "", 0)
 
 
-def test_another_file_than_the_run_was_judged_by_is_refused(tmp_path: Path) -> None:
+def test_a_changed_decision_file_is_refused(tmp_path: Path) -> None:
     another = waived(declared=WAIVERS.replace(b"2026-11-25", b"2026-11-24"))
     with pytest.raises(Refused, match="is reported as waived, the snapshot gives fail"):
         judged(another, tmp_path)
 
 
-def test_a_waiver_that_says_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_changed_waiver_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="not what the snapshots in the bundle give"):
         judged(waived(declared=WAIVERS.replace(b"J. Doe", b"J. Roe")), tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"waivers: [", b"\xff", b"x: 1", b"a: &a [*a]"])
-def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_decision_file_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(Refused, match=r"declared/waivers\.yml"):
         judged(waived(declared=content), tmp_path)
 
 
-def test_a_file_that_the_manifest_names_otherwise_is_refused(tmp_path: Path) -> None:
+def test_a_decision_file_under_another_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"declared/waivers\.yml: not what the manifest's run was judged by"):
         judged(waived(), tmp_path, declared={"waivers": "0" * 64})
 
 
 @pytest.mark.parametrize("changed", [{"pass": 3, "fail": 0}, {"waived": 3}, {"pass": 2, "error": 4}])
-def test_counts_that_the_reports_do_not_give_are_refused(tmp_path: Path, changed: dict[str, int]) -> None:
+def test_counts_that_do_not_match_the_reports_are_refused(tmp_path: Path, changed: dict[str, int]) -> None:
     told, _ = stage(run(), tmp_path / "told")
     with pytest.raises(
         Refused, match=r"manifest\.json: the counts of run run-a are not those of its reports"
@@ -184,7 +182,9 @@ def test_counts_that_the_reports_do_not_give_are_refused(tmp_path: Path, changed
 
 
 @pytest.mark.parametrize("declared", [{}, {"waivers": b"waivers: []\n"}])
-def test_a_file_that_waives_nothing_is_no_difference(tmp_path: Path, declared: dict[str, bytes]) -> None:
+def test_a_decision_file_without_effect_is_not_a_difference(
+    tmp_path: Path, declared: dict[str, bytes]
+) -> None:
     decisions = stored_decisions(declared, name="test", today=DAY) or Decisions(DAY)
     evidence = run(info=dataclasses.replace(info(), decisions=decisions), declared=declared)
     assert judged(evidence, tmp_path).differences == 0
@@ -205,15 +205,15 @@ def test_a_file_that_waives_nothing_is_no_difference(tmp_path: Path, declared: d
         Selection(only=("",)),
     ],
 )
-def test_a_selection_that_gives_other_controls_is_refused(tmp_path: Path, selection: Selection) -> None:
+def test_a_selection_that_does_not_match_the_controls_is_refused(
+    tmp_path: Path, selection: Selection
+) -> None:
     with pytest.raises(Refused, match=r"^manifest\.json: .*run run-a"):
         judged(run(selection=selection), tmp_path)
 
 
 @pytest.mark.parametrize("controls", [AUDITED[:2], AUDITED[1:], AUDITED[::-1]])
-def test_controls_that_the_selection_does_not_give_are_refused(
-    tmp_path: Path, controls: tuple[str, ...]
-) -> None:
+def test_controls_outside_the_selection_are_refused(tmp_path: Path, controls: tuple[str, ...]) -> None:
     known = {control.slug: control for control in catalogue.load(BENCHMARK)}
     found = [assess(make(host="db01"), [known[slug] for slug in controls], benchmark=BENCHMARK)]
     evidence = run(hosts=("db01",), gone=(), assessments=lambda: found)
@@ -221,15 +221,15 @@ def test_controls_that_the_selection_does_not_give_are_refused(
         judged(evidence, tmp_path)
 
 
-def test_another_catalogue_may_select_otherwise(tmp_path: Path) -> None:
+def test_another_catalogue_can_select_different_controls(tmp_path: Path) -> None:
     told = dataclasses.replace(info(), catalogue_digest="f" * 64)
     assert judged(run(info=told, selection=Selection()), tmp_path).judge
 
 
-def test_a_selection_in_any_order_is_the_same(tmp_path: Path) -> None:
+def test_the_order_of_a_selection_does_not_matter(tmp_path: Path) -> None:
     assert judged(run(selection=Selection(only=(*AUDITED[::-1], "5.5"))), tmp_path).judge == ""
 
 
-def test_the_last_day_of_the_calendar_is_no_error(tmp_path: Path) -> None:
+def test_the_last_day_of_the_calendar_is_accepted(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"report\.(?:html|csv|ndjson)"):
         judged(waived(), tmp_path, decided=date.max)

@@ -26,7 +26,7 @@ def checked(
     return verify(data, signature, allowed=desk.allowed, revoked=revoked, at=at, name="it.sig")
 
 
-def test_who_signed_is_known_by_name_and_fingerprint(desk: Desk) -> None:
+def test_the_signer_is_identified_by_name_and_fingerprint(desk: Desk) -> None:
     signer = checked(desk, sign(DATA, desk.key))
     listed = subprocess.run(["ssh-keygen", "-l", "-f", desk.key], check=True, capture_output=True, text=True)
     assert signer == Signer("auditor@example.com", listed.stdout.split()[1])
@@ -48,20 +48,20 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("agent")
-def test_a_key_in_the_agent_signs_by_its_public_half(desk: Desk) -> None:
+def test_a_key_in_the_agent_signs_by_its_public_key_file(desk: Desk) -> None:
     subprocess.run(["ssh-add", "-q", desk.key], check=True)
     desk.key.unlink()
     assert checked(desk, sign(DATA, desk.folder / "key.pub")).principal == "auditor@example.com"
 
 
-def test_a_public_key_that_no_agent_has_cannot_sign(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_key_without_an_agent_cannot_sign(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     desk.key.unlink()
     with pytest.raises(HardenerError, match=r"cannot sign with .*key\.pub: .*[Nn]o private key"):
         sign(DATA, desk.folder / "key.pub")
 
 
-def test_a_key_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+def test_a_missing_key_is_an_error_before_the_export(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match=r"cannot sign with .*/nowhere: No such file"):
         require_key(tmp_path / "nowhere")
 
@@ -74,7 +74,7 @@ def rsa(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_weak_key_is_refused_before_the_work(rsa: Path) -> None:
+def test_a_weak_key_is_refused_before_the_export(rsa: Path) -> None:
     for path in (rsa, rsa.with_name("key.pub")):
         with pytest.raises(
             HardenerError, match=r"cannot sign with .*: it is an RSA key of 2048 bits, fewer than"
@@ -82,7 +82,7 @@ def test_a_weak_key_is_refused_before_the_work(rsa: Path) -> None:
             require_key(path)
 
 
-def test_a_weak_key_in_a_format_that_was_not_read_is_refused_afterwards(rsa: Path, tmp_path: Path) -> None:
+def test_a_weak_key_in_an_unknown_format_is_refused_after_signing(rsa: Path, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(rsa.read_bytes())
     key.chmod(0o600)
@@ -124,7 +124,7 @@ PATTERNS = ("*", "!x,*", "a,b", "*@example.com", "auditor?", '"a b"', "!x")
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_signer_is_a_name_and_no_pattern(desk: Desk, pattern: str) -> None:
+def test_a_signer_is_a_name_not_a_pattern(desk: Desk, pattern: str) -> None:
     desk.allow(f'{pattern} namespaces="{NAMESPACE}" {public(desk.key)}')
     with pytest.raises(
         Refused, match=r"it\.sig: line 1 of .*: .* is a pattern or a list; a signer has one name"
@@ -133,7 +133,7 @@ def test_a_signer_is_a_name_and_no_pattern(desk: Desk, pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_pattern_does_not_lend_its_key_to_a_name(desk: Desk, pattern: str) -> None:
+def test_a_key_of_a_pattern_does_not_verify_a_name(desk: Desk, pattern: str) -> None:
     desk.allow(
         f'a namespaces="git" {public(desk.key)}', f'{pattern} namespaces="{NAMESPACE}" {public(desk.key)}'
     )
@@ -142,7 +142,7 @@ def test_a_pattern_does_not_lend_its_key_to_a_name(desk: Desk, pattern: str) -> 
 
 
 @pytest.mark.parametrize("name", ["*", "?", "!x", "a b", "*@example.com", '"a"'])
-def test_a_certificate_of_a_pattern_neither_signs_nor_counts(desk: Desk, name: str) -> None:
+def test_a_certificate_with_a_pattern_neither_signs_nor_verifies(desk: Desk, name: str) -> None:
     authority = new_key(desk.folder / "authority")
     subprocess.run(
         ["ssh-keygen", "-q", "-s", authority, "-I", "x", "-n", name, f"{desk.key}.pub"], check=True
@@ -159,7 +159,7 @@ def test_a_certificate_of_a_pattern_neither_signs_nor_counts(desk: Desk, name: s
         checked(desk, by_hand(DATA, path))
 
 
-def test_a_revoked_key_counts_no_more(desk: Desk) -> None:
+def test_a_revoked_key_does_not_verify(desk: Desk) -> None:
     signature = sign(DATA, desk.key)
     revoked = desk.folder / "revoked"
     revoked.write_text("# none yet\n")
@@ -171,7 +171,7 @@ def test_a_revoked_key_counts_no_more(desk: Desk) -> None:
         checked(desk, signature, revoked=revoked)
 
 
-def test_a_list_of_ssh_keygen_revokes_too(desk: Desk) -> None:
+def test_a_revocation_list_of_ssh_keygen_is_read(desk: Desk) -> None:
     signature = sign(DATA, desk.key)
     revoked = desk.folder / "krl"
     subprocess.run(
@@ -200,7 +200,7 @@ def test_the_authority_of_a_certificate_is_revoked_with_it(desk: Desk) -> None:
             checked(desk, signature, revoked=revoked)
 
 
-def test_a_file_that_is_no_key_cannot_sign(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_key_cannot_sign(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("not a key\n")
     (tmp_path / "key").chmod(0o600)
     with pytest.raises(HardenerError, match=r"cannot sign with .*/key: ") as error:
@@ -208,7 +208,7 @@ def test_a_file_that_is_no_key_cannot_sign(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_certificate_of_a_trusted_authority_counts(desk: Desk) -> None:
+def test_a_certificate_of_a_trusted_authority_verifies(desk: Desk) -> None:
     authority = new_key(desk.folder / "authority")
     who = ("-I", "x", "-n", "auditor@example.com")
     subprocess.run(["ssh-keygen", "-q", "-s", authority, *who, f"{desk.key}.pub"], check=True)
@@ -217,7 +217,7 @@ def test_a_certificate_of_a_trusted_authority_counts(desk: Desk) -> None:
     assert checked(desk, signature).principal == "auditor@example.com"
 
 
-def test_an_expired_key_counts_for_what_it_signed_then(desk: Desk) -> None:
+def test_an_expired_key_verifies_earlier_signatures(desk: Desk) -> None:
     desk.allow(f'auditor@example.com valid-before="20260101" {public(desk.key)}')
     signature = sign(DATA, desk.key)
     with pytest.raises(Refused, match=r"it\.sig: the key SHA256:.* may not sign: .*key has expired"):
@@ -225,37 +225,37 @@ def test_an_expired_key_counts_for_what_it_signed_then(desk: Desk) -> None:
     assert checked(desk, signature, at=datetime(2025, 12, 31, 23, 59, tzinfo=UTC))
 
 
-def test_times_are_utc_wherever_one_reads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_are_utc_in_every_time_zone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     desk.allow(f'auditor@example.com valid-before="202611251300" {public(desk.key)}')
     assert checked(desk, sign(DATA, desk.key))
 
 
-def test_the_second_line_of_a_signer_may_allow_it(desk: Desk) -> None:
+def test_a_second_line_of_a_signer_can_allow_the_key(desk: Desk) -> None:
     key = public(desk.key)
     desk.allow(f'a@b namespaces="git" {key}', f'a@b namespaces="{NAMESPACE}" {key}')
     assert checked(desk, sign(DATA, desk.key)).principal == "a@b"
 
 
-def test_other_data_are_refused(desk: Desk) -> None:
+def test_a_signature_of_other_data_is_refused(desk: Desk) -> None:
     with pytest.raises(Refused, match=r"it\.sig: not a signature of this bundle by auditor@example\.com"):
         checked(desk, sign(DATA, desk.key), data=b"something else")
 
 
-def test_a_signer_that_nobody_knows_is_refused_with_the_fingerprint(desk: Desk) -> None:
+def test_an_unknown_signer_is_refused_with_the_fingerprint(desk: Desk) -> None:
     stranger = new_key(desk.folder / "stranger")
     with pytest.raises(Refused, match=r"signed with the key SHA256:.*, which is none of .*allowed_signers"):
         checked(desk, sign(DATA, stranger))
 
 
 @pytest.mark.parametrize("content", ["", "garbage\n", "# nobody\n"])
-def test_a_file_of_nobody_allows_nobody(desk: Desk, content: str) -> None:
+def test_an_empty_file_of_signers_allows_no_key(desk: Desk, content: str) -> None:
     desk.allowed.write_text(content)
     with pytest.raises(Refused, match=r"it\.sig: "):
         checked(desk, sign(DATA, desk.key))
 
 
-def test_a_file_of_signers_that_is_not_there_is_no_refusal(desk: Desk) -> None:
+def test_a_missing_file_of_signers_is_not_a_refusal(desk: Desk) -> None:
     signature = sign(DATA, desk.key)
     desk.allowed.unlink()
     with pytest.raises(HardenerError, match=r"cannot read .*allowed_signers: No such file") as error:
@@ -274,20 +274,18 @@ def test_a_file_of_signers_that_is_not_there_is_no_refusal(desk: Desk) -> None:
         b"-----BEGIN SSH SIGNATURE-----\nA\n-----END SSH SIGNATURE-----\n",
     ],
 )
-def test_what_is_no_signature_is_refused(desk: Desk, signature: bytes) -> None:
+def test_an_invalid_signature_file_is_refused(desk: Desk, signature: bytes) -> None:
     with pytest.raises(Refused, match=r"it\.sig: not an SSH signature"):
         checked(desk, signature)
 
 
-def test_without_openssh_it_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_openssh_is_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(desk.folder))
     with pytest.raises(HardenerError, match=r"ssh-keygen is missing \(install"):
         sign(DATA, desk.key)
 
 
-def test_nothing_is_left_in_the_folder_for_temporary_files(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_temporary_file_is_left(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     (desk.folder / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(desk.folder / "tmp"))
     checked(desk, sign(DATA, desk.key))

@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
         f"a@b {KEY}\r",
     ],
 )
-def test_a_line_of_a_name_or_an_authority_counts(file: Path, text: str) -> None:
+def test_a_line_with_a_name_or_an_authority_is_used(file: Path, text: str) -> None:
     file.write_bytes(text.encode() + b"\n")
     assert read_allowed(file).lines == text.encode() + b"\n"
 
@@ -52,7 +52,7 @@ def test_a_line_of_a_name_or_an_authority_counts(file: Path, text: str) -> None:
         f"\t!x {KEY}",
     ],
 )
-def test_a_line_of_a_pattern_does_not(file: Path, text: str) -> None:
+def test_a_line_with_a_pattern_is_ignored(file: Path, text: str) -> None:
     file.write_bytes(f"a@b {KEY[:-1]}B\n{text}\n".encode())
     read = read_allowed(file)
     assert len(read.lines.split(b"\n")) == 3
@@ -64,13 +64,13 @@ def test_a_line_of_a_pattern_does_not(file: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "# a comment", "garbage", "a@b", f"a@b\u00a0{KEY}", "*\0 key", f"*\r {KEY}"]
 )
-def test_what_is_no_line_does_not_either(file: Path, text: str) -> None:
+def test_comments_and_malformed_lines_are_ignored(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
     assert read_allowed(file).lines == b""
     assert read_allowed(file).refusal(BLOB) == ""
 
 
-def test_a_key_is_revoked_by_its_line(tmp_path: Path) -> None:
+def test_a_key_is_revoked_by_its_line_in_the_file(tmp_path: Path) -> None:
     key = new_key(tmp_path / "key")
     text = f"# revoked\n\n{public(key)} lost\n"
     (tmp_path / "revoked").write_text(text)
@@ -81,14 +81,14 @@ def test_a_key_is_revoked_by_its_line(tmp_path: Path) -> None:
     "text",
     ["garbage", "256 SHA256:abc a@b (ED25519)", "SHA256:abc", f"a@b {KEY}", "serial: 1", "\x00", "SSHKRL"],
 )
-def test_a_line_that_is_no_key_is_an_error(tmp_path: Path, text: str) -> None:
+def test_a_line_without_a_key_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "revoked"
     path.write_text(f"{KEY}\n{text}\n")
     with pytest.raises(HardenerError, match="revoked: line 2 is not a public key"):
         read_revoked(path)
 
 
-def test_files_that_are_not_there_are_errors(tmp_path: Path) -> None:
+def test_missing_files_are_errors(tmp_path: Path) -> None:
     for read in (read_allowed, read_revoked):
         with pytest.raises(HardenerError, match=r"cannot read .*/nowhere: No such file"):
             read(tmp_path / "nowhere")
@@ -98,14 +98,14 @@ def test_files_that_are_not_there_are_errors(tmp_path: Path) -> None:
     "text",
     [f"# lost\r{KEY}", f"\r{KEY}", f"{KEY} lost\r{KEY}", f"{KEY}\r\r", f"#\r#\r{KEY}\r", f" \r{KEY}"],
 )
-def test_a_line_that_ssh_keygen_ends_elsewhere_is_an_error(tmp_path: Path, text: str) -> None:
+def test_a_line_with_a_character_that_ends_it_for_ssh_keygen_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "revoked"
     path.write_bytes(f"{KEY}\n{text}\n".encode())
     with pytest.raises(HardenerError, match="revoked: line 2 has a carriage return within it"):
         read_revoked(path)
 
 
-def test_lines_of_windows_are_lines(tmp_path: Path) -> None:
+def test_windows_line_ends_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "revoked"
     path.write_bytes(f"# lost\r\n\r\n{KEY}\r\n".encode())
     assert read_revoked(path).count(b"\r\n") == 3

@@ -34,14 +34,14 @@ def test_a_short_rsa_key_is_weak(bits: int) -> None:
     assert parse(rsa(bits)).weakness == f"an RSA key of {bits} bits, fewer than 3072"
 
 
-def test_zeros_before_it_make_no_key_longer() -> None:
+def test_leading_zeros_do_not_make_a_key_longer() -> None:
     assert (
         "1024 bits" in parse(blob("ssh-rsa", b"\3", bytes(400) + (1 << 1023).to_bytes(128, "big"))).weakness
     )
 
 
 @pytest.mark.parametrize("bits", [3072, 4096])
-def test_a_long_rsa_key_is_not(bits: int) -> None:
+def test_a_long_rsa_key_is_not_weak(bits: int) -> None:
     assert parse(rsa(bits)).weakness == ""
 
 
@@ -50,14 +50,14 @@ def test_dsa_is_weak_at_any_length() -> None:
 
 
 @pytest.mark.parametrize("kind", ["ssh-xmss@openssh.com", "ssh-ed448", "null", "SSH-RSA", "rsa-sha2-256", ""])
-def test_a_kind_that_is_not_known_is_not_taken(kind: str) -> None:
+def test_an_unknown_kind_of_key_is_refused(kind: str) -> None:
     assert "is none of ssh-ed25519" in parse(blob(kind, bytes(32))).weakness
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"\0\0\0", b"\0\0\0\7ssh-rsa", b"\xff" * 20, blob("ssh-rsa", b"\3")[:-1]]
 )
-def test_what_is_no_key_is_an_error(data: bytes) -> None:
+def test_an_invalid_key_is_an_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"cut off|ascii"):
         parse(data)
 
@@ -75,7 +75,7 @@ def test_what_is_no_key_is_an_error(data: bytes) -> None:
         ),
     ],
 )
-def test_a_certificate_names_whom_it_vouches_for(public: bytes, kind: str) -> None:
+def test_a_certificate_has_its_principals(public: bytes, kind: str) -> None:
     found = parse(certificate(public, "a@b", "x,*", kind=kind, authority=ED25519))
     assert (found.kind, found.weakness, found.names) == (kind, "", ("a@b", "x,*"))
 
@@ -92,7 +92,7 @@ def test_a_certificate_of_a_weak_key_or_by_a_weak_authority_is_weak() -> None:
 @pytest.mark.parametrize(
     "name", ["auditor@example.com", "jürgen", "release-2026", "a", "first.last+evidence@example.com", "审计"]
 )
-def test_a_name_is_one(name: str) -> None:
+def test_a_plain_name_is_a_name(name: str) -> None:
     assert is_name(name)
 
 
@@ -115,13 +115,13 @@ def test_a_name_is_one(name: str) -> None:
         ),
     ],
 )
-def test_a_pattern_a_list_and_what_cannot_be_seen_is_no_name(name: str) -> None:
+def test_patterns_lists_and_invisible_characters_are_not_names(name: str) -> None:
     assert not is_name(name)
 
 
 @pytest.mark.parametrize("passphrase", ["", "secret"])
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa"])
-def test_the_public_half_is_read_from_either_file(tmp_path: Path, kind: str, passphrase: str) -> None:
+def test_the_public_key_is_read_from_either_file(tmp_path: Path, kind: str, passphrase: str) -> None:
     key = tmp_path / "key"
     command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "a comment", "-f", str(key)]
     subprocess.run(command, check=True)
@@ -135,9 +135,9 @@ def test_the_public_half_is_read_from_either_file(tmp_path: Path, kind: str, pas
     "text",
     [b"", b"not a key\n", b"ssh-rsa ====", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", b"\xff\xfe"],
 )
-def test_a_file_of_another_format_gives_none(text: bytes) -> None:
+def test_a_file_of_another_format_has_no_public_key(text: bytes) -> None:
     assert public_half(text) is None
 
 
-def test_strings_are_read_as_they_are_written() -> None:
+def test_encoded_strings_are_decoded() -> None:
     assert read_string(write_string(b"a") + b"rest") == (b"a", b"rest")

@@ -8,7 +8,7 @@ from hardener.evidence.manifest import File
 from hardener.evidence.sums import render
 
 
-def test_sha256sum_reads_it(tmp_path: Path) -> None:
+def test_sha256sum_verifies_the_checksums(tmp_path: Path) -> None:
     files = []
     for name in ("b", "a"):
         (tmp_path / name).write_bytes(name.encode())

@@ -13,7 +13,7 @@ from tests.unit.evidence.stamps import answer, der, forged, token, tst_info
 
 
 @pytest.mark.parametrize("url", ["", "ftp://tsa.example", "file:///etc/passwd", "tsa.example"])
-def test_an_address_of_another_kind_is_not_asked(url: str) -> None:
+def test_an_address_with_another_scheme_is_refused(url: str) -> None:
     with pytest.raises(HardenerError, match="is not a URL of a time-stamping authority"):
         request(b"data", url)
 
@@ -31,17 +31,17 @@ def test_an_address_of_another_kind_is_not_asked(url: str) -> None:
         b"\x30\x88" + b"\xff" * 8,
     ],
 )
-def test_what_is_no_time_stamp_is_refused(answer: bytes) -> None:
+def test_an_invalid_time_stamp_is_refused(answer: bytes) -> None:
     with pytest.raises(Refused, match=r"^it\.tsr: no time stamp: the answer is "):
         read(answer, b"data", name="it.tsr")
 
 
-def test_a_refusal_of_the_authority_is_told() -> None:
+def test_a_refusal_of_the_authority_is_reported() -> None:
     with pytest.raises(Refused, match="no time stamp: the authority refused"):
         read(b"\x30\x05\x30\x03\x02\x01\x02", b"data", name="it.tsr")
 
 
-def test_what_is_too_long_is_not_looked_at() -> None:
+def test_a_response_that_is_too_long_is_not_parsed() -> None:
     with pytest.raises(Refused, match="too long for a time stamp"):
         read(bytes(MAX_ANSWER + 1), b"data", name="it.tsr")
 
@@ -51,7 +51,7 @@ INFO = tst_info(b"data", MOMENT)
 GENUINE = answer(token(der(0x04, INFO)))
 
 
-def test_what_an_authority_would_write_is_read() -> None:
+def test_a_valid_time_stamp_is_read() -> None:
     assert read(GENUINE, b"data", name="it.tsr") == datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -94,11 +94,11 @@ def lengthened(data: bytes, position: int) -> bytes:
         answer(token(der(0x04, tst_info(b"data", "20200101")))),
     ],
 )
-def test_what_openssl_may_read_otherwise_is_refused(crafted: bytes) -> None:
+def test_encodings_that_openssl_reads_differently_are_refused(crafted: bytes) -> None:
     with pytest.raises(Refused, match=r"^it\.tsr: no time stamp: "):
         read(crafted, b"data", name="it.tsr")
 
 
-def test_a_time_stamp_of_something_else_is_refused() -> None:
+def test_a_time_stamp_of_other_data_is_refused() -> None:
     with pytest.raises(Refused, match=r"^it\.tsr: a time stamp of other data"):
         read(GENUINE, b"Data", name="it.tsr")

@@ -15,7 +15,7 @@ from hardener.evidence.verification import Trust, verify
 from tests.unit.evidence.bundles import EARLIER, Desk, contents, info, public, resigned, run
 
 
-def test_it_says_what_it_knows(desk: Desk) -> None:
+def test_the_result_names_what_was_verified(desk: Desk) -> None:
     path, exported = desk.export("it.tar.gz", run("run-a"), run("run-b", gone=[]))
     verified = desk.verify(path)
     assert verified.sha256 == exported.entry.bundle_sha256
@@ -35,7 +35,7 @@ def test_a_bundle_of_an_earlier_version_is_verified() -> None:
     assert [len(each.hosts) for each in verified.runs] == [2, 1]
 
 
-def test_a_revoked_key_is_no_signer(desk: Desk) -> None:
+def test_a_signature_by_a_revoked_key_is_refused(desk: Desk) -> None:
     path, _ = desk.export("it.tar.gz")
     revoked = desk.folder / "revoked"
     revoked.write_text(f"{public(desk.key)}\n")
@@ -43,18 +43,18 @@ def test_a_revoked_key_is_no_signer(desk: Desk) -> None:
         desk.verify(path, revoked=revoked)
 
 
-def test_runs_whose_names_begin_alike_are_told_apart(desk: Desk) -> None:
+def test_runs_with_a_common_name_prefix_are_distinguished(desk: Desk) -> None:
     path, _ = desk.export("it.tar.gz", run("a"), run("a-b"), run("a.b"), run("a0"))
     assert [each.run_id for each in desk.verify(path).reassessed] == ["a", "a-b", "a.b", "a0"]
 
 
-def test_without_a_ledger_the_bundle_stands_alone(desk: Desk) -> None:
+def test_without_a_ledger_only_the_bundle_is_verified(desk: Desk) -> None:
     path, _ = desk.export("it.tar.gz")
     desk.ledger.unlink()
     assert desk.verify(path, ledger=False).place is None
 
 
-def test_another_judge_is_not_complete(desk: Desk) -> None:
+def test_another_version_makes_the_verification_incomplete(desk: Desk) -> None:
     other = dataclasses.replace(info(), catalogue_digest="d" * 64)
     path, _ = desk.export("it.tar.gz", run(info=other))
     verified = desk.verify(path)
@@ -62,7 +62,7 @@ def test_another_judge_is_not_complete(desk: Desk) -> None:
     assert "catalogue dddd" in verified.reassessed[0].judge
 
 
-def test_a_key_that_has_expired_since_counts_at_a_date(desk: Desk) -> None:
+def test_an_expired_key_verifies_at_an_earlier_date(desk: Desk) -> None:
     path, _ = desk.export("it.tar.gz")
     desk.allow(f'auditor@example.com valid-before="20200101" {public(desk.key)}')
     with pytest.raises(Refused, match=r"it\.tar\.gz: SHA256SUMS\.sig: .*expired"):
@@ -71,18 +71,18 @@ def test_a_key_that_has_expired_since_counts_at_a_date(desk: Desk) -> None:
     assert desk.verify(path, at=at).at == at
 
 
-def test_a_bundle_that_is_not_there_is_no_refusal(desk: Desk) -> None:
+def test_a_missing_bundle_is_not_a_refusal(desk: Desk) -> None:
     with pytest.raises(HardenerError, match=r"cannot read .*: No such file") as error:
         desk.verify(desk.folder / "nowhere.tar.gz")
     assert not isinstance(error.value, Refused)
 
 
-def test_a_folder_is_no_bundle(desk: Desk) -> None:
+def test_a_folder_is_refused(desk: Desk) -> None:
     with pytest.raises(HardenerError, match=r"cannot read .*: Is a directory"):
         desk.verify(desk.folder)
 
 
-def test_nothing_of_the_bundle_is_written_anywhere(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verification_writes_no_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     path, _ = desk.export("it.tar.gz")
     written: list[int] = []
     real = Path.write_bytes
@@ -98,18 +98,18 @@ def test_nothing_of_the_bundle_is_written_anywhere(desk: Desk, monkeypatch: pyte
     assert [size < 1000 for size in written] == [True, True]  # signers and signature, for ssh-keygen
 
 
-def test_no_exporter_is_no_excuse_for_other_instructions(desk: Desk) -> None:
+def test_changed_instructions_are_refused_without_an_exporter_version(desk: Desk) -> None:
     bundle, _ = desk.export("it.tar.gz")
     files = contents(bundle)
     files["README.md"] = b"Everything is fine.\n"
     runs = json.loads(files["manifest.json"])["predicate"]["runs"]
     runs[0]["exporter_version"] = ""
     bundle.write_bytes(resigned(desk, files, runs=runs))
-    with pytest.raises(Refused, match=r"manifest\.json: not a manifest: ValueError '' is no version"):
+    with pytest.raises(Refused, match=r"manifest\.json: not a manifest: ValueError '' is not a version"):
         desk.verify(bundle, ledger=False)
 
 
-def test_the_start_of_a_ledger_has_no_digest(desk: Desk) -> None:
+def test_the_first_ledger_entry_has_no_previous_digest(desk: Desk) -> None:
     bundle, _ = desk.export("it.tar.gz")
     for previous in ({"seq": 0, "sha256": "1" * 64}, {"seq": 7, "sha256": "0" * 64}):
         bundle.write_bytes(resigned(desk, contents(bundle), ledger={"previous": previous}))

@@ -74,7 +74,7 @@ def quiet(line: str) -> None:
         "*",
     ],
 )
-def test_a_name_that_could_be_more_than_a_name_is_refused(restored: list[str], name: str) -> None:
+def test_an_unsafe_guest_name_is_refused(restored: list[str], name: str) -> None:
     for use in (lambda: lab.up(name, "13", say=quiet), lambda: lab.down(name), lambda: lab.find(name)):
         with pytest.raises(HardenerError, match="no name for a guest"):
             use()
@@ -93,13 +93,13 @@ def test_a_name_taken_by_another_release_is_an_error(restored: list[str]) -> Non
         lab.up("a", "12", say=quiet)
 
 
-def test_a_bare_guest_is_no_docker_host(restored: list[str]) -> None:
+def test_a_bare_guest_has_no_docker(restored: list[str]) -> None:
     assert lab.up("a", "13-bare", say=quiet).release == "13-bare"
     with pytest.raises(HardenerError, match=r"guest a runs Debian 13-bare"):
         lab.up("a", "13", say=quiet)
 
 
-def test_an_unknown_release_is_an_error_before_anything_is_touched(restored: list[str], cache: Path) -> None:
+def test_an_unknown_release_is_an_error_before_any_change(restored: list[str], cache: Path) -> None:
     with pytest.raises(HardenerError, match="knows no Debian"):
         lab.up("a", "14", say=quiet)
     assert not (cache / "guests").exists()
@@ -117,7 +117,7 @@ def test_several_guests_run_at_once_and_end_one_by_one(restored: list[str]) -> N
     assert not lab.down("b")
 
 
-def test_nothing_of_a_guest_remains(restored: list[str], cache: Path) -> None:
+def test_a_removed_guest_leaves_no_file(restored: list[str], cache: Path) -> None:
     lab.up("a", "13", say=quiet).stop()
     assert list((cache / "guests").iterdir()) == []
 
@@ -133,7 +133,7 @@ def test_a_guest_that_died_is_shown_stopped_and_replaced_by_a_pristine_one(resto
     assert (died.directory / "disk.qcow2").read_text() == "overlay"
 
 
-def test_down_leaves_a_process_alone_that_only_has_the_pid_of_a_guest(
+def test_down_does_not_end_another_process_with_the_pid_of_a_guest(
     restored: list[str], process: Start
 ) -> None:
     a = lab.up("a", "13", say=quiet)
@@ -174,19 +174,19 @@ def test_the_inventory_checks_the_host_key_and_names_one_host(restored: list[str
     assert a.known_hosts.read_text() == f"[127.0.0.1]:{a.port} ssh-ed25519 AAAA guest\n"
 
 
-def test_half_a_guest_is_none(restored: list[str], cache: Path) -> None:
+def test_an_incomplete_guest_is_ignored(restored: list[str], cache: Path) -> None:
     (cache / "guests" / "a").mkdir(parents=True)
     assert lab.status() == []
     assert lab.up("a", "13", say=quiet).pid is not None
 
 
-def test_what_is_kept_of_a_guest_has_no_secret(restored: list[str]) -> None:
+def test_stored_state_of_a_guest_has_no_secret(restored: list[str]) -> None:
     a = lab.up("a", "13", say=quiet)
     kept = json.loads((a.directory / "guest.json").read_text())
     assert kept == {"release": "13", "port": a.port, "user_key": str(a.user_key)}
 
 
-def test_a_command_in_the_guest_goes_by_its_own_key_and_port(restored: list[str]) -> None:
+def test_a_command_in_the_guest_uses_its_own_key_and_port(restored: list[str]) -> None:
     a = lab.up("a", "13", say=quiet)
     assert a.ssh_command("id", user="lab") == ssh.command(
         user="lab", port=a.port, user_key=a.user_key, known_hosts=a.known_hosts, argv=("id",)
@@ -201,10 +201,10 @@ def unreachable(cache: Path) -> guest.Guest:
     )
 
 
-def test_a_command_that_fails_says_which_and_why(unreachable: guest.Guest) -> None:
+def test_a_failed_command_is_reported_with_its_output(unreachable: guest.Guest) -> None:
     with pytest.raises(InternalError, match=r"docker in guest a ended with 255: .*Connection refused"):
         unreachable.ssh("docker", "ps")
 
 
-def test_a_failure_can_be_asked_for(unreachable: guest.Guest) -> None:
+def test_a_failure_can_be_returned_instead_of_raised(unreachable: guest.Guest) -> None:
     assert unreachable.ssh("docker", "ps", check=False).returncode == 255

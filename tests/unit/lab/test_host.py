@@ -23,7 +23,7 @@ def with_only(monkeypatch: pytest.MonkeyPatch, *present: str, libarchive: bool =
 ALL = tuple(host._PROGRAMS)
 
 
-def test_one_line_installs_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_one_command_that_installs_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     with_only(monkeypatch, "setpriv", "unshare", "mke2fs", libarchive=False)
     with pytest.raises(HardenerError) as caught:
         host.require_tools()
@@ -34,7 +34,7 @@ def test_one_line_installs_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) 
     assert "mke2fs" not in caught.value.message
 
 
-def test_nothing_missing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_missing_packages_there_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with_only(monkeypatch, *ALL)
     host.require_tools()
 
@@ -52,7 +52,7 @@ def test_another_architecture_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         host.require_tools()
 
 
-def test_the_cache_is_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_follows_xdg_cache_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/me")
     assert host.cache_dir() == Path("/var/cache/me/hardener/lab")
     monkeypatch.setenv("HOME", "/home/me")
@@ -62,7 +62,7 @@ def test_the_cache_is_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("hostile", ["/a b", "/a,readonly=on", "/a%h", '/a"b', "/a\nb", "/a:b", "/$x"])
-def test_a_cache_folder_that_options_would_misread_is_refused(
+def test_a_cache_folder_with_special_characters_is_refused(
     monkeypatch: pytest.MonkeyPatch, hostile: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", hostile)
@@ -70,12 +70,12 @@ def test_a_cache_folder_that_options_would_misread_is_refused(
         host.cache_dir()
 
 
-def test_a_failed_program_is_named_with_what_it_said() -> None:
+def test_a_failed_program_is_named_with_its_output() -> None:
     with pytest.raises(InternalError, match=r"ls failed with exit code 2: .*/nonexistent"):
         host.run("ls", "/nonexistent")
 
 
-def test_a_lock_keeps_others_waiting(cache: Path) -> None:
+def test_a_lock_blocks_other_processes(cache: Path) -> None:
     entered = threading.Event()
 
     def enter() -> None:

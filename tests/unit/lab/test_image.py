@@ -44,7 +44,7 @@ def test_an_image_is_built_once(builds: list[str]) -> None:
     assert builds == ["13"]
 
 
-def test_releases_have_images_of_their_own(builds: list[str]) -> None:
+def test_each_release_has_its_own_image(builds: list[str]) -> None:
     releases = [*RELEASES.values(), *(release.bare for release in RELEASES.values())]
     images = {image.build(release, say=quiet).directory for release in releases}
     assert len(images) == len(builds) == 6
@@ -65,9 +65,7 @@ def test_a_failed_build_leaves_nothing(
     assert image.build(TRIXIE, say=quiet).state.exists()
 
 
-def test_what_a_killed_build_left_is_removed_and_not_taken_for_an_image(
-    builds: list[str], cache: Path
-) -> None:
+def test_files_of_a_killed_build_are_removed(builds: list[str], cache: Path) -> None:
     name = image.build(TRIXIE, say=quiet).directory.name
     (cache / "images" / name).rename(cache / "images" / f"{name}.killed")
     built = image.build(TRIXIE, say=quiet)
@@ -76,7 +74,7 @@ def test_what_a_killed_build_left_is_removed_and_not_taken_for_an_image(
     assert built.directory.name == name
 
 
-def test_others_cannot_read_an_image_for_it_has_the_keys(builds: list[str]) -> None:
+def test_other_users_cannot_read_an_image(builds: list[str]) -> None:
     assert image.build(TRIXIE, say=quiet).directory.stat().st_mode & 0o077 == 0
 
 
@@ -100,7 +98,7 @@ def archive(fmt: int) -> io.BytesIO:
     return buffer
 
 
-def test_the_archive_keeps_all_but_the_encoding_of_names() -> None:
+def test_the_archive_keeps_file_attributes() -> None:
     rewritten = io.BytesIO()
     image._to_gnu_tar(archive(tarfile.PAX_FORMAT), rewritten)
     rewritten.seek(0)

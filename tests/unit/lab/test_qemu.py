@@ -40,12 +40,12 @@ def test_the_guest_is_reached_on_loopback_only() -> None:
     assert "-nodefaults" in command
 
 
-def test_the_disk_is_named_so_that_no_comma_is_an_option() -> None:
+def test_a_comma_in_a_disks_path_is_escaped() -> None:
     root, _data = option(machine(Path("/g"), disk="a,readonly=on").command(), "-blockdev")
     assert json.loads(root)["file"]["filename"] == "/g/a,readonly=on"
 
 
-def test_the_disks_come_in_order_for_the_kernel_boots_from_the_first() -> None:
+def test_the_root_disk_is_the_first_disk() -> None:
     command = machine(Path("/g")).command()
     disks = [json.loads(disk) for disk in option(command, "-blockdev")]
     assert [disk["file"]["filename"] for disk in disks] == ["/g/disk.qcow2", "/g/data.qcow2"]
@@ -60,13 +60,13 @@ def test_the_processor_fits_the_accelerator(accelerator: str, cpu: str) -> None:
     assert option(command, "-accel")[0].startswith(accelerator)
 
 
-def test_what_is_saved_and_what_is_restored_have_the_same_devices() -> None:
+def test_saved_and_restored_machines_have_the_same_devices() -> None:
     saved = machine(Path("/g")).command()
     restored = machine(Path("/g")).command("-incoming", "file:/i/state", "-daemonize")
     assert restored[: len(saved)] == saved
 
 
-def test_without_dev_kvm_it_is_emulation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_dev_kvm_the_guest_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qemu, "kvm_accessible", lambda: False)
     assert qemu.choose_accelerator(Path("/i/vmlinuz")) == "tcg"
 
@@ -80,7 +80,7 @@ def test_without_dev_kvm_it_is_emulation(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
     ids=["a kernel runs", "it cannot run instructions", "it hangs"],
 )
-def test_kvm_counts_only_if_a_kernel_runs(
+def test_kvm_is_used_only_if_a_test_kernel_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, does: str, expected: str
 ) -> None:
     fake = tmp_path / "qemu"
@@ -91,7 +91,7 @@ def test_kvm_counts_only_if_a_kernel_runs(
     assert qemu.choose_accelerator(Path("/i/vmlinuz"), timeout=0.3) == expected
 
 
-def test_our_process_is_found_and_ended(tmp_path: Path, process: Start) -> None:
+def test_the_process_of_a_guest_is_found_and_ended(tmp_path: Path, process: Start) -> None:
     pidfile = tmp_path / "qemu.pid"
     ours = process("/usr/bin/qemu-system-x86_64", "-pidfile", str(pidfile))
     pidfile.write_text(f"{ours.pid}\n")
@@ -111,9 +111,7 @@ def test_our_process_is_found_and_ended(tmp_path: Path, process: Start) -> None:
     ],
     ids=["an unrelated process", "another guest", "not QEMU, though it names our pidfile"],
 )
-def test_a_stale_pid_that_is_anothers_now_is_left_alone(
-    tmp_path: Path, process: Start, argv: tuple[str, ...]
-) -> None:
+def test_a_reused_pid_is_not_ended(tmp_path: Path, process: Start, argv: tuple[str, ...]) -> None:
     pidfile = tmp_path / "qemu.pid"
     other = process(*(word.format(pidfile=pidfile) for word in argv))
     pidfile.write_text(f"{other.pid}\n")
@@ -123,14 +121,14 @@ def test_a_stale_pid_that_is_anothers_now_is_left_alone(
 
 
 @pytest.mark.parametrize("content", ["", "not a number", "-1", "0", "99999999999", "4194305"])
-def test_a_pidfile_that_names_no_process_is_no_guest(tmp_path: Path, content: str) -> None:
+def test_a_pid_file_without_a_process_is_ignored(tmp_path: Path, content: str) -> None:
     pidfile = tmp_path / "qemu.pid"
     pidfile.write_text(content)
     assert qemu.running_pid(pidfile) is None
     assert not qemu.stop(pidfile)
 
 
-def test_no_pidfile_is_no_guest(tmp_path: Path) -> None:
+def test_a_missing_pid_file_means_no_guest(tmp_path: Path) -> None:
     assert qemu.running_pid(tmp_path / "qemu.pid") is None
 
 
@@ -156,7 +154,7 @@ class FakeQemu:
         self._server.close()
 
 
-def test_saving_waits_for_the_end_and_then_quits(tmp_path: Path) -> None:
+def test_saving_waits_until_complete_and_then_quits(tmp_path: Path) -> None:
     fake = FakeQemu(
         tmp_path,
         [{"return": {}}, {"return": {}}]
@@ -177,7 +175,7 @@ def test_saving_waits_for_the_end_and_then_quits(tmp_path: Path) -> None:
     assert fake.asked[2]["arguments"] == {"uri": f"file:{tmp_path}/state"}
 
 
-def test_a_failed_save_says_why(tmp_path: Path) -> None:
+def test_a_failed_save_is_reported_with_its_reason(tmp_path: Path) -> None:
     FakeQemu(
         tmp_path,
         [{"return": {}}, {"return": {}}, {"return": {"status": "failed", "error-desc": "No space left"}}],
@@ -186,7 +184,7 @@ def test_a_failed_save_says_why(tmp_path: Path) -> None:
         control.save_state(tmp_path / "state")
 
 
-def test_a_refusal_says_why(tmp_path: Path) -> None:
+def test_a_refusal_of_qemu_is_reported_with_its_reason(tmp_path: Path) -> None:
     FakeQemu(tmp_path, [{"error": {"class": "GenericError", "desc": "State blocked"}}])
     with qemu.Qmp(tmp_path) as control, pytest.raises(InternalError, match="refused migrate: State blocked"):
         control.execute("migrate")
@@ -205,12 +203,12 @@ def test_a_guest_that_was_restored_stopped_is_an_error(tmp_path: Path) -> None:
         control.wait_until_running()
 
 
-def test_qemu_gone_in_the_middle_is_an_error(tmp_path: Path) -> None:
+def test_qemu_ending_during_a_command_is_an_error(tmp_path: Path) -> None:
     FakeQemu(tmp_path, [])
     with qemu.Qmp(tmp_path) as control, pytest.raises(InternalError, match="query-status"):
         control.execute("query-status")
 
 
-def test_no_control_socket_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_control_socket_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="control socket"):
         qemu.Qmp(tmp_path)

@@ -23,7 +23,7 @@ def bootstrap(release: Release) -> list[str]:
     )
 
 
-def test_the_name_of_an_image_is_stable_and_says_the_release() -> None:
+def test_the_name_of_an_image_is_stable_and_contains_the_release() -> None:
     name = recipe.image_name(TRIXIE, machine=MACHINE)
     assert name == recipe.image_name(TRIXIE, machine=list(MACHINE))
     assert re.fullmatch(r"debian13-[0-9a-f]{16}", name)
@@ -67,7 +67,7 @@ def test_the_name_changes_with_the_rest_of_the_recipe(
     assert recipe.image_name(TRIXIE, machine=MACHINE) != before
 
 
-def test_no_mirror_is_named() -> None:
+def test_the_name_does_not_depend_on_the_mirror() -> None:
     for release in RELEASES.values():
         command = bootstrap(release)
         assert command[-2:] == [release.suite, "-"]
@@ -81,7 +81,7 @@ def test_only_testing_accepts_a_dated_index() -> None:
     assert dated == {"testing"}
 
 
-def test_testing_has_its_security_archive_beside_it(tmp_path: Path) -> None:
+def test_testing_has_its_security_archive(tmp_path: Path) -> None:
     sources = tmp_path / "etc/apt/sources.list"
     sources.parent.mkdir(parents=True)
     sources.write_text("deb http://mirror.example/debian testing main\n")
@@ -93,7 +93,7 @@ def test_testing_has_its_security_archive_beside_it(tmp_path: Path) -> None:
     ]
 
 
-def test_the_client_is_named_where_it_is_a_package_of_its_own() -> None:
+def test_the_client_package_is_installed_where_it_is_separate() -> None:
     assert {name for name, release in RELEASES.items() if "docker-cli" in release.packages} == {
         "13",
         "testing",
@@ -101,7 +101,7 @@ def test_the_client_is_named_where_it_is_a_package_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", RELEASES)
-def test_a_bare_guest_is_the_same_but_for_docker(name: str) -> None:
+def test_a_bare_guest_differs_only_by_docker(name: str) -> None:
     docker, bare = recipe.release_named(name), recipe.release_named(f"{name}-bare")
     assert set(docker.packages) - set(bare.packages) == set(docker.docker)
     assert not [package for package in bare.packages if "docker" in package]
@@ -109,7 +109,7 @@ def test_a_bare_guest_is_the_same_but_for_docker(name: str) -> None:
     assert recipe.image_name(bare, machine=MACHINE) != recipe.image_name(docker, machine=MACHINE)
 
 
-def test_the_data_root_is_on_the_disk_made_for_it_even_where_docker_comes_later() -> None:
+def test_the_data_root_is_on_its_own_disk_even_without_docker() -> None:
     files = {file.path: file.content for file in recipe.guest_files(host_key="", authorized_key="")}
     assert f"LABEL={recipe.DATA_DISK_LABEL} /var/lib/docker ext4" in files["etc/fstab"]
     hooks = [
@@ -125,12 +125,12 @@ def test_auditd_is_left_to_the_role_that_installs_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["14", "14-bare", "-bare", "13-bare-bare"])
-def test_an_unknown_release_names_those_there_are(name: str) -> None:
+def test_an_unknown_release_is_an_error_that_lists_the_known_ones(name: str) -> None:
     with pytest.raises(HardenerError, match=rf"Debian '{name}' .*12, 13, testing"):
         recipe.release_named(name)
 
 
-def test_the_guests_files_belong_to_root_and_secrets_to_nobody_else() -> None:
+def test_files_of_the_guest_belong_to_root_and_secrets_are_private() -> None:
     files = recipe.guest_files(host_key="PRIVATE", authorized_key="ssh-ed25519 AAAA user\n")
     with tarfile.open(fileobj=io.BytesIO(recipe.guest_files_tar(files))) as archive:
         members = {member.name: member for member in archive.getmembers()}

@@ -12,7 +12,7 @@ def command(*argv: str) -> list[str]:
     )
 
 
-def test_only_the_guests_own_key_is_accepted_whatever_the_users_files_say() -> None:
+def test_the_users_known_hosts_are_ignored() -> None:
     words = command("true")
     assert words[:3] == ["ssh", "-F", "/dev/null"]
     assert "StrictHostKeyChecking=yes" in words
@@ -20,14 +20,14 @@ def test_only_the_guests_own_key_is_accepted_whatever_the_users_files_say() -> N
     assert "GlobalKnownHostsFile=/dev/null" in words
 
 
-def test_words_reach_the_guest_as_they_are() -> None:
+def test_arguments_reach_the_guest_unchanged() -> None:
     hostile = ("printf", "%s", "a b; rm -rf / $(id) 'q' \"d\" `x` \n", "-o", "")
     words = command(*hostile)
     assert words[-2] == "--"
     assert tuple(shlex.split(words[-1])) == hostile
 
 
-def test_no_command_is_a_login() -> None:
+def test_without_a_command_ssh_opens_a_shell() -> None:
     assert command()[-1] == "root@127.0.0.1"
 
 

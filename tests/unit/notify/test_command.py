@@ -19,7 +19,7 @@ def python(source: str, *arguments: str) -> str:
     return shlex.join([sys.executable, "-c", source, *arguments])
 
 
-def test_it_gets_the_message_and_its_words_as_they_are(tmp_path: Path) -> None:
+def test_the_command_gets_the_message_and_its_arguments_unchanged(tmp_path: Path) -> None:
     out = tmp_path / "out put"
     words = ["$(id)", "a;b", "*", ""]
     source = "import sys; open(sys.argv[1], 'w').write(repr(sys.argv[2:]) + sys.stdin.read())"
@@ -27,12 +27,12 @@ def test_it_gets_the_message_and_its_words_as_they_are(tmp_path: Path) -> None:
     assert out.read_text() == repr(words) + MESSAGE.decode()
 
 
-def test_what_it_prints_is_not_ours(capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_of_the_command_is_discarded(capfd: pytest.CaptureFixture[str]) -> None:
     Command(python("import sys; print('out'); print('err', file=sys.stderr)")).send(MESSAGE)
     assert capfd.readouterr() == ("", "")
 
 
-def test_it_need_not_read() -> None:
+def test_a_command_that_does_not_read_the_message_succeeds() -> None:
     Command("true").send(b"x" * 5_000_000)
 
 
@@ -46,14 +46,14 @@ def test_it_need_not_read() -> None:
         (python("import os; os.kill(os.getpid(), 9)"), "it was ended by signal 9"),
     ],
 )
-def test_what_fails_says_why(command: str, why: str) -> None:
+def test_a_failed_command_is_reported_with_its_reason(command: str, why: str) -> None:
     with pytest.raises(NotDelivered) as caught:
         Command(command).send(MESSAGE)
     assert str(caught.value).startswith(why)
     assert len(str(caught.value)) < 400
 
 
-def test_what_does_not_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
+def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     source = (
         "import subprocess, sys, time; child = subprocess.Popen(['sleep', '300']);"
@@ -68,17 +68,17 @@ def test_what_does_not_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
         assert ended(int(pid.read_text()))
 
 
-def test_what_it_leaves_in_the_background_holds_nobody_up() -> None:
+def test_background_processes_do_not_delay_the_notification() -> None:
     begun = time.monotonic()
     Command(python("import subprocess; subprocess.Popen(['sleep', '20'])")).send(MESSAGE)
     assert time.monotonic() - begun < 20
 
 
-def test_only_the_program_is_named() -> None:
+def test_a_command_is_named_by_its_program_alone() -> None:
     assert Command("notify --token geheim").name == "notify"
 
 
 @pytest.mark.parametrize("text", ["", "  ", "'open", "a\0b"])
-def test_what_are_no_words(text: str) -> None:
+def test_an_invalid_command_line_is_refused(text: str) -> None:
     with pytest.raises(HardenerError, match="notification command"):
         Command(text)

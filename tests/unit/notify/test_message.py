@@ -44,7 +44,7 @@ def told(event: Event) -> dict[str, Any]:
     return document
 
 
-def test_drift_is_told_with_what_was_and_what_is() -> None:
+def test_drift_is_reported_with_the_earlier_and_current_status() -> None:
     hosts = ("a", "b")
     drift = moved(
         ((assessment(host, PASSING), assessment(host, failing(offenders=1))) for host in hosts),
@@ -71,14 +71,14 @@ def test_drift_is_told_with_what_was_and_what_is() -> None:
     assert document["left"] is None
 
 
-def test_a_verdict_with_a_severity_of_its_own_is_told_with_it() -> None:
+def test_a_verdicts_own_severity_is_reported() -> None:
     after = (dataclasses.replace(failing()[0], severity=Severity.LOW), *PASSING[1:])
     drift = moved([(assessment("a", PASSING), assessment("a", after))])
     document = told(Event(inventory="prod.yml", exit_code=ExitCode.DRIFTED, run="", against="", found=drift))
     assert [move["severity"] for move in document["found"]["moved"]] == ["low"]
 
 
-def test_containers_that_are_not_what_they_were_are_told() -> None:
+def test_changed_containers_are_reported() -> None:
     digest = Axis(name="image digest", before="sha256:aa", after="sha256:bb")
     names = tuple(f"web{number}" for number in range(150))
     drift = Drift()
@@ -99,7 +99,7 @@ def test_containers_that_are_not_what_they_were_are_told() -> None:
     ]
 
 
-def test_a_repair_tells_what_is_left() -> None:
+def test_a_repair_reports_remaining_drift() -> None:
     found = moved([(assessment("a", PASSING), assessment("a", failing()))])
     left = moved([(assessment("a", PASSING), assessment("a", PASSING))])
     document = told(Event(inventory="i", exit_code=ExitCode.REPAIRED, found=found, left=left))
@@ -107,7 +107,7 @@ def test_a_repair_tells_what_is_left() -> None:
     assert (len(document["found"]["moved"]), document["left"]["moved"]) == (1, [])
 
 
-def test_how_it_ended_has_a_name() -> None:
+def test_each_result_has_a_name() -> None:
     drift = moved([(assessment("a", PASSING), gone("a"))])
     named = {
         code: told(Event(inventory="i", exit_code=code, found=drift))["event"]
@@ -116,13 +116,13 @@ def test_how_it_ended_has_a_name() -> None:
     assert list(named.values()) == ["rolled-back", "incomplete", "failed"]
 
 
-def test_a_failure_that_could_not_look_says_why() -> None:
+def test_a_failed_run_is_reported_with_its_reason() -> None:
     document = told(Event(inventory="prod.yml", exit_code=ExitCode.USAGE, error="no vault\x1b password"))
     assert (document["event"], document["error"]) == ("failed", "no vault\x1b password")
     assert (document["run"], document["found"]) == (None, None)
 
 
-def test_it_stays_small_however_much_has_moved() -> None:
+def test_the_size_of_the_message_is_bounded() -> None:
     pairs = [
         (assessment(f"h{n}", PASSING), assessment(f"h{n}", failing(f"{n}" * 1000, offenders=50)))
         for n in range(300)
@@ -139,7 +139,7 @@ def test_it_stays_small_however_much_has_moved() -> None:
 
 @settings(max_examples=30)
 @given(hostile_text)
-def test_hostile_text_is_inert(text: str) -> None:
+def test_hostile_text_is_escaped(text: str) -> None:
     verdict = Verdict(Status.FAIL, text, text, (Offender(text, text, text),))
     drift = moved(
         [(assessment(text, PASSING), assessment(text, (verdict, *PASSING[1:])))],

@@ -61,7 +61,7 @@ def receiver() -> Iterator[Receiver]:
     running.server.server_close()
 
 
-def test_it_gets_the_message(receiver: Receiver) -> None:
+def test_the_webhook_gets_the_message(receiver: Receiver) -> None:
     Webhook(f"http://{receiver.place}/hooks/drift?token=geheim").send(MESSAGE)
     ((method, path, headers, body),) = receiver.asked
     assert (method, path, body) == ("POST", "/hooks/drift?token=geheim", MESSAGE)
@@ -69,7 +69,7 @@ def test_it_gets_the_message(receiver: Receiver) -> None:
     assert "Authorization" not in headers
 
 
-def test_user_and_password_are_sent_as_such(receiver: Receiver) -> None:
+def test_user_and_password_are_sent_as_basic_authentication(receiver: Receiver) -> None:
     Webhook(f"http://ops:a%3Ab%0A@{receiver.place}").send(MESSAGE)
     ((_, path, headers, _),) = receiver.asked
     assert path == "/"
@@ -77,7 +77,7 @@ def test_user_and_password_are_sent_as_such(receiver: Receiver) -> None:
     assert headers["Host"] == receiver.place
 
 
-def test_a_proxy_is_no_way_to_this_machine(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_addresses_bypass_the_proxy(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     Webhook(f"http://{receiver.place}/").send(MESSAGE)
     assert len(receiver.asked) == 1
@@ -92,13 +92,13 @@ def test_a_redirection_is_not_followed(receiver: Receiver, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
-def test_what_is_not_taken_says_so(receiver: Receiver, status: int) -> None:
+def test_a_refused_message_is_reported(receiver: Receiver, status: int) -> None:
     receiver.status = status
     with pytest.raises(NotDelivered, match=f"^it answered with status {status}$"):
         Webhook(f"http://{receiver.place}/").send(MESSAGE)
 
 
-def test_a_port_where_nobody_listens() -> None:
+def test_a_closed_port_is_reported() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -106,20 +106,20 @@ def test_a_port_where_nobody_listens() -> None:
         Webhook(f"http://127.0.0.1:{port}/geheim").send(MESSAGE)
 
 
-def test_a_name_that_does_not_exist() -> None:
+def test_an_unknown_host_name_is_reported() -> None:
     with pytest.raises(NotDelivered) as caught:
         Webhook("https://hooks.invalid/geheim").send(MESSAGE)
     assert "geheim" not in str(caught.value)
 
 
 @pytest.mark.parametrize("said", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 2", b"SSH-2.0-OpenSSH_9.2\r\n"])
-def test_an_answer_that_is_none(said: bytes) -> None:
+def test_an_invalid_answer_is_reported(said: bytes) -> None:
     with listening(said) as port, pytest.raises(NotDelivered) as caught:
         Webhook(f"http://127.0.0.1:{port}/geheim", timeout=20).send(MESSAGE)
     assert "geheim" not in str(caught.value)
 
 
-def test_a_server_that_drips_is_left_alone() -> None:
+def test_a_slow_server_is_abandoned() -> None:
     begun = time.monotonic()
     with listening(b"HTTP/1.1 200 OK\r\n" + b"x" * 1000, pause=0.2) as port:
         with pytest.raises(NotDelivered, match=r"^no answer within 1 s$"):
@@ -136,7 +136,7 @@ def test_a_server_that_drips_is_left_alone() -> None:
         ("http://localhost/geheim", "http://localhost"),
     ],
 )
-def test_no_secret_is_shown(url: str, shown: str) -> None:
+def test_errors_do_not_show_secrets(url: str, shown: str) -> None:
     assert Webhook(url).name == shown
 
 
@@ -161,7 +161,7 @@ def test_no_secret_is_shown(url: str, shown: str) -> None:
         "https://hööks.example/geheim",
     ],
 )
-def test_what_is_no_address_is_refused_without_being_shown(url: str) -> None:
+def test_an_invalid_address_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(HardenerError, match="notification URL") as caught:
         Webhook(url)
     assert "geheim" not in str(caught.value)

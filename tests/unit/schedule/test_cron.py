@@ -12,7 +12,7 @@ from hardener.schedule import cron_line
 from tests.unit.schedule.jobs import by_cron, job
 
 
-def test_the_line_runs_the_command_where_it_was_typed_and_only_once_at_a_time(tmp_path: Path) -> None:
+def test_the_line_runs_the_command_in_its_folder_and_never_twice_at_once(tmp_path: Path) -> None:
     folder, home = tmp_path / "it's 100%", tmp_path / "ho me" / "hardener"
     folder.mkdir()
     source = "import os, sys; print(os.getcwd(), os.environ['HARDENER_HOME'], *sys.argv[1:])"
@@ -36,6 +36,6 @@ def test_the_line_runs_the_command_where_it_was_typed_and_only_once_at_a_time(tm
 @pytest.mark.parametrize(
     "at", ["", "daily", "* * * *", "* * * * * *", "* * * * *\n* * * * *", "@reboot", "% * * * *"]
 )
-def test_what_is_no_time_for_cron(at: str) -> None:
+def test_an_invalid_cron_time_is_refused(at: str) -> None:
     with pytest.raises(HardenerError, match="is not a time for cron"):
         cron_line(job(), at)

@@ -63,49 +63,49 @@ def expanded(text: str, sign: str) -> str:
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_an_argument_means_itself(text: str) -> None:
+def test_a_quoted_argument_is_unchanged(text: str) -> None:
     (word,) = words(quoting.argument(text))
     assert expanded(expanded(word, "%"), "$") == text
 
 
 @given(st.lists(printable, min_size=1, max_size=5))
-def test_arguments_stay_apart(texts: list[str]) -> None:
+def test_quoted_arguments_stay_separate(texts: list[str]) -> None:
     line = " ".join(map(quoting.argument, texts))
     assert [expanded(expanded(word, "%"), "$") for word in words(line)] == texts
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_a_word_keeps_its_dollar(text: str) -> None:
+def test_a_dollar_sign_is_kept(text: str) -> None:
     (word,) = words(quoting.word(text))
     assert expanded(word, "%") == text
 
 
 @pytest.mark.parametrize("text", UNPRINTABLE)
 @pytest.mark.parametrize("quote", [quoting.value, quoting.word, quoting.argument, quoting.program])
-def test_no_line_end_and_nothing_invisible_in_a_unit(quote: Callable[[str], str], text: str) -> None:
+def test_control_characters_in_a_unit_are_refused(quote: Callable[[str], str], text: str) -> None:
     with pytest.raises(HardenerError, match="cannot be written into a unit file"):
         quote(text)
 
 
 @pytest.mark.parametrize("text", ['/a b/100%/$x/"q"/it\'s', "/[a]/*"])
-def test_a_path_that_nothing_quotes(text: str) -> None:
+def test_a_path_that_cannot_be_quoted_is_refused(text: str) -> None:
     assert expanded(quoting.path(Path(text)), "%") == text
 
 
 @pytest.mark.parametrize("text", ["/a ", "/a\\", "/a\nb"])
-def test_a_path_that_would_be_another_one(text: str) -> None:
+def test_a_path_that_systemd_would_change_is_refused(text: str) -> None:
     with pytest.raises(HardenerError, match="cannot be written into a unit file"):
         quoting.path(Path(text))
 
 
 @pytest.mark.parametrize("text", ["/a*", "/a?", "/[a]"])
-def test_a_path_that_would_be_a_pattern(text: str) -> None:
+def test_a_path_that_systemd_would_read_as_a_pattern_is_refused(text: str) -> None:
     with pytest.raises(HardenerError, match="cannot be written into a unit file"):
         quoting.path(Path(text), pattern=True)
 
 
 @pytest.mark.parametrize("letter", "$\"'\\")
-def test_what_systemd_takes_in_no_program(letter: str) -> None:
+def test_a_program_path_that_systemd_refuses_is_refused(letter: str) -> None:
     assert quoting.program("/opt/a b 100%/python3") == '"/opt/a b 100%%/python3"'
     with pytest.raises(HardenerError, match="cannot be written into a unit file"):
         quoting.program(f"/opt/{letter}/python3")
@@ -113,7 +113,7 @@ def test_what_systemd_takes_in_no_program(letter: str) -> None:
 
 @settings(max_examples=30)
 @given(st.lists(st.sampled_from([each for each in NASTY if "\\%" not in each]) | printable, max_size=4))
-def test_the_shell_of_cron_gets_the_words_as_they_are(texts: list[str]) -> None:
+def test_crons_shell_gets_the_arguments_unchanged(texts: list[str]) -> None:
     texts = [text for text in texts if "\\%" not in text]
     command = by_cron(" ".join(map(quoting.shell, texts)))
     done = subprocess.run(
@@ -123,6 +123,6 @@ def test_the_shell_of_cron_gets_the_words_as_they_are(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", [*UNPRINTABLE, "a\\%b", "\\\\%"])
-def test_what_a_crontab_cannot_say(text: str) -> None:
+def test_text_that_a_crontab_cannot_contain_is_refused(text: str) -> None:
     with pytest.raises(HardenerError, match="cannot be written into a crontab"):
         quoting.shell(text)

@@ -14,7 +14,7 @@ DAILY = Times(calendar="daily", jitter="1h")
 UNIT = "hardener-schedule-drift"
 
 
-def test_install_writes_starts_and_says_nothing_the_second_time(manager: Manager) -> None:
+def test_installing_twice_changes_nothing_the_second_time(manager: Manager) -> None:
     systemd = Systemd.here()
     assert systemd.install(job(), DAILY)
     assert manager.asked() == ["daemon-reload", f"enable {UNIT}.timer", f"restart {UNIT}.timer"]
@@ -24,7 +24,7 @@ def test_install_writes_starts_and_says_nothing_the_second_time(manager: Manager
     assert manager.asked() == []
 
 
-def test_another_time_is_taken_up(manager: Manager) -> None:
+def test_a_changed_time_is_applied(manager: Manager) -> None:
     systemd = Systemd.here()
     systemd.install(job(), DAILY)
     manager.asked()
@@ -33,7 +33,7 @@ def test_another_time_is_taken_up(manager: Manager) -> None:
     assert "OnCalendar=hourly\n" in (manager.units / f"{UNIT}.timer").read_text()
 
 
-def test_a_timer_that_somebody_has_stopped_is_started(manager: Manager) -> None:
+def test_a_stopped_timer_is_started_again(manager: Manager) -> None:
     systemd = Systemd.here()
     systemd.install(job(), DAILY)
     (manager.folder / "enabled").unlink()
@@ -43,7 +43,7 @@ def test_a_timer_that_somebody_has_stopped_is_started(manager: Manager) -> None:
 @pytest.mark.parametrize(
     "times", [Times(calendar="dayly", jitter="1h"), Times(calendar="daily", jitter="1 fortnite")]
 )
-def test_what_systemd_does_not_know_as_a_time_is_not_written(manager: Manager, times: Times) -> None:
+def test_an_invalid_time_is_not_written(manager: Manager, times: Times) -> None:
     with pytest.raises(HardenerError, match="is not a time"):
         Systemd.here().install(job(), times)
     assert list(manager.units.iterdir()) == []
@@ -51,7 +51,9 @@ def test_what_systemd_does_not_know_as_a_time_is_not_written(manager: Manager, t
 
 @pytest.mark.parametrize("kind", ["service", "timer"])
 @pytest.mark.parametrize("how", ["text", "link"])
-def test_units_of_others_are_left_alone(manager: Manager, tmp_path: Path, kind: str, how: str) -> None:
+def test_units_that_are_not_hardeners_are_not_changed(
+    manager: Manager, tmp_path: Path, kind: str, how: str
+) -> None:
     path = manager.units / f"{UNIT}.{kind}"
     if how == "link":
         (tmp_path / "linked").write_text(MARK)
@@ -69,7 +71,7 @@ def test_units_of_others_are_left_alone(manager: Manager, tmp_path: Path, kind: 
     assert list(systemd.status()) == []
 
 
-def test_remove_leaves_nothing_and_says_whether_there_was_something(manager: Manager) -> None:
+def test_remove_deletes_all_files_and_reports_whether_any_existed(manager: Manager) -> None:
     systemd = Systemd.here()
     systemd.install(job(), DAILY)
     systemd.install(job("repair"), DAILY)
@@ -87,7 +89,7 @@ def test_remove_leaves_nothing_and_says_whether_there_was_something(manager: Man
         systemd.remove("../x")
 
 
-def test_half_of_a_schedule_is_removed_too(manager: Manager) -> None:
+def test_an_incomplete_schedule_is_removed(manager: Manager) -> None:
     systemd = Systemd.here()
     systemd.install(job(), DAILY)
     (manager.units / f"{UNIT}.timer").unlink()
@@ -95,7 +97,7 @@ def test_half_of_a_schedule_is_removed_too(manager: Manager) -> None:
     assert list(manager.units.iterdir()) == []
 
 
-def test_status_says_when_and_how(manager: Manager) -> None:
+def test_status_reports_the_last_and_next_run(manager: Manager) -> None:
     systemd = Systemd.here()
     assert list(systemd.status()) == []
     systemd.install(job(), DAILY)
@@ -113,20 +115,20 @@ def test_status_says_when_and_how(manager: Manager) -> None:
 
 
 @pytest.mark.parametrize(("says", "lingers"), [("yes", True), ("no", False), ("", False)])
-def test_whether_a_user_lingers(manager: Manager, says: str, lingers: bool) -> None:
+def test_lingering_of_a_user_is_detected(manager: Manager, says: str, lingers: bool) -> None:
     program = manager.folder / "bin" / "loginctl"
     program.write_text(f"#!/bin/sh\necho {says}\n")
     program.chmod(0o755)
     assert Systemd.here().lingers() is lingers
 
 
-def test_what_systemd_refuses_is_one_line(manager: Manager) -> None:
+def test_an_error_of_systemd_is_one_line(manager: Manager) -> None:
     (manager.folder / "refuses").touch()
     with pytest.raises(HardenerError, match=r"^systemctl enable failed: no bus$"):
         Systemd.here().install(job(), DAILY)
 
 
-def test_without_systemd_there_is_cron(
+def test_without_systemd_the_error_names_cron(
     manager: Manager, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("hardener.schedule.systemd.RUNNING", tmp_path / "none")
@@ -134,7 +136,7 @@ def test_without_systemd_there_is_cron(
         Systemd.here()
 
 
-def test_a_user_has_a_manager_of_ones_own(
+def test_a_user_schedule_uses_the_user_manager(
     manager: Manager, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)

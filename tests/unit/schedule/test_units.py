@@ -20,7 +20,7 @@ def settings(text: str) -> dict[str, list[str]]:
     return found
 
 
-def test_the_service_runs_the_command_where_it_was_typed() -> None:
+def test_the_service_runs_the_command_in_its_folder() -> None:
     found = settings(service(job(), user=False))
     assert found["ExecStart"] == ['"/usr/bin/python3" "-P" "-m" "hardener" "drift" "-i" "prod.yml"']
     assert found["WorkingDirectory"] == ["/srv/fleet"]
@@ -29,27 +29,27 @@ def test_the_service_runs_the_command_where_it_was_typed() -> None:
     assert (found["User"], found["SuccessExitStatus"]) == (["root"], ["7"])
 
 
-def test_roots_service_writes_only_where_it_has_to() -> None:
+def test_roots_service_can_write_only_needed_paths() -> None:
     found = settings(service(job(), user=False))
     assert found["ProtectSystem"] == ["strict"]
     assert found["NoNewPrivileges"] == ["yes"]
     assert found["ReadWritePaths"] == ['"/root/.local/state/hardener"', '"/srv/www"']
 
 
-def test_a_users_service_keeps_its_view_of_the_files() -> None:
+def test_a_users_service_is_not_sandboxed() -> None:
     found = settings(service(job(), user=True))
     assert found["NoNewPrivileges"] == ["yes"]
     assert not {"User", "ProtectSystem", "PrivateTmp", "ReadWritePaths", "CapabilityBoundingSet"} & set(found)
 
 
-def test_who_looks_at_this_machine_sees_it_as_it_is() -> None:
+def test_a_service_that_audits_this_machine_sees_its_real_files() -> None:
     found = settings(service(job(confined=False), user=False))
     assert not {key for key in found if key.startswith(("Protect", "Private", "Restrict", "NoNew", "Cap"))}
 
 
 @pytest.mark.parametrize("place", ["folder", "home", "reads", "writes"])
 @pytest.mark.parametrize("path", [Path("/tmp/x"), Path("/var/tmp")])
-def test_what_the_service_would_not_see_is_refused(place: str, path: Path) -> None:
+def test_paths_hidden_from_the_service_are_refused(place: str, path: Path) -> None:
     value = (path,) if place in ("reads", "writes") else path
     there = replace(job(), **{place: value})  # type: ignore[arg-type]
     with pytest.raises(HardenerError, match="the service could not access /"):
@@ -57,13 +57,13 @@ def test_what_the_service_would_not_see_is_refused(place: str, path: Path) -> No
     assert str(path) in service(replace(there, confined=False), user=False) or place in ("reads", "writes")
 
 
-def test_a_line_end_is_no_way_to_another_setting() -> None:
+def test_a_line_end_cannot_add_a_setting() -> None:
     for command in (("/bin/true\nUser=root",), ("/bin/true", "a\nExecStart=/bin/false")):
         with pytest.raises(HardenerError, match="cannot be written into a unit file"):
             service(job(command=command), user=False)
 
 
-def test_the_timer_makes_up_for_what_was_missed() -> None:
+def test_the_timer_runs_missed_jobs() -> None:
     text = timer(job(), Times(calendar="Mon..Fri 06:30 America/New_York", jitter="1h 30min"))
     assert text.startswith(MARK)
     found = settings(text)
@@ -73,7 +73,7 @@ def test_the_timer_makes_up_for_what_was_missed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "daily\nOnBootSec=1", "%n", "a" * 201, '"daily"', "daily\\"])
-def test_what_is_more_than_a_time(text: str) -> None:
+def test_a_time_with_additional_settings_is_refused(text: str) -> None:
     with pytest.raises(HardenerError, match="is not a time"):
         Times(calendar=text, jitter="1h")
     with pytest.raises(HardenerError, match="is not a time"):

@@ -22,7 +22,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_policy_as_hosts_take_it(tmp_path: Path) -> None:
+def test_a_policy_is_converted_for_hosts(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         f"""
@@ -95,19 +95,19 @@ exceptions:
         ),
     ],
 )
-def test_a_slip_is_told_with_its_line_and_key(tmp_path: Path, text: str, said: str) -> None:
+def test_a_mistake_is_reported_with_its_line_and_key(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(HardenerError) as told:
         read_policy(written(tmp_path, text), today=TODAY)
     assert said in str(told.value)
     assert "waivers" not in str(told.value)
 
 
-def test_an_exception_that_has_ended_is_no_error(tmp_path: Path) -> None:
+def test_an_expired_exception_is_accepted(tmp_path: Path) -> None:
     text = f"{ONE}exceptions: [{{image: x, reason: y, expires: 2026-01-01}}]"
     assert read_policy(written(tmp_path, text), today=TODAY)["exceptions"][0]["expires"] == "2026-01-01"
 
 
-def test_several_slips_are_counted(tmp_path: Path) -> None:
+def test_several_mistakes_are_counted(tmp_path: Path) -> None:
     text = "registries:\n  - {prefix: r, nothing: x}\n  - {prefix: s, nothing: x}"
     with pytest.raises(HardenerError, match=r"trust\.yml:2: nothing: .* \(and 1 more\)"):
         read_policy(written(tmp_path, text), today=TODAY)
