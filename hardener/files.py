@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from hardener.errors import HardenerError
 from hardener.text import line
+
+STANDARD_OUTPUT = Path("-")
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o600, shared: bool = False) -> None:
@@ -39,7 +42,7 @@ class OutputFile:
     """A file that is written next to its target, and renamed to it when it is complete.
 
     Args:
-        path: where it goes; a device or a pipe is written to directly.
+        path: where it goes; a device, a pipe or ``-``, standard output, is written to directly.
         mode: who may read it. Only its owner by default: a report tells an attacker where to begin.
         shared: keep the owner and the mode of the file that it replaces.
 
@@ -50,10 +53,14 @@ class OutputFile:
     def __init__(self, path: Path, *, mode: int = 0o600, shared: bool = False) -> None:
         self._path = path
         self._draft: Path | None = None
+        self._is_borrowed = path == STANDARD_OUTPUT
+        if self._is_borrowed:
+            self._file: io.TextIOWrapper = _standard_output()
+            return
         with self._named():
             # Renaming over a device or a pipe (/dev/stdout, /dev/null) would replace it for all processes.
             if path.exists() and not path.is_file():
-                self._file: IO[str] = path.open("w", encoding="utf-8", newline="\n")
+                self._file = path.open("w", encoding="utf-8", newline="\n")
                 return
             self._path = Path(os.path.realpath(path))  # Replace the file that a link points to, not the link.
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +82,7 @@ class OutputFile:
             self._file.flush()
             if self._draft:
                 os.fsync(self._file.fileno())
-            self._file.close()
+            self._close()
 
     def publish(self) -> None:
         """Rename the file to its target."""
@@ -86,10 +93,16 @@ class OutputFile:
 
     def discard(self) -> None:
         """Remove the file if it was not published."""
-        with suppress(OSError):  # The file is removed next, so an error of flushing does not matter.
-            self._file.close()
+        with suppress(OSError, ValueError):  # It is removed next: an error of flushing does not matter.
+            self._close()
         if self._draft:
             self._draft.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._is_borrowed:
+            self._file.detach()  # which flushes; others go on with standard output
+        else:
+            self._file.close()
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -100,6 +113,12 @@ class OutputFile:
             raise HardenerError(
                 f"cannot write {line(str(self._path))}: {error.strerror or error}", hint=hint
             ) from error
+
+
+def _standard_output() -> io.TextIOWrapper:
+    """Return standard output in UTF-8 with LF, whatever the locale."""
+    sys.stdout.flush()
+    return io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="\n")
 
 
 def _take_over(descriptor: int, path: Path) -> None:
@@ -120,6 +139,8 @@ def require_writable(path: Path) -> None:
     Raises:
         HardenerError: it cannot.
     """
+    if path == STANDARD_OUTPUT:
+        return
     folder = path.absolute().parent
     if not folder.is_dir():
         raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="make it first")

@@ -38,6 +38,11 @@ class Severity(StrEnum):
     MEDIUM = "medium"
     LOW = "low"
 
+    def is_at_least(self, other: Severity) -> bool:
+        """Return whether this is as severe as another, or more."""
+        every = tuple(Severity)
+        return every.index(self) <= every.index(other)
+
 
 class Impact(StrEnum):
     """The cost of remediating a control on a running host, cheapest first."""

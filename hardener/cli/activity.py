@@ -56,4 +56,4 @@ def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, j
 
     if json:
         require_writable(json)
-    return listen(hosts.fleet(conversation), seconds, conversation.listener(), json_file=json)
+    return listen(hosts.fleet(conversation), seconds, conversation.listener(json), json_file=json)

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hardener.cli.common import decision_options, exit_zero_option, report_options, selection_options
+from hardener.cli.common import (
+    Conversation,
+    decision_options,
+    exit_zero_option,
+    report_options,
+    selection_options,
+)
+from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode, HardenerError
+from hardener.model import Severity
 from hardener.workflows.options import DecisionFiles, ReportFiles, Selection
 
 if TYPE_CHECKING:
@@ -24,13 +32,18 @@ STDIN = Path("-")
 @selection_options
 @decision_options
 @report_options
+@fail_on_option
+@quiet_option
 @exit_zero_option
+@click.pass_obj
 def assess(
+    conversation: Conversation,
     *,
     snapshots: tuple[Path, ...],
     selection: Selection,
     decided: DecisionFiles,
     files: ReportFiles,
+    fail_on: Severity | None,
     exit_zero: bool,
 ) -> ExitCode:
     """Judge snapshots that were collected earlier, exactly as `hardener audit` judges them.
@@ -42,15 +55,18 @@ def assess(
     hardener assess snapshots/ --junit junit.xml
     sudo python3 host_snapshot.pyz | hardener assess -
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.listener import TerminalListener
     from hardener.terminal.console import console, show_summary
     from hardener.workflows.assess import assess_snapshots
     from hardener.workflows.exit_codes import unless_exit_zero
 
     paths = [path for each in snapshots for path in _files(each)]
-    listener = TerminalListener()
-    result = assess_snapshots(paths, map(_load, paths), selection, decided, files, listener=listener)
-    show_summary(result.summary, console(sys.stdout), files=files.named(), decisions=result.decisions)
+    listener = conversation.listener(*files.named().values())
+    result = assess_snapshots(
+        paths, map(_load, paths), selection, decided, files, listener=listener, fail_on=fail_on
+    )
+    if not conversation.quiet:
+        screen = console(listener.screen)
+        show_summary(result.summary, screen, files=files.named(), decisions=result.decisions)
     return unless_exit_zero(result.exit_code, exit_zero)
 
 

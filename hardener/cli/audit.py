@@ -17,7 +17,9 @@ from hardener.cli.common import (
     selection_options,
     verbose_option,
 )
+from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode
+from hardener.model import Severity
 from hardener.workflows.options import DecisionFiles, ReportFiles, Selection
 
 
@@ -32,6 +34,8 @@ from hardener.workflows.options import DecisionFiles, ReportFiles, Selection
     metavar="DIR",
     help="Keep the collected facts in this folder, one file for each host.",
 )
+@fail_on_option
+@quiet_option
 @home_option
 @exit_zero_option
 @verbose_option
@@ -44,6 +48,7 @@ def audit(
     decided: DecisionFiles,
     files: ReportFiles,
     snapshots: Path | None,
+    fail_on: Severity | None,
     home: Path,
     exit_zero: bool,
 ) -> ExitCode:
@@ -65,7 +70,8 @@ def audit(
         selection=selection,
         decided=decided,
         files=files,
+        fail_on=fail_on,
         snapshots=snapshots,
     )
-    result = carry_out(request, conversation.listener())
+    result = carry_out(request, conversation.listener(*files.named().values()))
     return unless_exit_zero(result.exit_code, exit_zero)

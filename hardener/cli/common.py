@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from getpass import GetPassWarning
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from hardener import catalogue
 from hardener.batches import Batches, Share
 from hardener.errors import HardenerError
+from hardener.files import STANDARD_OUTPUT
 from hardener.model import Impact
 from hardener.reports.formats import FORMATS, Format
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
@@ -33,12 +34,22 @@ class Conversation:
     """The amount of output on standard error."""
 
     verbose: bool = False
+    quiet: bool = False
 
-    def listener(self) -> TerminalListener:
-        """Return the listener that shows a workflow on the terminal."""
+    def listener(self, *written: Path | None) -> TerminalListener:
+        """Return the listener that shows a workflow on the terminal.
+
+        Args:
+            written: the files that are written, which may be standard output.
+        """
         from hardener.cli.listener import TerminalListener
 
-        return TerminalListener(live=not self.verbose)
+        return TerminalListener(live=not self.verbose, quiet=self.quiet, screen=screen_beside(*written))
+
+
+def screen_beside(*written: Path | None) -> TextIO:
+    """Return the stream for results: standard output, or standard error where a file goes to the former."""
+    return sys.stderr if STANDARD_OUTPUT in written else sys.stdout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

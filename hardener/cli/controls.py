@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
 from hardener import catalogue
+from hardener.cli.json_option import json_option, write_json
 from hardener.model import Control
 
 COLUMNS = ("ID", "LEVEL", "SEVERITY", "SLUG", "REMEDIATED BY", "TITLE")
@@ -20,9 +22,16 @@ COLUMNS = ("ID", "LEVEL", "SEVERITY", "SLUG", "REMEDIATED BY", "TITLE")
     metavar="NAME",
     help="Benchmark version to list; our own controls (H.1 …) come last.",
 )
-def controls(benchmark: str) -> None:
+@json_option
+def controls(*, benchmark: str, json_file: Path | None) -> None:
     """List the controls of a benchmark version, one a line: id, level, severity, slug, role, title."""
-    rows = [COLUMNS, *(_row(control, benchmark) for control in catalogue.load(benchmark))]
+    found = catalogue.load(benchmark)
+    if json_file:
+        from hardener.documents import controls_document
+
+        if write_json(controls_document(found, benchmark), json_file):
+            return
+    rows = [COLUMNS, *(_row(control, benchmark) for control in found)]
     click.echo("\n".join(_aligned(rows)))
 
 

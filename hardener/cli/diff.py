@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from hardener.cli.filter_options import filter_options
 from hardener.cli.history_options import Runs, runs_options
+from hardener.cli.json_option import json_option, write_json
 from hardener.result_filter import ResultFilter
 
 
@@ -16,7 +18,8 @@ from hardener.result_filter import ResultFilter
 @click.argument("after", metavar="RUN2]", default="latest")
 @filter_options
 @runs_options
-def diff(*, before: str, after: str, chosen: ResultFilter, kept: Runs) -> None:
+@json_option
+def diff(*, before: str, after: str, chosen: ResultFilter, kept: Runs, json_file: Path | None) -> None:
     """Show what changed between two runs; without arguments between the last two of an inventory.
 
     What fails since, what is fixed, what was waived, each with the facts behind it. Two runs without a common
@@ -29,11 +32,14 @@ def diff(*, before: str, after: str, chosen: ResultFilter, kept: Runs) -> None:
     hardener diff baseline latest
     hardener diff --status fail --severity critical --severity high
     """  # noqa: D301 - click reads the \b
+    from hardener.documents import diff_document
     from hardener.terminal.console import console, show_drift
     from hardener.workflows.compare_runs import compare_stored, run_title
 
     earlier, later = kept.run(before), kept.run(after)
     drift = compare_stored(earlier, later, chosen)
+    if write_json(diff_document(earlier, later, drift, chosen), json_file):
+        return
     title = f"{run_title(earlier)} → {run_title(later)}"
     if chosen:
         title += f"\nfilter {chosen}"

@@ -20,7 +20,9 @@ from hardener.cli.common import (
     verbose_option,
 )
 from hardener.cli.notify_options import notify_options
+from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode
+from hardener.model import Severity
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 @batch_options
 @report_options
 @notify_options
+@fail_on_option
+@quiet_option
 @home_option
 @verbose_option
 @click.pass_obj
@@ -56,6 +60,7 @@ def drift(
     files: ReportFiles,
     notify_command: Target | None,
     notify_url: Target | None,
+    fail_on: Severity | None,
     home: Path,
 ) -> ExitCode:
     """Audit hosts by the controls of an earlier run, and report what moved since, with the facts behind it.
@@ -92,7 +97,8 @@ def drift(
         changes=changes,
         batches=batches,
         files=files,
+        fail_on=fail_on,
         repair=remediate,
         notify=[each for each in (notify_command, notify_url) if each],
     )
-    return carry_out(request, conversation.listener()).exit_code
+    return carry_out(request, conversation.listener(*files.named().values())).exit_code

@@ -19,7 +19,9 @@ from hardener.cli.common import (
     selection_options,
     verbose_option,
 )
+from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode
+from hardener.model import Severity
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection
 
 
@@ -37,6 +39,8 @@ from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Sele
     help="Apply exactly this plan (`hardener plan --json`); a host that has changed since refuses it.",
 )
 @report_options
+@fail_on_option
+@quiet_option
 @home_option
 @verbose_option
 @click.pass_obj
@@ -50,6 +54,7 @@ def harden(
     batches: Batches,
     plan_file: Path | None,
     files: ReportFiles,
+    fail_on: Severity | None,
     home: Path,
 ) -> ExitCode:
     """Audit hosts, run the roles that remediate what fails, audit again and show the difference.
@@ -77,5 +82,6 @@ def harden(
         changes=changes,
         batches=batches,
         files=files,
+        fail_on=fail_on,
     )
-    return carry_out(request, conversation.listener(), plan_file=plan_file).exit_code
+    return carry_out(request, conversation.listener(*files.named().values()), plan_file=plan_file).exit_code

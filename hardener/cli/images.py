@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, exit_zero_option, fleet_options, verbose_option
+from hardener.cli.common import (
+    Conversation,
+    FleetOptions,
+    exit_zero_option,
+    fleet_options,
+    screen_beside,
+    verbose_option,
+)
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.files import require_writable
@@ -65,9 +71,9 @@ def verify(
 
     if json_file:
         require_writable(json_file)
-    listener = conversation.listener()
+    listener = conversation.listener(json_file)
     policy = load_policy(policy_file, hosts.inventory, listener)
     result = verify_images(hosts.fleet(conversation), policy, listener, json_file=json_file)
     for host, found in result.images.items():
-        show_images(host, found, console(sys.stdout))
+        show_images(host, found, console(screen_beside(json_file)))
     return unless_exit_zero(result.exit_code, exit_zero)

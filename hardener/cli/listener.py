@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -30,14 +30,18 @@ class TerminalListener:
 
     Args:
         live: whether progress may be a live line; not where other output goes to standard error too.
+        quiet: show only warnings and errors.
+        screen: where results go; standard output.
     """
 
-    def __init__(self, *, live: bool = True) -> None:
+    def __init__(self, *, live: bool = True, quiet: bool = False, screen: TextIO | None = None) -> None:
         self._live = live
+        self._quiet = quiet
+        self.screen = screen or sys.stdout
 
     def phase(self, label: str) -> AbstractContextManager[Phase]:
         """Show the progress of a run of Ansible."""
-        return Phase(label, live=self._live)
+        return Phase(label, live=self._live, quiet=self._quiet, screen=self.screen)
 
     def prepare(self) -> None:
         """Import the modules that show the result."""
@@ -45,11 +49,11 @@ class TerminalListener:
 
     def file_found(self, what: str, path: Path) -> None:
         """Name a file next to the inventory that is used."""
-        _say(f"{what}: {line(str(path))}")
+        self._tell(f"{what}: {line(str(path))}")
 
     def waiting(self, inventory: str) -> None:
         """Say which other run has to end first."""
-        _say(f"another run over {line(inventory, 1000)} is in progress: waiting for it to finish")
+        self._tell(f"another run over {line(inventory, 1000)} is in progress: waiting for it to finish")
 
     def warning(self, text: str) -> None:
         """Show a warning."""
@@ -59,11 +63,13 @@ class TerminalListener:
 
     def audited(self, result: AuditResult, files: ReportFiles) -> None:
         """Show the result of an audit."""
+        if self._quiet:
+            return
         from hardener.terminal.console import console, show_summary
 
         show_summary(
             result.summary,
-            console(sys.stdout),
+            console(self.screen),
             files=files.named(),
             decisions=result.run.decisions,
             hosts_option=result.hosts_option,
@@ -85,37 +91,37 @@ class TerminalListener:
 
     def installing(self, hosts: Sequence[str]) -> None:
         """Name the hosts that get Docker."""
-        _say(f"install: {', '.join(map(line, hosts))}")
+        self._tell(f"install: {', '.join(map(line, hosts))}")
 
     def planned(self, plans: Sequence[Plan]) -> None:
         """Show the planned changes."""
         from hardener.terminal import changes
 
-        _say(*changes.planned(plans))
+        self._tell(*changes.planned(plans))
 
     def withheld(self, plans: Sequence[Plan]) -> None:
         """Show the steps that are omitted for the sake of waived controls."""
         from hardener.terminal import changes
 
-        _say(*changes.withheld(plans))
+        self._tell(*changes.withheld(plans))
 
     def remaining(self, outlooks: Sequence[Outlook]) -> None:
         """Show the steps that were not carried out."""
         from hardener.terminal import changes
 
-        _say(*changes.remaining(outlooks))
+        self._tell(*changes.remaining(outlooks))
 
     def divided(self, batches: Sequence[Batch], most_failures: int) -> None:
         """Show the batches of a run."""
         from hardener.terminal import rollout
 
-        _say(*rollout.divided(batches, most_failures))
+        self._tell(*rollout.divided(batches, most_failures))
 
     def batch_begins(self, number: int, batches: int, batch: Batch) -> None:
         """Name the hosts of a batch."""
         from hardener.terminal import rollout
 
-        _say(rollout.begins(number, batches, batch))
+        self._tell(rollout.begins(number, batches, batch))
 
     def stopped(self, reason: str) -> None:
         """Say why no other batch begins."""
@@ -129,9 +135,11 @@ class TerminalListener:
 
     def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
         """Show the change of each control; where nothing was changed, its status."""
+        if self._quiet:
+            return
         from hardener.terminal.console import console, show_comparison, show_summary
 
-        screen, decisions = console(sys.stdout), result.run.decisions
+        screen, decisions = console(self.screen), result.run.decisions
         if result.comparison:
             earlier = {f"{name} before": path for name, path in files.before().named().items()}
             named = files.named() | earlier
@@ -147,11 +155,18 @@ class TerminalListener:
 
     def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
         """Show the changes since an earlier run."""
+        if self._quiet:
+            return
         from hardener.terminal.console import console, show_drift
         from hardener.workflows.compare_runs import run_title
 
         named = files.named() if files else {}
-        show_drift(drift, console(sys.stdout), title=f"since {run_title(before)}", files=named)
+        show_drift(drift, console(self.screen), title=f"since {run_title(before)}", files=named)
+
+    def _tell(self, *lines: str) -> None:
+        """Show what is neither a result nor a warning."""
+        if not self._quiet:
+            _say(*lines)
 
 
 def _say(*lines: str) -> None:

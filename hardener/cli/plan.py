@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -13,11 +12,13 @@ from hardener.cli.common import (
     allow_option,
     decision_options,
     fleet_options,
+    screen_beside,
     selection_options,
     verbose_option,
 )
+from hardener.cli.result_options import fail_on_option
 from hardener.errors import ExitCode
-from hardener.model import Impact
+from hardener.model import Impact, Severity
 from hardener.workflows.options import DecisionFiles, Selection
 
 
@@ -33,6 +34,7 @@ from hardener.workflows.options import DecisionFiles, Selection
     metavar="FILE",
     help="Write the plan as JSON; `hardener harden --plan FILE` applies exactly that.",
 )
+@fail_on_option
 @verbose_option
 @click.pass_obj
 def plan(
@@ -43,6 +45,7 @@ def plan(
     decided: DecisionFiles,
     allow: Impact | None,
     json_file: Path | None,
+    fail_on: Severity | None,
 ) -> ExitCode:
     """Audit hosts, and say for every failing control what would be done about it.
 
@@ -66,8 +69,9 @@ def plan(
         decided=decided,
         allow=allow,
         json_file=json_file,
+        fail_on=fail_on,
     )
-    result = carry_out(request, conversation.listener())
-    show_plan(result.outlooks, console(sys.stdout), benchmark=selection.benchmark)
+    result = carry_out(request, conversation.listener(json_file))
+    show_plan(result.outlooks, console(screen_beside(json_file)), benchmark=selection.benchmark)
     write_plan(request, result)
     return result.exit_code

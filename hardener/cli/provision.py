@@ -19,7 +19,9 @@ from hardener.cli.common import (
     selection_options,
     verbose_option,
 )
+from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode
+from hardener.model import Severity
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection
 
 
@@ -30,6 +32,8 @@ from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Sele
 @change_options
 @batch_options
 @report_options
+@fail_on_option
+@quiet_option
 @home_option
 @verbose_option
 @click.pass_obj
@@ -42,6 +46,7 @@ def provision(
     changes: Changes,
     batches: Batches,
     files: ReportFiles,
+    fail_on: Severity | None,
     home: Path,
 ) -> ExitCode:
     """Install Docker on the hosts that have none, then do what `hardener harden` does.
@@ -65,5 +70,6 @@ def provision(
         changes=changes,
         batches=batches,
         files=files,
+        fail_on=fail_on,
     )
-    return carry_out(request, conversation.listener()).exit_code
+    return carry_out(request, conversation.listener(*files.named().values())).exit_code

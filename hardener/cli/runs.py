@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hardener.cli.history_options import Runs, runs_options
+from hardener.cli.json_option import json_option, write_json
 from hardener.text import line, utc
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ _NUMBERS = slice(3, 9)
 
 @click.command(short_help="List the runs of the history.")
 @runs_options
-def runs(*, kept: Runs) -> None:
+@json_option
+def runs(*, kept: Runs, json_file: Path | None) -> None:
     """List the runs of audit, harden, provision and drift that are kept, the newest first.
 
     A run is called by its identifier or the beginning of it, or latest, latest~1 (the one before), baseline:
@@ -28,14 +31,18 @@ def runs(*, kept: Runs) -> None:
     retention.yml in the folder says how long runs are kept: keep_runs (500) and keep_days (400) are the
     defaults.
     """
+    from hardener.documents import runs_document
+
     history = kept.history
     found = list(history.runs(kept.name))
+    inventories = {run.record.inventory for run in found}
+    baselines = {run.number for each in inventories if (run := history.baseline(each))}
+    if write_json(runs_document(found, baselines), json_file):
+        return
     if not found:
         of = f" of {line(kept.name, 1000)}" if kept.name else ""
         click.echo(f"no run{of} is kept in {history.path}", err=True)
         return
-    inventories = {run.record.inventory for run in found}
-    baselines = {run.number for each in inventories if (run := history.baseline(each))}
     shown = _shortest([run.id for run in history.runs()])
     rows = [_HEADINGS, *(_row(run, shown, baseline=run.number in baselines) for run in found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, fleet_options, verbose_option
+from hardener.cli.common import Conversation, FleetOptions, fleet_options, screen_beside, verbose_option
 from hardener.errors import ExitCode
 from hardener.files import require_writable
 
@@ -64,9 +63,9 @@ def scan(
     if json_file:
         require_writable(json_file)
     request = ScanRequest(images=images, cves=cves, openscap=openscap, reports=reports, json_file=json_file)
-    result = carry_out(lambda: hosts.fleet(conversation), request, conversation.listener())
+    result = carry_out(lambda: hosts.fleet(conversation), request, conversation.listener(json_file))
 
     from hardener.terminal.scan import table  # imported after Ansible has started, since it needs rich
 
-    console(sys.stdout).print(table(result.scans, images=result.images))
+    console(screen_beside(json_file)).print(table(result.scans, images=result.images))
     return result.exit_code

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from hardener.cli.json_option import json_option, write_json
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
@@ -72,11 +75,15 @@ def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...
 
 
 @schedule.command(short_help="Show the timers and the results of their last runs.")
-def status() -> None:
+@json_option
+def status(*, json_file: Path | None) -> None:
     """Show each schedule: its next run, its last run, and the result of that."""
+    from hardener.documents import schedule_document
     from hardener.schedule import Systemd
 
     found = list(Systemd.here().status())
+    if write_json(schedule_document(found), json_file):
+        return
     if not found:
         click.echo("no schedule is installed", err=True)
     for each in found:

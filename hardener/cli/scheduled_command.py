@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from hardener.cli.audit import audit
 from hardener.cli.drift import drift
+from hardener.files import STANDARD_OUTPUT
 from hardener.text import line
 from hardener.workflows.options import ReportFiles
 from hardener.workflows.schedule_job import ScheduledCommand
@@ -50,6 +51,6 @@ def scheduled_command(command: Sequence[str]) -> ScheduledCommand:
         inventory=options["inventory"],
         vault_password_file=options["vault_password_file"],
         reads=tuple(options[key] for key in ("waivers", "attestations") if options[key]),
-        reports=tuple(files.named().values()),
+        reports=tuple(path for path in files.named().values() if path != STANDARD_OUTPUT),
         folders=tuple(options[key] for key in ("snapshots", "artifacts") if options[key]),
     )

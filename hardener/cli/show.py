@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from hardener.cli.filter_options import filter_options
 from hardener.cli.history_options import Runs, runs_options
+from hardener.cli.json_option import json_option, write_json
 from hardener.result_filter import ResultFilter
 
 
@@ -15,7 +17,8 @@ from hardener.result_filter import ResultFilter
 @click.argument("run", metavar="[RUN]", default="latest")
 @filter_options
 @runs_options
-def show(*, run: str, chosen: ResultFilter, kept: Runs) -> None:
+@json_option
+def show(*, run: str, chosen: ResultFilter, kept: Runs, json_file: Path | None) -> None:
     """Show the result of a run without connecting to hosts; by default of the latest run.
 
     Options choose a part of it: values of one option widen the choice, different options narrow it. Totals
@@ -25,7 +28,9 @@ def show(*, run: str, chosen: ResultFilter, kept: Runs) -> None:
     \b
     hardener show --status fail --severity critical
     hardener show latest~1 --host 'db*' --section runtime
+    hardener show --status fail --json - | jq -r '.controls[].id'
     """  # noqa: D301 - click reads the \b
+    from hardener.documents import RunDocument
     from hardener.history import SelectedResults
     from hardener.summary import LISTED, Summary
     from hardener.terminal.console import console, show_summary
@@ -34,8 +39,11 @@ def show(*, run: str, chosen: ResultFilter, kept: Runs) -> None:
 
     results = SelectedResults(kept.run(run), chosen)
     summary = Summary(chosen.statuses or LISTED, is_part=bool(chosen))
-    for _ in summary.watch(results.assessments()):
-        pass
+    document = RunDocument(results)
+    for assessment in summary.watch(results.assessments()):
+        document.add(assessment)
+    if write_json(document.document(), json_file):
+        return
     for text in (*run_lines(results.run), *selection_lines(results)):
         click.echo(text)
     if summary.hosts:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from hardener.cli.history_options import Runs, runs_options
+from hardener.cli.json_option import json_option, write_json
 
 _RUNS_SHOWN = 40
 
@@ -14,16 +16,20 @@ _RUNS_SHOWN = 40
 @click.command(short_help="Show compliance over time, by section.")
 @click.argument("run", metavar="[RUN]", default="latest")
 @runs_options
-def trend(*, run: str, kept: Runs) -> None:
+@json_option
+def trend(*, run: str, kept: Runs, json_file: Path | None) -> None:
     """Show the share of passing controls over the runs up to RUN, by default the latest.
 
     Counted are its earlier runs over the same inventory by the same controls, 40 at most. The share is of the
     controls that pass or do not: what is manual, waived or not applicable has no part in it.
     """
+    from hardener.documents import trend_document
     from hardener.terminal.console import console
     from hardener.terminal.trend import heading, sections
 
     runs = kept.history.series(kept.run(run), _RUNS_SHOWN)
+    if write_json(trend_document(runs), json_file):
+        return
     for text in heading(runs):
         click.echo(text)
     console(sys.stdout).print(sections(runs))

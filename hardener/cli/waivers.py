@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hardener.cli.json_option import json_option, write_json
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
 
 if TYPE_CHECKING:
     from hardener.decisions.attestations import Attestations
-    from hardener.decisions.document import Document
+    from hardener.decisions.document import Document, Problem
     from hardener.decisions.waivers import Waivers
+    from hardener.model import Attestation, Waiver
 
 _file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
@@ -34,7 +36,8 @@ def waivers() -> None:
     metavar="INVENTORY",
     help="Ansible inventory that must contain every host and group of the file.",
 )
-def lint(file: Path, inventory: str | None) -> ExitCode:
+@json_option
+def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
     """Check a file of waivers or of attestations: every slip with its line, and what has ended or soon will.
 
     The exit code is 2 where something is wrong, 3 where nothing is wrong and something has expired.
@@ -46,27 +49,33 @@ def lint(file: Path, inventory: str | None) -> ExitCode:
     from hardener.decisions.document import DocumentError, read
     from hardener.decisions.lint import nowhere
     from hardener.decisions.remarks import ending
+    from hardener.documents import waivers_document
     from hardener.workflows import exit_codes
 
     today = datetime.now(UTC).date()
+    key = ""
+    entries: Sequence[Waiver | Attestation] = ()
+    problems: Sequence[Problem] = ()
     try:
         key, found = _decisions(read(file), today)
+        entries = found.entries
     except DocumentError as error:
-        click.echo("\n".join(each.at(file) for each in error.problems))
-        return exit_codes.of_waivers(unreadable=True, expired=False)
-    if inventory is not None:
+        problems = error.problems
+    if key and inventory is not None:
         from hardener.fleet.members import members
 
         known = members(inventory)
-        wrong = nowhere(found.document, key, found.entries, hosts=known.hosts, groups=known.groups)
-        if wrong:
-            click.echo("\n".join(each.at(file) for each in wrong))
-            return exit_codes.of_waivers(unreadable=True, expired=False)
-    late = ending(found.entries, today)
-    for each in late:
+        problems = nowhere(found.document, key, found.entries, hosts=known.hosts, groups=known.groups)
+    is_written = write_json(waivers_document(str(file), key, entries, problems, today=today), json_file)
+    if problems:
+        if not is_written:
+            click.echo("\n".join(each.at(file) for each in problems))
+        return exit_codes.of_waivers(unreadable=True, expired=False)
+    late = ending(entries, today)
+    for each in () if is_written else late:
         click.echo(f"{line(str(file))}: {each}")
     expired = sum(each.days < 0 for each in late)
-    total = len(found.entries)
+    total = len(entries)
     click.echo(
         f"{line(str(file))}: {total} {key if total != 1 else key[:-1]}, {expired or 'none'} expired", err=True
     )

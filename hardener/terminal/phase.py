@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -18,23 +18,36 @@ if TYPE_CHECKING:
 
 
 class Phase(Progress):
-    """A run of Ansible: its progress, and the answers of hosts."""
+    """A run of Ansible: its progress, and the answers of hosts.
+
+    Args:
+        label: what is done to the hosts, such as ``audit``.
+        live: whether there may be a live line.
+        quiet: show failures of hosts and warnings alone.
+        screen: where results go; standard output.
+    """
+
+    def __init__(
+        self, label: str, *, live: bool = True, quiet: bool = False, screen: TextIO | None = None
+    ) -> None:
+        super().__init__(label, live=live, quiet=quiet)
+        self._screen = screen or sys.stdout
 
     def event(self, event: Event) -> None:
         """Receive an event of the run."""
         self.show(event)
 
     def difference(self, host: str, difference: Any) -> None:
-        """Show the change of a task as a unified diff, on standard output."""
+        """Show the change of a task as a unified diff, where results go."""
         from hardener.terminal.unified_diff import render
 
         self.print(render(host, difference))
 
     def print(self, lines: Iterable[str]) -> None:
-        """Show lines on standard output."""
+        """Show lines where results go."""
         self.clear()
         for text in lines:
-            click.echo(text)
+            click.echo(text, file=self._screen)
 
     def problem(self, host: str, text: str) -> None:
         """Show why the answer of a host cannot be used."""
@@ -78,4 +91,4 @@ class Phase(Progress):
 
         self.clear()
         for part in screen(activity):
-            console(sys.stdout).print(part)
+            console(self._screen).print(part)

@@ -34,12 +34,16 @@ class Progress:
         label: what is done to the hosts, such as ``audit``.
         stream: where to; standard error.
         live: whether there may be a live line; not where others write to the stream too.
+        quiet: show failures of hosts and warnings alone.
     """
 
-    def __init__(self, label: str, *, stream: TextIO | None = None, live: bool = True) -> None:
+    def __init__(
+        self, label: str, *, stream: TextIO | None = None, live: bool = True, quiet: bool = False
+    ) -> None:
         self._label = label
         self._stream = stream or sys.stderr
-        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb" and live
+        self._quiet = quiet
+        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb" and live and not quiet
         self._colour = self._stream.isatty() and not os.environ.get("NO_COLOR")
         self._started = self._shown = time.monotonic()
         self._hosts: tuple[str, ...] = ()
@@ -56,7 +60,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.clear()
-        if error is None:
+        if error is None and not self._quiet:
             self._write(f"{self._status()}\n")
 
     def show(self, event: Event) -> None:
@@ -72,7 +76,7 @@ class Progress:
                     self.note(f"{line(host)}: {state}: {line(reason)}", colour="red")
                 if last or state in self._failed:
                     self._done.add(host)
-        if time.monotonic() - self._shown < self._interval():
+        if self._quiet or time.monotonic() - self._shown < self._interval():
             return
         if self._live:
             self._draw()
@@ -81,7 +85,9 @@ class Progress:
             self._write(f"{self._doing()}\n")
 
     def note(self, text: str, *, colour: str | None = None) -> None:
-        """Print a permanent line."""
+        """Print a permanent line; one in colour is a failure or a warning."""
+        if self._quiet and not colour:
+            return
         self._write(f"{click.style(text, fg=colour) if colour and self._colour else text}\n")
         self._draw()
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from hardener.assess import assess
 from hardener.decisions.apply import by_groups
 from hardener.errors import ExitCode
-from hardener.model import Decisions
+from hardener.model import Decisions, Severity
 from hardener.snapshot import Snapshot
 from hardener.summary import Summary
 from hardener.workflows import exit_codes
@@ -43,6 +43,7 @@ def assess_snapshots(
     files: ReportFiles,
     *,
     listener: AssessListener,
+    fail_on: Severity | None = None,
 ) -> AssessResult:
     """Judge snapshots as an audit judges them, and write the reports.
 
@@ -53,6 +54,7 @@ def assess_snapshots(
         decided: the waivers and attestations.
         files: which reports are written.
         listener: is told what happens.
+        fail_on: the lowest severity of a result that decides the exit code; None for all.
 
     Raises:
         HardenerError: an option cannot be meant, or a snapshot cannot be read.
@@ -70,4 +72,4 @@ def assess_snapshots(
     if decisions and without_groups and (names := by_groups(decisions)):
         listener.not_applied(names, without_groups)
     summary = report(assessments, files, run=run_info(selection, decisions, started=started))
-    return AssessResult(summary, decisions, exit_codes.of_findings(summary.counts))
+    return AssessResult(summary, decisions, exit_codes.of_audit(summary.counts, assessments, fail_on))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hardener.fleet import Fleet
     from hardener.fleet.answers import Answers, Collected, Watcher
     from hardener.history import AssessmentStore
-    from hardener.model import Assessment, Control, Decisions
+    from hardener.model import Assessment, Control, Decisions, Severity
     from hardener.run import RunInfo
     from hardener.summary import Summary
     from hardener.workflows.options import DecisionFiles, ReportFiles, Selection, Target
@@ -41,6 +41,7 @@ class AuditRequest:
         decided: the waivers and attestations.
         files: which reports are written.
         snapshots: where the snapshots are kept; None keeps none.
+        fail_on: the lowest severity of a result that decides the exit code; None for all.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class AuditRequest:
     decided: DecisionFiles
     files: ReportFiles
     snapshots: Path | None = None
+    fail_on: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,9 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
         )
         previous = recorder.previous(run) if files.look_back else None
         summary = report(assessments, files, run=run, previous=previous)
-        result = AuditResult(summary, run, exit_codes.of_findings(summary.counts), target.option)
+        result = AuditResult(
+            summary, run, exit_codes.of_audit(summary.counts, assessments, request.fail_on), target.option
+        )
         listener.audited(result, files)
         recorder.finish("audit", run, assessments, result.exit_code)
     return result

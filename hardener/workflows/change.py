@@ -14,7 +14,7 @@ from hardener.comparison.runs import Comparison
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, ansible_version
 from hardener.history import AssessmentStore
-from hardener.model import Decisions, Status
+from hardener.model import Decisions, Severity, Status
 from hardener.plan import Plan
 from hardener.planfile import Reviewed
 from hardener.run import RunInfo
@@ -40,6 +40,7 @@ class ChangeRequest:
         changes: what may be changed, and what is shown of it.
         files: which reports are written.
         batches: how the hosts are divided, and how many may fail.
+        fail_on: the lowest severity of a result that decides the exit code; None for all.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class ChangeRequest:
     changes: Changes
     files: ReportFiles
     batches: Batches = AT_ONCE
+    fail_on: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,8 @@ def carry_out(
                 baseline, assessments, files, earlier=earlier, run=run, previous=previous
             )
             counts = comparison.after
-        code = exit_codes.highest(so_far, exit_codes.of_findings(counts), remediation.exit_code)
+        found = exit_codes.of_audit(counts, assessments, request.fail_on)
+        code = exit_codes.highest(so_far, found, remediation.exit_code)
         result = ChangeResult(run, code, request.target.option, comparison, summary)
         listener.changes_reported(result, files)
         verb = f"{session.verb} --check" if request.changes.check else session.verb

@@ -14,7 +14,7 @@ from hardener.comparison import Drift
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, ansible_version, inventory_name
 from hardener.history import AssessmentStore, History, StoredRun
-from hardener.model import Assessment, Decisions
+from hardener.model import Assessment, Decisions, Severity
 from hardener.notify import Target as NotifyTarget
 from hardener.plan import Plan, plan
 from hardener.reports.interface import write_reports
@@ -48,6 +48,7 @@ class DriftRequest:
         repair: whether what has drifted is repaired.
         notify: who is told how it ended.
         batches: how the hosts to repair are divided, and how many may fail.
+        fail_on: the lowest severity of a change that decides the exit code; None for all.
     """
 
     target: Target
@@ -58,6 +59,7 @@ class DriftRequest:
     repair: bool = False
     notify: Sequence[NotifyTarget] = ()
     batches: Batches = AT_ONCE
+    fail_on: Severity | None = None
 
 
 @dataclass(slots=True)
@@ -187,12 +189,12 @@ class _Comparing:
         remediation = self._remediate(plans, assessments)
         listener.remaining(remediation.outlooks)
         if not changing:
-            code = exit_codes.highest(exit_codes.of_drift(found), remediation.exit_code)
+            code = exit_codes.highest(exit_codes.of_drift(found, request.fail_on), remediation.exit_code)
             return self._end(assessments, found, code)
         with self._assess_fleet("after", "audit again") as assessments:
             remaining = self.result.remaining = self._compare(assessments)
             code = exit_codes.highest(
-                ExitCode.REPAIRED, exit_codes.of_drift(remaining), remediation.exit_code
+                ExitCode.REPAIRED, exit_codes.of_drift(remaining, request.fail_on), remediation.exit_code
             )
             return self._end(assessments, remaining, code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from hardener.activity import HostActivity
     from hardener.comparison import Drift
+    from hardener.model import Assessment, Severity
     from hardener.scan.record import Scan
     from hardener.workload.verdict import Verdict
 
@@ -41,6 +43,25 @@ def of_findings(counts: Mapping[Status, int]) -> ExitCode:
     return complete(not counts.get(Status.ERROR))
 
 
+def of_audit(
+    counts: Mapping[Status, int], assessments: Iterable[Assessment], fail_on: Severity | None
+) -> ExitCode:
+    """Return the code of an audit of which only severe results may count.
+
+    Args:
+        counts: number of results by status.
+        assessments: the results; read only where some of them do not count.
+        fail_on: the lowest severity that counts; None for all. A host that could not be audited always does.
+    """
+    if fail_on is None:
+        return of_findings(counts)
+    severe: Counter[Status] = Counter()
+    for assessment in assessments:
+        severe.update(each.status for each in assessment.findings if each.severity.is_at_least(fail_on))
+        severe[Status.ERROR] += bool(assessment.unreachable)
+    return of_findings(severe)
+
+
 def of_change(*, rolled_back: bool, complete: bool, begun: bool = True) -> ExitCode:
     """Return the code of a change, independent of the audit that follows.
 
@@ -56,9 +77,20 @@ def of_change(*, rolled_back: bool, complete: bool, begun: bool = True) -> ExitC
     return ExitCode.COMPLIANT if complete else ExitCode.INCOMPLETE
 
 
-def of_drift(drift: Drift) -> ExitCode:
-    """Return the code of a comparison with an earlier run."""
-    return ExitCode.DRIFTED if drift.is_drift else complete(drift.is_complete)
+def of_drift(drift: Drift, fail_on: Severity | None = None) -> ExitCode:
+    """Return the code of a comparison with an earlier run.
+
+    Args:
+        drift: what moved.
+        fail_on: the lowest severity of a result that counts; None for all.
+    """
+    if fail_on is None:
+        return ExitCode.DRIFTED if drift.is_drift else complete(drift.is_complete)
+    changes = [each.change for each in drift.changes() if each.change.after.severity.is_at_least(fail_on)]
+    if any(change.kind.is_drift for change in changes):
+        return ExitCode.DRIFTED
+    undecided = any(change.kind.name == "UNDECIDED" for change in changes)
+    return complete(not drift.not_compared and not undecided)
 
 
 def complete(is_complete: bool) -> ExitCode:

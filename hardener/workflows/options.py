@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hardener import catalogue
 from hardener.errors import HardenerError
-from hardener.files import require_writable
+from hardener.files import STANDARD_OUTPUT, require_writable
 from hardener.model import Impact
 from hardener.reports.formats import FORMATS, Format
 from hardener.text import line
@@ -140,6 +140,8 @@ class ReportFiles:
     @property
     def _json_before(self) -> Path | None:
         json = self.named().get(FORMATS["json"].title)
+        if json == STANDARD_OUTPUT:
+            return None
         return json and json.with_suffix(f".before{json.suffix}")
 
     def _chosen(self) -> tuple[tuple[Format, Path], ...]:

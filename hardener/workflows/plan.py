@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hardener import planfile
 from hardener.errors import ExitCode
 from hardener.files import require_writable, write_text
-from hardener.model import Impact, Status
+from hardener.model import Impact, Severity, Status
 from hardener.plan import Outlook, outlook
 from hardener.plan import plan as plan_of
 from hardener.workflows import exit_codes
@@ -35,6 +35,7 @@ class PlanRequest:
         selection: which controls count.
         decided: the waivers and attestations.
         allow: the worst that a change may cost a host; None leaves it to the inventory.
+        fail_on: the lowest severity of a result that decides the exit code; None for all.
         json_file: where ``write_plan`` is to write the plan, which is looked at first; None writes none.
     """
 
@@ -44,6 +45,7 @@ class PlanRequest:
     decided: DecisionFiles
     allow: Impact | None = None
     json_file: Path | None = None
+    fail_on: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
 
     outlooks = list(map(outlook_of, assessments))
     counts = sum((assessment.counts() for assessment in assessments), Counter[Status]())
-    code = exit_codes.highest(exit_codes.of_findings(counts), foreseen.exit_code)
+    found = exit_codes.of_audit(counts, assessments, request.fail_on)
+    code = exit_codes.highest(found, foreseen.exit_code)
     return PlanResult(outlooks, code, datetime.now(UTC))
 
 

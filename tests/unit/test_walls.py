@@ -150,7 +150,20 @@ def test_who_tells_or_schedules_knows_no_hosts_and_no_history(teller: str) -> No
 LAYERS = (
     frozenset({"cli", "__main__"}),
     frozenset({"workflows"}),
-    frozenset({"terminal", "reports", "site", "evidence", "notify", "schedule", "history", "fleet", "lab"}),
+    frozenset(
+        {
+            "terminal",
+            "documents",
+            "reports",
+            "site",
+            "evidence",
+            "notify",
+            "schedule",
+            "history",
+            "fleet",
+            "lab",
+        }
+    ),
     frozenset(
         {
             "batches",

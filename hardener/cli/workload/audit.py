@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, own_fleet_options, verbose_option
+from hardener.cli.common import Conversation, FleetOptions, own_fleet_options, screen_beside, verbose_option
 from hardener.errors import ExitCode
 from hardener.files import require_writable
 
@@ -57,7 +56,9 @@ def audit(
     profiles = tuple(made(folder) for folder in folders)
     socket = engine_socket(os.environ) if is_this_machine(hosts.inventory) else ""
     fleet = hosts.fleet(conversation)
-    result = audit_workloads(fleet, profiles, conversation.listener(), socket=socket, json_file=json_file)
+    result = audit_workloads(
+        fleet, profiles, conversation.listener(json_file), socket=socket, json_file=json_file
+    )
     for part in screen(result.audits):
-        console(sys.stdout).print(part)
+        console(screen_beside(json_file)).print(part)
     return result.exit_code

@@ -1,0 +1,33 @@
+"""The option ``--json`` of verbs that show something: the same as one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hardener.files import STANDARD_OUTPUT, write_text
+
+json_option = click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Write it as JSON; - is standard output, in the place of the text.",
+)
+
+
+def write_json(document: Mapping[str, Any], path: Path | None) -> bool:
+    """Write a document to the file of ``--json``; return whether standard output has it.
+
+    Raises:
+        HardenerError: it cannot be written.
+    """
+    from hardener.reports.lib.serial import indented
+
+    if path is None:
+        return False
+    write_text(path, indented(document))
+    return path == STANDARD_OUTPUT
