@@ -335,7 +335,13 @@ class Journal:
         Raises:
             Refused: it cannot be read.
         """
-        return cls._load(store, store.journal_file)
+        try:
+            return cls._load(store, store.journal_file)
+        except Refused as refused:
+            raise Refused(
+                f"{refused}: an unfinished run cannot be taken back; if the host is as you want it, move this"
+                " file away"
+            ) from refused
 
     @classmethod
     def of(cls, store: Store, run: str) -> Journal | None:

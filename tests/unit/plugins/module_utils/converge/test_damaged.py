@@ -72,6 +72,22 @@ LOOKS: dict[str, Callable[[Host], object]] = {
 FILES = ["journal.json", "ownership.json", "{run}/manifest.json", "{run}/result.json", "{old}/journal.json"]
 
 
+def test_a_damaged_journal_of_an_unfinished_run_names_the_way_out(unfinished: Host) -> None:
+    Path(unfinished.store.journal_file).write_bytes(b"{}")
+    with pytest.raises(Refused, match=r"journal\.json cannot be read: it has no run: .* move this file away"):
+        unfinished.converge(unfinished.file("x", "other"))
+
+
+def test_an_activation_of_another_version_keeps_the_run_unfinished_and_is_named(unfinished: Host) -> None:
+    place = Path(unfinished.store.journal_file)
+    journal = json.loads(place.read_bytes())
+    activation = {"of-tomorrow": {}}
+    place.write_text(json.dumps({**journal, "activations": activation, "memory": activation}))
+    with pytest.raises(Refused, match="has begun of-tomorrow, which this version of hardener does not know"):
+        unfinished.converge(unfinished.file("x", "other"))
+    assert place.exists()
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_what_is_damaged_is_said(unfinished: Host, name: str) -> None:
     host = unfinished
