@@ -149,7 +149,7 @@ def test_any_report_by_its_format(hardener: Hardener, tmp_path: Path) -> None:
     snapshot = stored(tmp_path, "a")
     result = hardener("assess", *snapshot, "--report", f"csv={table}", "--json", str(short))
     assert result.exit_code == 3
-    assert table.read_text().startswith("host,")
+    assert table.read_text(encoding="utf-8-sig").startswith("host,")
     assert hosts_in(short) == ["a"]
     for title, path in (("CSV", table), ("JSON", short)):
         assert f"{title}{path}" in "".join(result.stdout.split())  # a long path stands on a line of its own

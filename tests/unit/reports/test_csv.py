@@ -76,7 +76,7 @@ def test_no_formula(write: Write, text: str, cell: str) -> None:
 def test_hostile_text_is_a_text_whatever_the_separator(write: Write, formula: str, text: str) -> None:
     hostile = formula + text + formula
     path = write(hostile_assessment(hostile))
-    assert path.read_bytes().replace(b"\r\n", b"").decode().isprintable()
+    assert path.read_bytes().replace(b"\r\n", b"").decode("utf-8-sig").isprintable()
     assert len({len(row) for row in read(path)}) == 1
     for delimiter in ",;\t":
         for row in read(path, delimiter):

@@ -81,7 +81,7 @@ def test_a_damaged_journal_of_an_unfinished_run_names_the_way_out(unfinished: Ho
 def test_an_activation_of_another_version_keeps_the_run_unfinished_and_is_named(unfinished: Host) -> None:
     place = Path(unfinished.store.journal_file)
     journal = json.loads(place.read_bytes())
-    activation = {"of-tomorrow": {}}
+    activation: Any = {"of-tomorrow": {}}
     place.write_text(json.dumps({**journal, "activations": activation, "memory": activation}))
     with pytest.raises(Refused, match="has begun of-tomorrow, which this version of hardener does not know"):
         unfinished.converge(unfinished.file("x", "other"))
