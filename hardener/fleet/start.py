@@ -50,11 +50,23 @@ class Fleet:
         self._echo = echo
         self._executor = executor or LocalExecutor()
         self._only: tuple[str, ...] | None = None
+        self._number: Mapping[str, Any] = {}
 
     def only(self, hosts: Sequence[str]) -> Fleet:
         """Return the same fleet with only these of its hosts."""
         part = copy(self)
         part._only = tuple(hosts)
+        return part
+
+    def numbered(self, number: int, run: str) -> Fleet:
+        """Return the same fleet for a run with a number: its hosts refuse a run that is older than another.
+
+        Args:
+            number: that of the run.
+            run: its name.
+        """
+        part = copy(self)
+        part._number = {"hardener_number": {"number": number, "run": run}}
         return part
 
     def run(
@@ -87,7 +99,7 @@ class Fleet:
                 limit=self._limit,
                 cwd=self._cwd,
                 hosts=self._only,
-                variables=variables,
+                variables={**variables, **self._number},
                 check=check,
                 diff=diff,
                 credentials=self._credentials,

@@ -218,6 +218,7 @@ class _Judge:
             snapshot, self._controls, benchmark=self._benchmark, host=host, decisions=self._decisions
         )
         if self._recorder:
+            self._recorder.see(snapshot)
             self._recorder.keep(host, collected.snapshot)
         return assessment
 

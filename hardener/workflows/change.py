@@ -21,6 +21,7 @@ from hardener.run import RunInfo
 from hardener.summary import Summary
 from hardener.workflows import exit_codes
 from hardener.workflows.audit import assess_fleet
+from hardener.workflows.change_run import ChangeRun
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
 from hardener.workflows.recorder import Recorder
@@ -78,6 +79,7 @@ class Session:
         verb: what the run is called in the history.
         request: what is changed.
         fleet: reaches the hosts.
+        change_run: numbers the run.
         recorder: records what was true before, and what is true at the end.
         decisions: the waivers and attestations that are applied.
         started: when the run began.
@@ -87,6 +89,7 @@ class Session:
     verb: str
     request: ChangeRequest
     fleet: Fleet
+    change_run: ChangeRun
     recorder: Recorder
     decisions: Decisions | None
     started: datetime
@@ -153,6 +156,7 @@ def open_session(verb: str, request: ChangeRequest, listener: ChangeResultListen
             verb=verb,
             request=request,
             fleet=fleet,
+            change_run=ChangeRun(target, fleet, warn=listener.warning),
             recorder=recorder,
             decisions=decisions,
             started=started,
@@ -232,9 +236,11 @@ def carry_out(
         if changing:  # Record the earlier state now, in case this process is killed.
             session.record_before(earlier, baseline)
     known = baseline if current is None else current
+    if changing:
+        session.change_run.begin(earlier.run_id, seen=recorder.seen)
     rollout = Rollout(
         target=request.target,
-        fleet=session.fleet,
+        fleet=session.change_run.fleet,
         batches=request.batches,
         check=request.changes.check,
         listener=listener,

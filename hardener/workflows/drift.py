@@ -22,6 +22,7 @@ from hardener.run import RunInfo
 from hardener.text import line
 from hardener.workflows import exit_codes
 from hardener.workflows.audit import assess_fleet
+from hardener.workflows.change_run import ChangeRun
 from hardener.workflows.compare_runs import compare_with
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.notification import Notification
@@ -118,6 +119,7 @@ def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
                 listener=listener,
                 result=result,
                 fleet=fleet,
+                change_run=ChangeRun(target, fleet, warn=listener.warning),
                 selection=selection,
                 recorder=recorder,
                 decisions=decisions,
@@ -165,6 +167,7 @@ class _Comparing:
     listener: DriftListener
     result: DriftResult
     fleet: Fleet
+    change_run: ChangeRun
     selection: Selection
     recorder: Recorder
     decisions: Decisions | None
@@ -184,7 +187,9 @@ class _Comparing:
             listener.planned(plans)
         changing = bool(plans) and not request.changes.check
         if changing:  # Record the drift now, in case this process is killed.
-            self.recorder.finish(_BEFORE, self._run(), assessments, ExitCode.DRIFTED)
+            before = self._run()
+            self.recorder.finish(_BEFORE, before, assessments, ExitCode.DRIFTED)
+            self.change_run.begin(before.run_id, seen=self.recorder.seen)
             listener.compared(found, self.result.before, None)
         remediation = self._remediate(plans, assessments)
         listener.remaining(remediation.outlooks)
@@ -206,7 +211,7 @@ class _Comparing:
 
         rollout = Rollout(
             target=request.target,
-            fleet=self.fleet,
+            fleet=self.change_run.fleet,
             batches=request.batches,
             check=request.changes.check,
             listener=self.listener,

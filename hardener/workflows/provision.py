@@ -49,9 +49,10 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
         run = session.run_info()
         if installing:
             session.record_before(run, before)
+            session.change_run.begin(run.run_id, seen=session.recorder.seen)
         installed = RemediationResult()
         if without:
-            installed = _install(session, session.fleet, listener, without)
+            installed = _install(session, session.change_run.fleet, listener, without)
         if installed.not_begun:
             listener.not_begun(installed.not_begun)
         current: AssessmentStore | None = None

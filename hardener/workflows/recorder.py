@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from hardener.history import AssessmentStore, Recording, RunRecord
     from hardener.model import Assessment
     from hardener.run import RunInfo
+    from hardener.snapshot import Snapshot
     from hardener.workflows.options import Selection, Target
 
 
@@ -34,6 +37,7 @@ class Recorder:
         self._warn = warn
         self._recording: Recording | None = None
         self._inventory = ("", "")
+        self.seen = 0  # the highest number of a run that a host knows
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +66,15 @@ class Recorder:
                 self._recording.keep(host, snapshot)
             except HardenerError as error:
                 self._give_up(error)
+
+    def see(self, snapshot: Snapshot) -> None:
+        """Note the number of the last run that a host knows."""
+        from hardener.history.numbers import believed
+        from hardener.snapshot import FactUnavailable
+
+        with suppress(FactUnavailable):  # the host has none, or could not read it
+            known = snapshot.fact_or("hardener.runs", {}).get("number")
+            self.seen = max(self.seen, believed(known, now=time.time()))
 
     def snapshot(self, host: str) -> bytes | None:
         """Return the snapshot of a host that was kept; None without one."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
 
 from hardener.batches import AT_ONCE, Batches
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, State, requests
 from hardener.fleet.answers import Watcher
 from hardener.workflows import exit_codes
+from hardener.workflows.change_run import ChangeRun
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.listener import Listener
 from hardener.workflows.options import Target
@@ -69,6 +71,8 @@ def roll_back(
 
     fleet = target.reach()
     with inventory_lock(target, listener, changing=not (listing or check)):
+        if not (listing or check):
+            fleet = _numbered(target, fleet, listener)
         if listing:
             with ask(fleet, listing=True, check=check) as answers, listener.phase("list") as phase:
                 for answer in answers.each(phase):
@@ -134,6 +138,8 @@ def release(
 
     fleet = target.reach()
     with inventory_lock(target, listener, changing=not check):
+        if not check:
+            fleet = _numbered(target, fleet, listener)
         return _in_batches(
             target,
             fleet,
@@ -143,6 +149,13 @@ def release(
             check=check,
             predict=lambda some: ask(some, check=True),
         ).exit_code
+
+
+def _numbered(target: Target, fleet: Fleet, listener: RollbackListener) -> Fleet:
+    """Return the fleet with the number of a new run; no audit tells which numbers its hosts know."""
+    change_run = ChangeRun(target, fleet, warn=listener.warning)
+    change_run.begin(str(uuid4()), seen=0)
+    return change_run.fleet
 
 
 def _in_batches(

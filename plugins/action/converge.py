@@ -48,6 +48,7 @@ class ActionModule(GuardedAction):
             "allow": args["allow"],
             "plan": args["plan"],
             "socket": args["socket"],
+            **self.numbered(task_vars),
         }
         if self._task.check_mode:
             result: dict[str, Any] = self.ask(

@@ -26,7 +26,7 @@ class ActionModule(GuardedAction):
             },
         )
         check = bool(self._task.check_mode)
-        arguments = {**args, "check": check}
+        arguments = {**args, "check": check, **self.numbered(task_vars)}
         if check:
             result: dict[str, Any] = self.ask(
                 "main:release", arguments, task_vars=task_vars, timeout=PREDICTS

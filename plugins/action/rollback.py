@@ -28,7 +28,12 @@ class ActionModule(TransactionAction):
         )
         result: dict[str, Any] = self.ask(
             "main:rollback",
-            {**args, "who": self.whoever, "check": bool(self._task.check_mode)},
+            {
+                **args,
+                "who": self.whoever,
+                "check": bool(self._task.check_mode),
+                **self.numbered(task_vars),
+            },
             task_vars=task_vars,
             patience=_TAKES_BACK,
         )

@@ -65,6 +65,7 @@ _RUN = {
     "who": _PERHAPS_TEXT,
     "started": _PERHAPS_TIME,
     "ended": _PERHAPS_TIME,
+    "number?": (int, type(None)),
     "paths": _TEXTS,
 }
 _ANSWER = {
@@ -137,6 +138,23 @@ class TransactionAction(HostScriptAction):
         if answer.facts:
             result["ansible_facts"] = answer.facts
         return result
+
+    def numbered(self, task_vars: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the number of the run as an argument for the host; empty without one.
+
+        ``hardener`` sets it, so that a host refuses a run that is older than one that has been there.
+
+        Raises:
+            AnsibleActionFail: it is none.
+        """
+        given = self._templar.template((task_vars or {}).get("hardener_number"))
+        if given is None:
+            return {}
+        if not isinstance(given, Mapping):
+            raise AnsibleActionFail(
+                "hardener_number is set by hardener: leave it out of plays and inventories"
+            )
+        return {"number": {"number": given.get("number"), "run": given.get("run"), "who": self.whoever}}
 
     @property
     def whoever(self) -> str:

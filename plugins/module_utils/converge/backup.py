@@ -4,6 +4,7 @@
         lock
         journal.json                only while a run is changing the host
         ownership.json              which keys of which files are ours
+        number.json                 the highest number of a run that was here, see ``fencing.py``
         backups/<run>/              the last ten
             manifest.json           every path touched: owner, mode, ACL, hash, or that it was absent
             files/0                 its former content, if that was changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Sequence
 
 from ..contract import (
@@ -14,10 +15,11 @@ from ..contract import (
     UNKNOWN,
     WOULD_CHANGE,
 )
-from . import detached, files, health, liveness, rollback, session
+from . import detached, fencing, files, health, liveness, rollback, session
 from .activations.docker import engine_of
 from .backup import ROLLING_BACK, Journal, Store
 from .errors import Refused
+from .fencing import Number
 from .files import State
 from .locking import locked
 from .origin import OVER
@@ -32,7 +34,7 @@ def listed(store: Store) -> list[dict[str, Any]]:
 
 def _described(store: Store, run: str) -> dict[str, Any]:
     record = store.record(run)
-    found = {key: record.get(key) for key in ("outcome", "reason", "who", "started", "ended")}
+    found = {key: record.get(key) for key in ("outcome", "reason", "who", "started", "ended", "number")}
     if run in _unfinished(store) and found["outcome"] not in (UNCONFIRMED, ROLLBACK_FAILED):
         found["outcome"] = INTERRUPTED
     if record.get("problems"):
@@ -44,7 +46,9 @@ def _described(store: Store, run: str) -> dict[str, Any]:
     return {"run": run, **found, "outcome": found["outcome"] or UNKNOWN, "paths": paths}
 
 
-def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, Any]:
+def back_to(
+    store: Store, *, before: str, who: str, check: bool, number: Number | None = None
+) -> dict[str, Any]:
     """Roll back a run and all later ones, newest first.
 
     Args:
@@ -52,6 +56,7 @@ def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, An
         before: the run; empty for the last one that changed anything.
         who: who requested it.
         check: only report what would change.
+        number: of the run that asks; None without one.
 
     Returns:
         A result like that of a transaction, with ``runs``, those that were rolled back.
@@ -62,6 +67,10 @@ def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, An
     if not store.exists:
         raise Refused("hardener has changed nothing on this host yet")
     with locked(store.lock, shared=check):
+        if not check:
+            fencing.require_newest(store, number)
+            with suppress(Refused):  # a full disk must not keep a host from going back
+                fencing.keep(store, number)
         runs = _chosen(store, before)
         changes, notes = _predicted(store, runs)
         result = {

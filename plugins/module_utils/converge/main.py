@@ -9,6 +9,7 @@ from ..contract import DAEMON_RESTART, IMPACTS, INTERRUPTED, REFUSED
 from . import activations, documents
 from .backup import Store
 from .errors import Failed, Refused
+from .fencing import Number
 
 FOLDER = "/var/lib/hardener"
 
@@ -19,9 +20,8 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         arguments: ``documents`` (see ``documents.py``); ``check``: only report what would be done; ``allow``:
             the worst allowed impact; ``plan``: digest that the plan must have; ``guard``: ``{token, seconds,
-            who}`` if a run with an impact will be confirmed; ``socket``: the engine's API socket, if it is
-            not to
-            be searched.
+            who}`` if a run with an impact will be confirmed; ``number``: ``{number, run, who}``, see
+            ``fencing.py``; ``socket``: the engine's API socket, if it is not to be searched.
 
     Returns:
         ``outcome``: ``unchanged``, ``would_change``, ``changed``, ``unconfirmed`` (changed, and rolled back
@@ -35,10 +35,10 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
     from .transaction import Terms, Transaction
 
     def work() -> dict[str, Any]:
-        asked = {key: value for key, value in arguments.items() if key != "guard"}
+        asked = {key: value for key, value in arguments.items() if key not in ("guard", "number")}
         terms = Terms.of(arguments["guard"]) if "guard" in arguments else None
         request = documents.parse(asked, tuple(activations.KINDS))
-        return Transaction(request, Store(FOLDER), terms).run()
+        return Transaction(request, Store(FOLDER), terms, _number(arguments)).run()
 
     return _answer(work)
 
@@ -54,7 +54,8 @@ def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Roll back to the state before a run, or list the runs.
 
     Args:
-        arguments: ``run`` (the last one without it), ``who``, ``check``, ``list``.
+        arguments: ``run`` (the last one without it), ``who``, ``check``, ``list``; ``number`` as for
+            `converge`.
     """
     from . import history
 
@@ -67,6 +68,7 @@ def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
             before=str(arguments.get("run") or ""),
             who=str(arguments.get("who") or "")[:200],
             check=bool(arguments.get("check")),
+            number=_number(arguments),
         )
     )
 
@@ -75,8 +77,8 @@ def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Release this host: see ``release.py``.
 
     Args:
-        arguments: ``role`` (all roles without it), ``check``, ``allow``, ``guard`` and ``socket`` as for
-            `converge`.
+        arguments: ``role`` (all roles without it), ``check``, ``allow``, ``guard``, ``number`` and ``socket``
+            as for `converge`.
 
     Returns:
         As `converge`; with ``kept``, what stays because others have changed it since, and ``left``, what
@@ -98,9 +100,14 @@ def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
             allow=allow,
             terms=terms,
             socket=str(arguments.get("socket") or ""),
+            number=_number(arguments),
         ).run()
 
     return _answer(work)
+
+
+def _number(arguments: Mapping[str, Any]) -> Number | None:
+    return Number.of(arguments["number"]) if "number" in arguments else None
 
 
 def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

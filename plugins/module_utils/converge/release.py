@@ -18,6 +18,7 @@ from .backup import Journal, Store
 from .choice import Choice
 from .documents import FORMER, Document, Request, Resource
 from .errors import Refused
+from .fencing import Number
 from .files import NOTHING, State
 from .giving_back import Paths
 from .origin import Past
@@ -37,6 +38,7 @@ class Release(Transaction):
         check: only report what would be done.
         allow: the worst allowed impact.
         terms: how it is confirmed; None without a confirmation.
+        number: of the run that asks; None without one.
         socket: the engine's API socket, if the site names one.
 
     Raises:
@@ -52,8 +54,9 @@ class Release(Transaction):
         allow: str,
         terms: Terms | None = None,
         socket: str = "",
+        number: Number | None = None,
     ) -> None:
-        super().__init__(Request((_document((), ()),), check, allow, "", socket), store, terms)
+        super().__init__(Request((_document((), ()),), check, allow, "", socket), store, terms, number)
         self._role = roleparts.checked(role)
         self._modified: Mapping[str, int] = {}
 

@@ -11,12 +11,13 @@ from ..contract import CHANGED, NONE, REFUSED, ROLLBACK_FAILED, UNCHANGED, UNCON
 from ..host import atomic
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted, trusted
-from . import departure, detached, files, guard, health, liveness, rollback, session
+from . import departure, detached, fencing, files, guard, health, liveness, rollback, session
 from .activations.docker import engine_of
 from .backup import CHANGING, Journal, Store
 from .choice import Choice, choose
 from .documents import Request
 from .errors import Failed, Refused
+from .fencing import Number
 from .files import State
 from .locking import locked
 from .planning import Change, overlay
@@ -60,12 +61,17 @@ class Transaction:
         request: the documents and options.
         store: hardener's folder on this host.
         terms: how it is confirmed; None without a confirmation: then its own health check decides.
+        number: of the run that asks; None without one.
     """
 
-    def __init__(self, request: Request, store: Store, terms: Terms | None = None) -> None:
+    def __init__(
+        self, request: Request, store: Store, terms: Terms | None = None, number: Number | None = None
+    ) -> None:
         self._request = request
         self._store = store
         self._terms = terms
+        self._number = number
+        self._unkept: Refused | None = None  # why the number could not be kept
         self._found: Mapping[str, Any] = {}  # further data about the run, recorded as well
         self._parting: Mapping[str, Any] = {}  # files to remove once the run is confirmed, see ``departure``
 
@@ -84,6 +90,12 @@ class Transaction:
             return self._run()
 
     def _run(self) -> dict[str, Any]:
+        if not self._request.check:
+            fencing.require_newest(self._store, self._number)
+            try:
+                fencing.keep(self._store, self._number)
+            except Refused as refused:  # that matters only if anything is changed
+                self._unkept = refused
         interrupted = Journal.find(self._store)
         if interrupted is not None and interrupted.phase == UNCONFIRMED and interrupted.remaining > 0:
             whose = f" of {interrupted.who}" if interrupted.who else ""
@@ -135,6 +147,8 @@ class Transaction:
         if not all_changes and not due:
             left = departure.part(self._store, self._parting)
             return {**result, "outcome": CHANGED, "notes": [*notes, *left]}
+        if self._unkept is not None:
+            raise self._unkept
         terms = self._terms
         run = self._store.new_run(terms.token if terms else "")
         done = detached.run(lambda: self._apply(run, choice, all_changes), name=run)
@@ -161,6 +175,7 @@ class Transaction:
             "reason": "",
             "changes": [change.describe() for change in changes if not change.hidden],
             "activations": [activation.describe() for activation in choice.due],
+            **({"number": self._number.number} if self._number else {}),
             **self._found,
         }
         settings = {activation.name: activation.settings for activation in choice.due}

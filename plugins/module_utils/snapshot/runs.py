@@ -20,6 +20,7 @@ _LAST = 10
 _DOCUMENTS = 200
 _PROBLEMS = 50
 _RECORD = 4 * 1024 * 1024
+_HIGHEST = 1 << 53  # what every reader of JSON knows exactly
 _TIMES = ("started", "ended", "confirmed")
 
 
@@ -30,14 +31,18 @@ def read(folder: str = FOLDER) -> dict[str, Any]:
         Absent: hardener has changed nothing here yet.
         OSError: its folder cannot be read.
     """
+    number = _number(os.path.join(folder, "number.json"))
     try:
         names = os.listdir(os.path.join(folder, "backups"))
     except FileNotFoundError:
-        raise Absent("hardener has changed nothing on this host yet") from None
+        if number is None:
+            raise Absent("hardener has changed nothing on this host yet") from None
+        names = []
     newest = sorted(filter(_RUN.fullmatch, names), reverse=True)[:_LAST]
     return {
         "runs": [_run(name, os.path.join(folder, "backups", name)) for name in newest],
         "unfinished": _unfinished(os.path.join(folder, "journal.json")),
+        **({} if number is None else {"number": number}),
     }
 
 
@@ -52,8 +57,21 @@ def _run(name: str, folder: str) -> dict[str, Any]:
         "kept": _texts(record.get("kept")),
         "problems": _texts(record.get("problems")),
         **{key: record[key] for key in _TIMES if isinstance(record.get(key), (int, float))},
+        **({"number": record["number"]} if _is_number(record.get("number")) else {}),
         "armed": os.path.exists(os.path.join(folder, "guard.pyz")),
     }
+
+
+def _number(path: str) -> dict[str, Any] | None:
+    """Return the highest number of a run that was on this host; None where it has none."""
+    kept = _json(path)
+    if not _is_number(kept.get("number")):
+        return None
+    return {"number": kept["number"], "run": _text(kept.get("run")), "who": _text(kept.get("who"))}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _HIGHEST
 
 
 def _documents(changes: Any) -> list[str]:

@@ -34,6 +34,7 @@ class FakeFleet:
     runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     reached: list[list[str]] = field(default_factory=list)  # the hosts of each run
     said: list[str] = field(default_factory=list)
+    numbers: list[tuple[int, str]] = field(default_factory=list)
     within: tuple[str, ...] | None = None
 
     def __call__(self, **options: Any) -> Self:
@@ -44,6 +45,11 @@ class FakeFleet:
     def only(self, hosts: Sequence[str]) -> FakeFleet:
         """The same hosts and notes, of which a run reaches some."""
         return replace(self, within=tuple(hosts))
+
+    def numbered(self, number: int, run: str) -> FakeFleet:
+        """The same hosts, for a run with a number."""
+        self.numbers.append((number, run))
+        return self
 
     @property
     def asked(self) -> list[str]:

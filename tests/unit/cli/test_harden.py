@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 from click.testing import Result
 from junitparser import JUnitXml
 
+from hardener.history import History
 from tests.unit.cli.bridges import DIGEST, ONLY, answer, bridge, changing
 from tests.unit.cli.conftest import FakeFleet
+from tests.unit.snapshots import make
 
 Hardener = Callable[..., Result]
 
@@ -348,3 +351,26 @@ def test_hosts_outside_their_window_are_not_begun_and_have_not_failed(
     fleet.snapshots = {"web2": bridge(icc=True), "web4": bridge(icc=True)}
     result = hardener("harden", "-i", "inv,", *ONLY)
     assert (result.exit_code, result.stderr.count("not begun: web2:")) == (8, 1)
+
+
+def test_a_run_that_changes_hosts_has_a_number_above_that_of_every_host(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    ahead = int(time.time() * 1000) + 60_000  # another control node has a clock that is ahead
+    known: dict[str, Any] = {
+        "runs": [],
+        "unfinished": None,
+        "number": {"number": ahead, "run": "a", "who": "b"},
+    }
+    fleet.snapshots = {"web1": bridge(icc=True), "web2": make(**{"hardener.runs": known})}
+    fleet.converge = lambda host: {"outcome": "would_change", "changed": True, "msg": "change x"}
+    assert hardener("harden", "-i", "inv,", *ONLY, "--check").exit_code == 3
+    assert fleet.numbers == [], "what changes nothing needs none"
+    fleet.converge = changing(fleet)
+    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 0
+    ((number, run),) = fleet.numbers
+    assert number == ahead + 1
+    assert run == History(home).run("latest~1").id, "it is the run before the change"
+    fleet.snapshots["web1"] = bridge(icc=True)
+    hardener("harden", "-i", "inv,", *ONLY)
+    assert fleet.numbers[1][0] > number

@@ -1,0 +1,92 @@
+"""Refuse runs that are older than one that has been here: a controller may stop for hours, and then go on.
+
+The controller gives each run a number that rises. The host keeps the highest one, with the name of its run;
+two runs with the same number are told apart by their names, and the first one counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import Any, Mapping, NamedTuple
+
+from .backup import Store, read_json, write_json
+from .errors import Refused
+
+_NAME = "number.json"
+_RUN = re.compile(r"[0-9a-f-]{1,64}")
+_HIGHEST = 1 << 53  # what every reader of JSON knows exactly
+_WHO = 200
+
+
+class Number(NamedTuple):
+    """The number of a run, and what else is known of the run."""
+
+    number: int
+    run: str
+    who: str
+
+    @classmethod
+    def of(cls, raw: Any) -> Number:
+        """Return the number of a request.
+
+        Raises:
+            Refused: it is none.
+        """
+        fields = raw if isinstance(raw, dict) else {}
+        number, run = fields.get("number"), fields.get("run")
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= _HIGHEST:
+            raise Refused(f"{str(number)[:40]!r} is no number of a run")
+        if not isinstance(run, str) or not _RUN.fullmatch(run):
+            raise Refused(f"{str(run)[:40]!r} names no run")
+        return cls(number, run, str(fields.get("who", ""))[:_WHO])
+
+
+def path(store: Store) -> str:
+    """Return the file with the highest number."""
+    return os.path.join(store.folder, _NAME)
+
+
+def require_newest(store: Store, asked: Number | None) -> None:
+    """Refuse a run if a newer one has been on this host; a run without a number is never refused.
+
+    Raises:
+        Refused: a newer one has been here.
+    """
+    known = _known(store)
+    if asked is None or known is None or asked.run == known.get("run") or asked.number > known["number"]:
+        return
+    whose = f" of {str(known['who'])[:_WHO]}" if known.get("who") else ""
+    at = known.get("taken")
+    since = time.strftime(", %Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) if isinstance(at, (int, float)) else ""
+    raise Refused(
+        f"a newer run{whose} has been here since (number {known['number']}{since}; this run has"
+        f" {asked.number}): begin a new run, which looks at the host first; if that is refused too, a clock"
+        f" was ahead: see that no other control node is at work, and remove {path(store)}"
+    )
+
+
+def keep(store: Store, asked: Number | None) -> None:
+    """Keep the number of a run.
+
+    Raises:
+        Refused: it cannot be written, so that this run would not be known to older ones.
+    """
+    known = _known(store)
+    if asked is None or (known is not None and known["number"] == asked.number):
+        return
+    try:
+        write_json(path(store), {**asked._asdict(), "taken": time.time()})
+    except OSError as error:
+        raise Refused(f"the number of the run cannot be kept in {path(store)}: {error.strerror}") from error
+
+
+def _known(store: Store) -> Mapping[str, Any] | None:
+    """Return the highest number; None without one, or where the file is damaged."""
+    try:
+        found = read_json(path(store))
+    except (OSError, ValueError):
+        return None
+    number = found.get("number") if isinstance(found, dict) else None
+    return found if isinstance(number, int) and not isinstance(number, bool) else None

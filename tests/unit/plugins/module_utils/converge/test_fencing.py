@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import errno
+import json
+import random
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    documents,
+    fencing,
+    history,
+    main,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import KINDS
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.fencing import Number
+from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Transaction
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import runs
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+
+def converge(host: Host, content: str, number: Number | None, *, check: bool = False) -> dict[str, Any]:
+    raw = {"documents": [{"name": "a", "resources": [host.file("x", content)]}], "check": check}
+    request = documents.parse(raw, tuple(KINDS))
+    return Transaction(request, host.store, number=number).run()
+
+
+def test_a_run_that_is_older_than_one_that_was_here_changes_nothing(host: Host) -> None:
+    converge(host, "new", Number(7, "b", "root@two"))
+    with pytest.raises(Refused, match=r"a newer run of root@two has been here since \(number 7, 20.*has 6\)"):
+        converge(host, "old", Number(6, "a", "root@one"))
+    assert host.read("x") == "new"
+    assert converge(host, "old", Number(6, "a", ""), check=True)["outcome"] == "would_change"
+    assert converge(host, "newer", Number(8, "c", ""))["outcome"] == "changed"
+
+
+def test_it_is_refused_also_where_the_newer_run_had_nothing_to_do(host: Host) -> None:
+    converge(host, "x", Number(6, "a", ""))
+    assert converge(host, "x", Number(7, "b", ""))["outcome"] == "unchanged"
+    with pytest.raises(Refused, match="newer run"):
+        converge(host, "old", Number(6, "a", ""))
+
+
+def test_of_two_runs_with_one_number_the_first_counts(host: Host) -> None:
+    converge(host, "one", Number(7, "a", ""))
+    with pytest.raises(Refused, match="newer run"):
+        converge(host, "two", Number(7, "b", ""))
+    assert converge(host, "more", Number(7, "a", ""))["outcome"] == "changed"
+
+
+def test_a_run_without_a_number_is_never_refused_and_leaves_the_number(host: Host) -> None:
+    converge(host, "one", Number(7, "a", ""))
+    assert converge(host, "two", None)["outcome"] == "changed"
+    with pytest.raises(Refused, match="newer run"):
+        converge(host, "three", Number(6, "b", ""))
+
+
+def test_an_older_rollback_is_refused_too(host: Host) -> None:
+    converge(host, "one", Number(7, "a", ""))
+    with pytest.raises(Refused, match="newer run"):
+        history.back_to(host.store, before="", who="", check=False, number=Number(6, "b", ""))
+    back = history.back_to(host.store, before="", who="", check=False, number=Number(8, "c", ""))
+    assert back["outcome"] == "changed"
+    with pytest.raises(Refused, match="newer run"):
+        converge(host, "one", Number(7, "a", ""))
+
+
+def test_a_number_that_cannot_be_kept_stops_only_what_would_change_something(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converge(host, "one", None)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fencing, "write_json", full)
+    assert converge(host, "one", Number(7, "a", ""))["outcome"] == "unchanged"
+    with pytest.raises(Refused, match=r"cannot be kept in .*number.json: No space left"):
+        converge(host, "two", Number(7, "a", ""))
+    assert host.read("x") == "one"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"number": "7"}', '{"number": true}', "{" * 100, "\x00"])
+def test_a_damaged_number_counts_as_none(host: Host, content: str) -> None:
+    converge(host, "one", Number(7, "a", ""))
+    host.write("hardener/number.json", content)
+    assert converge(host, "two", Number(3, "b", ""))["outcome"] == "changed"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(None, 7, [], {}, {"number": 7}, {"number": 0, "run": "a"}, {"number": -1, "run": "a"}),
+        *({"number": True, "run": "a"}, {"number": "7", "run": "a"}, {"number": 1 << 54, "run": "a"}),
+        *({"number": 7, "run": ""}, {"number": 7, "run": "a" * 65}, {"number": 7, "run": "../x"}),
+    ],
+)
+def test_what_is_no_number_is_refused(raw: object) -> None:
+    with pytest.raises(Refused, match=r"is no number|names no run"):
+        Number.of(raw)
+    answer = main._answer(lambda: {"number": main._number({"number": raw})})
+    assert answer["outcome"] == "refused"
+
+
+def test_the_snapshot_tells_the_number_and_the_runs_that_had_one(host: Host) -> None:
+    converge(host, "one", None)
+    converge(host, "two", Number(7, "a-b", "root@\none"))
+    found = runs.read(host.store.folder)
+    assert found["number"] == {"number": 7, "run": "a-b", "who": "root@ one"}
+    assert [each.get("number") for each in found["runs"]] == [7, None]
+    listed = history.reported(host.store)["runs"]
+    assert [each["number"] for each in listed] == [7, None]
+    host.write("hardener/number.json", json.dumps({"number": 1 << 60, "run": "a", "who": ""}))
+    assert "number" not in runs.read(host.store.folder)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_on_the_host_is_always_of_the_newest_run(host: Host, seed: int) -> None:
+    draw = random.Random(seed)
+    newest, there = 0, ""
+    for step in range(12):
+        number = draw.randrange(1, 9)
+        try:
+            converge(host, f"{step}", Number(number, f"{step}", ""))
+        except Refused:
+            assert number <= newest
+        else:
+            assert number > newest
+            newest, there = number, f"{step}"
+        assert host.read("x") == there
