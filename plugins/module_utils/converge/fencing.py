@@ -11,7 +11,8 @@ import re
 import time
 from typing import Any, Mapping, NamedTuple
 
-from .backup import Store, read_json, write_json
+from . import records
+from .backup import Store
 from .errors import Refused
 
 _NAME = "number.json"
@@ -77,7 +78,7 @@ def keep(store: Store, asked: Number | None) -> None:
     if asked is None or (known is not None and known["number"] == asked.number):
         return
     try:
-        write_json(path(store), {**asked._asdict(), "taken": time.time()})
+        records.write(path(store), {**asked._asdict(), "taken": time.time()})
     except OSError as error:
         raise Refused(f"the number of the run cannot be kept in {path(store)}: {error.strerror}") from error
 
@@ -85,7 +86,7 @@ def keep(store: Store, asked: Number | None) -> None:
 def _known(store: Store) -> Mapping[str, Any] | None:
     """Return the highest number; None without one, or where the file is damaged."""
     try:
-        found = read_json(path(store))
+        found = records.read(path(store))
     except (OSError, ValueError):
         return None
     number = found.get("number") if isinstance(found, dict) else None

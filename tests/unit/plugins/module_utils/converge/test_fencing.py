@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     documents,
-    fencing,
     history,
     main,
 )
@@ -75,7 +74,7 @@ def test_a_number_that_cannot_be_kept_stops_only_what_would_change_something(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(fencing, "write_json", full)
+    monkeypatch.setattr(records, "write", full)
     assert converge(host, "one", Number(7, "a", ""))["outcome"] == "unchanged"
     with pytest.raises(Refused, match=r"cannot be kept in .*number.json: No space left"):
         converge(host, "two", Number(7, "a", ""))
