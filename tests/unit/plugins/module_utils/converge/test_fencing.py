@@ -10,6 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     documents,
     history,
     main,
+    records,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import KINDS
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
