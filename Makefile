@@ -18,7 +18,7 @@ BUILT = $(BIN)/python -c 'from hardener import lab; lab.build(lab.release_named(
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
-    docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool curl docker-compose apparmor
+    docker-registry notary cosign openscap-scanner prometheus slirp4netns perl-base bpftool curl docker-compose apparmor
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
 PYTHON_PACKAGES := python3-venv
@@ -36,7 +36,7 @@ test: test-packages $(VENV)/.installed ## unit and integration tests, and the pr
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) unit integration"
 
 .PHONY: test-all
-test-all: test sanity system faults oracles workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
+test-all: test sanity readers system faults oracles workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -65,6 +65,10 @@ promise-loop:
 promise-host:
 	$(call BUILT,13-bare)
 	$(PYTEST) tests/promise/test_provision.py tests/promise/test_guard.py --verbose
+
+.PHONY: readers
+readers: test-packages $(VENV)/.installed ## the tests of programs that read our files: Prometheus, a browser with axe, linters of contrib/
+	$(PYTEST) tests/readers --verbose
 
 .PHONY: system
 system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespaces: systemd, Docker, this kernel (root)
