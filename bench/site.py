@@ -2,7 +2,7 @@
 
     python -m bench.site --hosts 1000 --runs 52
 
-The hosts of ``bench.sample`` are judged and recorded once a week, without their snapshots. Each step is a
+Hosts of ``bench.sample`` are judged and recorded once a week, without their snapshots. Each step is a
 process of its own, so that its memory is its own. Prints CPU seconds, memory, files and sizes, as Markdown.
 """
 
@@ -14,6 +14,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +25,7 @@ from hardener.history import AssessmentStore, History, RunRecord
 from hardener.run import RunInfo
 from tests.leftovers import scratch
 
+_JUDGED = 100  # hosts of a day; the others are like them under other names
 _NOW = datetime.now(UTC)  # the history forgets what is older than its retention
 
 
@@ -31,8 +33,9 @@ def record(home: Path, hosts: int, weeks: range, runs: int) -> None:
     """Record a run for each of these weeks; the roll-out takes ``runs`` of them."""
     for day, some in groupby(weeks, lambda week: 1 + week * (sample.DAYS - 1) // runs):
         store = AssessmentStore()
-        for assessment in sample.assessments(hosts, day=day, lost=day % 3):
-            store.add(assessment)
+        judged = list(sample.assessments(min(hosts, _JUDGED), day=day, lost=day % 3))
+        for number in range(hosts):
+            store.add(replace(judged[number % len(judged)], host=sample.name(number)))
         for week in some:
             started = _NOW - timedelta(weeks=runs - week)
             info = RunInfo(
