@@ -39,6 +39,7 @@ VERBS = (
     "provision",
     "release",
     "report",
+    "resume",
     "rollback",
     "runs",
     "scan",
@@ -59,7 +60,7 @@ class _Hardener(LazyVerbs):
     ) -> Any:
         """Run a verb; turn its result or its error into an exit code and at most one line."""
         prepare_standard_streams()
-        conversation = Conversation()
+        conversation = Conversation(arguments=_without_verbose(sys.argv[1:] if args is None else args))
         try:
             code = super().main(args, standalone_mode=False, obj=conversation, **extra) or ExitCode.COMPLIANT
         except HardenerError as error:
@@ -78,6 +79,14 @@ class _Hardener(LazyVerbs):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def _without_verbose(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return a command line from its verb on: only -v can come before."""
+    rest = list(arguments)
+    while rest and rest[0] in ("-v", "--verbose"):
+        del rest[0]
+    return tuple(rest)
 
 
 def _usage(error: click.ClickException) -> str:

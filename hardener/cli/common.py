@@ -20,20 +20,23 @@ from hardener.errors import HardenerError
 from hardener.files import STANDARD_OUTPUT
 from hardener.model import Impact
 from hardener.reports.formats import FORMATS, Format
-from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
+from hardener.workflows.options import Call, Changes, DecisionFiles, ReportFiles, Selection, Target
 
 if TYPE_CHECKING:
     from hardener.cli.listener import TerminalListener
     from hardener.fleet import Fleet
+    from hardener.history.journal import Unfinished
 
 _Function = Callable[..., Any]
 
 
 @dataclass(slots=True)
 class Conversation:
-    """The amount of output on standard error."""
+    """How the command line was called, and the amount of output on standard error."""
 
     verbose: bool = False
+    arguments: tuple[str, ...] = ()
+    resumed: Unfinished | None = None  # the run that this one goes on with
     quiet: bool = False
 
     def listener(self, *written: Path | None) -> TerminalListener:
@@ -71,8 +74,13 @@ class FleetOptions:
             conversation: whether what Ansible prints is shown.
             home: folder of the history.
         """
+        call = Call(arguments=conversation.arguments, folder=str(Path.cwd()), resumed=conversation.resumed)
         return Target(
-            reach=lambda: self.fleet(conversation), inventory=self.inventory, limit=self.limit, home=home
+            reach=lambda: self.fleet(conversation),
+            inventory=self.inventory,
+            limit=self.limit,
+            home=home,
+            call=call,
         )
 
     def fleet(self, conversation: Conversation) -> Fleet:

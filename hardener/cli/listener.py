@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from hardener.batches import Batch
     from hardener.comparison import Drift
     from hardener.history import StoredRun
+    from hardener.history.journal import Unfinished
     from hardener.plan import Outlook, Plan
     from hardener.workflows.audit import AuditResult
     from hardener.workflows.change import ChangeResult
     from hardener.workflows.options import ReportFiles
+    from hardener.workflows.resume import HostState
 _NAMED = 5
+_SHORT = 8  # characters of a run's name
 
 
 class TerminalListener:
@@ -110,6 +113,16 @@ class TerminalListener:
         from hardener.terminal import changes
 
         self._tell(*changes.remaining(outlooks))
+
+    def host_states(self, run: Unfinished, states: Mapping[str, HostState]) -> None:
+        """Say what became of each host of a run that broke off."""
+        from hardener.terminal import rollout
+
+        _say(*rollout.host_states(run, states))
+
+    def resumable(self, run: str) -> None:
+        """Name the command that goes on with what is left."""
+        _say(f"left: `hardener resume {run[:_SHORT]}` goes on with this run")
 
     def divided(self, batches: Sequence[Batch], most_failures: int) -> None:
         """Show the batches of a run."""

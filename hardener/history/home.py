@@ -1,8 +1,9 @@
 """The folder of the history, which only its owner can enter.
 
 ``history.sqlite3`` has runs, hosts and findings; ``runs/ID/`` the snapshots of a run, compressed, a file a
-host; ``staging/`` what is being recorded; ``locks/`` a file an inventory; ``retention.yml`` how long runs
-are kept, if a user wrote it.
+host; ``staging/`` what is being recorded; ``locks/`` a file an inventory; ``changes/`` a file for each run of
+which something is left (`journal`); ``number`` the last number of a run; ``retention.yml`` how long runs are
+kept, if a user wrote it.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Home:
         self.runs = self.path / "runs"
         self.staging = self.path / "staging"
         self.locks = self.path / "locks"
+        self.changes = self.path / "changes"
         self.retention = self.path / "retention.yml"
 
     def prepare(self) -> None:
@@ -61,7 +63,7 @@ class Home:
                     f"others can write in the folder of the history, {line(str(self.path), 1000)}",
                     hint="it must belong to you alone; --home or HARDENER_HOME name another",
                 )
-            for folder in (self.runs, self.staging, self.locks):
+            for folder in (self.runs, self.staging, self.locks, self.changes):
                 folder.mkdir(mode=0o700, exist_ok=True)
             os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:

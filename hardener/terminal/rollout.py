@@ -6,9 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from hardener.batches import Batch
+from hardener.history.journal import Unfinished
 from hardener.text import first, line
 
 _HOSTS_NAMED = 5
+
+
+def host_states(run: Unfinished, states: Mapping[str, str]) -> Iterator[str]:
+    """Name every host of a run that broke off, by its state."""
+    alike: dict[str, list[str]] = {}
+    for host, state in states.items():
+        alike.setdefault(str(state), []).append(line(host))
+    yield f"resume: run {run.run}"
+    for state, names in alike.items():
+        yield f"{state}: {', '.join(names)}"
 
 
 def divided(batches: Sequence[Batch], most_failures: int) -> Iterator[str]:

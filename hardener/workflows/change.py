@@ -27,6 +27,7 @@ from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Sele
 from hardener.workflows.recorder import Recorder
 from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
 from hardener.workflows.report import report, report_difference, run_info
+from hardener.workflows.resume import ResumeListener, confirmed_before
 from hardener.workflows.rollout import Rollout, RolloutListener
 
 
@@ -64,7 +65,7 @@ class ChangeResult:
     summary: Summary | None = None
 
 
-class ChangeResultListener(ChangeListener, RolloutListener, Protocol):
+class ChangeResultListener(ChangeListener, RolloutListener, ResumeListener, Protocol):
     """Receives the progress of ``harden`` and ``provision``."""
 
     def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
@@ -152,16 +153,18 @@ def open_session(verb: str, request: ChangeRequest, listener: ChangeResultListen
         inventory_lock(target, listener, changing=not request.changes.check),
         Recorder(target, request.selection, warn=listener.warning) as recorder,
     ):
-        yield Session(
-            verb=verb,
-            request=request,
-            fleet=fleet,
-            change_run=ChangeRun(target, fleet, warn=listener.warning),
-            recorder=recorder,
-            decisions=decisions,
-            started=started,
-            listener=listener,
-        )
+        confirmed = confirmed_before(target, fleet, listener)
+        with ChangeRun(target, fleet, listener=listener, confirmed=confirmed) as change_run:
+            yield Session(
+                verb=verb,
+                request=request,
+                fleet=fleet,
+                change_run=change_run,
+                recorder=recorder,
+                decisions=decisions,
+                started=started,
+                listener=listener,
+            )
 
 
 def change(
@@ -237,15 +240,17 @@ def carry_out(
             session.record_before(earlier, baseline)
     known = baseline if current is None else current
     if changing:
-        session.change_run.begin(earlier.run_id, seen=recorder.seen)
+        session.change_run.begin(earlier.run_id, seen=recorder.seen, hosts=hosts)
     rollout = Rollout(
         target=request.target,
-        fleet=session.change_run.fleet,
+        change_run=session.change_run,
         batches=request.batches,
         check=request.changes.check,
         listener=listener,
     )
     remediation = rollout.change(hosts, work, before=known, assess=session.look)
+    if changing:
+        session.change_run.ended(hosts, remediation)  # what the audits between the batches have found too
     listener.remaining(remediation.outlooks)
 
     def end(assessments: AssessmentStore) -> ChangeResult:
@@ -266,6 +271,8 @@ def carry_out(
         listener.changes_reported(result, files)
         verb = f"{session.verb} --check" if request.changes.check else session.verb
         recorder.finish(verb, run, assessments, code)
+        if not request.changes.check:
+            session.change_run.close(left=bool(remediation.failed or remediation.not_begun))
         return result
 
     if not changing:

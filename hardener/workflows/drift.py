@@ -30,6 +30,7 @@ from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Sele
 from hardener.workflows.recorder import Recorder
 from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
 from hardener.workflows.report import run_info
+from hardener.workflows.resume import ResumeListener, confirmed_before
 from hardener.workflows.rollout import Rollout, RolloutListener
 
 _VERB = "drift"
@@ -82,7 +83,7 @@ class DriftResult:
     exit_code: ExitCode = field(default=ExitCode.COMPLIANT)
 
 
-class DriftListener(ChangeListener, RolloutListener, Protocol):
+class DriftListener(ChangeListener, RolloutListener, ResumeListener, Protocol):
     """Receives the progress of a comparison with an earlier run."""
 
     def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
@@ -114,18 +115,20 @@ def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
         )
         result = notification.result = DriftResult(before)
         with Recorder(target, selection, warn=listener.warning) as recorder:
-            comparing = _Comparing(
-                request=request,
-                listener=listener,
-                result=result,
-                fleet=fleet,
-                change_run=ChangeRun(target, fleet, warn=listener.warning),
-                selection=selection,
-                recorder=recorder,
-                decisions=decisions,
-                started=started,
-            )
-            result.exit_code = comparing.run()
+            confirmed = confirmed_before(target, fleet, listener) if request.repair else frozenset()
+            with ChangeRun(target, fleet, listener=listener, confirmed=confirmed) as change_run:
+                comparing = _Comparing(
+                    request=request,
+                    listener=listener,
+                    result=result,
+                    fleet=fleet,
+                    change_run=change_run,
+                    selection=selection,
+                    recorder=recorder,
+                    decisions=decisions,
+                    started=started,
+                )
+                result.exit_code = comparing.run()
         notification.ended = True
     return result
 
@@ -182,17 +185,20 @@ class _Comparing:
             if request.repair:
                 plans = _plans(assessments, found)
                 listener.withheld(plans)
-                plans = [each for each in plans if each.steps]
+                plans = [each for each in plans if each.steps and each.host not in self.change_run.confirmed]
         if request.repair and found.is_drift:
             listener.planned(plans)
         changing = bool(plans) and not request.changes.check
         if changing:  # Record the drift now, in case this process is killed.
             before = self._run()
             self.recorder.finish(_BEFORE, before, assessments, ExitCode.DRIFTED)
-            self.change_run.begin(before.run_id, seen=self.recorder.seen)
+            self.change_run.begin(before.run_id, seen=self.recorder.seen, hosts=[each.host for each in plans])
             listener.compared(found, self.result.before, None)
         remediation = self._remediate(plans, assessments)
         listener.remaining(remediation.outlooks)
+        if request.repair and not request.changes.check:
+            self.change_run.ended([each.host for each in plans], remediation)
+            self.change_run.close(left=bool(remediation.failed or remediation.not_begun))
         if not changing:
             code = exit_codes.highest(exit_codes.of_drift(found, request.fail_on), remediation.exit_code)
             return self._end(assessments, found, code)
@@ -211,7 +217,7 @@ class _Comparing:
 
         rollout = Rollout(
             target=request.target,
-            fleet=self.change_run.fleet,
+            change_run=self.change_run,
             batches=request.batches,
             check=request.changes.check,
             listener=self.listener,

@@ -38,7 +38,7 @@ def harden(
     reviewed, damaged = _reviewed(plan_file, listener)
     with open_session("harden", request, listener) as session:
         with session.assess_fleet(snapshots="before") as before:
-            plans = list(map(plan, before))
+            plans = [plan(each) for each in before if each.host not in session.change_run.confirmed]
             listener.withheld(plans)
             if reviewed is None:
                 plans = [each for each in plans if each.steps]

@@ -22,9 +22,25 @@ if TYPE_CHECKING:
     from hardener.comparison.previous_runs import PreviousRuns
     from hardener.fleet import Fleet
     from hardener.fleet.requests import Limits
+    from hardener.history.journal import Unfinished
     from hardener.model import Control, Decisions
     from hardener.reports.interface import Report
     from hardener.run import RunInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """How a run was called, so that another one can go on with it.
+
+    Args:
+        arguments: the command line, without the program.
+        folder: where it was called.
+        resumed: the run that this one goes on with; None without one.
+    """
+
+    arguments: tuple[str, ...]
+    folder: str
+    resumed: Unfinished | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +52,14 @@ class Target:
         inventory: as the user gave it.
         limit: the pattern of a part of it; empty for all of it.
         home: folder of the history.
+        call: how the run was called; without it, no other run can go on with this one.
     """
 
     reach: Callable[[], Fleet]
     inventory: str
     limit: str
     home: Path
+    call: Call | None = None
 
     @property
     def option(self) -> str:

@@ -42,24 +42,32 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
     """
     with open_session("provision", request, listener) as session:
         with session.assess_fleet(snapshots="before") as before:
-            without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
+            without = [
+                each.host
+                for each in before
+                if each.facts.get("docker") in _WITHOUT and each.host not in session.change_run.confirmed
+            ]
         if request.batches.wanted and not request.changes.check:
             return _in_batches(session, listener, before, without)
         installing = bool(without) and not request.changes.check
         run = session.run_info()
         if installing:
             session.record_before(run, before)
-            session.change_run.begin(run.run_id, seen=session.recorder.seen)
+            session.change_run.begin(run.run_id, seen=session.recorder.seen, hosts=without)
+            session.change_run.begun(without)
         installed = RemediationResult()
         if without:
             installed = _install(session, session.change_run.fleet, listener, without)
+        if installing:
+            session.change_run.ended(without, installed)
         if installed.not_begun:
             listener.not_begun(installed.not_begun)
         current: AssessmentStore | None = None
         if installing:
             with session.assess_fleet() as current:
                 pass
-        plans = list(map(plan, before if current is None else current))
+        audited = before if current is None else current
+        plans = [plan(each) for each in audited if each.host not in session.change_run.confirmed]
         listener.withheld(plans)
         plans = [each for each in plans if each.steps]
         listener.planned(plans)
@@ -77,7 +85,7 @@ def _in_batches(
     session: Session, listener: ProvisionListener, before: AssessmentStore, without: Sequence[str]
 ) -> ChangeResult:
     """Install Docker on the hosts of a batch that have none, and harden the batch before the next begins."""
-    known = {each.host: each for each in map(plan, before)}
+    known = {each.host: plan(each) for each in before if each.host not in session.change_run.confirmed}
     listener.withheld(list(known.values()))
     hosts = [host for host, each in known.items() if host in without or each.steps]
     listener.planned([known[host] for host in hosts if host not in without])

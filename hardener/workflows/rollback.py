@@ -71,8 +71,6 @@ def roll_back(
 
     fleet = target.reach()
     with inventory_lock(target, listener, changing=not (listing or check)):
-        if not (listing or check):
-            fleet = _numbered(target, fleet, listener)
         if listing:
             with ask(fleet, listing=True, check=check) as answers, listener.phase("list") as phase:
                 for answer in answers.each(phase):
@@ -138,8 +136,6 @@ def release(
 
     fleet = target.reach()
     with inventory_lock(target, listener, changing=not check):
-        if not check:
-            fleet = _numbered(target, fleet, listener)
         return _in_batches(
             target,
             fleet,
@@ -149,13 +145,6 @@ def release(
             check=check,
             predict=lambda some: ask(some, check=True),
         ).exit_code
-
-
-def _numbered(target: Target, fleet: Fleet, listener: RollbackListener) -> Fleet:
-    """Return the fleet with the number of a new run; no audit tells which numbers its hosts know."""
-    change_run = ChangeRun(target, fleet, warn=listener.warning)
-    change_run.begin(str(uuid4()), seen=0)
-    return change_run.fleet
 
 
 def _in_batches(
@@ -173,7 +162,10 @@ def _in_batches(
     A prediction asks which hosts have anything to change, and afterwards whether they can be reached. Hosts
     that refuse it are not begun and do not count against the limit; they make the run incomplete.
     """
-    rollout = Rollout(target=target, fleet=fleet, batches=batches, check=check, listener=listener)
+    change_run = ChangeRun(target, fleet, listener=listener)
+    if not check:
+        change_run.begin(str(uuid4()), seen=0)  # no audit tells which numbers its hosts know
+    rollout = Rollout(target=target, change_run=change_run, batches=batches, check=check, listener=listener)
     if check or not batches.wanted:
         return rollout.at_once([], work)
 
@@ -185,7 +177,7 @@ def _in_batches(
     def unreachable(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
         return {host: each.reason for host, each in outcomes.items() if each.state is State.UNREACHABLE}
 
-    hosts, outcomes = ask(fleet, "check")
+    hosts, outcomes = ask(change_run.fleet, "check")
     done = rollout.run(
         hosts,
         work,

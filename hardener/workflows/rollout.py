@@ -15,6 +15,7 @@ from hardener.fleet.members import members
 from hardener.history import AssessmentStore
 from hardener.model import Status
 from hardener.text import line
+from hardener.workflows.change_run import ChangeRun
 from hardener.workflows.options import Target
 from hardener.workflows.remediate import RemediationResult
 
@@ -36,6 +37,9 @@ class RolloutListener(Protocol):
     def not_begun(self, hosts: Mapping[str, str]) -> None:
         """Report the hosts that were never begun, with reasons."""
 
+    def resumable(self, run: str) -> None:
+        """Report that something of the run is left, which another run can do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
@@ -43,14 +47,14 @@ class Rollout:
 
     Args:
         target: the inventory, whose groups can be canaries.
-        fleet: reaches the hosts.
+        change_run: reaches the hosts, and remembers what has begun and ended.
         batches: how the hosts are divided, and how many may fail.
         check: nothing is changed, so there is one batch.
         listener: is told what happens.
     """
 
     target: Target
-    fleet: Fleet
+    change_run: ChangeRun
     batches: Batches
     check: bool
     listener: RolloutListener
@@ -88,7 +92,7 @@ class Rollout:
         self, hosts: Sequence[str], work: Callable[[Fleet, Sequence[str]], RemediationResult]
     ) -> RemediationResult:
         """Change all hosts in one batch, without a limit."""
-        return self._told(work(self.fleet, hosts))
+        return self._told(self._logged(work, self.change_run.fleet, hosts))
 
     def run(
         self,
@@ -115,17 +119,29 @@ class Rollout:
         batches = self.batches.divide(hosts, self._members)
         most = self.batches.most_failures(population)
         self.listener.divided(batches, most)
+        fleet = self.change_run.fleet
         if self.check:
-            return work(self.fleet, hosts)
+            return work(fleet, hosts)
         done = roll_out(
             batches,
             most_failures=most,
             failed=failed,
-            carry_out=lambda batch: work(self.fleet.only(batch.hosts), batch.hosts),
-            look=lambda some: look(self.fleet.only(some), some),
+            carry_out=lambda batch: self._logged(work, fleet.only(batch.hosts), batch.hosts),
+            look=lambda some: look(fleet.only(some), some),
             listener=self.listener,
         )
         return self._told(done)
+
+    def _logged(
+        self,
+        work: Callable[[Fleet, Sequence[str]], RemediationResult],
+        fleet: Fleet,
+        hosts: Sequence[str],
+    ) -> RemediationResult:
+        self.change_run.begun(hosts)
+        result = work(fleet, hosts)
+        self.change_run.ended(hosts, result)
+        return result
 
     def _told(self, result: RemediationResult) -> RemediationResult:
         if result.not_begun:

@@ -30,6 +30,9 @@ class Notes:
     def not_begun(self, hosts: Mapping[str, str]) -> None:
         raise AssertionError
 
+    def resumable(self, run: str) -> None:
+        raise AssertionError
+
 
 def run(
     batches: Sequence[Batch],

@@ -1,0 +1,273 @@
+"""Keep on disk what a run that changes hosts has begun and ended, so that another can go on after a crash.
+
+A file in ``changes/`` has a line of JSON for each step. The first is written before any host is touched, and
+each batch before it begins; a line that a crash has cut off counts as never written. The process of the run
+holds a lock on the file. It is removed when nothing of the run is left.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from hardener import bounded
+from hardener.errors import HardenerError
+from hardener.history.home import Home
+from hardener.text import line, scalar
+
+_FORMAT = "hardener/changes/1"
+_NAME = re.compile(r"[0-9a-f-]{1,64}")
+_SUFFIX = ".jsonl"
+_KEPT = 50
+_LARGEST = 256 * 1024 * 1024
+_REASON = 1000  # characters
+
+
+class Ending(StrEnum):
+    """What became of a host in a run."""
+
+    CONFIRMED = "confirmed"  # its change is confirmed, or there was nothing to change
+    ROLLED_BACK = "rolled back"
+    FAILED = "failed"
+    NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A run of which something is left.
+
+    Attributes:
+        run: its name.
+        number: its number on the hosts.
+        started: seconds since 1970.
+        arguments: the command line, without the program.
+        folder: where it was called.
+        hosts: the hosts that it was to change.
+        begun: those whose change was begun.
+        ended: what became of hosts, as far as that was written.
+        finished: hosts that a run before had confirmed, which this one went on with.
+        at_work: its process is still running, or stopped.
+    """
+
+    run: str
+    number: int
+    started: float
+    arguments: tuple[str, ...]
+    folder: str
+    hosts: tuple[str, ...]
+    begun: frozenset[str] = frozenset()
+    ended: Mapping[str, Ending] = field(default_factory=dict)
+    finished: frozenset[str] = frozenset()
+    at_work: bool = False
+
+    @property
+    def confirmed(self) -> frozenset[str]:
+        """Return the hosts that are done."""
+        return self.finished | {host for host, each in self.ended.items() if each is Ending.CONFIRMED}
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Return the hosts that were begun, and of which no end was written."""
+        return tuple(host for host in self.hosts if host in self.begun and host not in self.ended)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Return the hosts that are not done."""
+        return tuple(host for host in self.hosts if host not in self.confirmed)
+
+
+class Journal:
+    """The steps of a run that is at work.
+
+    Args:
+        home: where the history lies.
+        run: its name.
+        number: its number on the hosts.
+        arguments: the command line, without the program.
+        folder: where it was called.
+        hosts: the hosts that it changes.
+        finished: hosts that an earlier run has confirmed.
+
+    Raises:
+        HardenerError: it cannot be written. So does every method.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        run: str,
+        number: int,
+        arguments: Sequence[str],
+        folder: str,
+        hosts: Sequence[str],
+        finished: Sequence[str] = (),
+    ) -> None:
+        self._home = home
+        self._path = home.changes / f"{run}{_SUFFIX}"
+        home.prepare()
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._descriptor = os.open(self._path, flags, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise home.failure(error) from error
+        self._write(
+            {
+                "format": _FORMAT,
+                "run": run,
+                "number": number,
+                "started": time.time(),
+                "arguments": list(arguments),
+                "folder": folder,
+                "hosts": list(hosts),
+                "finished": list(finished),
+            }
+        )
+        _sync(home, self._path.parent)
+
+    def begin(self, hosts: Sequence[str]) -> None:
+        """Write that the change of hosts is about to begin."""
+        self._write({"begin": list(hosts)})
+
+    def end(self, hosts: Mapping[str, tuple[Ending, str]]) -> None:
+        """Write what became of hosts, with reasons."""
+        self._write(
+            {"end": {host: [each.value, scalar(why, _REASON)] for host, (each, why) in hosts.items()}}
+        )
+
+    def close(self, *, over: bool) -> None:
+        """Release the file; remove it where nothing of the run is left."""
+        if over:
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def _write(self, step: Mapping[str, Any]) -> None:
+        try:
+            content = json.dumps(step, separators=(",", ":")).encode("ascii") + b"\n"
+            while content:
+                content = content[os.write(self._descriptor, content) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise self._home.failure(error) from error
+
+
+def unfinished_runs(home: Home) -> Iterator[Unfinished]:
+    """Yield the runs of which something is left, newest first; damaged files are left out.
+
+    Raises:
+        HardenerError: their folder cannot be read.
+    """
+    try:
+        paths = list(home.changes.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise home.failure(error) from error
+    found = []
+    for path in paths:
+        with suppress(HardenerError):
+            found.append(_load(home, path))
+    yield from sorted(found, key=lambda each: -each.started)
+
+
+def unfinished_run(home: Home, name: str) -> Unfinished:
+    """Return the unfinished run of a name.
+
+    Args:
+        home: where the history lies.
+        name: ``latest``, its name, or the beginning of that.
+
+    Raises:
+        HardenerError: there is none, or more than one.
+    """
+    runs = list(unfinished_runs(home))
+    found = runs[:1] if name == "latest" else [each for each in runs if name and each.run.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    named = ", ".join(each.run for each in runs[:3]) or "none"
+    what = f"{len(found)} unfinished runs are" if found else "no unfinished run is"
+    raise HardenerError(f"{what} called {line(repr(name), 100)}", hint=f"unfinished: {named}")
+
+
+def forget_run(home: Home, run: str) -> None:
+    """Remove the file of a run that another one goes on with."""
+    if _NAME.fullmatch(run):
+        (home.changes / f"{run}{_SUFFIX}").unlink(missing_ok=True)
+
+
+def forget_old_runs(home: Home) -> None:
+    """Remove the oldest files beyond those that are kept."""
+    for each in list(unfinished_runs(home))[_KEPT:]:
+        if not each.at_work:
+            forget_run(home, each.run)
+
+
+def _load(home: Home, path: Path) -> Unfinished:
+    """Read the file of a run.
+
+    Raises:
+        HardenerError: it cannot be read, or is damaged.
+    """
+    try:
+        lines = bounded.read(path, most=_LARGEST).split(b"\n")
+        first, *steps = (json.loads(each) for each in lines[:-1])  # what follows the last newline was cut off
+        if first["format"] != _FORMAT or not _NAME.fullmatch(first["run"]):
+            raise ValueError("its format is another one")
+        begun: set[str] = set()
+        ended: dict[str, Ending] = {}
+        hosts = dict.fromkeys(map(str, first["hosts"]))
+        for step in steps:
+            for host in map(str, step.get("begin", ())):
+                hosts.setdefault(host)
+                begun.add(host)
+                ended.pop(host, None)
+            ended |= {str(host): Ending(each[0]) for host, each in step.get("end", {}).items()}
+        return Unfinished(
+            run=first["run"],
+            number=int(first["number"]),
+            started=float(first["started"]),
+            arguments=tuple(map(str, first["arguments"])),
+            folder=str(first["folder"]),
+            hosts=tuple(hosts),
+            begun=frozenset(begun),
+            ended=ended,
+            finished=frozenset(map(str, first["finished"])),
+            at_work=_is_locked(path),
+        )
+    except OSError as error:
+        raise home.failure(error) from error
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise HardenerError(f"{line(str(path), 1000)} is damaged: {line(str(error))}") from error
+
+
+def _is_locked(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _sync(home: Home, folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise home.failure(error) from error

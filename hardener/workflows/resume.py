@@ -1,0 +1,118 @@
+"""Look at the hosts of a run that broke off, before another run goes on with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from hardener.errors import HardenerError
+from hardener.fleet import Fleet, requests
+from hardener.history.journal import Ending, Unfinished
+from hardener.snapshot import FactUnavailable, Snapshot
+from hardener.workflows.listener import Listener
+from hardener.workflows.options import Target
+from hardener.workfolder import temporary_folder
+
+_PAUSE_S = 5.0
+_LONGEST_S = 900.0  # seconds to wait for hosts that are still at work or wait to be confirmed
+_CONFIRMED = "changed"
+
+
+class HostState(StrEnum):
+    """The state of a host after its controller is gone."""
+
+    CONFIRMED = "confirmed"
+    ROLLED_BACK = "rolled back"
+    UNTOUCHED = "untouched"
+    FAILED = "failed"
+    WAITING = "still at work, or waiting to be confirmed"
+    UNREACHABLE = "cannot be reached"
+
+
+class ResumeListener(Listener, Protocol):
+    """Receives what became of the hosts of a run that broke off."""
+
+    def host_states(self, run: Unfinished, states: Mapping[str, HostState]) -> None:
+        """Report the state of every host of the run."""
+
+
+def confirmed_before(target: Target, fleet: Fleet, listener: ResumeListener) -> frozenset[str]:
+    """Return the hosts that need not be changed again, since the run that is resumed has confirmed them.
+
+    Hosts that were begun, and of which no end is known, are asked; those that are still at work, or wait for
+    a confirmation that will not come, are waited for: they roll back by themselves.
+
+    Args:
+        target: the hosts, and the run that is resumed.
+        fleet: reaches them.
+        listener: is told what became of each host.
+    """
+    resumed = target.call.resumed if target.call else None
+    if resumed is None:
+        return frozenset()
+    states = {host: _known(resumed, host) for host in resumed.hosts}
+    deadline = time.monotonic() + _LONGEST_S
+    asked = resumed.unknown
+    while asked:
+        states |= _ask(fleet.only(asked), asked, resumed, listener)
+        asked = tuple(host for host in asked if states[host] is HostState.WAITING)
+        if asked and time.monotonic() > deadline:
+            break
+        if asked:
+            time.sleep(_PAUSE_S)
+    listener.host_states(resumed, states)
+    return resumed.finished | {host for host, state in states.items() if state is HostState.CONFIRMED}
+
+
+def _known(run: Unfinished, host: str) -> HostState:
+    if host in run.finished:
+        return HostState.CONFIRMED
+    match run.ended.get(host):
+        case Ending.CONFIRMED:
+            return HostState.CONFIRMED
+        case Ending.ROLLED_BACK:
+            return HostState.ROLLED_BACK
+        case Ending.FAILED:
+            return HostState.FAILED
+    return HostState.UNTOUCHED
+
+
+def _ask(
+    fleet: Fleet, hosts: Sequence[str], run: Unfinished, listener: ResumeListener
+) -> dict[str, HostState]:
+    """Collect hosts, and return what became of the run on each."""
+    states = dict.fromkeys(hosts, HostState.UNREACHABLE)
+    with (
+        temporary_folder() as folder,
+        requests.collect(fleet, folder) as answers,
+        listener.phase("look at the hosts") as phase,
+    ):
+        for collected in answers.each(phase):
+            try:
+                snapshot = Snapshot.load(collected.snapshot, name="what the host gave")
+                state = state_of(snapshot, run.number)
+            except (HardenerError, FactUnavailable):
+                continue
+            states[collected.host] = state
+    return states
+
+
+def state_of(snapshot: Snapshot, number: int) -> HostState:
+    """Return the state of a host after a run.
+
+    Args:
+        snapshot: of the host.
+        number: of the run.
+
+    Raises:
+        FactUnavailable: the host cannot tell.
+    """
+    known = snapshot.fact_or("hardener.runs", {})
+    if known.get("unfinished"):
+        return HostState.WAITING
+    for each in known.get("runs") or ():  # newest first
+        if each.get("number") == number:
+            return HostState.CONFIRMED if each.get("outcome") == _CONFIRMED else HostState.ROLLED_BACK
+    return HostState.UNTOUCHED

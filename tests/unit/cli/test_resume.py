@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from hardener.history.home import Home
+from hardener.history.journal import unfinished_runs
+from tests.unit.cli.bridges import ONLY, bridge, changing
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.snapshots import make
+
+Hardener = Callable[..., Result]
+
+
+def failing(*hosts: str, fleet: FakeFleet) -> Callable[[str], dict[str, Any]]:
+    """A transaction that is rolled back on some hosts."""
+    repair = changing(fleet)
+    broken = {"outcome": "rolled_back", "failed": True, "msg": "rolled back: no start"}
+    return lambda host: broken if host in hosts else repair(host)
+
+
+def hardened(fleet: FakeFleet) -> list[str]:
+    """The hosts of all plans since the last look, in their order."""
+    found = [
+        host
+        for playbook, options in fleet.runs
+        if playbook == "harden"
+        for host in options["variables"]["harden_plan"]
+    ]
+    fleet.runs.clear()
+    return found
+
+
+def test_a_run_that_a_canary_has_stopped_is_finished_once_the_cause_is_gone(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(1, 5)}
+    fleet.converge = failing("web2", fleet=fleet)
+    result = hardener("harden", "-i", "inv,", *ONLY, "--canary", "2", "--batch", "1")
+    assert result.exit_code == 5
+    assert hardened(fleet) == ["web1", "web2"]
+    (left,) = unfinished_runs(Home(home))
+    assert (left.left, list(left.confirmed)) == (("web2", "web3", "web4"), ["web1"])
+    assert f"left: `hardener resume {left.run[:8]}` goes on with this run\n" in result.stderr
+    listed = hardener("resume")
+    assert listed.stdout.startswith(f"{left.run}  ")
+    assert "  3 of 4 hosts left  harden -i inv, --only daemon-icc-disabled --canary 2" in listed.stdout
+
+    fleet.snapshots["web1"] = bridge(icc=True)  # it has drifted: that is not this run's
+    result = hardener("resume", left.run[:8])
+    assert "rolled back: web2\n" in result.stderr
+    assert "untouched: web3, web4\n" in result.stderr
+    assert "confirmed: web1\n" in result.stderr
+    assert hardened(fleet) == ["web2", "web3"], "the first two are canaries again, and one breaks again"
+    fleet.converge = failing("web4", fleet=fleet)
+    result = hardener("resume", "latest", "--max-fail", "1")
+    assert hardened(fleet) == ["web2", "web4"]
+    assert result.exit_code == 5
+    fleet.converge = changing(fleet)
+    assert hardener("resume", "latest").exit_code == 3, "web1 fails since it has drifted"
+    assert hardened(fleet) == ["web4"]
+    assert list(unfinished_runs(Home(home))) == []
+    result = hardener("resume", "latest")
+    assert (result.exit_code, "no unfinished run is called 'latest'" in result.stderr) == (2, True)
+
+
+def test_hosts_whose_end_was_not_written_are_asked_first(
+    hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hardener.workflows.resume._PAUSE_S", 0.0)
+    names = ["kept", "back", "never", "waits", "gone"]
+    fleet.snapshots = {name: bridge(icc=True) for name in names}
+
+    def killed(host: str) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    fleet.converge = killed
+    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 130
+    (left,) = unfinished_runs(Home(home))
+    assert left.unknown == tuple(names)
+    done = {"run": "20261127T000000Z-aaaaaa", "reason": "", "who": "", "armed": False, "number": left.number}
+
+    def runs(*some: dict[str, Any], unfinished: dict[str, str] | None = None) -> Any:
+        raw = json.loads(json.dumps(bridge(icc=True).raw))
+        known = {"runs": list(some), "unfinished": unfinished}
+        return make(**{"docker.networks": raw["sources"]["docker.networks"]["data"], "hardener.runs": known})
+
+    fleet.snapshots |= {
+        "kept": runs({**done, "outcome": "changed"}),
+        "back": runs({**done, "outcome": "rolled_back"}),
+        "never": runs({**done, "number": left.number - 1, "outcome": "changed"}),
+        "waits": runs(unfinished={"run": "x", "phase": "unconfirmed", "who": ""}),
+        "gone": "Connection refused",
+    }
+    looks = iter(range(10))
+    reached = fleet.run
+
+    def run(self: FakeFleet, playbook: str, **options: Any) -> Any:
+        if next(looks) == 1:
+            self.snapshots["waits"] = runs({**done, "outcome": "rolled_back"})
+        return reached.__func__(self, playbook, **options)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(FakeFleet, "run", run)
+    fleet.converge = changing(fleet)
+    fleet.runs.clear()
+    fleet.reached.clear()
+    result = hardener("resume", "latest")
+    for said in ("confirmed: kept\n", "rolled back: back, waits\n", "untouched: never\n"):
+        assert said in result.stderr
+    assert "cannot be reached: gone\n" in result.stderr
+    assert fleet.reached[:2] == [names, ["waits"]]
+    assert hardened(fleet) == ["back", "never", "waits"]
+
+
+def test_a_run_that_ends_well_leaves_nothing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = changing(fleet)
+    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 0
+    assert list(unfinished_runs(Home(home))) == []
+    assert hardener("resume").stdout == ""
+
+
+def test_it_is_on_disk_before_any_host_is_touched(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    seen = []
+
+    def look(host: str) -> dict[str, Any]:
+        (run,) = unfinished_runs(Home(home))
+        seen.append((run.at_work, run.hosts, run.unknown, run.arguments))
+        return changing(fleet)(host)
+
+    fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=True)}
+    fleet.converge = look
+    arguments = ("harden", "-i", "inv,", *ONLY, "--batch", "1")
+    assert hardener(*arguments).exit_code == 0
+    every = ("web1", "web2")
+    assert seen == [(True, every, ("web1",), arguments), (True, every, ("web2",), arguments)]
+
+
+def test_a_history_that_cannot_be_written_costs_only_the_resuming(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    home.mkdir(parents=True)
+    (home / "changes").write_text("no folder")
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = changing(fleet)
+    result = hardener("harden", "-i", "inv,", *ONLY)
+    assert result.exit_code == 0
+    assert "warning: this run cannot be resumed: the history in" in result.stderr
