@@ -26,6 +26,7 @@ VERBS = (
     "assess",
     "audit",
     "baseline",
+    "completion",
     "controls",
     "diff",
     "drift",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from hardener.cli import completers
 from hardener.cli.history_options import Runs, runs_options
 
 
 @click.command(short_help="Choose the run that drift is measured against.")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completers.run)
 @runs_options
 def baseline(*, run: str, kept: Runs) -> None:
     """Make a run the baseline of its inventory: `hardener drift` reports what has moved since.

@@ -16,6 +16,7 @@ import click
 
 from hardener import catalogue
 from hardener.batches import Batches, Share
+from hardener.cli import completers
 from hardener.errors import HardenerError
 from hardener.files import STANDARD_OUTPUT
 from hardener.model import Impact
@@ -204,6 +205,7 @@ def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
             multiple=True,  # so that a second -i can be refused; click would keep the last
             callback=only_one_inventory,
             metavar="INVENTORY",
+            shell_complete=completers.inventory,
             help=f"{meaning}  [default: this machine]" if default else meaning,
         ),
         click.option("--limit", default="", metavar="PATTERN", help="Only these hosts of the inventory."),
@@ -244,6 +246,7 @@ selection_options = option_group(
         default=catalogue.DEFAULT_BENCHMARK,
         show_default=True,
         metavar="NAME",
+        shell_complete=completers.benchmark,
         help="Benchmark version to judge by.",
     ),
     click.option(
@@ -258,6 +261,7 @@ selection_options = option_group(
         "--only",
         multiple=True,
         metavar="SLUG|CIS-ID|SECTION",
+        shell_complete=completers.selector,
         help="Judge only this control or section; repeatable. `hardener controls` lists them.",
     ),
 )
@@ -274,6 +278,7 @@ report_options = option_group(
         multiple=True,
         callback=_chosen_formats,
         metavar="FORMAT=PATH",
+        shell_complete=completers.report,
         help=f"Write a report; repeatable. Formats: {', '.join(FORMATS)}.",
     ),
 )

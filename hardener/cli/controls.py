@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hardener import catalogue
+from hardener.cli import completers
 from hardener.cli.json_option import json_option, write_json
 from hardener.model import Control
 
@@ -20,6 +21,7 @@ COLUMNS = ("ID", "LEVEL", "SEVERITY", "SLUG", "REMEDIATED BY", "TITLE")
     default=catalogue.DEFAULT_BENCHMARK,
     show_default=True,
     metavar="NAME",
+    shell_complete=completers.benchmark,
     help="Benchmark version to list; our own controls (H.1 …) come last.",
 )
 @json_option

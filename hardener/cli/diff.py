@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hardener.cli import completers
 from hardener.cli.filter_options import filter_options
 from hardener.cli.history_options import Runs, runs_options
 from hardener.cli.json_option import json_option, write_json
@@ -14,8 +15,8 @@ from hardener.result_filter import ResultFilter
 
 
 @click.command(short_help="Show what changed between two runs.")
-@click.argument("before", metavar="[RUN1", default="latest~1")
-@click.argument("after", metavar="RUN2]", default="latest")
+@click.argument("before", metavar="[RUN1", default="latest~1", shell_complete=completers.run)
+@click.argument("after", metavar="RUN2]", default="latest", shell_complete=completers.run)
 @filter_options
 @runs_options
 @json_option

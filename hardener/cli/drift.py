@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hardener.batches import Batches
+from hardener.cli import completers
 from hardener.cli.common import (
     Conversation,
     FleetOptions,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     "--against",
     default="",
     metavar="RUN",
+    shell_complete=completers.run,
     help="The run to compare with.  [default: the baseline of the inventory, else its last complete run]",
 )
 @decision_options

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hardener.cli import completers
 from hardener.cli.history_options import Runs, runs_options
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
@@ -25,7 +26,7 @@ def evidence() -> None:
 
 
 @evidence.command(short_help="Export runs as a signed bundle.")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completers.run)
 @click.option("--out", required=True, type=_file, metavar="BUNDLE", help="The bundle, a .tar.gz file.")
 @click.option(
     "--sign",

@@ -12,18 +12,20 @@ import click
 
 from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
+from hardener.cli import completers
 from hardener.model import Control
 
 MAX_WIDTH = 100
 
 
 @click.command(short_help="Explain a control: its meaning, how it is decided, how to fix it.")
-@click.argument("control", metavar="SLUG|CIS-ID")
+@click.argument("control", metavar="SLUG|CIS-ID", shell_complete=completers.control)
 @click.option(
     "--benchmark",
     default=catalogue.DEFAULT_BENCHMARK,
     show_default=True,
     metavar="NAME",
+    shell_complete=completers.benchmark,
     help="Benchmark version that an id is looked up in.",
 )
 def explain(control: str, benchmark: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hardener.cli import completers
 from hardener.cli.common import option_group
 from hardener.model import Severity, Status
 from hardener.result_filter import ResultFilter
@@ -43,6 +44,7 @@ filter_options = option_group(
         "sections",
         multiple=True,
         metavar="SECTION",
+        shell_complete=completers.section,
         help="Only controls of this section, such as runtime; repeatable.",
     ),
     click.option(
@@ -50,6 +52,7 @@ filter_options = option_group(
         "controls",
         multiple=True,
         metavar="SLUG|CIS-ID",
+        shell_complete=completers.control,
         help="Only this control, or those below the beginning of an id; repeatable.",
     ),
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hardener.cli import completers
 from hardener.cli.common import home_option, only_one_inventory
 from hardener.errors import HardenerError
 from hardener.text import line
@@ -73,5 +74,6 @@ _inventory_option = click.option(
     multiple=True,
     callback=only_one_inventory,
     metavar="INVENTORY",
+    shell_complete=completers.inventory,
     help="Inventory whose runs are meant, as `hardener audit` got it.  [default: the only one that has runs]",
 )

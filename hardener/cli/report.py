@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hardener.cli import completers
 from hardener.cli.filter_options import filter_options
 from hardener.cli.history_options import Runs, runs_options
 from hardener.files import require_writable
@@ -15,7 +16,7 @@ from hardener.result_filter import ResultFilter
 
 
 @click.command(short_help="Write a report of a run of the history.")
-@click.argument("run", metavar="[RUN]", default="latest")
+@click.argument("run", metavar="[RUN]", default="latest", shell_complete=completers.run)
 @click.option(
     "--format",
     "name",

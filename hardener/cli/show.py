@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hardener.cli import completers
 from hardener.cli.filter_options import filter_options
 from hardener.cli.history_options import Runs, runs_options
 from hardener.cli.json_option import json_option, write_json
@@ -14,7 +15,7 @@ from hardener.result_filter import ResultFilter
 
 
 @click.command(short_help="Show the result of a run.")
-@click.argument("run", metavar="[RUN]", default="latest")
+@click.argument("run", metavar="[RUN]", default="latest", shell_complete=completers.run)
 @filter_options
 @runs_options
 @json_option

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hardener.cli import completers
 from hardener.cli.history_options import Runs, runs_options
 from hardener.cli.json_option import json_option, write_json
 
@@ -14,7 +15,7 @@ _RUNS_SHOWN = 40
 
 
 @click.command(short_help="Show compliance over time, by section.")
-@click.argument("run", metavar="[RUN]", default="latest")
+@click.argument("run", metavar="[RUN]", default="latest", shell_complete=completers.run)
 @runs_options
 @json_option
 def trend(*, run: str, kept: Runs, json_file: Path | None) -> None:

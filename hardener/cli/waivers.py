@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hardener.cli import completers
 from hardener.cli.json_option import json_option, write_json
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
@@ -34,6 +35,7 @@ def waivers() -> None:
     "-i",
     "--inventory",
     metavar="INVENTORY",
+    shell_complete=completers.inventory,
     help="Ansible inventory that must contain every host and group of the file.",
 )
 @json_option
@@ -84,7 +86,13 @@ def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
 
 @waivers.command(short_help="Add a waiver to the file.")
 @_file_argument
-@click.option("--control", required=True, metavar="SLUG|CIS-ID", help="The control that is waived.")
+@click.option(
+    "--control",
+    required=True,
+    metavar="SLUG|CIS-ID",
+    shell_complete=completers.control,
+    help="The control that is waived.",
+)
 @click.option("--host", "hosts", multiple=True, metavar="GLOB", help="Host to which it applies; repeatable.")
 @click.option(
     "--group", "groups", multiple=True, metavar="GROUP", help="Group to which it applies; repeatable."

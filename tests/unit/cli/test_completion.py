@@ -1,0 +1,136 @@
+"""What a shell offers at the tab key; what it does with it was tried in bash, zsh and fish."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.shell_completion import ShellComplete
+
+from hardener import catalogue
+from hardener.cli import completers, main
+from hardener.cli.completion import SHELLS
+from hardener.reports.formats import FORMATS
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import Hardener, audited, host, kept
+
+
+def offered(*words: str) -> list[tuple[str, str]]:
+    """Type and value of what is offered for the last word."""
+    complete = ShellComplete(main, {}, "hardener", "_HARDENER_COMPLETE")
+    return [(each.type, each.value) for each in complete.get_completions(list(words[:-1]), words[-1])]
+
+
+def values(*words: str) -> list[str]:
+    found = offered(*words)
+    assert {kind for kind, _ in found} <= {"plain"}
+    return [value for _, value in found]
+
+
+def commands(
+    group: Any = main, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command of the command line, by its words."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        if isinstance(found, click.Group):
+            yield from commands(found, (*path, name))
+        else:
+            yield (*path, name), found
+
+
+EVERY = list(commands())
+BY_METAVAR = {
+    "INVENTORY": completers.inventory,
+    "RUN": completers.run,
+    "SECTION": completers.section,
+    "SLUG|CIS-ID": completers.control,
+    "SLUG|CIS-ID|SECTION": completers.selector,
+    "FORMAT=PATH": completers.report,
+}
+
+
+@pytest.mark.parametrize(("words", "command"), EVERY, ids=[" ".join(words) for words, _ in EVERY])
+def test_every_parameter_of_a_kind_is_completed(words: tuple[str, ...], command: click.Command) -> None:
+    for parameter in command.params:
+        kind = (parameter.metavar or "").strip("[].12")
+        if parameter.name == "benchmark":
+            assert parameter._custom_shell_complete is completers.benchmark, words
+        elif kind in BY_METAVAR and words[0] != "workload":
+            assert parameter._custom_shell_complete is BY_METAVAR[kind], (words, parameter.name)
+
+
+def test_verbs_and_options() -> None:
+    assert values("sh") == ["show"]
+    assert values("schedule", "st") == ["status"]
+    assert "--severity" in values("show", "--se")
+    assert values("show", "--severity", "c") == ["critical"]
+
+
+def test_files() -> None:
+    assert offered("audit", "-i", "inv") == [("file", "inv")]
+    assert offered("show", "-i", "") == [("file", "")]
+    assert offered("audit", "--junit", "j") == [("file", "j")]
+
+
+def test_catalogue() -> None:
+    assert values("audit", "--benchmark", "cis") == list(catalogue.benchmarks())
+    assert values("explain", "5.5") == ["5.5"]
+    assert values("show", "--section", "ru") == ["runtime"]
+    assert set(values("audit", "--only", "runtime")) == {"runtime"}
+    old = catalogue.load("cis-docker-1.6.0")
+    assert len(values("explain", "--benchmark", "cis-docker-1.6.0", "")) == 2 * len(old)
+    assert len(values("explain", "")) == 2 * len(catalogue.load(catalogue.DEFAULT_BENCHMARK))
+
+
+def test_formats() -> None:
+    assert values("report", "--format", "") == list(FORMATS)
+    assert values("audit", "--report", "") == [f"{name}=" for name in FORMATS]
+
+
+def test_runs_of_the_inventory_that_is_typed(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host()}, "--only", "3.18")
+    hardener("audit", "-i", "other,", "--only", "3.18")
+    newest, oldest = kept(home)
+    names = ["latest", "latest~1", "baseline"]
+    assert values("show", "") == [*names, newest.id, oldest.id]
+    assert values("show", "-i", "inv,", "") == [*names, oldest.id]
+    assert values("diff", "latest", newest.id[:6]) == [newest.id]
+    assert values("drift", "--against", "base") == ["baseline"]
+    assert values("show", "--home", str(home / "none"), "") == names
+
+
+def test_a_broken_history_is_silent(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    home.mkdir(parents=True)
+    (home / "history.sqlite3").write_bytes(b"no database at all" * 100)
+    assert values("show", "") == ["latest", "latest~1", "baseline"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_that_a_shell_interprets_is_offered() -> None:
+    hostile = ("a b", "$(x)", "`x`", "*", "a;b", "\n", "", "é", "it's")
+    complete = completers._completer(lambda _context, _typed: ((each, "") for each in (*hostile, "ok")))
+    found = complete(click.Context(main), click.Argument(["x"]), "")
+    assert [each.value for each in found] == ["ok"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_script_is_one_for_its_shell(hardener: Hardener, shell: str, tmp_path: Path) -> None:
+    result = hardener("completion", shell)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"_HARDENER_COMPLETE={shell}_complete" in result.stdout
+    assert ("compopt -o nospace" in result.stdout) is (shell == "bash")
+    if program := shutil.which(shell):
+        path = tmp_path / "script"
+        path.write_text(result.stdout)
+        subprocess.run([program, "-n", str(path)], check=True, capture_output=True)
+
+
+def test_another_shell(hardener: Hardener) -> None:
+    assert hardener("completion", "tcsh").exit_code == 2
