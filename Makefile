@@ -67,8 +67,15 @@ promise-host:
 	$(PYTEST) tests/promise/test_provision.py tests/promise/test_guard.py --verbose
 
 .PHONY: readers
-readers: test-packages $(VENV)/.installed ## the tests of programs that read our files: Prometheus, a browser with axe, linters of contrib/
+readers: test-packages $(VENV)/.installed .venv-readers/.installed ## the tests of programs that read our files: Prometheus, a browser with axe, linters of contrib/
 	$(PYTEST) tests/readers --verbose
+
+.venv-readers/.installed: .ci/readers.txt
+	@.ci/install-packages $(PYTHON_PACKAGES)
+	@echo "Programs that read our files: .venv-readers/ ($(PYTHON))" >&2
+	@$(PYTHON) -m venv .venv-readers
+	@.venv-readers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: -r .ci/readers.txt
+	@touch $@
 
 .PHONY: system
 system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespaces: systemd, Docker, this kernel (root)
@@ -189,7 +196,7 @@ endef
 
 .PHONY: clean
 clean: ## remove what was built here (not the cached lab images)
-	rm -rf .venv .venv-debian .venv-lowest .venv-lock dist build $(RESULTS) test-results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-debian .venv-lowest .venv-lock .venv-readers dist build $(RESULTS) test-results .pytest_cache .mypy_cache .ruff_cache
 
 .PHONY: lab-packages test-packages
 lab-packages: ; @.ci/install-packages $(PYTHON_PACKAGES) $(LAB_PACKAGES)

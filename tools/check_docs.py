@@ -33,11 +33,11 @@ _SUBSTITUTION = re.compile(r"\$\(([^()]*)\)")
 
 # Programs of others that documents may show. A name that is not here is probably a slip.
 _OTHERS = frozenset((
-    "ansible", "ansible-doc", "ansible-galaxy", "ansible-pull", "apparmor_parser", "apt", "cat", "cd",
-    "chmod", "column", "comm", "cp", "crontab", "curl", "cut", "docker", "echo", "git", "grep", "gpg",
-    "install", "journalctl", "jq", "kill", "loginctl", "mkdir", "openssl", "pip", "pipx", "pre-commit",
-    "python", "python3", "rm", "rsync", "scp", "sed", "sha256sum", "sh", "sort", "ssh", "ssh-keygen",
-    "sudo", "systemctl", "tar", "test", "tr", "trivy", "true", "umask",
+    "ansible", "ansible-builder", "ansible-doc", "ansible-galaxy", "ansible-pull", "apparmor_parser",
+    "apt", "cat", "cd", "chmod", "column", "comm", "cp", "crontab", "curl", "cut", "docker", "echo",
+    "git", "gpg", "grep", "install", "journalctl", "jq", "kill", "loginctl", "mkdir", "openssl", "pip",
+    "pipx", "pre-commit", "python", "python3", "rm", "rsync", "scp", "sed", "sh", "sha256sum", "sort",
+    "ssh", "ssh-keygen", "sudo", "systemctl", "tar", "test", "tr", "trivy", "true", "umask",
 ))  # fmt: skip
 _PREFIXES = frozenset(("sudo", "nice", "exec", "time", "env", "if", "then", "do", "!"))
 _KEYWORDS = frozenset(("for", "done", "fi", "eval", "export", "set"))

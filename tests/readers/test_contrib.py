@@ -1,0 +1,166 @@
+"""The files of contrib/ and meta/, as the programs that are to read them do."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / ".venv-readers" / "bin"
+GITHUB = ROOT / "contrib" / "github"
+_REGISTRY = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}/[a-z0-9/._-]+[:@]", re.IGNORECASE)
+
+
+def run(tool: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a tool that `make readers` has installed."""
+    program = TOOLS / tool
+    if not program.exists():
+        pytest.fail(f"{program} is missing: `make readers` installs it", pytrace=False)
+    return subprocess.run(
+        [str(program), *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+@pytest.mark.parametrize("name", ["action.yml", "workflow.yml"])
+def test_zizmor_finds_nothing_in_the_action_and_its_workflow(name: str) -> None:
+    found = run("zizmor", "--offline", "--format=json", str(GITHUB / name))
+    assert (found.returncode, json.loads(found.stdout)) == (0, []), found.stderr
+
+
+def test_zizmor_sees_what_we_avoid(tmp_path: Path) -> None:
+    text = (GITHUB / "action.yml").read_text()
+    (tmp_path / "action.yml").write_text(
+        text.replace('"hardener==$VERSION"', '"hardener==${{ inputs.version }}"')
+    )
+    found = run("zizmor", "--offline", "--format=json", str(tmp_path / "action.yml"))
+    assert "template-injection" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_zero", "ends"),
+    [(0, "false", 0), (3, "false", 3), (3, "true", 0), (4, "true", 0), (2, "true", 2)],
+)
+def test_the_action_tells_what_the_audit_did(tmp_path: Path, code: int, exit_zero: str, ends: int) -> None:
+    audit = next(
+        step for step in yaml.safe_load((GITHUB / "action.yml").read_text())["runs"]["steps"] if "id" in step
+    )
+    program = tmp_path / "runner" / "hardener" / "bin" / "hardener"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >arguments\necho summary >out/summary.md\nexit {code}\n'
+    )
+    program.chmod(0o755)
+    hostile = "a b;$(touch injected).yml"
+    variables = {
+        "INVENTORY": hostile,
+        "BENCHMARK": "",
+        "LEVEL": "2",
+        "WAIVERS": "w.yml",
+        "OUTPUT": "out",
+        "EXIT_ZERO": exit_zero,
+        "RUNNER_TEMP": str(tmp_path / "runner"),
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "shown"),
+        "PATH": "/usr/bin:/bin",
+    }
+    assert set(audit["env"]) <= set(variables)
+    # As GitHub calls it.
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", audit["run"]]
+    ended = subprocess.run(command, cwd=tmp_path, env=variables, check=False)
+    assert ended.returncode == ends
+    arguments = (tmp_path / "arguments").read_text().splitlines()
+    assert f"--inventory={hostile}" in arguments
+    assert "--waivers=w.yml" in arguments
+    assert not [each for each in arguments if each.startswith("--benchmark")]
+    assert f"exit-code={code}" in (tmp_path / "output").read_text().splitlines()
+    assert (tmp_path / "shown").read_text() == "summary\n"
+    assert not (tmp_path / "injected").exists()
+
+
+def test_every_option_of_the_action_and_of_the_jenkinsfile_exists() -> None:
+    text = (GITHUB / "action.yml").read_text() + (ROOT / "contrib/jenkins/Jenkinsfile").read_text()
+    shown = subprocess.run(
+        [sys.executable, "-m", "hardener", "audit", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
+    used = set(re.findall(r'"(--[a-z-]+)=', text)) | set(
+        re.findall(r"bin/hardener audit .*?(--exit-zero)", text)
+    )
+    assert used >= {"--inventory", "--junit", "--report", "--exit-zero"}
+    assert not [option for option in used if option not in shown]
+
+
+def test_the_jenkinsfile_is_balanced() -> None:
+    text = re.sub(r"//[^\n]*", "", (ROOT / "contrib/jenkins/Jenkinsfile").read_text())
+    text = re.sub(r"'''.*?'''|'[^'\n]*'|\"[^\"\n]*\"", "", text, flags=re.DOTALL)
+    for opened, closed in ("{}", "()", "[]"):
+        assert text.count(opened) == text.count(closed) > 0
+
+
+def test_ansible_builder_takes_the_execution_environment(tmp_path: Path) -> None:
+    definition = ROOT / "contrib/awx/execution-environment.yml"
+    made = run(
+        "ansible-builder",
+        "create",
+        "--output-filename=Containerfile",
+        f"--file={definition}",
+        f"--context={tmp_path / 'context'}",
+        cwd=tmp_path,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    build = tmp_path / "context" / "_build"
+    assert (build / "requirements.txt").read_text().split() == ["hardener==0.2.0"]
+    assert "openssh-client" in (build / "bindep.txt").read_text()
+    assert "ansible-core>=2.19,<2.22" in (tmp_path / "context" / "Containerfile").read_text()
+
+
+def test_ansible_builder_reads_what_the_collection_needs(tmp_path: Path) -> None:
+    collection = tmp_path / "ansible_collections" / "hardener" / "docker"
+    shutil.copytree(ROOT / "meta", collection / "meta")
+    shutil.copy(ROOT / "galaxy.yml", collection)
+    found = run("ansible-builder", "introspect", str(tmp_path))
+    assert found.returncode == 0, found.stderr
+    assert "openssh-clients [platform:rpm]" in found.stdout
+
+
+def test_pre_commit_takes_the_hook() -> None:
+    checked = run("pre-commit", "validate-manifest", ".pre-commit-hooks.yaml")
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_hook_checks_every_file(tmp_path: Path, wrong: bool) -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    files = re.compile(hook["files"])
+    assert files.search("hosts/waivers.yml")
+    assert files.search("attestations.yaml")
+    assert not files.search("not-waivers.yml")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "hardener").write_text('#!/bin/sh\necho "$@" >>seen\ncase "$3" in wrong*) exit 2;; esac\n')
+    (folder / "hardener").chmod(0o755)
+    names = ["wrong.yml" if wrong else "waivers.yml", "a b.yml", "last.yml"]
+    command = [*shlex.split(hook["entry"]), *names]
+    ended = subprocess.run(command, cwd=tmp_path, env={"PATH": f"{folder}:/usr/bin:/bin"}, check=False)
+    assert ended.returncode == (2 if wrong else 0)
+    assert (tmp_path / "seen").read_text().splitlines() == [f"waivers lint {name}" for name in names]
+
+
+def test_no_registry_is_named() -> None:
+    for path in (
+        *(ROOT / "contrib").rglob("*.yml"),
+        *(ROOT / "meta").iterdir(),
+        ROOT / ".pre-commit-hooks.yaml",
+    ):
+        assert not _REGISTRY.search(path.read_text()), path
