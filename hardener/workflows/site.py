@@ -164,7 +164,7 @@ class _Inventory:
             present.add(scalar(assessment.host))
             self._write_host(folder, place, next(rows), assessment, self.last)
         for name in sorted(last_seen.keys() - present):
-            if found := last_seen[name].assessment(name):
+            if found := _found(last_seen[name], name):
                 row = host_row(found)
                 self._write_host(folder, place, row, found, last_seen[name])
                 yield row
@@ -226,6 +226,12 @@ class _Inventory:
         return {
             path: key for path, key in found.items() if first in (path, f"{path.rpartition('~')[0]}.html")
         }
+
+
+def _found(run: StoredRun, name: str) -> Assessment | None:
+    """Return the assessment of a host by its name in the database, where odd characters are replaced."""
+    odd = (each for each in run.assessments() if scalar(each.host) == name)
+    return run.assessment(name) or next(odd, None)
 
 
 def _last(runs: Sequence[StoredRun]) -> StoredRun:

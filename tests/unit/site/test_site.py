@@ -193,6 +193,17 @@ def test_what_the_history_forgets_goes(home: Path, out: Path) -> None:
     assert not [name for name in found if "localhost" in name or name.endswith(("two.html", "hosts/a.html"))]
 
 
+def test_a_host_that_is_gone_keeps_its_page_whatever_it_was_called(home: Path, out: Path) -> None:
+    record(home, "one", [assessment("a"), *(assessment(each) for each in ("\ud800", "b" * 11_000, "<b>"))])
+    record(home, "two", [assessment("a", BETTER), assessment("\ud800", BETTER)], day=1)
+    record(home, "three", [assessment("a")], day=2)
+    written(home, out)
+    found = pages(out)
+    assert not list(dead_links(out, found))
+    assert len([name for name in found if "/hosts/" in name]) == 4
+    assert text(at(found, "hosts.html")).count("last read") == 3
+
+
 def test_a_page_that_a_user_removed_comes_back(home: Path, out: Path) -> None:
     record(home, "one", [assessment("a")])
     written(home, out)
