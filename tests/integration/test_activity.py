@@ -144,7 +144,7 @@ def test_without_the_capability_and_without_an_engine_it_says_so(tmp_path: Path)
         heard = answer()
     assert heard["entries"] == []
     kernel, no_engine = heard["deaf"]
-    assert kernel.startswith("the kernel's audit records cannot be heard (Operation not permitted)")
+    assert kernel.startswith("the kernel's audit records cannot be received (Operation not permitted)")
     assert "No such file or directory" in no_engine
 
 

@@ -25,7 +25,7 @@ def test_signed_unsigned_and_wrong_key_are_three_results(supply: Supply) -> None
     assert found["signed:1"] == ("verified", "signed")
     assert found["unsigned:1"] == ("unsigned", "the registry has no signature of it")
     assert found["wrong:1"] == ("wrong-key", "no key of the policy has made the signature")
-    assert found[IMAGE] == ("no-registry-digest", "it was built or loaded here")
+    assert found[IMAGE] == ("no-registry-digest", "it was built or loaded on this host")
     supply.forget()
     assert supply.pull("signed:1").endswith("verified (signed)")
     assert supply.stock_pull("unsigned:1")
@@ -142,7 +142,7 @@ def test_tampered_blobs_of_the_registry(supply: Supply) -> None:
     manifest.write_bytes(text + b" ")
     assert supply.verify()["disk:1"] == (
         "swapped-image",
-        f"the registry has something else under {digest[:19]}…",
+        f"the registry has another content under {digest[:19]}…",
     )
     with pytest.raises(
         Failed, match="manifest verification failed"
@@ -219,7 +219,7 @@ def test_an_old_signed_image_is_still_signed(supply: Supply) -> None:
     assert supply.pull("roll:1").startswith(f"{supply.name('roll')}@{old}")
     pinned = supply.policy({"prefix": supply.name("roll"), "digests": [new]})
     assert supply.verify(policy=pinned)["roll:1"][0] == "moved-tag"
-    with pytest.raises(pull.Refused, match="none of the policy's digests"):
+    with pytest.raises(pull.Refused, match="not one of the policy's digests"):
         supply.pull("roll:1", policy=pinned)
     supply.registry.point("roll", "1", new)
     assert ": pinned (" in supply.pull("roll:1", policy=pinned)
@@ -252,7 +252,7 @@ def test_a_registry_with_a_login(supply: Supply, tmp_path: Path) -> None:
         known = {"policy": policy, "certificates": certificates}
         assert supply.verify(**known)[name] == (
             "unreachable",
-            f"login required: nobody of this host is logged in at {private.name}",
+            f"login required: this host has no credentials for {private.name}",
         )
         assert supply.verify(**known, logins=logins)[name][0] == "allowed"
         supply.forget()

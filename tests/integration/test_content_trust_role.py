@@ -153,7 +153,7 @@ def test_the_verb_verifies_and_the_next_audit_judges_what_it_found(
     assert signed.status is Status.FAIL
     assert {offender.name: offender.detail for offender in signed.offenders} == {
         supply.name("bad:1"): "is unsigned: the registry has no signature of it",
-        "busybox:test": "is no-registry-digest: it was built or loaded here",
+        "busybox:test": "is no-registry-digest: it was built or loaded on this host",
     }
     origin = all_checks()["image-trusted-base"](snapshot)
     assert {offender.name for offender in origin.offenders} == {"busybox:test"}

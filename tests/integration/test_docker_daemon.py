@@ -360,7 +360,7 @@ def test_a_frozen_profile_goes_and_the_engines_own_filters_again(
         assert makes_folders()
         done = run(site)
         assert done["outcome"] == "changed", done
-        assert any("allows whatever it does not name" in note for note in done["notes"])
+        assert any("allows every call that it does not name" in note for note in done["notes"])
         assert f"name=seccomp,profile={role.FILE}" in engine.api("GET", "/info")["SecurityOptions"]
         assert not makes_folders()
         assert run("")["outcome"] == "changed"

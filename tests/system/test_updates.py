@@ -172,7 +172,7 @@ def test_it_boots_again_in_its_window_alone_and_containers_come_back(role: Role)
     closed = f"{(hour + 2) % 24:02d}:00-{(hour + 3) % 24:02d}:00"
     everything = {"security_updates_engine": True, "security_updates_reboot": True}
     _, said = role.run(**everything, security_updates_reboot_window=closed, converge_allow="reboot")
-    assert "this host waits for a reboot: it was asked for by libc6" in said
+    assert "this host waits for a reboot: libc6 requested it" in said
     role.run(**everything, security_updates_reboot_window=opened)
     assert role.shell("cat /proc/sys/kernel/random/boot_id") == boot
     role.run(**everything, security_updates_reboot_window=opened, converge_allow="reboot")

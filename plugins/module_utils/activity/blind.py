@@ -21,10 +21,12 @@ def deaf(audit_problem: str, engine_problem: str) -> list[str]:
     """
     found = []
     if audit_problem:
-        found.append(f"the kernel's audit records cannot be heard ({audit_problem}): no denial can be seen")
+        found.append(
+            f"the kernel's audit records cannot be received ({audit_problem}): no denial can be seen"
+        )
     if engine_problem:
         found.append(
-            f"the engine cannot be heard ({engine_problem}): no events, and containers have no names"
+            f"the engine cannot be asked ({engine_problem}): no events of it, and containers have no names"
         )
     return found
 
@@ -38,21 +40,21 @@ def _sentences(containers: Sequence[Container]) -> Iterator[str]:
     apparmor = _read("/sys/module/apparmor/parameters/enabled").startswith("Y")
     selinux = os.path.exists("/sys/fs/selinux/enforce")
     if not apparmor and not selinux:
-        yield "neither AppArmor nor SELinux is on: there are no denials of theirs"
+        yield "neither AppArmor nor SELinux is on: they deny nothing"
     silent = [each for each in containers if each.silent == "docker-default"] if apparmor else []
     if silent:
         yield (
             f"{_listed(silent)} run under docker-default, which denies without a record:"
-            " under docker-default-audited (role activity) attempts show"
+            " under docker-default-audited (role activity) they are recorded"
         )
     unconfined = [each for each in containers if each.silent == "unconfined"]
     if unconfined:
-        yield f"{_listed(unconfined)} run unconfined: nothing is denied them, so nothing shows"
+        yield f"{_listed(unconfined)} run unconfined: no action of theirs is denied or recorded"
     logged = _read(_ACTIONS_LOGGED).split()
     lacking = [name for name in _TOLD if logged and name not in logged]
     if lacking:
         yield f"the kernel writes no record when seccomp does this: {', '.join(lacking)} ({_ACTIONS_LOGGED})"
-    yield "what seccomp answers with an error, as the engine's own profile does, leaves no record"
+    yield "calls that seccomp refuses with an error, as in the engine's own profile, leave no record"
 
 
 def _listed(containers: Sequence[Container]) -> str:

@@ -125,7 +125,7 @@ class Engine:
         """Add all running containers to the directory."""
         body = self._get("/containers/json", _LIST)
         if not body.rstrip().endswith(b"]"):
-            raise ValueError(f"the engine answers with {len(body)} bytes, which is no list")
+            raise ValueError(f"the engine answers with {len(body)} bytes, which is not a list")
         known = {identity.decode() for identity in _IDENTITY.findall(body)}
         for gone in self._directory.running():
             if gone.identity not in known:

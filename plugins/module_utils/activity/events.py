@@ -38,7 +38,7 @@ class Happening(NamedTuple):
 
 
 def happenings(event: Mapping[str, Any], container: Container) -> Iterator[Happening]:
-    """Yield what is remarkable in an event of type container."""
+    """Yield the reported events that follow from an engine event of type container."""
     nanoseconds = event.get("timeNano")
     at = nanoseconds / 1e9 if isinstance(nanoseconds, int) else 0.0
     action, _separator, rest = str(event.get("Action", "")).partition(":")

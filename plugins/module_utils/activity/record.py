@@ -45,16 +45,16 @@ def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
         return None, f"{path}: {error.strerror}"
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None, f"{path} is no file"
+            return None, f"{path} is not a regular file"
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         return None, f"{path} is larger than {_LARGEST} bytes"
     try:
         record = json.loads(data)
     except (ValueError, RecursionError):
-        return None, f"{path} is no JSON"
+        return None, f"{path} is not JSON"
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        return None, f"{path} is no record that this version reads"
+        return None, f"{path} is not a record that this version reads"
     lists, objects, numbers = (
         ("entries", "deaf", "blind"),
         ("baseline", "lost"),
@@ -64,7 +64,7 @@ def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
     for key, shape in shapes.items():
         value = record.get(key)
         if not isinstance(value, (int, float) if shape is float else shape) or isinstance(value, bool):
-            return None, f"{path}: {key} is not what it should be"
+            return None, f"{path}: {key} has the wrong type"
     return record, ""
 
 

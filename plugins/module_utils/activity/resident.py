@@ -41,7 +41,7 @@ def main() -> None:
         _restore(tally, past)
     watch = Watch(options.socket, tally, baseline, learning=True)
     if watch.audit_problem:
-        print(f"the kernel's audit records cannot be heard: {watch.audit_problem}", file=sys.stderr)
+        print(f"the kernel's audit records cannot be received: {watch.audit_problem}", file=sys.stderr)
     watch.engine.ready.wait(READY)
     collector = _Collector(watch, tally, baseline, past=past or {}, folder=options.folder)
     try:

@@ -168,10 +168,12 @@ def _look(endpoint: str, place: str, shape: Shape, value: Any) -> None:
     for key, inner in shape.items():
         name = f"{place}.{key}" if place else key
         if key not in value:
-            raise Incomplete(f"the engine's answer to {endpoint} has no {name}: no Docker engine answers so")
+            raise Incomplete(
+                f"the engine's answer to {endpoint} has no {name}: this is not an answer of a Docker engine"
+            )
         _look(endpoint, name, inner, value[key])
 
 
 def _wrong(endpoint: str, place: str, kind: str) -> Incomplete:
     what = f"{place} in the engine's answer to {endpoint}" if place else f"the engine's answer to {endpoint}"
-    return Incomplete(f"{what} is not {kind}: no Docker engine answers so")
+    return Incomplete(f"{what} is not {kind}: this is not an answer of a Docker engine")

@@ -210,5 +210,5 @@ def _head(method: str, path: str, headers: Mapping[str, str]) -> str:
     """
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     if not path.isprintable() or " " in path or not "".join(headers.values()).isprintable():
-        raise ValueError("the request is none")
+        raise ValueError("the request is invalid")
     return f"{method} {path} HTTP/1.1\r\nHost: docker\r\nUser-Agent: hardener\r\n{more}\r\n"

@@ -79,7 +79,7 @@ def parse(text: str) -> tuple[Any, list[str]]:
         return made
 
     def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no number in JSON")
+        raise ValueError(f"{constant} is not a number in JSON")
 
     def walk(value: Any, path: str) -> list[str]:
         if isinstance(value, list):

@@ -172,7 +172,7 @@ class Key:
         return self.kind in ("list", "dict")
 
     def read(self, words: Sequence[str]) -> Any:
-        """Return the value that a flag's words give the key: all words if it is repeated, else the last.
+        """Return the value of the key from its flag's arguments: all of them for a list, else the last.
 
         A word that dockerd would refuse stays a text.
         """

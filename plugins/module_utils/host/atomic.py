@@ -37,7 +37,7 @@ class Meddled(OSError):  # noqa: N818 - a state of the world
     """Another process has changed a place while it was being changed."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(errno.ESTALE, "it was changed by somebody else meanwhile", path)
+        super().__init__(errno.ESTALE, "it was changed meanwhile by another process", path)
 
 
 PRIVATE = Attributes()
@@ -99,7 +99,7 @@ def overwrite(place: Place, content: bytes) -> None:
     """Overwrite a regular file in place: the last resort on a full disk, not atomic.
 
     Raises:
-        OSError: it would have to grow, it is no file, or the file system does not allow it.
+        OSError: it would have to grow, it is not a regular file, or the file system does not allow it.
     """
     handle = place.open(os.O_WRONLY)
     try:

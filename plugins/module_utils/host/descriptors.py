@@ -81,12 +81,12 @@ class Place(NamedTuple):
         """Open the entry for reading or writing its content.
 
         Raises:
-            OSError: nothing has, or it is no file and no folder.
+            OSError: nothing has, or it is not a regular file and no folder.
         """
         if not self.exists:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
         if not (stat.S_ISREG(self.status.st_mode) or stat.S_ISDIR(self.status.st_mode)):
-            raise OSError(errno.EINVAL, "it is no file", self.path)
+            raise OSError(errno.EINVAL, "it is not a regular file", self.path)
         return os.open(self.link, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
@@ -125,7 +125,7 @@ def at(path: str, *, follow: bool = False) -> Iterator[Place]:
         OSError: there is a file where a folder has to be, or links lead in a circle.
     """
     if not path.startswith("/") or "\0" in path:
-        raise ValueError(f"{path!r} is no absolute path")
+        raise ValueError(f"{path!r} is not an absolute path")
     walk = _Walk(path, follow=follow)
     try:
         yield walk.place()
@@ -200,7 +200,7 @@ class _Walk:
         if not trusted(owner):
             raise Untrusted(
                 self._named(name),
-                f"this symbolic link belongs to uid {owner}, who could lead root anywhere by it:"
+                f"this symbolic link belongs to uid {owner}, who could point it at any file:"
                 " remove it, or have root own the link and its folder",
             )
         if not self._levels[-1].guarded:
@@ -316,7 +316,7 @@ def content(path: str, limit: int) -> bytes:
     """Return the content of a file.
 
     Raises:
-        Untrusted, OSError: see `at`; or it is no file, or larger than ``limit`` bytes.
+        Untrusted, OSError: see `at`; or it is not a regular file, or larger than ``limit`` bytes.
     """
     with at(path, follow=True) as place:
         return read(place, limit)
@@ -326,7 +326,7 @@ def read(place: Place, limit: int) -> bytes:
     """Return the content of the file at a place.
 
     Raises:
-        OSError: it is no file, or larger than ``limit`` bytes.
+        OSError: it is not a regular file, or larger than ``limit`` bytes.
     """
     handle = place.open(os.O_RDONLY)
     try:

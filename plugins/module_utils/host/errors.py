@@ -10,7 +10,7 @@ class Absent(Exception):  # noqa: N818 - it is a state of the world, not a defec
 
 
 class Failed(Exception):  # noqa: N818 - as above
-    """It exists and could not be read, or did not do what was requested."""
+    """A source exists and could not be read, or a program did not succeed."""
 
 
 def describe(error: BaseException) -> str:

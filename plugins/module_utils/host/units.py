@@ -45,7 +45,7 @@ _LISTS = ("DropInPaths", "ExecStart", "Listen", "Environment", "EnvironmentFiles
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """Return unit name to its properties.
+    """Return the properties of every unit by its name.
 
     Raises:
         Absent: systemd does not run here.

@@ -40,7 +40,7 @@ def _collector(host: HostView, learn_hours: int, socket: str) -> dict[str, Any]:
         return {"refused": reason}
     socket = socket or host.socket
     if not _SOCKET.fullmatch(socket):
-        return {"refused": f"activity_socket: {socket!r} is no path that a unit can name"}
+        return {"refused": f"activity_socket: {socket!r} is not a path that a unit can name"}
     if not 0 <= learn_hours <= _LONGEST:
         return {"refused": f"activity_learn_hours is {learn_hours}: it must be from 0 to {_LONGEST}"}
     unit = (FILES / _SERVICE).read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def _no_collector() -> dict[str, Any]:
 def _profile(host: HostView) -> dict[str, Any]:
     reason = _unfit(host)
     if not reason and not (host.data("lsm").get("apparmor") or {}).get("enabled"):
-        reason = "AppArmor is off on this host: the role apparmor puts it on"
+        reason = "AppArmor is off on this host: the role apparmor enables it"
     if reason:
         return {"refused": reason}
     return {
@@ -104,7 +104,7 @@ def _no_profile(host: HostView) -> dict[str, Any]:
     if names:
         return {
             "refused": f"{listed(names)} would not start after the next boot, since"
-            f" they were created with apparmor={_PROFILE}: create them anew without it first"
+            f" they were created with apparmor={_PROFILE}: create them again without it first"
         }
     return {"resources": [{"kind": "absent", "path": _PROFILE_FILE}]}
 

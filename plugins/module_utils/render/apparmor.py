@@ -77,12 +77,12 @@ def _unfit(host: HostView, apparmor: _AppArmor) -> str:
     if selinux.get("mode") == "enforcing" or (selinux.get("mode") and selinux.get("policy")):
         return "SELinux is this host's security module: use the role selinux"
     if other != "apparmor":
-        return f"somebody has chosen another security module: security={other} on the kernel's command line"
+        return f"another security module is chosen by security={other} on the kernel's command line"
     if apparmor.in_kernel is False:
         return "this kernel was built without AppArmor: boot one of the distribution's that has it"
     if not apparmor.by_grub:
         return (
-            f"AppArmor is off, and it is not GRUB that boots this host: add {' '.join(apparmor.boot_words)}"
+            f"AppArmor is off, and this host does not boot by GRUB: add {' '.join(apparmor.boot_words)}"
             " to the kernel's command line where your boot loader keeps it, and reboot"
         )
     return ""
@@ -115,15 +115,15 @@ def _confining(host: HostView, apparmor: _AppArmor) -> dict[str, Any]:
     """Return the document if AppArmor is on: profiles are loaded at boot, and the engine uses it."""
     notes = []
     if apparmor.profiles.get(_DEFAULT) == "complain":
-        notes.append(f"{_DEFAULT} only complains: unload it (apparmor_parser -R) and restart the engine")
+        notes.append(f"{_DEFAULT} is in complain mode: unload it (apparmor_parser -R) and restart the engine")
     by_profile: dict[str, list[str]] = {}
     for name, profile in _unconfined(host):
         by_profile.setdefault(profile, []).append(name)
     for profile, names in by_profile.items():
         loaded = "" if profile == _DEFAULT or profile in apparmor.profiles else f"load {profile}, and "
         notes.append(
-            f"{listed(names)} run without the profile {profile} that they ask for:"
-            f" {loaded}restart them (a profile that comes back, as after aa-remove-unknown, takes nobody in)"
+            f"{listed(names)} run without the profile {profile} that they declare: {loaded}"
+            "restart them (loading a profile again, as after aa-remove-unknown, confines no running process)"
         )
     lacking = host.serves and bool(host.info)
     lacking = lacking and not (host.secures("apparmor") and _DEFAULT in apparmor.profiles)

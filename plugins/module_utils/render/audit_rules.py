@@ -98,9 +98,9 @@ def _unwatchable(watch: _Watch, files: Mapping[str, Any]) -> str:
     if not _SPEAKABLE.fullmatch(watch.path):
         return "an audit rule cannot name it"
     if watch.path.startswith("/run/user/"):
-        return "it is not there when the rules are loaded at boot"
+        return "it does not exist when the rules are loaded at boot"
     if watch.tree and watch.path in files and not files[watch.path]:
-        return "it is not there yet; run this again when the engine has made it"
+        return "it does not exist yet; run this again when the engine has created it"
     return ""
 
 
@@ -135,12 +135,12 @@ def _unfit(host: HostView) -> str:
 def _unusable(host: HostView, backlog: int, exclude: Sequence[str]) -> str:
     """Return what is wrong with the role's variables; empty if nothing is."""
     if backlog < 0:
-        return f"audit_rules_backlog is {backlog}: it counts events, and 0 is no limit"
+        return f"audit_rules_backlog is {backlog}: it counts events, and must be positive"
     root = _data_root(host)
     for path in exclude:
         below = posixpath.normpath(path) == path and path.startswith(f"{root}/")
         if not (below and _SPEAKABLE.fullmatch(path)):
-            return f"audit_rules_exclude: {path!r} is no path below {root} that an audit rule can name"
+            return f"audit_rules_exclude: {path!r} is not a path below {root} that an audit rule can name"
     return ""
 
 

@@ -112,10 +112,10 @@ def _verification(variables: Mapping[str, Any]) -> dict[str, Any]:
     if wrong:
         return {"refused": f"content_trust_policy: {wrong}"}
     if not _CALENDAR.fullmatch(schedule):
-        return {"refused": f"content_trust_schedule is no calendar of systemd's: {schedule!r}"}
+        return {"refused": f"content_trust_schedule is not a calendar expression of systemd: {schedule!r}"}
     files = {
-        "/usr/local/sbin/hardener-pull": _started("pull", "pull what the policy accepts"),
-        "/usr/local/sbin/hardener-verify-images": _started("main", "verify what is present"),
+        "/usr/local/sbin/hardener-pull": _started("pull", "pull images that the policy accepts"),
+        "/usr/local/sbin/hardener-verify-images": _started("main", "verify the present images"),
     }
     units = {
         f"{_UNITS}/hardener-verify-images.service": _SERVICE,
@@ -156,7 +156,7 @@ def _no_policy(policy: Any) -> str:
         rules = parse(policy).rules
     except PolicyError as error:
         return str(error)
-    return "" if rules else "it names no registries, so that no image would be trusted"
+    return "" if rules else "it names no registries, so no image would be trusted"
 
 
 # --- clients with DOCKER_CONTENT_TRUST ----------------------------------------------------------------------
@@ -167,7 +167,7 @@ def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
     if not client:
         return {"notes": ["content_trust_client is false: no docker client is told to ask for signatures"]}
     if not (host.engine.get("binaries") or {}).get("docker"):
-        return {"notes": ["there is no docker client here that could ask for signatures"]}
+        return {"notes": ["there is no docker client on this host that could verify signatures"]}
     version, package = _version(host.data("packages"))
     if version is None:
         return {"refused": "the version of the docker client is not known: no package brought it"}
@@ -208,7 +208,7 @@ def _switched_off(host: HostView) -> Iterator[str]:
     """Yield files that switch the variable off, as the client reads it."""
     for entry in host.data("environment") or ():
         if entry.get("name") == "DOCKER_CONTENT_TRUST" and entry.get("value") in _OFF:
-            yield f"{entry.get('file')} switches content trust off again: remove that line"
+            yield f"{entry.get('file')} disables content trust again: remove that line"
 
 
 def _version(packages: Mapping[str, Any]) -> tuple[int | None, str]:

@@ -118,7 +118,7 @@ def _satisfied(given: Any, value: Any) -> bool:
 
 
 def _given(host: HostView, key: str) -> str:
-    """Return a flag with the value that it gives a key."""
+    """Return the flag of a key with its value, as on the command line."""
     value = host.setting(key)
     words = [str(each).lower() if isinstance(each, bool) else str(each) for each in _list(value)]
     return " ".join([host.flag(key), *words])
@@ -276,7 +276,7 @@ def _logging(host: HostView, driver: str, options: Mapping[str, str]) -> dict[st
     defaults: dict[str, Any] = {}
     declared = host.setting("log-driver") or ""
     if declared == "none":
-        reason = "the driver none keeps nothing: say in docker_daemon_log_driver where logs go"
+        reason = "the driver none discards all logs: set docker_daemon_log_driver"
         return _refused("log_driver", reason)
     if declared in ("", *_ROTATING):
         defaults["log-opts"] = {**_ROTATION, **texts}
@@ -325,7 +325,7 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
         elif encrypted != found:
             reason = (
                 f"registry-mirrors in {host.config_path} names one over plain HTTP, and one with a password,"
-                " which the host alone knows: take the plain one out there"
+                " which only the host knows: remove the one over plain HTTP there"
             )
             return _refused("insecure_registries", reason)
     gone = [
@@ -352,7 +352,7 @@ def _authorization(host: HostView, wanted: Sequence[str]) -> dict[str, Any]:
     if "authorization-plugins" in host.declared:
         return _document(host, "authorization_plugins", {})
     reason = (
-        "which plugin decides is the site's own choice, and none is made: install one, then name it in"
+        "no authorization plugin is chosen: install one, then name it in"
         " docker_daemon_authorization_plugins; or waive the control"
     )
     return {**_refused("authorization_plugins", reason), "asked": False}  # no plugin is named
@@ -366,7 +366,7 @@ def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:
     if host.holds():
         reason = (
             f"without {driver}, the engine would no longer see its {', '.join(host.holds())}: save what you"
-            " need (docker save), remove it all, and come again"
+            " need (docker save), remove them, and run this again"
         )
         return [_refused("storage_driver", reason)]
     keys: dict[str, Any] = {"storage-driver": wanted}

@@ -36,8 +36,8 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     flags = [flag for flag in map(host.flag, _KEYS) if flag]
     if flags:
         reason = (
-            f"the engine's command line says {', '.join(flags)}, and still lets in who has no certificate of"
-            f" the site: take it out of the unit, so that {host.config_path} can say it"
+            f"the engine's command line says {', '.join(flags)}, and still admits clients without a"
+            f" certificate of the site: take it out of the unit, so that {host.config_path} can say it"
         )
         return [{"name": _NAME, "refused": reason}]
     if files and set(files) != set(_FILES):
@@ -163,7 +163,7 @@ def _document(
         ]
         notes.append(
             f"clients of {addresses} need --tlsverify and the files in {certificates['client']} on the"
-            " control node (DOCKER_CERT_PATH); whoever has them is root on the host"
+            " control node (DOCKER_CERT_PATH); a client that has them is root on the host"
         )
     docker = {
         "name": "docker",
@@ -174,7 +174,7 @@ def _document(
     return {
         "name": _NAME,
         "impact": CONNECTIVITY if new else DAEMON_RESTART,
-        "costs": f"who comes to {addresses} without a certificate no longer gets in" if new else "",
+        "costs": f"connections to {addresses} without a certificate are refused" if new else "",
         "resources": resources,
         "activations": [docker],
         "notes": notes,

@@ -173,7 +173,7 @@ def _repository(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]
     if wanted["fingerprints"] != [wanted["fingerprint"]]:
         held = ", ".join(wanted["fingerprints"]) or "none that can be read"
         reason = (
-            f"docker_engine_repository_key has to hold exactly the key {wanted['fingerprint']}, and holds"
+            f"docker_engine_repository_key must contain exactly the key {wanted['fingerprint']}, and holds"
         )
         return {"name": name, "refused": f"{reason} {held}"}
     if not _ADDRESS.fullmatch(wanted["url"]):

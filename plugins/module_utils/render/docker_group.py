@@ -23,7 +23,9 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     known = host.data("groups")
     name = next((name for name, entry in known.items() if group in (name, str(entry.get("gid")))), "")
     if not name or known[name].get("gid") == 0:
-        note = f"nobody reaches the engine through a group: {group} is " + ("root's" if name else "not there")
+        note = f"no user reaches the engine through a group: {group} " + (
+            "is root's" if name else "does not exist"
+        )
         return [{"name": _NAME, "notes": [note]}]
     return [
         {
@@ -48,7 +50,7 @@ def _unfit(host: HostView) -> str:
         return reason
     if host.state("units") == "failed":
         error = host.entry("units").get("error")
-        return f"units could not be read, and with them whose the socket is: {error}"
+        return f"units could not be read, so the owner of the socket is unknown: {error}"
     return "the engine is rootless: its socket belongs to one user" if host.rootless else ""
 
 
@@ -56,8 +58,8 @@ def _unusable(approved: Any) -> str:
     """Return why a list does not identify accounts; empty if it does."""
     if approved is None:
         return (
-            "nobody has said who may be in the engine's group: set docker_group_members in hardener_policy"
-            " ([] for nobody), or the role's docker_group_members"
+            "the members of the engine's group are not declared: set docker_group_members in hardener_policy"
+            " ([] for no member), or the role's docker_group_members"
         )
     if not isinstance(approved, list | tuple) or not all(isinstance(user, str) for user in approved):
         return f"docker_group_members must be a list of user names, not {str(approved)[:60]!r}"

@@ -318,7 +318,7 @@ def _paths(name: str, raw: Sequence[Mapping[str, Any]]) -> list[_Path]:
         ends = [str(entry.get(end) or "") for end in ("from", "to")]
         for end in ends:
             if end and not facts.INTERFACE.fullmatch(end):
-                raise ValueError(f"{where}: {end!r} is no name of an interface")
+                raise ValueError(f"{where}: {end!r} is not the name of an interface")
         sources = _sources(where, entry)
         if not any(ends):
             raise ValueError(f"{where}: neither from nor to names an interface")
@@ -328,7 +328,7 @@ def _paths(name: str, raw: Sequence[Mapping[str, Any]]) -> list[_Path]:
 
 def _only(where: str, entry: Any, known: Sequence[str]) -> None:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"{where}: {entry!r} is no object with {', '.join(known)}")
+        raise ValueError(f"{where}: {entry!r} is not an object with {', '.join(known)}")
     unknown = sorted(str(key) for key in entry if key not in known)
     if unknown:
         raise ValueError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(known)}")
@@ -348,7 +348,7 @@ def _port(where: str, raw: Any) -> str:
 def _sources(where: str, entry: Mapping[str, Any]) -> tuple[Network, ...]:
     """Parse the allowed sources. An empty list is an error, because it would allow any source."""
     if "sources" in entry and not entry["sources"]:
-        raise ValueError(f"{where}: sources is empty; leave it out where everybody is meant")
+        raise ValueError(f"{where}: sources is empty; leave it out to allow every source")
     return _networks(f"{where}: sources", entry.get("sources", ()))
 
 
@@ -357,7 +357,7 @@ def _networks(where: str, raw: Any) -> tuple[Network, ...]:
         raise ValueError(f"{where} is a text; a list of addresses or networks is needed")
     for network in raw:
         if "%" in str(network):  # the zone of an IPv6 address, which may be any text
-            raise ValueError(f"{where}: {str(network)!r} names a zone, and packets come from none")
+            raise ValueError(f"{where}: {str(network)!r} names a zone, which packets do not have")
     try:
         return tuple(ip_network(str(network)) for network in raw)
     except ValueError as error:
@@ -408,7 +408,7 @@ def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
     if not unnamed:
         return ""
     ports = ", ".join(map(str, unnamed))
-    return f"nobody knows where ssh is served, and {ports} may be it: name its port in firewall_ssh_ports"
+    return f"the port of ssh is not known, and may be {ports}: name it in firewall_ssh_ports"
 
 
 def _cut_off(host: HostView, wanted: _Site) -> Iterator[str]:

@@ -31,9 +31,9 @@ def unfit(host: HostView, variable: str) -> str:
     for source in ("engine", "docker.containers", "docker.networks", "docker.swarm"):
         entry = host.entry(source)
         if (source == "engine" or host.engine.get("reachable")) and entry.get("state") == "failed":
-            return f"{source} could not be read, and with it what is published: {entry.get('error')}"
+            return f"{source} could not be read, so the published ports are unknown: {entry.get('error')}"
     if unread := host.unread_containers():
-        return f"what is published is not known, since {unread}"
+        return f"the published ports are not known, since {unread}"
     leave = f", or leave it the packet filter: {variable}: false"
     if re.search(r"^-A INPUT (.* )?-j ufw-", saved(host, "ipv4"), re.MULTILINE):
         return f"ufw is active on this host: `ufw disable` first{leave}"
@@ -44,7 +44,7 @@ def unfit(host: HostView, variable: str) -> str:
     flushing = host.data("firewall").get("flushing") or ()
     if flushing and (nftables.get("ActiveState") == "active" or nftables.get("UnitFileState") == "enabled"):
         return (
-            f"nftables.service is enabled and {flushing[0]} flushes everybody's rules, Docker's too: take"
+            f"nftables.service is enabled and {flushing[0]} flushes all rules, Docker's too: take"
             f" `flush ruleset` out of it, or `systemctl disable nftables` without stopping it{leave}"
         )
     if "ipv4" not in families(host):
@@ -68,7 +68,7 @@ def unfit_engine(host: HostView) -> str:
     if _set(host, "iptables").lower() in ("0", "f", "false"):
         return "the engine may not manage the packet filter: take iptables: false out of its configuration"
     if host.engine.get("reachable") and not _has(host, "ipv4", "DOCKER"):
-        return "Docker's own rules are not loaded, somebody flushed them: restart the engine first"
+        return "Docker's own rules are not loaded, since they were flushed: restart the engine first"
     return ""
 
 

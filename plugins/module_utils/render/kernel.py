@@ -52,7 +52,7 @@ def _unfit(host: HostView) -> str:
     for source in ("engine", "daemon.config"):
         if host.state(source) == "failed":
             error = host.entry(source).get("error")
-            return f"{source} could not be read, and with it what containers need: {error}"
+            return f"{source} could not be read, so the needs of containers are unknown: {error}"
     if host.in_container:
         return "this host is a container: its kernel is set up on the host that runs it"
     return ""
@@ -160,7 +160,7 @@ def _bad(host: HostView, settings: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with the site's settings."""
     for key, value in settings.items():
         if not _KEY.fullmatch(key) or ".." in key or "//" in key:
-            yield f"kernel_settings: {key!r} is no name of a kernel setting"
+            yield f"kernel_settings: {key!r} is not the name of a kernel setting"
         elif value and not _VALUE.fullmatch(value):
             yield f"kernel_settings: {key} cannot be {value!r}"
         elif (
@@ -197,7 +197,7 @@ def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> 
     name = "kernel_modules_enabled"
     unknown = sorted(set(kept) - {entry["name"] for entry in baseline})
     if unknown:
-        reason = f"kernel_modules_kept: {', '.join(unknown)} would not be kept out anyway; take it out"
+        reason = f"kernel_modules_kept: {', '.join(unknown)} would not be blocked anyway; take it out"
         return {"name": name, "refused": reason}
     notes = []
     lines = ["# Written by hardener: modules that can be loaded by anybody, and that no Docker host needs."]
@@ -228,12 +228,12 @@ def _kexec(host: HostView) -> dict[str, Any]:
     """Return the document that disables kexec."""
     name, key = "kernel_kexec_load_disabled", "kernel.kexec_load_disabled"
     if host.data("sysctl").get(key) is None:
-        return {"name": name, "refused": "this kernel cannot start another one: there is nothing to forbid"}
+        return {"name": name, "refused": "this kernel has no kexec to forbid"}
     text = f"# Written by hardener. Only a reboot takes it back.\n{key} = 1\n"
     return {
         "name": name,
         "impact": NONE,
-        "costs": "nothing but a reboot takes it back",
+        "costs": "only a reboot undoes it",
         "resources": [{"kind": "file", "path": KEXEC_FILE, "content": text}],
         "activations": [{"name": "sysctl", "when": [KEXEC_FILE], "values": {key: "1"}}],
     }

@@ -54,7 +54,7 @@ def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
         head = data[at]
         at += 1
         if not head & 0x80:
-            raise ValueError("no packet begins here")
+            raise ValueError("no packet begins at this position")
         if head & 0x40:
             tag, first = head & 0x3F, data[at]
             if first < _TWO_OCTETS:
@@ -71,6 +71,6 @@ def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
                 raise ValueError("a packet without a length")
             size, at = int.from_bytes(data[at : at + octets], "big"), at + octets
         if at + size > len(data):
-            raise ValueError("the last packet is not whole")
+            raise ValueError("the last packet is incomplete")
         yield tag, data[at : at + size]
         at += size

@@ -123,7 +123,7 @@ def _sites(host: HostView, profile: str, content: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         return {"name": _NAME, "refused": f"{profile} is not JSON: {error}"}
     if not isinstance(parsed, dict):
-        return {"name": _NAME, "refused": f"{profile} is no seccomp profile: it is no JSON object"}
+        return {"name": _NAME, "refused": f"{profile} is not a seccomp profile: it is not a JSON object"}
     file = {
         "kind": "file",
         "path": FILE,
@@ -163,7 +163,7 @@ def _compared(profile: Mapping[str, Any], version: tuple[int, ...]) -> list[str]
     notes = [f"the profile {count}, and answers others with {default}"]
     if default in _ALLOWING:
         notes = [
-            f"the profile allows whatever it does not name ({default}), also what kernels are yet to have"
+            f"the profile allows every call that it does not name ({default}), also calls of future kernels"
         ]
     if more:
         notes.append(f"it allows what the profile of engine {engine} denies: {', '.join(more)}")

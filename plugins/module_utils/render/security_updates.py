@@ -142,7 +142,7 @@ def _notes(host: HostView, *, apply: bool, engine: bool, reboot: bool) -> list[s
             notes.append(f"{_spoken(update)}: waits, since security_updates_apply is false")
     why = _awaits_reboot(host)
     if why:
-        who = "security_updates_reboot does it in its window" if reboot else "nobody does it by itself"
+        who = "security_updates_reboot does it in its window" if reboot else "automatic reboots are off"
         notes.append(f"this host waits for a reboot: {why}; {who}")
     return notes
 
@@ -155,7 +155,7 @@ def _awaits_reboot(host: HostView) -> str:
         return f"kernel {newest} is installed, {running} runs"
     if host.data("packages").get("reboot_required"):
         names = ", ".join(host.data("packages").get("reboot_packages") or ())
-        return f"it was asked for by {names}" if names else "/run/reboot-required says so"
+        return f"{names} requested it" if names else "/run/reboot-required says so"
     return ""
 
 
@@ -195,7 +195,7 @@ def _unfit(host: HostView) -> str:
         return f"security updates of {manager or 'this package manager'} are not set up: only apt's and dnf's"
     if manager == "apt" and not _family(host.os):
         name = host.os.get("PRETTY_NAME") or "this distribution"
-        return f"nobody has said where {name} has its security updates"
+        return f"the security repository of {name} is not known"
     version = str(host.os.get("VERSION_ID") or "0").partition(".")[0]
     if host.os.get("ID") == "fedora" and int(version or 0) >= 41:
         return "this Fedora has dnf5, whose automatic updates are set up otherwise"
@@ -243,7 +243,7 @@ def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
     resources = [_file(_APT, lines, "//")]
     if not choice.engine:
         waits = [f'Unattended-Upgrade::Package-Blacklist:: "{re.escape(name)}$";' for name in _ENGINE]
-        why = "An upgrade of these restarts the engine: somebody has to choose the hour."
+        why = "An upgrade of these restarts the engine: an administrator has to choose the time."
         resources.append(_file(_APT_ENGINE, waits, "//", why))
     when = [resource["path"] for resource in resources]
     return {
@@ -297,7 +297,7 @@ def _engine(host: HostView, *, engine: bool, cost: str, apply: bool) -> list[dic
     updates = _updates(host, engine=True)
     if not engine:
         waiting = ", ".join(map(_spoken, updates))
-        reason = f"{waiting}: restarts the engine; security_updates_engine: true has it installed"
+        reason = f"{waiting}: restarts the engine; set security_updates_engine: true to install it"
         # The site excludes them.
         return [{"name": _ENGINE_TOO, "refused": reason, "asked": False}] if updates else []
     if _manager(host) != "apt":

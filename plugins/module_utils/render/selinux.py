@@ -104,7 +104,9 @@ def _enforcing(selinux: _SELinux) -> dict[str, Any]:
     return {
         "name": _ENFORCING,
         "impact": NONE if enforces else CONNECTIVITY,
-        "costs": "" if enforces else "what the policy denies is only logged now, and will be refused",
+        "costs": ""
+        if enforces
+        else "actions that the policy denies are only logged now, and will be refused",
         "resources": resources,
         "activations": [{"name": "selinux-enforce", "when": [CONFIG_FILE]}],
         "notes": ["enforcing=0 on the kernel's command line undoes it at the next boot"] if undone else [],
@@ -130,7 +132,7 @@ def _docker(host: HostView) -> list[dict[str, Any]]:
         return [{"name": _DOCKER, "refused": "daemon.config could not be read"}]
     flag, value = host.flag(_KEY), host.setting(_KEY)
     if flag and value is not True:
-        reason = f"{flag}={str(value).lower()} stands on the engine's command line: take it out of its unit"
+        reason = f"{flag}={str(value).lower()} is set on the engine's command line: take it out of its unit"
         return [{"name": _DOCKER, "refused": reason}]
     keys = {} if flag else {_KEY: True}
     document = {

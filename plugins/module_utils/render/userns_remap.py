@@ -33,7 +33,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     if not reason and host.rootless:
         reason = "the engine is rootless: its containers are in a user namespace already"
     if not reason and not _ACCOUNT.fullmatch(user):
-        reason = f"userns_remap_user: {user!r} is no name of an account"
+        reason = f"userns_remap_user: {user!r} is not the name of an account"
     if reason:
         return [_refused(reason)]
     if host.flag(_KEY):
@@ -133,7 +133,7 @@ def _remaps(host: HostView) -> bool:
 def _impossible(host: HostView) -> str:
     """Return why this engine cannot remap users; empty if it can."""
     if not host.info and host.engine.get("ever_ran") is not False:
-        return "the engine does not answer, so that nobody knows what it holds: start it first"
+        return "the engine does not answer, so its images and containers are unknown: start it first"
     if host.swarm:
         return "this host is part of a swarm, whose state would stay behind: let it leave first"
     features = host.in_file("features") or {}
@@ -172,7 +172,7 @@ def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
     reasons = ((found, needing), (ending, removed), (foreign, other))
     known = [text for names, text in reasons if names]
     unread = host.unread_containers()
-    return "; ".join([*known, *([f"what they need is not known: {unread}"] if unread else [])])
+    return "; ".join([*known, *([f"their needs are not known: {unread}"] if unread else [])])
 
 
 def _notes(host: HostView, exempt: Sequence[str]) -> list[str]:

@@ -93,7 +93,7 @@ class ArchiveFiles(Files):
             with tarfile.open(fileobj=io.BytesIO(data)) as packed:
                 return [(member, _content(packed, member)) for member in packed]
         except (tarfile.TarError, EOFError, ValueError, KeyError) as error:
-            raise Failed(f"what the engine packed of {path} cannot be read: {error}") from None
+            raise Failed(f"the archive of {path} from the engine cannot be read: {error}") from None
 
 
 def _content(packed: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:

@@ -52,7 +52,7 @@ class Index:
         self.architectures: set[str] = set()  # of its packages
 
     def record(self) -> dict[str, Any]:
-        """Return what the record has of it beside the results."""
+        """Return the metadata of the index for the scan record."""
         return {
             "suite": self.suite,
             "date": self.date,

@@ -114,7 +114,7 @@ class Layers(Files):
                 return _Found([], folder, mode)
             merged.append(self._folder(name, folder))
             if _overlay(merged[-1], "redirect"):
-                raise Failed("a layer has a folder that overlayfs took from elsewhere")
+                raise Failed("a layer has a folder that overlayfs redirects")
             if _overlay(merged[-1], "opaque") == b"y":
                 break
         return _Found(merged) if merged else None
@@ -124,9 +124,9 @@ def _content(folder: int, name: str) -> bytes:
     descriptor = os.open(name, _FILE, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise Failed(f"{name} in a layer is no file any more")
+            raise Failed(f"{name} in a layer is no longer a file")
         if _overlay(file.fileno(), "metacopy") is not None:
-            raise Failed(f"{name}: this layer has only what overlayfs says of it")
+            raise Failed(f"{name}: this layer has only metadata of overlayfs")
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise TooLarge(f"{name} in a layer is larger than {MAX_FILE} bytes")

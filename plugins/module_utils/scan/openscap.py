@@ -39,14 +39,14 @@ def evaluate(release: Release, *, profile: str = "", content: str = "") -> dict[
     """
     profile = profile or DEFAULT
     if not _PROFILE.fullmatch(profile):
-        raise Failed(f"{profile[:60]!r} is no profile's name, such as {DEFAULT}")
+        raise Failed(f"{profile[:60]!r} is not the name of a profile such as {DEFAULT}")
     oscap = find_program("oscap")
     if oscap is None:
         raise Absent("oscap is not installed: on Debian it is in openscap-scanner, its content in ssg-debian")
     number = release.version.replace(".", "")
     content = content or os.path.join(CONTENT, f"ssg-{release.distribution}{number}-ds.xml")
     if not os.path.isfile(content):
-        raise Absent(f"there is no {one_line(content)}: content of another release would apply nowhere")
+        raise Absent(f"there is no {one_line(content)}: the content of another release does not apply")
     with tempfile.TemporaryDirectory(prefix="hardener-scan-") as folder:
         results = _run(oscap, content, f"{tailoring.PREFIX}profile_{profile}", folder)
         found = read(results)

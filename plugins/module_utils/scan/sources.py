@@ -51,10 +51,12 @@ def _given(distribution: str, entry: Mapping[str, Any]) -> Mirror:
     uri, signed_by = str(entry.get("uri") or ""), str(entry.get("signed_by") or "")
     if not _URI.fullmatch(uri):
         shown = without_password(uri)[:60]
-        raise Failed(f"vulnerability_scan_mirrors: {distribution}: {shown!r} is no address of an archive")
+        raise Failed(
+            f"vulnerability_scan_mirrors: {distribution}: {shown!r} is not the address of an archive"
+        )
     if signed_by and not (_KEYRING.fullmatch(signed_by) and os.path.isfile(signed_by)):
         raise Failed(
-            f"vulnerability_scan_mirrors: {distribution}: there is no keyring {signed_by[:60]!r} here"
+            f"vulnerability_scan_mirrors: {distribution}: there is no keyring {signed_by[:60]!r} on this host"
         )
     return Mirror(uri, signed_by)
 

@@ -41,9 +41,9 @@ class Entries:
         text = encode(entry)
         marks = sum(map(text.count, _MARKS))
         if len(text) > _MAX_ENTRY or marks > _MAX_ENTRY_MARKS:
-            text = encode(unread(f"what is to be told of it has {len(text)} bytes and {marks} values"))
+            text = encode(unread(f"its entry has {len(text)} bytes and {marks} values"))
         elif len(text) > self._size or marks > self._marks:
-            text = encode(unread("there is no room left for what is to be told of it: others take too much"))
+            text = encode(unread("its entry does not fit: the entries before it take too much space"))
         else:
             self._size -= len(text)
             self._marks -= marks

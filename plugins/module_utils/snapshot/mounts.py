@@ -105,7 +105,7 @@ def of_the_kernel(text: str) -> dict[str, Any]:
 
 
 def _shown(path: str, covers: dict[str, bool]) -> bool:
-    """Return whether the container has the path's file system, and this kernel the path."""
+    """Return whether a kernel path exists, and the container has mounted its file system."""
     return path[: path.index("/", 1)] in covers and os.path.exists(path)
 
 

@@ -35,7 +35,7 @@ def read(path: str = RECORD, status: str = _STATUS) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise Failed(f"{path} is not JSON") from None
     if not isinstance(record, dict) or record.get("format") != _FORMAT:
-        raise Failed(f"{path} is no record of a scan as this collector knows it")
+        raise Failed(f"{path} is not a scan record that this collector reads")
     host = record.get("host")
     if not isinstance(host, dict) or not isinstance(host.get("restarts"), list):
         raise Failed(f"{path} says nothing of the host")

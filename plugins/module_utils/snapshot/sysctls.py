@@ -69,7 +69,7 @@ SETTINGS = (
     Setting(
         "kernel.kptr_restrict",
         "1",
-        "An exploit needs the kernel's addresses; whoever lacks CAP_SYSLOG, as containers do, reads zeros.",
+        "An exploit needs the kernel's addresses; without CAP_SYSLOG, as in containers, they read as zeros.",
         "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
         accepts="1 2",
         stricter="2",
@@ -77,7 +77,7 @@ SETTINGS = (
     Setting(
         "kernel.dmesg_restrict",
         "1",
-        "The kernel's log holds addresses and what other processes crashed on; containers share it.",
+        "The kernel's log has kernel addresses and crashes of other processes; containers can read it.",
         "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
         accepts="1",
     ),
@@ -109,8 +109,8 @@ SETTINGS = (
     Setting(
         "kernel.perf_event_paranoid",
         "3",
-        "Performance events are for whoever has CAP_PERFMON; the interface has had holes, and tells "
-        "about others.",
+        "Performance events need CAP_PERFMON; the interface has had vulnerabilities, and shows data of "
+        "other processes.",
         "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
         accepts="2+",
         stricter="4",
@@ -128,7 +128,7 @@ SETTINGS = (
     Setting(
         "fs.protected_hardlinks",
         "1",
-        "Nobody keeps a vulnerable setuid program alive by a link to it, nor lures root into another's file.",
+        "A user cannot keep a vulnerable setuid program by a link, nor lead root to another user's file.",
         "Documentation/admin-guide/sysctl/fs.rst, KSPP",
         accepts="1",
     ),
@@ -142,7 +142,7 @@ SETTINGS = (
     Setting(
         "fs.protected_fifos",
         "1",
-        "A program that expects its own file in a shared directory does not open somebody else's pipe.",
+        "A program that expects its own file in a shared directory does not open another user's pipe.",
         "Documentation/admin-guide/sysctl/fs.rst, KSPP",
         accepts="1 2",
         stricter="2",
@@ -150,7 +150,7 @@ SETTINGS = (
     Setting(
         "fs.protected_regular",
         "2",
-        "The same for files that were put there by somebody else.",
+        "The same for files that another user has created there.",
         "Documentation/admin-guide/sysctl/fs.rst, KSPP",
         accepts="1 2",
     ),
@@ -180,7 +180,7 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.all.accept_redirects",
         "0",
-        "Nobody in the same network tells this host to send its packets another way.",
+        "Hosts in the same network cannot change the routes of this host.",
         _SYSCTL,
         accepts="0",
     ),

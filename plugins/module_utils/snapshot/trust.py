@@ -34,7 +34,7 @@ def read(path: str = RECORD, policy: str = POLICY) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise Failed(f"{path} is not JSON") from None
     if not isinstance(record, dict) or record.get("schema") != _SCHEMA:
-        raise Failed(f"{path} is no record of a verification as this collector knows it")
+        raise Failed(f"{path} is not a verification record that this collector reads")
     try:
         return {
             "verified_at": one_line(str(record["verified_at"])),
@@ -43,7 +43,7 @@ def read(path: str = RECORD, policy: str = POLICY) -> dict[str, Any]:
             "images": [_image(image) for image in record["images"]],
         }
     except (KeyError, TypeError, AttributeError):
-        raise Failed(f"{path} does not say what was verified") from None
+        raise Failed(f"{path} has no results of a verification") from None
 
 
 def _written(path: str) -> str:

@@ -61,7 +61,7 @@ class Verifier:
             return exempt
         claims = {digest: self._claim(identity, digest) for digest in digests[:_MOST]}
         if not claims:
-            return Finding(NO_DIGEST, "it was built or loaded here")
+            return Finding(NO_DIGEST, "it was built or loaded on this host")
         best = _best(claims.values())
         if best.status not in GOOD:
             return best
@@ -89,7 +89,7 @@ class Verifier:
         if rule.digests:
             if digest in rule.digests:
                 return Finding(PINNED, "the policy names its digest", rule.prefix)
-            return Finding(MOVED, f"{digest[:19]} is none of the policy's digests", rule.prefix)
+            return Finding(MOVED, f"{digest[:19]} is not one of the policy's digests", rule.prefix)
         if not rule.keys:
             return Finding(ALLOWED, "no signature is asked for", rule.prefix)
         found = signatures.verify(
@@ -141,7 +141,9 @@ class Verifier:
         try:
             return self._proven(identity, image, rule)
         except NotThere as error:
-            return Finding(NO_DIGEST, f"{error}: it was built or loaded here, or removed there", rule.prefix)
+            return Finding(
+                NO_DIGEST, f"{error}: it was built or loaded on this host, or removed there", rule.prefix
+            )
         except Tampered as error:
             return Finding(SWAPPED, str(error), rule.prefix)
         except Unreachable as error:

@@ -77,7 +77,7 @@ class Engine(client.Engine):
     def _object(self, path: str) -> dict[str, Any]:
         found = self._ask("GET", path)
         if not isinstance(found, dict):
-            raise Failed(f"the engine at {self.path} answers {path} with no object")
+            raise Failed(f"the engine at {self.path} answers {path} without a JSON object")
         return found
 
     def _list(self, path: str) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ class Engine(client.Engine):
         if found is None:  # null means an empty list
             return []
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-            raise Failed(f"the engine at {self.path} answers {path} with no list of objects")
+            raise Failed(f"the engine at {self.path} answers {path} without a list of objects")
         return found
 
     def _ask(self, method: str, path: str) -> Any:

@@ -95,7 +95,7 @@ def _read(path: str) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise Unreachable(
-            "{}: {}".format(path, one_line(getattr(error, "strerror", "") or "is no JSON"))
+            "{}: {}".format(path, one_line(getattr(error, "strerror", "") or "is not JSON"))
         ) from None
     return found if isinstance(found, dict) else {}
 
@@ -116,7 +116,7 @@ def _decoded(text: str, path: str) -> Login:
 def _from_helper(helper: str, server: str, path: str) -> Login | None:
     """Return the login from a credential helper of docker; None if it has none for this server."""
     if not _HELPER.fullmatch(helper):
-        raise Unreachable(f"{path}: {helper[:80]!r} is no name of a credential helper")
+        raise Unreachable(f"{path}: {helper[:80]!r} is not the name of a credential helper")
     program = "docker-credential-" + helper
     environment = {"PATH": _PATH, "HOME": "/root"}
     try:

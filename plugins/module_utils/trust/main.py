@@ -97,7 +97,7 @@ def read_policy(path: str = POLICY) -> Any:
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise PolicyError(f"{path} is no JSON") from None
+        raise PolicyError(f"{path} is not JSON") from None
 
 
 def _present(engine: Engine) -> Iterable[tuple[dict[str, Any], list[dict[str, Any]]]]:

@@ -81,7 +81,7 @@ def parse(data: Any) -> Policy:
     prefixes = [rule.prefix for rule in rules]
     for prefix in prefixes:
         if prefixes.count(prefix) > 1:
-            raise PolicyError(f"{prefix} stands twice in registries")
+            raise PolicyError(f"{prefix} is listed twice in registries")
     exemptions = tuple(_exemption(item, f"exceptions[{at}]") for at, item in _entries(data, "exceptions"))
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return Policy(rules, exemptions, sha256(text.encode()).hexdigest())

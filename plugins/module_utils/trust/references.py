@@ -53,7 +53,7 @@ def parse(text: str) -> Reference:
         and (not at or DIGEST.fullmatch(digest))
     )
     if not fits:
-        raise ValueError(f"{text[:100]!r} is no reference of an image")
+        raise ValueError(f"{text[:100]!r} is not a reference of an image")
     return Reference(registry, path, tag, digest)
 
 
@@ -87,7 +87,7 @@ def prefix(text: str) -> str:
         return f"{_HUB}/{name[len(registry) + 1 :]}"
     found = parse(name)
     if found.tag or found.digest:
-        raise ValueError(f"{text[:100]!r} is no registry or repository")
+        raise ValueError(f"{text[:100]!r} is not a registry or repository")
     return found.repository
 
 

@@ -152,7 +152,7 @@ class Registry:
         place, home = _over_https(url), ""
         for _redirect in range(_REDIRECTS + 1):
             if place is None:
-                raise Unreachable(f"{self._name} redirects to what is no address over https")
+                raise Unreachable(f"{self._name} redirects to an address without https")
             home = home or place.netloc
             head = {"Accept": ", ".join((*MANIFESTS, "*/*")), "User-Agent": "hardener"}
             if authorization and place.netloc == home:
@@ -168,7 +168,7 @@ class Registry:
         if host in self._gone:  # do not wait again for each of many images
             raise Unreachable(self._gone[host])
         if self._patience.left <= 0:
-            raise Unreachable(f"{host} is not asked any more: the registries have taken too long")
+            raise Unreachable(f"{host} is skipped: the registries have taken too long")
         kept = host in self._connections
         try:
             return self._once(host, target, head, limit)
@@ -217,11 +217,11 @@ class Registry:
             basic = "Basic " + b64encode(f"{known.user}:{known.password}".encode()).decode()
         if scheme.lower() == "basic":
             if not basic:
-                raise Unreachable(f"login required: nobody of this host is logged in at {self._name}")
+                raise Unreachable(f"login required: this host has no credentials for {self._name}")
             return basic
         parameters = dict(_PARAMETER.findall(rest))
         if scheme.lower() != "bearer" or not parameters.get("realm"):
-            raise Unreachable(f"login required: {self._name} asks for one of an unknown kind")
+            raise Unreachable(f"login required: {self._name} uses an unknown authentication scheme")
         query = {"scope": f"repository:{path}:pull"}
         if parameters.get("service"):
             query["service"] = parameters["service"]
@@ -245,7 +245,7 @@ def _answer(
             break
         size += len(piece)
         if size > limit:
-            raise ValueError(f"it says more than {limit} bytes")
+            raise ValueError(f"its answer has more than {limit} bytes")
         pieces.append(piece)
     if response.length:
         raise ValueError("its answer was cut off")  # not the same as another answer
@@ -270,13 +270,13 @@ def parsed(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Unreachable("the registry's answer is no JSON object")
+        raise Unreachable("the registry's answer is not a JSON object")
     return found
 
 
 def _checked(body: bytes, reference: str) -> bytes:
     if reference.startswith("sha256:") and digest_of(body) != reference:
-        raise Tampered(f"the registry has something else under {reference[:19]}…")
+        raise Tampered(f"the registry has another content under {reference[:19]}…")
     return body
 
 

@@ -71,7 +71,7 @@ def _payload(
 
 
 def bundles(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
-    """Yield statements of bundles; signatures of other kinds are only named.
+    """Yield the statements in cosign bundles; of other signatures, only that they exist.
 
     Raises:
         Tampered, Unreachable: of the registry.
@@ -124,7 +124,7 @@ def _bundle(data: bytes, digest: str) -> Iterator[Statement]:
         if statement["predicateType"] != _SIGNATURE:
             return
         if kind != _IN_TOTO:
-            raise ValueError("it is signed as something else")
+            raise ValueError("it is signed as another type of content")
         subjects = [each["digest"]["sha256"] for each in statement["subject"]]
         with_key = "publicKey" in bundle["verificationMaterial"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -154,7 +154,7 @@ def _other_payload(payload: bytes, image: references.Reference, digest: str) -> 
         if critical["type"] != _KIND:
             raise ValueError("it is of another kind")
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "what is signed is no payload of cosign"
+        return "the signed content is not a payload of cosign"
     if named != digest:
         return _OTHER_IMAGE
     if repository != image.repository:
@@ -166,7 +166,7 @@ def _blob(registry: Registry, image: references.Reference, digest: str) -> bytes
     try:
         return registry.blob(image.path, digest)
     except NotThere:
-        raise Unreachable("the registry has lost what was signed") from None
+        raise Unreachable("the registry no longer has the signed content") from None
 
 
 def _objects(listed: Any) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ ANSWER: dict[str, Any] = {
     "entries": [entry()],
     "lost": {"overruns": 0, "events": 0, "kernel": 0},
     "deaf": [],
-    "blind": ["what seccomp answers with an error leaves no record"],
+    "blind": ["calls that seccomp refuses with an error leave no record"],
     "elsewhere": 0,
     "record": None,
     "record_problem": "",

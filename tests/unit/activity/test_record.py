@@ -12,7 +12,7 @@ from hardener.errors import HardenerError
 from tests.unit.activity.answers import ANSWER, entry
 
 
-def test_what_a_host_has_heard() -> None:
+def test_a_hosts_answer_is_read() -> None:
     heard = read("web1", ANSWER)
     (found,) = heard.now.entries
     assert (found.name, found.kind, found.count, found.targets) == ("web", "mount", 3, ("/mnt/",))
@@ -31,24 +31,24 @@ def test_what_a_host_has_heard() -> None:
         (None, "medium", False),
     ],
 )
-def test_what_somebody_should_look_at(unusual: bool | None, severity: str, alarming: bool) -> None:
+def test_alarming_entries_are_found(unusual: bool | None, severity: str, alarming: bool) -> None:
     heard = read("web1", {**ANSWER, "entries": [entry(unusual=unusual, severity=severity)]})
     assert bool(heard.now.alarming) is alarming
 
 
-def test_a_loss_or_a_deaf_ear_is_not_complete() -> None:
+def test_losses_and_unavailable_sources_make_a_window_incomplete() -> None:
     assert not read("web1", {**ANSWER, "lost": {"overruns": 1}}).now.complete
     assert not read("web1", {**ANSWER, "deaf": ["the kernel"]}).now.complete
     assert read("web1", {**ANSWER, "lost": {"kernel": None, "overruns": 0}}).now.complete
 
 
-def test_a_collector_that_something_is_wrong_with_is_not_complete() -> None:
+def test_a_collector_with_a_problem_makes_the_result_incomplete() -> None:
     assert read("web1", ANSWER).complete
     assert not read("web1", {**ANSWER, "record_problem": "it has written nothing since"}).complete
     assert not read("web1", {**ANSWER, "lost": {"overruns": 1}}).complete
 
 
-def test_the_record_of_a_collector_comes_before() -> None:
+def test_the_collectors_record_is_the_earlier_window() -> None:
     record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
     heard = read("web1", {**ANSWER, "entries": [], "record": record})
     assert [len(past.entries) for past in heard.windows] == [1, 0]
@@ -82,14 +82,14 @@ def test_the_record_of_a_collector_comes_before() -> None:
         ("elsewhere", None),
     ],
 )
-def test_an_odd_answer_is_refused(key: str, value: Any) -> None:
+def test_an_answer_of_the_wrong_type_is_refused(key: str, value: Any) -> None:
     answer = copy.deepcopy(ANSWER)
     answer[key] = value
     with pytest.raises(HardenerError, match=r"^its answer cannot be read: "):
         read("web1", answer)
 
 
-def test_long_texts_and_halves_of_characters_do_no_harm() -> None:
+def test_long_texts_and_lone_surrogates_are_bounded() -> None:
     heard = read("web1", {**ANSWER, "entries": [entry(name="\ud800" + "x" * 10**6)]})
     assert len(heard.now.entries[0].name) < 1100
     heard.now.entries[0].name.encode()

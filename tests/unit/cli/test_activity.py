@@ -52,7 +52,7 @@ def test_what_the_collector_saw_before_counts_too(hardener: Hardener, hosts: Fak
     "answer",
     [
         {"failed": True, "msg": "Python 3.8 or newer is needed"},
-        {**QUIET, "deaf": ["the kernel's audit records cannot be heard"]},
+        {**QUIET, "deaf": ["the kernel's audit records cannot be received"]},
         {**QUIET, "lost": {"overruns": 1}},
         {**QUIET, "record_problem": "it has written nothing since yesterday"},
         {**QUIET, "entries": "x"},

@@ -20,7 +20,7 @@ def shown(answer: dict[str, object]) -> str:
 def test_unusual_comes_before_usual_and_what_is_missing_after_both() -> None:
     entries = [entry(unusual=False, kind="open w"), entry(unusual=True)]
     text = shown(
-        {**ANSWER, "entries": entries, "lost": {"overruns": 2}, "deaf": ["the engine cannot be heard"]}
+        {**ANSWER, "entries": entries, "lost": {"overruns": 2}, "deaf": ["the engine cannot be asked"]}
     )
     order = [
         "Unusual: new",
@@ -48,9 +48,9 @@ def test_the_collectors_past_comes_first_and_a_broken_record_is_named() -> None:
     record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
     text = shown({**ANSWER, "entries": [], "record": record})
     assert text.index("by its collector") < text.index("listened for 600 s") < text.index("nothing was seen")
-    wrong = "what is wrong with its collector: x is no JSON"
-    assert wrong in shown({**ANSWER, "record_problem": "x is no JSON"})
-    assert wrong in shown({**ANSWER, "record": record, "record_problem": "x is no JSON"})
+    wrong = "what is wrong with its collector: x is not JSON"
+    assert wrong in shown({**ANSWER, "record_problem": "x is not JSON"})
+    assert wrong in shown({**ANSWER, "record": record, "record_problem": "x is not JSON"})
 
 
 def test_names_of_strangers_are_only_text() -> None:

@@ -19,16 +19,16 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return said
 
 
-def test_who_denies_without_a_record_is_named(files: dict[str, str]) -> None:
+def test_profiles_and_filters_that_deny_silently_are_named(files: dict[str, str]) -> None:
     containers = [Container(f"{n:064x}", f"web{n}", "nginx", silent="docker-default") for n in range(7)]
     containers.append(Container("f" * 64, "", "x", silent="unconfined"))
     silent, unconfined, seccomp = blind(containers)
     assert silent.startswith("web0, web1, web2, web3, web4 and 2 more run under docker-default")
     assert unconfined.startswith("ffffffffffff run unconfined")
-    assert seccomp.startswith("what seccomp answers with an error")
+    assert seccomp.startswith("calls that seccomp refuses with an error")
 
 
-def test_a_kernel_without_them_and_one_that_does_not_log(files: dict[str, str]) -> None:
+def test_missing_kernel_support_for_logging_is_named(files: dict[str, str]) -> None:
     files["/sys/module/apparmor/parameters/enabled"] = "N\n"
     files["/proc/sys/kernel/seccomp/actions_logged"] = "kill_thread trap\n"
     found = blind([Container("a" * 64, "web", "nginx", silent="docker-default")])
@@ -36,10 +36,10 @@ def test_a_kernel_without_them_and_one_that_does_not_log(files: dict[str, str]) 
     assert "kill_process, log" in found[1]
 
 
-def test_what_is_not_heard_at_all() -> None:
+def test_sources_that_are_never_recorded_are_named() -> None:
     assert deaf("", "") == []
     assert len(deaf("Operation not permitted", "no socket")) == 2
 
 
-def test_a_file_that_is_not_there_says_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_is_ignored(tmp_path: Path) -> None:
     assert module._read(str(tmp_path / "no")) == ""

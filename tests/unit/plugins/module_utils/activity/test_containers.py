@@ -38,18 +38,18 @@ def proc(
         f"0::/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{A}.scope\n",
     ],
 )
-def test_the_container_of_a_process(cgroup: str) -> None:
+def test_the_container_of_a_process_is_found(cgroup: str) -> None:
     assert ask(12, time.time(), proc(cgroup)) == Process(A)
 
 
 @pytest.mark.parametrize(
     "cgroup", ["0::/system.slice/ssh.service\n", f"0::/x{A}\n", f"0::/docker/{A}0\n", ""]
 )
-def test_a_process_in_no_container(cgroup: str) -> None:
+def test_a_process_outside_containers_is_recognised(cgroup: str) -> None:
     assert ask(12, time.time(), proc(cgroup)) == Process(elsewhere=True)
 
 
-def test_one_that_ends_is_in_the_root_of_cgroup_v1_whosever_it_was() -> None:
+def test_an_ending_process_in_the_root_of_cgroup_v1_is_not_attributed() -> None:
     ending = 0x4 | 0x400000
     assert ask(12, time.time(), proc("4:memory:/\n1:name=systemd:/\n", flags=ending)) == Process()
     assert ask(12, time.time(), proc("0::/system.slice/ssh.service\n", flags=ending)) == Process(
@@ -58,13 +58,13 @@ def test_one_that_ends_is_in_the_root_of_cgroup_v1_whosever_it_was() -> None:
     assert ask(12, time.time(), proc(f"0::/docker/{A}\n", flags=ending)) == Process(A)
 
 
-def test_a_number_that_another_process_has_by_now_says_nothing() -> None:
+def test_a_reused_pid_is_not_attributed() -> None:
     at = time.time() - 5
     assert ask(12, at, proc(f"0::/docker/{A}\n", started=at + 2)) == Process()
     assert ask(12, at, proc(f"0::/docker/{A}\n", started=at - 2)) == Process(A)
 
 
-def test_a_process_that_is_gone_says_nothing() -> None:
+def test_an_ended_process_is_not_attributed() -> None:
     def gone(path: str) -> str:
         raise FileNotFoundError(path)
 
@@ -79,12 +79,12 @@ def test_a_process_that_is_gone_says_nothing() -> None:
     assert ask(12, time.time(), proc(f"0::/docker/{A}\n", stat="12 (x")) == Process()
 
 
-def test_this_very_process_is_asked_truly() -> None:
+def test_the_real_files_of_this_process_are_read() -> None:
     found = ask(os.getpid(), time.time())
     assert found.elsewhere or found.container
 
 
-def test_what_confines_one_container_alone_names_it() -> None:
+def test_a_profile_of_one_container_identifies_it() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="web-profile"))
     directory.put(Container(B, "db", "pg", profile="docker-default", label="s:r:t:s0:c1,c2"))
@@ -96,7 +96,7 @@ def test_what_confines_one_container_alone_names_it() -> None:
     assert directory.by_confinement("", 5.0) == ""
 
 
-def test_what_confines_two_names_none_of_them_even_when_one_has_just_ended() -> None:
+def test_a_profile_of_two_containers_identifies_neither() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="site"))
     directory.put(Container(B, "db", "pg", profile="site"))
@@ -107,13 +107,13 @@ def test_what_confines_two_names_none_of_them_even_when_one_has_just_ended() -> 
     assert [each.name for each in directory.running()] == ["web"]
 
 
-def test_the_engines_own_profile_names_nobody_since_builds_run_under_it_too() -> None:
+def test_the_engines_own_profile_identifies_no_container() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="docker-default"))
     assert directory.by_confinement("docker-default", 5.0) == ""
 
 
-def test_what_confines_containers_is_known() -> None:
+def test_profiles_of_containers_are_known() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="site", label="s:r:t:s0:c1,c2"))
     for confinement in ("docker-default", "site", "site//null-/bin/sh", "s:r:t:s0:c1,c2"):
@@ -122,7 +122,7 @@ def test_what_confines_containers_is_known() -> None:
         assert not directory.confines(confinement)
 
 
-def test_nobody_is_named_while_one_ran_of_which_nobody_knows_how_it_was_confined() -> None:
+def test_no_container_is_identified_while_one_with_an_unknown_profile_ran() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="site"))
     directory.put(Container(B, "gone", "pg", ended=101.0, inspected=False))
@@ -130,7 +130,7 @@ def test_nobody_is_named_while_one_ran_of_which_nobody_knows_how_it_was_confined
     assert directory.by_confinement("site", 110.0) == A
 
 
-def test_the_directory_is_bounded_and_keeps_those_that_run() -> None:
+def test_the_directory_is_bounded_and_keeps_running_containers() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx"))
     for number in range(5000):

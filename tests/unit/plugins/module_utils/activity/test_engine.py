@@ -91,7 +91,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_it_knows_those_that_run_before_anything_is_heard(path: Path) -> None:
+def test_running_containers_are_known_before_the_first_event(path: Path) -> None:
     Server(path, [event("oom"), event("start"), b"wait"])
     engine = started(path)
     container = engine._directory.get(A)
@@ -101,14 +101,14 @@ def test_it_knows_those_that_run_before_anything_is_heard(path: Path) -> None:
     assert (engine.problem, engine.cuts, engine.lost) == ("", 0, 0)
 
 
-def test_an_event_in_pieces_is_one(path: Path) -> None:
+def test_an_event_in_several_chunks_is_joined(path: Path) -> None:
     text = event("oom")
     Server(path, [text[:10], text[10:], b"wait"])
     engine = started(path)
     until(lambda: engine.happenings.qsize() == 1)
 
 
-def test_cut_off_it_begins_anew_where_it_was(path: Path) -> None:
+def test_a_lost_connection_is_resumed_at_the_last_event(path: Path) -> None:
     server = Server(path, [event("oom")], [event("oom"), b"wait"])
     engine = started(path)
     until(lambda: engine.happenings.qsize() == 2)
@@ -116,7 +116,7 @@ def test_cut_off_it_begins_anew_where_it_was(path: Path) -> None:
     assert [asked for asked in server.asked if "since=5000000000.0" in asked]
 
 
-def test_every_cut_counts_and_none_makes_the_next_pause_longer(
+def test_lost_connections_are_counted_with_constant_pauses(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PAUSES", (0.05, 30))
@@ -126,13 +126,13 @@ def test_every_cut_counts_and_none_makes_the_next_pause_longer(
     assert engine.happenings.qsize() == 3
 
 
-def test_what_was_heard_before_a_cut_is_not_asked_for_again(path: Path) -> None:
+def test_events_before_a_lost_connection_are_not_requested_again(path: Path) -> None:
     server = Server(path, [event("oom")], [b"wait"])
     started(path)
     until(lambda: any("since=5000000000.000000001" in asked for asked in server.asked))
 
 
-def test_an_event_that_is_too_long_costs_itself_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_that_is_too_long_is_skipped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LINE", 2000)
     Server(path, [event("oom", label="x" * 50_000), event("oom"), b"wait"])
     engine = started(path)
@@ -142,7 +142,7 @@ def test_an_event_that_is_too_long_costs_itself_alone(path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     "odd", [b"5\n", b"[]\n", b'{"Actor": 5}\n', b'{"Actor": {"ID": []}, "Action": {}}\n']
 )
-def test_odd_events_are_passed_over(path: Path, odd: bytes) -> None:
+def test_malformed_events_are_ignored(path: Path, odd: bytes) -> None:
     Server(path, [odd, event("oom"), b"wait"])
     engine = started(path)
     until(lambda: engine.happenings.qsize() == 1)
@@ -153,14 +153,14 @@ HUGE = b'{"Action": "oom", "Actor": {"ID": "a"}, "timeNano": 1%s}\n' % (b"0" * 4
 
 
 @pytest.mark.parametrize("nonsense", [b"no json\n", b"[" * 200_000 + b"\n", HUGE])
-def test_nonsense_is_a_cut_and_not_the_end(path: Path, nonsense: bytes) -> None:
+def test_invalid_data_is_a_lost_connection_not_an_end(path: Path, nonsense: bytes) -> None:
     Server(path, [nonsense], [event("oom"), b"wait"])
     engine = started(path)
     until(lambda: engine.happenings.qsize() == 1)
     assert engine.cuts == 1
 
 
-def test_a_container_that_cannot_be_read_is_known_by_its_events(path: Path) -> None:
+def test_an_unreadable_container_is_known_by_its_events(path: Path) -> None:
     Server(path, [event("oom"), b"wait"], inspected=b"[]")
     engine = started(path)
     until(lambda: engine.happenings.qsize() == 1)
@@ -169,7 +169,7 @@ def test_a_container_that_cannot_be_read_is_known_by_its_events(path: Path) -> N
     assert engine.lost == 1
 
 
-def test_a_container_with_a_million_labels_costs_no_memory(
+def test_a_container_with_a_million_labels_uses_bounded_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_CONTAINER", 1000)
@@ -180,7 +180,7 @@ def test_a_container_with_a_million_labels_costs_no_memory(
     assert engine.lost == 1
 
 
-def test_a_list_is_only_looked_through_and_a_label_is_no_container(path: Path) -> None:
+def test_a_label_in_a_list_is_not_taken_for_a_container(path: Path) -> None:
     label = {"Labels": {"x": json.dumps({"Id": "b" * 64})}}
     server = Server(path, [b"wait"], listed=json.dumps([{"Id": A, **label}], separators=(",", ":")).encode())
     started(path)
@@ -188,12 +188,12 @@ def test_a_list_is_only_looked_through_and_a_label_is_no_container(path: Path) -
     assert f"/containers/{A}/json" in server.asked
 
 
-def test_a_list_that_was_cut_off_is_no_list(path: Path) -> None:
+def test_a_truncated_list_is_an_error(path: Path) -> None:
     Server(path, [b"wait"], listed=LISTED[:-1])
-    assert "which is no list" in started(path).problem
+    assert "which is not a list" in started(path).problem
 
 
-def test_more_than_anybody_takes_is_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_beyond_the_limit_are_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_WAITING", 3)
     Server(path, [event("oom")] * 1 + [event("oom")] * 9 + [b"wait"])
     engine = started(path)
@@ -201,7 +201,7 @@ def test_more_than_anybody_takes_is_counted(path: Path, monkeypatch: pytest.Monk
     assert engine.happenings.qsize() == 3
 
 
-def test_nobody_there_is_said_and_asked_again(path: Path) -> None:
+def test_an_unreachable_engine_is_reported_and_retried(path: Path) -> None:
     engine = started(path)
     assert "No such file or directory" in engine.problem
     assert engine.cuts == 0

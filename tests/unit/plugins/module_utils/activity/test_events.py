@@ -21,22 +21,22 @@ def kinds(given: dict[str, Any], of: Container = WEB) -> list[tuple[str, str, st
 @pytest.mark.parametrize(
     ("code", "severity"), [("137", "low"), ("139", "medium"), ("159", "high"), ("0", ""), ("1", "")]
 )
-def test_odd_ends(code: str, severity: str) -> None:
+def test_abnormal_ends_of_containers_are_reported(code: str, severity: str) -> None:
     assert [each[1] for each in kinds(event("die", exitCode=code))] == ([severity] if severity else [])
 
 
-def test_a_command_is_known_by_its_program_and_its_arguments_by_nobody() -> None:
+def test_a_command_is_recorded_without_its_arguments() -> None:
     (found,) = kinds(event("exec_create: /usr/bin/mysql -psecret -h db"))
     assert found == ("command run inside", "low", "mysql")
     assert kinds(event("exec_create: ")) == [("command run inside", "low", "")]
 
 
-def test_out_of_memory_and_what_is_not_worth_a_line() -> None:
+def test_out_of_memory_is_reported_and_routine_events_are_not() -> None:
     assert kinds(event("oom")) == [("out of memory", "medium", "")]
     assert kinds(event("exec_die")) == kinds(event("start")) == kinds({}) == kinds({"Action": 7}) == []
 
 
-def test_a_start_with_rights_of_the_host_is_a_line_each() -> None:
+def test_each_host_privilege_at_a_start_is_reported() -> None:
     settings = {
         "Privileged": True,
         "PidMode": "host",
@@ -57,11 +57,11 @@ def test_a_start_with_rights_of_the_host_is_a_line_each() -> None:
 @pytest.mark.parametrize(
     "odd", [{}, {"CapAdd": "ALL", "SecurityOpt": 5, "Privileged": "yes"}, {"CapAdd": None}]
 )
-def test_odd_settings_are_no_risk(odd: dict[str, Any]) -> None:
+def test_malformed_settings_are_not_reported(odd: dict[str, Any]) -> None:
     assert risks(odd) == []
 
 
-def test_what_the_engine_says_of_a_container() -> None:
+def test_fields_of_an_event_are_read() -> None:
     inspected = {
         "Name": "/web",
         "Image": "sha256:1",

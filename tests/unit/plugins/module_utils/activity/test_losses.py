@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.activity.losses im
 DAY = 86400.0
 
 
-def test_counts_that_only_grow_are_kept_by_the_day_they_grew_on() -> None:
+def test_increases_of_counters_are_stored_by_day() -> None:
     losses = Losses()
     for now, overruns in ((0.0, 1), (DAY - 1, 3), (DAY, 3), (DAY + 1, 7)):
         losses.note({"overruns": overruns, "events": 0}, now)
@@ -22,7 +22,7 @@ def test_counts_that_only_grow_are_kept_by_the_day_they_grew_on() -> None:
     assert losses.total() == {"overruns": 7, "events": 0}
 
 
-def test_another_process_goes_on_where_this_one_ended() -> None:
+def test_stored_counters_are_continued_by_another_process() -> None:
     losses = Losses()
     losses.note({"overruns": 5}, 0.0)
     again = Losses(json.loads(json.dumps(losses.data())))
@@ -30,7 +30,7 @@ def test_another_process_goes_on_where_this_one_ended() -> None:
     assert again.total() == {"overruns": 7}
 
 
-def test_a_day_that_is_over_for_long_is_forgotten() -> None:
+def test_old_days_are_removed() -> None:
     losses = Losses()
     losses.note({"overruns": 5}, 0.0)
     losses.note({"overruns": 6}, 9 * DAY)
@@ -39,6 +39,6 @@ def test_a_day_that_is_over_for_long_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, [], 5, {"x": {}}, {"1970-01-01": 5}, {5: {}}])
-def test_what_is_odd_is_left_out(odd: Any) -> None:
+def test_malformed_counts_are_ignored(odd: Any) -> None:
     assert Losses(odd).total() == {}
     assert Losses({"1970-01-01": {"a": "x", "b": True, "c": 1}}).total() == {"c": 1}

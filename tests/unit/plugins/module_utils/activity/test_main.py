@@ -54,7 +54,7 @@ def listen(folder: Path, seconds: float = 0.1) -> dict[str, Any]:
     return main.listen({"seconds": seconds, "socket": "/x", "folder": str(folder)})
 
 
-def test_it_ends_with_its_time_and_tells_what_the_kernel_lost_meanwhile(tmp_path: Path) -> None:
+def test_listening_ends_after_its_duration_and_reports_kernel_losses(tmp_path: Path) -> None:
     begun = time.monotonic()
     heard = listen(tmp_path)
     assert time.monotonic() - begun < 20
@@ -64,7 +64,7 @@ def test_it_ends_with_its_time_and_tells_what_the_kernel_lost_meanwhile(tmp_path
     assert list(tmp_path.iterdir()) == []  # it has written nothing
 
 
-def test_a_record_tells_usual_from_unusual_and_stays_where_it_is(tmp_path: Path) -> None:
+def test_a_record_decides_what_is_usual_and_is_not_modified(tmp_path: Path) -> None:
     known = {"nginx": {"since": -20.0, "kinds": {"docker engine: oom 0": -19.0}}}
     written: dict[str, Any] = {"schema": record.SCHEMA, "entries": [], "deaf": [], "blind": [], "lost": {}}
     written |= {"began": 1.0, "ended": 2.0, "learning": 9.0}
@@ -75,26 +75,28 @@ def test_a_record_tells_usual_from_unusual_and_stays_where_it_is(tmp_path: Path)
     assert "baseline" not in heard["record"]
 
 
-def test_a_collector_that_writes_no_more_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_that_stopped_writing_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(record, "silence", lambda past: f"silent, with {past} before")
     assert listen(tmp_path)["record_problem"] == "silent, with None before"
 
 
-def test_a_broken_record_is_named_and_nothing_is_called_usual(tmp_path: Path) -> None:
+def test_with_an_invalid_record_nothing_is_usual(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text("{")
     heard = listen(tmp_path)
-    assert "is no JSON" in heard["record_problem"]
+    assert "is not JSON" in heard["record_problem"]
     assert heard["entries"][0]["unusual"] is None
 
 
-def test_an_answer_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_answer_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(main, "_MAX_TOLD", 10)
     Watch.kinds = 25
     heard = listen(tmp_path)
     assert (len(heard["entries"]), heard["lost"]["not_told"]) == (10, 15)
 
 
-def test_where_nobody_reads_any_more_it_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listening_ends_when_its_output_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Ended(BaseException):
         pass
 

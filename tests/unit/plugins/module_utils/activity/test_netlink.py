@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.activity import ne
 from ansible_collections.hardener.docker.plugins.module_utils.activity.netlink import AuditSocket, Gaps
 
 
-def test_a_sequence_without_gaps_loses_nothing() -> None:
+def test_a_sequence_without_gaps_has_no_losses() -> None:
     gaps = Gaps(grace=1.0)
     for number in (100, 101, 101, 101, 102):
         gaps.note(number, 0.0)
@@ -19,7 +19,7 @@ def test_a_sequence_without_gaps_loses_nothing() -> None:
     assert gaps.lost == 0
 
 
-def test_what_comes_late_is_not_lost_and_what_does_not_come_is() -> None:
+def test_late_records_are_not_losses_and_missing_ones_are() -> None:
     gaps = Gaps(grace=1.0)
     for number in (100, 104, 102):
         gaps.note(number, 0.0)
@@ -31,7 +31,7 @@ def test_what_comes_late_is_not_lost_and_what_does_not_come_is() -> None:
     assert gaps.lost == 2
 
 
-def test_a_great_gap_costs_no_memory() -> None:
+def test_a_large_gap_uses_bounded_memory() -> None:
     gaps = Gaps()
     gaps.note(1, 0.0)
     gaps.note(2_000_000_000, 0.0)
@@ -66,24 +66,24 @@ def listening(*answers: Any) -> AuditSocket:
     return audit
 
 
-def test_a_buffer_that_was_full_is_counted_and_the_rest_is_read() -> None:
+def test_a_buffer_overflow_is_counted_and_reading_continues() -> None:
     full = OSError(errno.ENOBUFS, "No buffer space available")
     audit = listening(packet(1326, b"a\0"), full, packet(1400, b"b\xff\n"))
     assert [tuple(record) for record in audit.receive()] == [(1326, "a"), (1400, "b\\xff")]
     assert audit.overruns == 1
 
 
-def test_only_the_kernel_is_believed() -> None:
+def test_only_messages_of_the_kernel_are_accepted() -> None:
     audit = listening(packet(1400, b"forged", sender=4711), (b"short", (0, 1)), packet(1400, b"true"))
     assert [record.text for record in audit.receive()] == ["true"]
 
 
-def test_another_error_is_one() -> None:
+def test_other_errors_are_raised() -> None:
     with pytest.raises(OSError, match="gone"):
         list(listening(OSError(errno.EBADF, "gone")).receive())
 
 
-def test_what_the_kernel_answers_of_its_audit() -> None:
+def test_the_audit_status_of_the_kernel_is_read() -> None:
     body = struct.pack("=8I", 0, 1, 1, 412, 0, 8192, 17, 3) + bytes(24)
     data = struct.pack("=IHHII", 16 + len(body), 1000, 0, 1, 0) + body
     assert netlink._status(data) == {"enabled": 1, "daemon": 412, "backlog_limit": 8192, "lost": 17}

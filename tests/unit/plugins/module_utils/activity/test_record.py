@@ -29,7 +29,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def test_what_is_written_is_read_by_root_alone(tmp_path: Path) -> None:
+def test_a_record_is_readable_by_root_alone(tmp_path: Path) -> None:
     folder = tmp_path / "activity"
     record.write(GOOD, str(folder))
     assert record.read(str(folder)) == (GOOD, "")
@@ -41,38 +41,38 @@ def test_what_is_written_is_read_by_root_alone(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["record.json"]
 
 
-def test_no_record_is_no_problem(tmp_path: Path) -> None:
+def test_a_missing_record_is_not_a_problem(tmp_path: Path) -> None:
     assert record.read(str(tmp_path)) == (None, "")
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "is no JSON"),
-        ("[" * 100000, "is no JSON"),
-        ("[]", "is no record that this version reads"),
-        (json.dumps({**GOOD, "schema": "other"}), "is no record that this version reads"),
-        (json.dumps({**GOOD, "baseline": []}), "baseline is not what it should be"),
-        (json.dumps({**GOOD, "began": True}), "began is not what it should be"),
+        ("{", "is not JSON"),
+        ("[" * 100000, "is not JSON"),
+        ("[]", "is not a record that this version reads"),
+        (json.dumps({**GOOD, "schema": "other"}), "is not a record that this version reads"),
+        (json.dumps({**GOOD, "baseline": []}), "baseline has the wrong type"),
+        (json.dumps({**GOOD, "began": True}), "began has the wrong type"),
         (json.dumps({**GOOD, "x": "y" * 17_000_000}), "is larger than"),
     ],
 )
-def test_what_is_no_record_says_why(tmp_path: Path, content: str, reason: str) -> None:
+def test_an_invalid_record_is_reported_with_the_reason(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "record.json").write_text(content)
     found, problem = record.read(str(tmp_path))
     assert found is None
     assert reason in problem
 
 
-def test_neither_a_link_nor_a_pipe_is_read(tmp_path: Path) -> None:
+def test_links_and_pipes_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "record.json").symlink_to("/etc/shadow")
     assert "Too many levels" in record.read(str(tmp_path))[1]
     (tmp_path / "record.json").unlink()
     os.mkfifo(tmp_path / "record.json")
-    assert "is no file" in record.read(str(tmp_path))[1]
+    assert "is not a regular file" in record.read(str(tmp_path))[1]
 
 
-def test_a_full_disk_leaves_the_one_before(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_previous_record(tmp_path: Path) -> None:
     record.write(GOOD, str(tmp_path))
     with no_file_past(1_000_000), pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
         record.write({**GOOD, "x": "y" * 3_000_000}, str(tmp_path))
@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_the_one_before(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
 
 
-def test_the_fullest_record_that_strangers_can_cause_can_be_read_again(tmp_path: Path) -> None:
+def test_the_largest_possible_record_can_be_read(tmp_path: Path) -> None:
     worst = "\U0001f600" * 300  # four bytes each; what cannot be printed is shorter
     tally, baseline = Tally(), Baseline(0)
     for number in range(2000):
@@ -113,7 +113,7 @@ def test_the_fullest_record_that_strangers_can_cause_can_be_read_again(tmp_path:
     assert again.data(baseline) == full["entries"]
 
 
-def test_a_collector_that_is_installed_and_writes_nothing_is_named(tmp_path: Path) -> None:
+def test_an_installed_collector_that_writes_nothing_is_reported(tmp_path: Path) -> None:
     unit = tmp_path / "hardener-activity.service"
     fresh, stale = {**GOOD, "ended": time.time() - 60}, {**GOOD, "ended": 1795616400.0 - 10**8}
     for past in (None, fresh, stale):

@@ -81,7 +81,7 @@ def read(kind: int, body: str) -> Denial:
         (SECCOMP, KILLED, ("seccomp", "killed", "mount", "", "", "python3", 4471, "")),
     ],
 )
-def test_what_the_kernel_writes(kind: int, body: str, expected: tuple[object, ...]) -> None:
+def test_audit_records_of_the_kernel_are_parsed(kind: int, body: str, expected: tuple[object, ...]) -> None:
     assert tuple(read(kind, body)) == (1795616424.246, *expected)
     assert serial(STAMP + body) == 4711
 
@@ -98,7 +98,7 @@ def test_what_the_kernel_writes(kind: int, body: str, expected: tuple[object, ..
         ("0x12345678", "other"),
     ],
 )
-def test_what_seccomp_did(code: str, verdict: str) -> None:
+def test_actions_of_seccomp_are_parsed(code: str, verdict: str) -> None:
     assert read(SECCOMP, KILLED.replace("0x80000000", code)).verdict == verdict
 
 
@@ -123,13 +123,13 @@ def test_the_same_number_is_another_call_on_another_architecture() -> None:
         (str(0x40000000 + 600), "c000003e", "syscall 600 (x32)"),
     ],
 )
-def test_a_call_by_another_door_is_no_less_grave(number: str, arch: str, name: str) -> None:
+def test_alternative_forms_of_a_call_have_the_same_severity(number: str, arch: str, name: str) -> None:
     denial = read(SECCOMP, KILLED.replace("c000003e", arch).replace("syscall=165", f"syscall={number}"))
     assert denial.operation == name
     assert (classify(denial)[1] == HIGH) is not name.startswith("syscall")
 
 
-def test_one_that_only_complains_is_told_apart() -> None:
+def test_complain_mode_is_distinguished_from_a_denial() -> None:
     assert read(AVC, MOUNT.replace("DENIED", "ALLOWED")).verdict == "allowed"
     assert read(AVC, SELINUX.replace("permissive=0", "permissive=1")).verdict == "allowed"
 
@@ -147,18 +147,18 @@ def test_one_that_only_complains_is_told_apart() -> None:
         '"' * 5000,
     ],
 )
-def test_what_is_no_denial_is_none(body: str) -> None:
+def test_records_that_are_not_denials_are_ignored(body: str) -> None:
     assert parse(AVC, STAMP + body) is None
 
 
-def test_other_kinds_and_no_stamp_are_none() -> None:
+def test_other_record_types_and_missing_stamps_are_ignored() -> None:
     assert parse(1300, STAMP + KILLED) is None
     assert parse(1107, STAMP + SELINUX) is None  # what a program of the host says of itself
     assert parse(AVC, MOUNT) is None
     assert serial("no stamp") == 0
 
 
-def test_a_name_in_hexadecimal_is_only_a_name() -> None:
+def test_a_hexadecimal_name_cannot_inject_fields() -> None:
     evil = 'x" apparmor="ALLOWED" pid=1 profile="victim'
     body = MOUNT.replace('comm="mount"', f"comm={evil.encode().hex().upper()}")
     found = read(AVC, body)
@@ -170,26 +170,26 @@ def test_a_name_in_hexadecimal_is_only_a_name() -> None:
     )
 
 
-def test_a_name_in_quotes_cannot_bring_fields_along() -> None:
+def test_a_quoted_name_cannot_inject_fields() -> None:
     body = KILLED.replace('comm="python3"', 'comm="pid=1"').replace("pid=4471 ", "pid=4471 ")
     assert (read(SECCOMP, body).pid, read(SECCOMP, body).command) == (4471, "pid=1")
 
 
-def test_the_name_of_a_network_interface_cannot_bring_fields_along() -> None:
+def test_a_network_interface_name_cannot_inject_fields() -> None:
     body = 'avc:  denied  { egress } for  pid=12 comm="x" netif="permissive=1 tclass=netif permissive=0'
     assert read(AVC, body).verdict == "denied"
 
 
-def test_the_first_of_a_field_counts() -> None:
+def test_the_first_occurrence_of_a_field_counts() -> None:
     assert read(AVC, f"{MOUNT} pid=1 profile=x").pid == 812
 
 
-def test_names_of_many_lines_and_no_utf8_stay_one_text() -> None:
+def test_names_with_line_ends_and_invalid_utf8_are_one_text() -> None:
     body = OPEN.replace('"/proc/sysrq-trigger"', b"/a\n\xff\x1b[2J".hex().upper())
     assert read(AVC, body).target == "/a\n\\xff\x1b[2J"
 
 
-def test_a_huge_record_is_cut() -> None:
+def test_a_huge_record_is_truncated() -> None:
     found = read(AVC, MOUNT.replace('"/mnt/"', '"/' + "a" * 60000 + '"'))
     assert found.target == "" or len(found.target) <= 256
     found = read(AVC, MOUNT.replace('"/mnt/"', '"/' + "a" * 6000 + '"'))
@@ -197,14 +197,14 @@ def test_a_huge_record_is_cut() -> None:
 
 
 @pytest.mark.parametrize("number", ["-1", "99999999999999999999999", "0x12", ""])
-def test_numbers_that_are_none_are_no_process(number: str) -> None:
+def test_invalid_process_numbers_are_ignored(number: str) -> None:
     found = parse(AVC, STAMP + MOUNT.replace("pid=812", f"pid={number}"))
     assert found is not None
     assert found.pid in (-1, 99999999999999999999999)
 
 
 @given(st.text(max_size=300), st.sampled_from([AVC, SECCOMP]))
-def test_whatever_it_is_it_is_read_or_not(body: str, kind: int) -> None:
+def test_parsing_arbitrary_records_does_not_crash(body: str, kind: int) -> None:
     for text in (body, STAMP + body, f"{STAMP}avc:  denied  {{ x }} for {body}"):
         found = parse(kind, text)
         assert found is None or len(found.target) <= 256

@@ -53,11 +53,11 @@ def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *installed: Any, **past: 
 NOW, LATER = (("unit", 1, 1),), (("unit", 2, 1),)
 
 
-def test_where_its_files_are_gone_it_ends(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_the_collector_ends_when_its_files_are_removed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     assert run(monkeypatch, folder, NOW, NOW, NOW, ()) == 0
 
 
-def test_where_they_are_others_for_a_minute_it_begins_anew(
+def test_the_collector_restarts_after_its_files_changed(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     assert run(monkeypatch, folder, NOW, NOW, LATER, LATER) == 75
@@ -67,9 +67,7 @@ def day(days: int) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(time.time() - days * 86400))
 
 
-def test_what_was_lost_in_the_last_days_is_not_forgotten(
-    monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
+def test_losses_of_the_last_days_are_kept(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     lost_on = {day(2): {"overruns": 41, "elsewhere": 5, "odd": "x"}, day(9): {"overruns": 1000}}
     run(monkeypatch, folder, NOW, (), lost_on=lost_on, began=0.5, ended=time.time() - 5)
     written = json.loads((folder / "activity" / "record.json").read_text())
@@ -79,9 +77,7 @@ def test_what_was_lost_in_the_last_days_is_not_forgotten(
     assert set(written["lost_on"]) == {day(2), day(0)}
 
 
-def test_a_time_without_a_collector_is_lost_but_not_one_before_the_boot(
-    monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
+def test_downtime_since_the_boot_counts_as_a_loss(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(time, "clock_gettime", lambda _: 3600.0)
     for ended, silent in ((1000.0, 1000), (10_000.0, 3600), (100.0, 0)):
         run(monkeypatch, folder, NOW, (), began=0.5, ended=time.time() - ended)
@@ -89,7 +85,7 @@ def test_a_time_without_a_collector_is_lost_but_not_one_before_the_boot(
         assert written["lost"]["silent"] == pytest.approx(silent, abs=30)
 
 
-def test_a_record_that_cannot_be_written_is_no_end(
+def test_an_unwritable_record_does_not_end_the_collector(
     monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "activity").write_text("in the way")
@@ -97,7 +93,9 @@ def test_a_record_that_cannot_be_written_is_no_end(
     assert capsys.readouterr().err.count("the record cannot be written: File exists") == 2
 
 
-def test_it_is_made_of_its_unit_and_its_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_collector_is_identified_by_its_unit_and_sources(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     unit = tmp_path / "unit"
     monkeypatch.setattr(record, "UNIT", str(unit))
     assert resident._installed() == ()
@@ -110,7 +108,7 @@ def test_it_is_made_of_its_unit_and_its_sources(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("entries", [[5], [{}], [{"first": "x"}], [None]])
-def test_a_record_of_a_stranger_is_not_gone_on_with(
+def test_malformed_entries_of_a_record_are_not_continued(
     entries: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tally = Tally()

@@ -35,5 +35,5 @@ def denial(operation: str, detail: str = "", target: str = "") -> Denial:
         (denial("syscall 83"), ("other", "low")),
     ],
 )
-def test_the_class_and_the_severity_of_an_act(act: Denial, expected: tuple[str, str]) -> None:
+def test_denials_have_a_class_and_a_severity(act: Denial, expected: tuple[str, str]) -> None:
     assert classify(act) == expected

@@ -26,7 +26,7 @@ def sighting(at: float = 1.0, **given: Any) -> Sighting:
     return Sighting(at=at, **{**known, **given})
 
 
-def test_one_kind_in_one_container_is_one_entry() -> None:
+def test_equal_events_of_one_container_are_one_entry() -> None:
     tally = Tally()
     for at, target in ((5.0, "/a"), (3.0, "/b"), (9.0, "/a")):
         tally.add(sighting(at, target=target))
@@ -35,14 +35,14 @@ def test_one_kind_in_one_container_is_one_entry() -> None:
     assert entry["unusual"] is None
 
 
-def test_the_gravest_come_first() -> None:
+def test_the_most_severe_entries_come_first() -> None:
     tally = Tally()
     for severity in ("low", "high", "medium"):
         tally.add(sighting(severity=severity, kind=severity))
     assert [entry["kind"] for entry in tally.data(None)] == ["high", "medium", "low"]
 
 
-def test_what_is_grave_does_not_go_among_harmless_things_of_its_kind() -> None:
+def test_a_severe_event_is_not_merged_with_harmless_ones() -> None:
     tally, baseline = Tally(), Baseline(100.0)
     for number in range(5):
         harmless = sighting(float(number), target=f"/log{number}")
@@ -56,7 +56,7 @@ def test_what_is_grave_does_not_go_among_harmless_things_of_its_kind() -> None:
     assert (second["severity"], second["count"], second["unusual"]) == ("low", 5, False)
 
 
-def test_a_flood_hides_nothing_grave_and_takes_no_room_from_others() -> None:
+def test_a_flood_does_not_displace_severe_or_other_entries() -> None:
     tally = Tally()
     tally.add(sighting(kind="mount", severity="high"))
     tally.add(sighting(container="b" * 64, kind="quiet"))
@@ -68,7 +68,7 @@ def test_a_flood_hides_nothing_grave_and_takes_no_room_from_others() -> None:
     assert tally.dropped == 1000 - 99
 
 
-def test_where_all_is_grave_what_is_harmless_has_no_room() -> None:
+def test_harmless_entries_give_way_to_severe_ones() -> None:
     tally = Tally()
     for number in range(100):
         tally.add(sighting(kind=f"mount {number}", severity="high"))
@@ -77,7 +77,7 @@ def test_where_all_is_grave_what_is_harmless_has_no_room() -> None:
     assert len(tally.data(None)) == 100
 
 
-def test_memory_is_bounded_whatever_comes() -> None:
+def test_memory_is_bounded_for_any_input() -> None:
     tally, baseline = Tally(), Baseline(0)
     tracemalloc.start()
     for number in range(2_500):
@@ -99,7 +99,7 @@ def test_memory_is_bounded_whatever_comes() -> None:
     assert size < 8 * 1024 * 1024
 
 
-def test_what_is_old_is_forgotten() -> None:
+def test_old_entries_are_removed() -> None:
     tally = Tally()
     tally.add(sighting(1.0, kind="old"))
     tally.add(sighting(9.0, kind="new"))
@@ -107,7 +107,7 @@ def test_what_is_old_is_forgotten() -> None:
     assert [entry["kind"] for entry in tally.data(None)] == ["new"]
 
 
-def test_what_is_new_after_the_time_of_learning_is_unusual_and_stays_so() -> None:
+def test_new_events_after_learning_are_unusual_and_stay_so() -> None:
     baseline = Baseline(100.0)
     baseline.watch("nginx", 1000.0)
     baseline.learn(sighting(1050.0, kind="usual"))
@@ -120,13 +120,13 @@ def test_what_is_new_after_the_time_of_learning_is_unusual_and_stays_so() -> Non
         assert known.unusual(sighting(1400.0, kind="usual", image="other")) is None
 
 
-def test_what_comes_first_while_an_image_is_learnt_is_usual_for_who_only_looks_too() -> None:
+def test_events_during_learning_are_usual_for_readers_too() -> None:
     baseline = Baseline(100.0, {"nginx": {"since": 1000.0, "kinds": {}}})
     assert baseline.unusual(sighting(1050.0)) is False
     assert baseline.unusual(sighting(1150.0)) is True
 
 
-def test_an_image_that_nobody_runs_any_more_gives_its_place_to_a_new_one() -> None:
+def test_an_unused_image_is_replaced_by_a_new_one() -> None:
     baseline = Baseline(100.0)
     for number in range(200):
         baseline.watch(f"app:{number}", 1000.0)
@@ -141,19 +141,19 @@ def test_an_image_that_nobody_runs_any_more_gives_its_place_to_a_new_one() -> No
     assert baseline.data()["app:1"] == {"since": 1000.0, "seen": 9000.0, "kinds": {}}
 
 
-def test_a_baseline_of_a_stranger_is_not_gone_on_with() -> None:
+def test_an_invalid_baseline_is_not_continued() -> None:
     odd = {"a": 5, "b": {"since": "x", "kinds": {}}, "c": {"since": 1, "kinds": []}, "d": {}}
     assert Baseline(1.0, odd).data() == {}
 
 
-def test_a_quiet_image_that_was_watched_has_nothing_usual() -> None:
+def test_a_watched_image_without_events_has_no_usual_events() -> None:
     baseline = Baseline(100.0)
     baseline.watch("nginx", 1000.0)
     baseline.learn(sighting(5000.0, kind="first denial ever"))
     assert baseline.unusual(sighting(5000.0, kind="first denial ever")) is True
 
 
-def test_it_goes_on_where_the_record_ends() -> None:
+def test_counting_continues_from_the_record() -> None:
     tally = Tally()
     tally.add(sighting(3.0))
     tally.add(sighting(5.0, target="/y"))

@@ -16,5 +16,5 @@ from ansible_collections.hardener.docker.plugins.module_utils.activity.text impo
         ("\x07" * 500, r"\x07" * 30),
     ],
 )
-def test_what_is_kept_of_a_text(text: str, expected: str) -> None:
+def test_texts_are_shortened_and_escaped(text: str, expected: str) -> None:
     assert shown(text) == expected

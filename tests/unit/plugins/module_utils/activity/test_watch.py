@@ -106,7 +106,7 @@ def heard(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Hear
     return listen
 
 
-def test_a_denial_of_a_known_container_counts_at_once(heard: Heard, tally: Tally) -> None:
+def test_a_denial_of_a_known_container_is_counted_at_once(heard: Heard, tally: Tally) -> None:
     heard(Process(A), mount(1), mount(2), known=WEB)
     assert entries(tally) == [("web", "nginx", "process", 2)]
 
@@ -125,7 +125,7 @@ def test_a_container_that_the_engine_never_names_has_its_id(heard: Heard, tally:
     assert (entry["container"], entry["name"], entry["attributed_by"]) == (A, "", "process")
 
 
-def test_a_profile_counts_only_when_the_engine_had_its_time(heard: Heard, tally: Tally) -> None:
+def test_a_profile_identifies_a_container_only_after_the_engines_delay(heard: Heard, tally: Tally) -> None:
     watch = heard(Process(), mount(1), known=Container(A, "old", "nginx", profile="docker-default-audited"))
     # It was the other one, that has just started and is gone.
     watch.directory.put(Container(B, "new", "nginx", profile="docker-default-audited", ended=time.time() + 1))
@@ -133,7 +133,7 @@ def test_a_profile_counts_only_when_the_engine_had_its_time(heard: Heard, tally:
     assert entries(tally) == [("", "", "not attributed (docker-default-audited)", 1)]
 
 
-def test_a_profile_of_its_own_names_a_container(heard: Heard, tally: Tally) -> None:
+def test_an_own_profile_identifies_a_container(heard: Heard, tally: Tally) -> None:
     heard(Process(), mount(1, "web"), known=Container(A, "web", "nginx", profile="web")).finish()
     assert entries(tally) == [("web", "nginx", "confinement", 1)]
 
@@ -144,14 +144,14 @@ def test_a_process_of_the_host_is_only_counted(heard: Heard, tally: Tally) -> No
     assert (entries(tally), watch.elsewhere) == ([], 1)
 
 
-def test_a_step_of_a_build_is_told(heard: Heard, tally: Tally) -> None:
+def test_denials_of_image_builds_are_reported(heard: Heard, tally: Tally) -> None:
     known = Container(A, "web", "nginx", profile="docker-default")
     watch = heard(Process(elsewhere=True), mount(1, "docker-default"), known=known)
     assert entries(tally) == [("", "", "not attributed (docker-default)", 1)]
     assert watch.elsewhere == 0
 
 
-def test_more_than_can_wait_is_counted_without_waiting(
+def test_denials_beyond_the_queue_are_counted_at_once(
     heard: Heard, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MAX_WAITING", 10)
@@ -159,7 +159,7 @@ def test_more_than_can_wait_is_counted_without_waiting(
     assert sum(each[3] for each in entries(tally)) == 30
 
 
-def test_what_is_lost_is_part_of_what_is_told(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_are_part_of_the_result(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     watch = Watch("/x", Tally())
     says(monkeypatch, Process(elsewhere=True))
     watch._gaps._grace = 0.0
@@ -180,7 +180,7 @@ def test_what_is_lost_is_part_of_what_is_told(kernel: Kernel, monkeypatch: pytes
     assert told["deaf"] == []
 
 
-def test_a_kernel_that_cannot_be_heard_is_no_end_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_kernel_audit_the_engine_is_still_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused() -> Any:
         raise PermissionError(1, "Operation not permitted")
 
@@ -194,7 +194,7 @@ def test_a_kernel_that_cannot_be_heard_is_no_end_of_it(monkeypatch: pytest.Monke
     assert "Operation not permitted" in summary(watch, 1.0)["deaf"][0]
 
 
-def test_only_a_collector_learns(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_resident_collector_learns(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     for learning in (False, True):
         baseline = Baseline(1000.0)
         watch = Watch("/x", Tally(), baseline, learning=learning)

@@ -69,13 +69,13 @@ def spoiled(shape: Shape, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(("name", "api"), engines.RECORDED.items())
-def test_recorded_engines_have_what_they_must(name: str, api: str, tmp_path: Path) -> None:
+def test_answers_of_recorded_engines_are_accepted(name: str, api: str, tmp_path: Path) -> None:
     found = engines.sources(tmp_path, engines.documents(name), api)
     assert {source: entry["state"] for source, entry in found.items()} == dict.fromkeys(BY_PATH, "ok")
 
 
 @pytest.mark.parametrize("path", SHAPES)
-def test_whatever_is_missing_or_of_another_kind_is_said(path: str) -> None:
+def test_missing_fields_and_wrong_types_are_reported(path: str) -> None:
     document = next(each for known, each in engines.documents().items() if endpoint(known) == path)
     broken = list(spoiled(SHAPES[path], document))
     assert len(broken) >= 4
@@ -86,7 +86,7 @@ def test_whatever_is_missing_or_of_another_kind_is_said(path: str) -> None:
 
 
 @pytest.mark.parametrize("source", BY_PATH)
-def test_a_source_that_lacks_something_fails_and_no_control_passes_by_it(source: str, tmp_path: Path) -> None:
+def test_a_source_with_missing_fields_fails_and_no_control_passes(source: str, tmp_path: Path) -> None:
     documents = engines.documents()
     for number, path in enumerate(BY_PATH[source]):
         known = [each for each in documents if endpoint(each) == path][-1]
@@ -101,9 +101,7 @@ def test_a_source_that_lacks_something_fails_and_no_control_passes_by_it(source:
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'"x"', b"7", b'{"Id":"a"', b"[{}]", b"[[]]", b""])
-def test_an_engine_that_says_the_same_to_everything_gives_no_fact_and_no_pass(
-    body: bytes, tmp_path: Path
-) -> None:
+def test_an_engine_with_one_answer_to_all_requests_gives_no_fact(body: bytes, tmp_path: Path) -> None:
     known = dict.fromkeys(engines.documents(), body)
     found = engines.sources(tmp_path, known)
     assert {name: entry["state"] for name, entry in found.items()} == dict.fromkeys(BY_PATH, "failed")
@@ -114,7 +112,7 @@ def test_an_engine_that_says_the_same_to_everything_gives_no_fact_and_no_pass(
 @pytest.mark.parametrize(
     ("source", "path"), [("docker.containers", "/containers/json"), ("docker.images", "/images/json")]
 )
-def test_an_empty_list_of_what_the_engine_says_it_has_is_no_fact(
+def test_an_empty_list_that_contradicts_the_engines_counts_fails(
     source: str, path: str, tmp_path: Path
 ) -> None:
     documents = {**engines.documents(), path: []}
@@ -139,7 +137,7 @@ def _passing(changes: Mapping[str, Any]) -> set[str]:
 @pytest.mark.parametrize(
     "body", [b'{"Config":' + b"[" * 70_000 + b"]" * 70_000 + b"}", b" " * 200_000], ids=["deep", "large"]
 )
-def test_an_image_that_cannot_be_read_is_the_only_one(
+def test_an_unreadable_image_does_not_affect_others(
     body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

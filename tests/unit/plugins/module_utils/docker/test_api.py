@@ -28,7 +28,7 @@ def connect(path: str, seconds: float = 5) -> Connection:
     return Connection(path, time.monotonic() + seconds)
 
 
-def test_many_requests_come_back_in_order(tmp_path: Path) -> None:
+def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
     bodies = {f"/{n}": b'{"n":%d,"pad":"%s"}' % (n, b"x" * (n * 37 % 3000)) for n in range(500)}
     with serving(tmp_path / "s", engine(bodies)) as path:
         connection = connect(path)
@@ -38,12 +38,12 @@ def test_many_requests_come_back_in_order(tmp_path: Path) -> None:
         connection.close()
 
 
-def test_who_listens_there(tmp_path: Path) -> None:
+def test_the_process_behind_the_socket_is_identified(tmp_path: Path) -> None:
     with serving(tmp_path / "s", engine({})) as path:
         assert connect(path).peer() == (os.getpid(), os.geteuid())
 
 
-def test_refusal_says_what_the_engine_says_and_the_connection_goes_on(tmp_path: Path) -> None:
+def test_a_refusal_has_the_engines_message_and_keeps_the_connection(tmp_path: Path) -> None:
     with serving(tmp_path / "s", engine({"/there": b"{}"})) as path:
         connection = connect(path)
         missing, there = connection.get_all(["/missing", "/there"])
@@ -54,12 +54,12 @@ def test_refusal_says_what_the_engine_says_and_the_connection_goes_on(tmp_path: 
             connection.get("/missing")
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_a_socket_without_a_listener_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoAnswer, match="No such file"):
         connect(str(tmp_path / "s"))
 
 
-def test_server_that_never_answers(tmp_path: Path) -> None:
+def test_a_server_that_never_answers_times_out(tmp_path: Path) -> None:
     with serving(tmp_path / "s", lambda connection: time.sleep(30)) as path:
         begun = time.monotonic()
         with pytest.raises(Failed, match="timed out"):
@@ -67,7 +67,7 @@ def test_server_that_never_answers(tmp_path: Path) -> None:
         assert time.monotonic() - begun < 20
 
 
-def test_server_that_drips(tmp_path: Path) -> None:
+def test_a_slow_server_times_out(tmp_path: Path) -> None:
     def drip(connection: socket.socket) -> None:
         connection.sendall(OK + b"Content-Length: 1000000\r\n\r\n")
         while True:
@@ -81,7 +81,7 @@ def test_server_that_drips(tmp_path: Path) -> None:
         assert time.monotonic() - begun < 20
 
 
-def test_endless_body_stops_at_the_limit(tmp_path: Path) -> None:
+def test_an_endless_body_is_read_up_to_the_limit(tmp_path: Path) -> None:
     def endless(connection: socket.socket) -> None:
         connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
         while True:
@@ -92,7 +92,7 @@ def test_endless_body_stops_at_the_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [100_001, 250_002, 250_000, 3_000_000, 3_000_002])  # in chunks, and at once
-def test_what_is_far_too_large_is_left_and_the_next_answer_is_read(tmp_path: Path, size: int) -> None:
+def test_a_body_far_beyond_the_limit_is_skipped(tmp_path: Path, size: int) -> None:
     with serving(tmp_path / "s", engine({"/huge": b"x" * size, "/next": b"{}"})) as path:
         huge, following = connect(path, 30).get_all(["/huge", "/next"], limit=100_000)
     assert isinstance(huge, TooLarge)
@@ -130,13 +130,13 @@ def test_what_is_far_too_large_is_left_and_the_next_answer_is_read(tmp_path: Pat
         ((OK + b"X: " + b"y" * 70_000,), "without end"),
     ],
 )
-def test_what_is_not_an_answer(tmp_path: Path, pieces: tuple[bytes, ...], why: str) -> None:
+def test_an_invalid_answer_is_an_error(tmp_path: Path, pieces: tuple[bytes, ...], why: str) -> None:
     with serving(tmp_path / "s", saying(*pieces)) as path, pytest.raises(Failed, match=why):
         connect(path).get("/version")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 200_000, b"\xff"])
-def test_what_is_not_json(body: bytes) -> None:
+def test_an_answer_that_is_not_json_is_an_error(body: bytes) -> None:
     with pytest.raises(Failed, match="not JSON"):
         parse(body)
 
@@ -182,7 +182,7 @@ def test_an_answer_may_be_empty(tmp_path: Path, answer: bytes) -> None:
 
 
 @pytest.mark.parametrize(("status", "accepted"), [(304, True), (404, False), (409, False)])
-def test_a_status_may_be_as_good_as_success(tmp_path: Path, status: int, accepted: bool) -> None:
+def test_an_accepted_status_counts_as_success(tmp_path: Path, status: int, accepted: bool) -> None:
     said = b'HTTP/1.1 %d No\r\nContent-Length: 17\r\n\r\n{"message": "no"}' % status
     with serving(tmp_path / "s", talking(said)[0]) as path:
         if accepted:
@@ -193,13 +193,13 @@ def test_a_status_may_be_as_good_as_success(tmp_path: Path, status: int, accepte
         assert isinstance(raised.value, NotFound) is (status == 404)
 
 
-def test_a_server_may_end_its_answer_with_the_connection(tmp_path: Path) -> None:
+def test_an_answer_can_end_with_the_connection(tmp_path: Path) -> None:
     for head in (b"HTTP/1.0 200 OK\r\n\r\n", OK + b"Connection: close\r\n\r\n"):
         with serving(tmp_path / f"{len(head)}", talking(head + b"x" * 300_000)[0]) as path:
             assert Engine(path).ask("GET", "/a") == b"x" * 300_000
 
 
-def test_the_last_answer_of_a_connection_is_left_where_it_is_too_large(tmp_path: Path) -> None:
+def test_a_last_answer_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     def endless(connection: socket.socket) -> None:
         connection.sendall(OK + b"Content-Length: 99999999999\r\n\r\n")
         while True:
@@ -212,7 +212,7 @@ def test_the_last_answer_of_a_connection_is_left_where_it_is_too_large(tmp_path:
         Engine(path).ask("GET", "/a", limit=1000)
 
 
-def test_a_body_may_be_sent_in_pieces(tmp_path: Path) -> None:
+def test_a_body_can_be_sent_in_chunks(tmp_path: Path) -> None:
     answer, asked = talking(OK + b"Content-Length: 2\r\n\r\n{}")
     with serving(tmp_path / "s", answer) as path, connect(path) as connection:
         pieces = iter([b"one", b"", b"x" * 70_000])
@@ -220,7 +220,7 @@ def test_a_body_may_be_sent_in_pieces(tmp_path: Path) -> None:
     assert asked[0].partition(b"\r\n\r\n")[2] == b"3\r\none\r\n11170\r\n" + b"x" * 70_000 + b"\r\n0\r\n\r\n"
 
 
-def test_the_lines_of_a_stream(tmp_path: Path) -> None:
+def test_lines_of_a_stream_are_read(tmp_path: Path) -> None:
     lines = b"".join(
         b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (b"on", b"e\n", b"two\nthr", b"ee\nrest")
     )
@@ -231,7 +231,7 @@ def test_the_lines_of_a_stream(tmp_path: Path) -> None:
         assert list(iter(Lines(answer).next, b"")) == [b"one\n", b"two\n", b"three\n", b"rest"]
 
 
-def test_a_line_that_is_too_long_comes_in_parts(tmp_path: Path) -> None:
+def test_a_line_that_is_too_long_is_split(tmp_path: Path) -> None:
     body = b"x" * 25 + b"\ny\n"
     said = OK + b"Content-Length: %d\r\n\r\n" % len(body) + body
     with serving(tmp_path / "s", talking(said)[0]) as path, connect(path) as connection:
@@ -239,7 +239,7 @@ def test_a_line_that_is_too_long_comes_in_parts(tmp_path: Path) -> None:
         assert [lines.next(10) for _ in range(4)] == [b"x" * 10, b"x" * 10, b"x" * 5 + b"\n", b"y\n"]
 
 
-def test_a_stream_that_breaks_off(tmp_path: Path) -> None:
+def test_a_stream_that_breaks_off_is_an_error(tmp_path: Path) -> None:
     said = OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\none\n"
     with serving(tmp_path / "s", saying(said)) as path, connect(path) as connection:
         answer = Lines(connection.open("GET", "/events"))
@@ -248,7 +248,7 @@ def test_a_stream_that_breaks_off(tmp_path: Path) -> None:
             answer.next()
 
 
-def test_a_server_that_is_silent_for_too_long(tmp_path: Path) -> None:
+def test_a_silent_stream_times_out(tmp_path: Path) -> None:
     def pause(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n")
@@ -262,7 +262,7 @@ def test_a_server_that_is_silent_for_too_long(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/a b", "/a\r\nX: y", "/é", "/\x00"])
-def test_a_path_that_is_more_than_one_is_not_sent(tmp_path: Path, path: str) -> None:
+def test_a_path_with_spaces_or_line_ends_is_not_sent(tmp_path: Path, path: str) -> None:
     answer, asked = talking(OK + b"Content-Length: 2\r\n\r\n{}")
     with serving(tmp_path / "s", answer) as socket_path:
         with pytest.raises(NoAnswer):
@@ -272,19 +272,19 @@ def test_a_path_that_is_more_than_one_is_not_sent(tmp_path: Path, path: str) -> 
     assert asked == []
 
 
-def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_engine_is_named(tmp_path: Path) -> None:
     for path in (str(tmp_path / "none"), "/a\x00b", "/" + "a" * 200):
         with pytest.raises(NoAnswer, match=re.escape(path)):
             Engine(path).get("/info")
 
 
-def test_what_every_engine_sends_must_be_there(tmp_path: Path) -> None:
+def test_required_fields_of_an_answer_are_checked(tmp_path: Path) -> None:
     with serving(tmp_path / "s", engine({"/info": b"{}", "/other": b"[]"})) as path:
         with pytest.raises(NoAnswer, match="has no ServerVersion"):
             Engine(path).get("/info")
         assert Engine(path).get("/other") == []
 
 
-def test_names_in_a_path() -> None:
+def test_names_in_a_path_are_quoted() -> None:
     assert quoted("a/b c?é\udcff") == "a%2Fb%20c%3F%C3%A9%FF"
     assert quoted("r.example.com/a:1@sha256:x", safe="/:@") == "r.example.com/a:1@sha256:x"

@@ -27,15 +27,15 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.flags impor
         (["--apparmor-profile", "x", "-r"], {"apparmor-profile": ["x"], "restart": ["true"]}),
     ],
 )
-def test_both_forms_of_a_value(arguments: list[str], flags: dict[str, list[str]]) -> None:
+def test_both_forms_of_a_flags_value_are_parsed(arguments: list[str], flags: dict[str, list[str]]) -> None:
     assert parse(arguments) == (flags, [])
 
 
-def test_switch_does_not_take_the_next_word() -> None:
+def test_a_switch_does_not_consume_the_next_argument() -> None:
     assert parse(["--icc", "false"]) == ({"icc": ["true"]}, ["false"])
 
 
-def test_unknown_is_reported_and_swallows_nothing() -> None:
+def test_an_unknown_flag_is_reported_and_consumes_nothing() -> None:
     flags, unknown = parse(["--future-thing", "--icc=false", "-x", "--", "--debug"])
     assert flags == {"icc": ["false"]}
     assert unknown == ["--future-thing", "-x", "--debug"]

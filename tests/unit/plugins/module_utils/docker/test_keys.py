@@ -18,7 +18,7 @@ HIDDEN = {"network-diagnostic-port", "restart"}
 LATER = {"feature": (27, 3)}
 
 
-def test_a_key_is_in_the_table_once() -> None:
+def test_each_key_is_listed_once() -> None:
     assert [name for name, count in Counter(key.name for key in KEYS if key.name).items() if count > 1] == []
     assert not keys.SWITCHES & keys.WITH_VALUE
     assert set(keys.SHORT.values()) <= keys.SWITCHES | keys.WITH_VALUE
@@ -39,11 +39,11 @@ def test_a_key_is_in_the_table_once() -> None:
         ("a-key-of-tomorrow", "a-key-of-tomorrow"),
     ],
 )
-def test_the_flag_of_a_key(key: str, flag: str) -> None:
+def test_each_key_has_its_flag(key: str, flag: str) -> None:
     assert keys.flag_of(key) == flag
 
 
-def test_a_runtime_may_stand_in_both_places() -> None:
+def test_keys_that_exclude_their_flag_are_known() -> None:
     assert keys.exclusive_flag("runtimes") == ""
     assert keys.exclusive_flag("hosts") == "host"
     assert (
@@ -67,7 +67,7 @@ def test_a_runtime_may_stand_in_both_places() -> None:
         ("firewall-backend", "dev", ""),
     ],
 )
-def test_the_version_that_a_key_came_with(key: str, version: str, since: str) -> None:
+def test_each_key_has_its_first_version(key: str, version: str, since: str) -> None:
     assert keys.unknown_before(key, version) == since
 
 
@@ -80,7 +80,7 @@ def test_a_key_is_known_from_its_first_to_its_last_version() -> None:
 
 
 @pytest.mark.parametrize("name", ["log-opts", "hosts"])
-def test_a_list_and_an_object_repeat_their_flag(name: str) -> None:
+def test_flags_of_lists_and_objects_are_repeated(name: str) -> None:
     assert BY_NAME[name].is_list
     assert not BY_NAME["icc"].is_list
 
@@ -135,7 +135,9 @@ def installed() -> tuple[int, ...]:
         ({"log-opt": ["max-size=1m"]}, ["max-size=1m"], "--log-opt"),
     ],
 )
-def test_what_a_flag_declares_for_its_key(words: dict[str, list[str]], value: object, origin: str) -> None:
+def test_a_flag_declares_the_value_of_its_key(
+    words: dict[str, list[str]], value: object, origin: str
+) -> None:
     (name,) = (key.name for key in KEYS if key.flag in words)
     file = {name: "of the file", "labels": ["x"]}
     assert keys.declared(file, words) == {
@@ -178,7 +180,7 @@ def test_a_switch_is_declared_by_every_spelling_of_a_boolean(name: str, words: s
     assert unknown == []
 
 
-def test_flags_without_a_key_declare_none() -> None:
+def test_flags_without_a_key_declare_no_value() -> None:
     said, _ = flags.parse(["--config-file=/x", "--http-proxy", "p", "--validate"])
     assert keys.declared({"a-key-of-tomorrow": 1}, said) == {
         "a-key-of-tomorrow": {"value": 1, "origin": "file"}

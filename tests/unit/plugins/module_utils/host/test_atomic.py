@@ -27,7 +27,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_file_is_written_whole_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_file_is_written_atomically_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "record"
     atomic.write(str(path), b"one")
     assert (path.read_bytes(), mode(path)) == (b"one", 0o600)
@@ -35,14 +35,14 @@ def test_a_file_is_written_whole_for_its_owner_alone(tmp_path: Path) -> None:
     assert (path.stat().st_size, mode(path), names(tmp_path)) == (3_000_000, 0o644, ["record"])
 
 
-def test_the_target_of_an_own_link_is_written_and_the_link_stays(tmp_path: Path) -> None:
+def test_writing_through_an_own_link_keeps_the_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     atomic.write(str(tmp_path / "link"), b"x")
     assert (names(tmp_path), (tmp_path / "link").is_symlink()) == (["link", "real"], True)
 
 
 @pytest.mark.parametrize("fails", ["fsync", "rename", "fchmod", "write"])
-def test_what_fails_leaves_the_file_before_and_nothing_else(
+def test_a_failed_write_keeps_the_earlier_file_and_leaves_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     path = tmp_path / "record"
@@ -72,14 +72,14 @@ def test_a_file_of_its_own_is_written_without_the_right_to_change_owners(
     assert (tmp_path / "state/record").read_bytes() == b"second"
 
 
-def test_a_write_that_is_cut_short_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_write_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: write(handle, bytes(data[:3])))
     atomic.write(str(tmp_path / "x"), b"0123456789")
     assert (tmp_path / "x").read_bytes() == b"0123456789"
 
 
-def test_two_writers_do_not_take_each_others_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_writers_do_not_mix_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, fsync = tmp_path / "x", os.fsync
     others = [b"second"]
 
@@ -93,9 +93,7 @@ def test_two_writers_do_not_take_each_others_half(tmp_path: Path, monkeypatch: p
     assert (path.read_bytes(), names(tmp_path)) == (b"first", ["x"])
 
 
-def test_a_temporary_file_that_was_swapped_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_replaced_temporary_file_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "victim").write_text("root's")
     rename = os.rename
 
@@ -105,14 +103,14 @@ def test_a_temporary_file_that_was_swapped_is_noticed(
         rename(name, other, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     monkeypatch.setattr(os, "rename", swap)
-    with pytest.raises(Meddled, match="changed by somebody else meanwhile"):
+    with pytest.raises(Meddled, match="changed meanwhile by another process"):
         atomic.write(str(tmp_path / "x"), b"new")
     assert (tmp_path / "victim").read_text() == "root's"
 
 
 @needs_root
 @pytest.mark.parametrize("way", ["link/x", "folder", "hard"])
-def test_nothing_is_done_by_way_of_another_users_link(tmp_path: Path, way: str) -> None:
+def test_links_of_other_users_are_not_followed(tmp_path: Path, way: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "x").write_text("root's")
@@ -153,7 +151,7 @@ def test_nothing_is_done_by_way_of_another_users_link(tmp_path: Path, way: str) 
     )
 
 
-def test_folders_are_made_where_they_are_missing_and_others_stay_as_they_are(tmp_path: Path) -> None:
+def test_only_missing_folders_are_created(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0o711)
     (tmp_path / "link").symlink_to("a")
     atomic.make_folders(str(tmp_path / "link" / "b" / "c"), 0o700)
@@ -165,7 +163,7 @@ def test_folders_are_made_where_they_are_missing_and_others_stay_as_they_are(tmp
             atomic.make_folders(str(tmp_path / path))
 
 
-def test_a_tree_is_removed_and_no_link_in_it_followed(tmp_path: Path) -> None:
+def test_a_tree_is_removed_without_following_links(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "x").touch()
     (tmp_path / "tree" / "deep").mkdir(parents=True)
@@ -175,7 +173,7 @@ def test_a_tree_is_removed_and_no_link_in_it_followed(tmp_path: Path) -> None:
     assert (names(tmp_path), names(tmp_path / "outside")) == (["outside"], ["x"])
 
 
-def test_a_tree_is_removed_however_deep_it_is(tmp_path: Path) -> None:
+def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
     """Deeper than a path can be long, and than files may be open at once."""
     (tmp_path / "tree").mkdir()
     handle = os.open(tmp_path / "tree", os.O_RDONLY)
@@ -210,7 +208,7 @@ def test_a_bind_mount_in_a_tree_is_not_emptied(tmp_path: Path) -> None:
     assert names(tmp_path / "outside") == ["x"]
 
 
-def test_names_are_given_and_taken(tmp_path: Path) -> None:
+def test_files_are_renamed_and_removed(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     atomic.write(f"{tmp_path}/a", b"x")
     atomic.rename(f"{tmp_path}/a", f"{tmp_path}/sub/b")
@@ -224,7 +222,7 @@ def test_names_are_given_and_taken(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_a_device_has_no_attributes_to_be_set(tmp_path: Path) -> None:
+def test_attributes_of_a_device_are_not_changed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/dev/null")
     with descriptors.at(f"{tmp_path}/link") as place, pytest.raises(OSError, match="link or a device"):
         atomic.set_attributes(place, Attributes(0o600))

@@ -31,7 +31,7 @@ def resolved(path: Path | str) -> str:
         *("/etc/mtab", "/proc/self/cwd", "/nowhere/at/all", "//etc//docker/./daemon.json"),
     ],
 )
-def test_links_that_a_distribution_makes_are_followed(path: str) -> None:
+def test_links_of_the_distribution_are_followed(path: str) -> None:
     before = handles()
     # `realpath` knows no difference between what is there and what is not.
     expected = os.path.realpath(path) if not path.startswith("/proc") else str(Path.cwd())
@@ -39,7 +39,7 @@ def test_links_that_a_distribution_makes_are_followed(path: str) -> None:
     assert not handles() - before
 
 
-def test_own_links_in_own_folders_are_followed_up_down_and_to_nowhere(tmp_path: Path) -> None:
+def test_own_links_in_own_folders_are_followed(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/b/file").write_text("x")
     (tmp_path / "abs").symlink_to(tmp_path / "a")
@@ -53,7 +53,7 @@ def test_own_links_in_own_folders_are_followed_up_down_and_to_nowhere(tmp_path: 
         assert (place.exists, place.missing, place.name) == (False, ("no",), "such")
 
 
-def test_circles_and_files_instead_of_folders_are_errors(tmp_path: Path) -> None:
+def test_link_loops_and_files_as_folders_are_errors(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     (tmp_path / "file").write_text("x")
@@ -64,7 +64,7 @@ def test_circles_and_files_instead_of_folders_are_errors(tmp_path: Path) -> None
     assert not handles() - before
 
 
-def test_a_relative_path_is_none() -> None:
+def test_a_relative_path_is_refused() -> None:
     for path in ("etc/passwd", "", "/a\0b"):
         with pytest.raises(ValueError, match="no absolute path"):
             resolved(path)
@@ -99,7 +99,7 @@ def acl(*entries: tuple[int, int, int]) -> bytes:
         (0, 0o1777, 0, "is of uid 0, mode 1777"),
     ],
 )
-def test_whose_link_in_whose_folder(
+def test_trust_in_a_link_depends_on_its_owner_and_folder(
     tmp_path: Path, owner: int, mode: int, link_owner: int, reason: str
 ) -> None:
     (tmp_path / "target").write_text("x")
@@ -118,7 +118,7 @@ def test_whose_link_in_whose_folder(
 
 
 @needs_root
-def test_an_access_control_list_that_lets_others_write_counts(tmp_path: Path) -> None:
+def test_an_acl_that_lets_others_write_counts(tmp_path: Path) -> None:
     within = folder(tmp_path / "f", 0, 0o755)
     (within / "link").symlink_to("/etc/passwd")
     entries = ((0x01, 7, -1), (0x02, 7, EVE), (0x04, 5, -1), (0x10, 7, -1), (0x20, 5, -1))
@@ -132,7 +132,7 @@ def test_an_access_control_list_that_lets_others_write_counts(tmp_path: Path) ->
 
 
 @needs_root
-def test_a_folder_of_roots_below_one_of_others_is_not_known_to_be_the_one(tmp_path: Path) -> None:
+def test_a_folder_of_root_below_a_foreign_folder_is_not_trusted(tmp_path: Path) -> None:
     """Whoever can rename folders decides which of root's links is followed."""
     shared = folder(tmp_path / "shared", 0, 0o777)
     within = folder(shared / "roots", 0, 0o755)
@@ -147,7 +147,7 @@ def test_a_folder_of_roots_below_one_of_others_is_not_known_to_be_the_one(tmp_pa
 
 
 @needs_root
-def test_a_second_name_of_a_file_in_a_folder_of_others_is_no_file_of_theirs(tmp_path: Path) -> None:
+def test_a_hard_link_in_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("root's")
     within = folder(tmp_path / "f", EVE, 0o755)
@@ -160,13 +160,13 @@ def test_a_second_name_of_a_file_in_a_folder_of_others_is_no_file_of_theirs(tmp_
     assert resolved(tmp_path / "own") == f"{tmp_path}/own"
 
 
-def test_names_are_shown_without_what_moves_a_terminal(tmp_path: Path) -> None:
+def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
     error = Untrusted(f"{tmp_path}/\x1b[31mred\n", "no")
     assert str(error) == f"{tmp_path}/\\x1b[31mred\\n: no"
 
 
 @needs_root
-def test_objection_says_why_and_nothing_where_there_is_none(tmp_path: Path) -> None:
+def test_the_objection_to_a_path_has_a_reason_or_is_empty(tmp_path: Path) -> None:
     (tmp_path / "theirs").symlink_to("/etc/passwd")
     os.lchown(tmp_path / "theirs", EVE, EVE)
     assert descriptors.objection(f"{tmp_path}/theirs").startswith(f"{tmp_path}/theirs: this symbolic link")
@@ -177,14 +177,14 @@ def test_objection_says_why_and_nothing_where_there_is_none(tmp_path: Path) -> N
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def test_content_is_of_files_and_bounded(tmp_path: Path) -> None:
+def test_only_regular_files_are_read_and_bounded(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 5000)
     (tmp_path / "link").symlink_to("file")
     os.mkfifo(tmp_path / "pipe")
     assert descriptors.content(f"{tmp_path}/link", 5000) == b"x" * 5000
     with pytest.raises(OSError, match="larger than 4999 bytes"):
         descriptors.content(f"{tmp_path}/link", 4999)
-    with pytest.raises(OSError, match="it is no file"):
+    with pytest.raises(OSError, match="it is not a regular file"):
         descriptors.content(f"{tmp_path}/pipe", 1)
     with pytest.raises(FileNotFoundError):
         descriptors.content(f"{tmp_path}/gone/x", 1)
@@ -200,7 +200,7 @@ TREES = 40
 
 @needs_root
 @pytest.mark.parametrize("seed", range(4))
-def test_random_trees_are_touched_where_the_oracle_says(tmp_path: Path, seed: int) -> None:
+def test_random_trees_agree_with_the_oracle(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     seen = {"touch": 0, "missing": 0, "refused": 0, "wrong": 0}
     for number in range(TREES):
@@ -250,14 +250,14 @@ def test_random_trees_are_touched_where_the_oracle_says(tmp_path: Path, seed: in
         lambda place: os.open(place.link, os.O_RDONLY),
     ],
 )
-def test_errors_name_the_whole_path(tmp_path: Path, follow: bool, call: Callable[[Place], object]) -> None:
+def test_errors_name_the_full_path(tmp_path: Path, follow: bool, call: Callable[[Place], object]) -> None:
     path = str(tmp_path / "absent")
     with pytest.raises(FileNotFoundError) as raised, descriptors.at(path, follow=follow) as place:
         call(place)
     assert raised.value.filename == path
 
 
-def test_an_error_on_the_way_names_the_whole_path(tmp_path: Path) -> None:
+def test_an_error_at_a_parent_names_the_full_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = f"{tmp_path}/file/within"
     with pytest.raises(NotADirectoryError) as raised, descriptors.at(path):

@@ -60,7 +60,7 @@ def gone(pid: int, seconds: float = 30) -> bool:
     return False
 
 
-def test_a_program_that_is_stuck_ends_with_its_time() -> None:
+def test_a_hanging_program_is_ended_after_its_time_limit() -> None:
     def work() -> None:
         limits.hold(1)
         stuck()
@@ -68,7 +68,7 @@ def test_a_program_that_is_stuck_ends_with_its_time() -> None:
     assert signalled(child(work)) in {signal.SIGALRM, signal.SIGXCPU, signal.SIGKILL}
 
 
-def test_a_program_that_ignores_its_alarm_ends_with_its_processor_time() -> None:
+def test_a_program_that_ignores_its_alarm_is_ended_by_the_cpu_limit() -> None:
     def work() -> None:
         limits.hold(1)
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
@@ -122,7 +122,7 @@ ENTRIES: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_every_program_that_reads_for_others_is_bounded(name: str) -> None:
+def test_every_program_with_foreign_input_has_limits(name: str) -> None:
     entry, arguments = ENTRIES[name]
     assert 0 < asked(entry, arguments) <= limits.MEMORY
 
@@ -150,7 +150,7 @@ def test_limits_are_taken_away_as_far_as_that_is_allowed(user: int) -> None:
     assert os.waitstatus_to_exitcode(status) == 7
 
 
-def test_a_lower_limit_of_the_host_stays() -> None:
+def test_a_lower_limit_of_the_host_is_kept() -> None:
     def work() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
         limits.hold(60)
@@ -161,7 +161,7 @@ def test_a_lower_limit_of_the_host_stays() -> None:
     assert os.waitstatus_to_exitcode(status) == 5
 
 
-def test_a_helper_that_is_stuck_ends_with_its_time() -> None:
+def test_a_hanging_helper_is_ended_after_its_time_limit() -> None:
     parent = os.getpid()
 
     def work() -> None:
@@ -172,7 +172,7 @@ def test_a_helper_that_is_stuck_ends_with_its_time() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGALRM, signal.SIGTERM])
-def test_a_helper_that_is_stuck_ends_with_its_parent(how: signal.Signals) -> None:
+def test_a_hanging_helper_ends_with_its_parent(how: signal.Signals) -> None:
     reader, writer = os.pipe()
 
     def work() -> None:
@@ -196,13 +196,13 @@ def test_a_helper_that_is_stuck_ends_with_its_parent(how: signal.Signals) -> Non
     assert gone(helper)
 
 
-def test_a_helper_whose_parent_is_gone_already_ends() -> None:
+def test_a_helper_without_a_parent_ends() -> None:
     status = ended(child(lambda: limits.become_helper(os.getpid() + 1, 600)))
     assert status is not None
     assert os.waitstatus_to_exitcode(status) == 1
 
 
-def test_a_helper_is_ended_with_what_it_has_started() -> None:
+def test_a_helper_is_ended_with_its_children() -> None:
     reader, writer = os.pipe()
     parent = os.getpid()
 

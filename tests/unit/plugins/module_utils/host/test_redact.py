@@ -26,7 +26,7 @@ def kinds(redactor: Redactor) -> list[str]:
     return [secret["kind"] for secret in redactor.secrets]
 
 
-def test_digests_can_be_compared_and_not_guessed_with_another_key() -> None:
+def test_digests_depend_on_the_key_and_are_comparable() -> None:
     one, two = Redactor(), Redactor()
     two.key = b"another host"
     assert one.digest("hunter2") == one.digest("hunter2") != one.digest("hunter3")
@@ -38,7 +38,7 @@ def test_the_digest_is_hmac_with_sha256(key: bytes, message: bytes) -> None:
     assert redact.hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
 
 
-def test_environment_is_replaced_whatever_it_is(redactor: Redactor) -> None:
+def test_environment_values_are_replaced_for_any_content(redactor: Redactor) -> None:
     pairs = redactor.assignments(["PATH=/usr/bin", "EMPTY=", "BARE", "A=b=c"], "container web")
     names = [pair.partition("=")[0] for pair in pairs]
     assert names == ["PATH", "EMPTY", "BARE", "A"]
@@ -76,12 +76,12 @@ def test_secret_in_the_environment_is_counted(redactor: Redactor, pair: str, kin
         "TOKEN_TTL=60",
     ],
 )
-def test_where_a_secret_is_kept_is_no_secret(redactor: Redactor, pair: str) -> None:
+def test_paths_of_secret_files_are_not_secrets(redactor: Redactor, pair: str) -> None:
     redactor.assignments([pair], "image i")
     assert redactor.secrets == []
 
 
-def test_command_line(redactor: Redactor) -> None:
+def test_secrets_on_a_command_line_are_replaced(redactor: Redactor) -> None:
     words = [
         "mysqld",
         "--password",
@@ -116,7 +116,7 @@ def test_command_line(redactor: Redactor) -> None:
         "sshpass -phunter2 ssh root@db",
     ],
 )
-def test_passwords_of_well_known_tools(redactor: Redactor, text: str) -> None:
+def test_passwords_of_well_known_tools_are_replaced(redactor: Redactor, text: str) -> None:
     clean = redactor.text(text, "container c")
     assert "hunter" not in clean
     assert kinds(redactor) == ["name"]
@@ -136,19 +136,19 @@ def test_passwords_of_well_known_tools(redactor: Redactor, text: str) -> None:
         "redis-cli -a $REDIS ping",
     ],
 )
-def test_what_is_no_password_stays(redactor: Redactor, text: str) -> None:
+def test_text_that_is_not_a_password_is_kept(redactor: Redactor, text: str) -> None:
     assert redactor.text(text, "container c") == text
     assert redactor.words(shlex.split(text), "container c") == shlex.split(text)
     assert redactor.secrets == []
 
 
-def test_a_command_line_in_two_parts(redactor: Redactor) -> None:
+def test_a_command_line_in_two_parts_is_redacted(redactor: Redactor) -> None:
     assert "hunter" not in str(redactor.words(["-a", "hunter2"], "c", ["redis-cli"]))
     assert "hunter" not in str(redactor.words(["hunter2"], "c", ["app", "--password"]))
     assert redactor.words(["-a", "all"], "c", None) == ["-a", "all"]
 
 
-def test_shell_text(redactor: Redactor) -> None:
+def test_secrets_in_shell_text_are_replaced(redactor: Redactor) -> None:
     text = (
         "export TOKEN=hunter1; curl -H 'Authorization: Bearer hunter2' --user-password hunter3 "
         "https://me:hunter4@example.org/x?y && echo \"db_password: 'hunter5 hunter6'\" && apt-get update"
@@ -159,16 +159,16 @@ def test_shell_text(redactor: Redactor) -> None:
     assert "@example.org/x?y" in clean
 
 
-def test_password_with_an_at_sign_in_a_url(redactor: Redactor) -> None:
+def test_a_password_with_an_at_sign_in_a_url_is_replaced(redactor: Redactor) -> None:
     assert redactor.text("x ftp://u:p@ss@host/ y", "c").count("ss") == 0
 
 
-def test_url_with_a_user_only_is_redacted_but_no_secret(redactor: Redactor) -> None:
+def test_a_url_with_a_user_only_is_redacted_but_not_a_secret(redactor: Redactor) -> None:
     assert redactor.text("ssh://git@example.org/x", "c").startswith("ssh://hmac:")
     assert redactor.secrets == []
 
 
-def test_options_at_any_depth(redactor: Redactor) -> None:
+def test_secret_options_at_any_depth_are_replaced(redactor: Redactor) -> None:
     data = {
         "splunk-token": "hunter1",
         "o": "addr=10.0.0.1,username=me,password=hunter2,vers=3.0",
@@ -183,7 +183,7 @@ def test_options_at_any_depth(redactor: Redactor) -> None:
     assert clean["max-size"] == "10m"
 
 
-def test_forms_are_found_anywhere_in_a_document(redactor: Redactor) -> None:
+def test_known_secret_forms_are_found_anywhere_in_a_document(redactor: Redactor) -> None:
     data = {"Author": f"key {AWS}", "deep": [{"x": PRIVATE_KEY}]}
     clean = redactor.forms(data, json.dumps(data).encode(), "image i")
     assert AWS not in str(clean)
@@ -191,12 +191,12 @@ def test_forms_are_found_anywhere_in_a_document(redactor: Redactor) -> None:
     assert kinds(redactor) == ["aws-key", "private-key"]
 
 
-def test_clean_document_is_left_alone(redactor: Redactor) -> None:
+def test_a_document_without_secrets_is_unchanged(redactor: Redactor) -> None:
     data = {"Id": "abc", "n": [1, 2]}
     assert redactor.forms(data, json.dumps(data).encode(), "image i") is data
 
 
-def test_long_text_is_cut_without_showing_half_a_secret(redactor: Redactor) -> None:
+def test_truncated_text_does_not_show_part_of_a_secret(redactor: Redactor) -> None:
     for length in range(MAX_TEXT - 40, MAX_TEXT + 1, 8):
         clean = redactor.text("x" * length + f" https://me:hunter2@example.org/ {AWS}", "c")
         assert "hunter" not in clean
@@ -210,7 +210,7 @@ def test_digest_is_not_digested_again(redactor: Redactor) -> None:
     assert Redactor().text(once, "c") == once
 
 
-def test_hostile_texts_take_no_time(redactor: Redactor) -> None:
+def test_hostile_texts_are_redacted_in_bounded_time(redactor: Redactor) -> None:
     hostile = [
         "password" * 8000,
         "a://" * 16000,
@@ -234,7 +234,7 @@ def test_hostile_texts_take_no_time(redactor: Redactor) -> None:
     assert time.monotonic() - begun < 20
 
 
-def test_secrets_are_bounded_and_the_cut_is_told(redactor: Redactor) -> None:
+def test_the_number_of_secrets_is_bounded_and_truncation_is_reported(redactor: Redactor) -> None:
     redactor.assignments([f"PASSWORD{n}=hunter2" for n in range(3000)], "container c")
     report = redactor.report()
     assert len(report["secrets"]) == 2000
@@ -242,13 +242,13 @@ def test_secrets_are_bounded_and_the_cut_is_told(redactor: Redactor) -> None:
 
 
 @given(st.text(), st.text())
-def test_value_of_a_variable_never_shows(name: str, value: str) -> None:
+def test_the_value_of_a_variable_is_never_shown(name: str, value: str) -> None:
     redactor = Redactor()
     pair = redactor.assignments([f"N{len(name)}={value}x7Q"], "c")[0]
     assert f"{value}x7Q" not in pair
 
 
-def test_key_is_the_hosts_own_where_it_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_the_hosts_own_where_it_is_readable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redact, "read_bytes", lambda *_: b"the private key of this host")
     assert Redactor().key == Redactor().key
     assert Redactor().key_source == "host"
@@ -272,7 +272,7 @@ def test_key_is_the_hosts_own_where_it_can_be_read(monkeypatch: pytest.MonkeyPat
         "x=" * 30000 + "token=hunter1",
     ],
 )
-def test_an_assignment_within_a_value_is_found(redactor: Redactor, text: str) -> None:
+def test_a_secret_assignment_within_a_value_is_found(redactor: Redactor, text: str) -> None:
     shown = redactor.words(["dockerd", text], "d")[1]
     assert "hunter1" not in shown
     assert shown.startswith(text[:5])

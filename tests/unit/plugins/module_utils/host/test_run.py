@@ -14,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.text import o
 from tests.unit.handles import handles
 
 
-def test_reading(tmp_path: Path) -> None:
+def test_files_are_read_up_to_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"caf\xc3\xa9 \xff")
     assert read_text(str(path)) == "café \\xff"
@@ -27,7 +27,7 @@ def test_reading(tmp_path: Path) -> None:
         read_bytes(str(big), 1000)
 
 
-def test_endless_file_and_pipe_without_writer(tmp_path: Path) -> None:
+def test_endless_files_and_pipes_do_not_block(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="larger than"):
         read_bytes("/dev/zero", 1_000_000)
     os.mkfifo(tmp_path / "pipe")
@@ -41,7 +41,7 @@ def script(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-def test_program_gets_arguments_as_they_are_and_a_fixed_environment(
+def test_a_program_gets_unchanged_arguments_and_a_fixed_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEAK", "hunter2")
@@ -60,14 +60,14 @@ def test_program_gets_arguments_as_they_are_and_a_fixed_environment(
         ("exec >&- 2>&-; sleep 30", "did not end in time"),
     ],
 )
-def test_program_that_fails(tmp_path: Path, text: str, why: str) -> None:
+def test_a_failing_program_is_an_error(tmp_path: Path, text: str, why: str) -> None:
     begun = time.monotonic()
     with pytest.raises(Failed, match=why):
         run(script(tmp_path, text), timeout=0.5, limit=100_000)
     assert time.monotonic() - begun < 20
 
 
-def test_program_that_is_not_there() -> None:
+def test_a_missing_program_is_an_error() -> None:
     with pytest.raises(Absent, match="there is no such-program"):
         run("such-program")
     assert find_program("sh") in ("/usr/bin/sh", "/bin/sh")

@@ -11,14 +11,14 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.sources impor
 from tests.unit.plugins.loading import LIBRARY
 
 
-def test_texts_of_packages_that_lie_on_disk() -> None:
+def test_sources_of_packages_are_read_from_disk() -> None:
     found = sources("converge")
     names = ("__init__", "contract", "docker/keys", "host/__init__", "converge/activations/docker")
     assert {f"{name}.py" for name in names} < set(found)
     assert found["host/sources.py"] == (LIBRARY / "host" / "sources.py").read_text(encoding="utf-8")
 
 
-def test_texts_of_packages_that_were_delivered_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_of_delivered_packages_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
     from_files = sources("converge")
     delivered = {
         f"{PACKAGE}/{name}".removesuffix(".py").replace("/", ".").removesuffix(".__init__"): [
@@ -33,7 +33,7 @@ def test_texts_of_packages_that_were_delivered_are_the_same(monkeypatch: pytest.
     assert sources("converge") == from_files
 
 
-def test_what_always_goes_along_imports_nothing_of_a_program(tmp_path: Path) -> None:
+def test_common_modules_import_no_program(tmp_path: Path) -> None:
     """It is imported as on a host, with nothing of the project beside it."""
     names = []
     for name, text in sources().items():

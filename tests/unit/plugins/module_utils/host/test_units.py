@@ -39,7 +39,7 @@ ActiveState=inactive
 """
 
 
-def test_units() -> None:
+def test_unit_properties_are_read() -> None:
     found = units.parse(SHOWN)
     assert list(found) == ["docker.service", "docker.socket", "nftables.service"]
     docker = found["docker.service"]
@@ -56,7 +56,7 @@ def test_units() -> None:
     assert "hunter" not in str(found)
 
 
-def test_secret_on_a_units_command_line() -> None:
+def test_secrets_on_a_units_command_line_are_replaced() -> None:
     shown = SHOWN.replace("--label a;b", "--log-opt splunk-token=hunter2")
     assert "hunter" not in str(redacted_units(units.parse(shown), Redactor()))
 
@@ -73,11 +73,11 @@ def test_secret_on_a_units_command_line() -> None:
         ("", []),
     ],
 )
-def test_words(line: str, words: list[str]) -> None:
+def test_the_command_line_of_a_unit_is_split(line: str, words: list[str]) -> None:
     assert units.split_words(line) == words
 
 
-def test_what_a_stopped_unit_would_start(tmp_path: Path) -> None:
+def test_the_command_of_a_stopped_unit_is_read(tmp_path: Path) -> None:
     options = tmp_path / "docker"
     options.write_text('# comment\nDOCKER_OPTS="--icc=false -D"\nEMPTY=\n')
     unit = {
@@ -88,7 +88,7 @@ def test_what_a_stopped_unit_would_start(tmp_path: Path) -> None:
     assert units.command_line({"ExecStart": [], "EnvironmentFiles": []}) == []
 
 
-def test_host_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_systemd_has_no_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.isdir", lambda _: False)
     with pytest.raises(Absent):
         units.read()

@@ -26,7 +26,7 @@ def contents(document: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("release", ["12", "13", "testing"])
-def test_all_of_the_collector_is_installed_and_runs(release: str) -> None:
+def test_the_complete_collector_is_installed_and_started(release: str) -> None:
     collector, _ = documents(recorded(f"debian-{release}"))
     installed = contents(collector)
     for package in ("activity", "host"):
@@ -40,21 +40,21 @@ def test_all_of_the_collector_is_installed_and_runs(release: str) -> None:
     assert units["units"] == {"hardener-activity.service": {"enabled": True, "active": True}}
 
 
-def test_it_may_join_the_audit_group_and_no_more() -> None:
+def test_the_collectors_unit_has_minimal_privileges() -> None:
     unit = contents(documents(make())[0])[UNIT].splitlines()
     assert "CapabilityBoundingSet=CAP_AUDIT_READ" in unit
     for line in ("NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes", "MemoryMax=128M"):
         assert line in unit
 
 
-def test_nothing_is_wanted_by_default_and_what_is_there_goes() -> None:
+def test_by_default_an_installed_collector_is_removed() -> None:
     collector, profile = documents(make(), collector=False, audited_profile=False)
     assert {each["kind"] for document in (collector, profile) for each in document["resources"]} == {"absent"}
     assert UNIT in [each["path"] for each in collector["resources"]]
     assert [each["path"] for each in profile["resources"]] == [PROFILE]
 
 
-def test_the_audited_twin_leaves_a_record_of_every_denial() -> None:
+def test_the_audited_profile_records_every_denial() -> None:
     _, profile = documents(make())
     rules = [line.strip() for line in contents(profile)[PROFILE].splitlines() if "deny" in line]
     rules = [rule for rule in rules if not rule.startswith("#")]
@@ -69,18 +69,20 @@ def test_the_audited_twin_leaves_a_record_of_every_denial() -> None:
         (make(system={"in_container": True}), {}, "this host is a container"),
         (make(system={"in_init_userns": False}), {}, "this host is a container"),
         (make(system=failed("gone")), {}, "system could not be read: gone"),
-        (make(), {"socket": "/run/a b"}, "is no path that a unit can name"),
-        (make(), {"socket": "/run/%n"}, "is no path that a unit can name"),
-        (make(), {"socket": "/run/x\nExecStartPre=/bin/sh"}, "is no path that a unit can name"),
+        (make(), {"socket": "/run/a b"}, "is not a path that a unit can name"),
+        (make(), {"socket": "/run/%n"}, "is not a path that a unit can name"),
+        (make(), {"socket": "/run/x\nExecStartPre=/bin/sh"}, "is not a path that a unit can name"),
         (make(), {"learn_hours": -1}, "activity_learn_hours is -1"),
     ],
 )
-def test_where_it_cannot_be_it_is_refused(snapshot: Snapshot, given: dict[str, Any], reason: str) -> None:
+def test_unsupported_hosts_and_settings_are_refused(
+    snapshot: Snapshot, given: dict[str, Any], reason: str
+) -> None:
     collector, _ = documents(snapshot, **given)
     assert reason in collector["refused"]
 
 
-def test_without_apparmor_there_is_no_twin() -> None:
+def test_without_apparmor_there_is_no_audited_profile() -> None:
     _, profile = documents(make(lsm={"apparmor": {"enabled": False}}))
     assert "AppArmor is off on this host" in profile["refused"]
 
@@ -93,21 +95,21 @@ def test_without_apparmor_there_is_no_twin() -> None:
         {"Name": "/web", "HostConfig": {"SecurityOpt": ["apparmor:docker-default-audited"]}},
     ],
 )
-def test_the_twin_stays_while_a_container_could_not_start_without_it(inspect: dict[str, Any]) -> None:
+def test_the_audited_profile_is_kept_while_a_container_needs_it(inspect: dict[str, Any]) -> None:
     used = make(**{"docker.containers": [{"inspect": inspect, "proc": None}]})
     collector, profile = documents(used, collector=False, audited_profile=False)
     assert "web would not start after the next boot" in profile["refused"]
     assert "refused" not in collector
 
 
-def test_the_twin_goes_where_containers_have_other_profiles() -> None:
+def test_the_audited_profile_is_removed_when_no_container_uses_it() -> None:
     other = {"Name": "/web", "AppArmorProfile": "docker-default", "HostConfig": {"SecurityOpt": None}}
     unused = make(**{"docker.containers": [{"inspect": other, "proc": None}]})
     _, profile = documents(unused, collector=False, audited_profile=False)
     assert [each["path"] for each in profile["resources"]] == [PROFILE]
 
 
-def test_the_twin_stays_while_nobody_knows_who_needs_it() -> None:
+def test_the_audited_profile_is_kept_while_its_users_are_unknown() -> None:
     lsm = {"apparmor": {"profiles": {"docker-default-audited": "enforce"}}}
     _, profile = documents(make(lsm=lsm, **{"docker.containers": failed("x")}), audited_profile=False)
     assert profile["refused"].endswith("which containers need it is not known: x")

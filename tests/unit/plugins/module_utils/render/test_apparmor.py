@@ -77,7 +77,7 @@ HOSTS = {
 }
 
 
-def test_documents(golden: Callable[[str, str], None]) -> None:
+def test_documents_match_the_golden_file(golden: Callable[[str, str], None]) -> None:
     cases: Cases = {
         **{name: (host, {"enabled": True}) for name, host in HOSTS.items()},
         "switched off": (make(), {"enabled": False}),

@@ -46,7 +46,7 @@ OTHER_BINARIES = {"engine": {"binaries": {"dockerd": "/opt/bin/dockerd", "contai
 
 
 @pytest.mark.parametrize("sources", HOSTS.values(), ids=HOSTS)
-def test_with_these_rules_loaded_every_audit_control_passes(sources: dict[str, Any]) -> None:
+def test_rendered_rules_satisfy_every_audit_control(sources: dict[str, Any]) -> None:
     before = make(**sources)
     lines = rules(before)
     after = make(
@@ -70,7 +70,7 @@ def test_no_path_is_watched_twice(sources: dict[str, Any]) -> None:
     assert len(lines) == len(set(lines))
 
 
-def test_the_limits_are_read_first_so_that_the_sites_own_count() -> None:
+def test_limits_are_loaded_first_and_can_be_overridden() -> None:
     files = written(document(make(), backlog=16384))
     (limits,) = [path for path in files if "limits" in path]
     assert files[limits].endswith("-b 16384\n-f 1\n")
@@ -125,7 +125,7 @@ NOT_EXCLUDED = (
 )
 
 
-def test_documents(golden: Callable[[str, str], None]) -> None:
+def test_documents_match_the_golden_file(golden: Callable[[str, str], None]) -> None:
     cases: Cases = {
         **{name: (make(**sources), VARIABLES) for name, sources in DOCUMENTS_OF.items()},
         "no engine": (no_engine(), VARIABLES),

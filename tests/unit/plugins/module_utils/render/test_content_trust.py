@@ -26,7 +26,7 @@ def paths(document: dict[str, Any]) -> dict[str, Any]:
     return {resource["path"]: resource for resource in document.get("resources", ())}
 
 
-def test_the_host_gets_what_verifies_and_a_timer() -> None:
+def test_the_verifier_and_its_timer_are_installed() -> None:
     verify, _ = found()
     resources = paths(verify)
     assert resources["/usr/local/sbin/hardener-pull"]["mode"] == "0755"
@@ -39,13 +39,13 @@ def test_the_host_gets_what_verifies_and_a_timer() -> None:
     }
 
 
-def test_the_programs_are_python() -> None:
+def test_installed_programs_are_valid_python() -> None:
     resources = paths(found()[0])
     for name in ("hardener-pull", "hardener-verify-images"):
         compile(resources[f"/usr/local/sbin/{name}"]["content"], name, "exec")
 
 
-def test_dates_of_yaml_are_texts_on_the_host() -> None:
+def test_dates_of_the_policy_are_written_as_text() -> None:
     exception = {"image": "r.example.com/old:1", "reason": "soon", "expires": date(2026, 12, 31)}
     verify, _ = found(policy={**POLICY, "exceptions": [exception]})
     assert '"expires": "2026-12-31"' in paths(verify)["/etc/hardener/trust.json"]["content"]
@@ -67,13 +67,13 @@ def test_dates_of_yaml_are_texts_on_the_host() -> None:
         ({"schedule": "daily\nUser=x"}, "content_trust_schedule"),
     ],
 )
-def test_what_cannot_be_is_refused_and_the_rest_is_done(variables: dict[str, Any], why: str) -> None:
+def test_invalid_settings_are_refused_and_others_applied(variables: dict[str, Any], why: str) -> None:
     verify, client = found(**variables)
     assert verify["refused"].startswith(why)
     assert client["resources"]
 
 
-def test_an_old_client_is_told_in_every_shell_and_service() -> None:
+def test_content_trust_is_set_for_old_clients_in_shells_and_services() -> None:
     _, client = found(server="https://notary.example.com:4443")
     resources = paths(client)
     lines = ["DOCKER_CONTENT_TRUST=1", "DOCKER_CONTENT_TRUST_SERVER=https://notary.example.com:4443"]
@@ -84,33 +84,33 @@ def test_an_old_client_is_told_in_every_shell_and_service() -> None:
     assert client["activations"][0]["name"] == "systemd-reload"
 
 
-def test_a_new_client_is_told_nothing_and_that_is_said() -> None:
+def test_content_trust_is_not_set_for_new_clients_and_reported() -> None:
     _, client = found(packages=NEW)
     assert {resource["kind"] for resource in client["resources"]} == {"absent"}
     assert "ignores DOCKER_CONTENT_TRUST" in client["notes"][0]
 
 
 @pytest.mark.parametrize("server", ["http://notary.example.com", "https://x y", 'https://x"\n', "notary"])
-def test_a_server_that_is_no_address_is_refused(server: str) -> None:
+def test_an_invalid_server_address_is_refused(server: str) -> None:
     assert "content_trust_server" in found(server=server)[1]["refused"]
 
 
-def test_who_switches_it_off_again_is_told() -> None:
+def test_files_that_disable_content_trust_are_named() -> None:
     entry = {"file": "/root/.bashrc", "name": "DOCKER_CONTENT_TRUST", "value": "0"}
     _, client = found(snapshot=make(packages={"installed": OLD}, environment=[entry]))
-    assert client["notes"] == ["/root/.bashrc switches content trust off again: remove that line"]
+    assert client["notes"] == ["/root/.bashrc disables content trust again: remove that line"]
 
 
-def test_what_is_off_is_a_note() -> None:
+def test_disabled_parts_are_noted() -> None:
     verify, client = found(verify=False, client=False)
     assert "resources" not in verify
     assert "resources" not in client
 
 
-def test_a_client_of_no_package_is_refused() -> None:
+def test_a_client_without_a_package_is_refused() -> None:
     assert "not known" in found(packages=only({"bash": "5"}))[1]["refused"]
 
 
-def test_a_host_without_engine_is_refused() -> None:
+def test_a_host_without_an_engine_is_refused() -> None:
     (document,) = found(snapshot=make(engine=absent("no Docker engine")))
     assert document == {"name": "content_trust", "refused": "there is no Docker engine on this host"}

@@ -50,7 +50,7 @@ def config(flags: dict[str, list[str]] | None = None, **parsed: Any) -> dict[str
     return {"daemon.config": {"parsed": only(parsed), "exists": True, "flags": flags or {}}}
 
 
-def test_an_engine_that_runs_on_the_document_passes_what_the_role_covers() -> None:
+def test_rendered_settings_satisfy_the_controls_of_the_role() -> None:
     keys, defaults = wish(make(**EMPTY))
     effective = {
         "LiveRestoreEnabled": True,
@@ -78,13 +78,13 @@ def test_an_engine_that_runs_on_the_document_passes_what_the_role_covers() -> No
     assert expected(make(**EMPTY), "no_new_privileges")["security"] == ["no-new-privileges"]
 
 
-def test_live_restore_is_left_out_of_a_swarm_and_the_reason_said() -> None:
+def test_live_restore_is_omitted_in_a_swarm_with_a_reason() -> None:
     snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": "active"}}})
     assert "live-restore" not in wish(snapshot)[0]
     assert "part of a swarm" in documents(snapshot)["live_restore"]["refused"]
 
 
-def test_rotation_is_offered_where_nobody_has_chosen_a_driver() -> None:
+def test_log_rotation_is_set_where_no_driver_is_configured() -> None:
     assert wish(make())[1]["log-driver"] == "json-file"
     assert wish(make())[1]["log-opts"] == {"max-size": "10m", "max-file": "3"}
 
@@ -92,28 +92,28 @@ def test_rotation_is_offered_where_nobody_has_chosen_a_driver() -> None:
 @pytest.mark.parametrize(
     "declared", [config(None, **{"log-driver": "syslog"}), config({"log-driver": ["journald"]})]
 )
-def test_a_driver_that_the_host_has_chosen_is_left_alone(declared: dict[str, Any]) -> None:
+def test_a_configured_logging_driver_is_kept(declared: dict[str, Any]) -> None:
     keys, defaults = wish(make(**declared))
     assert not {"log-driver", "log-opts"} & {*keys, *defaults}
 
 
-def test_the_sites_driver_comes_with_its_own_options_alone() -> None:
+def test_the_sites_logging_driver_gets_only_its_own_options() -> None:
     keys, defaults = wish(make(), log_driver="syslog", log_opts={"syslog-address": "udp://log:514"})
     assert keys["log-opts"] == {"syslog-address": "udp://log:514"}
     assert "log-driver" not in defaults
     assert expected(make(), "log_driver", log_driver="syslog")["info"]["LoggingDriver"] == "syslog"
 
 
-def test_numbers_of_log_options_are_texts_for_the_engine() -> None:
+def test_numeric_log_options_are_written_as_text() -> None:
     assert wish(make(), log_opts={"max-file": 5})[1]["log-opts"]["max-file"] == "5"
 
 
-def test_a_flag_that_says_the_same_is_enough() -> None:
+def test_an_equal_flag_needs_no_key() -> None:
     keys, _ = wish(make(**config({"icc": ["false"], "log-level": ["info"], "live-restore": ["true"]})))
     assert not {"icc", "log-level", "live-restore"} & set(keys)
 
 
-def test_a_flag_that_says_otherwise_is_named_and_the_rest_goes_on() -> None:
+def test_a_conflicting_flag_is_refused_and_other_keys_are_set() -> None:
     snapshot = make(**config({"icc": ["true"], "insecure-registry": ["a:5000"]}))
     found = documents(snapshot)
     assert "says --icc true, and it does not start with icc in /etc" in found["icc"]["refused"]
@@ -122,14 +122,14 @@ def test_a_flag_that_says_otherwise_is_named_and_the_rest_goes_on() -> None:
     assert "refused" not in documents(snapshot, insecure_registries=["a:5000"])["insecure_registries"]
 
 
-def test_limits_on_the_command_line_stay_as_they_are() -> None:
+def test_ulimits_on_the_command_line_are_kept() -> None:
     snapshot = make(**config({"default-ulimit": ["nofile=1:2"]}))
     assert "default-ulimits" not in wish(snapshot)[0]
     (note,) = documents(snapshot)["default_ulimits"]["notes"]
     assert "default-ulimits is set on the engine's command line" in note
 
 
-def test_extra_keys_are_for_what_has_no_variable() -> None:
+def test_extra_keys_cannot_replace_variables() -> None:
     assert wish(make(), extra={"mtu": 1400})[0]["mtu"] == 1400
     refused = documents(make(), extra={"icc": True, "log-driver": "x", "seccomp-profile": ""})["extra"][
         "refused"
@@ -140,7 +140,7 @@ def test_extra_keys_are_for_what_has_no_variable() -> None:
     )
 
 
-def test_the_bridge_module_is_there_where_the_engine_needs_it() -> None:
+def test_the_bridge_module_is_loaded_where_the_engine_needs_it() -> None:
     for variable in ("icc", "userland_proxy"):
         found = documents(make())[variable]
         assert found["activations"][0]["modules"] == ["br_netfilter"]
@@ -150,7 +150,7 @@ def test_the_bridge_module_is_there_where_the_engine_needs_it() -> None:
         assert len(relaxed["resources"]) == 1
 
 
-def test_each_variable_says_what_it_costs() -> None:
+def test_each_variable_has_its_impact() -> None:
     found = {
         name: document["impact"] for name, document in documents(make()).items() if "resources" in document
     }
@@ -168,7 +168,7 @@ def test_containers_that_keep_the_old_default_are_named() -> None:
     assert documents(make(**EMPTY))["no_new_privileges"]["costs"] == ""
 
 
-def test_debug_mode_ends_where_somebody_began_it() -> None:
+def test_debug_mode_is_disabled() -> None:
     assert wish(make(**config(debug=True)))[0]["debug"] is False
     assert expected(make(**config(debug=True)), "log_level")["info"] == {"Debug": False}
     # Once ours it stays wanted, or the next run would give it back.
@@ -177,7 +177,7 @@ def test_debug_mode_ends_where_somebody_began_it() -> None:
     assert "debug" not in wish(make(**config(debug=True)), log_level="debug")[0]
 
 
-def test_the_engines_packet_filter_is_switched_on_again() -> None:
+def test_the_engines_packet_filter_is_enabled_again() -> None:
     keys, _ = wish(make(**config(iptables=False, ip6tables=False)))
     assert (keys["iptables"], keys.get("ip6tables")) == (True, None)  # an experiment before 27.0
     newer = {"docker.info": {"ServerVersion": "28.5.2"}}
@@ -186,7 +186,7 @@ def test_the_engines_packet_filter_is_switched_on_again() -> None:
     assert "iptables" not in documents(make(**config(iptables=False)), iptables=False)
 
 
-def test_rules_that_somebody_flushed_are_loaded_again_by_a_restart() -> None:
+def test_flushed_rules_are_restored_by_a_restart() -> None:
     def firewall(*chains: str) -> dict[str, Any]:
         lines = ["*filter", *(f":{chain} - [0:0]" for chain in chains), "COMMIT", "*nat", ":DOCKER - [0:0]"]
         return {"firewall": {"iptables": {"variant": "nf_tables", "ipv4": "\n".join(lines), "ipv6": ""}}}
@@ -199,7 +199,7 @@ def test_rules_that_somebody_flushed_are_loaded_again_by_a_restart() -> None:
     assert "iptables" not in documents(make(**firewall(), **nftables))
 
 
-def test_registries_without_verified_tls_go_unless_the_site_names_them() -> None:
+def test_insecure_registries_are_removed_unless_the_site_names_them() -> None:
     declared = config(
         None,
         **{
@@ -222,16 +222,16 @@ def test_registries_without_verified_tls_go_unless_the_site_names_them() -> None
     assert not {"insecure-registries", "registry-mirrors"} & wish(make())[0].keys()
 
 
-def test_a_mirror_with_a_password_is_not_written_without_it() -> None:
+def test_a_mirror_with_a_redacted_password_is_not_written() -> None:
     secret = "https://hmac:0123456789abcdef@mirror"  # as a snapshot has it
     alone = documents(make(**config(None, **{"registry-mirrors": [secret, "https://other"]})))
     assert "registry-mirrors" not in alone["insecure_registries"]["resources"][0]["keys"]
     both = documents(make(**config(None, **{"registry-mirrors": [secret, "http://plain"]})))
-    assert "take the plain one out there" in both["insecure_registries"]["refused"]
+    assert "remove the one over plain HTTP there" in both["insecure_registries"]["refused"]
 
 
-def test_an_authorization_plugin_is_the_sites_choice() -> None:
-    assert "the site's own choice" in documents(make())["authorization_plugins"]["refused"]
+def test_authorization_plugins_are_set_only_if_the_site_names_them() -> None:
+    assert "no authorization plugin is chosen" in documents(make())["authorization_plugins"]["refused"]
     declared = make(**config(None, **{"authorization-plugins": ["opa"]}))
     assert documents(declared)["authorization_plugins"]["resources"][0]["keys"] == {}
     chosen = documents(make(), authorization_plugins=["opa"])["authorization_plugins"]
@@ -239,7 +239,7 @@ def test_an_authorization_plugin_is_the_sites_choice() -> None:
     assert "before the engine" in chosen["notes"][0]
 
 
-def test_a_driver_that_nobody_maintains_goes_where_nothing_is_hidden() -> None:
+def test_an_unmaintained_storage_driver_is_replaced_on_an_empty_engine() -> None:
     options = config(None, **{"storage-opts": ["dm.basesize=20G", "size=1"]})
     empty = make(**{**EMPTY, "docker.info": {**EMPTY["docker.info"], "Driver": "devicemapper"}}, **options)
     keys, _ = wish(empty)
@@ -249,7 +249,7 @@ def test_a_driver_that_nobody_maintains_goes_where_nothing_is_hidden() -> None:
     assert "storage_driver" not in documents(make())
 
 
-def test_the_base_device_is_not_larger_than_the_site_wants() -> None:
+def test_the_base_device_size_is_limited() -> None:
     options = config(None, **{"storage-opts": ["dm.basesize=20G", "dm.fs=xfs"]})
     snapshot = make(**{"docker.info": {"Driver": "devicemapper", "Images": 1}}, **options)
     found = documents(snapshot)["base_device_size"]
@@ -258,7 +258,7 @@ def test_the_base_device_is_not_larger_than_the_site_wants() -> None:
     assert "base_device_size" not in documents(make(**options))
 
 
-def test_a_cgroup_parent_that_nobody_approved_goes() -> None:
+def test_an_unapproved_cgroup_parent_is_removed() -> None:
     declared = config(None, **{"cgroup-parent": "rogue.slice"})
     assert wish(make(**declared))[0]["cgroup-parent"] == ""
     assert "cgroup_parent" not in documents(make(policy={"cgroup_parents": ["rogue.slice"]}, **declared))
@@ -266,7 +266,7 @@ def test_a_cgroup_parent_that_nobody_approved_goes() -> None:
     assert "cgroup_parent" not in documents(make())
 
 
-def test_experiments_end_unless_something_needs_them() -> None:
+def test_experimental_features_are_disabled_unless_needed() -> None:
     on = {"docker.info": {"ExperimentalBuild": True}}
     assert wish(make(**config(experimental=True), **on))[0]["experimental"] is False
     assert "experimental" not in documents(make())
@@ -275,7 +275,7 @@ def test_experiments_end_unless_something_needs_them() -> None:
     assert "before engine 27.0" in documents(needed)["experimental"]["refused"]
 
 
-def test_defaults_of_new_networks_need_an_engine_that_knows_them_and_reach_no_old_one() -> None:
+def test_network_defaults_need_engine_24_and_affect_new_networks_only() -> None:
     options = {"bridge": {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}}
     networks = {
         "docker.networks": only([{"Name": "bridge", "Driver": "bridge"}, {"Name": "app", "Driver": "bridge"}])
@@ -290,16 +290,16 @@ def test_defaults_of_new_networks_need_an_engine_that_knows_them_and_reach_no_ol
     assert wish(make(), ip="127.0.0.1")[0]["ip"] == "127.0.0.1"
 
 
-def test_logs_that_are_thrown_away_wait_for_the_sites_choice() -> None:
+def test_a_driver_that_discards_logs_is_refused_until_the_site_chooses() -> None:
     nothing = make(**config(None, **{"log-driver": "none"}))
-    assert "say in docker_daemon_log_driver" in documents(nothing)["log_driver"]["refused"]
+    assert "set docker_daemon_log_driver" in documents(nothing)["log_driver"]["refused"]
     chosen = documents(nothing, log_driver="syslog", log_opts={"syslog-address": "tcp://log:514"})[
         "log_driver"
     ]
     assert chosen["notes"] == ["no container starts while the target of its log driver is down"]
 
 
-def test_a_file_younger_than_the_engine_is_known() -> None:
+def test_a_file_changed_after_the_engine_started_needs_a_restart() -> None:
     def stale(mtime: int | None) -> bool:
         record = {"mtime": mtime, "mode": "0644", "uid": 0, "gid": 0}
         files = {"files": {"/etc/docker/daemon.json": record}} if mtime else {}
@@ -312,12 +312,12 @@ def test_a_file_younger_than_the_engine_is_known() -> None:
     assert stale(None) is False
 
 
-def test_an_older_engine_is_not_asked_for_what_it_does_not_report() -> None:
+def test_settings_that_an_older_engine_does_not_report_are_not_verified() -> None:
     snapshot = make(**{"docker.info": {"ServerVersion": "20.10.24+dfsg1"}})
     assert expected(snapshot, "no_new_privileges")["security"] == []
 
 
-def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
+def test_a_stopped_engine_is_configured() -> None:
     assert wish(silent_engine())[0]["icc"] is False
 
 
@@ -331,7 +331,7 @@ def just_installed(package: str = "docker.io", version: str = "26.1.5+dfsg1-9+de
     return make(engine=only(engine), **sources, **installed, **{"daemon.config": unset})
 
 
-def test_an_engine_that_never_ran_begins_with_all_of_it() -> None:
+def test_an_engine_that_never_ran_gets_all_settings() -> None:
     keys, defaults = wish(just_installed())
     assert (keys["icc"], keys["live-restore"]) == (False, True)
     assert defaults == {
@@ -349,7 +349,7 @@ def test_an_engine_that_never_ran_begins_with_all_of_it() -> None:
         ("moby-engine", "", False),
     ],
 )
-def test_of_an_engine_that_never_ran_the_package_tells_the_version(
+def test_the_package_gives_the_version_of_an_engine_that_never_ran(
     package: str, version: str, reports: bool
 ) -> None:
     security = expected(just_installed(package, version), "no_new_privileges")["security"]
@@ -364,23 +364,23 @@ def test_of_an_engine_that_never_ran_the_package_tells_the_version(
         (make(**{"daemon.config": failed("timed out")}), r"daemon.config could not be read: timed out"),
     ],
 )
-def test_where_it_can_do_nothing_it_says_why(snapshot: Snapshot, reason: str) -> None:
+def test_unsupported_hosts_are_refused_with_a_reason(snapshot: Snapshot, reason: str) -> None:
     (refused,) = documents(snapshot).values()
     assert reason in refused["refused"]
 
 
 @pytest.mark.parametrize("limit", [1024, {"soft": 1}, {"soft": "1", "hard": 2}, None])
-def test_a_limit_has_two_numbers(limit: Any) -> None:
+def test_a_limit_needs_two_numbers(limit: Any) -> None:
     with pytest.raises(ValueError, match="docker_daemon_default_ulimits: nofile needs a number"):
         documents(make(), default_ulimits={"nofile": limit})
 
 
-def test_options_of_new_networks_are_mappings() -> None:
+def test_options_of_new_networks_must_be_mappings() -> None:
     with pytest.raises(ValueError, match="docker_daemon_default_network_opts: bridge needs a mapping"):
         documents(make(), default_network_opts={"bridge": "x"})
 
 
-def test_a_soft_limit_is_no_higher_than_its_hard_one() -> None:
+def test_a_soft_limit_above_its_hard_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="nofile has a soft limit above its hard one"):
         documents(make(), default_ulimits={"nofile": {"soft": 5, "hard": 1}})
     assert (

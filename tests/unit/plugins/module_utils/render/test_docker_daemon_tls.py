@@ -43,7 +43,7 @@ def open_by(*hosts: str, flags: dict[str, list[str]] | None = None, **parsed: An
     return make(**{"daemon.config": config})
 
 
-def test_where_nothing_is_on_tcp_nothing_is_done() -> None:
+def test_without_a_tcp_socket_no_certificates_are_made() -> None:
     for snapshot in (make(), no_engine(), open_by("fd://"), open_by("unix:///run/d.sock")):
         assert documents(snapshot) == []
         assert names(snapshot) == []
@@ -70,7 +70,7 @@ def test_where_nothing_is_on_tcp_nothing_is_done() -> None:
         ),
     ],
 )
-def test_a_tcp_socket_of_the_api_is_found_wherever_it_is_declared(snapshot: Snapshot, address: str) -> None:
+def test_a_tcp_socket_is_found_in_every_declaration(snapshot: Snapshot, address: str) -> None:
     (found,) = documents(snapshot)
     (docker,) = found["activations"]
     assert docker["expect"] == {"guarded": [address]}
@@ -99,12 +99,12 @@ def test_the_document_satisfies_the_control_and_shows_no_key() -> None:
     assert verdicts(make(**after, **listening), "daemon-tls")["daemon-tls-verify"] is Status.PASS
 
 
-def test_once_made_it_costs_a_restart_to_renew() -> None:
+def test_renewing_certificates_needs_a_daemon_restart() -> None:
     (found,) = documents(open_by("tcp://0.0.0.0:2375", tlsverify=True, **OURS))
     assert (found["impact"], found["costs"]) == ("daemon-restart", "")
 
 
-def test_certificates_of_the_site_take_the_place_of_made_ones() -> None:
+def test_certificates_of_the_site_are_used_instead_of_generated_ones() -> None:
     snapshot = open_by("tcp://0.0.0.0:2375")
     (found,) = documents(snapshot, tls_files=SITE)
     (config,) = found["resources"]
@@ -127,28 +127,28 @@ def test_certificates_of_the_site_take_the_place_of_made_ones() -> None:
         open_by("tcp://:2376", flags={"tlsverify": ["true"], "tlscacert": ["/a"]}),
     ],
 )
-def test_what_the_site_protects_itself_is_left_alone(snapshot: Snapshot) -> None:
+def test_tls_settings_of_the_site_are_kept(snapshot: Snapshot) -> None:
     assert documents(snapshot) == []
     assert names(snapshot) == []
 
 
 @pytest.mark.parametrize("flags", [{"tls": ["true"]}, {"tlsverify": ["false"]}, {"tlscert": ["/x"]}])
-def test_flags_that_let_everybody_in_have_to_go_first(flags: dict[str, list[str]]) -> None:
+def test_flags_that_admit_every_client_are_refused(flags: dict[str, list[str]]) -> None:
     (refused,) = documents(open_by("tcp://:2375", flags=flags))
-    assert f"says --{next(iter(flags))}, and still lets in" in refused["refused"]
+    assert f"says --{next(iter(flags))}, and still admits clients" in refused["refused"]
 
 
-def test_half_of_a_protection_is_none() -> None:
+def test_incomplete_tls_settings_are_replaced() -> None:
     assert documents(open_by("tcp://:2376", tlsverify=True, tlscert="/b", tlskey="/c"))
     assert documents(open_by("tcp://:2376", tls=True, tlscacert="/a", tlscert="/b", tlskey="/c"))
 
 
-def test_a_site_may_do_without() -> None:
+def test_tls_can_be_disabled_by_the_site() -> None:
     assert documents(open_by("tcp://:2375"), tls=False) == []
     assert names(open_by("tcp://:2375"), tls=False) == []
 
 
-def test_the_certificate_has_every_name_that_the_host_is_known_by() -> None:
+def test_the_certificate_has_every_name_of_the_host() -> None:
     hostname = make().fact("system")["hostname"]
     assert names(open_by("tcp://192.0.2.77:2375", "tcp://0.0.0.0:2376")) == [
         "web1",
@@ -161,7 +161,7 @@ def test_the_certificate_has_every_name_that_the_host_is_known_by() -> None:
     ]
 
 
-def test_an_authority_that_others_trust_too_does_not_believe_a_host_who_it_is() -> None:
+def test_names_from_the_host_are_not_signed_by_a_shared_authority() -> None:
     found = names(open_by("tcp://192.0.2.77:2375"), tls_directory="/c/shared")
     assert found == ["web1", "192.0.2.10", "localhost", "127.0.0.1", "::1"]
 
@@ -178,7 +178,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.pem")}
 
 
-def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
+def test_keys_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "tls"
     made = certify(folder)
     assert made.new == ("authority", "server", "client")
@@ -190,7 +190,7 @@ def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert {Path(path).exists() for path in made.paths().values()} == {True}
 
 
-def test_what_is_good_is_kept(tmp_path: Path) -> None:
+def test_valid_certificates_are_kept(tmp_path: Path) -> None:
     certify(tmp_path)
     before = contents(tmp_path)
     assert certify(tmp_path).new == ()
@@ -198,7 +198,7 @@ def test_what_is_good_is_kept(tmp_path: Path) -> None:
     assert certify(tmp_path, names=["192.0.2.10"]).new == ()  # it has more names than are wanted
 
 
-def test_a_new_name_makes_a_new_certificate_of_the_host_and_leaves_clients_alone(tmp_path: Path) -> None:
+def test_a_new_name_renews_only_the_hosts_certificate(tmp_path: Path) -> None:
     certify(tmp_path)
     before = contents(tmp_path)
     assert certify(tmp_path, names=["web1", "new.example.org"]).new == ("server",)
@@ -220,9 +220,7 @@ def test_hosts_with_one_folder_share_authority_and_client(tmp_path: Path) -> Non
     }
 
 
-def test_in_its_last_month_a_certificate_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_certificate_is_renewed_in_its_last_month(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certify(tmp_path)
     module = action("daemon_certificates")
 
@@ -235,7 +233,7 @@ def test_in_its_last_month_a_certificate_is_made_anew(
     assert certify(tmp_path).new == ("server", "client")
 
 
-def test_an_authority_that_lost_its_key_is_not_replaced_behind_its_clients_backs(tmp_path: Path) -> None:
+def test_an_authority_without_its_key_is_not_replaced(tmp_path: Path) -> None:
     certify(tmp_path)
     (tmp_path / "ca-key.pem").unlink()
     before = contents(tmp_path)
@@ -246,7 +244,7 @@ def test_an_authority_that_lost_its_key_is_not_replaced_behind_its_clients_backs
     assert certify(tmp_path).new == ("authority", "server", "client")
 
 
-def test_certificates_say_what_they_are_for(tmp_path: Path) -> None:
+def test_certificates_have_their_key_usage(tmp_path: Path) -> None:
     made = certify(tmp_path)
     server = x509.load_pem_x509_certificate(Path(made.paths()["cert"]).read_bytes())
     client = x509.load_pem_x509_certificate((tmp_path / "client/cert.pem").read_bytes())
@@ -273,6 +271,8 @@ def test_certificates_say_what_they_are_for(tmp_path: Path) -> None:
         ({"days": 30}, "30 days: 31 to 3650 are possible"),
     ],
 )
-def test_what_cannot_be_certified_is_said(tmp_path: Path, more: dict[str, Any], reason: str) -> None:
+def test_names_that_cannot_be_certified_are_reported(
+    tmp_path: Path, more: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(ValueError, match=reason):
         certify(tmp_path, **more)

@@ -79,7 +79,7 @@ def files(document: dict[str, Any]) -> dict[str, str]:
 # --- which state a host is in -------------------------------------------------------------------------------
 
 
-def test_a_host_with_an_engine_is_left_alone() -> None:
+def test_a_host_with_an_engine_is_not_changed() -> None:
     for snapshot in (make(), silent_engine()):
         assert docker_engine.state(HostView(snapshot.raw)) == "there"
         assert documents(snapshot) == {}
@@ -95,7 +95,7 @@ def test_before_anything_is_installed_the_engine_is_kept_from_starting() -> None
     assert hold["activations"] == [{"name": "systemd-reload", "when": HOLDS}]
 
 
-def test_an_engine_that_is_held_is_let_go_and_started() -> None:
+def test_a_held_engine_is_released_and_started() -> None:
     assert docker_engine.state(HostView(held().raw)) == "held"
     (start,) = documents(held()).values()
     assert start["resources"] == [{"kind": "absent", "path": path} for path in HOLDS]
@@ -121,7 +121,7 @@ def test_an_engine_that_is_held_is_let_go_and_started() -> None:
         (ROCKY, "docker-ce", False, ["docker-ce", "containerd.io"]),
     ],
 )
-def test_packages_by_distribution(
+def test_each_distribution_has_its_packages(
     release: dict[str, str], source: str, client: bool, engine: list[str]
 ) -> None:
     found = packages(bare(release), source=source, client=client, extra_packages=["docker-compose"])
@@ -130,16 +130,16 @@ def test_packages_by_distribution(
     assert found == {"manager": family, "install": [*engine, *more, "docker-compose"], "hold": []}
 
 
-def test_packages_stay_at_their_version_on_request() -> None:
+def test_packages_are_held_on_request() -> None:
     assert packages(bare(), hold=True)["hold"] == ["docker.io", "docker-cli"]
 
 
-def test_dnf_is_given_the_version_with_the_name() -> None:
+def test_dnf_gets_the_version_in_the_package_name() -> None:
     found = packages(bare(ROCKY), source="docker-ce", version="29.1.2")
     assert found["install"] == ["docker-ce-29.1.2", "docker-ce-cli-29.1.2", "containerd.io"]
 
 
-def test_apt_is_told_one_version_and_no_other() -> None:
+def test_apt_is_pinned_to_one_version() -> None:
     content = files(documents(bare(), version="26.1.5*")["docker_engine_version"])
     assert content == {
         "/etc/apt/preferences.d/hardener-docker-version": (
@@ -162,7 +162,7 @@ def test_apt_is_told_one_version_and_no_other() -> None:
         (bare(), {"version": "-1"}, "docker_engine_version is"),
     ],
 )
-def test_what_cannot_be_installed_is_refused(
+def test_unsupported_installations_are_refused(
     snapshot: Snapshot, changed: dict[str, Any], reason: str
 ) -> None:
     refused = [document.get("refused", "") for document in documents(snapshot, **changed).values()]
@@ -179,7 +179,7 @@ REPOSITORY = {
 }
 
 
-def test_apt_gets_a_repository_that_brings_the_engine_alone() -> None:
+def test_the_apt_repository_provides_the_engine_only() -> None:
     content = files(documents(bare(arch="aarch64"), **REPOSITORY)["docker_engine_source"])
     assert content["/etc/apt/keyrings/hardener-docker.asc"] == key("one")
     assert content["/etc/apt/sources.list.d/hardener-docker.sources"] == (
@@ -199,7 +199,7 @@ def test_apt_gets_a_repository_that_brings_the_engine_alone() -> None:
     )
 
 
-def test_dnf_gets_a_repository_that_brings_the_engine_alone() -> None:
+def test_the_dnf_repository_provides_the_engine_only() -> None:
     address = {"repository_url": "https://mirror.example.org/linux/centos/"}
     content = files(documents(bare(ROCKY), **{**REPOSITORY, **address})["docker_engine_source"])
     assert content["/etc/pki/rpm-gpg/hardener-docker.asc"] == key("one")
@@ -241,7 +241,7 @@ def test_a_fingerprint_may_be_written_as_gpg_shows_it() -> None:
         ({"repository_channel": "stable test"}, "docker_engine_repository_channel is"),
     ],
 )
-def test_a_repository_that_could_be_another_one_is_refused(changed: dict[str, str], reason: str) -> None:
+def test_an_unsafe_repository_definition_is_refused(changed: dict[str, str], reason: str) -> None:
     (_, source) = documents(bare(), **{**REPOSITORY, **changed}).values()
     assert reason in source["refused"]
     assert "secret" not in source["refused"]
@@ -288,11 +288,11 @@ def test_fingerprints_are_those_that_gpg_shows(name: str, found: list[str]) -> N
         armor(bytes([0xC0 | 6, 0xFF, 0, 0])),
     ],
 )
-def test_what_is_not_understood_to_the_last_octet_is_no_key(armored: str) -> None:
+def test_a_key_with_unparsed_octets_is_refused(armored: str) -> None:
     assert openpgp.fingerprints(armored) == []
 
 
-def test_lengths_of_every_form_are_read() -> None:
+def test_every_form_of_packet_length_is_read() -> None:
     body = b"\x04" + bytes(300)
     long = bytes([0xC0 | 6, 192 + (301 - 192 >> 8), (301 - 192) & 0xFF]) + body
     longest = bytes([0xC0 | 6, 0xFF]) + len(body).to_bytes(4, "big") + body

@@ -88,7 +88,7 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return {key: {**one.get(key, {}), **other.get(key, {})} for key in {*one, *other}}
 
 
-def test_whatever_was_loose_passes_afterwards() -> None:
+def test_loose_permissions_pass_after_the_change() -> None:
     before = make(**EVERYTHING_LOOSE)
     failing = {slug for slug, status in verdicts(before, "file-").items() if status is Status.FAIL}
     assert len(failing) == 24
@@ -98,13 +98,13 @@ def test_whatever_was_loose_passes_afterwards() -> None:
     assert Status.FAIL not in verdicts(after, "file-").values()
 
 
-def test_what_is_tighter_stays_and_roots_group_is_good_enough() -> None:
+def test_tighter_permissions_are_kept() -> None:
     snapshot = make(files={"/run/docker.sock": {"mode": "0600", "gid": 0, "group": "root"}})
     (socket,) = [entry for entry in document(snapshot)["resources"] if entry["path"] == "/run/docker.sock"]
     assert (socket["group"], socket["at_most"]) == ("", "0660")
 
 
-def test_the_sockets_group_is_the_one_the_configuration_names() -> None:
+def test_the_socket_gets_the_configured_group() -> None:
     snapshot = make(
         units={"docker.socket": {"SocketGroup": "engine"}},
         groups={"engine": {"gid": 998, "members": [], "primary": []}},
@@ -113,14 +113,14 @@ def test_the_sockets_group_is_the_one_the_configuration_names() -> None:
     assert socket["group"] == "engine"
 
 
-def test_a_socket_unit_that_opens_it_to_all_is_overruled_by_a_drop_in() -> None:
+def test_a_drop_in_overrides_an_open_socket_unit() -> None:
     found = document(make(units={"docker.socket": {"SocketMode": "0666", "SocketUser": "eve"}}))
     (drop_in,) = [entry for entry in found["resources"] if entry["kind"] == "file"]
     assert drop_in["content"].endswith("[Socket]\nSocketMode=0660\nSocketUser=root\n")
     assert found["activations"] == [{"name": "systemd-reload", "when": [drop_in["path"]]}]
 
 
-def test_a_group_that_is_not_on_this_host_leaves_the_socket_to_root_alone() -> None:
+def test_a_missing_group_leaves_the_socket_to_root() -> None:
     (socket,) = [
         entry
         for entry in document(make(units={"docker.socket": {"SocketGroup": "gone"}}))["resources"]
@@ -132,7 +132,7 @@ def test_a_group_that_is_not_on_this_host_leaves_the_socket_to_root_alone() -> N
     assert socket["group"] == ""
 
 
-def test_what_the_units_read_and_what_containerd_runs_on_is_roots_too() -> None:
+def test_files_of_units_and_containerd_get_root_as_owner() -> None:
     snapshot = make(
         units={
             "docker.service": {"EnvironmentFiles": ["/etc/docker-site.env (ignore_errors=yes)"]},
@@ -153,7 +153,7 @@ def test_what_the_units_read_and_what_containerd_runs_on_is_roots_too() -> None:
     assert "/etc/systemd/system/containerd.service.d/x.conf" in found
 
 
-def test_folders_of_certificates_are_roots_and_links_that_lead_nowhere_are_left() -> None:
+def test_certificate_folders_get_root_and_dangling_links_are_kept() -> None:
     folder = "/etc/docker/certs.d/registry"
     snapshot = make(
         files={
@@ -168,7 +168,7 @@ def test_folders_of_certificates_are_roots_and_links_that_lead_nowhere_are_left(
     assert verdicts(snapshot, "file-registry-cert-mode") == {"file-registry-cert-mode": Status.PASS}
 
 
-def test_a_path_is_looked_for_as_the_collector_names_it() -> None:
+def test_paths_are_looked_up_as_the_collector_names_them() -> None:
     key = "/etc/docker/tls/key.pem"
     snapshot = make(
         **{
@@ -192,7 +192,7 @@ def test_one_file_in_two_roles_gets_the_tighter_mode_once() -> None:
     assert [entry["at_most"] for entry in document(snapshot)["resources"] if entry["path"] == key] == ["0400"]
 
 
-def test_an_acl_goes_only_where_it_gives_more_than_everybody_may_have() -> None:
+def test_an_acl_is_removed_only_where_it_grants_too_much() -> None:
     def acl(perms: str) -> list[dict[str, Any]]:
         return [
             {"tag": "user", "id": 1000, "name": "eve", "perms": perms},
@@ -215,7 +215,7 @@ def links(**records: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def test_a_link_that_a_user_could_have_placed_makes_no_document_for_its_target() -> None:
+def test_targets_of_untrusted_links_are_not_changed() -> None:
     why = "/etc/docker/certs.d/reg.example:5000/ca.crt: this symbolic link belongs to uid 1000: remove it"
     loader = record(target="/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", mode="0755", uid=0, gid=0)
     inside = record(target="/etc/docker/certs.d/reg.example:5000/real.crt", untrusted=why)
@@ -238,9 +238,7 @@ def test_a_link_that_a_user_could_have_placed_makes_no_document_for_its_target()
         ("/etc/docker/certs.d", False),
     ],
 )
-def test_roots_own_links_are_followed_as_long_as_they_stay_among_the_certificates(
-    target: str, *, followed: bool
-) -> None:
+def test_links_of_root_are_followed_within_the_certificates(target: str, *, followed: bool) -> None:
     found = links(ca_crt=record(target=target))
     assert any(path.endswith("ca.crt") for path in paths(found)) is followed
     assert bool(found["notes"]) is not followed
@@ -255,7 +253,7 @@ def test_roots_own_links_are_followed_as_long_as_they_stay_among_the_certificate
     assert "/etc/docker/certs.d/reg/out.crt" not in paths(document(moved))
 
 
-def test_what_the_configuration_names_may_be_a_link_of_roots() -> None:
+def test_configured_paths_can_be_links_of_root() -> None:
     files = {"/etc/docker/tls/ca.pem": record(target="/etc/letsencrypt/archive/host/chain1.pem")}
     assert "/etc/docker/tls/ca.pem" in paths(document(make(**{**EVERYTHING_LOOSE, "files": files})))
     files["/etc/docker/tls/ca.pem"]["untrusted"] = "no"
@@ -270,9 +268,9 @@ def test_what_the_configuration_names_may_be_a_link_of_roots() -> None:
         (make(files=failed("timed out")), "files could not be read"),
     ],
 )
-def test_where_it_can_do_nothing_it_says_why(snapshot: Snapshot, reason: str) -> None:
+def test_unsupported_hosts_are_refused_with_a_reason(snapshot: Snapshot, reason: str) -> None:
     assert reason in document(snapshot)["refused"]
 
 
-def test_switched_off_it_changes_nothing() -> None:
+def test_when_disabled_nothing_changes() -> None:
     assert set(document(make(), enforce=False)) == {"name", "notes"}

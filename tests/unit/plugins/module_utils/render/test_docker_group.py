@@ -21,7 +21,7 @@ def activation(snapshot: Snapshot, members: Any = None) -> dict[str, Any]:
     return dict(found)
 
 
-def test_the_policy_says_who_is_approved_and_the_variable_says_it_before() -> None:
+def test_the_variable_overrides_the_approved_members_of_the_policy() -> None:
     snapshot = make(policy={"docker_group_members": ["deploy"]})
     assert activation(snapshot) == {
         "name": "group-members",
@@ -48,11 +48,11 @@ def test_the_policy_says_who_is_approved_and_the_variable_says_it_before() -> No
         },
     ],
 )
-def test_the_group_is_the_one_that_the_socket_is_given_to(sources: dict[str, Any]) -> None:
+def test_the_group_of_the_socket_is_used(sources: dict[str, Any]) -> None:
     assert activation(make(groups={"engines": ENGINES}, **sources), [])["group"] == "engines"
 
 
-def test_nobody_but_root_can_write_who_is_in() -> None:
+def test_the_membership_files_are_writable_by_root_only() -> None:
     found = document(make(), [])
     assert found["impact"] == "none"
     assert {entry["path"]: (entry["owner"], entry["at_most"]) for entry in found["resources"]} == {
@@ -63,9 +63,9 @@ def test_nobody_but_root_can_write_who_is_in() -> None:
 
 @pytest.mark.parametrize(
     ("group", "note"),
-    [("root", "root is root's"), ("nobody-has-it", "nobody-has-it is not there")],
+    [("root", "root is root's"), ("nobody-has-it", "nobody-has-it does not exist")],
 )
-def test_where_no_group_reaches_the_engine_there_is_nothing_to_do(group: str, note: str) -> None:
+def test_without_a_group_of_the_socket_nothing_changes(group: str, note: str) -> None:
     snapshot = make(
         units={"docker.socket": {"SocketGroup": group}},
         groups={"root": {"gid": 0, "members": ["eve"], "primary": ["root"]}},
@@ -78,7 +78,7 @@ def test_where_no_group_reaches_the_engine_there_is_nothing_to_do(group: str, no
 @pytest.mark.parametrize(
     ("snapshot", "members", "reason"),
     [
-        (make(), None, "nobody has said who may be in the engine's group"),
+        (make(), None, "the members of the engine's group are not declared"),
         (make(policy={"docker_group_members": "deploy"}), None, "must be a list of user names, not 'deploy'"),
         (make(policy={"docker_group_members": [1]}), None, "must be a list of user names"),
         (no_engine(), [], "no Docker engine"),
@@ -86,12 +86,12 @@ def test_where_no_group_reaches_the_engine_there_is_nothing_to_do(group: str, no
         (make(groups=failed("timed out")), [], "groups could not be read"),
     ],
 )
-def test_it_refuses_to_guess(snapshot: Snapshot, members: Any, reason: str) -> None:
+def test_undeclared_members_are_refused(snapshot: Snapshot, members: Any, reason: str) -> None:
     found = document(snapshot, members)
     assert found["name"] == "docker_group"
     assert reason in found["refused"]
 
 
-def test_units_that_could_not_be_read_leave_the_group_unknown() -> None:
+def test_unreadable_units_are_refused() -> None:
     refused = document(make(units=failed("x")), ["alice"])["refused"]
-    assert refused == "units could not be read, and with them whose the socket is: x"
+    assert refused == "units could not be read, so the owner of the socket is unknown: x"

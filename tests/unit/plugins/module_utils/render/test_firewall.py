@@ -82,7 +82,7 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_the_rules_are_these(name: str, golden: Callable[[Path, str], None]) -> None:
+def test_rules_match_the_golden_file(name: str, golden: Callable[[Path, str], None]) -> None:
     release, variables = GOLDEN[name]
     found = files(documents(recorded(f"debian-{release}"), **variables))
     text = "".join(f"== {file}\n{content}" for file, content in found.items())
@@ -134,7 +134,7 @@ def loaded(snapshot: Snapshot, **variables: Any) -> Snapshot:
 
 
 @pytest.mark.parametrize("release", ["12", "13", "testing"])
-def test_with_these_rules_loaded_every_control_of_the_packet_filter_passes(release: str) -> None:
+def test_rendered_rules_satisfy_every_firewall_control(release: str) -> None:
     before = recorded(f"debian-{release}")
     assert set(verdicts(before, "host-firewall-").values()) == {Status.FAIL}
     after = loaded(before)
@@ -142,7 +142,7 @@ def test_with_these_rules_loaded_every_control_of_the_packet_filter_passes(relea
     assert files(documents(after)) == files(documents(before))
 
 
-def test_the_loader_and_the_transaction_know_the_same_places() -> None:
+def test_the_loader_and_the_transaction_use_the_same_paths() -> None:
     found = documents(filtering())
     paths = [resource["path"] for document in found.values() for resource in document["resources"]]
     assert activation.FOLDER == FOLDER
@@ -159,7 +159,7 @@ def test_the_loader_and_the_transaction_know_the_same_places() -> None:
     assert "Before=network-pre.target docker.service" in unit
 
 
-def test_both_documents_cost_connectivity_and_can_do_without_each_other() -> None:
+def test_both_documents_have_connectivity_impact_and_are_independent() -> None:
     found = documents(filtering())
     assert [document["impact"] for document in found.values()] == ["connectivity", "connectivity"]
     alone = documents(filtering(), docker_user=False)
@@ -169,7 +169,7 @@ def test_both_documents_cost_connectivity_and_can_do_without_each_other() -> Non
     assert kinds["/usr/local/sbin/hardener-firewall"] == "file"
 
 
-def test_switched_off_all_is_taken_away_and_no_firewall_of_others_matters() -> None:
+def test_when_disabled_all_rules_are_removed() -> None:
     found = documents(filtering("-A INPUT -j ufw-before-input\n"), inbound=False, docker_user=False)
     kinds = [resource["kind"] for document in found.values() for resource in document["resources"]]
     assert set(kinds) == {"absent"}
@@ -210,7 +210,7 @@ SSHD = ("tcp", "0.0.0.0", 22, "sshd")
         (22, 0, [SSHD, ("tcp", "127.0.0.1", 6010, "sshd")], [], [22]),  # a forwarded display
     ],
 )
-def test_the_ports_of_ssh(
+def test_ssh_ports_are_found(
     connection: int | None,
     inventory: int,
     listening: list[tuple[str, str, int, str]],
@@ -228,18 +228,16 @@ def test_the_ports_of_ssh(
 
 
 @pytest.mark.parametrize("server", ["systemd", "dropbear"])
-def test_ssh_that_may_be_behind_another_port_has_to_be_named(server: str) -> None:
+def test_an_ambiguous_ssh_port_must_be_named(server: str) -> None:
     """With ssh.socket it is systemd that listens, until somebody logs in."""
     snapshot = filtering(system={"ssh_port": None}, listening=listens(("tcp", "0.0.0.0", 2222, server)))
     refused = documents(snapshot)["firewall_inbound"]["refused"]
-    assert (
-        refused == "nobody knows where ssh is served, and 2222 may be it: name its port in firewall_ssh_ports"
-    )
+    assert refused == "the port of ssh is not known, and may be 2222: name it in firewall_ssh_ports"
     for named in ({"ssh_ports": [2222]}, {"ssh_ports": [22]}, {"allow": [{"port": 2222}]}):
         assert "refused" not in documents(snapshot, **named)["firewall_inbound"]
 
 
-def test_ssh_from_some_networks_alone() -> None:
+def test_ssh_can_be_limited_to_networks() -> None:
     found = documents(filtering(listening=listens(SSHD)), ssh_sources=["192.0.2.0/24"])
     assert (
         '-s 192.0.2.0/24 -p tcp -m tcp --dport 22 -m comment --comment "ssh"' in files(found)["inbound.ipv4"]
@@ -255,7 +253,7 @@ def publishing(**bindings: list[dict[str, str]]) -> list[dict[str, Any]]:
     return [container("web", HostConfig={"PortBindings": only(ports)})]
 
 
-def test_a_port_that_docker_proxy_serves_alone_stays_open_for_its_family() -> None:
+def test_a_port_served_only_by_docker_proxy_stays_open() -> None:
     containers = publishing(
         **{
             "80_tcp": [{"HostIp": "", "HostPort": "8080"}],
@@ -281,14 +279,14 @@ def test_a_port_that_docker_proxy_serves_alone_stays_open_for_its_family() -> No
     assert not any("--dport 53 " in rule for rule in ipv6)
 
 
-def test_all_of_a_rootless_engines_ports_come_by_the_input_chain() -> None:
+def test_ports_of_a_rootless_engine_are_in_the_input_chain() -> None:
     containers = publishing(**{"80_tcp": [{"HostIp": "", "HostPort": "8080"}]})
     snapshot = filtering(engine={"rootless": True}, **{"docker.containers": containers})
     assert "-A HARDENER-INPUT -p tcp -m tcp --dport 8080 -j RETURN" in rules(snapshot)
     assert "rootless" in documents(snapshot)["firewall_docker_user"]["refused"]
 
 
-def test_a_named_bridge_is_one_of_dockers() -> None:
+def test_bridges_with_other_names_are_dockers_too() -> None:
     networks = [
         {"Name": "app", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "app0"}},
         {"Name": "bad", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "x -j ACCEPT"}},
@@ -298,7 +296,7 @@ def test_a_named_bridge_is_one_of_dockers() -> None:
     assert not any("ACCEPT -j" in rule or "-o x" in rule for rule in found)
 
 
-def test_neighbours_are_kept_off_loopback_where_the_engine_does_not() -> None:
+def test_packets_to_loopback_are_dropped_where_the_engine_does_not() -> None:
     assert "neighbours.ipv4" in files(documents(filtering(**{"docker.version": {"Version": "27.5.1"}})))
     assert "neighbours.ipv4" in files(documents(filtering(**{"docker.version": failed()})))
     newer = documents(filtering(**{"docker.version": {"Version": "28.0.0"}}))
@@ -311,7 +309,7 @@ def test_neighbours_are_kept_off_loopback_where_the_engine_does_not() -> None:
 # --- what is told -------------------------------------------------------------------------------------------
 
 
-def test_services_that_will_be_cut_off_are_named() -> None:
+def test_services_that_become_unreachable_are_named() -> None:
     snapshot = filtering(
         listening=listens(
             SSHD,
@@ -332,7 +330,7 @@ def test_services_that_will_be_cut_off_are_named() -> None:
     )
 
 
-def test_a_host_without_ip6tables_or_ipv6_gets_no_rules_for_it_and_is_told() -> None:
+def test_without_ipv6_support_no_ipv6_rules_are_written_with_a_note() -> None:
     for snapshot, note in (
         (filtering(ipv6=None), "IPv6 stays as it is: there is no ip6tables"),
         (
@@ -350,7 +348,7 @@ def test_a_host_without_ip6tables_or_ipv6_gets_no_rules_for_it_and_is_told() -> 
         assert not [file for file in files(found) if "ipv6" in file]
 
 
-def test_ipv6_that_the_engine_does_not_filter_is_left_alone() -> None:
+def test_unfiltered_ipv6_forwarding_is_kept() -> None:
     networks = [{"Name": "app", "Driver": "bridge", "EnableIPv6": True, "Options": {}}]
     found = documents(filtering(**{"docker.networks": networks}))
     assert "forwarded.ipv6" not in files(found)
@@ -359,7 +357,7 @@ def test_ipv6_that_the_engine_does_not_filter_is_left_alone() -> None:
     assert "forwarded.ipv6" in files(filtered)
 
 
-def test_whose_packets_the_host_forwards_until_now_is_told() -> None:
+def test_currently_forwarded_interfaces_are_named() -> None:
     accepting = SAVED.replace("FORWARD DROP", "FORWARD ACCEPT")
     found = documents(filtering(accepting, sysctl={"net.ipv4.ip_forward": "1"}))
     assert "firewall_forward" in found["firewall_docker_user"]["notes"][0]
@@ -390,11 +388,11 @@ REFUSALS = {
     "unread": (make(firewall=failed("timed out")), "firewall could not be read: timed out"),
     "unread containers": (
         filtering(**{"docker.containers": failed("timed out")}),
-        "docker.containers could not be read, and with it what is published: timed out",
+        "docker.containers could not be read, so the published ports are unknown: timed out",
     ),
     "an unread container": (
         filtering(**{"docker.containers": [container(), unread()]}),
-        "what is published is not known, since dark could not be read: timed out",
+        "the published ports are not known, since dark could not be read: timed out",
     ),
     "nothing": (make(firewall=absent()), "install iptables"),
     "no systemd": (filtering(units=absent("systemd does not run on this host")), "systemd does not run"),
@@ -402,7 +400,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_where_the_packet_filter_is_somebody_elses_or_nobodys_it_is_refused(name: str) -> None:
+def test_foreign_or_missing_packet_filters_are_refused(name: str) -> None:
     snapshot, reason = REFUSALS[name]
     found = documents(snapshot)
     for document in found.values():
@@ -410,7 +408,7 @@ def test_where_the_packet_filter_is_somebody_elses_or_nobodys_it_is_refused(name
         assert "resources" not in document
 
 
-def test_a_flushing_configuration_that_nobody_loads_is_no_reason() -> None:
+def test_an_unused_flushing_configuration_is_accepted() -> None:
     snapshot = filtering(firewall={"flushing": ["/etc/nftables.conf"]}, **unit("nftables.service"))
     assert not any("refused" in document for document in documents(snapshot).values())
 
@@ -433,14 +431,14 @@ ENGINES = {
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_where_docker_does_not_ask_only_the_inbound_rules_remain(name: str) -> None:
+def test_without_docker_user_only_inbound_rules_are_written(name: str) -> None:
     snapshot, reason = ENGINES[name]
     found = documents(snapshot)
     assert reason in found["firewall_docker_user"]["refused"]
     assert "refused" not in found["firewall_inbound"]
 
 
-def test_an_engine_that_does_not_run_yet_is_no_reason() -> None:
+def test_an_engine_that_is_not_running_is_accepted() -> None:
     snapshot = filtering(engine={"reachable": False}, **{"docker.containers": failed("refused")})
     assert not any("refused" in document for document in documents(snapshot).values())
 
@@ -471,15 +469,15 @@ def test_an_engine_that_does_not_run_yet_is_no_reason() -> None:
         ({"allow": [{"port": 80, "protocol": "icmp; reboot"}]}, "protocol is"),
         ({"allow": [{"port": 80, "protocol": "esp"}]}, "esp has no ports"),
         ({"allow": [{"prot": "tcp", "port": 80}]}, "unknown prot"),
-        ({"allow": [80]}, "is no object"),
+        ({"allow": [80]}, "is not an object"),
         ({"ssh_ports": ["22 "]}, "firewall_ssh_ports: port is"),
         ({"ssh_ports": ["22-30"]}, "firewall_ssh_ports: '22-30' is a range"),
         ({"ssh_sources": ["everywhere"]}, "firewall_ssh_sources: .*everywhere"),
         ({"published": [{"protocol": "esp"}]}, r"firewall_published\[0\]: protocol"),
-        ({"forward": [{"from": "eth0 -j ACCEPT"}]}, "is no name of an interface"),
+        ({"forward": [{"from": "eth0 -j ACCEPT"}]}, "is not the name of an interface"),
         ({"forward": [{"sources": ["10.0.0.0/8"]}]}, "neither from nor to"),
     ],
 )
-def test_what_could_become_another_rule_is_refused_by_name(variables: dict[str, Any], said: str) -> None:
+def test_values_that_could_inject_rules_are_refused(variables: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         documents(filtering(), **variables)

@@ -39,11 +39,11 @@ def test_a_source_without_data_is_an_empty_mapping() -> None:
         ),
     ],
 )
-def test_why_there_is_no_engine(host: HostView, reason: str) -> None:
+def test_a_missing_engine_has_a_reason(host: HostView, reason: str) -> None:
     assert host.unserved() == reason
 
 
-def test_the_first_source_that_is_not_known_is_named() -> None:
+def test_the_first_unknown_source_is_named() -> None:
     host = view(files=failed("late"), units=failed("later"))
     assert host.unread("engine", "files", "units") == "files could not be read: late"
     assert host.unread("engine") == ""
@@ -68,7 +68,7 @@ def test_the_version_is_that_of_the_engine_or_of_its_package(given: Any, version
     assert view(**given).version == version
 
 
-def test_a_setting_is_the_last_on_the_command_line_or_that_of_the_file() -> None:
+def test_a_setting_comes_from_the_last_flag_or_the_file() -> None:
     host = view(
         **{"daemon.config": {"flags": only({"group": ["a", "b"]}), "parsed": only({"group": "c", "ip": "d"})}}
     )
@@ -89,17 +89,17 @@ def test_a_container_has_the_kernel_of_another_host() -> None:
     assert view(system={"in_init_userns": False}).in_container
 
 
-def test_security_options_are_compared_whole() -> None:
+def test_security_options_are_compared_exactly() -> None:
     host = view(**{"docker.info": {"SecurityOptions": ["name=seccomp,profile=builtin", "name=usernsx"]}})
     assert host.secures("seccomp")
     assert not host.secures("userns")
 
 
-def test_the_activation_says_what_is_wanted_and_not_where_the_engine_is() -> None:
+def test_an_activation_does_not_contain_the_engines_location() -> None:
     found = HostView(silent_engine().raw).activation(["/x"], expect={"security": ["userns"]})
     assert found == {"name": "docker", "when": ["/x"], "expect": {"security": ["userns"]}}
 
 
-def test_many_names_are_counted() -> None:
+def test_long_lists_of_names_are_shortened() -> None:
     assert listed(["a", "b"]) == "a, b"
     assert listed([str(number) for number in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"

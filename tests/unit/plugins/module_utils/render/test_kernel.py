@@ -49,7 +49,7 @@ def assignments(text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("release", ["12", "13", "testing"])
-def test_a_recorded_host_with_these_settings_passes(release: str) -> None:
+def test_rendered_settings_satisfy_the_control(release: str) -> None:
     before = recorded(f"debian-{release}")
     assert verdicts(before, "host-kernel-settings") == {"host-kernel-settings": Status.FAIL}
     wanted = values(before)
@@ -61,14 +61,14 @@ def test_a_recorded_host_with_these_settings_passes(release: str) -> None:
     assert values(after) == wanted
 
 
-def test_the_file_says_what_is_set_and_why() -> None:
+def test_the_file_has_settings_with_their_reasons() -> None:
     document = settings(make())
     assert assignments(content(document)) == values(make())
     comments = [line for line in content(document).splitlines() if line.startswith("# ")]
     assert len(comments) >= len(values(make()))
 
 
-def test_what_the_role_sets_or_leaves_alone_passes_the_control() -> None:
+def test_set_and_kept_values_satisfy_the_control() -> None:
     for setting in sysctls.judged():
         if not setting.needed:
             assert setting.value
@@ -85,17 +85,17 @@ def test_every_setting_has_a_reason_and_a_source(setting: sysctls.Setting) -> No
 
 
 @pytest.mark.parametrize("entry", MODULES, ids=lambda entry: entry["name"])
-def test_no_module_that_containers_need_is_kept_out(entry: dict[str, Any]) -> None:
+def test_modules_that_containers_need_are_not_blocked(entry: dict[str, Any]) -> None:
     assert not NEEDED.fullmatch(entry["name"])
     assert entry["reason"]
 
 
-def test_the_collector_tells_what_the_baseline_is_about() -> None:
+def test_the_collector_reads_every_baseline_module() -> None:
     source = (LIBRARY / "snapshot" / "kernel.py").read_text().split()
     assert [entry["name"] for entry in MODULES if entry["name"] not in source] == []
 
 
-def test_a_stricter_value_is_left_to_who_chose_it() -> None:
+def test_a_stricter_value_is_kept() -> None:
     snapshot = make(
         sysctl={
             "kernel.yama.ptrace_scope": "2",
@@ -117,7 +117,7 @@ def test_a_key_that_the_kernel_does_not_have_is_left_out() -> None:
     assert "kernel.yama.ptrace_scope" not in values(make(sysctl={"kernel.yama.ptrace_scope": None}))
 
 
-def test_forwarding_is_needed_now_and_in_no_file() -> None:
+def test_forwarding_is_needed_but_not_written_to_the_file() -> None:
     (activation,) = settings(make())["activations"]
     assert activation["needed"] == {"net.ipv4.ip_forward": "1"}
     assert "ip_forward" not in content(settings(make()))
@@ -136,13 +136,13 @@ def test_forwarding_is_needed_now_and_in_no_file() -> None:
         make(**{"daemon.config": {"flags": {"ip-forward": ["false"]}}}),
     ],
 )
-def test_forwarding_is_nobodys_business_where_no_engine_needs_it(snapshot: Snapshot) -> None:
+def test_forwarding_is_not_checked_without_an_engine(snapshot: Snapshot) -> None:
     (activation,) = settings(snapshot)["activations"]
     assert activation["needed"] == {}
     assert not any(key.startswith("net.bridge") for key in activation["values"])
 
 
-def test_the_sites_own_values_replace_and_empty_ones_leave_alone() -> None:
+def test_values_of_the_site_override_and_empty_ones_exclude() -> None:
     own = {
         "kernel.yama.ptrace_scope": 3,
         "net.ipv4.conf.all.log_martians": "",
@@ -156,7 +156,7 @@ def test_the_sites_own_values_replace_and_empty_ones_leave_alone() -> None:
     assert found["kernel.core_pattern"] == "|/bin/false"
 
 
-def test_what_a_site_sets_of_the_network_is_held_back_and_guarded() -> None:
+def test_network_settings_of_the_site_have_connectivity_impact() -> None:
     own = {"net/ipv4/conf/eth0.100/rp_filter": 1, "net.ipv4.conf.all.rp_filter": 1, "kernel.sysrq": 4}
     found = documents(make(), settings=own)
     document = found["kernel_settings"]
@@ -175,7 +175,7 @@ def test_what_a_site_sets_of_the_network_is_held_back_and_guarded() -> None:
     assert kinds["/etc/sysctl.d/61-hardener-network.conf"] == "absent"
 
 
-def test_a_key_of_the_site_that_the_kernel_lacks_is_said() -> None:
+def test_a_missing_key_of_the_site_is_reported() -> None:
     document = settings(
         make(sysctl={"kernel.io_uring_disabled": None}), settings={"kernel.io_uring_disabled": 2}
     )
@@ -187,15 +187,15 @@ BAD = {
     "the same by its other name": ({"net/ipv4/conf/all/forwarding": False}, "cut the containers off"),
     "bridge filter off": ({"net.bridge.bridge-nf-call-iptables": 0}, "cut the containers off"),
     "no more modules": ({"kernel.modules_disabled": 1}, "keep the engine from loading"),
-    "no name": ({"; reboot": 1}, "is no name"),
-    "out of the folder": ({"kernel/../../etc/passwd": 1}, "is no name"),
+    "no name": ({"; reboot": 1}, "is not the name"),
+    "out of the folder": ({"kernel/../../etc/passwd": 1}, "is not the name"),
     "a line of its own": ({"kernel.core_pattern": "x\nkernel.sysrq = 1"}, ""),
     "not to be printed": ({"kernel.core_pattern": "x\x1b[2J"}, "cannot be"),
 }
 
 
 @pytest.mark.parametrize(("own", "reason"), BAD.values(), ids=BAD)
-def test_what_would_break_the_engine_is_refused(own: dict[str, Any], reason: str) -> None:
+def test_settings_that_would_break_the_engine_are_refused(own: dict[str, Any], reason: str) -> None:
     document = settings(make(), settings=own)
     if reason:
         assert reason in document["refused"]
@@ -204,7 +204,7 @@ def test_what_would_break_the_engine_is_refused(own: dict[str, Any], reason: str
         assert "kernel.core_pattern = x kernel.sysrq = 1\n" in content(document)
 
 
-def test_user_namespaces_stay_where_containers_live_in_them() -> None:
+def test_user_namespaces_stay_enabled_where_containers_use_them() -> None:
     own = {"user.max_user_namespaces": 0}
     info = {"SecurityOptions": ["name=seccomp,profile=builtin", "name=userns"]}
     assert "starting containers" in settings(make(**{"docker.info": info}), settings=own)["refused"]
@@ -220,7 +220,7 @@ def kept_out(document: dict[str, Any]) -> list[str]:
     return re.findall(r"^install (\S+) /bin/false$", content(document), re.MULTILINE)
 
 
-def test_modules_are_kept_out_but_for_those_in_use() -> None:
+def test_unused_modules_are_blocked() -> None:
     every = [entry["name"] for entry in MODULES]
     document = documents(make())["kernel_modules_enabled"]
     assert kept_out(document) == every
@@ -243,9 +243,9 @@ def test_a_published_sctp_port_keeps_its_module() -> None:
     ]
 
 
-def test_to_keep_a_module_that_is_not_in_the_baseline_is_a_mistake() -> None:
+def test_keeping_an_unlisted_module_is_an_error() -> None:
     assert (
-        "overlay would not be kept out"
+        "overlay would not be blocked"
         in documents(make(), modules_kept=["overlay"])["kernel_modules_enabled"]["refused"]
     )
 
@@ -253,7 +253,7 @@ def test_to_keep_a_module_that_is_not_in_the_baseline_is_a_mistake() -> None:
 # --- the rest -----------------------------------------------------------------------------------------------
 
 
-def test_kexec_is_forbidden_only_where_somebody_says_so() -> None:
+def test_kexec_is_disabled_only_on_request() -> None:
     assert set(documents(make())) == {"kernel_settings_enabled", "kernel_modules_enabled"}
     document = documents(make(), kexec_load_disabled=True)["kernel_kexec_load_disabled"]
     assert document["activations"][0]["values"] == {"kernel.kexec_load_disabled": "1"}
@@ -261,7 +261,7 @@ def test_kexec_is_forbidden_only_where_somebody_says_so() -> None:
     assert "refused" in documents(snapshot, kexec_load_disabled=True)["kernel_kexec_load_disabled"]
 
 
-def test_switched_off_there_is_nothing() -> None:
+def test_when_disabled_nothing_is_written() -> None:
     assert documents(make(), settings_enabled=False, modules_enabled=False) == {}
 
 
@@ -273,7 +273,7 @@ def test_switched_off_there_is_nothing() -> None:
         (make(sysctl=failed("timed out")), "sysctl could not be read: timed out"),
     ],
 )
-def test_where_nothing_can_be_set_it_says_why(snapshot: Snapshot, reason: str) -> None:
+def test_unsupported_hosts_are_refused_with_a_reason(snapshot: Snapshot, reason: str) -> None:
     assert reason in documents(snapshot)["kernel"]["refused"]
 
 
@@ -287,17 +287,17 @@ def test_where_nothing_can_be_set_it_says_why(snapshot: Snapshot, reason: str) -
         ("net.bridge.bridge-nf-call-iptables", False),
     ],
 )
-def test_forwarding_is_not_switched_off_in_other_words(key: str, value: Any) -> None:
+def test_aliases_of_forwarding_cannot_disable_it(key: str, value: Any) -> None:
     assert "would cut the containers off" in settings(make(), settings={key: value})["refused"]
 
 
-def test_user_namespaces_are_kept_where_they_are_only_declared() -> None:
+def test_user_namespaces_stay_enabled_where_only_declared() -> None:
     snapshot = make(**{"docker.info": failed("x"), "daemon.config": {"parsed": {"userns-remap": "default"}}})
     refused = settings(snapshot, settings={"user.max_user_namespaces": 0})["refused"]
     assert "would keep the engine from starting containers" in refused
 
 
 @pytest.mark.parametrize("source", ["engine", "daemon.config"])
-def test_an_engine_that_could_not_be_read_may_need_anything(source: str) -> None:
+def test_an_unreadable_engine_needs_every_module(source: str) -> None:
     refused = documents(make(**{source: failed("x")}))["kernel"]["refused"]
-    assert refused == f"{source} could not be read, and with it what containers need: x"
+    assert refused == f"{source} could not be read, so the needs of containers are unknown: x"

@@ -50,7 +50,7 @@ def test_the_built_in_profile_needs_no_key() -> None:
 
 
 @pytest.mark.parametrize("frozen", ["/etc/docker/old.json", "unconfined", ""])
-def test_whatever_takes_its_place_goes_and_stays_away(frozen: str) -> None:
+def test_settings_that_replace_the_built_in_profile_are_removed(frozen: str) -> None:
     before = make(**effective(frozen or "builtin", seccomp_profile=frozen))
     found = document(before)
     assert keys(found) == {"seccomp-profile": ""}
@@ -58,7 +58,7 @@ def test_whatever_takes_its_place_goes_and_stays_away(frozen: str) -> None:
     assert verdicts(after, "daemon-seccomp")["daemon-seccomp-custom"] is Status.PASS
 
 
-def test_containers_keep_the_filter_they_were_started_with() -> None:
+def test_running_containers_keep_their_filter() -> None:
     running = [{"inspect": {"Name": f"/{name}"}, "proc": {"seccomp": 2}} for name in ("web", "db")]
     stopped = {"inspect": {"Name": "/job"}, "proc": None}
     snapshot = make(
@@ -78,7 +78,7 @@ def test_a_profile_of_the_site_is_installed_and_used() -> None:
     assert docker["expect"] == {"seccomp": "/etc/docker/seccomp.json"}
 
 
-def test_a_profile_like_the_engines_own_allows_nothing_more() -> None:
+def test_a_profile_like_the_engines_own_allows_no_additional_call() -> None:
     own = (
         {"names": ["read", "write", "ptrace"], "action": ALLOW},
         {"names": ["socket"], "action": ALLOW, "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_NE"}]},
@@ -96,7 +96,7 @@ def test_a_profile_like_the_engines_own_allows_nothing_more() -> None:
     assert "socket" not in notes(*own, version="29.4.1")[1]
 
 
-def test_what_it_allows_more_than_the_engines_own_is_named() -> None:
+def test_additional_calls_of_a_profile_are_named() -> None:
     rules = (
         {"names": ["bpf", "keyctl", "read"], "action": ALLOW},
         {"name": "clone", "action": ALLOW},
@@ -109,19 +109,19 @@ def test_what_it_allows_more_than_the_engines_own_is_named() -> None:
     assert "io_uring" not in notes(*rules, version="24.0.7")[1]  # which allowed it itself
 
 
-def test_a_list_of_what_is_denied_allows_all_that_it_does_not_name() -> None:
+def test_a_deny_list_allows_every_other_call() -> None:
     found = notes({"names": ["bpf", "keyctl"], "action": DENY}, default=ALLOW)
-    assert found[0].startswith("the profile allows whatever it does not name")
+    assert found[0].startswith("the profile allows every call that it does not name")
     assert "mount" in found[1]
     assert "bpf" not in found[1]
 
 
-@pytest.mark.parametrize(("content", "reason"), [("{", "is not JSON"), ("[]", "no JSON object")])
-def test_what_is_no_profile_is_refused(content: str, reason: str) -> None:
+@pytest.mark.parametrize(("content", "reason"), [("{", "is not JSON"), ("[]", "not a JSON object")])
+def test_an_invalid_profile_is_refused(content: str, reason: str) -> None:
     assert reason in document(make(), content)["refused"]
 
 
-def test_a_profile_on_the_command_line_has_to_be_taken_out_there() -> None:
+def test_a_profile_on_the_command_line_is_refused() -> None:
     unit = make(**{"daemon.config": {"flags": {"seccomp-profile": ["/old.json"]}}})
     assert "says --seccomp-profile /old.json" in document(unit)["refused"]
     assert "take it out of the unit" in document(unit, {"defaultAction": DENY})["refused"]
@@ -154,7 +154,7 @@ def test_containers_without_a_filter_are_found_by_their_processes() -> None:
     assert found[2].endswith("create them again")
 
 
-def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
+def test_a_stopped_engine_is_configured() -> None:
     assert document(silent_engine())["activations"][0]["expect"] == {"seccomp": "builtin"}
 
 
@@ -168,10 +168,10 @@ def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
         (make(**{"docker.info": {"SecurityOptions": only(["name=apparmor"])}}), "built without seccomp"),
     ],
 )
-def test_where_it_can_do_nothing_it_says_why(snapshot: Snapshot, reason: str) -> None:
+def test_unsupported_hosts_are_refused_with_a_reason(snapshot: Snapshot, reason: str) -> None:
     assert reason in document(snapshot)["refused"]
 
 
-def test_conditions_that_are_none_allow_nothing() -> None:
+def test_impossible_conditions_allow_nothing() -> None:
     rule = {"names": ["socket"], "action": ALLOW, "args": 5}
     assert "socket" not in " ".join(notes(rule))

@@ -66,7 +66,7 @@ def effective(text: str, values: dict[str, list[str]]) -> dict[str, list[str]]:
     return values
 
 
-def test_what_apt_has_in_effect_is_what_the_proof_expects_and_what_the_audit_wants() -> None:
+def test_rendered_apt_settings_satisfy_the_control() -> None:
     document = automatic(make())
     own = [
         "origin=Debian,codename=${distro_codename}-security,label=Debian-Security",
@@ -91,7 +91,7 @@ def test_what_apt_has_in_effect_is_what_the_proof_expects_and_what_the_audit_wan
     assert list(activations(document)["units"]["units"]) == ["apt-daily.timer", "apt-daily-upgrade.timer"]
 
 
-def test_ubuntu_has_its_security_updates_elsewhere() -> None:
+def test_ubuntu_has_its_own_security_origins() -> None:
     ubuntu = {"os": only({"ID": "ubuntu", "ID_LIKE": "debian", "VERSION_CODENAME": "noble"})}
     text = files(automatic(make(system=ubuntu), all=True, origins=["origin=Docker"]))[APT]
     assert '"origin=Ubuntu,archive=${distro_codename}-security"' in text
@@ -101,7 +101,7 @@ def test_ubuntu_has_its_security_updates_elsewhere() -> None:
     assert "-updates" not in files(automatic(make(system=ubuntu)))[APT]
 
 
-def test_what_restarts_the_engine_is_left_alone_and_only_that() -> None:
+def test_only_packages_that_restart_the_engine_are_excluded() -> None:
     found = documents(make(packages={"pending_security": [OPENSSL, DOCKER]}))
     excluded = files(found["security_updates_automatic"])[f"{APT}-engine"]
     assert r'"docker\.io$"' in excluded
@@ -134,7 +134,7 @@ def test_the_engine_is_upgraded_where_its_restart_is_allowed(
     assert (f"{APT}-engine" in files(found["security_updates_automatic"])) is excluded
 
 
-def test_nothing_is_promised_of_what_is_held_or_not_to_be_installed() -> None:
+def test_held_and_disabled_updates_are_noted() -> None:
     snapshot = make(packages={"pending_security": [{**OPENSSL, "held": True}]})
     document = automatic(snapshot)
     assert activations(document)["pending-updates"]["updates"] == []
@@ -153,16 +153,16 @@ def test_nothing_is_promised_of_what_is_held_or_not_to_be_installed() -> None:
         ({"index_age_s": 3600}, ""),
     ],
 )
-def test_where_nobody_knows_what_waits_it_is_looked_for(packages: dict[str, Any], unknown: str) -> None:
+def test_unknown_pending_updates_are_looked_up(packages: dict[str, Any], unknown: str) -> None:
     assert activations(automatic(make(packages=packages)))["pending-updates"]["unknown"] == unknown
 
 
-def test_a_reboot_is_asked_for_and_done_only_where_the_site_says_so() -> None:
+def test_a_reboot_is_automatic_only_if_the_site_enables_it() -> None:
     snapshot = make(packages={"reboot_required": True, "reboot_packages": ["linux-image-amd64"]})
     document = automatic(snapshot)
     assert 'Unattended-Upgrade::Automatic-Reboot "false";' in files(document)[APT]
     assert document["notes"] == [
-        "this host waits for a reboot: it was asked for by linux-image-amd64; nobody does it by itself"
+        "this host waits for a reboot: linux-image-amd64 requested it; automatic reboots are off"
     ]
     document = automatic(snapshot, reboot=True)
     assert 'Unattended-Upgrade::Automatic-Reboot-Time "02:00";' in files(document)[APT]
@@ -171,14 +171,14 @@ def test_a_reboot_is_asked_for_and_done_only_where_the_site_says_so() -> None:
     assert "6.12.118+deb13-cloud-amd64 is installed, 6.12.57+deb13" in automatic(kernel)["notes"][0]
 
 
-def test_without_timers_the_origins_stay() -> None:
+def test_without_timers_the_origins_are_kept() -> None:
     document = automatic(make(), automatic=False)
     assert "APT::Periodic" not in files(document)[APT]
     assert "Debian-Security" in files(document)[APT]
     assert "units" not in activations(document)
 
 
-def test_the_redhat_family_has_dnf_automatic_read_a_file_of_ours() -> None:
+def test_dnf_automatic_reads_the_rendered_file() -> None:
     document = automatic(make(**ROCKY), exclude=["kernel*"], reboot=True)
     own = files(document)["/etc/dnf/hardener-automatic.conf"]
     assert "upgrade_type = security\n" in own
@@ -215,7 +215,7 @@ def test_the_redhat_family_has_dnf_automatic_read_a_file_of_ours() -> None:
         (make(), {"reboot_window": "24:00-05:00"}, "two times of day"),
     ],
 )
-def test_where_it_can_do_nothing_it_says_why(
+def test_unsupported_hosts_are_refused_with_a_reason(
     snapshot: Snapshot, variables: dict[str, Any], reason: str
 ) -> None:
     assert reason in documents(snapshot, **variables)["security_updates"]["refused"]
@@ -232,11 +232,11 @@ def test_where_it_can_do_nothing_it_says_why(
         ("12:00", "22:00-04:00", False),
     ],
 )
-def test_a_window_may_lie_around_midnight(now: str, window: str, open_: bool) -> None:
+def test_a_reboot_window_can_span_midnight(now: str, window: str, open_: bool) -> None:
     assert security_updates.is_open(now, window) is open_
 
 
-def test_the_containers_that_come_back_are_those_with_a_policy() -> None:
+def test_containers_with_a_restart_policy_are_restarted() -> None:
     def container(number: int, running: bool, policy: str) -> dict[str, Any]:
         return {
             "inspect": {

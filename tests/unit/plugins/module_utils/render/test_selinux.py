@@ -75,7 +75,7 @@ HOSTS = {
 }
 
 
-def test_documents(golden: Callable[[str, str], None]) -> None:
+def test_documents_match_the_golden_file(golden: Callable[[str, str], None]) -> None:
     both = {"enforcing": True, "docker": True}
     cases: Cases = {
         **{name: (snapshot, both) for name, snapshot in HOSTS.items()},

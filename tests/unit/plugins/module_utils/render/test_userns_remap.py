@@ -52,7 +52,7 @@ def activation(found: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(wanted)
 
 
-def test_an_empty_engine_gets_it_with_a_range_of_its_own() -> None:
+def test_an_empty_engine_gets_remapping_with_a_new_id_range() -> None:
     found = document(make(**EMPTY, users=users()))
     assert found["impact"] == "daemon-restart"
     assert found["resources"][-1]["keys"] == {"userns-remap": "default"}
@@ -81,12 +81,12 @@ def test_an_engine_that_never_ran_is_empty() -> None:
         (users(uids=[100005], gids=[100005]), 100006),
     ],
 )
-def test_a_range_meets_nobody_elses_and_no_account_of_the_host(taken: dict[str, Any], wanted: int) -> None:
+def test_a_new_range_does_not_overlap_ranges_or_accounts(taken: dict[str, Any], wanted: int) -> None:
     found = document(make(**EMPTY, users=taken))
     assert lines(found)["/etc/subuid"] == f"dockremap:{wanted}:65536"
 
 
-def test_users_and_groups_are_looked_at_apart() -> None:
+def test_users_and_groups_are_checked_separately() -> None:
     found = document(make(**EMPTY, users=users([["a", 100000, 65536]], [["a", 100000, 1]])))
     assert lines(found) == {
         "/etc/subuid": "dockremap:165536:65536",
@@ -94,7 +94,7 @@ def test_users_and_groups_are_looked_at_apart() -> None:
     }
 
 
-def test_a_range_that_is_there_is_used() -> None:
+def test_an_existing_range_is_used() -> None:
     mine = ["dockremap", 500000, 70000]
     found = document(make(users=users([mine], [["dockremap", 100000, 65536]])), migrate=True)
     assert lines(found) == {}
@@ -102,7 +102,7 @@ def test_a_range_that_is_there_is_used() -> None:
     assert (move["uids"], move["gids"]) == ([500000, 70000], [100000, 65536])
 
 
-def test_a_range_that_is_there_under_the_accounts_number_is_found() -> None:
+def test_an_existing_range_under_the_uid_is_found() -> None:
     known = users([["994", 500000, 65536]])
     known["remap"] = only({"user": "dockremap", "subuid": [[500000, 65536]], "subgid": [[500000, 65536]]})
     assert lines(document(make(**EMPTY, users=known))) == {}
@@ -116,15 +116,15 @@ def test_a_range_that_is_there_under_the_accounts_number_is_found() -> None:
         ([["dockremap", 100000, 1000]], "has 1000 ids in /etc/subuid; images need 65536"),
     ],
 )
-def test_a_range_that_cannot_be_used_is_refused(known: list[list[Any]], reason: str) -> None:
+def test_an_unusable_range_is_refused(known: list[list[Any]], reason: str) -> None:
     assert reason in document(make(**EMPTY, users=users(known)))["refused"]
 
 
-def test_where_there_are_no_ids_left_that_is_said() -> None:
+def test_exhausted_ids_are_reported() -> None:
     assert "no 65536 ids are left" in document(make(**EMPTY, users=users()), first_id=600_100_000)["refused"]
 
 
-def test_data_is_hidden_only_where_that_is_allowed() -> None:
+def test_existing_data_needs_the_impact_data_hidden() -> None:
     found = document(make(users=users()))
     assert found["impact"] == "data-hidden"
     assert "userns_remap_migrate takes them along" in found["costs"]
@@ -132,7 +132,7 @@ def test_data_is_hidden_only_where_that_is_allowed() -> None:
     assert activation(found, "docker")["restarted_by"] == "userns-migrate"
 
 
-def test_data_moves_along_where_that_is_wanted() -> None:
+def test_data_is_migrated_on_request() -> None:
     found = document(make(users=users()), migrate=True, user="ns")
     assert found["impact"] == "containers-recreate"
     assert lines(found)["/etc/subuid"] == "ns:100000:65536"
@@ -149,7 +149,7 @@ UNFIT = [
 ]
 
 
-def test_who_cannot_move_is_listed_first() -> None:
+def test_containers_that_cannot_be_remapped_are_refused_first() -> None:
     snapshot = make(**{"docker.containers": only(UNFIT)}, users=users())
     reason = document(snapshot, migrate=True)["refused"]
     assert reason.startswith(
@@ -161,7 +161,7 @@ def test_who_cannot_move_is_listed_first() -> None:
     assert document(dark, migrate=True)["refused"].endswith("dark could not be read: timed out")
 
 
-def test_who_may_stay_in_the_hosts_namespace_is_named_and_passed_on() -> None:
+def test_exempted_containers_are_named_in_the_document() -> None:
     snapshot = make(**{"docker.containers": only(UNFIT)}, users=users())
     found = document(snapshot, migrate=True, exempt=["ag*", "edge"])
     assert activation(found, "userns-migrate")["exempt"] == ["ag*", "edge"]
@@ -197,16 +197,16 @@ def test_bind_mounts_are_reported() -> None:
         ({"engine": {"rootless": True}}, "rootless"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_a_reason(sources: dict[str, Any], reason: str) -> None:
+def test_unsupported_hosts_are_refused_with_a_reason(sources: dict[str, Any], reason: str) -> None:
     assert reason in document(make(users=users(), **sources), migrate=True)["refused"]
 
 
-def test_without_an_engine_or_an_answer_nothing_is_decided() -> None:
+def test_without_an_engine_or_an_answer_it_is_refused() -> None:
     assert "no Docker engine" in document(no_engine())["refused"]
     assert "does not answer" in document(silent_engine())["refused"]
 
 
-def test_an_engine_that_remaps_keeps_what_it_has() -> None:
+def test_an_engine_that_already_remaps_is_not_changed() -> None:
     snapshot = make(
         **{
             "docker.info": {"SecurityOptions": only(["name=seccomp,profile=builtin", "name=userns"])},
@@ -219,12 +219,12 @@ def test_an_engine_that_remaps_keeps_what_it_has() -> None:
     assert [each["name"] for each in found["activations"]] == ["docker"]
 
 
-def test_a_key_that_is_not_in_force_yet_is_no_leave_to_hide_anything() -> None:
+def test_a_key_not_yet_in_force_does_not_allow_hidden_data() -> None:
     snapshot = make(**{"daemon.config": {"parsed": {"userns-remap": "default"}}}, users=users())
     assert document(snapshot)["impact"] == "data-hidden"
 
 
-def test_switched_off_by_the_site_or_set_on_the_command_line_it_decides_nothing() -> None:
+def test_disabled_or_command_line_settings_are_not_changed() -> None:
     decide = documents_of("userns_remap")
     rest: dict[str, Any] = {
         "user": "default",
@@ -239,21 +239,21 @@ def test_switched_off_by_the_site_or_set_on_the_command_line_it_decides_nothing(
 
 
 @pytest.mark.parametrize("first", [0, -5, 65535])
-def test_root_of_a_container_is_no_account_of_the_host(first: int) -> None:
+def test_remapped_root_does_not_overlap_host_accounts(first: int) -> None:
     refused = document(make(**EMPTY, users=users()), first_id=first)["refused"]
     assert f"({first}:65536) begins among the accounts of the host" in refused
 
 
-def test_a_range_that_is_there_is_no_account_of_the_host_either() -> None:
+def test_an_existing_range_does_not_overlap_host_accounts() -> None:
     refused = document(make(**EMPTY, users=users([["dockremap", 1000, 65536]])))["refused"]
     assert "(1000:65536) begins among the accounts of the host" in refused
 
 
 @pytest.mark.parametrize("user", ["", "1000:1000", "a b", "a\nb", "-x", "x" * 33])
-def test_an_account_has_the_name_of_one(user: str) -> None:
+def test_an_account_name_must_be_valid(user: str) -> None:
     refused = document(make(**EMPTY, users=users()), user=user)["refused"]
-    assert refused == f"userns_remap_user: {user!r} is no name of an account"
+    assert refused == f"userns_remap_user: {user!r} is not the name of an account"
 
 
-def test_where_nobody_can_tell_whose_ids_are_whose_none_are_given() -> None:
+def test_unreadable_id_ranges_are_refused() -> None:
     assert document(make(**EMPTY, users=failed("x")))["refused"] == "users could not be read: x"

@@ -63,7 +63,7 @@ def reading(engine: Any) -> ArchiveFiles:
     return ArchiveFiles(engine, "sha256:x")
 
 
-def test_links_of_either_kind_are_files_too() -> None:
+def test_hard_and_symbolic_links_are_resolved() -> None:
     engine = FakeEngine(
         a="one",
         hard=member(tarfile.LNKTYPE, "status.d/a"),
@@ -76,12 +76,12 @@ def test_links_of_either_kind_are_files_too() -> None:
     assert engine.removed == ["made"]
 
 
-def test_a_link_to_a_name_that_is_no_text_leads_nowhere() -> None:
+def test_a_link_to_an_undecodable_name_is_not_followed() -> None:
     with reading(FakeEngine(link=member(tarfile.SYMTYPE, "\udcff"))) as files:
         assert files.read(f"{FOLDER}/link") is None
 
 
-def test_a_link_to_what_is_not_packed_is_an_error() -> None:
+def test_a_link_to_a_missing_member_is_an_error() -> None:
     with (
         pytest.raises(Failed, match="cannot be read"),
         reading(FakeEngine(hard=member(tarfile.LNKTYPE, "elsewhere"))) as files,
@@ -89,7 +89,7 @@ def test_a_link_to_what_is_not_packed_is_an_error() -> None:
         files.names(FOLDER)
 
 
-def test_a_container_that_somebody_else_removed_has_told_nothing() -> None:
+def test_a_container_removed_meanwhile_is_an_error() -> None:
     engine = FakeEngine(a="one")
     files = reading(engine).__enter__()
     engine.there = False
@@ -98,7 +98,7 @@ def test_a_container_that_somebody_else_removed_has_told_nothing() -> None:
         files.__exit__(None, None, None)
 
 
-def test_only_what_a_scan_has_made_is_left_over() -> None:
+def test_only_containers_of_a_scan_are_removed() -> None:
     engine: Any = FakeEngine()
     engine.listed = [
         {"Id": "mine", "Names": ["/hardener-scan-0123"]},

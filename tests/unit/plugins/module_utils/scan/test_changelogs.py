@@ -75,7 +75,7 @@ def added(folder: Path, downloader: Any, installed: str = "3.0.5-1") -> dict[str
     return found
 
 
-def test_ids_of_what_came_after_the_installed_version(tmp_path: Path, package: Path) -> None:
+def test_ids_of_entries_after_the_installed_version_are_found(tmp_path: Path, package: Path) -> None:
     downloader = Downloader(package)
     found = added(tmp_path / "kept", downloader)
     assert found["cves"] == ["CVE-2020-1234", "CVE-2026-0001", "CVE-2026-0002"]  # 1:3.0.1 is later than 3.0.5
@@ -84,12 +84,12 @@ def test_ids_of_what_came_after_the_installed_version(tmp_path: Path, package: P
     assert added(tmp_path / "kept", Downloader(None), "1:3.0.1-1")["cves"] == []
 
 
-def test_what_cannot_be_had_is_not_known(tmp_path: Path) -> None:
+def test_an_unavailable_changelog_gives_no_ids(tmp_path: Path) -> None:
     assert added(tmp_path / "kept", Downloader(None))["cves"] is None
     assert not (tmp_path / "kept").exists()
 
 
-def test_a_run_downloads_so_much_and_no_more(tmp_path: Path, package: Path) -> None:
+def test_downloads_of_a_run_are_bounded(tmp_path: Path, package: Path) -> None:
     downloader: Any = Downloader(package)
     (found,) = outdated()
     Changelogs(str(tmp_path / "kept"), downloader, budget=0).add([found], OFFERS)
@@ -97,7 +97,7 @@ def test_a_run_downloads_so_much_and_no_more(tmp_path: Path, package: Path) -> N
     assert downloader.asked == []
 
 
-def test_what_could_not_be_had_is_not_asked_for_again(tmp_path: Path) -> None:
+def test_an_unavailable_changelog_is_not_requested_again(tmp_path: Path) -> None:
     downloader: Any = Downloader(None)
     changelogs = Changelogs(str(tmp_path), downloader)
     for _ in range(3):
@@ -107,19 +107,19 @@ def test_what_could_not_be_had_is_not_asked_for_again(tmp_path: Path) -> None:
     assert len(downloader.asked) == 1
 
 
-def test_a_run_spends_so_much_time_and_no_more(tmp_path: Path, package: Path) -> None:
+def test_the_time_of_a_run_is_bounded(tmp_path: Path, package: Path) -> None:
     downloader: Any = Downloader(package)
     (found,) = outdated()
     Changelogs(str(tmp_path), downloader, seconds=-1).add([found], OFFERS)
     assert (found["cves"], downloader.asked) == (None, [])
 
 
-def test_where_nothing_can_be_kept_it_is_known_all_the_same(tmp_path: Path, package: Path) -> None:
+def test_without_a_writable_cache_ids_are_still_found(tmp_path: Path, package: Path) -> None:
     (tmp_path / "file").touch()
     assert added(tmp_path / "file" / "kept", Downloader(package))["cves"]
 
 
-def test_apt_may_download_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_download_there_are_no_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: Any = Downloader(None)
     monkeypatch.setattr(nothing, "apt", lambda *_, **__: None)
     assert added(tmp_path, nothing)["cves"] is None
@@ -133,13 +133,13 @@ def test_many_ids_are_counted(tmp_path: Path) -> None:
     assert (len(found["cves"]), found["cves_more"]) == (40, 110)
 
 
-def test_a_package_without_changelog(tmp_path: Path, package: Path) -> None:
+def test_a_package_without_a_changelog_has_no_ids(tmp_path: Path, package: Path) -> None:
     assert changelog(str(package)) == TEXT
     package.write_bytes(b"no package")
     with pytest.raises(Failed):
         changelog(str(package))
 
 
-def test_entries() -> None:
+def test_changelog_entries_are_parsed() -> None:
     assert parse(TEXT) == [["3.0.22-1", ["CVE-2026-0001", "CVE-2026-0002"]], ["1:3.0.1-1", ["CVE-2020-1234"]]]
     assert parse("") == []

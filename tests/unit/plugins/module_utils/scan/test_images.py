@@ -24,13 +24,13 @@ class FakeEngine:
         return {"GraphDriver": self.driver}
 
 
-def test_layers_are_read_where_they_lie(tmp_path: Path) -> None:
+def test_layers_are_read_from_disk(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     engine: Any = FakeEngine(tmp_path)
     assert images.read(engine, IDENTITY, lambda files: {"x": files.read("/file")}) == {"x": b"x"}
 
 
-def test_the_engine_is_asked_for_what_they_do_not_tell_and_for_nothing_that_is_too_large(
+def test_the_engine_exports_what_layers_lack_within_limits(
     tmp_path: Path,
 ) -> None:
     engine: Any = FakeEngine(tmp_path)
@@ -54,11 +54,11 @@ def test_the_engine_is_asked_for_what_they_do_not_tell_and_for_nothing_that_is_t
         {"Name": "overlay2", "Data": {"UpperDir": "/", "LowerDir": ":".join(["/"] * 200)}},
     ],
 )
-def test_layers_that_are_not_of_this_machine(driver: Any) -> None:
+def test_unsupported_layer_folders_are_not_read(driver: Any) -> None:
     assert images.layer_folders({"GraphDriver": driver}) == []
 
 
-def test_an_image_has_its_names_and_no_others() -> None:
+def test_placeholder_names_of_images_are_dropped() -> None:
     entry = {"Id": IDENTITY, "RepoTags": ["a:1", "<none>:<none>"], "RepoDigests": ["<none>@x", "a@x"]}
     engine: Any = type("", (), {"call": lambda *_: [entry, entry]})()
     assert images.listed(engine) == [images.Image(IDENTITY, ("a:1", "a@x"))]

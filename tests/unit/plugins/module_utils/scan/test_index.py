@@ -24,7 +24,7 @@ def of(folder: Path, release: Release = BOOKWORM, *, error: str = "") -> Index:
     return indexes.of(release, NOW)
 
 
-def test_the_newest_version_counts(tmp_path: Path) -> None:
+def test_the_newest_version_is_used(tmp_path: Path) -> None:
     left(tmp_path)
     found = of(tmp_path)
     assert (found.state, found.reason) == ("fresh", "")
@@ -51,13 +51,13 @@ def test_an_index_that_is_too_old_has_no_packages(
     assert found.packages == {}
 
 
-def test_why_it_could_not_be_refreshed_is_said(tmp_path: Path) -> None:
+def test_the_reason_of_a_failed_refresh_is_reported(tmp_path: Path) -> None:
     left(tmp_path, date=day(-9), until=None)
     assert "(the network is down)" in of(tmp_path, error="the network is down").reason
     assert of(tmp_path / "none", error="the network is down").reason == "the network is down"
 
 
-def test_without_a_network_the_last_index_counts(tmp_path: Path) -> None:
+def test_without_a_network_the_last_index_is_used(tmp_path: Path) -> None:
     left(tmp_path)
     assert of(tmp_path, error="the network is down").state == "fresh"
 
@@ -87,37 +87,37 @@ class TestLists:
         path = folder / "lists" / f"m_debian-security_dists_bookworm-security_{name}_Packages"
         path.write_text(text)
 
-    def test_of_every_architecture(self, tmp_path: Path) -> None:
+    def test_packages_of_every_architecture_are_read(self, tmp_path: Path) -> None:
         left(tmp_path, sums=self.SUMS)
         self.add(tmp_path, "main_binary-arm64", self.ARM)
         found = of(tmp_path)
         assert (found.state, found.architectures) == ("fresh", {"amd64", "arm64"})
         assert found.packages["openssl"].keys() == {"amd64", "arm64"}
 
-    def test_an_older_list_counts_for_nothing(self, tmp_path: Path) -> None:
+    def test_an_older_list_is_ignored(self, tmp_path: Path) -> None:
         left(tmp_path, sums=self.SUMS)
         self.add(tmp_path, "main_binary-arm64", self.ARM.replace("22", "21"))
         found = of(tmp_path)
         assert found.architectures == {"amd64"}
         assert found.packages["openssl"].keys() == {"amd64"}
 
-    def test_a_list_that_is_cut_off_is_none(self, tmp_path: Path) -> None:
+    def test_a_truncated_list_is_ignored(self, tmp_path: Path) -> None:
         left(tmp_path, packages=PACKAGES[:-60], sums=self.SUMS)
         found = of(tmp_path)
         assert (found.state, found.packages) == ("missing", {})
         assert "whole" in found.reason
 
-    def test_a_component_that_is_missing(self, tmp_path: Path) -> None:
+    def test_a_missing_component_is_reported(self, tmp_path: Path) -> None:
         left(tmp_path, sums=self.SUMS + signed("x", "contrib/binary-amd64/Packages"))
         assert of(tmp_path).state == "missing"
         self.add(tmp_path, "contrib_binary-amd64", "x")
         assert of(tmp_path).state == "fresh"
 
-    def test_an_empty_one_is_none_that_apt_keeps(self, tmp_path: Path) -> None:
+    def test_an_empty_component_is_not_missing(self, tmp_path: Path) -> None:
         left(tmp_path, sums=self.SUMS + signed("", "contrib/binary-amd64/Packages"))
         assert of(tmp_path).state == "fresh"
 
-    def test_what_cannot_be_unpacked_is_none(self, tmp_path: Path) -> None:
+    def test_a_corrupt_list_is_ignored(self, tmp_path: Path) -> None:
         left(tmp_path, sums=self.SUMS)
         self.add(tmp_path, "main_binary-amd64", "")
         (kept,) = (tmp_path / "lists").glob("*_Packages")
@@ -125,13 +125,13 @@ class TestLists:
         assert of(tmp_path).state == "missing"
 
 
-def test_of_two_mirrors_the_newer(tmp_path: Path) -> None:
+def test_the_newer_of_two_mirrors_is_used(tmp_path: Path) -> None:
     left(tmp_path, date=day(-9), host="old")
     left(tmp_path, date=day(-1), host="new")
     assert of(tmp_path).state == "fresh"
 
 
-def test_a_distribution_without_a_mirror(tmp_path: Path) -> None:
+def test_a_distribution_without_a_mirror_has_no_index(tmp_path: Path) -> None:
     left(tmp_path)
     found = of(tmp_path, Release("ubuntu", "22.04", "jammy", ""))
     assert found.state == "missing"
@@ -148,7 +148,7 @@ def test_only_newer_versions_are_outdated() -> None:
 
 
 @pytest.mark.parametrize("version", ["", "²:1", ":", "1:", "~", "9" * 300, "\\xff", "a:b-c_d"])
-def test_a_version_that_an_image_made_up_ends_nothing(version: str) -> None:
+def test_an_invalid_version_of_an_image_does_not_end_the_scan(version: str) -> None:
     assert len(outdated([["a", "amd64", version]], {"a": {"amd64": Fix("2", "a", 1)}})) <= 1
 
 
@@ -172,7 +172,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-def test_apt_is_asked_apart_from_the_host_and_tells_no_password(
+def test_apt_runs_with_its_own_configuration_and_shows_no_password(
     tmp_path: Path, asked: list[list[str]]
 ) -> None:
     indexes = Indexes(str(tmp_path), {"debian": Mirror("http://me:pw@m.example/x", "/k.gpg")}, 7)
@@ -195,7 +195,7 @@ def test_apt_is_asked_apart_from_the_host_and_tells_no_password(
     )
 
 
-def test_what_images_call_themselves_makes_no_second_source(tmp_path: Path, asked: list[list[str]]) -> None:
+def test_unknown_release_names_of_images_add_no_source(tmp_path: Path, asked: list[list[str]]) -> None:
     indexes = Indexes(str(tmp_path), {"debian": Mirror("http://m.example/x", "")}, 7)
     distroless = BOOKWORM._replace(title="Distroless")
     made_up = {f"a{number}" for number in range(5000)}
@@ -206,7 +206,7 @@ def test_what_images_call_themselves_makes_no_second_source(tmp_path: Path, aske
     assert indexes.of(BOOKWORM, NOW) is indexes.of(distroless, NOW)
 
 
-def test_where_apt_cannot_be_asked_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_apt_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*_: str, **__: object) -> str:
         raise Absent("there is no apt-config")
 
@@ -220,6 +220,6 @@ def test_where_apt_cannot_be_asked_it_is_said(tmp_path: Path, monkeypatch: pytes
     assert "Not a directory" in indexes.of(BOOKWORM, NOW).reason
 
 
-def test_nothing_is_fetched_where_nothing_is_wanted(tmp_path: Path, asked: list[list[str]]) -> None:
+def test_no_index_is_fetched_without_a_wanted_release(tmp_path: Path, asked: list[list[str]]) -> None:
     Indexes(str(tmp_path), {}, 7).fetch({BOOKWORM: {"amd64"}})
     assert asked == []

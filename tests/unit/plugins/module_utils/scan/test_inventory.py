@@ -38,14 +38,14 @@ def take(files: Mapping[str, bytes | Failed]) -> dict[str, object]:
     return found
 
 
-def test_dpkg() -> None:
+def test_the_dpkg_database_is_read() -> None:
     found = take({"/var/lib/dpkg/status": STATUS})
     assert found["kind"] == "dpkg"
     assert found["packages"] == [["bash", "amd64", "5.2"]]
     assert found["release"] == ["debian", "12", "bookworm", "Debian GNU/Linux 12 (bookworm)"]
 
 
-def test_distroless_has_a_file_a_package() -> None:
+def test_distroless_images_have_one_file_for_each_package() -> None:
     files: dict[str, bytes | Failed] = {
         "/var/lib/dpkg/status.d/base": b"Package: base-files\nVersion: 12.4\nArchitecture: amd64\n",
         "/var/lib/dpkg/status.d/tz": b"Package: tz\nStatus: hold ok installed\nVersion: 1\nArchitecture: all",
@@ -64,13 +64,13 @@ def test_distroless_has_a_file_a_package() -> None:
         ("/somewhere/else", None),
     ],
 )
-def test_others_are_recognised_and_have_no_packages(path: str, kind: str | None) -> None:
+def test_other_package_managers_are_recognised_without_packages(path: str, kind: str | None) -> None:
     found = take({path: b"x"})
     assert (found["kind"], found["packages"]) == (kind, [])
     assert take({path: TooLarge("too large")})["kind"] == kind
 
 
-def test_what_has_packages_of_two_kinds_says_so() -> None:
+def test_an_image_with_two_package_managers_is_reported() -> None:
     both: dict[str, bytes | Failed] = {"/var/lib/dpkg/status": STATUS, "/lib/apk/db/installed": b"P:musl\n"}
     found = take(both)
     assert (found["kind"], found["beside"]) == ("dpkg", ["apk"])
@@ -89,47 +89,47 @@ def test_what_has_packages_of_two_kinds_says_so() -> None:
         ("nonsense", False),
     ],
 )
-def test_what_was_broken_off_has_its_files_all_the_same(state: str, there: bool) -> None:
+def test_interrupted_installations_count_as_installed(state: str, there: bool) -> None:
     stanza = f"Package: a\nStatus: {state}\nArchitecture: all\nVersion: 1\n".encode()
     assert take({"/var/lib/dpkg/status": stanza})["packages"] == ([["a", "all", "1"]] if there else [])
 
 
-def test_of_two_databases_neither_hides_the_other() -> None:
+def test_packages_of_two_databases_are_combined() -> None:
     stanza = b"Package: bash\nArchitecture: amd64\nVersion: 99\n"
     found = take({"/var/lib/dpkg/status": STATUS, "/var/lib/dpkg/status.d/bash": stanza})
     assert found["packages"] == [["bash", "amd64", "5.2"], ["bash", "amd64", "99"]]
 
 
-def test_a_file_of_several_packages_is_read_whole() -> None:
+def test_a_file_with_several_packages_is_read_completely() -> None:
     stanza = "Package: {}\nArchitecture: all\nVersion: 1\n"
     text = "\n".join(map(stanza.format, "abc")).encode()
     assert len(list(take({"/var/lib/dpkg/status.d/x": text})["packages"])) == 3  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("path", ["/var/lib/dpkg/status", "/var/lib/dpkg/status.d/x"])
-def test_nothing_but_empty_lines_costs_nothing(path: str) -> None:
+def test_empty_lines_are_read_in_bounded_time(path: str) -> None:
     with pytest.raises(Failed, match="more than 20000"):
         take({path: b"\n" * 40_000_000})
 
 
-def test_no_file_of_a_package_is_left_out() -> None:
+def test_too_many_files_of_packages_are_an_error() -> None:
     stanza = b"Package: a\nVersion: 1\nArchitecture: all\n"
     with pytest.raises(Failed, match="more than 5000 files"):
         take({f"/var/lib/dpkg/status.d/{number}": stanza for number in range(5001)})
 
 
-def test_an_empty_database_is_none() -> None:
+def test_an_empty_database_is_an_error() -> None:
     assert take({"/var/lib/dpkg/status": b""})["kind"] is None
 
 
-def test_what_cannot_be_read_is_no_inventory() -> None:
+def test_an_unreadable_database_is_an_error() -> None:
     with pytest.raises(Failed, match="input/output error"):
         take({"/lib/apk/db/installed": Failed("input/output error")})
     with pytest.raises(Failed, match="too large"):
         take({"/var/lib/dpkg/status": Failed("too large")})
 
 
-def test_an_image_may_not_have_any_number_of_packages() -> None:
+def test_the_number_of_packages_is_bounded() -> None:
     stanza = "Package: p{}\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n"
     status = "\n".join(stanza.format(number) for number in range(20001)).encode()
     with pytest.raises(Failed, match="more than 20000 packages"):
@@ -145,7 +145,7 @@ def test_names_are_bounded_and_printable() -> None:
     assert len(package[0]) <= 300
 
 
-def test_the_hosts_own(tmp_path: Path) -> None:
+def test_packages_of_the_host_are_read(tmp_path: Path) -> None:
     files = HostFiles()
     (tmp_path / "x").write_text("1")
     assert files.read(str(tmp_path / "x")) == b"1"
@@ -155,7 +155,7 @@ def test_the_hosts_own(tmp_path: Path) -> None:
     assert files.names(str(tmp_path / "x")) == []
 
 
-def test_a_folder_is_never_named_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_folders_are_not_truncated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ansible_collections.hardener.docker.plugins.module_utils.scan.files.MAX_NAMES", 2)
     for name in "abc":
         (tmp_path / name).touch()
@@ -176,29 +176,29 @@ def test_a_folder_is_never_named_in_part(tmp_path: Path, monkeypatch: pytest.Mon
         ("ID=debian\nVERSION_ID=1\nVERSION_CODENAME=sid trixie\n", "", "-security"),
     ],
 )
-def test_releases(text: str, codename: str, suite: str) -> None:
+def test_releases_are_read_from_os_release(text: str, codename: str, suite: str) -> None:
     release = releases.parse(text)
     assert (release.codename, release.suite) == (codename, suite)
     assert release.compared is bool(codename)
 
 
-def test_testing_has_its_fixes_elsewhere() -> None:
+def test_debian_testing_uses_its_own_security_suite() -> None:
     title = 'PRETTY_NAME="Debian GNU/Linux forky/sid"'
     assert not releases.parse(f"{title}\nID=debian\nVERSION_CODENAME=forky\n").compared
 
 
-def test_a_long_file_costs_no_time() -> None:
+def test_a_long_file_is_read_in_bounded_time() -> None:
     begun = time.process_time()
     for text in ("\n" * 65536, "A=" + " " * 65536 + "x", 'A="' * 20000):
         assert not releases.parse(text).compared
     assert time.process_time() - begun < 1
 
 
-def test_what_is_not_debians_is_not_compared() -> None:
+def test_packages_of_other_origins_are_not_compared() -> None:
     assert not releases.parse("ID=raspbian\nID_LIKE=debian\nVERSION_CODENAME=bookworm\n").compared
     assert not releases.parse("").compared
 
 
-def test_components_of_older_releases() -> None:
+def test_components_of_older_releases_are_known() -> None:
     assert "non-free-firmware" in releases.parse("ID=debian\nVERSION_CODENAME=bookworm").components
     assert "non-free-firmware" not in releases.parse("ID=debian\nVERSION_CODENAME=bullseye").components

@@ -28,7 +28,7 @@ def judged(
     return judge.result({"release": release, "kind": kind, "beside": beside, "packages": list(packages)})
 
 
-def test_states(tmp_path: Path) -> None:
+def test_the_state_of_an_image_is_decided(tmp_path: Path) -> None:
     found = judged(tmp_path, OLD, ["bash", "all", "1"])
     assert (found["state"], found["packages"][0]["fixed"], found["checked"]) == (
         "outdated",
@@ -39,7 +39,7 @@ def test_states(tmp_path: Path) -> None:
     assert (found["state"], found["packages"], found["index"]["state"]) == ("clean", [], "fresh")
 
 
-def test_what_has_packages_of_another_kind_beside_is_never_clean(tmp_path: Path) -> None:
+def test_an_image_with_other_package_managers_is_never_clean(tmp_path: Path) -> None:
     found = judged(tmp_path, ["bash", "amd64", "1"], beside=("apk", "rpm"))
     assert found["state"] == "not-scanned"
     assert found["reason"] == "Alpine's packages and packages of the RPM family are not compared"
@@ -47,7 +47,7 @@ def test_what_has_packages_of_another_kind_beside_is_never_clean(tmp_path: Path)
     assert (found["state"], found["reason"]) == ("outdated", "Alpine's packages are not compared")
 
 
-def test_what_is_not_named_is_counted(tmp_path: Path) -> None:
+def test_outdated_packages_beyond_the_limit_are_counted(tmp_path: Path) -> None:
     found = judged(tmp_path, OLD, ["libssl3", "amd64", "3.0.1-1"], named=1)
     assert (len(found["packages"]), found["more"]) == (1, 1)
 
@@ -63,19 +63,19 @@ def test_what_is_not_named_is_counted(tmp_path: Path) -> None:
         ({"release": ["debian", "13", "trixie", "Debian 13"]}, "unknown", "no index of this release"),
     ],
 )
-def test_what_cannot_be_known_is_never_clean(tmp_path: Path, change: Any, state: str, reason: str) -> None:
+def test_an_undecidable_image_is_never_clean(tmp_path: Path, change: Any, state: str, reason: str) -> None:
     found = judged(tmp_path, OLD, **change)
     assert found["state"] == state
     assert reason in found["reason"]
     assert found["packages"] == []
 
 
-def test_an_index_without_this_architecture_knows_nothing_of_it(tmp_path: Path) -> None:
+def test_an_index_without_the_architecture_gives_unknown(tmp_path: Path) -> None:
     found = judged(tmp_path, OLD, ["openssl", "arm64", "3.0.1-1"])
     assert (found["state"], found["reason"]) == ("unknown", "the index has no packages of arm64")
 
 
-def test_what_could_not_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_unknown(tmp_path: Path) -> None:
     judge = Judge(Indexes(str(tmp_path), {}, 7), None, now=NOW, stamp="", named=9)
     found = judge.result({"error": "the layer is gone"})
     assert (found["state"], found["reason"], found["release"]) == ("unknown", "the layer is gone", None)

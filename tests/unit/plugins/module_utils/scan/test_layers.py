@@ -40,7 +40,7 @@ def test_the_topmost_layer_decides(tmp_path: Path) -> None:
     assert files.read("/etc/passwd/below") is None
 
 
-def test_what_was_deleted_is_gone(tmp_path: Path) -> None:
+def test_deleted_files_are_hidden(tmp_path: Path) -> None:
     top = layer(tmp_path / "top", {"a/one": None, "b": None})
     base = layer(tmp_path / "base", {"a/one": "1", "a/two": "2", "b/three": "3"})
     files = Layers([top, base])
@@ -49,7 +49,7 @@ def test_what_was_deleted_is_gone(tmp_path: Path) -> None:
     assert files.read("/b/three") is None
 
 
-def test_a_folder_that_was_made_anew_hides_the_one_below(tmp_path: Path) -> None:
+def test_a_recreated_folder_hides_the_lower_one(tmp_path: Path) -> None:
     top = layer(tmp_path / "top", {"a/new": "1"})
     os.setxattr(f"{top}/a", "user.overlay.opaque", b"y")
     base = layer(tmp_path / "base", {"a/old": "2"})
@@ -58,7 +58,7 @@ def test_a_folder_that_was_made_anew_hides_the_one_below(tmp_path: Path) -> None
     assert files.read("/a/old") is None
 
 
-def test_a_file_hides_a_folder_and_ends_the_merging(tmp_path: Path) -> None:
+def test_a_file_hides_a_folder_of_lower_layers(tmp_path: Path) -> None:
     layers = [layer(tmp_path / "0", {"a/x": "0"}), layer(tmp_path / "1", {"a": "file"})]
     files = Layers([*layers, layer(tmp_path / "2", {"a/y": "2"})])
     assert files.names("/a") == ["x"]
@@ -74,14 +74,14 @@ def test_a_file_hides_a_folder_and_ends_the_merging(tmp_path: Path) -> None:
         "/usr//lib/./os-release",
     ],
 )
-def test_links_lead_nowhere_but_into_the_image(tmp_path: Path, target: str) -> None:
+def test_links_are_resolved_within_the_image(tmp_path: Path, target: str) -> None:
     (tmp_path / "top" / "etc").mkdir(parents=True)
     subprocess.run(["ln", "-s", target, tmp_path / "top" / "etc" / "os-release"], check=True)
     base = layer(tmp_path / "base", {"usr/lib/os-release": "inside"})
     assert Layers([str(tmp_path / "top"), base]).read("/etc/os-release") == b"inside"
 
 
-def test_links_of_an_attacker(tmp_path: Path) -> None:
+def test_hostile_links_do_not_leave_the_image(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("of the host")
     base = layer(
@@ -102,28 +102,28 @@ def test_links_of_an_attacker(tmp_path: Path) -> None:
     assert files.names("/etc") == []
 
 
-def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+def test_special_files_are_not_read(tmp_path: Path) -> None:
     base = layer(tmp_path / "base", {"var/x": "1"})
     os.mkfifo(f"{base}/var/pipe")
     assert Layers([base]).read("/var/pipe") is None
 
 
-def test_what_overlayfs_keeps_elsewhere_is_said(tmp_path: Path) -> None:
+def test_redirected_overlay_folders_are_an_error(tmp_path: Path) -> None:
     base = layer(tmp_path / "base", {"a/x": "1", "b": "2"})
     os.setxattr(f"{base}/a", "user.overlay.redirect", b"/c")
     os.setxattr(f"{base}/b", "user.overlay.metacopy", b"")
     with pytest.raises(Failed, match="elsewhere"):
         Layers([base]).read("/a/x")
-    with pytest.raises(Failed, match="only what overlayfs says"):
+    with pytest.raises(Failed, match="only metadata of overlayfs"):
         Layers([base]).read("/b")
 
 
-def test_a_layer_that_is_gone(tmp_path: Path) -> None:
+def test_a_missing_layer_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="in a layer"):
         Layers([str(tmp_path / "gone")]).read("/etc/os-release")
 
 
-def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+def test_every_descriptor_is_closed(tmp_path: Path) -> None:
     layers = [layer(tmp_path / str(number), {"a/b/c": "x"}) for number in range(20)]
     before = handles()
     files = Layers(layers)

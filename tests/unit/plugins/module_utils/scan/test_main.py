@@ -30,11 +30,11 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"folder": str(tmp_path / "lib" / "scan"), "cache": str(tmp_path / "cache")}
 
 
-def test_packages_that_change_while_they_are_read_have_changed(folders: dict[str, str]) -> None:
+def test_a_change_of_packages_during_the_scan_is_recorded(folders: dict[str, str]) -> None:
     assert main.scan(folders)["host"]["packages_changed"] == 1000
 
 
-def test_reports_stay_until_their_image_goes(
+def test_imported_reports_are_kept_while_their_image_exists(
     folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trivy, grype = {"tool": "trivy", "image": IMAGE}, {"tool": "grype", "image": IMAGE}
@@ -46,7 +46,7 @@ def test_reports_stay_until_their_image_goes(
 
 
 @pytest.mark.parametrize("settings", ["", "{", "[7]"])
-def test_settings_that_cannot_be_read_are_said_in_a_line(
+def test_unreadable_settings_are_reported_in_one_line(
     settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "settings.json").write_text(settings)
@@ -55,7 +55,7 @@ def test_settings_that_cannot_be_read_are_said_in_a_line(
         main.main()
 
 
-def test_the_timer_says_in_a_line_how_it_went(
+def test_the_timer_logs_one_line_with_the_result(
     folders: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

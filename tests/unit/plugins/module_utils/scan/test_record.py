@@ -9,7 +9,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.scan import record
 
 
-def test_a_record_is_written_whole_and_for_root_alone(tmp_path: Path) -> None:
+def test_a_record_is_written_atomically_for_root_alone(tmp_path: Path) -> None:
     folder = tmp_path / "hardener" / "scan"
     with record.locked(str(folder)):
         record.store(str(folder), {"format": record.FORMAT, "version": "1", "x": 1})
@@ -20,12 +20,12 @@ def test_a_record_is_written_whole_and_for_root_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "other"}'])
-def test_one_that_cannot_be_used_is_none(tmp_path: Path, text: str) -> None:
+def test_an_unusable_record_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / "record.json").write_text(text)
     assert record.load(str(tmp_path)) == {}
 
 
-def test_on_a_full_disk_the_one_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_previous_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record.store(str(tmp_path), {"x": 1})
 
     def full(_: int) -> None:
@@ -38,7 +38,7 @@ def test_on_a_full_disk_the_one_before_stays(tmp_path: Path, monkeypatch: pytest
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_a_killed_run_left_goes_and_its_lock_with_it(tmp_path: Path) -> None:
+def test_files_and_locks_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     (tmp_path / f".x{atomic.SUFFIX}").write_text("{")
     (tmp_path / "lock").touch()
     with record.locked(str(tmp_path)):
@@ -56,7 +56,7 @@ def test_a_second_run_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Failed, match="file"), record.locked(str(tmp_path / "file" / "scan")):
         pass

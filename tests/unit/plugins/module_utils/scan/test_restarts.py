@@ -8,7 +8,9 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.scan import restarts
 
 
-def test_a_process_that_runs_a_replaced_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_use_replaced_libraries_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(restarts, "_CODE", (f"{tmp_path}/",))
     program = tmp_path / "sleep"
     shutil.copy("/usr/bin/sleep", program)

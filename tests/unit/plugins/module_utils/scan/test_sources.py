@@ -33,11 +33,11 @@ def own(folder: Path, *, one: str = "", stanzas: str = "") -> Mirror | None:
         ("deb http://a.example/debian trixie main", None),
     ],
 )
-def test_one_line_sources(tmp_path: Path, line: str, mirror: Mirror | None) -> None:
+def test_one_line_sources_are_parsed(tmp_path: Path, line: str, mirror: Mirror | None) -> None:
     assert own(tmp_path, one=f"deb http://a.example/debian trixie-updates main\n{line}\n") == mirror
 
 
-def test_stanzas(tmp_path: Path) -> None:
+def test_deb822_sources_are_parsed(tmp_path: Path) -> None:
     stanza = "Types: deb deb-src\nURIs: http://b.example/s\nSuites: trixie-security\nComponents: main\n"
     assert own(tmp_path, stanzas=stanza) == Mirror("http://b.example/s", "")
     keyed = own(tmp_path, stanzas=f"# a comment\n{stanza}Signed-By:\n {KEY}\n")
@@ -46,14 +46,14 @@ def test_stanzas(tmp_path: Path) -> None:
     assert own(tmp_path, stanzas=f"{stanza}Enabled: no\n") is None
 
 
-def test_that_nothing_need_be_signed_is_not_taken_over(tmp_path: Path) -> None:
+def test_the_trusted_option_of_sources_is_ignored(tmp_path: Path) -> None:
     stanza = "Types: deb\nURIs: http://b.example/s\nSuites: trixie-security\nTrusted: yes\n"
     assert own(tmp_path, stanzas=stanza) == Mirror("http://b.example/s", "")
     line = "deb [trusted=yes] http://a.example/s trixie-security main\n"
     assert own(tmp_path, one=line) == Mirror("http://a.example/s", "")
 
 
-def test_the_hosts_own_release_comes_first(tmp_path: Path) -> None:
+def test_the_hosts_release_comes_first(tmp_path: Path) -> None:
     lines = "deb http://old.example/s bookworm-security main\ndeb http://a.example/s trixie-security main\n"
     assert own(tmp_path, one=lines) == Mirror("http://a.example/s", "")
 
@@ -62,7 +62,7 @@ def test_a_host_without_sources_has_no_mirror(tmp_path: Path) -> None:
     assert mirrors(TRIXIE, {}, str(tmp_path / "none")) == {}
 
 
-def test_the_site_names_others(tmp_path: Path) -> None:
+def test_the_site_can_name_other_mirrors(tmp_path: Path) -> None:
     keyring = tmp_path / "u.gpg"
     keyring.write_bytes(b"x")
     given = {"ubuntu": {"uri": "http://u.example/ubuntu", "signed_by": str(keyring)}}
@@ -74,12 +74,12 @@ def test_the_site_names_others(tmp_path: Path) -> None:
     [
         ({}, "no address"),
         ({"uri": "http://x y"}, "no address"),
-        ({"uri": "http://me:p@ss@x y"}, "'http://x y' is no address"),
+        ({"uri": "http://me:p@ss@x y"}, "'http://x y' is not the address"),
         ({"uri": "http://x\nTrusted: yes"}, "no address"),
         ({"uri": "http://x", "signed_by": "/none.gpg"}, "no keyring"),
         ({"uri": "http://x", "signed_by": "/etc/passwd\nTrusted: yes"}, "no keyring"),
     ],
 )
-def test_a_slip_names_the_variable(tmp_path: Path, entry: dict[str, str], reason: str) -> None:
+def test_an_error_names_the_variable(tmp_path: Path, entry: dict[str, str], reason: str) -> None:
     with pytest.raises(Failed, match=f"vulnerability_scan_mirrors: ubuntu.*{reason}"):
         mirrors(TRIXIE, {"ubuntu": entry}, str(tmp_path))

@@ -17,7 +17,7 @@ def host() -> Host:
     return Host(mounts.read())
 
 
-def test_this_process_seen_as_a_container(host: Host) -> None:
+def test_facts_of_a_process_are_read(host: Host) -> None:
     found = read(os.getpid(), ID, host)
     assert found is not None
     assert (found["pid"], found["uid"], found["gid"]) == (os.getpid(), os.geteuid(), os.getegid())
@@ -29,7 +29,7 @@ def test_this_process_seen_as_a_container(host: Host) -> None:
     assert found["cgroup"].keys() == {"path"}  # its cgroup is not its own: no limit there is this container's
 
 
-def test_process_that_is_gone(host: Host) -> None:
+def test_an_ended_process_is_an_error(host: Host) -> None:
     assert read(2**30, ID, host) is None
 
 
@@ -40,7 +40,7 @@ def cgroup(folder: Path, **values: str) -> dict[str, str]:
     return {"": str(folder)}
 
 
-def test_limits_of_version_2(tmp_path: Path) -> None:
+def test_limits_of_cgroup_version_2_are_read(tmp_path: Path) -> None:
     folders = cgroup(tmp_path, memory_max="max", cpu_weight="100", cpu_max="50000 100000", pids_max="2048")
     found = containerproc._cgroup(folders, unified=True)
     assert found == {
@@ -55,14 +55,14 @@ def test_limits_of_version_2(tmp_path: Path) -> None:
     assert (found["memory_max"], found["cpu_max"], found["pids_max"]) == (67108864, None, None)
 
 
-def test_missing_controller_is_a_missing_key(tmp_path: Path) -> None:
+def test_a_missing_controller_is_a_missing_key(tmp_path: Path) -> None:
     assert containerproc._cgroup(cgroup(tmp_path, pids_max="5"), unified=True) == {
         "path": str(tmp_path),
         "pids_max": 5,
     }
 
 
-def test_limits_of_version_1(tmp_path: Path) -> None:
+def test_limits_of_cgroup_version_1_are_read(tmp_path: Path) -> None:
     folders = {name: str(tmp_path) for name in ("memory", "cpu", "pids")}
     values = {
         "memory.limit_in_bytes": "9223372036854771712",
@@ -88,7 +88,7 @@ def test_limits_of_version_1(tmp_path: Path) -> None:
     assert (found["cpu_max"], found["cpu_weight"]) == ("50000 100000", 20)
 
 
-def test_limits_are_where_the_containers_id_is(host: Host) -> None:
+def test_limits_are_read_from_the_cgroup_with_the_containers_id(host: Host) -> None:
     host.cgroups = {"": "/sys/fs/cgroup", "memory": "/sys/fs/cgroup/memory"}
     text = (
         f"4:memory:/system.slice/docker-{ID}.scope/init.scope\n"
@@ -104,13 +104,13 @@ def test_limits_are_where_the_containers_id_is(host: Host) -> None:
     )
 
 
-def test_cgroup_of_others_is_not_the_containers(host: Host) -> None:
+def test_a_shared_cgroup_is_not_taken_for_the_containers(host: Host) -> None:
     host.cgroups = {"": "/sys/fs/cgroup"}
     folders, own = containerproc._cgroup_folders("0::/system.slice/containerd.service\n", ID, host)
     assert (folders, own) == ({"": "/sys/fs/cgroup/system.slice/containerd.service"}, False)
 
 
-def test_processes_below_the_containers_cgroup_are_its_own(tmp_path: Path) -> None:
+def test_processes_in_child_cgroups_belong_to_the_container(tmp_path: Path) -> None:
     (tmp_path / "init.scope").mkdir()
     (tmp_path / "cgroup.procs").write_text("1\n2\n")
     (tmp_path / "init.scope" / "cgroup.procs").write_text("3\n")
@@ -118,7 +118,7 @@ def test_processes_below_the_containers_cgroup_are_its_own(tmp_path: Path) -> No
     assert containerproc._members(9, {}) == [9]
 
 
-def test_a_pool_of_workers_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_worker_processes_do_not_hide_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def status(pid: int) -> dict[str, str]:
         return {"Name": "worker" if pid < 900 else f"p{pid}", "Uid": "0\t0\t0\t0"}
 
@@ -140,7 +140,7 @@ def test_a_pool_of_workers_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (len(many), cut) == (64, True)
 
 
-def test_processes_with_other_privileges_are_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_with_different_privileges_are_listed_separately(monkeypatch: pytest.MonkeyPatch) -> None:
     base = {"Name": "sh", "Uid": "0\t0\t0\t0", "CapEff": "0" * 16, "CapBnd": "0" * 16, "Seccomp": "2"}
     others = {2: base, 3: {**base, "CapEff": "000001ffffffffff", "Seccomp": "0"}, 4: base}
     monkeypatch.setattr(processes, "status", others.__getitem__)
@@ -153,7 +153,7 @@ def test_processes_with_other_privileges_are_another_kind(monkeypatch: pytest.Mo
     ]
 
 
-def test_filters_are_counted_where_the_kernel_tells(host: Host) -> None:
+def test_seccomp_filters_are_counted_where_the_kernel_reports_them(host: Host) -> None:
     status = {"CapEff": "0" * 16, "Seccomp": "2", "Seccomp_filters": "3"}
     assert containerproc.privileges(status) == {"cap_eff": "0" * 16, "seccomp": 2, "seccomp_filters": 3}
     assert containerproc.privileges({}) == {}

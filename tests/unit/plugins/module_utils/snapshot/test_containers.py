@@ -45,7 +45,7 @@ def entry(path: str) -> dict[str, Any]:
     return json.loads(containers(path).entry())  # type: ignore[no-any-return]
 
 
-def test_container_that_was_removed_meanwhile_is_left_out(tmp_path: Path) -> None:
+def test_a_container_removed_meanwhile_is_omitted(tmp_path: Path) -> None:
     listed = json.dumps([{"Id": "a"}, {"Id": "gone"}, {"Id": "b"}]).encode()
     answers = {"/_ping": b"OK", LIST: listed, "/v1.51/containers/a/json": inspected("a")}
     answers["/v1.51/containers/b/json"] = inspected("b", pid=1073741824)
@@ -54,7 +54,9 @@ def test_container_that_was_removed_meanwhile_is_left_out(tmp_path: Path) -> Non
     assert [(one["inspect"]["Id"], one["proc"]) for one in found] == [("a", None), ("b", None)]
 
 
-def test_engine_that_stops_talking_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_stops_answering_fails_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(docker, "LIMIT", 0.3)
     polite = servers.engine({"/_ping": b"OK", LIST: b'[{"Id":"a"}]'})
 
@@ -75,7 +77,7 @@ def test_engine_that_stops_talking_half_way(tmp_path: Path, monkeypatch: pytest.
     assert (found["state"], found["error"]) == ("failed", "the engine's answer: timed out")
 
 
-def test_mount_of_a_file_server_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_mount_fails_only_its_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bind = [
         {"Type": "bind", "Source": str(tmp_path)},
         {"Type": "bind", "Source": "/dead"},
@@ -121,7 +123,7 @@ SPOILED = {
 
 @pytest.mark.parametrize(("answer", "why"), SPOILED.values(), ids=SPOILED)
 @pytest.mark.parametrize("place", range(3))
-def test_container_that_cannot_be_read_costs_no_other(
+def test_an_unreadable_container_does_not_affect_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, why: str, place: int
 ) -> None:
     monkeypatch.setattr(docker, "_LEAST", 0.3)
@@ -185,7 +187,7 @@ def test_where_nothing_is_answered_the_source_is_lost(
     assert (found["state"], found["error"]) == ("failed", "the engine's answer: timed out")
 
 
-def test_all_of_them_together_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_of_all_containers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MAX_TEXT", 20_000)
     listed = [{"Id": f"c{number}"} for number in range(9)]
     bodies = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
@@ -198,12 +200,10 @@ def test_all_of_them_together_have_bounds(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(json.dumps(found)) < 25_000
     unread = [each for each in found if "error" in each]
     assert 0 < len(unread) < 9
-    assert all("no room left" in each["error"] for each in unread)
+    assert all("does not fit" in each["error"] for each in unread)
 
 
-def test_connecting_must_not_start_a_daemon_that_is_down(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connecting_does_not_start_a_stopped_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_FIRST_ANSWER", 0.2)
     talked: list[socket.socket] = []
     with serving(tmp_path / "s", talked.append) as path:
@@ -227,7 +227,7 @@ def test_connecting_must_not_start_a_daemon_that_is_down(
         (["dockerd", "-H", "tcp://0.0.0.0:2375"], None, []),
     ],
 )
-def test_where_the_daemon_listens(argv: list[str], parsed: Any, sockets: list[tuple[str, str]]) -> None:
+def test_the_daemons_socket_is_found(argv: list[str], parsed: Any, sockets: list[tuple[str, str]]) -> None:
     shown = (
         "Id=docker.socket\nLoadState=loaded\nListen=/run/docker.sock (Stream)\nListen=[::]:2375 (Stream)\n"
     )
@@ -255,7 +255,7 @@ def test_rootless_daemon_listens_in_its_users_folder() -> None:
     assert engine._sockets(found, Once(no_systemd)) == [("/x/docker.sock", "default")]
 
 
-def test_words_of_a_command_are_told_as_digests_where_the_host_has_a_key() -> None:
+def test_command_arguments_are_digests_where_the_host_has_a_key() -> None:
     redactor = Redactor()
     config = {"Entrypoint": ["/run.sh", "planted"], "Cmd": "planted"}
     redactor.key_source = "random"

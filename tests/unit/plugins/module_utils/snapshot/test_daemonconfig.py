@@ -15,26 +15,26 @@ def read(tmp_path: Path, text: str | bytes) -> dict[str, object]:
     return config.read(str(path))
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_recorded(tmp_path: Path) -> None:
     found = config.read(str(tmp_path / "none.json"))
     assert (found["exists"], found["parsed"], found["error"]) == (False, None, None)
 
 
-def test_parsed(tmp_path: Path) -> None:
+def test_a_valid_file_is_parsed(tmp_path: Path) -> None:
     found = read(tmp_path, '{"icc": false, "log-opts": {"max-size": "10m"}}')
     assert found["parsed"] == {"icc": False, "log-opts": {"max-size": "10m"}}
     assert found["duplicate_keys"] == []
     assert found["error"] is None
 
 
-def test_duplicate_keys_at_every_depth(tmp_path: Path) -> None:
+def test_duplicate_keys_are_found_at_every_depth(tmp_path: Path) -> None:
     found = read(tmp_path, '{"a": 1, "a": 2, "b": {"c": 1, "c": 1}, "d": [{"e": 0, "e": 0}], "f": {"g": 1}}')
     assert found["duplicate_keys"] == ["a", "b.c", "d[0].e"]
     assert found["parsed"] == {"a": 2, "b": {"c": 1}, "d": [{"e": 0}], "f": {"g": 1}}
 
 
 @pytest.mark.parametrize("text", [b"", b"  \n", b"\xef\xbb\xbf{}", b"\xef\xbb\xbf"])
-def test_what_dockerd_takes_for_an_empty_object(tmp_path: Path, text: bytes) -> None:
+def test_files_that_dockerd_reads_as_an_empty_object(tmp_path: Path, text: bytes) -> None:
     found = read(tmp_path, text)
     assert (found["parsed"], found["error"]) == ({}, None)
 
@@ -43,7 +43,7 @@ def test_what_dockerd_takes_for_an_empty_object(tmp_path: Path, text: bytes) -> 
     "text",
     ['{"icc": false', '{"icc": false,}', "{'icc': false}", '{"a": NaN}', "[" * 100_000, b'{"a": "\xff"}'],
 )
-def test_broken(tmp_path: Path, text: str | bytes) -> None:
+def test_a_malformed_file_is_recorded_with_its_error(tmp_path: Path, text: str | bytes) -> None:
     found = read(tmp_path, text)
     assert found["parsed"] is None
     assert found["exists"] is True
@@ -51,18 +51,18 @@ def test_broken(tmp_path: Path, text: str | bytes) -> None:
     assert "\n" not in str(found["error"])
 
 
-def test_not_an_object(tmp_path: Path) -> None:
+def test_a_document_that_is_not_an_object_is_an_error(tmp_path: Path) -> None:
     found = read(tmp_path, "[]")
     assert (found["parsed"], found["error"]) == (None, "it holds a list, not an object")
 
 
-def test_null_is_what_the_engine_reads_nothing_from(tmp_path: Path) -> None:
+def test_a_null_document_is_an_empty_configuration(tmp_path: Path) -> None:
     path = tmp_path / "daemon.json"
     path.write_text("null")
     assert config.read(str(path))["parsed"] == {}
 
 
-def test_too_large_and_no_file(tmp_path: Path) -> None:
+def test_files_that_are_too_large_or_not_regular_are_errors(tmp_path: Path) -> None:
     assert "larger than" in str(read(tmp_path, " " * 2_000_000)["error"])
     folder = tmp_path / "folder.json"
     folder.mkdir()
@@ -79,13 +79,13 @@ def test_too_large_and_no_file(tmp_path: Path) -> None:
         ({}, {"XDG_CONFIG_HOME": "/cfg"}, False, "/etc/docker/daemon.json"),
     ],
 )
-def test_which_file_the_daemon_reads(
+def test_the_file_that_the_daemon_reads_is_found(
     flags: dict[str, list[str]], environment: dict[str, str], rootless: bool, path: str
 ) -> None:
     assert config.path_of(flags, environment, "/home/u", rootless=rootless) == path
 
 
-def test_declared_keeps_secrets_on_the_host() -> None:
+def test_declared_settings_contain_no_secrets() -> None:
     engine = Engine()
     engine.binaries = {"dockerd": "/usr/bin/dockerd"}
     engine.argv = [
@@ -116,7 +116,7 @@ def test_declared_keeps_secrets_on_the_host() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("big", [False, True])
-def test_byte_order_marks_that_dockerd_takes(tmp_path: Path, encoding: str, big: bool) -> None:
+def test_byte_order_marks_are_accepted_like_dockerd_does(tmp_path: Path, encoding: str, big: bool) -> None:
     text = '{"icc": false, "data-root": "/srv/döcker"}'
     data = text.encode(encoding)
     if big and encoding == "utf-16":

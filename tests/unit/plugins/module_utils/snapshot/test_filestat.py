@@ -16,13 +16,13 @@ NOBODY = 0xFFFFFFFF
 BASE = ((0x01, 6, NOBODY), (0x04, 4, NOBODY), (0x20, 0, NOBODY))
 
 
-def test_acl_that_says_no_more_than_the_mode() -> None:
+def test_an_acl_equal_to_the_mode_is_omitted() -> None:
     assert parse_acl(acl(*BASE)) == []
     assert parse_acl(b"") == []
     assert parse_acl(b"\x07\0\0\0rubbish") == []
 
 
-def test_acl_with_a_user() -> None:
+def test_an_acl_with_a_user_is_recorded() -> None:
     entries = parse_acl(acl(BASE[0], (0x02, 6, 1000), BASE[1], (0x08, 5, 33), (0x10, 7, NOBODY), BASE[2]))
     assert [(entry["tag"], entry["id"], entry["perms"]) for entry in entries] == [
         ("owner", None, "rw-"),
@@ -34,7 +34,7 @@ def test_acl_with_a_user() -> None:
     ]
 
 
-def test_records(tmp_path: Path) -> None:
+def test_file_attributes_are_recorded(tmp_path: Path) -> None:
     file, link, dangling = tmp_path / "file", tmp_path / "link", tmp_path / "dangling"
     file.write_text("x")
     file.chmod(0o4640)
@@ -58,7 +58,7 @@ def test_records(tmp_path: Path) -> None:
     assert files.records[str(file / "below")] is None
 
 
-def test_file_reached_through_a_folder_that_is_a_link(tmp_path: Path) -> None:
+def test_a_file_below_a_linked_folder_is_recorded(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "f").write_text("")
     (tmp_path / "alias").symlink_to("real")
@@ -67,7 +67,7 @@ def test_file_reached_through_a_folder_that_is_a_link(tmp_path: Path) -> None:
     assert record["target"] == f"{tmp_path}/real/f"
 
 
-def test_loop_of_links_is_an_error_and_not_nothing(tmp_path: Path) -> None:
+def test_a_loop_of_links_is_an_error_not_absent(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     record = Files().add(str(tmp_path / "a"))
@@ -75,7 +75,7 @@ def test_loop_of_links_is_an_error_and_not_nothing(tmp_path: Path) -> None:
     assert "error" in record
 
 
-def test_tree(tmp_path: Path) -> None:
+def test_a_tree_is_recorded(tmp_path: Path) -> None:
     names = ("registry.example.org:5000/ca.crt", "b c/client.key")
     for name in names:
         (tmp_path / name).parent.mkdir()
@@ -90,7 +90,7 @@ def test_tree(tmp_path: Path) -> None:
     assert "more than 2" in str(files.records[str(tmp_path)])
 
 
-def test_name_that_is_no_utf8(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_recorded(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
     Path(path).write_text("")
     files = Files()
@@ -99,7 +99,7 @@ def test_name_that_is_no_utf8(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
-def test_a_path_that_a_user_could_have_led_elsewhere_says_so(tmp_path: Path) -> None:
+def test_a_path_that_a_user_could_redirect_is_marked(tmp_path: Path) -> None:
     folder = tmp_path / "reg"
     folder.mkdir()
     (tmp_path / "victim").write_text("x")
@@ -143,7 +143,7 @@ def test_a_path_that_a_user_could_have_led_elsewhere_says_so(tmp_path: Path) -> 
         (0o1777, 0, False),  # root's own file stays root's
     ],
 )
-def test_the_folder_in_which_others_can_exchange_a_file(
+def test_a_folder_where_others_can_exchange_a_file_is_recorded(
     tmp_path: Path, mode: int, owner: int, exchanged: bool
 ) -> None:
     folder = tmp_path / "reg"
@@ -160,7 +160,7 @@ def test_the_folder_in_which_others_can_exchange_a_file(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
-def test_in_a_sticky_folder_a_file_of_others_and_what_is_missing_can_be_exchanged(tmp_path: Path) -> None:
+def test_in_a_sticky_folder_missing_and_foreign_files_are_exchangeable(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     (tmp_path / "f").write_text("")
     os.chown(tmp_path / "f", 4711, 4711)

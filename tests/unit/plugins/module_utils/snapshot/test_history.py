@@ -40,7 +40,7 @@ def redact(*commands: str, environment: list[str] | None = None) -> list[str]:
         ("LABEL api_token=hunter1 a=b", ["LABEL api_token=hmac:", " a=b"]),
     ],
 )
-def test_values_are_replaced(command: str, kept: list[str]) -> None:
+def test_secret_values_are_replaced(command: str, kept: list[str]) -> None:
     (clean,) = redact(command)
     assert "hunter" not in clean
     for part in kept:
@@ -57,12 +57,12 @@ def test_values_are_replaced(command: str, kept: list[str]) -> None:
         "",
     ],
 )
-def test_the_rest_stays(command: str) -> None:
+def test_other_text_is_kept(command: str) -> None:
     assert redact(command) == [command]
 
 
 @pytest.mark.parametrize("prefix", ["", "RUN "])
-def test_build_arguments_go_and_the_command_stays(prefix: str) -> None:
+def test_build_arguments_are_removed_and_the_command_is_kept(prefix: str) -> None:
     _, run = redact(
         "ARG TOKEN", f"{prefix}|2 TOKEN=hunter1 /x hunter2 ZED=hunter3 /bin/sh -c apt-get update # buildkit"
     )
@@ -71,13 +71,13 @@ def test_build_arguments_go_and_the_command_stays(prefix: str) -> None:
     assert run.endswith(" /bin/sh -c apt-get update # buildkit")
 
 
-def test_command_that_cannot_be_told_from_the_value_goes_with_it() -> None:
+def test_a_command_inseparable_from_a_value_is_removed() -> None:
     (run,) = redact("|1 TOKEN=hunter1 python setup.py")
     assert run.startswith("|1 TOKEN=hmac:")
     assert "hunter" not in run
 
 
-def test_hostile_entries() -> None:
+def test_hostile_entries_are_bounded() -> None:
     odd: list[object] = [
         None,
         7,

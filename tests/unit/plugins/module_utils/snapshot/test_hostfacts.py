@@ -26,7 +26,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
 )
 
 
-def test_mounts() -> None:
+def test_mounts_are_read() -> None:
     text = (
         "22 27 0:21 / /proc rw,relatime shared:5 - proc proc rw\n"
         "30 27 254:1 /sub /with\\040space rw,nosuid shared:1 master:2 - ext4 /dev/vda1 rw\n"
@@ -59,11 +59,11 @@ def test_mounts() -> None:
         ("rw,size=1k", []),
     ],
 )
-def test_layers_of_an_overlay(options: str, folders: list[str]) -> None:
+def test_layers_of_an_overlay_are_read(options: str, folders: list[str]) -> None:
     assert mounts.layers(options) == folders
 
 
-def test_mounts_of_a_container_that_may_lead_to_the_host() -> None:
+def test_container_mounts_that_may_reach_the_host_are_read() -> None:
     text = (
         "100 50 0:48 / / rw - overlay overlay rw,lowerdir=/l:/m,upperdir=/u,workdir=/w\n"
         "101 100 0:50 / /proc rw - proc proc rw\n"
@@ -83,7 +83,7 @@ def test_mounts_of_a_container_that_may_lead_to_the_host() -> None:
     assert (len(found), cut) == (mounts.MAX_MOUNTS, True)
 
 
-def test_block_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_devices_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disks, numbers = tmp_path / "devices", tmp_path / "numbers"
     for name, number in (("sda", "8:0"), ("sda/sda1", "8:1"), ("dm-0", "253:0"), ("loop0", "7:0")):
         (disks / name / "slaves").mkdir(parents=True)
@@ -118,7 +118,7 @@ KEPT = "".join(
 )
 
 
-def test_what_a_container_reaches_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reachable_kernel_paths_of_a_container_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "exists", lambda path: path != "/proc/acpi")
     assert mounts.of_the_kernel(MOUNTED + HIDDEN + KEPT) == {"cgroup_writable": False, "open_paths": []}
     unmasked = mounts.of_the_kernel(MOUNTED)
@@ -144,7 +144,7 @@ def test_what_a_container_reaches_of_the_kernel(monkeypatch: pytest.MonkeyPatch)
     assert not set(mounts.of_the_kernel(read_only)["open_paths"]) & set(mounts.KEPT)
 
 
-def test_who_hides_processes() -> None:
+def test_proc_mounts_with_hidepid_are_found() -> None:
     (shown,) = mounts.parse("20 1 0:5 / /proc rw,nosuid - proc proc rw,hidepid=invisible,gid=1001\n")
     assert shown["hides"] == ["hidepid=invisible", "gid=1001"]
     (plain,) = mounts.parse("20 1 0:5 / /proc rw,nosuid - proc proc rw\n")
@@ -154,14 +154,14 @@ def test_who_hides_processes() -> None:
 @pytest.mark.parametrize(
     ("kinds", "version"), [(["cgroup2"], 2), (["cgroup"], 1), (["cgroup", "cgroup2"], "hybrid"), ([], 2)]
 )
-def test_cgroup_version(kinds: list[str], version: int | str) -> None:
+def test_the_cgroup_version_is_read(kinds: list[str], version: int | str) -> None:
     assert (
         system.cgroup_version([{"mount_point": "/sys/fs/cgroup/x", "fstype": kind} for kind in kinds])
         == version
     )
 
 
-def test_this_host() -> None:
+def test_facts_of_this_host_are_read() -> None:
     found = system.read()
     assert found["hostname"] == os.uname().nodename
     assert found["uptime_s"] > 0
@@ -173,7 +173,7 @@ def test_this_host() -> None:
     assert any(mount["mount_point"] == "/" for mount in mounts.read())
 
 
-def test_apparmor_that_cannot_be_read_is_no_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_apparmor_profiles_are_not_an_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "read_or", lambda path, default: "Y" if "apparmor" in path else default)
 
     def refuse(path: str) -> str:
@@ -184,7 +184,7 @@ def test_apparmor_that_cannot_be_read_is_no_empty_list(monkeypatch: pytest.Monke
         kernel.lsm()
 
 
-def test_apparmor_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apparmor_profiles_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "/sys/module/apparmor/parameters/enabled": "Y",
         "/sys/kernel/security/lsm": "lockdown,apparmor",
@@ -199,7 +199,7 @@ def test_apparmor_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found["active"], found["lockdown"]) == (["lockdown", "apparmor"], "integrity")
 
 
-def test_what_was_booted_and_what_is_declared_about_security_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_booted_and_declared_security_modules_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "/proc/cmdline": "BOOT_IMAGE=/vmlinuz root=/dev/vda apparmor=0 rd.iscsi.password=secret quiet",
         "/etc/selinux/config": "# SELINUX=disabled\nSELINUX=permissive\nSELINUXTYPE=default\n",
@@ -221,12 +221,12 @@ def test_what_was_booted_and_what_is_declared_about_security_modules(monkeypatch
         "AUDIT_STATUS: enabled=1 flag=1 pid=812 lost=0\n",
     ],
 )
-def test_audit_status_of_new_and_old_auditctl(text: str) -> None:
+def test_the_audit_status_of_new_and_old_auditctl_is_parsed(text: str) -> None:
     status = audit.parse_status(text)
     assert (status["enabled"], status["failure"], status["pid"], status["lost"]) == (1, 1, 812, 0)
 
 
-def test_audit_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loaded_audit_rules_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"-l": "-w /etc/docker -p wa -k docker\n", "-s": "enabled 2\n"}
     monkeypatch.setattr(audit, "run", lambda _, option: answers[option])
     found = audit.loaded()
@@ -237,7 +237,9 @@ def test_audit_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     assert audit.loaded()["rules"] == []
 
 
-def test_the_audit_daemon_and_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_audit_daemon_and_its_configuration_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "812").mkdir()
     (tmp_path / "812" / "comm").write_text("auditd\n")
     monkeypatch.setattr(audit, "_PROC", str(tmp_path))
@@ -250,7 +252,7 @@ def test_the_audit_daemon_and_its_configuration(tmp_path: Path, monkeypatch: pyt
     assert audit.daemon(None)["name"] is None
 
 
-def test_persistent_audit_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_persistent_audit_rules_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "rules.d"
     folder.mkdir()
     (folder / "b.rules").write_text("# comment\n\n  -w /a -p wa\n")
@@ -270,7 +272,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> None:
     monkeypatch.setattr(firewall, "run", run)
 
 
-def test_firewall(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_firewall_rules_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     saved = "# Generated by iptables-save v1.8.11 (nf_tables) on Wed Nov 25\n*filter\nCOMMIT\n"
     programs(
         monkeypatch, {"iptables-save": saved, "ip6tables-save": "", "nft": '{"nftables": [{"table": {}}]}'}
@@ -280,13 +282,13 @@ def test_firewall(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found["nft"], found["errors"]) == ([{"table": {}}], {})
 
 
-def test_firewall_without_rules_or_of_the_old_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_firewalls_without_rules_and_legacy_iptables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     programs(monkeypatch, {"iptables-save": "", "ip6tables-save": "", "iptables": "iptables v1.8.9 (legacy)"})
     found = firewall.read()
     assert (found["iptables"]["variant"], found["nft"], found["errors"]) == ("legacy", None, {})
 
 
-def test_firewall_front_end_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_firewall_front_end_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     programs(monkeypatch, {"iptables-save": Failed("iptables-save: denied"), "nft": "{}"})
     with pytest.raises(Failed, match="denied"):
         firewall.read()
@@ -300,7 +302,9 @@ def test_firewall_front_end_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         firewall.read()
 
 
-def test_configurations_of_nftables_that_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nftables_configurations_that_flush_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     programs(monkeypatch, {"nft": '{"nftables": []}'})
     flushing, keeping = tmp_path / "flushing", tmp_path / "keeping"
     flushing.write_text("#!/usr/sbin/nft -f\n\n  flush ruleset\n")
@@ -318,7 +322,7 @@ def test_configurations_of_nftables_that_flush(tmp_path: Path, monkeypatch: pyte
         ({30: {}}, None),
     ],
 )
-def test_the_port_that_the_connection_came_to(
+def test_the_port_of_the_current_ssh_connection_is_read(
     environments: dict[int, dict[str, str]], port: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def environment(pid: int) -> dict[str, str]:
@@ -333,7 +337,7 @@ def test_the_port_that_the_connection_came_to(
     assert system.ssh_port() == port
 
 
-def test_accounts() -> None:
+def test_accounts_are_read() -> None:
     assert accounts.groups([0])["root"]["gid"] == 0
     assert "root" in accounts.groups(["root"])["root"]["primary"]
     assert accounts.groups(["no-such-group", 4_000_000]) == {}
@@ -341,7 +345,7 @@ def test_accounts() -> None:
     assert set(accounts.users("")["subordinate"]) == {"subuid", "subgid"}
 
 
-def test_ids_that_a_range_must_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_in_use_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     users = [SimpleNamespace(pw_name="a", pw_uid=each, pw_gid=0) for each in (0, 1000, 200_000, 70_000)]
     monkeypatch.setattr("pwd.getpwall", lambda: users)
     monkeypatch.setattr(
@@ -350,7 +354,7 @@ def test_ids_that_a_range_must_not_meet(monkeypatch: pytest.MonkeyPatch) -> None
     assert accounts.users("")["high"] == {"uids": [70_000, 200_000], "gids": [65536]}
 
 
-def test_subordinate_ids(tmp_path: Path) -> None:
+def test_subordinate_id_ranges_are_read(tmp_path: Path) -> None:
     path = tmp_path / "subuid"
     path.write_text("root:100000:65536\n0:200000:1\nother:1:2\nbroken\nroot:x:y\n")
     assert accounts.subordinate_ids(str(path), "root") == [[100000, 65536], [200000, 1]]
@@ -358,7 +362,7 @@ def test_subordinate_ids(tmp_path: Path) -> None:
     assert accounts.subordinate(str(path)) == [("root", 100000, 65536), ("0", 200000, 1), ("other", 1, 2)]
 
 
-def test_an_engine_ran_where_its_data_root_holds_something(tmp_path: Path) -> None:
+def test_a_non_empty_data_root_means_the_engine_has_run(tmp_path: Path) -> None:
     assert not enginestate.ever_ran(str(tmp_path / "none"))
     assert not enginestate.ever_ran(str(tmp_path))
     (tmp_path / "lost+found").mkdir()
@@ -368,7 +372,7 @@ def test_an_engine_ran_where_its_data_root_holds_something(tmp_path: Path) -> No
     assert enginestate.ever_ran(str(tmp_path / "engine-id"))  # no folder: nobody knows
 
 
-def test_content_trust_for_everybody() -> None:
+def test_global_content_trust_settings_are_found() -> None:
     text = "\n".join(
         (
             "export DOCKER_CONTENT_TRUST=1",
@@ -385,7 +389,7 @@ def test_content_trust_for_everybody() -> None:
     ]
 
 
-def test_programs_that_pass_on_the_api(tmp_path: Path) -> None:
+def test_programs_that_forward_the_api_are_found(tmp_path: Path) -> None:
     api = str(tmp_path / "docker.sock")
     program = tmp_path / "socat"  # the kernel calls a process by the file that it runs
     program.symlink_to(sys.executable)
@@ -411,7 +415,9 @@ def test_programs_that_pass_on_the_api(tmp_path: Path) -> None:
     assert [(entry["port"], name) for entry, name in found] == [(ports[0], "socat")]
 
 
-def test_public_authorities_and_the_sites_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_and_site_certificate_authorities_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def pem(*names: str) -> str:
         return "".join(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n" for name in names)
 

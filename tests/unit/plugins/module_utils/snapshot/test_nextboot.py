@@ -49,7 +49,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return made
 
 
-def test_a_host_without_files_decides_nothing(host: Host) -> None:
+def test_a_host_without_files_has_no_settings(host: Host) -> None:
     found = nextboot.read()
     assert found["sysctl"] == {}
     assert found["mounts"] == []
@@ -101,12 +101,12 @@ def test_without_the_list_of_modules_their_kind_is_unknown(host: Host) -> None:
         ("install\n", None),
     ],
 )
-def test_what_keeps_a_module_out(host: Host, text: str, by: str | None) -> None:
+def test_files_that_block_a_module_are_found(host: Host, text: str, by: str | None) -> None:
     file = host.write("etc/modprobe.d/cis.conf", text)
     assert host.module("veth")["kept_out"] == ({"by": by, "file": file} if by else None)
 
 
-def test_a_dash_is_an_underscore_and_an_earlier_folder_hides_a_later_one(host: Host) -> None:
+def test_module_names_are_normalised_and_earlier_folders_win(host: Host) -> None:
     host.write("usr/modprobe.d/cis.conf", "install br-netfilter /bin/false\n")
     assert host.module("br_netfilter")["kept_out"]["by"] == "install"
     host.write("etc/modprobe.d/cis.conf", "")
@@ -116,12 +116,12 @@ def test_a_dash_is_an_underscore_and_an_earlier_folder_hides_a_later_one(host: H
 @pytest.mark.parametrize(
     ("line", "by"), [("module_blacklist=dccp,veth", "install"), ("modprobe.blacklist=veth", "blacklist")]
 )
-def test_the_kernels_command_line_keeps_modules_out(host: Host, line: str, by: str) -> None:
+def test_modules_blocked_by_the_kernel_command_line_are_found(host: Host, line: str, by: str) -> None:
     file = host.write("cmdline", f"root=/dev/vda1 {line} quiet\n")
     assert host.module("veth")["kept_out"] == {"by": by, "file": file}
 
 
-def test_the_last_word_about_a_setting(host: Host) -> None:
+def test_the_last_assignment_of_a_setting_wins(host: Host) -> None:
     host.write("usr/sysctl.d/50-default.conf", "net.ipv4.ip_forward=1\nkernel.sysrq=0\n")
     file = host.write("etc/sysctl.d/99-cis.conf", "net.ipv4.ip_forward = 0\n-user.max_user_namespaces=0\n")
     assert nextboot.read()["sysctl"] == {
@@ -132,7 +132,7 @@ def test_the_last_word_about_a_setting(host: Host) -> None:
     assert nextboot.read()["sysctl"]["net.ipv4.ip_forward"] == {"value": "1", "file": last}
 
 
-def test_mounts_tell_no_server_and_no_password(host: Host) -> None:
+def test_mounts_contain_no_server_and_no_password(host: Host) -> None:
     host.write(
         "etc/fstab",
         "# comment\n"
@@ -150,6 +150,6 @@ def test_mounts_tell_no_server_and_no_password(host: Host) -> None:
     ]
 
 
-def test_an_endless_fstab_is_cut(host: Host) -> None:
+def test_an_endless_fstab_is_truncated(host: Host) -> None:
     host.write("etc/fstab", "".join(f"tmpfs /m{i} tmpfs rw 0 0\n" for i in range(1000)))
     assert len(nextboot.read()["mounts"]) == 256

@@ -93,7 +93,7 @@ PREFIX = "mirror.example_debian-security_dists_trixie-security"
         ("2.36-9+deb12u9", "2.36-9+deb12u10"),
     ],
 )
-def test_versions_in_the_order_of_dpkg(older: str, later: str) -> None:
+def test_versions_are_ordered_like_dpkg_does(older: str, later: str) -> None:
     assert newer(later, older)
     assert not newer(older, later)
 
@@ -104,7 +104,7 @@ def test_versions_are_totally_ordered(one: str, two: str) -> None:
     assert not newer(one, one)
 
 
-def test_installed_and_held() -> None:
+def test_installed_and_held_packages_are_read() -> None:
     installed, holds = debian.parse_status(STATUS)
     assert installed == {
         ("docker.io", "amd64"): "26.1.5+dfsg1-9",
@@ -115,12 +115,12 @@ def test_installed_and_held() -> None:
 
 
 @pytest.mark.parametrize("state", ["ok unpacked", "ok half-configured", "reinstreq half-installed"])
-def test_what_was_broken_off_is_there_all_the_same(state: str) -> None:
+def test_interrupted_installations_count_as_installed(state: str) -> None:
     status = b"Package: a\nStatus: install %b\nArchitecture: all\nVersion: 1\n" % state.encode()
     assert debian.parse_status(status)[0] == {("a", "all"): "1"}
 
 
-def test_what_an_index_offers() -> None:
+def test_candidates_of_an_index_are_read() -> None:
     installed, _ = debian.parse_status(STATUS)
     assert list(apt.candidates(INDEX.encode(), installed)) == [
         ("docker.io", "amd64", "26.1.5+dfsg1-9+deb13u1"),
@@ -151,7 +151,7 @@ def fetch(lists: Path, *, release: str = RELEASE, prefix: str = PREFIX) -> Path:
     return index
 
 
-def test_pending_security_updates(host: Path) -> None:
+def test_pending_security_updates_are_found(host: Path) -> None:
     fetch(host)
     found = apt.read(("docker.io", "held", "podman"))
     assert found["installed"] == {"docker.io": "26.1.5+dfsg1-9", "held": "1.0"}
@@ -189,7 +189,7 @@ def test_only_security_repositories_count(host: Path) -> None:
     assert (found["pending_security"], found["index_age_s"], found["index_date"]) == ([], None, None)
 
 
-def test_the_best_of_several_indexes_wins(host: Path) -> None:
+def test_the_highest_version_of_several_indexes_wins(host: Path) -> None:
     fetch(host)
     other = fetch(host, prefix="mirror_dists_trixie-security")
     other.write_text(INDEX.replace("deb13u1", "deb13u3"))
@@ -197,7 +197,7 @@ def test_the_best_of_several_indexes_wins(host: Path) -> None:
     assert candidates == {"26.1.5+dfsg1-9+deb13u3", "1.0+deb13u3"}
 
 
-def test_age_counts_from_the_last_fetch_that_succeeded(host: Path, tmp_path: Path) -> None:
+def test_the_age_is_measured_from_the_last_successful_fetch(host: Path, tmp_path: Path) -> None:
     import os
 
     fetch(host)
@@ -208,9 +208,7 @@ def test_age_counts_from_the_last_fetch_that_succeeded(host: Path, tmp_path: Pat
     assert apt.read(())["index_age_s"] < 60
 
 
-def test_compressed_index_is_read_through_apts_own_helper(
-    host: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_compressed_index_is_read_with_apts_helper(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = fetch(host)
     packed = index.with_name(index.name + ".gz")
     packed.write_bytes(gzip.compress(index.read_bytes()))
@@ -224,7 +222,7 @@ def test_compressed_index_is_read_through_apts_own_helper(
     assert [update["name"] for update in apt.read(())["pending_security"]] == ["docker.io", "held"]
 
 
-def test_large_index_is_read_in_pieces_of_whole_stanzas(tmp_path: Path) -> None:
+def test_a_large_index_is_read_in_chunks_of_stanzas(tmp_path: Path) -> None:
     path = tmp_path / "x_Packages"
     stanza = "Package: p{}\nVersion: 2\nArchitecture: all\nDescription: " + "x" * 500 + "\n\n"
     path.write_text("".join(stanza.format(number) for number in range(6000)))
@@ -234,7 +232,7 @@ def test_large_index_is_read_in_pieces_of_whole_stanzas(tmp_path: Path) -> None:
     assert sum(len(list(apt.candidates(piece, installed))) for piece in pieces) == 6000
 
 
-def test_updates_that_dnf_lists() -> None:
+def test_updates_listed_by_dnf_are_read() -> None:
     text = (
         "RHSA-2026:1234 Important/Sec. docker-ce-3:29.1.0-1.el9.x86_64\nLast metadata expiration check: x\n\n"
     )
@@ -261,7 +259,7 @@ def test_updates_that_dnf_lists() -> None:
         ([], "6.12.9-amd64", None),
     ],
 )
-def test_the_newest_kernel_is_one_of_the_running_ones_flavour(
+def test_the_newest_kernel_has_the_flavour_of_the_running_one(
     tmp_path: Path, installed: list[str], running: str, newest: str | None
 ) -> None:
     for release in installed:

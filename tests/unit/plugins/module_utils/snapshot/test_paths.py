@@ -20,7 +20,7 @@ def engine(flags: dict[str, list[str]] | None = None, parsed: Any = None, **more
     return made
 
 
-def test_every_socket_of_the_api_is_looked_at() -> None:
+def test_every_api_socket_is_collected() -> None:
     units = {"docker.socket": {"Listen": ["/run/docker.sock (Stream)", "127.0.0.1:2375 (Stream)"]}}
     told = engine(
         {"host": ["fd://", "unix:///srv/a.sock", "tcp://0.0.0.0:1"]}, {"hosts": ["unix:///srv/b.sock", 7]}
@@ -37,7 +37,7 @@ def test_every_socket_of_the_api_is_looked_at() -> None:
         ({}, {"cdi-spec-dirs": "/c"}, ["/etc/cdi", "/var/run/cdi"]),
     ],
 )
-def test_where_descriptions_of_devices_are(flags: Any, parsed: Any, folders: list[str]) -> None:
+def test_folders_of_cdi_descriptions_are_collected(flags: Any, parsed: Any, folders: list[str]) -> None:
     assert paths.cdi_folders(engine(flags, parsed)) == folders
 
 
@@ -54,11 +54,11 @@ def test_where_descriptions_of_devices_are(flags: Any, parsed: Any, folders: lis
         ({}, {"nri-opts": [1]}, ["/usr/libexec/docker/nri-plugins", "/etc/docker/nri/conf.d"]),
     ],
 )
-def test_where_plugins_are(flags: Any, parsed: Any, places: list[str]) -> None:
+def test_plugin_folders_are_collected(flags: Any, parsed: Any, places: list[str]) -> None:
     assert paths.nri_places(engine(flags, parsed)) == places
 
 
-def test_what_others_may_extend_the_engine_by_is_looked_at(tmp_path: Path) -> None:
+def test_extension_folders_of_the_engine_are_collected(tmp_path: Path) -> None:
     real, cdi = tmp_path / "real", tmp_path / "cdi"
     (real / "vendor").mkdir(parents=True)
     (real / "gpu.yaml").write_text("")
@@ -88,7 +88,7 @@ class Held(sockets.Holders):
         return {1}
 
 
-def test_an_api_in_a_network_namespace_of_its_own_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_socket_in_another_network_namespace_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "namespace", lambda pid, kind: "apart" if pid == 7 else "host")
     monkeypatch.setattr(sockets, "listening", lambda pid: [entry(2375), entry(9000, inode=2)])
     found = enginestate._listening(engine(pid=7), {}, {}, [entry(22)], Held())
@@ -108,7 +108,7 @@ def test_an_api_in_a_network_namespace_of_its_own_is_found(monkeypatch: pytest.M
         ("nginx", ["nginx", "/run/docker.sock"], ""),
     ],
 )
-def test_who_passes_the_api_on_is_found_in_any_namespace(
+def test_programs_that_forward_the_api_are_found_in_any_namespace(
     monkeypatch: pytest.MonkeyPatch, comm: str, argv: list[str], process: str
 ) -> None:
     monkeypatch.setattr(processes, "argv", lambda pid: argv)

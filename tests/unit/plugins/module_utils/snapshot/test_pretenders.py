@@ -14,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.once import O
 from tests.unit.plugins.module_utils.snapshot import servers
 from tests.unit.plugins.module_utils.snapshot.servers import serving
 
-_NONE = "what answers there is no Docker engine"
+_NONE = "the program that answers there is not a Docker engine"
 _SAID: dict[bytes, str] = {  # in the head of an answer: how paths begin then; empty for no engine
     b"1.41": "/v1.41",  # Docker 20.10
     b"1.51": "/v1.51",
@@ -65,7 +65,7 @@ def found(path: str) -> engine.Engine:
 
 
 @pytest.mark.parametrize(("said", "api"), _SAID.items(), ids=[str(said[:20]) for said in _SAID])
-def test_version_in_the_head(tmp_path: Path, said: bytes, api: str) -> None:
+def test_the_version_comes_from_the_response_header(tmp_path: Path, said: bytes, api: str) -> None:
     answer = b"HTTP/1.1 200 OK\r\nApi-Version: %s\r\nContent-Length: 2\r\n\r\nOK" % said
     with serving(tmp_path / "s", servers.saying(answer)) as path:
         known = found(path)
@@ -74,7 +74,7 @@ def test_version_in_the_head(tmp_path: Path, said: bytes, api: str) -> None:
 
 
 @pytest.mark.parametrize(("version", "api"), _NEWER, ids=[str(version)[:30] for version, _ in _NEWER])
-def test_version_of_a_newer_engine(tmp_path: Path, version: Any, api: str) -> None:
+def test_the_version_of_a_newer_engine_is_accepted(tmp_path: Path, version: Any, api: str) -> None:
     bodies = {"/_ping": b"OK", "/version": json.dumps(version).encode()}
     with serving(tmp_path / "s", servers.engine(bodies, api="99.99")) as path:
         known = found(path)

@@ -33,7 +33,7 @@ def raising(error: BaseException) -> Any:
     return fail
 
 
-def test_states() -> None:
+def test_each_source_has_a_state() -> None:
     assert entry(lambda: {"a": [1]})["data"] == {"a": [1]}
     assert entry(lambda: Encoded('{"a":1}'))["data"] == {"a": 1}
     missing = entry(raising(Absent("no auditctl")))
@@ -48,7 +48,7 @@ def test_states() -> None:
     assert entry(lambda: {"bytes": b"x"})["state"] == "failed"
 
 
-def test_source_that_hangs_fails_alone_and_holds_up_nobody() -> None:
+def test_a_hanging_source_fails_alone_and_does_not_delay_others() -> None:
     begun = time.monotonic()
     found = read([("slow", lambda: time.sleep(30), 0.2), ("quick", lambda: 7, 5)])
     assert time.monotonic() - begun < 20
@@ -57,7 +57,7 @@ def test_source_that_hangs_fails_alone_and_holds_up_nobody() -> None:
     assert (slow["state"], slow["error"]) == ("failed", "it did not end within 0.2 s")
 
 
-def test_once_is_found_out_once_and_shares_its_error() -> None:
+def test_a_memoised_value_is_computed_once_and_shares_its_error() -> None:
     calls = []
 
     def find_out() -> str:
@@ -75,7 +75,7 @@ def test_once_is_found_out_once_and_shares_its_error() -> None:
         Once(raising(Absent("gone"))).get()
 
 
-def test_what_is_known_can_be_asked_whatever_locks_a_fork_has_frozen() -> None:
+def test_a_memoised_value_is_readable_after_a_fork() -> None:
     known = Once(lambda: "found", limit=0.1)
     known.get()
     known._lock.acquire()
@@ -83,7 +83,7 @@ def test_what_is_known_can_be_asked_whatever_locks_a_fork_has_frozen() -> None:
     assert known.get() == "found"
 
 
-def test_once_does_not_wait_for_ever() -> None:
+def test_waiting_for_a_memoised_value_is_bounded() -> None:
     begun = threading.Event()
 
     def find_out() -> None:
@@ -98,12 +98,12 @@ def test_once_does_not_wait_for_ever() -> None:
     assert '"failed"' in source.entry()
 
 
-def test_helper_hands_over_what_it_read() -> None:
+def test_the_second_process_returns_its_sources() -> None:
     text = json.dumps("é\n\t" * 100_000)
     assert Helper(lambda: {"a": text, "b": "{}"}, 10).result() == {"a": text, "b": "{}"}
 
 
-def test_helper_that_dies_or_hangs() -> None:
+def test_a_second_process_that_dies_or_hangs_fails_its_sources() -> None:
     assert Helper(lambda: os.kill(os.getpid(), 9), 10).result() == {}  # type: ignore[arg-type,return-value]
     begun = time.monotonic()
     assert Helper(lambda: time.sleep(30), 0.2).result() == {}  # type: ignore[arg-type,return-value]

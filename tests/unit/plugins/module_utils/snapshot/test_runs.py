@@ -27,12 +27,12 @@ def leave(folder: Path, run: str, record: object, *, armed: bool = False) -> Non
         (backup / "guard.pyz").write_text("")
 
 
-def test_where_nothing_was_changed_there_is_nothing(tmp_path: Path) -> None:
+def test_an_unchanged_host_has_no_runs(tmp_path: Path) -> None:
     with pytest.raises(Absent, match="changed nothing"):
         runs.read(str(tmp_path))
 
 
-def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
+def test_runs_are_listed_newest_first_with_their_result(tmp_path: Path) -> None:
     leave(tmp_path, FIRST, {"outcome": "changed", "who": "me@here", "started": 1.5, "changes": CHANGES})
     leave(
         tmp_path,
@@ -80,7 +80,7 @@ def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("record", ["", "[]", '{"outcome": 3, "started": "yesterday"}'])
-def test_a_record_that_a_full_disk_cut_off_is_no_error(tmp_path: Path, record: str) -> None:
+def test_a_truncated_record_is_ignored(tmp_path: Path, record: str) -> None:
     leave(tmp_path, FIRST, record)
     known = {"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "armed": False}
     assert runs.read(str(tmp_path)) == {
@@ -89,7 +89,7 @@ def test_a_record_that_a_full_disk_cut_off_is_no_error(tmp_path: Path, record: s
     }
 
 
-def test_no_more_than_ten(tmp_path: Path) -> None:
+def test_at_most_ten_runs_are_listed(tmp_path: Path) -> None:
     for minute in range(12):
         leave(tmp_path, f"20261125T04{minute:02}00Z-1b2c3d4e", {})
     found = runs.read(str(tmp_path))["runs"]

@@ -18,12 +18,12 @@ def left(folder: Path, document: object) -> str:
     return str(path)
 
 
-def test_without_a_scan_there_is_nothing(tmp_path: Path) -> None:
+def test_without_a_scan_the_source_is_absent(tmp_path: Path) -> None:
     with pytest.raises(Absent, match="no vulnerability scan"):
         scans.read(str(tmp_path / "record.json"))
 
 
-def test_the_record_comes_as_it_is_but_for_what_has_ended(tmp_path: Path) -> None:
+def test_the_record_is_returned_without_ended_processes(tmp_path: Path) -> None:
     status = tmp_path / "status"
     status.write_text("")
     os.utime(status, (5, 5))
@@ -39,6 +39,6 @@ def test_the_record_comes_as_it_is_but_for_what_has_ended(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("document", ["{", "[" * 100_000, [], {"format": "x"}, {"format": "hardener/scan/1"}])
-def test_what_is_no_record_fails(tmp_path: Path, document: object) -> None:
+def test_an_invalid_record_fails_the_source(tmp_path: Path, document: object) -> None:
     with pytest.raises(Failed):
         scans.read(left(tmp_path, document))

@@ -51,12 +51,12 @@ ANY = {"caps": ["CAP_SYS_ADMIN"]}
         ),
     ],
 )
-def test_open(profile: dict[str, Any], found: list[str]) -> None:
+def test_permitted_calls_of_a_profile_are_read(profile: dict[str, Any], found: list[str]) -> None:
     assert seccomp.declared(json.dumps(profile)) == {"default": profile["defaultAction"], "open": found}
 
 
 @pytest.mark.parametrize("text", ["unconfined", "", "[", "[]", "/etc/profile.json", "[" * 100_000])
-def test_what_is_no_profile(text: str) -> None:
+def test_an_invalid_profile_is_refused(text: str) -> None:
     assert seccomp.declared(text) is None
 
 
@@ -128,11 +128,11 @@ def test_equal_meaning_has_an_equal_digest() -> None:
     ],
     ids=str,
 )
-def test_another_meaning_has_another_digest(change: dict[str, Any]) -> None:
+def test_a_different_meaning_has_a_different_digest(change: dict[str, Any]) -> None:
     assert seccomp.meaning({**PROFILE, **change})["digest"] != seccomp.meaning(PROFILE)["digest"]
 
 
-def test_meaning_of_a_profile_that_permits_what_no_rule_refuses() -> None:
+def test_a_profile_with_a_permissive_default_action_is_read() -> None:
     refused = [
         {"names": ["clone"], "action": ERRNO},
         {"names": ["socket"], "action": ERRNO, "args": [NOT_VSOCK]},
@@ -154,13 +154,15 @@ def test_meaning_of_a_profile_that_permits_what_no_rule_refuses() -> None:
         ({"index": 1, "value": 7, "op": "SCMP_CMP_EQ"}, True),
     ],
 )
-def test_conditions_that_permit_what_the_default_refuses(condition: dict[str, Any], unlimited: bool) -> None:
+def test_conditions_that_permit_more_than_the_default_are_found(
+    condition: dict[str, Any], unlimited: bool
+) -> None:
     clone = {"names": ["clone"], "action": ALLOW, "args": [condition]}
     found = seccomp.meaning({"defaultAction": ERRNO, "syscalls": [clone]})
     assert found["unlimited"] == (["clone"] if unlimited else [])
 
 
-def test_many_rules_for_one_call_take_no_time() -> None:
+def test_many_rules_for_one_call_are_read_in_bounded_time() -> None:
     rules = [
         {"names": ["clone"], "action": ALLOW, "args": [{"index": 0, "value": number, "op": "SCMP_CMP_EQ"}]}
         for number in range(20_000)

@@ -64,14 +64,14 @@ def printed(command: list[str]) -> Any:
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
-def test_run_by_hand_is_valid(printed: Any) -> None:
+def test_a_snapshot_collected_by_hand_is_valid(printed: Any) -> None:
     assert problems(printed) == []
     assert Snapshot(printed).collected_at == printed["collected_at"]
     assert printed["sources"]["system"]["state"] == "ok"
     assert printed["sources"]["mounts"]["data"]
 
 
-def test_engine_that_does_not_answer_costs_only_what_it_knows(printed: Any) -> None:
+def test_a_silent_engine_fails_only_its_own_sources(printed: Any) -> None:
     for name in ("docker.info", "docker.containers", "docker.images"):
         entry = printed["sources"][name]
         assert entry["state"] in ("failed", "absent")
@@ -81,7 +81,7 @@ def test_engine_that_does_not_answer_costs_only_what_it_knows(printed: Any) -> N
         )
 
 
-def test_the_same_sources_give_the_same_file(tmp_path: Path) -> None:
+def test_the_collector_file_is_reproducible(tmp_path: Path) -> None:
     made = [tmp_path / name for name in ("one.pyz", "another.pyz")]
     for path in made:
         collector.make(path)
@@ -95,7 +95,7 @@ def test_the_same_sources_give_the_same_file(tmp_path: Path) -> None:
         (None, "cannot print the snapshot: there is no standard output"),
     ],
 )
-def test_what_cannot_be_printed_is_told_in_one_line(command: list[str], where: str | None, told: str) -> None:
+def test_unprintable_errors_are_one_line(command: list[str], where: str | None, told: str) -> None:
     shell = ["sh", "-c", '"$@" ' + (f">{where}" if where else ">&-"), "-", *command]
     done = subprocess.run(shell, check=False, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, f"{told}\n")
@@ -123,7 +123,7 @@ def test_the_snapshot_that_the_checks_are_tested_with_is_valid() -> None:
         ("docker.swarm", {"worker": False, "local": {}, "swarm": {"JoinTokens": {}}}),
     ],
 )
-def test_the_schema_refuses(source: str, wrong: Any) -> None:
+def test_the_schema_refuses_invalid_snapshots(source: str, wrong: Any) -> None:
     raw = json.loads(json.dumps(snapshots.make().raw))
     entry = raw["sources"][source]
     raw["sources"][source] = {
@@ -134,13 +134,13 @@ def test_the_schema_refuses(source: str, wrong: Any) -> None:
     assert problems(raw)
 
 
-def test_half_of_a_surrogate_pair_does_not_spoil_the_snapshot() -> None:
+def test_a_lone_surrogate_does_not_invalidate_the_snapshot() -> None:
     assert main._whole('{"a":"\\ud800x","b":"\\ud83d\\ude00"}') == '{"a":"?x","b":"\\ud83d\\ude00"}'
     assert main._whole('{"a":"\\u2603"}') == '{"a":"\\u2603"}'
 
 
 @given(st.text(st.sampled_from('\\"ud8cef0123\ud800\udbff\udc00\udfff😀x')))
-def test_only_halves_of_surrogate_pairs_are_replaced(text: str) -> None:
+def test_only_lone_surrogates_are_replaced(text: str) -> None:
     whole = json.loads(main._whole(json.dumps(text)))
     # JSON itself makes a pair of two halves that stand together.
     assert whole == json.loads(json.dumps(text)).encode("utf-8", "replace").decode()
@@ -168,7 +168,7 @@ def test_an_object_is_joined_without_being_decoded(one: dict[str, Any], more: di
         assert main._joined(other, encode(more)) == other
 
 
-def test_process_that_was_lost_fails_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_process_fails_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     class Lost:
         def __init__(self, *_: object) -> None:
             pass

@@ -14,20 +14,20 @@ TCP = """\
 """
 
 
-def test_only_listening_sockets_count() -> None:
+def test_only_listening_sockets_are_read() -> None:
     assert sockets.parse(TCP, "tcp") == [
         {"proto": "tcp", "address": "127.0.0.1", "port": 3306, "uid": 101, "inode": 4711}
     ]
 
 
-def test_addresses() -> None:
+def test_addresses_of_sockets_are_decoded() -> None:
     assert sockets.decode_address("00000000") == "0.0.0.0"
     assert sockets.decode_address("0" * 32) == "::"
     assert sockets.decode_address("00000000000000000000000001000000") == "::1"
     assert sockets.decode_address("0000000000000000FFFF00000100007F") == "::ffff:127.0.0.1"
 
 
-def test_a_real_socket_and_its_holder() -> None:
+def test_a_real_socket_is_found_with_its_process() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
@@ -42,11 +42,11 @@ def test_a_real_socket_and_its_holder() -> None:
         assert holders.owners([mine["inode"], 1], [1, os.getpid()]) == {mine["inode"]: os.getpid()}
 
 
-def test_process_that_is_gone_holds_nothing() -> None:
+def test_an_ended_process_holds_no_socket() -> None:
     assert sockets.Holders().held(2**30) == set()
 
 
-def test_what_systemd_has_passed_on_is_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_passed_by_systemd_belong_to_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = sockets.parse(TCP, "tcp")
     monkeypatch.setattr(sockets, "listening", lambda _: entry)
     monkeypatch.setattr(sockets, "namespace", lambda *_: None)

@@ -25,7 +25,7 @@ def left(folder: Path, record: object) -> str:
     return str(path)
 
 
-def test_the_record_is_read_without_what_is_not_known_here(tmp_path: Path) -> None:
+def test_unknown_fields_of_the_record_are_dropped(tmp_path: Path) -> None:
     policy = tmp_path / "trust.json"
     policy.touch()
     os.utime(policy, (1795500000.9, 1795500000.9))
@@ -37,16 +37,16 @@ def test_the_record_is_read_without_what_is_not_known_here(tmp_path: Path) -> No
     }
 
 
-def test_where_nobody_has_verified_there_is_nothing(tmp_path: Path) -> None:
+def test_without_a_verification_the_source_is_absent(tmp_path: Path) -> None:
     with pytest.raises(Absent, match="no verification"):
         trust.read(str(tmp_path / "none"))
 
 
-def test_a_host_without_a_policy_was_verified_from_elsewhere(tmp_path: Path) -> None:
+def test_a_host_without_a_policy_has_no_policy_time(tmp_path: Path) -> None:
     assert trust.read(left(tmp_path, RECORD), str(tmp_path / "none"))["policy_written"] == ""
 
 
-def test_a_record_of_an_earlier_version_knows_no_last_days(tmp_path: Path) -> None:
+def test_a_record_of_an_earlier_version_has_no_last_days(tmp_path: Path) -> None:
     image = {**{key: IMAGE[key] for key in IMAGE if key != "until"}, "containers": []}
     assert trust.read(left(tmp_path, {**RECORD, "images": [image]}))["images"][0]["until"] == ""
 
@@ -66,7 +66,7 @@ def test_a_record_of_an_earlier_version_knows_no_last_days(tmp_path: Path) -> No
         {key: value for key, value in RECORD.items() if key != "verified_at"},
     ],
 )
-def test_what_is_no_record_is_a_failure(tmp_path: Path, record: object) -> None:
+def test_an_invalid_record_fails_the_source(tmp_path: Path, record: object) -> None:
     with pytest.raises(Failed, match=r"record\.json"):
         trust.read(left(tmp_path, record))
 

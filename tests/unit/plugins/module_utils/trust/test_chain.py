@@ -45,19 +45,19 @@ def judged(
         )
 
 
-def test_an_id_is_the_configuration_of_the_manifest(fake: FakeRegistry) -> None:
+def test_an_image_id_is_the_digest_of_its_configuration(fake: FakeRegistry) -> None:
     assert judged(fake, fake.holds("app", manifest())).status == "allowed"
     assert judged(fake, fake.holds("app", manifest(OTHER))).status == "swapped-image"
 
 
-def test_in_the_containerd_store_it_is_the_manifest_and_nothing_else(fake: FakeRegistry) -> None:
+def test_in_the_containerd_store_an_image_id_is_the_manifest_digest(fake: FakeRegistry) -> None:
     digest = fake.holds("app", manifest())
     assert judged(fake, digest, identity=digest, containerd=True).status == "allowed"
     assert judged(fake, digest, identity=CONFIG, containerd=True).status == "swapped-image"
     assert judged(fake, digest, identity=digest).status == "swapped-image"
 
 
-def test_a_list_leads_to_the_manifest_of_this_architecture(fake: FakeRegistry, signer: Signers) -> None:
+def test_an_index_is_resolved_for_this_architecture(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     here, elsewhere = fake.holds("app", manifest()), fake.holds("app", manifest(OTHER))
     entries = [{"digest": OTHER}, {"digest": elsewhere}, 7, {"digest": "x"}, {"digest": here}]
@@ -74,7 +74,7 @@ def test_a_list_leads_to_the_manifest_of_this_architecture(fake: FakeRegistry, s
     assert judged(fake, fake.holds("app", {"manifests": entries[:2]}), rule=rule).status == "swapped-image"
 
 
-def test_the_best_of_several_digests_counts_and_else_the_worst_is_told(fake: FakeRegistry) -> None:
+def test_the_best_of_several_digests_counts(fake: FakeRegistry) -> None:
     good, bad = fake.holds("app", manifest()), fake.holds("app", manifest(OTHER))
     foreign = f"elsewhere.example.com/app@{good}"
     assert judged(fake, foreign, bad, good).status == "allowed"
@@ -82,26 +82,26 @@ def test_the_best_of_several_digests_counts_and_else_the_worst_is_told(fake: Fak
     assert judged(fake, foreign) == Finding(
         "not-allowed", "the policy does not name elsewhere.example.com/app"
     )
-    assert judged(fake) == Finding("no-registry-digest", "it was built or loaded here")
+    assert judged(fake) == Finding("no-registry-digest", "it was built or loaded on this host")
     assert judged(fake, "a b@sha256:1").status == "no-registry-digest"
 
 
-def test_what_the_registry_does_not_have_was_never_there_or_is_gone(fake: FakeRegistry) -> None:
+def test_a_manifest_missing_in_the_registry_is_reported(fake: FakeRegistry) -> None:
     assert judged(fake, OTHER).status == "no-registry-digest"
 
 
 @pytest.mark.parametrize("body", [b"[]", b"nonsense", b"{" * 99_999])
-def test_an_answer_that_is_no_manifest_is_no_answer(fake: FakeRegistry, body: bytes) -> None:
+def test_an_answer_that_is_not_a_manifest_is_an_error(fake: FakeRegistry, body: bytes) -> None:
     assert judged(fake, fake.holds("app", body)).status == "unreachable"
 
 
-def test_a_pin_is_one_of_the_digests(fake: FakeRegistry) -> None:
+def test_an_image_with_a_pinned_digest_passes(fake: FakeRegistry) -> None:
     digest = fake.holds("app", manifest())
     assert judged(fake, digest, rule={"digests": [OTHER, digest]}).status == "pinned"
     assert judged(fake, digest, rule={"digests": [OTHER]}).status == "moved-tag"
 
 
-def test_a_tag_that_leads_elsewhere(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_moved_tag_is_reported(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     digest = fake.holds("app", manifest(), "1")
     ours.sign(fake, "app", digest)
@@ -117,7 +117,7 @@ def test_a_tag_that_leads_elsewhere(fake: FakeRegistry, signer: Signers) -> None
     assert "was set here" in judged(fake, digest, rule=rule, tags=("other:1",)).detail
 
 
-def test_each_name_asks_what_its_own_repository_must_have(fake: FakeRegistry, signer: Signers) -> None:
+def test_each_name_is_verified_by_the_rule_of_its_repository(fake: FakeRegistry, signer: Signers) -> None:
     """An image of a repository that needs nothing, under the name of one that needs a signature."""
     ours = signer()
     digest = fake.holds("dev/tool", manifest(), "1")
@@ -162,7 +162,7 @@ def test_each_name_asks_what_its_own_repository_must_have(fake: FakeRegistry, si
     assert found().status == "verified"
 
 
-def test_a_tag_that_leads_to_an_unsigned_list_of_the_signed_image(
+def test_a_tag_of_an_unsigned_index_of_a_signed_image_is_unsigned(
     fake: FakeRegistry, signer: Signers
 ) -> None:
     ours = signer()
@@ -175,7 +175,7 @@ def test_a_tag_that_leads_to_an_unsigned_list_of_the_signed_image(
     assert judged(fake, digest, whole, rule=rule, tags=("app:1",)).status == "verified"
 
 
-def test_the_worst_of_several_names_is_told(fake: FakeRegistry) -> None:
+def test_the_worst_of_several_names_counts(fake: FakeRegistry) -> None:
     digest = fake.holds("app", manifest(), "1")
     fake.answers["/v2/app/manifests/2"] = (500, {}, b"")
     assert judged(fake, digest, tags=("app:2", "app:1")).status == "unreachable"
@@ -183,12 +183,12 @@ def test_the_worst_of_several_names_is_told(fake: FakeRegistry) -> None:
 
 
 @pytest.mark.parametrize("image", [CONFIG, "*/app:1", "*@sha256:*"])
-def test_an_exception_by_id_name_or_digest(fake: FakeRegistry, image: str) -> None:
+def test_an_exception_can_name_an_id_a_name_or_a_digest(fake: FakeRegistry, image: str) -> None:
     found = judged(fake, OTHER, tags=("app:1",), image=image)
     assert found == Finding("exempt", "until 2026-12-31: r", until="2026-12-31")
     assert judged(fake, OTHER, tags=("app:1",), image=image, expires="2026-11-24").status != "exempt"
 
 
 @pytest.mark.parametrize("image", ["docker.io/library/*", "docker.io/*", "app:*", "*/safe/*"])
-def test_an_exception_for_others_is_none(fake: FakeRegistry, image: str) -> None:
+def test_an_exception_for_another_image_does_not_apply(fake: FakeRegistry, image: str) -> None:
     assert judged(fake, OTHER, tags=("app:1",), image=image).status == "no-registry-digest"

@@ -66,12 +66,14 @@ def engine(fake: FakeEngine) -> Engine:
         ([7], False),
     ],
 )
-def test_which_store_it_has(fake: FakeEngine, engine: Engine, status: Any, containerd: bool) -> None:
+def test_the_image_store_of_the_engine_is_detected(
+    fake: FakeEngine, engine: Engine, status: Any, containerd: bool
+) -> None:
     fake.answers["GET /info"] = (200, json.dumps({"DriverStatus": status}).encode())
     assert engine.has_containerd_store() is containerd
 
 
-def test_what_is_not_there_is_told_from_what_fails(fake: FakeEngine, engine: Engine) -> None:
+def test_a_missing_object_is_distinguished_from_a_failure(fake: FakeEngine, engine: Engine) -> None:
     with pytest.raises(KeyError, match="No such image"):
         engine.image("sha256:1")
     fake.answers["GET /images/json"] = (500, b'{"message": "no\\nway"}')
@@ -82,7 +84,7 @@ def test_what_is_not_there_is_told_from_what_fails(fake: FakeEngine, engine: Eng
 @pytest.mark.parametrize(
     "body", [b"nonsense", b"[" * 200_000, b'[{"Id":', b"\xff", b"\xed\xa0\x80", b"[{}],", b"\x00"]
 )
-def test_an_answer_that_is_no_json(fake: FakeEngine, engine: Engine, body: bytes) -> None:
+def test_an_answer_that_is_not_json_is_an_error(fake: FakeEngine, engine: Engine, body: bytes) -> None:
     for path in ("/info", "/images/json"):
         fake.answers[f"GET {path}"] = (200, body)
     for ask in (engine.images, engine.has_containerd_store):
@@ -91,18 +93,18 @@ def test_an_answer_that_is_no_json(fake: FakeEngine, engine: Engine, body: bytes
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[7]", b'"x"', b"7"])
-def test_a_list_that_is_none_is_not_an_empty_one(fake: FakeEngine, engine: Engine, body: bytes) -> None:
+def test_an_answer_that_is_not_a_list_is_an_error(fake: FakeEngine, engine: Engine, body: bytes) -> None:
     for path in ("GET /images/json", "GET /containers/json?all=1"):
         fake.answers[path] = (200, body)
     for ask in (engine.images, engine.containers):
-        with pytest.raises(Failed, match="with no list of objects"):
+        with pytest.raises(Failed, match="without a list of objects"):
             ask()
     fake.answers["GET /images/json"] = (200, b"null")
     assert engine.images() == []
 
 
 @pytest.mark.parametrize("answer", [(200, b"[]"), (200, b"null"), (404, b"{}")])
-def test_an_engine_that_does_not_say_what_it_is(
+def test_an_engine_without_identification_is_an_error(
     fake: FakeEngine, engine: Engine, answer: tuple[int, bytes]
 ) -> None:
     fake.answers["GET /info"] = answer
@@ -112,7 +114,7 @@ def test_an_engine_that_does_not_say_what_it_is(
         engine.tag("sha256:1", "r.example.com/a", "1")
 
 
-def test_a_pull_that_fails_half_way(fake: FakeEngine, engine: Engine) -> None:
+def test_a_pull_that_fails_midway_is_an_error(fake: FakeEngine, engine: Engine) -> None:
     path = "POST /images/create?fromImage=r.example.com%2Fa&tag=sha256%3A1"
     fake.answers[path] = (200, b'{"status": "Pulling"}\r\n{"error": "manifest unknown"}\r\n')
     with pytest.raises(Failed, match="does not pull: manifest unknown"):
@@ -124,11 +126,11 @@ def test_a_pull_that_fails_half_way(fake: FakeEngine, engine: Engine) -> None:
     engine.pull("r.example.com/a", "sha256:1", "")
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_an_unreachable_engine_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="No such file"):
         Engine(str(tmp_path / "none")).images()
 
 
-def test_a_list_of_texts_is_never_anything_else() -> None:
+def test_a_list_of_texts_has_only_texts() -> None:
     assert texts({"a": ["x", 7, None]}, "a") == ["x"]
     assert texts({"a": None}, "a") == texts({"a": "x"}, "a") == texts({}, "a") == []

@@ -16,19 +16,21 @@ Signers = Callable[..., Signer]
 @pytest.mark.parametrize(
     "key", ["", "nonsense", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"]
 )
-def test_what_is_no_key(key: str) -> None:
-    with pytest.raises(PolicyError, match="no ECDSA or RSA public key"):
+def test_an_invalid_key_is_refused(key: str) -> None:
+    with pytest.raises(PolicyError, match="not an ECDSA or RSA public key"):
         keys.Keys([key])
 
 
-def test_keys_that_are_too_weak_or_of_another_kind(signer: Signers) -> None:
+def test_weak_and_unsupported_keys_are_refused(signer: Signers) -> None:
     with pytest.raises(PolicyError, match="1024 bits"):
         keys.Keys([signer("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024").public_key])
-    with pytest.raises(PolicyError, match="no ECDSA or RSA"):
+    with pytest.raises(PolicyError, match="not an ECDSA or RSA"):
         keys.Keys([signer("-algorithm", "ED25519").public_key])
 
 
-def test_nothing_is_left_of_keys(signer: Signers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_key_files_are_removed(
+    signer: Signers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -41,7 +43,7 @@ def test_nothing_is_left_of_keys(signer: Signers, tmp_path: Path, monkeypatch: p
     assert not list(folder.iterdir())
 
 
-def test_a_full_disk_is_told(signer: Signers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(signer: Signers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -59,7 +61,7 @@ def test_a_full_disk_is_told(signer: Signers, tmp_path: Path, monkeypatch: pytes
         keys.Keys([key])
 
 
-def test_a_host_without_openssl(signer: Signers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_openssl_is_reported(signer: Signers, monkeypatch: pytest.MonkeyPatch) -> None:
     key = signer().public_key
     monkeypatch.setattr(keys, "_OPENSSL", "no-such-program")
     with pytest.raises(Failed, match="openssl is missing on this host"):

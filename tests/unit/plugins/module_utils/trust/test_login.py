@@ -27,7 +27,7 @@ def written(folder: Path, config: Any) -> str:
         ("https://index.docker.io/v1/", "docker.io"),
     ],
 )
-def test_what_docker_login_left(tmp_path: Path, key: str, registry: str) -> None:
+def test_credentials_of_docker_login_are_read(tmp_path: Path, key: str, registry: str) -> None:
     path = written(tmp_path, {"auths": {key: {"auth": AUTH}}})
     found = login.find(registry, [str(tmp_path / "none"), path])
     assert found == login.Login("me", "se:cret")
@@ -45,17 +45,17 @@ def test_what_docker_login_left(tmp_path: Path, key: str, registry: str) -> None
         {"credsStore": "../x"},
     ],
 )
-def test_a_login_that_cannot_be_used_is_said(tmp_path: Path, config: Any) -> None:
+def test_unusable_credentials_are_reported(tmp_path: Path, config: Any) -> None:
     with pytest.raises(Unreachable, match=r"config\.json"):
         login.find("r", [written(tmp_path, config)])
 
 
 @pytest.mark.parametrize("config", [[], {"auths": []}, {"auths": {"r": 7}}, {"auths": {"r": {}}}])
-def test_files_that_hold_no_login(tmp_path: Path, config: Any) -> None:
+def test_files_without_credentials_are_ignored(tmp_path: Path, config: Any) -> None:
     assert login.find("r", [written(tmp_path, config)]) is None
 
 
-def test_a_helper_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_credential_helper_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "docker-credential-test"
     program.write_text(
         '#!/bin/sh\nread server\n[ "$server" = r ] || exit 1\necho \'{"Username": "me", "Secret": "s"}\'\n'
@@ -69,7 +69,7 @@ def test_a_helper_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         login.find("x", [path])
 
 
-def test_a_token_of_a_helper_is_never_sent_as_a_password(
+def test_an_identity_token_is_never_sent_as_a_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "docker-credential-test"
@@ -80,7 +80,9 @@ def test_a_token_of_a_helper_is_never_sent_as_a_password(
         login.find("r", [written(tmp_path, {"credsStore": "test"})])
 
 
-def test_an_authority_is_believed_as_dockerd_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificate_authorities_are_read_like_dockerd_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     strict = ssl.create_default_context()
     strict.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 makes it
     monkeypatch.setattr(ssl, "create_default_context", lambda: strict)
@@ -89,7 +91,7 @@ def test_an_authority_is_believed_as_dockerd_does(tmp_path: Path, monkeypatch: p
     assert (found.verify_mode, found.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
-def test_a_certificate_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_an_unreadable_certificate_is_reported(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "ca.crt").write_text("nonsense")
     with pytest.raises(Unreachable, match=r"r/ca\.crt"):

@@ -51,7 +51,7 @@ class Engine:
 
 
 @pytest.mark.parametrize("text", [None, "{", "[" * 99_999])
-def test_a_policy_that_cannot_be_read(tmp_path: Path, text: str | None) -> None:
+def test_an_unreadable_policy_is_an_error(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "trust.json"
     if text is not None:
         path.write_text(text)
@@ -73,7 +73,7 @@ def test_without_a_policy_nothing_is_verified_or_pulled(
 
 
 @pytest.mark.parametrize("arguments", [["--force", "a"], ["A B"], ["-x"]])
-def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_reported(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert pull.main(arguments) == 2
     assert capsys.readouterr().err
 
@@ -89,7 +89,7 @@ def test_a_run_for_the_controller_is_bounded_in_time_and_memory(monkeypatch: pyt
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
-def test_an_image_that_cannot_be_judged_does_not_keep_the_others_from_it(
+def test_an_undecidable_image_does_not_stop_the_verification(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def image(self: Verifier, image: dict[str, Any]) -> Finding:
@@ -108,9 +108,7 @@ def test_an_image_that_cannot_be_judged_does_not_keep_the_others_from_it(
     assert json.loads(record.read_text()) == found
 
 
-def test_a_pull_that_the_engine_did_not_end_is_a_failure(
-    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_incomplete_pull_is_a_failure(fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pull, "Engine", Engine)
     digest = fake.holds("app", {"config": {}}, "1")
     policy = {"registries": [{"prefix": fake.name, "nothing": True}]}
@@ -127,7 +125,7 @@ def test_a_pull_that_the_engine_did_not_end_is_a_failure(
         (KeyboardInterrupt(), 130),
     ],
 )
-def test_what_strangers_say_is_one_line_and_so_is_an_end(
+def test_errors_from_outside_are_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
 ) -> None:
     def raising(*_: object, **__: object) -> None:
@@ -141,7 +139,7 @@ def test_what_strangers_say_is_one_line_and_so_is_an_end(
     assert said.startswith("hardener-pull: ")
 
 
-def test_an_end_by_hand_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 

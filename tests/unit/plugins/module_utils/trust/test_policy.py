@@ -18,7 +18,7 @@ def policy(*rules: dict[str, Any], exceptions: Any = None) -> Policy:
     return parse({"registries": list(rules), "exceptions": exceptions or []})
 
 
-def test_the_longest_prefix_decides_and_only_at_a_slash() -> None:
+def test_the_longest_prefix_that_ends_at_a_slash_decides() -> None:
     found = policy(
         NOTHING,
         {"prefix": "r.example.com/team", "keys": [PEM]},
@@ -55,7 +55,7 @@ def test_the_longest_prefix_decides_and_only_at_a_slash() -> None:
         (["sha256:1", "r.example.com/new:1"], "2026-12-01", False),
     ],
 )
-def test_an_exception_ends_with_its_day(names: list[str], today: str, exempt: bool) -> None:
+def test_an_exception_ends_after_its_last_day(names: list[str], today: str, exempt: bool) -> None:
     assert bool(policy(exceptions=[EXCEPTION]).exemption(names, today)) is exempt
 
 
@@ -85,7 +85,7 @@ def test_an_exception_ends_with_its_day(names: list[str], today: str, exempt: bo
         ({"exceptions": [{"image": "x"}]}, r"exceptions\[0\]\.reason"),
     ],
 )
-def test_what_is_no_policy_is_refused(data: Any, why: str | None) -> None:
+def test_an_invalid_policy_is_refused(data: Any, why: str | None) -> None:
     if why is None:
         assert parse(data).rules == ()
     else:
@@ -93,11 +93,11 @@ def test_what_is_no_policy_is_refused(data: Any, why: str | None) -> None:
             parse(data)
 
 
-def test_a_key_is_the_same_however_its_file_ends() -> None:
+def test_line_ends_do_not_change_a_key() -> None:
     written = PEM.strip().replace("\n", "\r\n")
     assert policy({"prefix": "r.example.com", "keys": [written]}).rules[0].keys == (PEM,)
 
 
-def test_its_hash_is_of_what_it_says() -> None:
+def test_the_hash_of_a_policy_depends_on_its_content_only() -> None:
     assert policy(NOTHING).digest == policy(NOTHING).digest
     assert policy(NOTHING).digest != policy({**NOTHING, "prefix": "r.example.org"}).digest

@@ -8,7 +8,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.trust import record
 
 
-def test_it_is_whole_and_for_root_alone(tmp_path: Path) -> None:
+def test_a_record_is_written_atomically_for_root_alone(tmp_path: Path) -> None:
     path = tmp_path / "hardener" / "trust" / "record.json"
     record.write({"a": 1}, str(path))
     record.write({"a": 2}, str(path))
@@ -18,7 +18,7 @@ def test_it_is_whole_and_for_root_alone(tmp_path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["record.json"]
 
 
-def test_a_full_disk_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_previous_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "trust" / "record.json"
     record.write({"a": 1}, str(path))
 

@@ -26,13 +26,13 @@ def login_file(folder: Path, registry: str) -> Path:
     return path
 
 
-def test_a_manifest_comes_as_it_is(fake: FakeRegistry) -> None:
+def test_a_manifest_is_returned_byte_for_byte(fake: FakeRegistry) -> None:
     digest = fake.holds("app", b'{"a": 1}', "1")
     registry = fake.registries().at(fake.name)
     assert registry.manifest("app", "1") == registry.manifest("app", digest) == b'{"a": 1}'
 
 
-def test_one_connection_is_enough_and_a_lost_one_is_made_again(fake: FakeRegistry) -> None:
+def test_a_connection_is_reused_and_reopened_if_lost(fake: FakeRegistry) -> None:
     fake.holds("app", b"{}", "1")
     fake.answers["/v2/app/manifests/last"] = (200, {"Connection": "close"}, b"{}")
     registry = fake.registries().at(fake.name)
@@ -40,13 +40,13 @@ def test_one_connection_is_enough_and_a_lost_one_is_made_again(fake: FakeRegistr
         assert registry.manifest("app", tag) == b"{}"
 
 
-def test_what_is_not_there(fake: FakeRegistry) -> None:
+def test_a_missing_manifest_is_reported(fake: FakeRegistry) -> None:
     with pytest.raises(NotThere, match="has no app manifests/1"):
         fake.registries().at(fake.name).manifest("app", "1")
 
 
 @pytest.mark.parametrize("kind", ["manifests", "blobs"])
-def test_a_body_of_another_digest_is_not_believed(fake: FakeRegistry, kind: str) -> None:
+def test_a_body_with_a_wrong_digest_is_refused(fake: FakeRegistry, kind: str) -> None:
     digest = fake.holds("app", b"{}", kind=kind)
     fake.answers[f"/v2/app/{kind}/{digest}"] = (200, {"Docker-Content-Digest": digest}, b"{ }")
     registry = fake.registries().at(fake.name)
@@ -54,7 +54,7 @@ def test_a_body_of_another_digest_is_not_believed(fake: FakeRegistry, kind: str)
         (registry.manifest if kind == "manifests" else registry.blob)("app", digest)
 
 
-def test_a_body_that_was_cut_off_is_not_another_one(fake: FakeRegistry) -> None:
+def test_a_truncated_body_is_an_error(fake: FakeRegistry) -> None:
     digest = fake.holds("app", b"{}")
     head = {"Content-Length": "9", "Connection": "close"}
     fake.answers[f"/v2/app/manifests/{digest}"] = (200, head, b"{}")
@@ -63,26 +63,26 @@ def test_a_body_that_was_cut_off_is_not_another_one(fake: FakeRegistry) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 501])
-def test_a_registry_that_does_not_know_what_refers_to_an_image(fake: FakeRegistry, status: int) -> None:
+def test_a_registry_without_the_referrers_api_uses_the_tag(fake: FakeRegistry, status: int) -> None:
     fake.answers["/v2/app/referrers/sha256:1"] = (status, {}, b"")
     with pytest.raises(NotThere):
         fake.registries().at(fake.name).referrers("app", "sha256:1")
 
 
-def test_too_much_is_not_read(fake: FakeRegistry) -> None:
+def test_a_body_that_is_too_large_is_not_read(fake: FakeRegistry) -> None:
     fake.answers["/v2/app/manifests/1"] = (200, {}, b"x" * (4 * 1024 * 1024 + 1))
-    with pytest.raises(Unreachable, match="says more than"):
+    with pytest.raises(Unreachable, match="its answer has more than"):
         fake.registries().at(fake.name).manifest("app", "1")
 
 
 @pytest.mark.parametrize("status", [400, 429, 500, 503])
-def test_any_other_answer_is_no_answer(fake: FakeRegistry, status: int) -> None:
+def test_any_other_status_is_an_error(fake: FakeRegistry, status: int) -> None:
     fake.answers["/v2/app/manifests/1"] = (status, {}, b"{}")
     with pytest.raises(Unreachable, match=f"answers {status}"):
         fake.registries().at(fake.name).manifest("app", "1")
 
 
-def test_who_does_not_answer_is_asked_once(tmp_path: Path) -> None:
+def test_a_silent_registry_is_asked_once(tmp_path: Path) -> None:
     registry = Registries(Settings(certificates=str(tmp_path))).at("127.0.0.1:1")
     for _ in range(2):
         with pytest.raises(Unreachable, match="cannot be asked: Connection refused"):
@@ -105,7 +105,7 @@ def drip(piece: bytes) -> Any:
 @pytest.mark.parametrize(
     "piece", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"]
 )
-def test_an_answer_that_drips_is_heard_for_a_while_and_once(
+def test_a_slow_answer_is_read_once_until_the_deadline(
     fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, piece: bytes
 ) -> None:
     monkeypatch.setattr(registries, "_REQUEST", 0.3)
@@ -117,7 +117,7 @@ def test_an_answer_that_drips_is_heard_for_a_while_and_once(
     assert len(fake.asked) == 1
 
 
-def test_all_registries_together_have_their_time(fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_registries_share_one_deadline(fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.holds("app", b"{}", "1")
     monkeypatch.setattr(registries, "_PATIENCE", 1e-9)
     known = fake.registries()
@@ -128,7 +128,7 @@ def test_all_registries_together_have_their_time(fake: FakeRegistry, monkeypatch
         known.at("127.0.0.1:1").manifest("app", "1")
 
 
-def test_a_certificate_that_nobody_trusts(fake: FakeRegistry, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(fake: FakeRegistry, tmp_path: Path) -> None:
     fake.holds("app", b"{}", "1")
     with pytest.raises(Unreachable, match="its certificate is not trusted"):
         Registries(Settings(certificates=str(tmp_path / "none"))).at(fake.name).manifest("app", "1")
@@ -138,7 +138,7 @@ def test_a_certificate_that_nobody_trusts(fake: FakeRegistry, tmp_path: Path) ->
 # --- logins -------------------------------------------------------------------------------------------------
 
 
-def test_a_login_is_given_when_it_is_asked_for(fake: FakeRegistry, tmp_path: Path) -> None:
+def test_credentials_are_sent_on_a_challenge(fake: FakeRegistry, tmp_path: Path) -> None:
     challenge = {"WWW-Authenticate": 'Basic realm="x"'}
     fake.answers["/v2/app/manifests/1"] = lambda request: (
         (200, {}, b"{}") if request.headers.get("Authorization") == LOGIN else (401, challenge, b"")
@@ -149,13 +149,13 @@ def test_a_login_is_given_when_it_is_asked_for(fake: FakeRegistry, tmp_path: Pat
     assert [login for _, login in fake.asked] == ["", LOGIN, LOGIN]
 
 
-def test_nobody_is_logged_in(fake: FakeRegistry, tmp_path: Path) -> None:
+def test_without_credentials_access_is_denied(fake: FakeRegistry, tmp_path: Path) -> None:
     fake.answers["/v2/app/manifests/1"] = (401, {"WWW-Authenticate": 'Basic realm="x"'}, b"")
-    with pytest.raises(Unreachable, match="login required: nobody of this host"):
+    with pytest.raises(Unreachable, match="login required: this host has no credentials"):
         fake.registries(login_file(tmp_path, "elsewhere.example.com")).at(fake.name).manifest("app", "1")
 
 
-def test_a_token_is_fetched_from_where_the_registry_says(
+def test_a_token_is_fetched_from_the_realm_of_the_registry(
     fake: FakeRegistry, other: FakeRegistry, tmp_path: Path
 ) -> None:
     challenge = {"WWW-Authenticate": f'Bearer realm="https://{other.name}/token",service="r"'}
@@ -167,7 +167,7 @@ def test_a_token_is_fetched_from_where_the_registry_says(
     assert other.asked == [("/token?scope=repository%3Aapp%3Apull&service=r", LOGIN)]
 
 
-def test_who_gives_no_token_in_time_is_asked_once(
+def test_a_slow_token_server_is_asked_once(
     fake: FakeRegistry, other: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registries, "_REQUEST", 0.3)
@@ -183,7 +183,7 @@ def test_who_gives_no_token_in_time_is_asked_once(
 
 
 @pytest.mark.parametrize("token", [b"{}", b'{"token": "a\\r\\nX: y"}', b'{"token": 7}', b"[]", b"nonsense"])
-def test_what_is_no_token(fake: FakeRegistry, token: bytes) -> None:
+def test_an_invalid_token_is_an_error(fake: FakeRegistry, token: bytes) -> None:
     challenge = {"WWW-Authenticate": f'Bearer realm="https://{fake.name}/token"'}
     fake.answers["/v2/app/manifests/1"] = (401, challenge, b"")
     fake.answers["/token?scope=repository%3Aapp%3Apull"] = (200, {}, token)
@@ -202,7 +202,9 @@ def test_what_is_no_token(fake: FakeRegistry, token: bytes) -> None:
         'Bearer realm="https://127.0.0.1:99999999999999999999/"',
     ],
 )
-def test_a_login_of_another_kind_is_not_given(fake: FakeRegistry, tmp_path: Path, challenge: str) -> None:
+def test_credentials_are_not_sent_for_unknown_schemes(
+    fake: FakeRegistry, tmp_path: Path, challenge: str
+) -> None:
     fake.answers["/v2/app/manifests/1"] = (401, {"WWW-Authenticate": challenge}, b"")
     with pytest.raises(Unreachable):
         fake.registries(login_file(tmp_path, fake.name)).at(fake.name).manifest("app", "1")
@@ -211,7 +213,9 @@ def test_a_login_of_another_kind_is_not_given(fake: FakeRegistry, tmp_path: Path
 # --- redirects ----------------------------------------------------------------------------------------------
 
 
-def test_who_is_redirected_to_gets_no_login(fake: FakeRegistry, other: FakeRegistry, tmp_path: Path) -> None:
+def test_credentials_are_not_sent_to_a_redirect_target(
+    fake: FakeRegistry, other: FakeRegistry, tmp_path: Path
+) -> None:
     challenge = {"WWW-Authenticate": 'Basic realm="x"'}
     digest = other.holds("app", b"payload", kind="blobs")
     there = {"Location": f"https://{other.name}/v2/app/blobs/{digest}"}
@@ -223,7 +227,7 @@ def test_who_is_redirected_to_gets_no_login(fake: FakeRegistry, other: FakeRegis
     assert [login for _, login in other.asked] == [""]
 
 
-def test_who_is_redirected_to_cannot_ask_for_a_login(
+def test_a_redirect_target_cannot_request_credentials(
     fake: FakeRegistry, other: FakeRegistry, tmp_path: Path
 ) -> None:
     fake.answers["/v2/app/manifests/1"] = (307, {"Location": f"https://{other.name}/x"}, b"")
@@ -246,7 +250,7 @@ def test_who_is_redirected_to_cannot_ask_for_a_login(
         "https://a\x1b]0;b\x07/",
     ],
 )
-def test_what_nobody_should_follow(fake: FakeRegistry, location: str) -> None:
+def test_unsafe_redirects_are_refused(fake: FakeRegistry, location: str) -> None:
     fake.answers["/v2/app/manifests/1"] = (302, {"Location": location}, b"")
     with pytest.raises(Unreachable, match="redirects") as told:
         fake.registries().at(fake.name).manifest("app", "1")

@@ -31,14 +31,16 @@ def judged(fake: FakeRegistry, *keys: str, every: bool = False, image: str = IMA
 @pytest.mark.parametrize(
     "options", [(), ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")], ids=["ecdsa", "rsa"]
 )
-def test_a_signature_of_a_wanted_key(fake: FakeRegistry, signer: Signers, options: tuple[str, ...]) -> None:
+def test_a_signature_of_a_required_key_passes(
+    fake: FakeRegistry, signer: Signers, options: tuple[str, ...]
+) -> None:
     ours, theirs = signer(*options), signer()
     ours.sign(fake, "app", IMAGE)
     assert judged(fake, theirs.public_key, ours.public_key).status == "verified"
     assert judged(fake, theirs.public_key).status == "wrong-key"
 
 
-def test_one_good_signature_among_others_counts(fake: FakeRegistry, signer: Signers) -> None:
+def test_one_valid_signature_among_others_passes(fake: FakeRegistry, signer: Signers) -> None:
     ours, theirs = signer(), signer()
     theirs.sign(fake, "app", IMAGE)
     ours.sign(fake, "app", IMAGE, repository="elsewhere.example.com/app")
@@ -51,21 +53,23 @@ def test_one_good_signature_among_others_counts(fake: FakeRegistry, signer: Sign
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"{" * 9999, b'{"critical": {"image": 7}}', b"\xff"])
-def test_what_is_signed_must_be_a_payload(fake: FakeRegistry, signer: Signers, payload: bytes) -> None:
+def test_the_signed_content_must_be_a_payload(fake: FakeRegistry, signer: Signers, payload: bytes) -> None:
     ours = signer()
     ours.sign(fake, "app", IMAGE, payload=payload)
-    assert judged(fake, ours.public_key) == Finding("wrong-key", "what is signed is no payload of cosign")
+    assert judged(fake, ours.public_key) == Finding(
+        "wrong-key", "the signed content is not a payload of cosign"
+    )
 
 
-def test_what_a_key_signs_as_something_else_is_no_signature(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_signature_of_another_document_type_is_refused(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     ours.sign(fake, "app", IMAGE, kind="atomic container signature")
-    assert judged(fake, ours.public_key) == Finding("wrong-key", "what is signed is no payload of cosign")
+    assert judged(fake, ours.public_key) == Finding(
+        "wrong-key", "the signed content is not a payload of cosign"
+    )
 
 
-def test_a_signature_with_a_certificate_counts_where_a_key_has_made_it(
-    fake: FakeRegistry, signer: Signers
-) -> None:
+def test_a_signature_with_a_certificate_passes_with_the_key(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     ours.sign(fake, "app", IMAGE, certificate="-----BEGIN CERTIFICATE-----")
     assert judged(fake, ours.public_key).status == "verified"
@@ -73,14 +77,14 @@ def test_a_signature_with_a_certificate_counts_where_a_key_has_made_it(
     assert (found.status, "keyless" in found.detail) == ("unverifiable", True)
 
 
-def test_one_key_is_one_however_often_it_is_asked_for(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_key_that_is_listed_twice_counts_once(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     assert judged(fake, ours.public_key, ours.public_key, every=True).status == "unsigned"
     ours.sign(fake, "app", IMAGE)
     assert judged(fake, ours.public_key, ours.public_key, every=True).status == "verified"
 
 
-def test_a_signature_of_another_image_or_repository(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_signature_of_another_image_or_repository_is_refused(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     other = "sha256:" + "b" * 64
     ours.sign(fake, "app", other)
@@ -91,7 +95,7 @@ def test_a_signature_of_another_image_or_repository(fake: FakeRegistry, signer: 
     assert "is of r.example.com/app, not" in judged(fake, ours.public_key).detail
 
 
-def test_a_payload_that_was_changed_or_lost(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_changed_or_missing_payload_is_refused(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     ours.sign(fake, "app", IMAGE)
     (path,) = (path for path in fake.answers if "/blobs/" in path)
@@ -99,7 +103,7 @@ def test_a_payload_that_was_changed_or_lost(fake: FakeRegistry, signer: Signers)
     with pytest.raises(Tampered):
         judged(fake, ours.public_key)
     del fake.answers[path]
-    with pytest.raises(Unreachable, match="has lost what was signed"):
+    with pytest.raises(Unreachable, match="no longer has the signed content"):
         judged(fake, ours.public_key)
 
 
@@ -114,12 +118,12 @@ def test_a_payload_that_was_changed_or_lost(fake: FakeRegistry, signer: Signers)
         [{"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json"}],
     ],
 )
-def test_a_list_of_signatures_without_any(fake: FakeRegistry, signer: Signers, layers: object) -> None:
+def test_an_empty_list_of_signatures_is_unsigned(fake: FakeRegistry, signer: Signers, layers: object) -> None:
     fake.holds("app", {"layers": layers}, f"{TAG}.sig")
     assert judged(fake, signer().public_key) == Finding("unsigned", "the registry has no signature of it")
 
 
-def test_no_more_signatures_are_looked_at_than_a_few(
+def test_the_number_of_checked_signatures_is_bounded(
     fake: FakeRegistry, signer: Signers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, theirs = signer(), signer()
@@ -139,7 +143,7 @@ def test_no_more_signatures_are_looked_at_than_a_few(
 # --- bundles ------------------------------------------------------------------------------------------------
 
 
-def test_a_bundle_that_cosign_3_made(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_bundle_of_cosign_3_is_verified(fake: FakeRegistry, signer: Signers) -> None:
     real = json.loads((FIXTURES / "cosign-3-bundle.json").read_text())
     fake.holds("app", real["index"].encode(), real["digest"].replace(":", "-"))
     fake.holds("app", real["manifest"].encode())
@@ -156,7 +160,7 @@ def test_a_bundle_is_found_by_the_api_and_by_the_tag(fake: FakeRegistry, signer:
     assert judged(fake, ours.public_key, signer().public_key, every=True).detail == "1 of 2 keys have signed"
 
 
-def test_the_classic_form_may_refer_to_the_image(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_classic_signature_can_be_a_referrer(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     ours.sign(fake, "app", IMAGE)
     manifest = fake.answers.pop(f"/v2/app/manifests/{TAG}.sig")
@@ -171,7 +175,7 @@ def test_the_classic_form_may_refer_to_the_image(fake: FakeRegistry, signer: Sig
     assert judged(fake, signer().public_key).status == "wrong-key"
 
 
-def test_both_forms_together_are_all_of_the_keys(fake: FakeRegistry, signer: Signers) -> None:
+def test_keys_of_both_forms_are_combined(fake: FakeRegistry, signer: Signers) -> None:
     one, other = signer(), signer()
     one.sign(fake, "app", IMAGE)
     other.bundle(fake, "app", IMAGE)
@@ -192,7 +196,7 @@ def test_both_forms_together_are_all_of_the_keys(fake: FakeRegistry, signer: Sig
         ({"predicateType": "https://slsa.dev/provenance/v1"}, "unsigned", "no signature of it"),
     ],
 )
-def test_what_a_bundle_says_must_be_about_this_image(
+def test_the_statement_of_a_bundle_must_name_the_image(
     fake: FakeRegistry, signer: Signers, changes: dict[str, Any], status: str, detail: str
 ) -> None:
     ours = signer()
@@ -201,20 +205,20 @@ def test_what_a_bundle_says_must_be_about_this_image(
     assert (found.status, detail in found.detail) == (status, True)
 
 
-def test_the_kind_of_what_is_signed_is_signed_too(fake: FakeRegistry, signer: Signers) -> None:
+def test_the_payload_type_is_part_of_the_signature(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     ours.bundle(fake, "app", IMAGE, signed_kind="text/plain")
     assert judged(fake, ours.public_key).status == "wrong-key"
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "\ud800", ""])
-def test_a_bundle_of_another_kind_is_none(fake: FakeRegistry, signer: Signers, kind: str) -> None:
+def test_a_bundle_of_another_type_is_ignored(fake: FakeRegistry, signer: Signers, kind: str) -> None:
     ours = signer()
     ours.bundle(fake, "app", IMAGE, kind=kind, signed_kind="text/plain")
     assert judged(fake, ours.public_key).status == "unverifiable"
 
 
-def test_no_more_signatures_of_a_bundle_are_looked_at_than_a_few(
+def test_the_number_of_checked_bundle_signatures_is_bounded(
     fake: FakeRegistry, signer: Signers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[bytes] = []
@@ -230,14 +234,14 @@ def test_no_more_signatures_of_a_bundle_are_looked_at_than_a_few(
     assert len(looked) == 3
 
 
-def test_a_signature_without_a_key_is_not_called_unsigned(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_keyless_signature_is_not_reported_as_unsigned(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     ours.bundle(fake, "app", IMAGE, material={"certificate": {"rawBytes": ""}})
     found = judged(fake, ours.public_key)
     assert (found.status, "keyless" in found.detail) == ("unverifiable", True)
 
 
-def test_a_signature_of_notation_is_not_called_unsigned(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_notation_signature_is_not_reported_as_unsigned(fake: FakeRegistry, signer: Signers) -> None:
     manifest = {"artifactType": "application/vnd.cncf.notary.signature", "layers": [7]}
     child = fake.holds("app", manifest)
     fake.holds("app", {"manifests": [7, {"digest": "x"}, {"digest": child}]}, TAG)
@@ -245,7 +249,7 @@ def test_a_signature_of_notation_is_not_called_unsigned(fake: FakeRegistry, sign
     assert (found.status, "notation" in found.detail) == ("unverifiable", True)
 
 
-def test_other_things_that_refer_to_an_image_are_no_signatures(fake: FakeRegistry, signer: Signers) -> None:
+def test_other_referrers_are_not_signatures(fake: FakeRegistry, signer: Signers) -> None:
     child = fake.holds("app", {"artifactType": "sbom", "layers": [{"mediaType": "text/plain"}]})
     listed = {"manifests": [{"digest": child}, {"digest": "sha256:" + "e" * 64}]}
     fake.answers[f"/v2/app/referrers/{IMAGE}"] = (200, {}, json.dumps(listed).encode())
