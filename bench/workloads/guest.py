@@ -47,7 +47,7 @@ def run(release: str, arguments: Sequence[str], *, to: Path | None) -> int:
         arguments: of the benchmark.
         to: a folder for recordings, profiles and proofs; None where they are not kept.
     """
-    guest = lab.up(f"workloads-{os.getpid()}", release, say=print)
+    guest = lab.up(f"workloads-{os.getpid()}", release, report=print)
     try:
         guest.ssh("sh", "-c", _PREPARE, timeout=_MOST)
         _send(guest, _ROOT, ["bench", "hardener", "plugins", "playbooks", "roles", "tests", "tools"], _THERE)

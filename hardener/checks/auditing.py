@@ -40,15 +40,15 @@ class Watched:
 Find = Callable[[Snapshot], Sequence[Watched]]
 
 
-def _register(slug: str, what: str, find: Find, permissions: str = CHANGE) -> None:
-    """Register the check that ``what`` is audited; ``find`` returns its paths, none where it is absent."""
+def _register(slug: str, subject: str, find: Find, permissions: str = CHANGE) -> None:
+    """Register the check that ``subject`` is audited; ``find`` returns its paths, none where it is absent."""
 
     @check(slug)
     @needs_engine
     def audited(snapshot: Snapshot) -> Verdict:
         watched = find(snapshot)
         if not watched:
-            return not_applicable(f"not on this host: {what}")
+            return not_applicable(f"not on this host: {subject}")
         return _decide(snapshot, watched, permissions)
 
 
@@ -81,13 +81,13 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
         silencing = loaded.silencing(item.path, in_kernel, tree=item.tree)
         silencing += file_rules.silencing(item.path, in_files, tree=item.tree)
         offenders += [
-            Offender("file", item.path, reason + _because(silencing))
+            Offender("file", item.path, reason + _silencing_reason(silencing))
             for reason in _reasons(in_kernel, in_files)
         ]
     offenders += [Offender("setting", "auditing", why) for why in _unrecorded(snapshot, source, loaded)]
     offenders += [
         Offender("setting", "auditing", f"keeps records from the log after a reboot: {text}")
-        for text in _lost_in_all(lasting)
+        for text in _suppressed_in_all(lasting)
     ]
     daemon = f"auditd pid {status.get('pid')}"
     evidence = [f"auditing: enabled {status.get('enabled')}, {daemon}, lost {status.get('lost')}"]
@@ -116,7 +116,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
     rate = status.get("rate_limit")
     if isinstance(rate, int) and auditrules.too_slow(rate):
         yield f"the kernel drops audit records above {rate} a second (rate_limit)"
-    yield from (f"a loaded rule keeps records from the log: {text}" for text in loaded.losing)
+    yield from (f"a loaded rule keeps records from the log: {text}" for text in loaded.suppressing)
     daemon = shapes.table(source, "daemon", "audit.loaded")
     pid = status.get("pid")
     if pid == 0:
@@ -134,26 +134,26 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
         yield "no rule is loaded after a reboot: audit-rules.service is masked"
 
 
-def _lost_in_all(lasting: Sequence[auditrules.Rules]) -> list[str]:
+def _suppressed_in_all(persistent: Sequence[auditrules.Rules]) -> list[str]:
     """Return the rules that suppress records, if every set of rule files has some."""
-    used = [rules for rules in lasting if rules.rules]
-    if not all(rules.losing for rules in used):
+    used = [rules for rules in persistent if rules.rules]
+    if not all(rules.suppressing for rules in used):
         return []
-    return list(dict.fromkeys(text for rules in used for text in rules.losing))
+    return list(dict.fromkeys(text for rules in used for text in rules.suppressing))
 
 
-def _because(silencing: Sequence[str]) -> str:
+def _silencing_reason(silencing: Sequence[str]) -> str:
     return f": silenced by {listed(list(dict.fromkeys(silencing)), 2, glue='; ')}" if silencing else ""
 
 
 def _reasons(in_kernel: frozenset[str], in_files: frozenset[str]) -> list[str]:
     if in_kernel and in_kernel == in_files:
-        return [f"no rule records {_spoken(in_kernel)}, in the kernel or in /etc/audit"]
+        return [f"no rule records {_permission_words(in_kernel)}, in the kernel or in /etc/audit"]
     reasons = []
     if in_kernel:
-        reasons.append(f"no loaded rule records {_spoken(in_kernel)}")
+        reasons.append(f"no loaded rule records {_permission_words(in_kernel)}")
     if in_files:
-        reasons.append(f"no rule that lasts in /etc/audit records {_spoken(in_files)}")
+        reasons.append(f"no rule that lasts in /etc/audit records {_permission_words(in_files)}")
     return reasons
 
 
@@ -195,11 +195,11 @@ def _names(watched: Sequence[Watched]) -> str:
     return ", ".join(item.path for item in watched)
 
 
-def _spoken(permissions: Iterable[str]) -> str:
+def _permission_words(permissions: Iterable[str]) -> str:
     return ", ".join(word for permission, word in _WORDS.items() if permission in permissions)
 
 
-def _if_there(path: Callable[[Snapshot], str], *, tree: bool = False) -> Find:
+def _existing_path(path: Callable[[Snapshot], str], *, tree: bool = False) -> Find:
     def find(snapshot: Snapshot) -> Sequence[Watched]:
         where = path(snapshot)
         return [Watched(real(snapshot, where), tree)] if where and exists(snapshot, where) else []
@@ -208,7 +208,7 @@ def _if_there(path: Callable[[Snapshot], str], *, tree: bool = False) -> Find:
 
 
 def _at(path: str, *, tree: bool = False) -> Find:
-    return _if_there(lambda _: path, tree=tree)
+    return _existing_path(lambda _: path, tree=tree)
 
 
 def _binary(name: str) -> Find:
@@ -247,12 +247,12 @@ def _api(snapshot: Snapshot) -> Sequence[Watched]:
 _register("audit-dockerd", "dockerd", _binary("dockerd"), CHANGE_AND_RUN)
 _register("audit-run-containerd", "/run/containerd", _at("/run/containerd", tree=True))
 _register("audit-var-lib-docker", "the data root", lambda snapshot: [Watched(data_root(snapshot), tree=True)])
-_register("audit-etc-docker", "the configuration folder", _if_there(config_folder, tree=True))
+_register("audit-etc-docker", "the configuration folder", _existing_path(config_folder, tree=True))
 _register("audit-docker-service", "a systemd unit of the engine", _unit)
-_register("audit-containerd-sock", "the containerd socket", _if_there(containerd_socket))
+_register("audit-containerd-sock", "the containerd socket", _existing_path(containerd_socket))
 _register("audit-docker-socket", "a Unix socket of the API", _api)
 _register("audit-etc-default-docker", "/etc/default/docker", _at("/etc/default/docker"))
-_register("audit-daemon-json", "daemon.json", _if_there(lambda snapshot: Settings(snapshot).path))
+_register("audit-daemon-json", "daemon.json", _existing_path(lambda snapshot: Settings(snapshot).path))
 _register("audit-containerd-config", "/etc/containerd/config.toml", _at("/etc/containerd/config.toml"))
 _register("audit-etc-sysconfig-docker", "/etc/sysconfig/docker", _at("/etc/sysconfig/docker"))
 _register("audit-bin-containerd", "containerd", _binary("containerd"), CHANGE_AND_RUN)

@@ -98,7 +98,7 @@ class Rule:
     path: str = ""  # empty where it is about no particular path
     tree: bool = True  # whether it covers paths below the path
     permissions: frozenset[str] = ALL
-    narrowed: tuple[str, ...] = ()  # conditions that limit the rule, such as "auid>=1000"
+    conditions: tuple[str, ...] = ()  # conditions that limit the rule, such as "auid>=1000"
 
     def covers(self, path: str, *, tree: bool) -> bool:
         """Return whether the rule covers ``path``, and everything below it if ``tree`` is set."""
@@ -118,12 +118,12 @@ class Rule:
 class Rules:
     """Rules in the order in which the kernel evaluates them; the first match decides.
 
-    ``losing`` says what keeps records from the log whatever the rules are.
+    ``suppressing`` names rules that keep records from the log whatever the other rules are.
     """
 
     rules: tuple[Rule, ...]
     enabled: bool = True
-    losing: tuple[str, ...] = ()
+    suppressing: tuple[str, ...] = ()
 
     def uncovered(self, path: str, needed: Iterable[str], *, tree: bool = False) -> frozenset[str]:
         """Return the permissions for which some access to ``path`` is not recorded by any rule."""
@@ -134,7 +134,7 @@ class Rules:
             if not rule.always:
                 if rule.touches(path, tree=tree):
                     silenced |= rule.permissions - covered
-            elif not rule.narrowed and rule.covers(path, tree=tree):
+            elif not rule.conditions and rule.covers(path, tree=tree):
                 covered |= rule.permissions - silenced
         return frozenset(needed) - covered
 
@@ -156,7 +156,7 @@ class Rules:
         """Return whether the rules contain an equal rule with at least the same permissions."""
         return any(
             other.permissions >= rule.permissions
-            and _same(other, replace(rule, permissions=other.permissions))
+            and _is_equal(other, replace(rule, permissions=other.permissions))
             for other in self.rules
         )
 
@@ -267,22 +267,22 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
                     narrowed.append(value)
     stood_for = ALL
     if calls and not calls & {"all", "any"}:
-        stood_for = _stand_for(calls) if always else _touched(calls)
+        stood_for = _recorded_permissions(calls) if always else _affected_permissions(calls)
     return Rule(
         line,
         always=always,
         path=path,
         tree=tree,
         permissions=stood_for if permissions is None else permissions & stood_for,
-        narrowed=tuple(narrowed),
+        conditions=tuple(narrowed),
     )
 
 
-def _stand_for(calls: set[str]) -> frozenset[str]:
+def _recorded_permissions(calls: set[str]) -> frozenset[str]:
     return frozenset(permission for permission, needed in _SYSTEM_CALLS.items() if needed <= calls)
 
 
-def _touched(calls: set[str]) -> frozenset[str]:
+def _affected_permissions(calls: set[str]) -> frozenset[str]:
     """Return the permissions that include some of these calls; an unknown number may be any call."""
     if any(call.isdigit() for call in calls):
         return ALL
@@ -302,20 +302,20 @@ def _keeps_records_out(words: set[str], options: Sequence[tuple[str, str]]) -> b
     )
 
 
-def _matches(number: int, compared: str, value: str) -> bool:
+def _matches(number: int, operator: str, value: str) -> bool:
     wanted = int(value) if value.isdigit() else _RECORDS.get(value.upper())
     if wanted is None:  # another type by its name, which can only be compared for equality
-        return compared != "="
-    return compared not in _COMPARE or _COMPARE[compared](number, wanted)
+        return operator != "="
+    return operator not in _COMPARE or _COMPARE[operator](number, wanted)
 
 
 def _delete(rules: list[Rule], rule: Rule) -> None:
     for index, other in enumerate(rules):
-        if _same(other, rule):
+        if _is_equal(other, rule):
             del rules[index]
             return
 
 
-def _same(one: Rule, other: Rule) -> bool:
+def _is_equal(one: Rule, other: Rule) -> bool:
     """Return whether rules are equal except for keys and spelling; a watch equals a rule for its tree."""
     return replace(one, text="") == replace(other, text="")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import boolean
 
 from hardener.checks import check, shapes
-from hardener.checks.every import Judge, every
+from hardener.checks.every import Judge, judge_all
 from hardener.checks.verdicts import needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
@@ -37,7 +37,7 @@ class Container:
     kind: ClassVar[str] = "container"
 
     snapshot: Snapshot
-    told: JSONObject  # `inspect` of docs/snapshot.md
+    inspect_data: JSONObject  # `inspect` of docs/snapshot.md
     proc: JSONObject | None
     profile: JSONObject | None = None  # `seccomp`: the calls that the profile permits
     words: JSONObject | None = None  # digests of the words of its command
@@ -46,17 +46,17 @@ class Container:
     @property
     def id(self) -> str:
         """Return its full id."""
-        return shapes.text(self.told, "Id", SOURCE)
+        return shapes.text(self.inspect_data, "Id", SOURCE)
 
     @property
     def name(self) -> str:
         """Return its name without the API's leading slash; without a name its short id."""
-        return shapes.text(self.told, "Name", SOURCE).lstrip("/") or self.id[:12] or "(unnamed)"
+        return shapes.text(self.inspect_data, "Name", SOURCE).lstrip("/") or self.id[:12] or "(unnamed)"
 
     @property
     def image_id(self) -> str:
         """Return the id of its image; empty where the engine does not report it."""
-        return shapes.text(self.told, "Image", SOURCE)
+        return shapes.text(self.inspect_data, "Image", SOURCE)
 
     @property
     def basis(self) -> str:
@@ -71,7 +71,7 @@ class Container:
             FactUnavailable: it could not be read.
         """
         self._see_it_was_read()
-        return self.told
+        return self.inspect_data
 
     @property
     def facts(self) -> JSONObject | None:
@@ -195,25 +195,25 @@ def every_container(
     *,
     expected: str,
     only: Callable[[Container], bool] | None = None,
-    nobody: str = NO_CONTAINERS,
-    ask: str = "",
+    no_subjects: str = NO_CONTAINERS,
+    question: str = "",
     evidence: Sequence[str] = (),
 ) -> Verdict:
-    """Apply a rule to every container, or to those that ``only`` selects; see ``every``."""
+    """Apply a rule to every container, or to those that ``only`` selects; see ``judge_all``."""
     everyone = containers(snapshot)
     subjects = [each for each in everyone if only is None or each.error or only(each)]
-    return every(
+    return judge_all(
         subjects,
         judge,
         expected=expected,
-        nobody=nobody if everyone else NO_CONTAINERS,
-        ask=ask,
+        no_subjects=no_subjects if everyone else NO_CONTAINERS,
+        question=question,
         evidence=evidence,
     )
 
 
 def container_check(
-    slug: str, *, expected: str, ask: str = ""
+    slug: str, *, expected: str, question: str = ""
 ) -> Callable[[Judge[Container]], Judge[Container]]:
     """Register a rule for every container, for a control that applies to any host with Docker."""
 
@@ -221,7 +221,7 @@ def container_check(
         @check(slug)
         @needs_engine
         def decided(snapshot: Snapshot) -> Verdict:
-            return every_container(snapshot, judge, expected=expected, ask=ask)
+            return every_container(snapshot, judge, expected=expected, question=question)
 
         return judge
 

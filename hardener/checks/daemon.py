@@ -353,7 +353,7 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
         actual = f"the engine reports {profile or 'no seccomp'}"
         return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
     declared = shapes.table(snapshot.daemon_config, "seccomp", "daemon.config")
-    calls = seccomp_profiles.opened(declared, "daemon.config")
+    calls = seccomp_profiles.opened_calls(declared, "daemon.config")
     if seccomp_profiles.filters_nothing(calls):
         actual = f"{profile} filters nothing: {seccomp_profiles.sentence(calls)}"
         return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])

@@ -32,7 +32,7 @@ _ENDED: Mapping[tuple[str, str], date] = {
 }
 
 
-def ended(distribution: str, release: str, *, today: date) -> date | None:
+def end_of_support(distribution: str, release: str, *, today: date) -> date | None:
     """Return the end of a release's support; None if it is supported or unknown."""
     known = DISTRIBUTIONS.get((distribution, release))
     end = known.extended if known else _ENDED.get((distribution, release))

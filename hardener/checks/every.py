@@ -42,13 +42,13 @@ AnySubject = TypeVar("AnySubject", bound=Subject)
 Judge = Callable[[AnySubject], Iterable[str]]
 
 
-def every(
+def judge_all(
     subjects: Sequence[AnySubject],
     judge: Judge[AnySubject],
     *,
     expected: str,
-    nobody: str,
-    ask: str = "",
+    no_subjects: str,
+    question: str = "",
     evidence: Sequence[str] = (),
 ) -> Verdict:
     """Apply one rule to every subject.
@@ -58,15 +58,15 @@ def every(
         judge: gives the reasons why a subject breaks the rule, each as the rest of a sentence that begins
             with its name; a ``Note`` or a ``Question`` breaks nothing.
         expected: what must hold, in one line.
-        nobody: why the control does not apply where there are no subjects.
-        ask: what a person has to look at when a question is left.
+        no_subjects: why the control does not apply where there are no subjects.
+        question: what a person has to look at when a question is left.
         evidence: facts that are not about one subject.
 
     Raises:
         FactUnavailable: nothing breaks the rule, but not every subject could be judged.
     """
     if not subjects:
-        return not_applicable(nobody, evidence=evidence)
+        return not_applicable(no_subjects, evidence=evidence)
     broken: list[Offender] = []
     doubtful: list[Offender] = []
     remarks: list[str] = []
@@ -75,7 +75,7 @@ def every(
         reasons: list[str] = []
         questions: list[str] = []
         try:
-            for remark in _judged(subject, judge):
+            for remark in _remarks(subject, judge):
                 if isinstance(remark, Note):
                     remarks.append(f"{subject.kind} {subject.name}: {remark}")
                 elif isinstance(remark, Question):
@@ -101,12 +101,12 @@ def every(
             offenders=broken,
             evidence=(*facts, *doubts),
             checked=checked,
-            undecided=_undecided(unknown, doubtful, ask, subjects),
+            undecided=_undecided(unknown, doubtful, question, subjects),
         )
     if doubtful:
         return manual(
             expected,
-            _question(ask, doubtful, subjects),
+            _question(question, doubtful, subjects),
             evidence=facts,
             offenders=doubtful,
             checked=checked,
@@ -114,7 +114,7 @@ def every(
     return passed(expected, f"{_total(subjects)}, none in breach", evidence=facts, checked=checked)
 
 
-def _judged(subject: AnySubject, judge: Judge[AnySubject]) -> Iterator[str]:
+def _remarks(subject: AnySubject, judge: Judge[AnySubject]) -> Iterator[str]:
     """Return the remarks on a subject.
 
     Raises:

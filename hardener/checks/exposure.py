@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from hardener.checks import check, shapes
 from hardener.checks.containers import readable
 from hardener.checks.ports import published
-from hardener.checks.releases import is_kept_by_others, passed_by
+from hardener.checks.releases import is_maintained_by_vendors, plugin_bypass
 from hardener.checks.settings import TLS, Settings, api_hosts, tls
 from hardener.checks.verdicts import (
     count,
@@ -58,9 +58,9 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
         return not_applicable(f"the API is on no TCP socket{later}", evidence=evidence)
     protection = tls(snapshot, settings)
     endpoints = listening or declared
-    weakness = _weakness(protection) or _strangers(snapshot, protection.ca)
-    weak = {address: _relayed(by) or weakness for address, by in _held_by(sockets, endpoints)}
-    weak = {address: f"{why}{_for_whom(address)}" for address, why in weak.items() if why}
+    weakness = _weakness(protection) or _foreign_authorities(snapshot, protection.ca)
+    weak = {address: _relay_fault(by) or weakness for address, by in _holders(sockets, endpoints)}
+    weak = {address: f"{why}{_loopback_remark(address)}" for address, why in weak.items() if why}
     if weak:
         offenders = [Offender("socket", address, why) for address, why in weak.items()]
         actual = listed([f"{address}: {why}" for address, why in weak.items()], glue="; ")
@@ -70,7 +70,7 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
             offenders=offenders,
             evidence=evidence,
             checked=len(endpoints),
-            severity=Severity.HIGH if all(map(_for_whom, weak)) else None,
+            severity=Severity.HIGH if all(map(_loopback_remark, weak)) else None,
         )
     actual = f"{', '.join(endpoints)}: clients are verified against {protection.ca}"
     if running and settings.changed_since_start and not _from_flags(settings):
@@ -91,7 +91,7 @@ def _weakness(protection: TLS) -> str:
     return ""
 
 
-def _strangers(snapshot: Snapshot, ca: str) -> str:
+def _foreign_authorities(snapshot: Snapshot, ca: str) -> str:
     """Describe problems of the CA file: public authorities sign certificates for everyone."""
     known = shapes.table(shapes.table(snapshot.daemon_config, "authorities", CONFIG), ca, CONFIG)
     held, public = (shapes.number(known, key, CONFIG) for key in ("certificates", "public"))
@@ -103,20 +103,20 @@ def _strangers(snapshot: Snapshot, ca: str) -> str:
     return ""
 
 
-def _held_by(sockets: Sequence[Mapping[str, Any]], endpoints: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _holders(sockets: Sequence[Mapping[str, Any]], endpoints: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield each endpoint of the API with the program that listens there; dockerd before it has started."""
     yield from ((_address(socket), str(socket.get("process"))) for socket in sockets)
     yield from ((endpoint, "dockerd") for endpoint in (() if sockets else endpoints))
 
 
-def _relayed(process: str) -> str:
+def _relay_fault(process: str) -> str:
     """Describe a socket that another program forwards to the daemon's Unix socket."""
     if process in {"dockerd", "systemd"}:
         return ""
     return f"{process} forwards connections to the API's Unix socket without asking for a client certificate"
 
 
-def _for_whom(address: str) -> str:
+def _loopback_remark(address: str) -> str:
     """Return a remark on a socket on loopback: all local users reach it, and are thereby root."""
     return " (local users only)" if _loopback_host(address.removeprefix("tcp://")) else ""
 
@@ -165,7 +165,7 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
         port = socket.get("port")
         if port in other or (str(socket.get("address")), str(port)) in held:
             continue
-        if declared is None or port in declared or _relayed(str(socket.get("process"))):
+        if declared is None or port in declared or _relay_fault(str(socket.get("process"))):
             yield socket
 
 
@@ -217,7 +217,7 @@ def insecure_registries(snapshot: Snapshot) -> Verdict:
     if offenders:
         actual = listed([f"{offender.name}: {offender.detail}" for offender in offenders], glue="; ")
         return failed(expected, actual, offenders=offenders, evidence=evidence)
-    return passed(expected, "the engine uses none", evidence=evidence)
+    return passed(expected, "the engine uses no such registry", evidence=evidence)
 
 
 def _loopback_network(text: str) -> bool:
@@ -258,8 +258,8 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
     if offenders:
         names = ", ".join(offender.name for offender in offenders)
         return failed(expected, f"not enabled: {names}", offenders=offenders, evidence=evidence)
-    passing = passed_by(snapshot)
-    if passing and is_kept_by_others(snapshot.engine_version):
+    passing = plugin_bypass(snapshot)
+    if passing and is_maintained_by_vendors(snapshot.engine_version):
         return manual(
             expected, f"check whether this engine's vendor has fixed this: it {passing}", evidence=evidence
         )

@@ -21,12 +21,12 @@ from hardener.checks.verdicts import count, failed, listed, needs_engine, not_ap
 from hardener.model import Offender, Verdict
 from hardener.snapshot import JSONObject, Snapshot
 
-Find = Callable[[Snapshot], Sequence[str]]
-Wrong = Callable[[Snapshot, JSONObject], str]
+FindPaths = Callable[[Snapshot], Sequence[str]]
+FaultOf = Callable[[Snapshot, JSONObject], str]
 
 
 def _register(
-    slug: str, what: str, find: Find, expected: str, wrong: Wrong, *, rootless: bool = True
+    slug: str, subject: str, find: FindPaths, expected: str, fault_of: FaultOf, *, rootless: bool = True
 ) -> None:
     """Register a check of all paths of ``find``; without ``rootless`` not for a rootless daemon."""
 
@@ -34,31 +34,31 @@ def _register(
     @needs_engine
     def decided(snapshot: Snapshot) -> Verdict:
         if not rootless and runs_rootless(snapshot):
-            return not_applicable(f"the daemon is rootless: {what} belongs to its user")
+            return not_applicable(f"the daemon is rootless: {subject} belongs to its user")
         found = [(path, record) for path in find(snapshot) if (record := snapshot.file(path)) is not None]
         if not found:
-            return not_applicable(f"not on this host: {what}")
+            return not_applicable(f"not on this host: {subject}")
         offenders = [
-            Offender("file", path, reason) for path, record in found if (reason := wrong(snapshot, record))
+            Offender("file", path, reason) for path, record in found if (reason := fault_of(snapshot, record))
         ]
-        sentence = f"{what}: {expected}"
+        sentence = f"{subject}: {expected}"
         if not offenders:
-            return passed(sentence, _seen(found), checked=len(found))
+            return passed(sentence, _summary(found), checked=len(found))
         shown = listed([f"{offender.name} {offender.detail}" for offender in offenders], 3, glue="; ")
         return failed(sentence, shown, offenders=offenders, checked=len(found))
 
 
-def _seen(found: Sequence[tuple[str, JSONObject]]) -> str:
-    if len(found) > 3:
-        return f"{count(len(found), 'file')}, all as expected"
-    return "; ".join(f"{path} {_owner(record)} {record['mode']}" for path, record in found)
+def _summary(records: Sequence[tuple[str, JSONObject]]) -> str:
+    if len(records) > 3:
+        return f"{count(len(records), 'file')}, all as expected"
+    return "; ".join(f"{path} {_owner(record)} {record['mode']}" for path, record in records)
 
 
 def _owner(record: JSONObject) -> str:
     return f"{record.get('owner') or record['uid']}:{record.get('group') or record['gid']}"
 
 
-def _not_roots(snapshot: Snapshot, record: JSONObject) -> str:
+def _root_owner_fault(snapshot: Snapshot, record: JSONObject) -> str:
     """Check the owner root by number, as names can change. A rootless daemon's files may be its user's."""
     if runs_rootless(snapshot):
         user = snapshot.fact("engine").get("euid")
@@ -68,7 +68,7 @@ def _not_roots(snapshot: Snapshot, record: JSONObject) -> str:
     return f"belongs to {_owner(record)} ({record['uid']}:{record['gid']})"
 
 
-def _not_the_groups(snapshot: Snapshot, record: JSONObject) -> str:
+def _group_fault(snapshot: Snapshot, record: JSONObject) -> str:
     """Check the owner root and the declared group of a socket; the stricter group root is fine too."""
     settings = Settings(snapshot)
     activated = any(host.startswith("fd://") for host in settings.entries("hosts").value)
@@ -79,7 +79,7 @@ def _not_the_groups(snapshot: Snapshot, record: JSONObject) -> str:
     return f"belongs to {_owner(record)} ({record['uid']}:{record['gid']}), not to root:{group}"
 
 
-def _wider_than(allowed: int) -> Wrong:
+def _wider_than(allowed: int) -> FaultOf:
     """Return mode bits outside the mask, and ACL entries that grant more than the mask."""
 
     def wrong(_: Snapshot, record: JSONObject) -> str:
@@ -100,7 +100,7 @@ def _wider_than(allowed: int) -> Wrong:
     return wrong
 
 
-def _open_to_others(allowed: int) -> Wrong:
+def _open_to_others(allowed: int) -> FaultOf:
     """Return the result of ``_wider_than``, and the folder in which others can replace this file."""
     wider = _wider_than(allowed)
 
@@ -117,7 +117,7 @@ def _bits(permissions: str) -> int:
     return sum(bit for letter, bit in (("r", 4), ("w", 2), ("x", 1)) if letter in permissions)
 
 
-def _one(path: Callable[[Snapshot], str]) -> Find:
+def _one(path: Callable[[Snapshot], str]) -> FindPaths:
     def find(snapshot: Snapshot) -> Sequence[str]:
         where = path(snapshot)
         where = where and posixpath.normpath(where)  # in the notation of the collector
@@ -126,7 +126,7 @@ def _one(path: Callable[[Snapshot], str]) -> Find:
     return find
 
 
-def _of_unit(name: str) -> Find:
+def _of_unit(name: str) -> FindPaths:
     """Return the files that decide how a unit starts: its file, drop-ins, their folders, environment files.
 
     A drop-in counts at the next start, also one that systemd has not loaded yet.
@@ -177,7 +177,7 @@ def _certificates(snapshot: Snapshot) -> Sequence[str]:
     ]
 
 
-def _tls_file(name: str) -> Find:
+def _tls_file(name: str) -> FindPaths:
     def path(snapshot: Snapshot) -> str:
         options = tls(snapshot, Settings(snapshot))
         return str(getattr(options, name)) if options.enabled else ""
@@ -188,11 +188,11 @@ def _tls_file(name: str) -> Find:
 _ROOTS = "owner and group root"
 
 
-def _pair(name: str, what: str, find: Find, allowed: int) -> None:
+def _pair(name: str, subject: str, find: FindPaths, allowed: int) -> None:
     """Register the two usual controls of a file: its owner, and its mode."""
-    _register(f"file-{name}-owner", what, find, _ROOTS, _not_roots)
+    _register(f"file-{name}-owner", subject, find, _ROOTS, _root_owner_fault)
     expected = f"mode {allowed:04o} or tighter, in folders where root alone can exchange it"
-    _register(f"file-{name}-mode", what, find, expected, _open_to_others(allowed))
+    _register(f"file-{name}-mode", subject, find, expected, _open_to_others(allowed))
 
 
 _pair("docker-service", "docker.service", _of_unit("docker.service"), 0o644)
@@ -210,7 +210,7 @@ _register(
     "the API socket",
     api_sockets,
     "owner root, and the group that the configuration names",
-    _not_the_groups,
+    _group_fault,
     rootless=False,
 )
 # The sticky bit grants nothing: a rootless daemon sets it against automatic cleaning.
@@ -222,7 +222,7 @@ _register(
     "the containerd socket",
     _one(containerd_socket),
     _ROOTS,
-    _not_roots,
+    _root_owner_fault,
     rootless=False,
 )
 _register(

@@ -86,7 +86,7 @@ def _reference(container: Container) -> Reference | None:
     """Return the engine's default in force in a container; None for another profile."""
     profile = container.profile or {}
     calls = profile.get("calls")
-    if not isinstance(calls, int) or not _default_asked(container) or _modes(container) != {_FILTERED}:
+    if not isinstance(calls, int) or not _requests_default(container) or _modes(container) != {_FILTERED}:
         return None
     return Reference(
         digest=shapes.text(profile, "digest", SOURCE),
@@ -102,7 +102,7 @@ def has_own_profile(container: Container) -> bool:
     return bool(asked) and asked[-1] not in {"builtin", "unconfined"}
 
 
-def compared(container: Container) -> Filter:
+def compare_running(container: Container) -> Filter:
     """Compare the filter of a running container with the engine's default.
 
     Raises:
@@ -118,14 +118,14 @@ def compared(container: Container) -> Filter:
     bounding = bounding_mask(container)
     reference = _nearest(defaults, bounding)
     calls = profile.get("calls")
-    found = _Found(
+    found = _FilterFacts(
         calls=calls if isinstance(calls, int) else None,
         default_calls=reference.calls if reference else None,
         filters=filters,
     )
-    if _default_asked(container):
+    if _requests_default(container):
         return found.filter(FilterKind.DEFAULT)
-    opens = tuple(seccomp.opened(profile, SOURCE, bounding))
+    opens = tuple(seccomp.opened_calls(profile, SOURCE, bounding))
     if seccomp.filters_nothing(opens):
         return found.filter(FilterKind.WIDE, opens=opens)
     unlimited = tuple(
@@ -140,7 +140,7 @@ def compared(container: Container) -> Filter:
     return found.filter(FilterKind.OTHER)
 
 
-def declared(container: Container) -> Filter:
+def compare_declared(container: Container) -> Filter:
     """Compare a stopped container's own declared profile with the engine's default.
 
     How many calls it permits is not known before the engine resolves it for the container's capabilities.
@@ -148,7 +148,7 @@ def declared(container: Container) -> Filter:
     profile = container.profile
     if profile is None:
         return Filter(kind=FilterKind.UNKNOWN)
-    opens = tuple(seccomp.opened(profile, SOURCE))
+    opens = tuple(seccomp.opened_calls(profile, SOURCE))
     if not opens:
         return Filter(kind=FilterKind.OTHER)
     wide = seccomp.filters_nothing(opens)
@@ -156,7 +156,7 @@ def declared(container: Container) -> Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _FilterFacts:
     calls: int | None
     default_calls: int | None
     filters: int | None
@@ -216,7 +216,7 @@ def _modes(container: Container) -> set[int]:
     return {int(process["seccomp"]) for process in processes(container)}
 
 
-def _default_asked(container: Container) -> bool:
+def _requests_default(container: Container) -> bool:
     """Return whether the engine's default was requested, by name or by no option."""
     asked = container.security_options("seccomp")
     return asked[-1] == "builtin" if asked else _builtin(container.snapshot)

@@ -90,7 +90,7 @@ def trusted_users(snapshot: Snapshot) -> Verdict:
         if user == EVERYBODY or user not in (approved or ())
     ]
     if not offenders:
-        return passed(expected, _nobody_else(reach), evidence=evidence, checked=len(reach))
+        return passed(expected, _approved_only(reach), evidence=evidence, checked=len(reach))
     names = listed([offender.name for offender in offenders], 10)
     if approved is None and EVERYBODY not in reach:
         return manual(
@@ -108,7 +108,7 @@ def trusted_users(snapshot: Snapshot) -> Verdict:
 EVERYBODY = "every local user"
 
 
-def _nobody_else(reach: dict[str, str]) -> str:
+def _approved_only(reach: dict[str, str]) -> str:
     if not reach:
         return "no user beside root"
     return f"{count(len(reach), 'user')}, all approved: {', '.join(sorted(reach))}"

@@ -9,7 +9,7 @@ from itertools import islice
 from hardener.checks import check
 from hardener.checks.build_history import Command, Step, commands, steps
 from hardener.checks.containers import containers
-from hardener.checks.every import Note, Question, every
+from hardener.checks.every import Note, Question, judge_all
 from hardener.checks.local_images import NO_IMAGES, Image, images
 from hardener.checks.verdicts import needs_engine
 from hardener.model import Verdict
@@ -73,11 +73,11 @@ _CURL_INSECURE = re.compile(r"-[#0-9BGIJLMNORSVZafgijlnpqsv]*k")
 @needs_engine
 def lone_update(snapshot: Snapshot) -> Verdict:
     """Check that no layer has only a package index, from which a later, cached build would install."""
-    return every(
+    return judge_all(
         images(snapshot),
         _lone_update,
         expected="every layer that refreshes a package index installs from it",
-        nobody=NO_IMAGES,
+        no_subjects=NO_IMAGES,
     )
 
 
@@ -111,11 +111,11 @@ def _may_install(command: Command) -> bool:
 @needs_engine
 def copy_not_add(snapshot: Snapshot) -> Verdict:
     """Check that images use ADD only for the root filesystem that they start from."""
-    return every(
+    return judge_all(
         images(snapshot),
         _added,
         expected="files come into images by COPY, not ADD",
-        nobody=NO_IMAGES,
+        no_subjects=NO_IMAGES,
     )
 
 
@@ -138,12 +138,12 @@ def _is_rootfs(step: Step) -> bool:
 @needs_engine
 def verified_packages(snapshot: Snapshot) -> Verdict:
     """Check that no build command disabled signature checks; scripts need a person."""
-    return every(
+    return judge_all(
         images(snapshot),
         _unverified,
         expected="software comes into images with its signature checked",
-        nobody=NO_IMAGES,
-        ask="read the Dockerfile and its scripts: is all software that they fetch verified",
+        no_subjects=NO_IMAGES,
+        question="read the Dockerfile and its scripts: is all software that they fetch verified",
     )
 
 
@@ -190,12 +190,12 @@ def no_setuid(snapshot: Snapshot) -> Verdict:
         if hardened.get(image.id):
             yield Note("all its containers run with no_new_privs: set-uid programs gain nothing in them")
 
-    return every(
+    return judge_all(
         images(snapshot),
         judge,
         expected="images hold no set-uid or set-gid programs",
-        nobody=NO_IMAGES,
-        ask="look into each image: docker run --rm --entrypoint find IMAGE / -xdev -perm /6000 -type f",
+        no_subjects=NO_IMAGES,
+        question="look into each image: docker run --rm --entrypoint find IMAGE / -xdev -perm /6000 -type f",
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hardener.checks import check, policy, shapes
 from hardener.checks.containers import SOURCE as CONTAINERS
 from hardener.checks.containers import Container, containers
-from hardener.checks.every import Note, Question, every
+from hardener.checks.every import Note, Question, judge_all
 from hardener.checks.local_images import NO_IMAGES, SOURCE, Image, images, is_registry, repository_name
 from hardener.checks.secrets import secrets_in
 from hardener.checks.trust_record import Record, last_verification
@@ -39,12 +39,12 @@ def non_root_user(snapshot: Snapshot) -> Verdict:
     used = {container.image_id for container in everyone}
     unused = tuple(image for image in images(snapshot) if image.id not in used)
     subjects: Sequence[Container | Image] = (*everyone, *unused)
-    return every(
+    return judge_all(
         subjects,
         lambda subject: _as_root(subject, snapshot),
         expected="no first process of a container is root on the host, and no image has root as its user",
-        nobody="there are no containers and no images",
-        ask="check in the image's /etc/passwd that none of these user names has uid 0",
+        no_subjects="there are no containers and no images",
+        question="check in the image's /etc/passwd that none of these user names has uid 0",
     )
 
 
@@ -112,13 +112,13 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
         ):
             yield f"comes from {', '.join(origins)}, which is not in the policy"
 
-    return every(
+    return judge_all(
         images(snapshot),
         judge,
         expected="every image comes from a registry or repository that policy approves",
-        nobody=NO_IMAGES,
-        ask="is each image's origin approved, and then named in policy",
-        evidence=record.told if record else (),
+        no_subjects=NO_IMAGES,
+        question="is each image's origin approved, and then named in policy",
+        evidence=record.summary if record else (),
     )
 
 
@@ -141,12 +141,12 @@ def minimal_packages(snapshot: Snapshot) -> Verdict:
     largest_first = sorted(
         images(snapshot), key=lambda image: shapes.number(image.inspect, "Size", SOURCE), reverse=True
     )
-    return every(
+    return judge_all(
         largest_first,
         lambda image: [Question(f"{image.size}, {len(image.history)} build steps")],
         expected="images hold no more packages than their workload needs",
-        nobody=NO_IMAGES,
-        ask="list the packages of each image, largest first",
+        no_subjects=NO_IMAGES,
+        question="list the packages of each image, largest first",
     )
 
 
@@ -216,8 +216,11 @@ def _client_version(snapshot: Snapshot) -> tuple[tuple[int, ...], str]:
 @needs_engine
 def healthcheck(snapshot: Snapshot) -> Verdict:
     """Check that every image declares a health check."""
-    return every(
-        images(snapshot), _no_healthcheck, expected="every image declares a health check", nobody=NO_IMAGES
+    return judge_all(
+        images(snapshot),
+        _no_healthcheck,
+        expected="every image declares a health check",
+        no_subjects=NO_IMAGES,
     )
 
 
@@ -239,11 +242,11 @@ def no_secrets(snapshot: Snapshot) -> Verdict:
         for place in found.get(image.id, ()):
             yield f"contains what looks like a secret: {place}"
 
-    return every(
+    return judge_all(
         images(snapshot),
         judge,
         expected="no image holds secrets in its environment, labels or history",
-        nobody=NO_IMAGES,
+        no_subjects=NO_IMAGES,
         evidence=("searched: environment, labels and build history; not the files in its layers",),
     )
 
@@ -264,13 +267,13 @@ def _verified(snapshot: Snapshot, record: Record | None) -> Verdict:
         else:
             yield Question(f"{_signature(image)}, {', '.join(image.digests) or 'no registry digest'}")
 
-    return every(
+    return judge_all(
         images(snapshot),
         judge,
         expected="the signature of every artifact was verified before it was used",
-        nobody=NO_IMAGES,
-        ask="is there a record that the signature of each image was verified",
-        evidence=record.told if record else (),
+        no_subjects=NO_IMAGES,
+        question="is there a record that the signature of each image was verified",
+        evidence=record.summary if record else (),
     )
 
 

@@ -75,7 +75,7 @@ def images(snapshot: Snapshot) -> tuple[Image, ...]:
     )
 
 
-def spelled_out(reference: str) -> str:
+def expanded_reference(reference: str) -> str:
     """Complete a reference with registry, repository and tag or digest, as the engine does."""
     name, at, digest = reference.partition("@")
     repository, tag = _split_tag(name)

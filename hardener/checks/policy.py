@@ -60,9 +60,9 @@ def flag(snapshot: Snapshot, key: str) -> bool | None:
     raise unusable(key, "must be true or false", value)
 
 
-def unusable(key: str, must: str, found: object) -> FactUnavailable:
+def unusable(key: str, requirement: str, value: object) -> FactUnavailable:
     """Return the error for an invalid policy."""
-    return FactUnavailable(POLICY, f"{key} {must}, not {str(found)[:60]!r}")
+    return FactUnavailable(POLICY, f"{key} {requirement}, not {str(value)[:60]!r}")
 
 
 def _value(snapshot: Snapshot, key: str) -> object:

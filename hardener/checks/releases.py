@@ -19,12 +19,12 @@ from hardener.snapshot import FactUnavailable, JSONObject, Snapshot, version_tup
 
 # The date of the data below, and the days for which "nothing newer is known" holds.
 AS_OF = date(2026, 11, 25)
-BELIEVED_FOR = timedelta(days=90)
+DATA_VALID_FOR = timedelta(days=90)
 
 # Upstream's supported branches (project/BRANCHES-AND-TAGS.md of moby) with their newest security releases.
 # Mirantis and Amazon support 25.0 for their own packages until December 2026.
 MAINTAINED = {29: (29, 9, 0)}
-KEPT_BY_OTHERS = frozenset({25})
+MAINTAINED_BY_VENDORS = frozenset({25})
 # The same for the components of Docker's own packages, by branch.
 PARTS: Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]] = {
     "runc": {(1, 1): (1, 3, 6), (1, 2): (1, 3, 6), (1, 3): (1, 3, 6), (1, 4): (1, 4, 3)},
@@ -32,13 +32,13 @@ PARTS: Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]] = {
 }
 # Vulnerabilities of the engine fixed in 2026: the fixing release, names, and effect. A distribution's package
 # may have the fix at an older version number: there the package decides.
-HOLES: Sequence[tuple[tuple[int, ...], str, str]] = (
+VULNERABILITIES: Sequence[tuple[tuple[int, ...], str, str]] = (
     ((29, 3, 1), "CVE-2026-34040", "API calls can bypass an authorization plugin"),
     ((29, 4, 3), "CVE-2026-31431", "containers reach the kernel's AF_ALG sockets"),
     ((29, 5, 1), "CVE-2026-41567, -41568, -42306", "docker cp follows links that a container creates"),
     ((29, 9, 0), "vulnerabilities in HTTP/2", "a client of the API can exhaust or mislead the daemon"),
 )
-_PAST_PLUGINS = HOLES[0]
+_PLUGIN_BYPASS = VULNERABILITIES[0]
 UPSTREAM_PACKAGES = ("docker-ce",)
 DISTRIBUTION_PACKAGES = ("docker.io", "moby-engine", "docker")
 ENGINE_PACKAGES = frozenset(
@@ -96,9 +96,9 @@ def _is_distributions(package: str, installed: JSONObject, running: tuple[int, .
     return package in DISTRIBUTION_PACKAGES and _upstream(installed[package]) == running
 
 
-def is_kept_by_others(running: tuple[int, ...]) -> bool:
+def is_maintained_by_vendors(running: tuple[int, ...]) -> bool:
     """Return whether others than upstream fix the branch: the version then does not show the fixes."""
-    return running[:1] in {(branch,) for branch in KEPT_BY_OTHERS}
+    return running[:1] in {(branch,) for branch in MAINTAINED_BY_VENDORS}
 
 
 def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verdict:
@@ -137,7 +137,7 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
     branch = running[0]
     old = [
         Offender("package", name, f"{_dotted(part)} has known vulnerabilities, fixed in {_dotted(fixed)}")
-        for name, part, fixed in _old_parts(version)
+        for name, part, fixed in _outdated_parts(version)
     ]
     if branch in MAINTAINED and running < MAINTAINED[branch]:
         old.insert(
@@ -146,10 +146,10 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
                 "package",
                 "engine",
                 f"{_dotted(running)} has known vulnerabilities, fixed in {_dotted(MAINTAINED[branch])}"
-                f"{_named_holes(running)}",
+                f"{_named_vulnerabilities(running)}",
             ),
         )
-    elif branch < max(MAINTAINED) and branch not in MAINTAINED and not is_kept_by_others(running):
+    elif branch < max(MAINTAINED) and branch not in MAINTAINED and not is_maintained_by_vendors(running):
         old.insert(0, Offender("package", "engine", f"{branch}.x is no longer maintained"))
     if old:
         found = "; ".join(f"{offender.name}: {offender.detail}" for offender in old)
@@ -158,7 +158,7 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
         return manual(
             EXPECTED, f"check whether the vendor of {_dotted(running)} still maintains it", evidence=evidence
         )
-    if _today(snapshot) - AS_OF > BELIEVED_FOR:
+    if _today(snapshot) - AS_OF > DATA_VALID_FOR:
         return manual(
             EXPECTED,
             f"check for security releases after {AS_OF}: this version of hardener does not know later ones",
@@ -167,25 +167,25 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
     return passed(EXPECTED, f"{_dotted(running)}: no security release after it is known", evidence=evidence)
 
 
-def _named_holes(running: tuple[int, ...]) -> str:
-    names = [f"{name}: {what}" for fixed, name, what in HOLES if running < fixed]
+def _named_vulnerabilities(running: tuple[int, ...]) -> str:
+    names = [f"{name}: {what}" for fixed, name, what in VULNERABILITIES if running < fixed]
     return f" ({'; '.join(names)})" if names else ""
 
 
-def passed_by(snapshot: Snapshot) -> str:
+def plugin_bypass(snapshot: Snapshot) -> str:
     """Describe how calls pass this engine's authorization plugin; empty if no way is known.
 
     Of a distribution's package it is not known: ``docker-version-current`` judges that.
     """
     installed = snapshot.fact_or("packages", {}).get("installed") or {}
-    fixed, name, what = _PAST_PLUGINS
+    fixed, name, what = _PLUGIN_BYPASS
     running = snapshot.engine_version
     if running >= fixed or _is_distributions(_engine_package(installed), installed, running):
         return ""
     return f"is {_dotted(running)}, in which {what} ({name}); fixed in {_dotted(fixed)}"
 
 
-def _old_parts(version: JSONObject) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+def _outdated_parts(version: JSONObject) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
     old = []
     for component in version.get("Components") or ():
         name = str(component.get("Name"))

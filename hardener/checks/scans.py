@@ -13,8 +13,8 @@ from itertools import islice
 
 from hardener.checks import check, policy
 from hardener.checks.containers import containers
-from hardener.checks.distributions import ended
-from hardener.checks.every import Note, Question, every
+from hardener.checks.distributions import end_of_support
+from hardener.checks.every import Note, Question, judge_all
 from hardener.checks.local_images import NO_IMAGES, Image, images
 from hardener.checks.verdicts import count, needs_engine
 from hardener.model import Verdict
@@ -106,13 +106,13 @@ def vulnerability_scan(snapshot: Snapshot) -> Verdict:
         else:
             yield from _judge(image.id, last, threshold, use)
 
-    return every(
+    return judge_all(
         sorted(images(snapshot), key=lambda image: image.created),
         judge,
         expected="every image was scanned lately and rebuilt for what the scan found",
-        nobody=NO_IMAGES,
-        ask="is there a recent scan report of each image's id without open findings",
-        evidence=() if last is None else (f"last scan: {last.scan.scanned_at}", *threshold.told),
+        no_subjects=NO_IMAGES,
+        question="is there a recent scan report of each image's id without open findings",
+        evidence=() if last is None else (f"last scan: {last.scan.scanned_at}", *threshold.described_limits),
     )
 
 
@@ -129,7 +129,7 @@ class _Threshold:
         return cls(updates or 0, policy.texts(snapshot, "image_ignored_packages") or ())
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def described_limits(self) -> tuple[str, ...]:
         """Return the limits that differ from the default, as text."""
         waiting = [f"policy lets {self.updates} updates an image wait"] if self.updates else []
         ignored = [f"policy ignores the packages {', '.join(self.ignored)}"] if self.ignored else []
@@ -146,16 +146,16 @@ def _judge(identity: str, last: LastScan, threshold: _Threshold, use: str) -> It
     for report in last.scan.reports.get(identity, ()):
         if last.is_current(report.created):
             decided = decided or report.system or _has_no_system(scanned)
-            yield from _reported(report, threshold)
+            yield from _report_findings(report, threshold)
         else:
             yield Note(f"the report of {report.tool} is {last.age(report.created)} days old: not counted")
     if scanned is not None and scanned.distribution:
-        end = ended(scanned.distribution, scanned.release, today=last.now.date())
+        end = end_of_support(scanned.distribution, scanned.release, today=last.now.date())
         if end:
             yield f"is of {scanned.title or scanned.distribution}, without security updates since {end}"
     if scanned is not None and scanned.state in (State.CLEAN, State.OUTDATED):
         if last.counts(scanned):
-            yield from _waiting(scanned, threshold, use)
+            yield from _pending_updates(scanned, threshold, use)
             if scanned.reason and not decided:
                 yield Question(f"{use}, {scanned.reason}")
         else:
@@ -184,22 +184,22 @@ def _undecided(scanned: Scanned | None, use: str) -> Iterator[str]:
         yield Question(f"{use}, {scanned.state}: {scanned.reason}")
 
 
-def _waiting(scanned: Scanned, threshold: _Threshold, use: str) -> Iterator[str]:
+def _pending_updates(scanned: Scanned, threshold: _Threshold, use: str) -> Iterator[str]:
     waiting = [package for package in scanned.packages if threshold.counts(package.name)]
     number = len(waiting) + scanned.more
     if number > threshold.updates:
-        told = _some(map(_named, waiting), number)
+        told = _first_of(map(_package_text, waiting), number)
         yield f"has {count(number, 'package')} with a security update: {told} ({use})"
     elif number:
         yield Note(f"has {count(number, 'package')} with a security update, which policy allows")
 
 
-def _named(package: Package) -> str:
+def _package_text(package: Package) -> str:
     ids = f" ({', '.join(package.cves[:2])})" if package.cves else ""
     return f"{package.name} {package.installed} → {package.fixed}{ids}"
 
 
-def _reported(report: Report, threshold: _Threshold) -> Iterator[str]:
+def _report_findings(report: Report, threshold: _Threshold) -> Iterator[str]:
     """Return findings of another scanner for which a fix exists."""
     if report.ended:
         yield f"is of {report.ended}, which no longer gets security updates, according to {report.tool}"
@@ -210,12 +210,12 @@ def _reported(report: Report, threshold: _Threshold) -> Iterator[str]:
     ]
     number = len(open_findings) + report.more_fixed
     if number > threshold.updates:
-        told = _some((f"{each.get('id')} in {each.get('package')}" for each in open_findings), number)
+        told = _first_of((f"{each.get('id')} in {each.get('package')}" for each in open_findings), number)
         what = count(number, "vulnerability", "vulnerabilities")
         yield f"{report.tool} found {what} with a fix on {report.created[:10]}: {told}"
 
 
-def _some(names: Iterable[str], number: int) -> str:
+def _first_of(names: Iterable[str], number: int) -> str:
     """Join the first names, and the number of the others."""
     told = list(islice(names, _NAMED))
     more = [f"{number - len(told)} more"] if number > len(told) else []

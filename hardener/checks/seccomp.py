@@ -30,7 +30,7 @@ _GRANTED = {
 _MANY = 20  # of the calls that the default refuses: a profile for one program permits a few
 
 
-def opened(profile: JSONObject, source: str, capabilities: int = 0) -> Sequence[str]:
+def opened_calls(profile: JSONObject, source: str, capabilities: int = 0) -> Sequence[str]:
     """Return the permitted calls that the default profile would refuse with these capabilities."""
     granted = {
         name for number, names in _GRANTED.items() if capabilities >> number & 1 for name in names.split()

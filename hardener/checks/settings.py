@@ -197,13 +197,13 @@ def api_hosts(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
     ``unix:///run/docker.sock``, ``tcp://0.0.0.0:2375``; the engine's default where nothing is declared.
     """
     declared = settings.entries("hosts").value or ("unix://",)
-    hosts = [_complete(host) for host in declared if not host.startswith("fd://")]
+    hosts = [_with_scheme(host) for host in declared if not host.startswith("fd://")]
     if len(hosts) < len(declared):
         hosts += socket_unit_hosts(snapshot)
     return tuple(dict.fromkeys(hosts))
 
 
-def _complete(host: str) -> str:
+def _with_scheme(host: str) -> str:
     """Complete a host as dockerd does."""
     if host in ("", "unix://"):
         return "unix:///var/run/docker.sock"

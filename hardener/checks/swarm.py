@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import ClassVar
 
 from hardener.checks import Check, check, shapes
-from hardener.checks.every import Note, every
+from hardener.checks.every import Note, judge_all
 from hardener.checks.secrets import secrets_in
 from hardener.checks.swarmstate import INACTIVE, SOURCE, Service, node_state, services
 from hardener.checks.verdicts import failed, manual, needs_engine, not_applicable, passed
@@ -136,14 +136,12 @@ def bind_interface(snapshot: Snapshot) -> Verdict:
             return
         if (socket.protocol, socket.port) in data:
             # VXLAN does not authenticate senders, and no option sets the address of this socket.
-            yield Note(
-                "belongs to the kernel, which takes it on every address: only the packet filter limits it"
-            )
+            yield Note("is a port of the kernel, open on every address: only a packet filter can limit it")
         else:
             yield "is open on every address of the host"
 
-    return every(
-        sockets, judge, expected="the ports of swarm are open on a chosen address only", nobody=INACTIVE
+    return judge_all(
+        sockets, judge, expected="the ports of swarm are open on a chosen address only", no_subjects=INACTIVE
     )
 
 
@@ -178,11 +176,11 @@ def overlay_encrypted(snapshot: Snapshot) -> Verdict:
     overlays = [
         _Network(facts) for facts in snapshot.fact("docker.networks") if facts.get("Driver") == "overlay"
     ]
-    return every(
+    return judge_all(
         overlays,
         _unencrypted,
         expected="every overlay network encrypts what it carries between nodes",
-        nobody="there are no overlay networks",
+        no_subjects="there are no overlay networks",
     )
 
 
@@ -208,11 +206,11 @@ def secrets_used(snapshot: Snapshot) -> Verdict:
             yield Note(f"uses {len(mounted)} of the cluster's secrets")
 
     stored = len(shapes.rows(_facts(snapshot), "secrets", SOURCE))
-    return every(
+    return judge_all(
         services(snapshot),
         judge,
         expected="no service declares a secret in its environment, labels or command",
-        nobody="the cluster runs no service",
+        no_subjects="the cluster runs no service",
         evidence=(f"the cluster's store holds {stored} secrets",),
     )
 

@@ -31,7 +31,7 @@ class Verified:
     has_ended: bool = False  # the exception that applied to it
 
     def origin(self) -> Iterator[str]:
-        """Judge whether it comes from an allowed registry; see ``every``.
+        """Judge whether it comes from an allowed registry; see ``judge_all``.
 
         Raises:
             FactUnavailable: the registry could not be asked, or the result is unknown.
@@ -44,7 +44,7 @@ class Verified:
             yield from self._undecided()
 
     def signature(self) -> Iterator[str]:
-        """Judge whether it is signed or pinned as the policy requires; see ``every``.
+        """Judge whether it is signed or pinned as the policy requires; see ``judge_all``.
 
         Raises:
             FactUnavailable: the registry could not be asked.
@@ -79,7 +79,7 @@ class Record:
         return not self.outdated
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def summary(self) -> tuple[str, ...]:
         """Return its time, as evidence."""
         return (", ".join(filter(None, (f"images verified at {self.verified_at}", self.outdated))),)
 

@@ -75,14 +75,14 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
     return passed(expected, "no security update waits", evidence=[age])
 
 
-def _found_by_scan(last: LastScan | None, known: Container[str]) -> list[Offender]:
+def _found_by_scan(last: LastScan | None, names: Container[str]) -> list[Offender]:
     """Return updates found by a scan with its own index, which may be newer than the host's."""
     if last is None or last.host is None:
         return []
     return [
         Offender("package", each.name, f"{each.installed} installed, {each.fixed} available")
         for each in last.host.packages
-        if each.name not in known
+        if each.name not in names
     ]
 
 

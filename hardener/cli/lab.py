@@ -42,7 +42,7 @@ def up(release: str, *, bare: bool, name: str | None) -> None:
     """
     from hardener import lab as guests
 
-    guest = guests.up(_named(name, release, bare=bare), _variant(release, bare=bare), say=_say)
+    guest = guests.up(_named(name, release, bare=bare), _variant(release, bare=bare), report=_say)
     _say(f"guest {guest.name} is up: hardener lab ssh --name {guest.name}")
     click.echo(guest.inventory)
 

@@ -49,7 +49,7 @@ def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
     hardener waivers lint attestations.yml
     """  # noqa: D301 - click reads the \b
     from hardener.decisions.document import DocumentError, read
-    from hardener.decisions.lint import nowhere
+    from hardener.decisions.lint import unknown_places
     from hardener.decisions.remarks import ending
     from hardener.documents import waivers_document
     from hardener.workflows import exit_codes
@@ -67,7 +67,7 @@ def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
         from hardener.fleet.members import members
 
         known = members(inventory)
-        problems = nowhere(found.document, key, found.entries, hosts=known.hosts, groups=known.groups)
+        problems = unknown_places(found.document, key, found.entries, hosts=known.hosts, groups=known.groups)
     is_written = write_json(waivers_document(str(file), key, entries, problems, today=today), json_file)
     if problems:
         if not is_written:

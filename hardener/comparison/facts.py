@@ -47,7 +47,7 @@ def changed_facts(slug: str, before: Snapshot, after: Snapshot) -> tuple[Changed
         new = later[path] if path in later else _look_up(after, path)
         # Everything below an added or removed object has changed with it.
         if old != new and not any(path[:length] in moved for length in range(1, len(path))):
-            moved[path] = _told(path, old, new)
+            moved[path] = _change_text(path, old, new)
     return tuple(moved.values())
 
 
@@ -59,7 +59,7 @@ def _read(slug: str, snapshot: Snapshot) -> _Notes:
     return traced.notes
 
 
-def _told(path: _Path, old: Any, new: Any) -> ChangedFact:
+def _change_text(path: _Path, old: Any, new: Any) -> ChangedFact:
     name = " ".join(path)
     if isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
         old, new = frozenset(old.splitlines()), frozenset(new.splitlines())

@@ -69,7 +69,7 @@ def holds_on(scope: Scope, place: Place) -> bool:
     )
 
 
-def covered(scope: Scope, offenders: Sequence[Offender]) -> _Offenders:
+def covered_offenders(scope: Scope, offenders: Sequence[Offender]) -> _Offenders:
     """Return the offenders that a decision about objects names."""
     return tuple(
         each
@@ -105,14 +105,14 @@ def _waive(finding: Finding, waivers: Sequence[Waiver], today: date) -> Finding:
     in_force: dict[str, AppliedWaiver] = {}
     for waiver in waivers:
         if waiver.expires >= today:
-            hit = covered(waiver.scope, verdict.offenders)
+            hit = covered_offenders(waiver.scope, verdict.offenders)
             needed = hit or not waiver.scope.objects
             standing = Standing.IN_FORCE if needed else Standing.STALE
             in_force[waiver.id] = AppliedWaiver(waiver, standing, hit)
     left = _without(verdict, [each for each in in_force.values() if each.standing is Standing.IN_FORCE])
     if left.status is Status.FAIL:
         for waiver in waivers:
-            hit = covered(waiver.scope, left.offenders)
+            hit = covered_offenders(waiver.scope, left.offenders)
             if waiver.id not in in_force and (hit or not waiver.scope.objects):
                 in_force[waiver.id] = AppliedWaiver(waiver, Standing.EXPIRED, hit)
     ordered = tuple(in_force[each.id] for each in waivers if each.id in in_force)
@@ -137,12 +137,12 @@ def _without(verdict: Verdict, waivers: Sequence[AppliedWaiver]) -> Verdict:
     return replace(verdict, status=Status.WAIVED)
 
 
-def _open(rest: Sequence[Offender], every: Sequence[Offender], word: str) -> str:
+def _open(remaining: Sequence[Offender], every: Sequence[Offender], word: str) -> str:
     """Return a complete sentence such as ``1 of 3 is not waived: db runs privileged``."""
-    named = "; ".join(f"{shorten(each.name, 60)} {shorten(each.detail, 120)}" for each in rest[:_NAMED])
-    more = f"; and {len(rest) - _NAMED} more" if len(rest) > _NAMED else ""
-    verb = "is" if len(rest) == 1 else "are"
-    return line(f"{len(rest)} of {len(every)} {verb} not {word}: {named}{more}", 600)
+    named = "; ".join(f"{shorten(each.name, 60)} {shorten(each.detail, 120)}" for each in remaining[:_NAMED])
+    more = f"; and {len(remaining) - _NAMED} more" if len(remaining) > _NAMED else ""
+    verb = "is" if len(remaining) == 1 else "are"
+    return line(f"{len(remaining)} of {len(every)} {verb} not {word}: {named}{more}", 600)
 
 
 # --- attestations ---------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def _attest(finding: Finding, attestations: Sequence[Attestation], today: date) 
     answered: set[Offender] = set()
     whole = False
     for each in attestations:
-        hit = covered(each.scope, verdict.offenders)
+        hit = covered_offenders(each.scope, verdict.offenders)
         standing = Standing.IN_FORCE if hit or not each.scope.objects else Standing.STALE
         if each.expires < today:
             if standing is Standing.STALE:
@@ -170,15 +170,17 @@ def _attest(finding: Finding, attestations: Sequence[Attestation], today: date) 
             answered.update(hit)
             whole = whole or not each.scope.objects
         applied.append(AppliedAttestation(each, standing, hit))
-    return replace(finding, verdict=_answered(finding, answered, whole=whole), attestations=tuple(applied))
+    return replace(
+        finding, verdict=_attested_finding(finding, answered, whole=whole), attestations=tuple(applied)
+    )
 
 
-def _answered(finding: Finding, answered: set[Offender], *, whole: bool) -> Verdict:
+def _attested_finding(finding: Finding, offenders: set[Offender], *, whole: bool) -> Verdict:
     """Return the verdict of a manual control after attestations of all or of some objects."""
     verdict = finding.verdict
-    if not whole and not answered:
+    if not whole and not offenders:
         return verdict
-    rest = () if whole else tuple(each for each in verdict.offenders if each not in answered)
+    rest = () if whole else tuple(each for each in verdict.offenders if each not in offenders)
     seen = [f"{each.kind} {each.name}: {each.detail}" for each in verdict.offenders if each not in rest]
     if rest:
         status, actual = Status.MANUAL, _open(rest, verdict.offenders, "attested")

@@ -67,7 +67,7 @@ def _decisions(
     )
 
 
-def beside(inventory: str, name: str) -> Path | None:
+def default_path(inventory: str, name: str) -> Path | None:
     """Return the path of a file next to an inventory: in its folder, or in the inventory folder itself."""
     try:
         path = Path(inventory)

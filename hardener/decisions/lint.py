@@ -10,7 +10,7 @@ from hardener.decisions.document import Document, Path_, Problem
 from hardener.model import Attestation, Waiver
 
 
-def nowhere(
+def unknown_places(
     document: Document,
     key: str,
     decisions: Sequence[Waiver | Attestation],

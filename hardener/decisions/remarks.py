@@ -76,7 +76,7 @@ class Due:
         when = f"expires {self.decision.expires}, {_in(self.days)}"
         if self.days < 0:
             when = f"expired {self.decision.expires}"
-        return line(f"{_called(self.decision)} {when}")
+        return line(f"{_title(self.decision)} {when}")
 
 
 def due(decisions: Decisions | None) -> list[Due]:
@@ -118,7 +118,7 @@ class Tally:
 
     def notices(self, decisions: Decisions | None) -> list[str]:
         """Return notices about decisions: expired, expiring soon, not needed any more."""
-        stale = (f"{_called(each)} is stale: nothing needs it" for each in self.stale())
+        stale = (f"{_title(each)} is stale: nothing needs it" for each in self.stale())
         return [*map(str, due(decisions)), *map(line, stale)]
 
     def _note(self, decision: Waiver | Attestation, standing: Standing) -> None:
@@ -132,7 +132,7 @@ def in_force(waivers: Sequence[AppliedWaiver]) -> Iterator[AppliedWaiver]:
     return (each for each in waivers if each.standing is Standing.IN_FORCE)
 
 
-def _called(decision: Waiver | Attestation) -> str:
+def _title(decision: Waiver | Attestation) -> str:
     who = decision.owner if isinstance(decision, Waiver) else decision.attested_by
     return f"{_kind(decision)} {decision.id} ({decision.control}, {who})"
 

@@ -59,7 +59,7 @@ def with_waiver(data: bytes, fields: Fields, *, path: Path, today: date) -> byte
         slips = "; ".join(f"{each.key}: {each.message}" for each in error.problems)
         raise HardenerError(f"the waiver was not written: {slips}") from error
     if found.entries[:-1] != before.entries or found.horizon != before.horizon:
-        raise _unfit(path)
+        raise _unsupported_layout(path)
     return after
 
 
@@ -89,7 +89,7 @@ def _find(text: str, lines: Sequence[str], path: Path) -> _Place:
         if isinstance(event, yaml.CollectionEndEvent):
             flows.pop()
             if begin is not None and len(flows) == 1:
-                return _behind(begin, last, lines, path)
+                return _insertion_place(begin, last, lines, path)
             key = "" if len(flows) == 1 else key
         elif isinstance(event, yaml.ScalarEvent) and depth == 1:
             if key == KEY:  # `waivers:` without a value
@@ -98,12 +98,12 @@ def _find(text: str, lines: Sequence[str], path: Path) -> _Place:
     return _Place(len(lines), _INDENT, listed=False)
 
 
-def _behind(begin: yaml.CollectionStartEvent, last: int, lines: Sequence[str], path: Path) -> _Place:
+def _insertion_place(begin: yaml.CollectionStartEvent, last: int, lines: Sequence[str], path: Path) -> _Place:
     assert begin.start_mark is not None
     first, indent = begin.start_mark.line, begin.start_mark.column
     if begin.flow_style:
         if not re.search(r"\[\s*\]", lines[first]):
-            raise _unfit(path)
+            raise _unsupported_layout(path)
         return _Place(first + 1, _INDENT, opened=first)
     while not lines[last].strip():
         last -= 1
@@ -118,7 +118,7 @@ def _last_line(event: yaml.Event) -> int:
     return event.end_mark.line - ends_before
 
 
-def _unfit(path: Path) -> HardenerError:
+def _unsupported_layout(path: Path) -> HardenerError:
     return HardenerError(
         f"cannot add to {line(str(path))} in the layout of its list",
         hint=f"write it as `{KEY}:` with one entry on each line, each beginning with `- `",

@@ -164,7 +164,7 @@ class Reader:
             if any(self._source.read(-member.size % _BLOCK)):
                 raise Refused(member.name, "something is hidden behind it")
         if any(self._source.read(_BLOCK)):
-            raise Refused(self._name, "the archive does not end where it says so")
+            raise Refused(self._name, "the archive has data after its end marker")
         self._source.end()
 
     def sha256(self) -> str:
@@ -183,7 +183,7 @@ class Reader:
         digits = header[124:135]
         size = int(digits, 8) if re.fullmatch(rb"[0-7]{11}", digits) else -1
         if size < 0 or header != _header(name, size):
-            raise Refused(name, "its entry in the archive is not as hardener writes it")
+            raise Refused(name, "its entry in the archive does not have the form that hardener writes")
         return Member(name, size, self._source)
 
 
@@ -244,7 +244,7 @@ class _Inflated:
         except OSError as error:
             raise HardenerError(f"cannot read {self._name}: {error.strerror or error}") from error
         if not self._taken and not packed.startswith(_GZIP):
-            raise Refused(self._name, "not a bundle: no gzip file as hardener writes it")
+            raise Refused(self._name, "not a bundle: not a gzip file in the form that hardener writes")
         self._taken += len(packed)
         self.digest.update(packed)
         return packed

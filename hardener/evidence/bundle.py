@@ -112,7 +112,7 @@ def _export(
     parts = tuple(run for run, _ in staged)
     identifiers = tuple(run.info.run_id for run in parts)
     if len(set(identifiers)) < len(identifiers):
-        raise HardenerError("a run is named twice", hint="name it once")
+        raise HardenerError("a run is listed twice", hint="name it once")
     proven = [stage_proof(name, content, folder) for name, content in sorted(proofs.items())]
     files = [
         *(file for _, some in staged for file in some),

@@ -98,7 +98,7 @@ def _names(run: Run) -> Iterator[str]:
     """Yield the names of all files of a run."""
     for what in run.declared:
         if what not in DECLARED:
-            raise Refused(MANIFEST, f"run {run.info.run_id}: {what!r} is no file of decisions")
+            raise Refused(MANIFEST, f"run {run.info.run_id}: {what!r} is not a file of decisions")
         yield declared_name(run.folder, what)
     for each in REPORTS:
         yield report_name(run.folder, each.file)
@@ -106,5 +106,5 @@ def _names(run: Run) -> Iterator[str]:
         if host.snapshot:
             name = snapshot_name(run.folder, number, host.name)
             if host.snapshot != name:
-                raise Refused(host.snapshot, f"extra: the export calls this snapshot {name}")
+                raise Refused(host.snapshot, f"extra: an export names this snapshot {name}")
             yield name

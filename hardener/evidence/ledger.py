@@ -207,16 +207,16 @@ def _parse(text: bytes, name: str, place: str) -> Entry:
         entry = Entry(**{**read, "runs": tuple(read["runs"])})
         digests = (entry.bundle_sha256, entry.manifest_sha256, entry.prev_sha256)
         if entry.render() + b"\n" != text:
-            raise ValueError("it is not written as hardener writes it")
+            raise ValueError("it does not have the form that hardener writes")
         if type(entry.seq) is not int or not all(isinstance(each, str) for each in entry.runs):
             raise ValueError("a value is of the wrong kind")
         if not all(_DIGEST.fullmatch(each) for each in digests):
-            raise ValueError("a digest is no SHA-256")
+            raise ValueError("a digest is not a SHA-256")
         if not _TIME.fullmatch(entry.time):
-            raise ValueError("its time is no time")
+            raise ValueError("its time is invalid")
         datetime.fromisoformat(entry.time)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Refused(name, f"{place} is no entry: {error}") from None
+        raise Refused(name, f"{place} is not an entry: {error}") from None
     return entry
 
 

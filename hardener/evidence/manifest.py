@@ -267,7 +267,7 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
         counts={_text(key): _number(value) for key, value in entry["population"]["counts"].items()},
     )
     if run.verb not in VERBS:
-        raise Refused(MANIFEST, f"{run.verb!r} is none of what hardener does: {', '.join(VERBS)}")
+        raise Refused(MANIFEST, f"{run.verb!r} is not one of hardener's verbs: {', '.join(VERBS)}")
     if list(run.counts) != _STATUSES:
         raise Refused(MANIFEST, f"the counts of run {info.run_id} are not one for each status")
     if len(set(run.controls)) != len(run.controls):
@@ -302,7 +302,7 @@ def _read_proof(entry: Mapping[str, Any]) -> Proof:
         files=tuple(_text(each) for each in entry["files"]),
     )
     if proof.verdict not in _VERDICTS:
-        raise Refused(MANIFEST, f"{proof.verdict!r} is no verdict of a proof")
+        raise Refused(MANIFEST, f"{proof.verdict!r} is not a verdict of a proof")
     if not proof.recordings or not all(map(_RECORDING.fullmatch, proof.recordings)):
         raise Refused(MANIFEST, f"proof {proof.id} does not name its recordings by their digests")
     return proof
@@ -329,14 +329,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a text")
     return value
 
 
 def _digest(value: object) -> str:
     text = _text(value)
     if not _DIGEST.fullmatch(text):
-        raise ValueError(f"{text!r} is no SHA-256")
+        raise ValueError(f"{text!r} is not a SHA-256")
     return text
 
 
@@ -349,5 +349,5 @@ def _version(value: object) -> str:
 
 def _number(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     return value

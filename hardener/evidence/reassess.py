@@ -80,7 +80,7 @@ class Reassessment:
         self._declarations = {declared_name(run.folder, what): what for what in run.declared}
         for name, what in self._declarations.items():
             if sums[name] != run.declared[what]:
-                raise Refused(name, "not what the manifest's run was judged by")
+                raise Refused(name, "not the decisions that the run of the manifest was judged by")
 
     def is_declared(self, name: str) -> bool:
         """Return whether a file was written by people for the run."""
@@ -108,7 +108,7 @@ class Reassessment:
             if host.snapshot:
                 break
             self._compare(host, None)
-        raise Refused(name, "a snapshot of no host, or out of order")
+        raise Refused(name, "a snapshot without a host of the report, or out of order")
 
     def finish(self) -> Reassessed:
         """Check at the end of the run that every report equals what the findings give.
@@ -128,7 +128,7 @@ class Reassessment:
         if not self._judge and not self._writer:
             for name, digest in self._written.items():
                 if digest.hexdigest() != self._sums[name]:
-                    raise Refused(name, "not what the snapshots in the bundle give")
+                    raise Refused(name, "it does not follow from the snapshots in the bundle")
         return Reassessed(self._run.info.run_id, self._judge, self._writer, self._differences)
 
     def _begin(self) -> None:

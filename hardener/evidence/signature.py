@@ -120,7 +120,9 @@ def verify(
         raise Refused(name, f"signed with {fingerprint}: {objection}")
     if namespace != NAMESPACE.encode():
         shown = namespace.decode("utf-8", "backslashreplace")
-        raise Refused(name, f"signed in the namespace {shown!r}, not {NAMESPACE!r}: it is for something else")
+        raise Refused(
+            name, f"signed in the namespace {shown!r}, not {NAMESPACE!r}: it is for another purpose"
+        )
     when = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
     with temporary_folder() as folder:
         file = folder / "signature"
@@ -132,7 +134,7 @@ def verify(
         common = ("-f", str(names), "-s", str(file), when)
         found = _ssh_keygen("-Y", "find-principals", *common)
         if found.returncode:
-            raise Refused(name, accepted.refusal(key) or _unknown(fingerprint, found.stderr, allowed))
+            raise Refused(name, accepted.refusal(key) or _unknown_signer(fingerprint, found.stderr, allowed))
         principals = found.stdout.decode("utf-8", "replace").splitlines()
         reason = ""
         for principal in principals:
@@ -164,11 +166,11 @@ def _without(revoked: Path, folder: Path) -> tuple[str, ...]:
     return ("-r", str(copy))
 
 
-def _unknown(fingerprint: str, said: bytes, allowed: Path) -> str:
+def _unknown_signer(fingerprint: str, output: bytes, allowed: Path) -> str:
     """Describe why no allowed signer matches the signature."""
-    reasons = [text for text in said.decode("utf-8", "replace").splitlines() if "key " in text]
+    reasons = [text for text in output.decode("utf-8", "replace").splitlines() if "key " in text]
     if not reasons:
-        return f"signed with the key {fingerprint}, which is none of {allowed}"
+        return f"signed with the key {fingerprint}, which is not one of {allowed}"
     return f"the key {fingerprint} may not sign: {reasons[-1]}"
 
 
@@ -201,7 +203,7 @@ def _ssh_keygen(*arguments: str, data: bytes = b"") -> subprocess.CompletedProce
         raise HardenerError("ssh-keygen is missing", hint="install OpenSSH's client") from None
 
 
-def _last(said: bytes) -> str:
+def _last(output: bytes) -> str:
     """Return the last line of ssh-keygen's output, which has the reason."""
-    lines = [text for text in said.decode("utf-8", "replace").splitlines() if text.strip()]
+    lines = [text for text in output.decode("utf-8", "replace").splitlines() if text.strip()]
     return line(lines[-1]) if lines else ""

@@ -123,7 +123,7 @@ def _weakness(kind: str, fields: bytes) -> str:
     if kind == "ssh-dss":
         return "a DSA key, which is too weak"
     if kind not in _KINDS:
-        return f"a key of the kind {kind}, which is none of {', '.join(_KINDS)}"
+        return f"a key of the kind {kind}, which is not one of {', '.join(_KINDS)}"
     if kind != "ssh-rsa":
         return ""
     _exponent, rest = read_string(fields)

@@ -67,7 +67,7 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
     if not is_run_id(run.info.run_id):
         raise HardenerError(f"{line(repr(run.info.run_id))} cannot be the name of a run")
     if not set(run.declared) <= set(DECLARED) or (run.declared and run.info.decisions is None):
-        raise HardenerError(f"run {run.info.run_id} has files of decisions that it was not judged by")
+        raise HardenerError(f"run {run.info.run_id} has decision files that were not applied to it")
     top = run_folder(run.info.run_id)
     files = []
     for what, content in sorted(run.declared.items()):

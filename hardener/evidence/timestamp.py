@@ -144,7 +144,7 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
         if int.from_bytes(next(_items(status[1]))[1], "big") > 1:
             raise ValueError("the authority refused")
         if len(token) != 1:
-            raise ValueError("the answer is no time stamp")
+            raise ValueError("the answer is not a time stamp")
         # ContentInfo > SignedData > EncapsulatedContentInfo > TSTInfo
         signed = list(_items(_only(list(_items(token[0][1]))[1][1], _SEQUENCE)))
         content = list(_items(signed[2][1]))[1][1]
@@ -155,7 +155,7 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
         moment = next(value for tag, value in stamp if tag == _TIME).decode("ascii")
         numbers = [int.from_bytes(value, "big") for tag, value in stamp[4:] if tag == _INTEGER]
     except (StopIteration, IndexError, UnicodeDecodeError) as error:
-        raise ValueError("the answer is no time stamp") from error
+        raise ValueError("the answer is not a time stamp") from error
     when = datetime.strptime(moment.rstrip("Z").partition(".")[0], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
     return when, (digest[1], numbers[0] if numbers else 0)
 
@@ -164,7 +164,7 @@ def _only(data: bytes, tag: int) -> bytes:
     """Return the content of the single value in these data."""
     found = list(_items(data))
     if [each for each, _ in found] != [tag]:
-        raise ValueError("the answer is no time stamp")
+        raise ValueError("the answer is not a time stamp")
     return found[0][1]
 
 

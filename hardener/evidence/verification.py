@@ -151,25 +151,25 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
     )
 
 
-def _proof(members: Iterator[Member], told: Proof, expected: dict[str, File]) -> Proven:
+def _proof(members: Iterator[Member], entry: Proof, expected: dict[str, File]) -> Proven:
     """Compare the files of a proof with the manifest, and judge its observations again."""
     content = {}
-    for name in told.files:
-        file = expected.pop(f"{told.folder}/{name}")
+    for name in entry.files:
+        file = expected.pop(f"{entry.folder}/{name}")
         member = _same(members, file)
         content[name] = member.read(proven.MOST)
         _require_same(File(member.name, member.size, member.sha256()), file)
     try:
         again = proven.check(content)
     except InconsistentError as error:
-        raise Refused(f"{told.folder}/{error.file}", error.reason) from None
+        raise Refused(f"{entry.folder}/{error.file}", error.reason) from None
     found = (again.proof.name, again.proof.container.digest, again.recordings, again.proof.verdict)
     if (
-        found != (told.name, told.image, told.recordings, told.verdict)
-        or again.proof.profile != f"sha256:{told.profile}"
-        or not hashlib.sha256(content[proof.NAME]).hexdigest().startswith(told.id)
+        found != (entry.name, entry.image, entry.recordings, entry.verdict)
+        or again.proof.profile != f"sha256:{entry.profile}"
+        or not hashlib.sha256(content[proof.NAME]).hexdigest().startswith(entry.id)
     ):
-        raise Refused(MANIFEST, f"what it says of proof {told.id} is not what its files say")
+        raise Refused(MANIFEST, f"its entry of proof {entry.id} does not match the files of the proof")
     return again
 
 
@@ -188,21 +188,21 @@ def _runs(members: Iterator[Member], manifest: Manifest, expected: dict[str, Fil
         raise Refused(member.name, f"extra: {MANIFEST} does not name it")
 
 
-def _file(member: Member, file: File, again: Reassessment, snapshots: str) -> None:
+def _file(member: Member, file: File, reassessment: Reassessment, snapshots: str) -> None:
     """Compare one file, and pass its content to the judge where it is needed."""
     if member.name.startswith(snapshots):
         document = member.read(MAX_SNAPSHOT)
         _require_same(File(member.name, member.size, member.sha256()), file)
-        again.snapshot(member.name, document)
+        reassessment.snapshot(member.name, document)
         return
     if member.size != file.size:
         raise Refused(member.name, f"altered: {member.size} bytes, not {file.size}")
-    if again.is_declared(member.name):
+    if reassessment.is_declared(member.name):
         document = member.read(_MAX_DECLARED)
         _require_same(File(member.name, member.size, member.sha256()), file)
-        again.declared(member.name, document)
+        reassessment.declared(member.name, document)
         return
-    if take := again.watch(member.name):
+    if take := reassessment.watch(member.name):
         for piece in member.pieces():
             take(piece)
     _require_same(File(member.name, member.size, member.sha256()), file)

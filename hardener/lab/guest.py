@@ -93,13 +93,13 @@ class Guest:
         down(self.name)
 
 
-def up(name: str, release: str, *, say: Say) -> Guest:
+def up(name: str, release: str, *, report: Say) -> Guest:
     """Return the guest of a name: the running one, or else a new one.
 
     Args:
         name: lower-case letters, digits and hyphens.
         release: ``12``, ``13`` or ``testing``, with ``-bare`` for a guest without Docker.
-        say: told what happens, line by line.
+        report: told what happens, line by line.
 
     Raises:
         HardenerError: the name is taken by a guest of another release, a tool is missing, or it cannot start.
@@ -115,11 +115,11 @@ def up(name: str, release: str, *, say: Say) -> Guest:
                     hint=f"take another --name, or run: hardener lab down --name {name}",
                 )
             return running
-        image = build(wanted, say=say)
+        image = build(wanted, report=report)
         _remove(directory)
         directory.mkdir(mode=0o700, parents=True)
         try:
-            say(f"starting guest {name} (Debian {release})")
+            report(f"starting guest {name} (Debian {release})")
             return _restore(name, wanted.name, directory, image)
         except BaseException:
             _remove(directory)
@@ -161,7 +161,7 @@ def _directory(name: str) -> Path:
     # It becomes a file name, an inventory host and an argument, so only plain characters are allowed.
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name):
         raise HardenerError(
-            f"{name!r} is no name for a guest",
+            f"{name!r} is not a valid name of a guest",
             hint="up to 32 lower-case letters, digits and hyphens between them",
         )
     return host.cache_dir() / "guests" / name

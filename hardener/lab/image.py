@@ -76,14 +76,14 @@ class Image:
         return self.directory / "accelerator"
 
 
-def build(release: Release, *, say: Say) -> Image:
+def build(release: Release, *, report: Say) -> Image:
     """Return the image of a release: from the cache, or newly built.
 
     An image appears in the cache whole or not at all: it is built elsewhere and renamed when it is done.
 
     Args:
         release: what to build.
-        say: told what happens, line by line.
+        report: told what happens, line by line.
 
     Raises:
         HardenerError: a tool is missing, or the image cannot be built.
@@ -103,9 +103,9 @@ def build(release: Release, *, say: Say) -> Image:
             shutil.rmtree(leftover, ignore_errors=True)
         draft = Image(Path(tempfile.mkdtemp(prefix=f"{name}.", dir=images)))
         try:
-            say(f"building a Debian {release.name} guest in {images}, once; takes a few minutes")
+            report(f"building a Debian {release.name} guest in {images}, once; takes a few minutes")
             _install(draft, release)
-            _boot_and_save(draft, release, say=say)
+            _boot_and_save(draft, release, report=report)
             draft.directory.rename(image.directory)
         finally:
             shutil.rmtree(draft.directory, ignore_errors=True)
@@ -190,11 +190,11 @@ def _to_gnu_tar(source: IO[bytes], target: IO[bytes]) -> None:
             writing.addfile(member, reading.extractfile(member) if member.isreg() else None)
 
 
-def _boot_and_save(image: Image, release: Release, *, say: Say) -> None:
+def _boot_and_save(image: Image, release: Release, *, report: Say) -> None:
     """Boot the guest, wait until it and Docker run, and save its state."""
     accelerator = qemu.choose_accelerator(image.kernel)
     image.accelerator.write_text(accelerator)
-    say(f"booting it with {'hardware virtualisation' if accelerator == 'kvm' else 'emulation'}")
+    report(f"booting the guest with {'hardware virtualisation' if accelerator == 'kvm' else 'emulation'}")
     machine = Machine(
         directory=image.directory,
         accelerator=accelerator,
@@ -223,7 +223,7 @@ def _boot_and_save(image: Image, release: Release, *, say: Say) -> None:
             argv=("sh", "-c", _DOCKER_RUNS if release.docker else _BOOTED),
         )
         _wait_until(ready, machine, process)
-        say(f"saving it with Docker {'active' if release.docker else 'not there'}")
+        report(f"saving its state {'with' if release.docker else 'without'} Docker")
         with qemu.Qmp(image.directory) as control:
             control.save_state(image.state)
         process.wait(timeout=60)

@@ -67,7 +67,7 @@ class _Rule(BaseModel):
         if sum(map(bool, (self.keys, self.digests, self.nothing))) != 1:
             raise ValueError("must have one of keys, digests and nothing: true")
         if "need" in self.model_fields_set and not self.keys:
-            raise ValueError("need applies to keys, and there are none")
+            raise ValueError("need applies to keys, and the rule has none")
         return self
 
 
@@ -122,7 +122,7 @@ def read_policy(path: Path, *, today: date) -> dict[str, Any]:
     try:
         file = validated(document, _File, context={"today": today})
         keys = _keys(document, file)
-        _once(document, file)
+        _refuse_duplicates(document, file)
     except DocumentError as error:
         more = len(error.problems) - 1
         raise HardenerError(error.problems[0].at(path), hint=f"and {more} more" if more else "") from None
@@ -141,7 +141,7 @@ def _rule(rule: _Rule, keys: dict[str, str]) -> dict[str, Any]:
     return {"prefix": rule.prefix, **({"digests": list(rule.digests)} if rule.digests else {"nothing": True})}
 
 
-def _once(document: Document, file: _File) -> None:
+def _refuse_duplicates(document: Document, file: _File) -> None:
     """Refuse a duplicate prefix: it is ambiguous which entry applies."""
     first: dict[str, int] = {}
     for index, rule in enumerate(file.registries):

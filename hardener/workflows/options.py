@@ -187,11 +187,11 @@ class DecisionFiles:
         Raises:
             HardenerError: a file cannot be read, or a slip in it; names file, line and key.
         """
-        from hardener.decisions.files import ATTESTATIONS, WAIVERS, beside, read_decisions
+        from hardener.decisions.files import ATTESTATIONS, WAIVERS, default_path, read_decisions
 
         files = {"waivers": self.waivers, "attestations": self.attestations}
         for what, name in (("waivers", WAIVERS), ("attestations", ATTESTATIONS)):
-            if files[what] is None and (path := beside(inventory, name)):
+            if files[what] is None and (path := default_path(inventory, name)):
                 files[what] = path
                 if found:
                     found(what, path)

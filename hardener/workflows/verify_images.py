@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hardener.decisions.files import beside
+from hardener.decisions.files import default_path
 from hardener.errors import ExitCode, HardenerError
 from hardener.files import write_text
 from hardener.fleet import Fleet, requests
@@ -35,7 +35,7 @@ def load_policy(named: Path | None, inventory: str, listener: Listener) -> Mappi
     Raises:
         HardenerError: there is none, or a slip in it.
     """
-    path = named or beside(inventory, NAME)
+    path = named or default_path(inventory, NAME)
     if path is None:
         raise HardenerError(
             f"there is no policy: no --policy, and no {NAME} beside the inventory",

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from hardener.checks import shapes
 from hardener.checks.containers import SOURCE, Container
-from hardener.checks.filters import MALFORMED, Filter, FilterKind, compared, mask, processes
+from hardener.checks.filters import MALFORMED, Filter, FilterKind, compare_running, mask, processes
 from hardener.checks.labels import Confinement, Lsm, lsm
-from hardener.checks.runtime.capabilities import named
+from hardener.checks.runtime.capabilities import names_of
 from hardener.checks.runtime.mounts import devices, runtime_sockets, system_disks, system_mounts
 from hardener.checks.runtime.writable import WritablePath, writable
 from hardener.snapshot import FactUnavailable
@@ -126,7 +126,7 @@ def privileges(container: Container, near: Neighbours) -> Privileges:
     return Privileges(
         privileged=read("privileged mode", lambda: container.privileged, False),
         capabilities=read("capabilities", lambda: _capabilities(container), Capabilities()),
-        seccomp=read("seccomp", lambda: compared(container), UNREAD_FILTER),
+        seccomp=read("seccomp", lambda: compare_running(container), UNREAD_FILTER),
         no_new_privs=read("no_new_privs", lambda: _no_new_privs(container), False),
         lsm=read("security module", lambda: lsm(container), UNREAD_LSM),
         user=user,
@@ -173,11 +173,11 @@ def _capabilities(container: Container) -> Capabilities:
             obtainable |= found["cap_bnd"]
     held = sets["cap_eff"] | sets["cap_prm"]
     return Capabilities(
-        effective=named(sets["cap_eff"]),
-        ambient=named(sets["cap_amb"]),
-        bounding=named(sets["cap_bnd"]),
-        held=named(held),
-        obtainable=named(obtainable & ~held),
+        effective=names_of(sets["cap_eff"]),
+        ambient=names_of(sets["cap_amb"]),
+        bounding=names_of(sets["cap_bnd"]),
+        held=names_of(held),
+        obtainable=names_of(obtainable & ~held),
     )
 
 

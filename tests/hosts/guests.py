@@ -24,6 +24,6 @@ def pristine() -> Boot:
             old.stop()
 
     def start(release: str) -> lab.Guest:
-        return lab.up(f"test-{os.getpid()}-{next(_numbers)}", release, say=print)
+        return lab.up(f"test-{os.getpid()}-{next(_numbers)}", release, report=print)
 
     return start

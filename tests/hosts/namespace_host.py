@@ -59,7 +59,7 @@ def start(name: str, release: str) -> NamespaceHost:
     Raises:
         InternalError: it does not come up.
     """
-    image = lab.build(lab.release_named(release), say=print)
+    image = lab.build(lab.release_named(release), report=print)
     directory = leftovers.folder("host")
     port = qemu.free_port()
     own_mounts = ("unshare", "--mount", "--propagation", "private", "--")

@@ -202,4 +202,4 @@ def test_a_folder_of_any_name_is_no_excuse(pristine: Desk, files: Files, tmp_pat
     changed["runs/run-a/snapshots/000002-all_hosts_pass.json"] = changed.pop(
         "runs/run-a/snapshots/000002-db01.json"
     )
-    assert "the export calls this snapshot" in refusal(desk, resigned(desk, changed, runs=runs))
+    assert "an export names this snapshot" in refusal(desk, resigned(desk, changed, runs=runs))

@@ -215,12 +215,12 @@ def a_folder_is_added(_: Desk, bundle: Path, files: Files) -> None:
     with_member(bundle, files, "zzz", type=tarfile.DIRTYPE)
 
 
-@case("zzz", "not as hardener writes it")
+@case("zzz", "not have the form that hardener writes")
 def extended_attributes_are_added(_: Desk, bundle: Path, files: Files) -> None:
     with_member(bundle, files, "zzz", b"30 path=../../../etc/passwd\n", type=tarfile.XHDTYPE)
 
 
-@case("zzz", "not as hardener writes it")
+@case("zzz", "not have the form that hardener writes")
 def a_program_that_runs_as_root_is_added(_: Desk, bundle: Path, files: Files) -> None:
     with_member(bundle, files, "zzz", b"#!/bin/sh\n", mode=0o4755)
 
@@ -284,7 +284,7 @@ def something_follows_within(_: Desk, bundle: Path, files: Files) -> None:
     bundle.write_bytes(squeezed(plain(bundle) + b"more"))
 
 
-@case("bundle.tar.gz", "does not end where it says")
+@case("bundle.tar.gz", "has data after its end marker")
 def a_file_follows_an_empty_block(_: Desk, bundle: Path, files: Files) -> None:
     hidden = entry("zzz").tobuf(tarfile.USTAR_FORMAT)
     bundle.write_bytes(squeezed(plain(bundle)[:-512] + hidden + bytes(1024)))
@@ -322,7 +322,7 @@ def the_signature_is_for_something_else(desk: Desk, bundle: Path, files: Files) 
     bundle.write_bytes(repacked(files))
 
 
-@case("SHA256SUMS.sig", "which is none of")
+@case("SHA256SUMS.sig", "which is not one of")
 def a_stranger_signs(desk: Desk, bundle: Path, files: Files) -> None:
     files["SHA256SUMS.sig"] = sign(files["SHA256SUMS"], new_key(desk.folder / "stranger"))
     bundle.write_bytes(repacked(files))
@@ -358,7 +358,7 @@ def the_signature_is_none(_: Desk, bundle: Path, files: Files) -> None:
 # --- what the holder of the key may do ------------------------------------------------------------------
 
 
-@case(f"{REPORTS}/report.html", "not what the snapshots in the bundle give")
+@case(f"{REPORTS}/report.html", "it does not follow from the snapshots in the bundle")
 def a_page_is_embellished_and_signed(desk: Desk, bundle: Path, files: Files) -> None:
     files[f"{REPORTS}/report.html"] = files[f"{REPORTS}/report.html"].replace(b"fail", b"pass")
     bundle.write_bytes(resigned(desk, files))
@@ -473,18 +473,18 @@ def an_entry_is_there_twice(desk: Desk, bundle: Path, files: Files) -> None:
     desk.ledger.write_bytes(first + second + second + third)
 
 
-@case("ledger.ndjson", "line 3 is no entry: it is cut off")
+@case("ledger.ndjson", "line 3 is not an entry: it is cut off")
 def the_last_entry_is_cut_off(desk: Desk, bundle: Path, files: Files) -> None:
     desk.ledger.write_bytes(desk.ledger.read_bytes()[:-9])
 
 
-@case("ledger.ndjson", "line 2 is no entry")
+@case("ledger.ndjson", "line 2 is not an entry")
 def a_line_is_nonsense(desk: Desk, bundle: Path, files: Files) -> None:
     first, *others = lines(desk)
     desk.ledger.write_bytes(first + b"nonsense\n" + b"".join(others))
 
 
-@case("ledger.ndjson", "line 2 is no entry: it is not written as hardener writes it")
+@case("ledger.ndjson", "line 2 is not an entry: it does not have the form that hardener writes")
 def an_entry_says_more(desk: Desk, bundle: Path, files: Files) -> None:
     first, second, third = lines(desk)
     desk.ledger.write_bytes(first + second.replace(b'{"', b'{ "', 1) + third)

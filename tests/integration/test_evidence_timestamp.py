@@ -115,7 +115,7 @@ def test_certificates_that_are_not_there_are_no_refusal(desk: Desk, bundle: Path
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"", "the answer is no time stamp"),
+        (b"", "the answer is not a time stamp"),
         (b"<html>", "the answer is"),
         (b"\x30\x05\x30\x03\x02\x01\x02", "the authority refused"),
         (bytes(1 << 20), "too long"),

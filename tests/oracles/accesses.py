@@ -189,7 +189,7 @@ def judged(seen: Observed) -> dict[str, bool]:
         seen.case.enabled == 1
         and not auditrules.too_slow(seen.case.rate)
         and seen.case.write_logs == "yes"
-        and not rules.losing
+        and not rules.suppressing
     )
     return {
         f"{path} {kind}": works and not rules.uncovered(path, kind)

@@ -105,7 +105,7 @@ def _mounts(seed: int, cases: int) -> Iterator[topologies.Observed]:
 
 
 def _accesses(seed: int, cases: int) -> Iterator[accesses.Observed]:
-    guest = lab.up(f"test-{os.getpid()}-0", "13", say=print)
+    guest = lab.up(f"test-{os.getpid()}-0", "13", report=print)
     try:
         accesses.prepare(guest)
         yield from accesses.observe(guest, seed, cases)

@@ -299,7 +299,11 @@ def disagreements(seen: Observed) -> list[str]:
             case = seen.cases.get(container.name)
             if case is None or case.profile is None:
                 continue
-            said = filters.compared(container) if when == "running" else filters.declared(container)
+            said = (
+                filters.compare_running(container)
+                if when == "running"
+                else filters.compare_declared(container)
+            )
             own = "as given" if when == "stopped" else case.capabilities
             wrong = _wrong(case, seen, said, own, named_in=case.name in failing, running=when == "running")
             found += [f"{case.name} {when}: {text}\n  {json.dumps(case.profile)}" for text in wrong]

@@ -97,7 +97,7 @@ def test_two_guests_live_apart_and_each_starts_pristine(boot: Boot) -> None:
     assert not a.directory.exists()
     assert b.ssh("echo", "alive").stdout == "alive\n"
 
-    again = lab.up(a.name, "13", say=print)
+    again = lab.up(a.name, "13", report=print)
     assert again.ssh("docker", "volume", "ls", "--quiet").stdout == ""
     b.ssh("true")
 
@@ -125,7 +125,7 @@ def test_a_killed_build_leaves_no_image_no_process_and_no_mount(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     images = tmp_path / "hardener" / "lab" / "images"
-    script = "from hardener import lab; lab.build(lab.release_named('13'), say=print)"
+    script = "from hardener import lab; lab.build(lab.release_named('13'), report=print)"
 
     def kill_while_installing(but: Path | None = None) -> Path:
         build = subprocess.Popen([sys.executable, "-c", script])

@@ -159,7 +159,7 @@ class Ruleset:
                 for accepted in self.follow(ahead, packets).accepted.boxes():
                     taken = dict(enumerate(accepted))
                     arriving = bounded([part for box in arriving for part in without(box, taken)])
-                return _hits(arriving, rule.must)
+                return _matching(arriving, rule.must)
         return []
 
 
@@ -195,10 +195,10 @@ class _Walk:
         if rule.may is None or not rule.verdict:
             return remaining
         self._count(rule, remaining)
-        most = _hits(remaining, rule.may)
+        most = _matching(remaining, rule.may)
         if not most:
             return remaining
-        least = most if rule.understood else _hits(remaining, rule.must)
+        least = most if rule.understood else _matching(remaining, rule.must)
         reason = f"{chain}: {rule.text}"
         match rule.verdict:
             case "accept":
@@ -275,5 +275,5 @@ def bounded(boxes: list[Box]) -> list[Box]:
     return boxes
 
 
-def _hits(boxes: Iterable[Box], condition: Condition | None) -> list[Box]:
+def _matching(boxes: Iterable[Box], condition: Condition | None) -> list[Box]:
     return [] if condition is None else [hit for box in boxes if (hit := within(box, condition))]

@@ -29,14 +29,14 @@ _BIT_MASK = re.compile(r"[0-9a-fA-F]{1,16}")
 
 
 @lru_cache(maxsize=256)  # most containers share a handful of sets
-def named(mask: int) -> frozenset[str]:
+def names_of(mask: int) -> frozenset[str]:
     """Return the names of the set bits; a capability newer than this list as its number."""
     return frozenset(
         CAPABILITIES[bit] if bit < len(CAPABILITIES) else str(bit) for bit in range(64) if mask >> bit & 1
     )
 
 
-DEFAULT = named(_DEFAULT_MASK)
+DEFAULT = names_of(_DEFAULT_MASK)
 
 # Raw sockets let a container forge its neighbours' ARP and DNS; few workloads need them.
 ALLOWED = DEFAULT - {"NET_RAW"}
@@ -87,7 +87,7 @@ def _effective(container: Container, *, every: bool) -> frozenset[str]:
             if not _BIT_MASK.fullmatch(value):
                 raise FactUnavailable(SOURCE, f"{key} of {container.name} is not a bit mask")
             mask |= int(value, 16)
-    return named(mask)
+    return names_of(mask)
 
 
 def _declared(container: Container) -> frozenset[str]:

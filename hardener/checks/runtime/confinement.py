@@ -12,8 +12,8 @@ from hardener.checks.filters import (
     Filter,
     FilterKind,
     bounding_mask,
-    compared,
-    declared,
+    compare_declared,
+    compare_running,
     has_own_profile,
     processes,
 )
@@ -127,9 +127,9 @@ def _seccomp(container: Container) -> Iterator[str]:
     if reason:
         return
     if has_own_profile(container):
-        yield _own_filter(compared(container) if container.running else declared(container))
+        yield _own_filter(compare_running(container) if container.running else compare_declared(container))
     elif container.profile is not None:
-        calls = seccomp_profiles.opened(container.profile, SOURCE, _bounding(container))
+        calls = seccomp_profiles.opened_calls(container.profile, SOURCE, _bounding(container))
         if seccomp_profiles.filters_nothing(calls):
             yield f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(calls)}"
         elif calls:

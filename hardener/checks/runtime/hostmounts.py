@@ -48,7 +48,7 @@ class HostMount:
 
     def is_inside(self, location: Location) -> bool:
         """Return whether it shows something below a folder of the host."""
-        return self._view is not None and any(shown.within(location) for shown in self._view.shown)
+        return self._view is not None and any(shown.within(location) for shown in self._view.locations)
 
     def described(self, name: str = "") -> str:
         """Return ``mounts /srv/data (which is /run) read-write at /d``."""
@@ -61,10 +61,10 @@ class _View(NamedTuple):
 
     mount: Mount
     table: MountTable
-    shown: tuple[Location, ...]
+    locations: tuple[Location, ...]
 
     def holds(self, location: Location) -> bool:
-        for shown in self.shown:
+        for shown in self.locations:
             if location.within(shown):
                 path = joined(self.mount.point, relative(location.path, shown.path))
                 # Mounts on top of it in the container hide it.
@@ -84,9 +84,9 @@ def host_mounts(container: Container) -> Iterator[HostMount]:
         yield from _by_name(container)
         return
     if container.facts is None:
-        yield from _shown(container, host, _configured(container, host))
+        yield from _by_location(container, host, _configured(container, host))
         return
-    yield from _shown(container, host, mounttable.table(container.fact("mounts")))
+    yield from _by_location(container, host, mounttable.table(container.fact("mounts")))
     if container.facts.get("mounts_truncated"):
         raise FactUnavailable(SOURCE, f"{container.name} has more mounts than were collected")
 
@@ -114,7 +114,7 @@ def clean(path: str) -> str:
 # --- by what is mounted -------------------------------------------------------------------------------------
 
 
-def _shown(container: Container, host: Host, table: MountTable) -> Iterator[HostMount]:
+def _by_location(container: Container, host: Host, table: MountTable) -> Iterator[HostMount]:
     declared = {clean_destination(row): row for row in _rows(container)}
     data_root = _data_root(container.snapshot)
     for mount in table.mounts.values():

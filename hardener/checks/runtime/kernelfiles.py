@@ -27,14 +27,14 @@ def _cgroups(container: Container) -> Iterator[str]:
     writable = (container.facts or {}).get("cgroup_writable")
     if writable is None:
         if asked:
-            yield f"is set to write to its cgroups: {_why(container)}"
+            yield f"is set to write to its cgroups: {_reason(container)}"
     elif writable:
-        yield f"can write to its cgroups{f': {_why(container)}' if asked else ''}"
+        yield f"can write to its cgroups{f': {_reason(container)}' if asked else ''}"
     elif asked:
         yield Note("is set to write to its cgroups, but cannot")
 
 
-def _why(container: Container) -> str:
+def _reason(container: Container) -> str:
     return "it is privileged" if container.privileged else "writable-cgroups"
 
 
@@ -46,14 +46,14 @@ def _paths(container: Container) -> Iterator[str]:
     if found is not None:
         paths = shapes.texts(container.facts or {}, "open_paths", SOURCE)
         if paths:
-            yield f"reaches {', '.join(paths)}{_asked(container)}"
-        elif _asked(container):
+            yield f"reaches {', '.join(paths)}{_requested(container)}"
+        elif _requested(container):
             yield Note("asked for all paths of /proc and /sys, and none is open")
-    elif _asked(container):
-        yield f"is set to reach all paths of /proc and /sys{_asked(container)}"
+    elif _requested(container):
+        yield f"is set to reach all paths of /proc and /sys{_requested(container)}"
 
 
-def _asked(container: Container) -> str:
+def _requested(container: Container) -> str:
     """Return why the engine masks nothing; it reports null for unset lists and privileged containers."""
     if container.privileged:
         return ": it is privileged"

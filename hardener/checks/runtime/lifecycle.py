@@ -16,8 +16,8 @@ from hardener.checks.containers import (
     containers,
     every_container,
 )
-from hardener.checks.every import Note, Question, every
-from hardener.checks.local_images import Image, images, spelled_out
+from hardener.checks.every import Note, Question, judge_all
+from hardener.checks.local_images import Image, expanded_reference, images
 from hardener.checks.swarmstate import SOURCE as SWARM
 from hardener.checks.swarmstate import Service, node_state, services
 from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed
@@ -50,11 +50,11 @@ def swarm_mode(snapshot: Snapshot) -> Verdict:
 def restart_policy(snapshot: Snapshot) -> Verdict:
     """Check that no container restarts without limit, which would hide failures."""
     subjects: tuple[Container | Service, ...] = (*containers(snapshot), *services(snapshot))
-    return every(
+    return judge_all(
         subjects,
         _restarts_for_ever,
         expected=f"containers are not restarted, or on failure and at most {MAX_RETRIES} times",
-        nobody=NO_CONTAINERS,
+        no_subjects=NO_CONTAINERS,
     )
 
 
@@ -83,7 +83,7 @@ def health(snapshot: Snapshot) -> Verdict:
         _health,
         expected="every running container reports itself healthy",
         only=lambda container: container.running,
-        nobody="no container is running",
+        no_subjects="no container is running",
     )
 
 
@@ -226,14 +226,14 @@ def _root_guests(container: Container) -> Iterator[str]:
 @needs_engine
 def latest_pulled(snapshot: Snapshot) -> Verdict:
     """Check that no container runs an older build than its tag names here; a person asks the registry."""
-    current = {spelled_out(tag): image for image in images(snapshot) for tag in image.tags}
+    current = {expanded_reference(tag): image for image in images(snapshot) for tag in image.tags}
 
     def judge(container: Container) -> Iterator[str]:
         reference = shapes.text(container.config, "Image", SOURCE)
         if "@" in reference or reference.startswith("sha256:"):
             yield Question(f"is pinned to {reference}")
             return
-        image = current.get(spelled_out(reference))
+        image = current.get(expanded_reference(reference))
         if image is None:
             yield f"runs an image that its tag {reference} no longer names"
         elif image.id != container.inspect.get("Image"):
@@ -245,7 +245,7 @@ def latest_pulled(snapshot: Snapshot) -> Verdict:
         snapshot,
         judge,
         expected="every container runs the newest image of its tag",
-        ask="is this the newest that the registry has",
+        question="is this the newest that the registry has",
     )
 
 

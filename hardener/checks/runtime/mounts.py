@@ -258,7 +258,7 @@ def shared_propagation(snapshot: Snapshot) -> Verdict:
         _shared_propagation,
         expected="no bind mount has shared propagation",
         only=lambda container: any(_binds(container)),
-        nobody="no container has a bind mount",
+        no_subjects="no container has a bind mount",
     )
 
 

@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_address
 
 from hardener.checks import check, policy, shapes
 from hardener.checks.containers import NO_CONTAINERS, SOURCE, Container, container_check, containers
-from hardener.checks.every import Note, Question, every
+from hardener.checks.every import Note, Question, judge_all
 from hardener.checks.swarmstate import SOURCE as SWARM
 from hardener.checks.swarmstate import Service, services
 from hardener.checks.verdicts import needs_engine, not_applicable
@@ -75,11 +75,11 @@ def privileged_ports(snapshot: Snapshot) -> Verdict:
             else:
                 yield str(opening)
 
-    return every(
+    return judge_all(
         _publishers(snapshot),
         judge,
         expected=f"no container opens a host port below {_PRIVILEGED_BELOW}, but those that policy names",
-        nobody=NO_CONTAINERS,
+        no_subjects=NO_CONTAINERS,
     )
 
 
@@ -98,12 +98,12 @@ def needed_ports(snapshot: Snapshot) -> Verdict:
         if isinstance(publisher, Container) and not publisher.running and publisher.shares("net"):
             yield Question("will open ports through the host's network, seen only while it runs")
 
-    return every(
+    return judge_all(
         _publishers(snapshot),
         judge,
         expected="every open port is named in hardener_policy.published_ports",
-        nobody=NO_CONTAINERS,
-        ask="is each of these ports needed by users of the workload, and then named in policy",
+        no_subjects=NO_CONTAINERS,
+        question="is each of these ports needed by users of the workload, and then named in policy",
     )
 
 
@@ -118,11 +118,11 @@ def specific_interface(snapshot: Snapshot) -> Verdict:
                 yield f"{opening}, on every address of the host"
 
     publishers = _publishers(snapshot)
-    verdict = every(
+    verdict = judge_all(
         publishers,
         judge,
         expected="every open port is bound to a chosen address of the host",
-        nobody=NO_CONTAINERS,
+        no_subjects=NO_CONTAINERS,
     )
     if verdict.status is Status.PASS and not any(any(_openings(publisher)) for publisher in publishers):
         return not_applicable("no container opens a port of the host")

@@ -187,7 +187,7 @@ def ulimits(snapshot: Snapshot) -> Verdict:
         snapshot,
         judge,
         expected="no container has ulimits above the daemon's defaults",
-        ask="was each of these limits set on purpose",
+        question="was each of these limits set on purpose",
         evidence=(f"the daemon's default ulimits: {shown or 'none'}",),
     )
 

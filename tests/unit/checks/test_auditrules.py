@@ -144,8 +144,8 @@ def test_a_never_rule_before_a_watched_tree_leaves_a_gap(never: str, left: str) 
     ],
 )
 def test_rules_that_suppress_records_are_found(rule: str, loses: bool) -> None:
-    assert auditrules.parse(["-w /p", rule]).losing == ((rule,) if loses else ())
-    assert not auditrules.parse([rule, "-D"]).losing
+    assert auditrules.parse(["-w /p", rule]).suppressing == ((rule,) if loses else ())
+    assert not auditrules.parse([rule, "-D"]).suppressing
 
 
 @pytest.mark.parametrize("blank", ["", " "])
@@ -160,7 +160,7 @@ def test_options_with_and_without_a_space_are_equal(blank: str, permissions: str
     for rule in rules:
         (found,) = auditrules.parse([rule]).rules
         assert (found.path, found.permissions, found.always) == (path, frozenset(permissions), True)
-        assert not found.narrowed
+        assert not found.conditions
         assert auditrules.parse([rule]).has(auditrules.parse([watch]).rules[0])
 
 

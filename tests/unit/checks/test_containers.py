@@ -92,6 +92,6 @@ def test_kernel_facts_of_the_wrong_type_are_an_error() -> None:
 def test_excluded_containers_are_not_counted() -> None:
     snapshot = make(**{"docker.containers": [container("a"), container("b", running=False)]})
     verdict = every_container(
-        snapshot, lambda _: [], expected="-", only=lambda each: each.running, nobody="nothing runs"
+        snapshot, lambda _: [], expected="-", only=lambda each: each.running, no_subjects="nothing runs"
     )
     assert verdict.checked == 1

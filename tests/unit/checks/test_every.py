@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hardener.checks.every import Note, Question, every
+from hardener.checks.every import Note, Question, judge_all
 from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable
 
@@ -19,12 +19,12 @@ class Thing:
 
 def judged(remarks: dict[str, list[str]], *things: Thing) -> Verdict:
     subjects = things or tuple(Thing(name) for name in remarks)
-    return every(
+    return judge_all(
         subjects,
         lambda thing: remarks[thing.name],
         expected="all is well",
-        nobody="nobody is here",
-        ask="is it",
+        no_subjects="nobody is here",
+        question="is it",
     )
 
 
@@ -59,7 +59,7 @@ def test_a_failure_outranks_a_question_and_keeps_it() -> None:
 
 
 def test_no_subjects_is_not_applicable() -> None:
-    verdict = every((), lambda _: ["x"], expected="all is well", nobody="nobody is here")
+    verdict = judge_all((), lambda _: ["x"], expected="all is well", no_subjects="nobody is here")
     assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "nobody is here")
 
 
@@ -73,16 +73,16 @@ def unknown_after(*reasons: str) -> Callable[[Thing], Iterator[str]]:
 
 def test_missing_facts_are_an_error_with_their_number() -> None:
     with pytest.raises(FactUnavailable, match=r"a was not read \(2 of 2 containers\)"):
-        every((Thing("a"), Thing("b")), unknown_after(), expected="all is well", nobody="-")
+        judge_all((Thing("a"), Thing("b")), unknown_after(), expected="all is well", no_subjects="-")
 
 
 def test_a_question_does_not_hide_missing_facts() -> None:
     with pytest.raises(FactUnavailable):
-        every((Thing("a"),), unknown_after(Question("hums")), expected="all is well", nobody="-")
+        judge_all((Thing("a"),), unknown_after(Question("hums")), expected="all is well", no_subjects="-")
 
 
 def test_a_failure_counts_even_if_later_facts_are_missing() -> None:
-    verdict = every((Thing("a"),), unknown_after("leaks"), expected="all is well", nobody="-")
+    verdict = judge_all((Thing("a"),), unknown_after("leaks"), expected="all is well", no_subjects="-")
     assert verdict.status is Status.FAIL
     assert "container a: could not be judged: docker.containers: a was not read" in verdict.evidence
 
@@ -117,7 +117,7 @@ def test_undecided_subjects_are_kept_apart_from_offenders() -> None:
 
     def undecided(*names: str) -> Undecided | None:
         things = [Thing(name) for name in names]
-        return every(things, judge, expected="all is well", nobody="-", ask="listen").undecided
+        return judge_all(things, judge, expected="all is well", no_subjects="-", question="listen").undecided
 
     assert undecided("a") is None
     question = undecided("a", "b")

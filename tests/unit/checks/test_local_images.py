@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardener.checks.local_images import Image, repository_name, spelled_out
+from hardener.checks.local_images import Image, expanded_reference, repository_name
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from hardener.checks.local_images import Image, repository_name, spelled_out
     ],
 )
 def test_names_are_expanded_with_registry_and_tag(reference: str, full: str) -> None:
-    assert spelled_out(reference) == full
+    assert expanded_reference(reference) == full
 
 
 def test_a_repository_name_has_no_tag_and_digest() -> None:

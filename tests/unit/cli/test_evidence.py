@@ -168,7 +168,7 @@ def test_a_date_decides_which_key_is_valid(hardener: Hardener, home: Path, desk:
         (("--tsa-url", "http://127.0.0.1:9"), "a time stamp needs a signature"),
         (("--out", "nowhere/it.tar.gz"), "there is no folder"),
         (("nothing",), "there is no run 'nothing'"),
-        (("latest",), "a run is named twice"),
+        (("latest",), "a run is listed twice"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardener.decisions.apply import Place, by_groups, covered, decider, holds_on
+from hardener.decisions.apply import Place, by_groups, covered_offenders, decider, holds_on
 from hardener.model import (
     Attestation,
     Decisions,
@@ -267,7 +267,7 @@ SCOPES = st.builds(
 def test_objects_are_matched_like_shell_patterns_in_order(
     scope: Scope, offenders: tuple[Offender, ...]
 ) -> None:
-    found = covered(scope, offenders)
+    found = covered_offenders(scope, offenders)
     assert [each for each in offenders if each in found] == list(found)
     for each in offenders:
         matches = [glob for kind, glob in scope.objects if kind == each.kind and fnmatchcase(each.name, glob)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hardener.decisions.document import DocumentError
-from hardener.decisions.files import WAIVERS, beside, read_decisions, stored_decisions
+from hardener.decisions.files import WAIVERS, default_path, read_decisions, stored_decisions
 from hardener.errors import HardenerError
 from tests.unit.decisions.kinds import ATTESTATION, WAIVER
 
@@ -52,10 +52,10 @@ def test_a_named_file_must_exist(tmp_path: Path) -> None:
 def test_default_files_lie_beside_or_in_the_inventory(tmp_path: Path) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("")
-    assert beside(str(inventory), WAIVERS) is None
+    assert default_path(str(inventory), WAIVERS) is None
     (tmp_path / WAIVERS).write_text("")
-    assert beside(str(inventory), WAIVERS) == tmp_path / WAIVERS
-    assert beside(str(tmp_path), WAIVERS) == tmp_path / WAIVERS
+    assert default_path(str(inventory), WAIVERS) == tmp_path / WAIVERS
+    assert default_path(str(tmp_path), WAIVERS) == tmp_path / WAIVERS
 
 
 @pytest.mark.parametrize("inventory", ["", "db01,", "localhost,", "no/such/file", "a," * 3000, "\x00,"])
@@ -64,4 +64,4 @@ def test_a_list_of_hosts_has_no_default_files(
 ) -> None:
     (tmp_path / WAIVERS).write_text("")
     monkeypatch.chdir(tmp_path)
-    assert beside(inventory, WAIVERS) is None
+    assert default_path(inventory, WAIVERS) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hardener.decisions.document import parse
-from hardener.decisions.lint import nowhere
+from hardener.decisions.lint import unknown_places
 from hardener.decisions.waivers import KEY, waivers_of
 from tests.unit.decisions.kinds import WAIVER
 
@@ -16,7 +16,7 @@ HERE = Path("waivers.yml")
 def found(hosts: str, groups: str) -> list[str]:
     text = WAIVER.good.replace('["web*"]', hosts).replace("[edge]", groups)
     waivers = waivers_of(parse(text.encode(), HERE), date(2026, 11, 25))
-    problems = nowhere(
+    problems = unknown_places(
         waivers.document, KEY, waivers.entries, hosts={"web1", "db1"}, groups={"all", "edge", "database"}
     )
     return [each.at(HERE) for each in problems]

@@ -126,7 +126,7 @@ def test_a_size_in_another_notation_is_refused() -> None:
     block = bytearray(member.tobuf(tarfile.USTAR_FORMAT))
     block[124:136] = b"\x80" + bytes(11)  # as GNU tar writes what octal digits cannot say
     data = packed([], tail=bytes(block) + bytes(1024))
-    with pytest.raises(Refused, match="not as hardener writes it"):
+    with pytest.raises(Refused, match="not have the form that hardener writes"):
         read(data)
 
 
@@ -181,7 +181,7 @@ def test_an_entry_of_another_kind_is_refused(kind: bytes) -> None:
     ],
 )
 def test_an_entry_with_different_header_bytes_is_refused(patch: tuple[int, bytes]) -> None:
-    with pytest.raises(Refused, match=r"not as hardener writes it|not the name of a file"):
+    with pytest.raises(Refused, match=r"not have the form that hardener writes|not the name of a file"):
         read(patched(patch))
 
 
@@ -191,7 +191,7 @@ def test_an_entry_with_different_header_bytes_is_refused(patch: tuple[int, bytes
 )
 def test_a_name_that_is_split_differently_is_refused(folder: bytes, name: bytes) -> None:
     data = patched((0, name.ljust(100, b"\0")), (345, folder.ljust(155, b"\0")))
-    with pytest.raises(Refused, match=r"not as hardener writes it|not the name of a file"):
+    with pytest.raises(Refused, match=r"not have the form that hardener writes|not the name of a file"):
         read(data)
 
 

@@ -87,12 +87,12 @@ def test_duplicate_and_unordered_runs_are_refused() -> None:
 def test_only_waivers_and_attestations_can_be_decision_files(what: str) -> None:
     run = EARLIER_MANIFEST.runs[1]
     odd = dataclasses.replace(run, declared={**run.declared, what: "0" * 64})
-    with pytest.raises(Refused, match=r"manifest\.json: run run-b: .* is no file of decisions"):
+    with pytest.raises(Refused, match=r"manifest\.json: run run-b: .* is not a file of decisions"):
         require_names(dataclasses.replace(EARLIER_MANIFEST, runs=(odd,)))
 
 
 def test_a_snapshot_is_named_after_its_host() -> None:
     run = EARLIER_MANIFEST.runs[1]
     host = dataclasses.replace(run.hosts[0], snapshot=snapshot_name(run.folder, 1, "all hosts pass"))
-    with pytest.raises(Refused, match=r"000001-all_hosts_pass\.json: extra: the export calls this snapshot "):
+    with pytest.raises(Refused, match=r"000001-all_hosts_pass\.json: extra: an export names this snapshot "):
         require_names(dataclasses.replace(EARLIER_MANIFEST, runs=(dataclasses.replace(run, hosts=(host,)),)))

@@ -104,7 +104,7 @@ def test_an_entry_without_a_newline_is_completed(path: Path) -> None:
 def test_a_file_that_is_not_a_ledger_is_refused_and_kept(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(Refused, match="is no entry"):
+    with pytest.raises(Refused, match="is not an entry"):
         add(path)
     assert path.read_bytes() == content
 
@@ -114,7 +114,7 @@ def test_foreign_text_after_an_entry_is_kept(path: Path) -> None:
     with path.open("ab") as file:
         file.write(b"a note")
     before = path.read_bytes()
-    with pytest.raises(Refused, match="line 2 is no entry"):
+    with pytest.raises(Refused, match="line 2 is not an entry"):
         add(path)
     assert path.read_bytes() == before
 
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
 def test_a_malformed_entry_is_refused(path: Path, change: dict[str, object]) -> None:
     fields = json.loads(add(path).render()) | change
     path.write_text(json.dumps(fields, sort_keys=True, separators=(",", ":")) + "\n")
-    with pytest.raises(Refused, match=r"^ledger\.ndjson: line 1 is no entry: ") as refused:
+    with pytest.raises(Refused, match=r"^ledger\.ndjson: line 1 is not an entry: ") as refused:
         find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START)
     assert "\n" not in str(refused.value)
 
@@ -196,7 +196,7 @@ def test_a_line_without_end_is_not_read_into_memory(path: Path, monkeypatch: pyt
     monkeypatch.setattr(ledger, "_MAX_LINE", 100)
     path.parent.mkdir()
     path.write_bytes(b"[" * 1000)
-    with pytest.raises(Refused, match="line 1 is no entry: it is cut off"):
+    with pytest.raises(Refused, match="line 1 is not an entry: it is cut off"):
         find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START)
 
 

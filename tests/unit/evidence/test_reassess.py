@@ -75,7 +75,7 @@ def test_a_finding_that_does_not_follow_from_the_facts_is_refused(tmp_path: Path
 
 def test_a_finding_with_a_changed_text_is_refused(tmp_path: Path) -> None:
     evidence = differently(system={"kernel": "6.6.6"})
-    with pytest.raises(Refused, match=r"report\.\w+\S*: not what the snapshots in the bundle give"):
+    with pytest.raises(Refused, match=r"report\.\w+\S*: it does not follow from the snapshots in the bundle"):
         judged(evidence, tmp_path)
 
 
@@ -157,7 +157,7 @@ def test_a_changed_decision_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_changed_waiver_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="not what the snapshots in the bundle give"):
+    with pytest.raises(Refused, match="it does not follow from the snapshots in the bundle"):
         judged(waived(declared=WAIVERS.replace(b"J. Doe", b"J. Roe")), tmp_path)
 
 
@@ -168,7 +168,9 @@ def test_an_invalid_decision_file_is_refused(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_decision_file_under_another_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"declared/waivers\.yml: not what the manifest's run was judged by"):
+    with pytest.raises(
+        Refused, match=r"declared/waivers\.yml: not the decisions that the run of the manifest was judged by"
+    ):
         judged(waived(), tmp_path, declared={"waivers": "0" * 64})
 
 

@@ -75,38 +75,38 @@ def quiet(line: str) -> None:
     ],
 )
 def test_an_unsafe_guest_name_is_refused(restored: list[str], name: str) -> None:
-    for use in (lambda: lab.up(name, "13", say=quiet), lambda: lab.down(name), lambda: lab.find(name)):
-        with pytest.raises(HardenerError, match="no name for a guest"):
+    for use in (lambda: lab.up(name, "13", report=quiet), lambda: lab.down(name), lambda: lab.find(name)):
+        with pytest.raises(HardenerError, match="not a valid name of a guest"):
             use()
     assert restored == []
 
 
 def test_a_running_guest_is_kept(restored: list[str]) -> None:
-    first = lab.up("a", "13", say=quiet)
-    assert lab.up("a", "13", say=quiet) == first == lab.find("a")
+    first = lab.up("a", "13", report=quiet)
+    assert lab.up("a", "13", report=quiet) == first == lab.find("a")
     assert restored == ["a"]
 
 
 def test_a_name_taken_by_another_release_is_an_error(restored: list[str]) -> None:
-    lab.up("a", "13", say=quiet)
+    lab.up("a", "13", report=quiet)
     with pytest.raises(HardenerError, match=r"guest a runs Debian 13.*lab down --name a"):
-        lab.up("a", "12", say=quiet)
+        lab.up("a", "12", report=quiet)
 
 
 def test_a_bare_guest_has_no_docker(restored: list[str]) -> None:
-    assert lab.up("a", "13-bare", say=quiet).release == "13-bare"
+    assert lab.up("a", "13-bare", report=quiet).release == "13-bare"
     with pytest.raises(HardenerError, match=r"guest a runs Debian 13-bare"):
-        lab.up("a", "13", say=quiet)
+        lab.up("a", "13", report=quiet)
 
 
 def test_an_unknown_release_is_an_error_before_any_change(restored: list[str], cache: Path) -> None:
     with pytest.raises(HardenerError, match="knows no Debian"):
-        lab.up("a", "14", say=quiet)
+        lab.up("a", "14", report=quiet)
     assert not (cache / "guests").exists()
 
 
 def test_several_guests_run_at_once_and_end_one_by_one(restored: list[str]) -> None:
-    a, b = lab.up("a", "13", say=quiet), lab.up("b", "13", say=quiet)
+    a, b = lab.up("a", "13", report=quiet), lab.up("b", "13", report=quiet)
     assert a.port != b.port
     assert [found.name for found in lab.status()] == ["a", "b"]
     a.stop()
@@ -118,25 +118,25 @@ def test_several_guests_run_at_once_and_end_one_by_one(restored: list[str]) -> N
 
 
 def test_a_removed_guest_leaves_no_file(restored: list[str], cache: Path) -> None:
-    lab.up("a", "13", say=quiet).stop()
+    lab.up("a", "13", report=quiet).stop()
     assert list((cache / "guests").iterdir()) == []
 
 
 def test_a_guest_that_died_is_shown_stopped_and_replaced_by_a_pristine_one(restored: list[str]) -> None:
-    died = lab.up("a", "13", say=quiet)
+    died = lab.up("a", "13", report=quiet)
     qemu.stop(died.directory / "qemu.pid")
     (died.directory / "disk.qcow2").write_text("changed")
     assert [found.pid for found in lab.status()] == [None]
     with pytest.raises(HardenerError, match=r"no guest a is running.*lab up --name a"):
         lab.find("a")
-    lab.up("a", "13", say=quiet)
+    lab.up("a", "13", report=quiet)
     assert (died.directory / "disk.qcow2").read_text() == "overlay"
 
 
 def test_down_does_not_end_another_process_with_the_pid_of_a_guest(
     restored: list[str], process: Start
 ) -> None:
-    a = lab.up("a", "13", say=quiet)
+    a = lab.up("a", "13", report=quiet)
     qemu.stop(a.directory / "qemu.pid")
     other = process("innocent")
     (a.directory / "qemu.pid").write_text(str(other.pid))
@@ -157,13 +157,13 @@ def test_a_guest_that_does_not_answer_is_ended_and_removed(
     monkeypatch.setattr(guest.Guest, "ssh", refuse)
     monkeypatch.setattr(guest, "_RESTORE_TIMEOUT", 0.3)
     with pytest.raises(InternalError, match="guest a does not answer: Host key verification failed"):
-        lab.up("a", "13", say=quiet)
+        lab.up("a", "13", report=quiet)
     assert pids[0] is not None
     assert not (cache / "guests" / "a").exists()
 
 
 def test_the_inventory_checks_the_host_key_and_names_one_host(restored: list[str], cache: Path) -> None:
-    a = lab.up("a", "13", say=quiet)
+    a = lab.up("a", "13", report=quiet)
     variables = yaml.safe_load(a.inventory.read_text())["all"]["hosts"]["a"]
     assert variables["ansible_host"] == "127.0.0.1"
     assert variables["ansible_port"] == a.port
@@ -177,17 +177,17 @@ def test_the_inventory_checks_the_host_key_and_names_one_host(restored: list[str
 def test_an_incomplete_guest_is_ignored(restored: list[str], cache: Path) -> None:
     (cache / "guests" / "a").mkdir(parents=True)
     assert lab.status() == []
-    assert lab.up("a", "13", say=quiet).pid is not None
+    assert lab.up("a", "13", report=quiet).pid is not None
 
 
 def test_stored_state_of_a_guest_has_no_secret(restored: list[str]) -> None:
-    a = lab.up("a", "13", say=quiet)
+    a = lab.up("a", "13", report=quiet)
     kept = json.loads((a.directory / "guest.json").read_text())
     assert kept == {"release": "13", "port": a.port, "user_key": str(a.user_key)}
 
 
 def test_a_command_in_the_guest_uses_its_own_key_and_port(restored: list[str]) -> None:
-    a = lab.up("a", "13", say=quiet)
+    a = lab.up("a", "13", report=quiet)
     assert a.ssh_command("id", user="lab") == ssh.command(
         user="lab", port=a.port, user_key=a.user_key, known_hosts=a.known_hosts, argv=("id",)
     )

@@ -38,15 +38,15 @@ def quiet(line: str) -> None:
 
 
 def test_an_image_is_built_once(builds: list[str]) -> None:
-    first = image.build(TRIXIE, say=quiet)
+    first = image.build(TRIXIE, report=quiet)
     assert (first.disk.read_text(), first.state.read_text()) == ("disk", "state")
-    assert image.build(TRIXIE, say=quiet) == first
+    assert image.build(TRIXIE, report=quiet) == first
     assert builds == ["13"]
 
 
 def test_each_release_has_its_own_image(builds: list[str]) -> None:
     releases = [*RELEASES.values(), *(release.bare for release in RELEASES.values())]
-    images = {image.build(release, say=quiet).directory for release in releases}
+    images = {image.build(release, report=quiet).directory for release in releases}
     assert len(images) == len(builds) == 6
 
 
@@ -60,22 +60,22 @@ def test_a_failed_build_leaves_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(image, "_boot_and_save", fail)
         with pytest.raises(type(error)):
-            image.build(TRIXIE, say=quiet)
+            image.build(TRIXIE, report=quiet)
     assert list((cache / "images").iterdir()) == []
-    assert image.build(TRIXIE, say=quiet).state.exists()
+    assert image.build(TRIXIE, report=quiet).state.exists()
 
 
 def test_files_of_a_killed_build_are_removed(builds: list[str], cache: Path) -> None:
-    name = image.build(TRIXIE, say=quiet).directory.name
+    name = image.build(TRIXIE, report=quiet).directory.name
     (cache / "images" / name).rename(cache / "images" / f"{name}.killed")
-    built = image.build(TRIXIE, say=quiet)
+    built = image.build(TRIXIE, report=quiet)
     assert builds == ["13", "13"]
     assert [path.name for path in (cache / "images").iterdir()] == [name]
     assert built.directory.name == name
 
 
 def test_other_users_cannot_read_an_image(builds: list[str]) -> None:
-    assert image.build(TRIXIE, say=quiet).directory.stat().st_mode & 0o077 == 0
+    assert image.build(TRIXIE, report=quiet).directory.stat().st_mode & 0o077 == 0
 
 
 def archive(fmt: int) -> io.BytesIO:
