@@ -21,6 +21,7 @@ TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-sta
     docker-registry notary cosign openscap-scanner prometheus slirp4netns perl-base bpftool curl docker-compose apparmor
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
+MESH_PACKAGES := receptor openssl
 PYTHON_PACKAGES := python3-venv
 
 .PHONY: help
@@ -36,7 +37,7 @@ test: test-packages $(VENV)/.installed ## unit and integration tests, and the pr
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) unit integration"
 
 .PHONY: test-all
-test-all: test sanity readers system faults oracles workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
+test-all: test sanity readers system faults oracles mesh workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -84,6 +85,11 @@ system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespa
 .PHONY: faults
 faults: test-packages $(VENV)/.installed ## a fault at every call of the transaction that changes something (root)
 	$(PYTEST) tests/faults --numprocesses=4 --verbose
+
+.PHONY: mesh
+mesh: test-packages $(VENV)/.installed ## a fleet on the nodes of a Receptor mesh that are killed and cut off (root)
+	@.ci/install-packages $(MESH_PACKAGES)
+	$(PYTEST) tests/mesh --verbose
 
 .PHONY: oracles
 oracles: test-packages $(VENV)/.installed ## thousands of generated cases whose verdicts are compared with what happens (root)

@@ -67,6 +67,7 @@ class FleetOptions:
     vault_password_file: Path | None
     artifacts: Path | None
     slice_size: int | None
+    mesh: Path | None
 
     def target(self, conversation: Conversation, home: Path) -> Target:
         """Return the target of a workflow: the hosts, which the workflow locks and records.
@@ -106,7 +107,7 @@ class FleetOptions:
             ),
             artifacts=self.artifacts,
             echo=echo if conversation.verbose else None,
-            executor=executor_of(slice_size=self.slice_size),
+            executor=executor_of(slice_size=self.slice_size, mesh=self.mesh),
         )
 
 
@@ -231,6 +232,12 @@ def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
             type=click.IntRange(1),
             metavar="HOSTS",
             help="Divide the hosts into slices of this size, each for its own Ansible; one a core at a time.",
+        ),
+        click.option(
+            "--mesh",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Run on the nodes of the Receptor mesh that this file describes (docs/guides/slices.md).",
         ),
     )
 

@@ -24,10 +24,11 @@ def members(inventory: str) -> Members:
         HardenerError: it is none, or cannot be read.
     """
     # The variables of groups and hosts do not affect the names.
-    return _members(listed(inventory, variables=False))
+    return members_of(listed(inventory, variables=False))
 
 
-def _members(found: Mapping[str, Any]) -> Members:
+def members_of(found: Mapping[str, Any]) -> Members:
+    """Return the hosts and groups in what Ansible says of an inventory."""
     groups = {name: group for name, group in found.items() if name != "_meta"}
     every = frozenset(host for group in groups.values() for host in group.get("hosts", ()))
 

@@ -153,14 +153,9 @@ class Run:
         return self._groups
 
     def _outcome(self, host: str, stats: dict[str, Any]) -> Outcome:
-        reason = self._reasons.get(host, "")
-        if host in stats.get("dark", ()):
-            return Outcome(State.UNREACHABLE, reason)
-        if host in stats.get("failures", ()):
-            return Outcome(State.FAILED, reason)
-        if host not in stats.get("processed", ()):
-            return Outcome(State.FAILED, reason or f"Ansible stopped early: {self._failure().message}")
-        return Outcome(State.CHANGED if host in stats.get("changed", ()) else State.OK)
+        return outcome_of(
+            host, stats, self._reasons, "" if host in stats.get("processed", ()) else self.reason
+        )
 
     def _failure(self) -> HardenerError:
         if self._end and isinstance(self._end.error, UnicodeEncodeError):
@@ -317,6 +312,25 @@ class Run:
                 break
             time.sleep(_LOOK_S)
         return 0
+
+
+def outcome_of(host: str, stats: Mapping[str, Any], reasons: Mapping[str, str], stopped: str) -> Outcome:
+    """Return the outcome of a host by what Ansible counted at its end.
+
+    Args:
+        host: its name.
+        stats: Ansible's counts; empty where it stopped early.
+        reasons: why hosts failed.
+        stopped: why Ansible stopped early.
+    """
+    reason = reasons.get(host, "")
+    if host in stats.get("dark", ()):
+        return Outcome(State.UNREACHABLE, reason)
+    if host in stats.get("failures", ()):
+        return Outcome(State.FAILED, reason)
+    if host not in stats.get("processed", ()):
+        return Outcome(State.FAILED, reason or f"Ansible stopped early: {stopped}")
+    return Outcome(State.CHANGED if host in stats.get("changed", ()) else State.OK)
 
 
 def _is_text(value: str) -> bool:

@@ -81,10 +81,22 @@ class SlicedExecution:
         job: what is run.
         size: gives the number of hosts of a slice for a number of hosts.
         places: where slices can run.
+        patience: seconds for which hosts wait for a place.
+        check: refuses hosts that these places cannot reach.
     """
 
-    def __init__(self, job: Job, size: Callable[[int], int], places: Sequence[Place]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        size: Callable[[int], int],
+        places: Sequence[Place],
+        *,
+        patience: float = _LEASE_S,
+        check: Callable[[tuple[str, ...]], None] | None = None,
+    ) -> None:
         self._job = job
+        self._patience = patience
+        self._check = check
         self._size = size
         self._places = {place.name: place for place in places}
         self._listing: Execution | None = None
@@ -136,14 +148,16 @@ class SlicedExecution:
         hosts = self._job.hosts
         if hosts is None:
             hosts = yield from self._listed()
+        if self._check:
+            self._check(hosts)
         self._ledger = Ledger(self._job.playbook, hosts, self._size(len(hosts)))
         yield Hosts(hosts, dict(self._groups))
         running: dict[str, Slice] = {}
-        patience = time.monotonic() + _LEASE_S
+        patience = time.monotonic() + self._patience
         while running or self._ledger.waiting:
             running |= self._give_out(running)
             if running:
-                patience = time.monotonic() + _LEASE_S
+                patience = time.monotonic() + self._patience
             elif time.monotonic() > patience:
                 yield from self._ledger.abandon(f"no place to run it on: {', '.join(self._places)}")
                 break

@@ -109,12 +109,21 @@ class Fleet:
         )
 
 
-def executor_of(*, slice_size: int | None = None) -> Executor:
+def executor_of(*, slice_size: int | None = None, mesh: Path | None = None) -> Executor:
     """Return the executor that a user has chosen.
 
     Args:
         slice_size: the number of hosts for each Ansible; None for one Ansible.
+        mesh: the file that describes a Receptor mesh; None for this machine.
+
+    Raises:
+        HardenerError: the file cannot be read, or is none.
     """
+    if mesh is not None:
+        from hardener.fleet.mesh import MeshExecutor  # noqa: PLC0415 - few need it
+        from hardener.fleet.mesh_file import mesh_file  # noqa: PLC0415
+
+        return MeshExecutor(mesh_file(mesh), size=slice_size)
     return LocalExecutor() if slice_size is None else SlicedExecutor(slice_size)
 
 

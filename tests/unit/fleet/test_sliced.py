@@ -125,9 +125,9 @@ def test_a_defect_of_a_place_loses_its_slice_and_not_the_run() -> None:
 
 
 def test_places_that_never_get_ready_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LEASE_S", 0.05)
     monkeypatch.setattr(module, "_IDLE_S", 0.01)
-    with execution([FakePlace("w1", ready=False)], "ab") as run:
+    job = Job(playbook="audit", inventory="a,", cwd=Path.cwd(), hosts=("a", "b"))
+    with SlicedExecution(job, abs, [FakePlace("w1", ready=False)], patience=0.05) as run:
         events = list(run)
     assert hosts_of(events, State.FAILED) == ["a", "b"]
     assert "w1" in run.outcomes["a"].reason

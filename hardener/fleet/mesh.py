@@ -1,0 +1,419 @@
+"""Run a job on the nodes of a Receptor mesh: each slice is a unit of work, ``ansible-runner worker``.
+
+Receptor keeps a unit "running" when its node has died, so its state is not believed: the worker sends a sign
+of life every few seconds, and a slice without one for its lease is lost. Snapshots are handed on when the
+artifacts of their slice have arrived.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import shutil
+import socket
+import tempfile
+import time
+import zipfile
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+from urllib.parse import unquote
+
+from hardener.errors import HardenerError
+from hardener.fleet.events import Event, Hosts, Idle, Outcome, TaskResult, translate
+from hardener.fleet.executor import Execution, Job
+from hardener.fleet.failure import failure
+from hardener.fleet.mesh_file import MeshFile
+from hardener.fleet.mesh_job import DESTINATION, SNAPSHOTS, Inventory, read_inventory, transmit
+from hardener.fleet.receptor import Receptor, ReceptorError
+from hardener.fleet.run import outcome_of
+from hardener.fleet.sliced import SlicedExecution
+from hardener.text import line
+from hardener.workfolder import temporary_folder
+
+_MOST = 50  # hosts of a slice, where the user does not say: what a lost one costs
+_SIGNS = 4  # signs of life within a lease
+_WAIT_S = 1.0
+_LONGEST = 64 << 20  # bytes of an event
+_LARGEST = 4 << 30  # bytes of the artifacts
+_LARGEST_FILE = 256 << 20  # bytes of a file in them
+_PRINTED_LINES = 1000
+
+
+class MeshExecutor:
+    """Runs each job in slices on the nodes of a mesh.
+
+    Args:
+        mesh: how it is reached.
+        size: the number of hosts of a slice; None divides the hosts among the nodes.
+    """
+
+    def __init__(self, mesh: MeshFile, *, size: int | None = None) -> None:
+        self._mesh = mesh
+        self._size = size
+        self._receptor = Receptor(mesh.socket)
+
+    def start(self, job: Job) -> Execution:
+        """Return the execution of a job; entering its context starts it.
+
+        Raises:
+            HardenerError: the mesh or the inventory cannot be read, or no node offers the work.
+        """
+        names = self._mesh.nodes or tuple(self._receptor.nodes(self._mesh.work_type))
+        if not names:
+            raise HardenerError(
+                f"no node of the mesh offers work of type {self._mesh.work_type}",
+                hint="`receptorctl status` shows what they offer; a new node is known after up to a minute",
+            )
+        self._clear_up()
+        inventory = read_inventory(job)
+        places = [MeshPlace(name, self._mesh, self._receptor, inventory) for name in names]
+        return SlicedExecution(
+            job, self._hosts_of_a_slice, places, patience=self._mesh.lease, check=_checked(inventory)
+        )
+
+    def _hosts_of_a_slice(self, count: int) -> int:
+        nodes = len(self._mesh.nodes) or len(self._receptor.nodes(self._mesh.work_type))
+        return self._size or max(1, min(_MOST, math.ceil(count / max(1, nodes))))
+
+    def _clear_up(self) -> None:
+        """End the units of controllers that were killed."""
+        for unit, owner in self._receptor.owners().items():
+            pid, _, began = owner.partition("-")
+            if pid.isdecimal() and str(_began(int(pid))) != began:
+                self._receptor.drop(unit)
+
+
+class MeshPlace:
+    """A node of the mesh.
+
+    Args:
+        name: its name in the mesh.
+        mesh: how the mesh is reached.
+        receptor: the node on this machine.
+        inventory: what is sent of the hosts.
+    """
+
+    def __init__(self, name: str, mesh: MeshFile, receptor: Receptor, inventory: Inventory) -> None:
+        self.name = name
+        self._mesh = mesh
+        self._receptor = receptor
+        self._inventory = inventory
+
+    def is_ready(self) -> bool:
+        """Return whether the node can be reached now."""
+        try:
+            return self.name in self._receptor.nodes(self._mesh.work_type)
+        except ReceptorError:
+            return False
+
+    def start(self, job: Job) -> MeshAttempt:
+        """Return the execution of a slice on this node."""
+        return MeshAttempt(job, self.name, self._mesh, self._receptor, self._inventory)
+
+
+class MeshAttempt:
+    """A slice on a node, as a unit of work.
+
+    Args:
+        job: the slice.
+        node: the node.
+        mesh: how the mesh is reached.
+        receptor: the node on this machine.
+        inventory: what is sent of the hosts.
+    """
+
+    def __init__(self, job: Job, node: str, mesh: MeshFile, receptor: Receptor, inventory: Inventory) -> None:
+        self._job, self._node, self._mesh = job, node, mesh
+        self._receptor, self._inventory = receptor, inventory
+        self._unit = ""
+        self._folder = Path()
+        self._exit = temporary_folder()
+        self._stats: dict[str, Any] | None = None
+        self._reasons: dict[str, str] = {}
+        self._held: list[TaskResult] = []
+        self._printed: deque[str] = deque(maxlen=_PRINTED_LINES)
+        self._problem = ""
+        self._arrived = False
+        self.groups: dict[str, tuple[str, ...]] = {}
+
+    def __enter__(self) -> Self:
+        self._folder = self._exit.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._unit and self.is_complete:
+                self._receptor.release(self._unit)
+            elif self._unit:
+                self._receptor.drop(self._unit)
+        finally:
+            self._exit.__exit__(kind, error, trace)
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield the events as they arrive."""
+        return self.events()
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether all hosts of the slice are finished, and its artifacts are here."""
+        return self._stats is not None and self._arrived and not self._problem
+
+    @property
+    def reason(self) -> str:
+        """Return why they are not."""
+        said = self._problem or failure(self._printed, code=1).message
+        return f"node {self._node}: {said}"
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """Return the outcome of each host."""
+        hosts = self._job.hosts or ()
+        return {host: outcome_of(host, self._stats or {}, self._reasons, self.reason) for host in hosts}
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events as they arrive; results with files are held back until the files are here."""
+        try:
+            yield from self._submit()
+            yield from self._receive()
+        except HardenerError as error:
+            self._problem = str(error)
+        except (OSError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+            self._problem = f"its answer cannot be read: {line(str(error) or repr(error))}"
+        if self._stats is not None and self._arrived:
+            yield from self._held
+
+    def _submit(self) -> Iterator[Event]:
+        node = self._receptor.nodes(self._mesh.work_type).get(self._node)
+        if node is None:
+            raise ReceptorError(f"it cannot be reached, or offers no work of type {self._mesh.work_type}")
+        work = self._folder / "job"
+        work.mkdir()
+        with tempfile.TemporaryFile(dir=self._folder) as payload:
+            transmit(self._job, self._inventory, work, payload)
+            shutil.rmtree(work)
+            yield Idle()
+            payload.seek(0)
+            self._unit = self._receptor.submit(
+                node,
+                self._mesh.work_type,
+                payload,
+                params=f"--keepalive-seconds={self._mesh.lease // _SIGNS}",
+                owner=f"{os.getpid()}-{_began(os.getpid())}",
+                ttl=self._mesh.lease,
+                tls_client=self._mesh.tls_client,
+            )
+
+    def _receive(self) -> Iterator[Event]:
+        stream = _Stream(self._receptor, self._unit, self._mesh.lease)
+        try:
+            while True:
+                text = yield from stream.line()
+                try:
+                    said = json.loads(text)
+                except (ValueError, RecursionError):
+                    said = None
+                if not isinstance(said, dict):
+                    raise ReceptorError(
+                        f"ansible-runner does not answer there: {line(text.decode(errors='replace'))}"
+                    )
+                if "status" in said and "event" not in said:
+                    if said["status"] == "error":
+                        self._problem = line(
+                            str(said.get("job_explanation") or "ansible-runner failed there")
+                        )
+                elif "zipfile" in said:
+                    yield from self._unpack(stream, int(said["zipfile"]))
+                elif "eof" in said:
+                    return
+                elif said.get("event") != "keepalive":
+                    yield from self._take(said)
+        finally:
+            stream.close()
+
+    def _take(self, raw: Mapping[str, Any]) -> Iterator[Event]:
+        if text := raw.get("stdout"):
+            self._printed.append(str(text))
+            if self._job.echo:
+                self._job.echo(str(text))
+        if raw.get("event") == "playbook_on_stats":
+            self._stats = raw["event_data"]
+        event = translate(raw)
+        if isinstance(event, Hosts):
+            self.groups |= event.groups
+        elif isinstance(event, TaskResult):
+            if event.reason:
+                self._reasons[event.host] = event.reason
+            if event.host not in (self._job.hosts or ()):
+                return  # a node may answer for its slice alone
+            if "snapshot" in event.data:
+                self._held.append(event)
+                return
+        if event:
+            yield event
+
+    def _unpack(self, stream: _Stream, length: int) -> Iterator[Event]:
+        """Receive the artifacts, and take the snapshots out of them."""
+        if not 0 <= length <= _LARGEST:
+            raise ValueError(f"artifacts of {length} bytes")
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            yield from stream.decode(length, file)
+            with zipfile.ZipFile(file) as archive:
+                if self._job.artifacts:
+                    _keep(archive, self._job.artifacts / f"{self._job.label}-{self._node}")
+                self._held = [self._with_file(archive, event) for event in self._held]
+        self._arrived = True
+
+    def _with_file(self, archive: zipfile.ZipFile, event: TaskResult) -> TaskResult:
+        name = Path(str(event.data["snapshot"])).name
+        if unquote(name.removesuffix(".json"), errors="surrogatepass") != event.host:
+            raise ReceptorError(f"the snapshot of {line(event.host)} is called {line(name)}")
+        destination = Path(str(self._job.variables[DESTINATION])) / name
+        destination.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = destination.with_name(f".{name}.{self._job.label}")
+        try:
+            info = _bounded(archive.getinfo(f"{SNAPSHOTS}/{name}"))
+            with archive.open(info) as source, _private(partial) as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except KeyError:
+            raise ReceptorError(f"the snapshot of {line(event.host)} did not arrive") from None
+        partial.replace(destination)
+        return replace(event, data={**event.data, "snapshot": str(destination)})
+
+
+class _Stream:
+    """The output of a unit of work, asked for again where it left off; silence ends with the lease."""
+
+    def __init__(self, receptor: Receptor, unit: str, lease: float) -> None:
+        self._receptor, self._unit, self._lease = receptor, unit, lease
+        self._connection: socket.socket | None = None
+        self._buffer = bytearray()
+        self._position = 0  # of what was received
+        self._alive = time.monotonic()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def line(self) -> Generator[Event, None, bytes]:
+        """Yield ``Idle`` while there is none, and return a line."""
+        start = 0
+        while (end := self._buffer.find(b"\n", start)) < 0:
+            if len(self._buffer) > _LONGEST:
+                raise ValueError("a line of it is too long")
+            start = len(self._buffer)
+            yield from self._more()
+        text = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return text
+
+    def decode(self, length: int, target: IO[bytes]) -> Iterator[Event]:
+        """Write so many bytes, which arrive in Base64, to a file; yield ``Idle`` while there is nothing."""
+        left = 4 * math.ceil(length / 3)
+        while left:
+            usable = min(left, len(self._buffer)) // 4 * 4
+            if not usable:
+                yield from self._more()
+                continue
+            target.write(base64.b64decode(bytes(self._buffer[:usable]), validate=True))
+            del self._buffer[:usable]
+            left -= usable
+
+    def _more(self) -> Iterator[Event]:
+        """Receive some bytes.
+
+        Raises:
+            ReceptorError: the unit has ended, or its lease.
+        """
+        if time.monotonic() > self._alive + self._lease:
+            raise ReceptorError(f"no sign of life for {self._lease:g} s")
+        try:
+            if self._connection is None:
+                self._connection = self._receptor.results(self._unit, self._position)
+                self._connection.settimeout(_WAIT_S)
+            data = self._connection.recv(1 << 18)
+        except TimeoutError:
+            yield Idle()
+            return
+        except (OSError, ReceptorError):
+            data = b""
+        if data:
+            self._buffer += data
+            self._position += len(data)
+            self._alive = time.monotonic()
+            return
+        self.close()
+        with suppress(ReceptorError):  # its lease decides
+            if ended := self._receptor.ended(self._unit):
+                raise _EndedError(f"the work ended before its answer did: it {ended}")
+        time.sleep(_WAIT_S)
+        yield Idle()
+
+
+class _EndedError(HardenerError):
+    """The work has ended."""
+
+
+def _checked(inventory: Inventory) -> Callable[[tuple[str, ...]], None]:
+    """Return what refuses hosts that are reached without ssh: on a node they would be another machine."""
+
+    def check(hosts: tuple[str, ...]) -> None:
+        for host in hosts:
+            if inventory.variables.get(host, {}).get("ansible_connection") == "local":
+                raise HardenerError(
+                    f"{line(host)} is this machine, and a mesh would take its nodes for it",
+                    hint="name it in an inventory that ssh reaches, or run without --mesh",
+                )
+
+    return check
+
+
+def _keep(archive: zipfile.ZipFile, folder: Path) -> None:
+    """Keep the regular files of the artifacts, without the environment and the snapshots."""
+    for info in archive.infolist():
+        parts = Path(info.filename).parts
+        if (
+            info.is_dir()
+            or ".." in parts
+            or info.filename.startswith("/")
+            or parts[0] in ("command", SNAPSHOTS)
+        ):
+            continue
+        if (info.external_attr >> 16) & 0o170000 not in (0, 0o100000):
+            continue
+        path = folder.joinpath(*parts)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with archive.open(_bounded(info)) as source, _private(path) as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+
+
+def _bounded(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return the entry of a file; no more than its size is ever unpacked.
+
+    Raises:
+        ReceptorError: it is too large.
+    """
+    if info.file_size > _LARGEST_FILE:
+        raise ReceptorError(f"a file of {info.file_size} bytes in its artifacts")
+    return info
+
+
+def _private(path: Path) -> IO[bytes]:
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb")  # noqa: PTH123
+
+
+def _began(pid: int) -> int:
+    """Return when a process began, in the kernel's ticks; 0 where there is none."""
+    with suppress(OSError, ValueError, IndexError):
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(stat.rpartition(")")[2].split()[19])
+    return 0
