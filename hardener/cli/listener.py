@@ -41,10 +41,20 @@ class TerminalListener:
         self._live = live
         self._quiet = quiet
         self.screen = screen or sys.stdout
+        self._last_time = 0.0
+        self._phase: Phase | None = None
 
     def phase(self, label: str) -> AbstractContextManager[Phase]:
         """Show the progress of a run of Ansible."""
-        return Phase(label, live=self._live, quiet=self._quiet, screen=self.screen)
+        self._phase = Phase(label, live=self._live, quiet=self._quiet, screen=self.screen)
+        self._phase.expect(self._last_time)
+        return self._phase
+
+    def expect(self, seconds: float) -> None:
+        """Show how long the last run took, in this phase and the ones that follow."""
+        self._last_time = seconds
+        if self._phase:
+            self._phase.expect(seconds)
 
     def prepare(self) -> None:
         """Import the modules that show the result."""

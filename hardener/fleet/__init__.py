@@ -11,7 +11,7 @@ Hosts that cannot be reached or fail are outcomes; only what stops Ansible befor
 """
 
 from hardener.fleet.connections import connections
-from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, TaskStarted
+from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, StepStarted, TaskResult, TaskStarted
 from hardener.fleet.executor import Credentials, Execution, Executor, Job
 from hardener.fleet.inventory import identify, inventory_name
 from hardener.fleet.start import Fleet, ansible_version, executor_of
@@ -27,6 +27,7 @@ __all__ = [
     "Job",
     "Outcome",
     "State",
+    "StepStarted",
     "TaskResult",
     "TaskStarted",
     "ansible_version",

@@ -6,6 +6,7 @@ nothing else; texts come from hosts, so they are made safe to show here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -56,11 +57,19 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A transaction begins a step on a host."""
+
+    host: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """No event for a second, so that the display can update the time."""
 
 
-Event = Hosts | TaskStarted | TaskResult | Idle
+Event = Hosts | TaskStarted | StepStarted | TaskResult | Idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,8 @@ _HINTS = {
     "sudo: command not found": _NO_SUDO_HINT,
     "you must have a tty to run sudo": _TTY_HINT,
 }
+# What the actions print when a transaction begins a step (plugin_utils/transaction.py).
+_STEP = re.compile(r"hardener: (?P<host>.{1,300}): (?P<name>[a-z0-9][a-z0-9 -]{0,39})")
 _POPULATION = "ansible_play_hosts_all"
 _POPULATION_IN_GROUPS = f"[{_POPULATION}, groups]"
 _EVERY_HOST = "all"  # a group that says nothing; Ansible leaves it out of a host's group_names too
@@ -109,6 +120,8 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
     data = raw.get("event_data") or {}
     if raw.get("event") == "playbook_on_task_start":
         return TaskStarted(line(str(data.get("name", ""))))
+    if raw.get("event") == "verbose" and (step := _STEP.fullmatch(str(raw.get("stdout", "")).strip())):
+        return StepStarted(step["host"], step["name"])
     state = _STATES.get(raw.get("event", ""))
     if state is None:
         return None

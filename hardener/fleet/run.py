@@ -25,7 +25,7 @@ from ansible_runner import interface
 
 from hardener import umask
 from hardener.errors import HardenerError, InternalError
-from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, translate
+from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, StepStarted, TaskResult, translate
 from hardener.fleet.failure import failure
 from hardener.fleet.interrupts import interruptible
 from hardener.text import line
@@ -173,6 +173,8 @@ class Run:
         if raw.get("event") == "playbook_on_stats":
             self._stats = raw["event_data"]
         event = translate(raw)
+        if isinstance(event, StepStarted) and event.host not in self._hosts:
+            return None
         if isinstance(event, Hosts):
             self._hosts |= dict.fromkeys(event.names)
             self._groups |= event.groups

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
@@ -11,18 +12,25 @@ from typing import Self, TextIO
 
 import click
 
-from hardener.fleet import Event, Hosts, State, TaskResult, TaskStarted
+from hardener.fleet import Event, Hosts, State, StepStarted, TaskResult, TaskStarted
 from hardener.text import block, line
 
 _REDRAW_S = 0.1
 _LINE_EVERY_S = 10.0
 _SAME_LINE_EVERY_S = 60.0  # if neither the task nor the number of hosts has changed
+_STEPS_SHOWN = 3  # hosts whose step has taken longest
 _CLEAR = "\r\x1b[K"
 
 
 def echo(text: str) -> None:
     """Show a line that Ansible printed."""
     click.echo(block(text), err=True)
+
+
+def duration(seconds: float) -> str:
+    """Format a duration: ``4 s``, ``2 min 5 s``."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Progress:
@@ -41,6 +49,7 @@ class Progress:
         self, label: str, *, stream: TextIO | None = None, live: bool = True, quiet: bool = False
     ) -> None:
         self._label = label
+        self._last_time = 0.0
         self._stream = stream or sys.stderr
         self._quiet = quiet
         self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb" and live and not quiet
@@ -50,6 +59,7 @@ class Progress:
         self._done: set[str] = set()
         self._failed: dict[State, int] = {State.UNREACHABLE: 0, State.FAILED: 0}
         self._task = ""
+        self._steps: dict[str, tuple[str, float]] = {}  # step and its beginning by host, the oldest first
         self._said = (self._task, 0)
 
     def __enter__(self) -> Self:
@@ -63,6 +73,10 @@ class Progress:
         if error is None and not self._quiet:
             self._write(f"{self._status()}\n")
 
+    def expect(self, seconds: float) -> None:
+        """Show how long the last run like this one took as a whole; 0 for nothing."""
+        self._last_time = seconds
+
     def show(self, event: Event) -> None:
         """Receive an event of the run."""
         match event:
@@ -70,7 +84,11 @@ class Progress:
                 self._hosts = names
             case TaskStarted(name):
                 self._task = name
+            case StepStarted(host, name):
+                self._steps.pop(host, None)
+                self._steps[host] = (name, time.monotonic())
             case TaskResult(host, state=state, reason=reason, last=last):
+                self._steps.pop(host, None)
                 if state in self._failed:
                     self._failed[state] += 1
                     self.note(f"{line(host)}: {state}: {line(reason)}", colour="red")
@@ -108,7 +126,19 @@ class Progress:
         return f"{self._label}: {', '.join(parts)}, {time.monotonic() - self._started:.1f} s"
 
     def _doing(self) -> str:
-        return f"{self._status()} ({self._task})" if self._task else self._status()
+        doing = self._step() or self._task
+        text = f"{self._status()} ({doing})" if doing else self._status()
+        return f"{text}; last time {duration(self._last_time)} in all" if self._last_time else text
+
+    def _step(self) -> str:
+        """Return the steps of transactions with their times, the longest first; empty without one."""
+        now = time.monotonic()
+        steps = [
+            f"{f'{line(host, 60)}: ' if len(self._hosts) > 1 else ''}{name} {duration(now - began)}"
+            for host, (name, began) in itertools.islice(self._steps.items(), _STEPS_SHOWN)
+        ]
+        more = len(self._steps) - len(steps)
+        return ", ".join([*steps, *([f"+{more} more"] if more else [])])
 
     def _draw(self) -> None:
         """Redraw the live line, if there is one."""

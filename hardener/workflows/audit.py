@@ -86,7 +86,7 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
     fleet = target.reach()
     with (
         inventory_lock(target, listener, changing=False),
-        Recorder(target, selection, warn=listener.warning) as recorder,
+        Recorder(target, selection, verb="audit", warn=listener.warning) as recorder,
         assess_fleet(
             fleet,
             selection,
@@ -151,6 +151,7 @@ def assess_fleet(
             listener.prepare()
             if recorder:
                 recorder.begin()
+                listener.expect(recorder.last_time())
             judge = _Judge(selection.benchmark, controls, decisions, recorder, keep=snapshots is not None)
             assessments = judge.all(answers, phase)
         yield assessments

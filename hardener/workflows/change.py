@@ -151,7 +151,7 @@ def open_session(verb: str, request: ChangeRequest, listener: ChangeResultListen
     fleet = target.reach()
     with (
         inventory_lock(target, listener, changing=not request.changes.check),
-        Recorder(target, request.selection, warn=listener.warning) as recorder,
+        Recorder(target, request.selection, verb=verb, warn=listener.warning) as recorder,
     ):
         confirmed = confirmed_before(target, fleet, listener)
         with ChangeRun(target, fleet, listener=listener, confirmed=confirmed) as change_run:

@@ -114,7 +114,7 @@ def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
             benchmark=before.info.benchmark, level=before.record.level, only=before.record.only
         )
         result = notification.result = DriftResult(before)
-        with Recorder(target, selection, warn=listener.warning) as recorder:
+        with Recorder(target, selection, verb=_VERB, warn=listener.warning) as recorder:
             confirmed = confirmed_before(target, fleet, listener) if request.repair else frozenset()
             with ChangeRun(target, fleet, listener=listener, confirmed=confirmed) as change_run:
                 comparing = _Comparing(

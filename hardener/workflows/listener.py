@@ -21,6 +21,9 @@ class Listener(Protocol):
     def prepare(self) -> None:
         """Import the modules that show the result, while there is time."""
 
+    def expect(self, seconds: float) -> None:
+        """Report how long the last run like this one took; 0 where there is none."""
+
     def file_found(self, what: str, path: Path) -> None:
         """Report that a file next to the inventory is used: ``waivers``, ``attestations`` or ``policy``."""
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -22,18 +23,25 @@ if TYPE_CHECKING:
     from hardener.workflows.options import Selection, Target
 
 
+_LOOKED_AT = 20  # runs
+
+
 class Recorder:
     """Records the audits of a verb, each from ``begin`` to ``finish``; an unfinished one is dropped.
 
     Args:
         target: the hosts, and where their history is.
         selection: which controls count.
+        verb: what is done, for the time that it took before.
         warn: is told what could not be recorded or compared.
     """
 
-    def __init__(self, target: Target, selection: Selection, *, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, target: Target, selection: Selection, *, verb: str, warn: Callable[[str], None]
+    ) -> None:
         self._target = target
         self._selection = selection
+        self._verb = verb
         self._warn = warn
         self._recording: Recording | None = None
         self._inventory = ("", "")
@@ -58,6 +66,22 @@ class Recorder:
             self._recording = History(self._target.home).begin()
         except HardenerError as error:
             self._give_up(error)
+
+    def last_time(self) -> float:
+        """Return the seconds that the last run of this verb over the same hosts and controls took, else 0."""
+        from hardener.history import History
+
+        with suppress(HardenerError):  # what cannot be read is told when it is compared with
+            for run in islice(History(self._target.home).runs(self._inventory[0]), _LOOKED_AT):
+                record = run.record
+                same = (record.limit, record.level, record.only) == (
+                    self._target.limit,
+                    self._selection.level,
+                    self._selection.only,
+                )
+                if record.verb == self._verb and same:
+                    return max(0.0, (run.info.ended - run.info.started).total_seconds())
+        return 0.0
 
     def keep(self, host: str, snapshot: Path) -> None:
         """Keep the snapshot of a host."""

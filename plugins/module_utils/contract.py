@@ -56,6 +56,9 @@ ABANDONED = "abandoned"
 # Outcomes of a run that changed the host and whose changes were not kept as planned.
 NOT_STANDING = (ROLLED_BACK, PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ABANDONED, UNCONFIRMED)
 
+# Begins a line on standard error that tells the step of a transaction; the name of the step follows.
+STEP = "hardener-step"
+
 LONGEST_TWINS = 24 * 3600  # seconds that a recording or a proof by twins may take
 
 # The fields of a document, and of a resource in it by its kind: type and default of each.

@@ -177,6 +177,7 @@ class GuardedAction(TransactionAction):
         longest = time.monotonic() + min(max(_AT_WORK, seconds + _GRACE), host_time.left())
         reachable_again = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
         last = _said(error) if error else ""
+        self.step(task_vars, "confirm over a new connection")
         while time.monotonic() < min(deadline + _GRACE, longest):
             try:
                 with self._new_connection():

@@ -28,6 +28,7 @@ import re
 import secrets
 import shlex
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.host.sources import PACKAGE, sources
 from ..module_utils.host.text import one_line
 from . import limits
+from .steps import Steps, without_steps
 
 PACKAGES = Path(__file__).parents[1] / "module_utils"
 _BOOTSTRAP = PACKAGES / "bootstrap.py"
@@ -90,6 +92,7 @@ class HostScriptAction(ActionBase):
         timeout: int = 0,
         patience: float = 0,
         parsed: bool = True,
+        told: Callable[[str], None] | None = None,
     ) -> Answer:
         """Deliver a package folder to the host, call a function of it, and return its result.
 
@@ -105,6 +108,7 @@ class HostScriptAction(ActionBase):
                 or the
                 limit of all tasks.
             parsed: whether the result is parsed here. A later parser has to be as strict.
+            told: called with each step that the script begins, where the connection reads as it arrives.
 
         Raises:
             AnsibleActionFail: there is no usable Python on the host, the script failed, or it answered too
@@ -121,7 +125,8 @@ class HostScriptAction(ActionBase):
         )
         interpreters, discovering = self._interpreters(task_vars or {})
         seconds = patience or (timeout + limits.MARGIN if timeout else limits.TASK)
-        with limits.bounded(self._connection, seconds=seconds):
+        said = Steps(told).read if told else None
+        with limits.bounded(self._connection, seconds=seconds, said=said):
             outcome = self._execute(self._command(interpreters), payload)
             head, answer, encoded = self._parse(
                 outcome, marker, interpreters=interpreters, timeout=timeout, parsed=parsed
@@ -229,7 +234,7 @@ class HostScriptAction(ActionBase):
             except (ValueError, zlib.error, RecursionError):
                 pass
             raise AnsibleActionFail("the host's answer cannot be read: it was altered or cut on the way")
-        stderr, stdout = outcome["stderr"][-_MAX_SAID:], outcome["stdout"][-_MAX_SAID:]
+        stderr, stdout = (without_steps(outcome[name][-_MAX_SAID:]) for name in ("stderr", "stdout"))
         said = one_line(stderr or stdout, end=True)
         too_old = ", ".join(_TURNED_AWAY.findall(f"{stderr}\n{stdout}"))
         tried = ", ".join(words[0] for words in interpreters)

@@ -22,7 +22,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -61,18 +61,21 @@ class Cut(BaseException):
 
 
 @contextmanager
-def bounded(connection: Any, *, seconds: float) -> Iterator[None]:
+def bounded(
+    connection: Any, *, seconds: float, said: Callable[[bytes], None] | None = None
+) -> Iterator[None]:
     """Limit the block: its time, the bytes read from programs, and the memory.
 
     Args:
         connection: Ansible's connection to the host.
         seconds: the time limit. A shorter ``timeout`` that Ansible enforces applies too.
+        said: called with each piece of standard error, where the connection reads it as it arrives.
 
     Raises:
         AnsibleConnectionFailure: the time is over; no process of this worker is left.
         AnsibleActionFail: the host sent too much.
     """
-    block = _Block(seconds)
+    block = _Block(seconds, said)
     try:
         with block:
             yield
@@ -144,7 +147,8 @@ def of_its_host(result: dict[str, Any]) -> dict[str, Any]:
 class _Block:
     """The limits of one block, set and removed."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, said: Callable[[bytes], None] | None = None) -> None:
+        self.said = said
         self.problem = ""
         self.late = False
         self._seconds = seconds
@@ -226,7 +230,10 @@ class _Block:
                 for name in ("stdin", "stdout", "stderr"):
                     pipe = getattr(self, name)
                     if hasattr(pipe, "raw"):  # bytes, and buffered
-                        setattr(self, name, _Input(pipe, self) if name == "stdin" else _Pipe(pipe, block))
+                        said = block.said if name == "stderr" else None
+                        setattr(
+                            self, name, _Input(pipe, self) if name == "stdin" else _Pipe(pipe, block, said)
+                        )
 
         return Counting
 
@@ -275,9 +282,10 @@ class _Input:
 class _Pipe:
     """A process's output, whose bytes are counted as they are read."""
 
-    def __init__(self, pipe: Any, block: _Block) -> None:
+    def __init__(self, pipe: Any, block: _Block, said: Callable[[bytes], None] | None = None) -> None:
         self._pipe = pipe
         self._block = block
+        self._said = said
         with suppress(OSError, AttributeError):  # many pipes, or not Linux: then it is only slower
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIECE)
 
@@ -294,6 +302,8 @@ class _Pipe:
         else:
             data = self._pipe.raw.read(_PIECE)
         self._block.count(data or b"")
+        if self._said and data:
+            self._said(data)
         return data
 
     def __getattr__(self, name: str) -> Any:

@@ -8,9 +8,11 @@ import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.utils.display import Display
 
 from ..module_utils.contract import (
     CHANGED,
@@ -126,6 +128,7 @@ class TransactionAction(HostScriptAction):
             task_vars=task_vars,
             timeout=timeout,
             patience=patience,
+            told=partial(self.step, task_vars),
         )
         try:
             shape = _OF_A_ROLLBACK if entry == "main:rollback" else _ANSWER
@@ -155,6 +158,10 @@ class TransactionAction(HostScriptAction):
                 "hardener_number is set by hardener: leave it out of plays and inventories"
             )
         return {"number": {"number": given.get("number"), "run": given.get("run"), "who": self.whoever}}
+
+    def step(self, task_vars: Mapping[str, Any] | None, name: str) -> None:
+        """Show that a step begins on a host; ``hardener`` reads this line (``fleet.events``)."""
+        Display().display(f"hardener: {(task_vars or {}).get('inventory_hostname', '')}: {name}")
 
     @property
     def whoever(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,15 @@ def test_a_users_link_to_the_loader_does_not_turn_harden_against_the_host(
     try:
         shell(host, SET)
         assert shell(host, STATE).splitlines() == ["755 root", "755 eve", "666 eve", "666 root"]
-        done = hardener("harden", host.inventory, "--only", "3", cwd=tmp_path)
+        done = hardener("harden", host.inventory, "--only", "3", "--artifacts", "artifacts", cwd=tmp_path)
         said = done.stdout + done.stderr
         # The host still runs programs, for eve too, and the rest of section 3 was done.
         assert shell(host, "su eve -c 'id -un'").strip() == "eve", said
         assert shell(host, STATE).splitlines() == ["755 root", "755 root", "400 root", "644 root"], said
         assert f"{FOLDER}/ca.crt: this symbolic link belongs to uid" in " ".join(said.split())
+        (printed,) = (tmp_path / "artifacts").glob("harden*/stdout")
+        steps = re.findall(r"^hardener: \S+: (.+)$", printed.read_text(), re.MULTILINE)
+        assert steps == ["back up", "look at what runs", "write files", "check health"]
         runs = shell(host, "cat /var/lib/hardener/backups/*/result.json")
         assert '"outcome": "changed"' in runs
         # What was done is taken back whole, around the link.

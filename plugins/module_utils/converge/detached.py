@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import Any, Callable
 
-from . import system
+from . import steps, system
 from .errors import Failed, Refused
 
 _MOVED = 5  # seconds that systemd may take to move a process to its scope
@@ -32,8 +32,13 @@ def run(work: Work, *, name: str) -> dict[str, Any]:
         os.close(reader)
         _work(work, writer, name)
     os.close(writer)
+    text = b""
     with os.fdopen(reader, "rb") as answer:
-        text = answer.read()
+        for line in answer:
+            if steps.is_step(line):
+                steps.pass_on(line)
+            else:
+                text = line
     os.waitpid(pid, 0)
     if system.has_systemd():  # systemd may not notice a worker that ends at once
         system.run("systemctl", "stop", "--", _scope(name), timeout=10)
@@ -58,6 +63,7 @@ def _work(work: Work, writer: int, name: str) -> None:
         for standard in (0, 1, 2):
             os.dup2(nothing, standard)
         _leave_session(name)
+        steps.serve(writer)
         try:
             message: dict[str, Any] = {"result": work()}
         except Refused as refused:

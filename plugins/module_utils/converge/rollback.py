@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Mapping, Sequence
 
 from ..contract import PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ROLLED_BACK
-from . import activations, guard, health, liveness
+from . import activations, guard, health, liveness, steps
 from .activations.interface import Activation
 from .backup import ROLLING_BACK, Journal, Store
 from .errors import Failed, Refused
@@ -46,6 +46,7 @@ def finished(
         although
         everything is restored, so that a retry would not help.
     """
+    steps.begin("roll back")
     outcome = _taken_back(store, journal, reason, boot=boot)
     who = {"who": journal.who} if journal.who else {}
     try:

@@ -11,7 +11,7 @@ from ..contract import CHANGED, NONE, REFUSED, ROLLBACK_FAILED, UNCHANGED, UNCON
 from ..host import atomic
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted, trusted
-from . import departure, detached, fencing, files, guard, health, liveness, rollback, session
+from . import departure, detached, fencing, files, guard, health, liveness, rollback, session, steps
 from .activations.docker import engine_of
 from .backup import CHANGING, Journal, Store
 from .choice import Choice, choose
@@ -179,6 +179,7 @@ class Transaction:
             **self._found,
         }
         settings = {activation.name: activation.settings for activation in choice.due}
+        steps.begin("back up")
         try:
             self._store.back_up(run, changes)
             journal = Journal.begin(self._store, run, settings, who=who)
@@ -194,6 +195,7 @@ class Transaction:
         except Refused:
             self._store.never_began(run)
             raise
+        steps.begin("look at what runs")
         came_in = session.current()
         before = liveness.look(came_in)
         try:
@@ -237,15 +239,18 @@ class Transaction:
         self, journal: Journal, choice: Choice, changes: Sequence[Change], before: liveness.Look
     ) -> dict[str, Any]:
         known = list(choice.pending)
+        steps.begin("write files")
         left = [why for change in changes for why in self._write(change)]
         for activation in choice.due:
             journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
             rollback.bind(activation, journal)
             activation.save()
+            steps.begin(activation.action or activation.name)
             with journal.engine_away(activation.longest if activation.stops_engine else 0):
                 activation.perform()
         longest = max([activation.longest for activation in choice.due], default=0)
         journal.enter(CHANGING, seconds=max(journal.confirm_within, longest))
+        steps.begin("check health")
         problems = liveness.lost(before)
         problems += [problem for activation in choice.due for problem in activation.problems()]
         missing, notes = health.compare(journal.picture, stopped=choice.stops, away=journal.away)

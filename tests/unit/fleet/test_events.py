@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from hardener.fleet.events import Event, Hosts, Outcome, State, TaskResult, TaskStarted, explain, translate
+from hardener.fleet.events import (
+    Event,
+    Hosts,
+    Outcome,
+    State,
+    StepStarted,
+    TaskResult,
+    TaskStarted,
+    explain,
+    translate,
+)
 
 
 def raw(event: str, *, action: str = "collect", host: str = "db01", **data: Any) -> dict[str, Any]:
@@ -204,3 +214,20 @@ def test_a_failure_is_explained_whatever_a_module_returns(key: str, value: Any) 
     event = translate(raw("runner_on_failed", res={key: value, "failed": True}))
     assert isinstance(event, TaskResult)
     assert (event.state, event.reason.isprintable(), bool(event.reason)) == (State.FAILED, True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "event"),
+    [
+        ("hardener: db01: restart docker\n", StepStarted("db01", "restart docker")),
+        ("hardener: a: b: write files", StepStarted("a: b", "write files")),
+        ("hardener: db01: Restart", None),
+        ("hardener: db01: \x1b[31mred", None),
+        (f"hardener: db01: {'x' * 41}", None),
+        ("[WARNING]: hardener: db01: restart docker", None),
+        ("hardener: db01", None),
+    ],
+)
+def test_steps_of_transactions_are_lines_of_plain_characters(text: str, event: StepStarted | None) -> None:
+    assert translate({"event": "verbose", "stdout": text}) == event
+    assert translate({"event": "runner_on_start", "stdout": text}) is None

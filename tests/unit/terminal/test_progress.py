@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
-from hardener.fleet import Event, Hosts, Idle, State, TaskResult, TaskStarted
-from hardener.terminal.progress import Progress
+from hardener.fleet import Event, Hosts, Idle, State, StepStarted, TaskResult, TaskStarted
+from hardener.terminal.progress import Progress, duration
 
 
 class Stream(io.StringIO):
@@ -119,3 +120,36 @@ def test_an_error_leaves_no_last_line() -> None:
 def test_one_host_is_a_host() -> None:
     text = shown(Stream(tty=False), Hosts(("a",)), TaskResult("a", "collect", State.OK, last=True))
     assert text.startswith("audit: 1 of 1 host, ")
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_the_steps_of_transactions_are_shown_with_their_times(live: bool) -> None:
+    events: tuple[Event, ...] = (
+        Hosts(("a",)),
+        TaskStarted("Converge"),
+        StepStarted("a", "write files"),
+        StepStarted("a", "restart docker"),
+        *[Idle()] * 20,
+        TaskResult("a", "converge", State.CHANGED, last=True),
+        *[Idle()] * 20,
+    )
+    text = shown(Stream(tty=live), *events)
+    assert re.search(r"\(restart docker (\d+ min )?\d+ s\)", text)
+    assert "write files" not in text.split("restart docker", 1)[1]
+    assert "restart" not in text[text.rindex("(Converge)") :]
+
+
+def test_of_a_fleet_the_hosts_that_take_longest_are_named() -> None:
+    hosts = tuple("abcdef")
+    text = shown(Stream(tty=False), Hosts(hosts), *(StepStarted(each, "x") for each in hosts), *[Idle()] * 9)
+    assert re.search(r"\(a: x [\dmins ]+, b: x [\dmins ]+, c: x [\dmins ]+, \+3 more\)", text)
+
+
+def test_the_time_of_the_last_run_is_an_estimate() -> None:
+    stream = Stream(tty=False)
+    with Progress("harden", stream=stream) as progress:
+        progress.expect(125)
+        for _ in range(20):
+            progress.show(Idle())
+    assert "; last time 2 min 5 s in all\n" in stream.getvalue()
+    assert duration(59.9) == "59 s"

@@ -123,3 +123,16 @@ def test_settings_that_cannot_be_meant_are_named(hardener: Hardener, fleet: Fake
     result = audited(hardener, fleet, {"a": host()}, *ONLY)
     assert result.exit_code == 0
     assert f"not recorded: {home}/retention.yml: keep_runs: " in result.stderr
+
+
+def test_the_time_of_the_last_run_over_the_same_hosts_and_controls(
+    hardener: Hardener, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: list[float] = []
+    monkeypatch.setattr(
+        "hardener.cli.listener.TerminalListener.expect", lambda _, seconds: expected.append(seconds)
+    )
+    other = ("--only", "2.1")
+    for only in (ONLY, ONLY, other, ONLY):
+        audited(hardener, fleet, {"a": host()}, *only)
+    assert [seconds > 0 for seconds in expected] == [False, True, False, True]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import detached, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import detached, steps, system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
 
@@ -65,3 +65,47 @@ def test_a_systemd_that_does_not_move_it_is_not_waited_for_forever(
     monkeypatch.setattr(system, "read", lambda _: "0::/user.slice")
     monkeypatch.setattr(detached, "_MOVED", 0.1)
     assert detached.run(lambda: {"a": 1}, name="r") == {"a": 1}
+
+
+def test_the_steps_of_a_worker_are_passed_on_before_its_answer(
+    told: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(system, "read", lambda _: SCOPE)
+
+    def work() -> dict[str, Any]:
+        steps.begin("write files")
+        steps.begin("Restart \x1b[31mdocker\n" + "x" * 100)
+        return {"answer": "y" * 100_000}
+
+    assert detached.run(work, name="r") == {"answer": "y" * 100_000}
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == "hardener-step write files"
+    assert second == "hardener-step restart 31mdocker " + "x" * 22
+
+
+def test_a_worker_that_is_killed_after_a_step_has_no_answer(
+    told: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "read", lambda _: SCOPE)
+
+    def work() -> dict[str, Any]:
+        steps.begin("write files")
+        os.kill(os.getpid(), 9)
+        return {}
+
+    with pytest.raises(Failed, match="worker was killed"):
+        detached.run(work, name="r")
+
+
+def test_without_a_reader_the_work_goes_on(
+    told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "read", lambda _: SCOPE)
+    monkeypatch.setattr(steps, "_PASSED_ON", 10_000)  # no such descriptor
+
+    def work() -> dict[str, Any]:
+        steps.begin("write files")
+        return {"done": True}
+
+    assert detached.run(work, name="r") == {"done": True}
+    steps.begin("nothing waits for it")

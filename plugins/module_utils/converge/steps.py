@@ -1,0 +1,46 @@
+"""Tell which step of a transaction begins: the controller shows it, and nothing depends on it.
+
+The worker of a transaction writes each step to the process that waits for its answer (see ``detached``),
+which passes it on to standard error. Where either is gone the step is lost, and the transaction goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+
+from ..contract import STEP
+
+_UNKNOWN = re.compile(r"[^a-z0-9-]+")
+_LONGEST = 40
+_PASSED_ON = 2  # standard error
+_worker = -1
+
+
+def serve(descriptor: int) -> None:
+    """Let this process tell its steps by a descriptor."""
+    global _worker  # noqa: PLW0603 - a process is one worker
+    _worker = descriptor
+
+
+def begin(name: str) -> None:
+    """Tell that a step begins; does nothing where no process waits for it."""
+    if _worker >= 0:
+        plain = _UNKNOWN.sub(" ", name.lower()).strip()[:_LONGEST]
+        _write(_worker, f"{STEP} {plain}\n".encode())
+
+
+def is_step(line: bytes) -> bool:
+    """Return whether a line of a worker tells a step."""
+    return line.startswith(f"{STEP} ".encode())
+
+
+def pass_on(line: bytes) -> None:
+    """Pass a step on to the controller."""
+    _write(_PASSED_ON, line)
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    with suppress(OSError):  # the connection is gone
+        os.write(descriptor, line)
