@@ -29,6 +29,14 @@ from hardener.files import require_writable
     help="Keep a report of Trivy or Grype (JSON) on the hosts that have its image; repeatable.",
 )
 @click.option(
+    "--vex",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Show what this VEX document (OpenVEX 0.2, CycloneDX; JSON) says of what is found; repeatable."
+    " Implies --cves.",
+)
+@click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="PATH", help="Write all records as JSON."
 )
 @verbose_option
@@ -41,6 +49,7 @@ def scan(
     cves: bool,
     openscap: bool,
     reports: tuple[Path, ...],
+    vex: tuple[Path, ...],
     json_file: Path | None,
 ) -> ExitCode:
     """Compare installed packages with the security index of their release, on the hosts themselves.
@@ -50,11 +59,12 @@ def scan(
     what is not Debian's or Ubuntu's, is unknown and never clean. docs/scan.md says what it cannot see.
 
     The exit code is 0 where everything is current, 3 where an update waits, and 4 where none does but
-    something could not be known.
+    something could not be known. A VEX statement does not change it, and no decision of an audit either.
 
     \b
     hardener scan -i inventory.yml --images
     hardener scan -i inventory.yml --images --cves --json scan.json
+    hardener scan -i inventory.yml --images --vex vendor.openvex.json
     """  # noqa: D301 - click reads the \b
     from hardener.terminal.console import console
     from hardener.workflows.scan import ScanRequest
@@ -62,10 +72,15 @@ def scan(
 
     if json_file:
         require_writable(json_file)
-    request = ScanRequest(images=images, cves=cves, openscap=openscap, reports=reports, json_file=json_file)
+    request = ScanRequest(
+        images=images, cves=cves, openscap=openscap, reports=reports, vex=vex, json_file=json_file
+    )
     result = carry_out(lambda: hosts.fleet(conversation), request, conversation.listener(json_file))
 
-    from hardener.terminal.scan import table  # imported after Ansible has started, since it needs rich
+    # Imported after Ansible has started, since it needs rich.
+    from hardener.terminal.scan import scan_screen
 
-    console(screen_beside(json_file)).print(table(result.scans, images=result.images))
+    console(screen_beside(json_file)).print(
+        scan_screen(result.scans, images=result.images, said=result.said, unused=result.unused)
+    )
     return result.exit_code

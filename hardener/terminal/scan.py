@@ -2,26 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from hardener.scan.record import Scan, Scanned, State
-from hardener.text import line, shorten
+from hardener.scan.statements import HOST, Match
+from hardener.scan.vex import Statement
+from hardener.terminal.parts import heading
+from hardener.text import first, line, shorten
 
 _NAMED = 4
+_SAID_SHOWN = 50  # VEX statements about one object; the JSON has all
+_UNUSED_SHOWN = 20
 _STYLES = {State.CLEAN: "green", State.OUTDATED: "red", State.NOT_SCANNED: "yellow", State.UNKNOWN: "yellow"}
 
 
-def table(found: Mapping[str, Scan], *, images: bool) -> RenderableType:
+def scan_screen(
+    found: Mapping[str, Scan],
+    *,
+    images: bool,
+    said: Mapping[str, Sequence[Match]],
+    unused: Sequence[Statement],
+) -> RenderableType:
+    """Return the screen of a scan.
+
+    Args:
+        found: what each host found.
+        images: whether images were scanned.
+        said: the VEX statements about the findings of each host.
+        unused: the statements about nothing that was found.
+    """
+    screen = Group(_table(found, images=images), *_statements(found, said))
+    if not unused:
+        return screen
+    title = heading("VEX statements about nothing that was found", len(unused), "yellow")
+    lines = first([_statement(each.vulnerability, "", each) for each in unused], _UNUSED_SHOWN)
+    return Group(screen, title, Padding(Text("\n".join(lines)), (0, 1)))
+
+
+def _statements(found: Mapping[str, Scan], said: Mapping[str, Sequence[Match]]) -> Iterator[RenderableType]:
+    """List the statements by host and object; none of them changes what was found."""
+    for host, matches in said.items():
+        for name in dict.fromkeys(match.object for match in matches):
+            told = [each for each in matches if each.object == name]
+            what = name if name == HOST else found[host].names.get(name, name[:19])
+            yield heading(f"VEX statements: {line(host, 60)}, {line(what, 80)}", len(told), "cyan")
+            lines = [_statement(each.vulnerability, each.package, each.statement) for each in told]
+            yield Padding(Text("\n".join(first(lines, _SAID_SHOWN))), (0, 1))
+
+
+def _statement(vulnerability: str, package: str, statement: Statement) -> str:
+    where = f" in {line(package, 60)}" if package else ""
+    why = f" ({line(statement.why, 120)})" if statement.why else ""
+    text = f": {line(statement.text, 200)}" if statement.text else ""
+    about = "" if package else f", about {_products(statement)}"
+    source = line(statement.source, 60)
+    return f"{line(vulnerability, 60)}{where}: {statement.status}{why}{text}{about} [{source}]"
+
+
+def _products(statement: Statement) -> str:
+    names = [line((*product.parts, *product.names, "?")[0], 80) for product in statement.products]
+    return ", ".join(first(names, _NAMED)) or "no product"
+
+
+def _table(found: Mapping[str, Scan], *, images: bool) -> RenderableType:
     """Return the table of hosts and images with their states and reasons."""
     rows = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for heading, right in (("host", 0), ("what", 0), ("state", 0), ("packages", 1), ("waiting", 1), ("", 0)):
-        rows.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for name, right in (("host", 0), ("what", 0), ("state", 0), ("packages", 1), ("waiting", 1), ("", 0)):
+        rows.add_column(name, justify="right" if right else "left", overflow="fold")
     for host, scan in found.items():
-        for name, scanned in (("the host", scan.host), *(_by_name(scan) if images else ())):
+        for name, scanned in ((HOST, scan.host), *(_by_name(scan) if images else ())):
             waiting = len(scanned.packages) + scanned.more
             rows.add_row(
                 Text(line(host)),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,8 +13,10 @@ from hardener.errors import ExitCode
 from hardener.files import write_text
 from hardener.fleet import Fleet, requests
 from hardener.fleet.answers import Watcher
-from hardener.scan import imports
+from hardener.scan import imports, vex
 from hardener.scan.record import Scan
+from hardener.scan.statements import Match, Statements
+from hardener.scan.vex import Statement
 from hardener.text import line, scalar
 from hardener.workflows import exit_codes
 from hardener.workflows.listener import Listener
@@ -43,6 +45,7 @@ class ScanRequest:
         cves: name the CVE ids that updates close.
         openscap: have OpenSCAP evaluate the hosts too.
         reports: files of other scanners' reports.
+        vex: files of VEX statements; with them the CVE ids are named, since statements are matched by these.
         json_file: where all records are written; None writes none.
     """
 
@@ -50,16 +53,22 @@ class ScanRequest:
     cves: bool
     openscap: bool
     reports: tuple[Path, ...] = ()
+    vex: tuple[Path, ...] = ()
     json_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """The findings of each host, by its name, and whether images were scanned."""
+    """The findings of each host, by its name, and whether images were scanned.
+
+    ``said`` has the VEX statements about the findings of each host, ``unused`` those about none.
+    """
 
     scans: Mapping[str, Scan]
     images: bool
     exit_code: ExitCode
+    said: Mapping[str, Sequence[Match]] = field(default_factory=dict)
+    unused: Sequence[Statement] = ()
 
 
 def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListener) -> ScanResult:
@@ -71,13 +80,13 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
         listener: is told what happens.
 
     Raises:
-        HardenerError: a report cannot be read, or Ansible stopped before any host.
+        HardenerError: a report or a VEX document cannot be read, or Ansible stopped before any host.
     """
     images = request.images or bool(request.reports)  # a report is matched with the images on the host
     reports = [imports.load(path) for path in request.reports]
-    answers = requests.scan(
-        reach(), images=images, cves=request.cves, openscap=request.openscap, reports=reports
-    )
+    statements = Statements(each for path in request.vex for each in vex.load(path))
+    cves = request.cves or bool(request.vex)
+    answers = requests.scan(reach(), images=images, cves=cves, openscap=request.openscap, reports=reports)
     scans: dict[str, Scan] = {}
     raw: dict[str, Any] = {}
     with answers, listener.phase("scan") as phase:
@@ -86,6 +95,9 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
                 phase.problem(answer.host, answer.problem)
                 continue
             scans[answer.host], raw[answer.host] = answer.record, answer.raw
+    said = {host: statements.of(each) for host, each in scans.items()} if request.vex else {}
+    for host, matches in said.items():
+        raw[host] = {**raw[host], "vex": [_told(each) for each in matches]}
     if request.json_file:
         text = json.dumps(raw, indent=1, ensure_ascii=True)
         write_text(request.json_file, scalar(text, 1 << 30) + "\n")
@@ -98,4 +110,18 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
         images=images,
         openscap=request.openscap,
     )
-    return ScanResult(scans, images, code)
+    return ScanResult(scans, images, code, said, statements.unused)
+
+
+def _told(match: Match) -> dict[str, str]:
+    """Return a match for JSON."""
+    statement = match.statement
+    return {
+        "object": match.object,
+        "package": match.package,
+        "vulnerability": match.vulnerability,
+        "status": statement.status.value,
+        "justification": statement.why,
+        "statement": statement.text,
+        "source": statement.source,
+    }

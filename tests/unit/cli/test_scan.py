@@ -126,3 +126,43 @@ def test_a_report_that_cannot_be_read_is_refused_before_a_password_is_asked_for(
     result = hardener("scan", "-i", "inv,", "-K", "--import", str(tmp_path / "report.json"), input="secret\n")
     assert (result.exit_code, fleet.runs) == (2, [])
     assert "password" not in result.stderr
+
+
+@pytest.mark.parametrize(("waits", "width"), [(True, "40"), (True, "200"), (False, "200")])
+def test_a_vex_statement_is_shown_and_changes_nothing(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path, waits: bool, width: str
+) -> None:
+    fleet.snapshots = {"web1": ""}
+    found = record(
+        {IMAGE: result(*([{**OPENSSL, "cves": ["CVE-2026-1"]}] if waits else []), names=["web:1"])}
+    )
+    fleet.scan = lambda _: found
+    product = {"@id": "pkg:deb/debian/openssl"}
+    statements = [
+        {
+            "vulnerability": {"name": name},
+            "products": [product],
+            "status": "not_affected",
+            "justification": "vulnerable_code_not_present",
+            "impact_statement": "Built \x1b[31mwithout it.",
+        }
+        for name in ("CVE-2026-1", "CVE-2026-2")
+    ]
+    vex, told = tmp_path / "vendor.json", tmp_path / "scan.json"
+    vex.write_text(json.dumps({"@context": "https://openvex.dev/ns/v0.2.0", "statements": statements}))
+    done = hardener(
+        "scan", "-i", "inv,", "--images", "--vex", str(vex), "--json", str(told), env={"COLUMNS": width}
+    )
+    assert done.exit_code == (3 if waits else 0)
+    shown = "".join(done.stdout.split())
+    assert ("openssl3.0.22-1~deb12u2;closes1CVEids" in shown) is (waits and width == "200")
+    said = (
+        r"CVE-2026-1inopenssl:not_affected(vulnerable_code_not_present):Built\x1b[31mwithoutit.[vendor.json]"
+    )
+    assert (said in shown) is waits
+    assert f"VEXstatementsaboutnothingthatwasfound({1 if waits else 2})" in shown
+    assert "CVE-2026-2:not_affected" in shown
+    (record_told,) = json.loads(told.read_text()).values()
+    assert [(each["object"], each["vulnerability"], each["status"]) for each in record_told["vex"]] == (
+        [(IMAGE, "CVE-2026-1", "not_affected")] if waits else []
+    )

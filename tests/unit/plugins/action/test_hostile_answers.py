@@ -26,11 +26,12 @@ from hardener.errors import HardenerError
 from hardener.model import Assessment, Finding, Impact, Status, Verdict
 from hardener.plan import Outlook, outlook, plan
 from hardener.scan.record import BadRecord, parse
+from hardener.scan.statements import Statements
 from hardener.snapshot import Snapshot
 from hardener.terminal.activity import screen
 from hardener.terminal.console import show_images, show_plan
 from hardener.terminal.rollback import run_lines
-from hardener.terminal.scan import table
+from hardener.terminal.scan import scan_screen
 from hardener.terminal.unified_diff import render
 from tests.unit import scans, snapshots
 from tests.unit.activity.answers import ANSWER
@@ -274,7 +275,8 @@ def test_a_scan(run: Any) -> None:
                 scan = parse(result["scan"])
             except BadRecord:
                 continue
-            screened().print(table({"web1": scan}, images=True))
+            said = {"web1": Statements([]).of(scan)}
+            screened().print(scan_screen({"web1": scan}, images=True, said=said, unused=()))
             found += 1
     assert found
 
