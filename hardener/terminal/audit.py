@@ -64,7 +64,7 @@ def summary_screen(
         *_worst(summary),
         *host_list("The last change does not stand", summary.last_runs),
         *host_list("Not audited: all their controls count as errors", summary.unreachable),
-        *_manual(summary),
+        *_manual(summary, is_kept=bool(hosts_option)),
         *decision_notes(summary.decided, summary.counts, decisions),
         *files_written(files),
         *verdict(summary, hosts_option),
@@ -182,7 +182,9 @@ def _worst_list(worst: Sequence[Toll]) -> RenderableType:
     return text
 
 
-def _manual(summary: Summary) -> Iterator[RenderableType]:
-    if count := summary.counts[Status.MANUAL]:
-        text = f"{count} manual: a person has to look; the reports say at what."
+def _manual(summary: Summary, *, is_kept: bool) -> Iterator[RenderableType]:
+    """Say that a person has to look, where these controls are not listed."""
+    if (count := summary.counts[Status.MANUAL]) and Status.MANUAL not in summary.listed:
+        where = "`hardener show --status manual` lists them" if is_kept else "the reports say at what"
+        text = f"{count} manual: a person has to look; {where}."
         yield Padding(Text(text, style=STATUS_COLOURS[Status.MANUAL]), (1, 1, 0, 1))
