@@ -100,7 +100,7 @@ class HtmlReport(Report):
     def end(self) -> Iterator[str]:
         """Return the rest of the data, the totals, and the script that shows the findings."""
         summary, counts = self._summary, self._summary.counts
-        title, verdict = headline(summary.counts, summary.hosts)
+        title, verdict = headline(summary.counts, summary.hosts, is_part=bool(self.run.filtered))
         yield "]"
         yield (
             _environment()

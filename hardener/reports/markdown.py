@@ -93,6 +93,8 @@ class MarkdownReport(Report):
             return f"Not compliant: {_count(failing, 'finding')} on {hosts}"
         if errors := counts[Status.ERROR]:
             return f"Incomplete: {_count(errors, 'control')} not evaluated on {hosts}"
+        if self.run.filtered:
+            return f"No chosen result fails: {hosts}"
         return f"Compliant: {hosts}" if self._summary.hosts else "No host was assessed"
 
     def _moved(self, since: Since) -> Iterator[str]:

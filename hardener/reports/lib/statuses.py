@@ -31,12 +31,14 @@ def plain(counts: Mapping[Status, int]) -> dict[str, int]:
     return {status.value: counts.get(status, 0) for status in ORDER}
 
 
-def headline(counts: Mapping[Status, int], hosts: int) -> tuple[str, str]:
-    """Return the result in two words, and its colour."""
+def headline(counts: Mapping[Status, int], hosts: int, *, is_part: bool = False) -> tuple[str, str]:
+    """Return the result in a few words, and its colour; of a part of a run only that nothing chosen fails."""
     if counts.get(Status.FAIL):
         return "Not compliant", "fail"
     if counts.get(Status.ERROR):
         return "Incomplete", "error"
+    if is_part:
+        return "No chosen result fails", ""
     return ("Compliant", "pass") if hosts else ("Nothing assessed", "error")
 
 

@@ -94,6 +94,16 @@ def test_a_partial_report_is_not_compared_with_whole_runs(hardener: Hardener, fl
     assert "Filtered: this is a part of the run, chosen by `--host a`" in part
 
 
+@pytest.mark.parametrize("name", ["html", "markdown"])
+@pytest.mark.parametrize("options", [("--status", "pass"), ("--severity", "low")], ids=" ".join)
+def test_a_partial_report_does_not_call_a_run_compliant(
+    hardener: Hardener, fleet_of_three: None, name: str, options: tuple[str, ...]
+) -> None:
+    text = hardener("report", "--format", name, *options).stdout
+    assert "No chosen result fails" in text
+    assert "Compliant" not in text
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
