@@ -6,9 +6,11 @@ The style is that of the HTML report, with what only the site has after it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -25,6 +27,7 @@ _TEMPLATES = _ROOM / "templates"
 _REPORT = _ROOM.parent / "reports" / "page"
 _ROWS = 500  # of a list on one page
 _BYTES = 700_000  # of its rows; the frame and the charts stay below 200 kB
+_BETWEEN = re.compile(r"\n{2,}")
 _CUT = 200  # characters of a text that a stranger chose
 
 STYLE = "style.css"
@@ -120,12 +123,22 @@ def _environment() -> Environment:
     environment.filters["moment"] = lambda text: text.replace("T", " ").replace("Z", " UTC")
     environment.filters["thin"] = lambda number: f"{number:,}".replace(",", "\u2009")
     environment.filters["percent"] = percentage
-    environment.filters["code"] = _code
+    environment.filters["paragraphs"] = _paragraphs
     return environment
 
 
+def _paragraphs(text: str) -> Markup:
+    """Return a text of the catalogue: paragraphs, code between backticks, indented paragraphs as blocks."""
+    blocks = (
+        Markup('<pre tabindex="0">{}</pre>').format(dedent(part))
+        if all(each.startswith("    ") for each in part.split("\n"))
+        else Markup("<p>{}</p>").format(_code(part))
+        for part in _BETWEEN.split(text.strip("\n"))
+    )
+    return Markup("").join(blocks)
+
+
 def _code(text: str) -> Markup:
-    """Return a text of the catalogue with what it has between backticks as code."""
     parts = text.split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 and place + 1 < len(parts) else part

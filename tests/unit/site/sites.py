@@ -20,7 +20,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 LARGEST = 1_000_000  # bytes of a page
 _TAGS = """
     html head meta link title body a header p b span nav main h1 h2 ul ol li i svg rect path polyline div
-    table caption thead tbody tr th td small time dl dt dd code details summary figure figcaption footer
+    table caption thead tbody tr th td small pre time dl dt dd code details summary figure figcaption footer
 """
 _ATTRIBUTES = """
     lang charset name content http-equiv rel href class id tabindex aria-label aria-current scope datetime
