@@ -14,7 +14,7 @@ SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --si
 DOCS_URL ?=
 TOGETHER = $(BIN)/python tools/together.py
 # Build what guests start from, where it is not cached, and say so: pytest would keep it to itself.
-BUILT = $(BIN)/python -c 'from hardener import lab; lab.build(lab.release_named("$(1)"), say=print)'
+BUILT = $(BIN)/python -c 'from hardener import lab; lab.build(lab.release_named("$(1)"), report=print)'
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
