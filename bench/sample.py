@@ -94,18 +94,21 @@ _PROTECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def assessments(hosts: int, *, day: int = DAYS, lost: int = 0) -> Iterator[Assessment]:
-    """The fleet on a day, judged; the last ``lost`` of its hosts cannot be reached."""
+def assessments(hosts: int, *, day: int = DAYS, lost: int = 0, containers: int = 0) -> Iterator[Assessment]:
+    """The fleet on a day, judged; the last ``lost`` of its hosts cannot be reached.
+
+    Each host runs the containers of its role, and so many in all where that is more.
+    """
     for number in range(hosts - lost):
-        yield assessment(number, day)
+        yield assessment(number, day, containers)
     for number in range(hosts - lost, hosts):
         reason = "ssh: connect to host port 22: Connection timed out"
         yield unreachable(name(number), reason, catalogue.load(BENCHMARK), benchmark=BENCHMARK)
 
 
-def assessment(number: int, day: int) -> Assessment:
+def assessment(number: int, day: int, containers: int = 0) -> Assessment:
     """One host of it."""
-    return assess(snapshot(number, day), catalogue.load(BENCHMARK), benchmark=BENCHMARK)
+    return assess(snapshot(number, day, containers), catalogue.load(BENCHMARK), benchmark=BENCHMARK)
 
 
 def name(number: int) -> str:
@@ -113,13 +116,15 @@ def name(number: int) -> str:
     return f"{_role(number)}{number // len(_ROLES) + 1:02}.example.com"
 
 
-def snapshot(number: int, day: int) -> Snapshot:
+def snapshot(number: int, day: int, containers: int = 0) -> Snapshot:
     """What is true on a host on a day."""
     sources: dict[str, Any] = {}
     for protection, facts in _PROTECTIONS.items():
         if _has(number, protection, day):
             sources = merge(sources, facts)
-    sources["docker.containers"] = list(_containers(number, day))
+    running = list(_containers(number, day))
+    running += (container(f"batch-{place}-{number:04x}") for place in range(len(running), containers))
+    sources["docker.containers"] = running
     if day == DAYS and _lot(number, "somebody in a hurry") % 9 == 0:
         sources["files"] = {"/etc/docker": {"mode": "0777"}}
     made = make(host=name(number), **sources)

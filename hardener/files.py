@@ -133,6 +133,21 @@ def _take_over(descriptor: int, path: Path) -> None:
         os.fchown(descriptor, known.st_uid, known.st_gid)
 
 
+def require_folder(path: Path) -> None:
+    """Check that files can be written into a folder, which is made where it is missing.
+
+    Raises:
+        HardenerError: they cannot.
+    """
+    if path.is_dir():
+        if not os.access(path, os.W_OK):
+            raise HardenerError(f"cannot write into {path}: permission denied")
+    elif path.exists() or path == STANDARD_OUTPUT:
+        raise HardenerError(f"cannot write into {path}: it is no folder", hint="name a folder")
+    else:
+        require_writable(path)
+
+
 def require_writable(path: Path) -> None:
     """Check that a file can be written, before the work that produces its content.
 

@@ -20,7 +20,7 @@ from hardener.cli import completers
 from hardener.errors import HardenerError
 from hardener.files import STANDARD_OUTPUT
 from hardener.model import Impact
-from hardener.reports.formats import FORMATS, Format
+from hardener.reports.formats import FOLDERS, FORMATS, Format
 from hardener.workflows.options import Call, Changes, DecisionFiles, ReportFiles, Selection, Target
 
 if TYPE_CHECKING:
@@ -171,9 +171,10 @@ def _chosen_formats(
         name, _, path = value.partition("=")
         if not path:
             raise click.BadParameter(f"{value!r} is not FORMAT=PATH, such as json=report.json")
-        if name not in FORMATS:
-            raise click.BadParameter(f"unknown format {name!r}; the formats are {', '.join(FORMATS)}")
-        chosen.append((FORMATS[name], Path(path)))
+        known: dict[str, Format] = {**FORMATS, **FOLDERS}
+        if name not in known:
+            raise click.BadParameter(f"unknown format {name!r}; the formats are {', '.join(known)}")
+        chosen.append((known[name], Path(path)))
     return tuple(chosen)
 
 
@@ -273,6 +274,13 @@ selection_options = option_group(
     ),
 )
 
+split_option = click.option(
+    "--split",
+    type=click.Choice(["host", "group"]),
+    callback=lambda _context, _parameter, value: value or "",
+    help="Write JUnit and SARIF as a file for each host or group: report-web.xml beside report.xml.",
+)
+
 report_options = option_group(
     "files",
     ReportFiles,
@@ -286,8 +294,10 @@ report_options = option_group(
         callback=_chosen_formats,
         metavar="FORMAT=PATH",
         shell_complete=completers.report,
-        help=f"Write a report; repeatable. Formats: {', '.join(FORMATS)}.",
+        help=f"Write a report; repeatable. Formats: {', '.join(FORMATS)};"
+        " html-dir=DIR writes a page for each host.",
     ),
+    split_option,
 )
 
 decision_options = option_group(

@@ -82,9 +82,9 @@ def _runs(context: click.Context, _typed: str) -> Iterator[tuple[str, str]]:
 
 
 def _formats(_context: click.Context, _typed: str) -> Iterator[tuple[str, str]]:
-    from hardener.reports.formats import FORMATS
+    from hardener.reports.formats import FOLDERS, FORMATS
 
-    yield from ((f"{name}=", each.title) for name, each in FORMATS.items())
+    yield from ((f"{name}=", each.title) for name, each in {**FORMATS, **FOLDERS}.items())
 
 
 benchmark = _completer(_benchmarks)

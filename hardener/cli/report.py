@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from hardener.cli import completers
+from hardener.cli.common import split_option
 from hardener.cli.filter_options import filter_options
 from hardener.cli.history_options import Runs, runs_options
-from hardener.files import require_writable
-from hardener.reports.formats import FORMATS
+from hardener.files import require_folder, require_writable
+from hardener.reports.formats import FOLDERS, FORMATS, Format
 from hardener.result_filter import ResultFilter
 
 
@@ -20,19 +21,20 @@ from hardener.result_filter import ResultFilter
 @click.option(
     "--format",
     "name",
-    type=click.Choice(list(FORMATS)),
+    type=click.Choice([*FORMATS, *FOLDERS]),
     required=True,
     help="Format of the report.",
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="PATH",
-    help="File to write.  [default: standard output]",
+    help="File to write, or folder for html-dir.  [default: standard output]",
 )
+@split_option
 @filter_options
 @runs_options
-def report(*, run: str, name: str, out: Path | None, chosen: ResultFilter, kept: Runs) -> None:
+def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultFilter, kept: Runs) -> None:
     """Write a report of a run, byte for byte what the run itself would have written.
 
     Options choose a part of it, as `hardener show` does; every format but CSV says so. Such a report does not
@@ -50,18 +52,28 @@ def report(*, run: str, name: str, out: Path | None, chosen: ResultFilter, kept:
     from hardener.history.previous import previous_runs
     from hardener.reports.interface import pieces, write_reports
     from hardener.terminal.run import selection_lines
+    from hardener.workflows.options import split_report
 
+    format_: Format = FOLDERS[name] if name in FOLDERS else FORMATS[name]
+    if split and not (out and format_.splits):
+        raise click.UsageError("--split needs --out, and a format that is split: junit or sarif")
+    if name in FOLDERS and not out:
+        raise click.UsageError(f"{name} is a folder and needs --out")
     if out:
-        require_writable(out)
-    format_, stored = FORMATS[name], kept.run(run)
+        (require_folder if name in FOLDERS else require_writable)(out)
+    stored = kept.run(run)
     results = SelectedResults(stored, chosen)
     looks_back = format_.looks_back and not chosen  # earlier totals are of whole runs
     earlier = previous_runs(kept.history, stored.record, before=stored.number) if looks_back else None
-    written = format_.report(results.info, earlier)
-    if out:
-        write_reports(results.assessments(), {out: written})
+    if out and split:
+        parts = split_report(format_, split, results.info, results.assessments())
+        write_reports(results.assessments(), {out: parts})
+    elif out and name in FOLDERS:
+        write_reports(results.assessments(), {out: FOLDERS[name].folder(results.info, earlier)})
+    elif out:
+        write_reports(results.assessments(), {out: format_.report(results.info, earlier)})
     else:
-        for text in pieces(written, results.assessments()):
+        for text in pieces(format_.report(results.info, earlier), results.assessments()):
             sys.stdout.buffer.write(text.encode())  # write the bytes of the file, independent of the locale
     for text in selection_lines(results):
         click.echo(text, err=True)

@@ -43,7 +43,7 @@ def scheduled_command(command: Sequence[str]) -> ScheduledCommand:
                 "all users of this machine could read --notify-url;"
                 f" put HARDENER_NOTIFY_URL=… into {line(str(home / 'environment'), 1000)}"
             )
-    files = ReportFiles(**{key: options[key] for key in ("junit", "json", "report")})
+    files = ReportFiles(**{key: options[key] for key in ("junit", "json", "report", "split")})
     return ScheduledCommand(
         # -P: Python must not import a folder named hardener from the current folder.
         command=(sys.executable, "-P", "-m", "hardener", verb, *arguments),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hardener.comparison.previous_runs import PreviousRuns
+    from hardener.reports.destinations import Folder
     from hardener.reports.interface import Report
     from hardener.run import RunInfo
 
@@ -18,7 +19,8 @@ class Format:
     """A report format; its module is imported on first use, to keep start-up fast.
 
     ``factory`` is ``module:class`` of its report in this package; ``file`` is what it is called where all
-    formats lie side by side. One that looks back tells what moved since the run before.
+    formats lie side by side. One that looks back tells what moved since the run before; one that splits can
+    be divided among files, since its readers have limits.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Format:
     factory: str
     file: str
     looks_back: bool = False
+    splits: bool = False
 
     def report(self, run: RunInfo, previous: PreviousRuns | None = None) -> Report:
         """Create a report of a run in this format, with the earlier runs."""
@@ -36,10 +39,19 @@ class Format:
         """Import the module of the format now."""
         self._load()
 
-    def _load(self) -> type[Report]:
+    def _load(self) -> Any:
         module, _, name = self.factory.partition(":")
-        factory: type[Report] = getattr(import_module(f"hardener.reports.{module}"), name)
-        return factory
+        return getattr(import_module(f"hardener.reports.{module}"), name)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFormat(Format):
+    """A format that is a folder of files."""
+
+    def folder(self, run: RunInfo, previous: PreviousRuns | None = None) -> Folder:
+        """Create a report of a run in this format, with the earlier runs."""
+        folder: Folder = self._load()(run, previous)
+        return folder
 
 
 FORMATS = MappingProxyType(
@@ -50,12 +62,16 @@ FORMATS = MappingProxyType(
             Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport", "report.defectdojo.json"),
             Format("html", "HTML", "html:HtmlReport", "report.html", looks_back=True),
             Format("json", "JSON", "native:NativeReport", "report.json"),
-            Format("junit", "JUnit", "junit:JUnitReport", "report.junit.xml"),
+            Format("junit", "JUnit", "junit:JUnitReport", "report.junit.xml", splits=True),
             Format("markdown", "Markdown", "markdown:MarkdownReport", "report.md", looks_back=True),
             Format("ndjson", "NDJSON", "native:LinesReport", "report.ndjson"),
             Format("ocsf", "OCSF", "ocsf:OcsfReport", "report.ocsf.ndjson"),
             Format("oscal", "OSCAL", "oscal:OscalReport", "report.oscal.json"),
-            Format("sarif", "SARIF", "sarif:SarifReport", "report.sarif"),
+            Format("sarif", "SARIF", "sarif:SarifReport", "report.sarif", splits=True),
         )
     }
+)
+
+FOLDERS = MappingProxyType(
+    {"html-dir": FolderFormat("html-dir", "HTML pages", "html_folder:HtmlFolder", "html", looks_back=True)}
 )

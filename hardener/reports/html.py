@@ -1,50 +1,52 @@
 """The HTML report: one self-contained file for operators and auditors.
 
 The frame and the totals are rendered here and need no script. The findings are data in the page, one record
-for each host, written as the hosts arrive; the page's own script renders what the reader opens. Nothing is
-loaded from elsewhere: the page's policy allows only its style sheet and its script.
-
-Untrusted text is escaped by Jinja, or is JSON that the script inserts as text nodes: by the policy's trusted
-types the browser itself refuses to parse text as HTML.
+for each host, written as the hosts arrive; the page's own script renders what the reader opens. Up to 50
+hosts all findings are there as plain HTML too, which the script replaces: readers such as Jenkins refuse the
+script and the style of a file. Nothing is loaded from elsewhere: the page's policy allows only its style
+sheet and its script.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
+from hardener.catalogue.words import FRAMEWORKS, SOURCES
 from hardener.comparison.finding import CHANGES, ChangeKind
 from hardener.comparison.previous_runs import LABELS, Point, PreviousRuns, Since
 from hardener.comparison.runs import ControlChange
-from hardener.decisions.remarks import remarks
 from hardener.model import Assessment, Control, Finding, Severity, Status, WorkloadRisk
 from hardener.reports.interface import Report
 from hardener.reports.lib.chart_data import columns, trend
+from hardener.reports.lib.decision_table import DecisionTable
+from hardener.reports.lib.groups import Group, GroupTotals
+from hardener.reports.lib.page import (
+    CODES,
+    control_record,
+    data,
+    environment,
+    policy,
+    script,
+    style,
+    verdict_record,
+)
+from hardener.reports.lib.plain_findings import MOST_HOSTS, PlainFindings
 from hardener.reports.lib.serial import compact
 from hardener.reports.lib.statuses import ORDER, WORDS, headline, plain, section_title
 from hardener.run import RunInfo
-from hardener.summary import SEVERITIES, Summary
+from hardener.summary import SEVERITIES, Summary, compliance, percentage
 from hardener.text import line, utc
 
-_PAGE = Path(__file__).parent / "page"
-_SCRIPTS = ("model.js", "elements.js", "main.js")
-
-_CODES = dict(zip(ORDER, "pfemwn", strict=True))
-_OFFENDERS_SHOWN = 50
-_EVIDENCE_SHOWN = 20
 _GRAVITY = {level: place for place, level in enumerate(Severity)}
 _REMEMBERED = 50_000  # a verdict is written once, however many hosts have it
 _CHANGES_SHOWN = 6
 _NAMES_SHOWN = 5
 _WORKLOADS_SHOWN = 20
+_GROUPS_OF_A_HOST = 100
+_GROUPS_SHOWN = 50
 
 
 class HtmlReport(Report):
@@ -61,13 +63,17 @@ class HtmlReport(Report):
         self._only: tuple[str, tuple[tuple[str, str], ...]] | None = None
         self._levels: Counter[str] = Counter()  # of the running containers
         self._riskiest: list[tuple[str, WorkloadRisk]] = []
+        self._groups: dict[str, int] = {}  # numbers of the groups
+        self._totals = GroupTotals()
+        self._decisions = DecisionTable()
+        self._plain = PlainFindings()
 
     def begin(self) -> str:
         """Return the head of the page and the start of the data."""
         return (
-            _environment()
+            environment()
             .get_template("begin.html")
-            .render(run=self.run, ended=utc(self.run.ended), policy=_policy(), style=_style())
+            .render(run=self.run, ended=utc(self.run.ended), policy=policy(), style=style())
             + "["
         )
 
@@ -83,56 +89,86 @@ class HtmlReport(Report):
             severities = Counter(finding.severity for finding in assessment.failing())
             self._tolls.append(tuple(severities[each] for each in SEVERITIES))
         self._take_workloads(assessment)
+        self._totals.add(assessment)
+        self._decisions.add(assessment)
         findings = {finding.control.slug: finding for finding in assessment.findings}
         new: list[list[Any]] = []
+        name = line(assessment.host)
+        codes = "".join(CODES[findings[slug].status] if slug in findings else "-" for slug in self._controls)
+        numbers = [self._number(findings[slug], new) if slug in findings else 0 for slug in self._controls]
+        moves = self._moves(assessment, new)
+        self._plain.add(name, codes, numbers, new)
         record = [
-            line(assessment.host),
+            name,
             line(assessment.collected_at),
             facts,
             line(assessment.unreachable),
-            "".join(_CODES[findings[slug].status] if slug in findings else "-" for slug in self._controls),
-            [self._number(findings[slug], new) if slug in findings else 0 for slug in self._controls],
+            codes,
+            numbers,
             new,
-            self._moves(assessment, new),
+            moves,
+            [
+                self._groups.setdefault(line(group), len(self._groups))
+                for group in assessment.groups[:_GROUPS_OF_A_HOST]
+            ],
         ]
-        return comma + _data(record)
+        return comma + data(record)
 
     def end(self) -> Iterator[str]:
         """Return the rest of the data, the totals, and the script that shows the findings."""
-        summary, counts = self._summary, self._summary.counts
-        title, verdict = headline(summary.counts, summary.hosts, is_part=bool(self.run.filtered))
+        known = self.catalogue()
         yield "]"
         yield (
-            _environment()
+            environment()
             .get_template("end.html")
             .render(
-                run=self.run,
-                run_id=line(self.run.run_id),
-                filtered=self.run.filtered,
-                started=utc(self.run.started),
-                ended=utc(self.run.ended),
-                catalogue=_data(self._catalogue()),
-                script=_script(),
-                headline=title,
-                verdict=verdict,
-                lead=self._lead(),
-                only=self._only and {"name": self._only[0], "facts": self._only[1]},
-                hosts=summary.hosts,
-                statuses=[status.value for status in ORDER],
-                words={status.value: word for status, word in WORDS.items()},
-                severities=[severity.value for severity in SEVERITIES],
-                counts=plain(counts),
-                total=counts.total(),
-                sections=list(self._sections()),
-                columns=columns(self._tolls, len(SEVERITIES)),
-                since=self._since and _since(self._since, summary.hosts),
-                trend=self.previous and trend([*self.previous.points, self._point()]),
-                worst=summary.worst(),
-                unreachable=summary.unreachable,
-                notices=summary.decided.notices(self.run.decisions),
-                workloads=self._workloads(),
+                self.overview(),
+                catalogue=data(known),
+                script=script(),
+                plain=list(self._plain.sections(known)),
+                too_many=MOST_HOSTS if self._plain.too_many else 0,
             )
         )
+
+    def overview(self, view: Callable[[str], str] = str) -> dict[str, Any]:
+        """Return what the overview shows once all hosts are counted.
+
+        Args:
+            view: gives the address of a view of the findings, such as ``#status=fail``.
+        """
+        summary, counts = self._summary, self._summary.counts
+        title, verdict = headline(summary.counts, summary.hosts)
+        return {
+            "view": view,
+            "run": self.run,
+            "run_id": line(self.run.run_id),
+            "filtered": self.run.filtered,
+            "started": utc(self.run.started),
+            "ended": utc(self.run.ended),
+            "headline": title,
+            "verdict": verdict,
+            "lead": self._lead(),
+            "only": self._only and {"name": self._only[0], "facts": self._only[1]},
+            "hosts": summary.hosts,
+            "statuses": [status.value for status in ORDER],
+            "words": {status.value: word for status, word in WORDS.items()},
+            "severities": [severity.value for severity in SEVERITIES],
+            "counts": plain(counts),
+            "share": percentage(compliance(counts)),
+            "total": counts.total(),
+            "sections": list(self._sections()),
+            "columns": columns(self._tolls, len(SEVERITIES)),
+            "since": self._since and _since(self._since, summary.hosts),
+            "trend": self.previous and trend([*self.previous.points, self._point()]),
+            "worst": summary.worst(),
+            "unreachable": summary.unreachable,
+            "notices": summary.decided.notices(self.run.decisions),
+            "workloads": self._workloads(),
+            "groups": [_group(each) for each in self._totals.several()],
+            "decisions": self._decisions.rows(self.run.decisions),
+            "frameworks": FRAMEWORKS,
+            "sources": SOURCES,
+        }
 
     def _take_workloads(self, assessment: Assessment) -> None:
         """Count the containers of a host, and keep the riskiest ones of all hosts."""
@@ -169,19 +205,7 @@ class HtmlReport(Report):
 
     def _number(self, finding: Finding, new: list[list[Any]]) -> int:
         """Return the number of a verdict in the page; a new verdict becomes part of this record."""
-        verdict, said = finding.verdict, remarks(finding)
-        record = [
-            line(verdict.expected, 1000),
-            line(verdict.actual, 1000),
-            [
-                [line(each.kind), line(each.name), line(each.detail)]
-                for each in verdict.offenders[:_OFFENDERS_SHOWN]
-            ],
-            [*said, *(line(each, 1000) for each in verdict.evidence[:_EVIDENCE_SHOWN])],
-            verdict.checked,
-            len(verdict.offenders),
-            len(said) + len(verdict.evidence),
-        ]
+        record = verdict_record(finding)
         key = hashlib.blake2b(compact(record).encode(), digest_size=12).digest()
         number = self._verdicts.get(key)
         if number is None:
@@ -192,18 +216,21 @@ class HtmlReport(Report):
                 self._verdicts[key] = number
         return number
 
-    def _catalogue(self) -> dict[str, Any]:
-        """Return the data that the script needs besides the hosts; its labels come from this module."""
+    def catalogue(self) -> dict[str, Any]:
+        """Return the data that the script needs besides the hosts."""
         sections = list(self._summary.sections)
         return {
-            "statuses": [[_CODES[status], status.value, WORDS[status]] for status in ORDER],
+            "statuses": [[CODES[status], status.value, WORDS[status]] for status in ORDER],
             "severities": [severity.value for severity in SEVERITIES],
             "sections": [[name, section_title(name, self.run.benchmark)] for name in sections],
             "frameworks": FRAMEWORKS,
             "sources": SOURCES,
+            "groups": list(self._groups),
             "moves": [[_key(each), LABELS[each]] for each in CHANGES] if self._since else [],
             "controls": [
-                _control(control, sections.index(control.section_in(self.run.benchmark)), self.run.benchmark)
+                control_record(
+                    control, sections.index(control.section_in(self.run.benchmark)), self.run.benchmark
+                )
                 for control in self._controls.values()
             ],
         }
@@ -241,7 +268,7 @@ class HtmlReport(Report):
             (
                 places[change.slug],
                 CHANGES.index(change.kind),
-                _CODES[change.before.status],
+                CODES[change.before.status],
                 self._number(change.before, new),
             )
             for change in self._since.add(assessment)
@@ -251,6 +278,17 @@ class HtmlReport(Report):
         """Return this run as the last point of the trend."""
         summary = self._summary
         return Point(self.run.run_id, self.run.ended, summary.hosts, len(summary.unreachable), summary.counts)
+
+
+def _group(group: Group) -> dict[str, Any]:
+    """Return the totals of a group of hosts, for the overview."""
+    return {
+        "name": line(group.name),
+        "hosts": group.hosts,
+        "counts": plain(group.counts),
+        "total": group.counts.total(),
+        "share": percentage(compliance(group.counts)),
+    }
 
 
 def _since(since: Since, hosts: int) -> dict[str, Any]:
@@ -297,68 +335,3 @@ def _names(names: list[str]) -> str:
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     number = "1 host" if len(names) == 1 else f"{len(names)} hosts"
     return f"{number}: {', '.join(names[:_NAMES_SHOWN])}{more}"
-
-
-def _control(control: Control, section: int, benchmark: str) -> dict[str, Any]:
-    place, role = control.benchmarks.get(benchmark), control.remediation
-    return {
-        "slug": control.slug,
-        "id": control.id_in(benchmark),
-        "section": section,
-        "level": place.level if place else 0,
-        "title": control.title,
-        "severity": control.severity.value,
-        "rationale": control.rationale,
-        "decision": control.decision,
-        "fix": control.fix,
-        "role": [role.role, role.variable, IMPACTS[role.impact]] if role else None,
-        "mappings": [[each.framework, each.source, each.requirements] for each in control.mappings],
-    }
-
-
-def _data(value: Any) -> str:
-    """Return JSON for a script element: nothing in it can end the element or begin a comment."""
-    return compact(value).replace("<", "\\u003c")
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_PAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-@cache
-def _style() -> str:
-    return (_PAGE / "page.css").read_text(encoding="utf-8")
-
-
-@cache
-def _script() -> str:
-    """Return the page's script: one text of several files, so that the policy names one digest."""
-    return "".join((_PAGE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-
-
-def _policy() -> str:
-    """Return the page's policy: allow this style sheet and this script, and nothing else."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src {_digest(_script())}",
-            f"style-src {_digest(_style())}",
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        )
-    )
-
-
-def _digest(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardener.errors import HardenerError
-from hardener.files import OutputFile
 from hardener.model import Assessment
+from hardener.reports.destinations import Destination, Folder, Parts, destination
 from hardener.run import RunInfo
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Report(ABC):
         return False
 
 
-def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Report]) -> None:
-    """Write reports of the same assessments, each to its file, with hosts in the given order.
+def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Report | Parts | Folder]) -> None:
+    """Write reports of the same assessments, each to its file or files, with hosts in the given order.
 
     A missing folder is made. No file is replaced before all of them are complete and on the disk. A device or
     a pipe is written to as the hosts come.
@@ -64,23 +64,21 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
     """
     if len({os.path.realpath(path) for path in reports}) < len(reports):
         raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
-    outputs: list[tuple[Report, OutputFile]] = []
+    outputs: list[Destination] = []
     try:
         for path, report in reports.items():
-            outputs.append((report, OutputFile(path)))
-        for report, output in outputs:
-            output.write(report.begin())
+            outputs.append(destination(path, report))
+        for output in outputs:
+            output.begin()
         for assessment in assessments:
-            for report, output in outputs:
-                output.write(report.host(assessment))
-        for report, output in outputs:
-            for piece in report.end():
-                output.write(piece)
+            for output in outputs:
+                output.host(assessment)
+        for output in outputs:
             output.complete()
-        for _, output in outputs:
+        for output in outputs:
             output.publish()
     finally:
-        for _, output in outputs:
+        for output in outputs:
             output.discard()
 
 

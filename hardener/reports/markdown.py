@@ -17,7 +17,7 @@ from hardener.reports.lib.frameworks import FrameworkView, Requirement
 from hardener.reports.lib.groups import Group, GroupTotals
 from hardener.reports.lib.markup import code
 from hardener.run import RunInfo
-from hardener.summary import Cases, Summary, compliance
+from hardener.summary import Cases, Summary, compliance, percentage
 from hardener.text import first, utc
 
 _LIST = 12_000  # characters of each list, so that none displaces the others
@@ -150,12 +150,11 @@ def _table(sections: Mapping[str, Mapping[Status, int]], total: Mapping[Status, 
 
 def _group(group: Group) -> str:
     """Return the totals of a group of hosts."""
-    passing = compliance(group.counts)
     parts = [
         _count(group.hosts, "host"),
         *([f"{group.unreachable} not reached"] if group.unreachable else []),
         *(f"{group.counts[status]} {name}" for status, name in _NAMES.items() if group.counts[status]),
-        *([f"{passing:.0%} of those decided pass"] if passing is not None else []),
+        f"compliance {percentage(compliance(group.counts))}",
     ]
     return f"- {code(group.name, 60)}: {', '.join(parts)}\n"
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardener import catalogue
 from hardener.errors import HardenerError
-from hardener.files import STANDARD_OUTPUT, require_writable
+from hardener.files import STANDARD_OUTPUT, require_folder, require_writable
 from hardener.model import Impact
-from hardener.reports.formats import FORMATS, Format
+from hardener.reports.destinations import by_group, by_host
+from hardener.reports.formats import FORMATS, FolderFormat, Format
 from hardener.text import line
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from hardener.fleet import Fleet
     from hardener.fleet.requests import Limits
     from hardener.history.journal import Unfinished
-    from hardener.model import Control, Decisions
+    from hardener.model import Assessment, Control, Decisions
+    from hardener.reports.destinations import Folder, Parts
     from hardener.reports.interface import Report
     from hardener.run import RunInfo
 
@@ -94,11 +97,15 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFiles:
-    """The reports to write, and their paths; ``junit`` and ``json`` are short forms for two formats."""
+    """The reports to write, and their paths; ``junit`` and ``json`` are short forms for two formats.
+
+    With ``split``, ``host`` or ``group``, formats whose readers have limits have a file for each of them.
+    """
 
     junit: Path | None = None
     json: Path | None = None
     report: tuple[tuple[Format, Path], ...] = ()
+    split: str = ""
 
     def __post_init__(self) -> None:
         """Refuse paths that cannot be written, before any work is done.
@@ -110,8 +117,18 @@ class ReportFiles:
         for title, count in Counter(each.title for each, _ in self._chosen()).items():
             if count > 1:
                 raise HardenerError(f"two {title} reports", hint="give one path a format")
-        for path in self.named().values():
-            require_writable(path)
+        if self.split and not any(each.splits for each, _ in self._chosen()):
+            names = ", ".join(each.name for each in FORMATS.values() if each.splits)
+            raise HardenerError(
+                f"--split is for reports of these formats: {names}", hint="choose one of them"
+            )
+        for each, path in self._chosen():
+            if isinstance(each, FolderFormat):
+                require_folder(path)
+            if self.split and each.splits and path == STANDARD_OUTPUT:
+                raise HardenerError("a report that is split has several files", hint="give it a path")
+            if not isinstance(each, FolderFormat):
+                require_writable(path)
         files = [*self.named().values(), *([self._json_before] if self._json_before else [])]
         if len({os.path.realpath(path) for path in files}) < len(files):
             raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
@@ -140,9 +157,17 @@ class ReportFiles:
         for each, _ in self._chosen():
             each.load()
 
-    def reports(self, run: RunInfo, previous: PreviousRuns | None = None) -> dict[Path, Report]:
-        """Return the reports of a run by their paths."""
-        return {path: each.report(run, previous) for each, path in self._chosen()}
+    def reports(
+        self, run: RunInfo, assessments: Iterable[Assessment], previous: PreviousRuns | None = None
+    ) -> dict[Path, Report | Parts | Folder]:
+        """Return the reports of a run by their paths.
+
+        Args:
+            run: the run.
+            assessments: its hosts, which are read where the groups have to be counted.
+            previous: what there was before it.
+        """
+        return {path: self._report(each, run, assessments, previous) for each, path in self._chosen()}
 
     def before(self) -> ReportFiles:
         """Return the paths of the reports on the earlier state, such as ``report.before.json``.
@@ -152,8 +177,20 @@ class ReportFiles:
         return ReportFiles(json=self._json_before)
 
     def named(self) -> dict[str, Path]:
-        """Return the paths by the titles of the reports."""
-        return {each.title: path for each, path in self._chosen()}
+        """Return the paths by the titles of the reports; a report that is split has ``report-*.xml``."""
+        return {
+            each.title: path.with_name(f"{path.stem}-*{path.suffix}") if self.split and each.splits else path
+            for each, path in self._chosen()
+        }
+
+    def _report(
+        self, each: Format, run: RunInfo, assessments: Iterable[Assessment], previous: PreviousRuns | None
+    ) -> Report | Parts | Folder:
+        if isinstance(each, FolderFormat):
+            return each.folder(run, previous)
+        if self.split and each.splits:
+            return split_report(each, self.split, run, assessments)
+        return each.report(run, previous)
 
     @property
     def _json_before(self) -> Path | None:
@@ -165,6 +202,12 @@ class ReportFiles:
     def _chosen(self) -> tuple[tuple[Format, Path], ...]:
         short = ((FORMATS["junit"], self.junit), (FORMATS["json"], self.json))
         return (*((each, path) for each, path in short if path), *self.report)
+
+
+def split_report(format_: Format, split: str, run: RunInfo, assessments: Iterable[Assessment]) -> Parts:
+    """Return a report that has a file for each host or each group."""
+    make = partial(format_.report, run)
+    return by_host(make) if split == "host" else by_group(make, assessments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,9 +30,9 @@ def report(
     run: RunInfo,
     previous: PreviousRuns | None = None,
 ) -> Summary:
-    """Write the reports of an audit, and count its findings."""
+    """Write the reports of an audit, and count its findings; the hosts are read twice to split by group."""
     summary = Summary()
-    write_reports(summary.watch(assessments), files.reports(run, previous))
+    write_reports(summary.watch(assessments), files.reports(run, assessments, previous))
     return summary
 
 
@@ -55,8 +55,8 @@ def report_difference(
         run: what they say about the last one.
         previous: what there was before that.
     """
-    write_reports(before, files.before().reports(earlier))
-    write_reports(after, files.reports(run, previous))
+    write_reports(before, files.before().reports(earlier, before))
+    write_reports(after, files.reports(run, after, previous))
     return compare(before, after)
 
 

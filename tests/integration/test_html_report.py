@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
 import os
 import re
 import shutil
@@ -11,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from hardener import catalogue
 from hardener.assess import unreachable
@@ -30,9 +33,20 @@ from hardener.model import (
     Workloads,
 )
 from hardener.reports.html import HtmlReport
+from hardener.reports.html_folder import HtmlFolder
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import assessment, gone, hostile_assessment, statuses
+from tests.unit.reports.conftest import (
+    CONTROLS as CASES,
+)
+from tests.unit.reports.conftest import (
+    DECISIONS,
+    assessment,
+    decided,
+    gone,
+    hostile_assessment,
+    statuses,
+)
 
 BENCHMARK = "cis-docker-1.8.0"
 CONTROLS = catalogue.load(BENCHMARK)
@@ -108,9 +122,10 @@ def open_report(tabs: Callable[[str, int, bool], Tab], tmp_path: Path) -> Iterat
         width: int = 1280,
         script: bool = True,
         previous: PreviousRuns | None = None,
+        run: RunInfo = RUN,
     ) -> Tab:
         path = tmp_path / f"report{len(opened)}.html"  # another address within the same file loads nothing
-        write_reports(assessments, {path: HtmlReport(RUN, previous)})
+        write_reports(assessments, {path: HtmlReport(run, previous)})
         tab = tabs(scheme, width, script)
         opened.append(tab)
         tab.page.emulate_media(media="screen")
@@ -425,6 +440,99 @@ def test_an_address_that_makes_no_sense_shows_what_is_open(open_report: Open) ->
     expect(page.locator("#count")).to_contain_text(f"{failing(hosts)} findings")
 
 
+def test_groups_of_the_inventory(open_report: Open) -> None:
+    hosts = [assessment("db1"), assessment("db2"), gone("web1")]
+    page = open_report(hosts).page
+    expect(page.locator(".groups tbody tr")).to_have_count(3)
+    press(page, "Groups")
+    rows = page.locator("#groups .group")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(1)).to_contain_text("production")
+    expect(rows.nth(1)).to_contain_text("3 hosts")
+    page.locator("select[name=inside]").select_option("web")
+    expect(page.locator("#count")).to_have_text(f"1 group, {len(CASES)} findings")
+    press(page, "Hosts")
+    expect(page.locator("#count")).to_have_text(f"1 host, {len(CASES)} findings")
+    page.go_back()
+    page.go_back()
+    expect(page.locator("#count")).to_have_text(f"3 groups, {2 * 3 + len(CASES)} findings")
+    page.go_back()
+    expect(page.locator("#filters .by [value=control]")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_link_to_one_finding(open_report: Open) -> None:
+    page = open_report(fleet(3)).page
+    page.locator("#groups summary").first.click()
+    page.locator("#groups .finding summary").first.click()
+    page.get_by_role("link", name="to this finding alone").click()
+    expect(page.locator("#count")).to_have_text("1 control, 1 finding")
+    expect(page.locator("#groups .evidence")).to_be_visible()
+    address = page.url
+    page.get_by_role("button", name="Show what is open").click()
+    expect(page.locator("#count")).to_contain_text(f"{failing(fleet(3))} findings")
+    page.go_back()
+    expect(page.locator("#count")).to_have_text("1 control, 1 finding")
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.locator("#groups .evidence")).to_be_visible()
+
+
+def test_what_is_listed_as_csv(open_report: Open) -> None:
+    hosts = [assessment("db1"), hostile_assessment('=1+1,"x"')]
+    page = open_report(hosts, address="#status=fail").page
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Save as CSV").click()
+    text = Path(downloading.value.path()).read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [(row["host"], row["slug"], row["status"]) for row in rows][:2] == [
+        ("db1", "audit-dockerd", "fail"),
+        ("db1", "container-not-privileged", "fail"),
+    ]
+    assert rows[0]["groups"] == "database production"
+    assert len(rows) == failing(hosts)
+    assert all(not cell.lstrip().startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
+
+
+def test_waivers_and_attestations_have_a_place(open_report: Open) -> None:
+    page = open_report([decided()], run=replace(RUN, decisions=DECISIONS)).page
+    rows = page.locator(".decisions tbody tr")
+    expect(rows).to_have_count(len(DECISIONS.waivers) + len(DECISIONS.attestations))
+    expect(rows.first).to_contain_text("W-003")
+    expect(rows.first).to_contain_text("1 expired, still needed")
+    page.locator(".decisions").get_by_role("link", name="host-lsm").click()
+    expect(page.locator("#count")).to_have_text("1 control")
+
+
+def test_a_folder_is_as_it_should_be_where_no_script_is_allowed(open_report: Open, tmp_path: Path) -> None:
+    tab = open_report([])
+    page, folder = tab.page, tmp_path / "pages"
+    write_reports([*fleet(3, lost=1), hostile_assessment("<b>x</b>")], {folder: HtmlFolder(RUN)})
+    header = {"Content-Security-Policy": "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"}
+
+    def answer(route: Route) -> None:
+        path = folder / unquote(urlsplit(route.request.url).path.lstrip("/"))
+        kinds = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+        route.fulfill(body=path.read_text(), content_type=kinds[path.suffix], headers=header)
+
+    page.route("http://jenkins.example/**", answer)
+    page.goto("http://jenkins.example/index.html")
+    expect(page.locator(".hosts tbody tr")).to_have_count(5)
+    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "1152px"  # the style sheet is there
+    page.locator(".hosts").get_by_role("link", name="web0001").click()
+    expect(page.locator("article")).to_have_count(len(CONTROLS))
+    page.locator("article a").first.click()
+    expect(page.locator("h1")).to_have_text("Controls")
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("web0001.example.com")
+    assert page.evaluate(CONTRAST) == []
+    page.unroute_all()
+    tab.complaints.clear()
+    tab.requests.clear()
+    page.goto((folder / "index.html").as_uri())
+    page.get_by_label("Search").fill("lost")
+    expect(page.locator(".hosts tbody tr:visible")).to_have_count(1)
+
+
 # --- strangers ------------------------------------------------------------------------------------------
 
 ATTACKS = (
@@ -521,6 +629,11 @@ def test_landmarks_names_and_levels(open_report: Open) -> None:
     assert page.get_by_role("img").evaluate_all(unlabelled) == []
     levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(e => Number(e.tagName[1]))")
     assert levels[0] == 1
+    page.locator("#groups summary").first.click()
+    inside = page.locator("#findings, #groups h3, #groups h4").evaluate_all(
+        "all => all.map(e => Number(e.tagName[1]))"
+    )
+    assert all(after - before <= 1 for before, after in pairwise(inside))
     assert all(after - before <= 1 for before, after in pairwise(levels))
     assert page.evaluate("document.documentElement.lang") == "en"
 
@@ -572,23 +685,55 @@ def test_it_can_be_read_light_and_dark_wide_and_narrow(open_report: Open, scheme
     page.screenshot(path=ARTEFACTS / f"report-{scheme}-{width}.png")
 
 
-def test_on_paper_what_is_listed_is_open(open_report: Open) -> None:
+def test_on_paper_all_that_is_listed_is_open(open_report: Open) -> None:
     page = open_report(fleet(3)).page
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
     expect(page.locator("#filters")).to_be_hidden()
-    assert page.locator("#groups details.group:not([open])").count() == 0
+    assert page.locator("#groups details:not([open])").count() == 0
+    assert page.locator("#groups .finding .evidence").count() == failing(fleet(3))
     expect(page.get_by_text("How to fix").first).to_be_visible()
 
 
-def test_without_a_script_the_totals_are_there(open_report: Open) -> None:
+def test_without_a_script_all_findings_are_there(open_report: Open) -> None:
     hosts = list(fleet(12))
     page = open_report(hosts, script=False).page
     expect(page.locator(".totals .fail b")).to_have_text(str(failing(hosts)))
-    expect(page.locator("noscript")).to_be_visible()
     expect(page.locator(".sections tbody tr")).to_have_count(8)
     expect(page.locator(".workloads tbody tr")).to_have_count(20)
     expect(page.locator(".workloads")).to_contain_text("12 critical, 12 high, 12 medium, 12 low")
+    assert page.locator("#groups .status.fail ~ b").count() == failing(hosts)
+    assert page.locator("#groups .status ~ b").count() == len(hosts) * len(CONTROLS)
+    page.get_by_role("link", name="The Docker daemon").click()
+    expect(page.get_by_role("heading", name="2 The Docker daemon")).to_be_in_viewport()
+    more = open_report(fleet(51), script=False).page
+    expect(more.locator("#without")).to_contain_text("--report html-dir=DIR")
+    assert more.locator("#groups article").count() == 0
+
+
+def test_a_server_that_allows_no_script_and_no_style(open_report: Open) -> None:
+    """The header that Jenkins sends with the files of a job."""
+    hosts = list(fleet(3))
+    tab = open_report(hosts)
+    page = tab.page
+    header = {"Content-Security-Policy": "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"}
+    path = Path(page.url.removeprefix("file://"))
+    page.route(
+        "http://jenkins.example/**",
+        lambda route: route.fulfill(body=path.read_text(), content_type="text/html", headers=header),
+    )
+    page.goto("http://jenkins.example/report.html")
+    assert len(page.locator("h1").inner_text()) > 0
+    assert page.locator("#groups .status.fail ~ b").count() == failing(hosts) > 0
+    assert page.locator("form").first.is_hidden()
+    box = page.locator(".bar").first.bounding_box()
+    assert box is not None
+    assert box["height"] == 8
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert [each for each in tab.complaints if "sandboxed" in each]
+    page.unroute_all()
+    tab.complaints.clear()
+    tab.requests.clear()
 
 
 # --- size -----------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ function bar(run, counts) {
   const svg = document.createElementNS(SVG, "svg");
   const present = run.statuses.filter(({ code }) => counts.get(code));
   svg.setAttribute("class", "bar");
+  svg.setAttribute("height", 8);
   svg.setAttribute("viewBox", `0 0 ${total} 1`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
@@ -121,6 +122,7 @@ function evidence(run, host, control) {
           ),
         )
       : null,
+    term("Link", element("a", { href: `#${new URLSearchParams({ host: host.name, control: run.controls[control].slug })}` }, "to this finding alone")),
   );
 }
 

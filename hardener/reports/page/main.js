@@ -21,7 +21,7 @@ function controlRow(run, group, many, className = "group") {
     () => [
       many ? null : evidence(run, run.hosts[h], c),
       description(run, control),
-      many ? element("h4", {}, "Hosts") : null,
+      many ? element("h3", {}, "Hosts") : null,
       ...(many ? pages(group.findings, ([h, c]) => hostFinding(run, h, c), "hosts") : []),
     ].filter(Boolean),
   );
@@ -57,11 +57,11 @@ function controlFinding(run, h, c) {
   );
 }
 
-function hostRow(run, group) {
+function hostRow(run, group, className = "group") {
   const host = run.hosts[group.key];
   const facts = [...host.facts, ["collected", host.collected || "never"]];
   return folded(
-    "group",
+    className,
     [
       element("span", { class: "name" }, host.name),
       element("span", { class: "actual" }, host.unreachable ? `not reached: ${host.unreachable}` : marks(run, group)),
@@ -72,6 +72,25 @@ function hostRow(run, group) {
       element("dl", { class: "about" }, facts.map(([name, value]) => term(name, value))),
       ...pages(group.findings, ([h, c]) => controlFinding(run, h, c), "controls"),
     ],
+  );
+}
+
+// A group of the inventory: its hosts, each with its findings.
+function inventoryRow(run, group) {
+  const hosts = new Map();
+  for (const [h, c] of group.findings) {
+    if (!hosts.has(h)) hosts.set(h, { key: h, findings: [], moves: [], counts: run.countsOf(h) });
+    hosts.get(h).findings.push([h, c]);
+  }
+  return folded(
+    "group",
+    [
+      element("span", { class: "name" }, run.inside[group.key]),
+      element("span", { class: "actual" }, `${hosts.size} ${hosts.size === 1 ? "host" : "hosts"}`),
+      bar(run, group.counts),
+      element("span", { class: "number" }, `${group.findings.length} of ${[...group.counts.values()].reduce((a, b) => a + b)}`),
+    ],
+    () => pages([...hosts.values()], (each) => hostRow(run, each, "host-in-group"), "hosts"),
   );
 }
 
@@ -99,17 +118,23 @@ function requirementRow(run, group, framework) {
   );
 }
 
+const PRINTED = 5000; // findings
+
 class Page {
   constructor(run) {
     this.run = run;
     this.form = document.getElementById("filters");
     this.groups = document.getElementById("groups");
+    document.getElementById("without").remove();
+    this.button = document.getElementById("save");
+    this.button.hidden = false;
+    this.button.addEventListener("click", () => save(csv(run, this.filter), "findings.csv"));
     this.filter = new Filter(run, location.hash);
     this.build();
     this.form.hidden = false;
     this.form.addEventListener("submit", (event) => event.preventDefault());
     addEventListener("hashchange", () => {
-      if (location.hash && !location.hash.includes("=")) return; // a place in the page, not a view of it
+      if (location.hash && !/=|^#(control|section)-/.test(location.hash)) return; // a place in the page, not a view of it
       this.filter = new Filter(run, location.hash);
       this.show();
       document.getElementById("findings").scrollIntoView();
@@ -122,8 +147,9 @@ class Page {
     const groupings = [
       ["control", "Controls"],
       ["host", "Hosts"],
+      ["inventory", "Groups"],
       ...Object.entries(this.run.frameworks),
-    ].filter(([name]) => name !== "host" || this.run.hosts.length > 1);
+    ].filter(([name]) => (name !== "host" || this.run.hosts.length > 1) && (name !== "inventory" || this.run.inside.length > 1));
     const press = (value, words, change) =>
       element("button", { type: "button", value, on: { click: () => this.change(change) } }, words);
     this.form.querySelector(".by").append(
@@ -145,7 +171,15 @@ class Page {
       ...this.run.sections.map(({ name, title }) => element("option", { value: name }, title)),
     );
     section.addEventListener("change", () => this.change(() => (this.filter.section = section.value)));
-    const { moved } = this.form.elements;
+    const { moved, inside } = this.form.elements;
+    inside.append(
+      element("option", { value: "" }, "all"),
+      ...[...this.run.inside]
+        .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
+        .map((name) => element("option", { value: name }, name)),
+    );
+    inside.closest("label").hidden = this.run.inside.length < 2;
+    inside.addEventListener("change", () => this.change(() => (this.filter.inside = inside.value)));
     moved.append(
       element("option", { value: "" }, "all findings"),
       element("option", { value: "any" }, "what moved"),
@@ -164,7 +198,7 @@ class Page {
     let waiting;
     text.addEventListener("input", () => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => this.change(() => (this.filter.text = text.value)), 120);
+      waiting = setTimeout(() => this.change(() => (this.filter.text = text.value), true), 120);
     });
   }
 
@@ -172,9 +206,13 @@ class Page {
     return this.form.querySelector(`[data-field="${field}"]`);
   }
 
-  change(how) {
+  // Each view is a step back, but for the letters of a search.
+  change(how, typing = false) {
     how();
-    history.replaceState(null, "", this.filter.address(this.run));
+    const address = this.filter.address(this.run);
+    if (typing && this.typed) history.replaceState(null, "", address);
+    else history.pushState(null, "", address);
+    this.typed = typing;
     this.show();
   }
 
@@ -185,15 +223,17 @@ class Page {
     for (const field of ["status", "severity"])
       for (const button of this.choices(field).children)
         button.setAttribute("aria-pressed", filter[field].has(button.value));
-    const { section, moved, text } = this.form.elements;
+    const { section, moved, text, inside } = this.form.elements;
+    inside.value = filter.inside;
     section.value = filter.section;
     moved.value = filter.moved;
     if (text.value !== filter.text) text.value = filter.text;
 
     const groups = run.groups(filter);
-    const findings = groups.reduce((sum, group) => sum + group.findings.length, 0);
+    let findings = 0; // a host can be in several groups
+    run.select(filter, () => findings++);
     const framework = run.frameworks[filter.group];
-    const noun = framework ? "requirement" : filter.group;
+    const noun = framework ? "requirement" : filter.group === "inventory" ? "group" : filter.group;
     const count = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
     document.getElementById("count").textContent = groups.length
       ? run.hosts.length > 1 && !framework
@@ -203,15 +243,35 @@ class Page {
     const meaning = `A requirement of ${framework} is more than the controls that serve it: where one fails it is not met; where all pass it is not thereby met.`;
     document.getElementById("note").replaceChildren(
       ...(framework ? [element("p", {}, meaning)] : []),
-      ...(run.unseen.length && filter.group !== "host" && filter.status.has("error") ? [this.unseen()] : []),
+      ...(filter.host || filter.control ? [this.alone()] : []),
+      ...(run.unseen.length && !filter.host && !["host", "inventory"].includes(filter.group) && filter.status.has("error") ? [this.unseen()] : []),
     );
     const row = framework
       ? (group) => requirementRow(run, group, filter.group)
       : filter.group === "host"
         ? (group) => hostRow(run, group)
-        : (group) => controlRow(run, group, run.hosts.length > 1);
+        : filter.group === "inventory"
+          ? (group) => inventoryRow(run, group)
+          : (group) => controlRow(run, group, run.hosts.length > 1);
     this.groups.className = framework ? "by-requirement" : `by-${filter.group}`;
     this.groups.replaceChildren(...pages(groups, row, `${noun}s`));
+    if (filter.host && filter.control) this.unfold();
+  }
+
+  // One host, one control or one finding is shown, by a link to it.
+  alone() {
+    const { host, control } = this.filter;
+    const all = () => this.change(() => (this.filter = new Filter(this.run, "")));
+    return element(
+      "p",
+      {},
+      "Only ",
+      host ? element("b", {}, host) : null,
+      host && control ? " and " : null,
+      control ? element("b", {}, control) : null,
+      ". ",
+      element("button", { type: "button", class: "link", on: { click: all } }, "Show what is open"),
+    );
   }
 
   unseen() {
@@ -227,11 +287,19 @@ class Page {
     );
   }
 
-  // On paper nothing can be opened: what is listed is printed with its description.
+  // On paper nothing can be opened: all that the filter lets through is printed with its evidence. Where that is more
+  // than a browser lays out, the groups are.
   unfold() {
-    for (const details of this.groups.querySelectorAll("details.group")) {
-      fill(details);
-      details.open = true;
+    let findings = 0;
+    this.run.select(this.filter, () => findings++);
+    const rows = findings > PRINTED ? "details.group" : "details";
+    for (let opened = true; opened; ) {
+      opened = false;
+      for (const more of findings > PRINTED ? [] : this.groups.querySelectorAll("button.more")) more.click();
+      for (const details of this.groups.querySelectorAll(`${rows}:not([open])`)) {
+        fill(details);
+        opened = details.open = true;
+      }
     }
   }
 }

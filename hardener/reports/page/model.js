@@ -7,10 +7,11 @@ const DEFAULT_STATUS = ["fail", "error"];
 
 // A host is [name, collected, facts, unreachable, statuses, verdicts, new verdicts, moves]: one letter and one number a
 // control. A verdict is written once, in the record of the first host that has it, and numbered in that order.
-// Last come the controls that moved since the run before: [control, what became of it, status, verdict before].
+// Then come the controls that moved since the run before: [control, what became of it, status, verdict before], and
+// the numbers of the host's groups in the inventory.
 class Host {
-  constructor([name, collected, facts, unreachable, statuses, verdicts, , moves]) {
-    Object.assign(this, { name, collected, facts, unreachable, statuses, verdicts });
+  constructor([name, collected, facts, unreachable, statuses, verdicts, , moves, groups]) {
+    Object.assign(this, { name, collected, facts, unreachable, statuses, verdicts, groups });
     this.moves = new Map(moves.map(([control, move, status, verdict]) => [control, { move, status, verdict }]));
   }
 }
@@ -35,6 +36,7 @@ class Run {
     this.frameworks = catalogue.frameworks;
     this.sources = catalogue.sources;
     this.moves = catalogue.moves.map(([name, words]) => ({ name, words }));
+    this.inside = catalogue.groups; // of the inventory
     this.controls = catalogue.controls;
     this.hosts = records.map((record) => new Host(record));
     this.verdicts = records.flatMap((record) => record[6]).map((record) => new Verdict(record));
@@ -78,13 +80,18 @@ class Run {
     const text = filter.text.trim().toLowerCase();
     const section = this.sections.findIndex(({ name }) => name === filter.section);
     const wanted = this.controls.map(
-      (control) => filter.severity.has(control.severity) && (section < 0 || control.section === section),
+      (control) =>
+        filter.severity.has(control.severity) &&
+        (section < 0 || control.section === section) &&
+        (!filter.control || control.slug === filter.control),
     );
     const controlHas = this.controls.map((control) => control.text.includes(text));
     const move = this.moves.findIndex(({ name }) => name === filter.moved);
-    const unseen = new Set(this.unseen);
+    const inside = this.inside.indexOf(filter.inside);
+    const unseen = new Set(filter.host || ["host", "inventory"].includes(filter.group) ? [] : this.unseen);
     this.hosts.forEach((host, h) => {
-      if (filter.group !== "host" && unseen.has(host)) return;
+      if (unseen.has(host) || (filter.host && host.name !== filter.host)) return;
+      if (filter.inside && !host.groups.includes(inside)) return;
       const hostHas = host.name.toLowerCase().includes(text);
       for (let c = 0; c < host.statuses.length; c++) {
         if (!wanted[c] || !codes.has(host.statuses[c])) continue;
@@ -99,7 +106,7 @@ class Run {
   // Counts are of all findings of the group, so that what is filtered away is still seen in its bar.
   groups(filter) {
     const groups = new Map();
-    const keys = this.keys(filter.group);
+    const keys = this.keys(filter.group, this.inside.indexOf(filter.inside));
     this.select(filter, (h, c) => {
       for (const key of keys(h, c)) {
         let group = groups.get(key);
@@ -136,9 +143,17 @@ class Run {
     return counts;
   }
 
-  keys(by) {
+  // All findings of one host by status.
+  countsOf(host) {
+    const counts = new Map();
+    for (const code of this.hosts[host].statuses.replaceAll("-", "")) counts.set(code, (counts.get(code) ?? 0) + 1);
+    return counts;
+  }
+
+  keys(by, inside) {
     if (by === "control") return (h, c) => [c];
     if (by === "host") return (h) => [h];
+    if (by === "inventory") return (h) => this.hosts[h].groups.filter((group) => inside < 0 || group === inside);
     const requirements = this.controls.map((control) =>
       control.mappings.filter(([framework]) => framework === by).flatMap(([, , ids]) => ids),
     );
@@ -160,6 +175,7 @@ class Run {
         return different < 0 ? a.key - b.key : other[different] - mine[different];
       };
     }
+    if (by === "inventory") return (a, b) => this.inside[a.key].localeCompare(this.inside[b.key], "en", { numeric: true });
     return (a, b) => a.key.localeCompare(b.key, "en", { numeric: true });
   }
 }
@@ -167,15 +183,26 @@ class Run {
 // What is looked at. It is in the page's address, so that a view can be linked to and the back button works.
 class Filter {
   constructor(run, address) {
-    const values = new URLSearchParams(address.replace(/^#/, ""));
+    // The place of a control or a section in the page without a script is a view of it here.
+    const place = /^#(control|section)-(.+)$/.exec(address);
+    const values = new URLSearchParams(place ? "" : address.replace(/^#/, ""));
+    if (place?.[1] === "control") values.set("control", place[2]);
+    if (place?.[1] === "section") {
+      values.set("section", run.sections[Number(place[2])]?.name ?? "");
+      values.set("status", run.statuses.map(({ name }) => name).join(","));
+    }
     const chosen = (name, all, otherwise) => {
       const given = values.has(name) ? values.get(name).split(",") : otherwise;
       return new Set(all.filter((each) => given.includes(each)));
     };
     const status = run.statuses.map(({ name }) => name);
-    const groups = ["control", "host", ...Object.keys(run.frameworks)];
+    const groups = ["control", "host", "inventory", ...Object.keys(run.frameworks)];
+    const one = (name, all) => (all.includes(values.get(name)) ? values.get(name) : "");
     this.group = groups.includes(values.get("group")) ? values.get("group") : Filter.group(run);
-    this.status = chosen("status", status, Filter.initial(run));
+    this.inside = one("inside", run.inside);
+    this.host = one("host", run.hosts.map(({ name }) => name));
+    this.control = one("control", run.controls.map(({ slug }) => slug));
+    this.status = chosen("status", status, this.host || this.control ? status : Filter.initial(run));
     this.severity = chosen("severity", run.severities, run.severities);
     this.section = run.sections.some(({ name }) => name === values.get("section")) ? values.get("section") : "";
     this.moved = ["any", ...run.moves.map(({ name }) => name)].includes(values.get("moved")) ? values.get("moved") : "";
@@ -194,11 +221,14 @@ class Filter {
 
   address(run) {
     const values = new URLSearchParams();
-    const initial = Filter.initial(run);
+    const initial = this.host || this.control ? run.statuses.map(({ name }) => name) : Filter.initial(run);
     if (this.group !== Filter.group(run)) values.set("group", this.group);
     if (this.status.size !== initial.length || initial.some((each) => !this.status.has(each)))
       values.set("status", [...this.status].join(","));
     if (this.severity.size !== run.severities.length) values.set("severity", [...this.severity].join(","));
+    if (this.inside) values.set("inside", this.inside);
+    if (this.host) values.set("host", this.host);
+    if (this.control) values.set("control", this.control);
     if (this.section) values.set("section", this.section);
     if (this.moved) values.set("moved", this.moved);
     if (this.text) values.set("text", this.text);

@@ -15,7 +15,7 @@ from click.shell_completion import ShellComplete
 from hardener import catalogue
 from hardener.cli import completers, main
 from hardener.cli.completion import SHELLS
-from hardener.reports.formats import FORMATS
+from hardener.reports.formats import FOLDERS, FORMATS
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
@@ -90,8 +90,9 @@ def test_catalogue() -> None:
 
 
 def test_formats() -> None:
-    assert values("report", "--format", "") == list(FORMATS)
-    assert values("audit", "--report", "") == [f"{name}=" for name in FORMATS]
+    known = [*FORMATS, *FOLDERS]
+    assert values("report", "--format", "") == known
+    assert values("audit", "--report", "") == [f"{name}=" for name in known]
 
 
 def test_runs_of_the_inventory_that_is_typed(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:

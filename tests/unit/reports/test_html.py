@@ -19,6 +19,8 @@ from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
 from tests.unit.reports.conftest import (
     ATTACKS,
+    CONTROLS,
+    DECISIONS,
     Written,
     assessment,
     decided,
@@ -59,7 +61,8 @@ def test_nothing_is_loaded_and_the_policy_names_what_is_there(written: Written, 
 @pytest.mark.parametrize("attack", ATTACKS["html"])
 def test_a_stranger_adds_no_element(written: Written, run: RunInfo, attack: str) -> None:
     def shape(text: str) -> Iterator[tuple[str, list[str]]]:
-        hosts = (hostile_assessment(text), gone(text + "2", reason=text))
+        lost = replace(gone(text + "2", reason=text), groups=())  # groups are sorted by name
+        hosts = (hostile_assessment(text), lost)
         previous = earlier(run, assessment(text, statuses(*[Status.PASS] * 7)), gone(text + "3"))
         page = written(*hosts, previous=previous)
         assert page.replace("\n", "").isprintable()
@@ -113,6 +116,34 @@ def test_decisions_to_look_at_are_on_the_first_screen(written: Written, run: Run
     undecided = tmp_path / "undecided.html"
     write_reports([assessment()], {undecided: HtmlReport(replace(run, decisions=None))})
     assert "Waivers and attestations to look at" not in undecided.read_text(encoding="utf-8")
+
+
+def test_the_findings_of_few_hosts_are_there_without_the_script(written: Written) -> None:
+    page = written(decided(), gone("web1"))
+    assert page.count("<article ") == len(CONTROLS)
+    assert "2 of 4 are not waived: web2 runs privileged; web3 runs privileged" in page
+    assert page.count("<b>web1</b>") == len(CONTROLS) + 1  # and once among those that were not reached
+
+
+def test_more_hosts_than_that_are_data_alone(written: Written) -> None:
+    page = written(*(assessment(f"h{number}") for number in range(51)))
+    assert "<article " not in page
+    assert "html-dir=DIR" in page
+    assert len(Page(page).records) == 51
+
+
+def test_groups_are_a_filter_and_a_table(written: Written) -> None:
+    page = written(assessment("a"), gone("b"))
+    assert [record[8] for record in Page(page).records] == [[0, 1], [1, 2]]
+    assert json.loads(Page(page).raw["script"][1])["groups"] == ["database", "production", "web"]
+    assert re.search(r'href="#group=host&amp;inside=production">production</a></th>', page)
+
+
+def test_waivers_and_attestations_have_a_table(written: Written) -> None:
+    page = written(decided())
+    table = page[page.index('class="decisions"') :].partition("</section>")[0]
+    assert table.count("<tr") == 1 + len(DECISIONS.waivers) + len(DECISIONS.attestations)
+    assert "team-x, approved by J. Doe" in table
 
 
 def with_containers(host: str, *containers: tuple[str, Severity, int], more: int = 0) -> Assessment:

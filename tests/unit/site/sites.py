@@ -24,7 +24,7 @@ _TAGS = """
 """
 _ATTRIBUTES = """
     lang charset name content http-equiv rel href class id tabindex aria-label aria-current scope datetime
-    title viewbox preserveaspectratio role x y width height d points
+    title viewbox preserveaspectratio role x y width height d points fill stroke
 """
 
 

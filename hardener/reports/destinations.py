@@ -1,0 +1,231 @@
+"""Where the text of a report goes: one file, or a file for each part of a run.
+
+CI systems and code scanning refuse files that are too large, and show one team what others have to do. So a
+run can be divided by host or by group; a part that its readers would refuse goes on in another file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hardener.files import OutputFile
+from hardener.reports.lib.file_names import file_name
+
+if TYPE_CHECKING:
+    from hardener.model import Assessment
+    from hardener.reports.interface import Report
+
+_OPEN = 100  # files at once
+_UNGROUPED = "ungrouped"
+
+
+class Destination(ABC):
+    """Takes the hosts of a run; nothing is replaced before ``publish``."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Write what comes before the first host."""
+
+    @abstractmethod
+    def host(self, assessment: Assessment) -> None:
+        """Write one host."""
+
+    @abstractmethod
+    def complete(self) -> None:
+        """Write what comes after the last host, and flush it to the disk."""
+
+    @abstractmethod
+    def publish(self) -> None:
+        """Put all files in their places."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove what was not published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A report that is divided among files: ``name`` gives the part of a host, ``make`` the report of one."""
+
+    make: Callable[[], Report]
+    name: Callable[[Assessment], str]
+    of_one_host: bool = False
+
+
+def by_host(make: Callable[[], Report]) -> Parts:
+    """Return a report of which each host has a file."""
+    return Parts(make, lambda assessment: assessment.host, of_one_host=True)
+
+
+def by_group(make: Callable[[], Report], assessments: Iterable[Assessment]) -> Parts:
+    """Return a report of which each group has a file.
+
+    A host is in one file, so that readers do not count it twice: that of its group with the fewest hosts,
+    which is the most specific one.
+
+    Args:
+        make: gives the report of a part.
+        assessments: the hosts of the run; read once, to count the groups.
+    """
+    sizes = Counter(group for assessment in assessments for group in assessment.groups)
+
+    def name(assessment: Assessment) -> str:
+        return min(assessment.groups, key=lambda group: (sizes[group], group), default=_UNGROUPED)
+
+    return Parts(make, name)
+
+
+class Folder(ABC):
+    """A report of several files in a folder, each a path in it and its text. An instance writes one run."""
+
+    @abstractmethod
+    def first(self) -> Iterator[tuple[str, str]]:
+        """Yield the files that do not depend on hosts."""
+
+    @abstractmethod
+    def pages(self, assessment: Assessment) -> Iterator[tuple[str, str]]:
+        """Yield the files of a host."""
+
+    @abstractmethod
+    def last(self) -> Iterator[tuple[str, str]]:
+        """Yield the files over all hosts."""
+
+
+def destination(path: Path, report: Report | Parts | Folder) -> Destination:
+    """Return the destination of a report.
+
+    Raises:
+        HardenerError: its file cannot be written.
+    """
+    if isinstance(report, Parts):
+        return PartFiles(path, report)
+    return FolderFiles(path, report) if isinstance(report, Folder) else SingleFile(path, report)
+
+
+class SingleFile(Destination):
+    """One file with the whole run."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self.report = report
+        self._output = OutputFile(path)
+
+    def begin(self) -> None:
+        """Write what comes before the first host."""
+        self._output.write(self.report.begin())
+
+    def host(self, assessment: Assessment) -> None:
+        """Write one host."""
+        self._output.write(self.report.host(assessment))
+
+    def complete(self) -> None:
+        """Write what comes after the last host, and flush it to the disk."""
+        for piece in self.report.end():
+            self._output.write(piece)
+        self._output.complete()
+
+    def publish(self) -> None:
+        """Put the file in its place."""
+        self._output.publish()
+
+    def discard(self) -> None:
+        """Remove the file if it was not published."""
+        self._output.discard()
+
+
+class PartFiles(Destination):
+    """A file for each part: ``report-web.xml`` beside ``report.xml``, and ``report-web+2.xml`` after it."""
+
+    def __init__(self, path: Path, parts: Parts) -> None:
+        self._path = path
+        self._parts = parts
+        self._open: dict[str, SingleFile] = {}
+        self._all: list[SingleFile] = []
+        self._numbers: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Wait for the first host: it says which part there is."""
+
+    def host(self, assessment: Assessment) -> None:
+        """Write one host to its part."""
+        name = self._parts.name(assessment)
+        part = self._open.get(name) or self._begin(name)
+        part.host(assessment)
+        if self._parts.of_one_host or part.report.is_full:
+            self._open.pop(name).complete()
+
+    def complete(self) -> None:
+        """Complete the parts that are open."""
+        if not self._all:  # a run without hosts has a file too
+            self._take("", SingleFile(self._path, self._parts.make()))
+        for part in self._open.values():
+            part.complete()
+        self._open.clear()
+
+    def publish(self) -> None:
+        """Put all files in their places."""
+        for part in self._all:
+            part.publish()
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        for part in self._all:
+            part.discard()
+
+    def _begin(self, name: str) -> SingleFile:
+        if len(self._open) == _OPEN:
+            self._open.pop(next(iter(self._open))).complete()
+        self._numbers[name] += 1
+        number = f"+{self._numbers[name]}" if self._numbers[name] > 1 else ""
+        report = self._parts.make()
+        report.part = f"{file_name(name)}{number}"
+        path = self._path.with_name(f"{self._path.stem}-{report.part}{self._path.suffix}")
+        return self._take(name, SingleFile(path, report))
+
+    def _take(self, name: str, part: SingleFile) -> SingleFile:
+        self._all.append(part)
+        self._open[name] = part
+        part.begin()
+        return part
+
+
+class FolderFiles(Destination):
+    """The files of a folder; what else is there stays."""
+
+    def __init__(self, path: Path, folder: Folder) -> None:
+        self._path = path
+        self._folder = folder
+        self._files: list[OutputFile] = []
+
+    def begin(self) -> None:
+        """Write the files that do not depend on hosts."""
+        self._write(self._folder.first())
+
+    def host(self, assessment: Assessment) -> None:
+        """Write the files of a host."""
+        self._write(self._folder.pages(assessment))
+
+    def complete(self) -> None:
+        """Write the files over all hosts."""
+        self._write(self._folder.last())
+
+    def publish(self) -> None:
+        """Put all files in their places."""
+        for file in self._files:
+            file.publish()
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        for file in self._files:
+            file.discard()
+
+    def _write(self, files: Iterable[tuple[str, str]]) -> None:
+        for name, text in files:
+            file = OutputFile(self._path / name)
+            self._files.append(file)
+            file.write(text)
+            file.complete()

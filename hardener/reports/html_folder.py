@@ -1,0 +1,169 @@
+"""The HTML report as a folder: a page for each host, for fleets and for readers that refuse scripts.
+
+No page needs a script. The style sheet is a file beside them, since readers such as Jenkins refuse the style
+of a page but allow files of the same folder. What a control means is on one page, to which the hosts link.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs
+
+from hardener.comparison.previous_runs import PreviousRuns
+from hardener.model import Assessment, Status
+from hardener.reports.destinations import Folder
+from hardener.reports.html import HtmlReport
+from hardener.reports.lib.file_names import file_name
+from hardener.reports.lib.page import control_record, environment, script_of, style, verdict_record
+from hardener.reports.lib.statuses import ORDER, WORDS, plain, section_title
+from hardener.run import RunInfo
+from hardener.summary import compliance, percentage
+from hardener.text import line, utc
+
+_HOSTS_OF_A_CONTROL = 50
+_NOT_HELD = (Status.FAIL, Status.ERROR)
+_CONTROLS = "controls.html"
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; base-uri 'none';"
+    " form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+
+class HtmlFolder(Folder):
+    """HTML pages in a folder."""
+
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        self._run = run
+        self._whole = HtmlReport(run, previous)  # counts what the overview shows
+        self._names: Counter[str] = Counter()
+        self._hosts: list[dict[str, Any]] = []
+        self._pages: dict[str, str] = {}
+        self._held: dict[str, Counter[Status]] = {}
+        self._not_held: dict[str, list[tuple[str, str, Status]]] = {}
+
+    def first(self) -> Iterator[tuple[str, str]]:
+        """Yield the files that do not depend on hosts."""
+        yield "style.css", style()
+        yield "folder.js", script_of("folder.js")
+
+    def pages(self, assessment: Assessment) -> Iterator[tuple[str, str]]:
+        """Yield the page of a host."""
+        self._whole.host(assessment)
+        name = file_name(assessment.host)
+        self._names[name] += 1
+        number = f"+{self._names[name]}" if self._names[name] > 1 else ""
+        path = f"hosts/{name}{number}.html"
+        self._pages.setdefault(line(assessment.host), path)
+        counts = assessment.counts()
+        for finding in assessment.findings:
+            slug = finding.control.slug
+            self._held.setdefault(slug, Counter())[finding.status] += 1
+            if finding.status in _NOT_HELD:
+                hosts = self._not_held.setdefault(slug, [])
+                if len(hosts) < _HOSTS_OF_A_CONTROL:
+                    hosts.append((line(assessment.host), path, finding.status))
+        row = {
+            "name": line(assessment.host),
+            "page": path,
+            "groups": [line(group) for group in assessment.groups],
+            "unreachable": line(assessment.unreachable),
+            "counts": plain(counts),
+            "total": counts.total(),
+            "share": percentage(compliance(counts)),
+        }
+        self._hosts.append(row)
+        facts = [(line(key), line(value)) for key, value in sorted(assessment.facts.items())]
+        yield (
+            path,
+            self._render(
+                "folder_host.html",
+                top="../",
+                title=row["name"],
+                host=row,
+                facts=[*facts, ("collected", line(assessment.collected_at) or "never")],
+                found=list(self._findings(assessment)),
+            ),
+        )
+
+    def last(self) -> Iterator[tuple[str, str]]:
+        """Yield the pages over all hosts."""
+        known = self._whole.catalogue()
+        sections = [
+            {
+                "title": title,
+                "controls": [
+                    {**control, **self._state(control["slug"])}
+                    for control in known["controls"]
+                    if control["section"] == number
+                ],
+            }
+            for number, (_, title) in enumerate(known["sections"])
+        ]
+        overview = self._whole.overview(self._place)
+        yield (
+            _CONTROLS,
+            self._render("folder_controls.html", **overview | {"title": "Controls", "found": sections}),
+        )
+        title = f"{self._run.benchmark}, {utc(self._run.ended)}"
+        yield (
+            "index.html",
+            self._render("folder_index.html", **overview | {"title": title, "rows": self._hosts}),
+        )
+
+    def _findings(self, assessment: Assessment) -> Iterator[dict[str, Any]]:
+        """Yield the sections of a host's findings."""
+        sections: dict[str, list[dict[str, Any]]] = {}
+        for finding in assessment.findings:
+            expected, actual, offenders, facts, checked, offending, all_facts = verdict_record(finding)
+            control = control_record(finding.control, 0, assessment.benchmark)
+            result = {
+                "status": finding.status.value,
+                "word": WORDS[finding.status],
+                "hosts": [],
+                "expected": expected,
+                "actual": actual,
+                "offenders": offenders,
+                "facts": facts,
+                "share": f" ({offending} of {checked})" if checked else "",
+                "more_offenders": offending - len(offenders),
+                "more_facts": all_facts - len(facts),
+            }
+            section = finding.control.section_in(assessment.benchmark)
+            sections.setdefault(section, []).append({**control, "results": [result]})
+        for name, controls in sections.items():
+            yield {"title": section_title(name, assessment.benchmark), "controls": controls}
+
+    def _state(self, slug: str) -> dict[str, Any]:
+        """Return on how many hosts a control holds, and the first of those on which it does not."""
+        counts = self._held.get(slug, Counter())
+        shown = self._not_held.get(slug, [])
+        return {
+            "counts": ", ".join(f"{counts[status]} {WORDS[status]}" for status in ORDER if counts[status]),
+            "not_held": [(host, page, status.value) for host, page, status in shown],
+            "more": sum(counts[status] for status in _NOT_HELD) - len(shown),
+        }
+
+    def _place(self, view: str) -> str:
+        """Return the page that has what a view of the single page has."""
+        values = parse_qs(view.removeprefix("#"))
+        if view.startswith("#section-"):
+            return f"{_CONTROLS}{view}"
+        if slugs := values.get("control"):
+            return f"{_CONTROLS}#control-{slugs[0]}"
+        if values.get("group") == ["host"]:
+            return self._pages.get(values.get("text", [""])[0], "#hosts")
+        return _CONTROLS
+
+    def _render(self, template: str, **values: Any) -> str:
+        shared = {
+            "top": "",
+            "policy": _POLICY,
+            "run": self._run,
+            "run_id": line(self._run.run_id),
+            "ended": utc(self._run.ended),
+            "statuses": [status.value for status in ORDER],
+            "words": {status.value: word for status, word in WORDS.items()},
+        }
+        return environment().get_template(template).render(shared | values)

@@ -1,0 +1,89 @@
+"""Findings as plain HTML, for readers without script or style: every control with its hosts, nothing folded.
+
+Hosts with the same verdict are named together, since most hosts of a fleet are alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hardener.reports.lib.page import CODES
+from hardener.reports.lib.statuses import ORDER, WORDS
+
+MOST_HOSTS = 50  # of which one file has all findings
+_STATUS_OF = {code: status for status, code in CODES.items()}
+# What is open comes first.
+_PLACE = {code: place for place, code in enumerate("femwnp")}
+
+
+class PlainFindings:
+    """The findings of the first hosts of a run; empty once there are more than a file takes."""
+
+    def __init__(self) -> None:
+        self._hosts: list[tuple[str, str, Sequence[int]]] = []
+        self._verdicts: list[list[Any]] = []
+        self.too_many = False
+
+    def add(self, host: str, codes: str, numbers: Sequence[int], new: Sequence[list[Any]]) -> None:
+        """Keep the findings of a host.
+
+        Args:
+            host: its name.
+            codes: the status of each control, ``-`` where the host was not judged by it.
+            numbers: the verdict of each.
+            new: the verdicts that no host before had, in the order of their numbers.
+        """
+        if len(self._hosts) == MOST_HOSTS:
+            self.too_many = True
+            self._hosts.clear()
+            self._verdicts.clear()
+        if not self.too_many:
+            self._hosts.append((host, codes, numbers))
+            self._verdicts.extend(new)
+
+    def sections(self, catalogue: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the sections of the benchmark with their controls and what was found, for the template."""
+        if not self._hosts:
+            return
+        controls = catalogue["controls"]
+        for number, (key, title) in enumerate(catalogue["sections"]):
+            yield {
+                "number": number,
+                "key": key,
+                "title": title,
+                "controls": [
+                    {**control, "results": list(self._results(place)), "counts": self._counts(place)}
+                    for place, control in enumerate(controls)
+                    if control["section"] == number
+                ],
+            }
+
+    def _results(self, place: int) -> Iterator[dict[str, Any]]:
+        """Yield each different result of a control with the hosts that have it, what is open first."""
+        found: dict[tuple[str, int], list[str]] = {}
+        for host, codes, numbers in self._hosts:
+            if place < len(codes) and codes[place] != "-":
+                found.setdefault((codes[place], numbers[place]), []).append(host)
+        for (code, number), hosts in sorted(found.items(), key=lambda item: _PLACE[item[0][0]]):
+            status = _STATUS_OF[code]
+            expected, actual, offenders, facts, checked, offending, all_facts = self._verdicts[number]
+            yield {
+                "status": status.value,
+                "word": WORDS[status],
+                "hosts": hosts,
+                "expected": expected,
+                "actual": actual,
+                "offenders": offenders,
+                "facts": facts,
+                "share": f" ({offending} of {checked})" if checked else "",
+                "more_offenders": offending - len(offenders),
+                "more_facts": all_facts - len(facts),
+            }
+
+    def _counts(self, place: int) -> str:
+        """Return ``2 fail, 1 pass`` of the hosts that were judged by a control."""
+        counts = Counter(codes[place] for _, codes, _ in self._hosts if place < len(codes))
+        shown = [(counts[CODES[status]], WORDS[status]) for status in ORDER if counts[CODES[status]]]
+        return ", ".join(f"{number} {word}" for number, word in shown)

@@ -1,0 +1,115 @@
+"""Reports that are divided among files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.model import Assessment
+from hardener.reports import destinations, junit, sarif
+from hardener.reports.destinations import Parts, by_group, by_host
+from hardener.reports.formats import FORMATS
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
+from tests.unit.reports.conftest import CONTROLS, assessment, gone
+from tests.unit.reports.readers import read_junit, read_sarif
+
+Split = Callable[..., dict[str, list[str]]]
+
+
+def inside(host: str, *groups: str) -> Assessment:
+    return replace(assessment(host), groups=groups)
+
+
+@pytest.fixture
+def split(tmp_path: Path, run: RunInfo) -> Split:
+    """Write JUnit in parts; gives the hosts of each file."""
+
+    def written(hosts: list[Assessment], how: str) -> dict[str, list[str]]:
+        make = partial(FORMATS["junit"].report, run)
+        parts = by_host(make) if how == "host" else by_group(make, hosts)
+        write_reports(iter(hosts), {tmp_path / "report.xml": parts})
+        assert list(tmp_path.glob(".hardener*")) == []
+        return {
+            path.name: [str(suite.name) for suite in read_junit(path)] for path in sorted(tmp_path.iterdir())
+        }
+
+    return written
+
+
+def test_a_file_for_each_host(split: Split) -> None:
+    hosts = [assessment("web1"), gone("web.2"), assessment("web1")]
+    files = split(hosts, "host")
+    assert files.pop("report-web1.xml") == ["web1"]
+    assert files == {"report-web1+2.xml": ["web1"], "report-web.2.xml": ["web.2"]}
+
+
+def test_a_host_is_in_the_file_of_its_smallest_group_and_in_no_other(split: Split) -> None:
+    hosts = [
+        inside("w1", "eu", "web"),
+        inside("d1", "eu", "db"),
+        inside("w2", "eu", "web"),
+        inside("e1", "eu"),
+        inside("x"),
+    ]
+    assert split(hosts, "group") == {
+        "report-db.xml": ["d1"],
+        "report-eu.xml": ["e1"],
+        "report-ungrouped.xml": ["x"],
+        "report-web.xml": ["w1", "w2"],
+    }
+
+
+def test_no_host_is_one_file(split: Split) -> None:
+    assert split([], "group") == {"report.xml": []}
+
+
+def test_any_number_of_groups_keeps_few_files_open(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(destinations, "_OPEN", 3)
+    hosts = [inside(f"h{number}", f"g{number % 5}") for number in range(10)]
+    files = split(hosts, "group")
+    assert Counter(host for names in files.values() for host in names) == Counter(each.host for each in hosts)
+    assert "report-g0+2.xml" in files
+
+
+def test_a_part_that_its_readers_would_refuse_goes_on_in_another_file(
+    split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(junit, "_ELEMENTS", 40)
+    hosts = [inside(f"h{number}", "web") for number in range(5)]
+    assert list(split(hosts, "group").values()) == [["h2", "h3"], ["h4"], ["h0", "h1"]]
+
+
+def test_parts_of_sarif_have_alerts_of_their_own(
+    tmp_path: Path, run: RunInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sarif, "_RESULTS", 2 * len(CONTROLS))
+    hosts = [replace(gone(f"h{number}"), groups=("web",)) for number in range(5)]
+    write_reports(hosts, {tmp_path / "r.sarif": by_group(partial(FORMATS["sarif"].report, run), hosts)})
+    ids = {
+        path.name: read_sarif(path)["automationDetails"]["id"].split("/")[2] for path in tmp_path.iterdir()
+    }
+    assert ids == {"r-web.sarif": "web", "r-web+2.sarif": "web+2", "r-web+3.sarif": "web+3"}
+
+
+def test_an_error_leaves_every_file_as_it_was(tmp_path: Path, run: RunInfo) -> None:
+    (tmp_path / "report-a.xml").write_text("before")
+    parts = by_host(partial(FORMATS["junit"].report, run))
+    broken = Parts(parts.make, lambda host: str(1 // 0) if host.host == "b" else host.host)
+    with pytest.raises(ZeroDivisionError):
+        write_reports([assessment("a"), assessment("b")], {tmp_path / "report.xml": broken})
+    assert [path.name for path in tmp_path.iterdir()] == ["report-a.xml"]
+    assert (tmp_path / "report-a.xml").read_text() == "before"
+
+
+def test_the_file_that_cannot_be_written_is_named(tmp_path: Path, run: RunInfo) -> None:
+    parts = by_host(partial(FORMATS["junit"].report, run))
+    (tmp_path / "file").touch()
+    with pytest.raises(HardenerError, match=r"report-a\.xml"):
+        write_reports([assessment("a")], {tmp_path / "file" / "report.xml": parts})
