@@ -70,15 +70,17 @@ promise-host:
 	$(PYTEST) tests/promise/test_provision.py tests/promise/test_guard.py --verbose
 
 .PHONY: readers
-readers: test-packages $(VENV)/.installed .venv-readers/.installed ## the tests of programs that read our files: Prometheus, a browser with axe, linters of contrib/
+readers: test-packages $(VENV)/.installed .venv-readers/.installed ## the tests of programs that read our files: Prometheus, a browser with axe, linters of contrib/, pandas and others
 	@.ci/install-packages $(READER_PACKAGES)
 	$(PYTEST) tests/readers --verbose
 
-.venv-readers/.installed: .ci/readers.txt
-	@.ci/install-packages $(PYTHON_PACKAGES)
+.venv-readers/.installed: .ci/readers.txt tests/readers/package.json
+	@.ci/install-packages $(PYTHON_PACKAGES) nodejs npm
 	@echo "Programs that read our files: .venv-readers/ ($(PYTHON))" >&2
 	@$(PYTHON) -m venv .venv-readers
 	@.venv-readers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: -r .ci/readers.txt
+	@cp tests/readers/package.json .venv-readers/
+	@npm install --prefix .venv-readers --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 .PHONY: system
