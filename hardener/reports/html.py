@@ -137,7 +137,7 @@ class HtmlReport(Report):
             view: gives the address of a view of the findings, such as ``#status=fail``.
         """
         summary, counts = self._summary, self._summary.counts
-        title, verdict = headline(summary.counts, summary.hosts)
+        title, verdict = headline(summary.counts, summary.hosts, is_part=bool(self.run.filtered))
         return {
             "view": view,
             "run": self.run,
