@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hardener.content import collections_path
 from tests.integration.dockerd import Dockerd
 from tests.integration.sshd import Sshd, free_port
 from tests.leftovers import scratch
@@ -146,3 +147,25 @@ def test_an_inventory_that_cannot_be_read_is_an_error(folder: Path) -> None:
     )
     assert done.returncode not in (0, 3, 4)
     assert "cannot read inventory" in done.stderr
+
+
+@pytest.mark.parametrize("playbook", ["audit", "scan"])
+def test_a_slice_of_awx_may_be_empty(folder: Path, playbook: str) -> None:
+    """AWX gives each slice a part of the inventory, and the pattern of the whole job."""
+    (folder / "slice.json").write_text(
+        json.dumps({"all": {"hosts": {"web1": {"ansible_connection": "local"}}}})
+    )
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(folder / "slice.json")),
+            *(f"hardener.docker.{playbook}", "-e", "hardener_hosts=db*"),
+        ],
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections_path())},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "skipping: no hosts matched" in done.stdout
+    assert "Could not match supplied host pattern, ignoring: db*" in done.stderr
