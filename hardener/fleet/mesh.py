@@ -7,17 +7,14 @@ artifacts of their slice have arrived.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
 import shutil
-import socket
 import tempfile
-import time
 import zipfile
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,13 +31,12 @@ from hardener.fleet.mesh_job import DESTINATION, SNAPSHOTS, Inventory, read_inve
 from hardener.fleet.receptor import Receptor, ReceptorError
 from hardener.fleet.run import outcome_of
 from hardener.fleet.sliced import SlicedExecution
+from hardener.fleet.unit_output import UnitOutput
 from hardener.text import line
 from hardener.workfolder import temporary_folder
 
 _MOST = 50  # hosts of a slice, where the user does not say: what a lost one costs
 _SIGNS = 4  # signs of life within a lease
-_WAIT_S = 1.0
-_LONGEST = 64 << 20  # bytes of an event
 _LARGEST = 4 << 30  # bytes of the artifacts
 _LARGEST_FILE = 256 << 20  # bytes of a file in them
 _PRINTED_LINES = 1000
@@ -213,7 +209,7 @@ class MeshAttempt:
             )
 
     def _receive(self) -> Iterator[Event]:
-        stream = _Stream(self._receptor, self._unit, self._mesh.lease)
+        stream = UnitOutput(self._receptor, self._unit, self._mesh.lease)
         try:
             while True:
                 text = yield from stream.line()
@@ -260,7 +256,7 @@ class MeshAttempt:
         if event:
             yield event
 
-    def _unpack(self, stream: _Stream, length: int) -> Iterator[Event]:
+    def _unpack(self, stream: UnitOutput, length: int) -> Iterator[Event]:
         """Receive the artifacts, and take the snapshots out of them."""
         if not 0 <= length <= _LARGEST:
             raise ValueError(f"artifacts of {length} bytes")
@@ -287,80 +283,6 @@ class MeshAttempt:
             raise ReceptorError(f"the snapshot of {line(event.host)} did not arrive") from None
         partial.replace(destination)
         return replace(event, data={**event.data, "snapshot": str(destination)})
-
-
-class _Stream:
-    """The output of a unit of work, asked for again where it left off; silence ends with the lease."""
-
-    def __init__(self, receptor: Receptor, unit: str, lease: float) -> None:
-        self._receptor, self._unit, self._lease = receptor, unit, lease
-        self._connection: socket.socket | None = None
-        self._buffer = bytearray()
-        self._position = 0  # of what was received
-        self._alive = time.monotonic()
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def line(self) -> Generator[Event, None, bytes]:
-        """Yield ``Idle`` while there is none, and return a line."""
-        start = 0
-        while (end := self._buffer.find(b"\n", start)) < 0:
-            if len(self._buffer) > _LONGEST:
-                raise ValueError("a line of it is too long")
-            start = len(self._buffer)
-            yield from self._more()
-        text = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return text
-
-    def decode(self, length: int, target: IO[bytes]) -> Iterator[Event]:
-        """Write so many bytes, which arrive in Base64, to a file; yield ``Idle`` while there is nothing."""
-        left = 4 * math.ceil(length / 3)
-        while left:
-            usable = min(left, len(self._buffer)) // 4 * 4
-            if not usable:
-                yield from self._more()
-                continue
-            target.write(base64.b64decode(bytes(self._buffer[:usable]), validate=True))
-            del self._buffer[:usable]
-            left -= usable
-
-    def _more(self) -> Iterator[Event]:
-        """Receive some bytes.
-
-        Raises:
-            ReceptorError: the unit has ended, or its lease.
-        """
-        if time.monotonic() > self._alive + self._lease:
-            raise ReceptorError(f"no sign of life for {self._lease:g} s")
-        try:
-            if self._connection is None:
-                self._connection = self._receptor.results(self._unit, self._position)
-                self._connection.settimeout(_WAIT_S)
-            data = self._connection.recv(1 << 18)
-        except TimeoutError:
-            yield Idle()
-            return
-        except (OSError, ReceptorError):
-            data = b""
-        if data:
-            self._buffer += data
-            self._position += len(data)
-            self._alive = time.monotonic()
-            return
-        self.close()
-        with suppress(ReceptorError):  # its lease decides
-            if ended := self._receptor.ended(self._unit):
-                raise _EndedError(f"the work ended before its answer did: it {ended}")
-        time.sleep(_WAIT_S)
-        yield Idle()
-
-
-class _EndedError(HardenerError):
-    """The work has ended."""
 
 
 def _checked(inventory: Inventory) -> Callable[[tuple[str, ...]], None]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol, Self
 
-from hardener.fleet.events import Event, Hosts, Idle, Outcome, TaskResult, TaskStarted
+from hardener.fleet.events import Event, Hosts, Idle, Outcome, StepStarted, TaskResult
 from hardener.fleet.executor import Execution, Job
 from hardener.fleet.interrupts import interruptible
 from hardener.fleet.local import LocalExecutor
@@ -201,11 +201,7 @@ class SlicedExecution:
     def _take(self, message: _Message, running: dict[str, Slice]) -> Iterator[Event]:
         piece = running[message.place]
         if message.event is not None:
-            if isinstance(message.event, Hosts):
-                self._groups |= message.event.groups
-            elif isinstance(message.event, TaskStarted) or (
-                isinstance(message.event, TaskResult) and self._ledger.result(piece, message.event)
-            ):
+            if self._is_told(piece, message.event):
                 yield message.event
             return
         del running[message.place]
@@ -214,6 +210,15 @@ class SlicedExecution:
             yield from self._ledger.ended(piece, message.outcomes)
         else:
             yield from self._ledger.lost(piece, message.place, message.reason)
+
+    def _is_told(self, piece: Slice, event: Event) -> bool:
+        """Note an event of a slice; return whether it is handed on."""
+        if isinstance(event, Hosts):
+            self._groups |= event.groups
+            return False
+        if isinstance(event, TaskResult):
+            return self._ledger.result(piece, event)
+        return not isinstance(event, StepStarted) or event.host in piece.hosts
 
     def _work(self, place: Place, piece: Slice) -> None:
         """Run a slice in a thread of its own; always put its end into the queue."""

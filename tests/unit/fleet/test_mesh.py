@@ -18,6 +18,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.fleet import mesh as module
+from hardener.fleet import unit_output
 from hardener.fleet.events import Hosts, Outcome, State, TaskResult
 from hardener.fleet.executor import Job
 from hardener.fleet.mesh import MeshAttempt, MeshExecutor
@@ -109,7 +110,7 @@ class FakeReceptor:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeReceptor]:
-    monkeypatch.setattr(module, "_WAIT_S", 0.02)
+    monkeypatch.setattr(unit_output, "_WAIT_S", 0.02)
     monkeypatch.setattr(module, "transmit", lambda job, inventory, folder, output: output.write(b"the job"))
     with scratch("receptor") as folder:  # a socket's path is short
         receptor = FakeReceptor(folder / "sock")

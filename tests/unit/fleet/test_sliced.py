@@ -11,7 +11,7 @@ from typing import Self
 import pytest
 
 from hardener.fleet import sliced as module
-from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult
+from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, StepStarted, TaskResult
 from hardener.fleet.executor import Job
 from hardener.fleet.sliced import SlicedExecution
 
@@ -49,6 +49,8 @@ class Piece:
                 return
             if host == "raises":
                 raise RuntimeError("a defect\nof a place")
+            yield StepStarted(host, "apply")
+            yield StepStarted("another", "apply")
             self.outcomes[host] = Outcome(State.OK)
             yield TaskResult(host, "collect", State.OK)
         self.is_complete = True
@@ -88,6 +90,7 @@ def test_all_places_work_and_all_hosts_answer_once() -> None:
     assert events[0] == Hosts(tuple("hgfedcba"))
     assert hosts_of(events) == list("abcdefgh")
     assert list(run.outcomes) == list("hgfedcba")
+    assert sorted(event.host for event in events if isinstance(event, StepStarted)) == list("abcdefgh")
     assert run.groups == dict.fromkeys("abcdefgh", ("web",))
     assert sorted(host for place in places for piece in place.asked for host in piece) == list("abcdefgh")
 

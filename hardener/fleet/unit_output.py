@@ -1,0 +1,93 @@
+"""Read the output of a unit of work on a mesh, as long as it gives signs of life."""
+
+from __future__ import annotations
+
+import base64
+import math
+import socket
+import time
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from typing import IO
+
+from hardener.errors import HardenerError
+from hardener.fleet.events import Event, Idle
+from hardener.fleet.receptor import Receptor, ReceptorError
+
+_WAIT_S = 1.0
+_LONGEST = 64 << 20  # bytes of an event
+
+
+class EndedError(HardenerError):
+    """The work has ended."""
+
+
+class UnitOutput:
+    """The output of a unit of work, asked for again where it left off; silence ends with the lease."""
+
+    def __init__(self, receptor: Receptor, unit: str, lease: float) -> None:
+        self._receptor, self._unit, self._lease = receptor, unit, lease
+        self._connection: socket.socket | None = None
+        self._buffer = bytearray()
+        self._position = 0  # of what was received
+        self._alive = time.monotonic()
+
+    def close(self) -> None:
+        """Close the connection; the unit goes on."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def line(self) -> Generator[Event, None, bytes]:
+        """Yield ``Idle`` while there is none, and return a line."""
+        start = 0
+        while (end := self._buffer.find(b"\n", start)) < 0:
+            if len(self._buffer) > _LONGEST:
+                raise ValueError("a line of it is too long")
+            start = len(self._buffer)
+            yield from self._more()
+        text = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return text
+
+    def decode(self, length: int, target: IO[bytes]) -> Iterator[Event]:
+        """Write so many bytes, which arrive in Base64, to a file; yield ``Idle`` while there is nothing."""
+        left = 4 * math.ceil(length / 3)
+        while left:
+            usable = min(left, len(self._buffer)) // 4 * 4
+            if not usable:
+                yield from self._more()
+                continue
+            target.write(base64.b64decode(bytes(self._buffer[:usable]), validate=True))
+            del self._buffer[:usable]
+            left -= usable
+
+    def _more(self) -> Iterator[Event]:
+        """Receive some bytes.
+
+        Raises:
+            ReceptorError: the unit has ended, or its lease.
+        """
+        if time.monotonic() > self._alive + self._lease:
+            raise ReceptorError(f"no sign of life for {self._lease:g} s")
+        try:
+            if self._connection is None:
+                self._connection = self._receptor.results(self._unit, self._position)
+                self._connection.settimeout(_WAIT_S)
+            data = self._connection.recv(1 << 18)
+        except TimeoutError:
+            yield Idle()
+            return
+        except (OSError, ReceptorError):
+            data = b""
+        if data:
+            self._buffer += data
+            self._position += len(data)
+            self._alive = time.monotonic()
+            return
+        self.close()
+        with suppress(ReceptorError):  # its lease decides
+            if ended := self._receptor.ended(self._unit):
+                raise EndedError(f"the work ended before its answer did: it {ended}")
+        time.sleep(_WAIT_S)
+        yield Idle()
