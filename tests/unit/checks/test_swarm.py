@@ -192,7 +192,7 @@ class TestBindInterface:
     def test_db_53_the_vxlan_port_belongs_to_the_kernel(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, manager(listening=sockets(udp4789="0.0.0.0")))
         assert verdict.status is Status.PASS
-        assert any("4789/udp on 0.0.0.0: belongs to the kernel" in fact for fact in verdict.evidence)
+        assert any("4789/udp on 0.0.0.0: is a port of the kernel" in fact for fact in verdict.evidence)
 
     def test_compliant_objects_pass(self, judge: Judge) -> None:
         assert judge(self.SLUG, manager()).status is Status.PASS

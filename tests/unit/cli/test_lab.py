@@ -16,8 +16,8 @@ def guests(monkeypatch: pytest.MonkeyPatch) -> dict[str, lab.Guest]:
     """The running guests."""
     running: dict[str, lab.Guest] = {}
 
-    def up(name: str, release: str, *, say: lab.Say) -> lab.Guest:
-        say(f"starting guest {name}")
+    def up(name: str, release: str, *, report: lab.Say) -> lab.Guest:
+        report(f"starting guest {name}")
         running[name] = lab.Guest(
             name=name,
             release=lab.release_named(release).name,

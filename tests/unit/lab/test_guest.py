@@ -26,7 +26,7 @@ def restored(cache: Path, process: Start, monkeypatch: pytest.MonkeyPatch) -> li
     (image.directory / "ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAA guest\n")
     names: list[str] = []
 
-    def build(release: Release, *, say: lab.Say) -> Image:
+    def build(release: Release, *, report: lab.Say) -> Image:
         return image
 
     def start(machine: qemu.Machine, *, incoming: Path) -> None:

@@ -23,7 +23,7 @@ def builds(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(release.name)
         draft.disk.write_text("disk")
 
-    def boot_and_save(draft: Image, release: Release, *, say: image.Say) -> None:
+    def boot_and_save(draft: Image, release: Release, *, report: image.Say) -> None:
         draft.state.write_text("state")
 
     monkeypatch.setattr(host, "require_tools", lambda: None)
@@ -54,7 +54,7 @@ def test_each_release_has_its_own_image(builds: list[str]) -> None:
 def test_a_failed_build_leaves_nothing(
     builds: list[str], cache: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def fail(draft: Image, release: Release, *, say: image.Say) -> None:
+    def fail(draft: Image, release: Release, *, report: image.Say) -> None:
         raise error
 
     with monkeypatch.context() as patched:

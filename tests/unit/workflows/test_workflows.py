@@ -39,6 +39,9 @@ class Notes:
     def event(self, event: object) -> None:
         """Progress is not noted."""
 
+    def expect(self, seconds: float) -> None:
+        """Estimates are not noted."""
+
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_, **__: self.told.append(name)
 

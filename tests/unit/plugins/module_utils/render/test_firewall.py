@@ -382,7 +382,7 @@ REFUSALS = {
         filtering(
             firewall={"flushing": ["/etc/nftables.conf"]}, **unit("nftables.service", UnitFileState="enabled")
         ),
-        "/etc/nftables.conf flushes everybody's rules",
+        "/etc/nftables.conf flushes all rules",
     ),
     "no iptables": (filtering(None, firewall={"nft": only([])}), "no usable iptables"),
     "unread": (make(firewall=failed("timed out")), "firewall could not be read: timed out"),

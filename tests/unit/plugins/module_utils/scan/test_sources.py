@@ -72,10 +72,10 @@ def test_the_site_can_name_other_mirrors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        ({}, "no address"),
-        ({"uri": "http://x y"}, "no address"),
+        ({}, "not the address"),
+        ({"uri": "http://x y"}, "not the address"),
         ({"uri": "http://me:p@ss@x y"}, "'http://x y' is not the address"),
-        ({"uri": "http://x\nTrusted: yes"}, "no address"),
+        ({"uri": "http://x\nTrusted: yes"}, "not the address"),
         ({"uri": "http://x", "signed_by": "/none.gpg"}, "no keyring"),
         ({"uri": "http://x", "signed_by": "/etc/passwd\nTrusted: yes"}, "no keyring"),
     ],

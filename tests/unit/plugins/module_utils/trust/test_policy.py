@@ -78,7 +78,7 @@ def test_an_exception_ends_after_its_last_day(names: list[str], today: str, exem
         ({"registries": [{"prefix": "r.example.com", "keys": [PEM, PEM.strip()]}]}, "has a key twice"),
         ({"registries": [{"prefix": "r.example.com", "digests": ["sha256:1"]}]}, "digests must be"),
         ({"registries": [{"prefix": "a b", "nothing": True}]}, "prefix: 'a b' is no"),
-        ({"registries": [NOTHING, {"prefix": "r.example.com/", "nothing": True}]}, "stands twice"),
+        ({"registries": [NOTHING, {"prefix": "r.example.com/", "nothing": True}]}, "is listed twice"),
         ({"exceptions": [{**EXCEPTION, "expires": "soon"}]}, "must be a date"),
         ({"exceptions": [{**EXCEPTION, "expires": "9999-99-99"}]}, "must be a date"),
         ({"exceptions": [{**EXCEPTION, "image": "*"}]}, "is every image"),
