@@ -13,11 +13,12 @@ A run that is not finished leaves nothing: a killed process or a full disk costs
 from hardener.history.assessment_store import AssessmentStore
 from hardener.history.home import default_home
 from hardener.history.recording import Recording
-from hardener.history.runs import RunRecord, StoredRun
+from hardener.history.runs import DRIFT_VERBS, RunRecord, StoredRun
 from hardener.history.selected_results import SelectedResults
 from hardener.history.store import History
 
 __all__ = [
+    "DRIFT_VERBS",
     "AssessmentStore",
     "History",
     "Recording",

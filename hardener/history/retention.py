@@ -4,7 +4,7 @@
     keep_days: 400     # and none that ended earlier than that
 
 These are the defaults: a run a day for more than a year, so that an auditor finds the whole of it. The
-baseline and the newest run always stay.
+baseline and the newest run always stay, and with the runs of an inventory the one by which its drift is told.
 """
 
 from __future__ import annotations

@@ -48,6 +48,10 @@ class RunRecord:
         )
 
 
+# Runs that are compared with an earlier one, and that no later one is compared with unless it is named.
+DRIFT_VERBS = ("drift", "before drift")
+
+
 class StoredRun:
     """A finished run. Its hosts are read on demand.
 
@@ -80,6 +84,13 @@ class StoredRun:
     def is_of(self, inventory: str) -> bool:
         """Return whether it is a run of the inventory of this name."""
         return inventory_key(self.record.inventory) == inventory_key(inventory)
+
+    @property
+    def is_reference(self) -> bool:
+        """Return whether drift may be told by it: it saw hosts of the whole inventory, and all controls."""
+        record = self.record
+        complete = not (record.limit or record.only) and self.unreachable < self.hosts
+        return complete and record.verb not in DRIFT_VERBS
 
     def counts(self) -> dict[Status, int]:
         """Return the number of findings by status, with every status."""

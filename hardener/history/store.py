@@ -22,7 +22,7 @@ from hardener.history.home import Home
 from hardener.history.inventories import KnownInventory, inventory_key, listed
 from hardener.history.inventory_lock import inventory_lock
 from hardener.history.recording import Recording
-from hardener.history.runs import StoredRun
+from hardener.history.runs import DRIFT_VERBS, StoredRun
 from hardener.model import Status
 from hardener.text import line, scalar
 from hardener.workfolder import clear_away
@@ -31,6 +31,21 @@ BASELINE = "baseline"
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
 _COLUMNS = "SELECT run.number, hosts, unreachable, catalogue, record FROM run"
 _DAY_S = 86_400.0
+
+
+# The run by which drift of each inventory is told (``StoredRun.is_reference``), as long as one of the
+# inventory's runs is kept: a timer makes drift runs alone.
+_REFERENCES = """
+    SELECT max(number) FROM run
+    WHERE verb NOT IN (?, ?) AND unreachable < hosts
+        AND coalesce(json_extract(record, '$.limit'), '') = ''
+        AND coalesce(json_array_length(record, '$.only'), 0) = 0
+        AND inventory IN (
+            SELECT inventory FROM (SELECT inventory, ended FROM run ORDER BY number DESC LIMIT ?)
+            WHERE ended >= ?
+        )
+    GROUP BY inventory
+"""
 
 
 class History:
@@ -258,13 +273,15 @@ class History:
     def _forget(self, keep_runs: int, keep_days: float) -> None:
         """Remove runs beyond the limits of retention; after an error the next run tries again."""
         forgotten: list[tuple[str]] = []
+        ended = time.time() - keep_days * _DAY_S
         with suppress(HardenerError), self._connected() as connection, transaction(connection):
             forgotten = connection.execute(
-                "DELETE FROM run WHERE number NOT IN (SELECT run FROM baseline)"
+                "DELETE FROM run WHERE number NOT IN (SELECT run FROM baseline)"  # noqa: S608 - a constant
                 " AND number <> (SELECT max(number) FROM run)"
+                f" AND number NOT IN ({_REFERENCES})"
                 " AND (ended < ? OR number NOT IN (SELECT number FROM run ORDER BY number DESC LIMIT ?))"
                 " RETURNING id",
-                (time.time() - keep_days * _DAY_S, keep_runs),
+                (*DRIFT_VERBS, keep_runs, ended, ended, keep_runs),
             ).fetchall()
             if forgotten:
                 connection.execute("DELETE FROM catalogue WHERE digest NOT IN (SELECT catalogue FROM run)")

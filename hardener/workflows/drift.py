@@ -13,7 +13,7 @@ from hardener.batches import AT_ONCE, Batches
 from hardener.comparison import Drift
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, ansible_version, inventory_name
-from hardener.history import AssessmentStore, History, StoredRun
+from hardener.history import DRIFT_VERBS, AssessmentStore, History, StoredRun
 from hardener.model import Assessment, Decisions, Severity
 from hardener.notify import Target as NotifyTarget
 from hardener.plan import Plan, plan
@@ -33,8 +33,7 @@ from hardener.workflows.report import run_info
 from hardener.workflows.resume import ResumeListener, confirmed_before
 from hardener.workflows.rollout import Rollout, RolloutListener
 
-_VERB = "drift"
-_BEFORE = f"before {_VERB}"
+_VERB, _BEFORE = DRIFT_VERBS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +148,9 @@ def reference_run(history: History, inventory: str, against: str) -> StoredRun:
         return history.run(against, name)
     if chosen := history.baseline(name):
         return chosen
-    if not against:
-        for run in history.runs(name):
-            record = run.record
-            complete = not (record.limit or record.only) and run.unreachable < run.hosts
-            if complete and record.verb not in (_VERB, _BEFORE):
-                return run
+    reference = None if against else next((run for run in history.runs(name) if run.is_reference), None)
+    if reference:
+        return reference
     what = "baseline" if against else "complete run"
     raise HardenerError(
         f"there is no {what} of {line(name, 1000)} to compare with",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,9 +50,10 @@ def put(
     *,
     ended: datetime = NOW,
     snapshots: dict[str, Path] | None = None,
+    **changes: Any,
 ) -> StoredRun:
-    """Record a run and read it back."""
-    kept = record(run_id, ended=ended)
+    """Record a run, with changes of its record, and read it back."""
+    kept = replace(record(run_id, ended=ended), **changes)
     with history.begin() as recording:
         for host, path in (snapshots or {}).items():
             recording.keep(host, path)

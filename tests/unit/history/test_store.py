@@ -119,6 +119,22 @@ def test_the_oldest_runs_are_forgotten(history: History, snapshot: Callable[[str
     assert history.run("base").controls
 
 
+def test_the_run_by_which_drift_is_told_stays_as_long_as_its_inventory_is_used(history: History) -> None:
+    put(history, "other", inventory="other.yml", only=())
+    (history.path / "retention.yml").write_text("keep_runs: 3\n")
+    put(history, "whole", only=())
+    put(history, "part", limit="db01", only=())
+    put(history, "section", only=("daemon",))
+    put(history, "unseen", [gone("a")], only=())
+    for number in range(20):
+        put(history, f"drift{number}", verb=("before drift", "drift")[number % 2], only=())
+    assert [run.id for run in history.runs()] == ["drift19", "drift18", "drift17", "whole"]
+    assert [run.id for run in history.runs() if run.is_reference] == ["whole"]
+    put(history, "newer", only=())
+    put(history, "drift20", verb="drift", only=())
+    assert [run.id for run in history.runs()] == ["drift20", "newer", "drift19"]
+
+
 def test_when_a_host_was_seen_last(history: History, snapshot: Callable[[str], Path]) -> None:
     earlier = NOW - timedelta(days=3)
     put(history, "one", [assessment("a")], ended=earlier, snapshots={"a": snapshot("{}")})
