@@ -65,14 +65,8 @@ class Timeline:
 
     def steps(self, host: str) -> list[Step]:
         """Return the first status of each control of a host, and each that differs from the one before."""
-        statement = (
-            "SELECT slug, run, status FROM (SELECT host.run, control, status,"  # noqa: S608 - integers
-            " lag(status, 1, '') OVER (PARTITION BY control ORDER BY host.run) AS before"
-            f" FROM host JOIN finding USING (run, place) WHERE run IN ({self._numbers}) AND name = ?)"
-            " JOIN control ON id = control WHERE status <> before ORDER BY control, run"
-        )
         with self._reading() as connection:
-            found = connection.execute(statement, (scalar(host),)).fetchall()
+            found = connection.execute(steps_statement(self._numbers), (scalar(host),)).fetchall()
         return [Step(slug, self._places[run], Status(status)) for slug, run, status in found]
 
     @contextmanager
@@ -82,3 +76,21 @@ class Timeline:
                 yield connection
         except (sqlite3.Error, OSError, ValueError, KeyError) as error:
             raise self._home.failure(error) from error
+
+
+def steps_statement(numbers: str) -> str:
+    """Return the statement of ``Timeline.steps``.
+
+    ``CROSS JOIN`` keeps the order of the tables: SQLite has no statistics of them, and would otherwise look
+    at all findings of every run for one host.
+
+    Args:
+        numbers: the numbers of the runs, with commas between them.
+    """
+    return (
+        "SELECT slug, run, status FROM (SELECT host.run, control, status,"  # noqa: S608 - integers
+        " lag(status, 1, '') OVER (PARTITION BY control ORDER BY host.run) AS before"
+        " FROM host CROSS JOIN finding ON finding.run = host.run AND finding.place = host.place"
+        f" WHERE host.run IN ({numbers}) AND name = ?)"
+        " JOIN control ON id = control WHERE status <> before ORDER BY control, run"
+    )
