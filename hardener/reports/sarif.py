@@ -15,6 +15,7 @@ Readers keep one alert for each fingerprint, which is made of host and control, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -38,7 +39,6 @@ _LEVEL = {
     Severity.MEDIUM: "warning",
     Severity.LOW: "note",
 }
-_PROJECT = "https://pypi.org/project/hardener/"
 _RESULTS = (
     20_000  # GitHub refuses a run with more than 25,000; one host has no more than a benchmark has controls
 )
@@ -84,7 +84,7 @@ class SarifReport(Report):
         driver = {
             "name": "hardener",
             "version": self.run.tool_version,
-            "informationUri": _PROJECT,
+            **_information(),
             "rules": [_rule(control, self.run.benchmark) for control in self._rules.values()],
         }
         rest = {
@@ -231,6 +231,16 @@ def _logical(finding: Finding, assessment: Assessment) -> dict[str, dict[str, st
         full = f"{host}/{kind}/{name}"
         locations[full] = {"name": name, "fullyQualifiedName": full, "kind": kind}
     return locations
+
+
+def _information() -> dict[str, str]:
+    """Return the address of the documentation, which the packager gives (``make package``); else nothing."""
+    try:
+        urls = metadata("hardener").get_all("Project-URL") or ()
+    except PackageNotFoundError:
+        return {}
+    named = dict(str(url).split(", ", 1) for url in urls)
+    return {"informationUri": named["Documentation"]} if "Documentation" in named else {}
 
 
 def _rule(control: Control, benchmark: str) -> dict[str, Any]:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hardener.model import Status
+from hardener.reports import sarif
 from hardener.reports.interface import write_reports
 from hardener.reports.sarif import SarifReport
 from hardener.run import RunInfo
@@ -70,6 +72,19 @@ def test_one_run_however_many_hosts_and_every_control_is_a_rule(write: Write) ->
     assert [rule["id"] for rule in only["tool"]["driver"]["rules"]] == [each.slug for each in CONTROLS]
     assert only["properties"]["hosts"] == 30
     assert only["properties"]["counts"][Status.FAIL] == 60
+
+
+def test_the_address_of_the_documentation_is_that_of_the_package(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = read(write(assessment("a")))["tool"]["driver"]
+    assert "informationUri" not in driver  # this tree was not packaged for any site
+    packaged = Message()
+    packaged["Project-URL"] = "Documentation, https://docs.example.org/hardener"
+    packaged["Project-URL"] = "Changelog, https://docs.example.org/hardener/CHANGELOG.html"
+    monkeypatch.setattr(sarif, "metadata", lambda _name: packaged)
+    driver = read(write(assessment("a")))["tool"]["driver"]
+    assert driver["informationUri"] == "https://docs.example.org/hardener"
 
 
 def test_fingerprints_outlive_the_run(tmp_path: Path, write: Write, run: RunInfo) -> None:
