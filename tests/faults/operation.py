@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.contract import STEP
+
 from tests.faults.host import Host
 from tests.faults.syscalls import CHANGE, CONNECT, EXECUTE, OPEN, SYNC, WRITE, Call, Listener, kill
 
@@ -66,7 +68,7 @@ class Seen:
         calls: class and description of every call that counts.
         fired: the call that failed and how; empty where it never came.
         answer: the result, None where it was killed.
-        said: its standard error.
+        said: its standard error, without its steps.
     """
 
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -97,7 +99,7 @@ def operate(host: Host, work: Callable[[], dict[str, Any] | None], fault: Fault 
     with os.fdopen(answers) as file:
         text = file.read()
     with os.fdopen(errors, errors="replace") as file:
-        seen.said = file.read()
+        seen.said = "".join(line for line in file if not line.startswith(f"{STEP} "))
     seen.answer = json.loads(text) if text else None
     return seen
 

@@ -34,10 +34,10 @@ def pour(connection: socket.socket) -> None:
         (hang, "timed out"),
         (pour, "larger than"),
         (engine({}), "no such thing"),
-        (engine({"/_ping": b"OK"}, api="rolling"), "no Docker engine"),
+        (engine({"/_ping": b"OK"}, api="rolling"), "not a Docker engine"),
         (engine({"/_ping": b"OK"}, api="9.9"), "no such thing"),
         (engine({"/_ping": b"OK", "/version": b"not JSON"}, api="9.9"), "not JSON"),
-        (engine({"/_ping": b"OK", "/version": b"[]"}, api="9.9"), "no Docker engine"),
+        (engine({"/_ping": b"OK", "/version": b"[]"}, api="9.9"), "not a Docker engine"),
     ],
 )
 def test_pretender(tmp_path: Path, server: Any, why: str) -> None:

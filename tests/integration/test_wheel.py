@@ -93,7 +93,8 @@ def test_the_wheel_carries_everything(built: Path) -> None:
     } <= content
     assert (content | DATA | set(sources("hardener", {".py", ".yaml", ".json"}))) <= packed
     tops = {name.partition("/")[0] for name in packed}
-    assert tops == {"ansible_collections", "hardener", f"hardener-{__version__}.dist-info"}
+    own = {f"hardener-{__version__}.{kind}" for kind in ("data", "dist-info")}  # data: the manual page
+    assert tops == {"ansible_collections", "hardener", *own}
     assert not [name for name in packed if "__pycache__" in name]
 
 

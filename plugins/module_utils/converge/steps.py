@@ -27,7 +27,7 @@ def serve(descriptor: int) -> None:
 def begin(name: str) -> None:
     """Tell that a step begins; does nothing where no process waits for it."""
     if _worker >= 0:
-        plain = _UNKNOWN.sub(" ", name.lower()).strip()[:_LONGEST]
+        plain = _UNKNOWN.sub(" ", name.lower().replace("'s ", " ")).strip()[:_LONGEST]
         _write(_worker, f"{STEP} {plain}\n".encode())
 
 
