@@ -51,6 +51,19 @@ OF_A_TEST = re.compile(
 
 
 @cache
+def nodes(source: str) -> tuple[ast.AST, ...]:
+    """Every node of a module; most walls read every module."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten() -> Iterator[None]:
+    """Nodes take hundreds of megabytes: the tests of other modules do without them."""
+    yield
+    nodes.cache_clear()
+
+
+@cache
 def imports(source: str, module: str) -> frozenset[str]:
     """Full names of everything that a module imports, wherever in it, and from whatever dots."""
     return frozenset(_imports(source, module))
@@ -58,7 +71,7 @@ def imports(source: str, module: str) -> frozenset[str]:
 
 def _imports(source: str, module: str) -> Iterator[str]:
     package = module.split(".")[:-1]
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -70,14 +83,13 @@ def _imports(source: str, module: str) -> Iterator[str]:
 
 def texts(source: str) -> Iterator[str]:
     """Every string in a module but its documentation."""
-    tree = ast.parse(source)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     documentation = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes(source)
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes(source):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
             yield node.value
 
@@ -221,7 +233,7 @@ def asked(source: str) -> set[str]:
     """Texts with an underscore that are keys of a mapping: the extra variables, in ``fleet.requests``."""
     keys = (
         key.value
-        for node in ast.walk(ast.parse(source))
+        for node in nodes(source)
         if isinstance(node, ast.Dict)
         for key in node.keys
         if isinstance(key, ast.Constant)
@@ -236,7 +248,7 @@ def test_only_the_fleet_knows_playbooks_and_their_variables() -> None:
         if room(name) == "fleet":
             continue
         assert not variables & asked(source), name
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes(source):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 keywords = {keyword.arg for keyword in node.keywords}
                 assert not (node.func.attr == "run" and "variables" in keywords), name
@@ -265,7 +277,7 @@ AFTER_3_8 = frozenset(
 def later_than_3_8(source: str) -> list[str]:
     """Lines that need a later Python, as far as that can be told without knowing the types."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Attribute) and node.attr in AFTER_3_8:
             found.append(f"{node.lineno}: {node.attr}")
         elif isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.BitOr):
@@ -350,7 +362,7 @@ def maps_keys_to_flags(source: str) -> bool:
     """Whether a module knows which flag sets a key: by a table, or by making or asking for one."""
     if not any(word in source for word in ("--", *keys.BY_NAME, "flag_of", "exclusive_flag")):
         return False
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         match node:
             case ast.Dict():
                 pairs = zip(node.keys, node.values, strict=True)
@@ -429,7 +441,7 @@ def test_a_kernel_setting_stands_once() -> None:
 def names(source: str) -> set[str]:
     """Names of everything that a module uses or imports, the last one where there are dots."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Attribute):
             found.add(node.attr)
         elif isinstance(node, ast.Name):
@@ -476,7 +488,7 @@ def test_the_engine_has_one_client() -> None:
 def unseparated(source: str) -> list[str]:
     """Calls of systemctl whose names of units do not stand behind ``--``, as source."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         words = getattr(node, "args", None) if isinstance(node, ast.Call) else getattr(node, "elts", None)
         if not words or not (isinstance(words[0], ast.Constant) and words[0].value == "systemctl"):
             continue
@@ -534,7 +546,7 @@ def renames(source: str) -> bool:
     """Whether a module gives a file the name of another one, as an atomic write does."""
     if "rename(" not in source and "replace(" not in source:
         return False
-    for call in ast.walk(ast.parse(source)):
+    for call in nodes(source):
         match call:
             case ast.Call(ast.Attribute(ast.Name("os"), "rename" | "replace")):
                 return True
@@ -562,7 +574,7 @@ def test_files_are_written_atomically_in_one_place() -> None:
 def views(source: str) -> set[str]:
     """What in a renderer is a view of its own: what reads a snapshot itself, or is a class made from one."""
     own = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         match node:
             case ast.Subscript(ast.Name("snapshot")) | ast.Attribute(ast.Name("snapshot")):
                 own.add(ast.unparse(node))
@@ -653,7 +665,7 @@ BY_PATH = {
 def changes_by_path(source: str) -> set[str]:
     """Names of the calls in a module that change or make a file by its path alone."""
     found = set()
-    for call in ast.walk(ast.parse(source)):
+    for call in nodes(source):
         if not isinstance(call, ast.Call):
             continue
         words = {
