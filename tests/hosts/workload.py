@@ -32,9 +32,11 @@ CONTAINERS = r"""docker ps -aq |
   xargs docker inspect --format '{{.Name}} {{.State.Running}} {{.State.StartedAt}} {{.State.Pid}}' | sort"""
 # Everything on disk that a protection may touch, what the kernel has loaded, and the engine's process. The
 # lock is left out: it says who had it last, be it to see that there is nothing to do.
+# Every run leaves its number, by which older runs are refused: that and the time of its folder may change.
 WHOLE_HOST = r"""
 find /etc /usr/lib/systemd /var/lib/hardener -printf '%p %m %u %g %s %T@ %l\n' 2>/dev/null |
-  grep -v -e /etc/mtab -e /etc/resolv.conf -e /var/lib/hardener/lock | sort
+  grep -v -e /etc/mtab -e /etc/resolv.conf -e '^/var/lib/hardener ' -e /var/lib/hardener/lock \
+    -e /var/lib/hardener/number.json | sort
 find /etc -type f -exec sha256sum {} + | sort
 stat -c '%n %a %u %g' /run/docker.sock /run/containerd/containerd.sock
 auditctl -l 2>/dev/null
