@@ -44,7 +44,7 @@ def test_mandoc_finds_nothing_but_the_missing_date() -> None:
 
 
 def test_the_page_is_ascii() -> None:
-    """``make check-docs`` compares it with what is generated; versions of click word some options differently."""
+    """``make check-docs`` compares it with what is generated: versions of click word options differently."""
     assert man_page.page().isascii()
     assert man_page.PAGE.read_bytes().isascii()
 
