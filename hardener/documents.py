@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -13,7 +13,7 @@ from hardener.history import SelectedResults, StoredRun
 from hardener.model import Assessment, Attestation, Control, Severity, Status, Waiver
 from hardener.result_filter import ResultFilter
 from hardener.schedule import Scheduled
-from hardener.summary import compliance
+from hardener.summary import by_name, compliance
 from hardener.text import scalar, utc
 
 _SEVERITIES = tuple(Severity)
@@ -81,7 +81,7 @@ class RunDocument:
             "chosen": {
                 "hosts": results.chosen_hosts,
                 "results": results.chosen_results,
-                "counts": _counts(counts),
+                "counts": by_name(counts),
                 "hosts_without_groups": results.without_groups,
             },
             "controls": controls,
@@ -115,7 +115,7 @@ def trend_document(runs: Sequence[StoredRun]) -> dict[str, Any]:
             _run(run)
             | {
                 "sections": [
-                    {"section": name, "counts": _counts(counts), "compliance": compliance(counts)}
+                    {"section": name, "counts": by_name(counts), "compliance": compliance(counts)}
                     for name, counts in run.sections.items()
                 ]
             }
@@ -199,13 +199,9 @@ def _run(run: StoredRun) -> dict[str, Any]:
         "tool_version": scalar(info.tool_version),
         "hosts": run.hosts,
         "unreachable": run.unreachable,
-        "counts": _counts(counts),
+        "counts": by_name(counts),
         "compliance": compliance(counts),
     }
-
-
-def _counts(counts: Mapping[Status, int]) -> dict[str, int]:
-    return {status.value: counts.get(status, 0) for status in Status}
 
 
 def _control(control: Control, benchmark: str) -> dict[str, Any]:

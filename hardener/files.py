@@ -38,6 +38,19 @@ def write_text(path: Path, text: str, *, mode: int = 0o600, shared: bool = False
         output.discard()
 
 
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk.
+
+    Raises:
+        OSError: the folder cannot be opened, or its file system cannot guarantee it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class OutputFile:
     """A file that is written next to its target, and renamed to it when it is complete.
 

@@ -83,6 +83,11 @@ def compliance(counts: Mapping[Status, int]) -> float | None:
     return counts.get(Status.PASS, 0) / decided if decided else None
 
 
+def by_name(counts: Mapping[Status, int]) -> dict[str, int]:
+    """Return the number of findings of every status by its name in documents."""
+    return {status.value: counts.get(status, 0) for status in Status}
+
+
 def percentage(share: float | None) -> str:
     """Format a share; it is rounded down, so that 100 % means that nothing is missing."""
     return "-" if share is None else f"{int(share * 100 + 1e-9)}%"

@@ -23,6 +23,7 @@ from hardener.evidence.ledger import Entry
 from hardener.evidence.manifest import MANIFEST, File, Manifest
 from hardener.evidence.staging import RunEvidence, instructions, pieces, stage, stage_proof
 from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
+from hardener.files import sync_folder
 from hardener.text import line
 from hardener.workfolder import clear_away, new_folder
 
@@ -173,11 +174,7 @@ def _publish(draft: Path, out: Path, entry: Entry) -> None:
             hint=f"entry {entry.seq} of the ledger refers to it; export again for a new one",
         ) from error
     with suppress(OSError):  # it exists, but not every file system can guarantee it after a crash
-        descriptor = os.open(out.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(out.absolute().parent)
 
 
 def _require_new(out: Path) -> None:

@@ -23,6 +23,7 @@ from typing import IO
 from hardener.errors import HardenerError
 from hardener.evidence.manifest import START, Link
 from hardener.evidence.refusal import Refused
+from hardener.files import sync_folder
 from hardener.text import line, utc
 
 _MAX_LINE = 1 << 20  # bytes
@@ -125,7 +126,7 @@ def locked(path: Path) -> Iterator[Ledger]:
             head = entry
         if tail:
             head = _complete(descriptor, tail, head, path.name)
-        _sync(path.parent)
+        sync_folder(path.parent)
         yield Ledger(path, descriptor, head)
 
 
@@ -240,12 +241,3 @@ def _complete(descriptor: int, tail: bytes, head: Entry | None, name: str) -> En
         raise Refused(name, f"line {link.seq + 1} does not follow the line before it")
     os.pwrite(descriptor, b"\n", size)
     return entry
-
-
-def _sync(folder: Path) -> None:
-    """Flush the name of a new ledger to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -26,6 +26,7 @@ from hardener.evidence.manifest import File, Host, Proof, Run, Selection, run_fo
 from hardener.model import Assessment, Status
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
+from hardener.summary import by_name
 from hardener.text import line, scalar
 from hardener.workload import profile_document
 from hardener.workload.proven import InconsistentError, check
@@ -101,7 +102,7 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
         selection=run.selection,
         controls=population.controls,
         hosts=tuple(hosts),
-        counts={status.value: population.counts.get(status, 0) for status in Status},
+        counts=by_name(population.counts),
     )
     return manifest, tuple(files)
 

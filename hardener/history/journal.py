@@ -21,6 +21,7 @@ from typing import Any
 
 from hardener import bounded
 from hardener.errors import HardenerError
+from hardener.files import sync_folder
 from hardener.history.home import Home
 from hardener.text import line, scalar
 
@@ -264,10 +265,6 @@ def _is_locked(path: Path) -> bool:
 
 def _sync(home: Home, folder: Path) -> None:
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(folder)
     except OSError as error:
         raise home.failure(error) from error

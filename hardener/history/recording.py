@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hardener.files import sync_folder
 from hardener.history.assessment_store import AssessmentStore, pack
 from hardener.history.codec import Codec
 from hardener.history.database import opened, transaction
@@ -108,14 +109,14 @@ class Recording:
         with self._guarded() as staged:
             self._stage(staged, assessments)
             staged.close()
-            _sync(self._folder / _SNAPSHOTS)
+            sync_folder(self._folder / _SNAPSHOTS)
             with opened(self._home.database) as connection:
                 connection.execute("ATTACH ? AS staged", (str(self._folder / _STAGED),))
                 with transaction(connection):
                     self._insert(connection, record, assessments.controls)
                     # The sweep of folders without a row uses a transaction too, so it never runs in between.
                     (self._folder / _SNAPSHOTS).rename(self._home.runs / record.info.run_id)
-                    _sync(self._home.runs)
+                    sync_folder(self._home.runs)
         self.discard()
         self._finished()
 
@@ -185,12 +186,3 @@ def _compress(source: Path, target: Path) -> None:
             shutil.copyfileobj(plain, packed)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Flush the entries of a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

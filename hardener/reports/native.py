@@ -7,7 +7,7 @@ same bytes for the same input.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from hardener.comparison.previous_runs import PreviousRuns
@@ -16,6 +16,7 @@ from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.interface import Report
 from hardener.reports.lib.serial import attestations, compact, mappings, offenders, spaced, waivers
 from hardener.run import RunInfo
+from hardener.summary import by_name
 from hardener.text import scalar, utc
 
 SCHEMA = "hardener/assessment/1"
@@ -87,7 +88,7 @@ class _Totals:
             "hosts": self.hosts,
             "unreachable": self._unreachable,
             "findings": self._counts.total(),
-            "counts": _counts(self._counts),
+            "counts": by_name(self._counts),
         }
 
 
@@ -137,12 +138,8 @@ def _host(assessment: Assessment) -> dict[str, Any]:
         "collected_at": scalar(assessment.collected_at) or None,
         "unreachable": scalar(assessment.unreachable) or None,
         "facts": {scalar(key): scalar(value) for key, value in sorted(assessment.facts.items())},
-        "counts": _counts(assessment.counts()),
+        "counts": by_name(assessment.counts()),
     }
-
-
-def _counts(counts: Mapping[Status, int]) -> dict[str, int]:
-    return {status.value: counts.get(status, 0) for status in Status}
 
 
 def _finding(finding: Finding, benchmark: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ Readers keep one alert for each fingerprint, which is made of host and control, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import PurePosixPath
 from typing import Any
@@ -28,7 +28,7 @@ from hardener.reports.lib.identity import HostKeys, identifier
 from hardener.reports.lib.serial import compact, mappings
 from hardener.reports.lib.text import share
 from hardener.run import RunInfo
-from hardener.summary import Summary
+from hardener.summary import Summary, by_name
 from hardener.text import line, scalar, utc
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -39,9 +39,8 @@ _LEVEL = {
     Severity.MEDIUM: "warning",
     Severity.LOW: "note",
 }
-_RESULTS = (
-    20_000  # GitHub refuses a run with more than 25,000; one host has no more than a benchmark has controls
-)
+# GitHub refuses a run with more than 25,000; one host has no more than a benchmark has controls.
+_RESULTS = 20_000
 _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5", Severity.LOW: "3.0"}
 
 
@@ -78,9 +77,8 @@ class SarifReport(Report):
 
     def end(self) -> Iterator[str]:
         """Return the tool, its rules, and the status of the run."""
-        part = (
-            [self.part] if self.part else []
-        )  # GitHub keeps alerts apart by all but the last name of the id
+        # GitHub keeps alerts apart by all but the last name of the id.
+        part = [self.part] if self.part else []
         driver = {
             "name": "hardener",
             "version": self.run.tool_version,
@@ -104,7 +102,7 @@ class SarifReport(Report):
             "columnKind": "utf16CodeUnits",
             "properties": {
                 "hosts": self._summary.hosts,
-                "counts": _counts(self._summary.counts),
+                "counts": by_name(self._summary.counts),
                 "population": self._population,
                 "catalogueDigest": self.run.catalogue_digest,
                 "ansibleVersion": self.run.ansible_version,
@@ -213,12 +211,8 @@ def _host(assessment: Assessment) -> dict[str, Any]:
         "host": line(assessment.host),
         "reachable": not assessment.unreachable,
         "groups": [line(group) for group in assessment.groups],
-        "counts": _counts(assessment.counts()),
+        "counts": by_name(assessment.counts()),
     }
-
-
-def _counts(counts: Mapping[Status, int]) -> dict[str, int]:
-    return {status.value: counts.get(status, 0) for status in Status}
 
 
 def _logical(finding: Finding, assessment: Assessment) -> dict[str, dict[str, str]]:
