@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from hardener import catalogue
 from hardener.assess import unreachable
@@ -36,6 +34,7 @@ from hardener.reports.html import HtmlReport
 from hardener.reports.html_folder import HtmlFolder
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
+from tests.integration.browser import browser
 from tests.unit.reports.conftest import (
     CONTROLS as CASES,
 )
@@ -47,6 +46,8 @@ from tests.unit.reports.conftest import (
     hostile_assessment,
     statuses,
 )
+
+__all__ = ["browser"]  # a fixture
 
 BENCHMARK = "cis-docker-1.8.0"
 CONTROLS = catalogue.load(BENCHMARK)
@@ -78,19 +79,6 @@ class Tab:
 
 
 Open = Callable[..., Tab]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium; as root it runs without its sandbox, on files that this test wrote."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.fail("chromium is missing: apt-get install chromium", pytrace=False)
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.integration.browser import browser
 from tests.unit.reports.conftest import (
     ATTACKS,
     DECISIONS,
@@ -25,6 +24,8 @@ from tests.unit.reports.conftest import (
     hostile_assessment,
 )
 from tests.unit.site.sites import record, written
+
+__all__ = ["browser"]  # a fixture
 
 ROOT = Path(__file__).parents[2]
 JENKINS = "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"
@@ -82,18 +83,6 @@ def address(site: Path) -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.fail("chromium is missing: apt-get install chromium", pytrace=False)
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.conftest import FakeFleet, fleet, hardener, home
-from tests.unit.cli.histories import Hardener, audited, host, kept
-from tests.unit.cli.test_drift import DRIFT, repairing
+from tests.unit.cli.histories import DRIFT, Hardener, audited, host, kept, repairing
 
 __all__ = ["fleet", "hardener", "home"]  # fixtures
 

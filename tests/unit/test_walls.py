@@ -720,7 +720,7 @@ def test_on_hosts_nothing_but_the_shared_package_changes_files_by_their_paths() 
 
 
 def test_no_test_module_imports_another() -> None:
-    for path in Path(__file__).parent.rglob("*.py"):
+    for path in (ROOT / "tests").rglob("*.py"):
         assert not OF_A_TEST.search(path.read_text(encoding="utf-8")), path
 
 

@@ -16,11 +16,26 @@ from tests.unit.snapshots import make
 Hardener = Callable[..., Result]
 
 DAEMON_JSON = {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "owner": "root", "group": "root"}
+DRIFT = ("drift", "-i", "inv,")
 
 
 def host(mode: str = "0644", **sources: Any) -> Snapshot:
     """A host whose daemon.json has this mode: more than 0644 fails."""
     return make(files={"/etc/docker/daemon.json": {**DAEMON_JSON, "mode": mode}}, **sources)
+
+
+def repairing(fleet: FakeFleet, **answer: Any) -> list[str]:
+    """A transaction that repairs the host, unless the answer says otherwise; who was repaired."""
+    repaired = []
+
+    def converge(name: str) -> dict[str, Any]:
+        repaired.append(name)
+        if not answer:
+            fleet.snapshots[name] = host()
+        return {"outcome": "changed", "changed": True, "msg": "changed /etc/docker/daemon.json", **answer}
+
+    fleet.converge = converge
+    return repaired
 
 
 def audited(

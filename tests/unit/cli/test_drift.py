@@ -2,32 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hardener.errors import HardenerError
 from hardener.history import Recording
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.cli.histories import DAEMON_JSON, Hardener, audited, host, kept
+from tests.unit.cli.histories import DAEMON_JSON, DRIFT, Hardener, audited, host, kept, repairing
 from tests.unit.cli.waivers import entry
 from tests.unit.snapshots import failed, hardened, make, with_containers
-
-DRIFT = ("drift", "-i", "inv,")
-
-
-def repairing(fleet: FakeFleet, **answer: Any) -> list[str]:
-    """A transaction that repairs the host, unless the answer says otherwise; who was repaired."""
-    repaired = []
-
-    def converge(name: str) -> dict[str, Any]:
-        repaired.append(name)
-        if not answer:
-            fleet.snapshots[name] = host()
-        return {"outcome": "changed", "changed": True, "msg": "changed /etc/docker/daemon.json", **answer}
-
-    fleet.converge = converge
-    return repaired
 
 
 def playbooks(fleet: FakeFleet) -> list[str]:
