@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
                 "days": {"type": "int", "default": 397},
             },
         )
-        directory = Path(docker_daemon_tls.made(args["directory"], args["host"])["ca"]).parent
+        directory = Path(docker_daemon_tls.generated_files(args["directory"], args["host"])["ca"]).parent
         try:
             made = make(directory, host=args["host"], names=args["names"], days=args["days"])
         except (OSError, ValueError) as error:
@@ -69,7 +69,7 @@ class Made(NamedTuple):
 
     def paths(self) -> dict[str, str]:
         """Return the paths in the form of the task's result."""
-        return docker_daemon_tls.made(str(self.directory), self.host)
+        return docker_daemon_tls.generated_files(str(self.directory), self.host)
 
 
 class _Pair(NamedTuple):

@@ -139,8 +139,8 @@ def test_engine_in_a_container_is_not_the_hosts(engine: Dockerd) -> None:
         time.sleep(0.05)
     else:
         pytest.fail("no process is called dockerd in there")
-    assert finding._ours(engine.pid)
-    assert not finding._ours(pid)
+    assert finding._runs_on_host(engine.pid)
+    assert not finding._runs_on_host(pid)
 
 
 def test_truth_about_containers(engine: Dockerd) -> None:

@@ -12,7 +12,7 @@ _ACTIONS_LOGGED = "/proc/sys/kernel/seccomp/actions_logged"
 _TOLD = ("kill_process", "kill_thread", "log")
 
 
-def deaf(audit_problem: str, engine_problem: str) -> list[str]:
+def unavailable_sources(audit_problem: str, engine_problem: str) -> list[str]:
     """Return which sources should be readable and are not, and why.
 
     Args:
@@ -31,7 +31,7 @@ def deaf(audit_problem: str, engine_problem: str) -> list[str]:
     return found
 
 
-def blind(containers: Sequence[Container]) -> list[str]:
+def unrecorded_actions(containers: Sequence[Container]) -> list[str]:
     """Return which actions of the running containers leave no trace on this host."""
     return list(_sentences(containers))
 

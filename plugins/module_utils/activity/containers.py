@@ -105,7 +105,7 @@ class Process(NamedTuple):
     elsewhere: bool = False
 
 
-def ask(pid: int, at: float, read: Callable[[str], str] | None = None) -> Process:
+def look_up(pid: int, at: float, read: Callable[[str], str] | None = None) -> Process:
     """Return the container of the process that acted at a wall-clock time.
 
     The process may be gone and its number reused: then the result is unknown.

@@ -15,8 +15,8 @@ from ..docker.api import Connection
 from ..docker.client import Lines
 from ..docker.http import NoAnswer, NotFound
 from .containers import Container, Directory
-from .events import Happening, happenings, risks
-from .text import NAME, shown
+from .events import EngineEvent, reported_events, risks
+from .text import NAME, printable
 
 _LIST = 16 * 1024 * 1024
 # Bytes; parsed JSON takes up to 20 times that, and an image may have a million labels.
@@ -39,7 +39,7 @@ class Engine:
     """
 
     def __init__(self, path: str, directory: Directory) -> None:
-        self.happenings: Queue[Happening] = Queue(_WAITING)
+        self.happenings: Queue[EngineEvent] = Queue(_WAITING)
         self.problem = "the engine has not answered yet"
         self.cuts = 0
         self.lost = 0
@@ -62,7 +62,7 @@ class Engine:
                 self.problem = "the engine has ended the connection"
             except Exception as error:  # without this nothing would report that the thread has ended
                 reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                self.problem = shown(f"{self._path}: {reason}", 300)
+                self.problem = printable(f"{self._path}: {reason}", 300)
             if self._heard:
                 self.cuts += 1
                 failures = 0
@@ -111,11 +111,11 @@ class Engine:
             attributes = actor.get("Attributes") if isinstance(actor, dict) else None
             attributes = attributes if isinstance(attributes, dict) else {}
             container = container._replace(
-                name=shown(str(attributes.get("name", "")), NAME),
-                image=shown(str(attributes.get("image", "")), NAME),
+                name=printable(str(attributes.get("name", "")), NAME),
+                image=printable(str(attributes.get("image", "")), NAME),
             )
             self._directory.put(container._replace(ended=time.time(), inspected=False))
-        for happening in happenings(event, container):
+        for happening in reported_events(event, container):
             try:
                 self.happenings.put_nowait(happening)
             except Full:
@@ -145,9 +145,9 @@ class Engine:
         else:
             self.lost += 1
 
-    def _get(self, path: str, most: int) -> bytes:
+    def _get(self, path: str, limit: int) -> bytes:
         """Return an answer of at most `most` bytes."""
-        return client.Engine(self._path).ask("GET", path, seconds=_TIMEOUT, limit=most)
+        return client.Engine(self._path).ask("GET", path, seconds=_TIMEOUT, limit=limit)
 
 
 def container(identity: str, inspected: Mapping[str, Any]) -> Container:
@@ -156,17 +156,17 @@ def container(identity: str, inspected: Mapping[str, Any]) -> Container:
     profile = str(inspected.get("AppArmorProfile") or "")[:200]
     return Container(
         identity,
-        shown(str(inspected.get("Name", "")).lstrip("/"), NAME),
-        shown(str(config.get("Image") or inspected.get("Image") or ""), NAME),
+        printable(str(inspected.get("Name", "")).lstrip("/"), NAME),
+        printable(str(config.get("Image") or inspected.get("Image") or ""), NAME),
         profile,
         str(inspected.get("ProcessLabel") or "")[:300],
         tuple(risks(host)),
-        _silent(host, profile),
+        _silent_profile(host, profile),
         0.0 if _object(inspected, "State").get("Running") is True else time.time(),
     )
 
 
-def _silent(host: Mapping[str, Any], profile: str) -> str:
+def _silent_profile(host: Mapping[str, Any], profile: str) -> str:
     """Return the key of the counter for denials that this container's confinement does not record."""
     if host.get("Privileged") or profile == "unconfined":
         return "unconfined"

@@ -7,7 +7,7 @@ from typing import Any, Iterator, Mapping, NamedTuple
 
 from .containers import Container
 from .severity import HIGH, LOW, MEDIUM
-from .text import shown
+from .text import printable
 
 _ENDS = {
     "137": ("ended as by SIGKILL (exit code 137)", LOW),
@@ -27,7 +27,7 @@ _STRONG = frozenset(
 _OPEN = ("apparmor=unconfined", "apparmor:unconfined", "seccomp=unconfined", "seccomp:unconfined")
 
 
-class Happening(NamedTuple):
+class EngineEvent(NamedTuple):
     """A remarkable event of a container, as the engine reported it."""
 
     at: float  # seconds of the epoch
@@ -37,7 +37,7 @@ class Happening(NamedTuple):
     container: Container
 
 
-def happenings(event: Mapping[str, Any], container: Container) -> Iterator[Happening]:
+def reported_events(event: Mapping[str, Any], container: Container) -> Iterator[EngineEvent]:
     """Yield the reported events that follow from an engine event of type container."""
     nanoseconds = event.get("timeNano")
     at = nanoseconds / 1e9 if isinstance(nanoseconds, int) else 0.0
@@ -46,15 +46,15 @@ def happenings(event: Mapping[str, Any], container: Container) -> Iterator[Happe
     attributes = actor.get("Attributes") if isinstance(actor, dict) else None
     attributes = attributes if isinstance(attributes, dict) else {}
     if action == "exec_create":
-        yield Happening(at, "command run inside", LOW, _program(rest), container)
+        yield EngineEvent(at, "command run inside", LOW, _program(rest), container)
     elif action == "oom":
-        yield Happening(at, "out of memory", MEDIUM, "", container)
+        yield EngineEvent(at, "out of memory", MEDIUM, "", container)
     elif action == "die" and str(attributes.get("exitCode")) in _ENDS:
         kind, severity = _ENDS[str(attributes["exitCode"])]
-        yield Happening(at, kind, severity, "", container)
+        yield EngineEvent(at, kind, severity, "", container)
     elif action == "start":
         for risk in container.risks:
-            yield Happening(at, f"started {risk}", HIGH, "", container)
+            yield EngineEvent(at, f"started {risk}", HIGH, "", container)
 
 
 def risks(host_config: Mapping[str, Any]) -> list[str]:
@@ -77,4 +77,4 @@ def risks(host_config: Mapping[str, Any]) -> list[str]:
 def _program(command: str) -> str:
     """Return the program of a command line without its arguments, which may hold a password."""
     words = command.split(None, 1)
-    return shown(posixpath.basename(words[0])) if words else ""
+    return printable(posixpath.basename(words[0])) if words else ""

@@ -9,7 +9,7 @@ from typing import Any, Mapping
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-class Losses:
+class DropCounters:
     """Losses by the UTC day on which they were noticed.
 
     Args:

@@ -38,7 +38,7 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
         if now >= end:
             break
         if now >= beat:
-            _prove_that_somebody_listens()
+            _end_without_reader()
             beat = now + _BEAT
         watch.step(min(STEP, end - now))
     watch.finish()
@@ -52,15 +52,15 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"version": VERSION, **told, "record": past, "record_problem": problem}
 
 
-def _bounded(told: dict[str, Any]) -> dict[str, Any]:
+def _bounded(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the gravest entries that fit into an answer, and the number of the others."""
-    entries, lost = told["entries"], told["lost"]
+    entries, lost = answer["entries"], answer["lost"]
     if len(entries) <= _MAX_TOLD:
-        return told
-    return {**told, "entries": entries[:_MAX_TOLD], "lost": {**lost, "not_told": len(entries) - _MAX_TOLD}}
+        return answer
+    return {**answer, "entries": entries[:_MAX_TOLD], "lost": {**lost, "not_told": len(entries) - _MAX_TOLD}}
 
 
-def _prove_that_somebody_listens() -> None:
+def _end_without_reader() -> None:
     """Write an empty line before the answer, so that this process ends if the reader is gone."""
     try:
         os.write(1, b"\n")

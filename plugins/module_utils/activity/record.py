@@ -68,10 +68,10 @@ def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
     return record, ""
 
 
-def silence(past: dict[str, Any] | None, unit: str = UNIT) -> str:
+def silence(record: dict[str, Any] | None, unit: str = UNIT) -> str:
     """Return why an installed collector's record is out of date; empty if it is current."""
     try:
-        last = os.stat(unit).st_mtime if past is None else float(past["ended"])
+        last = os.stat(unit).st_mtime if record is None else float(record["ended"])
     except OSError:
         return ""
     if time.time() - last < _STALE or not os.path.exists(unit):

@@ -12,7 +12,7 @@ from typing import Any
 from .. import host
 from ..docker.api import USUAL_SOCKET
 from . import VERSION, record
-from .losses import Losses
+from .losses import DropCounters
 from .tally import Baseline, Tally
 from .watch import READY, STEP, Watch, summary
 
@@ -63,7 +63,7 @@ class _Collector:
         self._tally = tally
         self._baseline = baseline
         self._began = float(past.get("began", time.time()))
-        self._losses = Losses(past.get("lost_on"))
+        self._losses = DropCounters(past.get("lost_on"))
         self._silent = _silence(float(past["ended"]), time.time()) if past else 0
         self._folder = folder
         self._mine = _installed()
@@ -116,10 +116,10 @@ class _Collector:
             print(f"the record cannot be written: {error.strerror}", file=sys.stderr)
 
 
-def _restore(tally: Tally, past: dict[str, Any]) -> None:
+def _restore(tally: Tally, record: dict[str, Any]) -> None:
     """Restore the counts of a record; its content is untrusted and is validated."""
     try:
-        tally.restore(past["entries"])
+        tally.restore(record["entries"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         print(f"entries of the record cannot be read: {error}", file=sys.stderr)
 

@@ -7,6 +7,6 @@ from ..host.text import visible
 SHORT, NAME = 120, 200
 
 
-def shown(text: str, limit: int = SHORT) -> str:
+def printable(text: str, limit: int = SHORT) -> str:
     """Return at most `limit` characters of a text; unprintable characters are escaped."""
     return visible(text[:limit])[:limit]

@@ -8,15 +8,15 @@ from collections import deque
 from queue import Empty
 from typing import Any, NamedTuple
 
-from .blind import blind, deaf
-from .containers import Directory, Process, ask
+from .blind import unavailable_sources, unrecorded_actions
+from .containers import Directory, Process, look_up
 from .engine import Engine
-from .events import Happening
+from .events import EngineEvent
 from .netlink import AuditSocket, Gaps
 from .records import Denial, parse, serial
 from .severity import classify
 from .tally import Baseline, Sighting, Tally
-from .text import shown
+from .text import printable
 
 READY = 20.0  # seconds in which the engine must list the running containers
 STEP = 0.5
@@ -25,7 +25,7 @@ _MAX_WAITING = 4096
 _PATIENCE = 2.0  # seconds in which the engine must report a container that has just started
 
 
-class _Waiting(NamedTuple):
+class _PendingDenial(NamedTuple):
     """A denial that is attributed once the engine has reported containers that have just started."""
 
     until: float
@@ -52,7 +52,7 @@ class Watch:
         self._tally = tally
         self._baseline = baseline if learning else None
         self._gaps = Gaps()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_PendingDenial] = deque()
         self._audit: AuditSocket | None = None
         try:
             self._audit = AuditSocket()
@@ -77,7 +77,7 @@ class Watch:
                 happening = self.engine.happenings.get_nowait()
             except Empty:
                 break
-            self._count(_of_happening(happening))
+            self._count(_event_sighting(happening))
         self._attribute(time.monotonic())
         if self._baseline is not None:
             for container in self.directory.running():
@@ -102,7 +102,7 @@ class Watch:
 
     def _take(self, denial: Denial) -> None:
         """Look up the process while it exists; the container's data may arrive later."""
-        process = ask(denial.pid, denial.at)
+        process = look_up(denial.pid, denial.at)
         if process.elsewhere and self.directory.confines(denial.confinement):
             # A build step, or a process that has left its container's cgroup.
             self._count(self._of_denial(denial, "", ""))
@@ -111,7 +111,7 @@ class Watch:
         elif self.directory.knows(process.container):
             self._count(self._of_denial(denial, process.container, "process"))
         elif len(self._waiting) < _MAX_WAITING:
-            self._waiting.append(_Waiting(time.monotonic() + _PATIENCE, denial, process))
+            self._waiting.append(_PendingDenial(time.monotonic() + _PATIENCE, denial, process))
         else:
             self._count(self._of_denial(denial, process.container, "process" if process.container else ""))
 
@@ -143,7 +143,7 @@ class Watch:
             name=container.name,
             # The process is gone and several containers share its profile: the profile is all that is known.
             image=container.image if identity else "",
-            how=how or f"not attributed ({shown(denial.confinement) or 'no profile'})",
+            how=how or f"not attributed ({printable(denial.confinement) or 'no profile'})",
         )
 
     def _count(self, sighting: Sighting) -> None:
@@ -152,19 +152,19 @@ class Watch:
             self._baseline.learn(sighting)
 
 
-def _of_happening(happening: Happening) -> Sighting:
+def _event_sighting(event: EngineEvent) -> Sighting:
     return Sighting(
-        at=happening.at,
+        at=event.at,
         source="docker",
-        kind=happening.kind,
+        kind=event.kind,
         verdict="seen",
         category="engine",
-        severity=happening.severity,
-        target=happening.target,
+        severity=event.severity,
+        target=event.target,
         command="",
-        container=happening.container.identity,
-        name=happening.container.name,
-        image=happening.container.image,
+        container=event.container.identity,
+        name=event.container.name,
+        image=event.container.image,
         how="engine",
     )
 
@@ -176,6 +176,6 @@ def summary(watch: Watch, began: float) -> dict[str, Any]:
         "ended": time.time(),
         "lost": watch.lost(),
         "elsewhere": watch.elsewhere,
-        "deaf": deaf(watch.audit_problem, watch.engine.problem),
-        "blind": blind(watch.directory.running()),
+        "deaf": unavailable_sources(watch.audit_problem, watch.engine.problem),
+        "blind": unrecorded_actions(watch.directory.running()),
     }

@@ -154,17 +154,17 @@ def _look(endpoint: str, place: str, shape: Shape, value: Any) -> None:
         # A boolean is a number in Python, but not to the engine.
         if isinstance(value, _KINDS[wanted]) and (wanted == FLAG or not isinstance(value, bool)):
             return
-        raise _wrong(endpoint, place, shape)
+        raise _type_error(endpoint, place, shape)
     if EACH in shape:
         if value is None:
             return
         if not isinstance(value, list):
-            raise _wrong(endpoint, place, LIST)
+            raise _type_error(endpoint, place, LIST)
         for entry in value:
             _look(endpoint, f"{place}[]", shape[EACH], entry)
         return
     if not isinstance(value, dict):
-        raise _wrong(endpoint, place, OBJECT)
+        raise _type_error(endpoint, place, OBJECT)
     for key, inner in shape.items():
         name = f"{place}.{key}" if place else key
         if key not in value:
@@ -174,6 +174,6 @@ def _look(endpoint: str, place: str, shape: Shape, value: Any) -> None:
         _look(endpoint, name, inner, value[key])
 
 
-def _wrong(endpoint: str, place: str, kind: str) -> Incomplete:
+def _type_error(endpoint: str, place: str, kind: str) -> Incomplete:
     what = f"{place} in the engine's answer to {endpoint}" if place else f"the engine's answer to {endpoint}"
     return Incomplete(f"{what} is not {kind}: this is not an answer of a Docker engine")

@@ -11,7 +11,7 @@ from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET
 from _socket import socket as Socket  # noqa: N812 - it is a class
 from sys import byteorder
 
-from .http import FOREVER, PIECE, Answer, NoAnswer, Reader, lost, parse, reason
+from .http import FOREVER, PIECE, Answer, NoAnswer, Reader, connection_error, parse, reason
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -108,7 +108,7 @@ class Connection:
                     path = waiting.pop(0)
                     yield self._begun(path).all(limit)
         except (OSError, ValueError) as error:
-            raise lost(error) from None
+            raise connection_error(error) from None
 
     def request(
         self,
@@ -168,13 +168,13 @@ class Connection:
                 self._socket.sendall(b"0\r\n\r\n")
             return self._begun(path)
         except (OSError, ValueError) as error:
-            raise lost(error) from None
+            raise connection_error(error) from None
 
     def _whole(self, answer: Answer, limit: int, accept: Iterable[int]) -> bytes:
         try:
             found = answer.all(limit, accept=accept, last=True)
         except (OSError, ValueError) as error:
-            raise lost(error) from None
+            raise connection_error(error) from None
         if isinstance(found, NoAnswer):
             raise found
         return found

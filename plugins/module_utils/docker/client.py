@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from . import answers
 from .api import MAX_BODY, Connection
-from .http import FOREVER, Answer, NoAnswer, lost, parse
+from .http import FOREVER, Answer, NoAnswer, connection_error, parse
 
 Query = Optional[Union[Mapping[str, str], Sequence[Tuple[str, str]]]]
 _MAX_ANSWER = 8 * MAX_BODY
@@ -137,7 +137,7 @@ class Lines:
                     break
                 self._data += piece
         except (OSError, ValueError) as error:
-            raise lost(error) from None
+            raise connection_error(error) from None
         length = end + 1 if end >= 0 else limit
         line = bytes(self._data[:length])
         del self._data[:length]

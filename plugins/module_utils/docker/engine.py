@@ -96,7 +96,7 @@ def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
         socket: the API socket, if it was configured.
     """
     engine = Engine()
-    daemons = [pid for pid, name in running.get().items() if name == "dockerd" and _ours(pid)]
+    daemons = [pid for pid, name in running.get().items() if name == "dockerd" and _runs_on_host(pid)]
     engine.pid = _choose(daemons, known_units)
     _learn(engine, known_units)
     candidates = [(socket, "argument")] if socket else _sockets(engine, known_units)
@@ -107,7 +107,7 @@ def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
     for path, origin in candidates:
         engine.socket, engine.socket_from = path, origin
         try:
-            _ask(engine, path)
+            _ping(engine, path)
         except (OSError, Failed) as error:
             engine.error = f"{path}: {describe(error)}"
             continue
@@ -130,7 +130,7 @@ def containerd_socket(engine: Engine, info: dict[str, Any]) -> str:
     return own if os.path.exists(own) else _SYSTEM_CONTAINERD
 
 
-def _ours(pid: int) -> bool:
+def _runs_on_host(pid: int) -> bool:
     """Return whether a process runs on the host, not in a container (Docker in Docker)."""
     try:
         return processes.in_own_pid_namespace(pid)
@@ -246,7 +246,7 @@ def _would_start(known_units: Once) -> bool:
     return _unit(known_units, "docker.socket").get("ActiveState") == "active"
 
 
-def _ask(engine: Engine, path: str) -> None:
+def _ping(engine: Engine, path: str) -> None:
     """Ping the engine and negotiate the API version.
 
     Raises:

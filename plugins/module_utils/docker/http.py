@@ -48,28 +48,28 @@ class Reader:
         self._data = b""  # consumed up to `_at`
         self._at = 0
 
-    def until(self, mark: bytes) -> bytes:
+    def until(self, delimiter: bytes) -> bytes:
         """Return the data up to a mark, and consume both.
 
         Raises:
             ValueError: it does not come.
         """
         while True:
-            end = self._data.find(mark, self._at)
+            end = self._data.find(delimiter, self._at)
             if end >= 0:
-                begin, self._at = self._at, end + len(mark)
+                begin, self._at = self._at, end + len(delimiter)
                 return self._data[begin:end]
             if len(self._data) - self._at > _MAX_HEAD:
                 raise ValueError("a head without end")
             if not self._more():
                 raise ValueError("connection lost")
 
-    def take(self, most: int) -> bytes:
+    def take(self, limit: int) -> bytes:
         """Return at most `most` bytes; empty at the end of the connection."""
         if self._at == len(self._data) and not self._more():
             return b""
         begin = self._at
-        self._at = min(begin + most, len(self._data))
+        self._at = min(begin + limit, len(self._data))
         return self._data[begin : self._at]
 
     def _more(self) -> bool:
@@ -209,7 +209,7 @@ def parse(body: bytes) -> Any:
         raise NoAnswer(f"the engine's answer is not JSON: {error}") from None
 
 
-def lost(error: Exception) -> NoAnswer:
+def connection_error(error: Exception) -> NoAnswer:
     """Convert a connection error into the reason why there is no answer."""
     return NoAnswer(f"the engine's answer: {reason(error)}")
 

@@ -12,7 +12,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 
-class Done:
+class Event:
     """A minimal `threading.Event`, without the import time of `threading`."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Once:
         self._lock = allocate_lock()
         self._begun = False
         self._known = False
-        self._done = Done()
+        self._done = Event()
         self._value: Any = None
         self._error: Exception | None = None
 

@@ -164,11 +164,11 @@ class Redactor:
         """
         before = [str(word) for word in after or ()]
         previous = before[-1] if before else ""
-        tools = dict.fromkeys(_called(" ".join(before)))
+        tools = dict.fromkeys(_mentioned_tools(" ".join(before)))
         result: list[str] = []
         for word in words or ():
             text = str(word)
-            tools.update(dict.fromkeys(_called(text)))
+            tools.update(dict.fromkeys(_mentioned_tools(text)))
             secret = previous.startswith("-") and "=" not in previous and _says_secret(previous)
             if secret and not text.startswith("-") and not _NO_SECRET.fullmatch(text):
                 self.count(f"{where} {previous[:100]}", "name")
@@ -258,7 +258,7 @@ class Redactor:
 
     def _tools(self, text: str, where: str) -> str:
         """Redact passwords in the arguments of well-known tools."""
-        for tool in _called(text):
+        for tool in _mentioned_tools(text):
 
             def replace(match: re.Match[str], tool: _Tool = tool) -> str:
                 if not _is_password(match, tool):
@@ -322,7 +322,7 @@ def _load_sha256() -> Any:
 sha256 = _load_sha256()
 
 
-def _called(text: str) -> list[_Tool]:
+def _mentioned_tools(text: str) -> list[_Tool]:
     """Return the tools that a text calls."""
     return [tool for tool in _TOOLS if tool.name in text] if _ANY_TOOL.search(text) else []
 

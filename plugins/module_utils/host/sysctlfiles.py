@@ -59,17 +59,17 @@ def assignments(own: Mapping[str, str] | None = None) -> list[Assignment]:
     return found
 
 
-def last_word(path: str, said: Sequence[Assignment]) -> Assignment | None:
+def last_word(path: str, assignments: Sequence[Assignment]) -> Assignment | None:
     """Return what decides about a path: the last file that names it, else the last matching pattern."""
     from fnmatch import fnmatchcase  # imported on demand: the collector starts faster without it
 
     last = None
-    for each in said:
+    for each in assignments:
         if each.pattern == path:
             last = each
     if last is not None:
         return last
-    for each in said:
+    for each in assignments:
         if path.count("/") == each.pattern.count("/") and fnmatchcase(path, each.pattern):
             last = each
     return last

@@ -92,12 +92,12 @@ def _unconfined(host: HostView) -> Iterator[tuple[str, str]]:
     """Yield running containers without the profile that they ask for, with that profile."""
     for inspect, proc in host.running:
         label = str(proc.get("label") or "")
-        wanted = _wanted(inspect)
+        wanted = _declared_profile(inspect)
         if wanted and label.rpartition(" (")[0] != wanted:
             yield name_of(inspect), wanted
 
 
-def _wanted(inspect: Mapping[str, Any]) -> str:
+def _declared_profile(inspect: Mapping[str, Any]) -> str:
     """Return the profile that a container asks for; empty if it asks for none."""
     host_config = inspect.get("HostConfig") or {}
     given = [

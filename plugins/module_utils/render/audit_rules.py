@@ -42,10 +42,10 @@ class _Watch(NamedTuple):
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Render the document by the role's variables."""
-    return [{"name": "audit_rules_enabled", **_wish(snapshot, variables)}]
+    return [{"name": "audit_rules_enabled", **_render(snapshot, variables)}]
 
 
-def _wish(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+def _render(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     if not variables["enabled"]:
         return {"notes": ["audit_rules_enabled is false: no rule is written"]}
     host = HostView(snapshot)

@@ -110,14 +110,14 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
     return [*found, _extra(host, extra, found)]
 
 
-def _satisfied(given: Any, value: Any) -> bool:
+def _satisfied(flag_value: Any, value: Any) -> bool:
     """Return whether the command line sets this value already: then the file must not set it again."""
-    if isinstance(given, list) and isinstance(value, list):
-        return sorted(map(str, given)) == sorted(map(str, value))
-    return type(given) is type(value) and bool(given == value)
+    if isinstance(flag_value, list) and isinstance(value, list):
+        return sorted(map(str, flag_value)) == sorted(map(str, value))
+    return type(flag_value) is type(value) and bool(flag_value == value)
 
 
-def _given(host: HostView, key: str) -> str:
+def _flag_value(host: HostView, key: str) -> str:
     """Return the flag of a key with its value, as on the command line."""
     value = host.setting(key)
     words = [str(each).lower() if isinstance(each, bool) else str(each) for each in _list(value)]
@@ -178,7 +178,7 @@ def _document(
         if key in _LEFT_TO_FLAGS:
             notes.append(f"{key} is set on the engine's command line, and stays as it is there")
         elif not _satisfied(host.setting(key), keys.get(key)):
-            given = _given(host, key)
+            given = _flag_value(host, key)
             reason = f"the engine's command line says {given}, and it does not start with {key} in"
             return _refused(variable, f"{reason} {host.config_path} too: take it out of the unit")
         for part in wish.values():

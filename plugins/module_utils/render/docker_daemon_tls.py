@@ -42,7 +42,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
         return [{"name": _NAME, "refused": reason}]
     if files and set(files) != set(_FILES):
         return [{"name": _NAME, "refused": "docker_daemon_tls_files needs ca, cert and key"}]
-    return [_document(host, api, files, made(variables["tls_directory"], variables["host"]))]
+    return [_document(host, api, files, generated_files(variables["tls_directory"], variables["host"]))]
 
 
 def names(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
@@ -65,7 +65,7 @@ def names(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str
     return list(dict.fromkeys(name for name in (*known_as, *said, "localhost", "127.0.0.1", "::1") if name))
 
 
-def made(directory: str, host: str) -> dict[str, str]:
+def generated_files(directory: str, host: str) -> dict[str, str]:
     """Return the paths of the files that the action ``daemon_certificates`` creates for a host.
 
     Args:

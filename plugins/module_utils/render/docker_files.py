@@ -26,10 +26,10 @@ class _Rule(NamedTuple):
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Render the document by the role's variables."""
-    return [{"name": "docker_files_enforce", **_wish(snapshot, variables["enforce"])}]
+    return [{"name": "docker_files_enforce", **_render(snapshot, variables["enforce"])}]
 
 
-def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
+def _render(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
     if not enforce:
         return {"notes": ["docker_files_enforce is false: nothing is looked after"]}
     host = HostView(snapshot)

@@ -132,7 +132,7 @@ def _sites(host: HostView, profile: str, content: str) -> dict[str, Any]:
         "group": "root",
         "mode": "0644",
     }
-    return _document(host, {"seccomp-profile": FILE}, FILE, [file], _compared(parsed, host.version))
+    return _document(host, {"seccomp-profile": FILE}, FILE, [file], _comparison(parsed, host.version))
 
 
 def _by_flag(host: HostView) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _by_flag(host: HostView) -> dict[str, Any]:
 # --- comparison ---------------------------------------------------------------------------------------------
 
 
-def _compared(profile: Mapping[str, Any], version: tuple[int, ...]) -> list[str]:
+def _comparison(profile: Mapping[str, Any], version: tuple[int, ...]) -> list[str]:
     """Return remarks about a profile, compared with the built-in one."""
     engine = ".".join(map(str, version)) or "of this host"
     default = str(profile.get("defaultAction"))

@@ -118,7 +118,7 @@ def _updates(host: HostView, *, engine: bool) -> list[Mapping[str, Any]]:
 
 def _installation(host: HostView, *, engine: bool) -> dict[str, Any]:
     """Return the document with the updates to install after the transaction."""
-    updates = [_spoken(update) for update in _updates(host, engine=engine) if not update.get("held")]
+    updates = [_update_text(update) for update in _updates(host, engine=engine) if not update.get("held")]
     return {"name": "pending-updates", "when": [], "updates": updates, "unknown": _unknown(host)}
 
 
@@ -137,9 +137,9 @@ def _notes(host: HostView, *, apply: bool, engine: bool, reboot: bool) -> list[s
     notes = []
     for update in [*_updates(host, engine=False), *(_updates(host, engine=True) if engine else ())]:
         if update.get("held"):
-            notes.append(f"{_spoken(update)}: held by this host's administrator, and stays")
+            notes.append(f"{_update_text(update)}: held by this host's administrator, and stays")
         elif not apply:
-            notes.append(f"{_spoken(update)}: waits, since security_updates_apply is false")
+            notes.append(f"{_update_text(update)}: waits, since security_updates_apply is false")
     why = _awaits_reboot(host)
     if why:
         who = "security_updates_reboot does it in its window" if reboot else "automatic reboots are off"
@@ -296,7 +296,7 @@ def _engine(host: HostView, *, engine: bool, cost: str, apply: bool) -> list[dic
     """Return the document for updates that restart the engine; none if there are none."""
     updates = _updates(host, engine=True)
     if not engine:
-        waiting = ", ".join(map(_spoken, updates))
+        waiting = ", ".join(map(_update_text, updates))
         reason = f"{waiting}: restarts the engine; set security_updates_engine: true to install it"
         # The site excludes them.
         return [{"name": _ENGINE_TOO, "refused": reason, "asked": False}] if updates else []
@@ -320,5 +320,5 @@ def _file(path: str, lines: Sequence[str], comment: str, why: str = "") -> dict[
     return {"kind": "file", "path": path, "content": "\n".join([*heading, *lines, ""])}
 
 
-def _spoken(update: Mapping[str, Any]) -> str:
+def _update_text(update: Mapping[str, Any]) -> str:
     return f"{update['name']} {update.get('installed') or '?'} → {update.get('candidate')}"

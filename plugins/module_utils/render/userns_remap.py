@@ -39,7 +39,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     if host.flag(_KEY):
         return []  # on the command line, so it must not be in the file
     if _remaps(host):
-        return [_kept(host)]
+        return [_keep_remapping(host)]
     # Without the list of users, free ids are unknown.
     users = host.entry("users")
     reason = f"users could not be read: {users.get('error')}" if users.get("state") == "failed" else ""
@@ -52,7 +52,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     lines: list[dict[str, Any]] = []
     for name, what in _FILES.items():
         known = _ranges(host, name, owner)
-        taken = _taken(host, name, owner)
+        taken = _used_ranges(host, name, owner)
         found[what] = known[0] if known else _free(taken, variables["first_id"], wide)
         problem = _unusable(known or [found[what]], taken, f"/etc/{name}", owner)
         if problem:
@@ -67,7 +67,7 @@ def _refused(reason: str) -> dict[str, Any]:
     return {"name": "userns_remap_enabled", "refused": reason}
 
 
-def _kept(host: HostView) -> dict[str, Any]:
+def _keep_remapping(host: HostView) -> dict[str, Any]:
     """Return the document that keeps remapping on, however it was switched on."""
     return {
         "name": "userns_remap_enabled",
@@ -205,7 +205,7 @@ def _ranges(host: HostView, file: str, owner: str) -> list[Range]:
     return known
 
 
-def _taken(host: HostView, file: str, owner: str) -> list[tuple[int, int, str]]:
+def _used_ranges(host: HostView, file: str, owner: str) -> list[tuple[int, int, str]]:
     """Return first and last id of ranges of other accounts, with their owners."""
     mine = set(_ranges(host, file, owner))
     found = [

@@ -20,7 +20,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-class _Found(NamedTuple):
+class _Entry(NamedTuple):
     """The entry of a name in a merged folder: the layers' folders, or one other entry."""
 
     folders: list[int]
@@ -72,9 +72,9 @@ class Layers(Files):
         self._open.append(descriptor)
         return descriptor
 
-    def _look_up(self, path: str) -> tuple[_Found | None, str]:
+    def _look_up(self, path: str) -> tuple[_Entry | None, str]:
         """Resolve a path; return its entry with its last name, or None if it does not exist."""
-        above = [_Found([self._folder(layer) for layer in self._layers])]
+        above = [_Entry([self._folder(layer) for layer in self._layers])]
         rest, links = deque(path.split("/")), 0
         name = ""
         while rest:
@@ -100,7 +100,7 @@ class Layers(Files):
                 return (None if any(part not in ("", ".") for part in rest) else found), name
         return above[-1], name
 
-    def _child(self, folders: Sequence[int], name: str) -> _Found | None:
+    def _child(self, folders: Sequence[int], name: str) -> _Entry | None:
         """Return an entry of a merged folder: from the topmost layer that has it; folders are merged."""
         merged: list[int] = []
         for folder in folders:
@@ -111,13 +111,13 @@ class Layers(Files):
             if not stat.S_ISDIR(mode):
                 if merged or _is_whiteout(folder, name):
                     break
-                return _Found([], folder, mode)
+                return _Entry([], folder, mode)
             merged.append(self._folder(name, folder))
             if _overlay(merged[-1], "redirect"):
                 raise Failed("a layer has a folder that overlayfs redirects")
             if _overlay(merged[-1], "opaque") == b"y":
                 break
-        return _Found(merged) if merged else None
+        return _Entry(merged) if merged else None
 
 
 def _content(folder: int, name: str) -> bytes:

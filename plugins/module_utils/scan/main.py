@@ -70,14 +70,14 @@ def _scan(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, 
     own = Release(*host["release"]) if "release" in host else Release("", "", "", "")
     known = mirrors(own, arguments.get("mirrors") or {})
     indexes = Indexes(cache, known, int(arguments.get("oldest") or 7))
-    indexes.fetch(_wanted([host, *found.values()]))
+    indexes.fetch(_releases_in_use([host, *found.values()]))
     changelogs = Changelogs(os.path.join(cache, "changelogs"), indexes) if arguments.get("cves") else None
     named = min(_NAMED_OF_ONE, _NAMED // (len(found) + 1))
     judge = Judge(indexes, changelogs, now=begun, stamp=stamp, named=named)
     results = {
         image.identity: {"names": list(image.names), **judge.result(each)} for image, each in found.items()
     }
-    imported = _imported(before.get("imported") or {}, arguments.get("imports") or ())
+    imported = _kept_reports(before.get("imported") or {}, arguments.get("imports") or ())
     return {
         "format": record.FORMAT,
         "version": VERSION,
@@ -87,7 +87,7 @@ def _scan(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, 
         "images": results if asked else before.get("images") or {},
         "imported": {name: each for name, each in imported.items() if name in results or not asked},
         "engine_error": engine_error,
-        "openscap": _evaluated(arguments, own, stamp) or before.get("openscap"),
+        "openscap": _openscap_result(arguments, own, stamp) or before.get("openscap"),
         "read": library.read,
         "elapsed_s": round(time.time() - begun, 3),
     }
@@ -100,7 +100,7 @@ def _own_packages() -> Inventory:
         return {"error": describe(error)}
 
 
-def _evaluated(arguments: Mapping[str, Any], own: Release, stamp: str) -> dict[str, Any] | None:
+def _openscap_result(arguments: Mapping[str, Any], own: Release, stamp: str) -> dict[str, Any] | None:
     """Return the OpenSCAP evaluation of the host; None if not requested."""
     if not arguments.get("openscap"):
         return None
@@ -111,7 +111,7 @@ def _evaluated(arguments: Mapping[str, Any], own: Release, stamp: str) -> dict[s
         return {"evaluated_at": stamp, "error": describe(error)}
 
 
-def _wanted(found: Iterable[Inventory]) -> dict[Release, set[str]]:
+def _releases_in_use(found: Iterable[Inventory]) -> dict[Release, set[str]]:
     """Return the releases and architectures that need an index, the host's first."""
     wanted: dict[Release, set[str]] = {}
     for each in found:
@@ -122,7 +122,7 @@ def _wanted(found: Iterable[Inventory]) -> dict[Release, set[str]]:
     return wanted
 
 
-def _imported(before: Mapping[str, Any], reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _kept_reports(before: Mapping[str, Any], reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the imported reports of other scanners by image; of each scanner the last one."""
     kept: dict[str, Any] = dict(before)
     for report in reports:

@@ -31,7 +31,7 @@ def running() -> dict[str, Any]:
         "kernel": kernel,
         "newest_kernel": newest_kernel("/boot", kernel),
     }
-    return {"restarts": waiting(), "reboot": reboot}
+    return {"restarts": processes_to_restart(), "reboot": reboot}
 
 
 def packages_changed() -> int | None:
@@ -42,7 +42,7 @@ def packages_changed() -> int | None:
         return None
 
 
-def waiting() -> list[dict[str, Any]]:
+def processes_to_restart() -> list[dict[str, Any]]:
     """Return processes that need a restart: pid, start time, name, unit, and some of the files.
 
     Only those of the host: a container must be recreated from a new image.

@@ -38,7 +38,7 @@ def mirrors(host: Release, given: Mapping[str, Mapping[str, Any]], folder: str =
             if suite and (has == suite or (suite == "security" and has.endswith(("-security", "/updates")))):
                 found.setdefault(host.distribution, mirror)
     for distribution, entry in given.items():
-        found[distribution] = _given(distribution, entry)
+        found[distribution] = _site_mirror(distribution, entry)
     return found
 
 
@@ -47,7 +47,7 @@ def without_password(text: str) -> str:
     return _SECRET.sub(r"\1", text)
 
 
-def _given(distribution: str, entry: Mapping[str, Any]) -> Mirror:
+def _site_mirror(distribution: str, entry: Mapping[str, Any]) -> Mirror:
     uri, signed_by = str(entry.get("uri") or ""), str(entry.get("signed_by") or "")
     if not _URI.fullmatch(uri):
         shown = without_password(uri)[:60]

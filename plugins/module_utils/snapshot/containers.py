@@ -115,17 +115,17 @@ class Containers:
         return seccomp.declared(profiles[-1].partition("=")[2]) if profiles else None
 
 
-def _unread(told: dict[str, Any], why: str) -> dict[str, Any]:
+def _unread(listed: dict[str, Any], reason: str) -> dict[str, Any]:
     """Return the entry of an unreadable container: the list's data, and the reason."""
-    names = told.get("Names")
+    names = listed.get("Names")
     name = names[0] if isinstance(names, list) and names else ""
-    image = told.get("ImageID")
+    image = listed.get("ImageID")
     inspect = {
-        "Id": told["Id"],
+        "Id": listed["Id"],
         "Name": name[:_MAX_NAME] if isinstance(name, str) else "",
         "Image": image[:_MAX_NAME] if isinstance(image, str) else "",
     }
-    return {"inspect": inspect, "proc": None, "error": why}
+    return {"inspect": inspect, "proc": None, "error": reason}
 
 
 def words_of(config: dict[str, Any], redactor: Redactor) -> dict[str, list[str]]:

@@ -54,8 +54,8 @@ def _entry(
         return _unread(identity, describe(error))
 
 
-def _unread(identity: str, why: str) -> dict[str, Any]:
-    return {"inspect": {"Id": identity, "Config": None}, "history": [], "error": why}
+def _unread(identity: str, reason: str) -> dict[str, Any]:
+    return {"inspect": {"Id": identity, "Config": None}, "history": [], "error": reason}
 
 
 def _image(where: str, inspected: bytes, layers: bytes, redactor: Redactor) -> dict[str, Any]:

@@ -86,14 +86,14 @@ def collect(arguments: dict[str, Any]) -> bytes:
         },
     }
     sources = ",".join(f"{encode(name)}:{entry}" for name, entry in entries.items())
-    return _whole(f'{encode(head)[:-1]},"sources":{{{sources}}}}}').encode("ascii")
+    return _without_lone_surrogates(f'{encode(head)[:-1]},"sources":{{{sources}}}}}').encode("ascii")
 
 
 def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> dict[str, str]:
     """Run the second process: return entries of the other sources, and the secrets that it redacted."""
-    from .plan import Rest
+    from .plan import HostSources
 
-    rest = Rest(found, running, known_units, redactor)
+    rest = HostSources(found, running, known_units, redactor)
     entries = read(rest.plan())
     return {**entries, _REPORT: encode({**redactor.report(), "files": rest.paths()})}
 
@@ -109,7 +109,7 @@ def _joined(entry: str, more: str) -> str:
     return f"{entry[:-2]}{comma}{more[1:]}}}"
 
 
-def _whole(text: str) -> str:
+def _without_lone_surrogates(text: str) -> str:
     """Return JSON without lone surrogates, which JSON can represent and UTF-8 cannot."""
     if "\\ud" not in text:
         return text

@@ -96,7 +96,7 @@ def of_the_kernel(text: str) -> dict[str, Any]:
         if fstype in ("cgroup", "cgroup2") and not read_only:
             cgroups = True
         covers[fields[4]] = read_only
-    open_paths = [path for path in HIDDEN if path not in covers and _shown(path, covers)]
+    open_paths = [path for path in HIDDEN if path not in covers and _is_visible(path, covers)]
     for path in KEPT:
         folder = next((each for each in (path, "/proc") if each in covers), None)
         if folder is not None and not covers[folder] and os.path.exists(path):
@@ -104,7 +104,7 @@ def of_the_kernel(text: str) -> dict[str, Any]:
     return {"cgroup_writable": cgroups, "open_paths": open_paths}
 
 
-def _shown(path: str, covers: dict[str, bool]) -> bool:
+def _is_visible(path: str, covers: dict[str, bool]) -> bool:
     """Return whether a kernel path exists, and the container has mounted its file system."""
     return path[: path.index("/", 1)] in covers and os.path.exists(path)
 

@@ -41,7 +41,7 @@ _SOON = 15  # seconds; a busy or emulated host is ten times slower than a fast o
 _LATER = 40  # seconds for sources that wait for the engine, or for slow programs
 
 
-class Rest:
+class HostSources:
     """The sources, and the facts that several of them share.
 
     Args:

@@ -10,7 +10,7 @@ from json import JSONEncoder
 
 from ..host import limits
 from ..host.errors import Absent, describe
-from ..host.once import Done
+from ..host.once import Event
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -36,7 +36,7 @@ class Source:
         self._read = read
         self._limit = limit
         self._begun = time.monotonic()
-        self._done = Done()
+        self._done = Event()
         self._entry = ""
         start_new_thread(self._run, ())
 

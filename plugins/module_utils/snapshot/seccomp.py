@@ -130,7 +130,7 @@ class _Rules:
         action = _action(rule)
         if action == self._default:
             return
-        for name in _named(rule):
+        for name in _call_names(rule):
             if any(rule.get(key) for key in ("includes", "excludes")):
                 if name not in self._decided and action[0] not in _PASSING:
                     self._doubtful.add(name)
@@ -193,7 +193,7 @@ def _compares(condition: dict[str, Any], argument: int) -> bool:
     }.get(str(condition.get("op")), True)
 
 
-def _named(rule: dict[str, Any]) -> list[str]:
+def _call_names(rule: dict[str, Any]) -> list[str]:
     return [str(name) for name in rule.get("names") or [rule.get("name")]]
 
 

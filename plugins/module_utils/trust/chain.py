@@ -21,7 +21,7 @@ from .words import (
     SWAPPED,
     UNREACHABLE,
     Finding,
-    NotThere,
+    NotFound,
     Tampered,
     Unreachable,
 )
@@ -101,7 +101,7 @@ class Verifier:
         """Yield digests that may be signed for an image, the claimed one first; none if it differs.
 
         Raises:
-            NotThere: the registry has no such digest.
+            NotFound: the registry has no such digest.
             Unreachable: it cannot be asked.
         """
         registry = self._registries.at(image.registry)
@@ -116,7 +116,7 @@ class Verifier:
                 continue
             try:
                 found = parsed(registry.manifest(image.path, child))
-            except NotThere:  # the other architectures may be missing in the registry
+            except NotFound:  # the other architectures may be missing in the registry
                 continue
             if self._is(identity, child, found):
                 yield digest
@@ -140,7 +140,7 @@ class Verifier:
             return Finding(NOT_ALLOWED, f"the policy does not name {image.repository}")
         try:
             return self._proven(identity, image, rule)
-        except NotThere as error:
+        except NotFound as error:
             return Finding(
                 NO_DIGEST, f"{error}: it was built or loaded on this host, or removed there", rule.prefix
             )
@@ -194,7 +194,7 @@ class Verifier:
             there = self.reference(image, now)
         except Tampered as error:
             there = Finding(SWAPPED, str(error), rule)
-        except NotThere:  # the tag was removed; the image is unchanged
+        except NotFound:  # the tag was removed; the image is unchanged
             return
         except Unreachable as error:
             yield Finding(UNREACHABLE, str(error), rule)

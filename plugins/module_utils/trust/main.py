@@ -119,7 +119,7 @@ def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Ve
     if image.get("gone"):
         found = Finding(NO_DIGEST, "containers were made from it, and the engine does not have it any more")
     else:
-        found = _judged(image, verifier)
+        found = _finding(image, verifier)
     names = [*texts(image, "RepoTags"), *texts(image, "RepoDigests")]
     return {
         "id": str(image.get("Id")),
@@ -132,7 +132,7 @@ def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Ve
     }
 
 
-def _judged(image: dict[str, Any], verifier: Verifier) -> Finding:
+def _finding(image: dict[str, Any], verifier: Verifier) -> Finding:
     """Return the finding of an image; an error becomes a finding, so that the record is written."""
     try:
         return verifier.image(image)

@@ -20,7 +20,7 @@ from .engine import Engine
 from .keys import Keys
 from .main import POLICY, read_policy
 from .registry import USUAL, Registries, Settings, digest_of
-from .words import EXEMPT, GOOD, NOT_ALLOWED, UNREACHABLE, NotThere, PolicyError, Tampered, Unreachable
+from .words import EXEMPT, GOOD, NOT_ALLOWED, UNREACHABLE, NotFound, PolicyError, Tampered, Unreachable
 
 _USAGE = f"""usage: hardener-pull IMAGE...
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] = ()) -> int:
             print(pull(image, policy=read_policy()))
         except Refused as error:
             return _say(f"refused: {image}: {error}", _REFUSED)
-        except (NotThere, Tampered) as error:
+        except (NotFound, Tampered) as error:
             return _say(f"refused: {error}", _REFUSED)
         except Unreachable as error:
             return _say(f"{image}: {error}", _UNKNOWN)
@@ -65,7 +65,7 @@ def pull(image: references.Reference, *, policy: Any, socket: str = "", settings
 
     Raises:
         Refused: the policy does not accept it.
-        NotThere, Tampered: the registry does not have it, or something else under its digest.
+        NotFound, Tampered: the registry does not have it, or something else under its digest.
         Unreachable: the registry cannot be asked.
         Failed: the engine does not pull it.
         PolicyError: the policy is none.

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from ..host.text import one_line
 from . import login
-from .words import NotThere, Tampered, Unreachable
+from .words import NotFound, Tampered, Unreachable
 
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json",
@@ -111,7 +111,7 @@ class Registry:
         """Return the raw manifest of a tag or digest; the body of a digest has this digest.
 
         Raises:
-            NotThere: the registry has none.
+            NotFound: the registry has none.
             Tampered: it answers something else.
             Unreachable: it cannot be asked.
         """
@@ -143,7 +143,7 @@ class Registry:
         if answer.status == 200:
             return answer.body
         if answer.status in absent:
-            raise NotThere(f"{self._name} has no {path} {what}")
+            raise NotFound(f"{self._name} has no {path} {what}")
         said = f"{self._name} answers {answer.status}"
         raise Unreachable("login required: " + said if answer.status in (401, 403) else said)
 

@@ -17,7 +17,7 @@ from typing import Any, Iterator, NamedTuple
 
 from . import references
 from .registry import Registry, parsed
-from .words import NotThere, Unreachable
+from .words import NotFound, Unreachable
 
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"
@@ -50,7 +50,7 @@ def classic(registry: Registry, image: references.Reference, digest: str) -> Ite
     """
     try:
         manifest = registry.manifest(image.path, digest.replace(":", "-") + ".sig")
-    except NotThere:
+    except NotFound:
         return
     for layer in _objects(parsed(manifest).get("layers")):
         yield from _payload(registry, image, digest, layer)
@@ -87,7 +87,7 @@ def _bundles(registry: Registry, image: references.Reference, digest: str) -> It
             continue
         try:
             manifest = parsed(registry.manifest(image.path, child))
-        except NotThere:
+        except NotFound:
             continue
         # A registry's list before 1.1 of the specification lacks the kind, or has another one.
         kinds = f"{entry.get('artifactType')} {manifest.get('artifactType')}"
@@ -106,10 +106,10 @@ def _referring(registry: Registry, image: references.Reference, digest: str) -> 
     """Yield the referrers of a manifest, from the registry's list or from the fallback tag of clients."""
     try:
         yield from _objects(parsed(registry.referrers(image.path, digest)).get("manifests"))
-    except NotThere:
+    except NotFound:
         try:
             listed = registry.manifest(image.path, digest.replace(":", "-"))
-        except NotThere:
+        except NotFound:
             return
         yield from _objects(parsed(listed).get("manifests"))
 
@@ -165,7 +165,7 @@ def _other_payload(payload: bytes, image: references.Reference, digest: str) -> 
 def _blob(registry: Registry, image: references.Reference, digest: str) -> bytes:
     try:
         return registry.blob(image.path, digest)
-    except NotThere:
+    except NotFound:
         raise Unreachable("the registry no longer has the signed content") from None
 
 

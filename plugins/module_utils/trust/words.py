@@ -55,5 +55,5 @@ class Tampered(Exception):  # noqa: N818 - as above
     """The registry's answer does not have the requested digest."""
 
 
-class NotThere(Exception):  # noqa: N818 - as above
+class NotFound(Exception):  # noqa: N818 - as above
     """The registry answers that the object does not exist."""

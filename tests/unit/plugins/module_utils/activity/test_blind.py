@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.activity import blind as module
-from ansible_collections.hardener.docker.plugins.module_utils.activity.blind import blind, deaf
+from ansible_collections.hardener.docker.plugins.module_utils.activity.blind import (
+    unavailable_sources,
+    unrecorded_actions,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import Container
 
 
@@ -22,7 +25,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_profiles_and_filters_that_deny_silently_are_named(files: dict[str, str]) -> None:
     containers = [Container(f"{n:064x}", f"web{n}", "nginx", silent="docker-default") for n in range(7)]
     containers.append(Container("f" * 64, "", "x", silent="unconfined"))
-    silent, unconfined, seccomp = blind(containers)
+    silent, unconfined, seccomp = unrecorded_actions(containers)
     assert silent.startswith("web0, web1, web2, web3, web4 and 2 more run under docker-default")
     assert unconfined.startswith("ffffffffffff run unconfined")
     assert seccomp.startswith("calls that seccomp refuses with an error")
@@ -31,14 +34,14 @@ def test_profiles_and_filters_that_deny_silently_are_named(files: dict[str, str]
 def test_missing_kernel_support_for_logging_is_named(files: dict[str, str]) -> None:
     files["/sys/module/apparmor/parameters/enabled"] = "N\n"
     files["/proc/sys/kernel/seccomp/actions_logged"] = "kill_thread trap\n"
-    found = blind([Container("a" * 64, "web", "nginx", silent="docker-default")])
+    found = unrecorded_actions([Container("a" * 64, "web", "nginx", silent="docker-default")])
     assert found[0].startswith("neither AppArmor nor SELinux is on")
     assert "kill_process, log" in found[1]
 
 
 def test_sources_that_are_never_recorded_are_named() -> None:
-    assert deaf("", "") == []
-    assert len(deaf("Operation not permitted", "no socket")) == 2
+    assert unavailable_sources("", "") == []
+    assert len(unavailable_sources("Operation not permitted", "no socket")) == 2
 
 
 def test_a_missing_file_is_ignored(tmp_path: Path) -> None:

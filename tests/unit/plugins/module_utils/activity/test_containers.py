@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.activity.container
     Container,
     Directory,
     Process,
-    ask,
+    look_up,
 )
 
 A, B = "a" * 64, "b" * 64
@@ -39,29 +39,29 @@ def proc(
     ],
 )
 def test_the_container_of_a_process_is_found(cgroup: str) -> None:
-    assert ask(12, time.time(), proc(cgroup)) == Process(A)
+    assert look_up(12, time.time(), proc(cgroup)) == Process(A)
 
 
 @pytest.mark.parametrize(
     "cgroup", ["0::/system.slice/ssh.service\n", f"0::/x{A}\n", f"0::/docker/{A}0\n", ""]
 )
 def test_a_process_outside_containers_is_recognised(cgroup: str) -> None:
-    assert ask(12, time.time(), proc(cgroup)) == Process(elsewhere=True)
+    assert look_up(12, time.time(), proc(cgroup)) == Process(elsewhere=True)
 
 
 def test_an_ending_process_in_the_root_of_cgroup_v1_is_not_attributed() -> None:
     ending = 0x4 | 0x400000
-    assert ask(12, time.time(), proc("4:memory:/\n1:name=systemd:/\n", flags=ending)) == Process()
-    assert ask(12, time.time(), proc("0::/system.slice/ssh.service\n", flags=ending)) == Process(
+    assert look_up(12, time.time(), proc("4:memory:/\n1:name=systemd:/\n", flags=ending)) == Process()
+    assert look_up(12, time.time(), proc("0::/system.slice/ssh.service\n", flags=ending)) == Process(
         elsewhere=True
     )
-    assert ask(12, time.time(), proc(f"0::/docker/{A}\n", flags=ending)) == Process(A)
+    assert look_up(12, time.time(), proc(f"0::/docker/{A}\n", flags=ending)) == Process(A)
 
 
 def test_a_reused_pid_is_not_attributed() -> None:
     at = time.time() - 5
-    assert ask(12, at, proc(f"0::/docker/{A}\n", started=at + 2)) == Process()
-    assert ask(12, at, proc(f"0::/docker/{A}\n", started=at - 2)) == Process(A)
+    assert look_up(12, at, proc(f"0::/docker/{A}\n", started=at + 2)) == Process()
+    assert look_up(12, at, proc(f"0::/docker/{A}\n", started=at - 2)) == Process(A)
 
 
 def test_an_ended_process_is_not_attributed() -> None:
@@ -73,14 +73,14 @@ def test_an_ended_process_is_not_attributed() -> None:
             raise ProcessLookupError(path)
         return f"0::/docker/{A}\n"
 
-    assert ask(12, time.time(), gone) == Process()
-    assert ask(12, time.time(), gone_meanwhile) == Process()
-    assert ask(-1, time.time(), proc("")) == Process()
-    assert ask(12, time.time(), proc(f"0::/docker/{A}\n", stat="12 (x")) == Process()
+    assert look_up(12, time.time(), gone) == Process()
+    assert look_up(12, time.time(), gone_meanwhile) == Process()
+    assert look_up(-1, time.time(), proc("")) == Process()
+    assert look_up(12, time.time(), proc(f"0::/docker/{A}\n", stat="12 (x")) == Process()
 
 
 def test_the_real_files_of_this_process_are_read() -> None:
-    found = ask(os.getpid(), time.time())
+    found = look_up(os.getpid(), time.time())
     assert found.elsewhere or found.container
 
 

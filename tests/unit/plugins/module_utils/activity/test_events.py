@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import Container
 from ansible_collections.hardener.docker.plugins.module_utils.activity.engine import container
-from ansible_collections.hardener.docker.plugins.module_utils.activity.events import happenings, risks
+from ansible_collections.hardener.docker.plugins.module_utils.activity.events import reported_events, risks
 
 WEB = Container("a" * 64, "web", "nginx")
 
@@ -15,7 +15,7 @@ def event(action: str, **attributes: str) -> dict[str, Any]:
 
 
 def kinds(given: dict[str, Any], of: Container = WEB) -> list[tuple[str, str, str]]:
-    return [(each.kind, each.severity, each.target) for each in happenings(given, of)]
+    return [(each.kind, each.severity, each.target) for each in reported_events(given, of)]
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.activity.losses import Losses
+from ansible_collections.hardener.docker.plugins.module_utils.activity.losses import DropCounters
 
 DAY = 86400.0
 
 
 def test_increases_of_counters_are_stored_by_day() -> None:
-    losses = Losses()
+    losses = DropCounters()
     for now, overruns in ((0.0, 1), (DAY - 1, 3), (DAY, 3), (DAY + 1, 7)):
         losses.note({"overruns": overruns, "events": 0}, now)
     assert losses.data() == {
@@ -23,15 +23,15 @@ def test_increases_of_counters_are_stored_by_day() -> None:
 
 
 def test_stored_counters_are_continued_by_another_process() -> None:
-    losses = Losses()
+    losses = DropCounters()
     losses.note({"overruns": 5}, 0.0)
-    again = Losses(json.loads(json.dumps(losses.data())))
+    again = DropCounters(json.loads(json.dumps(losses.data())))
     again.note({"overruns": 2}, 10.0)
     assert again.total() == {"overruns": 7}
 
 
 def test_old_days_are_removed() -> None:
-    losses = Losses()
+    losses = DropCounters()
     losses.note({"overruns": 5}, 0.0)
     losses.note({"overruns": 6}, 9 * DAY)
     losses.forget(2 * DAY)
@@ -40,5 +40,5 @@ def test_old_days_are_removed() -> None:
 
 @pytest.mark.parametrize("odd", [None, [], 5, {"x": {}}, {"1970-01-01": 5}, {5: {}}])
 def test_malformed_counts_are_ignored(odd: Any) -> None:
-    assert Losses(odd).total() == {}
-    assert Losses({"1970-01-01": {"a": "x", "b": True, "c": 1}}).total() == {"c": 1}
+    assert DropCounters(odd).total() == {}
+    assert DropCounters({"1970-01-01": {"a": "x", "b": True, "c": 1}}).total() == {"c": 1}

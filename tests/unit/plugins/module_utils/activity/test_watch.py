@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.activity.container
     Directory,
     Process,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.activity.events import Happening
+from ansible_collections.hardener.docker.plugins.module_utils.activity.events import EngineEvent
 from ansible_collections.hardener.docker.plugins.module_utils.activity.netlink import Record
 from ansible_collections.hardener.docker.plugins.module_utils.activity.tally import Baseline, Tally
 from ansible_collections.hardener.docker.plugins.module_utils.activity.watch import Watch, summary
@@ -49,7 +49,7 @@ class Engine:
     """Stands for the engine's thread."""
 
     def __init__(self, _socket: str, directory: Directory) -> None:
-        self.happenings: Queue[Happening] = Queue()
+        self.happenings: Queue[EngineEvent] = Queue()
         self.problem, self.cuts, self.lost = "", 0, 0
         self.directory = directory
 
@@ -74,7 +74,7 @@ def mount(number: int, profile: str = "docker-default-audited") -> str:
 
 
 def says(monkeypatch: pytest.MonkeyPatch, process: Process) -> None:
-    monkeypatch.setattr(module, "ask", lambda *_: process)
+    monkeypatch.setattr(module, "look_up", lambda *_: process)
 
 
 def entries(tally: Tally) -> list[tuple[str, str, str, int]]:
@@ -188,7 +188,7 @@ def test_without_kernel_audit_the_engine_is_still_watched(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "Engine", Engine)
     tally = Tally()
     watch = Watch("/x", tally)
-    watch.engine.happenings.put(Happening(5.0, "out of memory", "medium", "", WEB))
+    watch.engine.happenings.put(EngineEvent(5.0, "out of memory", "medium", "", WEB))
     watch.step(0)
     assert entries(tally) == [("web", "nginx", "engine", 1)]
     assert "Operation not permitted" in summary(watch, 1.0)["deaf"][0]

@@ -20,7 +20,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     status.touch()
     os.utime(status, (1000, 1000))
     monkeypatch.setattr(restarts, "_STATUS", str(status))
-    monkeypatch.setattr(restarts, "waiting", list)
+    monkeypatch.setattr(restarts, "processes_to_restart", list)
 
     def take(_: object) -> dict[str, Any]:
         os.utime(status, (2000, 2000))

@@ -16,11 +16,13 @@ def test_processes_that_use_replaced_libraries_are_found(
     shutil.copy("/usr/bin/sleep", program)
     with subprocess.Popen([program, "60"]) as process:
         try:
-            assert [each["pid"] for each in restarts.waiting()] == []
+            assert [each["pid"] for each in restarts.processes_to_restart()] == []
             program.unlink()
-            assert [each["pid"] for each in restarts.waiting()] == []  # removed: there is no newer one
+            assert [
+                each["pid"] for each in restarts.processes_to_restart()
+            ] == []  # removed: there is no newer one
             shutil.copy("/usr/bin/sleep", program)
-            (found,) = restarts.waiting()
+            (found,) = restarts.processes_to_restart()
             assert (found["pid"], found["name"], found["files"]) == (process.pid, "sleep", [str(program)])
             assert isinstance(found["began"], int)
         finally:

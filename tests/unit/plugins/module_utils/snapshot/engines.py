@@ -16,7 +16,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.once import O
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import mounts
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers import Containers
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import Rest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import HostSources
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.reading import read
 
 from tests.unit.plugins.module_utils.snapshot.servers import engine as answering
@@ -94,6 +94,6 @@ def sources(folder: Path, answers: Mapping[str, Any], api: str = "1.45") -> dict
         running, known_units, redactor = Once(processes.scan), Once(no_systemd), Redactor()
         found = Once(lambda: engine.find(running, known_units, path))
         containers = Containers(found, Once(mounts.read), redactor).entry()
-        plan = Rest(found, running, known_units, redactor).plan()
+        plan = HostSources(found, running, known_units, redactor).plan()
         entries = read([each for each in plan if each[0].startswith("docker.")])
     return {name: json.loads(entry) for name, entry in {"docker.containers": containers, **entries}.items()}

@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.contract import beside
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import main
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import Rest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import HostSources
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.reading import encode
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,7 +102,7 @@ def test_unprintable_errors_are_one_line(command: list[str], where: str | None, 
 
 
 def test_the_schema_has_every_source() -> None:
-    planned = [name for name, _, _ in Rest(*[None] * 4).plan()]  # type: ignore[arg-type]
+    planned = [name for name, _, _ in HostSources(*[None] * 4).plan()]  # type: ignore[arg-type]
     assert sorted(planned) == sorted(main.REST)
     assert set(SCHEMA["properties"]["sources"]["properties"]) == {*main.REST, "docker.containers"}
 
@@ -135,13 +135,16 @@ def test_the_schema_refuses_invalid_snapshots(source: str, wrong: Any) -> None:
 
 
 def test_a_lone_surrogate_does_not_invalidate_the_snapshot() -> None:
-    assert main._whole('{"a":"\\ud800x","b":"\\ud83d\\ude00"}') == '{"a":"?x","b":"\\ud83d\\ude00"}'
-    assert main._whole('{"a":"\\u2603"}') == '{"a":"\\u2603"}'
+    assert (
+        main._without_lone_surrogates('{"a":"\\ud800x","b":"\\ud83d\\ude00"}')
+        == '{"a":"?x","b":"\\ud83d\\ude00"}'
+    )
+    assert main._without_lone_surrogates('{"a":"\\u2603"}') == '{"a":"\\u2603"}'
 
 
 @given(st.text(st.sampled_from('\\"ud8cef0123\ud800\udbff\udc00\udfff😀x')))
 def test_only_lone_surrogates_are_replaced(text: str) -> None:
-    whole = json.loads(main._whole(json.dumps(text)))
+    whole = json.loads(main._without_lone_surrogates(json.dumps(text)))
     # JSON itself makes a pair of two halves that stand together.
     assert whole == json.loads(json.dumps(text)).encode("utf-8", "replace").decode()
 

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.trust import registry as registries
 from ansible_collections.hardener.docker.plugins.module_utils.trust.registry import Registries, Settings
 from ansible_collections.hardener.docker.plugins.module_utils.trust.words import (
-    NotThere,
+    NotFound,
     Tampered,
     Unreachable,
 )
@@ -41,7 +41,7 @@ def test_a_connection_is_reused_and_reopened_if_lost(fake: FakeRegistry) -> None
 
 
 def test_a_missing_manifest_is_reported(fake: FakeRegistry) -> None:
-    with pytest.raises(NotThere, match="has no app manifests/1"):
+    with pytest.raises(NotFound, match="has no app manifests/1"):
         fake.registries().at(fake.name).manifest("app", "1")
 
 
@@ -65,7 +65,7 @@ def test_a_truncated_body_is_an_error(fake: FakeRegistry) -> None:
 @pytest.mark.parametrize("status", [400, 404, 405, 501])
 def test_a_registry_without_the_referrers_api_uses_the_tag(fake: FakeRegistry, status: int) -> None:
     fake.answers["/v2/app/referrers/sha256:1"] = (status, {}, b"")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         fake.registries().at(fake.name).referrers("app", "sha256:1")
 
 
