@@ -231,7 +231,7 @@ def _greeting(said: str) -> None:
 
 
 def _said(text: str) -> str:
-    return line(text.removeprefix("ERROR: ")) or "it says nothing"
+    return line(text.removeprefix("ERROR: ")) or "it printed nothing"
 
 
 def _unanswered(path: str, error: OSError) -> ReceptorError:

@@ -88,6 +88,6 @@ class UnitOutput:
         self.close()
         with suppress(ReceptorError):  # its lease decides
             if ended := self._receptor.ended(self._unit):
-                raise EndedError(f"the work ended before its answer did: it {ended}")
+                raise EndedError(f"the work ended before its answer was complete: it {ended}")
         time.sleep(_WAIT_S)
         yield Idle()

@@ -58,7 +58,7 @@ def _trivy(raw: _Report) -> dict[str, Any]:
         raise ValueError(f"is of Trivy's schema {raw['SchemaVersion']!r}; 2 is read")
     results = raw.get("Results")
     if not results:
-        raise ValueError("Trivy has scanned nothing in it: it says nothing of the image")
+        raise ValueError("Trivy has scanned nothing in it: it printed nothing of the image")
     findings = (
         _finding(
             each["VulnerabilityID"],

@@ -65,7 +65,7 @@ class _Rule(BaseModel):
     @model_validator(mode="after")
     def _asks_for_one_thing(self) -> Self:
         if sum(map(bool, (self.keys, self.digests, self.nothing))) != 1:
-            raise ValueError("must have one of keys, digests and nothing: true")
+            raise ValueError("must have exactly one of `keys`, `digests` and `nothing`: true")
         if "need" in self.model_fields_set and not self.keys:
             raise ValueError("need applies to keys, and the rule has none")
         return self

@@ -119,7 +119,7 @@ def _said(words: Sequence[str], files: Sequence[str]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HardenerError(f"{name}: docker compose cannot read it: {line(str(error))}") from error
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it printed nothing"]
         raise HardenerError(
             f"{name}: docker compose cannot read it: {line(said[-1], 300)}",
             hint="run `docker compose config` beside it",

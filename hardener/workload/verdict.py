@@ -145,7 +145,7 @@ def _unexercised(
         return ("the profile was not tried",)
     asked = next(trial.starts for trial in trials if trial.kind == "profile")
     if not profile.failed and profile.starts < asked:
-        return (f"{profile.starts} of {asked} starts happened: the time was over",)
+        return (f"{profile.starts} of {asked} starts happened: the time limit was reached",)
     return ()
 
 

@@ -61,5 +61,5 @@ def _told(answer: Any) -> dict[str, Any]:
         AnsibleActionFail: it is no answer.
     """
     if not isinstance(answer, dict) or not set(_TOLD) <= answer.keys():
-        raise AnsibleActionFail("the host did not tell what it heard")
+        raise AnsibleActionFail("the host returned no record of its activity")
     return {key: answer[key] for key in _TOLD}

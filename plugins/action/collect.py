@@ -75,7 +75,7 @@ class ActionModule(HostScriptAction):
             try:
                 kept = {name: _of_use(name, sources[name]) for name in args["facts"]}
             except (AttributeError, LookupError, TypeError) as error:
-                raise AnsibleActionFail(f"the host's snapshot is none: {error!r}") from None
+                raise AnsibleActionFail(f"the host's answer is not a snapshot: {error!r}") from None
             facts = {**snapshot, "sources": kept}
             self.see_it_fits(facts, told=False)
             result["ansible_facts"]["hardener_snapshot"] = facts

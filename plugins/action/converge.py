@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail
 from ..module_utils.contract import DAEMON_RESTART, HELD, REFUSED, UNCHANGED
 from ..plugin_utils.guarded import PREDICTS, GuardedAction, believe, ending
 
-_REFUSED = "asked for, and refused by the host (converge_on_refused: warn goes on)"
+_REFUSED = "requested, and refused by the host (converge_on_refused: warn continues)"
 
 
 class ActionModule(GuardedAction):
@@ -65,7 +65,7 @@ class ActionModule(GuardedAction):
         failing = _asked_and_refused(result, documents) if args["on_refused"] == "fail" else []
         nothing_possible = result["outcome"] == REFUSED and bool(result.get("documents"))
         if failing:
-            done = "nothing was changed" if nothing_possible else f"beside that: {result['msg']}"
+            done = "nothing was changed" if nothing_possible else f"also: {result['msg']}"
             result |= {"failed": True, "msg": f"{_REFUSED}: {'; '.join(failing)} ({done})"}
         elif nothing_possible:
             del result["failed"]

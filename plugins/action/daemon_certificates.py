@@ -118,7 +118,7 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
         ValueError: a name is none, or a file is not what it should be.
     """
     if not _RENEW.days < days <= _CA_DAYS:
-        raise ValueError(f"{days} days: {_RENEW.days + 1} to {_CA_DAYS} are possible")
+        raise ValueError(f"days is {days}: it must be from {_RENEW.days + 1} to {_CA_DAYS}")
     wanted = [_name(name) for name in dict.fromkeys(names)]
     paths = {name: Path(path) for name, path in Made(directory, host, ()).paths().items()}
     client = paths["client"]
@@ -259,5 +259,5 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 def _summary(made: Made) -> str:
     if not made.new:
-        return f"certificates of {made.host} are good: {made.directory}"
+        return f"certificates of {made.host} are valid: {made.directory}"
     return f"made for {made.host}: {', '.join(made.new)}, in {made.directory}"

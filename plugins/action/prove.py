@@ -56,5 +56,5 @@ def _told(stage: str, answer: Any) -> dict[str, Any]:
         "attempt": ("observed", "up"),
     }
     if not isinstance(answer, dict) or not answer.keys() >= set(keys[stage]):
-        raise AnsibleActionFail("the host did not tell what it tried")
+        raise AnsibleActionFail("the host returned no result of the proof")
     return {key: answer[key] for key in keys[stage]}

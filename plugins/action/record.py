@@ -71,9 +71,9 @@ def _told(stage: str, answer: Any) -> dict[str, Any]:
         return {}
     keys = ("run", "addresses", "problems")
     if stage == "begin" and (not isinstance(answer, dict) or not answer.keys() >= set(keys)):
-        raise AnsibleActionFail("the host did not tell what it recorded")
+        raise AnsibleActionFail("the host returned no recording")
     if stage == "begin":
         return {key: answer[key] for key in keys}
     if not isinstance(answer, list):
-        raise AnsibleActionFail("the host did not tell what it recorded")
+        raise AnsibleActionFail("the host returned no recording")
     return {"recordings": answer}

@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ..plugin_utils import asked, renamed, specification
 
 _RENDERERS = f"{__package__.rpartition('.')[0]}.module_utils.render"
-_WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; INI knows False, 5 and ['a']"
+_WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; in INI, write Python's False, 5 or ['a']"
 
 
 class ActionModule(ActionBase):
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
         )
         known = task_vars or {}
         if self._task._role is None:
-            raise AnsibleActionFail("render belongs into a role that has meta/argument_specs.yml")
+            raise AnsibleActionFail("render must be a task of a role that has meta/argument_specs.yml")
         renamed.role(self._task._role)
         role = Path(self._task._role._role_path)
         own = specification.variables(role)

@@ -30,7 +30,7 @@ class ActionModule(TransactionAction):
             "main:rollback",
             {
                 **args,
-                "who": self.whoever,
+                "who": self.requester,
                 "check": bool(self._task.check_mode),
                 **self.numbered(task_vars),
             },
@@ -38,7 +38,7 @@ class ActionModule(TransactionAction):
             patience=_TAKES_BACK,
         )
         if any(isinstance(run, str) is args["list"] for run in result.get("runs", ())):
-            raise AnsibleActionFail("the host gave no result of the rollback: its runs are none")
+            raise AnsibleActionFail("the host gave no result of the rollback: it has no list of runs")
         if not self._task.diff:
             result.pop("diff", None)
         try:
@@ -61,7 +61,7 @@ def _summary(result: dict[str, Any], *, listing: bool) -> str:
     if listing:
         return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
     if not runs:
-        return "there is nothing to take back"
+        return "there is no run to roll back"
     return _back(runs)
 
 

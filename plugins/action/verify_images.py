@@ -58,9 +58,9 @@ def _shaped(answer: Any) -> dict[str, Any]:
         KeyError, TypeError, ValueError: it is no record.
     """
     if not isinstance(answer["elapsed_ms"], int):  # json.loads accepts Infinity
-        raise ValueError("it took no time that can be told")
+        raise ValueError("elapsed_ms is not a number")
     if len(answer["images"]) > _MOST:
-        raise ValueError("more images than any host has")
+        raise ValueError("it has too many images")
     return {
         "verified_at": str(answer["verified_at"])[:_LONGEST],
         "elapsed_ms": answer["elapsed_ms"],

@@ -40,8 +40,8 @@ _ENDINGS = {
     REFUSED: "nothing was changed: {reason}",
     ROLLED_BACK: "rolled back, everything is as it was before: {reason}",
     PARTLY_ROLLED_BACK: "rolled back, except what was changed on the host meanwhile ({kept}): {reason}",
-    ROLLBACK_FAILED: "{reason}; and not all of it could be taken back: {problems}",
-    ABANDONED: "{reason}; and this was not taken back: {problems}",
+    ROLLBACK_FAILED: "{reason}; and the rollback was incomplete: {problems}",
+    ABANDONED: "{reason}; and this was not rolled back: {problems}",
     INTERRUPTED: "{reason}",
     UNCONFIRMED: "{reason}",
 }
@@ -92,7 +92,7 @@ class GuardedAction(TransactionAction):
         arguments["guard"] = {
             "token": token,
             "seconds": seconds,
-            "who": self.whoever,
+            "who": self.requester,
             "restless": _restless(self._templar.template(task_vars.get("converge_restless_containers", []))),
         }
         try:
@@ -154,12 +154,12 @@ class GuardedAction(TransactionAction):
         except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
             reason = (
                 f"the connection was lost ({_said(lost)}), the host has no record of the run, and whether it"
-                f" was done is not known ({_said(failed)}): run it again, which changes nothing where it was"
+                f" finished is not known ({_said(failed)}): run it again, which changes nothing where it was"
             )
             return {"outcome": UNCONFIRMED, "reason": reason}
         if found["outcome"] != UNCHANGED:
             raise lost
-        note = f"the connection was lost ({_said(lost)}); looked at again, the host has nothing left to do"
+        note = f"the connection was lost ({_said(lost)}); on a new one, nothing is left to do"
         return {"outcome": CHANGED, "notes": [note, *found.get("notes", ())]}
 
     def _reconnected(
@@ -198,7 +198,7 @@ class GuardedAction(TransactionAction):
         return {
             "outcome": UNCONFIRMED,
             "reason": (
-                f"the host cannot be reached since the change ({last}); it takes the change back by itself,"
+                f"the host cannot be reached since the change ({last}); it rolls the change back by itself,"
                 f" at {reachable_again} by this machine's clock"
             ),
         }
@@ -258,9 +258,9 @@ def believe(result: dict[str, Any], *, check: bool) -> None:
     """
     outcome = result["outcome"]
     if outcome in (CHANGED, *NOT_STANDING) and check:
-        raise AnsibleActionFail(f"the host says {outcome}, which is no answer to what would be done")
+        raise AnsibleActionFail(f"the host says {outcome}, which is not a valid outcome in check mode")
     if outcome == WOULD_CHANGE and not check:
-        raise AnsibleActionFail(f"the host says {outcome}, which is no answer to what is to be done")
+        raise AnsibleActionFail(f"the host says {outcome}, which is not a valid outcome")
     if outcome in (UNCHANGED, WOULD_CHANGE, CHANGED):
         result["changed"] = outcome != UNCHANGED
         result.pop("failed", None)

@@ -246,7 +246,7 @@ class HostScriptAction(ActionBase):
             case 142 | -14 if timeout:
                 reason = f"the script did not end within {timeout} s on the host and was killed"
             case rc:
-                reason = f"the script ended with code {rc} on the host: {said or 'it said nothing'}"
+                reason = f"the script ended with code {rc} on the host: {said or 'it printed nothing'}"
         raise AnsibleActionFail(reason)
 
 

@@ -81,7 +81,9 @@ def left() -> float:
 
 def used_up() -> str:
     """Return why a host that has used up its time is skipped."""
-    return f"the host's tasks have taken {RUN} s in all, or {ORDINARY} s for short ones: it is left alone"
+    return (
+        f"the host's tasks have taken {RUN} s in all, or {ORDINARY} s for short ones: no more tasks are run"
+    )
 
 
 def _read(path: Path) -> tuple[float, float]:

@@ -20,5 +20,5 @@ def role(called: Any) -> None:
 def warn(kind: str, name: str) -> None:
     """Warn that a role or an action is called by its name of 0.1.0."""
     Display().warning(
-        f"the {kind} {name} is called hardener.docker.{name} now: its old name goes with hardener 1.0"
+        f"the {kind} {name} is called hardener.docker.{name} now: hardener 1.0 removes its old name"
     )

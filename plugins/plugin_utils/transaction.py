@@ -157,14 +157,14 @@ class TransactionAction(HostScriptAction):
             raise AnsibleActionFail(
                 "hardener_number is set by hardener: leave it out of plays and inventories"
             )
-        return {"number": {"number": given.get("number"), "run": given.get("run"), "who": self.whoever}}
+        return {"number": {"number": given.get("number"), "run": given.get("run"), "who": self.requester}}
 
     def step(self, task_vars: Mapping[str, Any] | None, name: str) -> None:
         """Show that a step begins on a host; ``hardener`` reads this line (``fleet.events``)."""
         Display().display(f"hardener: {(task_vars or {}).get('inventory_hostname', '')}: {name}")
 
     @property
-    def whoever(self) -> str:
+    def requester(self) -> str:
         """Return who requests a change, for the host's record."""
         try:
             name = getpass.getuser()

@@ -54,7 +54,7 @@ def parse(text: str) -> Window:
         raise ValueError(f"{text[:100]!r} is no window: write it as 'Sat,Sun 22:00-04:00 Europe/Berlin'")
     begin, end = int(found[2]) * 60 + int(found[3]), int(found[4]) * 60 + int(found[5])
     if not (begin < _MIDNIGHT and end <= _MIDNIGHT and int(found[3]) < 60 and int(found[5]) < 60):
-        raise ValueError(f"{text[:100]!r} has a time that no day has")
+        raise ValueError(f"{text[:100]!r} has an invalid time of day")
     try:
         zone = ZoneInfo(found[6])
     except (ValueError, OSError, LookupError):
@@ -75,7 +75,7 @@ def refusal(windows: Sequence[str], now: datetime) -> str:
         ValueError: one of them is no window.
     """
     if len(windows) > _MOST:
-        raise ValueError(f"{len(windows)} windows, where {_MOST} are possible")
+        raise ValueError(f"{len(windows)} windows: at most {_MOST} are possible")
     known = [parse(each) for each in windows]
     if not known or any(window.has(now) for window in known):
         return ""

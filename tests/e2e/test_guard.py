@@ -60,4 +60,4 @@ def test_a_soft_reboot_while_armed_ends_as_it_was_though_the_kernel_has_kept_the
     kill(process)
     until(guest, "test $(docker ps --quiet | wc -l) = 2")
     assert shell(guest, STATE) == before
-    assert record(guest)["reason"] == "the host was started anew before the run was confirmed"
+    assert record(guest)["reason"] == "the host was rebooted before the run was confirmed"

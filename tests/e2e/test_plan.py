@@ -68,7 +68,7 @@ def test_a_restart_that_would_end_containers_is_held_with_their_names(
     assert fates(plan)["live_restore"] == ("change", "reload")
     (icc,) = [each for each in plan["controls"] if each.get("variable") == "docker_daemon_icc"]
     assert "would stop 2 containers (job, web): docker.service ends all its processes" in icc["reason"]
-    assert "not started again, for want of a restart policy: 1 containers (job)" in icc["reason"]
+    assert "not started again, since they have no restart policy: 1 containers (job)" in icc["reason"]
     assert [each["action"] for each in plan["activations"]] == ["reload docker"]
     allowed = planned(hardener, tmp_path, "--allow", "containers-stop")
     assert fates(allowed)["icc"] == ("change", "containers-stop")

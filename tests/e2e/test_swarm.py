@@ -58,7 +58,7 @@ def test_a_swarm_manager_gets_all_but_what_a_swarm_excludes(
     assert "would stop 2 containers (shop.1." in held.stderr
     assert "allow containers-stop to have it done" in held.stderr
     assert "restart policy" not in held.stderr  # the swarm itself starts them anew
-    assert "this host is part of a swarm, whose state would stay behind" in held.stderr
+    assert "this host is part of a swarm, whose state would be lost" in held.stderr
     live_restore = findings(tmp_path)["daemon-live-restore"]
     assert live_restore["status"] == "not_applicable"
     assert "swarm mode is on, which excludes live-restore" in live_restore["actual"]

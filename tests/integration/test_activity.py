@@ -327,7 +327,7 @@ def test_the_collector_outlives_the_engine_and_a_broken_record(
             os.kill(process.pid, signal.SIGTERM)
             assert process.wait(timeout=10) == 0
             assert process.stderr is not None
-            assert "beginning anew" in process.stderr.read()
+            assert "starting a new record" in process.stderr.read()
     record = json.loads((folder / "record.json").read_text())
     assert record["lost"]["engine_cuts"] >= 1
     assert found(record["entries"], kind="started privileged")

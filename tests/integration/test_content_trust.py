@@ -142,7 +142,7 @@ def test_tampered_blobs_of_the_registry(supply: Supply) -> None:
     manifest.write_bytes(text + b" ")
     assert supply.verify()["disk:1"] == (
         "swapped-image",
-        f"the registry has another content under {digest[:19]}…",
+        f"the registry returned other content for {digest[:19]}…",
     )
     with pytest.raises(
         Failed, match="manifest verification failed"

@@ -395,5 +395,5 @@ def test_ansible_fails_with_one_clear_line(tmp_path: Path) -> None:
     failed = play(tmp_path, document)
     assert failed.returncode != 0
     assert "nothing was changed: " in failed.stdout
-    assert "stands there twice" in failed.stdout
+    assert "appears twice" in failed.stdout
     assert "Traceback" not in failed.stdout + failed.stderr

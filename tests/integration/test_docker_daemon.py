@@ -154,7 +154,7 @@ def test_certificates_that_do_not_fit_are_refused(host: Host, engine: Dockerd, t
     before = engine.config_file.read_bytes()
     result = converge(host, engine, keys)
     assert (result["outcome"], engine.config_file.read_bytes()) == ("refused", before)
-    assert "tlscert and tlskey do not belong together" in result["reason"]
+    assert "tlscert and tlskey do not match" in result["reason"]
 
 
 def play(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -57,7 +57,7 @@ def test_a_host_without_an_engine_has_no_more_than_its_login(engine: Dockerd) ->
         seen = health.take(None, login_port=port)
         assert seen["login"] == port
         assert problems(seen) == []
-    assert problems(seen) == [f"nothing listens any more on port {port}, by which we came in"]
+    assert problems(seen) == [f"nothing listens any more on port {port}, to which this run is connected"]
     assert health.take(None, login_port=NOBODY_LISTENS)["login"] == 0  # it came by something else
 
 
@@ -253,7 +253,7 @@ def test_what_comes_back_during_a_slow_look_is_no_problem(engine: Dockerd) -> No
         found = problems(seen, seconds=0.5)
         timer.join()
     assert any("resolve names" in each for each in found)
-    assert not any("by which we came in" in each for each in found)
+    assert not any("to which this run is connected" in each for each in found)
 
 
 def test_what_they_could_not_before_is_not_asked_for(engine: Dockerd) -> None:

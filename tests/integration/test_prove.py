@@ -219,7 +219,7 @@ def test_a_profile_that_gives_more_than_before_is_not_safe(
 @pytest.mark.parametrize(
     ("exercise", "reason"),
     [
-        ("true", "nothing reached the twin"),
+        ("true", "no connection reached the twin"),
         (
             f"{PAGE} || true",
             "this exercise proves nothing: it passes under a profile that is too tight",

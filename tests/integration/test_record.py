@@ -189,7 +189,7 @@ def test_nothing_that_was_attached_survives_a_kill(dockerd: Dockerd, made: Calla
     assert names(dockerd) - before  # the twin goes on
     assert workspace.sweep(Engine(str(dockerd.socket))) == []  # as the next run begins
     assert names(dockerd) == before
-    with pytest.raises(Exception, match="the recorder is gone"):
+    with pytest.raises(Exception, match="the recorder has ended"):
         end(begun)
 
 
@@ -307,7 +307,7 @@ def test_labels_of_an_image_are_emptied_at_the_twin(dockerd: Dockerd, made: Call
 def test_an_exercise_that_reaches_no_twin_is_none(dockerd: Dockerd, made: Callable[..., str]) -> None:
     found = end(begin(dockerd, made("idle")))
     (serve,) = (phase for phase in found.phases if phase.name == "serve")
-    assert (serve.exercised, serve.reason) == (False, "nothing reached the twin")
+    assert (serve.exercised, serve.reason) == (False, "no connection reached the twin")
 
 
 def test_a_container_that_is_not_there_is_said(dockerd: Dockerd) -> None:

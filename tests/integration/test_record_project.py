@@ -266,7 +266,7 @@ def test_a_project_that_does_not_run_is_said(shop: Shop, tmp_path: Path) -> None
     (tmp_path / "compose.yaml").write_text("services: {a: {image: shop:test}}\n")
     done = shop.record("--compose", str(tmp_path / "compose.yaml"), "--out", str(tmp_path))
     assert done.returncode == 2
-    assert "no running container is of this compose file (projects that run here: shop)" in done.stderr
+    assert "no running container belongs to this compose file (projects that run here: shop)" in done.stderr
     (tmp_path / "compose.yaml").write_text("services: {a: {image: '${NO_SUCH:?is not set}'}}\n")
     done = shop.record("--compose", str(tmp_path / "compose.yaml"), "--out", str(tmp_path))
     assert "docker compose cannot read it" in done.stderr

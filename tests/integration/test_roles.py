@@ -136,7 +136,7 @@ def test_what_a_site_names_and_a_host_refuses_fails_wherever_it_was_named(tmp_pa
     assert set(found) == set(ORIGINS) - PASSING, ended.stdout + ended.stderr
     for said in found.values():
         assert json.loads(said)["msg"].startswith(
-            f"asked for, and refused by the host (converge_on_refused: warn goes on): {REFUSED}"
+            f"requested, and refused by the host (converge_on_refused: warn continues): {REFUSED}"
         )
     assert f"[WARNING]: refused: {REFUSED}" in ended.stderr
 

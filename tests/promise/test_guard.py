@@ -57,7 +57,7 @@ def test_a_run_is_confirmed_and_leaves_nothing_armed(host: lab.Guest, tmp_path: 
     settled(host)
     assert shell(host, STATE) == before
     assert running(shell(host, CONTAINERS)) == containers
-    assert "taken back on request of" in record(host)["reason"]
+    assert "rolled back on request of" in record(host)["reason"]
 
 
 def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(host: lab.Guest, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(host: lab.Gu
     assert shell(host, STATE) == before
     found = record(host)
     assert found["outcome"] == "rolled_back"
-    assert found["reason"] == "the host was started anew before the run was confirmed"
+    assert found["reason"] == "the host was rebooted before the run was confirmed"
     assert shell(host, f"ls {UNIT} /var/lib/hardener/journal.json") == ""
     log = shell(host, "journalctl --boot --output=cat --unit=hardener-guard.service")
     assert "Failed" not in log, log

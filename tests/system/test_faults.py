@@ -32,7 +32,7 @@ UNFIT = {
     "a key twice": (
         f"""echo '{{"live-restore": true, "debug": false, "debug": false}}' >{DAEMON_JSON}""",
         f"echo '{PRESENT}' >{DAEMON_JSON}",
-        'the key "debug" stands there twice; remove one',
+        'the key "debug" appears twice; remove one',
     ),
     "a key that this engine does not know": (
         f"""echo '{{"live-restore": true, "no-such-key": 1}}' >{DAEMON_JSON}""",
@@ -47,12 +47,12 @@ UNFIT = {
     "immutable": (
         f"{TOGGLE} {DAEMON_JSON}",
         f"{TOGGLE} {DAEMON_JSON}",
-        f"somebody has made {DAEMON_JSON} immutable: chattr -i it first",
+        f"{DAEMON_JSON} is immutable or append-only: chattr -i it first",
     ),
     "in an immutable folder": (
         f"{TOGGLE} /etc/docker",
         f"{TOGGLE} /etc/docker",
-        "somebody has made /etc/docker immutable: chattr -i it first",
+        "/etc/docker is immutable or append-only: chattr -i it first",
     ),
     "a link to nowhere": (
         f"rm {DAEMON_JSON}; ln -s /srv/gone/daemon.json {DAEMON_JSON}",

@@ -33,7 +33,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _end)
     past, problem = record.read(options.folder)
     if problem:
-        print(f"beginning anew: {problem}", file=sys.stderr)
+        print(f"starting a new record: {problem}", file=sys.stderr)
     tally = Tally()
     learning = options.learn_hours * 3600
     baseline = Baseline(learning, past["baseline"] if past else None)

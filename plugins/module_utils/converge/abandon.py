@@ -45,7 +45,7 @@ def abandon(script: str) -> None:
         sys.exit(f"run {run} cannot be ended now: {busy}")
     except (Refused, OSError) as error:
         sys.exit(f"run {run} cannot be ended: {rollback.reason_of(error)}")
-    print(f"run {run} is not taken back any more" + (", and this remains of it:" if remaining else ""))
+    print(f"run {run} will no longer be rolled back" + (", and this remains of it:" if remaining else ""))
     for each in remaining:
         print(f"  {each}")
 
@@ -62,7 +62,9 @@ def _held(store: Store, run: str) -> list[str]:
         guard.disarm(run, backup=backup)
         return []
     if journal.phase != ROLLING_BACK and journal.remaining > 0:
-        raise Refused(f"nothing has failed: it is {journal.phase}, for another {journal.remaining:.0f} s")
+        raise Refused(
+            f"its rollback has not failed: it is {journal.phase}, for another {journal.remaining:.0f} s"
+        )
     try:
         remaining = rollback.remaining(store, journal)
     except (Refused, OSError) as error:

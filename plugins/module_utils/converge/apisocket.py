@@ -49,7 +49,7 @@ def _unfit(contents: Mapping[str, bytes]) -> str:
     try:
         context.load_verify_locations(cadata=contents["tlscacert"].decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
-        return f"tlscacert is no certificate of an authority: {error}"
+        return f"tlscacert is not the certificate of an authority: {error}"
     handles = []
     try:
         for key in ("tlscert", "tlskey"):
@@ -59,7 +59,7 @@ def _unfit(contents: Mapping[str, bytes]) -> str:
         certificate, key_file = (f"/proc/self/fd/{handle}" for handle in handles)
         context.load_cert_chain(certificate, key_file, password="")
     except (OSError, ValueError) as error:
-        return f"tlscert and tlskey do not belong together, or are no PEM: {error}"
+        return f"tlscert and tlskey do not match, or are not PEM: {error}"
     finally:
         for handle in handles:
             os.close(handle)
@@ -70,7 +70,7 @@ def lets_in(address: str) -> str:
     """Return how an API on ``host:port`` accepts clients without a certificate; empty if it refuses them.
 
     Raises:
-        OSError: nobody listens there.
+        OSError: nothing listens there.
     """
     host, _separator, port = address.rpartition(":")
     host = host.strip("[]")
@@ -86,7 +86,7 @@ def lets_in(address: str) -> str:
             # In TLS 1.3 a server refuses a client without a certificate only after the handshake.
             with context.wrap_socket(connection) as encrypted:
                 if _answered(encrypted):
-                    return "it answers who has no certificate"
+                    return "it answers clients without a certificate"
         except OSError:
             pass
     return ""

@@ -94,7 +94,7 @@ class Store:
         """Create the folder, for root only.
 
         Raises:
-            Refused: it belongs to somebody else.
+            Refused: it belongs to another user.
         """
         try:
             atomic.make_folders(self.folder, 0o700)
@@ -278,7 +278,7 @@ class Store:
                 files.put(entry.path, now, then, reserved=True, inode=entry.inode)
             # A user who can cause these errors repeatedly must not block the rest.
             except (Untrusted, Meddled):
-                then, note = now, f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
+                then, note = now, f"{entry.path} was changed by others meanwhile, and stays as it is"
         # Also after a write by an earlier process, which may have been killed before this line.
         if entry.stored and digest(then.content) == entry.before_hash:
             with suppress(Untrusted, Meddled):
@@ -302,15 +302,15 @@ class Store:
         if entry.rewritten:
             ours = (entry.before_hash, entry.after_hash, *written)
             if now.kind not in (FILE, ABSENT) or digest(now.content) not in ours or _given_away(now, entry):
-                return now, f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
+                return now, f"{entry.path} was changed by others meanwhile, and stays as it is"
             then = self.state_before(run, entry)
             if in_folder and then.exists and not now.exists and not files.has_folder(entry.path):
-                return now, f"the folder of {entry.path} was removed by somebody else meanwhile"
+                return now, f"the folder of {entry.path} was removed by others meanwhile"
         else:
             then = entry.before._replace(content=now.content) if now.exists else now
         if files.between(now, entry.before, entry.after) or not (now.exists and then.exists):
             return then, ""
-        note = f"owner and mode of {entry.path} were changed by somebody else meanwhile, and stay as they are"
+        note = f"owner and mode of {entry.path} were changed by others meanwhile, and stay as they are"
         return now._replace(content=then.content), note
 
 

@@ -85,7 +85,7 @@ class Engine(client.Engine):
         """Return the process id of the listener on the socket.
 
         Raises:
-            NoAnswer: nobody does.
+            NoAnswer: nothing listens.
         """
         with self.connect(seconds=20) as connection:  # a hanging engine accepts no connections
             return connection.peer()[0]

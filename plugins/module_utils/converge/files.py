@@ -176,7 +176,7 @@ def obstacle(path: str, *, replaced: bool) -> str:
             flags = _inode_flags(handle)
             if flags & (_IMMUTABLE | _APPEND_ONLY):
                 undo = "-i" if flags & _IMMUTABLE else "-a"
-                return f"somebody has made {name} immutable: chattr {undo} it first"
+                return f"{name} is immutable or append-only: chattr {undo} it first"
     return ""
 
 

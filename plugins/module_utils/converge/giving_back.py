@@ -128,7 +128,7 @@ class _Keys:
         self._whole = whole
 
     def back(self, read: Reader, *, remap: bool) -> _Given:
-        """Return the file without these keys; byte by byte as before if nobody else has changed it."""
+        """Return the file without these keys; byte by byte as before if only hardener has changed it."""
         path, before = self._path, self._before
         try:
             now = read(path)
@@ -143,7 +143,7 @@ class _Keys:
                 continue
             records = self._book.records(path, document)
             kept += [
-                f"{path}: {'.'.join(record.path)} was changed by somebody else meanwhile, and stays so"
+                f"{path}: {'.'.join(record.path)} was changed by others meanwhile, and stays so"
                 for record in records
                 if not jsonkeys.is_ours(merged, record)
             ]

@@ -70,7 +70,7 @@ def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
     script = _script(backup)
     try:
         if not os.path.isabs(sys.executable or ""):
-            raise OSError(f"this Python does not know where it is ({sys.executable!r})")
+            raise OSError(f"the path of this Python is unknown ({sys.executable!r})")
         files.replace(script, files.own(_packed()))
         _write_boot_unit(folder, run, backup)
     except OSError as error:

@@ -117,14 +117,17 @@ def _differences(
     problems: list[str] = []
     notes: list[str] = []
     if picture["login"] and not probes.listening(picture["login"]):
-        problems.append(f"nothing listens any more on port {picture['login']}, by which we came in")
+        problems.append(
+            f"nothing listens any more on port {picture['login']}, to which this run is connected"
+        )
     if not picture["engine"]:
         return problems, notes
     engine = Engine(picture["engine"])
     if engine.info() is None:
         return [*problems, f"the engine does not answer at {engine.path}"], notes
     notes += [
-        f"not looked at, since it could not be read before: {each}" for each in picture.get("unread") or ()
+        f"not compared, since it could not be read before the change: {each}"
+        for each in picture.get("unread") or ()
     ]
     try:
         running, found, said = _containers(

@@ -38,7 +38,7 @@ def _described(store: Store, run: str) -> dict[str, Any]:
     if run in _unfinished(store) and found["outcome"] not in (UNCONFIRMED, ROLLBACK_FAILED):
         found["outcome"] = INTERRUPTED
     if record.get("problems"):
-        found["reason"] = f"{found['reason']}; not taken back: {'; '.join(record['problems'])}"
+        found["reason"] = f"{found['reason']}; not rolled back: {'; '.join(record['problems'])}"
     try:
         paths = [entry.path for entry in store.manifest(run) if entry.path != store.bookkeeping]
     except Refused as refused:
@@ -109,7 +109,7 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
     notes: list[str] = []
     kept: list[str] = []
     lost: list[str] = []
-    reason = f"taken back on request of {who}" if who else "taken back on request"
+    reason = f"rolled back on request of {who}" if who else "rolled back on request"
     for number, run in enumerate(runs):
         journal = _journal(store, run)
         if journal is None:
@@ -128,16 +128,16 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
         lost += outcome.get("lost", [])
         if outcome["outcome"] == ROLLBACK_FAILED:
             left = "; ".join(runs[number + 1 :]) or "none"
-            reason = f"run {run} was not taken back whole; not touched: {left}"
+            reason = f"run {run} was rolled back in part; not changed: {left}"
             problems = [*lost, *outcome["problems"]]
             return {**outcome, "reason": reason, "notes": notes, "kept": kept, "problems": problems}
     done = {"changed": True, "notes": notes, "kept": kept}
     if lost:
-        reason = "everything is put back, and yet"
+        reason = "everything is restored, but"
         problems = list(dict.fromkeys(lost))
         return {**done, "outcome": ROLLBACK_FAILED, "failed": True, "reason": reason, "problems": problems}
     if kept:
-        reason = "somebody else's later changes stay"
+        reason = "later changes of others stay"
         return {**done, "outcome": PARTLY_ROLLED_BACK, "failed": True, "reason": reason}
     return {**done, "outcome": CHANGED}
 

@@ -39,7 +39,7 @@ class Record(NamedTuple):
 class Wish(NamedTuple):
     """What a document wants of a JSON file.
 
-    ``keys`` are always set. ``defaults`` are set only if nobody else has set them. ``whole`` names the keys
+    ``keys`` are always set. ``defaults`` are set only if they are not set otherwise. ``whole`` names the keys
     whose object is replaced and not merged.
     """
 
@@ -59,7 +59,7 @@ def parse(content: bytes, path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if key in found:
-                raise Refused(f"{path}: the key {_shown(key)} stands there twice; remove one")
+                raise Refused(f"{path}: the key {_shown(key)} appears twice; remove one")
             found[key] = value
         return found
 
@@ -75,7 +75,7 @@ def parse(content: bytes, path: str) -> dict[str, Any]:
     except ValueError as error:
         raise Refused(f"{path} is not JSON: {error}") from error
     except RecursionError as error:
-        raise Refused(f"{path} is not JSON that anybody could read: it nests too deeply") from error
+        raise Refused(f"{path} cannot be read: it is nested too deeply") from error
     if not isinstance(parsed, dict):
         raise Refused(f"{path} is not a JSON object")
     return parsed

@@ -41,8 +41,8 @@ def problem(driver: str, options: Mapping[str, Any]) -> str:
         return _unix(Target("unix", "", 0, _JOURNAL))
     if driver == "syslog" and not options.get("syslog-address"):
         found = next((path for path in _LOCAL_SYSLOG if os.path.exists(path)), "")
-        nobody = f"this host has no syslog ({', '.join(_LOCAL_SYSLOG)}), and there is no syslog-address"
-        return _unix(Target("unix", "", 0, found)) if found else nobody
+        no_syslog = f"this host has no syslog ({', '.join(_LOCAL_SYSLOG)}), and there is no syslog-address"
+        return _unix(Target("unix", "", 0, found)) if found else no_syslog
     try:
         target = _target(driver, options)
     except ValueError as error:
@@ -142,7 +142,7 @@ def _unix(target: Target) -> str:
                 said = str(error.strerror or error)
                 if error.errno != errno.EPROTOTYPE:
                     break
-    return f"nobody takes logs at {target}: {said}"
+    return f"nothing accepts logs at {target}: {said}"
 
 
 def _context(options: Mapping[str, Any]) -> ssl.SSLContext:

@@ -219,6 +219,6 @@ def _back(past: Past, entry: Entry, origin: Origin) -> Origin:
     try:
         then, note = past.store.goal(past.run, entry, origin.then, written, in_folder=False)
     except OSError:
-        then, note = origin.then, f"{entry.path} stays as it is: what it was is lost with its backup"
+        then, note = origin.then, f"{entry.path} stays as it is: its former content is lost with its backup"
     kept = (*origin.kept, note) if note and note not in origin.kept else origin.kept
     return origin._replace(then=then, kept=kept, modified=entry.modified if entry.stored else 0)

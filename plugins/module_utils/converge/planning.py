@@ -205,7 +205,9 @@ class Plan:
         if not same and not (other.kind == resource.kind and resource.kind in ("json", "lines")):
             raise Refused(f"{resource}: {other.document} writes that file as well")
         if _DIGEST.search(json.dumps(dict(resource.fields))):
-            raise Refused(f"{resource}: what stands in a snapshot for a secret would be written in its place")
+            raise Refused(
+                f"{resource}: the snapshot's placeholder for a secret would be written in place of the secret"
+            )
         if resource.kind == "absent":
             return NOTHING
         if resource.kind == "json":
@@ -273,7 +275,7 @@ def _tightened(resource: Resource, state: State) -> State:
     if not state.exists:
         return state
     if state.kind == DEVICE:
-        raise Refused(f"{resource}: it leads to a device, which everybody may need")
+        raise Refused(f"{resource}: it leads to a device, which other users may need")
     mode, acl = state.mode, state.acl
     uid = resource.uid(state.uid)
     if uid != state.uid and state.kind == FILE:

@@ -101,7 +101,7 @@ def _silent(name: str, kind: str, address: str) -> str:
         verdict = _ask(address, "/AuthZPlugin.AuthZReq", _LOOK) or {}
         if verdict.get("Allow") is not True:
             words = str(verdict.get("Msg") or verdict.get("Err") or "no reason given")[:200]
-            return f"the plugin {name} refuses GET /info ({words}): nobody could look at the engine any more"
+            return f"the plugin {name} refuses GET /info ({words}): the engine could no longer be inspected"
     except (OSError, ValueError, AttributeError, NoAnswer) as error:
         return f"the plugin {name} does not answer at {address}: {error or type(error).__name__}"
     return ""

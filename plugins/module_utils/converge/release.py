@@ -83,7 +83,7 @@ class Release(Transaction):
             "left": [
                 *paths.left,
                 *(
-                    f"{path} looks like hardener's, and no backup names it: see whose it is"
+                    f"{path} looks like hardener's, and no backup names it: find out what wrote it"
                     for path in strangers
                 ),
             ],
@@ -136,7 +136,7 @@ class Release(Transaction):
         return found
 
     def _tell_rest(self, plan: Plan, paths: Paths, performed: Sequence[Activation]) -> None:
-        """List what stays although nobody else has changed it."""
+        """List what stays although others have not changed it."""
         names = [activation.name for activation in performed]
         left = self._found["left"]
         left += roleparts.packages(paths.documents)

@@ -72,7 +72,7 @@ def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> d
         return _failed(store, journal, outcome, problems, boot=boot)
     missing = _missing(journal) if journal.picture and not boot else []
     lost = [] if boot else liveness.lost(liveness.Look.of(journal.look))
-    notes = [*kept, *(f"everything is put back, and yet: {each}" for each in [*missing, *lost])]
+    notes = [*kept, *(f"everything is restored, but: {each}" for each in [*missing, *lost])]
     found = {**outcome, "outcome": PARTLY_ROLLED_BACK if kept else ROLLED_BACK, "notes": notes}
     return {**found, "lost": lost} if lost else found
 

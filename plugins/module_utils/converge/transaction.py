@@ -100,7 +100,7 @@ class Transaction:
         if interrupted is not None and interrupted.phase == UNCONFIRMED and interrupted.remaining > 0:
             whose = f" of {interrupted.who}" if interrupted.who else ""
             raise Refused(
-                f"run {interrupted.run}{whose} waits to be confirmed, and takes itself back in"
+                f"run {interrupted.run}{whose} waits to be confirmed, and is rolled back in"
                 f" {interrupted.remaining:.0f} s if it is not: try again later"
             )
         recovered: dict[str, Any] = {}
@@ -140,7 +140,9 @@ class Transaction:
             reason = "; ".join(self._request.refused)
             return {**result, "failed": True, "outcome": REFUSED, "reason": reason}
         if self._request.plan not in ("", choice.digest()):
-            raise Refused("this host is no longer what the plan was made for: plan again, and review that")
+            raise Refused(
+                "this host has changed since the plan was made: plan again, and review the new plan"
+            )
         if not result["changed"] or self._request.check:
             return {**result, "outcome": WOULD_CHANGE if result["changed"] else UNCHANGED}
         all_changes = plan.all_changes
@@ -261,7 +263,10 @@ class Transaction:
         if not journal.confirm_within:
             unguarded = self._terms is not None and choice.impact != NONE
             if unguarded:
-                done["notes"] = [*notes, "no systemd here: the host would not have taken this back by itself"]
+                done["notes"] = [
+                    *notes,
+                    "no systemd here: the host would not have rolled this back by itself",
+                ]
             return {**done, "outcome": CHANGED}
         journal.enter(UNCONFIRMED, seconds=journal.confirm_within)
         return {**done, "outcome": UNCONFIRMED}
@@ -276,8 +281,8 @@ class Transaction:
         outcome = rollback.finished(self._store, journal, journal.why_expired)
         if outcome["outcome"] == ROLLBACK_FAILED:
             problems = "; ".join([*outcome["problems"], *outcome["notes"]])
-            raise Refused(f"run {journal.run} {what} and cannot be taken back: {problems}")
-        note = f"run {journal.run} {what} and was taken back first"
+            raise Refused(f"run {journal.run} {what} and cannot be rolled back: {problems}")
+        note = f"run {journal.run} {what} and was rolled back first"
         return {"run": journal.run, "notes": [note, *outcome["notes"]]}
 
 
@@ -298,9 +303,9 @@ def _written(change: Change) -> list[str]:
     except (Meddled, Untrusted, NotADirectoryError) as error:
         others = not trusted(change.before.uid) or not files.guarded(change.path)
         if others and not change.rewrites:
-            return [f"{change.path} was changed by somebody else meanwhile, and is left as it is"]
+            return [f"{change.path} was changed by others meanwhile, and is left as it is"]
         if isinstance(error, Meddled):
-            raise Failed(f"{change.path} was changed by somebody else meanwhile: try again") from error
+            raise Failed(f"{change.path} was changed by others meanwhile: try again") from error
         why = str(error) if isinstance(error, Untrusted) else error.strerror
         raise Failed(f"{change.path} cannot be changed: {why}") from error
     except OSError as error:

@@ -16,7 +16,7 @@ _FIRST, _LONGEST = 20, 900  # seconds between two attempts, doubled each time
 _LOOK = 5  # seconds until it notices that another process has ended the run
 _PATIENCE = 5  # seconds for a confirmation or rollback that is in progress
 _LONG = 300
-_BOOTED = "the host was started anew before the run was confirmed"
+_BOOTED = "the host was rebooted before the run was confirmed"
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def _expired(store: Store, run: str) -> None:
         if problems:  # without problems, the journal tells whether the rollback is complete
             pause = next(pauses)
             way_out = guard.abandoning(store.backup_folder(run))
-            said = f"run {run} cannot be taken back yet, next try in {pause} s: {'; '.join(problems)}"
+            said = f"run {run} cannot be rolled back yet, next try in {pause} s: {'; '.join(problems)}"
             print(f"{said}; to leave it as it is: {way_out}", file=sys.stderr, flush=True)
             _wait(store, run, pause)
 
@@ -116,7 +116,7 @@ def _boot(store: Store, run: str) -> None:
         if journal is not None and journal.run == run:
             problems = rollback.finished(store, journal, _BOOTED, boot=True)["problems"]
             if problems:
-                print(f"run {run} cannot be taken back yet: {'; '.join(problems)}", file=sys.stderr)
+                print(f"run {run} cannot be rolled back yet: {'; '.join(problems)}", file=sys.stderr)
                 return
         # This unit is removed, so systemd reloads all units: restored ones take effect now, and start only
         # after this one.

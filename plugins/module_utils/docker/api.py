@@ -35,7 +35,7 @@ class Connection:
         connected: an existing connection, instead of the socket.
 
     Raises:
-        NoAnswer: nobody listens there.
+        NoAnswer: nothing listens there.
     """
 
     def __init__(

@@ -104,7 +104,7 @@ class Engine:
             idle: seconds that the engine may be silent.
 
         Raises:
-            NoAnswer: nobody listens there.
+            NoAnswer: nothing listens there.
         """
         try:
             return Connection(self.path, time.monotonic() + seconds, idle=idle)

@@ -250,7 +250,7 @@ def _ping(engine: Engine, path: str) -> None:
     """Ping the engine and negotiate the API version.
 
     Raises:
-        OSError, Failed: nobody answers, or not like an engine.
+        OSError, Failed: there is no answer, or not that of an engine.
     """
     connection = Connection(path, time.monotonic() + _FIRST_ANSWER)
     try:

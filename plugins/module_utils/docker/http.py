@@ -60,7 +60,7 @@ class Reader:
                 begin, self._at = self._at, end + len(delimiter)
                 return self._data[begin:end]
             if len(self._data) - self._at > _MAX_HEAD:
-                raise ValueError("a head without end")
+                raise ValueError("its header does not end")
             if not self._more():
                 raise ValueError("connection lost")
 

@@ -1,7 +1,7 @@
 """Open paths by folder descriptors from `/` on, so that no link of another user redirects a change.
 
 A symbolic link is followed only if root owns it and only root can replace it: root owns the folder that holds
-it, nobody else may write to it (an access control list shows in the group's bits), and the same is true of
+it, no other user may write to it (an access control list shows in the group's bits), and the same is true of
 the folders above, where a sticky bit protects root's own entries. Folders of others are entered, but none of
 their links is followed there, and no file with a second name, which could be any file of the file system. A
 path that fails this raises `Untrusted`.

@@ -98,7 +98,7 @@ class _Process:
                     piece = os.read(descriptor, 1024 * 1024)
                     size += len(piece)
                     if size > limit:
-                        raise Failed(f"said more than {limit} bytes")
+                        raise Failed(f"printed more than {limit} bytes")
                     if piece:
                         self._pieces[self._streams[descriptor]].append(piece)
                     else:

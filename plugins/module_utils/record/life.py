@@ -15,7 +15,7 @@ from .subject import Subject
 from .text import shown
 
 _NO_PROGRAM = "/hardener-there-is-no-such-program"
-_GONE = "the container did not run any more"
+_GONE = "the container had ended"
 _PATIENCE = 60  # seconds for conditions of dependent services
 
 
@@ -210,7 +210,7 @@ class Life:
             serve["seconds"] = round(float(exercise.get("seconds") or 0), 1)
             problem = serve["reason"] or shown(str(exercise.get("problem") or ""), 500)
             serve["exercised"] = bool(reached) and not problem
-            serve["reason"] = problem or reached or "nothing reached the twin"
+            serve["reason"] = problem or reached or "no connection reached the twin"
         self._sampler.look()
         self._programs()
 
@@ -224,14 +224,16 @@ class Life:
         except OSError:
             handled = False
         if not handled:
-            self.skip("reload", "the program handles no SIGHUP, and no other way is known")
+            self.skip(
+                "reload", "the program does not handle SIGHUP, and another way to reload it is not known"
+            )
             return
         with self.phase("reload") as phase:
             self._subject.signal("SIGHUP")
             time.sleep(0.3)
             self._subject.settle()
             if not self._subject.runs():
-                raise Failed("SIGHUP ended the program: it is no way to reload it")
+                raise Failed("SIGHUP ended the program instead of reloading it")
             phase["reason"] = "by SIGHUP"
         if not self._subject.runs():
             with self.phase("crash-restart") as phase:

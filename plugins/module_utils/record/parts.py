@@ -79,5 +79,5 @@ def reached(number: int, parts: Sequence[Part], carried: Mapping[int, int], *, e
     if carried.get(number):
         return "the twin was reached"
     if (any(carried.values()) or elsewhere) and len(parts) > 1 and parts[number].life.received():
-        return "the exercise reached another twin, and others sent to this one meanwhile"
+        return "the exercise reached another twin, and this one received packets meanwhile"
     return ""

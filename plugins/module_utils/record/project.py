@@ -84,9 +84,9 @@ def _found(engine: Engine, arguments: Mapping[str, Any]) -> str:
         return named[0]
     listed = ", ".join(shown(name, 60) for name in (named or sorted(projects))[:_LISTED]) or "none"
     problem = (
-        "several projects are of this compose file"
+        "several projects use this compose file"
         if named
-        else "no running container is of this compose file"
+        else "no running container belongs to this compose file"
     )
     raise Failed(f"{problem} (projects that run here: {listed}): name one by --project")
 
@@ -159,8 +159,8 @@ def _compared(
     for service, original in picked.items():
         if service in hashes and hashes[service] != _label(original, "config-hash"):
             yield (
-                f"the container of {shown(service, 60)} is not of the compose file as it is now: "
-                "`docker compose up` would make it anew"
+                f"the container of {shown(service, 60)} differs from the compose file: "
+                "`docker compose up` would recreate it"
             )
 
 

@@ -41,7 +41,7 @@ def twins(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
     everything = bool(host.get("Privileged")) or _EVERY in added
     whole = sorted(_WHOLE_HOST if everything else _WHOLE_HOST & added)
     if whole:
-        differences.append(f"the twin has {', '.join(whole)}: what it does with it is done to the whole host")
+        differences.append(f"the twin has {', '.join(whole)}: what it does with it affects the whole host")
     return found
 
 

@@ -41,9 +41,9 @@ def problem(*, install: bool = False) -> str:
     if os.geteuid() != 0:
         return "only root may attach programs to the kernel"
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
-        return "the kernel does not tell its types (no /sys/kernel/btf/vmlinux)"
+        return "the kernel has no type information (/sys/kernel/btf/vmlinux)"
     if unified_cgroups() is None:
-        return "there is no cgroup tree of version 2"
+        return "there is no cgroup hierarchy of version 2"
     return tools.missing(install=install)
 
 

@@ -178,10 +178,10 @@ class Session:
     def _measure(self) -> None:
         """Measure what the runtimes do by themselves, and what the engine grants."""
         if not self._request.starts:
-            self._missing.append("the runtime's own calls were not measured: that was not asked for")
+            self._missing.append("the runtime's own calls were not measured: not requested")
             return
         archive = elf.image(os.uname().machine)
-        problem = "this architecture is not known" if archive is None else ""
+        problem = "this architecture is not supported" if archive is None else ""
         if archive is not None:
             self._recorder.phase(PHASES[0], slot=_IDLE)
             try:
@@ -228,10 +228,13 @@ class Session:
         original, life = part.member.original, part.life
         name = runtime.default_runtime(self._info, original)
         base = self._bases.get(name)
-        losses = [f"of the {what} {count} had no room" for what, count in self._recorder.losses().items()]
+        losses = [
+            f"{count} of the {what} were not recorded, for lack of room"
+            for what, count in self._recorder.losses().items()
+        ]
         losses += account.losses()
         for phase in PHASES:
-            life.skip(phase, "the recording ended before")
+            life.skip(phase, "the recording ended before this phase")
         problems = self._recorder.problems
         return description.answer(
             description.Seen(

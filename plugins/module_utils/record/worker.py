@@ -131,7 +131,9 @@ def tell(run: str, message: Mapping[str, Any], *, seconds: int = AFTER) -> Any:
                 if size > _MAX_ANSWER:
                     raise Failed(f"the recording has more than {_MAX_ANSWER} bytes")
         except OSError as error:
-            raise Failed(f"the recorder is gone: {describe(error)}; it ends after its time") from None
+            raise Failed(
+                f"the recorder does not answer: {describe(error)}; its time limit removes the twins"
+            ) from None
     if not pieces:
         raise Failed("the recorder was killed on the host")
     answer = json.loads(b"".join(pieces))

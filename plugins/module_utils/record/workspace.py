@@ -86,7 +86,7 @@ def holder(run: str) -> int:
     """
     text = read_or(f"{folder(run)}/lock", "")
     if not lives(run) or not text.isdigit():
-        raise Failed("the recorder is gone")
+        raise Failed("the recorder has ended")
     return int(text)
 
 

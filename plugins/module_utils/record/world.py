@@ -183,7 +183,7 @@ class World:
                 reason = f"it holds {size} bytes, and all copies may have {max(0, room)} more"
             target = mount["Destination"]
             self.remarks.append(
-                f"{target} is not copied: {reason}; the twin goes on with that of its first start"
+                f"{target} is not copied: {reason}; the twin keeps the one of its first start"
             )
 
     def _room(self) -> int:

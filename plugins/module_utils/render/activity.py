@@ -122,5 +122,5 @@ def _unfit(host: HostView) -> str:
     """Return why no collector can run here; empty if one can."""
     reason = host.unread("system")
     if not reason and host.in_container:
-        return "this host is a container: the kernel tells its denials to the host that runs it"
+        return "this host is a container: the kernel reports its denials to the host that runs it"
     return reason

@@ -151,7 +151,7 @@ def _booting(apparmor: _AppArmor) -> dict[str, Any]:
     return {
         **_document([file], [_unit(active=False), boot]),
         "impact": REBOOT,
-        "costs": "AppArmor is off in the running kernel, and a reboot puts it on",
+        "costs": "AppArmor is off in the running kernel, and a reboot enables it",
     }
 
 

@@ -130,7 +130,7 @@ def _list(value: Any) -> list[Any]:
 
 def _new_containers_only(host: HostView) -> str:
     """Return which containers a new default does not reach; empty if there are none."""
-    reached = "reaches new containers; until they are created again, it is not for"
+    reached = "applies to new containers only; recreate these for it to apply:"
     return f"{reached} {listed(host.names)}" if host.names else ""
 
 
@@ -160,7 +160,7 @@ def _document(
         host: the host.
         variable: its name without the role's.
         keys: what daemon.json must have.
-        defaults: values set only if nobody else has set the key.
+        defaults: values set only if the key is not set otherwise.
         impact: the impact of bringing it into force.
         costs: details of the impact, in words.
         needs_bridge_module: whether the engine needs ``br_netfilter`` for it.
@@ -218,7 +218,7 @@ def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> l
         for network in host.data("docker.networks") or ()
         if network.get("Driver") in options and network.get("Name") not in ("bridge", "host", "none")
     )
-    costs = f"reaches networks made from now on; it is not for {listed(networks)}" if networks else ""
+    costs = f"applies to networks created from now on, and not to {listed(networks)}" if networks else ""
     wanted = {driver: {key: str(value) for key, value in given.items()} for driver, given in options.items()}
     return [_document(host, "default_network_opts", {"default-network-opts": wanted}, costs=costs)]
 

@@ -31,7 +31,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 def _render(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
     if not enforce:
-        return {"notes": ["docker_files_enforce is false: nothing is looked after"]}
+        return {"notes": ["docker_files_enforce is false: no file is changed"]}
     host = HostView(snapshot)
     reason = host.unread("engine", "files", "daemon.config")
     if reason:
@@ -111,7 +111,7 @@ def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str,
     target = record.get("target") or path
     if str(target).startswith(f"{folder}/"):
         return ""
-    return f"{path}: this link leads out of {_CERTIFICATES}, to {target}: look after that file where it is"
+    return f"{path}: this link leads out of {_CERTIFICATES}, to {target}: set its owner and mode there"
 
 
 def _tls(host: HostView) -> Iterator[_Rule]:

@@ -168,9 +168,9 @@ def _bad(host: HostView, settings: Mapping[str, str]) -> Iterator[str]:
             and _OFF.fullmatch(value)
             and _forwards_for_containers(host)
         ):
-            yield f"kernel_settings: {key} 0 would cut the containers off; take it out"
+            yield f"kernel_settings: {key} 0 would disconnect the containers; remove it"
         elif key in _NAMESPACES and _OFF.fullmatch(value) and _needs_user_namespaces(host):
-            yield f"kernel_settings: {key} 0 would keep the engine from starting containers; take it out"
+            yield f"kernel_settings: {key} 0 would keep the engine from starting containers; remove it"
         elif key == "kernel.modules_disabled" and value and not _OFF.fullmatch(value):
             yield f"kernel_settings: {key} {value} would keep the engine from loading what it needs"
 
@@ -197,7 +197,7 @@ def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> 
     name = "kernel_modules_enabled"
     unknown = sorted(set(kept) - {entry["name"] for entry in baseline})
     if unknown:
-        reason = f"kernel_modules_kept: {', '.join(unknown)} would not be blocked anyway; take it out"
+        reason = f"kernel_modules_kept: {', '.join(unknown)} would not be blocked anyway; remove it"
         return {"name": name, "refused": reason}
     notes = []
     lines = ["# Written by hardener: modules that can be loaded by anybody, and that no Docker host needs."]

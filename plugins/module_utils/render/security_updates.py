@@ -198,7 +198,7 @@ def _unfit(host: HostView) -> str:
         return f"the security repository of {name} is not known"
     version = str(host.os.get("VERSION_ID") or "0").partition(".")[0]
     if host.os.get("ID") == "fedora" and int(version or 0) >= 41:
-        return "this Fedora has dnf5, whose automatic updates are set up otherwise"
+        return "this Fedora has dnf5, whose automatic updates are configured differently"
     return ""
 
 

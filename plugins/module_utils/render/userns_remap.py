@@ -135,7 +135,7 @@ def _impossible(host: HostView) -> str:
     if not host.info and host.engine.get("ever_ran") is not False:
         return "the engine does not answer, so its images and containers are unknown: start it first"
     if host.swarm:
-        return "this host is part of a swarm, whose state would stay behind: let it leave first"
+        return "this host is part of a swarm, whose state would be lost: leave the swarm first"
     features = host.in_file("features") or {}
     status = {str(row[0]): str(row[1]) for row in host.info.get("DriverStatus") or () if len(row) == 2}
     if features.get("containerd-snapshotter") or "containerd" in status.get("driver-type", ""):
@@ -156,7 +156,7 @@ def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
             found.append(f"{name} ({', '.join(claims)})")
     needing = (
         f"{listed(found)} cannot be in a user namespace of their own: name them in userns_remap_exempt,"
-        " and they are made again in the host's"
+        " and they are recreated in the host's"
     )
     ending = [
         name_of(container)
@@ -183,7 +183,7 @@ def _notes(host: HostView, exempt: Sequence[str]) -> list[str]:
         if config.get("UsernsMode") == "host":
             continue
         if _claims(config) and _matches(name_of(container), exempt):
-            found.append(f"{name_of(container)} is made again in the host's user namespace")
+            found.append(f"{name_of(container)} is recreated in the host's user namespace")
             continue
         binds = sorted(
             str(mount.get("Source")) for mount in container.get("Mounts") or () if mount.get("Type") == "bind"

@@ -53,7 +53,7 @@ class ArchiveFiles(Files):
     def __exit__(self, kind: object, *_: object) -> None:
         if not _remove(self._engine, self._container) and kind is None:
             # `docker container prune` removes it as well; then a missing file is an error, not an absence.
-            raise Failed("the container to read the image by was removed meanwhile: scan again")
+            raise Failed("the container that was created to read the image was removed meanwhile: scan again")
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a file."""

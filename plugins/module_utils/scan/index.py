@@ -198,7 +198,7 @@ class Indexes:
             read = lists.read(folder, names, prefix, signed, release.components)
             index.packages, index.architectures = read
             if not index.architectures:
-                index.state, index.reason = "missing", "the index has no list of packages that is whole"
+                index.state, index.reason = "missing", "the index has no complete list of packages"
         return index
 
     def _why_missing(self, release: Release) -> str:
@@ -220,13 +220,13 @@ class Indexes:
         date, until = _seconds(index.date), _seconds(index.valid_until)
         because = f" ({error})" if error else ""
         if date is None or date > now + _DAY:
-            return "stale", f"the index is of {index.date}, and this host's clock says otherwise"
+            return "stale", f"the index is of {index.date}, which is later than this host's clock"
         if until is not None and until < now:
             return "stale", f"the index was valid until {index.valid_until}{because}"
         if now - date > self._oldest * _DAY:
             return (
                 "stale",
-                f"the index is {int(now - date) // _DAY} days old, {self._oldest} will do{because}",
+                f"the index is {int(now - date) // _DAY} days old, more than {self._oldest}{because}",
             )
         return "fresh", ""
 

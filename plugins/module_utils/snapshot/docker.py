@@ -137,7 +137,7 @@ def listed(connection: Connection, engine: Engine, listing: str) -> dict[str, di
     if not entries and has_some(connection, engine, endpoint):  # or the first one was created meanwhile
         entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
         if not entries and has_some(connection, engine, endpoint):
-            raise Failed(f"the engine's answer to {endpoint} is empty, and it says that it has some")
+            raise Failed(f"the engine's answer to {endpoint} is empty, although its info counts some")
     found: dict[str, dict[str, Any]] = {}
     for entry in entries or ():
         found.setdefault(entry["Id"], entry)
@@ -151,7 +151,7 @@ def bodies(engine: Engine, paths: Sequence[str]) -> Iterator[bytes | NoAnswer]:
     an exception object. The patience shrinks with each, so that several that hang leave time for the others.
 
     Raises:
-        Failed: nobody listens any more, or nothing was answered in the whole time.
+        Failed: nothing listens any more, or nothing was answered in the whole time.
     """
     deadline = time.monotonic() + LIMIT
     done, answered = 0, False

@@ -24,7 +24,7 @@ def read(path: str = RECORD, policy: str = POLICY) -> dict[str, Any]:
     """Return the source `hardener.trust`.
 
     Raises:
-        Absent: nobody has verified images here.
+        Absent: images were never verified here.
         Failed: the record cannot be read, or is none.
     """
     try:

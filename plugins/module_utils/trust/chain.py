@@ -200,7 +200,7 @@ class Verifier:
             yield Finding(UNREACHABLE, str(error), rule)
             return
         if there.status not in GOOD:
-            detail = f"{image} is {now[:19]} in the registry by now: {there.detail}"
+            detail = f"{image} is {now[:19]} in the registry now: {there.detail}"
             yield Finding(UNREACHABLE if there.status == UNREACHABLE else MOVED, detail, rule)
 
 

@@ -99,7 +99,7 @@ def _rule(item: dict[str, Any], where: str) -> Rule:
     if unknown:
         raise PolicyError(f"{where} has the unknown key {unknown[0]}")
     if sum(bool(item.get(way)) for way in ("keys", "digests", "nothing")) != 1:
-        raise PolicyError(f"{where} must have one of keys, digests and nothing")
+        raise PolicyError(f"{where} must have exactly one of `keys`, `digests` and `nothing`")
     if item.get("nothing") not in (None, False, True):
         raise PolicyError(f"{where}.nothing must be true")
     if item.get("need", "any") not in ("any", "all"):
@@ -127,7 +127,7 @@ def _keys(item: dict[str, Any], where: str) -> tuple[str, ...]:
 def _exemption(item: dict[str, Any], where: str) -> Exemption:
     found = Exemption(*(_text(item, key, where) for key in Exemption._fields))
     if not re.search("[A-Za-z0-9]", found.image):
-        raise PolicyError(f"{where}.image is every image: name some")
+        raise PolicyError(f"{where}.image would match every image: name one")
     if not _is_day(found.expires):
         raise PolicyError(f"{where}.expires must be a date such as 2026-11-25")
     return found

@@ -276,7 +276,7 @@ def parsed(body: bytes) -> dict[str, Any]:
 
 def _checked(body: bytes, reference: str) -> bytes:
     if reference.startswith("sha256:") and digest_of(body) != reference:
-        raise Tampered(f"the registry has another content under {reference[:19]}…")
+        raise Tampered(f"the registry returned other content for {reference[:19]}…")
     return body
 
 

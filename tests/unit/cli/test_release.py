@@ -9,7 +9,7 @@ from click.testing import Result
 from tests.unit.cli.conftest import FakeFleet
 
 Hardener = Callable[..., Result]
-KEPT = "/etc/docker/daemon.json: icc was changed by somebody else meanwhile, and stays so"
+KEPT = "/etc/docker/daemon.json: icc was changed by others meanwhile, and stays so"
 LEFT = "auditd stays installed, where hardener has installed it too: remove it if nothing else needs it"
 
 

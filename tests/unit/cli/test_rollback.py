@@ -15,12 +15,12 @@ def test_back_to_before_the_last_run_of_every_host(hardener: Hardener, fleet: Fa
     fleet.rollback = lambda host: {
         "outcome": "changed",
         "msg": f"back to before run {RUN}",
-        "notes": ["/etc/x was changed by somebody else meanwhile, and stays as it is"] * (host == "web2"),
+        "notes": ["/etc/x was changed by others meanwhile, and stays as it is"] * (host == "web2"),
     }
     result = hardener("rollback", "-i", "inv,")
     assert (result.exit_code, result.stdout) == (0, "")
     assert f"web1: back to before run {RUN}\n" in result.stderr
-    assert "web2: /etc/x was changed by somebody else meanwhile, and stays as it is\n" in result.stderr
+    assert "web2: /etc/x was changed by others meanwhile, and stays as it is\n" in result.stderr
     ((playbook, options),) = fleet.runs
     assert (playbook, options["check"]) == ("rollback", False)
     assert options["variables"] == {"rollback_run": "", "rollback_list": False}

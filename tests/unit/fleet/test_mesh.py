@@ -211,7 +211,7 @@ def test_work_is_signed_where_the_node_requires_it(
 @pytest.mark.parametrize(
     ("output", "reason"),
     [
-        (HEAD + ANSWERS + STATS, "the work ended before its answer did: it failed: exit status 1"),
+        (HEAD + ANSWERS + STATS, "the work ended before its answer was complete: it failed: exit status 1"),
         (b"usage: ansible-runner worker\n", "ansible-runner does not answer there: usage: ansible-runner"),
         (HEAD + b"[1]\n", r"ansible-runner does not answer there: \[1\]"),
         (b"[" * 100_000 + b"\n", "ansible-runner does not answer there"),

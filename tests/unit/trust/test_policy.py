@@ -59,9 +59,9 @@ exceptions:
         (f"{ONE}exception: []", "trust.yml:2: exception: unknown key; did you mean exceptions?"),
         (
             "registries:\n  - prefix: r\n",
-            "trust.yml:2: registries: must have one of keys, digests and nothing: true",
+            "trust.yml:2: registries: must have exactly one of `keys`, `digests` and `nothing`: true",
         ),
-        ("registries:\n  - {prefix: r, nothing: true, keys: [cosign.pub]}", "must have one of"),
+        ("registries:\n  - {prefix: r, nothing: true, keys: [cosign.pub]}", "must have exactly one of"),
         ("registries:\n  - {prefix: r, nothing: yes}", "trust.yml:2: nothing: must be 'true'"),
         ("registries:\n  - {prefix: r, nothing: true, need: all}", "need applies to keys"),
         ("registries:\n  - {prefix: 'r:1 x', nothing: true}", "prefix: must be a registry or repository"),

@@ -48,9 +48,9 @@ def test_how_an_exercise_went() -> None:
 
     failed = "the command ended with code 7"
     assert went(failed, phases=_serve(failed), reached=False) == (True, False, failed)
-    nothing = "nothing reached the twin"
+    nothing = "no connection reached the twin"
     assert went("", phases=_serve(nothing), reached=False) == (False, False, nothing)
-    gone = "the container did not run any more"
+    gone = "the container had ended"
     assert went(None, phases=_serve(gone), reached=False, note="code 1") == (False, False, "code 1")
     # Under a profile that is too tight it counts what the exercise says, whatever it has reached.
     assert went("", control=True, phases=[], reached=False)[:2] == (True, True)

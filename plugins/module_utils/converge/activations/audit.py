@@ -59,7 +59,8 @@ class AuditRulesLoad(Activation):
             if not any(_DELETE.search(text) for text in texts):
                 raise Refused(
                     f"no rules file in {folder} has a line -D, without which they can be loaded only once"
-                    f" after a boot, and a run not be taken back: add it to one, such as {folder}/audit.rules"
+                    f" after a boot, and no run can be rolled back: add it to one, such as"
+                    f" {folder}/audit.rules"
                 )
 
     def _status(self) -> dict[str, str]:

@@ -24,7 +24,7 @@ class BootParameters(Activation):
 
     name = "boot-parameters"
     longest = 2.0 * _TIMEOUT
-    action = "make the boot menu anew"
+    action = "generate the boot menu"
     known = frozenset({"when", "parameters"})
     _valid = re.compile(r"[a-z0-9_.]+=[A-Za-z0-9_.,:/-]*")
 

@@ -129,7 +129,9 @@ class Docker(AtEngine):
         self.reasons += mismatches.values()
         stale = self._stale(plan)
         if stale and not changed:
-            self.reasons.append(f"{self.config} is younger than the engine, which may run on an older one")
+            self.reasons.append(
+                f"{self.config} was changed after the engine started, which may run with an older version"
+            )
         if not self.due:
             self._see_bridge(_alive(info))
             return
@@ -170,7 +172,7 @@ class Docker(AtEngine):
         """Decide how a stopped engine is started, and stopped again if the run fails.
 
         Raises:
-            Refused: nobody here can start it.
+            Refused: no systemd on this host can start it.
         """
         if "ActiveState" not in unit:
             raise Refused(f"the engine is to be started, and {self.unit} cannot be: no systemd runs here")
@@ -191,7 +193,7 @@ class Docker(AtEngine):
         """Determine which containers survive the restart; those that cannot be inspected count as running.
 
         Raises:
-            Refused: nobody here can restart the engine.
+            Refused: the unit does not run this engine, so it cannot be restarted.
         """
         if unit.get("ActiveState") != "active":
             raise Refused(
@@ -206,7 +208,7 @@ class Docker(AtEngine):
                 self.memory["switch_off"] = True
             else:
                 # A starting engine without live-restore stops the containers it finds.
-                reason = "live-restore is not wanted"
+                reason = "live-restore is off, as the site wants it"
         self.memory["switch_on"] = bool(running or unread) and not self.memory["live"] and not reason
         if (running or unread) and reason:
             self.impact = contract.CONTAINERS_STOP
@@ -217,7 +219,7 @@ class Docker(AtEngine):
             self.costs = f"restarting the engine would stop {containers.listed(self.stopping)}: {reason}"
             if self.staying_down:
                 down = containers.listed(self.staying_down)
-                self.costs += f"; not started again, for want of a restart policy: {down}"
+                self.costs += f"; not started again, since they have no restart policy: {down}"
             if unread:
                 dark = containers.listed([f"{name}: {why}" for name, why in unread.items()])
                 self.costs += f"; not inspected, and so counted as running: {dark}"
@@ -376,7 +378,7 @@ class Docker(AtEngine):
                 interlude.write({key: _RELOADABLE[key] for key in memory["keys"]})
                 self._reload()
                 live = bool(memory["live"])
-                wait_for("the engine did not take its former values", lambda: self._live(live), seconds=20)
+                wait_for("the engine did not apply its former values", lambda: self._live(live), seconds=20)
         if self.engine.info() is None:
             return [f"the engine does not answer at {self.engine.path}"]
         return []
@@ -506,7 +508,7 @@ def _unguarded(address: str) -> dict[str, str]:
     try:
         how = apisocket.lets_in(address)
     except OSError as error:
-        how = f"nobody listens: {error.strerror or error}"
+        how = f"nothing listens: {error.strerror or error}"
     return {address: f"tcp://{address}: {how}"} if how else {}
 
 

@@ -40,7 +40,7 @@ class Activation:
         check: nothing will be done.
         finder: finds the engine of this host.
 
-    ``memory`` is JSON data that whoever undoes it has to know, maybe the next run; ``save`` keeps it on disk.
+    ``memory`` is JSON data that the undo needs, maybe in the next run; ``save`` keeps it on disk.
     """
 
     name = ""

@@ -21,13 +21,13 @@ class SelinuxEnforce(Activation):
     """
 
     name = "selinux-enforce"
-    action = "have SELinux enforce"
+    action = "set SELinux to enforcing"
     known = frozenset({"when", "permissive"})
 
     def prepare(self, plan: Plan) -> None:  # noqa: ARG002 - only the kernel decides
         """Mark as due if the kernel is permissive; a changed file concerns the next boot."""
         if self.settings.get("permissive"):
-            self.action = "have SELinux permit again"
+            self.action = "set SELinux to permissive again"
             self.reasons = ["SELinux was permissive"] if system.read(SWITCH) == _ENFORCING else []
         elif system.read(SWITCH) == _PERMISSIVE:
             self.reasons = ["SELinux is permissive"]

@@ -151,7 +151,7 @@ class Sysctl(Activation):
             if now is None or now == value:
                 continue
             if now not in ours[path]:
-                kept.append(f"{dotted(path)} was set to {now} by somebody else meanwhile, and stays so")
+                kept.append(f"{dotted(path)} was set to {now} by others meanwhile, and stays so")
             elif path in _FOR_GOOD:
                 left.append(f"{dotted(path)} stays {now} until the next boot")
             else:

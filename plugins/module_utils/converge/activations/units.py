@@ -44,7 +44,9 @@ class Units(Activation):
                 raise Refused(f"activation {self.name}: {unit} can only be wanted enabled and active")
         if not system.has_systemd():
             if self._wanted:
-                self.pending = [f"no systemd runs here: have {', '.join(sorted(self._wanted))} run otherwise"]
+                self.pending = [
+                    f"no systemd runs here: start {', '.join(sorted(self._wanted))} by other means"
+                ]
             return
         self.reasons += self._differences()
 

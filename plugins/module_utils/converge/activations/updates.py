@@ -32,7 +32,7 @@ class AutomaticUpdates(Activation):
 
     name = "automatic-updates"
     longest = 1200.0
-    action = "prove by a dry run that security updates install themselves"
+    action = "check by a dry run that security updates are installed automatically"
     known = frozenset({"when", "manager", "expect", "configuration"})
 
     def prepare(self, plan: Plan) -> None:

@@ -57,7 +57,9 @@ class UsernsMigrate(AtEngine):
         self._leave = bool(settings.get("leave"))
         self._moved: list[str] = []
         self.action = (
-            "begin anew in user namespaces" if self._leave else "move everything into user namespaces"
+            "start with an empty data root in user namespaces"
+            if self._leave
+            else "move everything into user namespaces"
         )
 
     @property
@@ -77,7 +79,7 @@ class UsernsMigrate(AtEngine):
         try:
             survey = migration.survey()
         except Failed as failed:
-            raise Refused(f"nobody knows what the engine holds: {failed}") from failed
+            raise Refused(f"what the engine holds cannot be listed: {failed}") from failed
         holdings = survey.holdings
         if holdings.remapped:
             return
@@ -96,7 +98,7 @@ class UsernsMigrate(AtEngine):
         self.longest = _AT_LEAST + size / _SLOWEST
         self.impact = CONTAINERS_RECREATE
         self.costs = (
-            f"stops and makes again {len(holdings.containers)} containers, and copies {len(holdings.images)}"
+            f"stops and recreates {len(holdings.containers)} containers, and copies {len(holdings.images)}"
             f" images, {len(survey.volumes)} volumes and {len(holdings.networks)} networks"
         )
         self.pending = survey.notes()

@@ -23,7 +23,7 @@ def remove(name: str) -> None:
     if not name or "/" in name or not os.path.isdir(f"{folder}/bridge"):
         return
     if os.listdir(f"{folder}/brif"):
-        raise Failed(f"somebody is still attached to the bridge {name}")
+        raise Failed(f"an interface is still attached to the bridge {name}")
     raw = name.encode()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         try:

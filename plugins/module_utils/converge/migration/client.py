@@ -9,7 +9,7 @@ from ...docker.http import NoAnswer, message
 from ..engine import Engine
 from ..errors import Failed
 
-_LONG = 3600.0  # a large image takes long, and the worker blocks nobody
+_LONG = 3600.0  # a large image takes long, and the worker blocks no other program
 
 
 class Client(Engine):

@@ -62,7 +62,7 @@ class Shift(NamedTuple):
     def acl(self, value: bytes) -> bytes:
         """Map the users and groups in an access control list."""
         if len(value) < 4 or len(value) % 8 != 4 or struct.unpack_from("<I", value)[0] != _ACL_VERSION:
-            raise Failed("an access control list has a form that is not known")
+            raise Failed("an access control list has an unknown format")
         entries = []
         shifted = {_ACL_USER: self.uid, _ACL_GROUP: self.gid}
         for tag, permissions, number in struct.iter_unpack("<HHI", value[4:]):
@@ -87,7 +87,7 @@ class Shift(NamedTuple):
         elif revision == _V3 and len(value) == 24:
             sets, root = value[4:20], struct.unpack_from("<I", value, 20)[0]
         else:
-            raise Failed("a file's capabilities have a form that is not known")
+            raise Failed("a file's capabilities have an unknown format")
         return struct.pack("<I", _V3 | flags) + sets + struct.pack("<I", self.uid(root))
 
 

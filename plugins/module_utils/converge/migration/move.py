@@ -147,7 +147,9 @@ class Migration:
         self._stop_containers(holdings)
         self._switch()
         self._stage(DONE)
-        return [f"everything that the engine held stays in {self._memory['old_root']}, unseen"]
+        return [
+            f"everything that the engine held stays in {self._memory['old_root']}, which it no longer uses"
+        ]
 
     def _begin(self, holdings: Holdings) -> None:
         """Store what the undo needs, before anything changes."""
@@ -171,9 +173,9 @@ class Migration:
             try:
                 after = new.get(f"/images/{image['Id']}/json")
             except NotFound:
-                raise Failed(f"the image {(tags or [image['Id']])[0]} did not arrive as it was") from None
+                raise Failed(f"the image {(tags or [image['Id']])[0]} was not copied correctly") from None
             if before["RootFS"] != after["RootFS"] or set(tags) - set(after.get("RepoTags") or ()):
-                raise Failed(f"the image {(tags or [image['Id']])[0]} did not arrive as it was")
+                raise Failed(f"the image {(tags or [image['Id']])[0]} was not copied correctly")
 
     def _stop_containers(self, holdings: Holdings) -> None:
         """Stop all running containers with their own signal and timeout."""
@@ -206,7 +208,7 @@ class Migration:
             list(pool.map(stop, running))
         now = survey.look(self._client)
         if now.identity != holdings.identity or now.running:
-            raise Failed("somebody made or started containers, volumes or networks meanwhile: try again")
+            raise Failed("containers, volumes or networks were created or started meanwhile: try again")
 
     def _move_volumes(self, plan: Survey, new: Client) -> None:
         for volume in plan.holdings.volumes:
@@ -225,7 +227,7 @@ class Migration:
             tree.copy(moved.folder, folder, moved.shift)
             _count, _size, differences = tree.differences(moved.folder, folder, moved.shift)
             if differences:
-                raise Failed(f"the volume {moved.name} did not arrive as it was: {'; '.join(differences)}")
+                raise Failed(f"the volume {moved.name} was not copied correctly: {'; '.join(differences)}")
 
     def _switch(self) -> None:
         """Start the engine on the new root."""
@@ -268,7 +270,7 @@ class Migration:
         new = self._client.inspect(identity)
         settings = definition.changed(old, new, wanted)
         if settings:
-            notes.append(f"{wanted.name} was made again with other values of {', '.join(settings)}")
+            notes.append(f"{wanted.name} was recreated with other values of {', '.join(settings)}")
         folder = survey.upper(old)
         if folder:
             target, shift = survey.upper(new), plan.shift_of(old)
@@ -276,9 +278,7 @@ class Migration:
             tree.copy(folder, target, shift, without=tree.OVERLAY_ORIGIN)
             _count, _size, differences = tree.differences(folder, target, shift, without=tree.OVERLAY_ORIGIN)
             if differences:
-                raise Failed(
-                    f"{wanted.name}: its files did not arrive as they were: {'; '.join(differences)}"
-                )
+                raise Failed(f"{wanted.name}: its files were not copied correctly: {'; '.join(differences)}")
         return identity
 
     def _start(self) -> None:

@@ -106,7 +106,7 @@ class Staging:
     def _last_words(self) -> str:
         with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as log:
             lines = [line for line in log.read().splitlines() if "level=info" not in line]
-        return redacted(" ".join(lines[-1].split())[:400]) if lines else "it says nothing"
+        return redacted(" ".join(lines[-1].split())[:400]) if lines else "it printed nothing"
 
     def stop(self) -> None:
         """Stop it, and remove its files in /run."""

@@ -170,7 +170,7 @@ class Survey:
             if binds and not self.in_host_userns(container):
                 found.append(
                     f"{title} mounts {', '.join(sorted(binds))} of the host, whose owners stay as they are:"
-                    " see that its remapped users may do there what they have to"
+                    " check that the remapped users have the access they need there"
                 )
         for volume in self.holdings.volumes:
             if (volume.get("Options") or {}).get("device"):
@@ -242,7 +242,7 @@ def upper(container: Mapping[str, Any]) -> str:
 def _of_engine(info: Mapping[str, Any]) -> list[str]:
     found = []
     if info.get("Swarm", {}).get("LocalNodeState", "inactive") not in ("", "inactive"):
-        found.append("this host is part of a swarm, whose state would stay behind: let it leave first")
+        found.append("this host is part of a swarm, whose state would be lost: leave the swarm first")
     status = {str(row[0]): str(row[1]) for row in info.get("DriverStatus") or () if len(row) == 2}
     if "containerd" in status.get("driver-type", ""):
         found.append("the engine keeps images in containerd's store, which excludes user namespaces")

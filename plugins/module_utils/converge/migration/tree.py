@@ -248,7 +248,7 @@ def _dress_entry(
     made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=new)
     try:
         if stat.S_IFMT(os.fstat(made).st_mode) != stat.S_IFMT(status.st_mode):
-            raise Failed(f"{_shown(name)} was changed by somebody else meanwhile")
+            raise Failed(f"{_shown(name)} was changed by others meanwhile")
         # The attributes of a link can be set only by its name; nothing follows the link then.
         target = f"{_link(new)}/{name}" if stat.S_ISLNK(status.st_mode) else _link(made)
         _dress(f"{_link(old)}/{name}", target, status, shift, without)

@@ -31,5 +31,5 @@ def test_nothing_else_of_it_becomes_a_result() -> None:
 
 @pytest.mark.parametrize("answer", [None, [], {}, "x", {"began": 1}])
 def test_what_is_no_answer_is_none(answer: Any) -> None:
-    with pytest.raises(AnsibleActionFail, match="did not tell"):
+    with pytest.raises(AnsibleActionFail, match="no record of its activity"):
         told(answer)

@@ -47,7 +47,7 @@ def test_restless_containers_are_named_to_the_host(clock: Clock) -> None:
             host.converge(converge_restless_containers=wrong)
 
 
-KEPT = "/etc/docker/daemon.json was changed by somebody else meanwhile, and stays as it is"
+KEPT = "/etc/docker/daemon.json was changed by others meanwhile, and stays as it is"
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ KEPT = "/etc/docker/daemon.json was changed by somebody else meanwhile, and stay
         ),
         (
             {"outcome": "rollback_failed", "problems": ["/etc/x: Read-only file system"]},
-            "no ssh; and not all of it could be taken back: /etc/x: Read-only file system",
+            "no ssh; and the rollback was incomplete: /etc/x: Read-only file system",
         ),
         (
             {"outcome": "abandoned", "problems": ["/etc/x is not what it was before the run"]},
-            "no ssh; and this was not taken back: /etc/x is not what it was before the run",
+            "no ssh; and this was not rolled back: /etc/x is not what it was before the run",
         ),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_host_that_cannot_be_reached_any_more_is_said_to_help_itself(clock: Cl
     host = Host(clock, UNCONFIRMED, REFUSED)
     found = host.converge()
     assert (found["outcome"], found["failed"]) == ("unconfirmed", True)
-    assert "it takes the change back by itself, at " in found["said"]
+    assert "it rolls the change back by itself, at " in found["said"]
     assert "connect to host h port 22" in found["said"]
     assert SECONDS < clock.now - begun < SECONDS + 100
 

@@ -97,7 +97,7 @@ RELEASED = {
     "outcome": "changed",
     "changed": True,
     "run": "20261125T040000Z-1b2c3d4e",
-    "kept": ["/etc/docker/daemon.json: icc was changed by somebody else meanwhile, and stays so"],
+    "kept": ["/etc/docker/daemon.json: icc was changed by others meanwhile, and stays so"],
     "left": ["auditd stays installed"],
 }
 

@@ -9,7 +9,7 @@ from tests.unit.plugins.action.answering import Clock, Host
 from tests.unit.plugins.loading import action
 
 LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh: Timeout, server h not responding.")
-KEPT = "/etc/docker/daemon.json: icc was changed by somebody else meanwhile, and stays so"
+KEPT = "/etc/docker/daemon.json: icc was changed by others meanwhile, and stays so"
 CHANGES = [{"path": "/etc/sysctl.d/60-hardener.conf", "what": "remove", "documents": ["release"]}]
 ACTIVATIONS = [{"name": "sysctl", "action": "set kernel settings", "why": []}]
 
@@ -86,11 +86,11 @@ def test_a_release_whose_answers_were_lost_is_done_where_nothing_is_left_to_do(
 ) -> None:
     found = guarded(Host(clock, *answers, {"outcome": "unknown"}, {"outcome": "unchanged"}))
     assert (found["outcome"], found["changed"], found.get("failed")) == ("changed", True, None)
-    assert "nothing left to do" in found["notes"][0]
+    assert "nothing is left to do" in found["notes"][0]
 
 
 def test_a_release_of_which_nothing_is_known_says_so(clock: Clock) -> None:
     host = Host(clock, LOST, {"outcome": "unknown"}, LOST)
     found = guarded(host)
     assert (found["outcome"], found["failed"]) == ("unconfirmed", True)
-    assert "whether it was done is not known" in action("release")._summary(found, role="")
+    assert "whether it finished is not known" in action("release")._summary(found, role="")

@@ -76,7 +76,7 @@ def test_every_wrong_variable_is_named_those_of_all_roles_too() -> None:
     assert str(failed.value) == (
         "kernel_settings must be a mapping, and is a text; kernel_modules_kept must be a list, and is a text;"
         " converge_defer must be true or false, and is a text ('no')"
-        " (write it in YAML, or as -e '{\"name\": value}'; INI knows False, 5 and ['a'])"
+        " (write it in YAML, or as -e '{\"name\": value}'; in INI, write Python's False, 5 or ['a'])"
     )
 
 
@@ -92,7 +92,7 @@ def test_a_value_that_no_renderer_can_use_is_told_in_its_words() -> None:
 
 
 def test_it_needs_a_role_with_a_renderer_and_a_snapshot(tmp_path: Path) -> None:
-    with pytest.raises(AnsibleActionFail, match="render belongs into a role"):
+    with pytest.raises(AnsibleActionFail, match="render must be a task of a role"):
         render(None, facts())
     with pytest.raises(AnsibleActionFail, match="no document is rendered for the role collect"):
         render(ROLES / "collect", facts())

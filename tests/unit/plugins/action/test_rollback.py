@@ -7,7 +7,7 @@ import pytest
 from tests.unit.plugins.loading import action
 
 RUN = "20261125T040000Z-1b2c3d4e"
-KEPT = "/etc/docker/daemon.json was changed by somebody else meanwhile, and stays as it is"
+KEPT = "/etc/docker/daemon.json was changed by others meanwhile, and stays as it is"
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ KEPT = "/etc/docker/daemon.json was changed by somebody else meanwhile, and stay
             "why: a",
         ),
         ({"outcome": "refused", "failed": True, "reason": "why"}, "nothing was changed: why"),
-        ({"outcome": "unchanged", "runs": []}, "there is nothing to take back"),
+        ({"outcome": "unchanged", "runs": []}, "there is no run to roll back"),
     ],
 )
 def test_what_has_become_of_it_is_said_in_a_line(result: dict[str, Any], said: str) -> None:

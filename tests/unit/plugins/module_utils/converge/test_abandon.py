@@ -49,7 +49,7 @@ def test_it_ends_the_run_and_says_what_remains(host: Host, systemd: Systemd) -> 
     lost = Path(host.store.backup_folder(run), "files", "0")
     remains = f"{host.path('x')}: {lost}: No such file or directory"
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"run {run} is not taken back any more, and this remains of it:\n  {remains}\n"
+    assert done.stdout == f"run {run} will no longer be rolled back, and this remains of it:\n  {remains}\n"
     record = host.store.record(run)
     assert (record["outcome"], record["problems"]) == ("abandoned", [remains])
     assert record["reason"] == "no ssh; ended on the host by ada"
@@ -63,7 +63,7 @@ def test_the_host_takes_other_runs_again_and_this_one_can_still_be_taken_back(
     host: Host, systemd: Systemd
 ) -> None:
     run = failing(host)
-    with pytest.raises(Refused, match=f"run {run} was interrupted and cannot be taken back.*pyz abandon"):
+    with pytest.raises(Refused, match=f"run {run} was interrupted and cannot be rolled back.*pyz abandon"):
         host.converge(host.file("y", "another"))
     abandon(host, run)
     assert host.converge(host.file("y", "another"))["outcome"] == "changed"
@@ -92,7 +92,10 @@ def test_a_run_that_nothing_is_wrong_with_is_refused(host: Host, systemd: System
     run = str(change(host)["run"])
     done = abandon(host, run)
     assert done.returncode == 1
-    assert f"run {run} cannot be ended: nothing has failed: it is unconfirmed, for another 1" in done.stderr
+    assert (
+        f"run {run} cannot be ended: its rollback has not failed: it is unconfirmed, for another 1"
+        in done.stderr
+    )
     assert (host.read("x"), Journal.find(host.store) is not None) == ("new", True)
 
 

@@ -297,7 +297,7 @@ def test_what_is_exchanged_after_the_plan_does_not_end_the_run(
     assert (done["outcome"], host.read("other")) == ("changed", "new")
     assert done["pending"] in (
         [],
-        [f"{lair.eve}/ca.crt was changed by somebody else meanwhile, and is left as it is"],
+        [f"{lair.eve}/ca.crt was changed by others meanwhile, and is left as it is"],
     )
     assert lair.secrets() <= secrets
     assert history.back_to(host.store, before="", who="", check=False)["outcome"] != "rollback_failed"

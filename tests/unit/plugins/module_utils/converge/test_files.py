@@ -143,12 +143,12 @@ def test_an_immutable_path_is_an_obstacle_to_what_touches_it(
 
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
     for replaced in (True, False):
-        assert files.obstacle(str(path), replaced=replaced) == f"somebody has made {path} immutable: {said}"
+        assert files.obstacle(str(path), replaced=replaced) == f"{path} is immutable or append-only: {said}"
         assert files.obstacle(str(folder / "pipe"), replaced=replaced) == ""
     marked[:] = [folder]
     assert files.obstacle(str(path), replaced=False) == ""
-    assert files.obstacle(str(path), replaced=True).startswith(f"somebody has made {folder} immutable")
-    assert files.obstacle(str(folder / "new/file"), replaced=True).startswith(f"somebody has made {folder}")
+    assert files.obstacle(str(path), replaced=True).startswith(f"{folder} is immutable")
+    assert files.obstacle(str(folder / "new/file"), replaced=True).startswith(f"{folder} is immutable")
 
 
 def test_a_read_only_file_system_is_an_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

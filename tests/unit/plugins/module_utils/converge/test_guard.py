@@ -127,7 +127,7 @@ def test_what_the_boot_runs_puts_files_back_and_tells_no_service(host: Host, sys
     start(systemd.at_boot())
     assert (host.read("x"), Journal.find(host.store)) == ("old", None)
     record = host.store.record(run)
-    assert record["reason"] == "the host was started anew before the run was confirmed"
+    assert record["reason"] == "the host was rebooted before the run was confirmed"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_another_run_is_turned_away_while_one_waits_and_takes_it_back_later(
             host.converge(host.file("x", "third"), check=check)
     let_time_pass(host)
     done = host.converge(host.file("y", "third"))
-    assert done["notes"][0] == f"run {run} was not confirmed and was taken back first"
+    assert done["notes"][0] == f"run {run} was not confirmed and was rolled back first"
     assert (host.read("x"), host.read("y")) == ("old", "third")
 
 
@@ -227,7 +227,7 @@ def test_a_host_that_misses_something_is_taken_back_at_once(
         found = ask(host)
     assert (found["outcome"], found["reason"]) == ("rolled_back", LOST[0])
     assert found["problems"] == []
-    assert found["notes"] == ([] if comes_back else [f"everything is put back, and yet: {LOST[0]}"])
+    assert found["notes"] == ([] if comes_back else [f"everything is restored, but: {LOST[0]}"])
     assert (host.read("x"), Journal.find(host.store)) == ("old", None)
     assert list(systemd.units.iterdir()) == []
 

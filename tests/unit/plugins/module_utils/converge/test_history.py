@@ -72,7 +72,7 @@ def test_back_to_before_the_last_run(host: Host, loaded: type[Loaded]) -> None:
     assert (host.read("x"), (host.folder / "own3").exists()) == ("2", False)
     assert (host.read("undone"), done["activations"]) == ("nothing\n", ["systemd-reload"])
     record = host.store.record(runs[2])
-    assert (record["outcome"], record["reason"]) == ("rolled_back", "taken back on request of me@here")
+    assert (record["outcome"], record["reason"]) == ("rolled_back", "rolled back on request of me@here")
     assert back(host)["runs"] == [runs[1]]  # what is taken back already is no run to take back
     assert Journal.find(host.store) is None
 
@@ -104,7 +104,7 @@ def test_check_mode_changes_nothing(host: Host, loaded: type[Loaded]) -> None:
 def test_what_somebody_else_has_changed_since_stays_and_is_told(host: Host, loaded: type[Loaded]) -> None:
     three(host)
     host.write("x", "by hand")
-    note = f"{host.path('x')} was changed by somebody else meanwhile, and stays as it is"
+    note = f"{host.path('x')} was changed by others meanwhile, and stays as it is"
     assert back(host, check=True)["notes"] == [note]
     done = back(host)
     assert note in done["notes"]
@@ -129,7 +129,7 @@ def test_one_that_cannot_be_taken_back_stops_it_and_the_next_run_goes_on(
     loaded.fails = True
     done = back(host, runs[0])
     assert (done["outcome"], done["problems"]) == ("rollback_failed", ["it cannot be loaded"])
-    assert f"run {runs[2]} was not taken back whole" in done["reason"]
+    assert f"run {runs[2]} was rolled back in part" in done["reason"]
     assert host.read("x") == "2"
     loaded.fails = False
     assert back(host, runs[0])["runs"] == runs[::-1]
@@ -167,7 +167,7 @@ def test_what_was_lost_and_kept_before_one_that_cannot_be_taken_back_is_told_too
     monkeypatch.setattr(loaded, "undo", once)
     done = back(host, runs[0])
     assert (done["outcome"], done["problems"]) == ("rollback_failed", ["no shell", "it cannot be loaded"])
-    assert f"run {runs[1]} was not taken back whole; not touched: {runs[0]}" in done["reason"]
+    assert f"run {runs[1]} was rolled back in part; not changed: {runs[0]}" in done["reason"]
     assert any("own3" in note for note in done["kept"])
     assert any("own3" in note for note in done["notes"])
 
@@ -187,7 +187,7 @@ def test_the_list_says_what_became_of_each(host: Host, loaded: type[Loaded]) -> 
     (Path(host.store.backup_folder(runs[0])) / "manifest.json").write_text("{")
     last, second, first = history.listed(host.store)
     assert (last["run"], last["outcome"]) == (runs[2], "rolled_back")
-    assert last["reason"] == "taken back on request of me@here"
+    assert last["reason"] == "rolled back on request of me@here"
     assert last["paths"] == [host.path("x"), host.path("own3")]
     assert last["started"] <= last["ended"]
     assert (second["outcome"], second["run"]) == ("changed", runs[1])
@@ -211,7 +211,7 @@ def test_a_mode_that_somebody_else_has_set_since_stays_and_is_told(host: Host) -
     (host.folder / "x").chmod(0o600)
     (host.folder / "y").chmod(0o600)
     notes = [
-        f"owner and mode of {host.path(name)} were changed by somebody else meanwhile, and stay as they are"
+        f"owner and mode of {host.path(name)} were changed by others meanwhile, and stay as they are"
         for name in "yx"
     ]
     assert back(host, check=True)["notes"] == notes
@@ -252,6 +252,6 @@ def test_what_somebody_else_has_put_in_the_place_of_a_file_stays(host: Host) -> 
     host.converge(host.file("x", "ours"))
     (host.folder / "x").unlink()
     (host.folder / "x").symlink_to("theirs")
-    note = f"{host.path('x')} was changed by somebody else meanwhile, and stays as it is"
+    note = f"{host.path('x')} was changed by others meanwhile, and stays as it is"
     assert back(host)["notes"] == [note]
     assert (host.folder / "x").is_symlink()

@@ -152,13 +152,13 @@ def without_empty(value: Any) -> Any:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{"icc": true, "icc": false}', '"icc" stands there twice'),
-        (b'{"log-opts": {"a": "1", "a": "2"}}', '"a" stands there twice'),
+        (b'{"icc": true, "icc": false}', '"icc" appears twice'),
+        (b'{"log-opts": {"a": "1", "a": "2"}}', '"a" appears twice'),
         (b'{"icc": true', "is not JSON"),
         (b"[1]", "is not a JSON object"),
         (b"\xff\xfe{}", "not UTF-8"),
         (b'{"mtu": NaN}', "NaN is no value"),
-        (b"[" * 100_000, "nests too deeply"),
+        (b"[" * 100_000, "nested too deeply"),
         (b'{"a": 1} trailing', "is not JSON"),
     ],
 )

@@ -182,7 +182,7 @@ def test_a_run_is_taken_back_around_what_a_user_has_put_in_its_way(
     (trap.eve / f"{first}.link").rename(trap.eve / first)
     notes, problems = host.store.restore(run, [])
     assert (host.read("other"), problems) == ("old", {})
-    assert notes == [f"{path} was changed by somebody else meanwhile, and stays as it is"]
+    assert notes == [f"{path} was changed by others meanwhile, and stays as it is"]
     assert trap.untouched
 
 

@@ -160,7 +160,7 @@ def test_going_back_on_request_ends_with_a_look(host: Host, monkeypatch: pytest.
     done = history.back_to(host.store, before="", who="me", check=False)
     assert (done["outcome"], done["failed"]) == ("rollback_failed", True)
     assert done["problems"] == ["this host no longer runs programs (one)"]
-    assert done["reason"] == "everything is put back, and yet"
+    assert done["reason"] == "everything is restored, but"
     assert host.read("x") == "old"
     assert host.store.record(run)["lost"] == done["problems"]
     assert Journal.find(host.store) is None
@@ -181,5 +181,5 @@ def test_the_guard_ends_with_the_look_of_its_run(host: Host, monkeypatch: pytest
     works[0] = False
     done = rollback.finished(host.store, journal, "not confirmed")
     assert (done["outcome"], done["lost"]) == ("rolled_back", ["this host no longer runs programs (one)"])
-    assert "everything is put back, and yet: this host no longer runs programs (one)" in done["notes"]
+    assert "everything is restored, but: this host no longer runs programs (one)" in done["notes"]
     assert host.read("x") == "old"

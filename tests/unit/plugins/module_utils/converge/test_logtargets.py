@@ -61,7 +61,7 @@ def test_this_hosts_own_syslog_may_be_of_either_kind(tmp_path: Path, monkeypatch
             if kind is socket.SOCK_STREAM:
                 log.listen()
             assert problem("syslog", {}) == ""
-        assert "nobody takes logs at unix://" in problem("syslog", {})
+        assert "nothing accepts logs at unix://" in problem("syslog", {})
         (tmp_path / "log").unlink()
     assert "No such file" in problem("syslog", {"syslog-address": f"unixgram://{tmp_path}/log"})
 

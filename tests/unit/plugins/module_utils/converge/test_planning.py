@@ -73,7 +73,7 @@ def test_what_cannot_be_changed_is_refused_before_anything_is(
 def test_what_stands_in_a_snapshot_for_a_secret_is_never_written(host: Host) -> None:
     digest = "hmac:0123456789abcdef"
     for resource in (host.json("d.json", {"mirrors": [f"https://{digest}@m"]}), host.file("x", digest)):
-        with pytest.raises(Refused, match="what stands in a snapshot for a secret would be written"):
+        with pytest.raises(Refused, match="the snapshot's placeholder for a secret would be written"):
             host.plan(resource)
 
 

@@ -148,9 +148,7 @@ def test_keys_go_back_one_by_one_where_others_have_changed_the_file(host: Host, 
         "ipv6": None,
         "dns": ["192.0.2.1"],
     }
-    assert done["kept"] == [
-        f"{host.path('d.json')}: ipv6 was changed by somebody else meanwhile, and stays so"
-    ]
+    assert done["kept"] == [f"{host.path('d.json')}: ipv6 was changed by others meanwhile, and stays so"]
     assert (host.folder / "d.json").stat().st_mode & 0o777 == 0o644
 
 
@@ -162,11 +160,8 @@ def test_a_file_that_somebody_else_has_changed_stays_and_is_named(host: Host, ba
     assert host.read("config") == "by hand\n"
     assert (host.folder / "loose").stat().st_mode & 0o777 == 0o640
     assert set(done["kept"]) == {
-        f"{host.path('config')} was changed by somebody else meanwhile, and stays as it is",
-        (
-            f"owner and mode of {host.path('loose')} were changed by somebody else meanwhile, and stay as"
-            " they are"
-        ),
+        f"{host.path('config')} was changed by others meanwhile, and stays as it is",
+        (f"owner and mode of {host.path('loose')} were changed by others meanwhile, and stay as they are"),
     }
     assert not is_known(host)
 
@@ -229,7 +224,7 @@ def test_a_run_that_was_killed_is_taken_back_first(
     done = release(host)
     assert visible(host) == bare
     assert predicted["outcome"] == "would_change"
-    assert "was taken back first" in done["notes"][0]
+    assert "was rolled back first" in done["notes"][0]
 
 
 def test_a_release_that_was_killed_is_taken_back_or_done_again(
@@ -351,7 +346,7 @@ def test_what_no_backup_names_goes_only_where_it_says_whose_it_is(host: Host, ba
     assert (host.folder / "units/hardener-backup.service").exists()
     assert (host.folder / "own/trust.json").exists()
     assert done["left"] == [
-        f"{host.path(name)} looks like hardener's, and no backup names it: see whose it is"
+        f"{host.path(name)} looks like hardener's, and no backup names it: find out what wrote it"
         for name in ("own/trust.json", "units/hardener-backup.service")
     ] + [RESTART]
 
@@ -451,9 +446,7 @@ def test_what_somebody_else_changed_between_forgotten_runs_is_what_the_host_gets
     later_runs(host, 20)
     done = release(host)
     assert host.read("config") == "by hand\n"
-    assert done["kept"] == [
-        f"{host.path('config')} was changed by somebody else meanwhile, and stays as it is"
-    ]
+    assert done["kept"] == [f"{host.path('config')} was changed by others meanwhile, and stays as it is"]
 
 
 def test_a_backup_that_cannot_be_kept_is_not_forgotten(

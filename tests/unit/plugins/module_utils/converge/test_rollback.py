@@ -160,7 +160,7 @@ def test_the_outcome_is_what_files_and_activations_say(
     assert done["outcome"] == ("partly_rolled_back" if kept else whole)
     assert host.store.record(journal.run)["outcome"] == ("partly_rolled_back" if kept else "rolled_back")
     assert [note for note in done["notes"] if LOST in note] == (
-        [f"everything is put back, and yet: {LOST}"] if missing and who != "at boot" else []
+        [f"everything is restored, but: {LOST}"] if missing and who != "at boot" else []
     )
     assert (len(done["kept"]), [note for note in done["notes"] if note in done["kept"]]) == (
         int(kept),

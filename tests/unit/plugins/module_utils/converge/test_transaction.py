@@ -116,7 +116,7 @@ def test_a_rollback_that_fails_is_tried_again_by_the_next_run(host: Host, record
     recorded.fails, recorded.undo_fails = "perform", True
     done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
     assert (done["outcome"], done["problems"]) == ("rollback_failed", ["it still does not start"])
-    with pytest.raises(Refused, match="cannot be taken back: it still does not start"):
+    with pytest.raises(Refused, match="cannot be rolled back: it still does not start"):
         host.converge(host.file("x", "new"), activations=when(host.path("x")))
     recorded.fails, recorded.undo_fails = "", False
     done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
@@ -152,7 +152,7 @@ def test_what_somebody_changed_after_a_killed_run_stays(host: Host, monkeypatch:
     host.write("a", "an admin's")
     done = host.converge(host.file("b", "old"))
     assert host.read("a") == "an admin's"
-    assert any("changed by somebody else" in note for note in done["notes"])
+    assert any("changed by others" in note for note in done["notes"])
 
 
 def test_a_disk_that_is_full_for_the_backup_refuses(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,8 +264,8 @@ def test_what_somebody_changes_while_it_is_planned_is_not_lost(
     meanwhile(monkeypatch, lambda: host.write(path, "an admin's"))
     done = host.converge(*(host.file(name, "ours") for name in ("a", "b", "new")))
     assert done["outcome"] == "partly_rolled_back"
-    assert done["reason"] == f"{host.path(path)} was changed by somebody else meanwhile: try again"
-    assert done["notes"] == [f"{host.path(path)} was changed by somebody else meanwhile, and stays as it is"]
+    assert done["reason"] == f"{host.path(path)} was changed by others meanwhile: try again"
+    assert done["notes"] == [f"{host.path(path)} was changed by others meanwhile, and stays as it is"]
     assert (host.read("a"), host.read(path)) == ("old", "an admin's")
 
 
@@ -278,7 +278,7 @@ def test_a_mode_that_somebody_sets_while_it_is_planned_is_not_lost(
     done = host.converge({"kind": "attributes", "path": host.path("a"), "at_most": "0600"})
     assert (done["outcome"], (host.folder / "a").stat().st_mode & 0o777) == ("partly_rolled_back", 0)
     assert done["notes"] == [
-        f"owner and mode of {host.path('a')} were changed by somebody else meanwhile, and stay as they are"
+        f"owner and mode of {host.path('a')} were changed by others meanwhile, and stay as they are"
     ]
 
 

@@ -142,7 +142,7 @@ def test_a_later_change_of_an_administrator_ends_it(host: Host, systemd: Systemd
     watch._expired(host.store, run)
     record = host.store.record(run)
     assert (host.read("x"), record["outcome"]) == ("by hand", "partly_rolled_back")
-    assert record["kept"] == [f"{host.path('x')} was changed by somebody else meanwhile, and stays as it is"]
+    assert record["kept"] == [f"{host.path('x')} was changed by others meanwhile, and stays as it is"]
 
 
 def test_it_goes_soon_after_somebody_else_has_ended_the_run(
@@ -171,7 +171,7 @@ def test_the_journal_of_the_system_says_why_and_how_to_end_it(
     watch._expired(host.store, run)
     first, second, third = capfd.readouterr().err.splitlines()
     assert first.startswith(
-        f"run {run} cannot be taken back yet, next try in 20 s: {host.path('x')}: No such"
+        f"run {run} cannot be rolled back yet, next try in 20 s: {host.path('x')}: No such"
     )
     assert first.endswith(f"to leave it as it is: {guard.abandoning(host.store.backup_folder(run))}")
     assert ("next try in 40 s" in second, "next try in 80 s" in third) == (True, True)

@@ -118,7 +118,7 @@ def test_an_empty_list_that_contradicts_the_engines_counts_fails(
     documents = {**engines.documents(), path: []}
     (tmp_path / "some").mkdir()
     found = engines.sources(tmp_path / "some", documents)
-    assert "says that it has some" in found[source]["error"]
+    assert "although its info counts some" in found[source]["error"]
     documents["/info"] = {**documents["/info"], "Containers": 0, "Images": 0}
     assert engines.sources(tmp_path, documents)[source]["data"] == []
 

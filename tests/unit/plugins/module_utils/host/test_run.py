@@ -55,7 +55,7 @@ def test_a_program_gets_unchanged_arguments_and_a_fixed_environment(
         ("echo no way >&2; exit 3", "no way"),
         ("exit 3", "ended with code 3"),
         ("kill -9 $$", "ended with code -9"),
-        ("yes", "said more than"),
+        ("yes", "printed more than"),
         ("sleep 30", "did not end in time"),
         ("exec >&- 2>&-; sleep 30", "did not end in time"),
     ],

@@ -111,7 +111,7 @@ def test_what_is_not_of_the_compose_file_as_it_is_now_is_named() -> None:
     assert found.remarks == [
         "a",
         "the service mail of the compose file has no container",
-        "the container of db is not of the compose file as it is now: `docker compose up` would make it anew",
+        "the container of db differs from the compose file: `docker compose up` would recreate it",
     ]
 
 
@@ -129,10 +129,10 @@ def test_the_project_is_found_by_its_files_its_name_or_what_compose_would_call_i
     [
         (
             {"files": ["/none.yaml"]},
-            r"no running container is of this.*: other, shop\)",
+            r"no running container belongs to this.*: other, shop\)",
         ),
         ({"project": "absent"}, "no service of the project absent runs"),
-        ({"files": ["/both.yaml"]}, r"several projects are of this compose file \(.*: other, shop\)"),
+        ({"files": ["/both.yaml"]}, r"several projects use this compose file \(.*: other, shop\)"),
     ],
 )
 def test_a_project_that_cannot_be_told_is_refused(arguments: dict[str, Any], reason: str) -> None:

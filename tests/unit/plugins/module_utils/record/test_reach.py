@@ -44,7 +44,7 @@ def test_a_privileged_original_has_a_twin_with_its_rights_and_without_devices() 
 
 def test_what_a_twin_can_do_to_the_whole_host_is_said() -> None:
     _, differences = twin(CapAdd=["CAP_SYS_TIME", "NET_ADMIN"])
-    assert differences == ["the twin has SYS_TIME: what it does with it is done to the whole host"]
+    assert differences == ["the twin has SYS_TIME: what it does with it affects the whole host"]
     assert "SYS_MODULE" in twin(CapAdd=["ALL"])[1][0]
 
 

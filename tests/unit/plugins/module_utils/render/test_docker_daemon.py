@@ -161,9 +161,7 @@ def test_each_variable_has_its_impact() -> None:
 def test_containers_that_keep_the_old_default_are_named() -> None:
     containers = [{"inspect": {"Name": f"/web{number}"}, "proc": None} for number in range(12)]
     costs = documents(make(**{"docker.containers": only(containers)}))["no_new_privileges"]["costs"]
-    assert costs.startswith(
-        "reaches new containers; until they are created again, it is not for web0, web1, "
-    )
+    assert costs.startswith("applies to new containers only; recreate these for it to apply: web0, web1, ")
     assert costs.endswith(" and 2 more")
     assert documents(make(**EMPTY))["no_new_privileges"]["costs"] == ""
 
@@ -282,7 +280,7 @@ def test_network_defaults_need_engine_24_and_affect_new_networks_only() -> None:
     }
     found = documents(make(**networks), default_network_opts=options)["default_network_opts"]
     assert found["resources"][0]["keys"] == {"default-network-opts": options}
-    assert found["costs"] == "reaches networks made from now on; it is not for app"
+    assert found["costs"] == "applies to networks created from now on, and not to app"
     older = make(**{"docker.info": {"ServerVersion": "20.10.24+dfsg1"}})
     refused = documents(older, default_network_opts=options)["default_network_opts"]["refused"]
     assert refused == "it came with engine 24.0, and this one is 20.10.24"

@@ -183,9 +183,9 @@ def test_a_missing_key_of_the_site_is_reported() -> None:
 
 
 BAD = {
-    "forwarding off": ({"net.ipv4.ip_forward": 0}, "cut the containers off"),
-    "the same by its other name": ({"net/ipv4/conf/all/forwarding": False}, "cut the containers off"),
-    "bridge filter off": ({"net.bridge.bridge-nf-call-iptables": 0}, "cut the containers off"),
+    "forwarding off": ({"net.ipv4.ip_forward": 0}, "disconnect the containers"),
+    "the same by its other name": ({"net/ipv4/conf/all/forwarding": False}, "disconnect the containers"),
+    "bridge filter off": ({"net.bridge.bridge-nf-call-iptables": 0}, "disconnect the containers"),
     "no more modules": ({"kernel.modules_disabled": 1}, "keep the engine from loading"),
     "no name": ({"; reboot": 1}, "is not the name"),
     "out of the folder": ({"kernel/../../etc/passwd": 1}, "is not the name"),
@@ -288,7 +288,7 @@ def test_unsupported_hosts_are_refused_with_a_reason(snapshot: Snapshot, reason:
     ],
 )
 def test_aliases_of_forwarding_cannot_disable_it(key: str, value: Any) -> None:
-    assert "would cut the containers off" in settings(make(), settings={key: value})["refused"]
+    assert "would disconnect the containers" in settings(make(), settings={key: value})["refused"]
 
 
 def test_user_namespaces_stay_enabled_where_only_declared() -> None:

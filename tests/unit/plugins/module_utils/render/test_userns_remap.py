@@ -165,7 +165,7 @@ def test_exempted_containers_are_named_in_the_document() -> None:
     snapshot = make(**{"docker.containers": only(UNFIT)}, users=users())
     found = document(snapshot, migrate=True, exempt=["ag*", "edge"])
     assert activation(found, "userns-migrate")["exempt"] == ["ag*", "edge"]
-    assert "agent is made again in the host's user namespace" in found["notes"]
+    assert "agent is recreated in the host's user namespace" in found["notes"]
 
 
 def test_bind_mounts_are_reported() -> None:

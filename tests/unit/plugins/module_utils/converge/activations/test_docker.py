@@ -227,7 +227,7 @@ def test_an_api_on_tcp_that_answers_whoever_comes_is_a_problem(host: Host, make:
     assert reasons(b"HTTP/1.1 200 OK\r\n\r\nOK") == ["it answers without TLS"]
     assert reasons(b"HTTP/1.0 400 Bad Request\r\n\r\n") == []
     closed = prepare(host, make(expect={"guarded": ["127.0.0.1:1"]}), {})
-    assert closed.reasons == ["tcp://127.0.0.1:1: nobody listens: Connection refused"]
+    assert closed.reasons == ["tcp://127.0.0.1:1: nothing listens: Connection refused"]
 
 
 def test_an_engine_whose_profile_was_unloaded_is_restarted(
@@ -253,8 +253,8 @@ def test_a_restart_that_stops_containers_costs_more(host: Host, make: Make, engi
     activation = prepare(host, make(), {"icc": False})
     assert activation.impact == "containers-stop"
     assert activation.costs == (
-        "restarting the engine would stop 2 containers (job, web): live-restore is not wanted;"
-        " not started again, for want of a restart policy: 1 containers (job)"
+        "restarting the engine would stop 2 containers (job, web): live-restore is off, as the site wants it;"
+        " not started again, since they have no restart policy: 1 containers (job)"
     )
 
 
@@ -266,7 +266,7 @@ def test_a_restart_may_stop_a_container_that_cannot_be_inspected(
     assert activation.impact == "containers-stop"
     assert activation.stopping == ["dark"]
     assert activation.costs == (
-        "restarting the engine would stop 1 containers (dark): live-restore is not wanted;"
+        "restarting the engine would stop 1 containers (dark): live-restore is off, as the site wants it;"
         " not inspected, and so counted as running: 1 containers (dark: timed out)"
     )
 
@@ -283,7 +283,7 @@ def test_an_engine_that_starts_without_live_restore_would_end_what_it_finds(
     engine.live = True
     engine.run_container("web")
     activation = prepare(host, make(), {"live-restore": False, "icc": False})
-    assert "live-restore is not wanted" in activation.costs
+    assert "live-restore is off, as the site wants it" in activation.costs
 
 
 @pytest.mark.parametrize(

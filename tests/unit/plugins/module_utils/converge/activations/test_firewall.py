@@ -151,7 +151,7 @@ def test_undone_by_another_process_nothing_is_left_of_it(host: Host, machine: Ma
     later.memory = activation.memory
     machine.saved["iptables"] = LOADED
     machine.given.clear()
-    assert later.undo() == ["ipv4: our chains are not what they were"]  # this machine's never change
+    assert later.undo() == ["ipv4: hardener's chains are not as they were"]  # this machine's never change
     assert machine.given[0].endswith("-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n")
     assert not os.path.lexists(machine.enabled)
     assert "systemctl reset-failed -- hardener-firewall.service" in machine.commands

@@ -254,7 +254,7 @@ def test_given_back_are_the_values_that_were_found_first(host: Host, kernel: Ker
         "when": ["/1", "/2"],
         "needed": {FORWARD.replace(".", "/"): "1", "net/ipv4/conf/eth0.100/send_redirects": "1", ALL: "1"},
     }
-    assert kept == ["net.ipv4.conf.eth0.send_redirects was set to 7 by somebody else meanwhile, and stays so"]
+    assert kept == ["net.ipv4.conf.eth0.send_redirects was set to 7 by others meanwhile, and stays so"]
     assert left == [f"{PTRACE} stays 2 until the next boot"]
     activation = Sysctl({**(settings or {}), "when": []})
     activation.prepare(host.plan())

@@ -165,7 +165,7 @@ def test_without_systemd_a_note_says_so(prepared: Prepared, monkeypatch: pytest.
     monkeypatch.setattr(system, "has_systemd", lambda: False)
     activation = prepared("a.timer")
     assert not activation.due
-    assert "have a.timer run otherwise" in activation.pending[0]
+    assert "start a.timer by other means" in activation.pending[0]
 
 
 @pytest.mark.parametrize("name", ["--now", "a", "a b.service", "../a.service"])

@@ -55,7 +55,7 @@ def test_users_and_groups_of_an_acl_are_shifted_and_nothing_else(name: str) -> N
 
 @pytest.mark.parametrize("value", [b"", b"\2\0\0", struct.pack("<I", 3), acl((1, 6, UNDEFINED)) + b"\0"])
 def test_an_acl_of_an_unknown_form_is_no_guess(value: bytes) -> None:
-    with pytest.raises(Failed, match="a form that is not known"):
+    with pytest.raises(Failed, match="an unknown format"):
         SHIFT.acl(value)
 
 
@@ -75,7 +75,7 @@ def test_capabilities_get_the_root_of_the_namespace_in_which_they_count() -> Non
     [b"", capability(0x02000000), capability(0x04000000, 1, 1, 1, 1), capability(0x03000000, 1, 0, 0, 0)],
 )
 def test_capabilities_of_an_unknown_form_are_no_guess(value: bytes) -> None:
-    with pytest.raises(Failed, match="a form that is not known"):
+    with pytest.raises(Failed, match="an unknown format"):
         SHIFT.capability(value)
 
 
