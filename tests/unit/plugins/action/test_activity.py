@@ -15,11 +15,11 @@ def told(answer: Any) -> Any:
     return action("activity")._told(answer)
 
 
-def test_what_was_heard_comes_through() -> None:
+def test_the_answer_is_returned() -> None:
     assert told(ANSWER) == ANSWER
 
 
-def test_nothing_else_of_it_becomes_a_result() -> None:
+def test_other_keys_of_the_answer_are_dropped() -> None:
     evil = {
         "add_host": {"host_name": "x"},
         "ansible_facts": {"x": 1},
@@ -30,6 +30,6 @@ def test_nothing_else_of_it_becomes_a_result() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, [], {}, "x", {"began": 1}])
-def test_what_is_no_answer_is_none(answer: Any) -> None:
+def test_a_malformed_answer_fails(answer: Any) -> None:
     with pytest.raises(AnsibleActionFail, match="no record of its activity"):
         told(answer)

@@ -38,12 +38,12 @@ def test_host_names_become_file_names_and_back() -> None:
         assert unquote(file.removesuffix(".json")).strip("\0") == name
 
 
-def test_host_name_that_is_too_long() -> None:
+def test_a_host_name_that_is_too_long_is_refused() -> None:
     with pytest.raises(AnsibleActionFail, match="too long"):
         collect.file_name("x" * 300)
 
 
-def test_snapshot_is_written_whole_and_for_its_owner_only(tmp_path: Path) -> None:
+def test_a_snapshot_is_written_completely_and_readable_by_its_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     path = collect._store(b'{"x": 1}', folder, "db01")
     assert path == folder / "db01.json"
@@ -55,7 +55,7 @@ def test_snapshot_is_written_whole_and_for_its_owner_only(tmp_path: Path) -> Non
     assert list(folder.iterdir()) == [path]
 
 
-def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable_fails(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AnsibleActionFail, match="cannot write the snapshot"):
         collect._store(b"{}", tmp_path / "file" / "below", "db01")

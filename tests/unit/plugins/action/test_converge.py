@@ -16,7 +16,7 @@ REFUSED = AnsibleConnectionFailure("Failed to connect to the host via ssh: ssh: 
 UNCONFIRMED = {"outcome": "unconfirmed", "run": "r", "changes": [], "notes": ["a"], "pending": ["b"]}
 
 
-def test_it_is_confirmed_over_a_connection_of_its_own(clock: Clock) -> None:
+def test_a_run_is_confirmed_over_a_new_connection(clock: Clock) -> None:
     host = Host(clock, UNCONFIRMED, {"outcome": "changed", "notes": ["a", "c"], "run": "r"})
     found = host.converge()
     assert (found["outcome"], found["changed"], found.get("failed")) == ("changed", True, None)
@@ -30,7 +30,7 @@ def test_it_is_confirmed_over_a_connection_of_its_own(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("asked_for", "used"), [(5, 10), (10, 10), (90, 90)])
-def test_the_greater_timeout_of_a_connection_holds(clock: Clock, asked_for: int, used: int) -> None:
+def test_the_longer_of_two_connection_timeouts_applies(clock: Clock, asked_for: int, used: int) -> None:
     host = Host(clock, UNCONFIRMED, {"outcome": "changed", "run": "r"})
     host.connection.options["timeout"] = asked_for
     host.converge()
@@ -38,7 +38,7 @@ def test_the_greater_timeout_of_a_connection_holds(clock: Clock, asked_for: int,
     assert host.connection.options["timeout"] == asked_for
 
 
-def test_restless_containers_are_named_to_the_host(clock: Clock) -> None:
+def test_excepted_containers_are_passed_to_the_host(clock: Clock) -> None:
     host = Host(clock, {"outcome": "unchanged"})
     host.converge(converge_restless_containers=["job", "label=a=b"])
     assert host.asked[0][1]["guard"]["restless"] == ["job", "label=a=b"]
@@ -67,18 +67,20 @@ KEPT = "/etc/docker/daemon.json was changed by others meanwhile, and stays as it
         ),
     ],
 )
-def test_nothing_is_said_to_be_as_before_that_is_not(clock: Clock, answer: dict[str, Any], said: str) -> None:
+def test_the_message_of_a_rollback_names_what_was_not_restored(
+    clock: Clock, answer: dict[str, Any], said: str
+) -> None:
     found = Host(clock, UNCONFIRMED, {**answer, "reason": "no ssh", "run": "r"}).converge()
     assert (found["said"], found["failed"], found["changed"]) == (said, True, True)
 
 
-def test_what_needs_no_confirmation_is_asked_for_none(clock: Clock) -> None:
+def test_a_run_without_impact_is_not_confirmed(clock: Clock) -> None:
     host = Host(clock, {"outcome": "unchanged", "changed": False})
     assert host.converge()["outcome"] == "unchanged"
     assert len(host.asked) == 1
 
 
-def test_the_host_goes_back_and_says_so_when_it_can_be_reached_again(clock: Clock) -> None:
+def test_a_rollback_is_reported_when_the_host_can_be_reached_again(clock: Clock) -> None:
     rolled_back = {"outcome": "rolled_back", "reason": "not confirmed within 180 s", "run": "r"}
     host = Host(clock, UNCONFIRMED, *[REFUSED] * 12, {"outcome": "working"}, rolled_back)
     found = host.converge()
@@ -87,7 +89,7 @@ def test_the_host_goes_back_and_says_so_when_it_can_be_reached_again(clock: Cloc
     assert found["said"].startswith("rolled back, everything is as it was before: not confirmed within")
 
 
-def test_a_host_that_cannot_be_reached_any_more_is_said_to_help_itself(clock: Clock) -> None:
+def test_the_message_for_an_unreachable_host_says_that_it_rolls_back_by_itself(clock: Clock) -> None:
     begun = clock.now
     host = Host(clock, UNCONFIRMED, REFUSED)
     found = host.converge()
@@ -97,7 +99,7 @@ def test_a_host_that_cannot_be_reached_any_more_is_said_to_help_itself(clock: Cl
     assert SECONDS < clock.now - begun < SECONDS + 100
 
 
-def test_a_connection_that_is_lost_on_the_way_is_no_end(clock: Clock) -> None:
+def test_a_lost_connection_does_not_end_the_run(clock: Clock) -> None:
     changed = {"outcome": "changed", "run": "r"}
     host = Host(clock, LOST, REFUSED, {"outcome": "working"}, changed)
     found = host.converge()
@@ -106,24 +108,24 @@ def test_a_connection_that_is_lost_on_the_way_is_no_end(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("error", [LOST, AnsibleActionFail("converge failed on the host: x")])
-def test_what_never_began_is_the_error_that_it_was(clock: Clock, error: Exception) -> None:
+def test_the_original_error_is_raised_when_the_run_never_began(clock: Clock, error: Exception) -> None:
     with pytest.raises(type(error), match=str(error)):
         Host(clock, error, {"outcome": "unknown"}).converge()
 
 
-def test_a_host_that_was_never_there_is_not_waited_for(clock: Clock) -> None:
+def test_an_unreachable_host_fails_at_once(clock: Clock) -> None:
     host = Host(clock, REFUSED)
     with pytest.raises(AnsibleConnectionFailure):
         host.converge()
     assert len(host.asked) == 1
 
 
-def test_a_worker_that_is_long_at_work_is_waited_for(clock: Clock) -> None:
+def test_a_slow_worker_is_waited_for(clock: Clock) -> None:
     host = Host(clock, LOST, *[{"outcome": "working"}] * 60, {"outcome": "changed"})
     assert host.converge()["outcome"] == "changed"
 
 
-def test_a_worker_that_was_killed_is_taken_back_at_once(clock: Clock) -> None:
+def test_the_run_of_a_killed_worker_is_rolled_back_at_once(clock: Clock) -> None:
     killed = {"outcome": "interrupted", "failed": True, "reason": "the worker was killed on the host"}
     host = Host(clock, killed, {"outcome": "rolled_back", "reason": "its worker was killed", "run": "r"})
     found = host.converge()
@@ -138,7 +140,7 @@ def answered(answer: Any) -> Any:
     return made.ask("main:converge", {}, task_vars={})
 
 
-def test_nothing_of_a_hosts_answer_gets_through_that_ansible_would_act_on() -> None:
+def test_keys_that_ansible_interprets_are_removed_from_an_answer() -> None:
     hostile = {
         "add_host": {"host_name": "other", "host_vars": {"ansible_connection": "local"}},
         "add_group": "all",
@@ -171,7 +173,7 @@ def test_nothing_of_a_hosts_answer_gets_through_that_ansible_would_act_on() -> N
         ({"outcome": "changed", "plan": "{{ lookup('pipe', 'id') }}"}, "plan is"),
     ],
 )
-def test_an_answer_that_is_none_fails_that_host_alone(answer: Any, said: str) -> None:
+def test_a_malformed_answer_fails_only_its_host(answer: Any, said: str) -> None:
     with pytest.raises(AnsibleActionFail, match=said):
         answered(answer)
 
@@ -192,15 +194,15 @@ def answer(outcome: str = "changed", **states: str) -> dict[str, Any]:
         ({"a": "held", "b": "refused", "c": "change"}, []),
     ],
 )
-def test_what_was_asked_for_and_refused(states: dict[str, str], told: list[str]) -> None:
+def test_refused_documents_that_were_requested_fail(states: dict[str, str], told: list[str]) -> None:
     assert action("converge")._asked_and_refused(answer(**states), ALL) == told
 
 
-def test_a_host_does_not_get_what_is_for_the_control_node() -> None:
+def test_arguments_for_the_control_node_are_not_sent_to_the_host() -> None:
     assert action("converge")._filled({"name": "a", "asked": True}) == {"name": "a", "resources": []}
 
 
-def test_outside_its_windows_a_host_is_not_even_asked(clock: Clock) -> None:
+def test_outside_its_windows_a_host_is_not_contacted(clock: Clock) -> None:
     host = Host(clock, {"outcome": "changed"})
     never = ["Mon 00:00-00:01 UTC", "Thu 00:00-00:01 UTC"]  # two minutes a week
     found = host.made("converge")._closed({"converge_windows": never})
@@ -214,7 +216,7 @@ def test_outside_its_windows_a_host_is_not_even_asked(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["Sat 22:00-04:00 UTC", [1], {"Sat": "22:00"}, ["Sat 22:00-04:00"]])
-def test_windows_that_are_none_stop_the_host(clock: Clock, wrong: object) -> None:
+def test_invalid_windows_fail_the_host(clock: Clock, wrong: object) -> None:
     with pytest.raises(AnsibleActionFail, match="converge_windows"):
         Host(clock, {}).made("converge")._closed({"converge_windows": wrong})
 

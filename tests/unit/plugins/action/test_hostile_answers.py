@@ -202,7 +202,7 @@ def test_a_plan_says_what_was_allowed_whatever_the_host_says(run: Any, tmp_path:
     assert kept > COUNT / 10  # not everything is refused: extra keys, for example
 
 
-def test_a_change_is_believed_only_as_far_as_it_was_asked_for(
+def test_fields_of_a_change_that_contradict_the_request_are_ignored(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
@@ -223,7 +223,7 @@ def test_a_change_is_believed_only_as_far_as_it_was_asked_for(
 
 
 @pytest.mark.parametrize("answer", [RUNS, BACK], ids=["list", "back"])
-def test_a_rollback(run: Any, answer: Mapping[str, Any]) -> None:
+def test_a_hostile_answer_of_a_rollback_is_refused(run: Any, answer: Mapping[str, Any]) -> None:
     for each in mutations(answer, count=COUNT):
         for listing in (True, False):
             result = run("rollback", {"run": "", "list": listing}, each)
@@ -233,7 +233,7 @@ def test_a_rollback(run: Any, answer: Mapping[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("role", ["", "firewall"])
-def test_a_release_is_believed_only_as_far_as_it_was_asked_for(
+def test_fields_of_a_release_that_contradict_the_request_are_ignored(
     run: Any, monkeypatch: pytest.MonkeyPatch, role: str
 ) -> None:
     now = [0.0]
@@ -260,13 +260,13 @@ def test_a_release_is_believed_only_as_far_as_it_was_asked_for(
     assert told["kept"] > COUNT / 10
 
 
-def test_verified_images(run: Any) -> None:
+def test_a_hostile_answer_of_an_image_verification_is_refused(run: Any) -> None:
     for each in mutations(RECORD, count=COUNT):
         if result := run("verify_images", {"policy": {}, "socket": ""}, each):
             show_images("web1", result["images"], screened())
 
 
-def test_a_scan(run: Any) -> None:
+def test_a_hostile_answer_of_a_scan_is_refused(run: Any) -> None:
     honest = scans.record({scans.IMAGE: scans.result(scans.OPENSSL)})
     found = 0
     for each in (honest, *mutations(honest, count=COUNT)):
@@ -281,7 +281,7 @@ def test_a_scan(run: Any) -> None:
     assert found
 
 
-def test_what_was_heard(run: Any) -> None:
+def test_a_hostile_answer_of_an_activity_collection_is_refused(run: Any) -> None:
     found = 0
     for each in (ANSWER, *mutations(ANSWER, count=COUNT)):
         if result := run("activity", {"seconds": 5, "socket": "/run/docker.sock"}, each):
@@ -295,7 +295,7 @@ def test_what_was_heard(run: Any) -> None:
     assert found
 
 
-def test_a_snapshot_is_of_the_host_that_was_asked(run: Any, tmp_path: Path) -> None:
+def test_a_snapshot_names_the_requested_host(run: Any, tmp_path: Path) -> None:
     honest = json.loads(json.dumps(snapshots.make().raw))
     arguments = {
         "dest": str(tmp_path / "snapshots"),
@@ -312,9 +312,7 @@ def test_a_snapshot_is_of_the_host_that_was_asked(run: Any, tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["web1.json"]
 
 
-def test_a_snapshot_that_only_its_reader_parses_is_of_the_host_that_was_asked(
-    run: Any, tmp_path: Path
-) -> None:
+def test_an_unparsed_snapshot_names_the_requested_host(run: Any, tmp_path: Path) -> None:
     honest = json.loads(json.dumps(snapshots.make().raw))
     arguments = {"dest": str(tmp_path), "facts": [], "policy": {"a": 1}, "socket": ""}
     read = 0

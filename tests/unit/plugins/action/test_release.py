@@ -41,7 +41,7 @@ ACTIVATIONS = [{"name": "sysctl", "action": "set kernel settings", "why": []}]
         ),
     ],
 )
-def test_what_has_become_of_it_is_said_in_a_line(result: dict[str, Any], role: str, said: str) -> None:
+def test_the_outcome_is_summarised_in_one_line(result: dict[str, Any], role: str, said: str) -> None:
     assert action("release")._summary(result, role=role) == said
 
 
@@ -55,19 +55,19 @@ def guarded(host: Host, *, role: str = "") -> dict[str, Any]:
     return found
 
 
-def test_it_is_confirmed_over_a_connection_of_its_own(clock: Clock) -> None:
+def test_a_run_is_confirmed_over_a_new_connection(clock: Clock) -> None:
     host = Host(clock, UNCONFIRMED, {"outcome": "changed", "run": "r", "notes": []})
     found = guarded(host)
     assert [entry for entry, _ in host.asked] == ["main:release", "main:confirm"]
     assert (found["outcome"], found["changed"], found["left"]) == ("changed", True, ["a"])
 
 
-def test_a_host_that_has_forgotten_the_run_has_let_it_stay(clock: Clock) -> None:
+def test_a_host_without_a_record_of_the_run_has_confirmed_the_release(clock: Clock) -> None:
     found = guarded(Host(clock, UNCONFIRMED, LOST, {"outcome": "unknown"}))
     assert (found["outcome"], found.get("failed")) == ("changed", None)
 
 
-def test_a_role_is_not_forgotten(clock: Clock) -> None:
+def test_a_release_of_one_role_without_a_record_is_unconfirmed(clock: Clock) -> None:
     found = guarded(Host(clock, UNCONFIRMED, LOST, {"outcome": "unknown"}), role="kernel")
     assert (found["outcome"], found["failed"]) == ("unconfirmed", True)
 
@@ -81,7 +81,7 @@ def test_a_release_that_never_began_is_a_failure(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("answers", [[LOST], [LOST, LOST, LOST]], ids=["once", "again and again"])
-def test_a_release_whose_answers_were_lost_is_done_where_nothing_is_left_to_do(
+def test_a_release_whose_answers_were_lost_succeeded_if_nothing_is_left_to_do(
     clock: Clock, answers: list[Exception]
 ) -> None:
     found = guarded(Host(clock, *answers, {"outcome": "unknown"}, {"outcome": "unchanged"}))
@@ -89,7 +89,7 @@ def test_a_release_whose_answers_were_lost_is_done_where_nothing_is_left_to_do(
     assert "nothing is left to do" in found["notes"][0]
 
 
-def test_a_release_of_which_nothing_is_known_says_so(clock: Clock) -> None:
+def test_a_release_with_an_unknown_outcome_says_so(clock: Clock) -> None:
     host = Host(clock, LOST, {"outcome": "unknown"}, LOST)
     found = guarded(host)
     assert (found["outcome"], found["failed"]) == ("unconfirmed", True)

@@ -53,7 +53,7 @@ def test_a_role_gets_its_documents_by_its_own_variables_templated() -> None:
     assert (result["changed"], result["details"]) == (False, {})
 
 
-def test_what_a_site_has_set_is_in_no_log() -> None:
+def test_values_of_variables_are_not_logged() -> None:
     assert render(ROLES / "docker_files", facts(docker_files_enforce=True))["_ansible_no_log"] is True
 
 
@@ -64,7 +64,7 @@ def test_details_are_for_the_tasks_of_the_role() -> None:
     assert (result["documents"], result["details"]) == ([], {"state": "there", "packages": {}})
 
 
-def test_every_wrong_variable_is_named_those_of_all_roles_too() -> None:
+def test_all_wrong_variables_are_named_including_shared_ones() -> None:
     wrong = {
         "kernel_settings": "",
         "kernel_modules_kept": "a",
@@ -80,7 +80,7 @@ def test_every_wrong_variable_is_named_those_of_all_roles_too() -> None:
     )
 
 
-def test_a_value_that_no_renderer_can_use_is_told_in_its_words() -> None:
+def test_an_error_of_the_renderer_is_reported_in_its_own_words() -> None:
     names = MODULE.specification.variables(ROLES / "firewall")
     known = {name: option["default"] for name, option in names.items()}
     with pytest.raises(AnsibleActionFail, match=r"^firewall_allow\[0\]: port is 'x'; a number"):
@@ -91,7 +91,7 @@ def test_a_value_that_no_renderer_can_use_is_told_in_its_words() -> None:
         )
 
 
-def test_it_needs_a_role_with_a_renderer_and_a_snapshot(tmp_path: Path) -> None:
+def test_rendering_requires_a_role_with_a_renderer_and_a_snapshot(tmp_path: Path) -> None:
     with pytest.raises(AnsibleActionFail, match="render must be a task of a role"):
         render(None, facts())
     with pytest.raises(AnsibleActionFail, match="no document is rendered for the role collect"):

@@ -27,5 +27,5 @@ KEPT = "/etc/docker/daemon.json was changed by others meanwhile, and stays as it
         ({"outcome": "unchanged", "runs": []}, "there is no run to roll back"),
     ],
 )
-def test_what_has_become_of_it_is_said_in_a_line(result: dict[str, Any], said: str) -> None:
+def test_the_outcome_is_summarised_in_one_line(result: dict[str, Any], said: str) -> None:
     assert action("rollback")._summary(result, listing=False) == said

@@ -14,11 +14,11 @@ def shaped(answer: Any) -> Any:
     return action("verify_images")._shaped(answer)
 
 
-def test_a_record_comes_through() -> None:
+def test_a_record_is_returned() -> None:
     assert shaped(RECORD) == RECORD
 
 
-def test_nothing_else_of_it_becomes_a_result() -> None:
+def test_other_keys_of_the_answer_are_dropped() -> None:
     image = {**IMAGE, "add_host": {}, "containers": [{**CONTAINER, "ansible_facts": {}}]}
     assert shaped({**RECORD, "images": [image], "ansible_facts": {"x": 1}, "add_host": {}}) == RECORD
 
@@ -35,6 +35,6 @@ def test_nothing_else_of_it_becomes_a_result() -> None:
         {**RECORD, "elapsed_ms": float("inf")},
     ],
 )
-def test_what_is_no_record_is_none(answer: Any) -> None:
+def test_a_malformed_record_fails(answer: Any) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         shaped(answer)

@@ -29,7 +29,7 @@ RENDERERS = sorted(path.stem for path in (LIBRARY / "render").glob("*.py") if (R
         ({"name": "y_on"}, [], True),
     ],
 )
-def test_a_document_is_asked_for_by_what_decides_it(
+def test_a_document_is_requested_by_the_variables_that_decide_it(
     document: dict[str, Any], named: Iterable[str], expected: bool
 ) -> None:
     found = asked.is_asked(
@@ -72,7 +72,7 @@ def task(manager: Any) -> Any:
     )
 
 
-def test_what_is_there_without_the_role_s_defaults_was_named() -> None:
+def test_a_variable_that_is_set_without_the_role_s_defaults_is_named() -> None:
     one = task(Manager({"x_on": 1, "elsewhere": 1}))
     named = asked.named_variables(one, {"inventory_hostname": "web1"}, VARIABLES, {"x_level": "x", "y": 1})
     assert named == {"x_on", "x_level", "x_port"}
@@ -81,7 +81,7 @@ def test_what_is_there_without_the_role_s_defaults_was_named() -> None:
 
 
 @pytest.mark.parametrize("manager", [None, SimpleNamespace(), Manager({})])
-def test_where_it_cannot_be_told_all_counts_as_asked_for(manager: Any) -> None:
+def test_all_variables_count_as_set_if_that_is_unknown(manager: Any) -> None:
     assert asked.named_variables(task(manager), {}, VARIABLES, None) == set(VARIABLES)
 
 

@@ -9,7 +9,7 @@ from ansible_collections.hardener.docker.plugins.plugin_utils import files
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_a_file_is_replaced_with_its_mode_and_nothing_is_left(tmp_path: Path, durable: bool) -> None:
+def test_a_file_is_replaced_with_its_mode_without_temporary_files(tmp_path: Path, durable: bool) -> None:
     path = tmp_path / "key.pem"
     path.write_bytes(b"old")
     before = os.umask(0o077)
@@ -22,7 +22,7 @@ def test_a_file_is_replaced_with_its_mode_and_nothing_is_left(tmp_path: Path, du
     assert [each.name for each in tmp_path.iterdir()] == ["key.pem"]
 
 
-def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_former_file(tmp_path: Path) -> None:
     folder = tmp_path / "there"
     folder.mkdir()
     (folder / "inside").touch()

@@ -85,18 +85,18 @@ def deliver(
     return action()._parse(outcome, MARKER, interpreters=interpreters, timeout=timeout)[:2]
 
 
-def test_arguments_go_there_and_the_result_comes_back(source: Path, tmp_path: Path) -> None:
+def test_arguments_are_sent_and_the_result_is_returned(source: Path, tmp_path: Path) -> None:
     arguments = {"cwd": str(tmp_path), "text": "'\"$(id)`\n\u2603\0", "n": [1.5, None, True]}
     head, answer = deliver(source, "main:echo", arguments)
     assert answer["result"] == {"arguments": arguments, "value": "h\u00e9llo", "files": ["probe"]}
     assert head == {"python": sys.version.split()[0], "executable": sys.executable}
 
 
-def test_result_that_is_json_already(source: Path) -> None:
+def test_a_result_that_is_encoded_json_is_accepted(source: Path) -> None:
     assert deliver(source, "main:encoded")[1] == {"result": {"already": "JSON"}}
 
 
-def test_what_every_program_imports_goes_along(source: Path) -> None:
+def test_the_common_modules_are_part_of_every_bundle(source: Path) -> None:
     found = deliver(source, "main:library")[1]["result"]
     assert {
         f"{name}.py"
@@ -114,23 +114,23 @@ def test_what_every_program_imports_goes_along(source: Path) -> None:
         ("nowhere:f", "No module named 'hardener_host.probe.nowhere'"),
     ],
 )
-def test_error_on_the_host(source: Path, entry: str, why: str) -> None:
+def test_an_error_on_the_host_is_raised(source: Path, entry: str, why: str) -> None:
     _, answer = deliver(source, entry)
     assert why in answer["error"]
     assert "Traceback" in answer["traceback"]
 
 
-def test_traceback_shows_the_line(source: Path) -> None:
+def test_a_traceback_shows_the_source_line(source: Path) -> None:
     _, answer = deliver(source, "main:broken")
     assert "<host_script>/hardener_host.probe.main" in answer["traceback"]
     assert 'raise ValueError("not' in answer["traceback"]
 
 
-def test_thread_that_hangs_holds_up_nobody(source: Path) -> None:
+def test_a_hanging_thread_does_not_delay_the_result(source: Path) -> None:
     assert deliver(source, "main:hang")[1] == {"result": "done"}
 
 
-def test_script_that_takes_too_long_is_killed(source: Path) -> None:
+def test_a_script_that_takes_too_long_is_killed(source: Path) -> None:
     with pytest.raises(AnsibleActionFail, match="did not end within 1 s"):
         deliver(source, "main:sleep", timeout=1)
 
@@ -142,7 +142,7 @@ def fake(tmp_path: Path, name: str, text: str) -> list[str]:
     return [str(path)]
 
 
-def test_first_python_that_works_is_taken(source: Path, tmp_path: Path) -> None:
+def test_the_first_working_python_is_used(source: Path, tmp_path: Path) -> None:
     interpreters = [
         ["/nonexistent/python"],
         fake(tmp_path, "shim", "echo no such version >&2; exit 127"),
@@ -154,11 +154,11 @@ def test_first_python_that_works_is_taken(source: Path, tmp_path: Path) -> None:
     assert head["executable"] == sys.executable
 
 
-def test_interpreter_with_arguments(source: Path) -> None:
+def test_an_interpreter_may_have_arguments(source: Path) -> None:
     assert deliver(source, "main:encoded", interpreters=[["/usr/bin/env", sys.executable]])[1]["result"]
 
 
-def test_no_python_and_python_that_is_too_old(source: Path, tmp_path: Path) -> None:
+def test_a_missing_python_and_an_old_one_are_reported(source: Path, tmp_path: Path) -> None:
     with pytest.raises(AnsibleActionFail, match=r"no Python on the host \(tried /none, /neither\)"):
         deliver(source, "main:encoded", interpreters=[["/none"], ["/neither"]])
     old = fake(tmp_path, "old", "echo old is Python 3.6.8 >&2; exit 86")
@@ -193,13 +193,13 @@ class Templar:
         ),
     ],
 )
-def test_interpreter_that_is_named_or_known(variables: Any, interpreters: Any) -> None:
+def test_a_configured_or_discovered_interpreter_is_used(variables: Any, interpreters: Any) -> None:
     made = action()
     made._task, made._templar = Task(), Templar()
     assert made._interpreters(variables) == (interpreters, False)
 
 
-def test_interpreter_that_is_to_be_found_is_the_systems_own_first() -> None:
+def test_discovery_tries_the_interpreter_of_the_system_first() -> None:
     made = action()
     made._task, made._templar = Task(), Templar()
     for mode in ("auto", "auto_silent"):
@@ -209,7 +209,7 @@ def test_interpreter_that_is_to_be_found_is_the_systems_own_first() -> None:
         assert ["python3"] in interpreters
 
 
-def test_loader_turns_old_python_away_before_it_reads() -> None:
+def test_the_loader_refuses_an_old_python_before_it_reads_the_payload() -> None:
     loader = host_script._LOADER.replace("(3,8)", "(99,0)")
     ended = subprocess.run(
         [sys.executable, "-c", loader], stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -228,7 +228,7 @@ def answered(text: bytes) -> str:
     return f"{MARKER} {{}}\n{blob}{MARKER}"
 
 
-def test_a_result_may_be_left_to_who_parses_it() -> None:
+def test_a_result_may_be_returned_unparsed() -> None:
     text = b'{"result":{"a": 1e999, "b": [}}'  # JSON or not
     assert parse(answered(text), parsed=False) == ({}, {}, b'{"a": 1e999, "b": [}')
     with pytest.raises(AnsibleActionFail, match="cannot be read"):
@@ -237,14 +237,14 @@ def test_a_result_may_be_left_to_who_parses_it() -> None:
 
 
 @pytest.mark.parametrize("parsed", [True, False])
-def test_what_is_no_result_is_parsed_in_any_case(parsed: bool) -> None:
+def test_an_error_is_parsed_even_if_results_are_not(parsed: bool) -> None:
     assert parse(answered(b'{"error":"x"}'), parsed=parsed) == ({}, {"error": "x"}, b"")
     assert parse(answered('{"result":"\u2603"}'.encode()), parsed=parsed)[2] == b""
     with pytest.raises(AnsibleActionFail, match="cannot be read"):
         parse(answered(b'{"result":1'), parsed=parsed)
 
 
-def test_a_result_that_is_left_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unparsed_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "VALUES", 10)
     with pytest.raises(AnsibleActionFail, match="more than 10 values"):
         parse(answered(b'{"result":[1,2,3,4,5,6,7,8,9,10,11,12]}'), parsed=False)
@@ -259,23 +259,23 @@ def test_a_result_that_is_left_is_counted(monkeypatch: pytest.MonkeyPatch) -> No
         f"{MARKER} [1]\neJyrrgUAAXUA+Q==\n{MARKER}\n",
     ],
 )
-def test_answer_that_was_altered(stdout: str) -> None:
+def test_an_altered_answer_is_refused(stdout: str) -> None:
     with pytest.raises(AnsibleActionFail, match="cannot be read"):
         parse(stdout, rc=0)
 
 
-def test_answer_of_another_script_is_none() -> None:
+def test_an_answer_of_another_script_is_refused() -> None:
     with pytest.raises(AnsibleActionFail, match="ended with code 0 on the host"):
         parse("host-script-ffffffffffffffff {}\nAAAA\nhost-script-ffffffffffffffff", rc=0)
 
 
-def test_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ANSWER", 1000)
     with pytest.raises(AnsibleActionFail, match="larger than 1000 bytes"):
         parse(answered(b'{"result":"' + b"x" * 1_000_000 + b'"}'))
 
 
-def test_what_the_host_says_is_shown_as_one_short_line() -> None:
+def test_output_of_the_host_is_shown_as_one_short_line() -> None:
     with pytest.raises(AnsibleActionFail) as caught:
         parse("", "lecture\n\x1b[31m" + "x" * 5000 + "\nsudo: a password is required\n")
     message = str(caught.value)
@@ -284,6 +284,6 @@ def test_what_the_host_says_is_shown_as_one_short_line() -> None:
     assert message.isprintable()
 
 
-def test_folder_that_is_no_package(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnsibleActionFail, match=r"no __init__\.py"):
         host_script.bundle(source=tmp_path, entry="main:f", arguments={}, marker=MARKER)

@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.mark.usefixtures("folder")
-def test_tasks_add_up_host_by_host(clock: Clock) -> None:
+def test_the_time_of_tasks_is_added_up_per_host(clock: Clock) -> None:
     for _ in range(3):
         with host_time.counted("a", ordinary=True):
             clock.sleep(1000)
@@ -50,7 +50,7 @@ def test_tasks_add_up_host_by_host(clock: Clock) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_fails_counts_and_what_is_inside_of_a_task_counts_once(clock: Clock) -> None:
+def test_failed_tasks_count_and_nested_blocks_count_once(clock: Clock) -> None:
     def fail() -> None:
         clock.sleep(5)
         with host_time.counted("a", ordinary=True):
@@ -63,7 +63,7 @@ def test_what_fails_counts_and_what_is_inside_of_a_task_counts_once(clock: Clock
         assert host_time.left() == host_time.ORDINARY - 10
 
 
-def test_nothing_is_added_up_without_a_folder(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_no_time_is_counted_without_a_folder(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.delenv(host_time.FOLDER, raising=False)
     with host_time.counted("a", ordinary=True):
         clock.sleep(10**6)
@@ -73,7 +73,7 @@ def test_nothing_is_added_up_without_a_folder(monkeypatch: pytest.MonkeyPatch, c
 
 
 @given(name=st.text(), text=st.binary(max_size=30))
-def test_no_name_leads_elsewhere_and_a_file_that_is_none_counts_nothing(name: str, text: bytes) -> None:
+def test_host_names_cannot_leave_the_folder_and_damaged_files_count_as_zero(name: str, text: bytes) -> None:
     path = Path("/nowhere")
     assert host_time._read(path) == (0.0, 0.0)
     digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
@@ -86,7 +86,7 @@ def test_no_name_leads_elsewhere_and_a_file_that_is_none_counts_nothing(name: st
 
 
 @pytest.mark.parametrize("keeps", [False, True])
-def test_a_deadline_is_no_later_than_what_is_left(
+def test_a_deadline_is_limited_by_the_remaining_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, keeps: bool
 ) -> None:
     taken = host_time.RUN - 0.5
@@ -120,7 +120,7 @@ def test_a_deadline_is_no_later_than_what_is_left(
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_host_that_says_it_is_at_work_is_asked_no_longer_than_it_may_take(
+def test_a_busy_host_is_polled_no_longer_than_its_time_limit(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

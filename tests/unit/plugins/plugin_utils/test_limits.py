@@ -43,7 +43,7 @@ def started(code: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-ISc", code], stdout=subprocess.PIPE)
 
 
-def test_the_time_is_over_and_no_process_is_left(limits: Any, tmp_path: Path) -> None:
+def test_no_process_is_left_after_the_time_limit(limits: Any, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     shell = f"sleep 1000 & echo $! >{pid}; wait"
     for seconds in GROWING:
@@ -57,7 +57,7 @@ def test_the_time_is_over_and_no_process_is_left(limits: Any, tmp_path: Path) ->
     assert ended(int(pid.read_text()))
 
 
-def test_a_handler_of_errors_does_not_take_the_time_being_over_for_one(limits: Any) -> None:
+def test_error_handlers_do_not_catch_the_end_of_the_time_limit(limits: Any) -> None:
     tries: list[int] = []
 
     def retried() -> None:  # as the ssh connection does
@@ -71,7 +71,9 @@ def test_a_handler_of_errors_does_not_take_the_time_being_over_for_one(limits: A
     assert len(tries) == 1
 
 
-def test_work_that_catches_it_is_interrupted_again(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_that_catches_the_interruption_is_interrupted_again(
+    limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "_AGAIN", 0.2)
     tries: list[int] = []
 
@@ -86,7 +88,7 @@ def test_work_that_catches_it_is_interrupted_again(limits: Any, monkeypatch: pyt
     assert len(tries) == 3
 
 
-def test_it_comes_before_ansibles_own_limit_which_goes_on_after_a_block(limits: Any) -> None:
+def test_the_limit_precedes_ansibles_own_which_continues_after_a_block(limits: Any) -> None:
     def late(_number: int, _frame: object) -> None:
         raise TimeoutError("Ansible's own")
 
@@ -103,7 +105,7 @@ def test_it_comes_before_ansibles_own_limit_which_goes_on_after_a_block(limits: 
         signal.signal(signal.SIGALRM, handler)
 
 
-def test_output_is_read_as_far_as_the_limit(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_is_read_up_to_the_limit(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "OUTPUT", 1 << 20)
     processes = []
 
@@ -122,7 +124,7 @@ def test_output_is_read_as_far_as_the_limit(limits: Any, monkeypatch: pytest.Mon
     processes[0].stdout.close()
 
 
-def test_what_is_less_comes_through_whole(limits: Any) -> None:
+def test_output_below_the_limit_is_complete(limits: Any) -> None:
     with limits.bounded(CONNECTION, seconds=60):
         process = started("print('x' * 3_000_000)")
         assert process.stdout
@@ -133,7 +135,9 @@ def test_what_is_less_comes_through_whole(limits: Any) -> None:
         process.stdout.close()
 
 
-def test_memory_ends_before_the_machines(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_a_block_is_limited_and_that_of_programs_is_not(
+    limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "MEMORY", 64 << 20)
     with (
         pytest.raises(AnsibleActionFail, match="more than 64 MB of memory"),
@@ -146,20 +150,20 @@ def test_memory_ends_before_the_machines(limits: Any, monkeypatch: pytest.Monkey
         assert int(subprocess.check_output(command)) == resource.getrlimit(resource.RLIMIT_AS)[1]
 
 
-def test_an_error_of_the_work_is_not_changed(limits: Any) -> None:
+def test_errors_of_the_block_are_not_changed(limits: Any) -> None:
     with pytest.raises(ValueError, match="mine"), limits.bounded(CONNECTION, seconds=60):
         raise ValueError("mine")
 
 
 @pytest.mark.parametrize("piece", [b"{},", b"[],", b"1,", b'{"":', b'"a",'])
-def test_json_is_counted_before_it_is_parsed(limits: Any, piece: bytes) -> None:
+def test_json_is_measured_before_it_is_parsed(limits: Any, piece: bytes) -> None:
     with pytest.raises(AnsibleActionFail, match="values"):
         limits.see_it_parses(b"[" + piece * 2_000_001)
     limits.see_it_parses(b"[" + piece * 900_000)
 
 
 @pytest.mark.parametrize("result", [[{}] * 1_000_001, {"a": "x" * (33 << 20)}, {"x" * (33 << 20): 1}])
-def test_a_result_that_is_too_large_goes_no_further(limits: Any, result: Any) -> None:
+def test_a_result_that_is_too_large_is_refused(limits: Any, result: Any) -> None:
     with pytest.raises(AnsibleActionFail, match="too large"):
         limits.see_it_fits({"changed": False, "data": result})
 
@@ -210,7 +214,7 @@ def test_a_module_sets_no_variable_and_no_host(limits: Any) -> None:
     assert nothing.run() == {"changed": False}
 
 
-def test_a_host_that_was_silent_is_not_waited_for_again(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_host_is_not_waited_for_again(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "TASK", 0.2)
     module = Module({"silent": True})
     limits.hold(module)
@@ -230,7 +234,7 @@ def test_an_action_that_keeps_limits_itself_is_left_alone(limits: Any) -> None:
 
 @pytest.mark.parametrize("levels", [101, 150, 400, 900])
 @pytest.mark.parametrize("opened", ["[", '{"a":', '{"ansible_facts":{},"results":'])
-def test_what_no_worker_could_hand_on_is_refused(limits: Any, opened: str, levels: int) -> None:
+def test_a_result_that_is_nested_too_deeply_is_refused(limits: Any, opened: str, levels: int) -> None:
     value = json.loads(opened * levels + "[]" + ("]" if opened == "[" else "}") * levels)
     with pytest.raises(AnsibleActionFail, match="nested more than"):
         limits.see_it_fits(value)
@@ -239,7 +243,7 @@ def test_what_no_worker_could_hand_on_is_refused(limits: Any, opened: str, level
     limits.see_it_fits(json.loads("[" * 100 + "]" * 100))
 
 
-def test_a_program_that_no_longer_reads_has_ended_when_the_writer_hears_of_it(limits: Any) -> None:
+def test_a_broken_pipe_is_reported_after_the_program_has_ended(limits: Any) -> None:
     slowly = "import os, time; os.close(0); time.sleep(0.5); raise SystemExit(255)"
     with limits.bounded(CONNECTION, seconds=30):
         process = subprocess.Popen(

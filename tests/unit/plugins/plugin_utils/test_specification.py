@@ -17,7 +17,7 @@ from tests.unit.plugins.loading import ROLES
     [("bool", False), ("int", 0), ("list", []), ("list", ("a",)), ("dict", {}), ("str", 5), ("raw", "x")]
     + [(kind, None) for kind in ("bool", "int", "list", "dict")],
 )
-def test_what_is_as_it_should_be(kind: str, value: Any) -> None:
+def test_valid_values_are_accepted(kind: str, value: Any) -> None:
     assert specification.fault("x", {"type": kind}, value) == ""
 
 
@@ -32,7 +32,7 @@ def test_what_is_as_it_should_be(kind: str, value: Any) -> None:
         ("dict", ["s3cret"], "x must be a mapping, and is of the type list"),
     ],
 )
-def test_what_is_not(kind: str, value: Any, told: str) -> None:
+def test_invalid_values_are_refused(kind: str, value: Any, told: str) -> None:
     assert specification.fault("x", {"type": kind}, value) == told
 
 
@@ -42,6 +42,6 @@ def test_the_variables_are_those_of_the_main_entry_point() -> None:
     assert specification.shared()["converge_defer"]["type"] == "bool"
 
 
-def test_a_role_without_a_specification(tmp_path: Path) -> None:
+def test_a_role_without_a_specification_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnsibleActionFail, match=r"meta/argument_specs\.yml cannot be read, .*No such file"):
         specification.variables(tmp_path)

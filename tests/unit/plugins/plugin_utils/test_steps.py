@@ -32,11 +32,11 @@ def test_steps_are_found_wherever_the_text_is_cut(seed: int) -> None:
 @pytest.mark.parametrize(
     "name", ["", " ", "Restart", "x" * 41, "\x1b[31mred", "a\u202eb", "a: b", "a{{ b }}", "a;b"]
 )
-def test_what_is_no_plain_name_is_left_alone(name: str) -> None:
+def test_a_line_with_an_invalid_step_name_is_not_a_step(name: str) -> None:
     assert told(line(name)) == []
 
 
-def test_a_host_that_tells_too_much_costs_nothing() -> None:
+def test_endless_output_takes_no_memory() -> None:
     assert len(told(*[line("x") * 100] * 100)) == 200
     found: list[str] = []
     steps = Steps(found.append)
@@ -46,7 +46,7 @@ def test_a_host_that_tells_too_much_costs_nothing() -> None:
     assert found == []
 
 
-def test_a_line_of_which_only_the_end_was_kept_is_no_step() -> None:
+def test_a_truncated_line_is_not_a_step() -> None:
     assert told(b"x" * 200, line("restart docker")) == []
     assert told(f"{STEP} ".encode() + b"x" * 500, b"y\n") == []
 

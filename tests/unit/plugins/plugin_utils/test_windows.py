@@ -34,7 +34,7 @@ def at(text: str, zone: ZoneInfo = BERLIN, fold: int = 0) -> datetime:
         *("Sat 22:00-04:00 UTC\x1b[2J", "Sat ٢٢:00-04:00 UTC", f"{'Sat,' * 1000}Sun 22:00-04:00 UTC"),
     ],
 )
-def test_what_is_no_window_is_refused(text: str) -> None:
+def test_an_invalid_window_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"window|zone|day"):
         parse(text)
 
@@ -92,12 +92,12 @@ def test_the_hour_that_the_clock_skips_never_comes() -> None:
     assert minutes("Sun 01:30-02:30 Europe/Berlin", evening, 24) == 30
 
 
-def test_an_ordinary_day_has_neither() -> None:
+def test_an_ordinary_day_has_no_repeated_or_skipped_hour() -> None:
     assert minutes("Sat 22:00-04:00 Europe/Berlin", at("2026-11-28T12:00"), 24) == 6 * 60
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_a_window_is_open_where_the_clock_on_the_wall_says_so(seed: int) -> None:
+def test_a_window_follows_the_local_time_of_its_zone(seed: int) -> None:
     draw = random.Random(seed)
     zone = draw.choice(["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"])
     begin, end = draw.randrange(24 * 60), draw.randrange(24 * 60 + 1)

@@ -41,7 +41,7 @@ def abandon(host: Host, run: str, **environment: str) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
 
 
-def test_it_ends_the_run_and_says_what_remains(host: Host, systemd: Systemd) -> None:
+def test_abandon_ends_the_run_and_names_what_remains(host: Host, systemd: Systemd) -> None:
     run = failing(host)
     command = guard.abandoning(host.store.backup_folder(run))
     assert command == f"{sys.executable} {host.store.backup_folder(run)}/guard.pyz abandon"
@@ -59,9 +59,7 @@ def test_it_ends_the_run_and_says_what_remains(host: Host, systemd: Systemd) -> 
     assert (hidden, host.read("x")) == ([], "new")
 
 
-def test_the_host_takes_other_runs_again_and_this_one_can_still_be_taken_back(
-    host: Host, systemd: Systemd
-) -> None:
+def test_an_abandoned_run_allows_new_runs_and_can_be_rolled_back_later(host: Host, systemd: Systemd) -> None:
     run = failing(host)
     with pytest.raises(Refused, match=f"run {run} was interrupted and cannot be rolled back.*pyz abandon"):
         host.converge(host.file("y", "another"))
@@ -73,7 +71,7 @@ def test_the_host_takes_other_runs_again_and_this_one_can_still_be_taken_back(
 
 
 @pytest.mark.parametrize("harm", ["the journal", "the manifest"])
-def test_it_ends_a_run_whose_backup_is_damaged(host: Host, systemd: Systemd, harm: str) -> None:
+def test_abandon_ends_a_run_with_a_damaged_backup(host: Host, systemd: Systemd, harm: str) -> None:
     run = failing(host)
     manifest = Path(host.store.backup_folder(run)) / "manifest.json"
     damaged = Path(host.store.journal_file) if harm == "the journal" else manifest
@@ -87,7 +85,7 @@ def test_it_ends_a_run_whose_backup_is_damaged(host: Host, systemd: Systemd, har
     assert not guard.stored(host.store.backup_folder(run))
 
 
-def test_a_run_that_nothing_is_wrong_with_is_refused(host: Host, systemd: Systemd) -> None:
+def test_abandon_refuses_a_run_whose_rollback_has_not_failed(host: Host, systemd: Systemd) -> None:
     host.write("x", "old")
     run = str(change(host)["run"])
     done = abandon(host, run)
@@ -99,7 +97,7 @@ def test_a_run_that_nothing_is_wrong_with_is_refused(host: Host, systemd: System
     assert (host.read("x"), Journal.find(host.store) is not None) == ("new", True)
 
 
-def test_where_the_run_is_over_nothing_is_left(host: Host, systemd: Systemd) -> None:
+def test_abandon_does_nothing_after_the_end_of_the_run(host: Host, systemd: Systemd) -> None:
     run = failing(host)
     script = Path(program(host, run))
     kept = script.read_bytes()
@@ -111,7 +109,7 @@ def test_where_the_run_is_over_nothing_is_left(host: Host, systemd: Systemd) -> 
     assert host.store.record(run)["outcome"] == "rollback_failed"
 
 
-def test_the_guards_own_units_go(host: Host, systemd: Systemd) -> None:
+def test_abandon_removes_the_units_of_the_guard(host: Host, systemd: Systemd) -> None:
     run = failing(host)
     before = len(systemd.said)
     ending.abandon(program(host, run))
@@ -120,7 +118,7 @@ def test_the_guards_own_units_go(host: Host, systemd: Systemd) -> None:
     assert list(systemd.units.iterdir()) == []
 
 
-def test_whoever_is_not_root_is_told(host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_abandon_requires_root(host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
     run = failing(host)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SystemExit, match="only root"):

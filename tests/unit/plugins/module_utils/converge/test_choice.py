@@ -51,7 +51,7 @@ def becomes(result: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {each["name"]: (each["state"], each["impact"]) for each in result["documents"]}
 
 
-def test_what_costs_more_than_is_allowed_is_held_and_the_rest_goes_on(host: Host) -> None:
+def test_a_document_with_a_higher_impact_than_allowed_is_held(host: Host) -> None:
     done = host.converge_all(document(host, "files", "none"), document(host, "userns", "data-hidden"))
     assert becomes(done) == {"files": ("change", "none"), "userns": ("held", "data-hidden")}
     assert done["documents"][1]["reason"] == "allow data-hidden to have it done"
@@ -60,14 +60,14 @@ def test_what_costs_more_than_is_allowed_is_held_and_the_rest_goes_on(host: Host
     assert not Path(host.path("userns")).exists()
 
 
-def test_nobody_is_told_that_what_is_so_already_is_held(host: Host) -> None:
+def test_a_document_without_changes_is_not_held(host: Host) -> None:
     host.write("userns", "wanted")
     Path(host.path("userns")).chmod(0o644)
     done = host.converge_all(document(host, "userns", "data-hidden"))
     assert becomes(done) == {"userns": ("unchanged", "data-hidden")}
 
 
-def test_a_restart_that_turns_out_dear_holds_those_that_need_it(host: Host) -> None:
+def test_a_restart_with_a_higher_impact_holds_the_documents_that_need_it(host: Host) -> None:
     documents = [
         document(host, "icc", "daemon-restart"),
         document(host, "live_restore", "reload"),
@@ -86,7 +86,7 @@ def test_a_restart_that_turns_out_dear_holds_those_that_need_it(host: Host) -> N
     assert Path(host.path("icc")).exists()
 
 
-def test_first_those_are_held_that_ask_for_a_restart(
+def test_documents_that_request_a_restart_are_held_first(
     host: Host, restart: type[Restart], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     icc = host.path("icc")
@@ -102,7 +102,7 @@ def test_first_those_are_held_that_ask_for_a_restart(
     assert becomes(done) == {"icc": ("held", "containers-stop"), "live_restore": ("change", "reload")}
 
 
-def test_what_only_the_running_host_lacks_is_a_change_of_who_wants_it(
+def test_a_missing_effect_is_a_change_of_the_document_that_wants_it(
     host: Host, restart: type[Restart]
 ) -> None:
     restart.dear = "none"
@@ -114,7 +114,7 @@ def test_what_only_the_running_host_lacks_is_a_change_of_who_wants_it(
     assert becomes(done) == {"rules": ("change", "reload"), "files": ("change", "none")}
 
 
-def test_what_a_held_document_set_before_stays(host: Host) -> None:
+def test_former_settings_of_a_held_document_stay(host: Host) -> None:
     def userns(value: str) -> dict[str, Any]:
         return {
             "name": "userns",
@@ -129,19 +129,19 @@ def test_what_a_held_document_set_before_stays(host: Host) -> None:
     assert '"userns": "default"' in host.read("d.json")
 
 
-def test_documents_that_serve_others_stay_unmentioned(host: Host) -> None:
+def test_auxiliary_documents_are_not_reported(host: Host) -> None:
     serving = {"name": "engine", "activations": [{"name": "docker", "wants": []}]}
     done = host.converge_all(serving, document(host, "files", "none"), check=True)
     assert list(becomes(done)) == ["files"]
 
 
-def test_a_host_that_needs_something_dear_on_nobodys_behalf_is_refused(host: Host) -> None:
+def test_an_impact_without_a_document_to_hold_refuses_the_run(host: Host) -> None:
     serving = {"name": "engine", "activations": [{"name": "docker", "wants": ["a missing rule"]}]}
     with pytest.raises(Refused, match="web would stop; allow containers-stop"):
         host.converge_all(serving)
 
 
-def test_what_the_host_refuses_is_left_out_with_its_reason_and_the_rest_goes_on(
+def test_a_refused_document_is_left_out_with_its_reason(
     host: Host, restart: type[Restart], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, icc = host.path("log_driver"), host.path("icc")

@@ -138,7 +138,7 @@ def kind(verdict: containers.Verdict) -> str:
 
 
 @pytest.mark.parametrize(("event", "moment", "policy"), CASES)
-def test_what_becomes_of_a_container(event: str, moment: str, policy: str) -> None:
+def test_the_judgement_of_a_container(event: str, moment: str, policy: str) -> None:
     verdict = containers.judge(before(policy), EVENTS[event](policy, moment), away=AWAY, now=NOW)
     assert kind(verdict) == expected(event, moment, policy), verdict
     assert not verdict.undecided
@@ -146,7 +146,7 @@ def test_what_becomes_of_a_container(event: str, moment: str, policy: str) -> No
         assert verdict.note.startswith("web ")
 
 
-def test_what_is_told_names_the_moment_and_the_reason() -> None:
+def test_a_problem_names_the_time_and_the_reason() -> None:
     def note(event: str) -> str:
         return containers.judge(before(), EVENTS[event]("no", "after"), away=AWAY, now=NOW).note
 
@@ -157,7 +157,7 @@ def test_what_is_told_names_the_moment_and_the_reason() -> None:
 
 
 @pytest.mark.parametrize("policy", ["no", "always"])
-def test_a_stop_that_was_allowed_counts_only_where_a_policy_would_end_it(policy: str) -> None:
+def test_an_allowed_stop_is_a_problem_only_with_a_restart_policy(policy: str) -> None:
     found = exited(policy, MOMENTS["away"], 137)
     verdict = containers.judge(before(policy), found, away=AWAY, stopped=True, now=NOW)
     assert verdict.lost is (policy == "always")
@@ -166,7 +166,7 @@ def test_a_stop_that_was_allowed_counts_only_where_a_policy_would_end_it(policy:
 @pytest.mark.parametrize("event", ["loops", "loops, and gives up", "ends with an error", "ends well"])
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_what_was_restless_before_does_not_count(event: str, policy: str, moment: str) -> None:
+def test_a_container_that_restarted_before_is_not_a_problem(event: str, policy: str, moment: str) -> None:
     restless = before(policy, restarts=7, StartedAt=at(SEEN - 20))
     assert restless["restless"]
     found = EVENTS[event](policy, moment)
@@ -174,7 +174,7 @@ def test_what_was_restless_before_does_not_count(event: str, policy: str, moment
     assert kind(containers.judge(restless, found, away=AWAY, now=NOW)) == TOLD
 
 
-def test_a_restart_long_ago_makes_nothing_restless() -> None:
+def test_an_old_restart_is_ignored() -> None:
     steady = before("always", restarts=7, StartedAt=at(SEEN - 100_000 % 990))
     assert not before("always", restarts=7, StartedAt=at(SEEN - 900))["restless"]
     found = container("always", Restarting=True, restarts=12)
@@ -184,13 +184,13 @@ def test_a_restart_long_ago_makes_nothing_restless() -> None:
 
 
 @pytest.mark.parametrize(("up", "undecided"), [(0.2, True), (2.5, True), (3.5, False)])
-def test_one_that_was_just_restarted_is_looked_at_again(up: float, *, undecided: bool) -> None:
+def test_a_container_that_has_just_restarted_is_checked_again(up: float, *, undecided: bool) -> None:
     found = container("always", restarts=1, StartedAt="1970-01-01T00:16:40Z", FinishedAt=at(NOW))
     verdict = containers.judge(before("always"), found, away=AWAY, now=1000 + up)
     assert (verdict.undecided, verdict.failing) == (undecided, False)
 
 
-def test_a_task_of_a_swarm_is_its_swarms_concern() -> None:
+def test_swarm_tasks_are_not_judged() -> None:
     task = {**before(), "task": True}
     for event, moment in itertools.product(("ends with an error", "is stopped by hand"), MOMENTS):
         assert kind(containers.judge(task, EVENTS[event]("no", moment), away=AWAY, now=NOW)) == SILENT
@@ -214,7 +214,7 @@ def test_a_task_of_a_swarm_is_its_swarms_concern() -> None:
         ([], False),
     ],
 )
-def test_exceptions_go_by_name_label_or_service(exceptions: list[str], *, hit: bool) -> None:
+def test_containers_are_excepted_by_name_label_or_service(exceptions: list[str], *, hit: bool) -> None:
     labels = {
         "role": "batch",
         "com.docker.compose.service": "front",
@@ -241,7 +241,7 @@ class Engine:
 
 
 @pytest.mark.parametrize("stride", range(1, 8))
-def test_many_at_once_are_judged_each_for_itself(stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_container_is_judged_independently(stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
     chosen = {f"c{number}": case for number, case in enumerate(CASES[::stride])}
     pictures = {name: {**before(policy), "name": name} for name, (_, _, policy) in chosen.items()}

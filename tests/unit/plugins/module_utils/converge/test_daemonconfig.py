@@ -67,7 +67,7 @@ GOOD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("config", GOOD)
-def test_what_works_is_let_through(config: dict[str, Any]) -> None:
+def test_a_valid_configuration_is_accepted(config: dict[str, Any]) -> None:
     check(config)
 
 
@@ -99,7 +99,7 @@ def test_what_works_is_let_through(config: dict[str, Any]) -> None:
         ({"log-driver": "syslog", "log-opts": {"syslog-address": "http://x"}}, "has to begin with tcp://"),
     ],
 )
-def test_what_the_engine_would_find_too_late_is_refused(config: dict[str, Any], reason: str) -> None:
+def test_errors_that_the_engine_finds_only_at_start_are_refused(config: dict[str, Any], reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         check(config)
 
@@ -158,7 +158,7 @@ def test_a_log_target_is_asked_only_where_the_driver_or_its_options_change() -> 
         ({}, {"features": {"containerd-snapshotter": True}}),
     ],
 )
-def test_data_is_not_hidden(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_a_key_that_would_hide_data_is_refused(before: dict[str, Any], after: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="would no longer see its 3 images, 1 volumes"):
         check(after, before=before, info={"Images": 3}, volumes={"Volumes": [{}]})
     check(after, before=before)
@@ -177,7 +177,7 @@ def test_a_plugin_is_a_log_driver_where_it_is_enabled() -> None:
         check({"log-driver": "loki"}, plugins=[{**PLUGIN, "Enabled": False}])
 
 
-def test_without_a_running_engine_what_can_be_known_is_checked() -> None:
+def test_a_configuration_is_checked_without_a_running_engine() -> None:
     with pytest.raises(Refused, match="there is no plugin nonsense"):
         daemonconfig.refuse_bad(
             b'{"log-driver": "nonsense"}',
@@ -221,13 +221,13 @@ def test_the_engine_validates_with_its_real_flags_and_makes_no_users(monkeypatch
     assert json.loads(command[5]) == {"icc": False}
 
 
-def test_what_the_engine_says_is_told_with_the_files_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_the_engine_name_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     dockerd(monkeypatch, Outcome(1, "", "unable to configure the Docker daemon with file FILE: nonsense"))
     with pytest.raises(Refused, match=r"with file /d\.json: nonsense"):
         validate({"icc": False})
 
 
-def test_what_the_engine_says_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_the_engine_contain_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     twice = "in the configuration file: log-opts: (from flag: map[splunk-token:x1], from file: map[tag:x2])"
     dockerd(monkeypatch, Outcome(1, "", f"specified both as a flag and {twice}"))
     with pytest.raises(Refused, match="in the configuration file: log-opts") as refused:

@@ -89,7 +89,7 @@ def test_an_activation_of_another_version_keeps_the_run_unfinished_and_is_named(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_damaged_is_said(unfinished: Host, name: str) -> None:
+def test_damaged_records_are_named(unfinished: Host, name: str) -> None:
     host = unfinished
     old, run = host.store.runs()
     place = Path(host.store.folder, name.format(run=f"backups/{run}", old=f"backups/{old}"))

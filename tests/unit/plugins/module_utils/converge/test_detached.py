@@ -59,9 +59,7 @@ def test_the_scope_of_a_worker_that_was_killed_goes_too(told: Path, monkeypatch:
     assert json.loads(told.read_text().splitlines()[-1])[1:] == ["systemctl", "stop", "--", SCOPE]
 
 
-def test_a_systemd_that_does_not_move_it_is_not_waited_for_forever(
-    told: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wait_for_the_scope_is_bounded(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "read", lambda _: "0::/user.slice")
     monkeypatch.setattr(detached, "_MOVED", 0.1)
     assert detached.run(lambda: {"a": 1}, name="r") == {"a": 1}

@@ -39,12 +39,12 @@ def file(**fields: Any) -> dict[str, Any]:
         ({"name": "a", "activations": [{"name": "docker", "when": ["x"]}]}, "no absolute, plain path"),
     ],
 )
-def test_what_is_no_document_is_refused_by_name_and_place(document: dict[str, Any], reason: str) -> None:
+def test_an_invalid_document_is_refused_by_name_and_place(document: dict[str, Any], reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         parse(document)
 
 
-def test_two_documents_have_two_names() -> None:
+def test_duplicate_names_of_documents_are_refused() -> None:
     with pytest.raises(Refused, match="two documents are called a"):
         parse({"name": "a"}, {"name": "a"})
 
@@ -68,7 +68,7 @@ def test_activations_are_joined_and_come_in_their_own_order() -> None:
     assert joined["docker"] == {"when": ["/a", "/b"], "expect": {"info": {"x": 1, "y": 2}}}
 
 
-def test_documents_that_want_different_things_of_an_activation_are_refused() -> None:
+def test_contradicting_settings_of_an_activation_are_refused() -> None:
     request = parse(
         {"name": "a", "activations": [{"name": "docker", "expect": {"info": {"x": True}}}]},
         {"name": "b", "activations": [{"name": "docker", "expect": {"info": {"x": False}}}]},
@@ -92,7 +92,7 @@ def test_a_refusal_carries_the_documents_name() -> None:
     assert [document.name for document in request.possible] == ["a"]
 
 
-def test_what_may_happen_is_an_impact_that_is_known() -> None:
+def test_an_unknown_impact_is_refused() -> None:
     assert parse().allow == "daemon-restart"
     with pytest.raises(Refused, match="the request: allow is 'all'"):
         parse(allow="all")

@@ -45,7 +45,7 @@ def bodies(**changes: bytes) -> dict[str, bytes]:
     return {path.replace("/v0", "", 1).partition("?")[0]: body for path, body in found.items()} | changes
 
 
-def test_an_engine_is_read(tmp_path: Path) -> None:
+def test_data_of_an_engine_is_read(tmp_path: Path) -> None:
     with serving(tmp_path / "s", answering(bodies())) as path:
         engine = Engine(path)
         info = engine.info()
@@ -58,7 +58,7 @@ def test_an_engine_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("saying", SAYINGS, ids=range(len(SAYINGS)))
-def test_what_says_the_same_to_everything_is_no_engine(saying: bytes, tmp_path: Path) -> None:
+def test_a_server_with_the_same_answer_to_everything_is_refused(saying: bytes, tmp_path: Path) -> None:
     same = dict.fromkeys(bodies(), saying)
     same["/containers/web/json"] = saying
     with serving(tmp_path / "s", answering(same)) as path:
@@ -72,7 +72,7 @@ def test_what_says_the_same_to_everything_is_no_engine(saying: bytes, tmp_path: 
 
 
 @pytest.mark.parametrize("field", ["State", "HostConfig", "NetworkSettings", "RestartCount", "Id"])
-def test_a_container_without_a_field_is_no_container(field: str, tmp_path: Path) -> None:
+def test_a_container_without_required_fields_is_refused(field: str, tmp_path: Path) -> None:
     container = engines.container()
     del container[field]
     answers = engines.bodies({"/containers/web/json": container}, "0")
@@ -85,7 +85,7 @@ def test_a_container_without_a_field_is_no_container(field: str, tmp_path: Path)
         Engine(path).inspect("web")
 
 
-def test_a_container_that_cannot_be_inspected_is_named_and_costs_no_other(tmp_path: Path) -> None:
+def test_a_container_that_cannot_be_inspected_does_not_affect_others(tmp_path: Path) -> None:
     found = bodies()
     listed = json.loads(found["/containers/json"])
     listed[0]["Names"] = ["/first\x1b[2J"]
@@ -106,9 +106,7 @@ def test_a_container_that_cannot_be_inspected_is_named_and_costs_no_other(tmp_pa
     assert set(picture["containers"]) == {each["Id"] for each in running}
 
 
-def test_containers_that_hang_cost_no_more_than_a_bounded_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hanging_containers_take_a_bounded_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "_PATIENCE", 0.6)
     monkeypatch.setattr(engine_module, "_SLOWEST", 0.4)
     usual = answering({"/containers/json": json.dumps([{"Id": f"c{n}"} for n in range(50)]).encode()})

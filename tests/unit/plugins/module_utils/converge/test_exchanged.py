@@ -237,20 +237,22 @@ def later(host: Host, lair: Lair, trick: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("name", ["ca.crt", "conf", "gone"])
 @pytest.mark.parametrize("trick", NAMES)
-def test_a_run_is_taken_back_later_around_what_has_a_name_by_then(
+def test_a_later_rollback_skips_paths_that_others_have_exchanged(
     host: Host, lair: Lair, name: str, trick: str
 ) -> None:
     later(host, lair, lambda: NAMES[trick](lair, name))
 
 
 @pytest.mark.parametrize("trick", FOLDERS)
-def test_a_run_is_taken_back_later_around_what_became_of_a_folder(host: Host, lair: Lair, trick: str) -> None:
+def test_a_later_rollback_skips_folders_that_others_have_exchanged(
+    host: Host, lair: Lair, trick: str
+) -> None:
     later(host, lair, lambda: FOLDERS[trick](lair))
 
 
 @pytest.mark.parametrize("trick", BESIDE)
 @pytest.mark.parametrize("name", [".conf.hardener~", ".conf.reserve.hardener~"])
-def test_what_lies_where_a_file_is_written_first_is_in_no_ones_way(
+def test_an_object_at_the_temporary_name_does_not_stop_a_run(
     host: Host, lair: Lair, name: str, trick: str
 ) -> None:
     BESIDE[trick](lair, name)
@@ -258,7 +260,7 @@ def test_what_lies_where_a_file_is_written_first_is_in_no_ones_way(
     assert (lair.eve / "conf").read_text() == SECRET
 
 
-def test_owner_and_mode_go_back_where_the_file_is_the_same(host: Host, lair: Lair) -> None:
+def test_owner_and_mode_are_restored_if_the_file_is_the_same(host: Host, lair: Lair) -> None:
     later(host, lair, lambda: None)
     states = {each.name: (each.stat().st_uid, each.stat().st_mode & 0o7777) for each in lair.eve.iterdir()}
     assert states == {
@@ -281,7 +283,7 @@ def test_owner_and_mode_go_back_where_the_file_is_the_same(host: Host, lair: Lai
         *(pytest.param(do, id=name) for name, do in FOLDERS.items()),
     ],
 )
-def test_what_is_exchanged_after_the_plan_does_not_end_the_run(
+def test_a_path_that_is_exchanged_after_planning_does_not_end_the_run(
     host: Host, lair: Lair, monkeypatch: pytest.MonkeyPatch, trick: Callable[[Lair], object]
 ) -> None:
     begin = Journal.begin

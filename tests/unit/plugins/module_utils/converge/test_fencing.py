@@ -27,7 +27,7 @@ def converge(host: Host, content: str, number: Number | None, *, check: bool = F
     return Transaction(request, host.store, number=number).run()
 
 
-def test_a_run_that_is_older_than_one_that_was_here_changes_nothing(host: Host) -> None:
+def test_a_run_that_is_older_than_the_last_one_is_refused(host: Host) -> None:
     converge(host, "new", Number(7, "b", "root@two"))
     with pytest.raises(Refused, match=r"a newer run of root@two has been here since \(number 7, 20.*has 6\)"):
         converge(host, "old", Number(6, "a", "root@one"))
@@ -36,28 +36,28 @@ def test_a_run_that_is_older_than_one_that_was_here_changes_nothing(host: Host) 
     assert converge(host, "newer", Number(8, "c", ""))["outcome"] == "changed"
 
 
-def test_it_is_refused_also_where_the_newer_run_had_nothing_to_do(host: Host) -> None:
+def test_an_older_run_is_refused_after_a_newer_run_without_changes(host: Host) -> None:
     converge(host, "x", Number(6, "a", ""))
     assert converge(host, "x", Number(7, "b", ""))["outcome"] == "unchanged"
     with pytest.raises(Refused, match="newer run"):
         converge(host, "old", Number(6, "a", ""))
 
 
-def test_of_two_runs_with_one_number_the_first_counts(host: Host) -> None:
+def test_a_second_run_with_the_same_number_is_refused(host: Host) -> None:
     converge(host, "one", Number(7, "a", ""))
     with pytest.raises(Refused, match="newer run"):
         converge(host, "two", Number(7, "b", ""))
     assert converge(host, "more", Number(7, "a", ""))["outcome"] == "changed"
 
 
-def test_a_run_without_a_number_is_never_refused_and_leaves_the_number(host: Host) -> None:
+def test_a_run_without_a_number_is_accepted_and_keeps_the_stored_number(host: Host) -> None:
     converge(host, "one", Number(7, "a", ""))
     assert converge(host, "two", None)["outcome"] == "changed"
     with pytest.raises(Refused, match="newer run"):
         converge(host, "three", Number(6, "b", ""))
 
 
-def test_an_older_rollback_is_refused_too(host: Host) -> None:
+def test_an_older_rollback_is_refused(host: Host) -> None:
     converge(host, "one", Number(7, "a", ""))
     with pytest.raises(Refused, match="newer run"):
         history.back_to(host.store, before="", who="", check=False, number=Number(6, "b", ""))
@@ -67,7 +67,7 @@ def test_an_older_rollback_is_refused_too(host: Host) -> None:
         converge(host, "one", Number(7, "a", ""))
 
 
-def test_a_number_that_cannot_be_kept_stops_only_what_would_change_something(
+def test_a_number_that_cannot_be_stored_stops_only_changing_runs(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converge(host, "one", None)
@@ -83,7 +83,7 @@ def test_a_number_that_cannot_be_kept_stops_only_what_would_change_something(
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"number": "7"}', '{"number": true}', "{" * 100, "\x00"])
-def test_a_damaged_number_counts_as_none(host: Host, content: str) -> None:
+def test_a_damaged_number_is_ignored(host: Host, content: str) -> None:
     converge(host, "one", Number(7, "a", ""))
     host.write("hardener/number.json", content)
     assert converge(host, "two", Number(3, "b", ""))["outcome"] == "changed"
@@ -97,14 +97,14 @@ def test_a_damaged_number_counts_as_none(host: Host, content: str) -> None:
         *({"number": 7, "run": ""}, {"number": 7, "run": "a" * 65}, {"number": 7, "run": "../x"}),
     ],
 )
-def test_what_is_no_number_is_refused(raw: object) -> None:
+def test_an_invalid_number_is_refused(raw: object) -> None:
     with pytest.raises(Refused, match=r"is no number|names no run"):
         Number.of(raw)
     answer = main._answer(lambda: {"number": main._number({"number": raw})})
     assert answer["outcome"] == "refused"
 
 
-def test_the_snapshot_tells_the_number_and_the_runs_that_had_one(host: Host) -> None:
+def test_the_snapshot_contains_the_number_and_the_runs_with_one(host: Host) -> None:
     converge(host, "one", None)
     converge(host, "two", Number(7, "a-b", "root@\none"))
     found = runs.read(host.store.folder)
@@ -117,7 +117,7 @@ def test_the_snapshot_tells_the_number_and_the_runs_that_had_one(host: Host) -> 
 
 
 @pytest.mark.parametrize("seed", range(15))
-def test_what_is_on_the_host_is_always_of_the_newest_run(host: Host, seed: int) -> None:
+def test_the_state_of_the_host_is_always_that_of_the_newest_run(host: Host, seed: int) -> None:
     draw = random.Random(seed)
     newest, there = 0, ""
     for step in range(12):

@@ -28,7 +28,7 @@ def test_a_file_is_made_with_its_mode(tmp_path: Path) -> None:
     assert state(path) == wanted(b"text", 0o640)
 
 
-def test_content_is_replaced_and_no_other_name_sees_it_half(tmp_path: Path) -> None:
+def test_content_is_replaced_atomically_and_other_names_keep_the_former_one(tmp_path: Path) -> None:
     path, other = tmp_path / "a", tmp_path / "b"
     path.write_bytes(b"old")
     os.link(path, other)
@@ -52,7 +52,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
-def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "a"
     Path(files.temporary_name(str(path))).write_bytes(b"half")
     files.put(str(path), NOTHING, wanted(b"whole"))
@@ -96,7 +96,7 @@ def test_a_mode_alone_does_not_rewrite_the_file(tmp_path: Path) -> None:
     assert (path.stat().st_mode & 0o7777, path.stat().st_ino) == (0o600, inode)
 
 
-def test_a_setuid_bit_goes(tmp_path: Path) -> None:
+def test_a_setuid_bit_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x")
     path.chmod(0o4755)
@@ -117,7 +117,7 @@ def test_a_file_that_is_no_configuration_is_not_read(tmp_path: Path, monkeypatch
         state(tmp_path / "big")
 
 
-def test_removing_what_is_gone_is_fine(tmp_path: Path) -> None:
+def test_removing_a_missing_file_succeeds(tmp_path: Path) -> None:
     files.put(str(tmp_path / "gone"), NOTHING, NOTHING)
 
 
@@ -129,7 +129,7 @@ def test_missing_folders_are_named_outermost_first(tmp_path: Path) -> None:
     ("flags", "said"),
     [(files._IMMUTABLE, "chattr -i it first"), (files._APPEND_ONLY, "chattr -a it first")],
 )
-def test_an_immutable_path_is_an_obstacle_to_what_touches_it(
+def test_an_immutable_path_is_an_obstacle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, said: str
 ) -> None:
     path, folder = tmp_path / "x" / "y", tmp_path / "x"
@@ -162,13 +162,13 @@ def acl(*entries: tuple[int, int, int]) -> bytes:
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
 
 
-def test_the_groups_own_permission_is_not_the_acls_mask() -> None:
+def test_the_permission_of_the_group_is_not_the_mask_of_the_acl() -> None:
     entries = acl((0x01, 6, 0), (0x02, 6, 1000), (0x04, 4, 0), (0x10, 6, 0), (0x20, 4, 0))
     assert files.group_bits(State(FILE, b"", 0o664, 0, 0, entries)) == 4
     assert files.group_bits(State(FILE, b"", 0o664, 0, 0)) == 6
 
 
-def test_a_folder_hands_no_permissions_on(tmp_path: Path) -> None:
+def test_default_acls_of_a_folder_are_not_inherited(tmp_path: Path) -> None:
     inherited = acl((0x01, 6, -1), (0x02, 6, 1000), (0x04, 6, -1), (0x10, 6, -1), (0x20, 4, -1))
     os.setxattr(tmp_path, "system.posix_acl_default", inherited)
     path = tmp_path / "key"
@@ -196,9 +196,7 @@ ACL = b"\2\0\0\0"
         (NOTHING, False),
     ],
 )
-def test_attributes_that_are_set_in_part_are_known_from_those_of_somebody_else(
-    now: State, ours: bool
-) -> None:
+def test_partly_set_attributes_are_told_from_those_set_by_others(now: State, ours: bool) -> None:
     assert files.between(now, BEFORE, AFTER) is ours
 
 

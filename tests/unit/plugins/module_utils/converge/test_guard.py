@@ -35,7 +35,7 @@ def ask(host: Host, token: str = TOKEN) -> dict[str, Any]:
     return confirm.confirm(host.store, {"token": token})
 
 
-def test_a_run_waits_to_be_confirmed_and_stays_then(host: Host, systemd: Systemd) -> None:
+def test_a_confirmed_run_stays(host: Host, systemd: Systemd) -> None:
     host.write("x", "old")
     done = change(host)
     assert (done["outcome"], done["run"].endswith(f"-{TOKEN}")) == ("unconfirmed", True)
@@ -56,9 +56,7 @@ def test_a_run_waits_to_be_confirmed_and_stays_then(host: Host, systemd: Systemd
     assert ask(host)["outcome"] == "changed"  # an answer that was lost can be asked for again
 
 
-def test_a_unit_that_systemd_has_come_to_know_is_forgotten_with_its_file(
-    host: Host, systemd: Systemd
-) -> None:
+def test_systemd_forgets_a_removed_unit(host: Host, systemd: Systemd) -> None:
     host.write("x", "old")
     change(host)
     systemd.knows_the_unit = "yes"
@@ -66,24 +64,26 @@ def test_a_unit_that_systemd_has_come_to_know_is_forgotten_with_its_file(
     assert systemd.said[-1] == ["systemctl", "daemon-reload"]
 
 
-def test_what_costs_nothing_needs_no_guard(host: Host, systemd: Systemd) -> None:
+def test_a_run_without_impact_has_no_guard(host: Host, systemd: Systemd) -> None:
     assert change(host, impact="none")["outcome"] == "changed"
     assert systemd.said == []
 
 
-def test_nobody_to_confirm_no_guard(host: Host, systemd: Systemd) -> None:
+def test_a_run_without_confirmation_has_no_guard(host: Host, systemd: Systemd) -> None:
     assert host.converge(host.file("x", "new"))["outcome"] == "changed"
     assert systemd.said == []
 
 
-def test_without_systemd_a_note_says_what_is_missing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_a_note_says_that_there_is_no_guard(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(guard, "possible", lambda: False)
     done = change(host)
     assert done["outcome"] == "changed"
     assert "no systemd here" in done["notes"][0]
 
 
-def test_what_the_timer_runs_takes_the_run_back_by_itself(host: Host, systemd: Systemd) -> None:
+def test_the_program_of_the_timer_rolls_the_run_back(host: Host, systemd: Systemd) -> None:
     host.write("x", "old")
     before = tree(host.folder)
     run = change(host)["run"]
@@ -98,7 +98,7 @@ def test_what_the_timer_runs_takes_the_run_back_by_itself(host: Host, systemd: S
     assert (found["outcome"], found["reason"]) == ("rolled_back", "not confirmed within 180 s")
 
 
-def test_the_timer_waits_where_the_time_began_anew(host: Host, systemd: Systemd) -> None:
+def test_the_timer_waits_if_the_time_limit_was_restarted(host: Host, systemd: Systemd) -> None:
     host.write("x", "old")
     change(host)
     journal = Journal.find(host.store)
@@ -111,7 +111,7 @@ def test_the_timer_waits_where_the_time_began_anew(host: Host, systemd: Systemd)
     assert host.read("x") == "old"
 
 
-def test_a_timer_that_was_left_over_does_nothing(host: Host, systemd: Systemd) -> None:
+def test_a_leftover_timer_does_nothing(host: Host, systemd: Systemd) -> None:
     change(host)
     first = systemd.timer()[-1]
     ask(host)
@@ -121,7 +121,7 @@ def test_a_timer_that_was_left_over_does_nothing(host: Host, systemd: Systemd) -
     assert (host.read("x"), ask(host, "fedcba98")["outcome"]) == ("another", "changed")
 
 
-def test_what_the_boot_runs_puts_files_back_and_tells_no_service(host: Host, systemd: Systemd) -> None:
+def test_the_boot_unit_restores_files_without_calling_services(host: Host, systemd: Systemd) -> None:
     host.write("x", "old")
     run = change(host)["run"]
     start(systemd.at_boot())
@@ -144,7 +144,7 @@ def test_what_the_boot_runs_puts_files_back_and_tells_no_service(host: Host, sys
         "hardener-firewall.service",
     ],
 )
-def test_at_boot_it_comes_before_whoever_reads_what_it_puts_back(
+def test_the_boot_unit_precedes_the_readers_of_restored_files(
     host: Host, systemd: Systemd, reader: str
 ) -> None:
     change(host)
@@ -153,7 +153,7 @@ def test_at_boot_it_comes_before_whoever_reads_what_it_puts_back(
     assert reader in before
 
 
-def test_at_boot_only_what_files_do_not_say_is_undone(
+def test_an_undo_at_boot_skips_activations_that_files_describe(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.hardener.docker.plugins.module_utils.converge import rollback
@@ -181,9 +181,7 @@ def test_at_boot_only_what_files_do_not_say_is_undone(
     assert (host.read("log"), host.read("x")) == ("perform\nboot before\n", "old")
 
 
-def test_another_run_is_turned_away_while_one_waits_and_takes_it_back_later(
-    host: Host, systemd: Systemd
-) -> None:
+def test_a_run_is_refused_while_another_waits_and_rolls_it_back_later(host: Host, systemd: Systemd) -> None:
     host.write("x", "old")
     run = change(host)["run"]
     for check in (True, False):
@@ -195,7 +193,7 @@ def test_another_run_is_turned_away_while_one_waits_and_takes_it_back_later(
     assert (host.read("x"), host.read("y")) == ("old", "third")
 
 
-def test_a_boot_in_between_ends_the_time_to_confirm(
+def test_a_reboot_ends_the_time_to_confirm(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.hardener.docker.plugins.module_utils.converge import system
@@ -212,7 +210,7 @@ LOST = ["no longer running: 1 containers (web)"]
 
 @pytest.mark.parametrize("moment", ["after the change", "when it is to be confirmed"])
 @pytest.mark.parametrize("comes_back", [True, False])
-def test_a_host_that_misses_something_is_taken_back_at_once(
+def test_an_unhealthy_host_is_rolled_back_at_once(
     host: Host, systemd: Systemd, missing: dict[str, list[str]], moment: str, *, comes_back: bool
 ) -> None:
     host.write("x", "old")
@@ -232,7 +230,7 @@ def test_a_host_that_misses_something_is_taken_back_at_once(
     assert list(systemd.units.iterdir()) == []
 
 
-def test_a_worker_that_was_killed_is_taken_back_when_somebody_asks(
+def test_the_run_of_a_killed_worker_is_rolled_back_on_the_next_request(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("a", "old")
@@ -246,7 +244,7 @@ def test_a_worker_that_was_killed_is_taken_back_when_somebody_asks(
 
 
 @pytest.mark.parametrize("refuses", ["systemd-run", "the folder of units"])
-def test_what_cannot_be_armed_is_not_begun(host: Host, systemd: Systemd, refuses: str) -> None:
+def test_a_guard_that_cannot_be_armed_prevents_the_run(host: Host, systemd: Systemd, refuses: str) -> None:
     host.write("x", "old")
     if refuses == "systemd-run":
         systemd.refuses = refuses
@@ -258,7 +256,7 @@ def test_what_cannot_be_armed_is_not_begun(host: Host, systemd: Systemd, refuses
     assert (host.read("x"), Journal.find(host.store), host.store.runs()) == ("old", None, [])
 
 
-def test_a_token_is_nothing_but_that(host: Host) -> None:
+def test_an_invalid_token_is_refused(host: Host) -> None:
     with pytest.raises(Refused, match="names no run"):
         ask(host, "../../etc")
     with pytest.raises(Refused, match="is no token"):
@@ -270,7 +268,7 @@ def test_a_token_is_nothing_but_that(host: Host) -> None:
     assert ask(host)["outcome"] == "unknown"
 
 
-def test_while_somebody_works_the_answer_is_to_wait(
+def test_the_outcome_of_a_running_run_is_working(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.hardener.docker.plugins.module_utils.converge.locking import locked
@@ -286,13 +284,11 @@ def test_while_somebody_works_the_answer_is_to_wait(
     ("text", "word"),
     [("/usr/bin/python3", '"/usr/bin/python3"'), ('/a b/%n"$x\\', '"/a b/%%n\\"$$x\\\\"')],
 )
-def test_whatever_is_in_a_path_is_one_word_of_a_unit(text: str, word: str) -> None:
+def test_a_path_is_escaped_as_one_word_of_a_unit(text: str, word: str) -> None:
     assert guard._word(text) == word
 
 
-def test_a_worker_that_is_dead_when_the_timer_fires_needs_no_more_time(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dead_worker_gets_no_more_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "ab":
         host.write(name, "old")
     interrupted(host, monkeypatch, host.file("a", "new"), host.file("b", "new"), writes=1)
@@ -309,7 +305,7 @@ def test_a_worker_that_is_dead_when_the_timer_fires_needs_no_more_time(
 
 
 @pytest.mark.parametrize("left", ["unit and link", "unit", "link", "temporary file"])
-def test_what_could_not_be_removed_goes_with_the_next_run(host: Host, systemd: Systemd, left: str) -> None:
+def test_leftover_units_are_removed_by_the_next_run(host: Host, systemd: Systemd, left: str) -> None:
     change(host)
     unit = systemd.units / "hardener-guard.service"
     link = systemd.units / "sysinit.target.wants" / unit.name

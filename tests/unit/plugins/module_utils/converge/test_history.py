@@ -65,7 +65,7 @@ def visible(host: Host) -> dict[str, Any]:
     return {name: found for name, found in tree(host.folder).items() if not name.startswith("hardener")}
 
 
-def test_back_to_before_the_last_run(host: Host, loaded: type[Loaded]) -> None:
+def test_the_last_run_is_rolled_back(host: Host, loaded: type[Loaded]) -> None:
     runs = three(host)
     done = back(host)
     assert (done["outcome"], done["changed"], done["runs"]) == ("changed", True, [runs[2]])
@@ -77,9 +77,7 @@ def test_back_to_before_the_last_run(host: Host, loaded: type[Loaded]) -> None:
     assert Journal.find(host.store) is None
 
 
-def test_back_to_before_a_run_takes_all_later_ones_back_the_newest_first(
-    host: Host, loaded: type[Loaded]
-) -> None:
+def test_a_run_and_all_later_ones_are_rolled_back_newest_first(host: Host, loaded: type[Loaded]) -> None:
     before = visible(host)
     runs = three(host)
     predicted = back(host, runs[0], check=True)
@@ -101,7 +99,7 @@ def test_check_mode_changes_nothing(host: Host, loaded: type[Loaded]) -> None:
     assert tree(host.folder) == before
 
 
-def test_what_somebody_else_has_changed_since_stays_and_is_told(host: Host, loaded: type[Loaded]) -> None:
+def test_later_changes_of_others_stay_and_are_reported(host: Host, loaded: type[Loaded]) -> None:
     three(host)
     host.write("x", "by hand")
     note = f"{host.path('x')} was changed by others meanwhile, and stays as it is"
@@ -111,7 +109,7 @@ def test_what_somebody_else_has_changed_since_stays_and_is_told(host: Host, load
     assert (host.read("x"), (host.folder / "own3").exists()) == ("by hand", False)
 
 
-def test_keys_of_a_file_go_back_and_so_does_the_record_of_whose_they_are(host: Host) -> None:
+def test_keys_of_a_file_and_their_ownership_are_restored(host: Host) -> None:
     host.write("d.json", '{"debug": true}')
     host.converge(host.json("d.json", {"icc": False}))
     host.converge(host.json("d.json", {"icc": False, "ipv6": True}))
@@ -122,9 +120,7 @@ def test_keys_of_a_file_go_back_and_so_does_the_record_of_whose_they_are(host: H
     assert json.loads(host.read("d.json")) == {"debug": True}
 
 
-def test_one_that_cannot_be_taken_back_stops_it_and_the_next_run_goes_on(
-    host: Host, loaded: type[Loaded]
-) -> None:
+def test_a_failing_rollback_stops_and_the_next_one_continues(host: Host, loaded: type[Loaded]) -> None:
     runs = three(host)
     loaded.fails = True
     done = back(host, runs[0])
@@ -142,7 +138,7 @@ def lose(monkeypatch: pytest.MonkeyPatch, *losses: list[str]) -> None:
     monkeypatch.setattr(liveness, "lost", lambda _: next(each))
 
 
-def test_what_is_lost_with_any_of_several_runs_is_told(
+def test_losses_of_all_rolled_back_runs_are_reported(
     host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = three(host)
@@ -151,7 +147,7 @@ def test_what_is_lost_with_any_of_several_runs_is_told(
     assert (done["outcome"], done["problems"]) == ("rollback_failed", ["no shell", "no ssh"])
 
 
-def test_what_was_lost_and_kept_before_one_that_cannot_be_taken_back_is_told_too(
+def test_a_failing_rollback_reports_what_earlier_ones_lost_and_kept(
     host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = three(host)
@@ -172,7 +168,7 @@ def test_what_was_lost_and_kept_before_one_that_cannot_be_taken_back_is_told_too
     assert any("own3" in note for note in done["notes"])
 
 
-def test_a_run_that_nobody_knows_is_refused(host: Host) -> None:
+def test_an_unknown_run_is_refused(host: Host) -> None:
     with pytest.raises(Refused, match="has changed nothing on this host"):
         back(host)
     run = host.converge(host.file("x", "1"))["run"]
@@ -180,7 +176,7 @@ def test_a_run_that_nobody_knows_is_refused(host: Host) -> None:
         back(host, "other")
 
 
-def test_the_list_says_what_became_of_each(host: Host, loaded: type[Loaded]) -> None:
+def test_the_list_shows_the_outcome_of_each_run(host: Host, loaded: type[Loaded]) -> None:
     assert history.listed(host.store) == []
     runs = three(host)
     back(host)
@@ -194,7 +190,7 @@ def test_the_list_says_what_became_of_each(host: Host, loaded: type[Loaded]) -> 
     assert first["outcome"] == "damaged"
 
 
-def test_runs_are_in_order_though_the_clock_was_set_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_sorted_after_the_clock_was_set_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     first = host.converge(host.file("x", "1"))["run"]
     gmtime = time.gmtime
     monkeypatch.setattr(time, "gmtime", lambda *seconds: gmtime(*(seconds or (1e9,))))
@@ -203,7 +199,7 @@ def test_runs_are_in_order_though_the_clock_was_set_back(host: Host, monkeypatch
     assert not second.startswith("2001")
 
 
-def test_a_mode_that_somebody_else_has_set_since_stays_and_is_told(host: Host) -> None:
+def test_a_mode_that_others_have_set_stays_and_is_reported(host: Host) -> None:
     host.write("x", "old")
     host.write("y", "")
     (host.folder / "y").chmod(0o666)
@@ -220,7 +216,7 @@ def test_a_mode_that_somebody_else_has_set_since_stays_and_is_told(host: Host) -
     assert [(host.folder / name).stat().st_mode & 0o777 for name in "xy"] == [0o600, 0o600]
 
 
-def test_a_file_that_was_put_back_by_a_run_that_was_cut_off_gets_its_time_as_well(
+def test_a_file_restored_by_an_interrupted_rollback_gets_its_modification_time(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("x", "old")
@@ -233,9 +229,7 @@ def test_a_file_that_was_put_back_by_a_run_that_was_cut_off_gets_its_time_as_wel
     assert (host.read("x"), (host.folder / "x").stat().st_mtime_ns) == ("old", 10**18)
 
 
-def test_a_folder_that_could_not_be_removed_is_tried_again(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_removal_of_a_folder_is_retried(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.converge(host.file("made/for/it", "new"))
     with monkeypatch.context() as patch:
         patch.setattr(os, "rmdir", _fails)
@@ -248,7 +242,7 @@ def _fails(*_: object, **__: object) -> None:
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-def test_what_somebody_else_has_put_in_the_place_of_a_file_stays(host: Host) -> None:
+def test_an_object_that_others_put_in_place_of_a_file_stays(host: Host) -> None:
     host.converge(host.file("x", "ours"))
     (host.folder / "x").unlink()
     (host.folder / "x").symlink_to("theirs")

@@ -26,19 +26,19 @@ def converge(current: dict[str, Any], *wishes: Wish) -> tuple[dict[str, Any], li
     return current, records
 
 
-def test_sets_a_key_and_keeps_the_others() -> None:
+def test_a_key_is_set_and_the_others_stay() -> None:
     result, records = converge({"debug": True}, Wish({"icc": False}))
     assert result == {"debug": True, "icc": False}
     assert [record.path for record in records] == [("icc",)]
 
 
-def test_a_key_that_is_no_longer_wanted_goes_and_a_foreign_one_stays() -> None:
+def test_an_unwanted_key_is_removed_and_a_foreign_one_stays() -> None:
     result, records = converge({"debug": True}, Wish({"icc": False}), Wish({}))
     assert result == {"debug": True}
     assert records == []
 
 
-def test_a_foreign_value_is_taken_over_and_given_back() -> None:
+def test_a_foreign_value_is_replaced_and_restored_later() -> None:
     before = {"log-driver": "syslog", "log-opts": {"syslog-address": "udp://log:514"}}
     wish = Wish({"log-driver": "json-file", "log-opts": {"max-size": "10m"}}, whole=["log-opts"])
     taken, _ = converge(before, wish)
@@ -47,20 +47,20 @@ def test_a_foreign_value_is_taken_over_and_given_back() -> None:
     assert given_back == before
 
 
-def test_a_value_that_was_there_already_stays_its_owners() -> None:
+def test_an_equal_value_stays_the_owners() -> None:
     result, records = converge({"icc": False}, Wish({"icc": False}), Wish({}))
     assert result == {"icc": False}
     assert records == []
 
 
-def test_a_value_that_somebody_changed_since_is_theirs_when_it_is_no_longer_wanted() -> None:
+def test_a_value_that_others_changed_stays_when_it_is_unwanted() -> None:
     current, records = merge({}, [], Wish({"log-level": "info"}))
     current["log-level"] = "warn"
     result, _ = merge(current, records, Wish({}))
     assert result == {"log-level": "warn"}
 
 
-def test_drift_is_repaired_and_what_was_there_first_is_not_forgotten() -> None:
+def test_drift_is_repaired_and_the_first_value_is_kept() -> None:
     current, records = merge({"icc": True}, [], Wish({"icc": False}))
     current["icc"] = "drifted"
     repaired, records = merge(current, records, Wish({"icc": False}))
@@ -68,7 +68,7 @@ def test_drift_is_repaired_and_what_was_there_first_is_not_forgotten() -> None:
     assert merge(repaired, records, Wish({}))[0] == {"icc": True}
 
 
-def test_objects_are_merged_and_only_our_parts_are_taken_away() -> None:
+def test_objects_are_merged_and_only_our_parts_are_removed() -> None:
     before = {"default-ulimits": {"core": {"Name": "core", "Soft": 0, "Hard": 0}}}
     wish = Wish({"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}}})
     result, _ = converge(before, wish)
@@ -76,14 +76,14 @@ def test_objects_are_merged_and_only_our_parts_are_taken_away() -> None:
     assert converge(before, wish, Wish({}))[0] == before
 
 
-def test_defaults_yield_to_whoever_has_decided() -> None:
+def test_defaults_do_not_replace_existing_values() -> None:
     wish = Wish({}, defaults={"log-opts": {"max-size": "10m", "max-file": "3"}})
     result, records = converge({"log-opts": {"max-size": "50m"}}, wish)
     assert result == {"log-opts": {"max-size": "50m", "max-file": "3"}}
     assert [record.path for record in records] == [("log-opts", "max-file")]
 
 
-def test_a_default_that_somebody_overrules_later_is_given_up() -> None:
+def test_a_default_that_others_override_is_given_up() -> None:
     wish = Wish({}, defaults={"userns-remap": "default"})
     current, records = merge({}, [], wish)
     current["userns-remap"] = "somebody"
@@ -106,12 +106,12 @@ def test_a_key_can_move_between_merged_and_whole() -> None:
     assert converge(before, parts, whole, parts, Wish({}))[0] == before
 
 
-def test_what_is_no_object_cannot_be_merged_into() -> None:
+def test_merging_into_a_value_that_is_not_an_object_is_refused() -> None:
     with pytest.raises(Refused, match="log-opts"):
         merge({"log-opts": "max-size=1"}, [], Wish({"log-opts": {"max-size": "10m"}}))
 
 
-def test_true_is_not_one() -> None:
+def test_true_and_1_are_different_values() -> None:
     assert not same(True, 1)
     assert converge({"icc": 0}, Wish({"icc": False}))[0]["icc"] is False
 
@@ -125,7 +125,7 @@ objects = st.dictionaries(st.sampled_from("abcd"), values, max_size=3)
 
 
 @given(current=objects, keys=objects, defaults=objects)
-def test_a_second_run_changes_nothing_and_taking_back_restores(
+def test_a_second_merge_changes_nothing_and_removal_restores(
     current: dict[str, Any], keys: dict[str, Any], defaults: dict[str, Any]
 ) -> None:
     wish = Wish(keys, defaults)
@@ -162,7 +162,7 @@ def without_empty(value: Any) -> Any:
         (b'{"a": 1} trailing', "is not JSON"),
     ],
 )
-def test_a_file_that_is_read_differently_by_different_readers_is_refused(content: bytes, reason: str) -> None:
+def test_ambiguous_json_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         parse(content, "/etc/docker/daemon.json")
 
@@ -187,6 +187,6 @@ def test_the_indentation_of_the_file_is_kept(previous: bytes, start: bytes) -> N
     assert render({"a": 2}, previous).startswith(start)
 
 
-def test_half_a_surrogate_pair_survives() -> None:
+def test_a_lone_surrogate_is_preserved() -> None:
     content = b'{"a": "\\ud800"}'
     assert parse(render(parse(content, "x"), content), "x") == {"a": "\ud800"}

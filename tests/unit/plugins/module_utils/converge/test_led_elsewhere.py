@@ -219,7 +219,7 @@ def ground(tmp_path: Path) -> Ground:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("trick", TRICKS)
-def test_nothing_outside_is_touched_and_the_rest_is_done(
+def test_a_path_that_leads_elsewhere_is_skipped_and_the_others_are_changed(
     host: Host, ground: Ground, trick: str, kind: str
 ) -> None:
     path = TRICKS[trick](ground)
@@ -244,9 +244,7 @@ def test_nothing_outside_is_touched_and_the_rest_is_done(
 
 
 @pytest.mark.parametrize("path", ["x/../loader", "x//ca.crt", "./x", "x/", "x/."])
-def test_a_path_that_is_not_plain_is_refused_before_anything_is_done(
-    host: Host, ground: Ground, path: str
-) -> None:
+def test_a_path_that_is_not_plain_is_refused_before_any_change(host: Host, ground: Ground, path: str) -> None:
     ground.link("x", ground.outside / "inner")
     before = ground.seen
     with pytest.raises(Refused, match="plain path"):
@@ -256,9 +254,7 @@ def test_a_path_that_is_not_plain_is_refused_before_anything_is_done(
 
 
 @pytest.mark.parametrize("mode", ["0600", "0640", "0644"])
-def test_a_list_of_the_users_folder_gives_no_right_to_what_is_written_there(
-    host: Host, ground: Ground, mode: str
-) -> None:
+def test_the_default_acl_of_a_users_folder_is_not_inherited(host: Host, ground: Ground, mode: str) -> None:
     listed(ground.eve, "default")
     secret = ground.eve / "key"
     done = host.converge({"kind": "file", "path": str(secret), "content": "secret", "mode": mode})
@@ -270,9 +266,7 @@ def test_a_list_of_the_users_folder_gives_no_right_to_what_is_written_there(
     assert "system.posix_acl_access" not in names, os.getxattr(secret, "system.posix_acl_access")
 
 
-def test_a_group_that_a_folder_hands_on_does_not_own_what_is_written_there(
-    host: Host, ground: Ground
-) -> None:
+def test_the_group_of_a_setgid_folder_is_not_inherited(host: Host, ground: Ground) -> None:
     ground.eve.chmod(0o2755)
     done = host.converge({"kind": "file", "path": f"{ground.eve}/key", "content": "secret", "mode": "0640"})
     assert done["outcome"] == "changed"

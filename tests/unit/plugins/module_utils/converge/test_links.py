@@ -118,7 +118,7 @@ def tight(path: str) -> dict[str, object]:
     ],
 )
 @pytest.mark.parametrize("kind", ["attributes", "file", "json", "lines", "absent"])
-def test_a_document_for_what_a_user_has_led_elsewhere_is_refused(
+def test_a_document_for_a_path_that_a_user_redirects_is_refused(
     host: Host, trap: Trap, name: str, reason: str, kind: str
 ) -> None:
     path = f"{trap.eve}/{name}"
@@ -139,21 +139,21 @@ def test_a_document_for_what_a_user_has_led_elsewhere_is_refused(
     assert trap.untouched
 
 
-def test_what_is_really_the_users_is_made_roots(host: Host, trap: Trap) -> None:
+def test_a_file_of_a_user_gets_the_owner_root(host: Host, trap: Trap) -> None:
     done = host.converge(tight(f"{trap.eve}/ca.crt"), tight(f"{trap.eve}/folder"))
     assert done["outcome"] == "changed"
     assert (trap.eve / "ca.crt").stat().st_mode & 0o7777 == 0o444
     assert (trap.eve / "folder").stat().st_uid == 0
 
 
-def test_a_program_of_a_users_does_not_become_roots_with_its_setuid_bit(host: Host, trap: Trap) -> None:
+def test_a_users_setuid_program_loses_the_bit_before_root_owns_it(host: Host, trap: Trap) -> None:
     (trap.eve / "ca.crt").chmod(0o6755)
     host.converge({**tight(f"{trap.eve}/ca.crt"), "at_most": "7777"})
     status = (trap.eve / "ca.crt").stat()
     assert (status.st_uid, status.st_mode & 0o7777) == (0, 0o755)
 
 
-def test_a_link_of_roots_to_a_device_changes_no_device(host: Host, tmp_path: Path) -> None:
+def test_a_link_of_root_to_a_device_does_not_change_the_device(host: Host, tmp_path: Path) -> None:
     os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     before = (tmp_path / "null").stat().st_mode
     (tmp_path / "link").symlink_to("null")
@@ -166,7 +166,7 @@ def test_a_link_of_roots_to_a_device_changes_no_device(host: Host, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "folder/ca.crt", "folder/later"])
-def test_a_run_is_taken_back_around_what_a_user_has_put_in_its_way(
+def test_a_rollback_skips_paths_that_a_user_has_redirected(
     host: Host, trap: Trap, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     host.write("other", "old")
@@ -218,7 +218,7 @@ def race(trap: Trap, attempt: Callable[[str], None]) -> Counter[str]:
     return found
 
 
-def test_attributes_are_set_on_what_was_looked_at(swapped: Trap) -> None:
+def test_attributes_are_set_on_the_inspected_object(swapped: Trap) -> None:
     turn = [0]
 
     def attempt(path: str) -> None:
@@ -230,7 +230,7 @@ def test_attributes_are_set_on_what_was_looked_at(swapped: Trap) -> None:
     race(swapped, attempt)
 
 
-def test_content_is_written_in_the_folder_that_was_looked_at(swapped: Trap) -> None:
+def test_content_is_written_into_the_inspected_folder(swapped: Trap) -> None:
     turn = [0]
 
     def attempt(path: str) -> None:
@@ -242,7 +242,7 @@ def test_content_is_written_in_the_folder_that_was_looked_at(swapped: Trap) -> N
     race(swapped, attempt)
 
 
-def test_what_is_removed_is_in_the_folder_that_was_looked_at(swapped: Trap) -> None:
+def test_an_entry_is_removed_from_the_inspected_folder(swapped: Trap) -> None:
     def attempt(path: str) -> None:
         real = files.real_path(path)
         before = files.read(real)
@@ -251,7 +251,7 @@ def test_what_is_removed_is_in_the_folder_that_was_looked_at(swapped: Trap) -> N
     race(swapped, attempt)
 
 
-def test_no_name_that_is_opened_is_read_outside(swapped: Trap) -> None:
+def test_opened_names_are_not_read_outside_of_the_folder(swapped: Trap) -> None:
     def attempt(path: str) -> None:
         content = files.read(files.real_path(path)).content
         assert content is None or b"root's" not in content
@@ -259,7 +259,7 @@ def test_no_name_that_is_opened_is_read_outside(swapped: Trap) -> None:
     race(swapped, attempt)
 
 
-def test_runs_and_their_restoring_touch_nothing_outside(host: Host, swapped: Trap) -> None:
+def test_runs_and_rollbacks_change_nothing_outside_of_the_folder(host: Host, swapped: Trap) -> None:
     ended: Counter[str] = Counter()
     paths = [f"{swapped.eve}/{name}" for name in ("ca.crt", "folder/ca.crt", "folder/later", "hard")]
     host.store.make()
@@ -288,7 +288,7 @@ def test_runs_and_their_restoring_touch_nothing_outside(host: Host, swapped: Tra
     assert min(ended["refused"], ended["restored"]) >= 5, ended
 
 
-def test_whole_transactions_touch_nothing_outside(host: Host, swapped: Trap) -> None:
+def test_transactions_change_nothing_outside_of_the_folder(host: Host, swapped: Trap) -> None:
     ended: Counter[str] = Counter()
     for number in range(12):
         swapped.set()

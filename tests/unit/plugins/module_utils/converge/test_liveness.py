@@ -41,7 +41,7 @@ def server(*greeting: bytes) -> Iterator[Session]:
         yield Session("127.0.0.1", "127.0.0.1", listener.getsockname()[1])
 
 
-def test_a_host_that_works_runs_programs_for_root_and_for_users() -> None:
+def test_a_working_host_runs_programs_of_root_and_of_users() -> None:
     found = LOOK(None)
     assert found.working == {SHELL, PYTHON, *([USERS] if os.geteuid() == 0 else [])}
     assert liveness.lost(found) == []
@@ -57,14 +57,16 @@ def test_a_host_that_works_runs_programs_for_root_and_for_users() -> None:
         ((), False),
     ],
 )
-def test_an_ssh_server_answers_when_it_says_who_it_is(greeting: tuple[bytes, ...], *, answers: bool) -> None:
+def test_an_ssh_server_works_if_it_sends_its_identification(
+    greeting: tuple[bytes, ...], *, answers: bool
+) -> None:
     with server(*greeting) as came_in:
         found = {name for name in LOOK(came_in).working if name.startswith("answers")}
     expected = {f"answers new connections by ssh (127.0.0.1 port {came_in.port})"}
     assert found == (expected if answers else set())
 
 
-def test_a_server_that_is_gone_is_lost_and_one_that_never_was_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_server_that_worked_before_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "_PATIENCE", 0.1)
     with server(b"SSH-2.0-x\r\n") as came_in:
         before = LOOK(came_in)
@@ -74,7 +76,7 @@ def test_a_server_that_is_gone_is_lost_and_one_that_never_was_is_not(monkeypatch
     assert liveness.lost(LOOK(came_in)) == []
 
 
-def test_a_program_that_does_not_start_is_lost_and_what_is_slow_is_not(
+def test_a_program_that_does_not_start_is_missed_and_a_slow_one_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(liveness, "_MOMENT", 0.5)
@@ -86,7 +88,7 @@ def test_a_program_that_does_not_start_is_lost_and_what_is_slow_is_not(
     assert sorted(liveness.lost(before)) == sorted(f"this host no longer {name}" for name in before.working)
 
 
-def test_without_a_right_to_become_another_user_there_is_no_answer() -> None:
+def test_a_command_of_another_user_needs_the_right_to_change_the_user() -> None:
     if os.geteuid() != 0:
         assert system.run("/bin/sh", "-c", "exit 0", user=65534).code == 126
     else:
@@ -113,9 +115,7 @@ def lives_by(host: Host, monkeypatch: pytest.MonkeyPatch) -> Path:
     return interpreter
 
 
-def test_a_run_after_which_no_program_starts_is_taken_back_though_it_costs_nothing(
-    host: Host, lives_by: Path
-) -> None:
+def test_a_run_without_impact_that_breaks_programs_is_rolled_back(host: Host, lives_by: Path) -> None:
     tight = {"kind": "attributes", "path": str(lives_by), "at_most": "0444"}
     done = host.converge(tight, host.file("x", "new"))
     assert (done["outcome"], done["reason"]) == ("rolled_back", "this host no longer runs programs (one)")
@@ -125,7 +125,7 @@ def test_a_run_after_which_no_program_starts_is_taken_back_though_it_costs_nothi
     assert host.converge(host.file("x", "new"))["outcome"] == "changed"
 
 
-def test_what_does_not_come_back_is_no_good_rollback(
+def test_a_rollback_after_which_programs_do_not_start_fails(
     host: Host, lives_by: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("x", "old")
@@ -140,7 +140,7 @@ def test_what_does_not_come_back_is_no_good_rollback(
 # --- when a run is taken back later -------------------------------------------------------------------------
 
 
-def test_a_look_is_kept_over_processes() -> None:
+def test_the_liveness_data_is_stored_for_other_processes() -> None:
     with server(b"SSH-2.0-x\r\n") as came_in:
         before = LOOK(came_in)
         again = Look.of(json.loads(json.dumps(before.data())))
@@ -150,7 +150,7 @@ def test_a_look_is_kept_over_processes() -> None:
     assert liveness.lost(Look.of({})) == []
 
 
-def test_going_back_on_request_ends_with_a_look(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requested_rollback_ends_with_a_liveness_check(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "look", LOOK)
     works = {"runs programs (one)": lambda: not Path(host.path("x")).exists() or host.read("x") != "old"}
     monkeypatch.setattr(liveness, "_questions", lambda *_: works)
@@ -167,7 +167,9 @@ def test_going_back_on_request_ends_with_a_look(host: Host, monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("systemd", "missing")
-def test_the_guard_ends_with_the_look_of_its_run(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_guard_ends_with_the_liveness_check_of_its_run(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worked = Look(frozenset({"runs programs (one)"}), None)
     works = [True]
     monkeypatch.setattr(liveness, "look", lambda _: worked)

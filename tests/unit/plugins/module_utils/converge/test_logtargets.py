@@ -15,7 +15,7 @@ def closed(kind: socket.SocketKind) -> int:
         return int(used.getsockname()[1])
 
 
-def test_a_tcp_target_has_to_take_the_connection() -> None:
+def test_a_tcp_target_must_accept_the_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert problem("syslog", {"syslog-address": f"tcp://127.0.0.1:{port}"}) == ""
@@ -25,7 +25,7 @@ def test_a_tcp_target_has_to_take_the_connection() -> None:
     assert "Connection refused" in problem("syslog", {"syslog-address": f"tcp://127.0.0.1:{port}"})
 
 
-def test_whoever_gets_the_line_over_udp_can_read_what_it_is() -> None:
+def test_the_test_message_over_udp_explains_itself() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(5)
@@ -36,13 +36,13 @@ def test_whoever_gets_the_line_over_udp_can_read_what_it_is() -> None:
         assert json.loads(receiver.recv(1000))["version"] == "1.1"
 
 
-def test_a_closed_udp_port_is_heard_of() -> None:
+def test_a_closed_udp_port_is_reported() -> None:
     port = closed(socket.SOCK_DGRAM)
     found = problem("syslog", {"syslog-address": f"udp://127.0.0.1:{port}"})
     assert found == f"syslog cannot reach udp://127.0.0.1:{port}: Connection refused"
 
 
-def test_a_target_that_speaks_no_tls_is_not_taken_for_one_that_does() -> None:
+def test_a_target_without_tls_is_refused_if_tls_is_required() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.listen()
         port = listener.getsockname()[1]
@@ -52,7 +52,9 @@ def test_a_target_that_speaks_no_tls_is_not_taken_for_one_that_does() -> None:
     assert "No such file" in found
 
 
-def test_this_hosts_own_syslog_may_be_of_either_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_local_syslog_socket_may_be_a_stream_or_datagram_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(logtargets, "_LOCAL_SYSLOG", (str(tmp_path / "log"),))
     assert "this host has no syslog" in problem("syslog", {})
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -76,10 +78,10 @@ def test_this_hosts_own_syslog_may_be_of_either_kind(tmp_path: Path, monkeypatch
         ("syslog", {"syslog-address": "tcp://log.invalid"}, "syslog cannot reach tcp://log.invalid:514"),
     ],
 )
-def test_what_is_no_address_is_said(driver: str, options: dict[str, str], reason: str) -> None:
+def test_an_invalid_address_is_reported(driver: str, options: dict[str, str], reason: str) -> None:
     assert reason in problem(driver, options)
 
 
-def test_where_others_send_is_not_known_here() -> None:
+def test_targets_of_unknown_drivers_are_not_checked() -> None:
     assert problem("awslogs", {"awslogs-region": "eu-central-1"}) == ""
     assert problem("json-file", {}) == ""

@@ -71,7 +71,7 @@ def converged(host: Host, socket: str) -> None:
 
 
 @pytest.mark.parametrize(("socket", "path"), [("", FOUND), (NAMED, NAMED)])
-def test_the_way_back_looks_at_the_engine_that_the_run_looked_at(
+def test_a_rollback_checks_the_same_engine_as_the_run(
     host: Host, looked_at: Path, monkeypatch: pytest.MonkeyPatch, socket: str, path: str
 ) -> None:
     host.write("x", "")
@@ -86,7 +86,7 @@ def test_the_way_back_looks_at_the_engine_that_the_run_looked_at(
 
 
 @pytest.mark.parametrize(("socket", "path"), [("", FOUND), (NAMED, NAMED)])
-def test_a_release_looks_at_the_named_engine(host: Host, looked_at: Path, socket: str, path: str) -> None:
+def test_a_release_checks_the_named_engine(host: Host, looked_at: Path, socket: str, path: str) -> None:
     host.write("x", "")
     converged(host, "")
     done = Release(host.store, role="", check=False, allow="daemon-restart", terms=None, socket=socket).run()
@@ -94,7 +94,7 @@ def test_a_release_looks_at_the_named_engine(host: Host, looked_at: Path, socket
     assert looked_at.read_text().split() == [FOUND, path]
 
 
-def test_an_engine_that_cannot_be_found_is_looked_for_at_the_usual_place(
+def test_an_engine_that_cannot_be_located_is_checked_at_the_default_socket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def find(*_: object) -> engines.Engine:
@@ -105,14 +105,14 @@ def test_an_engine_that_cannot_be_found_is_looked_for_at_the_usual_place(
     assert Finder(NAMED).socket == NAMED
 
 
-def test_the_activation_of_the_engine_says_which_it_is() -> None:
+def test_the_activation_of_the_engine_stores_its_socket() -> None:
     activation = Docker({}, finder=Located("/etc/docker/daemon.json", socket="/its.sock"))
     engine = engine_of([activation], Finder(NAMED))
     assert engine is not None
     assert engine.path == "/its.sock"
 
 
-def test_an_engine_that_sleeps_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_activated_engine_is_not_started_by_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "_unit", lambda _: {"asleep": "yes"})
     monkeypatch.setattr(engines, "find", lambda *_: pytest.fail("to ask it is to start it"))
     assert engine_of([], Finder()) is None

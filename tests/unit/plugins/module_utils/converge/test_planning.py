@@ -17,7 +17,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.text import v
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
 
-def test_a_file_that_is_as_wanted_is_no_change(host: Host) -> None:
+def test_an_unchanged_file_is_no_change(host: Host) -> None:
     host.apply(host.plan(host.file("x", "text", mode="0600")))
     assert host.plan(host.file("x", "text", mode="0600")).changes == []
     assert [change.what for change in host.plan(host.file("x", "text", mode="0640")).changes] == [
@@ -29,7 +29,7 @@ def test_a_file_that_is_as_wanted_is_no_change(host: Host) -> None:
 KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAbc\n-----END PRIVATE KEY-----\n"
 
 
-def test_a_secret_is_in_no_diff_and_its_change_is(host: Host) -> None:
+def test_a_diff_shows_that_a_secret_changes_but_not_the_secret(host: Host) -> None:
     def diffs(content: str) -> list[str]:
         plan = host.plan(host.file("x", content, secret=True, mode="0400"))
         shown = [change.diff() for change in plan.changes]
@@ -45,13 +45,13 @@ def test_a_secret_is_in_no_diff_and_its_change_is(host: Host) -> None:
     assert diffs("hunter3") == []
 
 
-def test_a_private_key_is_in_no_diff_whoever_shows_it() -> None:
+def test_a_private_key_is_in_no_diff() -> None:
     assert redacted(f"before\n{KEY}after") == (
         "before\n-----BEGIN PRIVATE KEY-----\n***\n-----END PRIVATE KEY-----\nafter"
     )
 
 
-def test_what_cannot_be_changed_is_refused_before_anything_is(
+def test_a_path_that_cannot_be_changed_is_refused_before_any_change(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -70,7 +70,7 @@ def test_what_cannot_be_changed_is_refused_before_anything_is(
     assert host.plan({"kind": "attributes", "path": host.path("x"), "at_most": "0777"}).changes == []
 
 
-def test_what_stands_in_a_snapshot_for_a_secret_is_never_written(host: Host) -> None:
+def test_placeholders_of_secrets_are_never_written(host: Host) -> None:
     digest = "hmac:0123456789abcdef"
     for resource in (host.json("d.json", {"mirrors": [f"https://{digest}@m"]}), host.file("x", digest)):
         with pytest.raises(Refused, match="the snapshot's placeholder for a secret would be written"):
@@ -85,7 +85,7 @@ def test_an_absent_file_is_removed_once(host: Host) -> None:
     assert host.plan({"kind": "absent", "path": host.path("x")}).changes == []
 
 
-def test_modes_are_only_ever_tightened_and_missing_paths_are_left_alone(host: Host) -> None:
+def test_modes_are_only_tightened_and_missing_paths_are_not_created(host: Host) -> None:
     for name, mode in (("loose", 0o666), ("tight", 0o400)):
         Path(host.path(name)).write_text("")
         Path(host.path(name)).chmod(mode)
@@ -97,7 +97,7 @@ def test_modes_are_only_ever_tightened_and_missing_paths_are_left_alone(host: Ho
     assert (change.path, change.after.mode) == (host.path("loose"), 0o640)
 
 
-def test_attributes_hold_for_a_file_that_another_document_makes(host: Host) -> None:
+def test_attributes_apply_to_a_file_of_another_document(host: Host) -> None:
     plan = host.plan_all(
         {"name": "a", "resources": [{"kind": "attributes", "path": host.path("x"), "at_most": "0600"}]},
         {"name": "b", "resources": [host.file("x", "text", mode="0644")]},
@@ -106,7 +106,7 @@ def test_attributes_hold_for_a_file_that_another_document_makes(host: Host) -> N
     assert (change.after.mode, change.after.content, change.documents) == (0o600, b"text", ("b", "a"))
 
 
-def test_a_file_that_we_made_goes_when_nothing_of_it_is_wanted(host: Host) -> None:
+def test_a_file_that_hardener_created_is_removed_when_it_is_unwanted(host: Host) -> None:
     host.apply(host.plan(host.json("d.json", {"icc": False})))
     assert json.loads(Path(host.path("d.json")).read_text()) == {"icc": False}
     host.apply(host.plan(host.json("d.json", {})))
@@ -114,27 +114,27 @@ def test_a_file_that_we_made_goes_when_nothing_of_it_is_wanted(host: Host) -> No
     assert "d.json" not in host.bookkeeping.read_text()
 
 
-def test_a_file_that_was_there_stays_when_nothing_of_it_is_wanted(host: Host) -> None:
+def test_a_former_file_stays_when_no_key_of_it_is_wanted(host: Host) -> None:
     Path(host.path("d.json")).write_text("{}")
     host.apply(host.plan(host.json("d.json", {"icc": False})))
     host.apply(host.plan(host.json("d.json", {})))
     assert json.loads(Path(host.path("d.json")).read_text()) == {}
 
 
-def test_a_file_is_not_reformatted_for_nothing(host: Host) -> None:
+def test_a_file_without_changed_keys_is_not_reformatted(host: Host) -> None:
     Path(host.path("d.json")).write_text('{"icc":false}')
     plan = host.plan(host.json("d.json", {"icc": False}))
     assert plan.all_changes == []
 
 
-def test_keys_of_other_documents_stay_ours_and_theirs(host: Host) -> None:
+def test_keys_of_other_documents_keep_their_owners(host: Host) -> None:
     host.apply(host.plan(host.json("d.json", {"icc": False}), name="a"))
     host.apply(host.plan(host.json("d.json", {"mtu": 1400}), name="b"))
     host.apply(host.plan(host.json("d.json", {}), name="a"))
     assert json.loads(Path(host.path("d.json")).read_text()) == {"mtu": 1400}
 
 
-def test_two_documents_may_share_a_file_and_not_disagree(host: Host) -> None:
+def test_two_documents_of_a_file_must_agree(host: Host) -> None:
     def plan(icc: bool) -> Plan:
         return host.plan_all(
             {"name": "a", "resources": [host.json("d.json", {"icc": False})]},
@@ -155,7 +155,7 @@ def test_a_file_has_one_writer(host: Host) -> None:
         )
 
 
-def test_documents_may_want_the_same_file_where_they_agree(host: Host) -> None:
+def test_documents_that_agree_may_want_the_same_file(host: Host) -> None:
     plan = host.plan_all(
         {"name": "a", "resources": [host.file("x", "1"), {"kind": "absent", "path": host.path("y")}]},
         {"name": "b", "resources": [host.file("x", "1"), {"kind": "absent", "path": host.path("y")}]},
@@ -175,7 +175,7 @@ def test_a_folder_in_the_way_is_refused(host: Host) -> None:
         host.plan(host.file("x", ""))
 
 
-def test_what_changes_is_known_by_the_path_that_was_asked_for(host: Host) -> None:
+def test_a_change_is_found_by_the_requested_path(host: Host) -> None:
     Path(host.path("target")).write_text("")
     Path(host.path("link")).symlink_to("target")
     plan = host.plan(host.file("link", "new"))
@@ -190,7 +190,7 @@ def test_a_removed_file_has_no_content_afterwards(host: Host) -> None:
     assert plan.after(host.path("x")).content is None
 
 
-def test_damaged_bookkeeping_is_said_and_not_guessed(host: Host) -> None:
+def test_damaged_bookkeeping_is_refused(host: Host) -> None:
     host.bookkeeping.write_text("{")
     with pytest.raises(Refused, match=r"ownership\.json"):
         host.plan(host.json("d.json", {}))
@@ -205,7 +205,7 @@ def test_the_diff_shows_content_and_attributes(host: Host) -> None:
     assert "-mode 0666\n+mode 0644\n" in diff
 
 
-def test_a_hostile_file_does_nothing_to_the_terminal_that_shows_its_diff(host: Host) -> None:
+def test_a_diff_contains_no_terminal_controls(host: Host) -> None:
     Path(host.path("x")).write_bytes(b"\x1b]0;owned\x07 \xff \xe2\x80\xae\r\n")
     (change,) = host.plan(host.file("x", "")).changes
     assert not set(change.diff()) & set("\x1b\x07\r\u202e")
@@ -250,7 +250,7 @@ def test_ordinary_text_is_shown_as_it_is() -> None:
         "a\nb\n" * 100_000,
     ],
 )
-def test_a_hostile_file_does_not_keep_the_diff_busy(host: Host, content: str) -> None:
+def test_the_diff_of_a_hostile_file_takes_a_bounded_time(host: Host, content: str) -> None:
     host.write("x", content[1:])
     (change,) = host.plan(host.file("x", content)).changes
     started = time.monotonic()
@@ -264,7 +264,7 @@ def test_a_long_file_is_shown_by_its_size_and_hash(host: Host) -> None:
     assert "-short\n+(300000 bytes, too long to be shown; sha256 " in change.diff()
 
 
-def test_lines_are_added_where_they_are_not_yet_and_all_others_stay(host: Host) -> None:
+def test_missing_lines_are_added_and_all_others_stay(host: Host) -> None:
     host.write("subuid", "alice:100000:65536\nbob:165536:65536")
     lines = {"kind": "lines", "path": host.path("subuid"), "lines": ["bob:165536:65536", "x:231072:65536"]}
     host.apply(host.plan(lines))
@@ -272,7 +272,7 @@ def test_lines_are_added_where_they_are_not_yet_and_all_others_stay(host: Host) 
     assert host.plan(lines).changes == []
 
 
-def test_two_documents_may_add_lines_to_one_file_that_may_have_to_be_made(host: Host) -> None:
+def test_two_documents_may_add_lines_to_a_missing_file(host: Host) -> None:
     def document(name: str) -> dict[str, Any]:
         return {
             "name": name,
@@ -284,6 +284,6 @@ def test_two_documents_may_add_lines_to_one_file_that_may_have_to_be_made(host: 
 
 
 @pytest.mark.parametrize("line", ["", "a\nb", 7])
-def test_what_is_no_line_is_refused(host: Host, line: object) -> None:
+def test_an_invalid_line_is_refused(host: Host, line: object) -> None:
     with pytest.raises(Refused, match="is no line of text"):
         host.plan({"kind": "lines", "path": host.path("subgid"), "lines": [line]})

@@ -49,7 +49,7 @@ def ask(name: str = "opa", kind: str = "authz") -> str:
     return plugins.problem(name, kind, NOBODY, running=False)
 
 
-def test_a_plugin_that_answers_and_lets_us_look_is_good(folders: Path) -> None:
+def test_a_plugin_that_answers_and_allows_reading_is_accepted(folders: Path) -> None:
     with plugin(unix(folders / "opa.sock"), AUTHZ):
         assert ask() == ""
         assert "is no logdriver plugin: it says that it is authz" in ask(kind="logdriver")
@@ -66,7 +66,7 @@ def test_a_plugin_may_be_announced_by_a_file(folders: Path) -> None:
     assert f"does not answer at {address}" in ask()
 
 
-def test_a_socket_that_nobody_holds_any_more_is_no_plugin(folders: Path) -> None:
+def test_a_stale_socket_is_not_a_plugin(folders: Path) -> None:
     unix(folders / "opa.sock").close()
     assert "does not answer at unix://" in ask()
 
@@ -83,14 +83,14 @@ def test_a_socket_that_nobody_holds_any_more_is_no_plugin(folders: Path) -> None
         ),
     ],
 )
-def test_a_plugin_that_would_take_the_engine_away_from_us_is_refused(
+def test_an_authorization_plugin_that_refuses_reading_is_refused(
     folders: Path, answers: dict[str, Any], reason: str
 ) -> None:
     with plugin(unix(folders / "opa.sock"), answers):
         assert reason in ask()
 
 
-def test_what_is_not_there_is_said(folders: Path) -> None:
+def test_a_missing_plugin_is_named(folders: Path) -> None:
     (folders / "broken.json").write_text("[]")
     for name in ("opa", "broken"):
         assert ask(name) == f"there is no plugin {name}"

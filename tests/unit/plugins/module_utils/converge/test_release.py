@@ -104,7 +104,7 @@ def bare(host: Host) -> dict[str, Any]:
     return visible(host)
 
 
-def test_a_host_is_what_it_was_and_nothing_of_ours_remains(host: Host, bare: dict[str, Any]) -> None:
+def test_a_release_restores_the_host_and_leaves_nothing_of_hardener(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     assert visible(host) != bare
     predicted = release(host, check=True)
@@ -137,7 +137,7 @@ def test_check_mode_changes_nothing(host: Host, bare: dict[str, Any]) -> None:
     assert tree(host.folder) == before
 
 
-def test_keys_go_back_one_by_one_where_others_have_changed_the_file(host: Host, bare: dict[str, Any]) -> None:
+def test_single_keys_are_restored_if_others_have_changed_the_file(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     data = json.loads(host.read("d.json"))
     host.write("d.json", json.dumps({**data, "ipv6": None, "dns": ["192.0.2.1"]}))
@@ -152,7 +152,7 @@ def test_keys_go_back_one_by_one_where_others_have_changed_the_file(host: Host, 
     assert (host.folder / "d.json").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_file_that_somebody_else_has_changed_stays_and_is_named(host: Host, bare: dict[str, Any]) -> None:
+def test_a_file_that_others_have_changed_stays_and_is_named(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     host.write("config", "by hand\n")
     (host.folder / "loose").chmod(0o640)
@@ -166,7 +166,7 @@ def test_a_file_that_somebody_else_has_changed_stays_and_is_named(host: Host, ba
     assert not is_known(host)
 
 
-def test_one_role_alone(host: Host, bare: dict[str, Any]) -> None:
+def test_one_role_is_released(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     predicted = release(host, role="docker_daemon", check=True)
     done = release(host, role="docker_daemon")
@@ -183,7 +183,7 @@ def test_one_role_alone(host: Host, bare: dict[str, Any]) -> None:
     assert {**visible(host), "d.json": None} == {**bare, "d.json": None}
 
 
-def test_a_role_can_be_taken_back_to_what_it_had_made(host: Host, bare: dict[str, Any]) -> None:
+def test_the_release_of_a_role_can_be_rolled_back(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     before = visible(host)
     release(host, role="docker_daemon")
@@ -193,7 +193,7 @@ def test_a_role_can_be_taken_back_to_what_it_had_made(host: Host, bare: dict[str
     assert visible(host) == bare
 
 
-def test_folders_of_programs_go_with_their_role(host: Host, bare: dict[str, Any]) -> None:
+def test_a_release_removes_the_program_folders_of_a_role(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     (host.folder / "hardener" / "activity").mkdir()
     (host.folder / "hardener" / "activity" / "record.json").write_text("{}")
@@ -206,7 +206,7 @@ def test_folders_of_programs_go_with_their_role(host: Host, bare: dict[str, Any]
     assert visible(host) == bare
 
 
-def test_runs_that_were_taken_back_count_for_nothing(host: Host, bare: dict[str, Any]) -> None:
+def test_rolled_back_runs_are_ignored(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     history.back_to(host.store, before="", who="me", check=False)
     host.write("sysctl/60-hardener.conf", "mine now")
@@ -215,7 +215,7 @@ def test_runs_that_were_taken_back_count_for_nothing(host: Host, bare: dict[str,
     assert len(done["kept"]) == 1
 
 
-def test_a_run_that_was_killed_is_taken_back_first(
+def test_a_killed_run_is_rolled_back_before_the_release(
     host: Host, bare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harden(host)
@@ -227,7 +227,7 @@ def test_a_run_that_was_killed_is_taken_back_first(
     assert "was rolled back first" in done["notes"][0]
 
 
-def test_a_release_that_was_killed_is_taken_back_or_done_again(
+def test_a_killed_release_is_rolled_back_or_repeated(
     host: Host, bare: dict[str, Any], kinds: type[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harden(host)
@@ -249,7 +249,7 @@ TERMS = Terms(OTHER_TOKEN, 180, "me@here")
 
 
 @pytest.mark.usefixtures("missing")
-def test_all_of_it_stays_on_the_host_until_it_is_confirmed(
+def test_backups_stay_until_the_release_is_confirmed(
     host: Host, bare: dict[str, Any], systemd: Systemd
 ) -> None:
     host.write("x", "")
@@ -268,7 +268,7 @@ def test_all_of_it_stays_on_the_host_until_it_is_confirmed(
 
 
 @pytest.mark.usefixtures("missing")
-def test_a_release_that_is_not_confirmed_is_taken_back_by_the_host(
+def test_the_host_rolls_back_an_unconfirmed_release(
     host: Host, bare: dict[str, Any], systemd: Systemd
 ) -> None:
     host.write("x", "")
@@ -283,7 +283,7 @@ def test_a_release_that_is_not_confirmed_is_taken_back_by_the_host(
     assert {name: what for name, what in visible(host).items() if name != "x"} == bare
 
 
-def test_a_release_after_which_the_host_is_not_well_is_taken_back(
+def test_a_release_that_breaks_the_host_is_rolled_back(
     host: Host, bare: dict[str, Any], kinds: type[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harden(host)
@@ -297,7 +297,7 @@ def test_a_release_after_which_the_host_is_not_well_is_taken_back(
 
 @pytest.mark.parametrize("killed_at", ["rename", "remove_tree", "remove", "remove_folder"])
 @pytest.mark.usefixtures("bare")
-def test_what_a_killed_confirmation_has_left_goes_with_the_next_release(
+def test_leftovers_of_a_killed_confirmation_are_removed_by_the_next_release(
     host: Host, monkeypatch: pytest.MonkeyPatch, killed_at: str
 ) -> None:
     harden(host)
@@ -335,7 +335,9 @@ def _killed(part: Any, name: str, killing: Callable[..., Any]) -> Callable[..., 
 # --- what nobody has recorded -------------------------------------------------------------------------------
 
 
-def test_what_no_backup_names_goes_only_where_it_says_whose_it_is(host: Host, bare: dict[str, Any]) -> None:
+def test_files_without_a_backup_are_removed_only_with_the_mark_of_hardener(
+    host: Host, bare: dict[str, Any]
+) -> None:
     harden(host)
     (host.folder / "units").mkdir()
     host.write("units/hardener-scan.timer", "# Written by hardener: when.\n[Timer]\n")
@@ -351,7 +353,7 @@ def test_what_no_backup_names_goes_only_where_it_says_whose_it_is(host: Host, ba
     ] + [RESTART]
 
 
-def test_what_looks_like_ours_and_is_another_users_stays(host: Host, bare: dict[str, Any]) -> None:
+def test_a_marked_file_of_another_user_stays(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     (host.folder / "units").mkdir()
     host.write("units/hardener-scan.timer", "# Written by hardener: when.\n[Timer]\n")
@@ -362,7 +364,9 @@ def test_what_looks_like_ours_and_is_another_users_stays(host: Host, bare: dict[
     assert len(done["left"]) == 3
 
 
-def test_an_older_version_of_our_own_file_is_not_what_was_before(host: Host, bare: dict[str, Any]) -> None:
+def test_an_older_version_of_a_file_of_hardener_is_not_a_former_state(
+    host: Host, bare: dict[str, Any]
+) -> None:
     harden(host)
     shutil.rmtree(host.store.backup_folder(host.store.runs()[0]))  # forgotten by now
     host.converge_all(
@@ -383,7 +387,7 @@ def test_a_backup_that_cannot_be_read_is_named(host: Host, bare: dict[str, Any])
     assert "is not known any more" in done["kept"][0]
 
 
-def test_a_users_link_in_the_way_keeps_nothing_else_from_going_back(host: Host, bare: dict[str, Any]) -> None:
+def test_a_link_of_a_user_does_not_stop_the_release_of_other_files(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     secret = host.folder / "secret"
     secret.write_text("root's")
@@ -397,7 +401,7 @@ def test_a_users_link_in_the_way_keeps_nothing_else_from_going_back(host: Host, 
     assert host.path("loose") in done["kept"][0]
 
 
-def test_another_users_file_in_the_place_of_ours_stays(host: Host, bare: dict[str, Any]) -> None:
+def test_a_file_of_another_user_in_place_of_ours_stays(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     (host.folder / "sysctl" / "60-hardener.conf").unlink()
     host.write("sysctl/60-hardener.conf", "# Written by hardener.\na = 2\n")
@@ -424,7 +428,7 @@ def later_runs(host: Host, count: int) -> None:
         )
 
 
-def test_what_was_there_before_is_known_after_any_number_of_runs(host: Host, bare: dict[str, Any]) -> None:
+def test_the_former_state_is_known_after_any_number_of_runs(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     later_runs(host, 25)
     assert len(host.store.runs()) == 10
@@ -437,9 +441,7 @@ def test_what_was_there_before_is_known_after_any_number_of_runs(host: Host, bar
     assert not is_known(host)
 
 
-def test_what_somebody_else_changed_between_forgotten_runs_is_what_the_host_gets_back(
-    host: Host, bare: dict[str, Any]
-) -> None:
+def test_changes_of_others_between_removed_backups_are_restored(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     later_runs(host, 3)
     host.write("config", "by hand\n")
@@ -449,7 +451,7 @@ def test_what_somebody_else_changed_between_forgotten_runs_is_what_the_host_gets
     assert done["kept"] == [f"{host.path('config')} was changed by others meanwhile, and stays as it is"]
 
 
-def test_a_backup_that_cannot_be_kept_is_not_forgotten(
+def test_a_backup_whose_origins_cannot_be_stored_is_not_removed(
     host: Host, bare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harden(host)
@@ -471,7 +473,7 @@ def test_a_backup_that_cannot_be_kept_is_not_forgotten(
 # --- odds and ends ------------------------------------------------------------------------------------------
 
 
-def test_user_namespaces_stay_and_what_to_do_is_said(host: Host, bare: dict[str, Any]) -> None:
+def test_user_namespaces_stay_and_the_next_steps_are_named(host: Host, bare: dict[str, Any]) -> None:
     host.converge_all(
         {
             "name": "userns_remap_user",
@@ -493,7 +495,7 @@ def test_a_role_with_an_odd_name_is_refused(host: Host) -> None:
         release(host, role="../etc")
 
 
-def test_whoever_waited_for_the_lock_of_a_host_that_was_left_does_not_get_it(
+def test_a_process_that_waited_for_the_lock_of_a_released_host_is_refused(
     host: Host, bare: dict[str, Any]
 ) -> None:
     harden(host)
@@ -507,7 +509,7 @@ def test_whoever_waited_for_the_lock_of_a_host_that_was_left_does_not_get_it(
         os.close(held)
 
 
-def test_a_file_that_cannot_be_changed_is_refused_before_anything_is(
+def test_a_file_that_cannot_be_changed_refuses_the_release_before_any_change(
     host: Host, bare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harden(host)
@@ -536,7 +538,7 @@ def laid_out(host: Host, tree: dict[str, tuple[str, str | None]]) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the recorded owner is root")
 @pytest.mark.parametrize("role", ["", "docker_daemon"])
-def test_a_folder_that_an_older_hardener_wrote_tells_as_much(host: Host, role: str) -> None:
+def test_a_backup_folder_of_an_older_version_is_read(host: Host, role: str) -> None:
     recorded = json.loads(RECORDED.read_text().replace("@HOST@", str(host.folder)))
     laid_out(host, recorded["hardened"])
     hardened = visible(host)

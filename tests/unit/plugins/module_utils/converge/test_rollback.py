@@ -138,7 +138,7 @@ def take_back(host: Host, journal: Journal, who: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("later", "missing", "who"), list(itertools.product(LATER, (False, True), WHO)))
-def test_the_outcome_is_what_files_and_activations_say(
+def test_the_outcome_of_a_rollback_follows_files_and_activations(
     host: Host,
     loaded: type[Loaded],
     monkeypatch: pytest.MonkeyPatch,
@@ -179,7 +179,7 @@ def test_the_outcome_is_what_files_and_activations_say(
 
 
 @pytest.mark.parametrize(("file", "activation"), [(True, False), (False, True), (True, True)])
-def test_what_cannot_be_taken_back_fails_and_the_next_try_does_only_what_is_left(
+def test_a_failed_rollback_is_retried_for_the_remaining_part_only(
     host: Host,
     loaded: type[Loaded],
     monkeypatch: pytest.MonkeyPatch,
@@ -213,7 +213,7 @@ def test_what_cannot_be_taken_back_fails_and_the_next_try_does_only_what_is_left
     assert [path.name for path in host.folder.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_manifest_that_cannot_be_read_is_no_end(
+def test_a_damaged_manifest_fails_the_rollback_with_a_reason(
     host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = changed(host, monkeypatch)
@@ -230,7 +230,7 @@ def test_a_manifest_that_cannot_be_read_is_no_end(
 
 
 @pytest.mark.parametrize("moment", ["the record is written", "the room is given back", "the journal is gone"])
-def test_a_run_that_is_killed_at_its_very_end_is_taken_back_once_more(
+def test_a_rollback_that_is_killed_before_its_record_is_repeated(
     host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     class KilledError(BaseException):

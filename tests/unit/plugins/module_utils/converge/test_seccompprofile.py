@@ -25,7 +25,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def test_a_profile_such_as_the_engines_own_is_good() -> None:
+def test_a_profile_like_the_built_in_one_is_accepted() -> None:
     assert problem(json.dumps(GOOD).encode()) == ""
     assert problem(b'{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": null}') == ""
 
@@ -40,7 +40,7 @@ def test_a_profile_such_as_the_engines_own_is_good() -> None:
         (b"{}", "no defaultAction"),
     ],
 )
-def test_what_is_no_profile_is_said(content: bytes, reason: str) -> None:
+def test_an_invalid_profile_is_refused(content: bytes, reason: str) -> None:
     assert reason in problem(content)
 
 
@@ -69,7 +69,7 @@ def test_what_is_no_profile_is_said(content: bytes, reason: str) -> None:
         ({"syscalls": [{**RULE, "includes": {"caps": "CAP_BPF"}}]}, "includes are no object"),
     ],
 )
-def test_what_the_engine_would_find_when_a_container_starts_is_found(
+def test_errors_that_appear_only_when_a_container_starts_are_found(
     change: dict[str, Any], reason: str
 ) -> None:
     found = problem(json.dumps({**GOOD, **change}).encode())

@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     return sockets
 
 
-def test_the_engine_is_found_once_and_only_if_it_is_asked_for(asked: list[str | None]) -> None:
+def test_the_engine_is_located_once_and_only_on_demand(asked: list[str | None]) -> None:
     finder = Finder("/srv/docker.sock")
     assert asked == []
     assert finder.served == finder.served
@@ -59,7 +59,7 @@ def test_the_engine_is_found_once_and_only_if_it_is_asked_for(asked: list[str | 
 
 
 @pytest.mark.usefixtures("asked")
-def test_what_is_noted_for_the_way_back_holds_no_secret() -> None:
+def test_the_engine_data_in_the_journal_contains_no_secret() -> None:
     served = Finder().served
     assert "TOPSECRET" in str(served.argv)
     assert "TOPSECRET" not in json.dumps(served.note())
@@ -67,7 +67,7 @@ def test_what_is_noted_for_the_way_back_holds_no_secret() -> None:
 
 
 @pytest.mark.parametrize("note", [{}, {"when": []}, {"config": "/x"}, {"config": None, "socket": "/s"}])
-def test_where_nothing_is_noted_there_is_no_engine(note: dict[str, Any]) -> None:
+def test_a_journal_without_engine_data_has_no_engine(note: dict[str, Any]) -> None:
     assert Served.noted(note) is None
 
 
@@ -83,7 +83,7 @@ def test_an_engine_that_cannot_be_found_refuses_the_run(monkeypatch: pytest.Monk
 # --- documents and journals of the version before -----------------------------------------------------------
 
 
-def test_a_journal_of_0_1_0_says_where_its_engine_is(asked: list[str | None]) -> None:
+def test_the_engine_is_read_from_a_journal_of_0_1_0(asked: list[str | None]) -> None:
     begun = Docker(SETTINGS)
     begun.memory = {"stage": "restart", "live": False, "switch_on": False, "keys": []}
     assert (begun.config, begun.unit) == ("/etc/docker/daemon.json", "docker.service")
@@ -91,14 +91,14 @@ def test_a_journal_of_0_1_0_says_where_its_engine_is(asked: list[str | None]) ->
     assert asked == [], "the engine may be down when a run is taken back"
 
 
-def test_a_journal_says_where_its_engine_was_when_it_began(asked: list[str | None]) -> None:
+def test_a_begun_activation_uses_the_engine_in_its_journal(asked: list[str | None]) -> None:
     begun = Docker({"when": ["/x"]})
     begun.memory = {"stage": "", "engine": Located("/old/daemon.json", socket="/old.sock").served.note()}
     assert (begun.served.config, begun.engine.path) == ("/old/daemon.json", "/old.sock")
     assert asked == []
 
 
-def test_a_document_of_0_1_0_is_taken_and_says_what_is_no_longer_read() -> None:
+def test_a_document_of_0_1_0_is_accepted_with_a_note_on_ignored_settings() -> None:
     request = documents.parse({"documents": [{"name": "a", "activations": [OF_0_1_0]}]}, tuple(KINDS))
     (document,) = request.documents
     (note,) = document.notes
@@ -123,7 +123,7 @@ def test_a_document_of_0_1_0_about_another_engine_is_refused(
         Docker(SETTINGS, finder=Located(**found)).prepare(host.plan())
 
 
-def test_a_document_says_nothing_of_where_the_engine_is(host: Host) -> None:
+def test_the_file_that_a_document_changes_does_not_select_the_engine(host: Host) -> None:
     other = Located("/srv/daemon.json", socket="/srv/d.sock")
     activation = Docker({"when": ["/srv/daemon.json"]}, finder=other)
     activation.locate()
@@ -140,7 +140,7 @@ def test_a_document_says_nothing_of_where_the_engine_is(host: Host) -> None:
         ("--log-opt=splunk-token=tokentoken", "tokentoken"),
     ],
 )
-def test_no_text_tells_a_secret_of_the_command_line(word: str, told: str) -> None:
+def test_secrets_of_the_command_line_are_removed_from_texts(word: str, told: str) -> None:
     secret = word.rpartition("=")[2].rpartition("u:")[2].partition("@")[0]
     served = Served("/d.json", "/s", argv=("dockerd", "--log-opt", word))
     assert secret in told
@@ -154,7 +154,7 @@ SECRETS = ["hunter22", "to=ken=4", "a.b-c_d9", "ümläut77", "hmac:0123", "=y-se
 @pytest.mark.parametrize("between", [",", ";", "&", " ", "|"])
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_each_secret_of_a_word_is_cleaned_by_itself(between: str, count: int, quote: str) -> None:
+def test_each_secret_in_a_word_is_removed_separately(between: str, count: int, quote: str) -> None:
     for secrets in permutations(SECRETS, count):
         pairs = [f"{name}-token={quote}{secret}{quote}" for name, secret in zip("xyz", secrets, strict=False)]
         word = between.join(["--log-opt=a=b", *pairs, "c=d"])
@@ -164,7 +164,7 @@ def test_each_secret_of_a_word_is_cleaned_by_itself(between: str, count: int, qu
         assert served.without_secrets("a=b and c=d are fine") == "a=b and c=d are fine"
 
 
-def test_a_word_whose_secrets_cannot_be_told_apart_is_cleaned_as_a_whole() -> None:
+def test_a_word_with_ambiguous_secrets_is_removed_completely() -> None:
     word = "-H tcp://u:token=first1@h,x-token=second2,c=d"
     served = Served("/d.json", "/s", argv=("dockerd", word))
     assert "second2" not in served.without_secrets(f"no option: {word}")

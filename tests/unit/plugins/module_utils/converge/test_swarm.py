@@ -27,7 +27,7 @@ class Manager(Engine):
         ]
 
 
-def test_a_task_does_not_stay_down_for_its_swarm_starts_another() -> None:
+def test_a_stopped_task_is_replaced_by_its_swarm() -> None:
     assert swarm.is_task(TASK)
     assert not containers.stays_down(TASK)
     other = {"Config": {"Labels": None}, "HostConfig": {}}
@@ -35,7 +35,7 @@ def test_a_task_does_not_stay_down_for_its_swarm_starts_another() -> None:
     assert containers.stays_down(other)
 
 
-def test_only_a_manager_knows_the_tasks() -> None:
+def test_tasks_are_read_only_on_a_manager() -> None:
     assert swarm.running_tasks(Manager({"shop": 2})) == {"shop": 2}
     assert swarm.running_tasks(Manager(None)) is None
     never_started = Manager({})
@@ -54,7 +54,7 @@ def test_only_a_manager_knows_the_tasks() -> None:
         ({}, None, []),
     ],
 )
-def test_what_services_no_longer_do_is_said(
+def test_services_with_fewer_tasks_are_reported(
     before: dict[str, int], after: dict[str, int] | None, lost: list[str]
 ) -> None:
     assert swarm.lost(before, Manager(after)) == lost

@@ -10,6 +10,6 @@ def test_a_command_that_is_missing_fails_and_does_not_raise(tmp_path: Path) -> N
     assert system.run("sleep", "5", timeout=0.05).code == 124
 
 
-def test_what_is_no_text_is_read_all_the_same(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf_8_are_read(tmp_path: Path) -> None:
     (tmp_path / "status").write_bytes(b"Name:\t\xff\xfe\nUid:\t1000\n")
     assert system.read(str(tmp_path / "status")).splitlines()[1] == "Uid:\t1000"

@@ -87,7 +87,7 @@ def test_activations_happen_only_when_their_path_changes(host: Host, recorded: t
 
 
 @pytest.mark.parametrize("fails", ["perform", "problems"])
-def test_a_failure_puts_everything_back(host: Host, recorded: type[Recorded], fails: str) -> None:
+def test_a_failing_activation_rolls_everything_back(host: Host, recorded: type[Recorded], fails: str) -> None:
     host.write("x", "old")
     host.write("loose", "")
     (host.folder / "loose").chmod(0o666)
@@ -111,7 +111,7 @@ def test_a_failure_puts_everything_back(host: Host, recorded: type[Recorded], fa
     assert Journal.find(host.store) is None
 
 
-def test_a_rollback_that_fails_is_tried_again_by_the_next_run(host: Host, recorded: type[Recorded]) -> None:
+def test_a_failed_rollback_is_retried_by_the_next_run(host: Host, recorded: type[Recorded]) -> None:
     host.write("x", "old")
     recorded.fails, recorded.undo_fails = "perform", True
     done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
@@ -124,7 +124,7 @@ def test_a_rollback_that_fails_is_tried_again_by_the_next_run(host: Host, record
     assert "was interrupted" in done["notes"][0]
 
 
-def test_a_killed_run_is_taken_back_by_the_next(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_is_rolled_back_by_the_next(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         host.write(name, "old")
     wanted = [host.file(name, "new") for name in "abc"]
@@ -145,7 +145,7 @@ def test_a_killed_run_is_taken_back_by_the_next(host: Host, monkeypatch: pytest.
     assert Journal.find(host.store) is None
 
 
-def test_what_somebody_changed_after_a_killed_run_stays(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_of_others_after_a_killed_run_stay(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.write("a", "old")
     host.write("b", "old")
     interrupted(host, monkeypatch, host.file("a", "new"), host.file("b", "new"), writes=1)
@@ -155,7 +155,7 @@ def test_what_somebody_changed_after_a_killed_run_stays(host: Host, monkeypatch:
     assert any("changed by others" in note for note in done["notes"])
 
 
-def test_a_disk_that_is_full_for_the_backup_refuses(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_for_the_backup_refuses_the_run(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.write("x", "old")
 
     def full(*_: object, **__: object) -> None:
@@ -168,7 +168,7 @@ def test_a_disk_that_is_full_for_the_backup_refuses(host: Host, monkeypatch: pyt
     assert list(Path(host.store.folder, "backups").iterdir()) == []
 
 
-def test_what_is_pending_is_told_once_whether_something_else_changes_or_not(
+def test_pending_changes_are_reported_once_with_and_without_other_changes(
     host: Host, recorded: type[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def prepare(self: Recorded, plan: Plan) -> None:
@@ -179,16 +179,14 @@ def test_what_is_pending_is_told_once_whether_something_else_changes_or_not(
         assert host.converge(host.file("x", content), activations=when())["pending"] == ["at the next boot"]
 
 
-def test_a_folder_for_backups_that_is_somebody_elses_is_not_used(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backup_folder_of_another_user_is_refused(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.converge(host.file("x", "1"))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     with pytest.raises(Refused, match="belongs to another user"):
         host.converge(host.file("x", "2"))
 
 
-def test_a_file_system_that_refuses_is_named_and_the_rest_goes_back(
+def test_a_failing_file_system_is_named_and_the_other_files_are_restored(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("a", "old")
@@ -206,7 +204,7 @@ def test_a_file_system_that_refuses_is_named_and_the_rest_goes_back(
     assert host.read("a") == "old"
 
 
-def test_a_second_run_at_the_same_time_is_turned_away(host: Host) -> None:
+def test_a_concurrent_run_is_refused(host: Host) -> None:
     host.converge(host.file("x", "1"))
     with Path(host.store.lock).open("rb+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -216,14 +214,14 @@ def test_a_second_run_at_the_same_time_is_turned_away(host: Host) -> None:
     assert host.read("x") == "1"
 
 
-def test_two_that_only_look_do_not_disturb_each_other(host: Host) -> None:
+def test_two_runs_in_check_mode_share_the_lock(host: Host) -> None:
     host.converge(host.file("x", "1"))
     with Path(host.store.lock).open("rb+") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         assert host.converge(host.file("x", "2"), check=True)["outcome"] == "would_change"
 
 
-def test_a_document_that_refuses_this_host_does_not_keep_the_others_from_it(host: Host) -> None:
+def test_a_refused_document_does_not_stop_the_others(host: Host) -> None:
     refusing = {"name": "b", "refused": "no audit here"}
     done = host.converge_all({"name": "a", "resources": [host.file("x", "1")]}, refusing)
     assert (done["outcome"], done["refused"]) == ("changed", ["b: no audit here"])
@@ -256,7 +254,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) ->
 
 
 @pytest.mark.parametrize("path", ["b", "new"])
-def test_what_somebody_changes_while_it_is_planned_is_not_lost(
+def test_a_change_of_others_during_planning_is_not_lost(
     host: Host, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     host.write("a", "old")
@@ -269,7 +267,7 @@ def test_what_somebody_changes_while_it_is_planned_is_not_lost(
     assert (host.read("a"), host.read(path)) == ("old", "an admin's")
 
 
-def test_a_mode_that_somebody_sets_while_it_is_planned_is_not_lost(
+def test_a_mode_that_others_set_during_planning_is_not_lost(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("a", "")
@@ -283,7 +281,7 @@ def test_a_mode_that_somebody_sets_while_it_is_planned_is_not_lost(
 
 
 @pytest.mark.parametrize("how", ["killed", "disk full"])
-def test_a_run_that_never_began_is_in_nobodys_way(
+def test_a_run_that_never_began_does_not_block_later_ones(
     host: Host, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     host.converge(host.file("x", "1"))
@@ -319,7 +317,7 @@ def test_a_run_whose_end_cannot_be_recorded_is_not_over(
     assert host.store.record(journal.run)["outcome"] == "rolled_back"
 
 
-def test_an_activation_that_the_journal_does_not_tell_of_has_not_begun(
+def test_an_activation_without_an_entry_in_the_journal_has_not_begun(
     host: Host, recorded: type[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("x", "old")
@@ -346,7 +344,7 @@ def test_an_activation_that_the_journal_does_not_tell_of_has_not_begun(
     assert not recorded.log.exists()
 
 
-def test_room_that_cannot_be_given_back_is_given_back_by_the_next_run(
+def test_reserved_room_that_cannot_be_freed_is_freed_by_the_next_run(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("x", "old")

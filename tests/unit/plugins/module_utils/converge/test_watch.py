@@ -86,7 +86,7 @@ def act(monkeypatch: pytest.MonkeyPatch) -> Act:
 
 
 @pytest.mark.parametrize("hours", [0.001, 0.1, 3, 30])
-def test_it_tries_until_it_can(
+def test_the_guard_retries_until_the_rollback_succeeds(
     host: Host, systemd: Systemd, clock: Clock, monkeypatch: pytest.MonkeyPatch, hours: float
 ) -> None:
     run = overdue(host)
@@ -112,7 +112,7 @@ def test_it_tries_until_it_can(
 @pytest.mark.usefixtures("systemd", "clock")
 @pytest.mark.parametrize("defect", [OSError(errno.EIO, "I/O error"), KeyError("x"), MemoryError()])
 @pytest.mark.parametrize("where", ["find", "finished"])
-def test_nothing_that_goes_wrong_is_an_end(
+def test_no_error_ends_the_attempts_of_the_guard(
     host: Host,
     monkeypatch: pytest.MonkeyPatch,
     where: str,
@@ -135,7 +135,9 @@ def test_nothing_that_goes_wrong_is_an_end(
     assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
 
 
-def test_a_later_change_of_an_administrator_ends_it(host: Host, systemd: Systemd, clock: Clock) -> None:
+def test_a_later_change_of_an_administrator_ends_the_attempts(
+    host: Host, systemd: Systemd, clock: Clock
+) -> None:
     run = overdue(host)
     lose(host, run)
     clock.after(1000, lambda: host.write("x", "by hand"))
@@ -145,7 +147,7 @@ def test_a_later_change_of_an_administrator_ends_it(host: Host, systemd: Systemd
     assert record["kept"] == [f"{host.path('x')} was changed by others meanwhile, and stays as it is"]
 
 
-def test_it_goes_soon_after_somebody_else_has_ended_the_run(
+def test_the_guard_exits_soon_after_another_process_has_ended_the_run(
     host: Host, systemd: Systemd, clock: Clock
 ) -> None:
     run = overdue(host)
@@ -162,7 +164,7 @@ def test_it_goes_soon_after_somebody_else_has_ended_the_run(
     assert clock.now - begun < 5000 + 10
 
 
-def test_the_journal_of_the_system_says_why_and_how_to_end_it(
+def test_the_system_journal_shows_the_reason_and_how_to_end_the_attempts(
     host: Host, systemd: Systemd, clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = overdue(host)
@@ -180,7 +182,7 @@ def test_the_journal_of_the_system_says_why_and_how_to_end_it(
 # --- over a boot --------------------------------------------------------------------------------------------
 
 
-def test_a_boot_that_cannot_put_a_file_back_leaves_the_guard_armed_and_goes_on_later(
+def test_a_rollback_that_fails_at_boot_keeps_the_guard_armed_and_is_retried(
     host: Host, systemd: Systemd, act: Act
 ) -> None:
     run = overdue(host)
@@ -216,7 +218,7 @@ def test_a_guard_whose_program_is_removed_by_a_confirmation_is_not_restarted(
     assert f"--property=RestartPreventExitStatus={ended.returncode}" in armed
 
 
-def test_a_boot_that_put_everything_back_starts_nothing_more(host: Host, systemd: Systemd, act: Act) -> None:
+def test_a_complete_rollback_at_boot_starts_no_retry(host: Host, systemd: Systemd, act: Act) -> None:
     overdue(host)
     after_boot = systemd.after_boot()
     act(systemd.at_boot())
@@ -225,7 +227,7 @@ def test_a_boot_that_put_everything_back_starts_nothing_more(host: Host, systemd
     assert not [words for words in systemd.said if "--on-active=20" in words]
 
 
-def test_what_ends_while_the_host_starts_is_no_longer_tried(host: Host, systemd: Systemd, act: Act) -> None:
+def test_a_run_that_ends_during_boot_is_not_retried(host: Host, systemd: Systemd, act: Act) -> None:
     run = overdue(host)
     after_boot = systemd.after_boot()
     journal = Journal.find(host.store)
@@ -242,9 +244,7 @@ def test_what_ends_while_the_host_starts_is_no_longer_tried(host: Host, systemd:
 # --- where it was not armed ---------------------------------------------------------------------------------
 
 
-def test_a_run_without_a_guard_gets_one_where_it_cannot_be_taken_back(
-    host: Host, systemd: Systemd, act: Act
-) -> None:
+def test_a_failed_rollback_arms_a_guard_for_a_run_without_one(host: Host, systemd: Systemd, act: Act) -> None:
     host.write("x", "old")
     done = change(host, impact="none")
     assert done["outcome"] == "changed"
@@ -263,7 +263,7 @@ def test_a_run_without_a_guard_gets_one_where_it_cannot_be_taken_back(
     assert list(systemd.units.iterdir()) == []
 
 
-def test_a_guard_that_waits_for_its_time_goes_on_at_once(
+def test_a_waiting_guard_continues_at_once(
     host: Host, systemd: Systemd, missing: dict[str, list[str]]
 ) -> None:
     host.write("x", "old")

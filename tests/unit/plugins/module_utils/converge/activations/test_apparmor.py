@@ -54,7 +54,7 @@ def test_a_profile_that_only_complains_is_loaded_once(host: Host, kernel: Kernel
     assert not found.due
 
 
-def test_undone_is_what_the_restored_file_says_and_a_new_one_confines_on(
+def test_an_undo_reloads_restored_profiles_and_keeps_new_ones_loaded(
     host: Host, kernel: Kernel, tmp_path: Path
 ) -> None:
     found = activation(tmp_path / "web")
@@ -66,7 +66,7 @@ def test_undone_is_what_the_restored_file_says_and_a_new_one_confines_on(
     assert found.undo() == ["apparmor_parser: syntax error in line 3"]
 
 
-def test_without_the_parser_nothing_is_begun(
+def test_a_missing_parser_refuses_the_run(
     host: Host, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "run", lambda *command: system.Outcome(127, "", ""))
@@ -74,12 +74,12 @@ def test_without_the_parser_nothing_is_begun(
         activation(Path("/etc/apparmor.d/web")).prepare(host.plan())
 
 
-def test_a_file_is_no_option(host: Host, kernel: Kernel) -> None:
+def test_a_file_name_cannot_be_an_option(host: Host, kernel: Kernel) -> None:
     with pytest.raises(Refused, match="is no absolute path"):
         ApparmorLoad({"when": [], "profiles": {"--remove": "web"}}).prepare(host.plan())
 
 
-def test_given_back_a_profile_without_a_file_is_unloaded_unless_it_confines(
+def test_a_release_unloads_a_profile_without_a_file_unless_it_confines_a_process(
     host: Host, kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web, stays = str(tmp_path / "web"), str(tmp_path / "docker-default")
@@ -107,7 +107,9 @@ def test_given_back_a_profile_without_a_file_is_unloaded_unless_it_confines(
     assert (unloaded.read_text(), kernel.asked) == ("web", [("apparmor_parser", "--replace", stays)])
 
 
-def test_without_the_parser_nothing_is_given_back(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_without_the_parser_unloads_nothing(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun = [Begun({"when": [], "profiles": {"/etc/apparmor.d/web": "web"}}, {})]
     monkeypatch.setattr(system, "run", lambda *_: system.Outcome(127, "", ""))
     assert ApparmorLoad.former(begun) == (None, (), ())

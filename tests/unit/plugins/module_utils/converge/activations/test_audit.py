@@ -60,7 +60,7 @@ def test_locked_rules_wait_for_the_next_boot(host: Host, monkeypatch: pytest.Mon
     assert "locked until the next boot" in activation.pending[0]
 
 
-def test_a_failure_mode_that_panics_is_said(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_mode_that_panics_is_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     audit(monkeypatch, status="enabled 1\nfailure 2\n")
     assert "would panic this host" in prepared(audit_load(), host).pending[0]
 
@@ -76,7 +76,7 @@ def test_a_failure_mode_that_panics_is_said(host: Host, monkeypatch: pytest.Monk
         ("audit.rules.prev", "-D\n", False),
     ],
 )
-def test_rules_that_nothing_deletes_first_are_not_added_to(
+def test_rules_are_refused_if_no_file_deletes_the_former_ones(
     host: Host, monkeypatch: pytest.MonkeyPatch, name: str, text: str, loads: bool
 ) -> None:
     audit(monkeypatch)
@@ -89,9 +89,7 @@ def test_rules_that_nothing_deletes_first_are_not_added_to(
             prepared(activation, host)
 
 
-def test_a_kernel_without_audit_is_refused_in_clear_words(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_without_audit_is_refused(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {STATUS: system.Outcome(1, "", "Error - audit support not in kernel")}
     monkeypatch.setattr(system, "run", outcomes(answers))
     monkeypatch.setattr(system, "installed", lambda _: True)
@@ -129,11 +127,11 @@ def test_a_rule_is_known_however_auditctl_prints_it(one: str, other: str) -> Non
         RULE.replace("key=docker", "key=other"),
     ],
 )
-def test_another_rule_is_another(other: str) -> None:
+def test_different_rules_are_not_equal(other: str) -> None:
     assert audit_rule(RULE) != audit_rule(other)
 
 
-def test_given_back_are_the_restored_rules_where_anything_loads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_loads_the_restored_rules_if_audit_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = [Begun({"when": ["/a", "/b"], "rules": [RULE]}, {}), Begun({"when": ["/b", "/c"]}, {})]
     monkeypatch.setattr(system, "installed", lambda _: True)
     assert AuditRulesLoad.former(begun) == ({"when": ["/a", "/b", "/c"]}, (), ())

@@ -58,7 +58,9 @@ def prepared(host: Host, words: list[str] = WORDS) -> BootParameters:
     return activation
 
 
-def test_a_menu_without_the_parameters_is_made_anew_and_waits_for_the_boot(host: Host, grub: Grub) -> None:
+def test_a_menu_without_the_parameters_is_generated_again_and_applies_at_the_next_boot(
+    host: Host, grub: Grub
+) -> None:
     activation = prepared(host)
     assert len(activation.reasons) == len(WORDS)
     activation.perform()
@@ -70,7 +72,7 @@ def test_a_menu_without_the_parameters_is_made_anew_and_waits_for_the_boot(host:
     assert prepared(host).pending == []
 
 
-def test_of_a_parameter_given_twice_the_last_counts(host: Host, grub: Grub) -> None:
+def test_the_last_value_of_a_repeated_parameter_counts(host: Host, grub: Grub) -> None:
     grub.options = "apparmor=1 security=apparmor apparmor=0"
     activation = prepared(host)
     activation.perform()
@@ -80,7 +82,7 @@ def test_of_a_parameter_given_twice_the_last_counts(host: Host, grub: Grub) -> N
     assert activation.problems() == []
 
 
-def test_undone_the_menu_is_made_of_the_restored_files(host: Host, grub: Grub) -> None:
+def test_an_undo_generates_the_menu_from_the_restored_files(host: Host, grub: Grub) -> None:
     activation = prepared(host)
     activation.perform()
     grub.options = "quiet"
@@ -89,7 +91,9 @@ def test_undone_the_menu_is_made_of_the_restored_files(host: Host, grub: Grub) -
     assert "apparmor" not in grub.menu.read_text()
 
 
-def test_a_menu_that_cannot_be_made_fails(host: Host, grub: Grub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_menu_that_cannot_be_generated_fails(
+    host: Host, grub: Grub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     activation = prepared(host)
 
     def fail(*command: str, timeout: float) -> str:
@@ -100,19 +104,21 @@ def test_a_menu_that_cannot_be_made_fails(host: Host, grub: Grub, monkeypatch: p
         activation.perform()
 
 
-def test_without_the_program_it_is_refused(host: Host, grub: Grub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_grub_mkconfig_refuses_the_run(
+    host: Host, grub: Grub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(system, "installed", lambda _: False)
     with pytest.raises(Refused, match="grub-mkconfig is not installed"):
         prepared(host)
 
 
 @pytest.mark.parametrize("word", ["$(reboot)=1", "quiet", "apparmor=1 init=/bin/sh", 'a="b"'])
-def test_only_parameters_are_parameters(host: Host, grub: Grub, word: str) -> None:
+def test_an_invalid_kernel_parameter_is_refused(host: Host, grub: Grub, word: str) -> None:
     with pytest.raises(Refused, match="is no parameter of a kernel"):
         prepared(host, [word])
 
 
-def test_given_back_the_menu_is_made_without_the_parameters_that_the_kernel_keeps(
+def test_a_release_generates_the_menu_without_the_parameters(
     host: Host, grub: Grub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = [Begun({"when": [host.path("grub.d/x")], "parameters": WORDS}, {})]

@@ -151,7 +151,7 @@ def test_a_key_that_the_engine_rereads_is_reloaded(host: Host, make: Make, engin
     assert engine.events == ["reload"]
 
 
-def test_any_other_key_is_a_restart(host: Host, make: Make, engine: Engine) -> None:
+def test_any_other_key_requires_a_restart(host: Host, make: Make, engine: Engine) -> None:
     activation = prepare(host, make(), {"live-restore": True, "icc": False})
     assert activation.action == docker.RESTART
     activation.perform()
@@ -210,7 +210,7 @@ def test_an_engine_whose_chains_were_flushed_is_restarted(
     assert not prepare(host, make(**wish), {}).due
 
 
-def test_an_api_on_tcp_that_answers_whoever_comes_is_a_problem(host: Host, make: Make) -> None:
+def test_an_api_on_tcp_that_accepts_any_client_is_a_problem(host: Host, make: Make) -> None:
     """See tests/integration for one that does not."""
 
     def reasons(words: bytes) -> list[str]:
@@ -271,12 +271,12 @@ def test_a_restart_may_stop_a_container_that_cannot_be_inspected(
     )
 
 
-def test_a_reload_stops_nobody(host: Host, make: Make, engine: Engine) -> None:
+def test_a_reload_stops_no_container(host: Host, make: Make, engine: Engine) -> None:
     engine.run_container("web")
     assert prepare(host, make(), {"live-restore": True}).impact == "reload"
 
 
-def test_an_engine_that_starts_without_live_restore_would_end_what_it_finds(
+def test_starting_without_live_restore_would_stop_running_containers(
     host: Host, make: Make, engine: Engine
 ) -> None:
     host.write("daemon.json", '{"live-restore": true}')
@@ -319,7 +319,9 @@ def test_a_unit_that_kills_everything_counts_as_no_live_restore(
     assert "KillMode is control-group" in activation.costs
 
 
-def test_a_restart_says_whom_it_stops_and_who_stays_down(host: Host, make: Make, engine: Engine) -> None:
+def test_a_restart_names_the_containers_that_it_stops_and_those_that_stay_down(
+    host: Host, make: Make, engine: Engine
+) -> None:
     engine.run_container("job")
     engine.run_container("web", policy="always")
     activation = prepare(host, make(), {"icc": False})
@@ -329,9 +331,7 @@ def test_a_restart_says_whom_it_stops_and_who_stays_down(host: Host, make: Make,
     assert activation.problems() == []  # web is back by its policy, job is known to stay down
 
 
-def test_an_effective_value_that_differs_makes_it_due_whatever_the_file_says(
-    host: Host, make: Make, engine: Engine
-) -> None:
+def test_a_different_effective_value_makes_the_activation_due(host: Host, make: Make, engine: Engine) -> None:
     host.write("daemon.json", '{"icc": false}')
     activation = prepare(host, make(expect={"bridge": {ICC: "false"}}), {"icc": False})
     assert activation.action == docker.RESTART
@@ -343,7 +343,7 @@ def test_an_effective_value_that_differs_makes_it_due_whatever_the_file_says(
     assert not again.due
 
 
-def test_a_bridge_that_containers_hold_is_pending_and_no_reason_to_restart_again(
+def test_a_bridge_in_use_is_pending_and_causes_no_second_restart(
     host: Host, make: Make, engine: Engine
 ) -> None:
     engine.run_container("web")
@@ -358,7 +358,7 @@ def test_a_bridge_that_containers_hold_is_pending_and_no_reason_to_restart_again
     assert (again.due, len(again.pending)) == (False, 1)
 
 
-def test_a_file_younger_than_the_engine_is_brought_into_force_once(
+def test_a_file_that_is_newer_than_the_engine_is_activated_once(
     host: Host, make: Make, engine: Engine
 ) -> None:
     host.write("daemon.json", '{"log-level": "info"}')
@@ -378,7 +378,7 @@ def test_an_engine_that_does_not_run_is_not_started(host: Host, make: Make, engi
     )
 
 
-def test_an_engine_that_sleeps_behind_its_socket_is_not_woken(
+def test_a_socket_activated_engine_is_not_started(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(docker, "_unit", lambda _: {"ActiveState": "inactive", "asleep": "yes"})
@@ -386,7 +386,7 @@ def test_an_engine_that_sleeps_behind_its_socket_is_not_woken(
     assert not prepare(host, make(), {"icc": False}).due
 
 
-def test_an_engine_that_the_unit_does_not_run_is_not_restarted(
+def test_an_engine_outside_of_the_unit_is_not_restarted(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(docker, "_unit", lambda _: {})
@@ -408,7 +408,7 @@ def undo(host: Host, activation: Docker, before: str | None) -> tuple[list[str],
 
 
 @pytest.mark.parametrize("before", [None, '{"debug": false}'])
-def test_when_the_new_file_does_not_start_containers_survive_the_way_back(
+def test_containers_survive_the_rollback_of_a_file_that_the_engine_does_not_start_with(
     host: Host, make: Make, engine: Engine, before: str | None
 ) -> None:
     if before is not None:
@@ -427,7 +427,7 @@ def test_when_the_new_file_does_not_start_containers_survive_the_way_back(
     assert [json.loads(content)["live-restore"] for content in written] == [True, False]
 
 
-def test_a_reload_is_taken_back_by_saying_the_old_values(host: Host, make: Make, engine: Engine) -> None:
+def test_a_reload_is_undone_by_reloading_the_former_values(host: Host, make: Make, engine: Engine) -> None:
     engine.run_container("web")
     activation = prepare(host, make(), {"live-restore": True})
     activation.perform()
@@ -436,7 +436,7 @@ def test_a_reload_is_taken_back_by_saying_the_old_values(host: Host, make: Make,
     assert (problems, engine.live, engine.events) == ([], False, ["reload", "reload"])
 
 
-def test_what_had_not_begun_needs_no_undo(host: Host, make: Make, engine: Engine) -> None:
+def test_an_activation_that_had_not_begun_needs_no_undo(host: Host, make: Make, engine: Engine) -> None:
     activation = prepare(host, make(), {"icc": False})
     assert undo(host, activation, None) == ([], [])
     assert engine.events == []
@@ -461,7 +461,7 @@ def systemctl(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Systemctl:
     return told
 
 
-def test_an_engine_that_is_to_run_is_started_on_the_new_file(
+def test_a_stopped_engine_is_started_with_the_new_file_on_request(
     host: Host, make: Make, engine: Engine, systemctl: Systemctl
 ) -> None:
     activation = prepare(
@@ -493,7 +493,7 @@ def test_an_engine_that_does_not_start_as_planned_is_stopped_with_its_socket(
     ]
 
 
-def test_a_socket_that_listened_before_the_engine_ran_goes_on_listening(
+def test_a_socket_unit_that_was_active_before_stays_active(
     host: Host, make: Make, engine: Engine, systemctl: Systemctl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asleep = {"ActiveState": "inactive", "TriggeredBy": "docker.socket", "asleep": "yes"}
@@ -508,7 +508,7 @@ def test_an_engine_that_runs_is_not_started_again(host: Host, make: Make, engine
     assert prepare(host, make(start=True), {"live-restore": True}).action == docker.RELOAD
 
 
-def test_without_systemd_nobody_can_start_it(
+def test_without_systemd_the_engine_cannot_be_started(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.up = False
@@ -517,7 +517,7 @@ def test_without_systemd_nobody_can_start_it(
         prepare(host, make(start=True), {"icc": False})
 
 
-def test_who_takes_everything_along_restarts_the_engine(host: Host, make: Make, engine: Engine) -> None:
+def test_the_restart_is_left_to_the_migration(host: Host, make: Make, engine: Engine) -> None:
     engine.run_container("web")
     activation = prepare(host, make(restarted_by="userns-migrate"), {"userns-remap": "default"})
     assert activation.due
@@ -527,7 +527,7 @@ def test_who_takes_everything_along_restarts_the_engine(host: Host, make: Make, 
     assert engine.events == []
 
 
-def test_user_namespaces_that_the_next_start_would_bring_cost_the_sight_of_all_data(
+def test_user_namespaces_at_the_next_start_would_hide_all_data(
     host: Host, make: Make, engine: Engine
 ) -> None:
     host.write("daemon.json", '{"userns-remap": "default"}')
@@ -537,7 +537,7 @@ def test_user_namespaces_that_the_next_start_would_bring_cost_the_sight_of_all_d
     assert "the next start of the engine hides its 1 containers and 0 images" in activation.costs
 
 
-def test_a_user_who_comes_with_another_document_is_not_looked_for(
+def test_a_user_that_another_document_adds_is_not_required(
     host: Host, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged: list[list[Any]] = []
@@ -551,7 +551,7 @@ def test_a_user_who_comes_with_another_document_is_not_looked_for(
     assert judged == [[{}, {"userns-remap": "default"}], [{}, {}]]
 
 
-def test_the_last_words_are_of_this_start_and_not_of_the_process_before(
+def test_the_quoted_log_belongs_to_this_start_of_the_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said = [
@@ -603,7 +603,7 @@ ON = '{"live-restore": true, "icc": false}'
 
 
 @pytest.mark.parametrize("content", [None, b'{"live-restore": false}', b'{\n\t"debug": true}'])
-def test_containers_outlive_the_restart_that_gives_live_restore_up_and_the_way_back(
+def test_containers_survive_the_restart_that_disables_live_restore_and_its_rollback(
     host: Host, make: Make, engine: Engine, content: bytes | None
 ) -> None:
     begun = hardened(host, engine, ON)
@@ -624,7 +624,7 @@ def test_containers_outlive_the_restart_that_gives_live_restore_up_and_the_way_b
     assert path.read_text() == ON
 
 
-def test_an_engine_that_does_not_start_as_it_was_keeps_its_containers_on_the_way_back(
+def test_containers_survive_a_rollback_after_which_the_engine_does_not_start(
     host: Host, make: Make, engine: Engine
 ) -> None:
     activation = give_back(host, hardened(host, engine, ON), b'{"log-driver": "nonsense"}')
@@ -637,7 +637,7 @@ def test_an_engine_that_does_not_start_as_it_was_keeps_its_containers_on_the_way
     assert engine.containers["web"]["State"]["Running"]
 
 
-def test_a_release_that_gives_up_live_restore_alone_reloads(host: Host, make: Make, engine: Engine) -> None:
+def test_a_release_that_only_disables_live_restore_reloads(host: Host, make: Make, engine: Engine) -> None:
     activation = give_back(host, hardened(host, engine, '{"live-restore": true}'), None)
     activation.perform()
     assert engine.containers["web"]["State"]["Running"]

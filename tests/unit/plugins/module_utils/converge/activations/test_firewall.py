@@ -86,7 +86,7 @@ def test_a_host_that_never_had_rules_and_wants_none_is_left_alone(host: Host, ma
     assert not prepared(host.plan()).due
 
 
-def test_rules_that_are_not_loaded_are_due_and_the_boot_loads_them_too(host: Host, machine: Machine) -> None:
+def test_missing_rules_are_loaded_now_and_at_boot(host: Host, machine: Machine) -> None:
     activation = prepared(wanted(host))
     assert activation.reasons == [
         "ipv4: HARDENER-INPUT is not loaded",
@@ -104,7 +104,7 @@ def test_rules_that_are_not_loaded_are_due_and_the_boot_loads_them_too(host: Hos
     ]
 
 
-def test_loaded_enabled_and_run_it_is_not_due(host: Host, machine: Machine) -> None:
+def test_loaded_rules_with_an_enabled_unit_are_not_due(host: Host, machine: Machine) -> None:
     machine.saved["iptables"] = LOADED
     machine.enabled.symlink_to("/dev/null")
     assert not prepared(wanted(host)).due
@@ -112,7 +112,7 @@ def test_loaded_enabled_and_run_it_is_not_due(host: Host, machine: Machine) -> N
     assert prepared(wanted(host)).reasons == ["hardener-firewall.service has not run"]
 
 
-def test_what_is_not_wanted_any_more_goes_with_its_unit(host: Host, machine: Machine) -> None:
+def test_unwanted_rules_are_removed_with_their_unit(host: Host, machine: Machine) -> None:
     machine.saved["iptables"] = LOADED
     machine.enabled.symlink_to("/dev/null")
     activation = prepared(host.plan())
@@ -135,7 +135,7 @@ def test_a_unit_that_does_not_load_them_is_a_failure(host: Host, machine: Machin
         activation.perform()
 
 
-def test_somebody_who_changes_rules_meanwhile_is_met_once_more(host: Host, machine: Machine) -> None:
+def test_loading_is_retried_once_after_a_concurrent_change(host: Host, machine: Machine) -> None:
     activation = prepared(wanted(host))
     machine.codes["iptables-restore"] = 1
     with pytest.raises(Failed, match="iptables-restore: no such rule"):
@@ -143,7 +143,7 @@ def test_somebody_who_changes_rules_meanwhile_is_met_once_more(host: Host, machi
     assert len(machine.ran("iptables-restore")) == 2
 
 
-def test_undone_by_another_process_nothing_is_left_of_it(host: Host, machine: Machine) -> None:
+def test_an_undo_in_another_process_removes_all_rules(host: Host, machine: Machine) -> None:
     machine.codes["systemctl is-active"] = 3
     activation = prepared(wanted(host))
     activation.perform()
@@ -157,9 +157,7 @@ def test_undone_by_another_process_nothing_is_left_of_it(host: Host, machine: Ma
     assert "systemctl reset-failed -- hardener-firewall.service" in machine.commands
 
 
-def test_undone_where_rules_were_loaded_these_come_back_and_the_unit_stays(
-    host: Host, machine: Machine
-) -> None:
+def test_an_undo_restores_former_rules_and_keeps_the_unit(host: Host, machine: Machine) -> None:
     machine.saved["iptables"] = LOADED
     machine.enabled.symlink_to("/dev/null")
     other = host.plan(host.file("inbound.ipv4", RULES.replace("DROP", "RETURN")))
@@ -171,7 +169,7 @@ def test_undone_where_rules_were_loaded_these_come_back_and_the_unit_stays(
     assert not machine.ran("systemctl stop")
 
 
-def test_undone_while_the_host_starts_the_boot_does_not_load_it_any_more(
+def test_an_undo_at_boot_keeps_the_boot_from_loading_the_rules(
     host: Host, machine: Machine, boots: list[str]
 ) -> None:
     activation = prepared(wanted(host))
@@ -186,7 +184,7 @@ def test_undone_while_the_host_starts_the_boot_does_not_load_it_any_more(
     assert machine.enabled.is_symlink()
 
 
-def test_undone_after_a_soft_reboot_what_the_kernel_has_kept_goes_too(
+def test_an_undo_after_a_soft_reboot_removes_the_loaded_rules(
     host: Host, machine: Machine, boots: list[str]
 ) -> None:
     activation = prepared(wanted(host))
@@ -207,7 +205,7 @@ def test_undone_after_a_soft_reboot_what_the_kernel_has_kept_goes_too(
         ("unknown", (["192.0.2.0/24"], True)),
     ],
 )
-def test_who_is_connected_must_be_let_in_again(
+def test_rules_that_refuse_the_present_ssh_connection_are_refused(
     host: Host, machine: Machine, monkeypatch: pytest.MonkeyPatch, client: str, case: tuple[list[str], bool]
 ) -> None:
     sources, refused = case
@@ -228,7 +226,7 @@ def test_a_run_without_the_inbound_rules_asks_nothing_of_ssh(
     assert prepared(wanted(host)).due
 
 
-def test_the_connection_is_that_of_who_called_us(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ssh_connection_is_that_of_the_calling_process(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {
         "/proc/30/environ": "PATH=/bin\0SSH_CONNECTION=nonsense\0",
         "/proc/30/stat": "30 (a) b) S 20 30",
@@ -241,7 +239,7 @@ def test_the_connection_is_that_of_who_called_us(monkeypatch: pytest.MonkeyPatch
     assert session.current() is None
 
 
-def test_given_back_no_chain_of_ours_stays_and_an_undo_enables_the_unit_again(
+def test_a_release_removes_all_chains_and_its_undo_enables_the_unit_again(
     host: Host, machine: Machine, boots: list[str]
 ) -> None:
     before = [{"ipv4": {"user": False}, "ipv6": {"user": True}}, {"ipv4": {"user": True}}]
@@ -279,9 +277,7 @@ def test_given_back_no_chain_of_ours_stays_and_an_undo_enables_the_unit_again(
 
 
 @pytest.mark.parametrize(("active", "raises"), [(True, True), (False, False)])
-def test_a_unit_that_could_not_be_stopped_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, *, active: bool, raises: bool
-) -> None:
+def test_stopping_a_unit_is_retried(monkeypatch: pytest.MonkeyPatch, *, active: bool, raises: bool) -> None:
     said: list[str] = []
 
     def run(*command: str, **_: object) -> system.Outcome:

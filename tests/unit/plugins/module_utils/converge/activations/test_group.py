@@ -98,7 +98,7 @@ def prepared(host: Host, accounts: Accounts) -> Callable[..., GroupMembers]:
 Prepared = Callable[..., GroupMembers]
 
 
-def test_whoever_is_not_approved_is_taken_out_and_an_undo_puts_them_back(
+def test_unapproved_members_are_removed_and_an_undo_adds_them_again(
     prepared: Prepared, accounts: Accounts
 ) -> None:
     activation = prepared("alice")
@@ -118,13 +118,13 @@ def test_whoever_is_not_approved_is_taken_out_and_an_undo_puts_them_back(
     assert sorted(accounts.members) == ["alice", "bob", "eve"]
 
 
-def test_nobody_is_put_in_and_root_may_be_in(prepared: Prepared, accounts: Accounts) -> None:
+def test_no_member_is_added_and_root_may_be_a_member(prepared: Prepared, accounts: Accounts) -> None:
     accounts.members = ["root"]
     accounts.write()
     assert not prepared("alice").due
 
 
-def test_what_was_done_when_it_was_interrupted_is_remembered(prepared: Prepared, accounts: Accounts) -> None:
+def test_an_interrupted_run_has_stored_the_removed_members(prepared: Prepared, accounts: Accounts) -> None:
     activation = prepared()
     saved: list[list[str]] = []
     activation.save = lambda: saved.append(list(activation.memory["removed"]))
@@ -136,7 +136,7 @@ def test_what_was_done_when_it_was_interrupted_is_remembered(prepared: Prepared,
     assert accounts.members == ["eve", "bob", "alice"]
 
 
-def test_an_account_that_is_gone_is_not_put_back(prepared: Prepared, accounts: Accounts) -> None:
+def test_a_removed_account_is_not_added_again(prepared: Prepared, accounts: Accounts) -> None:
     activation = prepared("alice", "bob")
     activation.perform()
     del accounts.accounts["eve"]
@@ -144,7 +144,7 @@ def test_an_account_that_is_gone_is_not_put_back(prepared: Prepared, accounts: A
     assert accounts.members == ["alice", "bob"]
 
 
-def test_a_primary_group_is_never_taken_away_and_that_is_said(prepared: Prepared, accounts: Accounts) -> None:
+def test_a_primary_group_is_kept_and_reported(prepared: Prepared, accounts: Accounts) -> None:
     accounts.members, accounts.primary, accounts.by_directory = [], ["eve"], ["ldapuser"]
     accounts.write()
     activation = prepared("alice")
@@ -154,7 +154,7 @@ def test_a_primary_group_is_never_taken_away_and_that_is_said(prepared: Prepared
     assert prepared("eve", "ldapuser").pending == []
 
 
-def test_a_session_keeps_the_group_and_that_is_said(
+def test_running_sessions_that_keep_the_group_are_reported(
     prepared: Prepared, accounts: Accounts, tmp_path: Path
 ) -> None:
     def process(number: int, uid: int, groups: str, pids: str) -> None:
@@ -176,7 +176,7 @@ def test_a_session_keeps_the_group_and_that_is_said(
     assert activation.pending == [wanted]
 
 
-def test_without_gpasswd_it_is_refused_and_check_mode_says_what_would_be(
+def test_a_missing_gpasswd_refuses_the_run_but_check_mode_predicts_it(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "installed", lambda _: False)
@@ -185,12 +185,12 @@ def test_without_gpasswd_it_is_refused_and_check_mode_says_what_would_be(
         prepared("alice")
 
 
-def test_the_name_of_a_group_is_no_option(host: Host) -> None:
+def test_a_group_name_cannot_be_an_option(host: Host) -> None:
     with pytest.raises(Refused, match="is no name of a group"):
         GroupMembers({"when": [], "group": "--root", "members": []}).prepare(host.plan())
 
 
-def test_given_back_are_those_who_were_taken_out_and_have_an_account(
+def test_a_release_adds_the_removed_members_that_still_have_an_account(
     host: Host, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accounts.members = ["alice"]
@@ -224,7 +224,7 @@ def test_given_back_are_those_who_were_taken_out_and_have_an_account(
     )
 
 
-def test_of_two_groups_the_last_one_gets_its_members_back(accounts: Accounts) -> None:
+def test_a_release_after_a_change_of_the_group_restores_the_last_group(accounts: Accounts) -> None:
     begun = [
         Begun({}, {"group": name, "removed": [user]}) for name, user in (("old", "eve"), ("docker", "bob"))
     ]
@@ -234,5 +234,5 @@ def test_of_two_groups_the_last_one_gets_its_members_back(accounts: Accounts) ->
 
 
 @pytest.mark.parametrize("group", ["--root", "", "docker --"])
-def test_a_group_of_an_odd_name_is_not_given_back(accounts: Accounts, group: str) -> None:
+def test_a_group_with_an_invalid_name_is_not_released(accounts: Accounts, group: str) -> None:
     assert GroupMembers.former([Begun({}, {"group": group, "removed": ["eve"]})]).settings is None

@@ -10,7 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
 
-def test_a_module_that_is_not_loaded_is(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_module_is_loaded(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modules, "_in_kernel", lambda module: module == "there")
     activation = ModulesLoad({"when": [], "modules": ["there", "missing"]})
     monkeypatch.setattr(system, "read", lambda path: "0")
@@ -21,12 +21,12 @@ def test_a_module_that_is_not_loaded_is(host: Host, monkeypatch: pytest.MonkeyPa
         activation.prepare(host.plan())
 
 
-def test_the_name_of_a_module_is_no_option(host: Host) -> None:
+def test_a_module_name_cannot_be_an_option(host: Host) -> None:
     with pytest.raises(Refused, match="is no name of a module"):
         ModulesLoad({"when": [], "modules": ["--remove"]}).prepare(host.plan())
 
 
-def test_modules_stay_loaded_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_stay_loaded_after_a_release_which_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.isdir", lambda path: path == "/sys/module/there")
     begun = [Begun({"modules": ["there", "built_in"]}, {}), Begun({"modules": ["there"]}, {})]
     assert ModulesLoad.former(begun) == (

@@ -27,7 +27,7 @@ def prepared(host: Host) -> SelinuxEnforce:
     return activation
 
 
-def test_a_permissive_kernel_enforces_and_another_process_takes_it_back(host: Host, switch: Path) -> None:
+def test_a_permissive_kernel_enforces_and_another_process_undoes_it(host: Host, switch: Path) -> None:
     activation = prepared(host)
     assert (activation.due, activation.impact) == (True, "connectivity")
     assert activation.problems() == ["SELinux does not enforce"]
@@ -41,7 +41,7 @@ def test_a_permissive_kernel_enforces_and_another_process_takes_it_back(host: Ho
     assert switch.read_text() == "0"
 
 
-def test_what_enforced_before_enforces_after_an_undo(host: Host, switch: Path) -> None:
+def test_an_undo_keeps_a_kernel_that_enforced_before(host: Host, switch: Path) -> None:
     switch.write_text("1")
     activation = prepared(host)
     assert not activation.due
@@ -50,12 +50,12 @@ def test_what_enforced_before_enforces_after_an_undo(host: Host, switch: Path) -
     assert switch.read_text() == "1"
 
 
-def test_where_it_is_off_there_is_nothing_to_switch(host: Host, switch: Path) -> None:
+def test_a_disabled_selinux_is_not_switched(host: Host, switch: Path) -> None:
     switch.unlink()
     assert not prepared(host).due
 
 
-def test_a_switch_that_cannot_be_moved_fails(host: Host, switch: Path) -> None:
+def test_a_mode_that_cannot_be_set_fails(host: Host, switch: Path) -> None:
     activation = prepared(host)
     switch.unlink()
     with pytest.raises(Failed, match="SELinux cannot be switched"):
@@ -63,9 +63,7 @@ def test_a_switch_that_cannot_be_moved_fails(host: Host, switch: Path) -> None:
 
 
 @pytest.mark.parametrize(("modes", "permissive"), [("0", True), ("01", True), ("1", False), ("", False)])
-def test_given_back_it_permits_where_it_did_before_the_first_run(
-    host: Host, switch: Path, modes: str, permissive: bool
-) -> None:
+def test_a_release_restores_permissive_mode(host: Host, switch: Path, modes: str, permissive: bool) -> None:
     switch.write_text("1")
     settings, kept, left = SelinuxEnforce.former([Begun({"when": ["/a"]}, {"mode": mode}) for mode in modes])
     assert (settings, kept, left) == ({"when": ["/a"], "permissive": True} if permissive else None, (), ())
@@ -84,5 +82,5 @@ def test_given_back_it_permits_where_it_did_before_the_first_run(
     assert (other.undo(), switch.read_text()) == ([], "1")
 
 
-def test_a_kernel_that_permits_again_is_left_alone(switch: Path) -> None:
+def test_a_release_keeps_a_kernel_that_is_permissive_already(switch: Path) -> None:
     assert SelinuxEnforce.former([Begun({"when": []}, {"mode": "0"})]).settings is None

@@ -59,7 +59,7 @@ def prepared(host: Host, **settings: Any) -> Sysctl:
     return activation
 
 
-def test_a_value_that_differs_is_set_whatever_the_files_say(host: Host, kernel: Kernel) -> None:
+def test_a_different_effective_value_is_set(host: Host, kernel: Kernel) -> None:
     activation = prepared(host, values={PTRACE: "1", FORWARD: "1"})
     assert activation.reasons == [f"{PTRACE} is 0, to be 1"]
     activation.perform()
@@ -68,7 +68,7 @@ def test_a_value_that_differs_is_set_whatever_the_files_say(host: Host, kernel: 
     assert not prepared(host, values={PTRACE: "1"}).due
 
 
-def test_a_key_that_the_kernel_does_not_have_is_no_matter(host: Host, kernel: Kernel) -> None:
+def test_a_key_that_the_kernel_lacks_is_ignored(host: Host, kernel: Kernel) -> None:
     activation = prepared(host, values={"kernel.nothing": "1", "net.ipv4.conf.*.nothing": "1"})
     assert not activation.due
     activation.perform()
@@ -86,7 +86,7 @@ def test_an_asterisk_is_every_interface_and_neither_all_nor_default(host: Host, 
     assert values == {"all": "1", "default": "1", "eth0": "0"}
 
 
-def test_another_process_sets_back_what_was_there(host: Host, kernel: Kernel) -> None:
+def test_another_process_restores_the_former_values(host: Host, kernel: Kernel) -> None:
     activation = prepared(host, values={PTRACE: "1", EVERY: "0"})
     saved: list[dict[str, Any]] = []
     activation.save = lambda: saved.append(dict(activation.memory))
@@ -99,7 +99,7 @@ def test_another_process_sets_back_what_was_there(host: Host, kernel: Kernel) ->
 
 
 @pytest.mark.parametrize("soft", [True, False])
-def test_at_boot_only_a_kernel_that_has_stayed_has_something_to_set_back(
+def test_an_undo_at_boot_restores_values_only_after_a_soft_reboot(
     host: Host, kernel: Kernel, monkeypatch: pytest.MonkeyPatch, *, soft: bool
 ) -> None:
     activation = prepared(host, values={PTRACE: "1"})
@@ -110,7 +110,7 @@ def test_at_boot_only_a_kernel_that_has_stayed_has_something_to_set_back(
     assert kernel.get(PTRACE) == ("0" if soft else "1")
 
 
-def test_what_somebody_else_has_set_since_stays(host: Host, kernel: Kernel) -> None:
+def test_values_that_others_have_set_since_stay(host: Host, kernel: Kernel) -> None:
     activation = prepared(host, values={PTRACE: "1"})
     activation.perform()
     kernel.set(PTRACE, "2")
@@ -132,7 +132,7 @@ def test_a_value_that_the_kernel_refuses_fails_by_name(
     assert activation.undo() == []  # nothing had been set
 
 
-def test_a_value_that_is_not_taken_is_a_problem(host: Host, kernel: Kernel) -> None:
+def test_a_value_that_does_not_take_effect_is_a_problem(host: Host, kernel: Kernel) -> None:
     activation = prepared(host, values={PTRACE: "1"})
     activation.perform()
     kernel.set(PTRACE, "3")
@@ -140,7 +140,7 @@ def test_a_value_that_is_not_taken_is_a_problem(host: Host, kernel: Kernel) -> N
 
 
 @pytest.mark.parametrize(("key", "for_good"), [("kexec_load_disabled", True), ("dmesg_restrict", False)])
-def test_what_only_a_reboot_takes_back_is_said_and_no_failure(
+def test_a_value_that_only_a_reboot_resets_is_a_note(
     host: Host, kernel: Kernel, monkeypatch: pytest.MonkeyPatch, key: str, for_good: bool
 ) -> None:
     kernel.set(f"kernel.{key}", "0")
@@ -155,7 +155,7 @@ def test_what_only_a_reboot_takes_back_is_said_and_no_failure(
     assert [bool(problems), bool(activation.pending)] == [not for_good, for_good]
 
 
-def test_forwarding_is_first_and_what_is_for_good_last(host: Host, kernel: Kernel) -> None:
+def test_forwarding_is_set_first_and_irreversible_values_last(host: Host, kernel: Kernel) -> None:
     for key in ("kernel.kexec_load_disabled", "kernel.dmesg_restrict"):
         kernel.set(key, "0")
     kernel.set(FORWARD, "0")
@@ -200,7 +200,7 @@ def test_a_file_of_the_same_name_hides_the_vendors(host: Host, kernel: Kernel) -
     assert activation.pending == []
 
 
-def test_one_interface_beats_the_pattern_wherever_it_stands(host: Host, kernel: Kernel) -> None:
+def test_an_exact_name_overrides_a_pattern_in_any_order(host: Host, kernel: Kernel) -> None:
     own = str(kernel.etc / "60-hardener.conf")
     (kernel.usr / "10-site.conf").write_text("net.ipv4.conf.eth0.send_redirects = 1\n")
     activation = Sysctl({"when": [own], "values": {EVERY: "0"}})
@@ -209,7 +209,7 @@ def test_one_interface_beats_the_pattern_wherever_it_stands(host: Host, kernel: 
     assert "net.ipv4.conf.eth0.send_redirects to 1" in note
 
 
-def test_what_is_needed_and_switched_off_for_the_next_boot_is_said(host: Host, kernel: Kernel) -> None:
+def test_a_file_that_disables_a_needed_setting_at_boot_is_reported(host: Host, kernel: Kernel) -> None:
     (kernel.usr / "10-cis.conf").write_text(f"{FORWARD} = 0\n")
     activation = prepared(host, needed={FORWARD: "1"})
     assert not activation.due
@@ -217,7 +217,7 @@ def test_what_is_needed_and_switched_off_for_the_next_boot_is_said(host: Host, k
     assert f"10-cis.conf sets {FORWARD} to 0" in note
 
 
-def test_what_ufw_sets_when_it_starts_has_the_last_word(host: Host, kernel: Kernel) -> None:
+def test_settings_of_ufw_override_all_other_files(host: Host, kernel: Kernel) -> None:
     folder = Path(sysctlfiles.UFW)
     folder.mkdir()
     (folder / "sysctl.conf").write_text("net/ipv4/ip_forward=0\n")
@@ -227,7 +227,7 @@ def test_what_ufw_sets_when_it_starts_has_the_last_word(host: Host, kernel: Kern
     assert len(prepared(host, needed={FORWARD: "1"}).pending) == 1
 
 
-def test_files_that_are_too_large_are_said_and_stop_no_change(host: Host, kernel: Kernel) -> None:
+def test_files_that_are_too_large_are_reported_without_a_failure(host: Host, kernel: Kernel) -> None:
     (kernel.usr / "10-huge.conf").write_text("# padding\n" * 300_000)
     activation = prepared(host, values={FORWARD: "0"})
     assert activation.due
@@ -242,7 +242,7 @@ def test_no_key_leads_out_of_proc_sys(host: Host, kernel: Kernel) -> None:
     assert not activation.due
 
 
-def test_given_back_are_the_values_that_were_found_first(host: Host, kernel: Kernel) -> None:
+def test_a_release_restores_the_values_before_the_first_run(host: Host, kernel: Kernel) -> None:
     begun = []
     for value, other in (("1", "3"), ("2", "4")):
         activation = prepared(host, values={PTRACE: value, EVERY: "0", FORWARD: "0", ALL: other})

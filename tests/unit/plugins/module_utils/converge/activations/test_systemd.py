@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
 
-def test_without_systemd_there_is_nothing_to_tell_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_no_reload_is_due(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "has_systemd", lambda: False)
     plan = host.plan(host.file("x.service", ""))
     activation = SystemdReload({"when": [host.path("x.service")]})
@@ -19,7 +19,7 @@ def test_without_systemd_there_is_nothing_to_tell_it(host: Host, monkeypatch: py
     assert not activation.due
 
 
-def test_a_unit_that_is_gone_is_no_failed_one_any_more(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_failed_state_of_a_removed_unit_is_reset(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, ...]] = []
     monkeypatch.setattr(system, "must", lambda *command, timeout: told.append(command))
     monkeypatch.setattr(system, "run", lambda *command: told.append(command))
@@ -37,6 +37,6 @@ def test_a_setting_that_an_activation_does_not_know_is_refused() -> None:
         SystemdReload({"when": [], "modules": []})
 
 
-def test_given_back_it_reads_the_units_of_every_run() -> None:
+def test_a_release_reloads_the_units_of_all_runs() -> None:
     begun = [Begun({"when": ["/a", "/b"]}, {"was": 1}), Begun({"when": ["/b", "/c"]}, {})]
     assert SystemdReload.former(begun) == ({"when": ["/a", "/b", "/c"]}, (), ())

@@ -102,7 +102,7 @@ Prepared = Callable[..., Units]
         (("active", "disabled", "loaded"), "a.timer is disabled"),
     ],
 )
-def test_what_is_off_comes_on_and_an_undo_makes_it_what_it_was(
+def test_a_disabled_unit_is_enabled_and_an_undo_restores_its_state(
     prepared: Prepared, systemd: Systemd, tmp_path: Path, before: tuple[str, str, str], reason: str
 ) -> None:
     systemd.unit("a.timer", *before)
@@ -124,13 +124,13 @@ def test_what_is_off_comes_on_and_an_undo_makes_it_what_it_was(
     assert not [path for path in tmp_path.glob("*/a.timer") if before[1] != "enabled"]
 
 
-def test_what_is_on_is_left_alone(prepared: Prepared, systemd: Systemd) -> None:
+def test_an_enabled_unit_is_not_changed(prepared: Prepared, systemd: Systemd) -> None:
     systemd.unit("a.service", "active", "static")
     assert not prepared("a.service").due
     assert systemd.calls == []
 
 
-def test_the_links_of_a_unit_whose_file_was_taken_back_go_too(
+def test_an_undo_removes_the_links_of_a_unit_without_a_file(
     prepared: Prepared, systemd: Systemd, tmp_path: Path
 ) -> None:
     activation = prepared("new.service")  # its file is only about to be written
@@ -143,9 +143,7 @@ def test_the_links_of_a_unit_whose_file_was_taken_back_go_too(
     assert systemd.calls[-1] == "daemon-reload"
 
 
-def test_what_is_still_off_is_a_problem_and_so_is_what_cannot_be_undone(
-    prepared: Prepared, systemd: Systemd
-) -> None:
+def test_units_that_stay_off_and_failed_undos_are_problems(prepared: Prepared, systemd: Systemd) -> None:
     systemd.unit("a.timer", "inactive", "enabled")
     activation = prepared("a.timer")
     systemd.fails = {"start"}
@@ -161,7 +159,7 @@ def test_check_mode_waits_for_no_unit(prepared: Prepared) -> None:
     assert prepared("a.timer", check=True).reasons == ["a.timer is not there yet"]
 
 
-def test_without_systemd_a_note_says_so(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_a_note_names_the_units(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "has_systemd", lambda: False)
     activation = prepared("a.timer")
     assert not activation.due
@@ -169,19 +167,19 @@ def test_without_systemd_a_note_says_so(prepared: Prepared, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", ["--now", "a", "a b.service", "../a.service"])
-def test_the_name_of_a_unit_is_no_option(prepared: Prepared, name: str) -> None:
+def test_a_unit_name_cannot_be_an_option(prepared: Prepared, name: str) -> None:
     with pytest.raises(Refused, match="is no name of a unit"):
         prepared(name)
 
 
-def test_nothing_can_be_switched_off(host: Host) -> None:
+def test_a_unit_cannot_be_wanted_disabled(host: Host) -> None:
     activation = Units({"when": [], "units": {"a.timer": {"enabled": False}}})
     with pytest.raises(Refused, match="can only be wanted enabled and active"):
         activation.prepare(host.plan())
 
 
 @pytest.mark.parametrize("before", [("inactive", "disabled", "loaded"), ("inactive", "masked", "masked")])
-def test_at_boot_links_are_as_before_and_no_unit_is_told(
+def test_an_undo_at_boot_restores_links_without_calling_systemd(
     prepared: Prepared, systemd: Systemd, tmp_path: Path, before: tuple[str, str, str]
 ) -> None:
     systemd.unit("a.timer", *before)
@@ -201,7 +199,7 @@ def test_at_boot_links_are_as_before_and_no_unit_is_told(
 
 @pytest.mark.parametrize("at_boot", [False, True])
 @pytest.mark.parametrize("before", [("inactive", "disabled", "loaded"), ("inactive", "masked", "masked")])
-def test_given_back_a_unit_is_what_it_was_and_an_undo_makes_it_what_it_had_become(
+def test_a_release_restores_the_former_state_and_its_undo_the_present_one(
     host: Host,
     prepared: Prepared,
     systemd: Systemd,
@@ -235,7 +233,7 @@ def test_given_back_a_unit_is_what_it_was_and_an_undo_makes_it_what_it_had_becom
     assert unit["ActiveState"] == "active"
 
 
-def test_without_systemd_no_unit_is_given_back(systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_without_systemd_changes_no_unit(systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = [Begun({"when": []}, {"a.timer": {}})]
     assert Units.former(begun).settings == {"when": [], "former": {"a.timer": {}}}
     monkeypatch.setattr(system, "has_systemd", lambda: False)
@@ -243,7 +241,7 @@ def test_without_systemd_no_unit_is_given_back(systemd: Systemd, monkeypatch: py
 
 
 @pytest.mark.parametrize(("after", "again"), [("failed", True), ("inactive", False)])
-def test_a_unit_that_stays_failed_is_undone_again(
+def test_the_undo_of_a_unit_that_stays_failed_is_retried(
     systemd: Systemd, monkeypatch: pytest.MonkeyPatch, after: str, *, again: bool
 ) -> None:
     before = {"ActiveState": "inactive", "UnitFileState": "", "LoadState": "not-found", "links": []}

@@ -67,12 +67,12 @@ def prepared(host: Host, apt: Apt) -> Callable[..., AutomaticUpdates]:
 Prepared = Callable[..., AutomaticUpdates]
 
 
-def test_with_the_settings_in_effect_nothing_is_run(prepared: Prepared, apt: Apt) -> None:
+def test_effective_settings_need_no_dry_run(prepared: Prepared, apt: Apt) -> None:
     assert not prepared().due
     assert [command[0] for command in apt.ran] == ["apt-config"]
 
 
-def test_a_changed_file_is_proven_by_the_dry_run(prepared: Prepared, apt: Apt) -> None:
+def test_a_changed_file_is_checked_by_a_dry_run(prepared: Prepared, apt: Apt) -> None:
     activation = prepared(content="APT {};\n")
     assert activation.due
     assert activation.problems() == []
@@ -95,7 +95,7 @@ def test_a_dry_run_that_fails_says_why(prepared: Prepared, apt: Apt) -> None:
     assert prepared(content="x").problems()[0].endswith("it ended with code 3")
 
 
-def test_another_package_manager_is_waited_for_and_not_for_ever(
+def test_another_package_manager_is_waited_for_with_a_limit(
     prepared: Prepared, apt: Apt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = Outcome(1, "Lock could not be acquired (another package manager running?)\n", "")
@@ -106,7 +106,7 @@ def test_another_package_manager_is_waited_for_and_not_for_ever(
     assert "try again later" in prepared(content="x").problems()[0]
 
 
-def test_a_file_that_comes_later_is_found_out(prepared: Prepared, apt: Apt) -> None:
+def test_a_later_file_that_overrides_settings_is_reported(prepared: Prepared, apt: Apt) -> None:
     apt.settings["APT::Periodic::Enable"] = ["0"]
     apt.settings["A::Gone::"] = ["more"]
     activation = prepared()
@@ -115,7 +115,7 @@ def test_a_file_that_comes_later_is_found_out(prepared: Prepared, apt: Apt) -> N
     assert problem.startswith("another file in /etc/apt/apt.conf.d prevails: APT::Periodic::Enable is 0")
 
 
-def test_updates_from_nowhere_are_no_updates(prepared: Prepared, apt: Apt) -> None:
+def test_a_host_without_a_security_source_is_refused(prepared: Prepared, apt: Apt) -> None:
     apt.sources = Outcome(0, SOURCES.replace("-security", ""), "")
     for check in (True, False):
         with pytest.raises(Refused, match="no package source of this host has security updates"):
@@ -123,13 +123,13 @@ def test_updates_from_nowhere_are_no_updates(prepared: Prepared, apt: Apt) -> No
     assert not prepared().due
 
 
-def test_sources_that_apt_cannot_read_are_for_the_dry_run(prepared: Prepared, apt: Apt) -> None:
+def test_unreadable_sources_are_left_to_the_dry_run(prepared: Prepared, apt: Apt) -> None:
     apt.sources = Outcome(100, "", "E: Malformed entry 1 in list file bad.list")
     apt.dry_runs = [Outcome(1, "", "E: Malformed entry 1 in list file bad.list")]
     assert "Malformed entry 1" in prepared(content="x").problems()[0]
 
 
-def test_without_the_installer_it_is_refused_and_check_mode_goes_on(
+def test_a_missing_installer_refuses_the_run_but_not_check_mode(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "installed", lambda _: False)
@@ -140,7 +140,7 @@ def test_without_the_installer_it_is_refused_and_check_mode_goes_on(
         prepared(manager="pacman")
 
 
-def test_dnf_is_proven_with_the_file_it_will_read(
+def test_the_dry_run_of_dnf_uses_the_new_file(
     prepared: Prepared, apt: Apt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "installed", lambda program: program == "dnf-automatic")
@@ -157,7 +157,7 @@ def test_dnf_is_proven_with_the_file_it_will_read(
         ({"updates": [], "unknown": ""}, []),
     ],
 )
-def test_what_waits_is_announced_and_installed_by_nobody_here(
+def test_pending_updates_are_announced_and_not_installed_by_the_activation(
     host: Host, apt: Apt, settings: dict[str, Any], reasons: list[str]
 ) -> None:
     activation = PendingUpdates({"when": [], **settings})
@@ -168,7 +168,7 @@ def test_what_waits_is_announced_and_installed_by_nobody_here(
 
 
 @pytest.mark.parametrize("kind", [AutomaticUpdates, PendingUpdates])
-def test_no_package_is_given_back_and_none_is_run(
+def test_a_release_installs_and_removes_no_package(
     kind: type[AutomaticUpdates | PendingUpdates], apt: Apt
 ) -> None:
     assert kind.former([Begun({"when": ["/a"], "manager": "apt"}, {"was": 1})]) == (None, (), ())

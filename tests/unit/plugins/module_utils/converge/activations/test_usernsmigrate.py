@@ -83,7 +83,7 @@ def prepared(host: Host, keys: dict[str, Any] | None = None, **settings: Any) ->
     return found
 
 
-def test_it_moves_what_the_engine_holds(host: Host, migration: Migration) -> None:
+def test_a_migration_moves_all_data_of_the_engine(host: Host, migration: Migration) -> None:
     migration.size = 400_000_000_000
     found = prepared(host)
     assert (found.due, found.impact) == (True, "containers-recreate")
@@ -98,7 +98,7 @@ def test_it_moves_what_the_engine_holds(host: Host, migration: Migration) -> Non
     assert migration.asked == ["perform", "problems", "undo", "undo_at_boot"]
 
 
-def test_it_leaves_it_behind_where_that_is_wanted(host: Host, migration: Migration) -> None:
+def test_a_migration_leaves_all_data_behind_on_request(host: Host, migration: Migration) -> None:
     migration.said = ["tool needs the host's user namespace"]  # who is left behind needs nothing
     found = prepared(host, leave=True)
     assert (found.due, found.impact) == (True, "data-hidden")
@@ -111,7 +111,7 @@ def test_it_leaves_it_behind_where_that_is_wanted(host: Host, migration: Migrati
 
 
 @pytest.mark.parametrize("options", [["name=userns"], ["name=seccomp,profile=builtin", "name=userns"]])
-def test_an_engine_that_remaps_already_has_nothing_to_move(
+def test_an_engine_that_remaps_already_is_not_migrated(
     host: Host, migration: Migration, options: list[str]
 ) -> None:
     migration.options = options
@@ -122,24 +122,24 @@ def test_without_the_key_there_is_nothing_to_do(host: Host, migration: Migration
     assert not prepared(host, {"icc": False}).due
 
 
-def test_a_key_that_is_there_and_not_in_force_is_no_less_a_reason(host: Host, migration: Migration) -> None:
+def test_a_key_that_is_set_and_not_in_force_is_migrated(host: Host, migration: Migration) -> None:
     host.write("daemon.json", '{"userns-remap": "default"}')
     assert prepared(host).due
 
 
-def test_it_is_refused_with_all_that_is_in_the_way(host: Host, migration: Migration) -> None:
+def test_a_refusal_names_all_obstacles(host: Host, migration: Migration) -> None:
     migration.said = ["one", "another"]
     with pytest.raises(Refused, match="cannot move into user namespaces: one; another"):
         prepared(host)
 
 
-def test_it_is_refused_where_nobody_knows_what_there_is(host: Host, migration: Migration) -> None:
+def test_an_engine_that_cannot_be_listed_is_refused(host: Host, migration: Migration) -> None:
     migration.silent = True
     with pytest.raises(Refused, match="what the engine holds cannot be listed: the engine does not answer"):
         prepared(host)
 
 
-def test_it_is_refused_where_there_can_be_no_user_namespaces(
+def test_a_host_without_user_namespaces_is_refused(
     host: Host, migration: Migration, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(Refused, match="exclude each other"):
@@ -150,7 +150,7 @@ def test_it_is_refused_where_there_can_be_no_user_namespaces(
         prepared(host)
 
 
-def test_it_is_refused_where_nobody_can_restart_the_engine(
+def test_an_engine_that_cannot_be_restarted_is_refused(
     host: Host, migration: Migration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
@@ -160,13 +160,13 @@ def test_it_is_refused_where_nobody_can_restart_the_engine(
         prepared(host)
 
 
-def test_what_it_has_to_know_is_asked_for(host: Host) -> None:
+def test_missing_settings_are_refused(host: Host) -> None:
     with pytest.raises(Refused, match="activation userns-migrate: gids, uids is missing"):
         UsernsMigrate({"when": []})
     with pytest.raises(Refused, match="unknown shell"):
         activation(host, shell="/bin/sh")
 
 
-def test_what_was_moved_is_not_moved_back_by_a_release() -> None:
+def test_a_release_does_not_migrate_back() -> None:
     begun = [Begun({"when": ["/etc/docker/daemon.json"]}, {"stage": "done"})]
     assert usernsmigrate.UsernsMigrate.former(begun) == (None, (), ())

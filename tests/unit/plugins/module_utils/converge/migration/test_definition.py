@@ -59,7 +59,7 @@ def made(
     return definition.container(container, IMAGE if image is None else image, NAMES, **options)
 
 
-def test_what_somebody_asked_for_is_asked_for_again() -> None:
+def test_the_requested_settings_are_requested_again() -> None:
     before = inspected()
     found = made(before)
     assert found.name == "web"
@@ -68,12 +68,12 @@ def test_what_somebody_asked_for_is_asked_for_again() -> None:
     assert {key: host[key] for key in before["HostConfig"]} == before["HostConfig"]
 
 
-def test_an_image_that_has_another_name_by_now_is_taken_by_its_id() -> None:
+def test_a_renamed_image_is_named_by_its_id() -> None:
     for reference in ("app:2", "app@sha256:1234", "sha256:1"):
         assert made(inspected(config={"Image": reference})).body["Image"] == "sha256:1"
 
 
-def test_an_entrypoint_that_was_taken_away_does_not_come_back_from_the_image() -> None:
+def test_a_removed_entrypoint_stays_removed() -> None:
     bare = inspected(config={"Entrypoint": None})
     assert made(bare).body["Entrypoint"] == []
     assert (
@@ -81,7 +81,7 @@ def test_an_entrypoint_that_was_taken_away_does_not_come_back_from_the_image() -
     )
 
 
-def test_networks_with_addresses_and_aliases() -> None:
+def test_networks_keep_addresses_and_aliases() -> None:
     networks = {
         "inner": {
             "IPAMConfig": {"IPv4Address": "10.0.0.9"},
@@ -108,7 +108,7 @@ def test_a_network_that_is_named_by_its_id_is_found_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("mode", ["default", "bridge"])
-def test_the_default_bridge_knows_no_names(mode: str) -> None:
+def test_the_default_bridge_has_no_aliases(mode: str) -> None:
     networks = {"bridge": {"IPAMConfig": None, "Aliases": None, "Links": None}}
     found = made(inspected(host={"NetworkMode": mode}, NetworkSettings={"Networks": networks}))
     assert "NetworkingConfig" not in found.body
@@ -133,7 +133,7 @@ def test_namespaces_of_another_container_are_found_by_its_name() -> None:
     assert definition.needs(container) == [DATABASE, "db", DATABASE]
 
 
-def test_links_of_the_old_kind() -> None:
+def test_legacy_links_are_recreated() -> None:
     container = inspected(host={"NetworkMode": "bridge", "Links": ["/db:/web/store", "/cache:/web/cache"]})
     assert made(container).body["HostConfig"]["Links"] == ["db:store", "cache:cache"]
     assert definition.needs(container) == ["db", "cache"]
@@ -143,7 +143,7 @@ def volume(name: str, target: str, **more: Any) -> dict[str, Any]:
     return {"Type": "volume", "Name": name, "Destination": target, "RW": True, **more}
 
 
-def test_volumes_that_nobody_named_are_attached_again() -> None:
+def test_anonymous_volumes_are_attached_again() -> None:
     container = inspected(
         host={"Binds": ["data:/data:ro", "/srv:/srv"]},
         Mounts=[
@@ -176,23 +176,23 @@ def test_an_empty_volume_is_not_filled_from_the_image() -> None:
     ]
 
 
-def test_volumes_of_another_container_come_with_it() -> None:
+def test_volumes_from_another_container_are_attached() -> None:
     container = inspected(host={"VolumesFrom": ["db"]}, Mounts=[volume("data", "/data")])
     assert made(container).body["HostConfig"]["Binds"] is None
 
 
-def test_who_stays_in_the_hosts_user_namespace_is_told_to() -> None:
+def test_exempt_containers_request_the_hosts_user_namespace() -> None:
     assert made(inspected(), host_userns=True).body["HostConfig"]["UsernsMode"] == "host"
 
 
-def test_what_the_engine_shows_is_left_as_it_was() -> None:
+def test_the_inspected_data_is_not_modified() -> None:
     container = inspected(host={"Binds": ["data:/data"]}, Mounts=[volume("data", "/data")])
     before = deepcopy(container)
     made(container, empty=frozenset({"data"}), host_userns=True)
     assert container == before
 
 
-def test_what_came_out_otherwise_is_named() -> None:
+def test_settings_that_differ_after_creation_are_named() -> None:
     before = inspected()
     wanted = made(before)
     after = {"Config": deepcopy(wanted.body), "HostConfig": deepcopy(wanted.body["HostConfig"])}
@@ -241,7 +241,7 @@ def test_a_network_of_another_driver_has_no_bridge() -> None:
     assert definition.network(found)["Options"] == {"parent": "eth0"}
 
 
-def test_a_network_that_takes_its_configuration_from_another() -> None:
+def test_a_network_may_take_its_configuration_from_another() -> None:
     found = definition.network({**NETWORK, "ConfigFrom": {"Network": "template"}})
     assert found["ConfigFrom"] == {"Network": "template"}
     assert "IPAM" not in found

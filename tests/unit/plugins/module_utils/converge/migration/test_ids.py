@@ -33,13 +33,13 @@ def test_ids_of_a_container_are_those_of_the_range() -> None:
 
 
 @pytest.mark.parametrize(("kind", "number"), [("uid", 65_536), ("gid", 1_000), ("uid", 2**32 - 2)])
-def test_an_id_beyond_the_range_is_no_guess(kind: str, number: int) -> None:
+def test_an_id_beyond_the_range_fails(kind: str, number: int) -> None:
     with pytest.raises(Failed, match="is beyond the"):
         getattr(SHIFT, kind)(number)
 
 
 @pytest.mark.parametrize("name", [ACCESS_ACL, DEFAULT_ACL])
-def test_users_and_groups_of_an_acl_are_shifted_and_nothing_else(name: str) -> None:
+def test_only_users_and_groups_of_an_acl_are_shifted(name: str) -> None:
     before = acl(
         (0x01, 6, UNDEFINED), (0x02, 4, 1000), (0x04, 5, UNDEFINED), (0x08, 7, 33), (0x10, 7, UNDEFINED)
     )
@@ -54,12 +54,12 @@ def test_users_and_groups_of_an_acl_are_shifted_and_nothing_else(name: str) -> N
 
 
 @pytest.mark.parametrize("value", [b"", b"\2\0\0", struct.pack("<I", 3), acl((1, 6, UNDEFINED)) + b"\0"])
-def test_an_acl_of_an_unknown_form_is_no_guess(value: bytes) -> None:
+def test_an_acl_of_an_unknown_format_fails(value: bytes) -> None:
     with pytest.raises(Failed, match="an unknown format"):
         SHIFT.acl(value)
 
 
-def test_capabilities_get_the_root_of_the_namespace_in_which_they_count() -> None:
+def test_file_capabilities_get_the_root_of_their_user_namespace() -> None:
     first, second, effective = 1 << 13, 1 << 6, 1
     old = capability(0x02000000 | effective, first, 0, second, 0)
     assert SHIFT.xattr(CAPABILITY, old) == capability(0x03000000 | effective, first, 0, second, 0, 100_000)
@@ -74,10 +74,10 @@ def test_capabilities_get_the_root_of_the_namespace_in_which_they_count() -> Non
     "value",
     [b"", capability(0x02000000), capability(0x04000000, 1, 1, 1, 1), capability(0x03000000, 1, 0, 0, 0)],
 )
-def test_capabilities_of_an_unknown_form_are_no_guess(value: bytes) -> None:
+def test_file_capabilities_of_an_unknown_format_fail(value: bytes) -> None:
     with pytest.raises(Failed, match="an unknown format"):
         SHIFT.capability(value)
 
 
-def test_other_attributes_stay_as_they_are() -> None:
+def test_other_extended_attributes_are_unchanged() -> None:
     assert SHIFT.xattr("user.note", b"\2\0\0\0") == b"\2\0\0\0"

@@ -16,7 +16,7 @@ MOVE = "ansible_collections.hardener.docker.plugins.module_utils.converge.migrat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 @pytest.mark.parametrize("name", ["data root", "new\nline", "tab\there", "back\\slash"])
-def test_a_mount_is_seen_whatever_its_path_is_called(tmp_path: Path, name: str) -> None:
+def test_a_mount_below_a_folder_is_found_by_any_path(tmp_path: Path, name: str) -> None:
     inner = tmp_path / name / "volume"
     inner.mkdir(parents=True)
     program = f"import sys; from {MOVE} import move; print(move._mounted_below(sys.argv[1]))"

@@ -59,7 +59,7 @@ def holding(*containers: dict[str, Any], exempt: tuple[str, ...] = (), **parts: 
     return Survey(Holdings(list(containers), **found), SHIFT, exempt)
 
 
-def test_what_can_move_has_no_obstacles() -> None:
+def test_a_migratable_engine_has_no_obstacles() -> None:
     assert holding(container(), container("db", running=False, AutoRemove=True)).obstacles() == []
 
 
@@ -71,7 +71,7 @@ def test_what_can_move_has_no_obstacles() -> None:
         ({"PidMode": "host"}, "processes of the host"),
     ],
 )
-def test_who_cannot_be_in_a_user_namespace_has_to_be_allowed_to_stay_out(
+def test_a_container_that_needs_the_hosts_user_namespace_must_be_exempt(
     host: dict[str, Any], claim: str
 ) -> None:
     (found,) = holding(container("tool", **host)).obstacles()
@@ -84,7 +84,7 @@ def test_who_cannot_be_in_a_user_namespace_has_to_be_allowed_to_stay_out(
     assert holding(container("tool", UsernsMode="host", **host)).obstacles() == []
 
 
-def test_who_needs_no_exemption_gets_none() -> None:
+def test_an_exemption_without_need_has_no_effect() -> None:
     assert not holding(container("web"), exempt=("*",)).in_host_userns(container("web"))
 
 
@@ -100,25 +100,25 @@ def test_who_needs_no_exemption_gets_none() -> None:
         ({"info": {"SecurityOptions": ["name=rootless"]}}, "rootless"),
     ],
 )
-def test_what_would_stay_behind_is_an_obstacle(parts: dict[str, Any], said: str) -> None:
+def test_data_that_cannot_be_migrated_is_an_obstacle(parts: dict[str, Any], said: str) -> None:
     (found,) = holding(container(), **parts).obstacles()
     assert said in found
 
 
-def test_a_container_that_ends_with_its_stop_is_an_obstacle() -> None:
+def test_a_container_that_is_removed_when_it_stops_is_an_obstacle() -> None:
     assert "is removed when it stops (--rm)" in holding(container(AutoRemove=True)).obstacles()[0]
     dead = {**container(), "State": {"Dead": True}}
     assert holding(dead).obstacles() == ["web is dead: remove it first"]
 
 
-def test_namespaces_are_shared_on_one_side_only() -> None:
+def test_containers_that_share_namespaces_must_stay_together() -> None:
     tool = container("tool", Privileged=True)
     guest = container("guest", NetworkMode=f"container:{tool['Id']}")
     (found,) = holding(tool, guest, exempt=("tool",)).obstacles()
     assert found.startswith("guest shares namespaces with tool")
 
 
-def test_a_volume_keeps_its_ids_where_nobody_remapped_uses_it() -> None:
+def test_a_volume_of_exempt_containers_keeps_its_ids() -> None:
     tool = container("tool", Privileged=True, mounts=[mount("own"), mount("both")])
     web = container("web", mounts=[mount("both")])
     volumes = [volume(name) for name in ("own", "both", "unused")]
@@ -130,7 +130,7 @@ def test_a_volume_keeps_its_ids_where_nobody_remapped_uses_it() -> None:
     }
 
 
-def test_what_lies_elsewhere_is_not_copied_and_named() -> None:
+def test_volumes_outside_of_the_data_root_are_not_copied_but_named() -> None:
     web = container(mounts=[{"Type": "bind", "Source": "/srv/b"}, {"Type": "bind", "Source": "/srv/a"}])
     found = holding(web, volumes=[volume("nfs", Options={"device": ":/export", "type": "nfs"})])
     assert found.volumes == []
@@ -168,7 +168,7 @@ def measure(found: Survey, engine: Engine) -> tuple[int, list[str]]:
     return found.measure(engine)  # type: ignore[arg-type]
 
 
-def test_room_for_a_second_copy_is_asked_for_beforehand(folder: Path) -> None:
+def test_missing_disk_space_is_an_obstacle(folder: Path) -> None:
     info = {"DockerRootDir": str(folder)}
     found = holding(volumes=[volume("data", str(folder / "data"))], info=info)
     needed, obstacles = measure(found, Engine(5000))
@@ -179,12 +179,12 @@ def test_room_for_a_second_copy_is_asked_for_beforehand(folder: Path) -> None:
     assert "are needed to copy everything" in said
 
 
-def test_an_engine_that_does_not_add_up_its_layers_is_done_without(folder: Path) -> None:
+def test_the_size_of_layers_is_optional(folder: Path) -> None:
     found = holding(info={"DockerRootDir": str(folder)})
     assert measure(found, Engine(None)) == measure(found, Engine(1000))
 
 
-def test_changes_of_an_image_move_with_the_storage_driver_that_lets_them(folder: Path) -> None:
+def test_changed_image_files_move_only_with_overlay2(folder: Path) -> None:
     info = {"DockerRootDir": str(folder)}
     other = {**container(), "GraphDriver": {"Name": "vfs", "Data": None}}
     assert measure(holding(other, info=info), Engine(0, None))[1] == []
@@ -198,7 +198,7 @@ def test_changes_of_an_image_move_with_the_storage_driver_that_lets_them(folder:
     assert measure(holding(layered, info=info), Engine(0, [{"Path": "/x", "Kind": 1}]))[1] == []
 
 
-def test_ids_beyond_the_range_are_found_before_anything_is_done(folder: Path) -> None:
+def test_ids_beyond_the_range_are_an_obstacle(folder: Path) -> None:
     narrow = Shift(Range(100_000, 0), Range(100_000, 0))
     found = Survey(
         Holdings([], [], [volume("data", str(folder / "data"))], [], [], {"DockerRootDir": str(folder)}),

@@ -47,7 +47,7 @@ def target(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_copy_has_everything(source: Path, target: Path) -> None:
+def test_a_copy_has_all_attributes(source: Path, target: Path) -> None:
     tree.copy(str(source), str(target), MINE, without=frozenset({"user.drop"}))
     assert stat.S_IMODE((target / "file").stat().st_mode) == 0o4750
     assert (target / "file").stat().st_ino == (target / "deep" / "er" / "twin").stat().st_ino
@@ -83,7 +83,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_copy_that_is_not_the_same_is_noticed(source: Path, target: Path, what: str) -> None:
+def test_a_different_copy_is_reported(source: Path, target: Path, what: str) -> None:
     tree.copy(str(source), str(target), MINE)
     times = (target / "file").stat(), (target / "link").lstat()
     CHANGES[what](target)
@@ -93,14 +93,14 @@ def test_a_copy_that_is_not_the_same_is_noticed(source: Path, target: Path, what
     assert any(what in each for each in tree.differences(str(source), str(target), MINE)[2])
 
 
-def test_a_folder_that_has_another_name_is_noticed(source: Path, target: Path) -> None:
+def test_a_renamed_folder_is_reported(source: Path, target: Path) -> None:
     tree.copy(str(source), str(target), MINE)
     (target / "deep").rename(target / "elsewhere")
     found = tree.differences(str(source), str(target), MINE)[2]
     assert {"./deep: only in one of both", "./elsewhere: only in one of both"} <= set(found)
 
 
-def test_a_hard_link_that_became_two_files_is_noticed(source: Path, target: Path) -> None:
+def test_a_lost_hard_link_is_reported(source: Path, target: Path) -> None:
     tree.copy(str(source), str(target), MINE)
     twin = target / "deep" / "er" / "twin"
     status, folder = twin.stat(), twin.parent.stat()
@@ -127,7 +127,7 @@ def test_a_link_in_place_of_the_folder_is_not_followed(source: Path, target: Pat
         tree.measure(str(tmp_path / "link"), MINE)
 
 
-def test_what_is_in_the_way_is_known_before(source: Path) -> None:
+def test_obstacles_are_measured_before_the_copy(source: Path) -> None:
     extent = tree.measure(str(source), MINE)
     assert (extent.entries, extent.obstacles) == (len(list(source.rglob("*"))), [])
     assert extent.size < 1 << 20  # of a hole nothing is on the disk, and twins are there once
@@ -135,7 +135,7 @@ def test_what_is_in_the_way_is_known_before(source: Path) -> None:
     assert "beyond the range of ids" in tree.measure(str(source), nobody).obstacles[0]
 
 
-def test_a_tree_that_is_too_deep_is_refused_and_not_walked_for_ever(tmp_path: Path, target: Path) -> None:
+def test_a_tree_that_is_too_deep_is_refused(tmp_path: Path, target: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(520):
         os.mkdir("d", dir_fd=here)
