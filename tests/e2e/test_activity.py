@@ -130,7 +130,7 @@ def record(guest: lab.Guest) -> dict[str, Any]:
     return found
 
 
-def test_the_role_installs_who_listens_and_a_second_run_changes_nothing(
+def test_the_role_installs_the_collector_and_a_second_run_changes_nothing(
     host: lab.Guest, tmp_path: Path
 ) -> None:
     wanted: dict[str, Any] = {"activity_collector": True, "activity_audited_profile": True}
@@ -149,7 +149,7 @@ def test_the_role_installs_who_listens_and_a_second_run_changes_nothing(
     assert int(capabilities.split()[1], 16) == 1 << 37  # CAP_AUDIT_READ
 
 
-def test_which_layer_stops_what_and_who_sees_it(host: lab.Guest, tmp_path: Path) -> None:
+def test_denials_of_each_layer_are_recorded(host: lab.Guest, tmp_path: Path) -> None:
     victim = shell(host, "sleep 100000 >/dev/null 2>&1 & echo $!").strip()
     for name, (options, _) in CONTAINERS.items():
         create(host, name, options, victim)
@@ -186,7 +186,7 @@ def test_which_layer_stops_what_and_who_sees_it(host: lab.Guest, tmp_path: Path)
     assert listened.returncode == 0, listened.stderr
 
 
-def test_an_interrupt_leaves_no_process_listening_behind_sudo(host: lab.Guest, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_no_listening_process_under_sudo(host: lab.Guest, tmp_path: Path) -> None:
     inventory = tmp_path / "inventory.yml"
     inventory.write_text(host.inventory.read_text().replace("ansible_user: root", "ansible_user: lab"))
     before = int(shell(host, LISTENERS))
@@ -200,7 +200,7 @@ def test_an_interrupt_leaves_no_process_listening_behind_sudo(host: lab.Guest, t
     until(host, f"test $({LISTENERS}) -eq {before}")
 
 
-def test_without_the_role_nothing_of_it_is_left(host: lab.Guest, tmp_path: Path) -> None:
+def test_disabling_the_role_removes_all_its_files(host: lab.Guest, tmp_path: Path) -> None:
     predicted = Run(host, tmp_path, ("activity",)).result("--check")["documents"]
     kept = next(each for each in predicted if each["name"] == "activity_audited_profile")
     assert (kept["state"], "strong-audited would not start" in kept["reason"]) == ("refused", True)

@@ -10,7 +10,7 @@ from tests.oracles import accesses
 CASES = 300
 
 
-def test_what_is_recorded_is_what_the_judge_says(guest: lab.Guest) -> None:
+def test_the_verdict_matches_the_records_of_the_kernel(guest: lab.Guest) -> None:
     accesses.prepare(guest)
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")

@@ -229,7 +229,7 @@ def guest(guest: lab.Guest, tmp_path_factory: pytest.TempPathFactory) -> lab.Gue
     return guest
 
 
-def test_a_fresh_host_fails(guest: lab.Guest) -> None:
+def test_a_fresh_host_fails_controls_of_the_host(guest: lab.Guest) -> None:
     snapshot = collect(guest)
     assert_all(snapshot, [*AUDIT, *FIREWALL], Status.FAIL)
     others = [
@@ -252,7 +252,7 @@ def test_a_fresh_host_fails(guest: lab.Guest) -> None:
     assert judge(snapshot, "docker-version-current").status in (Status.PASS, Status.FAIL)
 
 
-def test_what_is_broken_is_found(guest: lab.Guest) -> None:
+def test_broken_settings_of_the_host_fail(guest: lab.Guest) -> None:
     shell(guest, BREAK)
     uid = guest.ssh("id", "-u", "lab").stdout.strip()
     guest.ssh("python3", "-", stdin=GRANT.format(uid=uid, path="/run/docker.sock"))
@@ -270,7 +270,7 @@ def test_what_is_broken_is_found(guest: lab.Guest) -> None:
     assert "docker-default" in judge(snapshot, "host-lsm-enforcing").actual
 
 
-def test_what_is_put_right_passes(guest: lab.Guest) -> None:
+def test_repaired_settings_of_the_host_pass(guest: lab.Guest) -> None:
     shell(guest, REPAIR)
     snapshot = collect(guest)
     assert_all(snapshot, [*AUDIT, *FILES, *FIREWALL], Status.PASS)
@@ -286,7 +286,7 @@ def test_what_is_put_right_passes(guest: lab.Guest) -> None:
     assert judge(snapshot, "daemon-tls-verify").status is Status.NOT_APPLICABLE
 
 
-def test_one_rule_less_is_one_control_less(guest: lab.Guest) -> None:
+def test_each_missing_audit_rule_fails_one_control(guest: lab.Guest) -> None:
     shell(guest, "auditctl -W /usr/bin/containerd -p rwxa -k docker")
     snapshot = collect(guest)
     failing = [slug for slug in AUDIT if judge(snapshot, slug).status is Status.FAIL]
@@ -294,7 +294,7 @@ def test_one_rule_less_is_one_control_less(guest: lab.Guest) -> None:
     assert "no loaded rule" in judge(snapshot, "audit-bin-containerd").actual
 
 
-def test_rules_that_ask_never_are_no_rules(guest: lab.Guest) -> None:
+def test_never_rules_fail_their_controls(guest: lab.Guest) -> None:
     shell(guest, "auditctl -A never,exit -F dir=/etc/docker; augenrules --load >/dev/null")
     assert_all(collect(guest), AUDIT, Status.PASS)
     shell(guest, "auditctl -A never,exit -F arch=b64 -F dir=/etc/docker")
@@ -304,7 +304,7 @@ def test_rules_that_ask_never_are_no_rules(guest: lab.Guest) -> None:
     shell(guest, "augenrules --load >/dev/null")
 
 
-def test_auditing_that_is_switched_off_fails_every_rule(guest: lab.Guest) -> None:
+def test_disabled_auditing_fails_all_audit_controls(guest: lab.Guest) -> None:
     shell(guest, "auditctl -e 0")
     snapshot = collect(guest)
     shell(guest, "auditctl -e 1")
@@ -312,7 +312,7 @@ def test_auditing_that_is_switched_off_fails_every_rule(guest: lab.Guest) -> Non
     assert "switched off" in judge(snapshot, "audit-dockerd").actual
 
 
-def test_a_stopped_engine_is_judged_by_what_it_leaves(guest: lab.Guest) -> None:
+def test_a_stopped_engine_is_judged_by_its_configuration(guest: lab.Guest) -> None:
     shell(guest, "systemctl stop docker.service docker.socket")
     snapshot = collect(guest)
     assert_all(snapshot, [slug for slug in AUDIT if slug != "audit-docker-socket"], Status.PASS)
@@ -327,7 +327,7 @@ def test_a_stopped_engine_is_judged_by_what_it_leaves(guest: lab.Guest) -> None:
             judge(snapshot, slug)
 
 
-def test_a_host_without_docker_has_nothing_to_judge(guest: lab.Guest) -> None:
+def test_docker_controls_do_not_apply_without_docker(guest: lab.Guest) -> None:
     shell(guest, "rm /usr/sbin/dockerd")
     snapshot = collect(guest)
     assert_all(snapshot, [*AUDIT, *FILES, "daemon-icc-disabled", "daemon-tls-verify"], Status.NOT_APPLICABLE)

@@ -54,7 +54,7 @@ def failing(guest: lab.Guest, folder: Path) -> dict[str, str]:
 THE_SITES_CHOICE = {"daemon-authz-plugin", "daemon-central-logging"}
 
 
-def test_on_a_pristine_host_check_mode_predicts_the_run_holds_and_there_is_nothing_left_to_do(
+def test_check_mode_predicts_the_first_run_and_a_second_run_changes_nothing(
     boot: Boot, run: Runs, tmp_path: Path
 ) -> None:
     guest = boot("13")  # test_harden has the other releases
@@ -101,7 +101,7 @@ def busy(pristine: Boot) -> Any:
         ),
     ],
 )
-def test_what_this_engine_cannot_have_is_refused_with_the_reason(
+def test_a_key_that_this_engine_lacks_is_refused_with_the_reason(
     busy: lab.Guest, run: Runs, variables: Mapping[str, Any], reason: str
 ) -> None:
     before = shell(busy, ENGINE)
@@ -110,7 +110,7 @@ def test_what_this_engine_cannot_have_is_refused_with_the_reason(
     assert shell(busy, ENGINE) == before
 
 
-def test_a_configuration_that_only_the_engine_can_refuse_is_taken_back(busy: lab.Guest, run: Runs) -> None:
+def test_a_configuration_that_the_engine_refuses_at_start_is_rolled_back(busy: lab.Guest, run: Runs) -> None:
     before = shell(busy, ENGINE)
     assert len(running(before)) == 2, before
     wrong = {"metrics-addr": "203.0.113.1:9323"}  # not known before the engine tries
@@ -120,7 +120,7 @@ def test_a_configuration_that_only_the_engine_can_refuse_is_taken_back(busy: lab
     assert shell(busy, ENGINE) == before
 
 
-def test_containers_survive_the_restart_and_the_bridge_waits_for_them(
+def test_containers_survive_the_restart_and_the_bridge_changes_later(
     busy: lab.Guest, run: Runs, tmp_path: Path
 ) -> None:
     before, pid = running(shell(busy, ENGINE)), shell(busy, "systemctl show docker --property=MainPID")
@@ -139,7 +139,7 @@ def test_containers_survive_the_restart_and_the_bridge_waits_for_them(
     assert left == {"daemon-icc-disabled"} | THE_SITES_CHOICE
 
 
-def test_killed_while_the_engine_restarts_the_next_run_puts_things_right(
+def test_a_run_killed_during_the_restart_is_repaired_by_the_next(
     boot: Boot, run: Runs, tmp_path: Path
 ) -> None:
     guest = boot("13")
@@ -160,7 +160,7 @@ def test_killed_while_the_engine_restarts_the_next_run_puts_things_right(
     assert run(guest, roles=roles)["outcome"] == "unchanged"
 
 
-def test_a_role_alone_converges_and_fails_with_one_line(boot: Boot, tmp_path: Path) -> None:
+def test_a_single_role_converges_and_fails_with_one_line(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
 
     def ansible(user: str) -> subprocess.CompletedProcess[str]:

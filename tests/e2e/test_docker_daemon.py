@@ -80,7 +80,7 @@ def client(guest: lab.Guest, *words: str) -> str:
     return ran.stdout if ran.returncode == 0 else f"failed: {ran.stderr}"
 
 
-def test_an_open_api_is_closed_in_one_restart_and_its_owner_gets_in(busy: lab.Guest, tmp_path: Path) -> None:
+def test_an_open_api_requires_certificates_after_one_restart(busy: lab.Guest, tmp_path: Path) -> None:
     containers = running(shell(busy, ENGINE))
     assert len(containers) == 2
     starts = int(shell(busy, STARTS))
@@ -112,7 +112,7 @@ def test_an_open_api_is_closed_in_one_restart_and_its_owner_gets_in(busy: lab.Gu
     assert (again["outcome"], again["changed"]) == ("unchanged", False)
 
 
-def test_logs_leave_the_host_once_a_server_takes_them(busy: lab.Guest, tmp_path: Path) -> None:
+def test_logs_are_sent_to_a_server_that_accepts_them(busy: lab.Guest, tmp_path: Path) -> None:
     containers = running(shell(busy, ENGINE))
     unheard = converge(busy, tmp_path, **CENTRAL)
     assert unheard["outcome"] == "changed", unheard
@@ -132,7 +132,7 @@ def test_logs_leave_the_host_once_a_server_takes_them(busy: lab.Guest, tmp_path:
     assert "hardener asks whether this log target can be reached" in shell(busy, "cat /root/received")
 
 
-def test_a_bad_seccomp_profile_is_refused_and_nothing_is_touched(busy: lab.Guest, tmp_path: Path) -> None:
+def test_a_bad_seccomp_profile_is_refused_before_any_change(busy: lab.Guest, tmp_path: Path) -> None:
     profile = tmp_path / "profile.json"
     profile.write_text('{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": "read", "action": "x"}]}')
     before = [line for line in shell(busy, WHOLE_HOST).splitlines() if "/var/lib/hardener" not in line]
@@ -143,7 +143,7 @@ def test_a_bad_seccomp_profile_is_refused_and_nothing_is_touched(busy: lab.Guest
     assert after == before
 
 
-def test_a_frozen_profile_goes_and_containers_without_a_filter_are_named(
+def test_a_custom_profile_is_removed_and_containers_without_a_filter_are_named(
     busy: lab.Guest, tmp_path: Path
 ) -> None:
     converge(busy, tmp_path, converge_allow="connectivity", docker_daemon_tls=False)

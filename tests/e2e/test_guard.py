@@ -28,7 +28,7 @@ from tests.hosts.workload import CONTAINER, DAEMON_JSON, shell
 
 
 @pytest.mark.parametrize("jump", ["+1 day", "-1 day"])
-def test_a_clock_that_jumps_neither_hurries_the_guard_nor_holds_it_up(
+def test_a_clock_change_does_not_affect_the_time_limit_of_the_guard(
     guest: lab.Guest, tmp_path: Path, jump: str
 ) -> None:
     settled(guest)
@@ -47,9 +47,7 @@ def test_a_clock_that_jumps_neither_hurries_the_guard_nor_holds_it_up(
     assert record(guest)["reason"] == f"not confirmed within {TIMEOUT} s"
 
 
-def test_a_soft_reboot_while_armed_ends_as_it_was_though_the_kernel_has_kept_the_rules(
-    boot: Boot, tmp_path: Path
-) -> None:
+def test_a_soft_reboot_of_an_armed_host_rolls_back_loaded_rules(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     shell(guest, CONTAINER)
     shell(guest, "docker update --restart always web job")

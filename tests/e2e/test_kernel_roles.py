@@ -82,7 +82,7 @@ def verdicts(guest: lab.Guest, folder: Path) -> dict[str, str]:
     return {slug: finding["status"] for slug, finding in findings(report).items()}
 
 
-def test_a_value_that_the_kernel_refuses_takes_everything_back(host: lab.Guest, run: Runs) -> None:
+def test_a_value_that_the_kernel_refuses_rolls_everything_back(host: lab.Guest, run: Runs) -> None:
     before = shell(host, SETTINGS)
     result = run(kernel_settings={"kernel.yama.ptrace_scope": 9})
     assert result["outcome"] == "rolled_back", result
@@ -91,7 +91,7 @@ def test_a_value_that_the_kernel_refuses_takes_everything_back(host: lab.Guest, 
     assert network(host) == "hello\nSSH"
 
 
-def test_the_baseline_holds_the_container_lives_and_nothing_is_left_to_do(
+def test_the_baseline_is_applied_and_the_container_keeps_running(
     host: lab.Guest, run: Runs, tmp_path: Path
 ) -> None:
     host.ssh("tee", LATER_FILE, stdin="kernel.kptr_restrict = 0\nnet.ipv4.ip_forward = 0\n")
@@ -119,7 +119,7 @@ def test_the_baseline_holds_the_container_lives_and_nothing_is_left_to_do(
     assert (again["outcome"], again["pending"]) == ("unchanged", [])
 
 
-def test_what_was_weakened_is_set_again_and_who_lost_its_profile_is_named(
+def test_weakened_settings_are_repaired_and_unconfined_containers_are_named(
     host: lab.Guest, run: Runs, tmp_path: Path
 ) -> None:
     shell(host, "sysctl -qw kernel.kptr_restrict=0 net.ipv4.ip_forward=0 net.ipv4.conf.eth0.send_redirects=1")
@@ -145,7 +145,7 @@ def test_what_was_weakened_is_set_again_and_who_lost_its_profile_is_named(
     assert (again["outcome"], again["notes"]) == ("unchanged", [])
 
 
-def test_a_reboot_keeps_it(host: lab.Guest, run: Runs, tmp_path: Path) -> None:
+def test_kernel_settings_stay_after_a_reboot(host: lab.Guest, run: Runs, tmp_path: Path) -> None:
     reboot(host)
     assert set(verdicts(host, tmp_path).values()) == {"pass"}
     assert network(host) == "hello\nSSH"
@@ -175,7 +175,7 @@ printf docker-default > /sys/kernel/security/apparmor/.remove
 """
 
 
-def test_a_release_gives_back_what_the_kernel_has_and_names_what_only_a_boot_takes_back(
+def test_a_release_restores_kernel_settings_and_names_those_that_need_a_reboot(
     pristine: Boot, tmp_path: Path
 ) -> None:
     guest = pristine("13")

@@ -58,7 +58,7 @@ def fates(plan: dict[str, Any]) -> dict[str, tuple[str, str]]:
     }
 
 
-def test_a_restart_that_would_end_containers_is_held_with_their_names(
+def test_a_restart_that_would_stop_containers_is_held_with_their_names(
     host: lab.Guest, hardener: Hardener, tmp_path: Path
 ) -> None:
     shell(host, KILLS_ALL)
@@ -78,7 +78,9 @@ def test_a_restart_that_would_end_containers_is_held_with_their_names(
     shell(host, KILLS_DOCKERD)
 
 
-def test_a_host_that_has_moved_refuses_the_plan(host: lab.Guest, hardener: Hardener, tmp_path: Path) -> None:
+def test_a_host_that_changed_since_the_plan_refuses_it(
+    host: lab.Guest, hardener: Hardener, tmp_path: Path
+) -> None:
     planned(hardener, tmp_path)
     shell(host, """mkdir -p /etc/docker && echo '{"debug": false}' >/etc/docker/daemon.json""")
     before = state(host)
@@ -88,7 +90,7 @@ def test_a_host_that_has_moved_refuses_the_plan(host: lab.Guest, hardener: Harde
     assert state(host) == before
 
 
-def test_exactly_what_was_planned_happens_and_the_containers_go_on(
+def test_exactly_the_plan_is_applied_and_containers_keep_running(
     host: lab.Guest, hardener: Hardener, tmp_path: Path
 ) -> None:
     engine = running(shell(host, ENGINE))

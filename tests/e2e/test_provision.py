@@ -29,7 +29,7 @@ MOMENTS = {
 }
 
 
-def test_a_run_that_is_killed_leaves_an_engine_that_does_not_start(boot: Boot) -> None:
+def test_a_killed_provision_leaves_an_engine_that_does_not_start(boot: Boot) -> None:
     guest = boot("13-bare")
     for moment in MOMENTS.values():
         running = provision(guest)

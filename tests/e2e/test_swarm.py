@@ -42,7 +42,7 @@ TASKS = "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort"
 ALL = ("--only", "daemon", "--only", "host-firewall-docker-user", "--json", "report.json")
 
 
-def test_a_swarm_manager_gets_all_but_what_a_swarm_excludes(
+def test_a_swarm_manager_gets_all_protections_that_swarm_mode_permits(
     guest: lab.Guest, hardener: Hardener, tmp_path: Path
 ) -> None:
     shell(guest, f"{SERVICES}")
@@ -78,7 +78,7 @@ def test_a_swarm_manager_gets_all_but_what_a_swarm_excludes(
     assert (shell(guest, STATE), shell(guest, TASKS)) == (before, tasks)
 
 
-def test_a_role_that_wants_live_restore_of_a_swarm_says_why_not(guest: lab.Guest, tmp_path: Path) -> None:
+def test_live_restore_on_a_swarm_is_refused_with_the_reason(guest: lab.Guest, tmp_path: Path) -> None:
     done = Run(guest, tmp_path, ("docker_daemon",)).result("--check")
     fates = {each["name"]: (each["state"], each["reason"]) for each in done["documents"]}
     reason = "this host is part of a swarm, which excludes live-restore"

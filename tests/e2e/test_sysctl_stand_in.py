@@ -57,7 +57,7 @@ def stood_in(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return [*found, caught.value.errno]
 
 
-def test_a_setting_and_what_stands_in_for_it_do_the_same(
+def test_the_stand_in_behaves_like_kernel_settings(
     guest: lab.Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guest.ssh("sh", "-c", "cat >/tmp/values", stdin=json.dumps(VALUES))

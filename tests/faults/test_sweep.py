@@ -16,7 +16,7 @@ KINDS = ("kill", "once", "lasting")
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_host_is_as_before_or_as_planned_and_its_journal_says_which(
+def test_a_fault_at_any_point_leaves_the_host_as_before_or_as_planned(
     operation: str, kind: str, record_property: Callable[[str, object], None]
 ) -> None:
     records, summary = swept(f"{operation}:{kind}")

@@ -91,7 +91,7 @@ def found(entries: list[dict[str, Any]], **wanted: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("wrapped", [(), LEAST], ids=["root", "least capabilities"])
-def test_every_record_is_counted_and_every_one_has_its_container(
+def test_every_denial_is_counted_and_attributed_to_its_container(
     engine: Dockerd, tmp_path: Path, wrapped: tuple[str, ...]
 ) -> None:
     with listening(engine, tmp_path, wrapped=wrapped) as answer:
@@ -116,7 +116,9 @@ def test_every_record_is_counted_and_every_one_has_its_container(
     assert heard["deaf"] == []
 
 
-def test_a_killed_process_is_seen_by_the_kernel_and_by_the_engine(engine: Dockerd, tmp_path: Path) -> None:
+def test_a_killed_process_is_recorded_by_the_kernel_and_by_the_engine(
+    engine: Dockerd, tmp_path: Path
+) -> None:
     with listening(engine, tmp_path) as answer:
         run(
             engine,
@@ -135,7 +137,7 @@ def test_a_killed_process_is_seen_by_the_kernel_and_by_the_engine(engine: Docker
 NAMER = 'FROM busybox:test\nRUN ["/bin/busybox", "ln", "-s", "busybox", "/bin/hostname"]\n'
 
 
-def test_without_the_capability_and_without_an_engine_it_says_so(tmp_path: Path) -> None:
+def test_a_missing_capability_and_a_missing_engine_are_reported(tmp_path: Path) -> None:
     class NoEngine:
         socket = tmp_path / "no.sock"
 
@@ -148,7 +150,7 @@ def test_without_the_capability_and_without_an_engine_it_says_so(tmp_path: Path)
     assert "No such file or directory" in no_engine
 
 
-def test_what_the_kernel_throws_away_is_told(engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_that_the_kernel_drops_are_counted(engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netlink, "_BUFFER", 4096)
     audit, gaps = AuditSocket(), Gaps(grace=0.0)
     try:
@@ -174,7 +176,7 @@ def drain(audit: AuditSocket, gaps: Gaps) -> int:
     return sum(record.kind == SECCOMP for record in records)
 
 
-def test_the_twin_denies_what_the_profile_inside_this_engine_denies() -> None:
+def test_the_audited_profile_denies_the_same_as_docker_default() -> None:
     program = shutil.which("dockerd")
     assert program
     template = re.compile(rb"profile {{\.Name}} flags=(\(.*?\)) {\n(.*?)\n}\n", re.DOTALL)
@@ -222,9 +224,7 @@ def listeners() -> int:
     return sum(line[1] == "9" and int(line[3], 16) & 1 for line in lines)
 
 
-def test_the_verb_shows_what_happens_meanwhile_and_what_could_not_be_heard(
-    engine: Dockerd, sshd: Sshd, tmp_path: Path
-) -> None:
+def test_the_verb_shows_denials_and_unavailable_sources(engine: Dockerd, sshd: Sshd, tmp_path: Path) -> None:
     before = listeners()
     inventory = hosts(
         tmp_path / "hosts.json",
@@ -245,7 +245,7 @@ def test_the_verb_shows_what_happens_meanwhile_and_what_could_not_be_heard(
     assert until(lambda: listeners() == before, 10)
 
 
-def test_an_interrupt_leaves_nobody_listening(engine: Dockerd, sshd: Sshd, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_no_listening_process(engine: Dockerd, sshd: Sshd, tmp_path: Path) -> None:
     before = listeners()
     web = {**sshd.variables(), "activity_socket": str(engine.socket)}
     with hardener(hosts(tmp_path / "hosts.json", web1=web), "--for", "10m") as process:
@@ -283,7 +283,9 @@ def collector(engine: Dockerd, folder: Path, *options: str) -> Iterator[subproce
             process.wait(timeout=10)
 
 
-def test_the_collector_learns_what_is_usual_and_goes_on_where_it_was(engine: Dockerd, tmp_path: Path) -> None:
+def test_the_collector_learns_usual_events_and_continues_after_a_restart(
+    engine: Dockerd, tmp_path: Path
+) -> None:
     folder = tmp_path / "activity"
     with collector(engine, folder):
         run(engine, "old", command=moves(5), host_config=WATCHED)
@@ -308,7 +310,7 @@ def test_the_collector_learns_what_is_usual_and_goes_on_where_it_was(engine: Doc
     assert found(heard["entries"], kind="command run inside")[0]["unusual"] is True
 
 
-def test_the_collector_outlives_the_engine_and_a_broken_record(
+def test_the_collector_survives_a_stopped_engine_and_a_damaged_record(
     own_network: OwnNetwork, tmp_path: Path
 ) -> None:
     folder = tmp_path / "activity"

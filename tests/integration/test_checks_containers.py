@@ -291,9 +291,7 @@ def snapshot(ports: Ports) -> Snapshot:
 
 
 @pytest.mark.parametrize(("slug", "names"), EXPECTED.items())
-def test_each_badly_configured_container_is_named_and_no_other(
-    snapshot: Snapshot, slug: str, names: set[str]
-) -> None:
+def test_only_badly_configured_containers_are_named(snapshot: Snapshot, slug: str, names: set[str]) -> None:
     verdict = judge(slug, snapshot)
     assert verdict.status is Status.FAIL, verdict
     assert named(verdict) == names, verdict.offenders
@@ -320,20 +318,20 @@ def test_a_root_process_by_exec_leaves_a_trace(snapshot: Snapshot) -> None:
     assert "container twin: runs sleep as root, its first process as uid 65534" in verdict.evidence
 
 
-def test_a_port_of_the_hosts_network_is_that_of_the_container_alone(snapshot: Snapshot, ports: Ports) -> None:
+def test_only_ports_of_the_container_count_in_the_hosts_network(snapshot: Snapshot, ports: Ports) -> None:
     verdict = judge("container-only-needed-ports", snapshot)
     details = {each.name: each.detail for each in verdict.offenders}
     assert details["host-network"] == f"listens, through the host's network, on 0.0.0.0:{ports.listener}/tcp"
 
 
 @pytest.mark.parametrize(("slug", "names"), EXPECTED_IMAGES.items())
-def test_each_badly_built_image_is_named_and_no_other(snapshot: Snapshot, slug: str, names: set[str]) -> None:
+def test_only_badly_built_images_are_named(snapshot: Snapshot, slug: str, names: set[str]) -> None:
     verdict = judge(slug, snapshot)
     assert verdict.status is Status.FAIL, verdict
     assert named(verdict, "image") & IMAGES.keys() == names, verdict.offenders
 
 
-def test_bits_set_by_history_are_told(snapshot: Snapshot) -> None:
+def test_setuid_bits_in_the_build_history_are_reported(snapshot: Snapshot) -> None:
     verdict = judge("image-no-setuid", snapshot)
     details = {each.name: each.detail for each in verdict.offenders}
     assert verdict.status is Status.MANUAL
@@ -351,7 +349,7 @@ def test_an_imported_image_has_no_builder(snapshot: Snapshot) -> None:
 
 
 @pytest.mark.parametrize("slug", ["ops-image-sprawl", "ops-container-sprawl"])
-def test_sprawl(snapshot: Snapshot, slug: str) -> None:
+def test_unused_images_and_stopped_containers_are_counted(snapshot: Snapshot, slug: str) -> None:
     assert judge(slug, snapshot).status is Status.MANUAL
     limits = {"max_unused_images": 0, "max_stopped_containers": 0}
     strict = judge(slug, Snapshot({**snapshot.raw, "policy": limits}))

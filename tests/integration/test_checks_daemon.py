@@ -153,7 +153,9 @@ def hardened(certificates: Path) -> Iterator[tuple[Dockerd, Snapshot]]:
         ("docker-group-trusted-users", "every local user"),
     ],
 )
-def test_a_careless_engine_fails(careless: tuple[Dockerd, Snapshot], slug: str, words: str) -> None:
+def test_an_insecurely_configured_engine_fails(
+    careless: tuple[Dockerd, Snapshot], slug: str, words: str
+) -> None:
     verdict = judge(slug, careless[1])
     assert verdict.status is Status.FAIL, verdict
     assert words in verdict.actual, verdict
@@ -202,7 +204,7 @@ def test_a_hardened_engine_passes(hardened: tuple[Dockerd, Snapshot], slug: str)
     assert verdict.status is Status.PASS, verdict
 
 
-def test_a_file_without_a_restart_is_not_believed(hardened: tuple[Dockerd, Snapshot]) -> None:
+def test_a_file_that_is_newer_than_the_engine_does_not_pass(hardened: tuple[Dockerd, Snapshot]) -> None:
     engine, _ = hardened
     before = engine.config_file.read_text()
     engine.configure({"icc": True, "no-new-privileges": False, "live-restore": False, "log-level": "info"})
@@ -226,9 +228,7 @@ def engine_started(engine: Dockerd) -> int:
     return int(collect(engine).fact("engine")["started"])
 
 
-def test_files_of_tls_that_others_may_read_fail(
-    certificates: Path, hardened: tuple[Dockerd, Snapshot]
-) -> None:
+def test_tls_files_that_others_may_read_fail(certificates: Path, hardened: tuple[Dockerd, Snapshot]) -> None:
     wrong = {"ca.pem": 0o646, "cert.pem": 0o466, "key.pem": 0o440}
     right = {name: (certificates / name).stat().st_mode & 0o7777 for name in wrong}
     try:
@@ -247,7 +247,7 @@ def test_files_of_tls_that_others_may_read_fail(
             os.chown(certificates / name, 0, 0)
 
 
-def test_a_group_on_the_socket_counts(hardened: tuple[Dockerd, Snapshot]) -> None:
+def test_a_group_with_access_to_the_socket_is_judged(hardened: tuple[Dockerd, Snapshot]) -> None:
     engine, _ = hardened
     os.chown(engine.socket, 0, 1)
     try:
@@ -257,7 +257,7 @@ def test_a_group_on_the_socket_counts(hardened: tuple[Dockerd, Snapshot]) -> Non
         os.chown(engine.socket, 0, grp.getgrnam("docker").gr_gid)
 
 
-def test_an_acl_on_the_configuration_counts(hardened: tuple[Dockerd, Snapshot]) -> None:
+def test_an_acl_on_the_configuration_is_judged(hardened: tuple[Dockerd, Snapshot]) -> None:
     engine, _ = hardened
     subprocess.run(["setfacl", "-m", "u:1:rw", str(engine.config_file)], check=True)
     try:
@@ -288,7 +288,7 @@ class Plugin(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_an_engine_that_asks_a_plugin_passes() -> None:
+def test_an_engine_with_an_authorization_plugin_passes() -> None:
     name = f"{leftovers.name('plugin')}authz"
     socket_file = leftovers.PLUGINS / f"{name}.sock"
     socket_file.parent.mkdir(parents=True, exist_ok=True)
@@ -315,7 +315,7 @@ def test_proxies_and_published_ports_decide_about_the_userland_proxy(engine: Doc
     assert "1 docker-proxy running" in verdict.actual
 
 
-def test_a_filter_that_is_not_dockers_fails() -> None:
+def test_a_packet_filter_that_docker_does_not_manage_fails() -> None:
     with Dockerd(flags=("--iptables=false",)) as engine:
         verdict = judge("daemon-iptables-managed", collect(engine))
     assert verdict.status is Status.FAIL
@@ -330,7 +330,7 @@ def test_tls_without_client_certificates_fails(certificates: Path) -> None:
     assert "without client certificates" in verdict.actual
 
 
-def test_tls_from_the_file_without_a_ca_lets_any_certificate_in(certificates: Path) -> None:
+def test_tls_without_a_ca_fails(certificates: Path) -> None:
     """The engine takes the machine's public CAs then: tlsverify alone is no wall."""
     config = {
         "tlsverify": True,
@@ -343,7 +343,7 @@ def test_tls_from_the_file_without_a_ca_lets_any_certificate_in(certificates: Pa
     assert "any public CA" in verdict.actual
 
 
-def test_a_key_that_stands_twice_is_told() -> None:
+def test_a_duplicate_key_is_reported() -> None:
     engine = Dockerd()
     engine.configure('{"debug": true, "debug": false}')
     with engine:
@@ -352,7 +352,7 @@ def test_a_key_that_stands_twice_is_told() -> None:
     assert any("more than once" in fact for fact in verdict.evidence)
 
 
-def test_an_engine_that_refuses_its_configuration_still_has_files_and_rules(tmp_path: Path) -> None:
+def test_files_and_rules_are_judged_if_the_engine_refuses_its_configuration(tmp_path: Path) -> None:
     """Flag and file say different things: dockerd does not start, and what needs no engine is decided."""
     engine = Dockerd(config={"icc": False}, flags=("--icc=true",))
     try:

@@ -105,7 +105,9 @@ def careful() -> Snapshot:
         ("swarm-mode-off", "", set()),
     ],
 )
-def test_careless(careless: Snapshot, slug: str, kind: str, names: set[str]) -> None:
+def test_an_insecurely_configured_swarm_fails(
+    careless: Snapshot, slug: str, kind: str, names: set[str]
+) -> None:
     verdict = judge(slug, careless)
     assert verdict.status is Status.FAIL, verdict
     assert named(verdict, kind) == names, verdict.offenders
@@ -123,19 +125,19 @@ def test_careless(careless: Snapshot, slug: str, kind: str, names: set[str]) -> 
         "swarm-secrets-used",
     ],
 )
-def test_careful(careful: Snapshot, slug: str) -> None:
+def test_a_hardened_swarm_passes(careful: Snapshot, slug: str) -> None:
     verdict = judge(slug, careful)
     assert verdict.status is Status.PASS, verdict
 
 
-def test_what_a_person_judges_comes_with_facts(careful: Snapshot) -> None:
+def test_manual_controls_come_with_facts(careful: Snapshot) -> None:
     verdict = judge("swarm-ca-rotated", careful)
     assert verdict.status is Status.MANUAL
     assert f"({careful.collected_at[:10]})" in verdict.actual
     assert judge("swarm-autolock-rotated", careful).status is Status.MANUAL
 
 
-def test_declared_in_policy_swarm_mode_is_meant(careful: Snapshot) -> None:
+def test_swarm_mode_passes_if_the_policy_declares_it(careful: Snapshot) -> None:
     meant = Snapshot({**careful.raw, "policy": {"swarm": True}})
     assert judge("swarm-mode-off", meant).status is Status.PASS
 

@@ -47,7 +47,7 @@ def snapshot() -> Snapshot:
         return collect(engine)
 
 
-def test_who_opts_out_shares_the_hosts_user_namespace(snapshot: Snapshot) -> None:
+def test_a_container_that_opts_out_shares_the_hosts_user_namespace(snapshot: Snapshot) -> None:
     verdict = judge("container-no-host-userns", snapshot)
     assert verdict.status is Status.FAIL
     assert named(verdict) == {"opted-out", "created-opted-out"}
@@ -59,7 +59,7 @@ def test_a_remapped_root_is_not_root_on_the_host(snapshot: Snapshot) -> None:
     assert f"container remapped: starts as root inside and runs as uid {BASE} of the host" in verdict.evidence
 
 
-def test_what_a_remapped_root_has_counts_less(snapshot: Snapshot) -> None:
+def test_privileges_of_a_remapped_root_have_fewer_points(snapshot: Snapshot) -> None:
     opted_out, remapped = audit(snapshot).containers
     assert (opted_out.name, remapped.name) == ("opted-out", "remapped")
     assert remapped.has.user == User(ids=(0,), root=True, remapped=True)

@@ -42,7 +42,7 @@ SECRET = "hunter2-never-leaves"
 NET_ADMIN = 1 << 12  # a capability that docker never gives unasked
 
 
-def test_the_engine_as_it_runs(engine: Dockerd) -> None:
+def test_a_running_engine_is_described(engine: Dockerd) -> None:
     run = collect(engine.socket)
     found = run.data("engine")
     assert (found["installed"], found["reachable"], found["error"]) == (True, True, None)
@@ -69,7 +69,7 @@ def test_the_engine_as_it_runs(engine: Dockerd) -> None:
     assert run.document["collector"]["euid"] == 0
 
 
-def test_flags_in_every_form_and_a_socket_on_tcp() -> None:
+def test_flags_of_every_form_and_a_tcp_socket_are_collected() -> None:
     port = free_port()
     flags = [
         "-D",
@@ -98,7 +98,7 @@ def test_flags_in_every_form_and_a_socket_on_tcp() -> None:
         assert [(entry["netns"], entry["process"]) for entry in host] == [("host", "dockerd")]
 
 
-def test_broken_file_under_a_running_daemon() -> None:
+def test_a_broken_file_is_reported_beside_a_running_daemon() -> None:
     with Dockerd(config={"icc": False}) as other:
         told = collect(other.socket).data("daemon.config")["declared"]
         assert told["icc"] == {"value": False, "origin": "file"}
@@ -114,7 +114,7 @@ def test_broken_file_under_a_running_daemon() -> None:
         assert run.data("docker.info")["ID"]
 
 
-def test_stopped_daemon() -> None:
+def test_a_stopped_daemon_is_described() -> None:
     with Dockerd() as other:
         other.stop()
         run = collect(other.socket)
@@ -126,7 +126,7 @@ def test_stopped_daemon() -> None:
         assert run.data("mounts")
 
 
-def test_engine_in_a_container_is_not_the_hosts(engine: Dockerd) -> None:
+def test_an_engine_in_a_container_is_not_that_of_the_host(engine: Dockerd) -> None:
     engine.build(
         "dind:test", 'FROM busybox:test\nRUN ["/bin/busybox", "cp", "/bin/busybox", "/bin/dockerd"]\n'
     )
@@ -143,7 +143,7 @@ def test_engine_in_a_container_is_not_the_hosts(engine: Dockerd) -> None:
     assert not finding._runs_on_host(pid)
 
 
-def test_truth_about_containers(engine: Dockerd) -> None:
+def test_effective_facts_of_containers_are_collected(engine: Dockerd) -> None:
     plain = engine.run("plain")
     privileged = engine.run("privileged", host_config={"Privileged": True})
     shared = engine.run("shared", host_config={"NetworkMode": "host", "PidMode": "host", "UTSMode": "host"})
@@ -190,7 +190,7 @@ def test_truth_about_containers(engine: Dockerd) -> None:
     assert container(run, stopped)["inspect"]["HostConfig"]["Privileged"] is True
 
 
-def test_what_listens_inside(engine: Dockerd) -> None:
+def test_listening_sockets_in_containers_are_collected(engine: Dockerd) -> None:
     command = ["sh", "-c", "httpd -p 8080 & httpd -p 8081 & exec sleep 100000"]
     inside = engine.run("listens", command=command)
     beside = engine.run("beside", host_config={"NetworkMode": f"container:{inside}"})
@@ -218,7 +218,7 @@ def test_what_listens_inside(engine: Dockerd) -> None:
     assert (outside, port) not in everywhere
 
 
-def test_mounted_files_and_bind_volumes(engine: Dockerd, tmp_path: Path) -> None:
+def test_mounted_files_and_bind_volumes_are_collected(engine: Dockerd, tmp_path: Path) -> None:
     secret, link = tmp_path / "real", tmp_path / "link"
     secret.mkdir()
     link.symlink_to(secret)
@@ -236,7 +236,7 @@ def test_mounted_files_and_bind_volumes(engine: Dockerd, tmp_path: Path) -> None
         engine.api("DELETE", "/volumes/disguised")
 
 
-def test_hostile_container(engine: Dockerd) -> None:
+def test_a_hostile_container_does_not_affect_the_snapshot(engine: Dockerd) -> None:
     markup = "<script>alert(1)</script>\x1b[31m\r\n]]>&\u202e\U0001f600"
     big = "x" * (1 << 20)
     hostile = engine.run(
@@ -259,7 +259,7 @@ def test_hostile_container(engine: Dockerd) -> None:
     assert run.data("docker.images")
 
 
-def test_an_image_that_never_ran_blinds_nothing(engine: Dockerd) -> None:
+def test_an_image_with_huge_texts_is_read_in_bounded_time(engine: Dockerd) -> None:
     """Its texts once took the square of their length, or the cube: hours."""
     values = {
         "TOKENS": "-eyJ" * (1 << 18),
@@ -294,7 +294,7 @@ def test_an_image_that_never_ran_blinds_nothing(engine: Dockerd) -> None:
         engine.api("DELETE", "/images/never-ran:1")
 
 
-def test_secrets_never_leave(engine: Dockerd) -> None:
+def test_secrets_do_not_leave_the_host(engine: Dockerd) -> None:
     aws = "AKIA" + "IOSFODNN7EXAMPLE"
     engine.build(
         "secret:test",
@@ -341,7 +341,7 @@ def test_secrets_never_leave(engine: Dockerd) -> None:
         engine.api("DELETE", "/volumes/v1")
 
 
-def test_versions_in_the_order_of_dpkg_itself() -> None:
+def test_versions_are_ordered_as_dpkg_does() -> None:
     dice = random.Random(20261125)
     versions = [
         dice.choice(["", "1:"])
@@ -355,7 +355,7 @@ def test_versions_in_the_order_of_dpkg_itself() -> None:
         assert newer(one, two) == later, (one, two)
 
 
-def test_acl_of_a_real_file(tmp_path: Path) -> None:
+def test_the_acl_of_a_real_file_is_parsed(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     path.write_text("")
     path.chmod(0o600)
@@ -366,7 +366,7 @@ def test_acl_of_a_real_file(tmp_path: Path) -> None:
     assert {("user", "nobody", "rw-"), ("group", "daemon", "r--"), ("mask", None, "rw-")} <= found
 
 
-def test_what_seccomp_profiles_leave_open(engine: Dockerd) -> None:
+def test_calls_that_seccomp_profiles_permit_are_collected(engine: Dockerd) -> None:
     everything = '{"defaultAction": "SCMP_ACT_ALLOW"}'
     containers = {
         "default": engine.run("default"),

@@ -40,7 +40,7 @@ def pour(connection: socket.socket) -> None:
         (engine({"/_ping": b"OK", "/version": b"[]"}, api="9.9"), "not a Docker engine"),
     ],
 )
-def test_pretender(tmp_path: Path, server: Any, why: str) -> None:
+def test_a_program_that_is_not_an_engine_is_reported(tmp_path: Path, server: Any, why: str) -> None:
     with serving(tmp_path / "s", server) as path:
         run = collect(path)
         assert run.data("engine")["reachable"] is False
@@ -51,7 +51,7 @@ def test_pretender(tmp_path: Path, server: Any, why: str) -> None:
         assert run.data("system")
 
 
-def test_engine_that_has_forgotten_what_we_know(tmp_path: Path) -> None:
+def test_an_engine_with_an_unexpectedly_empty_list_is_reported(tmp_path: Path) -> None:
     answers = {
         "/_ping": b"OK",
         "/version": b'{"Version":"99","ApiVersion":"1.99","MinAPIVersion":"1.60"}',
@@ -64,7 +64,7 @@ def test_engine_that_has_forgotten_what_we_know(tmp_path: Path) -> None:
     assert run.data("engine")["api_version"] == "1.60"
 
 
-def test_engine_that_talks_nonsense_later(tmp_path: Path) -> None:
+def test_an_engine_with_malformed_later_answers_is_reported(tmp_path: Path) -> None:
     identity = "a" * 64
     answers = {
         "/_ping": b"OK",

@@ -42,7 +42,9 @@ def sshd() -> Iterator[Sshd]:
 @pytest.mark.parametrize("pipelining", ["1", "0"])
 @pytest.mark.parametrize("how", ["local", "ssh"])
 @pytest.mark.parametrize("mode", ["--check", "--diff"])
-def test_role(engine: Dockerd, sshd: Sshd, tmp_path: Path, *, pipelining: str, how: str, mode: str) -> None:
+def test_the_role_collects_a_snapshot(
+    engine: Dockerd, sshd: Sshd, tmp_path: Path, *, pipelining: str, how: str, mode: str
+) -> None:
     play, inventory, dest = tmp_path / "play.yml", tmp_path / "hosts.json", tmp_path / "snapshots"
     play.write_text(PLAY)
     variables = sshd.variables() if how == "ssh" else {"ansible_connection": "local"}

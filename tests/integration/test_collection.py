@@ -84,7 +84,7 @@ def project(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_archive_holds_what_ansible_needs_and_nothing_else(archive: Path) -> None:
+def test_the_archive_contains_only_what_ansible_needs(archive: Path) -> None:
     with tarfile.open(archive) as packed:
         members = packed.getmembers()
     assert not [member.name for member in members if member.issym() or member.islnk()]
@@ -103,11 +103,11 @@ def test_the_archive_holds_what_ansible_needs_and_nothing_else(archive: Path) ->
     assert not [member.name for member in members if "__pycache__" in member.name]
 
 
-def test_a_foreign_project_audits_and_its_role_of_the_same_name_does_not_matter(project: Path) -> None:
+def test_another_project_audits_beside_a_role_of_the_same_name(project: Path) -> None:
     assert audited("hardener.docker.audit", cwd=project).is_relative_to(project)
 
 
-def test_a_foreign_project_runs_one_role(project: Path) -> None:
+def test_another_project_runs_one_role(project: Path) -> None:
     (project / "play.yml").write_text(ROLE)
     options = ("--inventory=localhost,", "--connection=local", "--check", "--diff")
     said = ansible("ansible-playbook", *options, "play.yml", cwd=project)
@@ -133,7 +133,7 @@ FORMER = """
 """
 
 
-def test_a_play_of_0_1_0_runs_beside_a_clone_and_is_told_the_new_names(tmp_path: Path) -> None:
+def test_a_play_of_0_1_0_runs_with_warnings_about_new_names(tmp_path: Path) -> None:
     (tmp_path / "play.yml").write_text(FORMER)
     options = ("--inventory=localhost,", "--connection=local", "--check")
     done = finished("ansible-playbook", *options, tmp_path / "play.yml", cwd=ROOT)

@@ -16,7 +16,7 @@ from tests.integration.registries import Notary, Registry, docker, login_file
 from tests.integration.supply import Supply
 
 
-def test_signed_unsigned_and_wrong_key_are_three_results(supply: Supply) -> None:
+def test_signed_unsigned_and_wrongly_signed_images_are_told_apart(supply: Supply) -> None:
     """Attacks 1 and 2: an image without a signature, and one that somebody else has signed."""
     supply.push("signed:1", signed_by=supply.keys)
     supply.push("unsigned:1")
@@ -38,7 +38,7 @@ def test_signed_unsigned_and_wrong_key_are_three_results(supply: Supply) -> None
             supply.image(refused)
 
 
-def test_all_of_several_keys_or_any(supply: Supply) -> None:
+def test_all_keys_or_any_of_them_can_be_required(supply: Supply) -> None:
     digest = supply.push("both:1", signed_by=supply.keys)
     both = {"prefix": supply.name("both"), "keys": [supply.keys.public_key, supply.others.public_key]}
     assert supply.verify(policy=supply.policy(both))["both:1"][0] == "verified"
@@ -48,7 +48,7 @@ def test_all_of_several_keys_or_any(supply: Supply) -> None:
     assert supply.verify(policy=every)["both:1"] == ("verified", "signed")
 
 
-def test_a_tag_that_was_moved_to_another_image(supply: Supply) -> None:
+def test_a_tag_that_was_moved_to_another_image_is_reported(supply: Supply) -> None:
     """Attack 3: the tag is overwritten, with an unsigned image; a signed one is an update and no attack."""
     first = supply.push("app:1", signed_by=supply.keys)
     good = supply.image("app:1")["Id"]
@@ -68,7 +68,7 @@ def test_a_tag_that_was_moved_to_another_image(supply: Supply) -> None:
     assert supply.verify()["app:1"] == ("verified", "signed")
 
 
-def test_a_tag_that_was_set_on_the_host(supply: Supply) -> None:
+def test_a_tag_that_was_set_on_the_host_is_reported(supply: Supply) -> None:
     """Attack 4: a signed image of another repository gets the name of the application."""
     supply.push("tool:1", signed_by=supply.keys)
     supply.engine.docker("tag", supply.name("tool:1"), supply.name("app:1"))
@@ -78,7 +78,7 @@ def test_a_tag_that_was_set_on_the_host(supply: Supply) -> None:
     assert image["detail"].startswith(f"{supply.name('app:1')} was set here")
 
 
-def test_what_one_repository_vouches_for_says_nothing_of_another_name(supply: Supply) -> None:
+def test_a_signature_of_one_repository_does_not_count_for_another_name(supply: Supply) -> None:
     """Attack 4 by the registry: an image of a repository that needs nothing is pushed as the application."""
     supply.push("dev/tool:1")
     supply.engine.docker("tag", supply.name("dev/tool:1"), supply.name("safe:1"))
@@ -95,7 +95,7 @@ def test_what_one_repository_vouches_for_says_nothing_of_another_name(supply: Su
     )
 
 
-def test_a_loaded_image_that_claims_a_digest_is_swapped(supply: Supply) -> None:
+def test_a_loaded_image_with_a_false_digest_is_reported(supply: Supply) -> None:
     """Attack 5: the engine's own record of digests says that an evil image was pulled as the signed one."""
     digest = supply.push("swap:1", signed_by=supply.keys)
     good = supply.image("swap:1")["Id"]
@@ -114,7 +114,7 @@ def test_a_loaded_image_that_claims_a_digest_is_swapped(supply: Supply) -> None:
     assert supply.verify()["swap:1"] == ("swapped-image", f"{digest[:19]}… of the registry is another image")
 
 
-def test_a_signature_copied_to_another_repository_or_image(supply: Supply) -> None:
+def test_a_signature_copied_to_another_repository_or_image_is_refused(supply: Supply) -> None:
     """Attacks 6 and 7: a good signature is moved to where it does not belong."""
     old = supply.push("mine:1", signed_by=supply.keys)
     evil = supply.push("mine:2")
@@ -134,7 +134,7 @@ def test_a_signature_copied_to_another_repository_or_image(supply: Supply) -> No
     assert found["mine:2"] == ("wrong-key", "the signature is of another image")
 
 
-def test_tampered_blobs_of_the_registry(supply: Supply) -> None:
+def test_tampered_blobs_of_the_registry_are_refused(supply: Supply) -> None:
     """Attack 8: whoever has the registry's disk changes a manifest, a layer, or what was signed."""
     digest = supply.push("disk:1", signed_by=supply.keys)
     manifest = supply.registry.blob(digest)
@@ -169,7 +169,7 @@ def test_tampered_blobs_of_the_registry(supply: Supply) -> None:
         supply.engine.ensure_image()
 
 
-def test_a_registry_that_is_down_or_not_who_it_says_is_unreachable_and_no_pass(supply: Supply) -> None:
+def test_a_registry_that_is_down_or_untrusted_is_unreachable(supply: Supply) -> None:
     """Attacks 9 and 10: nobody can be asked, or somebody else answers."""
     supply.push("there:1", signed_by=supply.keys)
     assert supply.verify(certificates="/nonexistent")["there:1"] == (
@@ -190,7 +190,7 @@ def test_a_registry_that_is_down_or_not_who_it_says_is_unreachable_and_no_pass(s
         supply.registry.start()
 
 
-def test_foreign_registries_are_not_asked(supply: Supply) -> None:
+def test_registries_outside_the_policy_are_not_contacted(supply: Supply) -> None:
     """Attack 11: an image from somewhere else, and a name that only looks like ours."""
     supply.push("mine:1")
     assert supply.stock_pull("mine:1")
@@ -225,7 +225,7 @@ def test_an_old_signed_image_is_still_signed(supply: Supply) -> None:
     assert ": pinned (" in supply.pull("roll:1", policy=pinned)
 
 
-def test_nothing_and_exceptions_until_they_end(supply: Supply) -> None:
+def test_rules_without_a_signature_and_exceptions_pass_until_they_expire(supply: Supply) -> None:
     supply.push("plain:1")
     nothing = supply.policy({"prefix": supply.name("plain"), "nothing": True})
     assert supply.verify(policy=nothing)["plain:1"] == ("allowed", "no signature is asked for")
@@ -240,7 +240,7 @@ def test_nothing_and_exceptions_until_they_end(supply: Supply) -> None:
     assert ": exempt (" in supply.pull("plain:1", policy={**exempt, "registries": []})
 
 
-def test_a_registry_with_a_login(supply: Supply, tmp_path: Path) -> None:
+def test_a_registry_with_a_login_is_queried(supply: Supply, tmp_path: Path) -> None:
     with Registry(supply.authority, login=True) as private:
         logins = [str(login_file(tmp_path, private))]
         certificates = str(supply.authority.trusted_by(supply.registry, private))
@@ -261,7 +261,7 @@ def test_a_registry_with_a_login(supply: Supply, tmp_path: Path) -> None:
         assert supply.verify(**known, logins=logins)[name][0] == "unreachable"
 
 
-def test_containers_are_named_with_how_they_call_their_image(supply: Supply) -> None:
+def test_containers_are_named_with_their_name_of_the_image(supply: Supply) -> None:
     digest = supply.push("used:1", signed_by=supply.keys)
     by_digest = f"{supply.name('used')}@{digest}"
     supply.engine.run("tagged", image=supply.name("used:1"))
@@ -275,9 +275,7 @@ def test_containers_are_named_with_how_they_call_their_image(supply: Supply) -> 
     assert supply.record.stat().st_mode & 0o777 == 0o600
 
 
-def test_content_trust_of_old_clients_guards_the_client_and_nothing_else(
-    supply: Supply, tmp_path: Path
-) -> None:
+def test_content_trust_applies_only_to_the_docker_command(supply: Supply, tmp_path: Path) -> None:
     """What the role switches on before 29, with a real notary: and what it does not stop."""
     with Notary(supply.authority) as notary:
         (tmp_path / "tls" / notary.name).mkdir(parents=True)
@@ -313,7 +311,7 @@ def test_content_trust_of_old_clients_guards_the_client_and_nothing_else(
 
 
 @pytest.mark.parametrize("store", ["containerd"])
-def test_the_containerd_image_store(supply: Supply, store: str) -> None:
+def test_images_in_the_containerd_store_are_verified(supply: Supply, store: str) -> None:
     """There an id is the digest of a manifest, and what is built here has a digest that no registry knows."""
     supply.push("stored:1", signed_by=supply.keys)
     supply.push("unsigned:1")

@@ -76,7 +76,7 @@ def role(machine: Overlaid, inventory: Path, tmp_path: Path) -> Run:
     return run
 
 
-def test_the_role_installs_what_verifies_and_a_second_run_changes_nothing(
+def test_the_role_installs_the_verifier_and_a_second_run_changes_nothing(
     supply: Supply, machine: Overlaid, role: Run
 ) -> None:
     supply.push("good:1", signed_by=supply.keys)
@@ -110,7 +110,7 @@ def test_the_role_installs_what_verifies_and_a_second_run_changes_nothing(
         supply.registry.start()
 
 
-def test_systemd_has_nothing_to_say_about_the_units_and_calls_the_service_ok(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units_and_rates_the_service_ok(tmp_path: Path) -> None:
     documents = documents_of("content_trust")
     policy = {"registries": [{"prefix": "r.example.com", "nothing": True}]}
     (verify, _) = documents(make().raw, policy=policy, verify=True, schedule="daily", client=False, server="")
@@ -130,7 +130,7 @@ def test_systemd_has_nothing_to_say_about_the_units_and_calls_the_service_ok(tmp
     assert float(exposure[1]) < 3
 
 
-def test_the_verb_verifies_and_the_next_audit_judges_what_it_found(
+def test_the_next_audit_judges_the_result_of_the_verification(
     supply: Supply, machine: Overlaid, inventory: Path, tmp_path: Path
 ) -> None:
     supply.push("good:1", signed_by=supply.keys)

@@ -54,7 +54,7 @@ def is_new(path: Path) -> bool:
     return path.stat().st_size == len(NEW)
 
 
-def test_killed_at_any_moment_every_file_is_whole_and_the_next_run_takes_all_of_it_back(host: Host) -> None:
+def test_a_run_killed_at_any_moment_leaves_whole_files_and_is_rolled_back(host: Host) -> None:
     rng = random.Random(20261125)
     wanted = [host.file(f"f{number}", NEW) for number in range(MANY)]
     previous = [host.file(f"f{number}", OLD) for number in range(MANY)]
@@ -84,7 +84,7 @@ def test_killed_at_any_moment_every_file_is_whole_and_the_next_run_takes_all_of_
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
-def test_a_controller_that_dies_does_not_stop_the_worker(host: Host, number: signal.Signals) -> None:
+def test_the_worker_continues_after_the_death_of_the_controller(host: Host, number: signal.Signals) -> None:
     host.converge(*(host.file(f"f{index}", OLD) for index in range(MANY)))
     process = host.start(*(host.file(f"f{index}", NEW) for index in range(MANY)))
     worker = worker_of(process)
@@ -97,7 +97,7 @@ def test_a_controller_that_dies_does_not_stop_the_worker(host: Host, number: sig
     assert not host.journal.exists()
 
 
-def test_a_strict_umask_does_not_shut_out_whom_a_file_is_for(host: Host) -> None:
+def test_files_get_their_mode_under_a_strict_umask(host: Host) -> None:
     assert host.converge(host.file("made/for/it", "x"))["outcome"] == "changed"
     modes = [(host.files / path).stat().st_mode & 0o777 for path in ("made", "made/for", "made/for/it")]
     assert modes == [0o755, 0o755, 0o644]
@@ -116,7 +116,7 @@ def read_only(host: Host) -> Iterator[Path]:
         yield folder
 
 
-def test_a_full_disk_leaves_every_old_file_whole(host: Host, small: Path) -> None:
+def test_a_full_disk_keeps_all_former_files(host: Host, small: Path) -> None:
     (small / "config").write_text("old")
     (host.files / "other").write_text("old")
     result = host.converge(host.file("other", "new"), host.file("small/config", "x" * 200_000))
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_every_old_file_whole(host: Host, small: Path) -> Non
 
 
 @pytest.mark.parametrize("before", ["old and longer than a page" * 200, ""])
-def test_what_was_goes_back_onto_a_disk_that_is_full_by_now(host: Host, small: Path, before: str) -> None:
+def test_former_files_are_restored_on_a_full_disk(host: Host, small: Path, before: str) -> None:
     (small / "config").write_text(before)
     (small / "config").chmod(0o640)
     host.converge(host.file("small/config", "new" * 4000))
@@ -142,7 +142,7 @@ def test_what_was_goes_back_onto_a_disk_that_is_full_by_now(host: Host, small: P
     assert sorted(path.name for path in small.iterdir()) == ["config", "others"]
 
 
-def test_a_full_disk_below_the_backups_refuses_before_anything_is_touched(host: Host) -> None:
+def test_a_full_disk_for_backups_refuses_before_any_change(host: Host) -> None:
     with mounted(host.state, "size=16k"):
         (host.files / "big").write_text("x" * 100_000)
         result = host.converge(host.file("big", "new"))
@@ -158,7 +158,7 @@ def test_a_read_only_file_system_is_named(host: Host, read_only: Path) -> None:
     assert not (host.files / "one").exists()
 
 
-def test_a_mode_that_cannot_be_changed_is_left_alone(host: Host) -> None:
+def test_a_mode_that_cannot_be_changed_is_refused(host: Host) -> None:
     path = host.files / "x"
     path.write_text("")
     path.chmod(0o666)
@@ -171,7 +171,7 @@ def test_a_mode_that_cannot_be_changed_is_left_alone(host: Host) -> None:
         subprocess.run(["umount", path], check=True)
 
 
-def test_a_file_that_is_a_mount_point_is_not_lost(host: Host) -> None:
+def test_a_file_that_is_a_mount_point_is_kept(host: Host) -> None:
     (host.files / "mounted").write_text("outer")
     (host.folder / "inner").write_text("inner")
     subprocess.run(["mount", "--bind", host.folder / "inner", host.files / "mounted"], check=True)
@@ -189,7 +189,7 @@ def acl_of(path: Path) -> list[str]:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
 
-def test_an_acl_goes_and_the_group_does_not_gain_its_mask(host: Host) -> None:
+def test_removing_an_acl_does_not_give_its_mask_to_the_group(host: Host) -> None:
     path = host.files / "key"
     path.write_text("secret")
     path.chmod(0o640)
@@ -207,7 +207,7 @@ def test_an_acl_goes_and_the_group_does_not_gain_its_mask(host: Host) -> None:
     assert acl_of(path) == before
 
 
-def test_owners_modes_and_acls_come_back_when_the_run_fails(host: Host, small: Path) -> None:
+def test_a_failed_run_restores_owners_modes_and_acls(host: Host, small: Path) -> None:
     path = host.files / "key"
     path.write_text("secret")
     shutil.chown(path, "daemon", "daemon")
@@ -254,7 +254,7 @@ def converge(host: Host, document: dict[str, Any]) -> dict[str, Any]:
     return host.converge(*document.pop("resources"), **document)
 
 
-def test_a_real_engine_reloads_and_its_container_goes_on(host: Host, own_engine: Dockerd) -> None:
+def test_a_container_survives_the_reload_of_a_real_engine(host: Host, own_engine: Dockerd) -> None:
     container = own_engine.run("web")
     started = own_engine.api("GET", f"/containers/{container}/json")["State"]["StartedAt"]
     expect = {"info": {"LiveRestoreEnabled": True}}
@@ -268,7 +268,7 @@ def test_a_real_engine_reloads_and_its_container_goes_on(host: Host, own_engine:
 
 
 @pytest.mark.parametrize("by", ["rollback", "the next run"])
-def test_a_journal_of_0_1_0_is_taken_back(host: Host, own_engine: Dockerd, by: str) -> None:
+def test_a_run_of_0_1_0_is_rolled_back_by_its_journal(host: Host, own_engine: Dockerd, by: str) -> None:
     before = own_engine.config_file.read_bytes()
     done = converge(host, docker(own_engine, {"live-restore": True}))
     assert done["outcome"] == "changed", done
@@ -293,9 +293,7 @@ def test_a_journal_of_0_1_0_is_taken_back(host: Host, own_engine: Dockerd, by: s
     assert own_engine.api("GET", "/info")["LiveRestoreEnabled"] is False
 
 
-def test_an_engine_without_a_unit_is_not_restarted_behind_somebodys_back(
-    host: Host, own_engine: Dockerd
-) -> None:
+def test_an_engine_without_a_unit_is_not_restarted(host: Host, own_engine: Dockerd) -> None:
     pid = own_engine.pid
     before = own_engine.config_file.read_bytes()
     result = converge(host, docker(own_engine, {"icc": False}))
@@ -317,7 +315,7 @@ def test_an_engine_without_a_unit_is_not_restarted_behind_somebodys_back(
         ({"userns-remap": "default"}, "would no longer see its"),
     ],
 )
-def test_a_real_engine_is_spared_what_it_would_not_start_with(
+def test_a_configuration_that_a_real_engine_would_refuse_is_refused(
     host: Host, engine: Dockerd, keys: dict[str, Any], reason: str
 ) -> None:
     before = engine.config_file.read_bytes()
@@ -327,7 +325,7 @@ def test_a_real_engine_is_spared_what_it_would_not_start_with(
 
 
 @pytest.mark.usefixtures("accounts")
-def test_validating_a_remapped_user_makes_no_user(host: Host, own_engine: Dockerd) -> None:
+def test_validating_user_remapping_creates_no_user(host: Host, own_engine: Dockerd) -> None:
     accounts = [Path(path).read_bytes() for path in ("/etc/passwd", "/etc/subuid", "/etc/subgid")]
     result = converge(host, docker(own_engine, {"userns-remap": "default"}))
     assert "is not run by" in result["reason"]  # valid, but there is no unit to restart
@@ -376,7 +374,7 @@ def play(tmp_path: Path, document: dict[str, Any], *options: str) -> subprocess.
     )
 
 
-def test_ansible_predicts_changes_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+def test_check_mode_predicts_changes_and_a_second_run_has_none(tmp_path: Path) -> None:
     path = tmp_path / "etc" / "x"
     document = {"name": "a", "resources": [{"kind": "file", "path": str(path), "content": "text\n"}]}
     predicted = play(tmp_path, document, "--check", "--diff")
@@ -388,7 +386,7 @@ def test_ansible_predicts_changes_and_then_has_nothing_to_do(tmp_path: Path) -> 
     assert "changed=0" in play(tmp_path, document).stdout
 
 
-def test_ansible_fails_with_one_clear_line(tmp_path: Path) -> None:
+def test_a_refusal_is_one_line_in_ansible(tmp_path: Path) -> None:
     path = tmp_path / "d.json"
     path.write_text('{"icc": true, "icc": false}')
     document = {"name": "a", "resources": [{"kind": "json", "path": str(path), "keys": {"icc": False}}]}

@@ -70,7 +70,7 @@ def ping(port: int, context: ssl.SSLContext | None) -> int:
         connection.close()
 
 
-def test_made_certificates_let_in_their_owner_and_nobody_else(
+def test_only_clients_with_an_issued_certificate_are_accepted(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
@@ -146,7 +146,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(
         assert "has to be restarted" in again["reason"]
 
 
-def test_certificates_that_do_not_fit_are_refused(host: Host, engine: Dockerd, tmp_path: Path) -> None:
+def test_certificates_that_do_not_match_are_refused(host: Host, engine: Dockerd, tmp_path: Path) -> None:
     make = action("daemon_certificates").make
     one = make(tmp_path / "one", host="x", names=["x"], days=90).paths()
     other = make(tmp_path / "other", host="x", names=["x"], days=90).paths()
@@ -205,7 +205,7 @@ def play(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_private_key_travels_and_shows_nowhere(tmp_path: Path) -> None:
+def test_a_private_key_appears_in_no_output(tmp_path: Path) -> None:
     predicted = play(tmp_path, "--check", "--diff", "-vvv")
     assert predicted.returncode == 0, predicted.stdout + predicted.stderr
     assert list((tmp_path / "etc-docker").iterdir()) == []
@@ -223,7 +223,7 @@ def test_a_private_key_travels_and_shows_nowhere(tmp_path: Path) -> None:
     assert "changed=0" in play(tmp_path).stdout
 
 
-def test_several_decisions_are_one_reload(host: Host) -> None:
+def test_several_keys_take_one_reload(host: Host) -> None:
     former = {"insecure-registries": ["10.0.0.0/8"], "debug": True}
     with Dockerd(config=former, flags=("--iptables=false", "--bridge=none")) as engine:
         container = engine.run("web", host_config={"NetworkMode": "none"})
@@ -275,7 +275,7 @@ def plugin(path: Path, *, allow: bool) -> Iterator[None]:
             path.unlink()
 
 
-def test_an_authorisation_plugin_has_to_answer(host: Host, engine: Dockerd) -> None:
+def test_an_authorization_plugin_must_answer(host: Host, engine: Dockerd) -> None:
     called = f"{name('plugin')}authz"
     keys = {"authorization-plugins": [called]}
     result = converge(host, engine, keys)
@@ -292,7 +292,7 @@ def test_an_authorisation_plugin_has_to_answer(host: Host, engine: Dockerd) -> N
         engine.stop()  # it would ask the plugin about everything, and wait for it
 
 
-def test_a_log_target_has_to_be_there(host: Host, engine: Dockerd) -> None:
+def test_an_unreachable_log_target_is_refused(host: Host, engine: Dockerd) -> None:
     port = free_port()
 
     def syslog(scheme: str) -> dict[str, Any]:
@@ -305,7 +305,7 @@ def test_a_log_target_has_to_be_there(host: Host, engine: Dockerd) -> None:
         assert "has to be restarted" in converge(host, engine, syslog("tcp"))["reason"]
 
 
-def test_a_key_of_a_later_engine_is_named_with_its_version(host: Host, engine: Dockerd) -> None:
+def test_a_key_of_a_later_engine_is_refused_with_its_version(host: Host, engine: Dockerd) -> None:
     result = converge(host, engine, {"default-stop-timeout": 10})
     assert "does not know it, it came with 29.7" in result["reason"]
 
@@ -322,7 +322,7 @@ def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(
     assert "has no action 'ALLOW' (syscalls[0])" in result["reason"]
 
 
-def test_a_frozen_profile_goes_and_the_engines_own_filters_again(
+def test_a_custom_profile_is_replaced_by_the_built_in_one(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = render("seccomp")
@@ -368,7 +368,7 @@ def test_a_frozen_profile_goes_and_the_engines_own_filters_again(
         assert makes_folders()
 
 
-def test_who_was_started_without_a_filter_gets_one_only_when_it_is_created_again() -> None:
+def test_a_container_without_a_filter_gets_one_only_when_it_is_recreated() -> None:
     """What the role tells those who run such containers."""
 
     def filtered(engine: Dockerd) -> bool:

@@ -44,7 +44,7 @@ def replace(auditor: Desk, **changed: bytes) -> None:
     bundle.write_bytes(repacked(files))
 
 
-def test_a_good_bundle_is_good(auditor: Desk) -> None:
+def test_a_valid_bundle_is_accepted(auditor: Desk) -> None:
     result = typed(auditor.folder)
     assert result.returncode == 0, result.stderr
     kinds, who, good, *rest = result.stdout.splitlines()
@@ -85,7 +85,7 @@ def test_an_extra_file_is_found(auditor: Desk) -> None:
     assert result.stdout.splitlines()[-1] == "runs/more"
 
 
-def test_a_file_that_calls_itself_a_signature_is_found(auditor: Desk) -> None:
+def test_an_extra_file_named_like_a_signature_is_found(auditor: Desk) -> None:
     replace(auditor, SHA256SUMS_more=b"more")
     assert typed(auditor.folder).stdout.splitlines()[-1] == "SHA256SUMS.more"
 
@@ -98,7 +98,7 @@ def test_another_signer_is_found(auditor: Desk) -> None:
     assert "No principal matched" in result.stderr
 
 
-def test_another_purpose_is_found(auditor: Desk) -> None:
+def test_a_signature_for_another_purpose_is_found(auditor: Desk) -> None:
     sums = contents(auditor.folder / "bundle.tar.gz")["SHA256SUMS"]
     replace(auditor, SHA256SUMS_sig=sign(sums, auditor.key, "git"))
     result = typed(auditor.folder)

@@ -69,12 +69,12 @@ def refusal(desk: Desk, bundle: bytes) -> str:
     return ""
 
 
-def test_untouched_and_signed_again_it_is_verified(pristine: Desk, files: Files) -> None:
+def test_an_unchanged_bundle_that_is_signed_again_is_verified(pristine: Desk, files: Files) -> None:
     assert refusal(pristine, resigned(pristine, files)) == ""
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_an_added_file_is_refused_by_its_name(pristine: Desk, files: Files, folder: str) -> None:
+def test_an_added_file_is_refused_and_named(pristine: Desk, files: Files, folder: str) -> None:
     names = [f"{folder}{name}" for name in ADDED]
     assert not set(names) & set(files)
     said = {name: refusal(pristine, resigned(pristine, files | {name: b"All hosts pass."})) for name in names}
@@ -108,7 +108,7 @@ def test_a_name_that_looks_alike_is_refused(pristine: Desk, files: Files, name: 
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
-def test_a_link_for_a_report_is_refused(pristine: Desk, files: Files, kind: bytes) -> None:
+def test_a_link_in_place_of_a_report_is_refused(pristine: Desk, files: Files, kind: bytes) -> None:
     name = "runs/run-a/reports/report.html"
     changed = contents_of(resigned(pristine, {**files, name: b""}), pristine)
     link = entry(name, type=kind, linkname="report.csv" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else "")
@@ -127,7 +127,7 @@ def written(files: Files) -> list[str]:
     return [name for name in files if not name.startswith("SHA256SUMS") and name != "manifest.json"]
 
 
-def test_each_file_that_is_left_out_is_missed(pristine: Desk, files: Files) -> None:
+def test_each_missing_file_is_reported(pristine: Desk, files: Files) -> None:
     said = {
         name: refusal(pristine, resigned(pristine, {each: files[each] for each in files if each != name}))
         for name in written(files)
@@ -158,9 +158,7 @@ def objects(value: object) -> Iterator[dict[str, Any]]:
         yield from objects(inner)
 
 
-def test_each_kind_of_object_in_the_manifest_with_one_key_more_is_refused(
-    pristine: Desk, files: Files
-) -> None:
+def test_unknown_keys_in_the_manifest_are_refused(pristine: Desk, files: Files) -> None:
     shapes = [tuple(each) for each in objects(json.loads(files["manifest.json"]))]
     positions = {shape: position for position, shape in enumerate(shapes)}
     accepted = []
@@ -174,12 +172,12 @@ def test_each_kind_of_object_in_the_manifest_with_one_key_more_is_refused(
     assert accepted == []
 
 
-def test_other_instructions_than_the_exporter_s_are_refused(pristine: Desk, files: Files) -> None:
+def test_changed_instructions_are_refused(pristine: Desk, files: Files) -> None:
     changed = {**files, "README.md": files["README.md"] + b"\nEverything is fine.\n"}
     assert refusal(pristine, resigned(pristine, changed)).startswith("README.md: not the instructions")
 
 
-def test_counts_that_the_reports_do_not_give_are_refused(pristine: Desk, files: Files) -> None:
+def test_counts_that_contradict_the_reports_are_refused(pristine: Desk, files: Files) -> None:
     runs = json.loads(files["manifest.json"])["predicate"]["runs"]
     counts = runs[0]["population"]["counts"]
     counts |= {"pass": counts["pass"] + counts["fail"], "fail": 0}
@@ -193,7 +191,7 @@ def test_runs_of_several_exporters_are_refused(pristine: Desk, files: Files) -> 
     assert "several exporters" in refusal(pristine, resigned(pristine, files, runs=runs))
 
 
-def test_a_folder_of_any_name_is_no_excuse(pristine: Desk, files: Files, tmp_path: Path) -> None:
+def test_a_snapshot_under_another_file_name_is_refused(pristine: Desk, files: Files, tmp_path: Path) -> None:
     shutil.copytree(pristine.folder, tmp_path / "desk")
     desk = Desk(tmp_path / "desk")
     runs = json.loads(files["manifest.json"])["predicate"]["runs"]

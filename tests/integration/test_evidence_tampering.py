@@ -66,14 +66,14 @@ def desk(pristine: Desk, tmp_path: Path) -> Desk:
     return Desk(tmp_path / "desk")
 
 
-def test_untouched_it_is_verified(desk: Desk) -> None:
+def test_an_unchanged_bundle_is_verified(desk: Desk) -> None:
     verified = desk.verify(desk.folder / "bundle.tar.gz")
     assert verified.complete
     assert verified.place
     assert verified.place.entry.seq == 2
 
 
-def test_repacking_changes_nothing(desk: Desk) -> None:
+def test_repacking_gives_the_same_bytes(desk: Desk) -> None:
     bundle = desk.folder / "bundle.tar.gz"
     assert repacked(contents(bundle)) == bundle.read_bytes()
     assert resigned(desk, contents(bundle)) == bundle.read_bytes()
@@ -549,7 +549,7 @@ def test_tampering_is_refused(name: str, desk: Desk) -> None:
     assert refused.value.exit_code is ExitCode.NOT_COMPLIANT
 
 
-def test_there_are_thirty_of_them_and_more() -> None:
+def test_at_least_thirty_kinds_of_tampering_are_tried() -> None:
     assert len(CASES) > 60
 
 
@@ -566,5 +566,5 @@ def test_too_many_bytes_are_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch)
         desk.verify(desk.folder / "bundle.tar.gz")
 
 
-def test_the_namespace_is_ours() -> None:
+def test_the_namespace_of_signatures_is_that_of_hardener() -> None:
     assert NAMESPACE == "evidence@hardener"

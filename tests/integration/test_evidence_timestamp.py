@@ -51,7 +51,7 @@ def test_a_signature_is_stamped(desk: Desk, authority: Authority, bundle: Path) 
     assert abs(stamp.moment - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_openssl_says_so_too(desk: Desk, authority: Authority, bundle: Path) -> None:
+def test_openssl_verifies_the_stamp(desk: Desk, authority: Authority, bundle: Path) -> None:
     files = contents(bundle)
     (desk.folder / "sig").write_bytes(files["SHA256SUMS.sig"])
     (desk.folder / "tsr").write_bytes(files[STAMP])
@@ -61,12 +61,12 @@ def test_openssl_says_so_too(desk: Desk, authority: Authority, bundle: Path) -> 
     assert "Verification: OK" in result.stdout + result.stderr
 
 
-def test_what_is_sent_is_a_hash_and_nothing_else(authority: Authority, bundle: Path) -> None:
+def test_the_request_contains_only_a_hash(authority: Authority, bundle: Path) -> None:
     (asked,) = authority.asked
     assert len(asked) < 80
 
 
-def test_without_certificates_it_is_only_what_somebody_says(desk: Desk, bundle: Path) -> None:
+def test_a_stamp_is_unverified_without_certificates_of_an_authority(desk: Desk, bundle: Path) -> None:
     stamp = desk.verify(bundle).stamp
     assert stamp
     assert not stamp.trusted
@@ -83,7 +83,7 @@ def test_a_key_that_has_expired_since_was_valid_when_it_was_stamped(
     assert desk.verify(bundle, tsa_certificates=authority.certificates).stamp
 
 
-def test_another_authority_is_not_believed(desk: Desk, bundle: Path) -> None:
+def test_a_stamp_of_another_authority_is_refused(desk: Desk, bundle: Path) -> None:
     with Authority() as other, pytest.raises(Refused, match=r"it\.tar\.gz: SHA256SUMS\.sig\.tsr: not a time"):
         desk.verify(bundle, tsa_certificates=other.certificates)
 
@@ -106,7 +106,7 @@ def test_a_changed_stamp_is_refused(desk: Desk, authority: Authority, bundle: Pa
         desk.verify(bundle, tsa_certificates=authority.certificates)
 
 
-def test_certificates_that_are_not_there_are_no_refusal(desk: Desk, bundle: Path) -> None:
+def test_a_missing_certificate_file_is_an_error_and_not_a_refusal(desk: Desk, bundle: Path) -> None:
     with pytest.raises(HardenerError, match=r"cannot read .*/nowhere: No such file") as error:
         desk.verify(bundle, tsa_certificates=desk.folder / "nowhere")
     assert not isinstance(error.value, Refused)
@@ -122,7 +122,7 @@ def test_certificates_that_are_not_there_are_no_refusal(desk: Desk, bundle: Path
     ],
     ids=["nothing", "a page", "a refusal", "without end"],  # what a test starts has its id in the environment
 )
-def test_an_authority_that_does_not_stamp_publishes_nothing(
+def test_a_failing_authority_leaves_no_bundle(
     desk: Desk, authority: Authority, answer: bytes, reason: str
 ) -> None:
     authority.answer = answer
@@ -132,15 +132,13 @@ def test_an_authority_that_does_not_stamp_publishes_nothing(
     assert desk.ledger.read_bytes() == b""
 
 
-def test_an_old_answer_is_not_taken(desk: Desk, authority: Authority, bundle: Path) -> None:
+def test_a_replayed_answer_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
     authority.answer = contents(bundle)[STAMP]
     with pytest.raises(HardenerError, match="it is for other data"):
         desk.export("again.tar.gz", seal=Seal(key=desk.key, tsa_url=authority.url))
 
 
-def test_a_moment_that_the_authority_did_not_say_is_refused(
-    desk: Desk, authority: Authority, bundle: Path
-) -> None:
+def test_a_time_that_is_not_in_the_stamp_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
     """OpenSSL checks one time stamp here, and another one stands where a reader of DER looks."""
     files = contents(bundle)
     signed, status = files["SHA256SUMS.sig"], bytes.fromhex("3003020100")
@@ -158,7 +156,9 @@ def test_a_moment_that_the_authority_did_not_say_is_refused(
         desk.verify(bundle, ledger=False, tsa_certificates=authority.certificates)
 
 
-def test_the_authority_may_come_through_a_pipe(desk: Desk, authority: Authority, bundle: Path) -> None:
+def test_certificates_of_the_authority_can_be_read_from_a_pipe(
+    desk: Desk, authority: Authority, bundle: Path
+) -> None:
     pipe = desk.folder / "authority.pipe"
     os.mkfifo(pipe)
     writer = subprocess.Popen(["cp", authority.certificates, pipe])

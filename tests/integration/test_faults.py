@@ -9,7 +9,7 @@ from tests.faults.running import complaints, swept
 POINTS, SEED = 12, 42
 
 
-def test_a_host_is_as_before_or_as_planned_after_a_fault_at_any_call(
+def test_a_fault_at_any_call_leaves_the_host_as_before_or_as_planned(
     record_property: Callable[[str, object], None],
 ) -> None:
     records, _ = swept("--sample", str(POINTS), "--seed", str(SEED))

@@ -210,9 +210,7 @@ def inner(spaces: tuple[Space, Space, Space]) -> Space:
 
 
 @BOTH_KINDS
-def test_what_nobody_allowed_is_refused_in_both_families_and_what_is_connected_stays(
-    host: Host, peer: Space
-) -> None:
+def test_unlisted_ports_are_refused_in_both_families_and_connections_stay(host: Host, peer: Space) -> None:
     for place, port in (
         ("10.9.0.1", 22),
         ("10.9.0.1", 443),
@@ -234,9 +232,7 @@ def test_what_nobody_allowed_is_refused_in_both_families_and_what_is_connected_s
 
 
 @BOTH_KINDS
-def test_published_ports_stay_and_containers_are_reached_by_nothing_else(
-    host: Host, peer: Space, inner: Space
-) -> None:
+def test_containers_are_reachable_only_by_published_ports(host: Host, peer: Space, inner: Space) -> None:
     inner.serve("172.17.0.2", 80)
     inner.serve("172.17.0.2", 90)
     peer.serve("10.9.0.2", 443)
@@ -258,7 +254,7 @@ def test_published_ports_stay_and_containers_are_reached_by_nothing_else(
     assert peer.connect(*published) == "open filtered"
 
 
-def test_nothing_is_forwarded_between_other_interfaces_that_nobody_allowed(host: Host, peer: Space) -> None:
+def test_unlisted_forwarding_between_other_interfaces_is_refused(host: Host, peer: Space) -> None:
     with Space() as other:
         join(host.space, "eth1", other, "eth0")
         address(host.space, "eth1", "10.8.0.1/24")
@@ -276,7 +272,7 @@ def test_nothing_is_forwarded_between_other_interfaces_that_nobody_allowed(host:
 
 
 @BOTH_KINDS
-def test_a_second_run_changes_nothing_and_nobody_elses_rules_are_touched(host: Host) -> None:
+def test_a_second_run_changes_nothing_and_foreign_rules_stay(host: Host) -> None:
     before = host.rules()
     assert host.converge(check=True)["outcome"] == "would_change"
     assert host.rules() == before
@@ -304,7 +300,7 @@ WRECKING = {
 
 
 @BOTH_KINDS
-def test_what_somebody_did_to_our_chains_is_repaired(host: Host) -> None:
+def test_changes_to_chains_of_hardener_are_repaired(host: Host) -> None:
     host.converge()
     for what, wreck in WRECKING.items():
         keep = [] if what == "everything flushed" else ["--noflush"]
@@ -321,14 +317,14 @@ def test_what_somebody_did_to_our_chains_is_repaired(host: Host) -> None:
     assert rules.count("-A DOCKER-USER -j HARDENER-DOCKER") == 1
 
 
-def test_who_bans_before_us_is_left_in_his_place(host: Host) -> None:
+def test_rules_of_a_ban_tool_stay_in_front(host: Host) -> None:
     host.converge()
     host.space.run("iptables", "--insert", "INPUT", "-p", "tcp", "--jump", "f2b-sshd")
     assert host.converge()["outcome"] == "unchanged"
 
 
 @BOTH_KINDS
-def test_a_run_that_went_wrong_is_taken_back(host: Host) -> None:
+def test_a_failed_run_is_rolled_back(host: Host) -> None:
     before = host.rules(), host.rules("ip6tables")
     result = host.converge(wrong="the door is shut")
     assert (result["outcome"], result["reason"]) == ("rolled_back", "the door is shut")
@@ -345,7 +341,7 @@ def test_a_run_that_went_wrong_is_taken_back(host: Host) -> None:
     assert host.converge()["outcome"] == "unchanged"
 
 
-def test_a_run_that_was_killed_is_taken_back_by_the_next_one(host: Host) -> None:
+def test_a_killed_run_is_rolled_back_by_the_next_one(host: Host) -> None:
     before = host.rules(), host.rules("ip6tables")
     assert host.converge(wrong=KILLED)["outcome"] == "interrupted"
     assert any("HARDENER-INPUT" in rule for rule in host.rules("ip6tables"))
@@ -365,7 +361,7 @@ def without_empty(rules: list[str]) -> list[str]:
     return [line for line in text.splitlines() if line]
 
 
-def test_switched_off_our_chains_go_and_the_rest_stays(host: Host) -> None:
+def test_disabling_removes_only_chains_of_hardener(host: Host) -> None:
     before = host.rules()
     host.converge()
     assert host.converge(inbound=False)["outcome"] == "changed"
@@ -379,7 +375,7 @@ def test_switched_off_our_chains_go_and_the_rest_stays(host: Host) -> None:
 
 
 @pytest.mark.parametrize(("programs", "role"), [("nft", ""), ("legacy", "firewall")], indirect=["programs"])
-def test_released_our_chains_go_and_the_rest_stays(host: Host, role: str) -> None:
+def test_a_release_removes_only_chains_of_hardener(host: Host, role: str) -> None:
     before = {tool: without_empty(host.rules(tool)) for tool in FAMILIES.values()}
     assert host.converge()["outcome"] == "changed"
     assert host.converge(allow=[{"port": 443}], published_others="drop")["outcome"] == "changed"
@@ -401,7 +397,7 @@ def test_released_our_chains_go_and_the_rest_stays(host: Host, role: str) -> Non
 
 
 @BOTH_KINDS
-def test_the_boot_loads_the_same_and_twice_is_once(host: Host) -> None:
+def test_the_boot_loads_the_same_rules_and_loading_twice_adds_none(host: Host) -> None:
     host.converge()
     loaded = host.rules(), host.rules("ip6tables")
     host.loader("load")
@@ -438,7 +434,7 @@ def refusals(result: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: each["reason"] for each in result["documents"] if each["state"] == "refused"}
 
 
-def test_rules_that_the_host_cannot_load_are_found_out_before_anything_is_touched(host: Host) -> None:
+def test_rules_that_the_host_cannot_load_are_refused_before_any_change(host: Host) -> None:
     documents = host.documents(docker_user=False)
     for resource in documents[0]["resources"]:
         if resource["path"].endswith("inbound.ipv4"):
@@ -450,7 +446,7 @@ def test_rules_that_the_host_cannot_load_are_found_out_before_anything_is_touche
     assert not (host.folder / "etc/hardener").exists()
 
 
-def test_the_connection_that_brought_us_must_be_let_in_and_answer(host: Host) -> None:
+def test_rules_must_accept_the_present_ssh_connection(host: Host) -> None:
     here = "10.9.0.2 50000 10.9.0.1 22"
     found = refusals(host.converge(ssh="10.9.0.2 50000 10.9.0.1 2222"))
     assert list(found) == ["firewall_inbound"]

@@ -136,7 +136,7 @@ def processes(marker: str) -> list[int]:
     return found
 
 
-def test_a_local_and_an_ssh_host(
+def test_a_local_host_and_an_ssh_host_are_audited(
     sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     source = inventory({"here": LOCAL, "there": sshd.variables()})
@@ -151,14 +151,14 @@ def test_a_local_and_an_ssh_host(
     assert len(boots) == 1
 
 
-def test_this_machine_needs_no_inventory(hardener: Hardener, tmp_path: Path) -> None:
+def test_the_local_machine_needs_no_inventory_file(hardener: Hardener, tmp_path: Path) -> None:
     hosts = audited(hardener, "localhost,", tmp_path)
     assert not hosts["localhost"]["unreachable"]
     assert not list((tmp_path / "tmp").iterdir()), "temporary files are left"
     assert not list((tmp_path / "work").iterdir()), "files are left where it was called"
 
 
-def test_hosts_that_cannot_be_reached_are_results(
+def test_unreachable_hosts_are_results(
     sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     # Ansible shares connections by address, port and user: these would come in by that of "fine".
@@ -193,7 +193,7 @@ def test_hosts_that_cannot_be_reached_are_results(
         assert {finding["status"] for finding in hosts[name]["findings"]} == {"error"}
 
 
-def test_a_fleet_larger_than_the_forks(
+def test_a_fleet_with_more_hosts_than_forks_is_audited(
     sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     source = inventory({f"web{number:02}": sshd.variables() for number in range(12)})
@@ -202,7 +202,7 @@ def test_a_fleet_larger_than_the_forks(
     assert not any(host["unreachable"] for host in hosts.values())
 
 
-def test_nothing_that_is_written_is_for_others_whatever_the_umask(
+def test_written_files_are_private_under_any_umask(
     sshd: Sshd, environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     source = inventory({"there": sshd.variables(), "refused": sshd.variables(ansible_port=free_port())})
@@ -235,7 +235,7 @@ def test_nothing_that_is_written_is_for_others_whatever_the_umask(
         assert [f"{path} {path.stat().st_mode:o}" for path in written if path.stat().st_mode & 0o077] == []
 
 
-def test_a_home_of_no_use_is_no_obstacle(
+def test_an_unusable_home_folder_is_no_obstacle(
     sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     source = inventory({"here": LOCAL, "there": sshd.variables()})
@@ -245,7 +245,7 @@ def test_a_home_of_no_use_is_no_obstacle(
     assert [host["unreachable"] for host in hosts.values()] == [None, None]
 
 
-def test_a_policy_is_a_mapping_or_nothing(
+def test_a_policy_that_is_not_a_mapping_is_refused(
     hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     policies: dict[str, Any] = {"none": None, "given": {"docker_group_members": []}, "wrong": [1]}
@@ -256,7 +256,7 @@ def test_a_policy_is_a_mapping_or_nothing(
     assert reasons == {"none": None, "given": None}
 
 
-def test_names_that_would_hurt_elsewhere(
+def test_hostile_host_names_are_inert(
     hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     names = ["a\nb", "web*", "../../etc/x", "<&\"'>", "a b", "{{ 7 * 7 }}", "ünï", "x" * 200]
@@ -281,7 +281,7 @@ def test_names_that_would_hurt_elsewhere(
         (("-i", "vault", "--vault-password-file", "missing"), "missing was not found"),
     ],
 )
-def test_what_stops_everything_is_one_line(
+def test_a_fatal_error_is_one_line(
     hardener: Hardener, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     work = tmp_path / "work"
@@ -327,7 +327,7 @@ def test_vault_and_ansible_cfg_work_as_for_ansible(hardener: Hardener, tmp_path:
     audited(hardener, "inv", tmp_path)
 
 
-def test_sudo_with_the_right_a_wrong_and_no_password(
+def test_sudo_works_with_the_right_password_only(
     sshd: Sshd,
     sudoer: str,
     environment: dict[str, str],
@@ -403,7 +403,7 @@ def hanging(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_leaves_nothing(
+def test_an_interrupt_leaves_no_process_and_no_file(
     hanging: tuple[subprocess.Popen[str], str], tmp_path: Path, number: signal.Signals
 ) -> None:
     process, marker = hanging
@@ -450,7 +450,7 @@ def test_an_interrupt_while_ansible_starts_reaches_no_host(
     assert not list((tmp_path / "tmp").iterdir())
 
 
-def test_a_selection_of_nothing_reaches_no_host(
+def test_an_empty_selection_reaches_no_host(
     hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     python = tmp_path / "python"
@@ -463,7 +463,7 @@ def test_a_selection_of_nothing_reaches_no_host(
     assert not (tmp_path / "reached").exists()
 
 
-def test_a_path_is_no_template_and_no_variable(hardener: Hardener, tmp_path: Path) -> None:
+def test_paths_are_not_templated(hardener: Hardener, tmp_path: Path) -> None:
     for name in ("{{ lookup('pipe', 'touch pwned') }}", "$HOME", "~root"):
         folder = tmp_path / name.replace("/", "")
         audited(hardener, "localhost,", tmp_path, "--snapshots", str(folder))
@@ -472,7 +472,7 @@ def test_a_path_is_no_template_and_no_variable(hardener: Hardener, tmp_path: Pat
     assert not (content_dir() / "playbooks" / "pwned").exists()
 
 
-def test_a_password_is_in_no_command_line_environment_or_file(
+def test_a_password_appears_in_no_command_line_environment_or_file(
     hanging: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
     secret = b"s3cret-of-the-test"
@@ -491,7 +491,7 @@ def test_a_password_is_in_no_command_line_environment_or_file(
     assert looked > 10
 
 
-def test_what_ansible_says_is_kept_on_request(hardener: Hardener, tmp_path: Path) -> None:
+def test_the_output_of_ansible_is_kept_on_request(hardener: Hardener, tmp_path: Path) -> None:
     kept = tmp_path / "artifacts"
     audited(hardener, "localhost,", tmp_path, "--artifacts", str(kept), SOME_TOKEN="t0ken-of-the-test")
     assert "PLAY RECAP" in (kept / "audit" / "stdout").read_text()
@@ -499,7 +499,7 @@ def test_what_ansible_says_is_kept_on_request(hardener: Hardener, tmp_path: Path
     assert not any("t0ken-of-the-test" in path.read_text() for path in kept.rglob("*") if path.is_file())
 
 
-def test_plain_ansible_runs_the_playbook_too(environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_playbook_runs_with_plain_ansible(environment: dict[str, str], tmp_path: Path) -> None:
     command = ["-i", "localhost,", "-c", "local", "playbooks/audit.yml", "-e", f"collect_dest={tmp_path}/s"]
     subprocess.run(
         [str(BIN / "ansible-playbook"), *command], cwd=ROOT, env=environment, check=True, capture_output=True
@@ -517,7 +517,7 @@ class Quiet:
         pass
 
 
-def test_only_the_hosts_of_a_batch_are_begun_and_only_inside_their_windows(
+def test_only_hosts_of_a_batch_are_changed_and_only_inside_their_windows(
     inventory: Callable[[Any], str],
 ) -> None:
     """None of them has a Python, so that none could be changed: the window is looked at before."""

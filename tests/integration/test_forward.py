@@ -68,7 +68,7 @@ def datagram(connection: socket.socket, address: tuple[str, int]) -> bytes:
     return b""
 
 
-def test_what_is_asked_is_carried_into_another_network(own_network: object) -> None:
+def test_requests_are_forwarded_into_another_network(own_network: object) -> None:
     with Space() as first, Space() as second:
         for name, space in (("first", first), ("second", second)):
             process = space.start(ECHO, name)
@@ -86,7 +86,7 @@ def test_what_is_asked_is_carried_into_another_network(own_network: object) -> N
 
 
 @pytest.mark.parametrize("found", [None, Target(0, ""), Target(2**22 + 1, "127.0.0.1")])
-def test_without_a_container_a_connection_ends_at_once(own_network: object, found: Target | None) -> None:
+def test_a_connection_without_a_container_ends_at_once(own_network: object, found: Target | None) -> None:
     with forwarder(lambda: found) as (made, tcp, _):
         began = time.monotonic()
         for _ in range(600):  # more than are carried at once
@@ -95,7 +95,7 @@ def test_without_a_container_a_connection_ends_at_once(own_network: object, foun
         assert made.carried == {}
 
 
-def test_an_engine_that_fails_or_is_slow_ends_one_connection_and_no_other(own_network: object) -> None:
+def test_a_failing_or_slow_engine_ends_only_one_connection(own_network: object) -> None:
     def target() -> Target | None:
         time.sleep(0.2)
         raise Failed("the engine is gone")
@@ -109,7 +109,7 @@ def test_an_engine_that_fails_or_is_slow_ends_one_connection_and_no_other(own_ne
             connection.close()
 
 
-def test_more_senders_of_datagrams_than_are_known_are_all_answered(own_network: object) -> None:
+def test_all_senders_of_datagrams_are_answered_beyond_the_limit_of_known_ones(own_network: object) -> None:
     with Space() as space:
         process = space.start(ECHO, "it")
         assert process.stdout is not None

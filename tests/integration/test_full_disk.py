@@ -86,7 +86,9 @@ SIZES = [0, PAGE - 1, PAGE, 3 * PAGE]
 @pytest.mark.parametrize("used_up", ["bytes", "inodes", "both"])
 @pytest.mark.parametrize("longer", [1, 0, -1, PAGE])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_file_of_any_size_goes_back(small: Path, host: Host, used_up: str, size: int, longer: int) -> None:
+def test_a_file_of_any_size_is_restored_on_a_full_disk(
+    small: Path, host: Host, used_up: str, size: int, longer: int
+) -> None:
     host.write("x", "o" * (size + max(longer, 0)))
     (host.folder / "x").chmod(0o640)
     before = host.read("x")
@@ -101,7 +103,7 @@ def test_a_file_of_any_size_goes_back(small: Path, host: Host, used_up: str, siz
     assert (Journal.find(host.store), hidden(small)) == (None, [])
 
 
-def test_the_program_of_the_guard_does_it(small: Path, host: Host, systemd: Systemd) -> None:
+def test_the_program_of_the_guard_restores_on_a_full_disk(small: Path, host: Host, systemd: Systemd) -> None:
     host.write("x", "o" * 5000)
     change(host)
     let_time_pass(host)
@@ -110,7 +112,7 @@ def test_the_program_of_the_guard_does_it(small: Path, host: Host, systemd: Syst
     assert (host.read("x"), Journal.find(host.store), hidden(small)) == ("o" * 5000, None, [])
 
 
-def test_a_file_is_rewritten_on_it_again_and_again(small: Path, host: Host) -> None:
+def test_a_file_is_rewritten_repeatedly_on_a_full_disk(small: Path, host: Host) -> None:
     """As an engine's configuration is while it is put back, which others have open and have linked."""
     host.write("x", "before")
     (host.folder / "x").chmod(0o644)
@@ -143,7 +145,7 @@ def test_another_name_of_a_file_keeps_its_content() -> None:
 
 
 @pytest.mark.parametrize("planted", ["a link", "a hard link", "another user's"])
-def test_what_others_have_put_in_the_place_of_the_room_is_not_written(
+def test_a_foreign_file_in_place_of_the_reserved_room_is_not_written(
     small: Path, host: Host, planted: str
 ) -> None:
     host.write("x", "before")
@@ -163,7 +165,7 @@ def test_what_others_have_put_in_the_place_of_the_room_is_not_written(
     assert spare.read_text() == "precious"
 
 
-def test_no_room_to_set_aside_and_nothing_is_changed(small: Path, host: Host, systemd: Systemd) -> None:
+def test_a_run_is_refused_without_room_to_reserve(small: Path, host: Host, systemd: Systemd) -> None:
     host.write("x", "o" * 100_000)
     with (small / "others").open("wb") as others:
         # What is left is enough for the backup, the guard and the journal, and not for the room to set aside.
@@ -175,7 +177,7 @@ def test_no_room_to_set_aside_and_nothing_is_changed(small: Path, host: Host, sy
 
 
 @pytest.mark.parametrize("used_up", ["bytes", "inodes", "both"])
-def test_what_could_not_be_taken_back_is_recorded_on_a_full_disk_too(
+def test_a_failed_rollback_is_recorded_on_a_full_disk(
     small: Path, host: Host, systemd: Systemd, used_up: str
 ) -> None:
     host.write("x", "old")
@@ -195,7 +197,7 @@ def release(host: Host, terms: Terms | None = None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("used_up", ["bytes", "inodes", "both"])
-def test_a_release_that_is_not_confirmed_is_taken_back_on_it(
+def test_an_unconfirmed_release_is_rolled_back_on_a_full_disk(
     small: Path, host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, used_up: str
 ) -> None:
     monkeypatch.setattr(departure, "OWN_FOLDERS", (host.path("own"),))

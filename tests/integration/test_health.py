@@ -45,13 +45,13 @@ def publishing(engine: Dockerd, name: str, address: str, **config: Any) -> str:
     return container
 
 
-def test_nothing_runs_and_nothing_is_missing(engine: Dockerd) -> None:
+def test_a_host_without_containers_misses_nothing(engine: Dockerd) -> None:
     seen = picture(engine)
     assert (seen["containers"], seen["ports"], seen["networks"]) == ({}, [], [])
     assert problems(seen) == []
 
 
-def test_a_host_without_an_engine_has_no_more_than_its_login(engine: Dockerd) -> None:
+def test_only_the_login_is_checked_without_an_engine(engine: Dockerd) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         seen = health.take(None, login_port=port)
@@ -62,7 +62,7 @@ def test_a_host_without_an_engine_has_no_more_than_its_login(engine: Dockerd) ->
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
-def test_a_published_port_that_no_longer_answers_is_missed(engine: Dockerd, address: str) -> None:
+def test_a_published_port_that_no_longer_answers_is_a_problem(engine: Dockerd, address: str) -> None:
     publishing(engine, "web", address)
     seen = picture(engine)
     (port,) = seen["ports"]
@@ -78,7 +78,7 @@ def test_a_published_port_that_no_longer_answers_is_missed(engine: Dockerd, addr
         assert found == [f"web: the published port {port['published']} no longer answers"]
 
 
-def test_a_port_that_only_the_proxy_carries_is_told_and_no_problem(engine: Dockerd) -> None:
+def test_a_port_that_only_the_proxy_forwarded_is_a_note(engine: Dockerd) -> None:
     publishing(engine, "web", "::1")
     seen = picture(engine)
     (port,) = seen["ports"]
@@ -89,7 +89,7 @@ def test_a_port_that_only_the_proxy_carries_is_told_and_no_problem(engine: Docke
     assert "userland proxy" in notes[0]
 
 
-def test_containers_that_end_are_missed_and_come_back(engine: Dockerd) -> None:
+def test_ended_containers_are_a_problem_until_they_run_again(engine: Dockerd) -> None:
     engine.run("job")
     engine.run("done", command=["sleep", "1000"])
     seen = picture(engine)
@@ -110,7 +110,7 @@ def test_containers_that_end_are_missed_and_come_back(engine: Dockerd) -> None:
 
 
 @pytest.mark.parametrize(("policy", "missed"), [("unless-stopped", True), ("no", False)])
-def test_one_that_ends_well_is_missed_where_it_was_to_be_started_again(
+def test_a_finished_container_is_a_problem_if_its_policy_restarts_it(
     engine: Dockerd, policy: str, *, missed: bool
 ) -> None:
     ends_well = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
@@ -130,7 +130,7 @@ def kill(engine: Dockerd, name: str) -> None:
     subprocess.run(["kill", "-KILL", pid], check=True)
 
 
-def test_a_container_that_is_restarted_once_is_told_and_one_that_goes_on_counts(engine: Dockerd) -> None:
+def test_one_restart_is_a_note_and_continued_restarts_are_a_problem(engine: Dockerd) -> None:
     engine.run("app", host_config={"RestartPolicy": {"Name": "always"}})
     seen = picture(engine)
     kill(engine, "app")
@@ -153,7 +153,7 @@ def surviving() -> Iterator[Dockerd]:
         yield engine
 
 
-def test_what_ends_by_itself_after_a_restart_is_told_and_what_ends_with_the_engine_counts(
+def test_a_container_that_ended_by_itself_is_a_note_and_one_ended_by_the_engine_a_problem(
     surviving: Dockerd,
 ) -> None:
     surviving.run("steady")
@@ -177,7 +177,7 @@ def test_what_ends_by_itself_after_a_restart_is_told_and_what_ends_with_the_engi
     assert notes[0].endswith("(exit code 3), while the engine ran")
 
 
-def test_who_is_excepted_is_not_looked_at(engine: Dockerd) -> None:
+def test_excepted_containers_are_not_checked(engine: Dockerd) -> None:
     publishing(engine, "web", "127.0.0.1", labels={"com.docker.compose.service": "front"})
     engine.run("other")
     seen = health.take(Engine(str(engine.socket)), login_port=0, exceptions=["service=front"])
@@ -218,7 +218,7 @@ def name_server(address: str, code: int = 0) -> Iterator[None]:
             thread.join()
 
 
-def test_containers_that_can_no_longer_resolve_or_reach_out_are_missed(engine: Dockerd) -> None:
+def test_containers_that_can_no_longer_resolve_or_connect_are_a_problem(engine: Dockerd) -> None:
     bridge = gateway(engine)
     engine.run("app", host_config={"Dns": [bridge]})
     with name_server(bridge):
@@ -237,7 +237,7 @@ def test_containers_that_can_no_longer_resolve_or_reach_out_are_missed(engine: D
     ]
 
 
-def test_what_comes_back_during_a_slow_look_is_no_problem(engine: Dockerd) -> None:
+def test_a_container_that_returns_during_a_slow_check_is_no_problem(engine: Dockerd) -> None:
     bridge = gateway(engine)
     engine.run("app", host_config={"Dns": [bridge]})
     with name_server(bridge), socket.create_server(("127.0.0.1", 0)) as server:
@@ -256,7 +256,7 @@ def test_what_comes_back_during_a_slow_look_is_no_problem(engine: Dockerd) -> No
     assert not any("to which this run is connected" in each for each in found)
 
 
-def test_what_they_could_not_before_is_not_asked_for(engine: Dockerd) -> None:
+def test_networks_without_access_before_are_not_checked(engine: Dockerd) -> None:
     engine.run("app", host_config={"Dns": [gateway(engine)]})
     engine.run("lonely", host_config={"NetworkMode": "none"})
     engine.run("native", host_config={"NetworkMode": "host"})

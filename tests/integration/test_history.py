@@ -40,7 +40,7 @@ print("runs:", len(kept))
 """
 
 
-def test_a_disk_that_is_full_costs_the_run_that_fills_it(tmp_path: Path) -> None:
+def test_a_full_disk_loses_only_the_run_that_fills_it(tmp_path: Path) -> None:
     mount = (
         f'mount -t tmpfs -o size=700k,mode=700 none {tmp_path} && exec {sys.executable} -c "$0" {tmp_path}'
     )

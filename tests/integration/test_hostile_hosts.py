@@ -170,7 +170,7 @@ def cut():
 """
 
 
-def test_hosts_whose_packets_vanish_are_unreachable_and_the_others_are_audited(
+def test_hosts_that_drop_packets_are_unreachable_and_the_others_are_audited(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     with OwnNetwork(), ExitStack() as servers:
@@ -231,7 +231,7 @@ STAYS = {
 }
 
 
-def test_hosts_that_end_in_whatever_way_cost_no_other_host_anything(
+def test_hosts_that_fail_in_any_way_do_not_affect_others(
     hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:
     odd = {**ENDS, **STAYS}
@@ -270,7 +270,7 @@ SLOWLY = """\
 """
 
 
-def test_a_host_that_answers_just_before_every_deadline_is_left_alone_in_the_end(
+def test_a_host_that_uses_every_deadline_is_skipped_in_the_end(
     hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:
     quick = "say(b'here')"
@@ -345,7 +345,7 @@ def good(sshd: Sshd, *names: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["endless", "objects", "wide_text"])
-def test_a_host_that_answers_too_much_costs_three_others_nothing(
+def test_a_host_with_endless_output_does_not_affect_others(
     name: str, sshd: Sshd, hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:
     code, said = TOO_MUCH[name]
@@ -362,7 +362,7 @@ def test_a_host_that_answers_too_much_costs_three_others_nothing(
     assert ssh_processes(f"{sshd.root}/cp-one_{name}") == [] or name != "endless"
 
 
-def test_no_answer_is_too_much_for_the_control_node(
+def test_the_largest_answers_fit_into_the_memory_of_the_control_node(
     sshd: Sshd, hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:
     bad = {name: hostile.host(name, code) for name, (code, _) in TOO_MUCH.items()}
@@ -374,7 +374,7 @@ def test_no_answer_is_too_much_for_the_control_node(
         assert said in found[name]["unreachable"], name
 
 
-def test_a_host_reports_on_no_other_host(
+def test_a_host_cannot_report_on_another_host(
     sshd: Sshd, hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:
     says = {

@@ -250,7 +250,7 @@ def test_a_control_says_why_how_to_fix_it_what_it_serves_and_where(open_report: 
     expect(host.locator(".evidence")).to_contain_text("Offenders (")
 
 
-def test_where_nothing_is_open_but_hosts_are_lost_these_are_shown(open_report: Open) -> None:
+def test_hosts_without_an_answer_are_shown_if_no_control_fails(open_report: Open) -> None:
     calm = assessment("calm", statuses(*[Status.PASS] * 7))
     page = open_report([calm, gone("lost")]).page
     expect(page.get_by_role("heading", level=1)).to_have_text("Incomplete")
@@ -263,13 +263,13 @@ def test_where_nothing_is_open_but_hosts_are_lost_these_are_shown(open_report: O
     expect(page.locator("#count")).to_have_text("7 controls")
 
 
-def test_compliance_shows_everything(open_report: Open) -> None:
+def test_the_view_of_a_compliant_run_shows_all_controls(open_report: Open) -> None:
     page = open_report([assessment("calm", statuses(*[Status.PASS] * 7))]).page
     expect(page.get_by_role("heading", level=1)).to_have_text("Compliant")
     expect(page.locator("#count")).to_have_text("7 controls")
 
 
-def test_by_host(open_report: Open) -> None:
+def test_controls_are_grouped_by_host(open_report: Open) -> None:
     hosts = list(fleet(12, lost=1))
     page = open_report(hosts).page
     press(page, "Hosts")
@@ -291,7 +291,9 @@ def test_by_host(open_report: Open) -> None:
         ("PCI DSS 4.0", "mapped by this project's judgement"),
     ],
 )
-def test_by_framework_with_the_source_of_the_mapping(open_report: Open, framework: str, source: str) -> None:
+def test_controls_are_grouped_by_framework_with_the_source_of_the_mapping(
+    open_report: Open, framework: str, source: str
+) -> None:
     page = open_report(fleet(3)).page
     press(page, framework)
     expect(page.locator("#note")).to_contain_text(f"A requirement of {framework} is more than")
@@ -307,7 +309,7 @@ def test_by_framework_with_the_source_of_the_mapping(open_report: Open, framewor
 # --- earlier runs ---------------------------------------------------------------------------------------
 
 
-def test_what_moved_since_the_last_run(open_report: Open) -> None:
+def test_changes_since_the_last_run_are_shown(open_report: Open) -> None:
     same, *rest = [
         Status.PASS,
         Status.FAIL,
@@ -344,12 +346,12 @@ def test_what_moved_since_the_last_run(open_report: Open) -> None:
     )
 
 
-def test_where_nothing_moved_it_says_so(open_report: Open) -> None:
+def test_a_run_without_changes_says_so(open_report: Open) -> None:
     page = open_report([assessment()], previous=earlier(assessment())).page
     expect(page.locator(".since")).to_contain_text("No control moved.")
 
 
-def test_the_trend_is_a_line_in_words_too(open_report: Open) -> None:
+def test_the_trend_is_described_in_words(open_report: Open) -> None:
     hosts = list(fleet(2))
     page = open_report(hosts, previous=earlier(*hosts, fails=(100, 80, 60))).page
     now = failing(hosts) / 2
@@ -361,7 +363,7 @@ def test_the_trend_is_a_line_in_words_too(open_report: Open) -> None:
     assert line.locator(".dot").count() == 4
 
 
-def test_a_first_run_has_no_past(open_report: Open) -> None:
+def test_a_first_run_shows_no_changes(open_report: Open) -> None:
     page = open_report(fleet(2)).page
     expect(page.locator(".since, .trend")).to_have_count(0)
     expect(page.get_by_label("Since the last run")).to_be_hidden()
@@ -385,7 +387,7 @@ def test_search_finds_controls_hosts_and_offenders(open_report: Open) -> None:
     expect(page.locator("#groups .group")).to_have_count(0)
 
 
-def test_filters_meet_and_are_in_the_address(open_report: Open) -> None:
+def test_filters_are_combined_and_stored_in_the_address(open_report: Open) -> None:
     hosts = list(fleet(12))
     page = open_report(hosts).page
     page.get_by_label("Section").select_option("5 runtime")
@@ -420,7 +422,7 @@ def test_the_overview_leads_to_the_findings(open_report: Open) -> None:
     expect(page.locator("#count")).to_contain_text("1 host,")
 
 
-def test_an_address_that_makes_no_sense_shows_what_is_open(open_report: Open) -> None:
+def test_an_invalid_address_shows_the_failing_controls(open_report: Open) -> None:
     hosts = list(fleet(2))
     page = open_report(hosts, address="#group=nobody&section=99&severity=,&status=fail,<script>&x=%zz").page
     expect(page.locator("#count")).to_have_text("Nothing matches.")
@@ -428,7 +430,7 @@ def test_an_address_that_makes_no_sense_shows_what_is_open(open_report: Open) ->
     expect(page.locator("#count")).to_contain_text(f"{failing(hosts)} findings")
 
 
-def test_groups_of_the_inventory(open_report: Open) -> None:
+def test_controls_are_filtered_by_group_of_the_inventory(open_report: Open) -> None:
     hosts = [assessment("db1"), assessment("db2"), gone("web1")]
     page = open_report(hosts).page
     expect(page.locator(".groups tbody tr")).to_have_count(3)
@@ -448,7 +450,7 @@ def test_groups_of_the_inventory(open_report: Open) -> None:
     expect(page.locator("#filters .by [value=control]")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_link_to_one_finding(open_report: Open) -> None:
+def test_a_link_opens_one_finding(open_report: Open) -> None:
     page = open_report(fleet(3)).page
     page.locator("#groups summary").first.click()
     page.locator("#groups .finding summary").first.click()
@@ -465,7 +467,7 @@ def test_a_link_to_one_finding(open_report: Open) -> None:
     expect(page.locator("#groups .evidence")).to_be_visible()
 
 
-def test_what_is_listed_as_csv(open_report: Open) -> None:
+def test_the_listed_findings_are_saved_as_csv(open_report: Open) -> None:
     hosts = [assessment("db1"), hostile_assessment('=1+1,"x"')]
     page = open_report(hosts, address="#status=fail").page
     with page.expect_download() as downloading:
@@ -481,7 +483,7 @@ def test_what_is_listed_as_csv(open_report: Open) -> None:
     assert all(not cell.lstrip().startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
 
 
-def test_waivers_and_attestations_have_a_place(open_report: Open) -> None:
+def test_waivers_and_attestations_are_shown(open_report: Open) -> None:
     page = open_report([decided()], run=replace(RUN, decisions=DECISIONS)).page
     rows = page.locator(".decisions tbody tr")
     expect(rows).to_have_count(len(DECISIONS.waivers) + len(DECISIONS.attestations))
@@ -491,7 +493,9 @@ def test_waivers_and_attestations_have_a_place(open_report: Open) -> None:
     expect(page.locator("#count")).to_have_text("1 control")
 
 
-def test_a_folder_is_as_it_should_be_where_no_script_is_allowed(open_report: Open, tmp_path: Path) -> None:
+def test_the_report_as_a_folder_works_where_inline_scripts_are_forbidden(
+    open_report: Open, tmp_path: Path
+) -> None:
     tab = open_report([])
     page, folder = tab.page, tmp_path / "pages"
     write_reports([*fleet(3, lost=1), hostile_assessment("<b>x</b>")], {folder: HtmlFolder(RUN)})
@@ -560,7 +564,7 @@ def test_hostile_names_are_inert(open_report: Open, attack: str, group: str) -> 
         assert attack in text
 
 
-def test_the_policy_forbids_what_the_page_does_not_do(open_report: Open) -> None:
+def test_the_content_security_policy_forbids_everything_else(open_report: Open) -> None:
     tab = open_report([assessment()])
     page = tab.page
     refused = page.evaluate(
@@ -607,7 +611,7 @@ def test_the_keyboard_reaches_everything(open_report: Open) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-def test_landmarks_names_and_levels(open_report: Open) -> None:
+def test_landmarks_names_and_heading_levels_are_accessible(open_report: Open) -> None:
     page = open_report(fleet(3)).page
     for role in ("banner", "main", "contentinfo", "search"):
         expect(page.get_by_role(role)).to_have_count(1)
@@ -654,7 +658,9 @@ CONTRAST = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_it_can_be_read_light_and_dark_wide_and_narrow(open_report: Open, scheme: str, width: int) -> None:
+def test_the_page_is_readable_light_and_dark_wide_and_narrow(
+    open_report: Open, scheme: str, width: int
+) -> None:
     every = "pass,fail,error,manual,waived,not_applicable"
     hosts = [*fleet(12, lost=2), assessment("a-very-long-name-without-any-place-to-break-" * 4)]
     previous = earlier(*(replace(other, host=each.host) for each, other in pairwise(fleet(13))))
@@ -673,7 +679,7 @@ def test_it_can_be_read_light_and_dark_wide_and_narrow(open_report: Open, scheme
     page.screenshot(path=ARTEFACTS / f"report-{scheme}-{width}.png")
 
 
-def test_on_paper_all_that_is_listed_is_open(open_report: Open) -> None:
+def test_all_listed_findings_are_open_in_print(open_report: Open) -> None:
     page = open_report(fleet(3)).page
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
@@ -683,7 +689,7 @@ def test_on_paper_all_that_is_listed_is_open(open_report: Open) -> None:
     expect(page.get_by_text("How to fix").first).to_be_visible()
 
 
-def test_without_a_script_all_findings_are_there(open_report: Open) -> None:
+def test_all_findings_are_present_without_scripts(open_report: Open) -> None:
     hosts = list(fleet(12))
     page = open_report(hosts, script=False).page
     expect(page.locator(".totals .fail b")).to_have_text(str(failing(hosts)))
@@ -699,7 +705,7 @@ def test_without_a_script_all_findings_are_there(open_report: Open) -> None:
     assert more.locator("#groups article").count() == 0
 
 
-def test_a_server_that_allows_no_script_and_no_style(open_report: Open) -> None:
+def test_the_page_is_readable_where_scripts_and_styles_are_forbidden(open_report: Open) -> None:
     """The header that Jenkins sends with the files of a job."""
     hosts = list(fleet(3))
     tab = open_report(hosts)
@@ -727,7 +733,7 @@ def test_a_server_that_allows_no_script_and_no_style(open_report: Open) -> None:
 # --- size -----------------------------------------------------------------------------------------------
 
 
-def test_a_thousand_hosts_come_in_pages(open_report: Open) -> None:  # how fast: bench.reports
+def test_a_thousand_hosts_are_shown_in_pages(open_report: Open) -> None:  # how fast: bench.reports
     tab = open_report(fleet(1000))
     assert tab.page.locator("#groups .group").count() == 100
     press(tab.page, "Hosts")
@@ -738,7 +744,7 @@ def test_a_thousand_hosts_come_in_pages(open_report: Open) -> None:  # how fast:
     assert tab.page.evaluate("document.activeElement === document.querySelectorAll('#groups summary')[100]")
 
 
-def test_a_host_of_another_selection_is_no_surprise(open_report: Open) -> None:
+def test_a_host_outside_of_the_selection_is_not_shown(open_report: Open) -> None:
     first = assessment("all")
     some = replace(first, host="some", findings=first.findings[3:])
     page = open_report([some, first], address="#group=host&status=pass,fail,waived,manual,error").page

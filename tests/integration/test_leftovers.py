@@ -42,7 +42,7 @@ def mounted_below(path: Path) -> bool:
     return f" {path}/" in Path("/proc/self/mountinfo").read_text()
 
 
-def test_the_next_run_clears_up_what_a_killed_one_left(engine: Dockerd) -> None:
+def test_the_next_run_removes_leftovers_of_a_killed_one(engine: Dockerd) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", RUN], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -73,7 +73,9 @@ def test_the_next_run_clears_up_what_a_killed_one_left(engine: Dockerd) -> None:
     leftovers.clear(own)
 
 
-def test_what_belongs_to_others_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_files_of_dead_processes_of_hardener_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leftovers, "_PLACES", (tmp_path,))
     pid, start, space = os.getpid(), leftovers._began(os.getpid()), leftovers._space()
     names = {

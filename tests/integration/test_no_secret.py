@@ -183,7 +183,7 @@ def environment(planted: Planted, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_no_secret_in_anything_that_is_written(
+def test_no_written_file_contains_a_secret(
     inventory: Path, environment: dict[str, str], planted: Planted, tmp_path: Path
 ) -> None:
     written = tmp_path / "written"
@@ -223,7 +223,7 @@ def test_no_secret_in_anything_that_is_written(
     assert len(planted.values) > 20
 
 
-def test_a_secret_would_be_found(planted: Planted, tmp_path: Path) -> None:
+def test_the_search_finds_a_planted_secret(planted: Planted, tmp_path: Path) -> None:
     value = planted("here")
     forms = {
         "plain": value.encode(),

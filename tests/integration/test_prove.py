@@ -83,7 +83,7 @@ def profile(dockerd: Dockerd, server: str, tmp_path_factory: pytest.TempPathFact
     return folder / "server-profile"
 
 
-def test_the_verb_proves_a_profile_and_leaves_nothing(
+def test_the_verb_proves_a_profile_and_leaves_nothing_behind(
     dockerd: Dockerd, profile: Path, tmp_path: Path
 ) -> None:
     before, attached = names(dockerd), programs("on_return")
@@ -182,7 +182,7 @@ def changed(folder: Path, tmp_path: Path, name: str, change: Callable[[Any], Non
     return tmp_path
 
 
-def test_a_server_that_stays_root_is_seen(proven: Callable[..., Any], profile: Path) -> None:
+def test_a_server_that_stays_root_is_reported(proven: Callable[..., Any], profile: Path) -> None:
     proof, _ = proven(profile, PAGE)
     assert proof.verdict is Verdict.SAFE, proof.reasons
     (evidence,) = (each for each in proof.evidence if each.removed == "capability CAP_SETUID")
@@ -230,7 +230,7 @@ def test_a_profile_that_gives_more_than_before_is_not_safe(
         ),
     ],
 )
-def test_an_exercise_that_proves_nothing(
+def test_an_exercise_that_proves_nothing_is_reported(
     proven: Callable[..., Any], profile: Path, exercise: str, reason: str
 ) -> None:
     proof, _ = proven(profile, exercise)
@@ -249,7 +249,7 @@ def test_a_container_of_another_image_is_refused(
     assert names(dockerd) == before
 
 
-def test_what_a_killed_proof_left_is_removed_by_the_next_run(dockerd: Dockerd, server: str) -> None:
+def test_leftovers_of_a_killed_proof_are_removed_by_the_next_run(dockerd: Dockerd, server: str) -> None:
     before, attached = names(dockerd), programs("on_return")
     run = begin_proof(dockerd, container=server, seconds=60)["run"]
     trial = {"kind": "before", "confinement": None, "starts": 1, "whole": True, "seconds": 10}

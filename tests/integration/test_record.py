@@ -117,7 +117,7 @@ def recorded(dockerd: Dockerd, shop: str, tmp_path_factory: pytest.TempPathFacto
     return load(path)
 
 
-def test_phases(recorded: Recording) -> None:
+def test_phases_are_recorded(recorded: Recording) -> None:
     assert recorded.recorder.complete, recorded.recorder.missing
     assert recorded.exercised == PHASES
     calls = recorded.calls["x86_64"]
@@ -128,7 +128,7 @@ def test_phases(recorded: Recording) -> None:
     assert "pivot_root" not in calls
 
 
-def test_capabilities(recorded: Recording) -> None:
+def test_capabilities_are_recorded(recorded: Recording) -> None:
     uses = {(use.name, use.program) for use in recorded.capabilities}
     # At the later starts the file has another owner when its times are set.
     assert uses == {("CAP_CHOWN", "busybox"), ("CAP_FOWNER", "busybox")}
@@ -136,7 +136,7 @@ def test_capabilities(recorded: Recording) -> None:
     assert held == {("httpd", 0, 2, 14)}
 
 
-def test_what_the_engine_and_the_runtime_do(recorded: Recording) -> None:
+def test_calls_of_the_engine_and_the_runtime_are_recorded(recorded: Recording) -> None:
     base = recorded.runtime_base
     assert base is not None
     assert {"execve", "close", "futex"} <= set(base.no_new_privileges)
@@ -146,7 +146,7 @@ def test_what_the_engine_and_the_runtime_do(recorded: Recording) -> None:
     assert recorded.granted.seccomp.defaultAction == "SCMP_ACT_ERRNO"
 
 
-def test_files_and_ports(recorded: Recording) -> None:
+def test_files_and_ports_are_recorded(recorded: Recording) -> None:
     assert {"/mine", "/data/page"} <= set(recorded.files.created)
     assert recorded.files.owners["/mine"].uid == 33
     assert "/bin/sh" in recorded.files.executed
@@ -154,9 +154,7 @@ def test_files_and_ports(recorded: Recording) -> None:
     assert recorded.container.environment == ("TOKEN",)
 
 
-def test_two_recordings_of_one_exercise_are_the_same(
-    dockerd: Dockerd, shop: str, recorded: Recording
-) -> None:
+def test_two_recordings_of_one_exercise_are_equal(dockerd: Dockerd, shop: str, recorded: Recording) -> None:
     with untouched(dockerd, shop):
         begun = begin(dockerd, "shop", starts=1)
         assert fetch(begun["addresses"]["80"]) == "used\n"
@@ -178,7 +176,7 @@ def made(dockerd: Dockerd) -> Iterator[Callable[..., str]]:
         dockerd.api("DELETE", f"/containers/{identity}?force=1&v=1")
 
 
-def test_nothing_that_was_attached_survives_a_kill(dockerd: Dockerd, made: Callable[..., str]) -> None:
+def test_no_attached_program_survives_a_kill(dockerd: Dockerd, made: Callable[..., str]) -> None:
     name = made("idle")
     before, attached = names(dockerd), programs()
     begun = begin(dockerd, name)
@@ -193,7 +191,7 @@ def test_nothing_that_was_attached_survives_a_kill(dockerd: Dockerd, made: Calla
         end(begun)
 
 
-def test_a_recording_that_is_given_up_leaves_nothing(
+def test_an_abandoned_recording_leaves_nothing_behind(
     dockerd: Dockerd, shop: str, made: Callable[..., str]
 ) -> None:
     name = made("idle")
@@ -207,7 +205,7 @@ def test_a_recording_that_is_given_up_leaves_nothing(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("moment", ["begins", "serves"])
-def test_an_interrupted_recording_leaves_nothing(
+def test_an_interrupted_recording_leaves_nothing_behind(
     dockerd: Dockerd, shop: str, tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:
     said = tmp_path / "said"
@@ -304,12 +302,12 @@ def test_labels_of_an_image_are_emptied_at_the_twin(dockerd: Dockerd, made: Call
     assert main.abandon({"run": begun["run"]}) is None
 
 
-def test_an_exercise_that_reaches_no_twin_is_none(dockerd: Dockerd, made: Callable[..., str]) -> None:
+def test_an_exercise_that_reaches_no_twin_does_not_count(dockerd: Dockerd, made: Callable[..., str]) -> None:
     found = end(begin(dockerd, made("idle")))
     (serve,) = (phase for phase in found.phases if phase.name == "serve")
     assert (serve.exercised, serve.reason) == (False, "no connection reached the twin")
 
 
-def test_a_container_that_is_not_there_is_said(dockerd: Dockerd) -> None:
+def test_a_missing_container_is_reported(dockerd: Dockerd) -> None:
     with pytest.raises(AssertionError, match="No such container: nothing"):
         begin(dockerd, "nothing")

@@ -179,7 +179,7 @@ def test_each_service_was_exercised(recorded: dict[str, Recording]) -> None:
     assert reasons["queue"].startswith("the exercise reached another twin")
 
 
-def test_what_one_service_does_is_not_in_the_recording_of_another(recorded: dict[str, Recording]) -> None:
+def test_calls_of_one_service_are_not_in_the_recording_of_another(recorded: dict[str, Recording]) -> None:
     ran = {
         service: {name for call in found.calls["x86_64"].values() for name in call.programs}
         for service, found in recorded.items()
@@ -211,7 +211,7 @@ def test_one_service_is_recorded_among_copies_of_the_others(shop: Shop) -> None:
     assert found.container.compose.service == "queue"
 
 
-def test_one_service_is_tried_among_copies_of_the_others_apart_from_the_host(shop: Shop) -> None:
+def test_one_service_is_proven_among_copies_of_the_others_without_the_host(shop: Shop) -> None:
     """The exercise reaches another service, as where a worker has no port; copies begin anew each time."""
     trial = {"kind": "before", "confinement": None, "starts": 1, "whole": False, "seconds": 10}
     with untouched(shop):
@@ -239,7 +239,7 @@ def host_addresses(engine: Dockerd, run: str) -> str:
     return found
 
 
-def test_the_same_network_is_asked_for_and_named(shop: Shop) -> None:
+def test_the_same_network_is_requested_and_named(shop: Shop) -> None:
     pop = ["busybox", "wget", "-qO-", "http://orders.internal:9000/cgi-bin/pop"]
     begun = begin(shop.engine, "shop-app-1", network="same", run_in=pop)
     found = end(begun)
@@ -250,7 +250,7 @@ def test_the_same_network_is_asked_for_and_named(shop: Shop) -> None:
     shop.orders.write_text(ORDERS)
 
 
-def test_two_recordings_at_once(shop: Shop) -> None:
+def test_two_recordings_run_at_once(shop: Shop) -> None:
     with untouched(shop):
         with ThreadPoolExecutor(2) as pool:
             one, other = pool.map(lambda name: begin(shop.engine, name), ["shop-queue-1"] * 2)
@@ -262,7 +262,7 @@ def test_two_recordings_at_once(shop: Shop) -> None:
     assert first.capabilities == second.capabilities
 
 
-def test_a_project_that_does_not_run_is_said(shop: Shop, tmp_path: Path) -> None:
+def test_a_stopped_project_is_reported(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services: {a: {image: shop:test}}\n")
     done = shop.record("--compose", str(tmp_path / "compose.yaml"), "--out", str(tmp_path))
     assert done.returncode == 2

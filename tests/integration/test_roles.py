@@ -43,7 +43,7 @@ def told(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "asked"}
 
 
-def test_every_role_leaves_what_its_renderer_says_for_one_transaction(tmp_path: Path) -> None:
+def test_every_role_collects_its_documents_for_one_transaction(tmp_path: Path) -> None:
     snapshot = recorded("debian-13").raw
     secret = "xoxb-1234-secret"
     steps = {
@@ -124,7 +124,7 @@ def failed(stdout: str) -> dict[str, str]:
     return dict(re.findall(r"^fatal: \[([\w-]+)\]: FAILED! => (.*)$", stdout, re.MULTILINE))
 
 
-def test_what_a_site_names_and_a_host_refuses_fails_wherever_it_was_named(tmp_path: Path) -> None:
+def test_a_refused_document_fails_if_the_site_has_set_its_variable_anywhere(tmp_path: Path) -> None:
     hosts: dict[str, dict[str, Any]] = {host: {} for host in ORIGINS}
     hosts["inventory"] = NAMED
     (tmp_path / "site.yml").write_text(json.dumps(NAMED))
@@ -141,14 +141,14 @@ def test_what_a_site_names_and_a_host_refuses_fails_wherever_it_was_named(tmp_pa
     assert f"[WARNING]: refused: {REFUSED}" in ended.stderr
 
 
-def test_what_an_extra_variable_names_and_a_host_refuses_fails(tmp_path: Path) -> None:
+def test_a_refused_document_fails_if_an_extra_variable_requests_it(tmp_path: Path) -> None:
     hosts: dict[str, dict[str, Any]] = {"default": {}, "goes-on": {}}
     plays = [naming(host, ORIGINS[host]) for host in ("goes-on", "default")]
     ended = play(tmp_path, refusing(), plays, "--check", "-e", json.dumps(NAMED), hosts=hosts)
     assert (ended.returncode, list(failed(ended.stdout))) == (2, ["default"]), ended.stdout + ended.stderr
 
 
-def test_hardener_tells_what_was_refused_control_by_control(tmp_path: Path) -> None:
+def test_refused_documents_are_reported_by_control(tmp_path: Path) -> None:
     """With a plan of hardener's, the task goes on, and its result has the refusal."""
     plan = {"web1": {"docker_daemon": ["docker_daemon_icc"]}}
     wanted = {

@@ -97,7 +97,7 @@ def waiting(result: Mapping[str, Any]) -> dict[str, str]:
     return {package["name"]: package["fixed"] for package in result["packages"]}
 
 
-def test_an_old_image_lacks_what_apt_would_install(
+def test_an_outdated_image_lacks_the_updates_that_apt_would_install(
     engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], run: Run
 ) -> None:
     plain, distroless = hosting("old", files_of(old)), hosting("distroless", files_of(old, distroless=True))
@@ -109,7 +109,7 @@ def test_an_old_image_lacks_what_apt_would_install(
     assert found["images"][plain]["index"]["state"] == "fresh"
 
 
-def test_the_host_lacks_what_apt_would_install(engine: Dockerd, run: Run, tmp_path: Path) -> None:
+def test_the_host_lacks_the_updates_that_apt_would_install(engine: Dockerd, run: Run, tmp_path: Path) -> None:
     found = run(engine, images=False)["host"]
     truth = OldRoot(tmp_path, found["release"]["codename"]).upgrades(
         Path("/var/lib/dpkg/status").read_bytes()
@@ -157,7 +157,7 @@ def test_unchanged_images_are_not_read_again(
     assert again["images"][identity]["state"] == "outdated"
 
 
-def test_other_kinds_of_packages_are_recognised_and_never_clean(
+def test_other_kinds_of_packages_are_recognised_as_not_compared(
     engine: Dockerd, hosting: Callable[..., str], run: Run
 ) -> None:
     alpine = hosting("alpine", {"etc/os-release": b"ID=alpine\n", "lib/apk/db/installed": b"P:musl\n"})
@@ -171,7 +171,7 @@ def test_other_kinds_of_packages_are_recognised_and_never_clean(
     assert found[other]["state"] == "unknown"
 
 
-def test_an_engine_whose_layers_cannot_be_read_gives_the_files_itself(
+def test_files_are_read_through_the_engine_if_layers_cannot_be_read(
     old: tuple[OldRoot, bytes], run: Run, own_network: OwnNetwork
 ) -> None:
     flags = ["--storage-driver", "vfs", "--bridge=none", "--iptables=false"]
@@ -219,19 +219,19 @@ class TestNetwork:
 
     DEAD: Mapping[str, Any] = {"debian": {"uri": "http://127.0.0.1:9/debian-security"}}
 
-    def test_without_an_index_nothing_is_clean(self, engine: Dockerd, tmp_path: Path, run: Run) -> None:
+    def test_nothing_is_clean_without_an_index(self, engine: Dockerd, tmp_path: Path, run: Run) -> None:
         found = run(engine, images=False, cache=str(tmp_path / "empty"), mirrors=self.DEAD)["host"]
         assert found["state"] == "unknown"
         assert "127.0.0.1" in found["reason"]
 
-    def test_the_last_index_counts_while_it_is_not_stale(self, engine: Dockerd, run: Run) -> None:
+    def test_the_last_index_is_used_until_it_is_stale(self, engine: Dockerd, run: Run) -> None:
         before = run(engine, images=False)["host"]
         after = run(engine, images=False, mirrors=self.DEAD)["host"]
         assert after["index"]["date"] == before["index"]["date"]
         assert waiting(after) == waiting(before)
 
 
-def test_an_index_that_nobody_signed_is_none(engine: Dockerd, cache: Path, run: Run) -> None:
+def test_an_unsigned_index_is_refused(engine: Dockerd, cache: Path, run: Run) -> None:
     suite = cache / "mirror" / "dists" / f"{_field('VERSION_CODENAME')}-security"
     (suite / "main" / "binary-amd64").mkdir(parents=True)
     (suite / "main" / "binary-amd64" / "Packages").write_text("")
@@ -248,7 +248,7 @@ def _field(name: str) -> str:
     return next(line.partition("=")[2] for line in lines if line.startswith(f"{name}="))
 
 
-def test_updates_say_which_holes_they_close(
+def test_updates_name_the_vulnerabilities_that_they_fix(
     engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], run: Run
 ) -> None:
     stanza = b"Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\n"
@@ -259,7 +259,7 @@ def test_updates_say_which_holes_they_close(
     assert all(each.startswith("CVE-") for each in package["cves"])
 
 
-def test_openscap_by_content_for_this_very_release(
+def test_openscap_evaluates_with_the_content_of_this_release(
     engine: Dockerd, run: Run, tmp_path: Path, cache: Path
 ) -> None:
     """The content for Debian 13 is data of a later release's package: it installs, and unpacks, anywhere."""
@@ -279,7 +279,7 @@ def test_openscap_by_content_for_this_very_release(
     assert "applies to this host" in found["openscap"]["error"]
 
 
-def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units_of_the_timer(tmp_path: Path) -> None:
     role = "vulnerability_scan"
     defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
     variables = {key.removeprefix(f"{role}_"): value for key, value in defaults.items()}
@@ -313,7 +313,7 @@ def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
     assert (tmp_path / "lib" / "scan" / "record.json").exists()
 
 
-def test_two_scans_at_once_are_refused_in_a_line(tmp_path: Path, engine: Dockerd, run: Run) -> None:
+def test_a_concurrent_scan_is_refused_in_one_line(tmp_path: Path, engine: Dockerd, run: Run) -> None:
     from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
     from ansible_collections.hardener.docker.plugins.module_utils.scan import record
 
@@ -321,7 +321,7 @@ def test_two_scans_at_once_are_refused_in_a_line(tmp_path: Path, engine: Dockerd
         run(engine)
 
 
-def test_verb_record_audit(
+def test_the_record_of_the_verb_is_judged_by_the_next_audit(
     engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], tmp_path: Path, cache: Path
 ) -> None:
     identity = hosting("old", files_of(old))

@@ -51,7 +51,7 @@ def written(folder: Path, job: Job, *, user: bool = False) -> Path:
 
 
 @pytest.mark.parametrize("user", [False, True])
-def test_systemd_has_nothing_to_say_about_them(
+def test_systemd_accepts_the_units_of_a_schedule(
     nasty: Job, tmp_path: Path, user: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -60,14 +60,14 @@ def test_systemd_has_nothing_to_say_about_them(
     assert (done.returncode, about(done.stderr)) == (0, [])
 
 
-def test_systemd_would_see_a_program_that_is_not_quoted_well(nasty: Job, tmp_path: Path) -> None:
+def test_systemd_reports_a_badly_quoted_program(nasty: Job, tmp_path: Path) -> None:
     path = written(tmp_path, nasty)
     path.write_text(path.read_text().replace("%%h", "%h"))
     done = analyze("verify", path)
     assert about(done.stderr)
 
 
-def test_a_confined_service_is_what_systemd_calls_ok(tmp_path: Path) -> None:
+def test_systemd_rates_the_confined_service_ok(tmp_path: Path) -> None:
     confined = Job(
         name="drift",
         command=(sys.executable, "-P", "-m", "hardener", "drift", "-i", "prod.yml"),

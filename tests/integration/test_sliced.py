@@ -77,7 +77,7 @@ def timeless(report: Path) -> str:
     return json.dumps(found, indent=1)
 
 
-def test_slices_give_the_findings_of_the_whole(inventory: str, folder: Path) -> None:
+def test_slices_give_the_same_findings_as_one_run(inventory: str, folder: Path) -> None:
     """What tests beside this one do to the machine is in the findings too: then both are audited again."""
     for _ in range(TRIES):
         for name, arguments in {"whole": (), "sliced": ("--slice", SLICE)}.items():
@@ -113,7 +113,7 @@ def playing(marker: str) -> Iterator[int]:
                 yield int(entry.name)
 
 
-def test_a_killed_slice_is_given_out_again(inventory: str, folder: Path) -> None:
+def test_a_killed_slice_is_repeated(inventory: str, folder: Path) -> None:
     report = folder / "report.json"
     run = subprocess.Popen(
         command(inventory, report, "--slice", SLICE, "--snapshots", str(folder / "snapshots")),
@@ -136,7 +136,7 @@ def test_a_killed_slice_is_given_out_again(inventory: str, folder: Path) -> None
     assert not list(playing(inventory)), "a process is left"
 
 
-def test_an_inventory_that_cannot_be_read_is_an_error(folder: Path) -> None:
+def test_an_unreadable_inventory_is_an_error(folder: Path) -> None:
     (folder / "hosts.yml").write_text("[")
     done = subprocess.run(
         command(str(folder / "hosts.yml"), folder / "report.json", "--slice", "1"),

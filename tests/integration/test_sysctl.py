@@ -78,7 +78,7 @@ def differing(one: dict[str, str], other: dict[str, str]) -> dict[str, tuple[str
 
 
 @pytest.mark.parametrize("forwards", ["0", "1"])
-def test_every_interface_takes_the_baseline_and_everything_goes_back(space: Space, forwards: str) -> None:
+def test_every_interface_gets_the_baseline_and_a_rollback_restores_all(space: Space, forwards: str) -> None:
     space.run("sh", "-c", f"echo {forwards} > /proc/sys/net/ipv4/ip_forward")
     found = run(space, values=NETWORK, needed={FORWARD: "1"})
     assert found["due"]
@@ -94,7 +94,7 @@ def test_every_interface_takes_the_baseline_and_everything_goes_back(space: Spac
     assert differing(found["before"], found["back"]) == {}
 
 
-def test_an_interface_that_comes_later_takes_the_baseline_by_itself(space: Space) -> None:
+def test_a_later_interface_gets_the_baseline(space: Space) -> None:
     run(space, values=NETWORK)  # and back
     script = "; ".join(
         f"echo {value} > /proc/sys/{key.replace('.', '/')}"

@@ -45,7 +45,7 @@ def screen(*arguments: str, rows: int = 24, columns: int = 80) -> tuple[list[str
 
 
 @pytest.mark.parametrize("hosts", ["debian-13.json", ""])
-def test_the_last_screen_of_80_by_24_is_the_answer(hosts: str) -> None:
+def test_the_verdict_fits_the_last_screen_of_80_by_24(hosts: str) -> None:
     shown, code = screen("assess", str(SNAPSHOTS / hosts))
     assert code == 3
     assert max(map(len, shown)) <= 80

@@ -269,7 +269,7 @@ def host() -> Iterator[Host]:
         host.holder.communicate()
 
 
-def test_there_and_back(host: Host) -> None:
+def test_a_migration_and_its_rollback_keep_all_data(host: Host) -> None:
     before = host.state()
     old = Path(host.engine.api("GET", "/volumes/data")["Mountpoint"])
     digest = fingerprint(old)
@@ -324,7 +324,7 @@ def test_there_and_back(host: Host) -> None:
 
 
 @pytest.mark.parametrize("stage", ["staging", "stopped", "switching", "making", "starting", "done"])
-def test_killed_in_the_middle_it_is_undone(host: Host, stage: str) -> None:
+def test_a_killed_migration_is_undone(host: Host, stage: str) -> None:
     before = host.state()
     died = host.converge(die_at=stage)
     assert died["outcome"] == "interrupted", died
@@ -338,7 +338,7 @@ def test_killed_in_the_middle_it_is_undone(host: Host, stage: str) -> None:
         assert (host.engine.data_root / f"{BASE}.{BASE}").exists() is False
 
 
-def test_what_is_left_behind_is_there_again_afterwards(host: Host) -> None:
+def test_data_left_behind_returns_after_a_rollback(host: Host) -> None:
     before = host.state()
     done = host.converge(leave=True, allow="data-hidden")
     assert done["outcome"] == "changed", done
@@ -349,7 +349,7 @@ def test_what_is_left_behind_is_there_again_afterwards(host: Host) -> None:
     assert host.serves()
 
 
-def test_who_cannot_move_is_named_and_nothing_happens(host: Host) -> None:
+def test_containers_that_cannot_move_are_named_and_nothing_changes(host: Host) -> None:
     before = host.state()
     refused = host.converge(exempt=[])
     assert "tool needs the host's user namespace" in refused["reason"]

@@ -80,7 +80,7 @@ def encrypt(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("groups", "status"), [("edge", "waived"), ("empty", "fail"), ("all", "waived")])
-def test_a_hosts_groups_come_with_its_facts(
+def test_groups_of_a_host_decide_about_waivers(
     hardener: Hardener, folder: Path, tmp_path: Path, groups: str, status: str
 ) -> None:
     waive(folder, groups=groups)
@@ -98,7 +98,7 @@ def test_a_hosts_groups_come_with_its_facts(
     assert again.returncode == result.returncode
 
 
-def test_lint_asks_the_inventory_for_names_and_for_no_secret(
+def test_lint_reads_names_of_the_inventory_and_no_secret(
     hardener: Hardener, folder: Path, tmp_path: Path
 ) -> None:
     encrypt(folder, tmp_path)
@@ -117,7 +117,7 @@ def test_lint_asks_the_inventory_for_names_and_for_no_secret(
     )
 
 
-def test_lint_of_an_inventory_that_is_none_says_why(hardener: Hardener, folder: Path) -> None:
+def test_lint_of_an_invalid_inventory_gives_the_reason(hardener: Hardener, folder: Path) -> None:
     path = waive(folder, hosts="here")
     (folder / "hosts.yml").write_text("all: [")
     result = hardener("waivers", "lint", str(path), "-i", str(folder))

@@ -79,7 +79,7 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_wheel_carries_everything(built: Path) -> None:
+def test_the_wheel_contains_all_files(built: Path) -> None:
     packed = names(only(built, "*.whl"))
     content = {
         f"{COLLECTION}/{name}"
@@ -105,7 +105,7 @@ def test_the_source_archive_builds_the_same_wheel(built: Path, tmp_path: Path) -
     assert names(only(tmp_path / "again", "*.whl")) == names(only(built, "*.whl"))
 
 
-def test_another_build_with_another_umask_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
+def test_a_build_under_another_umask_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         packaged(tmp_path)
@@ -147,7 +147,7 @@ def test_the_collection_installs_as_it_was_packed(built: Path, tmp_path: Path) -
     }
 
 
-def test_the_bill_of_materials_has_what_the_wheel_needs(built: Path) -> None:
+def test_the_bill_of_materials_lists_the_dependencies_of_the_wheel(built: Path) -> None:
     bill = json.loads((built / "sbom.cdx.json").read_text())
     wheel = only(built, "*.whl")
     product = bill["metadata"]["component"]
@@ -167,14 +167,14 @@ def test_the_bill_of_materials_has_what_the_wheel_needs(built: Path) -> None:
         assert component["externalReferences"]
 
 
-def test_the_readme_of_a_package_has_no_link_that_leads_nowhere(built: Path) -> None:
+def test_the_readme_of_a_package_has_no_broken_link(built: Path) -> None:
     with ZipFile(only(built, "*.whl")) as archive:
         metadata = archive.read(f"hardener-{__version__}.dist-info/METADATA").decode()
     assert "# hardener" in metadata
     assert not re.findall(r"\]\((?!https?://)", metadata)
 
 
-def test_what_is_installed_audits_this_machine(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_package_audits_this_machine(installed: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(installed), "TMPDIR": str(tmp_path)}

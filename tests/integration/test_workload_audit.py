@@ -129,7 +129,9 @@ def found(engine: Dockerd, tmp_path: Path) -> dict[str, ContainerAudit]:
     return {each.name: each for each in audited.containers}
 
 
-def test_what_containers_of_a_real_engine_have(engine: Dockerd, found: dict[str, ContainerAudit]) -> None:
+def test_privileges_of_containers_of_a_real_engine_are_judged(
+    engine: Dockerd, found: dict[str, ContainerAudit]
+) -> None:
     version = engine.api("GET", "/version")["Version"]
     # who runs
     assert "created" not in found
@@ -182,7 +184,7 @@ def test_what_containers_of_a_real_engine_have(engine: Dockerd, found: dict[str,
     assert {"privileged", "privileged-filtered", "host-pid", "socket", "entered"} == set(order[:5])
 
 
-def test_as_a_user_runs_it(engine: Dockerd, tmp_path: Path) -> None:
+def test_the_verb_shows_privileges_of_containers(engine: Dockerd, tmp_path: Path) -> None:
     """Without an inventory, on the engine that docker on this machine talks to."""
     engine.run("web")
     engine.run("backup", host_config={"Privileged": True})
@@ -220,7 +222,7 @@ def recorded(engine: Dockerd, container: str, default: dict[str, Any]) -> dict[s
     return data
 
 
-def test_a_second_version_under_the_profile_of_the_first(engine: Dockerd, tmp_path: Path) -> None:
+def test_a_second_version_is_compared_with_the_profile_of_the_first(engine: Dockerd, tmp_path: Path) -> None:
     """Drift names the image; the controls judge the profile that is still the first one's."""
     default = engines_default(engine, engine.run("default"))
     images = []

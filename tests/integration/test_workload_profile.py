@@ -110,7 +110,7 @@ def printed(engine: Dockerd, *arguments: str, folder: Path | None = None) -> dic
     return dict(zip(CALLS, ends(found.stdout.decode("latin-1")), strict=True))
 
 
-def test_the_default_is_as_it_is_taken_to_be(engine: Dockerd) -> None:
+def test_the_default_profile_of_the_engine_is_as_expected(engine: Dockerd) -> None:
     found = printed(engine, "--tmpfs=/run")
     assert {name: error for name, error in found.items() if CALLS[name][1] is not None} == {
         name: error for name, (_, error, _) in CALLS.items() if error is not None
@@ -119,7 +119,7 @@ def test_the_default_is_as_it_is_taken_to_be(engine: Dockerd) -> None:
     assert found["socket(AF_VSOCK and a bit that the kernel ignores)"] != EPERM
 
 
-def test_what_was_recorded_goes_on_and_the_rest_is_refused(
+def test_recorded_calls_work_and_all_others_are_refused(
     engine: Dockerd, profile: Profile, folder: Path
 ) -> None:
     for _ in range(3):  # the runtime's own calls vary from start to start
@@ -127,7 +127,7 @@ def test_what_was_recorded_goes_on_and_the_rest_is_refused(
         assert found == {name: error for name, (_, _, error) in CALLS.items()}
 
 
-def test_the_arguments_survive_a_shell(engine: Dockerd, folder: Path) -> None:
+def test_the_arguments_are_quoted_for_a_shell(engine: Dockerd, folder: Path) -> None:
     """As the guide says to use the file; the container gets what the profile says."""
     create = f"docker --host {engine.host} create --network=none $(tr '\\n' ' ' < docker-run.txt) probe:test"
     container = subprocess.run(
@@ -177,7 +177,7 @@ def test_both_compose_files_mean_the_same_to_docker_compose(
 
 
 @pytest.mark.parametrize("extends", ["service: base", "{service: web, file: base.yaml}"])
-def test_what_an_extended_service_grants_is_replaced(
+def test_grants_of_an_extended_service_are_replaced(
     compose: list[str], profile: Profile, folder: Path, extends: str
 ) -> None:
     base = "services:\n  NAME:\n    image: probe:test\n    cap_add: [NET_ADMIN]\n"
@@ -192,7 +192,7 @@ def test_what_an_extended_service_grants_is_replaced(
     assert "label=disable" not in found["security_opt"]
 
 
-def test_a_recorded_grant_is_replaced_by_the_file_on_top(compose: list[str], folder: Path) -> None:
+def test_the_override_file_replaces_a_recorded_grant(compose: list[str], folder: Path) -> None:
     data = document()
     data["container"]["capabilities_added"] = ["NET_ADMIN"]
     data["granted"]["seccomp"] = None
@@ -203,7 +203,7 @@ def test_a_recorded_grant_is_replaced_by_the_file_on_top(compose: list[str], fol
     assert found["cap_add"] == ["CHOWN"]
 
 
-def test_docker_compose_starts_it(compose: list[str], folder: Path) -> None:
+def test_docker_compose_starts_the_service(compose: list[str], folder: Path) -> None:
     (folder / "compose.yaml").write_text(PLAIN)
     files = ["-f", "compose.yaml", "-f", "compose.override.yaml"]
     command = [*compose, *files, "run", "--rm", "--no-TTY", "web"]
@@ -215,7 +215,7 @@ def test_docker_compose_starts_it(compose: list[str], folder: Path) -> None:
 HOSTILE = "/run/$(touch x)`id` ${HOME} '\" #{a}[b]*?^\\"
 
 
-def test_a_hostile_path_is_a_path(compose: list[str], folder: Path) -> None:
+def test_a_hostile_path_is_taken_literally(compose: list[str], folder: Path) -> None:
     data = document()
     data["container"]["mounts"] = []
     data["files"]["created"] = [f"{HOSTILE}/file"]
@@ -233,7 +233,7 @@ def test_a_hostile_path_is_a_path(compose: list[str], folder: Path) -> None:
     assert [each.replace("$$", "$").rpartition(":")[0] for each in tmpfs] == [HOSTILE]
 
 
-def test_the_parser_of_apparmor_takes_hostile_paths_as_they_are(tmp_path: Path) -> None:
+def test_apparmor_parser_takes_hostile_paths_literally(tmp_path: Path) -> None:
     parser = shutil.which("apparmor_parser", path="/usr/sbin:/sbin")
     if parser is None:
         pytest.fail("apparmor_parser is missing: apt-get install apparmor", pytrace=False)

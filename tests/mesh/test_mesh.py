@@ -115,7 +115,9 @@ def timeless(report: Path) -> str:
     return json.dumps(found, indent=1)
 
 
-def test_a_mesh_gives_the_findings_of_this_machine(whole: Mesh, audit: Audit, folder: Path) -> None:
+def test_a_mesh_gives_the_same_findings_as_the_local_executor(
+    whole: Mesh, audit: Audit, folder: Path
+) -> None:
     """What tests beside this one do to the machine is in the findings too: then both are audited again."""
     for _ in range(TRIES):
         ended(audit("local"))
@@ -129,7 +131,7 @@ def test_a_mesh_gives_the_findings_of_this_machine(whole: Mesh, audit: Audit, fo
     assert not whole.job_folders(), "files of a job are left on a node"
 
 
-def test_the_slice_of_a_node_that_dies_goes_elsewhere(whole: Mesh, audit: Audit, folder: Path) -> None:
+def test_the_slice_of_a_dead_node_runs_on_another(whole: Mesh, audit: Audit, folder: Path) -> None:
     run = audit("report", "--mesh", str(whole.options(lease=LEASE)))
     whole.until_playing("w1")
     whole.kill("w1")
@@ -137,9 +139,7 @@ def test_the_slice_of_a_node_that_dies_goes_elsewhere(whole: Mesh, audit: Audit,
     complete(folder / "report.json")
 
 
-def test_work_that_is_cancelled_behind_our_back_is_done_again(
-    whole: Mesh, audit: Audit, folder: Path
-) -> None:
+def test_a_cancelled_unit_of_work_is_repeated(whole: Mesh, audit: Audit, folder: Path) -> None:
     run = audit("report", "--mesh", str(whole.options(lease=LEASE)))
     whole.until_playing("w2")
     units = whole.command("work list")
@@ -150,7 +150,9 @@ def test_work_that_is_cancelled_behind_our_back_is_done_again(
 
 
 @pytest.mark.parametrize("seconds", [LEASE // 3, LEASE + 10])
-def test_a_mesh_that_is_parted_and_heals(whole: Mesh, audit: Audit, folder: Path, seconds: int) -> None:
+def test_a_run_survives_a_cut_link_that_returns(
+    whole: Mesh, audit: Audit, folder: Path, seconds: int
+) -> None:
     """For less than a lease the node goes on; for longer, its slice goes to another one."""
     run = audit("report", "--mesh", str(whole.options(lease=LEASE)))
     whole.until_playing("w1")
@@ -172,7 +174,7 @@ def test_a_mesh_without_nodes_is_reported(whole: Mesh, audit: Audit, folder: Pat
     assert "no place to run it on: w1" in hosts["host00"]["unreachable"]
 
 
-def test_what_a_killed_controller_left_is_ended_by_the_next(whole: Mesh, audit: Audit, folder: Path) -> None:
+def test_units_of_a_killed_controller_are_ended_by_the_next(whole: Mesh, audit: Audit, folder: Path) -> None:
     run = audit("first", "--mesh", str(whole.options(lease=LEASE)))
     whole.until_playing("w1")
     run.kill()
@@ -192,7 +194,7 @@ def test_what_a_killed_controller_left_is_ended_by_the_next(whole: Mesh, audit: 
         ({"socket": "/no/such/socket"}, "receptor does not answer at /no/such/socket"),
     ],
 )
-def test_a_mesh_that_refuses_says_why(
+def test_a_refusal_of_the_mesh_is_reported_with_the_reason(
     whole: Mesh, audit: Audit, folder: Path, changed: dict[str, Any], reason: str
 ) -> None:
     run = audit("report", "--mesh", str(whole.options(lease=LEASE, **changed)))

@@ -10,7 +10,7 @@ from tests.oracles import configurations
 CASES, ALL_CASES = 20, 300
 
 
-def test_what_the_engine_answers_is_what_the_judges_say(
+def test_verdicts_match_the_answers_of_the_engine(
     seed: int, all_cases: bool, own_network: OwnNetwork | None
 ) -> None:
     if own_network is None:

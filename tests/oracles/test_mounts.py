@@ -11,7 +11,7 @@ from tests.oracles.receiving import ALONE, received, started
 FEW, MANY = 30, 1000
 
 
-def test_what_containers_reach_of_the_host(
+def test_verdicts_match_the_host_paths_that_containers_reach(
     seed: int, all_cases: bool, own_network: OwnNetwork | None
 ) -> None:
     if own_network is None:

@@ -10,7 +10,7 @@ from tests.oracles import ownership
 CASES, ALL_CASES = 100, 5000
 
 
-def test_what_users_can_do_is_what_the_judges_say(seed: int, all_cases: bool) -> None:
+def test_verdicts_match_what_users_can_do(seed: int, all_cases: bool) -> None:
     outcomes: Counter[bool] = Counter()
     with scratch("ownership") as stage:
         for number in range(ALL_CASES if all_cases else CASES):

@@ -23,7 +23,7 @@ def network() -> Iterator[Network]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_what_comes_in_is_what_the_judge_says(
+def test_verdicts_match_the_packets_that_arrive(
     network: Network, seed: int, all_cases: bool, part: int
 ) -> None:
     verdicts: Counter[str] = Counter()

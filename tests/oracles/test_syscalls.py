@@ -11,7 +11,7 @@ from tests.oracles.receiving import received, started
 CASES, ALL_CASES = 30, 500
 
 
-def test_what_containers_can_call_is_what_the_judges_say(
+def test_verdicts_match_the_calls_that_containers_can_make(
     seed: int, all_cases: bool, own_network: OwnNetwork | None
 ) -> None:
     if own_network is None:

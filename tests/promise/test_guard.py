@@ -34,7 +34,7 @@ def host(guest: lab.Guest) -> lab.Guest:
     return with_containers(guest, surviving=True)
 
 
-def test_rules_that_lock_us_out_are_taken_back_by_the_host_itself(host: lab.Guest, tmp_path: Path) -> None:
+def test_the_host_rolls_back_rules_that_lock_the_controller_out(host: lab.Guest, tmp_path: Path) -> None:
     assert_lockout_is_taken_back(host, tmp_path, LOCKED_OUT["and open connections end"])
 
 
@@ -60,7 +60,7 @@ def test_a_run_is_confirmed_and_leaves_nothing_armed(host: lab.Guest, tmp_path: 
     assert "rolled back on request of" in record(host)["reason"]
 
 
-def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(host: lab.Guest, tmp_path: Path) -> None:
+def test_an_armed_host_that_loses_power_is_rolled_back_at_boot(host: lab.Guest, tmp_path: Path) -> None:
     shell(host, "docker update --restart always web job")
     before = shell(host, STATE)
     name = shell(host, "cat /proc/sys/kernel/random/boot_id")

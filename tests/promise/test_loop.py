@@ -109,7 +109,7 @@ def _home(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARDENER_HOME", str(site.inventory.parent / "home"))
 
 
-def test_a_host_at_work_is_hardened_and_stays_so(site: Site) -> None:
+def test_a_host_with_running_containers_is_hardened_and_stays_so(site: Site) -> None:
     hardened = Report("harden", site.inventory)
     assert without_the_sites_choice(hardened.failing("host", "daemon", "files")) == set(), hardened.said
     assert_all_at_work(site.guest)
@@ -126,7 +126,7 @@ def test_a_host_at_work_is_hardened_and_stays_so(site: Site) -> None:
     assert Report("audit", site.inventory).statuses == hardened.statuses
 
 
-def test_what_was_broken_by_hand_is_named_repaired_and_proven(site: Site, tmp_path: Path) -> None:
+def test_manual_changes_are_reported_and_repaired(site: Site, tmp_path: Path) -> None:
     site.guest.ssh("sh", "-c", "\n".join(["set -eu", *BROKEN.values()]))
     moved = site.drift()
     assert (moved.code, moved.found) == (6, set(BROKEN)), moved.said

@@ -74,7 +74,9 @@ def still(value: Any) -> Any:
     return [still(item) for item in value] if isinstance(value, list) else value
 
 
-def test_the_same_however_it_travels(guest: lab.Guest, collect: Collect, tmp_path: Path) -> None:
+def test_the_snapshot_is_the_same_over_each_connection(
+    guest: lab.Guest, collect: Collect, tmp_path: Path
+) -> None:
     as_root = still(collect())
     assert as_root["docker.info"]["state"] == "ok"
     assert as_root["engine"]["data"]["pid_from"] == "systemd"
@@ -91,7 +93,7 @@ def test_the_same_however_it_travels(guest: lab.Guest, collect: Collect, tmp_pat
     assert still(by_hand) == as_root
 
 
-def test_an_unprivileged_user_learns_less_and_says_so(collect: Collect) -> None:
+def test_an_unprivileged_snapshot_names_what_is_missing(collect: Collect) -> None:
     sources = collect("-e", "ansible_user=lab")
     assert "Permission denied" in sources["docker.containers"]["error"]
     assert sources["docker.containers"]["state"] == "failed"
@@ -102,7 +104,7 @@ def test_an_unprivileged_user_learns_less_and_says_so(collect: Collect) -> None:
     assert other["docker.containers"]["state"] == "failed"
 
 
-def test_looking_does_not_start_the_daemon(guest: lab.Guest, collect: Collect) -> None:
+def test_collecting_does_not_start_the_daemon(guest: lab.Guest, collect: Collect) -> None:
     guest.ssh("systemctl", "stop", "docker.service")
     try:
         sources = collect()

@@ -99,9 +99,7 @@ def test_a_file_that_cannot_be_changed_is_left_as_it_is(
     assert (after, still) == (before, containers)
 
 
-def test_the_file_that_a_link_points_to_is_changed_and_the_link_stays(
-    host: lab.Guest, hardener: Hardener
-) -> None:
+def test_the_target_of_a_link_is_changed_and_the_link_stays(host: lab.Guest, hardener: Hardener) -> None:
     settled(host)
     shell(
         host,
@@ -137,7 +135,7 @@ systemctl daemon-reload
 """
 
 
-def test_an_engine_that_does_not_start_with_the_new_file_gets_the_old_one_back(
+def test_a_file_with_which_the_engine_does_not_start_is_rolled_back(
     host: lab.Guest, hardener: Hardener, tmp_path: Path
 ) -> None:
     settled(host)

@@ -91,7 +91,7 @@ def test_a_hardened_host_stays_reachable_through_restarts_of_docker_and_of_itsel
     assert (code, set(standing.values())) == (0, {"pass"}), said
 
 
-def test_a_flushed_table_is_loaded_again_and_switched_off_all_goes(
+def test_a_flushed_table_is_loaded_again_and_disabling_removes_all_rules(
     boot: Boot, run: Callable[..., dict[str, Any]]
 ) -> None:
     guest = boot("13")
@@ -128,7 +128,7 @@ def test_a_flushed_table_is_loaded_again_and_switched_off_all_goes(
     assert not left.strip()
 
 
-def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any]]) -> None:
+def test_rules_are_loaded_with_legacy_iptables(boot: Boot, run: Callable[..., dict[str, Any]]) -> None:
     guest = boot("13")
     shell(
         guest,
@@ -149,7 +149,7 @@ def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any
     assert run(guest)["outcome"] == "unchanged"
 
 
-def test_where_another_program_has_the_packet_filter_nothing_is_touched(boot: Boot, tmp_path: Path) -> None:
+def test_a_packet_filter_of_another_program_is_not_changed(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     shell(guest, f"{SERVICES}\nsystemctl enable nftables")
     before = loaded(guest)

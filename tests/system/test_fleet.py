@@ -124,7 +124,7 @@ def until(true: Callable[[], object], *, seconds: float = 120) -> None:
         time.sleep(0.02)
 
 
-def test_a_change_that_breaks_one_in_five(fleet: FleetUnderTest) -> None:
+def test_a_change_that_breaks_one_host_in_five_stops_the_run(fleet: FleetUnderTest) -> None:
     """The canary stops it; with a limit it goes on as told; resume finishes it once the cause is gone."""
     canary, others = fleet.hosts[0], fleet.hosts[1:]
     canary.ssh("sh", "-c", BREAKS)
@@ -152,7 +152,7 @@ def test_a_change_that_breaks_one_in_five(fleet: FleetUnderTest) -> None:
     assert fleet.with_icc() == [True] * HOSTS
 
 
-def test_a_stopped_controller_changes_nothing_once_its_work_was_given_to_another(
+def test_a_paused_controller_is_refused_after_another_has_taken_over(
     fleet: FleetUnderTest,
 ) -> None:
     first = fleet.start("harden", *ICC, node="stopped")

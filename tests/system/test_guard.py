@@ -41,7 +41,7 @@ def host(guest: lab.Guest) -> lab.Guest:
 
 
 @pytest.mark.parametrize("who", LOCKED_OUT)
-def test_rules_that_lock_us_out_are_taken_back_by_the_host_itself(
+def test_the_host_rolls_back_rules_that_lock_the_controller_out(
     host: lab.Guest, tmp_path: Path, who: str
 ) -> None:
     assert_lockout_is_taken_back(host, tmp_path, LOCKED_OUT[who])
@@ -63,7 +63,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_controller_that_is_killed_leaves_a_host_as_it_was_or_as_planned(
+def test_a_killed_controller_leaves_the_host_as_before_or_as_planned(
     host: lab.Guest, tmp_path: Path, moment: str
 ) -> None:
     value = f"{100 + list(MOMENTS).index(moment)}M"
@@ -96,7 +96,7 @@ def test_a_controller_that_is_killed_leaves_a_host_as_it_was_or_as_planned(
 NOT_HERE = {"metrics-addr": "203.0.113.1:9323"}  # not known before the engine tries
 
 
-def test_an_engine_that_does_not_start_is_put_right_when_everybody_is_dead(
+def test_an_engine_that_does_not_start_is_repaired_without_controller_and_worker(
     host: lab.Guest, tmp_path: Path
 ) -> None:
     settled(host)
@@ -113,7 +113,7 @@ def test_an_engine_that_does_not_start_is_put_right_when_everybody_is_dead(
     assert record(host)["outcome"] == "rolled_back"
 
 
-def test_a_second_controller_is_turned_away_and_says_why(host: lab.Guest, tmp_path: Path) -> None:
+def test_a_second_controller_is_refused_with_the_reason(host: lab.Guest, tmp_path: Path) -> None:
     settled(host)
     before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
     first = play(host, tmp_path, engine(**{"default-shm-size": "55M"}), timeout=1800)
@@ -137,7 +137,7 @@ def test_a_second_controller_is_turned_away_and_says_why(host: lab.Guest, tmp_pa
 
 
 @pytest.mark.parametrize(("seconds", "outcome"), [(30, "changed"), (100, "rolled_back")])
-def test_a_network_that_is_cut_while_the_host_changes(
+def test_a_run_survives_a_network_that_is_cut_meanwhile(
     host: lab.Guest, tmp_path: Path, seconds: int, outcome: str
 ) -> None:
     containers = running(shell(host, CONTAINERS))
@@ -160,7 +160,7 @@ READ_ONLY = {
 
 
 @pytest.mark.parametrize("folder", READ_ONLY)
-def test_a_read_only_etc_is_left_alone(host: lab.Guest, tmp_path: Path, folder: str) -> None:
+def test_a_read_only_etc_is_refused(host: lab.Guest, tmp_path: Path, folder: str) -> None:
     before = shell(host, STATE)
     shell(host, f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}")
     try:
@@ -177,7 +177,7 @@ def test_a_read_only_etc_is_left_alone(host: lab.Guest, tmp_path: Path, folder: 
     "room",
     ["8k", "24k", "64k", "112k"],
 )
-def test_a_full_disk_wherever_it_is_full_changes_nothing(host: lab.Guest, tmp_path: Path, room: str) -> None:
+def test_a_full_disk_anywhere_changes_nothing(host: lab.Guest, tmp_path: Path, room: str) -> None:
     before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
     shell(host, f"mkdir -p /var/lib/hardener && mount -t tmpfs -o size={room} none /var/lib/hardener")
     try:
@@ -218,7 +218,9 @@ def told(host: lab.Guest, words: str, folder: Path) -> None:
         assert GONE in text
 
 
-def test_what_cannot_be_taken_back_is_tried_over_a_boot_until_it_can(host: lab.Guest, tmp_path: Path) -> None:
+def test_a_failing_rollback_is_retried_after_a_reboot_until_it_succeeds(
+    host: lab.Guest, tmp_path: Path
+) -> None:
     settled(host)
     before = shell(host, STATE)
     left_unconfirmed(host, tmp_path, "76M")
@@ -232,7 +234,7 @@ def test_what_cannot_be_taken_back_is_tried_over_a_boot_until_it_can(host: lab.G
     assert shell(host, STATE) == before
 
 
-def test_root_on_the_host_ends_what_cannot_be_taken_back(host: lab.Guest, tmp_path: Path) -> None:
+def test_root_on_the_host_can_end_a_failing_rollback(host: lab.Guest, tmp_path: Path) -> None:
     settled(host)
     before = shell(host, STATE)
     left_unconfirmed(host, tmp_path, "77M")

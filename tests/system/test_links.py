@@ -24,9 +24,7 @@ chmod 666 /etc/default/docker
 STATE = f"stat -Lc '%a %U' {LOADER} {FOLDER} {FOLDER}/client.key /etc/default/docker"
 
 
-def test_a_users_link_to_the_loader_does_not_turn_harden_against_the_host(
-    pristine: Boot, tmp_path: Path
-) -> None:
+def test_harden_does_not_follow_a_users_link_to_the_loader(pristine: Boot, tmp_path: Path) -> None:
     host = pristine("13")
     try:
         shell(host, SET)

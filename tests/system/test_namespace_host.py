@@ -32,7 +32,7 @@ CHANGES = {
 }
 
 
-def test_services_run_and_come_back_with_a_new_boot(boot: Boot) -> None:
+def test_services_run_again_after_a_reboot_of_the_namespaced_host(boot: Boot) -> None:
     host = boot("13")
     assert shell(host, "cat /proc/1/comm; systemctl is-active docker ssh") == "systemd\nactive\nactive\n"
     shell(host, "touch /root/kept /run/lost; iptables -N LOST")
@@ -42,7 +42,7 @@ def test_services_run_and_come_back_with_a_new_boot(boot: Boot) -> None:
     assert shell(host, "ls /root/kept /run/lost 2>/dev/null; iptables -S LOST 2>/dev/null") == "/root/kept\n"
 
 
-def test_the_machine_stays_as_it_is(guest: lab.Guest) -> None:
+def test_a_namespaced_host_does_not_change_the_machine(guest: lab.Guest) -> None:
     panic, now = Path("/proc/sys/kernel/panic").read_text(), time.time()
     ours = os.getpid()
     refused = {
@@ -54,7 +54,7 @@ def test_the_machine_stays_as_it_is(guest: lab.Guest) -> None:
     assert time.time() - now < 3600
 
 
-def test_a_killed_run_leaves_nothing_that_the_next_does_not_clear_up() -> None:
+def test_leftovers_of_a_killed_namespaced_host_are_removed_by_the_next() -> None:
     killed = subprocess.run(
         [sys.executable, "-c", STARTED_AND_KILLED], capture_output=True, text=True, check=False, timeout=300
     )

@@ -20,7 +20,7 @@ def host(guest: lab.Guest) -> lab.Guest:
     return with_containers(guest)
 
 
-def test_a_hardened_host_is_given_back(host: lab.Guest, tmp_path: Path) -> None:
+def test_a_release_restores_a_hardened_host(host: lab.Guest, tmp_path: Path) -> None:
     before, containers = shell(host, EVERYTHING), running(shell(host, CONTAINERS))
     hardened = Run(host, tmp_path, ROLES, **VARIABLES).result()
     assert hardened["outcome"] == "changed", hardened

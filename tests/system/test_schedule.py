@@ -81,7 +81,7 @@ def host(pristine: Boot, archive: Path) -> Iterator[lab.Guest]:
 
 
 @pytest.mark.parametrize(("user", "systemctl"), [("root", "systemctl"), ("lab", "systemctl --user")])
-def test_a_timer_tells_drift_by_how_its_service_ends(host: lab.Guest, user: str, systemctl: str) -> None:
+def test_the_service_of_a_timer_fails_on_drift(host: lab.Guest, user: str, systemctl: str) -> None:
     control = Control(host, user)
     assert control.hardener("audit -i hosts.yml").returncode == 3
 
@@ -112,7 +112,7 @@ def test_a_timer_tells_drift_by_how_its_service_ends(host: lab.Guest, user: str,
     assert len(runs.splitlines()) >= 3, runs  # the audit, and the two that systemd started
 
 
-def test_a_crontab_does_it_too(host: lab.Guest) -> None:
+def test_a_crontab_runs_the_schedule(host: lab.Guest) -> None:
     control = Control(host, "root")
     assert control.hardener("audit -i hosts.yml").returncode == 3
     before = len(control.hardener("runs").stdout.splitlines())
@@ -124,7 +124,7 @@ def test_a_crontab_does_it_too(host: lab.Guest) -> None:
     assert "drift" in latest, latest
 
 
-def test_a_timer_that_0_1_0_has_installed_runs_and_is_removed(host: lab.Guest, tmp_path: Path) -> None:
+def test_a_timer_of_0_1_0_runs_and_can_be_removed(host: lab.Guest, tmp_path: Path) -> None:
     """Its unit, and the history that it compares with, are those of 0.1.0; the program is the new one."""
     former = Former(tmp_path / "former")
     archive = tmp_path / "former.tar"

@@ -112,7 +112,7 @@ def links(text: str) -> list[str]:
     return sorted(line for line in text.splitlines() if "hardener-example" in line)
 
 
-def test_systemd_and_what_stands_in_for_it_do_the_same(guest: lab.Guest, tmp_path: Path) -> None:
+def test_the_stand_in_behaves_like_systemd(guest: lab.Guest, tmp_path: Path) -> None:
     services = Services(NoEngine(), root=tmp_path)
     units = tmp_path / "etc/systemd/system"
     units.mkdir(parents=True)
@@ -143,9 +143,7 @@ def test_systemd_and_what_stands_in_for_it_do_the_same(guest: lab.Guest, tmp_pat
     assert not differences, "\n".join(differences)
 
 
-def test_systemd_and_what_stands_in_for_it_move_processes_into_scopes(
-    guest: lab.Guest, tmp_path: Path
-) -> None:
+def test_the_stand_in_moves_processes_into_scopes_like_systemd(guest: lab.Guest, tmp_path: Path) -> None:
     scopes = Scopes(tmp_path / "groups")
     services = Services(NoEngine(), root=tmp_path, scopes=scopes)
     said = []

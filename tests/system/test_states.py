@@ -37,19 +37,19 @@ def undone(guest: lab.Guest, script: str) -> Iterator[None]:
         shell(guest, script)
 
 
-def test_all_of_the_benchmark_and_our_own_are_judged() -> None:
+def test_all_controls_are_judged() -> None:
     own = sum(control.section == "protection" for control in catalogue.every_control())
     assert Counter(control.section == "protection" for control in CONTROLS) == {False: 118, True: own}
 
 
-def test_without_containers_nothing_runs_that_could_fail(audit: Audit) -> None:
+def test_controls_of_containers_do_not_fail_without_containers(audit: Audit) -> None:
     report = audit()
     assert report.with_status("error") <= NO_INDEX
     assert report.with_status("fail", "runtime") == set()
     assert report.statuses["ops-container-sprawl"] == "pass"
 
 
-def test_hostile_text_is_shown_and_never_acts(guest: lab.Guest, audit: Audit) -> None:
+def test_hostile_text_is_shown_escaped(guest: lab.Guest, audit: Audit) -> None:
     with undone(guest, "docker rm -f hostile stopped; docker rmi -f hostile:1; docker network rm net"):
         guest.ssh("python3", "-", stdin=Path(hostile.__file__).read_text())
         report = audit()
@@ -61,7 +61,7 @@ def test_hostile_text_is_shown_and_never_acts(guest: lab.Guest, audit: Audit) ->
     assert "AAAAAAAA" * 1000 not in report.files
 
 
-def test_a_broken_file_costs_what_only_it_can_tell(guest: lab.Guest, audit: Audit) -> None:
+def test_a_broken_file_affects_only_the_controls_that_need_it(guest: lab.Guest, audit: Audit) -> None:
     """First beside an engine that still runs on the old one, then the engine fails on it."""
     repair = """
     rm /etc/docker/daemon.json
@@ -101,7 +101,7 @@ def test_a_broken_file_costs_what_only_it_can_tell(guest: lab.Guest, audit: Audi
     assert down.statuses["file-daemon-json-mode"] == "pass"
 
 
-def test_a_stopped_engine_is_judged_by_what_is_left(guest: lab.Guest, audit: Audit) -> None:
+def test_a_stopped_engine_is_judged_by_its_files(guest: lab.Guest, audit: Audit) -> None:
     with undone(guest, "systemctl start docker.socket docker.service"):
         shell(guest, "systemctl stop docker.socket docker.service")
         report = audit()
@@ -123,7 +123,7 @@ def test_a_stopped_engine_is_judged_by_what_is_left(guest: lab.Guest, audit: Aud
     assert unanswered.code == ExitCode.INCOMPLETE
 
 
-def test_without_docker_only_the_host_is_left(guest: lab.Guest, audit: Audit) -> None:
+def test_only_controls_of_the_host_are_judged_without_docker(guest: lab.Guest, audit: Audit) -> None:
     shell(
         guest,
         """

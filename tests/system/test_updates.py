@@ -104,7 +104,7 @@ def offenders(finding: dict[str, Any]) -> set[str]:
     return {offender["name"] for offender in finding["offenders"]}
 
 
-def test_what_waits_is_installed_and_the_rest_installs_itself_but_for_the_engine(role: Role) -> None:
+def test_pending_updates_are_installed_now_and_later_ones_automatically(role: Role) -> None:
     before = role.findings()
     # And what Debian has released since the image was built.
     assert offenders(before["host-updates-pending"]) >= {"victim", "docker-engine"}
@@ -132,7 +132,7 @@ def test_what_waits_is_installed_and_the_rest_installs_itself_but_for_the_engine
     ]
 
 
-def test_a_configuration_that_is_not_proven_is_put_back_and_the_reason_said(role: Role) -> None:
+def test_a_configuration_that_fails_its_dry_run_is_rolled_back_with_the_reason(role: Role) -> None:
     role.run()
     before = role.shell("cat /etc/apt/apt.conf.d/90hardener-security-updates")
     role.shell("echo 'deb nonsense' > /etc/apt/sources.list.d/bad.list")
@@ -155,14 +155,14 @@ def test_a_package_that_was_removed_is_installed_again(role: Role) -> None:
     assert role.findings()["host-updates-automatic"]["status"] == "pass"
 
 
-def test_with_the_engine_included_nothing_waits_any_more(role: Role) -> None:
+def test_no_update_is_pending_if_the_engine_is_included(role: Role) -> None:
     role.run(security_updates_engine=True)
     assert role.shell(VERSIONS) == "docker-engine 1.1\nvictim 1.1\n"
     assert role.findings()["host-updates-pending"]["status"] == "pass"
     assert role.run(security_updates_engine=True)[0] == 0
 
 
-def test_it_boots_again_in_its_window_alone_and_containers_come_back(role: Role) -> None:
+def test_the_host_reboots_only_in_its_window_and_containers_start_again(role: Role) -> None:
     with_containers(role.guest)
     role.shell("docker update --restart always web job")
     role.shell("touch /run/reboot-required; echo libc6 > /run/reboot-required.pkgs")

@@ -64,7 +64,7 @@ def harden(former: Former, host: lab.Guest, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["timer", "boot"])
-def test_a_guard_that_0_1_0_has_armed_takes_its_run_back(
+def test_a_guard_of_0_1_0_rolls_its_run_back(
     host: lab.Guest, former: Former, tmp_path: Path, what: str
 ) -> None:
     state, containers = shell(host, STATE), running(shell(host, CONTAINERS))
@@ -89,7 +89,7 @@ def test_a_guard_that_0_1_0_has_armed_takes_its_run_back(
         assert f"rolled back: not confirmed within {SHORT} s" in audit.stdout
 
 
-def test_what_0_1_0_has_done_is_audited_and_taken_back(
+def test_runs_of_0_1_0_are_audited_and_rolled_back(
     host: lab.Guest, before: str, former: Former, tmp_path: Path
 ) -> None:
     harden(former, host, tmp_path)
@@ -112,7 +112,9 @@ def test_what_0_1_0_has_done_is_audited_and_taken_back(
     _same(before, shell(host, EVERYTHING), without="/var/lib/hardener")
 
 
-def test_its_schedules_run_and_its_drift_is_repaired(host: lab.Guest, former: Former, tmp_path: Path) -> None:
+def test_schedules_of_0_1_0_run_and_drift_is_repaired(
+    host: lab.Guest, former: Former, tmp_path: Path
+) -> None:
     harden(former, host, tmp_path)
     inventory = tmp_path / "hosts.yml"
     inventory.write_bytes(host.inventory.read_bytes())
@@ -136,7 +138,7 @@ def test_its_schedules_run_and_its_drift_is_repaired(host: lab.Guest, former: Fo
     assert repaired.returncode == 7, repaired.stdout + repaired.stderr
 
 
-def test_hardened_again_it_is_as_one_that_was_never_hardened_before(
+def test_hardening_after_0_1_0_gives_the_same_host_as_a_first_hardening(
     host: lab.Guest, boot: Boot, tmp_path: Path
 ) -> None:
     """No file, unit or chain of 0.1.0 is left that this version does not have too."""
@@ -151,7 +153,7 @@ def test_hardened_again_it_is_as_one_that_was_never_hardened_before(
     assert running(shell(host, CONTAINERS)) == containers
 
 
-def test_it_is_given_back_as_it_was_before_0_1_0(host: lab.Guest, before: str) -> None:
+def test_a_release_restores_the_state_before_0_1_0(host: lab.Guest, before: str) -> None:
     containers = running(shell(host, CONTAINERS))
     released = hardener("release", host.inventory)
     assert released.returncode == 0, released.stderr

@@ -103,7 +103,7 @@ def host(pristine: Boot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
 HOSTS, REMAPPED = "0 0 4294967295", "0 165536 65536"  # 100000 to 165535 are a user's of the guest
 
 
-def test_what_it_costs_is_said_and_what_is_not_allowed_is_held(host: Host) -> None:
+def test_the_impact_of_a_migration_is_shown_and_held_unless_allowed(host: Host) -> None:
     before = host.held()
     hidden = host.run("--check")["documents"][0]
     assert (hidden["state"], hidden["impact"]) == ("held", "data-hidden")
@@ -114,7 +114,7 @@ def test_what_it_costs_is_said_and_what_is_not_allowed_is_held(host: Host) -> No
     assert host.held() == before
 
 
-def test_a_worker_that_is_killed_in_the_middle_costs_nothing(host: Host) -> None:
+def test_a_migration_whose_worker_is_killed_is_undone(host: Host) -> None:
     before = host.held()
     role = host.role(allow="containers-recreate", **MOVE)
     killer = subprocess.Popen(host.guest.ssh_command("sh", "-c", KILL_WHILE_MAKING))
@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(host: Host) -> None
     assert set(host.maps().values()) == {HOSTS}
 
 
-def test_everything_moves_along(host: Host) -> None:
+def test_a_migration_moves_all_data(host: Host) -> None:
     before = host.held()
     predicted = host.run("--check", "--diff", allow="containers-recreate", **MOVE)
     assert predicted["outcome"] == "would_change", predicted
@@ -142,7 +142,7 @@ def test_everything_moves_along(host: Host) -> None:
     assert again["outcome"] == "unchanged", again
 
 
-def test_a_reboot_later_it_is_the_same(host: Host) -> None:
+def test_a_migrated_engine_is_unchanged_after_a_reboot(host: Host) -> None:
     host.shell("docker update --restart always db writer tool job")
     before = host.held()
     reboot(host.guest)
@@ -153,7 +153,7 @@ def test_a_reboot_later_it_is_the_same(host: Host) -> None:
     assert host.maps()["db"] == REMAPPED
 
 
-def test_a_release_leaves_what_the_containers_stand_on_and_names_it(host: Host) -> None:
+def test_a_release_keeps_user_namespaces_and_names_them(host: Host) -> None:
     """Without the remapping the engine would look into its old root, which has none of them."""
     before, maps = host.held(), host.maps()
     released = hardener("release", host.guest.inventory)

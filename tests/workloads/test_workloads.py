@@ -26,7 +26,7 @@ FEW_CALLS = {"nginx": 80, "redis": 80}
 
 
 @pytest.mark.parametrize("workload", catalogue.ALL, ids=lambda each: each.name)
-def test_a_workload_is_proven_safe_with_less(
+def test_a_workload_is_proven_safe_with_fewer_privileges(
     prepared: Dockerd, built: Mapping[str, bytes], workload: Workload, tmp_path: Path
 ) -> None:
     attached = programs("on_call", "on_return")

@@ -60,7 +60,7 @@ def test_it_fits_into_a_comment(written: Written) -> None:
     assert "</details>" in text
 
 
-def test_what_moved_since_the_last_run(written: Written, run: RunInfo) -> None:
+def test_changes_since_the_last_run_are_shown(written: Written, run: RunInfo) -> None:
     before = assessment(verdicts=statuses(Status.PASS, *[Status.FAIL] * 6))
     after = assessment(verdicts=statuses(Status.FAIL, Status.PASS, *[Status.FAIL] * 5))
     text = written(after, assessment("new"), previous=earlier(run, before))

@@ -355,7 +355,9 @@ def test_a_read_only_root_refuses_again_what_was_refused_before(
 
 
 @pytest.mark.parametrize(("observed", "reason"), UNEXERCISED, ids=[reason for _, reason in UNEXERCISED])
-def test_an_exercise_that_proves_nothing(observed: dict[str, Observation | None], reason: str) -> None:
+def test_an_exercise_that_proves_nothing_is_reported(
+    observed: dict[str, Observation | None], reason: str
+) -> None:
     proof = judged(user=None, **observed)
     assert proof.verdict is Verdict.NOT_EXERCISED
     assert reason in proof.reasons[0]
