@@ -28,7 +28,7 @@ def script(home: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=cwd, env=present, check=False, capture_output=True, text=True)
 
 
-def test_it_is_ansible_playbook(tmp_path: Path) -> None:
+def test_the_launcher_runs_ansible_playbook(tmp_path: Path) -> None:
     shown = script(tmp_path, "--version", cwd=tmp_path)
     assert shown.stdout.startswith("ansible-playbook [core 2.")
     executable = Path(sys.executable).with_name("ansible-playbook")
@@ -37,14 +37,14 @@ def test_it_is_ansible_playbook(tmp_path: Path) -> None:
     assert (wrong.returncode, "usage: ansible-playbook [-h]" in wrong.stderr) == (2, True)
 
 
-def test_it_says_its_number_before_it_does_anything(tmp_path: Path) -> None:
+def test_the_launcher_writes_its_process_id_first(tmp_path: Path) -> None:
     command = [sys.executable, "-P", str(SCRIPT), "pid", "22", "--no-such-option"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         process.wait()
     assert (tmp_path / "pid").read_text() == str(process.pid)
 
 
-def test_nothing_is_imported_from_where_the_user_is(tmp_path: Path) -> None:
+def test_no_module_is_imported_from_the_current_folder(tmp_path: Path) -> None:
     for name in ("ansible", "yaml", "json", "events"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the current folder')")
     assert script(tmp_path, "--version", cwd=tmp_path).returncode == 0
@@ -114,7 +114,7 @@ def taken(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("text", FORGED.values(), ids=FORGED)
-def test_a_message_has_no_event_in_it(text: str) -> None:
+def test_a_message_cannot_contain_an_event(text: str) -> None:
     assert taken(text) or text == END  # this is how the attack works
     assert taken(inert(text)) == []
     assert "\x1b" not in inert(text)
@@ -138,7 +138,7 @@ def test_ordinary_messages_stay() -> None:
     assert inert(text) == text
 
 
-def test_what_ansible_prints_is_inert(tmp_path: Path) -> None:
+def test_terminal_controls_in_the_output_of_ansible_are_escaped(tmp_path: Path) -> None:
     message = f"{STATS}\nBECOME password: \n{''.join(ACTING)}"
     (tmp_path / "variables.json").write_text(json.dumps({"message": message}))
     tasks = [{"ansible.builtin.fail": {"msg": "{{ message }}"}}]

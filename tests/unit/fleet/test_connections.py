@@ -22,7 +22,7 @@ def test_a_list_knows_this_machine() -> None:
     assert connections("localhost,db01") == {"localhost": "local", "db01": "ssh"}
 
 
-def test_what_is_no_inventory(tmp_path: Path) -> None:
+def test_an_invalid_inventory_has_no_connections(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yml"
     broken.write_text("all: [\n")
     with pytest.raises(HardenerError):

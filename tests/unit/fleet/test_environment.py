@@ -48,7 +48,7 @@ def test_our_ansible_comes_first() -> None:
     assert settings({"PATH": "/usr/bin"})["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
 
 
-def test_the_user_is_who_runs_it_whatever_su_left_behind() -> None:
+def test_the_user_is_that_of_the_process_after_su() -> None:
     assert settings({"USER": "somebody"})["USER"] == pwd.getpwuid(os.geteuid()).pw_name
 
 
@@ -104,7 +104,7 @@ def test_the_users_ansible_cfg_wins(tmp_path: Path, text: str, left: str) -> Non
     assert {name for name in PREFERRED if name not in given} == {left}
 
 
-def test_an_ansible_cfg_where_anybody_may_write_does_not_count(tmp_path: Path) -> None:
+def test_an_ansible_cfg_in_a_world_writable_folder_is_ignored(tmp_path: Path) -> None:
     """Ansible takes none from there either."""
     (tmp_path / "ansible.cfg").write_text("[inventory]\nany_unparsed_is_failed = no\n")
     tmp_path.chmod(0o1777)
@@ -114,7 +114,7 @@ def test_an_ansible_cfg_where_anybody_may_write_does_not_count(tmp_path: Path) -
 @pytest.mark.parametrize(
     "name", ["ASK_PASS", "ASK_VAULT_PASS", "BECOME_ASK_PASS", "ENABLE_TASK_DEBUGGER", "NO_LOG"]
 )
-def test_what_would_ask_or_hide_is_off_whatever_the_user_has_set(name: str) -> None:
+def test_settings_that_prompt_or_hide_output_are_disabled(name: str) -> None:
     assert settings({f"ANSIBLE_{name}": "True"})[f"ANSIBLE_{name}"] == "False"
 
 
@@ -128,7 +128,7 @@ def test_what_would_ask_or_hide_is_off_whatever_the_user_has_set(name: str) -> N
         ("trusted.yml", False),
     ],
 )
-def test_what_people_decided_is_no_inventory(tmp_path: Path, name: str, ignored: bool) -> None:
+def test_files_of_decisions_are_not_part_of_the_inventory(tmp_path: Path, name: str, ignored: bool) -> None:
     pattern = settings({}, tmp_path)["ANSIBLE_INVENTORY_IGNORE_REGEX"]
     assert bool(re.search(pattern, name)) is ignored
 
@@ -139,7 +139,7 @@ def test_an_ansible_cfg_does_not_turn_host_keys_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ["other.cfg", "folder"])
-def test_the_first_ansible_cfg_counts(tmp_path: Path, named: str) -> None:
+def test_the_first_ansible_cfg_is_used(tmp_path: Path, named: str) -> None:
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "other.cfg", tmp_path / "folder" / "ansible.cfg"):
         path.write_text("[defaults]\nforks = 50\n")

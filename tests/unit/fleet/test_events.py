@@ -96,7 +96,7 @@ TTY_HINT = (
         ({}, None),
     ],
 )
-def test_translate(given: dict[str, Any], event: Event | None) -> None:
+def test_events_of_ansible_runner_are_converted(given: dict[str, Any], event: Event | None) -> None:
     assert translate(given) == event
 
 
@@ -171,7 +171,7 @@ def test_only_our_first_task_names_the_hosts() -> None:
         ({}, "Ansible gives no reason"),
     ],
 )
-def test_explain(result: dict[str, Any], reason: str) -> None:
+def test_failures_are_explained_in_one_line(result: dict[str, Any], reason: str) -> None:
     assert explain(result) == reason
 
 

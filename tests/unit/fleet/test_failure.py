@@ -116,22 +116,22 @@ Origin: /i/group_vars/all.yml:3:7
         (ORIGIN, "YAML parsing failed: This may be a mismatched quote (/i/group_vars/all.yml:3:7)", ""),
     ],
 )
-def test_says_what_stopped_ansible(printed: str, message: str, hint: str) -> None:
+def test_the_reason_why_ansible_stopped_is_reported(printed: str, message: str, hint: str) -> None:
     error = failure(printed.splitlines(), code=1)
     assert (error.message, error.hint) == (message, hint)
     assert error.exit_code is ExitCode.USAGE
 
 
-def test_the_last_error_counts() -> None:
+def test_the_last_error_is_reported() -> None:
     assert str(failure(["[ERROR]: first", "more", "[ERROR]: second"], code=1)) == "second"
 
 
 @pytest.mark.parametrize("printed", [[], ["[WARNING]: something"], ["Killed"]])
-def test_where_ansible_says_nothing_it_is_our_problem(printed: list[str]) -> None:
+def test_a_silent_failure_of_ansible_is_reported_with_its_exit_code(printed: list[str]) -> None:
     error = failure(printed, code=137)
     assert isinstance(error, InternalError)
     assert "code 137" in str(error)
 
 
-def test_what_is_printed_cannot_act_on_the_terminal() -> None:
+def test_terminal_controls_in_errors_are_escaped() -> None:
     assert str(failure(["[ERROR]: bad \x07\u202e name"], code=1)) == "bad \\x07\\u202e name"

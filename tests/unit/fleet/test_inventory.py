@@ -45,7 +45,7 @@ def test_files_and_folders_are_inventories(tmp_path: Path) -> None:
         ("\x1b[31mgone", r"\\x1b\[31mgone does not exist"),
     ],
 )
-def test_what_cannot_be_an_inventory_is_refused(inventory: str, message: str) -> None:
+def test_an_invalid_inventory_is_refused(inventory: str, message: str) -> None:
     with pytest.raises(HardenerError, match=message) as caught:
         check(inventory)
     assert str(caught.value).isprintable()
@@ -83,7 +83,7 @@ def test_a_list_may_be_longer_than_the_name_of_a_file(tmp_path: Path) -> None:
     assert sources(inventory, tmp_path) == [inventory]
 
 
-def test_a_file_is_known_by_its_whole_path_and_what_it_says(
+def test_a_file_is_identified_by_its_path_and_its_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "hosts.yml").write_text("all: {hosts: {db01: }}")
@@ -100,7 +100,7 @@ def test_a_file_is_known_by_its_whole_path_and_what_it_says(
     assert len({digest, identify("hosts.yml")[1]}) == 2
 
 
-def test_a_folder_is_all_that_is_in_it(tmp_path: Path) -> None:
+def test_a_folder_is_identified_by_all_its_files(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("a")
     before = identify(str(tmp_path))
     assert before[0] == str(tmp_path)
@@ -114,7 +114,7 @@ def test_a_list_is_its_own_name(tmp_path: Path) -> None:
     assert identify("db01,")[1] != identify("db02,")[1]
 
 
-def test_what_cannot_be_read_is_no_obstacle(tmp_path: Path) -> None:
+def test_broken_links_in_an_inventory_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     assert len(identify(str(tmp_path))[1]) == 64
@@ -130,5 +130,5 @@ def test_what_cannot_be_read_is_no_obstacle(tmp_path: Path) -> None:
         ("localhost", False),  # a file's name
     ],
 )
-def test_is_this_machine(inventory: str, here: bool) -> None:
+def test_lists_of_this_machine_are_recognised(inventory: str, here: bool) -> None:
     assert is_this_machine(inventory) is here

@@ -29,23 +29,23 @@ def test_variables_are_read_where_they_are_wanted(ansible: Path, variables: bool
     assert listed("web1,", variables=variables) == {}
 
 
-def test_what_lies_beside_the_hosts_is_ignored(ansible: Path) -> None:
+def test_other_keys_of_the_listing_are_ignored(ansible: Path) -> None:
     say(ansible, 'test -n "$ANSIBLE_INVENTORY_IGNORE_REGEX" && echo "{}"')
     assert listed("web1,") == {}
 
 
-def test_why_an_inventory_cannot_be_read_is_said(ansible: Path) -> None:
+def test_the_reason_for_an_unreadable_inventory_is_reported(ansible: Path) -> None:
     say(ansible, 'echo "[ERROR]: it is broken" >&2; exit 4')
     with pytest.raises(HardenerError, match="it is broken"):
         listed("web1,")
 
 
-def test_what_is_no_inventory_is_not_asked_for(tmp_path: Path) -> None:
+def test_an_invalid_inventory_is_not_listed(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match="does not exist"):
         listed(str(tmp_path / "none"))
 
 
-def test_without_ansible(ansible: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ansible_inventory_is_reported(ansible: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ansible.exists()
     monkeypatch.setenv("PATH", str(ansible.parent))
     with pytest.raises(InternalError, match="is missing"):

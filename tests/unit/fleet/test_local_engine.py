@@ -61,7 +61,9 @@ def test_an_engine_of_this_machine(environment: dict[str, str], path: str, tmp_p
         ({"DOCKER_CONTEXT": "gone"}, "linux", "docker's context 'gone' names no engine"),
     ],
 )
-def test_refused(environment: dict[str, str], platform: str, reason: str, tmp_path: Path) -> None:
+def test_engines_that_are_not_local_are_refused(
+    environment: dict[str, str], platform: str, reason: str, tmp_path: Path
+) -> None:
     with pytest.raises(HardenerError) as caught:
         socket(environment, tmp_path, platform=platform)
     text = str(caught.value)
@@ -90,7 +92,7 @@ def test_another_folder_of_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", "{", "7", "[" * 200, "x" * (2 << 20), '{"currentContext": NaN}'])
-def test_a_configuration_that_is_none(text: str, tmp_path: Path) -> None:
+def test_an_invalid_configuration_of_docker_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / ".docker").mkdir()
     (tmp_path / ".docker" / "config.json").write_text(text)
     with pytest.raises(HardenerError, match=r"cannot read .*config\.json"):

@@ -187,7 +187,7 @@ def test_a_slice_comes_back_with_its_files(fake: FakeReceptor, run: Slice, tmp_p
     assert fake.commands("release", "cancel") == [("release", "u1")]
 
 
-def test_a_broken_connection_goes_on_where_it_left_off(fake: FakeReceptor, run: Slice) -> None:
+def test_a_broken_connection_is_resumed_at_its_position(fake: FakeReceptor, run: Slice) -> None:
     fake.state = {"State": 1, "Detail": "Running"}
     fake.output = [WHOLE[start : start + 97] for start in range(0, len(WHOLE), 97)]
     attempt, events = run()
@@ -225,7 +225,7 @@ def test_work_is_signed_where_the_node_requires_it(
         (HEAD + EOF, "before it reached any host"),
     ],
 )
-def test_what_is_no_answer_loses_the_slice(
+def test_a_malformed_answer_loses_the_slice(
     fake: FakeReceptor, run: Slice, output: bytes, reason: str, tmp_path: Path
 ) -> None:
     fake.output = [output]
@@ -287,13 +287,13 @@ def test_silence_ends_with_the_lease(fake: FakeReceptor, run: Slice) -> None:
     assert attempt.reason == "node w1: no sign of life for 0.2 s"
 
 
-def test_a_refusal_is_told(fake: FakeReceptor, run: Slice) -> None:
+def test_a_refusal_is_reported(fake: FakeReceptor, run: Slice) -> None:
     fake.refuses = "could not verify signature"
     attempt, _ = run()
     assert attempt.reason == "node w1: w1 refuses the work: could not verify signature"
 
 
-def test_a_node_that_has_gone_is_told(fake: FakeReceptor, run: Slice) -> None:
+def test_a_missing_node_is_reported(fake: FakeReceptor, run: Slice) -> None:
     fake.offers = ["w2"]
     attempt, _ = run()
     assert "cannot be reached" in attempt.reason
@@ -328,7 +328,7 @@ def test_no_receptor_is_an_error(tmp_path: Path) -> None:
         Receptor(str(tmp_path / "none")).nodes("ansible-runner")
 
 
-def test_this_machine_is_not_asked_of_a_mesh() -> None:
+def test_a_mesh_refuses_hosts_that_mean_this_machine() -> None:
     check = module._checked(Inventory({}, {"here": {"ansible_connection": "local"}, "there": {}}))
     check(("there",))
     with pytest.raises(HardenerError, match="here is this machine"):
@@ -357,7 +357,7 @@ def test_a_slice_travels_with_its_hosts_and_their_groups() -> None:
         ("[1]", "mesh.yml"),
     ],
 )
-def test_a_file_that_is_none_is_told(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_file_is_reported(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mesh.yml"
     path.write_text(text)
     with pytest.raises(HardenerError, match=message):

@@ -97,21 +97,21 @@ def test_the_watcher_sees_every_event_and_which_one_ends_a_host() -> None:
     assert not seen.differences
 
 
-def test_differences_come_where_they_are_asked_for() -> None:
+def test_differences_are_reported_on_request() -> None:
     seen = Seen()
     with ask(Asked(*EVENTS), differences=True) as answers:
         list(answers.each(seen))
     assert [each for each in seen.differences if each[1]] == [("a", "of debug"), ("b", "of b")]
 
 
-def test_what_is_not_said_is_left_to_the_inventory() -> None:
+def test_missing_limits_are_left_to_the_inventory() -> None:
     assert requests.Limits().variables() == {}
     limits = requests.Limits(allow=Impact.RELOAD, confirm_timeout=30)
     assert limits.variables() == {"converge_allow": "reload", "converge_confirm_timeout": 30}
 
 
 @pytest.mark.parametrize(("socket", "extra"), [("", {}), ("/run/d.sock", {"collect_socket": "/run/d.sock"})])
-def test_collecting(tmp_path: Path, socket: str, extra: dict[str, str]) -> None:
+def test_snapshots_are_collected(tmp_path: Path, socket: str, extra: dict[str, str]) -> None:
     asked = Asked(
         TaskResult("a", "collect", State.OK, data={"snapshot": "/s/a.json"}),
         TaskResult("b", "collect", State.UNREACHABLE, "gone"),
@@ -121,7 +121,7 @@ def test_collecting(tmp_path: Path, socket: str, extra: dict[str, str]) -> None:
     assert (asked.playbook, asked.options["variables"]) == ("audit", {"collect_dest": str(tmp_path), **extra})
 
 
-def test_a_stage_is_asked_for_by_the_variables_of_its_verb() -> None:
+def test_a_stage_is_requested_by_the_variables_of_its_verb() -> None:
     asked = Asked(TaskResult("a", "prove", State.OK, data={"up": True}))
     with requests.stage(cast(Fleet, asked), "prove", {"stage": "begin", "run": "1"}) as answers:
         assert [dict(each.data) for each in answers.each(Seen())] == [{"up": True}]

@@ -127,7 +127,7 @@ def test_events_come_and_outcomes_stay(play: Callable[[Script], Any]) -> None:
     ]
 
 
-def test_a_rescued_failure_is_no_failure(play: Callable[[Script], Any]) -> None:
+def test_a_rescued_task_is_not_a_failure(play: Callable[[Script], Any]) -> None:
     play(events(hosts("a"), result("runner_on_failed", "a", msg="x"), stats("a", rescued={"a": 1})))
     with a_run() as run:
         list(run)
@@ -150,7 +150,7 @@ def test_hosts_that_ansible_did_not_get_to_are_failures(play: Callable[[Script],
     assert seen[-2:] == [TaskResult(host, "", State.FAILED, reason) for host in "ab"]
 
 
-def test_what_stops_ansible_before_any_host_is_an_error(play: Callable[[Script], Any]) -> None:
+def test_a_stop_before_any_host_is_an_error(play: Callable[[Script], Any]) -> None:
     play(events(printed("[ERROR]: Could not match supplied host pattern, ignoring: zz"), code=1))
     with pytest.raises(HardenerError, match="host pattern: zz"), a_run() as run:
         list(run)
@@ -174,7 +174,7 @@ def test_a_defect_of_ansible_runner_is_one_line(play: Callable[[Script], Any]) -
         list(run)
 
 
-def test_nothing_stays_and_nothing_is_written(play: Callable[[Script], Any], tmp_path: Path) -> None:
+def test_a_run_leaves_no_process_and_no_file(play: Callable[[Script], Any], tmp_path: Path) -> None:
     calls = play(events(hosts("a"), stats("a")))
     with a_run() as run:
         list(run)
@@ -196,14 +196,14 @@ def test_our_python_runs_ansible_by_our_script(play: Callable[[Script], Any]) ->
     assert calls[0]["command"] == [*start, "22", "p.yml"]
 
 
-def test_what_is_no_text_stays_out_of_ansibles_environment(play: Callable[[Script], Any]) -> None:
+def test_invalid_utf_8_is_left_out_of_the_environment(play: Callable[[Script], Any]) -> None:
     calls = play(events(hosts("a"), stats("a")))
     with a_run() as run:
         list(run)
     assert calls[0]["env"] == {"LANG": "C"}
 
 
-def test_a_name_that_is_no_text_is_told(play: Callable[[Script], Any]) -> None:
+def test_a_name_with_invalid_utf_8_is_reported(play: Callable[[Script], Any]) -> None:
     def script(_say: object, _cancelled: object) -> int:
         "/srv/\udcff".encode()
         return 0
@@ -237,7 +237,7 @@ def test_artifacts_are_kept_on_request_without_the_environment(
     assert not calls[0]["suppress_output_file"]
 
 
-def test_what_ansible_prints_is_echoed_on_request(play: Callable[[Script], Any]) -> None:
+def test_the_output_of_ansible_is_echoed_on_request(play: Callable[[Script], Any]) -> None:
     play(events(printed("PLAY [Audit]"), hosts("a"), stats("a")))
     lines: list[str] = []
     with a_run(echo=lines.append) as run:
@@ -277,7 +277,7 @@ def test_ansible_is_interrupted_before_it_is_killed(
     assert sleeper.returncode == -signal.SIGINT
 
 
-def test_what_is_not_wanted_any_more_is_not_started(
+def test_an_abandoned_run_is_not_started(
     play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = play(events())
@@ -357,7 +357,7 @@ def test_artifacts_are_waited_for(
     assert (tmp_path / "last").exists()
 
 
-def test_an_interrupt_while_ansible_is_started_leaves_nothing(
+def test_an_interrupt_during_the_start_of_ansible_leaves_nothing(
     play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_HEAD_START_S", 60)
@@ -411,7 +411,7 @@ def test_nohup_is_respected(play: Callable[[Script], Any]) -> None:
 
 
 @pytest.mark.parametrize("lease", [None, 0.1])
-def test_ansible_may_be_stopped_for_its_lease(
+def test_ansible_may_be_stopped_by_a_signal_for_the_length_of_its_lease(
     play: Callable[[Script], Any],
     ansible: subprocess.Popen[bytes],
     monkeypatch: pytest.MonkeyPatch,

@@ -95,7 +95,7 @@ def test_all_places_work_and_all_hosts_answer_once() -> None:
     assert sorted(host for place in places for piece in place.asked for host in piece) == list("abcdefgh")
 
 
-def test_a_lost_slice_goes_on_elsewhere() -> None:
+def test_a_lost_slice_is_repeated_at_another_place() -> None:
     places = [FakePlace("1", "b"), FakePlace("2")]
     with execution(places, "abcd", size=4) as run:
         events = list(run)
@@ -104,7 +104,7 @@ def test_a_lost_slice_goes_on_elsewhere() -> None:
     assert all(outcome.ended_well for outcome in run.outcomes.values())
 
 
-def test_what_is_lost_everywhere_is_reported() -> None:
+def test_a_slice_that_is_lost_everywhere_is_reported() -> None:
     places = [FakePlace("1", "b", "b"), FakePlace("2", "b", "b")]
     with execution(places, "ab") as run:
         events = list(run)

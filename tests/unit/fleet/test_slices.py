@@ -13,7 +13,7 @@ def answer(host: str, state: State = State.OK, action: str = "collect") -> TaskR
     return TaskResult(host, action, state, "no" if state in (State.FAILED, State.UNREACHABLE) else "")
 
 
-def test_slices_have_so_many_hosts_in_inventory_order() -> None:
+def test_slices_have_the_given_size_in_inventory_order() -> None:
     ledger = Ledger("audit", "edcba", 2)
     taken = [ledger.take("a", PLACES) for _ in range(3)]
     assert [piece.hosts for piece in taken if piece] == [("e", "d"), ("c", "b"), ("a",)]
@@ -21,7 +21,7 @@ def test_slices_have_so_many_hosts_in_inventory_order() -> None:
     assert not ledger.waiting
 
 
-def test_what_has_answered_is_not_done_again() -> None:
+def test_hosts_that_have_answered_are_not_repeated() -> None:
     ledger = Ledger("audit", "ab", 2)
     first = ledger.take("a", PLACES)
     assert first
@@ -44,7 +44,7 @@ def test_a_lost_slice_goes_to_another_place_if_there_is_one() -> None:
     assert ledger.take("a", ("a",)), "no other place is left"
 
 
-def test_what_may_have_changed_is_not_done_again() -> None:
+def test_hosts_that_may_have_changed_are_not_repeated() -> None:
     ledger = Ledger("harden", "abc", 3)
     piece = ledger.take("a", PLACES)
     assert piece
@@ -58,7 +58,7 @@ def test_what_may_have_changed_is_not_done_again() -> None:
     assert "audit it" in ledger.outcomes["a"].reason
 
 
-def test_a_slice_is_given_out_so_often() -> None:
+def test_a_slice_is_repeated_up_to_a_limit() -> None:
     ledger = Ledger("audit", "a", 1)
     for _ in range(ATTEMPTS - 1):
         piece = ledger.take("a", ("a",))
@@ -86,7 +86,7 @@ def test_a_host_that_left_the_inventory_is_reported() -> None:
     assert "no longer" in ledger.outcomes["a"].reason
 
 
-def test_whatever_is_lost_each_host_ends_once() -> None:
+def test_each_host_has_one_outcome_after_any_losses() -> None:
     """Slices answer partly, get lost, end, and answer for hosts of others, in any order."""
     for seed in range(500):
         lose(Random(seed))

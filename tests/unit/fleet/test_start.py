@@ -72,7 +72,7 @@ def test_variables_go_by_a_file(tmp_path: Path) -> None:
     assert path.stat().st_size > 128 * 1024
 
 
-def test_variables_are_no_templates(tmp_path: Path) -> None:
+def test_variables_are_not_templated(tmp_path: Path) -> None:
     """A folder may be called like one, and what is read from it would run here."""
     name = "{{ lookup('pipe', 'id') }}"
     variables = {"a": name, "b": [name, 1], "c": {name: name}, "d": None, "e": True}
@@ -87,7 +87,7 @@ def test_variables_are_no_templates(tmp_path: Path) -> None:
     }
 
 
-def test_check_and_diff(tmp_path: Path) -> None:
+def test_check_mode_and_diff_are_passed_to_ansible(tmp_path: Path) -> None:
     assert flags(options(tmp_path, check=True, diff=True)) == ["--check", "--diff"]
     assert flags(options(tmp_path, diff=True)) == ["--diff"]
 
@@ -126,7 +126,7 @@ def test_ansible_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         Fleet(inventory="db01,").run("audit", variables={})
 
 
-def test_ansible_version() -> None:
+def test_the_version_of_ansible_is_read() -> None:
     assert ansible_version().startswith("2.")
 
 
@@ -137,7 +137,7 @@ def test_artifacts_that_cannot_be_kept_are_named(tmp_path: Path) -> None:
         fleet.run("audit", variables={})
 
 
-def test_a_current_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_current_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -161,7 +161,7 @@ def test_a_part_of_the_fleet_is_exactly_its_hosts(tmp_path: Path) -> None:
         assert [str(host) for host in inventory.get_hosts("all")] == [name]
 
 
-def test_a_part_is_no_change_of_the_whole(tmp_path: Path) -> None:
+def test_a_fleet_with_fewer_hosts_leaves_the_original_unchanged(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     whole = Fleet(inventory="db01,db02", limit="db*", executor=kept)
     whole.only([f"host{number}" for number in range(30_000)]).run("audit", variables={})

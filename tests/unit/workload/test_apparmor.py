@@ -65,7 +65,7 @@ def test_patterns_outlive_versions_and_processes(path: str, expected: str) -> No
         ("/@{HOME}/x", "/@\\{HOME\\}/x"),
     ],
 )
-def test_a_sign_of_apparmor_in_a_name_means_itself(path: str, expected: str) -> None:
+def test_special_characters_in_a_path_are_escaped(path: str, expected: str) -> None:
     """What could end the quotes stands as any one character."""
     assert plain(path) == expected
 
@@ -77,7 +77,7 @@ def test_paths_that_no_rule_can_have(path: str, expected: bool) -> None:
     assert usable(path) is expected
 
 
-def test_many_files_of_a_folder_are_all_of_it() -> None:
+def test_many_files_of_a_folder_become_one_pattern() -> None:
     few = [f"/srv/few/{number}" for number in range(8)]
     many = [f"/srv/many/{number}" for number in range(9)]
     found = patterns([*few, *many, *(f"/etc/{number}" for number in range(20))])
@@ -86,14 +86,14 @@ def test_many_files_of_a_folder_are_all_of_it() -> None:
     assert "/etc/*" not in found  # the folder of secrets
 
 
-def test_only_what_was_executed_is_executable() -> None:
+def test_only_executed_files_are_executable() -> None:
     found = made(executed=["/usr/sbin/nginx"], read=["/bin/sh", "/etc/x"], created=["/run/x"])
     executable = [rule for rule in rules(found) if not rule.startswith("audit deny") and rule.endswith("ix")]
     assert executable == ['"/usr/sbin/nginx" mrix', '"/entrypoint.sh" mrix']
     assert '"/bin/sh" r' in rules(found)
 
 
-def test_only_what_was_written_is_writable() -> None:
+def test_only_written_paths_are_writable() -> None:
     mounts = [
         {"kind": "volume", "target": "/data", "read_only": False},
         {"kind": "bind", "target": "/conf", "read_only": True},
@@ -113,7 +113,7 @@ def test_only_what_was_written_is_writable() -> None:
         (["AF_#77", "AF_X Y"], (), []),
     ],
 )
-def test_networks_are_those_that_were_asked_for(
+def test_only_requested_socket_families_are_allowed(
     families: list[str], capabilities: tuple[str, ...], expected: list[str]
 ) -> None:
     found = made(families=families, capabilities=capabilities)
@@ -131,7 +131,7 @@ def test_secrets_are_denied_unless_they_were_read() -> None:
     assert '"/**" mr' in unseen
 
 
-def test_tracing_is_denied_unless_it_was_seen() -> None:
+def test_tracing_is_denied_unless_it_was_recorded() -> None:
     assert "audit deny ptrace (trace, tracedby)" in rules(made())
     assert 'ptrace (trace, tracedby) peer="hardener-web"' in rules(made(calls=["process_vm_readv"]))
 

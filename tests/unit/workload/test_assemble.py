@@ -117,7 +117,7 @@ def test_a_remapped_container_has_a_namespace_of_its_own() -> None:
     assert recording("h", data).capabilities == ()
 
 
-def test_what_could_not_be_seen_is_said() -> None:
+def test_gaps_of_the_recording_are_reported() -> None:
     data = answer()
     data["capabilities_by"] = ""
     missing = recording("h", data).recorder.missing
@@ -150,7 +150,7 @@ def test_an_answer_of_another_shape_is_refused(key: str, value: object) -> None:
         ("arm", 5, "#5"),
     ],
 )
-def test_tables_of_calls(table: str, number: int, expected: str) -> None:
+def test_calls_are_named_by_architecture(table: str, number: int, expected: str) -> None:
     assert name(table, number) == expected
 
 
@@ -159,7 +159,7 @@ def test_kinds_of_programs() -> None:
     assert architecture("aarch64", 1) == "arm"
 
 
-def test_what_a_container_makes_too_many_of_costs_a_part_and_not_the_whole() -> None:
+def test_lists_beyond_the_limit_are_cut_and_the_rest_is_kept() -> None:
     given = answer()
     given["files"]["created"] = [f"/w/{number}" for number in range(10_001)]
     given["owners"] = {path: {"uid": 0, "gid": 0, "mode": 0o644} for path in given["files"]["created"]}

@@ -58,7 +58,7 @@ def test_a_level_comes_before_points() -> None:
     assert found[0].points < found[1].points + 20
 
 
-def test_order_over_hosts() -> None:
+def test_containers_of_all_hosts_are_sorted_by_risk() -> None:
     one = audit(with_containers(running("b"), running("a")), host="two")
     other = audit(with_containers(running("a"), running("p", **PRIVILEGED)), host="one")
     assert [(host, each.name) for host, each in by_risk([one, other])] == [
@@ -69,7 +69,7 @@ def test_order_over_hosts() -> None:
     ]
 
 
-def test_only_what_runs_is_judged() -> None:
+def test_only_running_containers_are_judged() -> None:
     """One that died while the host was read has no processes any more."""
     dead = {**running("dead"), "proc": None}
     found = audit(with_containers(running("web"), dead, container("exited", running=False)))
@@ -78,7 +78,7 @@ def test_only_what_runs_is_judged() -> None:
     assert audit(with_containers()).containers == ()
 
 
-def test_what_could_not_be_read_makes_it_incomplete() -> None:
+def test_unreadable_parts_make_the_result_incomplete() -> None:
     found = audit(with_containers(running("web", proc={"no_new_privs": None})))
     (web,) = found.containers
     assert {text.partition(":")[0] for text in web.has.unknown} == {"no_new_privs"}
@@ -156,7 +156,7 @@ def test_thousands_of_containers() -> None:
     assert (summary.levels["medium"], len(summary.riskiest)) == (3000, 20)
 
 
-def test_the_document() -> None:
+def test_the_document_of_an_audit_is_complete() -> None:
     shared = {"namespaces": {"net": "7", "pid": "1", "ipc": "2", "uts": "3", "mnt": "4"}}
     mounts = [{"Type": "bind", "Source": "/etc", "Destination": "/host", "RW": True}]
     audits = [
@@ -179,7 +179,7 @@ def test_the_document() -> None:
     assert (gone["error"], gone["containers"], gone["collected_at"]) == ("unreachable", [], None)
 
 
-def test_what_reports_of_an_assessment_say() -> None:
+def test_reports_of_an_assessment_contain_the_containers() -> None:
     found = workloads(with_containers(running("web", **PRIVILEGED), least("tight")))
     assert found is not None
     assert found.levels == {"critical": 1, "high": 0, "medium": 0, "low": 1}

@@ -100,7 +100,7 @@ def test_line_ends_and_a_missing_last_one_stay() -> None:
     assert change(text, settings={"read_only": True}) == text + "\n    read_only: true"
 
 
-def test_a_text_of_several_lines_before_new_settings_stays() -> None:
+def test_a_block_scalar_before_new_settings_is_kept() -> None:
     found = change(FILE, "db", {"read_only": True})
     assert "            -c fsync=off\n        read_only: true\n\nvolumes: {}\n" in found
     assert yaml.safe_load(found)["services"]["db"]["command"] == "postgres\n-c fsync=off\n"
@@ -150,7 +150,7 @@ def test_a_service_that_extends_another_replaces_its_lists() -> None:
     assert found == text + "    cap_add: !override\n      - CHOWN\n    cap_drop: []\n"
 
 
-def test_a_limit_of_deploy_counts() -> None:
+def test_limits_in_deploy_are_existing_limits() -> None:
     text = "services:\n  web:\n    deploy: {resources: {limits: {pids: 5}}}\n"
     assert change(text, settings={"pids_limit": 64}) == text
 
@@ -184,7 +184,7 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
         ("services:\n  \x1b[2J:\n    image: a\n", "is no compose file"),
     ],
 )
-def test_what_cannot_be_changed_is_refused(text: str, message: str) -> None:
+def test_an_unsupported_layout_is_refused(text: str, message: str) -> None:
     with pytest.raises(HardenerError) as error:
         change(text)
     assert message in str(error.value)

@@ -19,7 +19,7 @@ def test_a_command_gets_the_addresses(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "127.0.0.1:1 127.0.0.1:2\n"
 
 
-def test_its_output_is_no_data(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_output_of_an_exercise_goes_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     exercise.command("echo said", most=10)({})
     out, err = capfd.readouterr()
     assert (out, err) == ("", "said\n")
@@ -29,7 +29,7 @@ def test_a_command_that_fails_is_a_problem() -> None:
     assert exercise.command("exit 3", most=10)({}).problem == "the command ended with code 3"
 
 
-def test_a_command_that_takes_too_long_is_ended_with_what_it_started(tmp_path: Path) -> None:
+def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
     text = f"sleep 1000 & echo $! >{tmp_path}/pid; wait"
     for most in GROWING:
         found = exercise.command(text, most=most)({})

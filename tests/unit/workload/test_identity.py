@@ -168,7 +168,7 @@ def test_an_axis_of_a_snapshot_that_moves_alone_is_named_alone(axis: str) -> Non
 
 
 @pytest.mark.parametrize("axis", HOST)
-def test_so_is_one_of_the_host(axis: str) -> None:
+def test_a_changed_axis_of_the_host_is_reported(axis: str) -> None:
     sources = {"docker.containers": [container()], "docker.info": {"SecurityOptions": []}}
     (found,) = difference(of(make(**sources)), of(make(**{**sources, **HOST[axis]})))
     assert found.name == axis
@@ -186,11 +186,11 @@ def test_every_axis_of_a_snapshot_is_tried() -> None:
         {"HostConfig": {"Memory": 1 << 30, "RestartPolicy": {"Name": "always"}}},
     ],
 )
-def test_what_is_no_axis_moves_none(change: dict[str, Any]) -> None:
+def test_other_data_changes_no_axis(change: dict[str, Any]) -> None:
     assert difference(of(with_containers(container())), of(with_containers(container(**change)))) == ()
 
 
-def test_the_order_of_sets_and_a_patch_of_the_kernel_say_nothing() -> None:
+def test_the_order_of_sets_and_patch_releases_of_the_kernel_change_no_axis() -> None:
     def host(names: list[str], kernel: str) -> Snapshot:
         one = container(Config={"Env": names}, HostConfig={"CapAdd": names, "SecurityOpt": names})
         return with_containers(one, system={"kernel": kernel})
@@ -198,7 +198,7 @@ def test_the_order_of_sets_and_a_patch_of_the_kernel_say_nothing() -> None:
     assert difference(of(host(["A", "B"], "6.12.1-a")), of(host(["B", "A"], "6.12.99+b"))) == ()
 
 
-def test_of_a_set_what_differs_is_told() -> None:
+def test_only_the_differences_of_a_set_are_shown() -> None:
     axis = Axis(name="environment", before=["A", "B"], after=["B", "C"])
     assert axis.texts == ("A", "C")
     assert Axis(name="sysctls", before={"a": "1", "b": "2"}, after={"a": "3", "b": "2"}).texts == (
@@ -208,7 +208,7 @@ def test_of_a_set_what_differs_is_told() -> None:
     assert Axis(name="command", before=["a", "b"], after=["b", "a"]).texts == ("a b", "b a")
 
 
-def test_what_a_snapshot_does_not_tell_moves_nothing() -> None:
+def test_axes_that_a_snapshot_lacks_are_unchanged() -> None:
     silent = with_containers(container(), **{"docker.version": failed(), "system": failed()})
     assert difference(of(with_containers(container())), of(silent)) == ()
     assert not {"engine version", "runtime", "kernel series", "architecture"} & of(silent).keys()

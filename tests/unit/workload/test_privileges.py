@@ -32,12 +32,12 @@ class TestCapabilities:
         found = judged(running(proc=user))["web"].has.capabilities
         assert (len(found.held), len(found.obtainable)) == (0, 14)
 
-    def test_no_new_privs_keeps_it_out_of_reach(self) -> None:
+    def test_no_new_privileges_makes_capabilities_unobtainable(self) -> None:
         user = {"cap_eff": NO_CAPABILITY, "cap_prm": NO_CAPABILITY, "cap_bnd": DEFAULT, "no_new_privs": 1}
         found = judged(running(proc=user))["web"].has.capabilities
         assert (len(found.bounding), len(found.held), len(found.obtainable)) == (14, 0, 0)
 
-    def test_another_process_counts_too(self) -> None:
+    def test_capabilities_of_all_processes_are_joined(self) -> None:
         entered = {**SHELL, "cap_eff": ALL, "cap_prm": ALL, "cap_bnd": ALL}
         found = judged(running(proc={"processes": [entered]}))["web"].has.capabilities
         assert "SYS_ADMIN" in found.effective
@@ -88,7 +88,7 @@ class TestUser:
             ),
         ],
     )
-    def test_user(self, proc: dict[str, Any], expected: User) -> None:
+    def test_the_user_of_a_container_is_read(self, proc: dict[str, Any], expected: User) -> None:
         assert judged(running(proc=proc))["web"].has.user == expected
 
 
@@ -103,7 +103,7 @@ class TestConfinement:
             ("unconfined", Confinement.UNCONFINED),
         ],
     )
-    def test_apparmor(self, label: str, expected: Confinement) -> None:
+    def test_apparmor_confinement_is_read(self, label: str, expected: Confinement) -> None:
         found = judged(running(proc={"label": label}))["web"].has.lsm
         assert (found.confinement, found.module, found.label) == (expected, "apparmor", label)
 
@@ -117,7 +117,7 @@ class TestConfinement:
             ("garbage", "enforcing", Confinement.UNCONFINED),
         ],
     )
-    def test_selinux(self, label: str, mode: str, expected: Confinement) -> None:
+    def test_selinux_confinement_is_read(self, label: str, mode: str, expected: Confinement) -> None:
         sources = {
             "info": {"SecurityOptions": ["name=seccomp,profile=builtin", "name=selinux"]},
             "lsm": {"selinux": {"enabled": True, "mode": mode}},
@@ -125,7 +125,7 @@ class TestConfinement:
         found = judged(running(proc={"label": label}), **sources)["web"].has.lsm
         assert (found.confinement, found.module) == (expected, "selinux")
 
-    def test_neither(self) -> None:
+    def test_a_host_without_a_security_module_has_no_confinement(self) -> None:
         found = judged(running(), info={"SecurityOptions": ["name=seccomp,profile=builtin"]})["web"].has.lsm
         assert found.confinement is Confinement.ABSENT
 
@@ -136,11 +136,11 @@ class TestConfinement:
 
 
 class TestNamespaces:
-    def test_of_the_host(self) -> None:
+    def test_namespaces_of_the_host_are_found(self) -> None:
         found = judged(running(proc={"host_namespaces": ["net", "pid", "user"]}))["web"].has
         assert found.host_namespaces == ("net", "pid", "user")
 
-    def test_of_others(self) -> None:
+    def test_namespaces_of_other_containers_are_found(self) -> None:
         ids = {"net": "7", "pid": "8", "ipc": "9", "uts": "10", "mnt": "11"}
         names = ("web", "sidecar", "debug")
         everyone = [running(name, proc={"namespaces": {**ids, "pid": name}}) for name in names]
@@ -149,7 +149,7 @@ class TestNamespaces:
         assert "pid" not in found["web"].has.joined_namespaces
         assert found["alone"].has.joined_namespaces == {}
 
-    def test_the_hosts_are_no_neighbours(self) -> None:
+    def test_containers_in_the_hosts_namespaces_are_no_neighbours(self) -> None:
         shared = {"namespaces": {"net": "7"}, "host_namespaces": ["net", "user"]}
         found = judged(running("one", proc=shared), running("two", proc=shared))
         assert "net" not in found["one"].has.joined_namespaces
@@ -180,12 +180,12 @@ class TestWritable:
         assert WritablePath(path="/site", kind="bind", source="/srv/site") in found.writable
         assert WritablePath(path="/", kind="root") in found.writable
 
-    def test_what_a_later_mount_hides_is_not_written(self) -> None:
+    def test_a_path_that_a_later_mount_hides_is_not_writable(self) -> None:
         mounts = [ROOT, mount("/run", fstype="tmpfs"), mount("/run", id=8, fstype="tmpfs", options="ro")]
         found = judged(running(proc={"mounts": mounts}))["web"].has
         assert [each.path for each in found.writable] == ["/"]
 
-    def test_read_only_is_what_the_kernel_says(self) -> None:
+    def test_a_read_only_root_is_read_from_the_kernel(self) -> None:
         declared = running(proc={"mounts": [ROOT]}, HostConfig={"ReadonlyRootfs": True})
         assert [each.path for each in judged(declared)["web"].has.writable] == ["/"]
         assert judged(least())["least"].has.writable == ()
@@ -204,19 +204,19 @@ class TestLimits:
             ({"memory_max": 1 << 60, "cpu_weight": 50}, Limits(cpu="weight 50")),  # more than there is
         ],
     )
-    def test_limits(self, cgroup: dict[str, Any], expected: Limits) -> None:
+    def test_limits_are_read(self, cgroup: dict[str, Any], expected: Limits) -> None:
         found = judged(running(proc={"cgroup": cgroup}), info={"MemTotal": 8 << 30})["web"].has
         assert found.limits == expected
 
 
-def test_masked_paths() -> None:
+def test_masked_paths_are_read() -> None:
     assert not judged(running())["web"].has.unmasked
     assert judged(running(HostConfig={"MaskedPaths": []}))["web"].has.unmasked
     assert judged(running(HostConfig={"MaskedPaths": None}))["web"].has.unmasked
     assert not judged(running(HostConfig={"MaskedPaths": GONE}))["web"].has.unmasked  # an old engine
 
 
-def test_one_part_that_is_malformed_costs_no_other() -> None:
+def test_a_malformed_part_does_not_affect_others() -> None:
     broken = {"uid_map": [[0, 0]], "cgroup": {"memory_max": "lots"}, "cap_eff": "zz"}
     found = judged(running(proc=broken, HostConfig={"Devices": "none"}))["web"].has
     assert {text.partition(":")[0] for text in found.unknown} >= {"user", "limits", "capabilities", "devices"}

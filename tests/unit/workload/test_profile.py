@@ -63,7 +63,7 @@ def permitted(found: Profile) -> set[str]:
 # --- merging ------------------------------------------------------------------------------------------------
 
 
-def test_what_one_recording_has_is_kept_and_says_in_how_many() -> None:
+def test_data_of_one_recording_is_kept_with_the_number_of_recordings() -> None:
     rare = recorded(calls=calls("read", "mremap"), ended="2026-11-27T10:00:00Z")
     often = [recorded(calls=calls("read"), ended=f"2026-11-27T11:0{number}:00Z") for number in range(3)]
     found = profile(rare, *often)
@@ -74,11 +74,11 @@ def test_what_one_recording_has_is_kept_and_says_in_how_many() -> None:
     assert found.calls["read"].container == type(seen)(programs=("web",), phases=("serve",), count=4)
 
 
-def test_one_recording_given_twice_counts_once() -> None:
+def test_a_duplicate_recording_is_merged_once() -> None:
     assert profile(recorded(), recorded()).merged.total == 1
 
 
-def test_the_order_of_recordings_says_nothing() -> None:
+def test_the_order_of_recordings_has_no_effect() -> None:
     every = [
         recorded(calls=calls("read"), ended="2026-11-27T10:00:00Z"),
         recorded(calls=calls("chmod", "read"), ended="2026-11-27T11:00:00Z"),
@@ -132,7 +132,7 @@ def test_recordings_of_different_containers_are_refused_by_axis(key: str, value:
         ("twin__network", "none"),
     ],
 )
-def test_what_is_no_part_of_the_identity_may_differ(key: str, value: Any) -> None:
+def test_data_outside_of_the_identity_may_differ(key: str, value: Any) -> None:
     assert profile(recorded(), recorded(**{key: value})).merged.total == 2
 
 
@@ -143,7 +143,7 @@ def test_engines_with_different_defaults_are_refused() -> None:
         profile(recorded(), recorded(granted__seccomp=other))
 
 
-def test_a_recording_that_did_not_measure_the_engine_opens_nothing() -> None:
+def test_a_recording_without_measurements_of_the_engine_permits_no_more_calls() -> None:
     measured = recorded(calls=calls("chroot", "read"))
     for minute in range(10, 26):  # whichever of them has the lower digest
         not_measured = recorded(
@@ -167,7 +167,7 @@ def test_phases_say_in_how_many_recordings_they_happened() -> None:
 # --- system calls -------------------------------------------------------------------------------------------
 
 
-def test_what_the_runtime_calls_is_kept() -> None:
+def test_calls_of_the_runtime_are_kept() -> None:
     base = {"calls": ["setns", "fchown"], "no_new_privileges": ["fstatfs"], "starts": 20}
     setuid = [{"path": "/bin/su", "uid": 0, "gid": None}]
     data = recorded(calls=calls("read"), runtime_calls={"capset": {"phases": ["exec"]}}, runtime_base=base)
@@ -210,7 +210,7 @@ def test_refused_calls_are_named_and_stay_refused() -> None:
     assert "- `keyctl`: made by `web` in serve (1 of 1)" in page
 
 
-def test_without_the_engines_profile_none_is_made() -> None:
+def test_no_profile_is_made_without_the_engines_default() -> None:
     found = profile(recorded(granted__seccomp=None))
     assert found.seccomp is None
     files = artefacts(found)
@@ -221,7 +221,7 @@ def test_without_the_engines_profile_none_is_made() -> None:
 # --- capabilities, user, privileges -------------------------------------------------------------------------
 
 
-def test_capabilities_are_kept_for_what_asked_for_them() -> None:
+def test_capabilities_are_kept_with_their_reasons() -> None:
     found = profile(
         recorded(
             capabilities=[
@@ -262,7 +262,7 @@ def test_capabilities_are_kept_for_what_asked_for_them() -> None:
         ([], [], True, set()),
     ],
 )
-def test_what_it_had_is_told_by_its_configuration_where_nothing_was_seen(
+def test_the_configuration_gives_the_capabilities_if_none_were_observed(
     added: list[str], dropped: list[str], privileged: bool, expected: set[str]
 ) -> None:
     data = recorded(identities=[], container__capabilities_added=added)
@@ -369,7 +369,7 @@ def test_setuid_programs_forbid_no_new_privileges() -> None:
         (["/run/x"], ["/running"], ["/run"], []),
     ],
 )
-def test_folders_in_memory_stand_in_where_they_hide_nothing(
+def test_tmpfs_mounts_replace_only_folders_that_they_do_not_hide(
     written: list[str], read: list[str] | None, folders: list[str], obstacles: list[str]
 ) -> None:
     found = profile(recorded(files__created=written, files__read=read)).writes
@@ -379,7 +379,7 @@ def test_folders_in_memory_stand_in_where_they_hide_nothing(
         assert any(expected in each.why for each in found.obstacles)
 
 
-def test_a_folder_that_changed_by_what_is_in_it_is_none_that_is_written() -> None:
+def test_a_folder_whose_entries_changed_is_not_a_written_file() -> None:
     """As an engine tells it: a folder has changed where a file came into it, and so have those around it."""
     found = profile(
         recorded(
@@ -536,7 +536,7 @@ def test_the_same_recordings_give_the_same_bytes(make_it: Callable[[], dict[str,
     assert html(page) == html(list(sections(profile(make_it()))))
 
 
-def test_the_page_says_what_was_not_exercised_and_not_seen() -> None:
+def test_the_page_names_unexercised_phases_and_gaps() -> None:
     page = markdown(
         sections(
             profile(recorded(recorder={"kind": "audit", "complete": False, "missing": ["3 records lost"]}))

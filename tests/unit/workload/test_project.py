@@ -65,7 +65,7 @@ def test_without_compose_the_folder_names_the_project(file: Path, monkeypatch: p
     assert named.otherwise == "other"
 
 
-def test_what_compose_refuses_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_docker_compose_refuses_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFUSES", "services.web.image \x1b[2J is missing")
     with pytest.raises(HardenerError, match=r"docker compose cannot read it: services\.web\.image \\x1b"):
         project([file], name="", environment={})

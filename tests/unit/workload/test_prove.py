@@ -127,7 +127,7 @@ def test_all_trials_are_run_once(run: Run) -> None:
     assert tried.missing == ("53/sctp has no port of the loopback interface",)
 
 
-def test_each_stage_is_told_how_long_the_proof_may_take(run: Run) -> None:
+def test_each_stage_gets_the_time_limit_of_the_proof(run: Run) -> None:
     host, _tried = run(seconds=7200)
     assert host.seconds == [7200] * len(host.stages)
 
@@ -155,7 +155,7 @@ def test_a_profile_that_does_not_work_ends_the_proof(run: Run) -> None:
     assert host.stages[-1] == "abandon"
 
 
-def test_when_the_time_is_over_it_says_so(run: Run) -> None:
+def test_the_end_of_the_time_limit_is_reported(run: Run) -> None:
     moments = iter([0.0, *[1.0] * 6, *[100.0] * 20])
     host, tried = run(seconds=50, clock=lambda: next(moments))
     assert tried.over
@@ -176,7 +176,9 @@ def test_when_the_time_is_over_it_says_so(run: Run) -> None:
         (lambda host: host.begun.update(addresses={"80": "10.0.0.1:80"}), "is not an address of a twin"),
     ],
 )
-def test_what_does_not_fit_ends_the_run(run: Run, change: Callable[[Host], None], message: str) -> None:
+def test_invalid_answers_of_the_host_end_the_run(
+    run: Run, change: Callable[[Host], None], message: str
+) -> None:
     with pytest.raises(HardenerError, match=message):
         run(change=change)
 

@@ -68,7 +68,7 @@ def test_files_more_or_less_are_refused(files: Files) -> None:
         check({**files, "proof.json": files["proof.json"] + b"\n"})
 
 
-def test_a_proof_by_another_version_is_told_and_not_judged(files: Files) -> None:
+def test_a_proof_of_another_version_is_reported_and_not_judged(files: Files) -> None:
     def other(document: Any) -> None:
         document.update(hardener="0.0.9", verdict="not safe")
 
@@ -117,7 +117,7 @@ def test_every_number_of_starts_that_the_command_takes_is_read(files: Files, sta
         b'{"syscalls":[' + b"[]," * 50_000 + b"[]]}",
     ],
 )
-def test_a_seccomp_profile_that_is_none_is_refused(files: Files, seccomp: bytes) -> None:
+def test_an_invalid_seccomp_profile_is_refused(files: Files, seccomp: bytes) -> None:
     def named(data: bytes) -> str:
         return f"sha256:{hashlib.sha256(data).hexdigest()}"
 

@@ -19,7 +19,7 @@ from tests.unit.workload.schemas import common
 SCHEMA = Path(module.__file__).with_name("recording.schema.json")
 
 
-def test_a_recording_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_written_recording_is_read_unchanged(tmp_path: Path) -> None:
     written = build(document(), name="web")
     path = tmp_path / "recording.json"
     path.write_text(written.dump())
@@ -30,7 +30,7 @@ def test_a_recording_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert found.exercised == ("start-empty",)
 
 
-def test_the_order_of_sets_says_nothing() -> None:
+def test_the_order_of_sets_has_no_effect() -> None:
     data = document()
     data["container"]["environment"] = ["Z", "A", "Z"]
     data["identities"] = [{**data["identities"][0], "program": name} for name in ("b", "a")]
@@ -46,7 +46,7 @@ def test_the_schema_is_the_one_of_the_classes() -> None:
     assert common(json.loads(SCHEMA.read_text())) == common(schema())
 
 
-def test_the_schema_accepts_what_is_written_and_nothing_else() -> None:
+def test_the_schema_accepts_only_written_recordings() -> None:
     validator = jsonschema_rs.validator_for(schema())
     data = json.loads(build(document(), name="web").dump())
     validator.validate(data)

@@ -58,7 +58,7 @@ def test_the_default_container() -> None:
     )
 
 
-def test_the_least() -> None:
+def test_least_privilege_has_no_points() -> None:
     found = judged(least(), running("other"))["least"]
     assert keys(found) == {"seccomp": 1}  # 74 of the default's 361 calls
     assert (found.level, found.points) == (Severity.LOW, 1)
@@ -101,7 +101,7 @@ def test_the_least() -> None:
         ("root", 3, "low", {"proc": REMAPPED}),
     ],
 )
-def test_one_privilege(key: str, points: int, level: str, changes: dict[str, Any]) -> None:
+def test_each_privilege_has_its_points(key: str, points: int, level: str, changes: dict[str, Any]) -> None:
     found = judged(running(**changes), running("other"))["web"]
     excess = next(each for each in found.excess if each.key == key)
     assert (excess.points, excess.level.value) == (points, level)
@@ -179,7 +179,7 @@ FULL = {"cap_eff": ALL, "cap_prm": ALL, "cap_bnd": ALL, "label": "unconfined"}
 
 
 class TestPrivileged:
-    def test_engines_that_give_it_no_filter(self) -> None:
+    def test_a_privileged_container_of_an_old_engine_has_no_filter(self) -> None:
         """Until 26.1 also where a profile was asked for."""
         for options in (None, ["seccomp={}"]):
             found = judged(
@@ -211,7 +211,7 @@ class TestPrivileged:
         )["web"]
         assert (found.has.seccomp.kind.value, keys(found)["seccomp"]) == ("wider", 13)
 
-    def test_what_it_brings_along_is_not_a_thing_to_do(self) -> None:
+    def test_implied_privileges_are_not_recommendations(self) -> None:
         proc = {**FULL, "seccomp": 0, "host_namespaces": ["pid", "user"]}
         found = judged(running(profile=None, proc=proc, HostConfig={"Privileged": True}))["web"]
         assert found.first == (
@@ -232,7 +232,7 @@ def test_equal_facts_give_equal_points_in_equal_order() -> None:
     )
 
 
-def test_no_limits_are_points_too() -> None:
+def test_missing_limits_have_points() -> None:
     none = {"memory_max": None, "pids_max": None, "cpu_max": None}
     found = keys(judged(least(proc={"cgroup": none}))["least"])
     assert found == {**found, "no-pids-limit": 3, "no-memory-limit": 3, "no-cpu-limit": 1}

@@ -99,7 +99,7 @@ def arguments(seed: int) -> list[tuple[int, ...]]:
 
 
 @given(SOME_CALLS, SOME_CAPABILITIES, st.integers(0, 99))
-def test_nothing_is_permitted_that_the_engine_refuses(
+def test_no_call_is_permitted_that_the_default_refuses(
     wanted: frozenset[str], capabilities: frozenset[str], seed: int
 ) -> None:
     ours, theirs = by_call(make(wanted, capabilities).document), engines(capabilities)
@@ -111,7 +111,7 @@ def test_nothing_is_permitted_that_the_engine_refuses(
 
 
 @given(SOME_CALLS, SOME_CAPABILITIES, st.integers(0, 99))
-def test_what_is_wanted_is_permitted_wherever_the_engine_permits_it(
+def test_wanted_calls_are_permitted_if_the_default_permits_them(
     wanted: frozenset[str], capabilities: frozenset[str], seed: int
 ) -> None:
     found, theirs = make(wanted, capabilities, crypto_sockets=True), engines(capabilities)
@@ -129,7 +129,7 @@ def test_what_is_wanted_is_permitted_wherever_the_engine_permits_it(
         assert (call in found.refused) != permitted
 
 
-def test_sockets_of_refused_families_are_refused_whatever_the_upper_bits_say() -> None:
+def test_refused_socket_families_are_refused_with_any_upper_bits() -> None:
     found = make({"socket"})
     assert found.families_refused == (38,)
     for family in range(64):
@@ -183,7 +183,7 @@ def test_there_has_to_be_something_to_allow(extra: str, message: str) -> None:
     assert "\x1b" not in str(error.value)
 
 
-def test_calls_of_a_capability_go_with_it() -> None:
+def test_calls_of_a_dropped_capability_are_refused() -> None:
     wanted = {"chroot", "mount", "bpf", "ptrace", "reboot"}
     assert make(wanted, ["CAP_SYS_CHROOT"]).permitted == ("chroot", "ptrace")
     assert make(wanted, ["CAP_BPF"]).permitted == ("bpf", "ptrace")

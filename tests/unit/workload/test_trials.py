@@ -78,7 +78,7 @@ def test_controls_refuse_what_serving_calls(tmp_path: Path) -> None:
     assert names("profile") - names("second control") == {"openat", "sendfile"}
 
 
-def test_without_a_phase_of_serving_there_is_no_control(tmp_path: Path) -> None:
+def test_no_control_is_planned_without_calls_of_serving(tmp_path: Path) -> None:
     calls = {"x86_64": {"bind": {"phases": ["start-empty"], "programs": ["nginx"]}}}
     assert "control" not in {trial.kind for trial in planned(tmp_path, calls=calls)}
 
@@ -94,7 +94,7 @@ def test_a_relaxed_profile_is_tried_without_its_relaxations(tmp_path: Path) -> N
     assert (whole.no_new_privileges, gaining.no_new_privileges) == (False, True)
 
 
-def test_a_confinement_as_the_engine_takes_it(tmp_path: Path) -> None:
+def test_a_confinement_is_written_as_a_request_of_the_engine(tmp_path: Path) -> None:
     (whole,) = (trial.confinement for trial in planned(tmp_path) if trial.kind == "profile")
     assert whole is not None
     found = whole.host_config()
@@ -115,7 +115,7 @@ def test_a_confinement_as_the_engine_takes_it(tmp_path: Path) -> None:
 # --- the folder ---------------------------------------------------------------------------------------------
 
 
-def test_the_document_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_written_document_is_read_unchanged(tmp_path: Path) -> None:
     found = load(write(tmp_path))
     assert isinstance(found, Document)
     assert found.capabilities.kept == ("CAP_CHOWN", "CAP_SETUID")
@@ -147,7 +147,7 @@ def test_a_folder_that_was_changed_is_refused(
         load(tmp_path)
 
 
-def test_a_document_names_no_file_elsewhere(tmp_path: Path) -> None:
+def test_a_document_cannot_name_files_outside_of_its_folder(tmp_path: Path) -> None:
     data = json.loads((write(tmp_path) / "profile.json").read_text())
     data["files"] = {"../../etc/shadow": ROOT}
     (tmp_path / "profile.json").write_text(json.dumps(data))
@@ -206,7 +206,7 @@ def test_a_profile_under_which_all_works_is_safe() -> None:
     assert of_proof(proof.verdict) == ExitCode.COMPLIANT
 
 
-def test_what_is_not_needed_is_named() -> None:
+def test_superfluous_parts_are_named() -> None:
     proof = judged(chown=WORKS)
     assert proof.verdict is Verdict.SAFE
     assert proof.superfluous == ("capability CAP_CHOWN",)
@@ -276,7 +276,7 @@ def test_the_user_of_the_profile_is_expected() -> None:
         (Observation(starts=STARTS, exercised=True, note="HTTP 500"), "the exercise fails: HTTP 500"),
     ],
 )
-def test_what_breaks_is_not_safe(profile: Observation, reason: str) -> None:
+def test_a_profile_that_breaks_the_exercise_is_not_safe(profile: Observation, reason: str) -> None:
     proof = judged(profile=profile)
     assert (proof.verdict, proof.reasons) == (Verdict.NOT_SAFE, (reason,))
 
@@ -344,7 +344,7 @@ def kernel(error: int, times: int, call: str = "mkdir", program: str = "python3"
         ([kernel(errno.EACCES, 3)], [kernel(errno.EACCES, 9)], Verdict.SAFE),
     ],
 )
-def test_a_read_only_root_refuses_again_what_was_refused_before(
+def test_a_call_refused_before_may_be_refused_by_a_read_only_root(
     before: list[Refusal], observed: list[Refusal], verdict: Verdict
 ) -> None:
     proof = judged(
@@ -365,7 +365,7 @@ def test_an_exercise_that_proves_nothing_is_reported(
     assert of_proof(proof.verdict) == ExitCode.INCOMPLETE
 
 
-def test_a_start_that_fails_is_not_safe_whatever_the_exercise() -> None:
+def test_a_failing_start_is_not_safe() -> None:
     unreached = Observation(starts=1)
     profile = Observation(starts=7, failed=13)
     assert judged(before=unreached, profile=profile).reasons == ("13 of 20 starts failed",)

@@ -81,7 +81,7 @@ def found(folder: Path, *changes: dict[str, Any], **more: Any) -> Use | None:
     return use(one, (made(folder),))
 
 
-def test_what_the_profile_sets_is_no_difference(folder: Path) -> None:
+def test_settings_of_the_profile_are_no_difference(folder: Path) -> None:
     answer = found(folder)
     assert answer == Use(profile=str(folder), moved=(), unknown=())
     assert confined(folder)["HostConfig"]["Tmpfs"]  # there is something that could differ
@@ -120,25 +120,25 @@ def test_an_axis_that_moved_is_named_alone(folder: Path, axis: str) -> None:
 
 
 @pytest.mark.parametrize("axis", HOSTS)
-def test_so_is_one_of_the_host(folder: Path, axis: str) -> None:
+def test_a_changed_axis_of_the_host_is_reported(folder: Path, axis: str) -> None:
     answer = found(folder, **HOSTS[axis])
     assert answer is not None
     assert [each.name for each in answer.moved] == [axis]
 
 
-def test_so_is_a_word_of_its_command(folder: Path) -> None:
+def test_a_changed_word_of_the_command_is_reported(folder: Path) -> None:
     answer = found(folder, words={**WORDS, "command": ["hmac:fedcba9876543210"]})
     assert answer is not None
     assert [each.name for each in answer.moved] == ["command"]
 
 
-def test_a_host_without_a_key_says_what_is_not_compared(folder: Path) -> None:
+def test_axes_that_are_not_compared_without_a_key_are_named(folder: Path) -> None:
     answer = found(folder, {"Config": {"Cmd": ["other"]}}, words=None)
     assert answer is not None
     assert (answer.moved, answer.unknown) == ((), ("entrypoint", "command"))
 
 
-def test_one_under_another_profile_is_under_none_of_these(folder: Path) -> None:
+def test_a_container_under_another_profile_uses_none_of_these(folder: Path) -> None:
     assert found(folder, {"HostConfig": {"SecurityOpt": ["seccomp={}"]}}) is None
     assert found(folder, {"HostConfig": {"SecurityOpt": None}}) is None
 
@@ -174,7 +174,7 @@ def shown(judged: Snapshot, known: MadeProfile) -> tuple[str, dict[str, Any]]:
     return stream.getvalue(), one["profile"]
 
 
-def test_the_audit_tells_it(folder: Path) -> None:
+def test_the_audit_shows_the_use_of_a_profile(folder: Path) -> None:
     known = made(folder)
     text, told = shown(snapshot(folder), known)
     assert "made for what it is" in text

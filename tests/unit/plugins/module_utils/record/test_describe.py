@@ -13,13 +13,13 @@ from tests.unit.plugins.module_utils.record.inspected import container
 FILTERED = {"SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"]}
 
 
-def test_no_value_is_told() -> None:
+def test_secret_values_are_not_in_the_description() -> None:
     text = json.dumps(describe.container(container()))
     assert "planted" not in text
     assert "SCMP_ACT" not in text
 
 
-def test_names_are_told() -> None:
+def test_names_of_environment_variables_are_in_the_description() -> None:
     found = describe.container(container())
     assert found["environment"] == ["PATH", "TOKEN"]
     assert found["entrypoint"][0] == "/entrypoint"

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import elf
 
 
-def test_it_waits(tmp_path: Path) -> None:
+def test_the_built_program_waits(tmp_path: Path) -> None:
     content = elf.program(os.uname().machine)
     if content is None:
         pytest.skip("the program is not written for this machine")

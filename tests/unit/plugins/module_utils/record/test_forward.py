@@ -36,7 +36,7 @@ def test_datagrams_that_come_at_once_take_one_socket_and_all_arrive(monkeypatch:
         assert made[0].fileno() == -1, "it stays open"
 
 
-def test_ports_that_cannot_be_opened_in_time_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ports_that_cannot_be_opened_in_time_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_arguments: object, **_options: object) -> None:
         await asyncio.sleep(60)
 
@@ -46,7 +46,7 @@ def test_ports_that_cannot_be_opened_in_time_are_said(monkeypatch: pytest.Monkey
         forward.Forwarder([forward.Door(0, 80, "tcp", ("it",), lambda: None)])
 
 
-def test_it_is_closed_once_and_leaves_neither_a_port_nor_a_thread() -> None:
+def test_closing_the_forwarder_leaves_no_port_and_no_thread() -> None:
     forwarder = forward.Forwarder([forward.Door(0, 80, "tcp", ("it",), lambda: None)])
     host, _separator, port = forwarder.addresses["it"].partition(":")
     socket.create_connection((host, int(port)), timeout=5).close()

@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.record import layo
 SOURCES = Path(layout.__file__).with_name("bpf")
 
 
-def test_calls_are_read() -> None:
+def test_calls_are_decoded() -> None:
     words = [0] * 16
     words[0], words[7] = 1 << 3, 1 << 63
     key = struct.pack("=Q16sBB6x", 7, b"nginx", 4, 1 | layout.RUNTIME)
@@ -71,7 +71,7 @@ def test_losses_and_cgroups_are_read() -> None:
     assert layout.slot(layout.SLOTS - 1) == b"\x40"
 
 
-def test_keys_fit_what_the_kernel_is_told() -> None:
+def test_keys_have_the_size_that_the_maps_declare() -> None:
     assert len(layout.container_name("a" * 64)) == 64
     assert layout.container_name("a" * 64) == b"a" * 64
     assert len(layout.config(4, unfiltered=True, machine="x86_64")) == 20

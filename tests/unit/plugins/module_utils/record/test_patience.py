@@ -16,7 +16,9 @@ from ansible_collections.hardener.docker.plugins.module_utils.record.trials impo
         (10, 2.0, 10),
     ],
 )
-def test_it_is_never_longer_than_all_trials_may_take(seconds: int, took: float, patience: float) -> None:
+def test_the_time_limit_of_a_command_never_exceeds_that_of_all_trials(
+    seconds: int, took: float, patience: float
+) -> None:
     trials = object.__new__(Trials)
     trials._request = Request({"container": "web", "seconds": seconds})
     trials._took = took

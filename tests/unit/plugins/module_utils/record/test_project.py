@@ -83,7 +83,7 @@ def test_a_circle_is_no_endless_one() -> None:
     assert sorted(order(found)) == ["a", "b"]
 
 
-def test_one_container_of_a_service_is_taken_and_none_of_a_command() -> None:
+def test_one_container_of_each_service_is_selected_and_none_of_a_one_off_command() -> None:
     found = whole(
         made("web", number="10"),
         made("web", number="9"),
@@ -104,7 +104,7 @@ def test_a_job_that_is_waited_for_is_done_again() -> None:
     assert found.remarks == ["the service old does not run: it has no twin"]
 
 
-def test_what_is_not_of_the_compose_file_as_it_is_now_is_named() -> None:
+def test_containers_that_differ_from_the_compose_file_are_named() -> None:
     found = whole(
         made("web"), made("db"), hashes={"web": "hash-web", "db": "other", "mail": "x"}, remarks=["a"]
     )
@@ -115,7 +115,7 @@ def test_what_is_not_of_the_compose_file_as_it_is_now_is_named() -> None:
     ]
 
 
-def test_the_project_is_found_by_its_files_its_name_or_what_compose_would_call_it() -> None:
+def test_the_project_is_found_by_its_files_its_name_or_its_default_name() -> None:
     several = made("web", files=f"{FILE},/srv/shop/more.yaml")
     other = made("web", number="7", project="other", files="/o.yaml")
     assert len(whole(several, other).members) == 1
@@ -135,7 +135,7 @@ def test_the_project_is_found_by_its_files_its_name_or_what_compose_would_call_i
         ({"files": ["/both.yaml"]}, r"several projects use this compose file \(.*: other, shop\)"),
     ],
 )
-def test_a_project_that_cannot_be_told_is_refused(arguments: dict[str, Any], reason: str) -> None:
+def test_an_ambiguous_project_is_refused(arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(Failed, match=reason):
         whole(
             made("web", files="/both.yaml"),
@@ -144,7 +144,7 @@ def test_a_project_that_cannot_be_told_is_refused(arguments: dict[str, Any], rea
         )
 
 
-def test_a_twin_whose_image_has_the_labels_of_the_project_is_not_of_it() -> None:
+def test_a_twin_is_not_a_container_of_the_project() -> None:
     run = "f" * 16
     twin = made("web", number="2")
     twin["Config"]["Labels"]["hardener.twin"] = run

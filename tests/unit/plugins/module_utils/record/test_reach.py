@@ -42,13 +42,13 @@ def test_a_privileged_original_has_a_twin_with_its_rights_and_without_devices() 
     assert any("no devices of the host" in each for each in differences)
 
 
-def test_what_a_twin_can_do_to_the_whole_host_is_said() -> None:
+def test_access_of_a_twin_to_the_whole_host_is_reported() -> None:
     _, differences = twin(CapAdd=["CAP_SYS_TIME", "NET_ADMIN"])
     assert differences == ["the twin has SYS_TIME: what it does with it affects the whole host"]
     assert "SYS_MODULE" in twin(CapAdd=["ALL"])[1][0]
 
 
-def test_a_twin_takes_nothing_from_the_limits_of_others() -> None:
+def test_a_twin_is_not_in_the_control_group_of_its_original() -> None:
     found, differences = twin(CgroupParent="shop.slice", OomScoreAdj=-900, OomKillDisable=True)
     assert (found["CgroupParent"], found["OomScoreAdj"], found["OomKillDisable"]) == ("", 0, None)
     assert len(differences) == 1

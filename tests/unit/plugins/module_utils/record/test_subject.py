@@ -36,13 +36,13 @@ def test_changes_of_all_starts_are_remembered() -> None:
     assert not found.differences
 
 
-def test_each_start_may_change_other_paths_and_there_is_an_end_of_it() -> None:
+def test_changed_paths_of_all_starts_are_collected_up_to_a_limit() -> None:
     found = changed([f"/a{n}" for n in range(9_000)], [f"/b{n}" for n in range(9_000)])
     assert len(found.files["created"]) == 10_000
     assert found.differences == ["more paths were changed than are listed"]
 
 
-def test_long_paths_have_an_end_too() -> None:
+def test_the_total_length_of_changed_paths_is_limited() -> None:
     found = changed([f"/{n}{'x' * 4000}" for n in range(1_000)], ["/short"])
     assert sum(map(len, found.files["created"])) <= 2 << 20
     assert found.differences == ["more paths were changed than are listed"]

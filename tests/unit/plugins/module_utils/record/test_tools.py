@@ -41,7 +41,7 @@ class Apt:
         return ""
 
 
-def test_what_is_fetched_runs_with_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fetched_program_runs_with_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apt = Apt(Failed("no lists"), SIMULATED)
     monkeypatch.setattr(tools, "run", apt.run)
     program = tools.fetch(str(tmp_path))
@@ -60,7 +60,7 @@ def test_what_is_fetched_runs_with_its_libraries(tmp_path: Path, monkeypatch: py
         (("",), "would install 0 packages for it"),
     ],
 )
-def test_what_cannot_be_fetched_is_said(
+def test_a_failed_download_is_reported(
     answers: tuple[str | Failed, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tools, "run", Apt(*answers).run)

@@ -52,7 +52,7 @@ def test_the_twin_is_apart() -> None:
 
 
 @pytest.mark.parametrize("image", [{}, {"Config": None}, {"Config": {"Labels": None}}])
-def test_an_image_without_labels_gives_none(image: Mapping[str, Any]) -> None:
+def test_an_image_without_labels_has_no_labels_to_empty(image: Mapping[str, Any]) -> None:
     assert twin.labels("f" * 16, image) == {"hardener.twin": "f" * 16}
 
 
@@ -120,7 +120,7 @@ def test_what_is_shared_with_the_host_is_not_shared_with_the_twin() -> None:
     ]
 
 
-def test_the_original_is_left_as_it_was() -> None:
+def test_the_data_of_the_original_is_not_modified() -> None:
     original = container()
     twin.plan(
         original,
@@ -172,7 +172,7 @@ def test_a_read_only_folder_with_sockets_is_a_copy() -> None:
     assert "/etc/web" in {volume.target for volume in found.volumes if volume.copied}
 
 
-def test_a_confinement_of_a_privileged_original_hides_what_the_engine_hides() -> None:
+def test_a_confinement_of_a_privileged_original_masks_the_default_paths() -> None:
     body = plan(Privileged=True).body
     assert body["HostConfig"]["MaskedPaths"] == []
     host = twin.confined(body, confinement(Privileged=False, CapAdd=[]))["HostConfig"]

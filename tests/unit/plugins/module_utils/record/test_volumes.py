@@ -44,7 +44,7 @@ def test_a_large_file_without_content_counts(tmp_path: Path) -> None:
     assert volumes.size(str(tmp_path), MOST) == MOST + 1
 
 
-def test_folders_that_lie_deep_end_nothing(tmp_path: Path) -> None:
+def test_deeply_nested_folders_cause_no_error(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("")
     with nested(tmp_path, 1500):
         assert volumes.size(str(tmp_path), MOST) == MOST + 1

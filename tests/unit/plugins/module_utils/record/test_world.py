@@ -133,7 +133,7 @@ def test_a_shared_volume_is_copied_once_and_shared(tmp_path: Any) -> None:
     assert len(engine.copied) == 2
 
 
-def test_a_volume_that_is_too_large_stays_the_one_of_the_first_start(tmp_path: Any) -> None:
+def test_a_volume_that_is_too_large_is_kept_from_the_first_start(tmp_path: Any) -> None:
     (tmp_path / "data").write_text("x" * 1001)
     original = shown("db", {"back": []})
     original["Mounts"] = [
@@ -146,7 +146,7 @@ def test_a_volume_that_is_too_large_stays_the_one_of_the_first_start(tmp_path: A
     assert made.remarks[0].startswith("/d is not copied: it holds more than 1000 bytes")
 
 
-def test_all_copies_together_are_bounded_whatever_each_of_them_has(tmp_path: Any) -> None:
+def test_the_total_size_of_copies_is_bounded(tmp_path: Any) -> None:
     original = shown("db", {"back": []})
     for name in "abcdef":
         (tmp_path / name).mkdir()
