@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.checks.local_images import SOURCE, Image
 
 _BUILDKIT = "# buildkit"
@@ -65,7 +65,7 @@ class Command:
 
 def steps(image: Image) -> tuple[Step, ...]:
     """Return the image's steps, oldest first."""
-    return tuple(_step(shapes.text(entry, "CreatedBy", SOURCE)) for entry in reversed(image.history))
+    return tuple(_step(fields.text(entry, "CreatedBy", SOURCE)) for entry in reversed(image.history))
 
 
 def commands(step: Step) -> Iterator[Command]:

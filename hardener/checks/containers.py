@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import boolean
 
-from hardener.checks import check, shapes
-from hardener.checks.every import Judge, judge_all
+from hardener.checks import check, fields
+from hardener.checks.rule import Judge, judge_all
 from hardener.checks.verdicts import needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
@@ -46,17 +46,17 @@ class Container:
     @property
     def id(self) -> str:
         """Return its full id."""
-        return shapes.text(self.inspect_data, "Id", SOURCE)
+        return fields.text(self.inspect_data, "Id", SOURCE)
 
     @property
     def name(self) -> str:
         """Return its name without the API's leading slash; without a name its short id."""
-        return shapes.text(self.inspect_data, "Name", SOURCE).lstrip("/") or self.id[:12] or "(unnamed)"
+        return fields.text(self.inspect_data, "Name", SOURCE).lstrip("/") or self.id[:12] or "(unnamed)"
 
     @property
     def image_id(self) -> str:
         """Return the id of its image; empty where the engine does not report it."""
-        return shapes.text(self.inspect_data, "Image", SOURCE)
+        return fields.text(self.inspect_data, "Image", SOURCE)
 
     @property
     def basis(self) -> str:
@@ -101,12 +101,12 @@ class Container:
     @property
     def config(self) -> JSONObject:
         """Return the process configuration, from the image and the start."""
-        return shapes.required(self.inspect, "Config", SOURCE)
+        return fields.required(self.inspect, "Config", SOURCE)
 
     @property
     def host_config(self) -> JSONObject:
         """Return the host configuration of its start."""
-        return shapes.required(self.inspect, "HostConfig", SOURCE)
+        return fields.required(self.inspect, "HostConfig", SOURCE)
 
     @property
     def privileged(self) -> bool:
@@ -127,7 +127,7 @@ class Container:
     def security_options(self, key: str) -> list[str]:
         """Return the values of one security option, ``key=value`` or ``key:value``, in order."""
         values = []
-        for option in shapes.texts(self.host_config, "SecurityOpt", SOURCE):
+        for option in fields.texts(self.host_config, "SecurityOpt", SOURCE):
             # The engine splits at "=" first: the value of a label can contain colons.
             name, _, value = option.partition("=" if "=" in option else ":")
             if name == key:
@@ -145,7 +145,7 @@ class Container:
 
         ``container:NAME`` borrows from a neighbour, which may borrow in turn.
         """
-        mode = shapes.text(self.host_config, _MODES[namespace], SOURCE)
+        mode = fields.text(self.host_config, _MODES[namespace], SOURCE)
         through = ""
         seen: set[str] = set()
         while len(seen) < _LONGEST_CHAIN:
@@ -158,7 +158,7 @@ class Container:
             if neighbour is None:
                 return False, ""
             through = neighbour.name
-            mode = shapes.text(neighbour.host_config, _MODES[namespace], SOURCE)
+            mode = fields.text(neighbour.host_config, _MODES[namespace], SOURCE)
         raise FactUnavailable(
             SOURCE, f"{self.name} shares namespaces through more than {_LONGEST_CHAIN} containers"
         )
@@ -172,9 +172,9 @@ def containers(snapshot: Snapshot) -> tuple[Container, ...]:
         facts = entry.get("proc")
         if facts is not None and not isinstance(facts, Mapping):
             raise FactUnavailable(SOURCE, "proc is not an object")
-        profile, words = (shapes.table(entry, key, SOURCE) or None for key in ("seccomp", "words"))
-        told = shapes.required(entry, "inspect", SOURCE)
-        error = shapes.text(entry, "error", SOURCE)
+        profile, words = (fields.table(entry, key, SOURCE) or None for key in ("seccomp", "words"))
+        told = fields.required(entry, "inspect", SOURCE)
+        error = fields.text(entry, "error", SOURCE)
         found.append(Container(snapshot, told, facts, profile, words, error))
     return tuple(found)
 

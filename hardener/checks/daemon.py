@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hardener.checks import check, policy, shapes
+from hardener.checks import check, fields, policy
 from hardener.checks import seccomp as seccomp_profiles
 from hardener.checks.containers import readable
 from hardener.checks.ports import published
@@ -76,7 +76,7 @@ def icc(snapshot: Snapshot) -> Verdict:
     if bridge is None:
         return not_applicable("the default bridge is switched off")
     settings = Settings(snapshot)
-    effective = shapes.text(shapes.table(bridge, "Options", "docker.networks"), _ICC, "docker.networks")
+    effective = fields.text(fields.table(bridge, "Options", "docker.networks"), _ICC, "docker.networks")
     actual = f"{_ICC} is {effective or 'not set'}{settings.drift('icc', effective != 'false')}"
     evidence = settings.evidence("icc", "bridge")
     if effective == "false":
@@ -139,7 +139,7 @@ def _driver_absent(snapshot: Snapshot, driver: str, *, removed_in: int) -> Verdi
     expected = f"the storage driver is not {driver}"
     if snapshot.engine_version >= (removed_in,):
         return not_applicable(f"the engine has no driver {driver} since {removed_in}.0")
-    found = shapes.text(snapshot.info, "Driver", INFO)
+    found = fields.text(snapshot.info, "Driver", INFO)
     if found == driver:
         return failed(
             expected, f"the driver is {found}", offenders=[Offender("setting", "storage-driver", found)]
@@ -152,7 +152,7 @@ def _driver_absent(snapshot: Snapshot, driver: str, *, removed_in: int) -> Verdi
 def base_device_size(snapshot: Snapshot) -> Verdict:
     """Check the base device size, an option of devicemapper only."""
     expected = "no dm.basesize among storage-opts"
-    driver = shapes.text(snapshot.info, "Driver", INFO)
+    driver = fields.text(snapshot.info, "Driver", INFO)
     if driver != "devicemapper":
         return not_applicable(f"the storage driver is {driver}: only devicemapper has a base device size")
     options = Settings(snapshot).entries("storage-opts")
@@ -321,7 +321,7 @@ def userland_proxy(snapshot: Snapshot) -> Verdict:
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon forwards ports in another way")
     settings = Settings(snapshot)
-    proxies = shapes.number(snapshot.fact("engine"), "proxies", "engine")
+    proxies = fields.number(snapshot.fact("engine"), "proxies", "engine")
     evidence = [*settings.evidence("userland-proxy"), f"docker-proxy processes: {proxies}"]
     if proxies:
         actual = f"{count(proxies, 'docker-proxy', 'docker-proxies')} running"
@@ -352,7 +352,7 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
     if profile in (None, "", "unconfined"):
         actual = f"the engine reports {profile or 'no seccomp'}"
         return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
-    declared = shapes.table(snapshot.daemon_config, "seccomp", "daemon.config")
+    declared = fields.table(snapshot.daemon_config, "seccomp", "daemon.config")
     calls = seccomp_profiles.opened_calls(declared, "daemon.config")
     if seccomp_profiles.filters_nothing(calls):
         actual = f"{profile} filters nothing: {seccomp_profiles.sentence(calls)}"
@@ -366,10 +366,10 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
 
 
 def _seccomp(info: JSONObject) -> str | None:
-    for option in shapes.texts(info, "SecurityOptions", INFO):
-        fields = dict(part.partition("=")[::2] for part in option.split(","))
-        if fields.get("name") == "seccomp":
-            return fields.get("profile", "")
+    for option in fields.texts(info, "SecurityOptions", INFO):
+        pairs = dict(part.partition("=")[::2] for part in option.split(","))
+        if pairs.get("name") == "seccomp":
+            return pairs.get("profile", "")
     return None
 
 
@@ -380,8 +380,8 @@ def experimental(snapshot: Snapshot) -> Verdict:
     expected = "the engine reports no experimental features"
     version = snapshot.fact("docker.version")
     details = [
-        shapes.table(component, "Details", "docker.version").get("Experimental")
-        for component in shapes.rows(version, "Components", "docker.version")
+        fields.table(component, "Details", "docker.version").get("Experimental")
+        for component in fields.rows(version, "Components", "docker.version")
         if component.get("Name") == "Engine"
     ]
     settings = Settings(snapshot)

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from hardener.checks import check, shapes
+from hardener.checks import check, fields
 from hardener.checks.containers import readable
 from hardener.checks.ports import published
 from hardener.checks.releases import is_maintained_by_vendors, plugin_bypass
@@ -93,8 +93,8 @@ def _weakness(protection: TLS) -> str:
 
 def _foreign_authorities(snapshot: Snapshot, ca: str) -> str:
     """Describe problems of the CA file: public authorities sign certificates for everyone."""
-    known = shapes.table(shapes.table(snapshot.daemon_config, "authorities", CONFIG), ca, CONFIG)
-    held, public = (shapes.number(known, key, CONFIG) for key in ("certificates", "public"))
+    known = fields.table(fields.table(snapshot.daemon_config, "authorities", CONFIG), ca, CONFIG)
+    held, public = (fields.number(known, key, CONFIG) for key in ("certificates", "public"))
     if public:
         authorities = count(public, "public authority", "public authorities")
         return f"{ca} holds {authorities}: every client with a certificate from one of them is accepted"
@@ -148,11 +148,11 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
     if engine.get("reachable"):
         held = {(port.address, port.port) for port in published(snapshot) if port.protocol == "tcp"}
         held |= {("::", port) for address, port in held if address == "0.0.0.0"}  # noqa: S104 - one for both
-        swarm = shapes.table(snapshot.info, "Swarm", INFO)
+        swarm = fields.table(snapshot.info, "Swarm", INFO)
         if swarm.get("LocalNodeState") not in (None, "", "inactive"):
             other |= SWARM_PORTS
             other |= {
-                _port(str(manager.get("Addr"))) for manager in shapes.rows(swarm, "RemoteManagers", INFO)
+                _port(str(manager.get("Addr"))) for manager in fields.rows(swarm, "RemoteManagers", INFO)
             }
             if swarm.get("ControlAvailable") is not True:  # a worker does not know the ports of services
                 declared = set(map(_port, api_hosts(snapshot, settings)))
@@ -161,7 +161,7 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
             other.add(_port(str(settings.get(key).value)))
         except FactUnavailable:
             continue
-    for socket in shapes.rows(engine, "listening", "engine"):
+    for socket in fields.rows(engine, "listening", "engine"):
         port = socket.get("port")
         if port in other or (str(socket.get("address")), str(port)) in held:
             continue
@@ -187,7 +187,7 @@ def _address(socket: Mapping[str, Any]) -> str:
 def _warnings(snapshot: Snapshot) -> Sequence[str]:
     if not snapshot.fact("engine").get("reachable"):
         return ()
-    return shapes.texts(snapshot.info, "Warnings", INFO)
+    return fields.texts(snapshot.info, "Warnings", INFO)
 
 
 @check("daemon-insecure-registries-none")
@@ -195,19 +195,19 @@ def _warnings(snapshot: Snapshot) -> Sequence[str]:
 def insecure_registries(snapshot: Snapshot) -> Verdict:
     """Check that the engine uses verified TLS for registries; loopback is always exempt."""
     expected = "no registry outside this host is used without verified TLS"
-    registries = shapes.required(snapshot.info, "RegistryConfig", INFO)
+    registries = fields.required(snapshot.info, "RegistryConfig", INFO)
     offenders = [
         Offender("registry", network, "an insecure range")
-        for network in shapes.texts(registries, "InsecureRegistryCIDRs", INFO)
+        for network in fields.texts(registries, "InsecureRegistryCIDRs", INFO)
         if not _loopback_network(network)
     ]
-    mirrors = list(shapes.texts(registries, "Mirrors", INFO))
-    configs = shapes.table(registries, "IndexConfigs", INFO)
+    mirrors = list(fields.texts(registries, "Mirrors", INFO))
+    configs = fields.table(registries, "IndexConfigs", INFO)
     for name in configs:
-        index = shapes.required(configs, name, INFO)
+        index = fields.required(configs, name, INFO)
         if index.get("Secure") is False and not _loopback_host(name):
             offenders.append(Offender("registry", name, "marked as insecure"))
-        mirrors += shapes.texts(index, "Mirrors", INFO)
+        mirrors += fields.texts(index, "Mirrors", INFO)
     offenders += [
         Offender("mirror", mirror, "reached without TLS")
         for mirror in dict.fromkeys(mirrors)
@@ -242,7 +242,7 @@ def _loopback_host(name: str) -> bool:
 def authz_plugin(snapshot: Snapshot) -> Verdict:
     """Check for an authorization plugin: without one every client of the API may call all of it."""
     expected = "an authorization plugin decides about API calls"
-    active = shapes.texts(shapes.table(snapshot.info, "Plugins", INFO), "Authorization", INFO)
+    active = fields.texts(fields.table(snapshot.info, "Plugins", INFO), "Authorization", INFO)
     evidence = Settings(snapshot).evidence("authorization-plugins")
     if not active:
         offender = Offender("setting", "authorization-plugins", "none is in effect")
@@ -274,15 +274,15 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
 def central_logging(snapshot: Snapshot) -> Verdict:
     """Check the default logging driver for new containers, and that of each existing container."""
     expected = "container logs are sent off the host"
-    default = shapes.text(snapshot.info, "LoggingDriver", INFO)
+    default = fields.text(snapshot.info, "LoggingDriver", INFO)
     if not default:
         raise FactUnavailable(INFO, "the engine does not say which logging driver it uses")
     drivers = {("setting", "log-driver"): (default, _log_options(snapshot))}
     everyone, unread = readable(snapshot)
     for container in everyone:
-        log = shapes.table(container.host_config, "LogConfig", "docker.containers")
-        options = {key: str(value) for key, value in shapes.table(log, "Config", "docker.containers").items()}
-        drivers["container", container.name] = (shapes.text(log, "Type", "docker.containers"), options)
+        log = fields.table(container.host_config, "LogConfig", "docker.containers")
+        options = {key: str(value) for key, value in fields.table(log, "Config", "docker.containers").items()}
+        drivers["container", container.name] = (fields.text(log, "Type", "docker.containers"), options)
     lost: list[Offender] = []
     local: list[Offender] = []
     for (kind, name), (driver, options) in drivers.items():

@@ -12,7 +12,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.extensions 
     nri_options,
 )
 
-from hardener.checks import check, shapes
+from hardener.checks import check, fields
 from hardener.checks.daemon import INFO
 from hardener.checks.paths import data_root
 from hardener.checks.settings import Settings
@@ -34,7 +34,7 @@ def nri(snapshot: Snapshot) -> Verdict:
     settings = Settings(snapshot)
     options = _nri_options(settings)
     evidence = settings.evidence("nri-opts")
-    if not shapes.table(snapshot.info, "NRI", INFO) and not _is_on(options):
+    if not fields.table(snapshot.info, "NRI", INFO) and not _is_on(options):
         return passed(expected, "NRI is off", evidence=evidence)
     places = [options.get(key) or default for key, default in NRI_FOLDERS.items()]
     socket = options.get(NRI_SOCKET) or ""
@@ -71,7 +71,7 @@ def cdi(snapshot: Snapshot) -> Verdict:
     expected = "root alone can write descriptions of devices (CDI)"
     if snapshot.engine_version < _CDI_SINCE:
         return not_applicable("engines before 25.0 read no descriptions of devices (CDI)")
-    declared = shapes.texts(snapshot.info, "CDISpecDirs", INFO)
+    declared = fields.texts(snapshot.info, "CDISpecDirs", INFO)
     if "CDISpecDirs" in snapshot.info and not declared:
         return not_applicable("the engine reads no descriptions of devices (CDI is off)")
     declared = declared or Settings(snapshot).entries("cdi-spec-dirs").value

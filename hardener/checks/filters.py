@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from hardener.checks import seccomp, shapes
+from hardener.checks import fields, seccomp
 from hardener.checks.containers import SOURCE, Container, readable
 from hardener.checks.settings import Settings
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
@@ -89,9 +89,9 @@ def _reference(container: Container) -> Reference | None:
     if not isinstance(calls, int) or not _requests_default(container) or _modes(container) != {_FILTERED}:
         return None
     return Reference(
-        digest=shapes.text(profile, "digest", SOURCE),
+        digest=fields.text(profile, "digest", SOURCE),
         calls=calls,
-        unlimited=frozenset(shapes.texts(profile, "unlimited", SOURCE)),
+        unlimited=frozenset(fields.texts(profile, "unlimited", SOURCE)),
         bounding=bounding_mask(container),
     )
 
@@ -109,7 +109,7 @@ def compare_running(container: Container) -> Filter:
         FactUnavailable: whether it has one could not be read.
     """
     defaults = references(container.snapshot)
-    filters = shapes.number(container.facts or {}, "seccomp_filters", SOURCE) or None
+    filters = fields.number(container.facts or {}, "seccomp_filters", SOURCE) or None
     if _modes(container) != {_FILTERED}:
         return Filter(kind=FilterKind.NONE, filters=filters)
     profile = container.profile
@@ -129,7 +129,7 @@ def compare_running(container: Container) -> Filter:
     if seccomp.filters_nothing(opens):
         return found.filter(FilterKind.WIDE, opens=opens)
     unlimited = tuple(
-        name for name in shapes.texts(profile, "unlimited", SOURCE) if name in _limited(reference, bounding)
+        name for name in fields.texts(profile, "unlimited", SOURCE) if name in _limited(reference, bounding)
     )
     if opens or unlimited:
         return found.filter(FilterKind.WIDER, opens=opens, unlimited=unlimited)
@@ -179,7 +179,7 @@ def processes(container: Container) -> Iterable[Mapping[str, Any]]:
     facts: JSONObject = container.facts or {}
     first = {key: value for key, value in facts.items() if key not in {"pid", "exe", "processes"}}
     yield first
-    for process in shapes.rows(facts, "processes", SOURCE):
+    for process in fields.rows(facts, "processes", SOURCE):
         yield {**first, **process}
 
 

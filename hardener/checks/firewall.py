@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hardener.checks import check, shapes
+from hardener.checks import check, fields
 from hardener.checks.daemon import runs_rootless
 from hardener.checks.packetfilter import (
     Dimension,
@@ -173,7 +173,7 @@ def _bridges(snapshot: Snapshot) -> list[str]:
         networks = snapshot.fact("docker.networks")
     except FactUnavailable:
         return []
-    options = [shapes.table(network, "Options", "docker.networks") for network in networks]
+    options = [fields.table(network, "Options", "docker.networks") for network in networks]
     return [str(each[_BRIDGE_NAME]) for each in options if _BRIDGE_NAME in each]
 
 
@@ -213,8 +213,8 @@ def iptables_managed(snapshot: Snapshot) -> Verdict:
 
 def _backend(snapshot: Snapshot) -> str:
     """Return the packet filter that the engine reports; older engines report none and use iptables."""
-    backend = shapes.table(snapshot.info, "FirewallBackend", "docker.info")
-    return shapes.text(backend, "Driver", "docker.info")
+    backend = fields.table(snapshot.info, "FirewallBackend", "docker.info")
+    return fields.text(backend, "Driver", "docker.info")
 
 
 def _saved(snapshot: Snapshot, version: int) -> Ruleset:
@@ -223,10 +223,10 @@ def _saved(snapshot: Snapshot, version: int) -> Ruleset:
     Raises:
         FactUnavailable: they could not be read.
     """
-    iptables = shapes.table(snapshot.fact("firewall"), "iptables", "firewall")
+    iptables = fields.table(snapshot.fact("firewall"), "iptables", "firewall")
     text = iptables.get(f"ipv{version}")
     if not isinstance(text, str):
-        errors = shapes.table(snapshot.fact("firewall"), "errors", "firewall")
+        errors = fields.table(snapshot.fact("firewall"), "errors", "firewall")
         why = "; ".join(str(error) for error in errors.values()) or "was not collected"
         raise FactUnavailable("firewall", f"{_TOOLS[version]}-save: {why}")
     return read_save(text, _FAMILIES[version])
@@ -236,10 +236,10 @@ def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
     """Return the rules of each tool; iptables' own tables only once, as nft cannot show all their matches."""
     firewall = snapshot.fact_or("firewall", {})
     saved = Ruleset({}, version)
-    if isinstance(shapes.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):
+    if isinstance(fields.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):
         saved = _saved(snapshot, version)
     tables = {key[:2] for key in saved.chains}
-    native = read_nft(shapes.rows(firewall, "nft", "firewall"), version)
+    native = read_nft(fields.rows(firewall, "nft", "firewall"), version)
     chains = {key: chain for key, chain in native.chains.items() if key[:2] not in tables}
     return [saved, Ruleset(chains, version, untracked=native.untracked)]
 
@@ -247,7 +247,7 @@ def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
 def _complete_or_raise(snapshot: Snapshot) -> None:
     """Raise if a part of the packet filter could not be read: that part could refuse the packets."""
     firewall = snapshot.fact_or("firewall", {})
-    errors = shapes.table(firewall, "errors", "firewall")
+    errors = fields.table(firewall, "errors", "firewall")
     if errors:
         raise FactUnavailable("firewall", "; ".join(f"{name}: {error}" for name, error in errors.items()))
     firewalld = snapshot.fact_or("units", {}).get("firewalld.service") or {}

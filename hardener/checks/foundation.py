@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hardener.checks import check, shapes
+from hardener.checks import check, fields
 from hardener.checks.daemon import runs_rootless
 from hardener.checks.paths import image_roots, mount_of
 from hardener.checks.settings import Settings
@@ -72,13 +72,13 @@ def _settings_now(snapshot: Snapshot) -> Iterator[Offender]:
 
 
 def _settings_later(snapshot: Snapshot) -> Iterator[Offender]:
-    declared = shapes.table(_next_boot(snapshot), "sysctl", SOURCE)
+    declared = fields.table(_next_boot(snapshot), "sysctl", SOURCE)
     needed = _needed(snapshot)
     if _FORWARDING in needed:
         needed[_ITS_OTHER_NAME] = needed[_FORWARDING]
     for key, why in {**needed, "kernel.modules_disabled": ""}.items():
-        entry = shapes.table(declared, key, SOURCE)
-        value, file = (shapes.text(entry, name, SOURCE) for name in ("value", "file"))
+        entry = fields.table(declared, key, SOURCE)
+        value, file = (fields.text(entry, name, SOURCE) for name in ("value", "file"))
         if key == "kernel.modules_disabled":
             if value not in ("", "0"):
                 detail = f"is set to {value} by {file}: after the next boot the engine can load no module"
@@ -118,17 +118,17 @@ def _remaps(snapshot: Snapshot, settings: Settings) -> bool:
 
 def _modules_now(snapshot: Snapshot) -> Iterator[Offender]:
     for name in _ALWAYS:
-        if shapes.text(_module(snapshot, name), "kind", SOURCE) == "missing":
+        if fields.text(_module(snapshot, name), "kind", SOURCE) == "missing":
             yield Offender("module", name, "is not part of this kernel, nor among its modules")
 
 
 def _modules_later(snapshot: Snapshot) -> Iterator[Offender]:
     for name in _modules(snapshot):
         module = _module(snapshot, name)
-        kept_out = shapes.table(module, "kept_out", SOURCE)
-        by, file = (shapes.text(kept_out, key, SOURCE) for key in ("by", "file"))
+        kept_out = fields.table(module, "kept_out", SOURCE)
+        by, file = (fields.text(kept_out, key, SOURCE) for key in ("by", "file"))
         # A built-in module cannot be blocked, and an unknown one may not be a module.
-        if shapes.text(module, "kind", SOURCE) != "module" or not by:
+        if fields.text(module, "kind", SOURCE) != "module" or not by:
             continue
         if by == "install" or name not in _BY_NAME:
             when = "at the next boot" if module.get("loaded") else "already"
@@ -136,11 +136,11 @@ def _modules_later(snapshot: Snapshot) -> Iterator[Offender]:
 
 
 def _modules(snapshot: Snapshot) -> JSONObject:
-    return shapes.table(_next_boot(snapshot), "modules", SOURCE)
+    return fields.table(_next_boot(snapshot), "modules", SOURCE)
 
 
 def _module(snapshot: Snapshot, name: str) -> JSONObject:
-    return shapes.table(_modules(snapshot), name, SOURCE)
+    return fields.table(_modules(snapshot), name, SOURCE)
 
 
 def _is_loaded(snapshot: Snapshot, name: str) -> bool:
@@ -166,18 +166,18 @@ def _mounted_now(snapshot: Snapshot) -> Iterator[Offender]:
             yield _noexec(root, str(mount["mount_point"]), "is mounted")
     for mount in mounts:
         if mount.get("mount_point") == "/proc" and mount.get("fstype") == "proc":
-            yield from _hidden(snapshot, shapes.texts(mount, "hides", "mounts"), "is mounted")
+            yield from _hidden(snapshot, fields.texts(mount, "hides", "mounts"), "is mounted")
 
 
 def _mounted_later(snapshot: Snapshot) -> Iterator[Offender]:
-    rows = shapes.rows(_next_boot(snapshot), "mounts", SOURCE)
+    rows = fields.rows(_next_boot(snapshot), "mounts", SOURCE)
     for root in image_roots(snapshot):
         mount = mount_of(rows, root)
-        if mount and _last(shapes.texts(mount, "options", SOURCE), ("noexec", "exec")) == "noexec":
+        if mount and _last(fields.texts(mount, "options", SOURCE), ("noexec", "exec")) == "noexec":
             yield _noexec(root, str(mount["mount_point"]), "is mounted by /etc/fstab")
     for mount in rows:
         if mount.get("mount_point") == "/proc":
-            options = shapes.texts(mount, "options", SOURCE)
+            options = fields.texts(mount, "options", SOURCE)
             yield from _hidden(snapshot, options, "is mounted by /etc/fstab")
 
 

@@ -9,8 +9,8 @@ from itertools import islice
 from hardener.checks import check
 from hardener.checks.build_history import Command, Step, commands, steps
 from hardener.checks.containers import containers
-from hardener.checks.every import Note, Question, judge_all
 from hardener.checks.local_images import NO_IMAGES, Image, images
+from hardener.checks.rule import Note, Question, judge_all
 from hardener.checks.verdicts import needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import Snapshot

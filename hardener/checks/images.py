@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from hardener.checks import check, policy, shapes
+from hardener.checks import check, fields, policy
 from hardener.checks.containers import SOURCE as CONTAINERS
 from hardener.checks.containers import Container, containers
-from hardener.checks.every import Note, Question, judge_all
 from hardener.checks.local_images import NO_IMAGES, SOURCE, Image, images, is_registry, repository_name
+from hardener.checks.rule import Note, Question, judge_all
 from hardener.checks.secrets import secrets_in
 from hardener.checks.trust_record import Record, last_verification
 from hardener.checks.verdicts import failed, needs_engine, not_applicable, passed
@@ -57,7 +57,7 @@ def _as_root(subject: Container | Image, snapshot: Snapshot) -> Iterator[str]:
         opted_out = subject.host_config.get("UsernsMode") == "host"
     options = snapshot.security_options
     remapped = "rootless" in options or ("userns" in options and not opted_out)
-    user = shapes.text(subject.config, "User", SOURCE)
+    user = fields.text(subject.config, "User", SOURCE)
     name = user.partition(":")[0]
     if not remapped and _is_root(name):
         yield f"is set to run as root (user {user!r})" if user else "is set to run as root (no user set)"
@@ -71,7 +71,7 @@ def _runs_as_root(container: Container) -> Iterator[str]:
 
     Whatever the image declares, an entrypoint may have dropped root, and a remapped root is not the host's.
     """
-    user = shapes.text(container.config, "User", CONTAINERS)
+    user = fields.text(container.config, "User", CONTAINERS)
     if container.fact("uid") == 0:
         declared = f", declared user {user!r}" if user and not _is_root(user.partition(":")[0]) else ""
         yield f"runs as root on the host{declared}"
@@ -139,7 +139,7 @@ def _is_in(origin: str, place: str) -> bool:
 def minimal_packages(snapshot: Snapshot) -> Verdict:
     """Check the number of packages: a person decides; size and layers show where to start."""
     largest_first = sorted(
-        images(snapshot), key=lambda image: shapes.number(image.inspect, "Size", SOURCE), reverse=True
+        images(snapshot), key=lambda image: fields.number(image.inspect, "Size", SOURCE), reverse=True
     )
     return judge_all(
         largest_first,
@@ -225,7 +225,7 @@ def healthcheck(snapshot: Snapshot) -> Verdict:
 
 
 def _no_healthcheck(image: Image) -> Iterator[str]:
-    test = shapes.texts(shapes.table(image.config, "Healthcheck", SOURCE), "Test", SOURCE)
+    test = fields.texts(fields.table(image.config, "Healthcheck", SOURCE), "Test", SOURCE)
     if not test:
         yield "declares no health check"
     elif test[0] == "NONE":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.checks.containers import Container
 from hardener.snapshot import JSONObject
 
@@ -80,7 +80,7 @@ def lsm(container: Container) -> Lsm:
     """
     snapshot = container.snapshot
     host: JSONObject = snapshot.fact_or("lsm", {})
-    selinux: JSONObject = shapes.table(host, "selinux", "lsm")
+    selinux: JSONObject = fields.table(host, "selinux", "lsm")
     if "apparmor" in snapshot.security_options:
         found = apparmor_label(container)
         if found.enforced:
@@ -90,8 +90,8 @@ def lsm(container: Container) -> Lsm:
         return Lsm(confinement=kind, module="apparmor", label=str(container.fact("label")).strip())
     if "selinux" in snapshot.security_options or selinux.get("enabled"):
         label = str(container.fact("label")).strip()
-        fields = label.split(":")
-        kind = _selinux(fields[2] if len(fields) > 2 else "", str(selinux.get("mode") or ""))
+        parts = label.split(":")
+        kind = _selinux(parts[2] if len(parts) > 2 else "", str(selinux.get("mode") or ""))
         return Lsm(confinement=kind, module="selinux", label=label)
     return Lsm(confinement=Confinement.ABSENT)
 

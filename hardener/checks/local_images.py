@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.snapshot import JSONObject, Snapshot
 
 SOURCE = "docker.images"
@@ -26,19 +26,19 @@ class Image:
     @property
     def id(self) -> str:
         """Return its full id."""
-        return shapes.text(self.inspect, "Id", SOURCE)
+        return fields.text(self.inspect, "Id", SOURCE)
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Return its tags on this host."""
-        return tuple(tag for tag in shapes.texts(self.inspect, "RepoTags", SOURCE) if tag != "<none>:<none>")
+        return tuple(tag for tag in fields.texts(self.inspect, "RepoTags", SOURCE) if tag != "<none>:<none>")
 
     @property
     def digests(self) -> tuple[str, ...]:
         """Return its digests in registries: ``repository@sha256:…``."""
         return tuple(
             digest
-            for digest in shapes.texts(self.inspect, "RepoDigests", SOURCE)
+            for digest in fields.texts(self.inspect, "RepoDigests", SOURCE)
             if not digest.startswith("<none>@")
         )
 
@@ -50,26 +50,26 @@ class Image:
     @property
     def config(self) -> JSONObject:
         """Return its configuration for containers."""
-        return shapes.table(self.inspect, "Config", SOURCE)
+        return fields.table(self.inspect, "Config", SOURCE)
 
     @property
     def created(self) -> str:
         """Return the day of its build, as it declares it."""
-        return shapes.text(self.inspect, "Created", SOURCE)[:10] or "an unknown day"
+        return fields.text(self.inspect, "Created", SOURCE)[:10] or "an unknown day"
 
     @property
     def size(self) -> str:
         """Return its size."""
-        return f"{shapes.number(self.inspect, 'Size', SOURCE) / 10**6:.0f} MB"
+        return f"{fields.number(self.inspect, 'Size', SOURCE) / 10**6:.0f} MB"
 
 
 def images(snapshot: Snapshot) -> tuple[Image, ...]:
     """Return every image of the host."""
     return tuple(
         Image(
-            shapes.required(entry, "inspect", SOURCE),
-            tuple(shapes.rows(entry, "history", SOURCE)),
-            shapes.text(entry, "error", SOURCE),
+            fields.required(entry, "inspect", SOURCE),
+            tuple(fields.rows(entry, "history", SOURCE)),
+            fields.text(entry, "error", SOURCE),
         )
         for entry in snapshot.images
     )

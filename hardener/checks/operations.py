@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hardener.checks import check, policy, shapes
+from hardener.checks import check, fields, policy
 from hardener.checks.containers import SOURCE, Container, containers, readable
 from hardener.checks.local_images import Image, images
 from hardener.checks.verdicts import count, failed, manual, needs_engine, passed
@@ -51,9 +51,9 @@ def container_sprawl(snapshot: Snapshot) -> Verdict:
 
 
 def _stopped_container(container: Container) -> Offender:
-    state = shapes.required(container.inspect, "State", SOURCE)
-    status = shapes.text(state, "Status", SOURCE) or "not running"
-    since = shapes.text(state, "FinishedAt", SOURCE)[:10]
+    state = fields.required(container.inspect, "State", SOURCE)
+    status = fields.text(state, "Status", SOURCE) or "not running"
+    since = fields.text(state, "FinishedAt", SOURCE)[:10]
     # The engine writes the year 1 for "never".
     when = "" if since in {"", "0001-01-01"} else f" since {since}"
     return Offender(container.kind, container.name, f"is {status}{when}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.checks.containers import SOURCE, containers
 from hardener.checks.swarmstate import services
 from hardener.snapshot import FactUnavailable, Snapshot
@@ -49,20 +49,20 @@ def published(snapshot: Snapshot) -> tuple[Published, ...]:
 
 def _of_containers(snapshot: Snapshot) -> Iterator[Published]:
     for container in containers(snapshot):
-        settings = shapes.table(container.inspect, "NetworkSettings", SOURCE)
-        for inside, bindings in shapes.table(settings, "Ports", SOURCE).items():
-            for binding in shapes.rows({"bindings": bindings}, "bindings", SOURCE):
-                address = shapes.text(binding, "HostIp", SOURCE) or "0.0.0.0"  # noqa: S104 - its meaning
-                port = shapes.text(binding, "HostPort", SOURCE)
+        settings = fields.table(container.inspect, "NetworkSettings", SOURCE)
+        for inside, bindings in fields.table(settings, "Ports", SOURCE).items():
+            for binding in fields.rows({"bindings": bindings}, "bindings", SOURCE):
+                address = fields.text(binding, "HostIp", SOURCE) or "0.0.0.0"  # noqa: S104 - its meaning
+                port = fields.text(binding, "HostPort", SOURCE)
                 yield Published(container.name, address, port, str(inside).partition("/")[2] or "tcp")
 
 
 def _of_services(snapshot: Snapshot) -> Iterator[Published]:
     """Return the ports of services, which are open on every node and address."""
     for service in services(snapshot):
-        endpoint = shapes.table(service.facts, "Endpoint", "docker.swarm")
-        for port in shapes.rows(endpoint, "Ports", "docker.swarm"):
-            number = shapes.number(port, "PublishedPort", "docker.swarm")
+        endpoint = fields.table(service.facts, "Endpoint", "docker.swarm")
+        for port in fields.rows(endpoint, "Ports", "docker.swarm"):
+            number = fields.number(port, "PublishedPort", "docker.swarm")
             if number:
-                protocol = shapes.text(port, "Protocol", "docker.swarm") or "tcp"
+                protocol = fields.text(port, "Protocol", "docker.swarm") or "tcp"
                 yield Published(service.name, "0.0.0.0", str(number), protocol)  # noqa: S104 - what it means

@@ -14,8 +14,8 @@ from itertools import islice
 from hardener.checks import check, policy
 from hardener.checks.containers import containers
 from hardener.checks.distributions import end_of_support
-from hardener.checks.every import Note, Question, judge_all
 from hardener.checks.local_images import NO_IMAGES, Image, images
+from hardener.checks.rule import Note, Question, judge_all
 from hardener.checks.verdicts import count, needs_engine
 from hardener.model import Verdict
 from hardener.scan.record import BadRecord, Package, Report, Scan, Scanned, State, parse

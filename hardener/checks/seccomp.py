@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.checks.verdicts import listed
 from hardener.snapshot import JSONObject
 
@@ -35,7 +35,7 @@ def opened_calls(profile: JSONObject, source: str, capabilities: int = 0) -> Seq
     granted = {
         name for number, names in _GRANTED.items() if capabilities >> number & 1 for name in names.split()
     }
-    return [name for name in shapes.texts(profile, "open", source) if name not in granted]
+    return [name for name in fields.texts(profile, "open", source) if name not in granted]
 
 
 def filters_nothing(calls: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.snapshot import FactUnavailable, Snapshot
 
 SOURCE = "collector"
@@ -19,9 +19,9 @@ def secrets_in(snapshot: Snapshot, kind: str) -> Mapping[str, tuple[str, ...]]:
     if snapshot.collector.get("secrets") is None:
         raise FactUnavailable(SOURCE, "secrets were not searched for")
     found: dict[str, tuple[str, ...]] = {}
-    for secret in shapes.rows(snapshot.collector, "secrets", SOURCE):
+    for secret in fields.rows(snapshot.collector, "secrets", SOURCE):
         # "image sha256:… env AWS_SECRET_ACCESS_KEY"
-        of_kind, _, rest = shapes.text(secret, "where", SOURCE).partition(" ")
+        of_kind, _, rest = fields.text(secret, "where", SOURCE).partition(" ")
         name, _, place = rest.partition(" ")
         if of_kind == kind:
             found[name] = (*found.get(name, ()), f"{place} ({secret.get('kind')})".strip())

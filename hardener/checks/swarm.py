@@ -14,8 +14,8 @@ from functools import wraps
 from ipaddress import ip_address
 from typing import ClassVar
 
-from hardener.checks import Check, check, shapes
-from hardener.checks.every import Note, judge_all
+from hardener.checks import Check, check, fields
+from hardener.checks.rule import Note, judge_all
 from hardener.checks.secrets import secrets_in
 from hardener.checks.swarmstate import INACTIVE, SOURCE, Service, node_state, services
 from hardener.checks.verdicts import failed, manual, needs_engine, not_applicable, passed
@@ -68,8 +68,8 @@ def manager_count(snapshot: Snapshot) -> Verdict:
     expected = f"an odd number of managers, at most {_MAX_MANAGERS}"
     actual = f"{managers} of {swarm.get('Nodes')} nodes are managers"
     facts = [f"{managers} managers keep working when {(managers - 1) // 2} fail"]
-    for node in shapes.rows(_facts(snapshot), "nodes", SOURCE):
-        manager = shapes.table(node, "ManagerStatus", SOURCE)
+    for node in fields.rows(_facts(snapshot), "nodes", SOURCE):
+        manager = fields.table(node, "ManagerStatus", SOURCE)
         if manager:
             facts.append(f"manager {_hostname(node)}: {manager.get('Reachability')}")
     if managers % 2 == 0:
@@ -93,17 +93,17 @@ class _Socket:
     @property
     def port(self) -> int:
         """Return its port."""
-        return shapes.number(self.facts, "port", "listening")
+        return fields.number(self.facts, "port", "listening")
 
     @property
     def protocol(self) -> str:
         """Return ``tcp`` or ``udp``."""
-        return shapes.text(self.facts, "proto", "listening").removesuffix("6")
+        return fields.text(self.facts, "proto", "listening").removesuffix("6")
 
     @property
     def address(self) -> str:
         """Return its address."""
-        return shapes.text(self.facts, "address", "listening")
+        return fields.text(self.facts, "address", "listening")
 
     @property
     def name(self) -> str:
@@ -119,7 +119,7 @@ def bind_interface(snapshot: Snapshot) -> Verdict:
     control = {("tcp", _GOSSIP_PORT), ("udp", _GOSSIP_PORT)}
     if swarm.get("ControlAvailable"):
         control.add(("tcp", _manager_port(swarm)))
-    vxlan = shapes.number(shapes.table(swarm, "Cluster", "docker.info"), "DataPathPort", "docker.info")
+    vxlan = fields.number(fields.table(swarm, "Cluster", "docker.info"), "DataPathPort", "docker.info")
     data = {("udp", vxlan or _VXLAN_PORT)}
     sockets = [
         socket
@@ -147,8 +147,8 @@ def bind_interface(snapshot: Snapshot) -> Verdict:
 
 def _manager_port(swarm: JSONObject) -> int:
     """Return the port of this manager's API: its listen address may differ from the default."""
-    for manager in shapes.rows(swarm, "RemoteManagers", "docker.info"):
-        port = shapes.text(manager, "Addr", "docker.info").rpartition(":")[2]
+    for manager in fields.rows(swarm, "RemoteManagers", "docker.info"):
+        port = fields.text(manager, "Addr", "docker.info").rpartition(":")[2]
         if manager.get("NodeID") == swarm.get("NodeID") and port.isdecimal():
             return int(port)
     return _MANAGER_PORT
@@ -166,7 +166,7 @@ class _Network:
     @property
     def name(self) -> str:
         """Return its name."""
-        return shapes.text(self.facts, "Name", "docker.networks")
+        return fields.text(self.facts, "Name", "docker.networks")
 
 
 @check("swarm-overlay-encrypted")
@@ -185,7 +185,7 @@ def overlay_encrypted(snapshot: Snapshot) -> Verdict:
 
 
 def _unencrypted(network: _Network) -> Iterator[str]:
-    options = shapes.table(network.facts, "Options", "docker.networks")
+    options = fields.table(network.facts, "Options", "docker.networks")
     # The presence of the option enables it; its value is usually empty.
     if options.get("encrypted", "false") in {"0", "f", "F", "false", "FALSE", "False"}:
         yield "carries traffic between nodes in the clear"
@@ -200,12 +200,12 @@ def secrets_used(snapshot: Snapshot) -> Verdict:
     def judge(service: Service) -> Iterator[str]:
         for place in plain.get(service.name, ()):
             yield f"declares what looks like a secret: {place}"
-        container = shapes.table(service.task, "ContainerSpec", SOURCE)
-        mounted = shapes.rows(container, "Secrets", SOURCE)
+        container = fields.table(service.task, "ContainerSpec", SOURCE)
+        mounted = fields.rows(container, "Secrets", SOURCE)
         if mounted:
             yield Note(f"uses {len(mounted)} of the cluster's secrets")
 
-    stored = len(shapes.rows(_facts(snapshot), "secrets", SOURCE))
+    stored = len(fields.rows(_facts(snapshot), "secrets", SOURCE))
     return judge_all(
         services(snapshot),
         judge,
@@ -242,7 +242,7 @@ def autolock_rotated(snapshot: Snapshot) -> Verdict:
 @_on_manager
 def node_certificates(snapshot: Snapshot) -> Verdict:
     """Check that certificates of nodes do not live longer than the engine's default."""
-    expiry = shapes.number(shapes.table(_spec(snapshot), "CAConfig", SOURCE), "NodeCertExpiry", SOURCE)
+    expiry = fields.number(fields.table(_spec(snapshot), "CAConfig", SOURCE), "NodeCertExpiry", SOURCE)
     if expiry <= 0:
         raise FactUnavailable(SOURCE, "NodeCertExpiry is missing")
     expected = f"certificates of nodes are renewed at least every {_MAX_CERTIFICATE_DAYS} days"
@@ -255,9 +255,9 @@ def node_certificates(snapshot: Snapshot) -> Verdict:
 @_on_manager
 def root_ca(snapshot: Snapshot) -> Verdict:
     """Ask a person to compare the age of the root certificate with the site's period."""
-    tls = shapes.table(_cluster(snapshot), "TLSInfo", SOURCE)
-    certificate = shapes.text(tls, "TrustRoot", SOURCE)
-    turns = shapes.number(shapes.table(_spec(snapshot), "CAConfig", SOURCE), "ForceRotate", SOURCE)
+    tls = fields.table(_cluster(snapshot), "TLSInfo", SOURCE)
+    certificate = fields.text(tls, "TrustRoot", SOURCE)
+    turns = fields.number(fields.table(_spec(snapshot), "CAConfig", SOURCE), "ForceRotate", SOURCE)
     return manual(
         "the root certificate was changed within the site's period",
         f"compare the root certificate's first day ({_first_day(certificate)}) with the period",
@@ -274,14 +274,14 @@ def root_ca(snapshot: Snapshot) -> Verdict:
 def data_plane(snapshot: Snapshot) -> Verdict:
     """Check that containers' traffic uses another address than the cluster's control."""
     expected = "the data path has an address of its own"
-    advertised = shapes.text(_swarm(snapshot), "NodeAddr", "docker.info")
-    local = shapes.table(_facts(snapshot), "local", SOURCE)
+    advertised = fields.text(_swarm(snapshot), "NodeAddr", "docker.info")
+    local = fields.table(_facts(snapshot), "local", SOURCE)
     if "DataPathAddr" not in local:
         return manual(
             expected,
             f"look up the --data-path-addr that this node ({advertised}) was given at swarm init or join",
         )
-    data = shapes.text(local, "DataPathAddr", SOURCE)
+    data = fields.text(local, "DataPathAddr", SOURCE)
     if not data:
         return failed(expected, f"both control and data use {advertised}: no data path address was given")
     facts = (f"control: {advertised}", f"data: {data}")
@@ -291,24 +291,24 @@ def data_plane(snapshot: Snapshot) -> Verdict:
 
 
 def _swarm(snapshot: Snapshot) -> JSONObject:
-    return shapes.required(snapshot.info, "Swarm", "docker.info")
+    return fields.required(snapshot.info, "Swarm", "docker.info")
 
 
 def _facts(snapshot: Snapshot) -> JSONObject:
     facts = snapshot.fact(SOURCE)
-    return shapes.required({"swarm": facts}, "swarm", SOURCE)
+    return fields.required({"swarm": facts}, "swarm", SOURCE)
 
 
 def _cluster(snapshot: Snapshot) -> JSONObject:
-    return shapes.required(_facts(snapshot), "swarm", SOURCE)
+    return fields.required(_facts(snapshot), "swarm", SOURCE)
 
 
 def _spec(snapshot: Snapshot) -> JSONObject:
-    return shapes.required(_cluster(snapshot), "Spec", SOURCE)
+    return fields.required(_cluster(snapshot), "Spec", SOURCE)
 
 
 def _autolocked(snapshot: Snapshot) -> bool:
-    return shapes.required(_spec(snapshot), "EncryptionConfig", SOURCE).get("AutoLockManagers") is True
+    return fields.required(_spec(snapshot), "EncryptionConfig", SOURCE).get("AutoLockManagers") is True
 
 
 def _dates(snapshot: Snapshot) -> tuple[str, ...]:
@@ -317,7 +317,7 @@ def _dates(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _hostname(node: JSONObject) -> str:
-    return shapes.text(shapes.table(node, "Description", SOURCE), "Hostname", SOURCE)
+    return fields.text(fields.table(node, "Description", SOURCE), "Hostname", SOURCE)
 
 
 def _first_day(certificate: str) -> str:

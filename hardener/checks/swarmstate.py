@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "docker.swarm"
@@ -25,22 +25,22 @@ class Service:
     @property
     def id(self) -> str:
         """Return its id."""
-        return shapes.text(self.facts, "ID", SOURCE)
+        return fields.text(self.facts, "ID", SOURCE)
 
     @property
     def spec(self) -> JSONObject:
         """Return its specification."""
-        return shapes.required(self.facts, "Spec", SOURCE)
+        return fields.required(self.facts, "Spec", SOURCE)
 
     @property
     def name(self) -> str:
         """Return its name."""
-        return shapes.text(self.spec, "Name", SOURCE) or self.id
+        return fields.text(self.spec, "Name", SOURCE) or self.id
 
     @property
     def task(self) -> JSONObject:
         """Return the specification of its tasks."""
-        return shapes.table(self.spec, "TaskTemplate", SOURCE)
+        return fields.table(self.spec, "TaskTemplate", SOURCE)
 
 
 def node_state(snapshot: Snapshot) -> str:
@@ -49,7 +49,7 @@ def node_state(snapshot: Snapshot) -> str:
     Raises:
         FactUnavailable: the engine does not say.
     """
-    state = shapes.table(snapshot.info, "Swarm", "docker.info").get("LocalNodeState")
+    state = fields.table(snapshot.info, "Swarm", "docker.info").get("LocalNodeState")
     if not isinstance(state, str) or not state:
         raise FactUnavailable("docker.info", "Swarm.LocalNodeState is missing")
     return state
@@ -60,4 +60,4 @@ def services(snapshot: Snapshot) -> tuple[Service, ...]:
     swarm: Any = snapshot.fact_or(SOURCE, {})
     if not isinstance(swarm, Mapping):
         raise FactUnavailable(SOURCE, "is not an object")
-    return tuple(Service(facts) for facts in shapes.rows(swarm, "services", SOURCE))
+    return tuple(Service(facts) for facts in fields.rows(swarm, "services", SOURCE))

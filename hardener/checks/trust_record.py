@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hardener.checks import policy, shapes
-from hardener.checks.every import Note, Question
+from hardener.checks import fields, policy
+from hardener.checks.rule import Note, Question
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "hardener.trust"
@@ -93,8 +93,8 @@ def last_verification(snapshot: Snapshot) -> Record | None:
     source = snapshot.fact_or(SOURCE, None) if snapshot.has(SOURCE) else None
     if source is None:
         return None
-    at = shapes.text(source, "verified_at", SOURCE)
-    written = shapes.text(source, "policy_written", SOURCE) or at
+    at = fields.text(source, "verified_at", SOURCE)
+    written = fields.text(source, "policy_written", SOURCE) or at
     passed = (_moment(snapshot.collected_at) - _moment(at)).total_seconds()
     if passed < -_DAY:
         raise FactUnavailable(SOURCE, f"it is of {at}, later than the snapshot: check the host's clock")
@@ -106,17 +106,17 @@ def last_verification(snapshot: Snapshot) -> Record | None:
         outdated = f"before the host got its present policy at {written}: verify again"
     today = _moment(snapshot.collected_at).astimezone(UTC).date().isoformat()
     images = {
-        shapes.text(image, "id", SOURCE): _verified(image, today)
-        for image in (() if outdated else shapes.rows(source, "images", SOURCE))
+        fields.text(image, "id", SOURCE): _verified(image, today)
+        for image in (() if outdated else fields.rows(source, "images", SOURCE))
     }
     return Record(at, images, outdated)
 
 
 def _verified(image: JSONObject, today: str) -> Verified:
-    until = shapes.text(image, "until", SOURCE)
+    until = fields.text(image, "until", SOURCE)
     return Verified(
-        shapes.text(image, "status", SOURCE),
-        shapes.text(image, "detail", SOURCE),
+        fields.text(image, "status", SOURCE),
+        fields.text(image, "detail", SOURCE),
         has_ended=bool(until) and until < today,
     )
 

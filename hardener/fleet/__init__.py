@@ -13,8 +13,8 @@ Hosts that cannot be reached or fail are outcomes; only what stops Ansible befor
 from hardener.fleet.connections import connections
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, StepStarted, TaskResult, TaskStarted
 from hardener.fleet.executor import Credentials, Execution, Executor, Job
+from hardener.fleet.fleet import Fleet, ansible_version, executor_of
 from hardener.fleet.inventory import identify, inventory_name
-from hardener.fleet.start import Fleet, ansible_version, executor_of
 
 __all__ = [
     "Credentials",

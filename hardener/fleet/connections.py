@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hardener.fleet.listing import listed
+from hardener.fleet.inventory_cli import listed
 
 
 def connections(inventory: str, *, vault_password_file: Path | None = None) -> dict[str, str]:

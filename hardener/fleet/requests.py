@@ -21,7 +21,7 @@ from hardener.model import Impact
 
 if TYPE_CHECKING:
     from hardener.activity import HostActivity
-    from hardener.fleet.start import Fleet
+    from hardener.fleet.fleet import Fleet
     from hardener.plan import Plan
     from hardener.planfile import Reviewed
     from hardener.scan.record import Scan

@@ -7,7 +7,7 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.checks.containers import SOURCE, Container
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 from hardener.workload.identity import kernel_series
@@ -28,8 +28,8 @@ def identity(container: Container) -> dict[str, Any]:
     """
     config, host = container.config, container.host_config
     return {
-        "image digest": shapes.text(container.inspect, "Image", SOURCE),
-        "user": shapes.text(config, "User", SOURCE),
+        "image digest": fields.text(container.inspect, "Image", SOURCE),
+        "user": fields.text(config, "User", SOURCE),
         "entrypoint": _words(config, "Entrypoint"),
         "command": _words(config, "Cmd"),
         "mounts": list(_mounts(container)),
@@ -37,18 +37,18 @@ def identity(container: Container) -> dict[str, Any]:
         "pid mode": _mode(host, "PidMode"),
         "ipc mode": _mode(host, "IpcMode"),
         "userns mode": _mode(host, "UsernsMode"),
-        "devices": [str(each.get("PathInContainer")) for each in shapes.rows(host, "Devices", SOURCE)],
-        "sysctls": {str(key): str(value) for key, value in shapes.table(host, "Sysctls", SOURCE).items()},
-        "security options": [_option(each) for each in shapes.texts(host, "SecurityOpt", SOURCE)],
-        "environment": sorted({each.partition("=")[0] for each in shapes.texts(config, "Env", SOURCE)}),
+        "devices": [str(each.get("PathInContainer")) for each in fields.rows(host, "Devices", SOURCE)],
+        "sysctls": {str(key): str(value) for key, value in fields.table(host, "Sysctls", SOURCE).items()},
+        "security options": [_option(each) for each in fields.texts(host, "SecurityOpt", SOURCE)],
+        "environment": sorted({each.partition("=")[0] for each in fields.texts(config, "Env", SOURCE)}),
         "read only": host.get("ReadonlyRootfs") is True,
         "privileged": container.privileged,
-        "capabilities added": sorted(shapes.texts(host, "CapAdd", SOURCE)),
-        "capabilities dropped": sorted(shapes.texts(host, "CapDrop", SOURCE)),
+        "capabilities added": sorted(fields.texts(host, "CapAdd", SOURCE)),
+        "capabilities dropped": sorted(fields.texts(host, "CapDrop", SOURCE)),
         "published": [
             {"container_port": int(port), "protocol": protocol or "tcp"}
             for port, _, protocol in (
-                str(each).partition("/") for each in shapes.table(host, "PortBindings", SOURCE)
+                str(each).partition("/") for each in fields.table(host, "PortBindings", SOURCE)
             )
             if port.isdecimal()
         ],
@@ -62,14 +62,14 @@ def as_recorded(container: Container) -> dict[str, Any]:
     program = found.pop("entrypoint")[:1]
     del found["command"]
     if container.words is not None:
-        words = {key: list(shapes.texts(container.words, key, SOURCE)) for key in ("entrypoint", "command")}
+        words = {key: list(fields.texts(container.words, key, SOURCE)) for key in ("entrypoint", "command")}
         found |= {"entrypoint": [*program, *words["entrypoint"]], "command": words["command"]}
     return found
 
 
 def place(container: Container) -> tuple[str, ...]:
     """Return what is stable when a container is recreated: its compose service, else its name."""
-    labels = shapes.table(container.config, "Labels", SOURCE)
+    labels = fields.table(container.config, "Labels", SOURCE)
     project, service, number = (labels.get(each) for each in (_PROJECT, _SERVICE, _NUMBER))
     if project and service and str(labels.get(_ONE_OFF)).lower() != "true":
         return "compose", str(project), str(service), str(number or 1)
@@ -81,11 +81,11 @@ def _host(container: Container) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with suppress(FactUnavailable):
         system: JSONObject = snapshot.fact("system")
-        found["architecture"] = shapes.text(system, "arch", "system")
-        found["kernel series"] = kernel_series(shapes.text(system, "kernel", "system"))
+        found["architecture"] = fields.text(system, "arch", "system")
+        found["kernel series"] = kernel_series(fields.text(system, "kernel", "system"))
     with suppress(FactUnavailable):
         versions: JSONObject = snapshot.fact("docker.version")
-        found["engine version"] = shapes.text(versions, "Version", "docker.version")
+        found["engine version"] = fields.text(versions, "Version", "docker.version")
         found["runtime"] = _runtime(container, versions)
     with suppress(FactUnavailable):
         found["user namespaces"] = _remaps(snapshot)
@@ -93,14 +93,14 @@ def _host(container: Container) -> dict[str, Any]:
 
 
 def _remaps(snapshot: Snapshot) -> bool:
-    options = shapes.texts(snapshot.info, "SecurityOptions", "docker.info")
+    options = fields.texts(snapshot.info, "SecurityOptions", "docker.info")
     return any("name=userns" in option for option in options)
 
 
 def _runtime(container: Container, versions: JSONObject) -> str:
-    default = shapes.text(container.snapshot.info, "DefaultRuntime", "docker.info")
-    name = shapes.text(container.host_config, "Runtime", SOURCE) or default or "runc"
-    for component in shapes.rows(versions, "Components", "docker.version"):
+    default = fields.text(container.snapshot.info, "DefaultRuntime", "docker.info")
+    name = fields.text(container.host_config, "Runtime", SOURCE) or default or "runc"
+    for component in fields.rows(versions, "Components", "docker.version"):
         if component.get("Name") == name:
             return f"{name} {component.get('Version') or ''}".rstrip()
     return name
@@ -108,23 +108,23 @@ def _runtime(container: Container, versions: JSONObject) -> str:
 
 def _words(config: JSONObject, key: str) -> list[str]:
     value = config.get(key)
-    return [value] if isinstance(value, str) else list(shapes.texts(config, key, SOURCE))
+    return [value] if isinstance(value, str) else list(fields.texts(config, key, SOURCE))
 
 
 def _mounts(container: Container) -> Iterator[Mapping[str, Any]]:
-    for mount in shapes.rows(container.inspect, "Mounts", SOURCE):
+    for mount in fields.rows(container.inspect, "Mounts", SOURCE):
         yield {
             "kind": str(mount.get("Type")),
             "target": str(mount.get("Destination")),
             "read_only": mount.get("RW") is False,
         }
-    for target, options in shapes.table(container.host_config, "Tmpfs", SOURCE).items():
+    for target, options in fields.table(container.host_config, "Tmpfs", SOURCE).items():
         yield {"kind": "tmpfs", "target": str(target), "read_only": "ro" in str(options).split(",")}
 
 
 def _mode(host: JSONObject, key: str) -> str:
     """Return a mode; the name of the other container in it is irrelevant."""
-    mode = shapes.text(host, key, SOURCE)
+    mode = fields.text(host, key, SOURCE)
     return "container" if mode.startswith("container:") else mode
 
 

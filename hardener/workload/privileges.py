@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.checks.containers import SOURCE, Container
 from hardener.checks.filters import MALFORMED, Filter, FilterKind, compare_running, mask, processes
 from hardener.checks.labels import Confinement, Lsm, lsm
@@ -204,7 +204,7 @@ def _inside(uid: int, maps: list[tuple[int, ...]]) -> int | None:
 
 
 def _joined(container: Container, shared: tuple[str, ...], near: Neighbours) -> dict[str, tuple[str, ...]]:
-    namespaces = shapes.table(container.facts or {}, "namespaces", SOURCE)
+    namespaces = fields.table(container.facts or {}, "namespaces", SOURCE)
     found = {}
     for kind in _NAMESPACES:
         others = near.get((kind, str(namespaces.get(kind))), ())
@@ -235,7 +235,7 @@ def _host_paths(container: Container) -> tuple[HostPath, ...]:
 def _shared_mounts(container: Container) -> tuple[str, ...]:
     return tuple(
         f"{row.get('Source')} ({row['Propagation']})"
-        for row in shapes.rows(container.inspect, "Mounts", SOURCE)
+        for row in fields.rows(container.inspect, "Mounts", SOURCE)
         if row.get("Propagation") in {"shared", "rshared"}
     )
 
@@ -248,9 +248,9 @@ def _unmasked(container: Container) -> bool:
 
 def _limits(container: Container) -> Limits:
     container.fact("cgroup")
-    cgroup = shapes.table(container.facts or {}, "cgroup", SOURCE)
+    cgroup = fields.table(container.facts or {}, "cgroup", SOURCE)
     memory, pids = cgroup.get("memory_max"), cgroup.get("pids_max")
-    total = shapes.number(container.snapshot.info, "MemTotal", "docker.info")
+    total = fields.number(container.snapshot.info, "MemTotal", "docker.info")
     weight = cgroup.get("cpu_weight")
     weighted = weight is not None and weight != _DEFAULT_WEIGHT
     quota = cgroup.get("cpu_max")

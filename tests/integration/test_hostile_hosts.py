@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.plugin_utils import host_time
 
 from hardener.content import collections_path
-from hardener.fleet import start
+from hardener.fleet import fleet as fleet_module
 from tests.integration.hostile_sshd import HostileSshd, listener
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.sshd import Sshd
@@ -286,7 +286,7 @@ def test_a_host_that_uses_every_deadline_is_skipped_in_the_end(
     known = {name: times / sha256(name.encode()).hexdigest() for name in hosts}
     known["slow"].write_text(json.dumps([0, host_time.ORDINARY - 15]))
     known["spent"].write_text(json.dumps([host_time.RUN + 1, 0]))
-    script = Path(start.__file__).with_name("ansible_playbook.py")
+    script = Path(fleet_module.__file__).with_name("ansible_playbook.py")
     done = subprocess.run(
         [sys.executable, "-P", script, tmp_path / "pid", "022", "-i", "inventory.json", "play.yml"],
         cwd=tmp_path,

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from hardener.checks import policy, shapes
+from hardener.checks import fields, policy
 from hardener.checks.containers import SOURCE, Container, container_check
-from hardener.checks.every import Note
 from hardener.checks.filters import processes
+from hardener.checks.rule import Note
 from hardener.snapshot import FactUnavailable
 
 # In numeric order (linux/capability.h).
@@ -104,7 +104,7 @@ def _declared(container: Container) -> frozenset[str]:
 
 
 def _texts(container: Container, key: str) -> Sequence[str]:
-    return shapes.texts(container.host_config, key, SOURCE)
+    return fields.texts(container.host_config, key, SOURCE)
 
 
 def _policy(names: Iterable[str]) -> frozenset[str]:

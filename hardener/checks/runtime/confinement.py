@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hardener.checks import check, shapes
+from hardener.checks import check, fields
 from hardener.checks import seccomp as seccomp_profiles
 from hardener.checks.containers import SOURCE, Container, container_check, every_container, go_bool
-from hardener.checks.every import Note
 from hardener.checks.filters import (
     Filter,
     FilterKind,
@@ -18,6 +17,7 @@ from hardener.checks.filters import (
     processes,
 )
 from hardener.checks.labels import DEFAULT_PROFILE, UNCONFINED_TYPES, apparmor_label
+from hardener.checks.rule import Note
 from hardener.checks.settings import Settings
 from hardener.checks.verdicts import count, listed, needs_engine, not_applicable
 from hardener.model import Verdict
@@ -73,7 +73,7 @@ def _declared_profile(container: Container) -> str:
 
 
 def _loaded_profiles(snapshot: Snapshot) -> JSONObject:
-    return shapes.table(shapes.table(snapshot.fact("lsm"), "apparmor", "lsm"), "profiles", "lsm")
+    return fields.table(fields.table(snapshot.fact("lsm"), "apparmor", "lsm"), "profiles", "lsm")
 
 
 @check("container-selinux")
@@ -88,8 +88,8 @@ def selinux(snapshot: Snapshot) -> Verdict:
 
     def judge(container: Container) -> Iterator[str]:
         label = container.fact("label") if container.running else container.inspect.get("ProcessLabel")
-        fields = str(label or "").split(":")
-        selinux_type = fields[2] if len(fields) > 2 else ""
+        parts = str(label or "").split(":")
+        selinux_type = parts[2] if len(parts) > 2 else ""
         if not selinux_type:
             yield "has no SELinux label"
         elif selinux_type in UNCONFINED_TYPES:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hardener.checks import mounttable, shapes
+from hardener.checks import fields, mounttable
 from hardener.checks.containers import SOURCE, Container
 from hardener.checks.mounttable import Host, Location, Mount, MountTable, joined, relative, within
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
@@ -131,10 +131,10 @@ def _by_location(container: Container, host: Host, table: MountTable) -> Iterato
         row = declared.get(mount.point)
         if _engines_own(container, row, names or list(found), data_root, asked_for=under is not None):
             continue
-        source = clean(shapes.text(row, "Source", SOURCE)) if row else ""
+        source = clean(fields.text(row, "Source", SOURCE)) if row else ""
         if row and row.get("Type") == "volume":
             source = clean(_device(container.snapshot, row)) if _device(container.snapshot, row) else source
-        record = container.snapshot.fact("files").get(shapes.text(row, "Source", SOURCE)) if row else None
+        record = container.snapshot.fact("files").get(fields.text(row, "Source", SOURCE)) if row else None
         yield HostMount(
             declared=source or next(iter(sorted(names, key=len)), f"{mount.device}:{mount.root}"),
             destination=mount.point,
@@ -166,7 +166,7 @@ def _engines_own(
     if row is None or kind in {None, "", "bind"}:
         return False
     local = kind == "volume" and row.get("Driver") == "local"
-    own = f"{data_root}/volumes/{shapes.text(row, 'Name', SOURCE)}" if local else data_root
+    own = f"{data_root}/volumes/{fields.text(row, 'Name', SOURCE)}" if local else data_root
     return any(within(name, own) and name != data_root for name in names)
 
 
@@ -175,7 +175,7 @@ def _pseudo(mount: Mount) -> bool:
 
 
 def _data_root(snapshot: Snapshot) -> str:
-    root = shapes.text(snapshot.info, "DockerRootDir", "docker.info")
+    root = fields.text(snapshot.info, "DockerRootDir", "docker.info")
     return real(snapshot, root) if root else "/var/lib/docker"
 
 
@@ -218,7 +218,7 @@ def _sources(
             return
         source, recursive = _device(snapshot, row), "rbind" in flags
     elif row.get("Type") in {"bind", None, ""} and not row.get("Name"):
-        source, recursive = shapes.text(row, "Source", SOURCE), not _non_recursive(container, row)
+        source, recursive = fields.text(row, "Source", SOURCE), not _non_recursive(container, row)
     else:
         return
     if not source.startswith("/"):
@@ -233,15 +233,15 @@ def _sources(
 
 
 def _non_recursive(container: Container, row: JSONObject) -> bool:
-    for asked in shapes.rows(container.host_config, "Mounts", SOURCE):
-        if clean_path(shapes.text(asked, "Target", SOURCE)) == clean_destination(row):
-            return bool(shapes.table(asked, "BindOptions", SOURCE).get("NonRecursive"))
+    for asked in fields.rows(container.host_config, "Mounts", SOURCE):
+        if clean_path(fields.text(asked, "Target", SOURCE)) == clean_destination(row):
+            return bool(fields.table(asked, "BindOptions", SOURCE).get("NonRecursive"))
     return False
 
 
 def clean_destination(row: JSONObject) -> str:
     """Return the mount's normalised path in the container."""
-    return clean_path(shapes.text(row, "Destination", SOURCE))
+    return clean_path(fields.text(row, "Destination", SOURCE))
 
 
 def clean_path(path: str) -> str:
@@ -257,7 +257,7 @@ def _by_name(container: Container) -> Iterator[HostMount]:
         kind = row.get("Type")
         # Engines before 17 report no type, and no volume name for a bind mount.
         if kind == "bind" or (not kind and not row.get("Name")):
-            source = shapes.text(row, "Source", SOURCE)
+            source = fields.text(row, "Source", SOURCE)
         else:
             source = _device(container.snapshot, row) if kind == "volume" else ""
         if not source.startswith("/"):
@@ -265,7 +265,7 @@ def _by_name(container: Container) -> Iterator[HostMount]:
         record = container.snapshot.fact("files").get(source)
         yield HostMount(
             declared=clean(source),
-            destination=shapes.text(row, "Destination", SOURCE),
+            destination=fields.text(row, "Destination", SOURCE),
             writable=row.get("RW") is not False,
             names=(real(container.snapshot, source),),
             socket=inode(record),
@@ -274,15 +274,15 @@ def _by_name(container: Container) -> Iterator[HostMount]:
 
 
 def _rows(container: Container) -> Sequence[JSONObject]:
-    return shapes.rows(container.inspect, "Mounts", SOURCE)
+    return fields.rows(container.inspect, "Mounts", SOURCE)
 
 
 def _options(snapshot: Snapshot, row: JSONObject) -> JSONObject:
     """Return the options of a local volume; empty for one in the engine's own folder."""
-    name = shapes.text(row, "Name", SOURCE)
+    name = fields.text(row, "Name", SOURCE)
     for volume in snapshot.fact("docker.volumes"):
         if volume.get("Name") == name:
-            return shapes.table(volume, "Options", "docker.volumes")
+            return fields.table(volume, "Options", "docker.volumes")
     return {}
 
 

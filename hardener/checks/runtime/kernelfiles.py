@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.checks.containers import SOURCE, Container, container_check, go_bool
-from hardener.checks.every import Note
+from hardener.checks.rule import Note
 
 
 @container_check(
@@ -44,7 +44,7 @@ def _reason(container: Container) -> str:
 def _paths(container: Container) -> Iterator[str]:
     found = (container.facts or {}).get("open_paths")
     if found is not None:
-        paths = shapes.texts(container.facts or {}, "open_paths", SOURCE)
+        paths = fields.texts(container.facts or {}, "open_paths", SOURCE)
         if paths:
             yield f"reaches {', '.join(paths)}{_requested(container)}"
         elif _requested(container):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from hardener.checks import auditrules, check, policy, shapes
+from hardener.checks import auditrules, check, fields, policy
 from hardener.checks.containers import (
     NO_CONTAINERS,
     SOURCE,
@@ -16,8 +16,8 @@ from hardener.checks.containers import (
     containers,
     every_container,
 )
-from hardener.checks.every import Note, Question, judge_all
 from hardener.checks.local_images import Image, expanded_reference, images
+from hardener.checks.rule import Note, Question, judge_all
 from hardener.checks.swarmstate import SOURCE as SWARM
 from hardener.checks.swarmstate import Service, node_state, services
 from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed
@@ -60,13 +60,13 @@ def restart_policy(snapshot: Snapshot) -> Verdict:
 
 def _restarts_for_ever(subject: Container | Service) -> Iterator[str]:
     if isinstance(subject, Service):
-        restart = shapes.table(subject.task, "RestartPolicy", SWARM)
-        condition = shapes.text(restart, "Condition", SWARM) or "any"
-        retries = shapes.number(restart, "MaxAttempts", SWARM)
+        restart = fields.table(subject.task, "RestartPolicy", SWARM)
+        condition = fields.text(restart, "Condition", SWARM) or "any"
+        retries = fields.number(restart, "MaxAttempts", SWARM)
     else:
-        restart = shapes.table(subject.host_config, "RestartPolicy", SOURCE)
-        condition = shapes.text(restart, "Name", SOURCE) or "no"
-        retries = shapes.number(restart, "MaximumRetryCount", SOURCE)
+        restart = fields.table(subject.host_config, "RestartPolicy", SOURCE)
+        condition = fields.text(restart, "Name", SOURCE) or "no"
+        retries = fields.number(restart, "MaximumRetryCount", SOURCE)
     if condition == "on-failure":
         if not 0 < retries <= MAX_RETRIES:
             yield f"is restarted on failure {f'up to {retries} times' if retries > 0 else 'without limit'}"
@@ -88,8 +88,8 @@ def health(snapshot: Snapshot) -> Verdict:
 
 
 def _health(container: Container) -> Iterator[str]:
-    state = shapes.required(container.inspect, "State", SOURCE)
-    status = shapes.text(shapes.table(state, "Health", SOURCE), "Status", SOURCE)
+    state = fields.required(container.inspect, "State", SOURCE)
+    status = fields.text(fields.table(state, "Health", SOURCE), "Status", SOURCE)
     if status in {"", "none"}:
         yield "has no health check"
     elif status == "starting":
@@ -104,19 +104,19 @@ def _health(container: Container) -> Iterator[str]:
 
 def _longest_start(container: Container) -> float:
     """Return the seconds after which a health check without an answer fails: three times its limit."""
-    declared = shapes.table(container.config, "Healthcheck", SOURCE)
-    retries = shapes.number(declared, "Retries", SOURCE) or 3  # the engine's defaults
-    interval = shapes.number(declared, "Interval", SOURCE) / 1e9 or 30
-    begin = shapes.number(declared, "StartPeriod", SOURCE) / 1e9
+    declared = fields.table(container.config, "Healthcheck", SOURCE)
+    retries = fields.number(declared, "Retries", SOURCE) or 3  # the engine's defaults
+    interval = fields.number(declared, "Interval", SOURCE) / 1e9 or 30
+    begin = fields.number(declared, "StartPeriod", SOURCE) / 1e9
     return min(_LONGEST_START, 3 * (begin + retries * interval))
 
 
 def _started(container: Container) -> float | None:
     """Return the seconds from its start to the snapshot."""
-    state = shapes.required(container.inspect, "State", SOURCE)
+    state = fields.required(container.inspect, "State", SOURCE)
     try:
         # The engine writes nine digits of a second, which Python does not accept.
-        began = datetime.fromisoformat(re.sub(r"\.\d+", "", shapes.text(state, "StartedAt", SOURCE)))
+        began = datetime.fromisoformat(re.sub(r"\.\d+", "", fields.text(state, "StartedAt", SOURCE)))
         now = datetime.fromisoformat(container.snapshot.collected_at)
         return (now - began).total_seconds()
     except (TypeError, ValueError):
@@ -130,14 +130,14 @@ def _minutes(seconds: float) -> str:
 @container_check("container-no-sshd", expected="no container runs an SSH server")
 def _sshd(container: Container) -> Iterator[str]:
     if not container.running:
-        command = (container.inspect.get("Path") or "", *shapes.texts(container.inspect, "Args", SOURCE))
+        command = (container.inspect.get("Path") or "", *fields.texts(container.inspect, "Args", SOURCE))
         words = [word for argument in command for word in str(argument).split()]
         if found := _ssh_servers(words):
             yield f"is set to start {', '.join(found)}"
         return
     container.fact("processes")
     facts = container.facts or {}
-    processes = shapes.rows(facts, "processes", SOURCE)
+    processes = fields.rows(facts, "processes", SOURCE)
     if found := _ssh_servers([str(process.get(key)) for process in processes for key in ("exe", "comm")]):
         yield f"runs {', '.join(found)}"
     elif not container.shares("net") and 22 in _tcp_ports(container):
@@ -157,8 +157,8 @@ def _ssh_servers(programs: Sequence[str]) -> list[str]:
 
 def _tcp_ports(container: Container) -> set[int]:
     return {
-        shapes.number(socket, "port", SOURCE)
-        for socket in shapes.rows(container.facts or {}, "listening", SOURCE)
+        fields.number(socket, "port", SOURCE)
+        for socket in fields.rows(container.facts or {}, "listening", SOURCE)
         if str(socket.get("proto")).startswith("tcp")
     }
 
@@ -186,7 +186,7 @@ def _executions(snapshot: Snapshot, command: str) -> Verdict:
         if container.error:
             facts.append(f"container {container.name}: could not be read: {container.error}")
             continue
-        sessions = shapes.texts(container.inspect, "ExecIDs", SOURCE)
+        sessions = fields.texts(container.inspect, "ExecIDs", SOURCE)
         if sessions:
             facts.append(f"container {container.name}: {count(len(sessions), 'exec session')} open now")
         facts += [f"container {container.name}: {line}" for line in _root_guests(container)]
@@ -207,8 +207,8 @@ def _audited(snapshot: Snapshot) -> str:
         loaded = snapshot.fact("audit.loaded")
     except FactUnavailable as missing:
         return f"whether runs of {client} are audited is not known: {missing.reason}"
-    rules = auditrules.parse(shapes.texts(loaded, "rules", "audit.loaded"))
-    enabled = shapes.table(loaded, "status", "audit.loaded").get("enabled")
+    rules = auditrules.parse(fields.texts(loaded, "rules", "audit.loaded"))
+    enabled = fields.table(loaded, "status", "audit.loaded").get("enabled")
     audited = bool(enabled) and not rules.uncovered(client, "x")
     return f"runs of {client} are {'audited: ausearch shows them' if audited else 'not audited by any rule'}"
 
@@ -217,7 +217,7 @@ def _root_guests(container: Container) -> Iterator[str]:
     """Describe root processes if the first one is not root: from exec, a set-uid program or an init."""
     if not container.running or not container.fact("uid"):
         return
-    for process in shapes.rows(container.facts or {}, "processes", SOURCE):
+    for process in fields.rows(container.facts or {}, "processes", SOURCE):
         if process.get("uid") == 0:
             yield f"runs {process.get('comm')} as root, its first process as uid {container.fact('uid')}"
 
@@ -229,7 +229,7 @@ def latest_pulled(snapshot: Snapshot) -> Verdict:
     current = {expanded_reference(tag): image for image in images(snapshot) for tag in image.tags}
 
     def judge(container: Container) -> Iterator[str]:
-        reference = shapes.text(container.config, "Image", SOURCE)
+        reference = fields.text(container.config, "Image", SOURCE)
         if "@" in reference or reference.startswith("sha256:"):
             yield Question(f"is pinned to {reference}")
             return

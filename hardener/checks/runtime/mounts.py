@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from hardener.checks import check, mounttable, policy, shapes
+from hardener.checks import check, fields, mounttable, policy
 from hardener.checks.containers import SOURCE, Container, container_check, every_container
-from hardener.checks.every import Note
 from hardener.checks.mounttable import Location, within
+from hardener.checks.rule import Note
 from hardener.checks.runtime.hostmounts import HostMount, clean, host_mounts, inode, real
 from hardener.checks.runtime.writable import root_is_writable, writable
 from hardener.checks.verdicts import listed, needs_engine
@@ -106,7 +106,7 @@ def system_disks(container: Container) -> Iterator[str]:
 
 
 def _system_trees(container: Container) -> tuple[str, ...]:
-    root = shapes.text(container.snapshot.info, "DockerRootDir", "docker.info")
+    root = fields.text(container.snapshot.info, "DockerRootDir", "docker.info")
     return (*_TREES, clean(root)) if root else _TREES
 
 
@@ -162,14 +162,14 @@ def _disks(container: Container, places: tuple[tuple[str, tuple[Location, ...]],
             for number in host.carriers(location.device):
                 disks.setdefault(number, tree)
     files = container.snapshot.fact("files")
-    for device in shapes.rows(container.host_config, "Devices", SOURCE):
+    for device in fields.rows(container.host_config, "Devices", SOURCE):
         path = str(device.get("PathOnHost") or "")
         record = files.get(path)
         node = str(record.get("node") or "") if isinstance(record, Mapping) else ""
         given = (node[2:] if node.startswith("b ") else None) if node else host.number(path)
         if given and given in disks:
             yield f"has {path} ({given}), the disk of {disks[given]}"
-    for rule in shapes.texts(container.host_config, "DeviceCgroupRules", SOURCE):
+    for rule in fields.texts(container.host_config, "DeviceCgroupRules", SOURCE):
         opened = next((number for number in disks if _opens(rule, number)), "")
         if opened:
             yield f"may open {opened}, the disk of {disks[opened]}, by the rule {rule!r}"
@@ -265,7 +265,7 @@ def shared_propagation(snapshot: Snapshot) -> Verdict:
 def _binds(container: Container) -> Iterator[JSONObject]:
     yield from (
         mount
-        for mount in shapes.rows(container.inspect, "Mounts", SOURCE)
+        for mount in fields.rows(container.inspect, "Mounts", SOURCE)
         if mount.get("Type") == "bind" or mount.get("Propagation")
     )
 
@@ -301,11 +301,11 @@ def _devices(container: Container) -> Iterator[str]:
 
 def devices(container: Container) -> Iterator[str]:
     """Return the devices of the host that a container has, by any option."""
-    for device in shapes.rows(container.host_config, "Devices", SOURCE):
+    for device in fields.rows(container.host_config, "Devices", SOURCE):
         yield f"has {device.get('PathOnHost')} ({device.get('CgroupPermissions') or 'rwm'})"
-    for rule in shapes.texts(container.host_config, "DeviceCgroupRules", SOURCE):
+    for rule in fields.texts(container.host_config, "DeviceCgroupRules", SOURCE):
         yield f"may open devices by the rule {rule!r}"
-    for request in shapes.rows(container.host_config, "DeviceRequests", SOURCE):
-        ids = shapes.texts(request, "DeviceIDs", SOURCE)
+    for request in fields.rows(container.host_config, "DeviceRequests", SOURCE):
+        ids = fields.texts(request, "DeviceIDs", SOURCE)
         what = ", ".join(ids) or ("all" if request.get("Count") == -1 else request.get("Count"))
         yield f"requests devices of driver {request.get('Driver') or 'any'}: {what}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hardener.checks.containers import Container, container_check
-from hardener.checks.every import Note
+from hardener.checks.rule import Note
 
 
 @container_check("container-no-host-network", expected="no container is in the host's network namespace")

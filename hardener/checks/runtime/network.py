@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv6Address, ip_address
 
-from hardener.checks import check, policy, shapes
+from hardener.checks import check, fields, policy
 from hardener.checks.containers import NO_CONTAINERS, SOURCE, Container, container_check, containers
-from hardener.checks.every import Note, Question, judge_all
+from hardener.checks.rule import Note, Question, judge_all
 from hardener.checks.swarmstate import SOURCE as SWARM
 from hardener.checks.swarmstate import Service, services
 from hardener.checks.verdicts import needs_engine, not_applicable
@@ -132,7 +132,7 @@ def specific_interface(snapshot: Snapshot) -> Verdict:
 @container_check("container-not-default-bridge", expected="no container is in the default bridge network")
 def _default_bridge(container: Container) -> Iterator[str]:
     """Check that no container is in the default bridge: only the engine's network can have that name."""
-    networks = shapes.table(shapes.required(container.inspect, "NetworkSettings", SOURCE), "Networks", SOURCE)
+    networks = fields.table(fields.required(container.inspect, "NetworkSettings", SOURCE), "Networks", SOURCE)
     if "bridge" in networks:
         yield "is in the default bridge network"
     elif not networks and container.host_config.get("NetworkMode") in {"", "bridge", "default"}:
@@ -159,44 +159,44 @@ def _sockets(container: Container) -> Iterator[_Opening]:
     if not container.running:
         return
     container.fact("listening")
-    for socket in shapes.rows(container.facts or {}, "listening", SOURCE):
-        port = shapes.number(socket, "port", SOURCE)
+    for socket in fields.rows(container.facts or {}, "listening", SOURCE):
+        port = fields.number(socket, "port", SOURCE)
         yield _Opening(
             how="listens, through the host's network, on",
-            address=shapes.text(socket, "address", SOURCE),
+            address=fields.text(socket, "address", SOURCE),
             first=port,
             last=port,
-            protocol=shapes.text(socket, "proto", SOURCE).removesuffix("6"),
+            protocol=fields.text(socket, "proto", SOURCE).removesuffix("6"),
         )
 
 
 def _effective(container: Container) -> Iterator[_Opening]:
-    ports = shapes.table(shapes.required(container.inspect, "NetworkSettings", SOURCE), "Ports", SOURCE)
+    ports = fields.table(fields.required(container.inspect, "NetworkSettings", SOURCE), "Ports", SOURCE)
     for inner in ports:
-        for binding in shapes.rows(ports, inner, SOURCE):
+        for binding in fields.rows(ports, inner, SOURCE):
             yield _published(inner, binding, default="")
 
 
 def _declared(container: Container) -> Iterator[_Opening]:
-    bindings = shapes.table(container.host_config, "PortBindings", SOURCE)
+    bindings = fields.table(container.host_config, "PortBindings", SOURCE)
     default = _default_address(container) if bindings else ""
     for inner in bindings:
-        for binding in shapes.rows(bindings, inner, SOURCE):
+        for binding in fields.rows(bindings, inner, SOURCE):
             yield _published(inner, binding, default=default)
     if container.host_config.get("PublishAllPorts"):
-        for inner in shapes.table(container.config, "ExposedPorts", SOURCE):
+        for inner in fields.table(container.config, "ExposedPorts", SOURCE):
             yield _published(inner, {}, default="")
 
 
 def _published(inner: str, binding: JSONObject, *, default: str) -> _Opening:
     """Return a binding of a container's port such as ``80/tcp``; its host port may be a range or unset."""
-    ports = shapes.text(binding, "HostPort", SOURCE)
+    ports = fields.text(binding, "HostPort", SOURCE)
     if not _HOST_PORTS.fullmatch(ports):
         raise FactUnavailable(SOURCE, f"{ports[:20]!r} is not a port")
     first, _, last = ports.partition("-")
     return _Opening(
         how="publishes",
-        address=shapes.text(binding, "HostIp", SOURCE) or default,
+        address=fields.text(binding, "HostIp", SOURCE) or default,
         first=int(first or 0),
         last=int(last or first or 0),
         protocol=inner.partition("/")[2] or "tcp",
@@ -208,17 +208,17 @@ def _default_address(container: Container) -> str:
     name = "bridge" if mode in {"", "default"} else mode
     for network in container.snapshot.fact("docker.networks"):
         if name in {network.get("Name"), network.get("Id")}:
-            options = shapes.table(network, "Options", "docker.networks")
-            return shapes.text(options, _DEFAULT_ADDRESS, "docker.networks")
+            options = fields.table(network, "Options", "docker.networks")
+            return fields.text(options, _DEFAULT_ADDRESS, "docker.networks")
     return ""
 
 
 def _service_openings(service: Service) -> Iterator[_Opening]:
     """Return the ports that the routing mesh opens for a service, on every address of every node."""
-    endpoint = shapes.table(service.facts, "Endpoint", SWARM)
-    for port in shapes.rows(endpoint, "Ports", SWARM):
-        number = shapes.number(port, "PublishedPort", SWARM)
-        yield _Opening("publishes", "", number, number, shapes.text(port, "Protocol", SWARM) or "tcp")
+    endpoint = fields.table(service.facts, "Endpoint", SWARM)
+    for port in fields.rows(endpoint, "Ports", SWARM):
+        number = fields.number(port, "PublishedPort", SWARM)
+        yield _Opening("publishes", "", number, number, fields.text(port, "Protocol", SWARM) or "tcp")
 
 
 @dataclass(frozen=True, slots=True)

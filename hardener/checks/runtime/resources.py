@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hardener.checks import check, policy, shapes
+from hardener.checks import check, fields, policy
 from hardener.checks.containers import SOURCE, Container, container_check, every_container
-from hardener.checks.every import Note, Question
+from hardener.checks.rule import Note, Question
 from hardener.checks.settings import Settings
 from hardener.checks.verdicts import needs_engine
 from hardener.model import Verdict
@@ -27,8 +27,8 @@ _MISSING = object()
     "container-memory-limit", expected="every container has a memory limit below the memory of the host"
 )
 def _memory(container: Container) -> Iterator[str]:
-    declared = shapes.number(container.host_config, "Memory", SOURCE)
-    total = shapes.number(container.snapshot.info, "MemTotal", "docker.info")
+    declared = fields.number(container.host_config, "Memory", SOURCE)
+    total = fields.number(container.snapshot.info, "MemTotal", "docker.info")
     if not container.running:
         if declared <= 0:
             yield "is set to run without a memory limit"
@@ -53,13 +53,13 @@ def _memory(container: Container) -> Iterator[str]:
     "container-cpu-limit", expected="every container has a processor quota or a weight other than the default"
 )
 def _cpu(container: Container) -> Iterator[str]:
-    shares = shapes.number(container.host_config, "CpuShares", SOURCE)
-    quota = shapes.number(container.host_config, "NanoCpus", SOURCE) > 0 or (
-        shapes.number(container.host_config, "CpuQuota", SOURCE) > 0
+    shares = fields.number(container.host_config, "CpuShares", SOURCE)
+    quota = fields.number(container.host_config, "NanoCpus", SOURCE) > 0 or (
+        fields.number(container.host_config, "CpuQuota", SOURCE) > 0
     )
     weighted = shares not in {0, _DEFAULT_SHARES}
     declared = quota or weighted
-    processors = shapes.number(container.snapshot.info, "NCPU", "docker.info")
+    processors = fields.number(container.snapshot.info, "NCPU", "docker.info")
     if shares and shares not in _SHARES:
         whom = "is starved by" if shares < _SHARES.start else "starves"
         yield f"{whom} the others: a weight of {shares}, where {_DEFAULT_SHARES} is the default"
@@ -100,14 +100,14 @@ def _processors(ceiling: str) -> float:
 
 
 def _declared_processors(container: Container) -> float:
-    nano = shapes.number(container.host_config, "NanoCpus", SOURCE)
-    period = shapes.number(container.host_config, "CpuPeriod", SOURCE) or 100_000
-    return nano / 1e9 if nano > 0 else shapes.number(container.host_config, "CpuQuota", SOURCE) / period
+    nano = fields.number(container.host_config, "NanoCpus", SOURCE)
+    period = fields.number(container.host_config, "CpuPeriod", SOURCE) or 100_000
+    return nano / 1e9 if nano > 0 else fields.number(container.host_config, "CpuQuota", SOURCE) / period
 
 
 @container_check("container-pids-limit", expected="every container has a limit on its processes")
 def _pids(container: Container) -> Iterator[str]:
-    declared = shapes.number(container.host_config, "PidsLimit", SOURCE)  # null, 0 and -1 set no limit
+    declared = fields.number(container.host_config, "PidsLimit", SOURCE)  # null, 0 and -1 set no limit
     most = _half_of_all_processes(container.snapshot)
     if not container.running:
         if declared <= 0:
@@ -148,7 +148,7 @@ def cgroup_parent(snapshot: Snapshot) -> Verdict:
     accepted.update(policy.texts(snapshot, "cgroup_parents") or ())
 
     def judge(container: Container) -> Iterator[str]:
-        parent = shapes.text(container.host_config, "CgroupParent", SOURCE)
+        parent = fields.text(container.host_config, "CgroupParent", SOURCE)
         if parent not in accepted:
             actual = str(_cgroup(container).get("path")) if container.running else ""
             yield f"is accounted under {parent}" + (f", at {actual}" if actual else "")
@@ -169,9 +169,9 @@ def ulimits(snapshot: Snapshot) -> Verdict:
     defaults = _daemon_ulimits(snapshot)
 
     def judge(container: Container) -> Iterator[str]:
-        for entry in shapes.rows(container.host_config, "Ulimits", SOURCE):
-            name = shapes.text(entry, "Name", SOURCE)
-            soft, hard = (shapes.number(entry, key, SOURCE) for key in ("Soft", "Hard"))
+        for entry in fields.rows(container.host_config, "Ulimits", SOURCE):
+            name = fields.text(entry, "Name", SOURCE)
+            soft, hard = (fields.number(entry, key, SOURCE) for key in ("Soft", "Hard"))
             override = f"{name}={_ulimit(soft)}:{_ulimit(hard)}"
             if hard == -1:
                 yield f"lifts the limit altogether: {override}"
@@ -211,7 +211,7 @@ def _ulimit(value: int) -> str:
 
 def _cgroup(container: Container) -> Mapping[str, Any]:
     container.fact("cgroup")
-    return shapes.table(container.facts or {}, "cgroup", SOURCE)
+    return fields.table(container.facts or {}, "cgroup", SOURCE)
 
 
 def _limit(container: Container, key: str) -> Any:

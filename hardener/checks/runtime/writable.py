@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.checks.containers import SOURCE, Container
 from hardener.checks.runtime.hostmounts import host_mounts
 from hardener.snapshot import JSONObject
@@ -21,7 +21,7 @@ class WritablePath:
 
 def root_is_writable(container: Container) -> bool:
     """Return whether a running container's root is writable: by the kernel, else by its configuration."""
-    shown = shapes.rows(container.facts or {}, "mounts", SOURCE)
+    shown = fields.rows(container.facts or {}, "mounts", SOURCE)
     roots = [str(mount.get("options")).split(",") for mount in shown if mount.get("mount_point") == "/"]
     if roots:
         return "ro" not in roots[-1]
@@ -36,7 +36,7 @@ def writable(container: Container) -> tuple[WritablePath, ...]:
     """
     facts: JSONObject = container.facts or {}
     found: dict[str, WritablePath] = {}
-    for mount in shapes.rows(facts, "mounts", SOURCE):
+    for mount in fields.rows(facts, "mounts", SOURCE):
         options = str(mount.get("options")).split(",")
         point = str(mount.get("mount_point"))
         found.pop(point, None)  # hides earlier mounts there
@@ -44,10 +44,10 @@ def writable(container: Container) -> tuple[WritablePath, ...]:
             found[point] = WritablePath(path=point, kind="tmpfs")
     if root_is_writable(container):
         found["/"] = WritablePath(path="/", kind="root")
-    for row in shapes.rows(container.inspect, "Mounts", SOURCE):
+    for row in fields.rows(container.inspect, "Mounts", SOURCE):
         if row.get("Type") == "volume" and row.get("RW") is not False:
-            path = shapes.text(row, "Destination", SOURCE)
-            found[path] = WritablePath(path=path, kind="volume", source=shapes.text(row, "Name", SOURCE))
+            path = fields.text(row, "Destination", SOURCE)
+            found[path] = WritablePath(path=path, kind="volume", source=fields.text(row, "Name", SOURCE))
     for shown in host_mounts(container):
         known = found.get(shown.destination)
         own = known is not None and (

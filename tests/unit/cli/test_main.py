@@ -140,7 +140,7 @@ def test_help_imports_no_engine() -> None:
 def test_ansible_starts_before_slow_imports(verb: str, tmp_path: Path) -> None:
     """What a verb needs later is imported while Ansible starts, which takes half a second."""
     code = (
-        "import os, sys; from hardener.fleet.start import Fleet; from hardener.cli import main;"
+        "import os, sys; from hardener.fleet.fleet import Fleet; from hardener.cli import main;"
         "slow = ('rich', 'jinja2', 'pydantic', 'junit_xml', 'hardener.reports.html');"
         "show = lambda: print([each for each in slow if each in sys.modules], flush=True);"
         "Fleet.run = lambda *_, **__: (show(), os._exit(0));"

@@ -11,8 +11,8 @@ import pytest
 from click.testing import Result
 from junitparser import JUnitXml
 
-from hardener.fleet import members as fleet_members
-from hardener.fleet.members import Members
+from hardener.fleet import inventory_graph
+from hardener.fleet.inventory_graph import Members
 from hardener.snapshot import Snapshot
 from tests.unit.cli.bridges import ONLY, bridge, changing
 from tests.unit.cli.conftest import FakeFleet
@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def inventory(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Members(frozenset({"web1", "db1"}), {"all": frozenset(), "web": frozenset()})
-    monkeypatch.setattr(fleet_members, "members", lambda inventory: known)
+    monkeypatch.setattr(inventory_graph, "members", lambda inventory: known)
 
 
 # --- the verbs that judge -------------------------------------------------------------------------------

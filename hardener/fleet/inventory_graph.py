@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hardener.fleet.listing import listed
+from hardener.fleet.inventory_cli import listed
 
 
 @dataclass(frozen=True, slots=True)

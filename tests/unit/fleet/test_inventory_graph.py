@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hardener.fleet.members import members
+from hardener.fleet.inventory_graph import members
 
 INVENTORY = """
 all:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hardener.checks import auditrules, check, shapes
+from hardener.checks import auditrules, check, fields
 from hardener.checks.paths import (
     api_sockets,
     config_folder,
@@ -117,7 +117,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
     if isinstance(rate, int) and auditrules.too_slow(rate):
         yield f"the kernel drops audit records above {rate} a second (rate_limit)"
     yield from (f"a loaded rule keeps records from the log: {text}" for text in loaded.suppressing)
-    daemon = shapes.table(source, "daemon", "audit.loaded")
+    daemon = fields.table(source, "daemon", "audit.loaded")
     pid = status.get("pid")
     if pid == 0:
         yield "auditd does not run (pid 0)"

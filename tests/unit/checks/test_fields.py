@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from hardener.checks import shapes
+from hardener.checks import fields
 from hardener.snapshot import FactUnavailable
 
 Reader = Callable[[dict[str, Any], str, str], Any]
 READERS: list[tuple[Reader, Any, Any, list[Any]]] = [
-    (shapes.table, {"a": 1}, {}, [[], "x", 1, True]),
-    (shapes.rows, [{"a": 1}], (), [{}, "x", [1], ["x"], [None], 1]),
-    (shapes.texts, ["a"], (), [{}, "x", [1], [None], [{}]]),
-    (shapes.number, 7, 0, ["7", 7.5, [], {}]),
-    (shapes.text, "a", "", [1, [], {}, True]),
+    (fields.table, {"a": 1}, {}, [[], "x", 1, True]),
+    (fields.rows, [{"a": 1}], (), [{}, "x", [1], ["x"], [None], 1]),
+    (fields.texts, ["a"], (), [{}, "x", [1], [None], [{}]]),
+    (fields.number, 7, 0, ["7", 7.5, [], {}]),
+    (fields.text, "a", "", [1, [], {}, True]),
 ]
 
 
@@ -32,6 +32,6 @@ def test_null_is_empty_and_a_wrong_type_is_an_error(
 
 @pytest.mark.parametrize("value", [None, [], "x"])
 def test_required_fields_must_be_present(value: Any) -> None:
-    assert shapes.required({"key": {}}, "key", "docker.info") == {}
+    assert fields.required({"key": {}}, "key", "docker.info") == {}
     with pytest.raises(FactUnavailable, match="key is not an object"):
-        shapes.required({"key": value}, "key", "docker.info")
+        fields.required({"key": value}, "key", "docker.info")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hardener.errors import HardenerError, InternalError
-from hardener.fleet.listing import listed
+from hardener.fleet.inventory_cli import listed
 
 
 @pytest.fixture
