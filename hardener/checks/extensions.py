@@ -38,7 +38,7 @@ def nri(snapshot: Snapshot) -> Verdict:
         return passed(expected, "NRI is off", evidence=evidence)
     places = [options.get(key) or default for key, default in NRI_FOLDERS.items()]
     socket = options.get(NRI_SOCKET) or ""
-    offenders = [*_open_trees(snapshot, places), *(_open(snapshot, socket) if socket else ())]
+    offenders = [*_open_trees(snapshot, places), *(_write_access(snapshot, socket) if socket else ())]
     plugins = [path for path in snapshot.fact("files") if posixpath.dirname(path) == places[0]]
     evidence += [f"plugin: {path}" for path in sorted(plugins)]
     if offenders:
@@ -105,7 +105,7 @@ def made_by_the_engine(snapshot: Snapshot) -> Verdict:
         for path in files
         if path in (root, exec_root, pidfile) or posixpath.dirname(path) in (root, exec_root)
     ]
-    offenders = [each for path in sorted(own) for each in _open(snapshot, path, owner=False)]
+    offenders = [each for path in sorted(own) for each in _write_access(snapshot, path, owner=False)]
     version = ".".join(map(str, snapshot.engine_version))
     evidence = [f"the engine is {version}; from 29.6 on it runs with umask 0"]
     if offenders:
@@ -135,7 +135,7 @@ def _open_trees(snapshot: Snapshot, folders: Iterable[str]) -> Iterator[Offender
         for path in [*strict, *above]:
             if path not in seen:
                 seen.add(path)
-                yield from _open(snapshot, path, sticky=path not in strict)
+                yield from _write_access(snapshot, path, sticky=path not in strict)
 
 
 def _above(path: str) -> Iterator[str]:
@@ -144,7 +144,9 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
-def _open(snapshot: Snapshot, path: str, *, owner: bool = True, sticky: bool = False) -> Iterator[Offender]:
+def _write_access(
+    snapshot: Snapshot, path: str, *, owner: bool = True, sticky: bool = False
+) -> Iterator[Offender]:
     """Describe why other users can write to a path.
 
     Args:

@@ -49,7 +49,7 @@ class Image:
 
     @property
     def config(self) -> JSONObject:
-        """Return its configuration for containers."""
+        """Return the configuration that containers of the image get."""
         return fields.table(self.inspect, "Config", SOURCE)
 
     @property

@@ -41,7 +41,7 @@ class Mount(NamedTuple):
 
     @property
     def location(self) -> Location:
-        """Return the location that it shows."""
+        """Return the location of the filesystem that the mount shows."""
         return Location(self.device, self.root)
 
 

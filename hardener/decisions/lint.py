@@ -38,13 +38,13 @@ def _unknown(
         for number, glob in enumerate(each.scope.hosts):
             if not any(fnmatchcase(host, glob) for host in hosts):
                 message = f"no host of the inventory matches {glob}"
-                yield (key, index, "hosts", number), f"{message}{_near(glob, hosts)}"
+                yield (key, index, "hosts", number), f"{message}{_suggestion(glob, hosts)}"
         for number, name in enumerate(each.scope.groups):
             if name not in groups:
                 message = f"the inventory has no group {name}"
-                yield (key, index, "groups", number), f"{message}{_near(name, groups)}"
+                yield (key, index, "groups", number), f"{message}{_suggestion(name, groups)}"
 
 
-def _near(name: str, names: Collection[str]) -> str:
+def _suggestion(name: str, names: Collection[str]) -> str:
     near = get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -140,13 +140,13 @@ class Answers(Generic[_T]):
         """
         for event in self._run:
             if isinstance(event, TaskResult):
-                yield from self._take(event, watcher)
+                yield from self._handle(event, watcher)
             elif isinstance(event, Hosts) and self._hosts is not None:
                 watcher.event(Hosts(tuple(self._hosts)))
             else:
                 watcher.event(event)
 
-    def _take(self, result: TaskResult, watcher: Watcher) -> Iterator[_T]:
+    def _handle(self, result: TaskResult, watcher: Watcher) -> Iterator[_T]:
         last = result.action == self._last and result.state is not State.SKIPPED
         watcher.event(replace(result, last=last))
         ended = result.action == self._first and result.state is State.FAILED

@@ -231,11 +231,11 @@ class MeshAttempt:
                 elif "eof" in said:
                     return
                 elif said.get("event") != "keepalive":
-                    yield from self._take(said)
+                    yield from self._handle(said)
         finally:
             stream.close()
 
-    def _take(self, raw: Mapping[str, Any]) -> Iterator[Event]:
+    def _handle(self, raw: Mapping[str, Any]) -> Iterator[Event]:
         if text := raw.get("stdout"):
             self._printed.append(str(text))
             if self._job.echo:
@@ -264,7 +264,7 @@ class MeshAttempt:
             yield from stream.decode(length, file)
             with zipfile.ZipFile(file) as archive:
                 if self._job.artifacts:
-                    _keep(archive, self._job.artifacts / f"{self._job.label}-{self._node}")
+                    _keep_artifacts(archive, self._job.artifacts / f"{self._job.label}-{self._node}")
                 self._held = [self._with_file(archive, event) for event in self._held]
         self._arrived = True
 
@@ -299,7 +299,7 @@ def _checked(inventory: Inventory) -> Callable[[tuple[str, ...]], None]:
     return check
 
 
-def _keep(archive: zipfile.ZipFile, folder: Path) -> None:
+def _keep_artifacts(archive: zipfile.ZipFile, folder: Path) -> None:
     """Keep the regular files of the artifacts, without the environment and the snapshots."""
     for info in archive.infolist():
         parts = Path(info.filename).parts

@@ -111,14 +111,14 @@ class Receptor:
             stream.flush()
             said = _line(stream)
             if not (created := _CREATED.fullmatch(said)):
-                raise ReceptorError(f"{node.name} refuses the work: {_said(said)}")
+                raise ReceptorError(f"{node.name} refuses the work: {_quoted(said)}")
             shutil.copyfileobj(payload, stream, 1 << 20)
             stream.flush()
             connection.shutdown(socket.SHUT_WR)
             said = _line(stream)
         if said.startswith("ERROR"):
             self.drop(created[1])
-            raise ReceptorError(f"{node.name} refuses the work: {_said(said)}")
+            raise ReceptorError(f"{node.name} refuses the work: {_quoted(said)}")
         return created[1]
 
     def results(self, unit: str, position: int) -> socket.socket:
@@ -134,7 +134,7 @@ class Receptor:
             connection.sendall(f"work results {unit} {position}\n".encode())
             said = b"".join(_bytes(connection)).decode(errors="replace")
             if not said.startswith("Streaming results"):
-                raise ReceptorError(f"no results of unit {unit}: {_said(said)}")
+                raise ReceptorError(f"no results of unit {unit}: {_quoted(said)}")
         except (OSError, ReceptorError) as error:
             connection.close()
             raise error if isinstance(error, ReceptorError) else _unanswered(self._path, error) from error
@@ -191,7 +191,7 @@ class Receptor:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise ReceptorError(f"receptor at {self._path}: {_said(said)}")
+            raise ReceptorError(f"receptor at {self._path}: {_quoted(said)}")
         return found
 
     @contextmanager
@@ -227,10 +227,10 @@ def _line(stream: BufferedRWPair) -> str:
 
 def _greeting(said: str) -> None:
     if not said.startswith("Receptor Control, node "):
-        raise ReceptorError(f"the socket is no control socket of Receptor: {_said(said)}")
+        raise ReceptorError(f"the socket is no control socket of Receptor: {_quoted(said)}")
 
 
-def _said(text: str) -> str:
+def _quoted(text: str) -> str:
     return line(text.removeprefix("ERROR: ")) or "it printed nothing"
 
 

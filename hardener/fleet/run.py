@@ -128,7 +128,7 @@ class Run:
             if isinstance(raw, _End):
                 self._end = raw
                 break
-            if event := self._take(raw):
+            if event := self._handle(raw):
                 yield event
 
     @property
@@ -169,7 +169,7 @@ class Run:
             return HardenerError("the inventory has no hosts")
         return failure(self._printed, code=self._end.code if self._end else 0)
 
-    def _take(self, raw: dict[str, Any]) -> Event | None:
+    def _handle(self, raw: dict[str, Any]) -> Event | None:
         if raw.get("event") == "playbook_on_stats":
             self._stats = raw["event_data"]
         event = translate(raw)

@@ -166,7 +166,7 @@ class SlicedExecution:
             except queue.Empty:
                 yield Idle()
                 continue
-            yield from self._take(message, running)
+            yield from self._handle(message, running)
 
     def _listed(self) -> Generator[Event, None, tuple[str, ...]]:
         """Yield while the hosts are listed; return them."""
@@ -198,7 +198,7 @@ class SlicedExecution:
             given[name] = piece
         return given
 
-    def _take(self, message: _Message, running: dict[str, Slice]) -> Iterator[Event]:
+    def _handle(self, message: _Message, running: dict[str, Slice]) -> Iterator[Event]:
         piece = running[message.place]
         if message.event is not None:
             if self._is_told(piece, message.event):
@@ -267,4 +267,4 @@ class _Message:
 
 
 class _UnwantedError(Exception):
-    """The caller has left."""
+    """The caller has left the context of the execution."""

@@ -57,11 +57,11 @@ class Ledger:
 
     @property
     def waiting(self) -> bool:
-        """Return whether a slice is to be given out."""
+        """Return whether a slice waits to be started."""
         return bool(self._waiting)
 
     def take(self, place: str, places: Sequence[str]) -> Slice | None:
-        """Return a slice for a place: not one that it has lost, while another of the places has not."""
+        """Return the next slice for a place; one that was lost there only if it was lost at all places."""
         for each in self._waiting:
             if place not in each.lost_at or set(places) <= set(each.lost_at):
                 self._waiting.remove(each)

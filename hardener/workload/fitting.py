@@ -37,19 +37,22 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
     container, recorder, files = (dict(document[key]) for key in ("container", "recorder", "files"))
     found = dict(document)
     for key, what in _LISTS.items():
-        found[key] = _cut(found[key], most, what, said)
+        found[key] = _shortened(found[key], most, what, said)
     for key, what in _FILES.items():
-        files[key] = _cut(sorted(set(files[key])), most, what, said)
+        files[key] = _shortened(sorted(set(files[key])), most, what, said)
     files["owners"] = _owners(files["owners"], {path for key in _FILES for path in files[key]}, most)
     names = min(most, MAX_NAMES)
     found["calls"] = {
         architecture: {
-            name: {**call, "programs": _cut(sorted(call["programs"]), names, "programs at one call", said)}
+            name: {
+                **call,
+                "programs": _shortened(sorted(call["programs"]), names, "programs at one call", said),
+            }
             for name, call in calls.items()
         }
         for architecture, calls in found["calls"].items()
     }
-    container["environment"] = _cut(
+    container["environment"] = _shortened(
         sorted(set(container["environment"])), MAX_NAMES, "names of environment variables", said
     )
     recorder["missing"] = [*said, *recorder["missing"]][:MAX_NAMES]
@@ -57,7 +60,7 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
     return {**found, "files": files, "container": container, "recorder": recorder}
 
 
-def _cut(entries: Iterable[Any], most: int, what: str, said: dict[str, None]) -> list[Any]:
+def _shortened(entries: Iterable[Any], most: int, what: str, said: dict[str, None]) -> list[Any]:
     every = list(entries)
     if len(every) > most:
         said[f"Of too many {what} {most} are listed."] = None

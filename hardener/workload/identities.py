@@ -33,13 +33,13 @@ def gained(
             found.append(f"{program} did not run before")
         for identity in new if old else ():
             # One of several processes: compare it with the most similar one.
-            candidates: list[list[str]] = [list(_more(one, identity, user)) for one in old]
+            candidates: list[list[str]] = [list(_gains(one, identity, user)) for one in old]
             candidates.sort(key=len)
             found += candidates[0]
     return tuple(dict.fromkeys(found))
 
 
-def _more(old: Identity, new: Identity, user: tuple[int, int] | None) -> Iterator[str]:
+def _gains(old: Identity, new: Identity, user: tuple[int, int] | None) -> Iterator[str]:
     name = new.program
     if (new.uid, new.gid) not in ((old.uid, old.gid), user):
         yield f"{name} runs as {new.uid}:{new.gid}, and ran as {old.uid}:{old.gid}"

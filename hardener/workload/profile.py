@@ -190,7 +190,7 @@ def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
     container: dict[str, Seen] = {}
     for seen in merged.calls.values():
         for name, each in seen.items():
-            container[name] = _both(container[name], each) if name in container else each
+            container[name] = _joined_reasons(container[name], each) if name in container else each
     had_it = any(
         option.replace(":", "=") in ("no-new-privileges", "no-new-privileges=true")
         for option in merged.one.container.security_options
@@ -215,7 +215,7 @@ def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
     }
 
 
-def _both(one: Seen, other: Seen) -> Seen:
+def _joined_reasons(one: Seen, other: Seen) -> Seen:
     return Seen(
         programs=tuple(sorted({*one.programs, *other.programs})),
         phases=tuple(sorted({*one.phases, *other.phases})),

@@ -76,7 +76,7 @@ def project(files: Sequence[Path], *, name: str, environment: Mapping[str, str])
         )
     words = ["docker", "compose", *(word for path in absolute for word in ("--file", path))]
     words += ["--project-name", name] if name else []
-    hashes = dict(_HASH.findall(_said([*words, "config", "--hash", "*"], absolute)))
+    hashes = dict(_HASH.findall(_compose_output([*words, "config", "--hash", "*"], absolute)))
     return Project(files=absolute, name=name, otherwise=name or _project_name(words, absolute), hashes=hashes)
 
 
@@ -95,7 +95,7 @@ def _has_compose() -> bool:
 
 
 def _project_name(words: Sequence[str], files: Sequence[str]) -> str:
-    document = json.loads(_said([*words, "config", "--format", "json"], files))
+    document = json.loads(_compose_output([*words, "config", "--format", "json"], files))
     return str(document.get("name") or "") if isinstance(document, dict) else ""
 
 
@@ -105,7 +105,7 @@ def _folder_name(file: str, environment: Mapping[str, str]) -> str:
     return re.sub(r"[^a-z0-9_-]", "", named.lower()).lstrip("_-")
 
 
-def _said(words: Sequence[str], files: Sequence[str]) -> str:
+def _compose_output(words: Sequence[str], files: Sequence[str]) -> str:
     """Return the output of docker compose.
 
     Raises:

@@ -200,22 +200,22 @@ def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
         HardenerError: it permits what it does not name, or has what no engine writes.
     """
     if profile.get("defaultAction") not in _REFUSING:
-        raise _unfit("its default action permits")
+        raise _error("its default action permits")
     rules = profile.get("syscalls")
     if not isinstance(rules, list) or not rules:
-        raise _unfit("it has no rules")
+        raise _error("it has no rules")
     for rule in rules:
         if not isinstance(rule, dict) or not isinstance(names := rule.get("names"), list):
-            raise _unfit("a rule names no calls")
+            raise _error("a rule names no calls")
         action, errno = rule.get("action"), rule.get("errnoRet")
         if action not in _PERMITTING | _REFUSING or not (errno is None or _is_number(errno)):
-            raise _unfit("a rule has an action that is not understood")
+            raise _error("a rule has an action that is not understood")
         args = [_argument(each) for each in rule.get("args") or ()]
         # Several conditions on one argument are alternatives for a runtime, like two rules.
         together = [args] if len({each["index"] for each in args}) == len(args) else [[each] for each in args]
         for name in names:
             if not isinstance(name, str):
-                raise _unfit("a rule names no calls")
+                raise _error("a rule names no calls")
             for conditions in together:
                 yield {
                     "name": name,
@@ -227,14 +227,14 @@ def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
 
 def _argument(condition: Any) -> dict[str, Any]:
     if not isinstance(condition, dict):
-        raise _unfit("a condition on an argument is not understood")
+        raise _error("a condition on an argument is not understood")
     index, comparison = condition.get("index"), condition.get("op")
     # An engine omits zero values.
     first, second = condition.get("value", 0), condition.get("valueTwo", 0)
     if not (_is_number(index) and index in range(6) and comparison in _OPERATORS):
-        raise _unfit("a condition on an argument is not understood")
+        raise _error("a condition on an argument is not understood")
     if not (_is_number(first) and _is_number(second)):
-        raise _unfit("a condition on an argument is not understood")
+        raise _error("a condition on an argument is not understood")
     return {
         "index": index,
         "value": first,
@@ -247,7 +247,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _WORD
 
 
-def _unfit(why: str) -> HardenerError:
+def _error(why: str) -> HardenerError:
     return HardenerError(
         f"the engine's default seccomp profile cannot be narrowed: {why}",
         hint="record again on an engine with its default profile",

@@ -72,7 +72,7 @@ def settled(
     return bool(
         (before and not before.passed)
         or (controls and all(controls) and not any(map(_fails, controls)))
-        or (before and profile and (not profile.exercised or _wrong(before, profile, user)))
+        or (before and profile and (not profile.exercised or _regressions(before, profile, user)))
     )
 
 
@@ -99,7 +99,7 @@ def judge(
     wrong: tuple[str, ...] = ()
     # A failed start is visible without any exercise.
     if before.passed if before.exercised else before.starts and profile.failed:
-        wrong = _wrong(before, profile, user)
+        wrong = _regressions(before, profile, user)
     proven_wrong = wrong and (profile.exercised or profile.failed)
     verdict = Verdict.NOT_EXERCISED if unexercised else Verdict.SAFE
     if proven_wrong:
@@ -149,7 +149,7 @@ def _unexercised(
     return ()
 
 
-def _wrong(before: Observation, observed: Observation, user: tuple[int, int] | None) -> tuple[str, ...]:
+def _regressions(before: Observation, observed: Observation, user: tuple[int, int] | None) -> tuple[str, ...]:
     """Return what became worse in a trial; empty where nothing did."""
     refused = tuple(map(str, fresh(before, observed)))
     note = f": {observed.note}" if observed.note else ""
@@ -159,7 +159,7 @@ def _wrong(before: Observation, observed: Observation, user: tuple[int, int] | N
         return (f"the exercise fails{note}", *refused)
     return (
         *_worse_phases(before, observed),
-        *(f"nothing listens on {each.protocol} {each.port}" for each in _silent(before, observed)),
+        *(f"nothing listens on {each.protocol} {each.port}" for each in _silent_ports(before, observed)),
         *gained(before.identities, observed.identities, user=user),
         *refused,
     )
@@ -176,7 +176,7 @@ def _worse_phases(before: Observation, observed: Observation) -> Iterator[str]:
             yield f"the phase {name} differs: {new.reason}; before, {old.reason}"
 
 
-def _silent(before: Observation, observed: Observation) -> list[Listen]:
+def _silent_ports(before: Observation, observed: Observation) -> list[Listen]:
     return sorted(set(before.listens) - set(observed.listens))
 
 
@@ -228,7 +228,7 @@ def _evidence(
         return Evidence(removed=trial.key, needed=needed, observed="no twin has it, in any of the trials")
     if observed is None:
         return Evidence(removed=trial.key, needed=None, observed="not tried")
-    wrong = _wrong(before, observed, user)
+    wrong = _regressions(before, observed, user)
     if not conclusive or not (observed.failed or observed.exercised):
         return Evidence(removed=trial.key, needed=None, observed=observed.note or "not exercised")
     if wrong:

@@ -49,12 +49,12 @@ class ActionModule(HostScriptAction):
             timeout=seconds + _SPARE,
             task_vars=task_vars,
         )
-        told = _told(answer.result)
+        told = _expected_fields(answer.result)
         self.see_it_fits(told)
         return {"changed": False, "ansible_facts": answer.facts, **told}
 
 
-def _told(answer: Any) -> dict[str, Any]:
+def _expected_fields(answer: Any) -> dict[str, Any]:
     """Return the expected fields of an answer; Ansible interprets some other keys in a result.
 
     Raises:

@@ -73,7 +73,7 @@ class ActionModule(HostScriptAction):
             if unknown:
                 raise AnsibleActionFail(f"no source of a snapshot: {', '.join(unknown)}")
             try:
-                kept = {name: _of_use(name, sources[name]) for name in args["facts"]}
+                kept = {name: _without_large_parts(name, sources[name]) for name in args["facts"]}
             except (AttributeError, LookupError, TypeError) as error:
                 raise AnsibleActionFail(f"the host's answer is not a snapshot: {error!r}") from None
             facts = {**snapshot, "sources": kept}
@@ -82,7 +82,7 @@ class ActionModule(HostScriptAction):
         return result
 
 
-def _of_use(name: str, source: dict[str, Any]) -> dict[str, Any]:
+def _without_large_parts(name: str, source: dict[str, Any]) -> dict[str, Any]:
     """Return a source without large parts that no role needs; a host can have hundreds of containers."""
     if name != "docker.containers" or source.get("state") != "ok":
         return source

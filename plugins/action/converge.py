@@ -43,7 +43,7 @@ class ActionModule(GuardedAction):
         if not documents:
             return {"changed": False, "outcome": UNCHANGED, "msg": "there is nothing to converge"}
         arguments = {
-            "documents": [_filled(document) for document in documents],
+            "documents": [_with_file_contents(document) for document in documents],
             "check": bool(self._task.check_mode),
             "allow": args["allow"],
             "plan": args["plan"],
@@ -58,11 +58,11 @@ class ActionModule(GuardedAction):
             return outside
         else:
             result = self._guarded(arguments, task_vars=task_vars or {})
-        _believe(result, arguments)
+        _trusted_result(result, arguments)
         if not self._task.diff:
             result.pop("diff", None)
         result["msg"] = _summary(result)
-        failing = _asked_and_refused(result, documents) if args["on_refused"] == "fail" else []
+        failing = _requested_and_refused(result, documents) if args["on_refused"] == "fail" else []
         nothing_possible = result["outcome"] == REFUSED and bool(result.get("documents"))
         if failing:
             done = "nothing was changed" if nothing_possible else f"also: {result['msg']}"
@@ -77,7 +77,7 @@ class ActionModule(GuardedAction):
         return result
 
 
-def _asked_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> list[str]:
+def _requested_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the refused documents that the site requested, with reasons; others count as requested."""
     asked = {str(document.get("name")) for document in documents if document.get("asked", True)}
     return [
@@ -87,7 +87,7 @@ def _asked_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[st
     ]
 
 
-def _filled(document: dict[str, Any]) -> dict[str, Any]:
+def _with_file_contents(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with the content of the controller's files that it names.
 
     ``content_from`` in the place of ``content`` names one: a private key that were part of a variable would
@@ -116,7 +116,7 @@ def _belongs(document: dict[str, Any], names: list[str]) -> bool:
     return any(name == own or name.startswith(f"{own}_") for name in names)
 
 
-def _believe(result: dict[str, Any], arguments: Mapping[str, Any]) -> None:
+def _trusted_result(result: dict[str, Any], arguments: Mapping[str, Any]) -> None:
     """Copy from an answer only what the host can know; the request is taken from the controller.
 
     Raises:

@@ -125,7 +125,7 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
     new: list[str] = []
     for folder in (directory, paths["cert"].parent, client):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(directory):
+    with _locked(directory):
         ca = _Pair.read(paths["ca"], directory / "ca-key.pem")
         if ca is None and paths["ca"].exists():
             # Never replace an authority silently: a new one locks out all clients of the old one.
@@ -243,7 +243,7 @@ def _signed(pair: _Pair, ca: _Pair) -> bool:
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
+def _locked(directory: Path) -> Iterator[None]:
     """Lock the folder: several hosts may share it, and Ansible works on them in parallel."""
     with (directory / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -40,10 +40,10 @@ class ActionModule(TwinAction):
             return {"skipped": True, "changed": False, "msg": "a proof starts containers: not in check mode"}
         if args["stage"] == "begin" and not args["container"]:
             raise AnsibleActionFail("container is missing")
-        return self.stage("prove", args, needs=("refusals",), told=_told, task_vars=task_vars)
+        return self.stage("prove", args, needs=("refusals",), told=_expected_fields, task_vars=task_vars)
 
 
-def _told(stage: str, answer: Any) -> dict[str, Any]:
+def _expected_fields(stage: str, answer: Any) -> dict[str, Any]:
     """Return the expected fields of an answer; Ansible interprets some other keys in a result.
 
     Raises:

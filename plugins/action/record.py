@@ -58,10 +58,12 @@ class ActionModule(TwinAction):
             }
         if args["stage"] == "begin" and bool(args["container"]) == bool(args["compose"]):
             raise AnsibleActionFail("one of container and compose must be given")
-        return self.stage("main", args, needs=("calls", "capabilities"), told=_told, task_vars=task_vars)
+        return self.stage(
+            "main", args, needs=("calls", "capabilities"), told=_expected_fields, task_vars=task_vars
+        )
 
 
-def _told(stage: str, answer: Any) -> dict[str, Any]:
+def _expected_fields(stage: str, answer: Any) -> dict[str, Any]:
     """Return the expected fields of an answer; Ansible interprets some other keys in a result.
 
     Raises:

@@ -54,7 +54,7 @@ def _summary(result: dict[str, Any], *, listing: bool) -> str:
         return f"nothing was changed: {result['reason']}"
     if result["outcome"] == PARTLY_ROLLED_BACK:
         kept = "; ".join(map(str, result["kept"]))
-        return f"{_back(result['runs'])}, except what was changed on the host meanwhile ({kept})"
+        return f"{_restored_run(result['runs'])}, except what was changed on the host meanwhile ({kept})"
     if result.get("failed"):
         return f"{result['reason']}: {'; '.join(map(str, result.get('problems', ())))}"
     runs = result["runs"]
@@ -62,8 +62,8 @@ def _summary(result: dict[str, Any], *, listing: bool) -> str:
         return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
     if not runs:
         return "there is no run to roll back"
-    return _back(runs)
+    return _restored_run(runs)
 
 
-def _back(runs: list[str]) -> str:
+def _restored_run(runs: list[str]) -> str:
     return f"back to before run {runs[-1]}" + (f" ({len(runs)} runs)" if len(runs) > 1 else "")

@@ -44,14 +44,14 @@ class ActionModule(HostScriptAction):
             task_vars=task_vars,
         )
         try:
-            result = _shaped(answer.result)
+            result = _expected_fields(answer.result)
         except (KeyError, TypeError, ValueError):
             raise AnsibleActionFail("the host gave no record of its images") from None
         self.see_it_fits(result)
         return {"changed": False, "ansible_facts": dict(answer.facts), **result}
 
 
-def _shaped(answer: Any) -> dict[str, Any]:
+def _expected_fields(answer: Any) -> dict[str, Any]:
     """Return the expected fields of a record; Ansible interprets some other keys in a result.
 
     Raises:

@@ -153,13 +153,14 @@ class GuardedAction(TransactionAction):
                 )
         except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
             reason = (
-                f"the connection was lost ({_said(lost)}), the host has no record of the run, and whether it"
-                f" finished is not known ({_said(failed)}): run it again, which changes nothing where it was"
+                f"the connection was lost ({_error_line(lost)}), the host has no record of the run, and"
+                f" whether it finished is not known ({_error_line(failed)}): run it again, which changes"
+                " nothing where it was"
             )
             return {"outcome": UNCONFIRMED, "reason": reason}
         if found["outcome"] != UNCHANGED:
             raise lost
-        note = f"the connection was lost ({_said(lost)}); on a new one, nothing is left to do"
+        note = f"the connection was lost ({_error_line(lost)}); on a new one, nothing is left to do"
         return {"outcome": CHANGED, "notes": [note, *found.get("notes", ())]}
 
     def _reconnected(
@@ -176,7 +177,7 @@ class GuardedAction(TransactionAction):
         deadline = time.monotonic() + seconds
         longest = time.monotonic() + min(max(_AT_WORK, seconds + _GRACE), host_time.left())
         reachable_again = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
-        last = _said(error) if error else ""
+        last = _error_line(error) if error else ""
         self.step(task_vars, "confirm over a new connection")
         while time.monotonic() < min(deadline + _GRACE, longest):
             try:
@@ -185,7 +186,7 @@ class GuardedAction(TransactionAction):
                         "main:confirm", {"token": token}, task_vars=task_vars, timeout=int(seconds) + _GRACE
                     )
             except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
-                last = _said(failed)
+                last = _error_line(failed)
             else:
                 if found["outcome"] in (ROLLED_BACK, PARTLY_ROLLED_BACK) and last:
                     found["reason"] = f"{found.get('reason')}: {last}"
@@ -281,6 +282,6 @@ def _restless(value: Any) -> list[str]:
     return value
 
 
-def _said(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     """Return an error as one line."""
     return " ".join(str(error).split())[-300:]

@@ -191,9 +191,9 @@ class _Block:
             self.late = True
             more = f"; {host_time.used_up()}" if self._last else ""
             self.problem = f"the host gave no answer within {math.ceil(self._seconds)} s{more}"
-        self._cut()
+        self._interrupt()
 
-    def _cut(self) -> None:
+    def _interrupt(self) -> None:
         """Kill the processes and interrupt the code that waits for them; repeat if it continues.
 
         Raises:
@@ -246,7 +246,7 @@ class _Block:
         self._left -= len(data)
         if self._left < 0:
             self.problem = self.problem or f"the host sent more than {OUTPUT >> 20} MB, which is not read"
-            self._cut()
+            self._interrupt()
 
 
 class _Input:

@@ -132,7 +132,7 @@ class TransactionAction(HostScriptAction):
         )
         try:
             shape = _OF_A_ROLLBACK if entry == "main:rollback" else _ANSWER
-            result: dict[str, Any] = _shaped(answer.result, shape)
+            result: dict[str, Any] = _fitting_part(answer.result, shape)
             if result["outcome"] not in {*_ENTRIES[entry], *NOT_STANDING, INTERRUPTED}:
                 raise ValueError(f"outcome is {result['outcome'][:40]!r}")
             self.see_it_fits(result)
@@ -173,7 +173,7 @@ class TransactionAction(HostScriptAction):
         return f"{name}@{socket.gethostname()}"
 
 
-def _shaped(value: Any, shape: Any, where: str = "it") -> Any:
+def _fitting_part(value: Any, shape: Any, where: str = "it") -> Any:
     """Return the part of a host's result that fits a form.
 
     Raises:
@@ -184,19 +184,19 @@ def _shaped(value: Any, shape: Any, where: str = "it") -> Any:
         for key, inner in shape.items():
             name = key.removesuffix("?")
             if name in value:
-                found[name] = _shaped(value[name], inner, name)
+                found[name] = _fitting_part(value[name], inner, name)
             elif name == key:
                 raise ValueError(f"{where} has no {name}")
         return found
     if isinstance(shape, list) and isinstance(value, list) and len(value) <= _MOST:
-        return [_shaped(each, shape[0], where) for each in value]
+        return [_fitting_part(each, shape[0], where) for each in value]
     if isinstance(shape, frozenset) and isinstance(value, str) and value in shape:
         return value
     if isinstance(shape, re.Pattern) and isinstance(value, str) and shape.fullmatch(value):
         return value
     for alternative in shape if isinstance(shape, tuple) else ():
         with suppress(ValueError):
-            return _shaped(value, alternative, where)
+            return _fitting_part(value, alternative, where)
     if shape is float:
         fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LATEST
     else:

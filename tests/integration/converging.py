@@ -101,7 +101,7 @@ class Host:
     def result(self) -> dict[str, Any]:
         """What the control node makes of the answer: nothing of it is lost there."""
         result: dict[str, Any] = json.loads(self.answer.read_text())
-        shaped = transaction._shaped(result, transaction._ANSWER)
+        shaped = transaction._fitting_part(result, transaction._ANSWER)
         lost = {key: value for key, value in result.items() if shaped.get(key) != value}
         assert not lost, lost
         return result

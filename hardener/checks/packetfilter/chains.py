@@ -215,14 +215,14 @@ class _Walk:
                     raise too_complex()
                 given = least if self._certain else most
                 inside = self.through(called, given, called_by | {chain.key})
-                return self._back(rule, remaining, given, inside, done)
+                return self._after_call(rule, remaining, given, inside, done)
             case _:  # it may accept, refuse, or do neither
                 if not self._certain:
                     done.accepted.add(most, reason)
                     return remaining
-        return remaining if self._narrow(rule) else self._left(remaining, rule)
+        return remaining if self._narrow(rule) else self._after_rule(remaining, rule)
 
-    def _back(
+    def _after_call(
         self, rule: Rule, remaining: list[Box], given: list[Box], inside: Outcome, done: Outcome
     ) -> list[Box]:
         """Return the packets that continue after a called chain."""
@@ -230,7 +230,7 @@ class _Walk:
         done.refused.take(inside.refused)
         if rule.verdict == "goto":
             done.returned.take(inside.returned)
-            return remaining if self._narrow(rule) else self._left(remaining, rule)
+            return remaining if self._narrow(rule) else self._after_rule(remaining, rule)
         returned = inside.returned.boxes()
         all_back = not inside.accepted and not inside.refused
         # Packets that may be refused there are excluded if only certain ones count.
@@ -238,9 +238,9 @@ class _Walk:
             all_back = rule.understood and set(returned) == set(given)
         if self._narrow(rule) or all_back:
             return remaining
-        return bounded([*self._left(remaining, rule), *returned])
+        return bounded([*self._after_rule(remaining, rule), *returned])
 
-    def _left(self, remaining: list[Box], rule: Rule) -> list[Box]:
+    def _after_rule(self, remaining: list[Box], rule: Rule) -> list[Box]:
         """Return the packets that continue after a rule.
 
         That is what it need not take; or, where only what is certain counts, what it cannot take. There a

@@ -89,9 +89,9 @@ class Engine:
                     while text and not text.endswith(b"\n"):
                         text = lines.next(_LINE)
                     continue
-                self._take(json.loads(text))
+                self._handle(json.loads(text))
 
-    def _take(self, event: Any) -> None:
+    def _handle(self, event: Any) -> None:
         if not isinstance(event, dict):
             return
         actor = event.get("Actor")

@@ -96,20 +96,20 @@ def _number(text: str, base: int = 10) -> int:
         return -1
 
 
-def _word(text: str) -> str:
+def _plain_word(text: str) -> str:
     return text if _WORD.fullmatch(text) else ""
 
 
 def _apparmor(at: float, fields: dict[str, str]) -> Denial | None:
-    verdict, operation = _APPARMOR.get(fields.get("apparmor", "")), _word(fields.get("operation", ""))
+    verdict, operation = _APPARMOR.get(fields.get("apparmor", "")), _plain_word(fields.get("operation", ""))
     if verdict is None or not operation:
         return None
     if operation == "capable":
-        words = [_word(fields.get("capname", ""))]
+        words = [_plain_word(fields.get("capname", ""))]
     elif fields.get("family"):
-        words = [_word(fields.get(name, "")) for name in ("family", "sock_type")]
+        words = [_plain_word(fields.get(name, "")) for name in ("family", "sock_type")]
     else:
-        words = [_word(fields.get("denied_mask", "") or fields.get("requested_mask", ""))]
+        words = [_plain_word(fields.get("denied_mask", "") or fields.get("requested_mask", ""))]
     return Denial(
         at,
         "apparmor",
@@ -131,7 +131,7 @@ def _selinux(at: float, verdict: str, permissions: str, fields: dict[str, str]) 
         "selinux",
         "allowed" if fields.get("permissive") == "1" else "denied",
         permissions.strip(),
-        _word(fields.get("tclass", "")),
+        _plain_word(fields.get("tclass", "")),
         fields.get("path") or fields.get("name", ""),
         fields.get("comm", ""),
         _number(fields.get("pid", "")),

@@ -70,7 +70,7 @@ class Watch:
                 self._gaps.note(serial(record.text), time.monotonic())
                 denial = parse(record.kind, record.text)
                 if denial is not None:
-                    self._take(denial)
+                    self._look_up_process(denial)
         self._gaps.expire(time.monotonic())
         while True:
             try:
@@ -100,20 +100,22 @@ class Watch:
             "no_room": self._tally.dropped,
         }
 
-    def _take(self, denial: Denial) -> None:
+    def _look_up_process(self, denial: Denial) -> None:
         """Look up the process while it exists; the container's data may arrive later."""
         process = look_up(denial.pid, denial.at)
         if process.elsewhere and self.directory.confines(denial.confinement):
             # A build step, or a process that has left its container's cgroup.
-            self._count(self._of_denial(denial, "", ""))
+            self._count(self._denial_sighting(denial, "", ""))
         elif process.elsewhere:
             self.elsewhere += 1
         elif self.directory.knows(process.container):
-            self._count(self._of_denial(denial, process.container, "process"))
+            self._count(self._denial_sighting(denial, process.container, "process"))
         elif len(self._waiting) < _MAX_WAITING:
             self._waiting.append(_PendingDenial(time.monotonic() + _PATIENCE, denial, process))
         else:
-            self._count(self._of_denial(denial, process.container, "process" if process.container else ""))
+            self._count(
+                self._denial_sighting(denial, process.container, "process" if process.container else "")
+            )
 
     def _attribute(self, now: float) -> None:
         while self._waiting:
@@ -125,9 +127,9 @@ class Watch:
             if not identity:
                 identity = self.directory.by_confinement(denial.confinement, denial.at)
                 how = "confinement" if identity else ""
-            self._count(self._of_denial(denial, identity, how))
+            self._count(self._denial_sighting(denial, identity, how))
 
-    def _of_denial(self, denial: Denial, identity: str, how: str) -> Sighting:
+    def _denial_sighting(self, denial: Denial, identity: str, how: str) -> Sighting:
         container = self.directory.get(identity)
         category, severity = classify(denial)
         return Sighting(

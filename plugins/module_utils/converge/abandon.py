@@ -40,7 +40,7 @@ def abandon(script: str) -> None:
         sys.exit("only root can end this run")
     try:
         with locked(store.lock, patience=_PATIENCE):
-            remaining = _held(store, run)
+            remaining = _end_locked(store, run)
     except Busy as busy:
         sys.exit(f"run {run} cannot be ended now: {busy}")
     except (Refused, OSError) as error:
@@ -50,7 +50,7 @@ def abandon(script: str) -> None:
         print(f"  {each}")
 
 
-def _held(store: Store, run: str) -> list[str]:
+def _end_locked(store: Store, run: str) -> list[str]:
     """End the run under the lock; return what remains of it."""
     backup = store.backup_folder(run)
     try:

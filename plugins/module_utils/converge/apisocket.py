@@ -39,11 +39,11 @@ def problem(config: Mapping[str, Any], read: Read) -> str:
             return f"{key} {path}: there is no such file"
         contents[key] = content
     if len(contents) == len(TLS_FILES):
-        return _unfit(contents)
+        return _file_problem(contents)
     return ""
 
 
-def _unfit(contents: Mapping[str, bytes]) -> str:
+def _file_problem(contents: Mapping[str, bytes]) -> str:
     """Return why the engine would not start with these files: malformed, or not belonging together."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:

@@ -48,7 +48,7 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
     if journal is not None and journal.run.endswith(f"-{token}"):
         name = f"confirm-{journal.run}"
         if journal.phase == UNCONFIRMED and journal.remaining > 0:
-            done = detached.run(lambda: _look(store, journal), name=name)
+            done = detached.run(lambda: _check_health(store, journal), name=name)
         else:  # its worker was killed, or its time is over and the guard is late
             done = detached.run(lambda: rollback.finished(store, journal, journal.why_expired), name=name)
         return {**done, **store.record(journal.run), "run": journal.run}
@@ -58,7 +58,7 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
     return {"outcome": UNKNOWN}
 
 
-def _look(store: Store, journal: Journal) -> dict[str, Any]:
+def _check_health(store: Store, journal: Journal) -> dict[str, Any]:
     """Check the host's health once more; runs in a worker."""
     problems, notes = health.compare(journal.picture, stopped=journal.stopped, away=journal.away)
     if problems:

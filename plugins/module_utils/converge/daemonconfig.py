@@ -107,7 +107,7 @@ def refuse_bad(
     config = jsonkeys.parse(after, path)
     former = jsonkeys.parse(before, path)
     problems = [_problems(config, former, served.flags, info, engine), _files(config, read)]
-    for problem in itertools.chain(*problems, _said_by_dockerd(config, served)):
+    for problem in itertools.chain(*problems, _validation_errors(config, served)):
         raise Refused(f"{path}: {served.without_secrets(problem)}")
 
 
@@ -237,10 +237,10 @@ def _with_engine(
         silent = plugins.problem(str(plugin), "authz", engine, running=True)
         if silent:
             yield f"authorization-plugins: {silent}; the engine would not start, or refuse every request"
-    yield from _hidden(config, former, info, engine)
+    yield from _data_hiding_keys(config, former, info, engine)
 
 
-def _hidden(
+def _data_hiding_keys(
     config: Mapping[str, Any], former: Mapping[str, Any], info: Mapping[str, Any], engine: Engine
 ) -> Iterator[str]:
     """Yield keys whose change would hide data: nothing is lost, but the engine no longer lists it."""
@@ -265,7 +265,7 @@ def _hidden(
         yield f"{', '.join(moved)}: the engine would no longer see its {', '.join(held)}"
 
 
-def _said_by_dockerd(config: Mapping[str, Any], served: Served) -> Iterator[str]:
+def _validation_errors(config: Mapping[str, Any], served: Served) -> Iterator[str]:
     """Yield what the engine's validation finds; without one, what the table of keys finds."""
     if not served.dockerd:
         return

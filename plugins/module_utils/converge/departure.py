@@ -59,16 +59,16 @@ def strays(known: Iterable[str]) -> tuple[list[str], list[str]]:
     """
     ours: list[str] = []
     others: list[str] = []
-    for path in sorted({*_named(), *_below()} - set(known)):
-        (ours if _says_so(path) else others).append(path)
+    for path in sorted({*_named_files(), *_files_in_folders()} - set(known)):
+        (ours if _has_mark(path) else others).append(path)
     return ours, others
 
 
-def _named() -> Iterable[str]:
+def _named_files() -> Iterable[str]:
     return (path for place in PLACES for path in glob.glob(place) if not os.path.isdir(path))
 
 
-def _below() -> list[str]:
+def _files_in_folders() -> list[str]:
     found: list[str] = []
     for top in OWN_FOLDERS:
         for folder, folders, names in os.walk(top):
@@ -79,7 +79,7 @@ def _below() -> list[str]:
     return found
 
 
-def _says_so(path: str) -> bool:
+def _has_mark(path: str) -> bool:
     """Return whether a file has hardener's mark, belongs to root, and only root can change it."""
     try:
         if os.path.islink(path) or not files.guarded(path):
@@ -145,11 +145,11 @@ def part(store: Store, what: Mapping[str, Any]) -> list[str]:
     for folder in what.get("state", ()):
         problems += _removed(folder)
     if what.get("whole"):
-        problems += _leave(store)
+        problems += _remove_own_folder(store)
     return problems
 
 
-def _leave(store: Store) -> list[str]:
+def _remove_own_folder(store: Store) -> list[str]:
     """Remove hardener's folder, its lock last: a process that gets the lock finds everything else gone."""
     for name in ("backups", "origins"):
         with suppress(OSError):  # a backup that is removed in part is not listed as a run

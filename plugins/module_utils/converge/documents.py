@@ -139,19 +139,19 @@ def parse(raw: Mapping[str, Any], known_activations: Sequence[str]) -> Request:
         Refused: it is not one; the message names the document and the place.
     """
     where = "the request"
-    _only(raw, ("documents", "check", "allow", "plan", "socket"), where)
+    _refuse_unknown(raw, ("documents", "check", "allow", "plan", "socket"), where)
     documents: list[Document] = []
-    for entry in _take(raw, "documents", list, where):
+    for entry in _field(raw, "documents", list, where):
         document = _document(entry, known_activations)
         if document.name in (other.name for other in documents):
             raise Refused(f"two documents are called {document.name}")
         documents.append(document)
     return Request(
         tuple(documents),
-        _take(raw, "check", bool, where, False),
+        _field(raw, "check", bool, where, False),
         _impact(raw, "allow", where, DAEMON_RESTART),
-        _take(raw, "plan", str, where, ""),
-        _take(raw, "socket", str, where, ""),
+        _field(raw, "plan", str, where, ""),
+        _field(raw, "socket", str, where, ""),
     )
 
 
@@ -169,18 +169,18 @@ def settings(documents: Sequence[Document], known_activations: Sequence[str]) ->
 
 
 def _document(raw: Any, known_activations: Sequence[str]) -> Document:
-    name = _take(raw, "name", str, "a document")
+    name = _field(raw, "name", str, "a document")
     if not _NAME.fullmatch(name):
         raise Refused(f"a document cannot be called {name!r}")
-    _only(raw, tuple(DOCUMENT), name)
+    _refuse_unknown(raw, tuple(DOCUMENT), name)
     wanted = tuple(
         _activation(entry, f"{name}: activations[{number}]", known_activations)
-        for number, entry in enumerate(_take(raw, "activations", list, name, []))
+        for number, entry in enumerate(_field(raw, "activations", list, name, []))
     )
     former = sorted(
         {key for each, own in wanted if each in _AT_ENGINE for key in FORMER_SETTINGS.intersection(own)}
     )
-    notes = [str(note) for note in _take(raw, "notes", list, name, [])]
+    notes = [str(note) for note in _field(raw, "notes", list, name, [])]
     if former:
         notes.append(
             f"{', '.join(former)}: the host finds its engine itself, so leave them out of activations"
@@ -188,41 +188,41 @@ def _document(raw: Any, known_activations: Sequence[str]) -> Document:
     return Document(
         name,
         _impact(raw, "impact", name, NONE),
-        _take(raw, "costs", str, name, ""),
+        _field(raw, "costs", str, name, ""),
         tuple(
             _resource(entry, name, f"{name}: resources[{number}]")
-            for number, entry in enumerate(_take(raw, "resources", list, name, []))
+            for number, entry in enumerate(_field(raw, "resources", list, name, []))
         ),
         wanted,
         tuple(notes),
-        _take(raw, "refused", str, name, ""),
+        _field(raw, "refused", str, name, ""),
     )
 
 
 def _impact(raw: Any, key: str, where: str, default: str) -> str:
-    impact: str = _take(raw, key, str, where, default)
+    impact: str = _field(raw, key, str, where, default)
     if impact not in IMPACTS:
         raise Refused(f"{where}: {key} is {impact!r}; known: {', '.join(IMPACTS)}")
     return impact
 
 
 def _activation(raw: Any, where: str, known: Sequence[str]) -> tuple[str, Mapping[str, Any]]:
-    name = _take(raw, "name", str, where)
+    name = _field(raw, "name", str, where)
     if name not in known:
         raise Refused(f"{where}: there is no activation {name!r}; known: {', '.join(known)}")
-    for path in _take(raw, "when", list, where, []):
+    for path in _field(raw, "when", list, where, []):
         _path(path, where)
     return name, {key: value for key, value in raw.items() if key != "name"}
 
 
 def _resource(raw: Any, document: str, where: str) -> Resource:
-    kind = _take(raw, "kind", str, where)
+    kind = _field(raw, "kind", str, where)
     if kind not in RESOURCES:
         raise Refused(f"{where}: there is no kind {kind!r}; known: {', '.join(RESOURCES)}")
-    path = _path(_take(raw, "path", str, where), where)
+    path = _path(_field(raw, "path", str, where), where)
     known = RESOURCES[kind]
-    _only(raw, ("kind", "path", *known), where)
-    fields = {key: _take(raw, key, types, where, default) for key, (types, default) in known.items()}
+    _refuse_unknown(raw, ("kind", "path", *known), where)
+    fields = {key: _field(raw, key, types, where, default) for key, (types, default) in known.items()}
     for line in fields.get("lines", ()):
         if not isinstance(line, str) or not line or "\n" in line:
             raise Refused(f"{where}: {line!r} is no line of text")
@@ -245,7 +245,7 @@ def _path(path: Any, where: str) -> str:
     return path
 
 
-def _take(raw: Any, key: str, types: type, where: str, default: Any = REQUIRED) -> Any:
+def _field(raw: Any, key: str, types: type, where: str, default: Any = REQUIRED) -> Any:
     if not isinstance(raw, Mapping):
         raise Refused(f"{where} is no object")
     value = raw.get(key, default)
@@ -256,7 +256,7 @@ def _take(raw: Any, key: str, types: type, where: str, default: Any = REQUIRED) 
     return value
 
 
-def _only(raw: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+def _refuse_unknown(raw: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     unknown = [str(key) for key in raw if key not in known]
     if unknown:
         raise Refused(f"{where}: unknown {', '.join(map(repr, unknown))}; known: {', '.join(known)}")

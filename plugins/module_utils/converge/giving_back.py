@@ -150,7 +150,7 @@ class _Keys:
             merged, _records = jsonkeys.merge(merged, records, jsonkeys.Wish({}))
             self._book.keep(path, document, [])
         created = self._book.files.get(path, {}).get("created", False)
-        exact = before is not None and not before.content_kept and self._is(before.then, merged)
+        exact = before is not None and not before.content_kept and self._is_former_file(before.then, merged)
         if exact and before is not None:
             state = before.then
         elif not merged and created:
@@ -171,7 +171,7 @@ class _Keys:
             )
         return _Given(state, kept)
 
-    def _is(self, then: State, merged: Mapping[str, object]) -> bool:
+    def _is_former_file(self, then: State, merged: Mapping[str, object]) -> bool:
         """Return whether the merged content is the former one, and the whole file is released."""
         if not then.exists:
             return not merged

@@ -71,7 +71,7 @@ def back_to(
             fencing.require_newest(store, number)
             with suppress(Refused):  # a full disk must not keep a host from going back
                 fencing.keep(store, number)
-        runs = _chosen(store, before)
+        runs = _runs_to_roll_back(store, before)
         changes, notes = _predicted(store, runs)
         result = {
             "changed": bool(runs),
@@ -83,15 +83,15 @@ def back_to(
         }
         if check or not runs:
             return {**result, "outcome": WOULD_CHANGE if runs else UNCHANGED}
-        done = detached.run(lambda: _take_back(store, runs, who), name=f"rollback-{runs[-1]}")
+        done = detached.run(lambda: _roll_back(store, runs, who), name=f"rollback-{runs[-1]}")
         return {**result, **done}
 
 
-def _chosen(store: Store, before: str) -> list[str]:
+def _runs_to_roll_back(store: Store, before: str) -> list[str]:
     """Return the runs to roll back, newest first."""
     known = store.runs()
     unfinished = _unfinished(store)
-    standing = [run for run in known if run in unfinished or _stands(store, run)]
+    standing = [run for run in known if run in unfinished or _left_changes(store, run)]
     if before and before not in known:
         raise Refused(f"this host has no backup of a run {before!r}; it has {', '.join(known) or 'none'}")
     if not before:
@@ -99,12 +99,12 @@ def _chosen(store: Store, before: str) -> list[str]:
     return [run for run in reversed(standing) if run >= before]
 
 
-def _stands(store: Store, run: str) -> bool:
+def _left_changes(store: Store, run: str) -> bool:
     """Return whether a finished run left changes; a run that was killed before it began has no journal."""
     return store.record(run).get("outcome") not in OVER and Journal.of(store, run) is not None
 
 
-def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
+def _roll_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
     """Roll the runs back; runs in a worker."""
     notes: list[str] = []
     kept: list[str] = []

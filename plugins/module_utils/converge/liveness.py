@@ -77,25 +77,27 @@ def _in_time(question: Question, patience: float) -> bool:
 
 def _questions(came_in: Session | None, python: str) -> dict[str, Question]:
     questions: dict[str, Question] = {
-        "runs programs (/bin/sh)": lambda: _says("/bin/sh", "-c", "echo $((6*7))"),
-        "runs programs of users (/bin/sh)": lambda: _says("/bin/sh", "-c", "echo $((6*7))", user=_NOBODY),
+        "runs programs (/bin/sh)": lambda: _runs_programs("/bin/sh", "-c", "echo $((6*7))"),
+        "runs programs of users (/bin/sh)": lambda: _runs_programs(
+            "/bin/sh", "-c", "echo $((6*7))", user=_NOBODY
+        ),
     }
     if os.path.isabs(python):
-        questions[f"runs programs ({python})"] = lambda: _says(python, "-IBS", "-c", "print(6*7)")
+        questions[f"runs programs ({python})"] = lambda: _runs_programs(python, "-IBS", "-c", "print(6*7)")
     if came_in is not None:
         session = came_in
         questions[f"answers new connections by ssh ({session.address} port {session.port})"] = lambda: (
-            _greets(session.address, session.port)
+            _identifies_itself(session.address, session.port)
         )
     return questions
 
 
-def _says(*command: str, user: int = 0) -> bool:
+def _runs_programs(*command: str, user: int = 0) -> bool:
     outcome = system.run(*command, timeout=_PROGRAM, user=user)
     return (outcome.code, outcome.output.strip()) == (0, "42")
 
 
-def _greets(address: str, port: int) -> bool:
+def _identifies_itself(address: str, port: int) -> bool:
     """Return whether an ssh server sends its identification to a new connection."""
     said = b""
     with suppress(OSError), socket.create_connection((address, port), timeout=_BANNER) as connection:

@@ -39,7 +39,7 @@ def locked(path: str, *, shared: bool = False, patience: float = 0) -> Iterator[
     except OSError as error:
         raise Refused(f"{path} cannot be locked: {error.strerror}") from error
     try:
-        _take(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience)
+        _acquire(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience)
         if not os.fstat(handle).st_nlink:  # a release has just removed the lock file
             raise Busy("hardener was just released from this host: try again")
         if not shared:
@@ -51,7 +51,7 @@ def locked(path: str, *, shared: bool = False, patience: float = 0) -> Iterator[
         os.close(handle)
 
 
-def _take(handle: int, kind: int, deadline: float) -> None:
+def _acquire(handle: int, kind: int, deadline: float) -> None:
     while True:
         try:
             fcntl.flock(handle, kind | fcntl.LOCK_NB)

@@ -205,7 +205,7 @@ def before(
 
 
 def _back(past: Past, entry: Entry, origin: Origin) -> Origin:
-    """Go back over one run."""
+    """Compute the origin of a path before a run from that after it."""
     if origin.content_kept:  # owner and mode may be hardener's nevertheless
         if not entry.before.exists or origin.now.kind not in (FILE, DIRECTORY):
             return origin

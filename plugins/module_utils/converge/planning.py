@@ -134,7 +134,7 @@ class Plan:
             if self._after[path] != before:
                 self._changeable(path)
                 self.differing.setdefault(resource.document, []).append(path)
-        self._agreed(resources)
+        self._refuse_disagreement(resources)
 
     @property
     def changes(self) -> list[Change]:
@@ -239,7 +239,7 @@ class Plan:
             return state._replace(content=content)
         return State(FILE, content, resource.bits("mode"), resource.uid(0), resource.gid(0))
 
-    def _agreed(self, resources: Sequence[Resource]) -> None:
+    def _refuse_disagreement(self, resources: Sequence[Resource]) -> None:
         """Refuse two documents that want different values for one key."""
         for resource in resources:
             if resource.kind != "json":

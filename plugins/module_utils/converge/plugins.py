@@ -52,7 +52,7 @@ def problem(name: str, kind: str, engine: Engine, *, running: bool) -> str:
     addresses = list(_addresses(name))
     if not addresses:
         return f"there is no plugin {name}"
-    return _silent(name, kind, addresses[0])
+    return _problem_at(name, kind, addresses[0])
 
 
 def _managed(name: str, engine: Engine) -> Mapping[str, Any] | None:
@@ -85,7 +85,7 @@ def _addresses(name: str) -> Iterator[str]:
                 pass
 
 
-def _silent(name: str, kind: str, address: str) -> str:
+def _problem_at(name: str, kind: str, address: str) -> str:
     """Return why a plugin cannot be used."""
     try:
         said = _ask(address, "/Plugin.Activate", {})

@@ -273,7 +273,7 @@ class Transaction:
 
     def _write(self, change: Change) -> list[str]:
         """Make one change, or return why it is left out."""
-        return _written(change)
+        return _make_change(change)
 
     def _recover(self, journal: Journal) -> dict[str, Any]:
         """Roll back a run that was killed or not confirmed; runs in the worker."""
@@ -286,7 +286,7 @@ class Transaction:
         return {"run": journal.run, "notes": [note, *outcome["notes"]]}
 
 
-def _written(change: Change) -> list[str]:
+def _make_change(change: Change) -> list[str]:
     """Make one change; or return why it is left out, if other users own or can replace the file.
 
     Owner and mode of other users' files are not essential: a user who keeps replacing a file must not block

@@ -49,7 +49,7 @@ def _expired(store: Store, run: str) -> None:
             if left > 0 and (journal.phase == UNCONFIRMED or _at_work(store)):
                 time.sleep(min(left + 0.1, 5))
                 continue
-            problems = _take_back(store, journal)
+            problems = _roll_back(store, journal)
         except Exception as error:  # whatever the error, it may be gone at the next attempt
             problems = [rollback.reason_of(error)]
         if problems:  # without problems, the journal tells whether the rollback is complete
@@ -87,20 +87,20 @@ def _at_work(store: Store) -> bool:
         return True
 
 
-def _take_back(store: Store, journal: Journal) -> list[str]:
+def _roll_back(store: Store, journal: Journal) -> list[str]:
     """Roll a run back; return why that failed."""
     try:
         with locked(store.lock, patience=_PATIENCE):
-            return _held(store, journal.run)
+            return _roll_back_locked(store, journal.run)
     except Busy:
         pass
     if journal.phase == CHANGING:
         guard.kill_worker(journal.run)  # its time is over, so it hangs
     with locked(store.lock, patience=_LONG):
-        return _held(store, journal.run)
+        return _roll_back_locked(store, journal.run)
 
 
-def _held(store: Store, run: str) -> list[str]:
+def _roll_back_locked(store: Store, run: str) -> list[str]:
     """Roll the run back under the lock, if it is still unfinished."""
     journal = Journal.find(store)
     if journal is None or journal.run != run or (journal.phase == UNCONFIRMED and journal.remaining > 0):

@@ -142,11 +142,11 @@ def complete(endpoint: str, answer: Any) -> Any:
     Raises:
         Incomplete: it has not; the message names the endpoint and the field.
     """
-    _look(endpoint, "", SHAPES[endpoint], answer)
+    _check(endpoint, "", SHAPES[endpoint], answer)
     return answer
 
 
-def _look(endpoint: str, place: str, shape: Shape, value: Any) -> None:
+def _check(endpoint: str, place: str, shape: Shape, value: Any) -> None:
     if isinstance(shape, str):
         wanted = shape[: -len(_OR_NULL)] if shape.endswith(_OR_NULL) else shape
         if value is None and wanted != shape:
@@ -161,7 +161,7 @@ def _look(endpoint: str, place: str, shape: Shape, value: Any) -> None:
         if not isinstance(value, list):
             raise _type_error(endpoint, place, LIST)
         for entry in value:
-            _look(endpoint, f"{place}[]", shape[EACH], entry)
+            _check(endpoint, f"{place}[]", shape[EACH], entry)
         return
     if not isinstance(value, dict):
         raise _type_error(endpoint, place, OBJECT)
@@ -171,7 +171,7 @@ def _look(endpoint: str, place: str, shape: Shape, value: Any) -> None:
             raise Incomplete(
                 f"the engine's answer to {endpoint} has no {name}: this is not an answer of a Docker engine"
             )
-        _look(endpoint, name, inner, value[key])
+        _check(endpoint, name, inner, value[key])
 
 
 def _type_error(endpoint: str, place: str, kind: str) -> Incomplete:

@@ -106,7 +106,7 @@ class Connection:
                     return
                 for _answered in range(max(1, len(waiting) - _WINDOW // 2)):
                     path = waiting.pop(0)
-                    yield self._begun(path).all(limit)
+                    yield self._next_answer(path).all(limit)
         except (OSError, ValueError) as error:
             raise connection_error(error) from None
 
@@ -134,7 +134,7 @@ class Connection:
             NotFound, TooLarge, NoAnswer: it is not answered so.
         """
         answer = self._sent(method, path, body, headers)
-        return self._whole(answer, limit, accept)
+        return self._body(answer, limit, accept)
 
     def open(
         self,
@@ -146,7 +146,7 @@ class Connection:
         """Send the connection's last request and return its successful answer with an unread body."""
         answer = self._sent(method, path, body, headers)
         if not answer.succeeds():
-            self._whole(answer, _MAX_REASON, ())
+            self._body(answer, _MAX_REASON, ())
         return answer
 
     def _sent(
@@ -166,11 +166,11 @@ class Connection:
                     self._wait()
                     self._socket.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if piece else b"")
                 self._socket.sendall(b"0\r\n\r\n")
-            return self._begun(path)
+            return self._next_answer(path)
         except (OSError, ValueError) as error:
             raise connection_error(error) from None
 
-    def _whole(self, answer: Answer, limit: int, accept: Iterable[int]) -> bytes:
+    def _body(self, answer: Answer, limit: int, accept: Iterable[int]) -> bytes:
         try:
             found = answer.all(limit, accept=accept, last=True)
         except (OSError, ValueError) as error:
@@ -191,7 +191,7 @@ class Connection:
         received: bytes = self._socket.recv(PIECE)
         return received
 
-    def _begun(self, path: str) -> Answer:
+    def _next_answer(self, path: str) -> Answer:
         """Return the next answer after reading its header."""
         answer = Answer(self._reader, path)
         self.api_version = answer.head.get(b"api-version", b"").decode("latin-1")

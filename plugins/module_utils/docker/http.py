@@ -61,18 +61,18 @@ class Reader:
                 return self._data[begin:end]
             if len(self._data) - self._at > _MAX_HEAD:
                 raise ValueError("its header does not end")
-            if not self._more():
+            if not self._receive_more():
                 raise ValueError("connection lost")
 
     def take(self, limit: int) -> bytes:
         """Return at most `most` bytes; empty at the end of the connection."""
-        if self._at == len(self._data) and not self._more():
+        if self._at == len(self._data) and not self._receive_more():
             return b""
         begin = self._at
         self._at = min(begin + limit, len(self._data))
         return self._data[begin : self._at]
 
-    def _more(self) -> bool:
+    def _receive_more(self) -> bool:
         piece = self._receive()
         self._data = self._data[self._at :] + piece
         self._at = 0
@@ -127,7 +127,7 @@ class Answer:
             return iter(())
         if not self._ends:
             raise ValueError("no length is given")
-        return self._rest(limit)
+        return self._until_end(limit)
 
     def all(self, limit: int, *, accept: Iterable[int] = (), last: bool = False) -> bytes | NoAnswer:
         """Return the body; or, if unsuccessful, the reason as an exception.
@@ -186,7 +186,7 @@ class Answer:
             yield from self._part(length)
             self._reader.until(b"\r\n")
 
-    def _rest(self, limit: float) -> Iterator[bytes]:
+    def _until_end(self, limit: float) -> Iterator[bytes]:
         """Yield everything up to the end of the connection."""
         size = 0
         while True:

@@ -374,14 +374,14 @@ class Ids:
         self._maps = {kind: _id_map(f"/proc/{pid}/{kind}_map") for kind in ("uid", "gid")}
 
     def one(self, kind: str, number: int) -> int:
-        """Return the number in the namespace; the host's if it is not mapped."""
+        """Return an id in the namespace; the host's id if it is not mapped."""
         for inside, outside, count in self._maps[kind]:
             if outside <= number < outside + count:
                 return inside + number - outside
         return number
 
     def inside(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Return the facts with the numbers of the namespace."""
+        """Return the facts with user and group ids of the namespace in place of the host's."""
         return {
             key: self.one(key, value) if key in self._maps and value is not None else value
             for key, value in found.items()

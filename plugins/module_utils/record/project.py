@@ -61,7 +61,7 @@ def whole(engine: Engine, arguments: Mapping[str, Any]) -> Cast:
     Raises:
         Failed: no container is of it, or it cannot be told which project is meant.
     """
-    project = str(arguments.get("project") or "") or _found(engine, arguments)
+    project = str(arguments.get("project") or "") or _project_containers(engine, arguments)
     cast = _cast(_inspected(engine, project), arguments.get("hashes") or {}, chosen=None)
     if not cast.members:
         raise Failed(f"no service of the project {shown(project, 100)} runs: start it first")
@@ -69,7 +69,7 @@ def whole(engine: Engine, arguments: Mapping[str, Any]) -> Cast:
     return cast._replace(remarks=[*remarks, *cast.remarks])
 
 
-def _found(engine: Engine, arguments: Mapping[str, Any]) -> str:
+def _project_containers(engine: Engine, arguments: Mapping[str, Any]) -> str:
     files = {str(path) for path in arguments.get("files") or ()}
     projects: dict[str, set[str]] = {}
     for each in _listed(engine, f"{LABEL}project"):
@@ -110,8 +110,8 @@ def _cast(
     for original in found:
         if _service(original) and _label(original, "oneoff") != "True":
             services.setdefault(_service(original), []).append(original)
-    picked, remarks = _picked(services, chosen)
-    remarks += _compared(services, picked, hashes)
+    picked, remarks = _select(services, chosen)
+    remarks += _differences(services, picked, hashes)
     members = [
         Member(
             service,
@@ -124,7 +124,7 @@ def _cast(
     return Cast(members, remarks)
 
 
-def _picked(
+def _select(
     services: Mapping[str, list[Mapping[str, Any]]], chosen: Mapping[str, Any] | None
 ) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
     """Return one container of each service that can be copied; and remarks about the others."""
@@ -150,7 +150,7 @@ def _picked(
     return picked, remarks
 
 
-def _compared(
+def _differences(
     services: Collection[str], picked: Mapping[str, Mapping[str, Any]], hashes: Mapping[str, str]
 ) -> Iterator[str]:
     """Describe how the containers differ from the compose file."""

@@ -246,7 +246,12 @@ class Trials:
             "refusals": most_of_one_start(each for each in self._kernel.read() if each["cgroup"] in mine),
             "missing": [
                 _plain(each)
-                for each in (*self._subject.differences, *self._world.remarks, *self._silent(), *life.missing)
+                for each in (
+                    *self._subject.differences,
+                    *self._world.remarks,
+                    *self._failed_copies(),
+                    *life.missing,
+                )
             ],
             "note": _plain(self._note),
         }
@@ -256,7 +261,7 @@ class Trials:
         usual = max(_LEAST, _TIMES * self._took) if self._took else self._request.seconds
         return min(usual, self._request.seconds)
 
-    def _silent(self) -> list[str]:
+    def _failed_copies(self) -> list[str]:
         """Return the copies of others that do not start."""
         return [
             f"the copy of {part.member.name} does not start: {part.life.phases['start-empty']['reason']}"

@@ -233,7 +233,7 @@ class _Mounts:
                 asked.append({"Type": "bind", "Source": source, "Target": target, "ReadOnly": True})
             else:
                 volumes.append(self._volume(mount, read_only=read_only))
-                asked.append(self._asked(volumes[-1]))
+                asked.append(self._requested_volume(volumes[-1]))
         return asked, volumes
 
     def _volume(self, mount: Mapping[str, Any], *, read_only: bool) -> Volume:
@@ -245,7 +245,7 @@ class _Mounts:
             name, mount["Destination"], read_only, small and (self._used or mount["Type"] == "bind")
         )
 
-    def _asked(self, volume: Volume) -> dict[str, Any]:
+    def _requested_volume(self, volume: Volume) -> dict[str, Any]:
         return {
             "Type": "volume",
             "Source": volume.name,

@@ -50,13 +50,13 @@ def _render(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[s
         return {"notes": ["audit_rules_enabled is false: no rule is written"]}
     host = HostView(snapshot)
     backlog, exclude = variables["backlog"], variables["exclude"]
-    reason = _unfit(host) or _unusable(host, backlog, exclude)
+    reason = _unfit(host) or _variable_error(host, backlog, exclude)
     if reason:
         return {"refused": reason}
     arch = "b32" if host.system.get("arch") in _NARROW else "b64"
     watches, notes = [], []
     for watch in _without_covered(_watches(host)):
-        why = _unwatchable(watch, host.data("files"))
+        why = _rule_obstacle(watch, host.data("files"))
         if why:
             notes.append(f"{watch.path!r} is not watched: {why}")
         else:
@@ -93,7 +93,7 @@ def _render(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[s
     }
 
 
-def _unwatchable(watch: _Watch, files: Mapping[str, Any]) -> str:
+def _rule_obstacle(watch: _Watch, files: Mapping[str, Any]) -> str:
     """Return why a path cannot have a rule; empty if it can. One bad rule stops the loading of all."""
     if not _SPEAKABLE.fullmatch(watch.path):
         return "an audit rule cannot name it"
@@ -132,7 +132,7 @@ def _unfit(host: HostView) -> str:
     return ""
 
 
-def _unusable(host: HostView, backlog: int, exclude: Sequence[str]) -> str:
+def _variable_error(host: HostView, backlog: int, exclude: Sequence[str]) -> str:
     """Return what is wrong with the role's variables; empty if nothing is."""
     if backlog < 0:
         return f"audit_rules_backlog is {backlog}: it counts events, and must be positive"

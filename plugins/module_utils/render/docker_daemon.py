@@ -319,7 +319,7 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
     declared = host.in_file("registry-mirrors")
     if mirrors and isinstance(declared, list):
         found = [str(mirror) for mirror in declared]
-        encrypted = [mirror for mirror in found if not _plain(mirror)]
+        encrypted = [mirror for mirror in found if not _uses_plain_http(mirror)]
         if not any(_REDACTED.search(mirror) for mirror in found):
             keys["registry-mirrors"] = encrypted
         elif encrypted != found:
@@ -335,7 +335,7 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
     return _document(host, "insecure_registries", keys, impact=RELOAD, costs=costs)
 
 
-def _plain(mirror: str) -> bool:
+def _uses_plain_http(mirror: str) -> bool:
     """Return whether a mirror is reached over plain HTTP on another host."""
     scheme, _separator, rest = mirror.lower().partition("://")
     name = rest.partition("/")[0].rpartition("@")[2]

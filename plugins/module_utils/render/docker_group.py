@@ -16,7 +16,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     """Render the document by the role's variables; without ``members``, by the host's policy."""
     host, members = HostView(snapshot), variables["members"]
     approved = members if members is not None else host.policy.get("docker_group_members")
-    reason = _unfit(host) or _unusable(approved)
+    reason = _unfit(host) or _list_error(approved)
     if reason or approved is None:
         return [{"name": "docker_group", "refused": reason}]
     group = _group(host)
@@ -54,7 +54,7 @@ def _unfit(host: HostView) -> str:
     return "the engine is rootless: its socket belongs to one user" if host.rootless else ""
 
 
-def _unusable(approved: Any) -> str:
+def _list_error(approved: Any) -> str:
     """Return why a list does not identify accounts; empty if it does."""
     if approved is None:
         return (

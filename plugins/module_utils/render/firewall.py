@@ -296,7 +296,7 @@ def _services(name: str, raw: Sequence[Mapping[str, Any]], protocols: Sequence[s
     found = []
     for number, entry in enumerate(raw):
         where = f"{name}[{number}]"
-        _only(where, entry, ("port", "protocol", "sources", "comment"))
+        _refuse_unknown(where, entry, ("port", "protocol", "sources", "comment"))
         protocol = str(entry.get("protocol") or "tcp")
         if protocol not in protocols:
             raise ValueError(f"{where}: protocol is {protocol!r}; known: {', '.join(protocols)}")
@@ -314,7 +314,7 @@ def _paths(name: str, raw: Sequence[Mapping[str, Any]]) -> list[_Path]:
     found = []
     for number, entry in enumerate(raw):
         where = f"{name}[{number}]"
-        _only(where, entry, ("from", "to", "sources", "comment"))
+        _refuse_unknown(where, entry, ("from", "to", "sources", "comment"))
         ends = [str(entry.get(end) or "") for end in ("from", "to")]
         for end in ends:
             if end and not facts.INTERFACE.fullmatch(end):
@@ -326,7 +326,7 @@ def _paths(name: str, raw: Sequence[Mapping[str, Any]]) -> list[_Path]:
     return found
 
 
-def _only(where: str, entry: Any, known: Sequence[str]) -> None:
+def _refuse_unknown(where: str, entry: Any, known: Sequence[str]) -> None:
     if not isinstance(entry, Mapping):
         raise ValueError(f"{where}: {entry!r} is not an object with {', '.join(known)}")
     unknown = sorted(str(key) for key in entry if key not in known)
@@ -426,9 +426,9 @@ def _cut_off(host: HostView, wanted: _Site) -> Iterator[str]:
             continue
         if any(service.covers(protocol, port) for service in ports):
             continue
-        yield f"{protocol} {port}" + (f" ({_word(process)})" if process else "")
+        yield f"{protocol} {port}" + (f" ({_printable_name(process)})" if process else "")
 
 
-def _word(process: str) -> str:
+def _printable_name(process: str) -> str:
     """Return a process's name, which is untrusted, as a printable word."""
     return re.sub(r"[^A-Za-z0-9._:/@+-]", "?", process)[:32]

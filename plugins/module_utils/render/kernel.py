@@ -90,7 +90,7 @@ def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, An
     """
     name = "kernel_settings_enabled"
     own = {_dotted(str(key)): _text(value) for key, value in overrides.items()}
-    reason = "; ".join(_bad(host, own))
+    reason = "; ".join(_invalid_settings(host, own))
     if reason:
         return [{"name": name, "refused": reason}]
     wanted: dict[str, str] = {}
@@ -119,7 +119,7 @@ def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, An
     network = {key: value for key, value in known.items() if key.startswith("net.")}
     others = {key: value for key, value in known.items() if key not in network}
     wanted |= others
-    lines += _wanted_by_the_site(others)
+    lines += _site_lines(others)
     resources: list[dict[str, Any]] = [
         {"kind": "file", "path": SETTINGS_FILE, "content": "\n".join([*lines, ""])}
     ]
@@ -141,7 +141,7 @@ def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, An
 
 def _network(settings: Mapping[str, str]) -> dict[str, Any]:
     """Return the document with the site's network settings."""
-    lines = ["# Written by hardener.", *_wanted_by_the_site(settings), ""]
+    lines = ["# Written by hardener.", *_site_lines(settings), ""]
     return {
         "name": "kernel_settings",
         "impact": CONNECTIVITY,
@@ -151,12 +151,12 @@ def _network(settings: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _wanted_by_the_site(settings: Mapping[str, str]) -> Iterator[str]:
+def _site_lines(settings: Mapping[str, str]) -> Iterator[str]:
     for key, value in settings.items():
         yield from ("# Wanted by this site.", f"{_optional(key)}{key} = {value}")
 
 
-def _bad(host: HostView, settings: Mapping[str, str]) -> Iterator[str]:
+def _invalid_settings(host: HostView, settings: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with the site's settings."""
     for key, value in settings.items():
         if not _KEY.fullmatch(key) or ".." in key or "//" in key:

@@ -67,9 +67,9 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     origins, exclude = variables["origins"], variables["exclude"]
     reason = (
         _unfit(host)
-        or _unspeakable("origins", origins)
-        or _unspeakable("exclude", exclude)
-        or _no_window(variables["reboot_window"])
+        or _unquotable("origins", origins)
+        or _unquotable("exclude", exclude)
+        or _window_error(variables["reboot_window"])
     )
     if reason:
         return [{"name": "security_updates", "refused": reason}]
@@ -207,14 +207,14 @@ def _family(system: Mapping[str, Any]) -> str:
     return next((name for name in names if name in _ORIGINS), "")
 
 
-def _unspeakable(variable: str, values: Iterable[str]) -> str:
+def _unquotable(variable: str, values: Iterable[str]) -> str:
     for value in values:
         if not _SPEAKABLE.fullmatch(value):
             return f"security_updates_{variable}: {value!r} has a quote or a control character"
     return ""
 
 
-def _no_window(window: str) -> str:
+def _window_error(window: str) -> str:
     if _WINDOW.fullmatch(window):
         return ""
     return f"security_updates_reboot_window is {window!r}; two times of day such as '02:00-05:00' are needed"

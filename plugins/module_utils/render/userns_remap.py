@@ -54,7 +54,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
         known = _ranges(host, name, owner)
         taken = _used_ranges(host, name, owner)
         found[what] = known[0] if known else _free(taken, variables["first_id"], wide)
-        problem = _unusable(known or [found[what]], taken, f"/etc/{name}", owner)
+        problem = _range_error(known or [found[what]], taken, f"/etc/{name}", owner)
         if problem:
             return [_refused(problem)]
         if not known:
@@ -222,7 +222,7 @@ def _subordinate(host: HostView, file: str) -> list[tuple[str, int, int]]:
     return [(str(name), int(start), int(count)) for name, start, count in entries]
 
 
-def _unusable(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], file: str, owner: str) -> str:
+def _range_error(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], file: str, owner: str) -> str:
     """Return why the ranges of an account cannot be used; empty if they can."""
     if len(known) > 1:
         return f"{owner} has {len(known)} ranges in {file}: leave one"

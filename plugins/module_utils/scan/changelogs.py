@@ -75,7 +75,7 @@ class Changelogs:
                 self._known[key] = json.loads(descriptors.content(path, _MAX_KEPT))
             except (OSError, ValueError):
                 self._known[key] = self._fetched(source, version, offers)
-                self._keep(path, self._known[key])
+                self._store(path, self._known[key])
         return self._known[key]
 
     def _fetched(
@@ -86,7 +86,7 @@ class Changelogs:
         except (OSError, Failed, Absent, tarfile.TarError, EOFError, zlib.error):
             return None
 
-    def _keep(self, path: str, entries: list[list[Any]] | None) -> None:
+    def _store(self, path: str, entries: list[list[Any]] | None) -> None:
         if entries is None:
             return
         try:

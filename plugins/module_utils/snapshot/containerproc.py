@@ -180,16 +180,16 @@ def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"path": _any(folders)}
     if unified and "" in folders:
         folder = folders[""]
-        _keep(found, "memory_max", _number(_first(f"{folder}/memory.max")))
-        _keep(found, "cpu_weight", _number(_first(f"{folder}/cpu.weight")))
-        _keep(found, "cpu_max", _number(_first(f"{folder}/cpu.max")))
-        _keep(found, "pids_max", _number(_first(f"{folder}/pids.max")))
+        _store(found, "memory_max", _number(_first(f"{folder}/memory.max")))
+        _store(found, "cpu_weight", _number(_first(f"{folder}/cpu.weight")))
+        _store(found, "cpu_max", _number(_first(f"{folder}/cpu.max")))
+        _store(found, "pids_max", _number(_first(f"{folder}/pids.max")))
     if "memory" in folders:
         limit = _number(_first(f"{folders['memory']}/memory.limit_in_bytes"))
         huge = isinstance(limit, int) and limit >= _UNLIMITED_V1
-        _keep(found, "memory_max", "max" if huge else limit)
+        _store(found, "memory_max", "max" if huge else limit)
     if "pids" in folders:
-        _keep(found, "pids_max", _number(_first(f"{folders['pids']}/pids.max")))
+        _store(found, "pids_max", _number(_first(f"{folders['pids']}/pids.max")))
     if "cpu" in folders:
         shares = _number(_first(f"{folders['cpu']}/cpu.shares"))
         if isinstance(shares, int):
@@ -209,7 +209,7 @@ def _any(folders: dict[str, str]) -> str | None:
     return folders.get("memory") or folders.get("") or folders.get("pids")
 
 
-def _keep(found: dict[str, Any], key: str, value: int | str | None) -> None:
+def _store(found: dict[str, Any], key: str, value: int | str | None) -> None:
     if value is not None:
         found[key] = None if str(value).startswith("max") else value
 

@@ -70,8 +70,8 @@ def collect(arguments: dict[str, Any]) -> bytes:
     others = loads(entries.pop(_REPORT, '{"secrets":[],"secrets_cut":true,"files":[]}'))
     known = set(others["files"])
     more_files = {path: record for path, record in more_files.items() if path not in known}
-    entries["files"] = _joined(entries["files"], encode(more_files))
-    entries["listening"] = _joined(entries["listening"], encode(containers.listening))
+    entries["files"] = _with_elements(entries["files"], encode(more_files))
+    entries["listening"] = _with_elements(entries["listening"], encode(containers.listening))
     head = {
         "schema": SCHEMA,
         "collected_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
@@ -98,7 +98,7 @@ def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> 
     return {**entries, _REPORT: encode({**redactor.report(), "files": rest.paths()})}
 
 
-def _joined(entry: str, more: str) -> str:
+def _with_elements(entry: str, more: str) -> str:
     """Append elements to the list or object of an encoded source; one without data stays unchanged.
 
     Nothing is decoded: ``…,"data":[1]}`` and ``[2]`` give ``…,"data":[1,2]}``.

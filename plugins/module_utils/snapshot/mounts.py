@@ -63,7 +63,7 @@ def in_container(
         if len(row) < 6:
             continue
         parents[row[0]] = row[1]
-        point, fstype = _plain(row[4]), row[5].partition(" - ")[2].partition(" ")[0]
+        point, fstype = _unescaped(row[4]), row[5].partition(" - ")[2].partition(" ")[0]
         own = point == "/" or (fstype in _PSEUDO and _below(point, _RUNTIMES_OWN))
         if not own or _below(point, destinations):
             wanted.add(row[0])
@@ -122,11 +122,11 @@ def _mount(line: str) -> dict[str, Any] | None:
     mount = {
         "id": int(fields[0]),
         "parent": int(fields[1]),
-        "mount_point": _plain(fields[4]),
-        "root": _plain(fields[3]),
+        "mount_point": _unescaped(fields[4]),
+        "root": _unescaped(fields[3]),
         "device": fields[2],
         "fstype": tail[0],
-        "source": _plain(tail[1]),
+        "source": _unescaped(tail[1]),
         "options": fields[5],
         "propagation": propagation,
     }
@@ -159,7 +159,7 @@ def layers(options: str) -> list[str]:
     for option in options.split(","):
         key, _separator, value = option.partition("=")
         if key in _LAYERS:
-            value = _plain(value)
+            value = _unescaped(value)
             folders = re.split(r"(?<!\\):+", value) if key == "lowerdir" else [value]
             found += [_ESCAPED.sub(r"\1", folder) for folder in folders if folder]
     return found
@@ -169,6 +169,6 @@ def _below(point: str, folders: tuple[str, ...]) -> bool:
     return any(folder in (point, "/") or point.startswith(f"{folder}/") for folder in folders)
 
 
-def _plain(text: str) -> str:
+def _unescaped(text: str) -> str:
     """Decode the octal escapes (space, tab, newline, backslash) of a path."""
     return _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), text) if "\\" in text else text

@@ -59,7 +59,7 @@ class Verifier:
         exempt = self.exempt(identity, *tags, *digests)
         if exempt:
             return exempt
-        claims = {digest: self._claim(identity, digest) for digest in digests[:_MOST]}
+        claims = {digest: self._judge_claim(identity, digest) for digest in digests[:_MOST]}
         if not claims:
             return Finding(NO_DIGEST, "it was built or loaded on this host")
         best = _best(claims.values())
@@ -106,7 +106,7 @@ class Verifier:
         """
         registry = self._registries.at(image.registry)
         manifest = parsed(registry.manifest(image.path, digest))
-        if self._is(identity, digest, manifest):
+        if self._is_image(identity, digest, manifest):
             yield digest
             return
         listed = manifest.get("manifests")
@@ -118,18 +118,18 @@ class Verifier:
                 found = parsed(registry.manifest(image.path, child))
             except NotFound:  # the other architectures may be missing in the registry
                 continue
-            if self._is(identity, child, found):
+            if self._is_image(identity, child, found):
                 yield digest
                 yield child
                 return
 
-    def _is(self, identity: str, digest: str, manifest: Mapping[str, Any]) -> bool:
+    def _is_image(self, identity: str, digest: str, manifest: Mapping[str, Any]) -> bool:
         if self._containerd:
             return identity == digest
         config = manifest.get("config")
         return isinstance(config, dict) and config.get("digest") == identity
 
-    def _claim(self, identity: str, claimed: str) -> Finding:
+    def _judge_claim(self, identity: str, claimed: str) -> Finding:
         """Return the finding for one digest that the engine claims for an image."""
         try:
             image = references.parse(claimed)
@@ -179,11 +179,11 @@ class Verifier:
                 continue
             best = _best(own.values())
             if best.status in GOOD:
-                yield from self._moved_there(image, own, best.rule)
+                yield from self._moved_tags(image, own, best.rule)
             else:
                 yield best._replace(detail=f"as {tag}: {best.detail}")
 
-    def _moved_there(
+    def _moved_tags(
         self, image: references.Reference, own: Mapping[str, Finding], rule: str
     ) -> Iterator[Finding]:
         """Yield tags that have moved in the registry to something that the policy does not accept."""

@@ -27,7 +27,7 @@ class ApparmorLoad(Activation):
     known = frozenset({"when", "profiles", "released"})
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if a file changes, or if its profile is not enforced."""
+        """Mark the activation as due if a file changes, or if its profile is not enforced."""
         super().prepare(plan)
         for path, name in self._released.items():
             if not plan.after(path).exists and _loaded(name):

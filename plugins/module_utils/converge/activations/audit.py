@@ -23,7 +23,7 @@ class AuditRulesLoad(Activation):
     known = frozenset({"when", "rules"})
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if a rules file changes, or if the kernel lacks a rule."""
+        """Mark the activation as due if a rules file changes, or if the kernel lacks a rule."""
         super().prepare(plan)
         if not system.installed("auditctl"):
             if not self.check:

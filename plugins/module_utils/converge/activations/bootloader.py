@@ -29,7 +29,7 @@ class BootParameters(Activation):
     _valid = re.compile(r"[a-z0-9_.]+=[A-Za-z0-9_.,:/-]*")
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if a file changes, or if the menu lacks a parameter."""
+        """Mark the activation as due if a file changes, or if the menu lacks a parameter."""
         super().prepare(plan)
         for word in self._parameters:
             if not self._valid.fullmatch(str(word)):

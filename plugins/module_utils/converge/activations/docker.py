@@ -110,8 +110,8 @@ class Docker(AtEngine):
         info = None if unit.get("asleep") else self.engine.info()
         if before.content != after.content:
             daemonconfig.refuse_bad(
-                self._judged(after),
-                self._judged(before),
+                self._to_validate(after),
+                self._to_validate(before),
                 self.served,
                 info=info,
                 engine=self.engine,
@@ -156,7 +156,7 @@ class Docker(AtEngine):
                 )
         plan.bookkeeping.in_force[self.config] = digest(after.content)
 
-    def _judged(self, state: State) -> bytes:
+    def _to_validate(self, state: State) -> bytes:
         """Return the configuration to validate, without parts that other documents answer for."""
         content = state.content or b""
         keys = jsonkeys.parse(content, self.config)

@@ -52,7 +52,7 @@ class Firewall(Activation):
     # --- prepare --------------------------------------------------------------------------------------------
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if a file changes, or if the loaded chains or the boot unit differ from the files."""
+        """Mark the activation as due if a file changes, or if chains or the boot unit differ from files."""
         super().prepare(plan)
         self._ssh = session.current()
         self._reachable()

@@ -29,7 +29,7 @@ class GroupMembers(Activation):
     _valid = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if an account is in the group and not approved."""
+        """Mark the activation as due if an account is in the group and not approved."""
         super().prepare(plan)
         if not self._valid.fullmatch(self._group):
             raise Refused(f"activation {self.name}: {self._group!r} is no name of a group")

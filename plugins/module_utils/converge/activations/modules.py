@@ -21,7 +21,7 @@ class ModulesLoad(Activation):
     _valid = re.compile(r"[A-Za-z0-9_]+")
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if a module is not in the kernel."""
+        """Mark the activation as due if a module is not in the kernel."""
         super().prepare(plan)
         missing = [f"the module {module} is not loaded" for module in self._missing()]
         self.reasons += missing

@@ -46,7 +46,7 @@ class Sysctl(Activation):
     known = frozenset({"when", "values", "needed"})
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if a file changes, or if a kernel value differs from the wanted one."""
+        """Mark the activation as due if a file changes, or if a kernel value differs from the wanted one."""
         super().prepare(plan)
         self.reasons += [
             f"{dotted(setting.path)} is {setting.found}, to be {setting.wanted}"

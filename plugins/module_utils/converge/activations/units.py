@@ -34,7 +34,7 @@ class Units(Activation):
     _valid = re.compile(r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@\\-]*\.(?:service|socket|timer|path|target)")
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if a unit is not as wanted, or if a file in ``when`` changes."""
+        """Mark the activation as due if a unit is not as wanted, or if a file in ``when`` changes."""
         super().prepare(plan)
         for unit in (*self._wanted, *self._former):
             if not self._valid.fullmatch(unit):
@@ -83,7 +83,7 @@ class Units(Activation):
             elif wish.get("active") and state["ActiveState"] not in _RUNNING:
                 found.append(f"{unit} is {state['ActiveState']}")
         return found + [
-            f"{unit} {what}" for unit, before in self._former.items() for what in _more(unit, before)
+            f"{unit} {what}" for unit, before in self._former.items() for what in _excess(unit, before)
         ]
 
     def perform(self) -> None:
@@ -196,7 +196,7 @@ def _link_again(targets: Mapping[str, str]) -> bool:
     return bool(missing)
 
 
-def _more(unit: str, before: Mapping[str, Any]) -> list[str]:
+def _excess(unit: str, before: Mapping[str, Any]) -> list[str]:
     """Return how a unit exceeds its former state: enabled, started, not masked."""
     state, found = _state(unit), []
     if before["ActiveState"] not in _RUNNING and state["ActiveState"] in _RUNNING:

@@ -36,7 +36,7 @@ class AutomaticUpdates(Activation):
     known = frozenset({"when", "manager", "expect", "configuration"})
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if a file changes, or if another file overrides its settings."""
+        """Mark the activation as due if a file changes, or if another file overrides its settings."""
         super().prepare(plan)
         if self._manager not in _PROGRAMS:
             raise Refused(f"activation {self.name}: there is no package manager {self._manager!r}")
@@ -116,7 +116,7 @@ class PendingUpdates(Activation):
         return True
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if updates are pending, or if that is unknown."""
+        """Mark the activation as due if updates are pending, or if that is unknown."""
         super().prepare(plan)
         unknown = self.settings.get("unknown")
         self.reasons += [f"{update} waits" for update in self.settings.get("updates", ())]

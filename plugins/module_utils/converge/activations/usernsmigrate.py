@@ -68,7 +68,7 @@ class UsernsMigrate(AtEngine):
         return True
 
     def prepare(self, plan: Plan) -> None:
-        """Mark as due if remapping is to be switched on; refuse if anything could not be moved."""
+        """Mark the activation as due if remapping is to be enabled; refuse if data cannot be moved."""
         self.locate()
         config = files.real_path(self.served.config)
         self._wanted = jsonkeys.parse(plan.after(config).content or b"", config)

@@ -298,7 +298,7 @@ class Migration:
             self._client.call("POST", f"/containers/{made[identity]}/pause")
 
     def problems(self) -> list[str]:
-        """Return what should run and does not."""
+        """Return the containers that should run and do not."""
         made = self._memory["made"]
         return self._down((made[each] for each in self._memory["running"] if each in made), settled=0)
 

@@ -12,7 +12,7 @@ from tests.unit.plugins.loading import action
 
 
 def told(answer: Any) -> Any:
-    return action("activity")._told(answer)
+    return action("activity")._expected_fields(answer)
 
 
 def test_the_answer_is_returned() -> None:

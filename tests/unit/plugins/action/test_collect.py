@@ -63,7 +63,7 @@ def test_a_folder_that_is_not_writable_fails(tmp_path: Path) -> None:
 
 def test_a_container_that_could_not_be_read_stays_one_for_roles() -> None:
     source = make(**{"docker.containers": [unread()]}).raw["sources"]["docker.containers"]
-    found = collect._of_use("docker.containers", source)
+    found = collect._without_large_parts("docker.containers", source)
     assert found["data"] == [
         {"inspect": {"Id": "f" * 64, "Name": "/dark"}, "proc": None, "error": "timed out"}
     ]

@@ -195,11 +195,14 @@ def answer(outcome: str = "changed", **states: str) -> dict[str, Any]:
     ],
 )
 def test_refused_documents_that_were_requested_fail(states: dict[str, str], told: list[str]) -> None:
-    assert action("converge")._asked_and_refused(answer(**states), ALL) == told
+    assert action("converge")._requested_and_refused(answer(**states), ALL) == told
 
 
 def test_arguments_for_the_control_node_are_not_sent_to_the_host() -> None:
-    assert action("converge")._filled({"name": "a", "asked": True}) == {"name": "a", "resources": []}
+    assert action("converge")._with_file_contents({"name": "a", "asked": True}) == {
+        "name": "a",
+        "resources": [],
+    }
 
 
 def test_outside_its_windows_a_host_is_not_contacted(clock: Clock) -> None:

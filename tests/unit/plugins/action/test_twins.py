@@ -33,7 +33,7 @@ def timeout_of(name: str, stage: str, seconds: int) -> int:
         name,
         {"stage": stage, "seconds": seconds},
         needs=(),
-        told=action(name)._told,
+        told=action(name)._expected_fields,
         task_vars={},
     )
     [timeout] = timeouts

@@ -11,7 +11,7 @@ from tests.unit.plugins.module_utils.render.records import CONTAINER, IMAGE, REC
 
 
 def shaped(answer: Any) -> Any:
-    return action("verify_images")._shaped(answer)
+    return action("verify_images")._expected_fields(answer)
 
 
 def test_a_record_is_returned() -> None:

@@ -108,7 +108,7 @@ def lives_by(host: Host, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = host.folder / "program"
     program.write_text(f"#!{interpreter}\necho 42\n")
     program.chmod(0o755)
-    questions = {"runs programs (one)": lambda: liveness._says(str(program))}
+    questions = {"runs programs (one)": lambda: liveness._runs_programs(str(program))}
     monkeypatch.setattr(liveness, "look", LOOK)
     monkeypatch.setattr(liveness, "_questions", lambda *_: questions)
     monkeypatch.setattr(liveness, "_MOMENT", 0.1)

@@ -155,7 +155,7 @@ JSON = st.recursive(st.none() | st.text(max_size=5) | st.integers(), lambda each
 @given(st.lists(JSON, max_size=3), st.lists(JSON, max_size=3))
 def test_a_list_is_joined_without_being_decoded(one: list[Any], more: list[Any]) -> None:
     entry = f'{{"state":"ok","ms":1,"data":{encode(one)}}}'
-    assert json.loads(main._joined(entry, encode(more))) == {
+    assert json.loads(main._with_elements(entry, encode(more))) == {
         "state": "ok",
         "ms": 1,
         "data": [*one, *more],
@@ -166,9 +166,9 @@ def test_a_list_is_joined_without_being_decoded(one: list[Any], more: list[Any])
 def test_an_object_is_joined_without_being_decoded(one: dict[str, Any], more: dict[str, Any]) -> None:
     more = {key: value for key, value in more.items() if key not in one}
     entry = f'{{"state":"ok","ms":1,"data":{encode(one)}}}'
-    assert json.loads(main._joined(entry, encode(more)))["data"] == {**one, **more}
+    assert json.loads(main._with_elements(entry, encode(more)))["data"] == {**one, **more}
     for other in (main._LOST, '{"state":"absent","ms":0,"error":"x"}'):
-        assert main._joined(other, encode(more)) == other
+        assert main._with_elements(other, encode(more)) == other
 
 
 def test_a_lost_process_fails_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
