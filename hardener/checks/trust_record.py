@@ -15,7 +15,7 @@ from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "hardener.trust"
 MAX_AGE_DAYS = 7
-# The values of plugins/module_utils/trust/words.py.
+# The values of plugins/module_utils/trust/findings.py.
 _SIGNED = ("verified", "pinned")
 _BADLY_SIGNED = ("wrong-key", "unsigned", "unverifiable", "moved-tag")
 _ELSEWHERE = ("not-allowed", "no-registry-digest", "swapped-image")

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ansible_collections.hardener.docker.plugins.module_utils.converge import history, main, watch
+from ansible_collections.hardener.docker.plugins.module_utils.converge import guard_main, history, main
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal, Store
 from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 
@@ -147,7 +147,7 @@ class Sweep:
     def _watch(self, occasion: str) -> None:
         """What guard.pyz runs, whose sources are these."""
         sys.argv = ["guard.pyz", occasion, str(STATE), max(self.store.runs())]
-        watch.main()
+        guard_main.main()
 
     # --- points ---------------------------------------------------------------------------------------------
 

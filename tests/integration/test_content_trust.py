@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.trust import main, pull
-from ansible_collections.hardener.docker.plugins.module_utils.trust.words import Unreachable
+from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import Unreachable
 
 from tests.integration.dockerd import IMAGE, Dockerd, EngineError
 from tests.integration.registries import Notary, Registry, docker, login_file

@@ -16,8 +16,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     documents,
     files,
     guard,
+    guard_main,
     rollback,
-    watch,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
@@ -95,7 +95,7 @@ def test_a_file_of_any_size_is_restored_on_a_full_disk(
     run = str(change(host, "n" * (size + max(-longer, 0)))["run"])
     let_time_pass(host)
     use_up(small, used_up)
-    watch._expired(host.store, run)
+    guard_main._expired(host.store, run)
     assert host.read("x") == before
     assert (host.folder / "x").stat().st_mode & 0o777 == 0o640
     record = host.store.record(run)
@@ -215,7 +215,7 @@ def test_an_unconfirmed_release_is_rolled_back_on_a_full_disk(
     assert not (small / "own/deep/new").exists()
     let_time_pass(host)
     use_up(small, used_up)
-    watch._expired(host.store, run)
+    guard_main._expired(host.store, run)
     assert host.store.record(run)["outcome"] == "rolled_back"
     assert hidden(small) == []
     for path in (*small.glob("inode*"), *small.glob("full"), *small.glob("more")):

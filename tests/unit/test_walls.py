@@ -650,7 +650,7 @@ BY_PATH = {
     "converge/activations/sysctl.py": {"open"},
     "converge/activations/apparmor.py": {"open"},
     "converge/activations/selinux.py": {"open"},
-    "converge/detached.py": {"open", "fdopen"},
+    "converge/worker.py": {"open", "fdopen"},
     "record/worker.py": {"open"},
     "record/observe.py": {"fdopen"},
     # what is mounted for the process alone

@@ -12,7 +12,7 @@ from typing import Any
 from .. import host
 from ..docker.api import USUAL_SOCKET
 from . import VERSION, record
-from .losses import DropCounters
+from .drops import DropCounters
 from .tally import Baseline, Tally
 from .watch import READY, STEP, Watch, summary
 

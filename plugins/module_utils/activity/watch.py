@@ -8,8 +8,8 @@ from collections import deque
 from queue import Empty
 from typing import Any, NamedTuple
 
-from .blind import unavailable_sources, unrecorded_actions
 from .containers import Directory, Process, look_up
+from .coverage import unavailable_sources, unrecorded_actions
 from .engine import Engine
 from .events import EngineEvent
 from .netlink import AuditSocket, Gaps

@@ -6,13 +6,13 @@ of Python 3.8, root).
 
     main          entry points: request and result
     documents     the request, validated
-    choice        selects documents by their impact on this host
+    selection     selects documents by their impact on this host
     planning      resources and the state of the host -> the changes to make
     jsonkeys      keys of a JSON file, with a record of their former values
     files         read, replace, set owners and modes; every write is atomic
     backup        former states of paths, and the journal of an unfinished run
     transaction   lock, plan, apply, activate, verify
-    guard         rolls back unconfirmed runs; ``watch`` is its program, ``abandon`` ends its attempts
+    guard         rolls back unconfirmed runs; ``guard_main`` is its program, ``abandon`` ends its attempts
     confirm       the call over a new connection that confirms a run
     health        compares services with a baseline; ``probes`` sends network requests
     liveness      verifies that programs start and new connections are accepted
@@ -20,8 +20,8 @@ of Python 3.8, root).
     release       restores the host by one more run; ``origin`` and ``giving_back`` determine former states,
                   ``roleparts`` what belongs to a role, ``departure`` what is removed after confirmation
     locking       one run per host at a time
-    detached      a worker that survives the connection
-    session       the ssh connection that started the run
+    worker        the process that survives the connection
+    ssh_session   the ssh connection that started the run
     chains        hardener's chains of the packet filter
     activations   load rules and modules, reload systemd, restart the engine; each once and in order
     serving       locates the engine that a run changes

@@ -7,7 +7,7 @@ import time
 from typing import Any, Mapping
 
 from ..contract import CHANGED, INTERRUPTED, UNCONFIRMED, UNKNOWN, WORKING
-from . import departure, detached, health, rollback
+from . import departure, health, rollback, worker
 from .backup import Journal, Store
 from .errors import Failed, Refused
 from .locking import Busy, locked
@@ -48,9 +48,9 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
     if journal is not None and journal.run.endswith(f"-{token}"):
         name = f"confirm-{journal.run}"
         if journal.phase == UNCONFIRMED and journal.remaining > 0:
-            done = detached.run(lambda: _check_health(store, journal), name=name)
+            done = worker.run(lambda: _check_health(store, journal), name=name)
         else:  # its worker was killed, or its time is over and the guard is late
-            done = detached.run(lambda: rollback.finished(store, journal, journal.why_expired), name=name)
+            done = worker.run(lambda: rollback.finished(store, journal, journal.why_expired), name=name)
         return {**done, **store.record(journal.run), "run": journal.run}
     for run in store.runs():
         if run.endswith(f"-{token}"):

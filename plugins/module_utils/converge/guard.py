@@ -5,9 +5,9 @@
                 that reads what hardener wrote
     disarmed    all three are removed
 
-The program runs ``watch``. Only the journal decides whether there is anything to roll back: a timer or unit
-that remains after a crash finds no journal, and removes itself. A rollback that fails is retried, also after
-a boot, until it succeeds or root on the host ends it with ``guard.pyz abandon``.
+The program runs ``guard_main``. Only the journal decides whether there is anything to roll back: a timer or
+unit that remains after a crash finds no journal, and removes itself. A rollback that fails is retried, also
+after a boot, until it succeeds or root on the host ends it with ``guard.pyz abandon``.
 """
 
 from __future__ import annotations
@@ -245,5 +245,5 @@ def _packed() -> bytes:
     with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
         for name, text in sources("converge").items():
             archive.writestr(f"{PACKAGE}/{name}", text)
-        archive.writestr("__main__.py", f"from {PACKAGE}.converge import watch\n\nwatch.main()\n")
+        archive.writestr("__main__.py", f"from {PACKAGE}.converge import guard_main\n\nguard_main.main()\n")
     return buffer.getvalue()

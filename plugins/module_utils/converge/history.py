@@ -15,7 +15,7 @@ from ..contract import (
     UNKNOWN,
     WOULD_CHANGE,
 )
-from . import detached, fencing, files, health, liveness, rollback, session
+from . import fencing, files, health, liveness, rollback, ssh_session, worker
 from .activations.docker import engine_of
 from .backup import ROLLING_BACK, Journal, Store
 from .errors import Refused
@@ -83,7 +83,7 @@ def back_to(
         }
         if check or not runs:
             return {**result, "outcome": WOULD_CHANGE if runs else UNCHANGED}
-        done = detached.run(lambda: _roll_back(store, runs, who), name=f"rollback-{runs[-1]}")
+        done = worker.run(lambda: _roll_back(store, runs, who), name=f"rollback-{runs[-1]}")
         return {**result, **done}
 
 
@@ -119,7 +119,7 @@ def _roll_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
             engine = engine_of(rollback.begun(journal), Finder(looked_at))
             seen = {
                 "picture": health.take(engine, login_port=0),
-                "look": liveness.look(session.current()).data(),
+                "look": liveness.look(ssh_session.current()).data(),
             }
             journal.enter(ROLLING_BACK, seconds=rollback.LONG, undone={}, **seen)
         outcome = rollback.finished(store, journal, reason)

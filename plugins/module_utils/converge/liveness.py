@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, Callable, Mapping, NamedTuple
 
 from . import system
-from .session import Session
+from .ssh_session import Session
 
 _NOBODY = 65534
 _PROGRAM = 20  # seconds per program

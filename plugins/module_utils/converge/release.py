@@ -15,7 +15,6 @@ from . import activations, chains, departure, files, giving_back, origin, rolepa
 from .activations.firewall import TOOLS
 from .activations.interface import Activation, Begun
 from .backup import Journal, Store
-from .choice import Choice
 from .documents import FORMER, Document, Request, Resource
 from .errors import Refused
 from .fencing import Number
@@ -23,6 +22,7 @@ from .files import NOTHING, State
 from .giving_back import Paths
 from .origin import Past
 from .planning import Change, Plan, overlay
+from .selection import Selection
 from .serving import Finder
 from .transaction import Terms, Transaction
 
@@ -67,7 +67,7 @@ class Release(Transaction):
             return {"changed": False, "outcome": UNCHANGED, "run": "", **nothing}
         return super().run()
 
-    def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Choice:
+    def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Selection:
         runs, damaged = origin.standing(self._store, but=interrupted.run if interrupted else "")
         read = overlay(files.read, states)
         paths = giving_back.paths(self._store, runs, self._role, known=states, read=read)
@@ -100,7 +100,7 @@ class Release(Transaction):
         wanted = tuple((each.name, each.settings) for each in performed)
         document = _document(resources, wanted)
         self._request = self._request._replace(documents=(document,))
-        return Choice((document,), {}, {}, plan, performed)
+        return Selection((document,), {}, {}, plan, performed)
 
     # --- state outside files --------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Tell which step of a transaction begins: the controller shows it, and nothing depends on it.
 
-The worker of a transaction writes each step to the process that waits for its answer (see ``detached``),
+The worker of a transaction writes each step to the process that waits for its answer (see ``worker``),
 which passes it on to standard error. Where either is gone the step is lost, and the transaction goes on.
 """
 

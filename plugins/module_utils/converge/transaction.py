@@ -11,16 +11,16 @@ from ..contract import CHANGED, NONE, REFUSED, ROLLBACK_FAILED, UNCHANGED, UNCON
 from ..host import atomic
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted, trusted
-from . import departure, detached, fencing, files, guard, health, liveness, rollback, session, steps
+from . import departure, fencing, files, guard, health, liveness, rollback, ssh_session, steps, worker
 from .activations.docker import engine_of
 from .backup import CHANGING, Journal, Store
-from .choice import Choice, choose
 from .documents import Request
 from .errors import Failed, Refused
 from .fencing import Number
 from .files import State
 from .locking import locked
 from .planning import Change, overlay
+from .selection import Selection, choose
 from .serving import Finder
 
 _TOKEN = re.compile(r"[0-9a-f]{6,32}")
@@ -105,7 +105,7 @@ class Transaction:
             )
         recovered: dict[str, Any] = {}
         if interrupted is not None and not self._request.check:
-            recovered = detached.run(partial(self._recover, interrupted), name=f"recover-{interrupted.run}")
+            recovered = worker.run(partial(self._recover, interrupted), name=f"recover-{interrupted.run}")
             interrupted = None
         elif interrupted is None and not self._request.check:
             guard.clear_up(self._store.folder)
@@ -153,7 +153,7 @@ class Transaction:
             raise self._unkept
         terms = self._terms
         run = self._store.new_run(terms.token if terms else "")
-        done = detached.run(lambda: self._apply(run, choice, all_changes), name=run)
+        done = worker.run(lambda: self._apply(run, choice, all_changes), name=run)
         return {
             **result,
             **done,
@@ -161,14 +161,14 @@ class Transaction:
             "pending": [*choice.pending, *done.get("pending", ())],
         }
 
-    def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Choice:  # noqa: ARG002
+    def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Selection:  # noqa: ARG002
         """Choose documents; ``states`` are paths as they will be after an interrupted run is rolled back."""
         read = overlay(files.read, states)
         return choose(self._request, bookkeeping_file=self._store.bookkeeping, read=read)
 
     # --- apply ----------------------------------------------------------------------------------------------
 
-    def _apply(self, run: str, choice: Choice, changes: Sequence[Change]) -> dict[str, Any]:
+    def _apply(self, run: str, choice: Selection, changes: Sequence[Change]) -> dict[str, Any]:
         """Make all changes to the host; runs in the worker."""
         who = self._terms.who if self._terms else ""
         record = {
@@ -198,7 +198,7 @@ class Transaction:
             self._store.never_began(run)
             raise
         steps.begin("look at what runs")
-        came_in = session.current()
+        came_in = ssh_session.current()
         before = liveness.look(came_in)
         try:
             seen: dict[str, Any] = {"look": before.data()}
@@ -230,7 +230,7 @@ class Transaction:
         backup = self._store.backup_folder(journal.run)
         guard.arm(self._store.folder, journal.run, backup=backup, seconds=seconds)
 
-    def _picture(self, choice: Choice, came_in: session.Session | None) -> Mapping[str, Any]:
+    def _picture(self, choice: Selection, came_in: ssh_session.Session | None) -> Mapping[str, Any]:
         return health.take(
             engine_of(choice.activations, Finder(self._request.socket)),
             login_port=came_in.port if came_in else 0,
@@ -238,7 +238,7 @@ class Transaction:
         )
 
     def _change(
-        self, journal: Journal, choice: Choice, changes: Sequence[Change], before: liveness.Look
+        self, journal: Journal, choice: Selection, changes: Sequence[Change], before: liveness.Look
     ) -> dict[str, Any]:
         known = list(choice.pending)
         steps.begin("write files")

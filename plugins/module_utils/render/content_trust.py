@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..trust.findings import PolicyError
 from ..trust.policy import parse
-from ..trust.words import PolicyError
 from .hostview import HostView
 from .program import program, start
 

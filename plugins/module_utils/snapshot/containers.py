@@ -9,8 +9,8 @@ from ..host.errors import describe
 from . import containerproc, docker, seccomp
 from .entries import Entries
 from .filestat import Files, record_key
-from .reading import Source
 from .runconfig import redact_config
+from .scheduler import Source
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -19,7 +19,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..docker.http import NoAnswer
     from ..host.once import Once
     from ..host.redact import Redactor
-    from .reading import Encoded
+    from .scheduler import Encoded
 
 _MAX_TEXT = 36 * 1024 * 1024  # characters of all containers together
 _MAX_MARKS = 1_200_000

@@ -6,7 +6,7 @@ together. An image or a container that exceeds its share is reported as unreadab
 
 from __future__ import annotations
 
-from .reading import Encoded, encode
+from .scheduler import Encoded, encode
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

@@ -16,7 +16,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     from ..docker.engine import Engine
     from ..host.redact import Redactor
-    from .reading import Encoded
+    from .scheduler import Encoded
 
 _MAX_TEXT = 20 * 1024 * 1024
 _MAX_MARKS = 600_000

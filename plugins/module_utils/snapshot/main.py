@@ -17,7 +17,7 @@ from ..docker import engine
 from ..host import limits, processes, units
 from ..host.once import Once
 from . import VERSION, mounts
-from .reading import Helper, encode, read
+from .scheduler import Helper, encode, read
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -91,7 +91,7 @@ def collect(arguments: dict[str, Any]) -> bytes:
 
 def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> dict[str, str]:
     """Run the second process: return entries of the other sources, and the secrets that it redacted."""
-    from .plan import HostSources
+    from .sources import HostSources
 
     rest = HostSources(found, running, known_units, redactor)
     entries = read(rest.plan())

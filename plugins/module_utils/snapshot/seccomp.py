@@ -8,7 +8,7 @@ from json import JSONDecoder, loads
 from ..host.errors import Failed
 from ..host.read import read_text
 from ..host.redact import sha256
-from .reading import encode
+from .scheduler import encode
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

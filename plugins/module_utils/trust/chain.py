@@ -6,10 +6,7 @@ from typing import Any, Iterable, Iterator, Mapping
 
 from . import references, signatures
 from .engine import texts
-from .keys import Keys
-from .policy import Policy, Rule
-from .registry import Registries, digest_of, parsed
-from .words import (
+from .findings import (
     ALLOWED,
     EXEMPT,
     GOOD,
@@ -25,6 +22,9 @@ from .words import (
     Tampered,
     Unreachable,
 )
+from .keys import Keys
+from .policy import Policy, Rule
+from .registry import Registries, digest_of, parsed
 
 _MOST = 32  # maximum digests of an image to check
 _MOST_MANIFESTS = 32  # maximum manifests of a list

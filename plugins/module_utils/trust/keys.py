@@ -10,7 +10,7 @@ import tempfile
 from typing import Sequence
 
 from ..host.errors import Failed
-from .words import PolicyError
+from .findings import PolicyError
 
 _USABLE = re.compile(r"(?:RSA )?Public-Key: \(([0-9]+) bit")
 _OPENSSL = "openssl"

@@ -11,7 +11,7 @@ from base64 import b64decode
 from typing import Any, NamedTuple, Sequence
 
 from ..host.text import one_line
-from .words import Unreachable
+from .findings import Unreachable
 
 LOGINS = ("/etc/hardener/docker-config.json", "/root/.docker/config.json")
 CERTIFICATES = "/etc/docker/certs.d"

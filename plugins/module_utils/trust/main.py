@@ -13,9 +13,9 @@ from ..host.text import one_line
 from . import VERSION, policy, record
 from .chain import Verifier
 from .engine import Engine, texts
+from .findings import EXEMPT, GOOD, NO_DIGEST, UNREACHABLE, Finding, PolicyError
 from .keys import Keys
 from .registry import Registries, Settings
-from .words import EXEMPT, GOOD, NO_DIGEST, UNREACHABLE, Finding, PolicyError
 
 POLICY = "/etc/hardener/trust.json"
 SCHEMA = "hardener/trust/1"

@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import Any, Iterable, NamedTuple
 
 from . import references
-from .words import PolicyError
+from .findings import PolicyError
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+\n-----END PUBLIC KEY-----")

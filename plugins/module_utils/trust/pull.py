@@ -17,10 +17,10 @@ from ..host.text import one_line
 from . import login, policy, references
 from .chain import Verifier
 from .engine import Engine
+from .findings import EXEMPT, GOOD, NOT_ALLOWED, UNREACHABLE, NotFound, PolicyError, Tampered, Unreachable
 from .keys import Keys
 from .main import POLICY, read_policy
 from .registry import USUAL, Registries, Settings, digest_of
-from .words import EXEMPT, GOOD, NOT_ALLOWED, UNREACHABLE, NotFound, PolicyError, Tampered, Unreachable
 
 _USAGE = f"""usage: hardener-pull IMAGE...
 

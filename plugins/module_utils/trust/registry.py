@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from ..host.text import one_line
 from . import login
-from .words import NotFound, Tampered, Unreachable
+from .findings import NotFound, Tampered, Unreachable
 
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json",

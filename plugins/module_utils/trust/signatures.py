@@ -6,9 +6,9 @@ from itertools import chain
 from typing import Sequence
 
 from . import references, statements
+from .findings import UNSIGNED, UNVERIFIABLE, VERIFIED, WRONG_KEY, Finding
 from .keys import Keys
 from .registry import Registries
-from .words import UNSIGNED, UNVERIFIABLE, VERIFIED, WRONG_KEY, Finding
 
 
 def verify(

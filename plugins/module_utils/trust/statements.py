@@ -16,8 +16,8 @@ from itertools import islice
 from typing import Any, Iterator, NamedTuple
 
 from . import references
+from .findings import NotFound, Unreachable
 from .registry import Registry, parsed
-from .words import NotFound, Unreachable
 
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"

@@ -13,11 +13,11 @@ import socket
 from typing import Any, Iterable, Mapping, Sequence
 
 from ...host import atomic
-from .. import chains, session, system
+from .. import chains, ssh_session, system
 from ..errors import Failed, Refused
 from ..planning import Plan
 from ..serving import Finder
-from ..session import Session
+from ..ssh_session import Session
 from .interface import Activation, Begun, Former, united
 
 FOLDER = "/etc/hardener/firewall"
@@ -54,7 +54,7 @@ class Firewall(Activation):
     def prepare(self, plan: Plan) -> None:
         """Mark the activation as due if a file changes, or if chains or the boot unit differ from files."""
         super().prepare(plan)
-        self._ssh = session.current()
+        self._ssh = ssh_session.current()
         self._reachable()
         before = {}
         for family, tool in TOOLS.items():

@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     confirm,
     documents,
     guard,
-    watch,
+    guard_main,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import (
     CHANGING,
@@ -300,7 +300,7 @@ def test_a_dead_worker_gets_no_more_time(host: Host, monkeypatch: pytest.MonkeyP
         raise AssertionError("nobody is at work")
 
     monkeypatch.setattr(time, "sleep", wait)
-    watch._expired(host.store, journal.run)
+    guard_main._expired(host.store, journal.run)
     assert (host.read("a"), Journal.find(host.store)) == ("old", None)
 
 

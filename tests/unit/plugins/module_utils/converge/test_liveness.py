@@ -17,7 +17,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.liveness import Look
-from ansible_collections.hardener.docker.plugins.module_utils.converge.session import Session
+from ansible_collections.hardener.docker.plugins.module_utils.converge.ssh_session import Session
 
 from tests.unit.plugins.module_utils.converge.answering import answering
 from tests.unit.plugins.module_utils.converge.conftest import Host

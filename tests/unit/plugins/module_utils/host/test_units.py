@@ -6,7 +6,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import units
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import redacted_units
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.sources import redacted_units
 
 SHOWN = """\
 Id=docker.service

@@ -16,8 +16,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.once import O
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import mounts
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers import Containers
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import HostSources
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.reading import read
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.scheduler import read
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.sources import HostSources
 
 from tests.unit.plugins.module_utils.snapshot.servers import engine as answering
 from tests.unit.plugins.module_utils.snapshot.servers import serving

@@ -12,8 +12,8 @@ import jsonschema_rs
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.contract import beside
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import main
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import HostSources
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.reading import encode
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.scheduler import encode
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.sources import HostSources
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.trust import policy
 from ansible_collections.hardener.docker.plugins.module_utils.trust.chain import Verifier
+from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import Finding
 from ansible_collections.hardener.docker.plugins.module_utils.trust.keys import Keys
-from ansible_collections.hardener.docker.plugins.module_utils.trust.words import Finding
 
 from tests.unit.plugins.module_utils.trust.conftest import FakeRegistry, Signer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.trust import keys
-from ansible_collections.hardener.docker.plugins.module_utils.trust.words import PolicyError
+from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import PolicyError
 
 from tests.unit.plugins.module_utils.trust.conftest import Signer
 

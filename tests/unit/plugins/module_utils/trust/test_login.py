@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.trust import login
-from ansible_collections.hardener.docker.plugins.module_utils.trust.words import Unreachable
+from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import Unreachable
 
 AUTH = b64encode(b"me:se:cret").decode()
 

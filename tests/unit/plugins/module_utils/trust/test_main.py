@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.trust import main, pull, references
 from ansible_collections.hardener.docker.plugins.module_utils.trust.chain import Verifier
-from ansible_collections.hardener.docker.plugins.module_utils.trust.words import (
+from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import (
     Finding,
     PolicyError,
     Unreachable,

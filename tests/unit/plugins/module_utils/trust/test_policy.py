@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import PolicyError
 from ansible_collections.hardener.docker.plugins.module_utils.trust.policy import Policy, parse
-from ansible_collections.hardener.docker.plugins.module_utils.trust.words import PolicyError
 
 NOTHING = {"prefix": "r.example.com", "nothing": True}
 PEM = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.trust import registry as registries
-from ansible_collections.hardener.docker.plugins.module_utils.trust.registry import Registries, Settings
-from ansible_collections.hardener.docker.plugins.module_utils.trust.words import (
+from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import (
     NotFound,
     Tampered,
     Unreachable,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.trust.registry import Registries, Settings
 
 from tests.unit.plugins.module_utils.trust.conftest import FakeRegistry
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.trust import references, signatures, statements
-from ansible_collections.hardener.docker.plugins.module_utils.trust.keys import Keys
-from ansible_collections.hardener.docker.plugins.module_utils.trust.words import (
+from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import (
     Finding,
     Tampered,
     Unreachable,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.trust.keys import Keys
 
 from tests.unit.plugins.module_utils.trust.conftest import FakeRegistry, Signer
 

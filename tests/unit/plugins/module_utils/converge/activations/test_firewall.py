@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import chains, session, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import chains, ssh_session, system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import firewall
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.firewall import Firewall
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
-from ansible_collections.hardener.docker.plugins.module_utils.converge.session import Session
+from ansible_collections.hardener.docker.plugins.module_utils.converge.ssh_session import Session
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
@@ -40,7 +40,7 @@ class Machine:
         monkeypatch.setattr(system, "installed", lambda _: True)
         monkeypatch.setattr(system, "has_systemd", lambda: True)
         monkeypatch.setattr(chains, "tried", lambda _, text: chains.parse(text))
-        monkeypatch.setattr(session, "current", lambda: None)
+        monkeypatch.setattr(ssh_session, "current", lambda: None)
 
     def _run(self, *command: str, given: str = "", **_: object) -> system.Outcome:
         line = " ".join(command)
@@ -209,7 +209,7 @@ def test_rules_that_refuse_the_present_ssh_connection_are_refused(
     host: Host, machine: Machine, monkeypatch: pytest.MonkeyPatch, client: str, case: tuple[list[str], bool]
 ) -> None:
     sources, refused = case
-    monkeypatch.setattr(session, "current", lambda: Session(client, "10.0.2.15", 22))
+    monkeypatch.setattr(ssh_session, "current", lambda: Session(client, "10.0.2.15", 22))
     if refused:
         with pytest.raises(Refused, match="not in firewall_ssh_sources"):
             prepared(wanted(host), ssh_ports=[22], ssh_sources=sources)
@@ -222,7 +222,7 @@ def test_rules_that_refuse_the_present_ssh_connection_are_refused(
 def test_a_run_without_the_inbound_rules_asks_nothing_of_ssh(
     host: Host, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "current", lambda: Session("192.0.2.7", "10.0.2.15", 2222))
+    monkeypatch.setattr(ssh_session, "current", lambda: Session("192.0.2.7", "10.0.2.15", 2222))
     assert prepared(wanted(host)).due
 
 
@@ -233,10 +233,10 @@ def test_the_ssh_connection_is_that_of_the_calling_process(monkeypatch: pytest.M
         "/proc/20/environ": "SSH_CONNECTION=fe80::1%eth0 50000 fe80::2%eth0 22\0LANG=C",
     }
     monkeypatch.setattr("os.getpid", lambda: 30)
-    monkeypatch.setattr(session, "_read", lambda path: texts.get(path, ""))
-    assert session.current() == Session("fe80::1", "fe80::2%eth0", 22)
+    monkeypatch.setattr(ssh_session, "_read", lambda path: texts.get(path, ""))
+    assert ssh_session.current() == Session("fe80::1", "fe80::2%eth0", 22)
     texts["/proc/20/environ"] = ""
-    assert session.current() is None
+    assert ssh_session.current() is None
 
 
 def test_a_release_removes_all_chains_and_its_undo_enables_the_unit_again(

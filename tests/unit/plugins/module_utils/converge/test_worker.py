@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import detached, steps, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import steps, system, worker
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
 
@@ -45,24 +45,24 @@ def test_a_worker_begins_in_its_scope_and_the_scope_ends_with_it(
         cgroup.write_text(system.read("/proc/self/cgroup"))
         return {"pid": os.getpid()}
 
-    done = detached.run(work, name="r")
+    done = worker.run(work, name="r")
     assert cgroup.read_text() == f"0::/system.slice/{SCOPE}"
-    (worker, asked, *_), (parent, *stopped) = map(json.loads, told.read_text().splitlines())
-    assert (worker, asked, parent) == (done["pid"], "busctl", os.getpid())
+    (pid, asked, *_), (parent, *stopped) = map(json.loads, told.read_text().splitlines())
+    assert (pid, asked, parent) == (done["pid"], "busctl", os.getpid())
     assert stopped == ["systemctl", "stop", "--", SCOPE]
 
 
 def test_the_scope_of_a_worker_that_was_killed_goes_too(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "read", lambda _: SCOPE)
     with pytest.raises(Failed, match="worker was killed"):
-        detached.run(lambda: os.kill(os.getpid(), 9), name="r")  # type: ignore[arg-type,return-value]
+        worker.run(lambda: os.kill(os.getpid(), 9), name="r")  # type: ignore[arg-type,return-value]
     assert json.loads(told.read_text().splitlines()[-1])[1:] == ["systemctl", "stop", "--", SCOPE]
 
 
 def test_the_wait_for_the_scope_is_bounded(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "read", lambda _: "0::/user.slice")
-    monkeypatch.setattr(detached, "_MOVED", 0.1)
-    assert detached.run(lambda: {"a": 1}, name="r") == {"a": 1}
+    monkeypatch.setattr(worker, "_MOVED", 0.1)
+    assert worker.run(lambda: {"a": 1}, name="r") == {"a": 1}
 
 
 def test_the_steps_of_a_worker_are_passed_on_before_its_answer(
@@ -75,7 +75,7 @@ def test_the_steps_of_a_worker_are_passed_on_before_its_answer(
         steps.begin("Restart \x1b[31mdocker\n" + "x" * 100)
         return {"answer": "y" * 100_000}
 
-    assert detached.run(work, name="r") == {"answer": "y" * 100_000}
+    assert worker.run(work, name="r") == {"answer": "y" * 100_000}
     first, second = capfd.readouterr().err.splitlines()
     assert first == "hardener-step write files"
     assert second == "hardener-step restart 31mdocker " + "x" * 22
@@ -92,7 +92,7 @@ def test_a_worker_that_is_killed_after_a_step_has_no_answer(
         return {}
 
     with pytest.raises(Failed, match="worker was killed"):
-        detached.run(work, name="r")
+        worker.run(work, name="r")
 
 
 def test_without_a_reader_the_work_goes_on(
@@ -105,5 +105,5 @@ def test_without_a_reader_the_work_goes_on(
         steps.begin("write files")
         return {"done": True}
 
-    assert detached.run(work, name="r") == {"done": True}
+    assert worker.run(work, name="r") == {"done": True}
     steps.begin("nothing waits for it")

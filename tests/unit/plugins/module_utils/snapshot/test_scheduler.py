@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
 from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.reading import (
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.scheduler import (
     Encoded,
     Helper,
     Source,

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.activity.losses import DropCounters
+from ansible_collections.hardener.docker.plugins.module_utils.activity.drops import DropCounters
 
 DAY = 86400.0
 

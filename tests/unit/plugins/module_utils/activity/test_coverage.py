@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.activity import blind as module
-from ansible_collections.hardener.docker.plugins.module_utils.activity.blind import (
+from ansible_collections.hardener.docker.plugins.module_utils.activity import coverage as module
+from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import Container
+from ansible_collections.hardener.docker.plugins.module_utils.activity.coverage import (
     unavailable_sources,
     unrecorded_actions,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import Container
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class Case(NamedTuple):
     paths: Sequence[str] = ()
 
 
-class Choice(NamedTuple):
+class Selection(NamedTuple):
     """What is done on this host, and what is not."""
 
     documents: Sequence[Document]  # documents that are applied
@@ -151,7 +151,7 @@ class Choice(NamedTuple):
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
+def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Selection:
     """Choose documents, plan their changes and prepare their activations; changes nothing.
 
     Raises:
@@ -160,7 +160,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
     refused = {document.name: document.refused for document in request.documents if document.refused}
     finder = Finder(request.socket)
 
-    def choice(documents: Sequence[Document], held: Mapping[str, Case]) -> Choice:
+    def choice(documents: Sequence[Document], held: Mapping[str, Case]) -> Selection:
         plan = Plan(documents, bookkeeping_file=bookkeeping_file, read=read)
         joined = settings(documents, tuple(activations.KINDS))
         chosen = [
@@ -168,7 +168,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
         ]
         for activation in chosen:
             activation.prepare(plan)
-        return Choice(documents, held, refused, plan, chosen)
+        return Selection(documents, held, refused, plan, chosen)
 
     serving = [document for document in request.possible if not document.resources]
     held: dict[str, Case] = {}
@@ -207,7 +207,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
 def _impossible(
     documents: Sequence[Document],
     serving: Sequence[Document],
-    choice: Callable[[Sequence[Document], Mapping[str, Case]], Choice],
+    choice: Callable[[Sequence[Document], Mapping[str, Case]], Selection],
 ) -> dict[str, str]:
     """Return the documents that this host refuses even alone, with reasons."""
     found: dict[str, str] = {}
@@ -220,7 +220,7 @@ def _impossible(
     return found
 
 
-def _waiting(choice: Choice, activation: Activation) -> list[Document]:
+def _waiting(choice: Selection, activation: Activation) -> list[Document]:
     """Return the changing documents that an activation serves; if some need a restart, only those."""
     waiting = [document for document in choice.changing if activation.name in dict(document.activations)]
     return [document for document in waiting if not exceeds(DAEMON_RESTART, document.impact)] or waiting

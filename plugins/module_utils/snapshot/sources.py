@@ -35,7 +35,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
     from ..host.redact import Redactor
-    from .reading import Plan
+    from .scheduler import Plan
 
 _SOON = 15  # seconds; a busy or emulated host is ten times slower than a fast one
 _LATER = 40  # seconds for sources that wait for the engine, or for slow programs

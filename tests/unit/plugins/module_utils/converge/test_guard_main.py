@@ -12,7 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import guard, health, rollback, watch
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    guard,
+    guard_main,
+    health,
+    rollback,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import ROLLING_BACK, Journal
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
@@ -80,7 +85,7 @@ def act(monkeypatch: pytest.MonkeyPatch) -> Act:
 
     def here(command: list[str]) -> None:
         monkeypatch.setattr(sys, "argv", command[2:])
-        watch.main()
+        guard_main.main()
 
     return here
 
@@ -99,7 +104,7 @@ def test_the_guard_retries_until_the_rollback_succeeds(
         return finished(*args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(rollback, "finished", counted)
-    watch._expired(host.store, run)
+    guard_main._expired(host.store, run)
     assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
     pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert pauses[0] == 20
@@ -131,7 +136,7 @@ def test_no_error_ends_the_attempts_of_the_guard(
         return original(*args, **named)
 
     monkeypatch.setattr(owner, where, failing)
-    watch._expired(host.store, run)
+    guard_main._expired(host.store, run)
     assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
 
 
@@ -141,7 +146,7 @@ def test_a_later_change_of_an_administrator_ends_the_attempts(
     run = overdue(host)
     lose(host, run)
     clock.after(1000, lambda: host.write("x", "by hand"))
-    watch._expired(host.store, run)
+    guard_main._expired(host.store, run)
     record = host.store.record(run)
     assert (host.read("x"), record["outcome"]) == ("by hand", "partly_rolled_back")
     assert record["kept"] == [f"{host.path('x')} was changed by others meanwhile, and stays as it is"]
@@ -160,7 +165,7 @@ def test_the_guard_exits_soon_after_another_process_has_ended_the_run(
 
     clock.after(5000, ended)
     begun = clock.now
-    watch._expired(host.store, run)
+    guard_main._expired(host.store, run)
     assert clock.now - begun < 5000 + 10
 
 
@@ -170,7 +175,7 @@ def test_the_system_journal_shows_the_reason_and_how_to_end_the_attempts(
     run = overdue(host)
     capfd.readouterr()  # the steps of its transaction
     clock.after(70, lose(host, run))
-    watch._expired(host.store, run)
+    guard_main._expired(host.store, run)
     first, second, third = capfd.readouterr().err.splitlines()
     assert first.startswith(
         f"run {run} cannot be rolled back yet, next try in 20 s: {host.path('x')}: No such"
