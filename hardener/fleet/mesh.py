@@ -292,7 +292,7 @@ def _checked(inventory: Inventory) -> Callable[[tuple[str, ...]], None]:
         for host in hosts:
             if inventory.variables.get(host, {}).get("ansible_connection") == "local":
                 raise HardenerError(
-                    f"{line(host)} is this machine, and on a mesh it would mean the nodes",
+                    f"{line(host)} is this machine, which a mesh cannot reach",
                     hint="name it in an inventory that ssh reaches, or run without --mesh",
                 )
 

@@ -37,12 +37,12 @@ class Look(NamedTuple):
     python: str = ""
 
     def data(self) -> dict[str, Any]:
-        """Return it as JSON data, for the rollback, which checks again."""
+        """Return the result as JSON data, for the rollback, which checks again."""
         return {"working": sorted(self.working), "came_in": self.came_in, "python": self.python}
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Look:
-        """Return one from its data; an empty one for journals of older versions."""
+        """Return the result that ``data`` stored; an empty one for journals of older versions."""
         came_in = data.get("came_in")
         session = Session(*came_in) if came_in else None
         return cls(frozenset(data.get("working") or ()), session, str(data.get("python") or ""))

@@ -56,7 +56,9 @@ def test_a_userland_proxy_that_is_declared_off_needs_the_engines_state(judge: Ju
         (make(engine={"euid": None}, **options("rootless", "cgroupns")), Status.PASS),
     ],
 )
-def test_rootless(judge: Judge, snapshot: Snapshot, status: Status) -> None:
+def test_the_user_of_the_daemon_decides_about_rootless(
+    judge: Judge, snapshot: Snapshot, status: Status
+) -> None:
     by_status(judge("daemon-rootless", snapshot), status)
 
 
@@ -82,7 +84,7 @@ def test_obstacles_to_a_rootless_daemon_are_listed(judge: Judge) -> None:
         ({"docker.networks": [{"Name": "none", "Driver": "null"}]}, Status.NOT_APPLICABLE, "switched off"),
     ],
 )
-def test_icc(judge: Judge, sources: Any, status: Status, words: str) -> None:
+def test_icc_is_judged_by_the_default_bridge(judge: Judge, sources: Any, status: Status, words: str) -> None:
     by_status(judge("daemon-icc-disabled", make(**sources)), status, words)
 
 
@@ -117,7 +119,7 @@ def test_an_unreadable_file_of_a_running_daemon_is_reported(judge: Judge) -> Non
         (told(parsed={"log-level": "error"}, **STALE), Status.FAIL, "error"),
     ],
 )
-def test_log_level(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_the_log_level_is_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
     by_status(judge("daemon-log-level-info", snapshot), status, words)
 
 
@@ -133,7 +135,7 @@ def test_db_13_the_command_line_counts_and_so_does_debug(judge: Judge) -> None:
         ("daemon-storage-devicemapper-absent", "devicemapper", "25.0.1"),
     ],
 )
-def test_storage_driver(judge: Judge, slug: str, driver: str, gone: str) -> None:
+def test_unmaintained_storage_drivers_fail(judge: Judge, slug: str, driver: str, gone: str) -> None:
     by_status(judge(slug, make(**OLD)), Status.PASS, "overlay2")
     by_status(judge(slug, make(**OLD, **{"docker.info": {"Driver": driver}})), Status.FAIL, driver)
     by_status(judge(slug, make(**{"docker.version": {"Version": gone}})), Status.NOT_APPLICABLE, "no driver")
@@ -150,7 +152,7 @@ DEVICEMAPPER = {"docker.info": {"Driver": "devicemapper"}}
         (told(parsed={"storage-opts": ["dm.fs=xfs", "dm.basesize=50G"]}, **DEVICEMAPPER), Status.FAIL),
     ],
 )
-def test_base_device_size(judge: Judge, snapshot: Snapshot, status: Status) -> None:
+def test_the_base_device_size_is_judged(judge: Judge, snapshot: Snapshot, status: Status) -> None:
     by_status(judge("daemon-base-device-size", snapshot), status)
 
 
@@ -181,7 +183,7 @@ def test_db_10_a_flag_with_its_value_apart_is_read(judge: Judge) -> None:
         ),
     ],
 )
-def test_default_ulimits(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_default_ulimits_are_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
     by_status(judge("daemon-default-ulimits", snapshot), status, words)
 
 
@@ -218,7 +220,7 @@ MAPPED = {"uid_map": [[0, 100000, 65536]]}
         ),
     ],
 )
-def test_userns_remap(judge: Judge, sources: Any, status: Status, words: str) -> None:
+def test_user_remapping_is_judged(judge: Judge, sources: Any, status: Status, words: str) -> None:
     by_status(judge("daemon-userns-remap", make(**sources)), status, words)
 
 
@@ -247,7 +249,7 @@ def test_db_11_a_rootless_daemons_file_is_the_one_that_counts(judge: Judge) -> N
         ({"cgroup-parent": ["limits.slice"]}, {"cgroup_parents": ["other.slice"]}, Status.FAIL),
     ],
 )
-def test_cgroup_parent(judge: Judge, flags: Any, policy: Any, status: Status) -> None:
+def test_the_cgroup_parent_is_judged(judge: Judge, flags: Any, policy: Any, status: Status) -> None:
     by_status(judge("daemon-cgroup-parent-default", told(flags, policy=policy)), status)
 
 
@@ -280,7 +282,7 @@ def test_no_new_privileges(judge: Judge, snapshot: Snapshot, status: Status, wor
         ({"LiveRestoreEnabled": False, "Swarm": {"LocalNodeState": "locked"}}, Status.NOT_APPLICABLE),
     ],
 )
-def test_live_restore(judge: Judge, info: Any, status: Status) -> None:
+def test_live_restore_is_judged(judge: Judge, info: Any, status: Status) -> None:
     by_status(judge("daemon-live-restore", make(**{"docker.info": info})), status)
 
 
@@ -314,7 +316,7 @@ QUIET = {"engine": {"proxies": 0}}
         (make(engine={"rootless": True}), Status.NOT_APPLICABLE, ""),
     ],
 )
-def test_userland_proxy(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_the_userland_proxy_is_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
     by_status(judge("daemon-userland-proxy-disabled", snapshot), status, words)
 
 
@@ -330,7 +332,9 @@ def test_userland_proxy(judge: Judge, snapshot: Snapshot, status: Status, words:
         (["seccomp,profile=/etc/docker/seccomp.json"], True, Status.MANUAL, "/etc/docker/seccomp.json"),
     ],
 )
-def test_seccomp(judge: Judge, names: list[str], seccomp: bool, status: Status, words: str) -> None:
+def test_the_seccomp_profile_of_the_daemon_is_judged(
+    judge: Judge, names: list[str], seccomp: bool, status: Status, words: str
+) -> None:
     snapshot = make(lsm={"seccomp": seccomp}, **options(*names))
     by_status(judge("daemon-seccomp-custom", snapshot), status, words)
 
@@ -358,7 +362,7 @@ def version(number: str, experimental: Any) -> dict[str, Any]:
     return {"docker.version": {"Version": number, "Components": [engine]}}
 
 
-def test_experimental(judge: Judge) -> None:
+def test_experimental_features_are_judged(judge: Judge) -> None:
     by_status(judge("daemon-experimental-off", make()), Status.PASS)
     by_status(
         judge("daemon-experimental-off", make(**{"docker.version": {"Experimental": True}})), Status.FAIL

@@ -282,7 +282,7 @@ def locked(on: Any) -> Snapshot:
 
 
 @pytest.mark.parametrize(("on", "status"), [(True, "pass"), (False, "fail"), (None, "fail")])
-def test_autolock(judge: Judge, on: Any, status: str) -> None:
+def test_autolock_is_judged(judge: Judge, on: Any, status: str) -> None:
     assert judge("swarm-autolock", locked(on)).status == status
 
 

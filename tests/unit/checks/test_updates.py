@@ -156,7 +156,7 @@ def test_without_systemd_a_person_looks_at_cron(judge: Judge) -> None:
         ({}, {}, Status.FAIL),
     ],
 )
-def test_dnf_automatic(judge: Judge, units: Any, automatic: Any, status: Status) -> None:
+def test_dnf_automatic_is_judged(judge: Judge, units: Any, automatic: Any, status: Status) -> None:
     snapshot = make(packages={"manager": "dnf", "automatic": automatic}, units=units)
     assert judge("host-updates-automatic", snapshot).status is status
 

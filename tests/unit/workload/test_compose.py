@@ -94,7 +94,7 @@ def test_only_the_settings_change() -> None:
     assert change(CHANGED) == CHANGED
 
 
-def test_line_ends_and_a_missing_last_one_stay() -> None:
+def test_line_ends_of_a_file_are_preserved() -> None:
     assert change(FILE.replace("\n", "\r\n")) == CHANGED.replace("\n", "\r\n")
     text = "services:\n  web:\n    image: a"
     assert change(text, settings={"read_only": True}) == text + "\n    read_only: true"

@@ -34,7 +34,7 @@ def test_duplicate_keys_are_found_at_every_depth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"  \n", b"\xef\xbb\xbf{}", b"\xef\xbb\xbf"])
-def test_files_that_dockerd_reads_as_an_empty_object(tmp_path: Path, text: bytes) -> None:
+def test_some_invalid_files_are_read_as_an_empty_object_as_dockerd_does(tmp_path: Path, text: bytes) -> None:
     found = read(tmp_path, text)
     assert (found["parsed"], found["error"]) == ({}, None)
 
