@@ -110,7 +110,7 @@ def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, An
             if host.data("sysctl").get(key) is not None:
                 wanted[key] = "1"
                 lines += [
-                    "# Without it, packets between containers pass the engine's rules by.",
+                    "# Without it, packets between containers bypass the engine's rules.",
                     f"-{key} = 1",
                 ]
     known = {

@@ -92,7 +92,7 @@ SETTINGS = (
     Setting(
         "kernel.unprivileged_bpf_disabled",
         "2",
-        "The BPF verifier has let ordinary users into the kernel many times. 2 can be taken back, 1 "
+        "The BPF verifier has let ordinary users into the kernel many times. 2 can be reset, 1 "
         "only by a reboot.",
         "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
         accepts="1 2",
@@ -187,14 +187,14 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.default.accept_redirects",
         "0",
-        "For interfaces that come later, as those of containers do.",
+        "Applies to interfaces that are created later, such as those of containers.",
         _SYSCTL,
         accepts="0",
     ),
     Setting(
         "net.ipv4.conf.*.accept_redirects",
         "0",
-        "On a host that does not forward, one interface that accepts is enough.",
+        "Without forwarding, an interface accepts redirects if its own value or that of all allows it.",
         _SYSCTL,
     ),
     Setting(
@@ -207,7 +207,7 @@ SETTINGS = (
     Setting(
         "net.ipv6.conf.default.accept_redirects",
         "0",
-        "For interfaces that come later.",
+        "Applies to interfaces that are created later.",
         _SYSCTL,
         accepts="0",
     ),
@@ -227,27 +227,27 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.default.send_redirects",
         "0",
-        "For interfaces that come later.",
+        "Applies to interfaces that are created later.",
         _SYSCTL,
         accepts="0",
     ),
     Setting(
         "net.ipv4.conf.*.send_redirects",
         "0",
-        "One interface that sends is enough, whatever all says.",
+        "An interface sends redirects if its own value or that of all allows it.",
         _SYSCTL,
     ),
     Setting(
         "net.ipv4.conf.all.accept_source_route",
         "0",
-        "The sender of a packet does not choose its way, past whatever filters the usual one.",
+        "The sender of a packet does not choose its route, which could bypass the filters of the usual one.",
         _SYSCTL,
         accepts="0",
     ),
     Setting(
         "net.ipv4.conf.default.accept_source_route",
         "0",
-        "For interfaces that come later.",
+        "Applies to interfaces that are created later.",
         _SYSCTL,
         accepts="0",
     ),
@@ -262,7 +262,7 @@ SETTINGS = (
     Setting(
         "net.ipv6.conf.default.accept_source_route",
         "0",
-        "For interfaces that come later.",
+        "Applies to interfaces that are created later.",
         _SYSCTL,
         accepts="0 -1",
         stricter="-1",
@@ -280,7 +280,7 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.default.rp_filter",
         "2",
-        "For interfaces that come later.",
+        "Applies to interfaces that are created later.",
         "Documentation/networking/ip-sysctl.rst (RFC 3704)",
         accepts="1 2",
         stricter="1",
@@ -294,7 +294,7 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.default.log_martians",
         "1",
-        "For interfaces that come later.",
+        "Applies to interfaces that are created later.",
         _SYSCTL,
     ),
     # Floods and amplification.
@@ -339,7 +339,7 @@ SETTINGS = (
     Setting(
         "net.bridge.bridge-nf-call-iptables",
         "",
-        "Without it packets between containers pass the engine's rules by.",
+        "Without it, packets between containers bypass the engine's rules.",
         _SYSCTL,
         accepts="1",
         needed=True,
