@@ -54,7 +54,7 @@ def _summary(result: dict[str, Any], *, role: str) -> str:
     what = f"what the role {role} owns" if role else "the host"
     if result["outcome"] == UNCHANGED:
         return f"nothing to do: {'nothing of the role ' + role if role else 'nothing of hardener'} is here"
-    said = f"{what} is {'to be ' if result['outcome'] == WOULD_CHANGE else ''}given back"
+    said = f"{what} is {'to be ' if result['outcome'] == WOULD_CHANGE else ''}restored"
     changes = result.get("changes", ())
     parts = [f"{change['what']} {change['path']}" for change in changes[:_NAMED]]
     parts += [f"{len(changes) - _NAMED} more paths"] if len(changes) > _NAMED else []

@@ -101,7 +101,7 @@ class Store:
             with descriptors.at(self.folder, follow=True) as place:
                 if place.status.st_uid != os.geteuid():
                     raise Refused(
-                        f"{self.folder} belongs to another user, who could change what is put back from it"
+                        f"{self.folder} belongs to another user, who could change what is restored from it"
                     )
                 atomic.set_attributes(place, atomic.Attributes(0o700))
         except OSError as error:
@@ -340,8 +340,8 @@ class Journal:
             return cls._load(store, store.journal_file)
         except Refused as refused:
             raise Refused(
-                f"{refused}: an unfinished run cannot be taken back; if the host is as you want it, move this"
-                " file away"
+                f"{refused}: an unfinished run cannot be rolled back; if the host is as you want it, move"
+                " this file away"
             ) from refused
 
     @classmethod

@@ -39,7 +39,7 @@ def paths(
     Args:
         store: hardener's folder on this host.
         runs: those that stand, the oldest first.
-        role: whose documents are given back; empty for all.
+        role: whose documents are released; empty for all.
         known: what paths will be before anything of this happens, where that is not what is there.
         read: sees them so.
     """

@@ -62,7 +62,7 @@ def back_to(
         A result like that of a transaction, with ``runs``, those that were rolled back.
 
     Raises:
-        Refused: there is no such run, or one of them cannot be taken back.
+        Refused: there is no such run, or one of them cannot be rolled back.
     """
     if not store.exists:
         raise Refused("hardener has changed nothing on this host yet")

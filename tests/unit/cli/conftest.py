@@ -25,7 +25,10 @@ class FakeFleet:
     converge: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "unchanged", "msg": "nothing to do"}
     install: Callable[[str], dict[str, Any]] = lambda host: {"msg": "start docker"}
     rollback: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "back"}
-    release: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "given back"}
+    release: Callable[[str], dict[str, Any]] = lambda host: {
+        "outcome": "changed",
+        "msg": "the host is restored",
+    }
     activity: Callable[[str], dict[str, Any]] = lambda host: {"failed": True, "msg": "nobody listens"}
     verify_images: Callable[[str], dict[str, Any] | str] = lambda host: "no registry"
     scan: Callable[[str], dict[str, Any]] = lambda host: {"failed": True, "msg": f"no scan of {host}"}

@@ -17,13 +17,13 @@ def test_every_host_is_given_back_and_what_is_left_is_said(hardener: Hardener, f
     fleet.snapshots = {"web1": "", "web2": ""}
     fleet.release = lambda host: {
         "outcome": "changed",
-        "msg": "the host is given back",
+        "msg": "the host is restored",
         "left": [LEFT] * (host == "web2"),
         "kept": [],
     }
     result = hardener("release", "-i", "inv,", "--limit", "web*")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "web1: the host is given back\n" in result.stderr
+    assert "web1: the host is restored\n" in result.stderr
     assert f"web2: {LEFT}\n" in result.stderr
     ((playbook, options),) = fleet.runs
     assert (playbook, options["check"]) == ("release", False)
@@ -35,13 +35,13 @@ def test_check_and_diff_show_what_would_change(hardener: Hardener, fleet: FakeFl
     fleet.snapshots = {"web1": ""}
     fleet.release = lambda _: {
         "outcome": "would_change",
-        "msg": "the host is to be given back",
+        "msg": "the host is to be restored",
         "diff": diff,
         "kept": [KEPT],
     }
     result = hardener("release", "-i", "inv,", "--role", "firewall", "--check", "--diff")
     assert result.exit_code == 0
-    assert f"web1: the host is to be given back\nweb1: {KEPT}\n" in result.stderr
+    assert f"web1: the host is to be restored\nweb1: {KEPT}\n" in result.stderr
     assert result.stdout == "web1: /etc/x\n--- before\n+++ after\n-new\n+old\n"
     assert fleet.runs[0][1]["variables"] == {"release_role": "firewall"}
     assert (fleet.runs[0][1]["check"], fleet.runs[0][1]["diff"]) == (True, True)
@@ -59,7 +59,7 @@ def test_check_and_diff_show_what_would_change(hardener: Hardener, fleet: FakeFl
 )
 def test_how_it_ends(hardener: Hardener, fleet: FakeFleet, answer: dict[str, Any], code: int) -> None:
     fleet.snapshots = {"web1": "", "web2": ""}
-    fine = {"outcome": "changed", "msg": "the host is given back"}
+    fine = {"outcome": "changed", "msg": "the host is restored"}
     fleet.release = lambda host: {**answer, "msg": f"why {KEPT}"} if host == "web1" else fine
     result = hardener("release", "-i", "inv,")
     assert result.exit_code == code
@@ -71,7 +71,7 @@ def test_a_canary_whose_release_is_undone_ends_the_run(hardener: Hardener, fleet
 
     def release(host: str) -> dict[str, object]:
         if fleet.runs[-1][1]["check"]:
-            return {"outcome": "would_change", "msg": "give back"}
+            return {"outcome": "would_change", "msg": "to be restored"}
         return {"outcome": "rolled_back", "failed": True, "msg": "no start"}
 
     fleet.release = release

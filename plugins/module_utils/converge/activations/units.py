@@ -67,7 +67,7 @@ class Units(Activation):
             for unit in (*self._wanted, *self._former)
             if any(reason.startswith(f"{unit} ") for reason in self.reasons)
         ]
-        what = "give back" if self._former else "enable and start"
+        what = "restore" if self._former else "enable and start"
         return {**super().describe(), "action": f"{what} {', '.join(units)}"}
 
     def _differences(self) -> list[str]:

@@ -20,17 +20,17 @@ ACTIVATIONS = [{"name": "sysctl", "action": "set kernel settings", "why": []}]
         (
             {"outcome": "changed", "changes": CHANGES, "activations": ACTIVATIONS},
             "",
-            "the host is given back: remove /etc/sysctl.d/60-hardener.conf; set kernel settings",
+            "the host is restored: remove /etc/sysctl.d/60-hardener.conf; set kernel settings",
         ),
         (
             {"outcome": "changed", "kept": [KEPT], "changes": CHANGES},
             "docker_daemon",
             (
-                "what the role docker_daemon owns is given back, except what was changed on the host"
+                "what the role docker_daemon owns is restored, except what was changed on the host"
                 f" meanwhile ({KEPT}): remove /etc/sysctl.d/60-hardener.conf"
             ),
         ),
-        ({"outcome": "would_change"}, "", "the host is to be given back"),
+        ({"outcome": "would_change"}, "", "the host is to be restored"),
         ({"outcome": "unchanged"}, "", "nothing to do: nothing of hardener is here"),
         ({"outcome": "unchanged"}, "kernel", "nothing to do: nothing of the role kernel is here"),
         ({"outcome": "refused", "reason": "why"}, "", "nothing was changed: why"),

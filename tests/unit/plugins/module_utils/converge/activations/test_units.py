@@ -217,7 +217,7 @@ def test_a_release_restores_the_former_state_and_its_undo_the_present_one(
     assert (kept, left) == ((), ())
     released = Units(settings or {})
     released.prepare(host.plan())
-    assert released.describe()["action"] == "give back a.timer"
+    assert released.describe()["action"] == "restore a.timer"
     assert released.reasons[0] == "a.timer is active, and was not"
     released.perform()
     unit = systemd.units["a.timer"]
