@@ -138,8 +138,16 @@ class Session:
 
 
 @contextmanager
-def open_session(verb: str, request: ChangeRequest, listener: ChangeResultListener) -> Iterator[Session]:
+def open_session(
+    verb: str, request: ChangeRequest, listener: ChangeResultListener, *, one_transaction: bool = True
+) -> Iterator[Session]:
     """Check the options, reach the fleet, and hold the lock of its inventory.
+
+    Args:
+        verb: what the run is called in the history.
+        request: what is changed.
+        listener: is told what happens.
+        one_transaction: whether each host has one transaction in a run.
 
     Raises:
         HardenerError: an option cannot be meant.
@@ -153,7 +161,7 @@ def open_session(verb: str, request: ChangeRequest, listener: ChangeResultListen
         inventory_lock(target, listener, changing=not request.changes.check),
         Recorder(target, request.selection, verb=verb, warn=listener.warning) as recorder,
     ):
-        confirmed = confirmed_before(target, fleet, listener)
+        confirmed = confirmed_before(target, fleet, listener, in_one=one_transaction)
         with ChangeRun(target, fleet, listener=listener, confirmed=confirmed) as change_run:
             yield Session(
                 verb=verb,
@@ -172,8 +180,6 @@ def change(
     plans: Sequence[Plan],
     *,
     baseline: AssessmentStore,
-    current: AssessmentStore | None = None,
-    baseline_run: RunInfo | None = None,
     so_far: ExitCode = ExitCode.COMPLIANT,
     reviewed: Mapping[str, Reviewed] | None = None,
 ) -> ChangeResult:
@@ -183,8 +189,6 @@ def change(
         session: the run.
         plans: what to do on which host.
         baseline: what the result is compared with.
-        current: what the plans were made from, where something was changed since the baseline.
-        baseline_run: what the baseline was recorded as; it is recorded here where it was not.
         so_far: how the run went until now.
         reviewed: plans that a person has reviewed; a host refuses what is not exactly that.
     """
@@ -199,15 +203,7 @@ def change(
             reviewed=reviewed,
         )
 
-    return carry_out(
-        session,
-        list(by_host),
-        work,
-        baseline=baseline,
-        current=current,
-        baseline_run=baseline_run,
-        so_far=so_far,
-    )
+    return carry_out(session, list(by_host), work, baseline=baseline, so_far=so_far)
 
 
 def carry_out(
@@ -216,8 +212,6 @@ def carry_out(
     work: Callable[[Fleet, Sequence[str]], RemediationResult],
     *,
     baseline: AssessmentStore,
-    current: AssessmentStore | None = None,
-    baseline_run: RunInfo | None = None,
     so_far: ExitCode = ExitCode.COMPLIANT,
 ) -> ChangeResult:
     """Change hosts in their batches, audit again, report, and record.
@@ -227,19 +221,13 @@ def carry_out(
         hosts: the hosts to change, in inventory order.
         work: changes some of them.
         baseline: what the result is compared with.
-        current: what was true before this change, where something was changed since the baseline.
-        baseline_run: what the baseline was recorded as; it is recorded here where it was not.
         so_far: how the run went until now.
     """
     request, listener, recorder = session.request, session.listener, session.recorder
     changing = bool(hosts) and not request.changes.check
-    earlier = baseline_run
-    if earlier is None:
-        earlier = session.run_info()
-        if changing:  # Record the earlier state now, in case this process is killed.
-            session.record_before(earlier, baseline)
-    known = baseline if current is None else current
-    if changing:
+    earlier = session.run_info()
+    if changing:  # Record the earlier state now, in case this process is killed.
+        session.record_before(earlier, baseline)
         session.change_run.begin(earlier.run_id, seen=recorder.seen, hosts=hosts)
     rollout = Rollout(
         target=request.target,
@@ -248,7 +236,7 @@ def carry_out(
         check=request.changes.check,
         listener=listener,
     )
-    remediation = rollout.change(hosts, work, before=known, assess=session.look)
+    remediation = rollout.change(hosts, work, before=baseline, assess=session.look)
     if changing:
         session.change_run.ended(hosts, remediation)  # what the audits between the batches have found too
     listener.remaining(remediation.outlooks)
@@ -276,6 +264,6 @@ def carry_out(
         return result
 
     if not changing:
-        return end(known)
+        return end(baseline)
     with session.assess_fleet(snapshots="after", label="audit again") as after:
         return end(after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Protocol
 
@@ -38,14 +39,16 @@ def harden(
     reviewed, damaged = _reviewed(plan_file, listener)
     with open_session("harden", request, listener) as session:
         with session.assess_fleet(snapshots="before") as before:
-            plans = [plan(each) for each in before if each.host not in session.change_run.confirmed]
+            confirmed = session.change_run.confirmed
+            plans = [plan(each) for each in before if each.host not in confirmed]
             listener.withheld(plans)
             if reviewed is None:
                 plans = [each for each in plans if each.steps]
             else:
                 _refuse_waived(plans, reviewed)
                 plans = [each for each in plans if each.host in reviewed]
-                _require_all_hosts(reviewed, plans, limit=request.target.limit)
+                known = confirmed.union(each.host for each in plans)
+                _require_all_hosts(reviewed, known, limit=request.target.limit)
             listener.planned(plans)
         return change(
             session,
@@ -82,13 +85,13 @@ def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> N
                 )
 
 
-def _require_all_hosts(reviewed: Mapping[str, Reviewed], plans: Sequence[Plan], *, limit: str) -> None:
+def _require_all_hosts(reviewed: Mapping[str, Reviewed], hosts: AbstractSet[str], *, limit: str) -> None:
     """Require that the inventory has every host of a reviewed plan, except hosts outside the limit.
 
     Raises:
         HardenerError: the inventory does not have one.
     """
-    missing = sorted(reviewed.keys() - {each.host for each in plans})
+    missing = sorted(reviewed.keys() - hosts)
     if missing and not limit:
         raise HardenerError(
             f"the plan is for hosts that the inventory does not have: {line(', '.join(missing))}",

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hardener.fleet import Fleet, State, requests
-from hardener.history import AssessmentStore
-from hardener.plan import plan
+from hardener.plan import Plan, plan
 from hardener.workflows.change import (
     ChangeRequest,
     ChangeResult,
     ChangeResultListener,
     Session,
     carry_out,
-    change,
     open_session,
 )
 from hardener.workflows.remediate import RemediationResult, remediate
@@ -31,7 +29,7 @@ class ProvisionListener(ChangeResultListener, Protocol):
 
 
 def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResult:
-    """Install Docker on the hosts that have none, then do what ``harden`` does.
+    """Install Docker on the hosts that have none, then do what ``harden`` does, batch by batch.
 
     Args:
         request: what is changed.
@@ -40,69 +38,37 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
     Raises:
         HardenerError: an option cannot be meant, or Ansible stopped before any host.
     """
-    with open_session("provision", request, listener) as session:
+    # Docker is installed by one transaction, and the host hardened by another.
+    with open_session("provision", request, listener, one_transaction=False) as session:
         with session.assess_fleet(snapshots="before") as before:
-            without = [
-                each.host
-                for each in before
-                if each.facts.get("docker") in _WITHOUT and each.host not in session.change_run.confirmed
-            ]
-        if request.batches.wanted and not request.changes.check:
-            return _in_batches(session, listener, before, without)
-        installing = bool(without) and not request.changes.check
-        run = session.run_info()
-        if installing:
-            session.record_before(run, before)
-            session.change_run.begin(run.run_id, seen=session.recorder.seen, hosts=without)
-            session.change_run.begun(without)
-        installed = RemediationResult()
-        if without:
-            installed = _install(session, session.change_run.fleet, listener, without)
-        if installing:
-            session.change_run.ended(without, installed)
-        if installed.not_begun:
-            listener.not_begun(installed.not_begun)
-        current: AssessmentStore | None = None
-        if installing:
-            with session.assess_fleet() as current:
-                pass
-        audited = before if current is None else current
-        plans = [plan(each) for each in audited if each.host not in session.change_run.confirmed]
-        listener.withheld(plans)
-        plans = [each for each in plans if each.steps]
-        listener.planned(plans)
-        return change(
-            session,
-            plans,
-            baseline=before,
-            current=current,
-            baseline_run=run if installing else None,
-            so_far=installed.exit_code,
-        )
+            assessed = [each for each in before if each.host not in session.change_run.confirmed]
+            without = frozenset(each.host for each in assessed if each.facts.get("docker") in _WITHOUT)
+            known = {each.host: plan(each) for each in assessed}
+        listener.withheld(list(known.values()))
+        hosts = [host for host, each in known.items() if host in without or each.steps]
+        if not without.issuperset(hosts) or not hosts:
+            listener.planned([known[host] for host in hosts if host not in without])
 
-
-def _in_batches(
-    session: Session, listener: ProvisionListener, before: AssessmentStore, without: Sequence[str]
-) -> ChangeResult:
-    """Install Docker on the hosts of a batch that have none, and harden the batch before the next begins."""
-    known = {each.host: plan(each) for each in before if each.host not in session.change_run.confirmed}
-    listener.withheld(list(known.values()))
-    hosts = [host for host, each in known.items() if host in without or each.steps]
-    listener.planned([known[host] for host in hosts if host not in without])
-
-    def work(fleet: Fleet, batch: Sequence[str]) -> RemediationResult:
-        bare = [host for host in batch if host in without]
-        installed = RemediationResult()
-        plans = {host: known[host] for host in batch if host not in bare}
-        if bare:
-            installed = _install(session, fleet, listener, bare)
+        def work(fleet: Fleet, batch: Sequence[str]) -> RemediationResult:
+            bare = [host for host in batch if host in without]
+            installed = _install(session, fleet, listener, bare) if bare else RemediationResult()
+            plans = {host: known[host] for host in batch if request.changes.check or host not in without}
             begun = [host for host in bare if host not in {**installed.failed, **installed.not_begun}]
-            with session.look(fleet.only(begun)) as current:
-                plans |= {each.host: each for each in map(plan, current)}
-        todo = [each for each in plans.values() if each.steps]
-        return installed + remediate(fleet, todo, session.request.changes, listener)
+            if begun and not request.changes.check:
+                plans |= _planned(session, fleet.only(begun), listener)
+            todo = [each for each in plans.values() if each.steps]
+            return installed + remediate(fleet, todo, request.changes, listener)
 
-    return carry_out(session, hosts, work, baseline=before)
+        return carry_out(session, hosts, work, baseline=before)
+
+
+def _planned(session: Session, fleet: Fleet, listener: ProvisionListener) -> dict[str, Plan]:
+    """Audit hosts on which Docker was installed, and plan what still fails."""
+    with session.look(fleet) as current:
+        plans = {each.host: plan(each) for each in current}
+    listener.withheld(list(plans.values()))
+    listener.planned([each for each in plans.values() if each.steps])
+    return plans
 
 
 def _install(

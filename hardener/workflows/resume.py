@@ -38,7 +38,9 @@ class ResumeListener(Listener, Protocol):
         """Report the state of every host of the run."""
 
 
-def confirmed_before(target: Target, fleet: Fleet, listener: ResumeListener) -> frozenset[str]:
+def confirmed_before(
+    target: Target, fleet: Fleet, listener: ResumeListener, *, in_one: bool = True
+) -> frozenset[str]:
     """Return the hosts that need not be changed again, since the run that is resumed has confirmed them.
 
     Hosts that were begun, and of which no end is known, are asked; those that are still at work, or wait for
@@ -48,6 +50,8 @@ def confirmed_before(target: Target, fleet: Fleet, listener: ResumeListener) -> 
         target: the hosts, and the run that is resumed.
         fleet: reaches them.
         listener: is told what became of each host.
+        in_one: whether a host has one transaction in a run. Of several, one that the host has confirmed says
+            nothing about the others, so such a host is planned for again unless its end was written.
     """
     resumed = target.call.resumed if target.call else None
     if resumed is None:
@@ -63,6 +67,8 @@ def confirmed_before(target: Target, fleet: Fleet, listener: ResumeListener) -> 
         if asked:
             time.sleep(_PAUSE_S)
     listener.host_states(resumed, states)
+    if not in_one:
+        return resumed.confirmed
     return resumed.finished | {host for host, state in states.items() if state is HostState.CONFIRMED}
 
 

@@ -10,9 +10,10 @@ from click.testing import Result
 
 from hardener.history.home import Home
 from hardener.history.journal import unfinished_runs
-from tests.unit.cli.bridges import ONLY, bridge, changing
+from hardener.snapshot import Snapshot
+from tests.unit.cli.bridges import DIGEST, ONLY, answer, bridge, changing
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.snapshots import make
+from tests.unit.snapshots import make, no_engine
 
 Hardener = Callable[..., Result]
 
@@ -69,6 +70,21 @@ def test_a_run_that_a_canary_has_stopped_is_finished_once_the_cause_is_gone(
     assert (result.exit_code, "no unfinished run is called 'latest'" in result.stderr) == (2, True)
 
 
+def killed(host: str) -> dict[str, Any]:
+    """The process ends in the middle of a transaction."""
+    raise KeyboardInterrupt
+
+
+RUN = {"run": "20261127T000000Z-aaaaaa", "reason": "", "who": "", "armed": False}
+
+
+def runs(*some: dict[str, Any], unfinished: dict[str, str] | None = None) -> Snapshot:
+    """A host that fails the control, and that had these runs."""
+    raw = json.loads(json.dumps(bridge(icc=True).raw))
+    known = {"runs": list(some), "unfinished": unfinished}
+    return make(**{"docker.networks": raw["sources"]["docker.networks"]["data"], "hardener.runs": known})
+
+
 def test_hosts_whose_end_was_not_written_are_asked_first(
     hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,20 +92,11 @@ def test_hosts_whose_end_was_not_written_are_asked_first(
     names = ["kept", "back", "never", "waits", "gone"]
     fleet.snapshots = {name: bridge(icc=True) for name in names}
 
-    def killed(host: str) -> dict[str, Any]:
-        raise KeyboardInterrupt
-
     fleet.converge = killed
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 130
     (left,) = unfinished_runs(Home(home))
     assert left.unknown == tuple(names)
-    done = {"run": "20261127T000000Z-aaaaaa", "reason": "", "who": "", "armed": False, "number": left.number}
-
-    def runs(*some: dict[str, Any], unfinished: dict[str, str] | None = None) -> Any:
-        raw = json.loads(json.dumps(bridge(icc=True).raw))
-        known = {"runs": list(some), "unfinished": unfinished}
-        return make(**{"docker.networks": raw["sources"]["docker.networks"]["data"], "hardener.runs": known})
-
+    done = {**RUN, "number": left.number}
     fleet.snapshots |= {
         "kept": runs({**done, "outcome": "changed"}),
         "back": runs({**done, "outcome": "rolled_back"}),
@@ -115,6 +122,63 @@ def test_hosts_whose_end_was_not_written_are_asked_first(
     assert "cannot be reached: gone\n" in result.stderr
     assert fleet.reached[:2] == [names, ["waits"]]
     assert hardened(fleet) == ["back", "never", "waits"]
+
+
+@pytest.mark.parametrize("batches", [(), ("--canary", "1")])
+def test_a_host_on_which_docker_was_installed_is_hardened_by_the_run_that_goes_on(
+    hardener: Hardener, fleet: FakeFleet, home: Path, batches: tuple[str, ...]
+) -> None:
+    """The transaction of the installation is confirmed; that says nothing of the one that hardens."""
+
+    def install(host: str) -> dict[str, Any]:
+        fleet.snapshots[host] = bridge(icc=True)
+        return {"msg": "created /etc/docker/daemon.json"}
+
+    fleet.snapshots = {"new": no_engine()}
+    fleet.install, fleet.converge = install, killed
+    assert hardener("provision", "-i", "inv,", *ONLY, *batches).exit_code == 130
+    (left,) = unfinished_runs(Home(home))
+    assert left.unknown == ("new",)
+    fleet.snapshots["new"] = runs({**RUN, "number": left.number, "outcome": "changed"})
+    fleet.converge = changing(fleet)
+    fleet.runs.clear()
+    result = hardener("resume", "latest")
+    assert "confirmed: new\n" in result.stderr
+    assert (hardened(fleet), result.exit_code) == (["new"], 0)
+    assert list(unfinished_runs(Home(home))) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ({"msg": "no such package", "failed": True}, 4),
+        ({"msg": "x", "failed": True, "outcome": "not_begun", "reason": "outside its windows"}, 8),
+    ],
+)
+def test_a_host_on_which_docker_was_not_installed_is_left_for_the_run_that_goes_on(
+    hardener: Hardener, fleet: FakeFleet, home: Path, answer: dict[str, Any], code: int
+) -> None:
+    fleet.snapshots = {"new": no_engine(), "old": bridge(icc=True)}
+    fleet.install, fleet.converge = lambda host: answer, changing(fleet)
+    assert hardener("provision", "-i", "inv,", *ONLY).exit_code == code
+    (left,) = unfinished_runs(Home(home))
+    assert (left.left, sorted(left.confirmed)) == (("new",), ["old"])
+
+
+def test_a_reviewed_plan_goes_on_without_the_hosts_that_are_confirmed(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=True)}
+    fleet.converge = lambda host: {"outcome": "would_change", **answer("change")}
+    plan = tmp_path / "plan.json"
+    hardener("plan", "-i", "inv,", *ONLY, "--json", str(plan))
+    fleet.converge = failing("web2", fleet=fleet)
+    assert hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan)).exit_code == 5
+    fleet.converge = changing(fleet)
+    fleet.runs.clear()
+    result = hardener("resume", "latest")
+    reviewed = [each["variables"]["harden_reviewed"] for playbook, each in fleet.runs if playbook == "harden"]
+    assert (result.exit_code, reviewed) == (0, [{"web2": {"digest": DIGEST, "allow": "daemon-restart"}}])
 
 
 def test_a_run_that_ends_well_leaves_nothing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
