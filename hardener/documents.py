@@ -43,12 +43,15 @@ class RunDocument:
         self._results = results
         self._controls: dict[tuple[str, Status], dict[str, Any]] = {}
         self._unreachable: list[dict[str, str]] = []
+        self._not_begun: list[dict[str, str]] = []
 
     def add(self, assessment: Assessment) -> None:
         """Add the chosen results of one host."""
         host = scalar(assessment.host)
         if assessment.unreachable:
             self._unreachable.append({"host": host, "reason": scalar(assessment.unreachable)})
+        if assessment.not_begun:
+            self._not_begun.append({"host": host, "reason": scalar(assessment.not_begun)})
         for finding in assessment.findings:
             control = finding.control
             entry = self._controls.setdefault(
@@ -86,6 +89,7 @@ class RunDocument:
             },
             "controls": controls,
             "unreachable": self._unreachable,
+            "not_begun": self._not_begun,
         }
 
 
@@ -199,6 +203,7 @@ def _run(run: StoredRun) -> dict[str, Any]:
         "tool_version": scalar(info.tool_version),
         "hosts": run.hosts,
         "unreachable": run.unreachable,
+        "not_begun": record.not_begun,
         "counts": by_name(counts),
         "compliance": compliance(counts),
     }

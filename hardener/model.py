@@ -296,7 +296,7 @@ class Assessment:
     """The findings of one host: one for each control of a benchmark.
 
     A host that could not be reached has an ``unreachable`` reason and the same number of findings as any
-    other, each of them an error.
+    other, each of them an error. ``not_begun`` is why the run of this audit did not begin to change the host.
     """
 
     host: str
@@ -307,6 +307,7 @@ class Assessment:
     facts: Mapping[str, str] = field(default_factory=dict)  # for headings: os, docker, kernel
     workloads: Workloads | None = None  # None where they were not audited or could not be judged
     groups: tuple[str, ...] = ()  # of the inventory, by name; empty where no inventory was used
+    not_begun: str = ""  # empty where the host was changed, or there was nothing to change
 
     def counts(self) -> Counter[Status]:
         """Return the number of findings by status."""

@@ -115,6 +115,7 @@ class Summary:
         self.counts: Counter[Status] = Counter()
         self.sections: dict[str, Counter[Status]] = {}
         self.unreachable: list[tuple[str, str]] = []
+        self.not_begun: list[tuple[str, str]] = []  # hosts whose change this run did not begin
         self.last_runs: list[tuple[str, str]] = []  # hosts whose last run was undone
         self.decided = Tally()
         self.failing: Counter[Severity] = Counter()
@@ -148,6 +149,8 @@ class Summary:
         self._explain(assessment)
         if last_run := assessment.facts.get("last_run"):
             self.last_runs.append((line(assessment.host), line(last_run, 1000)))
+        if assessment.not_begun:
+            self.not_begun.append((line(assessment.host), line(assessment.not_begun, 1000)))
         if assessment.unreachable:
             self.unreachable.append((line(assessment.host), line(assessment.unreachable)))
         else:

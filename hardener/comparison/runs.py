@@ -42,6 +42,7 @@ class Comparison:
         self.sections: dict[str, tuple[Counter[Status], Counter[Status]]] = {}
         self.decided = Tally()  # of the later assessments
         self.not_compared: list[tuple[str, str]] = []  # host and reason
+        self.not_begun: list[tuple[str, str]] = []  # hosts whose change this run did not begin
         self.last_runs: list[tuple[str, str]] = []  # hosts whose last run was undone
         self._changes: dict[tuple[str, Status, Status, ChangeKind], ControlChange] = {}
 
@@ -62,6 +63,8 @@ class Comparison:
         self.benchmark = self.benchmark or after.benchmark
         if last_run := after.facts.get("last_run"):
             self.last_runs.append((line(after.host), line(last_run, 1000)))
+        if after.not_begun:
+            self.not_begun.append((line(after.host), line(after.not_begun, 1000)))
         gone = _unreachable(before, after)
         if gone:
             self.not_compared.append((line(after.host), line(gone)))

@@ -48,6 +48,7 @@ class Host:
     name: str
     snapshot: str  # name of the file, empty where there is none
     unreachable: str  # empty where the snapshot was judged
+    not_begun: str = ""  # why its change was not begun, in the words of the run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +232,7 @@ def _run(run: Run) -> dict[str, Any]:
         "controls": list(run.controls),
         "hosts": [
             {"host": each.name, "snapshot": each.snapshot or None, "unreachable": each.unreachable or None}
+            | ({"not_begun": each.not_begun} if each.not_begun else {})
             for each in run.hosts
         ],
     }
@@ -261,7 +263,12 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
         ),
         controls=tuple(_text(each) for each in entry["controls"]),
         hosts=tuple(
-            Host(_text(each["host"]), _text(each["snapshot"] or ""), _text(each["unreachable"] or ""))
+            Host(
+                _text(each["host"]),
+                _text(each["snapshot"] or ""),
+                _text(each["unreachable"] or ""),
+                _text(each.get("not_begun", "")),
+            )
             for each in entry["hosts"]
         ),
         counts={_text(key): _number(value) for key, value in entry["population"]["counts"].items()},

@@ -89,7 +89,7 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
             files.append(_write(folder, name, snapshot))
         elif not host.unreachable:
             raise HardenerError(f"the snapshot of {line(host.name)} is missing in run {run.info.run_id}")
-        hosts.append(Host(host.name, name, host.unreachable))
+        hosts.append(replace(host, snapshot=name))
     if not hosts:
         raise HardenerError(f"run {run.info.run_id} has no host: there is nothing to show")
     manifest = Run(
@@ -161,7 +161,7 @@ class _Population:
                     f"{line(assessment.host)} was judged by other controls than the hosts before"
                 )
             self.controls = controls
-            self.hosts.append(Host(assessment.host, "", assessment.unreachable))
+            self.hosts.append(Host(assessment.host, "", assessment.unreachable, assessment.not_begun))
             self.counts.update(assessment.counts())
             yield assessment
 

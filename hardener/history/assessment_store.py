@@ -57,6 +57,7 @@ class AssessmentStore(Iterable[Assessment]):
         self._codec = Codec({Control: (self._number, self._controls.__getitem__)})
         self._last: tuple[int, ...] = ()
         self._places: dict[str, Assessment | _Place] = {}
+        self.not_begun = 0  # hosts whose change was not begun
 
     def __iter__(self) -> Iterator[Assessment]:
         yield from self.among(self._places)
@@ -83,6 +84,7 @@ class AssessmentStore(Iterable[Assessment]):
         Raises:
             HardenerError: the disk has no room for it.
         """
+        self.not_begun += bool(assessment.not_begun)
         if len(self._places) < self._at_hand:
             self._places[assessment.host] = assessment
             return

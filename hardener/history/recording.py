@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -113,7 +114,8 @@ class Recording:
             with opened(self._home.database) as connection:
                 connection.execute("ATTACH ? AS staged", (str(self._folder / _STAGED),))
                 with transaction(connection):
-                    self._insert(connection, record, assessments.controls)
+                    counted = replace(record, not_begun=assessments.not_begun)
+                    self._insert(connection, counted, assessments.controls)
                     # The sweep of folders without a row uses a transaction too, so it never runs in between.
                     (self._folder / _SNAPSHOTS).rename(self._home.runs / record.info.run_id)
                     sync_folder(self._home.runs)

@@ -35,6 +35,7 @@ class RunRecord:
     limit: str = ""
     level: int = 2
     only: tuple[str, ...] = ()
+    not_begun: int = 0  # hosts whose change was not begun; counted when the run is recorded
 
     @property
     def kind(self) -> tuple[object, ...]:

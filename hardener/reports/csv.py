@@ -105,4 +105,5 @@ _COLUMNS: dict[str, Callable[[Finding, Assessment], str]] = {
     "waivers": lambda finding, _: " | ".join(map(waiver_remark, finding.waivers)),
     "attestations": lambda finding, _: " | ".join(map(attestation_remark, finding.attestations)),
     "groups": lambda _, assessment: " ".join(assessment.groups),
+    "not begun": lambda _, assessment: assessment.not_begun,
 }

@@ -84,6 +84,8 @@ class HtmlReport(Report):
         for finding in assessment.findings:
             self._controls.setdefault(finding.control.slug, finding.control)
         facts = tuple((line(name), line(value)) for name, value in sorted(assessment.facts.items()))
+        if assessment.not_begun:
+            facts += (("not begun", line(assessment.not_begun, 1000)),)
         self._only = (line(assessment.host), facts) if self._summary.hosts == 1 else None
         if not assessment.unreachable:
             severities = Counter(finding.severity for finding in assessment.failing())
@@ -137,7 +139,12 @@ class HtmlReport(Report):
             view: gives the address of a view of the findings, such as ``#status=fail``.
         """
         summary, counts = self._summary, self._summary.counts
-        title, verdict = headline(summary.counts, summary.hosts, is_part=bool(self.run.filtered))
+        title, verdict = headline(
+            summary.counts,
+            summary.hosts,
+            is_part=bool(self.run.filtered),
+            not_begun=len(summary.not_begun),
+        )
         return {
             "view": view,
             "run": self.run,
@@ -162,6 +169,7 @@ class HtmlReport(Report):
             "trend": self.previous and trend([*self.previous.points, self._point()]),
             "worst": summary.worst(),
             "unreachable": summary.unreachable,
+            "not_begun": summary.not_begun,
             "notices": summary.decided.notices(self.run.decisions),
             "workloads": self._workloads(),
             "groups": [_group(each) for each in self._totals.several()],
@@ -255,6 +263,9 @@ class HtmlReport(Report):
             parts[0] += f" on at least one of {summary.hosts} hosts"
         if gone := len(summary.unreachable):
             parts.append(f"{gone} {'host' if gone == 1 else 'hosts'} could not be reached")
+        if waiting := len(summary.not_begun):
+            what = "host was" if waiting == 1 else "hosts were"
+            parts.append(f"{waiting} {what} left without their change")
         if undecided := len(summary.cases(Status.ERROR)):
             parts.append(f"{undecided} {'control' if undecided == 1 else 'controls'} could not be evaluated")
         return f"{'; '.join(parts)}."

@@ -69,6 +69,7 @@ class HtmlFolder(Folder):
             "page": path,
             "groups": [line(group) for group in assessment.groups],
             "unreachable": line(assessment.unreachable),
+            "not_begun": line(assessment.not_begun, 1000),
             "counts": plain(counts),
             "total": counts.total(),
             "share": percentage(compliance(counts)),

@@ -1,6 +1,7 @@
 """The JUnit report, for CI systems: a suite is a host, a case is a control.
 
-Every host has one case `connectivity` and a case for each control, reachable or not. The text of a fix stands
+Every host has one case `connectivity` and a case for each control, reachable or not; a host whose change was
+not begun has a case `change` too, an error. The text of a fix stands
 in the first case of a file that needs it, since a fleet would repeat it a thousand times.
 
 There is no JUnit standard. This follows ``junit-10.xsd`` (Jenkins xUnit), the strictest schema in use, and
@@ -116,6 +117,7 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo, explained: set[str])
             **({"filter": run.filtered} if run.filtered else {}),
             **_decisions(run),
             **({"groups": line(" ".join(assessment.groups), 1000)} if assessment.groups else {}),
+            **({"not_begun": line(assessment.not_begun, 1000)} if assessment.not_begun else {}),
             **{f"host_{line(key)}": line(value, 1000) for key, value in sorted(assessment.facts.items())},
         },
     )
@@ -149,6 +151,11 @@ def _cases(assessment: Assessment, slug: str, explained: set[str]) -> Iterator[T
         reason = f"host unreachable: {assessment.unreachable}"
         case.add_error_info(line(reason), block(reason), "hardener.unreachable")
     yield case
+    if assessment.not_begun:
+        case = TestCase("change", classname=f"{package}.change")
+        reason = f"change not begun: {assessment.not_begun}"
+        case.add_error_info(line(reason), block(reason), "hardener.not_begun")
+        yield case
     for finding in assessment.findings:
         control = finding.control
         name = line(f"{control.id_in(assessment.benchmark)} {control.title}")

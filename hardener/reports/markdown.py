@@ -80,6 +80,8 @@ class MarkdownReport(Report):
         yield from _list(f"Not evaluated: {_count(len(errors), 'control')}", self._cases(errors))
         gone = [f"- {code(host)}: {code(reason)}\n" for host, reason in summary.unreachable]
         yield from _list(f"Not reached: {_count(len(gone), 'host')}", gone)
+        waiting = [f"- {code(host)}: {code(reason)}\n" for host, reason in summary.not_begun]
+        yield from _list(f"Not begun, left as they were: {_count(len(waiting), 'host')}", waiting)
         yield from _frameworks(self._frameworks)
         run = self.run
         yield (
@@ -93,6 +95,8 @@ class MarkdownReport(Report):
             return f"Not compliant: {_count(failing, 'finding')} on {hosts}"
         if errors := counts[Status.ERROR]:
             return f"Incomplete: {_count(errors, 'control')} not evaluated on {hosts}"
+        if waiting := len(self._summary.not_begun):
+            return f"Incomplete: the change of {_count(waiting, 'host')} was not begun"
         if self.run.filtered:
             return f"No chosen result fails: {hosts}"
         return f"Compliant: {hosts}" if self._summary.hosts else "No host was assessed"

@@ -28,6 +28,7 @@ _HELP = {
     "hardener_run_exit_code": "How it ended: 0 is well, README.md has the others.",
     "hardener_run_duration_seconds": "How long it took.",
     "hardener_run_end_timestamp_seconds": "When it ended, in seconds since 1970.",
+    "hardener_run_hosts_not_begun": "Hosts whose change it did not begin: a limit of failures, or a window.",
     "hardener_compliance_ratio": "Passing controls among those that pass, fail or are errors.",
     "hardener_host_reachable": "Whether it could read the facts of a host.",
     "hardener_host_last_audit_timestamp_seconds": (
@@ -87,11 +88,14 @@ def _samples(each: RunMetrics) -> Iterator[_Sample]:
     yield "run_end_timestamp_seconds", run.ended.timestamp(), {}
     counts: Counter[Status] = Counter()
     controls, groups = _Controls(run.benchmark), GroupTotals()
+    not_begun = 0
     for assessment in each.assessments:
         counts.update(assessment.counts())
         controls.add(assessment)
         groups.add(assessment)
+        not_begun += bool(assessment.not_begun)
         yield from _host(assessment, each)
+    yield "run_hosts_not_begun", not_begun, {}
     yield from _ratio("compliance_ratio", counts, {})
     yield from controls.samples()
     yield from _groups(groups)

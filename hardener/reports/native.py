@@ -76,17 +76,20 @@ class _Totals:
     def __init__(self) -> None:
         self.hosts = 0
         self._unreachable = 0
+        self._not_begun = 0
         self._counts: Counter[Status] = Counter()
 
     def add(self, assessment: Assessment) -> None:
         self.hosts += 1
         self._unreachable += bool(assessment.unreachable)
+        self._not_begun += bool(assessment.not_begun)
         self._counts.update(assessment.counts())
 
     def summary(self) -> dict[str, Any]:
         return {
             "hosts": self.hosts,
             "unreachable": self._unreachable,
+            **({"not_begun": self._not_begun} if self._not_begun else {}),
             "findings": self._counts.total(),
             "counts": by_name(self._counts),
         }
@@ -137,6 +140,7 @@ def _host(assessment: Assessment) -> dict[str, Any]:
         "benchmark": assessment.benchmark,
         "collected_at": scalar(assessment.collected_at) or None,
         "unreachable": scalar(assessment.unreachable) or None,
+        **({"not_begun": scalar(assessment.not_begun)} if assessment.not_begun else {}),
         "facts": {scalar(key): scalar(value) for key, value in sorted(assessment.facts.items())},
         "counts": by_name(assessment.counts()),
     }

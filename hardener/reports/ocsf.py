@@ -136,6 +136,7 @@ class OcsfReport(Report):
                 "waivers": waivers(finding),
                 "attestations": attestations(finding),
                 **({"filter": self.run.filtered} if self.run.filtered else {}),
+                **({"not_begun": scalar(assessment.not_begun, _TEXT)} if assessment.not_begun else {}),
             },
         }
 

@@ -136,6 +136,7 @@ class OscalReport(Report):
             "host-name": assessment.host,
             "collected-at": assessment.collected_at,
             "unreachable": assessment.unreachable,
+            "not-begun": assessment.not_begun,
             **{f"fact-{name}": assessment.facts.get(name, "") for name in ("os", "kernel", "docker")},
         }
         return {

@@ -154,6 +154,12 @@ class SarifReport(Report):
                 "descriptor": {"id": "host-unreachable"},
                 "message": {"text": _plain(f"{host} was not evaluated: {reason}")},
             }
+        for host, reason in self._summary.not_begun:
+            yield {
+                "level": "error",
+                "descriptor": {"id": "host-not-begun"},
+                "message": {"text": _plain(f"the change of {host} was not begun: {reason}")},
+            }
         yield from self._decided()
 
     def _decided(self) -> Iterator[dict[str, Any]]:
@@ -210,6 +216,7 @@ def _host(assessment: Assessment) -> dict[str, Any]:
     return {
         "host": line(assessment.host),
         "reachable": not assessment.unreachable,
+        **({"not_begun": line(assessment.not_begun, 1000)} if assessment.not_begun else {}),
         "groups": [line(group) for group in assessment.groups],
         "counts": by_name(assessment.counts()),
     }

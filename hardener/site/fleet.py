@@ -40,6 +40,7 @@ class HostRow(NamedTuple):
     unreachable: str
     collected_at: str
     groups: tuple[str, ...]
+    not_begun: str
 
     @property
     def share(self) -> float | None:
@@ -74,6 +75,7 @@ def host_row(assessment: Assessment) -> HostRow:
         unreachable=shown(assessment.unreachable),
         collected_at=shown(assessment.collected_at),
         groups=assessment.groups,
+        not_begun=shown(assessment.not_begun),
     )
 
 

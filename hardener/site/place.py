@@ -29,6 +29,7 @@ class RunRow(NamedTuple):
     only: tuple[str, ...]
     hosts: int
     unreachable: int
+    not_begun: int
     counts: dict[Status, int]
     baseline: bool
 

@@ -63,6 +63,7 @@ def summary_screen(
         *(part for status in _TITLES if status in summary.listed for part in _listed(status, summary)),
         *_worst(summary),
         *host_list("The last change does not stand", summary.last_runs),
+        *host_list("Not begun: left as they were", summary.not_begun),
         *host_list("Not audited: all their controls count as errors", summary.unreachable),
         *_manual(summary, is_kept=bool(hosts_option)),
         *decision_notes(summary.decided, summary.counts, decisions),

@@ -14,6 +14,9 @@ def run_lines(run: StoredRun) -> Iterator[str]:
     yield f"run        {line(run.id)}"
     yield f"verb       {line(record.verb)}, exit code {record.exit_code}"
     yield f"time       {utc(info.started)} to {utc(info.ended)}"
+    if record.not_begun:
+        what = "host" if record.not_begun == 1 else "hosts"
+        yield f"not begun  {record.not_begun:,} {what}: left as they were"
     limited = f", limited to {line(record.limit)}" if record.limit else ""
     yield f"inventory  {line(record.inventory, 1000)}{limited}"
     chosen = f"{info.benchmark} up to level {record.level}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from hardener.assess import assess, unreachable
@@ -127,6 +128,7 @@ def assess_fleet(
     files: ReportFiles | None = None,
     recorder: Recorder | None = None,
     label: str = "audit",
+    not_begun: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[AssessmentStore]:
     """Collect and judge: yield one assessment for each host, in inventory order; can be read repeatedly.
 
@@ -141,6 +143,7 @@ def assess_fleet(
         files: which reports will be written; what writes them is loaded while there is time.
         recorder: what the snapshots are recorded with.
         label: what the phase is called.
+        not_begun: host to reason: the hosts whose change was not begun.
     """
     with _snapshot_folder(snapshots) as folder, requests.collect(fleet, folder) as answers:
         with listener.phase(label) as phase:
@@ -152,7 +155,14 @@ def assess_fleet(
             if recorder:
                 recorder.begin()
                 listener.expect(recorder.last_time())
-            judge = _Judge(selection.benchmark, controls, decisions, recorder, keep=snapshots is not None)
+            judge = _Judge(
+                selection.benchmark,
+                controls,
+                decisions,
+                recorder,
+                keep=snapshots is not None,
+                not_begun=not_begun,
+            )
             assessments = judge.all(answers, phase)
         yield assessments
 
@@ -187,12 +197,14 @@ class _Judge:
         recorder: Recorder | None,
         *,
         keep: bool,
+        not_begun: Mapping[str, str],
     ) -> None:
         self._benchmark = benchmark
         self._controls = controls
         self._decisions = decisions
         self._recorder = recorder
         self._keep = keep
+        self._not_begun = not_begun
 
     def all(self, answers: Answers[Collected], watcher: Watcher) -> AssessmentStore:
         """Judge all hosts of a fleet."""
@@ -200,12 +212,12 @@ class _Judge:
 
         judged = AssessmentStore()
         for collected in answers.each(watcher):
-            judged.add(self._one(collected, answers.groups))
+            judged.add(self._marked(self._one(collected, answers.groups)))
             if not self._keep:
                 collected.snapshot.unlink()
         for host, outcome in answers.outcomes.items():
             if not judged.has(host):
-                judged.add(self._unreachable(host, outcome.reason, answers.groups))
+                judged.add(self._marked(self._unreachable(host, outcome.reason, answers.groups)))
         judged.arrange(answers.outcomes)
         return judged
 
@@ -222,6 +234,11 @@ class _Judge:
             self._recorder.see(snapshot)
             self._recorder.keep(host, collected.snapshot)
         return assessment
+
+    def _marked(self, assessment: Assessment) -> Assessment:
+        """Add why the change of the host was not begun."""
+        reason = self._not_begun.get(assessment.host)
+        return replace(assessment, not_begun=reason) if reason else assessment
 
     def _unreachable(self, host: str, reason: str, groups: Mapping[str, tuple[str, ...]]) -> Assessment:
         return unreachable(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from hardener.batches import AT_ONCE, Batches
@@ -118,9 +119,19 @@ class Session:
         )
 
     def assess_fleet(
-        self, *, snapshots: str = "", label: str = "audit"
+        self,
+        *,
+        snapshots: str = "",
+        label: str = "audit",
+        not_begun: Mapping[str, str] = MappingProxyType({}),
     ) -> AbstractContextManager[AssessmentStore]:
-        """Audit the fleet; keep the snapshots under a name where the user asked for them."""
+        """Audit the fleet.
+
+        Args:
+            snapshots: the name under which they are kept, where the user asked for them.
+            label: what the phase is called.
+            not_begun: host to reason: the hosts whose change was not begun.
+        """
         return assess_fleet(
             self.fleet,
             self.request.selection,
@@ -128,6 +139,7 @@ class Session:
             snapshots=self.request.changes.kept(snapshots) if snapshots else None,
             recorder=self.recorder,
             label=label,
+            not_begun=not_begun,
             listener=self.listener,
         )
 
@@ -265,5 +277,7 @@ def carry_out(
 
     if not changing:
         return end(baseline)
-    with session.assess_fleet(snapshots="after", label="audit again") as after:
+    with session.assess_fleet(
+        snapshots="after", label="audit again", not_begun=remediation.not_begun
+    ) as after:
         return end(after)

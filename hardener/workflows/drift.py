@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from hardener.batches import AT_ONCE, Batches
@@ -198,7 +199,7 @@ class _Comparing:
         if not changing:
             code = exit_codes.highest(exit_codes.of_drift(found, request.fail_on), remediation.exit_code)
             return self._end(assessments, found, code)
-        with self._assess_fleet("after", "audit again") as assessments:
+        with self._assess_fleet("after", "audit again", remediation.not_begun) as assessments:
             remaining = self.result.remaining = self._compare(assessments)
             code = exit_codes.highest(
                 ExitCode.REPAIRED, exit_codes.of_drift(remaining, request.fail_on), remediation.exit_code
@@ -230,7 +231,9 @@ class _Comparing:
             listener=self.listener,
         )
 
-    def _assess_fleet(self, snapshots: str, label: str) -> AbstractContextManager[AssessmentStore]:
+    def _assess_fleet(
+        self, snapshots: str, label: str, not_begun: Mapping[str, str] = MappingProxyType({})
+    ) -> AbstractContextManager[AssessmentStore]:
         return assess_fleet(
             self.fleet,
             self.selection,
@@ -238,6 +241,7 @@ class _Comparing:
             snapshots=self.request.changes.kept(snapshots),
             recorder=self.recorder,
             label=label,
+            not_begun=not_begun,
             listener=self.listener,
         )
 

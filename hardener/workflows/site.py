@@ -100,6 +100,7 @@ class _Inventory:
             only=record.only,
             hosts=run.hosts,
             unreachable=run.unreachable,
+            not_begun=record.not_begun,
             counts=run.counts(),
             baseline=run.id == self._baseline,
         )

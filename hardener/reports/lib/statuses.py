@@ -31,11 +31,20 @@ def plain(counts: Mapping[Status, int]) -> dict[str, int]:
     return {status.value: counts.get(status, 0) for status in ORDER}
 
 
-def headline(counts: Mapping[Status, int], hosts: int, *, is_part: bool = False) -> tuple[str, str]:
-    """Return the result in a few words, and its colour; of a part of a run only that nothing chosen fails."""
+def headline(
+    counts: Mapping[Status, int], hosts: int, *, is_part: bool = False, not_begun: int = 0
+) -> tuple[str, str]:
+    """Return the result in a few words, and its colour.
+
+    Args:
+        counts: number of findings by status.
+        hosts: number of hosts.
+        is_part: only chosen results are counted, which say nothing of compliance.
+        not_begun: number of hosts whose change the run did not begin: it is not complete then.
+    """
     if counts.get(Status.FAIL):
         return "Not compliant", "fail"
-    if counts.get(Status.ERROR):
+    if counts.get(Status.ERROR) or not_begun:
         return "Incomplete", "error"
     if is_part:
         return "No chosen result fails", ""

@@ -43,7 +43,7 @@ def front(inventories: Sequence[InventoryRow]) -> Iterator[File]:
     for each in inventories:
         counts.update(each.last.counts)
     hosts = sum(each.last.hosts for each in inventories)
-    title, verdict = headline(counts, hosts)
+    title, verdict = headline(counts, hosts, not_begun=sum(each.last.not_begun for each in inventories))
     rows = [
         row("inventory", each.file, shown(each.name), each.last, plain(each.last.counts), trend(each.points))
         for each in sorted(inventories, key=lambda each: each.name)
@@ -59,7 +59,7 @@ def front(inventories: Sequence[InventoryRow]) -> Iterator[File]:
             verdict=verdict,
             share=compliance(counts),
             inventories=len(inventories),
-            compliant=sum(headline(each.last.counts, each.last.hosts)[1] == "pass" for each in inventories),
+            compliant=sum(_verdict(each.last)[1] == "pass" for each in inventories),
             hosts=hosts,
             counts=plain(counts),
             rows=shown_rows,
@@ -74,7 +74,7 @@ def overview(
 ) -> File:
     """Return the first page of an inventory."""
     summary = gathered.summary
-    title, verdict = headline(last.counts, last.hosts)
+    title, verdict = _verdict(last)
     failing = [each for each in gathered.controls.values() if each.counts[Status.FAIL]]
     worst = [each for each in gathered.sorted_hosts() if any(each.toll)]
     return place.file(
@@ -100,8 +100,17 @@ def overview(
             if each.unreachable
         ][: _NAMED + 1],
         gone=len(summary.unreachable),
+        not_begun=[
+            (f"hosts/{each.file}.html", each.name, each.not_begun)
+            for each in gathered.hosts
+            if each.not_begun
+        ][: _NAMED + 1],
         notices=[shown(each, 300) for each in summary.decided.notices(last.info.decisions)][:_NOTICES],
     )
+
+
+def _verdict(run: RunRow) -> tuple[str, str]:
+    return headline(run.counts, run.hosts, not_begun=run.not_begun)
 
 
 def _lead(hosts: int, controls: int, failing: int, gone: int) -> str:

@@ -53,7 +53,7 @@ def run(
         linked: the hosts that have a page.
         slugs: the controls that have one.
     """
-    title, verdict = headline(each.counts, each.hosts)
+    title, verdict = headline(each.counts, each.hosts, not_begun=each.not_begun)
     rows = [
         row(
             "changed_host",
@@ -80,6 +80,7 @@ def run(
         unreachable=[
             (shown(name), shown(reason)) for name, reason in summary.unreachable[:_UNREACHABLE_SHOWN]
         ],
+        not_begun=[(shown(name), shown(reason)) for name, reason in summary.not_begun[:_UNREACHABLE_SHOWN]],
         started=utc(each.info.started),
         digests=each.info.decisions.digests if each.info.decisions else {},
     )

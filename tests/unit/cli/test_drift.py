@@ -248,7 +248,7 @@ def test_drift_is_repaired_in_batches(hardener: Hardener, fleet: FakeFleet) -> N
 
 
 def test_a_repair_that_breaks_a_canary_leaves_the_others_drifted(
-    hardener: Hardener, fleet: FakeFleet
+    hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {name: host() for name in "abc"})
     fleet.snapshots |= {name: host("0666") for name in "ac"}
@@ -256,3 +256,4 @@ def test_a_repair_that_breaks_a_canary_leaves_the_others_drifted(
     result = hardener(*DRIFT, "--remediate", "--canary", "1")
     assert result.exit_code == 5
     assert "not begun: c: 1 failed where --max-fail allows 0" in result.stderr
+    assert kept(home)[0].record.not_begun == 1

@@ -262,7 +262,15 @@ def test_a_canary_that_breaks_ends_the_run_and_the_others_are_named(
     reason = "1 failed where --max-fail allows 0 (web1: rolled back: no start)"
     assert f"hardener: stopped: {reason}\n" in result.stderr
     assert f"not begun: web2, web3: {reason}\n" in result.stderr
-    assert len(json.loads(report.read_text())["hosts"]) == 3
+    assert f"web2: {reason}" in " ".join(result.stdout.split())
+    found = json.loads(report.read_text())
+    assert [host.get("not_begun") for host in found["hosts"]] == [None, reason, reason]
+    assert found["summary"]["not_begun"] == 2
+    shown = json.loads(hardener("show", "--json", "-").stdout)
+    assert shown["not_begun"] == [{"host": host, "reason": reason} for host in ("web2", "web3")]
+    assert (shown["run"]["not_begun"], shown["run"]["exit_code"]) == (2, 5)
+    assert "not begun  2 hosts: left as they were\n" in hardener("show").stdout
+    assert "inv,, 2 not begun\n" in hardener("runs").stdout
     fleet.runs.clear()
     assert hardener(*arguments, "--max-fail", "1").exit_code == 5
     assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden", "audit", "harden", "audit"]

@@ -49,6 +49,15 @@ def test_the_same_version_gives_the_same_findings(tmp_path: Path) -> None:
     assert judged(run(), tmp_path) == Reassessed("run-a", "", "", 0)
 
 
+def test_a_host_whose_change_was_not_begun_keeps_the_reason_in_its_reports(tmp_path: Path) -> None:
+    hosts = [
+        dataclasses.replace(each, not_begun="outside its <windows>\x1b" if each.host != "db01" else "")
+        for each in run().assessments()
+    ]
+    evidence = run(assessments=lambda: hosts, verb="harden")
+    assert judged(evidence, tmp_path) == Reassessed("run-a", "", "", 0)
+
+
 def test_findings_of_every_control_are_recomputed(tmp_path: Path) -> None:
     hosts = ["a", "b\ud800", "<script>", "\x1b[31m", "ä" * 300, "a"]
     assert judged(run(hosts=hosts, gone=["x", "x\udfff"], only=()), tmp_path).differences == 0

@@ -258,6 +258,7 @@ def hostile_assessment(text: str) -> Assessment:
         facts={"os": text, "docker": text, text: text},
         workloads=Workloads({"critical": 1}, (risk,)),
         groups=(text, f"{text} too"),
+        not_begun=text or "no reason",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -89,6 +90,23 @@ def test_every_host_has_the_same_number_of_results(write: Write, format_name: st
     found = reader.results(reader.read(write(*hosts)))
     assert found == ({"": 3 * number} if format_name == "markdown" else dict.fromkeys(found, number))
     assert found.keys() == {""} or found.keys() == {"fails", "lost", "mixed"}
+
+
+@each_format
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_host_whose_change_was_not_begun_is_named_with_the_reason(
+    write: Write, format_name: str, lost: bool
+) -> None:
+    """Whatever else is known of it: never as compliant."""
+    # Only what does not hold is listed for DefectDojo.
+    status = Status.FAIL if format_name == "defectdojo" else Status.PASS
+    host = gone("waits") if lost else assessment("waits", statuses(*[status] * len(CONTROLS)))
+    whole = write(host).read_text(encoding="utf-8-sig")
+    text = write(replace(host, not_begun="outside its windows")).read_text(encoding="utf-8-sig")
+    assert "outside its windows" in text
+    assert "outside its windows" not in whole
+    assert "not begun" in text.lower().replace("_", " ").replace("-", " ")
+    assert re.search(r"(?<!Not )\bCompliant\b", text) is None
 
 
 @each_format

@@ -264,3 +264,17 @@ def test_the_page_of_a_host_has_its_steps(home: Path, out: Path) -> None:
     assert '<rect class="fail" x="0" width="1" height="1"/><rect class="pass" x="1" width="1"' in said
     assert "What changed" not in next(out.rglob("hosts/b.html")).read_text()
     assert History(home).run("run3").info.ended - History(home).run("run0").info.ended == timedelta(days=3)
+
+
+def test_hosts_whose_change_was_not_begun_are_named_with_the_reason(home: Path, out: Path) -> None:
+    waiting = replace(assessment("b", BETTER), not_begun="outside its windows")
+    record(home, "one", [assessment("a", BETTER), waiting], verb="harden")
+    written(home, out)
+    found = pages(out)
+    named = {name for name, page in found.items() if "outside its windows" in " ".join(page.said)}
+    of_a_group = {"production.html", "database.html"}
+    assert {name.rpartition("/")[2] for name in named} == {
+        *("index.html", "hosts.html", "one.html", "b.html"),
+        *of_a_group,
+    }
+    assert not any("Compliant" in " ".join(found[name].said) for name in named)
