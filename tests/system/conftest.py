@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 
 from hardener import lab
 from tests.hosts import namespace_host
 from tests.hosts.fixtures import Boot, boot, guest
+from tests.hosts.fleet import PREPARED, Fleet
 
 __all__ = ["boot", "guest"]
 
@@ -23,3 +25,19 @@ def pristine() -> Boot:
         return namespace_host.start(f"host-{next(_numbers)}", release)
 
     return start
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    request: pytest.FixtureRequest, pristine: Boot, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    """As many pristine hosts as the module's ``HOSTS``; each test leaves them without the change."""
+    started: list[lab.Guest] = []
+    try:
+        for _ in range(request.module.HOSTS):
+            started.append(pristine("13"))
+            started[-1].ssh("sh", "-c", PREPARED)
+        yield Fleet(started, tmp_path_factory.mktemp("fleet"))
+    finally:
+        for host in started:
+            host.stop()
