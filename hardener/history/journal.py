@@ -81,6 +81,11 @@ class Unfinished:
         return tuple(host for host in self.hosts if host in self.begun and host not in self.ended)
 
     @property
+    def failed(self) -> tuple[str, ...]:
+        """Return the hosts that have failed: lost on the way, say, so that they may still be at work."""
+        return tuple(host for host in self.hosts if self.ended.get(host) is Ending.FAILED)
+
+    @property
     def left(self) -> tuple[str, ...]:
         """Return the hosts that are not done."""
         return tuple(host for host in self.hosts if host not in self.confirmed)

@@ -26,7 +26,6 @@ class HostState(StrEnum):
     CONFIRMED = "confirmed"
     ROLLED_BACK = "rolled back"
     UNTOUCHED = "untouched"
-    FAILED = "failed"
     WAITING = "still at work, or waiting to be confirmed"
     UNREACHABLE = "cannot be reached"
 
@@ -43,8 +42,9 @@ def confirmed_before(
 ) -> frozenset[str]:
     """Return the hosts that need not be changed again, since the run that is resumed has confirmed them.
 
-    Hosts that were begun, and of which no end is known, are asked; those that are still at work, or wait for
-    a confirmation that will not come, are waited for: they roll back by themselves.
+    Hosts that were begun and have no written end, or have failed, are asked; those that are still at work, or
+    wait for a confirmation that will not come, are waited for: they roll back by themselves. A host that has
+    failed is planned for again even if it has confirmed its transaction: what failed came after that.
 
     Args:
         target: the hosts, and the run that is resumed.
@@ -58,7 +58,7 @@ def confirmed_before(
         return frozenset()
     states = {host: _known(resumed, host) for host in resumed.hosts}
     deadline = time.monotonic() + _LONGEST_S
-    asked = resumed.unknown
+    asked = (*resumed.unknown, *resumed.failed)
     while asked:
         states |= _ask(fleet.only(asked), asked, resumed, listener)
         asked = tuple(host for host in asked if states[host] is HostState.WAITING)
@@ -69,7 +69,7 @@ def confirmed_before(
     listener.host_states(resumed, states)
     if not in_one:
         return resumed.confirmed
-    return resumed.finished | {host for host, state in states.items() if state is HostState.CONFIRMED}
+    return resumed.confirmed | {host for host in resumed.unknown if states[host] is HostState.CONFIRMED}
 
 
 def _known(run: Unfinished, host: str) -> HostState:
@@ -80,8 +80,6 @@ def _known(run: Unfinished, host: str) -> HostState:
             return HostState.CONFIRMED
         case Ending.ROLLED_BACK:
             return HostState.ROLLED_BACK
-        case Ending.FAILED:
-            return HostState.FAILED
     return HostState.UNTOUCHED
 
 

@@ -124,6 +124,28 @@ def test_hosts_whose_end_was_not_written_are_asked_first(
     assert hardened(fleet) == ["back", "never", "waits"]
 
 
+def test_a_host_that_was_lost_is_asked_first_and_is_changed_again(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    """It may have confirmed its change, or be at work, after its connection or its slice was lost."""
+    fleet.snapshots = {name: bridge(icc=True) for name in ("kept", "never", "gone")}
+    fleet.converge = lambda host: {"outcome": "unknown", "failed": True, "msg": "lost with its slice"}
+    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 3
+    (left,) = unfinished_runs(Home(home))
+    assert (left.unknown, left.failed) == ((), ("kept", "never", "gone"))
+    fleet.snapshots |= {
+        "kept": runs({**RUN, "number": left.number, "outcome": "changed"}),
+        "never": runs(),
+        "gone": "Connection refused",
+    }
+    fleet.converge = changing(fleet)
+    fleet.runs.clear()
+    result = hardener("resume", "latest")
+    for said in ("confirmed: kept\n", "untouched: never\n", "cannot be reached: gone\n"):
+        assert said in result.stderr
+    assert hardened(fleet) == ["kept", "never"], "what still fails on a host that has failed is done again"
+
+
 @pytest.mark.parametrize("batches", [(), ("--canary", "1")])
 def test_a_host_on_which_docker_was_installed_is_hardened_by_the_run_that_goes_on(
     hardener: Hardener, fleet: FakeFleet, home: Path, batches: tuple[str, ...]
