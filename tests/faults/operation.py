@@ -6,15 +6,15 @@ import errno
 import json
 import os
 import traceback
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ansible_collections.hardener.docker.plugins.module_utils.contract import STEP
 
-from tests.faults.host import Host
 from tests.faults.syscalls import CHANGE, CONNECT, EXECUTE, OPEN, SYNC, WRITE, Call, Listener, kill
 
 # Errors by class of call.
@@ -77,14 +77,25 @@ class Seen:
     said: str = ""
 
 
-def operate(host: Host, work: Callable[[], dict[str, Any] | None], fault: Fault = Fault()) -> Seen:
+class Clock(Protocol):
+    """The monotonic clock of a program."""
+
+    @property
+    def ahead(self) -> float:
+        """Seconds, from any beginning."""
+
+    def install(self) -> None:
+        """Have this process live by it."""
+
+
+def operate(clock: Clock, work: Callable[[], dict[str, Any] | None], fault: Fault = Fault()) -> Seen:
     """Do it, in a process of its own with all that this starts, until the last of them has ended."""
     answers, answer = os.pipe()
     errors, error = os.pipe()
 
     def child() -> None:
         os.dup2(error, 2)
-        host.clock.install()
+        clock.install()
         try:
             text = json.dumps(work())
         except BaseException:
@@ -95,7 +106,7 @@ def operate(host: Host, work: Callable[[], dict[str, Any] | None], fault: Fault 
     listener = Listener(child)
     os.close(answer)
     os.close(error)
-    seen = _Injection(host, fault, listener).run()
+    seen = _Injection(clock, fault, listener).run()
     with os.fdopen(answers) as file:
         text = file.read()
     with os.fdopen(errors, errors="replace") as file:
@@ -107,8 +118,8 @@ def operate(host: Host, work: Callable[[], dict[str, Any] | None], fault: Fault 
 class _Injection:
     """Counts the calls of the program, and not of those that it executes."""
 
-    def __init__(self, host: Host, fault: Fault, listener: Listener) -> None:
-        self._host = host
+    def __init__(self, clock: Clock, fault: Fault, listener: Listener) -> None:
+        self._clock = clock
         self._fault = fault
         self._listener = listener
         self._ours = {listener.pid: True}
@@ -156,7 +167,7 @@ class _Injection:
             self._seen.calls.append((group, f"{call.kind.name} {subject}"))
             if len(self._seen.calls) == self._fault.at:
                 return self._fire(pid, group)
-        lasts = group in self._lasting and self._host.clock.ahead - self._began < _LASTING
+        lasts = group in self._lasting and self._clock.ahead - self._began < _LASTING
         return self._error_now if lasts else 0
 
     def _fire(self, pid: int, group: str) -> int:
@@ -169,7 +180,7 @@ class _Injection:
         self._error_now = ERRORS[group][self._fault.how % len(ERRORS[group])]
         self._seen.fired += f" {errno.errorcode[self._error_now]}"
         if self._fault.lasts:
-            self._began = self._host.clock.ahead
+            self._began = self._clock.ahead
             self._lasting = _ALIKE[self._error_now]
         return self._error_now
 
@@ -178,6 +189,41 @@ class _Injection:
             parent = _parent(pid)
             self._ours[pid] = parent in self._ours and self._ours[parent]
         return self._ours[pid]
+
+
+def numbered(number: int) -> dict[str, Any]:
+    """The argument by which a run has a number of its own; see ``converge/fencing.py``."""
+    return {"number": {"number": number, "run": f"{number:x}", "who": "a test"}}
+
+
+def representative(calls: Sequence[tuple[str, str]]) -> list[int]:
+    """The numbers of the calls that are made to fail.
+
+    A run saves its journal some twenty times, by the same calls: it prepares a temporary file, renames it and
+    syncs the folder. Until the renaming nothing has happened that anything reads, so that a fault at one of
+    the preparing calls leaves the host as one at another. All are tried in the first, second and last time
+    that a file is saved, and one, in turn, in the others. The renaming and the syncing are tried every time.
+
+    Args:
+        calls: class and description of every call, in order.
+    """
+    saves: defaultdict[str, list[list[int]]] = defaultdict(list)
+    before = ""
+    for number, (_, what) in enumerate(calls, 1):
+        path = what.partition(" ")[2] if what.endswith(".hardener~") else ""
+        if path and path != before:
+            saves[path].append([])
+        if path:
+            saves[path][-1].append(number)
+        before = path
+    left_out = {
+        number
+        for times in saves.values()
+        for turn, preparing in enumerate(times[2:-1])
+        for number in preparing
+        if number != preparing[turn % len(preparing)]
+    }
+    return [number for number in range(1, len(calls) + 1) if number not in left_out]
 
 
 def _owner(thread: int) -> int:

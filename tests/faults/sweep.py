@@ -14,8 +14,7 @@ import random
 import sys
 import time
 import traceback
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +25,12 @@ from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 
 from tests.faults import transaction, tree
 from tests.faults.host import JOURNAL, ROOTS, STATE, Host, Saved
-from tests.faults.operation import INTERRUPT_ALL, KILL, Fault, Seen, operate
+from tests.faults.operation import INTERRUPT_ALL, KILL, Fault, Seen, numbered, operate, representative
 
 Work = Callable[[], "dict[str, Any] | None"]
 KINDS = ("kill", "once", "lasting")
 _GUARD = Path("/etc/systemd/system/sysinit.target.wants/hardener-guard.service")
+_NUMBER = STATE / "number.json"
 _GUARD_UNIT = Path("/etc/systemd/system/hardener-guard.service")
 _LEFT_BY = {"changed": "planned", "rolled_back": "before"}
 
@@ -97,7 +97,7 @@ class Sweep:
         # Killed with everything done, and not said so yet.
         written = [number for number, (_, what) in enumerate(apply.calls, 1) if what.endswith(str(JOURNAL))]
         host.restore(before)
-        operate(host, self._apply, Fault(at=written[-1]))
+        operate(host.clock, self._apply, Fault(at=written[-1]))
         host.clock.ahead += 10 * transaction.SECONDS
         yield "recovery", (recovery := Operation(host.save(), self._next))
         recovery.calls = self._clean(recovery).calls
@@ -115,7 +115,7 @@ class Sweep:
 
     def _clean(self, operation: Operation) -> Seen:
         self.host.restore(operation.start, up=not operation.booted)
-        seen = operate(self.host, operation.work)
+        seen = operate(self.host.clock, operation.work)
         assert not seen.said, seen.said
         return seen
 
@@ -124,16 +124,16 @@ class Sweep:
     def _apply(self) -> dict[str, Any]:
         guard = {"token": transaction.TOKEN, "seconds": transaction.SECONDS, "who": "a test"}
         wanted = {"documents": self.host.documents(), "socket": str(self.host.engine.dockerd.socket)}
-        return main.converge({**wanted, "allow": "connectivity", "guard": guard})
+        return main.converge({**wanted, "allow": "connectivity", "guard": guard, **numbered(1)})
 
     def _confirm(self) -> dict[str, Any]:
         return main.confirm({"token": transaction.TOKEN})
 
     def _rollback(self) -> dict[str, Any]:
-        return main.rollback({"who": "a test"})
+        return main.rollback({"who": "a test", **numbered(2)})
 
     def _next(self) -> dict[str, Any]:
-        return main.converge({"documents": []})
+        return main.converge({"documents": [], **numbered(3)})
 
     def _expired(self) -> None:
         self._watch("expired")
@@ -166,11 +166,9 @@ class Sweep:
         """What went wrong at a point."""
         host, operation = self.host, self.operations[point.operation]
         host.restore(operation.start, up=not operation.booted)
-        seen = operate(host, operation.work, point.fault)
-        problems = []
+        seen = operate(host.clock, operation.work, point.fault)
         outcome = (seen.answer or {}).get("outcome", "")
-        if point.operation == "apply" and outcome in ("refused", "rolled_back"):
-            problems += self._differences(self.expected["before"], f"it said {outcome}")
+        problems = self._answered(outcome) if point.operation == "apply" else []
         if operation.booted:
             self._start_up()
         booted = operation.booted
@@ -178,22 +176,22 @@ class Sweep:
             self._reboot()
             booted = True
         elif outcome == "unconfirmed" and point.fault.at % 2:
-            operate(host, self._confirm)
+            operate(host.clock, self._confirm)
         else:
             host.clock.ahead += 10 * transaction.SECONDS
             if point.then == "expire":
                 self._wait_for_guard()
         if JOURNAL.exists():
-            operate(host, self._next)
+            operate(host.clock, self._next)
         self._wait_for_guard()
         if _GUARD.is_symlink() or _GUARD_UNIT.exists() or any(map(_is_room, tree.read(ROOTS))):
-            operate(host, self._next)  # it could not be removed, and goes with the next run
+            operate(host.clock, self._next)  # it could not be removed, and goes with the next run
         problems += self._final(booted)
         if not problems:
             first = host.observe(survived=not booted)
             for again in (self._next, self._expired):
                 if self.store.runs():
-                    said = operate(host, again).said
+                    said = operate(host.clock, again).said
                     problems += [f"a second recovery: {said}"] if said else []
             if host.observe(survived=not booted) != first:
                 problems += self._differences(first, "a second recovery changed something")
@@ -203,24 +201,33 @@ class Sweep:
         """Have systemd start what it was told to start by now."""
         for unit, timer in list(self.host.services.timers.items()):
             assert timer.command[-3:-1] == ["expired", str(STATE)], timer.command
-            operate(self.host, self._expired)
+            operate(self.host.clock, self._expired)
             self.host.services.timers.pop(unit, None)
             self.host.services.active.discard(unit)
 
     def _reboot(self) -> None:
         self.host.go_down()
         if _GUARD.is_symlink():
-            operate(self.host, self._boot)
+            operate(self.host.clock, self._boot)
         self._start_up()
 
     def _start_up(self) -> None:
         """Start all that starts after the guard's unit, which ends with a look at what is still to do."""
         if any((STATE / "backups").glob("*/guard.pyz")):
-            operate(self.host, self._booted)
+            operate(self.host.clock, self._booted)
         self.host.come_up()
         self._wait_for_guard()
 
     # --- what is looked at ----------------------------------------------------------------------------------
+
+    def _answered(self, outcome: str) -> list[str]:
+        """What is wrong when a transaction has told its outcome."""
+        problems = []
+        if outcome in ("refused", "rolled_back"):
+            problems += self._differences(self.expected["before"], f"it said {outcome}")
+        if outcome in ("unconfirmed", "rolled_back") and not _NUMBER.exists():
+            problems.append(f"it said {outcome}, and an older run would be let in")
+        return problems
 
     def _final(self, booted: bool) -> list[str]:
         """What is wrong when all is over."""
@@ -263,36 +270,6 @@ class Sweep:
             f"{when}: {key} is {_short(found.get(key))}, not {_short(expected.get(key))}"
             for key in _different(expected, found)
         ]
-
-
-def representative(calls: Sequence[tuple[str, str]]) -> list[int]:
-    """The numbers of the calls that are made to fail.
-
-    A run saves its journal some twenty times, by the same calls: it prepares a temporary file, renames it and
-    syncs the folder. Until the renaming nothing has happened that anything reads, so that a fault at one of
-    the preparing calls leaves the host as one at another. All are tried in the first, second and last time
-    that a file is saved, and one, in turn, in the others. The renaming and the syncing are tried every time.
-
-    Args:
-        calls: class and description of every call, in order.
-    """
-    saves: defaultdict[str, list[list[int]]] = defaultdict(list)
-    before = ""
-    for number, (_, what) in enumerate(calls, 1):
-        path = what.partition(" ")[2] if what.endswith(".hardener~") else ""
-        if path and path != before:
-            saves[path].append([])
-        if path:
-            saves[path][-1].append(number)
-        before = path
-    left_out = {
-        number
-        for times in saves.values()
-        for turn, preparing in enumerate(times[2:-1])
-        for number in preparing
-        if number != preparing[turn % len(preparing)]
-    }
-    return [number for number in range(1, len(calls) + 1) if number not in left_out]
 
 
 def _is_room(path: str) -> bool:
