@@ -43,7 +43,7 @@ def test_the_time_of_tasks_is_added_up_per_host(clock: Clock) -> None:
         assert host_time.left() == host_time.RUN - 3000
         clock.sleep(host_time.RUN - 3000)
         assert host_time.left() == 0
-    with pytest.raises(AnsibleConnectionFailure, match="left alone"), host_time.counted("a", ordinary=False):
+    with pytest.raises(AnsibleConnectionFailure, match="no more tasks are run"), host_time.counted("a", ordinary=False):
         pytest.fail("it has taken everything")
     with host_time.counted("b", ordinary=True):
         assert host_time.left() == host_time.ORDINARY
@@ -112,7 +112,7 @@ def test_a_deadline_is_limited_by_the_remaining_time(
     action: Any = Action()
     monkeypatch.setattr(limits, "_silent", "")
     limits.hold(action)
-    with pytest.raises(AnsibleConnectionFailure, match=r"within 1 s; .* left alone"):
+    with pytest.raises(AnsibleConnectionFailure, match=r"within 1 s; .* no more tasks are run"):
         action.run(task_vars={"inventory_hostname": "h"})
     with pytest.raises(AnsibleConnectionFailure):
         action.run(task_vars={"inventory_hostname": "h"})

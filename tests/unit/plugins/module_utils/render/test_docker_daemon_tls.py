@@ -268,7 +268,7 @@ def test_certificates_have_their_key_usage(tmp_path: Path) -> None:
     [
         ({"names": ["web 1"]}, "'web 1' is neither an address nor a name"),
         ({"names": ["-x"]}, "neither"),
-        ({"days": 30}, "30 days: 31 to 3650 are possible"),
+        ({"days": 30}, "days is 30: it must be from 31 to 3650"),
     ],
 )
 def test_names_that_cannot_be_certified_are_reported(
