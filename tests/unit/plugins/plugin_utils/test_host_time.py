@@ -43,7 +43,10 @@ def test_the_time_of_tasks_is_added_up_per_host(clock: Clock) -> None:
         assert host_time.left() == host_time.RUN - 3000
         clock.sleep(host_time.RUN - 3000)
         assert host_time.left() == 0
-    with pytest.raises(AnsibleConnectionFailure, match="no more tasks are run"), host_time.counted("a", ordinary=False):
+    with (
+        pytest.raises(AnsibleConnectionFailure, match="no more tasks are run"),
+        host_time.counted("a", ordinary=False),
+    ):
         pytest.fail("it has taken everything")
     with host_time.counted("b", ordinary=True):
         assert host_time.left() == host_time.ORDINARY
