@@ -21,7 +21,7 @@ NOBODY_LISTENS = 1
 
 
 def picture(engine: Dockerd, **options: Any) -> dict[str, Any]:
-    return health.take(Engine(str(engine.socket)), login_port=options.get("login_port", 0))
+    return health.take_baseline(Engine(str(engine.socket)), login_port=options.get("login_port", 0))
 
 
 def problems(seen: dict[str, Any], **options: Any) -> list[str]:
@@ -54,11 +54,11 @@ def test_a_host_without_containers_misses_nothing(engine: Dockerd) -> None:
 def test_only_the_login_is_checked_without_an_engine(engine: Dockerd) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        seen = health.take(None, login_port=port)
+        seen = health.take_baseline(None, login_port=port)
         assert seen["login"] == port
         assert problems(seen) == []
     assert problems(seen) == [f"nothing listens any more on port {port}, to which this run is connected"]
-    assert health.take(None, login_port=NOBODY_LISTENS)["login"] == 0  # it came by something else
+    assert health.take_baseline(None, login_port=NOBODY_LISTENS)["login"] == 0  # it came by something else
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
@@ -180,7 +180,7 @@ def test_a_container_that_ended_by_itself_is_a_note_and_one_ended_by_the_engine_
 def test_excepted_containers_are_not_checked(engine: Dockerd) -> None:
     publishing(engine, "web", "127.0.0.1", labels={"com.docker.compose.service": "front"})
     engine.run("other")
-    seen = health.take(Engine(str(engine.socket)), login_port=0, exceptions=["service=front"])
+    seen = health.take_baseline(Engine(str(engine.socket)), login_port=0, exceptions=["service=front"])
     assert [each["name"] for each in seen["containers"].values()] == ["other"]
     assert seen["ports"] == []
 

@@ -390,7 +390,7 @@ class Journal:
         return found
 
     @property
-    def picture(self) -> dict[str, Any]:
+    def baseline(self) -> dict[str, Any]:
         """Return the health of the host before the first change; see ``health``."""
         found: dict[str, Any] = self._raw.get("picture") or {}
         return found

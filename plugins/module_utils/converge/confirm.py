@@ -60,7 +60,7 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
 
 def _check_health(store: Store, journal: Journal) -> dict[str, Any]:
     """Check the host's health once more; runs in a worker."""
-    problems, notes = health.compare(journal.picture, stopped=journal.stopped, away=journal.away)
+    problems, notes = health.compare(journal.baseline, stopped=journal.stopped, away=journal.away)
     if problems:
         return rollback.finished(store, journal, "; ".join(problems))
     known = store.record(journal.run).get("notes", [])

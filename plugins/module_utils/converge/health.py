@@ -19,7 +19,7 @@ from . import containers, probes, swarm
 from .containers import Windows
 from .engine import Engine
 
-Picture = Mapping[str, Any]  # empty if no baseline was taken
+Baseline = Mapping[str, Any]  # empty if no baseline was taken
 
 _MAX_PORTS = 500
 _MAX_UNREAD = 10
@@ -31,15 +31,17 @@ _BEHIND = re.compile(r"# ExtServers: \[([^\]#]{0,1000})\]")
 _ADDRESS = re.compile(r"[0-9a-fA-F:.]+")
 
 
-def take(engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the baseline as JSON data.
+def take_baseline(
+    engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Take a baseline, and return it as JSON data.
 
     Args:
         engine: the engine, None to skip it.
         login_port: port of the ssh connection, 0 if there is none.
         exceptions: containers that are left out; see ``containers.excepted``.
     """
-    picture: dict[str, Any] = {
+    baseline: dict[str, Any] = {
         "engine": "",
         "containers": {},
         "services": {},
@@ -48,36 +50,36 @@ def take(engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = 
         "login": login_port if login_port and probes.listening(login_port) else 0,
     }
     if engine is None or engine.info() is None:
-        return picture
-    picture["engine"] = engine.path
+        return baseline
+    baseline["engine"] = engine.path
     try:
         found, unread = engine.running()
     except NoAnswer:
-        return picture
+        return baseline
     running = [each for each in found if not containers.excepted(each, exceptions)]
     # Only a name is known of these, and no label.
     missing = [f"{name} ({why})" for name, why in unread.items() if name not in exceptions]
     if missing:
-        picture["unread"] = missing[:_MAX_UNREAD]
-    picture["containers"] = {each["Id"]: containers.known(each, now=time.time()) for each in running}
-    picture["services"] = swarm.running_tasks(engine) or {}
+        baseline["unread"] = missing[:_MAX_UNREAD]
+    baseline["containers"] = {each["Id"]: containers.known(each, now=time.time()) for each in running}
+    baseline["services"] = swarm.running_tasks(engine) or {}
     ports = [port for each in running for port in _published(each)][:_MAX_PORTS]
     answering = probes.answering(map(_target, ports))
-    picture["ports"] = [port for port in ports if _target(port) in answering]
+    baseline["ports"] = [port for port in ports if _target(port) in answering]
     networks = _networks(running)[:_MAX_NETWORKS]
     for network, seen in zip(networks, _reach(networks)):
         if seen["resolving"] or seen["answering"]:
-            picture["networks"].append({**network, **seen})
-    return picture
+            baseline["networks"].append({**network, **seen})
+    return baseline
 
 
 def compare(
-    picture: Picture, *, seconds: float | None = None, stopped: bool = False, away: Windows = ()
+    baseline: Baseline, *, seconds: float | None = None, stopped: bool = False, away: Windows = ()
 ) -> tuple[list[str], list[str]]:
     """Return what worked in the baseline and does not now, after waiting for it to return.
 
     Args:
-        picture: result of ``take``.
+        baseline: result of ``take_baseline``.
         seconds: how long to wait; 10 by default, and 60 if containers have to start.
         stopped: containers were stopped on purpose; those without a restart policy stay down.
         away: intervals in which the engine was down.
@@ -85,25 +87,25 @@ def compare(
     Returns:
         Problems; and notes about expected changes.
     """
-    if not picture:
+    if not baseline:
         return [], []
     deadline = time.monotonic() + (seconds if seconds is not None else 60 if stopped else 10)
     while True:
         # One comparison may take seconds: do not decide by one that began before the deadline.
         last = time.monotonic() >= deadline
-        problems, notes = _differences(picture, stopped=stopped, away=away, last=last)
+        problems, notes = _differences(baseline, stopped=stopped, away=away, last=last)
         if not problems or last:
             return problems, notes
         time.sleep(0.3)
 
 
-def revive(picture: Picture, *, away: Windows = ()) -> None:
+def revive(baseline: Baseline, *, away: Windows = ()) -> None:
     """Start containers that stopped with the engine, and no others: a finished job is not repeated.
 
     ``compare`` reports those that cannot be started.
     """
-    engine = Engine(picture["engine"])
-    for container, known in picture["containers"].items():
+    engine = Engine(baseline["engine"])
+    for container, known in baseline["containers"].items():
         try:
             if containers.judge(known, engine.inspect(container), away=away, now=time.time()).lost:
                 engine.start(container)
@@ -112,39 +114,39 @@ def revive(picture: Picture, *, away: Windows = ()) -> None:
 
 
 def _differences(
-    picture: Picture, *, stopped: bool, away: Windows, last: bool
+    baseline: Baseline, *, stopped: bool, away: Windows, last: bool
 ) -> tuple[list[str], list[str]]:
     problems: list[str] = []
     notes: list[str] = []
-    if picture["login"] and not probes.listening(picture["login"]):
+    if baseline["login"] and not probes.listening(baseline["login"]):
         problems.append(
-            f"nothing listens any more on port {picture['login']}, to which this run is connected"
+            f"nothing listens any more on port {baseline['login']}, to which this run is connected"
         )
-    if not picture["engine"]:
+    if not baseline["engine"]:
         return problems, notes
-    engine = Engine(picture["engine"])
+    engine = Engine(baseline["engine"])
     if engine.info() is None:
         return [*problems, f"the engine does not answer at {engine.path}"], notes
     notes += [
         f"not compared, since it could not be read before the change: {each}"
-        for each in picture.get("unread") or ()
+        for each in baseline.get("unread") or ()
     ]
     try:
         running, found, said = _containers(
-            engine, picture["containers"], stopped=stopped, away=away, last=last
+            engine, baseline["containers"], stopped=stopped, away=away, last=last
         )
     except NoAnswer as error:
         return [*problems, str(error)], notes
-    problems += [*found, *swarm.lost(picture["services"], engine)]
+    problems += [*found, *swarm.lost(baseline["services"], engine)]
     notes += said
-    ports = [port for port in picture["ports"] if port["container"] in running]
+    ports = [port for port in baseline["ports"] if port["container"] in running]
     answering = probes.answering(map(_target, ports))
     for port in ports:
         if _target(port) not in answering:
             (notes if port["relayed"] else problems).append(_silent(port))
     networks = [
         {**network, "pid": running[network["container"]]}
-        for network in picture["networks"]
+        for network in baseline["networks"]
         if network["container"] in running
     ]
     for before, now in zip(networks, _reach(networks)):

@@ -115,10 +115,10 @@ def _roll_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
         if journal is None:
             raise Refused(f"the backup of run {run} has no journal: {store.backup_folder(run)}")
         if journal.run not in _unfinished(store):  # the health before that run no longer counts
-            looked_at = str(journal.picture.get("engine") or "")  # the engine that the run itself asked
+            looked_at = str(journal.baseline.get("engine") or "")  # the engine that the run itself asked
             engine = engine_of(rollback.begun(journal), Finder(looked_at))
             seen = {
-                "picture": health.take(engine, login_port=0),
+                "picture": health.take_baseline(engine, login_port=0),
                 "look": liveness.look(ssh_session.current()).data(),
             }
             journal.enter(ROLLING_BACK, seconds=rollback.LONG, undone={}, **seen)

@@ -70,7 +70,7 @@ def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> d
     outcome = {"changed": True, "failed": True, "reason": reason, "kept": kept, "problems": []}
     if problems:
         return _failed(store, journal, outcome, problems, boot=boot)
-    missing = _missing(journal) if journal.picture and not boot else []
+    missing = _missing(journal) if journal.baseline and not boot else []
     lost = [] if boot else liveness.lost(liveness.Look.of(journal.look))
     notes = [*kept, *(f"everything is restored, but: {each}" for each in [*missing, *lost])]
     found = {**outcome, "outcome": PARTLY_ROLLED_BACK if kept else ROLLED_BACK, "notes": notes}
@@ -96,8 +96,8 @@ def _failed(
 def _missing(journal: Journal) -> list[str]:
     """Return what fails on the host although everything is restored; a retry would not help."""
     try:
-        health.revive(journal.picture, away=journal.away)
-        problems, notes = health.compare(journal.picture, seconds=60, away=journal.away)
+        health.revive(journal.baseline, away=journal.away)
+        problems, notes = health.compare(journal.baseline, seconds=60, away=journal.away)
         return problems + notes
     except Exception as error:  # the restore has succeeded all the same
         return [reason_of(error)]

@@ -203,7 +203,7 @@ class Transaction:
         try:
             seen: dict[str, Any] = {"look": before.data()}
             if choice.impact != NONE:
-                seen.update(picture=self._picture(choice, came_in), stopped=choice.stops)
+                seen.update(picture=self._baseline(choice, came_in), stopped=choice.stops)
             journal.remember(**seen)
             self._store.set_aside(run, record)
             outcome = self._change(journal, choice, changes, before)
@@ -230,8 +230,8 @@ class Transaction:
         backup = self._store.backup_folder(journal.run)
         guard.arm(self._store.folder, journal.run, backup=backup, seconds=seconds)
 
-    def _picture(self, choice: Selection, came_in: ssh_session.Session | None) -> Mapping[str, Any]:
-        return health.take(
+    def _baseline(self, choice: Selection, came_in: ssh_session.Session | None) -> Mapping[str, Any]:
+        return health.take_baseline(
             engine_of(choice.activations, Finder(self._request.socket)),
             login_port=came_in.port if came_in else 0,
             exceptions=self._terms.restless if self._terms else (),
@@ -255,7 +255,7 @@ class Transaction:
         steps.begin("check health")
         problems = liveness.lost(before)
         problems += [problem for activation in choice.due for problem in activation.problems()]
-        missing, notes = health.compare(journal.picture, stopped=choice.stops, away=journal.away)
+        missing, notes = health.compare(journal.baseline, stopped=choice.stops, away=journal.away)
         if problems or missing:
             raise Failed("; ".join([*problems, *missing]))
         pending = [*left, *(note for note in choice.pending if note not in known)]

@@ -187,7 +187,7 @@ class Migration:
             for each in running
             if (each["HostConfig"].get("RestartPolicy") or {}).get("Name") != "always"
         ]
-        self._memory["picture"] = health.take(self._client, login_port=0)
+        self._memory["picture"] = health.take_baseline(self._client, login_port=0)
         self._memory["unwell"] = [
             each["Name"].lstrip("/")
             for each in running

@@ -96,12 +96,12 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_look(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """What the host misses, by what its file x holds; nobody looks at the machine that runs the tests."""
     found: dict[str, list[str]] = {}
-    picture = health.take(None, login_port=0)
+    picture = health.take_baseline(None, login_port=0)
 
     def compare(*_: Any, **__: Any) -> tuple[list[str], list[str]]:
         return found.get(host.read("x"), []), []
 
-    monkeypatch.setattr(health, "take", lambda *_, **__: picture)
+    monkeypatch.setattr(health, "take_baseline", lambda *_, **__: picture)
     monkeypatch.setattr(health, "compare", compare)
     monkeypatch.setattr(health, "revive", lambda *_, **__: None)
     return found

@@ -93,8 +93,8 @@ def test_a_container_that_cannot_be_inspected_does_not_affect_others(tmp_path: P
     found[f"/containers/{listed[0]['Id']}/json"] = b'{"Id": 7}'
     with serving(tmp_path / "s", answering(found)) as path:
         running, unread = Engine(path).running()
-        picture = health.take(Engine(path), login_port=0)
-        excepted = health.take(Engine(path), login_port=0, exceptions=[*unread])
+        picture = health.take_baseline(Engine(path), login_port=0)
+        excepted = health.take_baseline(Engine(path), login_port=0, exceptions=[*unread])
     assert "unread" not in excepted
     assert [each["Id"] for each in running] == [each["Id"] for each in listed[1:]]
     assert len(unread) == 1

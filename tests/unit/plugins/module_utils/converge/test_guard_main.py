@@ -284,7 +284,7 @@ def test_without_systemd_the_next_run_tries_again_and_root_can_end_it(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "possible", lambda: False)
-    monkeypatch.setattr(health, "take", lambda *_, **__: {})
+    monkeypatch.setattr(health, "take_baseline", lambda *_, **__: {})
     host.write("x", "old")
     run = change(host)["run"]
     journal = Journal.of(host.store, run)

@@ -52,7 +52,7 @@ def looked_at(host: Host, missing: object, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setattr(activations, "KINDS", {"systemd-reload": Mine})
     monkeypatch.setattr(departure, "OWN_FOLDERS", ())
     monkeypatch.setattr(departure, "PLACES", ())
-    monkeypatch.setattr(health, "take", take)
+    monkeypatch.setattr(health, "take_baseline", take)
     monkeypatch.setattr(engines, "find", find)
     return log
 

@@ -72,7 +72,7 @@ def loaded(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Loaded]:
 @pytest.fixture(autouse=True)
 def no_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is looked at but what a test says."""
-    monkeypatch.setattr(health, "take", lambda *_, **__: {"engine": ""})
+    monkeypatch.setattr(health, "take_baseline", lambda *_, **__: {"engine": ""})
     monkeypatch.setattr(health, "compare", lambda *_, **__: ([], []))
     monkeypatch.setattr(health, "revive", lambda *_, **__: None)
 
