@@ -1,4 +1,4 @@
-"""The guard where the clock jumps, and through a soft reboot."""
+"""The guard where the clock jumps, through a soft reboot, and after a loss of power."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.hosts.guard import (
     STATE,
     TIMEOUT,
     UNCONFIRMED,
+    UNIT,
     background,
     engine,
     once,
@@ -23,8 +24,9 @@ from tests.hosts.guard import (
     settled,
 )
 from tests.hosts.play import kill
+from tests.hosts.reboot import wait_for_reboot
 from tests.hosts.waiting import until
-from tests.hosts.workload import CONTAINER, DAEMON_JSON, shell
+from tests.hosts.workload import CONTAINER, DAEMON_JSON, shell, with_containers
 
 
 @pytest.mark.parametrize("jump", ["+1 day", "-1 day"])
@@ -59,3 +61,24 @@ def test_a_soft_reboot_of_an_armed_host_rolls_back_loaded_rules(boot: Boot, tmp_
     until(guest, "test $(docker ps --quiet | wc -l) = 2")
     assert shell(guest, STATE) == before
     assert record(guest)["reason"] == "the host was rebooted before the run was confirmed"
+
+
+def test_an_armed_host_that_loses_power_is_rolled_back_at_boot(boot: Boot, tmp_path: Path) -> None:
+    host = with_containers(boot("13"), surviving=True)
+    shell(host, "docker update --restart always web job")
+    before = shell(host, STATE)
+    name = shell(host, "cat /proc/sys/kernel/random/boot_id")
+    background(host, f"{once(UNCONFIRMED)}; reboot --force --force")
+    locked_out = packet_filter(*LOCKED_OUT["and open connections end"])
+    run = play(host, tmp_path, locked_out, engine(**{"default-shm-size": "66M"}))
+    process = run.start()
+    wait_for_reboot(host, name)
+    kill(process)
+    until(host, "test $(docker ps --quiet | wc -l) = 2")
+    assert shell(host, STATE) == before
+    found = record(host)
+    assert found["outcome"] == "rolled_back"
+    assert found["reason"] == "the host was rebooted before the run was confirmed"
+    assert shell(host, f"ls {UNIT} /var/lib/hardener/journal.json") == ""
+    log = shell(host, "journalctl --boot --output=cat --unit=hardener-guard.service")
+    assert "Failed" not in log, log

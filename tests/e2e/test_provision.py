@@ -1,4 +1,4 @@
-"""A provisioning that is killed leaves an engine that does not start, and the next run ends it well."""
+"""A provisioning that is killed leaves an engine that does not start; the next run ends it well, for good."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.hosts.play import kill
 from tests.hosts.provisioning import HOLD, LEFT_BEHIND, settled, starts
 from tests.hosts.reboot import reboot
 from tests.hosts.waiting import until
-from tests.hosts.workload import shell
+from tests.hosts.workload import WHOLE_HOST, shell
 
 ONLY = ("--only", "daemon-icc-disabled")
 
@@ -53,3 +53,13 @@ def test_a_killed_provision_leaves_an_engine_that_does_not_start(boot: Boot) -> 
     assert settled(guest)["userns"] is True
     assert shell(guest, "dpkg --audit") == ""
     assert shell(guest, f"test -e {HOLD} && echo held || echo free") == "free\n"
+
+    before = shell(guest, WHOLE_HOST)
+    unchanged = hardener("provision", guest.inventory, *ONLY)
+    assert unchanged.returncode == 0, unchanged.stderr
+    assert "install:" not in unchanged.stderr
+    assert shell(guest, WHOLE_HOST) == before
+
+    reboot(guest)
+    audit = hardener("audit", guest.inventory, *ONLY)
+    assert audit.returncode == 0, audit.stdout + audit.stderr

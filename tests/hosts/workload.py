@@ -6,15 +6,21 @@ from hardener import lab
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 
-# Two containers from the host's own busybox.
-CONTAINER = r"""
+# An image from the host's own busybox. `stay` ends at SIGTERM: the shutdown of a host waits 90 seconds for a
+# first process that ignores it, as `sleep` does.
+IMAGE = r"""
 set -eu
-mkdir -p /root/image/bin
+mkdir -p /root/image/bin /root/image/etc
 cp /bin/busybox /root/image/bin/
-ln -sf busybox /root/image/bin/sleep
-tar --create --directory=/root/image --file=/root/image.tar .
-docker import /root/image.tar busybox:test >/dev/null
-for name in web job; do docker run --detach --name $name busybox:test sleep 1000000 >/dev/null; done
+for tool in sh sleep cat httpd wget; do ln -sf busybox /root/image/bin/$tool; done
+printf '#!/bin/sh\ntrap "exit 0" TERM\n"$@" &\nwait\n' >/root/image/bin/with
+printf '#!/bin/sh\nexec with sleep 1000000\n' >/root/image/bin/stay
+chmod 0755 /root/image/bin/with /root/image/bin/stay
+tar --create --directory=/root/image . | docker import - busybox:test >/dev/null
+"""
+CONTAINER = rf"""
+{IMAGE}
+for name in web job; do docker run --detach --name $name busybox:test stay >/dev/null; done
 """
 SURVIVING = f"""
 mkdir -p /etc/docker

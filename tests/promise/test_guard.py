@@ -1,4 +1,4 @@
-"""The guard on a real guest: a host that is locked out, or loses its power, takes the change back."""
+"""The guard and a rollback on a real guest: a host that is locked out takes the change back by itself."""
 
 from __future__ import annotations
 
@@ -11,20 +11,12 @@ from tests.hosts.command import hardener
 from tests.hosts.guard import (
     LOCKED_OUT,
     STATE,
-    UNCONFIRMED,
-    UNIT,
     assert_lockout_is_taken_back,
-    background,
     engine,
-    once,
-    packet_filter,
     play,
     record,
     settled,
 )
-from tests.hosts.play import kill
-from tests.hosts.reboot import wait_for_reboot
-from tests.hosts.waiting import until
 from tests.hosts.workload import CONTAINERS, running, shell, with_containers
 
 
@@ -58,23 +50,3 @@ def test_a_run_is_confirmed_and_leaves_nothing_armed(host: lab.Guest, tmp_path: 
     assert shell(host, STATE) == before
     assert running(shell(host, CONTAINERS)) == containers
     assert "rolled back on request of" in record(host)["reason"]
-
-
-def test_an_armed_host_that_loses_power_is_rolled_back_at_boot(host: lab.Guest, tmp_path: Path) -> None:
-    shell(host, "docker update --restart always web job")
-    before = shell(host, STATE)
-    name = shell(host, "cat /proc/sys/kernel/random/boot_id")
-    background(host, f"{once(UNCONFIRMED)}; reboot --force --force")
-    locked_out = packet_filter(*LOCKED_OUT["and open connections end"])
-    run = play(host, tmp_path, locked_out, engine(**{"default-shm-size": "66M"}))
-    process = run.start()
-    wait_for_reboot(host, name)
-    kill(process)
-    until(host, "test $(docker ps --quiet | wc -l) = 2")
-    assert shell(host, STATE) == before
-    found = record(host)
-    assert found["outcome"] == "rolled_back"
-    assert found["reason"] == "the host was rebooted before the run was confirmed"
-    assert shell(host, f"ls {UNIT} /var/lib/hardener/journal.json") == ""
-    log = shell(host, "journalctl --boot --output=cat --unit=hardener-guard.service")
-    assert "Failed" not in log, log

@@ -15,26 +15,23 @@ from hardener import lab
 from hardener.evidence.signature import NAMESPACE
 from tests.hosts.production import LOG_SERVER, Report, make_site, without_the_sites_choice
 from tests.hosts.reboot import reboot
-from tests.hosts.workload import WHOLE_HOST, shell
+from tests.hosts.workload import IMAGE, WHOLE_HOST, shell
 from tests.integration.auditor import typed
 from tests.unit.evidence.bundles import new_key, public
 
-JOB = "docker run -d --name job --restart on-failure:5 {} busybox:test sleep 1000000"
+JOB = "docker run -d --name job --restart on-failure:5 {} busybox:test stay"
 # A port that is published, a volume with data, a network of their own, every restart policy, one privileged.
-WORKLOADS = r"""
-set -eu
-mkdir -p /root/image/bin /root/image/etc
-cp /bin/busybox /root/image/bin/
-for tool in sh sleep cat httpd wget; do ln -sf busybox /root/image/bin/$tool; done
-tar --create --directory=/root/image . | docker import - busybox:test >/dev/null
+WORKLOADS = rf"""
+{IMAGE}
 docker network create app >/dev/null
-docker run -d --name web --restart always --network app --publish 8080:80 busybox:test httpd -f -p 80 -h /etc
+docker run -d --name web --restart always --network app --publish 8080:80 busybox:test \
+  with httpd -f -p 80 -h /etc
 docker run -d --name db --restart unless-stopped --network app --volume data:/data busybox:test \
-  sh -c 'echo kept > /data/file; sleep 1000000'
-JOB
-docker run -d --name once busybox:test sleep 1000000
-docker run -d --name agent --restart always --privileged busybox:test sleep 1000000
-""".replace("JOB", JOB.format(""))
+  sh -c 'echo kept > /data/file; exec stay'
+{JOB.format("")}
+docker run -d --name once busybox:test stay
+docker run -d --name agent --restart always --privileged busybox:test stay
+"""
 CONTAINERS = "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '"
 ALL_FIVE = "agent db job once web "
 

@@ -9,8 +9,7 @@ from hardener import lab
 from tests.hosts.fixtures import Boot
 from tests.hosts.production import LOG_SERVER, Report, make_site, without_the_sites_choice
 from tests.hosts.provisioning import HOLD, LEFT_BEHIND, settled, starts
-from tests.hosts.reboot import reboot
-from tests.hosts.workload import WHOLE_HOST, shell
+from tests.hosts.workload import shell
 
 
 def written(guest: lab.Guest, path: str) -> float:
@@ -41,12 +40,3 @@ def test_a_bare_host_becomes_a_hardened_docker_host(boot: Boot, tmp_path: Path) 
     assert [name for name in roots if name != "lost+found" and not re.fullmatch(r"\d+\.\d+", name)] == []
     assert shell(guest, LEFT_BEHIND) == ""
     assert shell(guest, f"test -e {HOLD} && echo held || echo free") == "free\n"
-
-    before = shell(guest, WHOLE_HOST)
-    again = Report("provision", site)
-    assert "install:" not in again.said
-    assert again.statuses == provisioned.statuses, again.said
-    assert shell(guest, WHOLE_HOST) == before
-
-    reboot(guest)
-    assert Report("audit", site).statuses == provisioned.statuses
