@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 from collections import defaultdict
@@ -50,6 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
         seconds[_group(item)] += DURATIONS.get(item.nodeid, 0)
     items.sort(key=lambda item: -seconds[_group(item)])
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what collection has made from garbage collection, which takes a third of the time otherwise."""
+    gc.collect()
+    gc.freeze()
 
 
 def _group(item: pytest.Item) -> str:
