@@ -18,6 +18,7 @@ Document = dict[str, Any]
 
 TIMEOUT = 40  # seconds to confirm: a guest is slow
 SHORT = 20  # where no run is confirmed: the shortest timeout that there is
+NOT_HERE = {"metrics-addr": "203.0.113.1:9323"}  # an engine does not start with it, and only then says so
 UNIT = "/etc/systemd/system/hardener-guard.service"
 
 # All that a run changes or may break; what the guard itself needs is not to be among it afterwards.
@@ -119,6 +120,7 @@ def once(condition: str) -> str:
 
 
 JOURNAL = "test -e /var/lib/hardener/journal.json"
+RESTARTING = "grep -q 'stage.*restart' /var/lib/hardener/journal.json"
 UNCONFIRMED = "grep -q '\"unconfirmed\"' /var/lib/hardener/journal.json"
 
 

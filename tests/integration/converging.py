@@ -18,9 +18,10 @@ from tests.unit.plugins.loading import COLLECTIONS
 DRIVER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.hardener.docker.plugins.module_utils.converge import main
+from ansible_collections.hardener.docker.plugins.module_utils.converge import guard, main
 from ansible_collections.hardener.docker.plugins.module_utils.host import processes, units
 main.FOLDER = sys.argv[2]
+guard.possible = lambda: False  # a systemd of this machine is left alone
 request = json.load(sys.stdin)
 command = request.pop("service", None)
 if command:

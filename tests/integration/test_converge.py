@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import history
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Store
 
 from tests.integration.converging import Host, mounted
 from tests.integration.dockerd import Dockerd
@@ -135,8 +133,7 @@ def test_former_files_are_restored_on_a_full_disk(host: Host, small: Path, befor
     with suppress(OSError), (small / "others").open("wb", buffering=0) as others:
         while True:
             others.write(b"x" * 1024)
-    store = Store(str(host.state))
-    done = history.back_to(store, before="", who="", check=False)
+    done = host.call("rollback", {})
     assert (done["outcome"], done["notes"]) == ("changed", [])
     assert ((small / "config").read_text(), (small / "config").stat().st_mode & 0o777) == (before, 0o640)
     assert sorted(path.name for path in small.iterdir()) == ["config", "others"]

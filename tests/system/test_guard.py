@@ -13,6 +13,8 @@ from tests.hosts.command import hardener
 from tests.hosts.guard import (
     JOURNAL,
     LOCKED_OUT,
+    NOT_HERE,
+    RESTARTING,
     SHORT,
     STATE,
     TIMEOUT,
@@ -55,7 +57,7 @@ MOMENTS = {
     "the journal is written": JOURNAL,
     "the guard is armed": f"test -e {UNIT}",
     "the file is written": f"grep -q {{value}} {DAEMON_JSON}",
-    "the engine is about to restart": "grep -q 'stage.*restart' /var/lib/hardener/journal.json",
+    "the engine is about to restart": RESTARTING,
     "the engine restarts": "! systemctl is-active --quiet docker",
     "it waits to be confirmed": UNCONFIRMED,
     "it is confirmed": "grep -q confirmed.: $(ls -d /var/lib/hardener/backups/* | tail -n 1)/result.json",
@@ -93,16 +95,13 @@ def test_a_killed_controller_leaves_the_host_as_before_or_as_planned(
     assert shell(host, "systemctl is-active docker ssh") == "active\nactive\n"
 
 
-NOT_HERE = {"metrics-addr": "203.0.113.1:9323"}  # not known before the engine tries
-
-
 def test_an_engine_that_does_not_start_is_repaired_without_controller_and_worker(
     host: lab.Guest, tmp_path: Path
 ) -> None:
     settled(host)
     before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
     process = play(host, tmp_path, engine(**NOT_HERE), timeout=SHORT).start()
-    moment = once("grep -q 'stage.*restart' /var/lib/hardener/journal.json")
+    moment = once(RESTARTING)
     kill_worker = "systemctl kill --signal=KILL 'hardener-*.scope'"
     written = shell(host, f"{moment}; cat {DAEMON_JSON}; {kill_worker}")
     kill(process)

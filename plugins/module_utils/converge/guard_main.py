@@ -9,7 +9,7 @@ from typing import Iterator
 
 from ..contract import UNCONFIRMED
 from . import abandon, guard, rollback
-from .backup import CHANGING, Journal, Store
+from .backup import CHANGING, ROLLING_BACK, Journal, Store
 from .locking import Busy, locked
 
 _FIRST, _LONGEST = 20, 900  # seconds between two attempts, doubled each time
@@ -114,7 +114,8 @@ def _boot(store: Store, run: str) -> None:
     with locked(store.lock, patience=_LONG):
         journal = Journal.find(store)
         if journal is not None and journal.run == run:
-            problems = rollback.finished(store, journal, _BOOTED, boot=True)["problems"]
+            reason = journal.why_expired if journal.phase == ROLLING_BACK else _BOOTED
+            problems = rollback.finished(store, journal, reason, boot=True)["problems"]
             if problems:
                 print(f"run {run} cannot be rolled back yet: {'; '.join(problems)}", file=sys.stderr)
                 return

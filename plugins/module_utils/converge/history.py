@@ -15,7 +15,7 @@ from ..contract import (
     UNKNOWN,
     WOULD_CHANGE,
 )
-from . import fencing, files, health, liveness, rollback, ssh_session, worker
+from . import fencing, files, guard, health, liveness, rollback, ssh_session, worker
 from .activations.docker import engine_of
 from .backup import ROLLING_BACK, Journal, Store
 from .errors import Refused
@@ -25,6 +25,8 @@ from .locking import locked
 from .origin import OVER
 from .planning import Change
 from .serving import Finder
+
+_UNATTENDED = 60  # seconds until the guard looks whether a rollback is at work, or is to be finished
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
@@ -121,7 +123,8 @@ def _roll_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
                 "picture": health.take_baseline(engine, login_port=0),
                 "look": liveness.look(ssh_session.current()).data(),
             }
-            journal.enter(ROLLING_BACK, seconds=rollback.LONG, undone={}, **seen)
+            _arm(store, run)
+            journal.enter(ROLLING_BACK, seconds=rollback.LONG, reason=reason, undone={}, **seen)
         outcome = rollback.finished(store, journal, reason)
         notes += outcome["notes"]
         kept += outcome["kept"]
@@ -140,6 +143,16 @@ def _roll_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
         reason = "later changes of others stay"
         return {**done, "outcome": PARTLY_ROLLED_BACK, "failed": True, "reason": reason}
     return {**done, "outcome": CHANGED}
+
+
+def _arm(store: Store, run: str) -> None:
+    """Have the guard finish the rollback if this process is killed or the host is started anew.
+
+    It is no condition: a host without room for the guard must be able to go back, too.
+    """
+    if guard.possible():
+        with suppress(Refused):
+            guard.arm(store.folder, run, backup=store.backup_folder(run), seconds=_UNATTENDED)
 
 
 def _unfinished(store: Store) -> list[str]:

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import documents, files, liveness
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    documents,
+    files,
+    guard,
+    liveness,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import KINDS
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Store
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
@@ -27,6 +32,12 @@ def everything_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No run starts programs of the machine that runs the tests to see whether it still does."""
     monkeypatch.setattr(liveness, "look", lambda _: liveness.Look(frozenset(), None))
+
+
+@pytest.fixture(autouse=True)
+def no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The systemd of the machine that runs the tests is left alone; see ``systemd``."""
+    monkeypatch.setattr(guard, "possible", lambda: False)
 
 
 @pytest.fixture

@@ -13,15 +13,18 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    confirm,
     guard,
     guard_main,
     health,
+    history,
     rollback,
+    worker,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import ROLLING_BACK, Journal
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
-from tests.unit.plugins.module_utils.converge.guarded import Systemd, change, let_time_pass
+from tests.unit.plugins.module_utils.converge.guarded import TOKEN, Systemd, change, let_time_pass
 
 pytestmark = pytest.mark.usefixtures("missing")
 
@@ -297,3 +300,50 @@ def test_without_systemd_the_next_run_tries_again_and_root_can_end_it(
         + guard.abandoning(host.store.backup_folder(run))
     )
     assert guard.stored(host.store.backup_folder(run))
+
+
+# --- a rollback on request that is killed -------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """What nothing catches, as the end of a process."""
+
+
+def cut_off(host: Host, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have a confirmed run taken back on request, and the process killed before any file is restored."""
+    host.write("x", "old")
+    run = str(change(host)["run"])
+    confirm.confirm(host.store, {"token": TOKEN})
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "run", lambda work, **_: work())
+        patched.setattr(host.store.__class__, "restore", killed)
+        with pytest.raises(Killed):
+            history.back_to(host.store, before="", who="me@here", check=False)
+    assert (host.read("x"), Journal.find(host.store) is None) == ("new", False)
+    return run
+
+
+@pytest.mark.parametrize("by", ["its timer", "a boot"])
+def test_the_guard_finishes_a_killed_rollback_on_request(
+    host: Host, systemd: Systemd, act: Act, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    run = cut_off(host, monkeypatch)
+    assert "--on-active=60" in [words for words in systemd.said if words[0] == "systemd-run"][-1]
+    act(systemd.timer() if by == "its timer" else systemd.at_boot())
+    assert (host.read("x"), Journal.find(host.store)) == ("old", None)
+    record = host.store.record(run)
+    assert (record["outcome"], record["reason"]) == ("rolled_back", "rolled back on request of me@here")
+    assert list(systemd.units.iterdir()) == []
+
+
+def test_a_rollback_on_request_works_without_a_guard(host: Host, systemd: Systemd) -> None:
+    host.write("x", "old")
+    change(host)
+    confirm.confirm(host.store, {"token": TOKEN})
+    systemd.refuses = "systemd-run"
+    assert history.back_to(host.store, before="", who="", check=False)["outcome"] == "changed"
+    assert (host.read("x"), list(systemd.units.iterdir())) == ("old", [])

@@ -1,0 +1,214 @@
+"""Runs that are killed at random moments, and a file system that becomes read-only in the middle of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener import lab
+from tests.hosts.command import hardener
+from tests.hosts.guard import (
+    JOURNAL,
+    NOT_HERE,
+    RESTARTING,
+    STATE,
+    TIMEOUT,
+    UNCONFIRMED,
+    background,
+    engine,
+    once,
+    play,
+    settled,
+)
+from tests.hosts.play import kill
+from tests.hosts.waiting import until
+from tests.hosts.workload import CONTAINERS, DAEMON_JSON, running, shell, with_containers
+
+pytestmark = pytest.mark.independent
+
+KILLS = int(os.environ.get("HARDENER_TEST_KILLS", "6"))
+SEED = int(os.environ.get("HARDENER_TEST_SEED") or random.randrange(1 << 32))
+# A restart of the engine, a new file, and the mode of another one.
+ONLY = ("daemon-no-new-privileges", "daemon-seccomp-custom", "file-daemon-json-mode")
+VICTIMS = ("controller", "program", "both")
+SPANS = ("change", "run")  # the changes on the host, the whole command: a kill comes at a random share
+# What hardener runs on a host: the worker in its scope, and the process that waits for it.
+PROGRAM = "systemctl kill --signal=KILL 'hardener-*.scope' 2>/dev/null; pkill -KILL python3"
+AT_REST = "! pgrep python3"
+NEWEST = "cat $(ls -d /var/lib/hardener/backups/*/result.json | tail -n 1)"
+SAID = {"changed": "planned", "rolled_back": "before"}  # what the record of the newest run says of the host
+
+
+@pytest.fixture(scope="module")
+def host(guest: lab.Guest) -> lab.Guest:
+    """A host whose engine runs containers; every test leaves it as it found it."""
+    with_containers(guest, surviving=True)
+    shell(guest, f"chmod 0666 {DAEMON_JSON}")
+    return guest
+
+
+class Loop:
+    """The command line, killed again and again.
+
+    Args:
+        host: the host that is changed.
+        folder: where the history of the runs is kept.
+    """
+
+    def __init__(self, host: lab.Guest, folder: Path) -> None:
+        self._host = host
+        self._home = folder / "home"
+        self.states: dict[str, str] = {}
+        self._seconds: dict[tuple[str, str], float] = {}
+
+    def start(self, verb: str) -> subprocess.Popen[str]:
+        """Start a verb, in a process group of its own."""
+        options = ["--confirm-timeout", str(TIMEOUT)] if verb == "harden" else []
+        options += [word for slug in ONLY for word in ("--only", slug)] if verb == "harden" else []
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "hardener", verb, "-i", str(self._host.inventory)),
+                *("--home", str(self._home), *options),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self, verb: str) -> None:
+        """Run a verb to its end, see that it succeeds, and remember how long it took."""
+        began = time.monotonic()
+        process = self.start(verb)
+        shell(self._host, once(JOURNAL))
+        changing = time.monotonic()
+        shell(self._host, once(f"! {JOURNAL}"))
+        self._seconds["change", verb] = time.monotonic() - changing
+        _, said = process.communicate(timeout=1800)
+        self._seconds["run", verb] = time.monotonic() - began
+        assert process.returncode == 0, said
+        settled(self._host)
+
+    def interrupt(self, verb: str, victim: str, span: str, share: float) -> None:
+        """Start a verb, and kill a part of it when a share of a span of it is over, as it usually is."""
+        process = self.start(verb)
+        if span == "change":
+            shell(self._host, once(JOURNAL))
+        time.sleep(share * self._seconds[span, verb])
+        if victim != "controller":
+            shell(self._host, PROGRAM)
+        if victim != "program":
+            kill(process)
+            return
+        _, said = process.communicate(timeout=1800)
+        assert process.returncode in (0, 3, 4, 5), said
+        assert "Traceback" not in said
+
+    def state(self) -> str:
+        """Which of the states the host is in, once nothing is at work any more."""
+        until(self._host, AT_REST)  # what was sent to the host may still begin
+        settled(self._host)
+        found = shell(self._host, STATE)
+        names = [name for name, state in self.states.items() if state == found]
+        assert names, "\n".join(_difference(self.states, found))
+        assert SAID[json.loads(shell(self._host, NEWEST))["outcome"]] == names[0]
+        return names[0]
+
+
+def _difference(states: Mapping[str, str], found: str) -> list[str]:
+    """What differs from each of the states, line by line."""
+    return [
+        f"{name}: {sign} {line}"
+        for name, state in states.items()
+        for sign, lines in (
+            ("-", set(state.splitlines()) - set(found.splitlines())),
+            ("+", set(found.splitlines()) - set(state.splitlines())),
+        )
+        for line in sorted(lines)
+    ]
+
+
+def test_killed_runs_leave_the_host_as_before_or_as_planned(host: lab.Guest, tmp_path: Path) -> None:
+    print(f"HARDENER_TEST_SEED={SEED} HARDENER_TEST_KILLS={KILLS}")
+    chance = random.Random(SEED)
+    loop = Loop(host, tmp_path)
+    settled(host)
+    loop.states["before"] = shell(host, STATE)
+    containers = running(shell(host, CONTAINERS))
+    loop.finish("harden")
+    loop.states["planned"] = shell(host, STATE)
+    assert loop.states["planned"] != loop.states["before"]
+    loop.finish("rollback")
+    state = loop.state()
+    assert state == "before"
+    for number in range(KILLS):
+        verb = "harden" if state == "before" else "rollback"
+        victim, span, share = VICTIMS[number % 3], SPANS[number % 2], chance.random()
+        loop.interrupt(verb, victim, span, share)
+        state = loop.state()
+        print(f"{verb}, {victim} killed at {share:.0%} of the {span}: {state}")
+        assert running(shell(host, CONTAINERS)) == containers
+    if state == "planned":
+        loop.finish("rollback")
+        assert loop.state() == "before"
+    loop.finish("harden")
+    assert loop.state() == "planned"
+    loop.finish("rollback")
+    assert loop.state() == "before"
+    assert running(shell(host, CONTAINERS)) == containers
+
+
+# When /etc becomes read-only, and what the run sets.
+MOMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "the journal is written": (JOURNAL, {"default-shm-size": "61M"}),
+    "the file is written": (f"grep -q 62M {DAEMON_JSON}", {"default-shm-size": "62M"}),
+    "it waits to be confirmed": (UNCONFIRMED, {"default-shm-size": "63M"}),
+    "the engine does not start": (RESTARTING, NOT_HERE),
+}
+# A mount is not made read-only while a file on it is open for writing.
+REMOUNT = "until mount -o remount,ro,bind /etc; do sleep 0.01; done 2>/dev/null"
+WRITABLE = "mount -o remount,rw,bind /etc; umount /etc"
+READ_ONLY = re.compile("Read-only file system|mounted read-only")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_etc_becomes_read_only_during_a_run(host: lab.Guest, tmp_path: Path, moment: str) -> None:
+    settled(host)
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    condition, keys = MOMENTS[moment]
+    shell(host, "mount --bind /etc /etc")
+    try:
+        background(host, f"{once(condition)}; {REMOUNT}")
+        done = play(host, tmp_path, engine(**keys)).result()
+        daemon_json = json.loads(shell(host, f"cat {DAEMON_JSON}"))
+    finally:
+        shell(host, WRITABLE)
+    print(f"{moment}: {done['outcome']}: {done['msg']}")
+    changed = done["outcome"] == "changed"
+    if changed:
+        assert keys.items() <= daemon_json.items()
+    else:
+        assert done["outcome"] in ("refused", "rolled_back", "rollback_failed"), done
+        assert READ_ONLY.search(done["msg"]), done
+        assert "\n" not in done["msg"]
+        settled(host)
+        assert shell(host, STATE) == before
+    # What could not be removed from a read-only /etc goes with the next run.
+    assert play(host, tmp_path, engine(**{"default-shm-size": "60M"})).result()["outcome"] == "changed"
+    for _ in range(1 + changed):
+        back = hardener("rollback", host.inventory)
+        assert back.returncode == 0, back.stderr
+    settled(host)
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
