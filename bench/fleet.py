@@ -1,15 +1,20 @@
-"""Time the audit of a fleet: H ssh hosts on loopback, against bare ssh with the same script.
+"""Time the audit of a fleet: H ssh hosts on loopback, against peers that run the same collector.
 
-    python -m bench.fleet --hosts 10,50,100 [--runs 3]
+    python -m bench.fleet --hosts 10,50,100 [--runs 3] [--peers]
+    python -m bench.fleet --listed 30000
 
 One private sshd and one private dockerd (on the default socket: there must be none) play every host; each has
-a connection of its own. The floor is the collector sent by bare ssh, 25 at once. Prints medians as Markdown.
-Needs root.
+a connection of its own. The floor is the collector sent by bare ssh, 25 at once. Peers are the same by
+asyncssh, if it is installed, and the collection's playbook under Ansible's defaults, which judges nothing.
+``--listed`` times an audit of 10 hosts of a large inventory against Ansible's own listing of them. Prints
+medians as Markdown. Needs root; what a killed benchmark has started ends with it.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -18,8 +23,10 @@ from pathlib import Path
 
 import yaml
 
+from bench import over_asyncssh
 from bench.one_host import SOCKET, engine_there
 from bench.timing import Timing, measure
+from hardener.content import collections_path
 from tests.integration.dockerd import Dockerd
 from tests.integration.sshd import Sshd
 from tests.leftovers import scratch
@@ -37,6 +44,9 @@ def inventory(server: Sshd, hosts: int, folder: Path) -> Path:
     return path
 
 
+BIN = Path(sys.executable).parent
+
+
 def floor(server: Sshd, hosts: int, script: Path) -> list[str]:
     """Bare ssh: the same collector on the same hosts, without Ansible and without judging anything."""
     ssh = (
@@ -46,20 +56,65 @@ def floor(server: Sshd, hosts: int, script: Path) -> list[str]:
     return [shutil.which("sh") or "sh", "-c", f'seq {hosts} | xargs -P 25 -I{{}} sh -c "$0"', ssh]
 
 
-def run(hosts: int, *, runs: int) -> dict[str, Timing]:
+def peers(server: Sshd, hosts: int, folder: Path, script: Path) -> dict[str, list[str]]:
+    """What else collects from the same hosts."""
+    (folder / "ansible.cfg").touch()
+    defaults = (
+        f"ANSIBLE_CONFIG={folder / 'ansible.cfg'}",
+        f"ANSIBLE_COLLECTIONS_PATH={collections_path()}",
+    )
+    playbook = (str(BIN / "ansible-playbook"), "-i", str(folder / f"{hosts}.yml"), "hardener.docker.audit")
+    found = {"Ansible's defaults": ["/usr/bin/env", *defaults, *playbook]}
+    if importlib.util.find_spec("asyncssh"):
+        arguments = map(str, (server.port, server.user_key, server.known_hosts, hosts, script))
+        found["asyncssh"] = [sys.executable, str(over_asyncssh.__file__), *arguments]
+    return found
+
+
+def run(hosts: int, *, runs: int, with_peers: bool) -> dict[str, Timing]:
     """Time one size of fleet."""
     with scratch("fleet") as folder, Sshd() as server:
         script = folder / "host_snapshot.pyz"
         collector.make(script)
-        audit = [
-            str(Path(sys.executable).with_name("hardener")),
-            *("audit", "-i", str(inventory(server, hosts, folder)), "--exit-zero"),
-            *("--junit", str(folder / "junit.xml")),
-        ]
-        return {
-            "bare ssh": measure(floor(server, hosts, script), runs=runs),
-            "hardener audit": measure(audit, runs=runs),
+        reports = ("--exit-zero", "--junit", str(folder / "junit.xml"))
+        hosts_file = str(inventory(server, hosts, folder))
+        snapshots = str(folder / "snapshots")
+        commands = {
+            "bare ssh": floor(server, hosts, script),
+            "hardener audit": [
+                *(str(BIN / "hardener"), "audit", "-i", hosts_file, "--snapshots", snapshots, *reports)
+            ],
+            # The same without collecting: what judging and reporting take of it.
+            "hardener assess": [str(BIN / "hardener"), "assess", snapshots, *reports],
         }
+        if with_peers:
+            commands |= peers(server, hosts, folder, script)
+        return {name: measure(command, runs=runs) for name, command in commands.items()}
+
+
+def listed(hosts: int, *, runs: int) -> dict[str, Timing]:
+    """Time an audit of 10 hosts of a large inventory (YAML, INI, script), and Ansible's listing of them."""
+    found = {}
+    with scratch("fleet") as folder, Sshd() as server:
+        variables = server.variables()
+        names = [f"host{number:05}" for number in range(hosts)]
+        (folder / "hosts.yml").write_text(
+            yaml.safe_dump({"all": {"hosts": dict.fromkeys(names), "vars": variables}})
+        )
+        settings = "".join(f"{key}={json.dumps(value)}\n" for key, value in variables.items())
+        (folder / "hosts.ini").write_text("\n".join(names) + f"\n[all:vars]\n{settings}")
+        answer = {"all": {"hosts": names, "vars": variables}, "_meta": {"hostvars": {}}}
+        (folder / "answer.json").write_text(json.dumps(answer))
+        (folder / "script").write_text(f"#!/bin/sh\nexec cat {folder}/answer.json\n")
+        (folder / "script").chmod(0o755)
+        few = ("--limit", ",".join(names[:: hosts // 10][:10]))
+        for kind in ("hosts.yml", "hosts.ini", "script"):
+            source = ("-i", str(folder / kind))
+            listing = [str(BIN / "ansible"), "all", *source, *few, "--list-hosts"]
+            audit = [str(BIN / "hardener"), "audit", *source, *few, "--exit-zero"]
+            found[f"{kind}: ansible --list-hosts"] = measure(listing, runs=runs)
+            found[f"{kind}: hardener audit"] = measure(audit, runs=runs)
+    return found
 
 
 def main() -> None:
@@ -69,22 +124,31 @@ def main() -> None:
         "--hosts", type=lambda text: [int(part) for part in text.split(",")], default=[10, 50, 100]
     )
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--peers", action="store_true", help="time asyncssh and Ansible's defaults too")
+    parser.add_argument("--listed", type=int, metavar="HOSTS", help="time a large inventory instead")
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("starting a dockerd and an sshd needs root")
     if engine_there():
         parser.error(f"{SOCKET} exists: this machine has an engine of its own, which would be measured too")
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, median of {options.runs} runs\n")
-    print("| hosts | bare ssh | hardener audit | ratio | a host |")
-    print("| --- | --- | --- | --- | --- |")
     with Dockerd(flags=[f"--host=unix://{SOCKET}"]):
+        if options.listed:
+            print("| inventory | seconds |\n| --- | --- |")
+            for name, timing in listed(options.listed, runs=options.runs).items():
+                print(f"| {name} | {timing.median:.1f} |", flush=True)
+            return
+        print("| hosts | command | seconds | to bare ssh | processor, ms a host | memory |")
+        print("| --- | --- | --- | --- | --- | --- |")
         for hosts in options.hosts:
-            timings = run(hosts, runs=options.runs)
-            bare, audit = timings["bare ssh"].median, timings["hardener audit"].median
-            each = 1000 * audit / hosts
-            print(
-                f"| {hosts} | {bare:.1f} s | {audit:.1f} s | {audit / bare:.2f} | {each:.0f} ms |", flush=True
-            )
+            timings = run(hosts, runs=options.runs, with_peers=options.peers)
+            bare = timings["bare ssh"].median
+            for name, timing in timings.items():
+                print(
+                    f"| {hosts} | {name} | {timing.median:.1f} | {timing.median / bare:.2f}"
+                    f" | {1000 * timing.cpu / hosts:.0f} | {timing.peak_mib:.0f} MiB |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

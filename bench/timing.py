@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of several runs of one command, and the most memory that a process of it took."""
+    """Seconds of several runs of one command, those of its processors, and a process' most memory."""
 
     seconds: tuple[float, ...]
     peak_mib: float
+    cpu_seconds: tuple[float, ...] = ()
 
     @property
     def median(self) -> float:
@@ -23,7 +24,16 @@ class Timing:
 
     def __add__(self, other: Timing) -> Timing:
         """Both, as if they had been one measurement."""
-        return Timing(self.seconds + other.seconds, max(self.peak_mib, other.peak_mib))
+        return Timing(
+            self.seconds + other.seconds,
+            max(self.peak_mib, other.peak_mib),
+            self.cpu_seconds + other.cpu_seconds,
+        )
+
+    @property
+    def cpu(self) -> float:
+        """The middle one of the processors' seconds."""
+        return statistics.median(self.cpu_seconds)
 
 
 def measure(command: Sequence[str], *, runs: int, warm_up: int = 1) -> Timing:
@@ -31,6 +41,7 @@ def measure(command: Sequence[str], *, runs: int, warm_up: int = 1) -> Timing:
     # What is installed is compiled.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     seconds = []
+    cpu_seconds = []
     peak = 0
     for number in range(warm_up + runs):
         begun = time.perf_counter()
@@ -47,5 +58,6 @@ def measure(command: Sequence[str], *, runs: int, warm_up: int = 1) -> Timing:
             raise SystemExit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
         if number >= warm_up:
             seconds.append(took)
+            cpu_seconds.append(usage.ru_utime + usage.ru_stime)
             peak = max(peak, usage.ru_maxrss)
-    return Timing(tuple(seconds), peak / 1024)
+    return Timing(tuple(seconds), peak / 1024, tuple(cpu_seconds))
