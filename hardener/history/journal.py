@@ -81,9 +81,12 @@ class Unfinished:
         return tuple(host for host in self.hosts if host in self.begun and host not in self.ended)
 
     @property
-    def failed(self) -> tuple[str, ...]:
-        """Return the hosts that have failed: lost on the way, say, so that they may still be at work."""
-        return tuple(host for host in self.hosts if self.ended.get(host) is Ending.FAILED)
+    def unconfirmed(self) -> tuple[str, ...]:
+        """Return the hosts that were begun and not confirmed: they may be at work, or roll back later."""
+        settled = (Ending.CONFIRMED, Ending.NOT_BEGUN)
+        return tuple(
+            host for host in self.hosts if host in self.begun and self.ended.get(host) not in settled
+        )
 
     @property
     def left(self) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def confirmed_before(
 ) -> frozenset[str]:
     """Return the hosts that need not be changed again, since the run that is resumed has confirmed them.
 
-    Hosts that were begun and have no written end, or have failed, are asked; those that are still at work, or
+    Hosts that were begun and of which no confirmation is written are asked; those that are still at work, or
     wait for a confirmation that will not come, are waited for: they roll back by themselves. A host that has
     failed is planned for again even if it has confirmed its transaction: what failed came after that.
 
@@ -58,7 +58,7 @@ def confirmed_before(
         return frozenset()
     states = {host: _known(resumed, host) for host in resumed.hosts}
     deadline = time.monotonic() + _LONGEST_S
-    asked = (*resumed.unknown, *resumed.failed)
+    asked = resumed.unconfirmed
     while asked:
         states |= _ask(fleet.only(asked), asked, resumed, listener)
         asked = tuple(host for host in asked if states[host] is HostState.WAITING)
@@ -73,21 +73,19 @@ def confirmed_before(
 
 
 def _known(run: Unfinished, host: str) -> HostState:
-    if host in run.finished:
+    """Return the state of a host as far as it is written, for hosts that cannot tell."""
+    if host in run.confirmed:
         return HostState.CONFIRMED
-    match run.ended.get(host):
-        case Ending.CONFIRMED:
-            return HostState.CONFIRMED
-        case Ending.ROLLED_BACK:
-            return HostState.ROLLED_BACK
-    return HostState.UNTOUCHED
+    if run.ended.get(host) is Ending.ROLLED_BACK:
+        return HostState.ROLLED_BACK
+    return HostState.UNREACHABLE if host in run.unconfirmed else HostState.UNTOUCHED
 
 
 def _ask(
     fleet: Fleet, hosts: Sequence[str], run: Unfinished, listener: ResumeListener
 ) -> dict[str, HostState]:
-    """Collect hosts, and return what became of the run on each."""
-    states = dict.fromkeys(hosts, HostState.UNREACHABLE)
+    """Collect hosts, and return what became of the run on each; nothing for hosts that cannot tell."""
+    states: dict[str, HostState] = {}
     with (
         temporary_folder() as folder,
         requests.collect(fleet, folder) as answers,
@@ -100,7 +98,8 @@ def _ask(
             except (HardenerError, FactUnavailable):
                 continue
             states[collected.host] = state
-    return states
+    unreached = (host for host in hosts if not answers.outcomes[host].ended_well)
+    return dict.fromkeys(unreached, HostState.UNREACHABLE) | states
 
 
 def state_of(snapshot: Snapshot, number: int) -> HostState:

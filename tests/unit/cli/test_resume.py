@@ -132,7 +132,7 @@ def test_a_host_that_was_lost_is_asked_first_and_is_changed_again(
     fleet.converge = lambda host: {"outcome": "unknown", "failed": True, "msg": "lost with its slice"}
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 3
     (left,) = unfinished_runs(Home(home))
-    assert (left.unknown, left.failed) == ((), ("kept", "never", "gone"))
+    assert (left.unknown, left.unconfirmed) == ((), ("kept", "never", "gone"))
     fleet.snapshots |= {
         "kept": runs({**RUN, "number": left.number, "outcome": "changed"}),
         "never": runs(),
