@@ -85,7 +85,7 @@ def test_after_a_kill_every_host_is_known_and_resume_finishes(
 
 def states(said: str) -> dict[str, str]:
     """What `resume` says of each host."""
-    found = {}
+    found: dict[str, str] = {}
     for line in said.splitlines():
         state, _, names = line.partition(": ")
         if state in ("untouched", "confirmed", "rolled back"):
