@@ -1,6 +1,6 @@
 """Judge a snapshot: every control of a benchmark gets one finding. Pure: no clock, no network, no Ansible.
 
-What people decided (waivers, attestations) is applied to what the checks found, by the day that is passed in.
+Waivers and attestations are applied to the verdicts of the checks, by the day that is passed in.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def assess(
 
     Args:
         snapshot: the host's facts.
-        controls: what must hold, in the order of the report.
+        controls: the controls, in the order of the report.
         benchmark: name of the benchmark version, e.g. ``cis-docker-1.8.0``.
-        host: who it is, where that is known better than from the snapshot.
-        decisions: waivers and attestations, and the day by which they count; None applies none.
+        host: the name of the host, if it is not that in the snapshot.
+        decisions: waivers and attestations, and the day for which they are applied; None applies none.
 
     Returns:
-        An assessment with exactly one finding a control.
+        An assessment with exactly one finding for each control.
     """
     checks = all_checks()
     host = host or snapshot.host
@@ -83,7 +83,7 @@ def _judge(check: Check, snapshot: Snapshot) -> Verdict:
 
 
 def _summary(snapshot: Snapshot) -> dict[str, str]:
-    """Return the few facts that a report shows next to the name of the host."""
+    """Return the facts that reports show next to the name of the host."""
     summary = dict(SUMMARY)
     # The document may contain any type in any place; a value of an unexpected type counts as unknown.
     with suppress(FactUnavailable, AttributeError):
@@ -102,7 +102,7 @@ def _summary(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _last_run(snapshot: Snapshot) -> Mapping[str, Any] | None:
-    """Return the last run; an unfinished rollback of it counts as failed, as after a full disk."""
+    """Return the last run; one whose rollback is unfinished, as after a full disk, counts as failed."""
     run, unfinished = snapshot.last_run, snapshot.fact_or("hardener.runs", {}).get("unfinished")
     if run and unfinished and unfinished["run"] == run["run"] and unfinished["phase"] == "rolling back":
         return {**run, "outcome": ROLLBACK_FAILED}
@@ -110,19 +110,19 @@ def _last_run(snapshot: Snapshot) -> Mapping[str, Any] | None:
 
 
 def _not_standing(run: Mapping[str, Any]) -> str:
-    """Describe a run that did not last: outcome, reason, documents, and what was not rolled back."""
+    """Describe a run that was undone or failed: outcome, reason, documents, parts not restored."""
     parts = [f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}{_few(run, 'documents')}"]
     if run.get("kept"):
-        parts.append(f"changed on the host since, and left as it is{_few(run, 'kept')}")
+        parts.append(f"changed on the host since and therefore kept{_few(run, 'kept')}")
     if run.get("problems"):
-        parts.append(f"not taken back{_few(run, 'problems')}")
+        parts.append(f"not rolled back{_few(run, 'problems')}")
     if run["outcome"] == ROLLBACK_FAILED:
         parts.append("the host tries again by itself" if run["armed"] else "the next run tries again")
     return "; ".join(parts)
 
 
 def _few(run: Mapping[str, Any], key: str) -> str:
-    """Return the first texts of a list of a run in brackets; an empty text where there are none."""
+    """Return the first texts of a list of a run in brackets; an empty text if there are none."""
     texts = list(map(str, run.get(key, ())))
     more = [f"and {len(texts) - _NAMED} more"] if len(texts) > _NAMED else []
     return f" ({', '.join([*texts[:_NAMED], *more])})" if texts else ""

@@ -28,18 +28,18 @@ class Share:
             least: the smallest possible number.
 
         Raises:
-            HardenerError: it is none.
+            HardenerError: it is not a share.
         """
         found = _SHARE.fullmatch(text.strip())
         if not found or int(found[1]) < least or (found[2] and int(found[1]) > 100):
             raise HardenerError(
-                f"{line(repr(text), 100)} is no number of hosts",
+                f"{line(repr(text), 100)} is not a number of hosts",
                 hint=f"give a number from {least}, or a percentage from {least}% to 100%",
             )
         return cls(int(found[1]), bool(found[2]))
 
     def of(self, hosts: int) -> int:
-        """Return the number of hosts out of so many; a percentage is rounded down."""
+        """Return the number of hosts for a total; a percentage is rounded down."""
         return hosts * self.number // 100 if self.percent else self.number
 
     def __str__(self) -> str:
@@ -51,9 +51,10 @@ class Batches:
     """How a run is divided: ``--canary``, ``--batch`` and ``--max-fail``; without them it is one batch.
 
     Args:
-        canary: a group of the inventory, or a number of hosts; empty without canaries.
-        batch: the size of each later batch, as a share of the hosts that are changed; None for one batch.
-        max_fail: how many hosts of the whole run may fail before no other batch begins; None for 0.
+        canary: a group of the inventory, or a number of hosts; empty for no canaries.
+        batch: the size of each later batch, as a share of the hosts to change; None for one batch.
+        max_fail: the number of hosts of the run that may fail; when more fail, no further batch begins; None
+            for 0.
 
     Raises:
         HardenerError: a limit is given without batches, or the number of canaries is 0.
@@ -64,10 +65,10 @@ class Batches:
     max_fail: Share | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid combinations."""
         if self.max_fail is not None and not self.wanted:
             raise HardenerError(
-                "--max-fail needs batches: without them every host begins at once",
+                "--max-fail needs batches: without them all hosts begin at once",
                 hint="add --canary or --batch",
             )
         if self.canary.isdecimal() and not int(self.canary):
@@ -79,7 +80,7 @@ class Batches:
         return bool(self.canary or self.batch)
 
     def most_failures(self, hosts: int) -> int:
-        """Return how many of the hosts of the run may fail; without batches there is no limit."""
+        """Return the number of hosts of the run that may fail; without batches there is no limit."""
         if not self.wanted:
             return hosts
         return self.max_fail.of(hosts) if self.max_fail else 0
@@ -88,7 +89,7 @@ class Batches:
         """Divide hosts into batches that keep their order, each host in exactly one.
 
         Args:
-            hosts: the hosts that are changed, in inventory order.
+            hosts: the hosts to change, in inventory order.
             members: returns the hosts of a group.
         """
         canaries: list[str] = []

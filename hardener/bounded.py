@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-MOST_LEVELS = 100  # of nesting: functions that walk through values are recursive, which Python limits
+MOST_LEVELS = 100  # of nesting: functions that walk through values are recursive, and Python limits recursion
 
 
 def read(path: Path, *, most: int) -> bytes:
@@ -33,10 +33,10 @@ def values(data: bytes) -> int:
 
 
 def parse(data: bytes, *, most_values: int) -> Any:
-    """Parse strict JSON: refuse what Python accepts beside the standard (``NaN``) and overflows (``1e999``).
+    """Parse strict JSON: refuse extensions that Python accepts (``NaN``), and overflows (``1e999``).
 
     Raises:
-        ValueError: it is none, is nested too deeply, or has more values than ``most_values``.
+        ValueError: it is not JSON, is nested too deeply, or has more values than ``most_values``.
     """
     if values(data) > most_values:
         raise ValueError(f"it has more than {most_values} values")
@@ -60,5 +60,5 @@ def parse(data: bytes, *, most_values: int) -> Any:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number in JSON")
+        raise ValueError(f"{text} is not a number in JSON")
     return number

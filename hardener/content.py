@@ -17,15 +17,15 @@ def collections_path() -> Path:
 
 
 def content_dir() -> Path:
-    """Return the collection's own folder, which holds ``playbooks/``, ``plugins/`` and ``roles/``."""
+    """Return the folder of the collection, which contains ``playbooks/``, ``plugins/`` and ``roles/``."""
     return collections_path() / _BELOW
 
 
 def make_importable() -> None:
     """Make the modules of this version of the collection importable by name.
 
-    What the package `ansible` of distributions installs would hide them in a checkout, and a version of the
-    collection that comes first on Python's path would be taken in place of this one.
+    In a checkout, the package `ansible` of distributions would hide them; and another version of the
+    collection that comes first on Python's path would be imported instead of this one.
     """
     folder = str(collections_path() / _BELOW.parts[0])
     try:

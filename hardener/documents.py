@@ -1,4 +1,4 @@
-"""Build what a verb shows as a JSON document for programs; ``documents.schema.json`` describes each."""
+"""Build the results of verbs as JSON documents for programs; ``documents.schema.json`` describes each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def runs_document(runs: Iterable[StoredRun], baselines: Collection[int]) -> dict
     """Return the runs of ``hardener runs``.
 
     Args:
-        runs: the runs, the newest first.
+        runs: the runs, newest first.
         baselines: numbers of the runs that are the baseline of their inventory.
     """
     return {
@@ -99,8 +99,8 @@ def diff_document(before: StoredRun, after: StoredRun, drift: Drift, chosen: Res
     Args:
         before: the earlier run.
         after: the later one.
-        drift: what moved.
-        chosen: what was compared.
+        drift: the changes.
+        chosen: the filter of hosts and controls.
     """
     return {
         "schema": "hardener/diff/1",
@@ -149,10 +149,10 @@ def waivers_document(
 
     Args:
         file: the file.
-        kind: ``waivers`` or ``attestations``; empty where it cannot be read.
-        entries: what the file has; nothing where it cannot be read.
-        problems: what is wrong with it.
-        today: the day by which they count, in UTC.
+        kind: ``waivers`` or ``attestations``; empty if the file cannot be read.
+        entries: the entries of the file; none if it cannot be read.
+        problems: the errors of the file.
+        today: the day for which they are judged, in UTC.
     """
     return {
         "schema": "hardener/waivers/1",

@@ -24,8 +24,8 @@ class HardenerError(Exception):
     """A problem that the user can solve; shown as one line, never with a traceback.
 
     Args:
-        message: what is wrong, naming the file, the key or the host.
-        hint: what to do about it.
+        message: the problem, with the file, the key or the host.
+        hint: the way to solve it.
     """
 
     exit_code = ExitCode.USAGE

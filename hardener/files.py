@@ -22,9 +22,9 @@ def write_text(path: Path, text: str, *, mode: int = 0o600, shared: bool = False
 
     Args:
         path: the file.
-        text: what it is to hold.
-        mode: who may read it; only its owner, unless others have to.
-        shared: others may read it too, as far as they can read the one that it replaces.
+        text: its content.
+        mode: its mode; by default only its owner can read it.
+        shared: keep the owner and the mode of the file that it replaces.
 
     Raises:
         HardenerError: it cannot be written.
@@ -55,12 +55,12 @@ class OutputFile:
     """A file that is written next to its target, and renamed to it when it is complete.
 
     Args:
-        path: where it goes; a device, a pipe or ``-``, standard output, is written to directly.
-        mode: who may read it. Only its owner by default: a report tells an attacker where to begin.
+        path: the target; a device, a pipe or ``-`` (standard output) is written to directly.
+        mode: its mode. By default only its owner can read it, because a report helps attackers.
         shared: keep the owner and the mode of the file that it replaces.
 
     Raises:
-        HardenerError: it cannot be written. So does every method but ``discard``.
+        HardenerError: it cannot be written. Every method except ``discard`` can raise this.
     """
 
     def __init__(self, path: Path, *, mode: int = 0o600, shared: bool = False) -> None:
@@ -106,7 +106,9 @@ class OutputFile:
 
     def discard(self) -> None:
         """Remove the file if it was not published."""
-        with suppress(OSError, ValueError):  # It is removed next: an error of flushing does not matter.
+        with suppress(
+            OSError, ValueError
+        ):  # The file is removed next, so an error of flushing does not matter.
             self._close()
         if self._draft:
             self._draft.unlink(missing_ok=True)
@@ -147,7 +149,7 @@ def _take_over(descriptor: int, path: Path) -> None:
 
 
 def require_folder(path: Path) -> None:
-    """Check that files can be written into a folder, which is made where it is missing.
+    """Check that files can be written into a folder, which is created if it is missing.
 
     Raises:
         HardenerError: they cannot.
@@ -156,13 +158,13 @@ def require_folder(path: Path) -> None:
         if not os.access(path, os.W_OK):
             raise HardenerError(f"cannot write into {path}: permission denied")
     elif path.exists() or path == STANDARD_OUTPUT:
-        raise HardenerError(f"cannot write into {path}: it is no folder", hint="name a folder")
+        raise HardenerError(f"cannot write into {path}: it is not a folder", hint="name a folder")
     else:
         require_writable(path)
 
 
 def require_writable(path: Path) -> None:
-    """Check that a file can be written, before the work that produces its content.
+    """Check that a file can be written, before the work for its content begins.
 
     Raises:
         HardenerError: it cannot.

@@ -26,7 +26,7 @@ class Status(StrEnum):
     ERROR = "error"
 
 
-# What a list of findings to work on has: fixed is only what passes.
+# The statuses of open findings: a control is fixed only when it passes.
 NOT_HELD = (Status.FAIL, Status.WAIVED, Status.ERROR)
 
 
@@ -122,21 +122,21 @@ class Offender:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """The objects besides the offenders that could not be decided: an error, or a question for a person."""
+    """The objects besides the offenders that an error, or a question for a person, leaves undecided."""
 
     status: Status
     actual: str
-    offenders: tuple[Offender, ...] = ()  # the objects that a person has to judge
+    offenders: tuple[Offender, ...] = ()  # the objects about which a person has to decide
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The answer of a check for one host.
 
-    ``expected`` and ``actual`` are one line each and stand alone. ``evidence`` lists the facts behind the
-    verdict; for ``MANUAL`` it is exactly what a person has to look at. ``checked`` counts the objects that
-    were looked at, so that "2 of 7 containers" can be said. ``undecided`` is what would be left to say if
-    every offender were waived. ``severity`` is its own, where it is not the control's.
+    ``expected`` and ``actual`` are one line each, complete in itself. ``evidence`` lists the facts behind the
+    verdict; for ``MANUAL`` these are the facts that a person has to judge. ``checked`` is the number of
+    checked objects, for "2 of 7 containers". ``undecided`` decides the status if every offender is waived.
+    ``severity`` replaces that of the control.
     """
 
     status: Status
@@ -154,7 +154,7 @@ class Standing(StrEnum):
 
     IN_FORCE = "in_force"
     EXPIRED = "expired"  # expired, and the control still fails
-    STALE = "stale"  # without effect: nothing on this host needs it
+    STALE = "stale"  # without effect: no finding on this host needs it
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A decision to leave a failing control as it is, for a while. ``expires`` is its last day, in UTC."""
+    """A decision to accept a failing control for some time. ``expires`` is its last day, in UTC."""
 
     id: str
     control: str  # slug
@@ -184,7 +184,7 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """A person's answer to a control that no program can decide. ``expires`` is its last day, in UTC."""
+    """A person's answer to a manual control. ``expires`` is its last day, in UTC."""
 
     id: str
     control: str  # slug
@@ -208,7 +208,7 @@ class AppliedWaiver:
 
 @dataclass(frozen=True, slots=True)
 class AppliedAttestation:
-    """An attestation on one host; ``offenders`` are those that it covers, empty for the whole control."""
+    """An attestation on one host; ``offenders`` are those that it answers for, empty for the control."""
 
     attestation: Attestation
     standing: Standing
@@ -217,9 +217,9 @@ class AppliedAttestation:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The waivers and attestations, the day by which they count, and the content of their files.
+    """The waivers and attestations, the day for which they are applied, and the content of their files.
 
-    The day is in UTC. A file that there is none of is empty.
+    The day is in UTC. The content of a missing file is empty.
     """
 
     today: date
@@ -239,8 +239,7 @@ class Decisions:
 class Finding:
     """A control's verdict on one host after waivers and attestations, as reports show it.
 
-    Where a decision bears on it the verdict is what is left: without the offenders that are waived while
-    others are not. The decision says which those are.
+    The verdict has no offenders that are waived while others are not; the applied waiver lists them.
     """
 
     control: Control
@@ -260,7 +259,7 @@ class Finding:
 
     @property
     def waived(self) -> bool:
-        """Return whether a waiver is in force for the control or for some of its objects."""
+        """Return whether a waiver in force covers the control or some of its objects."""
         return any(each.standing is Standing.IN_FORCE for each in self.waivers)
 
     @property

@@ -1,7 +1,7 @@
-"""Plan the remediation of a host: which failing controls which roles remediate, and at what cost. Pure.
+"""Plan the remediation of a host: the roles that remediate failing controls, and the impact. Pure.
 
-``plan`` predicts from an assessment. The host itself decides what is possible and what it costs: ``outlook``
-joins the plan with the answer of the host's transaction, in check mode or after it was applied.
+``plan`` predicts from an assessment. The host itself decides which changes are possible and their impact:
+``outlook`` joins the plan with the answer of the host's transaction, in check mode or after it was applied.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Step:
 
     @property
     def impact(self) -> Impact:
-        """Return the greatest impact of remediating one of its controls."""
+        """Return the greatest impact of the remediation of its controls."""
         return max(_impacts(self.findings), key=_CHEAPEST_FIRST.index)
 
 
@@ -50,7 +50,7 @@ class Withheld:
         waived = ", ".join(
             f"{finding.control.slug} ({', '.join(_in_force(finding))})" for finding in self.waived
         )
-        return f"it would repair what is waived: {waived}"
+        return f"it would also remediate a waived control: {waived}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def variables(self) -> dict[str, list[str]]:
-        """Return the variables to apply, by role, in order, as the playbook takes them."""
+        """Return the variables to apply, by role, in the order and form of the playbook's parameter."""
         by_role: dict[str, list[str]] = {}
         for step in self.steps:
             by_role.setdefault(step.role, []).append(step.variable)
@@ -145,9 +145,9 @@ def outlook(plan: Plan, answer: Mapping[str, Any], *, failure: str = "") -> Outl
     """Join a plan with the answer of the host's transaction.
 
     Args:
-        plan: what was asked for.
-        answer: result of the action ``converge``; empty where there is none.
-        failure: why there is none.
+        plan: the plan.
+        answer: the result of the action ``converge``; empty without an answer.
+        failure: the reason why there is no answer.
     """
     documents = {str(document["name"]): document for document in answer.get("documents", ())}
     diffs = {str(each["path"]): str(each.get("prepared", "")) for each in answer.get("diff") or ()}
@@ -167,7 +167,7 @@ def outlook(plan: Plan, answer: Mapping[str, Any], *, failure: str = "") -> Outl
 
 
 def _decision(step: Step, documents: Mapping[str, Mapping[str, Any]]) -> Decision:
-    # A role that cannot do anything on a host answers with one document that has the role's name.
+    # A role that is impossible on a host answers with one document that has the role's name.
     document = documents.get(step.variable) or documents.get(step.role)
     if document is None:
         return Decision(step, Fate.UNKNOWN, step.impact)

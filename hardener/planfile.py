@@ -43,9 +43,9 @@ def dump(outlooks: Sequence[Outlook], benchmark: str, *, created: datetime) -> s
     """Return the plan of some hosts as JSON; the same plan always gives the same text.
 
     Args:
-        outlooks: what would be done on each host.
-        benchmark: by which ids the controls are called.
-        created: when the hosts were asked.
+        outlooks: the outlook of each host.
+        benchmark: the benchmark version of the ids of controls.
+        created: the time of the plan.
     """
     plan = {
         "schema": SCHEMA,
@@ -68,7 +68,7 @@ def load(path: Path) -> Plans:
     """Read a plan that ``dump`` wrote. A damaged entry affects only its own host.
 
     Raises:
-        HardenerError: it cannot be read, or is no plan.
+        HardenerError: it cannot be read, or is not a plan.
     """
     hint = "`hardener plan --json` writes it"
     try:
@@ -78,7 +78,7 @@ def load(path: Path) -> Plans:
     except ValueError as error:
         raise HardenerError(f"{path} is not JSON: {error}", hint=hint) from error
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA or not isinstance(raw.get("hosts"), dict):
-        raise HardenerError(f"{path} is no plan ({SCHEMA})", hint=hint)
+        raise HardenerError(f"{path} is not a plan ({SCHEMA})", hint=hint)
     reviewed: dict[str, Reviewed] = {}
     damaged: dict[str, str] = {}
     for host, plan in raw["hosts"].items():
@@ -102,7 +102,7 @@ def _applied(plan: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _word(text: Any, pattern: re.Pattern[str]) -> str:
-    """Require that a text matches a pattern: Ansible would evaluate a template in it.
+    """Require that a text matches a pattern, because Ansible would evaluate a template in it.
 
     Raises:
         ValueError: it does not match.

@@ -1,7 +1,7 @@
 """Filter the results of a run by host, group, status, severity, section and control.
 
-Pure. Values of one option widen the choice, different options narrow it. A host is left out where it is not
-chosen, or where none of its results is.
+Pure. A result must match every option, and one of the values of an option. A host without a chosen result is
+omitted.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ class ResultFilter:
         return self.of_hosts or self.of_findings
 
     def __str__(self) -> str:
-        """Return the options that make this filter, on one line."""
+        """Return the options of this filter on one line."""
         return line(shlex.join(self._words()), 2000)
 
     @property
     def of_hosts(self) -> bool:
-        """Return whether some hosts are left out, whatever their results are."""
+        """Return whether the filter selects hosts."""
         return bool(self.hosts or self.groups)
 
     @property
     def of_findings(self) -> bool:
-        """Return whether some results of a host are left out."""
+        """Return whether the filter selects results of a host."""
         return bool(self.statuses or self.severities or self.sections or self.controls)
 
     def takes_host(self, host: str, groups: Collection[str] | None) -> bool:
-        """Return whether a host is chosen; by group only where its groups are known."""
+        """Return whether a host is chosen; a host whose groups are unknown matches no group."""
         named = not self.hosts or any(fnmatchcase(host, glob) for glob in self.hosts)
         return named and (not self.groups or bool({*self.groups} & {*(groups or ())}))
 
     def takes(self, finding: Finding, benchmark: str) -> bool:
-        """Return whether a result is chosen, whatever its host is."""
+        """Return whether a result is chosen, independent of its host."""
         return (
             (not self.statuses or finding.status in self.statuses)
             and (not self.severities or finding.severity in self.severities)
@@ -72,27 +72,27 @@ class ResultFilter:
         )
 
     def apply(self, assessment: Assessment) -> Assessment | None:
-        """Return a chosen host with its chosen results; None where there are none."""
+        """Return a host with its chosen results; None if there are none."""
         findings = tuple(self._chosen(assessment))
         return replace(assessment, findings=findings) if findings else None
 
     def apply_to_both(self, before: Assessment, after: Assessment) -> tuple[Assessment, Assessment] | None:
-        """Return two assessments of a host with the controls whose result is chosen in one of them."""
+        """Return two assessments of a host, reduced to controls with a chosen result in one of them."""
         slugs = {finding.control.slug for side in (before, after) for finding in self._chosen(side)}
         if not slugs:
             return None
         return self._with(before, slugs), self._with(after, slugs)
 
     def check(self, controls: Sequence[Control], benchmark: str, groups: Groups) -> None:
-        """Refuse a value that names nothing in a run, since nothing would be found for it.
+        """Refuse a value that matches nothing in a run.
 
         Args:
             controls: those of the run.
-            benchmark: by which they have ids.
-            groups: the hosts of the run, with their groups where they are asked for.
+            benchmark: the benchmark version of their ids.
+            groups: the hosts of the run, with their groups if the filter is by group.
 
         Raises:
-            HardenerError: a value names nothing.
+            HardenerError: a value matches nothing.
         """
         for glob in self.hosts:
             if not any(fnmatchcase(host, glob) for host in groups):

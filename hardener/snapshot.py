@@ -38,7 +38,7 @@ class FactUnavailable(Exception):  # noqa: N818 - it describes a state of the ho
 
     @property
     def unread(self) -> str:
-        """Describe it for a verdict."""
+        """Return the text of this failure for a verdict."""
         return f"{self.source}{UNREAD}{self.reason}"
 
 
@@ -117,14 +117,14 @@ class Snapshot:
 
     @property
     def collector(self) -> JSONObject:
-        """Return the collector's description of itself."""
+        """Return the metadata of the collector."""
         return self.raw.get("collector") or {}
 
     def fact(self, source: str) -> Any:
         """Return the data of a source.
 
         Raises:
-            FactAbsent: the thing does not exist on the host.
+            FactAbsent: the object does not exist on the host.
             FactUnavailable: the source failed or is not in this snapshot.
         """
         entry = self._sources.get(source)
@@ -204,7 +204,7 @@ class Snapshot:
         """Return the stat record of a path; ``None`` where the path does not exist.
 
         Raises:
-            FactUnavailable: the collector did not look at it or could not.
+            FactUnavailable: the collector did not read it, or could not.
         """
         files = self.fact("files")
         if path not in files:

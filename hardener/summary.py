@@ -39,13 +39,13 @@ class Named:
 
 @dataclass(slots=True)
 class Cause(Named):
-    """A reason why controls could not be decided: the controls, and the hosts on which it is one.
+    """A reason why controls could not be decided: the controls, and the hosts with this reason.
 
     Attributes:
-        text: the reason, with HOST for the name of the host where several hosts share it; empty stands for
-            all reasons beyond the first 200.
-        actual: what was found for the first control.
-        unreachable: whether it kept a whole host from being audited.
+        text: the reason, with HOST for the host's name if several hosts share it; empty for all reasons
+            beyond the first 200.
+        actual: the finding of the first control, as text.
+        unreachable: whether a whole host could not be audited because of it.
         controls: the id of each control, by its place in the benchmark.
     """
 
@@ -57,7 +57,7 @@ class Cause(Named):
 
 @dataclass(slots=True)
 class Cases:
-    """The hosts on which one control has one status: their number, and the first few names."""
+    """The hosts on which a control has some status: their number, and the first few names."""
 
     control: Control
     id: str
@@ -78,13 +78,13 @@ class Toll:
 
 
 def compliance(counts: Mapping[Status, int]) -> float | None:
-    """Return the share of passing controls among those that a check decided or should have decided."""
+    """Return the compliance: the share of passing controls among those that pass, fail or are errors."""
     decided = sum(counts.get(status, 0) for status in (Status.PASS, Status.FAIL, Status.ERROR))
     return counts.get(Status.PASS, 0) / decided if decided else None
 
 
 def by_name(counts: Mapping[Status, int]) -> dict[str, int]:
-    """Return the number of findings of every status by its name in documents."""
+    """Return the number of findings by status name, with every status."""
     return {status.value: counts.get(status, 0) for status in Status}
 
 
@@ -94,7 +94,7 @@ def percentage(share: float | None) -> str:
 
 
 def _reason(actual: str) -> str:
-    """Return why a source could not be read, without the source; another text as it is."""
+    """Return the reason why a source could not be read, without the name of the source; keep other texts."""
     return line(actual.partition(UNREAD)[2] or actual)
 
 
@@ -102,7 +102,7 @@ class Summary:
     """The totals of a run.
 
     Args:
-        listed: the statuses of which ``cases`` has all controls.
+        listed: the statuses for which ``cases`` returns all controls.
         is_part: whether only chosen results of the run are counted.
     """
 
@@ -159,7 +159,7 @@ class Summary:
     def cases(self, status: Status) -> list[Cases]:
         """Return the controls that have this status on some host, most severe first.
 
-        Of a status that is not listed: those that a person has waived or attested.
+        For a status that is not listed, return only waived or attested controls.
         """
         chosen = [cases for (each, _), cases in self._cases.items() if each is status]
         return sorted(chosen, key=lambda cases: (SEVERITIES.index(cases.severity), cases.place))
@@ -169,7 +169,7 @@ class Summary:
         return [toll for toll, _ in sorted(self._worst, reverse=True)]
 
     def causes(self) -> list[Cause]:
-        """Return why controls could not be decided, the reason for most controls first."""
+        """Return the reasons why controls could not be decided, sorted by number of controls."""
         return sorted(self._causes.values(), key=lambda cause: (-len(cause.controls), -cause.hosts))
 
     def _explain(self, assessment: Assessment) -> None:
@@ -188,7 +188,7 @@ class Summary:
             cause.add(line(assessment.host))
 
     def _cause(self, text: str, gone: str) -> Cause:
-        """Return the entry of a reason; ``gone`` is the host that could not be audited for it."""
+        """Return the entry of a reason; ``gone`` is a host that could not be audited because of it."""
         key = bool(gone), text.replace(gone, "HOST") if gone else text  # ssh names the host in its reasons
         if key not in self._causes and len(self._causes) >= _CAUSES:
             key = key[0], ""

@@ -1,8 +1,8 @@
 """Make untrusted text safe to show: container names, labels, image history, error messages.
 
-Any user of Docker can choose such text, and it is shown in XML, JSON and terminals. Each invisible character
+Any user of Docker can choose such text, which is shown in XML, JSON and terminals. Each invisible character
 (escape sequences, bidirectional overrides, zero-width characters, unpaired surrogates, noncharacters) is
-replaced by a visible escape, as in ``repr``: nothing is dropped, and nothing affects the terminal. This
+replaced by a visible escape, as in ``repr``: no character is dropped, and none controls the terminal. This
 includes all characters that XML 1.0 forbids.
 """
 
@@ -35,7 +35,7 @@ def block(text: str, limit: int = 20_000) -> str:
 def scalar(text: str, limit: int = 10_000) -> str:
     """Prepare a text for a JSON value: limit its length, and escape unpaired surrogates.
 
-    Half a pair is no character: strict readers refuse the whole document for it.
+    Strict readers refuse a document with an unpaired surrogate.
     """
     return _SURROGATE.sub("\ufffd", shorten(text, limit))
 

@@ -1,7 +1,7 @@
-"""Keep the files of this process private to its user, whatever umask it was started with.
+"""Keep the files of this process private to its user, independent of its initial umask.
 
-What hardener writes tells an attacker where to begin. Its own files have explicit modes; those that libraries
-open (ansible-runner's artifacts) have none but this.
+The files of hardener would help an attacker. Its own files have explicit modes; files that libraries open
+(artifacts of ansible-runner) get their mode only from the umask.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ def restrict() -> None:
 
 
 def given() -> int:
-    """Return the umask at the start of this process, for other programs; it denies others to write."""
+    """Return the initial umask of this process, for other programs; it never lets others write."""
     return _given | 0o022

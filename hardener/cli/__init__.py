@@ -54,7 +54,7 @@ VERBS = (
 
 
 class _Hardener(LazyVerbs):
-    """The group of all verbs; every way to end is handled here."""
+    """The group of all verbs; it turns every result and error into an exit code."""
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
@@ -83,7 +83,7 @@ class _Hardener(LazyVerbs):
 
 
 def _without_verbose(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return a command line from its verb on: only -v can come before."""
+    """Return a command line from its verb on; only -v can stand before the verb."""
     rest = list(arguments)
     while rest and rest[0] in ("-v", "--verbose"):
         del rest[0]

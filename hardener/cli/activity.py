@@ -42,12 +42,12 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
 def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, json: Path | None) -> ExitCode:
     """Listen to denials by AppArmor, SELinux and seccomp, and to events of the engine, by container.
 
-    Nothing is written on the hosts. Where the role activity has installed its collector, what it has seen in
-    seven days comes first, and tells what is usual for an image from what is not. docs/activity.md says what
-    can be seen, and what leaves no trace.
+    Nothing is written on the hosts. If the role `activity` has installed its collector, its observations of
+    the last seven days are shown first; they are the baseline of what is usual for an image. docs/activity.md
+    lists what can be observed, and what leaves no trace.
 
-    The exit code is 3 where something is unusual for its image (grave, where no baseline says what is usual),
-    and 4 where a host could not be heard, has lost something, or has a collector that writes nothing.
+    The exit code is 3 if an observation is unusual for its image (or grave, if there is no baseline), and 4
+    if a host could not be observed, lost observations, or has a collector that writes nothing.
 
     \b
     hardener activity -i inventory.yml --for 10m --json activity.json

@@ -49,7 +49,7 @@ def assess(
     """Judge snapshots that were collected earlier, exactly as `hardener audit` judges them.
 
     SNAPSHOT is a file, a folder of *.json files, or - for standard input. A host that Ansible cannot reach
-    makes its own, as roles/collect says.
+    can make its own snapshot: see roles/collect/README.md.
 
     \b
     hardener assess snapshots/ --junit junit.xml

@@ -54,8 +54,8 @@ def audit(
 ) -> ExitCode:
     """Audit hosts against the CIS Docker Benchmark. Read only.
 
-    Facts are collected by one Ansible task a host, as root: directly where root logs in, with sudo otherwise
-    (or as ansible_become says). A host that cannot be reached is part of every report.
+    One Ansible task for each host collects the facts as root: directly if root logs in, otherwise with sudo
+    (or as ansible_become says). Every report includes the hosts that cannot be reached.
 
     \b
     hardener audit -i localhost,

@@ -12,10 +12,10 @@ from hardener.cli.history_options import Runs, runs_options
 @click.argument("run", metavar="RUN", shell_complete=completers.run)
 @runs_options
 def baseline(*, run: str, kept: Runs) -> None:
-    """Make a run the baseline of its inventory: `hardener drift` reports what has moved since.
+    """Make a run the baseline of its inventory: `hardener drift` reports what has changed since.
 
-    It is kept however old it gets, until another takes its place. An inventory without a baseline is held
-    against its last run that was not a drift run.
+    A baseline is never deleted for its age, until another run replaces it. Without a baseline, an inventory
+    is compared with its last complete run that was not a drift run.
 
     \b
     hardener baseline latest

@@ -33,11 +33,11 @@ _Function = Callable[..., Any]
 
 @dataclass(slots=True)
 class Conversation:
-    """How the command line was called, and the amount of output on standard error."""
+    """The command line as it was called, and the amount of output on standard error."""
 
     verbose: bool = False
     arguments: tuple[str, ...] = ()
-    resumed: Unfinished | None = None  # the run that this one goes on with
+    resumed: Unfinished | None = None  # the run that this one continues
     quiet: bool = False
 
     def listener(self, *written: Path | None) -> TerminalListener:
@@ -73,7 +73,7 @@ class FleetOptions:
         """Return the target of a workflow: the hosts, which the workflow locks and records.
 
         Args:
-            conversation: whether what Ansible prints is shown.
+            conversation: whether the output of Ansible is shown.
             home: folder of the history.
         """
         call = Call(arguments=conversation.arguments, folder=str(Path.cwd()), resumed=conversation.resumed)
@@ -89,10 +89,10 @@ class FleetOptions:
         """Prepare the connection to the hosts; ask for the passwords that are needed, as Ansible does.
 
         Args:
-            conversation: whether what Ansible prints is shown.
+            conversation: whether the output of Ansible is shown.
 
         Raises:
-            HardenerError: the inventory cannot be one.
+            HardenerError: the inventory is invalid.
         """
         from hardener.fleet import Credentials, Fleet, executor_of
         from hardener.terminal.progress import echo
@@ -112,7 +112,7 @@ class FleetOptions:
 
 
 def _ask(what: str) -> str:
-    """Read a password from the terminal, or from standard input where there is no terminal.
+    """Read a password from the terminal, or from standard input if there is no terminal.
 
     Raises:
         HardenerError: there is neither.
@@ -232,7 +232,8 @@ def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
             "slice_size",
             type=click.IntRange(1),
             metavar="HOSTS",
-            help="Divide the hosts into slices of this size, each for its own Ansible; one a core at a time.",
+            help="Divide the hosts into slices of this size, each run by its own Ansible process; one slice"
+            " per core at a time.",
         ),
         click.option(
             "--mesh",
@@ -307,13 +308,14 @@ decision_options = option_group(
         "--waivers",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Failing controls that are accepted for a while.  [default: waivers.yml beside the inventory]",
+        help="File of waivers: failing controls that are accepted until a day.  [default: waivers.yml"
+        " beside the inventory]",
     ),
     click.option(
         "--attestations",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="What people say of controls that only a person can decide."
+        help="File of attestations: the answers of people to manual controls."
         "  [default: attestations.yml beside the inventory]",
     ),
 )
@@ -334,7 +336,7 @@ change_options = option_group(
         "--confirm-timeout",
         type=click.IntRange(20, 86400),
         metavar="SECONDS",
-        help="How long a host waits for the connection that confirms a change, before it takes the change"
+        help="How long a host waits for the connection that confirms a change, before it rolls the change"
         " back by itself.  [default: converge_confirm_timeout of the inventory, else 180]",
     ),
     click.option("--check", is_flag=True, help="Change nothing; show what would change."),
@@ -370,15 +372,15 @@ batch_options = option_group(
         "--batch",
         callback=_share(least=1),
         metavar="N|P%",
-        help="Then change so many hosts at a time, or this percentage of the hosts that need a change."
+        help="Then change this number of hosts at a time, or this percentage of the hosts that need a change."
         "  [default: all others at once]",
     ),
     click.option(
         "--max-fail",
         callback=_share(least=0),
         metavar="N|P%",
-        help="Begin no other batch once more hosts of the whole run have failed, those included that could"
-        " not be reached.  [default: 0 with --canary or --batch]",
+        help="Begin no further batch once more hosts of the run than this have failed; unreachable hosts"
+        " count.  [default: 0 with --canary or --batch]",
     ),
 )
 
@@ -399,5 +401,5 @@ home_option = click.option(
 )
 
 exit_zero_option = click.option(
-    "--exit-zero", is_flag=True, help="Exit with 0 where the code would be 3 or 4: for jobs that only report."
+    "--exit-zero", is_flag=True, help="Exit with 0 instead of 3 or 4: for jobs that only report."
 )

@@ -1,7 +1,7 @@
 """Complete values on the command line: inventories, benchmarks, controls, sections, runs, report formats.
 
-A shell asks at each press of the tab key, so imports happen only where they are needed. Nothing is offered
-where something cannot be read, and no value that a shell would interpret.
+A shell asks at each press of the tab key, so imports happen only where they are needed. Nothing is offered if
+a file cannot be read; values that a shell would interpret are never offered.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Completer = Callable[[click.Context, click.Parameter, str], _Items]
 
 
 def _completer(values: Callable[[click.Context, str], Iterable[tuple[str, str]]]) -> _Completer:
-    """Return a completer that offers those values, each with its description, that begin as typed."""
+    """Return a completer that offers the values that begin with the typed text, each with its description."""
 
     def complete(context: click.Context, _parameter: click.Parameter, typed: str) -> _Items:
         found = []

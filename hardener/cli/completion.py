@@ -16,8 +16,8 @@ _NO_SPACE = "\n    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compo
 def completion(context: click.Context, shell: str) -> None:
     """Print the script that completes verbs, options, files, controls, sections, runs and report formats.
 
-    Write it where the shell looks for completions, and start the shell anew. `hardener` must be found by the
-    PATH of the shell.
+    Write the script to a folder where the shell looks for completions, and start a new shell. `hardener` must
+    be in the PATH of the shell.
 
     \b
     hardener completion bash >~/.local/share/bash-completion/completions/hardener

@@ -21,12 +21,12 @@ from hardener.result_filter import ResultFilter
 @runs_options
 @json_option
 def diff(*, before: str, after: str, chosen: ResultFilter, kept: Runs, json_file: Path | None) -> None:
-    """Show what changed between two runs; without arguments between the last two of an inventory.
+    """Show what changed between two runs; without arguments, between the last two runs of an inventory.
 
-    What fails since, what is fixed, what was waived, each with the facts behind it. Two runs without a common
-    host are refused.
+    The changes are controls that newly fail, are fixed or were waived, each with the facts that changed. Two
+    runs without a common host are refused.
 
-    Options choose a part of it, as `hardener show` does: a control whose result before or after is chosen.
+    Filter options work as in `hardener show`; a control is chosen by its result before or after.
 
     \b
     hardener diff

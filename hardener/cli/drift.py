@@ -65,21 +65,20 @@ def drift(
     fail_on: Severity | None,
     home: Path,
 ) -> ExitCode:
-    """Audit hosts by the controls of an earlier run, and report what moved since, with the facts behind it.
+    """Audit hosts by the controls of an earlier run, and report what has changed since, with the facts.
 
-    Drift is a control that fails and did not, or that fails for more objects than it did. What got better is
-    listed too. --remediate repairs what has drifted, as `hardener harden` would, and audits again; where
-    nothing has drifted it costs one audit.
+    Drift is a control that newly fails, or that fails for more objects than before. Improvements are listed
+    too. --remediate repairs drift, as `hardener harden` would, and audits again; without drift it only audits
+    once.
 
-    Without --against and without a baseline (`hardener baseline`), it is the last run over all hosts and all
-    controls that was not a drift run: what has drifted is reported until it is repaired or accepted.
+    Without --against, the earlier run is the baseline (`hardener baseline`), else the last run over all hosts
+    and all controls that was not a drift run. So drift is reported until it is repaired or accepted.
 
-    Who is named by --notify-command or --notify-url is told unless all is as it was; a target that is dead
-    is a warning (docs/schedule.md has the JSON, and timers).
+    --notify-command and --notify-url send a notification unless the exit code is 0; a failed delivery is only
+    a warning. docs/schedule.md describes the JSON, and timers.
 
-    The exit code tells drift, not compliance: 0 no drift, 6 drift, 7 drift repaired, 5 rolled back, 8 where
-    hosts were not begun, 4 where a host or a control could not be compared. The reports tell what is true at
-    the end.
+    The exit code is about drift, not compliance: 0 no drift, 6 drift, 7 drift repaired, 5 rolled back, 8
+    hosts were not begun, 4 a host or a control could not be compared. Reports describe the state at the end.
 
     \b
     hardener drift -i inventory.yml
@@ -89,9 +88,9 @@ def drift(
     from hardener.workflows.drift import drift as carry_out
 
     if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
-        raise click.UsageError("--allow, --confirm-timeout, --check and --diff go with --remediate")
+        raise click.UsageError("--allow, --confirm-timeout, --check and --diff need --remediate")
     if not remediate and batches.wanted:
-        raise click.UsageError("--canary, --batch and --max-fail go with --remediate")
+        raise click.UsageError("--canary, --batch and --max-fail need --remediate")
     request = DriftRequest(
         target=hosts.target(conversation, home),
         against=against,

@@ -19,9 +19,9 @@ _file = click.Path(dir_okay=False, path_type=Path)
 
 @click.group(cls=Verbs, short_help="Signed evidence for an auditor.")
 def evidence() -> None:
-    """Export runs as a bundle that can be verified without trusting who sends it, and verify one.
+    """Export runs as a bundle that can be verified without trusting its sender, and verify a bundle.
 
-    What a signature proves and what it can't: docs/evidence.md.
+    docs/evidence.md describes what a signature proves, and what it cannot.
     """
 
 
@@ -49,7 +49,7 @@ def evidence() -> None:
     "proofs",
     multiple=True,
     metavar="PROOF",
-    help="A proof of a container's profile too, as `hardener workload proofs` lists it; repeatable.",
+    help="Add this proof of a container's profile, as listed by `hardener workload proofs`; repeatable.",
 )
 @runs_options
 def export(
@@ -64,9 +64,9 @@ def export(
 ) -> None:
     """Export runs: every report format, the facts behind them, a manifest and its signature.
 
-    RUN is what `hardener runs` lists, or latest: that of the inventory of -i. The bundle becomes the next
-    entry of the ledger, and says which entry it follows. An auditor verifies it with coreutils and OpenSSH
-    alone, as the README in it says.
+    RUN is an id that `hardener runs` lists, or latest: the latest run of the inventory of -i. The bundle
+    becomes the next entry of the ledger, and names the entry that it follows. An auditor needs only coreutils
+    and OpenSSH to verify it; the README in the bundle shows how.
 
     \b
     hardener evidence export latest --out q4.tar.gz --sign ~/.ssh/evidence
@@ -92,7 +92,7 @@ def export(
     click.echo(f"sha256    {exported.entry.bundle_sha256}")
     held = f"{len(exported.entry.runs)} runs, {exported.hosts} hosts, {exported.files} files"
     click.echo(f"holds     {held}{f', {len(proven)} proofs' if proven else ''}")
-    click.echo(f"signed    {'yes' if key else 'no: nobody can tell who made it'}")
+    click.echo(f"signed    {'yes' if key else 'no: its origin cannot be verified'}")
     click.echo(f"ledger    entry {head.seq}, {head.sha256}")
 
 
@@ -103,7 +103,7 @@ def export(
     required=True,
     type=_file,
     metavar="FILE",
-    help="Whose signature you accept, as ssh-keygen takes it; times in it are UTC.",
+    help="Allowed signers, in the format of ssh-keygen; times in it are UTC.",
 )
 @click.option(
     "--revoked",
@@ -133,11 +133,11 @@ def verify(
     tsa_certificates: Path | None,
     at: datetime | None,
 ) -> ExitCode:
-    """Verify that a bundle is what somebody you trust has signed, whole, and what its facts give.
+    """Verify that a bundle is complete, signed by an allowed signer, and consistent with its facts.
 
-    Nothing is extracted. The facts in it are judged again with this hardener's catalogue, and every report is
-    compared with what they give. Exits with 3 and one line that names the file where it is refused, with 4
-    where another version has judged or written it, so that nobody could compare.
+    Nothing is extracted. The facts in the bundle are judged again with the catalogue of this version, and
+    every report is compared with the result. The exit code is 3 if the bundle is refused (one line names the
+    file), and 4 if another version of hardener made it, so that a part could not be compared.
 
     \b
     hardener evidence verify q4.tar.gz --allowed-signers auditors --ledger ledger.ndjson

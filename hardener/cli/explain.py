@@ -26,10 +26,10 @@ MAX_WIDTH = 100
     show_default=True,
     metavar="NAME",
     shell_complete=completers.benchmark,
-    help="Benchmark version that an id is looked up in.",
+    help="Benchmark version in which an id is looked up.",
 )
 def explain(control: str, benchmark: str) -> None:
-    """Explain a control: why it matters, which fact decides it, how to fix it, what it serves.
+    """Explain a control: why it matters, which fact decides it, how to fix it, which requirements it serves.
 
     SLUG|CIS-ID is a name such as daemon-icc-disabled or an id such as 2.2; `hardener controls` lists them.
     The same id means different things in different versions of the benchmark.

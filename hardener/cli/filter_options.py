@@ -53,6 +53,6 @@ filter_options = option_group(
         multiple=True,
         metavar="SLUG|CIS-ID",
         shell_complete=completers.control,
-        help="Only this control, or those below the beginning of an id; repeatable.",
+        help="Only this control, or all controls below this part of an id, such as 5.1; repeatable.",
     ),
 )

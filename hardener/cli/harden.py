@@ -59,12 +59,12 @@ def harden(
 ) -> ExitCode:
     """Audit hosts, run the roles that remediate what fails, audit again and show the difference.
 
-    All changes of a host are one transaction: one restart of the daemon, a health check, and back to what was
-    before if the host is not well. Hosts where nothing fails that a role remediates are not touched.
-    What costs more than --allow is not done; it is listed, and stays failing.
+    All changes of a host are one transaction: one restart of the daemon, a health check, and a rollback if
+    the host is not healthy. Hosts without a failing control that a role remediates are not touched. Changes
+    with a greater impact than --allow are not made; they are listed, and their controls keep failing.
 
-    The reports tell what is true at the end: after hardening, or now with --check. A JSON report gets another
-    beside it with what was true before: report.before.json beside report.json.
+    Reports describe the state at the end: after hardening, or now with --check. A JSON report gets a second
+    file with the state before: report.before.json beside report.json.
 
     \b
     hardener harden -i inventory.yml --check --diff

@@ -1,4 +1,4 @@
-"""Options that select runs of the history, for every verb that asks it."""
+"""Options that select runs of the history, for every verb that reads it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """The history, and the inventory whose runs are meant; None for the only one that has runs."""
+    """The history, and the inventory whose runs are selected; None for the only one that has runs."""
 
     home: Path
     inventory: str | None
@@ -43,7 +43,7 @@ class Runs:
         return inventory_name(self.inventory)
 
     def run(self, called: str) -> StoredRun:
-        """Return the run of a name.
+        """Return the run that has this name.
 
         Raises:
             HardenerError: there is no such run, or it is one of another inventory.
@@ -75,5 +75,5 @@ _inventory_option = click.option(
     callback=only_one_inventory,
     metavar="INVENTORY",
     shell_complete=completers.inventory,
-    help="Inventory whose runs are meant, as `hardener audit` got it.  [default: the only one that has runs]",
+    help="Inventory of the run, as it was given to `hardener audit`.  [default: the only one that has runs]",
 )

@@ -23,7 +23,7 @@ from hardener.files import require_writable
 def images() -> None:
     """Verify the images of hosts by a policy: who may have signed what, from where.
 
-    The policy, what is verified, and what that does not prove: docs/trust.md.
+    docs/trust.md describes the policy, what is verified, and what that does not prove.
     """
 
 
@@ -56,11 +56,11 @@ def verify(
 ) -> ExitCode:
     """Verify every image that is present, and every image that a container was made from.
 
-    Each host asks the registries itself: is this image what the registry has under its digest, is it signed,
-    do its tags still lead to it. A host keeps the answer, and the next audit judges it.
+    Each host asks the registries itself whether the image is the one under its digest, whether it is signed,
+    and whether its tags still refer to it. The host stores the answers, and the next audit judges them.
 
-    The exit code is 0 where every image is trusted, 3 where one is not, and 4 where nothing is known of one
-    or of a host.
+    The exit code is 0 if every image is trusted, 3 if an image is not, and 4 if an image or a host could not
+    be verified.
 
     \b
     hardener images verify -i inventory.yml --policy trust.yml

@@ -1,4 +1,4 @@
-"""The option ``--json`` of verbs that show something: the same as one JSON document."""
+"""The option ``--json`` of verbs that show results: it writes the same results as one JSON document."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ json_option = click.option(
     "json_file",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Write it as JSON; - is standard output, in the place of the text.",
+    help="Write the result as JSON; - is standard output, instead of the text.",
 )
 
 
 def write_json(document: Mapping[str, Any], path: Path | None) -> bool:
-    """Write a document to the file of ``--json``; return whether standard output has it.
+    """Write a document to the file of ``--json``; return whether that is standard output.
 
     Raises:
         HardenerError: it cannot be written.

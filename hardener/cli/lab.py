@@ -17,13 +17,13 @@ _release = click.option(
     show_default=True,
     help="Debian release.",
 )
-_bare = click.option("--bare", is_flag=True, help="One without Docker.")
-_name = click.option("--name", metavar="NAME", help="Name of the guest. [default: debian and what it is]")
+_bare = click.option("--bare", is_flag=True, help="A guest without Docker.")
+_name = click.option("--name", metavar="NAME", help="Name of the guest. [default: debian, release and kind]")
 
 
 @click.group(cls=Verbs, short_help="Disposable Docker hosts for tests.")
 def lab() -> None:
-    """Throw-away Docker hosts: Debian virtual machines under QEMU, reached on loopback only.
+    """Disposable Docker hosts: Debian virtual machines under QEMU, reachable on loopback only.
 
     The first start of a release installs it from Debian, which takes minutes; later ones take seconds.
     Images and guests are kept below ~/.cache/hardener/lab (or XDG_CACHE_HOME).
@@ -38,7 +38,7 @@ def lab() -> None:
 def up(release: str, *, bare: bool, name: str | None) -> None:
     """Start a pristine Docker host and print the path of an Ansible inventory for it.
 
-    A guest of that name that already runs is kept as it is. In a bare one, Docker is yet to be installed.
+    A running guest of that name is kept as it is. A bare guest has no Docker.
     """
     from hardener import lab as guests
 
@@ -69,9 +69,9 @@ def status() -> None:
 )
 @click.argument("command", nargs=-1)
 def ssh(release: str, *, bare: bool, name: str | None, user: str, command: tuple[str, ...]) -> None:
-    """Log in to a guest, or run COMMAND there, its words as they are.
+    """Log in to a guest, or run COMMAND there; its words are passed unchanged.
 
-    Both users may do everything: lab by sudo, which asks for no password.
+    Both users have all rights: `lab` by sudo without a password.
     """
     from hardener import lab as guests
 
@@ -79,12 +79,12 @@ def ssh(release: str, *, bare: bool, name: str | None, user: str, command: tuple
     os.execvp(argv[0], argv)  # noqa: S606 - ssh takes over the terminal and the exit code
 
 
-@lab.command(short_help="End a guest and remove it.")
+@lab.command(short_help="Stop a guest and remove it.")
 @_release
 @_bare
 @_name
 def down(release: str, *, bare: bool, name: str | None) -> None:
-    """End a guest and remove all that belongs to it; the image stays for the next one."""
+    """Stop a guest and remove its files; the image stays for the next guest."""
     from hardener import lab as guests
 
     chosen = _named(name, release, bare=bare)

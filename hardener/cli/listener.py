@@ -61,11 +61,11 @@ class TerminalListener:
         import_module("hardener.terminal.audit")
 
     def file_found(self, what: str, path: Path) -> None:
-        """Name a file next to the inventory that is used."""
+        """Name a file next to the inventory that the run uses."""
         self._tell(f"{what}: {line(str(path))}")
 
     def waiting(self, inventory: str) -> None:
-        """Say which other run has to end first."""
+        """Report that another run over the inventory has to end first."""
         self._tell(f"another run over {line(inventory, 1000)} is in progress: waiting for it to finish")
 
     def warning(self, text: str) -> None:
@@ -89,7 +89,7 @@ class TerminalListener:
         )
 
     def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
-        """Name decisions by group that were not applied, as some snapshots do not name the groups."""
+        """Name decisions by group that were not applied because snapshots do not name the groups."""
         names = line(", ".join(first(hosts, _NAMED)))
         _say(
             f"{', '.join(first(decisions, _NAMED))}: by groups, which the snapshots of {names} do not name:"
@@ -100,7 +100,7 @@ class TerminalListener:
 
     def plan_damaged(self, file: Path, host: str, problem: str) -> None:
         """Name a host whose reviewed plan cannot be read."""
-        _say(f"hardener: error: {file}: {line(host)}: {problem}; it is left alone")
+        _say(f"hardener: error: {file}: {line(host)}: {problem}; the host is not changed")
 
     def installing(self, hosts: Sequence[str]) -> None:
         """Name the hosts that get Docker."""
@@ -125,14 +125,14 @@ class TerminalListener:
         self._tell(*changes.remaining(outlooks))
 
     def host_states(self, run: Unfinished, states: Mapping[str, HostState]) -> None:
-        """Say what became of each host of a run that broke off."""
+        """Show the state of each host of an unfinished run."""
         from hardener.terminal import rollout
 
         _say(*rollout.host_states(run, states))
 
     def resumable(self, run: str) -> None:
-        """Name the command that goes on with what is left."""
-        _say(f"left: `hardener resume {run[:_SHORT]}` goes on with this run")
+        """Name the command that continues the run."""
+        _say(f"left: `hardener resume {run[:_SHORT]}` continues this run")
 
     def divided(self, batches: Sequence[Batch], most_failures: int) -> None:
         """Show the batches of a run."""
@@ -147,11 +147,11 @@ class TerminalListener:
         self._tell(rollout.begins(number, batches, batch))
 
     def stopped(self, reason: str) -> None:
-        """Say why no other batch begins."""
+        """Show why no further batch begins."""
         _say(f"hardener: stopped: {reason}")
 
     def not_begun(self, hosts: Mapping[str, str]) -> None:
-        """Name the hosts that were never begun."""
+        """Name the hosts whose change was never begun."""
         from hardener.terminal import rollout
 
         _say(*rollout.not_begun(hosts))
@@ -187,7 +187,7 @@ class TerminalListener:
         show_drift(drift, console(self.screen), title=f"since {run_title(before)}", files=named)
 
     def _tell(self, *lines: str) -> None:
-        """Show what is neither a result nor a warning."""
+        """Show a message that is neither a result nor a warning."""
         if not self._quiet:
             _say(*lines)
 

@@ -23,10 +23,10 @@ _FOR_EVERYBODY = 0o644
 )
 @home_option
 def metrics(*, out: Path | None, home: Path) -> None:
-    """Write what the last run over all hosts and all controls of every inventory has found, as metrics.
+    """Write the results of each inventory's last run over all hosts and all controls as metrics.
 
-    The format is Prometheus's text format, for the textfile collector of node_exporter, which reads *.prom in
-    the folder that it was given. docs/schedule.md lists the metrics, and alerts to begin with.
+    The format is Prometheus's text format, for the textfile collector of node_exporter, which reads all
+    *.prom files of one folder. docs/schedule.md lists the metrics, and examples of alerts.
 
     \b
     hardener metrics --out /var/lib/prometheus/node-exporter/hardener.prom

@@ -47,12 +47,12 @@ def plan(
     json_file: Path | None,
     fail_on: Severity | None,
 ) -> ExitCode:
-    """Audit hosts, and say for every failing control what would be done about it.
+    """Audit hosts, and show for every failing control what `hardener harden` would change.
 
-    The hosts themselves are asked, in check mode: the differences are exact, and the impact is what a change
-    costs there, such as the names of the containers that a restart of the engine would stop.
+    Each host computes its own changes, in check mode: the differences are exact, and the impact is that on
+    this host, such as the names of the containers that a restart of the engine would stop.
 
-    The exit code is that of an audit: 0 where nothing fails, 3 where something does.
+    The exit code is that of an audit: 0 if no control fails, 3 if one does.
 
     \b
     hardener plan -i inventory.yml

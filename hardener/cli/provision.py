@@ -51,11 +51,11 @@ def provision(
 ) -> ExitCode:
     """Install Docker on the hosts that have none, then do what `hardener harden` does.
 
-    Docker does not run before its configuration is in place: its units are held while it is installed, and
-    it is started by the transaction that brings the configuration. A run that is interrupted leaves it held,
-    through a reboot too; the next one goes on. A host that has Docker is hardened, and no more.
+    Docker does not run before its configuration is in place: its units cannot start during the installation,
+    and the transaction that writes the configuration starts them. After an interrupted run they cannot start
+    either, even after a reboot; the next run continues. Hosts that have Docker are only hardened.
 
-    The reports compare what is true at the end with what was true before Docker was there.
+    The reports compare the state at the end with the state before Docker was installed.
 
     \b
     hardener provision -i inventory.yml --allow connectivity --junit junit.xml

@@ -37,16 +37,16 @@ def release(
     batches: Batches,
     home: Path,
 ) -> ExitCode:
-    """Give every host back: as it was before hardener, without a file, unit or chain of it.
+    """Restore every host to its state before hardener, and remove every file, unit and chain of hardener.
 
-    Files, keys, kernel settings, the packet filter and the engine are what they were before the first run
-    that touched them, in one transaction that is confirmed over a new connection, or taken back by the host.
-    Then backups and records go as well. What somebody else has changed meanwhile stays as it is, and a line
-    says so; another one says what only you can undo: packages, user namespaces, what holds until the next
-    boot.
+    One transaction restores files, keys, kernel settings, the packet filter and the engine to their state
+    before the first run that changed them; it is confirmed over a new connection, or the host rolls it back.
+    Then backups and records are removed. What others have changed in the meantime stays as it is and is
+    reported, as is what you have to undo yourself: packages, user namespaces, settings that last until the
+    next boot.
 
-    The exit code is 0 where every host is given back, 4 where one is not, or not in all, 5 where the
-    release broke a host and was undone, and 8 where hosts were not begun.
+    The exit code is 0 if every host is restored, 4 if a host is not, or only in part, 5 if the release broke
+    a host and was rolled back, and 8 if hosts were not begun.
 
     \b
     hardener release -i inventory.yml --check --diff

@@ -37,11 +37,11 @@ from hardener.result_filter import ResultFilter
 def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultFilter, kept: Runs) -> None:
     """Write a report of a run, byte for byte what the run itself would have written.
 
-    Options choose a part of it, as `hardener show` does; every format but CSV says so. Such a report does not
-    compare with earlier runs: `hardener diff` has the same options.
+    Filter options work as in `hardener show`; every format except CSV names the filter. A filtered report
+    does not compare with earlier runs: `hardener diff` has the same options.
 
-    HTML and Markdown say what moved since the run before, and HTML draws a trend: with what is still kept of
-    earlier runs.
+    HTML and Markdown show what changed since the previous run, and HTML draws a trend, as far as earlier runs
+    are still kept.
 
     \b
     hardener report latest --format html --out report.html
@@ -56,7 +56,7 @@ def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultF
 
     format_: Format = FOLDERS[name] if name in FOLDERS else FORMATS[name]
     if split and not (out and format_.splits):
-        raise click.UsageError("--split needs --out, and a format that is split: junit or sarif")
+        raise click.UsageError("--split needs --out, and --format junit or sarif")
     if name in FOLDERS and not out:
         raise click.UsageError(f"{name} is a folder and needs --out")
     if out:

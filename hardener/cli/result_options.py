@@ -1,4 +1,4 @@
-"""Options that decide how the result of an audit is told: by the exit code, and on the terminal."""
+"""Options for the exit code of an audit and for its output on the terminal."""
 
 from __future__ import annotations
 

@@ -41,13 +41,13 @@ def rollback(
     batches: Batches,
     home: Path,
 ) -> ExitCode:
-    """Take back the last run of every host, or a run and all that came after it.
+    """Roll back the last run of every host, or one run and all later ones.
 
-    Files are what they were, and so is the running host: the engine, the packet filter, the audit rules. What
-    somebody else has changed meanwhile stays as it is, and a line says so. A host keeps its last ten runs.
+    Files are restored, and so are the engine, the packet filter and the audit rules of the running host. What
+    others have changed in the meantime stays as it is and is reported. A host keeps its last ten runs.
 
-    The exit code is 0 where every host is back, 4 where one is not, or not in all, and 8 where hosts were not
-    begun.
+    The exit code is 0 if every host is rolled back, 4 if a host is not, or only in part, and 8 if hosts were
+    not begun.
 
     \b
     hardener rollback -i inventory.yml --list
@@ -56,9 +56,9 @@ def rollback(
     from hardener.workflows.rollback import roll_back
 
     if run and listing:
-        raise click.UsageError("--run and --list do not go together")
+        raise click.UsageError("--run and --list exclude each other")
     if listing and batches.wanted:
-        raise click.UsageError("--list changes nothing: it needs no --canary and no --batch")
+        raise click.UsageError("--list excludes --canary and --batch: it changes nothing")
     target = hosts.target(conversation, home)
     return roll_back(
         target, conversation.listener(), run_id=run, listing=listing, check=check, diff=diff, batches=batches

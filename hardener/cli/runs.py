@@ -24,12 +24,11 @@ _NUMBERS = slice(3, 9)
 @runs_options
 @json_option
 def runs(*, kept: Runs, json_file: Path | None) -> None:
-    """List the runs of audit, harden, provision and drift that are kept, the newest first.
+    """List the runs of audit, harden, provision and drift in the history, newest first.
 
-    A run is called by its identifier or the beginning of it, or latest, latest~1 (the one before), baseline:
-    these are runs of the inventory of -i, or of the only one that has runs.
-    retention.yml in the folder says how long runs are kept: keep_runs (500) and keep_days (400) are the
-    defaults.
+    Name a run by its id or the beginning of it, or as latest, latest~1 (the one before) or baseline. These
+    mean runs of the inventory of -i, or of the only inventory that has runs. retention.yml in the folder says
+    how long runs are kept: keep_runs (500) and keep_days (400) are the defaults.
     """
     from hardener.documents import runs_document
 

@@ -33,7 +33,8 @@ from hardener.files import require_writable
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Show what this VEX document (OpenVEX 0.2, CycloneDX; JSON) says of what is found; repeatable."
+    help="Show the statements of this VEX document (OpenVEX 0.2, CycloneDX; JSON) about the findings;"
+    " repeatable."
     " Implies --cves.",
 )
 @click.option(
@@ -54,12 +55,14 @@ def scan(
 ) -> ExitCode:
     """Compare installed packages with the security index of their release, on the hosts themselves.
 
-    The index is fetched there by apt, which checks its signature. Each host keeps the record, and the next
-    audit decides `image-vulnerability-scan` and `host-updates-pending` by it. What is too old to know, and
-    what is not Debian's or Ubuntu's, is unknown and never clean. docs/scan.md says what it cannot see.
+    apt fetches the index on the host and verifies its signature. Each host keeps the record, by which the
+    next audit decides `image-vulnerability-scan` and `host-updates-pending`. If the index is too old, or the
+    distribution is not Debian or Ubuntu, the result is unknown, never clean. docs/scan.md lists the limits of
+    a scan.
 
-    The exit code is 0 where everything is current, 3 where an update waits, and 4 where none does but
-    something could not be known. A VEX statement does not change it, and no decision of an audit either.
+    The exit code is 0 if everything is current, 3 if an update is missing, and 4 if none is known to be
+    missing but some result is unknown. VEX statements change neither the exit code nor the findings of an
+    audit.
 
     \b
     hardener scan -i inventory.yml --images

@@ -22,8 +22,8 @@ _WHOLE_COMMAND = {"allow_interspersed_args": False}  # Options after the verb be
 def schedule() -> None:
     """Run `hardener drift` or `hardener audit` at regular times on this machine.
 
-    As root it is a timer of the machine, else one of yours. docs/schedule.md says what a unit may do, where
-    secrets go, and how AWX and ansible-pull do the same.
+    For root it is a timer of the system, for other users a timer of the user. docs/schedule.md describes what
+    a unit may do, where secrets go, and how AWX and ansible-pull do the same.
     """
 
 
@@ -40,15 +40,15 @@ def schedule() -> None:
     default="1h",
     show_default=True,
     metavar="SPAN",
-    help="Greatest random delay: spreads the start times of many machines.",
+    help="Maximum random delay: spreads the start times of many machines.",
 )
 @_name
 @_command
 def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...]) -> None:
-    """Have a command run by a systemd timer; what follows is the command as you would type it.
+    """Install a systemd timer that runs the command that follows, as you would type it.
 
-    It runs in the present folder. What was missed while the machine was off is made up for. A second install
-    under the same name changes the schedule.
+    The command runs in the current folder. A run that was missed while the machine was off starts after the
+    boot. A second install under the same name changes the schedule.
 
     \b
     hardener schedule install drift -i inventory.yml
@@ -96,7 +96,7 @@ def status(*, json_file: Path | None) -> None:
 @schedule.command(short_help="Remove a timer.")
 @_name
 def remove(*, name: str) -> None:
-    """Stop a schedule and take its units away. A run that goes on comes to its end; the history stays."""
+    """Stop a schedule and remove its units. A run in progress continues to its end; the history stays."""
     from hardener.schedule import Systemd
 
     gone = Systemd.here().remove(name)
@@ -108,7 +108,7 @@ def remove(*, name: str) -> None:
 @_name
 @_command
 def cron(*, at: str, name: str, command: tuple[str, ...]) -> None:
-    """Print the line of a crontab that runs a command, where there is no systemd. Needs flock.
+    """Print a crontab line that runs a command, for machines without systemd. It needs flock.
 
     \b
     (crontab -l; hardener schedule cron drift -i inventory.yml) | crontab -

@@ -25,7 +25,7 @@ def scheduled_command(command: Sequence[str]) -> ScheduledCommand:
     """Parse a verb with its options and arguments.
 
     Raises:
-        click.UsageError: the command is none, or none that could run alone.
+        click.UsageError: this is not a command, or it cannot run unattended.
         HardenerError: a report cannot be written.
     """
     verb, *arguments = command

@@ -22,9 +22,9 @@ from hardener.result_filter import ResultFilter
 def show(*, run: str, chosen: ResultFilter, kept: Runs, json_file: Path | None) -> None:
     """Show the result of a run without connecting to hosts; by default of the latest run.
 
-    Options choose a part of it: values of one option widen the choice, different options narrow it. Totals
-    are of what is chosen, and a line above them says how much of the run that is. Controls that pass, need a
-    person or do not apply are listed where --status names them.
+    Filter options choose results: a result must match every option, and one value of an option that is
+    repeated. Totals count the chosen results; a line above them says how much of the run they are. Controls
+    that pass, are manual or do not apply are listed only if --status names them.
 
     \b
     hardener show --status fail --severity critical

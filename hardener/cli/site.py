@@ -1,4 +1,4 @@
-"""``hardener site``: write static pages over the history."""
+"""``hardener site``: write static pages about the history."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import click
 from hardener.cli.common import home_option
 
 
-@click.command(short_help="Write static pages over the history.")
+@click.command(short_help="Write static pages about the history.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
-    help="Folder of the site; made where it is missing, for its owner only.",
+    help="Folder of the site; created if it is missing, for its owner only.",
 )
 @home_option
 def site(*, out: Path, home: Path) -> None:
-    """Write pages over all runs that are kept: inventories, groups, hosts, controls, runs, waivers, trends.
+    """Write pages about all runs of the history: inventories, groups, hosts, controls, waivers, trends.
 
-    Any web server, bucket or CI artefact can serve the folder, and it opens from the disk too: the pages need
-    no script and load nothing from elsewhere. Later runs write only the pages that changed. Files are as
-    readable as the folder: make it beforehand, with the mode that its readers need.
+    Any web server, bucket or CI artefact can serve the folder, and a browser opens it from the disk: the
+    pages need no script and load nothing from elsewhere. Later runs write only the pages that changed. Files
+    are as readable as the folder: create it first, with the mode that its readers need.
 
     \b
     install -d -m 755 /srv/www/hardener

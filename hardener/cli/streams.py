@@ -16,7 +16,7 @@ _STANDARD_ERROR = 2
 
 
 def prepare_standard_streams() -> None:
-    """Open closed streams (``>&-``) as /dev/null, and keep failures to write messages from ending the run."""
+    """Open closed streams (``>&-``) as /dev/null, and ignore failures to write messages."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:  # another file would get its number
             _lead_nowhere(number)
@@ -32,10 +32,10 @@ def prepare_standard_streams() -> None:
 
 
 class _Messages(io.FileIO):
-    """Standard error; what cannot be written, since the reader is gone or the disk full, is dropped."""
+    """Standard error that drops output if the reader is gone or the disk is full."""
 
     def write(self, data: Any, /) -> int:
-        """Write as many bytes as possible now; after a failure drop them, and all that follow."""
+        """Write as many bytes as possible now; after a failure drop them and all later ones."""
         try:
             return super().write(data)
         except OSError:
@@ -45,7 +45,7 @@ class _Messages(io.FileIO):
 
 
 def _lead_nowhere(number: int) -> None:
-    """Let a descriptor lead to /dev/null."""
+    """Redirect a descriptor to /dev/null."""
     descriptor = os.open(os.devnull, os.O_RDWR)
     if descriptor != number:
         os.dup2(descriptor, number)

@@ -21,8 +21,8 @@ _RUNS_SHOWN = 40
 def trend(*, run: str, kept: Runs, json_file: Path | None) -> None:
     """Show the share of passing controls over the runs up to RUN, by default the latest.
 
-    Counted are its earlier runs over the same inventory by the same controls, 40 at most. The share is of the
-    controls that pass or do not: what is manual, waived or not applicable has no part in it.
+    The trend has at most 40 runs over the same inventory by the same controls. The share is pass / (pass +
+    fail + error); manual, waived and not applicable controls do not count.
     """
     from hardener.documents import trend_document
     from hardener.terminal.console import console

@@ -26,7 +26,7 @@ _file_argument = click.argument("file", type=click.Path(path_type=Path), metavar
 
 @click.group(cls=Verbs, short_help="Check the file of waivers, and add a waiver.")
 def waivers() -> None:
-    """Failing controls that are accepted for a while; docs/waivers.md describes the file."""
+    """Check the file of waivers, and add a waiver; docs/waivers.md describes the file."""
 
 
 @waivers.command(short_help="Check a file of waivers or attestations.")
@@ -40,9 +40,9 @@ def waivers() -> None:
 )
 @json_option
 def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
-    """Check a file of waivers or of attestations: every slip with its line, and what has ended or soon will.
+    """Check a file of waivers or attestations: list every error with its line, and what expires soon.
 
-    The exit code is 2 where something is wrong, 3 where nothing is wrong and something has expired.
+    The exit code is 2 if the file has an error, 3 if it has none but an entry has expired.
 
     \b
     hardener waivers lint waivers.yml -i inventory.yml
@@ -108,9 +108,13 @@ def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
 @click.option("--owner", required=True, metavar="WHO", help="Owner of the risk.")
 @click.option("--approved-by", required=True, metavar="WHO", help="Person who accepted it.")
 @click.option("--ticket", required=True, metavar="ID", help="Ticket that tracks it.")
-@click.option("--expires", required=True, metavar="DATE", help="Its last day in UTC, such as 2027-05-25.")
+@click.option(
+    "--expires", required=True, metavar="DATE", help="Last day of the waiver in UTC, such as 2027-05-25."
+)
 @click.option("--compensating-control", default="", metavar="TEXT", help="Compensating control.")
-@click.option("--id", "identifier", default="", metavar="ID", help="Its name.  [default: the next W-001]")
+@click.option(
+    "--id", "identifier", default="", metavar="ID", help="Id of the waiver.  [default: the next W-001]"
+)
 def add(
     file: Path,
     *,
@@ -122,9 +126,9 @@ def add(
     expires: str,
     **texts: str,
 ) -> None:
-    """Write a waiver behind the last one of a file; what stands in the file stays, comments and all.
+    """Append a waiver to a file; the rest of the file stays unchanged, with its comments.
 
-    The file is made where there is none. A waiver that is not right is not written.
+    The file is created if it is missing. An invalid waiver is not written.
 
     \b
     hardener waivers add waivers.yml --control container-no-docker-sock --group edge \\

@@ -25,9 +25,9 @@ _SECCOMP = "seccomp=sha256:"
 class ContainerChange:
     """A container whose identity changed, or all containers of a host.
 
-    ``container`` is its name, empty where the same axes moved for all containers of the host. ``profiled``
-    names the containers that are still under the seccomp profile of their own that they had: it was made for
-    what they were.
+    ``container`` is its name, empty if the same axes changed for all containers of the host. ``profiled``
+    names the containers that still have their earlier own seccomp profile: it was made for the earlier
+    identity.
     """
 
     container: str
@@ -43,7 +43,7 @@ class _Pair:
 
 
 def container_changes(before: Snapshot, after: Snapshot) -> tuple[ContainerChange, ...]:
-    """Return the containers that are in both snapshots of a host and whose identity changed, by name."""
+    """Return the changes of identity of the containers that are in both snapshots of a host, by name."""
     pairs = sorted(_pairs(before, after), key=lambda pair: pair.name)
     common = _of_all(pairs)
     profiled = tuple(pair.name for pair in pairs if pair.profiled)
@@ -56,7 +56,7 @@ def container_changes(before: Snapshot, after: Snapshot) -> tuple[ContainerChang
 
 
 def _of_all(pairs: list[_Pair]) -> tuple[Axis, ...]:
-    """Return the axes of the host that changed in the same way for all containers."""
+    """Return the axes that changed in the same way for all containers of the host."""
     if not pairs:
         return ()
     return tuple(
@@ -84,7 +84,7 @@ def _profile(axes: Mapping[str, Any]) -> list[str]:
 
 
 def _placed(snapshot: Snapshot) -> dict[tuple[str, ...], Container]:
-    """Index the containers of a host by service and number, or by name where two claim the same."""
+    """Index the containers of a host by service and number, or by name if two claim the same place."""
     found: list[tuple[tuple[str, ...], Container]] = []
     with suppress(FactUnavailable, *MALFORMED):
         for container in containers(snapshot):

@@ -1,7 +1,7 @@
-"""Find the facts that changed: those that the check read for both verdicts, and that differ.
+"""Find the facts that changed: those that the check reads in both snapshots, and that differ.
 
-The check itself decides which facts matter. It is run again on each snapshot with traced facts, which note
-every value that is read: a mode, a key of the daemon's configuration, the names of the containers.
+The check runs again on each snapshot, wrapped so that every value that it reads is noted: a mode, a key of
+the daemon's configuration, the names of the containers.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _look_up(snapshot: Snapshot, path: _Path) -> Any:
 
 
 class _Traced(Snapshot):
-    """A snapshot that notes the values that are read."""
+    """A snapshot that records the values that a check reads."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         super().__init__(raw)
@@ -112,7 +112,7 @@ class _Traced(Snapshot):
 
 
 class _Dict(dict[str, Any]):
-    """A dict that notes which of its values are read."""
+    """A dict that records which of its values are read."""
 
     def __init__(self, value: Mapping[str, Any], path: _Path, notes: _Notes) -> None:
         super().__init__(value)
@@ -144,7 +144,7 @@ class _Dict(dict[str, Any]):
 
 
 class _List(list[Any]):
-    """A list that notes its content when it is read; its objects are identified by name."""
+    """A list that records its content when it is read; its objects are identified by name."""
 
     def __init__(self, value: list[Any], path: _Path, notes: _Notes) -> None:
         self._names = [_name(each) for each in value]
@@ -171,7 +171,7 @@ def _wrap(value: Any, path: _Path, notes: _Notes) -> Any:
 
 
 def _note(value: Any) -> Any:
-    """Return the note of a value: itself; for an object its presence; for a setting its value and origin."""
+    """Return the recorded form of a value: for an object its presence, for a setting its value and origin."""
     if isinstance(value, _List):
         return value.members()
     if isinstance(value, str):
@@ -184,7 +184,7 @@ def _note(value: Any) -> Any:
 
 
 def _uncounted(value: Any) -> Any:
-    """Remove the counters and the time from a packet filter's list of rules."""
+    """Remove counters and the time from a list of packet filter rules."""
     if isinstance(value, str):
         return _COUNTED.sub("", value) if "\n" in value else value
     if isinstance(value, dict):
@@ -193,7 +193,7 @@ def _uncounted(value: Any) -> Any:
 
 
 def _name(value: Any) -> str:
-    """Return the name of an element of a list."""
+    """Return the name by which an element of a list is identified."""
     if not isinstance(value, dict):
         return str(value)
     inner = value["inspect"] if isinstance(value.get("inspect"), dict) else value

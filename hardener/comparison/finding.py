@@ -1,4 +1,4 @@
-"""Compare the findings of one host: the one rule that classifies the change of a control."""
+"""Compare the findings of one host, and classify the change of each control."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FindingChange:
     """A control of one host whose finding changed.
 
     ``new`` and ``gone`` are offenders that only one of the verdicts names. ``facts`` are those that the check
-    read and that differ, where both snapshots are there.
+    reads and that differ, if both snapshots exist.
     """
 
     host: str
@@ -75,7 +75,7 @@ def change_kind(before: Finding, after: Finding) -> ChangeKind:
 def finding_changes(before: Assessment, after: Assessment) -> Iterator[FindingChange]:
     """Return the changes of a host, in benchmark order, for the controls that both assessments judged.
 
-    A host that could not be reached in one of them gives nothing: its controls were not seen.
+    A host that could not be reached in one of them has no changes: its controls were not evaluated.
     """
     if before.unreachable or after.unreachable:
         return
@@ -112,7 +112,7 @@ def _offenders(finding: Finding) -> set[tuple[str, str]]:
 
 
 def _same_decisions(before: Finding, after: Finding) -> bool:
-    """Return whether the same waivers and attestations apply to both; mostly there are none."""
+    """Return whether the same waivers and attestations apply to both findings."""
     if not (before.waivers or after.waivers or before.attestations or after.attestations):
         return True
     return _decisions(before) == _decisions(after)

@@ -34,7 +34,7 @@ class Drift:
 
     Attributes:
         hosts: number of hosts that both runs have assessed.
-        kinds: number of findings that changed, by what became of them.
+        kinds: number of changed findings, by kind of change.
         unchanged: number of findings that did not change, by status.
         not_compared: hosts that could not be compared, and why.
         controls: slugs of controls that only one of the runs judged.
@@ -61,9 +61,9 @@ class Drift:
         """Compare one host with its earlier state.
 
         Args:
-            before: its earlier assessment; None where there is none.
-            after: its present one.
-            facts: gives the facts behind a control that changed on this host.
+            before: its earlier assessment; None without one.
+            after: its present assessment.
+            facts: returns the changed facts behind a control of this host.
             containers: the containers of this host whose identity changed.
         """
         if why := _not_compared(before, after):
@@ -88,7 +88,7 @@ class Drift:
         )
 
     def miss(self, host: str) -> None:
-        """Record a host that is missing in the later run."""
+        """Add a host that is missing in the later run."""
         self.not_compared.append((line(host), "was not assessed this time"))
 
     @property
@@ -134,7 +134,7 @@ def _key(change: ContainerChange) -> object:
 
 
 def _identities(change: FindingChange, containers: Sequence[ContainerChange]) -> Iterator[ChangedFact]:
-    """Return the changed axes of identity of the containers that are new or gone among the offenders."""
+    """Return the changed axes of identity of the containers that are new or removed offenders."""
     named = {each.name for each in (*change.new, *change.gone) if each.kind == "container"}
     for each in containers:
         if each.container in named:
@@ -143,7 +143,7 @@ def _identities(change: FindingChange, containers: Sequence[ContainerChange]) ->
 
 
 def _not_compared(before: Assessment | None, after: Assessment) -> str:
-    """Return the reason why a host cannot be compared; empty where it can."""
+    """Return the reason why a host cannot be compared; empty if it can."""
     if before is None:
         return "was not assessed before"
     if after.unreachable:

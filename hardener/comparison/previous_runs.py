@@ -1,6 +1,6 @@
-"""Compare the run that is reported with the one before it, host by host, for reports that show changes.
+"""Compare the reported run with the previous one, host by host, for reports that show changes.
 
-The history gives one :class:`PreviousRuns`; a report without one is complete as well.
+The history creates :class:`PreviousRuns`; reports without it only lack the comparison.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class PreviousRuns:
     """The runs before the one that is reported.
 
     Attributes:
-        points: earlier runs of the same benchmark, oldest first; the last one is what is compared with.
-        hosts: the names of that run's hosts.
-        before: what that run found on a host; called once a host, as the hosts come. None for one of its
-            hosts says that it cannot be read any more.
+        points: earlier runs of the same benchmark, oldest first; the last one is the previous run.
+        hosts: the names of the hosts of the previous run.
+        before: returns the assessment of a host in the previous run; called once for each host, in order.
+            None for one of its hosts means that it is unreadable.
     """
 
     points: tuple[Point, ...]
@@ -69,7 +69,7 @@ class Since:
     """Count the changes since the previous run, host by host.
 
     Args:
-        runs: the runs before.
+        runs: the earlier runs.
     """
 
     def __init__(self, runs: PreviousRuns) -> None:
@@ -83,7 +83,7 @@ class Since:
     def add(self, assessment: Assessment) -> list[StatusChange]:
         """Compare one host with the previous run, by the controls that both runs judged.
 
-        A host that one of them could not reach gives no change: its controls were not seen.
+        A host that one of them could not reach has no changes: its controls were not evaluated.
         """
         self._gone.discard(assessment.host)
         before = self._runs.before(assessment.host)
@@ -107,7 +107,7 @@ class Since:
 
     @property
     def not_compared(self) -> list[tuple[str, str]]:
-        """Return the hosts that were not compared, with reasons; mostly unreachable ones."""
+        """Return the hosts that were not compared, such as unreachable ones, with reasons."""
         return self._comparison.not_compared
 
     @property
@@ -128,7 +128,7 @@ class Since:
 
 
 def _common(before: Assessment, after: Assessment) -> tuple[Assessment, Assessment]:
-    """Reduce both assessments to their common controls: a newer catalogue has more."""
+    """Reduce both assessments to their common controls, since a newer catalogue has more."""
     slugs = {finding.control.slug for finding in before.findings}
     slugs &= {finding.control.slug for finding in after.findings}
     return _only(before, slugs), _only(after, slugs)

@@ -1,4 +1,4 @@
-"""Compare two runs over the same hosts: totals, and the change of each control."""
+"""Compare two audits of the same hosts: totals, and the change of each control."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Comparison:
     def add(self, before: Assessment, after: Assessment) -> list[tuple[Finding, ChangeKind]]:
         """Compare one host; yield the earlier findings that changed, with the kind of change.
 
-        A host that could not be reached is counted with its errors, but its controls are not listed one by
-        one: they did not change, they were not seen.
+        A host that could not be reached counts with its errors, but its controls are not listed: they were
+        not evaluated, which is no change.
 
         Raises:
             HardenerError: the two assessments hold different controls.

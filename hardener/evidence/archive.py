@@ -1,9 +1,10 @@
 """Write and read the archive of a bundle: a compressed tar file in exactly one possible form.
 
 The same files give the same bytes: ordered names, one owner, mode and time for all files, no time in the gzip
-header. So the reader need not handle the variety of tar (links, devices, hostile paths, attributes, duplicate
-names): it accepts a member only if its header equals, byte for byte, the header for its name and size.
-Nothing is extracted. The reader yields one file after the other, and holds one piece of it in memory.
+header. So the reader need not handle other features of tar (links, devices, hostile paths, attributes,
+duplicate names): it accepts a member only if its header equals, byte for byte, the header for its name and
+size. Nothing is extracted. The reader yields the files one by one, and holds only one piece of a file in
+memory.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Writer:
     """Writes an archive.
 
     Args:
-        file: where to; it stays open.
+        file: the open output file; it stays open.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -60,12 +61,12 @@ class Writer:
         """Add a file. Files must come in the order of their names.
 
         Raises:
-            HardenerError: the archive would be larger than its reader takes.
+            HardenerError: the archive would be larger than its reader accepts.
         """
         self._files += 1
         self._bytes += size
         if size > MAX_FILE or self._files > MAX_FILES or self._bytes > MAX_BYTES:
-            raise HardenerError(f"{name}: too much for one bundle", hint="export fewer runs into one")
+            raise HardenerError(f"{name}: the bundle would be too large", hint="export fewer runs into one")
         if not _NAME.fullmatch(name) or name <= self._last:
             raise ValueError(f"{name!r} after {self._last!r}")
         self._last = name
@@ -106,7 +107,7 @@ class Member:
         self._left = self.size
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield its content; the unread rest is skipped."""
+        """Yield its content in pieces; an unread rest is skipped."""
         while self._left:
             piece = self._source.read(min(self._left, _PIECE))
             self._left -= len(piece)
@@ -135,7 +136,7 @@ class Reader:
 
     Args:
         file: the archive.
-        name: what it is called in refusals.
+        name: its name in refusals.
     """
 
     def __init__(self, file: IO[bytes], name: str) -> None:
@@ -146,15 +147,15 @@ class Reader:
         """Yield the files in the order of their names.
 
         Raises:
-            Refused: this is not an archive as it is written here, or it was cut off, or more follows.
+            Refused: this is not an archive of this form, it was cut off, or other data follow it.
         """
         last = ""
         files = 0
         while any(header := self._source.read(_BLOCK)):
             member = self._member(header)
             if member.name <= last:
-                again = "is there twice" if member.name == last else f"stands after {last}"
-                raise Refused(member.name, f"{again}; the files of a bundle are in order")
+                again = "is in it twice" if member.name == last else f"stands after {last}"
+                raise Refused(member.name, f"{again}; the files of a bundle are sorted by name")
             files += 1
             if files > MAX_FILES:
                 raise Refused(self._name, f"more than {MAX_FILES} files")
@@ -162,7 +163,7 @@ class Reader:
             yield member
             member.sha256()
             if any(self._source.read(-member.size % _BLOCK)):
-                raise Refused(member.name, "something is hidden behind it")
+                raise Refused(member.name, "data follow it within the archive")
         if any(self._source.read(_BLOCK)):
             raise Refused(self._name, "the archive has data after its end marker")
         self._source.end()
@@ -213,7 +214,7 @@ class _Inflated:
     def end(self) -> None:
         """Require the end of the file."""
         if self._piece(1) or self._inflater.unused_data or self._fetch():
-            raise Refused(self._name, "something follows the end of the archive")
+            raise Refused(self._name, "data follow the end of the archive")
         if not self._inflater.eof:
             raise Refused(self._name, "cut off")
 
@@ -227,7 +228,7 @@ class _Inflated:
             try:
                 piece = self._inflater.decompress(self._packed, size)
             except zlib.error:
-                raise Refused(self._name, "damaged, or no gzip file") from None
+                raise Refused(self._name, "damaged, or not a gzip file") from None
             self._packed = self._inflater.unconsumed_tail
             self._given += len(piece)
             if self._given > MAX_BYTES + (MAX_FILES * 2 * _BLOCK):

@@ -1,8 +1,8 @@
 """Export runs as a bundle: it is written and signed in a temporary folder, and published in one step.
 
 The order of the last steps makes the ledger trustworthy: first the bundle is complete on the disk, then the
-ledger gets its entry, then the bundle gets its name. A process that is killed in between leaves an entry
-without a bundle, which is visible, and never a bundle without an entry.
+ledger gets its entry, then the bundle gets its name. A process that is killed in between can leave an entry
+without a bundle, which is visible, but never a bundle without an entry.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ def export(
     """Write a bundle, and add its entry to the ledger.
 
     Args:
-        runs: what it is evidence of; at least one.
-        out: the bundle; a file that is there is never replaced.
-        ledger_file: the ledger; it begins where it is missing.
-        seal: how it is signed.
+        runs: the runs to export; at least one.
+        out: the file of the bundle; an existing file is never replaced.
+        ledger_file: the ledger; it is created if it is missing.
+        seal: its signature and time stamp.
         proofs: proofs of container profiles that go with the runs: the files of each, by its identifier.
 
     Raises:
-        HardenerError: there is nothing at ``out`` and nothing new in the ledger then.
+        HardenerError: the export failed; then neither ``out`` nor a new entry of the ledger exists.
     """
     _require_new(out)
     seal.require()
@@ -151,7 +151,7 @@ def _put(folder: Path, name: str, content: bytes) -> File:
 
 
 def _pack(folder: Path, draft: Path) -> str:
-    """Write everything below a folder as an archive to the disk; return its SHA-256."""
+    """Write all files below a folder as an archive to the disk; return its SHA-256."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     with draft.open("xb") as file:
         writer = Writer(file)
@@ -179,7 +179,9 @@ def _publish(draft: Path, out: Path, entry: Entry) -> None:
 
 def _require_new(out: Path) -> None:
     if os.path.lexists(out):
-        raise HardenerError(f"{line(str(out))} already exists", hint="evidence is not replaced")
+        raise HardenerError(
+            f"{line(str(out))} already exists", hint="evidence is never replaced; give another --out"
+        )
     folder = out.absolute().parent
     if not folder.is_dir():
         raise HardenerError(

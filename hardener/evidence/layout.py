@@ -50,20 +50,20 @@ def snapshot_name(run: str, number: int, host: str) -> str:
 
 
 def require_names(manifest: Manifest) -> None:
-    """Refuse a manifest unless it lists exactly the files that an export of its runs writes, in order.
+    """Refuse a manifest unless it lists exactly the files that an export of its runs writes, in that order.
 
     Raises:
-        Refused: it names the first such file.
+        Refused: it does not; the message names the first wrong file.
     """
     previous = manifest.previous
     if previous != START and (previous.seq == START.seq or previous.sha256 == START.sha256):
         raise Refused(MANIFEST, f"not an entry of a ledger: {previous.seq}, {previous.sha256}")
     identifiers = [run.info.run_id for run in manifest.runs]
     if not identifiers or identifiers != sorted(set(identifiers)) or not all(map(is_run_id, identifiers)):
-        raise Refused(MANIFEST, "its runs are not as an export names and orders them")
+        raise Refused(MANIFEST, "an export names or orders runs differently")
     proofs = [each.id for each in manifest.proofs]
     if proofs != sorted(set(proofs)) or not all(map(_PROOF_ID.fullmatch, proofs)):
-        raise Refused(MANIFEST, "its proofs are not as an export names and orders them")
+        raise Refused(MANIFEST, "an export names or orders proofs differently")
     names = [file.name for file in manifest.files]
     expected = sorted(
         [

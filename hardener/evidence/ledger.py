@@ -1,8 +1,8 @@
 """The ledger: one line for each exported bundle, bound to the line before by its hash.
 
 An entry is one line of canonical JSON. ``prev_sha256`` is the hash of the line before it, without its line
-end, and sixty-four zeros in the first. So nothing in it can be changed, taken out or put between without
-changing every entry that follows, and the manifest of each bundle says which entry it follows.
+end, and sixty-four zeros in the first. So no entry can be changed, removed or inserted without changing every
+later entry, and the manifest of each bundle names the entry that it follows.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ class Ledger:
         return self._head.link() if self._head else START
 
     def append(self, *, runs: tuple[str, ...], bundle_sha256: str, manifest_sha256: str) -> Entry:
-        """Add an entry; it is on the disk when this returns.
+        """Add an entry, and flush it to the disk.
 
         Raises:
-            HardenerError: it cannot be written, its line would be longer than a reader takes, or the clock is
-            behind the last entry.
+            HardenerError: it cannot be written, its line would be longer than a reader accepts, or the clock
+                is behind the last entry.
         """
         now = utc(datetime.now(UTC))
         if self._head and now < self._head.time:
@@ -104,13 +104,12 @@ class Ledger:
 def locked(path: Path) -> Iterator[Ledger]:
     """Lock the ledger for one writer; a missing ledger is created.
 
-    The whole chain is looked at: nothing is added to a broken ledger, or to another file. The
-    beginning of an entry that a killed export has left behind whole ones is taken away, since its bundle was
-    never published.
+    The whole chain is checked: nothing is added to a broken ledger or to another kind of file. The incomplete
+    last entry of a killed export is removed, since its bundle was never published.
 
     Raises:
         HardenerError: it cannot be opened.
-        Refused: it is not whole.
+        Refused: its chain is broken.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -145,8 +144,8 @@ def find(
 
     Args:
         path: the ledger.
-        bundle_sha256: of the bundle's file.
-        manifest_sha256: of the manifest in it.
+        bundle_sha256: the digest of the bundle's file.
+        manifest_sha256: the digest of the manifest in it.
         runs: identifiers of the runs in it.
         previous: the entry that the bundle says it follows.
 
@@ -225,7 +224,7 @@ def _complete(descriptor: int, tail: bytes, head: Entry | None, name: str) -> En
     """Complete the last line, or remove it if it is only the beginning of an entry; return the last entry.
 
     Raises:
-        Refused: it is something else, and stays.
+        Refused: it is something else, which is not removed.
     """
     link = head.link() if head else START
     size = os.fstat(descriptor).st_size

@@ -1,7 +1,7 @@
 """The manifest of a bundle: an in-toto statement about its files, with the runs that they are evidence of.
 
-It says who was looked at (every host of the inventory, also those that gave nothing), when, by which
-versions, and which entry of the ledger came before. docs/evidence.md describes it for other readers.
+It names the audited hosts (every host of the inventory, also those without facts), the times, the versions,
+and the preceding entry of the ledger. docs/evidence.md describes it for other readers.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ START = Link(0, "0" * 64)  # reference of the first bundle of a ledger
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The whole manifest."""
+    """The complete manifest."""
 
     files: tuple[File, ...]
     runs: tuple[Run, ...]
@@ -147,11 +147,11 @@ class Manifest:
     def parse(cls, data: bytes) -> Manifest:
         """Parse the document.
 
-        Only the bytes that ``render`` gives are a manifest: what an export would not write is refused, be it
-        a key, a value of another type, or an order.
+        Only the exact bytes of ``render`` are accepted: an additional key, a value of another type or another
+        order is refused.
 
         Raises:
-            Refused: it is no manifest as this version writes it.
+            Refused: this version would not write this manifest.
         """
         try:
             document = json.loads(data, object_pairs_hook=_object)
@@ -280,7 +280,9 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
     if len(set(run.controls)) != len(run.controls):
         raise Refused(MANIFEST, f"run {info.run_id} names a control twice")
     if run.declared and run.decided is None:
-        raise Refused(MANIFEST, f"run {info.run_id} has files of decisions, and no day by which they counted")
+        raise Refused(
+            MANIFEST, f"run {info.run_id} has files of decisions, but no day for which they were applied"
+        )
     return run
 
 
@@ -327,10 +329,10 @@ def _read_moment(text: str) -> datetime:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a duplicate key: readers differ on which one counts."""
+    """Refuse duplicate keys: readers differ on which one counts."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key is in it twice")
     return found
 
 

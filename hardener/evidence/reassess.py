@@ -2,7 +2,7 @@
 
 The same version of hardener gives the same findings and byte-identical reports, so the signer of a bundle
 cannot have altered one of them. Another catalogue or version may judge differently for good reasons: the
-differences are counted and reported, but prove nothing.
+differences are counted and reported, but do not lead to a refusal.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ class Reassessment:
     """Judges one run of a bundle again while its files are read.
 
     Args:
-        run: the run, as the manifest tells it.
-        sums: SHA-256 of the files of the bundle by name; all that an export of the run writes are among them.
+        run: the run, as the manifest describes it.
+        sums: SHA-256 of the files of the bundle by name, with all files that an export of the run writes.
 
     Raises:
-        Refused: a file of decisions is not the one that the run names, or its controls are not those that
-            its selection gives.
-        HardenerError: this hardener does not know the run's benchmark any more.
+        Refused: a file of decisions is not the one that the run names, or its controls do not match its
+            selection.
+        HardenerError: this version does not have the run's benchmark.
     """
 
     def __init__(self, run: Run, sums: Mapping[str, str]) -> None:
@@ -98,7 +98,7 @@ class Reassessment:
         """Judge the next host.
 
         Raises:
-            Refused: its findings are not what the reports say, or this is not the next host's.
+            Refused: its findings differ from the reports, or this is not the snapshot of the next host.
         """
         self._begin()
         for host in self._waiting:
@@ -111,10 +111,10 @@ class Reassessment:
         raise Refused(name, "a snapshot without a host of the report, or out of order")
 
     def finish(self) -> Reassessed:
-        """Check at the end of the run that every report equals what the findings give.
+        """Check at the end of the run that every report follows from the findings.
 
         Raises:
-            Refused: it is not so.
+            Refused: a report differs.
         """
         self._begin()
         for host in self._waiting:
@@ -132,7 +132,7 @@ class Reassessment:
         return Reassessed(self._run.info.run_id, self._judge, self._writer, self._differences)
 
     def _begin(self) -> None:
-        """Start the reports, when everything that precedes the first host is known."""
+        """Begin to write the reports for the comparison, once all data before the first host are known."""
         if self._reports:
             return
         info = self._run.info
@@ -174,7 +174,7 @@ class Reassessment:
             self._write(name, report.host(assessment))
 
     def _assess(self, host: Host, document: bytes | None, groups: Groups) -> Assessment:
-        """Judge a host; the groups of one without facts are those that its report says."""
+        """Judge a host; the groups of a host without facts are taken from its report."""
         benchmark = self._run.info.benchmark
         if document is None or host.unreachable:
             return unreachable(
@@ -194,10 +194,10 @@ class Reassessment:
 
 
 class _Reported:
-    """Reads the findings of a run from its JSON lines; keeps one status for each finding.
+    """Reads the findings of a run from its report in JSON lines; keeps only the status of each finding.
 
     Args:
-        name: the report.
+        name: the file name of the report.
     """
 
     def __init__(self, name: str) -> None:
@@ -221,7 +221,7 @@ class _Reported:
             self._open, self._length = [more[-1]], len(more[-1])
 
     def next(self, host: Host) -> tuple[Statuses, Groups]:
-        """Return the findings and groups of the next host, which must be this one."""
+        """Return the findings and groups of the next host; refuse any other host than this one."""
         if self._waiting is None:
             self._waiting = iter(self._hosts)
         name, statuses, groups = next(self._waiting, ("", (), ()))
@@ -230,7 +230,7 @@ class _Reported:
         return statuses, groups
 
     def finish(self) -> None:
-        """Check that everything was read and compared."""
+        """Check that the whole report was read and compared."""
         if self._length or next(self._waiting or iter(self._hosts), None):
             raise Refused(self.name, "has more than the manifest's hosts")
 
@@ -253,7 +253,7 @@ class _Reported:
 
 
 def _other_judge(run: Run) -> str:
-    """Return the version that judged, if it was another version or catalogue."""
+    """Return the version that judged the run, if it was another version or catalogue."""
     info = run.info
     if info.catalogue_digest != catalogue.digest():
         return f"hardener {info.tool_version} with catalogue {info.catalogue_digest[:12]}"
@@ -269,7 +269,7 @@ def _controls(run: Run) -> tuple[Control, ...]:
 def _require_selected(run: Run) -> None:
     """Refuse controls that do not match the selection of the run.
 
-    A control that fails can be taken out of every report, and then nothing in them tells of it.
+    Otherwise a failing control could be removed from every report without a trace.
     """
     benchmark, chosen = run.info.benchmark, run.selection
     try:

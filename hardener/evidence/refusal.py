@@ -7,11 +7,11 @@ from hardener.text import line
 
 
 class Refused(HardenerError):  # noqa: N818 - a state of the evidence, not a defect
-    """A bundle or ledger is not authentic: one line that names the file.
+    """A bundle or ledger is refused; the text is one line that names the file.
 
     Args:
-        file: the bundle or ledger, or the file in it; anybody may have chosen its name.
-        reason: what is wrong with it.
+        file: the bundle or ledger, or the file in it; an untrusted name.
+        reason: the problem of the file.
     """
 
     exit_code = ExitCode.NOT_COMPLIANT

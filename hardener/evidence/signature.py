@@ -45,7 +45,7 @@ def sign(data: bytes, key: Path) -> bytes:
     A passphrase is asked for on the terminal.
 
     Args:
-        data: what is signed.
+        data: the data to sign.
         key: file of a private key; or of a public key, whose private half is in the agent.
 
     Raises:
@@ -65,7 +65,7 @@ def require_key(key: Path) -> None:
     """Refuse an unreadable or weak key before the export.
 
     Raises:
-        HardenerError: it cannot be read, it is weak, or it is a certificate of a pattern.
+        HardenerError: it cannot be read, is weak, or is a certificate with a pattern as a name.
     """
     try:
         with key.open("rb") as file:
@@ -102,16 +102,16 @@ def verify(
     """Return the signer if the signature is valid and the signer is allowed.
 
     Args:
-        data: what was signed.
+        data: the signed data.
         signature: the armoured signature.
         allowed: the ``allowed_signers`` file; times in it without a zone are UTC.
-        revoked: keys that count no more, whenever they signed.
-        at: when the key must have been valid.
-        name: what the signature is called in refusals.
+        revoked: revoked keys, independent of the time of signing.
+        at: the time at which the key must have been valid.
+        name: the name of the signature in refusals.
 
     Raises:
         Refused: it is not a signature of these data by a signer who is allowed at that time.
-        HardenerError: a file of the reader's cannot be read.
+        HardenerError: a file of allowed signers or revoked keys cannot be read.
     """
     accepted = signers.read_allowed(allowed)
     key, namespace = _parse(signature, name)

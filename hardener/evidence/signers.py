@@ -1,4 +1,4 @@
-"""Read the files that decide whose signature counts: allowed signers, and revoked keys.
+"""Read the files that decide whose signature is accepted: allowed signers, and revoked keys.
 
 ssh-keygen accepts a pattern or a list as the name of a signer (``*``, ``!x,*``), and then reports any name
 that matches; and with an unreadable file of revoked keys it refuses every signature without a reason. Here a
@@ -42,7 +42,7 @@ class AllowedSigners:
 def read_allowed(path: Path) -> AllowedSigners:
     """Read a file of allowed signers.
 
-    A certificate authority may have patterns: they bound the names that its certificates may have.
+    A certificate authority may have patterns: they restrict the names in its certificates.
 
     Raises:
         HardenerError: it cannot be read.
@@ -70,7 +70,7 @@ def read_revoked(path: Path) -> bytes:
     """Read a file of revoked keys: the output of ``ssh-keygen -k``, or one public key on each line.
 
     Raises:
-        HardenerError: it cannot be read, or a line of it is no key.
+        HardenerError: it cannot be read, or one of its lines is not a key.
     """
     data = _read(path)
     if data.startswith(KRL):
@@ -88,7 +88,7 @@ def read_revoked(path: Path) -> bytes:
         if sshkey.public_half(text) is None:
             raise HardenerError(
                 f"{line(str(path))}: line {number} is not a public key",
-                hint="give a public key a line, or a list that ssh-keygen -k has written",
+                hint="write one public key on each line, or use a list from `ssh-keygen -k`",
             )
     return data
 

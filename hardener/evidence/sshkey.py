@@ -35,7 +35,7 @@ _NAME = re.compile(r"""[^\s,*?!"'\\#]+""")
 class PublicKey:
     """A public key, or a certificate of one.
 
-    ``names`` are those that a certificate vouches for; a plain key has none of its own.
+    ``names`` are the names in a certificate; a plain key has no names.
     """
 
     kind: str
@@ -83,7 +83,7 @@ def public_half(file: bytes) -> bytes | None:
     """Return the blob of the public key in a key file.
 
     Args:
-        file: a public key, a certificate, or a private key in OpenSSH's format, whatever protects it.
+        file: a public key, a certificate, or a private key in OpenSSH's format, encrypted or not.
 
     Returns:
         None where the file has another format.

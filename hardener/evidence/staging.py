@@ -1,6 +1,7 @@
-"""Write the files of one run for a bundle: every report, and the original facts.
+"""Write the files of one run for a bundle: all reports, and the original facts.
 
-They are written into a folder first: the manifest, which stands before them, has their hashes.
+They are written into a folder first, because the manifest, which comes first in the archive, has their
+hashes.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class RunEvidence:
     """A run to export.
 
     ``assessments`` and ``snapshots`` are read once each, host by host, both in the order of the reports;
-    ``snapshots`` leaves those hosts out that gave none. ``declared`` are files that people wrote for the run,
-    by what they are (``layout.DECLARED``).
+    ``snapshots`` omits hosts without a snapshot. ``declared`` are files that people wrote for the run, by
+    kind (``layout.DECLARED``).
     """
 
     info: RunInfo
@@ -57,13 +58,13 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
 
     Args:
         run: the run.
-        folder: what becomes the bundle's top.
+        folder: the top folder of the bundle.
 
     Returns:
-        What the manifest says of the run, and its files.
+        The entry of the run in the manifest, and its files.
 
     Raises:
-        HardenerError: a file cannot be written, or the run is not whole.
+        HardenerError: a file cannot be written, or the run is incomplete.
     """
     if not is_run_id(run.info.run_id):
         raise HardenerError(f"{line(repr(run.info.run_id))} cannot be the name of a run")
@@ -74,7 +75,7 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
     for what, content in sorted(run.declared.items()):
         files.append(_write(folder, declared_name(top, what), content))
     population = _Population()
-    # The manifest does not name the inventory: where a site keeps it is none of the auditor's business.
+    # The manifest does not contain the path of the inventory, which does not concern an auditor.
     told = replace(run.info, inventory="")
     reports = {report_name(top, each.file): each.report(told) for each in REPORTS}
     write_reports(
@@ -113,12 +114,12 @@ def stage_proof(
     """Write the files of a proof below a folder.
 
     Args:
-        identifier: of the proof, as the history has it.
-        content: its files, by name.
-        folder: what becomes the bundle's top.
+        identifier: the id of the proof in the history.
+        content: the files of the proof, by name.
+        folder: the top folder of the bundle.
 
     Returns:
-        What the manifest says of the proof, and its files.
+        The entry of the proof in the manifest, and its files.
 
     Raises:
         HardenerError: a file cannot be written, or the files are not of one proof.
@@ -179,7 +180,7 @@ def _paired(
         else:
             yield host, None
     if document is not None:
-        raise HardenerError(f"there is a snapshot of {line(name)}, and no finding")
+        raise HardenerError(f"there is a snapshot of {line(name)}, but no finding")
 
 
 def _write(folder: Path, name: str, content: bytes) -> File:

@@ -1,4 +1,4 @@
-"""RFC 3161: a time-stamping authority confirms that a signature existed at a time.
+"""Get and verify time stamps (RFC 3161): an authority confirms that a signature existed at a time.
 
 This module encodes the request and parses the necessary parts of the answer; ``openssl ts`` checks whether
 the answer comes from an authority that the reader trusts.
@@ -31,11 +31,11 @@ def request(data: bytes, url: str) -> bytes:
     """Request a time stamp of data.
 
     Args:
-        data: what is to be stamped; only its SHA-256 is sent.
+        data: the data to stamp; only their SHA-256 is sent.
         url: ``http://`` or ``https://`` address of the authority.
 
     Raises:
-        HardenerError: it does not answer, refuses, or answers about something else.
+        HardenerError: the authority does not answer, refuses, or answers for other data.
     """
     if not url.startswith(("http://", "https://")):
         raise HardenerError(f"{line(url)} is not a URL of a time-stamping authority", hint="http://…")
@@ -63,10 +63,10 @@ def request(data: bytes, url: str) -> bytes:
 
 
 def read(answer: bytes, data: bytes, *, name: str) -> datetime:
-    """Return the time in an answer about these data; it is not verified.
+    """Return the time in an answer about these data, without verifying the answer.
 
     Raises:
-        Refused: it is no time stamp of these data.
+        Refused: it is not a time stamp of these data.
     """
     try:
         moment, (digest, _) = _read(answer)
@@ -81,14 +81,14 @@ def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetim
     """Return the time at which the data existed, verified by a trusted authority.
 
     Args:
-        answer: what the authority answered.
-        data: what was stamped.
-        authority: its certificates, PEM.
-        name: what the answer is called in refusals.
+        answer: the answer of the authority.
+        data: the stamped data.
+        authority: the certificates of the authority, PEM.
+        name: the name of the answer in refusals.
 
     Raises:
-        Refused: it is not this authority's word about these data.
-        HardenerError: the certificates cannot be read, or there is no openssl.
+        Refused: it is not a time stamp of these data by this authority.
+        HardenerError: the certificates cannot be read, or openssl is missing.
     """
     moment = read(answer, data, name=name)
     try:
@@ -127,7 +127,7 @@ def _query(digest: bytes, nonce: int) -> bytes:
 
 def _der(tag: int, content: bytes) -> bytes:
     if len(content) > 127:
-        raise ValueError("longer than a request is")
+        raise ValueError("longer than a request can be")
     return bytes((tag, len(content))) + content
 
 
@@ -161,7 +161,7 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
 
 
 def _only(data: bytes, tag: int) -> bytes:
-    """Return the content of the single value in these data."""
+    """Return the content of the only value in these data."""
     found = list(_items(data))
     if [each for each, _ in found] != [tag]:
         raise ValueError("the answer is not a time stamp")
@@ -171,8 +171,8 @@ def _only(data: bytes, tag: int) -> bytes:
 def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Return the values of a DER sequence, each with its tag.
 
-    OpenSSL also reads BER: lengths that are told by an end, or that are longer than need be, and tags of
-    several bytes. An answer that is written so can be one time stamp to OpenSSL and another one here.
+    OpenSSL also reads BER: indefinite lengths, lengths that are longer than needed, and tags of several
+    bytes. Such an answer could be one time stamp to OpenSSL and another one to this module.
     """
     while data:
         tag, length, start = data[0], int.from_bytes(data[1:2], "big"), 2

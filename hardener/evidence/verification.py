@@ -1,7 +1,7 @@
 """Verify a bundle without trusting its sender: one pass over its bytes, nothing is extracted.
 
-First the signature over ``SHA256SUMS`` is verified, then every file against these checksums while it is read.
-Only bytes whose hash was compared are parsed.
+First the signature over ``SHA256SUMS`` is verified, then every file is compared with these checksums while it
+is read. Only compared bytes are parsed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Verified:
 
     @property
     def complete(self) -> bool:
-        """Return whether the same version judged the findings again, and wrote the reports again."""
+        """Return whether findings and reports were compared, which needs the version that wrote them."""
         return not any(each.judge or each.writer for each in self.reassessed) and not any(
             again.judge for _, again in self.proofs
         )
@@ -81,9 +81,9 @@ def verify(bundle: Path, trust: Trust) -> Verified:
     """Verify a bundle.
 
     Raises:
-        Refused: it was not signed by an allowed signer, is incomplete, or its reports are not
-            what its snapshots give.
-        HardenerError: a file that the reader gave cannot be read.
+        Refused: it was not signed by an allowed signer, is incomplete, or its reports do not follow from its
+            snapshots.
+        HardenerError: a file of the verifier cannot be read.
     """
     try:
         with bundle.open("rb") as file:
@@ -209,7 +209,7 @@ def _file(member: Member, file: File, reassessment: Reassessment, snapshots: str
 
 
 def _same(members: Iterator[Member], file: File) -> Member:
-    """Return the next file of the archive, which must be this one."""
+    """Return the next file of the archive; refuse any other file than this one."""
     member = next(members, None)
     if member is None or member.name > file.name:
         raise Refused(file.name, "missing")
@@ -219,7 +219,7 @@ def _same(members: Iterator[Member], file: File) -> Member:
 
 
 def _next(members: Iterator[Member], name: str) -> Member:
-    """Return the next file of the archive, which must have this name."""
+    """Return the next file of the archive; refuse any other name than this one."""
     member = _any(members, name)
     if member.name != name:
         raise Refused(*((member.name, "extra") if member.name < name else (name, "missing")))
@@ -239,7 +239,7 @@ def _require_same(found: File, expected: File) -> None:
 
 
 def _require_exporter(manifest: Manifest, readme: File) -> None:
-    """Require one exporter for all runs, and this version's README where it was the exporter."""
+    """Require one exporter for all runs; if that is this version, also require its README."""
     exporter, *others = {
         *(run.exporter for run in manifest.runs),
         *(each.exporter for each in manifest.proofs),

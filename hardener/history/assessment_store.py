@@ -39,13 +39,13 @@ class _Place:
 
 
 class AssessmentStore(Iterable[Assessment]):
-    """The assessments of a fleet, in the order of hosts that ``arrange`` sets.
+    """The assessments of a fleet; ``arrange`` sets the order of hosts.
 
-    Its file has no name and ends with it, so that a full history disk costs the run nothing.
+    Its file is temporary and has no name, so that a full history disk does not affect the run.
 
     Args:
-        at_hand: number of hosts that stay in memory.
-        in_memory: bytes of the others that do, before there is a file.
+        at_hand: number of hosts that stay uncompressed in memory.
+        in_memory: compressed bytes of the other hosts that stay in memory before a file is used.
     """
 
     def __init__(self, *, at_hand: int = _AT_HAND, in_memory: int = _IN_MEMORY) -> None:
@@ -82,7 +82,7 @@ class AssessmentStore(Iterable[Assessment]):
         """Add the assessment of a host.
 
         Raises:
-            HardenerError: the disk has no room for it.
+            HardenerError: the disk is full.
         """
         self.not_begun += bool(assessment.not_begun)
         if len(self._places) < self._at_hand:
@@ -109,11 +109,11 @@ class AssessmentStore(Iterable[Assessment]):
         )
 
     def arrange(self, hosts: Iterable[str]) -> None:
-        """Set the order of the hosts; it names every host."""
+        """Set the order of the hosts; every host must be in it."""
         self._places = {host: self._places[host] for host in hosts}
 
     def packed(self) -> Iterator[PackedHost]:
-        """Yield each assessment in the form of the history; ``controls`` is complete afterwards."""
+        """Yield each assessment as the history stores it; ``controls`` is complete afterwards."""
         for host, place in self._places.items():
             if isinstance(place, Assessment):
                 findings = tuple((self._number(each.control), each.status) for each in place.findings)

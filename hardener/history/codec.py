@@ -24,7 +24,7 @@ class Codec:
     """Encodes and decodes values; the handling of each type is determined once.
 
     Args:
-        replaced: types that stand for something shorter, each with how to encode and decode it.
+        replaced: types that are stored in a shorter form, each with its functions to encode and decode.
     """
 
     def __init__(self, replaced: Mapping[type, tuple[Convert, Convert]] | None = None) -> None:
@@ -40,7 +40,7 @@ class Codec:
         """Decode a dataclass.
 
         Raises:
-            TypeError, KeyError, ValueError, AttributeError: the data are not what ``encode`` gave.
+            TypeError, KeyError, ValueError, AttributeError: the data do not come from ``encode``.
         """
         value: _T = self._decoder(kind)(data)
         return value

@@ -75,8 +75,8 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the database, with the tables of this version; it is closed afterwards.
 
     Raises:
-        HardenerError: a newer hardener has written it.
-        sqlite3.Error: it cannot be opened or is none.
+        HardenerError: a newer version of hardener wrote it.
+        sqlite3.Error: it cannot be opened, or is not a database.
     """
     connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
     try:

@@ -1,9 +1,9 @@
 """The folder of the history, which only its owner can enter.
 
-``history.sqlite3`` has runs, hosts and findings; ``runs/ID/`` the snapshots of a run, compressed, a file a
-host; ``staging/`` what is being recorded; ``locks/`` a file an inventory; ``changes/`` a file for each run of
-which something is left (`journal`); ``number`` the last number of a run; ``retention.yml`` how long runs are
-kept, if a user wrote it.
+``history.sqlite3`` has runs, hosts and findings; ``runs/ID/`` the compressed snapshots of a run, one file for
+each host; ``staging/`` the runs that are being recorded; ``locks/`` a file for each inventory; ``changes/``
+the journal of each unfinished run (`journal`); ``number`` the last number of a run; ``retention.yml`` the
+retention of runs, if a user wrote it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def default_home() -> Path:
     """Return the default folder: ``hardener`` below ``XDG_STATE_HOME`` or ``~/.local/state``.
 
     Raises:
-        HardenerError: this user has no home.
+        HardenerError: this user has no home folder.
     """
     state = os.environ.get("XDG_STATE_HOME", "")
     if state.startswith("/"):  # the specification ignores a relative path
@@ -50,18 +50,18 @@ class Home:
         self.retention = self.path / "retention.yml"
 
     def prepare(self) -> None:
-        """Create what is missing, for its owner only.
+        """Create missing folders, for their owner only.
 
         Raises:
-            HardenerError: it cannot be made, or another user could write in it.
+            HardenerError: a folder cannot be created, or another user could write in it.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = self.path.stat()
             if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise HardenerError(
-                    f"others can write in the folder of the history, {line(str(self.path), 1000)}",
-                    hint="it must belong to you alone; --home or HARDENER_HOME name another",
+                    f"other users can write in the folder of the history, {line(str(self.path), 1000)}",
+                    hint="remove their access, or name another folder with --home or HARDENER_HOME",
                 )
             for folder in (self.runs, self.staging, self.locks, self.changes):
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -70,6 +70,6 @@ class Home:
             raise self.failure(error) from error
 
     def failure(self, error: Exception) -> HardenerError:
-        """Return an error of this folder, as the user sees it."""
+        """Return the error for the user about a problem of this folder."""
         reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         return HardenerError(f"the history in {line(str(self.path), 1000)}: {line(reason)}")

@@ -1,4 +1,4 @@
-"""Tell inventories apart: which runs of the history belong to the same one."""
+"""Identify inventories: which runs of the history belong to the same one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class KnownInventory:
-    """An inventory of which the history has runs.
+    """An inventory that has runs in the history.
 
     Args:
-        name: as its newest run has it: the whole path of a file or a folder, or a list of hosts.
+        name: its name in its newest run: the full path of a file or a folder, or a list of hosts.
         runs: number of runs that are kept.
         ended: end of the newest one.
     """
@@ -27,10 +27,10 @@ class KnownInventory:
 
 
 def inventory_key(name: str) -> str:
-    """Return what is the same for two names of one inventory.
+    """Return the key of an inventory, which is equal for all of its names.
 
-    A path is its own key. Lists name the same inventory where they name the same hosts, whatever their order
-    and blanks: a run over one changes the hosts of the other.
+    A path is its own key. Lists of the same hosts are the same inventory, whatever their order and spaces,
+    since a run over one list changes the hosts of the other.
     """
     if name.startswith("/"):  # a file or a folder is recorded by its whole path
         return name
@@ -39,7 +39,7 @@ def inventory_key(name: str) -> str:
 
 
 def listed(inventories: Sequence[KnownInventory]) -> str:
-    """Return inventories as an error lists them."""
+    """Return a list of inventories for an error message."""
     return "; ".join(
         first(
             [

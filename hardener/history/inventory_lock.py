@@ -23,13 +23,13 @@ def inventory_lock(
     """Acquire the lock of an inventory, and hold it during the context.
 
     Args:
-        home: where the lock lies; it is prepared.
+        home: the folder of the lock; it is created if it is missing.
         inventory: the name of the inventory.
         exclusive: no other run may hold it at the same time.
-        waiting: called before waiting begins, where it has to.
+        waiting: called before waiting, if the lock is taken.
 
     Raises:
-        HardenerError: the lock cannot be made.
+        HardenerError: the lock cannot be created.
     """
     name = hashlib.sha256(inventory_key(inventory).encode("utf-8", "surrogateescape")).hexdigest()
     try:

@@ -1,8 +1,8 @@
-"""Keep on disk what a run that changes hosts has begun and ended, so that another can go on after a crash.
+"""Keep the progress of a run that changes hosts on disk, so that another run can continue it after a crash.
 
-A file in ``changes/`` has a line of JSON for each step. The first is written before any host is touched, and
-each batch before it begins; a line that a crash has cut off counts as never written. The process of the run
-holds a lock on the file. It is removed when nothing of the run is left.
+A file in ``changes/`` has a line of JSON for each step. The first line is written before any host is changed,
+and a line for each batch before it begins; a line that a crash has cut off is ignored. The process of the run
+holds a lock on the file. The file is removed when all hosts are done.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REASON = 1000  # characters
 
 
 class Ending(StrEnum):
-    """What became of a host in a run."""
+    """The result of a host in a run."""
 
     CONFIRMED = "confirmed"  # its change is confirmed, or there was nothing to change
     ROLLED_BACK = "rolled back"
@@ -44,19 +44,19 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """A run of which something is left.
+    """An unfinished run.
 
     Attributes:
         run: its name.
         number: its number on the hosts.
         started: seconds since 1970.
         arguments: the command line, without the program.
-        folder: where it was called.
-        hosts: the hosts that it was to change.
-        begun: those whose change was begun.
-        ended: what became of hosts, as far as that was written.
-        finished: hosts that a run before had confirmed, which this one went on with.
-        at_work: its process is still running, or stopped.
+        folder: the current folder of the call.
+        hosts: the hosts that it should change.
+        begun: the hosts whose change was begun.
+        ended: the results of hosts, as far as they were written.
+        finished: hosts that were confirmed in the earlier run that this one continued.
+        at_work: its process still runs, or is stopped (as by SIGSTOP).
     """
 
     run: str
@@ -77,7 +77,7 @@ class Unfinished:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Return the hosts that were begun, and of which no end was written."""
+        """Return the hosts whose change was begun and whose result was not written."""
         return tuple(host for host in self.hosts if host in self.begun and host not in self.ended)
 
     @property
@@ -95,19 +95,19 @@ class Unfinished:
 
 
 class Journal:
-    """The steps of a run that is at work.
+    """The journal of a run that is in progress.
 
     Args:
-        home: where the history lies.
+        home: the folder of the history.
         run: its name.
         number: its number on the hosts.
         arguments: the command line, without the program.
-        folder: where it was called.
+        folder: the current folder of the call.
         hosts: the hosts that it changes.
         finished: hosts that an earlier run has confirmed.
 
     Raises:
-        HardenerError: it cannot be written. So does every method.
+        HardenerError: it cannot be written. Every method can raise this.
     """
 
     def __init__(
@@ -149,13 +149,13 @@ class Journal:
         self._write({"begin": list(hosts)})
 
     def end(self, hosts: Mapping[str, tuple[Ending, str]]) -> None:
-        """Write what became of hosts, with reasons."""
+        """Write the results of hosts, with reasons."""
         self._write(
             {"end": {host: [each.value, scalar(why, _REASON)] for host, (each, why) in hosts.items()}}
         )
 
     def close(self, *, over: bool) -> None:
-        """Release the file; remove it where nothing of the run is left."""
+        """Release the file; remove it if all hosts are done."""
         if over:
             self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
@@ -171,7 +171,7 @@ class Journal:
 
 
 def unfinished_runs(home: Home) -> Iterator[Unfinished]:
-    """Yield the runs of which something is left, newest first; damaged files are left out.
+    """Yield the unfinished runs, newest first, without damaged files.
 
     Raises:
         HardenerError: their folder cannot be read.
@@ -190,11 +190,11 @@ def unfinished_runs(home: Home) -> Iterator[Unfinished]:
 
 
 def unfinished_run(home: Home, name: str) -> Unfinished:
-    """Return the unfinished run of a name.
+    """Return the unfinished run that has this name.
 
     Args:
-        home: where the history lies.
-        name: ``latest``, its name, or the beginning of that.
+        home: the folder of the history.
+        name: ``latest``, its id, or the beginning of its id.
 
     Raises:
         HardenerError: there is none, or more than one.
@@ -209,13 +209,13 @@ def unfinished_run(home: Home, name: str) -> Unfinished:
 
 
 def forget_run(home: Home, run: str) -> None:
-    """Remove the file of a run that another one goes on with."""
+    """Remove the file of a run that another one continues."""
     if _NAME.fullmatch(run):
         (home.changes / f"{run}{_SUFFIX}").unlink(missing_ok=True)
 
 
 def forget_old_runs(home: Home) -> None:
-    """Remove the oldest files beyond those that are kept."""
+    """Remove the oldest files beyond the number to keep."""
     for each in list(unfinished_runs(home))[_KEPT:]:
         if not each.at_work:
             forget_run(home, each.run)
@@ -231,7 +231,7 @@ def _load(home: Home, path: Path) -> Unfinished:
         lines = bounded.read(path, most=_LARGEST).split(b"\n")
         first, *steps = (json.loads(each) for each in lines[:-1])  # what follows the last newline was cut off
         if first["format"] != _FORMAT or not _NAME.fullmatch(first["run"]):
-            raise ValueError("its format is another one")
+            raise ValueError("its format is of another version")
         begun: set[str] = set()
         ended: dict[str, Ending] = {}
         hosts = dict.fromkeys(map(str, first["hosts"]))

@@ -1,8 +1,8 @@
-"""Give each run that changes hosts a number that rises; hosts refuse a run that is older than a known one.
+"""Give each run that changes hosts a rising number; a host refuses lower ones than its last.
 
-A number is the time in milliseconds, or one more than the highest that is known: to this history, or to a
-host that was just audited. So numbers of several control nodes rise in the order in which their runs begin,
-and go on rising if a clock is set back or the history is lost.
+A number is the time in milliseconds, or one more than the highest known number: of this history, or of a host
+that was just audited. So the numbers of several control nodes rise in the order in which their runs begin,
+and continue to rise if a clock is set back or the history is lost.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class RunNumber(NamedTuple):
 
 
 def believed(known: object, *, now: float) -> int:
-    """Return the highest number that a host knows, from its snapshot; 0 if that is none or cannot be.
+    """Return the highest run number that a host has stored; 0 if its snapshot has no plausible number.
 
     Args:
-        known: what the snapshot says.
+        known: the value in the snapshot.
         now: seconds since 1970.
     """
     number = known.get("number") if isinstance(known, Mapping) else None
@@ -43,18 +43,18 @@ def believed(known: object, *, now: float) -> int:
 
 
 def take_number(home: Home, seen: int) -> int:
-    """Return the number of a new run, and remember it.
+    """Return the number of a new run, and store it.
 
     Args:
         home: where the history lies.
-        seen: the highest number that a host of the run knows; 0 without one.
+        seen: the highest number that is stored on a host of the run; 0 without one.
 
     Raises:
-        HardenerError: it cannot be remembered.
+        HardenerError: it cannot be stored.
     """
     home.prepare()
     try:
-        # The file is locked and rewritten in place: a number that is cut off is lower, and hosts know better.
+        # The file is locked and rewritten in place: a number that is cut off is lower than the hosts' own.
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(home.path / _NAME, flags, 0o600)
         try:
@@ -70,11 +70,11 @@ def take_number(home: Home, seen: int) -> int:
 
 
 def next_number(last: int, seen: int, *, now: float) -> int:
-    """Return a number that is higher than all that are known.
+    """Return a number that is higher than all known ones.
 
     Args:
         last: the last number of this history; 0 without one.
-        seen: the highest number that a host knows; 0 without one.
+        seen: the highest number that a host has stored; 0 without one.
         now: seconds since 1970.
     """
     return max(int(now * 1000), last + 1, seen + 1)

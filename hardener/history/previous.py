@@ -15,12 +15,12 @@ _POINTS = 120  # points of a trend; a chart cannot show more
 
 
 def previous_runs(history: History, run: RunRecord, *, before: int | None = None) -> PreviousRuns | None:
-    """Return the runs before one; None where it is the first of its kind.
+    """Return the runs before a run; None if it is the first of its kind.
 
     Args:
-        history: where runs are kept.
-        run: the one that is reported.
-        before: its number, where it is kept already; without it every kept run is an earlier one.
+        history: the history.
+        run: the reported run.
+        before: its number, if it is already in the history; without it, every run there is an earlier one.
 
     Raises:
         HardenerError: the history cannot be read.
@@ -35,10 +35,10 @@ def previous_runs(history: History, run: RunRecord, *, before: int | None = None
 
 
 def preceding(runs: Sequence[StoredRun]) -> PreviousRuns:
-    """Return runs as those before another one.
+    """Return runs in the form in which reports compare with them.
 
     Args:
-        runs: runs of the kind of that one, oldest first; at least one.
+        runs: the earlier runs of the same kind, oldest first; at least one.
     """
     return PreviousRuns(
         points=tuple(map(point, runs)), hosts=frozenset(runs[-1].names()), before=_Before(runs[-1])
@@ -46,7 +46,7 @@ def preceding(runs: Sequence[StoredRun]) -> PreviousRuns:
 
 
 class _Before:
-    """Reads the assessments of a run host by host; sequential requests need one pass."""
+    """Reads the assessments of a run host by host; requests in the order of hosts need one pass."""
 
     def __init__(self, run: StoredRun) -> None:
         self._run = run

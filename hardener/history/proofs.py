@@ -25,7 +25,7 @@ _FILE = re.compile(r"([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{16})\.gz")
 _DRAFT = re.compile(rf"\.{_FILE.pattern}\.[0-9]{{1,10}}")
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
 _DAY_S = 86_400.0
-_DRAFT_S = 3_600.0  # a process writes for seconds: what is older than this belongs to one that was killed
+_DRAFT_S = 3_600.0  # writing takes seconds: older files belong to a killed process
 _MOST_HEAD = 1 << 16
 _MOST_FILES = 8 * MOST
 
@@ -35,7 +35,7 @@ class StoredProof:
     """A stored proof.
 
     Args:
-        id: names it; the beginning of the SHA-256 of its proof.json.
+        id: its id; the beginning of the SHA-256 of its proof.json.
         name: of the profile.
         image: digest of the container's image.
         verdict: of the proof.
@@ -53,7 +53,7 @@ class StoredProof:
         """Return its files by name.
 
         Raises:
-            HardenerError: they cannot be read, or are not those that were kept.
+            HardenerError: they cannot be read, or were changed.
         """
         try:
             with gzip.open(self.path) as file:
@@ -73,7 +73,7 @@ class StoredProof:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The proofs that are kept, the newest first, and what is wrong with files that cannot be read."""
+    """The stored proofs, newest first, and the problems of unreadable files."""
 
     proofs: tuple[StoredProof, ...]
     problems: tuple[HardenerError, ...]
@@ -83,7 +83,7 @@ class Proofs:
     """All proofs in the folder of a history.
 
     Args:
-        home: the folder; it is made when the first proof is kept.
+        home: the folder; it is created for the first proof.
     """
 
     def __init__(self, home: Path) -> None:
@@ -91,7 +91,7 @@ class Proofs:
         self._folder = self._home.path / "proofs"
 
     def keep(self, proven: Proven) -> StoredProof:
-        """Store a proof; too many or too old ones are removed, as for runs.
+        """Store a proof; remove proofs beyond the limits of retention, as for runs.
 
         Raises:
             HardenerError: it cannot be written.

@@ -1,7 +1,7 @@
 """Record a run: collect it in a staging folder, and move it into the history when it is complete.
 
-The folder in ``staging/`` holds a lock while its process lives; the next recording removes folders without a
-lock.
+A process holds a lock on its folder in ``staging/`` until it ends; the next recording removes folders without
+a lock.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ _STAGED = "run.sqlite3"
 
 
 class Recording:
-    """A run that is being recorded; ``finish`` adds it to the history, any other end discards it.
+    """A run that is being recorded; ``finish`` adds it to the history, otherwise it is discarded.
 
     Args:
-        home: where the history lies.
-        finished: called when the run is part of it.
+        home: the folder of the history.
+        finished: called when the run is part of the history.
 
     Raises:
-        HardenerError: nothing can be written there. So does every method; the recording is over then.
+        HardenerError: nothing can be written there. Every method can raise this, which ends the recording.
     """
 
     def __init__(self, home: Home, finished: Callable[[], None] = lambda: None) -> None:
@@ -104,8 +104,8 @@ class Recording:
         """Add the run to the history.
 
         Args:
-            record: what is known of the run.
-            assessments: what was found, in the order of the reports.
+            record: the metadata of the run.
+            assessments: the findings, in the order of the reports.
         """
         with self._guarded() as staged:
             self._stage(staged, assessments)

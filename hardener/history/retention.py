@@ -1,10 +1,10 @@
 """The retention of runs: ``retention.yml`` in the folder of the history, if a user has written one.
 
-    keep_runs: 500     # the newest runs
-    keep_days: 400     # and none that ended earlier than that
+    keep_runs: 500     # the newest runs keep_days: 400     # and only those of this number of days
 
-These are the defaults: a run a day for more than a year, so that an auditor finds the whole of it. The
-baseline and the newest run always stay, and with the runs of an inventory the one by which its drift is told.
+These are the defaults: a run each day for more than a year, so that an auditor finds a whole year. The
+baseline and the newest run always stay; so does the run with which drift of an inventory is compared, as long
+as a run of the inventory is kept.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _MOST = 1_000_000
 
 
 def load(path: Path) -> tuple[int, float]:
-    """Return how many runs are kept, and for how many days.
+    """Return the number of runs and the number of days that are kept.
 
     Raises:
-        HardenerError: the file cannot be read, or says something else.
+        HardenerError: the file cannot be read or has an error.
     """
     try:
         text = path.read_bytes()

@@ -39,7 +39,7 @@ class RunRecord:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """Return the hosts and controls that were selected: only runs of one kind are comparable."""
+        """Return the selected hosts and controls: only runs of the same kind are comparable."""
         return (
             inventory_key(self.inventory),
             self.limit,
@@ -57,7 +57,7 @@ class StoredRun:
     """A finished run. Its hosts are read on demand.
 
     Attributes:
-        record: what is known of the run beside its hosts.
+        record: the metadata of the run.
         number: its place among the runs; a later one has a higher number.
         hosts: number of hosts, those included that could not be reached.
         unreachable: number of hosts that could not be reached.
@@ -83,12 +83,12 @@ class StoredRun:
         return self.record.info
 
     def is_of(self, inventory: str) -> bool:
-        """Return whether it is a run of the inventory of this name."""
+        """Return whether this is a run of the inventory with this name."""
         return inventory_key(self.record.inventory) == inventory_key(inventory)
 
     @property
     def is_reference(self) -> bool:
-        """Return whether drift may be told by it: it saw hosts of the whole inventory, and all controls."""
+        """Return whether it can be a reference for drift: it covers the whole inventory and all controls."""
         record = self.record
         complete = not (record.limit or record.only) and self.unreachable < self.hosts
         return complete and record.verb not in DRIFT_VERBS
@@ -131,7 +131,7 @@ class StoredRun:
                 yield name, self._snapshot(file)
 
     def snapshot(self, host: str) -> bytes | None:
-        """Return the snapshot document of one host; None where there is none."""
+        """Return the snapshot document of one host; None without one."""
         with self._reading() as connection:
             found = connection.execute(
                 "SELECT snapshot FROM host WHERE run = ? AND name = ? AND snapshot IS NOT NULL",

@@ -1,4 +1,4 @@
-"""Read the results of a stored run through a filter, and say how much of the run that is."""
+"""Read the results of a stored run through a filter, and count the chosen and all results."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class SelectedResults:
         chosen: the filter; an empty one chooses everything.
 
     Attributes:
-        hosts: number of hosts that were read.
-        chosen_hosts: number of them of which a result was chosen.
-        results: number of results that were read.
-        chosen_results: number of results that were chosen.
+        hosts: number of all hosts.
+        chosen_hosts: number of hosts with a chosen result.
+        results: number of all results.
+        chosen_results: number of chosen results.
 
     Raises:
-        HardenerError: the filter names what the run does not have.
+        HardenerError: the filter names something that the run does not have.
     """
 
     def __init__(self, run: StoredRun, chosen: ResultFilter) -> None:
@@ -61,7 +61,7 @@ class SelectedResults:
 
     @property
     def without_groups(self) -> int:
-        """Return the number of hosts whose groups are not known, where groups are asked for."""
+        """Return the number of hosts whose groups are unknown, if the filter is by group."""
         return sum(1 for groups in self._groups.values() if groups is None) if self.filter.groups else 0
 
 
@@ -70,7 +70,7 @@ def groups_of(run: StoredRun, *, known: bool) -> Groups:
 
     Args:
         run: the run.
-        known: whether the groups are read; None stands for them otherwise.
+        known: whether the groups are read; otherwise they are None.
     """
     if not known:
         return dict.fromkeys(run.names())
@@ -78,7 +78,7 @@ def groups_of(run: StoredRun, *, known: bool) -> Groups:
 
 
 def _of_snapshot(run: StoredRun, host: str) -> Collection[str] | None:
-    """Return the groups of a host whose assessment is older than groups in assessments."""
+    """Return the groups of a host from its snapshot, if its assessment is of a version without groups."""
     try:
         data = run.snapshot(host)
         return Snapshot.parse(data, name="snapshot").groups if data else None

@@ -52,7 +52,7 @@ class History:
     """All runs in one folder.
 
     Args:
-        home: the folder; it is made when the first run is recorded.
+        home: the folder; it is created when the first run is recorded.
     """
 
     def __init__(self, home: Path) -> None:
@@ -67,7 +67,7 @@ class History:
         """Begin to record a run; remove the leftovers of killed runs.
 
         Raises:
-            HardenerError: it could not be recorded: no folder, no permission, no space.
+            HardenerError: it cannot be recorded: no folder, no permission or no space.
         """
         self._home.prepare()
         keep_runs, keep_days = retention.load(self._home.retention)
@@ -81,8 +81,9 @@ class History:
 
         Args:
             inventory: its name.
-            exclusive: no other run may read or change its hosts meanwhile; else none may change them.
-            waiting: called where another run has to end first.
+            exclusive: other runs may neither read nor change its hosts meanwhile; otherwise they may not
+                change them.
+            waiting: called if another run has to end first.
 
         Raises:
             HardenerError: nothing can be written there.
@@ -94,14 +95,14 @@ class History:
         """Return the runs, newest first.
 
         Args:
-            inventory: the name of one, for its runs alone.
+            inventory: its name, to return only its runs.
         """
         if inventory is None:
             return self._load("ORDER BY number DESC")
         return self._of(inventory, "ORDER BY number DESC")
 
     def inventories(self) -> list[KnownInventory]:
-        """Return the inventories that have runs, the one of the newest run first."""
+        """Return the inventories that have runs, that of the newest run first."""
         known: dict[str, KnownInventory] = {}
         for name, runs, ended in self._rows(
             "SELECT inventory, count(*), max(ended) FROM run GROUP BY inventory ORDER BY max(number) DESC"
@@ -113,7 +114,7 @@ class History:
         return list(known.values())
 
     def run(self, name: str, inventory: str | None = None) -> StoredRun:
-        """Return the run of a name.
+        """Return the run that has this name.
 
         Args:
             name: ``latest``, ``latest~1`` for the one before it, ``baseline``, or an identifier or the
@@ -122,7 +123,7 @@ class History:
                 one that has runs. An identifier needs none.
 
         Raises:
-            HardenerError: there is no such run, or more than one; or which inventory is meant is open.
+            HardenerError: there is no such run, or more than one, or several inventories have runs.
         """
         latest = _LATEST.fullmatch(name)
         if latest or name == BASELINE:
@@ -157,9 +158,9 @@ class History:
         )
 
     def last_complete(self) -> list[StoredRun]:
-        """Return the last run over all hosts and all controls of each inventory, by its name.
+        """Return the last run over all hosts and all controls of each inventory, by name of the inventory.
 
-        What a run has looked at before it changed anything is none: another run follows it.
+        The first audit of a run that changes hosts does not count, since another audit follows it.
         """
         last: dict[str, StoredRun] = {}
         for run in self.runs():
@@ -169,7 +170,7 @@ class History:
         return sorted(last.values(), key=lambda run: run.record.inventory)
 
     def last_seen(self, inventory: str, host: str) -> datetime | None:
-        """Return the end of the last run that has the facts of a host; None without such a run."""
+        """Return the end of the last run that has facts of a host; None without such a run."""
         names = self._spellings(inventory)
         found = self._rows(
             "SELECT ended FROM run JOIN host ON host.run = number"  # noqa: S608
@@ -181,7 +182,7 @@ class History:
         return datetime.fromtimestamp(found[0][0], UTC) if found else None
 
     def set_baseline(self, run: StoredRun) -> None:
-        """Make a run the baseline of its inventory, which also exempts it from retention."""
+        """Make a run the baseline of its inventory; retention never removes a baseline."""
         names = self._spellings(run.record.inventory)
         with self._connected() as connection, transaction(connection):
             connection.execute(f"DELETE FROM baseline WHERE inventory IN ({_places(names)})", names)  # noqa: S608
@@ -225,7 +226,7 @@ class History:
         )
 
     def _spellings(self, inventory: str) -> list[str]:
-        """Return the names under which runs of an inventory are kept."""
+        """Return the names of an inventory in its stored runs."""
         key = inventory_key(scalar(inventory))
         names = [name for (name,) in self._rows("SELECT DISTINCT inventory FROM run")]
         return [name for name in names if inventory_key(name) == key]
@@ -290,7 +291,7 @@ class History:
 
     @contextmanager
     def _believed(self) -> Iterator[None]:
-        """Report malformed data in the database as damage."""
+        """Report malformed data in the database as a damaged history."""
         try:
             yield
         except (ValueError, TypeError, LookupError) as error:

@@ -1,4 +1,4 @@
-"""Ask for one host or one control over a series of runs, from the rows alone: no assessment is read."""
+"""Query the statuses of one host or one control over a series of runs, without reading assessments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hardener.text import scalar
 
 
 class Step(NamedTuple):
-    """The status that a control of a host has from a run on; ``run`` is a place in the series."""
+    """A status that a control of a host has from a run on; ``run`` is the place of the run in the series."""
 
     slug: str
     run: int
@@ -32,7 +32,7 @@ class Timeline:
         runs: the runs, as ``History.series`` gives them.
 
     Raises:
-        HardenerError: the history cannot be read. So does every method.
+        HardenerError: the history cannot be read. Every method can raise this.
     """
 
     def __init__(self, home: Path, runs: Sequence[StoredRun]) -> None:
@@ -42,7 +42,7 @@ class Timeline:
         self._numbers = ",".join(map(str, self._places))  # integers that the database gave
 
     def hosts(self) -> Mapping[str, StoredRun]:
-        """Return the last run of each host, by the name that the database has."""
+        """Return the last run of each host, by the host's name in the database."""
         with self._reading() as connection:
             found = connection.execute(
                 f"SELECT name, max(run) FROM host WHERE run IN ({self._numbers}) GROUP BY name"  # noqa: S608
@@ -64,7 +64,7 @@ class Timeline:
         return counts
 
     def steps(self, host: str) -> list[Step]:
-        """Return the first status of each control of a host, and each that differs from the one before."""
+        """Return the first status of each control of a host, and each one that differs from the last."""
         with self._reading() as connection:
             found = connection.execute(steps_statement(self._numbers), (scalar(host),)).fetchall()
         return [Step(slug, self._places[run], Status(status)) for slug, run, status in found]
@@ -81,8 +81,8 @@ class Timeline:
 def steps_statement(numbers: str) -> str:
     """Return the statement of ``Timeline.steps``.
 
-    ``CROSS JOIN`` keeps the order of the tables: SQLite has no statistics of them, and would otherwise look
-    at all findings of every run for one host.
+    ``CROSS JOIN`` keeps the order of the tables: SQLite has no statistics of them, and would otherwise read
+    all findings of every run for one host.
 
     Args:
         numbers: the numbers of the runs, with commas between them.

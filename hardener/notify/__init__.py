@@ -1,8 +1,8 @@
-"""Notify a user that a run has found drift or has failed: by a command or a webhook.
+"""Notify users of drift or of a failed run, by a command or a webhook.
 
     deliver(targets, message(event), warn=print)
 
-Both get the same JSON (``notification.schema.json``). A target that is dead costs a warning and some seconds,
+Both get the same JSON (``notification.schema.json``). A failed delivery costs a warning and some seconds,
 never the run.
 """
 

@@ -1,4 +1,4 @@
-"""Notify by a command that reads the message from standard input. No shell is involved."""
+"""Notify by a command that reads the message from standard input. It is started without a shell."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Command(Target):
 
     Args:
         text: the command and its arguments.
-        timeout: seconds that it is given.
+        timeout: its time limit in seconds.
 
     Raises:
-        HardenerError: these are no words.
+        HardenerError: the text is empty or its quotes do not match.
     """
 
     def __init__(self, text: str, *, timeout: float = _TIMEOUT_S) -> None:

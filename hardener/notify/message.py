@@ -1,6 +1,6 @@
 """Build the notification: one JSON document in ASCII; its schema is ``notification.schema.json``.
 
-Its size is limited: of long lists it has the first entries and the number of the others.
+Its size is limited: long lists are cut to their first entries and the number of the others.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _LIMITS = DocumentLimits(changes=200, hosts=100, details=20, text=500)
 class Event:
     """The result of a run over an inventory.
 
-    ``found`` is what had moved, ``left`` what still had after a repair. ``error`` says why a run has failed
-    that could not tell what moved.
+    ``found`` are the changes, ``left`` those that remain after a repair. ``error`` is the reason why a run
+    failed before it could compare.
     """
 
     inventory: str

@@ -9,11 +9,11 @@ from hardener.text import line
 
 
 class NotDelivered(Exception):  # noqa: N818 - an event, not a defect
-    """The reason why a target did not accept a message; safe to show."""
+    """A target did not accept a message; the text is the reason, safe to show."""
 
 
 class Target(ABC):
-    """A target of notifications."""
+    """A target that receives notifications."""
 
     @property
     @abstractmethod
@@ -25,7 +25,7 @@ class Target(ABC):
         """Deliver a message, within half a minute.
 
         Raises:
-            NotDelivered: it did not take it.
+            NotDelivered: the target did not accept it.
         """
 
 
@@ -33,9 +33,9 @@ def deliver(targets: Iterable[Target], message: bytes, *, warn: Callable[[str], 
     """Deliver a message to all targets; each failed delivery is a warning of one line.
 
     Args:
-        targets: who.
-        message: what, as JSON.
-        warn: called with the line.
+        targets: the targets.
+        message: the message, as JSON.
+        warn: called with the line of each warning.
     """
     for target in targets:
         try:

@@ -24,10 +24,10 @@ class Webhook(Target):
 
     Args:
         url: the address; user and password in it are sent as basic authentication.
-        timeout: seconds that it is given from the first byte to the last.
+        timeout: time limit in seconds from the first byte to the last.
 
     Raises:
-        HardenerError: this is no such address. The address is not part of the message.
+        HardenerError: this is not such an address. The message does not contain it.
     """
 
     def __init__(self, url: str, *, timeout: float = _TIMEOUT_S) -> None:
@@ -103,7 +103,7 @@ class _NoRedirection(urllib.request.HTTPRedirectHandler):
 
 
 def _reason(error: object) -> str:
-    """Describe a failure; of other than system errors only the type, as their text may quote the URL."""
+    """Describe a failure: a system error by its text, others by type, as their text may quote the URL."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:

@@ -1,9 +1,9 @@
 """The CSV report (RFC 4180), for spreadsheets: one row for each control on each host.
 
 Spreadsheets evaluate text that looks like a formula, and text such as the name of a container is untrusted:
-such a cell gets a leading apostrophe, which spreadsheets read as the mark of text. Spreadsheets whose list
-separator is the semicolon split cells there, so text after one is protected as well. Programs should read the
-JSON report, which has the original text.
+such a cell gets a leading apostrophe, which makes it text in spreadsheets. Spreadsheets whose list separator
+is the semicolon split cells there, so text after one is protected as well. Programs should read the JSON
+report, which has the original text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CsvReport(Report):
         return _BYTE_ORDER_MARK + _row(_COLUMNS)
 
     def host(self, assessment: Assessment) -> str:
-        """Return one row for each control; an unreachable host has as many as any other."""
+        """Return one row for each control; an unreachable host has as many rows as any other."""
         return "".join(
             _row(cell(finding, assessment) for cell in _COLUMNS.values()) for finding in assessment.findings
         )

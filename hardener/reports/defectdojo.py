@@ -1,10 +1,10 @@
-"""The DefectDojo report (Generic Findings Import): one finding for each control of a host that does not hold.
+"""The DefectDojo report (Generic Findings Import): one finding for each open control of a host.
 
-These are the failing and waived controls, and those that could not be evaluated: DefectDojo closes what a new
-import lacks, and a control of a host without an answer is not fixed. An unreachable host has as many findings
-as it has controls. The title names the host, since DefectDojo identifies findings by it. A waived control is
-imported as an accepted risk.
-DefectDojo renders text as Markdown, so untrusted text is written as code.
+These are the failing and waived controls, and those that could not be evaluated: DefectDojo closes findings
+that a new import lacks, and a control of an unreachable host is not fixed. An unreachable host has as many
+findings as it has controls. The title names the host, since DefectDojo identifies findings by it. A waived
+control is imported as an accepted risk. DefectDojo renders text as Markdown, so untrusted text is written as
+code.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class DefectDojoReport(Report):
         return text
 
     def end(self) -> Iterator[str]:
-        """Return the end of the list."""
+        """Return the end of the list of findings."""
         yield "\n]}\n"
 
     def _of(self, assessment: Assessment, key: tuple[str, ...]) -> Iterator[dict[str, Any]]:

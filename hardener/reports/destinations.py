@@ -1,7 +1,7 @@
-"""Where the text of a report goes: one file, or a file for each part of a run.
+"""Write the text of a report to its destination: one file, or a file for each part of a run.
 
-CI systems and code scanning refuse files that are too large, and show one team what others have to do. So a
-run can be divided by host or by group; a part that its readers would refuse goes on in another file.
+CI systems and code scanning refuse files that are too large, and teams want only their own hosts. So a run
+can be divided by host or by group; a part that its readers would refuse continues in another file.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _UNGROUPED = "ungrouped"
 
 
 class Destination(ABC):
-    """Takes the hosts of a run; nothing is replaced before ``publish``."""
+    """Writes the hosts of a run; no file is replaced before ``publish``."""
 
     @abstractmethod
     def begin(self) -> None:
-        """Write what comes before the first host."""
+        """Write the beginning of the report."""
 
     @abstractmethod
     def host(self, assessment: Assessment) -> None:
@@ -37,7 +37,7 @@ class Destination(ABC):
 
     @abstractmethod
     def complete(self) -> None:
-        """Write what comes after the last host, and flush it to the disk."""
+        """Write the end of the report, and flush it to the disk."""
 
     @abstractmethod
     def publish(self) -> None:
@@ -45,7 +45,7 @@ class Destination(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """Remove what was not published."""
+        """Remove unpublished files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +58,19 @@ class Parts:
 
 
 def by_host(make: Callable[[], Report]) -> Parts:
-    """Return a report of which each host has a file."""
+    """Return a report with a file for each host."""
     return Parts(make, lambda assessment: assessment.host, of_one_host=True)
 
 
 def by_group(make: Callable[[], Report], assessments: Iterable[Assessment]) -> Parts:
-    """Return a report of which each group has a file.
+    """Return a report with a file for each group.
 
-    A host is in one file, so that readers do not count it twice: that of its group with the fewest hosts,
+    A host is in one file only, so that readers do not count it twice: in the file of its smallest group,
     which is the most specific one.
 
     Args:
-        make: gives the report of a part.
-        assessments: the hosts of the run; read once, to count the groups.
+        make: returns the report of a part.
+        assessments: the hosts of the run; read once, to count the hosts of each group.
     """
     sizes = Counter(group for assessment in assessments for group in assessment.groups)
 
@@ -81,7 +81,7 @@ def by_group(make: Callable[[], Report], assessments: Iterable[Assessment]) -> P
 
 
 class Folder(ABC):
-    """A report of several files in a folder, each a path in it and its text. An instance writes one run."""
+    """A report of several files in a folder; a file is its path and its text. An instance writes one run."""
 
     @abstractmethod
     def first(self) -> Iterator[tuple[str, str]]:
@@ -115,7 +115,7 @@ class SingleFile(Destination):
         self._output = OutputFile(path)
 
     def begin(self) -> None:
-        """Write what comes before the first host."""
+        """Write the beginning of the report."""
         self._output.write(self.report.begin())
 
     def host(self, assessment: Assessment) -> None:
@@ -123,7 +123,7 @@ class SingleFile(Destination):
         self._output.write(self.report.host(assessment))
 
     def complete(self) -> None:
-        """Write what comes after the last host, and flush it to the disk."""
+        """Write the end of the report, and flush it to the disk."""
         for piece in self.report.end():
             self._output.write(piece)
         self._output.complete()
@@ -172,7 +172,7 @@ class PartFiles(Destination):
             part.publish()
 
     def discard(self) -> None:
-        """Remove what was not published."""
+        """Remove unpublished files."""
         for part in self._all:
             part.discard()
 
@@ -219,7 +219,7 @@ class FolderFiles(Destination):
             file.publish()
 
     def discard(self) -> None:
-        """Remove what was not published."""
+        """Remove unpublished files."""
         for file in self._files:
             file.discard()
 

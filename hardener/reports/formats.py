@@ -1,4 +1,4 @@
-"""The report formats by their names on the command line: a format is a module and one line here."""
+"""List the report formats by their names on the command line: a format is a module and one line here."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Format:
     """A report format; its module is imported on first use, to keep start-up fast.
 
-    ``factory`` is ``module:class`` of its report in this package; ``file`` is what it is called where all
-    formats lie side by side. One that looks back tells what moved since the run before; one that splits can
-    be divided among files, since its readers have limits.
+    ``factory`` is ``module:class`` of its report in this package; ``file`` is its file name in a folder with
+    all formats. A format that ``looks_back`` shows the changes since the previous run; one that ``splits``
+    can be divided into several files, since its readers have size limits.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Format:
     splits: bool = False
 
     def report(self, run: RunInfo, previous: PreviousRuns | None = None) -> Report:
-        """Create a report of a run in this format, with the earlier runs."""
+        """Create a report of a run in this format; ``previous`` are the earlier runs."""
         report: Report = self._load()(run, previous)
         return report
 
@@ -49,7 +49,7 @@ class FolderFormat(Format):
     """A format that is a folder of files."""
 
     def folder(self, run: RunInfo, previous: PreviousRuns | None = None) -> Folder:
-        """Create a report of a run in this format, with the earlier runs."""
+        """Create a report of a run in this format; ``previous`` are the earlier runs."""
         folder: Folder = self._load()(run, previous)
         return folder
 

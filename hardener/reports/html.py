@@ -1,10 +1,10 @@
 """The HTML report: one self-contained file for operators and auditors.
 
 The frame and the totals are rendered here and need no script. The findings are data in the page, one record
-for each host, written as the hosts arrive; the page's own script renders what the reader opens. Up to 50
-hosts all findings are there as plain HTML too, which the script replaces: readers such as Jenkins refuse the
-script and the style of a file. Nothing is loaded from elsewhere: the page's policy allows only its style
-sheet and its script.
+for each host, written as the hosts arrive; the page's own script renders what the reader opens. With up to 50
+hosts the page also has all findings as plain HTML, which the script replaces: readers such as Jenkins refuse
+the script and the style of a file. Nothing is loaded from elsewhere: the policy of the page allows only its
+style sheet and its script.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class HtmlReport(Report):
         )
 
     def host(self, assessment: Assessment) -> str:
-        """Return the record of one host; see ``model.js``."""
+        """Return the record of one host, as ``model.js`` reads it."""
         comma = ",\n" if self._summary.hosts else ""
         self._summary.add(assessment)
         for finding in assessment.findings:
@@ -136,7 +136,7 @@ class HtmlReport(Report):
         """Return what the overview shows once all hosts are counted.
 
         Args:
-            view: gives the address of a view of the findings, such as ``#status=fail``.
+            view: returns the address of a view of the findings, such as ``#status=fail``.
         """
         summary, counts = self._summary, self._summary.counts
         title, verdict = headline(
@@ -212,7 +212,7 @@ class HtmlReport(Report):
         }
 
     def _number(self, finding: Finding, new: list[list[Any]]) -> int:
-        """Return the number of a verdict in the page; a new verdict becomes part of this record."""
+        """Return the number of a verdict in the page; a new verdict is added to this record."""
         record = verdict_record(finding)
         key = hashlib.blake2b(compact(record).encode(), digest_size=12).digest()
         number = self._verdicts.get(key)
@@ -320,7 +320,7 @@ def _since(since: Since, hosts: int) -> dict[str, Any]:
 
 
 def _key(kind: ChangeKind) -> str:
-    """Return the name of a kind of change in the page's addresses and style sheet."""
+    """Return the name of a kind of change, as addresses and the style sheet of the page use it."""
     return kind.name.lower()
 
 

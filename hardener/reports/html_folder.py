@@ -1,7 +1,7 @@
 """The HTML report as a folder: a page for each host, for fleets and for readers that refuse scripts.
 
 No page needs a script. The style sheet is a file beside them, since readers such as Jenkins refuse the style
-of a page but allow files of the same folder. What a control means is on one page, to which the hosts link.
+of a page but allow files of the same folder. One page explains all controls; the pages of hosts link to it.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class HtmlFolder(Folder):
             yield {"title": section_title(name, assessment.benchmark), "controls": controls}
 
     def _state(self, slug: str) -> dict[str, Any]:
-        """Return on how many hosts a control holds, and the first of those on which it does not."""
+        """Return on how many hosts a control passes, and the first hosts on which it does not."""
         counts = self._held.get(slug, Counter())
         shown = self._not_held.get(slug, [])
         return {
@@ -147,7 +147,7 @@ class HtmlFolder(Folder):
         }
 
     def _place(self, view: str) -> str:
-        """Return the page that has what a view of the single page has."""
+        """Return the page that corresponds to a view of the single page."""
         values = parse_qs(view.removeprefix("#"))
         if view.startswith("#section-"):
             return f"{_CONTROLS}{view}"

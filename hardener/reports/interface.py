@@ -1,4 +1,4 @@
-"""The interface of reports, and the writer: one pass over the assessments for all files.
+"""Define the interface of reports, and write reports: one pass over the assessments for all files.
 
 A report turns a run into text piece by piece, so that memory does not grow with the number of hosts. Files
 appear whole or not at all: a full disk or an interrupted run leaves the earlier file as it was.
@@ -26,7 +26,7 @@ class Report(ABC):
 
     Args:
         run: the run that is reported.
-        previous: what there was before it; a report that says nothing of it is the same without.
+        previous: the earlier runs; reports that do not compare ignore them.
     """
 
     part = ""  # which part of the run a file has, where a run is divided among several files
@@ -49,18 +49,18 @@ class Report(ABC):
 
     @property
     def is_full(self) -> bool:
-        """Return whether the readers of the format would refuse a file with many more hosts."""
+        """Return whether the file is nearly as large as the readers of the format accept."""
         return False
 
 
 def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Report | Parts | Folder]) -> None:
-    """Write reports of the same assessments, each to its file or files, with hosts in the given order.
+    """Write reports of the same assessments, each to its files, with hosts in the given order.
 
-    A missing folder is made. No file is replaced before all of them are complete and on the disk. A device or
-    a pipe is written to as the hosts come.
+    Missing folders are created. No file is replaced before all files are complete and on the disk. Devices
+    and pipes are written host by host.
 
     Raises:
-        HardenerError: a file cannot be written, says which; or two reports would go to one file.
+        HardenerError: a file cannot be written (the message names it), or two reports have the same file.
     """
     if len({os.path.realpath(path) for path in reports}) < len(reports):
         raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
@@ -83,7 +83,7 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
 
 
 def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:
-    """Yield the text of a report in pieces, for other outputs than files."""
+    """Yield the text of a report in pieces, for outputs other than files."""
     yield report.begin()
     yield from map(report.host, assessments)
     yield from report.end()

@@ -1,13 +1,13 @@
-"""The JUnit report, for CI systems: a suite is a host, a case is a control.
+"""The JUnit report, for CI systems: a suite for each host, a case for each control.
 
 Every host has one case `connectivity` and a case for each control, reachable or not; a host whose change was
 not begun has a case `change` too, an error. The text of a fix stands
 in the first case of a file that needs it, since a fleet would repeat it a thousand times.
 
-There is no JUnit standard. This follows ``junit-10.xsd`` (Jenkins xUnit), the strictest schema in use, and
-what Jenkins, GitLab, Azure and the GitHub actions really read: a message and a text that are each complete in
-themselves, all counts on the suite, classname and name unique and stable. A case is never a container:
-containers are short-lived, and the history of their cases would be too.
+There is no JUnit standard. This module follows ``junit-10.xsd`` (Jenkins xUnit), the strictest schema in use,
+and the code of Jenkins, GitLab, Azure and the GitHub actions: message and text are each complete, all counts
+are on the suite, and classname and name are unique and stable. A case is never a container: containers are
+short-lived, and the history of their cases would be too.
 
 This is the only module that uses junit-xml; ``_suite`` corrects its output where it is invalid.
 """
@@ -76,7 +76,7 @@ class JUnitReport(Report):
 
     @property
     def is_full(self) -> bool:
-        """Return whether GitLab would refuse a file with many more hosts."""
+        """Return whether the file is nearly as large as GitLab accepts."""
         return self._bytes >= _BYTES or self._elements >= _ELEMENTS
 
 
@@ -84,7 +84,7 @@ def host_slug(host: str) -> str:
     """Return a host's part of a classname: without dots, stable, and unique.
 
     ``db01.example.com`` gives ``db01_example_com`` and ``web_1`` gives ``web__1``. Any other name gets a
-    digest, because what is replaced in it could be what tells it from another.
+    digest, because two names could become equal by the replacement.
     """
     if re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", host):
         return host.replace(".", "_")
@@ -214,7 +214,7 @@ def _expired(finding: Finding) -> Iterator[str]:
 
 
 def _fix(finding: Finding, explained: set[str]) -> list[str]:
-    """Return how to fix a finding: in full in its first case of the file, else how to see it."""
+    """Return the fix of a finding: the full text in the first case of a file, else a reference to it."""
     control = finding.control
     if finding.status not in (Status.FAIL, Status.WAIVED, Status.MANUAL):
         return []
@@ -229,7 +229,7 @@ def _fix(finding: Finding, explained: set[str]) -> list[str]:
 
 
 def _text(finding: Finding, fix: Sequence[str]) -> str:
-    """Return a text that is complete in itself: GitLab shows no message, Jenkins no property."""
+    """Return the text of a case with all details: GitLab shows no message, Jenkins no property."""
     verdict = finding.verdict
     said = remarks(finding)
     # The text of a failure begins with its expired waivers; waivers of other objects come below.

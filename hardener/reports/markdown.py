@@ -1,7 +1,7 @@
 """The Markdown report, for a comment on a merge request: the failing controls, within the size limit.
 
-GitHub accepts 65,536 characters in a comment. Entries that do not fit are counted, and the counts are always
-there. Untrusted text is written as code, and never in a table.
+GitHub accepts 65,536 characters in a comment. Entries that do not fit are counted; the counts always fit.
+Untrusted text is written as code, and never in a table.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class MarkdownReport(Report):
         self._since = Since(previous) if previous and previous.points else None
 
     def begin(self) -> str:
-        """Return nothing: the summary comes first and is known last."""
+        """Return nothing: the summary, which comes first, is known only at the end."""
         return ""
 
     def host(self, assessment: Assessment) -> str:
@@ -60,7 +60,7 @@ class MarkdownReport(Report):
         summary = self._summary
         yield f"## {self._headline()}\n\n"
         if self.run.filtered:
-            yield f"Filtered: this is a part of the run, chosen by {code(self.run.filtered)}\n\n"
+            yield f"Filtered: this report has a part of the run, chosen by {code(self.run.filtered)}\n\n"
         yield from _table(summary.sections, summary.counts)
         groups = self._groups.several()
         yield from _list(f"By group: {_count(len(groups), 'group')}", map(_group, groups))
@@ -72,10 +72,12 @@ class MarkdownReport(Report):
         yield from _list(f"Waived: {_count(len(waived), 'control')}", self._decided(waived))
         attested = summary.cases(Status.PASS)
         yield from _list(
-            f"Passing on a person's word: {_count(len(attested), 'control')}", self._decided(attested)
+            f"Passing by attestation: {_count(len(attested), 'control')}", self._decided(attested)
         )
         notices = summary.decided.notices(self.run.decisions)
-        yield from _list("Waivers and attestations to look at", (f"- {code(each)}\n" for each in notices))
+        yield from _list(
+            "Waivers and attestations that need attention", (f"- {code(each)}\n" for each in notices)
+        )
         errors = summary.cases(Status.ERROR)
         yield from _list(f"Not evaluated: {_count(len(errors), 'control')}", self._cases(errors))
         gone = [f"- {code(host)}: {code(reason)}\n" for host, reason in summary.unreachable]
@@ -125,7 +127,7 @@ class MarkdownReport(Report):
             yield f"{head}  \n  {self._where(each)}{said}\n"
 
     def _decided(self, cases: Iterable[Cases]) -> Iterator[str]:
-        """Return an entry of a finding that is accepted by a decision: owner, last day, reason."""
+        """Return the entry of a waived or attested finding: owner, last day, reason."""
         for each in cases:
             said = "".join(f"  \n  {code(text, 600)}" for text in first(list(each.remarks), _REMARKS))
             where = f" ({each.hosts} of {self._summary.hosts} hosts)" if self._summary.hosts > 1 else ""

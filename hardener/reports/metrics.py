@@ -1,8 +1,8 @@
-"""Runs as metrics in Prometheus's text format, for the textfile collector of node_exporter.
+"""Write runs as metrics in Prometheus's text format, for the textfile collector of node_exporter.
 
-node_exporter rejects the whole file for one invalid line: names of hosts are escaped, and no series is
-repeated. Series by control are never by host too, and those by group and decision are limited, so that a
-fleet does not fill the server.
+node_exporter rejects the whole file for one invalid line, so names of hosts are escaped and no series is
+repeated. No series has both a control and a host as labels, and the numbers of groups and decisions are
+limited, so that a large fleet does not overload the server.
 """
 
 from __future__ import annotations
@@ -23,29 +23,31 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _GROUPS = 100  # the largest of an inventory
 _DECISIONS = 200  # those that end first
 _HELP = {
-    "hardener_build_info": "The hardener that wrote these metrics.",
+    "hardener_build_info": "Version of hardener that wrote these metrics.",
     "hardener_run_info": "The last run over all hosts and all controls of an inventory.",
     "hardener_run_exit_code": "How it ended: 0 is well, README.md has the others.",
     "hardener_run_duration_seconds": "How long it took.",
     "hardener_run_end_timestamp_seconds": "When it ended, in seconds since 1970.",
     "hardener_run_hosts_not_begun": "Hosts whose change it did not begin: a limit of failures, or a window.",
     "hardener_compliance_ratio": "Passing controls among those that pass, fail or are errors.",
-    "hardener_host_reachable": "Whether it could read the facts of a host.",
+    "hardener_host_reachable": "Whether the run could read the facts of a host.",
     "hardener_host_last_audit_timestamp_seconds": (
-        "When the facts of a host were read last, in seconds since 1970; 0 where no kept run did."
+        "Time when the facts of a host were last read, in seconds since 1970; 0 if no run in the history did."
     ),
-    "hardener_host_compliance_ratio": "The same ratio of one host.",
+    "hardener_host_compliance_ratio": "Passing controls of a host among those that pass, fail or are errors.",
     "hardener_host_failures": "Failing controls of a host, by severity.",
-    "hardener_findings": "Controls of a host, by section and by how they stand.",
-    "hardener_control_hosts": "Hosts by control and by how it stands on them.",
-    "hardener_control_failures": "Hosts on which a control fails, by the severity it has there.",
-    "hardener_groups": "Groups of the inventory that have a host; the largest 100 have metrics of their own.",
+    "hardener_findings": "Controls of a host, by section and status.",
+    "hardener_control_hosts": "Hosts by control and status.",
+    "hardener_control_failures": "Hosts on which a control fails, by severity.",
+    "hardener_groups": "Number of groups of the inventory that have hosts; only the largest 100 groups have"
+    " metrics.",
     "hardener_group_hosts": "Hosts of a group, reachable or not.",
-    "hardener_group_findings": "Controls of the hosts of a group, by how they stand.",
-    "hardener_group_compliance_ratio": "The same ratio of the hosts of a group.",
+    "hardener_group_findings": "Controls of the hosts of a group, by status.",
+    "hardener_group_compliance_ratio": "Passing controls of the hosts of a group among those that pass,"
+    " fail or are errors.",
     "hardener_decisions": "Waivers and attestations: in force, ending within 30 days, or expired.",
     "hardener_decision_expiry_timestamp_seconds": (
-        "When a waiver or an attestation ends, in seconds since 1970; the 200 that end first."
+        "End of a waiver or an attestation, in seconds since 1970; of the 200 that end first."
     ),
 }
 
@@ -54,7 +56,8 @@ _HELP = {
 class RunMetrics:
     """The metrics of one inventory.
 
-    ``seen`` gives when the facts of a host were read last; it is asked where this run did not get them.
+    ``seen`` returns when the facts of a host were last read; it is called for hosts that this run did not
+    reach.
     """
 
     inventory: str
@@ -176,12 +179,12 @@ def _decisions(decisions: Decisions | None) -> Iterator[_Sample]:
 
 
 def _state(days: int) -> str:
-    """Return how a decision stands so many days before its last one."""
+    """Return the state of a decision this many days before its last day."""
     return "expired" if days < 0 else "ending" if days <= SOON else "in_force"
 
 
 def _ratio(name: str, counts: Mapping[Status, int], labels: dict[str, str]) -> Iterator[_Sample]:
-    """Yield a ratio, and nothing where no control was decided."""
+    """Yield a ratio; nothing if no control was decided."""
     if (ratio := compliance(counts)) is not None:
         yield name, ratio, labels
 

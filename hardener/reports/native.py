@@ -30,7 +30,7 @@ class NativeReport(Report):
         self._totals = _Totals()
 
     def begin(self) -> str:
-        """Return schema and run."""
+        """Return the schema and the metadata of the run."""
         return f'{{"schema": {spaced(SCHEMA)},\n"run": {spaced(_run(self.run))},\n"hosts": ['
 
     def host(self, assessment: Assessment) -> str:
@@ -46,7 +46,7 @@ class NativeReport(Report):
 
 
 class LinesReport(Report):
-    """The same as JSON lines: the run, then each host, then the totals; for streaming readers.
+    """The same data as JSON lines: the run, then each host, then the totals; for streaming readers.
 
     A line has one key: ``run``, ``host`` or ``summary``, each as the schema describes it.
     """
@@ -56,7 +56,7 @@ class LinesReport(Report):
         self._totals = _Totals()
 
     def begin(self) -> str:
-        """Return the run."""
+        """Return the line of the run."""
         return f"{compact({'schema': SCHEMA, 'run': _run(self.run)})}\n"
 
     def host(self, assessment: Assessment) -> str:
@@ -66,7 +66,7 @@ class LinesReport(Report):
         return f"{compact({'host': _host(assessment) | {'findings': findings}})}\n"
 
     def end(self) -> Iterator[str]:
-        """Return the totals; a file without them is truncated."""
+        """Return the line of totals; a file without it is truncated."""
         yield f"{compact({'summary': self._totals.summary()})}\n"
 
 
@@ -110,7 +110,7 @@ def _run(run: RunInfo) -> dict[str, Any]:
 
 
 def _decisions(run: RunInfo) -> dict[str, Any] | None:
-    """Return the applied waivers and attestations, their day, and which of them need attention."""
+    """Return the applied waivers and attestations, their day, and those that need attention."""
     if not run.decisions:
         return None
     digests = run.decisions.digests

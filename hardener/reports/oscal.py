@@ -2,8 +2,8 @@
 
 An observation is a control on a host, a finding is a control over all hosts, and an inventory item is a host
 of the population, reachable or not. A control is satisfied if every host passes or it does not apply; a
-waived host does not satisfy it, and a risk says that the deviation is approved. Observations are written as
-hosts arrive; for the findings one byte is kept for each control and host.
+waived host does not satisfy it, and a risk records the approved deviation. Observations are written as hosts
+arrive; for the findings one byte is kept for each control and host.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write the page of a profile as Markdown and as HTML. Names in it are untrusted and have no effect."""
+"""Write the page of a profile as Markdown and as HTML. Untrusted names in it are escaped."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _marked(words: Words) -> str:
 
 
 def html(sections: Iterable[Section]) -> str:
-    """Return the page as one HTML file, which loads nothing and runs nothing."""
+    """Return the page as one HTML file without scripts and external resources."""
     style = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     return "\n".join(_html(list(sections), style)) + "\n"
 

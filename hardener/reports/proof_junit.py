@@ -1,7 +1,7 @@
-"""A proof as JUnit: a case for the profile, one for the exercise, and one for each removal.
+"""Write a proof as JUnit: a case for the profile, one for the exercise, and one for each removal.
 
-A removal that broke nothing is a skipped case with a reason: it should not fail a pipeline, and it is not
-proven either.
+A removal that broke nothing is a skipped case with a reason: it must not fail a pipeline, but it is not a
+pass either.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def proof_junit(proof: Proof, *, name: str, properties: dict[str, str]) -> str:
     """Return the JUnit document.
 
     Args:
-        proof: what was proven.
+        proof: the proof.
         name: of the container.
-        properties: what else is known, such as digests.
+        properties: further properties, such as digests.
     """
     suite = TestSuite(
         line(name),

@@ -1,13 +1,13 @@
-"""The SARIF 2.1.0 report, for code scanning: one result for each control of a host that does not hold.
+"""The SARIF 2.1.0 report, for code scanning: one result for each open control of a host.
 
 These are the failing and waived controls, and those that could not be evaluated: code scanning closes the
-alert of a result that is missing, and a control of a host without an answer is not fixed. An unreachable host
-has as many results as it has controls. Passing controls are no results, although SARIF has a kind for them:
-GitHub makes an alert of every result, whatever its kind. The properties of the run count them for each host,
-so that a reader can see that nothing is missing. A waived control is a suppressed result.
+alert of a missing result, and a control of an unreachable host is not fixed. An unreachable host has as many
+results as it has controls. Passing controls are not results, although SARIF has a kind for them: GitHub makes
+an alert of every result, whatever its kind. The properties of the run count them for each host, so that
+readers can detect missing results. A waived control is a suppressed result.
 
-Code scanning needs a location in a repository: the inventory, or the control's page where there was none. The
-host and its offenders are logical locations.
+Code scanning needs a location in a repository: this is the inventory file, or the control's page without one.
+The host and its offenders are logical locations.
 
 Readers keep one alert for each fingerprint, which is made of host and control, never of the run.
 """
@@ -113,7 +113,7 @@ class SarifReport(Report):
 
     @property
     def is_full(self) -> bool:
-        """Return whether GitHub would refuse a file with many more hosts."""
+        """Return whether the file is nearly as large as GitHub accepts."""
         return self._results >= _RESULTS
 
     def _result(
@@ -179,9 +179,7 @@ class SarifReport(Report):
                 "descriptor": {"id": "control-attested"},
                 "associatedRule": {"id": cases.control.slug},
                 "message": {
-                    "text": _plain(
-                        f"{cases.id} passes {where} on a person's word: {'; '.join(cases.remarks)}"
-                    )
+                    "text": _plain(f"{cases.id} passes {where}  by attestation: {'; '.join(cases.remarks)}")
                 },
             }
 
@@ -212,7 +210,7 @@ def _uri(control: Control, inventory: str) -> str:
 
 
 def _host(assessment: Assessment) -> dict[str, Any]:
-    """Return the number of controls by status on one host: all that were selected."""
+    """Return the number of selected controls by status on one host."""
     return {
         "host": line(assessment.host),
         "reachable": not assessment.unreachable,
@@ -235,7 +233,7 @@ def _logical(finding: Finding, assessment: Assessment) -> dict[str, dict[str, st
 
 
 def _information() -> dict[str, str]:
-    """Return the address of the documentation, which the packager gives (``make package``); else nothing."""
+    """Return the address of the documentation if the packager has set it (``make package``); else nothing."""
     try:
         urls = metadata("hardener").get_all("Project-URL") or ()
     except PackageNotFoundError:

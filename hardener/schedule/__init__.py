@@ -3,8 +3,8 @@
     Systemd.here().install(job, Times(calendar="daily", jitter="1h"))
     cron_line(job, "17 3 * * *")
 
-systemd runs a unit once at a time, cron's line takes a lock; what else runs over the same inventory waits its
-turn (``hardener.history``).
+systemd runs a unit once at a time, and the crontab line takes a lock; other runs over the same inventory wait
+for each other (``hardener.history``).
 """
 
 from hardener.schedule.cron import cron_line

@@ -17,11 +17,11 @@ def cron_line(job: Job, at: str) -> str:
     """Return the line; it does nothing while its previous run is still in progress.
 
     Args:
-        job: what runs.
+        job: the command.
         at: when, the five fields of a crontab or a name such as ``@daily``.
 
     Raises:
-        HardenerError: this is no time, or a path or an argument cannot be written into a crontab.
+        HardenerError: this is not a time, or a path or an argument cannot be written into a crontab.
     """
     if not _AT.fullmatch(at):
         raise HardenerError(

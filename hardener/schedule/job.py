@@ -1,4 +1,4 @@
-"""The command of a schedule, and what it needs."""
+"""The command of a schedule, and the files that it needs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 class Job:
     """A command, and the files that it needs on the machine.
 
-    ``reads`` and ``writes`` are files and folders that it is told to read, and folders that it writes into
-    beside its home. A job is ``confined`` unless it looks at this very machine, which it has to see as it is.
+    ``reads`` are files and folders that its arguments name, ``writes`` the folders that it writes into
+    besides its home. A job is ``confined`` unless it audits this machine, of which it then needs an
+    unrestricted view.
 
     Raises:
-        HardenerError: its name is none.
+        HardenerError: its name is invalid.
     """
 
     name: str
@@ -49,7 +50,7 @@ def require_name(name: str) -> None:
     """Refuse an invalid name of a schedule.
 
     Raises:
-        HardenerError: it is none.
+        HardenerError: it is invalid.
     """
     if not _NAME.fullmatch(name):
         raise HardenerError(

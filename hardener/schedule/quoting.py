@@ -40,7 +40,7 @@ def path(where: Path, *, pattern: bool = False) -> str:
 
     Args:
         where: the path.
-        pattern: systemd takes it for a pattern of names.
+        pattern: systemd reads the path as a pattern of names.
     """
     text = str(where)
     if text != text.strip() or text.endswith("\\") or (pattern and any(letter in text for letter in _GLOB)):
@@ -57,7 +57,7 @@ def shell(text: str) -> str:
 
 
 def _require_printable(text: str, where: str) -> None:
-    """Refuse control characters, above all line ends: the text after one would be a setting of its own."""
+    """Refuse control characters, above all line ends, since the text after one would be another setting."""
     if not text.isprintable():
         raise _refused(text, where)
 

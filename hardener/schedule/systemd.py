@@ -45,7 +45,7 @@ class Systemd:
 
     Args:
         units: folder of its unit files.
-        user: it is that of a user.
+        user: whether it is the manager of a user.
     """
 
     def __init__(self, units: Path, *, user: bool) -> None:
@@ -71,7 +71,7 @@ class Systemd:
         """Write and start a schedule; return whether anything changed.
 
         Raises:
-            HardenerError: systemd does not take it, or units of these names exist that are not ours.
+            HardenerError: systemd refuses it, or units of these names exist that hardener did not write.
         """
         _require_times(times)
         texts = {
@@ -108,7 +108,7 @@ class Systemd:
             Whether there was one.
 
         Raises:
-            HardenerError: systemd does not let it go, or units of these names exist that are not ours.
+            HardenerError: systemd refuses it, or units of these names exist that hardener did not write.
         """
         require_name(name)
         timers, services = f"{_PREFIX}{name}.timer", f"{_PREFIX}{name}.service"
@@ -198,7 +198,7 @@ class Systemd:
 
 
 def _is_own(path: Path) -> bool:
-    """Return whether hardener wrote a unit; a link, such as that of a masked unit, is not ours."""
+    """Return whether hardener wrote a unit; a link, such as that of a masked unit, does not count."""
     try:
         return path.is_file() and not path.is_symlink() and path.read_text(encoding="utf-8").startswith(MARK)
     except (OSError, ValueError):
@@ -209,7 +209,7 @@ def _require_times(times: Times) -> None:
     """Refuse times that systemd would refuse, before anything is written.
 
     Raises:
-        HardenerError: it is no time, says systemd.
+        HardenerError: systemd says that it is not a time.
     """
     analyze = shutil.which("systemd-analyze")
     if analyze is None:  # part of systemd on nearly all machines

@@ -54,14 +54,14 @@ class Times:
     """The times of a timer: ``calendar`` as in systemd.time(7), and the greatest random delay as a time span.
 
     Raises:
-        HardenerError: this is neither.
+        HardenerError: this is not a time or not a time span.
     """
 
     calendar: str
     jitter: str
 
     def __post_init__(self) -> None:
-        """Refuse text that would be more than one value in a unit file; systemd checks whether it is a time.
+        """Refuse text that would be several values in a unit file; systemd checks whether it is a time.
 
         Raises:
             HardenerError: it would.
@@ -92,12 +92,12 @@ def service(job: Job, *, user: bool) -> str:
     """Return the service of a job.
 
     Args:
-        job: what runs.
-        user: it is for the manager of a user, not for the machine's.
+        job: the command.
+        user: whether it is for the manager of a user, not of the machine.
 
     Raises:
-        HardenerError: a path or an argument cannot be written into a unit file, or the service would not
-            see it.
+        HardenerError: a path or an argument cannot be written into a unit file, or the service could not
+            access it.
     """
     return "".join(_service(job, user=user))
 

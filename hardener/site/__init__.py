@@ -1,5 +1,5 @@
-"""Static pages over the history: inventories, groups, hosts, controls, runs, waivers.
+"""Make static pages about the history: inventories, groups, hosts, controls, runs, waivers.
 
-``views`` computes what pages show, ``rendering`` gives their HTML, ``names`` the file of each, and ``folder``
-keeps the files. Only ``folder`` writes anything; ``hardener.workflows.site`` brings the runs.
+``views`` computes the content of pages, ``rendering`` their HTML, ``names`` their file names, and ``folder``
+writes the files. ``hardener.workflows.site`` provides the runs.
 """

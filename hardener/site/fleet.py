@@ -1,4 +1,4 @@
-"""Gather what the pages of an inventory show from the assessments of its last run, host by host."""
+"""Collect the data of the pages of an inventory from the assessments of its last run, host by host."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ControlRow(NamedTuple):
 
 
 def host_row(assessment: Assessment) -> HostRow:
-    """Return a host as it stands in lists."""
+    """Return the row of a host for lists."""
     severities = Counter(finding.severity for finding in assessment.failing())
     return HostRow(
         name=shown(assessment.host),
@@ -114,7 +114,7 @@ class GroupHosts:
 
 
 class Gathered:
-    """The last run of an inventory, by host, control, group and decision."""
+    """The results of the last run of an inventory, by host, control, group and decision."""
 
     def __init__(self) -> None:
         self.summary = Summary()
@@ -124,7 +124,7 @@ class Gathered:
         self.standings: dict[str, Counter[Standing]] = {}  # hosts by waiver or attestation
 
     def add(self, assessment: Assessment) -> HostRow:
-        """Take one host; return its row."""
+        """Add one host; return its row."""
         self.summary.add(assessment)
         row = host_row(assessment)
         self.hosts.append(row)
@@ -142,7 +142,7 @@ class Gathered:
         return sorted(self.hosts, key=lambda each: each.rank)
 
     def shown_groups(self) -> list[GroupHosts]:
-        """Return the groups that get a page, by name: of very many the largest ones."""
+        """Return the groups that get a page, by name; of too many groups, the largest ones."""
         largest = sorted(self.groups.values(), key=lambda each: (-len(each.hosts), each.name))[:_GROUPS]
         return sorted(largest, key=lambda each: each.name)
 

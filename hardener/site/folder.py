@@ -1,8 +1,8 @@
-"""Keep the files of a site: write what is different, remove what is no longer part of it, touch nothing else.
+"""Write the files of a site: replace changed files, remove obsolete ones, leave all others unchanged.
 
-The folder has a list of the site's files, ``.hardener-site``, a JSON value a line. Each file is entered
-before it is written, so that a later run knows the files of one that was killed. Folders are reached by
-descriptors and links are never followed: what another user puts into the folder cannot lead elsewhere.
+The folder has a list of the site's files, ``.hardener-site``, one JSON value on each line. Each file is added
+to the list before it is written, so that a later run knows the files of a killed one. Folders are opened by
+descriptors and links are never followed, so that other users of the folder cannot redirect a write.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DRAFT = ".hardener-"
 
 
 class Written(NamedTuple):
-    """What a run did to the files of a site."""
+    """The numbers of files that a run has written and removed."""
 
     files: int  # in all
     changed: int
@@ -48,14 +48,14 @@ class _Entry(NamedTuple):
 class SiteFolder:
     """The folder of a site, during one run.
 
-    Files are as readable as the folder: for its owner only, unless the folder lets others read.
+    The files have the read permissions of the folder: only for its owner, unless others may read it.
 
     Args:
-        path: the folder; it is made where it is missing, for its owner only.
+        path: the folder; it is created if it is missing, for its owner only.
 
     Raises:
-        HardenerError: it has files but no list of a site, another run writes it, or it cannot be written. So
-            does every method.
+        HardenerError: it has files but no list of a site, another run writes it, or it cannot be written.
+            Every method can raise this.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +82,7 @@ class SiteFolder:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder; what is written stays."""
+        """Release the folder; written files stay."""
         if self._journal:
             with suppress(OSError):
                 self._journal.close()
@@ -91,11 +91,11 @@ class SiteFolder:
             self._top = -1
 
     def keys(self, below: str) -> dict[str, str]:
-        """Return the keys of the listed files whose path begins so, by path."""
+        """Return the keys of the listed files whose path has this beginning, by path."""
         return {path: entry.key for path, entry in self._listed.items() if path.startswith(below)}
 
     def keep(self, path: str, key: str) -> bool:
-        """Keep a file as it is if it was written with this key and is still there; return whether it is."""
+        """Keep a file unchanged if it exists and was written with this key; return whether that is so."""
         entry = self._listed.get(path)
         if entry is None or entry.key != key or self._size(path) != entry.size:
             return False
@@ -103,12 +103,12 @@ class SiteFolder:
         return True
 
     def write(self, path: str, text: str, key: str = "") -> None:
-        """Write a file atomically; one that has this content already is not touched.
+        """Write a file atomically; a file that already has this content is not touched.
 
         Args:
             path: relative to the folder, made by ``names``.
             text: its content.
-            key: what it was made of, for ``keep``.
+            key: the digest of its sources, for ``keep``.
         """
         data = text.encode("utf-8", "backslashreplace")
         entry = _Entry(key, len(data))
@@ -123,7 +123,7 @@ class SiteFolder:
                     self._changed += 1
 
     def finish(self) -> Written:
-        """Remove the site's files that this run neither wrote nor kept; return what the run did."""
+        """Remove the site's files that this run neither wrote nor kept; return the numbers of files."""
         gone = [path for path in self._listed if path not in self._now]
         for path in gone:
             with self._named(path):
@@ -199,7 +199,7 @@ class SiteFolder:
         return -1
 
     def _remove(self, path: str) -> None:
-        """Remove a file, and the folders that are empty without it."""
+        """Remove a file, and folders that become empty."""
         *folders, name = path.split("/")
         with suppress(FileNotFoundError, NotADirectoryError):
             with self._folder(folders, make=False) as folder:
@@ -213,7 +213,7 @@ class SiteFolder:
                         return  # it has other files
 
     def _replace(self, folder: int, name: str, data: bytes) -> None:
-        """Write a file under another name and rename it: a link of this name is replaced, not followed."""
+        """Write a file under a temporary name and rename it: a link is replaced, not followed."""
         draft = f"{_DRAFT}{secrets.token_hex(8)}.part"  # in the folder where the next run looks for it
         descriptor = os.open(draft, _NEW, 0o600, dir_fd=self._top)
         try:
@@ -246,7 +246,7 @@ class SiteFolder:
             os.close(folder)
 
     def _readers(self, *, search: bool = False) -> int:
-        """Return the bits of a mode that let those read who may read the site's folder."""
+        """Return the read permissions of the site's folder as a mode for files."""
         found = os.fstat(self._top).st_mode & 0o044
         return found | found >> 2 if search else found
 
@@ -274,7 +274,7 @@ def _has(folder: int, name: str, data: bytes) -> bool:
 
 
 def _made(folder: int, name: str) -> bool:
-    """Make a folder in another; return whether it was missing."""
+    """Create a folder in another; return whether it was missing."""
     try:
         os.mkdir(name, 0o700, dir_fd=folder)
     except FileExistsError:

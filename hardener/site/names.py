@@ -1,7 +1,8 @@
-"""Name the files of pages after hosts, groups and inventories: whatever these are called.
+"""Make the file names of pages from the names of hosts, groups and inventories, which can be any text.
 
-A name of small letters, digits, dots and hyphens is its own file name. Any other becomes a readable part
-and a digest: no name leads out of its folder, differs only by case from another, or is too long for a disk.
+A name of small letters, digits, dots and hyphens is its own file name. Any other name becomes a readable part
+and a digest, so that no file name leaves its folder, differs from another only by case, or is too long for a
+file system.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _DIGITS = 20  # of the digest: 80 bits
 
 
 def file_name(name: str) -> str:
-    """Return a file name without its ending; names that the history tells apart have different ones."""
+    """Return a file name without its ending; different names in the history have different file names."""
     name = scalar(name)
     if len(name) <= _LONGEST and _PLAIN.fullmatch(name):
         return name
@@ -29,5 +30,5 @@ def file_name(name: str) -> str:
 
 
 def numbered(name: str, page: int) -> str:
-    """Return the file name of a page of a list, which begins with page 1 under the name of the list."""
+    """Return the file name of a page of a list; page 1 has the name of the list."""
     return name if page == 1 else f"{name}~{page}"

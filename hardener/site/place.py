@@ -1,4 +1,4 @@
-"""The place of a page: where its links lead, and what stands above every page of an inventory."""
+"""The place of a page in the site: the addresses of its links, and the header of its page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INVENTORIES = "inventories"
 
 
 class RunRow(NamedTuple):
-    """A run of the history without its hosts."""
+    """A run as a row of a list."""
 
     info: RunInfo
     verb: str
@@ -56,7 +56,7 @@ class Place:
 
     Attributes:
         inventory: its name.
-        key: what its names have in common.
+        key: the same for all names of the inventory.
         ended: the end of its last run.
         groups: the groups that have a page.
         decisions: whether there are waivers or attestations.
@@ -80,8 +80,8 @@ class Place:
             name: path below the folder of the inventory, without its ending.
             tab: the list that it belongs to.
             template: the template that it is rendered by.
-            title: its title.
-            values: what the template needs.
+            title: the title of the page.
+            values: the values for the template.
         """
         base = "../" * name.count("/")
         lists = [("index", "Overview"), ("hosts", "Hosts"), ("groups", "Groups"), ("controls", "Controls")]

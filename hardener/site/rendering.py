@@ -1,6 +1,6 @@
-"""Give pages as HTML: one environment with escaping, rows that become several pages, a digest of all of it.
+"""Render pages as HTML: an environment with escaping, lists that are split into pages, a digest of sources.
 
-The style is that of the HTML report, with what only the site has after it.
+The style sheet is that of the HTML report, followed by rules for the site.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Link(NamedTuple):
 
 
 def shown(text: str, limit: int = _CUT) -> str:
-    """Return a text that a stranger chose, on one line and safe to show."""
+    """Return an untrusted text on one line, safe to show."""
     return line(text, limit)
 
 
@@ -65,7 +65,7 @@ def row(name: str, *values: Any) -> Markup:
 
 
 def paged(rows: Iterable[Markup]) -> Iterator[list[Markup]]:
-    """Yield rows in lists that each fit on one page; one empty list where there is no row."""
+    """Yield rows in lists that each fit on one page; yield one empty list if there are no rows."""
     full: list[Markup] = []
     size, yielded = 0, False
     for each in rows:
@@ -80,7 +80,7 @@ def paged(rows: Iterable[Markup]) -> Iterator[list[Markup]]:
 
 
 def fitting(rows: Sequence[tuple[Markup, Markup]]) -> list[Markup]:
-    """Return the first of each pair while the page has room, then the second, shorter one."""
+    """Return the first text of each pair while the page has room, then the second text, which is shorter."""
     left = _BYTES - sum(len(short.encode("utf-8", "backslashreplace")) for _, short in rows)
     chosen = []
     for long, short in rows:
@@ -98,7 +98,7 @@ def assets() -> Iterator[File]:
 
 @cache
 def digest() -> str:
-    """Return a digest of everything that makes pages of the same runs differ: code, templates, version."""
+    """Return a digest of the sources of pages other than runs: code, templates, version."""
     whole = hashlib.sha256(__version__.encode())
     for path in sorted((*_ROOM.rglob("*.py"), *_TEMPLATES.iterdir(), _REPORT / "plots.html")):
         whole.update(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Show the observations of a host. All text is passed as ``Text``, made safe to show."""
+"""Show the observations of a host with rich. All text is passed as ``Text``, and made safe to show."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SHOWN = 50
 _LONGEST = 100
 _LOST = {
     "kernel": "records that the kernel dropped (its audit backlog was full)",
-    "overruns": "times that the kernel dropped records, since our buffer was full",
+    "overruns": "times that the kernel dropped records, because the buffer of the collector was full",
     "events": "events missing in the kernel's sequence",
     "engine_cuts": "interruptions of the engine's event stream",
-    "engine_events": "events of the engine beyond the limits of number or length",
-    "not_told": "entries that did not fit into the answer",
-    "no_room": "observations that did not fit into the record",
+    "engine_events": "events of the engine that exceed the limits of number or length",
+    "not_told": "entries beyond the size limit of the answer",
+    "no_room": "observations beyond the size limit of the record",
     "silent": "seconds without a listening collector",
 }
 
@@ -34,7 +34,7 @@ def screen(activity: HostActivity) -> Iterator[RenderableType]:
         yield Text(f"{host}: since {utc(activity.before.began)}, by its collector", style="bold")
         yield from _window(activity.before)
     if activity.record_problem:
-        yield Text(f"{host}: what is wrong with its collector: {line(activity.record_problem)}", style="red")
+        yield Text(f"{host}: problem of its collector: {line(activity.record_problem)}", style="red")
     seconds = (activity.now.ended - activity.now.began).total_seconds()
     yield Text(f"{host}: listened for {seconds:.0f} s until {utc(activity.now.ended)}", style="bold")
     yield from _window(activity.now)
@@ -46,11 +46,11 @@ def _window(window: Window) -> Iterator[RenderableType]:
     unknown = [entry for entry in window.entries if entry.unusual is None]
     yield from _part("Unusual: new for their image", unusual)
     yield from _part("Usual", usual)
-    yield from _part("No baseline says whether this is usual", unknown)
+    yield from _part("No baseline to tell whether this is usual", unknown)
     if not window.entries:
         yield _indented("nothing was seen")
     if window.elsewhere:
-        yield _indented(f"{window.elsewhere} denials were of processes in no container")
+        yield _indented(f"{window.elsewhere} denials were of processes outside containers")
     for name, count in window.lost.items():
         if count:
             yield _indented(f"lost: {count} {_LOST.get(name, line(name))}", "red")

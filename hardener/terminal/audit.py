@@ -41,7 +41,7 @@ _HEADING = {
 _TITLES = {
     Status.FAIL: "Failing",
     Status.ERROR: "Could not be decided",
-    Status.MANUAL: "A person has to look",
+    Status.MANUAL: "A person has to decide",
     Status.WAIVED: "Waived",
     Status.NOT_APPLICABLE: "Not applicable",
     Status.PASS: "Passing",
@@ -53,7 +53,7 @@ _REMARKS_SHOWN = 3  # examples of one control
 def summary_screen(
     summary: Summary, files: Mapping[str, Path], decisions: Decisions | None, hosts_option: str = ""
 ) -> RenderableType:
-    """Return the screen at the end of an audit: details first, since what comes last stays in view."""
+    """Return the screen at the end of an audit: details first, because the last lines stay in view."""
     if summary.first is None:
         return Text("No host was assessed.")
     return Group(
@@ -122,7 +122,7 @@ def _listed(status: Status, summary: Summary) -> Iterator[RenderableType]:
 
 
 def _shared_causes(summary: Summary) -> list[Cause]:
-    """Return the reasons that keep several controls from being decided on hosts that were audited."""
+    """Return the reasons for which several controls could not be decided on audited hosts."""
     return [cause for cause in summary.causes() if len(cause.controls) > 1 and not cause.unreachable]
 
 
@@ -141,12 +141,12 @@ def _row(each: Cases, summary: Summary) -> tuple[Text, Text, Text]:
 
 
 def _common(cases: Cases) -> list[tuple[str, Named]]:
-    """Return what was found, the most common first."""
+    """Return the different findings, most common first."""
     return sorted(cases.actual.items(), key=lambda each: -each[1].hosts)
 
 
 def _where(actual: str, found: Named, hosts: int) -> str:
-    """Describe what was found, and on which hosts of a fleet."""
+    """Describe a finding, and on which hosts of a fleet it occurs."""
     more = f" +{found.hosts - len(found.names)} more" if found.hosts > len(found.names) else ""
     names = "all hosts" if found.hosts == hosts else ", ".join(line(name, 60) for name in found.names) + more
     return f"{names}: {line(actual, 200) or 'no detail'}"
@@ -184,8 +184,8 @@ def _worst_list(worst: Sequence[Toll]) -> RenderableType:
 
 
 def _manual(summary: Summary, *, is_kept: bool) -> Iterator[RenderableType]:
-    """Say that a person has to look, where these controls are not listed."""
+    """Count the manual controls, if they are not listed."""
     if (count := summary.counts[Status.MANUAL]) and Status.MANUAL not in summary.listed:
-        where = "`hardener show --status manual` lists them" if is_kept else "the reports say at what"
-        text = f"{count} manual: a person has to look; {where}."
+        where = "`hardener show --status manual` lists them" if is_kept else "the reports list them"
+        text = f"{count} manual: a person has to decide; {where}."
         yield Padding(Text(text, style=STATUS_COLOURS[Status.MANUAL]), (1, 1, 0, 1))

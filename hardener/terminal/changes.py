@@ -24,16 +24,16 @@ def planned(plans: Sequence[Plan]) -> Iterator[str]:
     for what, hosts in alike.items():
         yield f"plan: {_listed(hosts)}: {what}"
     if not plans:
-        yield "plan: nothing fails that a role remediates"
+        yield "plan: no role remediates a failing control"
 
 
 def withheld(plans: Sequence[Plan]) -> Iterator[str]:
-    """Show the steps that are omitted for the sake of waived controls."""
+    """Show the steps that are omitted because they would also change waived controls."""
     alike: dict[str, list[str]] = {}
     for plan in plans:
         for each in plan.withheld:
             slugs = ", ".join(finding.control.slug for finding in each.step.findings)
-            what = f"left alone: {slugs} ({each.step.variable}): {line(each.reason, 600)}"
+            what = f"not changed: {slugs} ({each.step.variable}): {line(each.reason, 600)}"
             alike.setdefault(what, []).append(line(plan.host))
     for what, hosts in alike.items():
         yield f"plan: {_listed(hosts)}: {what}"

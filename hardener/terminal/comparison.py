@@ -61,7 +61,7 @@ _ALWAYS_COUNTED = (ChangeKind.FIXED, ChangeKind.BROKEN, ChangeKind.STILL_FAILING
 def comparison_screen(
     comparison: Comparison, files: Mapping[str, Path], decisions: Decisions | None
 ) -> RenderableType:
-    """Return the screen with the state before and after; what comes last stays in view."""
+    """Return the screen with the state before and after; the last lines stay in view."""
     if comparison.first is None:
         return Group(Text("No host was assessed twice."), *host_list("Not compared", comparison.not_compared))
     return Group(
@@ -125,7 +125,7 @@ def _comparison_list(comparison: Comparison) -> RenderableType:
 
 
 def _verdict(comparison: Comparison) -> Iterator[RenderableType]:
-    """Draw the verdict: the share before and after, and how many controls changed in which way."""
+    """Draw the verdict: the compliance before and after, and the number of controls by kind of change."""
     hosts, one = comparison.hosts, comparison.first
     title = f"{hosts} hosts" if hosts > 1 or one is None else line(one.host, 40)
     yield score(title, comparison.after, comparison.before)

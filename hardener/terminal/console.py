@@ -1,7 +1,7 @@
 """Show results in a terminal: one function for each screen, and the console that shows it.
 
 rich is imported when something is shown, not before: most of what the command line does needs none of it.
-Standard output is data, so the caller says where things go::
+Standard output is for results, so the caller passes the console::
 
     show_summary(summary, console(sys.stdout), files={"JUnit": path})
 """
@@ -33,8 +33,8 @@ _PLAIN = str.maketrans("█▒·→✔✘…▼▁▂▃▄▅▆▇", "#-.>+x~v
 def console(stream: TextIO, *, width: int | None = None) -> Console:
     """Return a console that shows text literally: no markup, no emoji codes, no highlighting.
 
-    Colours only where the stream is a terminal and NO_COLOR is not set. A stream whose encoding lacks our
-    shapes gets plainer ones.
+    Colours are used only if the stream is a terminal and NO_COLOR is not set. A stream whose encoding lacks
+    the symbols of the screens gets ASCII characters.
     """
     from rich.console import Console
 
@@ -57,8 +57,8 @@ def show_summary(
 
     Args:
         summary: the totals.
-        console: where to.
-        files: what was written, by what it is called.
+        console: the output.
+        files: the written reports, by title.
         decisions: the waivers and attestations that were applied.
         hosts_option: names the hosts in a command; empty where no command reaches them.
     """
@@ -78,8 +78,8 @@ def show_comparison(
 
     Args:
         comparison: the changes.
-        console: where to.
-        files: what was written, by what it is called.
+        console: the output.
+        files: the written reports, by title.
         decisions: the waivers and attestations that were applied.
     """
     from hardener.terminal.comparison import comparison_screen
@@ -91,10 +91,10 @@ def show_drift(drift: Drift, console: Console, *, title: str, files: Mapping[str
     """Show the changes between two runs.
 
     Args:
-        drift: what moved.
-        console: where to.
-        title: between which runs.
-        files: what was written, by what it is called.
+        drift: the changes.
+        console: the output.
+        title: the names of the two runs.
+        files: the written reports, by title.
     """
     from hardener.terminal.drift import drift_screen
 
@@ -105,9 +105,9 @@ def show_plan(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) 
     """Show the plans of hosts.
 
     Args:
-        outlooks: what each host answered.
-        console: where to.
-        benchmark: by which ids the controls are called.
+        outlooks: the answer of each host.
+        console: the output.
+        benchmark: the benchmark version whose ids name the controls.
     """
     from hardener.terminal.plan import show
 
@@ -119,8 +119,8 @@ def show_images(host: str, images: Sequence[Mapping[str, Any]], console: Console
 
     Args:
         host: its name.
-        images: what the host found (``plugins/module_utils/trust/main.py``).
-        console: where to.
+        images: the answer of the host (``plugins/module_utils/trust/main.py``).
+        console: the output.
     """
     from hardener.terminal.images import trust_screen
 

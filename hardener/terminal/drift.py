@@ -32,12 +32,12 @@ _AXES_SHOWN = 12
 
 
 def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> RenderableType:
-    """Return the screen with the changes between two runs; what comes last stays in view.
+    """Return the screen with the changes between two runs; the last lines stay in view.
 
     Args:
-        drift: what moved.
-        title: between which runs.
-        files: what was written, by what it is called.
+        drift: the changes.
+        title: the names of the two runs.
+        files: the written reports, by title.
     """
     return Group(
         *(part for kind in CHANGES for part in _moved(kind, drift)),
@@ -109,7 +109,7 @@ def _changed(drift: Drift) -> Iterator[RenderableType]:
     found = drift.container_changes()
     if not found:
         return
-    title = f"Containers that are not what they were ({sum(len(each.hosts) for each in found)})"
+    title = f"Containers whose identity changed ({sum(len(each.hosts) for each in found)})"
     yield Padding(Text(title, style="bold cyan"), (1, 1, 0, 1))
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
@@ -132,7 +132,9 @@ def _axes(alike: GroupedContainerChange) -> Text:
     if changed.profiled:
         names = ", ".join(first([line(name, 60) for name in changed.profiled], _HOSTS_SHOWN))
         whose = "its own seccomp profile" if changed.container else f"the own seccomp profile of {names}"
-        what.append(f"\n{whose} was made for what was before: record it again", style="magenta")
+        what.append(
+            f"\n{whose} was made for the earlier identity: record the container again", style="magenta"
+        )
     return what
 
 

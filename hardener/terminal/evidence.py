@@ -18,7 +18,7 @@ def verified_lines(verified: Verified) -> Iterator[str]:
     if stamp := verified.stamp:
         trust = "" if stamp.trusted else " (by an unverified authority: --tsa-certificates)"
         yield f"stamped   {utc(stamp.moment)}{trust}"
-    yield f"files     {verified.files}, each as it was signed, and no other"
+    yield f"files     {verified.files}, all as signed, none extra"
     for run, again in zip(verified.runs, verified.reassessed, strict=True):
         gone = sum(1 for host in run.hosts if host.unreachable)
         window = f"{utc(run.info.started)} to {utc(run.info.ended)}"
@@ -34,20 +34,21 @@ def verified_lines(verified: Verified) -> Iterator[str]:
     if place := verified.place:
         yield f"ledger    entry {place.entry.seq} of {place.head.seq}; its last is {place.head.sha256}"
     else:
-        yield "ledger    not compared: --ledger"
+        yield "ledger    not compared: give --ledger"
 
 
 def _judged(proven: Proven) -> str:
-    """Describe the result of judging a proof again."""
+    """Describe the second judgement of a proof."""
     if proven.judge:
         return f"judged by {line(proven.judge)}, not compared"
-    return "the verdict is what its observations give"
+    return "the verdict follows from its observations"
 
 
 def _compared(again: Reassessed) -> str:
-    """Describe the result of judging the findings again."""
+    """Describe the second judgement of the findings."""
     if again.judge:
-        return f"judged by {line(again.judge)}; {again.differences} of them are others by this one"
+        return f"judged by {line(again.judge)}; {again.differences} differ when judged by this version"
     if again.writer:
-        return f"as the facts give; the reports were written by hardener {line(again.writer)}, not compared"
-    return "as the facts give, in every report"
+        writer = line(again.writer)
+        return f"all follow from the facts; the reports were written by hardener {writer}, not compared"
+    return "all follow from the facts, in every report"

@@ -57,4 +57,4 @@ def _use(containers: Sequence[Mapping[str, Any]]) -> str:
     names = ", ".join(line(each["name"], 40) for each in containers[:3])
     more = f" and {len(containers) - 3} more" if len(containers) > 3 else ""
     by_tag = any(not each["by_digest"] for each in containers)
-    return f"used by {names}{more}, called by {'a tag' if by_tag else 'its digest'}"
+    return f"used by {names}{more}, referred to by {'a tag' if by_tag else 'its digest'}"

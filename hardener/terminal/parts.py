@@ -1,7 +1,7 @@
 """Build the parts that the screens of an audit, a comparison and drift share.
 
-Every text goes in as ``Text``, never as markup: a container named ``[bold]`` stays that. Colour repeats what
-words and shapes already say, so that nothing is lost without it.
+Every text is passed as ``Text``, never as markup: a container named ``[bold]`` is shown as such. Colour only
+repeats what words and symbols say, so that screens are complete without it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _NOTICES_SHOWN = 30
 
 
 def header(hosts: int, one: Assessment, benchmark: str) -> Iterator[RenderableType]:
-    """Draw the title: which hosts, by which benchmark."""
+    """Draw the title: the hosts and the benchmark."""
     title = Text(line(one.host) if hosts == 1 else f"{hosts} hosts", style="bold")
     title.append(f"  {line(benchmark)}", style="not bold cyan")
     yield Padding(title, (1, 1, 0, 1))
@@ -74,7 +74,7 @@ def sections_frame() -> Table:
 
 
 def status_bar(counts: Mapping[Status, int], width: int) -> Text:
-    """Draw the shares of pass, fail, error and the other statuses; each count above zero gets a cell."""
+    """Draw the shares of pass, fail, error and other statuses; a count above zero has at least one cell."""
     parts = (
         ("█", STATUS_COLOURS[Status.PASS], counts.get(Status.PASS, 0)),
         ("▒", STATUS_COLOURS[Status.FAIL], counts.get(Status.FAIL, 0)),
@@ -102,7 +102,7 @@ class Share:
 
 
 class Fitting:
-    """A table, and what takes its place where the terminal is too narrow for all of its columns.
+    """A table, and its replacement for terminals that are too narrow for all columns.
 
     Args:
         table: what is shown where it fits.
@@ -150,7 +150,7 @@ def heading(title: str, count: object, style: str) -> RenderableType:
 
 
 def control_list() -> Table:
-    """Make a list of controls: mark or severity, id, text."""
+    """Make a list of controls: symbol or severity, id, text."""
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(min_width=6, overflow="fold")  # as wide as 1.1.10, so that the lists are aligned
@@ -159,7 +159,7 @@ def control_list() -> Table:
 
 
 def host_list(title: str, hosts: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
-    """List hosts with a reason each; nothing where there are none."""
+    """List hosts with a reason each; return nothing for no hosts."""
     if hosts:
         yield heading(title, len(hosts), "magenta")
         shown = first([f"{host}: {why}" for host, why in hosts], _HOSTS_SHOWN)
@@ -173,14 +173,14 @@ def decision_notes(
     colour = STATUS_COLOURS[Status.WAIVED]
     parts = [f"{waived} waived"] if (waived := counts.get(Status.WAIVED, 0)) else []
     if tally.partly:
-        parts.append(f"some objects waived in {tally.partly} more")
+        parts.append(f"{tally.partly} partly waived")
     if tally.attested:
-        parts.append(f"{tally.attested} passing on a person's word")
+        parts.append(f"{tally.attested} passing by attestation")
     if parts:
-        text = f"By decision: {', '.join(parts)}; the reports say whose."
+        text = f"By waivers and attestations: {', '.join(parts)}; the reports list them."
         yield Padding(Text(text, style=colour), (1, 1, 0, 1))
     if notices := tally.notices(decisions):
-        yield heading("Waivers and attestations to look at", len(notices), colour)
+        yield heading("Waivers and attestations that need attention", len(notices), colour)
         yield Padding(Text("\n".join(first(notices, _NOTICES_SHOWN))), (0, 1))
 
 

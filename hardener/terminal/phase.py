@@ -1,4 +1,4 @@
-"""Show a run of Ansible: its progress, and the answers of hosts."""
+"""Show an Ansible run: its progress, and the answers of hosts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Phase(Progress):
-    """A run of Ansible: its progress, and the answers of hosts.
+    """Shows an Ansible run: its progress, and the answers of hosts.
 
     Args:
-        label: what is done to the hosts, such as ``audit``.
+        label: the name of the work, such as ``audit``.
         live: whether there may be a live line.
-        quiet: show failures of hosts and warnings alone.
+        quiet: show only failures of hosts and warnings.
         screen: where results go; standard output.
     """
 
@@ -38,19 +38,19 @@ class Phase(Progress):
         self.show(event)
 
     def difference(self, host: str, difference: Any) -> None:
-        """Show the change of a task as a unified diff, where results go."""
+        """Show the change of a task as a unified diff on the screen for results."""
         from hardener.terminal.unified_diff import render
 
         self.print(render(host, difference))
 
     def print(self, lines: Iterable[str]) -> None:
-        """Show lines where results go."""
+        """Show lines on the screen for results."""
         self.clear()
         for text in lines:
             click.echo(text, file=self._screen)
 
     def problem(self, host: str, text: str) -> None:
-        """Show why the answer of a host cannot be used."""
+        """Show why the answer of a host is unusable."""
         self.note(f"{line(host)}: {line(text)}", colour="red")
 
     def changed(self, answer: ChangeAnswer) -> None:

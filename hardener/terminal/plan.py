@@ -1,4 +1,4 @@
-"""Show a plan with rich: the changes on each host, their impact, and what is not changed."""
+"""Show a plan with rich: the changes on each host, their impact, and the failing controls that stay."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hardener.text import block, first, line
 _HOSTS_SHOWN = 10
 _FATES = {
     Fate.CHANGE: ("Would be changed", "green"),
-    Fate.HELD: ("Held, since it costs more than is allowed", "yellow"),
+    Fate.HELD: ("Held: the impact exceeds what is allowed", "yellow"),
     Fate.BLOCKED: ("Blocked on this host", "red"),
-    Fate.UNCHANGED: ("Nothing to change, and the control fails all the same", "magenta"),
+    Fate.UNCHANGED: ("Nothing to change, but the control still fails", "magenta"),
     Fate.UNKNOWN: ("Not known: the host gave no answer", "magenta"),
 }
 _IMPACTS = {Impact.NONE: "bright_black", Impact.RELOAD: "cyan", Impact.DAEMON_RESTART: "yellow"}
@@ -57,7 +57,9 @@ def _hosts(group: Sequence[Outlook], benchmark: str) -> Iterator[RenderableType]
             yield Padding(_decisions(decisions, benchmark), (0, 1))
     if withheld := outlook.plan.withheld:
         count = sum(len(each.step.findings) for each in withheld)
-        yield Padding(Text(f"Left alone, for what is waived ({count})", style="bold yellow"), (1, 1, 0, 1))
+        yield Padding(
+            Text(f"Not changed, because of waived controls ({count})", style="bold yellow"), (1, 1, 0, 1)
+        )
         yield Padding(_withheld(withheld, benchmark), (0, 1))
     if outlook.plan.beyond:
         beyond = Text(f"No role remediates ({len(outlook.plan.beyond)})", style="bold red")

@@ -1,4 +1,4 @@
-"""Show the page of a profile with rich. All text is passed as ``Text``, made safe to show."""
+"""Show the page of a profile with rich. All text is passed as ``Text``, and made safe to show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show progress on standard error: a live line on a terminal, otherwise a line from time to time."""
+"""Show progress on standard error: a live line on a terminal, otherwise a new line at intervals."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def duration(seconds: float) -> str:
 class Progress:
     """The progress of a run over the fleet.
 
-    A host is done after its last task, or when it failed; failures are lines that stay.
+    A host is done after its last task, or when it has failed; failures are permanent lines.
 
     Args:
-        label: what is done to the hosts, such as ``audit``.
-        stream: where to; standard error.
-        live: whether there may be a live line; not where others write to the stream too.
-        quiet: show failures of hosts and warnings alone.
+        label: the name of the work, such as ``audit``.
+        stream: the output; standard error.
+        live: whether a live line is allowed; not if others write to the same stream.
+        quiet: show only failures of hosts and warnings.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Progress:
             self._write(f"{self._status()}\n")
 
     def expect(self, seconds: float) -> None:
-        """Show how long the last run like this one took as a whole; 0 for nothing."""
+        """Set the duration of the last such run, which the live line shows; 0 shows nothing."""
         self._last_time = seconds
 
     def show(self, event: Event) -> None:
@@ -114,7 +114,7 @@ class Progress:
         self._write("")
 
     def _interval(self) -> float:
-        """Return the seconds until the progress is shown again."""
+        """Return the seconds until the next line of progress."""
         if self._live:
             return _REDRAW_S
         return _SAME_LINE_EVERY_S if self._said == (self._task, len(self._done)) else _LINE_EVERY_S
@@ -131,7 +131,7 @@ class Progress:
         return f"{text}; last time {duration(self._last_time)} in all" if self._last_time else text
 
     def _step(self) -> str:
-        """Return the steps of transactions with their times, the longest first; empty without one."""
+        """Return the steps of transactions with their durations, longest first; empty without one."""
         now = time.monotonic()
         steps = [
             f"{f'{line(host, 60)}: ' if len(self._hosts) > 1 else ''}{name} {duration(now - began)}"

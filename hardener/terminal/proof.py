@@ -21,7 +21,7 @@ def screen(proof: ProofDocument, path: Path) -> Iterator[RenderableType]:
 
     Args:
         proof: the proof.
-        path: where it was written.
+        path: the file of the proof.
     """
     name = line(proof.container.name, 60)
     yield Padding(Text.assemble((f"{name}: ", "bold"), (proof.verdict, _STYLES[proof.verdict])), (0, 1))

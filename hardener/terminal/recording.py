@@ -19,7 +19,7 @@ def screen(recording: Recording, path: Path) -> Iterator[RenderableType]:
 
     Args:
         recording: the recording.
-        path: where it was written.
+        path: the file of the recording.
     """
     yield Padding(Text(_headline(recording), style="bold"), (0, 1))
     yield Padding(_phases(recording), (1, 1, 0, 1))
@@ -36,7 +36,7 @@ def overview(written: Sequence[tuple[Recording, Path]]) -> Iterator[RenderableTy
     """Return the parts of the screen of a project's recordings.
 
     Args:
-        written: the recordings, and where each was written.
+        written: the recordings with their files.
     """
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("service", "phases", "serve", "calls", "capabilities", "written to"):

@@ -1,4 +1,4 @@
-"""List the runs that a host can take back."""
+"""List the runs that a host can roll back."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from hardener.text import line
+from hardener.text import line, utc
 
 _PATHS_SHOWN = 5
 
 
 def run_lines(host: str, runs: Any) -> Iterator[str]:
-    """Describe the runs of a host, newest first: one line for each, and one for its reason."""
+    """Describe the runs of a host, newest first: a line for each run, and lines for its reason and paths."""
     if not runs:
         yield f"{line(host)}: no runs"
     for each in runs:
@@ -30,7 +30,7 @@ def _when(run: Mapping[str, Any]) -> str:
     when = run.get("started") or run.get("ended")
     if not isinstance(when, (int, float)):
         return "-"
-    return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return utc(datetime.fromtimestamp(when, UTC))
 
 
 def _who(run: Mapping[str, Any]) -> str:

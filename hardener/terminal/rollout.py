@@ -1,4 +1,4 @@
-"""Show on standard error how a run is divided into batches, and which hosts were never begun."""
+"""Show on standard error the batches of a run, and the hosts whose change was never begun."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HOSTS_NAMED = 5
 
 
 def host_states(run: Unfinished, states: Mapping[str, str]) -> Iterator[str]:
-    """Name every host of a run that broke off, by its state."""
+    """Name every host of an unfinished run, by its state."""
     alike: dict[str, list[str]] = {}
     for host, state in states.items():
         alike.setdefault(str(state), []).append(line(host))
@@ -40,7 +40,7 @@ def begins(number: int, batches: int, batch: Batch) -> str:
 
 
 def not_begun(hosts: Mapping[str, str]) -> Iterator[str]:
-    """Name every host that was never begun, those with the same reason in one line."""
+    """Name every host whose change was never begun, hosts with the same reason in one line."""
     alike: dict[str, list[str]] = {}
     for host, reason in hosts.items():
         alike.setdefault(reason, []).append(line(host))

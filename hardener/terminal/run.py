@@ -26,7 +26,7 @@ def run_lines(run: StoredRun) -> Iterator[str]:
 
 
 def selection_lines(results: SelectedResults) -> Iterator[str]:
-    """Say which part of a run was chosen, once it is read; nothing where that is all of it."""
+    """Describe the chosen part of a run, after it was read; return nothing if that is the whole run."""
     if not results.filter:
         return
     yield f"filter     {results.filter}"

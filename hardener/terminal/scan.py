@@ -31,21 +31,21 @@ def scan_screen(
     """Return the screen of a scan.
 
     Args:
-        found: what each host found.
+        found: the findings of each host.
         images: whether images were scanned.
-        said: the VEX statements about the findings of each host.
-        unused: the statements about nothing that was found.
+        said: the VEX statements that apply to the findings of each host.
+        unused: the statements that apply to no finding.
     """
     screen = Group(_table(found, images=images), *_statements(found, said))
     if not unused:
         return screen
-    title = heading("VEX statements about nothing that was found", len(unused), "yellow")
+    title = heading("VEX statements that apply to no finding", len(unused), "yellow")
     lines = first([_statement(each.vulnerability, "", each) for each in unused], _UNUSED_SHOWN)
     return Group(screen, title, Padding(Text("\n".join(lines)), (0, 1)))
 
 
 def _statements(found: Mapping[str, Scan], said: Mapping[str, Sequence[Match]]) -> Iterator[RenderableType]:
-    """List the statements by host and object; none of them changes what was found."""
+    """List the statements by host and object; they do not change the findings."""
     for host, matches in said.items():
         for name in dict.fromkeys(match.object for match in matches):
             told = [each for each in matches if each.object == name]
@@ -113,13 +113,13 @@ def _remarks(scan: Scan) -> Iterator[str]:
     """Return remarks that are not about the packages of one object."""
     if scan.restarts:
         names = ", ".join(dict.fromkeys(line(each.unit or each.name, 40) for each in scan.restarts))
-        yield f"runs what an update has replaced: {shorten(names, 160)}"
+        yield f"runs files that an update has replaced: {shorten(names, 160)}"
     if found := scan.openscap:
         fail = len(found.failed) + found.more
         told = f"{fail} rules of {line(found.profile, 60)} fail, {found.counts.get('pass', 0)} pass"
         yield f"OpenSCAP, {line(found.evaluated_at, 20)}: {line(found.error) if found.error else told}"
     if scan.reboot:
-        yield "a reboot is asked for"
+        yield "a reboot is required"
     if scan.engine_error:
         yield f"images were not read: {line(scan.engine_error)}"
     for identity, reports in scan.reports.items():

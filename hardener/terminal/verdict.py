@@ -1,6 +1,6 @@
 """Show the verdict of a run: the last lines on the screen, which fit into 80 columns and 24 lines.
 
-They say how many controls pass, why others could not be decided, and which command comes next.
+They show how many controls pass, why others could not be decided, and the commands for the next steps.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CAUSE = 140  # characters of a reason: two lines
 
 
 def verdict(summary: Summary, hosts_option: str) -> Iterator[RenderableType]:
-    """Draw the verdict of an audit: share, totals, causes of errors, the most severe failures, what is next.
+    """Draw the verdict of an audit: compliance, totals, causes of errors, most severe failures, next steps.
 
     Args:
         summary: the totals.
@@ -45,7 +45,7 @@ def verdict(summary: Summary, hosts_option: str) -> Iterator[RenderableType]:
     is_fleet = summary.hosts > 1
     title = f"{summary.hosts} hosts" if is_fleet or one is None else line(one.host, 40)
     if summary.is_part:  # a share of chosen results says nothing of compliance
-        yield Padding(Text(f"{title}, chosen results only", style="bold"), (1, 1, 0, 1))
+        yield Padding(Text(f"{title}, of the chosen results only", style="bold"), (1, 1, 0, 1))
     else:
         yield score(title, summary.counts)
     yield _indented(totals(summary.counts, summary.failing))
@@ -66,7 +66,7 @@ def verdict(summary: Summary, hosts_option: str) -> Iterator[RenderableType]:
 
 
 def score(title: str, counts: Mapping[Status, int], before: Mapping[Status, int] | None = None) -> Padding:
-    """Draw the share of passing controls and a bar; where there is an earlier share, that comes first."""
+    """Draw the share of passing controls and a bar; an earlier share is shown before it."""
     text = Text(f"{title}  ", style="bold")
     if before is not None:
         text.append(f"{percentage(compliance(before))} → ")
@@ -88,7 +88,7 @@ def totals(counts: Mapping[Status, int], failing: Mapping[Severity, int] = Mappi
 
 
 def next_steps(commands: Sequence[str]) -> Iterator[RenderableType]:
-    """List the commands that come next."""
+    """List the commands for the next steps."""
     for number, command in enumerate(commands):
         text = Text("next: " if number == 0 else "      ", style="bright_black")
         yield Padding(text.append(command, style="not bold default"), (0 if number else 1, 1, 0, 1))

@@ -64,7 +64,7 @@ def _headline(audits: Sequence[HostAudit], found: _Found) -> str:
     parts = ", ".join(f"{levels[level]} {level.value}" for level in Severity if levels[level])
     judged = sum(1 for each in audits if not each.error)
     running = f"{count(len(found), 'container')} on {count(judged, 'host')}"
-    return f"{running}: {parts}" if parts else f"{running}: none runs"
+    return f"{running}: {parts}" if parts else f"{running}: none is running"
 
 
 def _profiles(found: _Found, *, named: bool) -> Iterator[RenderableType]:
@@ -76,9 +76,9 @@ def _profiles(found: _Found, *, named: bool) -> Iterator[RenderableType]:
     for host, container, use in under[:_ROWS]:
         text = Text(f"{_name(host, container, named=named)}: {line(use.profile, 80)}: ")
         if use.moved:
-            text.append("made for something else", style="magenta")
+            text.append("its identity has changed since the recording", style="magenta")
         else:
-            text.append("made for what it is", style="green")
+            text.append("its identity is as recorded", style="green")
         for axis in use.moved:
             text.append(f"\n  {axis.name}: {line(axis.texts[0], 160)} → {line(axis.texts[1], 160)}")
         if use.unknown:
@@ -157,7 +157,7 @@ def _to_do(found: _Found, *, named: bool) -> Iterator[RenderableType]:
         if container.first:
             groups.setdefault(container.first, []).append((host, container))
     if groups:
-        yield Padding(Text("First to do", style="bright_black"), (1, 1, 0, 1))
+        yield Padding(Text("First recommendations", style="bright_black"), (1, 1, 0, 1))
     shown: Mapping[tuple[str, ...], _Found] = dict(list(groups.items())[:_GROUPS])
     for steps, members in shown.items():
         names = first([_name(host, container, named=named) for host, container in members], _NAMES)
@@ -168,4 +168,4 @@ def _to_do(found: _Found, *, named: bool) -> Iterator[RenderableType]:
             yield Padding(Text(f"{number}. {line(step)}"), (0, 1, 0, 3))
     if len(groups) > _GROUPS:
         rest = sum(len(members) for members in groups.values()) - sum(map(len, shown.values()))
-        yield Padding(Text(f"What to do for {count(rest, 'other container')} is in --json."), (0, 1))
+        yield Padding(Text(f"--json has the recommendations for {count(rest, 'other container')}."), (0, 1))

@@ -1,1 +1,1 @@
-"""The application behind the verbs: a typed request in, progress to a listener, a typed result out."""
+"""The application behind the verbs: a typed request in, a typed result out, progress to a listener."""

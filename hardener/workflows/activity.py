@@ -35,13 +35,13 @@ class ActivityListener(Listener, Protocol):
 
 
 def listen(fleet: Fleet, seconds: int, listener: ActivityListener, *, json_file: Path | None) -> ExitCode:
-    """Have every host listen for a while, and get the observations of its collector.
+    """Have every host listen for some seconds, and collect its observations and those of its collector.
 
     Args:
         fleet: the hosts.
         seconds: how long they listen.
-        listener: is told what happens.
-        json_file: where all of it is written; None writes nothing.
+        listener: receives the progress.
+        json_file: the file for all observations; None writes nothing.
     """
     observed: list[HostActivity] = []
     with requests.listen(fleet, seconds) as answers, listener.phase("activity") as phase:

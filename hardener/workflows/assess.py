@@ -32,7 +32,7 @@ class AssessListener(Protocol):
     """Receives the progress of judging snapshots."""
 
     def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
-        """Report decisions by group that were not applied: the snapshots of these hosts name no groups."""
+        """Report decisions by group that were not applied, since these snapshots name no groups."""
 
 
 def assess_snapshots(
@@ -48,16 +48,16 @@ def assess_snapshots(
     """Judge snapshots as an audit judges them, and write the reports.
 
     Args:
-        paths: where the snapshots come from; no report takes their place.
+        paths: the files of the snapshots; no report may overwrite them.
         snapshots: the snapshots, read when they are judged.
         selection: which controls count.
         decided: the waivers and attestations.
         files: which reports are written.
-        listener: is told what happens.
+        listener: receives the progress.
         fail_on: the lowest severity of a result that decides the exit code; None for all.
 
     Raises:
-        HardenerError: an option cannot be meant, or a snapshot cannot be read.
+        HardenerError: an option is invalid, or a snapshot cannot be read.
     """
     started = datetime.now(UTC)
     controls = selection.controls()

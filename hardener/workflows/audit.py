@@ -41,7 +41,7 @@ class AuditRequest:
         selection: which controls count.
         decided: the waivers and attestations.
         files: which reports are written.
-        snapshots: where the snapshots are kept; None keeps none.
+        snapshots: the folder in which snapshots are kept; None keeps none.
         fail_on: the lowest severity of a result that decides the exit code; None for all.
     """
 
@@ -75,10 +75,10 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
 
     Args:
         request: what is audited.
-        listener: is told what happens.
+        listener: receives the progress.
 
     Raises:
-        HardenerError: an option cannot be meant, or Ansible stopped before any host.
+        HardenerError: an option is invalid, or Ansible stopped before any host.
     """
     started = datetime.now(UTC)
     target, selection, decided, files = request.target, request.selection, request.decided, request.files
@@ -130,9 +130,9 @@ def assess_fleet(
     label: str = "audit",
     not_begun: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[AssessmentStore]:
-    """Collect and judge: yield one assessment for each host, in inventory order; can be read repeatedly.
+    """Collect and judge; return the assessments in inventory order, which can be read repeatedly.
 
-    They are there as soon as the last host is judged: Ansible needs a moment more to go, inside the context.
+    They are complete when the last host is judged; Ansible ends a moment later, inside the context.
 
     Args:
         fleet: the hosts.
@@ -207,7 +207,7 @@ class _Judge:
         self._not_begun = not_begun
 
     def all(self, answers: Answers[Collected], watcher: Watcher) -> AssessmentStore:
-        """Judge all hosts of a fleet."""
+        """Collect and judge all hosts of a fleet."""
         from hardener.history import AssessmentStore
 
         judged = AssessmentStore()
@@ -224,7 +224,7 @@ class _Judge:
     def _one(self, collected: Collected, groups: Mapping[str, tuple[str, ...]]) -> Assessment:
         host = collected.host  # The inventory decides the name of the host, not the document.
         try:
-            snapshot = Snapshot.load(collected.snapshot, name="what the host gave")
+            snapshot = Snapshot.load(collected.snapshot, name="the answer of the host")
         except HardenerError as error:
             return self._unreachable(host, str(error), groups)
         assessment = assess(

@@ -1,4 +1,4 @@
-"""Judge the distance of the containers of a fleet from least privilege."""
+"""Judge the privileges of the containers of a fleet: their distance from least privilege."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def audit_workloads(
 
     Args:
         fleet: the hosts.
-        profiles: made profiles that containers are compared with.
-        listener: is told what happens.
-        socket: the engine's socket; empty where the host finds it.
-        json_file: where what was found is written; None writes nothing.
+        profiles: profiles with whose identities containers are compared.
+        listener: receives the progress.
+        socket: the engine's socket; empty if the host has to find it.
+        json_file: the file for the results; None writes nothing.
     """
     found: dict[str, HostAudit] = {}
     with (
@@ -66,7 +66,7 @@ def audit_workloads(
 
 def _judged(collected: Collected, profiles: tuple[MadeProfile, ...]) -> HostAudit:
     try:
-        snapshot = Snapshot.load(collected.snapshot, name="what the host gave")
+        snapshot = Snapshot.load(collected.snapshot, name="the answer of the host")
         return judge(snapshot, host=collected.host, use=lambda container: use(container, profiles))
     except HardenerError as error:
         return HostAudit(host=collected.host, error=str(error))

@@ -40,7 +40,7 @@ class ChangeRequest:
         target: the hosts.
         selection: which controls count.
         decided: the waivers and attestations.
-        changes: what may be changed, and what is shown of it.
+        changes: the allowed changes, and whether they are shown.
         files: which reports are written.
         batches: how the hosts are divided, and how many may fail.
         fail_on: the lowest severity of a result that decides the exit code; None for all.
@@ -78,14 +78,14 @@ class Session:
     """The constant data of a run that audits, changes and audits again.
 
     Args:
-        verb: what the run is called in the history.
-        request: what is changed.
+        verb: the verb of the run in the history.
+        request: the hosts, the controls and the limits.
         fleet: reaches the hosts.
         change_run: numbers the run.
-        recorder: records what was true before, and what is true at the end.
+        recorder: records the audits before the changes and at the end.
         decisions: the waivers and attestations that are applied.
         started: when the run began.
-        listener: is told what happens.
+        listener: receives the progress.
     """
 
     verb: str
@@ -108,7 +108,7 @@ class Session:
         )
 
     def look(self, fleet: Fleet) -> AbstractContextManager[AssessmentStore]:
-        """Audit the hosts of a batch, without a record."""
+        """Audit the hosts of a batch; the audit is not recorded."""
         return assess_fleet(
             fleet,
             self.request.selection,
@@ -162,7 +162,7 @@ def open_session(
         one_transaction: whether each host has one transaction in a run.
 
     Raises:
-        HardenerError: an option cannot be meant.
+        HardenerError: an option is invalid.
     """
     started = datetime.now(UTC)
     target, decided = request.target, request.decided

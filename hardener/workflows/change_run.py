@@ -1,4 +1,4 @@
-"""Number a run that changes hosts, and keep on disk what it has begun, so that another run can go on."""
+"""Number a run that changes hosts, and keep its progress on disk, so that another run can continue it."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from hardener.workflows.remediate import RemediationResult
 
 
 class ChangeRunListener(Protocol):
-    """Receives what becomes of the memory of a run."""
+    """Receives warnings about the journal of a run."""
 
     def warning(self, text: str) -> None:
         """Report a problem that does not affect the rest of the run."""
 
     def resumable(self, run: str) -> None:
-        """Report that something of the run is left, which another run can do."""
+        """Report that the run is unfinished, and that another run can continue it."""
 
 
 class ChangeRun:
     """A run that changes hosts; it gets its number when the first change is about to begin.
 
     Args:
-        target: the hosts, where their history lies, and how the run was called.
+        target: the hosts, the folder of their history, and the command line of the run.
         fleet: reaches the hosts.
-        listener: is told what could not be remembered, and which run can be resumed.
-        confirmed: hosts that the run that this one goes on with has confirmed: they are not changed again.
+        listener: receives what could not be stored, and which run can be resumed.
+        confirmed: hosts that were confirmed in the run that this one continues: they are not changed again.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class ChangeRun:
         return self._fleet
 
     def begin(self, run: str, *, seen: int, hosts: Sequence[str] | None = None) -> None:
-        """Take the number of the run, and write what it is about to change; a second call does nothing.
+        """Take the number of the run, and write the hosts that it will change; a second call does nothing.
 
         Args:
             run: its name.
-            seen: the highest number that a host of the run knows; 0 without one.
-            hosts: the hosts to change; None where no other run could go on.
+            seen: the highest run number that is stored on a host of the run; 0 without one.
+            hosts: the hosts to change; None if the run cannot be continued.
         """
         if self._has_begun:
             return
@@ -73,7 +73,7 @@ class ChangeRun:
         try:
             number = take_number(self._home, seen)
         except HardenerError as error:
-            self._listener.warning(f"the number of this run is not remembered: {line(str(error), 2000)}")
+            self._listener.warning(f"the number of this run is not stored: {line(str(error), 2000)}")
             number = next_number(0, seen, now=time.time())
         self._fleet = self._fleet.numbered(number, run)
         if self._call and hosts is not None:
@@ -102,7 +102,7 @@ class ChangeRun:
                 self._give_up(error)
 
     def ended(self, hosts: Sequence[str], result: RemediationResult) -> None:
-        """Write what became of hosts."""
+        """Write the results of hosts."""
         if self._journal:
             try:
                 self._journal.end({host: _ending(host, result) for host in hosts})
@@ -110,7 +110,7 @@ class ChangeRun:
                 self._give_up(error)
 
     def close(self, *, left: bool) -> None:
-        """End the run: what is left can be resumed."""
+        """End the run; an unfinished one can be resumed."""
         if self._journal:
             self._journal.close(over=not left)
             self._journal = None

@@ -26,11 +26,11 @@ def compare_with(
 
     Args:
         before: the earlier run.
-        after: what was found, host by host.
-        snapshot: the facts behind it, by host.
-        partial_run: only some hosts were looked at; the others are not missed.
-        results: chooses what is compared; None chooses everything. Where it chooses controls, the identities
-            of containers are left out.
+        after: the findings, host by host.
+        snapshot: the facts behind the findings, by host.
+        partial_run: only some hosts were audited; the others do not count as missing.
+        results: the filter of the results to compare; None compares everything. With a filter of controls,
+            the identities of containers are left out.
     """
     drift = Drift()
     seen = set()
@@ -59,10 +59,11 @@ def compare_stored(before: StoredRun, after: StoredRun, chosen: ResultFilter) ->
     Args:
         before: the earlier run.
         after: the later one.
-        chosen: the hosts that are compared, and the controls: where a result before or after is chosen.
+        chosen: the filter of hosts and of controls; a control is compared if its result before or after is
+            chosen.
 
     Raises:
-        HardenerError: they have no host in common, or the filter names what the later one does not have.
+        HardenerError: they have no host in common, or the filter names something that the later one lacks.
     """
     if set(before.names()).isdisjoint(after.names()):
         raise HardenerError(
@@ -95,14 +96,14 @@ class _Facts:
         return container_changes(*both) if both else ()
 
     def _both(self) -> tuple[Snapshot, Snapshot] | None:
-        """Return both snapshots; None unless both exist."""
+        """Return the snapshots of a host in both runs; None unless both exist."""
         if self._snapshots is None:
             self._snapshots = [snapshot for source in self._sources if (snapshot := _parsed(source))]
         return (self._snapshots[0], self._snapshots[1]) if len(self._snapshots) == 2 else None
 
 
 def _parsed(source: Callable[[], bytes | None]) -> Snapshot | None:
-    """Return a parsed snapshot; None where there is none or it is unreadable, as the verdicts suffice."""
+    """Return a parsed snapshot; None if it is missing or unreadable: the verdicts are compared without it."""
     try:
         data = source()
         return Snapshot.parse(data, name="snapshot") if data is not None else None

@@ -43,12 +43,12 @@ class DriftRequest:
 
     Args:
         target: the hosts.
-        against: what the user calls the earlier run; empty for the baseline or the last complete run.
+        against: the user's name for the earlier run; empty for the baseline or the last complete run.
         decided: the waivers and attestations.
         changes: what a repair may change.
         files: which reports are written.
-        repair: whether what has drifted is repaired.
-        notify: who is told how it ended.
+        repair: whether drift is repaired.
+        notify: the targets of the notification.
         batches: how the hosts to repair are divided, and how many may fail.
         fail_on: the lowest severity of a change that decides the exit code; None for all.
     """
@@ -66,14 +66,14 @@ class DriftRequest:
 
 @dataclass(slots=True)
 class DriftResult:
-    """The progress of a comparison; filled step by step.
+    """The result of a comparison; its fields are set step by step.
 
     Attributes:
         before: the earlier run.
-        found: what had changed; None before that is known.
-        remaining: what still has after a repair.
-        run_id: what the run is recorded as; empty before it is.
-        exit_code: how it ended.
+        found: the changes before a repair; None until they are known.
+        remaining: the changes that are left after a repair.
+        run_id: the id of the run in the history; empty until it is recorded.
+        exit_code: the exit code.
     """
 
     before: StoredRun
@@ -95,10 +95,10 @@ def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
 
     Args:
         request: what is compared.
-        listener: is told what happens.
+        listener: receives the progress.
 
     Raises:
-        HardenerError: an option cannot be meant, there is no earlier run, or Ansible stopped before any host.
+        HardenerError: an option is invalid, there is no earlier run, or Ansible stopped before any host.
     """
     started = datetime.now(UTC)
     target, decided = request.target, request.decided
@@ -137,9 +137,9 @@ def reference_run(history: History, inventory: str, against: str) -> StoredRun:
     """Choose the run that an inventory is compared with.
 
     Args:
-        history: where it is kept.
+        history: the history.
         inventory: as the user gave it.
-        against: what the user calls the run; empty for the baseline or the last complete run.
+        against: the user's name for the run; empty for the baseline or the last complete run.
 
     Raises:
         HardenerError: there is none.

@@ -37,7 +37,7 @@ def highest(*codes: ExitCode) -> ExitCode:
 
 
 def of_findings(counts: Mapping[Status, int]) -> ExitCode:
-    """Return the code of an audit: a failing control has precedence over an undecided one."""
+    """Return the exit code of an audit: a failing control has precedence over an undecided one."""
     if counts.get(Status.FAIL):
         return ExitCode.NOT_COMPLIANT
     return complete(not counts.get(Status.ERROR))
@@ -46,7 +46,7 @@ def of_findings(counts: Mapping[Status, int]) -> ExitCode:
 def of_audit(
     counts: Mapping[Status, int], assessments: Iterable[Assessment], fail_on: Severity | None
 ) -> ExitCode:
-    """Return the code of an audit of which only severe results may count.
+    """Return the exit code of an audit for the results of some severity or more.
 
     Args:
         counts: number of results by status.
@@ -63,10 +63,10 @@ def of_audit(
 
 
 def of_change(*, rolled_back: bool, complete: bool, begun: bool = True) -> ExitCode:
-    """Return the code of a change, independent of the audit that follows.
+    """Return the exit code of a change, independent of the audit that follows.
 
     Args:
-        rolled_back: whether a host was rolled back.
+        rolled_back: whether some host was rolled back.
         complete: whether no host has failed.
         begun: whether every host was begun.
     """
@@ -78,10 +78,10 @@ def of_change(*, rolled_back: bool, complete: bool, begun: bool = True) -> ExitC
 
 
 def of_drift(drift: Drift, fail_on: Severity | None = None) -> ExitCode:
-    """Return the code of a comparison with an earlier run.
+    """Return the exit code of a comparison with an earlier run.
 
     Args:
-        drift: what moved.
+        drift: the changes.
         fail_on: the lowest severity of a result that counts; None for all.
     """
     if fail_on is None:
@@ -94,18 +94,18 @@ def of_drift(drift: Drift, fail_on: Severity | None = None) -> ExitCode:
 
 
 def complete(is_complete: bool) -> ExitCode:
-    """Return the code of work that is either complete or not."""
+    """Return the exit code of work that is either complete or not."""
     return ExitCode.COMPLIANT if is_complete else ExitCode.INCOMPLETE
 
 
 def of_scans(scans: Iterable[Scan], *, all_hosts: bool, images: bool, openscap: bool) -> ExitCode:
-    """Return the code of a scan: a missing update or a failing rule has precedence over the unknown.
+    """Return the exit code of a scan: missing updates and failing rules have precedence over unknown results.
 
     Args:
-        scans: what the hosts found.
+        scans: the results of the hosts.
         all_hosts: whether every host gave a record.
-        images: whether the images were asked for; else those of an earlier scan do not count.
-        openscap: whether that was asked for; else the same.
+        images: whether images were scanned; otherwise images of an earlier scan do not count.
+        openscap: whether OpenSCAP was run; otherwise results of an earlier run do not count.
     """
     from hardener.scan.record import State
 
@@ -125,7 +125,7 @@ def of_scans(scans: Iterable[Scan], *, all_hosts: bool, images: bool, openscap: 
 
 
 def of_images(images: Iterable[Mapping[str, Any]], *, all_hosts: bool) -> ExitCode:
-    """Return the code of a verification of images: an untrusted image has precedence over an unknown one."""
+    """Return the exit code of a verification of images: untrusted ones have precedence over unknown ones."""
     statuses = {image["status"] for image in images} - set(_TRUSTED)
     if statuses - {"unreachable"}:
         return ExitCode.NOT_COMPLIANT
@@ -133,11 +133,11 @@ def of_images(images: Iterable[Mapping[str, Any]], *, all_hosts: bool) -> ExitCo
 
 
 def of_activity(observed: Sequence[HostActivity], *, hosts: int) -> ExitCode:
-    """Return the code of an activity run: unusual entries have precedence over incomplete observation.
+    """Return the exit code of an activity run: unusual entries have precedence over incomplete observation.
 
     Args:
-        observed: what was told.
-        hosts: how many hosts were asked.
+        observed: the observations.
+        hosts: the number of hosts that were asked.
     """
     if any(window.alarming for each in observed for window in each.windows):
         return ExitCode.NOT_COMPLIANT
@@ -145,7 +145,7 @@ def of_activity(observed: Sequence[HostActivity], *, hosts: int) -> ExitCode:
 
 
 def of_proof(verdict: Verdict) -> ExitCode:
-    """Return the code of a proof: one that was not exercised proves nothing."""
+    """Return the exit code of a proof: a container that was not exercised is incomplete."""
     from hardener.workload.verdict import Verdict
 
     if verdict is Verdict.NOT_SAFE:
@@ -154,13 +154,13 @@ def of_proof(verdict: Verdict) -> ExitCode:
 
 
 def of_waivers(*, unreadable: bool, expired: bool) -> ExitCode:
-    """Return the code of checking a file of waivers: an error has precedence over an expired entry."""
+    """Return the exit code of checking a file of waivers: errors have precedence over expired entries."""
     if unreadable:
         return ExitCode.USAGE
     return ExitCode.NOT_COMPLIANT if expired else ExitCode.COMPLIANT
 
 
 def unless_exit_zero(code: ExitCode, exit_zero: bool) -> ExitCode:
-    """Apply ``--exit-zero``: replace the codes of findings by success, for jobs that only report."""
+    """Apply ``--exit-zero``: replace the exit codes of findings by success, for jobs that only report."""
     found = (ExitCode.NOT_COMPLIANT, ExitCode.INCOMPLETE)
     return ExitCode.COMPLIANT if exit_zero and code in found else code

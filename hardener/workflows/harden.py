@@ -30,11 +30,11 @@ def harden(
 
     Args:
         request: what is changed.
-        listener: is told what happens.
-        plan_file: the reviewed plan that is applied; None plans what fails now.
+        listener: receives the progress.
+        plan_file: the reviewed plan to apply; None plans the present failures.
 
     Raises:
-        HardenerError: an option cannot be meant, the plan does not fit, or Ansible stopped before any host.
+        HardenerError: an option is invalid, the plan does not fit, or Ansible stopped before any host.
     """
     reviewed, damaged = _reviewed(plan_file, listener)
     with open_session("harden", request, listener) as session:
@@ -73,7 +73,7 @@ def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> N
     """Refuse a reviewed plan that would remediate a control that was waived since.
 
     Raises:
-        HardenerError: it would; names host and variable.
+        HardenerError: the plan does; the message names host and variable.
     """
     for each in plans:
         variables = reviewed[each.host].variables if each.host in reviewed else {}

@@ -12,14 +12,14 @@ from hardener.workflows.options import Target
 
 @contextmanager
 def inventory_lock(target: Target, listener: Listener, *, changing: bool) -> Iterator[None]:
-    """Wait for other runs over the same inventory, and hold its lock.
+    """Wait for other runs over the same inventory, and hold its lock during the context.
 
     If the lock file cannot be written, the run goes on without it: the recorder warns about the history
     anyway, and a host never runs two changes at once.
 
     Args:
         target: the hosts.
-        listener: is told where the run has to wait.
+        listener: is notified if the run has to wait.
         changing: the run may change the hosts.
     """
     from hardener.fleet import inventory_name

@@ -22,7 +22,7 @@ class Listener(Protocol):
         """Import the modules that show the result, while there is time."""
 
     def expect(self, seconds: float) -> None:
-        """Report how long the last run like this one took; 0 where there is none."""
+        """Report the duration of the last such run; 0 without one."""
 
     def file_found(self, what: str, path: Path) -> None:
         """Report that a file next to the inventory is used: ``waivers``, ``attestations`` or ``policy``."""

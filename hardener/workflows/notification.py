@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class Notification:
-    """A context around a run; at its end every target is notified unless the run was a success.
+    """A context around a run; at its end every target is notified unless the exit code is 0.
 
     Args:
-        targets: who is told.
+        targets: the targets.
         inventory: as the user gave it.
-        warn: is told what could not be delivered.
+        warn: receives a line for each failed delivery.
 
     Attributes:
-        result: what is known of the run so far.
-        ended: whether the run has come to its end.
+        result: the result of the run so far.
+        ended: whether the run has ended.
     """
 
     def __init__(self, targets: Sequence[Target], inventory: str, *, warn: Callable[[str], None]) -> None:

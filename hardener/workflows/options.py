@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """How a run was called, so that another one can go on with it.
+    """The command line of a run and its folder, so that another run can continue it.
 
     Args:
         arguments: the command line, without the program.
-        folder: where it was called.
-        resumed: the run that this one goes on with; None without one.
+        folder: the current folder of the call.
+        resumed: the run that this one continues; None without one.
     """
 
     arguments: tuple[str, ...]
@@ -51,11 +51,11 @@ class Target:
     """The hosts of a run: how they are reached, and their name in the history.
 
     Args:
-        reach: gives the fleet; asks for the passwords that are needed, once all else is checked.
+        reach: returns the fleet; asks for passwords, so it is called after all other checks.
         inventory: as the user gave it.
-        limit: the pattern of a part of it; empty for all of it.
+        limit: Ansible's pattern of some hosts; empty for all hosts.
         home: folder of the history.
-        call: how the run was called; without it, no other run can go on with this one.
+        call: the command line; without it, no other run can continue this one.
     """
 
     reach: Callable[[], Fleet]
@@ -88,7 +88,7 @@ class Selection:
         """Return the selected controls, in the order of the report.
 
         Raises:
-            HardenerError: there is no such benchmark, or a selector names nothing.
+            HardenerError: there is no such benchmark, or a selector matches no control.
         """
         return catalogue.select(
             catalogue.load(self.benchmark), benchmark=self.benchmark, level=self.level, only=self.only
@@ -99,7 +99,8 @@ class Selection:
 class ReportFiles:
     """The reports to write, and their paths; ``junit`` and ``json`` are short forms for two formats.
 
-    With ``split``, ``host`` or ``group``, formats whose readers have limits have a file for each of them.
+    With ``split``, which is ``host`` or ``group``, formats whose readers have size limits get a file for
+    each.
     """
 
     junit: Path | None = None
@@ -137,7 +138,7 @@ class ReportFiles:
         """Refuse to overwrite an input file.
 
         Raises:
-            HardenerError: a report would go there.
+            HardenerError: a report would overwrite it.
         """
         written = {os.path.realpath(path): path for path in self.named().values()}
         for path in read:
@@ -165,19 +166,19 @@ class ReportFiles:
         Args:
             run: the run.
             assessments: its hosts, which are read where the groups have to be counted.
-            previous: what there was before it.
+            previous: the runs before it.
         """
         return {path: self._report(each, run, assessments, previous) for each, path in self._chosen()}
 
     def before(self) -> ReportFiles:
         """Return the paths of the reports on the earlier state, such as ``report.before.json``.
 
-        Only JSON has one: CI takes every JUnit file there is, and would count what is repaired.
+        Only JSON has one: CI systems read every JUnit file, and would count failures that are repaired.
         """
         return ReportFiles(json=self._json_before)
 
     def named(self) -> dict[str, Path]:
-        """Return the paths by the titles of the reports; a report that is split has ``report-*.xml``."""
+        """Return the paths of the reports by title; a split report has a pattern such as ``report-*.xml``."""
         return {
             each.title: path.with_name(f"{path.stem}-*{path.suffix}") if self.split and each.splits else path
             for each, path in self._chosen()
@@ -205,7 +206,7 @@ class ReportFiles:
 
 
 def split_report(format_: Format, split: str, run: RunInfo, assessments: Iterable[Assessment]) -> Parts:
-    """Return a report that has a file for each host or each group."""
+    """Return a report that is split into a file for each host or each group."""
     make = partial(format_.report, run)
     return by_host(make) if split == "host" else by_group(make, assessments)
 
@@ -224,11 +225,11 @@ class DecisionFiles:
 
         Args:
             today: the day by which they count, in UTC.
-            inventory: beside which a file is looked for that is not named.
-            found: is told what such a file holds, and its path.
+            inventory: a file without a name is looked up next to it.
+            found: called with the kind and the path of such a file.
 
         Raises:
-            HardenerError: a file cannot be read, or a slip in it; names file, line and key.
+            HardenerError: a file cannot be read or has an error; the message names file, line and key.
         """
         from hardener.decisions.files import ATTESTATIONS, WAIVERS, default_path, read_decisions
 
@@ -255,7 +256,7 @@ class Changes:
 
     @property
     def limits(self) -> Limits:
-        """Return the limits of a transaction: its impact, and its time to wait for a confirmation."""
+        """Return the limits of a transaction: its impact, and its time limit for the confirmation."""
         from hardener.fleet.requests import Limits
 
         return Limits(allow=self.allow, confirm_timeout=self.confirm_timeout)

@@ -34,9 +34,9 @@ class PlanRequest:
         inventory: as the user gave it.
         selection: which controls count.
         decided: the waivers and attestations.
-        allow: the worst that a change may cost a host; None leaves it to the inventory.
+        allow: the greatest allowed impact of a change; None leaves it to the inventory.
         fail_on: the lowest severity of a result that decides the exit code; None for all.
-        json_file: where ``write_plan`` is to write the plan, which is looked at first; None writes none.
+        json_file: the file for ``write_plan``, checked before the audit; None writes none.
     """
 
     reach: Callable[[], Fleet]
@@ -50,7 +50,7 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """What hardening would do on each host, in the order of the inventory, and when that was known."""
+    """The changes that hardening would make on each host, in the order of the inventory, and their time."""
 
     outlooks: Sequence[Outlook]
     exit_code: ExitCode
@@ -61,11 +61,11 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
     """Audit hosts, and ask each host what would change for every failing control.
 
     Args:
-        request: what is planned.
-        listener: is told what happens.
+        request: the hosts, the controls and the limits.
+        listener: receives the progress.
 
     Raises:
-        HardenerError: an option cannot be meant, or Ansible stopped before any host.
+        HardenerError: an option is invalid, or Ansible stopped before any host.
     """
     if request.json_file:
         require_writable(request.json_file)
@@ -93,10 +93,10 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
 
 
 def write_plan(request: PlanRequest, result: PlanResult) -> None:
-    """Write the plan to the file that was asked for; a step of its own, so that the plan can be shown before.
+    """Write the plan to the requested file; a separate function, so that the plan is shown before.
 
     Args:
-        request: what was planned.
+        request: the request of the plan.
         result: the plan.
 
     Raises:

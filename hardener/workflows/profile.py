@@ -1,4 +1,4 @@
-"""Make a profile from recordings: write its files, and give its settings to a compose file."""
+"""Make a profile from recordings: write its files, and add its settings to a compose file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ProfileRequest:
         recordings: files of one container.
         out: the profile's folder; None for one that is named after the container.
         allow_extra: recorded system calls that are permitted although the engine's default refuses them.
-        compose: a compose file that is to get the settings.
+        compose: the compose file that gets the settings.
         service: of the compose file; empty for the recorded one.
     """
 
@@ -85,8 +85,8 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
     """Make the profile and write its files; a compose file is only read.
 
     Raises:
-        HardenerError: a recording or the compose file cannot be read or used, or the folder has files that
-            are not a profile's.
+        HardenerError: a recording or the compose file is unreadable or unsuitable, or the folder has files
+            that do not belong to a profile.
     """
     made = make([(str(path), load(path)) for path in request.recordings], allow_extra=request.allow_extra)
     folder = request.out or Path(f"{made.name}-profile")
@@ -104,7 +104,7 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
     }
     if other := foreign(folder, files):
         raise HardenerError(
-            f"{line(str(folder))} has a file {other} that no profile there has written",
+            f"{line(str(folder))} has a file {other} that does not belong to its profile",
             hint="name another folder with --out, or remove the file",
         )
     for name, text in files.items():

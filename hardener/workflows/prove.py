@@ -1,4 +1,4 @@
-"""Prove a profile: try its container under it and under less, judge what was seen, keep the proof."""
+"""Prove a profile: run its container under it and under stricter ones, judge that, keep the proof."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class ProveRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProveResult:
-    """A proof, and what became of it.
+    """A proof, its verdict, and its id in the history.
 
     Args:
         document: the proof.
         path: of its file.
         verdict: of the proof.
-        kept: its id in the history; empty where it could not be kept.
+        kept: its id in the history; empty if it could not be kept.
         problem: why it could not be kept.
     """
 
@@ -122,7 +122,7 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
 
 
 def _keep(request: ProveRequest) -> tuple[str, str]:
-    """Keep the proof in the history; return its id there, or the problem, which costs no proof."""
+    """Keep the proof in the history; return its id there, or the problem: the proof itself stays valid."""
     try:
         return Proofs(request.home).keep(check(read_folder(request.folder))).id, ""
     except HardenerError as error:

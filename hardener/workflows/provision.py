@@ -1,4 +1,4 @@
-"""Provision a fleet: install Docker on hosts without it, configure it before its first start, then harden."""
+"""Provision a fleet: install Docker on hosts without it, configure it before its first start, and harden."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
 
     Args:
         request: what is changed.
-        listener: is told what happens.
+        listener: receives the progress.
 
     Raises:
-        HardenerError: an option cannot be meant, or Ansible stopped before any host.
+        HardenerError: an option is invalid, or Ansible stopped before any host.
     """
     # Docker is installed by one transaction, and the host hardened by another.
     with open_session("provision", request, listener, one_transaction=False) as session:

@@ -1,4 +1,4 @@
-"""Record containers: start their twins on the host, exercise them from here, end and write the recording."""
+"""Record containers: start their twins on the host, exercise them from here, and write the recording."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class RecordRequest:
         seconds: how long the exercise may take.
         container: its name or id; empty for a project.
         project: the project; None for a container.
-        run_in: a command to be run in a twin, as an exercise; empty for none.
-        run_in_service: the service or container in whose twin; empty for that of the container.
-        same_network: whether the twins are in the networks of their originals.
+        run_in: a command that exercises a twin from within; empty for none.
+        run_in_service: the service or container in whose twin it runs; empty for the recorded container.
+        same_network: whether the twins join the networks of their originals.
         install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
-        local: whether the host is this machine: the recording then ends with this process.
+        local: whether the host is this machine, so that the recording ends with this process.
     """
 
     seconds: int
@@ -70,10 +70,11 @@ def record(
         fleet: the host.
         request: what is recorded.
         exercise: exercises the twins.
-        listener: is told what happens.
+        listener: receives the progress.
 
     Raises:
-        HardenerError: there is no one host, the container cannot be recorded, or the recording is lost.
+        HardenerError: the fleet is not exactly one host, the container cannot be recorded, or the recording
+            is lost.
     """
     run = secrets.token_hex(8)
     begun = ended = False

@@ -1,4 +1,4 @@
-"""Record audits in the history. An error there is only a warning, and does not end the audit."""
+"""Record audits in the history. An error of the history is only a warning, and does not end the audit."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _LOOKED_AT = 20  # runs
 
 
 class Recorder:
-    """Records the audits of a verb, each from ``begin`` to ``finish``; an unfinished one is dropped.
+    """Records the audits of a verb, each from ``begin`` to ``finish``; an unfinished audit is not recorded.
 
     Args:
-        target: the hosts, and where their history is.
+        target: the hosts, and the folder of their history.
         selection: which controls count.
-        verb: what is done, for the time that it took before.
-        warn: is told what could not be recorded or compared.
+        verb: the verb, by which the duration of earlier runs is looked up.
+        warn: receives what could not be recorded or compared.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Recorder:
             self._give_up(error)
 
     def last_time(self) -> float:
-        """Return the seconds that the last run of this verb over the same hosts and controls took, else 0."""
+        """Return the seconds of the last run of this verb over the same hosts and controls; 0 without one."""
         from hardener.history import History
 
         with suppress(HardenerError):  # what cannot be read is told when it is compared with
@@ -92,7 +92,7 @@ class Recorder:
                 self._give_up(error)
 
     def see(self, snapshot: Snapshot) -> None:
-        """Note the number of the last run that a host knows."""
+        """Note the run number that is stored on a host."""
         from hardener.history.numbers import believed
         from hardener.snapshot import FactUnavailable
 
@@ -101,17 +101,17 @@ class Recorder:
             self.seen = max(self.seen, believed(known, now=time.time()))
 
     def snapshot(self, host: str) -> bytes | None:
-        """Return the snapshot of a host that was kept; None without one."""
+        """Return the kept snapshot of a host; None without one."""
         return self._recording.snapshot(host) if self._recording else None
 
     def finish(self, verb: str, run: RunInfo, assessments: AssessmentStore, code: ExitCode) -> None:
         """Add the audit as a run to the history.
 
         Args:
-            verb: what was done.
-            run: what its reports say about it.
-            assessments: what was found.
-            code: how it ended.
+            verb: the verb.
+            run: its metadata, as in its reports.
+            assessments: the findings.
+            code: its exit code.
         """
         if not self._recording:
             return
@@ -125,7 +125,7 @@ class Recorder:
     def previous(self, run: RunInfo) -> PreviousRuns | None:
         """Return the runs before the one that is recorded, for its reports.
 
-        A history that cannot be read is said, once, and costs them what it would have told.
+        If the history cannot be read, there is one warning, and the reports lack earlier runs.
         """
         from hardener.history import History
         from hardener.history.previous import previous_runs
@@ -133,7 +133,7 @@ class Recorder:
         try:
             found = previous_runs(History(self._target.home), self._record("", run, ExitCode.COMPLIANT))
         except HardenerError as error:
-            self._say("earlier runs are not compared with", error)
+            self._say("the reports do not compare with earlier runs", error)
             return None
         return found and replace(found, before=self._readable(found.before))
 
@@ -171,7 +171,7 @@ class Recorder:
                 return None if failed else before(host)
             except HardenerError as error:
                 failed = True
-                self._say("earlier runs are not compared with", error)
+                self._say("the reports do not compare with earlier runs", error)
                 return None
 
         return read

@@ -43,7 +43,7 @@ class RemediationResult:
     not_begun: Mapping[str, str] = field(default_factory=dict)  # host to reason
 
     def __add__(self, later: RemediationResult) -> RemediationResult:
-        """Return the results of two batches together."""
+        """Merge the results of two batches."""
         return RemediationResult(
             (*self.outlooks, *later.outlooks),
             {**self.failed, **later.failed},
@@ -71,9 +71,9 @@ def remediate(
 
     Args:
         fleet: the hosts.
-        plans: what to run on which.
-        changes: what may be changed, and what is shown of it.
-        listener: is told what happens.
+        plans: the plan of each host.
+        changes: the allowed changes, and whether they are shown.
+        listener: receives the progress.
         reviewed: plans that a person has reviewed; a host refuses what is not exactly that.
     """
     if not plans:

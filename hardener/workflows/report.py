@@ -48,12 +48,12 @@ def report_difference(
     """Write the reports of both audits, and compare them.
 
     Args:
-        before: what the first audit found.
-        after: what the last one did.
+        before: the findings of the first audit.
+        after: the findings of the last audit.
         files: which reports are written.
-        earlier: what the reports say about the first audit.
-        run: what they say about the last one.
-        previous: what there was before that.
+        earlier: the metadata of the first audit.
+        run: the metadata of the last audit.
+        previous: the runs before that.
     """
     write_reports(before, files.before().reports(earlier, before))
     write_reports(after, files.reports(run, after, previous))

@@ -1,4 +1,4 @@
-"""Look at the hosts of a run that broke off, before another run goes on with it."""
+"""Read the state of the hosts of an unfinished run, before another run continues it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class HostState(StrEnum):
 
 
 class ResumeListener(Listener, Protocol):
-    """Receives what became of the hosts of a run that broke off."""
+    """Receives the states of the hosts of an unfinished run."""
 
     def host_states(self, run: Unfinished, states: Mapping[str, HostState]) -> None:
         """Report the state of every host of the run."""
@@ -89,11 +89,11 @@ def _ask(
     with (
         temporary_folder() as folder,
         requests.collect(fleet, folder) as answers,
-        listener.phase("look at the hosts") as phase,
+        listener.phase("check the hosts") as phase,
     ):
         for collected in answers.each(phase):
             try:
-                snapshot = Snapshot.load(collected.snapshot, name="what the host gave")
+                snapshot = Snapshot.load(collected.snapshot, name="the answer of the host")
                 state = state_of(snapshot, run.number)
             except (HardenerError, FactUnavailable):
                 continue
@@ -110,7 +110,7 @@ def state_of(snapshot: Snapshot, number: int) -> HostState:
         number: of the run.
 
     Raises:
-        FactUnavailable: the host cannot tell.
+        FactUnavailable: the host has no record of its runs.
     """
     known = snapshot.fact_or("hardener.runs", {})
     if known.get("unfinished"):

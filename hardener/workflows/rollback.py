@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class RollbackPhase(Watcher, Protocol):
-    """Receives the results of hosts that roll back."""
+    """Receives the results of hosts that are rolled back or released."""
 
     def runs_listed(self, answer: ChangeAnswer) -> None:
         """Receive the list of runs of a host."""
@@ -58,11 +58,11 @@ def roll_back(
 
     Args:
         target: the hosts.
-        listener: is told what happens.
-        run_id: back to before this run; empty for the last one.
-        listing: change nothing, only list the runs.
-        check: change nothing, only predict.
-        diff: tell every change.
+        listener: receives the progress.
+        run_id: the earliest run to roll back; empty for the last one.
+        listing: only list the runs; change nothing.
+        check: only predict; change nothing.
+        diff: report every change.
         batches: how the hosts are divided, and how many may fail.
     """
 
@@ -108,10 +108,10 @@ def release(
 
     Args:
         target: the hosts.
-        listener: is told what happens.
-        role: only what this role owns; empty for everything.
-        check: change nothing, only predict.
-        diff: tell every change.
+        listener: receives the progress.
+        role: restore only what this role owns; empty for everything.
+        check: only predict; change nothing.
+        diff: report every change.
         batches: how the hosts are divided, and how many may fail.
     """
 
@@ -157,10 +157,11 @@ def _in_batches(
     check: bool,
     predict: Callable[[Fleet], Answers[ChangeAnswer]],
 ) -> RemediationResult:
-    """Change all hosts, in batches where that was asked for.
+    """Change all hosts, in batches if requested.
 
-    A prediction asks which hosts have anything to change, and afterwards whether they can be reached. Hosts
-    that refuse it are not begun and do not count against the limit; they make the run incomplete.
+    A prediction in check mode finds the hosts that have something to change; the check after a batch is
+    whether its hosts can be reached. Hosts that refuse the prediction are not begun and do not count against
+    the limit; they make the run incomplete.
     """
     change_run = ChangeRun(target, fleet, listener=listener)
     if not check:
@@ -183,7 +184,7 @@ def _in_batches(
         work,
         population=len(outcomes),
         failed=unreachable(outcomes),
-        look=lambda some, _hosts: unreachable(ask(some, "look at the batch")[1]),
+        look=lambda some, _hosts: unreachable(ask(some, "check the batch")[1]),
     )
     return RemediationResult(failed=_failed(outcomes)) + done
 

@@ -1,4 +1,4 @@
-"""Change hosts batch by batch: each is looked at before the next begins, and a limit of failures holds."""
+"""Change hosts batch by batch: each is checked before the next begins; too many failures stop the run."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ class RolloutListener(Protocol):
         """Report that the change of a batch begins."""
 
     def stopped(self, reason: str) -> None:
-        """Report that no other batch begins."""
+        """Report that no further batch begins."""
 
     def not_begun(self, hosts: Mapping[str, str]) -> None:
-        """Report the hosts that were never begun, with reasons."""
+        """Report the hosts whose change was never begun, with reasons."""
 
     def resumable(self, run: str) -> None:
-        """Report that something of the run is left, which another run can do."""
+        """Report that the run is unfinished, and that another run can continue it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """How a workflow changes hosts, in batches or at once.
+    """Changes hosts for a workflow, in batches or at once.
 
     Args:
         target: the inventory, whose groups can be canaries.
-        change_run: reaches the hosts, and remembers what has begun and ended.
+        change_run: reaches the hosts, and writes the journal of the run.
         batches: how the hosts are divided, and how many may fail.
         check: nothing is changed, so there is one batch.
-        listener: is told what happens.
+        listener: receives the progress.
     """
 
     target: Target
@@ -71,7 +71,7 @@ class Rollout:
 
         Args:
             hosts: the hosts to change, in inventory order.
-            work: changes some of them, and waits until each is confirmed or has failed.
+            work: changes some hosts, and waits until each is confirmed or has failed.
             before: the audit of all hosts before the change.
             assess: audits a fleet.
 
@@ -107,11 +107,11 @@ class Rollout:
 
         Args:
             hosts: the hosts to change, in inventory order.
-            work: changes some of them, and waits until each is confirmed or has failed.
+            work: changes some hosts, and waits until each is confirmed or has failed.
             population: the number of hosts of the whole run, of which a percentage may fail.
             failed: host to reason: the hosts that could not be reached before the first batch.
             look: audits some hosts again, and returns those that are worse than before, with reasons; not
-                called after the last batch, which the audit at the end of the run follows.
+                called after the last batch, since the audit at the end of the run follows.
 
         Raises:
             HardenerError: the inventory has no such group of canaries.
@@ -167,17 +167,17 @@ def roll_out(
     look: Callable[[Sequence[str]], Mapping[str, str]],
     listener: RolloutListener,
 ) -> RemediationResult:
-    """Change batch after batch until all are done, or more hosts have failed than may.
+    """Change batch after batch until all are done or too many hosts have failed.
 
     A batch whose hosts all fail does not end the run by itself: only the limit does.
 
     Args:
-        batches: what is changed together, in order.
+        batches: the batches, in order.
         most_failures: how many hosts may fail.
-        failed: hosts that have failed before the first batch.
+        failed: the hosts that failed before the first batch.
         carry_out: changes a batch, and waits until each of its hosts is confirmed or has failed.
-        look: looks at hosts that were changed, and returns those that have failed since.
-        listener: is told what happens.
+        look: checks hosts that were changed, and returns those that have failed since.
+        listener: receives the progress.
     """
     result = RemediationResult()
     failed = dict(failed)

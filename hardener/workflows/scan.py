@@ -23,7 +23,7 @@ from hardener.workflows.listener import Listener
 
 
 class AnswerPhase(Watcher, Protocol):
-    """Receives the problems of a phase whose answers may be unreadable."""
+    """Receives the unreadable answers of hosts in a phase."""
 
     def problem(self, host: str, text: str) -> None:
         """Report that the answer of a host is unreadable."""
@@ -46,7 +46,7 @@ class ScanRequest:
         openscap: have OpenSCAP evaluate the hosts too.
         reports: files of other scanners' reports.
         vex: files of VEX statements; with them the CVE ids are named, since statements are matched by these.
-        json_file: where all records are written; None writes none.
+        json_file: the file for all records; None writes none.
     """
 
     images: bool
@@ -61,7 +61,8 @@ class ScanRequest:
 class ScanResult:
     """The findings of each host, by its name, and whether images were scanned.
 
-    ``said`` has the VEX statements about the findings of each host, ``unused`` those about none.
+    ``said`` has the VEX statements that apply to the findings of each host, ``unused`` those that apply to
+    none.
     """
 
     scans: Mapping[str, Scan]
@@ -76,8 +77,8 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
 
     Args:
         reach: gives the fleet; asks for the passwords that are needed, once all else is checked.
-        request: what is scanned.
-        listener: is told what happens.
+        request: the scan.
+        listener: receives the progress.
 
     Raises:
         HardenerError: a report or a VEX document cannot be read, or Ansible stopped before any host.
@@ -114,7 +115,7 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
 
 
 def _told(match: Match) -> dict[str, str]:
-    """Return a match for JSON."""
+    """Return a statement and the finding to which it applies, for JSON."""
     statement = match.statement
     return {
         "object": match.object,

@@ -24,9 +24,9 @@ class ScheduledCommand:
         home: folder of the history.
         inventory: as the user gave it.
         vault_password_file: file with the password of Ansible Vault.
-        reads: other files that it reads.
-        reports: the reports that it writes.
-        folders: folders that it writes into.
+        reads: other files that the command reads.
+        reports: the reports that the command writes.
+        folders: folders that the command writes into.
     """
 
     command: tuple[str, ...]
@@ -42,9 +42,9 @@ def schedule_job(name: str, scheduled: ScheduledCommand, *, make_folders: bool) 
     """Make a job that runs in the current folder.
 
     Args:
-        name: what the schedule is called.
+        name: the name of the schedule.
         scheduled: the command.
-        make_folders: make the folders that it writes into, since a unit can be given only what exists.
+        make_folders: create the folders that it writes into, since a unit can only be given existing folders.
 
     Raises:
         HardenerError: the inventory cannot be read, or a folder cannot be made.

@@ -1,4 +1,4 @@
-"""Write the history as a site: what is new in it, and nothing that has not changed."""
+"""Write the history as a site: new and changed pages; unchanged pages stay as they are."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def write_site(home: Path, out: Path, *, begun: Callable[[str, int, int], None])
     Args:
         home: the folder of the history.
         out: the folder of the site.
-        begun: called before the pages of an inventory are written, with its name, its hosts and its runs.
+        begun: called before the pages of an inventory are written, with its name and its numbers of hosts and
+            runs.
 
     Raises:
         HardenerError: no run is kept, or the folder holds other files or cannot be written.
@@ -68,7 +69,7 @@ class _Inventory:
 
     Args:
         history: where its runs are.
-        key: what its names have in common.
+        key: the same for all names of the inventory.
         runs: all of them, newest first.
     """
 
@@ -89,7 +90,7 @@ class _Inventory:
         self._key = _digest(self._name, self._baseline, *(each.id for each in runs))
 
     def row(self, run: StoredRun) -> RunRow:
-        """Return a run without its hosts."""
+        """Return a run as a row of a list."""
         record = run.record
         return RunRow(
             info=run.info,
@@ -106,7 +107,7 @@ class _Inventory:
         )
 
     def keep(self, folder: SiteFolder) -> bool:
-        """Keep all pages if they were written from the same runs; return whether they were."""
+        """Keep all pages if the same runs were their source; return whether that is so."""
         pages = folder.keys(f"{self._folder}/")
         if pages.get(f"{self._folder}/index.html") != self._key:
             return False
@@ -116,7 +117,7 @@ class _Inventory:
         return all(folder.keep(path, key) for path, key in ours.items())
 
     def write(self, folder: SiteFolder) -> None:
-        """Write the pages, the first one last: it leads to the others."""
+        """Write the pages, the first page last, since it links to the others."""
         gathered = Gathered()
         for assessment in self.last.assessments():
             gathered.add(assessment)
@@ -183,7 +184,7 @@ class _Inventory:
     def _write_runs(
         self, folder: SiteFolder, place: Place, linked: frozenset[str], slugs: frozenset[str]
     ) -> None:
-        """Write the page of each run that has none yet: it depends on that run and the one before it."""
+        """Write the page of each run that has none yet; a page depends on its run and the one before."""
         in_series = {each.number for each in self._series}
         frame = _digest(*sorted(slugs), *map(str, (bool(place.groups), place.decisions)))
         for place_of, run in enumerate(self._runs):
@@ -230,18 +231,18 @@ class _Inventory:
 
 
 def _found(run: StoredRun, name: str) -> Assessment | None:
-    """Return the assessment of a host by its name in the database, where odd characters are replaced."""
+    """Return the assessment of a host by its name in the database, where some characters are replaced."""
     odd = (each for each in run.assessments() if scalar(each.host) == name)
     return run.assessment(name) or next(odd, None)
 
 
 def _last(runs: Sequence[StoredRun]) -> StoredRun:
-    """Return the last run over all hosts and controls; where there is none, the last one at all."""
+    """Return the last run over all hosts and controls; without one, the last run."""
     audits = [each for each in runs if not each.record.verb.startswith("before ")] or runs
     whole = (each for each in audits if not (each.record.limit or each.record.only))
     return next(whole, audits[0])
 
 
 def _digest(*parts: str) -> str:
-    """Return what pages were made of: these parts, and the program."""
+    """Return a digest of the sources of pages: these parts, and the version of the code."""
     return hashlib.sha256(json.dumps([rendering.digest(), *parts]).encode()).hexdigest()

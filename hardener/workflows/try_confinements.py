@@ -1,4 +1,4 @@
-"""Run a twin of a container under one confinement after another, and exercise each."""
+"""Run a twin of a container under one confinement after another, and exercise it each time."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class TrialRequest:
     """A request for the trials of a profile.
 
     Args:
-        seconds: how long all trials may take.
-        run_in: a command to be run in each twin, as its exercise; empty for none.
+        seconds: the time limit of all trials.
+        run_in: a command that exercises each twin from within; empty for none.
         apparmor: the text of the AppArmor profile; empty where there is none.
         socket: the engine's socket; empty where the host finds it.
     """
@@ -52,11 +52,11 @@ class Tried:
     """The results of the trials.
 
     Args:
-        host: where they were.
-        container: of what.
-        observations: by the keys of the trials; those that are missing were not needed, or had no time.
-        over: whether the time was over before the last trial.
-        ports: those that the exercise cannot reach, in words.
+        host: the host of the trials.
+        container: the tried container.
+        observations: by the keys of the trials; missing trials were not needed, or there was no time.
+        over: whether the time limit was reached before the last trial.
+        ports: the ports that the exercise cannot reach, as text.
     """
 
     host: Host
@@ -71,7 +71,7 @@ class Tried:
         found = list(self.ports)
         for observed in self.observations.values():
             found += [each for each in observed.missing if each not in found]
-        return (*found, *(["the time was over before the last trial"] if self.over else []))
+        return (*found, *(["the time limit was reached before the last trial"] if self.over else []))
 
 
 class Listener(Watcher, Protocol):
@@ -91,19 +91,19 @@ def try_confinements(
     listener: Listener,
     clock: Callable[[], float] = time.monotonic,
 ) -> Tried:
-    """Try confinements of a container on the one host of a fleet; stop when further trials cannot matter.
+    """Try confinements of a container on the one host of a fleet; stop when the verdict is certain.
 
     Args:
         fleet: the host.
-        request: how they are tried.
+        request: the settings of the trials.
         document: the profile.
         trials: the plan.
-        exercise: makes an exercise that takes no more than so many seconds.
-        listener: is told what happens.
-        clock: seconds.
+        exercise: makes an exercise with a time limit in seconds.
+        listener: receives the progress.
+        clock: returns the time in seconds.
 
     Raises:
-        HardenerError: there is no one host, or nothing can be tried there.
+        HardenerError: the fleet is not exactly one host, or nothing can be tried there.
     """
     user = (document.user.uid, document.user.gid) if document.user else None
     deadline = clock() + request.seconds

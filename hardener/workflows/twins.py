@@ -1,4 +1,4 @@
-"""Ask the one host of a fleet for the stages of a recording or a proof of twins."""
+"""Run the stages of a recording or a proof on the one host of a fleet."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def stage(
     Args:
         fleet: the host.
         verb: ``record`` or ``prove``.
-        values: what the stage takes.
-        listener: is told what happens.
+        values: the parameters of the stage.
+        listener: receives the progress.
 
     Raises:
-        HardenerError: it failed there, or there is not one host.
+        HardenerError: it failed there, or the fleet is not exactly one host.
     """
     found: dict[str, Answer] = {}
     with requests.stage(fleet, verb, values) as answers:

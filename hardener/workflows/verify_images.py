@@ -33,7 +33,7 @@ def load_policy(named: Path | None, inventory: str, listener: Listener) -> Mappi
     """Read the policy file that is given, or the one next to the inventory.
 
     Raises:
-        HardenerError: there is none, or a slip in it.
+        HardenerError: there is no such file, or it has an error.
     """
     path = named or default_path(inventory, NAME)
     if path is None:
@@ -53,9 +53,9 @@ def verify_images(
 
     Args:
         fleet: the hosts.
-        policy: who may have signed what, from where.
-        listener: is told what happens.
-        json_file: where what was found is written; None writes nothing.
+        policy: the allowed registries and signers.
+        listener: receives the progress.
+        json_file: the file for the results; None writes nothing.
     """
     found: dict[str, Mapping[str, Any]] = {}
     with (

@@ -19,12 +19,12 @@ def add_waiver(file: Path, fields: Fields, *, today: date) -> str:
     """Append a waiver to a file, which is created if it is missing; return its id.
 
     Args:
-        file: the file of waivers; what stands in it stays.
-        fields: the waiver.
-        today: the day by which it counts, in UTC.
+        file: the file of waivers; its content stays.
+        fields: the fields of the waiver.
+        today: the present day in UTC.
 
     Raises:
-        HardenerError: the waiver is not right, or the file cannot be written.
+        HardenerError: the waiver is invalid, or the file cannot be written.
     """
     require_writable(file)
     with _locked(file):

@@ -3,7 +3,7 @@
 *Safe*: every start under the profile comes up as it did before, each phase and the exercise pass, the same
 ports are listened on, no program has more privilege than before, and nothing was refused that was not refused
 before. *Not safe*: one of these fails. *Not exercised*: the exercise did not happen, or fails without the
-profile too, or passes under a profile that is too tight on purpose.
+profile too, or passes under a profile that is too strict on purpose.
 """
 
 from __future__ import annotations
@@ -132,13 +132,13 @@ def _unexercised(
     controls = [trial.key for trial in trials if trial.kind == "control"]
     tried = [observations[key] for key in controls if key in observations]
     if not controls:
-        return ("nothing was recorded while it served, so that no profile can be made too tight",)
+        return ("nothing was recorded while it served, so that no profile can be made too strict",)
     if not any(map(_fails, tried)):
         if not tried:
-            return ("a profile that is too tight was not tried",)
+            return ("a profile that is too strict was not tried",)
         if any(each.passed for each in tried):
-            return ("this exercise proves nothing: it passes under a profile that is too tight",)
-        return ("the exercise could not be tried under a profile that is too tight",)
+            return ("this exercise proves nothing: it passes under a profile that is too strict",)
+        return ("the exercise could not be tried under a profile that is too strict",)
     if not profile.exercised and profile.starts:
         return (profile.note or "the exercise did not reach the twin under the profile",)
     if "profile" not in observations:

@@ -225,7 +225,7 @@ def a_program_that_runs_as_root_is_added(_: Desk, bundle: Path, files: Files) ->
     with_member(bundle, files, "zzz", b"#!/bin/sh\n", mode=0o4755)
 
 
-@case(OTHER_SNAPSHOT, "is there twice")
+@case(OTHER_SNAPSHOT, "is in it twice")
 def a_file_is_there_twice(_: Desk, bundle: Path, files: Files) -> None:
     with_member(bundle, files, OTHER_SNAPSHOT, files[OTHER_SNAPSHOT])
 
@@ -235,7 +235,7 @@ def a_first_file_comes_again_at_the_end(_: Desk, bundle: Path, files: Files) -> 
     with_member(bundle, files, "README.md", b"Everything is fine.\n")
 
 
-@case(OTHER_SNAPSHOT, "hidden behind it")
+@case(OTHER_SNAPSHOT, "data follow it within")
 def something_is_hidden_in_the_padding(_: Desk, bundle: Path, files: Files) -> None:
     unpacked = bytearray(plain(bundle))
     assert len(files[OTHER_SNAPSHOT]) % 512
@@ -269,17 +269,17 @@ def half_of_it_is_missing(_: Desk, bundle: Path, files: Files) -> None:
     bundle.write_bytes(bundle.read_bytes()[: bundle.stat().st_size // 2])
 
 
-@case("bundle.tar.gz", "follows the end")
+@case("bundle.tar.gz", "follow the end")
 def garbage_follows(_: Desk, bundle: Path, files: Files) -> None:
     bundle.write_bytes(bundle.read_bytes() + b"garbage")
 
 
-@case("bundle.tar.gz", "follows the end")
+@case("bundle.tar.gz", "follow the end")
 def another_archive_follows(_: Desk, bundle: Path, files: Files) -> None:
     bundle.write_bytes(bundle.read_bytes() * 2)
 
 
-@case("bundle.tar.gz", "follows the end")
+@case("bundle.tar.gz", "follow the end")
 def something_follows_within(_: Desk, bundle: Path, files: Files) -> None:
     bundle.write_bytes(squeezed(plain(bundle) + b"more"))
 
@@ -407,7 +407,7 @@ def a_report_is_left_out_and_signed(desk: Desk, bundle: Path, files: Files) -> N
     bundle.write_bytes(resigned(desk, files))
 
 
-@case("manifest.json", "a key is there twice")
+@case("manifest.json", "a key is in it twice")
 def the_manifest_says_two_things(desk: Desk, bundle: Path, files: Files) -> None:
     files["manifest.json"] = files["manifest.json"].replace(b'"verb":', b'"verb": "drift", "verb":')
     bundle.write_bytes(signed(desk, files))

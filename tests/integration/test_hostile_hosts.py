@@ -66,7 +66,7 @@ TOO_MUCH = {
     # What only hardener itself parses, for which the host has to begin as a snapshot does.
     "no_snapshot": ('answer(b\'{"result":{"sources":{}}}\')', "gave no snapshot"),
     "not_finite": (f"answer(b'{SNAPSHOT},\"at\":1e999}}}}')", "1e999 is no number"),
-    "not_closed": (f"answer(b'{SNAPSHOT},\"at\":[}}}}')", "what the host gave is not JSON"),
+    "not_closed": (f"answer(b'{SNAPSHOT},\"at\":[}}}}')", "the answer of the host is not JSON"),
     "deep_inside": (f"answer(b'{SNAPSHOT},\"at\":' + b'[' * 1_900_000 + b'}}}}')", "nested too deeply"),
 }
 

@@ -222,7 +222,7 @@ def test_a_profile_that_gives_more_than_before_is_not_safe(
         ("true", "no connection reached the twin"),
         (
             f"{PAGE} || true",
-            "this exercise proves nothing: it passes under a profile that is too tight",
+            "this exercise proves nothing: it passes under a profile that is too strict",
         ),
         (
             f"{PAGE} && false",

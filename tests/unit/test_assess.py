@@ -150,7 +150,7 @@ def test_what_could_not_be_taken_back_is_told(
     unfinished = {"run": "r", "phase": "rolling back", "who": ""}
     snapshot = make(**{"hardener.runs": {"runs": [run], "unfinished": unfinished}})
     said = assess(snapshot, controls[:1], benchmark=BENCHMARK).facts["last_run"]
-    what = f"no ssh; changed on the host since, and left as it is (/etc/y); not taken back ({FULL})"
+    what = f"no ssh; changed on the host since and therefore kept (/etc/y); not rolled back ({FULL})"
     who = "the host tries again by itself" if armed else "the next run tries again"
     assert said == f"rollback failed: {what if recorded else 'r'}; {who}"
 

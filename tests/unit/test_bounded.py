@@ -15,9 +15,9 @@ def test_json_is_read() -> None:
     ("text", "reason"),
     [
         (b"[" + b"{}," * 5 + b"1]", "more than 10 values"),
-        (b"[NaN]", "NaN is no number"),
-        (b"[-Infinity]", "Infinity is no number"),
-        (b"[1e999]", "1e999 is no number"),
+        (b"[NaN]", "NaN is not a number"),
+        (b"[-Infinity]", "Infinity is not a number"),
+        (b"[1e999]", "1e999 is not a number"),
         (b"\xff", "codec"),
         (b"[", "Expecting"),
     ],

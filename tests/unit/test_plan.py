@@ -74,7 +74,7 @@ def test_what_is_waived_is_not_repaired_by_what_repairs_another() -> None:
     assert result.variables == {"files": ["files_y"]}
     (withheld,) = result.withheld
     assert [finding.control.slug for finding in withheld.step.findings] == ["b"]
-    assert withheld.reason == "it would repair what is waived: a (W-1)"
+    assert withheld.reason == "it would also remediate a waived control: a (W-1)"
     assert result.beyond == ()
     assert result.waived == {("files", "files_x")}
 

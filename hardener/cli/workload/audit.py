@@ -15,7 +15,7 @@ from hardener.files import require_writable
 @click.command(short_help="Show the privileges of running containers; change nothing.")
 @own_fleet_options
 @click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), metavar="PATH", help="Write all as JSON."
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="PATH", help="Write all results as JSON."
 )
 @click.option(
     "--profile",
@@ -30,13 +30,14 @@ from hardener.files import require_writable
 def audit(
     conversation: Conversation, *, hosts: FleetOptions, json_file: Path | None, folders: tuple[Path, ...]
 ) -> ExitCode:
-    """Show what every running container has, and how far that is from least privilege. Read only.
+    """Show the privileges of every running container, and their distance from least privilege. Read only.
 
-    Capabilities, seccomp, no_new_privs (nnp), security module (lsm), user, namespaces of the host, where it
-    can write, devices, limits: as the kernel has them. The riskiest come first, each with the first three
-    things to do. docs/workloads.md says how the risk is computed, and what it cannot see.
+    These are capabilities, seccomp, no_new_privs (nnp), security module (lsm), user, namespaces of the host,
+    writable paths, devices and limits, as the kernel reports them. The riskiest containers come first, each
+    with its first three recommendations. docs/workloads.md describes how the risk is computed, and its
+    limits.
 
-    The exit code is 0, however large the risk, and 4 where a host or something about a container could not be
+    The exit code is 0, however large the risk, and 4 if a host or a property of a container could not be
     read.
 
     \b

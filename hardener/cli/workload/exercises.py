@@ -15,5 +15,5 @@ def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str)
     found = re.fullmatch(r"(\d{1,6})([smh])", value)
     seconds = int(found[1]) * _UNITS[found[2]] if found else 0
     if not 1 <= seconds <= LONGEST_TWINS:
-        raise click.BadParameter(f"{value!r} is no time from 1s to 24h, such as 30s, 10m, 2h")
+        raise click.BadParameter(f"{value!r} is not a time from 1s to 24h, such as 30s, 10m, 2h")
     return seconds

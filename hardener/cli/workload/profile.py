@@ -1,4 +1,4 @@
-"""``hardener workload profile``: make the smallest confinement that permits all recorded use."""
+"""``hardener workload profile``: make the strictest profile that permits all recorded use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where the files go.  [default: NAME-profile, after the container]",
+    help="Folder for the files.  [default: NAME-profile, NAME being the container's]",
 )
 @click.option(
     "--allow-extra",
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Show the change of this compose file; --apply makes it.",
 )
-@click.option("--service", default="", metavar="NAME", help="Its service.  [default: as recorded]")
-@click.option("--apply", is_flag=True, help="Write the compose file.")
+@click.option(
+    "--service", default="", metavar="NAME", help="Service of the compose file.  [default: as recorded]"
+)
+@click.option("--apply", is_flag=True, help="Write the change to the compose file.")
 @verbose_option
 def profile(
     *,
@@ -50,14 +52,15 @@ def profile(
     service: str,
     apply: bool,
 ) -> ExitCode:
-    """Make the least privileges under which all that was recorded still works.
+    """Make a profile with the least privileges under which all recorded use still works.
 
-    Recordings of one container are merged: what any of them has is kept. The files are a seccomp profile, an
-    AppArmor profile where files were seen, arguments for `docker run`, a compose file that goes on top of the
-    project's, and a page with the reason for every line. The same recordings give the same files. Nothing is
-    permitted that the engine's default refuses, unless --allow-extra names it.
+    Recordings of one container are merged: the profile permits the use in all of them. The files are a
+    seccomp profile, an AppArmor profile if the use of files was recorded, arguments for `docker run`, a
+    compose file that overrides the project's, and a page with the reason for every line. The same recordings
+    give the same files. System calls that the engine's default refuses stay refused, unless --allow-extra
+    names them.
 
-    The exit code is 4 where a recording is incomplete.
+    The exit code is 4 if a recording is incomplete.
 
     \b
     hardener workload profile web.recording.json
@@ -69,7 +72,7 @@ def profile(
     from hardener.workflows.profile import ProfileRequest, make_profile
 
     if compose is None and (service or apply):
-        raise click.UsageError("--service and --apply are about --compose FILE")
+        raise click.UsageError("--service and --apply need --compose FILE")
     made = make_profile(
         ProfileRequest(
             recordings=recordings, out=out, allow_extra=allow_extra, compose=compose, service=service

@@ -15,12 +15,12 @@ _HEADINGS = ("proof", "ended", "verdict", "profile", "image")
 @click.command(short_help="List the proofs of the history.")
 @home_option
 def proofs(*, home: Path) -> ExitCode:
-    """List the proofs of profiles that are kept in the history, the newest first.
+    """List the proofs of profiles in the history, newest first.
 
-    `hardener evidence export --proof PROOF` takes one by its identifier or the beginning of it, or as latest,
-    latest~1 (the one before). retention.yml in the folder says how long they are kept, as for runs.
+    Name a proof for `hardener evidence export --proof PROOF` by its id or the beginning of it, or as latest
+    or latest~1 (the one before). retention.yml in the folder decides how long proofs and runs are kept.
 
-    The exit code is 0, or 4 where the file of a proof cannot be read: it is named, and the others are listed.
+    The exit code is 0, or 4 if the file of a proof cannot be read: it is named, and the others are listed.
     """
     from hardener.history.proofs import Proofs
     from hardener.text import line

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 @click.command(short_help="Prove a profile: remove one permission after the other.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @own_fleet_options
-@click.option("--run", "command", metavar="COMMAND", help="Exercise the twins by a shell command, here.")
-@click.option("--run-in", metavar="COMMAND", help="Exercise them by a command in the twin.")
+@click.option(
+    "--run", "command", metavar="COMMAND", help="Exercise the twins by a shell command on this machine."
+)
+@click.option("--run-in", metavar="COMMAND", help="Exercise the twins by a command that runs in them.")
 @click.option(
     "--starts",
     type=click.IntRange(LEAST_STARTS, MOST_STARTS),
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     "--junit",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write a JUnit report too.",
+    help="Write a JUnit report.",
 )
 @home_option
 @verbose_option
@@ -72,12 +74,13 @@ def prove(
 ) -> ExitCode:
     """Prove that a container works under its profile in DIR, and that it would not with less.
 
-    Twins of the container are started: as it is, under a profile that is too tight on purpose, under the
-    profile, and under it without each capability and each relaxing setting in turn. Each one is exercised by
-    the command that exercised the recording. DIR/proof.json has all that was seen, and the history keeps it
-    with the profile, for `hardener evidence export --proof`.
+    Twins of the container are started: with its present settings, under a deliberately too strict profile,
+    under the profile, and under the profile with each capability and each relaxing setting removed in turn.
+    Each twin is exercised by the command of the recording. DIR/proof.json has all observations; the history
+    keeps it with the profile, for `hardener evidence export --proof`.
 
-    The exit code is 0 for safe, 3 for not safe, 4 for not exercised: the command proves nothing.
+    The exit code is 0 for safe, 3 for not safe, and 4 for not exercised: the command does not notice a
+    missing permission.
 
     \b
     hardener workload prove web-profile --run 'curl -fsS http://$HARDENER_ADDR_80/'
@@ -94,7 +97,7 @@ def prove(
 
     if bool(command) == bool(run_in):
         raise HardenerError(
-            "a proof takes an exercise", hint="give --run or --run-in, as when it was recorded"
+            "a proof needs an exercise", hint="give --run or --run-in, as when it was recorded"
         )
     local = is_this_machine(hosts.inventory)
     if command and not local:
@@ -137,6 +140,6 @@ class _Listener:
 
 _WORDS = {
     "before": "as it is",
-    "control": "under a profile that is too tight",
+    "control": "under a profile that is too strict",
     "profile": "under the profile",
 }

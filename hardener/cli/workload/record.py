@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Record every service of the project of this compose file, which lies here; repeatable.",
+    help="Record every service of the project of this compose file on this machine; repeatable.",
 )
 @click.option(
     "--project",
     "project_name",
     default="",
     metavar="NAME",
-    help="The project's name, where its containers do not name the file.",
+    help="Name of the project, if its containers do not name the compose file.",
 )
 @click.option(
     "--for",
@@ -49,12 +49,14 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="How long the twins serve, or how long the exercise may take.",
 )
-@click.option("--run", "command", metavar="COMMAND", help="Exercise the twins by a shell command, here.")
+@click.option(
+    "--run", "command", metavar="COMMAND", help="Exercise the twins by a shell command on this machine."
+)
 @click.option(
     "--run-in",
     nargs=2,
     metavar="CONTAINER COMMAND",
-    help="Exercise them by a command in the twin of this container or service.",
+    help="Exercise the twins by a command that runs in the twin of this container or service.",
 )
 @click.option(
     "--twin-network",
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
     type=click.Choice(["own", "same"]),
     default="own",
     show_default=True,
-    help="`same`: no copies of other services; the twins reach those that the originals reach.",
+    help="`same`: put the twins into the networks of the originals; copy no other services.",
 )
 @click.option(
     "--install", is_flag=True, help="Fetch bpftool by apt for this run, where the Debian host has none."
@@ -72,7 +74,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
     metavar="DIR",
-    help="Where the recordings go; the current folder without it.",
+    help="Folder for the recordings.  [default: the current folder]",
 )
 @verbose_option
 @click.pass_obj
@@ -90,14 +92,14 @@ def record(
     install: bool,
     out: Path,
 ) -> ExitCode:
-    """Record system calls, capabilities, files and identities of containers, through phases of their life.
+    """Record the system calls, capabilities, files and users of containers, by phases of their life.
 
-    Twins are started: the same programs with the same rights, on networks without a way out, with copies of
-    the volumes and of the project's other services. The originals go on undisturbed. A command of --run finds
-    the twins' ports in its environment, as HARDENER_ADDR_80=127.0.0.1:49153, of a project also as
-    HARDENER_ADDR_web_80. docs/recordings.md says what is recorded, and what not.
+    Twins are started: the same programs with the same privileges, on isolated networks, with copies of the
+    volumes and of the project's other services. The originals are not disturbed. The command of --run gets
+    the ports of the twins in its environment, such as HARDENER_ADDR_80=127.0.0.1:49153, and for a project
+    also HARDENER_ADDR_web_80. docs/recordings.md describes what is recorded, and what is not.
 
-    The exit code is 4 where the exercise did not reach every twin, or something could not be recorded.
+    The exit code is 4 if the exercise did not reach every twin, or something could not be recorded.
 
     \b
     hardener workload record web --run 'curl -fsS http://$HARDENER_ADDR_80/'
@@ -152,13 +154,13 @@ def _check(
 ) -> None:
     """Refuse combinations of options that exclude each other."""
     if bool(container) == bool(files):
-        raise HardenerError("a container or --compose FILE: one of them says what is recorded")
+        raise HardenerError("give either a container or --compose FILE")
     if project_name and not files:
-        raise HardenerError("--project names the project of --compose FILE")
+        raise HardenerError("--project needs --compose FILE")
     if command and run_in:
-        raise HardenerError("--run and --run-in are two exercises", hint="leave one out")
+        raise HardenerError("--run and --run-in exclude each other", hint="leave one out")
     if run_in and container and run_in[0] != container:
-        raise HardenerError(f"--run-in {run_in[0]}: only the twin of {container} takes a command")
+        raise HardenerError(f"--run-in {run_in[0]}: the command must run in the twin of {container}")
     if command and not local:
         raise HardenerError("--run reaches twins on this machine only", hint="use --run-in for other hosts")
 
@@ -183,9 +185,9 @@ class _Listener:
 
     def given_up(self, *, removed: bool) -> None:
         self._phase.note(
-            "nothing was recorded, and nothing is left of the twins"
+            "nothing was recorded; all twins are removed"
             if removed
-            else "nothing was recorded; what is left of the twins goes in time, or with the next recording",
+            else "nothing was recorded; what is left of the twins is removed later, or by the next recording",
             colour="yellow",
         )
 

@@ -18,8 +18,9 @@ class Columns:
     """Failing controls of each host by severity, worst host first; many hosts can share a column.
 
     Attributes:
-        columns: for each column, for each severity, how many fail: of several hosts their mean.
-        highest: what the highest column adds up to, never less than 1.
+        columns: the number of failing controls by column and severity; the mean if a column has several
+            hosts.
+        highest: the sum of the highest column, at least 1.
     """
 
     columns: tuple[tuple[float, ...], ...]
@@ -52,8 +53,8 @@ def columns(tolls: Sequence[tuple[int, ...]], severities: int) -> Columns:
     """Return the columns of the failing controls of hosts.
 
     Args:
-        tolls: for each host, how many controls fail, by severity.
-        severities: how many severities there are.
+        tolls: for each host, the number of failing controls by severity.
+        severities: the number of severities.
     """
     ordered = sorted(tolls, key=lambda toll: (sum(toll), toll), reverse=True)
     size = max(1, -(-len(ordered) // _COLUMNS))
@@ -67,7 +68,7 @@ def columns(tolls: Sequence[tuple[int, ...]], severities: int) -> Columns:
 def trend(points: Sequence[Point]) -> Trend | None:
     """Return the average number of failing controls of a host, run by run; None for fewer than two runs.
 
-    A run that reached no host says nothing and is left out; so are the oldest of very many.
+    A run that reached no host is omitted; so are the oldest of very many runs.
     """
     known = sorted((each for each in points if each.hosts > each.unreachable), key=lambda each: each.ended)
     known = known[-_POINTS:]

@@ -1,4 +1,4 @@
-"""Waivers and attestations of a run as a table: who decided what, until when, and for how many hosts."""
+"""Collect the waivers and attestations of a run as a table: scope, person, last day, number of hosts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMED = 5  # hosts, groups and objects of a scope
 
 
 class DecisionTable:
-    """Counts on how many hosts each decision bears, while the hosts are written."""
+    """Counts the hosts of each decision while the hosts are written."""
 
     def __init__(self) -> None:
         self._decisions: dict[tuple[str, str], Waiver | Attestation] = {}
@@ -28,7 +28,7 @@ class DecisionTable:
                 self._note("attestation", said.attestation, said.standing)
 
     def rows(self, decisions: Decisions | None) -> list[dict[str, Any]]:
-        """Return the decisions for the template: those that end first come first."""
+        """Return the decisions for the template, sorted by last day."""
         if decisions:  # some bear on no host
             for waiver in decisions.waivers:
                 self._decisions.setdefault(("waiver", waiver.id), waiver)

@@ -1,4 +1,4 @@
-"""Make file names of the names of hosts and groups, which can be any text."""
+"""Make file names from the names of hosts and groups, which can be any text."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _LONGEST = 100
 def file_name(name: str) -> str:
     """Return a file name of letters, digits, ``-``, ``_`` and ``.``; different names give different ones.
 
-    ``web`` and ``db01.example.com`` stay as they are. Any other name gets a digest, because what is replaced
-    in it could be what tells it from another.
+    ``web`` and ``db01.example.com`` stay as they are. Any other name gets a digest, because two names could
+    become equal by the replacement.
     """
     if re.fullmatch(r"[A-Za-z0-9-]+([._][A-Za-z0-9-]+)*", name) and len(name) <= _LONGEST:
         return name

@@ -1,7 +1,7 @@
 """Group findings by the requirements of a framework that their controls serve.
 
-A requirement is more than its controls: if all of them pass it is not necessarily met, but if one fails it is
-not met. The source of each mapping is part of the view.
+If a control fails, its requirement is not met; if all controls pass, the requirement is not necessarily met,
+since it covers more. The view names the source of each mapping.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Requirement:
 
     @property
     def open(self) -> bool:
-        """Return whether a control that serves it fails on some host."""
+        """Return whether one of its controls fails on some host."""
         return self.counts[Status.FAIL] > 0
 
     @property

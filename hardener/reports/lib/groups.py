@@ -1,4 +1,4 @@
-"""Count findings by inventory group. A host counts in each of its groups: they do not add up to the run."""
+"""Count findings by inventory group. A host counts in each of its groups, so their sum can exceed the run."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class GroupTotals:
         return sorted(self._groups.values(), key=lambda group: group.name)
 
     def several(self) -> list[Group]:
-        """Return the groups by name; none where there are fewer than two, which would repeat the totals."""
+        """Return the groups by name; return none for a single group, which would repeat the totals."""
         return self.all() if len(self._groups) > 1 else []
 
 
 def tags(assessment: Assessment) -> list[str]:
-    """Return ``group:web`` for each group whose name every reader takes as a tag."""
+    """Return ``group:web`` for each group whose name all readers accept as a tag."""
     return [f"group:{name}" for name in assessment.groups if re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", name)]

@@ -12,8 +12,8 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "urn:hardener:reports")
 def identifier(kind: str, *names: str) -> str:
     """Return the UUID (version 5) of an object, e.g. ``identifier("finding", run_id, host, slug)``.
 
-    Names are told apart however they are written: ``("a", "b c")`` is not ``("a b", "c")``. New releases must
-    not change them: consumers recognise by them what they have seen before.
+    Different sequences of names give different UUIDs: ``("a", "b c")`` is not ``("a b", "c")``. New releases
+    must not change them: consumers recognise earlier findings by them.
     """
     return str(uuid5(_NAMESPACE, json.dumps([kind, *names])))
 

@@ -1,4 +1,4 @@
-"""The parts that HTML reports share: their templates, style, script and policy, and records of findings.
+"""Shared parts of HTML reports: templates, style, script, policy, and records of findings.
 
 Untrusted text is escaped by Jinja, or is JSON that the script inserts as text nodes: by the policy's trusted
 types the browser itself refuses to parse text as HTML.
@@ -30,7 +30,7 @@ _EVIDENCE_SHOWN = 20
 
 
 def control_record(control: Control, section: int, benchmark: str) -> dict[str, Any]:
-    """Return what a page says of a control; see ``model.js``."""
+    """Return the record of a control, as ``model.js`` reads it."""
     place, role = control.benchmarks.get(benchmark), control.remediation
     return {
         "slug": control.slug,
@@ -48,7 +48,7 @@ def control_record(control: Control, section: int, benchmark: str) -> dict[str, 
 
 
 def verdict_record(finding: Finding) -> list[Any]:
-    """Return what was found; see ``model.js``."""
+    """Return the record of a verdict, as ``model.js`` reads it."""
     verdict, said = finding.verdict, remarks(finding)
     return [
         line(verdict.expected, 1000),
@@ -91,12 +91,12 @@ def style() -> str:
 
 @cache
 def script() -> str:
-    """Return the page's script: one text of several files, so that the policy names one digest."""
+    """Return the page's script: several files joined into one text, so that the policy names one digest."""
     return "".join((_PAGE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
 
 
 def script_of(name: str) -> str:
-    """Return a script that is a file of its own."""
+    """Return the script of a file that is not part of the joined script."""
     return (_PAGE / name).read_text(encoding="utf-8")
 
 
@@ -117,7 +117,7 @@ def policy() -> str:
 
 
 def _prose(text: str) -> list[tuple[str, list[str]]]:
-    """Split the little Markdown of the catalogue into paragraphs; every second piece of one is code."""
+    """Split Markdown of the catalogue into paragraphs; every second piece of a paragraph is code."""
     parts: list[tuple[str, list[str]]] = []
     for part in re.split(r"\n{2,}", text):
         lines = part.split("\n")

@@ -1,6 +1,6 @@
-"""Findings as plain HTML, for readers without script or style: every control with its hosts, nothing folded.
+"""Prepare findings for plain HTML without script or style: every control with its hosts, nothing folded.
 
-Hosts with the same verdict are named together, since most hosts of a fleet are alike.
+Hosts with the same verdict are listed together, since most hosts of a fleet are alike.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PLACE = {code: place for place, code in enumerate("femwnp")}
 
 
 class PlainFindings:
-    """The findings of the first hosts of a run; empty once there are more than a file takes."""
+    """The findings of a run; empty once there are more hosts than one file takes."""
 
     def __init__(self) -> None:
         self._hosts: list[tuple[str, str, Sequence[int]]] = []
@@ -32,8 +32,8 @@ class PlainFindings:
         Args:
             host: its name.
             codes: the status of each control, ``-`` where the host was not judged by it.
-            numbers: the verdict of each.
-            new: the verdicts that no host before had, in the order of their numbers.
+            numbers: the number of the verdict of each control.
+            new: the verdicts that no earlier host had, in the order of their numbers.
         """
         if len(self._hosts) == MOST_HOSTS:
             self.too_many = True
@@ -44,7 +44,7 @@ class PlainFindings:
             self._verdicts.extend(new)
 
     def sections(self, catalogue: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the sections of the benchmark with their controls and what was found, for the template."""
+        """Yield the sections of the benchmark with their controls and findings, for the template."""
         if not self._hosts:
             return
         controls = catalogue["controls"]
@@ -61,7 +61,7 @@ class PlainFindings:
             }
 
     def _results(self, place: int) -> Iterator[dict[str, Any]]:
-        """Yield each different result of a control with the hosts that have it, what is open first."""
+        """Yield each different result of a control with its hosts, open results first."""
         found: dict[tuple[str, int], list[str]] = {}
         for host, codes, numbers in self._hosts:
             if place < len(codes) and codes[place] != "-":

@@ -11,7 +11,7 @@ from hardener.text import scalar
 
 
 def spaced(value: Any) -> str:
-    """Return JSON with a blank after each comma and colon, for people."""
+    """Return JSON with a space after each comma and colon, for people."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
@@ -21,7 +21,7 @@ def indented(value: Any) -> str:
 
 
 def compact(value: Any) -> str:
-    """Return JSON without blanks, for large files and logs."""
+    """Return JSON without spaces, for large files and logs."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 

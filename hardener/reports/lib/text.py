@@ -13,7 +13,7 @@ def offender(each: Offender, limit: int = 300) -> str:
 
 
 def share(verdict: Verdict) -> str:
-    """Return ``2 of 7 containers``; empty where nothing was counted or the verdict says so itself."""
+    """Return ``2 of 7 containers``; empty if nothing was counted or the verdict already has the numbers."""
     broken = len(verdict.offenders)
     if not 0 < broken <= verdict.checked or f"{broken} of {verdict.checked}" in verdict.actual:
         return ""

@@ -1,1 +1,1 @@
-"""Compute the pages of the site: what each shows, and where its links lead. One file a kind of page."""
+"""Compute the pages of the site: their content and links. One file for each kind of page."""

@@ -1,4 +1,4 @@
-"""Pages about the groups of an inventory: the list, and each with its hosts."""
+"""Pages about the groups of an inventory: the list, and a page for each group with its hosts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hardener.summary import SEVERITIES, compliance
 
 
 def groups(place: Place, gathered: Gathered) -> Iterator[File]:
-    """Yield the pages that list the groups, and one of each group."""
+    """Yield the pages that list the groups, and the pages of each group."""
     every = gathered.shown_groups()
     rows = [
         row(

@@ -1,4 +1,4 @@
-"""Pages about hosts: the list, and what was found on each and what changed on it."""
+"""Pages about hosts: the list, and a page for each host with its findings and their changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED = 10
 
 
 def hosts(place: Place, gathered: Gathered, former: Sequence[HostRow]) -> Iterator[File]:
-    """Yield the pages that list all hosts, and those that only earlier runs had."""
+    """Yield the pages that list all hosts, with those that only earlier runs had."""
     rows = [row("host", each, "hosts/", plain(each.counts)) for each in gathered.sorted_hosts()]
     yield from place.files(
         "hosts",
@@ -115,7 +115,7 @@ def spans(steps: Sequence[tuple[int, Status]], runs: int) -> tuple[tuple[Status,
 
 
 def _findings(assessment: Assessment) -> Iterator[tuple[str, str, int, list[Any]]]:
-    """Yield the findings of a host by status; on a page that would be too large, the last without details."""
+    """Yield the findings of a host by status; on a page that is too large, the last without details."""
     ordered = sorted(
         assessment.findings,
         key=lambda each: (STATUS_ORDER.index(each.status), SEVERITIES.index(each.severity)),

@@ -1,4 +1,4 @@
-"""Shared parts of the pages: totals by section, what changed since a run, names."""
+"""Shared parts of the pages: totals by section, changes since a run, names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def css_class(kind: ChangeKind) -> str:
 
 
 def since_run(since: Since, slugs: Collection[str], most: int) -> dict[str, Any]:
-    """Return what changed since the run before.
+    """Return the changes since the previous run.
 
     Args:
         since: the comparison with it.

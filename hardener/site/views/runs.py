@@ -1,4 +1,4 @@
-"""Pages about runs: the list, and each with what changed since the one before it."""
+"""Pages about runs: the list, and a page for each run with the changes since the previous run."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def run(
         place: the inventory.
         each: the run.
         summary: its totals.
-        since: what changed since the run before it; None for the first of its kind.
-        changed: the hosts on which something did.
+        since: the changes since the previous run; None for the first of its kind.
+        changed: the hosts with changes.
         linked: the hosts that have a page.
         slugs: the controls that have one.
     """

@@ -253,7 +253,7 @@ def test_a_history_that_cannot_be_read_costs_a_report_what_it_would_have_told(
         connection.execute("UPDATE host SET assessment = x'00'")
     result = hardener("audit", "-i", "inv,", "--report", f"html={page}")
     assert result.exit_code == 3
-    assert result.stderr.count("warning: earlier runs are not compared with: run") == 1
+    assert result.stderr.count("warning: the reports do not compare with earlier runs: run") == 1
     assert "2 hosts: web1, web2" in page.read_text()
     assert "No host could be compared" in page.read_text()
 
@@ -262,5 +262,5 @@ def test_a_history_that_cannot_be_read_costs_a_report_what_it_would_have_told(
     (home / "history.sqlite3").write_text("no database" * 100)
     result = hardener("audit", "-i", "inv,", "--report", f"html={page}")
     assert result.exit_code == 3
-    assert "warning: earlier runs are not compared with: the history in" in result.stderr
+    assert "warning: the reports do not compare with earlier runs: the history in" in result.stderr
     assert "Since the last run" not in page.read_text().partition("<form")[0]

@@ -50,9 +50,9 @@ def test_a_container_that_is_not_what_it_was_is_named_by_axis(hardener: Hardener
     fleet.snapshots["a"] = with_containers(hardened("web", HostConfig={**own, "Sysctls": {"net.a": "1"}}))
     result = hardener(*DRIFT)
     assert result.exit_code == 0  # no control stands worse
-    told = " ".join(result.stdout.partition("Containers that are not what they were (1)")[2].split())
+    told = " ".join(result.stdout.partition("Containers whose identity changed (1)")[2].split())
     assert told.startswith("! web a sysctls: nothing → net.a=1 ")
-    assert "its own seccomp profile was made for what was before" in told
+    assert "its own seccomp profile was made for the earlier identity" in told
     fleet.snapshots["a"] = with_containers(hardened("web", HostConfig={**own, "ReadonlyRootfs": False}))
     result = hardener(*DRIFT)
     assert result.exit_code == 6
@@ -97,7 +97,7 @@ def test_drift_that_no_role_repairs_stays_drift(hardener: Hardener, fleet: FakeF
     result = hardener(*DRIFT, "--remediate")
     assert result.exit_code == 6
     assert playbooks(fleet) == ["audit"]
-    assert "plan: nothing fails that a role remediates" in result.stderr
+    assert "plan: no role remediates a failing control" in result.stderr
 
 
 def test_check_predicts_and_changes_nothing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
@@ -186,7 +186,7 @@ def test_options_that_repair_want_to_be_told_so(
 ) -> None:
     result = hardener(*DRIFT, *option)
     assert result.exit_code == 2
-    assert "go with --remediate" in result.stderr
+    assert "need --remediate" in result.stderr
 
 
 def test_a_history_that_is_full_costs_drift_nothing_but_a_warning(
@@ -231,7 +231,7 @@ def test_what_is_waived_is_not_repaired_for_the_sake_of_what_drifted(
     repaired = repairing(fleet)
     result = hardener(*DRIFT, "--remediate", "--waivers", str(waivers))
     assert result.exit_code == 6
-    assert "left alone: file-daemon-json-mode" in result.stderr
+    assert "not changed: file-daemon-json-mode" in result.stderr
     assert "file-etc-docker-mode (W-file-etc-docker-mode)" in result.stderr
     assert repaired == []
 

@@ -63,7 +63,7 @@ def test_what_is_exported_is_verified(hardener: Hardener, home: Path, desk: Desk
     assert again["sha256"] == told["sha256"]
     assert again["signed"].startswith("by auditor@example.com with SHA256:")
     assert again["hosts"].startswith("2, 1 of them unreachable; ")
-    assert again["findings"] == "as the facts give, in every report"
+    assert again["findings"] == "all follow from the facts, in every report"
     assert again["ledger"].startswith("entry 1 of 1; its last is ")
     assert again["ledger"].split()[-1] == told["ledger"].split()[-1]
 
@@ -108,8 +108,10 @@ def test_another_judge_is_told_and_code_4(
     monkeypatch.setattr("hardener.evidence.reassess.__version__", "9.9")
     result = verify(hardener)
     assert result.exit_code == 4
-    assert facts(result)["findings"] == f"judged by hardener {__version__}; 0 of them are others by this one"
-    assert facts(result)["ledger"] == "not compared: --ledger"
+    assert (
+        facts(result)["findings"] == f"judged by hardener {__version__}; 0 differ when judged by this version"
+    )
+    assert facts(result)["ledger"] == "not compared: give --ledger"
 
 
 def test_other_reports_are_told_and_code_4(
@@ -123,7 +125,7 @@ def test_other_reports_are_told_and_code_4(
 
 
 def test_without_a_signature_it_is_said(hardener: Hardener, home: Path, desk: Desk) -> None:
-    assert "no: nobody can tell who made it" in export(hardener).stdout
+    assert "no: its origin cannot be verified" in export(hardener).stdout
     result = verify(hardener)
     assert result.exit_code == 3
     assert "it.tar.gz: SHA256SUMS.sig: missing" in result.stderr

@@ -53,7 +53,7 @@ def test_a_part_has_no_share_of_compliance(hardener: Hardener, fleet_of_three: N
     assert "% compliant" in hardener("show").stdout
     part = hardener("show", "--status", "pass").stdout
     assert "% compliant" not in part
-    assert "2 hosts, chosen results only" in part
+    assert "2 hosts, of the chosen results" in part
     assert "Passing (1)" in part
 
 
@@ -91,7 +91,7 @@ def test_a_partial_report_is_not_compared_with_whole_runs(hardener: Hardener, fl
     assert "Since the last run" in hardener("report", "--format", "markdown").stdout
     part = hardener("report", "--format", "markdown", "--host", "a").stdout
     assert "Since the last run" not in part
-    assert "Filtered: this is a part of the run, chosen by `--host a`" in part
+    assert "Filtered: this report has a part of the run, chosen by `--host a`" in part
 
 
 @pytest.mark.parametrize("name", ["html", "markdown"])

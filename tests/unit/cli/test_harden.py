@@ -55,7 +55,7 @@ def test_where_nothing_fails_nothing_is_run(hardener: Hardener, fleet: FakeFleet
     result = hardener("harden", "-i", "inv,", *ONLY, "--junit", str(tmp_path / "j.xml"))
     assert result.exit_code == 0
     assert [playbook for playbook, _ in fleet.runs] == ["audit"]
-    assert "nothing fails that a role remediates" in result.stderr
+    assert "no role remediates a failing control" in result.stderr
     assert (tmp_path / "j.xml").exists()
 
 
@@ -151,7 +151,7 @@ def test_a_reviewed_plan_and_nothing_else_is_applied(
     fleet.runs.clear()
     partly = hardener("harden", "-i", "inv,", *ONLY, "--plan", str(damaged))
     assert (partly.exit_code, fleet.runs[1][1]["variables"]) == (4, variables)
-    assert "web2: ValueError(\"'all' is not a valid Impact\"); it is left alone" in partly.stderr
+    assert "web2: ValueError(\"'all' is not a valid Impact\"); the host is not changed" in partly.stderr
     del fleet.snapshots["web1"]
     fleet.runs.clear()
     lost = hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan))
@@ -308,8 +308,8 @@ def test_a_host_that_is_worse_after_its_change_counts_as_failed(hardener: Harden
     ("options", "reason"),
     [
         (("--max-fail", "1"), "needs batches"),
-        (("--batch", "0"), "'0' is no number of hosts"),
-        (("--batch", "200%"), "'200%' is no number of hosts"),
+        (("--batch", "0"), "'0' is not a number of hosts"),
+        (("--batch", "200%"), "'200%' is not a number of hosts"),
         (("--canary", "0"), "names no host"),
         (("--canary", "no-such-group"), "the inventory has no such group"),
     ],

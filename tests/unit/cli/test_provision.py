@@ -57,7 +57,7 @@ def test_nothing_is_left_to_be_done_where_the_engine_begins_as_it_should(
     result = hardener("provision", "-i", "inv,", *ONLY)
     assert result.exit_code == 0
     assert playbooks(fleet) == ["audit", "provision", "audit", "audit"]
-    assert "nothing fails that a role remediates" in result.stderr
+    assert "no role remediates a failing control" in result.stderr
 
 
 def test_where_every_host_has_an_engine_it_hardens(hardener: Hardener, fleet: FakeFleet) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,9 @@ def test_a_run_that_a_canary_has_stopped_is_finished_once_the_cause_is_gone(
     assert hardened(fleet) == ["web1", "web2"]
     (left,) = unfinished_runs(Home(home))
     assert (left.left, list(left.confirmed)) == (("web2", "web3", "web4"), ["web1"])
-    assert f"left: `hardener resume {left.run[:8]}` goes on with this run\n" in result.stderr
+    assert f"left: `hardener resume {left.run[:8]}` continues this run\n" in result.stderr
     listed = hardener("resume")
-    assert listed.stdout.startswith(f"{left.run}  ")
+    assert listed.stdout.startswith(f"{left.run}  {utc(datetime.fromtimestamp(left.started, UTC))}  ")
     assert "  3 of 4 hosts left  harden -i inv, --only daemon-icc-disabled --canary 2" in listed.stdout
 
     fleet.snapshots["web1"] = bridge(icc=True)  # it has drifted: that is not this run's

@@ -67,7 +67,7 @@ def test_the_runs_are_listed_and_what_is_in_them_is_only_text(hardener: Hardener
     result = hardener("rollback", "-i", "inv,", "--list")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        f"web1  {RUN}  2025-11-25 04:00:00 UTC  rolled_back  by me@here",
+        f"web1  {RUN}  2025-11-25T04:00:00Z  rolled_back  by me@here",
         r"    not confirmed\x1b[2J within 180 s",
         "    /etc/0, /etc/1, /etc/2, /etc/3, /etc/4, and 2 more",
         "web1  older  -  unknown",

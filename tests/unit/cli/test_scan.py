@@ -50,7 +50,7 @@ def test_a_line_for_everything_that_was_scanned(hardener: Hardener, fleet: FakeF
     assert "openssl 3.0.22-1~deb12u2, and 3 more; closes 2 CVE ids" in shown
     assert "by the index of 2026-11-24" in shown
     assert "ssh.service" in shown
-    assert "a reboot is asked for" in shown
+    assert "a reboot is required" in shown
     assert "images were not read: gone" in shown
     assert "trivy found 0" in shown
 
@@ -160,7 +160,7 @@ def test_a_vex_statement_is_shown_and_changes_nothing(
         r"CVE-2026-1inopenssl:not_affected(vulnerable_code_not_present):Built\x1b[31mwithoutit.[vendor.json]"
     )
     assert (said in shown) is waits
-    assert f"VEXstatementsaboutnothingthatwasfound({1 if waits else 2})" in shown
+    assert f"VEXstatementsthatapplytonofinding({1 if waits else 2})" in shown
     assert "CVE-2026-2:not_affected" in shown
     (record_told,) = json.loads(told.read_text()).values()
     assert [(each["object"], each["vulnerability"], each["status"]) for each in record_told["vex"]] == (

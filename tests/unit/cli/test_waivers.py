@@ -122,7 +122,8 @@ def test_harden_does_not_repair_by_what_is_shared_with_something_waived(
     assert result.exit_code == 3
     assert [playbook for playbook, _ in fleet.runs] == ["audit"]
     assert (
-        "left alone: audit-etc-docker (audit_rules_enabled): it would repair what is waived" in result.stderr
+        "not changed: audit-etc-docker (audit_rules_enabled): it would also remediate a waived control"
+        in result.stderr
     )
     assert "audit-dockerd (W-001)" in result.stderr
 
@@ -185,7 +186,7 @@ def test_an_attested_control_passes_and_is_said(hardener: Hardener, fleet: FakeF
     result = hardener("audit", "-i", "inv,", *only, "--attestations", str(path))
     assert result.exit_code == 0
     assert "manual:" not in result.stdout
-    assert "1 passing on a person's word" in result.stdout
+    assert "1 passing by attestation" in result.stdout
     assert "attestation A-001 (image-trusted-base, J. Doe) expires" in result.stdout
 
 

@@ -129,8 +129,8 @@ def test_a_file_that_cannot_be_replaced_is_left_as_it_is(
 
 REFUSED = [
     (["missing.json"], "cannot read recording missing.json: No such file"),
-    (["web.json", "--apply"], "--service and --apply are about --compose"),
-    (["web.json", "--service", "x"], "--service and --apply are about --compose"),
+    (["web.json", "--apply"], "--service and --apply need --compose"),
+    (["web.json", "--service", "x"], "--service and --apply need --compose"),
     (["web.json", "--compose", "none.yaml", "--service", "x"], "cannot read none.yaml: No such file"),
     (
         ["web.json", "--compose", "compose.yaml"],
@@ -175,7 +175,7 @@ def test_files_of_others_are_not_replaced(recording: Path, name: str) -> None:
     (recording.parent / name).write_text('{"own": "of the project"}')
     result = run(recording, "--out", ".")
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
-    assert f"has a file {name} that no profile there has written" in result.stderr
+    assert f"has a file {name} that does not belong to its profile" in result.stderr
     assert (recording.parent / name).read_text() == '{"own": "of the project"}'
     assert {each.name for each in recording.parent.iterdir()} == {recording.name, name}
 

@@ -1,4 +1,4 @@
-"""Containers that are not what they were, over being made again."""
+"""Containers whose identity changed, also after they were recreated."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error() -> None:
 
 def test_archives_that_exceed_a_readers_limits_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_BYTES", 1000)
-    with pytest.raises(HardenerError, match="too much for one bundle"):
+    with pytest.raises(HardenerError, match="the bundle would be too large"):
         written(FILES)
 
 
@@ -211,14 +211,14 @@ PLAIN = zlib.decompress(PACKED, 31)
         (bz2.compress(PLAIN), "not a bundle"),
         (lzma.compress(PLAIN), "not a bundle"),
         (PLAIN, "not a bundle"),
-        (PACKED + bytes(512), "follows the end"),
-        (PACKED + squeezed(b""), "follows the end"),
+        (PACKED + bytes(512), "follow the end"),
+        (PACKED + squeezed(b""), "follow the end"),
         (squeezed(b"") + PACKED, "cut off"),
         (
             squeezed(PLAIN[:512]) + squeezed(PLAIN[512:]),
             "cut off",
         ),
-        (squeezed(PLAIN + bytes(512)), "follows the end"),
+        (squeezed(PLAIN + bytes(512)), "follow the end"),
         (squeezed(PLAIN[:-512]), "cut off"),
         (squeezed(bytes(512)), "cut off"),
         (PACKED[:-8] + bytes(4) + PACKED[-4:], "damaged"),  # its checksum

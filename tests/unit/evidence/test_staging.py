@@ -69,7 +69,7 @@ def test_a_missing_snapshot_is_an_error(tmp_path: Path) -> None:
 
 def test_a_snapshot_without_findings_is_an_error(tmp_path: Path) -> None:
     more = [(host, document(make(host=host))) for host in ("db01", "web 1", "more")]
-    with pytest.raises(HardenerError, match="there is a snapshot of more, and no finding"):
+    with pytest.raises(HardenerError, match="there is a snapshot of more, but no finding"):
         stage(run(snapshots=lambda: more), tmp_path)
 
 

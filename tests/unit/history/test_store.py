@@ -68,7 +68,7 @@ def test_only_the_owner_reads_it(history: History, snapshot: Callable[[str], Pat
 
 def test_a_folder_that_others_can_write_is_refused_and_left_alone(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    with pytest.raises(HardenerError, match="others can write"):
+    with pytest.raises(HardenerError, match="other users can write"):
         History(tmp_path).begin()
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o777
 

@@ -111,11 +111,11 @@ def test_what_people_decided_stands_first_among_the_facts(written: Written) -> N
 
 def test_decisions_to_look_at_are_on_the_first_screen(written: Written, run: RunInfo, tmp_path: Path) -> None:
     page = written(decided())
-    assert "Waivers and attestations to look at" in page
+    assert "Waivers and attestations that need attention" in page
     assert "is stale: nothing needs it" in page or "expired" in page
     undecided = tmp_path / "undecided.html"
     write_reports([assessment()], {undecided: HtmlReport(replace(run, decisions=None))})
-    assert "Waivers and attestations to look at" not in undecided.read_text(encoding="utf-8")
+    assert "Waivers and attestations that need attention" not in undecided.read_text(encoding="utf-8")
 
 
 def test_the_findings_of_few_hosts_are_there_without_the_script(written: Written) -> None:

@@ -102,7 +102,7 @@ def test_no_host(written: Written) -> None:
 def test_what_was_decided_has_its_lists(written: Written) -> None:
     text = written(decided())
     assert "Waived: 2 controls" in text
-    assert "Passing on a person's word: 1 control" in text
+    assert "Passing by attestation: 1 control" in text
     assert "`waiver W-004 (container-not-privileged, team-x) expires 2026-12-01, in 6 days`" in text
     assert "`waiver W-002 (audit-etc-docker, team-x) is stale: nothing needs it`" in text
 

@@ -40,7 +40,7 @@ def test_unusual_comes_before_usual_and_what_is_missing_after_both() -> None:
 
 def test_without_a_collector_nothing_is_called_usual() -> None:
     text = shown(ANSWER)
-    assert "No baseline says whether this is usual" in text
+    assert "No baseline to tell whether this is usual" in text
     assert "Usual\n" not in text
 
 
@@ -48,7 +48,7 @@ def test_the_collectors_past_comes_first_and_a_broken_record_is_named() -> None:
     record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
     text = shown({**ANSWER, "entries": [], "record": record})
     assert text.index("by its collector") < text.index("listened for 600 s") < text.index("nothing was seen")
-    wrong = "what is wrong with its collector: x is not JSON"
+    wrong = "problem of its collector: x is not JSON"
     assert wrong in shown({**ANSWER, "record_problem": "x is not JSON"})
     assert wrong in shown({**ANSWER, "record": record, "record_problem": "x is not JSON"})
 

@@ -320,7 +320,7 @@ def test_a_change_that_does_not_stand_is_told_after_hardening_too() -> None:
     why = "rolled back: not confirmed within 180 s (firewall_inbound)"
     after = dataclasses.replace(AFTER, facts={**AFTER.facts, "last_run": why})
     shown = comparison_text([BEFORE], [after], width=120)
-    assert "The last change does not stand" in shown
+    assert "The last run was undone or failed" in shown
     assert why in shown
 
 
@@ -387,7 +387,7 @@ def test_a_fleet_shows_what_was_found_and_where() -> None:
 
 def test_other_statuses_are_listed_on_request() -> None:
     text = summary_text(assessment(), listed=(M, P, N))
-    assert "A person has to look (1)" in text
+    assert "A person has to decide (1)" in text
     assert "Passing (1)" in text
     assert "Not applicable (1)" in text
     assert "Failing (" not in text

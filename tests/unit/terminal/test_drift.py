@@ -90,14 +90,16 @@ def test_containers_that_are_not_what_they_were() -> None:
             assessment(host), assessment(host), containers=(ContainerChange("web", axes, ("web",)), kernel)
         )
     text = shown(drift)
-    assert "Containers that are not what they were (4)" in text
+    assert "Containers whose identity changed (4)" in text
     assert "!  web  a, b " in text
     assert "image digest: sha256:aa → sha256:bb" in text
     assert "environment: nothing → B" in text
-    assert "its own seccomp profile was made for what was before: record it again" in text
+    assert "its own seccomp profile was made for the earlier identity: record the container again" in text
     assert "!  all containers  a, b " in text
     assert "kernel series: 6.12 → 6.18" in text
-    assert "the own seccomp profile of web was made for what was before: record it again" in text
+    assert (
+        "the own seccomp profile of web was made for the earlier identity: record the container again" in text
+    )
 
 
 def test_nothing_moved() -> None:

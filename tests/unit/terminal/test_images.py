@@ -35,9 +35,9 @@ def test_what_is_not_trusted_comes_first_with_who_uses_it() -> None:
     )
     assert lines == [
         "web1",
-        "unsigned bad:1 why; used by web, db, called by a tag",
+        "unsigned bad:1 why; used by web, db, referred to by a tag",
         "unreachable aaaaaaaaaaaa why",
-        "verified good:1 why; used by x, called by its digest",
+        "verified good:1 why; used by x, referred to by its digest",
         "1 verified, 1 unsigned, 1 unreachable",
     ]
 

@@ -46,7 +46,7 @@ def test_a_handful_fits_80_columns_and_24_lines() -> None:
         " medium    61 web       14   default no  default root -       rw any",
         " low        1 tight     0    74      yes own     1000 -       ro -",
         "",
-        " First to do",
+        " First recommendations",
         " backup: is privileged: every capability and device, nothing of /proc and /sys…",
         "   1. Take --privileged away; add single capabilities and devices instead.",
         "   2. Run it as a user (--user), or remap users in the engine (userns-remap).",
@@ -59,7 +59,7 @@ def test_a_handful_fits_80_columns_and_24_lines() -> None:
         "   1. Use --cap-drop ALL, and --cap-add for those that its work needs.",
         "   2. Run it as a user (--user), or remap users in the engine (userns-remap).",
         "   3. Give it a seccomp profile of its own, with the calls that it makes.",
-        " What to do for 1 other container is in --json.",
+        " --json has the recommendations for 1 other container.",
     ]
     assert len(found) < 24
 
@@ -108,7 +108,7 @@ def test_what_is_not_known_is_said() -> None:
 
 
 def test_nothing_runs() -> None:
-    assert shown(audit(with_containers(), host="db01")) == [" 0 containers on 1 host: none runs"]
+    assert shown(audit(with_containers(), host="db01")) == [" 0 containers on 1 host: none is running"]
 
 
 @pytest.mark.parametrize(

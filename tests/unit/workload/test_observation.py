@@ -52,7 +52,7 @@ def test_how_an_exercise_went() -> None:
     assert went("", phases=_serve(nothing), reached=False) == (False, False, nothing)
     gone = "the container had ended"
     assert went(None, phases=_serve(gone), reached=False, note="code 1") == (False, False, "code 1")
-    # Under a profile that is too tight it counts what the exercise says, whatever it has reached.
+    # Under a profile that is too strict it counts what the exercise says, whatever it has reached.
     assert went("", control=True, phases=[], reached=False)[:2] == (True, True)
     assert went(failed, control=True, phases=[], reached=False) == (True, False, failed)
     assert went(None, control=True, phases=_serve(gone), reached=False)[:2] == (False, False)

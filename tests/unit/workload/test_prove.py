@@ -159,7 +159,7 @@ def test_the_end_of_the_time_limit_is_reported(run: Run) -> None:
     moments = iter([0.0, *[1.0] * 6, *[100.0] * 20])
     host, tried = run(seconds=50, clock=lambda: next(moments))
     assert tried.over
-    assert "the time was over before the last trial" in tried.missing
+    assert "the time limit was reached before the last trial" in tried.missing
     assert len(tried.observations) == len(host.tried) < len(ALL)
     assert host.stages[-1] == "attempt"  # which ends the last one
 

@@ -303,7 +303,7 @@ UNEXERCISED: list[tuple[dict[str, Observation | None], str]] = [
     ({"before": Observation(starts=1, note="no port is published")}, "no port is published"),
     ({"before": FAILS}, "fails without the profile too"),
     ({"before": FAILS, "profile": FAILS}, "fails without the profile too"),
-    ({"control": None}, "too tight was not tried"),
+    ({"control": None}, "too strict was not tried"),
     ({"control": WORKS}, "this exercise proves nothing"),
     ({"profile": Observation(starts=STARTS)}, "did not reach the twin under the profile"),
     ({"profile": None}, "the profile was not tried"),

@@ -177,10 +177,10 @@ def shown(judged: Snapshot, known: MadeProfile) -> tuple[str, dict[str, Any]]:
 def test_the_audit_shows_the_use_of_a_profile(folder: Path) -> None:
     known = made(folder)
     text, told = shown(snapshot(folder), known)
-    assert "made for what it is" in text
+    assert "its identity is as recorded" in text
     assert told == {"folder": str(folder), "moved": [], "unknown": []}
     text, told = shown(snapshot(folder, CHANGES["user"], words=None), known)
-    assert "made for something else" in text
+    assert "its identity has changed since the recording" in text
     assert "user: nothing → 33" in text
     assert "not compared: entrypoint, command" in text
     assert told["moved"] == [{"axis": "user", "before": "nothing", "after": "33"}]
