@@ -116,7 +116,7 @@ class Recording:
                 with transaction(connection):
                     counted = replace(record, not_begun=assessments.not_begun)
                     self._insert(connection, counted, assessments.controls)
-                    # The sweep of folders without a row uses a transaction too, so it never runs in between.
+                    # Folders without a row are removed in a transaction too, so never in between.
                     (self._folder / _SNAPSHOTS).rename(self._home.runs / record.info.run_id)
                     sync_folder(self._home.runs)
         self.discard()

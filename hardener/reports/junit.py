@@ -1,8 +1,8 @@
 """The JUnit report, for CI systems: a suite for each host, a case for each control.
 
 Every host has one case `connectivity` and a case for each control, reachable or not; a host whose change was
-not begun has a case `change` too, an error. The text of a fix stands
-in the first case of a file that needs it, since a fleet would repeat it a thousand times.
+not begun has a case `change` too, an error. The text of a fix is only in the first case of a file that needs
+it, since a fleet would repeat it a thousand times.
 
 There is no JUnit standard. This module follows ``junit-10.xsd`` (Jenkins xUnit), the strictest schema in use,
 and the code of Jenkins, GitLab, Azure and the GitHub actions: message and text are each complete, all counts

@@ -25,9 +25,9 @@ _DECISIONS = 200  # those that end first
 _HELP = {
     "hardener_build_info": "Version of hardener that wrote these metrics.",
     "hardener_run_info": "The last run over all hosts and all controls of an inventory.",
-    "hardener_run_exit_code": "How it ended: 0 is well, README.md has the others.",
-    "hardener_run_duration_seconds": "How long it took.",
-    "hardener_run_end_timestamp_seconds": "When it ended, in seconds since 1970.",
+    "hardener_run_exit_code": "Exit code of the run: 0 is success, README.md lists the others.",
+    "hardener_run_duration_seconds": "Duration of the run in seconds.",
+    "hardener_run_end_timestamp_seconds": "End of the run, in seconds since 1970.",
     "hardener_run_hosts_not_begun": "Hosts whose change it did not begin: a limit of failures, or a window.",
     "hardener_compliance_ratio": "Passing controls among those that pass, fail or are errors.",
     "hardener_host_reachable": "Whether the run could read the facts of a host.",

@@ -62,7 +62,7 @@ def summary_screen(
         legend(),
         *(part for status in _TITLES if status in summary.listed for part in _listed(status, summary)),
         *_worst(summary),
-        *host_list("The last change does not stand", summary.last_runs),
+        *host_list("The last run was undone or failed", summary.last_runs),
         *host_list("Not begun: left as they were", summary.not_begun),
         *host_list("Not audited: all their controls count as errors", summary.unreachable),
         *_manual(summary, is_kept=bool(hosts_option)),

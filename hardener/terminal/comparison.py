@@ -68,7 +68,7 @@ def comparison_screen(
         *header(comparison.hosts, comparison.first, comparison.benchmark),
         Fitting(_comparison_table(comparison), _comparison_list(comparison)),
         legend(),
-        *host_list("The last change does not stand", comparison.last_runs),
+        *host_list("The last run was undone or failed", comparison.last_runs),
         *host_list("Not begun: left as they were", comparison.not_begun),
         *host_list("Not compared", comparison.not_compared),
         *(part for kind in _LISTED for part in _changes(kind, comparison.changes(kind), comparison.hosts)),

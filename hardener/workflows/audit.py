@@ -138,11 +138,11 @@ def assess_fleet(
         fleet: the hosts.
         selection: which controls count.
         decisions: the waivers and attestations that are applied.
-        snapshots: where the snapshots are kept; None keeps none.
-        listener: is told what happens.
-        files: which reports will be written; what writes them is loaded while there is time.
-        recorder: what the snapshots are recorded with.
-        label: what the phase is called.
+        snapshots: the folder in which snapshots are kept; None keeps none.
+        listener: receives the progress.
+        files: which reports will be written; their modules are imported while Ansible runs.
+        recorder: records the snapshots.
+        label: the name of the phase.
         not_begun: host to reason: the hosts whose change was not begun.
     """
     with _snapshot_folder(snapshots) as folder, requests.collect(fleet, folder) as answers:

@@ -156,9 +156,9 @@ def open_session(
     """Check the options, reach the fleet, and hold the lock of its inventory.
 
     Args:
-        verb: what the run is called in the history.
-        request: what is changed.
-        listener: is told what happens.
+        verb: the verb of the run in the history.
+        request: the hosts, the controls and the limits.
+        listener: receives the progress.
         one_transaction: whether each host has one transaction in a run.
 
     Raises:
@@ -199,9 +199,9 @@ def change(
 
     Args:
         session: the run.
-        plans: what to do on which host.
-        baseline: what the result is compared with.
-        so_far: how the run went until now.
+        plans: the plan of each host.
+        baseline: the audit with which the result is compared.
+        so_far: the results of the run until now.
         reviewed: plans that a person has reviewed; a host refuses what is not exactly that.
     """
     by_host = {each.host: each for each in plans}
@@ -232,8 +232,8 @@ def carry_out(
         session: the run.
         hosts: the hosts to change, in inventory order.
         work: changes some of them.
-        baseline: what the result is compared with.
-        so_far: how the run went until now.
+        baseline: the audit with which the result is compared.
+        so_far: the results of the run until now.
     """
     request, listener, recorder = session.request, session.listener, session.recorder
     changing = bool(hosts) and not request.changes.check

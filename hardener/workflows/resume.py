@@ -26,7 +26,7 @@ class HostState(StrEnum):
     CONFIRMED = "confirmed"
     ROLLED_BACK = "rolled back"
     UNTOUCHED = "untouched"
-    WAITING = "still at work, or waiting to be confirmed"
+    WAITING = "still working, or waiting to be confirmed"
     UNREACHABLE = "cannot be reached"
 
 
@@ -40,7 +40,7 @@ class ResumeListener(Listener, Protocol):
 def confirmed_before(
     target: Target, fleet: Fleet, listener: ResumeListener, *, in_one: bool = True
 ) -> frozenset[str]:
-    """Return the hosts that need not be changed again, since the run that is resumed has confirmed them.
+    """Return the hosts that are not changed again, because they are confirmed in the run that is resumed.
 
     Hosts that were begun and of which no confirmation is written are asked; those that are still at work, or
     wait for a confirmation that will not come, are waited for: they roll back by themselves. A host that has
@@ -49,7 +49,7 @@ def confirmed_before(
     Args:
         target: the hosts, and the run that is resumed.
         fleet: reaches them.
-        listener: is told what became of each host.
+        listener: receives the state of each host.
         in_one: whether a host has one transaction in a run. Of several, one that the host has confirmed says
             nothing about the others, so such a host is planned for again unless its end was written.
     """

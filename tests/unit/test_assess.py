@@ -42,19 +42,21 @@ def judged_by(monkeypatch: pytest.MonkeyPatch, controls: tuple[Control, ...]) ->
     [make(), no_engine(), silent_engine(), Snapshot({"schema": "hardener/snapshot/2"})],
     ids=["docker", "no engine", "silent engine", "nothing collected"],
 )
-def test_every_host_gets_one_finding_a_control(snapshot: Snapshot, controls: tuple[Control, ...]) -> None:
+def test_every_host_gets_one_finding_for_each_control(
+    snapshot: Snapshot, controls: tuple[Control, ...]
+) -> None:
     assessment = assess(snapshot, controls, benchmark=BENCHMARK)
     assert tuple(finding.control for finding in assessment.findings) == controls
     assert assessment.counts().total() == len(controls)
 
 
-def test_where_nothing_was_collected_nothing_passes(controls: tuple[Control, ...]) -> None:
+def test_without_facts_no_control_passes(controls: tuple[Control, ...]) -> None:
     assessment = assess(Snapshot({"schema": "hardener/snapshot/2"}), controls, benchmark=BENCHMARK)
     assert assessment.counts()[Status.PASS] == 0
     assert assessment.counts()[Status.FAIL] == 0
 
 
-def test_no_check_fails_by_itself(controls: tuple[Control, ...]) -> None:
+def test_no_check_raises_an_exception(controls: tuple[Control, ...]) -> None:
     for snapshot in (make(), no_engine(), silent_engine()):
         assessment = assess(snapshot, controls, benchmark=BENCHMARK)
         broken = [each for each in assessment.findings if "the check itself failed" in each.verdict.actual]
@@ -63,7 +65,7 @@ def test_no_check_fails_by_itself(controls: tuple[Control, ...]) -> None:
 
 @settings(max_examples=15)
 @given(data=st.lists(ANYTHING, min_size=40, max_size=40))
-def test_a_hostile_document_gets_its_findings_too(data: list[Any], controls: tuple[Control, ...]) -> None:
+def test_a_hostile_document_gets_all_findings(data: list[Any], controls: tuple[Control, ...]) -> None:
     names = make().raw["sources"]
     sources = {name: {"state": "ok", "data": each} for name, each in zip(names, data, strict=False)}
     snapshot = Snapshot({"schema": "hardener/snapshot/2", "policy": data[-1], "sources": sources})
@@ -84,7 +86,7 @@ def test_facts_that_could_not_be_read_are_an_error(
     assert findings[1].verdict.actual.startswith("the check itself failed: ZeroDivisionError")
 
 
-def test_carries_the_host_and_when(controls: tuple[Control, ...]) -> None:
+def test_an_assessment_has_the_host_and_the_time(controls: tuple[Control, ...]) -> None:
     snapshot = make(host="db01")
     assessment = assess(snapshot, controls[:1], benchmark=BENCHMARK)
     assert (assessment.host, assessment.benchmark) == ("db01", BENCHMARK)
@@ -102,11 +104,13 @@ def test_carries_the_host_and_when(controls: tuple[Control, ...]) -> None:
         (make(**{"docker.version": absent()}, engine={"installed": False}), "none"),
     ],
 )
-def test_says_which_engine(snapshot: Snapshot, docker: str, controls: tuple[Control, ...]) -> None:
+def test_an_assessment_has_the_version_of_the_engine(
+    snapshot: Snapshot, docker: str, controls: tuple[Control, ...]
+) -> None:
     assert assess(snapshot, controls[:1], benchmark=BENCHMARK).facts["docker"] == docker
 
 
-def test_a_host_without_facts_is_judged_too(controls: tuple[Control, ...]) -> None:
+def test_a_host_without_facts_gets_all_findings(controls: tuple[Control, ...]) -> None:
     assessment = unreachable("db02", "connection refused", controls, benchmark=BENCHMARK)
     assert (assessment.host, assessment.unreachable, assessment.collected_at) == (
         "db02",
@@ -127,7 +131,7 @@ def test_a_host_without_facts_is_judged_too(controls: tuple[Control, ...]) -> No
         ("abandoned", "abandoned: not confirmed within 180 s"),
     ],
 )
-def test_a_host_whose_last_change_does_not_stand_says_so(
+def test_an_undone_or_failed_last_run_is_reported(
     controls: tuple[Control, ...], outcome: str, said: str | None
 ) -> None:
     run = {"run": "r", "outcome": outcome, "reason": "not confirmed within 180 s", "who": "", "armed": False}
@@ -141,7 +145,7 @@ FULL = "/etc/x: No space left on device"
 
 @pytest.mark.parametrize("armed", [True, False])
 @pytest.mark.parametrize("recorded", [True, False])
-def test_what_could_not_be_taken_back_is_told(
+def test_parts_that_were_not_rolled_back_are_reported(
     controls: tuple[Control, ...], *, armed: bool, recorded: bool
 ) -> None:
     run: dict[str, object] = {"run": "r", "reason": "", "who": "", "armed": armed, "outcome": "unknown"}
@@ -158,7 +162,7 @@ def test_what_could_not_be_taken_back_is_told(
 @pytest.mark.parametrize(
     ("names", "what"), [(["a", "b"], "(a, b)"), (list("abcdefg"), "(a, b, c, d, e, and 2 more)")]
 )
-def test_what_was_rolled_back_is_told_too(controls: tuple[Control, ...], names: list[str], what: str) -> None:
+def test_a_rolled_back_run_is_reported(controls: tuple[Control, ...], names: list[str], what: str) -> None:
     run = {"run": "r", "outcome": "rolled_back", "reason": "no ssh", "who": "", "documents": names}
     snapshot = make(**{"hardener.runs": {"runs": [{**run, "armed": False}], "unfinished": None}})
     facts = assess(snapshot, controls[:1], benchmark=BENCHMARK).facts

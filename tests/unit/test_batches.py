@@ -17,12 +17,12 @@ def sizes(batches: list[Batch]) -> list[int]:
 
 
 @pytest.mark.parametrize("text", ["3", "10%", "100%", " 7 ", "0", "0%"])
-def test_a_share_is_read_as_it_is_written(text: str) -> None:
+def test_a_share_is_parsed(text: str) -> None:
     assert str(Share.parse(text, least=0)) == text.strip()
 
 
 @pytest.mark.parametrize("text", ["", "-1", "101%", "1.5", "10 %", "ten", "%", "٣", "1" * 10, "0x1", "1%%"])
-def test_what_is_no_share_is_refused(text: str) -> None:
+def test_an_invalid_share_is_refused(text: str) -> None:
     with pytest.raises(HardenerError, match="no number of hosts"):
         Share.parse(text, least=0)
 
@@ -58,11 +58,11 @@ def test_a_limit_needs_batches() -> None:
         (Batches(canary="1", max_fail=Share(9, percent=True)), 3),
     ],
 )
-def test_how_many_may_fail(batches: Batches, most: int) -> None:
+def test_the_number_of_allowed_failures_is_computed(batches: Batches, most: int) -> None:
     assert batches.most_failures(40) == most
 
 
-def test_examples() -> None:
+def test_hosts_are_divided_into_batches() -> None:
     hosts = [f"h{number}" for number in range(10)]
     assert sizes(AT_ONCE.divide(hosts, never)) == [10]
     assert sizes(Batches(canary="1").divide(hosts, never)) == [1, 9]

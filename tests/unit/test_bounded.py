@@ -7,7 +7,7 @@ import pytest
 from hardener.bounded import parse, read
 
 
-def test_json_is_read() -> None:
+def test_json_is_parsed() -> None:
     assert parse(b'{"a": [1, 2.5, null]}', most_values=5) == {"a": [1, 2.5, None]}
 
 
@@ -22,30 +22,30 @@ def test_json_is_read() -> None:
         (b"[", "Expecting"),
     ],
 )
-def test_what_is_none_is_said(text: bytes, reason: str) -> None:
+def test_invalid_json_is_an_error_with_its_reason(text: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse(text, most_values=10)
 
 
 @pytest.mark.parametrize("levels", [101, 102, 400, 900, 5000])
 @pytest.mark.parametrize("opened", [b"[", b'{"a":', b'[{"a":', b"[1,[],"])
-def test_it_is_nested_more_deeply_than_programs_can_walk(opened: bytes, levels: int) -> None:
+def test_extreme_nesting_is_an_error(opened: bytes, levels: int) -> None:
     closed = opened.translate(bytes.maketrans(b"[{", b"]}"), b'"a:1,')[::-1].replace(b"][]", b"]")
     text = opened * levels + b"1" + (b"]" if opened == b"[1,[]," else closed) * levels
     with pytest.raises(ValueError, match="nested too deeply"):
         parse(text, most_values=1_000_000)
 
 
-def test_it_is_nested_as_deeply_as_allowed() -> None:
+def test_the_allowed_depth_is_accepted() -> None:
     assert parse(b"[" * 100 + b"]" * 100, most_values=1000)
 
 
-def test_it_is_nested_too_deeply() -> None:
+def test_a_greater_depth_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"deep|Expecting"):
         parse(b"[" * 100_000, most_values=1_000_000)
 
 
-def test_a_file_is_read_as_far_as_the_limit(tmp_path: Path) -> None:
+def test_a_file_above_the_limit_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 10)
     assert read(path, most=10) == b"x" * 10

@@ -10,13 +10,13 @@ import pytest
 from hardener import content
 
 
-def test_a_checkout_has_its_playbooks_and_roles_beside_the_package() -> None:
+def test_the_content_of_a_checkout_is_beside_the_package() -> None:
     folder = content.content_dir()
     assert (folder / "playbooks" / "audit.yml").is_file()
     assert (folder / "roles" / "collect").is_dir()
 
 
-def test_an_installed_package_carries_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_has_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "_PACKAGE", tmp_path / "hardener")
     assert content.content_dir() == tmp_path / "ansible_collections" / "hardener" / "docker"
 
@@ -24,7 +24,7 @@ def test_an_installed_package_carries_its_own(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     "other", ["", "ansible_collections/", "ansible_collections/hardener/docker/plugins/"]
 )
-def test_modules_of_the_collection_are_those_of_this_version(tmp_path: Path, other: str) -> None:
+def test_modules_of_this_version_of_the_collection_are_imported(tmp_path: Path, other: str) -> None:
     """Without a path to them; beside the package `ansible` of a distribution; beside another version."""
     if other:
         (tmp_path / other).mkdir(parents=True)

@@ -24,13 +24,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_an_interrupt_while_it_loads_ends_it_without_a_word() -> None:
+def test_an_interrupt_during_imports_ends_silently() -> None:
     ended = run("-c", INTERRUPTED_WHILE_IT_LOADS)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize("handler", ["default_int_handler", "SIG_IGN"])
-def test_interrupts_are_what_they_were_once_it_has_loaded(handler: str) -> None:
+def test_after_the_imports_interrupts_are_handled_normally(handler: str) -> None:
     script = f"""
 import signal
 signal.signal(signal.SIGINT, signal.{handler})

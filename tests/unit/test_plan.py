@@ -38,19 +38,19 @@ def assessment(*findings: tuple[Control, Status]) -> Assessment:
     )
 
 
-def test_where_nothing_fails_nothing_is_done() -> None:
+def test_without_failures_the_plan_is_empty() -> None:
     for status in Status:
         if status is not Status.FAIL:
             assert plan(assessment((control("a", "docker_files"), status))).steps == ()
 
 
-def test_what_no_role_remediates_is_no_step() -> None:
+def test_a_control_without_a_role_has_no_step() -> None:
     result = plan(assessment((control("a"), Status.FAIL)))
     assert result.steps == ()
     assert [finding.control.slug for finding in result.beyond] == ["a"]
 
 
-def test_a_variable_is_decided_once_for_all_that_it_remediates() -> None:
+def test_controls_of_one_variable_share_a_step() -> None:
     a, b, c = control("a", "docker_files"), control("b", "docker_files"), control("c", "docker_files")
     result = plan(assessment((a, Status.FAIL), (b, Status.PASS), (c, Status.FAIL)))
     assert result.host == "db01"
@@ -68,7 +68,7 @@ def with_waiver(of: Assessment, *slugs: str, standing: Standing = Standing.IN_FO
     return dataclasses.replace(of, findings=tuple(findings))
 
 
-def test_what_is_waived_is_not_repaired_by_what_repairs_another() -> None:
+def test_a_variable_that_would_change_a_waived_control_is_withheld() -> None:
     a, b, c = (control("a", "files"), control("b", "files"), control("c", "files", variable="y"))
     result = plan(with_waiver(assessment((a, Status.WAIVED), (b, Status.FAIL), (c, Status.FAIL)), "a"))
     assert result.variables == {"files": ["files_y"]}
@@ -79,20 +79,20 @@ def test_what_is_waived_is_not_repaired_by_what_repairs_another() -> None:
     assert result.waived == {("files", "files_x")}
 
 
-def test_what_is_waived_in_part_is_not_repaired_at_all() -> None:
+def test_a_partly_waived_control_is_not_remediated() -> None:
     result = plan(with_waiver(assessment((control("a", "files"), Status.FAIL)), "a"))
     assert result.steps == ()
     assert [each.step.variable for each in result.withheld] == ["files_x"]
 
 
 @pytest.mark.parametrize("standing", [Standing.EXPIRED, Standing.STALE])
-def test_a_waiver_that_is_not_in_force_holds_nothing_back(standing: Standing) -> None:
+def test_a_waiver_that_is_not_in_force_withholds_nothing(standing: Standing) -> None:
     result = plan(with_waiver(assessment((control("a", "files"), Status.FAIL)), "a", standing=standing))
     assert result.variables == {"files": ["files_x"]}
     assert result.withheld == ()
 
 
-def test_the_cheapest_comes_first_and_of_equals_the_first() -> None:
+def test_steps_are_sorted_by_impact_and_then_by_control() -> None:
     result = plan(
         assessment(
             (control("a", "docker_daemon", Impact.RELOAD), Status.FAIL),
@@ -103,7 +103,7 @@ def test_the_cheapest_comes_first_and_of_equals_the_first() -> None:
     assert list(result.variables) == ["audit_rules", "docker_files", "docker_daemon"]
 
 
-def test_a_step_costs_what_its_worst_control_costs() -> None:
+def test_a_step_has_the_greatest_impact_of_its_controls() -> None:
     result = plan(
         assessment(
             (control("a", "docker_daemon", Impact.DATA_HIDDEN), Status.FAIL),
@@ -128,7 +128,7 @@ def answer(name: str, state: str, impact: str = "none", reason: str = "") -> dic
     return {"name": name, "state": state, "impact": impact, "reason": reason, "paths": ["/etc/x"]}
 
 
-def test_the_host_says_what_becomes_of_each_step_and_what_it_really_costs() -> None:
+def test_the_host_decides_the_fate_and_the_impact_of_each_step() -> None:
     icc = control("icc", "docker_daemon", Impact.DAEMON_RESTART, variable="icc")
     live = control("live", "docker_daemon", Impact.RELOAD, variable="live_restore")
     audit = control("audit", "audit_rules")
@@ -161,7 +161,7 @@ def test_the_host_says_what_becomes_of_each_step_and_what_it_really_costs() -> N
     assert (result.digest, result.changes[0]["diff"], result.failure) == ("abc", "+new", "")
 
 
-def test_a_host_that_gives_no_answer_leaves_every_step_open() -> None:
+def test_without_an_answer_every_step_is_unknown() -> None:
     planned = plan(assessment((control("a", "docker_files"), Status.FAIL)))
     result = outlook(planned, {}, failure="timed out")
     assert [each.fate for each in result.decisions] == [Fate.UNKNOWN]

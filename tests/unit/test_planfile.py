@@ -36,7 +36,7 @@ def dumped(host: str = "web1") -> str:
     return planfile.dump([result], BENCHMARK, created=NOW)
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_a_written_plan_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text(dumped())
     ((host, reviewed),) = planfile.load(path).reviewed.items()
@@ -44,13 +44,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert reviewed.variables == {"docker_files": ["docker_files_enforce"]}
 
 
-def test_every_failing_control_is_in_it_also_those_without_a_role() -> None:
+def test_a_plan_has_every_failing_control() -> None:
     controls = json.loads(dumped())["hosts"]["web1"]["controls"]
     assert len(controls) == len(catalogue.load(BENCHMARK))
     assert {each["fate"] for each in controls} == {"change", "held", "no-role"}
 
 
-def test_it_is_inert_and_the_same_for_the_same() -> None:
+def test_the_file_is_deterministic_and_escaped() -> None:
     assert "\x1b" not in dumped()
     assert dumped() == dumped()
     assert dumped().isascii()
@@ -68,7 +68,7 @@ def test_it_is_inert_and_the_same_for_the_same() -> None:
         ("[" + "{}," * 11_000_000 + "{}]", "more than 10000000 values"),
     ],
 )
-def test_what_is_no_plan_is_said_in_a_line(tmp_path: Path, text: str, reason: str) -> None:
+def test_an_invalid_plan_is_refused_in_one_line(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "plan.json"
     path.write_text(text)
     with pytest.raises(HardenerError, match=reason):
@@ -88,7 +88,7 @@ def test_what_is_no_plan_is_said_in_a_line(tmp_path: Path, text: str, reason: st
         ('"controls": [', '"more": ['),
     ],
 )
-def test_a_damaged_entry_concerns_its_own_host_alone(tmp_path: Path, good: str, bad: str) -> None:
+def test_a_damaged_entry_affects_only_its_host(tmp_path: Path, good: str, bad: str) -> None:
     path = tmp_path / "plan.json"
     plans = json.loads(dumped("web1"))
     assert good in dumped("web2")
@@ -99,6 +99,6 @@ def test_a_damaged_entry_concerns_its_own_host_alone(tmp_path: Path, good: str, 
     assert len(found.damaged["web2"]) < 400
 
 
-def test_a_plan_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_plan_is_named(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match="No such file"):
         planfile.load(tmp_path / "plan.json")

@@ -28,17 +28,17 @@ def present() -> set[str]:
     return names(ROOT)
 
 
-def test_no_name_of_0_1_0_is_lost(present: set[str]) -> None:
+def test_all_public_names_of_0_1_0_exist(present: set[str]) -> None:
     assert lost(present) == CHANGED.keys()
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS - {"path"}))
-def test_a_name_that_goes_is_noticed(present: set[str], kind: str) -> None:
+def test_a_removed_name_is_detected(present: set[str], kind: str) -> None:
     gone = next(name for name in sorted(RECORDED) if name.startswith(f"{kind} "))
     assert lost(present - {gone}) == {gone, *CHANGED}
 
 
-def test_paths_on_hosts_are_those_of_0_1_0() -> None:
+def test_paths_on_hosts_are_unchanged_since_0_1_0() -> None:
     """The name of each is in the sources of what writes it."""
     sources = "".join(
         path.read_text(errors="replace")

@@ -53,7 +53,7 @@ def expected(chosen: ResultFilter, finding: Finding) -> bool:
 
 
 @given(filters, hosts)
-def test_exactly_the_chosen_results_are_left(chosen: ResultFilter, host: Assessment) -> None:
+def test_exactly_the_chosen_results_remain(chosen: ResultFilter, host: Assessment) -> None:
     wanted = tuple(each for each in host.findings if expected(chosen, each))
     assert chosen.apply(host) == (replace(host, findings=wanted) if wanted else None)
 
@@ -68,7 +68,7 @@ def test_a_host_is_chosen_by_name_and_by_group(
 
 
 @given(filters, hosts, hosts)
-def test_two_runs_keep_what_one_of_them_chooses(
+def test_a_result_chosen_in_one_of_two_runs_is_kept_in_both(
     chosen: ResultFilter, before: Assessment, after: Assessment
 ) -> None:
     slugs = {
@@ -85,7 +85,7 @@ def test_two_runs_keep_what_one_of_them_chooses(
 
 
 @given(filters)
-def test_its_text_is_the_options_that_make_it(chosen: ResultFilter) -> None:
+def test_the_text_of_a_filter_has_its_options(chosen: ResultFilter) -> None:
     words = iter(shlex.split(str(chosen)))
     fields = {"host": "hosts", "group": "groups", "status": "statuses", "severity": "severities"}
     fields |= {"section": "sections", "control": "controls"}
@@ -97,13 +97,13 @@ def test_its_text_is_the_options_that_make_it(chosen: ResultFilter) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_its_text_is_one_safe_line(text: str) -> None:
+def test_the_text_of_a_filter_is_one_safe_line(text: str) -> None:
     shown = str(ResultFilter(hosts=(text,)))
     assert shown.isprintable()
     assert len(shown) < 2100
 
 
-def test_the_severity_of_a_result_may_not_be_that_of_its_control() -> None:
+def test_the_severity_of_the_result_is_filtered() -> None:
     verdict = replace(statuses(Status.FAIL)[0], severity=Severity.CRITICAL)
     host = assessment("a", [verdict], controls=CONTROLS[4:5])
     assert CONTROLS[4].severity is Severity.LOW
@@ -124,13 +124,13 @@ def test_the_severity_of_a_result_may_not_be_that_of_its_control() -> None:
         (ResultFilter(hosts=("\x1b[31m",)), r"\\x1b"),
     ],
 )
-def test_a_value_that_names_nothing_is_refused(chosen: ResultFilter, message: str) -> None:
+def test_a_value_that_matches_nothing_is_refused(chosen: ResultFilter, message: str) -> None:
     groups = {"db01": {"db", "prod"}, "web1": None}
     with pytest.raises(HardenerError, match=message):
         chosen.check(CONTROLS, BENCHMARK, groups)
 
 
-def test_values_that_name_something(check: Callable[[ResultFilter], None]) -> None:
+def test_values_that_match_are_accepted(check: Callable[[ResultFilter], None]) -> None:
     check(ResultFilter())
     check(ResultFilter(hosts=("*1",), groups=("db",), sections=("runtime",), controls=("5", "daemon-icc")))
 

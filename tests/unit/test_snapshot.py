@@ -17,14 +17,14 @@ def document(**keys: Any) -> bytes:
     return json.dumps({"schema": SCHEMA, **keys}).encode()
 
 
-def test_says_who_when_and_what_was_declared() -> None:
+def test_host_time_and_policy_are_read() -> None:
     data = document(host="db01", collected_at="2026-11-25T00:30:00Z", policy={"swarm": True})
     snapshot = Snapshot.parse(data, name="x")
     assert (snapshot.host, snapshot.collected_at) == ("db01", "2026-11-25T00:30:00Z")
     assert snapshot.policy == {"swarm": True}
 
 
-def test_a_bare_document_has_a_name_and_no_facts() -> None:
+def test_a_minimal_document_has_a_name_and_no_facts() -> None:
     snapshot = Snapshot.parse(document(), name="x")
     assert (snapshot.host, snapshot.collected_at, snapshot.policy, snapshot.collector) == (
         "unknown",
@@ -50,12 +50,12 @@ def test_a_bare_document_has_a_name_and_no_facts() -> None:
         (b'{"schema": "hardener/snapshot/3"}', "x: not a snapshot: schema is 'hardener/snapshot/3'"),
     ],
 )
-def test_what_is_no_snapshot_is_refused_by_name(data: bytes, message: str) -> None:
+def test_an_invalid_snapshot_is_refused_by_name(data: bytes, message: str) -> None:
     with pytest.raises(HardenerError, match=message):
         Snapshot.parse(data, name="x")
 
 
-def test_a_file_is_named_when_it_cannot_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match=r"cannot read snapshot .*gone\.json: No such file"):
         Snapshot.load(tmp_path / "gone.json")
     (tmp_path / "half.json").write_text('{"schema"')
@@ -63,7 +63,7 @@ def test_a_file_is_named_when_it_cannot_be_read(tmp_path: Path) -> None:
         Snapshot.load(tmp_path / "half.json")
 
 
-def test_a_source_is_there_absent_or_failed() -> None:
+def test_a_source_is_ok_absent_or_failed() -> None:
     snapshot = make(**{"docker.swarm": absent("swarm is inactive"), "audit.loaded": failed("not permitted")})
     assert snapshot.fact("docker.info")["ServerVersion"]
     assert snapshot.fact_or("docker.swarm", {"none": 1}) == {"none": 1}
@@ -76,13 +76,13 @@ def test_a_source_is_there_absent_or_failed() -> None:
         snapshot.fact_or("audit.loaded", {})
 
 
-def test_an_unknown_state_is_a_failure_not_data() -> None:
+def test_an_unknown_state_counts_as_failed() -> None:
     raw = {"schema": SCHEMA, "sources": {"system": {"state": "great", "data": {"kernel": "6"}}}}
     with pytest.raises(FactUnavailable):
         Snapshot(raw).fact("system")
 
 
-def test_a_file_is_known_missing_or_not_known() -> None:
+def test_a_file_is_recorded_missing_or_unknown() -> None:
     snapshot = make(files={"/etc/a": None, "/etc/b": {"error": "Permission denied"}})
     assert snapshot.file("/etc/a") is None
     with pytest.raises(FactUnavailable, match="/etc/b: Permission denied"):
@@ -91,13 +91,13 @@ def test_a_file_is_known_missing_or_not_known() -> None:
         snapshot.file("/etc/never")
 
 
-def test_security_options_are_names() -> None:
+def test_security_options_are_read_as_names() -> None:
     options = ["name=seccomp,profile=builtin", "name=cgroupns", "rootless", ""]
     assert make(**{"docker.info": {"SecurityOptions": options}}).security_options == {"seccomp", "cgroupns"}
     assert make(**{"docker.info": {"SecurityOptions": None}}).security_options == frozenset()
 
 
-def test_hosts_without_an_answering_engine() -> None:
+def test_a_host_without_an_answering_engine_is_recognised() -> None:
     assert not no_engine().engine_installed
     assert silent_engine().engine_installed
     with pytest.raises(FactAbsent):
@@ -120,17 +120,17 @@ def test_hosts_without_an_answering_engine() -> None:
         ("", ()),
     ],
 )
-def test_version_tuple(text: str, numbers: tuple[int, ...]) -> None:
+def test_versions_are_parsed(text: str, numbers: tuple[int, ...]) -> None:
     assert version_tuple(text) == numbers
 
 
 @given(st.text())
-def test_any_version_gives_numbers(text: str) -> None:
+def test_any_version_text_is_parsed(text: str) -> None:
     assert all(number >= 0 for number in version_tuple(text))
 
 
 @given(st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.integers())))
-def test_no_document_is_more_than_refused(raw: dict[str, Any]) -> None:
+def test_any_document_is_read_or_refused(raw: dict[str, Any]) -> None:
     with pytest.raises(HardenerError):
         Snapshot({**raw, "schema": None})
 
@@ -139,12 +139,12 @@ def test_no_document_is_more_than_refused(raw: dict[str, Any]) -> None:
     ("groups", "known"),
     [(["web", "all"], {"web", "all"}), ([], set()), (None, None), ("web", None), ({"web": 1}, None)],
 )
-def test_groups_are_known_where_an_inventory_named_them(groups: Any, known: set[str] | None) -> None:
+def test_groups_are_read_if_an_inventory_was_used(groups: Any, known: set[str] | None) -> None:
     assert Snapshot({"schema": SCHEMA, "inventory_groups": groups}).groups == known
     assert make().groups is None
 
 
-def test_says_whether_a_source_was_collected_at_all() -> None:
+def test_an_uncollected_source_is_recognised() -> None:
     snapshot = make(mounts=absent(), lsm=failed(), without=["sysctl"])
     assert [snapshot.has(source) for source in ("mounts", "lsm", "sysctl")] == [True, True, False]
 
@@ -187,7 +187,7 @@ def test_a_snapshot_of_schema_1_has_its_settings_by_key() -> None:
 
 
 @pytest.mark.parametrize("parsed", [None, [], 3])
-def test_of_schema_1_a_file_that_is_no_object_says_why(parsed: Any) -> None:
+def test_an_invalid_file_of_schema_1_has_its_reason(parsed: Any) -> None:
     assert of_schema_1({"exists": True, "parsed": parsed}).daemon_config["error"] == "is not a JSON object"
     assert of_schema_1({"exists": True, "parsed": parsed, "error": "e"}).daemon_config["error"] == "e"
     gone = of_schema_1({"exists": False, "parsed": None, "error": None}).daemon_config
@@ -197,12 +197,12 @@ def test_of_schema_1_a_file_that_is_no_object_says_why(parsed: Any) -> None:
 @pytest.mark.parametrize(
     "config", [[], "x", 3, {"flags": [1]}, {"flags": {"icc": "x"}}, {"flags": {"icc": [3]}}]
 )
-def test_of_schema_1_a_source_of_another_shape_has_failed(config: Any) -> None:
+def test_a_malformed_source_of_schema_1_is_failed(config: Any) -> None:
     with pytest.raises(FactUnavailable, match="flags are no lists"):
         _ = of_schema_1(config).daemon_config
 
 
-def test_of_schema_1_a_source_without_data_stays() -> None:
+def test_a_source_of_schema_1_without_data_is_unchanged() -> None:
     for state in ("failed", "absent"):
         entry = {"state": state, "ms": 1, "error": "why"}
         assert of_schema_1(entry).raw["sources"]["daemon.config"] == entry
@@ -218,7 +218,7 @@ def test_of_schema_1_a_source_without_data_stays() -> None:
         ),
     )
 )
-def test_of_schema_1_anything_is_read_or_refused(config: Any) -> None:
+def test_any_document_of_schema_1_is_read_or_refused(config: Any) -> None:
     try:
         found = of_schema_1(config).daemon_config
     except FactUnavailable:

@@ -27,13 +27,13 @@ def test_counts_of_a_run_are_the_sums_of_its_hosts() -> None:
     assert list(result.sections) == ["1 host", "2 daemon", "5 runtime", "4 images", "H protection"]
 
 
-def test_failing_controls_come_most_severe_first_then_as_the_benchmark_has_them() -> None:
+def test_failing_controls_are_sorted_by_severity_and_benchmark() -> None:
     failing = statuses(*[Status.FAIL] * len(CONTROLS))
     order = [cases.id for cases in summary(assessment(verdicts=failing)).cases(Status.FAIL)]
     assert order == ["5.5", "1.1.3", "H.7", "1.1.10", "2.2", "4.1", "5.29"]
 
 
-def test_order_does_not_depend_on_which_host_failed_first() -> None:
+def test_the_order_does_not_depend_on_the_order_of_hosts() -> None:
     late = statuses(*[Status.PASS] * 5, Status.FAIL, Status.PASS)
     early = statuses(Status.PASS, Status.FAIL, *[Status.PASS] * 5)
     result = summary(assessment("a", late), assessment("b", early))
@@ -46,14 +46,14 @@ def test_examples_are_few_and_all_hosts_are_counted() -> None:
     assert [host for host, _ in worst.examples] == ["host0", "host1", "host2"]
 
 
-def test_an_unreachable_host_is_named_and_not_listed_control_by_control() -> None:
+def test_an_unreachable_host_is_listed_without_its_controls() -> None:
     result = summary(gone("c"))
     assert result.unreachable == [("c", "ssh: connection refused")]
     assert result.cases(Status.ERROR) == []
     assert result.worst() == []
 
 
-def test_worst_hosts_are_those_with_the_gravest_failures() -> None:
+def test_the_worst_hosts_have_the_most_severe_failures() -> None:
     mild = statuses(Status.PASS, Status.FAIL, Status.FAIL, Status.PASS, Status.FAIL, Status.FAIL, Status.PASS)
     grave = statuses(*[Status.PASS] * 3, Status.FAIL, *[Status.PASS] * 3)
     hosts = [assessment(f"mild{n}", mild) for n in range(6)]
@@ -71,7 +71,7 @@ class Tracked(Assessment):
     """An assessment that can be watched: a subclass without slots takes weak references."""
 
 
-def test_a_fleet_passes_through_without_piling_up() -> None:
+def test_assessments_are_not_kept_in_memory() -> None:
     alive: list[weakref.ref[Assessment]] = []
     result = Summary()
 
@@ -87,7 +87,7 @@ def test_a_fleet_passes_through_without_piling_up() -> None:
     ] * 9  # the first is the heading
 
 
-def test_what_was_decided_is_kept_by_control_and_what_merely_passes_is_not() -> None:
+def test_decided_controls_are_kept_and_passing_ones_are_not() -> None:
     summary = Summary()
     summary.add(decided("db01"))
     summary.add(decided("db02"))
@@ -99,7 +99,7 @@ def test_what_was_decided_is_kept_by_control_and_what_merely_passes_is_not() -> 
     assert [each.control.slug for each in summary.cases(Status.PASS)] == ["image-user"]
 
 
-def test_remarks_do_not_pile_up_where_objects_have_names_of_their_own() -> None:
+def test_the_number_of_remarks_is_bounded() -> None:
     summary = Summary()
     one = decided()
     for number in range(100):

@@ -29,45 +29,45 @@ anything = st.text(st.characters(exclude_categories=()))
         ("\u2028", r"\u2028"),
     ],
 )
-def test_line(text: str, shown: str) -> None:
+def test_a_text_is_put_on_one_line(text: str, shown: str) -> None:
     assert line(text) == shown
 
 
-def test_block_keeps_lines_and_nothing_else() -> None:
+def test_a_block_keeps_line_ends_only() -> None:
     assert block("a\r\nb\tc\nd\re\x1b") == "a\nb   c\nd\\re\\x1b"
 
 
-def test_shorten_says_how_much_is_missing() -> None:
+def test_a_shortened_text_has_the_number_of_missing_characters() -> None:
     assert shorten("12345", 5) == "12345"
     assert shorten("1234567", 5) == "12345… (+2 characters)"
 
 
-def test_a_megabyte_becomes_a_line() -> None:
+def test_a_megabyte_is_shortened_to_a_line() -> None:
     assert len(line("x" * 1_000_000)) < 340
     assert len(line("\x1b" * 1_000_000)) < 4 * 300 + 40
     assert len(block("\n" * 1_000_000)) < 20_100
     assert len(scalar("x" * 1_000_000)) < 10_040
 
 
-def test_scalar_changes_nothing_but_surrogates() -> None:
+def test_a_scalar_escapes_only_surrogates() -> None:
     assert scalar("\x1b[31m\u202e\x00\ufffe\n") == "\x1b[31m\u202e\x00\ufffe\n"
     assert scalar("a\ud800b\udfff") == "a\ufffdb\ufffd"
 
 
 @given(anything)
-def test_a_line_is_one_visible_line(text: str) -> None:
+def test_any_text_becomes_one_visible_line(text: str) -> None:
     shown = line(text)
     assert shown.isprintable()
     assert line(shown) == shown or len(shown) > 300
 
 
 @given(anything)
-def test_a_block_is_visible_but_for_line_ends(text: str) -> None:
+def test_any_text_becomes_a_visible_block(text: str) -> None:
     assert block(text).replace("\n", "").isprintable()
 
 
 @given(anything)
-def test_both_are_what_xml_allows(text: str) -> None:
+def test_lines_and_blocks_are_valid_in_xml(text: str) -> None:
     element = ElementTree.Element("x", {"a": line(text)})
     element.text = block(text)
     again = ElementTree.fromstring(ElementTree.tostring(element, encoding="utf-8"))
@@ -75,11 +75,11 @@ def test_both_are_what_xml_allows(text: str) -> None:
 
 
 @given(anything)
-def test_a_scalar_is_what_strict_json_readers_take(text: str) -> None:
+def test_strict_json_readers_accept_a_scalar(text: str) -> None:
     scalar(text).encode("utf-8")
     assert json.loads(json.dumps(scalar(text))) == scalar(text)
 
 
-def test_first_says_how_many_are_left() -> None:
+def test_the_number_of_omitted_items_is_appended() -> None:
     assert list(first(["a", "b", "c"], 3)) == ["a", "b", "c"]
     assert list(first(["a", "b", "c"], 1)) == ["a", "+2 more"]

@@ -110,7 +110,7 @@ def room(name: str) -> str:
 MODULES = modules()
 
 
-def test_imports_sees_every_form() -> None:
+def test_every_form_of_import_is_found() -> None:
     source = "\n".join(
         (
             "import a.b",
@@ -123,26 +123,26 @@ def test_imports_sees_every_form() -> None:
     assert {"a.b", "c", "c.d", "hardener.room.near", "hardener.far.thing", "hardener.other", "quiet"} <= found
 
 
-def test_texts_leaves_documentation_out() -> None:
+def test_docstrings_are_not_counted_as_texts() -> None:
     source = '"""ansible-playbook"""\ndef f():\n    """ansible"""\n    run("ansible-doc")\n'
     assert list(texts(source)) == ["ansible-doc"]
 
 
-def test_the_package_is_found() -> None:
+def test_the_modules_of_the_package_are_found() -> None:
     rooms = {room(name) for name in MODULES}
     assert set(PURE) <= rooms
     assert {"fleet", "cli", "notify", "schedule"} <= rooms
 
 
 @pytest.mark.parametrize("pure", PURE)
-def test_judging_knows_nothing_of_hosts_or_the_command_line(pure: str) -> None:
+def test_judging_does_not_import_fleet_or_command_line(pure: str) -> None:
     for name, source in MODULES.items():
         if room(name) == pure:
             known = {room(imported) for imported in imports(source, name)}
             assert not known & {"fleet", "cli", "history", "lab"}, name
 
 
-def test_the_history_knows_nothing_of_hosts() -> None:
+def test_the_history_does_not_import_the_fleet() -> None:
     for name, source in MODULES.items():
         if room(name) == "history":
             assert not {room(imported) for imported in imports(source, name)} & {"fleet", "lab", "checks"}, (
@@ -151,7 +151,7 @@ def test_the_history_knows_nothing_of_hosts() -> None:
 
 
 @pytest.mark.parametrize("teller", ["notify", "schedule"])
-def test_who_tells_or_schedules_knows_no_hosts_and_no_history(teller: str) -> None:
+def test_notifications_and_schedules_import_neither_fleet_nor_history(teller: str) -> None:
     for name, source in MODULES.items():
         if room(name) == teller:
             known = {room(imported) for imported in imports(source, name)}
@@ -207,7 +207,7 @@ def test_every_module_is_in_a_layer() -> None:
     assert {room(name) for name in MODULES if layer(name) == len(LAYERS)} == {"__init__"}
 
 
-def test_imports_go_downwards() -> None:
+def test_imports_only_go_to_lower_layers() -> None:
     upwards = {
         (name, imported)
         for name, source in MODULES.items()
@@ -217,14 +217,14 @@ def test_imports_go_downwards() -> None:
     assert not upwards
 
 
-def test_workflows_print_nothing_and_know_no_click() -> None:
+def test_workflows_do_not_print_and_do_not_import_click() -> None:
     for name, source in MODULES.items():
         if room(name) == "workflows":
             assert not {"click", "rich"} & {each.split(".")[0] for each in imports(source, name)}, name
             assert not {"print", "stdout", "stderr"} & names(source), name
 
 
-def test_the_loop_over_ansibles_events_stands_once() -> None:
+def test_the_loop_over_events_of_ansible_exists_once() -> None:
     told = {name for name, source in MODULES.items() if "TaskResult" in names(source)}
     assert {name for name in told if room(name) != "fleet"} == {"hardener.terminal.progress"}
 
@@ -241,7 +241,7 @@ def asked(source: str) -> set[str]:
     return {key for key in keys if isinstance(key, str) and "_" in key}
 
 
-def test_only_the_fleet_knows_playbooks_and_their_variables() -> None:
+def test_only_the_fleet_contains_names_of_playbooks_and_their_variables() -> None:
     variables = asked(MODULES["hardener.fleet.requests"])
     assert {"collect_dest", "harden_plan", "rollback_run", "converge_allow"} <= variables
     for name, source in MODULES.items():
@@ -254,7 +254,7 @@ def test_only_the_fleet_knows_playbooks_and_their_variables() -> None:
                 assert not (node.func.attr == "run" and "variables" in keywords), name
 
 
-def test_only_the_fleet_knows_ansible() -> None:
+def test_only_the_fleet_imports_ansible() -> None:
     for name, source in MODULES.items():
         if room(name) != "fleet":
             tops = {imported.split(".")[0] for imported in imports(source, name)}
@@ -288,7 +288,7 @@ def later_than_3_8(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("program", [*PROGRAMS, *sorted(FLOOR)])
-def test_what_runs_on_a_host_uses_nothing_of_a_later_python(program: str) -> None:
+def test_on_host_code_runs_on_python_3_8(program: str) -> None:
     later = 'a |= {"b": 1}\nc = a | {key: 1 for key in a}\nd = "".removesuffix("e")\nf = {1} | {2}\n'
     assert [line[0] for line in later_than_3_8(later)] == ["1", "2", "3"]
     for path in [*(LIBRARY / program).rglob("*.py"), *LIBRARY.glob(f"{program}.py")]:
@@ -296,7 +296,7 @@ def test_what_runs_on_a_host_uses_nothing_of_a_later_python(program: str) -> Non
 
 
 @pytest.mark.parametrize("program", [*PROGRAMS, *sorted(FLOOR)])
-def test_what_runs_on_a_host_needs_nothing_but_python_3_8(program: str) -> None:
+def test_on_host_code_imports_only_the_standard_library(program: str) -> None:
     allowed = {program, *FLOOR}
     paths = [*(LIBRARY / program).rglob("*.py"), *LIBRARY.glob(f"{program}.py")]
     assert paths
@@ -308,7 +308,7 @@ def test_what_runs_on_a_host_needs_nothing_but_python_3_8(program: str) -> None:
         assert tops <= sys.stdlib_module_names | allowed, path
 
 
-def test_what_renders_documents_imports_the_library_alone() -> None:
+def test_renderers_import_only_the_library() -> None:
     for path in (LIBRARY / "render").glob("*.py"):
         source = path.read_text(encoding="utf-8")
         ast.parse(source, feature_version=(3, 8))
@@ -392,7 +392,7 @@ def _is_flag_of(key: ast.AST | None, value: ast.AST) -> bool:
     return False
 
 
-def test_maps_keys_to_flags_sees_every_form() -> None:
+def test_every_form_of_a_map_from_keys_to_flags_is_found() -> None:
     for source in (
         'FLAGS = {"icc": "icc"}',
         'FLAGS = {"hosts": "--host", "labels": "--label"}',
@@ -406,7 +406,7 @@ def test_maps_keys_to_flags_sees_every_form() -> None:
         assert not maps_keys_to_flags(source), source
 
 
-def test_readers_of_a_snapshot_map_no_keys_to_flags() -> None:
+def test_readers_of_a_snapshot_do_not_map_keys_to_flags() -> None:
     found = {path for path, source in everything() if maps_keys_to_flags(source)}
     assert found == {
         "plugins/module_utils/docker/keys.py",
@@ -418,7 +418,7 @@ def test_readers_of_a_snapshot_map_no_keys_to_flags() -> None:
     assert asking == {"plugins/module_utils/docker/keys.py", "plugins/module_utils/docker/flags.py"}
 
 
-def test_only_what_finds_the_engine_reads_its_file_as_it_stands() -> None:
+def test_only_the_search_for_the_engine_reads_its_raw_file() -> None:
     raw = {path for path, source in everything() if "parsed" in source and "parsed" in set(texts(source))}
     assert raw == {
         "hardener/snapshot.py",  # of schema 1
@@ -429,7 +429,7 @@ def test_only_what_finds_the_engine_reads_its_file_as_it_stands() -> None:
     }
 
 
-def test_a_kernel_setting_stands_once() -> None:
+def test_each_kernel_setting_is_listed_once() -> None:
     keys = frozenset(each.key for each in sysctls.SETTINGS if not each.needed and "*" not in each.key)
     assert words('SETTINGS = """kernel.sysrq fs.suid_dumpable"""\n', keys) == {"fs.suid_dumpable"}
     found = {path for path, source in everything() if words(source, keys)}
@@ -460,7 +460,7 @@ def plugins_with(name: str) -> set[str]:
     }
 
 
-def test_names_sees_every_form() -> None:
+def test_every_form_of_a_name_is_found() -> None:
     for source in ("from socket import AF_UNIX", "socket.AF_UNIX", "x = AF_UNIX", "import AF_UNIX as x"):
         assert "AF_UNIX" in names(source), source
     assert "AF_UNIX" not in names("x = 'RestrictAddressFamilies=AF_UNIX'")
@@ -525,7 +525,7 @@ def _is_option(word: ast.expr, *, more: bool) -> bool:
         ('run("systemctl", "daemon-reload", timeout=90)', False),
     ],
 )
-def test_unseparated_sees_every_form(call: str, seen: bool) -> None:
+def test_every_form_of_an_unseparated_unit_name_is_found(call: str, seen: bool) -> None:
     assert bool(unseparated(call)) is seen
 
 
@@ -534,7 +534,7 @@ def test_names_of_units_are_never_taken_for_options() -> None:
     assert not {path: calls for path, calls in found.items() if calls}
 
 
-def test_texts_of_others_are_made_printable_in_one_place() -> None:
+def test_foreign_texts_are_made_printable_in_one_module() -> None:
     # The client refuses a request that is none.
     assert plugins_with("isprintable") == {
         "plugins/module_utils/docker/api.py",
@@ -555,14 +555,14 @@ def renames(source: str) -> bool:
     return False
 
 
-def test_renames_sees_every_form() -> None:
+def test_every_form_of_a_rename_is_found() -> None:
     for call in ("os.rename(a, b)", "os.replace(a, b, src_dir_fd=c)", "path.replace(b)", "Path(a).rename(b)"):
         assert renames(call), call
     for call in ("text.replace('a', 'b')", "state._replace(mode=1)", "replace(place, content)"):
         assert not renames(call), call
 
 
-def test_files_are_written_atomically_in_one_place() -> None:
+def test_files_are_written_atomically_in_one_module() -> None:
     found = {path for path, source in everything() if path.startswith("plugins/") and renames(source)}
     assert found == {
         "plugins/module_utils/host/atomic.py",
@@ -585,7 +585,7 @@ def views(source: str) -> set[str]:
     return own
 
 
-def test_views_sees_every_form() -> None:
+def test_every_form_of_a_view_is_found() -> None:
     for source in (
         'def f(snapshot):\n    return snapshot["sources"]["engine"]',
         'def f(snapshot):\n    return snapshot.get("sources")',
@@ -598,13 +598,13 @@ def test_views_sees_every_form() -> None:
     )
 
 
-def test_one_view_of_a_host_reads_its_snapshot() -> None:
+def test_only_one_class_reads_the_snapshot_for_renderers() -> None:
     texts = {path.stem: path.read_text(encoding="utf-8") for path in (LIBRARY / "render").glob("*.py")}
     found = {name for name, text in texts.items() if views(text)}
     assert found == {"hostview"}
 
 
-def test_roles_hold_no_python_and_know_no_path_of_each_other() -> None:
+def test_roles_contain_no_python_and_no_path_of_another_role() -> None:
     for path in (ROOT / "roles").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             assert path.suffix in {".yml", ".md"}, path
@@ -696,7 +696,7 @@ def changes_by_path(source: str) -> set[str]:
     return found
 
 
-def test_changes_by_path_sees_every_form() -> None:
+def test_every_form_of_a_change_by_path_is_found() -> None:
     for call in (
         "os.unlink(path)",
         "os.open(path, os.O_RDWR | os.O_CREAT)",
@@ -709,7 +709,7 @@ def test_changes_by_path_sees_every_form() -> None:
         assert not changes_by_path(call), call
 
 
-def test_on_hosts_nothing_but_the_shared_package_changes_files_by_their_paths() -> None:
+def test_only_the_shared_package_changes_files_by_path() -> None:
     found = {}
     for program in PROGRAMS:
         for path in (LIBRARY / program).rglob("*.py"):
@@ -733,5 +733,5 @@ def test_no_test_module_imports_another() -> None:
         "from a import (\n    test_b,\n)",
     ],
 )
-def test_imports_of_a_test_module_are_seen(line: str) -> None:
+def test_imports_of_a_test_module_are_found(line: str) -> None:
     assert OF_A_TEST.search(f"x\n{line}\n")

@@ -27,14 +27,14 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_folder_is_its_owners(tmp_path: Path) -> None:
+def test_a_folder_is_for_its_owner_only(tmp_path: Path) -> None:
     folder, lock = new_folder(tmp_path, prefix="work-")
     os.close(lock)
     assert folder.name.startswith("work-")
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_where_somebody_works_nothing_is_cleared_away(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_not_removed(tmp_path: Path) -> None:
     folder, lock = new_folder(tmp_path)
     (folder / "file").touch()
     clear_away(folder)
@@ -44,7 +44,7 @@ def test_where_somebody_works_nothing_is_cleared_away(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_what_is_no_folder_stays(tmp_path: Path) -> None:
+def test_a_file_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path)
     for name in ("file", "link", "nowhere"):
@@ -53,7 +53,7 @@ def test_what_is_no_folder_stays(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_folder_that_is_taken_before_it_is_locked_is_made_again(
+def test_a_folder_removed_before_its_lock_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.open
@@ -72,7 +72,7 @@ def test_a_folder_that_is_taken_before_it_is_locked_is_made_again(
     assert folder.is_dir()
 
 
-def test_a_temporary_folder_is_gone_afterwards(tmpdir: Path) -> None:
+def test_a_temporary_folder_is_removed_at_the_end(tmpdir: Path) -> None:
     with temporary_folder() as folder:
         assert folder.parent == tmpdir
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -95,7 +95,7 @@ def waiting(tmpdir: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_what_a_killed_process_has_left_is_removed_by_the_next_one_and_nothing_else(tmpdir: Path) -> None:
+def test_only_folders_of_killed_processes_are_removed(tmpdir: Path) -> None:
     with waiting(tmpdir) as killed, waiting(tmpdir) as living:
         assert killed.stdout
         assert living.stdout
@@ -119,7 +119,7 @@ def test_what_a_killed_process_has_left_is_removed_by_the_next_one_and_nothing_e
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user's folder is made by root")
-def test_another_user_s_folder_stays(tmpdir: Path) -> None:
+def test_the_folder_of_another_user_is_kept(tmpdir: Path) -> None:
     folder = tmpdir / "hardener.other"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
@@ -127,9 +127,7 @@ def test_another_user_s_folder_stays(tmpdir: Path) -> None:
         assert folder.exists()
 
 
-def test_where_no_lock_can_be_had_there_is_a_folder_all_the_same(
-    tmpdir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_locks_a_folder_is_still_created(tmpdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(9, "Bad file descriptor")
 

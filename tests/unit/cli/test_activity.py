@@ -20,7 +20,7 @@ def hosts(fleet: FakeFleet) -> FakeFleet:
     return fleet
 
 
-def test_each_host_listens_for_so_long_and_is_shown(hardener: Hardener, hosts: FakeFleet) -> None:
+def test_each_host_listens_for_the_given_time_and_is_shown(hardener: Hardener, hosts: FakeFleet) -> None:
     hosts.activity = lambda _: QUIET
     result = hardener("activity", "-i", "inv,", "--for", "10m")
     assert result.exit_code == 0
@@ -30,19 +30,19 @@ def test_each_host_listens_for_so_long_and_is_shown(hardener: Hardener, hosts: F
 
 
 @pytest.mark.parametrize("unusual", [True, None])
-def test_what_is_grave_or_unusual_is_not_compliant(
+def test_grave_or_unusual_entries_are_not_compliant(
     hardener: Hardener, hosts: FakeFleet, unusual: bool | None
 ) -> None:
     hosts.activity = lambda host: {**ANSWER, "entries": [entry(unusual=unusual)]} if host == "web2" else QUIET
     assert hardener("activity", "-i", "inv,").exit_code == 3
 
 
-def test_what_is_usual_is_fine(hardener: Hardener, hosts: FakeFleet) -> None:
+def test_usual_entries_are_compliant(hardener: Hardener, hosts: FakeFleet) -> None:
     hosts.activity = lambda _: {**ANSWER, "entries": [entry(unusual=False)]}
     assert hardener("activity", "-i", "inv,").exit_code == 0
 
 
-def test_what_the_collector_saw_before_counts_too(hardener: Hardener, hosts: FakeFleet) -> None:
+def test_earlier_observations_of_the_collector_count(hardener: Hardener, hosts: FakeFleet) -> None:
     record = {**ANSWER, "entries": [entry(unusual=True)]}
     hosts.activity = lambda _: {**QUIET, "record": record}
     assert hardener("activity", "-i", "inv,").exit_code == 3
@@ -58,7 +58,7 @@ def test_what_the_collector_saw_before_counts_too(hardener: Hardener, hosts: Fak
         {**QUIET, "entries": "x"},
     ],
 )
-def test_a_host_that_was_not_wholly_heard_is_incomplete(
+def test_a_partly_observed_host_is_incomplete(
     hardener: Hardener, hosts: FakeFleet, answer: dict[str, object]
 ) -> None:
     hosts.activity = lambda host: answer if host == "web2" else QUIET
@@ -67,12 +67,12 @@ def test_a_host_that_was_not_wholly_heard_is_incomplete(
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def test_a_host_whose_answer_cannot_be_read_is_named_once(hardener: Hardener, hosts: FakeFleet) -> None:
+def test_a_host_with_an_unreadable_answer_is_named_once(hardener: Hardener, hosts: FakeFleet) -> None:
     hosts.activity = lambda host: {**QUIET, "entries": "x"} if host == "web2" else QUIET
     assert "\nweb2: its answer cannot be read: " in f"\n{hardener('activity', '-i', 'inv,').stderr}"
 
 
-def test_all_of_it_as_json(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:
+def test_all_observations_are_written_as_json(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:
     hosts.activity = lambda _: ANSWER
     hardener("activity", "-i", "inv,", "--json", str(tmp_path / "a.json"))
     first, _ = json.loads((tmp_path / "a.json").read_text())["hosts"]
@@ -81,7 +81,7 @@ def test_all_of_it_as_json(hardener: Hardener, hosts: FakeFleet, tmp_path: Path)
     assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_cannot_be_written_is_refused_before_anybody_listens(
+def test_an_unwritable_file_is_refused_before_any_host_listens(
     hardener: Hardener, hosts: FakeFleet, tmp_path: Path
 ) -> None:
     result = hardener("activity", "-i", "inv,", "--json", str(tmp_path / "no" / "a.json"))
@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anybody_listens(
 
 
 @pytest.mark.parametrize("time", ["", "0s", "10", "25h", "-5m", "1d", "ten", "9999999s", "5m\n"])
-def test_a_time_that_is_none_is_refused(hardener: Hardener, hosts: FakeFleet, time: str) -> None:
+def test_an_invalid_duration_is_refused(hardener: Hardener, hosts: FakeFleet, time: str) -> None:
     result = hardener("activity", "-i", "inv,", "--for", time)
     assert result.exit_code == 2
     assert "is not a time from 1s to 24h" in result.stderr
@@ -97,7 +97,7 @@ def test_a_time_that_is_none_is_refused(hardener: Hardener, hosts: FakeFleet, ti
 
 
 @pytest.mark.parametrize(("time", "seconds"), [("30s", 30), ("10m", 600), ("24h", 86400)])
-def test_a_time(hardener: Hardener, hosts: FakeFleet, time: str, seconds: int) -> None:
+def test_valid_durations_are_accepted(hardener: Hardener, hosts: FakeFleet, time: str, seconds: int) -> None:
     hosts.activity = lambda _: QUIET
     hardener("activity", "-i", "inv,", "--for", time)
     assert hosts.runs[0][1]["variables"] == {"activity_seconds": seconds}

@@ -22,7 +22,7 @@ def hosts_in(report: Path) -> list[str]:
     return [host["host"] for host in json.loads(report.read_text())["hosts"]]
 
 
-def test_files_folders_and_standard_input(hardener: Hardener, tmp_path: Path) -> None:
+def test_snapshots_are_read_from_files_folders_and_standard_input(hardener: Hardener, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     stored(tmp_path / "more", "c", "b")
     (tmp_path / "more" / "README").touch()
@@ -36,7 +36,9 @@ def test_files_folders_and_standard_input(hardener: Hardener, tmp_path: Path) ->
     assert result.stderr == ""
 
 
-def test_ansible_is_not_needed(hardener: Hardener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_assess_does_not_import_ansible(
+    hardener: Hardener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ansible_runner", None)
     monkeypatch.delitem(__import__("sys").modules, "hardener.fleet.run", raising=False)
     monkeypatch.delitem(__import__("sys").modules, "hardener.fleet", raising=False)
@@ -52,7 +54,7 @@ def test_ansible_is_not_needed(hardener: Hardener, tmp_path: Path, monkeypatch: 
         (None, "x.json: No such file or directory"),
     ],
 )
-def test_what_is_no_snapshot_is_named(
+def test_a_file_that_is_not_a_snapshot_is_named(
     hardener: Hardener, tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     path = tmp_path / "x.json"
@@ -65,7 +67,7 @@ def test_what_is_no_snapshot_is_named(
     assert not (tmp_path / "j.xml").exists()
 
 
-def test_standard_input_is_named_too(hardener: Hardener) -> None:
+def test_invalid_standard_input_is_named(hardener: Hardener) -> None:
     result = hardener("assess", "-", input="")
     assert result.exit_code == 2
     assert result.stderr.startswith("hardener: error: standard input is not JSON")
@@ -77,7 +79,7 @@ def test_an_empty_folder_is_an_error(hardener: Hardener, tmp_path: Path) -> None
     assert f"no snapshot in {tmp_path}" in result.stderr
 
 
-def test_exit_zero(hardener: Hardener, tmp_path: Path) -> None:
+def test_exit_zero_replaces_the_code_of_findings(hardener: Hardener, tmp_path: Path) -> None:
     assert hardener("assess", *stored(tmp_path, "a"), "--exit-zero").exit_code == 0
 
 
@@ -92,16 +94,14 @@ def test_two_reports_in_one_file_are_refused(hardener: Hardener, tmp_path: Path,
     assert not report.exists()
 
 
-def test_the_report_of_what_was_before_is_a_report_too(hardener: Hardener, tmp_path: Path) -> None:
+def test_the_report_of_the_state_before_counts_as_a_report(hardener: Hardener, tmp_path: Path) -> None:
     files = ("--json", str(tmp_path / "r.json"), "--junit", str(tmp_path / "r.before.json"))
     result = hardener("assess", *stored(tmp_path, "web1"), *files)
     assert result.exit_code == 2
     assert result.stderr.startswith("hardener: error: two reports would go to the same file")
 
 
-def test_a_report_that_cannot_be_written_is_refused_before_anything_happens(
-    hardener: Hardener, tmp_path: Path
-) -> None:
+def test_an_unwritable_report_is_refused_first(hardener: Hardener, tmp_path: Path) -> None:
     """A host must not be changed first and the proof of it be lost afterwards."""
     result = hardener("harden", "-i", "nowhere,", "--junit", str(tmp_path / "missing" / "junit.xml"))
     assert result.exit_code == 2
@@ -116,7 +116,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_happens(
         ("x" * 300, "File name too long"),
     ],
 )
-def test_a_report_needs_a_file(
+def test_a_report_needs_a_path(
     hardener: Hardener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -128,7 +128,7 @@ def test_a_report_needs_a_file(
 
 
 @pytest.mark.parametrize("what", ["a.json", "."])
-def test_a_snapshot_is_not_written_over(
+def test_a_report_does_not_overwrite_a_snapshot(
     hardener: Hardener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -140,11 +140,11 @@ def test_a_snapshot_is_not_written_over(
     assert Path(snapshot).read_bytes() == before
 
 
-def test_a_report_may_go_to_a_device(hardener: Hardener, tmp_path: Path) -> None:
+def test_a_report_can_be_written_to_a_device(hardener: Hardener, tmp_path: Path) -> None:
     assert hardener("assess", *stored(tmp_path, "a"), "--json", "/dev/null", "--exit-zero").exit_code == 0
 
 
-def test_any_report_by_its_format(hardener: Hardener, tmp_path: Path) -> None:
+def test_every_format_can_be_requested_by_name(hardener: Hardener, tmp_path: Path) -> None:
     table, short, long = tmp_path / "r.csv", tmp_path / "short.json", tmp_path / "long.json"
     snapshot = stored(tmp_path, "a")
     result = hardener("assess", *snapshot, "--report", f"csv={table}", "--json", str(short))
@@ -165,13 +165,13 @@ def test_any_report_by_its_format(hardener: Hardener, tmp_path: Path) -> None:
         ("pdf=x.pdf", "unknown format 'pdf'; the formats are csv, "),
     ],
 )
-def test_no_such_report(hardener: Hardener, tmp_path: Path, value: str, message: str) -> None:
+def test_an_unknown_format_is_refused(hardener: Hardener, tmp_path: Path, value: str, message: str) -> None:
     result = hardener("assess", *stored(tmp_path, "a"), "--report", value)
     assert result.exit_code == 2
     assert message in result.stderr
 
 
-def test_a_format_is_written_once(hardener: Hardener, tmp_path: Path) -> None:
+def test_two_reports_in_one_format_are_refused(hardener: Hardener, tmp_path: Path) -> None:
     files = ("--json", str(tmp_path / "a.json"), "--report", f"json={tmp_path / 'b.json'}")
     result = hardener("assess", *stored(tmp_path, "a"), *files)
     assert result.exit_code == 2

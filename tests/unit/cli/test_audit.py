@@ -50,7 +50,7 @@ def test_every_host_is_in_every_report(hardener: Hardener, fleet: FakeFleet, tmp
 
 
 @pytest.mark.parametrize(("status", "code"), [("pass", 0), ("fail", 3), ("manual", 0), ("not_applicable", 0)])
-def test_db_59_the_exit_code_says_how_it_stands(
+def test_db_59_the_exit_code_follows_the_findings(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, status: str, code: int
 ) -> None:
     slug = slug_that(status, tmp_path, hardener)
@@ -58,7 +58,7 @@ def test_db_59_the_exit_code_says_how_it_stands(
     assert hardener("audit", "-i", "inv,", "--only", slug).exit_code == code
 
 
-def test_what_could_not_be_evaluated_is_incomplete_unless_something_fails(
+def test_errors_make_the_audit_incomplete_unless_a_control_fails(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     passing, failing = (slug_that(status, tmp_path, hardener) for status in ("pass", "fail"))
@@ -69,14 +69,12 @@ def test_what_could_not_be_evaluated_is_incomplete_unless_something_fails(
     assert hardener("audit", "-i", "inv,", "--only", failing, "--exit-zero").exit_code == 0
 
 
-def test_a_source_that_failed_makes_it_incomplete(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_failed_source_makes_the_audit_incomplete(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": make(**{"audit.loaded": failed("not permitted")})}
     assert hardener("audit", "-i", "inv,", "--only", "1.1.3").exit_code == 4
 
 
-def test_snapshots_are_kept_on_request_and_judge_the_same(
-    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
-) -> None:
+def test_kept_snapshots_give_the_same_findings(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     fleet.snapshots = {"web1": make(host="web1")}
     folder = tmp_path / "new" / "snapshots"
     audit = hardener("audit", "-i", "inv,", "--snapshots", str(folder))
@@ -89,14 +87,16 @@ def test_snapshots_are_kept_on_request_and_judge_the_same(
     assert "hardener plan" not in again.stdout  # the snapshots do not say how their hosts are reached
 
 
-def test_snapshots_are_gone_otherwise(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_snapshots_are_not_kept_without_a_request(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": make(host="web1")}
     hardener("audit", "-i", "inv,")
     ((_, options),) = fleet.runs
     assert not Path(options["variables"]["collect_dest"]).exists()
 
 
-def test_a_folder_that_cannot_be_made_is_named(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
     fleet.snapshots = {"web1": make()}
     (tmp_path / "file").touch()
     result = hardener("audit", "-i", "inv,", "--snapshots", str(tmp_path / "file" / "below"))
@@ -104,13 +104,15 @@ def test_a_folder_that_cannot_be_made_is_named(hardener: Hardener, fleet: FakeFl
     assert f"cannot keep snapshots in {tmp_path}/file/below: Not a directory" in result.stderr
 
 
-def test_a_host_is_who_the_inventory_says(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_the_inventory_decides_the_name_of_a_host(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
     fleet.snapshots = {"web1": make(host="somebody-else")}
     hardener("audit", "-i", "inv,", "--json", str(tmp_path / "r.json"))
     assert json.loads((tmp_path / "r.json").read_text())["hosts"][0]["host"] == "web1"
 
 
-def test_the_selection_counts(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_only_selected_controls_are_judged(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     fleet.snapshots = {"web1": make()}
     path = tmp_path / "r.json"
     chosen = ("--only", "5", "--only", "2.2", "--level", "1", "--benchmark", "cis-docker-1.7.0")
@@ -130,7 +132,7 @@ def test_the_selection_counts(hardener: Hardener, fleet: FakeFleet, tmp_path: Pa
         (("--benchmark", "cis-docker-9"), "unknown benchmark 'cis-docker-9'"),
     ],
 )
-def test_a_selection_of_nothing_is_refused(
+def test_a_selection_without_controls_is_refused(
     hardener: Hardener, fleet: FakeFleet, arguments: tuple[str, ...], message: str
 ) -> None:
     fleet.snapshots = {"web1": make()}
@@ -150,7 +152,7 @@ def test_an_interrupted_audit_writes_nothing(hardener: Hardener, fleet: FakeFlee
     assert result.stdout == ""
 
 
-def test_what_ansible_refuses_is_one_line(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_an_error_of_ansible_is_one_line(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": make()}
     fleet.error = HardenerError("Could not match supplied host pattern: zz")
     result = hardener("audit", "-i", "inv,", "--limit", "zz")
@@ -158,7 +160,7 @@ def test_what_ansible_refuses_is_one_line(hardener: Hardener, fleet: FakeFleet) 
     assert result.stderr.splitlines()[-1] == "hardener: error: Could not match supplied host pattern: zz"
 
 
-def test_passwords_are_asked_for_and_handed_on(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_passwords_are_asked_for_and_passed_to_ansible(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": make()}
     result = hardener("audit", "-i", "inv,", "-K", "-J", input="s3cret\nv4ult\n")
     credentials = fleet.options["credentials"]
@@ -176,16 +178,14 @@ def test_without_a_terminal_and_without_input_there_is_no_password(home: Path) -
     assert "cannot ask for the BECOME password: there is no terminal" in result.stderr.splitlines()[-1]
 
 
-def test_a_second_inventory_is_refused_and_the_first_not_forgotten(
-    hardener: Hardener, fleet: FakeFleet
-) -> None:
+def test_a_second_inventory_is_refused(hardener: Hardener, fleet: FakeFleet) -> None:
     result = hardener("audit", "-i", "inv,", "-i", "other,")
     assert result.exit_code == 2
     assert "only one inventory is allowed" in result.stderr
 
 
 @pytest.mark.parametrize("read", ["inventory", "waivers", "attestations"])
-def test_what_is_read_is_not_written_over(
+def test_a_report_does_not_overwrite_an_input_file(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, read: str
 ) -> None:
     file = tmp_path / "file"
@@ -198,7 +198,7 @@ def test_what_is_read_is_not_written_over(
     assert file.read_text() == "precious"
 
 
-def test_options_reach_the_fleet(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_options_are_passed_to_the_fleet(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     fleet.snapshots = {"web1": make()}
     arguments = ("--limit", "web*", "--vault-password-file", "pw", "--artifacts", str(tmp_path / "a"))
     hardener("audit", "-i", "inv,", *arguments)
@@ -210,7 +210,7 @@ def test_options_reach_the_fleet(hardener: Hardener, fleet: FakeFleet, tmp_path:
     assert fleet.options["echo"] is not None
 
 
-def test_hostile_names_do_no_harm(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_hostile_names_are_escaped(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     name = "a\nb\x1b[31m<&*?[x]/../..\u202e"
     fleet.snapshots = {name: make(host=name), "gone\x07": "bad \x1b]0;title\x07 reason"}
     junit, native = tmp_path / "junit.xml", tmp_path / "report.json"
@@ -222,7 +222,7 @@ def test_hostile_names_do_no_harm(hardener: Hardener, fleet: FakeFleet, tmp_path
         assert all(letter.isprintable() or letter == "\n" for letter in text)
 
 
-def test_a_report_says_what_moved_since_the_audit_before(
+def test_a_report_lists_changes_since_the_previous_audit(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     page, comment = tmp_path / "report.html", tmp_path / "report.md"
@@ -243,7 +243,7 @@ def test_a_report_says_what_moved_since_the_audit_before(
     assert "newly failing" not in page.read_text().partition("<form")[0]
 
 
-def test_a_history_that_cannot_be_read_costs_a_report_what_it_would_have_told(
+def test_an_unreadable_history_is_a_warning_and_reports_lack_changes(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"

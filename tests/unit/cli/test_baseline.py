@@ -7,7 +7,7 @@ from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
 
-def test_every_inventory_has_a_baseline_of_its_own(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_each_inventory_has_its_own_baseline(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()})
     fleet.snapshots = {"x": host()}
     hardener("audit", "-i", "other,")
@@ -22,5 +22,5 @@ def test_every_inventory_has_a_baseline_of_its_own(hardener: Hardener, fleet: Fa
         assert f"run        {run.id}\n" in hardener("show", "baseline", "-i", run.record.inventory).stdout
 
 
-def test_a_run_that_is_not_there(hardener: Hardener, home: Path) -> None:
+def test_an_unknown_run_is_an_error(hardener: Hardener, home: Path) -> None:
     assert hardener("baseline", "latest").exit_code == 2

@@ -58,7 +58,9 @@ BY_METAVAR = {
 
 
 @pytest.mark.parametrize(("words", "command"), EVERY, ids=[" ".join(words) for words, _ in EVERY])
-def test_every_parameter_of_a_kind_is_completed(words: tuple[str, ...], command: click.Command) -> None:
+def test_every_parameter_has_the_completer_of_its_kind(
+    words: tuple[str, ...], command: click.Command
+) -> None:
     for parameter in command.params:
         kind = (parameter.metavar or "").strip("[].12")
         if parameter.name == "benchmark":
@@ -67,20 +69,20 @@ def test_every_parameter_of_a_kind_is_completed(words: tuple[str, ...], command:
             assert parameter._custom_shell_complete is BY_METAVAR[kind], (words, parameter.name)
 
 
-def test_verbs_and_options() -> None:
+def test_verbs_and_options_are_completed() -> None:
     assert values("sh") == ["show"]
     assert values("schedule", "st") == ["status"]
     assert "--severity" in values("show", "--se")
     assert values("show", "--severity", "c") == ["critical"]
 
 
-def test_files() -> None:
+def test_files_are_completed() -> None:
     assert offered("audit", "-i", "inv") == [("file", "inv")]
     assert offered("show", "-i", "") == [("file", "")]
     assert offered("audit", "--junit", "j") == [("file", "j")]
 
 
-def test_catalogue() -> None:
+def test_controls_sections_and_benchmarks_are_completed() -> None:
     assert values("audit", "--benchmark", "cis") == list(catalogue.benchmarks())
     assert values("explain", "5.5") == ["5.5"]
     assert values("show", "--section", "ru") == ["runtime"]
@@ -90,13 +92,13 @@ def test_catalogue() -> None:
     assert len(values("explain", "")) == 2 * len(catalogue.load(catalogue.DEFAULT_BENCHMARK))
 
 
-def test_formats() -> None:
+def test_report_formats_are_completed() -> None:
     known = [*FORMATS, *FOLDERS]
     assert values("report", "--format", "") == known
     assert values("audit", "--report", "") == [f"{name}=" for name in known]
 
 
-def test_runs_of_the_inventory_that_is_typed(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_runs_of_the_typed_inventory_are_completed(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()}, "--only", "3.18")
     hardener("audit", "-i", "other,", "--only", "3.18")
     newest, oldest = kept(home)
@@ -108,14 +110,16 @@ def test_runs_of_the_inventory_that_is_typed(hardener: Hardener, fleet: FakeFlee
     assert values("show", "--home", str(home / "none"), "") == names
 
 
-def test_a_broken_history_is_silent(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_history_offers_nothing_and_prints_nothing(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     home.mkdir(parents=True)
     (home / "history.sqlite3").write_bytes(b"no database at all" * 100)
     assert values("show", "") == ["latest", "latest~1", "baseline"]
     assert capfd.readouterr() == ("", "")
 
 
-def test_nothing_that_a_shell_interprets_is_offered() -> None:
+def test_values_that_a_shell_interprets_are_not_offered() -> None:
     hostile = ("a b", "$(x)", "`x`", "*", "a;b", "\n", "", "é", "it's")
     complete = completers._completer(lambda _context, _typed: ((each, "") for each in (*hostile, "ok")))
     found = complete(click.Context(main), click.Argument(["x"]), "")
@@ -123,7 +127,7 @@ def test_nothing_that_a_shell_interprets_is_offered() -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_script_is_one_for_its_shell(hardener: Hardener, shell: str, tmp_path: Path) -> None:
+def test_each_shell_gets_its_own_script(hardener: Hardener, shell: str, tmp_path: Path) -> None:
     result = hardener("completion", shell)
     assert (result.exit_code, result.stderr) == (0, "")
     assert f"_HARDENER_COMPLETE={shell}_complete" in result.stdout
@@ -134,5 +138,5 @@ def test_the_script_is_one_for_its_shell(hardener: Hardener, shell: str, tmp_pat
         subprocess.run([program, "-n", str(path)], check=True, capture_output=True)
 
 
-def test_another_shell(hardener: Hardener) -> None:
+def test_an_unknown_shell_is_refused(hardener: Hardener) -> None:
     assert hardener("completion", "tcsh").exit_code == 2

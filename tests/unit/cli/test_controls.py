@@ -16,7 +16,7 @@ def run(*arguments: str) -> list[str]:
 
 
 @pytest.mark.parametrize("benchmark", catalogue.benchmarks())
-def test_lists_every_control_in_order(benchmark: str) -> None:
+def test_every_control_is_listed_in_order(benchmark: str) -> None:
     header, *lines = run("--benchmark", benchmark)
     assert header.split() == ["ID", "LEVEL", "SEVERITY", "SLUG", "REMEDIATED", "BY", "TITLE"]
     wanted = catalogue.load(benchmark)
@@ -38,6 +38,6 @@ def test_the_newest_benchmark_is_the_default() -> None:
     assert run() == run("--benchmark", "cis-docker-1.8.0")
 
 
-def test_unknown_benchmark_says_which_there_are() -> None:
+def test_an_unknown_benchmark_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(HardenerError, match=r"unknown benchmark 'nope' \(one of: cis-docker-1\.6\.0"):
         run("--benchmark", "nope")

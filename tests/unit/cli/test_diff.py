@@ -7,9 +7,7 @@ from tests.unit.cli.histories import Hardener, audited, host
 from tests.unit.snapshots import hardened, with_containers
 
 
-def test_what_moved_is_told_with_the_facts_behind_it(
-    hardener: Hardener, fleet: FakeFleet, home: Path
-) -> None:
+def test_changes_are_shown_with_their_facts(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host(), "b": host("0666"), "c": host("0666")})
     audited(hardener, fleet, {"a": host("0602"), "b": host(), "c": host("0666")})
     result = hardener("diff")
@@ -21,14 +19,16 @@ def test_what_moved_is_told_with_the_facts_behind_it(
     assert "0 broken" not in result.stdout
 
 
-def test_the_order_is_the_users(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_runs_are_compared_in_the_given_order(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()})
     audited(hardener, fleet, {"a": host("0666")})
     assert "1 broken" in hardener("diff", "latest~1", "latest").stdout
     assert "1 fixed" in hardener("diff", "latest", "latest~1").stdout
 
 
-def test_hosts_and_controls_that_only_one_run_has(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_hosts_and_controls_of_one_run_only_are_listed(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     audited(hardener, fleet, {"a": host(), "b": host()}, "--only", "files")
     audited(hardener, fleet, {"a": host(), "c": host()})
     result = hardener("diff")
@@ -37,9 +37,7 @@ def test_hosts_and_controls_that_only_one_run_has(hardener: Hardener, fleet: Fak
     assert "controls are in one of the runs only" in " ".join(result.stdout.split())
 
 
-def test_what_is_hostile_is_shown_and_acts_on_nobody(
-    hardener: Hardener, fleet: FakeFleet, home: Path
-) -> None:
+def test_hostile_text_is_escaped(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     name = "\x1b[31m[bold]x\u202e"
     audited(hardener, fleet, {name: with_containers(hardened("web"))})
     evil = hardened(name, HostConfig={"Privileged": True})

@@ -17,7 +17,7 @@ def playbooks(fleet: FakeFleet) -> list[str]:
     return [playbook for playbook, _ in fleet.runs]
 
 
-def test_nothing_drifted_costs_one_audit(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_without_drift_there_is_one_audit(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host("0666")})
     fleet.runs.clear()
     result = hardener(*DRIFT, "--remediate")
@@ -28,7 +28,7 @@ def test_nothing_drifted_costs_one_audit(hardener: Hardener, fleet: FakeFleet, h
     assert [run.record.verb for run in kept(home)] == ["drift", "audit"]
 
 
-def test_drift_is_named_with_its_facts_and_reported_until_it_is_gone(
+def test_drift_is_reported_with_its_facts_until_it_is_repaired(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {"a": host(), "b": host()})
@@ -44,7 +44,7 @@ def test_drift_is_named_with_its_facts_and_reported_until_it_is_gone(
     assert [run.record.exit_code for run in kept(home)] == [0, 6, 6, 3]
 
 
-def test_a_container_that_is_not_what_it_was_is_named_by_axis(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_the_changed_axes_of_a_container_are_named(hardener: Hardener, fleet: FakeFleet) -> None:
     own = {"SecurityOpt": ["seccomp={}", "no-new-privileges"]}
     audited(hardener, fleet, {"a": with_containers(hardened("web", HostConfig=own))})
     fleet.snapshots["a"] = with_containers(hardened("web", HostConfig={**own, "Sysctls": {"net.a": "1"}}))
@@ -59,9 +59,7 @@ def test_a_container_that_is_not_what_it_was_is_named_by_axis(hardener: Hardener
     assert "fact   container web read only: yes → no" in result.stdout
 
 
-def test_what_drifted_is_repaired_and_nothing_else(
-    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
-) -> None:
+def test_only_drift_is_repaired(hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path) -> None:
     audited(hardener, fleet, {"a": host(), "b": host("0666")})
     fleet.snapshots["a"] = host("0666")
     fleet.runs.clear()
@@ -82,7 +80,7 @@ def test_what_drifted_is_repaired_and_nothing_else(
     assert hardener(*DRIFT).exit_code == 0
 
 
-def test_what_is_rolled_back_is_told_apart(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_rolled_back_repair_has_its_own_exit_code(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()})
     fleet.snapshots["a"] = host("0666")
     repairing(fleet, failed=True, outcome="rolled_back", msg="web is not well")
@@ -90,7 +88,7 @@ def test_what_is_rolled_back_is_told_apart(hardener: Hardener, fleet: FakeFleet,
     assert kept(home)[0].record.exit_code == 5
 
 
-def test_drift_that_no_role_repairs_stays_drift(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_drift_without_a_remediating_role_remains(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": with_containers(hardened("web"))})
     fleet.snapshots["a"] = with_containers(hardened("web", HostConfig={"Privileged": True}))
     fleet.runs.clear()
@@ -100,7 +98,7 @@ def test_drift_that_no_role_repairs_stays_drift(hardener: Hardener, fleet: FakeF
     assert "plan: no role remediates a failing control" in result.stderr
 
 
-def test_check_predicts_and_changes_nothing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_check_mode_predicts_and_changes_nothing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()})
     fleet.snapshots["a"] = host("0666")
     fleet.runs.clear()
@@ -112,7 +110,9 @@ def test_check_predicts_and_changes_nothing(hardener: Hardener, fleet: FakeFleet
     ]
 
 
-def test_what_could_not_be_looked_at_is_incomplete(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_an_unreachable_host_makes_the_comparison_incomplete(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     audited(hardener, fleet, {"a": host(), "b": host()})
     fleet.snapshots["b"] = "timed out"
     result = hardener(*DRIFT)
@@ -120,7 +120,9 @@ def test_what_could_not_be_looked_at_is_incomplete(hardener: Hardener, fleet: Fa
     assert "b: was not audited: timed out" in result.stdout
 
 
-def test_a_source_that_fails_is_incomplete(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_failed_source_makes_the_comparison_incomplete(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     audited(hardener, fleet, {"a": make()})
     fleet.snapshots["a"] = make(**{"audit.loaded": failed("permission denied")})
     result = hardener(*DRIFT)
@@ -129,7 +131,7 @@ def test_a_source_that_fails_is_incomplete(hardener: Hardener, fleet: FakeFleet,
     assert "not readable: permission denied" in result.stdout
 
 
-def test_the_baseline_counts_where_there_is_one(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_the_baseline_is_preferred_as_reference(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()})
     assert hardener(*DRIFT, "--against", "baseline").exit_code == 2
     hardener("baseline", "latest")
@@ -139,7 +141,7 @@ def test_the_baseline_counts_where_there_is_one(hardener: Hardener, fleet: FakeF
     assert hardener(*DRIFT, "--against", kept(home)[2].id).exit_code == 0
 
 
-def test_a_run_that_reached_nobody_is_nothing_to_hold_against(
+def test_a_run_that_reached_no_host_is_not_a_reference(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {"a": host()})
@@ -148,7 +150,7 @@ def test_a_run_that_reached_nobody_is_nothing_to_hold_against(
     assert hardener(*DRIFT).exit_code == 6
 
 
-def test_the_controls_are_those_of_the_earlier_run(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_the_controls_of_the_earlier_run_are_judged(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()}, "--only", "daemon", "--benchmark", "cis-docker-1.6.0")
     fleet.snapshots["a"] = host("0666")
     assert hardener(*DRIFT).exit_code == 2
@@ -157,7 +159,7 @@ def test_the_controls_are_those_of_the_earlier_run(hardener: Hardener, fleet: Fa
     assert (record.only, record.info.benchmark) == (("daemon",), "cis-docker-1.6.0")
 
 
-def test_a_part_of_the_hosts_misses_nobody(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_with_a_limit_other_hosts_are_not_missing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host(), "b": host()})
     fleet.snapshots = {"a": host()}
     result = hardener(*DRIFT, "--limit", "a")
@@ -166,7 +168,7 @@ def test_a_part_of_the_hosts_misses_nobody(hardener: Hardener, fleet: FakeFleet,
     assert (result.exit_code, "b: was not assessed this time" in result.stdout) == (4, True)
 
 
-def test_without_a_run_of_this_inventory_there_is_no_drift(
+def test_without_an_earlier_run_of_the_inventory_drift_is_an_error(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     fleet.snapshots = {"a": host()}
@@ -181,7 +183,7 @@ def test_without_a_run_of_this_inventory_there_is_no_drift(
 @pytest.mark.parametrize(
     "option", [("--check",), ("--diff",), ("--allow", "reload"), ("--confirm-timeout", "30")]
 )
-def test_options_that_repair_want_to_be_told_so(
+def test_options_for_repair_need_remediate(
     hardener: Hardener, fleet: FakeFleet, home: Path, option: tuple[str, ...]
 ) -> None:
     result = hardener(*DRIFT, *option)
@@ -189,7 +191,7 @@ def test_options_that_repair_want_to_be_told_so(
     assert "need --remediate" in result.stderr
 
 
-def test_a_history_that_is_full_costs_drift_nothing_but_a_warning(
+def test_a_full_history_is_only_a_warning(
     hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -210,7 +212,9 @@ def waiving(path: Path, *slugs: str) -> Path:
     return path
 
 
-def test_what_is_waived_is_no_drift(hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path) -> None:
+def test_a_waived_failure_is_not_drift(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
     audited(hardener, fleet, {"a": host()})
     fleet.snapshots["a"] = host("0666")
     repaired = repairing(fleet)
@@ -219,7 +223,7 @@ def test_what_is_waived_is_no_drift(hardener: Hardener, fleet: FakeFleet, home: 
     assert repaired == []
 
 
-def test_what_is_waived_is_not_repaired_for_the_sake_of_what_drifted(
+def test_a_waived_control_is_not_changed_by_a_repair(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     folder = {"/etc/docker": {**DAEMON_JSON, "type": "dir", "mode": "0777"}}
@@ -247,7 +251,7 @@ def test_drift_is_repaired_in_batches(hardener: Hardener, fleet: FakeFleet) -> N
     assert playbooks(fleet) == ["audit", *["harden", "audit"] * 3]
 
 
-def test_a_repair_that_breaks_a_canary_leaves_the_others_drifted(
+def test_after_a_broken_canary_the_other_hosts_keep_their_drift(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {name: host() for name in "abc"})

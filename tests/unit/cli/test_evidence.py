@@ -50,7 +50,7 @@ def facts(result: Result) -> dict[str, str]:
     return {line.split()[0]: line.split(maxsplit=1)[1] for line in result.stdout.splitlines()}
 
 
-def test_what_is_exported_is_verified(hardener: Hardener, home: Path, desk: Desk) -> None:
+def test_an_exported_bundle_is_verified(hardener: Hardener, home: Path, desk: Desk) -> None:
     exported = export(hardener, "latest~1", "--sign", "key")
     assert exported.exit_code == 0, exported.stderr
     told = facts(exported)
@@ -68,7 +68,7 @@ def test_what_is_exported_is_verified(hardener: Hardener, home: Path, desk: Desk
     assert again["ledger"].split()[-1] == told["ledger"].split()[-1]
 
 
-def test_a_proof_that_is_named_twice_is_in_the_bundle_once(
+def test_a_proof_given_twice_is_exported_once(
     hardener: Hardener, home: Path, desk: Desk, tmp_path: Path
 ) -> None:
     (tmp_path / "profile").mkdir()
@@ -79,7 +79,7 @@ def test_a_proof_that_is_named_twice_is_in_the_bundle_once(
     assert facts(verify(hardener))["proof"].startswith(stored.id)
 
 
-def test_the_manifest_says_what_was_selected(hardener: Hardener, home: Path, desk: Desk) -> None:
+def test_the_manifest_contains_the_selection(hardener: Hardener, home: Path, desk: Desk) -> None:
     export(hardener, "--sign", "key")
     (run,) = json.loads(contents(Path("it.tar.gz"))["manifest.json"])["predicate"]["runs"]
     assert run["id"] == kept(home)[0].id
@@ -89,7 +89,7 @@ def test_the_manifest_says_what_was_selected(hardener: Hardener, home: Path, des
     assert len(run["inventory_sha256"]) == 64
 
 
-def test_an_altered_bundle_is_one_line_and_code_3(hardener: Hardener, home: Path, desk: Desk) -> None:
+def test_an_altered_bundle_is_one_line_and_exit_code_3(hardener: Hardener, home: Path, desk: Desk) -> None:
     export(hardener, "--sign", "key")
     files = contents(Path("it.tar.gz"))
     Path("it.tar.gz").write_bytes(repacked(files | {"README.md": b"trust me\n"}))
@@ -101,7 +101,7 @@ def test_an_altered_bundle_is_one_line_and_code_3(hardener: Hardener, home: Path
     )
 
 
-def test_another_judge_is_told_and_code_4(
+def test_a_bundle_judged_by_another_version_gives_exit_code_4(
     hardener: Hardener, home: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export(hardener, "--sign", "key")
@@ -114,7 +114,7 @@ def test_another_judge_is_told_and_code_4(
     assert facts(result)["ledger"] == "not compared: give --ledger"
 
 
-def test_other_reports_are_told_and_code_4(
+def test_reports_by_another_version_give_exit_code_4(
     hardener: Hardener, home: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hardener.evidence.staging.__version__", "0.0.9")
@@ -124,21 +124,21 @@ def test_other_reports_are_told_and_code_4(
     assert "written by hardener 0.0.9, not compared" in result.stdout
 
 
-def test_without_a_signature_it_is_said(hardener: Hardener, home: Path, desk: Desk) -> None:
+def test_a_missing_signature_is_reported(hardener: Hardener, home: Path, desk: Desk) -> None:
     assert "no: its origin cannot be verified" in export(hardener).stdout
     result = verify(hardener)
     assert result.exit_code == 3
     assert "it.tar.gz: SHA256SUMS.sig: missing" in result.stderr
 
 
-def test_a_revoked_key_is_refused_with_code_3(hardener: Hardener, home: Path, desk: Desk) -> None:
+def test_a_revoked_key_gives_exit_code_3(hardener: Hardener, home: Path, desk: Desk) -> None:
     export(hardener, "--sign", "key")
     result = verify(hardener, "--revoked", "key.pub")
     assert result.exit_code == 3
     assert "auditor@example.com is revoked by key.pub" in result.stderr
 
 
-def test_a_weak_key_signs_nothing(hardener: Hardener, home: Path, desk: Desk) -> None:
+def test_a_weak_key_is_refused(hardener: Hardener, home: Path, desk: Desk) -> None:
     weak = ["ssh-keygen", "-q", "-t", "rsa", "-b", "1024", "-N", "", "-f", "weak"]
     subprocess.run(weak, check=True)
     result = export(hardener, "--sign", "weak")
@@ -147,7 +147,7 @@ def test_a_weak_key_signs_nothing(hardener: Hardener, home: Path, desk: Desk) ->
     assert not Path("it.tar.gz").exists()
 
 
-def test_a_ledger_may_lie_elsewhere(hardener: Hardener, home: Path, desk: Desk) -> None:
+def test_the_ledger_can_have_another_path(hardener: Hardener, home: Path, desk: Desk) -> None:
     export(hardener, "--sign", "key", "--ledger", "book/ledger.ndjson")
     assert Path("book/ledger.ndjson").exists()
     assert not (home / "ledger.ndjson").exists()
@@ -173,7 +173,7 @@ def test_a_date_decides_which_key_is_valid(hardener: Hardener, home: Path, desk:
         (("latest",), "a run is listed twice"),
     ],
 )
-def test_what_cannot_be_exported_is_one_line(
+def test_a_failed_export_is_one_line(
     hardener: Hardener, home: Path, desk: Desk, options: tuple[str, ...], said: str
 ) -> None:
     result = export(hardener, *options)
@@ -193,7 +193,7 @@ def test_what_cannot_be_exported_is_one_line(
         (("--at", "soon"), "'soon' does not match the formats"),
     ],
 )
-def test_what_cannot_be_read_is_wrong_use(
+def test_an_unreadable_file_is_a_usage_error(
     hardener: Hardener, home: Path, desk: Desk, options: tuple[str, ...], said: str
 ) -> None:
     export(hardener, "--sign", "key")
@@ -202,7 +202,7 @@ def test_what_cannot_be_read_is_wrong_use(
     assert said in result.stderr
 
 
-def test_the_documentation_has_the_auditor_type_what_the_bundle_says(
+def test_the_documentation_has_the_commands_of_the_bundles_readme(
     hardener: Hardener, home: Path, desk: Desk
 ) -> None:
     export(hardener, "--sign", "key")

@@ -16,7 +16,7 @@ def run(*arguments: str, color: bool = False) -> str:
     return result.stdout
 
 
-def test_shows_everything_about_a_control() -> None:
+def test_every_part_of_a_control_is_shown() -> None:
     control = catalogue.find("daemon-icc-disabled", catalogue.DEFAULT_BENCHMARK)
     output = run("daemon-icc-disabled")
     flat = " ".join(output.split())
@@ -29,11 +29,11 @@ def test_shows_everything_about_a_control() -> None:
     assert "PCI DSS 4.0 1.3.1, 1.4.1 (by this project's judgement)" in flat
 
 
-def test_says_when_no_role_remediates() -> None:
+def test_a_control_without_a_remediating_role_is_reported() -> None:
     assert "No role remediates it yet" in run("container-not-privileged")
 
 
-def test_an_id_means_what_it_means_in_the_benchmark() -> None:
+def test_an_id_is_looked_up_in_the_given_benchmark() -> None:
     assert "Note: 2.7 is daemon-tls-verify in cis-docker-1.6.0, cis-docker-1.7.0\n" in run("2.7")
     older = run("2.7", "--benchmark", "cis-docker-1.7.0")
     assert "\ndaemon-tls-verify\n" in older
@@ -41,11 +41,11 @@ def test_an_id_means_what_it_means_in_the_benchmark() -> None:
     assert "Note:" not in run("5.5")
 
 
-def test_our_own_controls_are_explained_too() -> None:
+def test_hardeners_own_controls_are_explained() -> None:
     assert "\nhost-updates-pending\n" in run("H.1")
 
 
-def test_commands_stay_whole_and_prose_is_wrapped() -> None:
+def test_commands_are_not_wrapped_and_prose_is() -> None:
     rule = (
         "      -a always,exit -F arch=b64 -F path=/usr/bin/containerd-shim-runc-v2 -F perm=wxa -F key=docker"
     )
@@ -55,7 +55,7 @@ def test_commands_stay_whole_and_prose_is_wrapped() -> None:
 
 
 @pytest.mark.parametrize("width", [20, 40, 80])
-def test_narrow_terminals_get_narrow_prose(width: int) -> None:
+def test_prose_is_wrapped_to_the_width_of_the_terminal(width: int) -> None:
     control = catalogue.find("daemon-live-restore", catalogue.DEFAULT_BENCHMARK)
     text = "\n".join(_describe(control, catalogue.DEFAULT_BENCHMARK, width))
     prose = text[text.index("Why") : text.index("How it is decided")].splitlines()
@@ -78,11 +78,11 @@ def test_every_control_can_be_explained(control: Control) -> None:
     assert " ".join(control.fix.split()) in " ".join(output.split())
 
 
-def test_unknown_control_says_what_is_near() -> None:
+def test_an_unknown_control_is_an_error_with_suggestions() -> None:
     with pytest.raises(HardenerError, match="did you mean daemon-icc-disabled"):
         run("icc-disabled")
 
 
-def test_unknown_benchmark_says_which_there_are() -> None:
+def test_an_unknown_benchmark_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(HardenerError, match=r"unknown benchmark .*cis-docker-1\.8\.0"):
         run("5.5", "--benchmark", "cis-docker-2.0")

@@ -40,7 +40,7 @@ def member(snapshot: Snapshot, *groups: str) -> Snapshot:
         (("--severity", "low"), "0 of 6 results, 0 of 3 hosts"),
     ],
 )
-def test_a_part_is_shown_and_measured(
+def test_chosen_results_are_shown_and_counted(
     hardener: Hardener, fleet_of_three: None, options: tuple[str, ...], chosen: str
 ) -> None:
     result = hardener("show", *options)
@@ -49,7 +49,7 @@ def test_a_part_is_shown_and_measured(
     assert f"filter     {' '.join(options)}\n".replace("[ab]", "'[ab]'") in result.stdout
 
 
-def test_a_part_has_no_share_of_compliance(hardener: Hardener, fleet_of_three: None) -> None:
+def test_chosen_results_have_no_compliance(hardener: Hardener, fleet_of_three: None) -> None:
     assert "% compliant" in hardener("show").stdout
     part = hardener("show", "--status", "pass").stdout
     assert "% compliant" not in part
@@ -57,7 +57,7 @@ def test_a_part_has_no_share_of_compliance(hardener: Hardener, fleet_of_three: N
     assert "Passing (1)" in part
 
 
-def test_hosts_whose_groups_are_not_known_are_counted(hardener: Hardener, fleet_of_three: None) -> None:
+def test_hosts_with_unknown_groups_are_counted(hardener: Hardener, fleet_of_three: None) -> None:
     assert "left out   1 host whose groups" in hardener("show", "--group", "web").stdout
     assert "left out" not in hardener("show", "--host", "a").stdout
 
@@ -66,7 +66,7 @@ def test_hosts_whose_groups_are_not_known_are_counted(hardener: Hardener, fleet_
 @pytest.mark.parametrize(
     ("option", "value"), [("--host", "d"), ("--group", "d"), ("--section", "d"), ("--control", "9.9")]
 )
-def test_what_names_nothing_is_refused(
+def test_a_filter_that_matches_nothing_is_refused(
     hardener: Hardener, fleet_of_three: None, verb: tuple[str, ...], option: str, value: str
 ) -> None:
     result = hardener(*verb, option, value)
@@ -74,7 +74,9 @@ def test_what_names_nothing_is_refused(
     assert repr(value) in result.stderr
 
 
-def test_a_report_has_the_part_alone(hardener: Hardener, fleet_of_three: None, tmp_path: Path) -> None:
+def test_a_filtered_report_has_only_the_chosen_results(
+    hardener: Hardener, fleet_of_three: None, tmp_path: Path
+) -> None:
     result = hardener("report", "--format", "json", "--status", "fail", "--host", "a")
     document = json.loads(result.stdout)
     assert document["run"]["filter"] == "--host a --status fail"
@@ -87,7 +89,9 @@ def test_a_report_has_the_part_alone(hardener: Hardener, fleet_of_three: None, t
     assert out.read_text() == result.stdout
 
 
-def test_a_partial_report_is_not_compared_with_whole_runs(hardener: Hardener, fleet_of_three: None) -> None:
+def test_a_filtered_report_is_not_compared_with_complete_runs(
+    hardener: Hardener, fleet_of_three: None
+) -> None:
     assert "Since the last run" in hardener("report", "--format", "markdown").stdout
     part = hardener("report", "--format", "markdown", "--host", "a").stdout
     assert "Since the last run" not in part
@@ -96,7 +100,7 @@ def test_a_partial_report_is_not_compared_with_whole_runs(hardener: Hardener, fl
 
 @pytest.mark.parametrize("name", ["html", "markdown"])
 @pytest.mark.parametrize("options", [("--status", "pass"), ("--severity", "low")], ids=" ".join)
-def test_a_partial_report_does_not_call_a_run_compliant(
+def test_a_filtered_report_does_not_call_a_run_compliant(
     hardener: Hardener, fleet_of_three: None, name: str, options: tuple[str, ...]
 ) -> None:
     text = hardener("report", "--format", name, *options).stdout
@@ -114,7 +118,7 @@ def test_a_partial_report_does_not_call_a_run_compliant(
         (("--control", "3.17"), "2 hosts compared: 2 unchanged (0 of them failing)"),
     ],
 )
-def test_a_part_is_compared(
+def test_a_filtered_diff_compares_the_chosen_results(
     hardener: Hardener, fleet_of_three: None, options: tuple[str, ...], told: str
 ) -> None:
     result = hardener("diff", *options)
@@ -122,6 +126,6 @@ def test_a_part_is_compared(
     assert ("filter " in result.stdout) is bool(options)
 
 
-def test_a_host_that_cannot_be_compared_is_named(hardener: Hardener, fleet_of_three: None) -> None:
+def test_an_incomparable_host_is_named(hardener: Hardener, fleet_of_three: None) -> None:
     assert "c: was not audited: timed out" in hardener("diff", "--status", "fail").stdout
     assert "c: was not audited" not in hardener("diff", "--host", "a").stdout

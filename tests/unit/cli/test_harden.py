@@ -18,14 +18,16 @@ from tests.unit.snapshots import make
 Hardener = Callable[..., Result]
 
 
-def test_the_base_fails_and_the_repaired_passes(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_the_test_snapshots_fail_before_and_pass_after_the_repair(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     assert hardener("audit", "-i", "inv,", *ONLY).exit_code == 3
     fleet.snapshots = {"web1": bridge(icc=False)}
     assert hardener("audit", "-i", "inv,", *ONLY).exit_code == 0
 
 
-def test_audits_changes_audits_and_shows_the_difference(
+def test_hosts_are_audited_changed_and_audited_again(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=False)}
@@ -50,7 +52,7 @@ def test_audits_changes_audits_and_shows_the_difference(
     ]
 
 
-def test_where_nothing_fails_nothing_is_run(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_without_failures_no_role_runs(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     fleet.snapshots = {"web1": bridge(icc=False)}
     result = hardener("harden", "-i", "inv,", *ONLY, "--junit", str(tmp_path / "j.xml"))
     assert result.exit_code == 0
@@ -59,14 +61,16 @@ def test_where_nothing_fails_nothing_is_run(hardener: Hardener, fleet: FakeFleet
     assert (tmp_path / "j.xml").exists()
 
 
-def test_what_no_role_remediates_stays_and_says_so(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_failures_without_a_remediating_role_remain_and_are_reported(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
     fleet.snapshots = {"gone": "timed out"}
     result = hardener("harden", "-i", "inv,", *ONLY)
     assert result.exit_code == 4
     assert [playbook for playbook, _ in fleet.runs] == ["audit"]
 
 
-def test_check_changes_nothing_and_diff_shows_what_would(
+def test_check_changes_nothing_and_diff_shows_the_changes(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     diff = [{"path": "/etc/docker/daemon.json", "prepared": '--- before\n+++ after\n+  "icc": false\n'}]
@@ -91,7 +95,7 @@ def test_check_changes_nothing_and_diff_shows_what_would(
     assert not (tmp_path / "report.before.json").exists()
 
 
-def test_what_costs_more_than_allowed_is_listed_and_keeps_failing(
+def test_held_changes_are_listed_and_their_controls_keep_failing(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -103,7 +107,7 @@ def test_what_costs_more_than_allowed_is_listed_and_keeps_failing(
     assert said in result.stderr
 
 
-def test_a_host_where_it_is_not_possible_has_not_failed(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_refused_change_is_not_a_failed_host(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     blocked = answer("refused", reason="rootless")
     fleet.converge = lambda host: {"outcome": "refused", "failed": True, "msg": "rootless", **blocked}
@@ -112,7 +116,7 @@ def test_a_host_where_it_is_not_possible_has_not_failed(hardener: Hardener, flee
     assert "web1: blocked (daemon-restart): daemon-icc-disabled: rootless\n" in result.stderr
 
 
-def test_the_command_line_says_what_may_happen_or_leaves_it_to_the_inventory(
+def test_the_allowed_impact_comes_from_the_command_line_or_the_inventory(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -126,9 +130,7 @@ def test_the_command_line_says_what_may_happen_or_leaves_it_to_the_inventory(
     assert (variables.get("converge_allow"), variables["converge_confirm_timeout"]) == (None, 60)
 
 
-def test_a_reviewed_plan_and_nothing_else_is_applied(
-    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
-) -> None:
+def test_only_the_reviewed_plan_is_applied(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=True)}
     fleet.converge = lambda host: {
@@ -165,14 +167,16 @@ def test_a_reviewed_plan_and_nothing_else_is_applied(
     assert "--plan and --allow exclude each other" in both.stderr
 
 
-def test_no_differences_unless_asked(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_without_diff_no_differences_are_shown(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     fleet.converge = changing(fleet, diff=[{"path": "/x", "prepared": "+secret"}])
     assert "+secret" not in hardener("harden", "-i", "inv,", *ONLY).stdout
 
 
 @pytest.mark.parametrize("outcome", ["rolled_back", "partly_rolled_back", "rollback_failed", "abandoned"])
-def test_a_rollback_is_the_worst(hardener: Hardener, fleet: FakeFleet, outcome: str) -> None:
+def test_a_rollback_has_precedence_over_other_results(
+    hardener: Hardener, fleet: FakeFleet, outcome: str
+) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     fleet.converge = changing(fleet, outcome=outcome, failed=True, changed=False, msg="dockerd did not start")
     result = hardener("harden", "-i", "inv,", *ONLY)
@@ -180,13 +184,17 @@ def test_a_rollback_is_the_worst(hardener: Hardener, fleet: FakeFleet, outcome: 
     assert "web1: failed: dockerd did not start\n" in result.stderr
 
 
-def test_a_host_that_could_not_be_changed_is_not_well(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_host_that_could_not_be_changed_makes_the_run_incomplete(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     fleet.converge = changing(fleet, outcome="refused", failed=True, msg="duplicate keys")
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 3
 
 
-def test_a_failure_counts_even_where_all_passes_afterwards(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_failed_change_counts_even_if_all_controls_pass_afterwards(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
 
     def converge(host: str) -> dict[str, Any]:
@@ -197,14 +205,14 @@ def test_a_failure_counts_even_where_all_passes_afterwards(hardener: Hardener, f
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 4
 
 
-def test_what_was_left_undone_is_said(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_changes_that_were_not_made_are_reported(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     fleet.converge = changing(fleet, notes=["userns-remap is not applied: 3 images\x1b[2J"])
     stderr = hardener("harden", "-i", "inv,", *ONLY).stderr
     assert "web1: userns-remap is not applied: 3 images\\x1b[2J\n" in stderr
 
 
-def test_hosts_with_the_same_plan_share_a_line(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_hosts_with_equal_plans_share_a_line(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(7)}
     fleet.converge = changing(fleet)
     stderr = hardener("harden", "-i", "inv,", *ONLY).stderr
@@ -227,9 +235,7 @@ def test_passwords_are_asked_for_once(hardener: Hardener, fleet: FakeFleet) -> N
     assert result.stderr.count("BECOME password") == 1
 
 
-def test_canaries_and_batches_are_changed_and_looked_at_one_after_the_other(
-    hardener: Hardener, fleet: FakeFleet
-) -> None:
+def test_canaries_and_batches_are_changed_and_checked_in_order(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(1, 6)}
     fleet.converge = changing(fleet)
     result = hardener("harden", "-i", "inv,", *ONLY, "--canary", "1", "--batch", "2")
@@ -249,7 +255,7 @@ def test_canaries_and_batches_are_changed_and_looked_at_one_after_the_other(
     assert "batch (2 of 3): web2, web3\n" in result.stderr
 
 
-def test_a_canary_that_breaks_ends_the_run_and_the_others_are_named(
+def test_a_failed_canary_ends_the_run_and_the_other_hosts_are_named(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(1, 4)}
@@ -276,7 +282,7 @@ def test_a_canary_that_breaks_ends_the_run_and_the_others_are_named(
     assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden", "audit", "harden", "audit"]
 
 
-def test_hosts_that_could_not_be_reached_count_as_failed(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_unreachable_hosts_count_as_failed(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"gone": "timed out", "web1": bridge(icc=True), "web2": bridge(icc=True)}
     fleet.converge = changing(fleet)
     result = hardener("harden", "-i", "inv,", *ONLY, "--batch", "1")
@@ -314,7 +320,7 @@ def test_a_host_that_is_worse_after_its_change_counts_as_failed(hardener: Harden
         (("--canary", "no-such-group"), "the inventory has no such group"),
     ],
 )
-def test_batches_that_cannot_be_meant(
+def test_invalid_batches_are_refused(
     hardener: Hardener, fleet: FakeFleet, options: tuple[str, ...], reason: str
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -332,7 +338,7 @@ def test_check_names_the_batches_and_changes_nothing(hardener: Hardener, fleet: 
     assert "batches: canaries web1, then 1 batch of 1; 0 may fail\n" in result.stderr
 
 
-def test_hosts_outside_their_window_are_not_begun_and_have_not_failed(
+def test_hosts_outside_their_maintenance_window_are_not_begun_and_not_failed(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     reason = "outside its maintenance windows (Sat 22:00-04:00 UTC): it is Fri 10:00 in UTC"
@@ -361,7 +367,7 @@ def test_hosts_outside_their_window_are_not_begun_and_have_not_failed(
     assert (result.exit_code, result.stderr.count("not begun: web2:")) == (8, 1)
 
 
-def test_a_run_that_changes_hosts_has_a_number_above_that_of_every_host(
+def test_the_number_of_a_run_is_above_that_of_every_host(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     ahead = int(time.time() * 1000) + 60_000  # another control node has a clock that is ahead

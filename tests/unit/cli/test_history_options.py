@@ -40,7 +40,7 @@ def two(
     ],
     ids=" ".join,
 )
-def test_two_inventories_are_refused_and_listed(
+def test_an_ambiguous_inventory_is_an_error_that_lists_them(
     hardener: Hardener, home: Path, two: tuple[str, str], command: tuple[str, ...]
 ) -> None:
     result = hardener(*command)
@@ -85,7 +85,7 @@ def test_two_runs_without_a_common_host_are_refused(
     assert "have no host in common" in result.stderr
 
 
-def test_one_host_in_common_is_enough(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_runs_with_one_common_host_are_compared(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, "one,", "a")
     audited(hardener, fleet, "other,", "a")
     newest, oldest = kept(home)
@@ -107,7 +107,7 @@ def test_runs_of_one_inventory_are_listed(hardener: Hardener, home: Path, two: t
     assert "no run of " in result.stderr
 
 
-def test_drift_against_latest_means_the_inventory_that_is_audited(
+def test_drift_against_latest_means_the_audited_inventory(
     hardener: Hardener, fleet: FakeFleet, home: Path, two: tuple[str, str]
 ) -> None:
     fleet.snapshots = {"a": host()}

@@ -48,7 +48,7 @@ def policy(tmp_path: Path) -> str:
         (("something new",), 3),
     ],
 )
-def test_the_exit_code_is_the_worst_image(
+def test_the_worst_image_decides_the_exit_code(
     hardener: Hardener, fleet: FakeFleet, policy: str, statuses: tuple[str, ...], code: int
 ) -> None:
     fleet.snapshots = {"web1": ""}
@@ -63,7 +63,7 @@ def test_the_exit_code_is_the_worst_image(
     }
 
 
-def test_a_host_that_gave_nothing_is_incomplete_and_told(
+def test_a_host_without_an_answer_is_named_and_makes_the_run_incomplete(
     hardener: Hardener, fleet: FakeFleet, policy: str, tmp_path: Path
 ) -> None:
     fleet.snapshots = {"web1": "", "web2": ""}
@@ -81,7 +81,7 @@ def test_a_host_that_gave_nothing_is_incomplete_and_told(
     }
 
 
-def test_what_hosts_say_is_only_text(hardener: Hardener, fleet: FakeFleet, policy: str) -> None:
+def test_text_from_hosts_is_escaped(hardener: Hardener, fleet: FakeFleet, policy: str) -> None:
     containers = [{"name": "a\x1b[2J", "running": True, "by_digest": False}]
     fleet.snapshots = {"web1": ""}
     fleet.verify_images = lambda _: record(image("[bold]unsigned", "evil\x1b[2J\n", containers=containers))
@@ -91,7 +91,9 @@ def test_what_hosts_say_is_only_text(hardener: Hardener, fleet: FakeFleet, polic
     assert "used by a" in said
 
 
-def test_the_policy_beside_the_inventory(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_the_policy_beside_the_inventory_is_used(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("{}")
     result = hardener("images", "verify", "-i", str(inventory))

@@ -37,7 +37,7 @@ def two_runs(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
         audited(hardener, fleet, {"a": host("0666"), "b": host(mode), "c": "timed out"}, *ONLY)
 
 
-def test_runs(hardener: Hardener, two_runs: None, home: Path) -> None:
+def test_runs_are_a_valid_document(hardener: Hardener, two_runs: None, home: Path) -> None:
     newest, oldest = kept(home)
     hardener("baseline", oldest.id)
     found = document(hardener, "runs")["runs"]
@@ -48,11 +48,11 @@ def test_runs(hardener: Hardener, two_runs: None, home: Path) -> None:
     assert found[0]["compliance"] == pytest.approx(2 / 6)
 
 
-def test_no_run_is_an_empty_list(hardener: Hardener, home: Path) -> None:
+def test_an_empty_history_is_an_empty_list(hardener: Hardener, home: Path) -> None:
     assert document(hardener, "runs") == {"schema": "hardener/runs/1", "runs": []}
 
 
-def test_show(hardener: Hardener, two_runs: None) -> None:
+def test_a_shown_run_is_a_valid_document(hardener: Hardener, two_runs: None) -> None:
     found = document(hardener, "show")
     assert found["filter"] is None
     assert found["chosen"]["results"] == sum(found["chosen"]["counts"].values()) == 6
@@ -65,7 +65,7 @@ def test_show(hardener: Hardener, two_runs: None) -> None:
     assert (part["chosen"]["hosts"], part["run"]["hosts"]) == (1, 3)
 
 
-def test_diff(hardener: Hardener, two_runs: None, home: Path) -> None:
+def test_a_diff_is_a_valid_document(hardener: Hardener, two_runs: None, home: Path) -> None:
     found = document(hardener, "diff")
     newest, oldest = kept(home)
     assert (found["before"]["id"], found["after"]["id"]) == (oldest.id, newest.id)
@@ -75,12 +75,12 @@ def test_diff(hardener: Hardener, two_runs: None, home: Path) -> None:
     assert found["not_compared"] == [{"host": "c", "why": "was not audited: timed out"}]
 
 
-def test_trend(hardener: Hardener, two_runs: None) -> None:
+def test_a_trend_is_a_valid_document(hardener: Hardener, two_runs: None) -> None:
     found = document(hardener, "trend")["runs"]
     assert [each["sections"][0]["counts"]["fail"] for each in found] == [1, 2]
 
 
-def test_controls(hardener: Hardener) -> None:
+def test_controls_are_a_valid_document(hardener: Hardener) -> None:
     found = document(hardener, "controls")["controls"]
     assert len(found) == len(hardener("controls").stdout.splitlines()) - 1
     assert {each["slug"]: each["role"] for each in found}["daemon-icc-disabled"] == "docker_daemon"
@@ -92,7 +92,7 @@ WAIVERS = """waivers:
 """
 
 
-def test_waivers(hardener: Hardener, tmp_path: Path) -> None:
+def test_the_result_of_lint_is_a_valid_document(hardener: Hardener, tmp_path: Path) -> None:
     path = tmp_path / "waivers.yml"
     path.write_text(WAIVERS)
     found = document(hardener, "waivers", "lint", str(path), exit_code=3)
@@ -104,7 +104,7 @@ def test_waivers(hardener: Hardener, tmp_path: Path) -> None:
     assert [each["line"] for each in found["problems"]] == [2]
 
 
-def test_schedules() -> None:
+def test_schedules_are_a_valid_document() -> None:
     one = Scheduled(
         name="drift",
         active=True,
@@ -122,7 +122,7 @@ def test_schedules() -> None:
 
 
 @pytest.mark.parametrize("command", QUERIES, ids=" ".join)
-def test_a_file_gets_the_same_and_the_text_is_shown(
+def test_a_file_gets_the_document_and_the_text_is_shown(
     hardener: Hardener, two_runs: None, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     path = tmp_path / "found.json"
@@ -132,7 +132,7 @@ def test_a_file_gets_the_same_and_the_text_is_shown(
     assert not (Path.cwd() / "-").exists()
 
 
-def test_what_is_hostile_stays_inert(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_hostile_text_is_escaped(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     names = dict.fromkeys(HOSTILE, host("0666"))
     audited(hardener, fleet, names | {"gone\x1b\u202e": "\x1b]0;x\x07\ud800"}, *ONLY)
     audited(hardener, fleet, names, *ONLY)
@@ -144,7 +144,7 @@ def test_what_is_hostile_stays_inert(hardener: Hardener, fleet: FakeFleet, home:
 
 
 @pytest.mark.parametrize("options", [("--json", "-"), ("--report", "json=-")], ids=" ".join)
-def test_an_audit_gives_its_report_alone_on_standard_output(
+def test_a_json_report_is_alone_on_standard_output(
     hardener: Hardener, fleet: FakeFleet, home: Path, options: tuple[str, ...]
 ) -> None:
     result = audited(hardener, fleet, {"a": host("0666")}, *ONLY, *options)
@@ -155,13 +155,13 @@ def test_an_audit_gives_its_report_alone_on_standard_output(
     assert not (Path.cwd() / "-").exists()
 
 
-def test_one_report_at_most_goes_to_standard_output(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_two_reports_to_standard_output_are_refused(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     result = audited(hardener, fleet, {"a": host()}, "--json", "-", "--junit", "-")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "two reports would go to the same file" in result.stderr
 
 
-def test_harden_gives_no_earlier_state_on_standard_output(
+def test_harden_writes_no_earlier_state_to_standard_output(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     fleet.snapshots = {"a": host("0666")}

@@ -43,14 +43,14 @@ def run(*argv: str) -> Result:
     return runner().invoke(main, ["lab", *argv])
 
 
-def test_up_prints_the_inventory_and_talks_on_standard_error(guests: dict[str, lab.Guest]) -> None:
+def test_up_prints_the_inventory_and_its_messages_on_standard_error(guests: dict[str, lab.Guest]) -> None:
     ran = run("up", "--debian", "12")
     assert ran.stdout == "/cache/guests/debian-12/inventory.yml\n"
     assert "starting guest debian-12" in ran.stderr
     assert guests["debian-12"].release == "12"
 
 
-def test_a_bare_guest_is_another_one(guests: dict[str, lab.Guest]) -> None:
+def test_a_bare_guest_has_its_own_name(guests: dict[str, lab.Guest]) -> None:
     run("up")
     assert run("up", "--bare").stdout == "/cache/guests/debian-13-bare/inventory.yml\n"
     assert guests["debian-13-bare"].release == "13-bare"
@@ -58,7 +58,7 @@ def test_a_bare_guest_is_another_one(guests: dict[str, lab.Guest]) -> None:
     assert list(guests) == ["debian-13"]
 
 
-def test_a_guest_has_the_name_it_is_given(guests: dict[str, lab.Guest]) -> None:
+def test_a_guest_has_the_given_name(guests: dict[str, lab.Guest]) -> None:
     run("up", "--name", "mine")
     assert guests["mine"].release == "13"
 
@@ -73,12 +73,12 @@ def test_the_help_names_every_release() -> None:
     assert "|".join(lab.RELEASES) in run("up", "--help").stdout
 
 
-def test_status_is_one_line_a_guest(guests: dict[str, lab.Guest]) -> None:
+def test_status_has_one_line_for_each_guest(guests: dict[str, lab.Guest]) -> None:
     run("up", "--name", "mine")
     assert run("status").stdout == "mine\t13\tstopped\t2222\t/cache/guests/mine/inventory.yml\n"
 
 
-def test_down_says_what_it_did(guests: dict[str, lab.Guest]) -> None:
+def test_down_reports_its_result(guests: dict[str, lab.Guest]) -> None:
     run("up")
     assert "removed guest debian-13" in run("down").stderr
     assert "there is no guest debian-13" in run("down").stderr
@@ -89,7 +89,7 @@ def test_down_says_what_it_did(guests: dict[str, lab.Guest]) -> None:
     "argv",
     [("docker", "ps", "-a"), ("--", "docker", "ps", "-a"), ("--user", "root", "docker", "ps", "-a")],
 )
-def test_ssh_becomes_ssh_and_leaves_the_commands_own_options_to_it(
+def test_ssh_replaces_the_process_and_passes_options_to_the_command(
     guests: dict[str, lab.Guest], monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
 ) -> None:
     became: list[list[str]] = []
@@ -99,7 +99,7 @@ def test_ssh_becomes_ssh_and_leaves_the_commands_own_options_to_it(
     assert became == [["ssh", *guests["debian-13"].ssh_command("docker", "ps", "-a")]]
 
 
-def test_ssh_to_no_guest_is_an_error(guests: dict[str, lab.Guest]) -> None:
+def test_ssh_to_a_missing_guest_is_an_error(guests: dict[str, lab.Guest]) -> None:
     ran = run("ssh", "--name", "nobody")
     assert ran.exit_code == ExitCode.USAGE
     assert "no guest nobody is running" in ran.stderr

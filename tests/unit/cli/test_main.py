@@ -53,7 +53,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         (HardenerError("two\nlines \x1b[31m"), 2, "hardener: error: two lines \\x1b[31m"),
     ],
 )
-def test_every_end_is_one_line_and_a_code(
+def test_every_error_is_one_line_and_an_exit_code(
     hardener: Hardener,
     failing: Callable[[BaseException], None],
     error: BaseException,
@@ -67,7 +67,7 @@ def test_every_end_is_one_line_and_a_code(
     assert result.stdout == ""
 
 
-def test_verbose_shows_where(hardener: Hardener, failing: Callable[[BaseException], None]) -> None:
+def test_verbose_shows_the_traceback(hardener: Hardener, failing: Callable[[BaseException], None]) -> None:
     failing(ZeroDivisionError("by zero"))
     with pytest.raises(ZeroDivisionError):
         hardener("-v", "controls", catch_exceptions=False)
@@ -85,7 +85,7 @@ def test_verbose_shows_where(hardener: Hardener, failing: Callable[[BaseExceptio
         (("assess",), "hardener: error: Missing argument 'SNAPSHOT...' (see `hardener assess --help`)"),
     ],
 )
-def test_wrong_use_is_one_line(hardener: Hardener, arguments: tuple[str, ...], message: str) -> None:
+def test_a_usage_error_is_one_line(hardener: Hardener, arguments: tuple[str, ...], message: str) -> None:
     result = hardener(*arguments)
     assert result.exit_code == ExitCode.USAGE
     assert result.stderr.strip() == message
@@ -95,18 +95,18 @@ GROUPS = [name for name in VERBS if isinstance(main.get_command(click.Context(ma
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in GROUPS)], ids=" ".join)
-def test_without_a_verb_the_verbs_are_shown(hardener: Hardener, arguments: list[str]) -> None:
+def test_without_a_verb_the_help_is_shown(hardener: Hardener, arguments: list[str]) -> None:
     result = hardener(*arguments)
     assert result.exit_code == ExitCode.USAGE
     assert "Commands:" in result.stderr
     assert not result.stdout
 
 
-def test_there_are_groups_of_verbs() -> None:
+def test_the_groups_of_verbs_are_listed() -> None:
     assert GROUPS == ["evidence", "images", "lab", "schedule", "waivers", "workload"]
 
 
-def test_help_says_what_the_codes_mean(hardener: Hardener) -> None:
+def test_help_explains_the_exit_codes(hardener: Hardener) -> None:
     result = hardener("-h")
     assert result.exit_code == 0
     for code in ExitCode:
@@ -121,11 +121,11 @@ def test_every_verb_has_help(hardener: Hardener, verb: str) -> None:
     assert "\\b" not in result.stdout
 
 
-def test_version(hardener: Hardener) -> None:
+def test_version_is_printed(hardener: Hardener) -> None:
     assert hardener("--version").stdout == f"hardener {__version__}\n"
 
 
-def test_help_imports_no_engine() -> None:
+def test_help_does_not_import_heavy_modules() -> None:
     """Start-up time is a feature: what only a verb needs is imported when it runs."""
     code = (
         "import sys; import hardener.cli;"
@@ -156,7 +156,7 @@ def test_ansible_starts_before_slow_imports(verb: str, tmp_path: Path) -> None:
     ("closed", "says"),
     [("<&-", "The storage driver"), (">&-", ""), ("2>&-", "The storage driver"), (">&- 2>&- <&-", "")],
 )
-def test_closed_standard_streams_are_no_defect(closed: str, says: str) -> None:
+def test_closed_standard_streams_are_not_an_internal_error(closed: str, says: str) -> None:
     command = f'exec "$0" -m hardener explain daemon-storage-devicemapper-absent {closed}'
     ended = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -18,7 +18,9 @@ def exit_codes(text: str) -> dict[str, float]:
     }
 
 
-def test_the_last_complete_run_of_every_inventory(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_the_last_complete_run_of_every_inventory_is_exported(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     audited(hardener, fleet, {"a": host("0666")})
     hardener("audit", "-i", "other,", "--only", "3.17")
     hardener("audit", "-i", "third,")
@@ -30,7 +32,7 @@ def test_the_last_complete_run_of_every_inventory(hardener: Hardener, fleet: Fak
     assert f'run="{kept(home)[4].id}"' in result.stdout
 
 
-def test_a_host_that_is_gone_keeps_the_moment_of_its_last_audit(
+def test_an_unreachable_host_keeps_the_time_of_its_last_audit(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {"a": host()})
@@ -42,7 +44,7 @@ def test_a_host_that_is_gone_keeps_the_moment_of_its_last_audit(
     assert abs(float(seen.split()[-1]) - ended.timestamp()) < 0.001
 
 
-def test_the_file_is_there_for_node_exporter_whole_or_not_at_all(
+def test_the_file_is_written_atomically_and_readable_for_node_exporter(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     audited(hardener, fleet, {"a": host()})
@@ -57,7 +59,7 @@ def test_the_file_is_there_for_node_exporter_whole_or_not_at_all(
     assert (result.exit_code, "there is no folder" in result.stderr) == (2, True)
 
 
-def test_without_a_complete_run_there_is_nothing_to_tell(
+def test_without_a_complete_run_metrics_are_an_error(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {"a": host()}, "--only", "3.17")

@@ -25,9 +25,7 @@ def would(fleet: FakeFleet, **more: Any) -> None:
     }
 
 
-def test_says_what_would_be_changed_at_what_cost_and_changes_nothing(
-    hardener: Hardener, fleet: FakeFleet
-) -> None:
+def test_a_plan_shows_changes_and_impacts_and_changes_nothing(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     would(fleet)
     result = hardener("plan", "-i", "inv,", *ONLY)
@@ -44,7 +42,7 @@ def test_says_what_would_be_changed_at_what_cost_and_changes_nothing(
     assert "then restart docker: stops db" in result.stdout
 
 
-def test_hosts_that_need_the_same_share_their_part(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_hosts_with_equal_plans_share_a_section(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(3)}
     would(fleet)
     stdout = hardener("plan", "-i", "inv,", *ONLY).stdout
@@ -52,14 +50,14 @@ def test_hosts_that_need_the_same_share_their_part(hardener: Hardener, fleet: Fa
     assert stdout.count("restart docker") == 1
 
 
-def test_where_nothing_fails_there_is_nothing_to_ask(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_without_failures_no_host_is_asked(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": bridge(icc=False)}
     result = hardener("plan", "-i", "inv,", *ONLY)
     assert (result.exit_code, [playbook for playbook, _ in fleet.runs]) == (0, ["audit"])
     assert "Nothing fails." in result.stdout
 
 
-def test_a_host_that_cannot_be_asked_is_part_of_the_plan(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_host_without_an_answer_is_part_of_the_plan(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"gone": "timed out", "web1": bridge(icc=True)}
     would(fleet)
     result = hardener("plan", "-i", "inv,", *ONLY)
@@ -67,7 +65,7 @@ def test_a_host_that_cannot_be_asked_is_part_of_the_plan(hardener: Hardener, fle
     assert "no plan: timed out" in result.stdout
 
 
-def test_the_file_says_all_of_it_to_programs(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_the_json_plan_is_complete(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     would(fleet)
     path = tmp_path / "plan.json"
@@ -91,7 +89,7 @@ def test_the_file_says_all_of_it_to_programs(hardener: Hardener, fleet: FakeFlee
     assert host["activations"][0]["stops"] == ["db"]
 
 
-def test_a_file_that_cannot_be_written_is_said_before_any_host_is_asked(
+def test_an_unwritable_file_is_refused_before_any_host_is_asked(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     result = hardener("plan", "-i", "inv,", "--json", str(tmp_path / "no" / "plan.json"))
@@ -100,7 +98,7 @@ def test_a_file_that_cannot_be_written_is_said_before_any_host_is_asked(
     assert fleet.runs == []
 
 
-def test_a_plan_whose_file_cannot_be_written_is_shown_all_the_same(
+def test_a_plan_is_shown_even_if_its_file_cannot_be_written(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     """A file takes the place of the folder while the hosts are asked: what they said is not lost."""

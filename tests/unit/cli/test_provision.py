@@ -31,7 +31,7 @@ def playbooks(fleet: FakeFleet) -> list[str]:
 
 
 @pytest.mark.parametrize("without", [no_engine(), silent_engine()], ids=["bare", "held"])
-def test_a_host_without_an_engine_gets_one_and_is_hardened(
+def test_docker_is_installed_and_the_host_hardened(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, without: Snapshot
 ) -> None:
     fleet.snapshots = {"new": without, "old": bridge(icc=False)}
@@ -49,7 +49,7 @@ def test_a_host_without_an_engine_gets_one_and_is_hardened(
     assert before["summary"]["counts"].get("fail", 0) == 0
 
 
-def test_nothing_is_left_to_be_done_where_the_engine_begins_as_it_should(
+def test_an_engine_started_with_its_configuration_needs_no_more_changes(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"new": no_engine()}
@@ -60,7 +60,7 @@ def test_nothing_is_left_to_be_done_where_the_engine_begins_as_it_should(
     assert "no role remediates a failing control" in result.stderr
 
 
-def test_where_every_host_has_an_engine_it_hardens(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_hosts_with_an_engine_are_only_hardened(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"old": bridge(icc=True)}
     fleet.converge = changing(fleet)
     assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 0
@@ -68,7 +68,7 @@ def test_where_every_host_has_an_engine_it_hardens(hardener: Hardener, fleet: Fa
     assert "install" not in hardener("provision", "-i", "inv,", *ONLY).stderr
 
 
-def test_an_engine_that_cannot_be_installed_is_no_success(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_failed_installation_is_not_a_success(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"new": no_engine()}
     fleet.install = lambda host: {"failed": True, "msg": "Unable to locate package docker.io"}
     result = hardener("provision", "-i", "inv,", *ONLY)
@@ -76,7 +76,7 @@ def test_an_engine_that_cannot_be_installed_is_no_success(hardener: Hardener, fl
     assert "new: failed: Unable to locate package docker.io\n" in result.stderr
 
 
-def test_an_engine_that_does_not_start_on_its_configuration_is_rolled_back(
+def test_an_engine_that_does_not_start_with_its_configuration_is_rolled_back(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"new": no_engine()}
@@ -84,9 +84,7 @@ def test_an_engine_that_does_not_start_on_its_configuration_is_rolled_back(
     assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 5
 
 
-def test_a_host_that_does_not_answer_is_not_taken_for_a_bare_one(
-    hardener: Hardener, fleet: FakeFleet
-) -> None:
+def test_an_unreachable_host_is_not_treated_as_bare(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"gone": "timed out"}
     assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 4
     assert playbooks(fleet) == ["audit"]
@@ -122,9 +120,7 @@ def test_each_batch_is_installed_and_hardened_before_the_next_begins(
     ]
 
 
-def test_an_engine_that_cannot_be_installed_on_a_canary_ends_the_run(
-    hardener: Hardener, fleet: FakeFleet
-) -> None:
+def test_a_failed_installation_on_a_canary_ends_the_run(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"new": no_engine(), "old": bridge(icc=True)}
     fleet.install = lambda host: {"failed": True, "msg": "Unable to locate package docker.io"}
     result = hardener("provision", "-i", "inv,", *ONLY, "--canary", "1")

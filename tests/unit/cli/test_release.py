@@ -13,7 +13,9 @@ KEPT = "/etc/docker/daemon.json: icc was changed by others meanwhile, and stays 
 LEFT = "auditd stays installed, where hardener has installed it too: remove it if nothing else needs it"
 
 
-def test_every_host_is_given_back_and_what_is_left_is_said(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_every_host_is_released_and_remaining_changes_are_reported(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
     fleet.snapshots = {"web1": "", "web2": ""}
     fleet.release = lambda host: {
         "outcome": "changed",
@@ -57,7 +59,9 @@ def test_check_and_diff_show_what_would_change(hardener: Hardener, fleet: FakeFl
         ({"outcome": "unchanged"}, 0),
     ],
 )
-def test_how_it_ends(hardener: Hardener, fleet: FakeFleet, answer: dict[str, Any], code: int) -> None:
+def test_the_exit_code_follows_the_results_of_hosts(
+    hardener: Hardener, fleet: FakeFleet, answer: dict[str, Any], code: int
+) -> None:
     fleet.snapshots = {"web1": "", "web2": ""}
     fine = {"outcome": "changed", "msg": "the host is restored"}
     fleet.release = lambda host: {**answer, "msg": f"why {KEPT}"} if host == "web1" else fine
@@ -66,7 +70,7 @@ def test_how_it_ends(hardener: Hardener, fleet: FakeFleet, answer: dict[str, Any
     assert KEPT in result.stderr
 
 
-def test_a_canary_whose_release_is_undone_ends_the_run(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_rolled_back_release_of_a_canary_ends_the_run(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": "", "web2": ""}
 
     def release(host: str) -> dict[str, object]:

@@ -8,7 +8,7 @@ from tests.unit.cli.histories import Hardener, audited, host
 from tests.unit.snapshots import container, with_containers
 
 
-def test_every_format_is_byte_for_byte_what_the_run_wrote(
+def test_every_format_equals_the_report_of_the_run_byte_for_byte(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "again"
@@ -28,14 +28,16 @@ def test_every_format_is_byte_for_byte_what_the_run_wrote(
         assert hardener("report", "--format", name).stdout_bytes == written, name
 
 
-def test_a_folder_that_is_not_there(hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
     audited(hardener, fleet, {"a": host()})
     result = hardener("report", "--format", "csv", "--out", str(tmp_path / "no" / "report.csv"))
     assert result.exit_code == 2
     assert "there is no folder" in result.stderr
 
 
-def test_a_run_that_is_damaged_says_so(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_damaged_run_is_reported(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     import sqlite3
 
     audited(hardener, fleet, {"a": host()})

@@ -45,7 +45,7 @@ def test_only_results_at_the_severity_or_above_it_count(
     assert exit_codes.of_drift(drift, fail_on) is (moved if counts else ExitCode.COMPLIANT)
 
 
-def test_a_host_that_was_not_audited_always_counts() -> None:
+def test_an_unaudited_host_always_counts() -> None:
     one = gone("a")
     low = [each for each in one.findings if each.severity is Severity.LOW]
     assert low
@@ -56,7 +56,9 @@ def test_a_host_that_was_not_audited_always_counts() -> None:
     assert exit_codes.of_drift(drift, Severity.CRITICAL) is ExitCode.INCOMPLETE
 
 
-def test_verbs_take_the_severity(hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path) -> None:
+def test_verbs_accept_a_lowest_severity(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
     snapshot = tmp_path / "a.json"
     snapshot.write_text(json.dumps(host("0666").raw))
     assert audited(hardener, fleet, {"a": host("0644")}, *ONLY).exit_code == 0
@@ -72,7 +74,7 @@ def test_verbs_take_the_severity(hardener: Hardener, fleet: FakeFleet, home: Pat
         assert hardener(*command, "--fail-on", "critical").exit_code == 0, command
 
 
-def test_drift_below_the_severity_is_shown_and_does_not_count(
+def test_drift_below_the_severity_is_shown_but_does_not_count(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {"a": host("0644")})
@@ -84,7 +86,7 @@ def test_drift_below_the_severity_is_shown_and_does_not_count(
 
 
 @pytest.mark.parametrize("verb", ["audit", "drift", "harden"])
-def test_a_quiet_run_says_nothing_and_does_the_same(
+def test_a_quiet_run_prints_nothing_and_has_the_same_result(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path, verb: str
 ) -> None:
     audited(hardener, fleet, {"a": host("0644")})
@@ -96,7 +98,7 @@ def test_a_quiet_run_says_nothing_and_does_the_same(
     assert json.loads((tmp_path / "report.json").read_text())["summary"]["hosts"] == 1
 
 
-def test_a_quiet_run_tells_failures(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_quiet_run_prints_failures(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     result = audited(hardener, fleet, {"a": "timed out"}, "--quiet")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "a: " in result.stderr
@@ -104,7 +106,7 @@ def test_a_quiet_run_tells_failures(hardener: Hardener, fleet: FakeFleet, home: 
     assert hardener("audit", "-i", "inv,", "-q", "--only", "no-such").stderr.startswith("hardener: error: ")
 
 
-def test_quiet_assess(hardener: Hardener, home: Path, tmp_path: Path) -> None:
+def test_quiet_assess_prints_nothing(hardener: Hardener, home: Path, tmp_path: Path) -> None:
     snapshot = tmp_path / "a.json"
     snapshot.write_text(json.dumps(host("0666").raw))
     result = hardener("assess", str(snapshot), "--quiet", *ONLY)

@@ -12,6 +12,7 @@ from click.testing import Result
 from hardener.history.home import Home
 from hardener.history.journal import unfinished_runs
 from hardener.snapshot import Snapshot
+from hardener.text import utc
 from tests.unit.cli.bridges import DIGEST, ONLY, answer, bridge, changing
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.snapshots import make, no_engine
@@ -38,9 +39,7 @@ def hardened(fleet: FakeFleet) -> list[str]:
     return found
 
 
-def test_a_run_that_a_canary_has_stopped_is_finished_once_the_cause_is_gone(
-    hardener: Hardener, fleet: FakeFleet, home: Path
-) -> None:
+def test_a_run_stopped_by_a_canary_is_resumed(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(1, 5)}
     fleet.converge = failing("web2", fleet=fleet)
     result = hardener("harden", "-i", "inv,", *ONLY, "--canary", "2", "--batch", "1")
@@ -86,7 +85,7 @@ def runs(*some: dict[str, Any], unfinished: dict[str, str] | None = None) -> Sna
     return make(**{"docker.networks": raw["sources"]["docker.networks"]["data"], "hardener.runs": known})
 
 
-def test_hosts_whose_end_was_not_written_are_asked_first(
+def test_hosts_without_a_recorded_result_are_asked_first(
     hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hardener.workflows.resume._PAUSE_S", 0.0)
@@ -204,7 +203,7 @@ def test_a_reviewed_plan_goes_on_without_the_hosts_that_are_confirmed(
     assert (result.exit_code, reviewed) == (0, [{"web2": {"digest": DIGEST, "allow": "daemon-restart"}}])
 
 
-def test_a_run_that_ends_well_leaves_nothing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_successful_run_leaves_no_journal(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     fleet.converge = changing(fleet)
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 0
@@ -212,7 +211,9 @@ def test_a_run_that_ends_well_leaves_nothing(hardener: Hardener, fleet: FakeFlee
     assert hardener("resume").stdout == ""
 
 
-def test_it_is_on_disk_before_any_host_is_touched(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_the_journal_is_on_disk_before_any_host_is_changed(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     seen = []
 
     def look(host: str) -> dict[str, Any]:
@@ -228,7 +229,7 @@ def test_it_is_on_disk_before_any_host_is_touched(hardener: Hardener, fleet: Fak
     assert seen == [(True, every, ("web1",), arguments), (True, every, ("web2",), arguments)]
 
 
-def test_a_history_that_cannot_be_written_costs_only_the_resuming(
+def test_with_an_unwritable_history_a_run_cannot_be_resumed_but_succeeds(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     home.mkdir(parents=True)

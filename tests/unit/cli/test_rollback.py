@@ -10,7 +10,7 @@ Hardener = Callable[..., Result]
 RUN = "20261125T040000Z-1b2c3d4e"
 
 
-def test_back_to_before_the_last_run_of_every_host(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_the_last_run_of_every_host_is_rolled_back(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": "", "web2": ""}
     fleet.rollback = lambda host: {
         "outcome": "changed",
@@ -38,7 +38,7 @@ def test_check_and_diff_show_what_would_change(hardener: Hardener, fleet: FakeFl
     assert (fleet.runs[0][1]["check"], fleet.runs[0][1]["diff"]) == (True, True)
 
 
-def test_a_host_that_is_not_back_is_a_failure(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_host_that_was_not_rolled_back_is_a_failure(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": "", "web2": ""}
     fleet.rollback = lambda host: {
         "outcome": "refused" if host == "web1" else "changed",
@@ -50,7 +50,7 @@ def test_a_host_that_is_not_back_is_a_failure(hardener: Hardener, fleet: FakeFle
     assert "web1: failed: nothing was changed: this host has no backup of a run 'x'\n" in result.stderr
 
 
-def test_the_runs_are_listed_and_what_is_in_them_is_only_text(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_runs_are_listed_with_hostile_text_escaped(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": "", "web2": ""}
     runs = [
         {
@@ -76,7 +76,7 @@ def test_the_runs_are_listed_and_what_is_in_them_is_only_text(hardener: Hardener
     assert fleet.runs[0][1]["variables"]["rollback_list"] is True
 
 
-def test_a_run_and_the_list_do_not_go_together(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_run_and_list_exclude_each_other(hardener: Hardener, fleet: FakeFleet) -> None:
     result = hardener("rollback", "-i", "inv,", "--list", "--run", RUN)
     assert result.exit_code == 2
     assert fleet.runs == []

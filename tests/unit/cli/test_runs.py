@@ -6,7 +6,7 @@ from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
 
-def test_runs_are_listed_the_newest_first(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_runs_are_listed_newest_first(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()}, "--only", "3.18")
     audited(hardener, fleet, {"a": host("0666"), "b": "timed out"}, "--only", "3.18", "--limit", "a*")
     result = hardener("runs")
@@ -25,13 +25,15 @@ def test_the_baseline_is_marked(hardener: Hardener, fleet: FakeFleet, home: Path
     assert hardener("runs").stdout.endswith("inv, (baseline)\n")
 
 
-def test_an_empty_history_is_no_error(hardener: Hardener, home: Path) -> None:
+def test_an_empty_history_is_not_an_error(hardener: Hardener, home: Path) -> None:
     result = hardener("runs")
     assert (result.exit_code, result.stdout) == (0, "")
     assert f"no run is kept in {home}" in result.stderr
 
 
-def test_home_may_be_given(hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path) -> None:
+def test_the_folder_of_the_history_can_be_given(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
     other = str(tmp_path / "other")
     audited(hardener, fleet, {"a": host()}, "--only", "3.18", "--home", other)
     assert not kept(home)

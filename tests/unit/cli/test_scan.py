@@ -30,13 +30,15 @@ Hardener = Callable[..., Result]
         (record(host=no_database(release=None)), False, 4),
     ],
 )
-def test_exit_codes(hardener: Hardener, fleet: FakeFleet, found: Any, images: bool, code: int) -> None:
+def test_the_exit_code_follows_the_results(
+    hardener: Hardener, fleet: FakeFleet, found: Any, images: bool, code: int
+) -> None:
     fleet.snapshots = {"web1": ""}
     fleet.scan = lambda _: found
     assert hardener("scan", "-i", "inv,", *(["--images"] * images)).exit_code == code
 
 
-def test_a_line_for_everything_that_was_scanned(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_every_scanned_object_has_a_line(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": ""}
     restart = {"pid": 7, "began": 1, "name": "sshd", "unit": "ssh.service", "files": ["/usr/lib/libz.so"]}
     found = record(
@@ -65,7 +67,7 @@ def test_a_line_for_everything_that_was_scanned(hardener: Hardener, fleet: FakeF
         ({"error": "oscap is not installed"}, 4),
     ],
 )
-def test_openscap(hardener: Hardener, fleet: FakeFleet, found: Any, code: int) -> None:
+def test_results_of_openscap_are_shown(hardener: Hardener, fleet: FakeFleet, found: Any, code: int) -> None:
     fleet.snapshots = {"web1": ""}
     said = {"evaluated_at": SCANNED, "content": "ds.xml", "profile": "cis_level1_server", "more": 0, **found}
     fleet.scan = lambda _: record(openscap=said)
@@ -76,7 +78,7 @@ def test_openscap(hardener: Hardener, fleet: FakeFleet, found: Any, code: int) -
     assert hardener("scan", "-i", "inv,").exit_code == 0  # of an earlier run, when nobody asks
 
 
-def test_what_hosts_say_acts_on_nobodys_terminal(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_text_from_hosts_is_escaped(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": ""}
     evil = {**OPENSSL, "name": "\x1b[2J", "fixed": "\u202e"}
     fleet.scan = lambda _: record({IMAGE: result(evil, names=["\x1b]0;x\x07"])})
@@ -84,7 +86,9 @@ def test_what_hosts_say_acts_on_nobodys_terminal(hardener: Hardener, fleet: Fake
     assert not set("\x1b\x07\u202e") & set(shown)
 
 
-def test_a_host_that_fails_or_says_nonsense_is_not_clean(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_host_that_fails_or_gives_an_invalid_answer_is_not_clean(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
     fleet.snapshots = {"web1": "", "web2": "", "web3": ""}
     answers = {"web1": record(), "web2": {"failed": True, "msg": "no Python"}, "web3": {"format": "x"}}
     fleet.scan = answers.__getitem__
@@ -94,7 +98,9 @@ def test_a_host_that_fails_or_says_nonsense_is_not_clean(hardener: Hardener, fle
     assert "web3: the record's format is 'x'" in done.stderr
 
 
-def test_json_and_imports(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_records_are_written_as_json_and_reports_imported(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
     fleet.snapshots = {"web1": ""}
     fleet.scan = lambda _: record()
     (tmp_path / "trivy.json").write_text(json.dumps(trivy()))
@@ -111,7 +117,9 @@ def test_json_and_imports(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) 
     assert variables["vulnerability_scan_imports"][0]["image"] == IMAGE
 
 
-def test_nothing_is_asked_where_a_file_is_wrong(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_an_invalid_file_is_refused_before_any_host_is_asked(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
     for option, path in (("--import", tmp_path / "none.json"), ("--json", tmp_path / "none" / "out.json")):
         done = hardener("scan", "-i", "inv,", option, str(path))
         assert done.exit_code == 2
@@ -119,7 +127,7 @@ def test_nothing_is_asked_where_a_file_is_wrong(hardener: Hardener, fleet: FakeF
     assert fleet.runs == []
 
 
-def test_a_report_that_cannot_be_read_is_refused_before_a_password_is_asked_for(
+def test_an_unreadable_report_is_refused_before_a_password_is_asked_for(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     (tmp_path / "report.json").write_text("{}")
@@ -129,7 +137,7 @@ def test_a_report_that_cannot_be_read_is_refused_before_a_password_is_asked_for(
 
 
 @pytest.mark.parametrize(("waits", "width"), [(True, "40"), (True, "200"), (False, "200")])
-def test_a_vex_statement_is_shown_and_changes_nothing(
+def test_a_vex_statement_is_shown_without_changing_findings(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, waits: bool, width: str
 ) -> None:
     fleet.snapshots = {"web1": ""}

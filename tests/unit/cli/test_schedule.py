@@ -34,7 +34,9 @@ def unit(manager: Manager, kind: str = "service") -> str:
     return (manager.units / f"{UNIT}.{kind}").read_text()
 
 
-def test_install_status_remove(hardener: Hardener, manager: Manager, home: Path, tmp_path: Path) -> None:
+def test_a_schedule_is_installed_shown_and_removed(
+    hardener: Hardener, manager: Manager, home: Path, tmp_path: Path
+) -> None:
     arguments = ("drift", "-i", "db01,", "--remediate", "--report", "html=report.html", "--snapshots", "kept")
     result = hardener("schedule", "install", "--on-calendar", "Sun 03:00", "--jitter", "5min", *arguments)
     assert (result.exit_code, result.stderr) == (0, "drift: installed\n")
@@ -68,7 +70,7 @@ def test_install_status_remove(hardener: Hardener, manager: Manager, home: Path,
         ({"ActiveState": "activating", "Result": "success", "ExecMainStatus": "0"}, "is running"),
     ],
 )
-def test_how_the_last_run_has_ended(
+def test_status_shows_the_result_of_the_last_run(
     hardener: Hardener, manager: Manager, home: Path, properties: dict[str, str], shown: str
 ) -> None:
     hardener("schedule", "install", "drift", "-i", "db01,")
@@ -76,7 +78,7 @@ def test_how_the_last_run_has_ended(
     assert f"  result  {shown}\n" in hardener("schedule", "status").stdout
 
 
-def test_this_machine_among_the_hosts_is_seen_as_it_is(
+def test_a_service_that_audits_this_machine_is_not_confined(
     hardener: Hardener, manager: Manager, home: Path, reached: dict[str, str]
 ) -> None:
     reached["ctl"] = "local"
@@ -86,7 +88,7 @@ def test_this_machine_among_the_hosts_is_seen_as_it_is(
 
 
 @pytest.mark.parametrize("lingers", [True, False])
-def test_a_user_who_does_not_linger_is_warned(
+def test_a_user_without_lingering_is_warned(
     hardener: Hardener, manager: Manager, home: Path, monkeypatch: pytest.MonkeyPatch, *, lingers: bool
 ) -> None:
     monkeypatch.setattr(Systemd, "here", lambda: Systemd(manager.units, user=True))
@@ -113,7 +115,7 @@ def test_a_user_who_does_not_linger_is_warned(
     ],
 )
 @pytest.mark.parametrize("verb", ["install", "cron"])
-def test_what_could_not_run_alone_is_refused_now(
+def test_a_command_that_cannot_run_unattended_is_refused(
     hardener: Hardener, manager: Manager, home: Path, verb: str, arguments: tuple[str, ...], *, why: str
 ) -> None:
     result = hardener("schedule", verb, *arguments)
@@ -123,7 +125,7 @@ def test_what_could_not_run_alone_is_refused_now(
     assert list(manager.units.iterdir()) == []
 
 
-def test_the_address_of_a_webhook_comes_from_the_environment(
+def test_the_url_of_a_webhook_comes_from_the_environment(
     hardener: Hardener, manager: Manager, home: Path
 ) -> None:
     given = {"HARDENER_NOTIFY_URL": "https://hooks.example/geheim"}
@@ -132,7 +134,9 @@ def test_the_address_of_a_webhook_comes_from_the_environment(
     assert "geheim" not in unit(manager)
 
 
-def test_a_line_for_cron(hardener: Hardener, home: Path, tmp_path: Path, reached: dict[str, str]) -> None:
+def test_a_crontab_line_is_printed(
+    hardener: Hardener, home: Path, tmp_path: Path, reached: dict[str, str]
+) -> None:
     result = hardener("schedule", "cron", "--at", "@daily", "--name", "night", "drift", "-i", "db01,")
     assert result.exit_code == 0
     assert result.stdout == (
@@ -142,7 +146,7 @@ def test_a_line_for_cron(hardener: Hardener, home: Path, tmp_path: Path, reached
     assert not home.exists()
 
 
-def test_without_systemd_cron_is_named(
+def test_without_systemd_the_error_names_cron(
     hardener: Hardener, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("hardener.schedule.systemd.RUNNING", tmp_path / "none")

@@ -6,7 +6,7 @@ from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
 
-def test_a_run_is_shown_as_it_was_when_it_ended(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_run_is_shown_as_when_it_ended(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audit = audited(hardener, fleet, {"a": host("0666"), "b": "timed out"}, "--only", "files")
     shown = hardener("show")
     assert shown.exit_code == 0
@@ -19,13 +19,13 @@ def test_a_run_is_shown_as_it_was_when_it_ended(hardener: Hardener, fleet: FakeF
     assert "controls   cis-docker-1.8.0 up to level 2, only files\n" in about
 
 
-def test_a_run_that_is_not_there(hardener: Hardener, home: Path) -> None:
+def test_an_unknown_run_is_an_error(hardener: Hardener, home: Path) -> None:
     result = hardener("show", "3f1c")
     assert result.exit_code == 2
     assert "there is no run '3f1c' (none is kept in" in result.stderr
 
 
-def test_control_characters_of_an_inventory_are_shown(
+def test_control_characters_in_the_name_of_an_inventory_are_escaped(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     fleet.snapshots = {"a": host()}

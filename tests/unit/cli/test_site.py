@@ -6,7 +6,9 @@ from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host
 
 
-def test_the_site_of_two_audits(hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path) -> None:
+def test_a_site_is_written_after_two_audits(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
     audited(hardener, fleet, {"a": host("0666"), "b": "timed out"})
     audited(hardener, fleet, {"a": host(), "b": host()})
     out = tmp_path / "site"
@@ -19,7 +21,7 @@ def test_the_site_of_two_audits(hardener: Hardener, fleet: FakeFleet, home: Path
     assert again.stderr.endswith("files, 0 written, 0 removed\n")
 
 
-def test_a_folder_of_others_is_refused(
+def test_a_folder_with_foreign_files_is_refused(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     audited(hardener, fleet, {"a": host()})
@@ -31,7 +33,7 @@ def test_a_folder_of_others_is_refused(
     assert (tmp_path / "www" / "index.html").read_text() == "of others"
 
 
-def test_without_a_run_there_is_no_site(hardener: Hardener, home: Path, tmp_path: Path) -> None:
+def test_without_a_run_the_site_is_an_error(hardener: Hardener, home: Path, tmp_path: Path) -> None:
     result = hardener("site", "--out", str(tmp_path / "site"))
     assert (result.exit_code, (tmp_path / "site").exists()) == (2, False)
     assert "no run is kept in" in result.stderr

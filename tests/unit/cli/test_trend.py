@@ -18,7 +18,7 @@ def test_each_section_has_its_line(hardener: Hardener, fleet: FakeFleet, home: P
     assert lines[3:] == [["files", "▅▅█", "50%", "100%", "0"], ["total", "▅▅█", "50%", "100%", "0"]]
 
 
-def test_other_selections_and_inventories_have_no_part_in_it(
+def test_runs_with_other_selections_and_inventories_are_omitted(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {"a": host("0666")}, *ONLY)
@@ -30,5 +30,5 @@ def test_other_selections_and_inventories_have_no_part_in_it(
     assert "1 runs" in hardener("trend", "-i", "other,").stdout
 
 
-def test_an_empty_history(hardener: Hardener, home: Path) -> None:
+def test_an_empty_history_is_an_error(hardener: Hardener, home: Path) -> None:
     assert hardener("trend").exit_code == 2

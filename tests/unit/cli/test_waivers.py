@@ -41,7 +41,7 @@ def inventory(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- the verbs that judge -------------------------------------------------------------------------------
 
 
-def test_a_waived_control_is_no_failure(
+def test_a_waived_control_is_not_a_failure(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -53,7 +53,7 @@ def test_a_waived_control_is_no_failure(
     assert case.result[0].message.startswith(f"WAIVED until {TODAY + timedelta(days=90)} [W-001 by team-web]")
 
 
-def test_on_another_host_and_after_its_last_day_it_is(
+def test_a_waiver_ends_with_its_hosts_and_its_last_day(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
 ) -> None:
     fleet.snapshots = {"db1": bridge(icc=True)}
@@ -65,7 +65,7 @@ def test_on_another_host_and_after_its_last_day_it_is(
     assert f"waiver W-001 expired {TODAY - timedelta(days=1)}" in result.stdout
 
 
-def test_what_ends_soon_is_listed_whether_a_host_needs_it_or_not(
+def test_waivers_that_end_soon_are_listed_even_if_unused(
     hardener: Hardener, fleet: FakeFleet, file: Path
 ) -> None:
     fleet.snapshots = {"db1": bridge(icc=False)}
@@ -76,13 +76,13 @@ def test_what_ends_soon_is_listed_whether_a_host_needs_it_or_not(
     assert "W-002" not in result.stdout
 
 
-def test_a_waiver_that_nothing_needs_is_listed(hardener: Hardener, fleet: FakeFleet, file: Path) -> None:
+def test_an_unused_waiver_is_listed(hardener: Hardener, fleet: FakeFleet, file: Path) -> None:
     fleet.snapshots = {"web1": bridge(icc=False)}
     result = hardener("audit", "-i", "inv,", *ONLY, "--waivers", str(file))
     assert "waiver W-001 (daemon-icc-disabled, team-web) is stale" in result.stdout
 
 
-def test_the_files_beside_the_inventory_are_used_and_said(
+def test_files_beside_the_inventory_are_used_and_named(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -94,7 +94,9 @@ def test_the_files_beside_the_inventory_are_used_and_said(
     assert hardener("audit", "-i", str(tmp_path), *ONLY, "--waivers", "/dev/null").exit_code == 3
 
 
-def test_a_slip_stops_before_any_host_is_asked(hardener: Hardener, fleet: FakeFleet, file: Path) -> None:
+def test_an_error_in_the_file_stops_before_any_host_is_asked(
+    hardener: Hardener, fleet: FakeFleet, file: Path
+) -> None:
     file.write_text("waivers:\n  - id: W-001\n")
     for verb in ("audit", "plan", "harden", "provision"):
         result = hardener(verb, "-i", "inv,", "--waivers", str(file))
@@ -103,7 +105,7 @@ def test_a_slip_stops_before_any_host_is_asked(hardener: Hardener, fleet: FakeFl
     assert fleet.runs == []
 
 
-def test_harden_leaves_alone_what_is_waived(hardener: Hardener, fleet: FakeFleet, file: Path) -> None:
+def test_harden_does_not_change_waived_controls(hardener: Hardener, fleet: FakeFleet, file: Path) -> None:
     fleet.snapshots = {"web1": bridge(icc=True), "db1": bridge(icc=True)}
     fleet.converge = changing(fleet)
     result = hardener("harden", "-i", "inv,", *ONLY, "--waivers", str(file))
@@ -112,7 +114,7 @@ def test_harden_leaves_alone_what_is_waived(hardener: Hardener, fleet: FakeFleet
     assert "1 waived" in result.stdout
 
 
-def test_harden_does_not_repair_by_what_is_shared_with_something_waived(
+def test_harden_omits_a_variable_that_would_change_a_waived_control(
     hardener: Hardener, fleet: FakeFleet, file: Path
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -128,7 +130,7 @@ def test_harden_does_not_repair_by_what_is_shared_with_something_waived(
     assert "audit-dockerd (W-001)" in result.stderr
 
 
-def test_a_plan_from_before_the_waiver_is_refused(
+def test_a_plan_older_than_the_waiver_is_refused(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -157,7 +159,7 @@ def with_groups(snapshot: Snapshot, host: str, *groups: str) -> dict[str, Any]:
     return {**snapshot.raw, "host": host, **({"inventory_groups": list(groups)} if groups else {})}
 
 
-def test_stored_snapshots_are_waived_by_group_where_they_name_it(
+def test_waivers_by_group_apply_to_snapshots_that_name_their_groups(
     hardener: Hardener, tmp_path: Path, file: Path
 ) -> None:
     written(file, [entry(hosts="", groups="[web]")])
@@ -173,7 +175,9 @@ def test_stored_snapshots_are_waived_by_group_where_they_name_it(
     assert "W-001: by groups, which the snapshots of c do not name: not applied there" in result.stderr
 
 
-def test_an_attested_control_passes_and_is_said(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+def test_an_attested_control_passes_and_is_reported(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     path = tmp_path / "attestations.yml"
     path.write_text(
@@ -193,20 +197,22 @@ def test_an_attested_control_passes_and_is_said(hardener: Hardener, fleet: FakeF
 # --- lint -----------------------------------------------------------------------------------------------
 
 
-def test_lint_says_that_nothing_is_wrong(hardener: Hardener, file: Path, inventory: None) -> None:
+def test_lint_accepts_a_valid_file(hardener: Hardener, file: Path, inventory: None) -> None:
     result = hardener("waivers", "lint", str(file), "-i", "inv")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == f"{file}: 1 waiver, none expired\n"
 
 
-def test_lint_lists_every_slip(hardener: Hardener, file: Path) -> None:
+def test_lint_lists_every_error(hardener: Hardener, file: Path) -> None:
     written(file, [entry(control="none", owner="[]"), entry()])
     result = hardener("waivers", "lint", str(file))
     assert result.exit_code == 2
     assert [each.split(": ")[0] for each in result.stdout.splitlines()] == [f"{file}:3", f"{file}:6"]
 
 
-def test_lint_knows_the_inventory(hardener: Hardener, file: Path, inventory: None) -> None:
+def test_lint_checks_hosts_and_groups_in_the_inventory(
+    hardener: Hardener, file: Path, inventory: None
+) -> None:
     written(file, [entry(hosts='["mail*"]', groups="[wbe]")])
     result = hardener("waivers", "lint", str(file), "-i", "inv")
     assert result.exit_code == 2
@@ -217,7 +223,7 @@ def test_lint_knows_the_inventory(hardener: Hardener, file: Path, inventory: Non
 
 
 @pytest.mark.parametrize(("days", "code", "word"), [(-1, 3, "expired"), (0, 0, "today"), (31, 0, "")])
-def test_lint_lists_what_has_ended_or_soon_will(
+def test_lint_lists_entries_that_expired_or_expire_soon(
     hardener: Hardener, file: Path, days: int, code: int, word: str
 ) -> None:
     written(file, [entry(days=days)])
@@ -227,13 +233,13 @@ def test_lint_lists_what_has_ended_or_soon_will(
     assert bool(result.stdout) is bool(word)
 
 
-def test_lint_takes_attestations_too(hardener: Hardener, tmp_path: Path) -> None:
+def test_lint_checks_attestations(hardener: Hardener, tmp_path: Path) -> None:
     path = tmp_path / "attestations.yml"
     path.write_text("attestations: []\n")
     assert hardener("waivers", "lint", str(path)).stderr == f"{path}: 0 attestations, none expired\n"
 
 
-def test_lint_of_what_cannot_be_read(hardener: Hardener, tmp_path: Path) -> None:
+def test_lint_reports_an_unreadable_file(hardener: Hardener, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         result = hardener("waivers", "lint", str(path))
         assert result.exit_code == 2
@@ -249,7 +255,7 @@ ADD = (
 UNTIL = ("--expires", (TODAY + timedelta(days=30)).isoformat())
 
 
-def test_add_writes_what_lint_likes(hardener: Hardener, tmp_path: Path) -> None:
+def test_an_added_waiver_is_accepted_by_lint(hardener: Hardener, tmp_path: Path) -> None:
     path = tmp_path / "waivers.yml"
     for name in ("W-001", "W-002"):
         result = hardener("waivers", "add", str(path), *ADD, *UNTIL)
@@ -262,7 +268,7 @@ def test_add_writes_what_lint_likes(hardener: Hardener, tmp_path: Path) -> None:
     assert f"created: {TODAY}" in text
 
 
-def test_add_keeps_comments_mode_and_link(hardener: Hardener, tmp_path: Path, file: Path) -> None:
+def test_adding_a_waiver_keeps_comments_mode_and_link(hardener: Hardener, tmp_path: Path, file: Path) -> None:
     text = "# ours\n" + file.read_text() + "\n# the end\n"
     file.write_text(text)
     file.chmod(0o640)
@@ -275,7 +281,7 @@ def test_add_keeps_comments_mode_and_link(hardener: Hardener, tmp_path: Path, fi
     assert file.stat().st_mode & 0o777 == 0o640
 
 
-def test_adds_at_the_same_time_lose_nothing(hardener: Hardener, tmp_path: Path) -> None:
+def test_concurrent_additions_are_all_written(hardener: Hardener, tmp_path: Path) -> None:
     path = tmp_path / "waivers.yml"
 
     def add() -> None:
@@ -287,7 +293,7 @@ def test_adds_at_the_same_time_lose_nothing(hardener: Hardener, tmp_path: Path) 
     assert hardener("waivers", "lint", str(path)).exit_code == 0
 
 
-def test_add_says_that_there_is_no_folder(hardener: Hardener, tmp_path: Path) -> None:
+def test_adding_to_a_missing_folder_is_an_error(hardener: Hardener, tmp_path: Path) -> None:
     result = hardener("waivers", "add", str(tmp_path / "none" / "waivers.yml"), *ADD, *UNTIL)
     assert result.exit_code == 2
     assert "there is no folder" in result.stderr
@@ -308,7 +314,7 @@ def test_add_says_that_there_is_no_folder(hardener: Hardener, tmp_path: Path) ->
         (ADD, "Missing option '--expires'"),
     ],
 )
-def test_add_writes_nothing_that_is_not_right(
+def test_an_invalid_waiver_is_not_added(
     hardener: Hardener, file: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     before = file.read_bytes()

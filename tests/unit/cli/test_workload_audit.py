@@ -33,7 +33,9 @@ def hosts(fleet: FakeFleet) -> FakeFleet:
     return fleet
 
 
-def test_every_container_of_every_host(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:
+def test_every_container_of_every_host_is_listed(
+    hardener: Hardener, hosts: FakeFleet, tmp_path: Path
+) -> None:
     result = hardener("workload", "audit", "-i", "inv,", "--json", str(tmp_path / "found.json"))
     assert result.exit_code == ExitCode.COMPLIANT
     assert "3 containers on 2 hosts: 1 high, 1 medium, 1 low" in result.stdout
@@ -45,14 +47,14 @@ def test_every_container_of_every_host(hardener: Hardener, hosts: FakeFleet, tmp
     assert (playbook, list(options["variables"]), more) == ("audit", ["collect_dest"], [])
 
 
-def test_without_an_inventory_it_is_this_machine(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_without_an_inventory_this_machine_is_audited(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"localhost": with_containers(running("app"))}
     result = hardener("workload", "audit")
     assert result.exit_code == ExitCode.COMPLIANT
     assert fleet.options["inventory"] == "localhost,"
 
 
-def test_this_machines_engine_is_the_one_of_docker(
+def test_the_engine_of_the_docker_client_is_used(
     hardener: Hardener, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet.snapshots = {"localhost": with_containers()}
@@ -68,7 +70,7 @@ def test_this_machines_engine_is_the_one_of_docker(
     "address",
     ["tcp://10.0.0.1:2376", "unix:///run/user/1000/docker.sock", "unix:///h/.docker/desktop/docker.sock"],
 )
-def test_an_engine_out_of_reach_is_one_line(
+def test_an_unreachable_engine_is_one_line(
     hardener: Hardener, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", address)
@@ -79,7 +81,7 @@ def test_an_engine_out_of_reach_is_one_line(
     assert not fleet.runs
 
 
-def test_a_host_that_can_not_be_judged_makes_it_incomplete(
+def test_a_host_that_cannot_be_judged_makes_the_audit_incomplete(
     hardener: Hardener, hosts: FakeFleet, tmp_path: Path
 ) -> None:
     hosts.snapshots |= {
@@ -99,14 +101,14 @@ def test_a_host_that_can_not_be_judged_makes_it_incomplete(
     assert found["gone"] == "connection refused"
 
 
-def test_a_fact_that_is_missing_makes_it_incomplete(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_missing_fact_makes_the_audit_incomplete(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": with_containers(running("app", proc={"cap_eff": None}))}
     result = hardener("workload", "audit", "-i", "inv,")
     assert result.exit_code == ExitCode.INCOMPLETE
     assert "app: capabilities: " in result.stdout
 
 
-def test_what_is_under_a_profile_is_compared_with_what_was_recorded(
+def test_containers_under_a_profile_are_compared_with_the_recording(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     write_profile(tmp_path)
@@ -129,9 +131,7 @@ def test_a_folder_without_a_profile_is_refused_first(
     assert not hosts.runs
 
 
-def test_a_file_that_can_not_be_written_is_refused_first(
-    hardener: Hardener, hosts: FakeFleet, tmp_path: Path
-) -> None:
+def test_an_unwritable_file_is_refused_first(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:
     result = hardener("workload", "audit", "-i", "inv,", "--json", str(tmp_path / "no" / "such" / "folder"))
     assert result.exit_code == ExitCode.USAGE
     assert not hosts.runs

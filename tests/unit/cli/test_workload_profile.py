@@ -76,7 +76,7 @@ def test_an_incomplete_recording_ends_with_4(recording: Path) -> None:
     assert "Not seen: a map was full" in result.stdout
 
 
-def test_a_compose_file_is_shown_and_left_alone(recording: Path) -> None:
+def test_a_compose_file_is_only_changed_on_request(recording: Path) -> None:
     compose = Path("project/compose.yaml")
     compose.parent.mkdir()
     compose.write_text(COMPOSE)
@@ -89,7 +89,7 @@ def test_a_compose_file_is_shown_and_left_alone(recording: Path) -> None:
     assert '"seccomp=../least/seccomp.json"' in Path("least/compose.override.yaml").read_text()
 
 
-def test_a_compose_file_is_changed_on_request(recording: Path) -> None:
+def test_apply_changes_the_compose_file(recording: Path) -> None:
     compose = Path("compose.yaml")
     compose.write_text(COMPOSE)
     compose.chmod(0o640)
@@ -102,13 +102,13 @@ def test_a_compose_file_is_changed_on_request(recording: Path) -> None:
     assert again.stderr.endswith("compose.yaml already contains the whole profile\n")
 
 
-def test_the_service_is_the_recorded_one(recording: Path) -> None:
+def test_the_default_service_is_the_recorded_one(recording: Path) -> None:
     write(recording, container__compose={"project": "p", "service": "web"})
     Path("compose.yaml").write_text(COMPOSE)
     assert "+    read_only: true" in run(recording, "--compose", "compose.yaml").stdout
 
 
-def test_a_file_that_cannot_be_replaced_is_left_as_it_is(
+def test_a_file_that_cannot_be_replaced_stays_unchanged(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("compose.yaml").write_text(COMPOSE)
@@ -148,7 +148,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=[message for _, message in REFUSED])
-def test_wrong_use_is_one_line_and_writes_nothing(
+def test_a_usage_error_is_one_line_and_writes_nothing(
     recording: Path, arguments: list[str], message: str
 ) -> None:
     Path("compose.yaml").write_text(COMPOSE)
@@ -171,7 +171,7 @@ def test_the_profile_is_machine_readable(recording: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["compose.override.yaml", "seccomp.json", "profile.json"])
-def test_files_of_others_are_not_replaced(recording: Path, name: str) -> None:
+def test_foreign_files_are_not_replaced(recording: Path, name: str) -> None:
     (recording.parent / name).write_text('{"own": "of the project"}')
     result = run(recording, "--out", ".")
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
@@ -187,7 +187,7 @@ def test_a_profile_is_replaced_by_the_next_one(recording: Path) -> None:
     assert Path("p/seccomp.json").read_text() != "edited"
 
 
-def test_a_compose_file_that_changes_meanwhile_is_left(
+def test_a_compose_file_changed_in_the_meantime_is_not_written(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compose = recording.parent / "compose.yaml"

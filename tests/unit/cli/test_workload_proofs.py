@@ -16,7 +16,7 @@ Hardener = Callable[..., Result]
 
 
 @pytest.mark.parametrize("damaged", [(), (0,), (1,), (0, 1)])
-def test_a_damaged_proof_hides_none_of_the_others(
+def test_a_damaged_proof_does_not_hide_others(
     hardener: Hardener, home: Path, tmp_path: Path, damaged: tuple[int, ...]
 ) -> None:
     stored = []

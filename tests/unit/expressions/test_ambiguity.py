@@ -52,9 +52,7 @@ LINEAR = {
 
 
 @pytest.mark.parametrize(("pattern", "flags", "method"), SLOW.values(), ids=SLOW)
-def test_what_is_slow_is_found_with_a_text_that_shows_it(
-    pattern: str | bytes, flags: int, method: str
-) -> None:
+def test_a_slow_expression_is_found_with_an_example(pattern: str | bytes, flags: int, method: str) -> None:
     found = find(pattern, flags, method)
     assert found is not None
     plain = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
@@ -67,10 +65,10 @@ def test_what_is_slow_is_found_with_a_text_that_shows_it(
 
 
 @pytest.mark.parametrize(("pattern", "flags", "method"), LINEAR.values(), ids=LINEAR)
-def test_what_is_linear_passes(pattern: str, flags: int, method: str) -> None:
+def test_a_linear_expression_passes(pattern: str, flags: int, method: str) -> None:
     assert find(pattern, flags, method) is None
 
 
-def test_a_long_limit_is_none() -> None:
+def test_a_large_repetition_limit_counts_as_unlimited() -> None:
     assert find(r"# ExtServers: \[([^\]]{0,1000})\]", 0, "findall") is not None
     assert find(r"# ExtServers: \[([^\]]{0,30})\]", 0, "findall") is None

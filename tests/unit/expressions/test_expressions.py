@@ -28,14 +28,14 @@ def _id(expression: Expression) -> str:
 
 
 @pytest.mark.parametrize("expression", expressions(), ids=_id)
-def test_it_is_linear_by_its_form(expression: Expression) -> None:
+def test_every_expression_is_linear_by_its_form(expression: Expression) -> None:
     path = expression.place.partition(":")[0]
     by_hand = any(path == known and str(expression.pattern).startswith(begin) for known, begin in _BY_HAND)
     found = find(expression.pattern, expression.flags, expression.method)
     assert (found is not None) == by_hand, f"{found}: write it otherwise, or cut the text where it is applied"
 
 
-def test_they_are_linear_on_hostile_texts() -> None:
+def test_expressions_are_linear_on_hostile_texts() -> None:
     asked = {(each.pattern, each.flags, each.method): each for each in expressions()}.values()
     cases = [
         Case(
@@ -66,13 +66,13 @@ def _measured_texts(expression: Expression) -> Sequence[Text]:
     return failing[:: max(1, len(failing) // _SAMPLE)]
 
 
-def test_all_are_found() -> None:
+def test_all_expressions_of_the_project_are_found() -> None:
     assert len(expressions()) > 200
     files = {each.place.partition(":")[0] for each in expressions()}
     assert {"hardener/reports/page/elements.js", "plugins/module_utils/host/redact.py"} <= files
 
 
-def test_how_an_expression_is_applied_is_found() -> None:
+def test_the_method_that_applies_an_expression_is_found() -> None:
     source = """
 import re
 _PART = r"a+"
@@ -93,12 +93,12 @@ class Kind:
     }
 
 
-def test_one_that_is_put_together_at_run_time_is_refused() -> None:
+def test_an_expression_composed_at_run_time_is_refused() -> None:
     with pytest.raises(NameError):
         list(of_source("import re\ndef f(x):\n    return re.search(x, '')", "x.py"))
 
 
-def test_expressions_of_a_script_are_found() -> None:
+def test_expressions_in_a_script_are_found() -> None:
     source = 'a.split(/[/]x{2,}/).map((each) => each.replace(/^ \\/ +$/gm, ""));\nconst half = total / 2 / 3;'
     assert [(each.pattern, each.flags) for each in of_script(source, "x.js")] == [
         ("[/]x{2,}", 0),

@@ -121,19 +121,19 @@ def test_a_message_cannot_contain_an_event(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ACTING)
-def test_a_message_does_not_act_on_a_terminal(text: str) -> None:
+def test_control_characters_in_a_message_are_escaped(text: str) -> None:
     assert inert(f"a\tb\n{text}").removeprefix("a\tb\n").isprintable()
 
 
 @pytest.mark.parametrize("text", PROMPTS)
-def test_a_message_does_not_ask_for_a_password(text: str) -> None:
+def test_a_message_cannot_look_like_a_password_prompt(text: str) -> None:
     prompts = re.compile("^(BECOME|Vault) password: $", re.MULTILINE)
     cuts = [inert(text)[:end].replace("\n", "\r\n") for end in range(len(inert(text)) + 1)]
     assert prompts.search(text.replace("\r\n", "\n")) or "password: BECOME" in text
     assert not any(prompts.search(cut) for cut in cuts)
 
 
-def test_ordinary_messages_stay() -> None:
+def test_ordinary_messages_are_unchanged() -> None:
     text = "[ERROR]: Task failed: \u00e4\u4e2d\U0001f600\n\tOrigin: /a/b.yml:1:3\n\n"
     assert inert(text) == text
 

@@ -8,7 +8,7 @@ from hardener.errors import HardenerError
 from hardener.fleet import connections
 
 
-def test_every_host_has_the_connection_that_its_inventory_says(tmp_path: Path) -> None:
+def test_every_host_has_the_connection_of_its_inventory(tmp_path: Path) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(
         "all: {hosts: {lone: {}}, children: {web: {hosts: {web1: {}, web2: {ansible_connection: docker}}}}}\n"
@@ -18,7 +18,7 @@ def test_every_host_has_the_connection_that_its_inventory_says(tmp_path: Path) -
     assert connections(str(inventory)) == {"lone": "ssh", "web1": "local", "web2": "docker"}
 
 
-def test_a_list_knows_this_machine() -> None:
+def test_localhost_in_a_list_has_a_local_connection() -> None:
     assert connections("localhost,db01") == {"localhost": "local", "db01": "ssh"}
 
 

@@ -39,12 +39,12 @@ def test_host_keys_are_checked_and_connections_pipelined() -> None:
 
 
 @pytest.mark.parametrize("name", PREFERRED)
-def test_the_users_environment_wins(name: str) -> None:
+def test_the_users_environment_has_precedence(name: str) -> None:
     assert name in settings({})
     assert name not in settings({name: "x"})
 
 
-def test_our_ansible_comes_first() -> None:
+def test_the_ansible_of_this_installation_comes_first_in_the_path() -> None:
     assert settings({"PATH": "/usr/bin"})["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
 
 
@@ -63,11 +63,11 @@ def test_the_user_is_that_of_the_process_after_su() -> None:
         ({"LC_CTYPE": "de_DE", "LANG": "de_DE.UTF-8"}, True),
     ],
 )
-def test_ansible_gets_an_encoding_that_it_accepts(present: dict[str, str], changed: bool) -> None:
+def test_the_locale_has_an_encoding_that_ansible_accepts(present: dict[str, str], changed: bool) -> None:
     assert ("LC_ALL" in settings(present)) is changed
 
 
-def test_forks_follow_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forks_depend_on_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     free = {"kB": 0}
     monkeypatch.setattr(
         Path, "read_text", lambda *_, **__: f"MemTotal: 9 kB\nMemAvailable:  {free['kB']} kB\n"
@@ -77,7 +77,7 @@ def test_forks_follow_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         assert forks() == expected
 
 
-def test_forks_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_proc_forks_have_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: Any, **__: Any) -> str:
         raise FileNotFoundError
 
@@ -98,7 +98,7 @@ def test_forks_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[inventory]\nany_unparsed_is_failed = no\n", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"),
     ],
 )
-def test_the_users_ansible_cfg_wins(tmp_path: Path, text: str, left: str) -> None:
+def test_the_users_ansible_cfg_has_precedence(tmp_path: Path, text: str, left: str) -> None:
     (tmp_path / "ansible.cfg").write_text(text)
     given = settings({}, tmp_path)
     assert {name for name in PREFERRED if name not in given} == {left}
@@ -150,7 +150,7 @@ def test_the_first_ansible_cfg_is_used(tmp_path: Path, named: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["no section = 1", "[defaults\n", "[defaults]\n%(x)s\n", "\x00"])
-def test_a_broken_ansible_cfg_is_for_ansible_to_report(tmp_path: Path, text: str) -> None:
+def test_ansible_reports_a_broken_ansible_cfg(tmp_path: Path, text: str) -> None:
     (tmp_path / "ansible.cfg").write_text(text)
     assert set(PREFERRED) <= set(settings({}, tmp_path))
 
@@ -161,7 +161,7 @@ def test_ansible_keeps_its_files_in_the_users_home(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("home", ["/dev/null", "relative"])
-def test_a_home_that_cannot_be_written_to_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+def test_an_unwritable_home_is_accepted(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
     """A service's user, a container with a number for a user."""
     monkeypatch.setenv("HOME", home)
     assert settings({})["ANSIBLE_HOME"] == "/spare/ansible"
@@ -169,7 +169,7 @@ def test_a_home_that_cannot_be_written_to_is_no_obstacle(monkeypatch: pytest.Mon
     assert "ANSIBLE_HOME" not in settings({"ANSIBLE_HOME": "/mine"})
 
 
-def test_a_user_without_name_and_home_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_name_and_home_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
     given = settings({"ANSIBLE_CONFIG": "~/own.cfg"})

@@ -100,7 +100,7 @@ def test_events_of_ansible_runner_are_converted(given: dict[str, Any], event: Ev
     assert translate(given) == event
 
 
-def test_only_our_first_task_names_the_hosts() -> None:
+def test_hosts_are_taken_from_our_first_task_only() -> None:
     """A host must not be able to name others by what it returns."""
     event = translate(raw("runner_on_ok", res={"ansible_play_hosts_all": ["x"], "changed": False}))
     assert isinstance(event, TaskResult)
@@ -175,13 +175,13 @@ def test_failures_are_explained_in_one_line(result: dict[str, Any], reason: str)
     assert explain(result) == reason
 
 
-def test_a_reason_is_one_line_of_bearable_length() -> None:
+def test_a_reason_is_one_line_of_limited_length() -> None:
     reason = explain({"msg": "line\n" * 1000})
     assert "\n" not in reason
     assert len(reason) < 400
 
 
-def test_outcomes_that_are_well() -> None:
+def test_successful_outcomes_are_recognised() -> None:
     assert Outcome(State.OK).ended_well
     assert Outcome(State.CHANGED).ended_well
     assert not Outcome(State.FAILED, "x").ended_well
@@ -210,7 +210,7 @@ ANYTHING: tuple[Any, ...] = (
 @pytest.mark.parametrize(
     "key", ["msg", "reason", "results", "stderr", "module_stderr", "changed", "exception"]
 )
-def test_a_failure_is_explained_whatever_a_module_returns(key: str, value: Any) -> None:
+def test_a_failure_is_explained_for_any_module_result(key: str, value: Any) -> None:
     event = translate(raw("runner_on_failed", res={key: value, "failed": True}))
     assert isinstance(event, TaskResult)
     assert (event.state, event.reason.isprintable(), bool(event.reason)) == (State.FAILED, True, True)
@@ -228,6 +228,6 @@ def test_a_failure_is_explained_whatever_a_module_returns(key: str, value: Any) 
         ("hardener: db01", None),
     ],
 )
-def test_steps_of_transactions_are_lines_of_plain_characters(text: str, event: StepStarted | None) -> None:
+def test_steps_of_transactions_are_plain_text(text: str, event: StepStarted | None) -> None:
     assert translate({"event": "verbose", "stdout": text}) == event
     assert translate({"event": "runner_on_start", "stdout": text}) is None

@@ -12,12 +12,12 @@ from hardener.fleet.inventory import check, identify, is_this_machine, sources
 @pytest.mark.parametrize(
     "inventory", ["db01,", "db01,db02", "db01, db02", "10.0.0.1,", "::1,", "user-1.example.org:2222,"]
 )
-def test_lists_of_hosts_are_inventories(inventory: str, tmp_path: Path) -> None:
+def test_a_list_of_hosts_is_an_inventory(inventory: str, tmp_path: Path) -> None:
     check(inventory)
     assert sources(inventory, tmp_path)[-1] == inventory
 
 
-def test_files_and_folders_are_inventories(tmp_path: Path) -> None:
+def test_a_file_or_a_folder_is_an_inventory(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "hosts.ini", tmp_path / "a,b"):
         if path != tmp_path:
             path.touch()
@@ -63,7 +63,7 @@ def test_a_list_of_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     check("prod,")
 
 
-def test_localhost_in_a_list_is_this_machine(tmp_path: Path) -> None:
+def test_localhost_in_a_list_means_this_machine(tmp_path: Path) -> None:
     first, last = sources("localhost,db01,127.0.0.1", tmp_path)
     assert last == "localhost,db01,127.0.0.1"
     hosts = json.loads(Path(first).read_text())["all"]["hosts"]
@@ -72,12 +72,12 @@ def test_localhost_in_a_list_is_this_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("inventory", ["db01,", "localhost:2222,"])
-def test_others_are_reached_by_ssh(inventory: str, tmp_path: Path) -> None:
+def test_other_hosts_are_reached_by_ssh(inventory: str, tmp_path: Path) -> None:
     assert sources(inventory, tmp_path) == [inventory]
     assert not list(tmp_path.iterdir())
 
 
-def test_a_list_may_be_longer_than_the_name_of_a_file(tmp_path: Path) -> None:
+def test_a_list_can_be_longer_than_a_file_name(tmp_path: Path) -> None:
     inventory = ",".join(f"host{number}.example.org" for number in range(1000))
     check(inventory)
     assert sources(inventory, tmp_path) == [inventory]

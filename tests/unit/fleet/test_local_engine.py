@@ -40,7 +40,7 @@ def context(folder: Path, name: str, address: Any) -> None:
         ({"DOCKER_CONTEXT": "default"}, ""),
     ],
 )
-def test_an_engine_of_this_machine(environment: dict[str, str], path: str, tmp_path: Path) -> None:
+def test_a_local_engine_is_found(environment: dict[str, str], path: str, tmp_path: Path) -> None:
     assert socket(environment, tmp_path) == path
 
 
@@ -74,7 +74,7 @@ def test_engines_that_are_not_local_are_refused(
     assert caught.value.exit_code is ExitCode.USAGE
 
 
-def test_the_context_that_is_in_use(tmp_path: Path) -> None:
+def test_the_current_context_of_docker_is_used(tmp_path: Path) -> None:
     context(tmp_path, "desktop-linux", "unix:///home/ann/.docker/desktop/docker.sock")
     context(tmp_path, "other", "unix:///srv/docker.sock")
     (tmp_path / ".docker" / "config.json").write_text('{"currentContext": "desktop-linux"}')
@@ -85,7 +85,7 @@ def test_the_context_that_is_in_use(tmp_path: Path) -> None:
     assert socket({"DOCKER_CONTEXT": "other", "DOCKER_HOST": "unix:///run/docker.sock"}, tmp_path) == ""
 
 
-def test_another_folder_of_configuration(tmp_path: Path) -> None:
+def test_the_configuration_folder_of_docker_can_be_set(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"currentContext": "gone"}')
     with pytest.raises(HardenerError, match="gone"):
         socket({"DOCKER_CONFIG": str(tmp_path)}, tmp_path / "home")
@@ -100,7 +100,7 @@ def test_an_invalid_configuration_of_docker_is_refused(text: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("address", [None, "", 7, {}])
-def test_a_context_without_an_engine(address: Any, tmp_path: Path) -> None:
+def test_a_context_without_an_engine_is_an_error(address: Any, tmp_path: Path) -> None:
     context(tmp_path, "odd", address)
     with pytest.raises(HardenerError, match=r"odd|remote engine"):
         socket({"DOCKER_CONTEXT": "odd"}, tmp_path)

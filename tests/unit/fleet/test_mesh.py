@@ -174,7 +174,7 @@ def run(fake: FakeReceptor, tmp_path: Path) -> Slice:
     return started
 
 
-def test_a_slice_comes_back_with_its_files(fake: FakeReceptor, run: Slice, tmp_path: Path) -> None:
+def test_a_slice_returns_its_files(fake: FakeReceptor, run: Slice, tmp_path: Path) -> None:
     fake.output = [WHOLE]
     attempt, events = run()
     assert attempt.is_complete
@@ -197,7 +197,7 @@ def test_a_broken_connection_is_resumed_at_its_position(fake: FakeReceptor, run:
 
 
 @pytest.mark.parametrize(("secure", "signed"), [(True, "true"), (False, None)])
-def test_work_is_signed_where_the_node_requires_it(
+def test_work_is_signed_if_the_node_requires_it(
     fake: FakeReceptor, run: Slice, secure: bool, signed: str | None
 ) -> None:
     fake.secure, fake.output = secure, [WHOLE]
@@ -249,7 +249,7 @@ def test_a_malformed_answer_loses_the_slice(
         ("another", "snapshots/another.json"),
     ],
 )
-def test_a_node_answers_for_its_slice_alone(
+def test_a_node_can_only_answer_for_its_slice(
     fake: FakeReceptor, run: Slice, tmp_path: Path, host: str, path: str
 ) -> None:
     names = ("../../../outside.json", "snapshots/b.json", "snapshots/another.json", "snapshots/passwd")
@@ -280,7 +280,7 @@ def test_a_large_file_is_not_unpacked(
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_silence_ends_with_the_lease(fake: FakeReceptor, run: Slice) -> None:
+def test_a_silent_slice_ends_with_its_lease(fake: FakeReceptor, run: Slice) -> None:
     fake.state = {"State": 1, "Detail": "Running"}
     fake.output, fake.waits = [HEAD], True
     attempt, _ = run(lease=0.2)
@@ -299,7 +299,7 @@ def test_a_missing_node_is_reported(fake: FakeReceptor, run: Slice) -> None:
     assert "cannot be reached" in attempt.reason
 
 
-def test_only_units_of_controllers_that_are_gone_are_ended(fake: FakeReceptor) -> None:
+def test_only_units_of_dead_controllers_are_ended(fake: FakeReceptor) -> None:
     def unit(**params: str) -> dict[str, Any]:
         return {"ExtraData": {"RemoteParams": params}}
 
@@ -317,13 +317,13 @@ def test_only_units_of_controllers_that_are_gone_are_ended(fake: FakeReceptor) -
     assert fake.commands("cancel", "force-release") == [("cancel", "gone"), ("force-release", "gone")]
 
 
-def test_a_mesh_without_the_work_is_an_error(fake: FakeReceptor, tmp_path: Path) -> None:
+def test_a_mesh_without_the_work_type_is_an_error(fake: FakeReceptor, tmp_path: Path) -> None:
     job = Job(playbook="audit", inventory="a,", cwd=tmp_path)
     with pytest.raises(HardenerError, match="no node of the mesh offers work of type other"):
         MeshExecutor(MeshFile(socket=fake.path, work_type="other")).start(job)
 
 
-def test_no_receptor_is_an_error(tmp_path: Path) -> None:
+def test_missing_receptor_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ReceptorError, match=r"receptor does not answer at .*/none: No such file"):
         Receptor(str(tmp_path / "none")).nodes("ansible-runner")
 
@@ -335,7 +335,7 @@ def test_a_mesh_refuses_hosts_that_mean_this_machine() -> None:
         check(("there", "here"))
 
 
-def test_a_slice_travels_with_its_hosts_and_their_groups() -> None:
+def test_a_slice_contains_its_hosts_and_their_groups() -> None:
     groups = {"all": frozenset("abc"), "ungrouped": frozenset("c"), "web": frozenset("ab"), "db": frozenset()}
     part = Inventory(groups, {"b": {"x": 1}, "c": {"secret": 2}}).part(("b", "a"))
     assert part == {
@@ -364,7 +364,7 @@ def test_an_invalid_file_is_reported(tmp_path: Path, text: str, message: str) ->
         mesh_file(path)
 
 
-def test_a_file_has_defaults(tmp_path: Path) -> None:
+def test_a_mesh_file_has_defaults(tmp_path: Path) -> None:
     path = tmp_path / "mesh.yml"
     path.write_text("nodes: [w1, w2]\nlease: 90\n")
     found = mesh_file(path)

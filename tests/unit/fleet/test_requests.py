@@ -78,7 +78,7 @@ def test_only_results_of_the_action_are_answers() -> None:
     assert (answers.all_well(["a", "b"]), answers.all_well(["c"]), answers.all_well()) == (True, False, False)
 
 
-def test_the_watcher_sees_every_event_and_which_one_ends_a_host() -> None:
+def test_the_watcher_gets_every_event_and_the_end_of_each_host() -> None:
     seen = Seen()
     with ask(Asked(*EVENTS)) as answers:
         list(answers.each(seen))
@@ -131,7 +131,7 @@ def test_a_stage_is_requested_by_the_variables_of_its_verb() -> None:
     )
 
 
-def test_an_answer_that_cannot_be_read_is_a_problem_of_its_host() -> None:
+def test_an_unreadable_answer_is_a_problem_of_its_host() -> None:
     asked = Asked(TaskResult("a", "vulnerability_scan", State.OK, data={"scan": {"schema": "other"}}))
     scan = requests.scan(cast(Fleet, asked), images=False, cves=False, openscap=False, reports=())
     with scan as answers:

@@ -103,7 +103,7 @@ def a_run(**options: Any) -> Run:
     return Run(lambda folder: {"playbook": "p.yml", "passwords": {"x": "y"}}, label="audit", **options)
 
 
-def test_events_come_and_outcomes_stay(play: Callable[[Script], Any]) -> None:
+def test_events_are_yielded_and_outcomes_kept(play: Callable[[Script], Any]) -> None:
     play(
         events(
             hosts("c", "a", "b", "d"),
@@ -134,7 +134,7 @@ def test_a_rescued_task_is_not_a_failure(play: Callable[[Script], Any]) -> None:
     assert run.outcomes == {"a": Outcome(State.OK)}
 
 
-def test_hosts_that_ansible_did_not_get_to_are_failures(play: Callable[[Script], Any]) -> None:
+def test_hosts_that_ansible_did_not_reach_are_failures(play: Callable[[Script], Any]) -> None:
     play(
         events(
             hosts("a", "b"),
@@ -187,7 +187,7 @@ def test_a_run_leaves_no_process_and_no_file(play: Callable[[Script], Any], tmp_
     assert calls[0]["event_handler"](printed("x")) is False, "the event would be written to a file"
 
 
-def test_our_python_runs_ansible_by_our_script(play: Callable[[Script], Any]) -> None:
+def test_ansible_is_started_by_our_script_and_python(play: Callable[[Script], Any]) -> None:
     calls = play(events(hosts("a"), stats("a")))
     with a_run() as run:
         list(run)
@@ -245,7 +245,7 @@ def test_the_output_of_ansible_is_echoed_on_request(play: Callable[[Script], Any
     assert lines == ["PLAY [Audit]"]
 
 
-def test_leaving_ends_ansible(play: Callable[[Script], Any]) -> None:
+def test_leaving_the_context_ends_ansible(play: Callable[[Script], Any]) -> None:
     play(until_cancelled(hosts("a", "b")))
     with pytest.raises(ZeroDivisionError), a_run() as run:
         _ = [1 // 0 for _ in run]
@@ -305,7 +305,7 @@ def ansible() -> Iterator[subprocess.Popen[bytes]]:
         yield process
 
 
-def test_leaving_waits_for_ansible_and_not_for_ansible_runner(
+def test_leaving_the_context_waits_for_ansible_not_for_ansible_runner(
     play: Callable[[Script], Any], ansible: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     idle = threading.Event()
@@ -335,7 +335,7 @@ def test_leaving_waits_for_ansible_and_not_for_ansible_runner(
         idle.set()
 
 
-def test_artifacts_are_waited_for(
+def test_leaving_the_context_waits_for_artifacts(
     play: Callable[[Script], Any],
     ansible: subprocess.Popen[bytes],
     tmp_path: Path,
@@ -374,7 +374,9 @@ def test_an_interrupt_during_the_start_of_ansible_leaves_nothing(
     assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
 
 
-def test_time_passes_visibly(play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_events_are_yielded_while_nothing_happens(
+    play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_IDLE_S", 0.01)
     play(until_cancelled())
     with a_run() as run:
@@ -387,7 +389,7 @@ def terminate_at_first_event(run: Run, number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_termination_is_an_interrupt(play: Callable[[Script], Any], number: signal.Signals) -> None:
+def test_sigterm_is_handled_like_an_interrupt(play: Callable[[Script], Any], number: signal.Signals) -> None:
     before = signal.signal(number, signal.SIG_DFL)
     try:
         play(until_cancelled(hosts("a")))
@@ -398,7 +400,7 @@ def test_a_termination_is_an_interrupt(play: Callable[[Script], Any], number: si
         signal.signal(number, before)
 
 
-def test_nohup_is_respected(play: Callable[[Script], Any]) -> None:
+def test_an_ignored_hangup_stays_ignored(play: Callable[[Script], Any]) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         play(events(hosts("a"), stats("a")))

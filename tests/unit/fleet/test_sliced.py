@@ -83,7 +83,7 @@ def hosts_of(events: Sequence[Event], state: State = State.OK) -> list[str]:
     return sorted(event.host for event in events if isinstance(event, TaskResult) and event.state is state)
 
 
-def test_all_places_work_and_all_hosts_answer_once() -> None:
+def test_all_executors_are_used_and_each_host_answers_once() -> None:
     places = [FakePlace("1"), FakePlace("2")]
     with execution(places, "hgfedcba") as run:
         events = list(run)
@@ -112,7 +112,7 @@ def test_a_slice_that_is_lost_everywhere_is_reported() -> None:
     assert run.outcomes["b"] == Outcome(State.FAILED, "lost with its slice: killed")
 
 
-def test_a_change_is_given_out_once() -> None:
+def test_a_slice_that_changes_hosts_is_not_repeated() -> None:
     places = [FakePlace("1", "b"), FakePlace("2")]
     with execution(places, "ab", playbook="harden") as run:
         list(run)
@@ -120,14 +120,14 @@ def test_a_change_is_given_out_once() -> None:
     assert run.outcomes["b"].state is State.FAILED
 
 
-def test_a_defect_of_a_place_loses_its_slice_and_not_the_run() -> None:
+def test_an_error_of_an_executor_loses_only_its_slice() -> None:
     with execution([FakePlace("1")], ["a", "raises"], size=1) as run:
         list(run)
     assert run.outcomes["a"] == Outcome(State.OK)
     assert run.outcomes["raises"].reason == "lost with its slice: a defect of a place"
 
 
-def test_places_that_never_get_ready_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_executors_that_never_get_ready_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_IDLE_S", 0.01)
     job = Job(playbook="audit", inventory="a,", cwd=Path.cwd(), hosts=("a", "b"))
     with SlicedExecution(job, abs, [FakePlace("w1", ready=False)], patience=0.05) as run:
@@ -136,7 +136,7 @@ def test_places_that_never_get_ready_end_the_run(monkeypatch: pytest.MonkeyPatch
     assert "w1" in run.outcomes["a"].reason
 
 
-def test_leaving_ends_every_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaving_the_context_ends_every_slice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_IDLE_S", 0.01)
     places = [FakePlace("1"), FakePlace("2")]
     for place in places:

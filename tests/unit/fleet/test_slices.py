@@ -72,7 +72,7 @@ def test_a_slice_is_repeated_up_to_a_limit() -> None:
     assert not ledger.waiting
 
 
-def test_hosts_that_no_place_could_take_are_reported() -> None:
+def test_hosts_without_an_executor_are_reported() -> None:
     ledger = Ledger("audit", "ab", 1)
     assert [result.host for result in ledger.abandon("no node")] == ["a", "b"]
     assert ledger.outcomes == dict.fromkeys("ab", Outcome(State.FAILED, "no node"))

@@ -14,7 +14,7 @@ NAME = "".join(HOSTILE)
 
 
 @pytest.mark.parametrize("at_hand", [0, 2, 4])
-def test_hosts_come_out_in_the_order_of_the_inventory_as_often_as_they_are_read(
+def test_hosts_are_read_repeatedly_in_inventory_order(
     at_hand: int,
 ) -> None:
     found = [assessment("b"), gone("c"), assessment("a"), assessment(NAME)]
@@ -28,7 +28,7 @@ def test_hosts_come_out_in_the_order_of_the_inventory_as_often_as_they_are_read(
     assert [first.host for first, _ in zip(kept, kept, strict=True)] == ["a", "b", "c", NAME]
 
 
-def test_hosts_share_their_controls() -> None:
+def test_controls_are_stored_once_for_all_hosts() -> None:
     kept = AssessmentStore(at_hand=0)
     kept.add(assessment("a"))
     kept.add(assessment("b"))
@@ -38,7 +38,7 @@ def test_hosts_share_their_controls() -> None:
     )
 
 
-def test_a_fleet_goes_to_the_disk_and_a_full_one_is_an_error_that_names_the_host() -> None:
+def test_a_large_fleet_is_stored_on_disk_and_a_full_disk_is_an_error() -> None:
     kept = AssessmentStore(at_hand=1, in_memory=1)
     kept.add(assessment("a"))
     with no_file_past(10), pytest.raises(HardenerError, match="findings of b: File too large"):
@@ -47,7 +47,7 @@ def test_a_fleet_goes_to_the_disk_and_a_full_one_is_an_error_that_names_the_host
 
 
 @pytest.mark.parametrize("at_hand", [0, 1, 9])
-def test_what_the_history_adopts_is_what_was_added(at_hand: int) -> None:
+def test_the_history_stores_the_added_assessments(at_hand: int) -> None:
     added = [assessment("a"), gone("b"), assessment(NAME)]
     store = AssessmentStore(at_hand=at_hand)
     for each in added:

@@ -72,48 +72,48 @@ def through_json(value: Everything, *, without: str = "") -> Everything:
     return Codec().decode(Everything, data)
 
 
-def test_every_shape_comes_back() -> None:
+def test_every_type_is_decoded_as_encoded() -> None:
     assert through_json(ONE) == ONE
     assert isinstance(through_json(ONE).colour, Colour)
 
 
-def test_what_an_older_version_did_not_write_has_its_default() -> None:
+def test_a_field_missing_in_old_data_gets_its_default() -> None:
     assert through_json(ONE, without="later") == ONE
     assert through_json(ONE, without="most") == ONE
 
 
-def test_what_must_be_there_and_is_not_is_an_error() -> None:
+def test_a_missing_required_field_is_an_error() -> None:
     with pytest.raises(KeyError, match="number"):
         through_json(ONE, without="number")
 
 
-def test_what_is_not_known_any_more_is_left_out() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert Codec().decode(Small, {"name": "a", "colour": "red"}) == Small("a")
 
 
 @given(verdicts)
 @example(Verdict(Status.PASS, "\ud800\udfff", "\ud83d" + "\ude00"))  # halves side by side stay halves
-def test_a_verdict_comes_back_exactly_whatever_it_says(verdict: Verdict) -> None:
+def test_any_verdict_is_decoded_exactly(verdict: Verdict) -> None:
     assert Codec().decode(Verdict, unpack(pack(Codec().encode(verdict)))) == verdict
 
 
 @pytest.mark.parametrize("one", [assessment(), gone(), hostile_assessment("\ud800\x00")])
-def test_an_assessment_comes_back_exactly(one: Assessment) -> None:
+def test_an_assessment_is_decoded_exactly(one: Assessment) -> None:
     assert Codec().decode(Assessment, json.loads(json.dumps(Codec().encode(one)))) == one
 
 
-def test_every_control_of_the_catalogue_comes_back() -> None:
+def test_every_control_of_the_catalogue_is_decoded_exactly() -> None:
     controls = catalogue.every_control()
     assert [Codec().decode(Control, Codec().encode(control)) for control in controls] == list(controls)
 
 
-def test_a_type_may_stand_for_something_shorter() -> None:
+def test_a_type_can_be_stored_in_a_shorter_form() -> None:
     codec = Codec({Small: (lambda small: small.name, Small)})
     encoded = codec.encode(ONE)
     assert encoded["parts"] == {"x": ["y"]}
     assert codec.decode(Everything, encoded) == ONE
 
 
-def test_a_type_that_cannot_be_stored_is_a_defect() -> None:
+def test_a_type_that_cannot_be_stored_is_an_error() -> None:
     with pytest.raises(TypeError, match="cannot store"):
         Codec().encode({1, 2})

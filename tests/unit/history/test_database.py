@@ -15,7 +15,7 @@ from tests.unit.reports.conftest import assessment, gone
 MANUAL = Path(__file__).parents[3] / "docs" / "history.md"
 
 
-def test_what_the_manual_asks_is_answered(history: History) -> None:
+def test_the_queries_of_the_documentation_work(history: History) -> None:
     query = re.findall(r"```sql\n(.*?)```", MANUAL.read_text(), re.DOTALL)[-1]
     put(history, assessments=[assessment("earlier")])
     put(history, assessments=[assessment("a"), gone("b"), assessment("c")])
@@ -23,7 +23,7 @@ def test_what_the_manual_asks_is_answered(history: History) -> None:
         assert connection.execute(query).fetchall() == [("a",), ("c",)]
 
 
-def test_a_database_of_a_newer_version_is_left_alone(history: History) -> None:
+def test_a_database_of_a_newer_version_is_not_changed(history: History) -> None:
     put(history)
     path = history.path / "history.sqlite3"
     connection = sqlite3.connect(path)
@@ -35,7 +35,7 @@ def test_a_database_of_a_newer_version_is_left_alone(history: History) -> None:
         list(history.runs())
 
 
-def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+def test_tables_are_created_in_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
     with opened(path) as connection:

@@ -36,11 +36,11 @@ def audited(history: History, name: str, inventory: str) -> StoredRun:
         ("", "a,", False),
     ],
 )
-def test_which_names_are_of_one_inventory(one: str, other: str, same: bool) -> None:
+def test_names_of_the_same_inventory_are_recognised(one: str, other: str, same: bool) -> None:
     assert (inventory_key(one) == inventory_key(other)) is same
 
 
-def test_latest_is_of_one_inventory(history: History) -> None:
+def test_latest_is_the_latest_run_of_one_inventory(history: History) -> None:
     audited(history, "p1", "/prod")
     audited(history, "s1", "/stage")
     audited(history, "p2", "/prod")
@@ -54,7 +54,7 @@ def test_latest_is_of_one_inventory(history: History) -> None:
 
 
 @pytest.mark.parametrize("name", ["latest", "latest~1", "baseline"])
-def test_without_an_inventory_it_must_be_the_only_one(history: History, name: str) -> None:
+def test_without_an_inventory_there_must_be_only_one(history: History, name: str) -> None:
     audited(history, "p1", "/prod")
     audited(history, "l1", "db02,db01")
     audited(history, "l2", "db01,db02")
@@ -72,7 +72,9 @@ def test_an_identifier_needs_no_inventory(history: History) -> None:
     assert history.run("p1", "/stage").id == "p1"
 
 
-def test_a_list_is_one_inventory_in_any_order(history: History, snapshot: Callable[[str], Path]) -> None:
+def test_a_list_of_hosts_is_the_same_inventory_in_any_order(
+    history: History, snapshot: Callable[[str], Path]
+) -> None:
     audited(history, "a", "db02, db01")
     audited(history, "b", "db01,db02")
     assert history.run("latest~1", "db01,db02").id == "a"
@@ -87,7 +89,7 @@ def test_a_list_is_one_inventory_in_any_order(history: History, snapshot: Callab
     assert len(history.series(history.run("b"), 10)) == 2
 
 
-def test_an_inventory_without_runs(history: History) -> None:
+def test_an_inventory_without_runs_is_an_error(history: History) -> None:
     audited(history, "p1", "/prod")
     with pytest.raises(HardenerError, match=r"no run of /stage is kept \(there are runs of /prod"):
         history.run("latest", "/stage")
@@ -95,7 +97,7 @@ def test_an_inventory_without_runs(history: History) -> None:
         history.run("baseline", "/prod")
 
 
-def test_a_refusal_names_ten_inventories_and_counts_the_others(history: History) -> None:
+def test_the_error_names_ten_inventories_and_counts_the_others(history: History) -> None:
     for number in range(12):
         audited(history, f"r{number:02}", f"/inventories/{number:02}\x1b[31m")
     with pytest.raises(HardenerError) as refused:
@@ -105,7 +107,7 @@ def test_a_refusal_names_ten_inventories_and_counts_the_others(history: History)
     assert str(refused.value).endswith("+2 more)")
 
 
-def test_runs_that_were_kept_without_an_inventory(history: History) -> None:
+def test_stored_runs_without_an_inventory_are_listed(history: History) -> None:
     put(history, "old", ended=NOW - timedelta(days=1))
     with sqlite3.connect(history.path / "history.sqlite3") as connection:
         connection.execute("UPDATE run SET inventory = '', record = json_remove(record, '$.inventory')")

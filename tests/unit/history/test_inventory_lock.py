@@ -32,21 +32,21 @@ def is_free(history: History, inventory: str, *, exclusive: bool) -> bool:
         return False
 
 
-def test_who_only_reads_shares(history: History) -> None:
+def test_readers_share_the_lock(history: History) -> None:
     with history.lock("prod", exclusive=False, waiting=quiet):
         assert is_free(history, "prod", exclusive=False)
         assert not is_free(history, "prod", exclusive=True)
     assert is_free(history, "prod", exclusive=True)
 
 
-def test_who_changes_is_alone_with_an_inventory_and_no_other(history: History) -> None:
+def test_a_changing_run_locks_only_its_inventory(history: History) -> None:
     with history.lock("prod", exclusive=True, waiting=quiet):
         assert not is_free(history, "prod", exclusive=False)
         assert not is_free(history, "prod", exclusive=True)
         assert is_free(history, "../prod\n\udc80", exclusive=True)
 
 
-def test_who_waits_gets_the_turn_in_the_end(history: History) -> None:
+def test_a_waiting_run_gets_the_lock(history: History) -> None:
     order = []
     waiting = threading.Event()
 
@@ -63,7 +63,7 @@ def test_who_waits_gets_the_turn_in_the_end(history: History) -> None:
     assert order == ["first", "second"]
 
 
-def test_a_process_that_is_killed_gives_its_turn_back(history: History) -> None:
+def test_the_lock_of_a_killed_process_is_released(history: History) -> None:
     source = (
         "import os, sys, pathlib; from hardener.history import History\n"
         "with History(pathlib.Path(sys.argv[1])).lock('prod', exclusive=True, waiting=sys.exit):\n"
@@ -76,7 +76,7 @@ def test_a_process_that_is_killed_gives_its_turn_back(history: History) -> None:
     assert is_free(history, "prod", exclusive=True)
 
 
-def test_what_ansible_leaves_running_does_not_inherit_it(history: History) -> None:
+def test_processes_that_ansible_leaves_do_not_inherit_the_lock(history: History) -> None:
     with history.lock("prod", exclusive=True, waiting=quiet):
         left = subprocess.Popen(["sleep", "60"], close_fds=False)
     try:
@@ -86,7 +86,7 @@ def test_what_ansible_leaves_running_does_not_inherit_it(history: History) -> No
         left.wait()
 
 
-def test_a_link_in_its_place_is_not_followed(history: History, tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_lock_file_is_not_followed(history: History, tmp_path: Path) -> None:
     with history.lock("prod", exclusive=True, waiting=quiet):
         pass
     (lock,) = (history.path / "locks").iterdir()

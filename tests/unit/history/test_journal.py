@@ -18,7 +18,7 @@ def journal(home: Home, run: str = "aa-1") -> Journal:
     )
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_a_written_journal_is_read(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     kept = journal(home)
     kept.begin(["a", "b\udcff"])
@@ -35,7 +35,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert (home.changes / "aa-1.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-def test_runs_are_found_by_the_beginning_of_their_names(tmp_path: Path) -> None:
+def test_runs_are_found_by_the_beginning_of_their_ids(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     for run in ("aa-1", "aa-2", "bb-1"):
         journal(home, run).close(over=False)
@@ -54,7 +54,7 @@ def test_runs_are_found_by_the_beginning_of_their_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_after_a_loss_of_power_each_host_is_known_or_asked(tmp_path: Path, seed: int) -> None:
+def test_after_a_power_loss_each_host_is_recorded_or_unknown(tmp_path: Path, seed: int) -> None:
     """Whatever part of the file is on the disk: no host is taken for confirmed that was not."""
     home = Home(tmp_path / "home")
     kept = journal(home)
@@ -85,7 +85,7 @@ def test_after_a_loss_of_power_each_host_is_known_or_asked(tmp_path: Path, seed:
         b'{"format": "x", "run": "a"}\n',
     ],
 )
-def test_a_damaged_file_is_left_out(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_omitted(tmp_path: Path, content: bytes) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
     (home.changes / "aa-1.jsonl").write_bytes(content)

@@ -14,7 +14,7 @@ from hardener.history.numbers import believed, next_number, take_number
 NOW = 1_800_000_000.0
 
 
-def test_numbers_rise_with_the_clock_and_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_rise_even_if_the_clock_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path / "home")
     clock = NOW
     monkeypatch.setattr(time, "time", lambda: clock)
@@ -27,12 +27,12 @@ def test_numbers_rise_with_the_clock_and_without_it(tmp_path: Path, monkeypatch:
     assert take_number(home, 0) == clock * 1000
 
 
-def test_a_lost_history_goes_on_where_hosts_are() -> None:
+def test_after_a_lost_history_numbers_continue_from_those_on_hosts() -> None:
     assert next_number(0, int(NOW * 1000) + 5, now=NOW) == NOW * 1000 + 6
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 50, b"-5", b"\xff\xfe", b"1.5", b"9" * 5])
-def test_a_damaged_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_counts_as_missing(tmp_path: Path, content: bytes) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
     (home.path / "number").write_bytes(content)
@@ -42,7 +42,7 @@ def test_a_damaged_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
     assert take_number(home, 0) > number
 
 
-def test_processes_at_the_same_time_get_different_numbers(tmp_path: Path) -> None:
+def test_concurrent_processes_get_different_numbers(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     with ThreadPoolExecutor(8) as pool:
         numbers = list(pool.map(lambda _: take_number(home, 0), range(100)))
@@ -63,12 +63,12 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         *(({"number": int(NOW * 1000) * 3}, 0), ({"number": 1 << 62}, 0)),
     ],
 )
-def test_a_host_is_believed_within_a_year_of_this_clock(known: object, number: int) -> None:
+def test_a_number_on_a_host_is_accepted_within_a_year_of_the_clock(known: object, number: int) -> None:
     assert believed(known, now=NOW) == number
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_of_two_control_nodes_the_later_run_has_the_higher_number(tmp_path: Path, seed: int) -> None:
+def test_the_later_run_of_two_control_nodes_has_the_higher_number(tmp_path: Path, seed: int) -> None:
     """Whatever their clocks say, as soon as it has seen what the other has done."""
     draw = random.Random(seed)
     last = [0, 0]

@@ -14,11 +14,11 @@ from tests.unit.history.conftest import NOW, put, record
 from tests.unit.reports.conftest import assessment, gone
 
 
-def test_the_first_run_has_no_past(history: History) -> None:
+def test_the_first_run_has_no_previous_runs(history: History) -> None:
     assert previous_runs(history, record()) is None
 
 
-def test_the_runs_before_are_counted_oldest_first(history: History) -> None:
+def test_previous_runs_are_returned_oldest_first(history: History) -> None:
     for day in (3, 2, 1):
         put(history, f"day{day}", [assessment("a"), gone("b")], ended=NOW - timedelta(days=day))
     found = previous_runs(history, record())
@@ -35,12 +35,12 @@ def test_the_runs_before_are_counted_oldest_first(history: History) -> None:
 @pytest.mark.parametrize(
     "changed", [{"inventory": "test.yml"}, {"limit": "web"}, {"level": 1}, {"only": ("runtime",)}]
 )
-def test_runs_of_another_kind_are_no_past(history: History, changed: dict[str, object]) -> None:
+def test_runs_of_another_kind_are_not_previous_runs(history: History, changed: dict[str, object]) -> None:
     put(history, "one")
     assert previous_runs(history, replace(record(), **changed)) is None  # type: ignore[arg-type]
 
 
-def test_another_benchmark_is_another_kind(history: History) -> None:
+def test_runs_by_another_benchmark_are_of_another_kind(history: History) -> None:
     put(history, "one")
     other = record()
     assert (
@@ -48,7 +48,7 @@ def test_another_benchmark_is_another_kind(history: History) -> None:
     )
 
 
-def test_of_a_run_that_is_kept_the_earlier_ones_count(history: History) -> None:
+def test_a_stored_run_has_only_earlier_runs_before_it(history: History) -> None:
     stored = [put(history, name) for name in ("one", "two", "three")]
     found = previous_runs(history, stored[1].record, before=stored[1].number)
     assert found
@@ -56,7 +56,7 @@ def test_of_a_run_that_is_kept_the_earlier_ones_count(history: History) -> None:
 
 
 @pytest.mark.parametrize("asked", ["abcd", "dcba", "cadb", "bd", "aabbccdd"])
-def test_hosts_may_be_asked_for_in_any_order(history: History, asked: str) -> None:
+def test_hosts_can_be_requested_in_any_order(history: History, asked: str) -> None:
     hosts: dict[str, Assessment] = {name: assessment(name) for name in "abcd"}
     put(history, "one", hosts.values())
     found = previous_runs(history, record())
@@ -65,7 +65,7 @@ def test_hosts_may_be_asked_for_in_any_order(history: History, asked: str) -> No
         assert found.before(name) == hosts[name]
 
 
-def test_damage_is_an_error_that_names_the_run(history: History) -> None:
+def test_a_damaged_run_is_an_error_that_names_it(history: History) -> None:
     put(history, "one", [assessment("a"), assessment("b")])
     with sqlite3.connect(history.path / "history.sqlite3") as connection:
         connection.execute("UPDATE host SET assessment = x'00' WHERE name = 'b'")

@@ -27,7 +27,7 @@ def kept(proofs: Proofs, folder: Path, minute: int = 5) -> StoredProof:
     return proofs.keep(check(proven_files(folder, ended=f"2026-11-27T10:{minute:02}:00Z")))
 
 
-def test_a_proof_comes_back_as_it_was(proofs: Proofs, tmp_path: Path) -> None:
+def test_a_stored_proof_is_read_unchanged(proofs: Proofs, tmp_path: Path) -> None:
     stored = kept(proofs, tmp_path / "profile")
     again = proofs.proof("latest")
     assert again == stored
@@ -42,7 +42,7 @@ def again_files(folder: Path, stored: StoredProof) -> list[Path]:
     return [path for path in folder.iterdir() if path.name in stored.files()]
 
 
-def test_proofs_are_called_by_their_beginning_and_by_their_order(proofs: Proofs, tmp_path: Path) -> None:
+def test_proofs_are_found_by_the_beginning_of_the_id_and_by_order(proofs: Proofs, tmp_path: Path) -> None:
     first, second = (kept(proofs, tmp_path / str(minute), minute) for minute in (5, 6))
     assert proofs.all() == Kept((second, first), ())
     assert proofs.proof("latest~1") == first
@@ -52,12 +52,12 @@ def test_proofs_are_called_by_their_beginning_and_by_their_order(proofs: Proofs,
             proofs.proof(name)
 
 
-def test_one_that_is_kept_twice_is_there_once(proofs: Proofs, tmp_path: Path) -> None:
+def test_a_proof_stored_twice_is_listed_once(proofs: Proofs, tmp_path: Path) -> None:
     assert kept(proofs, tmp_path / "profile") == kept(proofs, tmp_path / "profile")
     assert len(proofs.all().proofs) == 1
 
 
-def test_the_oldest_go_as_runs_do(proofs: Proofs, tmp_path: Path) -> None:
+def test_the_oldest_proofs_are_removed_like_runs(proofs: Proofs, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir(mode=0o700)
     (tmp_path / "home" / "retention.yml").write_text("keep_runs: 2\n")
     minutes = [kept(proofs, tmp_path / str(minute), minute).ended for minute in (5, 6, 7)]
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_named(proofs: Proofs, tmp_path: Path) -> None:
         proofs.proof("latest").files()
 
 
-def test_one_that_is_damaged_hides_none_of_the_others(proofs: Proofs, tmp_path: Path) -> None:
+def test_a_damaged_proof_does_not_hide_others(proofs: Proofs, tmp_path: Path) -> None:
     stored = [kept(proofs, tmp_path / str(minute), minute) for minute in (5, 6, 7)]
     for damaged in stored:
         whole = damaged.path.read_bytes()
@@ -90,7 +90,7 @@ def test_one_that_is_damaged_hides_none_of_the_others(proofs: Proofs, tmp_path: 
         damaged.path.write_bytes(whole)
 
 
-def test_the_draft_of_a_process_that_was_killed_is_removed(proofs: Proofs, tmp_path: Path) -> None:
+def test_the_temporary_file_of_a_killed_process_is_removed(proofs: Proofs, tmp_path: Path) -> None:
     first = kept(proofs, tmp_path / "profile")
     old, new, foreign = (first.path.with_name(f".{first.path.name}.{end}") for end in ("11", "12", "part"))
     for path in (old, new, foreign):

@@ -57,7 +57,7 @@ def kill_at_line(number: int) -> Callable[[FrameType, str, Any], Any]:
     return trace
 
 
-def test_what_is_not_finished_leaves_nothing(history: History, facts: dict[str, Path]) -> None:
+def test_an_unfinished_recording_leaves_nothing(history: History, facts: dict[str, Path]) -> None:
     put(history, "one", HOSTS, snapshots=facts)
     with history.begin() as recording:
         recording.keep("a", facts["a"])
@@ -65,7 +65,9 @@ def test_what_is_not_finished_leaves_nothing(history: History, facts: dict[str, 
 
 
 @pytest.mark.parametrize("share", [number / 16 for number in range(17)])
-def test_killed_at_any_line_the_rest_is_whole(history: History, facts: dict[str, Path], share: float) -> None:
+def test_a_process_killed_at_any_line_leaves_a_valid_history(
+    history: History, facts: dict[str, Path], share: float
+) -> None:
     put(history, "one", HOSTS, snapshots=facts)
     lines = 0
 
@@ -93,7 +95,9 @@ def test_killed_at_any_line_the_rest_is_whole(history: History, facts: dict[str,
     assert_whole(history, "four", *ids)
 
 
-def test_killed_at_any_moment_the_rest_is_whole(history: History, facts: dict[str, Path]) -> None:
+def test_a_process_killed_at_any_moment_leaves_a_valid_history(
+    history: History, facts: dict[str, Path]
+) -> None:
     put(history, "one", HOSTS, snapshots=facts)
 
     def record_on() -> None:
@@ -113,7 +117,7 @@ def test_killed_at_any_moment_the_rest_is_whole(history: History, facts: dict[st
     assert_whole(history, *(run.id for run in history.runs()))
 
 
-def test_many_at_once(history: History, facts: dict[str, Path]) -> None:
+def test_concurrent_recordings_are_all_stored(history: History, facts: dict[str, Path]) -> None:
     def three() -> None:
         for number in range(3):
             put(history, f"{os.getpid()}-{number}", HOSTS, snapshots=facts)
@@ -125,7 +129,7 @@ def test_many_at_once(history: History, facts: dict[str, Path]) -> None:
     assert_whole(history, *ids)
 
 
-def test_a_run_in_progress_is_not_cleared_away(history: History, facts: dict[str, Path]) -> None:
+def test_a_recording_in_progress_is_not_removed(history: History, facts: dict[str, Path]) -> None:
     with history.begin() as slow:
         slow.keep("a", facts["a"])
         put(history, "quick", HOSTS, snapshots=facts)
@@ -135,7 +139,7 @@ def test_a_run_in_progress_is_not_cleared_away(history: History, facts: dict[str
 
 
 @pytest.mark.parametrize("size", [0, 1000, 12_000, 20_000, 40_000, 60_000, 110_000, 150_000])
-def test_a_full_disk_costs_the_run_alone(history: History, facts: dict[str, Path], size: int) -> None:
+def test_a_full_disk_loses_only_the_run(history: History, facts: dict[str, Path], size: int) -> None:
     put(history, "one", HOSTS, snapshots=facts)
     ids = ["one"]
     with no_file_past(size):
@@ -149,19 +153,19 @@ def test_a_full_disk_costs_the_run_alone(history: History, facts: dict[str, Path
     assert_whole(history, "three", *ids)
 
 
-def test_the_same_run_twice_is_refused(history: History, facts: dict[str, Path]) -> None:
+def test_a_run_cannot_be_recorded_twice(history: History, facts: dict[str, Path]) -> None:
     put(history, "one", HOSTS, snapshots=facts)
     with pytest.raises(HardenerError, match=r"UNIQUE constraint failed: run\.id"):
         put(history, "one", HOSTS)
     assert_whole(history, "one")
 
 
-def test_a_snapshot_that_is_gone_is_an_error_that_names_it(history: History, tmp_path: Path) -> None:
+def test_a_missing_snapshot_is_an_error_that_names_it(history: History, tmp_path: Path) -> None:
     with history.begin() as recording, pytest.raises(HardenerError, match="No such file"):
         recording.keep("a", tmp_path / "gone.json")
 
 
-def test_controls_with_one_slug_keep_their_own_words(history: History) -> None:
+def test_controls_with_the_same_slug_keep_their_own_texts(history: History) -> None:
     one = assessment("a")
     finding = one.findings[0]
     reworded = dataclasses.replace(

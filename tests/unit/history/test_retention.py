@@ -17,7 +17,7 @@ from hardener.history.retention import KEEP_DAYS, KEEP_RUNS, load
         ("keep_days: 30", (KEEP_RUNS, 30.0)),
     ],
 )
-def test_what_is_said_counts(tmp_path: Path, text: str, kept: tuple[int, float]) -> None:
+def test_the_limits_of_the_file_are_used(tmp_path: Path, text: str, kept: tuple[int, float]) -> None:
     path = tmp_path / "retention.yml"
     path.write_text(text)
     assert load(path) == kept
@@ -43,7 +43,7 @@ def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
         ("!!timestamp x", "is not supported"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_limits_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "retention.yml"
     path.write_text(text)
     with pytest.raises(HardenerError, match=f"{path}.*{message}"):

@@ -15,7 +15,7 @@ from tests.unit.reports.conftest import assessment, gone
 from tests.unit.snapshots import make
 
 
-def test_everything_is_chosen_without_a_filter(history: History) -> None:
+def test_without_a_filter_everything_is_chosen(history: History) -> None:
     found = [assessment("a"), gone("b")]
     results = SelectedResults(put(history, "one", found), ResultFilter())
     assert list(results.assessments()) == found
@@ -23,12 +23,12 @@ def test_everything_is_chosen_without_a_filter(history: History) -> None:
     assert (results.chosen_hosts, results.chosen_results) == (results.hosts, results.results) == (2, 14)
 
 
-def test_a_host_without_findings_stays_in_a_whole_run(history: History) -> None:
+def test_without_a_filter_hosts_without_findings_are_kept(history: History) -> None:
     empty = replace(assessment("a"), findings=())
     assert list(SelectedResults(put(history, "one", [empty]), ResultFilter()).assessments()) == [empty]
 
 
-def test_groups_come_from_the_assessment_or_else_from_the_snapshot(
+def test_groups_are_read_from_the_assessment_or_the_snapshot(
     history: History, snapshot: Callable[[str], Path], tmp_path: Path
 ) -> None:
     old = tmp_path / "old.json"
@@ -48,7 +48,7 @@ def test_groups_come_from_the_assessment_or_else_from_the_snapshot(
 
 
 @pytest.mark.parametrize("host", ["\ud800", "a\x00b", "*"])
-def test_names_that_no_database_takes_as_they_are(history: History, host: str) -> None:
+def test_a_host_with_an_unstorable_name_is_filtered(history: History, host: str) -> None:
     run = put(
         history, "one", [replace(assessment(host), groups=("g",)), replace(assessment("other"), groups=())]
     )

@@ -17,7 +17,7 @@ from tests.unit.history.conftest import NOW, put, record
 from tests.unit.reports.conftest import HOSTILE, assessment, gone, hostile_assessment
 
 
-def test_a_run_comes_back_exactly(history: History, snapshot: Callable[[str], Path]) -> None:
+def test_a_stored_run_is_read_exactly(history: History, snapshot: Callable[[str], Path]) -> None:
     found = [assessment("b"), assessment("a"), gone("c"), *map(hostile_assessment, HOSTILE)]
     run = put(history, "one", found, snapshots={"a": snapshot('{"a": 1}')})
     assert list(run.assessments()) == found
@@ -35,7 +35,7 @@ def test_findings_are_counted_by_section(history: History) -> None:
     assert run.sections["host"] == {Status.FAIL: 1, Status.PASS: 1, Status.ERROR: 2}
 
 
-def test_runs_are_found_by_what_people_call_them(history: History) -> None:
+def test_runs_are_found_by_name_and_by_prefix_of_the_id(history: History) -> None:
     for name in ("aaa1", "aaa2", "bbb1"):
         put(history, name)
     assert [run.id for run in history.runs()] == ["bbb1", "aaa2", "aaa1"]
@@ -47,39 +47,39 @@ def test_runs_are_found_by_what_people_call_them(history: History) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "zzz", "latest~3", "latest~", "%", "'; DROP TABLE run; --", "../runs"])
-def test_a_name_that_no_run_has(history: History, name: str) -> None:
+def test_an_unknown_name_is_an_error(history: History, name: str) -> None:
     put(history, "a")
     with pytest.raises(HardenerError, match=r"there is no run.*1 are kept"):
         history.run(name)
 
 
-def test_an_empty_history_says_so_and_is_not_made(history: History) -> None:
+def test_an_empty_history_is_an_error_and_not_created(history: History) -> None:
     assert list(history.runs()) == []
     with pytest.raises(HardenerError, match="none is kept in"):
         history.run("latest")
     assert not history.path.exists()
 
 
-def test_only_the_owner_reads_it(history: History, snapshot: Callable[[str], Path]) -> None:
+def test_only_the_owner_can_read_the_history(history: History, snapshot: Callable[[str], Path]) -> None:
     put(history, snapshots={"db01.example.com": snapshot("{}")})
     for path in (history.path, *history.path.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_a_folder_that_others_can_write_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_writable_by_others_is_refused_and_unchanged(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(HardenerError, match="other users can write"):
         History(tmp_path).begin()
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o777
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HardenerError, match="Not a directory"):
         History(tmp_path / "file" / "home").begin()
 
 
-def test_a_database_that_is_none(history: History) -> None:
+def test_a_file_that_is_not_a_database_is_an_error(history: History) -> None:
     put(history)
     (history.path / "history.sqlite3").write_bytes(b"no database at all, and long enough to see it" * 100)
     with pytest.raises(HardenerError, match="file is not a database"):
@@ -89,7 +89,7 @@ def test_a_database_that_is_none(history: History) -> None:
 @pytest.mark.parametrize(
     "damage", ["UPDATE run SET record = substr(record, 1, 100)", "UPDATE tally SET status = status || 'x'"]
 )
-def test_a_row_that_nobody_wrote_is_told(history: History, damage: str) -> None:
+def test_a_malformed_row_is_reported_as_damage(history: History, damage: str) -> None:
     put(history)
     with sqlite3.connect(history.path / "history.sqlite3") as connection:
         connection.execute(damage)
@@ -97,7 +97,7 @@ def test_a_row_that_nobody_wrote_is_told(history: History, damage: str) -> None:
         list(history.runs())
 
 
-def test_the_baseline_is_a_name_that_moves(history: History) -> None:
+def test_the_baseline_can_be_moved_to_another_run(history: History) -> None:
     put(history, "a")
     put(history, "b")
     with pytest.raises(HardenerError, match="there is no baseline"):
@@ -108,7 +108,7 @@ def test_the_baseline_is_a_name_that_moves(history: History) -> None:
     assert history.run("baseline").id == "b"
 
 
-def test_the_oldest_runs_are_forgotten(history: History, snapshot: Callable[[str], Path]) -> None:
+def test_the_oldest_runs_are_removed(history: History, snapshot: Callable[[str], Path]) -> None:
     put(history, "old", ended=NOW - timedelta(days=401))
     put(history, "base", ended=NOW - timedelta(days=401))
     history.set_baseline(history.run("base"))
@@ -120,7 +120,7 @@ def test_the_oldest_runs_are_forgotten(history: History, snapshot: Callable[[str
     assert history.run("base").controls
 
 
-def test_the_run_by_which_drift_is_told_stays_as_long_as_its_inventory_is_used(history: History) -> None:
+def test_the_reference_of_drift_is_kept_while_its_inventory_has_runs(history: History) -> None:
     put(history, "other", inventory="other.yml", only=())
     (history.path / "retention.yml").write_text("keep_runs: 3\n")
     put(history, "whole", only=())
@@ -136,7 +136,9 @@ def test_the_run_by_which_drift_is_told_stays_as_long_as_its_inventory_is_used(h
     assert [run.id for run in history.runs()] == ["drift20", "newer", "drift19"]
 
 
-def test_when_a_host_was_seen_last(history: History, snapshot: Callable[[str], Path]) -> None:
+def test_the_last_run_with_facts_of_a_host_is_found(
+    history: History, snapshot: Callable[[str], Path]
+) -> None:
     earlier = NOW - timedelta(days=3)
     put(history, "one", [assessment("a")], ended=earlier, snapshots={"a": snapshot("{}")})
     put(history, "two", [gone("a"), gone("b")])

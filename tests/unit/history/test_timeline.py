@@ -32,11 +32,11 @@ def timeline(tmp_path: Path) -> Timeline:
     return Timeline(tmp_path, [history.run(name) for name in ("one", "two", "three")])
 
 
-def test_the_last_run_of_each_host(timeline: Timeline) -> None:
+def test_the_last_run_of_each_host_is_returned(timeline: Timeline) -> None:
     assert {name: run.id for name, run in timeline.hosts().items()} == {"a": "three", "b": "three"}
 
 
-def test_the_hosts_of_a_control_by_status_run_by_run(timeline: Timeline) -> None:
+def test_hosts_of_a_control_are_counted_by_status_and_run(timeline: Timeline) -> None:
     assert timeline.controls()[SLUG] == [
         Counter({Status.FAIL: 1, Status.PASS: 1}),
         Counter({Status.PASS: 1}),
@@ -44,7 +44,7 @@ def test_the_hosts_of_a_control_by_status_run_by_run(timeline: Timeline) -> None
     ]
 
 
-def test_the_steps_of_a_host_leave_out_runs_without_it(timeline: Timeline) -> None:
+def test_runs_without_the_host_are_omitted_from_its_steps(timeline: Timeline) -> None:
     def of(host: str) -> list[Step]:
         return [step for step in timeline.steps(host) if step.slug == SLUG]
 
@@ -63,7 +63,7 @@ def test_the_steps_of_a_host_are_found_by_its_name(tmp_path: Path, timeline: Tim
     ]
 
 
-def test_a_damaged_history_is_told(tmp_path: Path, timeline: Timeline) -> None:
+def test_a_damaged_history_is_reported(tmp_path: Path, timeline: Timeline) -> None:
     for path in tmp_path.glob("history.sqlite3*"):
         path.write_bytes(b"no database" * 100)
     with pytest.raises(HardenerError, match="the history in"):

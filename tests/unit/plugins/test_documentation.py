@@ -38,7 +38,7 @@ def modules() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_every_action_is_documented_with_examples_and_what_it_returns(
+def test_every_action_is_documented_with_examples_and_return_values(
     modules: dict[str, Any], name: str
 ) -> None:
     found = modules[name]
@@ -49,7 +49,7 @@ def test_every_action_is_documented_with_examples_and_what_it_returns(
     assert found["return"]
 
 
-def test_nothing_is_documented_that_is_not_there() -> None:
+def test_every_documented_plugin_exists() -> None:
     assert sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")) == ACTIONS
 
 
@@ -75,7 +75,7 @@ def specification(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_the_options_of_an_action_are_those_that_it_takes(modules: dict[str, Any], name: str) -> None:
+def test_the_documented_options_of_an_action_are_its_parameters(modules: dict[str, Any], name: str) -> None:
     said = {
         option: {key: value for key, value in told.items() if key != "description" and value is not None}
         for option, told in modules[name]["doc"]["options"].items()

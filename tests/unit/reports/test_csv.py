@@ -28,7 +28,7 @@ def format_name() -> str:
     return "csv"
 
 
-def test_rfc_4180(write: Write) -> None:
+def test_the_csv_follows_rfc_4180(write: Write) -> None:
     text = write(assessment(), gone()).read_bytes()
     assert text.startswith(b"\xef\xbb\xbfhost,")  # the mark by which Excel reads UTF-8
     assert text.count(b"\n") == text.count(b"\r\n") == 1 + 2 * len(CONTROLS)
@@ -41,7 +41,7 @@ def test_every_control_of_every_host_has_a_row(write: Write) -> None:
     assert found == [(host, control.slug) for host in ("a", "b") for control in CONTROLS]
 
 
-def test_each_framework_says_who_maps_it(write: Write) -> None:
+def test_each_framework_names_the_source_of_its_mapping(write: Write) -> None:
     row = records(write(assessment()))[0]
     assert {framework: row[framework] for framework in FRAMEWORKS} | {"cis-controls-v8": ""} == dict.fromkeys(
         FRAMEWORKS, ""
@@ -65,7 +65,7 @@ def test_each_framework_says_who_maps_it(write: Write) -> None:
         ("web@example.com", "web@example.com"),
     ],
 )
-def test_no_formula(write: Write, text: str, cell: str) -> None:
+def test_text_cannot_become_a_formula(write: Write, text: str, cell: str) -> None:
     verdicts = [Verdict(Status.FAIL, "x", text)] * len(CONTROLS)
     assert records(write(assessment(verdicts=verdicts)))[0]["actual"] == cell
 
@@ -73,7 +73,7 @@ def test_no_formula(write: Write, text: str, cell: str) -> None:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 @pytest.mark.parametrize("formula", ATTACKS["csv"])
-def test_hostile_text_is_a_text_whatever_the_separator(write: Write, formula: str, text: str) -> None:
+def test_hostile_text_stays_text_with_any_separator(write: Write, formula: str, text: str) -> None:
     hostile = formula + text + formula
     path = write(hostile_assessment(hostile))
     assert path.read_bytes().replace(b"\r\n", b"").decode("utf-8-sig").isprintable()
@@ -83,11 +83,11 @@ def test_hostile_text_is_a_text_whatever_the_separator(write: Write, formula: st
             assert not [cell for cell in row if STARTS_A_FORMULA.match(cell)]
 
 
-def test_no_host_is_a_header(write: Write) -> None:
+def test_without_hosts_there_is_only_the_header(write: Write) -> None:
     assert len(read(write())) == 1
 
 
-def test_decisions_have_columns_of_their_own(write: Write) -> None:
+def test_decisions_have_their_own_columns(write: Write) -> None:
     head, *cells = read(write(decided()))
     rows = {row["slug"]: row for row in (dict(zip(head, each, strict=True)) for each in cells)}
     assert rows["audit-dockerd"]["waivers"].startswith("waived until 2027-01-31 [W-001 by team-x]")

@@ -19,7 +19,7 @@ def format_name() -> str:
     return "defectdojo"
 
 
-def test_what_fails_is_active_and_what_is_waived_is_an_accepted_risk(write: Write) -> None:
+def test_failures_are_active_and_waived_controls_are_accepted_risks(write: Write) -> None:
     found = [
         (
             each["vuln_id_from_tool"],
@@ -38,7 +38,7 @@ def test_what_fails_is_active_and_what_is_waived_is_an_accepted_risk(write: Writ
     ]
 
 
-def test_hosts_are_told_apart(write: Write) -> None:
+def test_titles_of_different_hosts_differ(write: Write) -> None:
     findings = read(write(assessment("a"), assessment("b"), assessment("b"), gone("c"), gone("c")))
     assert len({each["title"] for each in findings}) == len(findings) == 3 * 4 + 2 * len(CONTROLS)
     assert len({each["unique_id_from_tool"] for each in findings}) == len(findings)
@@ -54,19 +54,19 @@ def test_a_host_without_facts_keeps_its_findings_open(write: Write) -> None:
     assert lost[0]["tags"][-2:] == ["group:production", "group:web"]
 
 
-def test_the_endpoint_is_the_host_where_its_name_can_be_one(write: Write) -> None:
+def test_the_endpoint_is_the_host_if_its_name_is_valid(write: Write) -> None:
     assert read(write(gone("db01.example.com")))[0]["endpoints"] == [{"host": "db01.example.com"}]
     for host in ("a" * 254, "web_1", "", "a b", "http://evil.example", "-x"):
         assert "endpoints" not in read(write(gone(host)))[0]
 
 
-def test_it_says_what_to_do_and_who_maps_it(write: Write) -> None:
+def test_a_finding_has_the_fix_and_its_mappings(write: Write) -> None:
     finding = read(write(assessment()))[0]
     assert "`audit_rules_audit-dockerd`" in finding["mitigation"]
     assert finding["references"] == "- CIS Controls v8: 4.1, 4.8 (mapped by the benchmark)"
 
 
-def test_a_waiver_is_an_accepted_risk_that_says_why(write: Write) -> None:
+def test_the_reason_of_a_waiver_is_in_the_accepted_risk(write: Write) -> None:
     findings = {each["vuln_id_from_tool"]: each for each in read(write(decided()))}
     waived = findings["audit-dockerd"]
     assert (waived["active"], waived["risk_accepted"]) == (False, True)

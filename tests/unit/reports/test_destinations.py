@@ -43,14 +43,14 @@ def split(tmp_path: Path, run: RunInfo) -> Split:
     return written
 
 
-def test_a_file_for_each_host(split: Split) -> None:
+def test_each_host_has_a_file(split: Split) -> None:
     hosts = [assessment("web1"), gone("web.2"), assessment("web1")]
     files = split(hosts, "host")
     assert files.pop("report-web1.xml") == ["web1"]
     assert files == {"report-web1+2.xml": ["web1"], "report-web.2.xml": ["web.2"]}
 
 
-def test_a_host_is_in_the_file_of_its_smallest_group_and_in_no_other(split: Split) -> None:
+def test_a_host_is_only_in_the_file_of_its_smallest_group(split: Split) -> None:
     hosts = [
         inside("w1", "eu", "web"),
         inside("d1", "eu", "db"),
@@ -66,11 +66,11 @@ def test_a_host_is_in_the_file_of_its_smallest_group_and_in_no_other(split: Spli
     }
 
 
-def test_no_host_is_one_file(split: Split) -> None:
+def test_without_hosts_there_is_one_file(split: Split) -> None:
     assert split([], "group") == {"report.xml": []}
 
 
-def test_any_number_of_groups_keeps_few_files_open(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_files_are_open_for_any_number_of_groups(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(destinations, "_OPEN", 3)
     hosts = [inside(f"h{number}", f"g{number % 5}") for number in range(10)]
     files = split(hosts, "group")
@@ -78,7 +78,7 @@ def test_any_number_of_groups_keeps_few_files_open(split: Split, monkeypatch: py
     assert "report-g0+2.xml" in files
 
 
-def test_a_part_that_its_readers_would_refuse_goes_on_in_another_file(
+def test_a_part_that_is_too_large_continues_in_another_file(
     split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(junit, "_ELEMENTS", 40)
@@ -86,7 +86,7 @@ def test_a_part_that_its_readers_would_refuse_goes_on_in_another_file(
     assert list(split(hosts, "group").values()) == [["h2", "h3"], ["h4"], ["h0", "h1"]]
 
 
-def test_parts_of_sarif_have_alerts_of_their_own(
+def test_parts_of_sarif_have_different_run_ids(
     tmp_path: Path, run: RunInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sarif, "_RESULTS", 2 * len(CONTROLS))
@@ -98,7 +98,7 @@ def test_parts_of_sarif_have_alerts_of_their_own(
     assert ids == {"r-web.sarif": "web", "r-web+2.sarif": "web+2", "r-web+3.sarif": "web+3"}
 
 
-def test_an_error_leaves_every_file_as_it_was(tmp_path: Path, run: RunInfo) -> None:
+def test_an_error_leaves_every_file_unchanged(tmp_path: Path, run: RunInfo) -> None:
     (tmp_path / "report-a.xml").write_text("before")
     parts = by_host(partial(FORMATS["junit"].report, run))
     broken = Parts(parts.make, lambda host: str(1 // 0) if host.host == "b" else host.host)
@@ -108,7 +108,7 @@ def test_an_error_leaves_every_file_as_it_was(tmp_path: Path, run: RunInfo) -> N
     assert (tmp_path / "report-a.xml").read_text() == "before"
 
 
-def test_the_file_that_cannot_be_written_is_named(tmp_path: Path, run: RunInfo) -> None:
+def test_an_unwritable_file_is_named(tmp_path: Path, run: RunInfo) -> None:
     parts = by_host(partial(FORMATS["junit"].report, run))
     (tmp_path / "file").touch()
     with pytest.raises(HardenerError, match=r"report-a\.xml"):

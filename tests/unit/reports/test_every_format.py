@@ -42,12 +42,14 @@ NO_GOLDEN = {
 KEEPS_THE_FIRST = {"html", "markdown", "sarif"}
 
 
-def test_each_has_a_reader() -> None:
+def test_each_format_has_a_reader_for_tests() -> None:
     assert READERS.keys() == FORMATS.keys()
 
 
 @each_format
-def test_golden(write: Write, format_name: str, golden: Callable[[str, str], None]) -> None:
+def test_the_report_matches_the_golden_file(
+    write: Write, format_name: str, golden: Callable[[str, str], None]
+) -> None:
     path = write(assessment(), gone(), decided())
     assert READERS[format_name].entries(READERS[format_name].read(path))
     if format_name not in NO_GOLDEN:
@@ -55,13 +57,13 @@ def test_golden(write: Write, format_name: str, golden: Callable[[str, str], Non
 
 
 @each_format
-def test_no_host_is_a_valid_report(write: Write, format_name: str) -> None:
+def test_a_report_without_hosts_is_valid(write: Write, format_name: str) -> None:
     reader = READERS[format_name]
     assert reader.entries(reader.read(write())) == []
 
 
 @each_format
-def test_every_host_is_told_the_same_way_twice(write: Write, run: RunInfo) -> None:
+def test_the_same_run_gives_the_same_bytes(write: Write, run: RunInfo) -> None:
     hosts = [
         assessment("first.example.com"),
         gone("second"),
@@ -110,7 +112,7 @@ def test_a_host_whose_change_was_not_begun_is_named_with_the_reason(
 
 
 @each_format
-def test_what_holds_is_counted_too(write: Write, format_name: str) -> None:
+def test_passing_controls_are_counted(write: Write, format_name: str) -> None:
     reader = READERS[format_name]
     document = reader.read(write(assessment("holds", statuses(*[Status.PASS] * len(CONTROLS)))))
     if format_name == "sarif":  # readers would make an alert of each result
@@ -138,12 +140,12 @@ def calm(write: Write, format_name: str) -> Sequence[object]:
 @each_format
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=hostile_text)
-def test_hostile_text_is_inert(write: Write, format_name: str, calm: Sequence[object], text: str) -> None:
+def test_hostile_text_is_escaped(write: Write, format_name: str, calm: Sequence[object], text: str) -> None:
     assert entries(write, format_name, text) == calm
 
 
 @each_format
-def test_each_hostile_snippet(write: Write, format_name: str, calm: Sequence[object]) -> None:
+def test_each_hostile_snippet_is_escaped(write: Write, format_name: str, calm: Sequence[object]) -> None:
     for snippet in (*HOSTILE, *chain(*ATTACKS.values())):
         assert entries(write, format_name, f"x{snippet}y") == calm, snippet
 
@@ -153,7 +155,7 @@ class Tracked(Assessment):
 
 
 @each_format
-def test_no_report_holds_on_to_a_host(tmp_path: Path, run: RunInfo, format_name: str) -> None:
+def test_reports_do_not_keep_hosts_in_memory(tmp_path: Path, run: RunInfo, format_name: str) -> None:
     alive: list[weakref.ref[Assessment]] = []
     most = 2 if format_name in KEEPS_THE_FIRST else 1
 
@@ -172,7 +174,9 @@ def test_no_report_holds_on_to_a_host(tmp_path: Path, run: RunInfo, format_name:
 
 
 @each_format
-def test_a_filtered_report_says_so(write: Write, run: RunInfo, format_name: str, tmp_path: Path) -> None:
+def test_a_filtered_report_names_its_filter(
+    write: Write, run: RunInfo, format_name: str, tmp_path: Path
+) -> None:
     chosen = "--host 'db<*' --status fail"
     form = FORMATS[format_name]
     path = tmp_path / form.file

@@ -37,7 +37,7 @@ def format_name() -> str:
     return "html"
 
 
-def test_nothing_is_loaded_and_the_policy_names_what_is_there(written: Written, run: RunInfo) -> None:
+def test_nothing_is_loaded_and_the_policy_has_the_digests(written: Written, run: RunInfo) -> None:
     page = Page(written(assessment(), gone(), previous=earlier(run, assessment("x"))))
     (policy,) = [
         values["content"] or ""
@@ -59,7 +59,7 @@ def test_nothing_is_loaded_and_the_policy_names_what_is_there(written: Written, 
 
 
 @pytest.mark.parametrize("attack", ATTACKS["html"])
-def test_a_stranger_adds_no_element(written: Written, run: RunInfo, attack: str) -> None:
+def test_untrusted_text_adds_no_element(written: Written, run: RunInfo, attack: str) -> None:
     def shape(text: str) -> Iterator[tuple[str, list[str]]]:
         lost = replace(gone(text + "2", reason=text), groups=())  # groups are sorted by name
         hosts = (hostile_assessment(text), lost)
@@ -79,7 +79,7 @@ def test_a_verdict_is_written_once_however_many_hosts_have_it(written: Written) 
     assert all(record[6] == [] for record in others)
 
 
-def test_what_moved_is_in_the_record_of_its_host(written: Written, run: RunInfo) -> None:
+def test_changes_are_in_the_record_of_their_host(written: Written, run: RunInfo) -> None:
     before = assessment(verdicts=statuses(Status.PASS, *[Status.FAIL] * 6))
     after = assessment(verdicts=statuses(*[Status.FAIL] * 7))
     (record,) = Page(written(after, previous=earlier(run, before))).records
@@ -89,19 +89,19 @@ def test_what_moved_is_in_the_record_of_its_host(written: Written, run: RunInfo)
     assert Page(written(after)).records[0][7] == []
 
 
-def test_no_host_is_a_page_too(written: Written) -> None:
+def test_a_page_without_hosts_is_valid(written: Written) -> None:
     page = written()
     assert Page(page).records == []
     assert "Nothing assessed" in page
     assert "Compliant" not in page
 
 
-def test_ids_are_there_once(written: Written) -> None:
+def test_ids_are_unique(written: Written) -> None:
     found = re.findall(r'<[^>]* id="([^"]+)"', written(*map(assessment, "abc")))
     assert len(found) == len(set(found))
 
 
-def test_what_people_decided_stands_first_among_the_facts(written: Written) -> None:
+def test_decisions_are_listed_before_the_facts(written: Written) -> None:
     (record,) = Page(written(decided())).records
     facts = [each for verdict in record[6] for each in verdict[3]]
     assert any(each.startswith("waived until 2027-01-31 [W-001 by team-x]") for each in facts)
@@ -109,7 +109,9 @@ def test_what_people_decided_stands_first_among_the_facts(written: Written) -> N
     assert "waiver W-003 expired 2026-10-01" in facts
 
 
-def test_decisions_to_look_at_are_on_the_first_screen(written: Written, run: RunInfo, tmp_path: Path) -> None:
+def test_decisions_that_need_attention_are_in_the_overview(
+    written: Written, run: RunInfo, tmp_path: Path
+) -> None:
     page = written(decided())
     assert "Waivers and attestations that need attention" in page
     assert "is stale: nothing needs it" in page or "expired" in page
@@ -118,21 +120,21 @@ def test_decisions_to_look_at_are_on_the_first_screen(written: Written, run: Run
     assert "Waivers and attestations that need attention" not in undecided.read_text(encoding="utf-8")
 
 
-def test_the_findings_of_few_hosts_are_there_without_the_script(written: Written) -> None:
+def test_with_few_hosts_findings_are_also_plain_html(written: Written) -> None:
     page = written(decided(), gone("web1"))
     assert page.count("<article ") == len(CONTROLS)
     assert "2 of 4 are not waived: web2 runs privileged; web3 runs privileged" in page
     assert page.count("<b>web1</b>") == len(CONTROLS) + 1  # and once among those that were not reached
 
 
-def test_more_hosts_than_that_are_data_alone(written: Written) -> None:
+def test_with_many_hosts_findings_are_data_only(written: Written) -> None:
     page = written(*(assessment(f"h{number}") for number in range(51)))
     assert "<article " not in page
     assert "html-dir=DIR" in page
     assert len(Page(page).records) == 51
 
 
-def test_groups_are_a_filter_and_a_table(written: Written) -> None:
+def test_groups_have_a_filter_and_a_table(written: Written) -> None:
     page = written(assessment("a"), gone("b"))
     assert [record[8] for record in Page(page).records] == [[0, 1], [1, 2]]
     assert json.loads(Page(page).raw["script"][1])["groups"] == ["database", "production", "web"]
@@ -162,7 +164,7 @@ def section(page: str) -> str:
     return found[0] if found else ""
 
 
-def test_containers_by_risk_over_all_hosts(written: Written) -> None:
+def test_the_riskiest_containers_of_all_hosts_are_listed(written: Written) -> None:
     high, low = Severity.HIGH, Severity.LOW
     first = with_containers("db01", ("a", high, 90), ("b", low, 3))
     page = section(written(first, with_containers("db02", ("c", high, 120)), gone()))
@@ -186,6 +188,6 @@ def test_containers_beyond_the_riskiest_are_counted(written: Written) -> None:
     assert "And 880 more:" in page
 
 
-def test_without_containers_there_is_no_such_section(written: Written) -> None:
+def test_without_containers_their_section_is_omitted(written: Written) -> None:
     assert section(written(assessment())) == ""
     assert section(written(replace(assessment(), workloads=Workloads({"low": 0}, ())))) == ""

@@ -63,7 +63,7 @@ def test_every_host_has_a_page_with_every_control(pages: Callable[..., Pages]) -
     assert "Set it for audit-dockerd." not in found["hosts/web_1.html"]  # it stands once, with the control
 
 
-def test_every_link_leads_somewhere(pages: Callable[..., Pages]) -> None:
+def test_every_link_has_a_target(pages: Callable[..., Pages]) -> None:
     found = pages(decided(), assessment("a b/../c"), gone("web_1"))
     for name, text in found.items():
         if not name.endswith(".html"):
@@ -77,7 +77,7 @@ def test_every_link_leads_somewhere(pages: Callable[..., Pages]) -> None:
             assert not place or f' id="{place}"' in found[target], (name, link)
 
 
-def test_nothing_is_inline_and_nothing_is_loaded_from_elsewhere(pages: Callable[..., Pages]) -> None:
+def test_pages_have_no_inline_code_and_load_nothing_external(pages: Callable[..., Pages]) -> None:
     found = pages(decided(), gone())
     for name, text in found.items():
         if not name.endswith(".html"):
@@ -91,7 +91,7 @@ def test_nothing_is_inline_and_nothing_is_loaded_from_elsewhere(pages: Callable[
 
 
 @pytest.mark.parametrize("attack", ATTACKS["html"])
-def test_a_stranger_adds_no_element(pages: Callable[..., Pages], attack: str) -> None:
+def test_untrusted_text_adds_no_element(pages: Callable[..., Pages], attack: str) -> None:
     def shape(text: str) -> list[list[tuple[str, list[str]]]]:
         lost = replace(gone(text + "2", reason=text), groups=())  # groups are sorted by name
         found = pages(hostile_assessment(text), lost)
@@ -105,7 +105,7 @@ def test_a_stranger_adds_no_element(pages: Callable[..., Pages], attack: str) ->
     assert shape(attack) == shape("calm")
 
 
-def test_what_else_is_in_the_folder_stays(tmp_path: Path, run: RunInfo) -> None:
+def test_other_files_in_the_folder_are_kept(tmp_path: Path, run: RunInfo) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "index.html").write_text("before")
 
@@ -120,5 +120,5 @@ def test_what_else_is_in_the_folder_stays(tmp_path: Path, run: RunInfo) -> None:
     assert "Not compliant" in (tmp_path / "index.html").read_text()
 
 
-def test_no_host_is_a_folder_too(pages: Callable[..., Pages]) -> None:
+def test_a_folder_without_hosts_is_valid(pages: Callable[..., Pages]) -> None:
     assert "Nothing assessed" in pages()["index.html"]

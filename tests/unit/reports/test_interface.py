@@ -32,7 +32,7 @@ class Names(Report):
         yield "end\n"
 
 
-def test_one_pass_feeds_every_report(tmp_path: Path, run: RunInfo) -> None:
+def test_all_reports_are_written_in_one_pass(tmp_path: Path, run: RunInfo) -> None:
     hosts = (assessment(name) for name in ("a", "b"))
     write_reports(hosts, {tmp_path / "one": Names(run), tmp_path / "deep/er/two": Names(run)})
     assert (tmp_path / "one").read_text() == "begin\na\nb\nend\n"
@@ -40,18 +40,18 @@ def test_one_pass_feeds_every_report(tmp_path: Path, run: RunInfo) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "one"]
 
 
-def test_the_same_text_comes_in_pieces(run: RunInfo) -> None:
+def test_the_pieces_equal_the_written_file(run: RunInfo) -> None:
     text = pieces(Names(run), (assessment(name) for name in ("a", "b")))
     assert next(text) == "begin\n"
     assert list(text) == ["a\n", "b\n", "end\n"]
 
 
-def test_only_the_owner_reads_it(tmp_path: Path, run: RunInfo) -> None:
+def test_only_the_owner_can_read_a_report(tmp_path: Path, run: RunInfo) -> None:
     write_reports([], {tmp_path / "one": Names(run)})
     assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o600
 
 
-def test_a_failure_on_the_way_leaves_the_earlier_files(tmp_path: Path, run: RunInfo) -> None:
+def test_an_error_while_writing_keeps_the_earlier_files(tmp_path: Path, run: RunInfo) -> None:
     paths = [tmp_path / "one", tmp_path / "two"]
     for path in paths:
         path.write_text("earlier")
@@ -66,7 +66,7 @@ def test_a_failure_on_the_way_leaves_the_earlier_files(tmp_path: Path, run: RunI
     assert sorted(tmp_path.iterdir()) == paths
 
 
-def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path, run: RunInfo) -> None:
+def test_a_full_disk_keeps_the_earlier_file(tmp_path: Path, run: RunInfo) -> None:
     small, large = tmp_path / "names", tmp_path / "report.xml"
     small.write_text("earlier")
     large.write_text("earlier")
@@ -80,14 +80,14 @@ def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path, run: RunInfo) -> No
     assert sorted(tmp_path.iterdir()) == [small, large]
 
 
-def test_a_device_is_written_to_and_stays_a_device(run: RunInfo) -> None:
+def test_a_device_is_written_and_not_replaced(run: RunInfo) -> None:
     with pytest.raises(HardenerError, match="cannot write /dev/full: No space left on device"):
         write_reports([assessment()], {Path("/dev/full"): Names(run)})
     write_reports([assessment()], {Path("/dev/null"): Names(run)})
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
-def test_a_pipe_is_written_to(run: RunInfo) -> None:
+def test_a_pipe_is_written(run: RunInfo) -> None:
     reader, writer = os.pipe()
     write_reports([assessment("a")], {Path(f"/dev/fd/{writer}"): Names(run)})
     os.close(writer)
@@ -95,7 +95,7 @@ def test_a_pipe_is_written_to(run: RunInfo) -> None:
         assert end.read() == "begin\na\nend\n"
 
 
-def test_the_file_that_a_link_points_to_is_replaced(tmp_path: Path, run: RunInfo) -> None:
+def test_the_target_of_a_link_is_replaced(tmp_path: Path, run: RunInfo) -> None:
     (tmp_path / "real").write_text("earlier")
     (tmp_path / "link").symlink_to("real")
     write_reports([], {tmp_path / "link": Names(run)})
@@ -111,21 +111,21 @@ def test_the_file_that_a_link_points_to_is_replaced(tmp_path: Path, run: RunInfo
         ("n" * 300, "name too long"),
     ],
 )
-def test_what_cannot_be_written_is_named(tmp_path: Path, run: RunInfo, name: str, reason: str) -> None:
+def test_an_unwritable_file_is_named(tmp_path: Path, run: RunInfo, name: str, reason: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(HardenerError, match=rf"cannot write .*{name[:8]}.*: .*({reason})"):
         write_reports([], {tmp_path / name: Names(run)})
 
 
-def test_two_reports_never_share_a_file(tmp_path: Path, run: RunInfo) -> None:
+def test_two_reports_for_one_file_are_refused(tmp_path: Path, run: RunInfo) -> None:
     (tmp_path / "link").symlink_to("real")
     with pytest.raises(HardenerError, match="the same file"):
         write_reports([], {tmp_path / "real": Names(run), tmp_path / "link": Names(run)})
     assert not (tmp_path / "real").exists()
 
 
-def test_rich_is_not_imported_before_something_is_shown() -> None:
+def test_rich_is_imported_only_to_show_results() -> None:
     program = (
         "import sys, hardener.reports.junit, hardener.reports.native, hardener.terminal.console;"
         "print('rich' in sys.modules)"
@@ -134,7 +134,7 @@ def test_rich_is_not_imported_before_something_is_shown() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_a_shared_file_keeps_its_mode_and_a_new_one_can_be_read(tmp_path: Path) -> None:
+def test_a_shared_file_keeps_its_mode_and_a_new_one_is_readable(tmp_path: Path) -> None:
     kept, new, own = tmp_path / "kept", tmp_path / "new", tmp_path / "own"
     kept.write_text("earlier")
     kept.chmod(0o640)

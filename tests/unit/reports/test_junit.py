@@ -55,7 +55,7 @@ def case(suite: Iterable[TestCase], name: str) -> TestCase:
         ("H.7", Error, "hardener.error", "lsm could not be read: permission denied"),
     ],
 )
-def test_each_status(
+def test_each_status_has_its_form(
     write: Write,
     control: str,
     kind: type[Failure | Skipped | Error],
@@ -75,7 +75,7 @@ def test_a_pass_is_an_empty_case(write: Write) -> None:
     assert passed.system_out is None
 
 
-def test_the_text_stands_alone(write: Write) -> None:
+def test_the_text_of_a_case_is_complete(write: Write) -> None:
     (suite,) = suites(check(write(assessment())))
     (failure,) = case(suite, "1.1.3").result
     assert failure.text.splitlines() == [
@@ -91,7 +91,7 @@ def test_the_text_stands_alone(write: Write) -> None:
     assert "look at:\n  look at nginx:1\n  look at redis:7" in manual.text
 
 
-def test_a_fix_stands_once_in_a_file(write: Write) -> None:
+def test_a_fix_is_written_once_in_a_file(write: Write) -> None:
     first, second = suites(check(write(assessment("a"), assessment("b"))))
     again = case(second, "1.1.3").result[0].text.splitlines()
     assert "fix: Set it for audit-dockerd." in case(first, "1.1.3").result[0].text.splitlines()
@@ -99,7 +99,7 @@ def test_a_fix_stands_once_in_a_file(write: Write) -> None:
     assert again[3] == "role: audit_rules (audit_rules_audit-dockerd), impact: daemon-restart"
 
 
-def test_offenders_are_capped(write: Write) -> None:
+def test_the_number_of_offenders_is_limited(write: Write) -> None:
     many = Verdict(
         Status.FAIL, "none", "many", tuple(Offender("container", f"c{n}", "") for n in range(1000))
     )
@@ -109,13 +109,13 @@ def test_offenders_are_capped(write: Write) -> None:
     assert "c20" not in text
 
 
-def test_a_failure_without_words_stays_a_failure(write: Write) -> None:
+def test_a_failure_without_text_stays_a_failure(write: Write) -> None:
     empty = [Verdict(status, "", " \n") for status in Status]
     (suite,) = suites(check(write(assessment(verdicts=empty, controls=CONTROLS[: len(empty)]))))
     assert (suite.failures, suite.errors, suite.skipped) == (1, 1, 3)
 
 
-def test_an_unreachable_host_has_the_same_cases(write: Write) -> None:
+def test_an_unreachable_host_has_as_many_cases(write: Write) -> None:
     reached, lost = suites(check(write(assessment("web-1"), gone("web-2"))))
     assert [each.name for each in lost] == [each.name for each in reached]
     assert (reached.tests, next(iter(reached)).result) == (len(CONTROLS) + 1, [])
@@ -125,7 +125,7 @@ def test_an_unreachable_host_has_the_same_cases(write: Write) -> None:
     assert {each.result[0].message for each in rest} == {"NOT EVALUATED: host unreachable"}
 
 
-def test_suite_says_where_it_comes_from(write: Write) -> None:
+def test_a_suite_has_the_properties_of_its_host(write: Write) -> None:
     path = write(assessment())
     (suite,) = suites(check(path))
     assert (suite.name, suite.hostname) == ("db01.example.com", "db01.example.com")
@@ -149,19 +149,19 @@ def test_suite_says_where_it_comes_from(write: Write) -> None:
         ("0001-01-01T00:00:00+23:00", "2026-11-25T00:29:58"),
     ],
 )
-def test_timestamp_is_utc_whatever_the_host_claims(write: Write, claimed: str, written: str) -> None:
+def test_the_timestamp_is_utc_for_any_claim_of_the_host(write: Write, claimed: str, written: str) -> None:
     (suite,) = suites(check(write(assessment(collected_at=claimed))))
     assert suite.timestamp == written
 
 
-def test_a_clock_that_went_back_gives_no_negative_time(tmp_path: Path, run: RunInfo) -> None:
+def test_a_clock_set_back_gives_no_negative_time(tmp_path: Path, run: RunInfo) -> None:
     path = tmp_path / "junit.xml"
     write_reports([assessment()], {path: JUnitReport(replace(run, ended=run.started, started=run.ended))})
     check(path)
     assert etree.parse(path).getroot().get("time") == "0.000"
 
 
-def test_one_host_twice_stays_two_suites(write: Write) -> None:
+def test_two_snapshots_of_a_host_are_two_suites(write: Write) -> None:
     xml = check(write(assessment("db01"), assessment("db01"), assessment("db01")))
     assert sum(suite.tests for suite in xml) == 3 * (len(CONTROLS) + 1)
 
@@ -176,21 +176,21 @@ def test_one_host_twice_stays_two_suites(write: Write) -> None:
         ("10.0.0.7", "10_0_0_7"),
     ],
 )
-def test_host_slug(host: str, slug: str) -> None:
+def test_the_slug_of_a_host_is_readable(host: str, slug: str) -> None:
     assert host_slug(host) == slug
 
 
-def test_names_that_look_alike_get_different_slugs() -> None:
+def test_similar_names_get_different_slugs() -> None:
     names = ["a.b", "a_b", "a__b", "a..b", "a b", "a/b", "a:b", "a.b_c", "a_b.c", "ä", "ö", "", "_", "."]
     assert len({host_slug(name) for name in names}) == len(names)
 
 
 @given(st.text("ab._-", max_size=6), st.text("ab._-", max_size=6))
-def test_host_slug_is_injective(one: str, other: str) -> None:
+def test_different_hosts_have_different_slugs(one: str, other: str) -> None:
     assert (host_slug(one) == host_slug(other)) is (one == other)
 
 
-def test_classname_has_three_parts(write: Write) -> None:
+def test_a_classname_has_three_parts(write: Write) -> None:
     (suite,) = suites(check(write(assessment())))
     assert {each.classname for each in suite} == {
         "cis_docker_1_8_0.db01_example_com.connectivity",
@@ -202,7 +202,7 @@ def test_classname_has_three_parts(write: Write) -> None:
     }
 
 
-def test_a_waiver_says_until_when_whose_and_why(write: Write) -> None:
+def test_a_waived_case_has_last_day_owner_and_reason(write: Write) -> None:
     (suite,) = suites(check(write(decided())))
     (skipped,) = case(suite, "1.1.3").result
     assert isinstance(skipped, Skipped)
@@ -226,7 +226,7 @@ def test_one_waived_container_does_not_hide_another(write: Write) -> None:
     assert any(each.startswith(waived) for each in lines)
 
 
-def test_an_expired_waiver_fails_and_says_so(write: Write) -> None:
+def test_a_case_with_an_expired_waiver_fails_and_names_it(write: Write) -> None:
     (suite,) = suites(check(write(decided())))
     (failure,) = case(suite, "2.2").result
     assert isinstance(failure, Failure)
@@ -234,7 +234,7 @@ def test_an_expired_waiver_fails_and_says_so(write: Write) -> None:
     assert (failure.message or "").startswith("waiver W-003 expired 2026-10-01; expected")
 
 
-def test_what_passes_on_a_word_or_without_its_waiver_says_so(write: Write) -> None:
+def test_a_pass_by_attestation_or_with_an_unused_waiver_is_remarked(write: Write) -> None:
     (suite,) = suites(check(write(decided())))
     attested, stale = case(suite, "4.1"), case(suite, "1.1.10")
     assert not attested.result

@@ -22,7 +22,7 @@ EMPTY_SUITE = (
 )
 
 
-def test_a_good_report_is_quiet(tmp_path: Path) -> None:
+def test_a_valid_report_has_no_complaint(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     path.write_text(GOOD)
     assert lint(path) == []

@@ -29,7 +29,9 @@ def format_name() -> str:
     return "markdown"
 
 
-def test_golden_of_one_host(written: Written, golden: Callable[[str, str], None]) -> None:
+def test_the_report_of_one_host_matches_the_golden_file(
+    written: Written, golden: Callable[[str, str], None]
+) -> None:
     golden("summary-one-host.md", written(assessment()))
 
 
@@ -50,7 +52,7 @@ def test_requirements_with_a_failing_control_are_named_with_their_source(written
     assert "| CIS Controls v8 | 4.1, 4.8 | 2 | the benchmark |" in written(assessment())
 
 
-def test_it_fits_into_a_comment(written: Written) -> None:
+def test_the_report_fits_into_a_comment(written: Written) -> None:
     controls = [control(f"c{n}", f"5.{n}", "runtime", title="A long title " * 6) for n in range(200)]
     fail, error = Verdict(Status.FAIL, "x", "`y" * 400), Verdict(Status.ERROR, "x", "z" * 400)
     hosts = [assessment(f"{n}" * 60, [fail, error] * 100, controls=controls) for n in range(8)]
@@ -70,7 +72,7 @@ def test_changes_since_the_last_run_are_shown(written: Written, run: RunInfo) ->
     assert "\nSince the last run: 0 newly failing, 0 fixed\n" in text
 
 
-def test_the_severe_come_first(written: Written) -> None:
+def test_the_most_severe_failures_come_first(written: Written) -> None:
     text = written(assessment())
     assert text.index("**5.5** critical") < text.index("**1.1.3** high")
 
@@ -78,7 +80,7 @@ def test_the_severe_come_first(written: Written) -> None:
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 @pytest.mark.parametrize("attack", ATTACKS["markdown"])
-def test_hostile_text_is_code_and_nothing_else(written: Written, attack: str, text: str) -> None:
+def test_hostile_text_is_written_as_code(written: Written, attack: str, text: str) -> None:
     def lost(host: str) -> Assessment:
         return replace(gone(host, reason=host), groups=())  # groups are sorted by name
 
@@ -95,11 +97,11 @@ def test_hostile_text_is_code_and_nothing_else(written: Written, attack: str, te
     assert structure(dirty) == structure(clean)
 
 
-def test_no_host(written: Written) -> None:
+def test_a_report_without_hosts_has_a_headline(written: Written) -> None:
     assert written().startswith("## No host was assessed\n")
 
 
-def test_what_was_decided_has_its_lists(written: Written) -> None:
+def test_waivers_and_attestations_are_listed(written: Written) -> None:
     text = written(decided())
     assert "Waived: 2 controls" in text
     assert "Passing by attestation: 1 control" in text
@@ -107,7 +109,7 @@ def test_what_was_decided_has_its_lists(written: Written) -> None:
     assert "`waiver W-002 (audit-etc-docker, team-x) is stale: nothing needs it`" in text
 
 
-def test_groups_are_told_apart_where_there_are_several(written: Written) -> None:
+def test_groups_are_listed_if_there_are_several(written: Written) -> None:
     text = written(assessment("db1"), gone("web1"))
     assert "By group: 3 groups" in text
     assert "- `database`: 1 host, 1 pass, 2 fail, 1 manual, 1 n/a, 1 waived, 1 error, compliance 25%" in text

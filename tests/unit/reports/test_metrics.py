@@ -77,7 +77,7 @@ def test_every_host_and_section_is_counted() -> None:
     assert len(samples["hardener_findings"]) == 2 * 5 * len(Status)
 
 
-def test_controls_are_counted_over_the_hosts_and_never_by_host() -> None:
+def test_controls_are_counted_over_all_hosts_only() -> None:
     samples = parsed(metrics([run([assessment("a"), assessment("b"), gone("c")])]))
     control = {
         "inventory": "prod.yml",
@@ -93,7 +93,7 @@ def test_controls_are_counted_over_the_hosts_and_never_by_host() -> None:
         assert len(many[name]) == len(samples[name])
 
 
-def test_a_control_has_the_severity_of_what_fails() -> None:
+def test_a_control_has_the_severity_of_its_findings() -> None:
     graver = Verdict(Status.FAIL, "x", "y", severity=Severity.CRITICAL)
     hosts = [assessment("a"), assessment("b", (graver, *VERDICTS[1:]))]
     samples = parsed(metrics([run(hosts)]))
@@ -104,7 +104,7 @@ def test_a_control_has_the_severity_of_what_fails() -> None:
     assert value(samples, "hardener_host_failures", **host, severity="critical") == 2
 
 
-def test_the_ratio_is_of_what_was_decided() -> None:
+def test_the_ratio_counts_decided_controls_only() -> None:
     samples = parsed(metrics([run([assessment("a"), gone("b")])]))
     where = {"inventory": "prod.yml"}
     assert value(samples, "hardener_compliance_ratio", **where) == round(1 / 11, 4)
@@ -124,7 +124,7 @@ def test_groups_are_limited_to_the_largest() -> None:
     assert value(samples, "hardener_group_findings", inventory="prod.yml", group="all", status="fail") == 300
 
 
-def test_decisions_say_when_they_end() -> None:
+def test_decisions_have_their_last_day() -> None:
     samples = parsed(metrics([replace(run([assessment("a")]), run=replace(RUN, decisions=DECISIONS))]))
     states = {
         (kind, state): value(samples, "hardener_decisions", inventory="prod.yml", kind=kind, state=state)
@@ -148,7 +148,7 @@ def test_decisions_say_when_they_end() -> None:
     )
 
 
-def test_a_run_says_when_and_how_it_ended() -> None:
+def test_a_run_has_its_end_and_exit_code() -> None:
     samples = parsed(metrics([run([assessment("a")])]))
     where = {"inventory": "prod.yml"}
     assert value(samples, "hardener_build_info", version=__version__) == 1
@@ -159,7 +159,7 @@ def test_a_run_says_when_and_how_it_ended() -> None:
     assert value(samples, "hardener_run_end_timestamp_seconds", **where) == RUN.ended.timestamp()
 
 
-def test_a_host_that_is_gone_was_audited_when_it_was_seen_last() -> None:
+def test_an_unreachable_host_has_the_time_of_its_last_audit() -> None:
     def of(run: RunMetrics, host: str) -> tuple[float, float]:
         samples = parsed(metrics([run]))
         labels = {"inventory": "prod.yml", "host": host}
@@ -173,12 +173,12 @@ def test_a_host_that_is_gone_was_audited_when_it_was_seen_last() -> None:
     assert of(run([gone("a")], seen=False), "a") == (0, 0)
 
 
-def test_a_clock_that_went_back_is_no_negative_duration() -> None:
+def test_a_clock_set_back_gives_no_negative_duration() -> None:
     late = replace(run([assessment("a")]), run=replace(RUN, started=RUN.ended, ended=RUN.started))
     assert value(parsed(metrics([late])), "hardener_run_duration_seconds", inventory="prod.yml") == 0
 
 
-def test_inventories_are_told_apart_and_the_text_is_the_same_every_time() -> None:
+def test_inventories_are_labelled_and_the_output_is_deterministic() -> None:
     def text() -> str:
         return metrics([run([assessment("a")], inventory=name) for name in ("one", "two")])
 
@@ -186,20 +186,20 @@ def test_inventories_are_told_apart_and_the_text_is_the_same_every_time() -> Non
     assert len(parsed(text())["hardener_run_exit_code"]) == 2
 
 
-def test_no_run_is_still_a_file() -> None:
+def test_without_runs_the_output_is_valid() -> None:
     assert set(parsed(metrics([]))) == {"hardener_build_info"}
 
 
 @settings(max_examples=30)  # the other reader is a slow one
 @given(hostile_text)
-def test_names_do_nothing(name: str) -> None:
+def test_hostile_names_are_escaped(name: str) -> None:
     labels = {"inventory": visible(name), "host": visible(name)}
     samples = parsed(metrics([run([assessment(name), assessment("a")], inventory=name)]))
     assert value(samples, "hardener_host_reachable", **labels) == 1
     assert set(samples) == set(parsed(metrics([run([assessment("a")])])))
 
 
-def test_every_hostile_name_at_once_is_one_file() -> None:
+def test_all_hostile_names_together_give_a_valid_file() -> None:
     names = [*HOSTILE, *HOSTILE, 'a"} 1\nhardener_up 1\n#', "back\\slash", "back\\nslash"]
     samples = parsed(metrics([run(map(assessment, names))]))
     assert len(samples["hardener_host_reachable"]) == len(set(names))

@@ -40,7 +40,7 @@ def test_counts_agree_with_the_findings(write: Write) -> None:
         assert sum(host["counts"].values()) == len(host["findings"]) == len(CONTROLS)
 
 
-def test_a_finding_says_everything(write: Write) -> None:
+def test_a_finding_is_complete(write: Write) -> None:
     findings = {each["slug"]: each for each in read(write(assessment()))["hosts"][0]["findings"]}
     assert findings["container-not-privileged"] == {
         "slug": "container-not-privileged",
@@ -71,14 +71,14 @@ def test_a_finding_says_everything(write: Write) -> None:
     assert findings["daemon-icc"]["remediation"]["impact"] == "daemon-restart"
 
 
-def test_one_finding_a_line(write: Write) -> None:
+def test_each_finding_has_one_line(write: Write) -> None:
     lines = write(assessment(), gone()).read_text().splitlines()
     assert sum(line.startswith('{"slug": ') for line in lines) == 2 * len(CONTROLS)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
-def test_hostile_text_arrives_unchanged_and_inert(write: Write, text: str) -> None:
+def test_hostile_text_is_escaped_and_decoded_unchanged(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))
     assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
     finding = read(path)["hosts"][0]["findings"][0]
@@ -98,13 +98,13 @@ def test_hostile_text_arrives_unchanged_and_inert(write: Write, text: str) -> No
         {"remediation": None},
     ],
 )
-def test_the_schema_refuses_what_is_no_report(write: Write, broken: dict[str, object]) -> None:
+def test_the_schema_refuses_invalid_reports(write: Write, broken: dict[str, object]) -> None:
     document = read(write(assessment()))
     document["hosts"][0]["findings"][0] |= broken
     assert not NATIVE.is_valid(document)
 
 
-def test_the_schema_knows_every_word_of_the_model() -> None:
+def test_the_schema_has_every_value_of_the_model() -> None:
     finding = NATIVE_SCHEMA["$defs"]["finding"]["properties"]
     assert finding["status"]["enum"] == [status.value for status in Status]
     assert finding["severity"]["enum"] == [severity.value for severity in Severity]
@@ -112,14 +112,14 @@ def test_the_schema_knows_every_word_of_the_model() -> None:
     assert list(NATIVE_SCHEMA["$defs"]["counts"]["properties"]) == [status.value for status in Status]
 
 
-def test_json_lines_say_the_same(write: Write, tmp_path: Path, run: RunInfo) -> None:
+def test_json_lines_have_the_same_data(write: Write, tmp_path: Path, run: RunInfo) -> None:
     hosts = [assessment(), gone(), decided()]
     path = tmp_path / "report.ndjson"
     write_reports(hosts, {path: LinesReport(run)})
     assert read_lines(path) == read(write(*hosts))
 
 
-def test_decisions_stand_beside_the_findings_and_the_run(write: Write) -> None:
+def test_decisions_are_listed_for_findings_and_for_the_run(write: Write) -> None:
     report = read(write(decided()))
     assert report["run"]["decisions"]["waivers_digest"] == sha256("waivers: …\n".encode()).hexdigest()
     assert [each["id"] for each in report["run"]["decisions"]["due"]] == ["W-003", "A-002", "W-005", "W-004"]
@@ -136,7 +136,7 @@ def test_decisions_stand_beside_the_findings_and_the_run(write: Write) -> None:
     assert findings["daemon-icc"]["waivers"][0]["standing"] == "expired"
 
 
-def test_without_files_of_decisions_the_run_says_none(tmp_path: Path, run: RunInfo) -> None:
+def test_without_decision_files_the_run_has_no_decisions(tmp_path: Path, run: RunInfo) -> None:
     path = tmp_path / "report.json"
     write_reports([assessment()], {path: NativeReport(replace(run, decisions=None))})
     assert read(path)["run"]["decisions"] is None

@@ -19,7 +19,7 @@ def format_name() -> str:
     return "ocsf"
 
 
-def test_the_published_schema_refuses_what_is_not_ocsf(write: Write) -> None:
+def test_the_published_schema_refuses_other_documents(write: Write) -> None:
     event = read(write(assessment()))[0]
     for wrong in ({**event, "time": "today"}, {**event, "surprise": 1}, {**event, "class_uid": 1}):
         with pytest.raises(AssertionError):
@@ -33,7 +33,7 @@ def test_every_control_of_every_host_is_an_event(write: Write) -> None:
     assert len({event["metadata"]["uid"] for event in events}) == len(events)
 
 
-def test_the_status_is_told_and_only_what_fails_is_severe(write: Write) -> None:
+def test_events_have_a_status_and_only_failures_are_severe(write: Write) -> None:
     found = {
         event["compliance"]["status_code"]: (
             event["compliance"]["status"],
@@ -59,13 +59,13 @@ def test_times_are_milliseconds_of_the_run(write: Write, run: RunInfo) -> None:
         assert event["metadata"]["original_time"] == "2026-11-25T00:30:00Z"
 
 
-def test_frameworks_and_who_maps_them(write: Write) -> None:
+def test_frameworks_have_the_source_of_their_mapping(write: Write) -> None:
     event = read(write(assessment()))[0]
     assert event["compliance"]["requirements"] == ["CIS Controls v8 4.1", "CIS Controls v8 4.8"]
     assert event["unmapped"]["mappings"][0]["source"] == "benchmark"
 
 
-def test_offenders_are_resources_up_to_a_limit(write: Write) -> None:
+def test_offenders_are_a_limited_number_of_resources(write: Write) -> None:
     events = {event["metadata"]["event_code"]: event for event in read(write(assessment()))}
     assert [each["name"] for each in events["container-not-privileged"]["resources"]] == [
         "db01.example.com",
@@ -73,7 +73,7 @@ def test_offenders_are_resources_up_to_a_limit(write: Write) -> None:
     ]
 
 
-def test_decisions_are_a_comment_and_whole_beside_it(write: Write) -> None:
+def test_decisions_are_summarised_as_a_comment_and_stored_in_full(write: Write) -> None:
     events = {each["metadata"]["event_code"]: each for each in read(write(decided()))}
     waived = events["audit-dockerd"]
     assert waived["status"] == "Suppressed"

@@ -26,7 +26,7 @@ def states(result: Any) -> dict[str, tuple[str, str]]:
     return {each["target-id"]: (each["status"]["state"], each["status"]["reason"]) for each in targets}
 
 
-def test_the_population_is_every_host(write: Write) -> None:
+def test_the_population_has_every_host(write: Write) -> None:
     result = read(write(assessment("a"), gone("b"), assessment("a")))
     items = result["local-definitions"]["inventory-items"]
     assert [each["description"] for each in items] == ["`a`", "`b`", "`a`"]
@@ -59,13 +59,13 @@ def test_a_waiver_is_an_approved_deviation(write: Write) -> None:
     assert finding["related-risks"] == [{"risk-uuid": risk["uuid"]}]
 
 
-def test_frameworks_and_who_maps_them(write: Write) -> None:
+def test_frameworks_have_the_source_of_their_mapping(write: Write) -> None:
     finding = read(write(assessment()))["findings"][0]
     mapped = [(each["name"], each["value"], each.get("class")) for each in finding["props"]]
     assert ("cis-controls-v8", "4.8", "benchmark") in mapped
 
 
-def test_what_a_host_claims_of_its_clock(write: Write) -> None:
+def test_invalid_times_of_a_host_are_replaced(write: Write) -> None:
     for claimed, told in (
         ("2026-11-25T01:30:00+01:00", "2026-11-25T00:30:00Z"),
         ("0001-01-01T00:00:00+14:00", "2026-11-25T00:30:01Z"),

@@ -33,7 +33,7 @@ def format_name() -> str:
 ALL_FAIL = statuses(*[Status.FAIL] * len(CONTROLS))
 
 
-def test_what_fails_and_what_is_waived_are_results(write: Write) -> None:
+def test_failing_and_waived_controls_are_results(write: Write) -> None:
     results = read(write(assessment("a"), assessment("b")))["results"]
     found = [(each["ruleId"], bool(each["suppressions"])) for each in results]
     assert (
@@ -50,7 +50,7 @@ def test_what_fails_and_what_is_waived_are_results(write: Write) -> None:
     assert [(each["kind"], each["name"]) for each in hosts] == [("host", "a")] * 4 + [("host", "b")] * 4
 
 
-def test_what_could_not_be_evaluated_stays_open(write: Write) -> None:
+def test_controls_that_were_not_evaluated_stay_open(write: Write) -> None:
     failed, lost = (read(write(host))["results"] for host in (assessment(verdicts=ALL_FAIL), gone("b")))
     assert [each["ruleId"] for each in lost] == [each["ruleId"] for each in failed]
     assert {(each["kind"], each["level"]) for each in lost} == {("open", "none")}
@@ -67,14 +67,14 @@ def test_every_host_is_counted(write: Write) -> None:
     assert [sum(each["counts"].values()) for each in population] == [len(CONTROLS)] * 2
 
 
-def test_one_run_however_many_hosts_and_every_control_is_a_rule(write: Write) -> None:
+def test_there_is_one_run_and_every_control_is_a_rule(write: Write) -> None:
     only = read(write(*(assessment(f"h{n}") for n in range(30))))
     assert [rule["id"] for rule in only["tool"]["driver"]["rules"]] == [each.slug for each in CONTROLS]
     assert only["properties"]["hosts"] == 30
     assert only["properties"]["counts"][Status.FAIL] == 60
 
 
-def test_the_address_of_the_documentation_is_that_of_the_package(
+def test_the_address_of_the_documentation_comes_from_the_package(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = read(write(assessment("a")))["tool"]["driver"]
@@ -87,7 +87,7 @@ def test_the_address_of_the_documentation_is_that_of_the_package(
     assert driver["informationUri"] == "https://docs.example.org/hardener"
 
 
-def test_fingerprints_outlive_the_run(tmp_path: Path, write: Write, run: RunInfo) -> None:
+def test_fingerprints_are_equal_in_the_next_run(tmp_path: Path, write: Write, run: RunInfo) -> None:
     first = read(write(assessment()))["results"]
     later = tmp_path / "later"
     write_reports([assessment()], {later: SarifReport(RunInfo("another", "9.9", *_rest(run)))})
@@ -100,7 +100,7 @@ def _rest(run: RunInfo) -> tuple[Any, ...]:
     return run.benchmark, run.catalogue_digest, run.ansible_version, run.started, run.ended
 
 
-def test_two_snapshots_of_a_host_are_told_apart(write: Write) -> None:
+def test_two_snapshots_of_a_host_have_different_fingerprints(write: Write) -> None:
     results = read(write(assessment("a"), assessment("a")))["results"]
     assert len({each["partialFingerprints"]["hardener/v1"] for each in results}) == len(results)
 
@@ -117,7 +117,7 @@ def test_two_snapshots_of_a_host_are_told_apart(write: Write) -> None:
         ("", "docs/controls/audit-dockerd.md"),
     ],
 )
-def test_the_place_is_the_inventory_or_the_page(
+def test_the_location_is_the_inventory_or_the_page_of_the_control(
     tmp_path: Path, run: RunInfo, inventory: str, place: str
 ) -> None:
     path = tmp_path / "report"
@@ -126,14 +126,14 @@ def test_the_place_is_the_inventory_or_the_page(
     assert first["physicalLocation"]["artifactLocation"]["uri"] == place
 
 
-def test_a_part_of_the_run_has_alerts_of_its_own(tmp_path: Path, run: RunInfo) -> None:
+def test_a_part_of_the_run_has_its_own_automation_id(tmp_path: Path, run: RunInfo) -> None:
     path, report = tmp_path / "report", SarifReport(run)
     report.part = "web"
     write_reports([assessment()], {path: report})
     assert read(path)["automationDetails"]["id"] == f"hardener/cis-docker-1.8.0/web/{run.run_id}"
 
 
-def test_what_could_not_be_evaluated_is_said(write: Write) -> None:
+def test_results_name_controls_that_were_not_evaluated(write: Write) -> None:
     (invocation,) = read(write(assessment("db1"), gone("web_1")))["invocations"]
     assert invocation["executionSuccessful"] is False
     said = [
@@ -144,7 +144,7 @@ def test_what_could_not_be_evaluated_is_said(write: Write) -> None:
     assert said == [("host-unreachable", "web_1 was not evaluated: ssh: connection refused")]
 
 
-def test_a_waiver_is_a_suppression_that_says_why(write: Write) -> None:
+def test_a_waiver_is_a_suppression_with_its_reason(write: Write) -> None:
     results = {each["ruleId"]: each for each in read(write(decided()))["results"]}
     (suppression,) = results["audit-dockerd"]["suppressions"]
     assert suppression["justification"].startswith("waived until 2027-01-31 [W-001 by team-x]: The vendor's")
@@ -154,13 +154,13 @@ def test_a_waiver_is_a_suppression_that_says_why(write: Write) -> None:
     assert results["daemon-icc"]["message"]["text"].endswith("waiver W-003 expired 2026-10-01")
 
 
-def test_what_passes_by_a_word_or_soon_ends_is_a_notification(write: Write) -> None:
+def test_attested_passes_and_expiring_decisions_are_notifications(write: Write) -> None:
     (invocation,) = read(write(decided()))["invocations"]
     found = [each["descriptor"]["id"] for each in invocation["toolExecutionNotifications"]]
     assert found == ["waiver-due", "attestation-due", "waiver-due", "waiver-due", "control-attested"]
 
 
-def test_no_text_becomes_a_link_or_a_placeholder(write: Write) -> None:
+def test_text_cannot_become_a_link_or_a_placeholder(write: Write) -> None:
     (first, *_) = read(write(hostile_assessment("[click](http://evil.example) {0}")))["results"]
     text = first["message"]["text"]
     assert "\\[click\\](http://evil.example)" in text

@@ -33,13 +33,13 @@ def assessment(host: str, severity: Severity | None) -> Assessment:
 
 @pytest.mark.parametrize(("own", "shown"), [(None, "critical"), (Severity.HIGH, "high")])
 @pytest.mark.parametrize("format_name", READ)
-def test_reports_tell_the_controls_unless_it_has_its_own(
+def test_reports_have_the_severity_of_the_verdict_or_the_control(
     format_name: str, own: Severity | None, shown: str, written: Written
 ) -> None:
     assert READ[format_name](written(assessment("h", own))) == shown
 
 
-def test_of_several_hosts_the_most_severe_counts() -> None:
+def test_the_most_severe_of_several_hosts_counts() -> None:
     summary = Summary()
     summary.add(assessment("a", Severity.HIGH))
     (cases,) = summary.cases(Status.FAIL)

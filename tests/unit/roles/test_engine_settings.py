@@ -25,7 +25,7 @@ from tests.unit.snapshots import recorded
         ("debian-13-selinux-enforcing", "selinux", {"security": ["selinux"]}),
     ],
 )
-def test_they_agree(host: str, role: str, expected: dict[str, list[str]]) -> None:
+def test_settings_of_the_roles_agree(host: str, role: str, expected: dict[str, list[str]]) -> None:
     snapshot = recorded(host)
     documents = [*rendered("docker_daemon", snapshot), *rendered(role, snapshot)]
     request = parse({"documents": documents}, tuple(KINDS))
@@ -64,7 +64,7 @@ ROLES = {
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_activation_says_where_the_engine_is(role: str) -> None:
+def test_activations_do_not_contain_the_engines_location(role: str) -> None:
     asked = False
     for host in HOSTS:
         raw = json.loads(json.dumps(recorded(host).raw))

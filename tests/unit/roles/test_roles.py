@@ -29,7 +29,7 @@ def test_every_role_specifies_its_variables() -> None:
             assert all(option.get("description") for option in specification["options"].values()), role
 
 
-def test_what_others_import_from_a_role_is_specified() -> None:
+def test_tasks_imported_from_a_role_have_specifications() -> None:
     for path in [*ROLES.glob("*/tasks/*.yml"), *ROLES.parent.glob("playbooks/*.yml")]:
         for role, point in re.findall(
             r"name: hardener\.docker\.(\w+)\n +tasks_from: (\w+)", path.read_text()
@@ -37,7 +37,7 @@ def test_what_others_import_from_a_role_is_specified() -> None:
             assert point in read(role, "meta/argument_specs.yml")["argument_specs"], path
 
 
-def test_what_the_catalogue_promises_to_remediate_exists() -> None:
+def test_every_remediation_of_the_catalogue_exists() -> None:
     for control in catalogue.every_control():
         remediation = control.remediation
         if remediation:
@@ -45,7 +45,7 @@ def test_what_the_catalogue_promises_to_remediate_exists() -> None:
 
 
 @pytest.mark.parametrize("role", PROTECTIONS)
-def test_what_a_role_asks_of_the_host_is_collected_for_it(role: str) -> None:
+def test_the_facts_that_a_role_needs_are_collected(role: str) -> None:
     texts = {
         node.value
         for path in [*(LIBRARY / "render").glob(f"{role}*.py"), LIBRARY / "render" / "hostview.py"]

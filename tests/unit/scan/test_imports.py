@@ -34,14 +34,14 @@ def written(folder: Path, document: object) -> Path:
     return path
 
 
-def test_trivy(tmp_path: Path) -> None:
+def test_a_report_of_trivy_is_read(tmp_path: Path) -> None:
     report = load(written(tmp_path, trivy()))
     assert (report["tool"], report["image"], report["created"]) == ("trivy", IMAGE, "2026-11-24T08:00:00Z")
     assert [each["fixed"] for each in report["findings"]] == ["1.36.1-r2", ""]
     assert report["findings"][0]["package"] == "busybox"
 
 
-def test_grype(tmp_path: Path) -> None:
+def test_a_report_of_grype_is_read(tmp_path: Path) -> None:
     report = load(written(tmp_path, grype()))
     assert report["tool"] == "grype"
     assert report["findings"] == [
@@ -75,14 +75,14 @@ def test_a_clean_image_is_a_report_without_findings(tmp_path: Path) -> None:
         (grype(matches=None), "not as its scanner writes it"),
     ],
 )
-def test_what_is_no_report_is_refused_in_a_line(tmp_path: Path, document: object, reason: str) -> None:
+def test_an_invalid_report_is_refused_in_one_line(tmp_path: Path, document: object, reason: str) -> None:
     with pytest.raises(HardenerError, match=reason) as refused:
         load(written(tmp_path, document))
     assert "report.json" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_whether_the_operating_system_was_looked_at(tmp_path: Path) -> None:
+def test_reports_without_packages_of_the_operating_system_are_recognised(tmp_path: Path) -> None:
     languages = {"Target": "app", "Class": "lang-pkgs"}
     assert load(written(tmp_path, trivy()))["system"] is True
     assert load(written(tmp_path, trivy(Results=[languages])))["system"] is False
@@ -90,25 +90,25 @@ def test_whether_the_operating_system_was_looked_at(tmp_path: Path) -> None:
     assert load(written(tmp_path, grype()))["system"] is False
 
 
-def test_a_release_that_gets_no_updates_any_more(tmp_path: Path) -> None:
+def test_an_end_of_life_release_is_reported(tmp_path: Path) -> None:
     said = {"ImageID": IMAGE, "OS": {"Family": "alpine", "Name": "3.12.1", "EOSL": True}}
     assert load(written(tmp_path, trivy(Metadata=said)))["ended"] == "alpine 3.12.1"
     assert load(written(tmp_path, trivy()))["ended"] == ""
 
 
-def test_repaired_holes_that_are_not_named_are_counted(tmp_path: Path) -> None:
+def test_fixed_vulnerabilities_beyond_the_named_ones_are_counted(tmp_path: Path) -> None:
     hole = {"VulnerabilityID": "CVE-2026-2", "PkgName": "linux-libc-dev"}
     holes = [hole] * 10 + [{**hole, "FixedVersion": "2"}] * 2003
     report = load(written(tmp_path, trivy(Results=[{"Vulnerabilities": holes}])))
     assert (report["more"], report["more_fixed"]) == (13, 3)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match="No such file"):
         load(tmp_path / "none.json")
 
 
-def test_hostile_text_is_bounded_and_visible(tmp_path: Path) -> None:
+def test_hostile_text_is_bounded_and_escaped(tmp_path: Path) -> None:
     hole = {"VulnerabilityID": "\x1b[31m", "PkgName": "x" * 10_000}
     report = load(written(tmp_path, trivy(Results=[{"Vulnerabilities": [hole] * 3000}])))
     assert report["more"] == 1000

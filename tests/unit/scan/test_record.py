@@ -8,7 +8,7 @@ from hardener.scan.record import BadRecord, State, parse
 from tests.unit.scans import IMAGE, OPENSSL, finding, no_database, record, report, result
 
 
-def test_a_record_says_what_was_found() -> None:
+def test_a_record_is_read_with_all_findings() -> None:
     restart = {"pid": 7, "began": 1, "name": "sshd", "unit": "ssh.service", "files": ["/usr/lib/libz.so"]}
     document = record(
         {IMAGE: result({**OPENSSL, "cves": ["CVE-2026-1"]})}, imported={IMAGE: [report(finding())]}
@@ -22,7 +22,7 @@ def test_a_record_says_what_was_found() -> None:
     assert scan.reports[IMAGE][0].findings[0]["package"] == "musl"
 
 
-def test_what_could_not_be_done_is_told_from_what_cannot_be_known() -> None:
+def test_failed_and_impossible_comparisons_are_distinguished() -> None:
     unread = no_database(release=None)
     stale = result(state="unknown", reason="old", index={"state": "stale", "date": None})
     scan = parse(record({"none": no_database(), "unread": unread, "stale": stale}))
@@ -45,12 +45,12 @@ def test_what_could_not_be_done_is_told_from_what_cannot_be_known() -> None:
         {"imported": []},
     ],
 )
-def test_what_is_not_as_described_is_refused(change: dict[str, Any]) -> None:
+def test_a_record_of_another_shape_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(BadRecord):
         parse({**record(), **change})
 
 
 @pytest.mark.parametrize("document", [None, [], "x", {}])
-def test_no_record_at_all(document: object) -> None:
+def test_a_missing_record_is_an_error(document: object) -> None:
     with pytest.raises(BadRecord):
         parse(document)

@@ -57,7 +57,7 @@ def loaded(tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("status", list(VexStatus))
-def test_openvex(loaded: Any, status: VexStatus) -> None:
+def test_openvex_statements_are_read(loaded: Any, status: VexStatus) -> None:
     (one,) = loaded(openvex(said(status, action_statement="Update.", status_notes="Looked at.")))
     assert (one.vulnerability, one.status, one.text) == (CVE, status, "Update.; Looked at.")
     assert one.source == "vendor.json"
@@ -75,7 +75,7 @@ def test_openvex(loaded: Any, status: VexStatus) -> None:
         ("in_triage", VexStatus.UNDER_INVESTIGATION, "code_not_reachable"),
     ],
 )
-def test_cyclonedx(loaded: Any, state: str, status: VexStatus, why: str) -> None:
+def test_cyclonedx_statements_are_read(loaded: Any, state: str, status: VexStatus, why: str) -> None:
     told = analysed(
         state, justification="code_not_reachable", detail="Off.", response=["will_not_fix", "update"]
     )
@@ -87,7 +87,7 @@ def test_cyclonedx(loaded: Any, state: str, status: VexStatus, why: str) -> None
     assert alias.is_about(CVE, PACKAGE, None)
 
 
-def test_cyclonedx_calls_products_by_references(loaded: Any) -> None:
+def test_references_of_cyclonedx_are_resolved_to_products(loaded: Any) -> None:
     components = [
         {"bom-ref": "a", "name": "group", "components": [{"bom-ref": "b", "purl": DEB}]},
         {"bom-ref": "c", "name": "other"},
@@ -135,7 +135,9 @@ def test_cyclonedx_calls_products_by_references(loaded: Any) -> None:
         ({"@id": DEB, "subcomponents": [{"@id": "pkg:generic/part"}]}, False, False),
     ],
 )
-def test_what_a_statement_is_about(loaded: Any, product: Any, on_host: bool, in_image: bool) -> None:
+def test_a_statement_applies_to_its_products(
+    loaded: Any, product: Any, on_host: bool, in_image: bool
+) -> None:
     (one,) = loaded(openvex(said("not_affected", product)))
     assert one.is_about(CVE, PACKAGE, None) is on_host
     assert one.is_about(CVE, PACKAGE, WEB) is in_image
@@ -187,7 +189,7 @@ def test_sizes_are_bounded(loaded: Any, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "text", [each for each in HOSTILE if not any("\ud800" <= c <= "\udfff" for c in each)]
 )
-def test_texts_of_strangers_are_made_safe(loaded: Any, text: str) -> None:
+def test_untrusted_texts_are_escaped(loaded: Any, text: str) -> None:
     document = openvex(
         said("not_affected", text or "x", impact_statement=text, vulnerability={"name": f"x{text}"})
     )
@@ -200,7 +202,7 @@ def scanned(**changes: Any) -> Mapping[str, Any]:
     return {**record({IMAGE: result(openssl, names=[WEB.name])}, host=result(openssl)), **changes}
 
 
-def test_statements_are_found_for_host_image_and_reports(loaded: Any) -> None:
+def test_statements_are_matched_with_hosts_images_and_reports(loaded: Any) -> None:
     trivy = report({**finding("musl"), "id": CVE, "installed": "1.2.3-r0"})
     scan = parse(scanned(imported={IMAGE: [trivy]}))
     statements = Statements(

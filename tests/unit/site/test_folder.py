@@ -26,7 +26,7 @@ def files(path: Path) -> dict[str, str]:
     return {each.relative_to(path).as_posix(): each.read_text() for each in found}
 
 
-def test_what_has_not_changed_is_not_touched(tmp_path: Path) -> None:
+def test_unchanged_files_are_not_written(tmp_path: Path) -> None:
     out = tmp_path / "site"
     assert made(out, {"a.html": "1", "x/y/b.html": "2", "x/c.html": "3"}) == Written(3, 3, 0)
     before = {each: each.stat() for each in out.rglob("*.html")}
@@ -36,7 +36,7 @@ def test_what_has_not_changed_is_not_touched(tmp_path: Path) -> None:
         assert ((now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)) == (path.name != "b.html")
 
 
-def test_what_is_no_longer_part_of_it_goes_with_its_folder(tmp_path: Path) -> None:
+def test_obsolete_files_are_removed_with_empty_folders(tmp_path: Path) -> None:
     made(tmp_path, {"a.html": "1", "x/y/b.html": "2", "z/c.html": "3"})
     (tmp_path / "z" / "robots.txt").write_text("of the user")
     assert made(tmp_path, {"a.html": "1"}) == Written(1, 0, 2)
@@ -45,7 +45,7 @@ def test_what_is_no_longer_part_of_it_goes_with_its_folder(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["index.html", ".htaccess", "folder"])
-def test_a_folder_with_files_of_others_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_folder_with_foreign_files_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir() if name == "folder" else (tmp_path / name).write_text("x")
     with pytest.raises(HardenerError, match="holds files that `hardener site` did not write"):
         SiteFolder(tmp_path)
@@ -53,7 +53,7 @@ def test_a_folder_with_files_of_others_is_refused(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x00\xff", b'["a.html","k",1]\n'])
-def test_a_list_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_list_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LIST).write_bytes(content)
     with pytest.raises(HardenerError, match="is no list of a site"):
         SiteFolder(tmp_path)
@@ -113,7 +113,7 @@ def test_a_link_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
-def test_what_is_no_file_stands_in_the_way(tmp_path: Path, kind: str) -> None:
+def test_something_else_in_place_of_a_file_is_an_error(tmp_path: Path, kind: str) -> None:
     made(tmp_path, {})
     if kind == "pipe":
         os.mkfifo(tmp_path / "a.html")
@@ -124,7 +124,7 @@ def test_what_is_no_file_stands_in_the_way(tmp_path: Path, kind: str) -> None:
             made(tmp_path, {"a.html": "1"})
 
 
-def test_a_killed_run_is_taken_up(tmp_path: Path) -> None:
+def test_the_files_of_a_killed_run_are_known(tmp_path: Path) -> None:
     made(tmp_path, {"a.html": "1", "b.html": "1"})
     with SiteFolder(tmp_path) as folder:
         folder.write("a.html", "2", "new")
@@ -140,7 +140,7 @@ def test_a_killed_run_is_taken_up(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == [LIST, "c.html"]
 
 
-def test_a_file_is_kept_only_as_it_was_written(tmp_path: Path) -> None:
+def test_a_changed_file_is_not_kept(tmp_path: Path) -> None:
     made(tmp_path, {"a.html": "text", "b.html": "text"})
     (tmp_path / "a.html").write_text("longer text")
     (tmp_path / "b.html").unlink()
@@ -148,7 +148,7 @@ def test_a_file_is_kept_only_as_it_was_written(tmp_path: Path) -> None:
         assert [folder.keep(name, "k") for name in ("a.html", "b.html", "never.html")] == [False] * 3
 
 
-def test_one_run_at_a_time(tmp_path: Path) -> None:
+def test_two_runs_cannot_write_at_once(tmp_path: Path) -> None:
     with SiteFolder(tmp_path / "site"), pytest.raises(HardenerError, match="another run writes the site"):
         SiteFolder(tmp_path / "site")
     SiteFolder(tmp_path / "site").close()
@@ -163,12 +163,12 @@ def test_files_are_as_readable_as_the_folder(tmp_path: Path, folder: int, file: 
     assert (tmp_path / "site" / "x").stat().st_mode & 0o777 == folder
 
 
-def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
+def test_a_new_folder_is_for_its_owner_only(tmp_path: Path) -> None:
     made(tmp_path / "new", {"a.html": "1"})
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(HardenerError, match="cannot write"):
         SiteFolder(tmp_path / "file")

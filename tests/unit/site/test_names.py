@@ -24,7 +24,7 @@ NAMES = (
 @example("a" * 4096)
 @example("\ud800")
 @example("/etc/passwd")
-def test_a_file_name_is_safe_on_every_disk(name: str) -> None:
+def test_a_file_name_is_safe_on_every_file_system(name: str) -> None:
     made = file_name(name)
     assert SAFE.fullmatch(made)
     assert len(numbered(made, 999).encode()) < 110

@@ -51,7 +51,7 @@ def text(page: Page) -> str:
     return " ".join(" ".join(page.said).split())
 
 
-def test_every_page_of_a_fleet_is_there_and_every_link_leads_to_one(home: Path, out: Path) -> None:
+def test_all_pages_of_a_fleet_exist_and_all_links_have_targets(home: Path, out: Path) -> None:
     fleet = [grouped(assessment("a"), "all", "web"), grouped(decided("b"), "all"), grouped(gone("c"))]
     record(home, "one", fleet, day=1, decisions=DECISIONS)
     record(home, "two", [grouped(assessment("a", BETTER), "all"), *fleet[1:]], day=2, decisions=DECISIONS)
@@ -78,14 +78,14 @@ def test_every_page_of_a_fleet_is_there_and_every_link_leads_to_one(home: Path, 
     assert "0 of 2 inventories are compliant" in text(found["index.html"])
 
 
-def test_shares_leave_out_what_was_not_decided(home: Path, out: Path) -> None:
+def test_shares_count_decided_controls_only(home: Path, out: Path) -> None:
     record(home, "one", [assessment("a", statuses(*Status, Status.PASS))])
     written(home, out)
     shown = text(at(pages(out), "hosts/a.html"))
     assert "compliance is 50%" in shown  # 2 pass, 1 fails, 1 is an error
 
 
-def test_hostile_names_are_inert(home: Path, out: Path) -> None:
+def test_hostile_names_are_escaped(home: Path, out: Path) -> None:
     texts = [*HOSTILE, *ATTACKS["html"], "../../../etc/passwd", ".", "..", "é" * 4096]
     hosts = [grouped(hostile_assessment(each), each, "all") for each in texts]
     decisions = replace(
@@ -139,7 +139,7 @@ def test_a_long_list_becomes_several_pages(home: Path, out: Path, monkeypatch: p
         assert all(f"{number:04}<" in said for number in range(30)), kind
 
 
-def test_nothing_new_touches_nothing(home: Path, out: Path) -> None:
+def test_without_a_new_run_no_file_is_written(home: Path, out: Path) -> None:
     record(home, "one", [grouped(assessment("a"), "all"), decided("b")], decisions=DECISIONS)
     record(home, "two", [assessment("a", BETTER), gone("b")], day=1)
     first = written(home, out)
@@ -148,7 +148,7 @@ def test_nothing_new_touches_nothing(home: Path, out: Path) -> None:
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in out.rglob("*.*ml")} == before
 
 
-def test_a_new_run_leaves_the_pages_of_earlier_ones_and_of_other_inventories(home: Path, out: Path) -> None:
+def test_a_new_run_does_not_change_other_runs_and_inventories(home: Path, out: Path) -> None:
     record(home, "one", [assessment("a")])
     record(home, "two", [assessment("a", BETTER)], day=1)
     record(home, "other", [assessment("a")], inventory="localhost,")
@@ -164,9 +164,7 @@ def test_a_new_run_leaves_the_pages_of_earlier_ones_and_of_other_inventories(hom
     ]
 
 
-def test_the_same_history_gives_the_same_bytes_whatever_was_there(
-    home: Path, out: Path, tmp_path: Path
-) -> None:
+def test_the_same_history_gives_the_same_bytes(home: Path, out: Path, tmp_path: Path) -> None:
     record(home, "one", [grouped(assessment("a"), "all"), assessment("b")], decisions=DECISIONS)
     written(home, out)
     record(home, "two", [grouped(assessment("a", BETTER), "web"), gone("c")], day=1)
@@ -179,7 +177,7 @@ def test_the_same_history_gives_the_same_bytes_whatever_was_there(
     assert both[0] == both[1]
 
 
-def test_what_the_history_forgets_goes(home: Path, out: Path) -> None:
+def test_pages_of_removed_runs_are_removed(home: Path, out: Path) -> None:
     record(home, "one", [assessment("a")], inventory="localhost,")
     record(home, "two", [assessment("a")], day=1)
     record(home, "three", [assessment("b")], day=2)
@@ -193,7 +191,7 @@ def test_what_the_history_forgets_goes(home: Path, out: Path) -> None:
     assert not [name for name in found if "localhost" in name or name.endswith(("two.html", "hosts/a.html"))]
 
 
-def test_a_host_that_is_gone_keeps_its_page_whatever_it_was_called(home: Path, out: Path) -> None:
+def test_a_removed_host_keeps_its_page_for_any_name(home: Path, out: Path) -> None:
     record(home, "one", [assessment("a"), *(assessment(each) for each in ("\ud800", "b" * 11_000, "<b>"))])
     record(home, "two", [assessment("a", BETTER), assessment("\ud800", BETTER)], day=1)
     record(home, "three", [assessment("a")], day=2)
@@ -204,7 +202,7 @@ def test_a_host_that_is_gone_keeps_its_page_whatever_it_was_called(home: Path, o
     assert text(at(found, "hosts.html")).count("last read") == 3
 
 
-def test_a_page_that_a_user_removed_comes_back(home: Path, out: Path) -> None:
+def test_a_deleted_page_is_written_again(home: Path, out: Path) -> None:
     record(home, "one", [assessment("a")])
     written(home, out)
     (removed,) = out.rglob("runs/one.html")
@@ -213,7 +211,7 @@ def test_a_page_that_a_user_removed_comes_back(home: Path, out: Path) -> None:
     assert removed.is_file()
 
 
-def test_a_run_that_is_killed_leaves_whole_pages_and_is_made_up_for(
+def test_a_killed_run_leaves_complete_pages_and_the_next_one_finishes(
     home: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(home, "one", [assessment("a"), assessment("b")])
@@ -241,13 +239,13 @@ def test_a_run_that_is_killed_leaves_whole_pages_and_is_made_up_for(
     assert all((tmp_path / "fresh" / name).read_bytes() == (out / name).read_bytes() for name in pages(out))
 
 
-def test_an_empty_history_has_no_site(home: Path, out: Path) -> None:
+def test_an_empty_history_is_an_error(home: Path, out: Path) -> None:
     with pytest.raises(HardenerError, match="no run is kept"):
         written(home, out)
     assert not out.exists()
 
 
-def test_only_partial_runs_are_shown_too(home: Path, out: Path) -> None:
+def test_partial_runs_are_shown(home: Path, out: Path) -> None:
     record(home, "before", [assessment("a")], verb="before harden")
     record(home, "one", [assessment("a")], day=1, only=("daemon",))
     written(home, out)
@@ -256,7 +254,7 @@ def test_only_partial_runs_are_shown_too(home: Path, out: Path) -> None:
     assert "audit, daemon" in text(at(found, "index.html"))
 
 
-def test_the_page_of_a_host_has_its_steps(home: Path, out: Path) -> None:
+def test_the_page_of_a_host_has_the_history_of_its_controls(home: Path, out: Path) -> None:
     for day, verdicts in enumerate((VERDICTS, BETTER, VERDICTS, VERDICTS)):
         record(home, f"run{day}", [assessment("a", verdicts), assessment("b")], day=day)
     written(home, out)

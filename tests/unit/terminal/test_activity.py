@@ -17,7 +17,7 @@ def shown(answer: dict[str, object]) -> str:
     return output.getvalue()
 
 
-def test_unusual_comes_before_usual_and_what_is_missing_after_both() -> None:
+def test_unusual_entries_come_first_and_gaps_last() -> None:
     entries = [entry(unusual=False, kind="open w"), entry(unusual=True)]
     text = shown(
         {**ANSWER, "entries": entries, "lost": {"overruns": 2}, "deaf": ["the engine cannot be asked"]}
@@ -38,13 +38,13 @@ def test_unusual_comes_before_usual_and_what_is_missing_after_both() -> None:
     assert "web (nginx)" in text
 
 
-def test_without_a_collector_nothing_is_called_usual() -> None:
+def test_without_a_collector_no_entry_is_called_usual() -> None:
     text = shown(ANSWER)
     assert "No baseline to tell whether this is usual" in text
     assert "Usual\n" not in text
 
 
-def test_the_collectors_past_comes_first_and_a_broken_record_is_named() -> None:
+def test_earlier_observations_come_first_and_a_damaged_record_is_named() -> None:
     record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
     text = shown({**ANSWER, "entries": [], "record": record})
     assert text.index("by its collector") < text.index("listened for 600 s") < text.index("nothing was seen")
@@ -53,7 +53,7 @@ def test_the_collectors_past_comes_first_and_a_broken_record_is_named() -> None:
     assert wrong in shown({**ANSWER, "record": record, "record_problem": "x is not JSON"})
 
 
-def test_names_of_strangers_are_only_text() -> None:
+def test_untrusted_names_are_escaped() -> None:
     evil = entry(
         name="[red]\x1b[2Jx", commands=["a\nb\u202e"], container="", attributed_by="not\x07 attributed"
     )
@@ -64,6 +64,6 @@ def test_names_of_strangers_are_only_text() -> None:
     assert "\u202e" not in text
 
 
-def test_a_long_list_is_cut_and_says_so() -> None:
+def test_a_long_list_is_cut_with_a_count() -> None:
     text = shown({**ANSWER, "entries": [entry(kind=f"kind{number}") for number in range(60)]})
     assert "and 10 more: --json has them all" in text

@@ -104,20 +104,20 @@ BEFORE = assessment("db01.example.com", statuses(F, F, F, F, P, M, E))
 AFTER = assessment("db01.example.com", statuses(P, P, P, F, F, M, P))
 
 
-def test_golden_summary(golden: Callable[[str, str], None]) -> None:
+def test_the_summary_matches_the_golden_file(golden: Callable[[str, str], None]) -> None:
     golden("summary.txt", trimmed(summary_text(assessment())))
 
 
-def test_golden_decided(golden: Callable[[str, str], None]) -> None:
+def test_the_summary_with_decisions_matches_the_golden_file(golden: Callable[[str, str], None]) -> None:
     golden("decided.txt", trimmed(summary_text(decided(), assessment("node1"))))
 
 
-def test_golden_fleet(golden: Callable[[str, str], None]) -> None:
+def test_the_summary_of_a_fleet_matches_the_golden_file(golden: Callable[[str, str], None]) -> None:
     hosts = [assessment(f"node{n}") for n in range(5)]
     golden("fleet.txt", trimmed(summary_text(*hosts, gone("node9"))))
 
 
-def test_golden_comparison(golden: Callable[[str, str], None]) -> None:
+def test_the_comparison_matches_the_golden_file(golden: Callable[[str, str], None]) -> None:
     golden("comparison.txt", trimmed(comparison_text([BEFORE], [AFTER])))
 
 
@@ -141,14 +141,14 @@ def test_columns_are_aligned(text: str, first: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("shift", [1, 2, 5])
-def test_a_row_that_is_shifted_is_noticed(shift: int) -> None:
+def test_the_test_helper_detects_a_shifted_row(shift: int) -> None:
     rows = block(summary_text(assessment()), "Section")
     rows[2] = rows[2][:12] + " " * shift + rows[2][12:]
     found = columns(rows)
     assert len(found) != 8 or not all(map(same_edge, found))
 
 
-def test_no_host() -> None:
+def test_a_summary_without_hosts_is_shown() -> None:
     assert summary_text().strip() == "No host was assessed."
     assert "No host was assessed twice." in comparison_text([BEFORE], [])
     assert "db01.example.com: was not assessed afterwards" in comparison_text([BEFORE], [])
@@ -164,7 +164,7 @@ def test_a_comparison_of_a_fleet_counts_hosts() -> None:
     assert "n2: was not audited afterwards: ssh: connection refused" in text
 
 
-def test_every_failure_is_listed_with_what_was_found() -> None:
+def test_every_failure_is_listed_with_its_finding() -> None:
     text = " ".join(summary_text(assessment()).split())
     assert "critical 5.5 The title of container-not-privileged privileged containers" in text
     assert "H.7 The title of host-lsm lsm could not be read: permission denied" in text
@@ -190,7 +190,7 @@ def words(text: str) -> str:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
-def test_nothing_vanishes_on_a_narrow_terminal(width: int) -> None:
+def test_a_narrow_terminal_shows_all_text(width: int) -> None:
     hosts = [assessment(f"node{n}") for n in range(4)] + [gone("node9")]
     for shown in (hosts, hosts[:1], [decided(), assessment("node1")]):
         wide, narrow = (summary_text(*shown, width=each, listed=tuple(Status)) for each in (300, width))
@@ -213,7 +213,7 @@ def test_a_terminal_that_is_too_narrow_for_the_table_gets_a_list_of_sections() -
     assert "after: 4800 pass, 2400 fail, 1200 manual" in compared
 
 
-def test_an_id_that_is_as_long_as_a_slug_hides_nothing() -> None:
+def test_a_long_id_does_not_hide_text() -> None:
     bare = [dataclasses.replace(each, benchmarks={}) for each in CONTROLS]
     narrow = words(summary_text(assessment("a", controls=bare), width=40))
     for text in ("container-not-privileged", "privileged containers", "lsm could not be read"):
@@ -221,7 +221,7 @@ def test_an_id_that_is_as_long_as_a_slug_hides_nothing() -> None:
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "30"])
-def test_no_terminal_is_too_narrow_for_the_numbers(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+def test_numbers_are_shown_at_any_width(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     stream = io.StringIO()
     assert console(stream).width == 40
@@ -256,24 +256,24 @@ def test_numbers_of_a_large_comparison_fit_into_80_columns() -> None:
     assert "…" not in text
 
 
-def test_colours_on_a_terminal_alone(plain_environment: pytest.MonkeyPatch) -> None:
+def test_colours_are_used_only_on_a_terminal(plain_environment: pytest.MonkeyPatch) -> None:
     assert any("31" in code for code in colours(summary_text(assessment(), stream=Terminal())))
     assert colours(summary_text(assessment())) == []
 
 
-def test_no_color(plain_environment: pytest.MonkeyPatch) -> None:
+def test_no_color_disables_colours(plain_environment: pytest.MonkeyPatch) -> None:
     plain_environment.setenv("NO_COLOR", "1")
     text = summary_text(assessment(), stream=Terminal())
     assert {code for code in colours(text) if re.search(r"[349]\d", code)} == set()
 
 
-def test_shapes_say_what_colours_say() -> None:
+def test_symbols_repeat_what_colours_say() -> None:
     text = comparison_text([BEFORE], [AFTER])
     assert "█ pass   ▒ fail   ! error   · manual, not applicable or waived" in text
     assert re.search(r"1 host +▒+ +█+ +0 → 2 +2 → 0", text)
 
 
-def test_an_old_encoding_gets_plain_shapes() -> None:
+def test_an_old_encoding_gets_ascii_symbols() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     show_comparison(compare([BEFORE], [AFTER]), console(stream, width=80))
@@ -289,7 +289,7 @@ def visible(text: str) -> bool:
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
-def test_hostile_text_is_inert(plain_environment: pytest.MonkeyPatch, text: str) -> None:
+def test_hostile_text_is_escaped(plain_environment: pytest.MonkeyPatch, text: str) -> None:
     hostile = hostile_assessment(text)
     assert visible(summary_text(hostile))
     assert visible(summary_text(hostile, gone(text, reason=text)))
@@ -300,23 +300,23 @@ def test_hostile_text_is_inert(plain_environment: pytest.MonkeyPatch, text: str)
 
 
 @pytest.mark.parametrize("snippet", [each for each in HOSTILE if each.isprintable() and len(each) < 40])
-def test_markup_and_emoji_codes_are_shown_as_they_are(snippet: str) -> None:
+def test_markup_and_emoji_codes_are_shown_literally(snippet: str) -> None:
     assert snippet in summary_text(hostile_assessment(snippet), width=300)
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=4, max_size=4), st.integers(4, 30))
-def test_bars_fill_their_width_and_hide_nothing(amounts: list[int], width: int) -> None:
+def test_bars_fill_their_width_and_show_every_count(amounts: list[int], width: int) -> None:
     cells = divide(amounts, width)
     assert sum(cells) == (width if any(amounts) else 0)
     assert all((cell > 0) is (amount > 0) for cell, amount in zip(cells, amounts, strict=True))
 
 
-def test_controls_are_all_counted() -> None:
+def test_all_controls_are_counted() -> None:
     total = next(line for line in summary_text(assessment()).splitlines() if line.startswith(" Total"))
     assert sum(int(word) for word in total.split() if word.isdigit()) == len(CONTROLS)
 
 
-def test_a_change_that_does_not_stand_is_told_after_hardening_too() -> None:
+def test_an_undone_run_is_reported_after_hardening() -> None:
     why = "rolled back: not confirmed within 180 s (firewall_inbound)"
     after = dataclasses.replace(AFTER, facts={**AFTER.facts, "last_run": why})
     shown = comparison_text([BEFORE], [after], width=120)
@@ -347,13 +347,13 @@ def test_the_verdict_comes_last_and_fits_on_one_screen() -> None:
     assert "next: hardener explain H.7" in last
 
 
-def test_the_next_step_is_the_plan_where_a_role_remediates_what_fails() -> None:
+def test_the_next_step_is_the_plan_if_a_role_remediates_a_failure() -> None:
     last = summary_text(assessment()).splitlines()[-2:]
     assert [each.strip() for each in last] == ["next: hardener plan -i inventory.yml", "hardener explain 5.5"]
     assert "next:" not in summary_text(assessment("a", statuses(*[P] * 7)))
 
 
-def test_a_cause_is_shown_once_however_many_controls_it_concerns() -> None:
+def test_a_cause_of_many_controls_is_shown_once() -> None:
     down = "Cannot connect to unix:///run/docker.sock"
     gone_engine = [
         Verdict(Status.ERROR, "the facts can be read", f"docker.{name} could not be read: {down}")
@@ -368,7 +368,7 @@ def test_a_cause_is_shown_once_however_many_controls_it_concerns() -> None:
     assert several.count(down) == 2
 
 
-def test_unreachable_hosts_share_their_cause_although_it_names_them() -> None:
+def test_unreachable_hosts_share_a_cause_that_contains_their_names() -> None:
     hosts = [gone(f"node{n}", reason=f"ssh: connect to host node{n} port 22: refused") for n in range(3)]
     text = " ".join(summary_text(*hosts).split())
     assert "7 controls on node0, node1, node2: ssh: connect to host HOST port 22: refused" in text
@@ -377,7 +377,7 @@ def test_unreachable_hosts_share_their_cause_although_it_names_them() -> None:
     )
 
 
-def test_a_fleet_shows_what_was_found_and_where() -> None:
+def test_findings_of_a_fleet_are_shown_with_their_hosts() -> None:
     found = [dataclasses.replace(VERDICTS[0], actual=f"no rule for {n % 2}") for n in range(6)]
     hosts = [assessment(f"node{n}", [found[n], *VERDICTS[1:]]) for n in range(6)]
     text = " ".join(summary_text(*hosts).split())
@@ -398,8 +398,6 @@ def test_other_statuses_are_listed_on_request() -> None:
     ("counts", "shown"),
     [((0, 0, 0), "-"), ((995, 5, 0), "99%"), ((1, 0, 0), "100%"), ((29, 71, 0), "29%"), ((1, 1, 2), "25%")],
 )
-def test_a_share_of_100_percent_means_that_nothing_is_missing(
-    counts: tuple[int, int, int], shown: str
-) -> None:
+def test_shares_below_100_percent_are_rounded_down(counts: tuple[int, int, int], shown: str) -> None:
     share = compliance(dict(zip((P, F, E), counts, strict=True)) | {M: 7, N: 7, W: 7})
     assert percentage(share) == shown

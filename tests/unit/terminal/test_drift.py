@@ -39,7 +39,7 @@ def drifted(*pairs: tuple[Assessment | None, Assessment]) -> Drift:
     return drift
 
 
-def test_each_move_says_what_was_and_what_is() -> None:
+def test_each_change_shows_the_finding_before_and_after() -> None:
     text = shown(drifted((assessment("db01", ALL_PASS), assessment("db01"))))
     assert "1 host compared: 2 broken, 2 no longer decided, 1 waived, 1 changed otherwise, " in text
     assert "Broken (2)" in text
@@ -49,7 +49,7 @@ def test_each_move_says_what_was_and_what_is() -> None:
     assert "fact   files /etc/docker mode: 0755 → 0777" in text
 
 
-def test_many_hosts_are_told_once() -> None:
+def test_a_change_on_many_hosts_is_shown_once() -> None:
     pairs = [(assessment(f"h{n}", ALL_PASS), assessment(f"h{n}")) for n in range(12)]
     text = shown(drifted(*pairs))
     assert "Broken (24)" in text
@@ -57,13 +57,13 @@ def test_many_hosts_are_told_once() -> None:
     assert text.count("audit-dockerd") == 2
 
 
-def test_what_was_not_compared_is_named() -> None:
+def test_hosts_that_were_not_compared_are_named() -> None:
     text = shown(drifted((None, assessment("new")), (assessment("a"), gone("a"))))
     assert "Not compared (2)" in text
     assert "new: was not assessed before" in text
 
 
-def test_the_waiver_behind_a_move_is_told() -> None:
+def test_the_waiver_behind_a_change_is_shown() -> None:
     before = assessment("a", VERDICTS)
     waiver = Waiver(
         "W-1", "audit-dockerd", Scope(), "a proxy", "team-x", "boss", "", date(2026, 1, 1), date(2027, 1, 31)
@@ -78,7 +78,7 @@ def test_the_waiver_behind_a_move_is_told() -> None:
     assert "waived until 2027-01-31 [W-1 by team-x]: a proxy" in text
 
 
-def test_containers_that_are_not_what_they_were() -> None:
+def test_containers_whose_identity_changed_are_listed() -> None:
     axes = (
         Axis(name="image digest", before="sha256:aa", after="sha256:bb"),
         Axis(name="environment", before=["A"], after=["A", "B"]),
@@ -102,14 +102,14 @@ def test_containers_that_are_not_what_they_were() -> None:
     )
 
 
-def test_nothing_moved() -> None:
+def test_a_comparison_without_changes_is_shown() -> None:
     text = shown(drifted((assessment(), assessment())))
     assert text.split("\n", 2)[2].strip() == "1 host compared: 7 unchanged (2 of them failing)"
 
 
 @given(hostile_text)
 @settings(max_examples=30)
-def test_what_strangers_wrote_is_shown_and_acts_on_nobody(name: str) -> None:
+def test_untrusted_text_is_escaped(name: str) -> None:
     hostile = hostile_assessment(name)
     before = assessment(name, statuses(*[Status.PASS] * 6), controls=CONTROLS[:6])
     drift = Drift()

@@ -26,7 +26,7 @@ def shown(*images: dict[str, Any]) -> list[str]:
     return [" ".join(line.split()) for line in stream.getvalue().splitlines() if line.strip()]
 
 
-def test_what_is_not_trusted_comes_first_with_who_uses_it() -> None:
+def test_untrusted_images_come_first_with_their_containers() -> None:
     used = (container("web"), container("db", by_digest=True))
     lines = shown(
         image("verified", "good:1", containers=(container("x", by_digest=True),)),
@@ -42,17 +42,17 @@ def test_what_is_not_trusted_comes_first_with_who_uses_it() -> None:
     ]
 
 
-def test_many_that_are_trusted_are_counted() -> None:
+def test_trusted_images_beyond_the_limit_are_counted() -> None:
     lines = shown(*(image("verified", f"app{number}:1") for number in range(25)), image("unsigned", "bad:1"))
     assert lines[1] == "unsigned bad:1 why"
     assert lines[-2:] == ["and 5 more that are trusted", "25 verified, 1 unsigned"]
 
 
-def test_a_host_without_images() -> None:
+def test_a_host_without_images_is_shown() -> None:
     assert shown() == ["web1", "no images"]
 
 
-def test_hostile_names_are_only_text() -> None:
+def test_hostile_names_are_escaped() -> None:
     many = tuple(container(f"c\x1b[2J{number}") for number in range(5))
     (line,) = (each for each in shown(image("[red]x", "evil\x1b[2J", containers=many)) if "evil" in each)
     assert "\x1b" not in line

@@ -45,7 +45,7 @@ def shown(stream: Stream, *events: Event, live: bool = True) -> str:
     return stream.getvalue()
 
 
-def test_plain_lines_where_there_is_no_terminal() -> None:
+def test_without_a_terminal_progress_is_plain_lines() -> None:
     text = shown(Stream(tty=False), *EVENTS)
     assert "\x1b" not in text
     assert "\r" not in text
@@ -55,26 +55,26 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     assert lines[-1].startswith("audit: 3 of 3 hosts, 1 unreachable, 1 failed, ")
 
 
-def test_a_long_run_says_something_now_and_then() -> None:
+def test_a_long_run_prints_a_line_at_intervals() -> None:
     lines = shown(Stream(tty=False), *([Idle()] * 60)).splitlines()
     assert 3 < len(lines) < 15
     assert {line.split(",")[0] for line in lines} == {"audit: starting"}
 
 
-def test_a_new_task_is_named_sooner_than_an_old_one_again() -> None:
+def test_a_new_task_is_shown_sooner_than_the_same_task() -> None:
     first, second = TaskStarted("Install"), TaskStarted("Restart")
     lines = shown(Stream(tty=False), first, *([Idle()] * 8), second, *([Idle()] * 8)).splitlines()
     assert [line.partition("(")[2] for line in lines[:-1]] == ["Install)", "Restart)"]
 
 
-def test_it_says_what_takes_so_long() -> None:
+def test_the_longest_step_is_named() -> None:
     lines = shown(
         Stream(tty=False), TaskStarted("audit_rules : Install"), Idle(), Idle(), Idle()
     ).splitlines()
     assert "(audit_rules : Install)" in lines[0]
 
 
-def test_only_the_last_task_ends_a_host() -> None:
+def test_a_host_is_done_after_its_last_task() -> None:
     events = (Hosts(("a", "b")), TaskResult("a", "collect", State.OK))
     assert shown(Stream(tty=False), *events).startswith("audit: 0 of 2 hosts, ")
 
@@ -97,7 +97,9 @@ def test_no_color_keeps_the_live_line_and_drops_the_colours(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_no_live_line_where_it_would_disturb(monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
+def test_there_is_no_live_line_if_others_write_to_the_stream(
+    monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
     if live:
         monkeypatch.setenv("TERM", "dumb")
     assert "\r" not in shown(Stream(tty=True), *EVENTS, live=live)
@@ -110,14 +112,14 @@ def test_the_live_line_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(len(part) < 30 for part in text.split("\r\x1b[K")[:-1])
 
 
-def test_an_error_leaves_no_last_line() -> None:
+def test_after_an_error_the_live_line_is_cleared() -> None:
     stream = Stream(tty=True)
     with pytest.raises(ZeroDivisionError), Progress("audit", stream=stream):
         _ = 1 // 0
     assert stream.getvalue().endswith("\r\x1b[K")
 
 
-def test_one_host_is_a_host() -> None:
+def test_one_host_is_counted_in_the_singular() -> None:
     text = shown(Stream(tty=False), Hosts(("a",)), TaskResult("a", "collect", State.OK, last=True))
     assert text.startswith("audit: 1 of 1 host, ")
 
@@ -139,7 +141,7 @@ def test_the_steps_of_transactions_are_shown_with_their_times(live: bool) -> Non
     assert "restart" not in text[text.rindex("(Converge)") :]
 
 
-def test_of_a_fleet_the_hosts_that_take_longest_are_named() -> None:
+def test_the_slowest_hosts_of_a_fleet_are_named() -> None:
     hosts = tuple("abcdef")
     text = shown(Stream(tty=False), Hosts(hosts), *(StepStarted(each, "x") for each in hosts), *[Idle()] * 9)
     assert re.search(r"\(a: x [\dmins ]+, b: x [\dmins ]+, c: x [\dmins ]+, \+3 more\)", text)

@@ -31,11 +31,11 @@ from hardener.terminal.unified_diff import render
         ({"path": "/a\nb", "prepared": "+\x1b[2J"}, ["h: /a b", "+\\x1b[2J"]),
     ],
 )
-def test_render(diff: Any, lines: list[str]) -> None:
+def test_differences_are_rendered_as_unified_diffs(diff: Any, lines: list[str]) -> None:
     assert list(render("h", diff)) == lines
 
 
-def test_colour_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_are_used_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     diff = {"path": "/a", "prepared": "-1\n+2\n 3"}

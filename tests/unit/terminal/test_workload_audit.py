@@ -34,7 +34,7 @@ def handful() -> Sequence[dict[str, Any]]:
     )
 
 
-def test_a_handful_fits_80_columns_and_24_lines() -> None:
+def test_a_few_containers_fit_into_80_columns_and_24_lines() -> None:
     found = shown(audit(with_containers(*handful()), host="db01"))
     assert found == [
         " 5 containers on 1 host: 1 critical, 1 high, 2 medium, 1 low",
@@ -64,7 +64,7 @@ def test_a_handful_fits_80_columns_and_24_lines() -> None:
     assert len(found) < 24
 
 
-def test_hosts_are_named_where_there_are_several() -> None:
+def test_hosts_are_named_if_there_are_several() -> None:
     audits = [audit(with_containers(running("web")), host=host) for host in ("db01", "db02")]
     text = "\n".join(shown(*audits, width=120))
     assert "2 containers on 2 hosts: 2 medium" in text
@@ -72,7 +72,7 @@ def test_hosts_are_named_where_there_are_several() -> None:
     assert "db01: web, db02: web" in text  # the same to do
 
 
-def test_thousands_are_cut() -> None:
+def test_long_lists_are_cut() -> None:
     entry = running("web")
     many = [
         {**entry, "inspect": {**entry["inspect"], "Id": f"{number:064x}", "Name": f"/c{number:04}"}}
@@ -85,7 +85,7 @@ def test_thousands_are_cut() -> None:
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred", "a\nb", "[bold]x[/]", "\u202egnp", "x" * 500, "\ud800"])
-def test_hostile_names_are_shown_and_do_nothing(name: str) -> None:
+def test_hostile_names_are_escaped(name: str) -> None:
     found = shown(audit(with_containers(running(name)), host=name))
     text = "\n".join(found)
     assert "\x1b" not in text
@@ -96,7 +96,7 @@ def test_hostile_names_are_shown_and_do_nothing(name: str) -> None:
         assert "[bold]x[/]" in text
 
 
-def test_what_is_not_known_is_said() -> None:
+def test_unknown_properties_are_marked() -> None:
     partly = audit(with_containers(running("web", proc={"no_new_privs": None})), host="db01")
     gone = HostAudit(host="db02", error="unreachable: ssh: connect to host db02 port 22: refused")
     text = "\n".join(shown(partly, gone))
@@ -107,7 +107,7 @@ def test_what_is_not_known_is_said() -> None:
     assert "db02: unreachable" in text
 
 
-def test_nothing_runs() -> None:
+def test_an_audit_without_running_containers_is_shown() -> None:
     assert shown(audit(with_containers(), host="db01")) == [" 0 containers on 1 host: none is running"]
 
 
@@ -125,6 +125,6 @@ def test_nothing_runs() -> None:
         ({"proc": {"cgroup": {"memory_max": 9, "pids_max": None}}}, "pids,cpu"),
     ],
 )
-def test_cells(change: dict[str, Any], cells: str) -> None:
+def test_privileges_are_shown_in_cells(change: dict[str, Any], cells: str) -> None:
     (row,) = [text for text in shown(audit(with_containers(running("web", **change)))) if " web " in text]
     assert cells in row.split()

@@ -31,7 +31,7 @@ from tools.check_docs import commands, wrong
         ("frobnicate --now", "frobnicate is no program"),
     ],
 )
-def test_a_command_that_does_not_exist_is_named(command: str, message: str) -> None:
+def test_an_unknown_command_is_reported(command: str, message: str) -> None:
     (found,) = wrong(command)
     assert message in found
 
@@ -51,11 +51,11 @@ def test_a_command_that_does_not_exist_is_named(command: str, message: str) -> N
         "A=b",
     ],
 )
-def test_a_command_that_exists_is_not(command: str) -> None:
+def test_a_known_command_is_accepted(command: str) -> None:
     assert list(wrong(command)) == []
 
 
-def test_a_sentence_may_name_a_part_of_a_command() -> None:
+def test_a_part_of_a_command_in_a_sentence_is_accepted() -> None:
     assert list(wrong("hardener audit --junit", whole=False)) == []
     assert list(wrong("hardener audit --frobnicate", whole=False))
 

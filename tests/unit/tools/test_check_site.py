@@ -24,25 +24,25 @@ POLICY = '<meta http-equiv="Content-Security-Policy" content="default-src \'none
         '<p style="background: url(https://example.org/x.png)"></p>',
     ],
 )
-def test_what_is_fetched_from_elsewhere_is_named(tmp_path: Path, element: str) -> None:
+def test_external_resources_are_reported(tmp_path: Path, element: str) -> None:
     (tmp_path / "index.html").write_text(f"{POLICY}{element}")
     (found,) = problems(tmp_path)
     assert found.startswith("index.html fetches ")
 
 
-def test_styles_are_looked_at(tmp_path: Path) -> None:
+def test_external_resources_in_style_sheets_are_reported(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(POLICY)
     (tmp_path / "a.css").write_text("@import 'https://a.example/x.css'; b { background: url(../x.png) }")
     assert list(problems(tmp_path)) == ["a.css fetches https://a.example/x.css"]
 
 
-def test_links_and_own_files_are_fine(tmp_path: Path) -> None:
+def test_links_and_own_files_are_accepted(tmp_path: Path) -> None:
     own = '<a href="https://a.example">x</a><link rel="canonical" href="https://a.example"><img src="a.png">'
     (tmp_path / "index.html").write_text(f"{POLICY}{own}")
     assert list(problems(tmp_path)) == []
 
 
-def test_a_page_without_a_policy_and_a_site_without_pages(tmp_path: Path) -> None:
+def test_a_page_without_a_policy_and_an_empty_site_are_reported(tmp_path: Path) -> None:
     assert list(problems(tmp_path)) == [f"{tmp_path}: there is no page"]
     (tmp_path / "index.html").write_text("<p>text</p>")
     assert list(problems(tmp_path)) == ["index.html has no Content-Security-Policy"]

@@ -9,7 +9,7 @@ import pytest
 from tools import docs
 
 
-def test_files_are_written_and_pages_of_what_is_gone_removed(
+def test_files_are_written_and_obsolete_pages_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(docs, "DOCS", tmp_path)

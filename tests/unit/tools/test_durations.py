@@ -15,7 +15,7 @@ REPORT = """
 """
 
 
-def test_durations_are_added_to_those_that_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_durations_are_merged_with_known_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known, report = tmp_path / "durations.json", tmp_path / "system.xml"
     known.write_text('{"tests/e2e/test_other.py::test": 7, "tests/system/test_guard.py::test_disk": 9}')
     report.write_text(REPORT)

@@ -20,7 +20,7 @@ two
 """
 
 
-def test_prose_and_code_are_told_apart() -> None:
+def test_prose_and_code_are_distinguished() -> None:
     assert list(pieces(TEXT)) == [
         Piece(1, "one\n\n", None),
         Piece(3, "```console\nhardener audit\n```\n", "console"),
@@ -31,10 +31,10 @@ def test_prose_and_code_are_told_apart() -> None:
     assert [piece.code for piece in pieces(TEXT) if piece.language == "console"] == [["hardener audit"]]
 
 
-def test_a_block_that_is_not_closed_is_code_to_the_end() -> None:
+def test_an_unclosed_block_is_code_to_the_end() -> None:
     assert list(pieces("```sh\na\n")) == [Piece(1, "```sh\na\n", "sh")]
 
 
 @given(st.lists(st.sampled_from(["```", "```sh", "~~~", "  ```", "text", "", "`x`", "````"])).map("\n".join))
-def test_pieces_are_the_text(text: str) -> None:
+def test_the_pieces_add_up_to_the_text(text: str) -> None:
     assert "".join(piece.text for piece in pieces(text)) == text

@@ -50,7 +50,7 @@ def test_every_package_is_pinned_with_a_hash(path: Path) -> None:
     assert wanted(*extras) - locked == set(), "run: make lock, or make lock-lowest"
 
 
-def test_there_are_constraints_for_each_python_that_ci_runs() -> None:
+def test_each_python_of_ci_has_constraints() -> None:
     assert [path.name for path in CONSTRAINTS] == [
         "constraints-3.11.txt",
         "constraints-3.13.txt",
@@ -58,12 +58,12 @@ def test_there_are_constraints_for_each_python_that_ci_runs() -> None:
     ]
 
 
-def test_what_builds_the_package_is_locked_too() -> None:
+def test_build_requirements_are_locked() -> None:
     system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
     assert {Requirement(text).name for text in system["requires"]} <= wanted("test")
 
 
-def test_the_packages_of_debian_13_satisfy_the_bounds() -> None:
+def test_packages_of_debian_13_satisfy_the_bounds() -> None:
     bounds = {Requirement(text).name: Requirement(text).specifier for text in PROJECT["dependencies"]}
     assert set(bounds) == set(DEBIAN_13)
     assert {name for name, bound in bounds.items() if DEBIAN_13[name] not in bound} == set()
@@ -82,12 +82,12 @@ def test_the_project_itself_has_no_hash() -> None:
 @pytest.mark.parametrize(
     "package", [source("six", "six-1.0.tar.gz"), source("six", "six-1.0-py3-none-any.whl", "")]
 )
-def test_what_is_no_wheel_or_has_no_hash_is_refused(package: dict[str, Any]) -> None:
+def test_a_package_without_a_wheel_or_a_hash_is_refused(package: dict[str, Any]) -> None:
     with pytest.raises(SystemExit, match=r"six==1\.0: no wheel with a SHA-256"):
         files({"install": [package]})
 
 
-def test_packages_are_in_order_with_all_their_hashes() -> None:
+def test_packages_are_sorted_with_all_their_hashes() -> None:
     text = render({("six", "1"): {"c", "b"}, ("Jinja2", "2"): {"a"}})
     assert text == (
         "Jinja2==2 \\\n    --hash=sha256:a\nsix==1 \\\n    --hash=sha256:b \\\n    --hash=sha256:c\n"

@@ -17,7 +17,7 @@ def test_constraints_are_the_lower_bounds(capsys: pytest.CaptureFixture[str]) ->
     assert {name: installed.get(name) for name in bounds} == bounds, "run: make lock-lowest"
 
 
-def test_dependency_without_a_lower_bound(tmp_path: Path) -> None:
+def test_a_dependency_without_a_lower_bound_is_an_error(tmp_path: Path) -> None:
     project = tmp_path / "pyproject.toml"
     project.write_text('[project]\ndependencies = ["click"]\n')
     with pytest.raises(SystemExit, match="'click' names no lowest version"):

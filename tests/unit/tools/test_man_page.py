@@ -27,7 +27,7 @@ def shown(path: Path) -> str:
 
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="there is no man")
-def test_man_shows_every_command_without_a_warning() -> None:
+def test_the_page_has_every_command_and_no_warning() -> None:
     text = shown(man_page.PAGE)
     for name in main.list_commands(click.Context(main)):
         assert f"\n   hardener {name}\n" in text
@@ -37,7 +37,7 @@ def test_man_shows_every_command_without_a_warning() -> None:
 
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="there is no mandoc")
-def test_mandoc_finds_nothing_but_the_missing_date() -> None:
+def test_mandoc_only_reports_the_missing_date() -> None:
     command = ["mandoc", "-T", "lint", "-W", "warning", str(man_page.PAGE)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert [each for each in found.stdout.splitlines() if "missing date" not in each] == []
@@ -50,7 +50,7 @@ def test_the_page_is_ascii() -> None:
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, ".so /etc/passwd", "'br", "\\fBx", "-i", "a~b^c`d", " .x"])
-def test_no_text_is_a_request(text: str) -> None:
+def test_text_cannot_become_a_roff_request(text: str) -> None:
     for line in text.splitlines() or [""]:
         escaped = man_page._text(line)
         assert not escaped.startswith((".", "'", " "))

@@ -13,7 +13,7 @@ TEXT = """\
 """
 
 
-def test_links_lead_to_the_site() -> None:
+def test_links_point_to_the_site() -> None:
     assert published(TEXT, "https://docs.example.org/h/") == (
         "![Before and after](https://docs.example.org/h/images/harden.svg)\n"
         "[first](https://docs.example.org/h/guides/first-steps.html) "
@@ -42,5 +42,5 @@ def test_without_a_site_links_are_text() -> None:
         ("hardener/snapshot.schema.json", "files/hardener/snapshot.schema.json"),
     ],
 )  # fmt: skip
-def test_address(path: str, where: str) -> None:
+def test_the_address_of_a_page_is_computed(path: str, where: str) -> None:
     assert address(path) == where

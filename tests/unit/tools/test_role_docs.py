@@ -11,7 +11,7 @@ import yaml
 from tools import role_docs
 
 
-def test_what_is_generated_is_up_to_date() -> None:
+def test_generated_files_are_up_to_date() -> None:
     stale = [
         str(path)
         for path, text in role_docs.written().items()
@@ -30,7 +30,7 @@ def role(folder: Path, **options: dict[str, Any]) -> Path:
     return folder
 
 
-def test_defaults_are_those_of_the_specification_in_its_order(tmp_path: Path) -> None:
+def test_defaults_are_generated_in_the_order_of_the_specification(tmp_path: Path) -> None:
     values = {
         "x_b": {"a": {"soft": 1}},
         "x_a": "02:00-05:00",
@@ -71,7 +71,7 @@ def test_defaults_are_those_of_the_specification_in_its_order(tmp_path: Path) ->
         ),
     ],
 )
-def test_a_row(tmp_path: Path, option: dict[str, Any], row: str) -> None:
+def test_a_variable_is_a_row_of_the_table(tmp_path: Path, option: dict[str, Any], row: str) -> None:
     folder = role(tmp_path, x=option)
     before = f"# x\n\n{role_docs.MARK}\n"
     (folder / "README.md").write_text(f"{before}| old |\n| - |\n\nAfter\n")
@@ -85,7 +85,7 @@ def test_a_row(tmp_path: Path, option: dict[str, Any], row: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["# x\n", f"{role_docs.MARK}\n{role_docs.MARK}\n"])
-def test_a_readme_without_a_place_for_the_table(tmp_path: Path, text: str) -> None:
+def test_a_readme_without_a_marker_for_the_table_is_an_error(tmp_path: Path, text: str) -> None:
     folder = role(tmp_path, x={"default": 1, "description": "It."})
     (folder / "README.md").write_text(text)
     with pytest.raises(ValueError, match=r"README\.md: the line"):

@@ -10,7 +10,7 @@ from tools import snapshot_docs
 from tools.snapshot_docs import BEGIN, END, PAGE, SCHEMA
 
 
-def test_what_is_generated_is_up_to_date() -> None:
+def test_generated_pages_are_up_to_date() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert snapshot_docs.page(text, SCHEMA.read_text(encoding="utf-8")) == text, "run: make docs"
 
@@ -22,7 +22,7 @@ def schema(**sources: str) -> str:
     )
 
 
-def test_every_source_has_its_section_between_what_is_written_by_hand() -> None:
+def test_every_source_has_a_generated_section_between_manual_text() -> None:
     page = f"# x\n\n{BEGIN}\nold\n{END}\n\n## y\n"
     found = snapshot_docs.page(page, schema(system="a `b` " * 40, engine="c"))
     assert found.startswith(f"# x\n\n{BEGIN}\n\n### `system`\n\na `b` a")
@@ -31,7 +31,7 @@ def test_every_source_has_its_section_between_what_is_written_by_hand() -> None:
     assert snapshot_docs.page(found, schema(system="a `b` " * 40, engine="c")) == found
 
 
-def test_a_source_without_a_description_is_named() -> None:
+def test_a_source_without_a_description_is_reported() -> None:
     with pytest.raises(ValueError, match="engine has no description"):
         snapshot_docs.page(f"{BEGIN}{END}", schema(engine=""))
     with pytest.raises(ValueError, match="needs the lines"):

@@ -7,13 +7,13 @@ import pytest
 from tools import together
 
 
-def test_every_line_bears_its_name_and_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_line_has_the_command_name_and_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert together.main(["one=echo 1; echo 2 >&2", "three=printf 'no line end'"]) == 0
     lines = sorted(re.sub(r"^ *\d+:\d\d ", "", line) for line in capsys.readouterr().out.splitlines())
     assert lines == ["one   | 1", "one   | 2", "three | no line end"]
 
 
-def test_a_failure_ends_no_other_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_does_not_end_other_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert together.main(["bad=exit 3", "good=sleep 0.2; echo done"]) == 1
     shown = capsys.readouterr()
     assert "good | done" in shown.out

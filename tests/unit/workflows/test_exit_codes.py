@@ -16,7 +16,7 @@ PASSING = statuses(*[Status.PASS] * len(CONTROLS))
 ORDER = ["COMPLIANT", "REPAIRED", "INCOMPLETE", "NOT_COMPLIANT", "DRIFTED", "NOT_BEGUN", "ROLLED_BACK"]
 
 
-def test_the_highest_of_several_codes_counts_in_whatever_order_they_come() -> None:
+def test_the_code_with_the_highest_precedence_is_returned() -> None:
     codes = [ExitCode[name] for name in ORDER]
     for number in range(1, len(codes) + 1):
         for some in permutations(codes, min(number, 3)):
@@ -34,7 +34,7 @@ def test_the_highest_of_several_codes_counts_in_whatever_order_they_come() -> No
         ({Status.ERROR: 3, Status.FAIL: 1}, ExitCode.NOT_COMPLIANT),
     ],
 )
-def test_findings(counts: dict[Status, int], code: ExitCode) -> None:
+def test_findings_decide_the_code_of_an_audit(counts: dict[Status, int], code: ExitCode) -> None:
     assert exit_codes.of_findings(Counter(counts)) is code
 
 
@@ -49,11 +49,13 @@ def test_findings(counts: dict[Status, int], code: ExitCode) -> None:
         (True, False, False, ExitCode.ROLLED_BACK),
     ],
 )
-def test_change(rolled_back: bool, complete: bool, begun: bool, code: ExitCode) -> None:
+def test_results_of_hosts_decide_the_code_of_a_change(
+    rolled_back: bool, complete: bool, begun: bool, code: ExitCode
+) -> None:
     assert exit_codes.of_change(rolled_back=rolled_back, complete=complete, begun=begun) is code
 
 
-def test_drift() -> None:
+def test_kinds_of_change_decide_the_code_of_drift() -> None:
     drift = Drift()
     assert exit_codes.of_drift(drift) is ExitCode.COMPLIANT
     drift.add(assessment("a"), gone("a"))
@@ -72,12 +74,14 @@ def test_drift() -> None:
         (["a word of a later version"], True, ExitCode.NOT_COMPLIANT),
     ],
 )
-def test_images(statuses: list[str], all_hosts: bool, code: ExitCode) -> None:
+def test_images_decide_the_code_of_a_verification(
+    statuses: list[str], all_hosts: bool, code: ExitCode
+) -> None:
     found = exit_codes.of_images([{"status": status} for status in statuses], all_hosts=all_hosts)
     assert found is code
 
 
-def test_proof() -> None:
+def test_the_verdict_decides_the_code_of_a_proof() -> None:
     assert [exit_codes.of_proof(verdict) for verdict in Verdict] == [
         ExitCode.COMPLIANT,
         ExitCode.NOT_COMPLIANT,
@@ -85,7 +89,7 @@ def test_proof() -> None:
     ]
 
 
-def test_exit_zero_is_for_what_was_found_alone() -> None:
+def test_exit_zero_replaces_only_codes_of_findings() -> None:
     for code in ExitCode:
         wanted = 0 if code in (ExitCode.NOT_COMPLIANT, ExitCode.INCOMPLETE) else code
         assert exit_codes.unless_exit_zero(code, True) == wanted

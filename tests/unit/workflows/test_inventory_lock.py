@@ -45,7 +45,7 @@ def test_a_run_waits_for_one_that_changes_its_hosts(
     ("what", "waits"),
     [("audit", False), ("check", False), ("repair", True), ("rollback", True), ("release", True)],
 )
-def test_only_a_run_that_changes_waits_for_one_that_reads(
+def test_only_changing_runs_wait_for_reading_ones(
     hardener: Hardener, fleet: FakeFleet, home: Path, what: str, waits: bool
 ) -> None:
     audited(hardener, fleet, {"a": host()})
@@ -60,9 +60,7 @@ def test_only_a_run_that_changes_waits_for_one_that_reads(
     assert ("waiting for it to finish" in results[0].stderr) == waits
 
 
-def test_where_nothing_can_be_written_the_run_goes_on(
-    hardener: Hardener, fleet: FakeFleet, home: Path
-) -> None:
+def test_without_a_writable_lock_the_run_continues(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     home.mkdir(mode=0o777)
     home.chmod(0o777)
     result = audited(hardener, fleet, {"a": host()})

@@ -33,7 +33,7 @@ def told(tmp_path: Path) -> Told:
     return Told(tmp_path / "told")
 
 
-def test_drift_is_told_and_no_drift_is_not(
+def test_drift_sends_a_notification_and_no_drift_does_not(
     hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
 ) -> None:
     audited(hardener, fleet, {"a": host()})
@@ -49,7 +49,7 @@ def test_drift_is_told_and_no_drift_is_not(
     assert [each["hosts"] for each in message["found"]["moved"]] == [["a"]]
 
 
-def test_a_repair_is_told_with_what_it_repaired(
+def test_a_notification_of_a_repair_lists_the_repaired_controls(
     hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
 ) -> None:
     audited(hardener, fleet, {"a": host()})
@@ -65,14 +65,16 @@ def test_a_repair_is_told_with_what_it_repaired(
     assert (message["event"], len(message["found"]["moved"]), message["left"]["moved"]) == ("repaired", 1, [])
 
 
-def test_a_host_that_is_gone_is_told(hardener: Hardener, fleet: FakeFleet, home: Path, told: Told) -> None:
+def test_an_unreachable_host_sends_a_notification(
+    hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
+) -> None:
     audited(hardener, fleet, {"a": host()})
     fleet.snapshots["a"] = "timed out"
     assert hardener(*DRIFT, *told.option).exit_code == 4
     assert told.messages()[0]["event"] == "incomplete"
 
 
-def test_a_failure_is_told_and_stays_one(
+def test_a_failed_run_sends_a_notification_and_still_fails(
     hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
 ) -> None:
     assert hardener(*DRIFT, *told.option).exit_code == 2
@@ -92,7 +94,7 @@ def test_a_failure_is_told_and_stays_one(
     assert told.messages()[1]["error"] == "no such vault"
 
 
-def test_a_dead_target_is_a_warning_without_its_secret(
+def test_a_failed_delivery_is_a_warning_without_secrets(
     hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
 ) -> None:
     audited(hardener, fleet, {"a": host()})
@@ -111,7 +113,7 @@ def test_a_dead_target_is_a_warning_without_its_secret(
 @pytest.mark.parametrize(
     ("option", "value"), [("--notify-url", "http://hooks.example/geheim"), ("--notify-command", "'geheim")]
 )
-def test_who_cannot_be_told_is_refused_before_anything_happens(
+def test_an_invalid_target_is_refused_before_the_run(
     hardener: Hardener, fleet: FakeFleet, home: Path, option: str, value: str
 ) -> None:
     result = hardener(*DRIFT, option, value)
@@ -121,7 +123,7 @@ def test_who_cannot_be_told_is_refused_before_anything_happens(
     assert fleet.runs == []
 
 
-def test_who_is_told_may_look_and_repair(
+def test_the_notification_command_can_lock_and_read_the_history(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     audited(hardener, fleet, {"a": host()})

@@ -41,14 +41,14 @@ def test_an_audit_is_recorded_with_its_snapshots(
     assert facts == {name: snapshot.raw for name, snapshot in hosts.items()}
 
 
-def test_exit_zero_is_for_the_caller_and_not_for_the_history(
+def test_the_history_has_the_exit_code_without_exit_zero(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     assert audited(hardener, fleet, {"a": host("0666")}, *ONLY, "--exit-zero").exit_code == 0
     assert kept(home)[0].record.exit_code == 3
 
 
-def test_harden_is_recorded_before_and_after(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_harden_records_the_audits_before_and_after(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     fleet.snapshots = {"a": host("0666")}
     repairing(fleet)
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 0
@@ -61,7 +61,7 @@ def test_harden_is_recorded_before_and_after(hardener: Hardener, fleet: FakeFlee
     assert json.loads(after.snapshot("a") or b"")["sources"] == host().raw["sources"]
 
 
-def test_what_was_before_is_known_when_hardening_dies(
+def test_the_state_before_is_recorded_if_hardening_is_killed(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     def die(name: str) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def test_what_was_before_is_known_when_hardening_dies(
     assert not list((home / "staging").iterdir())
 
 
-def test_where_nothing_is_changed_there_is_one_run(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_without_changes_there_is_one_run(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     fleet.snapshots = {"a": host()}
     hardener("harden", "-i", "inv,", *ONLY)
     fleet.snapshots = {"a": host("0666")}
@@ -82,7 +82,7 @@ def test_where_nothing_is_changed_there_is_one_run(hardener: Hardener, fleet: Fa
     assert [run.record.verb for run in kept(home)] == ["harden --check", "harden"]
 
 
-def test_what_judges_without_a_host_or_only_plans_is_not_recorded(
+def test_assess_and_plan_are_not_recorded(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "a.json").write_text(json.dumps(host().raw))
@@ -92,7 +92,7 @@ def test_what_judges_without_a_host_or_only_plans_is_not_recorded(
     assert not home.exists()
 
 
-def test_a_history_that_cannot_be_written_costs_a_warning_and_no_result(
+def test_an_unwritable_history_is_only_a_warning(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -104,7 +104,7 @@ def test_a_history_that_cannot_be_written_costs_a_warning_and_no_result(
 
 
 @pytest.mark.parametrize("moment", ["keep", "finish"])
-def test_a_disk_that_fills_up_on_the_way_costs_a_warning_and_no_result(
+def test_a_disk_that_fills_up_is_only_a_warning(
     hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     def full(*_: object) -> None:
@@ -117,7 +117,7 @@ def test_a_disk_that_fills_up_on_the_way_costs_a_warning_and_no_result(
     assert not kept(home)
 
 
-def test_settings_that_cannot_be_meant_are_named(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_invalid_limits_of_retention_are_reported(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     home.mkdir(mode=0o700, parents=True)
     (home / "retention.yml").write_text("keep_runs: all\n")
     result = audited(hardener, fleet, {"a": host()}, *ONLY)
@@ -125,7 +125,7 @@ def test_settings_that_cannot_be_meant_are_named(hardener: Hardener, fleet: Fake
     assert f"not recorded: {home}/retention.yml: keep_runs: " in result.stderr
 
 
-def test_the_time_of_the_last_run_over_the_same_hosts_and_controls(
+def test_the_duration_of_the_last_comparable_run_is_returned(
     hardener: Hardener, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected: list[float] = []

@@ -67,13 +67,13 @@ def run(
 ABC = [Batch(("a",), is_canary=True), Batch(("b", "c")), Batch(("d", "e"))]
 
 
-def test_each_batch_but_the_last_is_looked_at() -> None:
+def test_each_batch_except_the_last_is_checked() -> None:
     result, notes, looked = run(ABC, most=0)
     assert (result, notes.reasons) == (RemediationResult(), [])
     assert looked == [["a"], ["b", "c"]]
 
 
-def test_a_failing_canary_ends_the_run() -> None:
+def test_a_failed_canary_ends_the_run() -> None:
     result, notes, _ = run(ABC, most=0, fail=["a"])
     assert notes.begun == ["a"]
     assert notes.reasons == ["1 failed where --max-fail allows 0 (a: rolled back)"]
@@ -81,19 +81,19 @@ def test_a_failing_canary_ends_the_run() -> None:
     assert result.rolled_back == {"a"}
 
 
-def test_a_canary_that_is_worse_afterwards_ends_the_run() -> None:
+def test_a_canary_that_is_worse_after_its_change_ends_the_run() -> None:
     result, notes, _ = run(ABC, most=0, worse=["a"])
     assert (notes.begun, list(result.failed)) == (["a"], ["a"])
     assert result.rolled_back == frozenset()
 
 
-def test_a_batch_that_fails_whole_does_not_end_the_run_by_itself() -> None:
+def test_a_completely_failed_batch_does_not_end_the_run_by_itself() -> None:
     result, notes, _ = run(ABC, most=3, fail=["a", "b", "c"])
     assert (notes.begun, notes.reasons) == (["a", "b", "c", "d", "e"], [])
     assert not result.not_begun
 
 
-def test_hosts_that_could_not_be_reached_count() -> None:
+def test_unreachable_hosts_count_as_failed() -> None:
     result, notes, _ = run(ABC, most=0, away=["z"])
     assert notes.begun == []
     assert list(result.not_begun) == ["a", "b", "c", "d", "e"]
@@ -102,7 +102,7 @@ def test_hosts_that_could_not_be_reached_count() -> None:
     assert notes.begun == ["a", "b", "c"]
 
 
-def test_canaries_outside_their_window_end_the_run_and_other_hosts_do_not() -> None:
+def test_only_canaries_outside_their_window_end_the_run() -> None:
     result, notes, _ = run(ABC, most=0, closed=["a"])
     assert notes.reasons == ["a canary was not begun: closed"]
     assert result.not_begun == {"a": "closed"} | dict.fromkeys("bcde", notes.reasons[0])
@@ -117,7 +117,7 @@ def test_texts_of_hosts_are_safe_to_show() -> None:
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_the_run_ends_as_soon_as_more_have_failed_than_may(seed: int) -> None:
+def test_the_run_ends_when_too_many_hosts_have_failed(seed: int) -> None:
     draw = random.Random(seed)
     hosts = [f"h{number}" for number in range(draw.randrange(1, 40))]
     chance = draw.choice([0.0, 0.1, 0.5, 1.0])

@@ -70,7 +70,7 @@ def silence(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_audit(target: Target, tmp_path: Path) -> None:
+def test_an_audit_returns_its_result(target: Target, tmp_path: Path) -> None:
     notes: Any = Notes()
     files = ReportFiles(json=tmp_path / "report.json")
     request = AuditRequest(target=target, selection=SELECTION, decided=DecisionFiles(), files=files)
@@ -80,7 +80,7 @@ def test_an_audit(target: Target, tmp_path: Path) -> None:
     assert notes.told == ["begin audit", "prepare", "end audit", "audited"]
 
 
-def test_hardening(target: Target) -> None:
+def test_hardening_returns_its_result(target: Target) -> None:
     notes: Any = Notes()
     request = ChangeRequest(
         target=target, selection=SELECTION, decided=DecisionFiles(), changes=CHANGES, files=ReportFiles()
@@ -95,7 +95,7 @@ def test_hardening(target: Target) -> None:
     ]
 
 
-def test_repairing_what_has_drifted(target: Target, hosts: FakeFleet) -> None:
+def test_a_repair_of_drift_returns_its_result(target: Target, hosts: FakeFleet) -> None:
     drifted, hosts.snapshots["db01"] = hosts.snapshots["db01"], host()
     every = Selection(benchmark=DEFAULT_BENCHMARK, level=2, only=())
     request = AuditRequest(target=target, selection=every, decided=DecisionFiles(), files=ReportFiles())

@@ -52,7 +52,7 @@ def rules(found: AppArmor) -> list[str]:
         ("/dev/pts/3", "/dev/pts/[0-9]*"),
     ],
 )
-def test_patterns_outlive_versions_and_processes(path: str, expected: str) -> None:
+def test_patterns_match_other_versions_and_processes(path: str, expected: str) -> None:
     assert pattern(path) == expected
 
 
@@ -73,7 +73,7 @@ def test_special_characters_in_a_path_are_escaped(path: str, expected: str) -> N
 @pytest.mark.parametrize(
     ("path", "expected"), [("/a", True), ("a", False), ("/a\n", False), ("/a (deleted)", False)]
 )
-def test_paths_that_no_rule_can_have(path: str, expected: bool) -> None:
+def test_paths_that_no_rule_can_express_are_omitted(path: str, expected: bool) -> None:
     assert usable(path) is expected
 
 
@@ -122,7 +122,7 @@ def test_only_requested_socket_families_are_allowed(
     assert denied == (not capabilities)
 
 
-def test_secrets_are_denied_unless_they_were_read() -> None:
+def test_unread_secrets_are_denied() -> None:
     assert "audit deny /etc/shadow rwklx" in rules(made())
     assert "audit deny /etc/shadow rwklx" not in rules(made(read=["/etc/shadow"]))
     # Where reads could not be seen a denial could break it.
@@ -142,7 +142,7 @@ def test_without_an_executed_file_there_is_no_profile() -> None:
     assert make([("x", build(data, name="x"))]).apparmor is None
 
 
-def test_the_denials_of_the_engine_are_all_there() -> None:
+def test_all_denials_of_the_engines_profile_are_kept() -> None:
     text = made().text
     for path in (
         "/sys/firmware/**",
@@ -156,7 +156,7 @@ def test_the_denials_of_the_engine_are_all_there() -> None:
     assert "abi <abi/3.0>,\n" in text
 
 
-def test_paths_that_are_left_out_are_named() -> None:
+def test_omitted_paths_are_named() -> None:
     found = made(executed=["/usr/sbin/nginx", "memfd:runc", "/tmp/x (deleted)"])
     assert found.left_out == ("/tmp/x (deleted)", "memfd:runc")
     assert "memfd" not in found.text

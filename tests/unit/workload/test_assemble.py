@@ -69,7 +69,7 @@ def answer() -> dict[str, Any]:
     }
 
 
-def test_numbers_get_their_names() -> None:
+def test_numbers_are_replaced_by_names() -> None:
     found = recording("h", answer())
     assert sorted(found.calls["x86_64"]) == ["#1023", "close", "openat"]
     assert found.calls["x86_64"]["close"].programs == ("nginx", "sh")
@@ -100,14 +100,14 @@ def test_numbers_get_their_names() -> None:
         ({"level": 1}, "tracepoint", False),  # about a namespace of its own
     ],
 )
-def test_checks_that_are_no_need_are_left_out(change: dict[str, int], by: str, kept: bool) -> None:
+def test_capability_checks_without_need_are_omitted(change: dict[str, int], by: str, kept: bool) -> None:
     data = answer()
     data["capabilities_by"] = by
     data["capabilities"][0].update(change)
     assert bool(recording("h", data).capabilities) is kept
 
 
-def test_a_remapped_container_has_a_namespace_of_its_own() -> None:
+def test_a_remapped_container_has_its_own_user_namespace() -> None:
     data = answer()
     data["host"]["userns_remap"] = True
     assert recording("h", data).capabilities == ()
@@ -154,7 +154,7 @@ def test_calls_are_named_by_architecture(table: str, number: int, expected: str)
     assert name(table, number) == expected
 
 
-def test_kinds_of_programs() -> None:
+def test_kinds_of_programs_are_recognised() -> None:
     assert [architecture("x86_64", kind) for kind in range(3)] == ["x86_64", "i386", "x32"]
     assert architecture("aarch64", 1) == "arm"
 
@@ -179,7 +179,7 @@ def test_lists_beyond_the_limit_are_cut_and_the_rest_is_kept() -> None:
 
 
 @pytest.mark.parametrize(("name", "count"), [("x" * 4000, 2200), ("," * 250, 2200)])
-def test_a_recording_can_be_read_again_however_much_there_was(name: str, count: int) -> None:
+def test_a_recording_of_any_size_can_be_read_again(name: str, count: int) -> None:
     given = answer()
     given["files"]["created"] = [f"/w/{name}{number}" for number in range(count)]
     found = recording("h", given)

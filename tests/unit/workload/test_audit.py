@@ -32,7 +32,7 @@ HOSTILE = ("\x1b[31mred", "\u202egnp.exe", "a\nb", "[bold]x[/]", "\ud800", "<scr
 PRIVILEGED: dict[str, Any] = {"HostConfig": {"Privileged": True}}
 
 
-def test_the_riskiest_come_first() -> None:
+def test_the_riskiest_containers_come_first() -> None:
     snapshot = with_containers(
         least("c"),
         running("b"),
@@ -102,7 +102,7 @@ def test_unreadable_parts_make_the_result_incomplete() -> None:
     ],
     ids=("none", "silent", "failed", "desktop", "rootless", "rootless-option", "malformed", "empty"),
 )
-def test_hosts_that_can_not_be_judged(snapshot: Snapshot, reason: str) -> None:
+def test_a_host_that_cannot_be_judged_has_its_reason(snapshot: Snapshot, reason: str) -> None:
     found = audit(snapshot, host="h")
     assert reason in found.error
     assert "\n" not in found.error
@@ -111,11 +111,11 @@ def test_hosts_that_can_not_be_judged(snapshot: Snapshot, reason: str) -> None:
     VALIDATE(document([found]))
 
 
-def test_the_systems_engine_is_not_refused() -> None:
+def test_the_system_engine_is_accepted() -> None:
     assert refusal(make()) == ""
 
 
-def test_a_remapping_engine() -> None:
+def test_containers_of_a_remapping_engine_are_judged() -> None:
     remapped = {"uid": 100000, "uid_map": [[0, 100000, 65536]], "host_namespaces": [], "processes": []}
     options = ["name=seccomp,profile=builtin", "name=userns", "name=apparmor"]
     snapshot = with_containers(
@@ -130,7 +130,7 @@ def test_a_remapping_engine() -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_are_names(name: str) -> None:
+def test_hostile_names_are_escaped(name: str) -> None:
     found = audit(with_containers(running(name, Config={"Image": name}), running("other")))
     assert len(found.containers) == 2
     written = json.dumps(document([found]), ensure_ascii=True)
@@ -139,7 +139,7 @@ def test_hostile_names_are_names(name: str) -> None:
     assert "\x1b" not in written
 
 
-def test_thousands_of_containers() -> None:
+def test_thousands_of_containers_are_judged_quickly() -> None:
     entry = running("web")
     many = [
         {**entry, "inspect": {**entry["inspect"], "Id": f"{number:064x}", "Name": f"/c{number}"}}

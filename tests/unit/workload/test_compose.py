@@ -120,7 +120,7 @@ def test_a_block_scalar_before_new_settings_is_kept() -> None:
         ("cap_add: &caps\n- CHOWN", None),
     ],
 )
-def test_lists_in_all_their_layouts(before: str, after: str | None) -> None:
+def test_lists_in_every_layout_are_changed(before: str, after: str | None) -> None:
     def file(line: str) -> str:
         indented = "\n".join(f"    {each}" for each in line.split("\n"))
         return f"services:\n  web:\n    image: a\n{indented}\n    user: b # c\n  db:\n    image: b\n"
@@ -133,7 +133,7 @@ def test_lists_in_all_their_layouts(before: str, after: str | None) -> None:
     assert change(file(before), settings=settings) == file(after)
 
 
-def test_a_list_that_becomes_empty() -> None:
+def test_a_list_can_become_empty() -> None:
     text = "services:\n  web:\n    cap_add:\n      - A # x\n    image: a\n"
     assert change(text, settings={"cap_add": []}) == "services:\n  web:\n    cap_add: []\n    image: a\n"
 
@@ -197,7 +197,7 @@ NAMES = st.text(
 
 
 @given(st.lists(NAMES, min_size=1, max_size=4, unique=True), NAMES)
-def test_hostile_names_are_values(names: list[str], service: str) -> None:
+def test_hostile_names_are_quoted(names: list[str], service: str) -> None:
     settings = {"security_opt": names, "user": names[0]}
     text = yaml.safe_dump(
         {"services": {service: {"image": "a", "security_opt": ["x"]}, service + "2": {"image": "b"}}}
@@ -227,7 +227,7 @@ GAPS = st.sampled_from(["", "\n", "    # note\n", "\n\n    # note\n\n", "# far o
 
 
 @given(st.dictionaries(KEYS, st.tuples(SCALARS, GAPS), min_size=1, max_size=6), st.booleans())
-def test_generated_files_change_in_their_service_alone(
+def test_generated_files_change_only_in_their_service(
     service: dict[str, tuple[str, str]], windows: bool
 ) -> None:
     lines = "".join(f"    {key}: {value}\n{gap}" for key, (value, gap) in service.items())
@@ -248,7 +248,7 @@ def test_generated_files_change_in_their_service_alone(
     assert all(line[1:].strip().partition(":")[0] in (*settings, "x", "y", "z", "2]", "") for line in removed)
 
 
-def test_the_difference_reads_as_a_patch() -> None:
+def test_the_difference_is_a_valid_patch() -> None:
     found = difference("a\nb\n", "a\nc\n", name="x\ny")
     assert found == "--- x y\n+++ x y\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n \n"
     assert difference("a", "a", name="x") == ""

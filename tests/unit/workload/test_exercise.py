@@ -25,7 +25,7 @@ def test_the_output_of_an_exercise_goes_to_standard_error(capfd: pytest.CaptureF
     assert (out, err) == ("", "said\n")
 
 
-def test_a_command_that_fails_is_a_problem() -> None:
+def test_a_failed_command_is_a_problem() -> None:
     assert exercise.command("exit 3", most=10)({}).problem == "the command ended with code 3"
 
 
@@ -39,7 +39,7 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Pat
     assert ended(int(written.read_text()))
 
 
-def test_without_a_command_there_is_time() -> None:
+def test_without_a_command_the_exercise_waits() -> None:
     assert exercise.pause(0.05)({}).seconds == 0.05
     assert exercise.nothing({}).seconds == 0
     assert os.environ.get("HARDENER_ADDR_80") is None

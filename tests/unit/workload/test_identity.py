@@ -89,7 +89,7 @@ def test_every_axis_is_generated() -> None:
 
 
 @pytest.mark.parametrize("axis", RECORDED)
-def test_an_axis_of_a_recording_that_moves_alone_is_named_alone(axis: str) -> None:
+def test_only_the_changed_axis_of_a_recording_is_named(axis: str) -> None:
     moved = 0
     for seed in range(12):
         random = Random(f"{axis} {seed}")
@@ -159,7 +159,7 @@ def of(snapshot: Snapshot) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("axis", CONFIG)
-def test_an_axis_of_a_snapshot_that_moves_alone_is_named_alone(axis: str) -> None:
+def test_only_the_changed_axis_of_a_snapshot_is_named(axis: str) -> None:
     change, before, after = CONFIG[axis]
     (found,) = difference(of(with_containers(container())), of(with_containers(container(**change))))
     assert found.name == axis
@@ -174,7 +174,7 @@ def test_a_changed_axis_of_the_host_is_reported(axis: str) -> None:
     assert found.name == axis
 
 
-def test_every_axis_of_a_snapshot_is_tried() -> None:
+def test_every_axis_of_a_snapshot_is_tested() -> None:
     assert set(CONFIG) | set(HOST) == set(of(with_containers(container()))) == set(RECORDED)
 
 
@@ -214,7 +214,7 @@ def test_axes_that_a_snapshot_lacks_are_unchanged() -> None:
     assert not {"engine version", "runtime", "kernel series", "architecture"} & of(silent).keys()
 
 
-def test_a_host_describes_a_container_as_a_snapshot_shows_it() -> None:
+def test_recording_and_snapshot_describe_a_container_equally() -> None:
     """Words of the command are digests in a recording: a snapshot has them redacted."""
     original = inspected(Tmpfs={"/run": "ro,size=1m"}, Devices=[{"PathInContainer": "/dev/a\x1bb"}])
     described = describe.container(original)
@@ -244,8 +244,6 @@ LABELS = {"com.docker.compose.project": "shop", "com.docker.compose.service": "w
         (GONE, ("name", "x")),
     ],
 )
-def test_a_container_is_the_same_by_its_service_else_by_its_name(
-    labels: Any, expected: tuple[str, ...]
-) -> None:
+def test_a_container_is_recognised_by_its_service_or_its_name(labels: Any, expected: tuple[str, ...]) -> None:
     (found,) = containers(with_containers(container("x", Config={"Labels": labels})))
     assert place(found) == expected

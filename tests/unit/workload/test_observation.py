@@ -19,7 +19,7 @@ def seen(
     return observation("host", answer(**changes), machine=machine, exercise=exercise, control=control)
 
 
-def test_an_answer_is_read() -> None:
+def test_an_observation_is_read() -> None:
     found = seen()
     assert (found.starts, found.failed, found.exercised, found.passed, found.note) == (20, 0, True, True, "")
     assert [each.name for each in found.phases] == ["start-empty", "serve"]
@@ -31,7 +31,7 @@ def test_an_answer_is_read() -> None:
     assert other.call == "fchownat"
 
 
-def test_the_runtime_and_calls_without_a_name() -> None:
+def test_calls_of_the_runtime_and_unnamed_calls_are_read() -> None:
     entry = {**REFUSED, "number": 999, "runtime": True, "by_filter": True, "error": 38}
     (found,) = seen(refusals=[entry]).refusals
     assert str(found) == "the runtime was refused #999 by the filter (ENOSYS)"
@@ -41,7 +41,7 @@ def _serve(reason: str) -> list[dict[str, Any]]:
     return [{"name": "serve", "exercised": False, "reason": reason, "seconds": 0.1}]
 
 
-def test_how_an_exercise_went() -> None:
+def test_the_result_of_an_exercise_is_read() -> None:
     def went(problem: str | None, *, control: bool = False, **changes: Any) -> tuple[bool, bool, str]:
         found = seen(problem, control=control, **changes)
         return found.exercised, found.passed, found.note

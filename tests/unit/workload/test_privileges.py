@@ -20,14 +20,14 @@ def mount(point: str, **changes: Any) -> dict[str, Any]:
 
 
 class TestCapabilities:
-    def test_held_by_the_first_process(self) -> None:
+    def test_capabilities_of_the_first_process_are_held(self) -> None:
         found = judged(running(proc={"cap_amb": "0000000000000400"}))["web"].has.capabilities
         assert found.effective == found.held == found.bounding
         assert len(found.effective) == 14
         assert found.ambient == {"NET_BIND_SERVICE"}
         assert not found.obtainable
 
-    def test_a_user_can_obtain_the_bounding_set(self) -> None:
+    def test_a_user_can_obtain_capabilities_of_the_bounding_set(self) -> None:
         user = {"cap_eff": NO_CAPABILITY, "cap_prm": NO_CAPABILITY, "cap_bnd": DEFAULT}
         found = judged(running(proc=user))["web"].has.capabilities
         assert (len(found.held), len(found.obtainable)) == (0, 14)
@@ -42,12 +42,12 @@ class TestCapabilities:
         found = judged(running(proc={"processes": [entered]}))["web"].has.capabilities
         assert "SYS_ADMIN" in found.effective
 
-    def test_permitted_is_held(self) -> None:
+    def test_permitted_capabilities_are_held(self) -> None:
         """A process makes it effective by itself (capset)."""
         found = judged(running(proc={"cap_eff": NO_CAPABILITY, "cap_prm": DEFAULT}))["web"].has.capabilities
         assert (len(found.effective), len(found.held)) == (0, 14)
 
-    def test_kernels_and_collectors_without_ambient_sets(self) -> None:
+    def test_missing_ambient_sets_are_accepted(self) -> None:
         found = judged(running(proc={"cap_amb": GONE}))["web"]
         assert (found.has.capabilities.ambient, found.has.unknown) == (frozenset(), ())
 
@@ -156,7 +156,7 @@ class TestNamespaces:
 
 
 class TestWritable:
-    def test_root_tmpfs_volume_and_bind(self) -> None:
+    def test_writable_mounts_of_each_kind_are_found(self) -> None:
         mounts = [
             ROOT,
             mount("/run", fstype="tmpfs"),
@@ -225,7 +225,7 @@ def test_a_malformed_part_does_not_affect_others() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 7, "x", [], {}, [7], {"x": 7}])
-def test_any_shape_in_any_place_is_an_answer(value: Any) -> None:
+def test_any_malformed_container_is_described(value: Any) -> None:
     subject = running()
     for key in subject["proc"]:
         found = judged(merge(subject, {"proc": {key: value}}))["web"]

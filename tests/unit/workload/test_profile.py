@@ -116,7 +116,9 @@ AXES: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("key", "value", "message"), AXES, ids=[key for key, _, _ in AXES])
-def test_recordings_of_different_containers_are_refused_by_axis(key: str, value: Any, message: str) -> None:
+def test_recordings_of_different_containers_are_refused_with_the_axis(
+    key: str, value: Any, message: str
+) -> None:
     with pytest.raises(HardenerError) as error:
         profile(recorded(), recorded(**{key: value}))
     assert str(error.value).startswith(f"0.json and 1.json are not of the same container: {message}")
@@ -156,7 +158,7 @@ def test_a_recording_without_measurements_of_the_engine_permits_no_more_calls() 
         assert found.default_calls == profile(measured).default_calls
 
 
-def test_phases_say_in_how_many_recordings_they_happened() -> None:
+def test_phases_have_the_number_of_their_recordings() -> None:
     reload = [{"name": "reload", "exercised": True, "reason": "SIGHUP", "seconds": 1.0}]
     found = {each.name: each for each in profile(recorded(), recorded(phases=reload)).merged.exercises}
     assert list(found) == list(PHASES)
@@ -182,13 +184,13 @@ def test_calls_of_the_runtime_are_kept() -> None:
     assert permitted(profile(had)) == {"read", "fstatfs", "capset"} | RESERVE
 
 
-def test_a_runtime_that_is_not_written_in_go_needs_no_reserve_of_go() -> None:
+def test_calls_of_the_go_runtime_are_added_only_for_go() -> None:
     data = recorded(calls=calls("read"), runtime_calls={}, runtime_base=None)
     data["host"]["runtime"] = {"name": "crun", "version": "1"}
     assert permitted(profile(data)) == {"read"} | KERNEL_RESERVE | LIBRARY_RESERVE
 
 
-def test_calls_of_programs_for_another_architecture_count() -> None:
+def test_calls_of_another_architecture_are_kept() -> None:
     data = recorded(calls={**calls("read"), "i386": {"waitpid": {"phases": ["serve"], "programs": ["old"]}}})
     found = profile(data)
     assert "waitpid" in permitted(found)
@@ -290,7 +292,7 @@ def owned(**changes: Any) -> dict[str, Any]:
     return data
 
 
-def test_a_user_instead_of_root_that_only_owned_needs() -> None:
+def test_root_that_only_owned_files_is_replaced_by_a_user() -> None:
     found = profile(owned())
     assert str(found.user) == "999:998"
     assert found.capabilities == ()
@@ -319,11 +321,11 @@ SU = {"path": "/bin/su", "program": "su", "capabilities": ["CAP_CHOWN"], "effect
         owned(identities=[]),
     ],
 )
-def test_no_other_user_where_root_does_more(data: dict[str, Any]) -> None:
+def test_root_with_other_needs_is_kept(data: dict[str, Any]) -> None:
     assert profile(data).user is None
 
 
-def test_folders_around_the_files_of_another_user_are_roots() -> None:
+def test_parent_folders_of_files_of_another_user_belong_to_root() -> None:
     """As an engine tells it, they have changed too; only what lies in them matters."""
     data = owned(created=["/data/dump.rdb"], owners={"/": {"uid": 0, "gid": 0, "mode": 0o755}})
     data["container"]["mounts"] = []
@@ -393,7 +395,7 @@ def test_a_folder_whose_entries_changed_is_not_a_written_file() -> None:
     assert found.writes.obstacles == ()
 
 
-def test_a_folder_in_which_files_came_and_went_is_written() -> None:
+def test_a_folder_with_temporary_files_counts_as_written() -> None:
     """A temporary file that is removed at once is in no list of changes, and fails under a read-only root."""
     found = profile(recorded(files__written=["/tmp/", "/tmp", "/dev/shm/", "/var/lib/data/"], files__read=[]))
     assert "/tmp" in [each.path for each in found.writes.folders]
@@ -415,7 +417,7 @@ def test_an_obstacle_leaves_the_root_writable() -> None:
     assert "`/etc/x`" in markdown(sections(found))
 
 
-def test_folders_in_memory_have_owner_and_mode_as_they_were() -> None:
+def test_tmpfs_folders_keep_owner_and_mode() -> None:
     data = recorded(files__created=["/run/app/tool"], files__executed=["/run/app/tool"])
     data["capabilities"][0]["name"] = "CAP_SETUID"
     data["files"]["owners"] = {"/run/app": {"uid": 33, "gid": 4, "mode": 0o750}}
@@ -431,7 +433,7 @@ def test_the_limit_of_processes_is_four_times_the_peak(peaks: list[int | None], 
     assert profile(*every).pids_limit == limit
 
 
-def test_memory_is_a_comment() -> None:
+def test_the_memory_limit_is_a_comment() -> None:
     files = artefacts(profile(recorded(peak={"pids": 1, "memory_bytes": 5 << 20})))
     assert "# mem_limit: not set; 5 MiB was the most" in files["compose.override.yaml"]
     assert "memory" not in files["docker-run.txt"]
@@ -440,7 +442,7 @@ def test_memory_is_a_comment() -> None:
 # --- what it is written as ----------------------------------------------------------------------------------
 
 
-def test_lists_of_the_original_are_replaced_and_not_added_to() -> None:
+def test_lists_of_the_original_are_replaced() -> None:
     data = recorded(
         container__capabilities_added=["SYS_ADMIN"],
         container__privileged=True,
@@ -497,7 +499,7 @@ HOSTILE = st.lists(PRINTABLE | SHARP, min_size=1, max_size=3).map("".join).filte
 
 @settings(max_examples=40)
 @given(HOSTILE, HOSTILE, HOSTILE)
-def test_hostile_names_are_inert_everywhere(program: str, path: str, name: str) -> None:
+def test_hostile_names_are_escaped_in_all_files(program: str, path: str, name: str) -> None:
     data = recorded(
         container__name=name[:255],
         container__image=name,

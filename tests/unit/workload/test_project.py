@@ -34,7 +34,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_compose_says_names_and_hashes(file: Path) -> None:
+def test_names_and_hashes_come_from_compose(file: Path) -> None:
     found = project([file], name="", environment={})
     assert found.arguments() == {
         "project": "",
@@ -45,7 +45,7 @@ def test_compose_says_names_and_hashes(file: Path) -> None:
     }
 
 
-def test_links_and_relative_paths_are_named_as_compose_names_them(
+def test_links_and_relative_paths_are_resolved_like_compose_does(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = file.parent.with_name("link")

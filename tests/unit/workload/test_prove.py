@@ -132,7 +132,7 @@ def test_each_stage_gets_the_time_limit_of_the_proof(run: Run) -> None:
     assert host.seconds == [7200] * len(host.stages)
 
 
-def test_a_second_control_is_tried_where_the_exercise_passes_in_the_first(run: Run) -> None:
+def test_a_second_control_is_tried_if_the_exercise_passes_in_the_first(run: Run) -> None:
     host, _ = run(fails=("second control",))
     assert host.tried == ["before", "control", "second control", *ALL[2:]]
 
@@ -183,7 +183,7 @@ def test_invalid_answers_of_the_host_end_the_run(
         run(change=change)
 
 
-def test_the_proof_is_a_document_of_its_schema(run: Run, tmp_path: Path) -> None:
+def test_the_proof_follows_its_schema(run: Run, tmp_path: Path) -> None:
     assert common(json.loads(SCHEMA.read_text())) == common(proofs.schema())
     _, tried = run()
     document = load(tmp_path)

@@ -58,7 +58,7 @@ def test_a_changed_file_is_named(files: Files, name: str, change: Callable[[Any]
         check(edited(files, name, change))
 
 
-def test_files_more_or_less_are_refused(files: Files) -> None:
+def test_missing_and_additional_files_are_refused(files: Files) -> None:
     for name in files:
         with pytest.raises(InconsistentError, match=f"{name}: missing"):
             check({other: content for other, content in files.items() if other != name})
@@ -96,13 +96,13 @@ def started(files: Files, starts: int) -> Files:
 
 
 @pytest.mark.parametrize("starts", [0, 1, LEAST_STARTS - 1, MOST_STARTS + 1])
-def test_a_proof_of_fewer_or_more_starts_than_a_proof_takes_is_refused(files: Files, starts: int) -> None:
+def test_an_invalid_number_of_starts_is_refused(files: Files, starts: int) -> None:
     with pytest.raises(InconsistentError, match=rf"started {starts} times; a proof takes 3 to 1000"):
         check(started(files, starts))
 
 
 @pytest.mark.parametrize("starts", [LEAST_STARTS, MOST_STARTS])
-def test_every_number_of_starts_that_the_command_takes_is_read(files: Files, starts: int) -> None:
+def test_every_number_of_starts_of_the_command_is_accepted(files: Files, starts: int) -> None:
     assert check(started(files, starts)).proof.verdict == "safe"
 
 

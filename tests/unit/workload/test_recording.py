@@ -42,7 +42,7 @@ def test_the_order_of_sets_has_no_effect() -> None:
     assert build(data, name="web").dump() == build(other, name="web").dump()
 
 
-def test_the_schema_is_the_one_of_the_classes() -> None:
+def test_the_schema_matches_the_classes() -> None:
     assert common(json.loads(SCHEMA.read_text())) == common(schema())
 
 
@@ -84,7 +84,7 @@ def _without_digest(text: str) -> str:
         (lambda text: "[" + "0," * 600_000 + "0]", "it has more than 500000 values"),
     ],
 )
-def test_a_spoiled_file_is_refused(spoil: Callable[[str], str], message: str) -> None:
+def test_a_damaged_file_is_refused(spoil: Callable[[str], str], message: str) -> None:
     text = spoil(build(document(), name="web").dump())
     with pytest.raises(HardenerError, match=r"^recording\.json") as error:
         parse(text.encode(), name="recording.json")
@@ -136,9 +136,7 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (_set("granted.seccomp.syscalls.0.action", "ALLOW"), "granted.seccomp.syscalls.0.action"),
     ],
 )
-def test_an_answer_that_is_no_recording_is_refused(
-    change: Callable[[dict[str, Any]], None], message: str
-) -> None:
+def test_an_invalid_answer_is_refused(change: Callable[[dict[str, Any]], None], message: str) -> None:
     data = document()
     change(data)
     with pytest.raises(HardenerError, match=r"^host1: ") as error:

@@ -118,19 +118,19 @@ class TestHostPaths:
             ("/", True, {"type": "dir"}, "host-path-writable", 100),
         ],
     )
-    def test_system_directories(
+    def test_writable_system_directories_have_points(
         self, source: str, writable: bool, record: dict[str, Any], key: str, points: int
     ) -> None:
         row = {"Type": "bind", "Source": source, "Destination": "/host", "RW": writable}
         subject = running(proc={"mounts": None}, Mounts=[row])
         assert keys(judged(subject, files={source: record})["web"])[key] == points
 
-    def test_a_remapped_root_writes_less(self) -> None:
+    def test_writable_paths_of_a_remapped_root_have_fewer_points(self) -> None:
         row = {"Type": "bind", "Source": "/etc", "Destination": "/host", "RW": True}
         subject = running(proc={**REMAPPED, "mounts": None}, Mounts=[row])
         assert keys(judged(subject)["web"])["host-path-writable"] == 30
 
-    def test_folders_of_the_workload(self) -> None:
+    def test_writable_folders_of_the_workload_have_few_points(self) -> None:
         rows = [
             {"Type": "bind", "Source": f"/srv/{name}", "Destination": f"/{name}", "RW": True}
             for name in "abcde"
@@ -141,16 +141,16 @@ class TestHostPaths:
 
 
 class TestCapabilities:
-    def test_the_gravest_and_one_for_every_other(self) -> None:
+    def test_the_most_severe_capability_counts_fully_and_others_one_point(self) -> None:
         found = keys(judged(running(proc=with_caps(int(DEFAULT, 16) | 1 << 21 | 1 << 12)))["web"])
         assert found["capabilities"] == 101  # SYS_ADMIN and NET_ADMIN
         assert found["default-capabilities"] == 21
 
-    def test_over_a_namespace_of_its_own_a_fifth(self) -> None:
+    def test_a_capability_in_its_own_namespace_counts_a_fifth(self) -> None:
         found = keys(judged(running(proc={**REMAPPED, **with_caps(1 << 21 | 1 << 13)}))["web"])
         assert found == {**found, "capabilities": 20, "default-capabilities": 2}
 
-    def test_half_where_a_program_must_be_executed_first(self) -> None:
+    def test_a_capability_that_needs_an_execution_counts_half(self) -> None:
         user = {"cap_eff": NO_CAPABILITY, "cap_prm": NO_CAPABILITY, "cap_bnd": f"{1 << 21 | 1 << 13:016x}"}
         found = judged(running(proc=user))["web"]
         assert keys(found) == {**keys(found), "capabilities": 50, "default-capabilities": 4}
@@ -161,16 +161,18 @@ class TestCapabilities:
         ("number", "namespace", "points"),
         [(19, "pid", 100), (19, "net", 30), (12, "net", 40), (12, "pid", 25)],
     )
-    def test_with_a_namespace_of_the_host(self, number: int, namespace: str, points: int) -> None:
+    def test_a_capability_in_a_namespace_of_the_host_counts_fully(
+        self, number: int, namespace: str, points: int
+    ) -> None:
         proc = {**with_caps(1 << number), "host_namespaces": [namespace, "user"]}
         assert keys(judged(running(proc=proc))["web"])["capabilities"] == points
 
-    def test_one_that_is_newer_than_our_names(self) -> None:
+    def test_an_unknown_capability_has_points(self) -> None:
         found = judged(running(proc=with_caps(1 << 60)))["web"]
         assert keys(found)["capabilities"] == 5
         assert "60" in next(each.has for each in found.excess if each.key == "capabilities")
 
-    def test_every_name_in_the_table_is_one(self) -> None:
+    def test_every_capability_of_the_table_exists(self) -> None:
         assert set(_POINTS) <= set(capabilities.CAPABILITIES) - capabilities.DEFAULT
         assert set(_DEFAULT_POINTS) <= capabilities.DEFAULT
 
@@ -199,7 +201,7 @@ class TestPrivileged:
                 "unmasked": 15,
             }
 
-    def test_engines_that_honour_its_profile(self) -> None:
+    def test_the_own_profile_of_a_privileged_container_counts_from_27_0_on(self) -> None:
         """From 27.0 on."""
         found = judged(
             running(

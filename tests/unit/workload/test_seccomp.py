@@ -140,13 +140,13 @@ def test_refused_socket_families_are_refused_with_any_upper_bits() -> None:
     assert answer(by_call(DEFAULTS["default"]), "socket", (40 | HIGH, 1, 0, 0, 0, 0)) == "allow"
 
 
-def test_crypto_sockets_stay_where_they_were_seen() -> None:
+def test_used_crypto_sockets_are_permitted() -> None:
     found = make({"socket"}, crypto_sockets=True)
     assert found.families_refused == ()
     assert answer(by_call(found.document), "socket", (38, 5, 0, 0, 0, 0)) == "allow"
 
 
-def test_rules_on_arguments_stay() -> None:
+def test_conditions_on_arguments_are_kept() -> None:
     found = by_call(make({"clone", "personality"}).document)
     new_user_namespace = 0x10000000
     assert answer(found, "clone", (new_user_namespace, 0, 0, 0, 0, 0)) == 1
@@ -156,7 +156,7 @@ def test_rules_on_arguments_stay() -> None:
 
 
 @pytest.mark.parametrize("wanted", [set(), {"clone3"}, {"clone3", "openat2", "read"}])
-def test_newer_calls_are_unknown_unless_they_are_permitted(wanted: set[str]) -> None:
+def test_newer_calls_fail_as_unknown_unless_permitted(wanted: set[str]) -> None:
     found = make(wanted)
     assert answer(by_call(found.document), "clone3", (0,) * 6) == 38
     assert set(found.not_known) == set(NEWER) - (wanted & {"openat2"})
@@ -164,7 +164,7 @@ def test_newer_calls_are_unknown_unless_they_are_permitted(wanted: set[str]) -> 
         assert answer(by_call(found.document), call, (0,) * 6) == ("allow" if call in found.permitted else 38)
 
 
-def test_a_call_beyond_the_default_is_permitted_by_name_alone() -> None:
+def test_a_call_beyond_the_default_is_permitted_only_by_name() -> None:
     assert make({"keyctl", "read"}).refused == ("keyctl",)
     found = make({"keyctl", "clone3", "read"}, extra=["keyctl", "clone3"])
     assert found.refused == ()
@@ -177,7 +177,7 @@ def test_a_call_beyond_the_default_is_permitted_by_name_alone() -> None:
     ("extra", "message"),
     [("read", "permits it already"), ("bpf", "no recording has it"), ("\x1b[2J", "no recording")],
 )
-def test_there_has_to_be_something_to_allow(extra: str, message: str) -> None:
+def test_an_empty_list_of_calls_is_refused(extra: str, message: str) -> None:
     with pytest.raises(HardenerError, match=message) as error:
         make({"read"}, extra=[extra])
     assert "\x1b" not in str(error.value)
@@ -192,13 +192,13 @@ def test_calls_of_a_dropped_capability_are_refused() -> None:
     assert make(wanted, ["CAP_SYS_ADMIN"], own=None).permitted == ("ptrace",)
 
 
-def test_flags_of_clone_are_free_with_the_capability_alone() -> None:
+def test_flags_of_clone_are_unrestricted_only_with_the_capability() -> None:
     new_namespaces = (0x7E020000, 0, 0, 0, 0, 0)
     assert answer(by_call(make({"clone"}, ["CAP_SYS_ADMIN"]).document), "clone", new_namespaces) == "allow"
     assert answer(by_call(make({"clone"}, ["CAP_NET_ADMIN"]).document), "clone", new_namespaces) == 1
 
 
-def test_only_architectures_that_were_used_are_there() -> None:
+def test_only_used_architectures_are_listed() -> None:
     default = Default(common=DEFAULTS["default"], capabilities=CAPABILITIES)
     found = narrowed(default, wanted=["read"], capabilities=[], architectures=["x86_64", "i386"])
     assert found.document["architectures"] == ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
@@ -232,13 +232,13 @@ ALLOW = {"names": ["read"], "action": "SCMP_ACT_ALLOW"}
         },
     ],
 )
-def test_a_default_that_is_not_understood_is_refused(spoiled: dict[str, Any]) -> None:
+def test_an_unknown_default_profile_is_refused(spoiled: dict[str, Any]) -> None:
     default = Default(common={"defaultErrnoRet": 1, **spoiled}, capabilities=CAPABILITIES)
     with pytest.raises(HardenerError, match="cannot be narrowed"):
         narrowed(default, wanted=["read"], capabilities=[], architectures=["x86_64"])
 
 
-def test_one_argument_named_twice_is_two_rules() -> None:
+def test_two_conditions_on_one_argument_become_two_rules() -> None:
     """As runc reads it: ``NE 38`` beside ``NE 40`` on one argument refuses nothing."""
     twice = [{"index": 0, "value": value, "op": "SCMP_CMP_NE"} for value in (38, 40)]
     rule = {"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": twice}

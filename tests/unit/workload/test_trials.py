@@ -28,7 +28,7 @@ def planned(folder: Path, **changes: Any) -> tuple[Trial, ...]:
     return plan(found, seccomp=json.loads((folder / "seccomp.json").read_text()))
 
 
-def test_each_thing_is_taken_away_once(tmp_path: Path) -> None:
+def test_each_permission_is_removed_once(tmp_path: Path) -> None:
     trials = planned(
         tmp_path,
         allow_extra=("keyctl",),
@@ -63,7 +63,7 @@ def test_each_thing_is_taken_away_once(tmp_path: Path) -> None:
         assert trial.starts == 1
 
 
-def test_controls_refuse_what_serving_calls(tmp_path: Path) -> None:
+def test_negative_controls_refuse_calls_of_the_serving_phase(tmp_path: Path) -> None:
     trials = {trial.key: trial.confinement for trial in planned(tmp_path)}
 
     def names(key: str) -> set[str]:
@@ -136,9 +136,7 @@ def _cut(text: str) -> str:
         ("profile.json", '{"format": "hardener.profile/2"}', "profile.json: format: "),
     ],
 )
-def test_a_folder_that_was_changed_is_refused(
-    tmp_path: Path, name: str, content: str | None, message: str
-) -> None:
+def test_a_changed_folder_is_refused(tmp_path: Path, name: str, content: str | None, message: str) -> None:
     write(tmp_path)
     (tmp_path / name).unlink()
     if content is not None:
@@ -196,7 +194,7 @@ def judged(*, user: tuple[int, int] | None = None, **observed: Observation | Non
     return judge(TRIALS, {key: each for key, each in every.items() if each is not None}, user=user)
 
 
-def test_a_profile_under_which_all_works_is_safe() -> None:
+def test_a_profile_under_which_everything_works_is_safe() -> None:
     proof = judged()
     assert (proof.verdict, proof.reasons, proof.superfluous) == (Verdict.SAFE, (), ())
     assert [(each.removed, each.needed, each.observed) for each in proof.evidence] == [
@@ -371,11 +369,11 @@ def test_a_failing_start_is_not_safe() -> None:
     assert judged(before=unreached, profile=profile).reasons == ("13 of 20 starts failed",)
 
 
-def test_a_profile_that_fails_is_not_safe_even_where_the_control_is_missing() -> None:
+def test_a_failing_profile_is_not_safe_even_without_a_control() -> None:
     assert judged(control=None, profile=FAILS).verdict is Verdict.NOT_SAFE
 
 
-def test_a_removal_that_was_not_tried_or_not_exercised_says_so() -> None:
+def test_untried_and_unexercised_removals_are_reported() -> None:
     proof = judged(setuid=None, chown=Observation(starts=1, note="time is up"))
     assert [(each.needed, each.observed) for each in proof.evidence] == [
         (None, "not tried"),
@@ -395,7 +393,7 @@ def cases(proof: Proof, name: str = "web") -> dict[str, str]:
     }
 
 
-def test_each_removal_is_a_case() -> None:
+def test_each_removal_is_a_case_of_the_report() -> None:
     assert cases(judged(chown=WORKS)) == {
         "the exercise proves something": "Passed",
         "the container works under the profile": "Passed",
@@ -406,7 +404,7 @@ def test_each_removal_is_a_case() -> None:
     assert cases(judged(profile=FAILS))["the container works under the profile"] == "Failure"
 
 
-def test_hostile_text_is_text_in_the_document() -> None:
+def test_hostile_text_is_escaped_in_the_document() -> None:
     hostile = "</testcase>\x1b[2J\x00]]>&\ud800"
     proof = Proof(verdict=Verdict.NOT_SAFE, reasons=(hostile,), evidence=(), refusals=())
     assert "Failure" in cases(proof, name=hostile).values()

@@ -113,7 +113,7 @@ HOSTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("axis", CHANGES)
-def test_an_axis_that_moved_is_named_alone(folder: Path, axis: str) -> None:
+def test_only_the_changed_axis_is_named(folder: Path, axis: str) -> None:
     answer = found(folder, CHANGES[axis])
     assert answer is not None
     assert [each.name for each in answer.moved] == [axis]
@@ -143,7 +143,7 @@ def test_a_container_under_another_profile_uses_none_of_these(folder: Path) -> N
     assert found(folder, {"HostConfig": {"SecurityOpt": None}}) is None
 
 
-def test_without_a_seccomp_profile_the_apparmor_profile_tells(tmp_path: Path) -> None:
+def test_without_a_seccomp_profile_the_apparmor_profile_is_matched(tmp_path: Path) -> None:
     write_profile(tmp_path, seccomp=None, read=[])
     known = made(tmp_path)
     assert known.option == ""
@@ -154,7 +154,7 @@ def test_without_a_seccomp_profile_the_apparmor_profile_tells(tmp_path: Path) ->
     assert answer.moved == ()
 
 
-def test_a_folder_that_was_changed_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_changed_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "seccomp.json").write_text("{}")
@@ -189,7 +189,7 @@ def test_the_audit_shows_the_use_of_a_profile(folder: Path) -> None:
     assert told is None
 
 
-def test_hostile_values_are_inert(folder: Path) -> None:
+def test_hostile_values_are_escaped(folder: Path) -> None:
     hostile = "\x1b[2J\u202e[bold]x[/]\n<script>\ud800"
     changes = {
         "Config": {"User": hostile, "Env": [f"{hostile}=planted"]},

@@ -61,7 +61,7 @@ def test_a_folder_that_is_not_writable_fails(tmp_path: Path) -> None:
         collect._store(b"{}", tmp_path / "file" / "below", "db01")
 
 
-def test_a_container_that_could_not_be_read_stays_one_for_roles() -> None:
+def test_an_unreadable_container_is_kept_for_roles() -> None:
     source = make(**{"docker.containers": [unread()]}).raw["sources"]["docker.containers"]
     found = collect._without_large_parts("docker.containers", source)
     assert found["data"] == [

@@ -224,7 +224,7 @@ def test_invalid_windows_fail_the_host(clock: Clock, wrong: object) -> None:
         Host(clock, {}).made("converge")._closed({"converge_windows": wrong})
 
 
-def test_a_play_requires_an_open_window_and_check_mode_only_says_so() -> None:
+def test_a_play_requires_an_open_window_and_check_mode_only_reports_it() -> None:
     never = ["Mon 00:00-00:01 UTC", "Thu 00:00-00:01 UTC"]
 
     def run(windows: list[str], *, check: bool = False) -> dict[str, Any]:

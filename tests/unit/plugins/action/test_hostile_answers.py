@@ -167,7 +167,7 @@ def screened() -> Console:
     return Console(file=io.StringIO(), width=100)
 
 
-def test_a_plan_says_what_was_allowed_whatever_the_host_says(run: Any, tmp_path: Path) -> None:
+def test_a_plan_has_the_allowed_impact_for_any_answer(run: Any, tmp_path: Path) -> None:
     arguments = {
         "documents": DOCUMENTS,
         "allow": "reload",

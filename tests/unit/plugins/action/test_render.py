@@ -36,7 +36,7 @@ def facts(**known: Any) -> dict[str, Any]:
     return {"ansible_facts": {"hardener_snapshot": make().raw}, **known}
 
 
-def test_a_role_gets_its_documents_by_its_own_variables_templated() -> None:
+def test_documents_are_rendered_from_the_templated_variables_of_a_role() -> None:
     result = render(
         ROLES / "kernel",
         facts(
@@ -57,7 +57,7 @@ def test_values_of_variables_are_not_logged() -> None:
     assert render(ROLES / "docker_files", facts(docker_files_enforce=True))["_ansible_no_log"] is True
 
 
-def test_details_are_for_the_tasks_of_the_role() -> None:
+def test_details_are_returned_for_the_tasks_of_the_role() -> None:
     names = MODULE.specification.variables(ROLES / "docker_engine")
     known = {name: option["default"] for name, option in names.items()}
     result = render(ROLES / "docker_engine", facts(**known))

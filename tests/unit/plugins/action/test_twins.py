@@ -42,20 +42,18 @@ def timeout_of(name: str, stage: str, seconds: int) -> int:
 
 @pytest.mark.parametrize("seconds", [1, 900, 7200, 24 * 3600])
 @pytest.mark.parametrize(("name", "stage"), [("record", "end"), ("prove", "attempt")])
-def test_the_host_does_not_end_a_command_in_a_twin_before_its_time(
-    name: str, stage: str, seconds: int
-) -> None:
+def test_a_command_in_a_twin_gets_its_full_time(name: str, stage: str, seconds: int) -> None:
     assert timeout_of(name, stage, seconds) >= seconds + OTHER
 
 
 @pytest.mark.parametrize("name", ["record", "prove"])
 @pytest.mark.parametrize("stage", ["begin", "abandon"])
-def test_a_stage_that_runs_no_command_gets_no_more_for_one(name: str, stage: str) -> None:
+def test_a_stage_without_a_command_gets_no_additional_time(name: str, stage: str) -> None:
     assert timeout_of(name, stage, 24 * 3600) == timeout_of(name, stage, 1)
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 24 * 3600 + 1])
 @pytest.mark.parametrize(("name", "stage"), [("record", "end"), ("prove", "attempt"), ("record", "begin")])
-def test_no_stage_takes_a_time_out_of_bounds(name: str, stage: str, seconds: int) -> None:
+def test_the_time_of_a_stage_is_bounded(name: str, stage: str, seconds: int) -> None:
     with pytest.raises(AnsibleActionFail, match="must be from 1 to 86400"):
         timeout_of(name, stage, seconds)

@@ -19,12 +19,12 @@ from hardener.plan import _FATES
 from tests.unit.plugins.loading import ROOT
 
 
-def test_hardener_knows_every_impact_in_this_order() -> None:
+def test_hardener_has_every_impact_in_this_order() -> None:
     assert tuple(Impact) == contract.IMPACTS
     assert set(IMPACTS) == set(contract.IMPACTS)
 
 
-def test_the_schema_of_an_assessment_knows_every_impact() -> None:
+def test_the_schema_of_an_assessment_has_every_impact() -> None:
     schema = json.loads((ROOT / "hardener" / "assessment.schema.json").read_text(encoding="utf-8"))
     assert list(enums(schema, "impact")) == [[*contract.IMPACTS, None]]
 
@@ -42,14 +42,14 @@ def test_every_state_of_a_document_has_a_fate() -> None:
     assert tuple(_FATES) == contract.STATES
 
 
-def test_what_costs_more_exceeds_what_is_allowed() -> None:
+def test_a_greater_impact_exceeds_the_allowed_one() -> None:
     for number, allowed in enumerate(contract.IMPACTS):
         exceeding = [impact for impact in contract.IMPACTS if contract.exceeds(impact, allowed)]
         assert exceeding == list(contract.IMPACTS[number + 1 :])
 
 
 @pytest.mark.parametrize("kind", contract.RESOURCES)
-def test_a_field_that_no_resource_has_is_refused(kind: str) -> None:
+def test_an_unknown_field_of_a_resource_is_refused(kind: str) -> None:
     needed = {
         field: types()
         for field, (types, default) in contract.RESOURCES[kind].items()
@@ -71,13 +71,13 @@ PIECES = ['{"a":1}', "{", "}", "[", "]", '"', ",", ":", "\\", '"host":"other"', 
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=5), min_size=1))
-def test_members_stand_beside_those_of_the_document(document: dict[str, str]) -> None:
+def test_members_are_inserted_into_a_json_document(document: dict[str, str]) -> None:
     assert json.loads(contract.beside(json.dumps(document).encode(), KNOWN)) == {**document, **KNOWN}
 
 
 @settings(max_examples=500)
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
-def test_whatever_a_host_writes_what_is_known_of_it_holds(text: str) -> None:
+def test_inserted_members_override_those_of_the_host(text: str) -> None:
     for document in (text, f'{{"a":{text}}}', f'{{"a":"{text}}}', f'{{"host":"other",{text}}}'):
         try:
             found = json.loads(contract.beside(document.encode(), KNOWN))
@@ -86,6 +86,6 @@ def test_whatever_a_host_writes_what_is_known_of_it_holds(text: str) -> None:
         assert {key: found[key] for key in KNOWN} == KNOWN
 
 
-def test_the_last_of_two_members_is_the_one_that_is_read() -> None:
+def test_the_last_of_two_equal_members_is_read() -> None:
     found = contract.beside(b'{"host":"other","a":1}', KNOWN)
     assert json.loads(found) == {"a": 1, **KNOWN}

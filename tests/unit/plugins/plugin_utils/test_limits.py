@@ -187,7 +187,7 @@ class Module:
         self.runs += 100
 
 
-def test_a_module_sets_no_variable_and_no_host(limits: Any) -> None:
+def test_results_cannot_set_variables_or_add_hosts(limits: Any) -> None:
     module = Module(
         {
             "rc": 0,
@@ -225,7 +225,7 @@ def test_a_silent_host_is_not_waited_for_again(limits: Any, monkeypatch: pytest.
     assert module.runs == 1
 
 
-def test_an_action_that_keeps_limits_itself_is_left_alone(limits: Any) -> None:
+def test_an_action_with_its_own_limits_is_not_limited(limits: Any) -> None:
     module = Module({"ansible_facts": {"hardener_snapshot": {}}})
     module.KEEPS_LIMITS = True  # type: ignore[attr-defined]
     limits.hold(module)

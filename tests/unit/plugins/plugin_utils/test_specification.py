@@ -36,7 +36,7 @@ def test_invalid_values_are_refused(kind: str, value: Any, told: str) -> None:
     assert specification.fault("x", {"type": kind}, value) == told
 
 
-def test_the_variables_are_those_of_the_main_entry_point() -> None:
+def test_variables_of_the_main_entry_point_are_read() -> None:
     assert "kernel_settings" in specification.variables(ROLES / "kernel")
     assert "converge_package" not in specification.shared()
     assert specification.shared()["converge_defer"]["type"] == "bool"

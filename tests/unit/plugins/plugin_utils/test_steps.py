@@ -20,7 +20,7 @@ def line(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_steps_are_found_wherever_the_text_is_cut(seed: int) -> None:
+def test_steps_are_found_in_any_chunks(seed: int) -> None:
     chosen = random.Random(seed)
     names = ["back up", "write files", "restart docker", "check health"]
     text = b"warning: x\n".join(line(name) for name in names) + b"no step"
@@ -51,6 +51,6 @@ def test_a_truncated_line_is_not_a_step() -> None:
     assert told(f"{STEP} ".encode() + b"x" * 500, b"y\n") == []
 
 
-def test_the_reason_of_a_failure_has_no_steps() -> None:
+def test_steps_are_removed_from_the_reason_of_a_failure() -> None:
     said = "sudo: lecture\n" + line("back up").decode() + "Traceback\n" + line("roll back").decode()
     assert without_steps(said) == "sudo: lecture\nTraceback\n"

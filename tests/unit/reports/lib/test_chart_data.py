@@ -24,7 +24,7 @@ def test_the_worst_host_is_the_first_column() -> None:
 
 
 @pytest.mark.parametrize("hosts", [1, 239, 240, 241, 10_000])
-def test_many_hosts_share_columns_and_none_is_lost(hosts: int) -> None:
+def test_many_hosts_share_columns_and_all_are_counted(hosts: int) -> None:
     plotted = columns([(number, 1) for number in range(hosts)], 2)
     assert len(plotted.columns) <= 240
     sums = [sum(column) for column in plotted.columns]
@@ -33,11 +33,11 @@ def test_many_hosts_share_columns_and_none_is_lost(hosts: int) -> None:
     assert plotted.dense == (len(plotted.columns) > 120)
 
 
-def test_no_host_is_one_empty_column() -> None:
+def test_without_hosts_there_is_one_empty_column() -> None:
     assert list(columns([], 4).columns) == [(0, 0, 0, 0)]
 
 
-def test_a_trend_goes_with_the_time() -> None:
+def test_points_of_a_trend_are_placed_by_time() -> None:
     drawn = trend([point(0, 80), point(3, 40), point(4, 20)])
     assert drawn
     assert [mark.x for mark in drawn.marks] == [0, 0.75, 1]
@@ -54,18 +54,18 @@ def test_a_trend_goes_with_the_time() -> None:
         [point(0, 5), point(1, 0, hosts=0)],
     ],
 )
-def test_a_run_that_reached_nobody_is_no_point_and_one_point_is_no_line(points: list[Point]) -> None:
+def test_a_run_without_hosts_is_omitted_and_one_point_makes_no_trend(points: list[Point]) -> None:
     assert trend(points) is None
 
 
-def test_two_runs_at_once_and_nothing_failing() -> None:
+def test_runs_at_the_same_time_and_without_failures_are_drawn() -> None:
     drawn = trend([point(0, 0), point(0, 0)])
     assert drawn
     assert [mark.x for mark in drawn.marks] == [0, 0]
     assert drawn.highest == 1
 
 
-def test_of_very_many_runs_the_latest_are_drawn() -> None:
+def test_only_the_latest_of_many_runs_are_drawn() -> None:
     drawn = trend([point(day, day) for day in range(500)])
     assert drawn
     assert len(drawn.marks) == 120

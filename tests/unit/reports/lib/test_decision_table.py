@@ -14,7 +14,7 @@ def table(*hosts: str) -> DecisionTable:
     return made
 
 
-def test_every_decision_has_a_row_and_what_ends_first_comes_first() -> None:
+def test_every_decision_has_a_row_sorted_by_last_day() -> None:
     rows = table("db01", "db02", "web").rows(DECISIONS)
     assert [(row["id"], row["expires"], row["state"]) for row in rows] == [
         ("W-003", "2026-10-01", "expired"),
@@ -34,12 +34,12 @@ def test_every_decision_has_a_row_and_what_ends_first_comes_first() -> None:
     assert by_id["W-001"]["why"] == "The vendor's agent needs it.; The SIEM.; SEC-1"
 
 
-def test_the_day_is_that_of_the_run() -> None:
+def test_decisions_are_judged_by_the_day_of_the_run() -> None:
     later = replace(DECISIONS, today=date(2027, 2, 2))
     assert {row["state"] for row in table("db01").rows(later)} == {"expired"}
 
 
-def test_a_run_without_decisions_has_no_row() -> None:
+def test_without_decisions_there_is_no_row() -> None:
     made = DecisionTable()
     made.add(assessment())
     assert made.rows(None) == []

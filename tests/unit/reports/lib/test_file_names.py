@@ -10,7 +10,7 @@ from hardener.reports.lib.file_names import file_name
 
 
 @pytest.mark.parametrize("name", ["web", "eu-1", "web_1", "A", "10.0.0.7", "db01.example.com"])
-def test_a_simple_name_stays(name: str) -> None:
+def test_a_simple_name_is_its_own_file_name(name: str) -> None:
     assert file_name(name) == name
 
 
@@ -22,5 +22,5 @@ def test_different_names_give_different_files(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../../etc/passwd", "a\0b", "x" * 5000, "\ud800", "-rf", "a..b", ".a"]
 )
-def test_any_name_is_a_file_name_of_bearable_length(name: str) -> None:
+def test_any_name_gives_a_file_name_of_limited_length(name: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}", file_name(name))

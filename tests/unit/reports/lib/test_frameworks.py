@@ -7,7 +7,7 @@ from hardener.reports.lib.frameworks import FrameworkView, natural
 from tests.unit.reports.conftest import CONTROLS, assessment, statuses
 
 
-def test_findings_by_requirement() -> None:
+def test_findings_are_counted_by_requirement() -> None:
     nist = FrameworkMapping("nist-800-53r5", ("CM-6", "AC-6(10)", "AC-6(5)", "AC-6"), "judgement")
     first, *rest = CONTROLS
     controls = (dataclasses.replace(first, mappings=(*first.mappings, nist)), *rest)
@@ -25,6 +25,6 @@ def test_findings_by_requirement() -> None:
     assert found["nist-800-53r5"][0].sources == ("judgement",)
 
 
-def test_order_of_identifiers() -> None:
+def test_identifiers_are_sorted_as_numbers() -> None:
     ids = ["10.2.1", "2.2.1", "AC-6(5)", "AC-6", "4.10", "4.2", "10.2.1.2"]
     assert sorted(ids, key=natural) == ["2.2.1", "4.2", "4.10", "10.2.1", "10.2.1.2", "AC-6", "AC-6(5)"]

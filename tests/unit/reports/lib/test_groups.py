@@ -30,15 +30,15 @@ def test_a_host_counts_in_each_of_its_groups() -> None:
 
 
 @pytest.mark.parametrize("groups", [(), ("one",)])
-def test_fewer_than_two_groups_are_not_told_apart(groups: tuple[str, ...]) -> None:
+def test_a_single_group_is_not_listed(groups: tuple[str, ...]) -> None:
     assert totals(inside(assessment(), *groups)).several() == []
 
 
-def test_any_number_of_groups_is_bounded() -> None:
+def test_the_number_of_groups_is_bounded() -> None:
     assert len(totals(inside(assessment(), *map(str, range(5000)))).several()) == 1000
 
 
-def test_a_tag_has_no_character_that_a_reader_refuses() -> None:
+def test_a_tag_has_only_characters_that_all_readers_accept() -> None:
     assert tags(inside(assessment(), "web", "eu-1", "a b", 'a"', "a,b", "x" * 61, "")) == [
         "group:web",
         "group:eu-1",

@@ -12,7 +12,7 @@ YES = ["it holds", "it holds", [], [], 1, 0, 0]
 NO = ["it holds", "it does not", [["file", "/x", "missing"]], ["seen"], 3, 2, 4]
 
 
-def test_hosts_with_the_same_result_are_named_together_and_what_is_open_comes_first() -> None:
+def test_hosts_with_equal_results_are_grouped_and_open_results_come_first() -> None:
     plain = PlainFindings()
     plain.add("one", "pf", [0, 1], [YES, NO])
     plain.add("two", "pp", [0, 0], [])
@@ -30,7 +30,7 @@ def test_hosts_with_the_same_result_are_named_together_and_what_is_open_comes_fi
     assert (failing["share"], failing["more_offenders"], failing["more_facts"]) == (" (2 of 3)", 1, 3)
 
 
-def test_a_control_that_came_later_is_not_one_of_earlier_hosts() -> None:
+def test_a_control_of_later_hosts_does_not_count_for_earlier_ones() -> None:
     plain = PlainFindings()
     plain.add("one", "p", [0], [YES])
     plain.add("two", "pf", [0, 1], [NO])
@@ -39,7 +39,7 @@ def test_a_control_that_came_later_is_not_one_of_earlier_hosts() -> None:
     ]
 
 
-def test_more_hosts_than_a_file_takes_are_not_kept() -> None:
+def test_with_too_many_hosts_no_finding_is_kept() -> None:
     plain = PlainFindings()
     for number in range(MOST_HOSTS):
         plain.add(str(number), "pp", [0, 0], [YES] if number == 0 else [])

@@ -23,10 +23,10 @@ def broken(*kinds: str, checked: int, actual: str = "") -> Verdict:
         (broken("directory", checked=2), "1 of 2 directories"),
     ],
 )
-def test_share(verdict: Verdict, text: str) -> None:
+def test_the_share_of_offenders_is_described(verdict: Verdict, text: str) -> None:
     assert share(verdict) == text
 
 
-def test_offender_is_one_line() -> None:
+def test_an_offender_is_one_line() -> None:
     assert offender(Offender("container", "web\n\x1b", "runs as root")) == r"container web \x1b: runs as root"
     assert offender(Offender("container", "web", "")) == "container web"

@@ -109,7 +109,7 @@ def test_a_swarm_member_cannot_have_live_restore() -> None:
         check({"live-restore": True}, info={"Swarm": {"LocalNodeState": "active"}})
 
 
-def test_nftables_needs_forwarding_and_no_swarm() -> None:
+def test_the_nftables_backend_needs_forwarding_and_excludes_swarm() -> None:
     with pytest.raises(Refused, match="part of a swarm"):
         check(
             {"firewall-backend": "nftables"},
@@ -120,12 +120,12 @@ def test_nftables_needs_forwarding_and_no_swarm() -> None:
 @pytest.mark.parametrize(
     ("key", "flag"), [("icc", "icc"), ("default-ulimits", "default-ulimit"), ("hosts", "host")]
 )
-def test_a_key_that_is_a_flag_as_well_is_refused(key: str, flag: str) -> None:
+def test_a_key_that_is_also_a_flag_is_refused(key: str, flag: str) -> None:
     with pytest.raises(Refused, match=f"{key} is set on the engine's command line"):
         check({key: {}}, flags={flag: ["x"]})
 
 
-def test_runtimes_may_stand_in_both_places() -> None:
+def test_runtimes_can_be_in_the_file_and_on_the_command_line() -> None:
     check({"runtimes": {}}, flags={"add-runtime": ["x=y"], "runtimes": ["x"]})
 
 
@@ -139,7 +139,7 @@ def test_a_seccomp_profile_is_read(tmp_path: Path) -> None:
     check({"seccomp-profile": "unconfined"})
 
 
-def test_a_log_target_is_asked_only_where_the_driver_or_its_options_change() -> None:
+def test_a_log_target_is_checked_only_after_changes() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and nobody listens
         port = closed.getsockname()[1]
@@ -171,7 +171,7 @@ PLUGIN = {
 }
 
 
-def test_a_plugin_is_a_log_driver_where_it_is_enabled() -> None:
+def test_an_enabled_plugin_is_accepted_as_a_log_driver() -> None:
     check({"log-driver": "loki"}, plugins=[PLUGIN])
     with pytest.raises(Refused, match="the plugin loki is not enabled"):
         check({"log-driver": "loki"}, plugins=[{**PLUGIN, "Enabled": False}])
@@ -212,7 +212,9 @@ def validate(config: dict[str, Any], *words: str) -> None:
     )
 
 
-def test_the_engine_validates_with_its_real_flags_and_makes_no_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dockerd_validates_with_its_real_flags_without_creating_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     commands = dockerd(monkeypatch, Outcome(0, "", "configuration OK"))
     validate({"icc": False, "userns-remap": "default"}, "-H", "fd://", "$DOCKER_OPTS")
     (command,) = commands
@@ -238,7 +240,7 @@ def test_errors_of_the_engine_contain_no_secret(monkeypatch: pytest.MonkeyPatch)
         validate({"icc": False})
 
 
-def test_a_secret_of_the_command_line_reaches_dockerd_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_of_the_command_line_are_passed_only_to_dockerd(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("--log-opt", "splunk-token=hunter2", "--log-opt=splunk-url=https://u:pass9word@s", "--icc=false")
     commands = dockerd(
         monkeypatch, Outcome(1, "", "bad hunter2, map[splunk-url:https://u:pass9word@s], FILE")
@@ -259,7 +261,7 @@ def test_a_secret_of_the_command_line_reaches_dockerd_alone(monkeypatch: pytest.
         )
 
 
-def test_an_engine_that_cannot_validate_has_its_keys_checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_checked_here_if_dockerd_cannot_validate(monkeypatch: pytest.MonkeyPatch) -> None:
     dockerd(monkeypatch, Outcome(125, "", "unknown flag: --validate"))
     validate({"icc": False, "default-shm-size": "64M"})
     with pytest.raises(Refused, match="does not know the key firewall-backend"):

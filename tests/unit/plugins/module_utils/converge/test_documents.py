@@ -49,7 +49,7 @@ def test_duplicate_names_of_documents_are_refused() -> None:
         parse({"name": "a"}, {"name": "a"})
 
 
-def test_activations_are_joined_and_come_in_their_own_order() -> None:
+def test_activations_are_merged_and_sorted() -> None:
     request = parse(
         {
             "name": "a",
@@ -77,7 +77,7 @@ def test_contradicting_settings_of_an_activation_are_refused() -> None:
         documents.settings(request.documents, tuple(KINDS))
 
 
-def test_a_user_that_the_host_does_not_have_is_named() -> None:
+def test_an_unknown_user_is_named() -> None:
     (document,) = parse({"name": "a", "resources": [file(owner="nosuchuser", group="nosuchgroup")]}).documents
     (resource,) = document.resources
     with pytest.raises(Refused, match="no user nosuchuser"):
@@ -86,7 +86,7 @@ def test_a_user_that_the_host_does_not_have_is_named() -> None:
         resource.gid(0)
 
 
-def test_a_refusal_carries_the_documents_name() -> None:
+def test_a_refusal_has_the_name_of_the_document() -> None:
     request = parse({"name": "a"}, {"name": "b", "refused": "r"})
     assert request.refused == ["b: r"]
     assert [document.name for document in request.possible] == ["a"]

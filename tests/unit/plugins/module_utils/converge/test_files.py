@@ -21,7 +21,7 @@ def wanted(content: bytes, mode: int = 0o644) -> State:
     return State(FILE, content, mode, os.geteuid(), os.getegid())
 
 
-def test_a_file_is_made_with_its_mode(tmp_path: Path) -> None:
+def test_a_file_is_created_with_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "new"
     files.put(str(path), NOTHING, wanted(b"text", 0o640))
     assert path.read_bytes() == b"text"
@@ -38,7 +38,7 @@ def test_content_is_replaced_atomically_and_other_names_keep_the_former_one(tmp_
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b"]
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
 
@@ -67,7 +67,7 @@ def test_a_link_at_the_temporary_name_is_not_followed(tmp_path: Path) -> None:
     assert victim.read_bytes() == b"untouched"
 
 
-def test_the_target_of_a_link_is_written_and_the_link_stays(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_written_and_the_link_kept(tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_bytes(b"old")
     link.symlink_to("target")
@@ -77,7 +77,7 @@ def test_the_target_of_a_link_is_written_and_the_link_stays(tmp_path: Path) -> N
     assert target.read_bytes() == b"new"
 
 
-def test_a_link_that_leads_in_a_circle_or_nowhere_is_refused(tmp_path: Path) -> None:
+def test_link_loops_and_dangling_links_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(Refused, match="circle"):
@@ -87,7 +87,7 @@ def test_a_link_that_leads_in_a_circle_or_nowhere_is_refused(tmp_path: Path) -> 
         files.real_path(str(tmp_path / "c"))
 
 
-def test_a_mode_alone_does_not_rewrite_the_file(tmp_path: Path) -> None:
+def test_a_change_of_the_mode_does_not_rewrite_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x")
     path.chmod(0o666)
@@ -110,7 +110,7 @@ def test_a_folder_and_a_socket_have_a_state_without_content(tmp_path: Path) -> N
     assert files.read(str(tmp_path / "pipe")) == files.read(str(tmp_path / "pipe"), content=False)
 
 
-def test_a_file_that_is_no_configuration_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_SIZE", 10)
     (tmp_path / "big").write_bytes(b"x" * 11)
     with pytest.raises(Refused, match="11 bytes"):
@@ -200,7 +200,7 @@ def test_partly_set_attributes_are_told_from_those_set_by_others(now: State, our
     assert files.between(now, BEFORE, AFTER) is ours
 
 
-def test_while_an_acl_is_set_the_bits_of_the_group_are_its_mask() -> None:
+def test_with_an_acl_the_group_bits_are_its_mask() -> None:
     with_acl = AFTER._replace(acl=ACL, mode=0o664)
     assert files.between(AFTER._replace(acl=ACL, mode=0o674), AFTER, with_acl)
     assert not files.between(AFTER._replace(acl=ACL, mode=0o676), AFTER, with_acl)

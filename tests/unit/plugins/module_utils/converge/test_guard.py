@@ -323,7 +323,7 @@ def test_leftover_units_are_removed_by_the_next_run(host: Host, systemd: Systemd
     assert list(systemd.units.iterdir()) == []
 
 
-def test_a_guard_of_another_folder_stays(host: Host, systemd: Systemd) -> None:
+def test_the_guard_of_another_folder_is_kept(host: Host, systemd: Systemd) -> None:
     unit = systemd.units / "hardener-guard.service"
     unit.write_text('ExecStart="python3" "boot" "/somewhere/else" "run"')
     assert host.converge(host.file("x", "new"))["outcome"] == "changed"

@@ -283,7 +283,7 @@ def test_a_waiting_guard_continues_at_once(
     assert systemd.said[-1] == ["systemctl", "start", "--no-block", "--", f"hardener-guard-{run}.service"]
 
 
-def test_without_systemd_the_next_run_tries_again_and_root_can_end_it(
+def test_without_systemd_the_next_run_retries_and_root_can_end_it(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "possible", lambda: False)

@@ -9,7 +9,7 @@ PICTURE = {"engine": "/run/docker.sock"}
 
 
 @pytest.mark.parametrize(("stopped", "lost"), [(False, True), (True, False)])
-def test_containers_that_were_stopped_get_the_time_to_start(
+def test_stopped_containers_get_time_to_start(
     monkeypatch: pytest.MonkeyPatch, *, stopped: bool, lost: bool
 ) -> None:
     clock = [0.0]

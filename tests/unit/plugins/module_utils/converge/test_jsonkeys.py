@@ -97,7 +97,7 @@ def test_a_default_follows_its_new_value_while_it_is_ours() -> None:
     assert result == {"a": 2}
 
 
-def test_a_key_can_move_between_merged_and_whole() -> None:
+def test_a_key_can_change_between_merged_and_replaced() -> None:
     parts = Wish({"log-opts": {"max-size": "10m"}})
     whole = Wish({"log-opts": {"max-file": "3"}}, whole=["log-opts"])
     before = {"log-opts": {"tag": "x"}}

@@ -147,7 +147,7 @@ def test_two_documents_of_a_file_must_agree(host: Host) -> None:
         plan(True)
 
 
-def test_a_file_has_one_writer(host: Host) -> None:
+def test_two_documents_cannot_write_the_same_file(host: Host) -> None:
     with pytest.raises(Refused, match="a writes that file as well"):
         host.plan_all(
             {"name": "a", "resources": [host.file("x", "1")]},
@@ -169,7 +169,7 @@ def test_documents_that_agree_may_want_the_same_file(host: Host) -> None:
         )
 
 
-def test_a_folder_in_the_way_is_refused(host: Host) -> None:
+def test_a_folder_in_place_of_a_file_is_refused(host: Host) -> None:
     Path(host.path("x")).mkdir()
     with pytest.raises(Refused, match="there is a folder"):
         host.plan(host.file("x", ""))
@@ -225,12 +225,12 @@ def test_a_diff_contains_no_terminal_controls(host: Host) -> None:
         ("Environment=HTTPS_PROXY=http://user:x1@x2@proxy:3128", "x2"),
     ],
 )
-def test_passwords_are_left_out_of_diffs(text: str, hidden: str) -> None:
+def test_passwords_are_removed_from_diffs(text: str, hidden: str) -> None:
     assert hidden in text
     assert hidden not in redacted(text)
 
 
-def test_ordinary_text_is_shown_as_it_is() -> None:
+def test_ordinary_text_is_shown_unchanged() -> None:
     text = '"max-size": "10m", "url": "https://example.org/a@b" Grüße\n'
     assert visible(redacted(text), keep="\n\t") == text
 

@@ -55,7 +55,7 @@ def test_a_plugin_that_answers_and_allows_reading_is_accepted(folders: Path) -> 
         assert "is no logdriver plugin: it says that it is authz" in ask(kind="logdriver")
 
 
-def test_a_plugin_may_be_announced_by_a_file(folders: Path) -> None:
+def test_a_plugin_can_be_announced_by_a_file(folders: Path) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     with plugin(listener, AUTHZ):

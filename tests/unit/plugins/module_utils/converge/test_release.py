@@ -120,7 +120,7 @@ def test_a_release_restores_the_host_and_leaves_nothing_of_hardener(host: Host, 
     assert (host.folder / "hardener.log").read_text() == "perform\nperform\n"  # once by each
 
 
-def test_a_second_release_has_nothing_to_do(host: Host, bare: dict[str, Any]) -> None:
+def test_a_second_release_changes_nothing(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     release(host)
     before = tree(host.folder)
@@ -490,7 +490,7 @@ def test_user_namespaces_stay_and_the_next_steps_are_named(host: Host, bare: dic
     assert [note for note in done["left"] if "userns-remap stays" in note]
 
 
-def test_a_role_with_an_odd_name_is_refused(host: Host) -> None:
+def test_a_role_with_an_invalid_name_is_refused(host: Host) -> None:
     with pytest.raises(Refused, match="no name of a role"):
         release(host, role="../etc")
 

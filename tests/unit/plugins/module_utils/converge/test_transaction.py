@@ -33,7 +33,7 @@ def recorded(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
     return Mine
 
 
-def test_check_mode_predicts_what_the_run_then_does_and_changes_nothing(host: Host) -> None:
+def test_check_mode_predicts_the_run_and_changes_nothing(host: Host) -> None:
     host.write("d.json", '{"debug": true}')
     before = tree(host.folder)
     wanted = (host.json("d.json", {"icc": False}), host.file("new/x", "text"))
@@ -58,7 +58,7 @@ def test_a_second_run_changes_nothing_and_makes_no_backup(host: Host) -> None:
     }
 
 
-def test_only_root_sees_the_backups(host: Host) -> None:
+def test_only_root_can_read_the_backups(host: Host) -> None:
     host.write("d.json", '{"proxies": {"http-proxy": "http://u:p@x"}}')
     run = host.converge(host.json("d.json", {"icc": False}))["run"]
     assert Path(host.store.folder).stat().st_mode & 0o777 == 0o700
@@ -79,7 +79,7 @@ def test_the_last_backups_are_kept(host: Host) -> None:
     assert runs[-1] in kept
 
 
-def test_activations_happen_only_when_their_path_changes(host: Host, recorded: type[Recorded]) -> None:
+def test_activations_run_only_if_their_path_changes(host: Host, recorded: type[Recorded]) -> None:
     done = host.converge(host.file("x", "1"), host.file("y", "1"), activations=when(host.path("x")))
     assert [activation["why"] for activation in done["activations"]] == [[f"{host.path('x')} changes"]]
     host.converge(host.file("x", "1"), host.file("y", "2"), activations=when(host.path("x")))
@@ -229,7 +229,7 @@ def test_a_refused_document_does_not_stop_the_others(host: Host) -> None:
     assert (alone["outcome"], alone["failed"], alone["reason"]) == ("refused", True, "b: no audit here")
 
 
-def test_only_the_plan_that_was_reviewed_is_applied(host: Host) -> None:
+def test_only_the_reviewed_plan_is_applied(host: Host) -> None:
     host.write("x", "0")
     plan = host.converge(host.file("x", "1"), check=True)["plan"]
     host.write("x", "somebody was here")
@@ -300,7 +300,7 @@ def test_a_run_that_never_began_does_not_block_later_ones(
 
 
 @pytest.mark.parametrize("fails", ["", "perform"])
-def test_a_run_whose_end_cannot_be_recorded_is_not_over(
+def test_a_run_without_a_recorded_end_is_not_over(
     host: Host, recorded: type[Recorded], monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     host.write("x", "old")

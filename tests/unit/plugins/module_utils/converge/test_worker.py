@@ -29,7 +29,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return log
 
 
-def test_a_worker_begins_in_its_scope_and_the_scope_ends_with_it(
+def test_a_worker_runs_in_a_scope_that_ends_with_it(
     told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cgroup = tmp_path / "cgroup"
@@ -52,7 +52,7 @@ def test_a_worker_begins_in_its_scope_and_the_scope_ends_with_it(
     assert stopped == ["systemctl", "stop", "--", SCOPE]
 
 
-def test_the_scope_of_a_worker_that_was_killed_goes_too(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scope_of_a_killed_worker_is_removed(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "read", lambda _: SCOPE)
     with pytest.raises(Failed, match="worker was killed"):
         worker.run(lambda: os.kill(os.getpid(), 9), name="r")  # type: ignore[arg-type,return-value]

@@ -16,7 +16,7 @@ def files(folder: Path, *sizes: int) -> list[str]:
     return paths
 
 
-def test_files_are_read_in_order_and_what_is_no_file_is_left_out(tmp_path: Path) -> None:
+def test_files_are_read_in_order_and_other_entries_skipped(tmp_path: Path) -> None:
     first, second = files(tmp_path, 1, 2)
     (tmp_path / "folder").mkdir()
     (tmp_path / "dangling").symlink_to("nowhere")
@@ -30,7 +30,7 @@ def test_files_are_read_in_order_and_what_is_no_file_is_left_out(tmp_path: Path)
     ("sizes", "at"),
     [([100], None), ([101], 0), ([50, 50], None), ([50, 51], 1), ([10] * 10, None), ([10] * 11, 10)],
 )
-def test_files_have_a_bound_together(
+def test_the_total_size_of_files_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int], at: int | None
 ) -> None:
     monkeypatch.setattr(read, "_MAX_TOGETHER", 100)
@@ -42,14 +42,14 @@ def test_files_have_a_bound_together(
         list(read.texts(paths))
 
 
-def test_files_have_a_bound_of_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "_MAX_FILES", 3)
     assert len(list(read.texts(files(tmp_path, 1, 1, 1)))) == 3
     with pytest.raises(Failed, match="one of more than 3 files"):
         list(read.texts(files(tmp_path, 1, 1, 1, 1)))
 
 
-def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "ring").symlink_to("ring")
     with pytest.raises(OSError, match="symbolic links"):
         list(read.texts([str(tmp_path / "ring")]))

@@ -13,7 +13,7 @@ TEXT = """profile "hardener-web" flags=(attach_disconnected) {
 """
 
 
-def test_the_name_changes_and_paths_do_not() -> None:
+def test_only_the_name_of_the_profile_changes() -> None:
     found = apparmor.renamed(TEXT, "hardener-web", RUN)
     assert found.count(f'"hardener-twin-{RUN}"') == 2
     assert found.count("/srv/hardener-web") == 2

@@ -30,7 +30,7 @@ def test_names_of_environment_variables_are_in_the_description() -> None:
     assert found["security_options"][1] == "no-new-privileges"
 
 
-def test_arguments_of_one_host_compare() -> None:
+def test_equal_arguments_have_equal_digests_on_one_host() -> None:
     one, other = container(), container()
     other["Config"]["Cmd"][1] = "another"
     first, second = describe.container(one)["command"], describe.container(other)["command"]
@@ -63,7 +63,7 @@ def test_hostile_texts_are_escaped() -> None:
         ({"SecurityOpt": ["seccomp=unconfined"], "Privileged": True}, FILTERED, "27.0.1", True),
     ],
 )
-def test_whether_there_is_a_filter(
+def test_the_presence_of_a_filter_is_described(
     host: dict[str, Any], info: dict[str, Any], version: str, expected: bool
 ) -> None:
     assert describe.unfiltered(container(**host), info, {"Version": version}) is expected

@@ -28,7 +28,7 @@ def test_the_built_program_waits(tmp_path: Path) -> None:
     assert process.wait() == -9
 
 
-def test_its_image_holds_the_program() -> None:
+def test_the_image_contains_the_program() -> None:
     archive = elf.image("aarch64")
     assert archive is not None
     with tarfile.open(fileobj=io.BytesIO(archive)) as found:

@@ -9,7 +9,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.record import forward
 
 
-def test_datagrams_that_come_at_once_take_one_socket_and_all_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_datagrams_share_a_socket_and_all_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[socket.socket] = []
     with socket.socket(type=socket.SOCK_DGRAM) as container, socket.socket(type=socket.SOCK_DGRAM) as asking:
         container.bind(("127.0.0.1", 0))

@@ -18,7 +18,7 @@ OBJECTS = (
 )
 
 
-def test_they_are_there_and_small() -> None:
+def test_the_objects_exist_and_are_small() -> None:
     assert sorted(path.name for path in FOLDER.glob("*.o")) == list(OBJECTS)
     for name in OBJECTS:
         content = (FOLDER / name).read_bytes()
@@ -34,7 +34,7 @@ def test_they_are_there_and_small() -> None:
     not (shutil.which("clang-19") and shutil.which("bpftool") and Path("/usr/include/bpf").is_dir()),
     reason="needs clang-19, libbpf-dev and bpftool",
 )
-def test_they_can_be_built_again(tmp_path: Path) -> None:
+def test_the_objects_are_reproducible(tmp_path: Path) -> None:
     subprocess.run(["make", "-s", "-C", str(FOLDER), f"OUT={tmp_path}/"], check=True)
     for name in OBJECTS:
         assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes(), f"{name}: run make bpf"

@@ -65,7 +65,7 @@ def order(cast: project.Cast) -> list[str]:
     return [member.name for member in cast.members]
 
 
-def test_services_start_after_those_that_they_need() -> None:
+def test_services_start_after_their_dependencies() -> None:
     found = whole(
         made("web", needs="app:service_started:false"),
         made("app", needs="db:service_healthy:true,cache:service_started:false,gone:service_started:false"),
@@ -78,7 +78,7 @@ def test_services_start_after_those_that_they_need() -> None:
     assert found.remarks == []
 
 
-def test_a_circle_is_no_endless_one() -> None:
+def test_circular_dependencies_end() -> None:
     found = whole(made("a", needs="b:service_started:false"), made("b", needs="a:service_started:false"))
     assert sorted(order(found)) == ["a", "b"]
 
@@ -94,7 +94,7 @@ def test_one_container_of_each_service_is_selected_and_none_of_a_one_off_command
     assert found.remarks == ["of 2 containers of web one has a twin"]
 
 
-def test_a_job_that_is_waited_for_is_done_again() -> None:
+def test_a_job_that_others_wait_for_is_run_again() -> None:
     found = whole(
         made("app", needs="migrate:service_completed_successfully:false"),
         made("migrate", running=False),
@@ -162,7 +162,7 @@ def test_hostile_labels_are_escaped() -> None:
     assert found.remarks == ["the service \\x1b[2J\\n does not run: it has no twin"]
 
 
-def test_a_container_is_recorded_among_the_others_of_its_project() -> None:
+def test_a_container_is_recorded_with_the_others_of_its_project() -> None:
     engine = FakeEngine(made("web", number="2"), made("web"), made("db"))
     found = project.around(engine, "web-2")  # type: ignore[arg-type]
     assert [(member.original["Id"], member.recorded) for member in found.members] == [
@@ -171,7 +171,7 @@ def test_a_container_is_recorded_among_the_others_of_its_project() -> None:
     ]
 
 
-def test_a_container_of_no_project_is_alone() -> None:
+def test_a_container_without_a_project_is_recorded_alone() -> None:
     container = made("web")
     container["Config"]["Labels"] = None
     found = project.around(FakeEngine(container), "web-1")  # type: ignore[arg-type]

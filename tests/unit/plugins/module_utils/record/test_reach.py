@@ -20,7 +20,7 @@ def device(path: str, inside: str = "") -> dict[str, str]:
 @pytest.mark.parametrize(
     "path", ["/dev/sdb", "/dev/ttyUSB0", "/dev/disk/by-id/x", "/dev/dri", "/dev/fuse/../sda"]
 )
-def test_devices_of_the_host_stay_with_the_original(path: str) -> None:
+def test_devices_of_the_host_are_not_given_to_the_twin(path: str) -> None:
     found, differences = twin(
         Devices=[device(path, "/dev/data"), device("/dev/fuse"), device("/dev/net/tun")]
     )
@@ -28,13 +28,13 @@ def test_devices_of_the_host_stay_with_the_original(path: str) -> None:
     assert differences == ["the twin has no /dev/data: the original works with the host's device"]
 
 
-def test_devices_by_rule_and_by_request_stay_with_the_original() -> None:
+def test_devices_by_rule_and_by_request_are_not_given_to_the_twin() -> None:
     found, differences = twin(DeviceCgroupRules=["b 8:* rwm"], DeviceRequests=[{"Driver": "cdi"}])
     assert (found["DeviceCgroupRules"], found["DeviceRequests"]) == (None, None)
     assert len(differences) == 1
 
 
-def test_a_privileged_original_has_a_twin_with_its_rights_and_without_devices() -> None:
+def test_the_twin_of_a_privileged_container_has_its_rights_without_devices() -> None:
     found, differences = twin(Privileged=True, SecurityOpt=["apparmor=own"], CapDrop=["MKNOD"])
     assert (found["Privileged"], found["CapAdd"], found["CapDrop"]) == (False, ["ALL"], ["MKNOD"])
     assert found["SecurityOpt"] == ["apparmor=own", "seccomp=unconfined", "label=disable"]

@@ -27,7 +27,7 @@ def require(runtime: str) -> None:
 @pytest.mark.parametrize(
     "runtime", ["", "runc", "crun", "nvidia", "io.containerd.runc.v2", "io.containerd.mine.v1"]
 )
-def test_runtimes_of_this_kernel(runtime: str) -> None:
+def test_runtimes_of_the_hosts_kernel_are_accepted(runtime: str) -> None:
     require(runtime)
 
 
@@ -35,6 +35,6 @@ def test_runtimes_of_this_kernel(runtime: str) -> None:
     "runtime",
     ["safe", "runsc", "io.containerd.runsc.v1", "io.containerd.kata.v2", "vm", "kata-qemu", "wasmtime"],
 )
-def test_runtimes_with_a_kernel_of_their_own(runtime: str) -> None:
+def test_runtimes_with_their_own_kernel_are_refused(runtime: str) -> None:
     with pytest.raises(Failed, match=f"web runs under {runtime}, which has a kernel of its own"):
         require(runtime)

@@ -30,7 +30,7 @@ def changed(*names: list[str]) -> Subject:
     return found
 
 
-def test_changes_of_all_starts_are_remembered() -> None:
+def test_changes_of_all_starts_are_recorded() -> None:
     found = changed(["/a", "/b"], ["/b", "/c\n"])
     assert found.files["created"] == {"/a", "/b", "/c\\n"}
     assert not found.differences

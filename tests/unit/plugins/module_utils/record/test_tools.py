@@ -68,7 +68,7 @@ def test_a_failed_download_is_reported(
         tools.fetch(str(tmp_path))
 
 
-def test_a_missing_tool_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     there = {"apt-get": "/usr/bin/apt-get", "dpkg-deb": "/usr/bin/dpkg-deb"}
     monkeypatch.setattr(tools, "find_program", there.get)
     assert "--install" in tools.missing(install=False)

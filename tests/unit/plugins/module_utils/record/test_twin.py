@@ -28,7 +28,7 @@ def plan(*, used: bool = True, kinds: Mapping[str, str] = KINDS, **host: Any) ->
     )
 
 
-def test_the_twin_has_the_program_and_the_rights() -> None:
+def test_a_twin_has_the_program_and_the_rights_of_its_original() -> None:
     body = plan().body
     assert body["Image"] == "sha256:" + "d" * 64  # not a tag, which may be another image's by now
     assert (body["User"], body["Cmd"][0], body["Entrypoint"][0]) == ("33", "--password", "/entrypoint")
@@ -38,7 +38,7 @@ def test_the_twin_has_the_program_and_the_rights() -> None:
     assert host["SecurityOpt"][1] == "no-new-privileges"
 
 
-def test_the_twin_is_apart() -> None:
+def test_a_twin_is_isolated() -> None:
     body = plan().body
     host = body["HostConfig"]
     assert host["NetworkMode"] == "own"
@@ -56,14 +56,14 @@ def test_an_image_without_labels_has_no_labels_to_empty(image: Mapping[str, Any]
     assert twin.labels("f" * 16, image) == {"hardener.twin": "f" * 16}
 
 
-def test_ports_are_those_that_are_published() -> None:
+def test_published_ports_are_forwarded() -> None:
     assert plan().ports == [(80, "tcp")]
     assert plan(PortBindings={}).ports == [(80, "tcp"), (443, "tcp")]  # exposed by the image
     assert plan(NetworkMode="host").ports == [(80, "tcp"), (443, "tcp")]
 
 
 @pytest.mark.parametrize("used", [False, True])
-def test_volumes_are_its_own(used: bool) -> None:
+def test_a_twin_has_its_own_volumes(used: bool) -> None:
     found = plan(used=used)
     by_target = {mount["Target"]: mount for mount in found.body["HostConfig"]["Mounts"]}
     assert set(by_target) == {"/data", "/etc/web", "/up"}
@@ -80,11 +80,11 @@ def test_volumes_are_its_own(used: bool) -> None:
     assert [(volume.target, volume.copied) for volume in found.volumes] == [("/data", used), ("/up", True)]
 
 
-def test_a_socket_of_the_host_is_not_for_the_twin() -> None:
+def test_a_socket_of_the_host_is_not_given_to_the_twin() -> None:
     assert plan().differences == ["the twin has no /run/docker.sock: it is a socket of the host"]
 
 
-def test_a_file_that_the_original_may_write_is_read_only() -> None:
+def test_a_writable_file_of_the_host_is_read_only_in_the_twin() -> None:
     found = twin.plan(
         container(),
         IMAGE,
@@ -101,7 +101,7 @@ def test_a_file_that_the_original_may_write_is_read_only() -> None:
     assert "/up is read-only for the twin" in found.differences
 
 
-def test_what_is_shared_with_the_host_is_not_shared_with_the_twin() -> None:
+def test_namespaces_of_the_host_are_not_shared_with_the_twin() -> None:
     found = plan(NetworkMode="host", PidMode="host", IpcMode="container:abc", UTSMode="host")
     host = found.body["HostConfig"]
     assert (host["NetworkMode"], host["PidMode"], host["IpcMode"], host["UTSMode"]) == (
@@ -139,7 +139,7 @@ def confinement(**host: Any) -> dict[str, Any]:
     return {"host": {"CapDrop": ["ALL"], "SecurityOpt": [], **host}, "user": "", "devices": ["/dev/fuse"]}
 
 
-def test_a_confined_twin_has_the_rights_of_the_confinement_and_no_others() -> None:
+def test_a_confined_twin_has_only_the_rights_of_the_confinement() -> None:
     devices = [{"PathInContainer": path, "PathOnHost": path} for path in ("/dev/fuse", "/dev/kvm")]
     body = plan(Devices=devices, Privileged=True, Tmpfs={"/own": "rw"}).body
     given = confinement(
@@ -157,14 +157,14 @@ def test_a_confined_twin_has_the_rights_of_the_confinement_and_no_others() -> No
     assert twin.confined(body, given)["User"] == "33"
 
 
-def test_devices_of_the_host_are_not_given() -> None:
+def test_devices_of_the_host_are_omitted() -> None:
     disk = {"PathOnHost": "/dev/sdb", "PathInContainer": "/dev/data", "CgroupPermissions": "rwm"}
     found = plan(Devices=[disk])
     assert found.body["HostConfig"]["Devices"] == []
     assert any("/dev/data" in each for each in found.differences)
 
 
-def test_a_read_only_folder_with_sockets_is_a_copy() -> None:
+def test_a_read_only_folder_with_sockets_is_copied() -> None:
     kinds = {**KINDS, "/etc/web": "a directory with sockets"}
     found = plan(kinds=kinds)
     by_target = {mount["Target"]: mount for mount in found.body["HostConfig"]["Mounts"]}

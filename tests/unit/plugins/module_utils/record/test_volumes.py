@@ -28,7 +28,7 @@ def nested(folder: Path, levels: int) -> Iterator[None]:
     subprocess.run(["rm", "-rf", str(folder / "d")], check=True)  # pytest would call itself, too
 
 
-def test_sizes_and_changes(tmp_path: Path) -> None:
+def test_sizes_and_changes_are_measured(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/b").write_text("12345")
     (tmp_path / "link").symlink_to("/etc")
@@ -38,7 +38,7 @@ def test_sizes_and_changes(tmp_path: Path) -> None:
     assert not dict(volumes.changed(str(tmp_path), "/data", 1 << 40))
 
 
-def test_a_large_file_without_content_counts(tmp_path: Path) -> None:
+def test_a_sparse_file_counts_with_its_size(tmp_path: Path) -> None:
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(1 << 40)
     assert volumes.size(str(tmp_path), MOST) == MOST + 1
@@ -64,7 +64,7 @@ def test_a_folder_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
     assert not list(walk)
 
 
-def test_a_folder_with_a_socket_is_given_as_a_copy(tmp_path: Path) -> None:
+def test_a_folder_with_a_socket_is_copied(tmp_path: Path) -> None:
     assert volumes.kind(str(tmp_path)) == "directory"
     (tmp_path / "run").mkdir()
     with socket.socket(socket.AF_UNIX) as server:

@@ -43,7 +43,7 @@ def terminated() -> None:
 
 @pytest.mark.parametrize("how", [fail, terminated], ids=["fails", "terminated"])
 @pytest.mark.parametrize("close", [lambda: None, fail], ids=["closes", "cannot close"])
-def test_a_task_that_does_not_come_to_its_end_is_closed_and_cleared(
+def test_an_interrupted_task_is_closed_and_its_twins_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[], None], close: Callable[[], None]
 ) -> None:
     cleared = []

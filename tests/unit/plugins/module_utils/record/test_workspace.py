@@ -31,7 +31,7 @@ def sweep() -> None:
     assert workspace.sweep(EmptyEngine()) == []  # type: ignore[arg-type]
 
 
-def test_only_the_folder_of_a_dead_run_is_swept() -> None:
+def test_only_folders_of_dead_runs_are_removed() -> None:
     sweep()
     space = workspace.Workspace(RUN)
     Path(workspace.folder(OTHER)).mkdir()
@@ -42,7 +42,7 @@ def test_only_the_folder_of_a_dead_run_is_swept() -> None:
     assert not list(Path(workspace.FOLDER).iterdir())
 
 
-def test_a_folder_that_is_being_made_is_not_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_being_created_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     other = threading.Thread(target=sweep)
     make = os.makedirs
 

@@ -76,19 +76,19 @@ def test_twins_have_the_networks_and_names_of_their_originals() -> None:
 
 
 @pytest.mark.parametrize(("mode", "network"), [("host", "host"), ("default", "bridge"), ("bridge", "bridge")])
-def test_without_a_network_of_its_own_the_twin_gets_one(mode: str, network: str) -> None:
+def test_a_twin_without_its_own_network_gets_one(mode: str, network: str) -> None:
     original = shown("web", {network: []}, NetworkMode=mode)
     made, _ = world(original)
     assert made.place(original) == Place(f"{OWN}-0", {f"{OWN}-0": ["shop-web-1"]})
 
 
-def test_without_any_network_the_twin_has_none() -> None:
+def test_a_container_without_a_network_has_a_twin_without_one() -> None:
     original = shown("web", {})
     made, engine = world(original)
     assert (made.place(original), engine.requests) == (Place("none", {}), [])
 
 
-def test_the_network_of_another_container_is_that_of_its_twin() -> None:
+def test_a_shared_network_namespace_is_that_of_the_other_twin() -> None:
     vpn = shown("vpn", {"front": ["vpn"]})
     app = shown("app", {}, NetworkMode=f"container:{vpn['Id']}")
     made, _ = world(vpn, app)
@@ -99,7 +99,7 @@ def test_the_network_of_another_container_is_that_of_its_twin() -> None:
     assert found.differences == []
 
 
-def test_in_the_same_network_a_twin_has_no_name_of_its_original() -> None:
+def test_in_the_originals_network_a_twin_does_not_have_its_name() -> None:
     original = shown("web", {"front": ["web"], "back": ["web"]})
     made, engine = world(original, same=True)
     assert made.place(original) == Place("front", {"front": [], "back": []})
@@ -108,7 +108,7 @@ def test_in_the_same_network_a_twin_has_no_name_of_its_original() -> None:
 
 
 @pytest.mark.parametrize("mode", ["host", "container:abc"])
-def test_ports_that_are_taken_cannot_be_shared(mode: str) -> None:
+def test_used_ports_cannot_be_shared(mode: str) -> None:
     with pytest.raises(Failed, match="its twin cannot have the same"):
         world(shown("web", {}, NetworkMode=mode), same=True)
 

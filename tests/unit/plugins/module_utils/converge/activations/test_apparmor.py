@@ -43,7 +43,7 @@ def activation(path: Path) -> ApparmorLoad:
     return ApparmorLoad({"when": [], "profiles": {str(path): "web"}})
 
 
-def test_a_profile_that_only_complains_is_loaded_once(host: Host, kernel: Kernel, tmp_path: Path) -> None:
+def test_a_profile_in_complain_mode_is_loaded_once(host: Host, kernel: Kernel, tmp_path: Path) -> None:
     found = activation(tmp_path / "web")
     found.prepare(host.plan())
     assert found.reasons == ["the profile web is not enforced"]

@@ -46,7 +46,7 @@ def audit_load(check: bool = False) -> AuditRulesLoad:
     return AuditRulesLoad({"when": [], "rules": [RULE]}, check=check)
 
 
-def test_rules_that_the_kernel_lost_are_loaded_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_missing_in_the_kernel_are_loaded_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     audit(monkeypatch)
     assert prepared(audit_load(), host).reasons == [f"not loaded: {RULE}"]
     audit(monkeypatch, loaded="-w /etc/docker/ -p wa -k docker\n")
@@ -115,7 +115,7 @@ def test_before_the_audit_daemon_is_installed_check_mode_predicts_the_load(
         (RULE, "-a exit,always -F arch=b64 -F dir=/etc/docker -F perm=wa -k docker"),
     ],
 )
-def test_a_rule_is_known_however_auditctl_prints_it(one: str, other: str) -> None:
+def test_a_rule_is_recognised_in_every_output_of_auditctl(one: str, other: str) -> None:
     assert audit_rule(one) == audit_rule(other)
 
 

@@ -143,7 +143,7 @@ def prepare(host: Host, activation: Docker, keys: dict[str, Any]) -> Docker:
     return activation
 
 
-def test_a_key_that_the_engine_rereads_is_reloaded(host: Host, make: Make, engine: Engine) -> None:
+def test_a_reloadable_key_needs_a_reload(host: Host, make: Make, engine: Engine) -> None:
     activation = prepare(host, make(expect={"info": {"LiveRestoreEnabled": True}}), {"live-restore": True})
     assert activation.action == docker.RELOAD
     activation.perform()
@@ -158,9 +158,7 @@ def test_any_other_key_requires_a_restart(host: Host, make: Make, engine: Engine
     assert engine.events == ["restart"]
 
 
-def test_live_restore_is_switched_on_first_so_that_containers_survive(
-    host: Host, make: Make, engine: Engine
-) -> None:
+def test_live_restore_is_enabled_by_a_reload_before_a_restart(host: Host, make: Make, engine: Engine) -> None:
     engine.run_container("web")
     activation = prepare(host, make(), {"live-restore": True, "icc": False})
     assert "switch live-restore on" in activation.describe()["first"]
@@ -170,7 +168,7 @@ def test_live_restore_is_switched_on_first_so_that_containers_survive(
     assert engine.containers["web"]["State"]["Running"]
 
 
-def test_an_engine_that_runs_on_another_seccomp_profile_is_restarted(
+def test_an_engine_with_another_seccomp_profile_in_use_is_restarted(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def due(profile: str, expected: str) -> bool:
@@ -247,7 +245,7 @@ def test_an_engine_whose_profile_was_unloaded_is_restarted(
     assert activation.problems() == activation.reasons
 
 
-def test_a_restart_that_stops_containers_costs_more(host: Host, make: Make, engine: Engine) -> None:
+def test_a_restart_that_stops_containers_has_a_greater_impact(host: Host, make: Make, engine: Engine) -> None:
     engine.run_container("web", policy="always")
     engine.run_container("job")
     activation = prepare(host, make(), {"icc": False})
@@ -295,7 +293,7 @@ def test_starting_without_live_restore_would_stop_running_containers(
         ("0 1", True),
     ],
 )
-def test_live_restore_by_a_flag_is_read_as_the_engine_reads_it(
+def test_the_live_restore_flag_is_parsed_like_dockerd_does(
     host: Host, make: Make, engine: Engine, words: str, on: bool
 ) -> None:
     host.write("daemon.json", "{}")
@@ -307,7 +305,7 @@ def test_live_restore_by_a_flag_is_read_as_the_engine_reads_it(
     assert activation.impact == ("daemon-restart" if on else "containers-stop")
 
 
-def test_a_unit_that_kills_everything_counts_as_no_live_restore(
+def test_a_unit_that_kills_all_processes_disables_live_restore(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.run_container("web")
@@ -369,7 +367,7 @@ def test_a_file_that_is_newer_than_the_engine_is_activated_once(
     assert not again.due
 
 
-def test_an_engine_that_does_not_run_is_not_started(host: Host, make: Make, engine: Engine) -> None:
+def test_a_stopped_engine_is_not_started(host: Host, make: Make, engine: Engine) -> None:
     engine.up = False
     activation = prepare(host, make(), {"icc": False})
     assert (activation.due, activation.pending) == (
@@ -478,7 +476,7 @@ def test_a_stopped_engine_is_started_with_the_new_file_on_request(
     assert not again.due
 
 
-def test_an_engine_that_does_not_start_as_planned_is_stopped_with_its_socket(
+def test_an_engine_that_fails_to_start_is_stopped_with_its_socket(
     host: Host, make: Make, engine: Engine, systemctl: Systemctl
 ) -> None:
     activation = prepare(host, make(start=True, expect={"info": {"Driver": "other"}}), {"icc": False})
@@ -504,7 +502,7 @@ def test_a_socket_unit_that_was_active_before_stays_active(
     assert systemctl[0] == ("systemctl", "stop", "--", "docker.service")
 
 
-def test_an_engine_that_runs_is_not_started_again(host: Host, make: Make, engine: Engine) -> None:
+def test_a_running_engine_is_not_started_again(host: Host, make: Make, engine: Engine) -> None:
     assert prepare(host, make(start=True), {"live-restore": True}).action == docker.RELOAD
 
 

@@ -82,7 +82,7 @@ def prepared(plan: Plan, **settings: Any) -> Firewall:
     return activation
 
 
-def test_a_host_that_never_had_rules_and_wants_none_is_left_alone(host: Host, machine: Machine) -> None:
+def test_a_host_without_rules_that_wants_none_is_not_changed(host: Host, machine: Machine) -> None:
     assert not prepared(host.plan()).due
 
 
@@ -128,7 +128,7 @@ def test_unwanted_rules_are_removed_with_their_unit(host: Host, machine: Machine
     assert "systemctl stop -- hardener-firewall.service" in machine.commands
 
 
-def test_a_unit_that_does_not_load_them_is_a_failure(host: Host, machine: Machine) -> None:
+def test_a_unit_that_does_not_load_the_rules_is_an_error(host: Host, machine: Machine) -> None:
     activation = prepared(wanted(host))
     machine.codes["systemctl reload-or-restart"] = 1
     with pytest.raises(Failed, match="reload-or-restart -- hardener-firewall"):
@@ -219,7 +219,7 @@ def test_rules_that_refuse_the_present_ssh_connection_are_refused(
         prepared(wanted(host), ssh_ports=[2222], ssh_sources=sources)
 
 
-def test_a_run_without_the_inbound_rules_asks_nothing_of_ssh(
+def test_a_run_without_inbound_rules_does_not_check_ssh(
     host: Host, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ssh_session, "current", lambda: Session("192.0.2.7", "10.0.2.15", 2222))

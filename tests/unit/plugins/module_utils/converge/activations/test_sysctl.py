@@ -75,7 +75,7 @@ def test_a_key_that_the_kernel_lacks_is_ignored(host: Host, kernel: Kernel) -> N
     assert activation.problems() == []
 
 
-def test_an_asterisk_is_every_interface_and_neither_all_nor_default(host: Host, kernel: Kernel) -> None:
+def test_an_asterisk_matches_interfaces_except_all_and_default(host: Host, kernel: Kernel) -> None:
     activation = prepared(host, values={EVERY: "0"})
     assert activation.reasons == [
         "net.ipv4.conf.eth0/100.send_redirects is 1, to be 0",
@@ -118,7 +118,7 @@ def test_values_that_others_have_set_since_stay(host: Host, kernel: Kernel) -> N
     assert kernel.get(PTRACE) == "2"
 
 
-def test_a_value_that_the_kernel_refuses_fails_by_name(
+def test_a_value_that_the_kernel_refuses_is_an_error_that_names_it(
     host: Host, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     activation = prepared(host, values={PTRACE: "1"})
@@ -180,7 +180,7 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize(("name", "line", "said"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
-def test_a_file_with_the_last_word_is_named(
+def test_a_file_that_overrides_the_value_at_boot_is_named(
     host: Host, kernel: Kernel, name: str, line: str, said: bool
 ) -> None:
     own = str(kernel.etc / "60-hardener.conf")
@@ -191,7 +191,7 @@ def test_a_file_with_the_last_word_is_named(
     assert all(str(kernel.usr / name) in note and PTRACE in note for note in activation.pending)
 
 
-def test_a_file_of_the_same_name_hides_the_vendors(host: Host, kernel: Kernel) -> None:
+def test_a_file_hides_the_vendors_file_of_the_same_name(host: Host, kernel: Kernel) -> None:
     own = str(kernel.etc / "60-hardener.conf")
     (kernel.usr / "99-vendor.conf").write_text(f"{PTRACE} = 0\n")
     (kernel.etc / "99-vendor.conf").write_text("")
@@ -236,7 +236,7 @@ def test_files_that_are_too_large_are_reported_without_a_failure(host: Host, ker
     assert "10-huge.conf and the files before it are larger than" in note
 
 
-def test_no_key_leads_out_of_proc_sys(host: Host, kernel: Kernel) -> None:
+def test_keys_cannot_leave_proc_sys(host: Host, kernel: Kernel) -> None:
     (kernel.sys.parent / "secret").write_text("1\n")
     activation = prepared(host, values={"/../secret": "0", "kernel/../../secret": "0"})
     assert not activation.due

@@ -32,7 +32,7 @@ def test_the_failed_state_of_a_removed_unit_is_reset(host: Host, monkeypatch: py
     assert told == [("systemctl", "daemon-reload")]
 
 
-def test_a_setting_that_an_activation_does_not_know_is_refused() -> None:
+def test_an_unknown_setting_of_an_activation_is_refused() -> None:
     with pytest.raises(Refused, match="unknown modules"):
         SystemdReload({"when": [], "modules": []})
 

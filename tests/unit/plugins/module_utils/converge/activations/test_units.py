@@ -155,7 +155,7 @@ def test_units_that_stay_off_and_failed_undos_are_problems(prepared: Prepared, s
     assert activation.undo() == ["stop a.timer failed"]
 
 
-def test_check_mode_waits_for_no_unit(prepared: Prepared) -> None:
+def test_check_mode_does_not_wait_for_units(prepared: Prepared) -> None:
     assert prepared("a.timer", check=True).reasons == ["a.timer is not there yet"]
 
 

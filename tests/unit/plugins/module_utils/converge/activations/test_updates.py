@@ -80,7 +80,7 @@ def test_a_changed_file_is_checked_by_a_dry_run(prepared: Prepared, apt: Apt) ->
     assert activation.undo() == []
 
 
-def test_a_dry_run_that_fails_says_why(prepared: Prepared, apt: Apt) -> None:
+def test_a_failed_dry_run_is_reported_with_its_reason(prepared: Prepared, apt: Apt) -> None:
     said = (
         "Starting unattended upgrades script\nApt returned an error, exiting\nerror message: E:no such file\n"
     )

@@ -118,7 +118,7 @@ def test_an_engine_that_remaps_already_is_not_migrated(
     assert not prepared(host).due
 
 
-def test_without_the_key_there_is_nothing_to_do(host: Host, migration: Migration) -> None:
+def test_without_the_key_no_migration_is_needed(host: Host, migration: Migration) -> None:
     assert not prepared(host, {"icc": False}).due
 
 

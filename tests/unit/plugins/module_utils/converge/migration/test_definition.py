@@ -221,7 +221,7 @@ NETWORK: dict[str, Any] = {
 }
 
 
-def test_a_network_has_the_same_addresses_on_a_bridge_of_the_same_name() -> None:
+def test_a_network_keeps_its_addresses_and_bridge_name() -> None:
     found = definition.network(NETWORK)
     assert found["IPAM"]["Config"] == [{"Subnet": "10.0.0.0/24", "Gateway": "10.0.0.1"}]
     assert found["Options"] == {

@@ -25,7 +25,7 @@ def capability(revision: int, *words: int) -> bytes:
     return struct.pack(f"<{1 + len(words)}I", revision, *words)
 
 
-def test_ids_of_a_container_are_those_of_the_range() -> None:
+def test_ids_are_shifted_into_the_range() -> None:
     assert (SHIFT.uid(0), SHIFT.uid(65_535), SHIFT.gid(33)) == (100_000, 165_535, 300_033)
     assert SHIFT.fits(65_535, 999)
     assert not SHIFT.fits(65_536, 0)
