@@ -61,7 +61,7 @@ class Snapshot:
         if found not in (SCHEMA, _FORMER):
             raise HardenerError(f"not a snapshot: schema is {found!r}, expected {SCHEMA!r}")
         if not _is_mapping_of_mappings(raw.get("sources") or {}):
-            raise HardenerError("not a snapshot: its sources are no objects")
+            raise HardenerError("not a snapshot: its sources are not objects")
         self.raw = _upgraded(raw) if found == _FORMER else raw
         self._sources: JSONObject = self.raw.get("sources") or {}
 
@@ -236,7 +236,7 @@ def _upgraded_config(entry: JSONObject) -> JSONObject:
             for words in flags.values()
         )
     ):
-        return {"state": "failed", "ms": 0, "error": "its flags are no lists of texts"}
+        return {"state": "failed", "ms": 0, "error": "its flags are not lists of texts"}
     parsed, error = data.get("parsed"), data.get("error")
     file: Mapping[str, Any] = parsed if isinstance(parsed, Mapping) else {}
     if not isinstance(parsed, Mapping) and (data.get("exists") or parsed is not None):

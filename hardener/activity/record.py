@@ -20,7 +20,7 @@ _LAST_SECOND = 253402300799.0  # in the year 9999
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ActivityEntry:
     """The events of one kind in one container. The texts are untrusted and not yet safe to show."""
 
     container: str  # id of the container; empty where it is unknown
@@ -41,7 +41,7 @@ class Entry:
 
     @property
     def alarming(self) -> bool:
-        """Return whether a person should look at it: it is severe, or new for its image."""
+        """Return whether it needs attention: it is severe, or new for its image."""
         return self.unusual is True or (self.unusual is None and self.severity == "high")
 
 
@@ -49,21 +49,21 @@ class Entry:
 class Window:
     """The observations of a period.
 
-    ``lost`` counts what was not seen or kept, by reason; ``deaf`` describes sources that could not be read,
-    ``blind`` events that leave no trace there; ``elsewhere`` counts denials of processes outside containers.
+    ``lost`` counts lost observations by reason; ``deaf`` describes sources that could not be read, ``blind``
+    events that cannot be observed there; ``elsewhere`` counts denials of processes outside containers.
     """
 
     began: datetime
     ended: datetime
-    entries: tuple[Entry, ...]
+    entries: tuple[ActivityEntry, ...]
     lost: Mapping[str, int]
     deaf: tuple[str, ...]
     blind: tuple[str, ...]
     elsewhere: int
 
     @property
-    def alarming(self) -> tuple[Entry, ...]:
-        """Return the entries that a person should look at."""
+    def alarming(self) -> tuple[ActivityEntry, ...]:
+        """Return the entries that need attention."""
         return tuple(entry for entry in self.entries if entry.alarming)
 
     @property
@@ -76,7 +76,7 @@ class Window:
 class HostActivity:
     """The observations of a host: now, and earlier ones by its resident collector.
 
-    ``record_problem`` says what is wrong with that collector or its record; empty where nothing is.
+    ``record_problem`` is the problem of that collector or its record; empty without one.
     """
 
     host: str
@@ -99,7 +99,7 @@ def read(host: str, answer: Mapping[str, Any]) -> HostActivity:
     """Read the answer of a host.
 
     Raises:
-        HardenerError: it is not what a host answers.
+        HardenerError: it is malformed.
     """
     try:
         record = answer.get("record")
@@ -111,8 +111,8 @@ def read(host: str, answer: Mapping[str, Any]) -> HostActivity:
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise HardenerError(
-            f"its answer cannot be read: {line(str(error) or type(error).__name__)}",
-            hint="check the on-host program: its answer is malformed",
+            f"its answer is malformed: {line(str(error) or type(error).__name__)}",
+            hint="check the on-host program",
         ) from error
 
 
@@ -132,13 +132,13 @@ def _window(data: Mapping[str, Any]) -> Window:
     )
 
 
-def _entry(data: Mapping[str, Any]) -> Entry:
+def _entry(data: Mapping[str, Any]) -> ActivityEntry:
     severity, unusual = _text(data["severity"]), data["unusual"]
     if severity not in SEVERITIES:
         raise ValueError(f"severity {severity!r}")
     if unusual is not None and not isinstance(unusual, bool):
         raise ValueError("unusual is neither true, false nor null")
-    return Entry(
+    return ActivityEntry(
         container=_text(data["container"]),
         name=_text(data["name"]),
         image=_text(data["image"]),
@@ -185,5 +185,5 @@ def _time(value: Any) -> datetime:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
         raise TypeError("a time is missing")
     if not 0 <= value <= _LAST_SECOND:
-        raise ValueError("a time is out of all bounds")
+        raise ValueError("a time is out of range")
     return datetime.fromtimestamp(value, UTC)

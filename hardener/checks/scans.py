@@ -18,7 +18,7 @@ from hardener.checks.local_images import NO_IMAGES, Image, images
 from hardener.checks.rule import Note, Question, judge_all
 from hardener.checks.verdicts import count, needs_engine
 from hardener.model import Verdict
-from hardener.scan.record import BadRecord, Package, Report, Scan, Scanned, State, parse
+from hardener.scan.record import BadRecord, Package, Report, Scan, Scanned, ScanState, parse
 from hardener.snapshot import FactUnavailable, Snapshot
 
 SOURCE = "hardener.scan"
@@ -65,7 +65,7 @@ class LastScan:
     def host(self) -> Scanned | None:
         """Return the result for the host itself; None if it is outdated, or packages have changed since."""
         host = self.scan.host
-        known = host.state in (State.CLEAN, State.OUTDATED) and not self.packages_changed
+        known = host.state in (ScanState.CLEAN, ScanState.OUTDATED) and not self.packages_changed
         return host if known and self.counts(host) else None
 
 
@@ -153,7 +153,7 @@ def _judge(identity: str, last: LastScan, threshold: _Threshold, use: str) -> It
         end = end_of_support(scanned.distribution, scanned.release, today=last.now.date())
         if end:
             yield f"is of {scanned.title or scanned.distribution}, without security updates since {end}"
-    if scanned is not None and scanned.state in (State.CLEAN, State.OUTDATED):
+    if scanned is not None and scanned.state in (ScanState.CLEAN, ScanState.OUTDATED):
         if last.counts(scanned):
             yield from _pending_updates(scanned, threshold, use)
             if scanned.reason and not decided:
@@ -168,7 +168,7 @@ def _has_no_system(scanned: Scanned | None) -> bool:
     """Return whether an image was read and has no distribution, such as one built from scratch."""
     return (
         scanned is not None
-        and scanned.state is State.UNKNOWN
+        and scanned.state is ScanState.UNKNOWN
         and not scanned.could_not
         and not scanned.distribution
     )

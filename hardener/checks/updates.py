@@ -8,7 +8,7 @@ from hardener.checks import check
 from hardener.checks.scans import LastScan, last_scan
 from hardener.checks.verdicts import count, failed, listed, manual, passed
 from hardener.model import Offender, Verdict
-from hardener.scan.record import State
+from hardener.scan.record import ScanState
 from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
 
 MAX_INDEX_AGE_DAYS = 7
@@ -67,7 +67,7 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
         found.append(f"{count(len(waiting), 'process', 'processes')} run files that an update has replaced")
     if offenders:
         return failed(expected, ", ".join(found), offenders=offenders)
-    if last and last.host and last.host.state is State.CLEAN:
+    if last and last.host and last.host.state is ScanState.CLEAN:
         scanned = f"scanned at {last.host.scanned_at} by the index of {last.host.index_date}"
         return passed(expected, "no security update waits", evidence=[scanned])
     pending(snapshot)  # an outdated index cannot say that no update is pending

@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentLimits:
-    """The lengths of a document; None is no limit.
+    """The limits of the lengths in a document; None is no limit.
 
     Args:
         changes: changes of controls, and of containers.

@@ -154,7 +154,7 @@ class _List(list[Any]):
         )
 
     def members(self) -> frozenset[str]:
-        """Return the names of its objects, or its values."""
+        """Return the names of the objects in the list, or its values if they are not objects."""
         return frozenset(self._names)
 
     def named(self, name: str) -> Any:

@@ -19,7 +19,7 @@ from hardener.errors import HardenerError
 from hardener.evidence import ledger, signature, timestamp
 from hardener.evidence.archive import Writer
 from hardener.evidence.layout import README
-from hardener.evidence.ledger import Entry
+from hardener.evidence.ledger import LedgerEntry
 from hardener.evidence.manifest import MANIFEST, File, Manifest
 from hardener.evidence.staging import RunEvidence, instructions, pieces, stage, stage_proof
 from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
@@ -53,7 +53,7 @@ class Seal:
 class Exported:
     """A written bundle."""
 
-    entry: Entry  # of the ledger
+    entry: LedgerEntry  # of the ledger
     files: int
     hosts: int
 
@@ -165,7 +165,7 @@ def _pack(folder: Path, draft: Path) -> str:
     return digest
 
 
-def _publish(draft: Path, out: Path, entry: Entry) -> None:
+def _publish(draft: Path, out: Path, entry: LedgerEntry) -> None:
     try:
         draft.replace(out)
     except OSError as error:

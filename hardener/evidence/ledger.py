@@ -33,7 +33,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """An exported bundle."""
 
     seq: int  # from 1, without gaps
@@ -61,7 +61,7 @@ class Ledger:
         head: the last entry, None in an empty one.
     """
 
-    def __init__(self, path: Path, descriptor: int, head: Entry | None) -> None:
+    def __init__(self, path: Path, descriptor: int, head: LedgerEntry | None) -> None:
         self._path = path
         self._descriptor = descriptor
         self._head = head
@@ -71,7 +71,7 @@ class Ledger:
         """Return the entry that the next one follows."""
         return self._head.link() if self._head else START
 
-    def append(self, *, runs: tuple[str, ...], bundle_sha256: str, manifest_sha256: str) -> Entry:
+    def append(self, *, runs: tuple[str, ...], bundle_sha256: str, manifest_sha256: str) -> LedgerEntry:
         """Add an entry, and flush it to the disk.
 
         Raises:
@@ -84,7 +84,7 @@ class Ledger:
                 f"the clock says {now}, the last entry of {line(str(self._path))} {self._head.time}",
                 hint="set the clock",
             )
-        entry = Entry(self.head.seq + 1, now, runs, bundle_sha256, manifest_sha256, self.head.sha256)
+        entry = LedgerEntry(self.head.seq + 1, now, runs, bundle_sha256, manifest_sha256, self.head.sha256)
         text = entry.render() + b"\n"
         if len(text) > _MAX_LINE:
             raise HardenerError("too many runs for one bundle", hint="export fewer runs into one")
@@ -133,7 +133,7 @@ def locked(path: Path) -> Iterator[Ledger]:
 class Place:
     """The place of a bundle in a ledger."""
 
-    entry: Entry
+    entry: LedgerEntry
     head: Link  # the last entry: a reader who notes it can later detect removed entries
 
 
@@ -183,7 +183,7 @@ def find(
     return Place(found, head)
 
 
-def _entries(file: IO[bytes], name: str, *, end: int | None = None) -> Iterator[Entry]:
+def _entries(file: IO[bytes], name: str, *, end: int | None = None) -> Iterator[LedgerEntry]:
     """Yield the entries, each checked against the one before it, up to ``end`` if it is set."""
     link, time = START, ""
     while (end is None or file.tell() < end) and (text := file.readline(_MAX_LINE)):
@@ -199,12 +199,12 @@ def _entries(file: IO[bytes], name: str, *, end: int | None = None) -> Iterator[
         yield entry
 
 
-def _parse(text: bytes, name: str, place: str) -> Entry:
+def _parse(text: bytes, name: str, place: str) -> LedgerEntry:
     try:
         if not text.endswith(b"\n"):
             raise ValueError("it is cut off")
         read = json.loads(text)
-        entry = Entry(**{**read, "runs": tuple(read["runs"])})
+        entry = LedgerEntry(**{**read, "runs": tuple(read["runs"])})
         digests = (entry.bundle_sha256, entry.manifest_sha256, entry.prev_sha256)
         if entry.render() + b"\n" != text:
             raise ValueError("it does not have the form that hardener writes")
@@ -220,7 +220,7 @@ def _parse(text: bytes, name: str, place: str) -> Entry:
     return entry
 
 
-def _complete(descriptor: int, tail: bytes, head: Entry | None, name: str) -> Entry | None:
+def _complete(descriptor: int, tail: bytes, head: LedgerEntry | None, name: str) -> LedgerEntry | None:
     """Complete the last line, or remove it if it is only the beginning of an entry; return the last entry.
 
     Raises:

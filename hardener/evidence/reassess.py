@@ -80,7 +80,7 @@ class Reassessment:
         self._declarations = {declared_name(run.folder, what): what for what in run.declared}
         for name, what in self._declarations.items():
             if sums[name] != run.declared[what]:
-                raise Refused(name, "not the decisions that the run of the manifest was judged by")
+                raise Refused(name, "not the decision file by which the run in the manifest was judged")
 
     def is_declared(self, name: str) -> bool:
         """Return whether a file was written by people for the run."""

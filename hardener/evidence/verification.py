@@ -131,7 +131,7 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
     manifest = Manifest.parse(document)
     require_names(manifest)
     if render((*manifest.files, own)) != sums:
-        raise Refused(SUMS, f"not of the files that {MANIFEST} names")
+        raise Refused(SUMS, f"does not list exactly the files that {MANIFEST} names")
     expected = {file.name: file for file in manifest.files}
     _require_same(said, expected.pop(README))
     _require_exporter(manifest, said)

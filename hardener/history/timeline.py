@@ -16,7 +16,7 @@ from hardener.model import Status
 from hardener.text import scalar
 
 
-class Step(NamedTuple):
+class StatusStep(NamedTuple):
     """A status that a control of a host has from a run on; ``run`` is the place of the run in the series."""
 
     slug: str
@@ -39,7 +39,7 @@ class Timeline:
         self._home = Home(home)
         self.runs = tuple(runs)
         self._places = {run.number: place for place, run in enumerate(runs)}
-        self._numbers = ",".join(map(str, self._places))  # integers that the database gave
+        self._numbers = ",".join(map(str, self._places))  # integers from the database
 
     def hosts(self) -> Mapping[str, StoredRun]:
         """Return the last run of each host, by the host's name in the database."""
@@ -63,11 +63,11 @@ class Timeline:
                 of_control[self._places[run]][Status(status)] += hosts
         return counts
 
-    def steps(self, host: str) -> list[Step]:
+    def steps(self, host: str) -> list[StatusStep]:
         """Return the first status of each control of a host, and each one that differs from the last."""
         with self._reading() as connection:
             found = connection.execute(steps_statement(self._numbers), (scalar(host),)).fetchall()
-        return [Step(slug, self._places[run], Status(status)) for slug, run, status in found]
+        return [StatusStep(slug, self._places[run], Status(status)) for slug, run, status in found]
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

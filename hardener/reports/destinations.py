@@ -41,7 +41,7 @@ class Destination(ABC):
 
     @abstractmethod
     def publish(self) -> None:
-        """Put all files in their places."""
+        """Rename all files to their final paths."""
 
     @abstractmethod
     def discard(self) -> None:
@@ -93,7 +93,7 @@ class Folder(ABC):
 
     @abstractmethod
     def last(self) -> Iterator[tuple[str, str]]:
-        """Yield the files over all hosts."""
+        """Yield the files that cover all hosts."""
 
 
 def destination(path: Path, report: Report | Parts | Folder) -> Destination:
@@ -129,7 +129,7 @@ class SingleFile(Destination):
         self._output.complete()
 
     def publish(self) -> None:
-        """Put the file in its place."""
+        """Rename the file to its final path."""
         self._output.publish()
 
     def discard(self) -> None:
@@ -167,7 +167,7 @@ class PartFiles(Destination):
         self._open.clear()
 
     def publish(self) -> None:
-        """Put all files in their places."""
+        """Rename all files to their final paths."""
         for part in self._all:
             part.publish()
 
@@ -214,7 +214,7 @@ class FolderFiles(Destination):
         self._write(self._folder.last())
 
     def publish(self) -> None:
-        """Put all files in their places."""
+        """Rename all files to their final paths."""
         for file in self._files:
             file.publish()
 

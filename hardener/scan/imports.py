@@ -25,7 +25,7 @@ def load(path: Path) -> dict[str, Any]:
     """Load a report: tool, image id, day, and findings with id, package, versions and severity.
 
     Raises:
-        HardenerError: it cannot be read, or is no report about an image that can be matched.
+        HardenerError: it cannot be read, or is not a report about an image with an id.
     """
     try:
         if path.stat().st_size > _LARGEST:
@@ -55,10 +55,10 @@ def _report(raw: object) -> dict[str, Any]:
 
 def _trivy(raw: _Report) -> dict[str, Any]:
     if raw["SchemaVersion"] != 2:
-        raise ValueError(f"is of Trivy's schema {raw['SchemaVersion']!r}; 2 is read")
+        raise ValueError(f"has Trivy's schema {raw['SchemaVersion']!r}; 2 is read")
     results = raw.get("Results")
     if not results:
-        raise ValueError("Trivy has scanned nothing in it: it printed nothing of the image")
+        raise ValueError("it contains no results of the image")
     findings = (
         _finding(
             each["VulnerabilityID"],
@@ -107,22 +107,21 @@ def _grype(raw: _Report) -> dict[str, Any]:
 def _made(tool: str, image: object, created: object, findings: Iterator[dict[str, str]]) -> dict[str, Any]:
     """Return a report in the form of a host's record, with two more keys.
 
-    ``system`` says whether it covers packages of the operating system; ``ended`` is a release that gets no
-    more updates.
+    ``system`` is whether it covers packages of the operating system; ``ended`` is a release without updates.
 
     Raises:
-        ValueError: it names no image or no day, so that its object or its validity is unknown.
+        ValueError: it has no image id or no date.
     """
     if not isinstance(image, str) or not _ID.fullmatch(image):
-        raise ValueError(f"names no image id, and is matched by that alone: {str(image)[:80]!r}")
+        raise ValueError(f"has no image id, by which it is matched: {str(image)[:80]!r}")
     try:
         moment = datetime.fromisoformat(_without_nanoseconds(str(created)))
     except ValueError:
-        raise ValueError(f"does not say when it was made: {str(created)[:40]!r}") from None
+        raise ValueError(f"has no valid creation time: {str(created)[:40]!r}") from None
     if moment.tzinfo is None:
-        raise ValueError(f"does not say in which zone it was made at {str(created)[:40]!r}")
+        raise ValueError(f"has no time zone in its creation time {str(created)[:40]!r}")
     if not _FIRST_YEAR <= moment.year < _LAST_YEAR:  # Go writes the year 1 for an unset time
-        raise ValueError(f"does not say when it was made: {str(created)[:40]!r}")
+        raise ValueError(f"has no valid creation time: {str(created)[:40]!r}")
     return {
         "tool": tool,
         "image": image,

@@ -17,7 +17,7 @@ class BadRecord(Exception):  # noqa: N818 - a state of the host, not a defect
     """A record is malformed."""
 
 
-class State(StrEnum):
+class ScanState(StrEnum):
     """The state of the packages of a root file system."""
 
     CLEAN = "clean"
@@ -42,8 +42,8 @@ class Package:
 class Scanned:
     """The result for one root file system: the host's, or an image's."""
 
-    state: State
-    reason: str  # why the state is unknown; for an outdated one, what was not compared
+    state: ScanState
+    reason: str  # why the state is unknown; for an outdated file system, the parts that were not compared
     scanned_at: str
     distribution: str
     release: str  # release number: "12"
@@ -89,7 +89,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The result of OpenSCAP on a host; ``error`` says why there is none, else it is empty."""
+    """The result of OpenSCAP on a host; ``error`` is the reason why there is none, else empty."""
 
     evaluated_at: str
     error: str
@@ -106,7 +106,7 @@ class Evaluation:
 
     @property
     def unchecked(self) -> int:
-        """Return the number of rules without a check: a person has to look."""
+        """Return the number of rules without a check, which a person has to decide."""
         return self.counts.get("notchecked", 0)
 
 
@@ -131,7 +131,7 @@ def parse(raw: object) -> Scan:
     """Parse the record of a host.
 
     Raises:
-        BadRecord: it is none; says what is wrong.
+        BadRecord: it is malformed; the message has the reason.
     """
     record = _table(raw, "the record")
     if record.get("format") != FORMAT:
@@ -175,9 +175,9 @@ def _scanned(raw: Mapping[str, Any]) -> Scanned:
     release = _table(raw.get("release") or {}, "release")
     index = _table(raw.get("index") or {}, "index")
     try:
-        state = State(_text(raw, "state"))
+        state = ScanState(_text(raw, "state"))
     except ValueError:
-        raise BadRecord(f"there is no state {_text(raw, 'state')[:40]!r}") from None
+        raise BadRecord(f"unknown state {_text(raw, 'state')[:40]!r}") from None
     return Scanned(
         state=state,
         reason=_text(raw, "reason"),
@@ -186,7 +186,7 @@ def _scanned(raw: Mapping[str, Any]) -> Scanned:
         release=str(release.get("version") or ""),
         title=str(release.get("title") or ""),
         index_date=str(index.get("date") or ""),
-        could_not=state is State.UNKNOWN and (not release or bool(index)),
+        could_not=state is ScanState.UNKNOWN and (not release or bool(index)),
         checked=_number(raw, "checked"),
         packages=tuple(map(_package, _rows(raw, "packages"))),
         more=_number(raw, "more"),

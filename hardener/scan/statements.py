@@ -1,4 +1,4 @@
-"""Find the VEX statements that are about the findings of a scan."""
+"""Find the VEX statements that apply to the findings of a scan."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ HOST = "the host"
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A statement, and the finding that it is about.
+    """A statement, and the finding to which it applies.
 
     Attributes:
         object: ``the host``, or the id of an image.
         package: the package with the vulnerability.
-        vulnerability: its id, as it was found.
-        statement: what is said of it.
+        vulnerability: its id in the finding.
+        statement: the statement.
     """
 
     object: str
@@ -29,7 +29,7 @@ class Match:
 
 
 class Statements:
-    """The statements of all documents; remembers which of them were about a finding."""
+    """The statements of all documents; records which of them applied to a finding."""
 
     def __init__(self, statements: Iterable[Statement]) -> None:
         self._all = tuple(statements)
@@ -40,7 +40,7 @@ class Statements:
                 self._by_id.setdefault(name, []).append(number)
 
     def of(self, scan: Scan) -> tuple[Match, ...]:
-        """Return the statements about the findings of a host and of its images."""
+        """Return the statements that apply to the findings of a host and of its images."""
         found: dict[tuple[str, str, str, int], Match] = {}
         for where, image, vulnerability, package, name in _findings(scan):
             for number in self._by_id.get(vulnerability.upper(), ()):
@@ -52,12 +52,12 @@ class Statements:
 
     @property
     def unused(self) -> Sequence[Statement]:
-        """Return the statements that were about no finding until now."""
+        """Return the statements that have applied to no finding until now."""
         return [each for number, each in enumerate(self._all) if number not in self._used]
 
 
 def _findings(scan: Scan) -> Iterator[tuple[str, Image | None, str, Package, str]]:
-    """Yield object, image, vulnerability, package and its name of everything that was found."""
+    """Yield object, image, vulnerability, package and its name for each finding."""
     yield from ((HOST, None, *found) for found in _of_packages(scan.host))
     for identity, scanned in scan.images.items():
         image = Image(identity, scan.names.get(identity, ""))

@@ -1,7 +1,7 @@
 """Read VEX documents: statements on whether a vulnerability affects a product (OpenVEX 0.2, CycloneDX).
 
-The author of a document decides what it says; nothing here verifies it. A statement is shown with the
-findings that it is about, and changes none of them.
+Statements of the author of a document are not verified. A statement is shown with the findings to which it
+applies, and changes none of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CYCLONEDX = re.compile(r"1\.[4-9]")
 
 
 class VexStatus(StrEnum):
-    """What a statement says of a vulnerability in a product."""
+    """The status of a vulnerability in a product by a statement."""
 
     NOT_AFFECTED = "not_affected"
     AFFECTED = "affected"
@@ -58,11 +58,11 @@ _JUSTIFICATIONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product of a statement: an image or a package, and the packages in it that the statement is about.
+    """A product of a statement: an image or a package, and its parts to which the statement applies.
 
     Attributes:
-        names: everything by which the document calls it: package URLs, other identifiers, digests.
-        parts: the same of its parts; empty where the statement is about all of it.
+        names: all its names in the document: package URLs, other identifiers, digests.
+        parts: the names of its parts; empty if the statement applies to the whole product.
     """
 
     names: tuple[str, ...]
@@ -76,10 +76,10 @@ class Statement:
     Attributes:
         vulnerability: its id, such as ``CVE-2026-1``.
         ids: this id and its aliases, in capitals.
-        status: what is said.
+        status: the status.
         why: the justification, as the document has it; empty without one.
-        text: what it says in words.
-        products: what it is about; empty where the document does not say.
+        text: its explanation.
+        products: its products; empty if the document names none.
         source: name of the file.
     """
 
@@ -92,7 +92,7 @@ class Statement:
     source: str
 
     def is_about(self, vulnerability: str, package: Package, image: Image | None) -> bool:
-        """Return whether it is about a vulnerability of a package, on the host or in an image."""
+        """Return whether it applies to a vulnerability of a package, on the host or in an image."""
         if vulnerability.upper() not in self.ids:
             return False
         return any(_fits(product, package, image) for product in self.products)
@@ -121,7 +121,8 @@ def load(path: Path) -> tuple[Statement, ...]:
     """Load the statements of a document.
 
     Raises:
-        HardenerError: it cannot be read, is no VEX document, or a statement is malformed; says which.
+        HardenerError: it cannot be read, is not a VEX document, or has a malformed statement; the message
+            names it.
     """
     try:
         raw = parse(read(path, most=_LARGEST), most_values=_VALUES)
@@ -129,9 +130,9 @@ def load(path: Path) -> tuple[Statement, ...]:
     except OSError as error:
         raise HardenerError(f"cannot read {line(str(path))}: {error.strerror}") from error
     except ValueError as error:  # UnicodeDecodeError and JSON errors too
-        raise HardenerError(f"{line(str(path))} is no VEX document: {line(str(error))}") from error
+        raise HardenerError(f"{line(str(path))}  is not a VEX document:  {line(str(error))}") from error
     if not found:
-        raise HardenerError(f"{line(str(path))} holds no VEX statement")
+        raise HardenerError(f"{line(str(path))} has no VEX statement")
     return found
 
 
@@ -193,7 +194,7 @@ def _openvex(entry: Mapping[str, Any], source: str) -> Statement:
 
 
 def _names(raw: object) -> tuple[str, ...]:
-    """Return everything by which OpenVEX calls a product or a part of one."""
+    """Return all names of a product or a part in OpenVEX."""
     component = _table(raw, "a product")
     found = [_text(component, "@id", needed=False)]
     for key in ("identifiers", "hashes"):
@@ -204,7 +205,7 @@ def _names(raw: object) -> tuple[str, ...]:
 def _cyclonedx(
     entry: Mapping[str, Any], source: str, *, known: Mapping[str, tuple[str, ...]]
 ) -> Statement | None:
-    """Return the statement of a vulnerability; None where it was not analysed."""
+    """Return the statement of a vulnerability; None if it was not analysed."""
     name = _text(entry, "id")
     if "analysis" not in entry:
         return None
@@ -230,7 +231,7 @@ def _cyclonedx(
 
 
 def _components(document: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield what a CycloneDX document calls its components, by their reference."""
+    """Yield the components of a CycloneDX document with their references."""
     about = _table(document.get("metadata", {}), "metadata").get("component")
     left = [*_rows(document, "components", needed=False), *([about] if about else [])]
     while left:
@@ -247,7 +248,7 @@ def _components(document: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, .
 
 
 def _of_a_link(ref: str) -> tuple[str, ...]:
-    """Return the component that a reference to another document means (``urn:cdx:…#ref``)."""
+    """Return the component of a reference to another document (``urn:cdx:…#ref``)."""
     return (unquote(ref.rpartition("#")[2]) if ref.startswith("urn:cdx:") else ref,)
 
 
@@ -302,7 +303,7 @@ class _Purl:
 
 
 def _purl(text: str) -> _Purl | None:
-    """Parse a package URL; None where it is none."""
+    """Parse a package URL; return None for other text."""
     if not text.startswith("pkg:"):
         return None
     rest, _, query = text[4:].partition("#")[0].partition("?")
@@ -325,14 +326,14 @@ def _repository(name: str) -> tuple[str, str]:
 
 def _table(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{what} is no object")
+        raise ValueError(f"{what} is not an object")
     return value
 
 
 def _rows(raw: Mapping[str, Any], key: str, *, needed: bool = True) -> Sequence[Any]:
     value = raw.get(key) if needed else raw.get(key, [])
     if not isinstance(value, list):
-        raise ValueError(f"{key} is no list")
+        raise ValueError(f"{key} is not a list")
     if len(value) > _PRODUCTS and key not in ("statements", "vulnerabilities", "components"):
         raise ValueError(f"{key} has more than {_PRODUCTS} entries")
     return value
@@ -345,5 +346,5 @@ def _texts(raw: Mapping[str, Any], key: str) -> Iterable[str]:
 def _text(raw: Mapping[str, Any], key: str, *, needed: bool = True) -> str:
     value = raw.get(key) if needed else raw.get(key, "")
     if not isinstance(value, str) or (needed and not value):
-        raise ValueError(f"{key} is no text")
+        raise ValueError(f"{key} is not a text")
     return line(value, _LONGEST)

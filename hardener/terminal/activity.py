@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hardener.activity.record import Entry, HostActivity, Window
+from hardener.activity.record import ActivityEntry, HostActivity, Window
 from hardener.text import line, utc
 
 _COLOUR = {"high": "red", "medium": "yellow", "low": "bright_black"}
@@ -60,7 +60,7 @@ def _window(window: Window) -> Iterator[RenderableType]:
         yield _indented(f"cannot be seen: {line(sentence, 1000)}", "bright_black")
 
 
-def _part(title: str, entries: Sequence[Entry]) -> Iterator[RenderableType]:
+def _part(title: str, entries: Sequence[ActivityEntry]) -> Iterator[RenderableType]:
     if not entries:
         return
     yield _indented(title)
@@ -82,14 +82,14 @@ def _part(title: str, entries: Sequence[Entry]) -> Iterator[RenderableType]:
         yield _indented(f"  and {len(entries) - _SHOWN} more: --json has them all")
 
 
-def _whose(entry: Entry) -> str:
+def _whose(entry: ActivityEntry) -> str:
     if not entry.container:
         return line(entry.attributed_by)
     name = line(entry.name or entry.container[:12], _LONGEST)
     return f"{name} ({line(entry.image, _LONGEST)})" if entry.image else name
 
 
-def _what(entry: Entry) -> str:
+def _what(entry: ActivityEntry) -> str:
     text = line(f"{entry.source}: {entry.kind} ({entry.verdict})")
     of_it = ", ".join(line(each, _LONGEST) for each in entry.targets)
     by = ", ".join(line(each, _LONGEST) for each in entry.commands)

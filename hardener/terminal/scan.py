@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hardener.scan.record import Scan, Scanned, State
+from hardener.scan.record import Scan, Scanned, ScanState
 from hardener.scan.statements import HOST, Match
 from hardener.scan.vex import Statement
 from hardener.terminal.parts import heading
@@ -18,7 +18,12 @@ from hardener.text import first, line, shorten
 _NAMED = 4
 _SAID_SHOWN = 50  # VEX statements about one object; the JSON has all
 _UNUSED_SHOWN = 20
-_STYLES = {State.CLEAN: "green", State.OUTDATED: "red", State.NOT_SCANNED: "yellow", State.UNKNOWN: "yellow"}
+_STYLES = {
+    ScanState.CLEAN: "green",
+    ScanState.OUTDATED: "red",
+    ScanState.NOT_SCANNED: "yellow",
+    ScanState.UNKNOWN: "yellow",
+}
 
 
 def scan_screen(
@@ -96,9 +101,9 @@ def _by_name(scan: Scan) -> Iterator[tuple[str, Scanned]]:
 
 
 def _detail(scanned: Scanned) -> str:
-    if scanned.state is State.CLEAN:
+    if scanned.state is ScanState.CLEAN:
         return f"by the index of {line(scanned.index_date[:10])}"
-    if scanned.state is not State.OUTDATED:
+    if scanned.state is not ScanState.OUTDATED:
         return line(scanned.reason)
     names = [f"{line(each.name, 60)} {line(each.fixed, 40)}" for each in scanned.packages[:_NAMED]]
     rest = len(scanned.packages) + scanned.more - len(names)

@@ -109,14 +109,14 @@ class _File(BaseModel):
 
 
 def read_policy(path: Path, *, today: date) -> dict[str, Any]:
-    """Return the policy of a file as hosts take it: plain data, with keys in place of their file names.
+    """Return the policy of a file in the form for hosts: plain data, with keys in place of their file names.
 
     Args:
         path: the file.
-        today: the day by which its exceptions are judged; one that has ended exempts nothing.
+        today: the day for which its exceptions are judged; an expired one exempts nothing.
 
     Raises:
-        HardenerError: it cannot be read, or a person's slip in it; names file, line and key.
+        HardenerError: it cannot be read or has an error; the message names file, line and key.
     """
     document = read(path)
     try:
@@ -142,7 +142,7 @@ def _rule(rule: _Rule, keys: dict[str, str]) -> dict[str, Any]:
 
 
 def _refuse_duplicates(document: Document, file: _File) -> None:
-    """Refuse a duplicate prefix: it is ambiguous which entry applies."""
+    """Refuse a duplicate prefix, for which two rules would apply."""
     first: dict[str, int] = {}
     for index, rule in enumerate(file.registries):
         place: Path_ = ("registries", index, "prefix")
@@ -155,7 +155,7 @@ def _refuse_duplicates(document: Document, file: _File) -> None:
 
 
 def _keys(document: Document, file: _File) -> dict[str, str]:
-    """Return the PEM text of each key: given directly, or read from the file that is named."""
+    """Return the PEM text of each key: given directly, or read from the named file."""
     found: dict[str, str] = {}
     problems: list[tuple[Path_, str]] = []
     seen: set[tuple[Path_, str]] = set()

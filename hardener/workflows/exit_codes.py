@@ -107,7 +107,7 @@ def of_scans(scans: Iterable[Scan], *, all_hosts: bool, images: bool, openscap: 
         images: whether images were scanned; otherwise images of an earlier scan do not count.
         openscap: whether OpenSCAP was run; otherwise results of an earlier run do not count.
     """
-    from hardener.scan.record import State
+    from hardener.scan.record import ScanState
 
     states = set()
     is_complete = all_hosts
@@ -117,11 +117,11 @@ def of_scans(scans: Iterable[Scan], *, all_hosts: bool, images: bool, openscap: 
             states.update(each.state for each in scan.images.values())
             is_complete = is_complete and not scan.engine_error
         if openscap and (found := scan.openscap):
-            states.update([State.OUTDATED] if found.failed else [])
+            states.update([ScanState.OUTDATED] if found.failed else [])
             is_complete = is_complete and not (found.error or found.doubtful or found.unchecked)
-    if State.OUTDATED in states:
+    if ScanState.OUTDATED in states:
         return ExitCode.NOT_COMPLIANT
-    return complete(is_complete and states <= {State.CLEAN})
+    return complete(is_complete and states <= {ScanState.CLEAN})
 
 
 def of_images(images: Iterable[Mapping[str, Any]], *, all_hosts: bool) -> ExitCode:

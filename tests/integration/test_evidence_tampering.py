@@ -14,7 +14,7 @@ import pytest
 
 from hardener.errors import ExitCode
 from hardener.evidence import Refused, archive
-from hardener.evidence.ledger import Entry
+from hardener.evidence.ledger import LedgerEntry
 from hardener.evidence.signature import NAMESPACE
 from tests.unit.evidence.bundles import (
     Desk,
@@ -413,7 +413,7 @@ def the_manifest_says_two_things(desk: Desk, bundle: Path, files: Files) -> None
     bundle.write_bytes(signed(desk, files))
 
 
-@case("SHA256SUMS", "not of the files that manifest.json names")
+@case("SHA256SUMS", "does not list exactly the files that manifest.json names")
 def the_manifest_names_other_digests(desk: Desk, bundle: Path, files: Files) -> None:
     manifest = json.loads(files["manifest.json"])
     manifest["subject"][-1]["digest"]["sha256"] = "0" * 64
@@ -494,7 +494,9 @@ def rechained(*entries: dict[str, Any]) -> bytes:
     """A ledger of these entries that fits together, as the holder of the key can write it."""
     text, before = b"", "0" * 64
     for number, fields in enumerate(entries, 1):
-        written = Entry(**{**fields, "runs": tuple(fields["runs"]), "seq": number, "prev_sha256": before})
+        written = LedgerEntry(
+            **{**fields, "runs": tuple(fields["runs"]), "seq": number, "prev_sha256": before}
+        )
         text += written.render() + b"\n"
         before = hashlib.sha256(written.render()).hexdigest()
     return text

@@ -45,8 +45,8 @@ def test_a_minimal_document_has_a_name_and_no_facts() -> None:
         (b"[" * 100_000, "x is not JSON"),
         (b"[]", "x: not a snapshot: schema is 'list'"),
         (b"{}", "x: not a snapshot: schema is None"),
-        (document(sources=[1]), "x: not a snapshot: its sources are no objects"),
-        (document(sources={"system": 1}), "x: not a snapshot: its sources are no objects"),
+        (document(sources=[1]), "x: not a snapshot: its sources are not objects"),
+        (document(sources={"system": 1}), "x: not a snapshot: its sources are not objects"),
         (b'{"schema": "hardener/snapshot/3"}', "x: not a snapshot: schema is 'hardener/snapshot/3'"),
     ],
 )
@@ -198,7 +198,7 @@ def test_an_invalid_file_of_schema_1_has_its_reason(parsed: Any) -> None:
     "config", [[], "x", 3, {"flags": [1]}, {"flags": {"icc": "x"}}, {"flags": {"icc": [3]}}]
 )
 def test_a_malformed_source_of_schema_1_is_failed(config: Any) -> None:
-    with pytest.raises(FactUnavailable, match="flags are no lists"):
+    with pytest.raises(FactUnavailable, match="flags are not lists"):
         _ = of_schema_1(config).daemon_config
 
 

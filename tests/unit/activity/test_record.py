@@ -85,7 +85,7 @@ def test_the_collectors_record_is_the_earlier_window() -> None:
 def test_an_answer_of_the_wrong_type_is_refused(key: str, value: Any) -> None:
     answer = copy.deepcopy(ANSWER)
     answer[key] = value
-    with pytest.raises(HardenerError, match=r"^its answer cannot be read: "):
+    with pytest.raises(HardenerError, match=r"^its answer is malformed: "):
         read("web1", answer)
 
 

@@ -69,7 +69,7 @@ def test_a_partly_observed_host_is_incomplete(
 
 def test_a_host_with_an_unreadable_answer_is_named_once(hardener: Hardener, hosts: FakeFleet) -> None:
     hosts.activity = lambda host: {**QUIET, "entries": "x"} if host == "web2" else QUIET
-    assert "\nweb2: its answer cannot be read: " in f"\n{hardener('activity', '-i', 'inv,').stderr}"
+    assert "\nweb2: its answer is malformed: " in f"\n{hardener('activity', '-i', 'inv,').stderr}"
 
 
 def test_all_observations_are_written_as_json(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.evidence import Refused, ledger
-from hardener.evidence.ledger import Entry, find, locked
+from hardener.evidence.ledger import LedgerEntry, find, locked
 from hardener.evidence.manifest import START, Link
 
 BUNDLE, MANIFEST = "b" * 64, "c" * 64
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "ledger.ndjson"
 
 
-def add(path: Path, *runs: str, bundle: str = BUNDLE) -> Entry:
+def add(path: Path, *runs: str, bundle: str = BUNDLE) -> LedgerEntry:
     with locked(path) as book:
         return book.append(runs=runs, bundle_sha256=bundle, manifest_sha256=MANIFEST)
 
@@ -144,7 +144,7 @@ def test_a_failing_disk_leaves_the_ledger_as_it_was(path: Path, monkeypatch: pyt
 
 
 def test_a_clock_set_back_is_reported(path: Path) -> None:
-    late = Entry(1, "2999-01-01T00:00:00Z", (), BUNDLE, MANIFEST, START.sha256)
+    late = LedgerEntry(1, "2999-01-01T00:00:00Z", (), BUNDLE, MANIFEST, START.sha256)
     path.parent.mkdir()
     path.write_bytes(late.render() + b"\n")
     with pytest.raises(

@@ -178,7 +178,8 @@ def test_an_invalid_decision_file_is_refused(tmp_path: Path, content: bytes) -> 
 
 def test_a_decision_file_under_another_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        Refused, match=r"declared/waivers\.yml: not the decisions that the run of the manifest was judged by"
+        Refused,
+        match=r"declared/waivers\.yml: not the decision file by which the run in the manifest was judged",
     ):
         judged(waived(), tmp_path, declared={"waivers": "0" * 64})
 

@@ -10,7 +10,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.history import History
 from hardener.history.database import opened
-from hardener.history.timeline import Step, Timeline, steps_statement
+from hardener.history.timeline import StatusStep, Timeline, steps_statement
 from hardener.model import Status
 from tests.unit.history.conftest import put
 from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
@@ -45,11 +45,11 @@ def test_hosts_of_a_control_are_counted_by_status_and_run(timeline: Timeline) ->
 
 
 def test_runs_without_the_host_are_omitted_from_its_steps(timeline: Timeline) -> None:
-    def of(host: str) -> list[Step]:
+    def of(host: str) -> list[StatusStep]:
         return [step for step in timeline.steps(host) if step.slug == SLUG]
 
-    assert of("a") == [Step(SLUG, 0, Status.FAIL), Step(SLUG, 1, Status.PASS)]
-    assert of("b") == [Step(SLUG, 0, Status.PASS), Step(SLUG, 2, Status.ERROR)]
+    assert of("a") == [StatusStep(SLUG, 0, Status.FAIL), StatusStep(SLUG, 1, Status.PASS)]
+    assert of("b") == [StatusStep(SLUG, 0, Status.PASS), StatusStep(SLUG, 2, Status.ERROR)]
     assert timeline.steps("never there") == []
 
 

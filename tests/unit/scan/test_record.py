@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.scan.record import BadRecord, State, parse
+from hardener.scan.record import BadRecord, ScanState, parse
 from tests.unit.scans import IMAGE, OPENSSL, finding, no_database, record, report, result
 
 
@@ -16,7 +16,7 @@ def test_a_record_is_read_with_all_findings() -> None:
     document["host"]["restarts"] = [restart]
     scan = parse(document)
     image = scan.images[IMAGE]
-    assert (image.state, image.release, image.packages[0].cves) == (State.OUTDATED, "12", ("CVE-2026-1",))
+    assert (image.state, image.release, image.packages[0].cves) == (ScanState.OUTDATED, "12", ("CVE-2026-1",))
     assert scan.names[IMAGE] == "old:1"
     assert scan.restarts[0].unit == "ssh.service"
     assert scan.reports[IMAGE][0].findings[0]["package"] == "musl"
