@@ -97,7 +97,7 @@ def _summary(snapshot: Snapshot) -> dict[str, str]:
             summary["docker"] = "not answering" if snapshot.engine_installed else "none"
     with suppress(FactUnavailable, AttributeError, TypeError, LookupError):
         if (run := _last_run(snapshot)) and run["outcome"] in NOT_STANDING:
-            summary["last_run"] = _not_standing(run)
+            summary["last_run"] = _undone_or_failed(run)
     return summary
 
 
@@ -109,19 +109,21 @@ def _last_run(snapshot: Snapshot) -> Mapping[str, Any] | None:
     return run
 
 
-def _not_standing(run: Mapping[str, Any]) -> str:
+def _undone_or_failed(run: Mapping[str, Any]) -> str:
     """Describe a run that was undone or failed: outcome, reason, documents, parts not restored."""
-    parts = [f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}{_few(run, 'documents')}"]
+    parts = [
+        f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}{_first_texts(run, 'documents')}"
+    ]
     if run.get("kept"):
-        parts.append(f"changed on the host since and therefore kept{_few(run, 'kept')}")
+        parts.append(f"changed on the host since and therefore kept{_first_texts(run, 'kept')}")
     if run.get("problems"):
-        parts.append(f"not rolled back{_few(run, 'problems')}")
+        parts.append(f"not rolled back{_first_texts(run, 'problems')}")
     if run["outcome"] == ROLLBACK_FAILED:
         parts.append("the host tries again by itself" if run["armed"] else "the next run tries again")
     return "; ".join(parts)
 
 
-def _few(run: Mapping[str, Any], key: str) -> str:
+def _first_texts(run: Mapping[str, Any], key: str) -> str:
     """Return the first texts of a list of a run in brackets; an empty text if there are none."""
     texts = list(map(str, run.get(key, ())))
     more = [f"and {len(texts) - _NAMED} more"] if len(texts) > _NAMED else []

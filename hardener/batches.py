@@ -66,7 +66,7 @@ class Batches:
 
     def __post_init__(self) -> None:
         """Refuse invalid combinations."""
-        if self.max_fail is not None and not self.wanted:
+        if self.max_fail is not None and not self.is_divided:
             raise HardenerError(
                 "--max-fail needs batches: without them all hosts begin at once",
                 hint="add --canary or --batch",
@@ -75,13 +75,13 @@ class Batches:
             raise HardenerError("--canary 0 names no host", hint="omit it, or give at least 1")
 
     @property
-    def wanted(self) -> bool:
+    def is_divided(self) -> bool:
         """Return whether the run is divided."""
         return bool(self.canary or self.batch)
 
     def most_failures(self, hosts: int) -> int:
         """Return the number of hosts of the run that may fail; without batches there is no limit."""
-        if not self.wanted:
+        if not self.is_divided:
             return hosts
         return self.max_fail.of(hosts) if self.max_fail else 0
 

@@ -24,7 +24,7 @@ LISTED = (Status.FAIL, Status.ERROR)
 
 
 @dataclass(slots=True)
-class Named:
+class HostNames:
     """A number of hosts, and the names of the first few."""
 
     hosts: int = 0
@@ -38,7 +38,7 @@ class Named:
 
 
 @dataclass(slots=True)
-class Cause(Named):
+class Cause(HostNames):
     """A reason why controls could not be decided: the controls, and the hosts with this reason.
 
     Attributes:
@@ -56,7 +56,7 @@ class Cause(Named):
 
 
 @dataclass(slots=True)
-class Cases:
+class ControlCases:
     """The hosts on which a control has some status: their number, and the first few names."""
 
     control: Control
@@ -66,11 +66,12 @@ class Cases:
     hosts: int = 0
     examples: list[tuple[str, Verdict]] = field(default_factory=list)
     remarks: Counter[str] = field(default_factory=Counter)  # waivers and attestations, by number of hosts
-    actual: dict[str, Named] = field(default_factory=dict)  # the hosts by what was found, the first 20 texts
+    # the hosts by the text of their finding, for the first 20 texts
+    actual: dict[str, HostNames] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Toll:
+class HostScore:
     """The failing controls of one host, by severity; instances compare by severity."""
 
     by_severity: tuple[int, ...]
@@ -120,8 +121,8 @@ class Summary:
         self.decided = Tally()
         self.failing: Counter[Severity] = Counter()
         self._causes: dict[tuple[bool, str], Cause] = {}
-        self._cases: dict[tuple[Status, str], Cases] = {}
-        self._worst: list[tuple[Toll, int]] = []
+        self._cases: dict[tuple[Status, str], ControlCases] = {}
+        self._worst: list[tuple[HostScore, int]] = []
         self._places: dict[str, int] = {}  # of the controls, by slug: a part of a run has others on each host
 
     def watch(self, assessments: Iterable[Assessment]) -> Iterator[Assessment]:
@@ -156,7 +157,7 @@ class Summary:
         else:
             self._rank(assessment)
 
-    def cases(self, status: Status) -> list[Cases]:
+    def cases(self, status: Status) -> list[ControlCases]:
         """Return the controls that have this status on some host, most severe first.
 
         For a status that is not listed, return only waived or attested controls.
@@ -164,7 +165,7 @@ class Summary:
         chosen = [cases for (each, _), cases in self._cases.items() if each is status]
         return sorted(chosen, key=lambda cases: (SEVERITIES.index(cases.severity), cases.place))
 
-    def worst(self) -> list[Toll]:
+    def worst(self) -> list[HostScore]:
         """Return the hosts with the most severe failures, worst first."""
         return [toll for toll, _ in sorted(self._worst, reverse=True)]
 
@@ -202,7 +203,7 @@ class Summary:
         control = finding.control
         cases = self._cases.setdefault(
             (finding.status, control.slug),
-            Cases(control, control.id_in(assessment.benchmark), place, finding.severity),
+            ControlCases(control, control.id_in(assessment.benchmark), place, finding.severity),
         )
         cases.hosts += 1
         cases.severity = min(cases.severity, finding.severity, key=SEVERITIES.index)
@@ -210,7 +211,7 @@ class Summary:
             cases.examples.append((assessment.host, finding.verdict))
         actual = finding.verdict.actual
         if actual in cases.actual or len(cases.actual) < _TEXTS:
-            cases.actual.setdefault(actual, Named()).add(assessment.host)
+            cases.actual.setdefault(actual, HostNames()).add(assessment.host)
         for text in remarks(finding):
             if text in cases.remarks or len(cases.remarks) < _REMARKS:
                 cases.remarks[text] += 1
@@ -218,7 +219,7 @@ class Summary:
     def _rank(self, assessment: Assessment) -> None:
         severities = Counter(finding.severity for finding in assessment.failing())
         if severities:
-            toll = Toll(tuple(severities[each] for each in SEVERITIES), line(assessment.host))
+            toll = HostScore(tuple(severities[each] for each in SEVERITIES), line(assessment.host))
             heapq.heappush(self._worst, (toll, -self.hosts))  # of equal entries keep the first
             if len(self._worst) > _WORST:
                 heapq.heappop(self._worst)

@@ -89,7 +89,7 @@ def drift(
 
     if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
         raise click.UsageError("--allow, --confirm-timeout, --check and --diff need --remediate")
-    if not remediate and batches.wanted:
+    if not remediate and batches.is_divided:
         raise click.UsageError("--canary, --batch and --max-fail need --remediate")
     request = DriftRequest(
         target=hosts.target(conversation, home),

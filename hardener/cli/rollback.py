@@ -57,7 +57,7 @@ def rollback(
 
     if run and listing:
         raise click.UsageError("--run and --list exclude each other")
-    if listing and batches.wanted:
+    if listing and batches.is_divided:
         raise click.UsageError("--list excludes --canary and --batch: it changes nothing")
     target = hosts.target(conversation, home)
     return roll_back(

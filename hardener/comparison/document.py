@@ -49,7 +49,7 @@ class _Document:
         return {
             "hosts": drift.hosts,
             "counts": {kind.name.lower(): drift.kinds[kind] for kind in CHANGES},
-            "moved": [self._moved(each) for each in moved[:most]],
+            "moved": [self._control_change(each) for each in moved[:most]],
             "moved_omitted": _omitted(moved, most),
             "changed": [self._changed(each) for each in changed[:most]],
             "changed_omitted": _omitted(changed, most),
@@ -60,7 +60,7 @@ class _Document:
             "not_compared_omitted": _omitted(missed, self._limits.hosts),
         }
 
-    def _moved(self, alike: GroupedChange) -> dict[str, Any]:
+    def _control_change(self, alike: GroupedChange) -> dict[str, Any]:
         move, most = alike.change, self._limits.details
         return {
             "control": move.control.slug,

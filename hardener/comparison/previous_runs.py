@@ -93,7 +93,7 @@ class Since:
             else:
                 self.new.append(line(assessment.host))
             return []
-        before, after = _common(before, assessment)
+        before, after = _common_controls(before, assessment)
         changed = self._comparison.add(before, after)
         if before.unreachable or after.unreachable:
             return []
@@ -127,7 +127,7 @@ class Since:
             yield from self._comparison.changes(kind)
 
 
-def _common(before: Assessment, after: Assessment) -> tuple[Assessment, Assessment]:
+def _common_controls(before: Assessment, after: Assessment) -> tuple[Assessment, Assessment]:
     """Reduce both assessments to their common controls, since a newer catalogue has more."""
     slugs = {finding.control.slug for finding in before.findings}
     slugs &= {finding.control.slug for finding in after.findings}

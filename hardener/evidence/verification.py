@@ -156,7 +156,7 @@ def _proof(members: Iterator[Member], entry: Proof, expected: dict[str, File]) -
     content = {}
     for name in entry.files:
         file = expected.pop(f"{entry.folder}/{name}")
-        member = _same(members, file)
+        member = _next_file(members, file)
         content[name] = member.read(proven.MOST)
         _require_same(File(member.name, member.size, member.sha256()), file)
     try:
@@ -182,7 +182,7 @@ def _runs(members: Iterator[Member], manifest: Manifest, expected: dict[str, Fil
     for run in sorted(manifest.runs, key=lambda run: f"{run.folder}/"):
         again = Reassessment(run, sums)
         for file in folders[run.folder]:
-            _file(_same(members, file), file, again, f"{run.folder}/snapshots/")
+            _file(_next_file(members, file), file, again, f"{run.folder}/snapshots/")
         yield again.finish()
     for member in members:
         raise Refused(member.name, f"extra: {MANIFEST} does not name it")
@@ -208,7 +208,7 @@ def _file(member: Member, file: File, reassessment: Reassessment, snapshots: str
     _require_same(File(member.name, member.size, member.sha256()), file)
 
 
-def _same(members: Iterator[Member], file: File) -> Member:
+def _next_file(members: Iterator[Member], file: File) -> Member:
     """Return the next file of the archive; refuse any other file than this one."""
     member = next(members, None)
     if member is None or member.name > file.name:

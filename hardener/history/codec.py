@@ -58,7 +58,7 @@ class Codec:
     def _make_encoder(self, kind: Any) -> Convert:
         shape, inner = _shape(kind)
         if shape is None:
-            return _same
+            return _unchanged
         if shape is date:
             return lambda value: value.isoformat()
         if shape is Enum:
@@ -79,7 +79,7 @@ class Codec:
     def _make_decoder(self, kind: Any) -> Convert:
         shape, inner = _shape(kind)
         if shape is None:
-            return _same
+            return _unchanged
         if shape is date:
             return kind.fromisoformat  # type: ignore[no-any-return]
         if shape is Enum:
@@ -109,7 +109,7 @@ class Codec:
         return decode
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 

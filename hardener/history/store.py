@@ -99,7 +99,7 @@ class History:
         """
         if inventory is None:
             return self._load("ORDER BY number DESC")
-        return self._of(inventory, "ORDER BY number DESC")
+        return self._runs_of(inventory, "ORDER BY number DESC")
 
     def inventories(self) -> list[KnownInventory]:
         """Return the inventories that have runs, that of the newest run first."""
@@ -129,9 +129,11 @@ class History:
         if latest or name == BASELINE:
             inventory = self._the_only_one(name) if inventory is None else inventory
             if latest:
-                found = self._of(inventory, "ORDER BY number DESC LIMIT 1 OFFSET ?", int(latest[1] or 0))
+                found = self._runs_of(inventory, "ORDER BY number DESC LIMIT 1 OFFSET ?", int(latest[1] or 0))
             else:
-                found = self._of(inventory, "AND number IN (SELECT run FROM baseline) ORDER BY number DESC")
+                found = self._runs_of(
+                    inventory, "AND number IN (SELECT run FROM baseline) ORDER BY number DESC"
+                )
             if run := next(found, None):
                 return run
             raise self._not_there(name, inventory)
@@ -154,7 +156,7 @@ class History:
     def baseline(self, inventory: str) -> StoredRun | None:
         """Return the baseline of an inventory, if one was chosen."""
         return next(
-            self._of(inventory, "AND number IN (SELECT run FROM baseline) ORDER BY number DESC"), None
+            self._runs_of(inventory, "AND number IN (SELECT run FROM baseline) ORDER BY number DESC"), None
         )
 
     def last_complete(self) -> list[StoredRun]:
@@ -231,7 +233,7 @@ class History:
         names = [name for (name,) in self._rows("SELECT DISTINCT inventory FROM run")]
         return [name for name in names if inventory_key(name) == key]
 
-    def _of(self, inventory: str, then: str, *values: int) -> Iterator[StoredRun]:
+    def _runs_of(self, inventory: str, then: str, *values: int) -> Iterator[StoredRun]:
         """Load runs of an inventory."""
         names = self._spellings(inventory)
         return self._load(f"WHERE inventory IN ({_places(names)}) {then}", *names, *values)

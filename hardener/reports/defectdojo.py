@@ -57,7 +57,7 @@ class DefectDojoReport(Report):
     def host(self, assessment: Assessment) -> str:
         """Return the findings of one host."""
         text = ""
-        for finding in self._of(assessment, self._hosts.key(assessment.host)):
+        for finding in self._findings_of(assessment, self._hosts.key(assessment.host)):
             text += f"{',' if self._findings else ''}\n{compact(finding)}"
             self._findings += 1
         return text
@@ -66,13 +66,13 @@ class DefectDojoReport(Report):
         """Return the end of the list of findings."""
         yield "\n]}\n"
 
-    def _of(self, assessment: Assessment, key: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    def _findings_of(self, assessment: Assessment, key: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         name = " #".join(key)
         for finding in assessment.findings:
             if finding.status in NOT_HELD:
                 control, waived = finding.control, finding.status is Status.WAIVED
                 place = control.id_in(assessment.benchmark)
-                yield self._common(assessment) | {
+                yield self._common_fields(assessment) | {
                     "title": shorten(line(f"{place} {control.title}: {name}"), _TITLE - 40),
                     "severity": finding.severity.capitalize(),
                     "description": _description(finding, assessment),
@@ -88,7 +88,7 @@ class DefectDojoReport(Report):
                     "tags": ["hardener", assessment.benchmark, control.section, *tags(assessment)],
                 }
 
-    def _common(self, assessment: Assessment) -> dict[str, Any]:
+    def _common_fields(self, assessment: Assessment) -> dict[str, Any]:
         common: dict[str, Any] = {
             "date": self.run.ended.astimezone(UTC).date().isoformat(),
             "static_finding": False,

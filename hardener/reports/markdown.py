@@ -17,7 +17,7 @@ from hardener.reports.lib.frameworks import FrameworkView, Requirement
 from hardener.reports.lib.groups import Group, GroupTotals
 from hardener.reports.lib.markup import code
 from hardener.run import RunInfo
-from hardener.summary import Cases, Summary, compliance, percentage
+from hardener.summary import ControlCases, Summary, compliance, percentage
 from hardener.text import first, utc
 
 _LIST = 12_000  # characters of each list, so that none displaces the others
@@ -65,7 +65,7 @@ class MarkdownReport(Report):
         groups = self._groups.several()
         yield from _list(f"By group: {_count(len(groups), 'group')}", map(_group, groups))
         if self._since:
-            yield from self._moved(self._since)
+            yield from self._changes(self._since)
         failing = summary.cases(Status.FAIL)
         yield from _list(f"Failing: {_count(len(failing), 'control')}", self._cases(failing))
         waived = summary.cases(Status.WAIVED)
@@ -103,7 +103,7 @@ class MarkdownReport(Report):
             return f"No chosen result fails: {hosts}"
         return f"Compliant: {hosts}" if self._summary.hosts else "No host was assessed"
 
-    def _moved(self, since: Since) -> Iterator[str]:
+    def _changes(self, since: Since) -> Iterator[str]:
         """Return the changes of the findings since the last run."""
         told = ", ".join(f"{number} {LABELS[kind]}" for kind, number in since.totals())
         told = told or "no host could be compared"
@@ -120,20 +120,20 @@ class MarkdownReport(Report):
             f"  {host}{code(change.after.actual)}\n"
         )
 
-    def _cases(self, cases: Iterable[Cases]) -> Iterator[str]:
+    def _cases(self, cases: Iterable[ControlCases]) -> Iterator[str]:
         for each in cases:
             said = "".join(f"  \n  {code(text)}" for text in first(list(each.remarks), _REMARKS))
             head = f"- **{each.id}** {each.severity}: {each.control.title}"
-            yield f"{head}  \n  {self._where(each)}{said}\n"
+            yield f"{head}  \n  {self._hosts_text(each)}{said}\n"
 
-    def _decided(self, cases: Iterable[Cases]) -> Iterator[str]:
+    def _decided(self, cases: Iterable[ControlCases]) -> Iterator[str]:
         """Return the entry of a waived or attested finding: owner, last day, reason."""
         for each in cases:
             said = "".join(f"  \n  {code(text, 600)}" for text in first(list(each.remarks), _REMARKS))
             where = f" ({each.hosts} of {self._summary.hosts} hosts)" if self._summary.hosts > 1 else ""
             yield f"- **{each.id}** {each.severity}: {each.control.title}{where}{said}\n"
 
-    def _where(self, cases: Cases) -> str:
+    def _hosts_text(self, cases: ControlCases) -> str:
         host, verdict = cases.examples[0]
         if self._summary.hosts == 1:
             return code(verdict.actual)

@@ -76,7 +76,7 @@ def _trivy(raw: _Report) -> dict[str, Any]:
         f"{said.get('Family') or 'a release'} {said.get('Name') or ''}".strip() if said.get("EOSL") else ""
     )
     return {
-        **_made("trivy", about.get("ImageID"), raw.get("CreatedAt"), findings),
+        **_as_record("trivy", about.get("ImageID"), raw.get("CreatedAt"), findings),
         "system": any(result.get("Class") == "os-pkgs" for result in results),
         "ended": line(ended, _LONGEST),
     }
@@ -98,13 +98,15 @@ def _grype(raw: _Report) -> dict[str, Any]:
     )
     target, descriptor = _table(source.get("target")), raw["descriptor"]
     return {
-        **_made("grype", target.get("imageID"), descriptor.get("timestamp"), findings),
+        **_as_record("grype", target.get("imageID"), descriptor.get("timestamp"), findings),
         "system": bool(_table(raw.get("distro")).get("name")),
         "ended": "",
     }
 
 
-def _made(tool: str, image: object, created: object, findings: Iterator[dict[str, str]]) -> dict[str, Any]:
+def _as_record(
+    tool: str, image: object, created: object, findings: Iterator[dict[str, str]]
+) -> dict[str, Any]:
     """Return a report in the form of a host's record, with two more keys.
 
     ``system`` is whether it covers packages of the operating system; ``ended`` is a release without updates.

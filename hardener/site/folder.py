@@ -68,7 +68,7 @@ class SiteFolder:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self._take()
+            self._lock_and_load()
         except BaseException:
             self.close()
             raise
@@ -114,11 +114,11 @@ class SiteFolder:
         entry = _Entry(key, len(data))
         with self._named(path):
             if self._listed.get(path) != entry:
-                self._enter(path, entry)
+                self._add_to_list(path, entry)
             self._now[path] = entry
             *folders, name = path.split("/")
             with self._folder(folders, make=True) as folder:
-                if not _has(folder, name, data):
+                if not _has_content(folder, name, data):
                     self._replace(folder, name, data)
                     self._changed += 1
 
@@ -133,7 +133,7 @@ class SiteFolder:
             self._replace(self._top, LIST, (_FIRST + "".join(rows)).encode())
         return Written(len(self._now), self._changed, len(gone))
 
-    def _take(self) -> None:
+    def _lock_and_load(self) -> None:
         """Lock the folder, and read its list."""
         try:
             fcntl.flock(self._top, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -182,7 +182,7 @@ class SiteFolder:
             hint="name an empty folder, or one that does not exist",
         )
 
-    def _enter(self, path: str, entry: _Entry) -> None:
+    def _add_to_list(self, path: str, entry: _Entry) -> None:
         """Add a file to the list before it is written."""
         assert self._journal
         if not _OURS.fullmatch(path):
@@ -262,7 +262,7 @@ class SiteFolder:
         return line(str(self._path), 1000)
 
 
-def _has(folder: int, name: str, data: bytes) -> bool:
+def _has_content(folder: int, name: str, data: bytes) -> bool:
     """Return whether a folder has a regular file of this name with this content."""
     try:
         descriptor = os.open(name, _FILE, dir_fd=folder)
@@ -271,12 +271,3 @@ def _has(folder: int, name: str, data: bytes) -> bool:
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         return stat.S_ISREG(found.st_mode) and found.st_size == len(data) and file.read() == data
-
-
-def _made(folder: int, name: str) -> bool:
-    """Create a folder in another; return whether it was missing."""
-    try:
-        os.mkdir(name, 0o700, dir_fd=folder)
-    except FileExistsError:
-        return False
-    return True

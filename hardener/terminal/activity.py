@@ -72,8 +72,8 @@ def _part(title: str, entries: Sequence[ActivityEntry]) -> Iterator[RenderableTy
     for entry in entries[:_SHOWN]:
         table.add_row(
             Text(entry.severity, style=_COLOUR[entry.severity]),
-            Text(_whose(entry)),
-            Text(_what(entry)),
+            Text(_container_name(entry)),
+            Text(_description(entry)),
             Text(str(entry.count)),
             Text(f"{entry.last:%m-%d %H:%M:%S}"),
         )
@@ -82,14 +82,14 @@ def _part(title: str, entries: Sequence[ActivityEntry]) -> Iterator[RenderableTy
         yield _indented(f"  and {len(entries) - _SHOWN} more: --json has them all")
 
 
-def _whose(entry: ActivityEntry) -> str:
+def _container_name(entry: ActivityEntry) -> str:
     if not entry.container:
         return line(entry.attributed_by)
     name = line(entry.name or entry.container[:12], _LONGEST)
     return f"{name} ({line(entry.image, _LONGEST)})" if entry.image else name
 
 
-def _what(entry: ActivityEntry) -> str:
+def _description(entry: ActivityEntry) -> str:
     text = line(f"{entry.source}: {entry.kind} ({entry.verdict})")
     of_it = ", ".join(line(each, _LONGEST) for each in entry.targets)
     by = ", ".join(line(each, _LONGEST) for each in entry.commands)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.model import Decisions, Status
-from hardener.summary import SEVERITIES, Cases, Cause, Named, Summary, Toll
+from hardener.summary import SEVERITIES, Cause, ControlCases, HostNames, HostScore, Summary
 from hardener.terminal.parts import (
     SEVERITY_STYLES,
     STATUS_COLOURS,
@@ -126,12 +126,14 @@ def _shared_causes(summary: Summary) -> list[Cause]:
     return [cause for cause in summary.causes() if len(cause.controls) > 1 and not cause.unreachable]
 
 
-def _row(each: Cases, summary: Summary) -> tuple[Text, Text, Text]:
+def _row(each: ControlCases, summary: Summary) -> tuple[Text, Text, Text]:
     what = Text(line(each.control.title))
     if summary.hosts == 1:
         found = [verdict_detail(each.examples[0][1])]
     else:
-        found = list(first([_where(text, hosts, summary.hosts) for text, hosts in _common(each)], _SHOWN))
+        found = list(
+            first([_finding_line(text, hosts, summary.hosts) for text, hosts in _most_common(each)], _SHOWN)
+        )
     for text in found:
         what.append(f"\n{text}", style="bright_black")
     for said in first(list(each.remarks), _REMARKS_SHOWN):
@@ -140,12 +142,12 @@ def _row(each: Cases, summary: Summary) -> tuple[Text, Text, Text]:
     return mark, Text(each.id), what
 
 
-def _common(cases: Cases) -> list[tuple[str, Named]]:
+def _most_common(cases: ControlCases) -> list[tuple[str, HostNames]]:
     """Return the different findings, most common first."""
     return sorted(cases.actual.items(), key=lambda each: -each[1].hosts)
 
 
-def _where(actual: str, found: Named, hosts: int) -> str:
+def _finding_line(actual: str, found: HostNames, hosts: int) -> str:
     """Describe a finding, and on which hosts of a fleet it occurs."""
     more = f" +{found.hosts - len(found.names)} more" if found.hosts > len(found.names) else ""
     names = "all hosts" if found.hosts == hosts else ", ".join(line(name, 60) for name in found.names) + more
@@ -160,7 +162,7 @@ def _worst(summary: Summary) -> Iterator[RenderableType]:
     yield Padding(Fitting(_worst_table(worst), _worst_list(worst)), (0, 1))
 
 
-def _worst_table(worst: Sequence[Toll]) -> Table:
+def _worst_table(worst: Sequence[HostScore]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bright_black")
     table.add_column("host", overflow="fold")
     for severity in SEVERITIES:
@@ -174,7 +176,7 @@ def _worst_table(worst: Sequence[Toll]) -> Table:
     return table
 
 
-def _worst_list(worst: Sequence[Toll]) -> RenderableType:
+def _worst_list(worst: Sequence[HostScore]) -> RenderableType:
     text = Text()
     for toll in worst:
         numbers = zip(SEVERITIES, toll.by_severity, strict=True)

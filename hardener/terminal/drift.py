@@ -40,7 +40,7 @@ def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> Rendera
         files: the written reports, by title.
     """
     return Group(
-        *(part for kind in CHANGES for part in _moved(kind, drift)),
+        *(part for kind in CHANGES for part in _changes(kind, drift)),
         *_changed(drift),
         *_not_compared(drift),
         *files_written(files),
@@ -62,7 +62,7 @@ def _counts(drift: Drift) -> Text:
     return text
 
 
-def _moved(kind: ChangeKind, drift: Drift) -> Iterator[RenderableType]:
+def _changes(kind: ChangeKind, drift: Drift) -> Iterator[RenderableType]:
     chosen = [each for each in drift.changes() if each.change.kind is kind]
     if not chosen:
         return
@@ -70,11 +70,11 @@ def _moved(kind: ChangeKind, drift: Drift) -> Iterator[RenderableType]:
     yield Padding(Text(f"{kind.capitalize()} ({drift.kinds[kind]})", style=f"bold {colour}"), (1, 1, 0, 1))
     table = control_list()
     for each in chosen:
-        table.add_row(Text(mark, style=colour), Text(line(each.change.id)), _what(each))
+        table.add_row(Text(mark, style=colour), Text(line(each.change.id)), _finding_text(each))
     yield Padding(table, (0, 1))
 
 
-def _what(alike: GroupedChange) -> Text:
+def _finding_text(alike: GroupedChange) -> Text:
     move = alike.change
     what = Text(line(move.control.title))
     what.append(f"  {move.control.slug}", style="bright_black")

@@ -34,7 +34,7 @@ def trust_screen(host: str, images: Sequence[Mapping[str, Any]]) -> Iterator[Ren
     doubtful = [image for image in images if image not in trusted]
     for image in (*doubtful, *trusted[:_TRUSTED_SHOWN]):
         status = line(image["status"], 30)
-        detail = "; ".join(filter(None, (line(image["detail"]), _use(image["containers"]))))
+        detail = "; ".join(filter(None, (line(image["detail"]), _containers_text(image["containers"]))))
         table.add_row(Text(status, style=_COLOURS.get(status, "red")), Text(image_name(image)), Text(detail))
     yield Padding(table, (0, 1))
     if len(trusted) > _TRUSTED_SHOWN:
@@ -50,7 +50,7 @@ def image_name(image: Mapping[str, Any]) -> str:
     return line((image["names"] or [image["id"].removeprefix("sha256:")[:12]])[0], 120)
 
 
-def _use(containers: Sequence[Mapping[str, Any]]) -> str:
+def _containers_text(containers: Sequence[Mapping[str, Any]]) -> str:
     """Describe the containers of an image, and whether they refer to it by digest."""
     if not containers:
         return ""

@@ -67,7 +67,7 @@ class Phase(Progress):
 
         self.print(run_lines(answer.host, answer.data.get("runs") or ()))
 
-    def taken_back(self, answer: ChangeAnswer) -> None:
+    def rolled_back(self, answer: ChangeAnswer) -> None:
         """Show the runs that a host has rolled back."""
         host = line(answer.host)
         if not answer.reason:
@@ -75,7 +75,7 @@ class Phase(Progress):
         for note in answer.texts("notes"):
             self.note(f"{host}: {line(note)}", colour="yellow")
 
-    def given_back(self, answer: ChangeAnswer, *, check: bool) -> None:
+    def released(self, answer: ChangeAnswer, *, check: bool) -> None:
         """Show the release of a host."""
         host = line(answer.host)
         if not answer.reason:

@@ -17,7 +17,7 @@ def run_lines(host: str, runs: Any) -> Iterator[str]:
         yield f"{line(host)}: no runs"
     for each in runs:
         name, outcome = line(str(each["run"])), line(str(each["outcome"]))
-        yield f"{line(host)}  {name}  {_when(each)}  {outcome}{_who(each)}"
+        yield f"{line(host)}  {name}  {_start_time(each)}  {outcome}{_caller(each)}"
         if each.get("reason"):
             yield f"    {line(str(each['reason']))}"
         paths = [line(str(path)) for path in each.get("paths") or ()]
@@ -26,12 +26,12 @@ def run_lines(host: str, runs: Any) -> Iterator[str]:
             yield f"    {', '.join(paths[:_PATHS_SHOWN])}{more}"
 
 
-def _when(run: Mapping[str, Any]) -> str:
+def _start_time(run: Mapping[str, Any]) -> str:
     when = run.get("started") or run.get("ended")
     if not isinstance(when, (int, float)):
         return "-"
     return utc(datetime.fromtimestamp(when, UTC))
 
 
-def _who(run: Mapping[str, Any]) -> str:
+def _caller(run: Mapping[str, Any]) -> str:
     return f"  by {line(str(run['who']))}" if run.get("who") else ""

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hardener import catalogue
 from hardener.model import Severity, Status
-from hardener.summary import SEVERITIES, Cases, Cause, Summary, compliance, percentage
+from hardener.summary import SEVERITIES, Cause, ControlCases, Summary, compliance, percentage
 from hardener.terminal.parts import SEVERITY_STYLES, STATUS_COLOURS, status_bar
 from hardener.text import line, shorten
 
@@ -115,7 +115,7 @@ def _indented(text: Text) -> Padding:
     return Padding(text, (0, 1, 0, 3))
 
 
-def _commands(failing: Sequence[Cases], benchmark: str, hosts: str) -> Iterator[str]:
+def _commands(failing: Sequence[ControlCases], benchmark: str, hosts: str) -> Iterator[str]:
     if hosts and any(each.control.remediation for each in failing):
         yield f"hardener plan {hosts}"
     if failing:

@@ -236,7 +236,7 @@ class _Judge:
         return assessment
 
     def _marked(self, assessment: Assessment) -> Assessment:
-        """Add why the change of the host was not begun."""
+        """Add the reason why the change of the host was not begun to its assessment."""
         reason = self._not_begun.get(assessment.host)
         return replace(assessment, not_begun=reason) if reason else assessment
 

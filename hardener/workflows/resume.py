@@ -73,7 +73,7 @@ def confirmed_before(
 
 
 def _known(run: Unfinished, host: str) -> HostState:
-    """Return the state of a host as far as it is written, for hosts that cannot tell."""
+    """Return the state of a host by the journal, for hosts without a record of the run."""
     if host in run.confirmed:
         return HostState.CONFIRMED
     if run.ended.get(host) is Ending.ROLLED_BACK:
@@ -84,7 +84,7 @@ def _known(run: Unfinished, host: str) -> HostState:
 def _ask(
     fleet: Fleet, hosts: Sequence[str], run: Unfinished, listener: ResumeListener
 ) -> dict[str, HostState]:
-    """Collect hosts, and return what became of the run on each; nothing for hosts that cannot tell."""
+    """Collect hosts, and return the state of each after the run; omit hosts without a record of it."""
     states: dict[str, HostState] = {}
     with (
         temporary_folder() as folder,

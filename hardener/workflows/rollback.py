@@ -30,10 +30,10 @@ class RollbackPhase(Watcher, Protocol):
     def runs_listed(self, answer: ChangeAnswer) -> None:
         """Receive the list of runs of a host."""
 
-    def taken_back(self, answer: ChangeAnswer) -> None:
+    def rolled_back(self, answer: ChangeAnswer) -> None:
         """Receive the rollback of a host, or its prediction in check mode."""
 
-    def given_back(self, answer: ChangeAnswer, *, check: bool) -> None:
+    def released(self, answer: ChangeAnswer, *, check: bool) -> None:
         """Receive the release of a host, or its prediction in check mode."""
 
 
@@ -74,13 +74,13 @@ def roll_back(
         if listing:
             with ask(fleet, listing=True, check=check) as answers, listener.phase("list") as phase:
                 for answer in answers.each(phase):
-                    (phase.runs_listed if answer.state is State.OK else phase.taken_back)(answer)
+                    (phase.runs_listed if answer.state is State.OK else phase.rolled_back)(answer)
             return exit_codes.complete(answers.all_well())
 
         def work(fleet: Fleet, _hosts: Sequence[str]) -> RemediationResult:
             with ask(fleet, listing=False, check=check) as answers, listener.phase("rollback") as phase:
                 for answer in answers.each(phase):
-                    phase.taken_back(answer)
+                    phase.rolled_back(answer)
             return RemediationResult(failed=_failed(answers.outcomes))
 
         # A host that is rolled back as asked has not failed.
@@ -130,7 +130,7 @@ def release(
                     rolled_back.add(answer.host)
                 if answer.not_begun:
                     not_begun[answer.host] = answer.not_begun
-                phase.given_back(answer, check=check)
+                phase.released(answer, check=check)
         failed = {host: why for host, why in _failed(answers.outcomes).items() if host not in not_begun}
         return RemediationResult(failed=failed, rolled_back=frozenset(rolled_back), not_begun=not_begun)
 
@@ -167,7 +167,7 @@ def _in_batches(
     if not check:
         change_run.begin(str(uuid4()), seen=0)  # no audit tells which numbers its hosts know
     rollout = Rollout(target=target, change_run=change_run, batches=batches, check=check, listener=listener)
-    if check or not batches.wanted:
+    if check or not batches.is_divided:
         return rollout.at_once([], work)
 
     def ask(fleet: Fleet, label: str) -> tuple[list[str], Mapping[str, Outcome]]:

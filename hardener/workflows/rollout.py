@@ -78,7 +78,7 @@ class Rollout:
         Raises:
             HardenerError: the inventory has no such group of canaries.
         """
-        if not self.batches.wanted:
+        if not self.batches.is_divided:
             return self.at_once(hosts, work)
         unreachable = {each.host: each.unreachable for each in before if each.unreachable}
 
@@ -92,7 +92,7 @@ class Rollout:
         self, hosts: Sequence[str], work: Callable[[Fleet, Sequence[str]], RemediationResult]
     ) -> RemediationResult:
         """Change all hosts in one batch, without a limit."""
-        return self._told(self._logged(work, self.change_run.fleet, hosts))
+        return self._report_not_begun(self._logged(work, self.change_run.fleet, hosts))
 
     def run(
         self,
@@ -130,7 +130,7 @@ class Rollout:
             look=lambda some: look(fleet.only(some), some),
             listener=self.listener,
         )
-        return self._told(done)
+        return self._report_not_begun(done)
 
     def _logged(
         self,
@@ -143,7 +143,7 @@ class Rollout:
         self.change_run.ended(hosts, result)
         return result
 
-    def _told(self, result: RemediationResult) -> RemediationResult:
+    def _report_not_begun(self, result: RemediationResult) -> RemediationResult:
         if result.not_begun:
             self.listener.not_begun(result.not_begun)
         return result

@@ -98,7 +98,7 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
             scans[answer.host], raw[answer.host] = answer.record, answer.raw
     said = {host: statements.of(each) for host, each in scans.items()} if request.vex else {}
     for host, matches in said.items():
-        raw[host] = {**raw[host], "vex": [_told(each) for each in matches]}
+        raw[host] = {**raw[host], "vex": [_match_document(each) for each in matches]}
     if request.json_file:
         text = json.dumps(raw, indent=1, ensure_ascii=True)
         write_text(request.json_file, scalar(text, 1 << 30) + "\n")
@@ -114,7 +114,7 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
     return ScanResult(scans, images, code, said, statements.unused)
 
 
-def _told(match: Match) -> dict[str, str]:
+def _match_document(match: Match) -> dict[str, str]:
     """Return a statement and the finding to which it applies, for JSON."""
     statement = match.statement
     return {

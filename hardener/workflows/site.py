@@ -166,7 +166,7 @@ class _Inventory:
             present.add(scalar(assessment.host))
             self._write_host(folder, place, next(rows), assessment, self.last)
         for name in sorted(last_seen.keys() - present):
-            if found := _found(last_seen[name], name):
+            if found := _assessment_of(last_seen[name], name):
                 row = host_row(found)
                 self._write_host(folder, place, row, found, last_seen[name])
                 yield row
@@ -230,7 +230,7 @@ class _Inventory:
         }
 
 
-def _found(run: StoredRun, name: str) -> Assessment | None:
+def _assessment_of(run: StoredRun, name: str) -> Assessment | None:
     """Return the assessment of a host by its name in the database, where some characters are replaced."""
     odd = (each for each in run.assessments() if scalar(each.host) == name)
     return run.assessment(name) or next(odd, None)

@@ -150,7 +150,7 @@ def try_confinements(
                     return tried
             pending, done = trial, None
             if not request.run_in and (answer.get("up") or trial.kind == "control"):
-                done = exercise(_most(trial, usual, max(1.0, deadline - clock())))(addresses)
+                done = exercise(_time_limit(trial, usual, max(1.0, deadline - clock())))(addresses)
                 usual = usual or done.seconds
                 has_failed = has_failed or (trial.kind == "control" and bool(done.problem))
         if pending is not None:
@@ -174,7 +174,7 @@ class _Run:
     def attempt(self, done: Exercise | None, trial: Trial | None) -> Mapping[str, Any]:
         """End the current trial, and begin the next one; without a next one the process ends."""
         exercise = {"seconds": done.seconds, "problem": done.problem} if done else {}
-        _, answer = self._stage({"stage": "attempt", "exercise": exercise, "trial": _told(trial)})
+        _, answer = self._stage({"stage": "attempt", "exercise": exercise, "trial": _trial_parameters(trial)})
         self._ended = trial is None
         return answer
 
@@ -204,12 +204,12 @@ class _Run:
         return twins.stage(self._fleet, "prove", values, self._listener)
 
 
-def _most(trial: Trial, usual: float, left: float) -> float:
+def _time_limit(trial: Trial, usual: float, left: float) -> float:
     """Return the time limit of the exercise of a trial, in seconds."""
     return left if trial.kind == "before" else min(left, max(_LEAST[trial.kind], _TIMES * usual))
 
 
-def _told(trial: Trial | None) -> dict[str, Any]:
+def _trial_parameters(trial: Trial | None) -> dict[str, Any]:
     """Return a trial in the form that the on-host program takes."""
     if trial is None:
         return {}

@@ -124,7 +124,7 @@ def test_hosts_without_a_recorded_result_are_asked_first(
     assert hardened(fleet) == ["back", "never", "waits"]
 
 
-def test_a_host_that_was_lost_is_asked_first_and_is_changed_again(
+def test_a_lost_host_is_asked_first_and_changed_again(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     """It may have confirmed its change, or be at work, after its connection or its slice was lost."""
@@ -147,7 +147,7 @@ def test_a_host_that_was_lost_is_asked_first_and_is_changed_again(
 
 
 @pytest.mark.parametrize("batches", [(), ("--canary", "1")])
-def test_a_host_on_which_docker_was_installed_is_hardened_by_the_run_that_goes_on(
+def test_a_resumed_run_hardens_a_host_on_which_docker_was_installed(
     hardener: Hardener, fleet: FakeFleet, home: Path, batches: tuple[str, ...]
 ) -> None:
     """The transaction of the installation is confirmed; that says nothing of the one that hardens."""
@@ -177,7 +177,7 @@ def test_a_host_on_which_docker_was_installed_is_hardened_by_the_run_that_goes_o
         ({"msg": "x", "failed": True, "outcome": "not_begun", "reason": "outside its windows"}, 8),
     ],
 )
-def test_a_host_on_which_docker_was_not_installed_is_left_for_the_run_that_goes_on(
+def test_a_host_without_docker_is_left_to_the_resumed_run(
     hardener: Hardener, fleet: FakeFleet, home: Path, answer: dict[str, Any], code: int
 ) -> None:
     fleet.snapshots = {"new": no_engine(), "old": bridge(icc=True)}
@@ -187,7 +187,7 @@ def test_a_host_on_which_docker_was_not_installed_is_left_for_the_run_that_goes_
     assert (left.left, sorted(left.confirmed)) == (("new",), ["old"])
 
 
-def test_a_reviewed_plan_goes_on_without_the_hosts_that_are_confirmed(
+def test_a_resumed_plan_excludes_confirmed_hosts(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=True)}
