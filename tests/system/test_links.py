@@ -37,7 +37,7 @@ def test_harden_does_not_follow_a_users_link_to_the_loader(pristine: Boot, tmp_p
         assert f"{FOLDER}/ca.crt: this symbolic link belongs to uid" in " ".join(said.split())
         (printed,) = (tmp_path / "artifacts").glob("harden*/stdout")
         steps = re.findall(r"^hardener: \S+: (.+)$", printed.read_text(), re.MULTILINE)
-        assert steps == ["back up", "look at what runs", "write files", "check health"]
+        assert steps == ["back up", "record the baseline", "write files", "check health"]
         runs = shell(host, "cat /var/lib/hardener/backups/*/result.json")
         assert '"outcome": "changed"' in runs
         # What was done is taken back whole, around the link.

@@ -197,7 +197,7 @@ class Transaction:
         except Refused:
             self._store.never_began(run)
             raise
-        steps.begin("look at what runs")
+        steps.begin("record the baseline")
         came_in = ssh_session.current()
         before = liveness.look(came_in)
         try:

@@ -174,7 +174,9 @@ class Survey:
                 )
         for volume in self.holdings.volumes:
             if (volume.get("Options") or {}).get("device"):
-                found.append(f"the volume {volume['Name']} is elsewhere, and its owners stay as they are")
+                found.append(
+                    f"the volume {volume['Name']} is outside of the data root, and its owners are not changed"
+                )
         return found
 
     def measure(self, client: Client) -> tuple[int, list[str]]:

@@ -184,7 +184,7 @@ def test_the_first_occurrence_of_a_field_counts() -> None:
     assert read(AVC, f"{MOUNT} pid=1 profile=x").pid == 812
 
 
-def test_names_with_line_ends_and_invalid_utf8_are_one_text() -> None:
+def test_names_with_line_ends_and_invalid_utf8_are_parsed() -> None:
     body = OPEN.replace('"/proc/sysrq-trigger"', b"/a\n\xff\x1b[2J".hex().upper())
     assert read(AVC, body).target == "/a\n\\xff\x1b[2J"
 

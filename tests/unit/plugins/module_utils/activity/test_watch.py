@@ -111,7 +111,7 @@ def test_a_denial_of_a_known_container_is_counted_at_once(heard: Heard, tally: T
     assert entries(tally) == [("web", "nginx", "process", 2)]
 
 
-def test_a_new_container_waits_for_the_engine(heard: Heard, tally: Tally) -> None:
+def test_a_denial_of_a_new_container_waits_for_the_report_of_the_engine(heard: Heard, tally: Tally) -> None:
     watch = heard(Process(A), mount(1))
     assert entries(tally) == []
     watch.directory.put(WEB)
