@@ -162,8 +162,9 @@ class Sweep:
         if said not in ("", names[0]) or (said == "" and names[0] != "before"):
             problems.append(f"the host is as {names[0]}, and the journal says {said or 'nothing'}")
         if names[0] == "planned":
-            self.works["rollback"]()
-            problems += self._differences("before", "after a rollback")
+            outcome = self.works["rollback"]()["outcome"]
+            problems += self._settle()  # an engine that is slow to come back is tried again by the guard
+            problems += self._differences("before", f"after a rollback that said {outcome}")
         return seen, problems
 
     def _settle(self) -> list[str]:
