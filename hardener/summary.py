@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from hardener.decisions.remarks import Tally, remarks
 from hardener.model import Assessment, Control, Finding, Severity, Status, Verdict
 from hardener.snapshot import UNREAD
-from hardener.text import line
+from hardener.text import first, line
 
 _EXAMPLES = 3
 _WORST = 5
 _REMARKS = 20  # different texts for one control, since objects have different names on each host
 _TEXTS = 20  # different findings of one control, for the same reason
 _CAUSES = 200
+_TOGETHER = 50  # hosts with the same reason that are named
 _KEPT = (Status.FAIL, Status.ERROR, Status.WAIVED)
 
 SEVERITIES = tuple(Severity)  # most severe first, in the order of the model
@@ -92,6 +93,14 @@ def by_name(counts: Mapping[Status, int]) -> dict[str, int]:
 def percentage(share: float | None) -> str:
     """Format a share; it is rounded down, so that 100 % means that nothing is missing."""
     return "-" if share is None else f"{int(share * 100 + 1e-9)}%"
+
+
+def alike(hosts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Join the names of hosts that have the same reason; of very many, the first ones are named."""
+    reasons: dict[str, list[str]] = {}
+    for host, reason in hosts:
+        reasons.setdefault(reason, []).append(host)
+    return [(", ".join(first(names, _TOGETHER)), reason) for reason, names in reasons.items()]
 
 
 def _reason(actual: str) -> str:

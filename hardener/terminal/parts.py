@@ -158,10 +158,16 @@ def control_list() -> Table:
     return table
 
 
-def host_list(title: str, hosts: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
-    """List hosts with a reason each; return nothing for no hosts."""
+def host_list(title: str, hosts: Sequence[tuple[str, str]], number: int = 0) -> Iterator[RenderableType]:
+    """List hosts with a reason each; return nothing for no hosts.
+
+    Args:
+        title: what they have in common.
+        hosts: host and reason; several hosts with one reason may be one entry.
+        number: the number of hosts, where that is not the number of entries.
+    """
     if hosts:
-        yield heading(title, len(hosts), "magenta")
+        yield heading(title, number or len(hosts), "magenta")
         shown = first([f"{host}: {why}" for host, why in hosts], _HOSTS_SHOWN)
         yield Padding(Text("\n".join(shown)), (0, 1))
 

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 from hardener.model import Assessment, Offender, Severity, Status
-from hardener.summary import Summary
+from hardener.summary import Summary, alike
 from tests.unit.reports.conftest import BENCHMARK, CONTROLS, VERDICTS, assessment, decided, gone, statuses
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
@@ -119,3 +119,10 @@ def test_the_number_of_remarks_is_bounded() -> None:
     ]
     assert privileged.hosts == 100
     assert len(privileged.remarks) == 20
+
+
+def test_hosts_with_the_same_reason_are_named_together() -> None:
+    hosts = [("a", "window"), ("b", "limit"), *((f"h{number}", "window") for number in range(60))]
+    first, second = alike(hosts)
+    assert first == (", ".join(["a", *(f"h{number}" for number in range(49)), "+11 more"]), "window")
+    assert second == ("b", "limit")

@@ -15,7 +15,7 @@ from hardener.site.names import file_name, numbered
 from hardener.site.place import INVENTORIES, Place, RunRow, pager
 from hardener.site.rendering import ICON, STYLE, File, page, paged, row, shown
 from hardener.site.views.parts import sections, since_run
-from hardener.summary import SEVERITIES, compliance
+from hardener.summary import SEVERITIES, alike, compliance
 
 _WORST = 10
 _NOTICES = 10
@@ -100,11 +100,7 @@ def overview(
             if each.unreachable
         ][: _NAMED + 1],
         gone=len(summary.unreachable),
-        not_begun=[
-            (f"hosts/{each.file}.html", each.name, each.not_begun)
-            for each in gathered.hosts
-            if each.not_begun
-        ][: _NAMED + 1],
+        not_begun=[(shown(names, 2000), shown(why)) for names, why in alike(summary.not_begun)[:_NAMED]],
         notices=[shown(each, 300) for each in summary.decided.notices(last.info.decisions)][:_NOTICES],
     )
 

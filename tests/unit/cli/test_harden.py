@@ -268,7 +268,7 @@ def test_a_failed_canary_ends_the_run_and_the_other_hosts_are_named(
     reason = "1 failed where --max-fail allows 0 (web1: rolled back: no start)"
     assert f"hardener: stopped: {reason}\n" in result.stderr
     assert f"not begun: web2, web3: {reason}\n" in result.stderr
-    assert f"web2: {reason}" in " ".join(result.stdout.split())
+    assert f"web2, web3: {reason}" in " ".join(result.stdout.split())
     found = json.loads(report.read_text())
     assert [host.get("not_begun") for host in found["hosts"]] == [None, reason, reason]
     assert found["summary"]["not_begun"] == 2
