@@ -54,6 +54,11 @@ class Overlaid:
         self._process.kill()
         self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """A process in there."""
+        return self._process.pid
+
     def run(
         self, *command: str, data: str | None = None, timeout: float = 120, **environment: str
     ) -> subprocess.CompletedProcess[str]:
