@@ -47,6 +47,18 @@ ExecStart={boot}
 ExecStopPost=-{booted}
 TimeoutStartSec=120
 """
+_MAIN = """\
+import os
+import sys
+
+try:
+    from {package}.converge import guard_main
+except (ImportError, OSError):
+    if os.path.exists(sys.argv[0]):
+        raise
+    sys.exit(2)  # removed since the run is over: so does Python end where it finds no program at all
+guard_main.main()
+"""
 _RETRY = 20  # seconds until a guard that was killed, or could not act during boot, tries again
 
 
@@ -245,5 +257,5 @@ def _packed() -> bytes:
     with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
         for name, text in sources("converge").items():
             archive.writestr(f"{PACKAGE}/{name}", text)
-        archive.writestr("__main__.py", f"from {PACKAGE}.converge import guard_main\n\nguard_main.main()\n")
+        archive.writestr("__main__.py", _MAIN.format(package=PACKAGE))
     return buffer.getvalue()

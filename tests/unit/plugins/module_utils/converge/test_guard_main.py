@@ -226,6 +226,32 @@ def test_a_guard_whose_program_is_removed_by_a_confirmation_is_not_restarted(
     assert f"--property=RestartPreventExitStatus={ended.returncode}" in armed
 
 
+# Python has read the list of the program's modules, and none of them yet.
+STARTING = """
+import pkgutil, sys
+program = sys.argv[0] = sys.argv[1]
+pkgutil.get_importer(program)
+sys.path.insert(0, program)
+main = pkgutil.get_importer(program).get_source("__main__")
+{meanwhile}
+exec(main, {{"__name__": "__main__"}})
+"""
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "code"),
+    [("import os; os.remove(program)", 2), ("sys.path.remove(program)", 1)],
+    ids=["removed", "cannot be read"],
+)
+def test_only_a_guard_whose_program_is_removed_while_it_starts_is_not_restarted(
+    host: Host, systemd: Systemd, meanwhile: str, code: int
+) -> None:
+    overdue(host)
+    program = [sys.executable, "-IBSc", STARTING.format(meanwhile=meanwhile), systemd.timer()[2]]
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, code == 1), ended.stderr
+
+
 def test_a_complete_rollback_at_boot_starts_no_retry(host: Host, systemd: Systemd, act: Act) -> None:
     overdue(host)
     after_boot = systemd.after_boot()
