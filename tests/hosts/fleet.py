@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -96,18 +97,19 @@ class Fleet:
         return [self.daemon(host).get("icc", True) for host in self.hosts]
 
 
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
+def pause(pid: int) -> list[int]:
+    """Stop a process and all below it, each before its children are listed: none can start another one."""
     try:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TZX")
         below = [
             int(each)
-            for thread in children.parent.parent.iterdir()
+            for thread in Path(f"/proc/{pid}/task").iterdir()
             for each in (thread / "children").read_text().split()
         ]
-    except OSError:
+    except OSError:  # it has ended
         return [pid]
-    return [pid, *(each for child in below for each in family(child))]
+    return [pid, *(each for child in below for each in pause(child))]
 
 
 def until(true: Callable[[], object], *, seconds: float = 600) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import namespace_host
-from tests.hosts.fleet import ICC, PREPARED, Fleet, family, until
+from tests.hosts.fleet import ICC, PREPARED, Fleet, pause, until
 from tests.mesh.mesh import Mesh
 
 LEASE = 15
@@ -52,9 +52,7 @@ def test_a_node_that_was_given_up_changes_no_host_on_which_another_run_was(mesh:
     (host,) = fleet.hosts
     process = fleet.start("harden", *ICC, "--mesh", str(mesh.options(lease=LEASE, nodes=["w1"])))
     until(lambda: hardening(mesh, "w1"))
-    stopped = [pid for each in hardening(mesh, "w1") for pid in family(each)]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+    stopped = [pid for each in hardening(mesh, "w1") for pid in pause(each)]
     mesh.links["w1"].cut()
     try:
         _, said = process.communicate(timeout=600)

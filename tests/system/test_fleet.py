@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
-from tests.hosts.fleet import ICC, Fleet, family, until
+from tests.hosts.fleet import ICC, Fleet, pause, until
 
 HOSTS = int(os.environ.get("HARDENER_TEST_FLEET", "5"))  # of which one in five breaks
 # The engine of this host does not start with what the change sets.
@@ -55,9 +56,7 @@ def test_a_change_that_breaks_one_host_in_five_stops_the_run(fleet: Fleet) -> No
 def test_a_paused_controller_is_refused_after_another_has_taken_over(fleet: Fleet) -> None:
     first = fleet.start("harden", *ICC, node="stopped")
     until(lambda: any(run.unknown for run in fleet.unfinished("stopped")))
-    stopped = family(first.pid)
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+    stopped = pause(first.pid)
     try:
         assert fleet.with_icc() == [True] * HOSTS, "it was stopped in time"
         other = fleet.run("harden", *ICC, node="other")
@@ -66,7 +65,8 @@ def test_a_paused_controller_is_refused_after_another_has_taken_over(fleet: Flee
         assert taken_back.returncode == 0, taken_back.stderr
     finally:
         for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
     _, said = first.communicate(timeout=600)
     assert first.returncode == 3, said
     for host in fleet.hosts:

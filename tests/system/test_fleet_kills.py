@@ -8,10 +8,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
-from tests.hosts.fleet import ICC, Fleet, family, until
+from tests.hosts.fleet import ICC, Fleet, pause, until
 
 HOSTS = 3
 SEED = int(os.environ.get("HARDENER_TEST_SEED", time.time_ns() % 1_000_000))
@@ -21,8 +22,9 @@ BACK = ("rolled_back", "partly_rolled_back")
 
 def kill_all(process: subprocess.Popen[str]) -> None:
     """A loss of power: nothing of the run is left on the control node."""
-    for pid in family(process.pid):
-        os.kill(pid, signal.SIGKILL)
+    for pid in pause(process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def kill_one(process: subprocess.Popen[str]) -> None:
