@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ansible_collections.hardener.docker.plugins.module_utils.converge import guard_main, history, main
+from ansible_collections.hardener.docker.plugins.module_utils.converge import files, guard_main, history, main
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal, Store
 from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 
@@ -184,7 +184,8 @@ class Sweep:
         if JOURNAL.exists():
             operate(host.clock, self._next)
         self._wait_for_guard()
-        if _GUARD.is_symlink() or _GUARD_UNIT.exists() or any(map(_is_room, tree.read(ROOTS))):
+        guards = (_GUARD, _GUARD_UNIT, Path(files.temporary_name(str(_GUARD_UNIT))))
+        if any(map(os.path.lexists, guards)) or any(map(_is_room, tree.read(ROOTS))):
             operate(host.clock, self._next)  # it could not be removed, and goes with the next run
         problems += self._final(booted)
         if not problems:

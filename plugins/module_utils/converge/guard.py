@@ -186,7 +186,10 @@ def clear_up(folder: str) -> None:
         folder: hardener's folder on this host; a guard of another one stays.
     """
     unit, link = os.path.join(UNITS, BOOT_UNIT), os.path.join(UNITS, _WANTS, BOOT_UNIT)
-    paths = [path for path in (unit, files.temporary_name(unit)) if _word(folder) in system.read(path)]
+    draft = files.temporary_name(unit)
+    paths = [path for path in (unit, draft) if _word(folder) in system.read(path)]
+    if os.path.lexists(draft) and "ExecStart=" not in system.read(draft):  # cut off while it was written
+        paths.append(draft)
     if unit in paths or (os.path.lexists(link) and not os.path.exists(link)):
         paths.append(link)
     if paths:

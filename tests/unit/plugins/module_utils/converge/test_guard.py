@@ -14,6 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     activations,
     confirm,
     documents,
+    files,
     guard,
     guard_main,
 )
@@ -328,3 +329,20 @@ def test_the_guard_of_another_folder_is_kept(host: Host, systemd: Systemd) -> No
     unit.write_text('ExecStart="python3" "boot" "/somewhere/else" "run"')
     assert host.converge(host.file("x", "new"))["outcome"] == "changed"
     assert unit.exists()
+
+
+@pytest.mark.parametrize("written", ["", "[Unit]\nDescription=Take back the ch"])
+def test_the_next_run_removes_a_unit_that_was_cut_off_while_it_was_written(
+    host: Host, systemd: Systemd, written: str
+) -> None:
+    draft = Path(files.temporary_name(str(systemd.units / guard.BOOT_UNIT)))
+    draft.write_text(written)
+    guard.clear_up(host.store.folder)
+    assert not draft.exists()
+
+
+def test_the_next_run_keeps_a_unit_of_another_folder(host: Host, systemd: Systemd) -> None:
+    draft = Path(files.temporary_name(str(systemd.units / guard.BOOT_UNIT)))
+    draft.write_text('[Service]\nExecStart="python3" "boot" "/another/folder"\n')
+    guard.clear_up(host.store.folder)
+    assert draft.exists()
