@@ -23,7 +23,7 @@ def test_a_share_is_parsed(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "101%", "1.5", "10 %", "ten", "%", "٣", "1" * 10, "0x1", "1%%"])
 def test_an_invalid_share_is_refused(text: str) -> None:
-    with pytest.raises(HardenerError, match="no number of hosts"):
+    with pytest.raises(HardenerError, match="is not a number of hosts"):
         Share.parse(text, least=0)
 
 

@@ -101,7 +101,7 @@ def tampered(desk: Desk, bundle: Path, name: str, change: Change, told: Change =
             "proof.json",
             lambda it: None,
             lambda it: it.update(id="../../etc/passwd"),
-            "not as an export names",
+            "names or orders proofs differently",
         ),
     ],
 )

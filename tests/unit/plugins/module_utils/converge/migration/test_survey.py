@@ -136,7 +136,7 @@ def test_volumes_outside_of_the_data_root_are_not_copied_but_named() -> None:
     assert found.volumes == []
     bind, elsewhere = found.notes()
     assert bind.startswith("web mounts /srv/a, /srv/b of the host, whose owners stay as they are")
-    assert elsewhere.startswith("the volume nfs is elsewhere")
+    assert elsewhere.startswith("the volume nfs is outside of the data root")
 
 
 class Engine:
