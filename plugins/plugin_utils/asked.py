@@ -31,8 +31,7 @@ def is_asked(
         named: variables of the role that the site has set.
         variables: all variables of the role.
         decided_by: variables that a document depends on beside the one that it is named after, both without
-            the
-            role's name.
+            the role's name.
     """
     if "asked" in document:
         return bool(document["asked"])

@@ -99,14 +99,12 @@ class HostScriptAction(ActionBase):
         Args:
             source: package folder (with ``__init__.py``).
             entry: ``module:function`` inside the package; it takes ``arguments`` and returns JSON data, or
-                bytes that
-                are JSON already.
+                bytes that are JSON already.
             arguments: JSON data.
             task_vars: the task's variables.
             timeout: seconds after which the script is killed on the host; 0 for never.
-            patience: seconds after which the controller gives up; by default somewhat more than ``timeout``,
-                or the
-                limit of all tasks.
+            patience: seconds after which the controller gives up; by default somewhat more than
+                ``timeout``, or the limit of all tasks.
             parsed: whether the result is parsed here. A later parser has to be as strict.
             told: called with each step that the script begins, where the connection reads as it arrives.
 

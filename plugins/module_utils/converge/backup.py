@@ -255,8 +255,7 @@ class Store:
 
         Returns:
             Notes about paths that were changed outside hardener since and stay as they are; and reasons why
-            paths
-            could not be restored.
+            paths could not be restored.
         """
         notes, problems = [], {}
         for entry in reversed(self.manifest(run)):

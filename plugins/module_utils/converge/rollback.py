@@ -41,10 +41,8 @@ def finished(
     Returns:
         ``outcome``: ``rolled_back``; ``partly_rolled_back`` if later changes of others stay, which ``kept``
         names; ``rollback_failed`` if files or activations are not restored (``problems``), which the guard
-        tries
-        again. With it ``reason`` and ``notes``; and ``lost``, programs and connections that still fail
-        although
-        everything is restored, so that a retry would not help.
+        tries again. With it ``reason`` and ``notes``; and ``lost``, programs and connections that still
+        fail although everything is restored, so that a retry would not help.
     """
     steps.begin("roll back")
     outcome = _taken_back(store, journal, reason, boot=boot)
@@ -143,8 +141,7 @@ def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
     Args:
         journal: the run.
         left: paths that could not be restored. An activation that was undone in that state is undone again
-            once
-            one of them is restored, and not before.
+            once one of them is restored, and not before.
         boot: undo only what a restored file does not undo during boot.
     """
     done = journal.undone(left)

@@ -117,8 +117,7 @@ class Life:
 
         Args:
             condition: of docker compose: ``service_healthy``, ``service_completed_successfully``; any other
-                word
-                means that it has started.
+                word means that it has started.
         """
         deadline = time.monotonic() + _PATIENCE
         while True:

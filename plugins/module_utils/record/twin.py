@@ -74,8 +74,7 @@ def labels(run: str, image: Mapping[str, Any]) -> dict[str, str]:
     Args:
         run: the label's value.
         image: inspect data of its image, whose labels cannot be removed: they are emptied, so that proxies
-            and
-            similar tools ignore the container.
+            and similar tools ignore the container.
     """
     given = (image.get("Config") or {}).get("Labels") or {}
     return {**dict.fromkeys(given, ""), LABEL: run}

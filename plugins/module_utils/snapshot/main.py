@@ -47,8 +47,7 @@ def collect(arguments: dict[str, Any]) -> bytes:
 
     Args:
         arguments: ``socket``, the engine's API socket if it is not to be searched; ``limit``, seconds after
-            which
-            this process ends in any case; it also bounds its memory.
+            which this process ends in any case; it also bounds its memory.
     """
     if arguments.get("limit"):
         limits.hold(int(arguments["limit"]))

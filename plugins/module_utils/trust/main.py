@@ -29,8 +29,7 @@ def verify(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         arguments: ``policy``, see ``trust.policy``; ``socket``, if the engine's is not the default one;
             ``record``, ``certificates`` and ``logins``, if their paths are not the default ones; ``limit``,
-            seconds
-            after which this process ends, which also bounds its memory.
+            seconds after which this process ends, which also bounds its memory.
 
     Raises:
         Failed, PolicyError: nothing could be judged, and the record is the one before.
