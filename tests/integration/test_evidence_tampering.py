@@ -230,7 +230,7 @@ def a_file_is_there_twice(_: Desk, bundle: Path, files: Files) -> None:
     with_member(bundle, files, OTHER_SNAPSHOT, files[OTHER_SNAPSHOT])
 
 
-@case("README.md", "in order")
+@case("README.md", "sorted by name")
 def a_first_file_comes_again_at_the_end(_: Desk, bundle: Path, files: Files) -> None:
     with_member(bundle, files, "README.md", b"Everything is fine.\n")
 
