@@ -65,7 +65,7 @@ TOO_MUCH = {
     "long_header": ("answer(b'{\"result\":{}}', head=b'[' + b'{},' * 7_000_000 + b'1]')", "cannot be read"),
     # What only hardener itself parses, for which the host has to begin as a snapshot does.
     "no_snapshot": ('answer(b\'{"result":{"sources":{}}}\')', "gave no snapshot"),
-    "not_finite": (f"answer(b'{SNAPSHOT},\"at\":1e999}}}}')", "1e999 is no number"),
+    "not_finite": (f"answer(b'{SNAPSHOT},\"at\":1e999}}}}')", "1e999 is not a number"),
     "not_closed": (f"answer(b'{SNAPSHOT},\"at\":[}}}}')", "the answer of the host is not JSON"),
     "deep_inside": (f"answer(b'{SNAPSHOT},\"at\":' + b'[' * 1_900_000 + b'}}}}')", "nested too deeply"),
 }
