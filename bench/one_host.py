@@ -27,7 +27,6 @@ from tools import collector
 
 SOCKET = Path("/run/docker.sock")
 DOCKER_BENCH = "docker-bench-security"
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 # The least that any audit must read, over one keep-alive connection: what the collector is held against.
 API_READS = """

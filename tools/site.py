@@ -20,7 +20,6 @@ from tools.fences import pieces
 from tools.readme import LINK, site_path
 
 ROOT = Path(__file__).resolve().parents[1]
-_TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 
 # Where the site has a page from, as paths of the repository, by its path below the site's sources.
 _origins: dict[str, str] = {}

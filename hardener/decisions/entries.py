@@ -34,7 +34,6 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # Kinds whose offenders a check lists completely: waiving one of them hides no others.
 Kind = Literal["container", "file", "image", "network", "rule", "service", "user"]
-KINDS: tuple[str, ...] = get_args(Kind)
 
 _AnyFile = TypeVar("_AnyFile", bound=BaseModel)
 _Any = TypeVar("_Any")

@@ -1,8 +1,10 @@
 """Store every run with its findings and the facts behind them.
 
-    history = History(default_home()) with history.begin() as recording: recording.keep("db01", path)
-    # the host's snapshot, compressed store.add(assessment)                 # an AssessmentStore, in the order
-    of the reports recording.finish(record, store)       # only now does the run exist
+    history = History(default_home())
+    with history.begin() as recording:
+        recording.keep("db01", path)          # the host's snapshot, compressed
+        store.add(assessment)                 # an AssessmentStore, in the order of the reports
+        recording.finish(record, store)       # only now does the run exist
     history.run("latest").assessments()       # exactly what was added, one host at a time
 
 An unfinished run leaves nothing: a killed process or a full disk costs only that run.

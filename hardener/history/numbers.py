@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from hardener.history.home import Home
 
@@ -20,13 +19,6 @@ _NAME = "number"
 _LONGEST = 20  # digits
 # A host that is hostile, or whose control node had a wrong clock, must not use up the numbers of all.
 _BELIEVED_AHEAD_MS = 366 * 24 * 3600 * 1000
-
-
-class RunNumber(NamedTuple):
-    """The number of a run, and the name of the run."""
-
-    number: int
-    run: str
 
 
 def believed(known: object, *, now: float) -> int:

@@ -1,6 +1,7 @@
 """The retention of runs: ``retention.yml`` in the folder of the history, if a user has written one.
 
-    keep_runs: 500     # the newest runs keep_days: 400     # and only those of this number of days
+    keep_runs: 500     # the newest runs
+    keep_days: 400     # and only those of this number of days
 
 These are the defaults: a run each day for more than a year, so that an auditor finds a whole year. The
 baseline and the newest run always stay; so does the run with which drift of an inventory is compared, as long

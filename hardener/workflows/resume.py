@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from ansible_collections.hardener.docker.plugins.module_utils.contract import CHANGED
+
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet, requests
 from hardener.history.journal import Ending, Unfinished
@@ -17,7 +19,6 @@ from hardener.workfolder import temporary_folder
 
 _PAUSE_S = 5.0
 _LONGEST_S = 900.0  # seconds to wait for hosts that are still at work or wait to be confirmed
-_CONFIRMED = "changed"
 
 
 class HostState(StrEnum):
@@ -117,5 +118,5 @@ def state_of(snapshot: Snapshot, number: int) -> HostState:
         return HostState.WAITING
     for each in known.get("runs") or ():  # newest first
         if each.get("number") == number:
-            return HostState.CONFIRMED if each.get("outcome") == _CONFIRMED else HostState.ROLLED_BACK
+            return HostState.CONFIRMED if each.get("outcome") == CHANGED else HostState.ROLLED_BACK
     return HostState.UNTOUCHED

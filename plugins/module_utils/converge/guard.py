@@ -213,12 +213,6 @@ def _forget() -> None:
         system.run("systemctl", "daemon-reload", timeout=60)
 
 
-def armed(run: str) -> bool:
-    """Return whether systemd waits for the end of a run's time, or is rolling it back."""
-    names = [f"{_timer(run)}.timer", f"{_timer(run)}.service"]
-    return possible() and "active" in system.run("systemctl", "is-active", "--", *names).output.split()
-
-
 def kill_worker(run: str) -> None:
     """Kill the worker of a run and its child processes."""
     system.run("systemctl", "kill", "--signal=KILL", "--", f"hardener-{run}.scope")

@@ -17,7 +17,6 @@ MODULES_FILE = "/etc/modprobe.d/hardener.conf"
 
 _KEY = re.compile(r"[a-z0-9_]+([./][A-Za-z0-9_*:@-]+)+")
 _VALUE = re.compile(r"[!-~]+( [!-~]+)*")
-_MODULE = re.compile(r"[a-z0-9_]+")
 _BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
 _FORWARDING = re.compile(r"net\.ipv4\.(ip_forward|conf\.[^.]+\.forwarding)")
 _OFF = re.compile(r"0+|0x0+")
