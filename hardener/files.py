@@ -137,7 +137,7 @@ def _standard_output() -> io.TextIOWrapper:
 
 
 def _take_over(descriptor: int, path: Path) -> None:
-    """Give an open file the mode and the owner of the file that it will replace."""
+    """Set mode and owner of an open file to those of the file that it will replace."""
     try:
         known = path.stat()
     except FileNotFoundError:

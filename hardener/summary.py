@@ -96,7 +96,7 @@ def percentage(share: float | None) -> str:
 
 
 def alike(hosts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Join the names of hosts that have the same reason; of very many, the first ones are named."""
+    """Join the names of hosts with the same reason; of very many hosts, name only the first."""
     reasons: dict[str, list[str]] = {}
     for host, reason in hosts:
         reasons.setdefault(reason, []).append(host)

@@ -90,7 +90,7 @@ def is_known(text: str) -> bool:
 
 @cache
 def _meanings() -> Mapping[str, Mapping[str, Control]]:
-    """Return the controls of every slug and id, in lower case, as slugs."""
+    """Return the slugs of the controls by each slug and id, in lower case."""
     found: dict[str, dict[str, Control]] = {}
     for control in every_control():
         for name in (control.slug, *(place.id.casefold() for place in control.benchmarks.values())):
@@ -123,7 +123,7 @@ def find_anywhere(text: str) -> Control:
 def select(
     controls: Sequence[Control], *, benchmark: str, level: int = 2, only: Sequence[str] = ()
 ) -> tuple[Control, ...]:
-    """Return the controls up to a level that a selector names, in their order.
+    """Return the controls up to a level that match a selector, in the order of the benchmark.
 
     Args:
         controls: where to select from.
@@ -188,7 +188,7 @@ def _order(identifier: str) -> tuple[tuple[float, str], ...]:
 
 
 def _places(entries: Mapping[str, Mapping[str, Any]]) -> Mapping[str, BenchmarkRef]:
-    """Return the places of a control, by the name of the benchmark version."""
+    """Return id, section and level of a control by benchmark version."""
     return MappingProxyType(
         {
             version: BenchmarkRef(entry["id"], entry["level"], entry["assessment"])
@@ -216,7 +216,7 @@ def _control(slug: str, section: str, entry: Mapping[str, Any]) -> Control:
 
 @cache
 def _judged_settings() -> str:
-    """Return the judged kernel settings as text, from their one table."""
+    """Return the judged kernel settings as text, generated from the table that the check uses."""
     told = [f"`{setting.key}` {setting.words}" for setting in sysctls.judged()]
     return f"{', '.join(told[:-1])} and {told[-1]}."
 

@@ -135,7 +135,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
 
 
 def _suppressed_in_all(persistent: Sequence[auditrules.Rules]) -> list[str]:
-    """Return the rules that suppress records, if every set of rule files has some."""
+    """Return the rules that suppress records, if each set of rule files has such rules."""
     used = [rules for rules in persistent if rules.rules]
     if not all(rules.suppressing for rules in used):
         return []
@@ -239,7 +239,7 @@ def _unit(snapshot: Snapshot) -> Sequence[Watched]:
 
 
 def _api(snapshot: Snapshot) -> Sequence[Watched]:
-    """Return the units to audit: older benchmarks mean the socket unit, newer ones the socket; both count."""
+    """Return the units to audit: older benchmarks name the socket unit, newer ones the socket; check both."""
     paths = (*api_sockets(snapshot), *unit_files(snapshot, "docker.socket"))
     return [Watched(path) for path in dict.fromkeys(real(snapshot, path) for path in paths)]
 

@@ -148,7 +148,7 @@ class Rules:
         ]
 
     def about(self, path: str) -> tuple[Rule, ...]:
-        """Return the rules that name the path, a parent or a child."""
+        """Return the rules for the path, one of its parents or one of its children."""
         path = canonical(path)
         return tuple(rule for rule in self.rules if rule.path and rule.touches(path, tree=True))
 
@@ -201,7 +201,7 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
 
 
 def too_slow(rate: int) -> bool:
-    """Return whether a limit of records a second loses some in ordinary use."""
+    """Return whether the limit of records per second loses records in ordinary use."""
     return 0 < rate < _LEAST_RATE
 
 
@@ -283,7 +283,7 @@ def _recorded_permissions(calls: set[str]) -> frozenset[str]:
 
 
 def _affected_permissions(calls: set[str]) -> frozenset[str]:
-    """Return the permissions that include some of these calls; an unknown number may be any call."""
+    """Return the permissions that some of these calls need; a call with an unknown number may need any."""
     if any(call.isdigit() for call in calls):
         return ALL
     return frozenset(permission for permission, every in _EVERY_CALL.items() if every & calls)

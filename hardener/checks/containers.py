@@ -180,7 +180,7 @@ def containers(snapshot: Snapshot) -> tuple[Container, ...]:
 
 
 def readable(snapshot: Snapshot) -> tuple[tuple[Container, ...], FactUnavailable | None]:
-    """Return the readable containers, and the error for a control that finds nothing in these."""
+    """Return the readable containers, and the error if others are unreadable."""
     everyone = containers(snapshot)
     unread = [container for container in everyone if container.error]
     if not unread:

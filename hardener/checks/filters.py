@@ -57,7 +57,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An engine's default profile as it was resolved for some container of the host."""
+    """An engine's default profile, as resolved for a container of the host."""
 
     digest: str
     calls: int
@@ -83,7 +83,7 @@ def references(snapshot: Snapshot) -> tuple[Reference, ...]:
 
 
 def _reference(container: Container) -> Reference | None:
-    """Return the engine's default in force in a container; None for another profile."""
+    """Return the engine's default profile if it applies to the container; None for another profile."""
     profile = container.profile or {}
     calls = profile.get("calls")
     if not isinstance(calls, int) or not _requests_default(container) or _modes(container) != {_FILTERED}:

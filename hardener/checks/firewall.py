@@ -122,7 +122,7 @@ def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], eviden
 
 
 def _refusal(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> str:
-    """Return what refuses new connections from outside to containers; refusal by one base chain is enough."""
+    """Return why new connections from outside to containers are refused; one base chain is enough."""
     protocols = {port.protocol for port in ports if port.version == version}
     packets = [forwarded(version, protocols, _bridges(snapshot))]
     for rules in rulesets(snapshot, version):
@@ -136,7 +136,7 @@ def _refusal(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> st
 
 
 def _forwarded(snapshot: Snapshot, ports: Sequence[Published]) -> list[int]:
-    """Return the IP versions in which the kernel forwards published ports, and not only docker-proxy."""
+    """Return the IP versions in which the kernel, not only docker-proxy, forwards published ports."""
     versions = {port.version for port in ports}
     if 6 in versions and ("ip6", "filter", "DOCKER") not in _saved(snapshot, 6).chains:
         versions.remove(6)
@@ -144,7 +144,7 @@ def _forwarded(snapshot: Snapshot, ports: Sequence[Published]) -> list[int]:
 
 
 def _user_policy(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> tuple[bool, str]:
-    """Return whether DOCKER-USER refuses new connections from outside to containers, and by what.
+    """Return whether DOCKER-USER refuses new connections from outside to containers, and by which rule.
 
     A rule that refuses a few addresses, or by a condition that is not understood, is no policy.
     """
@@ -245,7 +245,7 @@ def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
 
 
 def _complete_or_raise(snapshot: Snapshot) -> None:
-    """Raise if a part of the packet filter could not be read: that part could refuse the packets."""
+    """Raise if a part of the packet filter could not be read, since it could refuse the packets."""
     firewall = snapshot.fact_or("firewall", {})
     errors = fields.table(firewall, "errors", "firewall")
     if errors:

@@ -151,7 +151,7 @@ def _declared_group(snapshot: Snapshot) -> str:
 
 @check("host-hardened")
 def hardened(snapshot: Snapshot) -> Verdict:
-    """Decide by OpenSCAP if the last scan used it; else a person reads a report of such a benchmark."""
+    """Decide by OpenSCAP's results if the last scan has them; else ask a person for a benchmark report."""
     last = last_scan(snapshot)
     evidence = _of_the_system(snapshot)
     if last and last.scan.openscap:
@@ -164,7 +164,7 @@ def hardened(snapshot: Snapshot) -> Verdict:
 
 
 def _evaluated(last: LastScan, found: Evaluation, evidence: list[str]) -> Verdict:
-    """Judge by the failed rules of a profile; rules that oscap could not decide are no pass."""
+    """Judge by the failed rules of a profile; a rule that oscap could not decide prevents a pass."""
     if found.error:
         raise FactUnavailable(SCANS, f"OpenSCAP: {found.error}")
     told = ", ".join(f"{number} {result}" for result, number in sorted(found.counts.items()))

@@ -123,7 +123,7 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
 
 
 def _place(entry: str) -> str:
-    """Return a prefix of the policy with its registry, by default Docker Hub."""
+    """Return a prefix of the policy, completed with its registry (by default Docker Hub)."""
     name = entry.rstrip("/")
     if not name:
         raise policy.unusable("registries", "must name registries or repositories", entry)
@@ -192,7 +192,7 @@ def _set_in(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _is_on(value: str) -> bool:
-    """Parse the variable as the client does: everything but a plain false is on, and empty is not set."""
+    """Parse the variable as the client does: any value but the listed forms of false is on."""
     return value not in {"", "0", "f", "F", "false", "FALSE", "False"}
 
 
@@ -254,7 +254,7 @@ def no_secrets(snapshot: Snapshot) -> Verdict:
 @check("image-signed-artifacts-validated")
 @needs_engine
 def signed_artifacts(snapshot: Snapshot) -> Verdict:
-    """Check signatures by the last verification; a person decides about the rest."""
+    """Check signatures by the last verification; ask a person about images that it does not cover."""
     return _verified(snapshot, last_verification(snapshot))
 
 

@@ -23,7 +23,7 @@ class Location(NamedTuple):
     path: str
 
     def within(self, other: Location) -> bool:
-        """Return whether it equals the other location, or lies below it on the same filesystem."""
+        """Return whether this location equals another, or lies below it on the same filesystem."""
         return self.device == other.device and within(self.path, other.path)
 
 
@@ -70,7 +70,7 @@ class MountTable:
             self._root = mount
 
     def at(self, path: str, *, below: str = "") -> Mount | None:
-        """Return the mount of a path as the kernel resolves it; or the one ``below`` a filesystem."""
+        """Return the mount of a path as the kernel resolves it, or the one under the device ``below``."""
         mount = self._root
         if mount is None:
             return None

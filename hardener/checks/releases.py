@@ -97,7 +97,7 @@ def _is_distributions(package: str, installed: JSONObject, running: tuple[int, .
 
 
 def is_maintained_by_vendors(running: tuple[int, ...]) -> bool:
-    """Return whether others than upstream fix the branch: the version then does not show the fixes."""
+    """Return whether vendors maintain the branch, so that the version number does not show the fixes."""
     return running[:1] in {(branch,) for branch in MAINTAINED_BY_VENDORS}
 
 

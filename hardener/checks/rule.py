@@ -151,7 +151,7 @@ def _offender(subject: Subject, reasons: Sequence[str]) -> Offender:
 
 
 def _sentence(offenders: Sequence[Offender], subjects: Sequence[Subject]) -> str:
-    """Return ``2 of 7 containers: web runs privileged; db runs privileged``."""
+    """Return a summary such as ``2 of 7 containers: web runs privileged; db runs privileged``."""
     named = [f"{shorten(each.name, 60)} {shorten(each.detail, 120)}" for each in offenders[:NAMED]]
     if len(offenders) > NAMED:
         named.append(f"and {len(offenders) - NAMED} more")
@@ -159,7 +159,7 @@ def _sentence(offenders: Sequence[Offender], subjects: Sequence[Subject]) -> str
 
 
 def _total(subjects: Sequence[Subject]) -> str:
-    """Return ``7 containers``, ``7 containers and 2 services``."""
+    """Return the number of subjects by kind as text: ``7 containers and 2 services``."""
     kinds = Counter(subject.kind for subject in subjects)
     return " and ".join(count(number, kind) for kind, number in kinds.items())
 

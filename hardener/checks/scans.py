@@ -216,7 +216,7 @@ def _report_findings(report: Report, threshold: _Threshold) -> Iterator[str]:
 
 
 def _first_of(names: Iterable[str], number: int) -> str:
-    """Join the first names, and the number of the others."""
+    """Join the first names; append the number of the omitted ones."""
     told = list(islice(names, _NAMED))
     more = [f"{number - len(told)} more"] if number > len(told) else []
     return " and ".join([*([", ".join(told)] if told else []), *more])

@@ -106,18 +106,18 @@ class Settings:
 
     @property
     def conflicts(self) -> tuple[str, ...]:
-        """Return the keys that are set in both places: the daemon refuses to start with them."""
+        """Return the keys that are set in the file and by a flag: the daemon refuses to start with them."""
         self._require_file()
         return tuple(str(key) for key in self._config.get("conflicts") or ())
 
     @property
     def duplicates(self) -> tuple[str, ...]:
-        """Return the keys that the file has more than once; the last one counts."""
+        """Return the keys that the file contains more than once; the last value applies."""
         return tuple(str(key) for key in self._config.get("duplicate_keys") or ())
 
     @property
     def changed_since_start(self) -> bool:
-        """Return whether the file is newer than the running daemon, which may use an older version."""
+        """Return whether the file is newer than the running daemon, which may use earlier settings."""
         started = self._snapshot.fact("engine").get("started")
         record = self._snapshot.fact("files").get(self.path)
         changed = record.get("mtime") if isinstance(record, Mapping) else None

@@ -272,7 +272,7 @@ def root_ca(snapshot: Snapshot) -> Verdict:
 @check("swarm-data-plane-separated")
 @_on_swarm
 def data_plane(snapshot: Snapshot) -> Verdict:
-    """Check that containers' traffic uses another address than the cluster's control."""
+    """Check that container traffic and the control plane use different addresses."""
     expected = "the data path has an address of its own"
     advertised = fields.text(_swarm(snapshot), "NodeAddr", "docker.info")
     local = fields.table(_facts(snapshot), "local", SOURCE)

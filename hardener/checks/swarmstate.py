@@ -15,7 +15,7 @@ INACTIVE = "swarm mode is inactive"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service of the cluster, as a manager knows it."""
+    """A service of the cluster, as a manager reports it."""
 
     kind: ClassVar[str] = "service"
     basis: ClassVar[str] = ""

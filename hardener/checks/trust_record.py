@@ -80,7 +80,7 @@ class Record:
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """Return its time, as evidence."""
+        """Return the time of the verification, as evidence."""
         return (", ".join(filter(None, (f"images verified at {self.verified_at}", self.outdated))),)
 
 

@@ -83,7 +83,7 @@ class _Hardener(LazyVerbs):
 
 
 def _without_verbose(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return a command line from its verb on; only -v can stand before the verb."""
+    """Return the command line from the verb on, without a preceding ``-v``."""
     rest = list(arguments)
     while rest and rest[0] in ("-v", "--verbose"):
         del rest[0]

@@ -33,7 +33,7 @@ _Function = Callable[..., Any]
 
 @dataclass(slots=True)
 class Conversation:
-    """The command line as it was called, and the amount of output on standard error."""
+    """The command line of this call, and the amount of output on standard error."""
 
     verbose: bool = False
     arguments: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Conversation:
 
 
 def screen_beside(*written: Path | None) -> TextIO:
-    """Return the stream for results: standard output, or standard error where a file goes to the former."""
+    """Return the stream for results: standard output, or standard error if a report uses standard output."""
     return sys.stderr if STANDARD_OUTPUT in written else sys.stdout
 
 
@@ -132,7 +132,7 @@ def _ask(what: str) -> str:
 def only_one_inventory(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> str | None:
-    """Return the inventory; click alone would take the last of several.
+    """Return the inventory; refuse several, since click would silently use the last one.
 
     Raises:
         click.BadParameter: there are several.

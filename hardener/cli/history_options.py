@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """The history, and the inventory whose runs are selected; None for the only one that has runs."""
+    """The history, and the selected inventory; None for the only inventory that has runs."""
 
     home: Path
     inventory: str | None

@@ -65,7 +65,7 @@ class TerminalListener:
         self._tell(f"{what}: {line(str(path))}")
 
     def waiting(self, inventory: str) -> None:
-        """Report that another run over the inventory has to end first."""
+        """Report that the run waits for another run over the inventory to end."""
         self._tell(f"another run over {line(inventory, 1000)} is in progress: waiting for it to finish")
 
     def warning(self, text: str) -> None:

@@ -35,7 +35,7 @@ class _Messages(io.FileIO):
     """Standard error that drops output if the reader is gone or the disk is full."""
 
     def write(self, data: Any, /) -> int:
-        """Write as many bytes as possible now; after a failure drop them and all later ones."""
+        """Write as many bytes as possible now; after a failure, drop all further output."""
         try:
             return super().write(data)
         except OSError:

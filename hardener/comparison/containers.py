@@ -84,7 +84,7 @@ def _profile(axes: Mapping[str, Any]) -> list[str]:
 
 
 def _placed(snapshot: Snapshot) -> dict[tuple[str, ...], Container]:
-    """Index the containers of a host by service and number, or by name if two claim the same place."""
+    """Index the containers of a host by service and number, or by name if these are not unique."""
     found: list[tuple[tuple[str, ...], Container]] = []
     with suppress(FactUnavailable, *MALFORMED):
         for container in containers(snapshot):

@@ -171,7 +171,7 @@ def _wrap(value: Any, path: _Path, notes: _Notes) -> Any:
 
 
 def _note(value: Any) -> Any:
-    """Return the recorded form of a value: for an object its presence, for a setting its value and origin."""
+    """Return the recorded form of a value: presence of an object, value and origin of a setting."""
     if isinstance(value, _List):
         return value.members()
     if isinstance(value, str):

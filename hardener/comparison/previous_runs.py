@@ -58,7 +58,7 @@ class PreviousRuns:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A control of one host that changed since the run before, and its finding then."""
+    """A control of one host that changed since the previous run, and its previous finding."""
 
     slug: str
     kind: ChangeKind
@@ -112,7 +112,7 @@ class Since:
 
     @property
     def gone(self) -> list[str]:
-        """Return the hosts of the previous run that are missing in this one."""
+        """Return the hosts of the previous run that this run lacks."""
         return sorted(line(host) for host in self._gone)
 
     def totals(self) -> Iterator[tuple[ChangeKind, int]]:

@@ -120,7 +120,7 @@ def _waive(finding: Finding, waivers: Sequence[Waiver], today: date) -> Finding:
 
 
 def _without(verdict: Verdict, waivers: Sequence[AppliedWaiver]) -> Verdict:
-    """Return the verdict of a failure when these waivers are in force."""
+    """Return the verdict of a failing control after applying these waivers."""
     if not waivers:
         return verdict
     if any(not each.waiver.scope.objects for each in waivers):

@@ -67,7 +67,7 @@ class AttestationEntry(Entry):
         return within_horizon(value, info, since="attested_on")
 
     def attestation(self) -> Attestation:
-        """Return the attestation."""
+        """Return the attestation that this entry describes."""
         return Attestation(
             id=self.id,
             control=self.control,

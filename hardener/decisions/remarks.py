@@ -113,7 +113,7 @@ class Tally:
                 self._note(attestation.attestation, attestation.standing)
 
     def stale(self) -> list[Waiver | Attestation]:
-        """Return the decisions that no host of the run needs, except those whose hosts gave no answer."""
+        """Return the decisions that no host of the run needs; omit those whose hosts were unreachable."""
         return [self._decisions[key] for key, found in self._standings.items() if found == {Standing.STALE}]
 
     def notices(self, decisions: Decisions | None) -> list[str]:

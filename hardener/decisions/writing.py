@@ -65,7 +65,7 @@ def with_waiver(data: bytes, fields: Fields, *, path: Path, today: date) -> byte
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The place in a file where an entry is inserted."""
+    """The position in a file at which an entry is inserted."""
 
     line: int  # index of the line before which it is inserted
     indent: int
@@ -74,7 +74,7 @@ class _Place:
 
 
 def _find(text: str, lines: Sequence[str], path: Path) -> _Place:
-    """Find the place after the last entry of the list; the end of the file where there is no list yet."""
+    """Find the position after the last entry of the list; without a list, the end of the file."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     flows: list[bool] = []  # of the enclosing collections
     key, begin, last = "", None, 0

@@ -107,7 +107,7 @@ class Member:
         self._left = self.size
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield its content in pieces; an unread rest is skipped."""
+        """Yield the content in pieces; skip an unread rest."""
         while self._left:
             piece = self._source.read(min(self._left, _PIECE))
             self._left -= len(piece)
@@ -115,7 +115,7 @@ class Member:
             yield piece
 
     def read(self, limit: int) -> bytes:
-        """Return its whole content.
+        """Return the whole content of the file.
 
         Raises:
             Refused: it is larger than ``limit`` bytes.

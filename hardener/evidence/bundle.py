@@ -89,7 +89,7 @@ def export(
 
 @contextmanager
 def _workshop(parent: Path) -> Iterator[Path]:
-    """Create a temporary folder; also remove those of killed exports."""
+    """Create a temporary folder; also remove the folders of killed exports."""
     for left in parent.glob(f"{_WORKSHOP}*"):
         clear_away(left)
     folder, lock = new_folder(parent, prefix=_WORKSHOP)
@@ -133,7 +133,7 @@ def _export(
 
 
 def _seal(folder: Path, manifest: Manifest, seal: Seal) -> File:
-    """Write the files at the top: the manifest, all checksums, their signature and its time stamp."""
+    """Write the top-level files: the manifest, all checksums, their signature and its time stamp."""
     written = _put(folder, MANIFEST, manifest.render())
     sums = render((*manifest.files, written))
     _put(folder, SUMS, sums)

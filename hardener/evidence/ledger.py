@@ -44,11 +44,11 @@ class LedgerEntry:
     prev_sha256: str
 
     def render(self) -> bytes:
-        """Return its line, without the line end."""
+        """Return the line of the entry, without the line end."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode("ascii")
 
     def link(self) -> Link:
-        """Return the reference to it for the next entry and the next manifest."""
+        """Return the reference to this entry for the next entry and the next manifest."""
         return Link(self.seq, hashlib.sha256(self.render()).hexdigest())
 
 
@@ -68,7 +68,7 @@ class Ledger:
 
     @property
     def head(self) -> Link:
-        """Return the entry that the next one follows."""
+        """Return the last entry of the ledger."""
         return self._head.link() if self._head else START
 
     def append(self, *, runs: tuple[str, ...], bundle_sha256: str, manifest_sha256: str) -> LedgerEntry:

@@ -107,7 +107,7 @@ def run_folder(identifier: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The entry of the ledger that a bundle follows; number 0 for the first bundle."""
+    """The ledger entry that precedes a bundle; number 0 for the first bundle."""
 
     seq: int
     sha256: str
@@ -126,7 +126,7 @@ class Manifest:
     proofs: tuple[Proof, ...] = ()
 
     def render(self) -> bytes:
-        """Return the document; the same manifest gives the same bytes."""
+        """Render the manifest as JSON; equal manifests give equal bytes."""
         document = {
             "_type": STATEMENT,
             "subject": [

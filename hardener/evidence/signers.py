@@ -35,7 +35,7 @@ class AllowedSigners:
     refused: Mapping[bytes, str]  # keys in base64 whose line is ignored, with the reason
 
     def refusal(self, key: bytes) -> str:
-        """Return why the line of a key is ignored; empty where there is no such line."""
+        """Return why the line of a key is ignored; empty if no line of the key is ignored."""
         return self.refused.get(base64.b64encode(key), "")
 
 

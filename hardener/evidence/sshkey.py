@@ -80,7 +80,7 @@ def parse(blob: bytes) -> PublicKey:
 
 
 def public_half(file: bytes) -> bytes | None:
-    """Return the blob of the public key in a key file.
+    """Return the binary public key in a key file.
 
     Args:
         file: a public key, a certificate, or a private key in OpenSSH's format, encrypted or not.

@@ -63,7 +63,7 @@ def request(data: bytes, url: str) -> bytes:
 
 
 def read(answer: bytes, data: bytes, *, name: str) -> datetime:
-    """Return the time in an answer about these data, without verifying the answer.
+    """Return the time in an answer about these data; the answer is not verified.
 
     Raises:
         Refused: it is not a time stamp of these data.

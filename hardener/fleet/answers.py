@@ -66,17 +66,17 @@ class ChangeAnswer(Answer):
 
     @property
     def would_change(self) -> bool:
-        """Return whether it was only a prediction."""
+        """Return whether the changes are only predicted (check mode)."""
         return self.data.get("outcome") == WOULD_CHANGE
 
     @property
     def not_begun(self) -> str:
-        """Return why the host was left as it is: it is outside its windows; empty where it was begun."""
+        """Return why the host was not changed: it is outside its maintenance windows; else empty."""
         return str(self.data.get("reason") or "") if self.data.get("outcome") == NOT_BEGUN else ""
 
     @property
     def nothing_possible(self) -> bool:
-        """Return whether the host refused because nothing of the plan is possible: an answer, no failure."""
+        """Return whether the host refused because no step of the plan is possible; that is not a failure."""
         return self.data.get("outcome") == REFUSED and bool(self.data.get("documents"))
 
 

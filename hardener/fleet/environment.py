@@ -111,7 +111,7 @@ def forks() -> int:
 
 
 def _collections(present: Mapping[str, str], configuration: RawConfigParser, folder: Path) -> list[str]:
-    """Return where Ansible looks for collections: by the environment, its configuration, or by default."""
+    """Return Ansible's search path for collections: from environment, configuration or default."""
     if named := present.get("ANSIBLE_COLLECTIONS_PATH"):
         return [named]
     if configured := configuration.get("defaults", "collections_path", fallback=""):
@@ -153,7 +153,7 @@ def _is_public(folder: Path) -> bool:
 
 
 def _expanded(path: str) -> Path:
-    """Expand the user's home in a path; leave it where the user has none (an id without a name)."""
+    """Expand ``~`` in a path; leave the path unchanged if the user has no home folder."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises
 
 

@@ -1,4 +1,4 @@
-"""Start our launcher on an execution node of a mesh: what runs there has only what travels with the job.
+"""Start our launcher on an execution node of a mesh, where only the files of the job are available.
 
 ansible-runner starts this file as a script in the project folder. It imports nothing of hardener.
 """
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _with_python_of(playbook: str | None) -> None:
-    """Start again with the Python that ``ansible-playbook`` runs with."""
+    """Restart this process with the Python interpreter of ``ansible-playbook``."""
     if playbook is None:
         sys.exit("[ERROR]: this node has no ansible-playbook in the PATH of its work-command")
     with open(playbook, "rb") as file:  # noqa: PTH123 - it is a program's own path

@@ -1,4 +1,4 @@
-"""Define what runs a playbook: one interface, and one implementation a file.
+"""Define the interface of executors, which run playbooks; each implementation has its own file.
 
     execution = executor.start(Job(playbook="audit", …))
     with execution:
@@ -71,7 +71,7 @@ class Execution(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the end, or end it."""
+        """Wait until the job ends; end it if the context was left early."""
 
     def __iter__(self) -> Iterator[Event]:
         """Yield the events as they arrive; ends when all hosts are finished."""

@@ -1,4 +1,4 @@
-"""Start Ansible: the hosts of an inventory, and what runs our playbooks on them."""
+"""The hosts of an inventory, and the executor that runs our playbooks on them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def members(inventory: str) -> Members:
 
 
 def members_of(found: Mapping[str, Any]) -> Members:
-    """Return the hosts and groups in what Ansible says of an inventory."""
+    """Parse the hosts and groups from the output of ``ansible-inventory``."""
     groups = {name: group for name, group in found.items() if name != "_meta"}
     every = frozenset(host for group in groups.values() for host in group.get("hosts", ()))
 

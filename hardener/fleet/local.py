@@ -91,14 +91,14 @@ def _limit(job: Job, folder: Path) -> str:
 
 
 def _pattern(host: str) -> str:
-    """Return Ansible's pattern for one host: its name, unless that would be read as something else."""
+    """Return Ansible's pattern for one host: its name, escaped if Ansible would not read it as a name."""
     if not host.startswith(_PATTERNS) and host == host.strip() and not {"\n", "\r"}.intersection(host):
         return host
     return f"~{re.escape(host)}\\Z".replace("\n", "n").replace("\r", "r")  # re.escape has put a \ before
 
 
 def _times(playbook: str, folder: Path) -> dict[str, str]:
-    """Return the environment that makes workers measure each host; empty for runs of a given length."""
+    """Return the environment that makes workers measure hosts; empty if the user sets the run's length."""
     if playbook in _AS_LONG_AS_ASKED:
         return {}
     times = folder / "times"

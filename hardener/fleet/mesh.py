@@ -160,12 +160,12 @@ class MeshAttempt:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether all hosts of the slice are finished, and its artifacts are here."""
+        """Return whether all hosts of the slice are finished, and its artifacts have arrived."""
         return self._stats is not None and self._arrived and not self._problem
 
     @property
     def reason(self) -> str:
-        """Return why they are not."""
+        """Return why the slice is incomplete."""
         said = self._problem or failure(self._printed, code=1).message
         return f"node {self._node}: {said}"
 
@@ -176,7 +176,7 @@ class MeshAttempt:
         return {host: outcome_of(host, self._stats or {}, self._reasons, self.reason) for host in hosts}
 
     def events(self) -> Iterator[Event]:
-        """Yield the events as they arrive; results with files are held back until the files are here."""
+        """Yield the events as they arrive; hold back results with files until the files have arrived."""
         try:
             yield from self._submit()
             yield from self._receive()
@@ -286,7 +286,7 @@ class MeshAttempt:
 
 
 def _checked(inventory: Inventory) -> Callable[[tuple[str, ...]], None]:
-    """Return what refuses hosts that are reached without ssh: on a node they would be another machine."""
+    """Return a check that refuses hosts without ssh: ``local`` would mean the node, not this machine."""
 
     def check(hosts: tuple[str, ...]) -> None:
         for host in hosts:
@@ -334,7 +334,7 @@ def _private(path: Path) -> IO[bytes]:
 
 
 def _began(pid: int) -> int:
-    """Return when a process began, in the kernel's ticks; 0 where there is none."""
+    """Return the start time of a process in the kernel's ticks; 0 if there is no such process."""
     with suppress(OSError, ValueError, IndexError):
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         return int(stat.rpartition(")")[2].split()[19])

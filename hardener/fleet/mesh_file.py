@@ -1,4 +1,4 @@
-"""Read how a Receptor mesh is reached, from the file of ``--mesh``; docs/guides/slices.md describes it.
+"""Read the connection settings of a Receptor mesh from the file of ``--mesh`` (docs/guides/slices.md).
 
 socket: /run/receptor/receptor.sock   # the control socket of the node on this machine
 work_type: ansible-runner             # what runs `ansible-runner worker` there

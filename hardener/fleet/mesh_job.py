@@ -1,4 +1,4 @@
-"""Make what travels to an execution node for a slice: playbooks, collection, inventory and variables.
+"""Build the payload of a slice for an execution node: playbooks, collection, inventory and variables.
 
 The private data folder of ansible-runner, as ``ansible-runner transmit`` sends it. Its place on the node is
 not known here, so that everything in it is named from the folder of the project.
@@ -40,7 +40,7 @@ _PLACES = ("_PATH", "_PATHS", "_DIR", "_FILE", "_HOME", "_CONFIG", "_PLUGINS", "
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """An inventory as it is once Ansible has read it: the groups and the variables of each host."""
+    """An inventory as Ansible parsed it: the groups and the variables of each host."""
 
     groups: Mapping[str, frozenset[str]]
     variables: Mapping[str, Mapping[str, Any]]
@@ -69,7 +69,7 @@ def read_inventory(job: Job) -> Inventory:
 
 
 def transmit(job: Job, inventory: Inventory, folder: Path, output: IO[bytes]) -> None:
-    """Write a slice to a stream, as ``ansible-runner worker`` reads it.
+    """Write a slice to a stream in the format that ``ansible-runner worker`` reads.
 
     Args:
         job: the slice; its hosts are named.
@@ -108,7 +108,7 @@ def transmit(job: Job, inventory: Inventory, folder: Path, output: IO[bytes]) ->
 
 
 def _vault_password(file: Path) -> str:
-    """Read the password of Vault, which the node asks for.
+    """Read the vault password, for which the node prompts.
 
     Raises:
         HardenerError: it cannot be read, or the file is a program.
@@ -140,7 +140,7 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _settings() -> dict[str, str]:
-    """Return Ansible's settings for the node: ours and the user's, without places on this machine."""
+    """Return Ansible's settings for the node: ours and the user's, without paths of this machine."""
     ours = environment(os.environ, cwd=Path("/"), spare=Path("/"))
     both = {**os.environ, **ours}
     return {

@@ -54,7 +54,7 @@ class Receptor:
         self._asked = 0.0
 
     def nodes(self, work_type: str) -> dict[str, Node]:
-        """Return the nodes that can be reached now and offer some work, by name; a second old at most.
+        """Return the reachable nodes that offer work, by name; the result is at most one second old.
 
         Raises:
             ReceptorError: this machine's node does not answer.
@@ -122,7 +122,7 @@ class Receptor:
         return created[1]
 
     def results(self, unit: str, position: int) -> socket.socket:
-        """Return a connection that gives the output of a unit from a position on.
+        """Return a connection that sends the output of a unit from a position on.
 
         Raises:
             ReceptorError: there is no such unit.
@@ -151,7 +151,7 @@ class Receptor:
         return f"{state}: {line(str(status.get('Detail', '')))}" if state else ""
 
     def owners(self) -> dict[str, str]:
-        """Return the owner of each unit of work by its id; of ours only.
+        """Return the owner of each unit of work that hardener submitted, by the id of the unit.
 
         Raises:
             ReceptorError: this machine's node does not answer.
@@ -167,7 +167,7 @@ class Receptor:
         }
 
     def release(self, unit: str) -> None:
-        """Remove a unit that has ended, here and on its node; what is not removed now is not an error."""
+        """Remove a finished unit here and on its node; a unit that cannot be removed now is no error."""
         self._try("release", unit)
 
     def drop(self, unit: str) -> None:

@@ -112,7 +112,7 @@ class Run:
                 yield TaskResult(host, "", State.FAILED, outcome.reason)
 
     def events(self) -> Iterator[Event]:
-        """Yield the events as they arrive, and nothing about hosts that Ansible did not get to."""
+        """Yield the events as they arrive; hosts that Ansible did not reach have none."""
         active = time.monotonic()
         while self._stats is None:
             try:
@@ -285,7 +285,7 @@ class Run:
                 self._thread.join()
 
     def _is_stopped(self) -> bool:
-        """Return whether the process of Ansible is stopped by a signal: it would never end."""
+        """Return whether a signal has stopped (paused) the process of Ansible, which then never ends."""
         with suppress(OSError, IndexError):
             if pid := self._pid(within=0):
                 stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -293,7 +293,7 @@ class Run:
         return False
 
     def _kill(self) -> None:
-        """Kill Ansible; what it left unfinished is not complete."""
+        """Kill Ansible; unfinished hosts count as incomplete."""
         with suppress(ProcessLookupError):
             if pid := self._pid(within=0):
                 os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Run a job in slices: several places work at once, and a slice that a place loses goes to another one.
+"""Run a job in slices on several places in parallel; a slice that one place loses moves to another.
 
 A place is whatever runs one slice at a time: an Ansible of its own on this machine, or a node of a mesh. Each
 slice has a thread that reads its events; decisions are made by the thread that iterates.
@@ -32,7 +32,7 @@ class Attempt(Execution, Protocol):
     """One slice at one place."""
 
     def events(self) -> Iterator[Event]:
-        """Yield the events as they arrive, and nothing about hosts without any; ``Idle`` every second."""
+        """Yield the events as they arrive, and ``Idle`` every second; hosts without events are omitted."""
 
     @property
     def is_complete(self) -> bool:
@@ -40,7 +40,7 @@ class Attempt(Execution, Protocol):
 
     @property
     def reason(self) -> str:
-        """Return why they are not."""
+        """Return why the slice is incomplete."""
 
 
 class Place(Protocol):
@@ -48,10 +48,10 @@ class Place(Protocol):
 
     @property
     def name(self) -> str:
-        """Return what it is called; no two places are called the same."""
+        """Return the unique name of the place."""
 
     def is_ready(self) -> bool:
-        """Return whether it takes a slice now."""
+        """Return whether the place can accept a slice now."""
 
     def start(self, job: Job) -> Attempt:
         """Return the execution of a slice."""
@@ -169,7 +169,7 @@ class SlicedExecution:
             yield from self._handle(message, running)
 
     def _listed(self) -> Generator[Event, None, tuple[str, ...]]:
-        """Yield while the hosts are listed; return them."""
+        """Return the hosts of the inventory; yield ``Idle`` while Ansible lists them."""
         assert self._listing is not None
         hosts: tuple[str, ...] = ()
         for event in self._listing:
@@ -212,7 +212,7 @@ class SlicedExecution:
             yield from self._ledger.lost(piece, message.place, message.reason)
 
     def _is_told(self, piece: Slice, event: Event) -> bool:
-        """Note an event of a slice; return whether it is handed on."""
+        """Record an event of a slice; return whether it is passed to the caller."""
         if isinstance(event, Hosts):
             self._groups |= event.groups
             return False
@@ -221,7 +221,7 @@ class SlicedExecution:
         return not isinstance(event, StepStarted) or event.host in piece.hosts
 
     def _work(self, place: Place, piece: Slice) -> None:
-        """Run a slice in a thread of its own; always put its end into the queue."""
+        """Run a slice in its own thread; always put an end marker into the queue."""
         end = _Message(place.name, reason="ended")
         label = f"{self._job.playbook}-{piece.number}"
         try:
@@ -245,20 +245,20 @@ class SlicedExecution:
 
 
 class _Process(LocalExecutor):
-    """A place on this machine: an Ansible of its own for each slice."""
+    """A place on this machine: it starts one Ansible process for each slice."""
 
     def __init__(self, name: str) -> None:
         super().__init__(lease=_LEASE_S)
         self.name = name
 
     def is_ready(self) -> bool:
-        """Return whether it takes a slice now: always."""
+        """Return True: a local place can always accept a slice."""
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """An event of a slice, or its end: outcomes where it is complete, a reason where it is lost."""
+    """An event of a slice, or its end: with outcomes if it is complete, with a reason if it was lost."""
 
     place: str
     event: Event | None = None

@@ -1,4 +1,4 @@
-"""Divide the hosts of a job into slices, and keep what became of each host.
+"""Divide the hosts of a job into slices, and keep the result of each host.
 
 Nothing here starts anything. A slice that is lost is given out again, with its hosts that have not answered,
 if the playbook only reads; hosts that it may have changed are reported as lost.
@@ -31,7 +31,7 @@ class Slice:
 
 
 class Ledger:
-    """The slices of a job that are still to do, and the result of each host: one, whatever arrives.
+    """The pending slices of a job, and exactly one result for each host, even if several arrive.
 
     Args:
         playbook: its name.
@@ -52,7 +52,7 @@ class Ledger:
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
-        """Return the outcomes that are known, in inventory order."""
+        """Return the known outcomes, in inventory order."""
         return {host: self._settled[host] for host in self._hosts if host in self._settled}
 
     @property
@@ -61,7 +61,7 @@ class Ledger:
         return bool(self._waiting)
 
     def take(self, place: str, places: Sequence[str]) -> Slice | None:
-        """Return the next slice for a place; one that was lost there only if it was lost at all places."""
+        """Return the next slice for a place; a slice that it lost only if all other places lost it too."""
         for each in self._waiting:
             if place not in each.lost_at or set(places) <= set(each.lost_at):
                 self._waiting.remove(each)
@@ -69,7 +69,7 @@ class Ledger:
         return None
 
     def result(self, piece: Slice, result: TaskResult) -> bool:
-        """Note a result of a slice; return whether it is to be handed on."""
+        """Record a result of a slice; return whether to pass it to the caller."""
         host = result.host
         if host not in piece.hosts or host in self._settled:
             return False
@@ -81,12 +81,12 @@ class Ledger:
         return True
 
     def ended(self, piece: Slice, outcomes: Mapping[str, Outcome]) -> Iterator[TaskResult]:
-        """Note the end of a slice; yield a result for each host that failed without one."""
+        """Record the end of a slice; yield a result for each failed host that sent none."""
         for host in piece.hosts:
             yield from self._settle(host, outcomes.get(host, Outcome(State.FAILED, _GONE)))
 
     def lost(self, piece: Slice, place: str, reason: str) -> Iterator[TaskResult]:
-        """Note the loss of a slice: give out again what may be, and yield a result for each lost host."""
+        """Record the loss of a slice: queue its hosts again if allowed, else yield a result for each."""
         left: list[str] = []
         for host in piece.hosts:
             if reached := self._reached.get(host):

@@ -1,4 +1,4 @@
-"""Read the output of a unit of work on a mesh, as long as it gives signs of life."""
+"""Read the output of a unit of work on a mesh until it ends or sends nothing for too long."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EndedError(HardenerError):
 
 
 class UnitOutput:
-    """The output of a unit of work, asked for again where it left off; silence ends with the lease."""
+    """The output of a unit of work; after a lost connection, reading resumes at the same position."""
 
     def __init__(self, receptor: Receptor, unit: str, lease: float) -> None:
         self._receptor, self._unit, self._lease = receptor, unit, lease
@@ -39,7 +39,7 @@ class UnitOutput:
             self._connection = None
 
     def line(self) -> Generator[Event, None, bytes]:
-        """Yield ``Idle`` while there is none, and return a line."""
+        """Return the next line of the output; yield ``Idle`` while no line is available."""
         start = 0
         while (end := self._buffer.find(b"\n", start)) < 0:
             if len(self._buffer) > _LONGEST:
@@ -51,7 +51,7 @@ class UnitOutput:
         return text
 
     def decode(self, length: int, target: IO[bytes]) -> Iterator[Event]:
-        """Write so many bytes, which arrive in Base64, to a file; yield ``Idle`` while there is nothing."""
+        """Decode ``length`` bytes of Base64 output into a file; yield ``Idle`` while none are available."""
         left = 4 * math.ceil(length / 3)
         while left:
             usable = min(left, len(self._buffer)) // 4 * 4
@@ -63,7 +63,7 @@ class UnitOutput:
             left -= usable
 
     def _more(self) -> Iterator[Event]:
-        """Receive some bytes.
+        """Receive the next bytes of the output.
 
         Raises:
             ReceptorError: the unit has ended, or its lease.

@@ -1,4 +1,4 @@
-"""Keep the assessments of a run on disk: read host by host, then moved into the history."""
+"""Keep the assessments of a run on disk, read them host by host, and move them into the history."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class AssessmentStore(Iterable[Assessment]):
         return len(self._places)
 
     def among(self, hosts: Iterable[str]) -> Iterator[Assessment]:
-        """Yield the assessments of some hosts."""
+        """Yield the assessments of the given hosts."""
         for host in hosts:
             place = self._places[host]
             if isinstance(place, Assessment):
@@ -109,7 +109,7 @@ class AssessmentStore(Iterable[Assessment]):
         )
 
     def arrange(self, hosts: Iterable[str]) -> None:
-        """Set the order of the hosts; every host must be in it."""
+        """Set the order of the hosts; the order must contain every host."""
         self._places = {host: self._places[host] for host in hosts}
 
     def packed(self) -> Iterator[PackedHost]:

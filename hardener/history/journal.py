@@ -82,7 +82,7 @@ class Unfinished:
 
     @property
     def unconfirmed(self) -> tuple[str, ...]:
-        """Return the hosts that were begun and not confirmed: they may be at work, or roll back later."""
+        """Return the hosts with a begun, unconfirmed change, which may continue or be rolled back later."""
         settled = (Ending.CONFIRMED, Ending.NOT_BEGUN)
         return tuple(
             host for host in self.hosts if host in self.begun and self.ended.get(host) not in settled

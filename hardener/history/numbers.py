@@ -22,7 +22,7 @@ _BELIEVED_AHEAD_MS = 366 * 24 * 3600 * 1000
 
 
 def believed(known: object, *, now: float) -> int:
-    """Return the highest run number that a host has stored; 0 if its snapshot has no plausible number.
+    """Return the last run number that a host has stored; 0 if its snapshot has no plausible number.
 
     Args:
         known: the value in the snapshot.

@@ -15,7 +15,7 @@ _POINTS = 120  # points of a trend; a chart cannot show more
 
 
 def previous_runs(history: History, run: RunRecord, *, before: int | None = None) -> PreviousRuns | None:
-    """Return the runs before a run; None if it is the first of its kind.
+    """Return the runs that precede a run; None if it is the first of its kind.
 
     Args:
         history: the history.
@@ -35,7 +35,7 @@ def previous_runs(history: History, run: RunRecord, *, before: int | None = None
 
 
 def preceding(runs: Sequence[StoredRun]) -> PreviousRuns:
-    """Return runs in the form in which reports compare with them.
+    """Convert stored runs to the form that reports use for comparisons.
 
     Args:
         runs: the earlier runs of the same kind, oldest first; at least one.

@@ -17,7 +17,7 @@ from hardener.text import scalar
 
 
 class StatusStep(NamedTuple):
-    """A status that a control of a host has from a run on; ``run`` is the place of the run in the series."""
+    """A status that a control of a host has from a run on; ``run`` is the run's index in the series."""
 
     slug: str
     run: int
@@ -64,7 +64,7 @@ class Timeline:
         return counts
 
     def steps(self, host: str) -> list[StatusStep]:
-        """Return the first status of each control of a host, and each one that differs from the last."""
+        """Return the first status of each control of a host, and each later change of it."""
         with self._reading() as connection:
             found = connection.execute(steps_statement(self._numbers), (scalar(host),)).fetchall()
         return [StatusStep(slug, self._places[run], Status(status)) for slug, run, status in found]

@@ -94,7 +94,7 @@ class Guest:
 
 
 def up(name: str, release: str, *, report: Say) -> Guest:
-    """Return the guest of a name: the running one, or else a new one.
+    """Return the running guest with this name; start a new one if there is none.
 
     Args:
         name: lower-case letters, digits and hyphens.

@@ -52,12 +52,12 @@ def run(*argv: str) -> str:
 
 
 def tied(*argv: str) -> list[str]:
-    """Return a command that is killed when this process ends: no machine may outlive a killed build."""
+    """Wrap a command so that it is killed when this process ends: no guest may outlive a killed build."""
     return ["setpriv", "--pdeathsig", "KILL", "--", *argv]
 
 
 def contained(*argv: str) -> list[str]:
-    """Return a command that is killed with all its children and mounts when this process ends.
+    """Wrap a command so that it, its children and its mounts end when this process ends.
 
     mmdebstrap as root mounts parts of this machine into the tree it works on. Were they left behind where we
     see them, removing that tree would remove what is mounted there.

@@ -103,7 +103,7 @@ class _NoRedirection(urllib.request.HTTPRedirectHandler):
 
 
 def _reason(error: object) -> str:
-    """Describe a failure: a system error by its text, others by type, as their text may quote the URL."""
+    """Describe a failure: system errors by text, others by type, since their text may contain the URL."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:

@@ -43,7 +43,7 @@ class CsvReport(Report):
         )
 
     def end(self) -> Iterator[str]:
-        """Return nothing: a row of totals would be read as data."""
+        """Return an empty text: readers would take a row of totals for data."""
         yield from ()
 
 

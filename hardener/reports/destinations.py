@@ -148,10 +148,10 @@ class PartFiles(Destination):
         self._numbers: Counter[str] = Counter()
 
     def begin(self) -> None:
-        """Wait for the first host: it says which part there is."""
+        """Write nothing yet: the first host determines the first part."""
 
     def host(self, assessment: Assessment) -> None:
-        """Write one host to its part."""
+        """Write one host to the file of its part."""
         name = self._parts.name(assessment)
         part = self._open.get(name) or self._begin(name)
         part.host(assessment)
@@ -194,7 +194,7 @@ class PartFiles(Destination):
 
 
 class FolderFiles(Destination):
-    """The files of a folder; what else is there stays."""
+    """The files of a folder; other files in the folder stay unchanged."""
 
     def __init__(self, path: Path, folder: Folder) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""List the report formats by their names on the command line: a format is a module and one line here."""
+"""Register the report formats by name; a new format needs a module and one line here."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ class HtmlReport(Report):
         }
 
     def _number(self, finding: Finding, new: list[list[Any]]) -> int:
-        """Return the number of a verdict in the page; a new verdict is added to this record."""
+        """Return the number of a verdict in the page; add a new verdict to the record of the host."""
         record = verdict_record(finding)
         key = hashlib.blake2b(compact(record).encode(), digest_size=12).digest()
         number = self._verdicts.get(key)

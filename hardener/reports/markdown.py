@@ -171,7 +171,7 @@ def _numbers(counts: Mapping[Status, int]) -> str:
 
 
 def _list(title: str, items: Iterable[str]) -> Iterator[str]:
-    """Return a foldable list; the entries that do not fit are counted."""
+    """Return a foldable list; replace the entries that do not fit by their number."""
     items = list(items)
     if not items:
         return

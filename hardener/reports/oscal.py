@@ -120,7 +120,7 @@ class OscalReport(Report):
         yield f',"back-matter":{compact({"resources": [plan]})}}}}}\n'
 
     def _array(self, name: str, items: Iterable[dict[str, Any]]) -> Iterator[str]:
-        """Yield an array, one item on each line; nothing for no item: OSCAL has no empty arrays."""
+        """Yield an array, one item per line; yield nothing without items, since OSCAL has no empty arrays."""
         opened = False
         for item in items:
             yield f"{',' if opened else f',{compact(name)}:['}\n{compact(item)}"

@@ -42,7 +42,7 @@ class Job:
 
     @property
     def environment_file(self) -> Path:
-        """Return the path of its environment file, for secrets such as the URL of a webhook."""
+        """Return the path of the job's environment file, for secrets such as the URL of a webhook."""
         return self.home / "environment"
 
 

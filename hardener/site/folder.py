@@ -95,7 +95,7 @@ class SiteFolder:
         return {path: entry.key for path, entry in self._listed.items() if path.startswith(below)}
 
     def keep(self, path: str, key: str) -> bool:
-        """Keep a file unchanged if it exists and was written with this key; return whether that is so."""
+        """Keep a file if it exists and was written with this key; return whether it was kept."""
         entry = self._listed.get(path)
         if entry is None or entry.key != key or self._size(path) != entry.size:
             return False

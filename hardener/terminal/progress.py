@@ -103,7 +103,7 @@ class Progress:
             self._write(f"{self._doing()}\n")
 
     def note(self, text: str, *, colour: str | None = None) -> None:
-        """Print a permanent line; one in colour is a failure or a warning."""
+        """Print a permanent line; with a colour for failures and warnings."""
         if self._quiet and not colour:
             return
         self._write(f"{click.style(text, fg=colour) if colour and self._colour else text}\n")

@@ -16,7 +16,7 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def render(host: str, diff: Any) -> Iterator[str]:
-    """Return the ``diff`` of a task line by line, each difference below its host and path.
+    """Return the ``diff`` of a task line by line, with host and path above each difference.
 
     A task gives one or a list of them: a text that is ready, or the content before and after.
     """

@@ -94,7 +94,7 @@ class ChangeRun:
                 self._forget_resumed()
 
     def begun(self, hosts: Sequence[str]) -> None:
-        """Write that the change of hosts is about to begin."""
+        """Record in the journal that the change of these hosts is about to begin."""
         if self._journal:
             try:
                 self._journal.begin(hosts)

@@ -28,7 +28,7 @@ class Listener(Protocol):
         """Report that a file next to the inventory is used: ``waivers``, ``attestations`` or ``policy``."""
 
     def waiting(self, inventory: str) -> None:
-        """Report that another run over this inventory has to end first."""
+        """Report that the run waits for another run over this inventory to end."""
 
     def warning(self, text: str) -> None:
         """Report a problem that does not affect the rest of the run."""

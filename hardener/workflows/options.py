@@ -150,7 +150,7 @@ class ReportFiles:
 
     @property
     def look_back(self) -> bool:
-        """Return whether one of the formats compares with earlier runs."""
+        """Return whether one of the report formats shows changes since earlier runs."""
         return any(each.looks_back for each, _ in self._chosen())
 
     def load(self) -> None:

@@ -30,7 +30,7 @@ def report(
     run: RunInfo,
     previous: PreviousRuns | None = None,
 ) -> Summary:
-    """Write the reports of an audit, and count its findings; the hosts are read twice to split by group."""
+    """Write the reports of an audit, and count its findings; to split by group, read the hosts twice."""
     summary = Summary()
     write_reports(summary.watch(assessments), files.reports(run, assessments, previous))
     return summary

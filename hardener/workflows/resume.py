@@ -74,7 +74,7 @@ def confirmed_before(
 
 
 def _known(run: Unfinished, host: str) -> HostState:
-    """Return the state of a host by the journal, for hosts without a record of the run."""
+    """Return the state of a host from the journal, for hosts that have no record of the run."""
     if host in run.confirmed:
         return HostState.CONFIRMED
     if run.ended.get(host) is Ending.ROLLED_BACK:

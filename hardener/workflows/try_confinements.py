@@ -172,7 +172,7 @@ class _Run:
         self._ended = False
 
     def attempt(self, done: Exercise | None, trial: Trial | None) -> Mapping[str, Any]:
-        """End the current trial, and begin the next one; without a next one the process ends."""
+        """End the current trial, and begin the next one; after the last trial, end the process."""
         exercise = {"seconds": done.seconds, "problem": done.problem} if done else {}
         _, answer = self._stage({"stage": "attempt", "exercise": exercise, "trial": _trial_parameters(trial)})
         self._ended = trial is None

@@ -94,7 +94,7 @@ class AppArmor:
 def apparmor(
     merged: Merged, *, name: str, capabilities: Collection[str], writes: WriteSet, calls: Collection[str]
 ) -> AppArmor | None:
-    """Return the profile; None without recorded executed files, as it would deny everything.
+    """Return the profile; None if no executed files were recorded, as it would deny everything.
 
     Args:
         merged: what was seen.

@@ -1,4 +1,4 @@
-"""Every file of a profile but its pages, as text: what a person copies, and what a program reads."""
+"""Render every file of a profile except its pages: for people to copy, and for programs to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Return a change of a text as a unified diff, as `patch` reads it."""
+"""Format a change of a text as a unified diff that `patch` accepts."""
 
 from __future__ import annotations
 

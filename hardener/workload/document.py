@@ -18,7 +18,7 @@ SCHEMA = "hardener/workload-audit/1"
 
 
 def document(audits: Sequence[HostAudit]) -> dict[str, Any]:
-    """Return all data of the containers of some hosts."""
+    """Return the document with all data of the containers, host by host."""
     return {"schema": SCHEMA, "hosts": [_host(each) for each in audits]}
 
 

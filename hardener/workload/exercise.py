@@ -63,7 +63,7 @@ def command(text: str, *, most: float) -> Exerciser:
 
 
 def pause(seconds: float) -> Exerciser:
-    """Return an exercise by the user, who has so many seconds for it."""
+    """Return an exercise by the user, who has ``seconds`` for it."""
 
     def exercise(_addresses: Mapping[str, str]) -> Exercise:
         time.sleep(seconds)

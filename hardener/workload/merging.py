@@ -1,4 +1,4 @@
-"""Merge recordings of one container: an observation in any of them counts, with their number."""
+"""Merge recordings of one container: keep each observation, with the number of recordings that have it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Merged:
 
     @property
     def one(self) -> Recording:
-        """Return any of them, for data that are equal in all."""
+        """Return one of the recordings, for data that are equal in all of them."""
         return self.recordings[0]
 
     @property
@@ -73,7 +73,7 @@ class Merged:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """Return what the recorders could not observe."""
+        """Return the parts that the recorders could not observe."""
         return tuple(sorted({sentence for each in self.recordings for sentence in each.recorder.missing}))
 
     @property

@@ -29,7 +29,7 @@ class User:
 
 
 def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User | None:
-    """Return the only user whose files root worked on; None if there is none, or if root does more.
+    """Return the one user whose files root accessed; None if there are several, or if root needs more.
 
     What is written is the user's already, or is in a folder that takes its place in memory, or everybody may
     write there.

@@ -303,7 +303,7 @@ def _seen(seen: Seen, total: int, *, programs: bool = True) -> Words:
 
 
 def _listed(names: Iterable[str], *, before: str) -> Words:
-    """List the first names, and the number of the others; empty for none."""
+    """List the first names and the number of the omitted ones; return an empty text for no names."""
     every = [each for each in names if each]
     if not every:
         return ()

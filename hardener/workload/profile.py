@@ -182,7 +182,7 @@ def _default(merged: Merged) -> Default | None:
 
 
 def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
-    """Return every wanted call with its reasons.
+    """Return every needed system call with its reasons.
 
     With no-new-privileges a runtime installs the filter last, so that what it calls before does not count:
     what it was seen to call without is left out then, where its needs with it were measured.

@@ -1,4 +1,4 @@
-"""Check a proof together with its profile: whether the files belong together, and what verdict they give.
+"""Check that a proof and a profile belong together, and judge the observations again.
 
 The verdict follows from the observations. They are judged again here, so that a changed verdict, reason or
 list is detected.
@@ -27,7 +27,7 @@ _MOST_VALUES = 20_000  # bytes of a seccomp profile: ten times an engine's defau
 
 
 class InconsistentError(HardenerError):
-    """A file of a proof is inconsistent with the others; ``file`` is its name."""
+    """A file of a proof contradicts the other files; ``file`` is its name."""
 
     def __init__(self, file: str, message: str) -> None:
         super().__init__(f"{line(file)}: {message}")

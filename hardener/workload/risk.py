@@ -253,7 +253,7 @@ def _seccomp(found: Filter) -> Iterator[Excess]:
 
 
 def _share(found: Filter) -> int:
-    """Return the default's points in proportion to the share of its calls that are still permitted."""
+    """Return the default's points, reduced in proportion to the calls that are no longer permitted."""
     if found.calls is None or not found.default_calls:
         return _DEFAULT_FILTER // 2
     return min(_DEFAULT_FILTER, _DEFAULT_FILTER * found.calls // found.default_calls)

@@ -114,7 +114,7 @@ def tmpfs(profile: Profile) -> Iterator[str]:
 
 
 def _owned(profile: Profile, folder: Folder) -> str:
-    """Return mode and owner of a mount: a runtime copies the mode of the image's folder only."""
+    """Return mode and owner of a tmpfs as options: a runtime copies only the mode of the image's folder."""
     owner, user = folder.owner, profile.user
     if user:
         return f",mode={owner.mode if owner else 0o755:04o},uid={user.uid},gid={user.gid}"

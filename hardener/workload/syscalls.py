@@ -1,4 +1,4 @@
-"""Static knowledge of system calls: which are always needed, and which have older replacements."""
+"""Tables of system calls: those that are always needed, and the older equivalents of newer ones."""
 
 from __future__ import annotations
 

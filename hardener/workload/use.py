@@ -64,7 +64,7 @@ def made(folder: Path) -> MadeProfile:
 
 
 def use(container: Container, profiles: tuple[MadeProfile, ...]) -> Use | None:
-    """Return the profile of a container, compared with what it was made for; None without a profile.
+    """Compare a container with the recording of its profile; return None for a container without one.
 
     Raises:
         FactUnavailable: what the engine says of the container is not as an engine says it.

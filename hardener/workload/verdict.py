@@ -150,7 +150,7 @@ def _unexercised(
 
 
 def _regressions(before: Observation, observed: Observation, user: tuple[int, int] | None) -> tuple[str, ...]:
-    """Return what became worse in a trial; empty where nothing did."""
+    """Return the regressions of a trial: everything that worked before and does not now."""
     refused = tuple(map(str, fresh(before, observed)))
     note = f": {observed.note}" if observed.note else ""
     if observed.failed:
@@ -181,7 +181,7 @@ def _silent_ports(before: Observation, observed: Observation) -> list[Listen]:
 
 
 def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
-    """Return the calls that were refused in a trial and not before, without those answered as not known."""
+    """Return the calls that were refused only in this trial, without those answered with ENOSYS."""
     known = {each.kind for each in before.refusals}
     filtered = {(each.program, each.call) for each in before.refusals if each.by == "filter"}
     return tuple(
@@ -196,7 +196,7 @@ def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
 
 
 def _is_refused_again(refusal: Refusal, before: Observation, observed: Observation) -> bool:
-    """Return whether a read-only file system refuses only what was refused for want of a right before.
+    """Return whether the read-only file system refuses only calls that a missing right refused before.
 
     It answers before rights are looked at: what was refused with EACCES or EPERM is refused with EROFS.
     Python has that where it may not write what it compiled. Paths are not known, so the numbers decide: the

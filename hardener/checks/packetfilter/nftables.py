@@ -316,7 +316,7 @@ def _tcp() -> Taken:
 
 
 def _fib(types: Sequence[str], *, negated: bool) -> Taken:
-    """Return the matches of fib: judged packets go to an address of the host or a container."""
+    """Return the matches of fib; the destinations of judged packets are the host or a container."""
     if set(types) >= _ONE_RECEIVER:
         return truth(not negated)
     if not _ONE_RECEIVER & set(types):
@@ -343,7 +343,7 @@ def _values(right: Any) -> list[Any]:
 
 
 def _is_mask(right: Any) -> bool:
-    """Return whether several flags are combined, ``new,untracked``, unlike one of a set."""
+    """Return whether flags are combined to a mask (``new,untracked``), and are not elements of a set."""
     return len(_values(right)) > 1 and not (isinstance(right, Mapping) and "set" in right)
 
 

@@ -1,4 +1,4 @@
-"""Define the packets that controls are about: new connections from outside; and the limits of "a few"."""
+"""Define the judged packets (new connections from outside), and how many sources count as "a few"."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def into_host(
 
 
 def _in_either_state(boxes: Sequence[Box]) -> list[Box]:
-    """Return packets that are accepted both as new and as untracked: which they will be is unknown.
+    """Return packets that are accepted both as new and as untracked, since their state is unknown.
 
     Raises:
         FactUnavailable: the boxes are too many.
@@ -131,7 +131,7 @@ def _in_either_state(boxes: Sequence[Box]) -> list[Box]:
 
 
 def main_reason(region: Region, protocol: str, version: int) -> str:
-    """Return the main reason for a protocol's packets in a region; empty if no more than named ports."""
+    """Return the main reason for a protocol's packets in a region; empty if only named ports are in it."""
     parts = list(_of_protocol(region.parts(), protocol))
     if ports_from_many((box for box, _ in parts), protocol, version) <= NAMED_PORTS:
         return ""

@@ -65,7 +65,7 @@ def _capabilities(container: Container) -> Iterator[str]:
 
 
 def _drops_all(container: Container) -> bool:
-    """Return whether it has a set of its own: it drops all, and adds single capabilities."""
+    """Return whether the container drops all capabilities and adds back single ones."""
     dropped, added = ({*map(_normal, _texts(container, key))} for key in ("CapDrop", "CapAdd"))
     return "ALL" in dropped and "ALL" not in added and not container.privileged
 
@@ -91,7 +91,7 @@ def _effective(container: Container, *, every: bool) -> frozenset[str]:
 
 
 def _declared(container: Container) -> frozenset[str]:
-    """Return the set that the engine makes of CapAdd and CapDrop (moby: daemon/pkg/oci/caps/utils.go)."""
+    """Compute the capabilities from CapAdd and CapDrop as the engine does (daemon/pkg/oci/caps/utils.go)."""
     if container.privileged:
         return frozenset(CAPABILITIES)
     added = {_normal(name) for name in _texts(container, "CapAdd")}

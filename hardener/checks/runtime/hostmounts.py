@@ -1,4 +1,4 @@
-"""Determine what a container mounts of the host: by location, or by name where locations are unknown.
+"""Determine which host paths a container mounts: by location, or by name if locations are unknown.
 
 The device and root of each mount in the container's mountinfo are compared with the host's mountinfo. For a
 stopped container the mounts in its configuration are looked up in the host's table. Snapshots of earlier
@@ -39,7 +39,7 @@ class HostMount:
 
     @property
     def by_location(self) -> bool:
-        """Return whether its location is known, and not only its name."""
+        """Return whether the location of the mount is known, not only its name."""
         return self._view is not None
 
     def holds(self, location: Location) -> bool:
@@ -148,7 +148,7 @@ def _by_location(container: Container, host: Host, table: MountTable) -> Iterato
 
 
 def _inside_engine(point: str, data_root: str) -> bool:
-    """Return whether the engine made a mount point, which only gives a folder a second name."""
+    """Return whether the engine created the mount point, which is only a second path of a folder."""
     roots = (data_root, "/var/lib/docker", "/var/lib/containerd", "/run/containerd", "/run/docker")
     return any(point != root and within(point, root) for root in roots)
 
@@ -200,7 +200,7 @@ def _configured(container: Container, host: Host) -> MountTable:
 def _sources(
     container: Container, host: Host, row: JSONObject
 ) -> Iterator[tuple[str, Location | None, tuple[str, ...]]]:
-    """Return the sources of a mount: place below its destination, and location or layers of a new overlay."""
+    """Return the sources of a mount: subpath of its destination, and its location or overlay layers."""
     snapshot = container.snapshot
     if row.get("Type") == "volume":
         options = _options(snapshot, row)

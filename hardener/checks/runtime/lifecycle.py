@@ -173,7 +173,7 @@ def exec_privileged(snapshot: Snapshot) -> Verdict:
 @check("exec-not-root-user")
 @needs_engine
 def exec_root(snapshot: Snapshot) -> Verdict:
-    """Ask the same for root; evidence: root processes in a container whose first process is not root."""
+    """Ask a person to search the audit records for exec as root; list unexpected root processes."""
     return _executions(snapshot, "docker exec --user root")
 
 
@@ -214,7 +214,7 @@ def _audited(snapshot: Snapshot) -> str:
 
 
 def _root_guests(container: Container) -> Iterator[str]:
-    """Describe root processes if the first one is not root: from exec, a set-uid program or an init."""
+    """Describe root processes in a container whose first process is not root (exec, set-uid, init)."""
     if not container.running or not container.fact("uid"):
         return
     for process in fields.rows(container.facts or {}, "processes", SOURCE):

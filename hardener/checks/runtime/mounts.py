@@ -137,7 +137,7 @@ def _shortest(names: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def _places(snapshot: Snapshot, trees: tuple[str, ...]) -> tuple[tuple[str, tuple[Location, ...]], ...]:
-    """Return the locations of the trees, with their layers and image files; none if unknown."""
+    """Return the locations of the trees, with their layers and image files; none if they are unknown."""
     host = mounttable.host(snapshot)
     if host is None:
         return ()
@@ -188,7 +188,7 @@ def _opens(rule: str, number: str) -> bool:
 
 
 def _sensitive_because(path: str, trees: tuple[str, ...], above: bool) -> str:
-    """Return why a host path is sensitive, as the end of a sentence; parents and children count."""
+    """Return why a host path, its parent or its child is sensitive, as the end of a sentence."""
     for tree in trees:
         if path == tree:
             return ", a system directory"

@@ -92,7 +92,7 @@ def _cpu(container: Container) -> Iterator[str]:
 
 
 def _processors(ceiling: str) -> float:
-    """Return the number of processors of ``"50000 100000"``: a quota and its period."""
+    """Parse a CPU quota and its period, such as ``"50000 100000"``, into a number of processors."""
     quota, _, period = ceiling.partition(" ")
     if not (quota.isdigit() and period.isdigit() and int(period)):
         raise FactUnavailable(SOURCE, f"cpu_max is not a quota and a period: {ceiling}")

@@ -17,7 +17,7 @@ from hardener.model import Assessment, Status
 
 @dataclass(slots=True)
 class Requirement:
-    """One requirement of a framework: its findings by status, and who mapped how many of its controls."""
+    """A requirement of a framework: its findings by status, and its number of controls by mapping source."""
 
     framework: str
     id: str

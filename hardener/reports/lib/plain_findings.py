@@ -19,7 +19,7 @@ _PLACE = {code: place for place, code in enumerate("femwnp")}
 
 
 class PlainFindings:
-    """The findings of a run; empty once there are more hosts than one file takes."""
+    """The findings of a run; empty if the run has more hosts than fit into one file."""
 
     def __init__(self) -> None:
         self._hosts: list[tuple[str, str, Sequence[int]]] = []
@@ -83,7 +83,7 @@ class PlainFindings:
             }
 
     def _counts(self, place: int) -> str:
-        """Return ``2 fail, 1 pass`` of the hosts that were judged by a control."""
+        """Return the number of hosts by the status of a control, such as ``2 fail, 1 pass``."""
         counts = Counter(codes[place] for _, codes, _ in self._hosts if place < len(codes))
         shown = [(counts[CODES[status]], WORDS[status]) for status in ORDER if counts[CODES[status]]]
         return ", ".join(f"{number} {word}" for number, word in shown)
