@@ -55,7 +55,7 @@ class ActionModule(HostScriptAction):
 
 
 def _expected_fields(answer: Any) -> dict[str, Any]:
-    """Return the expected fields of an answer; Ansible interprets some other keys in a result.
+    """Return only the expected fields of an answer, since Ansible interprets some other keys.
 
     Raises:
         AnsibleActionFail: it is no answer.

@@ -78,7 +78,7 @@ class ActionModule(GuardedAction):
 
 
 def _requested_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the refused documents that the site requested, with reasons; others count as requested."""
+    """Return the refused documents that the site requested, with reasons; unknown ones count as requested."""
     asked = {str(document.get("name")) for document in documents if document.get("asked", True)}
     return [
         f"{document['name']}: {document['reason']}"
@@ -117,7 +117,7 @@ def _belongs(document: dict[str, Any], names: list[str]) -> bool:
 
 
 def _trusted_result(result: dict[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Copy from an answer only what the host can know; the request is taken from the controller.
+    """Keep only the fields of an answer that the host can know; take the others from the request.
 
     Raises:
         AnsibleActionFail: it is no answer to what was asked.

@@ -64,7 +64,7 @@ class ActionModule(TwinAction):
 
 
 def _expected_fields(stage: str, answer: Any) -> dict[str, Any]:
-    """Return the expected fields of an answer; Ansible interprets some other keys in a result.
+    """Return only the expected fields of an answer, since Ansible interprets some other keys.
 
     Raises:
         AnsibleActionFail: it is no answer.

@@ -52,7 +52,7 @@ class ActionModule(HostScriptAction):
 
 
 def _expected_fields(answer: Any) -> dict[str, Any]:
-    """Return the expected fields of a record; Ansible interprets some other keys in a result.
+    """Return only the expected fields of a record, since Ansible interprets some other keys.
 
     Raises:
         KeyError, TypeError, ValueError: it is no record.

@@ -46,7 +46,7 @@ def is_asked(
 def named_variables(
     task: Any, task_vars: Mapping[str, Any], variables: Collection[str], policy: Any
 ) -> frozenset[str]:
-    """Return those of a role's variables that the site has set; all of them if unknown.
+    """Return the variables of a role that the site has set; all variables if that is unknown.
 
     Args:
         task: a task of the role.

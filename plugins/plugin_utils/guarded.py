@@ -134,7 +134,7 @@ class GuardedAction(TransactionAction):
     def _never_began_or_forgotten(
         self, entry: str, arguments: Mapping[str, Any], *, task_vars: dict[str, Any], lost: Exception
     ) -> dict[str, Any]:
-        """Determine the outcome of a run of which a confirmed host keeps no record, by what remains to do.
+        """Determine the outcome of a run that the host has no record of, from the remaining changes.
 
         Args:
             entry: the function on the host.
@@ -245,7 +245,7 @@ def closed(windows: Sequence[str]) -> dict[str, Any]:
 
 
 def ending(result: Mapping[str, Any]) -> str:
-    """Return how a run ended that was not kept, in one line; empty if it was kept."""
+    """Describe the end of a run that was not confirmed, in one line; empty if it was confirmed."""
     lists = {name: "; ".join(map(str, result.get(name, ()))) for name in ("problems", "kept")}
     text = _ENDINGS.get(result["outcome"], "")
     return text.format(reason=result.get("reason", ""), **lists)

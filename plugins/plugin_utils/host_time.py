@@ -1,4 +1,4 @@
-"""Limit the total time of a run's tasks per host, since a limit per task multiplies with their number.
+"""Limit the total time of a run's tasks on each host, in addition to the limit of each task.
 
 A host that answers just before every deadline would delay the others in each task. `hardener` names a folder
 for the run in which the workers add up the time of each host; a worker is for one task on one host, and a

@@ -250,7 +250,7 @@ class _Block:
 
 
 class _Input:
-    """A process's input. A process that no longer reads is about to end, and its exit has the reason.
+    """A process's input. After a write error it waits for the process's exit, which has the reason.
 
     Ansible's ssh connection waits a millisecond for that, and would only report that sending failed.
     """
@@ -349,7 +349,7 @@ def _close_shared(connection: Any) -> None:
 
 
 def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = RESULT_CHARACTERS) -> None:
-    """Refuse a result that costs the processes that receive it too much.
+    """Refuse a result that would cost the receiving processes too much time or memory.
 
     Raises:
         AnsibleActionFail: it has too many values, too much text, or is nested too deeply.

@@ -45,7 +45,7 @@ def shared() -> Mapping[str, Any]:
 
 
 def fault(name: str, option: Mapping[str, Any], value: Any) -> str:
-    """Return what is wrong with the value of a variable; empty if it is as specified.
+    """Return the error in the value of a variable; empty if the value is as specified.
 
     Ansible validates a role's variables and does not convert them: an INI inventory or ``-e name=false``
     gives the text "false", which counts as true, and a list given as text has letters as elements.

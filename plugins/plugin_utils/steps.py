@@ -1,4 +1,4 @@
-"""Find the steps of a transaction in what its host writes to standard error.
+"""Extract the steps of a transaction from the host's standard error.
 
 The host is not trusted: short names of plain characters count, and a limited number of them; all else is left
 alone. The controller shows them while it waits, and decides nothing by them.
@@ -39,5 +39,5 @@ class Steps:
 
 
 def without_steps(text: str) -> str:
-    """Return what a host said, without the steps."""
+    """Return the error output of a host without the reported steps."""
     return _TEXT.sub("", text)

@@ -1,4 +1,4 @@
-"""Map processes to containers, and keep what is known about the containers."""
+"""Map processes to containers, and keep the data about the containers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Directory:
                 self._known[identity] = container._replace(ended=now)
 
     def get(self, identity: str) -> Container:
-        """Return a container by its id; an unknown container has nothing but the id."""
+        """Return a container by its id; of an unknown container only the id is set."""
         with self._lock:
             return self._known.get(identity) or Container(identity, "", "")
 
@@ -99,7 +99,7 @@ class Directory:
 
 
 class Process(NamedTuple):
-    """Where a process runs: in a container, in none, or unknown because it has ended."""
+    """The location of a process: in a container, on the host, or unknown because the process has ended."""
 
     container: str = ""
     elsewhere: bool = False

@@ -13,7 +13,7 @@ _TOLD = ("kill_process", "kill_thread", "log")
 
 
 def unavailable_sources(audit_problem: str, engine_problem: str) -> list[str]:
-    """Return which sources should be readable and are not, and why.
+    """Return the sources that should be readable and are not, with reasons.
 
     Args:
         audit_problem: why the kernel cannot be heard; empty where it can.

@@ -35,7 +35,7 @@ def write(record: dict[str, Any], folder: str = FOLDER) -> None:
 
 
 def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
-    """Return the record, or the reason why there is none; both empty if no collector has ever run."""
+    """Return the record, or the reason why it cannot be read; both are empty if no collector ever ran."""
     path = os.path.join(folder, _NAME)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

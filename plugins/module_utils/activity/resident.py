@@ -125,7 +125,7 @@ def _restore(tally: Tally, record: dict[str, Any]) -> None:
 
 
 def _silence(ended: float, now: float) -> int:
-    """Return for how many seconds of this boot no collector ran; 0 if that is normal for a restart."""
+    """Return the seconds of this boot without a running collector; 0 if they are normal for a restart."""
     booted = now - time.clock_gettime(time.CLOCK_BOOTTIME)
     seconds = int(now - max(ended, booted))
     return seconds if seconds > _SILENT else 0

@@ -35,7 +35,7 @@ class Sighting(NamedTuple):
 
 
 class _Image(NamedTuple):
-    """What is known about an image; times are seconds since the epoch."""
+    """The learning data of an image; times are seconds since the epoch."""
 
     since: float
     seen: float  # when one of its containers ran last
@@ -64,7 +64,7 @@ class Baseline:
                 self._images[str(image)] = _Image(float(since), float(seen), times)
 
     def watch(self, image: str, now: float) -> None:
-        """Note that a container of an image runs, which starts the image's learning time."""
+        """Record that a container of an image runs; the first one starts the image's learning time."""
         known = self._images.get(image)
         if known is not None:
             self._images[image] = known._replace(seen=max(known.seen, now))
@@ -121,7 +121,7 @@ class _Entry:
 
 
 class Tally:
-    """Entries by container, class and kind. ``dropped`` counts the sightings without room.
+    """Entries by container, class and kind. ``dropped`` counts the sightings beyond the memory limit.
 
     If there is no room, the oldest entry of the lowest severity is removed: a container with many harmless
     events cannot hide a grave one, and takes no room from other containers.
@@ -227,7 +227,7 @@ class Tally:
 
 
 def _key(sighting: Sighting) -> _Key:
-    """Return the key under which sightings count together; the class separates grave targets."""
+    """Return the key by which sightings are counted; the class separates grave targets."""
     return sighting.container, sighting.source, sighting.category, sighting.kind, sighting.verdict
 
 

@@ -91,7 +91,7 @@ class Watch:
         self._attribute(float("inf"))
 
     def lost(self) -> dict[str, int]:
-        """Return what is known to be lost: not seen, or not kept."""
+        """Return the known losses: records that were not received or not kept."""
         return {
             "overruns": self._audit.overruns if self._audit else 0,
             "events": self._gaps.lost,
@@ -172,7 +172,7 @@ def _event_sighting(event: EngineEvent) -> Sighting:
 
 
 def summary(watch: Watch, began: float) -> dict[str, Any]:
-    """Return the data of a watch beside its entries."""
+    """Return the data of a watch except its entries."""
     return {
         "began": began,
         "ended": time.time(),

@@ -1,4 +1,4 @@
-"""Stop the attempts of the guard to roll a run back: a program that root runs on the host.
+"""The program with which root on the host stops the guard's attempts to roll a run back.
 
     python3 /var/lib/hardener/backups/<run>/guard.pyz abandon
 

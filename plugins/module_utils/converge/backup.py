@@ -136,7 +136,7 @@ class Store:
             return []
 
     def record(self, run: str) -> dict[str, Any]:
-        """Return how a run ended; empty if it has no record (a full disk), or is not over."""
+        """Return the record of how a run ended; empty if it has none (full disk) or is unfinished."""
         try:
             return records.outcome(records.read(self._record_file(run)))
         except (OSError, ValueError):
@@ -181,12 +181,12 @@ class Store:
             files.release(path)
 
     def clear_up(self) -> None:
-        """Free the room of the last run if its end failed to do so, while no run is unfinished."""
+        """Free the disk space that the last run reserved and failed to free, unless a run is unfinished."""
         for run in self.runs()[-1:]:
             self.release(run)
 
     def back_up(self, run: str, changes: Sequence[Change]) -> None:
-        """Store what the changes will replace; on failure, remove all of it."""
+        """Store everything that the changes will replace; if that fails, remove the incomplete backup."""
         folder = self.backup_folder(run)
         atomic.make_folders(os.path.dirname(folder), 0o700)
         atomic.make_folder(folder, 0o700)
@@ -289,7 +289,7 @@ class Store:
     def goal(
         self, run: str, entry: Entry, now: State, written: Sequence[str], *, in_folder: bool = True
     ) -> tuple[State, str]:
-        """Return the state to which a rollback brings a path, and which part of it was changed by others.
+        """Return the state to which a rollback restores a path, and the parts that others changed meanwhile.
 
         Args:
             run: the run.
@@ -314,7 +314,7 @@ class Store:
 
 
 class Journal:
-    """The unfinished run: its phase, the activations that have begun, and what their undo needs."""
+    """The journal of an unfinished run: its phase, the begun activations, and the data for their undo."""
 
     def __init__(self, store: Store, raw: dict[str, Any]) -> None:
         self._store = store
@@ -368,7 +368,7 @@ class Journal:
 
     @property
     def who(self) -> str:
-        """Return who began the run, as the request says."""
+        """Return who began the run, according to the request."""
         return str(self._raw.get("who", ""))
 
     @property
@@ -396,12 +396,12 @@ class Journal:
 
     @property
     def look(self) -> dict[str, Any]:
-        """Return which programs and connections worked before the first change; see ``liveness``."""
+        """Return the programs and connections that worked before the first change; see ``liveness``."""
         found: dict[str, Any] = self._raw.get("look") or {}
         return found
 
     def undone(self, left: Sequence[str]) -> list[str]:
-        """Return the activations that are undone already, if these paths alone remain to be restored.
+        """Return the activations that are already undone, if only these paths remain to be restored.
 
         They are not undone again with every attempt: one may restart the engine.
         """
@@ -442,7 +442,7 @@ class Journal:
 
     @property
     def parting(self) -> Mapping[str, Any]:
-        """Return what is removed from this host once the run is confirmed; see ``departure``."""
+        """Return the files to remove from this host once the run is confirmed; see ``departure``."""
         found: Mapping[str, Any] = self._raw.get("parting") or {}
         return found
 
@@ -453,7 +453,7 @@ class Journal:
 
     @property
     def remaining(self) -> float:
-        """Return the seconds until the rollback is due; 0 or less if it is.
+        """Return the seconds until the rollback is due; 0 or less if it is overdue.
 
         Measured on the monotonic clock, which begins anew with every boot.
         """
@@ -464,7 +464,7 @@ class Journal:
 
     @property
     def why_expired(self) -> str:
-        """Return why the run is rolled back when its time is over."""
+        """Return the reason for rolling the run back when its time limit has passed."""
         if self.phase == UNCONFIRMED:
             return f"not confirmed within {self.confirm_within:.0f} s"
         if self.phase == ROLLING_BACK:
@@ -502,7 +502,7 @@ class Journal:
 
 
 def _given_away(now: State, entry: Entry) -> bool:
-    """Return whether a file now belongs to an unrelated user, who must not get its former content."""
+    """Return whether the file now belongs to another user, who must not get its former content."""
     owners = (entry.before.uid, entry.after.uid) if entry.before.exists else (entry.after.uid,)
     return now.exists and not descriptors.trusted(now.uid) and now.uid not in owners
 
@@ -528,7 +528,7 @@ def _parsed(name: str) -> tuple[int, ...]:
 
 
 def _forget(folder: str) -> None:
-    """Remove a backup; what cannot be removed is left for the next attempt."""
+    """Remove a backup; leave files that cannot be removed for the next attempt."""
     with suppress(OSError):
         atomic.remove_tree(folder)
 

@@ -26,7 +26,7 @@ Tables = Mapping[str, Mapping[str, List[str]]]  # table -> chain -> its rules as
 
 
 class Hook(NamedTuple):
-    """A jump from a foreign chain; it exists as long as ``child``, or the chain that it serves."""
+    """A jump from another program's chain; it exists as long as ``child``, or the chain that it serves."""
 
     table: str
     parent: str
@@ -165,7 +165,7 @@ def dump(tool: str) -> dict[str, dict[str, list[str]]]:
 
 
 def tried(tool: str, text: str) -> dict[str, dict[str, list[str]]]:
-    """Return rules as the host prints them after loading, tried in an empty namespace.
+    """Return rules as the host prints them after loading, determined in an empty network namespace.
 
     Raises:
         Refused: the host cannot load them.

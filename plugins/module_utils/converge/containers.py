@@ -1,4 +1,4 @@
-"""Judge the containers that ran before a change: which losses the change caused.
+"""Compare the containers that ran before a change with those after it, to find lost ones.
 
 A container that ends by itself while the engine runs is reported and does not count: that happens every day.
 A failure is a container that stopped with the engine and is not running again, cannot be started, or restarts
@@ -43,7 +43,7 @@ class Verdict(NamedTuple):
 
 
 def known(container: Mapping[str, Any], *, now: float) -> dict[str, Any]:
-    """Return what must be known about a running container to judge it later, as JSON data."""
+    """Return the data about a running container that a later comparison needs, as JSON data."""
     state = container["State"]
     restarts = int(container.get("RestartCount") or 0)
     up = now - (_seconds(state.get("StartedAt")) or now)

@@ -1,4 +1,4 @@
-"""Validate a daemon.json beyond what the engine itself can.
+"""Validate a daemon.json, including errors that the engine itself does not detect.
 
 ``dockerd --validate`` finds bad JSON, unknown keys, wrong types and keys that are set as flags as well. It
 does not find a missing profile, a log driver that is not installed or whose target does not answer, a plugin
@@ -137,7 +137,7 @@ def _problems(
 
 
 def _files(config: Mapping[str, Any], read: Read) -> Iterator[str]:
-    """Yield what is wrong with the files that a configuration names, as they will be."""
+    """Yield problems of the files that a configuration names, as they will be after the run."""
     profile = config.get("seccomp-profile")
     if isinstance(profile, str) and profile not in (*seccompprofile.BUILT_IN, "unconfined"):
         content = read(profile) if profile.startswith("/") else None
@@ -214,7 +214,7 @@ def _logging(
 def _with_engine(
     config: Mapping[str, Any], former: Mapping[str, Any], info: Mapping[str, Any], engine: Engine
 ) -> Iterator[str]:
-    """Yield what the running engine would refuse."""
+    """Yield the settings that the running engine would refuse."""
     swarm = info.get("Swarm", {}).get("LocalNodeState") not in (None, "", "inactive")
     if swarm and config.get("live-restore") is True:
         yield "live-restore: the engine does not start with it while it is part of a swarm"
@@ -243,7 +243,7 @@ def _with_engine(
 def _data_hiding_keys(
     config: Mapping[str, Any], former: Mapping[str, Any], info: Mapping[str, Any], engine: Engine
 ) -> Iterator[str]:
-    """Yield keys whose change would hide data: nothing is lost, but the engine no longer lists it."""
+    """Yield keys whose change would hide data: they stay on the disk, but the engine lists them no more."""
 
     def store(configuration: Mapping[str, Any]) -> Any:
         features = configuration.get("features")
@@ -266,7 +266,7 @@ def _data_hiding_keys(
 
 
 def _validation_errors(config: Mapping[str, Any], served: Served) -> Iterator[str]:
-    """Yield what the engine's validation finds; without one, what the table of keys finds."""
+    """Yield errors found by the engine's validation; for engines without one, by the table of keys."""
     if not served.dockerd:
         return
     content = json.dumps({key: config[key] for key in config if key not in _NOT_FOR_DOCKERD}).encode()

@@ -103,7 +103,7 @@ def is_own(path: str) -> bool:
 def parting(
     store: Store, *, folders: Iterable[str], paths: Iterable[str], programs: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Return what is removed once a release is confirmed, as JSON data for its journal.
+    """Return the files to remove once a release is confirmed, as JSON data for the journal.
 
     Args:
         store: hardener's folder on this host.
@@ -129,7 +129,7 @@ def _above(path: str) -> Iterable[str]:
 
 
 def part(store: Store, what: Mapping[str, Any]) -> list[str]:
-    """Remove what a release leaves behind, and return what cannot be removed.
+    """Remove hardener's files after a release, and return the paths that cannot be removed.
 
     Args:
         store: hardener's folder on this host.

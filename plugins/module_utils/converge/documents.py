@@ -63,7 +63,7 @@ class Resource(NamedTuple):
             raise AttributeError(name) from None
 
     def uid(self, present: int) -> int:
-        """Return the number of the owner; the present one if it is to stay.
+        """Return the uid of the owner; the present one if the resource names none.
 
         Raises:
             Refused: no such user on this host.
@@ -76,7 +76,7 @@ class Resource(NamedTuple):
             raise Refused(f"{self}: this host has no user {self.fields['owner']}") from None
 
     def gid(self, present: int) -> int:
-        """Return the number of the group; the present one if it is to stay.
+        """Return the gid of the group; the present one if the resource names none.
 
         Raises:
             Refused: no such group on this host.
@@ -123,7 +123,7 @@ class Request(NamedTuple):
 
     @property
     def possible(self) -> tuple[Document, ...]:
-        """Return the documents that this host can have."""
+        """Return the documents that can be applied to this host."""
         return tuple(document for document in self.documents if not document.refused)
 
     @property

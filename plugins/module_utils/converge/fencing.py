@@ -1,4 +1,4 @@
-"""Refuse runs that are older than one that has been here: a controller may stop for hours, and then go on.
+"""Refuse a run if a newer one has been on this host: a paused controller may continue hours later.
 
 The controller gives each run a number that rises. The host keeps the highest one, with the name of its run;
 two runs with the same number are told apart by their names, and the first one counts.
@@ -22,7 +22,7 @@ _WHO = 200
 
 
 class Number(NamedTuple):
-    """The number of a run, and what else is known of the run."""
+    """The number of a run, with the name and origin of the run."""
 
     number: int
     run: str
@@ -84,7 +84,7 @@ def keep(store: Store, asked: Number | None) -> None:
 
 
 def _known(store: Store) -> Mapping[str, Any] | None:
-    """Return the highest number; None without one, or where the file is damaged."""
+    """Return the stored number; None if there is none, or if the file is damaged."""
     try:
         found = records.read(path(store))
     except (OSError, ValueError):

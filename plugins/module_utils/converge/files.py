@@ -125,7 +125,7 @@ def inode(path: str) -> int:
 
 
 def guarded(path: str) -> bool:
-    """Return whether only root can replace what is at a path."""
+    """Return whether only root can replace the file at a path."""
     with suppress(OSError), descriptors.at(path) as place:
         return place.guarded and not place.missing
     return False
@@ -159,7 +159,7 @@ def _state(place: Place, *, content: bool) -> State:
 
 
 def obstacle(path: str, *, replaced: bool) -> str:
-    """Return what prevents even root from changing a path, and the way out; empty if nothing does.
+    """Return why even root cannot change a path, and the remedy; empty if root can change it.
 
     Args:
         path: with resolved links.
@@ -311,7 +311,7 @@ def temporary_name(path: str) -> str:
 
 
 def between(now: State, before: State, after: State) -> bool:
-    """Return whether owner, mode and ACL are those of one of two states, or a mixture.
+    """Return whether owner, mode and ACL each equal that of one of two states.
 
     ``set_attributes`` sets them one after another and may be killed in between: a change of owner clears the
     setuid and setgid bits, and an ACL shows its mask as the group bits of the mode.

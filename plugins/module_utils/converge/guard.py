@@ -120,12 +120,12 @@ def insist(folder: str, run: str, backup: str) -> str:
 
 
 def retry(folder: str, run: str, backup: str) -> None:
-    """Have systemd continue with a run whose timer is gone, as after a boot."""
+    """Have systemd retry the rollback of a run whose timer is gone, as after a boot."""
     _set_timer(folder, run, backup=backup, seconds=_RETRY)
 
 
 def stop(run: str) -> None:
-    """Stop the service that waits for the next attempt; never called from within it."""
+    """Stop the service that waits for the next attempt; the service itself must not call this."""
     if possible():
         system.run("systemctl", "stop", "--", f"{_timer(run)}.timer", f"{_timer(run)}.service")
 
@@ -168,7 +168,7 @@ def _command(occasion: str, folder: str, run: str, backup: str) -> list[str]:
 
 
 def disarm(run: str, *, backup: str) -> None:
-    """Disarm the guard. What cannot be removed finds no journal later, and does nothing."""
+    """Disarm the guard. A unit that cannot be removed does nothing later, since it finds no journal."""
     unit = os.path.join(UNITS, BOOT_UNIT)
     paths = [files.temporary_name(unit), _script(backup)]
     if run in system.read(unit):  # it may belong to another run by now

@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _expired(store: Store, run: str) -> None:
-    """Wait until the run's time, which may restart, is over, and roll back; repeat until that succeeds."""
+    """Wait until the run's time limit, which may restart, has passed; roll back until that succeeds."""
     pauses = _pauses()
     while True:
         try:
@@ -79,7 +79,7 @@ def _wait(store: Store, run: str, seconds: float) -> None:
 
 
 def _at_work(store: Store) -> bool:
-    """Return whether a run's worker is alive and holds the lock; a killed one needs no more time."""
+    """Return whether a run's worker is alive and holds the lock; only such a worker gets more time."""
     try:
         with locked(store.lock, shared=True):
             return False
@@ -110,7 +110,7 @@ def _roll_back_locked(store: Store, run: str) -> list[str]:
 
 
 def _boot(store: Store, run: str) -> None:
-    """Restore the files before anything reads them; loaded state ends with the old kernel."""
+    """Restore the files during boot, before services read them; loaded state ended with the old kernel."""
     with locked(store.lock, patience=_LONG):
         journal = Journal.find(store)
         if journal is not None and journal.run == run:
@@ -125,7 +125,7 @@ def _boot(store: Store, run: str) -> None:
 
 
 def _booted(store: Store, run: str) -> None:
-    """Retry after boot what could not be rolled back during boot, whatever the cause."""
+    """Retry after boot a rollback that failed during boot, whatever the cause."""
     unfinished = True
     with suppress(Exception):  # an unreadable journal must not end it
         journal = Journal.find(store)

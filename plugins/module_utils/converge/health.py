@@ -1,4 +1,4 @@
-"""Check the health of a host: a baseline before the first change, and what is missing afterwards.
+"""Check the health of a host: take a baseline before the first change, and compare with it afterwards.
 
 Checked are the engine, the running containers, the services of its swarm, published ports, name resolution
 and outgoing connections of containers, and the port of the ssh connection. Only what worked before is
@@ -76,7 +76,7 @@ def take_baseline(
 def compare(
     baseline: Baseline, *, seconds: float | None = None, stopped: bool = False, away: Windows = ()
 ) -> tuple[list[str], list[str]]:
-    """Return what worked in the baseline and does not now, after waiting for it to return.
+    """Return the checks that passed in the baseline and still fail after a waiting time.
 
     Args:
         baseline: result of ``take_baseline``.
@@ -157,7 +157,7 @@ def _differences(
 def _containers(
     engine: Engine, before: Mapping[str, Mapping[str, Any]], *, away: Windows, stopped: bool, last: bool
 ) -> tuple[dict[str, int], list[str], list[str]]:
-    """Return running containers with their processes; problems of the others; and notes."""
+    """Return running containers with their processes, problems of the other containers, and notes."""
     running: dict[str, int] = {}
     lost, failing, notes = [], [], []
     for container, known in before.items():
@@ -291,7 +291,7 @@ def _outside(address: str) -> bool:
 
 
 def _reach(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what each network reaches: name servers with the quality of answers, and TCP ports."""
+    """Return what each network can reach: name servers with the quality of their answers, and TCP ports."""
 
     def look(network: Mapping[str, Any]) -> dict[str, Any]:
         servers = list(

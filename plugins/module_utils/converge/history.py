@@ -102,7 +102,7 @@ def _runs_to_roll_back(store: Store, before: str) -> list[str]:
 
 
 def _left_changes(store: Store, run: str) -> bool:
-    """Return whether a finished run left changes; a run that was killed before it began has no journal."""
+    """Return whether a finished run left changes on the host; a run without a journal never began."""
     return store.record(run).get("outcome") not in OVER and Journal.of(store, run) is not None
 
 
@@ -146,7 +146,7 @@ def _roll_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
 
 
 def _arm(store: Store, run: str) -> None:
-    """Have the guard finish the rollback if this process is killed or the host is started anew.
+    """Have the guard finish the rollback if this process is killed or the host reboots.
 
     It is no condition: a host without room for the guard must be able to go back, too.
     """
@@ -171,7 +171,7 @@ def _activations(store: Store, run: str) -> list[str]:
 
 
 def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[str]]:
-    """Return the changes on the host, and the paths that stay because others have changed them since."""
+    """Return the predicted changes, and the paths that stay because others changed them after the run."""
     now: dict[str, State] = {}
     then: dict[str, State] = {}
     notes = []

@@ -1,4 +1,4 @@
-"""Set some keys of a JSON file and leave the others to their authors.
+"""Set some keys of a JSON file; leave all other keys unchanged.
 
 Each value that hardener sets is recorded with the former value: a key that is no longer wanted returns to it,
 and a key that others set (or changed since) stays. Objects are merged key by key at all levels, except those
@@ -95,7 +95,7 @@ def render(data: Mapping[str, Any], previous: bytes | None) -> bytes:
 def merge(
     current: Mapping[str, Any], records: Iterable[Record], wish: Wish
 ) -> tuple[dict[str, Any], list[Record]]:
-    """Merge a document's wishes into an object; return it with the new records. The input is unchanged.
+    """Merge a document's keys into a copy of an object; return the copy with the new records.
 
     First, every value that the document set before and no longer wants is undone; then the wanted ones are
     set. So a key can move between merged, whole, default and unwanted from one run to the next.
@@ -158,7 +158,7 @@ def leaves(
 
 
 def get(data: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """Return the value at a path, or a marker that equals nothing."""
+    """Return the value at a path; if there is none, a marker that no value equals."""
     here: Any = data
     for key in path:
         if not isinstance(here, Mapping) or key not in here:

@@ -30,7 +30,7 @@ Question = Callable[[], bool]
 
 
 class Look(NamedTuple):
-    """What worked, by its name in messages; how the run connected; and the Python interpreter."""
+    """The checks that passed, by name; the connection of the run; and the Python interpreter."""
 
     working: frozenset[str]
     came_in: Session | None
@@ -49,14 +49,14 @@ class Look(NamedTuple):
 
 
 def look(came_in: Session | None) -> Look:
-    """Check what works before the first change."""
+    """Check programs and connections before the first change."""
     python = sys.executable or ""
     working = frozenset(name for name, works in _questions(came_in, python).items() if works())
     return Look(working, came_in, python)
 
 
 def lost(before: Look) -> list[str]:
-    """Return what worked before and does not now, each as a problem."""
+    """Return a problem for each check that passed before and fails now."""
     questions = _questions(before.came_in, before.python)
     failed: list[str] = []
     for name in sorted(before.working & set(questions), reverse=True):  # programs before connections

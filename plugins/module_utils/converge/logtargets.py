@@ -51,7 +51,7 @@ def problem(driver: str, options: Mapping[str, Any]) -> str:
 
 
 def _target(driver: str, options: Mapping[str, Any]) -> Target | None:
-    """Return the target of a driver; None for a driver that is not known here.
+    """Return the target of a driver; None for a driver that this module does not know.
 
     Raises:
         ValueError: the driver would not understand it either.
@@ -105,7 +105,7 @@ def _reach(driver: str, target: Target, options: Mapping[str, Any]) -> str:
 
 
 def _send(driver: str, target: Target) -> None:
-    """Send a line in the driver's format, and wait shortly for an error that the port is closed.
+    """Send a line in the driver's format, and wait briefly for the error of a closed port.
 
     Raises:
         OSError: it is, or there is no such host.

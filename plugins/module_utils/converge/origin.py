@@ -28,7 +28,7 @@ _LEFT = "left.json"
 
 
 class Origins(Store):
-    """Backups that are too old for a rollback and have original states that no other backup has.
+    """The backups that are too old for a rollback, but are the only ones with some original states.
 
     Args:
         store: hardener's folder on this host.
@@ -44,7 +44,7 @@ class Origins(Store):
         return self._above
 
     def left(self) -> dict[str, list[str]]:
-        """Return path to hashes of what removed runs left there, up to each kept run; the last one last."""
+        """Return by path the hashes of contents that removed runs left, up to each kept run, latest last."""
         with suppress(OSError, ValueError):
             found = records.fields(records.read(os.path.join(self.backups, _LEFT)), {})
             records.each(found.values(), list, "list")
@@ -142,7 +142,7 @@ def _documents(record: Mapping[str, object]) -> dict[str, frozenset[str]]:
 
 
 def keep(store: Store, run: str) -> None:
-    """Keep what only this backup knows, before it is removed.
+    """Keep the original states that only this backup has, before the backup is removed.
 
     Raises:
         OSError: it cannot be kept.
@@ -205,7 +205,7 @@ def before(
 
 
 def _back(past: Past, entry: Entry, origin: Origin) -> Origin:
-    """Compute the origin of a path before a run from that after it."""
+    """Compute the original state of a path before a run from that after the run."""
     if origin.content_kept:  # owner and mode may be hardener's nevertheless
         if not entry.before.exists or origin.now.kind not in (FILE, DIRECTORY):
             return origin

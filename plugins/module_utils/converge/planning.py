@@ -138,7 +138,7 @@ class Plan:
 
     @property
     def changes(self) -> list[Change]:
-        """Return what has to change on the host."""
+        """Return the changes to make on the host."""
         return [
             Change(
                 path, self._before[path], after, tuple(self._wanted_by[path]), secret=path in self._secrets
@@ -149,7 +149,7 @@ class Plan:
 
     @property
     def all_changes(self) -> list[Change]:
-        """Return the same, and changes of hardener's bookkeeping."""
+        """Return the changes to make on the host, including those of hardener's bookkeeping."""
         before = self._read(self._bookkeeping_file)
         content = self.bookkeeping.dump()
         empty = not (self.bookkeeping.files or self.bookkeeping.in_force)
@@ -271,7 +271,7 @@ def _with_lines(resource: Resource, state: State) -> State:
 
 
 def _tightened(resource: Resource, state: State) -> State:
-    """Return the attributes after a resource's limits; an absent path stays absent."""
+    """Apply a resource's limits to the attributes of a path; an absent path stays absent."""
     if not state.exists:
         return state
     if state.kind == DEVICE:

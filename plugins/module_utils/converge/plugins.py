@@ -108,7 +108,7 @@ def _problem_at(name: str, kind: str, address: str) -> str:
 
 
 def _ask(address: str, path: str, content: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return a plugin's answer; None for a TLS plugin, to which only a connection is tried.
+    """Return a plugin's answer; None for a TLS plugin, for which only the connection is tested.
 
     Raises:
         OSError: it does not answer.

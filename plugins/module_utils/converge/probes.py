@@ -56,7 +56,7 @@ def answering(targets: Iterable[Target], *, seconds: float = 2) -> set[Target]:
 
 
 def resolving(servers: Collection[str], *, seconds: float = 2) -> dict[str, int]:
-    """Rate name servers: 2 for a useful answer, 1 for an error; silent ones are left out."""
+    """Rate name servers: 2 for a useful answer, 1 for an error; omit those without an answer."""
     found: dict[str, int] = {}
     asked: dict[int, tuple[socket.socket, str]] = {}
     poller = select.poll()

@@ -1,4 +1,4 @@
-"""Read and write hardener's own JSON files. A damaged one is an error, and never taken for something else.
+"""Read and write hardener's own JSON files; a damaged file is an error, not a missing one.
 
 A disk or an administrator may have damaged them, and another version of hardener may have written them.
 """
@@ -53,7 +53,7 @@ def read(path: str) -> Any:
 
 
 def parsed(content: bytes) -> Any:
-    """Parse the content of one.
+    """Parse the content of a record.
 
     Raises:
         ValueError: it is no JSON.
@@ -70,7 +70,7 @@ def write(path: str, data: object) -> None:
 
 
 def journal(raw: Any) -> dict[str, Any]:
-    """Return a journal after checking all of it that is read without a further check.
+    """Validate the fields of a journal that are used without a later check, and return it.
 
     Raises:
         ValueError: it is damaged.
@@ -93,7 +93,7 @@ def journal(raw: Any) -> dict[str, Any]:
 
 
 def entry(raw: Any) -> dict[str, Any]:
-    """Return an entry of a manifest after checking it.
+    """Validate an entry of a manifest, and return it.
 
     Raises:
         ValueError: it is damaged.
@@ -106,7 +106,7 @@ def entry(raw: Any) -> dict[str, Any]:
 
 
 def outcome(raw: Any) -> dict[str, Any]:
-    """Return how a run ended after checking it.
+    """Validate the record of how a run ended, and return it.
 
     Raises:
         ValueError: it is damaged.
@@ -118,7 +118,7 @@ def outcome(raw: Any) -> dict[str, Any]:
 
 
 def bookkeeping(raw: Any) -> dict[str, Any]:
-    """Return which keys of which files are ours, after checking it.
+    """Validate the bookkeeping of the keys that hardener set in files, and return it.
 
     Raises:
         ValueError: it is damaged.
@@ -134,7 +134,7 @@ def bookkeeping(raw: Any) -> dict[str, Any]:
 
 
 def fields(raw: Any, needed: Mapping[str, Any], may: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return an object after checking the types of its fields.
+    """Validate the types of an object's fields, and return the object.
 
     Args:
         raw: the parsed JSON.

@@ -61,7 +61,7 @@ class Release(Transaction):
         self._modified: Mapping[str, int] = {}
 
     def run(self) -> dict[str, Any]:
-        """Release, and return what was done as JSON data; nothing if hardener never changed the host."""
+        """Release the host, and return the result as JSON data; do nothing if hardener never changed it."""
         if not self._store.exists and (self._role or not any(departure.strays(()))):
             nothing: dict[str, list[str]] = {"notes": [], "changes": [], "kept": [], "left": []}
             return {"changed": False, "outcome": UNCHANGED, "run": "", **nothing}
@@ -136,7 +136,7 @@ class Release(Transaction):
         return found
 
     def _tell_rest(self, plan: Plan, paths: Paths, performed: Sequence[Activation]) -> None:
-        """List what stays although others have not changed it."""
+        """Note the changes that stay although no other program has changed them."""
         names = [activation.name for activation in performed]
         left = self._found["left"]
         left += roleparts.packages(paths.documents)

@@ -1,4 +1,4 @@
-"""Assign parts of a host to roles where the names of documents do not."""
+"""Map activations, folders and packages to roles, where document names do not tell the role."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def written(role: str) -> Sequence[str]:
 
 
 def packages(documents: Iterable[str]) -> list[str]:
-    """Return the packages that roles with these documents install if missing, and that are installed."""
+    """Return notes on installed packages that roles with these documents may have installed."""
     names = set(documents)
     return [
         f"{package} stays installed, where hardener has installed it too: remove it if nothing else needs it"

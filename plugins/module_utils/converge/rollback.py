@@ -78,7 +78,7 @@ def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> d
 def _failed(
     store: Store, journal: Journal, outcome: Mapping[str, Any], problems: Sequence[str], *, boot: bool
 ) -> dict[str, Any]:
-    """Keep the journal: the guard and the next run may try again at once."""
+    """Keep the journal of a failed rollback, so that the guard or the next run can retry at once."""
     with suppress(OSError):
         journal.enter(ROLLING_BACK, seconds=0)
     ways_out = [] if boot else [guard.insist(store.folder, journal.run, store.backup_folder(journal.run))]
@@ -92,7 +92,7 @@ def _failed(
 
 
 def _missing(journal: Journal) -> list[str]:
-    """Return what fails on the host although everything is restored; a retry would not help."""
+    """Return the failed health checks after a complete restore, for which a retry would not help."""
     try:
         health.revive(journal.baseline, away=journal.away)
         problems, notes = health.compare(journal.baseline, seconds=60, away=journal.away)
@@ -167,7 +167,7 @@ def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
 
 
 def remaining(store: Store, journal: Journal) -> list[str]:
-    """Return what remains of a run: paths, and effects of its activations."""
+    """Return what a rollback has not restored: paths, and effects of the run's activations."""
     found = []
     for entry in store.manifest(journal.run):
         try:

@@ -32,7 +32,7 @@ from .serving import Finder
 
 
 class Case(NamedTuple):
-    """What a document costs, in words, or why it is left out; and its paths that need a change."""
+    """The cost of a document in words, or why it is omitted, and its paths that need a change."""
 
     impact: str
     reason: str = ""
@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What is done on this host, and what is not."""
+    """The chosen documents on this host, and the omitted ones with reasons."""
 
     documents: Sequence[Document]  # documents that are applied
     held: Mapping[str, Case]
@@ -128,7 +128,7 @@ class Selection(NamedTuple):
         return max(costs, key=IMPACTS.index)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the plan: what is wanted, what is there now, and what has to be performed."""
+        """Return the SHA-256 of the plan: desired state, present state, and the due activations."""
         facts = {
             "documents": [
                 [document.name, [_plain(resource) for resource in document.resources], document.activations]
@@ -209,7 +209,7 @@ def _impossible(
     serving: Sequence[Document],
     choice: Callable[[Sequence[Document], Mapping[str, Case]], Selection],
 ) -> dict[str, str]:
-    """Return the documents that this host refuses even alone, with reasons."""
+    """Return the documents that this host refuses even when applied alone, with reasons."""
     found: dict[str, str] = {}
     for document in documents:
         if document not in serving:

@@ -51,12 +51,12 @@ class Served(NamedTuple):
         )
 
     def note(self) -> dict[str, str]:
-        """Return what the rollback must know, as JSON data."""
+        """Return the data about the engine that a rollback needs, as JSON data."""
         found: dict[str, str] = {key: getattr(self, key) for key in _NOTED}
         return found
 
     def without_secrets(self, text: str) -> str:
-        """Return a text without what the engine's command line holds that is not to leave this host."""
+        """Return a text without the secrets of the engine's command line, which must not leave this host."""
         redactor = Redactor()
         pairs = zip(self.argv, redactor.words(list(self.argv), "command line"))
         secrets = {
@@ -83,7 +83,7 @@ class Finder:
 
     @property
     def served(self) -> Served:
-        """Return the engine of this host; if there is none, where it would be.
+        """Return the engine of this host; if there is none, the default locations.
 
         Raises:
             Refused: that cannot be told.
@@ -99,7 +99,7 @@ class Finder:
 
     @property
     def socket(self) -> str:
-        """The engine's API socket: the named one, else the one that is found, else the usual one."""
+        """Return the engine's API socket: the configured, the discovered, or the default one."""
         if self._socket:
             return self._socket
         try:
@@ -126,7 +126,7 @@ class Finder:
 
 
 def _replaced(word: str, shown: str, digest: Callable[[str], str]) -> set[str]:
-    """Return what of a word the redactor has replaced by digests, one text a digest.
+    """Return the parts of a word that the redactor replaced by digests, one for each digest.
 
     From where that is not plain, such as with a digest of a text that holds another, all of it is one text.
 

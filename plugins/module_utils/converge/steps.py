@@ -1,4 +1,4 @@
-"""Tell which step of a transaction begins: the controller shows it, and nothing depends on it.
+"""Report the current step of a transaction to the controller, for display only.
 
 The worker of a transaction writes each step to the process that waits for its answer (see ``worker``),
 which passes it on to standard error. Where either is gone the step is lost, and the transaction goes on.
@@ -19,20 +19,20 @@ _worker = -1
 
 
 def serve(descriptor: int) -> None:
-    """Let this process tell its steps by a descriptor."""
+    """Set the descriptor to which this process reports its steps."""
     global _worker  # noqa: PLW0603 - a process is one worker
     _worker = descriptor
 
 
 def begin(name: str) -> None:
-    """Tell that a step begins; does nothing where no process waits for it."""
+    """Report the beginning of a step; do nothing if no process reads the reports."""
     if _worker >= 0:
         plain = _UNKNOWN.sub(" ", name.lower().replace("'s ", " ")).strip()[:_LONGEST]
         _write(_worker, f"{STEP} {plain}\n".encode())
 
 
 def is_step(line: bytes) -> bool:
-    """Return whether a line of a worker tells a step."""
+    """Return whether a line of a worker reports a step."""
     return line.startswith(f"{STEP} ".encode())
 
 

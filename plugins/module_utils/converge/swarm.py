@@ -15,7 +15,7 @@ def is_task(container: Mapping[str, Any]) -> bool:
 
 
 def running_tasks(engine: Engine) -> dict[str, int] | None:
-    """Return how many tasks each service runs in the whole swarm; None if unknown.
+    """Return the number of tasks that each service runs in the whole swarm; None if unknown.
 
     Only a manager knows, and only while the swarm has a quorum.
     """
@@ -30,7 +30,7 @@ def running_tasks(engine: Engine) -> dict[str, int] | None:
 
 
 def lost(before: Mapping[str, int], engine: Engine) -> list[str]:
-    """Return which services run fewer tasks than before; removed services do not count."""
+    """Return the services that run fewer tasks than before, without removed services."""
     if not before:
         return []
     now = running_tasks(engine)

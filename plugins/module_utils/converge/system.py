@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 
     @property
     def said(self) -> str:
-        """Return its error output in one line."""
+        """Return the error output of the command in one line."""
         return one_line(self.error or self.output, end=True)
 
 
@@ -75,7 +75,7 @@ def _become(user: int) -> None:
 
 
 def attempt(*command: str, timeout: float = 30) -> Outcome:
-    """Run a command that may fail because there is nothing to do, as on a unit unknown to systemd.
+    """Run a command whose failure is acceptable, such as stopping a unit that systemd does not know.
 
     Raises:
         Failed: it could not be run to its end, so that nothing is known of what it was to do.

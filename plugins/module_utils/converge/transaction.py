@@ -272,7 +272,7 @@ class Transaction:
         return {**done, "outcome": UNCONFIRMED}
 
     def _write(self, change: Change) -> list[str]:
-        """Make one change, or return why it is left out."""
+        """Make one change; return why it was omitted, empty if it was made."""
         return _make_change(change)
 
     def _recover(self, journal: Journal) -> dict[str, Any]:
@@ -287,7 +287,7 @@ class Transaction:
 
 
 def _make_change(change: Change) -> list[str]:
-    """Make one change; or return why it is left out, if other users own or can replace the file.
+    """Make one change; return why it was omitted if other users own or can replace the file.
 
     Owner and mode of other users' files are not essential: a user who keeps replacing a file must not block
     the other changes.

@@ -77,7 +77,7 @@ def _work(work: Work, writer: int, name: str) -> None:
 
 
 def _leave_session(name: str) -> None:
-    """Move to a separate scope: logind may kill all processes of a login session when it ends."""
+    """Move to a separate scope, since logind may kill all processes of a login session at its end."""
     if system.has_systemd():
         outcome = system.run(
             "busctl",

@@ -40,7 +40,7 @@ _FIRST_ANSWER = 10  # seconds; an engine that has not answered by then is not qu
 
 
 class Engine:
-    """What is known about the engine before any query except its version."""
+    """The data about the engine that are known without a query, and its version."""
 
     def __init__(self) -> None:
         self.binaries: dict[str, str | None] = {}
@@ -139,7 +139,7 @@ def _runs_on_host(pid: int) -> bool:
 
 
 def _choose(daemons: list[int], known_units: Once) -> int | None:
-    """Return the host's own daemon if several run."""
+    """Choose the host's own daemon if several run."""
     if len(daemons) <= 1:
         return daemons[0] if daemons else None
     for path in _PIDFILES:
@@ -168,7 +168,7 @@ def _unit(known_units: Once, name: str) -> dict[str, Any]:
 
 
 def _learn(engine: Engine, known_units: Once) -> None:
-    """Read command line, environment, owner and configuration of the daemon; of its unit if it is down."""
+    """Read the daemon's command line, environment, owner and configuration, from its unit if it is down."""
     folders = SYSTEM_PATH
     if engine.pid is not None:
         engine.argv, engine.argv_from = processes.argv(engine.pid), "process"
@@ -242,7 +242,7 @@ def _unit_sockets(known_units: Once) -> list[str]:
 
 
 def _would_start(known_units: Once) -> bool:
-    """Return whether connecting would start the daemon; reading must not change the host."""
+    """Return whether a connection would start the daemon, which reading must not do."""
     return _unit(known_units, "docker.socket").get("ActiveState") == "active"
 
 

@@ -17,7 +17,7 @@ NRI_SOCKET = "socket-path"
 
 
 def nri_options(value: Any) -> Mapping[str, Any] | None:
-    """Read what ``nri-opts`` is declared as: an object, or words of flags (``enable=true,socket-path=/x``).
+    """Parse the declared ``nri-opts``: an object, or the words of a flag (``enable=true,socket-path=/x``).
 
     Returns:
         The options; empty where nothing is declared, None where it is neither.

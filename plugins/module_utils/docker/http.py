@@ -29,7 +29,7 @@ class NoAnswer(Failed):
 
 
 class NotFound(NoAnswer):
-    """The engine answers 404: the object does not exist, or no longer."""
+    """The engine answers 404: the object does not exist (any more)."""
 
 
 class TooLarge(NoAnswer):
@@ -49,7 +49,7 @@ class Reader:
         self._at = 0
 
     def until(self, delimiter: bytes) -> bytes:
-        """Return the data up to a mark, and consume both.
+        """Return the data up to a mark; consume the data and the mark.
 
         Raises:
             ValueError: it does not come.
@@ -130,7 +130,7 @@ class Answer:
         return self._until_end(limit)
 
     def all(self, limit: int, *, accept: Iterable[int] = (), last: bool = False) -> bytes | NoAnswer:
-        """Return the body; or, if unsuccessful, the reason as an exception.
+        """Return the body; return the reason as an exception if the status is not successful.
 
         Args:
             limit: bytes; a larger body is read and dropped.

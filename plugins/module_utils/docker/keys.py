@@ -150,7 +150,7 @@ _SPOKEN = {"bool": "true or false", "int": "a number", "str": "a text", "list": 
 
 
 class Key:
-    """One line of the table; ``name`` or ``flag`` is empty if there is none."""
+    """One entry of the table; ``name`` or ``flag`` is empty if the setting has none."""
 
     __slots__ = ("flag", "kind", "name", "since", "until")
 
@@ -185,7 +185,7 @@ class Key:
         return int(last) if is_number else last
 
     def in_version(self, version: tuple[int, ...]) -> bool:
-        """Return whether an engine of this version knows it."""
+        """Return whether an engine of this version knows the key."""
         return (not self.since or _number(self.since) <= version[:2]) and (
             not self.until or version[:2] <= _number(self.until)
         )
@@ -196,7 +196,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def boolean(word: str, otherwise: Any = None) -> Any:
-    """Return a word as the engine reads it where it wants a boolean; ``otherwise`` if it refuses the word."""
+    """Parse a boolean as the engine does; return ``otherwise`` for a word that the engine refuses."""
     return _BOOLEANS.get(word, otherwise)
 
 
@@ -239,7 +239,7 @@ def value_of(key: str, file: Mapping[str, Any], flags: Mapping[str, Sequence[str
 
 
 def conflicts(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the keys that are set in both places, with which dockerd refuses to start."""
+    """Return the keys that are set in daemon.json and by a flag: dockerd refuses to start with them."""
     return [name for name in file if exclusive_flag(name) in flags]
 
 

@@ -1,4 +1,4 @@
-"""Write, remove and create files and folders at places that `descriptors` has opened.
+"""Write, remove and create files and folders below folder descriptors that `descriptors` opened.
 
 New content is written to a temporary file in the same folder, which gets its final owner, mode, access
 control list and label before it is renamed: a reader of the path sees the old file or the new one, also after
@@ -25,7 +25,7 @@ _DEEPEST = 64  # folders that are open at once while a tree is removed
 
 
 class Attributes(NamedTuple):
-    """Owner, mode and access control list of a file; without an owner, that of the process."""
+    """Owner, mode and access control list of a file; the default owner is that of the process."""
 
     mode: int = 0o600
     uid: int = -1
@@ -34,7 +34,7 @@ class Attributes(NamedTuple):
 
 
 class Meddled(OSError):  # noqa: N818 - a state of the world
-    """Another process has changed a place while it was being changed."""
+    """Another process changed a path while this process changed it."""
 
     def __init__(self, path: str) -> None:
         super().__init__(errno.ESTALE, "it was changed meanwhile by another process", path)
@@ -113,7 +113,7 @@ def overwrite(place: Place, content: bytes) -> None:
 
 
 def set_attributes(place: Place, attributes: Attributes) -> None:
-    """Set owner, mode and access control list of the open file, whatever has its name by now.
+    """Set owner, mode and access control list of the open file, even if another file has its name now.
 
     Raises:
         OSError: the file system does not allow it, or it is a link or a device, which have none to set.
@@ -193,7 +193,7 @@ def empty(folder: int) -> None:
 
 
 def _emptied(folder: int, top: int, mount: str, *, depth: int) -> bool:
-    """Empty an open folder; move folders that are nested too deep to the top; return whether any was."""
+    """Empty an open folder; move folders that are nested too deep to the top, and return whether any were."""
     moved = False
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
@@ -303,7 +303,7 @@ def fill(handle: int, content: bytes) -> None:
 
 
 def dress(handle: int, attributes: Attributes, place: Place) -> None:
-    """Set the attributes of an open file for a place, and the label of the present file there."""
+    """Set the attributes of an open file, and copy the security label of the file that it replaces."""
     status = os.fstat(handle)
     # The filter of a unit whose service never changes an owner kills it at this call.
     if attributes.uid not in (-1, status.st_uid) or attributes.gid not in (-1, status.st_gid):

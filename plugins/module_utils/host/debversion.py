@@ -24,7 +24,7 @@ def sort_key(version: str) -> tuple[int, list[object], list[object]]:
 
 
 def _part(text: str) -> list[object]:
-    """Split into alternating non-digits and numbers; an empty rest sorts after a tilde only."""
+    """Split a version into alternating texts and numbers for sorting; only a tilde sorts before the end."""
     key: list[object] = []
     for letters, digits in _RUNS.findall(text):
         key.append([_weight(character) for character in letters] + [0])

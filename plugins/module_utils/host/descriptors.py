@@ -1,4 +1,4 @@
-"""Open paths by folder descriptors from `/` on, so that no link of another user redirects a change.
+"""Open paths one folder at a time from `/`, so that no other user's link can redirect a change.
 
 A symbolic link is followed only if root owns it and only root can replace it: root owns the folder that holds
 it, no other user may write to it (an access control list shows in the group's bits), and the same is true of
@@ -192,7 +192,7 @@ class _Walk:
             os.close(self._levels.pop().handle)
 
     def _go_along(self, handle: int, name: str) -> None:
-        """Follow an open link, or raise if that is not allowed."""
+        """Follow an open symbolic link, or raise if that is not allowed."""
         self._links += 1
         if self._links > _MAX_LINKS:
             raise OSError(errno.ELOOP, "the symbolic link leads in a circle", self._path)
@@ -226,7 +226,7 @@ class _Walk:
         return Place(self._named(name), level.handle, name, self._handle, (), level.guarded)
 
     def _nothing(self, names: list[str]) -> Place:
-        """Return the place of something that does not exist."""
+        """Return the place of a path that does not exist."""
         if ".." in names:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path)
         level = self._levels[-1]
@@ -260,7 +260,7 @@ def _open(level: _Level, name: str, *, folder: bool) -> int:
 
 
 def trusted(uid: int) -> bool:
-    """Return whether a user may control this program: root, and the user that runs it."""
+    """Return whether a user is trusted: root, or the user who runs this program."""
     return uid in (0, os.geteuid())
 
 
@@ -275,7 +275,7 @@ def resolve(path: str) -> str:
 
 
 def objection(path: str) -> str:
-    """Return why nothing may be changed or read for a change at a path; empty if it may."""
+    """Return why a path is unsafe to change, or to read before a change; empty if it is safe."""
     try:
         with at(path, follow=True):
             return ""

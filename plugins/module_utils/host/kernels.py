@@ -19,5 +19,5 @@ def newest_kernel(folder: str, running: str) -> str | None:
 
 
 def _flavour(release: str) -> str:
-    """Return what follows the version: ``cloud-amd64``; RedHat rescue images have other flavours."""
+    """Return the flavour after a kernel's version, such as ``cloud-amd64``."""
     return "-".join(part for part in release.split("-") if not part[:1].isdigit())

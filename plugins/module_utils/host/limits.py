@@ -54,7 +54,7 @@ def release() -> None:
 
 
 def become_helper(parent: int, seconds: int) -> None:
-    """Make a forked process a helper that ends by itself; call it first in the child.
+    """Limit the life of a forked helper process; the child must call this first.
 
     It gets its own process group, so that it can be killed with its children. It ends after some seconds, and
     when its parent ends.

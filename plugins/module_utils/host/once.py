@@ -20,11 +20,11 @@ class Event:
         self._lock.acquire()
 
     def open(self) -> None:
-        """Set it, and release all waiting threads."""
+        """Set the event, and release all waiting threads."""
         self._lock.release()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it is set; return whether it is."""
+        """Wait until the event is set; return whether it is."""
         if not self._lock.acquire(timeout=max(0, seconds)):
             return False
         self._lock.release()

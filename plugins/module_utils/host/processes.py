@@ -36,11 +36,11 @@ class Process:
         os.close(self._folder)
 
     def text(self, name: str) -> str:
-        """Return the content of one of its files."""
+        """Return the content of a file in the process's folder."""
         return read_pseudo(name, self._folder)
 
     def link(self, name: str) -> str | None:
-        """Return the target of one of its links, None if it cannot be read."""
+        """Return the target of a link in the process's folder; None if it cannot be read."""
         try:
             return os.readlink(name, dir_fd=self._folder)
         except OSError:

@@ -44,7 +44,7 @@ _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,31}://)([^\s/\"
 
 
 class _Tool:
-    """How a well-known tool takes a password without a telling name: option in group 1, password in group 2.
+    """A tool's option for a password: the pattern has the option in group 1, the password in group 2.
 
     ``option`` must occur in group 1, if the pattern itself does not require it.
     """
@@ -133,7 +133,7 @@ class Redactor:
         return known
 
     def count(self, where: str, kind: str) -> None:
-        """Remember that there was a secret."""
+        """Record the place and the kind of a secret; count those beyond the limit as cut."""
         if len(self.secrets) < _MAX_SECRETS:
             self.secrets.append({"where": where[:300], "kind": kind})
         else:

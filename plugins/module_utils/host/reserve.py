@@ -84,7 +84,7 @@ def use(place: Place, content: bytes, attributes: Attributes) -> bool:
 
 
 def _name(place: Place) -> str:
-    """Return its name: hidden, with an ending that folders of configuration snippets ignore."""
+    """Return the name of the reserve: hidden, with an ending that configuration folders ignore."""
     return f".{place.name}.reserve{atomic.SUFFIX}"
 
 

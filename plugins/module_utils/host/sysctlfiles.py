@@ -28,7 +28,7 @@ class Assignment:
 
 
 def path_of(key: str) -> str:
-    """Return a key's path below /proc/sys: if its first separator is a dot, dots and slashes are swapped."""
+    """Return a key's path below /proc/sys; if its first separator is a dot, swap dots and slashes."""
     first = next((character for character in key if character in "./"), "/")
     return key.translate(str.maketrans("./", "/.")) if first == "." else key
 
@@ -60,7 +60,7 @@ def assignments(own: Mapping[str, str] | None = None) -> list[Assignment]:
 
 
 def last_word(path: str, assignments: Sequence[Assignment]) -> Assignment | None:
-    """Return what decides about a path: the last file that names it, else the last matching pattern."""
+    """Return the effective assignment of a path: the last exact one, else the last matching pattern."""
     from fnmatch import fnmatchcase  # imported on demand: the collector starts faster without it
 
     last = None

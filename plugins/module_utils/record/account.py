@@ -1,4 +1,4 @@
-"""Collect the data of one twin that is not per phase: its part of the recorder's data, its programs."""
+"""Collect the data of one twin that do not depend on the phase: cgroups, programs, losses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Account:
         self._subject: Subject | None = None
 
     def follow(self, subject: Subject) -> None:
-        """Start to look for programs in this twin."""
+        """Start to look for executed programs in this twin."""
         self._subject = subject
 
     def want(self, identity: str) -> None:
@@ -36,7 +36,7 @@ class Account:
         self._recorder.want(identity, self._slot)
 
     def mark(self, phase: str) -> None:
-        """Count for this phase from now on."""
+        """Assign all further counts to this phase."""
         self._recorder.phase(phase, unfiltered=self._unfiltered, slot=self._slot)
 
     def cgroups(self) -> set[int]:
@@ -59,7 +59,7 @@ class Account:
             self.programs.update(observe.programs(subject.pid, new))
 
     def losses(self) -> list[str]:
-        """Describe what was not counted for the twin."""
+        """Describe the observations that were lost for the twin."""
         found = []
         if self.sampler.divided:
             found.append("what runs in control groups below the container's own was not recorded")

@@ -1,4 +1,4 @@
-"""Load AppArmor profiles for twins under the name of a run, and remove them with it."""
+"""Load AppArmor profiles for the twins of a run under names of the run, and remove them at its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIMEOUT = 60
 
 
 def problem() -> str:
-    """Return why no profile can be loaded on this host; empty if it can."""
+    """Return why no profile can be loaded on this host; empty if one can be."""
     if not read_or(_ENABLED, "").startswith("Y"):
         return "the kernel has no AppArmor"
     if find_program("apparmor_parser") is None:
@@ -32,7 +32,7 @@ def name(run_: str) -> str:
 
 
 def renamed(text: str, old: str, run_: str) -> str:
-    """Rename a profile for a run; only names are quoted without a leading slash."""
+    """Return a profile's text with a name of the run in place of its own."""
     return text.replace(f'"{old}"', f'"{name(run_)}"')
 
 

@@ -1,4 +1,4 @@
-"""Build the answer of a recording with the kernel's numbers; the controller translates them to names."""
+"""Build the answer of a recording with numbers of the kernel, which the controller maps to names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _version(versions: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 class Seen(NamedTuple):
-    """The data of a session, and how it went."""
+    """The collected data of a session, and the result of each phase."""
 
     began: int
     network: str

@@ -1,4 +1,4 @@
-"""Build a tiny static program that waits forever: all its other system calls are the runtime's."""
+"""Build a tiny static program that waits forever, to observe the system calls of the runtime alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forward free ports of the loopback interface to ports of containers, whatever their addresses are.
+"""Forward free ports of the loopback interface to ports of containers.
 
 The connection is made by a socket created in the container's network namespace. So its network needs no
 address of the host, through which the container could reach the host.
@@ -36,7 +36,7 @@ class Target(NamedTuple):
 
 
 class Door(NamedTuple):
-    """A port of a container, and the names under which its address is given."""
+    """A port of a container, and the environment names under which its address is published."""
 
     owner: int  # number of the container
     port: int
@@ -295,5 +295,5 @@ class _Answers(asyncio.DatagramProtocol):
             self._back.sendto(data, self._addr)
 
     def error_received(self, _exc: Exception) -> None:
-        """Look up the container again at the next datagram: nothing listens at this address."""
+        """Look up the container again at the next datagram, since nothing listens at this address."""
         self.lost = True

@@ -48,7 +48,7 @@ def config(phase: int, *, unfiltered: bool, machine: str) -> bytes:
 
 
 def container_name(identity: str) -> bytes:
-    """Return a container's id as a key of the map of wanted names."""
+    """Return a container's id in the form of a key of the BPF map of recorded containers."""
     return identity.encode("ascii")[:_NAME].ljust(_NAME, b"\0")
 
 
@@ -173,7 +173,7 @@ def wanted(entries: list[Entry], number: int) -> set[int]:
 
 
 def losses(entries: list[Entry]) -> Mapping[str, int]:
-    """Decode what had no room, and how often."""
+    """Decode the kinds of lost observations (a full map), and their numbers."""
     counts = {}
     for key, value in entries:
         at, count = struct.unpack("=I", key)[0], struct.unpack("=Q", value)[0]

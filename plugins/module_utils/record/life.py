@@ -28,7 +28,7 @@ def _unmarked(_name: str) -> None:
 
 
 class Life:
-    """Runs a twin through its phases, and keeps how each went.
+    """Runs a twin through its phases, and keeps the result of each.
 
     Args:
         subject: the twin.
@@ -86,14 +86,14 @@ class Life:
         self.phases.setdefault(name, {"name": name, "exercised": False, "reason": reason, "seconds": 0.0})
 
     def start_empty(self) -> bool:
-        """Start it with empty volumes; return whether that was possible."""
+        """Start the twin with empty volumes; return whether that succeeded."""
         with self.phase("start-empty") as phase:
             self.goes_on = not self._subject.create(used=False)
             phase["reason"] = self._start()
         return bool(self.phases["start-empty"]["exercised"])
 
     def stop_first(self) -> None:
-        """Stop it after its first start."""
+        """Stop the twin after its first start."""
         if self._subject.runs():
             self._changes()  # also files that are removed when it stops
             with self.phase("stop") as phase:
@@ -103,7 +103,7 @@ class Life:
         self._changes()
 
     def start_used(self) -> None:
-        """Start it with copies of the volumes; without volumes, with its own former data."""
+        """Start the twin with copies of the volumes; without volumes, with its own former data."""
         with self.phase("start-used") as phase:
             if not self.goes_on:
                 try:
@@ -160,7 +160,7 @@ class Life:
             phase["reason"] = "it was run once"
 
     def exec(self) -> None:
-        """Run a program in it, to record the runtime's part of that."""
+        """Run a program in the twin, to record the system calls that the runtime makes for it."""
         with self.phase("exec") as phase:
             if not self._subject.runs():
                 raise Failed(_GONE)
@@ -171,7 +171,7 @@ class Life:
             phase["reason"] = "the runtime's part of it; no program was run"
 
     def serve(self) -> None:
-        """Begin the phase of the exercise; it counts once something has reached the twin."""
+        """Begin the phase of the exercise, which is valid once the exercise has reached the twin."""
         with self.phase("serve"):
             if not self._subject.runs():
                 raise Failed(_GONE)
@@ -183,7 +183,7 @@ class Life:
         return observe.arrived(self._subject.pid) > self._arrived
 
     def run_in(self, words: list[str], *, seconds: float) -> None:
-        """Run a command in it, as its exercise.
+        """Run a command in the twin as its exercise.
 
         Args:
             words: the command.
@@ -197,7 +197,7 @@ class Life:
             phase["reason"] = "a command in the twin"
 
     def served(self, exercise: Mapping[str, Any], reached: str) -> None:
-        """Decide whether the exercise counts: it must have reached a twin.
+        """Decide whether the exercise is valid: it must have reached a twin.
 
         Args:
             exercise: ``seconds``, and ``problem``, empty where it went well.
@@ -214,7 +214,7 @@ class Life:
         self._programs()
 
     def reload(self) -> None:
-        """Reload it by SIGHUP, if it has a handler for that."""
+        """Send SIGHUP to the twin, if its program handles the signal."""
         if not self._subject.runs():
             self.skip("reload", _GONE)
             return
@@ -239,7 +239,7 @@ class Life:
                 phase["reason"] = self._start()
 
     def crash_restart(self) -> None:
-        """Kill it, and start it again."""
+        """Kill the twin, and start it again."""
         if self._subject.runs():
             self._changes()
             with self.phase("crash-restart") as phase:
@@ -247,13 +247,13 @@ class Life:
                 phase["reason"] = self._start()
 
     def stop(self) -> None:
-        """Stop it as the engine stops its original."""
+        """Stop the twin with the signal and timeout of its original."""
         with self.phase("stop") as phase:
             self._stop(phase)
         self._changes()
 
     def start_again(self) -> str:
-        """Start it again after a stop; return how it started, in words."""
+        """Start the twin again after a stop; return how it started, in words."""
         return self._start()
 
     def _start(self) -> str:

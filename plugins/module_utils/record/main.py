@@ -89,9 +89,9 @@ class _Recording:
         self.close = session.close
 
     def begin(self) -> dict[str, Any]:
-        """Begin it; return the addresses at which the twin serves."""
+        """Begin the recording; return the addresses at which the twins serve."""
         return {"addresses": self._session.begin()}
 
     def told(self, message: Mapping[str, Any]) -> Any:
-        """End it when the message says so."""
+        """End the recording if the message requests that."""
         return self._session.end(message["end"]) if "end" in message else None

@@ -64,7 +64,7 @@ class Cgroup:
         os.stat(self.folders[""])  # raises if it is gone
 
     def members(self) -> list[int]:
-        """Return its processes, including those in nested groups."""
+        """Return the processes of the container's cgroup, including those in nested groups."""
         found: list[int] = []
         waiting = [self.folders[""]]
         while waiting and len(found) < _MAX_PROCESSES:
@@ -77,14 +77,14 @@ class Cgroup:
         return found[:_MAX_PROCESSES]
 
     def divided(self) -> bool:
-        """Return whether it has nested groups, whose processes are not recorded."""
+        """Return whether the cgroup has nested groups, whose processes are not recorded."""
         try:
             return any(each.is_dir(follow_symlinks=False) for each in os.scandir(self.folders[""]))
         except OSError:
             return False
 
     def peak_memory(self) -> int | None:
-        """Return its peak memory use; None if the kernel does not report it."""
+        """Return the container's peak memory use; None if the kernel does not report it."""
         for controller, name in (("", "memory.peak"), ("memory", "memory.max_usage_in_bytes")):
             value = read_or(f"{self.folders.get(controller, '/-')}/{name}", "")
             if value.isdigit():
@@ -92,7 +92,7 @@ class Cgroup:
         return None
 
     def peak_pids(self) -> int | None:
-        """Return its peak number of tasks, or the present number if the kernel keeps no peak."""
+        """Return the container's peak number of tasks, or the present number if the kernel keeps no peak."""
         for controller in ("", "pids"):
             for name in ("pids.peak", "pids.current"):
                 value = read_or(f"{self.folders.get(controller, '/-')}/{name}", "")
@@ -127,7 +127,7 @@ class Unobserved:
 
 
 class Sampler(Unobserved):
-    """Samples the processes of a container: identities on request, numbers all the time.
+    """Samples the processes of a container: identities on request, numbers continuously.
 
     Called at the same points of every recording, it finds the same long-running programs.
     """
@@ -166,7 +166,7 @@ class Sampler(Unobserved):
             self._listens.clear()
 
     def phase(self, number: int) -> None:
-        """Count for this phase from now on."""
+        """Assign all further samples to this phase."""
         with self._lock:
             self._phase = number
 
@@ -287,7 +287,7 @@ def listening(pid: int) -> set[tuple[str, int]]:
 
 
 def arrived(pid: int) -> int:
-    """Return how many IP packets from others have arrived in the network namespace of a process."""
+    """Return the number of IP packets that a process's network namespace has received from others."""
     try:
         fields = dict(_counters(read_pseudo(f"/proc/{pid}/net/snmp")))
         for line in read_pseudo(f"/proc/{pid}/net/snmp6").splitlines():

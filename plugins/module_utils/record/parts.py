@@ -42,7 +42,7 @@ def wait_for_others(part: Part, parts: Sequence[Part]) -> None:
 
 
 def doors(parts: Sequence[Part], own: Collection[int], *, others: bool) -> list[Door]:
-    """Return the ports of the twins, named by number if that is unique, and by service and number.
+    """Return the ports of the twins, named by service and number, and by number alone if it is unique.
 
     Args:
         parts: the twins.

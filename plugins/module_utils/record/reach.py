@@ -1,4 +1,4 @@
-"""Determine which parts of its host a container can reach, and the replacements for its twin.
+"""Determine the parts of the host that a container can reach, and their replacements for its twin.
 
 A device may be in use by the original: a disk, a serial line, a graphics card. The twin gets only devices
 that keep no state between users. A privileged container has all devices of the host: its twin gets the same

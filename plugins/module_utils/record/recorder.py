@@ -127,7 +127,7 @@ class Programs(ABC):
         return layout.wanted(self._dump("cgroups"), slot)
 
     def losses(self) -> Mapping[str, int]:
-        """Return what had no room in the maps."""
+        """Return the numbers of observations lost because a map was full."""
         return layout.losses(self._dump("losses"))
 
     def _update(self, name: str, key: bytes, value: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Measure what runtime and engine do by themselves: calls under the filter, and default grants.
+"""Measure the runtime's own system calls under the filter, and the engine's default privileges.
 
 Both are measured with containers of a static program that does nothing (elf.py), which are removed at once.
 """
@@ -54,7 +54,7 @@ class Idle:
         self.image = f"hardener-twin:{run}"
 
     def create(self, *, user: str = "", no_new_privileges: bool = False, **options: Any) -> str:
-        """Create one; return its id. ``options`` are further keys of its HostConfig."""
+        """Create an idle container; return its id. ``options`` are further keys of its HostConfig."""
         body = {
             "Image": self.image,
             "Cmd": ["/wait"],
@@ -74,12 +74,12 @@ class Idle:
         return str(self._engine.call("POST", "/containers/create", body, query={"name": name})["Id"])
 
     def start(self, identity: str) -> int:
-        """Start one; return its process id."""
+        """Start an idle container; return its process id."""
         self._engine.call("POST", f"/containers/{identity}/start")
         return int(self._engine.get(f"/containers/{identity}/json")["State"]["Pid"])
 
     def remove(self, identity: str) -> None:
-        """Stop and remove one."""
+        """Stop and remove an idle container."""
         self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1"})
 
 
@@ -157,7 +157,7 @@ def default_runtime(info: Mapping[str, Any], inspected: Mapping[str, Any]) -> st
 
 
 def require_processes_here(info: Mapping[str, Any], inspected: Mapping[str, Any]) -> None:
-    """Refuse a container whose programs run on another kernel than this one.
+    """Refuse a container that does not run on this kernel (virtual machine, gVisor).
 
     Raises:
         Failed: its runtime is a sandbox or a virtual machine.

@@ -118,7 +118,7 @@ class Session:
     # --- called in this order -------------------------------------------------------------------------------
 
     def begin(self) -> dict[str, str]:
-        """Run all phases up to that in which the twins serve; return the addresses of their ports."""
+        """Run the phases until the twins serve; return the addresses of their ports."""
         self._measure()
         self._world.make_networks()
         for part in self._parts:
@@ -150,7 +150,7 @@ class Session:
         return self._forwarder.addresses
 
     def end(self, exercise: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Run all phases after that in which the twins served; return an answer for each recorded one."""
+        """Run the phases after the exercise; return an answer for each recorded twin."""
         if self._request.run_in and not exercise.get("problem"):
             self._exercised_part()[0].life.run_in(self._request.run_in, seconds=self._request.seconds)
         ways = [self._reached(number) for number in range(len(self._parts))]
@@ -176,7 +176,7 @@ class Session:
     # --- before the first phase -----------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        """Measure what the runtimes do by themselves, and what the engine grants."""
+        """Measure the runtimes' own system calls, and the engine's default privileges."""
         if not self._request.starts:
             self._missing.append("the runtime's own calls were not measured: not requested")
             return

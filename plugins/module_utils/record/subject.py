@@ -114,7 +114,7 @@ class Subject:
         return bool(plan.volumes) or self._shares_network()
 
     def start(self, tree: str) -> str:
-        """Start it, and wait until it has settled; return how it started, in words.
+        """Start the twin, and wait until it has settled; return how it started, in words.
 
         Args:
             tree: where the cgroup tree of version 2 is mounted.
@@ -133,7 +133,7 @@ class Subject:
         return f"nothing listens on port {silent[0]}" if silent else "it started"
 
     def _has_ended(self) -> bool:
-        """Return whether it has ended; the engine notices the end of its process slightly later."""
+        """Return whether the twin has ended; the engine notices the end of its process slightly later."""
         deadline = time.monotonic() + _NOTICED
         while self.runs():
             if self.has_process() or time.monotonic() > deadline:
@@ -160,18 +160,18 @@ class Subject:
             time.sleep(_LOOK)
 
     def stop(self) -> str:
-        """Stop it as the engine stops its original; return how it ended, in words."""
+        """Stop the twin with the original's signal and timeout; return how it ended, in words."""
         seconds = min(int(self._original["Config"].get("StopTimeout") or 10), _STOP_SECONDS)
         path = f"/containers/{self._identity}/stop"
         self._engine.call("POST", path, query={"t": str(seconds)}, seconds=seconds + 30)
         return f"it ended with code {self.state().get('ExitCode')}"
 
     def signal(self, name: str) -> None:
-        """Send a signal to its first process."""
+        """Send a signal to the first process of the twin."""
         self._engine.call("POST", f"/containers/{self._identity}/kill", query={"signal": name})
 
     def crash(self) -> None:
-        """Kill it, and wait until it is gone."""
+        """Kill the twin, and wait until it is gone."""
         self.signal("SIGKILL")
         deadline = time.monotonic() + 10
         while self.runs():
@@ -193,7 +193,7 @@ class Subject:
         self._identity, self.pid, self.cgroup, self.plan = "", 0, None, None
 
     def drop_volumes(self) -> None:
-        """Remove the volumes of removed twins, which no later twin may get."""
+        """Remove the volumes of removed twins, so that no later twin gets them."""
         for name in sorted(self._volumes):
             # A volume that was not created yet does not exist.
             self._engine.call("DELETE", f"/volumes/{quoted(name)}", query={"force": "1"}, accept=(404,))
@@ -201,7 +201,7 @@ class Subject:
         self._volumes.clear()
 
     def run(self, words: list[str], *, seconds: float = _EXEC_SECONDS) -> int | None:
-        """Run a program in it as `docker exec` does; return its exit code.
+        """Run a program in the twin as `docker exec` does; return its exit code.
 
         Args:
             words: the command.
@@ -245,7 +245,7 @@ class Subject:
         return state
 
     def runs(self) -> bool:
-        """Return whether it runs."""
+        """Return whether the twin runs."""
         return bool(self.state().get("Running"))
 
     def has_process(self) -> bool:
@@ -254,7 +254,7 @@ class Subject:
 
     @property
     def networked(self) -> bool:
-        """Return whether it has a network."""
+        """Return whether the twin has a network."""
         return str(self._original["HostConfig"].get("NetworkMode") or "default") != "none"
 
     def _shares_network(self) -> bool:
@@ -272,12 +272,12 @@ class Subject:
         return next((str(each["IPAddress"]) for each in networks.values() if each.get("IPAddress")), "")
 
     def target(self) -> Target | None:
-        """Return where to connect to it; None while it does not run."""
+        """Return the address for connections to the twin; None while it does not run."""
         address = self.address() if self.has_process() else ""
         return Target(self.pid, address) if address else None
 
     def ports(self) -> list[tuple[int, str]]:
-        """Return the ports at which it serves."""
+        """Return the ports on which the twin serves."""
         return twin.published(self._original) if self.networked else []
 
     def _tcp_ports(self) -> set[int]:

@@ -180,7 +180,7 @@ class Trials:
         return Part(member, subject, Life(subject, member.original, sampler, **more))
 
     def _begin(self, life: Life, *, short: bool) -> None:
-        """Start the twin among copies of the others: with empty volumes, and with former data.
+        """Start the twin with copies of the other services: with empty volumes, then with former data.
 
         Args:
             life: of the twin.
@@ -262,7 +262,7 @@ class Trials:
         return min(usual, self._request.seconds)
 
     def _failed_copies(self) -> list[str]:
-        """Return the copies of others that do not start."""
+        """Return the copies of other services that do not start."""
         return [
             f"the copy of {part.member.name} does not start: {part.life.phases['start-empty']['reason']}"
             for part in self._parts
@@ -281,7 +281,7 @@ class Trials:
         return dict(self._forwarder.carried) if self._forwarder is not None else {}
 
     def _went_well(self, phase: Mapping[str, Any]) -> bool:
-        """Return whether a start went as those without the profile did."""
+        """Return whether a start had the same result as those without the profile."""
         usual = self._usual.get(phase["name"], self._usual.get(_STARTS[0]))
         if phase["exercised"] and phase["reason"] == usual:
             return True
@@ -289,7 +289,7 @@ class Trials:
         return False
 
     def _further(self, life: Life, count: int) -> list[bool]:
-        """Stop and start it repeatedly; return how each start went."""
+        """Stop and start the twin repeatedly; return the result of each start."""
         quick = life.phases.get("stop", {}).get("seconds", 0.0) < _QUICK
         deadline = time.monotonic() + self._trial["seconds"]
         found: list[bool] = []
@@ -311,7 +311,7 @@ class Trials:
 
 
 def most_of_one_start(refusals: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Refused calls of a trial, each once with its number in the start that has most of it.
+    """Return each refused call of a trial once, with its greatest number in one start.
 
     Each start has a control group of its own. How many starts a trial has so says nothing.
     """

@@ -37,7 +37,7 @@ class Volume(NamedTuple):
 
 
 class Twin(NamedTuple):
-    """How to create a twin, and how it differs from the original."""
+    """The request that creates a twin, and the twin's differences from the original."""
 
     body: dict[str, Any]
     volumes: list[Volume]
@@ -46,7 +46,7 @@ class Twin(NamedTuple):
 
 
 def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> dict[str, int]:
-    """Return the host paths that are replaced by volumes, each with a number; shared ones have one.
+    """Return the host paths that volumes replace, with a number each; a shared path has one number.
 
     Args:
         originals: inspect data of the containers.
@@ -175,7 +175,7 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
 
 
 def owner(mode: str) -> str:
-    """Return whose network or processes a mode names, in words."""
+    """Describe the owner of the network or processes that a mode names."""
     return "the host" if mode == "host" else "another container"
 
 

@@ -114,7 +114,7 @@ def _has_doors(path: str) -> bool:
 
 
 def _below(path: str, *, deeper: bool = True) -> Iterator[Found]:
-    """Yield everything below a folder; without ``deeper``, leave out what is nested too deep.
+    """Yield all entries below a folder; without ``deeper``, omit those that are nested too deep.
 
     Raises:
         TooDeep: some lies too deep.

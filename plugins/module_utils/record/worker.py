@@ -1,4 +1,4 @@
-"""Run the process of a recording or proof: it owns what the run created, and removes it at the end."""
+"""Run the process of a recording or proof, which removes all objects of the run at the end."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Owner(NamedTuple):
         return cls(int(arguments["pid"]), str(arguments["started"])) if arguments else None
 
     def lives(self) -> bool:
-        """Return whether it still runs."""
+        """Return whether the owner still runs."""
         words = read_or(f"/proc/{self.pid}/stat", "").rpartition(")")[2].split()
         return len(words) > _STARTED and words[_STARTED] == self.started and words[0] not in "ZX"
 

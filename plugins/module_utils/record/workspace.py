@@ -1,4 +1,4 @@
-"""Manage what a run has on the host: a folder, a lock held while it lives, and objects in the engine.
+"""Manage the folder of a run, its lock (held while the run lives), and its objects in the engine.
 
 A killed run leaves these behind. The next run removes labelled twins without a live owner.
 """
@@ -108,7 +108,7 @@ def lives(run: str) -> bool:
 
 
 def sweep(engine: Engine) -> list[str]:
-    """Remove what killed runs left behind; return what could not be removed."""
+    """Remove the remains of killed runs; return those that could not be removed."""
     problems: list[str] = []
     for run in sorted(_labelled(engine) | apparmor.runs()):
         if not lives(run):

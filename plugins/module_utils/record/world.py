@@ -1,4 +1,4 @@
-"""Provide what the twins of a run share: networks of their own, and copies of volumes, each made once."""
+"""Provide the networks and the copies of volumes that the twins of a run share."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class World:
     # --- networks -------------------------------------------------------------------------------------------
 
     def make_networks(self) -> None:
-        """Create networks without a way out: one per original network, and one for containers without any."""
+        """Create isolated networks: one per original network, and one for containers without any."""
         if self.same:
             return
         for name in sorted({name for original in self._originals for name in _networks(original)}):
@@ -162,7 +162,7 @@ class World:
         return found
 
     def _see_sizes(self, original: Mapping[str, Any], *, used: bool) -> None:
-        """Decide which of a container's mounts are not copied, because of their size or the total."""
+        """Decide which of a container's mounts are too large to copy, alone or in total."""
         planned = 0
         for mount in original.get("Mounts") or ():
             source = mount.get("Source") or ""

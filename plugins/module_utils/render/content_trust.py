@@ -151,7 +151,7 @@ def _started(module: str, what: str) -> str:
 
 
 def _no_policy(policy: Any) -> str:
-    """Return what is wrong with a policy, as the on-host program judges it; empty if nothing is."""
+    """Return the error that the on-host program finds in a policy; empty if the policy is valid."""
     try:
         rules = parse(policy).rules
     except PolicyError as error:
@@ -205,7 +205,7 @@ def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
 
 
 def _switched_off(host: HostView) -> Iterator[str]:
-    """Yield files that switch the variable off, as the client reads it."""
+    """Yield files that set the variable to a value that the client reads as off."""
     for entry in host.data("environment") or ():
         if entry.get("name") == "DOCKER_CONTENT_TRUST" and entry.get("value") in _OFF:
             yield f"{entry.get('file')} disables content trust again: remove that line"

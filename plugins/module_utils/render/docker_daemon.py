@@ -111,7 +111,7 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
 
 
 def _satisfied(flag_value: Any, value: Any) -> bool:
-    """Return whether the command line sets this value already: then the file must not set it again."""
+    """Return whether the command line already sets this value, so that the file must not."""
     if isinstance(flag_value, list) and isinstance(value, list):
         return sorted(map(str, flag_value)) == sorted(map(str, value))
     return type(flag_value) is type(value) and bool(flag_value == value)
@@ -129,13 +129,13 @@ def _list(value: Any) -> list[Any]:
 
 
 def _new_containers_only(host: HostView) -> str:
-    """Return which containers a new default does not reach; empty if there are none."""
+    """Return the containers to which a new default does not apply; empty if there are none."""
     reached = "applies to new containers only; recreate these for it to apply:"
     return f"{reached} {listed(host.names)}" if host.names else ""
 
 
 def _refused(variable: str, reason: str) -> dict[str, Any]:
-    """Return the document of a variable that this host cannot have."""
+    """Return the document of a variable that cannot be applied to this host, with the reason."""
     return {"name": f"docker_daemon_{variable}", "refused": reason}
 
 
@@ -389,7 +389,7 @@ def _storage_opts(host: HostView) -> list[str]:
 
 
 def _cgroup_parent(host: HostView, wanted: str) -> list[dict[str, Any]]:
-    """Return the document for the site's cgroup parent; else for none, if a parent is not approved."""
+    """Return the document that sets the site's cgroup parent, or removes a parent that is not approved."""
     declared = host.setting("cgroup-parent")
     approved = host.policy.get("cgroup_parents") or ()
     if not wanted and (not declared or declared in approved):

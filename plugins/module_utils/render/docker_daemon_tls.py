@@ -93,7 +93,7 @@ class _Address(NamedTuple):
 
 
 class _Api(NamedTuple):
-    """How the API is declared to be reached and protected on a host."""
+    """The declared addresses and TLS settings of the API on a host."""
 
     addresses: tuple[_Address, ...]
     files: Mapping[str, str]  # declared certificate files

@@ -158,7 +158,7 @@ def _hold() -> dict[str, Any]:
 
 
 def _start() -> dict[str, Any]:
-    """Return the document that lets it start in the same transaction as its configuration."""
+    """Return the document that starts the engine in the same transaction that configures it."""
     return {
         "name": "docker_engine",
         "impact": DAEMON_RESTART,

@@ -100,7 +100,7 @@ def _rules(host: HostView, files: Mapping[str, Any]) -> Iterator[_Rule]:
 
 
 def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str, Any]) -> str:
-    """Return why a path found among the certificates is not one of them; empty if it is.
+    """Return why a path in the certificates' folder is not a certificate; empty if it is one.
 
     Such a path was found and not configured: if a link leads out of the folder, the engine's rules do not
     apply to its target.

@@ -222,7 +222,7 @@ def _document(
 
 
 class _Service(NamedTuple):
-    """A port, or a protocol without ports, and its allowed sources; none means any source."""
+    """A port, or a protocol without ports, and its allowed sources; an empty list means any source."""
 
     protocol: str
     port: str
@@ -394,7 +394,7 @@ def _ssh_ports(host: HostView, more: Sequence[int], connection_port: int) -> lis
 
 
 def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
-    """Return why ssh may listen on an unknown port; empty if its ports are known.
+    """Return why the ports of ssh are uncertain, so that rules may cut it off; empty if they are known.
 
     With ssh.socket systemd listens, and other servers have other names.
     """

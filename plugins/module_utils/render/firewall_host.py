@@ -1,4 +1,4 @@
-"""Read from a snapshot what the packet filter's rules depend on."""
+"""Read from a snapshot the facts on which the packet filter's rules depend."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def lacking(host: HostView) -> list[str]:
 
 
 def fragile(host: HostView) -> list[str]:
-    """Return what may remove hardener's rules later."""
+    """Return the programs that may remove hardener's rules later."""
     unit = host.data("units").get("netfilter-persistent.service") or {}
     if unit.get("UnitFileState") != "enabled":
         return []
@@ -121,7 +121,7 @@ def _has(host: HostView, family: str, chain: str, table: str = "filter") -> bool
 
 
 def forwards(host: HostView, family: str) -> bool:
-    """Return whether the host forwards packets that no rule decides."""
+    """Return whether the host forwards packets for which no rule decides."""
     key = "net.ipv4.ip_forward" if family == "ipv4" else "net.ipv6.conf.all.forwarding"
     return host.data("sysctl").get(key) == "1" and ":FORWARD ACCEPT" in saved(host, family)
 

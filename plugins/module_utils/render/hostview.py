@@ -45,7 +45,7 @@ class HostView:
         return str(self.entry(source).get("state") or "")
 
     def unread(self, *sources: str) -> str:
-        """Return why one of these sources is unknown; empty if all are known."""
+        """Return why one of these sources has no data; empty if all have data."""
         for source in sources:
             if source == "engine" and self.state(source) == "absent":
                 return NO_ENGINE
@@ -164,7 +164,7 @@ class HostView:
         return sorted(name_of(each["inspect"]) for each in self.data("docker.containers") or ())
 
     def holds(self) -> list[str]:
-        """Return what another data root would hide, by kind and number."""
+        """Return the objects that another data root would hide, as numbers by kind."""
         found = {"containers": self.info.get("Containers") or 0, "images": self.info.get("Images") or 0}
         found["volumes"] = len(self.data("docker.volumes") or ())
         networks = self.data("docker.networks") or ()

@@ -82,7 +82,7 @@ def _publishing(host: HostView, protocol: str) -> list[str]:
 
 
 def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the document with the baseline and the site's settings; the site's network settings apart.
+    """Return a document with the baseline and the site's settings, and one with its network settings.
 
     The baseline is known not to break connections. A site's network settings may break them, including the
     one in use.
@@ -175,7 +175,7 @@ def _invalid_settings(host: HostView, settings: Mapping[str, str]) -> Iterator[s
 
 
 def _optional(key: str) -> str:
-    """Return the prefix that makes a failure no error: older programs know no pattern."""
+    """Return the prefix that makes a failure acceptable, since older programs do not know patterns."""
     return "-" if "*" in key else ""
 
 

@@ -96,7 +96,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 class _Choice(NamedTuple):
-    """The site's choices, as far as files hold them."""
+    """The site's choices that are stored in files."""
 
     automatic: bool
     everything: bool
@@ -256,7 +256,7 @@ def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
 
 
 def _dnf(host: HostView, choice: _Choice) -> dict[str, Any]:
-    """Return the document with one file for dnf-automatic, which reads no second, and its unit."""
+    """Return the document with the only file that dnf-automatic reads, and its unit."""
     excluded = [*(() if choice.engine else _ENGINE), *choice.exclude]
     lines = [
         "[commands]",

@@ -114,7 +114,7 @@ def _enforcing(selinux: _SELinux) -> dict[str, Any]:
 
 
 def _config(config: Mapping[str, str], mode: str) -> str:
-    """Return the file with the mode, and all its other content."""
+    """Return the file's content with the mode changed, and all other content unchanged."""
     lines = {"SELINUX": mode, **{key: value for key, value in config.items() if key != "SELINUX"}}
     text = "\n".join(f"{key}={value}" for key, value in lines.items())
     return f"# Written by hardener; what stood here before is in its backup.\n{text}\n"

@@ -147,7 +147,7 @@ def _impossible(host: HostView) -> str:
 
 
 def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
-    """Return what cannot be migrated, in one line; empty if everything can."""
+    """Return the obstacles to a migration, in one line; empty if everything can be migrated."""
     found = []
     for container in host.containers:
         config, name = container.get("HostConfig") or {}, name_of(container)

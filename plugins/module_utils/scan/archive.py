@@ -81,7 +81,7 @@ class ArchiveFiles(Files):
         return next(iter(self._members(path)), (None, None))
 
     def _members(self, path: str) -> list[tuple[tarfile.TarInfo, bytes | None]]:
-        """Return the engine's archive of a path: entries, with the content of files."""
+        """Return the entries of the engine's archive of a path, with the content of files."""
         url = f"/containers/{self._container}/archive?path={quoted(path)}"
         try:
             data = self._engine.ask("GET", url, limit=MAX_FILE)

@@ -66,7 +66,7 @@ class HostFiles(Files):
 
 
 def bounded(path: str, names: Iterable[str]) -> list[str]:
-    """Return the names of a folder in order, all of them: a missing name would stay unread.
+    """Return all names of a folder in order; raise if there are too many.
 
     Raises:
         TooLarge: there are more than ``MAX_NAMES``.

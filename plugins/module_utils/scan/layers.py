@@ -21,7 +21,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class _Entry(NamedTuple):
-    """The entry of a name in a merged folder: the layers' folders, or one other entry."""
+    """The entry of a name in a merged folder: the folders of several layers, or one entry of another kind."""
 
     folders: list[int]
     holder: int = -1

@@ -1,4 +1,4 @@
-"""Cache the packages of every image; the content of an id never changes, so each is read once."""
+"""Cache the packages of images by id: an id's content never changes, so each image is read once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Store what a scan leaves on the host: its record, written atomically, and its cache."""
+"""Store the results of a scan on the host: its record, written atomically, and its cache."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Release(NamedTuple):
 
     @property
     def archive(self) -> tuple[str, str]:
-        """Return the key of its index, whatever else an image claims."""
+        """Return the key of the release's index, independent of an image's other claims."""
         return self.distribution, self.suite
 
     @property

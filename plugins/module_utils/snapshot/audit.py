@@ -29,7 +29,7 @@ def loaded() -> dict[str, Any]:
 
 
 def daemon(pid: int | str | None) -> dict[str, str | None]:
-    """Return the reader of the kernel's records, and its settings for writing them."""
+    """Return the daemon that reads the kernel's records, and its settings for logging them."""
     name = read_or(f"{_PROC}/{pid}/comm", "").strip() if pid else ""
     settings: dict[str, str | None] = {"write_logs": None, "local_events": None}
     for line in read_or(_DAEMON, "").splitlines():
@@ -40,7 +40,7 @@ def daemon(pid: int | str | None) -> dict[str, str | None]:
 
 
 def parse_status(text: str) -> dict[str, int | str]:
-    """``auditctl -s``: ``enabled 1``, one a line; old versions print ``AUDIT_STATUS: enabled=1 flag=1 …``."""
+    """Parse ``auditctl -s``: lines ``enabled 1``; in old versions ``AUDIT_STATUS: enabled=1 flag=1 …``."""
     status: dict[str, int | str] = {}
     if text.startswith("AUDIT_STATUS:"):
         text = text.partition(":")[2].replace("=", " ").strip()

@@ -107,7 +107,7 @@ class Containers:
         }
 
     def _seccomp(self, inspect: dict[str, Any], identity: str, *, running: bool) -> dict[str, Any] | None:
-        """Return what its seccomp profile allows: the one in force, else the declared one."""
+        """Return the calls that a container's seccomp profile allows: the effective or the declared one."""
         if running:
             return self._bundles.effective(identity)
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()

@@ -26,7 +26,7 @@ _COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # field
 
 
 class NoEngine(Failed):
-    """The program behind the socket does not answer like an engine."""
+    """The program behind the socket is not a Docker engine, judging by its answers."""
 
 
 def info(engine: Engine, redactor: Redactor) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def networks(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
 
 
 def _network(told: dict[str, Any], body: bytes | NoAnswer) -> dict[str, Any]:
-    """Return a network; the list's entry, which lacks only its containers, where it cannot be inspected.
+    """Return a network; if it cannot be inspected, its entry in the list, which has no containers.
 
     Raises:
         Failed: that is no whole entry either.

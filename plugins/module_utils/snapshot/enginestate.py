@@ -81,7 +81,7 @@ def ever_ran(data_root: str) -> bool:
 
 
 def _pid_from(engine: Engine, units: dict[str, dict[str, Any]]) -> str | None:
-    """Return what identifies this process as the daemon; None if only its name does."""
+    """Return the evidence that this process is the daemon, such as ``pidfile``; None if only its name is."""
     if engine.pid is None:
         return None
     if engine.peer == engine.pid:

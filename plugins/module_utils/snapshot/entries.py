@@ -1,4 +1,4 @@
-"""Build the entries of a source that users of the host influence: one bad entry affects no other.
+"""Build the entries of a source that the host's users influence, so that a bad entry affects no other.
 
 The controller accepts 64 MB and 2,000,000 values from a host (`plugin_utils/limits`), for all sources
 together. An image or a container that exceeds its share is reported as unreadable.

@@ -139,7 +139,7 @@ class Files:
         return self._looked_up[path]
 
     def _acl(self, path: str) -> list[dict[str, Any]]:
-        """Return ACL entries beyond the mode's three, and these too if there are any."""
+        """Return all ACL entries; none if there are only the three that the mode contains."""
         try:
             data = os.getxattr(path, _ACL)
         except OSError as error:

@@ -110,5 +110,5 @@ def _selinux() -> dict[str, Any]:
 
 
 def _bracketed(text: str) -> str | None:
-    """Return the selected one of ``[none] integrity confidentiality``."""
+    """Return the selected word, in brackets, of a text such as ``[none] integrity confidentiality``."""
     return next((word.strip("[]") for word in text.split() if word.startswith("[")), None)

@@ -63,7 +63,7 @@ def read() -> dict[str, Any]:
 
 
 def _modules() -> dict[str, dict[str, Any]]:
-    """Return for each module how the kernel has it, whether it is loaded, and what blocks it."""
+    """Return for each module its kind (built in or loadable), whether it is loaded, and what blocks it."""
     kept_out: dict[str, dict[str, str]] = {}
     for name, why in _kept_out():
         if kept_out.get(name, {}).get("by") != "install":  # `install` is stronger than `blacklist`
@@ -102,7 +102,7 @@ def _on_disk() -> dict[str, str]:
 
 
 def _kept_out() -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield blocked modules: by `install` completely, by `blacklist` against aliases."""
+    """Yield blocked modules: `install` blocks all loading, `blacklist` only loading by an alias."""
     for path, text in texts(_modprobe_files()):
         for line in text.splitlines():
             words = line.split()
@@ -148,5 +148,5 @@ def _mounts() -> list[dict[str, Any]]:
 
 
 def _hides(option: str) -> bool:
-    """Return whether an option of /proc restricts who sees which processes."""
+    """Return whether a mount option of /proc hides processes of other users."""
     return option.startswith(("hidepid=", "gid=")) and option.partition("=")[2].isalnum()

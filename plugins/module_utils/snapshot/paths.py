@@ -94,7 +94,7 @@ def cdi_folders(engine: Engine) -> list[str]:
 
 
 def nri_places(engine: Engine) -> list[str]:
-    """Folders of the engine's NRI plugins and of their configuration, and the socket that others come by."""
+    """Return the folders of NRI plugins and their configuration, and the socket where plugins register."""
     options = extensions.nri_options(engine.declared("nri-opts")) or {}
     folders = [options.get(key) or default for key, default in extensions.NRI_FOLDERS.items()]
     return _absolute([*folders, options.get(extensions.NRI_SOCKET) or ""])

@@ -1,4 +1,4 @@
-"""Determine what seccomp profiles allow: those in force, declared ones, the daemon's own."""
+"""Determine the calls that seccomp profiles allow: effective ones, declared ones, the daemon's own."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def condensed(profile: Any) -> dict[str, Any] | None:
 
 
 def meaning(profile: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{calls, unlimited, digest}`` of a profile that the engine has resolved for a container.
+    """Return ``{calls, unlimited, digest}`` of a profile that the engine resolved for a container.
 
     ``calls`` is the number of allowed calls, with any or some arguments, None if the default allows them;
     ``unlimited`` the ones of LIMITED that are allowed with arguments that the default profile refuses.

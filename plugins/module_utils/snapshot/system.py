@@ -1,4 +1,4 @@
-"""Read the host itself: operating system, uptime, and the collector's view of it."""
+"""Read data about the host itself: operating system, uptime, the environment of the collector."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Verifier:
         return Finding(EXEMPT, f"until {found.expires}: {found.reason}", until=found.expires)
 
     def reference(self, image: references.Reference, digest: str) -> Finding:
-        """Return whether the policy accepts a digest of a repository, independent of the engine."""
+        """Return the finding for a digest of a repository, without asking the engine."""
         known = (image.repository, digest)
         if known not in self._accepted:
             self._accepted[known] = self._accepts(image, digest)
@@ -163,7 +163,7 @@ class Verifier:
         return found
 
     def _misnamed(self, tags: list[str], claims: Mapping[str, Finding]) -> Iterator[Finding]:
-        """Yield findings for tags of an image that one of its repositories verifies.
+        """Yield findings for tags that an image has only on this host, although a repository verifies it.
 
         Each name requires a check in its own repository: another one's result does not apply to it.
         """

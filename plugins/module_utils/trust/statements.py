@@ -34,7 +34,7 @@ _LARGEST = 16 * 1024  # bytes of a signature
 
 
 class Statement(NamedTuple):
-    """A signed content, and whether it is about this image."""
+    """A signed statement, and whether it is about this image."""
 
     data: bytes
     signature: bytes

@@ -46,7 +46,7 @@ class AuditRulesLoad(Activation):
             self._refuse_to_add_up()
 
     def _refuse_to_add_up(self) -> None:
-        """Refuse rules files of which none deletes the loaded rules.
+        """Refuse rules files if none of them deletes the loaded rules, since rules would accumulate.
 
         The kernel refuses duplicates of a rule: such files can be loaded once after a boot, and not again
         when a run is rolled back.
@@ -96,13 +96,13 @@ class AuditRulesLoad(Activation):
         return super().former(begun) if system.installed("augenrules") else Former(None)
 
     def undo(self) -> list[str]:
-        """Load the restored files; rules that they lack were missing before as well."""
+        """Load the restored files; rules that are not in them were not loaded before either."""
         outcome = system.run("augenrules", "--load", timeout=60)
         return [] if outcome.code == 0 else [f"augenrules --load: {outcome.said}"]
 
 
 def audit_rule(line: str) -> tuple[str, ...]:
-    """Return what identifies a rule about a path: action, path and key.
+    """Return the identity of a rule for a path: action, path and key.
 
     ``auditctl -l`` prints rules in another form than they were given, and the form differs between versions:
     as a watch, with the system calls that a permission stands for, with key=docker or -k docker.

@@ -157,7 +157,7 @@ class Docker(AtEngine):
         plan.bookkeeping.in_force[self.config] = digest(after.content)
 
     def _to_validate(self, state: State) -> bytes:
-        """Return the configuration to validate, without parts that other documents answer for."""
+        """Return the configuration to validate, without keys for which other documents are responsible."""
         content = state.content or b""
         keys = jsonkeys.parse(content, self.config)
         if self.settings.get("restarted_by"):
@@ -225,7 +225,7 @@ class Docker(AtEngine):
                 self.costs += f"; not inspected, and so counted as running: {dark}"
 
     def _stale(self, plan: Plan) -> bool:
-        """Return whether the engine may run with an older file that was changed outside hardener."""
+        """Return whether the file was changed outside hardener after the engine read it."""
         known = plan.bookkeeping.in_force.get(self.config)
         return bool(self.settings.get("stale")) and known != digest(plan.before(self.config).content)
 
@@ -267,7 +267,7 @@ class Docker(AtEngine):
         }
 
     def _see_bridge(self, running: int) -> None:
-        """Note that the engine keeps its default bridge while containers run, and do not require it."""
+        """Note that the engine keeps its default bridge while containers run: require no change of it."""
         self.pending += [
             f"{difference}: takes effect when the engine starts with no container running ({running} run now)"
             for difference in self._bridge_differs().values()
@@ -287,7 +287,7 @@ class Docker(AtEngine):
 
     @property
     def stops_engine(self) -> bool:
-        """Return whether the engine is down for a moment; a reload keeps it up."""
+        """Return whether the engine is down for a moment, as in a restart; a reload keeps it running."""
         stage = self.memory.get("stage")
         return self.action in (RESTART, START) or stage in ("restart", "start")
 
@@ -493,7 +493,7 @@ def _security(info: Mapping[str, Any]) -> set[str]:
 
 
 def _seccomp_profiles(info: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the profile that the engine gives to containers, in the notation of new engines."""
+    """Yield the engine's default profile for containers, in the notation of new engines."""
     for option in info.get("SecurityOptions") or ():
         fields = dict(part.partition("=")[::2] for part in str(option).split(","))
         if fields.get("name") == "seccomp":
@@ -513,7 +513,7 @@ def _unguarded(address: str) -> dict[str, str]:
 
 
 def _alive(info: Mapping[str, Any]) -> int:
-    """Return how many running containers keep the networks with which they were started."""
+    """Return the number of running and paused containers, whose networks the engine cannot change."""
     return int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0)
 
 

@@ -84,7 +84,7 @@ class Firewall(Activation):
         return "released" in self.settings
 
     def _reachable(self) -> None:
-        """Verify that the rules accept a new connection like the present one.
+        """Verify that the rules would accept the present ssh connection as a new one.
 
         Raises:
             Refused: the rules would not.
@@ -177,7 +177,7 @@ class Firewall(Activation):
 
 
 def _memory(loaded: chains.Tables) -> dict[str, Any]:
-    """Return what is needed to restore the present chains."""
+    """Return the data needed to restore the present chains."""
     return {
         "tables": chains.ours(loaded),
         "hooks": [

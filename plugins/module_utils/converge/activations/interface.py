@@ -12,14 +12,14 @@ from ..serving import Finder, Served
 
 
 class Begun(NamedTuple):
-    """The settings that a run gave to an activation, and what the activation stored for its undo."""
+    """The settings that a run gave to an activation, and the data that the activation stored for its undo."""
 
     settings: Mapping[str, Any]
     memory: Mapping[str, Any]
 
 
 class Former(NamedTuple):
-    """How the host gets back what it had before some runs.
+    """How to restore the state of the host before some runs.
 
     ``settings`` are those of the activation that restores it, None if there is nothing to do. ``kept`` lists
     what stays because it was changed outside hardener, ``left`` what stays for another reason.
@@ -83,7 +83,7 @@ class Activation:
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
-        """Return the subjects of a memory: the first memory about a subject has its state before any run."""
+        """Return the subjects in stored data; the first run's data about a subject has its original state."""
         return frozenset({cls.name} if memory else ())
 
     @property
@@ -93,7 +93,7 @@ class Activation:
 
     @property
     def due(self) -> bool:
-        """Return whether it has to be performed."""
+        """Return whether the activation has to be performed."""
         return bool(self.reasons)
 
     def describe(self) -> dict[str, Any]:

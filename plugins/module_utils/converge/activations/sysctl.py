@@ -56,7 +56,7 @@ class Sysctl(Activation):
 
     @property
     def _wanted(self) -> dict[str, str]:
-        """Return path patterns with values; the needed ones first: forwarding resets other settings."""
+        """Return path patterns with values, required settings first, since forwarding resets others."""
         wanted = {**self.settings.get("needed", {}), **self.settings.get("values", {})}
         patterns = {path_of(key): str(value) for key, value in wanted.items()}
         return dict(sorted(patterns.items(), key=lambda item: item[0] in _FOR_GOOD))
@@ -103,7 +103,7 @@ class Sysctl(Activation):
                 ) from error
 
     def problems(self) -> list[str]:
-        """Return the settings that did not take their value."""
+        """Return the settings whose value was not applied."""
         return [
             f"{dotted(setting.path)} is {setting.found} after it was set to {setting.wanted}"
             for setting in self._differing()
@@ -167,7 +167,7 @@ class Sysctl(Activation):
 
 
 def _existing(pattern: str) -> list[str]:
-    """Return the paths of the kernel that match a pattern; ``all`` and ``default`` are no interfaces."""
+    """Return the kernel's paths that match a pattern, without the templates ``all`` and ``default``."""
     if ".." in pattern.split("/"):
         return []
     if "*" not in pattern:

@@ -18,7 +18,7 @@ class SystemdReload(Activation):
     action = "reload systemd"
 
     def prepare(self, plan: Plan) -> None:
-        """Mark the activation as due if a unit changes; without systemd there is nothing to do."""
+        """Mark the activation as due if a unit changes; without systemd do nothing."""
         super().prepare(plan)
         if not system.has_systemd():
             self.reasons = []

@@ -14,7 +14,7 @@ _UP = 1
 
 
 def remove(name: str) -> None:
-    """Remove a bridge without attached containers; a missing one is no error.
+    """Remove a bridge without attached containers; ignore a missing bridge.
 
     Raises:
         Failed: the kernel refuses.

@@ -36,7 +36,7 @@ class Client(Engine):
             raise Failed(f"{method} {error}") from error
 
     def send_image(self, references: Sequence[str], other: Engine) -> None:
-        """Export an image here and import it there, in one stream.
+        """Stream an image from this engine to another one.
 
         Args:
             references: its tags, or its id; of one image.

@@ -1,4 +1,4 @@
-"""Convert inspect data of a container or a network into the request that creates the same again."""
+"""Convert inspect data of a container or a network into a request that creates an equal one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHORT = 12
 
 
 class Names(NamedTuple):
-    """Names in the new engine: ids are new, names stay."""
+    """The names of containers and networks by their old ids: in the new engine ids differ, names stay."""
 
     containers: Mapping[str, str]  # old id -> name
     networks: Mapping[str, str]  # old id -> name
@@ -74,7 +74,7 @@ def container(
 
 
 def needs(inspected: Mapping[str, Any]) -> list[str]:
-    """Return ids and names of containers that must exist before this one."""
+    """Return ids and names of the containers that must be created before this one."""
     host = inspected["HostConfig"]
     modes = [str(host.get(mode) or "") for mode in ("NetworkMode", "PidMode", "IpcMode")]
     found = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
@@ -118,7 +118,7 @@ def bridge(inspected: Mapping[str, Any]) -> str:
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any], wanted: Definition) -> list[str]:
-    """Return which settings in the new engine differ from the requested ones."""
+    """Return the settings in the new engine that differ from the requested ones."""
     found = []
     sections = (("Config", wanted.body), ("HostConfig", wanted.body["HostConfig"]))
     for section, asked in sections:
@@ -147,7 +147,7 @@ def _volumes_from(entry: str, names: Names) -> str:
 
 
 def _legacy_link(link: str) -> str:
-    """Convert ``/db:/web/alias``, as shown, into ``db:alias``, as requested."""
+    """Convert a link as inspect shows it (``/db:/web/alias``) to the form of a request (``db:alias``)."""
     target, _separator, alias = link.partition(":")
     return f"{target.lstrip('/')}:{alias.rpartition('/')[2]}"
 

@@ -1,4 +1,4 @@
-"""Map ids between containers and the host, wherever a file carries one."""
+"""Map user and group ids of a container to those of the host, in owners, ACLs and capabilities of files."""
 
 from __future__ import annotations
 

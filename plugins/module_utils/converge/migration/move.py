@@ -137,7 +137,7 @@ class Migration:
         return [*notes, f"the former data root stays in {old_root}: nothing of it was changed or removed"]
 
     def leave(self) -> list[str]:
-        """Leave everything behind: stop containers, and start the engine with an empty root.
+        """Migrate nothing: stop the containers, and start the engine with an empty data root.
 
         Raises:
             Failed: it could not be done; ``undo`` puts everything back.
@@ -370,7 +370,7 @@ class Migration:
                 raise Failed(f"the engine is on {self._root()} instead of {old_root}: is the key still set?")
 
     def _end(self, container: Mapping[str, Any]) -> None:
-        """Stop a container so that no restart policy starts it again before the engine stops."""
+        """Stop a container in a way that no restart policy starts it again before the engine stops."""
         path = f"/containers/{container['Id']}"
         with suppress(Failed):
             self._client.call("POST", f"{path}/unpause")
@@ -462,7 +462,7 @@ def _ordered(containers: Iterable[Inspected]) -> list[Inspected]:
 
 
 def _empty(folder: str) -> None:
-    """Remove files that container creation left in the new layer: the old layer is copied over it."""
+    """Empty the writable layer of a new container, since the old layer is copied into it."""
     with descriptors.folder(folder) as handle:
         atomic.empty(handle)
 

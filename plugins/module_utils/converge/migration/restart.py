@@ -1,4 +1,4 @@
-"""Restart the engine's unit; without systemd that is impossible here."""
+"""Restart the engine's unit by systemd."""
 
 from __future__ import annotations
 

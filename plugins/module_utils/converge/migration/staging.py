@@ -69,11 +69,11 @@ class Staging:
 
     @property
     def pid(self) -> int:
-        """Return its process id."""
+        """Return the process id of the second engine."""
         return self._process.pid if self._process is not None else 0
 
     def start(self) -> None:
-        """Start it, and wait until it answers.
+        """Start the second engine, and wait until it answers.
 
         Raises:
             Failed: it does not.
@@ -109,7 +109,7 @@ class Staging:
         return redacted(" ".join(lines[-1].split())[:400]) if lines else "it printed nothing"
 
     def stop(self) -> None:
-        """Stop it, and remove its files in /run."""
+        """Stop the second engine, and remove its files in /run."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -135,13 +135,13 @@ def end_leftover(folder: str = FOLDER) -> None:
 
 
 def remove(folder: str = FOLDER) -> None:
-    """Remove such an engine's files in /run; what cannot be removed is gone after the next boot."""
+    """Remove a second engine's files in /run; files that cannot be removed vanish with the next boot."""
     with suppress(OSError):
         atomic.remove_tree(folder)
 
 
 def _is_ours(pid: int, folder: str) -> bool:
-    """Return whether a process is that engine; its number may have been reused."""
+    """Return whether the process is still that engine, since its pid may have been reused."""
     with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
         return f"--config-file={folder}/daemon.json".encode() in file.read().split(b"\0")
     return False

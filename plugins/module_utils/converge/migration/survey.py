@@ -1,4 +1,4 @@
-"""Survey what an engine holds, what has to be migrated, and what cannot be."""
+"""Survey the objects of an engine: which must be migrated, and which cannot be."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Volume(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """Everything that the engine would no longer list."""
+    """The objects that the engine would no longer list after the switch to another data root."""
 
     containers: list[Inspected]
     images: list[Inspected]
@@ -40,7 +40,7 @@ class Holdings(NamedTuple):
 
     @property
     def identity(self) -> list[list[str]]:
-        """Return what must not change during the migration."""
+        """Return the identity of all objects, which must not change during the migration."""
         return [
             sorted(str(each[key]) for each in group)
             for group, key in ((self.containers, "Id"), (self.volumes, "Name"), (self.networks, "Id"))
@@ -160,7 +160,7 @@ class Survey:
         return found
 
     def notes(self) -> list[str]:
-        """Return what the user should know beforehand."""
+        """Return notes that the user should read before the migration."""
         found = []
         for container in self.holdings.containers:
             title = container["Name"].lstrip("/")
@@ -180,7 +180,7 @@ class Survey:
         return found
 
     def measure(self, client: Client) -> tuple[int, list[str]]:
-        """Return the bytes that the copies need, and what prevents making them.
+        """Return the bytes that the copies need, and the obstacles to copying.
 
         Raises:
             Failed: something cannot be read.

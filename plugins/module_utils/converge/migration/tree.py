@@ -244,7 +244,7 @@ def _some_data(source: int, target: int, count: int) -> int:
 def _dress_entry(
     old: int, new: int, name: str, status: os.stat_result, *, shift: Shift, without: frozenset[str]
 ) -> None:
-    """Set the attributes of the new entry, even if its name is replaced meanwhile."""
+    """Set the attributes of the new entry itself, not of an entry that replaced it meanwhile."""
     made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=new)
     try:
         if stat.S_IFMT(os.fstat(made).st_mode) != stat.S_IFMT(status.st_mode):
@@ -257,7 +257,7 @@ def _dress_entry(
 
 
 def _dress(source: str, target: str, status: os.stat_result, shift: Shift, without: frozenset[str]) -> None:
-    """Set an entry's attributes in an order in which no step undoes an earlier one."""
+    """Set an entry's attributes, in an order in which no step undoes an earlier one."""
     follow = not stat.S_ISLNK(status.st_mode)  # follow only the kernel's link to the open file
     os.chown(target, shift.uid(status.st_uid), shift.gid(status.st_gid), follow_symlinks=follow)
     if not stat.S_ISLNK(status.st_mode):
