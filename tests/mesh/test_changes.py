@@ -47,7 +47,7 @@ def hardening(mesh: Mesh, node: str) -> list[int]:
     return found
 
 
-def test_a_node_that_was_given_up_changes_no_host_on_which_another_run_was(mesh: Mesh, fleet: Fleet) -> None:
+def test_an_abandoned_node_changes_no_host_of_a_newer_run(mesh: Mesh, fleet: Fleet) -> None:
     """Its slice is lost for good, since it may have changed the host; the number of the run does the rest."""
     (host,) = fleet.hosts
     process = fleet.start("harden", *ICC, "--mesh", str(mesh.options(lease=LEASE, nodes=["w1"])))

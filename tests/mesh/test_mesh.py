@@ -150,9 +150,7 @@ def test_a_cancelled_unit_of_work_is_repeated(whole: Mesh, audit: Audit, folder:
 
 
 @pytest.mark.parametrize("seconds", [LEASE // 3, LEASE + 10])
-def test_a_run_survives_a_cut_link_that_returns(
-    whole: Mesh, audit: Audit, folder: Path, seconds: int
-) -> None:
+def test_a_run_survives_an_interrupted_link(whole: Mesh, audit: Audit, folder: Path, seconds: int) -> None:
     """For less than a lease the node goes on; for longer, its slice goes to another one."""
     run = audit("report", "--mesh", str(whole.options(lease=LEASE)))
     whole.until_playing("w1")

@@ -35,7 +35,7 @@ def test_zizmor_finds_nothing_in_the_action_and_its_workflow(name: str) -> None:
     assert (found.returncode, json.loads(found.stdout)) == (0, []), found.stderr
 
 
-def test_zizmor_sees_what_we_avoid(tmp_path: Path) -> None:
+def test_zizmor_detects_an_injected_template(tmp_path: Path) -> None:
     text = (GITHUB / "action.yml").read_text()
     (tmp_path / "action.yml").write_text(
         text.replace('"hardener==$VERSION"', '"hardener==${{ inputs.version }}"')
@@ -48,7 +48,9 @@ def test_zizmor_sees_what_we_avoid(tmp_path: Path) -> None:
     ("code", "exit_zero", "ends"),
     [(0, "false", 0), (3, "false", 3), (3, "true", 0), (4, "true", 0), (2, "true", 2)],
 )
-def test_the_action_tells_what_the_audit_did(tmp_path: Path, code: int, exit_zero: str, ends: int) -> None:
+def test_the_action_reports_the_result_of_the_audit(
+    tmp_path: Path, code: int, exit_zero: str, ends: int
+) -> None:
     audit = next(
         step for step in yaml.safe_load((GITHUB / "action.yml").read_text())["runs"]["steps"] if "id" in step
     )
@@ -108,7 +110,7 @@ def test_the_jenkinsfile_is_balanced() -> None:
         assert text.count(opened) == text.count(closed) > 0
 
 
-def test_ansible_builder_takes_the_execution_environment(tmp_path: Path) -> None:
+def test_ansible_builder_accepts_the_execution_environment(tmp_path: Path) -> None:
     definition = ROOT / "contrib/awx/execution-environment.yml"
     made = run(
         "ansible-builder",
@@ -125,7 +127,7 @@ def test_ansible_builder_takes_the_execution_environment(tmp_path: Path) -> None
     assert "ansible-core>=2.19,<2.22" in (tmp_path / "context" / "Containerfile").read_text()
 
 
-def test_ansible_builder_reads_what_the_collection_needs(tmp_path: Path) -> None:
+def test_ansible_builder_reads_the_requirements_of_the_collection(tmp_path: Path) -> None:
     collection = tmp_path / "ansible_collections" / "hardener" / "docker"
     shutil.copytree(ROOT / "meta", collection / "meta")
     shutil.copy(ROOT / "galaxy.yml", collection)
@@ -134,7 +136,7 @@ def test_ansible_builder_reads_what_the_collection_needs(tmp_path: Path) -> None
     assert "openssh-clients [platform:rpm]" in found.stdout
 
 
-def test_pre_commit_takes_the_hook() -> None:
+def test_pre_commit_accepts_the_hook() -> None:
     checked = run("pre-commit", "validate-manifest", ".pre-commit-hooks.yaml")
     assert checked.returncode == 0, checked.stdout
 
@@ -157,7 +159,7 @@ def test_the_hook_checks_every_file(tmp_path: Path, wrong: bool) -> None:
     assert (tmp_path / "seen").read_text().splitlines() == [f"waivers lint {name}" for name in names]
 
 
-def test_no_registry_is_named() -> None:
+def test_shipped_files_name_no_registry() -> None:
     for path in (
         *(ROOT / "contrib").rglob("*.yml"),
         *(ROOT / "meta").iterdir(),

@@ -139,7 +139,7 @@ def queries(panel: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("title", PANELS)
-def test_every_query_has_an_answer(prometheus: str, title: str) -> None:
+def test_every_query_returns_data(prometheus: str, title: str) -> None:
     panel = PANELS[title]
     for query, target in zip(queries(panel), panel["targets"], strict=True):
         series = asked(prometheus, query)
@@ -154,7 +154,7 @@ def test_every_query_has_an_answer(prometheus: str, title: str) -> None:
             assert renamed <= labels, query
 
 
-def test_the_answers_are_those_of_the_runs(prometheus: str) -> None:
+def test_queries_return_the_values_of_the_runs(prometheus: str) -> None:
     def value(title: str) -> float:
         (query,) = queries(PANELS[title])
         (only,) = asked(prometheus, query)
@@ -178,7 +178,7 @@ def test_variables_are_labels_of_the_metrics(prometheus: str) -> None:
     assert {each["metric"]["host"] for each in hosts} == {"db01", 'we"b\\1', "c", "lone"}
 
 
-def test_panels_lie_beside_each_other_and_have_one_number_each() -> None:
+def test_panels_do_not_overlap_and_have_unique_ids() -> None:
     cells = [
         (panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y)
         for panel in DASHBOARD["panels"]
@@ -190,14 +190,14 @@ def test_panels_lie_beside_each_other_and_have_one_number_each() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(PANELS) == len(DASHBOARD["panels"])
 
 
-def test_every_metric_is_one_of_ours(metrics: str) -> None:
+def test_the_dashboard_uses_only_metrics_of_hardener(metrics: str) -> None:
     ours = {line.split(" ")[2] for line in metrics.splitlines() if line.startswith("# TYPE ")}
     text = json.dumps(DASHBOARD)
     used = {word for word in text.replace("{", " ").replace("(", " ").split() if word.startswith("hardener_")}
     assert {word.strip('",)') for word in used} <= ours
 
 
-def test_promtool_takes_the_metrics(metrics: str) -> None:
+def test_promtool_accepts_the_metrics(metrics: str) -> None:
     program = shutil.which("promtool")
     assert program, "promtool is missing: apt-get install prometheus"
     checked = subprocess.run(

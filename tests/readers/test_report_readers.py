@@ -90,7 +90,7 @@ def test_javascript_readers_count_what_was_written(reports: Path) -> None:
     }
 
 
-def test_promtool_finds_nothing_to_say() -> None:
+def test_promtool_reports_no_problem() -> None:
     hosts = [*HOSTS, *(replace(assessment(f"g{at}"), groups=(text,)) for at, text in enumerate(HOSTILE))]
     about = RunMetrics(
         inventory="\n".join(HOSTILE),

@@ -100,7 +100,7 @@ def path_of(site: Path, kind: str) -> str:
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_axe_finds_nothing_and_nothing_is_cut_off(
+def test_axe_reports_no_problem_and_no_content_is_cut_off(
     browser: Browser, site: Path, axe: str, scheme: Any, width: int
 ) -> None:
     context = browser.new_context(

@@ -19,7 +19,7 @@ RELEASES = ["12", "13", "testing"]
 
 
 @pytest.mark.parametrize("guest", RELEASES, indirect=True)
-def test_a_guest_is_a_docker_host_with_what_protections_need(guest: lab.Guest) -> None:
+def test_a_guest_has_docker_and_the_requirements_of_protections(guest: lab.Guest) -> None:
     assert guest.ssh("docker", "version", "--format", "{{.Server.Version}}").stdout.startswith(
         DOCKER[guest.release]
     )
@@ -86,7 +86,7 @@ def ping(guest: lab.Guest) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_two_guests_live_apart_and_each_starts_pristine(boot: Boot) -> None:
+def test_two_guests_are_independent_and_start_pristine(boot: Boot) -> None:
     a, b = boot("13"), boot("13")
     a.ssh("sh", "-c", "echo changed > /etc/motd; docker volume create of-a")
     assert "changed" not in b.ssh("cat", "/etc/motd", check=False).stdout

@@ -17,7 +17,7 @@ CONTAINERS = "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '"
 
 
 @pytest.mark.parametrize("release", ["12", "testing"])
-def test_a_fresh_host_is_hardened_in_one_run_and_reached_as_before(
+def test_a_fresh_host_is_hardened_in_one_run_and_stays_reachable(
     boot: Boot, tmp_path: Path, release: str
 ) -> None:
     guest = boot(release)

@@ -21,7 +21,7 @@ systemctl daemon-reload
 MENDED = "rm /etc/systemd/system/docker.service.d/breaks.conf; systemctl daemon-reload"
 
 
-def test_a_change_that_breaks_one_host_in_five_stops_the_run(fleet: Fleet) -> None:
+def test_the_run_stops_if_a_change_breaks_one_host_in_five(fleet: Fleet) -> None:
     """The canary stops it; with a limit it goes on as told; resume finishes it once the cause is gone."""
     broken, names = fleet.hosts[::5], [host.name for host in fleet.hosts]
     canary, others = names[0], names[1:]

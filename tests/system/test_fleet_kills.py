@@ -52,7 +52,7 @@ def seconds(fleet: Fleet) -> float:
 
 
 @pytest.mark.parametrize("end", [kill_all, kill_one, interrupt])
-def test_after_a_kill_every_host_is_known_and_resume_finishes(
+def test_after_a_kill_the_state_of_every_host_is_known_and_resume_finishes(
     fleet: Fleet, seconds: float, end: Callable[[subprocess.Popen[str]], None]
 ) -> None:
     point = random.Random(f"{SEED} {end.__name__}").uniform(0, 0.9)

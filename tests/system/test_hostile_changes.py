@@ -96,7 +96,7 @@ def machines(sshd: Sshd, tmp_path: Path) -> Iterator[Machines]:
         yield Machines(sshd, tmp_path, stack)
 
 
-def test_hosts_that_are_hostile_while_they_are_changed_cost_no_other_host_anything(
+def test_hosts_that_are_hostile_during_a_change_do_not_affect_others(
     sshd: Sshd, machines: Machines, tmp_path: Path
 ) -> None:
     good, failing = ["good1", "good2"], ["full", *HOSTILE]

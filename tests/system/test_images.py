@@ -37,7 +37,7 @@ def record(guest: lab.Guest, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("guest", ["12"], indirect=True)
-def test_an_audit_uses_the_records_of_timers(guest: lab.Guest, tmp_path: Path) -> None:
+def test_an_audit_uses_the_records_that_timers_wrote(guest: lab.Guest, tmp_path: Path) -> None:
     shell(guest, IMAGES)
     done = Run(guest, tmp_path, ROLES, content_trust_policy=POLICY).result()
     assert done["outcome"] == "changed", done

@@ -15,7 +15,7 @@ __all__ = ["fleet", "hardener", "home"]  # fixtures
 pytestmark = pytest.mark.independent
 
 
-def test_weeks_of_a_timer_repair_each_fault_once_and_fill_no_disk(
+def test_weeks_of_timer_runs_repair_each_fault_once_and_fill_no_disk(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     """50 runs of a timer, whose history keeps five: faults at random runs, and a host that is away."""

@@ -257,7 +257,7 @@ class Trials:
         }
 
     def _patience(self) -> float:
-        """Seconds that the command in the twin may take: all that there are, then by what it took first."""
+        """Return the time limit of the command in the twin: all at first, then a multiple of its duration."""
         usual = max(_LEAST, _TIMES * self._took) if self._took else self._request.seconds
         return min(usual, self._request.seconds)
 

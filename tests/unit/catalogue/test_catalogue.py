@@ -52,7 +52,7 @@ def test_find_by_slug_and_id(text: str) -> None:
     assert catalogue.find(text, NEWEST).slug == "daemon-tls-verify"
 
 
-def test_an_id_is_looked_up_in_the_benchmark_named() -> None:
+def test_an_id_is_looked_up_in_the_named_benchmark() -> None:
     assert catalogue.find("2.7", "cis-docker-1.7.0").slug == "daemon-tls-verify"
     assert catalogue.find("2.7", "cis-docker-1.8.0").slug == "daemon-storage-devicemapper-absent"
     assert catalogue.find("h.1", "cis-docker-1.6.0").slug == "host-updates-pending"
@@ -141,7 +141,7 @@ def test_a_section_and_a_level_are_combined() -> None:
         ("", "lists them all"),
     ],
 )
-def test_a_selector_that_names_nothing_is_an_error(only: str, hint: str) -> None:
+def test_a_selector_that_matches_nothing_is_an_error(only: str, hint: str) -> None:
     with pytest.raises(HardenerError, match=hint):
         catalogue.select(catalogue.load(NEWEST), benchmark=NEWEST, only=["5.5", only])
 

@@ -122,7 +122,7 @@ def test_our_own_controls_belong_to_every_benchmark() -> None:
             assert len({(place.id, place.level) for place in control.benchmarks.values()}) == 1
 
 
-def test_controls_are_unique_and_each_has_a_place() -> None:
+def test_controls_are_unique_and_each_belongs_to_a_benchmark() -> None:
     slugs = [control.slug for control in CONTROLS]
     titles = [control.title for control in CONTROLS]
     assert len(set(slugs)) == len(slugs)

@@ -117,7 +117,7 @@ def test_a_rule_must_be_loaded(judge: Judge) -> None:
     assert "no loaded rule" in verdict.actual
 
 
-def test_a_file_that_switches_auditing_off_does_not_last(judge: Judge) -> None:
+def test_a_file_that_disables_auditing_at_boot_fails(judge: Judge) -> None:
     rule = RULES["audit-dockerd"]
     assert judge("audit-dockerd", audited([rule], lasting=[rule, "-e 0"])).status is Status.FAIL
     assert judge("audit-dockerd", audited([rule], lasting=[rule, "-e 2"], enabled=2)).status is Status.PASS
@@ -255,7 +255,7 @@ def test_a_32_bit_machine_has_32_bit_rules(judge: Judge) -> None:
     assert judge("audit-dockerd", audited([rule])).status is Status.FAIL
 
 
-def test_a_link_is_audited_where_it_points(judge: Judge) -> None:
+def test_the_target_of_a_link_is_audited(judge: Judge) -> None:
     files = {"/etc/docker/daemon.json": {**REGULAR, "target": "/srv/conf/daemon.json"}}
     assert judge("audit-daemon-json", audited(["-w /etc/docker"], files=files)).status is Status.FAIL
     assert judge("audit-daemon-json", audited(["-w /srv/conf"], files=files)).status is Status.PASS

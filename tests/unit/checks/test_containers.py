@@ -49,7 +49,7 @@ def test_a_container_that_ended_after_inspection_is_not_running() -> None:
         (["seccomp", "seccomp=a=b"], ["", "a=b"]),
     ],
 )
-def test_security_options_in_both_spellings(options: Any, values: list[str]) -> None:
+def test_security_options_are_read_in_both_spellings(options: Any, values: list[str]) -> None:
     entry = container(HostConfig={"SecurityOpt": options})
     assert only_one(entry).security_options("seccomp") == values
 

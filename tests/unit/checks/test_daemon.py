@@ -269,7 +269,7 @@ def test_the_cgroup_parent_is_judged(judge: Judge, flags: Any, policy: Any, stat
         (told(parsed={"no-new-privileges": True}, **OLD, **STALE), Status.MANUAL, "restart"),
     ],
 )
-def test_no_new_privileges(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_no_new_privileges_is_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
     by_status(judge("daemon-no-new-privileges", snapshot), status, words)
 
 

@@ -232,7 +232,7 @@ def index(name: str, *, secure: bool = True, mirrors: Any = ()) -> dict[str, Any
         ({"IndexConfigs": index("docker.io", mirrors=["HTTP://mirror.lan/"])}, {"HTTP://mirror.lan/"}),
     ],
 )
-def test_insecure_registries(judge: Judge, config: Any, names: set[str]) -> None:
+def test_insecure_registries_are_named(judge: Judge, config: Any, names: set[str]) -> None:
     verdict = judge("daemon-insecure-registries-none", make(**registries(**config)))
     by_status(verdict, Status.FAIL if names else Status.PASS)
     assert {offender.name for offender in verdict.offenders} == names

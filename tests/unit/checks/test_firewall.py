@@ -316,7 +316,7 @@ def test_an_unreadable_ruleset_is_an_error_where_it_could_refuse(
 
 
 @pytest.mark.parametrize("value", ["1", None])
-def test_no_ipv6_needs_no_filter(judge: Judge, value: str | None) -> None:
+def test_a_host_without_ipv6_needs_no_ipv6_filter(judge: Judge, value: str | None) -> None:
     off = make(sysctl={"net.ipv6.conf.all.disable_ipv6": value})
     assert judge("host-firewall-input-ipv6", off).status is Status.NOT_APPLICABLE
     on = make(sysctl={"net.ipv6.conf.all.disable_ipv6": "0"})

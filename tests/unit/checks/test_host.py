@@ -37,7 +37,9 @@ SNAPSHOTTER = {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]
         ([ROOT, DISK, mount("/var/lib/containerd", "254:32")], SNAPSHOTTER, Status.PASS),
     ],
 )
-def test_data_root_on_a_device_of_its_own(judge: Judge, mounts: Any, info: Any, status: Status) -> None:
+def test_the_data_root_must_be_on_its_own_device(
+    judge: Judge, mounts: Any, info: Any, status: Status
+) -> None:
     verdict = judge("host-separate-partition", make(mounts=mounts, **{"docker.info": info}))
     assert verdict.status is status, verdict
     assert bool(verdict.offenders) is (status is Status.FAIL)

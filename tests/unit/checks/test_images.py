@@ -78,7 +78,9 @@ def test_db_32_a_passing_control_has_no_offenders(judge: Judge) -> None:
         {"RepoTags": ["\x1b[2J\u202e" + "A" * 1_000_000], "Config": {"User": None, "Healthcheck": None}},
     ],
 )
-def test_hostile_and_null_values(judge: Judge, slug: str, inspect: dict[str, Any]) -> None:
+def test_hostile_and_null_values_give_a_short_printable_verdict(
+    judge: Judge, slug: str, inspect: dict[str, Any]
+) -> None:
     verdict = judge(slug, hosting({**image(), "inspect": image(**inspect)["inspect"]}))
     assert verdict.actual.isprintable()
     assert len(verdict.actual) < 1_000
@@ -90,7 +92,7 @@ class TestNonRootUser:
     @pytest.mark.parametrize(
         "user", ["", "0", "root", "0:0", "root:root", "0:1000", "00", "+0", "-0", ":1000", "root:"]
     )
-    def test_db_31_every_spelling_of_root(self, judge: Judge, user: str) -> None:
+    def test_db_31_every_spelling_of_root_fails(self, judge: Judge, user: str) -> None:
         for subject in (
             hosting(image("bad:1", Config={"User": user})),
             make(**{"docker.containers": [container("bad", running=False, Config={"User": user})]}),
@@ -273,7 +275,7 @@ class TestContentTrust:
             {"docker.io": "30.1.0-1"},
         ],
     )
-    def test_db_33_the_variable_does_not_count_from_29_on(
+    def test_db_33_clients_from_29_on_ignore_the_variable(
         self, judge: Judge, versions: dict[str, str]
     ) -> None:
         verdict = judge(self.SLUG, make(environment=[self.setting("1")], **self.client(versions)))
@@ -295,7 +297,7 @@ class TestContentTrust:
             assert judge(self.SLUG, make(environment=trust, **self.client({}), **docker)).status is status
             assert judge(self.SLUG, make(environment=trust, packages=absent(), **docker)).status is status
 
-    def test_a_host_without_a_client(self, judge: Judge) -> None:
+    def test_a_host_without_a_client_is_not_applicable(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, make(engine={"binaries": {"docker": None}}))
         assert verdict.status is Status.NOT_APPLICABLE
 
@@ -363,7 +365,7 @@ class TestSecrets:
         )
 
     @pytest.mark.parametrize("collector", [{}, {"secrets": None}, {"secrets": "none"}, {"secrets": [1]}])
-    def test_without_a_search_for_secrets_it_is_an_error(self, judge: Judge, collector: Any) -> None:
+    def test_without_a_search_for_secrets_the_verdict_is_an_error(self, judge: Judge, collector: Any) -> None:
         raw = dict(hosting(image()).raw)
         raw["collector"] = collector
         with pytest.raises(FactUnavailable, match="secrets"):

@@ -129,7 +129,7 @@ class TestEveryControl:
         verdict = judge(slug, make())
         assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "swarm mode is inactive")
 
-    def test_on_a_worker_the_managers_decide(self, judge: Judge, slug: str) -> None:
+    def test_controls_of_managers_are_not_applicable_on_a_worker(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, worker())
         if slug in MANAGERS_ONLY:
             assert verdict.status is Status.NOT_APPLICABLE
@@ -270,7 +270,7 @@ class TestSecretsUsed:
     def test_not_applicable_without_services(self, judge: Judge) -> None:
         assert judge(self.SLUG, manager()).actual == "the cluster runs no service"
 
-    def test_without_a_search_for_secrets_it_is_an_error(self, judge: Judge) -> None:
+    def test_without_a_search_for_secrets_the_verdict_is_an_error(self, judge: Judge) -> None:
         raw = dict(manager(swarm={"services": [service("db")]}).raw)
         raw["collector"] = {}
         with pytest.raises(FactUnavailable, match="secrets were not searched for"):

@@ -101,7 +101,7 @@ def test_an_image_missing_from_the_record_is_manual(judge: Judge) -> None:
         assert [offender.name for offender in verdict.offenders] == ["new:1"]
 
 
-def test_the_record_and_the_list_of_registries_must_both_hold(judge: Judge) -> None:
+def test_an_image_must_pass_the_record_and_the_list_of_registries(judge: Judge) -> None:
     other = {"registries": ["ghcr.io"]}
     assert judge(BASE, verified("verified", policy=other)).status is Status.FAIL
 

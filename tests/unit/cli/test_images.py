@@ -48,7 +48,7 @@ def policy(tmp_path: Path) -> str:
         (("something new",), 3),
     ],
 )
-def test_the_worst_image_decides_the_exit_code(
+def test_the_worst_image_determines_the_exit_code(
     hardener: Hardener, fleet: FakeFleet, policy: str, statuses: tuple[str, ...], code: int
 ) -> None:
     fleet.snapshots = {"web1": ""}

@@ -50,20 +50,20 @@ def flags(given: dict[str, Any]) -> list[str]:
     return shlex.split(given["cmdline"] or "")
 
 
-def test_runs_our_playbook_on_the_users_inventory(tmp_path: Path) -> None:
+def test_our_playbook_runs_on_the_users_inventory(tmp_path: Path) -> None:
     given = options(tmp_path, inventory="db01,db02", limit="db*")
     assert given["playbook"] == str(content_dir() / "playbooks" / "audit.yml")
     assert (given["inventory"], given["limit"]) == (["db01,db02"], "db*")
     assert flags(given) == []
 
 
-def test_runs_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ansible_runs_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that ./ansible.cfg, and paths in it, mean what they mean for ansible-playbook."""
     monkeypatch.chdir(tmp_path)
     assert options(tmp_path)["project_dir"] == str(tmp_path)
 
 
-def test_variables_go_by_a_file(tmp_path: Path) -> None:
+def test_variables_are_passed_in_a_file(tmp_path: Path) -> None:
     """A plan for a thousand hosts is longer than an argument may be."""
     variables = {"hardener_plan": {f"host{number}": ["docker_daemon"] for number in range(10_000)}}
     given = options(tmp_path, variables=variables)
@@ -114,12 +114,12 @@ def test_a_vault_password_file_may_have_any_name(tmp_path: Path) -> None:
     assert flags(given) == ["--vault-password-file", "my vault; rm -rf"]
 
 
-def test_an_impossible_inventory_is_refused_before_anything_starts() -> None:
+def test_a_missing_inventory_is_refused_before_anything_starts() -> None:
     with pytest.raises(HardenerError, match="does not exist"):
         Fleet(inventory="nowhere")
 
 
-def test_ansible_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_ansible_must_be_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "ansible", raising=False)
     with pytest.raises(InternalError, match="ansible-core is missing"):

@@ -23,7 +23,7 @@ def say(program: Path, script: str) -> None:
 
 
 @pytest.mark.parametrize("variables", [True, False])
-def test_variables_are_read_where_they_are_wanted(ansible: Path, variables: bool) -> None:
+def test_variables_are_read_on_request(ansible: Path, variables: bool) -> None:
     unwanted = 'test "${ANSIBLE_VARS_ENABLED-wanted}" = ""'
     say(ansible, f'{"!" if variables else ""} {unwanted} && echo "{{}}"')
     assert listed("web1,", variables=variables) == {}

@@ -12,7 +12,7 @@ all:
 """
 
 
-def test_hosts_and_groups_by_way_of_others(tmp_path: Path) -> None:
+def test_groups_contain_the_hosts_of_their_child_groups(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text(INVENTORY)
     # Variables that nobody here has the password of.
     (tmp_path / "group_vars").mkdir()

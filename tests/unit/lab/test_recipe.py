@@ -39,7 +39,7 @@ def test_the_name_of_an_image_is_stable_and_contains_the_release() -> None:
     ],
     ids=["suite", "packages", "apt options", "hooks"],
 )
-def test_the_name_changes_with_what_is_installed(other: Release) -> None:
+def test_the_name_changes_with_the_installed_packages(other: Release) -> None:
     assert recipe.image_name(other, machine=MACHINE) != recipe.image_name(TRIXIE, machine=MACHINE)
 
 

@@ -37,7 +37,7 @@ def with_caps(mask: int) -> dict[str, Any]:
     return {"cap_eff": text, "cap_prm": text, "cap_bnd": text}
 
 
-def test_the_default_container() -> None:
+def test_a_container_with_default_settings_has_known_points() -> None:
     assert keys(judged(running())["web"]) == {
         "default-capabilities": 21,
         "root": 12,

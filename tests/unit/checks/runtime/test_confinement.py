@@ -17,7 +17,7 @@ UNCONFINED = {"SecurityOptions": ["name=seccomp,profile=unconfined"]}
 CONFINED = "system_u:system_r:container_t:s0:c14,c77"
 
 
-def test_privileged(judge: Judge) -> None:
+def test_a_privileged_container_fails(judge: Judge) -> None:
     assert broken(judge, "container-not-privileged", hardened("bad", HostConfig={"Privileged": True}))
     held(judge, "container-not-privileged", hardened())
 

@@ -50,7 +50,9 @@ class TestRestartPolicy:
     @pytest.mark.parametrize("name", ["always", "unless-stopped"])
     @pytest.mark.parametrize("retries", [0, 3])
     @pytest.mark.parametrize("running", [True, False])
-    def test_db_46_restart_always_fails(self, judge: Judge, name: str, retries: int, running: bool) -> None:
+    def test_db_46_the_restart_policy_always_is_a_failure(
+        self, judge: Judge, name: str, retries: int, running: bool
+    ) -> None:
         bad = hardened("bad", running=running, **self.policy(name, retries))
         assert broken(judge, self.SLUG, bad).startswith(f"is restarted for ever: {name}")
 

@@ -83,7 +83,9 @@ class TestSensitiveMounts:
             ("/var/lib/docker/volumes/db/_data", "inside /var/lib/docker"),
         ],
     )
-    def test_db_39_prefixes_count_in_both_directions(self, judge: Judge, source: str, detail: str) -> None:
+    def test_db_39_parents_and_children_of_a_sensitive_path_count(
+        self, judge: Judge, source: str, detail: str
+    ) -> None:
         assert detail in broken(judge, self.SLUG, mounting(bind(source)))
 
     def test_db_39_read_only_is_reported_as_such(self, judge: Judge) -> None:

@@ -117,7 +117,7 @@ class TestUserNamespace:
         bad = hardened("bad", proc={"host_namespaces": ["user"]})
         assert "nothing in its configuration says why" in broken(judge, self.SLUG, bad)
 
-    def test_a_namespace_that_maps_root_to_root(self, judge: Judge) -> None:
+    def test_a_namespace_that_maps_root_to_root_fails(self, judge: Judge) -> None:
         bad = hardened("bad", proc={"uid_map": [[0, 0, 1], [1, 100000, 65535]]})
         assert "whose root is the host's root" in broken(judge, self.SLUG, bad)
 

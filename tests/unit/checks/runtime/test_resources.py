@@ -58,7 +58,7 @@ class TestMemory:
     def test_failing_containers_are_named(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
         assert broken(judge, MEMORY, bad).startswith(detail)
 
-    def test_db_45_a_declared_limit_that_is_not_enforced(self, judge: Judge) -> None:
+    def test_db_45_a_declared_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
         bad = grouped(memory_max=None)
         assert broken(judge, MEMORY, bad) == "runs without a memory limit, though 64 MiB are declared"
 
@@ -125,7 +125,7 @@ class TestProcesses:
         assert broken(judge, PIDS, bad) == "runs without a limit on its processes"
         assert broken(judge, PIDS, hardened("bad", running=False, HostConfig={"PidsLimit": declared}))
 
-    def test_db_45_a_declared_limit_that_is_not_enforced(self, judge: Judge) -> None:
+    def test_db_45_a_declared_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
         assert broken(judge, PIDS, grouped(pids_max=None)).endswith("though 64 are declared")
         assert "without a pids controller" in broken(judge, PIDS, without_controller("pids_max"))
 

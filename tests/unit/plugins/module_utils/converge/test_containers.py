@@ -138,7 +138,7 @@ def kind(verdict: containers.Verdict) -> str:
 
 
 @pytest.mark.parametrize(("event", "moment", "policy"), CASES)
-def test_the_judgement_of_a_container(event: str, moment: str, policy: str) -> None:
+def test_the_verdict_follows_from_event_time_and_restart_policy(event: str, moment: str, policy: str) -> None:
     verdict = containers.judge(before(policy), EVENTS[event](policy, moment), away=AWAY, now=NOW)
     assert kind(verdict) == expected(event, moment, policy), verdict
     assert not verdict.undecided

@@ -47,7 +47,7 @@ def test_a_foreign_value_is_replaced_and_restored_later() -> None:
     assert given_back == before
 
 
-def test_an_equal_value_stays_the_owners() -> None:
+def test_an_equal_value_is_not_taken_over() -> None:
     result, records = converge({"icc": False}, Wish({"icc": False}), Wish({}))
     assert result == {"icc": False}
     assert records == []

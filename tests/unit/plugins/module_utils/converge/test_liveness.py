@@ -66,7 +66,7 @@ def test_an_ssh_server_works_if_it_sends_its_identification(
     assert found == (expected if answers else set())
 
 
-def test_only_a_server_that_worked_before_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_server_that_worked_before_is_reported_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "_PATIENCE", 0.1)
     with server(b"SSH-2.0-x\r\n") as came_in:
         before = LOOK(came_in)
@@ -76,7 +76,7 @@ def test_only_a_server_that_worked_before_is_missed(monkeypatch: pytest.MonkeyPa
     assert liveness.lost(LOOK(came_in)) == []
 
 
-def test_a_program_that_does_not_start_is_missed_and_a_slow_one_is_not(
+def test_a_program_that_does_not_start_is_reported_as_lost_and_a_slow_one_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(liveness, "_MOMENT", 0.5)

@@ -102,9 +102,7 @@ def test_documents_that_request_a_restart_are_held_first(
     assert becomes(done) == {"icc": ("held", "containers-stop"), "live_restore": ("change", "reload")}
 
 
-def test_a_missing_effect_is_a_change_of_the_document_that_wants_it(
-    host: Host, restart: type[Restart]
-) -> None:
+def test_a_missing_effect_counts_as_a_change_of_its_document(host: Host, restart: type[Restart]) -> None:
     restart.dear = "none"
     host.write("rules", "wanted")
     Path(host.path("rules")).chmod(0o644)

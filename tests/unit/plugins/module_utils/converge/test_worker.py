@@ -95,7 +95,7 @@ def test_a_worker_that_is_killed_after_a_step_has_no_answer(
         worker.run(work, name="r")
 
 
-def test_without_a_reader_the_work_goes_on(
+def test_without_a_reader_the_work_continues(
     told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "read", lambda _: SCOPE)

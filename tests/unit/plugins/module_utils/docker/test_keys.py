@@ -172,7 +172,7 @@ def test_every_key_is_declared_by_its_flag_or_by_the_file(key: keys.Key) -> None
         ("=f =1", True),
     ],
 )
-def test_a_switch_is_declared_by_every_spelling_of_a_boolean(name: str, words: str, value: object) -> None:
+def test_every_spelling_of_a_boolean_sets_a_switch(name: str, words: str, value: object) -> None:
     found = engine.Engine()
     found.flags, unknown = flags.parse([f"--{BY_NAME[name].flag}{word}" for word in words.split(" ")])
     found.config = {"parsed": {name: not value}}

@@ -128,7 +128,7 @@ def test_every_program_with_foreign_input_has_limits(name: str) -> None:
 
 
 @pytest.mark.parametrize("user", [0, 65534])
-def test_limits_are_taken_away_as_far_as_that_is_allowed(user: int) -> None:
+def test_limits_are_removed_as_far_as_permitted(user: int) -> None:
     """Only who has CAP_SYS_RESOURCE may; tests/e2e/test_limits_are_read.py has that right in any case."""
     kinds = (resource.RLIMIT_CPU, resource.RLIMIT_DATA, resource.RLIMIT_AS)
 

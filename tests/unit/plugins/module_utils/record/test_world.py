@@ -133,7 +133,7 @@ def test_a_shared_volume_is_copied_once_and_shared(tmp_path: Any) -> None:
     assert len(engine.copied) == 2
 
 
-def test_a_volume_that_is_too_large_is_kept_from_the_first_start(tmp_path: Any) -> None:
+def test_a_volume_that_is_too_large_to_copy_keeps_the_data_of_the_first_start(tmp_path: Any) -> None:
     (tmp_path / "data").write_text("x" * 1001)
     original = shown("db", {"back": []})
     original["Mounts"] = [

@@ -174,9 +174,7 @@ def test_containers_that_hang_leave_time_for_the_others(
     assert unread == set(hanging)
 
 
-def test_where_nothing_is_answered_the_source_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_if_no_request_is_answered_the_source_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "LIMIT", 0.5)
     monkeypatch.setattr(docker, "_LEAST", 0.05)
     names = [f"c{number}" for number in range(40)]

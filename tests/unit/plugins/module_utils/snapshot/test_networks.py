@@ -76,7 +76,7 @@ def test_a_network_that_cannot_be_inspected_is_known_from_the_list(
 
 
 @pytest.mark.parametrize("answer", SPOILED.values(), ids=SPOILED)
-def test_a_network_of_which_the_list_tells_too_little_is_an_error(tmp_path: Path, answer: bytes) -> None:
+def test_a_network_with_an_incomplete_list_entry_is_an_error(tmp_path: Path, answer: bytes) -> None:
     listed = [network(name) for name in NAMES]
     del listed[1]["Driver"]
     with pytest.raises(Failed):

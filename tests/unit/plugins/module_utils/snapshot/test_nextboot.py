@@ -70,14 +70,14 @@ def test_a_host_without_files_has_no_settings(host: Host) -> None:
 
 
 @pytest.mark.parametrize("folder", ["sysctl.d", "modprobe.d"])
-def test_files_that_are_too_large_together_are_an_error_and_not_left_out(host: Host, folder: str) -> None:
+def test_files_that_exceed_the_total_size_are_an_error_and_not_omitted(host: Host, folder: str) -> None:
     for number in range(3):
         host.write(f"etc/{folder}/{number}.conf", "# padding\n" * 100_000)
     with pytest.raises(Failed, match=r"2\.conf and the files before it are larger"):
         nextboot.read()
 
 
-def test_without_the_list_of_modules_their_kind_is_unknown(host: Host) -> None:
+def test_without_the_list_of_modules_the_kind_of_a_module_is_unknown(host: Host) -> None:
     (host.root / "modules" / os.uname().release / "modules.dep").unlink()
     (host.root / "loaded/overlay").mkdir(parents=True)
     assert host.module("overlay") == {"kind": "built-in", "loaded": True, "kept_out": None}
