@@ -88,7 +88,7 @@ def _settings_later(snapshot: Snapshot) -> Iterator[Offender]:
 
 
 def _needed(snapshot: Snapshot) -> dict[str, str]:
-    """Return the settings that must not be 0 here, with their purpose."""
+    """Return the kernel settings that must not be 0 on this host, with their purpose."""
     settings = Settings(snapshot)
     rootless = runs_rootless(snapshot)
     needed = {}

@@ -30,7 +30,7 @@ _BIT_MASK = re.compile(r"[0-9a-fA-F]{1,16}")
 
 @lru_cache(maxsize=256)  # most containers share a handful of sets
 def names_of(mask: int) -> frozenset[str]:
-    """Return the names of the set bits; a capability newer than this list as its number."""
+    """Return the names of the capabilities in a bit mask; of unknown bits the numbers."""
     return frozenset(
         CAPABILITIES[bit] if bit < len(CAPABILITIES) else str(bit) for bit in range(64) if mask >> bit & 1
     )

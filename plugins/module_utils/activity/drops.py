@@ -10,7 +10,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class DropCounters:
-    """Losses by the UTC day on which they were noticed.
+    """The losses of each UTC day, from the increase of counters.
 
     Args:
         data: an earlier result of ``data``; malformed parts are dropped.

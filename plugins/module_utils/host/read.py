@@ -67,7 +67,7 @@ def read_text(path: str, limit: int = MAX_FILE) -> str:
 
 
 def texts(paths: Sequence[str], instead: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
-    """Yield configuration files with their texts, in order, without paths where there is no file.
+    """Yield configuration files with their texts, in order; skip paths without a file.
 
     Args:
         paths: of the files.

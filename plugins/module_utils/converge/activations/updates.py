@@ -92,7 +92,7 @@ class AutomaticUpdates(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
-        """Return nothing to do: the installer reads the restored files at its next run."""
+        """Return no settings, since the installer reads the restored files at its next run."""
         return Former(None)
 
     def undo(self) -> list[str]:
@@ -124,7 +124,7 @@ class PendingUpdates(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
-        """Return nothing to do: packages cannot be rolled back."""
+        """Return no settings, since packages cannot be rolled back."""
         return Former(None)
 
     def undo(self) -> list[str]:

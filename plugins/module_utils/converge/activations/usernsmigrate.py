@@ -144,7 +144,7 @@ class UsernsMigrate(AtEngine):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
-        """Return nothing to do: what containers have written since is in the new root only."""
+        """Return no settings: data that containers wrote since then exist in the new root only."""
         return Former(None)
 
     def undo(self) -> list[str]:
