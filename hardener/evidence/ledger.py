@@ -175,7 +175,7 @@ def find(
             name, f"entry {previous.seq} is not the one that the bundle follows: the ledger was rewritten"
         )
     if found is None:
-        raise Refused(name, f"ends at entry {head.seq}, before the bundle's: its entry is gone")
+        raise Refused(name, f"ends at entry {head.seq}, but the bundle has a later entry, which is missing")
     if (found.bundle_sha256, found.manifest_sha256) != (bundle_sha256, manifest_sha256):
         raise Refused(name, f"entry {found.seq} is another bundle's: the ledger or the bundle was replaced")
     if found.runs != runs:
@@ -190,7 +190,7 @@ def _entries(file: IO[bytes], name: str, *, end: int | None = None) -> Iterator[
         place = f"line {link.seq + 1}"
         entry = _parse(text, name, place)
         if entry.seq != link.seq + 1:
-            raise Refused(name, f"{place} is entry {entry.seq}: entries are missing or there twice")
+            raise Refused(name, f"{place} is entry {entry.seq}: entries are missing or duplicated")
         if entry.prev_sha256 != link.sha256:
             raise Refused(name, f"{place} does not follow the line before it: one of them was changed")
         if entry.time < time:

@@ -332,7 +332,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse duplicate keys: readers differ on which one counts."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key is in it twice")
+        raise ValueError("it has a duplicate key")
     return found
 
 

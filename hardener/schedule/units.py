@@ -132,7 +132,7 @@ def _require_visible(job: Job) -> None:
         if any(path.is_relative_to(private) for private in _PRIVATE):
             raise HardenerError(
                 f"the service could not access {line(str(path), 1000)}",
-                hint="it has a /tmp of its own; move it elsewhere",
+                hint="the service has a private /tmp; move the file or folder elsewhere",
             )
 
 

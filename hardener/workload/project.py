@@ -125,5 +125,5 @@ def _compose_output(words: Sequence[str], files: Sequence[str]) -> str:
             hint="run `docker compose config` beside it",
         )
     if len(done.stdout) > _MOST:
-        raise HardenerError(f"{name}: docker compose makes more than {_MOST >> 20} MB of it")
+        raise HardenerError(f"{name}: docker compose expands it to more than {_MOST >> 20} MB")
     return done.stdout.decode(errors="replace")

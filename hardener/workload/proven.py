@@ -124,7 +124,7 @@ def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, b
     if not LEAST_STARTS <= starts <= MOST_STARTS:
         raise InconsistentError(
             proof.NAME,
-            f"its profile was to be started {starts} times; a proof takes {LEAST_STARTS} to {MOST_STARTS}",
+            f"its profile has {starts} starts; a proof needs from {LEAST_STARTS} to {MOST_STARTS}",
         )
     try:
         seccomp = parse(files[SECCOMP], most_values=_MOST_VALUES) if profile.seccomp else None
@@ -147,4 +147,4 @@ def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, b
         ("refusals", found.refusals, again.refusals),
     ):
         if was != now:
-            raise InconsistentError(proof.NAME, f"its {what} is not what its observations give")
+            raise InconsistentError(proof.NAME, f"its {what} does not follow from its observations")

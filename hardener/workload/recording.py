@@ -283,7 +283,7 @@ class Recording(Part):
     def _consistent(self) -> Recording:
         names = [phase.name for phase in self.phases]
         if len(set(names)) < len(names):
-            raise ValueError("a phase stands twice")
+            raise ValueError("a phase is listed twice")
         if self.ended < self.began:
             raise ValueError("it ended before it began")
         return self

@@ -200,7 +200,7 @@ def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
         HardenerError: it permits what it does not name, or has what no engine writes.
     """
     if profile.get("defaultAction") not in _REFUSING:
-        raise _error("its default action permits")
+        raise _error("its default action permits calls")
     rules = profile.get("syscalls")
     if not isinstance(rules, list) or not rules:
         raise _error("it has no rules")

@@ -33,7 +33,7 @@ def variables(role: Path) -> Mapping[str, Any]:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise AnsibleActionFail(
-            f"{file} cannot be read, which specifies the role's variables: {error}"
+            f"{file}, the role's argument specification, cannot be read: {error}"
         ) from None
     options: Mapping[str, Any] = yaml.load(text, Loader=_LOADER)["argument_specs"]["main"]["options"]  # noqa: S506
     return options

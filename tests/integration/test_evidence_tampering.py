@@ -407,7 +407,7 @@ def a_report_is_left_out_and_signed(desk: Desk, bundle: Path, files: Files) -> N
     bundle.write_bytes(resigned(desk, files))
 
 
-@case("manifest.json", "a key is in it twice")
+@case("manifest.json", "it has a duplicate key")
 def the_manifest_says_two_things(desk: Desk, bundle: Path, files: Files) -> None:
     files["manifest.json"] = files["manifest.json"].replace(b'"verb":', b'"verb": "drift", "verb":')
     bundle.write_bytes(signed(desk, files))
@@ -439,7 +439,7 @@ def the_first_entry_is_taken_out(desk: Desk, bundle: Path, files: Files) -> None
     desk.ledger.write_bytes(b"".join(lines(desk)[1:]))
 
 
-@case("ledger.ndjson", "ends at entry 1, before the bundle's: its entry is gone")
+@case("ledger.ndjson", "ends at entry 1, but the bundle has a later entry, which is missing")
 def the_ledger_is_rolled_back(desk: Desk, bundle: Path, files: Files) -> None:
     desk.ledger.write_bytes(lines(desk)[0])
 
@@ -467,7 +467,7 @@ def entries_are_swapped(desk: Desk, bundle: Path, files: Files) -> None:
     desk.ledger.write_bytes(first + third + second)
 
 
-@case("ledger.ndjson", "line 3 is entry 2: entries are missing or there twice")
+@case("ledger.ndjson", "line 3 is entry 2: entries are missing or duplicated")
 def an_entry_is_there_twice(desk: Desk, bundle: Path, files: Files) -> None:
     first, second, third = lines(desk)
     desk.ledger.write_bytes(first + second + second + third)

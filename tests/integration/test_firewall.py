@@ -450,7 +450,7 @@ def test_rules_must_accept_the_present_ssh_connection(host: Host) -> None:
     here = "10.9.0.2 50000 10.9.0.1 22"
     found = refusals(host.converge(ssh="10.9.0.2 50000 10.9.0.1 2222"))
     assert list(found) == ["firewall_inbound"]
-    assert "came to port 2222 of the host, which the rules do not let in" in found["firewall_inbound"]
+    assert "came to port 2222 of the host, which the rules do not allow" in found["firewall_inbound"]
     found = refusals(host.converge(ssh=here, ssh_sources=["192.0.2.0/24"]))
     assert "comes from 10.9.0.2, which is not in firewall_ssh_sources" in found["firewall_inbound"]
     assert not any("HARDENER-INPUT" in rule for rule in host.rules())

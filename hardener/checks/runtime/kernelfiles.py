@@ -48,7 +48,7 @@ def _paths(container: Container) -> Iterator[str]:
         if paths:
             yield f"reaches {', '.join(paths)}{_requested(container)}"
         elif _requested(container):
-            yield Note("asked for all paths of /proc and /sys, and none is open")
+            yield Note("requests all paths of /proc and /sys, but none is open")
     elif _requested(container):
         yield f"is set to reach all paths of /proc and /sys{_requested(container)}"
 

@@ -153,7 +153,7 @@ def cgroup_parent(snapshot: Snapshot) -> Verdict:
             actual = str(_cgroup(container).get("path")) if container.running else ""
             yield f"is accounted under {parent}" + (f", at {actual}" if actual else "")
         elif parent:
-            yield Note(f"is accounted under {parent}, as accepted")
+            yield Note(f"is accounted under {parent}, which is accepted")
 
     return every_container(
         snapshot,

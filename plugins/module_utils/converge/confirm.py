@@ -33,7 +33,7 @@ def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     token = str(arguments.get("token", ""))
     if not _TOKEN.fullmatch(token):
-        raise Refused(f"{token!r} names no run")
+        raise Refused(f"{token!r} is not the token of a run")
     if not store.exists:
         return {"outcome": UNKNOWN}
     try:

@@ -38,14 +38,14 @@ class Number(NamedTuple):
         fields = raw if isinstance(raw, dict) else {}
         number, run = fields.get("number"), fields.get("run")
         if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= _HIGHEST:
-            raise Refused(f"{str(number)[:40]!r} is no number of a run")
+            raise Refused(f"{str(number)[:40]!r} is not the number of a run")
         if not isinstance(run, str) or not _RUN.fullmatch(run):
-            raise Refused(f"{str(run)[:40]!r} names no run")
+            raise Refused(f"{str(run)[:40]!r} is not the name of a run")
         return cls(number, run, str(fields.get("who", ""))[:_WHO])
 
 
 def path(store: Store) -> str:
-    """Return the file with the highest number."""
+    """Return the path of the file with the highest number."""
     return os.path.join(store.folder, _NAME)
 
 
@@ -62,9 +62,9 @@ def require_newest(store: Store, asked: Number | None) -> None:
     at = known.get("taken")
     since = time.strftime(", %Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) if isinstance(at, (int, float)) else ""
     raise Refused(
-        f"a newer run{whose} has been here since (number {known['number']}{since}; this run has"
-        f" {asked.number}): begin a new run, which looks at the host first; if that is refused too, a clock"
-        f" was ahead: see that no other control node is at work, and remove {path(store)}"
+        f"a newer run{whose} was on this host (number {known['number']}{since}; this run has"
+        f" {asked.number}): begin a new run; if that is refused too, the clock of a control node"
+        f" was ahead: make sure that no other control node is at work, and remove {path(store)}"
     )
 
 

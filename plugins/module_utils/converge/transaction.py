@@ -48,9 +48,9 @@ class Terms(NamedTuple):
         who, restless = str(raw.get("who", ""))[:200], tuple(map(str, raw.get("restless", ())))
         found = cls(str(raw.get("token")), float(raw.get("seconds", 0)), who, restless)
         if not _TOKEN.fullmatch(found.token):
-            raise Refused(f"{found.token!r} is no token of a run")
+            raise Refused(f"{found.token!r} is not the token of a run")
         if not _SHORTEST <= found.seconds <= 86400:
-            raise Refused(f"{found.seconds:.0f} s to confirm a run: {_SHORTEST} to 86400 are possible")
+            raise Refused(f"a run can be confirmed within {_SHORTEST} to 86400 s, not {found.seconds:.0f}")
         return found
 
 

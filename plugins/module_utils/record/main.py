@@ -39,7 +39,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
         raise Failed(reason)
     request = Request(arguments)
     if not 1 <= request.seconds <= LONGEST_TWINS:
-        raise Failed(f"{request.seconds} s is no time from 1 to {LONGEST_TWINS}")
+        raise Failed(f"seconds is {request.seconds}: it must be from 1 to {LONGEST_TWINS}")
     objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
     engine = Engine(worker.engine_socket(arguments.get("socket")))
     run = str(arguments.get("run") or secrets.token_hex(8))

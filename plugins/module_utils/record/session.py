@@ -79,7 +79,7 @@ class Session:
         )
         self._parts = [self._part(number, member) for number, member in enumerate(cast.members)]
         if request.run_in and not self._exercised_part():
-            raise Failed(f"no twin is of {request.run_in_service}: no command can be run in it")
+            raise Failed(f"{request.run_in_service} has no twin in which a command can be run")
 
     def _cast(self) -> project.Cast:
         if self._request.compose:

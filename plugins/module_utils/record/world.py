@@ -72,8 +72,8 @@ class World:
             mode = _mode(original)
             if same and (mode == "host" or mode.startswith("container:")):
                 raise Failed(
-                    f"{original['Name'].lstrip('/')} has the network of {twin.owner(mode)}: "
-                    "its twin cannot have the same, where the ports are taken"
+                    f"{original['Name'].lstrip('/')} uses the network of {twin.owner(mode)}: "
+                    "its twin cannot use it too, since its ports are in use there"
                 )
 
     # --- networks -------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class World:
             )
 
     def _room(self) -> int:
-        """Return how many bytes further copies may have."""
+        """Return the bytes that are left for further copies."""
         left = _TIMES * self._largest - sum(self._filled.values())
         if self._disk:
             try:

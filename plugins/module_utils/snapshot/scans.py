@@ -38,7 +38,7 @@ def read(path: str = RECORD, status: str = _STATUS) -> dict[str, Any]:
         raise Failed(f"{path} is not a scan record that this collector reads")
     host = record.get("host")
     if not isinstance(host, dict) or not isinstance(host.get("restarts"), list):
-        raise Failed(f"{path} says nothing of the host")
+        raise Failed(f"{path} has no result for the host")
     host["restarts"] = [entry for entry in host["restarts"] if isinstance(entry, dict) and _still_runs(entry)]
     return {"record": record, "packages_changed": _changed(status) != host.get("packages_changed")}
 

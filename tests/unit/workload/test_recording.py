@@ -126,7 +126,7 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (_set("calls.x86_64", {"rm -rf": {"phases": [], "programs": []}}), "calls.x86_64"),
         (_set("capabilities.0.name", "chown"), "capabilities.0.name: String should match pattern"),
         (_set("phases.0.name", "lunch"), "phases.0.name: Input should be 'start-empty'"),
-        (_set("phases.1.name", "start-empty"), "a phase stands twice"),
+        (_set("phases.1.name", "start-empty"), "a phase is listed twice"),
         (_set("phases.0.seconds", float("inf")), "phases.0.seconds"),
         (_set("ended", "2026-11-27T08:00:00Z"), "it ended before it began"),
         (_set("began", "2026-13-27T08:00:00Z"), "began: month must be in 1..12"),

@@ -175,7 +175,7 @@ class Docker(AtEngine):
             Refused: no systemd on this host can start it.
         """
         if "ActiveState" not in unit:
-            raise Refused(f"the engine is to be started, and {self.unit} cannot be: no systemd runs here")
+            raise Refused(f"the engine cannot be started: {self.unit} needs systemd, which does not run here")
         self.reasons.append(f"{self.unit} does not run")
         self.action = START
         sockets = [] if unit.get("asleep") else unit.get("TriggeredBy", "").split()

@@ -93,8 +93,8 @@ class Firewall(Activation):
             return
         if self._ssh.port not in self.settings["ssh_ports"]:
             raise Refused(
-                f"this ssh connection came to port {self._ssh.port} of the host, which the rules do not let"
-                " in: name it in firewall_ssh_ports"
+                f"this ssh connection came to port {self._ssh.port} of the host, which the rules do not"
+                " allow: add it to firewall_ssh_ports"
             )
         sources = self.settings.get("ssh_sources") or []
         if sources and not _within(self._ssh.client, sources):

@@ -166,8 +166,8 @@ class AtEngine(Activation):
             named, found = self.settings.get(key), getattr(self._served, key)
             if isinstance(named, str) and os.path.realpath(named) != os.path.realpath(found):
                 raise Refused(
-                    f"activation {self.name}: {key} is {named}, and that of this host's engine is {found}:"
-                    " leave it out, and name the engine's socket in collect_socket if it has to be named"
+                    f"activation {self.name}: {key} is {named}, but this host's engine has {found}:"
+                    " remove the setting, and set collect_socket if the engine is not found by itself"
                 )
 
     @classmethod

@@ -143,7 +143,7 @@ def test_two_documents_of_a_file_must_agree(host: Host) -> None:
 
     (change,) = plan(False).changes
     assert json.loads(change.after.content or b"") == {"icc": False, "mtu": 1}
-    with pytest.raises(Refused, match="another document wants another icc"):
+    with pytest.raises(Refused, match="another document sets another value of icc"):
         plan(True)
 
 

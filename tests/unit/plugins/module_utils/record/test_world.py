@@ -109,7 +109,7 @@ def test_in_the_originals_network_a_twin_does_not_have_its_name() -> None:
 
 @pytest.mark.parametrize("mode", ["host", "container:abc"])
 def test_used_ports_cannot_be_shared(mode: str) -> None:
-    with pytest.raises(Failed, match="its twin cannot have the same"):
+    with pytest.raises(Failed, match="its twin cannot use it too"):
         world(shown("web", {}, NetworkMode=mode), same=True)
 
 

@@ -511,7 +511,7 @@ def test_without_systemd_the_engine_cannot_be_started(
 ) -> None:
     engine.up = False
     monkeypatch.setattr(docker, "_unit", lambda _: {})
-    with pytest.raises(Refused, match="no systemd runs here"):
+    with pytest.raises(Refused, match="needs systemd, which does not run here"):
         prepare(host, make(start=True), {"icc": False})
 
 

@@ -215,7 +215,7 @@ def test_rules_that_refuse_the_present_ssh_connection_are_refused(
             prepared(wanted(host), ssh_ports=[22], ssh_sources=sources)
     else:
         assert prepared(wanted(host), ssh_ports=[22], ssh_sources=sources).due
-    with pytest.raises(Refused, match="port 22 of the host, which the rules do not let in"):
+    with pytest.raises(Refused, match="port 22 of the host, which the rules do not allow"):
         prepared(wanted(host), ssh_ports=[2222], ssh_sources=sources)
 
 
