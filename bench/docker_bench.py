@@ -40,7 +40,8 @@ _NAMES = ("docker-bench-security", "hardener")
 # Why hardener does not fail where docker-bench-security warns, on the host that is made here.
 WHY_NOT = {
     "container-apparmor": "the host has no AppArmor; `host-lsm-enforcing` fails for that",
-    "container-no-sshd": "the sshd is the host's: the container shares its processes, for which 5.16 fails",
+    "container-no-sshd": "the sshd belongs to the host, whose PID namespace the container shares; "
+    "5.16 fails for that",
 }
 
 Report = Mapping[str, Mapping[str, Any]]
@@ -184,10 +185,10 @@ def _their_word(report: Report, case: Case) -> str:
     word = str(result.get("result", "none")).lower()
     said = f" {result.get('details', '')} {' '.join(map(str, result.get('items', ())))} "
     if word == "info" and not case.name:  # "not listening on TCP"
-        return f"{word}, not for this"
+        return f"{word}, other cause"
     if word in ("warn", "info") and case.name:
         named = any(sign in said for sign in (f" {case.name} ", f" {case.name}:", f":{case.name} "))
-        return word if named else f"{word}, not for this"
+        return word if named else f"{word}, other cause"
     return word
 
 
@@ -196,7 +197,7 @@ def _our_word(report: Report, case: Case) -> str:
     word = str(finding["status"])
     if word in ("fail", "manual") and case.name:
         said = json.dumps([finding["offenders"], finding["evidence"]])
-        return word if case.name in said else f"{word}, not for this"
+        return word if case.name in said else f"{word}, other cause"
     return word
 
 
