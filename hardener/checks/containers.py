@@ -89,7 +89,7 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Return whether it has processes: not while it waits for a restart, nor just after its end.
+        """Return whether it has processes; False while it waits for a restart, and just after its end.
 
         The collector looks at the processes of each, and fails as a whole where it may not.
 
@@ -100,12 +100,12 @@ class Container:
 
     @property
     def config(self) -> JSONObject:
-        """Return the process configuration, from the image and the start."""
+        """Return the process configuration, which combines the image's and that of ``docker run``."""
         return fields.required(self.inspect, "Config", SOURCE)
 
     @property
     def host_config(self) -> JSONObject:
-        """Return the host configuration of its start."""
+        """Return the host configuration with which the container was created."""
         return fields.required(self.inspect, "HostConfig", SOURCE)
 
     @property

@@ -61,7 +61,7 @@ def attestation_remark(applied: AppliedAttestation) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A decision that has expired or soon will; ``days`` until its last one, negative after it."""
+    """A decision that has expired or expires soon; ``days`` until its last day, negative afterwards."""
 
     decision: Waiver | Attestation
     days: int

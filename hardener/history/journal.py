@@ -145,7 +145,7 @@ class Journal:
         _sync(home, self._path.parent)
 
     def begin(self, hosts: Sequence[str]) -> None:
-        """Write that the change of hosts is about to begin."""
+        """Record that the change of these hosts is about to begin."""
         self._write({"begin": list(hosts)})
 
     def end(self, hosts: Mapping[str, tuple[Ending, str]]) -> None:

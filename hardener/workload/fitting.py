@@ -27,7 +27,7 @@ _LISTS = {
 
 
 def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
-    """Return the document with all lists within their limits; other errors in it stay.
+    """Return the document with all lists cut to their limits; do not correct other errors.
 
     Args:
         document: of a recording, as made of an answer.

@@ -349,7 +349,7 @@ def test_data_left_behind_returns_after_a_rollback(host: Host) -> None:
     assert host.serves()
 
 
-def test_containers_that_cannot_move_are_named_and_nothing_changes(host: Host) -> None:
+def test_containers_that_cannot_be_migrated_are_named_and_nothing_changes(host: Host) -> None:
     before = host.state()
     refused = host.converge(exempt=[])
     assert "tool needs the host's user namespace" in refused["reason"]

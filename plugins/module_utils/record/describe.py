@@ -192,7 +192,7 @@ class _Secret:
         self._redactor = Redactor()
 
     def words(self, words: Iterable[str]) -> list[str]:
-        """Return the words, replaced."""
+        """Return the words, each replaced by its digest."""
         if self._redactor.key_source != "host":
             return ["redacted" for _word in words]
         return [self._redactor.digest(word) for word in words]

@@ -163,7 +163,7 @@ def refusals(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def slot(number: int) -> bytes:
-    """Return the value for a wanted container's name."""
+    """Return the value that the BPF map has for a recorded container's name."""
     return bytes([number + 1])
 
 

@@ -17,7 +17,7 @@ _SHOWN = 10
 
 
 class _Rule(NamedTuple):
-    """The allowed access to a path: owner root, this group (empty: the present one), at most this mode."""
+    """The allowed access to a path: owner root, this group (empty: it stays), at most this mode."""
 
     path: str
     at_most: int

@@ -64,7 +64,7 @@ def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
             elif first < _PARTIAL:
                 size, at = ((first - _TWO_OCTETS) << 8) + data[at + 1] + _TWO_OCTETS, at + 2
             else:
-                raise ValueError("keys have no parts")
+                raise ValueError("a key packet has a partial length")
         else:
             tag, octets = (head & 0x3C) >> 2, 1 << (head & 3)
             if octets > 4:  # the length type without a length

@@ -88,7 +88,7 @@ def test_icc_is_judged_by_the_default_bridge(judge: Judge, sources: Any, status:
     by_status(judge("daemon-icc-disabled", make(**sources)), status, words)
 
 
-def test_db_20_a_declaration_before_a_restart_does_not_count(judge: Judge) -> None:
+def test_db_20_a_setting_that_needs_a_restart_is_not_in_effect(judge: Judge) -> None:
     drift = told(parsed={"icc": False}, **bridge("true"))
     by_status(judge("daemon-icc-disabled", drift), Status.FAIL, "declared false")
     opened = told(parsed={"icc": True}, **bridge("false"))
@@ -123,7 +123,7 @@ def test_the_log_level_is_judged(judge: Judge, snapshot: Snapshot, status: Statu
     by_status(judge("daemon-log-level-info", snapshot), status, words)
 
 
-def test_db_13_the_command_line_counts_and_so_does_debug(judge: Judge) -> None:
+def test_db_13_flags_and_debug_mode_affect_the_log_level(judge: Judge) -> None:
     by_status(judge("daemon-log-level-info", told({"log-level": ["debug"]}, {})), Status.FAIL, "--log-level")
     by_status(judge("daemon-log-level-info", told({"debug": ["true"]}, {"log-level": "info"})), Status.FAIL)
 
@@ -224,7 +224,7 @@ def test_user_remapping_is_judged(judge: Judge, sources: Any, status: Status, wo
     by_status(judge("daemon-userns-remap", make(**sources)), status, words)
 
 
-def test_db_16_the_engine_and_the_kernel_decide_and_rootless_counts(judge: Judge) -> None:
+def test_db_16_user_namespaces_are_judged_by_engine_and_kernel_and_rootless_passes(judge: Judge) -> None:
     wished = told(parsed={"userns-remap": "default"})
     by_status(judge("daemon-userns-remap", wished), Status.FAIL, "declared default")
     rootless = make(engine={"euid": None}, **options("rootless"), **{"docker.containers": []})
@@ -232,7 +232,7 @@ def test_db_16_the_engine_and_the_kernel_decide_and_rootless_counts(judge: Judge
     by_status(judge("daemon-rootless", rootless), Status.PASS)
 
 
-def test_db_11_a_rootless_daemons_file_is_the_one_that_counts(judge: Judge) -> None:
+def test_db_11_the_file_of_a_rootless_daemon_is_judged(judge: Judge) -> None:
     path = "/home/ci/.config/docker/daemon.json"
     config = {"path": path, "exists": True, "parsed": {"log-level": "debug"}, "flags": only({})}
     verdict = judge("daemon-log-level-info", make(**{"daemon.config": config}, engine={"rootless": True}))

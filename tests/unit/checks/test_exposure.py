@@ -388,7 +388,7 @@ def test_an_engine_that_names_no_logging_driver_is_an_error(judge: Judge, driver
 
 
 @pytest.mark.parametrize(("driver", "status"), [("none", Status.FAIL), ("local", Status.MANUAL)])
-def test_db_17_none_and_local_are_not_central_and_each_container_counts(
+def test_db_17_drivers_none_and_local_are_not_central_and_each_container_is_judged(
     judge: Judge, driver: str, status: Status
 ) -> None:
     by_status(judge("daemon-central-logging", logs(driver)), status)

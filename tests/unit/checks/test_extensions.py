@@ -90,7 +90,7 @@ def test_a_linked_folder_is_judged_at_its_target(judge: Judge) -> None:
 @pytest.mark.parametrize(
     "flag", ["enable=true", "enable", "enable=1,socket-path=/run/n.sock", "socket-path=/run/n.sock,enable"]
 )
-def test_the_flag_counts_like_the_file(judge: Judge, flag: str) -> None:
+def test_the_flag_is_judged_like_the_file(judge: Judge, flag: str) -> None:
     files = {PLUGINS: record("0777"), CONFIG: record(), "/run/n.sock": None}
     on = engine_29(files, **{"daemon.config": {"flags": {"nri-opts": [flag]}}})
     assert judge(NRI, on).status is Status.FAIL
@@ -98,7 +98,7 @@ def test_the_flag_counts_like_the_file(judge: Judge, flag: str) -> None:
     assert judge(NRI, off).status is Status.PASS
 
 
-def test_the_state_that_the_engine_reports_counts(judge: Judge) -> None:
+def test_the_state_that_the_engine_reports_is_judged(judge: Judge) -> None:
     info = {"NRI": {"Info": [["plugin-path", PLUGINS]]}, "CDISpecDirs": []}
     snapshot = engine_29({PLUGINS: record("0777"), CONFIG: None}, **{"docker.info": info})
     assert judge(NRI, snapshot).status is Status.FAIL

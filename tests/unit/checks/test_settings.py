@@ -57,7 +57,7 @@ def test_lists_have_another_name_on_the_command_line() -> None:
     "config",
     [{"exists": True, "parsed": None, "error": "Expecting value: line 1"}, {"exists": True, "parsed": []}],
 )
-def test_flags_count_beside_an_unreadable_file(config: Any) -> None:
+def test_flags_are_read_even_if_the_file_is_unreadable(config: Any) -> None:
     settings = Settings(told({"icc": ["false"]}, **config))
     assert settings.boolean("icc").value is False
     with pytest.raises(FactUnavailable, match=r"daemon\.json"):

@@ -45,7 +45,7 @@ class SelinuxEnforce(Activation):
         return _PERMISSIVE if self.settings.get("permissive") else _ENFORCING
 
     def problems(self) -> list[str]:
-        """Return that the mode is still wrong."""
+        """Return a problem if the mode is still wrong."""
         how = "permit" if self.settings.get("permissive") else "enforce"
         return [] if system.read(SWITCH) == self._wanted else [f"SELinux does not {how}"]
 

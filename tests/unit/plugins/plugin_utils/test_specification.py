@@ -43,5 +43,7 @@ def test_variables_of_the_main_entry_point_are_read() -> None:
 
 
 def test_a_role_without_a_specification_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnsibleActionFail, match=r"meta/argument_specs\.yml, .* cannot be read: .*No such file"):
+    with pytest.raises(
+        AnsibleActionFail, match=r"meta/argument_specs\.yml, .* cannot be read: .*No such file"
+    ):
         specification.variables(tmp_path)

@@ -182,7 +182,9 @@ def test_an_undo_at_boot_skips_activations_that_files_describe(
     assert (host.read("log"), host.read("x")) == ("perform\nboot before\n", "old")
 
 
-def test_a_run_is_refused_while_another_waits_and_rolls_it_back_later(host: Host, systemd: Systemd) -> None:
+def test_a_run_is_refused_while_another_awaits_confirmation_and_rolls_it_back_later(
+    host: Host, systemd: Systemd
+) -> None:
     host.write("x", "old")
     run = change(host)["run"]
     for check in (True, False):
