@@ -38,13 +38,13 @@ def test_the_files_of_a_proof_belong_together(files: Files) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("proof.json", lambda it: it.update(verdict="not safe"), "its verdict is not what"),
-        ("proof.json", lambda it: it.update(reasons=["it is fine"]), "its reasons is not what"),
-        ("proof.json", lambda it: it["evidence"].pop(), "its evidence is not what"),
-        ("proof.json", lambda it: it["evidence"][0].update(needed=False), "its evidence is not what"),
-        ("proof.json", lambda it: it.update(refusals=[]), "its refusals is not what"),
+        ("proof.json", lambda it: it.update(verdict="not safe"), "its verdict does not follow"),
+        ("proof.json", lambda it: it.update(reasons=["it is fine"]), "its reasons does not follow"),
+        ("proof.json", lambda it: it["evidence"].pop(), "its evidence does not follow"),
+        ("proof.json", lambda it: it["evidence"][0].update(needed=False), "its evidence does not follow"),
+        ("proof.json", lambda it: it.update(refusals=[]), "its refusals does not follow"),
         ("proof.json", lambda it: it["trials"].pop(), "its trials are not those of the profile"),
-        ("proof.json", lambda it: it["trials"][0].update(observation=None), "its verdict is not what"),
+        ("proof.json", lambda it: it["trials"][0].update(observation=None), "its verdict does not follow"),
         ("proof.json", lambda it: it.update(profile=f"sha256:{'0' * 64}"), "of another profile"),
         ("proof.json", lambda it: it.update(name="other"), "of another container"),
         ("proof.json", lambda it: it.update(more=1), "more: Extra inputs"),
@@ -97,7 +97,7 @@ def started(files: Files, starts: int) -> Files:
 
 @pytest.mark.parametrize("starts", [0, 1, LEAST_STARTS - 1, MOST_STARTS + 1])
 def test_an_invalid_number_of_starts_is_refused(files: Files, starts: int) -> None:
-    with pytest.raises(InconsistentError, match=rf"started {starts} times; a proof takes 3 to 1000"):
+    with pytest.raises(InconsistentError, match=rf"has {starts} starts; a proof needs from 3 to 1000"):
         check(started(files, starts))
 
 

@@ -262,7 +262,7 @@ def test_a_guard_that_cannot_be_armed_prevents_the_run(host: Host, systemd: Syst
 def test_an_invalid_token_is_refused(host: Host) -> None:
     with pytest.raises(Refused, match="is not the token of a run"):
         ask(host, "../../etc")
-    with pytest.raises(Refused, match="is no token"):
+    with pytest.raises(Refused, match="is not the token"):
         Terms.of({"token": "../x", "seconds": 180})
     with pytest.raises(Refused, match="20 to 86400"):
         Terms.of({"token": TOKEN, "seconds": 1})
