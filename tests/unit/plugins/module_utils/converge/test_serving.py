@@ -111,9 +111,9 @@ def test_a_document_of_0_1_0_is_accepted_with_a_note_on_ignored_settings() -> No
     [
         (
             {"config": "/srv/daemon.json"},
-            "config is /etc/docker/daemon.json, and that .* is /srv/daemon.json",
+            "config is /etc/docker/daemon.json, but .* has /srv/daemon.json",
         ),
-        ({"config": "/etc/docker/daemon.json", "socket": "/srv/d.sock"}, "socket is /run/docker.sock, and"),
+        ({"config": "/etc/docker/daemon.json", "socket": "/srv/d.sock"}, "socket is /run/docker.sock, but"),
     ],
 )
 def test_a_document_of_0_1_0_about_another_engine_is_refused(
