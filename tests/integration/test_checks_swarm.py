@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +10,7 @@ from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import IMAGE, Dockerd, EngineError
+from tests.integration.waiting import until
 
 DAY = 24 * 60 * 60 * 10**9
 SECRET = "correct-horse-battery-staple"
@@ -25,27 +24,30 @@ def _service(engine: Dockerd, name: str, **container: Any) -> None:
 
 
 def _replace_ingress(engine: Dockerd, network: dict[str, Any]) -> None:
-    """The cluster and its node remove a network a while after they said so."""
+    """The cluster and its node make and remove a network a while after they said so."""
+    assert until(
+        lambda: "ingress-sbox" in _containers_of_ingress(engine)
+    )  # a removal before that removes nothing
     engine.api("DELETE", "/networks/ingress")
-    _patiently(lambda: engine.api("POST", "/networks/create", network))
-    _patiently(lambda: _refuse_old_ingress(engine))
+    assert until(lambda: _created(engine, network))
+    assert until(lambda: all(each["Name"] != "ingress" for each in engine.api("GET", "/networks")))
 
 
-def _refuse_old_ingress(engine: Dockerd) -> None:
-    if any(network["Name"] == "ingress" for network in engine.api("GET", "/networks")):
-        raise EngineError("ingress is already present")
+def _containers_of_ingress(engine: Dockerd) -> Any:
+    try:
+        return engine.api("GET", "/networks/ingress").get("Containers") or {}
+    except EngineError:  # the cluster has not made it yet
+        return {}
 
 
-def _patiently(ask: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            ask()
-            return
-        except EngineError as refused:
-            if "is already present" not in str(refused) or time.monotonic() > deadline:
-                raise
-        time.sleep(0.1)
+def _created(engine: Dockerd, network: dict[str, Any]) -> bool:
+    try:
+        engine.api("POST", "/networks/create", network)
+    except EngineError as refused:
+        if "is already present" in str(refused):
+            return False
+        raise
+    return True
 
 
 @pytest.fixture(scope="module")
