@@ -24,28 +24,10 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.run import PA
 from tests.faults import services, transaction, tree
 from tests.faults.scopes import Scopes
 from tests.faults.services import Answer, Services
-from tests.faults.tree import Item
+from tests.faults.tree import ROOTS, STATE, Item
 from tests.integration.dockerd import Dockerd
 from tests.integration.namespaces import OWN_NETWORK
 
-STATE = Path("/var/lib/hardener")
-JOURNAL = STATE / "journal.json"
-ROOTS = tuple(
-    map(
-        Path,
-        (
-            "/etc/docker",
-            "/etc/hardener",
-            "/etc/audit",
-            "/etc/sysctl.d",
-            "/etc/tmpfiles.d",
-            "/etc/systemd/system",
-            "/usr/local/sbin",
-            "/srv",
-            "/var/lib/hardener",
-        ),
-    )
-)
 _STAND_INS = Path("/usr/local/sbin")
 _TMPFS = ("/tmp", "/run", "/var/lib", "/usr/local/sbin", "/srv")
 _SOCKET = "/run/standin.sock"

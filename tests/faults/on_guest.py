@@ -24,23 +24,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.backup im
 
 from tests.faults import tree
 from tests.faults.operation import KILL, Fault, Seen, numbered, operate, representative
+from tests.faults.tree import JOURNAL, ROOTS, STATE
 
-STATE = Path("/var/lib/hardener")
-JOURNAL = STATE / "journal.json"
-ROOTS = [
-    Path(path)
-    for path in (
-        "/etc/docker",
-        "/etc/hardener",
-        "/etc/audit",
-        "/etc/sysctl.d",
-        "/etc/tmpfiles.d",
-        "/etc/systemd/system",
-        "/usr/local/sbin",
-        "/srv",
-        str(STATE),
-    )
-]
 SETTINGS = ("kernel/kptr_restrict", "net/ipv4/conf/all/log_martians")
 # A guard that has just been started finds nothing to do, and ends a little later: see ``_settle``.
 _OTHERS = "grep --invert-match hardener-guard-"

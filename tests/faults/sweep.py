@@ -24,8 +24,9 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.backup im
 from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 
 from tests.faults import transaction, tree
-from tests.faults.host import JOURNAL, ROOTS, STATE, Host, Saved
+from tests.faults.host import Host, Saved
 from tests.faults.operation import INTERRUPT_ALL, KILL, Fault, Seen, numbered, operate, representative
+from tests.faults.tree import JOURNAL, ROOTS, STATE
 
 Work = Callable[[], "dict[str, Any] | None"]
 KINDS = ("kill", "once", "lasting")

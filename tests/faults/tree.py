@@ -8,6 +8,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+STATE = Path("/var/lib/hardener")
+JOURNAL = STATE / "journal.json"
+# All folders in which the representative transaction changes something.
+ROOTS = tuple(
+    map(
+        Path,
+        (
+            "/etc/docker",
+            "/etc/hardener",
+            "/etc/audit",
+            "/etc/sysctl.d",
+            "/etc/tmpfiles.d",
+            "/etc/systemd/system",
+            "/usr/local/sbin",
+            "/srv",
+            "/var/lib/hardener",
+        ),
+    )
+)
+
 
 class Item(NamedTuple):
     """What is at a path; the content of a link is where it leads."""
