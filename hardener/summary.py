@@ -95,7 +95,7 @@ def percentage(share: float | None) -> str:
     return "-" if share is None else f"{int(share * 100 + 1e-9)}%"
 
 
-def alike(hosts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def hosts_by_reason(hosts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Join the names of hosts with the same reason; of very many hosts, name only the first."""
     reasons: dict[str, list[str]] = {}
     for host, reason in hosts:

@@ -37,7 +37,7 @@ from hardener.reports.lib.plain_findings import MOST_HOSTS, PlainFindings
 from hardener.reports.lib.serial import compact
 from hardener.reports.lib.statuses import ORDER, WORDS, headline, plain, section_title
 from hardener.run import RunInfo
-from hardener.summary import SEVERITIES, Summary, alike, compliance, percentage
+from hardener.summary import SEVERITIES, Summary, compliance, hosts_by_reason, percentage
 from hardener.text import line, utc
 
 _GRAVITY = {level: place for place, level in enumerate(Severity)}
@@ -168,7 +168,7 @@ class HtmlReport(Report):
             "trend": self.previous and trend([*self.previous.points, self._point()]),
             "worst": summary.worst(),
             "unreachable": summary.unreachable,
-            "not_begun": alike(summary.not_begun),
+            "not_begun": hosts_by_reason(summary.not_begun),
             "notices": summary.decided.notices(self.run.decisions),
             "workloads": self._workloads(),
             "groups": [_group(each) for each in self._totals.several()],

@@ -17,7 +17,7 @@ from hardener.reports.lib.frameworks import FrameworkView, Requirement
 from hardener.reports.lib.groups import Group, GroupTotals
 from hardener.reports.lib.markup import code
 from hardener.run import RunInfo
-from hardener.summary import ControlCases, Summary, alike, compliance, percentage
+from hardener.summary import ControlCases, Summary, compliance, hosts_by_reason, percentage
 from hardener.text import first, utc
 
 _LIST = 12_000  # characters of each list, so that none displaces the others
@@ -83,7 +83,10 @@ class MarkdownReport(Report):
         yield from _list(f"Not evaluated: {_count(len(errors), 'control')}", self._cases(errors))
         gone = [f"- {code(host)}: {code(reason)}\n" for host, reason in summary.unreachable]
         yield from _list(f"Not reached: {_count(len(gone), 'host')}", gone)
-        waiting = [f"- {code(names, _NAMED)}: {code(reason)}\n" for names, reason in alike(summary.not_begun)]
+        waiting = [
+            f"- {code(names, _NAMED)}: {code(reason)}\n"
+            for names, reason in hosts_by_reason(summary.not_begun)
+        ]
         yield from _list(f"Not begun, left as they were: {_count(len(summary.not_begun), 'host')}", waiting)
         yield from _frameworks(self._frameworks)
         run = self.run

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.model import Decisions, Status
-from hardener.summary import SEVERITIES, Cause, ControlCases, HostNames, HostScore, Summary, alike
+from hardener.summary import SEVERITIES, Cause, ControlCases, HostNames, HostScore, Summary, hosts_by_reason
 from hardener.terminal.parts import (
     SEVERITY_STYLES,
     STATUS_COLOURS,
@@ -63,7 +63,9 @@ def summary_screen(
         *(part for status in _TITLES if status in summary.listed for part in _listed(status, summary)),
         *_worst(summary),
         *host_list("The last run was undone or failed", summary.last_runs),
-        *host_list("Not begun: left as they were", alike(summary.not_begun), len(summary.not_begun)),
+        *host_list(
+            "Not begun: left as they were", hosts_by_reason(summary.not_begun), len(summary.not_begun)
+        ),
         *host_list("Not audited: all their controls count as errors", summary.unreachable),
         *_manual(summary, is_kept=bool(hosts_option)),
         *decision_notes(summary.decided, summary.counts, decisions),

@@ -14,7 +14,7 @@ from rich.text import Text
 from hardener.comparison.finding import ChangeKind
 from hardener.comparison.runs import Comparison, ControlChange
 from hardener.model import Decisions, Status
-from hardener.summary import alike
+from hardener.summary import hosts_by_reason
 from hardener.terminal.parts import (
     KIND_STYLES,
     REST,
@@ -70,7 +70,9 @@ def comparison_screen(
         Fitting(_comparison_table(comparison), _comparison_list(comparison)),
         legend(),
         *host_list("The last run was undone or failed", comparison.last_runs),
-        *host_list("Not begun: left as they were", alike(comparison.not_begun), len(comparison.not_begun)),
+        *host_list(
+            "Not begun: left as they were", hosts_by_reason(comparison.not_begun), len(comparison.not_begun)
+        ),
         *host_list("Not compared", comparison.not_compared),
         *(part for kind in _LISTED for part in _changes(kind, comparison.changes(kind), comparison.hosts)),
         *decision_notes(comparison.decided, comparison.after, decisions),

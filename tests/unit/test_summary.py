@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 from hardener.model import Assessment, Offender, Severity, Status
-from hardener.summary import Summary, alike
+from hardener.summary import Summary, hosts_by_reason
 from tests.unit.reports.conftest import BENCHMARK, CONTROLS, VERDICTS, assessment, decided, gone, statuses
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
@@ -123,6 +123,6 @@ def test_the_number_of_remarks_is_bounded() -> None:
 
 def test_hosts_with_the_same_reason_are_named_together() -> None:
     hosts = [("a", "window"), ("b", "limit"), *((f"h{number}", "window") for number in range(60))]
-    first, second = alike(hosts)
+    first, second = hosts_by_reason(hosts)
     assert first == (", ".join(["a", *(f"h{number}" for number in range(49)), "+11 more"]), "window")
     assert second == ("b", "limit")

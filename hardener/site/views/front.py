@@ -15,7 +15,7 @@ from hardener.site.names import file_name, numbered
 from hardener.site.place import INVENTORIES, Place, RunRow, pager
 from hardener.site.rendering import ICON, STYLE, File, page, paged, row, shown
 from hardener.site.views.parts import sections, since_run
-from hardener.summary import SEVERITIES, alike, compliance
+from hardener.summary import SEVERITIES, compliance, hosts_by_reason
 
 _WORST = 10
 _NOTICES = 10
@@ -100,7 +100,9 @@ def overview(
             if each.unreachable
         ][: _NAMED + 1],
         gone=len(summary.unreachable),
-        not_begun=[(shown(names, 2000), shown(why)) for names, why in alike(summary.not_begun)[:_NAMED]],
+        not_begun=[
+            (shown(names, 2000), shown(why)) for names, why in hosts_by_reason(summary.not_begun)[:_NAMED]
+        ],
         notices=[shown(each, 300) for each in summary.decided.notices(last.info.decisions)][:_NOTICES],
     )
 

@@ -12,7 +12,7 @@ from hardener.site.names import file_name
 from hardener.site.place import Place, RunRow
 from hardener.site.rendering import File, paged, row, shown
 from hardener.site.views.parts import css_class, sections, since_run
-from hardener.summary import Summary, alike, compliance
+from hardener.summary import Summary, compliance, hosts_by_reason
 from hardener.text import scalar, utc
 
 _CHANGES_SHOWN = 200
@@ -81,7 +81,9 @@ def run(
         unreachable=[
             (shown(name), shown(reason)) for name, reason in summary.unreachable[:_UNREACHABLE_SHOWN]
         ],
-        not_begun=[(shown(names, 2000), shown(why)) for names, why in alike(summary.not_begun)[:_REASONS]],
+        not_begun=[
+            (shown(names, 2000), shown(why)) for names, why in hosts_by_reason(summary.not_begun)[:_REASONS]
+        ],
         started=utc(each.info.started),
         digests=each.info.decisions.digests if each.info.decisions else {},
     )
