@@ -39,7 +39,7 @@ test: test-packages $(VENV)/.installed ## unit and integration tests, and the pr
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) unit integration"
 
 .PHONY: test-all
-test-all: test sanity readers system faults oracles mesh workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
+test-all: test sanity readers integration-slow system faults oracles mesh workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -56,7 +56,11 @@ unit-lowest: ## the unit tests with the lowest versions that pyproject.toml allo
 
 .PHONY: integration
 integration: test-packages $(VENV)/.installed ## the tests against a private dockerd and sshd (root)
-	$(PYTEST) tests/integration tests/oracles --numprocesses=2 --verbose
+	$(PYTEST) tests/integration tests/oracles -m "not slow" --numprocesses=2 --verbose
+
+.PHONY: integration-slow
+integration-slow: test-packages $(VENV)/.installed ## the integration tests that `make test` leaves out (root)
+	$(PYTEST) tests/integration -m slow --numprocesses=2 --verbose
 
 .PHONY: promise promise-loop promise-host
 promise: test-packages $(VENV)/.installed ## the product's promise, on virtual machines (root)
@@ -67,7 +71,7 @@ promise-loop:
 	$(PYTEST) tests/promise/test_loop.py --verbose
 promise-host:
 	$(call BUILT,13-bare)
-	$(PYTEST) tests/promise/test_provision.py tests/promise/test_guard.py --verbose
+	$(PYTEST) tests/promise/test_provision.py --verbose
 
 .PHONY: readers
 readers: test-packages $(VENV)/.installed .venv-readers/.installed ## the tests of programs that read our files: Prometheus, a browser with axe, linters of contrib/, pandas and others
@@ -149,7 +153,7 @@ coverage: test-packages $(VENV)/.installed ## branch coverage of the unit and in
 
 .PHONY: durations
 durations: $(VENV)/.installed ## take how long the tests of shared modules took from the last runs into tests/durations.json
-	$(BIN)/python tools/durations.py $(wildcard $(addprefix test-results/,$(addsuffix .xml,integration system faults e2e releases)))
+	$(BIN)/python tools/durations.py $(wildcard $(addprefix test-results/,$(addsuffix .xml,integration integration-slow system faults e2e releases)))
 
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff, mypy strict, yamllint, ansible-lint (production profile)

@@ -76,6 +76,7 @@ def role(machine: Overlaid, inventory: Path, tmp_path: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_the_role_installs_the_verifier_and_a_second_run_changes_nothing(
     supply: Supply, machine: Overlaid, role: Run
 ) -> None:

@@ -52,6 +52,7 @@ def is_new(path: Path) -> bool:
     return path.stat().st_size == len(NEW)
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_leaves_whole_files_and_is_rolled_back(host: Host) -> None:
     rng = random.Random(20261125)
     wanted = [host.file(f"f{number}", NEW) for number in range(MANY)]

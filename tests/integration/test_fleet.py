@@ -313,6 +313,7 @@ def vault(folder: Path, password: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_vault_and_ansible_cfg_work_as_for_ansible(hardener: Hardener, tmp_path: Path) -> None:
     """The policy of a host may be encrypted; the password comes by option, variable or ./ansible.cfg."""
     work = tmp_path / "work"
@@ -463,6 +464,7 @@ def test_an_empty_selection_reaches_no_host(
     assert not (tmp_path / "reached").exists()
 
 
+@pytest.mark.slow
 def test_paths_are_not_templated(hardener: Hardener, tmp_path: Path) -> None:
     for name in ("{{ lookup('pipe', 'touch pwned') }}", "$HOME", "~root"):
         folder = tmp_path / name.replace("/", "")
@@ -517,6 +519,7 @@ class Quiet:
         pass
 
 
+@pytest.mark.slow
 def test_only_hosts_of_a_batch_are_changed_and_only_inside_their_windows(
     inventory: Callable[[Any], str],
 ) -> None:

@@ -127,6 +127,7 @@ def ssh_processes(marker: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_hosts_that_give_no_answer_are_unreachable_and_the_others_are_audited(
     sshd: Sshd, hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -170,6 +171,7 @@ def cut():
 """
 
 
+@pytest.mark.slow
 def test_hosts_that_drop_packets_are_unreachable_and_the_others_are_audited(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -270,6 +272,7 @@ SLOWLY = """\
 """
 
 
+@pytest.mark.slow
 def test_a_host_that_uses_every_deadline_is_skipped_in_the_end(
     hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -344,6 +347,7 @@ def good(sshd: Sshd, *names: str) -> dict[str, Any]:
     return {name: sshd.variables() for name in names}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["endless", "objects", "wide_text"])
 def test_a_host_with_endless_output_does_not_affect_others(
     name: str, sshd: Sshd, hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
@@ -374,6 +378,7 @@ def test_the_largest_answers_fit_into_the_memory_of_the_control_node(
         assert said in found[name]["unreachable"], name
 
 
+@pytest.mark.slow
 def test_a_host_cannot_report_on_another_host(
     sshd: Sshd, hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:

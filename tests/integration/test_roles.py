@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.integration.playing import keeping, play
@@ -124,6 +125,7 @@ def failed(stdout: str) -> dict[str, str]:
     return dict(re.findall(r"^fatal: \[([\w-]+)\]: FAILED! => (.*)$", stdout, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_a_refused_document_fails_if_the_site_has_set_its_variable_anywhere(tmp_path: Path) -> None:
     hosts: dict[str, dict[str, Any]] = {host: {} for host in ORIGINS}
     hosts["inventory"] = NAMED

@@ -259,6 +259,7 @@ def test_updates_name_the_vulnerabilities_that_they_fix(
     assert all(each.startswith("CVE-") for each in package["cves"])
 
 
+@pytest.mark.slow
 def test_openscap_evaluates_with_the_content_of_this_release(
     engine: Dockerd, run: Run, tmp_path: Path, cache: Path
 ) -> None:

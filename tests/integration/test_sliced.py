@@ -113,6 +113,7 @@ def playing(marker: str) -> Iterator[int]:
                 yield int(entry.name)
 
 
+@pytest.mark.slow
 def test_a_killed_slice_is_repeated(inventory: str, folder: Path) -> None:
     report = folder / "report.json"
     run = subprocess.Popen(
@@ -149,6 +150,7 @@ def test_an_unreadable_inventory_is_an_error(folder: Path) -> None:
     assert "cannot read inventory" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("playbook", ["audit", "scan"])
 def test_a_slice_of_awx_may_be_empty(folder: Path, playbook: str) -> None:
     """AWX gives each slice a part of the inventory, and the pattern of the whole job."""

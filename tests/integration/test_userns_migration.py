@@ -323,7 +323,16 @@ def test_a_migration_and_its_rollback_keep_all_data(host: Host) -> None:
     assert left[0].startswith(f"{BASE}.{BASE}")
 
 
-@pytest.mark.parametrize("stage", ["staging", "stopped", "switching", "making", "starting", "done"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "switching",
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ("staging", "stopped", "making", "starting", "done")
+        ),
+    ],
+)
 def test_a_killed_migration_is_undone(host: Host, stage: str) -> None:
     before = host.state()
     died = host.converge(die_at=stage)
@@ -338,6 +347,7 @@ def test_a_killed_migration_is_undone(host: Host, stage: str) -> None:
         assert (host.engine.data_root / f"{BASE}.{BASE}").exists() is False
 
 
+@pytest.mark.slow
 def test_data_left_behind_returns_after_a_rollback(host: Host) -> None:
     before = host.state()
     done = host.converge(leave=True, allow="data-hidden")

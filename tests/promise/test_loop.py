@@ -1,4 +1,4 @@
-"""The whole loop on one host with containers at work: audit, harden, reboot, drift, repair, evidence."""
+"""The whole loop on one host with containers at work: harden, guard, drift, repair, rollback, evidence."""
 
 from __future__ import annotations
 
@@ -13,27 +13,12 @@ import pytest
 
 from hardener import lab
 from hardener.evidence.signature import NAMESPACE
+from tests.hosts.at_work import JOB, WORKLOADS, assert_all_at_work
+from tests.hosts.guard import LOCKED_OUT, STATE, assert_lockout_is_taken_back, last_run, record, settled
 from tests.hosts.production import LOG_SERVER, Report, make_site, without_the_sites_choice
-from tests.hosts.reboot import reboot
-from tests.hosts.workload import IMAGE, WHOLE_HOST, shell
+from tests.hosts.workload import shell
 from tests.integration.auditor import typed
 from tests.unit.evidence.bundles import new_key, public
-
-JOB = "docker run -d --name job --restart on-failure:5 {} busybox:test stay"
-# A port that is published, a volume with data, a network of their own, every restart policy, one privileged.
-WORKLOADS = rf"""
-{IMAGE}
-docker network create app >/dev/null
-docker run -d --name web --restart always --network app --publish 8080:80 busybox:test \
-  with httpd -f -p 80 -h /etc
-docker run -d --name db --restart unless-stopped --network app --volume data:/data busybox:test \
-  sh -c 'echo kept > /data/file; exec stay'
-{JOB.format("")}
-docker run -d --name once busybox:test stay
-docker run -d --name agent --restart always --privileged busybox:test stay
-"""
-CONTAINERS = "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '"
-ALL_FIVE = "agent db job once web "
 
 # What is broken by hand, by the control that it moves.
 BROKEN = {
@@ -84,14 +69,6 @@ class Site:
         return Moved(done.returncode, found, left, done.stdout + done.stderr)
 
 
-def assert_all_at_work(guest: lab.Guest) -> None:
-    """All five run, the data is there, and the published port and the users' network answer."""
-    assert shell(guest, CONTAINERS) == ALL_FIVE
-    assert shell(guest, "docker exec db cat /data/file") == "kept\n"
-    assert "localhost" in shell(guest, "busybox wget -q -O - http://10.0.2.15:8080/hosts")
-    assert "localhost" in shell(guest, "docker exec db wget -q -O - http://web/hosts")
-
-
 @pytest.fixture(scope="module")
 def site(guest: lab.Guest, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A host with five containers at work, in the example's group of production hosts."""
@@ -102,42 +79,63 @@ def site(guest: lab.Guest, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(autouse=True)
 def _home(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All runs of the module are in one history."""
+    """All runs of the site are in one history."""
     monkeypatch.setenv("HARDENER_HOME", str(site.inventory.parent / "home"))
 
 
-def test_a_host_with_running_containers_is_hardened_and_stays_so(site: Site) -> None:
+def test_a_host_with_running_containers_is_hardened(site: Site) -> None:
     hardened = Report("harden", site.inventory)
     assert without_the_sites_choice(hardened.failing("host", "daemon", "files")) == set(), hardened.said
     assert_all_at_work(site.guest)
+    settled(site.guest)
+    assert record(site.guest)["confirmed"]
+    guard = "/var/lib/hardener/backups/*/guard.pyz"
+    assert shell(site.guest, f"ls {guard}; systemctl cat hardener-guard.service") == ""
 
-    before = shell(site.guest, WHOLE_HOST)
-    again = Report("harden", site.inventory)
-    assert again.statuses == hardened.statuses, again.said
-    assert shell(site.guest, WHOLE_HOST) == before
 
-    reboot(site.guest)
-    assert shell(site.guest, CONTAINERS) == ALL_FIVE.replace("once ", "")  # it has no restart policy
-    shell(site.guest, "docker start once")
+def test_rules_that_lock_the_controller_out_are_rolled_back_by_the_host(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARDENER_HOME", str(tmp_path / "home"))  # its inventory is not the site's
+    assert_lockout_is_taken_back(site.guest, tmp_path, LOCKED_OUT["and open connections end"])
     assert_all_at_work(site.guest)
-    assert Report("audit", site.inventory).statuses == hardened.statuses
 
 
-def test_manual_changes_are_reported_and_repaired(site: Site, tmp_path: Path) -> None:
+def test_manual_changes_are_reported_and_repaired_and_the_repair_is_rolled_back(
+    site: Site, tmp_path: Path
+) -> None:
     site.guest.ssh("sh", "-c", "\n".join(["set -eu", *BROKEN.values()]))
     moved = site.drift()
     assert (moved.code, moved.found) == (6, set(BROKEN)), moved.said
 
+    broken = shell(site.guest, STATE)
     repaired = site.drift("--remediate")
     assert (repaired.code, repaired.found, repaired.left) == (6, set(BROKEN), OWNERS), repaired.said
+    repair = last_run(site.guest)
     shell(site.guest, f"docker rm --force job; {JOB.format('')}")
     clean = site.drift("--remediate")
     assert (clean.code, clean.found) == (0, set()), clean.said
+    assert last_run(site.guest) == repair
     assert_all_at_work(site.guest)
 
+    inventory = ("-i", str(site.inventory))
+    assert f"  {repair}  " in site.run("rollback", *inventory, "--list").stdout
+    predicted = site.run("rollback", *inventory, "--check", "--diff")
+    assert '+  "debug": true' in predicted.stdout, predicted
+    back = site.run("rollback", *inventory)
+    assert back.returncode == 0, back
+    assert f"back to before run {repair}" in back.stderr
+    settled(site.guest)
+    assert shell(site.guest, STATE) == broken
+    assert_all_at_work(site.guest)
+    assert "rolled back on request of" in record(site.guest)["reason"]
+
+
+def test_an_auditor_verifies_the_evidence_of_all_runs(site: Site, tmp_path: Path) -> None:
     key = new_key(tmp_path / "key")
     (tmp_path / "allowed_signers").write_text(f'auditor@example.com namespaces="{NAMESPACE}" {public(key)}\n')
     runs = re.findall(r"^([0-9a-f]{8,}) ", site.run("runs").stdout, re.MULTILINE)
+    assert len(runs) > 3
     bundle = str(tmp_path / "bundle.tar.gz")
     exported = site.run("evidence", "export", *runs, "--out", bundle, "--sign", str(key))
     assert exported.returncode == 0, exported.stderr
