@@ -7,35 +7,29 @@ containers with more capabilities; the rest is due to the profile.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import OF_CAPABILITY
 
 from hardener.checks import fields
+from hardener.checks.capability_sets import names_of
 from hardener.checks.verdicts import listed
 from hardener.snapshot import JSONObject
 
 _SHOWN = 6
-# Number of a capability -> calls that the default profile permits with it.
-_GRANTED = {
-    2: "open_by_handle_at",
-    16: "delete_module finit_module init_module",
-    17: "ioperm iopl",
-    20: "acct",
-    21: """bpf fanotify_init fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_tree
-        perf_event_open quotactl setdomainname sethostname setns syslog umount2 unshare""",
-    22: "reboot",
-    25: "clock_settime settimeofday",
-    34: "syslog",
-    38: "perf_event_open",
-    39: "bpf",
-}
 _MANY = 20  # of the calls that the default refuses: a profile for one program permits a few
 
 
 def opened_calls(profile: JSONObject, source: str, capabilities: int = 0) -> Sequence[str]:
     """Return the permitted calls that the default profile would refuse with these capabilities."""
-    granted = {
-        name for number, names in _GRANTED.items() if capabilities >> number & 1 for name in names.split()
-    }
+    granted = _granted(capabilities)
     return [name for name in fields.texts(profile, "open", source) if name not in granted]
+
+
+@lru_cache(maxsize=256)  # most containers share a handful of sets
+def _granted(capabilities: int) -> frozenset[str]:
+    """Return the calls that the default profile permits with some of these capabilities."""
+    return frozenset().union(*(OF_CAPABILITY.get(f"CAP_{name}", ()) for name in names_of(capabilities)))
 
 
 def filters_nothing(calls: Sequence[str]) -> bool:

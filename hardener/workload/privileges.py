@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hardener.checks import fields
+from hardener.checks.capability_sets import names_of
 from hardener.checks.containers import SOURCE, Container
 from hardener.checks.filters import MALFORMED, Filter, FilterKind, compare_running, mask, processes
 from hardener.checks.labels import Confinement, Lsm, lsm
-from hardener.checks.runtime.capabilities import names_of
 from hardener.checks.runtime.mounts import devices, runtime_sockets, system_disks, system_mounts
 from hardener.checks.runtime.writable import WritablePath, writable
 from hardener.snapshot import FactUnavailable

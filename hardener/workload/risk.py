@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hardener.checks.capability_sets import CAPABILITIES, DEFAULT
 from hardener.checks.filters import Filter, FilterKind
 from hardener.checks.labels import Confinement
-from hardener.checks.runtime.capabilities import CAPABILITIES, DEFAULT
 from hardener.checks.verdicts import count, listed
 from hardener.model import Severity
 from hardener.workload.privileges import Capabilities, Privileges

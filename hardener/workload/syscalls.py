@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import OF_CAPABILITY
+
 # A container under a filter of recorded calls alone fails now and then: the runtime is written in Go, whose
 # scheduler, garbage collector and signal handling make these calls in some starts only.
 _GO = """clone epoll_ctl epoll_pwait exit exit_group futex getpid gettid madvise mmap mprotect munmap
@@ -18,26 +20,6 @@ KERNEL_RESERVE = frozenset({"clock_gettime", "gettimeofday", "restart_syscall", 
 _LIBRARY = """brk clock_nanosleep exit_group futex getpid gettid madvise mmap mprotect mremap munmap nanosleep
     rt_sigprocmask rt_sigreturn sched_yield tgkill writev"""
 LIBRARY_RESERVE = frozenset(_LIBRARY.split())
-
-# Calls that the engine's default profile permits with a capability (moby/profiles: seccomp/default.json).
-OF_CAPABILITY = {
-    "CAP_BPF": "bpf",
-    "CAP_DAC_READ_SEARCH": "open_by_handle_at",
-    "CAP_PERFMON": "perf_event_open",
-    "CAP_SYSLOG": "syslog",
-    "CAP_SYS_ADMIN": """bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount
-        mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname
-        setns syslog umount umount2 unshare""",
-    "CAP_SYS_BOOT": "reboot",
-    "CAP_SYS_CHROOT": "chroot",
-    "CAP_SYS_MODULE": "delete_module finit_module init_module",
-    "CAP_SYS_NICE": "get_mempolicy mbind set_mempolicy set_mempolicy_home_node",
-    "CAP_SYS_PACCT": "acct",
-    "CAP_SYS_PTRACE": "kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace",
-    "CAP_SYS_RAWIO": "ioperm iopl",
-    "CAP_SYS_TIME": "clock_settime clock_settime64 settimeofday stime",
-    "CAP_SYS_TTY_CONFIG": "vhangup",
-}
 
 # Programs fall back to older calls where the kernel does not know one of these, and fail where it is
 # forbidden. A runtime returns "not known" only above the highest number in a profile: a profile with few
@@ -63,4 +45,4 @@ ARCHITECTURES = {
 
 def capabilities_of(call: str) -> frozenset[str]:
     """Return the capabilities with which the engine's default profile permits a call."""
-    return frozenset(name for name, calls in OF_CAPABILITY.items() if call in calls.split())
+    return frozenset(name for name, calls in OF_CAPABILITY.items() if call in calls)

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import REPORTED
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import seccomp
 
 from hardener.checks import filters
@@ -35,7 +36,7 @@ from tests.leftovers import scratch
 
 CONTROL = "container-seccomp-enabled"
 BATCH = 24
-POOL = tuple(sorted(seccomp.REFUSED | seccomp.LIMITED))
+POOL = tuple(sorted(REPORTED | seccomp.LIMITED))
 CAPABILITIES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "as given": {},
     "none": {"CapDrop": ["ALL"]},
@@ -315,7 +316,7 @@ def _wrong(
 ) -> Iterator[str]:
     can = possible(case, seen.permitted[case.name])
     default = possible(case, seen.references[own])
-    opens = (can - default) & seccomp.REFUSED
+    opens = (can - default) & REPORTED
     unlimited = (can - default) & seccomp.LIMITED
     # Conditions that hold for no arguments are not seen, nor that all together hold for any.
     partly = {name for rule in _rules(case) if rule.get("args") for name in _named(rule)}

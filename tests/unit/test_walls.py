@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils import contract
-from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
+from ansible_collections.hardener.docker.plugins.module_utils.docker import keys, seccomp
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sysctls
 
 ROOT = Path(__file__).parents[2]
@@ -436,6 +436,18 @@ def test_each_kernel_setting_is_listed_once() -> None:
     assert found == {"plugins/module_utils/snapshot/sysctls.py"}
     for data in (*ROOT.glob("roles/kernel/**/*.yml"), *PACKAGE.glob("catalogue/**/*.yaml")):
         assert not [key for key in keys if key in data.read_text(encoding="utf-8")], data
+
+
+def test_the_calls_that_the_default_seccomp_profile_refuses_are_listed_once() -> None:
+    second = '_REFUSED = """acct add_key bpf keyctl mount reboot"""\n'
+    assert len(words(second, seccomp.REFUSED)) == 6
+    found = {path for path, source in everything() if len(words(source, seccomp.REFUSED)) > 5}
+    assert found == {
+        "plugins/module_utils/docker/seccomp.py",
+        "plugins/module_utils/activity/severity.py",  # how bad a denied call is
+        "plugins/module_utils/activity/syscalls.py",  # the number of each call
+        "hardener/workload/syscalls.py",  # the calls of newer kernels
+    }
 
 
 def names(source: str) -> set[str]:

@@ -4,39 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 
 from hardener.checks import fields, policy
+from hardener.checks.capability_sets import CAPABILITIES, DEFAULT, names_of
 from hardener.checks.containers import SOURCE, Container, container_check
 from hardener.checks.filters import processes
 from hardener.checks.rule import Note
 from hardener.snapshot import FactUnavailable
 
-# In numeric order (linux/capability.h).
-_NAMES = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
-    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT "
-    "SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE "
-    "AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ "
-    "PERFMON BPF CHECKPOINT_RESTORE"
-)
-CAPABILITIES = tuple(_NAMES.split())
-
-# The engine's default set (moby: daemon/pkg/oci/caps/defaults.go).
-_DEFAULT_MASK = 0xA80425FB
-
 _BIT_MASK = re.compile(r"[0-9a-fA-F]{1,16}")
-
-
-@lru_cache(maxsize=256)  # most containers share a handful of sets
-def names_of(mask: int) -> frozenset[str]:
-    """Return the names of the capabilities in a bit mask; of unknown bits the numbers."""
-    return frozenset(
-        CAPABILITIES[bit] if bit < len(CAPABILITIES) else str(bit) for bit in range(64) if mask >> bit & 1
-    )
-
-
-DEFAULT = names_of(_DEFAULT_MASK)
 
 # Raw sockets let a container forge its neighbours' ARP and DNS; few workloads need them.
 ALLOWED = DEFAULT - {"NET_RAW"}

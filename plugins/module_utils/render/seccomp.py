@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..contract import DAEMON_RESTART, NONE
+from ..docker.seccomp import CAPABILITIES, REFUSED, refused
 from .hostview import NO_ENGINE, HostView, listed, name_of
 
 FILE = "/etc/docker/seccomp.json"
@@ -15,22 +16,6 @@ _NAME = "seccomp_profile"
 _BUILT_IN = ("", "builtin", "default")
 _FILTERED = 2  # SECCOMP_MODE_FILTER in /proc/PID/status
 _ALLOWING = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
-# Capabilities of a container with default settings.
-_USUAL = """
-    AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP
-    SETUID SYS_CHROOT
-"""
-_CAPABILITIES = frozenset(f"CAP_{name}" for name in _USUAL.split())
-# Calls that the built-in profile of every engine from 20.10 on denies to such a container.
-_REFUSED = """
-    acct add_key bpf clone3 clock_settime delete_module fanotify_init finit_module fsconfig fsmount fsopen
-    init_module ioperm iopl kcmp kexec_file_load kexec_load keyctl lookup_dcookie mount mount_setattr
-    move_mount nfsservctl open_by_handle_at open_tree perf_event_open pidfd_getfd pivot_root process_madvise
-    quotactl reboot request_key setns settimeofday swapoff swapon sysfs syslog umount umount2 unshare uselib
-    userfaultfd ustat vhangup vm86 vm86old
-"""
-_DENIED = frozenset(_REFUSED.split())
-_DENIED_SINCE = {(25,): ("io_uring_enter", "io_uring_register", "io_uring_setup")}
 _ONLY_WITH_CONDITIONS = {
     "clone": "clone (whatever namespaces it makes)",
     "personality": "personality (any)",
@@ -151,8 +136,7 @@ def _comparison(profile: Mapping[str, Any], version: tuple[int, ...]) -> list[st
     engine = ".".join(map(str, version)) or "of this host"
     default = str(profile.get("defaultAction"))
     allowed = _allowed(profile)
-    denied = set(_DENIED).union(*(names for since, names in _DENIED_SINCE.items() if version >= since))
-    more = sorted(denied & allowed)
+    more = sorted(refused(version) & allowed)
     more += [words for name, words in _ONLY_WITH_CONDITIONS.items() if name in allowed]
     more += [
         f"socket ({family})"
@@ -180,7 +164,7 @@ def _allowed(profile: Mapping[str, Any]) -> set[str]:
             named[rule.get("action") in _ALLOWING] |= set(_names(rule))
     if not open_by_default:
         return named[True]
-    every = {*_DENIED, *_ONLY_WITH_CONDITIONS, "socket"}.union(*_DENIED_SINCE.values())
+    every = {*REFUSED, *_ONLY_WITH_CONDITIONS, "socket"}
     return named[True] | (every - named[False])
 
 
@@ -207,7 +191,7 @@ def _rules(profile: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         if not isinstance(rule, Mapping):
             continue
         needed, without = (_caps(rule.get(key)) for key in ("includes", "excludes"))
-        if needed <= _CAPABILITIES and not without & _CAPABILITIES:
+        if needed <= CAPABILITIES and not without & CAPABILITIES:
             yield rule
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from json import JSONDecoder, loads
 
+from ..docker.seccomp import REPORTED
 from ..host.errors import Failed
 from ..host.read import read_text
 from ..host.redact import sha256
@@ -17,16 +18,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     from ..docker.engine import Engine
 
-# Calls that the default profile refuses to a container with default capabilities.
-_REFUSED = """
-    acct add_key bpf clock_settime create_module delete_module fanotify_init finit_module fsconfig
-    fsmount fsopen fspick init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl
-    kexec_file_load kexec_load keyctl mount mount_setattr move_mount open_by_handle_at open_tree
-    perf_event_open pivot_root quotactl reboot request_key setdomainname sethostname setns settimeofday
-    swapoff swapon syslog umount2 unshare userfaultfd
-"""
-REFUSED = frozenset(_REFUSED.split())
-# Calls that it allows with certain arguments only, and a first argument with which it refuses them.
+# Calls that the default profile allows with certain arguments only, and a first argument with which it
+# refuses them.
 _TELLING = {"clone": 0x10000000, "clone3": 0, "personality": 0x40000, "socket": 40}
 LIMITED = frozenset(_TELLING)
 _PASSING = frozenset({"SCMP_ACT_ALLOW", "SCMP_ACT_LOG"})
@@ -75,7 +68,7 @@ def of_file(path: str) -> dict[str, Any] | None:
 
 
 def condensed(profile: Any) -> dict[str, Any] | None:
-    """Return ``{default, open}``: the action for calls without a rule, and the allowed ones of REFUSED.
+    """Return ``{default, open}``: the action for calls without a rule, and the allowed ones of REPORTED.
 
     A call that is allowed with some arguments counts: the default profile refuses it with any. Rules for
     certain capabilities, architectures or kernels are not evaluated, and count as not allowed.
@@ -87,7 +80,7 @@ def condensed(profile: Any) -> dict[str, Any] | None:
     for rule in profile.get("syscalls") or ():
         if isinstance(rule, dict):
             rules.add(rule)
-    return {"default": default[0], "open": sorted(name for name in REFUSED if rules.passes(name))}
+    return {"default": default[0], "open": sorted(name for name in REPORTED if rules.passes(name))}
 
 
 def meaning(profile: dict[str, Any]) -> dict[str, Any]:

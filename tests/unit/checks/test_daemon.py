@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import seccomp as host_seccomp
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import REPORTED
 
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
@@ -342,7 +342,7 @@ def test_the_seccomp_profile_of_the_daemon_is_judged(
 @pytest.mark.parametrize(
     ("opened", "status", "words"),
     [
-        (sorted(host_seccomp.REFUSED), Status.FAIL, "filters nothing"),
+        (sorted(REPORTED), Status.FAIL, "filters nothing"),
         (["io_uring_setup"], Status.MANUAL, "/etc/docker/seccomp.json"),
         ([], Status.MANUAL, "/etc/docker/seccomp.json"),
     ],

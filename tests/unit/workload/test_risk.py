@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.runtime import capabilities
+from hardener.checks import capability_sets
 from hardener.model import Severity
 from hardener.workload.risk import _DEFAULT_POINTS, _POINTS, excesses
 from tests.unit.workload.containers import (
@@ -173,8 +173,8 @@ class TestCapabilities:
         assert "60" in next(each.has for each in found.excess if each.key == "capabilities")
 
     def test_every_capability_of_the_table_exists(self) -> None:
-        assert set(_POINTS) <= set(capabilities.CAPABILITIES) - capabilities.DEFAULT
-        assert set(_DEFAULT_POINTS) <= capabilities.DEFAULT
+        assert set(_POINTS) <= set(capability_sets.CAPABILITIES) - capability_sets.DEFAULT
+        assert set(_DEFAULT_POINTS) <= capability_sets.DEFAULT
 
 
 FULL = {"cap_eff": ALL, "cap_prm": ALL, "cap_bnd": ALL, "label": "unconfined"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import seccomp as host_seccomp
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import REPORTED
 
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable
@@ -262,7 +262,7 @@ def test_containers_that_could_not_be_listed_are_an_error(judge: Judge) -> None:
         judge("container-not-privileged", make(**{"docker.containers": failed("timed out")}))
 
 
-EVERYTHING = sorted(host_seccomp.REFUSED)
+EVERYTHING = sorted(REPORTED)
 
 
 @pytest.mark.parametrize("running", [True, False])

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import REPORTED
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import seccomp
 
 ALLOW = "SCMP_ACT_ALLOW"
@@ -20,8 +21,8 @@ ANY = {"caps": ["CAP_SYS_ADMIN"]}
 @pytest.mark.parametrize(
     ("profile", "found"),
     [
-        ({"defaultAction": "SCMP_ACT_ALLOW"}, sorted(seccomp.REFUSED)),
-        ({"defaultAction": "SCMP_ACT_LOG", "syscalls": None}, sorted(seccomp.REFUSED)),
+        ({"defaultAction": "SCMP_ACT_ALLOW"}, sorted(REPORTED)),
+        ({"defaultAction": "SCMP_ACT_LOG", "syscalls": None}, sorted(REPORTED)),
         ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [STRICT]}, ["mount"]),
         ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**STRICT, "args": [{"index": 0}]}]}, ["mount"]),
         # The runtime takes the first of several rules for any arguments.
@@ -45,7 +46,7 @@ ANY = {"caps": ["CAP_SYS_ADMIN"]}
         (
             {
                 "defaultAction": "SCMP_ACT_ALLOW",
-                "syscalls": [{"names": sorted(seccomp.REFUSED - {"keyctl"}), "action": "SCMP_ACT_ERRNO"}],
+                "syscalls": [{"names": sorted(REPORTED - {"keyctl"}), "action": "SCMP_ACT_ERRNO"}],
             },
             ["keyctl"],
         ),
