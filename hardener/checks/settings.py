@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import FILE
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import FILE, changed_since
 
 from hardener.snapshot import FactAbsent, FactUnavailable, Snapshot
 
@@ -27,9 +27,6 @@ _DEFAULTS: Mapping[str, Any] = {
     "no-new-privileges": False,
     "userland-proxy": True,
 }
-
-# A process's start is known in ticks since the boot, whose time is known in seconds.
-_CLOCKS_DIFFER_BY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +115,9 @@ class Settings:
     @property
     def changed_since_start(self) -> bool:
         """Return whether the file is newer than the running daemon, which may use earlier settings."""
-        started = self._snapshot.fact("engine").get("started")
         record = self._snapshot.fact("files").get(self.path)
         changed = record.get("mtime") if isinstance(record, Mapping) else None
-        return bool(started and changed and changed > started + _CLOCKS_DIFFER_BY)
+        return changed_since(self._snapshot.fact("engine").get("started"), changed)
 
     def drift(self, key: str, effective: object) -> str:
         """Describe the difference of a declared switch from the effective one, as the end of a sentence."""

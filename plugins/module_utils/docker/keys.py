@@ -143,6 +143,8 @@ _JOINED = ("runtimes",)
 # Values that Go's strconv.ParseBool accepts, with which the flags are parsed.
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 _BOOLEANS.update(dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False))
+# A process's start is known in ticks since the boot, whose time is known in seconds.
+_CLOCKS_DIFFER_BY = 2
 FILE = "file"  # origin of a value in daemon.json; the origin of a command line value is ``--flag``
 # True is a number in Python, but not to the engine: types are tried in this order.
 _TYPES: Mapping[str, type] = {"bool": bool, "int": int, "str": str, "list": list, "dict": dict}
@@ -236,6 +238,16 @@ def declared(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> dic
 def value_of(key: str, file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> Any:
     """Return the declared value of one key; None if it is not declared."""
     return (declared(file, flags).get(key) or {}).get("value")
+
+
+def changed_since(started: float | None, modified: float | None) -> bool:
+    """Return whether daemon.json was changed after the engine started, which may use earlier settings.
+
+    Args:
+        started: when the engine's process started, in seconds since the epoch; None if that is unknown.
+        modified: when the file was changed; None if there is none.
+    """
+    return bool(started and modified and modified > started + _CLOCKS_DIFFER_BY)
 
 
 def conflicts(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> list[str]:

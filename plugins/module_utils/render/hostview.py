@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..docker.api import USUAL_SOCKET
-from ..docker.keys import FILE
+from ..docker.keys import FILE, changed_since
 
 NO_ENGINE = "there is no Docker engine on this host"
 
@@ -101,7 +101,7 @@ class HostView:
     def stale(self) -> bool:
         """Return whether daemon.json is younger than the engine's process."""
         record = self.data("files").get(self.config_path) or {}
-        return (record.get("mtime") or 0) > (self.engine.get("started") or float("inf"))
+        return changed_since(self.engine.get("started"), record.get("mtime"))
 
     @property
     def socket(self) -> str:

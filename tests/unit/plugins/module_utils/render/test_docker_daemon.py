@@ -305,8 +305,8 @@ def test_a_file_changed_after_the_engine_started_needs_a_restart() -> None:
         return bool(docker["stale"])
 
     started = make().fact("engine")["started"]
-    assert stale(started + 1) is True
-    assert stale(started - 1) is False
+    assert stale(started + 3) is True
+    assert stale(started + 2) is False
     assert stale(None) is False
 
 
