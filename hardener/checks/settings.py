@@ -9,24 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import FILE, changed_since
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import (
+    FILE,
+    changed_since,
+    default_of,
+)
 
 from hardener.snapshot import FactAbsent, FactUnavailable, Snapshot
-
-_DEFAULTS: Mapping[str, Any] = {
-    "data-root": "/var/lib/docker",
-    "debug": False,
-    "experimental": False,
-    "group": "docker",
-    "icc": True,
-    "ip6tables": True,
-    "iptables": True,
-    "live-restore": False,
-    "log-driver": "json-file",
-    "log-level": "info",
-    "no-new-privileges": False,
-    "userland-proxy": True,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +54,7 @@ class Settings:
                 return Declared(value, self.path if origin == FILE else origin)
             case None:
                 self._require_file()
-                return Declared(_DEFAULTS.get(key), "default")
+                return Declared(default_of(key), "default")
         raise FactUnavailable("daemon.config", f"the declaration of {key} is not a value with its origin")
 
     def _require_file(self) -> None:

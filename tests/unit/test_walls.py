@@ -392,6 +392,29 @@ def _is_flag_of(key: ast.AST | None, value: ast.AST) -> bool:
     return False
 
 
+def states_defaults(source: str) -> bool:
+    """Whether a module has a table of defaults of daemon.json."""
+    for node in nodes(source) if any(key in source for key in keys.RELOADABLE) else ():
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            if sum(_is_default_of(key, value) for key, value in pairs) > 2:
+                return True
+    return False
+
+
+def _is_default_of(key: ast.AST | None, value: ast.AST) -> bool:
+    match key, value:
+        case ast.Constant(str(name)), ast.Constant(default) if default is not None:
+            return bool(default == keys.default_of(name))
+    return False
+
+
+def test_the_defaults_of_dockerd_are_listed_once() -> None:
+    assert states_defaults('_DEFAULTS = {"icc": True, "live-restore": False, "shutdown-timeout": 15}')
+    assert not states_defaults('wanted = {"icc": False, "live-restore": True, "log-driver": "json-file"}')
+    assert not [path for path, source in everything() if states_defaults(source)]
+
+
 def test_every_form_of_a_map_from_keys_to_flags_is_found() -> None:
     for source in (
         'FLAGS = {"icc": "icc"}',

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import default_of
+
 from hardener.checks import fields, mounttable
 from hardener.checks.containers import SOURCE, Container
 from hardener.checks.mounttable import Host, Location, Mount, MountTable, joined, relative, within
@@ -176,7 +178,7 @@ def _pseudo(mount: Mount) -> bool:
 
 def _data_root(snapshot: Snapshot) -> str:
     root = fields.text(snapshot.info, "DockerRootDir", "docker.info")
-    return real(snapshot, root) if root else "/var/lib/docker"
+    return real(snapshot, root) if root else str(default_of("data-root"))
 
 
 # --- what a configuration would mount -----------------------------------------------------------------------

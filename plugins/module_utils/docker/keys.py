@@ -15,114 +15,117 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 # type: of the key's value. A bool is a switch, whose flag takes no word after it; a list and a dict are given
 #       on the command line by a flag that is repeated
 # since, until: the first and the last version that knows it; "-" for 19.03 or older, and for still there
+# default: what applies where the key is not set; "-" where that is nothing, or depends on the host
+# reload: "reload" where the engine reads the key on SIGHUP as long as it is in the file (daemon/reload.go).
+#         The authorisation plugins are left out although it reads them: it exits if one does not answer
 _TABLE = """
-allow-direct-routing              =                              bool  28.2   -
-allow-nondistributable-artifacts  =                              list  -      28.5
-api-cors-header                   =                              str   -      28.5
-apparmor-profile                  =                              str   29.8   -
-authorization-plugins             authorization-plugin           list  -      -
-bip                               =                              str   -      -
-bip6                              =                              str   28.0   -
-bridge                            =                              str   -      -
-bridge-accept-fwmark              =                              str   29.0   -
-builder                           -                              dict  -      -
-cdi-spec-dirs                     cdi-spec-dir                   list  25.0   -
-cgroup-parent                     =                              str   -      -
-cluster-advertise                 =                              str   -      23.0
-cluster-store                     =                              str   -      23.0
-cluster-store-opts                cluster-store-opt              dict  -      23.0
--                                 config-file                    str   -      -
-containerd                        =                              str   -      -
-containerd-namespace              =                              str   20.10  -
-containerd-plugin-namespace       containerd-plugins-namespace   str   20.10  -
-cpu-rt-period                     =                              int   -      -
-cpu-rt-runtime                    =                              int   -      -
-cri-containerd                    =                              bool  -      -
-data-root                         =                              str   -      -
-debug                             =                              bool  -      -
-default-address-pools             default-address-pool           list  -      -
-default-cgroupns-mode             =                              str   20.10  -
-default-gateway                   =                              str   -      -
-default-gateway-v6                =                              str   -      -
-default-ipc-mode                  =                              str   -      -
-default-network-opts              default-network-opt            dict  24.0   -
-default-runtime                   =                              str   -      -
-default-shm-size                  =                              any   -      -
-default-stop-timeout              =                              int   29.7   -
-default-ulimits                   default-ulimit                 dict  -      -
-deprecated-key-path               -                              str   -      -
--                                 disable-legacy-registry        bool  -      18.09
-dns                               =                              list  -      -
-dns-opts                          dns-opt                        list  -      -
-dns-search                        =                              list  -      -
-exec-opts                         exec-opt                       list  -      -
-exec-root                         =                              str   -      -
-experimental                      =                              bool  -      -
-features                          feature                        dict  -      -
-firewall-backend                  =                              str   29.0   -
-fixed-cidr                        =                              str   -      -
-fixed-cidr-v6                     =                              str   -      -
-graph                             =                              str   -      23.0
-group                             =                              str   -      -
--                                 help                           bool  -      -
-host-gateway-ip                   =                              str   20.10  -
-host-gateway-ips                  host-gateway-ip                list  28.0   -
-hosts                             host                           list  -      -
--                                 http-proxy                     str   23.0   -
--                                 https-proxy                    str   23.0   -
-icc                               =                              bool  -      -
-init                              =                              bool  -      -
-init-path                         =                              str   -      -
-insecure-registries               insecure-registry              list  -      -
-ip                                =                              str   -      -
-ip-forward                        =                              bool  -      -
-ip-forward-no-drop                =                              bool  28.0   -
-ip-masq                           =                              bool  -      -
-ip6tables                         =                              bool  20.10  -
-iptables                          =                              bool  -      -
-ipv6                              =                              bool  -      -
-labels                            label                          list  -      -
-live-restore                      =                              bool  -      -
-log-driver                        =                              str   -      -
-log-format                        =                              str   25.0   -
-log-level                         =                              str   -      -
-log-opts                          log-opt                        dict  -      -
-max-concurrent-downloads          =                              int   -      -
-max-concurrent-uploads            =                              int   -      -
-max-download-attempts             =                              int   20.10  -
-metrics-addr                      =                              str   -      -
-min-api-version                   -                              str   29.0   -
-mtu                               =                              int   -      -
-network-control-plane-mtu         =                              int   -      -
-network-diagnostic-port           =                              int   -      -
-no-new-privileges                 =                              bool  -      -
--                                 no-proxy                       str   23.0   -
-node-generic-resources            node-generic-resource          list  -      -
-nri-opts                          =                              dict  29.2   -
-oom-score-adjust                  =                              int   -      25.0
-pidfile                           =                              str   -      -
-proxies                           -                              dict  23.0   -
-raw-logs                          =                              bool  -      -
-registry-mirrors                  registry-mirror                list  -      -
--                                 restart                        bool  -      -
-rootless                          =                              bool  -      -
-runtimes                          add-runtime                    dict  -      -
-seccomp-profile                   =                              str   -      -
-selinux-enabled                   =                              bool  -      -
-shutdown-timeout                  =                              int   -      -
-storage-driver                    =                              str   -      -
-storage-opts                      storage-opt                    list  -      -
-swarm-default-advertise-addr      =                              str   -      -
-tls                               =                              bool  -      -
-tlscacert                         =                              str   -      -
-tlscert                           =                              str   -      -
-tlskey                            =                              str   -      -
-tlsverify                         =                              bool  -      -
-userland-proxy                    =                              bool  -      -
-userland-proxy-path               =                              str   -      -
-userns-remap                      =                              str   -      -
--                                 validate                       bool  23.0   -
--                                 version                        bool  -      -
+allow-direct-routing              =                              bool  28.2   -      -                -
+allow-nondistributable-artifacts  =                              list  -      28.5   -                -
+api-cors-header                   =                              str   -      28.5   -                -
+apparmor-profile                  =                              str   29.8   -      -                -
+authorization-plugins             authorization-plugin           list  -      -      -                -
+bip                               =                              str   -      -      -                -
+bip6                              =                              str   28.0   -      -                -
+bridge                            =                              str   -      -      -                -
+bridge-accept-fwmark              =                              str   29.0   -      -                -
+builder                           -                              dict  -      -      -                -
+cdi-spec-dirs                     cdi-spec-dir                   list  25.0   -      -                -
+cgroup-parent                     =                              str   -      -      -                -
+cluster-advertise                 =                              str   -      23.0   -                -
+cluster-store                     =                              str   -      23.0   -                -
+cluster-store-opts                cluster-store-opt              dict  -      23.0   -                -
+-                                 config-file                    str   -      -      -                -
+containerd                        =                              str   -      -      -                -
+containerd-namespace              =                              str   20.10  -      -                -
+containerd-plugin-namespace       containerd-plugins-namespace   str   20.10  -      -                -
+cpu-rt-period                     =                              int   -      -      -                -
+cpu-rt-runtime                    =                              int   -      -      -                -
+cri-containerd                    =                              bool  -      -      -                -
+data-root                         =                              str   -      -      /var/lib/docker  -
+debug                             =                              bool  -      -      false            reload
+default-address-pools             default-address-pool           list  -      -      -                -
+default-cgroupns-mode             =                              str   20.10  -      -                -
+default-gateway                   =                              str   -      -      -                -
+default-gateway-v6                =                              str   -      -      -                -
+default-ipc-mode                  =                              str   -      -      -                -
+default-network-opts              default-network-opt            dict  24.0   -      -                -
+default-runtime                   =                              str   -      -      -                -
+default-shm-size                  =                              any   -      -      -                -
+default-stop-timeout              =                              int   29.7   -      -                -
+default-ulimits                   default-ulimit                 dict  -      -      -                -
+deprecated-key-path               -                              str   -      -      -                -
+-                                 disable-legacy-registry        bool  -      18.09  -                -
+dns                               =                              list  -      -      -                -
+dns-opts                          dns-opt                        list  -      -      -                -
+dns-search                        =                              list  -      -      -                -
+exec-opts                         exec-opt                       list  -      -      -                -
+exec-root                         =                              str   -      -      -                -
+experimental                      =                              bool  -      -      false            -
+features                          feature                        dict  -      -      -                -
+firewall-backend                  =                              str   29.0   -      -                -
+fixed-cidr                        =                              str   -      -      -                -
+fixed-cidr-v6                     =                              str   -      -      -                -
+graph                             =                              str   -      23.0   -                -
+group                             =                              str   -      -      docker           -
+-                                 help                           bool  -      -      -                -
+host-gateway-ip                   =                              str   20.10  -      -                -
+host-gateway-ips                  host-gateway-ip                list  28.0   -      -                -
+hosts                             host                           list  -      -      -                -
+-                                 http-proxy                     str   23.0   -      -                -
+-                                 https-proxy                    str   23.0   -      -                -
+icc                               =                              bool  -      -      true             -
+init                              =                              bool  -      -      -                -
+init-path                         =                              str   -      -      -                -
+insecure-registries               insecure-registry              list  -      -      -                reload
+ip                                =                              str   -      -      -                -
+ip-forward                        =                              bool  -      -      -                -
+ip-forward-no-drop                =                              bool  28.0   -      -                -
+ip-masq                           =                              bool  -      -      -                -
+ip6tables                         =                              bool  20.10  -      true             -
+iptables                          =                              bool  -      -      true             -
+ipv6                              =                              bool  -      -      -                -
+labels                            label                          list  -      -      -                reload
+live-restore                      =                              bool  -      -      false            reload
+log-driver                        =                              str   -      -      json-file        -
+log-format                        =                              str   25.0   -      -                -
+log-level                         =                              str   -      -      info             -
+log-opts                          log-opt                        dict  -      -      -                -
+max-concurrent-downloads          =                              int   -      -      3                reload
+max-concurrent-uploads            =                              int   -      -      5                reload
+max-download-attempts             =                              int   20.10  -      5                reload
+metrics-addr                      =                              str   -      -      -                -
+min-api-version                   -                              str   29.0   -      -                -
+mtu                               =                              int   -      -      -                -
+network-control-plane-mtu         =                              int   -      -      -                -
+network-diagnostic-port           =                              int   -      -      -                -
+no-new-privileges                 =                              bool  -      -      false            -
+-                                 no-proxy                       str   23.0   -      -                -
+node-generic-resources            node-generic-resource          list  -      -      -                -
+nri-opts                          =                              dict  29.2   -      -                -
+oom-score-adjust                  =                              int   -      25.0   -                -
+pidfile                           =                              str   -      -      -                -
+proxies                           -                              dict  23.0   -      -                -
+raw-logs                          =                              bool  -      -      -                -
+registry-mirrors                  registry-mirror                list  -      -      -                reload
+-                                 restart                        bool  -      -      -                -
+rootless                          =                              bool  -      -      -                -
+runtimes                          add-runtime                    dict  -      -      -                -
+seccomp-profile                   =                              str   -      -      -                -
+selinux-enabled                   =                              bool  -      -      -                -
+shutdown-timeout                  =                              int   -      -      15               reload
+storage-driver                    =                              str   -      -      -                -
+storage-opts                      storage-opt                    list  -      -      -                -
+swarm-default-advertise-addr      =                              str   -      -      -                -
+tls                               =                              bool  -      -      -                -
+tlscacert                         =                              str   -      -      -                -
+tlscert                           =                              str   -      -      -                -
+tlskey                            =                              str   -      -      -                -
+tlsverify                         =                              bool  -      -      -                -
+userland-proxy                    =                              bool  -      -      true             -
+userland-proxy-path               =                              str   -      -      -                -
+userns-remap                      =                              str   -      -      -                -
+-                                 validate                       bool  23.0   -      -                -
+-                                 version                        bool  -      -      -                -
 """
 # Short flags.
 SHORT = {
@@ -154,14 +157,16 @@ _SPOKEN = {"bool": "true or false", "int": "a number", "str": "a text", "list": 
 class Key:
     """One entry of the table; ``name`` or ``flag`` is empty if the setting has none."""
 
-    __slots__ = ("flag", "kind", "name", "since", "until")
+    __slots__ = ("default", "flag", "kind", "name", "reloadable", "since", "until")
 
     def __init__(self, line: str) -> None:
-        name, flag, self.kind, since, until = line.split()
+        name, flag, self.kind, since, until, default, reload = line.split()
         self.name = "" if name == "-" else name
         self.flag = name if flag == "=" else "" if flag == "-" else flag
         self.since = "" if since == "-" else since
         self.until = "" if until == "-" else until
+        self.default: Any = None if default == "-" else self.read([default])
+        self.reloadable = reload == "reload"
 
     @property
     def is_switch(self) -> bool:
@@ -208,6 +213,16 @@ BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS if key.name}
 _OTHERWISE = frozenset(key.flag for key in KEYS if key.flag and key.name and key.name != key.flag)
 SWITCHES = frozenset(key.flag for key in KEYS if key.flag and key.is_switch)
 WITH_VALUE = frozenset(key.flag for key in KEYS if key.flag and not key.is_switch)
+# The keys that an engine reads on a reload, with the values that give an unset key its default.
+RELOADABLE: Mapping[str, Any] = {
+    key.name: [] if key.is_list else key.default for key in KEYS if key.reloadable
+}
+
+
+def default_of(key: str) -> Any:
+    """Return the value that applies where a key is not set; None if that is nothing or is not known."""
+    known = BY_NAME.get(key)
+    return known.default if known else None
 
 
 def flag_of(key: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..docker.api import DEFAULT_SOCKET
+from ..docker.keys import default_of
 from .hostview import HostView
 
 _RULES = "/etc/audit/rules.d/50-hardener-docker.rules"
@@ -193,7 +194,7 @@ def _without_covered(watches: Iterator[_Watch]) -> list[_Watch]:
 
 def _data_root(host: HostView) -> str:
     """Return the engine's data root, without the folder of a remapped user."""
-    declared = host.info.get("DockerRootDir") or host.setting("data-root") or "/var/lib/docker"
+    declared = host.info.get("DockerRootDir") or host.setting("data-root") or default_of("data-root")
     return _canonical(_REMAPPED.sub("", str(declared)))
 
 

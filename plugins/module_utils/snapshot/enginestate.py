@@ -8,6 +8,7 @@ import time
 
 from ..docker.api import Connection
 from ..docker.engine import containerd_socket
+from ..docker.keys import default_of
 from ..host import processes
 from ..host.errors import Absent, Failed
 from ..host.read import read_or
@@ -19,9 +20,6 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
     from ..docker.engine import Engine
-
-_DATA_ROOT = "/var/lib/docker"
-
 
 # Programs that forward a TCP socket to a unix socket, by their first fifteen characters, as in the kernel.
 _RELAYS = {"systemd-socket-": "systemd-socket-proxyd", "socat": "socat", "ncat": "ncat"}
@@ -57,7 +55,8 @@ def describe(
         "started": processes.started(engine.pid) if engine.pid else None,
         "containerd_pid": _containerd_pid(address, running),
         "containerd_socket": address,
-        "ever_ran": bool(engine.api) or ever_ran(str(engine.declared("data-root") or _DATA_ROOT)),
+        "ever_ran": bool(engine.api)
+        or ever_ran(str(engine.declared("data-root") or default_of("data-root"))),
         "reachable": bool(engine.api),
         "error": engine.error,
         "api_version": engine.api[2:] or None,

@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from ... import contract
 from ...docker.http import NoAnswer
-from ...docker.keys import value_of
+from ...docker.keys import RELOADABLE, value_of
 from .. import containers, daemonconfig, files, jsonkeys, system
 from ..engine import Engine, wait_for
 from ..errors import Failed, Refused
@@ -26,20 +26,6 @@ from ..planning import Plan, digest, redacted
 from ..serving import FORMER, UNIT, Finder
 from .interface import Activation, AtEngine, Begun, Former, united
 
-# Keys that the engine reads on SIGHUP as long as they are in the file (daemon/reload.go), with their
-# defaults. The authorisation plugins are left out although the engine reads them: it exits if one does not
-# answer.
-_RELOADABLE: Mapping[str, Any] = {
-    "debug": False,
-    "insecure-registries": [],
-    "labels": [],
-    "live-restore": False,
-    "max-concurrent-downloads": 3,
-    "max-concurrent-uploads": 5,
-    "max-download-attempts": 5,
-    "registry-mirrors": [],
-    "shutdown-timeout": 15,
-}
 _REMAP = "userns-remap"
 _PROFILES = "/sys/kernel/security/apparmor/profiles"
 _RELOADED = {"Debug", "LiveRestoreEnabled"}  # fields of /info that report them
@@ -137,13 +123,13 @@ class Docker(AtEngine):
             return
         keys = jsonkeys.parse(after.content or b"", self.config)
         elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.served.config}
-        by_reload = changed <= set(_RELOADABLE) & set(keys) and set(mismatches) <= _RELOADED
+        by_reload = changed <= set(RELOADABLE) & set(keys) and set(mismatches) <= _RELOADED
         begins = bool(keys.get(_REMAP)) and "userns" not in _security(info)
         self._leaves_restart = begins and bool(self.settings.get("restarted_by"))
         self.action = RELOAD if by_reload and not elsewhere and not stale else RESTART
         self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
         self.memory["engine"] = self.served.note()
-        self.memory["keys"] = sorted(changed & set(_RELOADABLE))
+        self.memory["keys"] = sorted(changed & set(RELOADABLE))
         running, unread = self.engine.running()
         self.impact = contract.RELOAD if self.action == RELOAD else contract.DAEMON_RESTART
         if self.action == RESTART and not self._leaves_restart:
@@ -375,7 +361,7 @@ class Docker(AtEngine):
             # A reload keeps the value of a key that is gone from the file: write the old value, then remove
             # the key.
             with interlude:
-                interlude.write({key: _RELOADABLE[key] for key in memory["keys"]})
+                interlude.write({key: RELOADABLE[key] for key in memory["keys"]})
                 self._reload()
                 live = bool(memory["live"])
                 wait_for("the engine did not apply its former values", lambda: self._live(live), seconds=20)

@@ -43,6 +43,23 @@ def test_each_key_has_its_flag(key: str, flag: str) -> None:
     assert keys.flag_of(key) == flag
 
 
+def test_each_default_has_the_type_of_its_key() -> None:
+    assert keys.default_of("icc") is True
+    assert keys.default_of("data-root") == "/var/lib/docker"
+    assert keys.default_of("shutdown-timeout") == 15
+    assert keys.default_of("labels") is keys.default_of("a-key-of-tomorrow") is None
+    types = {"bool": bool, "int": int, "str": str}
+    assert all(type(key.default) is types[key.kind] for key in KEYS if key.default is not None)
+
+
+def test_each_key_of_a_reload_has_a_value_for_when_it_is_unset() -> None:
+    assert {name: keys.RELOADABLE[name] for name in ("debug", "labels", "max-concurrent-uploads")} == {
+        "debug": False, "labels": [], "max-concurrent-uploads": 5,
+    }  # fmt: skip
+    assert None not in keys.RELOADABLE.values()
+    assert "icc" not in keys.RELOADABLE
+
+
 def test_keys_that_exclude_their_flag_are_known() -> None:
     assert keys.exclusive_flag("runtimes") == ""
     assert keys.exclusive_flag("hosts") == "host"
