@@ -40,8 +40,10 @@ LIBRARY = ROOT / "plugins" / "module_utils"
 FLOOR = {"host", "docker", "contract"}  # what a program may import beside itself
 PROGRAMS = sorted({path.parent.name for path in LIBRARY.glob("*/__init__.py")} - FLOOR - {"render"})
 
-# The table of kernel settings is the collector's, which goes to the host with it, and everybody's.
-SYSCTLS = {"snapshot", "snapshot.sysctls"}
+# What the controller imports of the library: tables, and functions that only read them. The one of kernel
+# settings is in the collector's package, since no other program on a host needs it.
+TABLES = frozenset(["contract", "docker.extensions", "docker.keys", "docker.seccomp", "snapshot.sysctls"])
+COLLECTION = "ansible_collections.hardener.docker.plugins"
 
 # An import of a test module; parsing hundreds of files takes a second.
 OF_A_TEST = re.compile(
@@ -268,6 +270,43 @@ def test_only_the_fleet_starts_ansible() -> None:
             assert not started - {"ansible-core", "ansible-version"}, name  # names in reports
 
 
+def of_the_collection(source: str, module: str) -> set[str]:
+    """The modules of the collection that a module imports, below ``plugins``."""
+    prefix = f"{COLLECTION}."
+    found = {name[len(prefix) :] for name in imports(source, module) if name.startswith(prefix)}
+    return {name for name in found if (ROOT / "plugins" / name.replace(".", "/")).with_suffix(".py").exists()}
+
+
+def test_every_form_of_an_import_from_the_collection_is_found() -> None:
+    for line in (
+        f"import {COLLECTION}.module_utils.docker.api",
+        f"from {COLLECTION}.module_utils.docker import api",
+        f"from {COLLECTION}.module_utils.docker.api import DEFAULT_SOCKET",
+        f"def f():\n    from {COLLECTION}.module_utils.docker import api as client, keys",
+    ):
+        assert "module_utils.docker.api" in of_the_collection(line, "hardener.model"), line
+
+
+def test_the_package_imports_only_tables_of_the_collection() -> None:
+    allowed = {f"module_utils.{name}" for name in TABLES}
+    found = {name: of_the_collection(source, name) - allowed for name, source in MODULES.items()}
+    assert not {name: imported for name, imported in found.items() if imported}
+    used = set().union(*(of_the_collection(source, name) for name, source in MODULES.items()))
+    assert used == allowed
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_tables_import_no_other_module(table: str) -> None:
+    source = (LIBRARY / table.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
+    assert {name.split(".")[0] for name in imports(source, table)} <= sys.stdlib_module_names
+
+
+def test_neither_package_nor_collection_imports_development_programs() -> None:
+    for path, source in everything():
+        tops = {name.split(".")[0] for name in imports(source, path[: -len(".py")].replace("/", "."))}
+        assert not tops & {"tools", "bench", "tests"}, path
+
+
 # What the syntax does not tell: of Python 3.9 and later. Dictionaries have no `|` before that either.
 AFTER_3_8 = frozenset(
     ["removeprefix", "removesuffix", "waitstatus_to_exitcode", "is_relative_to", "pairwise"]
@@ -312,7 +351,7 @@ def test_renderers_import_only_the_library() -> None:
     for path in (LIBRARY / "render").glob("*.py"):
         source = path.read_text(encoding="utf-8")
         ast.parse(source, feature_version=(3, 8))
-        found = imports(source, f"render.{path.stem}") - {"", *SYSCTLS}
+        found = imports(source, f"render.{path.stem}") - {"", "snapshot", *TABLES}
         tops = {name.split(".")[0] for name in found}
         assert tops <= sys.stdlib_module_names | {"render", "trust", *FLOOR}, path
 
