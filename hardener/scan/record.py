@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-FORMAT = "hardener/scan/1"
+from ansible_collections.hardener.docker.plugins.module_utils.contract import SCAN_FORMAT
 
 
 class BadRecord(Exception):  # noqa: N818 - a state of the host, not a defect
@@ -134,8 +134,8 @@ def parse(raw: object) -> Scan:
         BadRecord: it is malformed; the message has the reason.
     """
     record = _table(raw, "the record")
-    if record.get("format") != FORMAT:
-        raise BadRecord(f"the record's format is {str(record.get('format'))[:40]!r}, not {FORMAT!r}")
+    if record.get("format") != SCAN_FORMAT:
+        raise BadRecord(f"the record's format is {str(record.get('format'))[:40]!r}, not {SCAN_FORMAT!r}")
     host = _table(record.get("host"), "host")
     listed = _table(record.get("images"), "images").items()
     images = {str(name): _table(each, "an image") for name, each in listed}

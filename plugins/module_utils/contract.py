@@ -59,6 +59,11 @@ NOT_STANDING = (ROLLED_BACK, PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ABANDONED, UNC
 # Begins a line on standard error that tells the step of a transaction; the name of the step follows.
 STEP = "hardener-step"
 
+# Formats of the records that programs leave on a host.
+ACTIVITY_FORMAT = "hardener/activity/1"
+SCAN_FORMAT = "hardener/scan/1"
+TRUST_FORMAT = "hardener/trust/1"
+
 LONGEST_TWINS = 24 * 3600  # seconds that a recording or a proof by twins may take
 
 # The fields of a document, and of a resource in it by its kind: type and default of each.

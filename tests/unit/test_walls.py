@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils import contract
 from ansible_collections.hardener.docker.plugins.module_utils.docker import keys, seccomp
+from ansible_collections.hardener.docker.plugins.module_utils.host import layout
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sysctls
 
 ROOT = Path(__file__).parents[2]
@@ -509,6 +510,48 @@ def test_the_calls_that_the_default_seccomp_profile_refuses_are_listed_once() ->
         "plugins/module_utils/activity/severity.py",  # how bad a denied call is
         "plugins/module_utils/activity/syscalls.py",  # the number of each call
         "hardener/workload/syscalls.py",  # the calls of newer kernels
+    }
+
+
+# Names of files in hardener's folders, and formats of records, by which programs find each other's.
+OWN_FILES = frozenset(
+    [
+        *(layout.BACKUPS, layout.GUARD, layout.JOURNAL, layout.NUMBER, layout.OUTCOME),
+        *(layout.RECORD, layout.RUN),
+        *(contract.ACTIVITY_FORMAT, contract.SCAN_FORMAT, contract.TRUST_FORMAT),
+    ]
+)
+OWN_FOLDERS = re.compile(rf"(?<![\w/])(?:{layout.SETTINGS}|{layout.PROGRAMS}|{layout.STATE})(?![\w-])")
+
+
+def names_own_files(source: str) -> bool:
+    """Whether a module has a path, a name or a format of hardener's own files on hosts."""
+    if "hardener" not in source and not any(name in source for name in OWN_FILES):
+        return False
+    return any(text in OWN_FILES or OWN_FOLDERS.search(text) for text in texts(source))
+
+
+def test_every_form_of_a_name_of_own_files_is_found() -> None:
+    for source in (
+        'x = "/var/lib/hardener"',
+        'y = "/etc/hardener/new.json"',
+        'z = os.path.join(a, "guard.pyz")',
+    ):
+        assert names_own_files(source), source
+    for source in (
+        '"""Read /var/lib/hardener/x."""',
+        'x = "/run/hardener-record"',
+        'y = "/var/lib/hardener2"',
+    ):
+        assert not names_own_files(source), source
+
+
+def test_the_files_of_hardener_on_a_host_are_named_once() -> None:
+    found = {path for path, source in everything() if names_own_files(source)}
+    documentation = {path for path in found if path.startswith("plugins/modules/")}
+    assert found - documentation == {
+        "plugins/module_utils/contract.py",
+        "plugins/module_utils/host/layout.py",
     }
 
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from ..host import limits
+from ..host.layout import ACTIVITY
 from . import VERSION, record
 from .netlink import kernel_status
 from .tally import Baseline, Tally
@@ -25,7 +26,7 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
     """
     if arguments.get("limit"):
         limits.hold(int(arguments["limit"]))
-    past, problem = record.read(arguments.get("folder") or record.FOLDER)
+    past, problem = record.read(arguments.get("folder") or ACTIVITY)
     problem = problem or record.silence(past)
     baseline = Baseline(past["learning"], past["baseline"]) if past else None
     began, lost_before = time.time(), _kernel_lost()

@@ -9,18 +9,17 @@ import time
 from io import BytesIO
 from typing import Any
 
+from ..contract import ACTIVITY_FORMAT
 from ..host import atomic
+from ..host.layout import ACTIVITY, RECORD
 
-FOLDER = "/var/lib/hardener/activity"
 UNIT = "/etc/systemd/system/hardener-activity.service"
-SCHEMA = "hardener/activity/1"
 
-_NAME = "record.json"
 _STALE = 300.0  # seconds: it is written every minute
 _LARGEST = 16 * 1024 * 1024  # twice what the tally and the baseline can fill
 
 
-def write(record: dict[str, Any], folder: str = FOLDER) -> None:
+def write(record: dict[str, Any], folder: str = ACTIVITY) -> None:
     """Replace the record.
 
     Raises:
@@ -31,12 +30,12 @@ def write(record: dict[str, Any], folder: str = FOLDER) -> None:
         content.write(part.encode())
     atomic.make_folders(folder, 0o700)
     # A fixed temporary name: only one collector writes, and a file left by a killed one is overwritten.
-    atomic.write(os.path.join(folder, _NAME), content.getvalue(), temporary=f".{_NAME}{atomic.SUFFIX}")
+    atomic.write(os.path.join(folder, RECORD), content.getvalue(), temporary=f".{RECORD}{atomic.SUFFIX}")
 
 
-def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
+def read(folder: str = ACTIVITY) -> tuple[dict[str, Any] | None, str]:
     """Return the record, or the reason why it cannot be read; both are empty if no collector ever ran."""
-    path = os.path.join(folder, _NAME)
+    path = os.path.join(folder, RECORD)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -53,7 +52,7 @@ def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
         record = json.loads(data)
     except (ValueError, RecursionError):
         return None, f"{path} is not JSON"
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+    if not isinstance(record, dict) or record.get("schema") != ACTIVITY_FORMAT:
         return None, f"{path} is not a record that this version reads"
     lists, objects, numbers = (
         ("entries", "deaf", "blind"),

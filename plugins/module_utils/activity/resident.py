@@ -10,7 +10,9 @@ import time
 from typing import Any
 
 from .. import host
+from ..contract import ACTIVITY_FORMAT
 from ..docker.api import USUAL_SOCKET
+from ..host.layout import ACTIVITY
 from . import VERSION, record
 from .drops import DropCounters
 from .tally import Baseline, Tally
@@ -27,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="hardener-activity", description=main.__doc__)
     parser.add_argument("--socket", default=USUAL_SOCKET)
     parser.add_argument("--learn-hours", type=float, default=24.0)
-    parser.add_argument("--folder", default=record.FOLDER)
+    parser.add_argument("--folder", default=ACTIVITY)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
@@ -101,7 +103,7 @@ class _Collector:
         try:
             record.write(
                 {
-                    "schema": record.SCHEMA,
+                    "schema": ACTIVITY_FORMAT,
                     "version": VERSION,
                     **told,
                     "lost": lost,

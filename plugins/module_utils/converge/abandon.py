@@ -17,6 +17,7 @@ from contextlib import suppress
 
 from ..contract import ABANDONED
 from ..host import atomic
+from ..host.layout import JOURNAL
 from . import guard, rollback
 from .backup import ROLLING_BACK, Journal, Store
 from .errors import Refused
@@ -82,7 +83,7 @@ def _unreadable(store: Store, run: str, why: str) -> list[str]:
     with suppress(OSError):  # a broken disk must not cause further attempts
         store.finish(run, _record("", [why]))
     guard.stop(run)
-    atomic.rename(store.journal_file, os.path.join(backup, "journal.json"))
+    atomic.rename(store.journal_file, os.path.join(backup, JOURNAL))
     store.release(run)
     guard.disarm(run, backup=backup)
     return [why]

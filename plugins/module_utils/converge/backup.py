@@ -34,7 +34,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ..contract import UNCONFIRMED
-from ..host import atomic, descriptors
+from ..host import atomic, descriptors, layout
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted
 from . import files, records, system
@@ -46,7 +46,7 @@ KEPT = 10
 # Reasons why rmdir leaves a folder that a run created: it is gone, in use, or replaced.
 _NOT_OURS = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY)
 _NAME = "%Y%m%dT%H%M%SZ"
-_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
+_RUN = re.compile(layout.RUN)
 _MORE = 16384  # bytes by which a journal or a record may still grow
 
 # Phases of a run.
@@ -82,7 +82,7 @@ class Store:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.bookkeeping = os.path.join(folder, "ownership.json")
-        self.journal_file = os.path.join(folder, "journal.json")
+        self.journal_file = os.path.join(folder, layout.JOURNAL)
         self.lock = os.path.join(folder, "lock")
 
     @property
@@ -110,7 +110,7 @@ class Store:
     @property
     def backups(self) -> str:
         """Return the folder of all backups."""
-        return os.path.join(self.folder, "backups")
+        return os.path.join(self.folder, layout.BACKUPS)
 
     def backup_folder(self, run: str) -> str:
         """Return the backup folder of a run."""
@@ -153,7 +153,7 @@ class Store:
             self.prune(run)
 
     def _record_file(self, run: str) -> str:
-        return os.path.join(self.backup_folder(run), "result.json")
+        return os.path.join(self.backup_folder(run), layout.OUTCOME)
 
     def set_aside(self, run: str, record: Mapping[str, Any]) -> None:
         """Reserve room for everything that a rollback writes.
@@ -350,7 +350,7 @@ class Journal:
         Raises:
             Refused: it cannot be read.
         """
-        return cls._load(store, os.path.join(store.backup_folder(run), "journal.json"))
+        return cls._load(store, os.path.join(store.backup_folder(run), layout.JOURNAL))
 
     @classmethod
     def _load(cls, store: Store, path: str) -> Journal | None:
@@ -498,7 +498,7 @@ class Journal:
     def end(self) -> None:
         """End the run: move what the undo of its activations needs to its backup."""
         folder = self._store.backup_folder(self.run)
-        atomic.rename(self._store.journal_file, os.path.join(folder, "journal.json"))
+        atomic.rename(self._store.journal_file, os.path.join(folder, layout.JOURNAL))
 
 
 def _given_away(now: State, entry: Entry) -> bool:

@@ -12,14 +12,14 @@ import os
 from contextlib import suppress
 from typing import Any, Iterable, Mapping, Sequence
 
-from ..host import atomic, descriptors
+from ..host import atomic, descriptors, layout
 from . import files
 from .backup import Store
 from .errors import Refused
 from .files import FILE
 
 # Folders that hold only files written by hardener.
-OWN_FOLDERS = ("/etc/hardener", "/usr/local/lib/hardener")
+OWN_FOLDERS = (layout.SETTINGS, layout.PROGRAMS)
 # Other folders in which hardener writes files with its name.
 PLACES = (
     "/etc/apparmor.d/*hardener*",
@@ -151,7 +151,7 @@ def part(store: Store, what: Mapping[str, Any]) -> list[str]:
 
 def _remove_own_folder(store: Store) -> list[str]:
     """Remove hardener's folder, its lock last: a process that gets the lock finds everything else gone."""
-    for name in ("backups", "origins"):
+    for name in (layout.BACKUPS, "origins"):
         with suppress(OSError):  # a backup that is removed in part is not listed as a run
             atomic.rename(os.path.join(store.folder, name), os.path.join(store.folder, f"released {name}"))
     problems = []

@@ -11,11 +11,11 @@ import re
 import time
 from typing import Any, Mapping, NamedTuple
 
+from ..host.layout import NUMBER
 from . import records
 from .backup import Store
 from .errors import Refused
 
-_NAME = "number.json"
 _RUN = re.compile(r"[0-9a-f-]{1,64}")
 _HIGHEST = 1 << 53  # what every reader of JSON knows exactly
 _WHO = 200
@@ -46,7 +46,7 @@ class Number(NamedTuple):
 
 def path(store: Store) -> str:
     """Return the path of the file with the highest number."""
-    return os.path.join(store.folder, _NAME)
+    return os.path.join(store.folder, NUMBER)
 
 
 def require_newest(store: Store, asked: Number | None) -> None:

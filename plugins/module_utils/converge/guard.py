@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Sequence
 
 from ..host import atomic
+from ..host.layout import GUARD
 from ..host.sources import PACKAGE, sources
 from . import files, system
 from .errors import Refused
@@ -223,7 +224,7 @@ def _timer(run: str) -> str:
 
 
 def _script(backup: str) -> str:
-    return os.path.join(backup, "guard.pyz")
+    return os.path.join(backup, GUARD)
 
 
 def _write_boot_unit(folder: str, run: str, backup: str) -> None:

@@ -6,12 +6,13 @@ import os
 from typing import Any, Callable, Mapping
 
 from ..contract import DAEMON_RESTART, IMPACTS, INTERRUPTED, REFUSED
+from ..host import layout
 from . import activations, documents
 from .backup import Store
 from .errors import Failed, Refused
 from .fencing import Number
 
-FOLDER = "/var/lib/hardener"
+FOLDER = layout.STATE
 
 
 def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..host.layout import PROGRAMS
 from .hostview import HostView, listed, name_of
 from .program import FILES, program, start
 
-_FOLDER = "/usr/local/lib/hardener"
-_START = f"{_FOLDER}/hardener_activity.py"
+_START = f"{PROGRAMS}/hardener_activity.py"
 _SERVICE = "hardener-activity.service"
 _UNIT = f"/etc/systemd/system/{_SERVICE}"
 _PROFILE = "docker-default-audited"
@@ -47,8 +47,8 @@ def _collector(host: HostView, learn_hours: int, socket: str) -> dict[str, Any]:
     unit = unit.replace("@socket@", socket).replace("@learn_hours@", str(learn_hours))
     return {
         "resources": [
-            {"kind": "file", "path": _START, "content": start(_FOLDER, "activity.resident", "listens")},
-            *program(_FOLDER, "activity"),
+            {"kind": "file", "path": _START, "content": start(PROGRAMS, "activity.resident", "listens")},
+            *program(PROGRAMS, "activity"),
             {"kind": "file", "path": _UNIT, "content": unit},
         ],
         "activations": [
@@ -63,7 +63,7 @@ def _no_collector() -> dict[str, Any]:
     return {
         "resources": [
             {"kind": "absent", "path": path}
-            for path in (_UNIT, _START, *(file["path"] for file in program(_FOLDER, "activity")))
+            for path in (_UNIT, _START, *(file["path"] for file in program(PROGRAMS, "activity")))
         ],
         "activations": [{"name": "systemd-reload", "when": [_UNIT]}],
     }

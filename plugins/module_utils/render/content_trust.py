@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..host.layout import POLICY, PROGRAMS
 from ..trust.findings import PolicyError
 from ..trust.policy import parse
 from .hostview import HostView
 from .program import program, start
 
-_LIBRARY = "/usr/local/lib/hardener/content_trust"
-_LIBRARY_BEFORE = "/usr/local/lib/hardener"  # of 0.1.0
-_POLICY = "/etc/hardener/trust.json"
+_LIBRARY = f"{PROGRAMS}/content_trust"
+_LIBRARY_BEFORE = PROGRAMS  # of 0.1.0
 _UNITS = "/etc/systemd/system"
 _PROFILE = "/etc/profile.d/hardener-content-trust.sh"
 _MANAGERS = tuple(
@@ -27,10 +27,10 @@ _OFF = ("", "0", "f", "F", "false", "FALSE", "False")
 _SERVER = re.compile(r"https://[A-Za-z0-9.:\[\]-]+")
 _CALENDAR = re.compile(r"[A-Za-z0-9*:.,/ ~-]+")
 
-_SERVICE = """\
+_SERVICE = f"""\
 # Written by hardener.
 [Unit]
-Description=Verify the images of this host by /etc/hardener/trust.json
+Description=Verify the images of this host by {POLICY}
 Wants=network-online.target
 After=network-online.target docker.service
 
@@ -121,7 +121,7 @@ def _verification(variables: Mapping[str, Any]) -> dict[str, Any]:
         f"{_UNITS}/hardener-verify-images.service": _SERVICE,
         f"{_UNITS}/hardener-verify-images.timer": _TIMER.format(calendar=schedule),
     }
-    policy_file = {"kind": "file", "path": _POLICY, "content": json.dumps(plain, indent=2) + "\n"}
+    policy_file = {"kind": "file", "path": POLICY, "content": json.dumps(plain, indent=2) + "\n"}
     return {
         "resources": [
             *program(_LIBRARY, "trust", before=[_LIBRARY_BEFORE]),

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Union
 
 from ..contract import CONNECTIVITY
+from ..host.layout import FIREWALL
 from . import firewall_host as facts
 from .hostview import HostView
 from .program import FILES
 
-_FOLDER = "/etc/hardener/firewall"
 _LOADER = "/usr/local/sbin/hardener-firewall"
 _UNIT = "/etc/systemd/system/hardener-firewall.service"
 _TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
@@ -192,9 +192,9 @@ def _document(
 ) -> dict[str, Any]:
     """Return a document of rules files; the boot loader is added with the first and removed with the last."""
     resources: list[dict[str, Any]] = [
-        {"kind": "absent", "path": f"{_FOLDER}/{file}"}
+        {"kind": "absent", "path": f"{FIREWALL}/{file}"}
         if content is None
-        else {"kind": "file", "path": f"{_FOLDER}/{file}", "content": content}
+        else {"kind": "file", "path": f"{FIREWALL}/{file}", "content": content}
         for file, content in files.items()
     ]
     if remove:
@@ -205,7 +205,7 @@ def _document(
             {"kind": "file", "path": _LOADER, "content": loader.read_text(), "mode": "0755"},
             {"kind": "file", "path": _UNIT, "content": unit.read_text()},
         ]
-    when = [*(f"{_FOLDER}/{file}" for file in files), _LOADER, _UNIT]
+    when = [*(f"{FIREWALL}/{file}" for file in files), _LOADER, _UNIT]
     return {
         "name": name,
         "impact": CONNECTIVITY,

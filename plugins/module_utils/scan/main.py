@@ -8,8 +8,10 @@ import sys
 import time
 from typing import Any, Iterable, Mapping
 
+from ..contract import SCAN_FORMAT
 from ..host import limits
 from ..host.errors import Absent, Failed, describe
+from ..host.layout import SCAN
 from . import VERSION, inventory, openscap, record, restarts
 from .changelogs import Changelogs
 from .files import HostFiles
@@ -20,7 +22,6 @@ from .library import Inventory, Library
 from .releases import Release
 from .sources import mirrors
 
-FOLDER = "/var/lib/hardener/scan"
 CACHE = "/var/cache/hardener/scan"
 # Packages that a record names, in all and per object.
 _NAMED = 40_000
@@ -46,7 +47,7 @@ def scan(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if arguments.get("limit"):
         limits.hold(int(arguments["limit"]))
     os.umask(0o022)  # apt downloads as its own user; private files get their own mode
-    folder = str(arguments.get("folder") or FOLDER)
+    folder = str(arguments.get("folder") or SCAN)
     with record.locked(folder):
         found = _scan(arguments, record.load(folder))
         record.store(folder, found)
@@ -79,7 +80,7 @@ def _scan(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, 
     }
     imported = _kept_reports(before.get("imported") or {}, arguments.get("imports") or ())
     return {
-        "format": record.FORMAT,
+        "format": SCAN_FORMAT,
         "version": VERSION,
         "scanned_at": stamp,
         "host": {**judge.result(host), **restarts.running(), "packages_changed": changed},

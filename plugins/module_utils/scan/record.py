@@ -8,11 +8,11 @@ import os
 from contextlib import contextmanager
 from typing import Any, Iterator
 
+from ..contract import SCAN_FORMAT
 from ..host import atomic, descriptors
 from ..host.errors import Failed
+from ..host.layout import RECORD
 
-FORMAT = "hardener/scan/1"
-_NAME = "record.json"
 _LARGEST = 64 * 1024 * 1024
 
 
@@ -47,8 +47,8 @@ def locked(folder: str) -> Iterator[None]:
 
 def load(folder: str) -> dict[str, Any]:
     """Return the record of the last run; empty if there is no valid one."""
-    found = read_json(os.path.join(folder, _NAME))
-    return found if found.get("format") == FORMAT else {}
+    found = read_json(os.path.join(folder, RECORD))
+    return found if found.get("format") == SCAN_FORMAT else {}
 
 
 def store(folder: str, record: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ def store(folder: str, record: dict[str, Any]) -> None:
     Raises:
         Failed: it cannot be written; the one before is still there.
     """
-    write_json(os.path.join(folder, _NAME), record)
+    write_json(os.path.join(folder, RECORD), record)
 
 
 def read_json(path: str) -> dict[str, Any]:

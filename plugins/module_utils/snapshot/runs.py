@@ -6,6 +6,7 @@ import os
 import re
 from json import loads
 
+from ..host import layout
 from ..host.errors import Absent, Failed
 from ..host.read import read_bytes
 from ..host.text import one_line
@@ -14,8 +15,7 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-FOLDER = "/var/lib/hardener"
-_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
+_RUN = re.compile(layout.RUN)
 _LAST = 10
 _DOCUMENTS = 200
 _PROBLEMS = 50
@@ -24,30 +24,30 @@ _HIGHEST = 1 << 53  # what every reader of JSON knows exactly
 _TIMES = ("started", "ended", "confirmed")
 
 
-def read(folder: str = FOLDER) -> dict[str, Any]:
+def read(folder: str = layout.STATE) -> dict[str, Any]:
     """Return the source `hardener.runs`.
 
     Raises:
         Absent: hardener has changed nothing here yet.
         OSError: its folder cannot be read.
     """
-    number = _number(os.path.join(folder, "number.json"))
+    number = _number(os.path.join(folder, layout.NUMBER))
     try:
-        names = os.listdir(os.path.join(folder, "backups"))
+        names = os.listdir(os.path.join(folder, layout.BACKUPS))
     except FileNotFoundError:
         if number is None:
             raise Absent("hardener has changed nothing on this host yet") from None
         names = []
     newest = sorted(filter(_RUN.fullmatch, names), reverse=True)[:_LAST]
     return {
-        "runs": [_run(name, os.path.join(folder, "backups", name)) for name in newest],
-        "unfinished": _unfinished(os.path.join(folder, "journal.json")),
+        "runs": [_run(name, os.path.join(folder, layout.BACKUPS, name)) for name in newest],
+        "unfinished": _unfinished(os.path.join(folder, layout.JOURNAL)),
         **({} if number is None else {"number": number}),
     }
 
 
 def _run(name: str, folder: str) -> dict[str, Any]:
-    record = _json(os.path.join(folder, "result.json"))
+    record = _json(os.path.join(folder, layout.OUTCOME))
     return {
         "run": name,
         "outcome": _text(record.get("outcome")) or "unknown",
@@ -58,7 +58,7 @@ def _run(name: str, folder: str) -> dict[str, Any]:
         "problems": _texts(record.get("problems")),
         **{key: record[key] for key in _TIMES if isinstance(record.get(key), (int, float))},
         **({"number": record["number"]} if _is_number(record.get("number")) else {}),
-        "armed": os.path.exists(os.path.join(folder, "guard.pyz")),
+        "armed": os.path.exists(os.path.join(folder, layout.GUARD)),
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from json import loads
 
-from ..host import processes
+from ..contract import SCAN_FORMAT
+from ..host import layout, processes
 from ..host.errors import Absent, Failed
 from ..host.read import read_bytes
 
@@ -13,13 +14,11 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-RECORD = "/var/lib/hardener/scan/record.json"
-_FORMAT = "hardener/scan/1"
 _STATUS = "/var/lib/dpkg/status"
 _LARGEST = 64 * 1024 * 1024
 
 
-def read(path: str = RECORD, status: str = _STATUS) -> dict[str, Any]:
+def read(path: str = layout.SCAN_RECORD, status: str = _STATUS) -> dict[str, Any]:
     """Return the source `hardener.scan`: the record, and whether packages have changed since.
 
     Processes that were restarted since are left out.
@@ -34,7 +33,7 @@ def read(path: str = RECORD, status: str = _STATUS) -> dict[str, Any]:
         raise Absent("no vulnerability scan has left a record on this host") from None
     except (ValueError, RecursionError):
         raise Failed(f"{path} is not JSON") from None
-    if not isinstance(record, dict) or record.get("format") != _FORMAT:
+    if not isinstance(record, dict) or record.get("format") != SCAN_FORMAT:
         raise Failed(f"{path} is not a scan record that this collector reads")
     host = record.get("host")
     if not isinstance(host, dict) or not isinstance(host.get("restarts"), list):

@@ -6,6 +6,8 @@ import os
 import time
 from json import loads
 
+from ..contract import TRUST_FORMAT
+from ..host import layout
 from ..host.errors import Absent, Failed
 from ..host.read import read_bytes
 from ..host.text import one_line
@@ -14,13 +16,10 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-RECORD = "/var/lib/hardener/trust/record.json"
-POLICY = "/etc/hardener/trust.json"
-_SCHEMA = "hardener/trust/1"
 _LARGEST = 8 * 1024 * 1024
 
 
-def read(path: str = RECORD, policy: str = POLICY) -> dict[str, Any]:
+def read(path: str = layout.TRUST_RECORD, policy: str = layout.POLICY) -> dict[str, Any]:
     """Return the source `hardener.trust`.
 
     Raises:
@@ -33,7 +32,7 @@ def read(path: str = RECORD, policy: str = POLICY) -> dict[str, Any]:
         raise Absent("no verification of images has left a record on this host") from None
     except (ValueError, RecursionError):
         raise Failed(f"{path} is not JSON") from None
-    if not isinstance(record, dict) or record.get("schema") != _SCHEMA:
+    if not isinstance(record, dict) or record.get("schema") != TRUST_FORMAT:
         raise Failed(f"{path} is not a verification record that this collector reads")
     try:
         return {

@@ -10,10 +10,11 @@ import subprocess
 from base64 import b64decode
 from typing import Any, NamedTuple, Sequence
 
+from ..host.layout import SETTINGS
 from ..host.text import one_line
 from .findings import Unreachable
 
-LOGINS = ("/etc/hardener/docker-config.json", "/root/.docker/config.json")
+LOGINS = (f"{SETTINGS}/docker-config.json", "/root/.docker/config.json")
 CERTIFICATES = "/etc/docker/certs.d"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HELPER = re.compile(r"[A-Za-z0-9._-]{1,64}")

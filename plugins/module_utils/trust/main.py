@@ -7,7 +7,8 @@ import sys
 import time
 from typing import Any, Iterable, Mapping
 
-from ..host import limits
+from ..contract import TRUST_FORMAT
+from ..host import layout, limits
 from ..host.errors import Failed
 from ..host.text import one_line
 from . import VERSION, policy, record
@@ -17,8 +18,6 @@ from .findings import EXEMPT, GOOD, NO_DIGEST, UNREACHABLE, Finding, PolicyError
 from .keys import Keys
 from .registry import Registries, Settings
 
-POLICY = "/etc/hardener/trust.json"
-SCHEMA = "hardener/trust/1"
 _FINE, _FAILED, _NOT_TRUSTED, _UNKNOWN, _INTERRUPTED = 0, 1, 3, 4, 130
 _MOST_NAMES = 16
 
@@ -54,14 +53,14 @@ def verify(arguments: Mapping[str, Any]) -> dict[str, Any]:
     finally:
         registries.close()
     found = {
-        "schema": SCHEMA,
+        "schema": TRUST_FORMAT,
         "version": VERSION,
         "verified_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
         "elapsed_ms": int((time.monotonic() - begun) * 1000),
         "policy": wanted.digest,
         "images": images,
     }
-    record.write(found, str(arguments.get("record") or record.PATH))
+    record.write(found, str(arguments.get("record") or layout.TRUST_RECORD))
     return found
 
 
@@ -84,7 +83,7 @@ def main() -> int:
     return _NOT_TRUSTED
 
 
-def read_policy(path: str = POLICY) -> Any:
+def read_policy(path: str = layout.POLICY) -> Any:
     """Return the installed policy.
 
     Raises:

@@ -13,13 +13,14 @@ from base64 import urlsafe_b64encode
 from typing import Any, Sequence
 
 from ..host.errors import Failed
+from ..host.layout import POLICY
 from ..host.text import one_line
 from . import login, policy, references
 from .chain import Verifier
 from .engine import Engine
 from .findings import EXEMPT, GOOD, NOT_ALLOWED, UNREACHABLE, NotFound, PolicyError, Tampered, Unreachable
 from .keys import Keys
-from .main import POLICY, read_policy
+from .main import read_policy
 from .registry import USUAL, Registries, Settings, digest_of
 
 _USAGE = f"""usage: hardener-pull IMAGE...

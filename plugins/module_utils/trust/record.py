@@ -8,11 +8,10 @@ from typing import Any, Mapping
 
 from ..host import atomic, descriptors
 from ..host.errors import Failed
+from ..host.layout import TRUST_RECORD
 
-PATH = "/var/lib/hardener/trust/record.json"
 
-
-def write(record: Mapping[str, Any], path: str = PATH) -> None:
+def write(record: Mapping[str, Any], path: str = TRUST_RECORD) -> None:
     """Replace the record.
 
     Raises:

@@ -12,7 +12,7 @@ import os
 import socket
 from typing import Any, Iterable, Mapping, Sequence
 
-from ...host import atomic
+from ...host import atomic, layout
 from .. import chains, ssh_session, system
 from ..errors import Failed, Refused
 from ..planning import Plan
@@ -20,7 +20,7 @@ from ..serving import Finder
 from ..ssh_session import Session
 from .interface import Activation, Begun, Former, united
 
-FOLDER = "/etc/hardener/firewall"
+FOLDER = layout.FIREWALL
 PARTS = ("inbound", "forwarded", "neighbours")  # one file per part and address family
 UNIT = "hardener-firewall.service"
 TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}

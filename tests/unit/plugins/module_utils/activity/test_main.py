@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.activity import main, record
 from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import Container
 from ansible_collections.hardener.docker.plugins.module_utils.activity.tally import Baseline, Sighting, Tally
+from ansible_collections.hardener.docker.plugins.module_utils.contract import ACTIVITY_FORMAT
 
 
 class Watch:
@@ -66,7 +67,7 @@ def test_listening_ends_after_its_duration_and_reports_kernel_losses(tmp_path: P
 
 def test_a_record_decides_what_is_usual_and_is_not_modified(tmp_path: Path) -> None:
     known = {"nginx": {"since": -20.0, "kinds": {"docker engine: oom 0": -19.0}}}
-    written: dict[str, Any] = {"schema": record.SCHEMA, "entries": [], "deaf": [], "blind": [], "lost": {}}
+    written: dict[str, Any] = {"schema": ACTIVITY_FORMAT, "entries": [], "deaf": [], "blind": [], "lost": {}}
     written |= {"began": 1.0, "ended": 2.0, "learning": 9.0}
     record.write({**written, "baseline": known}, str(tmp_path))
     Watch.kinds = 2

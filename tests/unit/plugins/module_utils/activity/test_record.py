@@ -13,11 +13,12 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.activity import record
 from ansible_collections.hardener.docker.plugins.module_utils.activity.tally import Baseline, Sighting, Tally
 from ansible_collections.hardener.docker.plugins.module_utils.activity.text import NAME, printable
+from ansible_collections.hardener.docker.plugins.module_utils.contract import ACTIVITY_FORMAT
 
 from tests.small_disk import no_file_past
 
 GOOD: dict[str, Any] = {
-    "schema": record.SCHEMA,
+    "schema": ACTIVITY_FORMAT,
     "entries": [],
     "baseline": {},
     "lost": {},

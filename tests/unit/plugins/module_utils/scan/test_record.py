@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.contract import SCAN_FORMAT
 from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan import record
@@ -12,7 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.scan import record
 def test_a_record_is_written_atomically_for_root_alone(tmp_path: Path) -> None:
     folder = tmp_path / "hardener" / "scan"
     with record.locked(str(folder)):
-        record.store(str(folder), {"format": record.FORMAT, "version": "1", "x": 1})
+        record.store(str(folder), {"format": SCAN_FORMAT, "version": "1", "x": 1})
     assert record.load(str(folder))["x"] == 1
     assert (folder / "record.json").stat().st_mode & 0o777 == 0o600
     assert {path.stat().st_mode & 0o777 for path in (folder, folder.parent)} == {0o700}
