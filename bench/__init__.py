@@ -1,1 +1,1 @@
-"""Benchmarks that anyone can run; results and how to repeat them are in docs/performance.md."""
+"""Benchmarks; docs/performance.md has the results, and describes how to repeat them."""

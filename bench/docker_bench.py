@@ -1,4 +1,4 @@
-"""Compare docker-bench-security with hardener on one host that is misconfigured in many ways.
+"""Compare docker-bench-security with hardener on one host with many misconfigurations.
 
     python -m bench.docker_bench CHECKOUT [--json FILE]
 
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def _cases(theirs: Report, ours: Report) -> Iterator[str]:
-    """Each misconfiguration, what both say, and who is right: it is there, so it has to be reported."""
+    """Yield a table of the misconfigurations, both results, and who reports each correctly."""
     yield "| CIS 1.6.0 | misconfiguration | docker-bench-security | hardener | right |"
     yield "| --- | --- | --- | --- | --- |"
     for case in CASES:
@@ -94,7 +94,7 @@ def _cases(theirs: Report, ours: Report) -> Iterator[str]:
 
 
 def _warnings(theirs: Report, ours: Report) -> Iterator[str]:
-    """Recommendations of which docker-bench-security alone warns, on this host, and why hardener does not."""
+    """Yield a table of the recommendations for which only docker-bench-security warns, with the reason."""
     yield "| CIS 1.6.0 | docker-bench-security | hardener | right |"
     yield "| --- | --- | --- | --- |"
     for place, slug in _alone(theirs, ours):
@@ -134,7 +134,7 @@ def _misconfigure(host: Guest) -> None:
 
 
 def _without_twins(sound: str, own: str) -> str:
-    """The options of a sound container without those that would exclude a case's own."""
+    """Return the options of a compliant container without those that conflict with a case's own options."""
     words = sound.split(" --")
     excluded = {
         "network": "--network" in own,
@@ -156,7 +156,7 @@ def _run(host: Guest, script: str, failures: list[str]) -> None:
 
 
 def _docker_bench(host: Guest, checkout: Path) -> dict[str, dict[str, Any]]:
-    """Its results by id."""
+    """Run docker-bench-security; return its results by id."""
     archive = subprocess.run(
         ["tar", "--create", "--directory", checkout, "--exclude=.git", "."], check=True, capture_output=True
     ).stdout
@@ -168,7 +168,7 @@ def _docker_bench(host: Guest, checkout: Path) -> dict[str, dict[str, Any]]:
 
 
 def _hardener(host: Guest) -> dict[str, dict[str, Any]]:
-    """Our findings by control."""
+    """Run hardener; return its findings by control."""
     with scratch("compare") as folder:
         report = folder / "report.json"
         done = hardener("audit", host.inventory, "--benchmark", BENCHMARK, "--json", report)
@@ -178,7 +178,7 @@ def _hardener(host: Guest) -> dict[str, dict[str, Any]]:
 
 
 def _their_word(report: Report, case: Case) -> str:
-    """What docker-bench-security says: a recommendation that warns counts if it names the case's object."""
+    """Return docker-bench-security's result of a case; a warning counts if it names the case's object."""
     result = report.get(case.place)
     if result is None:
         return "no check"

@@ -1,4 +1,4 @@
-"""Time the audit of a fleet: H ssh hosts on loopback, against peers that run the same collector.
+"""Time the audit of a fleet: H ssh hosts on loopback, compared with other programs that collect.
 
     python -m bench.fleet --hosts 10,50,100 [--runs 3] [--peers]
     python -m bench.fleet --listed 30000
@@ -34,7 +34,7 @@ from tools import collector
 
 
 def inventory(server: Sshd, hosts: int, folder: Path) -> Path:
-    """An inventory in which one server is many hosts, none sharing a connection with another."""
+    """Write an inventory in which one server appears as many hosts, each with its own connection."""
     entries = {
         f"host{number:04}": server.variables(ansible_control_path=f"{folder}/{number}")
         for number in range(hosts)
@@ -48,7 +48,7 @@ BIN = Path(sys.executable).parent
 
 
 def floor(server: Sshd, hosts: int, script: Path) -> list[str]:
-    """Bare ssh: the same collector on the same hosts, without Ansible and without judging anything."""
+    """Return the command of bare ssh: the same collector on the same hosts, without Ansible or judging."""
     ssh = (
         f"ssh -F none -p {server.port} -i {server.user_key} -o UserKnownHostsFile={server.known_hosts}"
         f" -o BatchMode=yes root@127.0.0.1 'cat > /dev/null; python3 {script}' < {script} > /dev/null"
@@ -57,7 +57,7 @@ def floor(server: Sshd, hosts: int, script: Path) -> list[str]:
 
 
 def peers(server: Sshd, hosts: int, folder: Path, script: Path) -> dict[str, list[str]]:
-    """What else collects from the same hosts."""
+    """Return the commands of other programs that collect from the same hosts."""
     (folder / "ansible.cfg").touch()
     defaults = (
         f"ANSIBLE_CONFIG={folder / 'ansible.cfg'}",
@@ -72,7 +72,7 @@ def peers(server: Sshd, hosts: int, folder: Path, script: Path) -> dict[str, lis
 
 
 def run(hosts: int, *, runs: int, with_peers: bool) -> dict[str, Timing]:
-    """Time one size of fleet."""
+    """Time a fleet of one size."""
     with scratch("fleet") as folder, Sshd() as server:
         script = folder / "host_snapshot.pyz"
         collector.make(script)
@@ -93,7 +93,7 @@ def run(hosts: int, *, runs: int, with_peers: bool) -> dict[str, Timing]:
 
 
 def listed(hosts: int, *, runs: int) -> dict[str, Timing]:
-    """Time an audit of 10 hosts of a large inventory (YAML, INI, script), and Ansible's listing of them."""
+    """Time an audit of 10 hosts of a large inventory (YAML, INI, script), and Ansible's listing of it."""
     found = {}
     with scratch("fleet") as folder, Sshd() as server:
         variables = server.variables()
@@ -118,7 +118,7 @@ def listed(hosts: int, *, runs: int) -> dict[str, Timing]:
 
 
 def main() -> None:
-    """Parse the command line, measure, print."""
+    """Parse the command line, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument(
         "--hosts", type=lambda text: [int(part) for part in text.split(",")], default=[10, 50, 100]

@@ -1,4 +1,4 @@
-"""Time the history of a fleet: two runs recorded with their snapshots, read, held against each other.
+"""Time the history of a fleet: record two runs with their snapshots, read them, and compare them.
 
     python -m bench.history --hosts 100,1000
 
@@ -32,7 +32,7 @@ _DAYS = (sample.DAYS - 1, sample.DAYS)
 
 
 def make(folder: Path, hosts: int) -> None:
-    """The snapshots of both days."""
+    """Write the snapshots of both days."""
     for day in _DAYS:
         (folder / str(day)).mkdir()
         for number in range(hosts):
@@ -40,7 +40,7 @@ def make(folder: Path, hosts: int) -> None:
 
 
 def record(folder: Path, hosts: int, day: int) -> None:
-    """Judge the hosts of a day and record that, as an audit does, but one host after the other."""
+    """Judge the hosts of a day and record the run as an audit does, but one host after the other."""
     ended = datetime(2026, 11, day, 0, 30, tzinfo=UTC)
     controls = catalogue.load(sample.BENCHMARK)
     info = RunInfo(f"day{day}", __version__, sample.BENCHMARK, catalogue.digest(), "2.19", ended, ended)
@@ -54,7 +54,7 @@ def record(folder: Path, hosts: int, day: int) -> None:
 
 
 def judge(folder: Path, hosts: int) -> None:
-    """What recording pays for judging alone."""
+    """Judge the hosts without recording them, for comparison."""
     controls = catalogue.load(sample.BENCHMARK)
     for number in range(hosts):
         path = folder / str(_DAYS[0]) / f"{number}.json"
@@ -68,14 +68,14 @@ def read(folder: Path) -> None:
 
 
 def diff(folder: Path) -> None:
-    """What moved between the two runs, with the facts."""
+    """Compare the two runs, with the changed facts."""
     history = History(folder / "home")
     before, after = history.run("latest~1"), history.run("latest")
     compare_with(before, after.assessments(), after.snapshot)
 
 
 def steps(folder: Path, hosts: int) -> dict[str, Callable[[], None]]:
-    """What is measured, in its order."""
+    """Return the steps to measure, in their order."""
     return {
         "judge": lambda: judge(folder, hosts),
         "judge and record": lambda: record(folder, hosts, _DAYS[0]),
@@ -86,7 +86,7 @@ def steps(folder: Path, hosts: int) -> dict[str, Callable[[], None]]:
 
 
 def measured(step: str, folder: Path, hosts: int) -> tuple[float, float]:
-    """CPU seconds of a step, and the most memory that it took, in MiB."""
+    """Return the CPU seconds of a step, and its peak memory in MiB."""
     command = [sys.executable, "-m", "bench.history", "--step", step, str(folder), str(hosts)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -97,7 +97,7 @@ def measured(step: str, folder: Path, hosts: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Parse the command line, measure, print."""
+    """Parse the command line, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument(
         "--hosts", type=lambda text: [int(part) for part in text.split(",")], default=[100, 1000]

@@ -20,7 +20,7 @@ from tests.integration.supply import Supply
 
 
 def main() -> None:
-    """Print the median."""
+    """Measure, and print the median."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--runs", type=int, default=5)

@@ -1,4 +1,4 @@
-"""Measure whether JUnit and SARIF of a large fleet stay below what GitLab and GitHub take.
+"""Measure whether JUnit and SARIF reports of a large fleet stay below the limits of GitLab and GitHub.
 
     python -m bench.limits --hosts 1000 --containers 24
 
@@ -43,7 +43,7 @@ def fleet(hosts: int, containers: int) -> AssessmentStore:
 
 
 def main() -> None:
-    """Parse the command line, measure, print."""
+    """Parse the command line, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--hosts", type=int, default=1000)
     parser.add_argument("--containers", type=int, default=24)

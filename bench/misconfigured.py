@@ -1,4 +1,4 @@
-"""The misconfigurations of ``bench.docker_bench``: what each is, how it is made, and who should report it."""
+"""The misconfigurations of ``bench.docker_bench``: a description, the commands, the expected reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One thing that is wrong on the host.
+    """One misconfiguration of the host.
 
     Attributes:
         what: what is wrong.

@@ -1,4 +1,4 @@
-"""Time one host's audit against its floor and against docker-bench-security, on the same engine in one run.
+"""Time one host's audit, bare reads of the API, and docker-bench-security, on the same engine.
 
     python -m bench.one_host --containers 0,10,50,200 [--docker-bench CHECKOUT] [--runs 5] [--json FILE]
 
@@ -50,7 +50,7 @@ for container in get("/containers/json?all=1"):
 
 
 def commands(docker_bench: Path | None, folder: Path) -> dict[str, list[str]]:
-    """What is timed, by name."""
+    """Return the commands to time, by name."""
     python = sys.executable
     archive = folder / "host_snapshot.pyz"
     collector.make(archive)
@@ -75,7 +75,7 @@ def commands(docker_bench: Path | None, folder: Path) -> dict[str, list[str]]:
 
 
 def engine_there() -> bool:
-    """Whether this machine has an engine; the socket of a benchmark that was killed is removed."""
+    """Return whether this machine has an engine; remove the socket of a killed benchmark."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(SOCKET))
@@ -88,7 +88,7 @@ def engine_there() -> bool:
 
 
 def run(options: argparse.Namespace) -> dict[str, dict[str, Timing]]:
-    """Time everything for each number of containers; one engine serves them all, growing."""
+    """Time all commands for each number of containers, which are added to one engine."""
     results: dict[str, dict[str, Timing]] = {}
     with (
         scratch("bench") as folder,
@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> dict[str, dict[str, Timing]]:
 
 
 def timed(commands: dict[str, list[str]], runs: int) -> dict[str, Timing]:
-    """Every command's time; docker-bench takes minutes where the others take a second, and is run once.
+    """Time every command several times; docker-bench, which takes minutes, only once.
 
     A shared machine gets faster or slower meanwhile, so the others are timed both before and after it.
     """
@@ -120,7 +120,7 @@ def timed(commands: dict[str, list[str]], runs: int) -> dict[str, Timing]:
 
 
 def markdown(results: dict[str, dict[str, Timing]]) -> str:
-    """The medians as a table, with what each costs against the floor and gains against docker-bench."""
+    """Return a Markdown table of the medians, with the ratios to the bare reads and to docker-bench."""
     names = list(next(iter(results.values())))
     lines = [
         "| containers | "
@@ -140,7 +140,7 @@ def markdown(results: dict[str, dict[str, Timing]]) -> str:
 
 
 def main() -> None:
-    """Parse the command line, measure, print."""
+    """Parse the command line, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument(
         "--containers", type=lambda text: [int(part) for part in text.split(",")], default=[0, 10, 50, 200]

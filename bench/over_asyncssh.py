@@ -1,4 +1,4 @@
-"""Run the collector on hosts by asyncssh, 25 at once: what a tool of its own without Ansible takes at least.
+"""Run the collector on hosts by asyncssh, 25 in parallel: the minimum for a tool without Ansible.
 
     over_asyncssh.py PORT USER_KEY KNOWN_HOSTS HOSTS SCRIPT
 

@@ -1,4 +1,4 @@
-"""Time the reports of a fleet: what each format costs, how much memory, how soon a browser shows the page.
+"""Time the reports of a fleet: CPU time and memory of each format, and how fast a browser shows the page.
 
     python -m bench.reports --hosts 100,1000
 
@@ -50,7 +50,7 @@ _SHOWN = "await new Promise((done) => requestAnimationFrame(() => setTimeout(don
 
 
 class Timed(Report):
-    """A report that knows what it cost: CPU seconds and characters."""
+    """A report that measures its cost: CPU seconds and characters."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(report.run, report.previous)
@@ -59,15 +59,15 @@ class Timed(Report):
         self.size = 0
 
     def begin(self) -> str:
-        """As the report does it."""
+        """Measure the report's method."""
         return self._cost(self._report.begin)
 
     def host(self, assessment: Assessment) -> str:
-        """As the report does it."""
+        """Measure the report's method."""
         return self._cost(lambda: self._report.host(assessment))
 
     def end(self) -> Iterator[str]:
-        """As the report does it."""
+        """Measure the report's method."""
         yield self._cost(lambda: "".join(self._report.end()))
 
     def _cost(self, write: Callable[[], str]) -> str:
@@ -79,7 +79,7 @@ class Timed(Report):
 
 
 def write(hosts: int, day: int, folder: Path) -> dict[str, Any]:
-    """Write every report of so many hosts on a day, and keep the run."""
+    """Write every report of this number of hosts on a day, and record the run."""
     ended = datetime(2026, 11, day, 0, 30, tzinfo=UTC)
     run = RunInfo(f"day{day}", __version__, sample.BENCHMARK, catalogue.digest(), "2.19", ended, ended)
     record = RunRecord(info=run, verb="audit", exit_code=3)
@@ -102,7 +102,7 @@ def write(hosts: int, day: int, folder: Path) -> dict[str, Any]:
 
 
 def judged(hosts: int, day: int, spent: Counter[str]) -> Iterator[Assessment]:
-    """The hosts, and what it took to make and to judge them."""
+    """Yield the judged hosts; count the time for making and judging them."""
     every = sample.assessments(hosts, day=day, lost=hosts // 100)
     while True:
         begun = time.process_time()
@@ -116,7 +116,7 @@ def judged(hosts: int, day: int, spent: Counter[str]) -> Iterator[Assessment]:
 def kept(
     assessments: Iterable[Assessment], store: AssessmentStore, spent: Counter[str]
 ) -> Iterator[Assessment]:
-    """The same, stored on their way."""
+    """Yield the assessments unchanged; store each, and count the time for that."""
     for assessment in assessments:
         begun = time.process_time()
         store.add(assessment)
@@ -125,7 +125,7 @@ def kept(
 
 
 def measured(hosts: int, day: int, folder: Path) -> dict[str, Any]:
-    """``write`` in a process of its own, with the most memory that it took, in MiB."""
+    """Run ``write`` in its own process; add its peak memory in MiB."""
     command = [sys.executable, "-m", "bench.reports", "--write", str(hosts), str(day), str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -136,7 +136,7 @@ def measured(hosts: int, day: int, folder: Path) -> dict[str, Any]:
 
 
 def browsed(page: Path) -> dict[str, float]:
-    """Milliseconds until the page is there, and until it has done what a reader asks for."""
+    """Return the milliseconds until a browser shows the page, and until it has done each user action."""
     chromium = shutil.which("chromium")
     if chromium is None:
         raise SystemExit("chromium is missing: apt-get install chromium")
@@ -159,7 +159,7 @@ def _load(tab: Page, page: Path) -> float:
 
 
 def main() -> None:
-    """Parse the command line, measure, print."""
+    """Parse the command line, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument(
         "--hosts", type=lambda text: [int(part) for part in text.split(",")], default=[100, 1000]

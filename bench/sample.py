@@ -1,4 +1,4 @@
-"""A fleet to measure and to draw: one recorded host, varied as the hosts of a real fleet are.
+"""A sample fleet for measurements and pictures: one recorded host, varied like hosts of a real fleet.
 
 Hosts play roles, with containers of their own. A roll-out of hardening reaches them day by day: a protection
 comes to each host on a day of its own, and on the last day somebody has lost one here and there. The same
@@ -95,7 +95,7 @@ _PROTECTIONS: dict[str, dict[str, Any]] = {
 
 
 def assessments(hosts: int, *, day: int = DAYS, lost: int = 0, containers: int = 0) -> Iterator[Assessment]:
-    """The fleet on a day, judged; the last ``lost`` of its hosts cannot be reached.
+    """Yield the assessments of the fleet on a day; the last ``lost`` hosts are unreachable.
 
     Each host runs the containers of its role, and so many in all where that is more.
     """
@@ -107,17 +107,17 @@ def assessments(hosts: int, *, day: int = DAYS, lost: int = 0, containers: int =
 
 
 def assessment(number: int, day: int, containers: int = 0) -> Assessment:
-    """One host of it."""
+    """Return the assessment of one host of the fleet."""
     return assess(snapshot(number, day, containers), catalogue.load(BENCHMARK), benchmark=BENCHMARK)
 
 
 def name(number: int) -> str:
-    """The name of a host."""
+    """Return the name of a host."""
     return f"{_role(number)}{number // len(_ROLES) + 1:02}.example.com"
 
 
 def snapshot(number: int, day: int, containers: int = 0) -> Snapshot:
-    """What is true on a host on a day."""
+    """Return the snapshot of a host on a day."""
     sources: dict[str, Any] = {}
     for protection, facts in _PROTECTIONS.items():
         if _has(number, protection, day):

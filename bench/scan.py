@@ -1,4 +1,4 @@
-"""Time a scan of many images: the first, the second, and one when the index is another.
+"""Time scans of many images: a first scan, a second, and one after the index has changed.
 
     python -m bench.scan --images 100 [--drivers overlay2,vfs] [--json FILE]
 
@@ -25,7 +25,7 @@ from tests.leftovers import scratch
 
 
 def timed(driver: str, images: int, status: bytes, os_release: bytes, folder: Path) -> dict[str, Any]:
-    """Seconds of the scans of one engine."""
+    """Return the seconds of the scans of one engine."""
     with Dockerd(flags=["--storage-driver", driver, "--bridge=none", "--iptables=false"]) as engine:
         files: dict[str, bytes | str] = {"etc/os-release": os_release, "var/lib/dpkg/status": status}
         for number in range(images):
@@ -49,7 +49,7 @@ def timed(driver: str, images: int, status: bytes, os_release: bytes, folder: Pa
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--drivers", default="overlay2,vfs")

@@ -1,4 +1,4 @@
-"""Time the site of a fleet's history: the first time, after one more run, and where nothing is new.
+"""Time the site of a fleet's history: the first time, after one more run, and without a new run.
 
     python -m bench.site --hosts 1000 --runs 52
 
@@ -30,7 +30,7 @@ _NOW = datetime.now(UTC)  # the history forgets what is older than its retention
 
 
 def record(home: Path, hosts: int, weeks: range, runs: int) -> None:
-    """Record a run for each of these weeks; the roll-out takes ``runs`` of them."""
+    """Record one run for each of these weeks; the fleet is hardened step by step over ``runs`` of them."""
     for day, some in groupby(weeks, lambda week: 1 + week * (sample.DAYS - 1) // runs):
         store = AssessmentStore()
         judged = list(sample.assessments(min(hosts, _JUDGED), day=day, lost=day % 3))
@@ -54,7 +54,7 @@ def record(home: Path, hosts: int, weeks: range, runs: int) -> None:
 
 
 def write(home: Path, out: Path) -> tuple[float, float]:
-    """Write the site in a process of its own; return its CPU seconds, and its most memory in MiB."""
+    """Write the site in its own process; return its CPU seconds, and its peak memory in MiB."""
     command = [sys.executable, "-m", "hardener", "site", "--home", str(home), "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
@@ -65,7 +65,7 @@ def write(home: Path, out: Path) -> tuple[float, float]:
 
 
 def show(step: str, home: Path, out: Path) -> None:
-    """Write the site and print what that took."""
+    """Write the site, and print the time and memory that it took."""
     begun = time.time()
     seconds, peak = write(home, out)
     pages = [path.stat() for path in out.rglob("*.html")]
@@ -79,7 +79,7 @@ def show(step: str, home: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Parse the command line, measure, print."""
+    """Parse the command line, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--hosts", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=52)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of several runs of one command, those of its processors, and a process' most memory."""
+    """The seconds of several runs of one command, their CPU seconds, and the peak memory of a process."""
 
     seconds: tuple[float, ...]
     peak_mib: float
@@ -19,11 +19,11 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """Return the median."""
         return statistics.median(self.seconds)
 
     def __add__(self, other: Timing) -> Timing:
-        """Both, as if they had been one measurement."""
+        """Return the sum of two measurements, as if they were one."""
         return Timing(
             self.seconds + other.seconds,
             max(self.peak_mib, other.peak_mib),
@@ -32,12 +32,12 @@ class Timing:
 
     @property
     def cpu(self) -> float:
-        """The middle one of the processors' seconds."""
+        """Return the median of the CPU seconds."""
         return statistics.median(self.cpu_seconds)
 
 
 def measure(command: Sequence[str], *, runs: int, warm_up: int = 1) -> Timing:
-    """Run a command several times and time each run as a whole process, its output thrown away."""
+    """Run a command several times, and time each run as a whole process; discard its output."""
     # What is installed is compiled.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     seconds = []

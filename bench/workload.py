@@ -32,7 +32,7 @@ _HEADINGS = (
 
 
 def main() -> int:
-    """Run it; 1 where a workload is not proven safe."""
+    """Run the benchmark; return 1 if a workload is not proven safe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of workloads; all without one")
     parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help="under each profile")
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def measure() -> int:
-    """Print what a recording costs nginx."""
+    """Print how much a recording slows nginx down."""
     with OwnNetwork() as network, engine_inside(network) as engine, scratch("workloads") as own:
         with network.outside():  # its packages come from Debian
             images.prepare(engine)
@@ -83,7 +83,7 @@ def measure() -> int:
 
 
 def figures(proven: Proven) -> dict[str, object]:
-    """What the table has of a workload, for programs."""
+    """Return the results of a workload as data for programs."""
     document, proof = proven.document, proven.proof
     trial = next(each for each in proof.trials if each.kind == "profile")
     seccomp = document.seccomp
@@ -106,7 +106,7 @@ def figures(proven: Proven) -> dict[str, object]:
 
 
 def table(found: list[Proven]) -> str:
-    """The table, as Markdown."""
+    """Return the results as a Markdown table."""
     rows = [_HEADINGS, tuple("---" for _ in _HEADINGS)]
     for each in found:
         document, trial = each.document, next(t for t in each.proof.trials if t.kind == "profile")

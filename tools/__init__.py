@@ -1,1 +1,1 @@
-"""Programs of the repository's own: what runs, measures and prepares its tests."""
+"""Programs for development: they generate documentation and packages, and check both."""

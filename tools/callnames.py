@@ -40,7 +40,7 @@ _NEWER = {
 
 
 def table(architecture: str) -> dict[str, int]:
-    """Names and numbers of an architecture's calls.
+    """Return the names and numbers of an architecture's system calls.
 
     Raises:
         subprocess.CalledProcessError: the headers are missing.

@@ -1,4 +1,4 @@
-"""Check what the README and the documentation print, without running anything: `make check-docs`.
+"""Check the commands and generated parts of the README and the documentation: `make check-docs`.
 
 Every command in a block of shell lines, and every `hardener …` and `make …` within a sentence, has to
 exist with the options that it is shown with. Generated pages have to be up to date, the README short, and
@@ -44,7 +44,7 @@ _KEYWORDS = frozenset(("for", "done", "fi", "eval", "export", "set"))
 
 
 class Problem(NamedTuple):
-    """Something wrong in a document."""
+    """An error in a document."""
 
     place: str
     message: str
@@ -54,7 +54,7 @@ class Problem(NamedTuple):
 
 
 def problems() -> Iterator[Problem]:
-    """Everything that is wrong."""
+    """Yield every error in the README and the documentation."""
     for path in sorted({path for pattern in _SOURCES for path in ROOT.glob(pattern)}):
         name, text = path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
         for line, command, whole in commands(text):
@@ -64,7 +64,7 @@ def problems() -> Iterator[Problem]:
 
 
 def commands(text: str) -> Iterator[tuple[int, str, bool]]:
-    """Yield every command of a document with its line, and whether it is whole, as outside of sentences."""
+    """Yield every command of a document with its line, and whether it is a complete command line."""
     for piece in pieces(text):
         if piece.language in ("console", "sh"):
             yield from _of_shell(piece)
@@ -88,7 +88,7 @@ def _of_shell(piece: Piece) -> Iterator[tuple[int, str, bool]]:
 
 
 def wrong(command: str, *, whole: bool = True) -> Iterator[str]:
-    """What is wrong with a line of shell."""
+    """Yield the errors in a line of shell."""
     while inner := _SUBSTITUTION.search(command):
         yield from wrong(inner[1], whole=whole)
         command = command[: inner.start()] + "SUBSTITUTED" + command[inner.end() :]
@@ -121,7 +121,7 @@ def _without_comment(command: str) -> str:
 
 
 def _plain(words: list[str]) -> list[str]:
-    """The words of a command without redirections, assignments and what runs it."""
+    """Return the words of a command without redirections, assignments, and wrappers such as ``sudo``."""
     kept, skipped = [], False
     for word in words:
         redirection = re.fullmatch(r"[<>][<>&]*", word) is not None
@@ -229,7 +229,7 @@ def _readme(text: str) -> Iterator[Problem]:
 
 
 def main() -> int:
-    """Name every problem; return 1 if there is one."""
+    """Print every error; return 1 if there are any."""
     found = list(problems())
     for problem in found:
         sys.stderr.write(f"{problem}\n")

@@ -1,4 +1,4 @@
-"""Check that the built documentation site loads nothing from elsewhere: ``check_site.py FOLDER``.
+"""Check that the built documentation site loads nothing from other hosts: ``check_site.py FOLDER``.
 
 Links that a reader may follow are fine. What a browser fetches by itself has to lie in the site: scripts,
 styles, pictures, fonts, frames. Each page has the policy that makes browsers refuse all else.
@@ -29,7 +29,7 @@ _IN_STYLES = re.compile(r"""(?:url\(|@import)\s*["']?((?:[a-z]+:)?//[^"')\s]+)""
 
 
 class _Page(HTMLParser):
-    """Collects what a page fetches from elsewhere, and whether it has a policy."""
+    """Collects the addresses that a page loads from other hosts, and whether it has a policy."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class _Page(HTMLParser):
         self.has_policy = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at the attributes of an element."""
+        """Record the addresses in the attributes of an element."""
         known = {name: value or "" for name, value in attrs}
         if tag == "meta" and known.get("http-equiv") == "Content-Security-Policy":
             self.has_policy = "default-src 'none'" in known.get("content", "")
@@ -50,7 +50,7 @@ class _Page(HTMLParser):
 
 
 def problems(site: Path) -> Iterator[str]:
-    """Yield what is wrong, with the file."""
+    """Yield the errors, each with its file."""
     pages = sorted(site.rglob("*.html"))
     if not pages:
         yield f"{site}: there is no page"
@@ -66,7 +66,7 @@ def problems(site: Path) -> Iterator[str]:
 
 
 def main(site: str) -> int:
-    """Name every problem; return 1 if there is one."""
+    """Print every error; return 1 if there are any."""
     found = list(problems(Path(site)))
     for problem in found:
         sys.stderr.write(f"{problem}\n")

@@ -1,4 +1,4 @@
-"""Make the collector one file, for a host that Ansible does not reach: `make collector`.
+"""Pack the collector into one file, for a host that Ansible does not reach: `make collector`.
 
 The same sources give the same bytes.
 """
@@ -15,7 +15,7 @@ _MAIN = f"from {PACKAGE}.snapshot.main import main\n\nmain()\n"
 
 
 def make(target: Path) -> None:
-    """Write the archive, which Python runs as it is."""
+    """Write the archive, which Python can run directly."""
     texts = {"__main__.py": _MAIN}
     texts |= {f"{PACKAGE}/{name}": text for name, text in sources("snapshot").items()}
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Render ``docs/reference/commands`` from the command line: a page a command, and an index."""
+"""Render ``docs/reference/commands`` from the command line: one page for each command, and an index."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _page(context: click.Context, depth: int = 1) -> Iterator[str]:
 
 
 def _help(command: click.Command) -> Iterator[str]:
-    """Paragraphs of the help; what click keeps as it is becomes a code block."""
+    """Return the paragraphs of a help text; text that click does not wrap becomes a code block."""
     paragraphs = cleandoc((command.help or "").partition("\f")[0]).split("\n\n")
     for number, paragraph in enumerate(paragraphs):
         if number:
@@ -84,7 +84,7 @@ def _cell(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Escape what Markdown would take for markup, outside of code."""
+    """Escape Markdown syntax in a text, outside of code."""
     pieces = re.split(r"(`[^`]*`)", text)
     return "".join(
         piece if piece.startswith("`") else re.sub(r"([*\[])", r"\\\1", piece).replace("<", "&lt;")

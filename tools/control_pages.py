@@ -1,4 +1,4 @@
-"""Render ``docs/controls`` from the catalogue: a page a control, and an index."""
+"""Render ``docs/controls`` from the catalogue: one page for each control, and an index."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _page(control: Control) -> Iterator[str]:
 
 
 def _settings() -> Iterator[str]:
-    """The kernel settings that are judged or set, with their reasons."""
+    """Yield a table of the kernel settings that are judged or set, with their reasons."""
     yield from ("| setting | passes | the role sets | why | see |", "| --- | --- | --- | --- | --- |")
     for each in sysctls.SETTINGS:
         values = f"{each.words or 'not judged'} | {each.value or 'leaves it to the engine'}"

@@ -1,4 +1,4 @@
-"""Write every page and file that is generated: `make docs`."""
+"""Write all generated pages and files: `make docs`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def generated() -> dict[Path, str]:
 
 
 def stale() -> Iterator[Path]:
-    """Yield files that are not as they are generated, and pages of what is gone."""
+    """Yield the files that are not up to date, and obsolete pages."""
     wanted = generated()
     for path, text in wanted.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -36,7 +36,7 @@ def stale() -> Iterator[Path]:
 
 
 def write() -> None:
-    """Bring every file up to date, and name each that changes."""
+    """Write every file that is not up to date, and print its name."""
     wanted = generated()
     for path in list(stale()):
         if path in wanted:

@@ -9,7 +9,7 @@ _MARKS = ("```", "~~~")
 
 
 class Piece(NamedTuple):
-    """Lines that belong together.
+    """A part of a document: prose, or one block of code.
 
     Args:
         line: number of the first line, from 1.
@@ -23,12 +23,12 @@ class Piece(NamedTuple):
 
     @property
     def code(self) -> list[str]:
-        """The lines between the fences."""
+        """Return the lines between the fences."""
         return self.text.splitlines()[1:-1]
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """Yield prose and code in their order; together they are the text.
+    """Yield prose and blocks of code in order; joined, they are the whole text.
 
     A block that is not closed is code to the end.
     """
@@ -52,7 +52,7 @@ def pieces(text: str) -> Iterator[Piece]:
 
 
 def _mark(line: str) -> str:
-    """Return the fence that a line begins with, or nothing."""
+    """Return the fence at the beginning of a line; empty if there is none."""
     text = line.strip()
     if not text.startswith(_MARKS):
         return ""

@@ -23,7 +23,7 @@ Locked = dict[tuple[str, str], set[str]]  # name and version: SHA-256 of each fi
 
 
 def main(requirement: str, constraints: str = "") -> None:
-    """Print one package after the other."""
+    """Print the packages with their hashes."""
     narrowed = ("-c", constraints) if constraints else ()
     locked = files(report("--ignore-installed", *narrowed, requirement))
     for machine in MACHINES:
@@ -37,7 +37,7 @@ def main(requirement: str, constraints: str = "") -> None:
 
 
 def files(found: Mapping[str, Any]) -> Locked:
-    """The hashes in a report of pip; the project itself has none.
+    """Return the packages and hashes in a report of pip, without the project itself.
 
     Raises:
         SystemExit: a file is no wheel, or has no SHA-256.
@@ -58,7 +58,7 @@ def files(found: Mapping[str, Any]) -> Locked:
 
 
 def render(locked: Mapping[tuple[str, str], Iterable[str]]) -> str:
-    """The lines of a file of requirements."""
+    """Return a requirements file with these packages and hashes."""
     text = ""
     for (name, version), hashes in sorted(locked.items(), key=lambda each: each[0][0].lower()):
         text += (
@@ -68,7 +68,7 @@ def render(locked: Mapping[tuple[str, str], Iterable[str]]) -> str:
 
 
 def report(*arguments: str) -> dict[str, Any]:
-    """What pip would install."""
+    """Return pip's report of the packages that it would install."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--dry-run"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def main(path: Path) -> None:
-    """Print one pin a line."""
+    """Print one pin on each line."""
     for dependency in tomllib.loads(path.read_text())["project"]["dependencies"]:
         found = re.match(r"([a-z0-9-]+)[=>]=([0-9.]+)", dependency)
         if found is None:

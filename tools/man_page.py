@@ -54,7 +54,7 @@ def _lines(root: click.Context) -> Iterator[str]:
 
 
 def _commands(context: click.Context) -> Iterator[str]:
-    """Render the commands of a group, and those below them."""
+    """Render the commands of a group, and their subcommands."""
     group = context.command
     assert isinstance(group, click.Group)
     for name in group.list_commands(context):
@@ -82,7 +82,7 @@ def _paragraphs(command: click.Command) -> list[str]:
 
 
 def _paragraph(text: str) -> Iterator[str]:
-    """Render a paragraph; lines that click keeps as they are stay lines."""
+    """Render a paragraph; lines that click does not wrap keep their line breaks."""
     if text.startswith(("\b\n", " ")):
         yield ".nf"
         yield from (_text(each.rstrip()) for each in text.removeprefix("\b\n").splitlines())
@@ -92,7 +92,7 @@ def _paragraph(text: str) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Escape a line, so that nothing in it is a request of roff, and it is ASCII."""
+    """Escape a line for roff: ASCII only, and no character that begins a request."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "\\(ga").replace("^", "\\(ha")
     escaped = escaped.replace("~", "\\(ti").replace('"', "\\(dq").replace("'", "\\(aq")
     escaped = re.sub(r"[^\x00-\x7f]", lambda found: f"\\[u{ord(found[0]):04X}]", escaped)

@@ -1,4 +1,4 @@
-"""Build what is published into a folder: ``package.py FOLDER``.
+"""Build the files of a release into a folder: ``package.py FOLDER``.
 
 Wheel and source archive, the archive of the Ansible collection, a software bill of materials, and the
 checksums of all. The same commit gives the same bytes: only files that git knows are packed, with the
@@ -81,7 +81,7 @@ def build(source: Path, target: Path, *, locked: Path) -> list[Path]:
 
 
 def repack(archive: Path, target: Path, *, moment: int) -> None:
-    """Write the archive of a collection anew: members and files in order, with one owner and one time."""
+    """Write the archive of a collection again: entries in order, with one owner and one time."""
     with tarfile.open(archive) as packed:
         members = {member.name: member for member in packed}
         texts = {name: _text(packed, member) for name, member in members.items() if member.isfile()}
@@ -114,12 +114,12 @@ def _text(packed: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _json(value: object) -> bytes:
-    """As ansible-galaxy writes it."""
+    """Return JSON in the format of ansible-galaxy."""
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _stage(source: Path, target: Path) -> None:
-    """Copy the files that git knows, and no link."""
+    """Copy the files that git tracks, without links."""
     for name in _git(source, "ls-files", "-z").split("\0"):
         path = source / name
         if name and path.is_file() and not path.is_symlink():

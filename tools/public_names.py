@@ -1,4 +1,4 @@
-"""List names that people and scripts rely on, a line each: of the command line, roles, controls, reports.
+"""List the public names, one on each line: of the command line, roles, controls and reports.
 
 ``python -m tools.public_names ROOT`` lists those of a tree. ``tests/fixtures/names-0.1.0.txt`` was made so
 from the tree of 0.1.0 (``PYTHONPATH=ROOT python tools/public_names.py ROOT``); its lines ``path`` are what
@@ -21,7 +21,7 @@ _SCHEMAS = ("assessment", "notification", "snapshot")
 
 
 def names(root: Path) -> set[str]:
-    """Return the public names of a tree whose package ``hardener`` is the one that is imported."""
+    """Return the public names of a source tree, whose package ``hardener`` must be the imported one."""
     return {*_verbs(), *_roles(root), *_controls(root), *_fields(root)}
 
 

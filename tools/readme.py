@@ -1,4 +1,4 @@
-"""Write the README that a package index shows: its links lead to the documentation site.
+"""Write the README for the package index: its links lead to the documentation site.
 
 hatchling calls this as a metadata hook. ``HARDENER_DOCS_URL`` is the address of the site. Without it no
 address is known, so that links become plain text and pictures are left out: a package index has no file
@@ -29,7 +29,7 @@ _PAGES = {
 
 
 def site_path(path: str) -> str:
-    """Return where the site has a file of the repository, as a path below its sources."""
+    """Return the path that a file of the repository has in the sources of the site."""
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     if role := re.fullmatch(r"roles/(\w+)/README\.md", path):
@@ -46,7 +46,7 @@ def address(path: str) -> str:
 
 
 def published(text: str, site: str) -> str:
-    """Return the README with links to the site at this address; without an address, with none."""
+    """Return the README with links to the site at this address; without an address, remove the links."""
 
     def replaced(link: re.Match[str]) -> str:
         if not site:
@@ -58,10 +58,10 @@ def published(text: str, site: str) -> str:
 
 
 class ReadmeHook(MetadataHookInterface):
-    """Sets ``readme`` and, where the site is known, ``urls``."""
+    """Sets ``readme`` and, if the address of the site is known, ``urls`` in the package's metadata."""
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Set them."""
+        """Set the metadata."""
         site = os.environ.get("HARDENER_DOCS_URL", "")
         text = Path(self.root, "README.md").read_text(encoding="utf-8")
         metadata["readme"] = {"content-type": "text/markdown", "text": published(text, site)}

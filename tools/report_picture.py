@@ -1,4 +1,4 @@
-"""Take a picture of the HTML report of a fleet that looks like a real one, for the README.
+"""Take a screenshot of the HTML report of a realistic sample fleet, for the README.
 
     python tools/report_picture.py docs/images/report.png
 
@@ -33,12 +33,12 @@ SIZE = {"width": 1200, "height": 970}
 
 
 def moment(day: int) -> datetime:
-    """When the fleet is audited."""
+    """Return the time of the audit on a day."""
     return datetime(2026, 11, day, 0, 30, tzinfo=UTC)
 
 
 def earlier_runs() -> PreviousRuns:
-    """The runs before, as a history would give them."""
+    """Return the earlier runs in the form in which a history returns them."""
     points: list[Point] = []
     found: dict[str, Assessment] = {}
     for day in DAYS:
@@ -49,7 +49,7 @@ def earlier_runs() -> PreviousRuns:
 
 
 def main() -> None:
-    """Write the report, open it, take the picture."""
+    """Write the report, open it, and take the screenshot."""
     ended = moment(sample.DAYS)
     run = RunInfo("day30", __version__, sample.BENCHMARK, catalogue.digest(), "2.19", ended, ended)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

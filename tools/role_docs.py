@@ -1,4 +1,4 @@
-"""Render what follows from a role's argument specification; `make docs` writes it.
+"""Render the files that are generated from a role's argument specification; `make docs` writes them.
 
 ``meta/argument_specs.yml`` is the one place for a variable: its name, type, default and description. From
 it come ``defaults/main.yml``, the table of variables in the role's README, below the line ``MARK``, and
@@ -27,7 +27,7 @@ _LONGEST = 60  # characters of a default in the table
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes YAML as yamllint wants it."""
+    """Writes YAML in the style that yamllint requires."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, False)
@@ -42,21 +42,21 @@ _Dumper.add_representer(str, _text)
 
 
 def specifications(role: Path) -> Mapping[str, Any]:
-    """The argument specifications of a role, by its entry points."""
+    """Return the argument specifications of a role, by entry point."""
     text = (role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
     found: Mapping[str, Any] = yaml.safe_load(text)["argument_specs"]
     return found
 
 
 def defaults(role: Path) -> str:
-    """``defaults/main.yml`` of a role."""
+    """Return the content of ``defaults/main.yml`` of a role."""
     options = specifications(role)["main"]["options"]
     values = {name: option["default"] for name, option in options.items() if "default" in option}
     return _HEADING + yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def readme(role: Path) -> str:
-    """``README.md`` of a role with its table of variables.
+    """Return ``README.md`` of a role with its table of variables.
 
     Raises:
         ValueError: the file has no place for it.
@@ -71,7 +71,7 @@ def readme(role: Path) -> str:
 
 
 def written() -> dict[Path, str]:
-    """Every generated file and what is to stand in it."""
+    """Return the content of every generated file, by path."""
     found = {}
     for specification in sorted(ROLES.glob("*/meta/argument_specs.yml")):
         role = specification.parents[1]

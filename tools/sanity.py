@@ -24,7 +24,7 @@ _PIP_VERSIONS = ("24_2", "24.2", "25_2")  # as the releases of ansible-test that
 
 
 def main() -> int:
-    """Return what ansible-test returns."""
+    """Run ``ansible-test sanity``; return its exit code."""
     with tempfile.TemporaryDirectory(prefix="hardener-sanity-") as name:
         home = Path(name)
         collection = home / "ansible_collections" / "hardener" / "docker"

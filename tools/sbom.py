@@ -1,4 +1,4 @@
-"""Describe a wheel and what it needs as a software bill of materials (CycloneDX 1.6, JSON).
+"""Describe a wheel and its dependencies as a software bill of materials (CycloneDX 1.6, JSON).
 
 The wheel depends on ranges of versions. The components are the versions that tests run with: of each
 package that the product needs at run time, the one in the file of locked versions, with the hashes of its
@@ -27,7 +27,7 @@ _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)((?: \\\n +--hash=sha256:[0-9a-f
 
 
 def document(wheel: Path, version: str, locked: Path) -> str:
-    """Return the bill of materials of a wheel, by a file of locked versions with hashes."""
+    """Return the bill of materials of a wheel, from a file of locked versions with hashes."""
     versions: dict[str, tuple[str, str, list[str]]] = {
         canonicalize_name(name): (name, number, re.findall(r"sha256:([0-9a-f]{64})", hashes))
         for name, number, hashes in _LOCKED.findall(locked.read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def document(wheel: Path, version: str, locked: Path) -> str:
 
 
 def _needed(first: set[str], versions: Mapping[str, Any]) -> dict[str, set[str]]:
-    """Return every package that is needed, with those that it needs itself.
+    """Return every required package, with its own dependencies.
 
     Raises:
         SystemExit: one of them is not locked, or installed in another version than is locked.
@@ -91,7 +91,7 @@ def _needed(first: set[str], versions: Mapping[str, Any]) -> dict[str, set[str]]
 
 
 def _installed(name: str, version: str) -> set[str]:
-    """Return what an installed package needs."""
+    """Return the dependencies of an installed package."""
     try:
         found = distribution(name)
     except PackageNotFoundError:
@@ -102,7 +102,7 @@ def _installed(name: str, version: str) -> set[str]:
 
 
 def _required(requirements: Iterable[str]) -> set[str]:
-    """Return the names of requirements that hold here, without extras."""
+    """Return the names of requirements that apply to this environment, without extras."""
     parsed = [Requirement(each) for each in requirements]
     return {
         canonicalize_name(each.name)

@@ -1,4 +1,4 @@
-"""Add to the documentation site what lies outside of ``docs/``: a hook of mkdocs.
+"""Add files from outside of ``docs/`` to the documentation site: a hook of mkdocs.
 
 The README is the home page, and roles have their READMEs as pages. Links between files of the repository,
 which work in a clone, are rewritten to the pages and files of the site. A link to nothing is a warning,
@@ -26,7 +26,7 @@ _origins: dict[str, str] = {}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put generated pages into the navigation."""
+    """Add generated pages to the navigation."""
     roles = sorted(f"reference/roles/{path.parent.name}.md" for path in ROOT.glob("roles/*/README.md"))
     commands = _below(config, "reference/commands")
     assert config.nav is not None
@@ -42,7 +42,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add pages, and files that any page links to."""
+    """Add pages, and files to which pages link."""
     _origins.clear()
     for file in files:
         _origins[file.src_uri] = f"docs/{file.src_uri}"
@@ -58,7 +58,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Rewrite links between files of the repository to links between pages of the site."""
+    """Replace links between files of the repository by links between pages of the site."""
     uri = page.file.src_uri
     origin = _origins[uri]
 
@@ -86,7 +86,7 @@ def _linked(page: File) -> Iterable[str]:
 
 
 def _below(config: MkDocsConfig, folder: str) -> list[str]:
-    """The pages of a folder, its index first."""
+    """Return the pages of a folder, its index first."""
     names = sorted(path.name for path in Path(config.docs_dir, folder).glob("*.md"))
     names.sort(key=lambda name: name not in ("README.md", "index.md"))
     return [f"{folder}/{name}" for name in names]

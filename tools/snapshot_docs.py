@@ -19,7 +19,7 @@ END = "<!-- What follows is written by hand. -->"
 
 
 def page(text: str, schema: str) -> str:
-    """The page with its sources as the schema describes them.
+    """Return the page with its sources as the schema describes them.
 
     Args:
         text: the page as it is.

@@ -1,4 +1,4 @@
-"""Draw what a terminal showed as an SVG, for the README.
+"""Draw the output of a terminal as an SVG, for the README.
 
     FORCE_COLOR=1 hardener … | python tools/terminal_picture.py FILE.svg TITLE
 
@@ -45,7 +45,7 @@ FRAME = """\
 
 
 def draw(shown: str, title: str) -> str:
-    """The SVG of a terminal's output, cut where a reader would scroll."""
+    """Return the SVG of a terminal's output, shortened to the first screen."""
     lines = shown.rstrip().splitlines()
     console = Console(
         record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"

@@ -1,4 +1,4 @@
-"""Run commands at the same time and show what each prints, line by line, with its name and the time.
+"""Run commands in parallel; print each line of their output with the command's name and the time.
 
     together.py NAME=COMMAND NAME=COMMAND ...
 

@@ -1,1 +1,1 @@
-"""Real programs in containers, and what becomes of them under the profile that hardener makes."""
+"""Real programs in containers, and their profiles under attack."""

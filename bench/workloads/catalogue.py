@@ -1,4 +1,4 @@
-"""The workloads: what each is made of, how it is run, and the client that exercises it."""
+"""The workloads: their images, how they run, and the client that exercises each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BASE = "FROM workloads:base\nCOPY attack /attack\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A container, or a project of compose.
+    """A workload: a container, or a project of compose.
 
     Args:
         name: of the workload, its image and its container.
@@ -35,11 +35,11 @@ class Workload:
 
     @property
     def exercise(self) -> str:
-        """The command of ``--run``."""
+        """Return the command of ``--run``."""
         return f"sh {shlex.quote(str(_CLIENTS / self.client))}"
 
     def sources(self, built: Mapping[str, bytes]) -> dict[str, bytes]:
-        """The files of its image, by name."""
+        """Return the files of the workload's image, by name."""
         wanted = {*self.files, "attack"}
         return {name: built[name] if name in built else (FILES / name).read_bytes() for name in wanted}
 

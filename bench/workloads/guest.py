@@ -1,4 +1,4 @@
-"""The benchmark inside of a virtual machine of the lab: a Debian host with AppArmor, which this one may lack.
+"""Run the benchmark in a virtual machine of the lab: a Debian host with AppArmor.
 
 What the benchmark needs goes there: this tree, the root file system of the images and the built programs from
 the lab's cache, and Debian's packages of what hardener depends on.
@@ -40,7 +40,7 @@ _MOST = 3000  # seconds
 
 
 def run(release: str, arguments: Sequence[str], *, to: Path | None) -> int:
-    """Run the benchmark in a new guest; its exit code. What it prints is printed.
+    """Run the benchmark in a new guest and print its output; return its exit code.
 
     Args:
         release: of Debian, as the lab names it.
@@ -65,14 +65,14 @@ def run(release: str, arguments: Sequence[str], *, to: Path | None) -> int:
 
 
 def _send(guest: lab.Guest, folder: Path, names: Sequence[str], there: str) -> None:
-    """Copy files and folders there."""
+    """Copy files and folders to the guest."""
     options = ["--exclude=__pycache__", "--exclude=.git"]
     with subprocess.Popen(["tar", "-C", str(folder), *options, "-c", *names], stdout=subprocess.PIPE) as pack:
         subprocess.run(guest.ssh_command("tar", "-C", there, "-x"), stdin=pack.stdout, check=True)
 
 
 def _fetch(guest: lab.Guest, there: str, folder: Path) -> None:
-    """Copy a folder's content from there."""
+    """Copy the content of a folder from the guest."""
     command = guest.ssh_command("tar", "-C", there, "-c", ".")
     with subprocess.Popen(command, stdout=subprocess.PIPE) as pack:
         subprocess.run(["tar", "-C", str(folder), "-x"], stdin=pack.stdout, check=True)

@@ -1,4 +1,4 @@
-"""Images of the workloads, from Debian's packages alone: one root file system, and a layer for each.
+"""Build the images of the workloads from Debian packages only: one root file system, one layer for each.
 
 No registry is asked. mmdebstrap makes the root file system once a month; the cache of the lab keeps it.
 """
@@ -34,7 +34,7 @@ _WITHOUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
 
 def prepare(engine: Dockerd) -> None:
-    """Give an engine what the images of all workloads are made from.
+    """Load into an engine the base of all workloads' images.
 
     Raises:
         subprocess.CalledProcessError: mmdebstrap, the C compiler or Go failed.
@@ -45,7 +45,7 @@ def prepare(engine: Dockerd) -> None:
 
 
 def programs() -> Mapping[str, bytes]:
-    """What is built from source: the attacks, and the server in Go; both without any library."""
+    """Build the programs that are compiled from source: the attacks, and the server in Go, all static."""
     sources = b"".join((FILES / name).read_bytes() for name in ("attack.c", "server.go"))
     folder = _folder() / f"programs-{hashlib.sha256(sources).hexdigest()[:16]}"
     attack, server = folder / "attack", folder / "server"

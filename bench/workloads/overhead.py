@@ -1,4 +1,4 @@
-"""What a recording costs the recorded server: requests of ab to nginx, against none and against strace.
+"""Measure how a recording slows a server down: requests of ab to nginx, compared with strace.
 
 ab runs in the network of the server, so that nothing of hardener's lies between them.
 """
@@ -21,7 +21,7 @@ _TWIN = "label=hardener.twin"
 
 
 def overhead(engine: Dockerd, name: str, folder: Path) -> dict[str, float]:
-    """Requests a second of an nginx that runs: alone, under the recorder, and under strace; medians.
+    """Return the median requests per second of a running nginx: alone, under the recorder, under strace.
 
     Args:
         engine: runs it.
@@ -49,7 +49,7 @@ def overhead(engine: Dockerd, name: str, folder: Path) -> dict[str, float]:
 
 
 def requests(pid: int) -> float:
-    """Requests a second to the server in the network of a process."""
+    """Return the requests per second that the server in a process's network answers."""
     words = ["nsenter", f"--net=/proc/{pid}/ns/net", "ab", "-q", "-n", str(_REQUESTS), "-c", str(_AT_ONCE)]
     done = subprocess.run([*words, "http://127.0.0.1/"], check=True, capture_output=True, text=True)
     found = re.search(r"Requests per second:\s+([\d.]+)", done.stdout)
@@ -58,13 +58,13 @@ def requests(pid: int) -> float:
 
 
 def _threads(pid: int) -> list[str]:
-    """Options of strace for a process and its children."""
+    """Return the options with which strace attaches to a process and its children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [f"--attach={each}" for each in (str(pid), *children)]
 
 
 def _exercise(docker_socket: str, answer: Path) -> None:
-    """The exercise of the recording: the same requests to the twin."""
+    """Send the same requests to the twin, as the exercise of the recording."""
     docker = ["docker", "--host", f"unix://{docker_socket}"]
     listed = subprocess.run(
         [*docker, "ps", "-q", "--filter", _TWIN], check=True, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""One workload from its container to a proven profile, by the verbs that a user types; and attacks on it."""
+"""Run a workload from its container to a proven profile, by the verbs that a user types; then attack it."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Proven:
 
 
 class VerbError(Exception):
-    """A verb has failed."""
+    """A command of hardener has failed."""
 
 
 @contextmanager
 def container(engine: Dockerd, workload: Workload, built: Mapping[str, bytes]) -> Iterator[list[str]]:
-    """A workload that runs, under the engine's defaults; the names of its containers."""
+    """Run a workload under the engine's defaults; yield the names of its containers."""
     image = f"workloads-{workload.name}"
     engine.build(image, workload.dockerfile, workload.sources(built))
     if workload.services:
@@ -77,7 +77,7 @@ def container(engine: Dockerd, workload: Workload, built: Mapping[str, bytes]) -
 def prove(
     engine: Dockerd, workload: Workload, names: list[str], folder: Path, *, starts: int = STARTS
 ) -> list[Proven]:
-    """Record, profile and prove a workload; attack each of its containers under both.
+    """Record, profile and prove a workload; attack each container under the defaults and under the profile.
 
     Args:
         engine: runs it.
@@ -120,12 +120,12 @@ def prove(
 
 
 def attacks(engine: Dockerd, name: str) -> frozenset[str]:
-    """The attacks that are possible from inside of a container, with its rights."""
+    """Return the attacks that succeed from inside of a container, with its rights."""
     return frozenset(attack for attack in ATTACKS if _attack(engine, name, attack) == _POSSIBLE)
 
 
 def hardener(engine: Dockerd, *words: str, allowed: tuple[int, ...] = (0,)) -> str:
-    """Run a verb of ``hardener workload``; what it prints.
+    """Run a verb of ``hardener workload``; return its output.
 
     Raises:
         VerbError: its exit code is none of those that are allowed.
@@ -146,7 +146,7 @@ def hardener(engine: Dockerd, *words: str, allowed: tuple[int, ...] = (0,)) -> s
 
 
 def _attacked_under(engine: Dockerd, name: str, profile: Path) -> frozenset[str]:
-    """The attacks that are possible from a container like this one under its profile."""
+    """Return the attacks that succeed from a container like this one under its profile."""
     original = engine.api("GET", f"/containers/{name}/json")
     options = shlex.split((profile / "docker-run.txt").read_text())
     if any(option.startswith("--security-opt=apparmor=") for option in options):
@@ -171,7 +171,7 @@ def _attacked_under(engine: Dockerd, name: str, profile: Path) -> frozenset[str]
 
 
 def _attack(engine: Dockerd, name: str, attack: str) -> int:
-    """Run an attack as `docker exec` does; its exit code."""
+    """Run an attack as `docker exec` does; return its exit code."""
     done = subprocess.run(
         ["docker", "--host", engine.host, "exec", name, "/attack", attack],
         capture_output=True,
@@ -200,7 +200,7 @@ def _service(engine: Dockerd, name: str) -> str:
 
 
 def _require_running(engine: Dockerd, name: str) -> None:
-    """Wait until a container has started to serve.
+    """Wait until a container has started, and serves requests.
 
     Raises:
         VerbError: it ended.

@@ -90,7 +90,7 @@ def is_known(text: str) -> bool:
 
 @cache
 def _meanings() -> Mapping[str, Mapping[str, Control]]:
-    """Return the slugs of the controls by each slug and id, in lower case."""
+    """Map each slug and each id, in lower case, to the slugs of its controls."""
     found: dict[str, dict[str, Control]] = {}
     for control in every_control():
         for name in (control.slug, *(place.id.casefold() for place in control.benchmarks.values())):

@@ -87,7 +87,7 @@ _LINKS = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of the list ``exit``, as far as coverage needs it.
+    """One rule of the list ``exit``, with the parts that decide which accesses it covers.
 
     ``permissions`` are those that an ``always`` rule records in full, and those of which a ``never`` rule
     silences something.
@@ -109,7 +109,7 @@ class Rule:
         return self.tree and path.startswith(self.path.rstrip("/") + "/")
 
     def touches(self, path: str, *, tree: bool) -> bool:
-        """Return whether the rule covers ``path``, or some of what lies below it if ``tree`` is set."""
+        """Return whether the rule covers ``path`` or, if ``tree`` is set, at least one path below it."""
         below = tree and self.path.startswith(path.rstrip("/") + "/")
         return below or self.path == path or self.covers(path, tree=False)
 
@@ -139,7 +139,7 @@ class Rules:
         return frozenset(needed) - covered
 
     def silencing(self, path: str, missing: Iterable[str], *, tree: bool = False) -> list[str]:
-        """Return the ``never`` rules that keep some of these permissions of ``path`` from the log."""
+        """Return the ``never`` rules that suppress records for some of these permissions of ``path``."""
         path = canonical(path)
         return [
             rule.text
@@ -238,7 +238,7 @@ def _watch(line: str, options: Sequence[tuple[str, str]]) -> Rule:
 
 
 def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | None:
-    """Parse a rule of the lists exit or task; None if it silences other than the native system calls."""
+    """Parse a rule of the lists exit or task; None if it suppresses only calls of another architecture."""
     always = "never" not in options[0][1].split(",")
     path, tree = "", True
     permissions: frozenset[str] | None = None
@@ -283,14 +283,14 @@ def _recorded_permissions(calls: set[str]) -> frozenset[str]:
 
 
 def _affected_permissions(calls: set[str]) -> frozenset[str]:
-    """Return the permissions that some of these calls need; a call with an unknown number may need any."""
+    """Return the permissions that at least one of these calls needs; a call given by number may need any."""
     if any(call.isdigit() for call in calls):
         return ALL
     return frozenset(permission for permission, every in _EVERY_CALL.items() if every & calls)
 
 
 def _keeps_records_out(words: set[str], options: Sequence[tuple[str, str]]) -> bool:
-    """Return whether a rule of the lists exclude or filesystem may keep records of accesses from the log."""
+    """Return whether a rule of the lists exclude or filesystem may suppress records of accesses."""
     fields = [_FIELD.fullmatch(value) for option, value in options[1:] if option == "F"]
     named = [field.groups() for field in fields if field is not None]
     if "filesystem" in words:

@@ -45,17 +45,17 @@ class Container:
 
     @property
     def id(self) -> str:
-        """Return its full id."""
+        """Return the full id of the container."""
         return fields.text(self.inspect_data, "Id", SOURCE)
 
     @property
     def name(self) -> str:
-        """Return its name without the API's leading slash; without a name its short id."""
+        """Return the name without the API's leading slash, or the short id of a container without a name."""
         return fields.text(self.inspect_data, "Name", SOURCE).lstrip("/") or self.id[:12] or "(unnamed)"
 
     @property
     def image_id(self) -> str:
-        """Return the id of its image; empty where the engine does not report it."""
+        """Return the id of the image; empty where the engine does not report it."""
         return fields.text(self.inspect_data, "Image", SOURCE)
 
     @property
@@ -75,7 +75,7 @@ class Container:
 
     @property
     def facts(self) -> JSONObject | None:
-        """Return the kernel's facts about it; None if it has no processes.
+        """Return the kernel's facts about the container; None if it has no processes.
 
         Raises:
             FactUnavailable: it could not be read.
@@ -89,7 +89,7 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Return whether it has processes; False while it waits for a restart, and just after its end.
+        """Return whether the container has processes: not while it waits for a restart or just after its end.
 
         The collector looks at the processes of each, and fails as a whole where it may not.
 
@@ -110,7 +110,7 @@ class Container:
 
     @property
     def privileged(self) -> bool:
-        """Return whether it was started privileged: with every capability and device, and without filter."""
+        """Return whether the container was started privileged: all capabilities and devices, no filter."""
         return bool(self.host_config.get("Privileged"))
 
     def fact(self, key: str) -> Any:
@@ -135,13 +135,13 @@ class Container:
         return values
 
     def shares(self, namespace: str) -> bool:
-        """Return whether it is in the host's namespace: effectively if it is running, else as declared."""
+        """Return whether the container is in the host's namespace: as the kernel says, else as declared."""
         if self.running:
             return namespace in self.fact("host_namespaces")
         return self.declares_host(namespace)[0]
 
     def declares_host(self, namespace: str) -> tuple[bool, str]:
-        """Return whether it requests the host's namespace, and through which container.
+        """Return whether the container requests the host's namespace, and through which container.
 
         ``container:NAME`` borrows from a neighbour, which may borrow in turn.
         """

@@ -110,7 +110,7 @@ def log_level(snapshot: Snapshot) -> Verdict:
 def unless_stale(
     settings: Settings, key: str, expected: str, actual: str, evidence: Sequence[str]
 ) -> Verdict:
-    """Return a pass that only the file proves; undecided if the file is newer than the daemon."""
+    """Return a pass that is based on the file alone; undecided if the file is newer than the daemon."""
     if settings.changed_since_start and not settings.get(key).origin.startswith("--"):
         return manual(
             expected,

@@ -104,7 +104,7 @@ def _foreign_authorities(snapshot: Snapshot, ca: str) -> str:
 
 
 def _holders(sockets: Sequence[Mapping[str, Any]], endpoints: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each endpoint of the API with the program that listens there; dockerd before it has started."""
+    """Yield each endpoint of the API with the program that listens on it; dockerd if nothing listens yet."""
     yield from ((_address(socket), str(socket.get("process"))) for socket in sockets)
     yield from ((endpoint, "dockerd") for endpoint in (() if sockets else endpoints))
 
@@ -240,7 +240,7 @@ def _loopback_host(name: str) -> bool:
 @check("daemon-authz-plugin")
 @needs_engine
 def authz_plugin(snapshot: Snapshot) -> Verdict:
-    """Check for an authorization plugin: without one every client of the API may call all of it."""
+    """Check for an authorization plugin: without one, each client of the API may use the whole API."""
     expected = "an authorization plugin decides about API calls"
     active = fields.texts(fields.table(snapshot.info, "Plugins", INFO), "Authorization", INFO)
     evidence = Settings(snapshot).evidence("authorization-plugins")

@@ -119,7 +119,7 @@ def _failed(expected: str, offenders: list[Offender], evidence: list[str]) -> Ve
 
 
 def _open_trees(snapshot: Snapshot, folders: Iterable[str]) -> Iterator[Offender]:
-    """Return what users other than root can change: in the folders, the folders, and their parents.
+    """Return the entries that users other than root can change: the folders, their content, their parents.
 
     A missing folder can be created in its parent.
     """

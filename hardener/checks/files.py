@@ -28,7 +28,7 @@ FaultOf = Callable[[Snapshot, JSONObject], str]
 def _register(
     slug: str, subject: str, find: FindPaths, expected: str, fault_of: FaultOf, *, rootless: bool = True
 ) -> None:
-    """Register a check of all paths of ``find``; without ``rootless`` not for a rootless daemon."""
+    """Register a check of all paths of ``find``; it skips a rootless daemon unless ``rootless`` is set."""
 
     @check(slug)
     @needs_engine
@@ -167,7 +167,7 @@ def _config_folder(snapshot: Snapshot) -> Sequence[str]:
 
 
 def _certificates(snapshot: Snapshot) -> Sequence[str]:
-    """Return every file of every registry, client keys included; a dangling link is none."""
+    """Return every file of every registry, client keys included, without dangling links."""
     folder = f"{config_folder(snapshot)}/certs.d/"
     files = snapshot.fact("files")
     return [

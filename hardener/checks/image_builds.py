@@ -72,7 +72,7 @@ _CURL_INSECURE = re.compile(r"-[#0-9BGIJLMNORSVZafgijlnpqsv]*k")
 @check("image-no-lone-update")
 @needs_engine
 def lone_update(snapshot: Snapshot) -> Verdict:
-    """Check that no layer has only a package index, from which a later, cached build would install."""
+    """Check that no layer only updates the package index: later cached builds would use the old index."""
     return judge_all(
         images(snapshot),
         _lone_update,

@@ -25,17 +25,17 @@ class Image:
 
     @property
     def id(self) -> str:
-        """Return its full id."""
+        """Return the full id of the image."""
         return fields.text(self.inspect, "Id", SOURCE)
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Return its tags on this host."""
+        """Return the tags of the image on this host."""
         return tuple(tag for tag in fields.texts(self.inspect, "RepoTags", SOURCE) if tag != "<none>:<none>")
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """Return its digests in registries: ``repository@sha256:…``."""
+        """Return the digests of the image in registries: ``repository@sha256:…``."""
         return tuple(
             digest
             for digest in fields.texts(self.inspect, "RepoDigests", SOURCE)
@@ -44,7 +44,7 @@ class Image:
 
     @property
     def name(self) -> str:
-        """Return its first tag, else its digest, else its short id."""
+        """Return the first tag; without tags the first digest, without digests the short id."""
         return next(iter((*self.tags, *self.digests)), self.id.removeprefix("sha256:")[:12])
 
     @property
@@ -54,12 +54,12 @@ class Image:
 
     @property
     def created(self) -> str:
-        """Return the day of its build, as it declares it."""
+        """Return the day on which the image was built, as its metadata declares it."""
         return fields.text(self.inspect, "Created", SOURCE)[:10] or "an unknown day"
 
     @property
     def size(self) -> str:
-        """Return its size."""
+        """Return the size of the image."""
         return f"{fields.number(self.inspect, 'Size', SOURCE) / 10**6:.0f} MB"
 
 

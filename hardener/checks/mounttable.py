@@ -70,7 +70,7 @@ class MountTable:
             self._root = mount
 
     def at(self, path: str, *, below: str = "") -> Mount | None:
-        """Return the mount of a path as the kernel resolves it, or the one under the device ``below``."""
+        """Return the mount that the kernel resolves a path to, or the one beneath a mount of ``below``."""
         mount = self._root
         if mount is None:
             return None
@@ -140,7 +140,7 @@ class Host:
         return found
 
     def images(self, device: str) -> list[Location]:
-        """Return the file of a loop device: writing to it changes the filesystem in it."""
+        """Return the backing file of a loop device: writing to it changes the filesystem in it."""
         file = self.block_devices.get(device, {}).get("file")
         location = self.table.locate(file) if isinstance(file, str) else None
         return [location] if location else []

@@ -31,7 +31,7 @@ def exists(snapshot: Snapshot, path: str) -> bool:
 
 
 def real(snapshot: Snapshot, path: str) -> str:
-    """Resolve symbolic links in a path, as far as they were collected."""
+    """Resolve the symbolic links in a path that the collector has recorded."""
     record = snapshot.fact("files").get(path)
     return str((record and record.get("target")) or path)
 
@@ -101,7 +101,7 @@ def data_root(snapshot: Snapshot) -> str:
 
 
 def uses_containerd_store(snapshot: Snapshot) -> bool:
-    """Return whether images are in the store of containerd, next to the engine's data root."""
+    """Return whether the engine keeps images in the store of containerd, outside its own data root."""
     return _SNAPSHOTTER in (snapshot.info.get("DriverStatus") or ())
 
 

@@ -31,7 +31,7 @@ class Subject(Protocol):
 
     @property
     def name(self) -> str:
-        """Return its name for readers."""
+        """Return the name of the object for readers."""
 
     @property
     def basis(self) -> str:
@@ -129,7 +129,7 @@ def _remarks(subject: AnySubject, judge: Judge[AnySubject]) -> Iterator[str]:
 def _undecided(
     unknown: Sequence[FactUnavailable], doubtful: Sequence[Offender], ask: str, subjects: Sequence[Subject]
 ) -> Undecided | None:
-    """Return the undecided rest of the subjects that do not violate the rule."""
+    """Return the verdict for objects that violate nothing and could not be decided completely."""
     if unknown:
         return undecided_by(FactUnavailable(unknown[0].source, _missing(unknown, subjects)))
     if doubtful:

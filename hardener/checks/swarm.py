@@ -92,7 +92,7 @@ class _Socket:
 
     @property
     def port(self) -> int:
-        """Return its port."""
+        """Return the port of the socket."""
         return fields.number(self.facts, "port", "listening")
 
     @property
@@ -102,7 +102,7 @@ class _Socket:
 
     @property
     def address(self) -> str:
-        """Return its address."""
+        """Return the address of the socket."""
         return fields.text(self.facts, "address", "listening")
 
     @property
@@ -165,7 +165,7 @@ class _Network:
 
     @property
     def name(self) -> str:
-        """Return its name."""
+        """Return the name of the network."""
         return fields.text(self.facts, "Name", "docker.networks")
 
 

@@ -24,17 +24,17 @@ class Service:
 
     @property
     def id(self) -> str:
-        """Return its id."""
+        """Return the id of the service."""
         return fields.text(self.facts, "ID", SOURCE)
 
     @property
     def spec(self) -> JSONObject:
-        """Return its specification."""
+        """Return the specification of the service."""
         return fields.required(self.facts, "Spec", SOURCE)
 
     @property
     def name(self) -> str:
-        """Return its name."""
+        """Return the name of the service."""
         return fields.text(self.spec, "Name", SOURCE) or self.id
 
     @property

@@ -33,7 +33,7 @@ _Function = Callable[..., Any]
 
 @dataclass(slots=True)
 class Conversation:
-    """The command line of this call, and the amount of output on standard error."""
+    """The command line of this call, and how much it prints on standard error."""
 
     verbose: bool = False
     arguments: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ def only_one_inventory(
 def option_group(
     name: str, kind: type[Any], *options: Callable[[Any], Any]
 ) -> Callable[[_Function], _Function]:
-    """Return a decorator that adds options in this order; the verb gets one ``kind`` as argument ``name``."""
+    """Return a decorator that adds options in this order; the verb gets their values as one ``kind``."""
     fields = [field.name for field in dataclasses.fields(kind)]
 
     def decorate(function: _Function) -> _Function:

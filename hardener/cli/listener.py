@@ -113,7 +113,7 @@ class TerminalListener:
         self._tell(*changes.planned(plans))
 
     def withheld(self, plans: Sequence[Plan]) -> None:
-        """Show the steps that are omitted for the sake of waived controls."""
+        """Show the steps that are omitted because they would also remediate waived controls."""
         from hardener.terminal import changes
 
         self._tell(*changes.withheld(plans))

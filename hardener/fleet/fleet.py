@@ -59,7 +59,7 @@ class Fleet:
         return part
 
     def numbered(self, number: int, run: str) -> Fleet:
-        """Return the same fleet for a run with a number: its hosts refuse a run that is older than another.
+        """Return the same fleet with a run number: hosts refuse a run whose number is lower than their last.
 
         Args:
             number: that of the run.

@@ -46,7 +46,7 @@ class Inventory:
     variables: Mapping[str, Mapping[str, Any]]
 
     def part(self, hosts: tuple[str, ...]) -> dict[str, Any]:
-        """Return some of its hosts as an inventory of Ansible, in this order, with all their groups."""
+        """Return a part of the hosts as an inventory of Ansible, in the given order, with their groups."""
         inside = {name: [host for host in hosts if host in group] for name, group in self.groups.items()}
         children: dict[str, Any] = {
             name: {"hosts": {host: {} for host in some}}

@@ -50,7 +50,7 @@ class StoredProof:
     path: Path
 
     def files(self) -> dict[str, bytes]:
-        """Return its files by name.
+        """Return the files of the proof by name.
 
         Raises:
             HardenerError: they cannot be read, or were changed.

@@ -74,7 +74,7 @@ class StoredRun:
 
     @property
     def id(self) -> str:
-        """Return its identifier, as in every report."""
+        """Return the identifier of the run, as in every report."""
         return self.record.info.run_id
 
     @property
@@ -88,7 +88,7 @@ class StoredRun:
 
     @property
     def is_reference(self) -> bool:
-        """Return whether it can be a reference for drift: it covers the whole inventory and all controls."""
+        """Return whether the run can be a reference for drift: it covers all hosts and all controls."""
         record = self.record
         complete = not (record.limit or record.only) and self.unreachable < self.hosts
         return complete and record.verb not in DRIFT_VERBS

@@ -58,7 +58,7 @@ class JUnitReport(Report):
         return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time="{seconds:.3f}">\n'
 
     def host(self, assessment: Assessment) -> str:
-        """Return one suite."""
+        """Return the suite of one host."""
         slug = host_slug(assessment.host)
         self._seen[slug] += 1
         if self._seen[slug] > 1:  # a second snapshot of the same host: readers would drop its cases

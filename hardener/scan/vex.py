@@ -92,7 +92,7 @@ class Statement:
     source: str
 
     def is_about(self, vulnerability: str, package: Package, image: Image | None) -> bool:
-        """Return whether it applies to a vulnerability of a package, on the host or in an image."""
+        """Return whether the statement is about a vulnerability of a package, on the host or in an image."""
         if vulnerability.upper() not in self.ids:
             return False
         return any(_fits(product, package, image) for product in self.products)

@@ -132,7 +132,7 @@ def divide(amounts: Sequence[int], width: int) -> list[int]:
 
 
 def legend() -> RenderableType:
-    """Explain the shapes of a bar."""
+    """Explain the symbols of the cells in a bar."""
     text = Text("  ")
     for glyph, colour, words in (
         ("█", STATUS_COLOURS[Status.PASS], " pass   "),

@@ -23,7 +23,7 @@ from hardener.workflows.listener import Listener
 
 
 class AnswerPhase(Watcher, Protocol):
-    """Receives the unreadable answers of hosts in a phase."""
+    """Receives the events of a phase, and the hosts whose answers are unreadable."""
 
     def problem(self, host: str, text: str) -> None:
         """Report that the answer of a host is unreadable."""

@@ -57,7 +57,7 @@ class Merged:
 
     @property
     def one(self) -> Recording:
-        """Return one of the recordings, for data that are equal in all of them."""
+        """Return any of the recordings, for data that are equal in all of them."""
         return self.recordings[0]
 
     @property

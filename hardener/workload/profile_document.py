@@ -299,7 +299,7 @@ def decode(data: bytes, *, name: str) -> Document:
 
 
 def foreign(folder: Path, names: Iterable[str]) -> str:
-    """Return the first of some files in a folder that does not belong to its profile; empty for none."""
+    """Return the first of the given files in a folder that does not belong to its profile; empty for none."""
     present = [name for name in names if os.path.lexists(folder / name)]
     written: set[str] = set()
     try:

@@ -26,7 +26,7 @@ _HASH = re.compile(r"^(\S{1,255}) ([0-9a-f]{64})$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A project as far as it is known without its host.
+    """The facts about a project that are known without its host.
 
     Args:
         files: absolute paths of its compose files.

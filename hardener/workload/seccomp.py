@@ -265,7 +265,7 @@ def _families(rules: Iterable[Rule]) -> frozenset[int]:
 
 
 def _holds(condition: Mapping[str, Any], family: int) -> bool:
-    """Return whether a condition holds for a call of ``socket``, as far as it is about the family."""
+    """Return whether a condition on the address family of ``socket`` holds; any other condition does not."""
     if condition["index"] != 0:
         return False  # unlike any known profile: an unknown condition permits nothing
     value: int = condition["value"]

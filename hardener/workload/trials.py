@@ -157,7 +157,7 @@ def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Conf
 
 
 def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Confinement]]:
-    """Return confinements that forbid calls of serving, the least tight first.
+    """Return confinements that forbid calls of the phase serve, the least tight first.
 
     What the runtime needs stays: the container is to start, and its exercise to fail.
     """

@@ -65,14 +65,14 @@ class Chain:
 
 
 class Region:
-    """Packets with the same verdict, and the most frequent reason for it."""
+    """A set of packets with the same verdict, and the most frequent reason for it."""
 
     def __init__(self) -> None:
         self._sources: dict[tuple[Box, Box], list[Intervals]] = {}
         self._reasons: dict[tuple[Box, Box], tuple[int, str]] = {}
 
     def add(self, boxes: Iterable[Box], reason: str = "") -> None:
-        """Add boxes; boxes that differ only in their sources are merged."""
+        """Add boxes (one range in each dimension); merge those that differ only in their sources."""
         for box in boxes:
             source = box[Dimension.SOURCE]
             key = (box[: Dimension.SOURCE], box[Dimension.SOURCE + 1 :])
@@ -87,14 +87,14 @@ class Region:
             self.add([box], reason)
 
     def parts(self) -> list[tuple[Box, str]]:
-        """Return its boxes with their reasons."""
+        """Return the boxes of the region with their reasons."""
         return [
             ((*key[0], normal(each for one in sources for each in one), *key[1]), self._reasons[key][1])
             for key, sources in self._sources.items()
         ]
 
     def boxes(self) -> list[Box]:
-        """Return its boxes."""
+        """Return the boxes of the region."""
         return [box for box, _ in self.parts()]
 
     def __bool__(self) -> bool:
@@ -265,7 +265,7 @@ class _Walk:
 
 
 def bounded(boxes: list[Box]) -> list[Box]:
-    """Return the boxes unless they are too many.
+    """Return the boxes; raise an error if there are too many.
 
     Raises:
         FactUnavailable: they are.

@@ -115,7 +115,7 @@ def target_of(name: str) -> tuple[str, str]:
 
 
 def _known_targets(chain: Chain, chains: dict[Key, Chain]) -> Chain:
-    """Return the chain with jumps to unknown chains marked unknown: those are extensions."""
+    """Return the chain with jumps to unknown chains marked as unknown, since these are target extensions."""
     rules = [
         Rule(rule.text, "unknown", rule.target, rule.may, rule.must)
         if rule.verdict == "jump" and (*chain.key[:2], rule.target) not in chains

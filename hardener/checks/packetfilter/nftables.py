@@ -239,7 +239,7 @@ class _Reader:
                 return UNKNOWN
 
     def _concat(self, parts: Sequence[Any], right: Any) -> Taken:
-        """Return the matches of several fields at once: at most those of each field."""
+        """Return the matches of a concatenation of fields: an upper bound, which judges each field alone."""
         entries = [_bare(entry) for entry in self._elements(right)]
         columns = [entry["concat"] for entry in entries if isinstance(entry, Mapping) and "concat" in entry]
         if len(columns) != len(entries) or any(len(column) != len(parts) for column in columns):

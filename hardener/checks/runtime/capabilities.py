@@ -41,7 +41,7 @@ def _capabilities(container: Container) -> Iterator[str]:
 
 
 def _drops_all(container: Container) -> bool:
-    """Return whether the container drops all capabilities and adds back single ones."""
+    """Return whether the container drops all capabilities and adds back individual ones only."""
     dropped, added = ({*map(_normal, _texts(container, key))} for key in ("CapDrop", "CapAdd"))
     return "ALL" in dropped and "ALL" not in added and not container.privileged
 

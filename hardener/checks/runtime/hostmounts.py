@@ -45,11 +45,11 @@ class HostMount:
         return self._view is not None
 
     def holds(self, location: Location) -> bool:
-        """Return whether a file or folder of the host is reachable through it."""
+        """Return whether a file or folder of the host is reachable through the mount."""
         return self._view is not None and self._view.holds(location)
 
     def is_inside(self, location: Location) -> bool:
-        """Return whether it shows something below a folder of the host."""
+        """Return whether the mount shows a path below a folder of the host."""
         return self._view is not None and any(shown.within(location) for shown in self._view.locations)
 
     def described(self, name: str = "") -> str:
@@ -94,7 +94,7 @@ def host_mounts(container: Container) -> Iterator[HostMount]:
 
 
 def real(snapshot: Snapshot, path: str) -> str:
-    """Resolve symbolic links in a path, as far as they were collected."""
+    """Resolve the symbolic links in a path that the collector has recorded."""
     record = snapshot.fact("files").get(path)
     target = record.get("target") if isinstance(record, Mapping) else None
     return clean(target if isinstance(target, str) and target else path)
@@ -150,7 +150,7 @@ def _by_location(container: Container, host: Host, table: MountTable) -> Iterato
 
 
 def _inside_engine(point: str, data_root: str) -> bool:
-    """Return whether the engine created the mount point, which is only a second path of a folder."""
+    """Return whether a mount point is in a folder of the engine, and so only repeats another folder."""
     roots = (data_root, "/var/lib/docker", "/var/lib/containerd", "/run/containerd", "/run/docker")
     return any(point != root and within(point, root) for root in roots)
 
@@ -158,7 +158,7 @@ def _inside_engine(point: str, data_root: str) -> bool:
 def _engines_own(
     container: Container, row: JSONObject | None, names: Sequence[str], data_root: str, *, asked_for: bool
 ) -> bool:
-    """Return whether the engine keeps it for this container: a volume, its hosts file, its secrets."""
+    """Return whether a mount shows the engine's own files for the container: volume, hosts file, secrets."""
     if not asked_for:
         kept = f"{data_root}/containers"
         its = any(within(name, f"{kept}/{container.id}") for name in names)

@@ -112,7 +112,7 @@ def _longest_start(container: Container) -> float:
 
 
 def _started(container: Container) -> float | None:
-    """Return the seconds from its start to the snapshot."""
+    """Return the seconds from the start of the container to the snapshot."""
     state = fields.required(container.inspect, "State", SOURCE)
     try:
         # The engine writes nine digits of a second, which Python does not accept.
@@ -225,7 +225,7 @@ def _root_guests(container: Container) -> Iterator[str]:
 @check("image-latest-pulled")
 @needs_engine
 def latest_pulled(snapshot: Snapshot) -> Verdict:
-    """Check that no container runs an older build than its tag names here; a person asks the registry."""
+    """Check that containers run the image that their tag names on this host; a person asks the registry."""
     current = {expanded_reference(tag): image for image in images(snapshot) for tag in image.tags}
 
     def judge(container: Container) -> Iterator[str]:

@@ -80,7 +80,7 @@ class SystemMount(NamedTuple):
 
     @property
     def by_hook(self) -> bool:
-        """Return whether the runtime itself added it read-only, as it does with drivers below /usr."""
+        """Return whether the runtime added the mount itself, read-only, as for drivers below /usr."""
         mount = self.mount
         return mount.by_runtime and not mount.writable and within(self.name, "/usr") and self.name != "/usr"
 
@@ -152,7 +152,7 @@ def _places(snapshot: Snapshot, trees: tuple[str, ...]) -> tuple[tuple[str, tupl
 
 
 def _disks(container: Container, places: tuple[tuple[str, tuple[Location, ...]], ...]) -> Iterator[str]:
-    """Return disks of the host's own filesystems that it has as devices."""
+    """Return the disks of the host's own filesystems that the container has as devices."""
     host = mounttable.host(container.snapshot)
     if host is None:
         return

@@ -49,7 +49,7 @@ class _Opening:
 
     @property
     def everywhere(self) -> bool:
-        """Return whether it is open on every address of the host."""
+        """Return whether the port is open on every address of the host."""
         if not self.address:
             return True
         try:

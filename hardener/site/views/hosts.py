@@ -40,7 +40,7 @@ def hosts(place: Place, gathered: Gathered, former: Sequence[HostRow]) -> Iterat
 
 
 class Move(NamedTuple):
-    """A control of a host over the series, as spans: status, first run, number of runs."""
+    """The statuses of a control on a host over the runs, as spans: status, first run, number of runs."""
 
     slug: str
     spans: tuple[tuple[Status, int, int], ...]

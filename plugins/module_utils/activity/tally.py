@@ -227,7 +227,7 @@ class Tally:
 
 
 def _key(sighting: Sighting) -> _Key:
-    """Return the key by which sightings are counted; the class separates grave targets."""
+    """Return the key by which sightings are counted."""
     return sighting.container, sighting.source, sighting.category, sighting.kind, sighting.verdict
 
 

@@ -26,7 +26,7 @@ Tables = Mapping[str, Mapping[str, List[str]]]  # table -> chain -> its rules as
 
 
 class Hook(NamedTuple):
-    """A jump from another program's chain; it exists as long as ``child``, or the chain that it serves."""
+    """A jump from another program's chain, wanted while the chain ``because_of``, or ``child``, exists."""
 
     table: str
     parent: str
@@ -45,11 +45,11 @@ class Hook(NamedTuple):
         return self.child.startswith(_OURS)
 
     def wanted(self, tables: Tables) -> bool:
-        """Return whether these chains need the jump."""
+        """Return whether the jump is wanted: the chain that it depends on exists."""
         return (self.because_of or self.child) in tables.get(self.table, {})
 
     def in_place(self, tables: Tables) -> bool:
-        """Return whether the jump is in force, and no rule before it accepts packets."""
+        """Return whether the jump is present once, and no rule before it accepts packets."""
         rules = tables.get(self.table, {}).get(self.parent, [])
         if rules.count(self.rule) != 1:
             return False

@@ -35,7 +35,7 @@ class Engine(client.Engine):
             return {}
 
     def running(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """Inspect data of all running containers; and the reason by name, of those that cannot be inspected.
+        """Return inspect data of all running containers; and by name, why others cannot be inspected.
 
         What is not inspected after ``_PATIENCE`` counts among the latter.
         """
@@ -57,7 +57,7 @@ class Engine(client.Engine):
         return [container for container in found if container["State"].get("Running")], unread
 
     def inspect(self, container: str, *, seconds: float = _SLOWEST) -> dict[str, Any]:
-        """Inspect data of a container.
+        """Return the inspect data of a container.
 
         Args:
             container: its id or name.

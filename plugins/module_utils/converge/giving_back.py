@@ -128,7 +128,7 @@ class _Keys:
         self._whole = whole
 
     def back(self, read: Reader, *, remap: bool) -> _Given:
-        """Return the file without these keys; if only hardener has changed it, its former bytes."""
+        """Return the file without these keys; if only hardener has changed it, its original content."""
         path, before = self._path, self._before
         try:
             now = read(path)

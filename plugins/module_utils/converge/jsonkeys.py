@@ -37,7 +37,7 @@ class Record(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What a document wants of a JSON file.
+    """The keys that a document sets in a JSON file, and how they are merged.
 
     ``keys`` are always set. ``defaults`` are set only if they are not set otherwise. ``whole`` names the keys
     whose object is replaced and not merged.

@@ -28,7 +28,7 @@ _LEFT = "left.json"
 
 
 class Origins(Store):
-    """The backups that are too old for a rollback, but are the only ones with some original states.
+    """The backups of removed runs, kept because they alone have the original states of some paths.
 
     Args:
         store: hardener's folder on this host.
@@ -40,11 +40,11 @@ class Origins(Store):
 
     @property
     def backups(self) -> str:
-        """Return the folder of these backups."""
+        """Return the folder of the kept backups."""
         return self._above
 
     def left(self) -> dict[str, list[str]]:
-        """Return by path the hashes of contents that removed runs left, up to each kept run, latest last."""
+        """Return, by path, the hashes of contents that removed runs wrote, in the order of the runs."""
         with suppress(OSError, ValueError):
             found = records.fields(records.read(os.path.join(self.backups, _LEFT)), {})
             records.each(found.values(), list, "list")
@@ -52,7 +52,7 @@ class Origins(Store):
         return {}
 
     def note(self, left: Mapping[str, Sequence[str]]) -> None:
-        """Store these hashes.
+        """Store the hashes that ``left`` returns.
 
         Raises:
             OSError: it cannot be written.
@@ -82,7 +82,7 @@ class Origin(NamedTuple):
 
 
 class Past(NamedTuple):
-    """A run in force: its backup folder, its journal, its paths, and the documents of each.
+    """A run whose changes still apply: its backup folder, journal and paths, and each path's documents.
 
     ``written`` are contents that removed runs left at its paths.
     """
@@ -99,7 +99,7 @@ Chosen = Callable[[Entry, "frozenset[str]"], bool]
 
 
 def standing(store: Store, *, but: str = "") -> tuple[list[Past], list[str]]:
-    """Return the runs in force, oldest first, and those whose backup cannot be read.
+    """Return the runs whose changes still apply, oldest first, and those whose backup cannot be read.
 
     Args:
         store: hardener's folder on this host.
@@ -182,7 +182,7 @@ def before(
     known: Mapping[str, State],
     chosen: Chosen | None = None,
 ) -> list[Origin]:
-    """Return the states of paths before the first of some runs.
+    """Return the states of paths before the first of the given runs.
 
     Args:
         store: hardener's folder on this host.

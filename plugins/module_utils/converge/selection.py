@@ -76,7 +76,7 @@ class Selection(NamedTuple):
 
     @property
     def changing(self) -> list[Document]:
-        """Return the chosen documents that are not yet in force.
+        """Return the chosen documents that the host does not have yet.
 
         Those whose paths change; and if an activation is due that none of these waits for (the kernel has
         lost its audit rules), all that wait for it.

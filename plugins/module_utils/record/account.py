@@ -32,7 +32,7 @@ class Account:
         self._subject = subject
 
     def want(self, identity: str) -> None:
-        """Start to count a container of the twin."""
+        """Start to count the events of a container of the twin."""
         self._recorder.want(identity, self._slot)
 
     def mark(self, phase: str) -> None:
@@ -40,7 +40,7 @@ class Account:
         self._recorder.phase(phase, unfiltered=self._unfiltered, slot=self._slot)
 
     def cgroups(self) -> set[int]:
-        """Return the cgroups that the twin had; each start has another one."""
+        """Return the cgroups that the twin had: one for each start."""
         return self._recorder.cgroups(self._slot)
 
     def look_at_programs(self) -> None:

@@ -27,7 +27,7 @@ class Part:
 
 
 def not_recorded(_identity: str) -> None:
-    """Ignore a copy."""
+    """Do nothing: the twins of other services are not recorded."""
 
 
 def wait_for_others(part: Part, parts: Sequence[Part]) -> None:

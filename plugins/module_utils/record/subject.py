@@ -80,7 +80,7 @@ class Subject:
     # --- life cycle -----------------------------------------------------------------------------------------
 
     def confine(self, confinement: Mapping[str, Any] | None) -> None:
-        """Give later twins these rights (``twin.confined``); None for the original's."""
+        """Set the confinement of later twins (``twin.confined``); None for that of the original."""
         self._confinement = confinement
 
     def create(self, *, used: bool) -> bool:
@@ -238,7 +238,7 @@ class Subject:
     # --- state ----------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Return its state, as the engine reports it."""
+        """Return the state of the twin, as the engine reports it."""
         if not self._identity:
             return {}
         state: dict[str, Any] = self._engine.get(f"/containers/{quoted(self._identity)}/json")["State"]
@@ -249,7 +249,7 @@ class Subject:
         return bool(self.state().get("Running"))
 
     def has_process(self) -> bool:
-        """Return whether its first process exists: cheaper than asking the engine."""
+        """Return whether the first process of the twin exists, without asking the engine."""
         return self.pid > 0 and os.path.exists(f"/proc/{self.pid}/ns")
 
     @property
@@ -261,7 +261,7 @@ class Subject:
         return self.plan is not None and self.plan.body["HostConfig"]["NetworkMode"].startswith("container:")
 
     def address(self) -> str:
-        """Return its address in one of its networks; empty while it does not run."""
+        """Return the twin's address in one of its networks; empty while it does not run."""
         if not self.networked or not self._identity:
             return ""
         found = self._engine.get(f"/containers/{self._identity}/json")
@@ -292,7 +292,7 @@ class Subject:
         return self.pid
 
     def collect_changes(self) -> None:
-        """Store the paths that it has changed so far, in its writable layer and in its volumes."""
+        """Store the paths that the twin has changed so far, in its writable layer and in its volumes."""
         new: set[str] = set()
         cut = False
 

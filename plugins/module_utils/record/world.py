@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
 
 class World:
-    """Networks and volumes of the twins of some containers.
+    """The networks and volumes of the twins of one run.
 
     Args:
         engine: the engine.

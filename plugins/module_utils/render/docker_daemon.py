@@ -224,7 +224,7 @@ def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> l
 
 
 def _log_level(host: HostView, level: str) -> dict[str, Any]:
-    """Return the document for the log level, and no debug mode, which would override it."""
+    """Return the document for the log level; it also switches off debug mode, which would override it."""
     said = "debug" in host.declared
     debugging = level != "debug" and (said or bool(host.info.get("Debug")))
     keys = {"log-level": level, **({"debug": False} if level != "debug" and said else {})}

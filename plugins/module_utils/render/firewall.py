@@ -190,7 +190,7 @@ def _document(
     settings: Mapping[str, Any] | None = None,
     remove: bool = False,
 ) -> dict[str, Any]:
-    """Return a document of rules files; the boot loader is added with the first and removed with the last."""
+    """Return a document of rules files; the boot unit is added with the first and removed with the last."""
     resources: list[dict[str, Any]] = [
         {"kind": "absent", "path": f"{FIREWALL}/{file}"}
         if content is None
@@ -240,7 +240,7 @@ class _Service(NamedTuple):
             yield " ".join([*source, *words, "-j", verdict])
 
     def covers(self, protocol: str, port: int) -> bool:
-        """Return whether it covers this port."""
+        """Return whether the service includes this port."""
         first, _separator, last = self.port.partition(":")
         return self.protocol == protocol and bool(first) and int(first) <= port <= int(last or first)
 

@@ -210,7 +210,7 @@ class Indexes:
         )
 
     def _error(self, release: Release) -> str:
-        """Return why it could not be refreshed; empty if no failure is known."""
+        """Return why an index could not be refreshed; empty if no failure is known."""
         # An error without a release's name concerns all; one with another name does not concern this release.
         about = [line for line in self.errors if release.suite in line]
         general = [line for line in self.errors if "/dists/" not in line and " Release'" not in line]

@@ -28,7 +28,7 @@ class Release(NamedTuple):
 
     @property
     def compared(self) -> bool:
-        """Return whether its security updates can be determined, which needs a codename.
+        """Return whether the release's security updates can be determined, which needs a codename.
 
         Testing and unstable have no version number. They get fixes together with all other updates: their
         security index, often empty, is not meaningful.

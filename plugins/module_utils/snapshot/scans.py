@@ -43,7 +43,7 @@ def read(path: str = layout.SCAN_RECORD, status: str = _STATUS) -> dict[str, Any
 
 
 def _still_runs(entry: dict[str, Any]) -> bool:
-    """Return whether it is the same process: numbers are reused, start times differ."""
+    """Return whether the recorded process still runs: pids are reused, so its start time is compared."""
     pid = entry.get("pid")
     if not isinstance(pid, int) or entry.get("began") is None:
         return False

@@ -96,7 +96,7 @@ class Helper:
         os.close(write)
 
     def result(self) -> dict[str, str]:
-        """Return its entries; wait until its limit at most."""
+        """Return the entries that the helper has read; wait until its limit at most."""
         pieces = []
         while select.select([self._pipe], [], [], max(0, self._deadline - time.monotonic()))[0]:
             piece = os.read(self._pipe, 1024 * 1024)

@@ -39,7 +39,7 @@ class Bundles:
         self._known: dict[str, dict[str, Any] | None] = {}
 
     def effective(self, container: str) -> dict[str, Any] | None:
-        """Return what the profile in force allows; None if there is none, or it cannot be read."""
+        """Return the calls that the profile in use allows; None if there is none, or it cannot be read."""
         for folder in self._folders:
             try:
                 text = read_text(f"{folder}/{container}/config.json")
@@ -68,7 +68,7 @@ def of_file(path: str) -> dict[str, Any] | None:
 
 
 def condensed(profile: Any) -> dict[str, Any] | None:
-    """Return ``{default, open}``: the action for calls without a rule, and the allowed ones of REPORTED.
+    """Return ``{default, open}``: the action for calls without a rule, and the allowed calls of REPORTED.
 
     A call that is allowed with some arguments counts: the default profile refuses it with any. Rules for
     certain capabilities, architectures or kernels are not evaluated, and count as not allowed.

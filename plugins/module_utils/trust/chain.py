@@ -98,7 +98,7 @@ class Verifier:
         return found._replace(rule=rule.prefix)
 
     def matches(self, identity: str, image: references.Reference, digest: str) -> Iterator[str]:
-        """Yield digests that may be signed for an image, the claimed one first; none if it differs.
+        """Yield the digests under which the registry has this image, the claimed one first.
 
         Raises:
             NotFound: the registry has no such digest.
@@ -163,7 +163,7 @@ class Verifier:
         return found
 
     def _misnamed(self, tags: list[str], claims: Mapping[str, Finding]) -> Iterator[Finding]:
-        """Yield findings for tags that an image has only on this host, although a repository verifies it.
+        """Yield findings for tags that an image has only on this host: its registry has them elsewhere.
 
         Each name requires a check in its own repository: another one's result does not apply to it.
         """

@@ -1,4 +1,4 @@
-"""Bring changed files into force: activations, each performed at most once, in the order of ``KINDS``.
+"""Make changed files effective: activations, each performed at most once, in the order of ``KINDS``.
 
 An activation is due when one of the paths in its ``when`` changes, and also when its effect is missing on the
 running host, whatever the files say. One module per activation; ``interface`` defines what all of them have

@@ -72,7 +72,7 @@ class ApparmorLoad(Activation):
         ]
 
     def undo(self) -> list[str]:
-        """Load the restored files; a profile whose file was new stays loaded and confines on."""
+        """Load the restored files; a profile whose file was new stays loaded, and still confines."""
         problems = []
         for path in {**self._profiles, **self._released}:
             if os.path.exists(path):

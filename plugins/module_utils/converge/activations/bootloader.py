@@ -1,4 +1,4 @@
-"""Give the next kernel its parameters through GRUB."""
+"""Set kernel parameters for the next boot through GRUB."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class BootParameters(Activation):
         return Former({"when": united(begun), "parameters": []}, left=left)
 
     def undo_at_boot(self) -> list[str]:
-        """Generate the menu that the next boot reads; the current boot used the other one."""
+        """Generate the menu for the next boot again; the current boot has already used the former menu."""
         return self.undo()
 
     def problems(self) -> list[str]:
@@ -83,7 +83,7 @@ class BootParameters(Activation):
 
 
 def _in_force(word: str, command_line: Sequence[str]) -> bool:
-    """Return whether a parameter has that value; if it is given twice, the last one counts."""
+    """Return whether the kernel's command line sets a parameter to this value; the last occurrence counts."""
     name = word.partition("=")[0]
     given = [other for other in command_line if other.partition("=")[0] == name]
     return given[-1:] == [word]

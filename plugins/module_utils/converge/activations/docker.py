@@ -1,4 +1,4 @@
-"""Bring a changed configuration into force in the engine without losing a container.
+"""Make the engine apply a changed configuration without losing a container.
 
 Reload if the engine accepts the changed keys while it runs, else restart. If live-restore is off before a
 restart, a reload switches it on first, so that containers survive; an undo does the same. If containers
@@ -338,7 +338,7 @@ class Docker(AtEngine):
     # --- undo ----------------------------------------------------------------------------------------------
 
     def undo(self) -> list[str]:
-        """Run the engine with its restored configuration, containers alive; stop it if it did not run."""
+        """Run the engine with its restored configuration, keeping containers; stop it if it did not run."""
         memory = self.memory
         if memory.get("stage") == "start":
             system.must("systemctl", "stop", "--", self.unit, *memory["sockets"], timeout=self.timeout)

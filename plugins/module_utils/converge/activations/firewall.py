@@ -159,7 +159,7 @@ class Firewall(Activation):
         return found
 
     def undo_at_boot(self) -> list[str]:
-        """Undo a soft reboot, which keeps rules and unit; otherwise the boot loads the restored files."""
+        """Restore after a soft reboot, which keeps rules and unit; other boots load the restored files."""
         if not self.memory["unit"]["enabled"]:
             _disable()
         elif not os.path.lexists(_ENABLED):

@@ -19,7 +19,7 @@ class Begun(NamedTuple):
 
 
 class Former(NamedTuple):
-    """How to restore the state of the host before some runs.
+    """How to restore the state that the host had before the given runs.
 
     ``settings`` are those of the activation that restores it, None if there is nothing to do. ``kept`` lists
     what stays because it was changed outside hardener, ``left`` what stays for another reason.
@@ -70,7 +70,7 @@ class Activation:
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Return how to restore the state before some runs, given oldest first; changes nothing.
+        """Return how to restore the state before the given runs, oldest first; change nothing.
 
         If files hold all of that state, it is enough to perform the activation after they are restored.
         """
@@ -78,7 +78,7 @@ class Activation:
 
     @classmethod
     def socket_of(cls, begun: Sequence[Begun]) -> str:  # noqa: ARG003 - those at the engine have one
-        """Return the socket of the engine that some runs changed; empty if they changed none."""
+        """Return the socket of the engine that the given runs changed; empty if they changed none."""
         return ""
 
     @classmethod
@@ -120,7 +120,7 @@ class Activation:
         return []
 
     def undo(self) -> list[str]:
-        """Bring the restored files into force, and return what is still wrong.
+        """Make the restored files effective, and return what is still wrong.
 
         Raises:
             Failed: it did not work.
@@ -172,7 +172,7 @@ class AtEngine(Activation):
 
     @classmethod
     def socket_of(cls, begun: Sequence[Begun]) -> str:
-        """Return the socket of the engine that the last of some runs changed; empty if none is stored."""
+        """Return the socket of the engine that the last of the given runs stored; empty if none is stored."""
         last = begun[-1]
         served = Served.noted(last.memory.get("engine") or last.settings)
         return served.socket if served else ""

@@ -61,7 +61,7 @@ class Units(Activation):
         return former
 
     def describe(self) -> dict[str, Any]:
-        """Return the units and reasons."""
+        """Return the units that change and the reasons, as JSON data."""
         units = [
             unit
             for unit in (*self._wanted, *self._former)
