@@ -94,7 +94,7 @@ def converge(guest: lab.Guest, folder: Path) -> str:
     return done.stdout
 
 
-def test_loose_permissions_are_tightened_and_stay_so_after_a_reboot(boot: Boot, tmp_path: Path) -> None:
+def test_loose_permissions_are_tightened_and_stay_tight_after_a_reboot(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     assert "/srv/docker/" in guest.ssh("sh", "-c", ENGINE).stdout
     guest.ssh("python3", "-", stdin=LOOSEN)

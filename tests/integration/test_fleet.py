@@ -281,7 +281,7 @@ def test_hostile_host_names_are_inert(
         (("-i", "vault", "--vault-password-file", "missing"), "missing was not found"),
     ],
 )
-def test_a_fatal_error_is_one_line(
+def test_a_fatal_error_is_reported_in_one_line(
     hardener: Hardener, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     work = tmp_path / "work"

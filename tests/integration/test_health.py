@@ -45,7 +45,7 @@ def publishing(engine: Dockerd, name: str, address: str, **config: Any) -> str:
     return container
 
 
-def test_a_host_without_containers_misses_nothing(engine: Dockerd) -> None:
+def test_a_host_without_containers_has_no_problem(engine: Dockerd) -> None:
     seen = picture(engine)
     assert (seen["containers"], seen["ports"], seen["networks"]) == ({}, [], [])
     assert problems(seen) == []
@@ -237,7 +237,7 @@ def test_containers_that_can_no_longer_resolve_or_connect_are_a_problem(engine: 
     ]
 
 
-def test_a_container_that_returns_during_a_slow_check_is_no_problem(engine: Dockerd) -> None:
+def test_a_container_that_returns_during_a_slow_check_is_not_a_problem(engine: Dockerd) -> None:
     bridge = gateway(engine)
     engine.run("app", host_config={"Dns": [bridge]})
     with name_server(bridge), socket.create_server(("127.0.0.1", 0)) as server:

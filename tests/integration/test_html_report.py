@@ -222,7 +222,7 @@ def test_the_result_comes_first_and_what_fails_is_listed(open_report: Open) -> N
     expect(page.locator(".gone")).to_contain_text("lost0.example.com")
 
 
-def test_one_host_needs_no_list_of_hosts(open_report: Open) -> None:
+def test_a_report_on_one_host_has_no_list_of_hosts(open_report: Open) -> None:
     hosts = list(fleet(1))
     page = open_report(hosts).page
     expect(page.locator(".host b")).to_have_text("web0000.example.com")
@@ -232,7 +232,7 @@ def test_one_host_needs_no_list_of_hosts(open_report: Open) -> None:
     expect(page.locator("#groups .evidence").first).to_contain_text("Expectedit holds")
 
 
-def test_a_control_says_why_how_to_fix_it_what_it_serves_and_where(open_report: Open) -> None:
+def test_a_control_shows_its_reason_fix_requirements_and_hosts(open_report: Open) -> None:
     page = open_report(fleet(12), address="#text=daemon-icc-disabled").page
     control = catalogue.find("daemon-icc-disabled", BENCHMARK)
     group = page.locator("#groups details.group")
@@ -346,7 +346,7 @@ def test_changes_since_the_last_run_are_shown(open_report: Open) -> None:
     )
 
 
-def test_a_run_without_changes_says_so(open_report: Open) -> None:
+def test_a_run_without_changes_is_described_as_such(open_report: Open) -> None:
     page = open_report([assessment()], previous=earlier(assessment())).page
     expect(page.locator(".since")).to_contain_text("No control moved.")
 

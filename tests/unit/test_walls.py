@@ -113,7 +113,7 @@ def room(name: str) -> str:
 MODULES = modules()
 
 
-def test_every_form_of_import_is_found() -> None:
+def test_the_search_finds_every_form_of_import() -> None:
     source = "\n".join(
         (
             "import a.b",
@@ -455,7 +455,7 @@ def test_the_defaults_of_dockerd_are_listed_once() -> None:
     assert not [path for path, source in everything() if states_defaults(source)]
 
 
-def test_every_form_of_a_map_from_keys_to_flags_is_found() -> None:
+def test_the_search_finds_every_form_of_a_map_from_keys_to_flags() -> None:
     for source in (
         'FLAGS = {"icc": "icc"}',
         'FLAGS = {"hosts": "--host", "labels": "--label"}',
@@ -577,7 +577,7 @@ def plugins_with(name: str) -> set[str]:
     }
 
 
-def test_every_form_of_a_name_is_found() -> None:
+def test_the_search_finds_every_use_of_a_name() -> None:
     for source in ("from socket import AF_UNIX", "socket.AF_UNIX", "x = AF_UNIX", "import AF_UNIX as x"):
         assert "AF_UNIX" in names(source), source
     assert "AF_UNIX" not in names("x = 'RestrictAddressFamilies=AF_UNIX'")
@@ -642,7 +642,7 @@ def _is_option(word: ast.expr, *, more: bool) -> bool:
         ('run("systemctl", "daemon-reload", timeout=90)', False),
     ],
 )
-def test_every_form_of_an_unseparated_unit_name_is_found(call: str, seen: bool) -> None:
+def test_the_search_finds_every_unit_name_without_a_separator(call: str, seen: bool) -> None:
     assert bool(unseparated(call)) is seen
 
 
@@ -672,7 +672,7 @@ def renames(source: str) -> bool:
     return False
 
 
-def test_every_form_of_a_rename_is_found() -> None:
+def test_the_search_finds_every_form_of_a_rename() -> None:
     for call in ("os.rename(a, b)", "os.replace(a, b, src_dir_fd=c)", "path.replace(b)", "Path(a).rename(b)"):
         assert renames(call), call
     for call in ("text.replace('a', 'b')", "state._replace(mode=1)", "replace(place, content)"):
@@ -702,7 +702,7 @@ def views(source: str) -> set[str]:
     return own
 
 
-def test_every_form_of_a_view_is_found() -> None:
+def test_the_search_finds_every_form_of_a_snapshot_view() -> None:
     for source in (
         'def f(snapshot):\n    return snapshot["sources"]["engine"]',
         'def f(snapshot):\n    return snapshot.get("sources")',
@@ -813,7 +813,7 @@ def changes_by_path(source: str) -> set[str]:
     return found
 
 
-def test_every_form_of_a_change_by_path_is_found() -> None:
+def test_the_search_finds_every_form_of_a_change_by_path() -> None:
     for call in (
         "os.unlink(path)",
         "os.open(path, os.O_RDWR | os.O_CREAT)",

@@ -99,7 +99,7 @@ def test_select_everything_by_default() -> None:
     assert catalogue.select(controls, benchmark=NEWEST) == controls
 
 
-def test_db_60_level_1_excludes_level_2_and_leaves_no_section_empty() -> None:
+def test_level_1_excludes_level_2_and_leaves_no_section_empty() -> None:
     selected = catalogue.select(catalogue.load(NEWEST), benchmark=NEWEST, level=1)
     assert {control.benchmarks[NEWEST].level for control in selected} == {1}
     assert len(selected) == 87 + len(OWN)

@@ -237,7 +237,7 @@ def test_drop_ins_are_part_of_the_unit(judge: Judge) -> None:
     assert judge("audit-docker-service", audited([rule, folder], **unit)).status is Status.PASS
 
 
-def test_the_socket_and_its_unit_both_count(judge: Judge) -> None:
+def test_the_socket_and_its_unit_both_need_a_rule(judge: Judge) -> None:
     verdict = judge("audit-docker-socket", audited([RULES["audit-docker-socket"]]))
     assert verdict.status is Status.FAIL
     assert {offender.name for offender in verdict.offenders} == {"/usr/lib/systemd/system/docker.socket"}
@@ -269,7 +269,7 @@ def test_the_target_of_a_link_is_audited(judge: Judge) -> None:
         ("audit-etc-docker", RULES["audit-daemon-json"]),
     ],
 )
-def test_db_22_unanchored_rule_never_rule_and_disabled_auditing(
+def test_similar_paths_never_rules_and_disabled_auditing_fail(
     judge: Judge, slug: str, lookalike: str
 ) -> None:
     assert judge(slug, audited([lookalike])).status is Status.FAIL
@@ -281,11 +281,11 @@ def test_db_22_unanchored_rule_never_rule_and_disabled_auditing(
     assert judge(slug, audited([RULES[slug]])).status is Status.PASS
 
 
-def test_db_23_a_directory_watch_covers_the_file(judge: Judge) -> None:
+def test_a_directory_watch_covers_the_file(judge: Judge) -> None:
     assert judge("audit-daemon-json", audited(["-w /etc/docker -p wa -k docker"])).status is Status.PASS
 
 
-def test_db_24_rules_in_rules_d_count_and_unreadable_ones_are_an_error(judge: Judge) -> None:
+def test_rules_in_rules_d_are_read_and_unreadable_ones_are_an_error(judge: Judge) -> None:
     rule = RULES["audit-dockerd"]
     assert judge("audit-dockerd", audited([rule], lasting=[rule])).status is Status.PASS
     single = [{"file": "/etc/audit/audit.rules", "lines": [rule]}]

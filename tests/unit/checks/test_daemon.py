@@ -88,7 +88,7 @@ def test_icc_is_judged_by_the_default_bridge(judge: Judge, sources: Any, status:
     by_status(judge("daemon-icc-disabled", make(**sources)), status, words)
 
 
-def test_db_20_a_setting_that_needs_a_restart_is_not_in_effect(judge: Judge) -> None:
+def test_a_setting_that_needs_a_restart_is_not_in_effect(judge: Judge) -> None:
     drift = told(parsed={"icc": False}, **bridge("true"))
     by_status(judge("daemon-icc-disabled", drift), Status.FAIL, "declared false")
     opened = told(parsed={"icc": True}, **bridge("false"))
@@ -123,7 +123,7 @@ def test_the_log_level_is_judged(judge: Judge, snapshot: Snapshot, status: Statu
     by_status(judge("daemon-log-level-info", snapshot), status, words)
 
 
-def test_db_13_flags_and_debug_mode_affect_the_log_level(judge: Judge) -> None:
+def test_flags_and_debug_mode_affect_the_log_level(judge: Judge) -> None:
     by_status(judge("daemon-log-level-info", told({"log-level": ["debug"]}, {})), Status.FAIL, "--log-level")
     by_status(judge("daemon-log-level-info", told({"debug": ["true"]}, {"log-level": "info"})), Status.FAIL)
 
@@ -156,7 +156,7 @@ def test_the_base_device_size_is_judged(judge: Judge, snapshot: Snapshot, status
     by_status(judge("daemon-base-device-size", snapshot), status)
 
 
-def test_db_10_a_flag_with_its_value_apart_is_read(judge: Judge) -> None:
+def test_a_flag_with_its_value_apart_is_read(judge: Judge) -> None:
     flagged = told({"storage-opt": ["dm.basesize=50G"]}, **DEVICEMAPPER)
     by_status(judge("daemon-base-device-size", flagged), Status.FAIL, "dm.basesize=50G (--storage-opt)")
 
@@ -224,7 +224,7 @@ def test_user_remapping_is_judged(judge: Judge, sources: Any, status: Status, wo
     by_status(judge("daemon-userns-remap", make(**sources)), status, words)
 
 
-def test_db_16_user_namespaces_are_judged_by_engine_and_kernel_and_rootless_passes(judge: Judge) -> None:
+def test_user_namespaces_are_judged_by_engine_and_kernel_and_rootless_passes(judge: Judge) -> None:
     wished = told(parsed={"userns-remap": "default"})
     by_status(judge("daemon-userns-remap", wished), Status.FAIL, "declared default")
     rootless = make(engine={"euid": None}, **options("rootless"), **{"docker.containers": []})
@@ -232,7 +232,7 @@ def test_db_16_user_namespaces_are_judged_by_engine_and_kernel_and_rootless_pass
     by_status(judge("daemon-rootless", rootless), Status.PASS)
 
 
-def test_db_11_the_file_of_a_rootless_daemon_is_judged(judge: Judge) -> None:
+def test_the_file_of_a_rootless_daemon_is_judged(judge: Judge) -> None:
     path = "/home/ci/.config/docker/daemon.json"
     config = {"path": path, "exists": True, "parsed": {"log-level": "debug"}, "flags": only({})}
     verdict = judge("daemon-log-level-info", make(**{"daemon.config": config}, engine={"rootless": True}))
@@ -286,7 +286,7 @@ def test_live_restore_is_judged(judge: Judge, info: Any, status: Status) -> None
     by_status(judge("daemon-live-restore", make(**{"docker.info": info})), status)
 
 
-def test_db_15_a_switch_set_to_false_is_off(judge: Judge) -> None:
+def test_a_switch_set_to_false_is_off(judge: Judge) -> None:
     off = told({"live-restore": ["false"], "no-new-privileges": ["false"]})
     by_status(judge("daemon-live-restore", off), Status.FAIL)
     by_status(judge("daemon-no-new-privileges", off), Status.FAIL)
@@ -370,6 +370,6 @@ def test_experimental_features_are_judged(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("number", ["19.03.15", "20.10.24", "26.1.5", "29.9.0"])
-def test_db_19_experimental_is_judged_on_every_engine(judge: Judge, number: str) -> None:
+def test_experimental_is_judged_on_every_engine(judge: Judge, number: str) -> None:
     by_status(judge("daemon-experimental-off", make(**version(number, "true"))), Status.FAIL)
     by_status(judge("daemon-experimental-off", make(**version(number, "false"))), Status.PASS)

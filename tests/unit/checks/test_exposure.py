@@ -176,25 +176,25 @@ def test_warnings_of_the_engine_are_evidence(judge: Judge) -> None:
     assert warning in verdict.evidence
 
 
-def test_db_01_a_listening_socket_is_found_whatever_the_configuration_says(judge: Judge) -> None:
+def test_a_listening_socket_is_found_whatever_the_configuration_says(judge: Judge) -> None:
     by_status(judge("daemon-tls-verify", told(listening=ANYWHERE)), Status.FAIL, "tcp://0.0.0.0:2375")
     held = {"address": "0.0.0.0", "port": 2375, "process": "systemd"}
     by_status(judge("daemon-tls-verify", make(engine={"listening": [held]})), Status.FAIL)
 
 
-def test_db_02_a_hosts_list_over_several_lines_is_read(judge: Judge) -> None:
+def test_a_hosts_list_over_several_lines_is_read(judge: Judge) -> None:
     hosts = {"hosts": ["unix:///run/docker.sock", "tcp://0.0.0.0:2375"]}
     by_status(
         judge("daemon-tls-verify", told(parsed=hosts, engine={"pid": None, "reachable": False})), Status.FAIL
     )
 
 
-def test_db_03_an_address_of_a_log_driver_is_not_an_api_host(judge: Judge) -> None:
+def test_an_address_of_a_log_driver_is_not_an_api_host(judge: Judge) -> None:
     log = {"log-driver": "syslog", "log-opts": {"syslog-address": "tcp://loghost:514"}}
     by_status(judge("daemon-tls-verify", told(parsed=log)), Status.NOT_APPLICABLE)
 
 
-def test_db_04_mutual_tls_in_the_file_is_read(judge: Judge) -> None:
+def test_mutual_tls_in_the_file_is_read(judge: Judge) -> None:
     parsed = {
         "hosts": ["tcp://0.0.0.0:2376"],
         "tlsverify": True,
@@ -238,7 +238,7 @@ def test_insecure_registries_are_named(judge: Judge, config: Any, names: set[str
     assert {offender.name for offender in verdict.offenders} == names
 
 
-def test_db_21_registries_that_the_engine_reports_count(judge: Judge) -> None:
+def test_registries_that_the_engine_reports_are_judged(judge: Judge) -> None:
     by_status(judge("daemon-insecure-registries-none", told({"insecure-registry": ["a.lan"]})), Status.PASS)
     effective = registries(IndexConfigs=index("a.lan", secure=False))
     by_status(judge("daemon-insecure-registries-none", told(**effective)), Status.FAIL)
@@ -270,7 +270,7 @@ def asked(*names: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_the_authorization_plugin_decides(judge: Judge, sources: Any, status: Status, words: str) -> None:
+def test_the_authorization_plugin_is_judged(judge: Judge, sources: Any, status: Status, words: str) -> None:
     by_status(judge("daemon-authz-plugin", make(**sources)), status, words)
 
 
@@ -377,7 +377,7 @@ REMOTE = {"syslog-address": "tcp+tls://logs.example.org:6514"}
         (logs("gelf", logging("db", "syslog", **REMOTE)), Status.PASS, ""),
     ],
 )
-def test_the_logging_driver_decides(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_the_logging_driver_is_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
     by_status(judge("daemon-central-logging", snapshot), status, words)
 
 
@@ -388,7 +388,7 @@ def test_an_engine_that_names_no_logging_driver_is_an_error(judge: Judge, driver
 
 
 @pytest.mark.parametrize(("driver", "status"), [("none", Status.FAIL), ("local", Status.MANUAL)])
-def test_db_17_drivers_none_and_local_are_not_central_and_each_container_is_judged(
+def test_drivers_none_and_local_are_not_central_and_each_container_is_judged(
     judge: Judge, driver: str, status: Status
 ) -> None:
     by_status(judge("daemon-central-logging", logs(driver)), status)
@@ -401,7 +401,7 @@ def test_a_stopped_engine_with_an_unreadable_file_is_an_error(judge: Judge) -> N
         judge("daemon-tls-verify", make(engine={"pid": None, "listening": []}, **{"daemon.config": broken}))
 
 
-def test_an_open_question_is_kept_beside_a_failing_driver(judge: Judge) -> None:
+def test_a_question_for_a_person_is_kept_beside_a_failing_driver(judge: Judge) -> None:
     snapshot = logs("json-file", logging("db", "none"), logging("web", "journald"))
     verdict = judge("daemon-central-logging", snapshot)
     assert [offender.name for offender in verdict.offenders] == ["db"]

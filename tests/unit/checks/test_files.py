@@ -105,7 +105,7 @@ def test_each_additional_bit_fails(judge: Judge, name: str, bit: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_db_05_modes_are_compared_bit_by_bit(judge: Judge, name: str) -> None:
+def test_modes_are_compared_bit_by_bit(judge: Judge, name: str) -> None:
     mode = FILES[name][2]
     assert int(mode) <= int(FILES[name][1])  # as decimal numbers, the comparison that is wrong
     verdict = judge(f"file-{name}-mode", host(name, mode=mode))
@@ -125,7 +125,7 @@ def test_an_acl_that_grants_access_fails(judge: Judge, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_that_others_can_exchange_fails(judge: Judge, name: str) -> None:
+def test_a_file_that_other_users_can_replace_fails(judge: Judge, name: str) -> None:
     folder = "/x is of uid 0, mode 0777"
     verdict = judge(f"file-{name}-mode", host(name, exchangeable=folder))
     assert verdict.status is Status.FAIL
@@ -134,7 +134,7 @@ def test_a_file_that_others_can_exchange_fails(judge: Judge, name: str) -> None:
     assert f"has mode 0777, can be exchanged: {folder}" in wider.actual
 
 
-def test_the_user_of_a_rootless_daemon_may_exchange_its_files(judge: Judge) -> None:
+def test_the_user_of_a_rootless_daemon_may_replace_its_files(judge: Judge) -> None:
     files = {
         "/home/u/.config/docker": record("0700", type="dir", uid=1000, exchangeable="/home/u is of uid 1000")
     }
@@ -232,7 +232,9 @@ def test_a_rootless_daemons_files_belong_to_its_user(judge: Judge) -> None:
         {"flags": {"feature": ["embedded-containerd"]}},
     ],
 )
-def test_an_engine_with_containerd_inside_has_no_socket_of_it(judge: Judge, told: dict[str, Any]) -> None:
+def test_an_engine_with_embedded_containerd_has_no_containerd_socket(
+    judge: Judge, told: dict[str, Any]
+) -> None:
     left_over = {"/run/containerd/containerd.sock": record("0666")}
     inside = {"files": left_over, "engine": {"containerd_pid": None}, "daemon.config": told}
     for slug in ("file-containerd-sock-owner", "file-containerd-sock-mode", "audit-containerd-sock"):
@@ -251,7 +253,7 @@ def test_the_sticky_bit_of_a_rootless_socket_grants_nothing(judge: Judge) -> Non
     assert judge("file-docker-sock-mode", at("1666")).status is Status.FAIL
 
 
-def test_db_28_every_certificate_file_and_its_group_are_judged(judge: Judge) -> None:
+def test_every_certificate_file_and_its_group_are_judged(judge: Judge) -> None:
     folder = "/etc/docker/certs.d/a registry:5000"
     files: dict[str, Any] = {
         "/etc/docker/certs.d": record("0755", type="dir", uid=1000),
@@ -276,7 +278,7 @@ def test_db_28_every_certificate_file_and_its_group_are_judged(judge: Judge) -> 
         ({"tlsverify": ["true"], "tlskey": ["/srv/s key.pem"]}, {}, "/srv/s key.pem"),
     ],
 )
-def test_db_29_default_places_of_tls_files_are_resolved(
+def test_default_places_of_tls_files_are_resolved(
     judge: Judge, flags: Any, environment: Any, path: str
 ) -> None:
     config = {"daemon.config": {"flags": flags, "environment": environment}}
@@ -284,12 +286,12 @@ def test_db_29_default_places_of_tls_files_are_resolved(
     assert judge("file-tls-key-mode", make(files={path: record("0400")}, **config)).status is Status.PASS
 
 
-def test_db_10_a_path_separate_from_its_flag_is_read(judge: Judge) -> None:
+def test_a_path_separate_from_its_flag_is_read(judge: Judge) -> None:
     config = {"daemon.config": {"flags": {"tlsverify": ["true"], "tlscacert": ["/p"]}}}
     assert names(judge("file-tls-ca-owner", make(files={"/p": record(uid=1000)}, **config))) == {"/p"}
 
 
-def test_db_09_and_db_11_the_file_that_the_daemon_reads_is_judged(judge: Judge) -> None:
+def test_the_file_that_the_daemon_reads_is_judged(judge: Judge) -> None:
     other = "/var/snap/docker/current/config/daemon.json"
     config = {"daemon.config": {"path": other, "exists": True, "parsed": {}}}
     files = {other: record("0666"), "/etc/docker/daemon.json": record("0644")}

@@ -46,7 +46,7 @@ def test_the_filter_that_the_engine_applies_is_its_default() -> None:
     assert kind(running(HostConfig={"SecurityOpt": ["seccomp=builtin"]})) == "default"
 
 
-def test_without_a_container_under_the_default_fewer_kinds_are_known() -> None:
+def test_without_a_container_under_the_default_profile_fewer_filter_kinds_are_recognised() -> None:
     found = judged(running(profile=NARROW, HostConfig=OWN))["web"].has.seccomp
     assert (found.kind, found.calls, found.default_calls) == (FilterKind.OTHER, 74, None)
     # Which calls every engine's default limits is known, and socket() is none of these.
@@ -69,7 +69,7 @@ def test_calls_opened_by_a_capability_are_not_attributed_to_the_profile() -> Non
     assert kind(running(profile=profile, HostConfig=OWN), running("other")) == "wider"
 
 
-def test_a_capability_does_not_make_a_profile_wide() -> None:
+def test_calls_that_a_capability_permits_do_not_make_a_profile_wide() -> None:
     """What the default permits with SYS_ADMIN is nothing that the profile opens, however much it is."""
     admin = {"cap_bnd": "00000000a82425fb"}
     mounts = "mount mount_setattr move_mount open_tree umount2 fsconfig fsmount fsopen fspick unshare setns"
@@ -82,7 +82,7 @@ def test_a_capability_does_not_make_a_profile_wide() -> None:
     assert kind(running(profile=profile, HostConfig=OWN)) == "wide"
 
 
-def test_the_default_for_fewer_capabilities_is_no_reference_for_more() -> None:
+def test_the_default_for_fewer_capabilities_is_not_a_reference_for_more() -> None:
     admin, net = {"cap_bnd": "00000000a82425fb"}, {"cap_bnd": "00000000a80405fb"}
     assert kind(running(profile=BUILTIN, proc=admin, HostConfig=OWN), running("other")) != "default"
     assert kind(running(profile=BUILTIN, proc=net, HostConfig=OWN), running("other")) == "default"

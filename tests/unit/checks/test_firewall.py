@@ -185,7 +185,7 @@ def test_partial_refusals_that_cover_everything_pass(judge: Judge) -> None:
     assert verdict.status is Status.PASS, verdict
 
 
-def test_many_small_ranges_open_like_one_large_range(judge: Judge) -> None:
+def test_many_small_ranges_are_judged_like_one_large_range(judge: Judge) -> None:
     rules = [
         f"-A INPUT -p tcp -m tcp --dport {port}:{port + 4095} -j ACCEPT" for port in range(4096, 65000, 4096)
     ]
@@ -209,7 +209,7 @@ def test_addresses_that_are_accepted_everywhere_are_evidence(judge: Judge) -> No
     assert "-s 10.0.0.0/8" in told[0]
 
 
-def test_untracked_packets_count_where_rules_create_them(judge: Judge) -> None:
+def test_untracked_packets_are_judged_where_rules_create_them(judge: Judge) -> None:
     rule = "-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT"
     assert judge(INPUTS[0][0], filtered(save(rule, policy="DROP"))).status is Status.PASS
     raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j CT --notrack\nCOMMIT\n"
@@ -403,7 +403,7 @@ def test_published_ports_need_a_refusal_in_docker_user(
     assert words in verdict.actual
 
 
-def test_bridges_with_other_names_are_dockers_too(judge: Judge) -> None:
+def test_bridges_with_custom_names_belong_to_docker(judge: Judge) -> None:
     networks = [{"Name": "site", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "site0"}}]
     text = save("-A DOCKER-USER -i eth0 -o site0 -j DROP")
     known = filtered(text, save(docker=""), **{"docker.networks": networks}, **ports("0.0.0.0"))
@@ -447,7 +447,7 @@ def test_ipv6_counts_where_docker_forwards_it(judge: Judge) -> None:
     assert judge(USER, filtered(save(DROP), save(docker=""), **ports("::"))).status is Status.NOT_APPLICABLE
 
 
-def test_a_service_of_the_swarm_publishes_too(judge: Judge) -> None:
+def test_a_swarm_service_publishes_ports_like_a_container(judge: Judge) -> None:
     service = {
         "ID": "s",
         "Spec": {"Name": "api"},
@@ -577,7 +577,7 @@ def test_docker_manages_the_filter(judge: Judge) -> None:
         ({"docker.networks": [{"Name": "v6", "Driver": "bridge", "EnableIPv6": True}]}, "IPv6 is on in v6"),
     ],
 )
-def test_db_20_a_disabled_or_flushed_filter_fails(judge: Judge, sources: Any, words: str) -> None:
+def test_a_disabled_or_flushed_filter_fails(judge: Judge, sources: Any, words: str) -> None:
     verdict = judge(MANAGED, make(**sources))
     assert verdict.status is Status.FAIL
     assert words in verdict.actual

@@ -124,7 +124,7 @@ def test_the_image_store_of_containerd_is_judged(judge: Judge) -> None:
     assert [offender.name for offender in verdict.offenders] == ["/var/lib/containerd"]
 
 
-def test_a_setting_that_is_wrong_now_and_later_is_named_once(judge: Judge) -> None:
+def test_a_setting_that_is_wrong_now_and_at_the_next_boot_is_named_once(judge: Judge) -> None:
     change = together({"sysctl": {"net.ipv4.ip_forward": "0"}}, later("net.ipv4.ip_forward", "0"))
     verdict = judge(SLUG, make(**change))
     assert [offender.name for offender in verdict.offenders] == ["net.ipv4.ip_forward"]

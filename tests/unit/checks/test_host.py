@@ -96,7 +96,7 @@ def test_the_group_of_the_socket_counts_under_any_name(judge: Judge) -> None:
     assert {offender.name for offender in verdict.offenders} == {"eve"}
 
 
-def test_access_by_acl_and_by_mode_counts(judge: Judge) -> None:
+def test_access_by_acl_and_by_mode_is_judged(judge: Judge) -> None:
     entries = [
         {"tag": "user", "id": 1000, "name": "eve", "perms": "rw-"},
         {"tag": "user", "id": 1001, "name": "reader", "perms": "r--"},
@@ -140,7 +140,7 @@ def test_a_mistake_in_the_policy_is_an_error(judge: Judge, policy: Any) -> None:
         judge("docker-group-trusted-users", make(policy=policy, groups=group(members=["deploy"])))
 
 
-def test_a_hostile_name_stays_in_its_line(judge: Judge) -> None:
+def test_a_hostile_name_is_shown_on_one_line(judge: Judge) -> None:
     verdict = judge("docker-group-trusted-users", make(groups=group(members=["a\nb\x1b[31m"])))
     assert "\n" not in verdict.actual
     assert "\x1b" not in verdict.actual
@@ -149,7 +149,7 @@ def test_a_hostile_name_stays_in_its_line(judge: Judge) -> None:
 @pytest.mark.parametrize(
     "snapshot", [make(), no_engine(), make(system=failed("denied"), packages=failed("apt is locked"))]
 )
-def test_db_58_an_attestation_comes_with_evidence(judge: Judge, snapshot: Snapshot) -> None:
+def test_a_manual_verdict_has_evidence_for_an_attestation(judge: Judge, snapshot: Snapshot) -> None:
     verdict = judge("host-hardened", snapshot)
     assert verdict.status is Status.MANUAL
     assert any("host-updates-pending" in fact for fact in verdict.evidence)
@@ -176,7 +176,7 @@ class TestHardened:
         source = {"hardener.scan": {"record": scans.record(openscap=found), "packages_changed": False}}
         return Snapshot({**make(policy=policy, **source).raw, "collected_at": scans.NOW})
 
-    def test_no_failing_rule_passes(self, judge: Judge) -> None:
+    def test_an_evaluation_without_a_failing_rule_passes(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, self.evaluated())
         assert verdict.status is Status.PASS
         assert "200 pass" in verdict.evidence[0]

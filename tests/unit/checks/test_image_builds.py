@@ -78,11 +78,13 @@ def test_a_layer_that_only_refreshes_the_index_fails(judge: Judge, form: str, co
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("command", USED)
-def test_db_35_an_update_that_is_used_is_no_lone_update(judge: Judge, form: str, command: str) -> None:
+def test_an_index_update_with_an_installation_in_one_step_passes(
+    judge: Judge, form: str, command: str
+) -> None:
     assert verdict_on(judge, UPDATE, built(ROOTFS, form.format(command))) == (Status.PASS, [])
 
 
-def test_db_35_long_commands_are_read_to_their_end(judge: Judge) -> None:
+def test_long_commands_are_read_to_their_end(judge: Judge) -> None:
     bad = built(ROOTFS, "/bin/sh -c " + "echo x; " * 20_000 + "apt-get update")
     assert verdict_on(judge, UPDATE, bad) == (Status.FAIL, ["bad:1"])
 
@@ -159,13 +161,13 @@ def test_a_build_that_disables_verification_of_packages_fails(judge: Judge, comm
         "wget -k x",
     ],
 )
-def test_db_58_verification_of_packages_is_manual(judge: Judge, command: str) -> None:
+def test_verification_of_packages_is_manual(judge: Judge, command: str) -> None:
     status, names = verdict_on(judge, VERIFIED, built(ROOTFS, f"/bin/sh -c {command}"))
     assert (status, names) == (Status.MANUAL, ["bad:1"])
 
 
 class TestSetUid:
-    def test_db_58_the_manual_verdict_names_the_command(self, judge: Judge) -> None:
+    def test_the_manual_verdict_names_the_command(self, judge: Judge) -> None:
         verdict = judge(SETUID, with_containers(**{"docker.images": [built(ROOTFS)]}))
         assert verdict.status is Status.MANUAL
         assert "find IMAGE / -xdev -perm /6000 -type f" in verdict.actual

@@ -40,7 +40,7 @@ def test_every_control_of_section_4_has_a_check() -> None:
 
 
 @each_control
-def test_db_08_a_host_without_images_gets_a_verdict_for_every_control(judge: Judge, slug: str) -> None:
+def test_a_host_without_images_gets_a_verdict_for_every_control(judge: Judge, slug: str) -> None:
     verdict = judge(slug, hosting())
     if slug == "image-content-trust":
         assert verdict.status is Status.FAIL
@@ -50,7 +50,7 @@ def test_db_08_a_host_without_images_gets_a_verdict_for_every_control(judge: Jud
 
 
 @each_control
-def test_db_07_no_image_exempts_itself(judge: Judge, slug: str) -> None:
+def test_no_image_exempts_itself(judge: Judge, slug: str) -> None:
     """Neither a name with "nil" in it nor a label takes an image out."""
     odd = image("vanilla:1", Id="sha256:odd", Config={"Labels": {"docker.bench.security": "", "exempt": "1"}})
     verdict = judge(slug, hosting(image(), odd))
@@ -59,7 +59,7 @@ def test_db_07_no_image_exempts_itself(judge: Judge, slug: str) -> None:
         assert ("vanilla:1" in details(verdict)) == ("registry.example.org/web:1.4" in details(verdict))
 
 
-def test_db_32_a_passing_control_has_no_offenders(judge: Judge) -> None:
+def test_a_passing_control_has_no_offenders(judge: Judge) -> None:
     first = "image-non-root-user"
     others = [slug for slug in CONTROLS if slug != first]
     snapshot = with_containers(
@@ -92,7 +92,7 @@ class TestNonRootUser:
     @pytest.mark.parametrize(
         "user", ["", "0", "root", "0:0", "root:root", "0:1000", "00", "+0", "-0", ":1000", "root:"]
     )
-    def test_db_31_every_spelling_of_root_fails(self, judge: Judge, user: str) -> None:
+    def test_every_spelling_of_root_fails(self, judge: Judge, user: str) -> None:
         for subject in (
             hosting(image("bad:1", Config={"User": user})),
             make(**{"docker.containers": [container("bad", running=False, Config={"User": user})]}),
@@ -124,25 +124,25 @@ class TestNonRootUser:
         assert verdict.status is Status.PASS
         assert any("shows only while it runs" in fact for fact in verdict.evidence)
 
-    def test_db_31_the_process_decides_not_the_declaration(self, judge: Judge) -> None:
+    def test_the_user_of_the_process_overrides_the_declared_one(self, judge: Judge) -> None:
         dropped = container("dropped", proc={"uid": 33}, Config={"User": ""})
         named = container("named", proc={"uid": 0}, Config={"User": "toor"})
         verdict = judge(self.SLUG, make(**{"docker.containers": [dropped, named]}))
         assert details(verdict) == {"named": "runs as root on the host, declared user 'toor'"}
         assert any("starts as root inside and runs as uid 33" in fact for fact in verdict.evidence)
 
-    def test_db_31_a_remapped_root_is_not_the_hosts(self, judge: Judge) -> None:
+    def test_a_remapped_root_is_not_the_hosts(self, judge: Judge) -> None:
         remapped = hardened(proc={"uid": 100000}, Config={"User": "0"})
         stopped = hardened("job", running=False, Config={"User": ""})
         unused = image("unused:1", Id="sha256:unused", Config={"User": ""})
         snapshot = with_containers(remapped, stopped, **{"docker.images": [image(), unused]})
         assert judge(self.SLUG, snapshot).status is Status.PASS
 
-    def test_db_31_a_container_that_opts_out_of_remapping_fails(self, judge: Judge) -> None:
+    def test_a_container_that_opts_out_of_remapping_fails(self, judge: Judge) -> None:
         stopped = hardened("job", running=False, Config={"User": ""}, HostConfig={"UsernsMode": "host"})
         assert judge(self.SLUG, with_containers(stopped)).status is Status.FAIL
 
-    def test_db_31_images_without_containers_are_judged(self, judge: Judge) -> None:
+    def test_images_without_containers_are_judged(self, judge: Judge) -> None:
         unused = image("unused:1", Id="sha256:unused", Config={"User": ""})
         snapshot = with_containers(
             hardened(), **{"docker.images": [image(), unused]}, info={"SecurityOptions": []}
@@ -163,7 +163,7 @@ class TestTrustedBase:
     def pulled(*repositories: str) -> dict[str, Any]:
         return image("bad:1", RepoDigests=[f"{repository}@sha256:0a" for repository in repositories])
 
-    def test_db_58_without_a_policy_the_verdict_is_manual(self, judge: Judge) -> None:
+    def test_without_a_policy_the_verdict_is_manual(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, hosting(self.pulled("nginx"), image("local:1", RepoDigests=None)))
         assert verdict.status is Status.MANUAL
         assert details(verdict) == {
@@ -216,7 +216,7 @@ class TestTrustedBase:
         ),
     ],
 )
-def test_db_58_a_manual_verdict_has_evidence(judge: Judge, slug: str, fact: str) -> None:
+def test_a_manual_verdict_has_evidence(judge: Judge, slug: str, fact: str) -> None:
     verdict = judge(slug, hosting(image()))
     assert verdict.status is Status.MANUAL
     assert fact in verdict.offenders[0].detail
@@ -275,15 +275,13 @@ class TestContentTrust:
             {"docker.io": "30.1.0-1"},
         ],
     )
-    def test_db_33_clients_from_29_on_ignore_the_variable(
-        self, judge: Judge, versions: dict[str, str]
-    ) -> None:
+    def test_clients_from_29_on_ignore_the_variable(self, judge: Judge, versions: dict[str, str]) -> None:
         verdict = judge(self.SLUG, make(environment=[self.setting("1")], **self.client(versions)))
         assert verdict.status is Status.NOT_APPLICABLE
         assert "no longer has content trust" in verdict.actual
         assert "/etc/environment: DOCKER_CONTENT_TRUST=1" in verdict.evidence
 
-    def test_db_33_the_version_of_the_client_counts(self, judge: Judge) -> None:
+    def test_the_version_of_the_client_is_judged(self, judge: Judge) -> None:
         old_engine = make(
             environment=[self.setting("1")],
             **self.client({"docker.io": "26.1.5-1", "docker-cli": "29.0.0-1"}),

@@ -59,7 +59,7 @@ def test_unused_objects_are_described(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("slug", [IMAGES, CONTAINERS])
-def test_db_08_an_empty_host_has_no_sprawl(judge: Judge, slug: str) -> None:
+def test_a_host_without_images_and_containers_passes(judge: Judge, slug: str) -> None:
     verdict = judge(slug, make(**{"docker.images": [], "docker.containers": []}))
     assert (verdict.status, verdict.actual[:6]) == (Status.PASS, "0 of 0")
 

@@ -28,7 +28,7 @@ def judged(remarks: dict[str, list[str]], *things: Thing) -> Verdict:
     )
 
 
-def test_reasons_make_offenders() -> None:
+def test_an_object_with_a_reason_is_an_offender() -> None:
     verdict = judged({"a": [], "b": ["leaks", "creaks"], "c": ["leaks"]})
     assert verdict.status is Status.FAIL
     assert [(each.kind, each.name, each.detail) for each in verdict.offenders] == [
@@ -45,13 +45,13 @@ def test_notes_are_evidence_and_do_not_fail() -> None:
     assert verdict.actual == "1 container, none in breach"
 
 
-def test_questions_are_for_a_person() -> None:
+def test_a_question_makes_the_verdict_manual() -> None:
     verdict = judged({"a": [Question("hums")], "b": []})
     assert (verdict.status, verdict.actual) == (Status.MANUAL, "is it: 1 of 2 containers")
     assert verdict.offenders[0].detail == "hums"
 
 
-def test_a_failure_outranks_a_question_and_keeps_it() -> None:
+def test_a_failure_has_precedence_over_a_question_and_keeps_it() -> None:
     verdict = judged({"a": [Question("hums")], "b": ["leaks"]})
     assert verdict.status is Status.FAIL
     assert [each.name for each in verdict.offenders] == ["b"]
@@ -94,19 +94,19 @@ def test_the_basis_of_a_judgement_is_reported() -> None:
     assert "1 of 2 containers: not running" in verdict.evidence
 
 
-def test_kinds_are_counted_apart() -> None:
+def test_kinds_of_objects_are_counted_separately() -> None:
     verdict = judged({"a": ["leaks"], "b": [], "c": []}, Thing("a"), Thing("b"), Thing("c", kind="service"))
     assert verdict.actual == "1 of 2 containers and 1 service: a leaks"
 
 
-def test_the_sentence_names_a_few_and_stays_short() -> None:
+def test_the_sentence_names_a_few_objects_and_stays_short() -> None:
     verdict = judged({f"{number}" + "x" * 10_000: ["leaks" * 10_000] for number in range(40)})
     assert len(verdict.actual) < 1_000
     assert len(verdict.offenders) == 40
     assert judged({name: ["x"] for name in "abcde"}).actual == "5 of 5 containers: a x; b x; c x; and 2 more"
 
 
-def test_undecided_subjects_are_kept_apart_from_offenders() -> None:
+def test_undecided_subjects_are_kept_separate_from_offenders() -> None:
     def judge(thing: Thing) -> Iterator[str]:
         if thing.name == "a":
             yield "leaks"

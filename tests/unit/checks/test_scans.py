@@ -64,7 +64,7 @@ def test_the_threshold_of_the_policy_applies(judge: Judge, policy: dict[str, Any
     assert judge(SLUG, one(result(OPENSSL), policy=policy)).status is status
 
 
-def test_packages_beyond_the_named_ones_count(judge: Judge) -> None:
+def test_packages_beyond_the_listed_ones_are_counted(judge: Judge) -> None:
     verdict = judge(SLUG, one(result(OPENSSL, more=40), policy={"image_max_updates": 40}))
     assert "41 packages" in verdict.actual
 
@@ -151,17 +151,17 @@ class TestOtherScanners:
         found = record({IMAGE: no_database(state="not-scanned")})
         return scanned(image(Id=IMAGE), of={**found, "imported": {IMAGE: [report(*findings, **changes)]}})
 
-    def test_reports_count_for_images_that_were_not_compared(self, judge: Judge) -> None:
+    def test_imported_reports_decide_images_that_were_not_compared(self, judge: Judge) -> None:
         assert judge(SLUG, self.reported()).status is Status.PASS
         assert judge(SLUG, self.reported(finding(fixed=""))).status is Status.PASS
         assert judge(SLUG, self.reported(finding())).status is Status.FAIL
 
-    def test_an_old_report_does_not_count(self, judge: Judge) -> None:
+    def test_an_old_report_is_ignored(self, judge: Judge) -> None:
         verdict = judge(SLUG, self.reported(created="2026-11-01T00:00:00Z"))
         assert verdict.status is Status.MANUAL
         assert any("trivy is 24 days old" in fact for fact in verdict.evidence)
 
-    def test_a_report_about_languages_does_not_cover_the_system(self, judge: Judge) -> None:
+    def test_a_report_on_language_packages_does_not_cover_system_packages(self, judge: Judge) -> None:
         verdict = judge(SLUG, self.reported(system=False))
         assert verdict.status is Status.MANUAL
         assert any("no packages of the operating system" in fact for fact in verdict.evidence)
@@ -177,14 +177,14 @@ class TestOtherScanners:
         assert verdict.status is Status.FAIL
         assert "alpine 3.12.1, which no longer gets security updates" in verdict.offenders[0].detail
 
-    def test_findings_beyond_the_named_ones_count(self, judge: Judge) -> None:
+    def test_findings_beyond_the_listed_ones_are_counted(self, judge: Judge) -> None:
         found = record({IMAGE: no_database()}, imported={IMAGE: [report(finding("linux"), more_fixed=40)]})
         policy = {"image_ignored_packages": ["linux"]}
         verdict = judge(SLUG, scanned(image(Id=IMAGE), of=found, policy=policy))
         assert verdict.status is Status.FAIL
         assert "found 40 vulnerabilities with a fix on 2026-11-25: 40 more" in verdict.offenders[0].detail
 
-    def test_reports_add_to_the_own_scan(self, judge: Judge) -> None:
+    def test_findings_of_imported_reports_are_added_to_those_of_the_scan(self, judge: Judge) -> None:
         found = record({IMAGE: result()}, imported={IMAGE: [report(finding("npm"))]})
         assert judge(SLUG, scanned(image(Id=IMAGE), of=found)).status is Status.FAIL
 

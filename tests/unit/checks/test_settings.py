@@ -46,7 +46,7 @@ def test_the_last_of_a_repeated_flag_counts() -> None:
     assert Settings(told({"log-level": ["debug", "info"]})).text("log-level").value == "info"
 
 
-def test_lists_have_another_name_on_the_command_line() -> None:
+def test_list_settings_have_another_name_on_the_command_line() -> None:
     assert Settings(told({"storage-opt": ["a=1", "b=2"]})).entries("storage-opts").value == ("a=1", "b=2")
     assert Settings(told(parsed={"hosts": ["fd://"]})).entries("hosts").value == ("fd://",)
     assert Settings(told(parsed={"log-opts": {"tag": "x"}})).entries("log-opts").value == ("tag=x",)
@@ -75,7 +75,7 @@ def test_duplicate_keys_are_reported() -> None:
     ("started", "mtime", "stale"),
     [(100, 200, True), (100, 101, False), (200, 100, False), (None, 200, False)],
 )
-def test_a_file_younger_than_the_daemon_is_not_in_force(started: Any, mtime: Any, stale: bool) -> None:
+def test_a_file_that_is_newer_than_the_daemon_is_not_in_effect(started: Any, mtime: Any, stale: bool) -> None:
     snapshot = make(engine={"started": started}, files={"/etc/docker/daemon.json": {"mtime": mtime}})
     assert Settings(snapshot).changed_since_start is stale
 

@@ -183,13 +183,13 @@ class TestBindInterface:
 
     @pytest.mark.parametrize("name", ["tcp2377", "tcp7946", "udp7946"])
     @pytest.mark.parametrize("address", ["0.0.0.0", "::"])
-    def test_db_53_every_port_of_swarm_is_checked(self, judge: Judge, name: str, address: str) -> None:
+    def test_every_port_of_swarm_is_checked(self, judge: Judge, name: str, address: str) -> None:
         verdict = judge(self.SLUG, manager(listening=sockets(**{name: address})))
         assert details(verdict) == {
             f"{name[3:]}/{name[:3]} on {address}": "is open on every address of the host"
         }
 
-    def test_db_53_the_vxlan_port_belongs_to_the_kernel(self, judge: Judge) -> None:
+    def test_the_vxlan_port_belongs_to_the_kernel(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, manager(listening=sockets(udp4789="0.0.0.0")))
         assert verdict.status is Status.PASS
         assert any("4789/udp on 0.0.0.0: is a port of the kernel" in fact for fact in verdict.evidence)
@@ -286,7 +286,7 @@ def test_autolock_is_judged(judge: Judge, on: Any, status: str) -> None:
     assert judge("swarm-autolock", locked(on)).status == status
 
 
-def test_db_58_rotation_of_the_unlock_key_is_manual(judge: Judge) -> None:
+def test_rotation_of_the_unlock_key_is_manual(judge: Judge) -> None:
     verdict = judge("swarm-autolock-rotated", locked(True))
     assert verdict.status is Status.MANUAL
     assert "cluster created 2026-11-25T00:44:00Z" in verdict.evidence
@@ -302,7 +302,9 @@ def test_db_58_rotation_of_the_unlock_key_is_manual(judge: Judge) -> None:
         (3650 * DAY, "fail", "they live 3650 days"),
     ],
 )
-def test_node_certificates(judge: Judge, expiry: int, status: str, actual: str) -> None:
+def test_the_lifetime_of_node_certificates_is_judged(
+    judge: Judge, expiry: int, status: str, actual: str
+) -> None:
     snapshot = manager(swarm={"swarm": {"Spec": {"CAConfig": {"NodeCertExpiry": expiry}}}})
     verdict = judge("swarm-node-cert-rotated", snapshot)
     assert (verdict.status, verdict.actual) == (status, actual)
@@ -327,7 +329,7 @@ def test_an_invalid_lifetime_is_an_error(judge: Judge, expiry: Any) -> None:
         (None, "unreadable"),
     ],
 )
-def test_db_58_the_age_of_the_root_certificate_is_manual(judge: Judge, pem: Any, day: str) -> None:
+def test_the_age_of_the_root_certificate_is_manual(judge: Judge, pem: Any, day: str) -> None:
     snapshot = manager(
         swarm={"swarm": {"TLSInfo": {"TrustRoot": pem}, "Spec": {"CAConfig": {"ForceRotate": 2}}}}
     )
@@ -349,7 +351,7 @@ class TestDataPlane:
         assert judge(self.SLUG, manager(swarm={"local": {"DataPathAddr": address}})).status == status
 
     @pytest.mark.parametrize("local", [None, {}])
-    def test_db_58_an_unreadable_data_path_is_manual(self, judge: Judge, local: Any) -> None:
+    def test_an_unreadable_data_path_is_manual(self, judge: Judge, local: Any) -> None:
         verdict = judge(self.SLUG, manager(swarm={"local": only(local)}))
         assert verdict.status is Status.MANUAL
         assert "10.0.0.1" in verdict.actual

@@ -106,7 +106,7 @@ def test_an_image_must_pass_the_record_and_the_list_of_registries(judge: Judge) 
     assert judge(BASE, verified("verified", policy=other)).status is Status.FAIL
 
 
-def test_an_old_record_does_not_count(judge: Judge) -> None:
+def test_an_old_record_is_ignored(judge: Judge) -> None:
     snapshot = verified("unsigned", at="2026-11-17T04:00:00Z")
     verdict = judge(SIGNED, snapshot)
     assert verdict.status is Status.MANUAL
@@ -116,7 +116,7 @@ def test_an_old_record_does_not_count(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("slug", [BASE, SIGNED])
-def test_a_record_older_than_the_policy_does_not_count(judge: Judge, slug: str) -> None:
+def test_a_record_older_than_the_policy_is_ignored(judge: Judge, slug: str) -> None:
     snapshot = verified("verified")
     source = snapshot.raw["sources"]["hardener.trust"]["data"]
     source["policy_written"] = NOW

@@ -22,7 +22,7 @@ AUTOMATIC: dict[str, Any] = {
 }
 
 
-def test_nothing_pending_passes(judge: Judge) -> None:
+def test_a_host_without_pending_updates_passes(judge: Judge) -> None:
     assert judge("host-updates-pending", make()).status is Status.PASS
 
 
@@ -75,7 +75,7 @@ class TestScan:
         snapshot = make(packages=packages or {"index_age_s": None}, **source)
         return Snapshot({**snapshot.raw, "collected_at": scans.NOW})
 
-    def test_updates_found_by_the_scan_count(self, judge: Judge) -> None:
+    def test_updates_found_by_the_scan_are_reported(self, judge: Judge) -> None:
         verdict = judge("host-updates-pending", self.scanned())
         assert verdict.status is Status.PASS
         assert any("2026-11-24" in fact for fact in verdict.evidence)
@@ -97,7 +97,7 @@ class TestScan:
         with pytest.raises(FactUnavailable):
             judge("host-updates-pending", self.scanned(**change))
 
-    def test_a_package_updated_since_the_scan_does_not_count(self, judge: Judge) -> None:
+    def test_a_package_updated_since_the_scan_is_ignored(self, judge: Judge) -> None:
         snapshot = self.scanned(scans.OPENSSL, changed=True, packages={"index_age_s": 60})
         assert judge("host-updates-pending", snapshot).status is Status.PASS
 
@@ -108,7 +108,7 @@ class TestScan:
         assert "replaced /usr/lib/libz.so" in verdict.offenders[0].detail
 
 
-def test_unattended_upgrades_passes(judge: Judge) -> None:
+def test_enabled_unattended_upgrades_pass(judge: Judge) -> None:
     assert judge("host-updates-automatic", make(packages=AUTOMATIC)).status is Status.PASS
 
 
@@ -129,7 +129,9 @@ def test_unattended_upgrades_passes(judge: Judge) -> None:
         ({}, {"apt-daily.timer": None}, "apt-daily.timer"),
     ],
 )
-def test_each_missing_piece_fails(judge: Judge, packages: Any, units: Any, name: str) -> None:
+def test_each_missing_part_of_automatic_updates_fails(
+    judge: Judge, packages: Any, units: Any, name: str
+) -> None:
     merged = {key: {**AUTOMATIC.get(key, {}), **value} for key, value in {**AUTOMATIC, **packages}.items()}
     verdict = judge("host-updates-automatic", make(packages=merged, units=units))
     assert verdict.status is Status.FAIL, verdict
@@ -140,7 +142,7 @@ def test_a_fresh_debian_fails(judge: Judge) -> None:
     assert judge("host-updates-automatic", make()).status is Status.FAIL
 
 
-def test_without_systemd_a_person_looks_at_cron(judge: Judge) -> None:
+def test_without_systemd_the_verdict_on_automatic_updates_is_manual(judge: Judge) -> None:
     bare = absent("systemd does not run")
     assert judge("host-updates-automatic", make(packages=AUTOMATIC, units=bare)).status is Status.MANUAL
     assert judge("host-updates-automatic", make(units=bare)).status is Status.FAIL

@@ -101,7 +101,9 @@ def test_the_report_of_the_state_before_counts_as_a_report(hardener: Hardener, t
     assert result.stderr.startswith("hardener: error: two reports would go to the same file")
 
 
-def test_an_unwritable_report_is_refused_first(hardener: Hardener, tmp_path: Path) -> None:
+def test_an_unwritable_report_is_refused_before_any_snapshot_is_judged(
+    hardener: Hardener, tmp_path: Path
+) -> None:
     """A host must not be changed first and the proof of it be lost afterwards."""
     result = hardener("harden", "-i", "nowhere,", "--junit", str(tmp_path / "missing" / "junit.xml"))
     assert result.exit_code == 2

@@ -50,7 +50,7 @@ def test_every_host_is_in_every_report(hardener: Hardener, fleet: FakeFleet, tmp
 
 
 @pytest.mark.parametrize(("status", "code"), [("pass", 0), ("fail", 3), ("manual", 0), ("not_applicable", 0)])
-def test_db_59_the_exit_code_follows_the_findings(
+def test_the_exit_code_follows_the_findings(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, status: str, code: int
 ) -> None:
     slug = slug_that(status, tmp_path, hardener)
@@ -152,7 +152,7 @@ def test_an_interrupted_audit_writes_nothing(hardener: Hardener, fleet: FakeFlee
     assert result.stdout == ""
 
 
-def test_an_error_of_ansible_is_one_line(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_an_error_of_ansible_is_reported_in_one_line(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": make()}
     fleet.error = HardenerError("Could not match supplied host pattern: zz")
     result = hardener("audit", "-i", "inv,", "--limit", "zz")

@@ -183,7 +183,7 @@ def test_without_an_earlier_run_of_the_inventory_drift_is_an_error(
 @pytest.mark.parametrize(
     "option", [("--check",), ("--diff",), ("--allow", "reload"), ("--confirm-timeout", "30")]
 )
-def test_options_for_repair_need_remediate(
+def test_options_for_a_repair_require_remediate(
     hardener: Hardener, fleet: FakeFleet, home: Path, option: tuple[str, ...]
 ) -> None:
     result = hardener(*DRIFT, *option)
@@ -251,7 +251,7 @@ def test_drift_is_repaired_in_batches(hardener: Hardener, fleet: FakeFleet) -> N
     assert playbooks(fleet) == ["audit", *["harden", "audit"] * 3]
 
 
-def test_after_a_broken_canary_the_other_hosts_keep_their_drift(
+def test_if_the_canary_fails_the_drift_of_the_other_hosts_remains(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {name: host() for name in "abc"})

@@ -89,7 +89,9 @@ def test_the_manifest_contains_the_selection(hardener: Hardener, home: Path, des
     assert len(run["inventory_sha256"]) == 64
 
 
-def test_an_altered_bundle_is_one_line_and_exit_code_3(hardener: Hardener, home: Path, desk: Desk) -> None:
+def test_an_altered_bundle_is_reported_in_one_line_with_exit_code_3(
+    hardener: Hardener, home: Path, desk: Desk
+) -> None:
     export(hardener, "--sign", "key")
     files = contents(Path("it.tar.gz"))
     Path("it.tar.gz").write_bytes(repacked(files | {"README.md": b"trust me\n"}))
@@ -173,7 +175,7 @@ def test_a_date_decides_which_key_is_valid(hardener: Hardener, home: Path, desk:
         (("latest",), "a run is listed twice"),
     ],
 )
-def test_a_failed_export_is_one_line(
+def test_a_failed_export_is_reported_in_one_line(
     hardener: Hardener, home: Path, desk: Desk, options: tuple[str, ...], said: str
 ) -> None:
     result = export(hardener, *options)

@@ -338,7 +338,7 @@ def test_check_names_the_batches_and_changes_nothing(hardener: Hardener, fleet: 
     assert "batches: canaries web1, then 1 batch of 1; 0 may fail\n" in result.stderr
 
 
-def test_hosts_outside_their_maintenance_window_are_not_begun_and_not_failed(
+def test_hosts_outside_their_maintenance_window_are_neither_changed_nor_failed(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     reason = "outside its maintenance windows (Sat 22:00-04:00 UTC): it is Fri 10:00 in UTC"
@@ -367,7 +367,7 @@ def test_hosts_outside_their_maintenance_window_are_not_begun_and_not_failed(
     assert (result.exit_code, result.stderr.count("not begun: web2:")) == (8, 1)
 
 
-def test_the_number_of_a_run_is_above_that_of_every_host(
+def test_a_run_gets_a_higher_number_than_every_host_has_stored(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     ahead = int(time.time() * 1000) + 60_000  # another control node has a clock that is ahead

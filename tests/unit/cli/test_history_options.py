@@ -107,7 +107,7 @@ def test_runs_of_one_inventory_are_listed(hardener: Hardener, home: Path, two: t
     assert "no run of " in result.stderr
 
 
-def test_drift_against_latest_means_the_audited_inventory(
+def test_drift_against_latest_uses_the_last_run_of_the_audited_inventory(
     hardener: Hardener, fleet: FakeFleet, home: Path, two: tuple[str, str]
 ) -> None:
     fleet.snapshots = {"a": host()}

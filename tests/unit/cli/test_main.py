@@ -53,7 +53,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         (HardenerError("two\nlines \x1b[31m"), 2, "hardener: error: two lines \\x1b[31m"),
     ],
 )
-def test_every_error_is_one_line_and_an_exit_code(
+def test_every_error_is_reported_in_one_line_with_an_exit_code(
     hardener: Hardener,
     failing: Callable[[BaseException], None],
     error: BaseException,
@@ -85,7 +85,9 @@ def test_verbose_shows_the_traceback(hardener: Hardener, failing: Callable[[Base
         (("assess",), "hardener: error: Missing argument 'SNAPSHOT...' (see `hardener assess --help`)"),
     ],
 )
-def test_a_usage_error_is_one_line(hardener: Hardener, arguments: tuple[str, ...], message: str) -> None:
+def test_a_usage_error_is_reported_in_one_line(
+    hardener: Hardener, arguments: tuple[str, ...], message: str
+) -> None:
     result = hardener(*arguments)
     assert result.exit_code == ExitCode.USAGE
     assert result.stderr.strip() == message

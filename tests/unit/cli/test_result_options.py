@@ -45,7 +45,7 @@ def test_only_results_at_the_severity_or_above_it_count(
     assert exit_codes.of_drift(drift, fail_on) is (moved if counts else ExitCode.COMPLIANT)
 
 
-def test_an_unaudited_host_always_counts() -> None:
+def test_an_unaudited_host_makes_the_run_incomplete_at_any_severity() -> None:
     one = gone("a")
     low = [each for each in one.findings if each.severity is Severity.LOW]
     assert low

@@ -69,7 +69,7 @@ def test_the_same_recordings_give_the_same_files_elsewhere(recording: Path) -> N
         assert (Path("a") / name).read_bytes() == (Path("b/c") / name).read_bytes()
 
 
-def test_an_incomplete_recording_ends_with_4(recording: Path) -> None:
+def test_an_incomplete_recording_gives_exit_code_4(recording: Path) -> None:
     write(recording, recorder={"kind": "bpf", "complete": False, "missing": ["a map was full"]})
     result = run(recording)
     assert result.exit_code == ExitCode.INCOMPLETE
@@ -148,7 +148,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=[message for _, message in REFUSED])
-def test_a_usage_error_is_one_line_and_writes_nothing(
+def test_a_usage_error_is_reported_in_one_line_and_writes_nothing(
     recording: Path, arguments: list[str], message: str
 ) -> None:
     Path("compose.yaml").write_text(COMPOSE)

@@ -72,7 +72,7 @@ def test_a_change_of_all_containers_of_a_host_is_reported_once() -> None:
     assert told(host("6.12.5"), host("6.12.9", "runsc")) == ["c runtime: runc 1.1.15+ds1 → runsc"]
 
 
-def test_containers_of_one_side_are_not_compared() -> None:
+def test_containers_in_only_one_of_two_runs_are_not_compared() -> None:
     assert told(with_containers(container("a")), with_containers(container("b", Image=NEXT))) == []
 
 

@@ -107,7 +107,7 @@ def test_the_limit_applies_to_each_file() -> None:
         next(reader.members()).read(5)
 
 
-def test_an_error_of_the_reader_is_not_a_refusal() -> None:
+def test_a_read_error_is_an_error_and_not_a_refusal() -> None:
     class Broken(io.RawIOBase):
         def readable(self) -> bool:
             return True

@@ -100,7 +100,7 @@ def test_a_dsa_key_is_refused_by_its_kind(tmp_path: Path) -> None:
         require_key(key)
 
 
-def test_a_signature_by_a_weak_key_is_refused_though_it_is_allowed(desk: Desk, rsa: Path) -> None:
+def test_a_signature_by_a_weak_key_is_refused_even_if_the_key_is_allowed(desk: Desk, rsa: Path) -> None:
     desk.allow(f"auditor@example.com {public(rsa)}")
     signature = by_hand(DATA, rsa)
     with pytest.raises(
@@ -109,7 +109,7 @@ def test_a_signature_by_a_weak_key_is_refused_though_it_is_allowed(desk: Desk, r
         checked(desk, signature)
 
 
-def test_a_signature_by_dsa_is_refused_though_it_is_allowed(desk: Desk) -> None:
+def test_a_signature_by_dsa_is_refused_even_if_the_key_is_allowed(desk: Desk) -> None:
     # OpenSSH 10 makes none any more, so this one is put together; its key is looked at before its signature.
     key = b"".join(write_string(each) for each in (b"ssh-dss", b"\1", b"\1", b"\1", b"\1"))
     fields = (key, NAMESPACE.encode(), b"", b"sha512", write_string(b"ssh-dss") + write_string(bytes(40)))

@@ -133,7 +133,7 @@ def test_files_of_decisions_are_not_part_of_the_inventory(tmp_path: Path, name: 
     assert bool(re.search(pattern, name)) is ignored
 
 
-def test_an_ansible_cfg_does_not_turn_host_keys_off(tmp_path: Path) -> None:
+def test_an_ansible_cfg_cannot_disable_the_check_of_host_keys(tmp_path: Path) -> None:
     (tmp_path / "ansible.cfg").write_text("[defaults]\nhost_key_checking = False\n")
     assert settings({}, tmp_path)["ANSIBLE_HOST_KEY_CHECKING"] == "True"
 

@@ -92,7 +92,7 @@ def test_check_mode_and_diff_are_passed_to_ansible(tmp_path: Path) -> None:
     assert flags(options(tmp_path, diff=True)) == ["--diff"]
 
 
-def test_passwords_answer_prompts_and_are_nowhere_else(tmp_path: Path) -> None:
+def test_passwords_are_passed_only_as_answers_to_prompts(tmp_path: Path) -> None:
     credentials = Credentials(become_password="s3cret", vault_password="v4ult")
     given = options(tmp_path, credentials=credentials)
     assert flags(given) == ["--ask-become-pass", "--ask-vault-pass"]
@@ -103,7 +103,7 @@ def test_passwords_answer_prompts_and_are_nowhere_else(tmp_path: Path) -> None:
     assert not any("s3cret" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_an_empty_password_is_a_password(tmp_path: Path) -> None:
+def test_an_empty_password_is_passed_to_ansible(tmp_path: Path) -> None:
     given = options(tmp_path, credentials=Credentials(become_password=""))
     assert flags(given) == ["--ask-become-pass"]
 

@@ -109,7 +109,7 @@ def test_a_folder_is_identified_by_all_its_files(tmp_path: Path) -> None:
     assert identify(str(tmp_path))[1] != before[1]
 
 
-def test_a_list_is_its_own_name(tmp_path: Path) -> None:
+def test_a_list_of_hosts_is_named_by_its_text(tmp_path: Path) -> None:
     assert identify("db01,db02")[0] == "db01,db02"
     assert identify("db01,")[1] != identify("db02,")[1]
 

@@ -280,7 +280,7 @@ def test_a_large_file_is_not_unpacked(
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_a_silent_slice_ends_with_its_lease(fake: FakeReceptor, run: Slice) -> None:
+def test_a_slice_without_output_ends_when_its_lease_expires(fake: FakeReceptor, run: Slice) -> None:
     fake.state = {"State": 1, "Detail": "Running"}
     fake.output, fake.waits = [HEAD], True
     attempt, _ = run(lease=0.2)

@@ -150,7 +150,7 @@ def test_hosts_that_ansible_did_not_reach_are_failures(play: Callable[[Script], 
     assert seen[-2:] == [TaskResult(host, "", State.FAILED, reason) for host in "ab"]
 
 
-def test_a_stop_before_any_host_is_an_error(play: Callable[[Script], Any]) -> None:
+def test_a_run_that_stops_before_any_host_is_an_error(play: Callable[[Script], Any]) -> None:
     play(events(printed("[ERROR]: Could not match supplied host pattern, ignoring: zz"), code=1))
     with pytest.raises(HardenerError, match="host pattern: zz"), a_run() as run:
         list(run)
@@ -162,7 +162,7 @@ def test_an_inventory_without_hosts_is_an_error(play: Callable[[Script], Any]) -
         list(run)
 
 
-def test_a_defect_of_ansible_runner_is_one_line(play: Callable[[Script], Any]) -> None:
+def test_a_defect_of_ansible_runner_is_reported_in_one_line(play: Callable[[Script], Any]) -> None:
     def broken(_say: object, _cancelled: object) -> int:
         raise RuntimeError("two\nlines")
 
@@ -413,7 +413,7 @@ def test_an_ignored_hangup_stays_ignored(play: Callable[[Script], Any]) -> None:
 
 
 @pytest.mark.parametrize("lease", [None, 0.1])
-def test_ansible_may_be_stopped_by_a_signal_for_the_length_of_its_lease(
+def test_ansible_may_be_paused_by_a_signal_until_its_lease_expires(
     play: Callable[[Script], Any],
     ansible: subprocess.Popen[bytes],
     monkeypatch: pytest.MonkeyPatch,

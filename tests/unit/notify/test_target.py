@@ -20,7 +20,7 @@ class Recorded(Target):
         self.got.append(message)
 
 
-def test_a_failing_target_is_one_line_and_the_next_one_is_notified() -> None:
+def test_a_failing_target_is_reported_in_one_line_and_the_next_one_is_notified() -> None:
     said: list[str] = []
     dead, well = Recorded("\x1b[31mmail", "no\nroute"), Recorded("chat")
     deliver([dead, well], b"{}", warn=said.append)

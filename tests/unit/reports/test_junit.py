@@ -55,7 +55,7 @@ def case(suite: Iterable[TestCase], name: str) -> TestCase:
         ("H.7", Error, "hardener.error", "lsm could not be read: permission denied"),
     ],
 )
-def test_each_status_has_its_form(
+def test_each_status_has_its_junit_element_and_message(
     write: Write,
     control: str,
     kind: type[Failure | Skipped | Error],
@@ -149,7 +149,9 @@ def test_a_suite_has_the_properties_of_its_host(write: Write) -> None:
         ("0001-01-01T00:00:00+23:00", "2026-11-25T00:29:58"),
     ],
 )
-def test_the_timestamp_is_utc_for_any_claim_of_the_host(write: Write, claimed: str, written: str) -> None:
+def test_the_timestamp_is_utc_whatever_time_the_host_reports(
+    write: Write, claimed: str, written: str
+) -> None:
     (suite,) = suites(check(write(assessment(collected_at=claimed))))
     assert suite.timestamp == written
 
@@ -234,7 +236,7 @@ def test_a_case_with_an_expired_waiver_fails_and_names_it(write: Write) -> None:
     assert (failure.message or "").startswith("waiver W-003 expired 2026-10-01; expected")
 
 
-def test_a_pass_by_attestation_or_with_an_unused_waiver_is_remarked(write: Write) -> None:
+def test_a_pass_by_attestation_or_with_an_unused_waiver_gets_a_remark(write: Write) -> None:
     (suite,) = suites(check(write(decided())))
     attested, stale = case(suite, "4.1"), case(suite, "1.1.10")
     assert not attested.result

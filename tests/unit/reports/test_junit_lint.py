@@ -22,7 +22,7 @@ EMPTY_SUITE = (
 )
 
 
-def test_a_valid_report_has_no_complaint(tmp_path: Path) -> None:
+def test_the_linter_accepts_a_valid_report(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     path.write_text(GOOD)
     assert lint(path) == []
@@ -52,7 +52,7 @@ def test_a_valid_report_has_no_complaint(tmp_path: Path) -> None:
         ("</testsuites>", f"{EMPTY_SUITE}</testsuites>", "repetition"),
     ],
 )
-def test_each_mistake_is_found(tmp_path: Path, old: str, new: str, problem: str) -> None:
+def test_the_linter_finds_each_mistake(tmp_path: Path, old: str, new: str, problem: str) -> None:
     path = tmp_path / "junit.xml"
     assert old in GOOD
     path.write_text(GOOD.replace(old, new, 1))

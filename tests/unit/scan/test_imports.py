@@ -96,7 +96,7 @@ def test_an_end_of_life_release_is_reported(tmp_path: Path) -> None:
     assert load(written(tmp_path, trivy()))["ended"] == ""
 
 
-def test_fixed_vulnerabilities_beyond_the_named_ones_are_counted(tmp_path: Path) -> None:
+def test_fixed_vulnerabilities_beyond_the_listed_ones_are_counted(tmp_path: Path) -> None:
     hole = {"VulnerabilityID": "CVE-2026-2", "PkgName": "linux-libc-dev"}
     holes = [hole] * 10 + [{**hole, "FixedVersion": "2"}] * 2003
     report = load(written(tmp_path, trivy(Results=[{"Vulnerabilities": holes}])))

@@ -45,7 +45,7 @@ def test_failed_and_impossible_comparisons_are_distinguished() -> None:
         {"imported": []},
     ],
 )
-def test_a_record_of_another_shape_is_refused(change: dict[str, Any]) -> None:
+def test_a_record_of_the_wrong_form_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(BadRecord):
         parse({**record(), **change})
 

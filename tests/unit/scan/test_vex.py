@@ -168,7 +168,7 @@ def test_a_statement_applies_to_its_products(
         (cyclonedx(analysed(), components=[[]]), "a component is not an object"),
     ],
 )
-def test_a_malformed_document_is_one_line(loaded: Any, document: Any, message: str) -> None:
+def test_a_malformed_document_is_reported_in_one_line(loaded: Any, document: Any, message: str) -> None:
     with pytest.raises(HardenerError, match=message) as caught:
         loaded(document)
     assert str(caught.value).isprintable()

@@ -51,7 +51,7 @@ def test_an_invalid_time_is_not_written(manager: Manager, times: Times) -> None:
 
 @pytest.mark.parametrize("kind", ["service", "timer"])
 @pytest.mark.parametrize("how", ["text", "link"])
-def test_units_that_are_not_hardeners_are_not_changed(
+def test_units_of_other_programs_are_not_changed(
     manager: Manager, tmp_path: Path, kind: str, how: str
 ) -> None:
     path = manager.units / f"{UNIT}.{kind}"
@@ -122,7 +122,7 @@ def test_lingering_of_a_user_is_detected(manager: Manager, says: str, lingers: b
     assert Systemd.here().lingers() is lingers
 
 
-def test_an_error_of_systemd_is_one_line(manager: Manager) -> None:
+def test_an_error_of_systemd_is_reported_in_one_line(manager: Manager) -> None:
     (manager.folder / "refuses").touch()
     with pytest.raises(HardenerError, match=r"^systemctl enable failed: no bus$"):
         Systemd.here().install(job(), DAILY)

@@ -113,7 +113,7 @@ def test_a_link_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
-def test_something_else_in_place_of_a_file_is_an_error(tmp_path: Path, kind: str) -> None:
+def test_an_object_of_another_kind_in_place_of_a_file_is_an_error(tmp_path: Path, kind: str) -> None:
     made(tmp_path, {})
     if kind == "pipe":
         os.mkfifo(tmp_path / "a.html")
@@ -155,7 +155,7 @@ def test_two_runs_cannot_write_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("folder", "file"), [(0o700, 0o600), (0o750, 0o640), (0o755, 0o644)])
-def test_files_are_as_readable_as_the_folder(tmp_path: Path, folder: int, file: int) -> None:
+def test_files_get_the_read_permissions_of_the_folder(tmp_path: Path, folder: int, file: int) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site").chmod(folder)
     made(tmp_path / "site", {"x/a.html": "1"})

@@ -64,6 +64,6 @@ def test_untrusted_names_are_escaped() -> None:
     assert "\u202e" not in text
 
 
-def test_a_long_list_is_cut_with_a_count() -> None:
+def test_a_long_list_is_cut_and_the_omitted_items_are_counted() -> None:
     text = shown({**ANSWER, "entries": [entry(kind=f"kind{number}") for number in range(60)]})
     assert "and 10 more: --json has them all" in text

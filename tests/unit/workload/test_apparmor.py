@@ -122,7 +122,7 @@ def test_only_requested_socket_families_are_allowed(
     assert denied == (not capabilities)
 
 
-def test_unread_secrets_are_denied() -> None:
+def test_secret_files_are_denied_unless_the_recording_read_them() -> None:
     assert "audit deny /etc/shadow rwklx" in rules(made())
     assert "audit deny /etc/shadow rwklx" not in rules(made(read=["/etc/shadow"]))
     # Where reads could not be seen a denial could break it.

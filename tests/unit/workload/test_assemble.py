@@ -126,7 +126,7 @@ def test_gaps_of_the_recording_are_reported() -> None:
 
 @pytest.mark.parametrize("key", sorted(answer()))
 @pytest.mark.parametrize("value", [None, 7, "x", [7], {"x": 7}, float("inf"), [[]] * 3])
-def test_an_answer_of_another_shape_is_refused(key: str, value: object) -> None:
+def test_an_answer_of_the_wrong_form_is_refused(key: str, value: object) -> None:
     data = answer()
     if copy.deepcopy(data[key]) == value:
         return

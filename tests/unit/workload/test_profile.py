@@ -292,7 +292,7 @@ def owned(**changes: Any) -> dict[str, Any]:
     return data
 
 
-def test_root_that_only_owned_files_is_replaced_by_a_user() -> None:
+def test_root_that_was_needed_only_as_owner_of_files_is_replaced_by_a_user() -> None:
     found = profile(owned())
     assert str(found.user) == "999:998"
     assert found.capabilities == ()
@@ -442,7 +442,7 @@ def test_the_memory_limit_is_a_comment() -> None:
 # --- what it is written as ----------------------------------------------------------------------------------
 
 
-def test_lists_of_the_original_are_replaced() -> None:
+def test_capability_and_security_lists_of_the_original_are_replaced() -> None:
     data = recorded(
         container__capabilities_added=["SYS_ADMIN"],
         container__privileged=True,

@@ -132,7 +132,7 @@ def test_each_stage_gets_the_time_limit_of_the_proof(run: Run) -> None:
     assert host.seconds == [7200] * len(host.stages)
 
 
-def test_a_second_control_is_tried_if_the_exercise_passes_in_the_first(run: Run) -> None:
+def test_a_second_negative_control_is_tried_if_the_exercise_passes_in_the_first(run: Run) -> None:
     host, _ = run(fails=("second control",))
     assert host.tried == ["before", "control", "second control", *ALL[2:]]
 

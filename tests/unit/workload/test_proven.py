@@ -75,7 +75,7 @@ def test_a_proof_of_another_version_is_reported_and_not_judged(files: Files) -> 
     assert check(edited(files, "proof.json", other)).judge == "hardener 0.0.9"
 
 
-def test_the_capabilities_that_were_proven_cannot_be_exchanged(files: Files) -> None:
+def test_capabilities_in_a_proof_cannot_be_replaced_by_others(files: Files) -> None:
     """Whoever changes the profile and its digest in the proof has trials that are not those of the proof."""
     changed = edited(files, "profile.json", lambda it: it["capabilities"].update(kept=["CAP_SYS_ADMIN"]))
     digest = f"sha256:{hashlib.sha256(changed['profile.json']).hexdigest()}"

@@ -201,7 +201,7 @@ class TestPrivileged:
                 "unmasked": 15,
             }
 
-    def test_the_own_profile_of_a_privileged_container_counts_from_27_0_on(self) -> None:
+    def test_the_custom_profile_of_a_privileged_container_applies_from_engine_27_0_on(self) -> None:
         """From 27.0 on."""
         found = judged(
             running(

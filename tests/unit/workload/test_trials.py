@@ -78,7 +78,7 @@ def test_negative_controls_refuse_calls_of_the_serving_phase(tmp_path: Path) -> 
     assert names("profile") - names("second control") == {"openat", "sendfile"}
 
 
-def test_no_control_is_planned_without_calls_of_serving(tmp_path: Path) -> None:
+def test_no_negative_control_is_planned_without_calls_of_the_serving_phase(tmp_path: Path) -> None:
     calls = {"x86_64": {"bind": {"phases": ["start-empty"], "programs": ["nginx"]}}}
     assert "control" not in {trial.kind for trial in planned(tmp_path, calls=calls)}
 
@@ -369,7 +369,7 @@ def test_a_failing_start_is_not_safe() -> None:
     assert judged(before=unreached, profile=profile).reasons == ("13 of 20 starts failed",)
 
 
-def test_a_failing_profile_is_not_safe_even_without_a_control() -> None:
+def test_a_failing_profile_is_not_safe_even_without_a_negative_control() -> None:
     assert judged(control=None, profile=FAILS).verdict is Verdict.NOT_SAFE
 
 

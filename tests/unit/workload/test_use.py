@@ -81,7 +81,7 @@ def found(folder: Path, *changes: dict[str, Any], **more: Any) -> Use | None:
     return use(one, (made(folder),))
 
 
-def test_settings_of_the_profile_are_no_difference(folder: Path) -> None:
+def test_settings_of_the_profile_are_not_reported_as_differences(folder: Path) -> None:
     answer = found(folder)
     assert answer == Use(profile=str(folder), moved=(), unknown=())
     assert confined(folder)["HostConfig"]["Tmpfs"]  # there is something that could differ
@@ -138,7 +138,7 @@ def test_axes_that_are_not_compared_without_a_key_are_named(folder: Path) -> Non
     assert (answer.moved, answer.unknown) == ((), ("entrypoint", "command"))
 
 
-def test_a_container_under_another_profile_uses_none_of_these(folder: Path) -> None:
+def test_a_container_under_another_profile_matches_none_of_the_given_profiles(folder: Path) -> None:
     assert found(folder, {"HostConfig": {"SecurityOpt": ["seccomp={}"]}}) is None
     assert found(folder, {"HostConfig": {"SecurityOpt": None}}) is None
 

@@ -65,13 +65,13 @@ def test_the_default_set_without_raw_sockets_passes(judge: Judge, config: dict[s
     held(judge, SLUG, hardened(running=False, HostConfig=config))
 
 
-def test_db_38_a_privileged_container_has_every_capability_with_an_empty_capadd(judge: Judge) -> None:
+def test_a_privileged_container_has_every_capability_with_an_empty_capadd(judge: Judge) -> None:
     bad = hardened("bad", proc={"cap_bnd": ALL}, HostConfig={"Privileged": True, "CapAdd": []})
     assert broken(judge, SLUG, bad) == "has every capability"
 
 
 @pytest.mark.parametrize("name", ["NET_RAW", "MKNOD"])
-def test_db_38_capabilities_are_names_not_text(judge: Judge, name: str) -> None:
+def test_capabilities_are_names_not_text(judge: Judge, name: str) -> None:
     mask = f"{1 << CAPABILITIES.index(name) | 1 << CAPABILITIES.index('SYS_TIME'):016x}"
     bad = hardened("bad", proc={"cap_bnd": mask}, HostConfig={"CapAdd": [name, "SYS_TIME"]})
     assert "SYS_TIME" in broken(judge, SLUG, bad)
@@ -89,7 +89,7 @@ class TestOwnSet:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_an_own_set_within_the_default_passes(
+    def test_a_custom_set_within_the_default_passes(
         self, judge: Judge, asked: list[str], mask: int, said: str, running: bool
     ) -> None:
         config = {"CapDrop": ["ALL"], "CapAdd": asked}
@@ -107,7 +107,7 @@ class TestOwnSet:
         bad = hardened("bad", proc={"processes": [shell]}, HostConfig={"CapAdd": []})
         assert broken(judge, SLUG, bad).startswith("has every capability (not declared: ")
 
-    def test_an_own_set_beyond_the_default_needs_the_policy(self, judge: Judge) -> None:
+    def test_a_custom_set_beyond_the_default_must_be_in_the_policy(self, judge: Judge) -> None:
         config = {"CapDrop": ["ALL"], "CapAdd": ["CHOWN", "SYS_TIME"]}
         mask = f"{1 | 1 << 25:016x}"
         assert (
@@ -125,7 +125,7 @@ class TestOwnSet:
         "config",
         [{"CapDrop": ["ALL"], "CapAdd": ["ALL"]}, {"CapDrop": ["ALL"], "Privileged": True}],
     )
-    def test_adding_all_capabilities_is_not_an_own_set(self, judge: Judge, config: dict[str, Any]) -> None:
+    def test_adding_all_capabilities_is_not_a_custom_set(self, judge: Judge, config: dict[str, Any]) -> None:
         bad = hardened("bad", proc={"cap_bnd": ALL}, HostConfig=config)
         assert broken(judge, SLUG, bad) == "has every capability"
 

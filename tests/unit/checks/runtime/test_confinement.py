@@ -22,14 +22,14 @@ def test_a_privileged_container_fails(judge: Judge) -> None:
     held(judge, "container-not-privileged", hardened())
 
 
-def test_db_06_a_stopped_privileged_container_is_seen(judge: Judge) -> None:
+def test_a_stopped_privileged_container_fails(judge: Judge) -> None:
     bad = hardened("bad", running=False, HostConfig={"Privileged": True})
     assert broken(judge, "container-not-privileged", bad).endswith(
         "(not running: judged by its configuration)"
     )
 
 
-def test_db_06_a_restarting_privileged_container_is_seen(judge: Judge) -> None:
+def test_a_restarting_privileged_container_fails(judge: Judge) -> None:
     bad = hardened("bad", running=False, HostConfig={"Privileged": True})
     bad["inspect"]["State"] |= {"Status": "restarting", "Running": True, "Restarting": True}
     assert "is privileged" in broken(judge, "container-not-privileged", bad)
@@ -79,7 +79,7 @@ class TestAppArmor:
         verdict = held(judge, self.SLUG, hardened(AppArmorProfile="unconfined"))
         assert "container twin: declared unconfined, but runs under docker-default" in verdict.evidence
 
-    def test_db_37_does_not_apply_where_the_engine_has_no_apparmor(self, judge: Judge) -> None:
+    def test_does_not_apply_where_the_engine_has_no_apparmor(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(), info={"SecurityOptions": ["name=seccomp,profile=builtin"]})
         assert judge(self.SLUG, snapshot).status is Status.NOT_APPLICABLE
 
@@ -132,7 +132,7 @@ class TestSELinux:
         assert "the engine does not use SELinux labels" in verdict.evidence
 
     @pytest.mark.parametrize("options", [None, ["seccomp=unconfined"], ["label=type:container_t"]])
-    def test_db_37_declared_security_options_do_not_prove_selinux(self, judge: Judge, options: Any) -> None:
+    def test_declared_security_options_do_not_prove_selinux(self, judge: Judge, options: Any) -> None:
         snapshot = with_containers(container(HostConfig={"SecurityOpt": options}))
         assert judge(self.SLUG, snapshot).status is Status.NOT_APPLICABLE
         bad = container(
@@ -169,19 +169,17 @@ class TestSeccomp:
     def test_seccomp_strict_mode_is_not_counted_as_a_filter(self, judge: Judge) -> None:
         assert broken(judge, self.SLUG, hardened("bad", proc={"seccomp": 1}))
 
-    def test_db_49_a_privileged_container_has_no_filter(self, judge: Judge) -> None:
+    def test_a_privileged_container_has_no_filter(self, judge: Judge) -> None:
         bad = hardened("bad", proc={"seccomp": 0}, HostConfig={"Privileged": True})
         assert "it is privileged" in broken(judge, self.SLUG, bad)
 
     @pytest.mark.parametrize("running", [True, False])
-    def test_db_49_a_container_of_an_unconfined_daemon_has_no_filter(
-        self, judge: Judge, running: bool
-    ) -> None:
+    def test_a_container_of_an_unconfined_daemon_has_no_filter(self, judge: Judge, running: bool) -> None:
         bad = hardened("bad", running=running, proc={"seccomp": 0})
         verdict = judge(self.SLUG, with_containers(bad, info=UNCONFINED))
         assert "the daemon's default profile is unconfined" in verdict.actual
 
-    def test_an_own_profile_passes_on_an_unconfined_daemon(self, judge: Judge) -> None:
+    def test_a_custom_profile_passes_on_an_unconfined_daemon(self, judge: Judge) -> None:
         own = hardened(
             running=False, HostConfig={"SecurityOpt": ['seccomp={"defaultAction": "SCMP_ACT_ERRNO"}']}
         )
@@ -227,7 +225,7 @@ class TestNoNewPrivileges:
             [],
         ],
     )
-    def test_db_15_a_present_option_may_be_false(self, judge: Judge, options: list[str]) -> None:
+    def test_a_present_option_may_be_false(self, judge: Judge, options: list[str]) -> None:
         bad = hardened("bad", running=False, HostConfig={"SecurityOpt": options})
         assert broken(judge, self.SLUG, bad)
 
@@ -274,11 +272,13 @@ class TestSeccompProfiles:
         container = hardened("bad", running=running, proc=proc or None, HostConfig=config)
         return {**container, "seccomp": {"default": "SCMP_ACT_ALLOW", "open": opened}}
 
-    def test_an_own_profile_that_permits_everything_fails(self, judge: Judge, running: bool) -> None:
+    def test_a_custom_profile_that_permits_everything_fails_for_a_container(
+        self, judge: Judge, running: bool
+    ) -> None:
         detail = broken(judge, self.SLUG, self.of(EVERYTHING, running))
         assert "filters nothing: the engine's default would refuse acct, add_key, bpf" in detail
 
-    def test_an_own_profile_that_permits_more_than_the_default_fails(
+    def test_a_custom_profile_that_permits_more_than_the_default_fails(
         self, judge: Judge, running: bool
     ) -> None:
         detail = broken(judge, self.SLUG, self.of(["bpf", "io_uring_setup"], running))
@@ -287,7 +287,7 @@ class TestSeccompProfiles:
             "the engine's default would refuse that"
         )
 
-    def test_the_daemons_own_profile_is_not_counted_as_the_containers(
+    def test_the_daemons_custom_profile_is_not_counted_as_one_of_the_container(
         self, judge: Judge, running: bool
     ) -> None:
         profile = {"default": "SCMP_ACT_ERRNO", "open": ["io_uring_setup"]}
@@ -359,7 +359,7 @@ class TestOwnSeccompProfile:
         assert detail == "has a process without a seccomp filter, beside a profile of its own"
 
     @pytest.mark.parametrize("running", [True, False])
-    def test_engines_from_27_on_apply_the_own_profile_of_a_privileged_container(
+    def test_engines_from_27_on_apply_the_custom_profile_of_a_privileged_container(
         self, judge: Judge, running: bool
     ) -> None:
         config = {"SecurityOpt": ["seccomp={}"], "Privileged": True}
@@ -375,7 +375,7 @@ class TestOwnSeccompProfile:
 class TestOwnAppArmorProfile:
     SLUG = "container-apparmor"
 
-    def test_an_enforced_own_profile_is_reported(self, judge: Judge) -> None:
+    def test_an_enforced_custom_profile_is_reported(self, judge: Judge) -> None:
         own = hardened("own", proc={"label": "web (enforce)"}, AppArmorProfile="web")
         verdict = held(judge, self.SLUG, own)
         assert "container own: own profile: web, enforced (default docker-default)" in verdict.evidence
@@ -386,7 +386,7 @@ class TestOwnAppArmorProfile:
             "runs under docker-default, not under the profile of its own that it declares, web"
         )
 
-    def test_the_default_profile_is_not_remarked_on(self, judge: Judge) -> None:
+    def test_the_default_profile_gets_no_remark(self, judge: Judge) -> None:
         assert held(judge, self.SLUG, hardened()).evidence == ()
 
 

@@ -49,11 +49,11 @@ def test_access_to_cgroups_of_others_fails(judge: Judge, bad: dict[str, Any], wo
         container("good", proc={"cgroup_writable": GONE}),
     ],
 )
-def test_own_cgroups_pass(judge: Judge, good: dict[str, Any]) -> None:
+def test_access_to_own_cgroups_passes(judge: Judge, good: dict[str, Any]) -> None:
     held(judge, CGROUPS, good)
 
 
-def test_a_declaration_without_effect_is_a_remark(judge: Judge) -> None:
+def test_a_declaration_without_effect_gets_a_remark(judge: Judge) -> None:
     verdict = held(judge, CGROUPS, container("good", **WRITABLE))
     assert any("but cannot" in fact for fact in verdict.evidence)
     told = container("good", HostConfig={"CgroupnsMode": "host"})
@@ -94,7 +94,7 @@ def test_hidden_kernel_paths_pass(judge: Judge, good: dict[str, Any]) -> None:
     held(judge, PATHS, good)
 
 
-def test_requested_but_hidden_paths_are_a_remark(judge: Judge) -> None:
+def test_requested_but_hidden_paths_get_a_remark(judge: Judge) -> None:
     verdict = judge(PATHS, snapshot_of(container("good", **UNCONFINED), hardened("twin")))
     assert verdict.status is Status.PASS
     assert any("none is open" in fact for fact in verdict.evidence)

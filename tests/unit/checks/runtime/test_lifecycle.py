@@ -30,7 +30,7 @@ class TestSwarmMode:
         assert judge(self.SLUG, snapshot).status is Status.PASS
 
     @pytest.mark.parametrize("meant", ["yes", 1, []])
-    def test_a_policy_of_another_type_is_an_error(self, judge: Judge, meant: Any) -> None:
+    def test_a_policy_of_the_wrong_type_is_an_error(self, judge: Judge, meant: Any) -> None:
         with pytest.raises(FactUnavailable, match="swarm must be true or false"):
             judge(self.SLUG, make(policy={"swarm": meant}))
 
@@ -50,7 +50,7 @@ class TestRestartPolicy:
     @pytest.mark.parametrize("name", ["always", "unless-stopped"])
     @pytest.mark.parametrize("retries", [0, 3])
     @pytest.mark.parametrize("running", [True, False])
-    def test_db_46_the_restart_policy_always_is_a_failure(
+    def test_the_restart_policy_always_is_a_failure(
         self, judge: Judge, name: str, retries: int, running: bool
     ) -> None:
         bad = hardened("bad", running=running, **self.policy(name, retries))
@@ -80,9 +80,7 @@ class TestRestartPolicy:
             ({"Condition": "none"}, Status.PASS),
         ],
     )
-    def test_db_46_services_have_a_policy_of_their_own(
-        self, judge: Judge, restart: Any, status: Status
-    ) -> None:
+    def test_services_have_a_policy_of_their_own(self, judge: Judge, restart: Any, status: Status) -> None:
         shop = {"ID": "s1", "Spec": {"Name": "shop", "TaskTemplate": {"RestartPolicy": restart}}}
         verdict = judge(self.SLUG, with_containers(hardened(), **{"docker.swarm": {"services": [shop]}}))
         assert verdict.status is status
@@ -200,7 +198,7 @@ class TestSSHServer:
 
 @pytest.mark.parametrize("slug", ["exec-not-privileged", "exec-not-root-user"])
 class TestExecutions:
-    def test_db_58_the_manual_verdict_says_where_to_look(self, judge: Judge, slug: str) -> None:
+    def test_the_manual_verdict_says_where_to_look(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, with_containers(hardened()))
         assert verdict.status is Status.MANUAL
         assert "search the host's audit records for docker exec --" in verdict.actual
@@ -233,7 +231,7 @@ class TestLatestPulled:
     SLUG = "image-latest-pulled"
     TAG = "registry.example.org/web:1.4"
 
-    def test_db_58_comparison_with_the_registry_is_manual(self, judge: Judge) -> None:
+    def test_comparison_with_the_registry_is_manual(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, with_containers(hardened()))
         assert verdict.status is Status.MANUAL
         detail = details(verdict)["twin"]

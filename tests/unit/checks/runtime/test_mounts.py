@@ -83,17 +83,17 @@ class TestSensitiveMounts:
             ("/var/lib/docker/volumes/db/_data", "inside /var/lib/docker"),
         ],
     )
-    def test_db_39_parents_and_children_of_a_sensitive_path_count(
+    def test_parents_and_children_of_a_sensitive_path_fail(
         self, judge: Judge, source: str, detail: str
     ) -> None:
         assert detail in broken(judge, self.SLUG, mounting(bind(source)))
 
-    def test_db_39_read_only_is_reported_as_such(self, judge: Judge) -> None:
+    def test_read_only_is_reported_as_such(self, judge: Judge) -> None:
         detail = broken(judge, self.SLUG, mounting(bind("/etc", rw=False)))
         assert detail.startswith("mounts /etc read-only at /host")
 
     @pytest.mark.parametrize("source", ["//etc//", "/srv/../etc", "/./etc/.", "/etc/ssl/.."])
-    def test_paths_are_cleaned(self, judge: Judge, source: str) -> None:
+    def test_paths_are_normalised(self, judge: Judge, source: str) -> None:
         assert "mounts /etc read-write" in broken(judge, self.SLUG, mounting(bind(source)))
 
     def test_links_are_followed(self, judge: Judge) -> None:
@@ -136,7 +136,7 @@ class TestSensitiveMounts:
         mount, record = volume("data", **options)
         held(judge, self.SLUG, mounting(mount), **{"docker.volumes": [record]})
 
-    def test_the_engines_own_data_root_counts(self, judge: Judge) -> None:
+    def test_mounting_the_engines_data_root_fails(self, judge: Judge) -> None:
         bad = mounting(bind("/srv/docker/overlay2"))
         assert "inside /srv/docker" in broken(judge, self.SLUG, bad, info={"DockerRootDir": "/srv/docker"})
 
@@ -193,21 +193,21 @@ class TestRuntimeSocket:
         assert ("read-write" if rw else "read-only") in detail
 
     @pytest.mark.parametrize("source", ["/run", "/var/run", "/", "/run/containerd", "/run/podman"])
-    def test_db_51_mounting_a_parent_directory_exposes_the_socket(self, judge: Judge, source: str) -> None:
+    def test_mounting_a_parent_directory_exposes_the_socket(self, judge: Judge, source: str) -> None:
         assert "and with it /run/" in broken(judge, self.SLUG, mounting(bind(source)))
 
-    def test_db_51_a_symbolic_link_to_the_socket_is_found(self, judge: Judge) -> None:
+    def test_a_symbolic_link_to_the_socket_is_found(self, judge: Judge) -> None:
         files = {"/srv/harmless": {"type": "socket", "target": "/run/docker.sock", "dev": 24, "ino": 77}}
         detail = broken(judge, self.SLUG, mounting(bind("/srv/harmless")), files=files)
         assert "mounts /srv/harmless (which is /run/docker.sock)" in detail
 
-    def test_db_51_a_hard_link_to_the_socket_is_found(self, judge: Judge) -> None:
+    def test_a_hard_link_to_the_socket_is_found(self, judge: Judge) -> None:
         socket = {"type": "socket", "dev": 24, "ino": 77}
         files = {"/run/docker.sock": socket, "/srv/harmless": socket}
         detail = broken(judge, self.SLUG, mounting(bind("/srv/harmless")), files=files)
         assert "the same socket as /run/docker.sock" in detail
 
-    def test_the_engines_own_socket_counts(self, judge: Judge) -> None:
+    def test_mounting_the_socket_of_the_engine_fails_at_any_path(self, judge: Judge) -> None:
         engine = {"socket": "/srv/engine/api", "containerd_socket": "/srv/ctrd/ctrd.sock"}
         for source in ("/srv/engine/api", "/srv/engine", "/srv/ctrd"):
             broken(judge, self.SLUG, mounting(bind(source)), engine=engine)

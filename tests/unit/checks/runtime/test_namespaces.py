@@ -84,7 +84,7 @@ class TestHostNamespaces:
             judge(place.slug, with_containers(hardened(proc={"host_namespaces": None})))
 
     @pytest.mark.parametrize("mode", [7, ["host"], {"host": 1}])
-    def test_a_mode_of_another_type_is_an_error(self, judge: Judge, place: Place, mode: Any) -> None:
+    def test_a_mode_of_the_wrong_type_is_an_error(self, judge: Judge, place: Place, mode: Any) -> None:
         with pytest.raises(FactUnavailable, match=place.key):
             judge(place.slug, with_containers(hardened(running=False, HostConfig={place.key: mode})))
 
@@ -92,7 +92,7 @@ class TestHostNamespaces:
 class TestUserNamespace:
     SLUG = "container-no-host-userns"
 
-    def test_db_16_without_remapping_every_container_fails(self, judge: Judge) -> None:
+    def test_without_remapping_every_container_fails(self, judge: Judge) -> None:
         running = hardened("web", proc={"host_namespaces": ["user"], "uid_map": [[0, 0, 4294967295]]})
         verdict = judge(self.SLUG, snapshot_of(running, hardened("job", running=False)))
         assert details(verdict) == {
@@ -101,7 +101,7 @@ class TestUserNamespace:
             " (not running: judged by its configuration)",
         }
 
-    def test_db_16_a_rootless_engine_has_a_namespace_of_its_own(self, judge: Judge) -> None:
+    def test_a_rootless_engine_has_a_namespace_of_its_own(self, judge: Judge) -> None:
         rootless = {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"]}
         held(judge, self.SLUG, hardened(), info=rootless)
         held(judge, self.SLUG, hardened(running=False), info=rootless)

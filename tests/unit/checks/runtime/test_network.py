@@ -65,11 +65,11 @@ class TestPrivilegedPorts:
         assert broken(judge, LOW, published("80/tcp", *bindings, running=running)).startswith(detail)
 
     @pytest.mark.parametrize("running", [True, False])
-    def test_db_42_a_port_on_the_ipv6_wildcard_is_seen(self, judge: Judge, running: bool) -> None:
+    def test_a_port_on_the_ipv6_wildcard_is_found(self, judge: Judge, running: bool) -> None:
         bad = published("80/tcp", ("::", "80"), running=running)
         assert broken(judge, LOW, bad).startswith("publishes [::]:80/tcp")
 
-    def test_db_42_a_container_in_the_hosts_network_is_seen(self, judge: Judge) -> None:
+    def test_a_container_in_the_hosts_network_is_found(self, judge: Judge) -> None:
         bad = listening(("tcp", "0.0.0.0", 8080), ("tcp6", "::", 80))
         assert broken(judge, LOW, bad) == "listens, through the host's network, on [::]:80/tcp"
 
@@ -77,7 +77,7 @@ class TestPrivilegedPorts:
         bad = published("80/tcp", ("", "1000-1100"), running=False)
         assert "publishes *:1000-1100/tcp" in broken(judge, LOW, bad)
 
-    def test_a_service_fails(self, judge: Judge) -> None:
+    def test_a_service_with_a_privileged_port_fails(self, judge: Judge) -> None:
         snapshot = with_containers(
             hardened(), **swarm(service("shop", ("tcp", 443)), service("api", ("tcp", 8443)))
         )
@@ -116,14 +116,14 @@ class TestPrivilegedPorts:
 
 
 class TestNeededPorts:
-    def test_db_44_without_a_policy_the_verdict_is_manual(self, judge: Judge) -> None:
+    def test_without_a_policy_the_verdict_is_manual(self, judge: Judge) -> None:
         verdict = judge(
             NEEDED, with_containers(published("80/tcp", ("", "8080"), name="web"), hardened("db"))
         )
         assert verdict.status is Status.MANUAL
         assert details(verdict) == {"web": "publishes *:8080/tcp", "db": "publishes 127.0.0.1:8443/tcp"}
 
-    def test_db_44_the_policy_decides(self, judge: Judge) -> None:
+    def test_the_policy_decides(self, judge: Judge) -> None:
         policy = {"published_ports": ["twin:8443/tcp", "resting:8443", "9000-9010/udp"]}
         bad = published("80/tcp", ("", "8080"))
         assert broken(judge, NEEDED, bad, policy=policy) == "publishes *:8080/tcp"
@@ -137,7 +137,7 @@ class TestNeededPorts:
         verdict = judge(NEEDED, with_containers(hardened(), policy={"published_ports": []}))
         assert verdict.status is Status.FAIL
 
-    def test_without_published_ports_there_is_no_question(self, judge: Judge) -> None:
+    def test_without_published_ports_the_control_passes(self, judge: Judge) -> None:
         held(judge, NEEDED, hardened(NetworkSettings={"Ports": only({})}))
 
     @pytest.mark.parametrize("policy", [None, {"published_ports": []}])
@@ -147,7 +147,7 @@ class TestNeededPorts:
         assert verdict.status is Status.MANUAL
         assert "seen only while it runs" in verdict.offenders[0].detail
 
-    def test_publish_all_of_a_stopped_container_counts(self, judge: Judge) -> None:
+    def test_a_stopped_container_that_publishes_all_ports_is_judged(self, judge: Judge) -> None:
         stopped = hardened(
             "bad",
             running=False,
@@ -186,11 +186,11 @@ class TestAddresses:
             judge, ADDRESS, published("80/tcp", (address, "8080"), running=running)
         )
 
-    def test_db_42_a_port_on_the_ipv6_wildcard_is_seen(self, judge: Judge) -> None:
+    def test_a_port_on_the_ipv6_wildcard_is_found(self, judge: Judge) -> None:
         bad = published("80/tcp", ("127.0.0.1", "8080"), ("::", "8080"))
         assert broken(judge, ADDRESS, bad) == "publishes [::]:8080/tcp, on every address of the host"
 
-    def test_db_42_a_container_in_the_hosts_network_is_seen(self, judge: Judge) -> None:
+    def test_a_container_in_the_hosts_network_is_found(self, judge: Judge) -> None:
         assert "through the host's network" in broken(judge, ADDRESS, listening(("udp", "0.0.0.0", 5353)))
 
     @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.5", "::1", "fe80::1", "::ffff:10.0.0.5"])
@@ -204,7 +204,7 @@ class TestAddresses:
             judge, ADDRESS, published("80/tcp", ("", "8080"), running=False), **{"docker.networks": networks}
         )
 
-    def test_a_service_is_open_everywhere(self, judge: Judge) -> None:
+    def test_the_port_of_a_service_is_open_on_every_address(self, judge: Judge) -> None:
         verdict = judge(ADDRESS, with_containers(**swarm(service("shop", ("tcp", 8443)))))
         assert details(verdict) == {"shop": "publishes *:8443/tcp, on every address of the host"}
 

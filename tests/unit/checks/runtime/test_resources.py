@@ -58,11 +58,11 @@ class TestMemory:
     def test_failing_containers_are_named(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
         assert broken(judge, MEMORY, bad).startswith(detail)
 
-    def test_db_45_a_declared_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
+    def test_a_declared_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
         bad = grouped(memory_max=None)
         assert broken(judge, MEMORY, bad) == "runs without a memory limit, though 64 MiB are declared"
 
-    def test_db_45_a_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
+    def test_a_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(running=False), info={"MemoryLimit": False})
         assert "the engine cannot limit memory" in judge(MEMORY, snapshot).actual
 
@@ -97,14 +97,14 @@ class TestProcessor:
         assert broken(judge, CPU, bad).startswith(detail)
 
     @pytest.mark.parametrize("weight", [100, 39])
-    def test_db_45_the_default_weight_is_no_limit(self, judge: Judge, weight: int) -> None:
+    def test_the_default_weight_is_not_a_limit(self, judge: Judge, weight: int) -> None:
         """On cgroup v2 runc 1.1 writes 1024 shares as weight 39, a later one as 100."""
         bad = grouped(cpu_max=None, cpu_weight=weight, config={"NanoCpus": 0, "CpuShares": 1024})
         assert "(1024 is the default weight)" in broken(judge, CPU, bad)
         stopped = hardened("bad", running=False, HostConfig={"NanoCpus": 0, "CpuShares": 1024})
         assert broken(judge, CPU, stopped)
 
-    def test_db_45_a_quota_counts(self, judge: Judge) -> None:
+    def test_a_cpu_quota_is_a_limit(self, judge: Judge) -> None:
         held(judge, CPU, grouped(cpu_max="50000 100000", config={"NanoCpus": 0, "CpuQuota": 50000}))
         held(judge, CPU, hardened(running=False, HostConfig={"NanoCpus": 0, "CpuQuota": 50000}))
 
@@ -125,7 +125,7 @@ class TestProcesses:
         assert broken(judge, PIDS, bad) == "runs without a limit on its processes"
         assert broken(judge, PIDS, hardened("bad", running=False, HostConfig={"PidsLimit": declared}))
 
-    def test_db_45_a_declared_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
+    def test_a_declared_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
         assert broken(judge, PIDS, grouped(pids_max=None)).endswith("though 64 are declared")
         assert "without a pids controller" in broken(judge, PIDS, without_controller("pids_max"))
 
@@ -139,7 +139,7 @@ class TestProcesses:
         assert any("limited to 2048 processes by its cgroup" in fact for fact in verdict.evidence)
 
     @pytest.mark.parametrize("declared", [None, 0, -1])
-    def test_systemds_default_limit_does_not_count(self, judge: Judge, declared: int | None) -> None:
+    def test_the_default_limit_of_systemd_is_not_a_limit(self, judge: Judge, declared: int | None) -> None:
         snapshot = with_containers(
             grouped(pids_max=9200, config={"PidsLimit": declared}), info={"CgroupDriver": "systemd"}
         )

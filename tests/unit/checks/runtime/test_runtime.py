@@ -38,7 +38,7 @@ def test_every_control_of_section_5_has_a_check() -> None:
 
 
 @each_control
-def test_db_08_a_host_without_containers_gets_a_verdict_for_every_control(judge: Judge, slug: str) -> None:
+def test_a_host_without_containers_gets_a_verdict_for_every_control(judge: Judge, slug: str) -> None:
     verdict = judge(slug, make(**{"docker.containers": []}))
     reasons = {NO_CONTAINERS, "the engine does not use AppArmor", "SELinux is not enabled on this host"}
     assert verdict.status is Status.NOT_APPLICABLE
@@ -55,9 +55,7 @@ def test_db_08_a_host_without_containers_gets_a_verdict_for_every_control(judge:
         ("web", {"docker.bench.security": "true", "hardener": "ignore", "org.hardener.exempt": "true"}),
     ],
 )
-def test_db_07_no_container_exempts_itself(
-    judge: Judge, slug: str, name: str, labels: dict[str, str]
-) -> None:
+def test_no_container_exempts_itself(judge: Judge, slug: str, name: str, labels: dict[str, str]) -> None:
     here = container("plain")
     there = container(name, Config={"Labels": labels})
     verdict = judge(slug, make(**{"docker.containers": [here, there]}))
@@ -68,7 +66,7 @@ def test_db_07_no_container_exempts_itself(
 
 
 @pytest.mark.parametrize("slug", sorted(BROKEN_BY_DEFAULT))
-def test_db_06_stopped_containers_are_judged(judge: Judge, slug: str) -> None:
+def test_stopped_containers_are_judged(judge: Judge, slug: str) -> None:
     verdict = judge(slug, make(**{"docker.containers": [container("job", running=False)]}))
     assert verdict.status is Status.FAIL
     assert verdict.offenders[0].detail.endswith("(not running: judged by its configuration)")

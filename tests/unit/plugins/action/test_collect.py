@@ -28,7 +28,7 @@ NAMES = [
 ]
 
 
-def test_host_names_become_file_names_and_back() -> None:
+def test_host_names_are_encoded_as_file_names_and_decoded_again() -> None:
     files = [collect.file_name(name) for name in NAMES]
     assert len(set(files)) == len(NAMES)
     for name, file in zip(NAMES, files, strict=True):
@@ -61,7 +61,7 @@ def test_a_folder_that_is_not_writable_fails(tmp_path: Path) -> None:
         collect._store(b"{}", tmp_path / "file" / "below", "db01")
 
 
-def test_an_unreadable_container_is_kept_for_roles() -> None:
+def test_roles_get_an_unreadable_container_with_its_reason() -> None:
     source = make(**{"docker.containers": [unread()]}).raw["sources"]["docker.containers"]
     found = collect._without_large_parts("docker.containers", source)
     assert found["data"] == [

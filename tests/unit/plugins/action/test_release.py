@@ -67,7 +67,7 @@ def test_a_host_without_a_record_of_the_run_has_confirmed_the_release(clock: Clo
     assert (found["outcome"], found.get("failed")) == ("changed", None)
 
 
-def test_a_release_of_one_role_without_a_record_is_unconfirmed(clock: Clock) -> None:
+def test_a_release_of_one_role_is_unconfirmed_if_the_host_has_no_record_of_it(clock: Clock) -> None:
     found = guarded(Host(clock, UNCONFIRMED, LOST, {"outcome": "unknown"}), role="kernel")
     assert (found["outcome"], found["failed"]) == ("unconfirmed", True)
 
@@ -89,7 +89,7 @@ def test_a_release_whose_answers_were_lost_succeeded_if_nothing_is_left_to_do(
     assert "nothing is left to do" in found["notes"][0]
 
 
-def test_a_release_with_an_unknown_outcome_says_so(clock: Clock) -> None:
+def test_a_release_with_an_unknown_outcome_is_reported_as_unknown(clock: Clock) -> None:
     host = Host(clock, LOST, {"outcome": "unknown"}, LOST)
     found = guarded(host)
     assert (found["outcome"], found["failed"]) == ("unconfirmed", True)

@@ -80,7 +80,7 @@ def test_all_wrong_variables_are_named_including_shared_ones() -> None:
     )
 
 
-def test_an_error_of_the_renderer_is_reported_in_its_own_words() -> None:
+def test_an_error_of_the_renderer_is_reported_unchanged() -> None:
     names = MODULE.specification.variables(ROLES / "firewall")
     known = {name: option["default"] for name, option in names.items()}
     with pytest.raises(AnsibleActionFail, match=r"^firewall_allow\[0\]: port is 'x'; a number"):

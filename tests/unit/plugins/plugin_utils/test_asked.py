@@ -81,7 +81,7 @@ def test_a_variable_that_is_set_outside_of_the_defaults_of_a_role_is_named() -> 
 
 
 @pytest.mark.parametrize("manager", [None, SimpleNamespace(), Manager({})])
-def test_all_variables_count_as_set_if_that_is_unknown(manager: Any) -> None:
+def test_all_variables_count_as_set_if_the_set_ones_are_unknown(manager: Any) -> None:
     assert asked.named_variables(task(manager), {}, VARIABLES, None) == set(VARIABLES)
 
 

@@ -65,7 +65,7 @@ def test_listening_ends_after_its_duration_and_reports_kernel_losses(tmp_path: P
     assert list(tmp_path.iterdir()) == []  # it has written nothing
 
 
-def test_a_record_decides_what_is_usual_and_is_not_modified(tmp_path: Path) -> None:
+def test_usual_events_are_read_from_the_record_without_modifying_it(tmp_path: Path) -> None:
     known = {"nginx": {"since": -20.0, "kinds": {"docker engine: oom 0": -19.0}}}
     written: dict[str, Any] = {"schema": ACTIVITY_FORMAT, "entries": [], "deaf": [], "blind": [], "lost": {}}
     written |= {"began": 1.0, "ended": 2.0, "learning": 9.0}

@@ -68,7 +68,7 @@ def test_a_flood_does_not_displace_severe_or_other_entries() -> None:
     assert tally.dropped == 1000 - 99
 
 
-def test_harmless_entries_give_way_to_severe_ones() -> None:
+def test_severe_entries_replace_harmless_ones() -> None:
     tally = Tally()
     for number in range(100):
         tally.add(sighting(kind=f"mount {number}", severity="high"))
@@ -120,7 +120,7 @@ def test_new_events_after_learning_are_unusual_and_stay_so() -> None:
         assert known.unusual(sighting(1400.0, kind="usual", image="other")) is None
 
 
-def test_events_during_learning_are_usual_for_readers_too() -> None:
+def test_a_stored_baseline_treats_events_during_learning_as_usual() -> None:
     baseline = Baseline(100.0, {"nginx": {"since": 1000.0, "kinds": {}}})
     assert baseline.unusual(sighting(1050.0)) is False
     assert baseline.unusual(sighting(1150.0)) is True

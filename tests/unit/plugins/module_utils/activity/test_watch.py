@@ -119,7 +119,7 @@ def test_a_denial_of_a_new_container_waits_for_the_report_of_the_engine(heard: H
     assert entries(tally) == [("web", "nginx", "process", 1)]
 
 
-def test_a_container_that_the_engine_never_names_has_its_id(heard: Heard, tally: Tally) -> None:
+def test_a_container_that_the_engine_never_reports_is_named_by_its_id(heard: Heard, tally: Tally) -> None:
     heard(Process(A), mount(1)).finish()
     (entry,) = tally.data(None)
     assert (entry["container"], entry["name"], entry["attributed_by"]) == (A, "", "process")
@@ -133,7 +133,7 @@ def test_a_profile_identifies_a_container_only_after_the_engines_delay(heard: He
     assert entries(tally) == [("", "", "not attributed (docker-default-audited)", 1)]
 
 
-def test_an_own_profile_identifies_a_container(heard: Heard, tally: Tally) -> None:
+def test_a_custom_profile_identifies_a_container(heard: Heard, tally: Tally) -> None:
     heard(Process(), mount(1, "web"), known=Container(A, "web", "nginx", profile="web")).finish()
     assert entries(tally) == [("web", "nginx", "confinement", 1)]
 

@@ -237,16 +237,14 @@ def later(host: Host, lair: Lair, trick: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("name", ["ca.crt", "conf", "gone"])
 @pytest.mark.parametrize("trick", NAMES)
-def test_a_later_rollback_skips_paths_that_others_have_exchanged(
+def test_a_later_rollback_skips_paths_that_others_have_replaced(
     host: Host, lair: Lair, name: str, trick: str
 ) -> None:
     later(host, lair, lambda: NAMES[trick](lair, name))
 
 
 @pytest.mark.parametrize("trick", FOLDERS)
-def test_a_later_rollback_skips_folders_that_others_have_exchanged(
-    host: Host, lair: Lair, trick: str
-) -> None:
+def test_a_later_rollback_skips_folders_that_others_have_replaced(host: Host, lair: Lair, trick: str) -> None:
     later(host, lair, lambda: FOLDERS[trick](lair))
 
 
@@ -283,7 +281,7 @@ def test_owner_and_mode_are_restored_if_the_file_is_the_same(host: Host, lair: L
         *(pytest.param(do, id=name) for name, do in FOLDERS.items()),
     ],
 )
-def test_a_path_that_is_exchanged_after_planning_does_not_end_the_run(
+def test_a_path_that_is_replaced_after_planning_does_not_end_the_run(
     host: Host, lair: Lair, monkeypatch: pytest.MonkeyPatch, trick: Callable[[Lair], object]
 ) -> None:
     begin = Journal.begin

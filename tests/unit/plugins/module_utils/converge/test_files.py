@@ -196,7 +196,7 @@ ACL = b"\2\0\0\0"
         (NOTHING, False),
     ],
 )
-def test_partly_set_attributes_are_told_from_those_set_by_others(now: State, ours: bool) -> None:
+def test_partly_set_attributes_are_distinguished_from_those_set_by_others(now: State, ours: bool) -> None:
     assert files.between(now, BEFORE, AFTER) is ours
 
 

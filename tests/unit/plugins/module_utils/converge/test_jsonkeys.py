@@ -83,7 +83,7 @@ def test_defaults_do_not_replace_existing_values() -> None:
     assert [record.path for record in records] == [("log-opts", "max-file")]
 
 
-def test_a_default_that_others_override_is_given_up() -> None:
+def test_a_default_that_others_override_is_no_longer_managed() -> None:
     wish = Wish({}, defaults={"userns-remap": "default"})
     current, records = merge({}, [], wish)
     current["userns-remap"] = "somebody"
@@ -92,7 +92,7 @@ def test_a_default_that_others_override_is_given_up() -> None:
     assert records == []
 
 
-def test_a_default_follows_its_new_value_while_it_is_ours() -> None:
+def test_a_default_gets_its_new_value_if_nothing_else_has_changed_it() -> None:
     result, _ = converge({}, Wish({}, defaults={"a": 1}), Wish({}, defaults={"a": 2}))
     assert result == {"a": 2}
 

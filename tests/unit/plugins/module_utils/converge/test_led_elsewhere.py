@@ -219,7 +219,7 @@ def ground(tmp_path: Path) -> Ground:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("trick", TRICKS)
-def test_a_path_that_leads_elsewhere_is_skipped_and_the_others_are_changed(
+def test_a_path_redirected_by_a_user_is_skipped_and_the_others_are_changed(
     host: Host, ground: Ground, trick: str, kind: str
 ) -> None:
     path = TRICKS[trick](ground)

@@ -60,7 +60,7 @@ def test_each_key_of_a_reload_has_a_value_for_when_it_is_unset() -> None:
     assert "icc" not in keys.RELOADABLE
 
 
-def test_keys_that_exclude_their_flag_are_known() -> None:
+def test_keys_that_conflict_with_their_flag_are_known() -> None:
     assert keys.exclusive_flag("runtimes") == ""
     assert keys.exclusive_flag("hosts") == "host"
     assert (

@@ -35,7 +35,7 @@ def test_a_file_is_written_atomically_for_its_owner_alone(tmp_path: Path) -> Non
     assert (path.stat().st_size, mode(path), names(tmp_path)) == (3_000_000, 0o644, ["record"])
 
 
-def test_writing_through_an_own_link_keeps_the_link(tmp_path: Path) -> None:
+def test_writing_through_a_link_of_the_same_user_keeps_the_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     atomic.write(str(tmp_path / "link"), b"x")
     assert (names(tmp_path), (tmp_path / "link").is_symlink()) == (["link", "real"], True)
@@ -58,7 +58,7 @@ def test_a_failed_write_keeps_the_earlier_file_and_leaves_no_other(
     assert (path.read_bytes(), names(tmp_path)) == (b"old", ["record"])
 
 
-def test_a_file_of_its_own_is_written_without_the_right_to_change_owners(
+def test_a_user_writes_an_own_file_without_the_right_to_change_owners(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object, **__: object) -> None:

@@ -39,7 +39,7 @@ def test_links_of_the_distribution_are_followed(path: str) -> None:
     assert not handles() - before
 
 
-def test_own_links_in_own_folders_are_followed(tmp_path: Path) -> None:
+def test_links_of_the_user_in_folders_of_the_user_are_followed(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/b/file").write_text("x")
     (tmp_path / "abs").symlink_to(tmp_path / "a")

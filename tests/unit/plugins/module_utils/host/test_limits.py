@@ -122,7 +122,7 @@ ENTRIES: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_every_program_with_foreign_input_has_limits(name: str) -> None:
+def test_every_program_with_untrusted_input_has_limits(name: str) -> None:
     entry, arguments = ENTRIES[name]
     assert 0 < asked(entry, arguments) <= limits.MEMORY
 

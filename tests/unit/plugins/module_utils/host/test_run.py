@@ -85,7 +85,7 @@ def test_descriptors_do_not_leak(tmp_path: Path) -> None:
     assert not handles() - before
 
 
-def test_errors_are_one_printable_line() -> None:
+def test_errors_are_reported_in_one_printable_line() -> None:
     assert one_line("a\n\x1b[31m\tb" + "x" * 1000).startswith("a [31m b")
     assert len(one_line("x" * 1000)) == 300
     assert (

@@ -78,12 +78,12 @@ def test_services_start_after_their_dependencies() -> None:
     assert found.remarks == []
 
 
-def test_circular_dependencies_end() -> None:
+def test_services_with_circular_dependencies_are_ordered() -> None:
     found = whole(made("a", needs="b:service_started:false"), made("b", needs="a:service_started:false"))
     assert sorted(order(found)) == ["a", "b"]
 
 
-def test_one_container_of_each_service_is_selected_and_none_of_a_one_off_command() -> None:
+def test_one_container_of_each_service_is_selected_and_no_one_off_command() -> None:
     found = whole(
         made("web", number="10"),
         made("web", number="9"),

@@ -90,13 +90,13 @@ def test_a_setting_comes_from_the_last_flag_or_the_file() -> None:
     assert (host.in_file("group"), host.in_file("ip"), host.in_file("icc")) == (None, "d", None)
 
 
-def test_a_unit_counts_where_it_is_loaded() -> None:
+def test_only_a_loaded_unit_has_properties() -> None:
     host = view(units={"docker.socket": only({"LoadState": "not-found", "SocketGroup": "x"})})
     assert host.unit("docker.socket") == {}
     assert host.unit("docker.service")["LoadState"] == "loaded"
 
 
-def test_a_container_has_the_kernel_of_another_host() -> None:
+def test_a_host_that_is_a_container_has_the_kernel_of_another_host() -> None:
     assert not view().in_container
     assert view(system={"in_container": True}).in_container
     assert view(system={"in_init_userns": False}).in_container

@@ -201,7 +201,7 @@ def test_unsupported_hosts_are_refused_with_a_reason(sources: dict[str, Any], re
     assert reason in document(make(users=users(), **sources), migrate=True)["refused"]
 
 
-def test_without_an_engine_or_an_answer_it_is_refused() -> None:
+def test_remapping_is_refused_without_an_engine_or_its_answer() -> None:
     assert "no Docker engine" in document(no_engine())["refused"]
     assert "does not answer" in document(silent_engine())["refused"]
 

@@ -185,7 +185,7 @@ def test_if_no_request_is_answered_the_source_fails(tmp_path: Path, monkeypatch:
     assert (found["state"], found["error"]) == ("failed", "the engine's answer: timed out")
 
 
-def test_the_total_of_all_containers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_size_of_all_containers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MAX_TEXT", 20_000)
     listed = [{"Id": f"c{number}"} for number in range(9)]
     bodies = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
@@ -201,7 +201,9 @@ def test_the_total_of_all_containers_is_bounded(tmp_path: Path, monkeypatch: pyt
     assert all("does not fit" in each["error"] for each in unread)
 
 
-def test_connecting_does_not_start_a_stopped_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_the_socket_does_not_start_a_stopped_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine, "_FIRST_ANSWER", 0.2)
     talked: list[socket.socket] = []
     with serving(tmp_path / "s", talked.append) as path:
@@ -245,7 +247,7 @@ def test_the_command_line_says_whether_a_daemon_that_is_down_is_rootless(word: s
     assert found.rootless is rootless
 
 
-def test_rootless_daemon_listens_in_its_users_folder() -> None:
+def test_a_rootless_daemon_listens_in_the_folder_of_its_user() -> None:
     found = engine.Engine()
     found.pid, found.euid, found.rootless = 1, 1000, True
     assert engine._sockets(found, Once(no_systemd)) == [("/run/user/1000/docker.sock", "default")]

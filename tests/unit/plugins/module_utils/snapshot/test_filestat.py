@@ -67,7 +67,7 @@ def test_a_file_below_a_linked_folder_is_recorded(tmp_path: Path) -> None:
     assert record["target"] == f"{tmp_path}/real/f"
 
 
-def test_a_loop_of_links_is_an_error_not_absent(tmp_path: Path) -> None:
+def test_a_loop_of_links_is_an_error_and_not_absent(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     record = Files().add(str(tmp_path / "a"))
@@ -143,7 +143,7 @@ def test_a_path_that_a_user_could_redirect_is_marked(tmp_path: Path) -> None:
         (0o1777, 0, False),  # root's own file stays root's
     ],
 )
-def test_a_folder_where_others_can_exchange_a_file_is_recorded(
+def test_a_folder_where_others_can_replace_a_file_is_recorded(
     tmp_path: Path, mode: int, owner: int, exchanged: bool
 ) -> None:
     folder = tmp_path / "reg"
@@ -160,7 +160,7 @@ def test_a_folder_where_others_can_exchange_a_file_is_recorded(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
-def test_in_a_sticky_folder_missing_and_foreign_files_are_exchangeable(tmp_path: Path) -> None:
+def test_in_a_sticky_folder_missing_and_foreign_files_are_replaceable(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     (tmp_path / "f").write_text("")
     os.chown(tmp_path / "f", 4711, 4711)

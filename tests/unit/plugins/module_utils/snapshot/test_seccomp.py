@@ -110,7 +110,7 @@ REWRITTEN: dict[str, Any] = {
 }
 
 
-def test_equal_meaning_has_an_equal_digest() -> None:
+def test_profiles_of_equal_meaning_have_equal_digests() -> None:
     assert seccomp.meaning(PROFILE) == seccomp.meaning(REWRITTEN)
     assert seccomp.meaning(PROFILE)["calls"] == 4
     assert seccomp.meaning(PROFILE)["unlimited"] == ["clone"]
@@ -129,7 +129,7 @@ def test_equal_meaning_has_an_equal_digest() -> None:
     ],
     ids=str,
 )
-def test_a_different_meaning_has_a_different_digest(change: dict[str, Any]) -> None:
+def test_profiles_of_different_meaning_have_different_digests(change: dict[str, Any]) -> None:
     assert seccomp.meaning({**PROFILE, **change})["digest"] != seccomp.meaning(PROFILE)["digest"]
 
 

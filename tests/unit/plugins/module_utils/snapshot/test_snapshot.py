@@ -95,7 +95,9 @@ def test_the_collector_file_is_reproducible(tmp_path: Path) -> None:
         (None, "cannot print the snapshot: there is no standard output"),
     ],
 )
-def test_unprintable_errors_are_one_line(command: list[str], where: str | None, told: str) -> None:
+def test_errors_with_unprintable_text_are_reported_in_one_line(
+    command: list[str], where: str | None, told: str
+) -> None:
     shell = ["sh", "-c", '"$@" ' + (f">{where}" if where else ">&-"), "-", *command]
     done = subprocess.run(shell, check=False, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, f"{told}\n")

@@ -71,7 +71,7 @@ def test_an_invalid_record_fails_the_source(tmp_path: Path, record: object) -> N
         trust.read(left(tmp_path, record))
 
 
-def test_hostile_texts_are_one_line(tmp_path: Path) -> None:
+def test_hostile_texts_are_put_on_one_line(tmp_path: Path) -> None:
     record = {**RECORD, "images": [{**IMAGE, "detail": "a\n\x1b[2Jb" + "x" * 9999, "containers": []}]}
     detail = trust.read(left(tmp_path, record))["images"][0]["detail"]
     assert detail.isprintable()

@@ -125,7 +125,7 @@ def test_an_incomplete_pull_is_a_failure(fake: FakeRegistry, monkeypatch: pytest
         (KeyboardInterrupt(), 130),
     ],
 )
-def test_errors_from_outside_are_one_line(
+def test_errors_of_registries_are_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
 ) -> None:
     def raising(*_: object, **__: object) -> None:

@@ -26,7 +26,7 @@ def test_a_module_name_cannot_be_an_option(host: Host) -> None:
         ModulesLoad({"when": [], "modules": ["--remove"]}).prepare(host.plan())
 
 
-def test_modules_stay_loaded_after_a_release_which_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_keeps_modules_loaded_and_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.isdir", lambda path: path == "/sys/module/there")
     begun = [Begun({"modules": ["there", "built_in"]}, {}), Begun({"modules": ["there"]}, {})]
     assert ModulesLoad.former(begun) == (

@@ -27,7 +27,7 @@ def prepared(host: Host) -> SelinuxEnforce:
     return activation
 
 
-def test_a_permissive_kernel_enforces_and_another_process_undoes_it(host: Host, switch: Path) -> None:
+def test_selinux_is_switched_to_enforcing_and_another_process_undoes_it(host: Host, switch: Path) -> None:
     activation = prepared(host)
     assert (activation.due, activation.impact) == (True, "connectivity")
     assert activation.problems() == ["SELinux does not enforce"]
@@ -41,7 +41,7 @@ def test_a_permissive_kernel_enforces_and_another_process_undoes_it(host: Host, 
     assert switch.read_text() == "0"
 
 
-def test_an_undo_keeps_a_kernel_that_enforced_before(host: Host, switch: Path) -> None:
+def test_an_undo_keeps_enforcing_mode_if_it_was_set_before(host: Host, switch: Path) -> None:
     switch.write_text("1")
     activation = prepared(host)
     assert not activation.due

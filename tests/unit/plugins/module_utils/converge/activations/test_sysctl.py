@@ -110,7 +110,7 @@ def test_an_undo_at_boot_restores_values_only_after_a_soft_reboot(
     assert kernel.get(PTRACE) == ("0" if soft else "1")
 
 
-def test_values_that_others_have_set_since_stay(host: Host, kernel: Kernel) -> None:
+def test_values_that_others_have_set_since_are_kept(host: Host, kernel: Kernel) -> None:
     activation = prepared(host, values={PTRACE: "1"})
     activation.perform()
     kernel.set(PTRACE, "2")
@@ -140,7 +140,7 @@ def test_a_value_that_does_not_take_effect_is_a_problem(host: Host, kernel: Kern
 
 
 @pytest.mark.parametrize(("key", "for_good"), [("kexec_load_disabled", True), ("dmesg_restrict", False)])
-def test_a_value_that_only_a_reboot_resets_is_a_note(
+def test_a_value_that_only_a_reboot_resets_gets_a_note(
     host: Host, kernel: Kernel, monkeypatch: pytest.MonkeyPatch, key: str, for_good: bool
 ) -> None:
     kernel.set(f"kernel.{key}", "0")

@@ -95,7 +95,7 @@ def test_a_failed_dry_run_is_reported_with_its_reason(prepared: Prepared, apt: A
     assert prepared(content="x").problems()[0].endswith("it ended with code 3")
 
 
-def test_another_package_manager_is_waited_for_with_a_limit(
+def test_the_wait_for_another_package_manager_is_limited(
     prepared: Prepared, apt: Apt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = Outcome(1, "Lock could not be acquired (another package manager running?)\n", "")
