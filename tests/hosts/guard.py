@@ -101,6 +101,10 @@ def record(guest: lab.Guest) -> dict[str, Any]:
     return found
 
 
+# What a transaction has running: its scope, and the units of its guard.
+RUNNING = "systemctl list-units --all --plain --no-legend hardener-*.scope hardener-guard*"
+
+
 def last_run(guest: lab.Guest) -> str:
     """The id of the last run on a host."""
     return shell(guest, "ls /var/lib/hardener/backups | tail -n 1").strip()
@@ -111,7 +115,7 @@ def settled(guest: lab.Guest) -> None:
     until(guest, "test ! -e /var/lib/hardener/journal.json")
     lock = "/var/lib/hardener/lock"
     until(guest, f"test ! -e {lock} || flock --nonblock {lock} true")
-    until(guest, "test -z \"$(systemctl list-units --all --plain --no-legend 'hardener-*')\"")
+    until(guest, f'test -z "$({RUNNING})"')
 
 
 def background(guest: lab.Guest, script: str) -> None:
