@@ -73,12 +73,13 @@ def containerd_socket(snapshot: Snapshot) -> str:
 
 def _embeds_containerd(snapshot: Snapshot) -> bool:
     """Return whether containerd is part of the daemon's process, as engines from 29.7 on allow."""
+    if snapshot.fact("engine").get("containerd_pid") is not None:
+        return False
     features = Settings(snapshot).get("features").value
     if isinstance(features, list):
         given = dict(str(feature).partition("=")[::2] for feature in features)
         features = {name: not value or boolean(value) for name, value in given.items()}
-    asked = isinstance(features, Mapping) and features.get("embedded-containerd") is True
-    return asked and snapshot.fact("engine").get("containerd_pid") is None
+    return isinstance(features, Mapping) and features.get("embedded-containerd") is True
 
 
 def config_folder(snapshot: Snapshot) -> str:

@@ -243,6 +243,19 @@ def test_an_engine_with_embedded_containerd_has_no_containerd_socket(
     assert judge("file-containerd-sock-mode", make(**asked_in_vain)).status is Status.FAIL
 
 
+def test_the_socket_of_a_running_containerd_is_judged_without_a_readable_daemon_json(judge: Judge) -> None:
+    facts: dict[str, Any] = {
+        "files": {"/run/containerd/containerd.sock": record("0666")},
+        "daemon.config": {"exists": True, "error": "not JSON"},
+    }
+    assert (
+        judge("file-containerd-sock-mode", make(engine={"containerd_pid": 600}, **facts)).status
+        is Status.FAIL
+    )
+    with pytest.raises(FactUnavailable, match="not JSON"):
+        judge("file-containerd-sock-mode", make(engine={"containerd_pid": None}, **facts))
+
+
 def test_the_sticky_bit_of_a_rootless_socket_grants_nothing(judge: Judge) -> None:
     def at(mode: str) -> Snapshot:
         path = "/run/user/1000/docker.sock"
