@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.contract import (
     CHANGE,
@@ -93,18 +92,61 @@ class Decision:
     paths: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentResult:
+    """The result of a document on its host; ``state`` is one of the contract's."""
+
+    name: str
+    state: str
+    impact: Impact
+    reason: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """A path that is or would be changed: how, and the difference as text."""
+
+    path: str
+    what: str
+    diff: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivationResult:
+    """An activation that is or would be performed; what a host's answer does not contain is None."""
+
+    name: str
+    action: str
+    why: tuple[str, ...]
+    first: str | None = None
+    stops: tuple[str, ...] | None = None  # names of containers, as below
+    stay_down: tuple[str, ...] | None = None
+    recreates: tuple[str, ...] | None = None
+    leaves: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionResult:
+    """What a host's transaction did, or would do."""
+
+    documents: tuple[DocumentResult, ...] = ()
+    changes: tuple[FileChange, ...] = ()
+    activations: tuple[ActivationResult, ...] = ()
+    notes: tuple[str, ...] = ()
+    allow: str = ""  # the greatest impact that was allowed
+    digest: str = ""  # of these changes on this host
+    reason: str = ""  # why it did nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """The outlook for one host: the result of each step, all changes, and the activations."""
 
     plan: Plan
     decisions: tuple[Decision, ...]
-    changes: tuple[Mapping[str, Any], ...] = ()  # path, description, and the diff as "prepared"
-    activations: tuple[Mapping[str, Any], ...] = ()  # action, reason, and the containers that it stops
-    notes: tuple[str, ...] = ()
+    result: TransactionResult = TransactionResult()
     left: tuple[str, ...] = ()  # documents of a role beside the steps that are held
-    allow: str = ""  # the greatest impact that was allowed
-    digest: str = ""  # digest of this plan on this host
     failure: str = ""  # the reason why the host gave no answer
 
     @property
@@ -141,55 +183,44 @@ def plan(assessment: Assessment) -> Plan:
     return Plan(assessment.host, left, tuple(beyond), withheld, frozenset(waived))
 
 
-def outlook(plan: Plan, answer: Mapping[str, Any], *, failure: str = "") -> Outlook:
-    """Join a plan with the answer of the host's transaction.
+def outlook(plan: Plan, result: TransactionResult | None, *, failure: str = "") -> Outlook:
+    """Join a plan with the result of the host's transaction.
 
     Args:
         plan: the plan.
-        answer: the result of the action ``converge``; empty without an answer.
+        result: of the host's transaction; None without an answer.
         failure: the reason why there is no answer.
     """
-    documents = {str(document["name"]): document for document in answer.get("documents", ())}
-    diffs = {str(each["path"]): str(each.get("prepared", "")) for each in answer.get("diff") or ()}
+    result = result or TransactionResult()
+    documents = {document.name: document for document in result.documents}
     return Outlook(
         plan,
         tuple(_decision(step, documents) for step in plan.steps),
-        changes=tuple(
-            {**change, "diff": diffs.get(str(change["path"]), "")} for change in answer.get("changes", ())
-        ),
-        activations=tuple(answer.get("activations", ())),
-        notes=(*answer.get("notes", ()), *answer.get("pending", ())),
+        result,
         left=tuple(_left(plan, documents)),
-        allow=str(answer.get("allow", "")),
-        digest=str(answer.get("plan", "")),
-        failure=failure or str(answer.get("reason", "")) if not documents else "",
+        failure=failure or result.reason if not documents else "",
     )
 
 
-def _decision(step: Step, documents: Mapping[str, Mapping[str, Any]]) -> Decision:
+def _decision(step: Step, documents: Mapping[str, DocumentResult]) -> Decision:
     # A role that is impossible on a host answers with one document that has the role's name.
     document = documents.get(step.variable) or documents.get(step.role)
     if document is None:
         return Decision(step, Fate.UNKNOWN, step.impact)
-    fate = _FATES[document["state"]]
-    return Decision(
-        step,
-        fate,
-        step.impact if fate is Fate.BLOCKED else Impact(document["impact"]),
-        str(document["reason"]),
-        tuple(map(str, document["paths"])),
-    )
+    fate = _FATES[document.state]
+    impact = step.impact if fate is Fate.BLOCKED else document.impact
+    return Decision(step, fate, impact, document.reason, document.paths)
 
 
 def _in_force(finding: Finding) -> Iterator[str]:
     return (each.waiver.id for each in finding.waivers if each.standing is Standing.IN_FORCE)
 
 
-def _left(plan: Plan, documents: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _left(plan: Plan, documents: Mapping[str, DocumentResult]) -> Iterator[str]:
     named = {name for step in plan.steps for name in (step.variable, step.role)}
     for name, document in documents.items():
-        if name not in named and document["state"] == HELD:
-            yield f"held ({document['impact']}): {name}: {document['reason']}"
+        if name not in named and document.state == HELD:
+            yield f"held ({document.impact}): {name}: {document.reason}"
 
 
 def _impacts(findings: Sequence[Finding]) -> Iterator[Impact]:

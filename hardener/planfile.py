@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,16 +114,19 @@ def _word(text: Any, pattern: re.Pattern[str]) -> str:
 
 def _host(outlook: Outlook, benchmark: str) -> dict[str, Any]:
     return {
-        "digest": outlook.digest,
-        "allow": outlook.allow,
+        "digest": outlook.result.digest,
+        "allow": outlook.result.allow,
         "failure": scalar(outlook.failure) or None,
         "controls": list(_controls(outlook, benchmark)),
         "changes": [
-            {"path": scalar(str(change["path"])), "what": change["what"], "diff": change["diff"]}
-            for change in outlook.changes
+            {"path": scalar(change.path), "what": change.what, "diff": change.diff}
+            for change in outlook.result.changes
         ],
-        "activations": list(outlook.activations),
-        "notes": [scalar(note) for note in (*outlook.left, *outlook.notes)],
+        "activations": [
+            {key: value for key, value in asdict(activation).items() if value is not None}
+            for activation in outlook.result.activations
+        ],
+        "notes": [scalar(note) for note in (*outlook.left, *outlook.result.notes)],
     }
 
 

@@ -33,13 +33,18 @@ def remarks(finding: Finding) -> list[str]:
     return [*map(waiver_remark, finding.waivers), *map(attestation_remark, finding.attestations)]
 
 
-def waiver_remark(applied: AppliedWaiver) -> str:
-    """Describe a waiver: ``waived until 2027-01-31 [W-012 by team-x]: the reason``."""
+def waiver_remark(applied: AppliedWaiver, *, waived: str = "waived") -> str:
+    """Describe a waiver: ``waived until 2027-01-31 [W-012 by team-x]: the reason``.
+
+    Args:
+        applied: the waiver.
+        waived: the first word for one that is in force.
+    """
     waiver = applied.waiver
     match applied.standing:
         case Standing.IN_FORCE:
             who = f"[{waiver.id} by {waiver.owner}]{_about(waiver.scope, applied.offenders)}"
-            return line(f"waived until {waiver.expires} {who}: {waiver.reason}", 600)
+            return line(f"{waived} until {waiver.expires} {who}: {waiver.reason}", 600)
         case Standing.EXPIRED:
             return line(f"waiver {waiver.id} expired {waiver.expires}")
     return line(f"stale waiver {waiver.id}: there is nothing to waive")

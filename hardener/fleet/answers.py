@@ -16,6 +16,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import (
 )
 
 from hardener.fleet.events import Event, Hosts, Outcome, State, TaskResult
+from hardener.model import Impact
+from hardener.plan import ActivationResult, DocumentResult, FileChange, TransactionResult
 
 if TYPE_CHECKING:
     from hardener.fleet.executor import Execution
@@ -78,6 +80,48 @@ class ChangeAnswer(Answer):
     def nothing_possible(self) -> bool:
         """Return whether the host refused because no step of the plan is possible; that is not a failure."""
         return self.data.get("outcome") == REFUSED and bool(self.data.get("documents"))
+
+    @property
+    def result(self) -> TransactionResult:
+        """Return what the transaction did, or would do; the action has validated its shape."""
+        diffs = {str(each["path"]): str(each.get("prepared", "")) for each in self.data.get("diff") or ()}
+        return TransactionResult(
+            documents=tuple(map(_document, self.data.get("documents", ()))),
+            changes=tuple(
+                FileChange(
+                    path=str(each["path"]), what=str(each["what"]), diff=diffs.get(str(each["path"]), "")
+                )
+                for each in self.data.get("changes", ())
+            ),
+            activations=tuple(map(_activation, self.data.get("activations", ()))),
+            notes=self.notes,
+            allow=str(self.data.get("allow", "")),
+            digest=str(self.data.get("plan", "")),
+            reason=str(self.data.get("reason", "")),
+        )
+
+
+def _document(raw: Mapping[str, Any]) -> DocumentResult:
+    return DocumentResult(
+        name=str(raw["name"]),
+        state=str(raw["state"]),
+        impact=Impact(raw["impact"]),
+        reason=str(raw["reason"]),
+        paths=tuple(map(str, raw["paths"])),
+    )
+
+
+def _activation(raw: Mapping[str, Any]) -> ActivationResult:
+    lists = {
+        key: tuple(map(str, raw[key])) for key in ("stops", "stay_down", "recreates", "leaves") if key in raw
+    }
+    return ActivationResult(
+        name=str(raw["name"]),
+        action=str(raw["action"]),
+        why=tuple(map(str, raw["why"])),
+        first=str(raw["first"]) if "first" in raw else None,
+        **lists,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
@@ -204,8 +205,9 @@ def _inert(lines: Sequence[str]) -> str:
 
 def _waived(finding: Finding) -> str:
     """Return ``WAIVED until 2027-01-31 [W-012 by team-x]: reason``."""
-    said = "; ".join(map(waiver_remark, in_force(finding.waivers)))
-    return f"WAIVED{said.removeprefix('waived')}" if said else ""
+    words = chain(["WAIVED"], repeat("waived"))
+    said = zip(in_force(finding.waivers), words, strict=False)
+    return "; ".join(waiver_remark(each, waived=word) for each, word in said)
 
 
 def _expired(finding: Finding) -> Iterator[str]:

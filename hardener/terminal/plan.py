@@ -37,10 +37,11 @@ def show(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> No
 
 
 def _content(outlook: Outlook) -> object:
-    decisions = [(each.step.variable, each.fate, each.impact, each.reason) for each in outlook.decisions]
-    withheld = [(each.step.variable, each.reason) for each in outlook.plan.withheld]
-    said = (outlook.changes, outlook.activations, outlook.left, outlook.notes, outlook.failure)
-    return repr((decisions, withheld, *said))
+    decisions = tuple((each.step.variable, each.fate, each.impact, each.reason) for each in outlook.decisions)
+    withheld = tuple((each.step.variable, each.reason) for each in outlook.plan.withheld)
+    result = outlook.result
+    said = (result.changes, result.activations, outlook.left, result.notes, outlook.failure)
+    return decisions, withheld, said
 
 
 def _hosts(group: Sequence[Outlook], benchmark: str) -> Iterator[RenderableType]:
@@ -102,14 +103,14 @@ def _withheld(steps: Sequence[Withheld], benchmark: str) -> Table:
 
 
 def _changes(outlook: Outlook) -> Iterator[RenderableType]:
-    for change in outlook.changes:
-        yield Padding(Text(line(f"{change['what']} {change['path']}"), style="bold"), (1, 1, 0, 1))
-        for text in block(str(change["diff"])).rstrip("\n").split("\n"):
+    for change in outlook.result.changes:
+        yield Padding(Text(line(f"{change.what} {change.path}"), style="bold"), (1, 1, 0, 1))
+        for text in block(change.diff).rstrip("\n").split("\n"):
             yield Text(f" {text}", style=_DIFF.get(text[:1], ""))
-    for number, activation in enumerate(outlook.activations):
-        then = Text(f"then {line(str(activation['action']))}", style="bold")
-        if stops := activation.get("stops"):
-            then.append(f": stops {line(', '.join(map(str, stops)))}", style="not bold red")
+    for number, activation in enumerate(outlook.result.activations):
+        then = Text(f"then {line(activation.action)}", style="bold")
+        if activation.stops:
+            then.append(f": stops {line(', '.join(activation.stops))}", style="not bold red")
         yield Padding(then, (0 if number else 1, 1, 0, 1))
-    for note in (*outlook.left, *outlook.notes):
+    for note in (*outlook.left, *outlook.result.notes):
         yield Padding(Text(line(note), style="yellow"), (0, 1))

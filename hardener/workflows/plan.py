@@ -83,7 +83,7 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
 
     def outlook_of(assessment: Assessment) -> Outlook:
         host = assessment.host
-        return answers.get(host) or outlook(plans[host], {}, failure=assessment.unreachable)
+        return answers.get(host) or outlook(plans[host], None, failure=assessment.unreachable)
 
     outlooks = list(map(outlook_of, assessments))
     counts = sum((assessment.counts() for assessment in assessments), Counter[Status]())

@@ -106,8 +106,8 @@ def remediate(
 
 def _outlook(plan: Plan, answer: ChangeAnswer | None, reason: str) -> Outlook:
     if answer is None:
-        return outlook(plan, {}, failure=reason or "the host gave no answer")
-    return outlook(plan, answer.data, failure=answer.reason)
+        return outlook(plan, None, failure=reason or "the host gave no answer")
+    return outlook(plan, answer.result, failure=answer.reason)
 
 
 def _nothing_possible(answer: ChangeAnswer | None) -> bool:

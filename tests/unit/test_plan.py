@@ -16,7 +16,7 @@ from hardener.model import (
     Status,
     Verdict,
 )
-from hardener.plan import Fate, outlook, plan
+from hardener.plan import DocumentResult, Fate, TransactionResult, outlook, plan
 from tests.unit.reports.conftest import waiver
 
 BENCHMARK = "cis-docker-1.8.0"
@@ -124,8 +124,8 @@ def test_every_control_that_names_a_role_can_be_planned(benchmark: str) -> None:
     assert len(set(decided)) == len(decided)
 
 
-def answer(name: str, state: str, impact: str = "none", reason: str = "") -> dict[str, object]:
-    return {"name": name, "state": state, "impact": impact, "reason": reason, "paths": ["/etc/x"]}
+def answer(name: str, state: str, impact: Impact = Impact.NONE, reason: str = "") -> DocumentResult:
+    return DocumentResult(name=name, state=state, impact=impact, reason=reason, paths=("/etc/x",))
 
 
 def test_the_host_decides_the_fate_and_the_impact_of_each_step() -> None:
@@ -135,19 +135,16 @@ def test_the_host_decides_the_fate_and_the_impact_of_each_step() -> None:
     planned = plan(assessment(*((each, Status.FAIL) for each in (icc, live, audit))))
     result = outlook(
         planned,
-        {
-            "documents": [
-                answer("docker_daemon_icc", "held", "containers-stop", "web would stop"),
-                answer("docker_daemon_live_restore", "change", "reload"),
+        TransactionResult(
+            documents=(
+                answer("docker_daemon_icc", "held", Impact.CONTAINERS_STOP, "web would stop"),
+                answer("docker_daemon_live_restore", "change", Impact.RELOAD),
                 answer("audit_rules", "refused", reason="no audit here"),
-                answer("docker_daemon_site", "held", "connectivity", "it may cut off"),
+                answer("docker_daemon_site", "held", Impact.CONNECTIVITY, "it may cut off"),
                 answer("docker_daemon_serving", "unchanged"),
-            ],
-            "changes": [{"path": "/etc/x", "what": "write", "documents": ["docker_daemon_live_restore"]}],
-            "diff": [{"path": "/etc/x", "prepared": "+new"}],
-            "activations": [{"name": "docker", "action": "reload docker", "why": []}],
-            "plan": "abc",
-        },
+            ),
+            digest="abc",
+        ),
     )
     found = {
         each.step.variable: (each.fate, each.impact, each.reason, each.paths) for each in result.decisions
@@ -158,11 +155,11 @@ def test_the_host_decides_the_fate_and_the_impact_of_each_step() -> None:
         "audit_rules_x": (Fate.BLOCKED, Impact.NONE, "no audit here", ("/etc/x",)),
     }
     assert result.left == ("held (connectivity): docker_daemon_site: it may cut off",)
-    assert (result.digest, result.changes[0]["diff"], result.failure) == ("abc", "+new", "")
+    assert (result.result.digest, result.failure) == ("abc", "")
 
 
 def test_without_an_answer_every_step_is_unknown() -> None:
     planned = plan(assessment((control("a", "docker_files"), Status.FAIL)))
-    result = outlook(planned, {}, failure="timed out")
+    result = outlook(planned, None, failure="timed out")
     assert [each.fate for each in result.decisions] == [Fate.UNKNOWN]
     assert result.failure == "timed out"

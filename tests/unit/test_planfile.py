@@ -9,7 +9,7 @@ import pytest
 from hardener import catalogue, planfile
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Finding, Impact, Status, Verdict
-from hardener.plan import outlook, plan
+from hardener.plan import ActivationResult, DocumentResult, TransactionResult, outlook, plan
 
 BENCHMARK = catalogue.DEFAULT_BENCHMARK
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -23,16 +23,20 @@ def dumped(host: str = "web1") -> str:
     findings = tuple(Finding(each, Verdict(Status.FAIL, "so", "otherwise")) for each in controls)
     planned = plan(Assessment(host, BENCHMARK, "", findings))
     documents = [
-        {
-            "name": step.variable,
-            "state": "change" if step.role == "docker_files" else "held",
-            "impact": "none",
-            "reason": "\x1b[2J",
-            "paths": ["/etc/x"],
-        }
+        DocumentResult(
+            name=step.variable,
+            state="change" if step.role == "docker_files" else "held",
+            impact=Impact.NONE,
+            reason="\x1b[2J",
+            paths=("/etc/x",),
+        )
         for step in planned.steps
     ]
-    result = outlook(planned, {"documents": documents, "plan": DIGEST, "allow": "reload"})
+    activations = (ActivationResult(name="docker", action="restart docker", why=("x",), stops=()),)
+    result = outlook(
+        planned,
+        TransactionResult(documents=tuple(documents), activations=activations, digest=DIGEST, allow="reload"),
+    )
     return planfile.dump([result], BENCHMARK, created=NOW)
 
 
@@ -48,6 +52,11 @@ def test_a_plan_has_every_failing_control() -> None:
     controls = json.loads(dumped())["hosts"]["web1"]["controls"]
     assert len(controls) == len(catalogue.load(BENCHMARK))
     assert {each["fate"] for each in controls} == {"change", "held", "no-role"}
+
+
+def test_an_activation_has_the_fields_that_its_host_gave() -> None:
+    (activation,) = json.loads(dumped())["hosts"]["web1"]["activations"]
+    assert activation == {"name": "docker", "action": "restart docker", "why": ["x"], "stops": []}
 
 
 def test_the_file_is_deterministic_and_escaped() -> None:

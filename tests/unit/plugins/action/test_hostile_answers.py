@@ -23,8 +23,10 @@ from rich.console import Console
 from hardener import catalogue, planfile
 from hardener.activity.record import read
 from hardener.errors import HardenerError
+from hardener.fleet.answers import ChangeAnswer
+from hardener.fleet.events import State
 from hardener.model import Assessment, Finding, Impact, Status, Verdict
-from hardener.plan import Outlook, outlook, plan
+from hardener.plan import Outlook, TransactionResult, outlook, plan
 from hardener.scan.record import BadRecord, parse
 from hardener.scan.statements import Statements
 from hardener.snapshot import Snapshot
@@ -160,7 +162,11 @@ def findings() -> tuple[Finding, ...]:
 
 
 def planned(answer: Mapping[str, Any]) -> Outlook:
-    return outlook(plan(Assessment("web1", catalogue.DEFAULT_BENCHMARK, "", findings())), answer)
+    return outlook(plan(Assessment("web1", catalogue.DEFAULT_BENCHMARK, "", findings())), changed(answer))
+
+
+def changed(answer: Mapping[str, Any]) -> TransactionResult:
+    return ChangeAnswer("web1", State.OK, data=answer).result
 
 
 def screened() -> Console:
@@ -179,12 +185,14 @@ def test_a_plan_has_the_allowed_impact_for_any_answer(run: Any, tmp_path: Path) 
     kept = 0
     path = tmp_path / "plan.json"
     benchmark = catalogue.DEFAULT_BENCHMARK
-    other = outlook(planned(CONVERGED).plan, {**CONVERGED, "allow": "connectivity", "plan": "f" * 64})
+    other = outlook(
+        planned(CONVERGED).plan, changed({**CONVERGED, "allow": "connectivity", "plan": "f" * 64})
+    )
     entry = json.loads(planfile.dump([other], benchmark, created=datetime.now(UTC)))["hosts"]["web1"]
     for answer in (CONVERGED, *mutations(CONVERGED, count=COUNT)):
         result = run("converge", arguments, answer, check=True)
         found = planned(result or {})
-        assert found.allow == ("" if result is None else "reload")
+        assert found.result.allow == ("" if result is None else "reload")
         if kept < 20:  # it takes longest
             show_plan([found], screened(), benchmark=benchmark)
         list(render("web1", (result or {}).get("diff")))

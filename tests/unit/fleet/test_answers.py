@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hardener.fleet.answers import ChangeAnswer
+from hardener.fleet.events import State
+from hardener.model import Impact
+from hardener.plan import ActivationResult, DocumentResult, FileChange, TransactionResult
+
+DATA: dict[str, Any] = {
+    "documents": [
+        {"name": "kernel", "state": "held", "impact": "reboot", "reason": "too much", "paths": ["/etc/x"]}
+    ],
+    "changes": [
+        {"path": "/etc/x", "what": "write", "documents": ["kernel"]},
+        {"path": "/etc/y", "what": "remove", "documents": ["kernel"]},
+    ],
+    "diff": [{"path": "/etc/x", "prepared": "+new"}],
+    "activations": [{"name": "docker", "action": "restart docker", "why": ["it differs"], "stops": ["db"]}],
+    "notes": ["a note"],
+    "pending": ["boot it again"],
+    "plan": "abc",
+    "allow": "reload",
+    "reason": "because",
+}
+
+
+def test_the_result_of_a_transaction_is_typed() -> None:
+    assert ChangeAnswer("web1", State.OK, data=DATA).result == TransactionResult(
+        documents=(
+            DocumentResult(
+                name="kernel", state="held", impact=Impact.REBOOT, reason="too much", paths=("/etc/x",)
+            ),
+        ),
+        changes=(
+            FileChange(path="/etc/x", what="write", diff="+new"),
+            FileChange(path="/etc/y", what="remove", diff=""),
+        ),
+        activations=(
+            ActivationResult(name="docker", action="restart docker", why=("it differs",), stops=("db",)),
+        ),
+        notes=("a note", "boot it again"),
+        allow="reload",
+        digest="abc",
+        reason="because",
+    )
+
+
+def test_an_empty_answer_has_an_empty_result() -> None:
+    assert ChangeAnswer("web1", State.OK).result == TransactionResult()
