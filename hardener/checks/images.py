@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker import content_trust as client_trust
+
 from hardener.checks import check, fields, policy
 from hardener.checks.containers import SOURCE as CONTAINERS
 from hardener.checks.containers import Container, containers
@@ -16,17 +18,6 @@ from hardener.checks.verdicts import failed, needs_engine, not_applicable, passe
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot, version_tuple
 
-# Packages that contain the docker client, the most certain ones first.
-_CLIENT_PACKAGES = (
-    "docker-ce-cli",
-    "docker-cli",
-    "moby-cli",
-    "docker.io",
-    "docker-ce",
-    "docker",
-    "moby-engine",
-)
-_CONTENT_TRUST_ENDS = (29,)  # the client ignores the variable since 29.0
 # Files that every login reads; those of interactive shells or of root do not affect jobs and other users.
 _EVERYBODY = re.compile(r"/etc/environment|/etc/profile|/etc/profile\.d/[^/]+")
 
@@ -160,7 +151,7 @@ def content_trust(snapshot: Snapshot) -> Verdict:
             "no docker client is installed, and only clients verify: verify images where they are pulled"
         )
     version, origin = _client_version(snapshot)
-    if version >= _CONTENT_TRUST_ENDS:
+    if version >= (client_trust.ENDS,):
         record = last_verification(snapshot)
         if record and record.is_current:
             return _verified(snapshot, record)
@@ -168,15 +159,13 @@ def content_trust(snapshot: Snapshot) -> Verdict:
             f"{origin} no longer has content trust: verify signatures with cosign or notation instead",
             evidence=tuple(_set_in(snapshot)),
         )
-    settings = [
-        entry for entry in snapshot.fact("environment") if entry.get("name") == "DOCKER_CONTENT_TRUST"
-    ]
+    settings = [entry for entry in snapshot.fact("environment") if entry.get("name") == client_trust.VARIABLE]
     facts = (
         f"client: {origin}",
         *_set_in(snapshot),
         "only the client verifies: a pull over the API or with --disable-content-trust is not checked",
     )
-    off = [entry for entry in settings if not _is_on(str(entry.get("value")))]
+    off = [entry for entry in settings if not client_trust.is_on(str(entry.get("value")))]
     if off:
         return failed(expected, f"content trust is turned off in {off[0].get('file')}", evidence=facts)
     if any(_EVERYBODY.fullmatch(str(entry.get("file"))) for entry in settings):
@@ -191,21 +180,12 @@ def _set_in(snapshot: Snapshot) -> Iterator[str]:
         yield f"{entry.get('file')}: {entry.get('name')}={entry.get('value')}"
 
 
-def _is_on(value: str) -> bool:
-    """Parse the variable as the client does: any value but the listed forms of false is on."""
-    return value not in {"", "0", "f", "F", "false", "FALSE", "False"}
-
-
 def _client_version(snapshot: Snapshot) -> tuple[tuple[int, ...], str]:
     """Return the client's version from its package; without a package the engine's version."""
     installed = snapshot.fact_or("packages", {}).get("installed") or {}
-    for package in _CLIENT_PACKAGES:
-        if installed.get(package):
-            text = str(installed[package])
-            # Debian adds an epoch: 5:28.5.2-1
-            version, origin = version_tuple(text.rpartition(":")[2]), f"{package} {text}"
-            break
-    else:
+    origin, text = client_trust.client(installed)
+    version = version_tuple(text)
+    if not origin:
         version, origin = snapshot.engine_version, "a client of the engine's version"
     if not version:
         raise FactUnavailable("packages", f"the version of {origin} cannot be read")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from hardener.model import Impact
 from hardener.plan import Decision, Fate, Outlook, Withheld
+from hardener.terminal.unified_diff import COLOURS
 from hardener.text import block, first, line
 
 _HOSTS_SHOWN = 10
@@ -22,7 +23,6 @@ _FATES = {
     Fate.UNKNOWN: ("Not known: the host gave no answer", "magenta"),
 }
 _IMPACTS = {Impact.NONE: "bright_black", Impact.RELOAD: "cyan", Impact.DAEMON_RESTART: "yellow"}
-_DIFF = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def show(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> None:
@@ -106,7 +106,7 @@ def _changes(outlook: Outlook) -> Iterator[RenderableType]:
     for change in outlook.result.changes:
         yield Padding(Text(line(f"{change.what} {change.path}"), style="bold"), (1, 1, 0, 1))
         for text in block(change.diff).rstrip("\n").split("\n"):
-            yield Text(f" {text}", style=_DIFF.get(text[:1], ""))
+            yield Text(f" {text}", style=COLOURS.get(text[:1], ""))
     for number, activation in enumerate(outlook.result.activations):
         then = Text(f"then {line(activation.action)}", style="bold")
         if activation.stops:

@@ -12,7 +12,7 @@ import click
 
 from hardener.text import block, line
 
-_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def render(host: str, diff: Any) -> Iterator[str]:
@@ -29,7 +29,7 @@ def render(host: str, diff: Any) -> Iterator[str]:
         where = each.get("path") or each.get("after_header") or each.get("before_header")
         yield _styled(line(f"{host}: {where}" if where else host), bold=True)
         for shown in text.split("\n"):
-            yield _styled(shown, fg=_COLOURS.get(shown[:1]))
+            yield _styled(shown, fg=COLOURS.get(shown[:1]))
 
 
 def _unified(each: Mapping[str, Any]) -> str:

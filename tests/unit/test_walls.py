@@ -43,7 +43,16 @@ PROGRAMS = sorted({path.parent.name for path in LIBRARY.glob("*/__init__.py")} -
 
 # What the controller imports of the library: tables, and functions that only read them. The one of kernel
 # settings is in the collector's package, since no other program on a host needs it.
-TABLES = frozenset(["contract", "docker.extensions", "docker.keys", "docker.seccomp", "snapshot.sysctls"])
+TABLES = frozenset(
+    [
+        "contract",
+        "docker.content_trust",
+        "docker.extensions",
+        "docker.keys",
+        "docker.seccomp",
+        "snapshot.sysctls",
+    ]
+)
 COLLECTION = "ansible_collections.hardener.docker.plugins"
 
 # An import of a test module; parsing hundreds of files takes a second.

@@ -100,3 +100,20 @@ def read_or(path: str, default: str) -> str:
         return read_text(path).strip()
     except (OSError, Failed):
         return default
+
+
+def drop_ins(folders: Sequence[str]) -> dict[str, str]:
+    """Return the path of each ``*.conf`` in some folders by its name, without hidden ones.
+
+    Args:
+        folders: a name in an earlier one hides the same name in a later one.
+    """
+    names: dict[str, str] = {}
+    for folder in reversed(folders):
+        try:
+            listed = os.listdir(folder)
+        except OSError:
+            continue
+        found = (name for name in listed if name.endswith(".conf") and not name.startswith("."))
+        names.update((name, f"{folder}/{name}") for name in found)
+    return names

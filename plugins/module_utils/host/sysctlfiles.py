@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from .read import texts
+from .read import drop_ins, texts
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Mapping, Sequence
 
-# Folders of settings; a name in an earlier folder hides the same name in a later one.
+# Folders of settings.
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 LAST = "/etc/sysctl.conf"
 UFW = "/etc/ufw"
@@ -76,19 +76,9 @@ def last_word(path: str, assignments: Sequence[Assignment]) -> Assignment | None
 
 
 def _files(own: Mapping[str, str]) -> list[str]:
-    names: dict[str, str] = {}
-    for folder in reversed(FOLDERS):
-        try:
-            listed = os.listdir(folder)
-        except OSError:
-            continue
-        names.update((name, f"{folder}/{name}") for name in listed if _is_read(name))
+    names = drop_ins(FOLDERS)
     names.update((os.path.basename(path), path) for path in own)
     files = [names[name] for name in sorted(names)] + [LAST]
     if any("ENABLED=yes" in text.splitlines() for _path, text in texts([f"{UFW}/ufw.conf"])):
         files.append(f"{UFW}/sysctl.conf")
     return files
-
-
-def _is_read(name: str) -> bool:
-    return name.endswith(".conf") and not name.startswith(".")

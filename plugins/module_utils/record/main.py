@@ -38,8 +38,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if reason:
         raise Failed(reason)
     request = Request(arguments)
-    if not 1 <= request.seconds <= LONGEST_TWINS:
-        raise Failed(f"seconds is {request.seconds}: it must be from 1 to {LONGEST_TWINS}")
+    require_time(request.seconds)
     objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
     engine = Engine(worker.engine_socket(arguments.get("socket")))
     run = str(arguments.get("run") or secrets.token_hex(8))
@@ -51,6 +50,16 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
         seconds=request.seconds,
         owner=worker.Owner.of(arguments.get("owner") or {}),
     )
+
+
+def require_time(seconds: int) -> None:
+    """Refuse a time that twins may not take.
+
+    Raises:
+        Failed: it is too short or too long.
+    """
+    if not 1 <= seconds <= LONGEST_TWINS:
+        raise Failed(f"seconds is {seconds}: it must be from 1 to {LONGEST_TWINS}")
 
 
 def hold(arguments: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from ..host.errors import Failed
 from . import recorder as kernel
 from . import worker
 from .engine import Engine
-from .main import hold
+from .main import hold, require_time
 from .trials import Request, Trials
 
 
@@ -35,8 +35,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if reason:
         raise Failed(reason)
     request = Request(arguments)
-    if not 1 <= request.seconds <= LONGEST_TWINS:
-        raise Failed(f"seconds is {request.seconds}: it must be from 1 to {LONGEST_TWINS}")
+    require_time(request.seconds)
     objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
     engine = Engine(worker.engine_socket(arguments.get("socket")))
     run = secrets.token_hex(8)

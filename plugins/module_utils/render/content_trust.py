@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..docker import content_trust
 from ..host.layout import POLICY, PROGRAMS
 from ..trust.findings import PolicyError
 from ..trust.policy import parse
@@ -20,10 +21,6 @@ _PROFILE = "/etc/profile.d/hardener-content-trust.sh"
 _MANAGERS = tuple(
     f"/etc/systemd/{which}.conf.d/50-hardener-content-trust.conf" for which in ("system", "user")
 )
-# Found as in hardener/checks/images.py: the client's packages, in order of reliability.
-_CLIENTS = ("docker-ce-cli", "docker-cli", "moby-cli", "docker.io", "docker-ce", "docker", "moby-engine")
-_IGNORED_FROM = 29
-_OFF = ("", "0", "f", "F", "false", "FALSE", "False")
 _SERVER = re.compile(r"https://[A-Za-z0-9.:\[\]-]+")
 _CALENDAR = re.compile(r"[A-Za-z0-9*:.,/ ~-]+")
 
@@ -171,7 +168,7 @@ def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
     version, package = _version(host.data("packages"))
     if version is None:
         return {"refused": "the version of the docker client is not known: no package brought it"}
-    if version >= _IGNORED_FROM:
+    if version >= content_trust.ENDS:
         note = f"{package} ignores DOCKER_CONTENT_TRUST, as every client from 29 on: use hardener-pull"
         return {"resources": gone, "notes": [note]}
     if server and not _SERVER.fullmatch(server):
@@ -207,16 +204,12 @@ def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
 def _switched_off(host: HostView) -> Iterator[str]:
     """Yield files that set the variable to a value that the client reads as off."""
     for entry in host.data("environment") or ():
-        if entry.get("name") == "DOCKER_CONTENT_TRUST" and entry.get("value") in _OFF:
+        if entry.get("name") == content_trust.VARIABLE and not content_trust.is_on(entry.get("value")):
             yield f"{entry.get('file')} disables content trust again: remove that line"
 
 
 def _version(packages: Mapping[str, Any]) -> tuple[int | None, str]:
     """Return the major version of the docker client, None if unknown; and its package."""
-    installed = packages.get("installed") or {}
-    for name in _CLIENTS:
-        if installed.get(name):
-            text = str(installed[name])
-            found = re.match("[0-9]+", text.rpartition(":")[2])  # Debian versions may have an epoch
-            return (int(found[0]) if found else None), f"{name} {text}"
-    return None, ""
+    package, version = content_trust.client(packages.get("installed") or {})
+    found = re.match("[0-9]+", version)
+    return (int(found[0]) if found else None), package

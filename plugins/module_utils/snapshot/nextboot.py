@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..host.read import read_or, read_text, texts
+from ..host.read import drop_ins, read_or, read_text, texts
 from ..host.sysctlfiles import assignments, last_word, path_of
 
 MYPY = False
@@ -121,13 +121,7 @@ def _kept_out() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _modprobe_files() -> list[str]:
-    names: dict[str, str] = {}
-    for folder in reversed(FOLDERS):
-        try:
-            listed = os.listdir(folder)
-        except OSError:
-            continue
-        names.update((name, f"{folder}/{name}") for name in listed if name.endswith(".conf"))
+    names = drop_ins(FOLDERS)
     return [names[name] for name in sorted(names)]
 
 

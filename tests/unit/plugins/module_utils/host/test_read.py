@@ -53,3 +53,14 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "ring").symlink_to("ring")
     with pytest.raises(OSError, match="symbolic links"):
         list(read.texts([str(tmp_path / "ring")]))
+
+
+def test_a_drop_in_of_an_earlier_folder_hides_one_of_the_same_name(tmp_path: Path) -> None:
+    for path in ("etc/a.conf", "usr/a.conf", "usr/b.conf", "usr/.hidden.conf", "usr/c.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("")
+    folders = [str(tmp_path / name) for name in ("etc", "gone", "usr")]
+    assert read.drop_ins(folders) == {
+        "a.conf": f"{tmp_path}/etc/a.conf",
+        "b.conf": f"{tmp_path}/usr/b.conf",
+    }
