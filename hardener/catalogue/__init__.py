@@ -114,7 +114,7 @@ def find_anywhere(text: str) -> Control:
             for slug, each in meant.items()
         }
         places = "; ".join(f"{slug} in {names}" for slug, names in where.items())
-        raise HardenerError(f"{text} is {places}", hint="give the name, which means one thing")
+        raise HardenerError(f"{text} is {places}", hint="give the name, which is unambiguous")
     raise HardenerError(
         f"there is no control {text!r}", hint=_hint(wanted, load(DEFAULT_BENCHMARK), DEFAULT_BENCHMARK)
     )
@@ -140,7 +140,7 @@ def select(
         named = {control.slug for control in controls if matches(control, selector, benchmark)}
         if not named:
             raise HardenerError(
-                f"nothing to select with {selector!r} in {benchmark}",
+                f"no control matches {selector!r} in {benchmark}",
                 hint=_hint(selector.strip().casefold(), controls, benchmark, sections=True),
             )
         chosen |= named

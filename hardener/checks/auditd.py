@@ -54,7 +54,7 @@ def _register(slug: str, subject: str, find: Find, permissions: str = CHANGE) ->
 
 def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) -> Verdict:
     wanted = ", ".join(_WORDS[permission] for permission in permissions)
-    expected = f"{_names(watched)}: {wanted} recorded by a rule in the kernel, and by one that lasts"
+    expected = f"{_names(watched)}: {wanted} recorded by a loaded rule and by a persistent rule"
     native = "b32" if snapshot.fact("system").get("arch") in _NARROW_MACHINES else "b64"
     persistent = [
         auditrules.parse(lines, native=native)
@@ -86,7 +86,7 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
         ]
     offenders += [Offender("setting", "auditing", why) for why in _unrecorded(snapshot, source, loaded)]
     offenders += [
-        Offender("setting", "auditing", f"keeps records from the log after a reboot: {text}")
+        Offender("setting", "auditing", f"suppresses records after a reboot: {text}")
         for text in _suppressed_in_all(lasting)
     ]
     daemon = f"auditd pid {status.get('pid')}"
@@ -116,7 +116,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
     rate = status.get("rate_limit")
     if isinstance(rate, int) and auditrules.too_slow(rate):
         yield f"the kernel drops audit records above {rate} a second (rate_limit)"
-    yield from (f"a loaded rule keeps records from the log: {text}" for text in loaded.suppressing)
+    yield from (f"a loaded rule suppresses records: {text}" for text in loaded.suppressing)
     daemon = fields.table(source, "daemon", "audit.loaded")
     pid = status.get("pid")
     if pid == 0:
@@ -153,7 +153,7 @@ def _reasons(in_kernel: frozenset[str], in_files: frozenset[str]) -> list[str]:
     if in_kernel:
         reasons.append(f"no loaded rule records {_permission_words(in_kernel)}")
     if in_files:
-        reasons.append(f"no rule that lasts in /etc/audit records {_permission_words(in_files)}")
+        reasons.append(f"no persistent rule in /etc/audit records {_permission_words(in_files)}")
     return reasons
 
 

@@ -357,7 +357,7 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
     if seccomp_profiles.filters_nothing(calls):
         actual = f"{profile} filters nothing: {seccomp_profiles.sentence(calls)}"
         return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
-    opens = [f"over the default it opens: {', '.join(calls)}"] if calls else []
+    opens = [f"beyond the default it permits: {', '.join(calls)}"] if calls else []
     return manual(
         expected,
         f"check whether the policy names {profile}, and that it is at least as strict as the engine's own",

@@ -55,7 +55,7 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
     evidence += [warning for warning in _warnings(snapshot) if "API is accessible" in warning]
     if not listening and (running or not declared):
         later = f"; declared {', '.join(declared)}: it takes effect at the next restart" if declared else ""
-        return not_applicable(f"the API is on no TCP socket{later}", evidence=evidence)
+        return not_applicable(f"the API listens on no TCP socket{later}", evidence=evidence)
     protection = tls(snapshot, settings)
     endpoints = listening or declared
     weakness = _weakness(protection) or _foreign_authorities(snapshot, protection.ca)

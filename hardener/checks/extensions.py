@@ -92,7 +92,7 @@ def cdi(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def made_by_the_engine(snapshot: Snapshot) -> Verdict:
     """Check the modes of the engine's own files: from 29.6 on it runs with umask 0."""
-    expected = "nothing that the daemon made for itself can be written to by others"
+    expected = "other users can write to no file that the daemon made for itself"
     settings = Settings(snapshot)
     root = str(snapshot.info.get("DockerRootDir") or data_root(snapshot))
     exec_root = str(settings.text("exec-root").value) or "/run/docker"

@@ -107,7 +107,7 @@ def _open_to_others(allowed: int) -> FaultOf:
     def wrong(snapshot: Snapshot, record: JSONObject) -> str:
         # A rootless daemon's user may exchange its files. Older snapshots do not say who else may.
         folder = "" if runs_rootless(snapshot) else record.get("exchangeable")
-        reasons = [wider(snapshot, record), f"can be exchanged: {folder}" if folder else ""]
+        reasons = [wider(snapshot, record), f"can be replaced by others: {folder}" if folder else ""]
         return ", ".join(reason for reason in reasons if reason)
 
     return wrong
@@ -191,7 +191,7 @@ _ROOTS = "owner and group root"
 def _pair(name: str, subject: str, find: FindPaths, allowed: int) -> None:
     """Register the two usual controls of a file: its owner, and its mode."""
     _register(f"file-{name}-owner", subject, find, _ROOTS, _root_owner_fault)
-    expected = f"mode {allowed:04o} or tighter, in folders where root alone can exchange it"
+    expected = f"mode {allowed:04o} or tighter, in folders where only root can replace it"
     _register(f"file-{name}-mode", subject, find, expected, _open_to_others(allowed))
 
 

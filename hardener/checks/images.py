@@ -108,7 +108,7 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
         judge,
         expected="every image comes from a registry or repository that policy approves",
         no_subjects=NO_IMAGES,
-        question="is each image's origin approved, and then named in policy",
+        question="check whether each image's origin is approved, and name it in the policy",
         evidence=record.summary if record else (),
     )
 

@@ -111,7 +111,7 @@ class Host:
     def __init__(self, snapshot: Snapshot) -> None:
         rows = snapshot.fact("mounts")
         if not all("id" in row for row in rows):
-            raise FactUnavailable("mounts", "an earlier collector did not say how they are stacked")
+            raise FactUnavailable("mounts", "the snapshot of an earlier version does not have their order")
         self.table = table(rows)
         devices = snapshot.fact_or("block_devices", {}) if snapshot.has("block_devices") else {}
         self.block_devices: Mapping[str, JSONObject] = devices

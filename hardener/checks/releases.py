@@ -77,7 +77,9 @@ def version_current(snapshot: Snapshot) -> Verdict:
     ]
     if waiting:
         names = ", ".join(offender.name for offender in waiting)
-        return failed(EXPECTED, f"security updates wait: {names}", offenders=waiting, evidence=evidence)
+        return failed(
+            EXPECTED, f"security updates are pending: {names}", offenders=waiting, evidence=evidence
+        )
     if package and _upstream(installed[package]) > version_tuple(running):
         stale = Offender("package", package, f"{installed[package]} is installed, {running} still runs")
         return failed(EXPECTED, f"{stale.detail}: restart the daemon", offenders=[stale], evidence=evidence)
@@ -114,7 +116,7 @@ def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verd
         )
     evidence.append(f"{name}: security support until {support.regular}, extended until {support.extended}")
     if today > support.extended:
-        offender = Offender("package", package, f"{name} is out of support since {support.extended}")
+        offender = Offender("package", package, f"{name} has been out of support since {support.extended}")
         return failed(
             EXPECTED,
             f"{name} has had no security support since {support.extended}",
@@ -128,7 +130,7 @@ def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verd
             evidence=evidence,
         )
     pending(snapshot)  # an outdated index cannot say that no update is pending
-    return passed(EXPECTED, f"{package} of {name}, no security update waits", evidence=evidence)
+    return passed(EXPECTED, f"{package} of {name}, no security update is pending", evidence=evidence)
 
 
 def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[str]) -> Verdict:

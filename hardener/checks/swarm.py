@@ -74,7 +74,7 @@ def manager_count(snapshot: Snapshot) -> Verdict:
             facts.append(f"manager {_hostname(node)}: {manager.get('Reachability')}")
     if managers % 2 == 0:
         return failed(
-            expected, f"{actual}: as fragile as {managers - 1}, and one more to protect", evidence=facts
+            expected, f"{actual}, which tolerate no more failures than {managers - 1}", evidence=facts
         )
     if managers > _MAX_MANAGERS:
         return failed(expected, actual, evidence=facts)

@@ -40,7 +40,7 @@ def pending(snapshot: Snapshot) -> Sequence[JSONObject]:
 @check("host-updates-pending")
 def updates_pending(snapshot: Snapshot) -> Verdict:
     """Check that no security update is pending, and that no replaced program still runs."""
-    expected = "no security update waits, and none waits for a reboot"
+    expected = "no security update is pending, and none needs a reboot"
     packages = snapshot.fact("packages")
     offenders = [
         Offender(
@@ -69,10 +69,10 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
         return failed(expected, ", ".join(found), offenders=offenders)
     if last and last.host and last.host.state is ScanState.CLEAN:
         scanned = f"scanned at {last.host.scanned_at} by the index of {last.host.index_date}"
-        return passed(expected, "no security update waits", evidence=[scanned])
+        return passed(expected, "no security update is pending", evidence=[scanned])
     pending(snapshot)  # an outdated index cannot say that no update is pending
     age = f"index refreshed {packages.get('index_age_s', 0) // 3600} hours before"
-    return passed(expected, "no security update waits", evidence=[age])
+    return passed(expected, "no security update is pending", evidence=[age])
 
 
 def _found_by_scan(last: LastScan | None, names: Container[str]) -> list[Offender]:

@@ -219,7 +219,7 @@ class MeshAttempt:
                     said = None
                 if not isinstance(said, dict):
                     raise ReceptorError(
-                        f"ansible-runner does not answer there: {line(text.decode(errors='replace'))}"
+                        f"ansible-runner does not answer on this node: {line(text.decode(errors='replace'))}"
                     )
                 if "status" in said and "event" not in said:
                     if said["status"] == "error":

@@ -69,7 +69,7 @@ class UnitOutput:
             ReceptorError: the unit has ended, or its lease.
         """
         if time.monotonic() > self._alive + self._lease:
-            raise ReceptorError(f"no sign of life for {self._lease:g} s")
+            raise ReceptorError(f"no output for {self._lease:g} s")
         try:
             if self._connection is None:
                 self._connection = self._receptor.results(self._unit, self._position)

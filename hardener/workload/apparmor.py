@@ -136,14 +136,14 @@ def _network(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
         plain_types = name in ("inet", "inet6") and "CAP_NET_RAW" not in capabilities
         for kind in ("stream", "dgram") if plain_types else ("",):
             text = f"network {name} {kind}".rstrip()
-            yield Rule(text=text, why="sockets of the family were asked for", of=(family,), seen=seen)
+            yield Rule(text=text, why="sockets of this family were requested", of=(family,), seen=seen)
 
 
 def _processes(name: str, calls: Collection[str]) -> Iterator[Rule]:
     for peer in ("unconfined", "runc", "crun"):
         yield Rule(text=f"signal (receive) peer={peer}", why="the engine and its runtime stop the container")
-    yield Rule(text=f'signal (send, receive) peer="{name}"', why="processes of the container, one another")
-    yield Rule(text=f'ptrace (read, readby) peer="{name}"', why="processes of the container, one another")
+    yield Rule(text=f'signal (send, receive) peer="{name}"', why="between processes of the container")
+    yield Rule(text=f'ptrace (read, readby) peer="{name}"', why="between processes of the container")
     if tracing := sorted(_TRACING & frozenset(calls)):
         text = f'ptrace (trace, tracedby) peer="{name}"'
         yield Rule(text=text, why="a program traces another of the container", of=tuple(tracing))
@@ -177,7 +177,7 @@ def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
     }
     for path in sorted(path for path in rest if path.endswith("/")):
         seen = rest.pop(path)
-        why = "something came and went in it"
+        why = "temporary files were in it"
         yield Rule(text=f'"{plain(path)}*" rwkl', why=why, of=(path,), seen=seen)
     for text, paths in _by_pattern(rest).items():
         yield _rule(text, "rwkl", "it was written", paths, rest)
@@ -193,8 +193,8 @@ def _folder(path: str, why: str, of: tuple[str, ...], known: Mapping[str, Seen])
 
 def _read(merged: Merged) -> Iterator[Rule]:
     if merged.read is None:
-        yield Rule(text='"/" r', why="what is read could not be seen", of=(_ALL,))
-        yield Rule(text='"/**" mr', why="what is read could not be seen", of=(_ALL,))
+        yield Rule(text='"/" r', why="reads could not be recorded", of=(_ALL,))
+        yield Rule(text='"/**" mr', why="reads could not be recorded", of=(_ALL,))
         return
     for text, paths in patterns(path for path in merged.read if usable(path)).items():
         permissions = "mr" if ".so" in text else "r"
@@ -210,9 +210,9 @@ def _denied(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
             if path not in touched:
                 yield Rule(text=f"audit deny {path} rwklx", why="password hashes that nothing read")
     if "CAP_NET_RAW" not in capabilities and "AF_PACKET" not in merged.families:
-        yield Rule(text="audit deny network packet", why="nothing asked for raw sockets")
-        yield Rule(text="audit deny network inet raw", why="nothing asked for raw sockets")
-        yield Rule(text="audit deny network inet6 raw", why="nothing asked for raw sockets")
+        yield Rule(text="audit deny network packet", why="no raw socket was requested")
+        yield Rule(text="audit deny network inet raw", why="no raw socket was requested")
+        yield Rule(text="audit deny network inet6 raw", why="no raw socket was requested")
 
 
 def _by_pattern(paths: Mapping[str, Seen]) -> dict[str, tuple[str, ...]]:

@@ -100,7 +100,7 @@ def _phases(profile: Profile) -> Section:
     ]
     sentences: list[Words] = []
     if any(not each.count for each in merged.exercises):
-        sentences.append(("What only an unexercised phase needs is not in this profile.",))
+        sentences.append(("This profile lacks what only an unexercised phase needs.",))
     if not merged.complete:
         sentences.append(("The recording is incomplete.",))
     sentences += [("Not seen: ", Name(gap)) for gap in merged.gaps]
@@ -117,7 +117,7 @@ def _calls(profile: Profile) -> Section:
         )
     sentences = [
         _say(
-            "What the engine's default permits, with its rules on arguments, narrowed to what is listed here."
+            "The engine's default with its rules on arguments, narrowed to the calls listed here."
             " Everything else is refused."
         )
     ]
@@ -137,7 +137,7 @@ def _calls(profile: Profile) -> Section:
         )
     rows = []
     for name in seccomp.permitted:
-        extra = ("; beyond the engine's default, as was asked for",) if name in seccomp.extra else ()
+        extra = ("; beyond the engine's default, on request",) if name in seccomp.extra else ()
         rows.append(Row(Name(name), (*_reason(profile.calls[name], profile.merged.total), *extra)))
     return Section(title=title, sentences=tuple(sentences), rows=tuple(rows))
 
@@ -147,7 +147,7 @@ def _refused(profile: Profile) -> Section:
     return Section(
         title="System calls that stay refused",
         sentences=(
-            ("They were seen, and the engine's default refuses them: --allow-extra NAME permits one.",),
+            ("They were recorded, and the engine's default refuses them: --allow-extra NAME permits one.",),
         ),
         rows=tuple(
             Row(Name(name), _reason(profile.calls[name], profile.merged.total))
@@ -181,7 +181,7 @@ def _capabilities(profile: Profile) -> Section:
     if profile.user:
         sentences.append(
             _say(
-                f"Root needed the ones below for files of the user {profile.user} alone: as that user the"
+                f"Root needed those below only for files of the user {profile.user}: as this user, the"
                 " container needs none."
             )
         )
@@ -207,8 +207,8 @@ def _privileges(profile: Profile) -> Section:
     rows = []
     if profile.user:
         theirs = _listed(profile.user.paths, before=" ")
-        sentences.append((f"It runs as {profile.user}, whose these are:", *theirs))
-        sentences.append(("What root has made in its volumes before has to be given to this user (chown).",))
+        sentences.append((f"It runs as {profile.user}, who owns:", *theirs))
+        sentences.append(("Files of root in its volumes have to be given to this user (chown).",))
     if profile.no_new_privileges:
         sentences.append(("no-new-privileges is set: no executed program gains privileges.",))
     else:
@@ -222,7 +222,7 @@ def _root(profile: Profile) -> Section:
     if profile.writes.obstacles and not profile.merged.one.container.read_only:
         return Section(
             title="Root file system",
-            sentences=(("It stays writable: for these paths no empty folder in memory can stand in.",),),
+            sentences=(("It stays writable: a tmpfs cannot replace the folders of these paths.",),),
             rows=tuple(
                 Row(Name(each.path), (Name(each.why), *_seen(each.seen, total, programs=False)))
                 for each in profile.writes.obstacles
@@ -239,7 +239,9 @@ def _root(profile: Profile) -> Section:
         )
     return Section(
         title="Root file system",
-        sentences=(_say("It is read-only; what is written goes to memory, and ends with the container."),),
+        sentences=(
+            _say("It is read-only; files are written to memory, and are lost when the container ends."),
+        ),
         rows=tuple(rows),
     )
 
@@ -262,7 +264,7 @@ def _apparmor(profile: Profile) -> Section:
     sentences: list[Words] = [
         (f"Load {found.name} on the host before the container starts: apparmor_parser --replace apparmor",)
         if profile.confined_by_apparmor
-        else ("The recorded host has no AppArmor: the profile is written, and not asked for.",),
+        else ("The recorded host has no AppArmor: the profile is written, but not requested.",),
         ("Each denial is recorded by the kernel.",),
     ]
     sentences += [("No rule can be written for ", Name(path)) for path in found.left_out[:_SHOWN]]
@@ -282,7 +284,7 @@ def _apparmor(profile: Profile) -> Section:
 
 def _repeat(profile: Profile) -> Section:
     return Section(
-        title="How to get the same again",
+        title="How to make the same profile again",
         sentences=(
             ("`hardener workload profile` makes these files from the recordings below, byte for byte.",),
         ),

@@ -116,21 +116,21 @@ def _reaching_the_host(has: Privileges) -> Iterator[Excess]:
             key="runtime-socket",
             points=_HOST,
             has=_several(has.sockets),
-            do="Take the runtime's API socket away, or put a filtering proxy between.",
+            do="Remove the mount of the runtime's API socket, or use a filtering proxy.",
         )
     if has.disks:
         yield Excess(
             key="host-disk",
             points=_HOST,
             has=_several(has.disks),
-            do="Take the host's disks away: mount the folder that it needs.",
+            do="Remove access to the host's disks: mount only the folder that it needs.",
         )
     if paths := [each for each in has.host_paths if each.writable]:
         yield Excess(
             key="host-path-writable",
             points=_HOST if has.user.host_root or not has.user.remapped else 30,
             has=_several([f"{each.described}, {each.reason}" for each in paths]),
-            do="Take the host's system directories away, or mount them read-only.",
+            do="Remove the mounts of the host's system directories, or make them read-only.",
         )
     if paths := [each for each in has.host_paths if not each.writable]:
         yield Excess(
@@ -144,7 +144,7 @@ def _reaching_the_host(has: Privileges) -> Iterator[Excess]:
             key="devices",
             points=min(24, 10 * len(has.devices)),
             has=_several(has.devices),
-            do="Take devices away that it does not use, and m (mknod) from the others.",
+            do="Remove devices that it does not use, and the right m (mknod) from the others.",
         )
 
 
@@ -160,7 +160,7 @@ def _capabilities(has: Privileges) -> Iterator[Excess]:
             key="capabilities",
             points=_capability_points(beyond[0], has) + len(beyond) - 1,
             has=f"has {names}{within}",
-            do=f"Drop {listed(beyond, 2)}: take what is not used out of --cap-add.",
+            do=f"Drop {listed(beyond, 2)}: remove unused capabilities from --cap-add.",
         )
     if default:
         whole = every.held >= DEFAULT
@@ -206,13 +206,13 @@ def _seccomp(found: Filter) -> Iterator[Excess]:
                 key="seccomp",
                 points=_NO_FILTER,
                 has="runs without a seccomp filter",
-                do="Take seccomp=unconfined away, for the engine's default profile.",
+                do="Remove seccomp=unconfined, so that the engine's default profile applies.",
             )
         case FilterKind.WIDE:
             yield Excess(
                 key="seccomp",
                 points=_NO_FILTER,
-                has="has a seccomp filter that refuses next to nothing: "
+                has="has a seccomp filter that refuses almost nothing: "
                 f"the engine's default would refuse {listed(found.opens, _NAMED)}",
                 do="Use the engine's default seccomp profile instead of this one.",
             )
@@ -274,7 +274,7 @@ def _confinement(has: Privileges) -> Iterator[Excess]:
                 key="lsm",
                 points=12,
                 has=f"is not confined by {module}",
-                do=f"Take the option away that keeps {module} from confining it.",
+                do=f"Remove the option that prevents {module} from confining it.",
             )
         case Confinement.COMPLAINING:
             yield Excess(
@@ -344,7 +344,7 @@ def _writing(has: Privileges) -> Iterator[Excess]:
         yield Excess(
             key="shared-mounts",
             points=15,
-            has=f"hands mounts back to the host: {_several(has.shared_mounts)}",
+            has=f"propagates mounts to the host: {_several(has.shared_mounts)}",
             do="Mount with private or slave propagation.",
         )
     if binds := [f"{each.path} ({each.source})" for each in has.writable if each.kind == "bind"]:

@@ -154,8 +154,8 @@ class GuardedAction(TransactionAction):
         except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
             reason = (
                 f"the connection was lost ({_error_line(lost)}), the host has no record of the run, and"
-                f" whether it finished is not known ({_error_line(failed)}): run it again, which changes"
-                " nothing where it was"
+                f" whether it finished is not known ({_error_line(failed)}): run it again: that changes"
+                " nothing if the run had finished"
             )
             return {"outcome": UNCONFIRMED, "reason": reason}
         if found["outcome"] != UNCHANGED:

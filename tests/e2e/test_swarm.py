@@ -56,7 +56,7 @@ def test_a_swarm_manager_gets_all_protections_that_swarm_mode_permits(
     held = hardener("harden", *ALL)
     assert held.returncode == 3, held.stderr
     assert "would stop 2 containers (shop.1." in held.stderr
-    assert "allow containers-stop to have it done" in held.stderr
+    assert "allow containers-stop to apply it" in held.stderr
     assert "restart policy" not in held.stderr  # the swarm itself starts them anew
     assert "this host is part of a swarm, whose state would be lost" in held.stderr
     live_restore = findings(tmp_path)["daemon-live-restore"]

@@ -174,7 +174,7 @@ def test_each_service_was_exercised(recorded: dict[str, Recording]) -> None:
         (serve,) = (phase for phase in found.phases if phase.name == "serve")
         assert serve.exercised
         reasons[service] = serve.reason
-    assert reasons["web"] == "the twin was reached"
+    assert reasons["web"] == "connections reached the twin"
     assert reasons["app"] == reasons["queue"]
     assert reasons["queue"].startswith("the exercise reached another twin")
 

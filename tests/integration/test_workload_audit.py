@@ -267,5 +267,5 @@ def test_a_second_version_is_compared_with_the_profile_of_the_first(engine: Dock
     )
     assert "container app: own set: CHOWN (1, default 14)" in judge("container-capabilities", second).evidence
     places = [each for each in judge("container-readonly-rootfs", second).evidence if "container app" in each]
-    assert places == ["container app: own places to write: /run (tmpfs)"]
+    assert places == ["container app: writable paths: /run (tmpfs)"]
     assert named(judge("container-no-new-privileges", second)) == {"default"}

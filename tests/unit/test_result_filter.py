@@ -120,7 +120,7 @@ def test_the_severity_of_the_result_is_filtered() -> None:
             ResultFilter(sections=("runtim",)),
             r"no control of the run is in the section 'runtim' \(there are ",
         ),
-        (ResultFilter(controls=("5.99",)), "nothing to select with '5.99' in cis-docker"),
+        (ResultFilter(controls=("5.99",)), "no control matches '5.99' in cis-docker"),
         (ResultFilter(hosts=("\x1b[31m",)), r"\\x1b"),
     ],
 )

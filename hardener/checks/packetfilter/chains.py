@@ -113,7 +113,7 @@ class Outcome:
 def too_complex() -> FactUnavailable:
     """Return the error for rules that exceed the work limit, as a hostile host could send."""
     return FactUnavailable(
-        "firewall", "its rules are too many, or split packets into too many kinds, to judge"
+        "firewall", "it has too many rules, or too many combinations of conditions, to be judged"
     )
 
 

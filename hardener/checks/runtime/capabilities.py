@@ -37,7 +37,7 @@ def _capabilities(container: Container) -> Iterator[str]:
     elif granted is not None and held - ALLOWED:
         yield Note(f"policy lets it keep {_listed(held - ALLOWED)}")
     elif own:
-        yield Note(f"own set: {_listed(held) or 'none'} ({len(held)}, default {len(DEFAULT)})")
+        yield Note(f"custom set: {_listed(held) or 'none'} ({len(held)}, default {len(DEFAULT)})")
 
 
 def _drops_all(container: Container) -> bool:

@@ -41,8 +41,8 @@ def swarm_mode(snapshot: Snapshot) -> Verdict:
     if state == "inactive":
         return passed(expected, actual)
     if meant:
-        return passed(expected, f"{actual}, as policy means it to be")
-    return failed(expected, f"{actual}, and policy does not say that it is meant to be")
+        return passed(expected, f"{actual}, as hardener_policy.swarm allows")
+    return failed(expected, f"{actual}, and hardener_policy.swarm is not true")
 
 
 @check("container-restart-policy")
@@ -95,7 +95,7 @@ def _health(container: Container) -> Iterator[str]:
     elif status == "starting":
         limit, since = _longest_start(container), _started(container)
         if since is not None and since > limit:
-            yield f"is starting for {_minutes(since)}, where its health check decides in {_minutes(limit)}"
+            yield f"has been starting for {_minutes(since)}; its health check decides in {_minutes(limit)}"
         else:
             yield Note("is starting: its health check has not decided yet")
     elif status != "healthy":
@@ -245,7 +245,7 @@ def latest_pulled(snapshot: Snapshot) -> Verdict:
         snapshot,
         judge,
         expected="every container runs the newest image of its tag",
-        question="is this the newest that the registry has",
+        question="check whether this is the newest image in the registry",
     )
 
 

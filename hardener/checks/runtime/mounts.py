@@ -289,7 +289,7 @@ def _readonly(container: Container) -> Iterator[str]:
             yield Note(f"read-only; its other writable paths could not be read: {missing}")
             return
         where = listed([f"{each.path} ({each.kind})" for each in places], _PLACES)
-        yield Note(f"own places to write: {where}" if places else "has no place to write")
+        yield Note(f"writable paths: {where}" if places else "has no place to write")
 
 
 @container_check("container-no-host-devices", expected="no container reaches a device of the host")

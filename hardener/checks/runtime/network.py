@@ -103,7 +103,7 @@ def needed_ports(snapshot: Snapshot) -> Verdict:
         judge,
         expected="every open port is named in hardener_policy.published_ports",
         no_subjects=NO_CONTAINERS,
-        question="is each of these ports needed by users of the workload, and then named in policy",
+        question="check whether users need each of these ports, and name those in the policy",
     )
 
 

@@ -239,7 +239,7 @@ def _silent(port: Mapping[str, Any]) -> str:
     if port["relayed"]:
         return (
             f"{port['name']}: the published port {port['published']} no longer answers: the container has no"
-            " IPv6 address, and it was the engine's userland proxy that carried it"
+            " IPv6 address, and only the engine's userland proxy forwarded the port"
         )
     return f"{port['name']}: the published port {port['published']} no longer answers"
 

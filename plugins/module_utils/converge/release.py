@@ -121,7 +121,7 @@ class Release(Transaction):
             activation.impact = max(activation.impact, RELOAD, key=IMPACTS.index)  # so that it is guarded
             if activation.due and exceeds(activation.impact, self._request.allow):
                 costs = f"{activation.costs}; " if activation.costs else ""
-                raise Refused(f"{costs}set converge_allow to {activation.impact} to have it done")
+                raise Refused(f"{costs}set converge_allow to {activation.impact} to apply it")
             performed.append(activation)
         return performed
 

@@ -227,7 +227,7 @@ def _waiting(choice: Selection, activation: Activation) -> list[Document]:
 
 
 def _held(costs: str, impact: str) -> str:
-    allow = f"allow {impact} to have it done"
+    allow = f"allow {impact} to apply it"
     return f"{costs}; {allow}" if costs else allow
 
 

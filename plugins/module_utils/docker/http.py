@@ -126,7 +126,7 @@ class Answer:
         if self.status in (204, 304):
             return iter(())
         if not self._ends:
-            raise ValueError("no length is given")
+            raise ValueError("it has no Content-Length")
         return self._until_end(limit)
 
     def all(self, limit: int, *, accept: Iterable[int] = (), last: bool = False) -> bytes | NoAnswer:

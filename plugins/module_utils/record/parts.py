@@ -77,7 +77,7 @@ def reached(number: int, parts: Sequence[Part], carried: Mapping[int, int], *, e
         elsewhere: whether the exercise is a command in a twin, which needs no port.
     """
     if carried.get(number):
-        return "the twin was reached"
+        return "connections reached the twin"
     if (any(carried.values()) or elsewhere) and len(parts) > 1 and parts[number].life.received():
         return "the exercise reached another twin, and this one received packets meanwhile"
     return ""

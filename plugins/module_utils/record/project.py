@@ -137,7 +137,7 @@ def _select(
         elif running:
             picked[service] = running[0]
         if len(running) > 1:
-            remarks.append(f"of {len(running)} containers of {shown(service, 60)} one has a twin")
+            remarks.append(f"only one of {len(running)} containers of {shown(service, 60)} has a twin")
     # Finished jobs that others wait for: with empty volumes they have to run again.
     waited = {name for each in picked.values() for name, what in _needs(each).items() if what == _COMPLETED}
     for service in sorted(services.keys() - picked.keys()):

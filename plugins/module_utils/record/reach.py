@@ -29,7 +29,9 @@ def twins(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
     # Never let the kernel kill an original before a twin.
     found["OomScoreAdj"] = max(0, int(host.get("OomScoreAdj") or 0))
     if host.get("CgroupParent"):
-        differences.append("the twin is not in the control group of its original: it would use up its limits")
+        differences.append(
+            "the twin is not in the control group of its original, whose limits it would use up"
+        )
         found["CgroupParent"] = ""
     found.update(_devices(host, differences))
     if host.get("Privileged"):

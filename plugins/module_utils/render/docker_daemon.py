@@ -245,7 +245,7 @@ def _ulimits(limits: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     for name, limit in limits.items():
         numbers = [limit.get(kind) for kind in ("soft", "hard")] if isinstance(limit, Mapping) else []
         if len(numbers) != 2 or not all(isinstance(number, int) for number in numbers):
-            raise ValueError(f"docker_daemon_default_ulimits: {name} needs a number as soft and as hard")
+            raise ValueError(f"docker_daemon_default_ulimits: {name} needs a number for soft and for hard")
         if limit["soft"] > limit["hard"] != -1:
             raise ValueError(f"docker_daemon_default_ulimits: {name} has a soft limit above its hard one")
     return {

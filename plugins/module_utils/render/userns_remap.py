@@ -110,7 +110,7 @@ def _document(
     document["costs"] = (
         f"containers stop while {listed} move; those that run are made again"
         if migrate
-        else f"the engine would no longer see its {listed}: userns_remap_migrate takes them along"
+        else f"the engine would no longer see its {listed}: userns_remap_migrate moves them"
     )
     document["notes"] = _notes(host, exempt) if migrate else []
     move = {
@@ -225,7 +225,7 @@ def _subordinate(host: HostView, file: str) -> list[tuple[str, int, int]]:
 def _range_error(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], file: str, owner: str) -> str:
     """Return why the ranges of an account cannot be used; empty if they can."""
     if len(known) > 1:
-        return f"{owner} has {len(known)} ranges in {file}: leave one"
+        return f"{owner} has {len(known)} ranges in {file}: keep only one"
     start, count = known[0]
     if start < _FIRST_ID:
         return (
@@ -238,7 +238,9 @@ def _range_error(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], 
         return f"{owner} has {count} ids in {file}; images need {_ENOUGH}"
     for first, last, whose in taken:
         if first < start + count and start <= last:
-            return f"the range of {owner} in {file} ({start}:{count}) meets that of {whose}: give it another"
+            return (
+                f"the range of {owner} in {file} ({start}:{count}) overlaps that of {whose}: give it another"
+            )
     return ""
 
 

@@ -84,7 +84,7 @@ SETTINGS = (
     Setting(
         "kernel.randomize_va_space",
         "2",
-        "Randomises stack, libraries and heap, so that an exploit cannot count on addresses.",
+        "Randomises stack, libraries and heap, so that an exploit cannot rely on known addresses.",
         "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
         accepts="2",
     ),
@@ -92,8 +92,8 @@ SETTINGS = (
     Setting(
         "kernel.unprivileged_bpf_disabled",
         "2",
-        "The BPF verifier has let ordinary users into the kernel many times. 2 can be reset, 1 "
-        "only by a reboot.",
+        "Flaws of the BPF verifier have given ordinary users access to the kernel many times. 2 can be "
+        "reset, 1 only by a reboot.",
         "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
         accepts="1 2",
         stricter="1",
@@ -118,8 +118,8 @@ SETTINGS = (
     Setting(
         "kernel.yama.ptrace_scope",
         "1",
-        "A process reads the memory of its children only, and not the keys of every process of the "
-        "same user.",
+        "A process can read the memory of its children only, and no keys in other processes of the same "
+        "user.",
         "Documentation/admin-guide/LSM/Yama.rst",
         accepts="1+",
         stricter="2 3",
@@ -157,7 +157,7 @@ SETTINGS = (
     Setting(
         "fs.suid_dumpable",
         "0",
-        "No memory of setuid programs, which holds password hashes, in files that others read.",
+        "Core dumps of setuid programs, which can contain password hashes, are not readable by users.",
         "Documentation/admin-guide/sysctl/fs.rst, KSPP",
         accepts="0 2",
         stricter="2",
@@ -166,14 +166,13 @@ SETTINGS = (
     Setting(
         "dev.tty.ldisc_autoload",
         "0",
-        "An ordinary user does not load line disciplines, old code with a record of holes, by opening "
-        "a terminal.",
+        "Ordinary users cannot load line disciplines, old code with many past vulnerabilities.",
         "Documentation/admin-guide/sysctl/dev.rst, KSPP",
     ),
     Setting(
         "vm.unprivileged_userfaultfd",
         "0",
-        "Stopping the kernel in the middle of a page fault is how races in it are won.",
+        "Exploits stop the kernel in the middle of a page fault to win races.",
         "Documentation/admin-guide/sysctl/vm.rst, KSPP",
     ),
     # Other hosts must not change the routing of this host.
@@ -220,7 +219,7 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.all.send_redirects",
         "0",
-        "A Docker host forwards, and is still no router that sends others elsewhere.",
+        "A Docker host forwards packets, but is not a router that redirects other hosts.",
         _SYSCTL,
         accepts="0",
     ),
@@ -240,7 +239,7 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.all.accept_source_route",
         "0",
-        "The sender of a packet does not choose its route, which could bypass the filters of the usual one.",
+        "The sender of a packet cannot choose its route, which could bypass the filters of the usual one.",
         _SYSCTL,
         accepts="0",
     ),
@@ -301,7 +300,7 @@ SETTINGS = (
     Setting(
         "net.ipv4.tcp_syncookies",
         "1",
-        "A flood of connections that are never completed does not keep out the real ones.",
+        "A flood of incomplete connections (SYN flood) does not block legitimate ones.",
         _SYSCTL,
         accepts="1 2",
         stricter="2",
@@ -309,13 +308,13 @@ SETTINGS = (
     Setting(
         "net.ipv4.tcp_rfc1337",
         "1",
-        "A reset that arrives late does not end a connection's waiting state early.",
+        "A late RST packet does not end the TIME-WAIT state of a connection early.",
         "Documentation/networking/ip-sysctl.rst (RFC 1337)",
     ),
     Setting(
         "net.ipv4.icmp_echo_ignore_broadcasts",
         "1",
-        "This host amplifies no ping that was sent to a whole network.",
+        "This host does not answer pings to a whole network, which attackers use for amplification.",
         _SYSCTL,
         accepts="1",
     ),
@@ -330,7 +329,7 @@ SETTINGS = (
     Setting(
         "net.ipv4.ip_forward",
         "",
-        "Without it containers reach nothing. The engine turns it on itself, and closes the "
+        "Without it containers have no network. The engine enables it itself, and closes the "
         "forwarding between other interfaces only where it was off before.",
         _SYSCTL,
         accepts="1",

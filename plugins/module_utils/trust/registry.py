@@ -70,7 +70,7 @@ class _Socket(ssl.SSLSocket):
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("its answer does not end")
+            raise TimeoutError("its answer exceeds the time limit")
         self.settimeout(min(_TIMEOUT, left))
         return super().recv_into(buffer, nbytes, flags)
 

@@ -108,7 +108,7 @@ def test_absent_paths_need_no_rule(judge: Judge, slug: str, sources: dict[str, A
 def test_a_rule_must_be_in_a_persistent_file(judge: Judge) -> None:
     verdict = judge("audit-dockerd", audited([RULES["audit-dockerd"]], lasting=[]))
     assert verdict.status is Status.FAIL
-    assert "no rule that lasts" in verdict.actual
+    assert "no persistent rule" in verdict.actual
 
 
 def test_a_rule_must_be_loaded(judge: Judge) -> None:

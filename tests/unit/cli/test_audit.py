@@ -128,7 +128,7 @@ def test_only_selected_controls_are_judged(hardener: Hardener, fleet: FakeFleet,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--only", "nonsense"), "nothing to select with 'nonsense'"),
+        (("--only", "nonsense"), "no control matches 'nonsense'"),
         (("--benchmark", "cis-docker-9"), "unknown benchmark 'cis-docker-9'"),
     ],
 )

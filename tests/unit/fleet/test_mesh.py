@@ -212,9 +212,12 @@ def test_work_is_signed_if_the_node_requires_it(
     ("output", "reason"),
     [
         (HEAD + ANSWERS + STATS, "the work ended before its answer was complete: it failed: exit status 1"),
-        (b"usage: ansible-runner worker\n", "ansible-runner does not answer there: usage: ansible-runner"),
-        (HEAD + b"[1]\n", r"ansible-runner does not answer there: \[1\]"),
-        (b"[" * 100_000 + b"\n", "ansible-runner does not answer there"),
+        (
+            b"usage: ansible-runner worker\n",
+            "ansible-runner does not answer on this node: usage: ansible-runner",
+        ),
+        (HEAD + b"[1]\n", r"ansible-runner does not answer on this node: \[1\]"),
+        (b"[" * 100_000 + b"\n", "ansible-runner does not answer on this node"),
         (HEAD + ANSWERS + STATS + archive() + EOF, "the snapshot of a did not arrive"),
         (HEAD + b'{"zipfile": 9999999999999}\n', "artifacts of 9999999999999 bytes"),
         (HEAD + b'{"zipfile": -4}\n', "artifacts of -4 bytes"),
@@ -284,7 +287,7 @@ def test_a_slice_without_output_ends_when_its_lease_expires(fake: FakeReceptor, 
     fake.state = {"State": 1, "Detail": "Running"}
     fake.output, fake.waits = [HEAD], True
     attempt, _ = run(lease=0.2)
-    assert attempt.reason == "node w1: no sign of life for 0.2 s"
+    assert attempt.reason == "node w1: no output for 0.2 s"
 
 
 def test_a_refusal_is_reported(fake: FakeReceptor, run: Slice) -> None:

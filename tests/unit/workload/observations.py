@@ -33,7 +33,7 @@ REFUSED = {
 
 def answer(**changes: Any) -> dict[str, Any]:
     """What a host tells of a trial in which all went well."""
-    serve = {"name": "serve", "exercised": True, "reason": "the twin was reached", "seconds": 0.1}
+    serve = {"name": "serve", "exercised": True, "reason": "connections reached the twin", "seconds": 0.1}
     start = {"name": "start-empty", "exercised": True, "reason": "it started", "seconds": 0.5}
     return {
         "attempts": 20,

@@ -79,7 +79,7 @@ class BootParameters(Activation):
 
     def problems(self) -> list[str]:
         """Return the parameters that are missing in the menu."""
-        return [f"{word} did not get into {MENU}: see /etc/default/grub" for word in self._missing()]
+        return [f"{word} is not in {MENU}: see /etc/default/grub" for word in self._missing()]
 
 
 def _in_force(word: str, command_line: Sequence[str]) -> bool:

@@ -219,21 +219,23 @@ class Docker(AtEngine):
         """Return effective values that differ from the expected ones; the bridge's only if it can change."""
         expect = self.settings.get("expect", {})
         found = {
-            key: f"{key} is {json.dumps(info.get(key))} in the engine, to be {json.dumps(value)}"
+            key: f"{key} is {json.dumps(info.get(key))} in the engine, should be {json.dumps(value)}"
             for key, value in expect.get("info", {}).items()
             if not jsonkeys.same(info.get(key), value)
         }
         options = _security(info)
         for name in expect.get("security", []):
             if name not in options:
-                found[name] = f"{name} is not in force in the engine"
+                found[name] = f"{name} is not in effect in the engine"
         loaded = {line.rpartition(" (")[0] for line in system.read(_PROFILES).splitlines()}
         for name in expect.get("profiles", []):
             if name not in loaded:
                 found[name] = f"the AppArmor profile {name} is not loaded"
         profile = next(iter(_seccomp_profiles(info)), "none")
         if expect.get("seccomp", profile) != profile:
-            found["seccomp"] = f"the seccomp profile of the engine is {profile}, to be {expect['seccomp']}"
+            found["seccomp"] = (
+                f"the seccomp profile of the engine is {profile}, should be {expect['seccomp']}"
+            )
         for chain in expect.get("chains", []):
             if system.run("iptables", "--wait", "5", "--list-rules", chain).code == 1:
                 found[chain] = f"the chain {chain} of iptables is not loaded"
@@ -247,7 +249,10 @@ class Docker(AtEngine):
         expect = self.settings.get("expect", {}).get("bridge", {})
         options = self.engine.bridge() if expect else {}
         return {
-            key: f"{key} is {json.dumps(options.get(key))} on the default bridge, to be {json.dumps(value)}"
+            key: (
+                f"{key} is {json.dumps(options.get(key))} on the default bridge,"
+                f" should be {json.dumps(value)}"
+            )
             for key, value in expect.items()
             if options and options.get(key) != value
         }

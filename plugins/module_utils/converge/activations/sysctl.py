@@ -49,7 +49,7 @@ class Sysctl(Activation):
         """Mark the activation as due if a file changes, or if a kernel value differs from the wanted one."""
         super().prepare(plan)
         self.reasons += [
-            f"{dotted(setting.path)} is {setting.found}, to be {setting.wanted}"
+            f"{dotted(setting.path)} is {setting.found}, should be {setting.wanted}"
             for setting in self._differing()
         ]
         self.pending = list(dict.fromkeys(self._contradictions(plan)))

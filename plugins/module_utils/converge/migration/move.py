@@ -88,7 +88,7 @@ class Migration:
         new_root = self._new_root(found.holdings)
         if os.path.isdir(new_root) and descriptors.names(new_root):
             obstacles.append(
-                f"{new_root} is there already, from an earlier time with user namespaces: move it away"
+                f"{new_root} exists already, from an earlier use of user namespaces: move it away"
             )
         return (0, obstacles) if obstacles else found.measure(self._client)
 

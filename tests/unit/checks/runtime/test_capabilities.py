@@ -77,15 +77,15 @@ def test_capabilities_are_names_not_text(judge: Judge, name: str) -> None:
     assert "SYS_TIME" in broken(judge, SLUG, bad)
 
 
-class TestOwnSet:
+class TestCustomSet:
     """All are dropped, and single ones asked for."""
 
     @pytest.mark.parametrize(
         ("asked", "mask", "said"),
         [
-            ([], 0, "own set: none (0, default 14)"),
-            (["CHOWN", "cap_setuid"], 1 | 1 << 7, "own set: CHOWN, SETUID (2, default 14)"),
-            (["NET_RAW"], 1 << 13, "own set: NET_RAW (1, default 14)"),
+            ([], 0, "custom set: none (0, default 14)"),
+            (["CHOWN", "cap_setuid"], 1 | 1 << 7, "custom set: CHOWN, SETUID (2, default 14)"),
+            (["NET_RAW"], 1 << 13, "custom set: NET_RAW (1, default 14)"),
         ],
     )
     @pytest.mark.parametrize("running", [True, False])

@@ -269,7 +269,7 @@ def test_a_root_that_is_declared_read_only_is_judged_by_the_kernels_mounts(judge
     mounts = [{**root, "options": "ro"}, {"mount_point": "/run", "fstype": "tmpfs", "options": "rw"}]
     volume = {"Type": "volume", "Name": "data", "Destination": "/data", "RW": True}
     verdict = held(judge, slug, hardened("own", proc={"mounts": mounts}, Mounts=[volume]))
-    assert "container own: own places to write: /data (volume), /run (tmpfs)" in verdict.evidence
+    assert "container own: writable paths: /data (volume), /run (tmpfs)" in verdict.evidence
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def becomes(result: dict[str, Any]) -> dict[str, tuple[str, str]]:
 def test_a_document_with_a_higher_impact_than_allowed_is_held(host: Host) -> None:
     done = host.converge_all(document(host, "files", "none"), document(host, "userns", "data-hidden"))
     assert becomes(done) == {"files": ("change", "none"), "userns": ("held", "data-hidden")}
-    assert done["documents"][1]["reason"] == "allow data-hidden to have it done"
+    assert done["documents"][1]["reason"] == "allow data-hidden to apply it"
     assert done["documents"][1]["paths"] == [host.path("userns")]
     assert Path(host.path("files")).exists()
     assert not Path(host.path("userns")).exists()
@@ -80,7 +80,7 @@ def test_a_restart_with_a_higher_impact_holds_the_documents_that_need_it(host: H
         "live_restore": ("held", "containers-stop"),
         "files": ("change", "none"),
     }
-    assert held["documents"][0]["reason"] == "web would stop; allow containers-stop to have it done"
+    assert held["documents"][0]["reason"] == "web would stop; allow containers-stop to apply it"
     allowed = host.converge_all(*documents, allow="containers-stop")
     assert becomes(allowed)["icc"] == ("change", "containers-stop")
     assert Path(host.path("icc")).exists()

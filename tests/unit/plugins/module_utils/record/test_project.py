@@ -91,7 +91,7 @@ def test_one_container_of_each_service_is_selected_and_no_one_off_command() -> N
         made("tool", oneoff="True"),
     )
     assert [member.original["Id"] for member in found.members] == ["web-9"]
-    assert found.remarks == ["of 2 containers of web one has a twin"]
+    assert found.remarks == ["only one of 2 containers of web has a twin"]
 
 
 def test_a_job_that_others_wait_for_is_run_again() -> None:

@@ -111,7 +111,7 @@ def test_an_existing_range_under_the_uid_is_found() -> None:
 @pytest.mark.parametrize(
     ("known", "reason"),
     [
-        ([["dockremap", 100000, 65536], ["a", 165000, 65536]], "meets that of a: give it another"),
+        ([["dockremap", 100000, 65536], ["a", 165000, 65536]], "overlaps that of a: give it another"),
         ([["dockremap", 100000, 65536], ["dockremap", 200000, 65536]], "has 2 ranges in /etc/subuid"),
         ([["dockremap", 100000, 1000]], "has 1000 ids in /etc/subuid; images need 65536"),
     ],
@@ -127,7 +127,7 @@ def test_exhausted_ids_are_reported() -> None:
 def test_existing_data_needs_the_impact_data_hidden() -> None:
     found = document(make(users=users()))
     assert found["impact"] == "data-hidden"
-    assert "userns_remap_migrate takes them along" in found["costs"]
+    assert "userns_remap_migrate moves them" in found["costs"]
     assert activation(found, "userns-migrate")["leave"] is True
     assert activation(found, "docker")["restarted_by"] == "userns-migrate"
 

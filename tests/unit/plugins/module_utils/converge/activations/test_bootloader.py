@@ -76,7 +76,7 @@ def test_the_last_value_of_a_repeated_parameter_counts(host: Host, grub: Grub) -
     grub.options = "apparmor=1 security=apparmor apparmor=0"
     activation = prepared(host)
     activation.perform()
-    assert activation.problems() == [f"apparmor=1 did not get into {grub.menu}: see /etc/default/grub"]
+    assert activation.problems() == [f"apparmor=1 is not in {grub.menu}: see /etc/default/grub"]
     grub.options = "apparmor=0 apparmor=1 security=apparmor"
     activation.perform()
     assert activation.problems() == []

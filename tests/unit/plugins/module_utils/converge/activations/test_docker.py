@@ -333,7 +333,7 @@ def test_a_different_effective_value_makes_the_activation_due(host: Host, make: 
     host.write("daemon.json", '{"icc": false}')
     activation = prepare(host, make(expect={"bridge": {ICC: "false"}}), {"icc": False})
     assert activation.action == docker.RESTART
-    assert activation.reasons == [f'{ICC} is "true" on the default bridge, to be "false"']
+    assert activation.reasons == [f'{ICC} is "true" on the default bridge, should be "false"']
     activation.perform()
     assert activation.problems() == []
     again = make(expect={"bridge": {ICC: "false"}})
@@ -481,7 +481,7 @@ def test_an_engine_that_fails_to_start_is_stopped_with_its_socket(
 ) -> None:
     activation = prepare(host, make(start=True, expect={"info": {"Driver": "other"}}), {"icc": False})
     activation.perform()
-    assert activation.problems() == ['Driver is null in the engine, to be "other"']
+    assert activation.problems() == ['Driver is null in the engine, should be "other"']
 
     problems, _ = undo(host, activation, None)
     assert problems == []

@@ -61,7 +61,7 @@ def prepared(host: Host, **settings: Any) -> Sysctl:
 
 def test_a_different_effective_value_is_set(host: Host, kernel: Kernel) -> None:
     activation = prepared(host, values={PTRACE: "1", FORWARD: "1"})
-    assert activation.reasons == [f"{PTRACE} is 0, to be 1"]
+    assert activation.reasons == [f"{PTRACE} is 0, should be 1"]
     activation.perform()
     assert kernel.get(PTRACE) == "1"
     assert activation.problems() == []
@@ -78,8 +78,8 @@ def test_a_key_that_the_kernel_lacks_is_ignored(host: Host, kernel: Kernel) -> N
 def test_an_asterisk_matches_interfaces_except_all_and_default(host: Host, kernel: Kernel) -> None:
     activation = prepared(host, values={EVERY: "0"})
     assert activation.reasons == [
-        "net.ipv4.conf.eth0/100.send_redirects is 1, to be 0",
-        "net.ipv4.conf.eth0.send_redirects is 1, to be 0",
+        "net.ipv4.conf.eth0/100.send_redirects is 1, should be 0",
+        "net.ipv4.conf.eth0.send_redirects is 1, should be 0",
     ]
     activation.perform()
     values = {name: kernel.get(f"net/ipv4/conf/{name}/send_redirects") for name in ("all", "default", "eth0")}
