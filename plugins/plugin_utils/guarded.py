@@ -52,6 +52,8 @@ _ALONE = (
     " -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
 )
 _CONNECT_TIMEOUT = 10
+# Limits of the host's backups; the host checks them.
+_KEEP = {"runs": "converge_keep_runs", "size": "converge_keep_size"}
 _PAUSE = 2
 _GRACE = 60  # seconds for a host that is rolling back
 # When the first of these is over, the host is asked for the run's outcome.
@@ -95,6 +97,11 @@ class GuardedAction(TransactionAction):
             "who": self.requester,
             "restless": _restless(self._templar.template(task_vars.get("converge_restless_containers", []))),
         }
+        limits = {name: variable for name, variable in _KEEP.items() if variable in task_vars}
+        if limits:
+            arguments["keep"] = {
+                name: self._templar.template(task_vars[each]) for name, each in limits.items()
+            }
         try:
             with self._new_connection():
                 result: dict[str, Any] = self.ask(entry, arguments, task_vars=task_vars, patience=_PATIENCE)

@@ -5,7 +5,7 @@
         journal.json                only while a run is changing the host
         ownership.json              which keys of which files are ours
         number.json                 the highest number of a run that was here, see ``fencing.py``
-        backups/<run>/              the last ten
+        backups/<run>/              the last runs, see ``pruning.py``
             manifest.json           every path touched: owner, mode, ACL, hash, or that it was absent
             files/0                 its former content, if that was changed
             guard.pyz               only while the run is armed, or its rollback has failed: see `guard`
@@ -42,7 +42,6 @@ from .errors import Refused
 from .files import ABSENT, FILE, State
 from .planning import Change, digest
 
-KEPT = 10
 # Reasons why rmdir leaves a folder that a run created: it is gone, in use, or replaced.
 _NOT_OURS = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY)
 _NAME = "%Y%m%dT%H%M%SZ"
@@ -149,8 +148,6 @@ class Store:
             OSError: it cannot be written, and the run is not over.
         """
         records.write(self._record_file(run), {**self.record(run), **record})
-        with suppress(OSError):  # the next run prunes again
-            self.prune(run)
 
     def _record_file(self, run: str) -> str:
         return os.path.join(self.backup_folder(run), layout.OUTCOME)
@@ -206,7 +203,7 @@ class Store:
             with descriptors.folder(os.path.dirname(folder)) as backups:
                 os.fsync(backups)
         except BaseException:
-            _forget(folder)
+            self.forget(run)
             raise
 
     def manifest(self, run: str) -> list[Entry]:
@@ -233,18 +230,12 @@ class Store:
         """Remove the journal and the backup of a run that changed nothing."""
         self.release(run)
         atomic.remove(self.journal_file)
-        _forget(self.backup_folder(run))
+        self.forget(run)
 
-    def prune(self, current: str) -> None:
-        """Remove all backups except the newest, and those needed to know the state before any run."""
-        from . import origin  # imported here: origin imports this module
-
-        folder = self.backups
-        others = sorted(name for name in descriptors.names(folder) if name != current)
-        for name in others[: max(0, len(others) - (KEPT - 1))]:
-            with suppress(Refused):  # an unreadable backup tells nothing
-                origin.keep(self, name)
-            _forget(os.path.join(folder, name))
+    def forget(self, run: str) -> None:
+        """Remove the backup of a run; leave files that cannot be removed for the next attempt."""
+        with suppress(OSError):
+            atomic.remove_tree(self.backup_folder(run))
 
     def restore(self, run: str, written: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """Restore everything that a run changed.
@@ -525,12 +516,6 @@ def _remove_folder(path: str) -> None:
 def _parsed(name: str) -> tuple[int, ...]:
     """Return the time in a run's name."""
     return tuple(int(name[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15)))
-
-
-def _forget(folder: str) -> None:
-    """Remove a backup; leave files that cannot be removed for the next attempt."""
-    with suppress(OSError):
-        atomic.remove_tree(folder)
 
 
 def _dump(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]:

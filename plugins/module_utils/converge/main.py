@@ -11,6 +11,7 @@ from . import activations, documents
 from .backup import Store
 from .errors import Failed, Refused
 from .fencing import Number
+from .pruning import Limits
 
 FOLDER = layout.STATE
 
@@ -21,7 +22,8 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         arguments: ``documents`` (see ``documents.py``); ``check``: only report what would be done; ``allow``:
             the worst allowed impact; ``plan``: digest that the plan must have; ``guard``: ``{token, seconds,
-            who}`` if a run with an impact will be confirmed; ``number``: ``{number, run, who}``, see
+            who}`` if a run with an impact will be confirmed; ``keep``: ``{runs, size}``, the limits of the
+            backups, see ``pruning.py``; ``number``: ``{number, run, who}``, see
             ``fencing.py``; ``socket``: the engine's API socket, if it is not to be searched.
 
     Returns:
@@ -36,10 +38,10 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
     from .transaction import Terms, Transaction
 
     def work() -> dict[str, Any]:
-        asked = {key: value for key, value in arguments.items() if key not in ("guard", "number")}
+        asked = {key: value for key, value in arguments.items() if key not in ("guard", "number", "keep")}
         terms = Terms.of(arguments["guard"]) if "guard" in arguments else None
         request = documents.parse(asked, tuple(activations.KINDS))
-        return Transaction(request, Store(FOLDER), terms, _number(arguments)).run()
+        return Transaction(request, Store(FOLDER), terms, _number(arguments), _limits(arguments)).run()
 
     return _answer(work)
 
@@ -78,8 +80,8 @@ def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Release this host: see ``release.py``.
 
     Args:
-        arguments: ``role`` (all roles without it), ``check``, ``allow``, ``guard``, ``number`` and ``socket``
-            as for `converge`.
+        arguments: ``role`` (all roles without it), ``check``, ``allow``, ``guard``, ``keep``, ``number`` and
+            ``socket`` as for `converge`.
 
     Returns:
         As `converge`; with ``kept``, what stays because others have changed it since, and ``left``, what
@@ -102,6 +104,7 @@ def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
             terms=terms,
             socket=str(arguments.get("socket") or ""),
             number=_number(arguments),
+            limits=_limits(arguments),
         ).run()
 
     return _answer(work)
@@ -109,6 +112,10 @@ def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(arguments: Mapping[str, Any]) -> Number | None:
     return Number.of(arguments["number"]) if "number" in arguments else None
+
+
+def _limits(arguments: Mapping[str, Any]) -> Limits:
+    return Limits.of(arguments.get("keep", {}))
 
 
 def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ run, newest first, for the state before it. If a path was changed outside harden
 stays, and the path goes back no further.
 
 Only the newest backups are kept for rollbacks. Older ones are kept in a separate folder if only they have the
-original state of a path, a kernel setting, a unit or a group member; of all others, the hashes of what they
-left at each path.
+original state of a path, a kernel setting, a unit or a group member, or the last state of a path that was
+changed outside hardener; of all others, the hashes of what they left at each path. Nothing in that folder
+grows with the number of runs: of each path it has at most these two states, and the hashes between them.
 """
 
 from __future__ import annotations
@@ -153,17 +154,64 @@ def keep(store: Store, run: str) -> None:
         return
     origins = Origins(store)
     left = origins.left()
-    earlier = (_past(origins, name, left) for name in origins.runs())
-    known = frozenset().union(*(_subjects(each) for each in earlier if each))
-    entries = [entry for entry in past.entries if entry.rewritten and entry.path != store.bookkeeping]
-    changed = any(left[entry.path][-1] != entry.before_hash for entry in entries if entry.path in left)
-    is_kept = changed or not _subjects(past) <= known
-    for entry in entries:  # what a kept run found at a path was left by removed runs
-        before = left.get(entry.path, [])
-        left[entry.path] = [*(before if is_kept else before[:-1]), entry.after_hash]
+    earlier = _readable(origins, left)
+    is_kept = run in _needed([*earlier, past], left)
+    found: dict[str, set[str]] = {}  # what kept runs found at a path was left by removed runs
+    for each in [*earlier, past] if is_kept else earlier:
+        for entry in _contents(each):
+            found.setdefault(entry.path, set()).add(entry.before_hash)
+    for entry in _contents(past):
+        before = found.get(entry.path, set()) - {entry.after_hash}
+        left[entry.path] = [*filter(before.__contains__, left.get(entry.path, ())), entry.after_hash]
     origins.note(left)
     if is_kept:
         atomic.rename(store.backup_folder(run), origins.backup_folder(run))
+        needed = _needed(_readable(origins, left), left)
+        for each in earlier:
+            if each.run not in needed:
+                origins.forget(each.run)
+
+
+def _readable(origins: Origins, left: Mapping[str, Sequence[str]]) -> list[Past]:
+    """Return the kept runs, the oldest first, except those that cannot be read."""
+    found = []
+    for run in origins.runs():
+        with suppress(Refused):
+            past = _past(origins, run, left)
+            found += [past] if past is not None else []
+    return found
+
+
+def _needed(runs: Sequence[Past], left: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Return the runs with a state to which a path can go back.
+
+    These are the first run of each subject, and of each path the last run that found a content which
+    hardener has not left there: earlier contents of that path stay away, whatever becomes of it.
+
+    Args:
+        runs: the oldest first.
+        left: by path the hashes of contents that removed runs left.
+    """
+    subjects: set[str] = set()
+    first: set[str] = set()
+    ours: dict[str, set[str]] = {}
+    changed: dict[str, str] = {}  # path to the last run that found it changed
+    for past in runs:
+        own = _subjects(past)
+        if not own <= subjects:
+            first.add(past.run)
+        subjects |= own
+        for entry in _contents(past):
+            known = ours.get(entry.path)
+            if known is not None and entry.before_hash not in known | set(left.get(entry.path, ())):
+                changed[entry.path] = past.run
+            ours[entry.path] = {entry.before_hash, entry.after_hash, *past.journal.written}
+    return frozenset(first) | frozenset(changed.values())
+
+
+def _contents(past: Past) -> list[Entry]:
+    """Return the paths whose content a run has changed."""
+    return [entry for entry in past.entries if entry.rewritten and entry.path != past.store.bookkeeping]
 
 
 def _subjects(past: Past) -> frozenset[str]:

@@ -22,6 +22,7 @@ from .files import NOTHING, State
 from .giving_back import Paths
 from .origin import Past
 from .planning import Change, Plan, overlay
+from .pruning import DEFAULTS, Limits
 from .selection import Selection
 from .serving import Finder
 from .transaction import Terms, Transaction
@@ -40,6 +41,7 @@ class Release(Transaction):
         terms: how it is confirmed; None without a confirmation.
         number: of the run that asks; None without one.
         socket: the engine's API socket, if the site names one.
+        limits: of the backups that this host keeps.
 
     Raises:
         Refused: there can be no such role.
@@ -55,8 +57,10 @@ class Release(Transaction):
         terms: Terms | None = None,
         socket: str = "",
         number: Number | None = None,
+        limits: Limits = DEFAULTS,
     ) -> None:
-        super().__init__(Request((_document((), ()),), check, allow, "", socket), store, terms, number)
+        request = Request((_document((), ()),), check, allow, "", socket)
+        super().__init__(request, store, terms, number, limits)
         self._role = roleparts.checked(role)
         self._modified: Mapping[str, int] = {}
 

@@ -11,7 +11,19 @@ from ..contract import CHANGED, NONE, REFUSED, ROLLBACK_FAILED, UNCHANGED, UNCON
 from ..host import atomic
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted, trusted
-from . import departure, fencing, files, guard, health, liveness, rollback, ssh_session, steps, worker
+from . import (
+    departure,
+    fencing,
+    files,
+    guard,
+    health,
+    liveness,
+    pruning,
+    rollback,
+    ssh_session,
+    steps,
+    worker,
+)
 from .activations.docker import engine_of
 from .backup import CHANGING, Journal, Store
 from .documents import Request
@@ -20,6 +32,7 @@ from .fencing import Number
 from .files import State
 from .locking import locked
 from .planning import Change, overlay
+from .pruning import DEFAULTS, Limits
 from .selection import Selection, choose
 from .serving import Finder
 
@@ -62,15 +75,22 @@ class Transaction:
         store: hardener's folder on this host.
         terms: how it is confirmed; None without a confirmation: then its own health check decides.
         number: of the run that asks; None without one.
+        limits: of the backups that this host keeps.
     """
 
     def __init__(
-        self, request: Request, store: Store, terms: Terms | None = None, number: Number | None = None
+        self,
+        request: Request,
+        store: Store,
+        terms: Terms | None = None,
+        number: Number | None = None,
+        limits: Limits = DEFAULTS,
     ) -> None:
         self._request = request
         self._store = store
         self._terms = terms
         self._number = number
+        self._limits = limits
         self._unkept: Refused | None = None  # why the number could not be kept
         self._found: Mapping[str, Any] = {}  # further data about the run, recorded as well
         self._parting: Mapping[str, Any] = {}  # files to remove once the run is confirmed, see ``departure``
@@ -184,6 +204,7 @@ class Transaction:
         steps.begin("back up")
         try:
             self._store.back_up(run, changes)
+            removed = self._prune(run)
             journal = Journal.begin(self._store, run, settings, who=who)
             if self._parting:
                 journal.remember(parting=self._parting)
@@ -207,6 +228,7 @@ class Transaction:
             journal.remember(**seen)
             self._store.set_aside(run, record)
             outcome = self._change(journal, choice, changes, before)
+            outcome = {**outcome, "notes": [*removed, *outcome["notes"]]}
             self._store.finish(run, {**record, **outcome, "ended": time.time()})
             if outcome["outcome"] != UNCONFIRMED:
                 rollback.end(self._store, journal)
@@ -214,12 +236,20 @@ class Transaction:
                 outcome = {**outcome, "notes": [*outcome.get("notes", ()), *left]}
         except Exception as error:  # whatever the error, the host must not stay halfway
             outcome = rollback.finished(self._store, journal, rollback.reason_of(error), record=record)
+            outcome = {**outcome, "notes": [*removed, *outcome["notes"]]}
             still = outcome.get("lost")
             if still:
                 problems = [*outcome["problems"], *still]
                 outcome = {**outcome, "outcome": ROLLBACK_FAILED, "problems": problems}
                 self._store.finish(run, outcome)
         return {**outcome, "run": run}
+
+    def _prune(self, run: str) -> list[str]:
+        """Remove the oldest backups; return notes. After an error they stay, and the next run tries again."""
+        try:
+            return pruning.prune(self._store, run, self._limits)
+        except (OSError, Refused) as error:
+            return [f"the oldest backups cannot be removed: {rollback.reason_of(error)}"]
 
     def _arm(self, journal: Journal, impact: str) -> None:
         """Arm the guard if the run has an impact and will be confirmed."""

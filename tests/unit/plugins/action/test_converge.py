@@ -47,6 +47,14 @@ def test_excepted_containers_are_passed_to_the_host(clock: Clock) -> None:
             host.converge(converge_restless_containers=wrong)
 
 
+def test_limits_of_the_backups_are_passed_to_the_host_as_they_are_written(clock: Clock) -> None:
+    host = Host(clock, {"outcome": "unchanged"})
+    host.converge(converge_keep_runs="3")
+    host.converge(converge_keep_runs=20, converge_keep_size=7)
+    host.converge()
+    assert [asked.get("keep") for _, asked in host.asked] == [{"runs": "3"}, {"runs": 20, "size": 7}, None]
+
+
 KEPT = "/etc/docker/daemon.json was changed by others meanwhile, and stays as it is"
 
 

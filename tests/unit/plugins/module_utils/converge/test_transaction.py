@@ -15,10 +15,11 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     history,
     records,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import KEPT, Journal, Store
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal, Store
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.files import State
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
+from ansible_collections.hardener.docker.plugins.module_utils.converge.pruning import Limits
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
@@ -73,9 +74,9 @@ def test_only_root_can_read_the_backups(host: Host) -> None:
 
 
 def test_the_last_backups_are_kept(host: Host) -> None:
-    runs = [host.converge(host.file("x", str(number)))["run"] for number in range(KEPT + 2)]
+    runs = [host.converge(host.file("x", str(number)))["run"] for number in range(Limits().runs + 2)]
     kept = [path.name for path in Path(host.store.backup_folder("x")).parent.iterdir()]
-    assert len(kept) == KEPT
+    assert len(kept) == Limits().runs
     assert runs[-1] in kept
 
 
