@@ -50,7 +50,7 @@ def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultF
     """  # noqa: D301 - click reads the \b
     from hardener.history import SelectedResults
     from hardener.history.previous import previous_runs
-    from hardener.reports.interface import pieces, write_reports
+    from hardener.reports.interface import pieces, too_large, write_reports
     from hardener.terminal.run import selection_lines
     from hardener.workflows.options import split_report
 
@@ -65,15 +65,18 @@ def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultF
     results = SelectedResults(stored, chosen)
     looks_back = format_.looks_back and not chosen  # earlier totals are of whole runs
     earlier = previous_runs(kept.history, stored.record, before=stored.number) if looks_back else None
+    warnings: list[str] = []
     if out and split:
         parts = split_report(format_, split, results.info, results.assessments())
         write_reports(results.assessments(), {out: parts})
     elif out and name in FOLDERS:
         write_reports(results.assessments(), {out: FOLDERS[name].folder(results.info, earlier)})
     elif out:
-        write_reports(results.assessments(), {out: format_.report(results.info, earlier)})
+        warnings = write_reports(results.assessments(), {out: format_.report(results.info, earlier)})
     else:
-        for text in pieces(format_.report(results.info, earlier), results.assessments()):
+        whole = format_.report(results.info, earlier)
+        for text in pieces(whole, results.assessments()):
             sys.stdout.buffer.write(text.encode())  # write the bytes of the file, independent of the locale
-    for text in selection_lines(results):
+        warnings = [too_large("standard output", whole)] if whole.excess else []
+    for text in (*(f"hardener: warning: {each}" for each in warnings), *selection_lines(results)):
         click.echo(text, err=True)

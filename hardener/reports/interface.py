@@ -10,12 +10,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment
 from hardener.reports.destinations import Destination, Folder, Parts, destination
 from hardener.run import RunInfo
+from hardener.text import line
 
 if TYPE_CHECKING:
     from hardener.comparison.previous_runs import PreviousRuns
@@ -52,12 +53,22 @@ class Report(ABC):
         """Return whether the file is nearly as large as the readers of the format accept."""
         return False
 
+    @property
+    def excess(self) -> str:
+        """Return why a reader of the format refuses a file as large as this; empty if none does."""
+        return ""
 
-def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Report | Parts | Folder]) -> None:
+
+def write_reports(
+    assessments: Iterable[Assessment], reports: Mapping[Path, Report | Parts | Folder]
+) -> list[str]:
     """Write reports of the same assessments, each to its files, with hosts in the given order.
 
     Missing folders are created. No file is replaced before all files are complete and on the disk. Devices
     and pipes are written host by host.
+
+    Returns:
+        Warnings about files that are larger than a reader accepts, with the way out.
 
     Raises:
         HardenerError: a file cannot be written (the message names it), or two reports have the same file.
@@ -80,6 +91,16 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
     finally:
         for output in outputs:
             output.discard()
+    return [too_large(str(path), report) for path, report in reports.items() if _is_too_large(report)]
+
+
+def too_large(name: str, report: Report) -> str:
+    """Return the warning about a file that a reader refuses."""
+    return f"{line(name)}: {report.excess}: --split host or --split group writes several smaller files"
+
+
+def _is_too_large(report: Report | Parts | Folder) -> TypeGuard[Report]:
+    return isinstance(report, Report) and bool(report.excess)
 
 
 def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:

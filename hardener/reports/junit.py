@@ -36,10 +36,9 @@ from hardener.text import block, first, line, utc
 _OFFENDERS_SHOWN = 20
 _EVIDENCE_SHOWN = 100
 _NOT_EVALUATED = "NOT EVALUATED: host unreachable"
-# GitLab refuses files of more than 30 MB, and XML of more than 250,000 objects. A host needs far less than
-# what is left.
-_BYTES = 20_000_000
-_ELEMENTS = 150_000
+# GitLab refuses larger files. A part of a run is full before that: a host needs far less than what is left.
+_MOST_BYTES, _MOST_ELEMENTS = 30_000_000, 250_000
+_BYTES, _ELEMENTS = 20_000_000, 150_000
 
 
 class JUnitReport(Report):
@@ -79,6 +78,15 @@ class JUnitReport(Report):
     def is_full(self) -> bool:
         """Return whether the file is nearly as large as GitLab accepts."""
         return self._bytes >= _BYTES or self._elements >= _ELEMENTS
+
+    @property
+    def excess(self) -> str:
+        """Return why GitLab refuses the file; empty if it does not."""
+        if self._bytes > _MOST_BYTES:
+            return f"{self._bytes / 1e6:.1f} MB, more than the {_MOST_BYTES / 1e6:.0f} MB that GitLab reads"
+        if self._elements > _MOST_ELEMENTS:
+            return f"{self._elements:,} XML elements, more than the {_MOST_ELEMENTS:,} that GitLab reads"
+        return ""
 
 
 def host_slug(host: str) -> str:

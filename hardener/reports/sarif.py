@@ -39,7 +39,8 @@ _LEVEL = {
     Severity.MEDIUM: "warning",
     Severity.LOW: "note",
 }
-# GitHub refuses a run with more than 25,000; one host has no more than a benchmark has controls.
+# GitHub refuses a run with more. A part is full before: a host has no more than a benchmark has controls.
+_MOST_RESULTS = 25_000
 _RESULTS = 20_000
 _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5", Severity.LOW: "3.0"}
 
@@ -115,6 +116,13 @@ class SarifReport(Report):
     def is_full(self) -> bool:
         """Return whether the file is nearly as large as GitHub accepts."""
         return self._results >= _RESULTS
+
+    @property
+    def excess(self) -> str:
+        """Return why GitHub refuses the file; empty if it does not."""
+        if self._results <= _MOST_RESULTS:
+            return ""
+        return f"{self._results:,} results, more than the {_MOST_RESULTS:,} that GitHub accepts"
 
     def _result(
         self, finding: Finding, assessment: Assessment, key: tuple[str, ...], rule: int

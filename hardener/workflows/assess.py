@@ -31,6 +31,9 @@ class AssessResult:
 class AssessListener(Protocol):
     """Receives the progress of judging snapshots."""
 
+    def warning(self, text: str) -> None:
+        """Report what concerns the reports, and is no error."""
+
     def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
         """Report decisions by group that were not applied, since these snapshots name no groups."""
 
@@ -71,5 +74,6 @@ def assess_snapshots(
             without_groups.append(snapshot.host)
     if decisions and without_groups and (names := by_groups(decisions)):
         listener.not_applied(names, without_groups)
-    summary = report(assessments, files, run=run_info(selection, decisions, started=started))
+    run = run_info(selection, decisions, started=started)
+    summary = report(assessments, files, run=run, warn=listener.warning)
     return AssessResult(summary, decisions, exit_codes.of_audit(summary.counts, assessments, fail_on))

@@ -108,7 +108,7 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
             inventory=target.inventory,
         )
         previous = recorder.previous(run) if files.look_back else None
-        summary = report(assessments, files, run=run, previous=previous)
+        summary = report(assessments, files, run=run, warn=listener.warning, previous=previous)
         result = AuditResult(
             summary, run, exit_codes.of_audit(summary.counts, assessments, request.fail_on), target.option
         )

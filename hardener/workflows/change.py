@@ -258,11 +258,17 @@ def carry_out(
         previous = recorder.previous(run) if files.look_back else None
         summary = comparison = None
         if assessments is baseline:
-            summary = report(assessments, files, run=run, previous=previous)
+            summary = report(assessments, files, run=run, warn=listener.warning, previous=previous)
             counts = summary.counts
         else:
             comparison = report_difference(
-                baseline, assessments, files, earlier=earlier, run=run, previous=previous
+                baseline,
+                assessments,
+                files,
+                earlier=earlier,
+                run=run,
+                warn=listener.warning,
+                previous=previous,
             )
             counts = comparison.after
         found = exit_codes.of_audit(counts, assessments, request.fail_on)

@@ -253,7 +253,8 @@ class _Comparing:
         """Report the final state, and record it."""
         run, files = self._run(), self.request.files
         previous = self.recorder.previous(run) if files.look_back else None
-        write_reports(assessments, files.reports(run, assessments, previous))
+        for text in write_reports(assessments, files.reports(run, assessments, previous)):
+            self.listener.warning(text)
         self.recorder.finish(_VERB, run, assessments, code)
         self.result.run_id = run.run_id
         self.listener.compared(drift, self.result.before, files)

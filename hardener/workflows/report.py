@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -28,11 +28,13 @@ def report(
     files: ReportFiles,
     *,
     run: RunInfo,
+    warn: Callable[[str], None],
     previous: PreviousRuns | None = None,
 ) -> Summary:
     """Write the reports of an audit, and count its findings; to split by group, read the hosts twice."""
     summary = Summary()
-    write_reports(summary.watch(assessments), files.reports(run, assessments, previous))
+    for text in write_reports(summary.watch(assessments), files.reports(run, assessments, previous)):
+        warn(text)
     return summary
 
 
@@ -43,6 +45,7 @@ def report_difference(
     *,
     earlier: RunInfo,
     run: RunInfo,
+    warn: Callable[[str], None],
     previous: PreviousRuns | None,
 ) -> Comparison:
     """Write the reports of both audits, and compare them.
@@ -53,10 +56,12 @@ def report_difference(
         files: which reports are written.
         earlier: the metadata of the first audit.
         run: the metadata of the last audit.
+        warn: shows a warning about a file that is larger than its readers accept.
         previous: the runs before that.
     """
     write_reports(before, files.before().reports(earlier, before))
-    write_reports(after, files.reports(run, after, previous))
+    for text in write_reports(after, files.reports(run, after, previous)):
+        warn(text)
     return compare(before, after)
 
 

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from hardener.reports import junit, sarif
 from hardener.reports.formats import FORMATS
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.cli.histories import Hardener, audited, host
+from tests.unit.cli.histories import Hardener, audited, host, repairing
 from tests.unit.snapshots import container, with_containers
 
 
@@ -48,3 +51,31 @@ def test_a_damaged_run_is_reported(hardener: Hardener, fleet: FakeFleet, home: P
     result = hardener("report", "--format", "csv")
     assert result.exit_code == 2
     assert "is damaged in the history" in result.stderr
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("name", ["junit", "sarif"])
+def test_a_report_larger_than_its_reader_accepts_is_a_warning_of_every_verb(
+    hardener: Hardener,
+    fleet: FakeFleet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setattr(junit, "_MOST_ELEMENTS", 10)
+    monkeypatch.setattr(sarif, "_MOST_RESULTS", 10)
+    out = tmp_path / "large"
+    option = ("--report", f"{name}={out}")
+    fleet.snapshots = {"a": host("0666")}
+    repairing(fleet)
+    for words, target in (
+        (("audit", "-i", "inv,", *option), out),
+        (("drift", "-i", "inv,", *option), out),
+        (("harden", "-i", "inv,", *option), out),
+        (("report", "--format", name, "--out", str(out)), out),
+        (("report", "--format", name), "standard output"),
+    ):
+        said = hardener(*words).stderr
+        assert said.count(f"hardener: warning: {target}: ") == 1, words
+        assert "--split host or --split group" in said
+    assert "warning" not in hardener("audit", "-i", "inv,", *option, "--split", "group").stderr

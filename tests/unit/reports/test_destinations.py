@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,3 +116,47 @@ def test_an_unwritable_file_is_named(tmp_path: Path, run: RunInfo) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HardenerError, match=r"report-a\.xml"):
         write_reports([assessment("a")], {tmp_path / "file" / "report.xml": parts})
+
+
+_ROOT = re.compile(rb"<\?xml.*\n<testsuites.*\n|</testsuites>\n")  # what is counted lies in it
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "counted"),
+    [
+        ("junit", (junit, "_MOST_BYTES"), lambda text: len(_ROOT.sub(b"", text))),
+        ("junit", (junit, "_MOST_ELEMENTS"), lambda text: text.count(b"<") - text.count(b"</") - 2),
+        ("sarif", (sarif, "_MOST_RESULTS"), lambda text: len(json.loads(text)["runs"][0]["results"])),
+    ],
+)
+def test_a_file_larger_than_its_reader_accepts_is_written_with_a_warning(
+    tmp_path: Path,
+    run: RunInfo,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    limit: tuple[Any, str],
+    counted: Callable[[bytes], int],
+) -> None:
+    hosts = [inside(f"h{number}", "web") for number in range(3)]
+    path = tmp_path / "report"
+    make = partial(FORMATS[name].report, run)
+    assert write_reports(hosts, {path: make()}) == []
+    whole = path.read_bytes()
+    seen = counted(whole)
+    monkeypatch.setattr(*limit, seen)
+    assert write_reports(hosts, {path: make()}) == []
+    monkeypatch.setattr(*limit, seen - 1)
+    (warning,) = write_reports(hosts, {path: make()})
+    assert path.read_bytes() == whole
+    assert re.fullmatch(
+        rf"{path}: [\d,.]+ .*, more than the .* that Git(Lab reads|Hub accepts):"
+        " --split host or --split group writes several smaller files",
+        warning,
+    )
+    assert write_reports(hosts, {path: by_group(make, hosts)}) == []
+
+
+def test_the_limits_are_those_of_the_readers() -> None:
+    assert (junit._MOST_BYTES, junit._MOST_ELEMENTS) == (30_000_000, 250_000)
+    assert sarif._MOST_RESULTS == 25_000
