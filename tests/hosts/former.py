@@ -6,16 +6,38 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.hosts.play import Edition
+from tests.hosts.workload import DAEMON_JSON
 
 _ROOT = Path(__file__).parents[2]
 _COMMIT = "7906ec4f59e8f37e563cb892b58cc139abe4362a"
 _PARTS = ("hardener", "playbooks", "roles")
+
+
+# What the renderers of 0.1.0 say of the engine in their documents: a run finds it itself since.
+_ENGINE = {
+    "config": DAEMON_JSON,
+    "dockerd": "/usr/sbin/dockerd",
+    "argv": ["/usr/sbin/dockerd", "-H", "fd://"],
+    "flags": {"host": ["fd://"]},
+    "socket": "/run/docker.sock",
+    "unit": "docker.service",
+}
+
+
+def former_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document as 0.1.0 understands it."""
+    activations = [
+        {**each, **_ENGINE} if each["name"] == "docker" else each for each in document["activations"]
+    ]
+    return {**document, "activations": activations}
 
 
 class Former:

@@ -34,6 +34,7 @@ MOVES = (
     "bytes",
     "ipv4",
     "ipv6",
+    "/run",  # its time of change: logins and systemd make files there
 )
 
 Collect = Callable[..., dict[str, Any]]

@@ -12,7 +12,7 @@ import pytest
 from hardener import lab
 from tests.hosts.command import hardener
 from tests.hosts.fixtures import Boot
-from tests.hosts.former import Former
+from tests.hosts.former import Former, former_document
 from tests.hosts.guard import SHORT, STATE, TIMEOUT, UNCONFIRMED, engine, once, play, record, settled
 from tests.hosts.play import Run, kill
 from tests.hosts.reboot import reboot
@@ -70,7 +70,7 @@ def test_a_guard_of_0_1_0_rolls_its_run_back(
 ) -> None:
     state, containers = shell(host, STATE), running(shell(host, CONTAINERS))
     timeout = SHORT if what == "timer" else TIMEOUT * 10
-    changed = engine(**{"default-shm-size": "71M"})
+    changed = former_document(engine(**{"default-shm-size": "71M"}))
     variables: dict[str, Any] = {"converge_allow": "connectivity", "converge_confirm_timeout": timeout}
     process = Run(host, tmp_path, documents=[changed], edition=former.edition, **variables).start()
     host.ssh("sh", "-c", once(UNCONFIRMED))
