@@ -301,6 +301,14 @@ def test_an_engine_without_a_unit_is_not_restarted(host: Host, own_engine: Docke
     assert own_engine.pid == pid
 
 
+def test_a_file_changed_after_a_real_engine_started_needs_a_restart(host: Host, own_engine: Dockerd) -> None:
+    assert converge(host, docker(own_engine, {}, loaded=True))["outcome"] == "unchanged"
+    later = time.time() + 60
+    os.utime(own_engine.config_file, (later, later))
+    result = converge(host, docker(own_engine, {}, loaded=True))
+    assert "has to be restarted, and is not run by" in result["reason"]
+
+
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [

@@ -37,6 +37,7 @@ class Served(NamedTuple):
     dockerd: str = ""  # the program; empty where none is installed
     argv: Sequence[str] = ()
     flags: Mapping[str, Sequence[str]] = {}  # the command line, parsed
+    started: float | None = None  # in seconds since the epoch; None where it does not run
 
     @classmethod
     def noted(cls, note: Mapping[str, Any]) -> Served | None:
@@ -95,6 +96,7 @@ class Finder:
             dockerd=found.binaries.get("dockerd") or "",
             argv=tuple(found.argv),
             flags=found.flags,
+            started=processes.started(found.pid) if found.pid else None,
         )
 
     @property

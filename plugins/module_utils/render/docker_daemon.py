@@ -78,7 +78,7 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
         # Required by every change of the engine's configuration.
         {
             "name": "docker_daemon",
-            "activations": [host.activation([host.config_path], stale=host.stale)],
+            "activations": [host.activation([host.config_path], loaded=True)],
         },
         _document(
             host, "icc", {"icc": icc}, bridge={_ICC: "true" if icc else "false"}, needs_bridge_module=not icc

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..docker.api import USUAL_SOCKET
-from ..docker.keys import FILE, changed_since
+from ..docker.keys import FILE
 
 NO_ENGINE = "there is no Docker engine on this host"
 
@@ -96,12 +96,6 @@ class HostView:
     def swarm(self) -> bool:
         """Return whether the host is part of a swarm."""
         return self.info.get("Swarm", {}).get("LocalNodeState", "inactive") not in ("", "inactive")
-
-    @property
-    def stale(self) -> bool:
-        """Return whether daemon.json is younger than the engine's process."""
-        record = self.data("files").get(self.config_path) or {}
-        return changed_since(self.engine.get("started"), record.get("mtime"))
 
     @property
     def socket(self) -> str:

@@ -85,7 +85,7 @@ def _document(
         "impact": DAEMON_RESTART,
         "costs": f"reaches containers when they are started again: {listed(names)}" if changes else "",
         "resources": [{"kind": "json", "path": host.config_path, "keys": dict(keys)}, *resources],
-        "activations": [host.activation(when, stale=host.stale, expect={"seccomp": expected})],
+        "activations": [host.activation(when, loaded=True, expect={"seccomp": expected})],
         "notes": [*notes, *_unconfined(host)],
     }
 

@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from ... import contract
 from ...docker.http import NoAnswer
-from ...docker.keys import RELOADABLE, value_of
+from ...docker.keys import RELOADABLE, changed_since, value_of
 from .. import containers, daemonconfig, files, jsonkeys, system
 from ..engine import Engine, wait_for
 from ..errors import Failed, Refused
@@ -37,9 +37,9 @@ class Docker(AtEngine):
 
     Settings: ``when``; ``expect`` (effective values: ``info``, ``bridge``, ``security``, ``profiles`` of
     AppArmor, the profile of ``seccomp``, ``chains`` of iptables, TCP addresses ``guarded`` by client
-    certificates); ``stale`` (the file is younger than the engine's process); ``start`` (an engine that does
-    not run is started); ``timeout`` (seconds that a start may take); ``remapped`` (the user of
-    ``userns-remap`` whom another document prepares); ``restarted_by`` (the activation that restarts the
+    certificates); ``loaded`` (an engine whose process is older than the file is restarted); ``start`` (an
+    engine that does not run is started); ``timeout`` (seconds that a start may take); ``remapped`` (the user
+    of ``userns-remap`` whom another document prepares); ``restarted_by`` (the activation that restarts the
     engine where that key changes, and takes what the engine holds along); ``outlives`` (containers that
     live-restore keeps alive outlive the restart by which it is given up).
     """
@@ -50,7 +50,8 @@ class Docker(AtEngine):
             *FORMER,
             "when",
             "expect",
-            "stale",
+            "loaded",
+            "stale",  # what documents of 0.2.0 said in place of `loaded`: whether the file is younger
             "start",
             "timeout",
             "remapped",
@@ -113,7 +114,7 @@ class Docker(AtEngine):
         changed = _changed_keys(before, after, self.config)
         mismatches = self._mismatches(info)
         self.reasons += mismatches.values()
-        stale = self._stale(plan)
+        stale = self._is_stale(plan)
         if stale and not changed:
             self.reasons.append(
                 f"{self.config} was changed after the engine started, which may run with an older version"
@@ -210,10 +211,13 @@ class Docker(AtEngine):
                 dark = containers.listed([f"{name}: {why}" for name, why in unread.items()])
                 self.costs += f"; not inspected, and so counted as running: {dark}"
 
-    def _stale(self, plan: Plan) -> bool:
+    def _is_stale(self, plan: Plan) -> bool:
         """Return whether the file was changed outside hardener after the engine read it."""
+        stale = bool(self.settings.get("stale"))
+        if self.settings.get("loaded"):
+            stale = changed_since(self.served.started, files.modified(self.config) // 1_000_000_000)
         known = plan.bookkeeping.in_force.get(self.config)
-        return bool(self.settings.get("stale")) and known != digest(plan.before(self.config).content)
+        return stale and known != digest(plan.before(self.config).content)
 
     def _mismatches(self, info: Mapping[str, Any]) -> dict[str, str]:
         """Return effective values that differ from the expected ones; the bridge's only if it can change."""

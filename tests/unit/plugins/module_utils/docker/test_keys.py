@@ -60,6 +60,14 @@ def test_each_key_of_a_reload_has_a_value_for_when_it_is_unset() -> None:
     assert "icc" not in keys.RELOADABLE
 
 
+@pytest.mark.parametrize("started", [None, 0, 1000])
+@pytest.mark.parametrize("modified", [None, 0, *range(997, 1006)])
+def test_a_file_is_younger_than_the_engine_beyond_the_accuracy_of_its_start(
+    started: int | None, modified: int | None
+) -> None:
+    assert keys.changed_since(started, modified) is (started == 1000 and (modified or 0) > 1002)
+
+
 def test_keys_that_conflict_with_their_flag_are_known() -> None:
     assert keys.exclusive_flag("runtimes") == ""
     assert keys.exclusive_flag("hosts") == "host"

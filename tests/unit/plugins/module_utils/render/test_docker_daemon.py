@@ -297,17 +297,9 @@ def test_a_driver_that_discards_logs_is_refused_until_the_site_chooses() -> None
     assert chosen["notes"] == ["no container starts while the target of its log driver is down"]
 
 
-def test_a_file_changed_after_the_engine_started_needs_a_restart() -> None:
-    def stale(mtime: int | None) -> bool:
-        record = {"mtime": mtime, "mode": "0644", "uid": 0, "gid": 0}
-        files = {"files": {"/etc/docker/daemon.json": record}} if mtime else {}
-        (docker,) = documents(make(**files))["docker_daemon"]["activations"]
-        return bool(docker["stale"])
-
-    started = make().fact("engine")["started"]
-    assert stale(started + 3) is True
-    assert stale(started + 2) is False
-    assert stale(None) is False
+def test_the_engine_has_to_have_loaded_its_file() -> None:
+    (docker,) = documents(make())["docker_daemon"]["activations"]
+    assert docker["loaded"] is True
 
 
 def test_settings_that_an_older_engine_does_not_report_are_not_verified() -> None:

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.render.hostview import HostView, listed
 
-from hardener.checks.settings import Settings
 from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
 
 
@@ -18,20 +17,8 @@ def test_a_source_without_data_is_an_empty_mapping() -> None:
     assert (host.engine, host.info, host.os, host.declared, host.policy) == ({}, {}, {}, {}, {})
     assert (host.state("engine"), host.state("sysctl")) == ("failed", "")
     assert (host.containers, host.running, host.names, host.holds()) == ([], [], [], [])
-    assert (host.version, host.swarm, host.stale, host.serves) == ((), False, False, False)
+    assert (host.version, host.swarm, host.serves) == ((), False, False)
     assert (host.config_path, host.socket) == ("/etc/docker/daemon.json", "/run/docker.sock")
-
-
-@pytest.mark.parametrize("started", [None, 1000])
-@pytest.mark.parametrize("mtime", [None, *range(997, 1006)])
-def test_plans_and_checks_agree_on_a_file_younger_than_the_engine(
-    started: int | None, mtime: int | None
-) -> None:
-    record = {"/etc/docker/daemon.json": {"mtime": mtime}} if mtime else {}
-    snapshot = make(engine={"started": started}, files=record)
-    stale = started is not None and mtime is not None and mtime > started + 2
-    assert HostView(snapshot.raw).stale is stale
-    assert Settings(snapshot).changed_since_start is stale
 
 
 @pytest.mark.parametrize(

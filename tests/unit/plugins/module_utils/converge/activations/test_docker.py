@@ -129,8 +129,10 @@ def make(host: Host, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Make:
     patient = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(clock))
     monkeypatch.setattr(asking, "time", patient)
 
-    def build(*, flags: dict[str, list[str]] | None = None, **settings: Any) -> Docker:
-        finder = Located(host.path("daemon.json"), flags=flags or {})
+    def build(
+        *, flags: dict[str, list[str]] | None = None, started: float | None = None, **settings: Any
+    ) -> Docker:
+        finder = Located(host.path("daemon.json"), flags=flags or {}, started=started)
         return Docker({"when": [host.path("daemon.json")], **settings}, finder=finder)
 
     return build
@@ -360,11 +362,25 @@ def test_a_file_that_is_newer_than_the_engine_is_activated_once(
     host: Host, make: Make, engine: Engine
 ) -> None:
     host.write("daemon.json", '{"log-level": "info"}')
-    activation = prepare(host, make(stale=True), {"log-level": "info"})
+    written = Path(host.path("daemon.json")).stat().st_mtime
+    activation = prepare(host, make(loaded=True, started=written - 60), {"log-level": "info"})
     assert (activation.due, activation.action) == (True, docker.RESTART)
-    again = make(stale=True)
+    again = make(loaded=True, started=written - 60)
     again.prepare(host.plan(host.json("daemon.json", {"log-level": "info"})))
     assert not again.due
+
+
+@pytest.mark.parametrize("settings", [{"started": 60}, {"loaded": True}, {"stale": False}])
+def test_a_file_that_the_engine_has_loaded_or_need_not_load_is_not_activated(
+    host: Host, make: Make, settings: dict[str, Any]
+) -> None:
+    host.write("daemon.json", '{"log-level": "info"}')
+    assert not prepare(host, make(**settings), {"log-level": "info"}).due
+
+
+def test_documents_of_earlier_versions_say_themselves_that_the_file_is_newer(host: Host, make: Make) -> None:
+    host.write("daemon.json", '{"log-level": "info"}')
+    assert prepare(host, make(stale=True), {"log-level": "info"}).action == docker.RESTART
 
 
 def test_a_stopped_engine_is_not_started(host: Host, make: Make, engine: Engine) -> None:
@@ -471,7 +487,7 @@ def test_a_stopped_engine_is_started_with_the_new_file_on_request(
     assert (engine.up, engine.live) == (True, True)
     assert activation.problems() == []
 
-    again = make(start=True, expect={"info": {"LiveRestoreEnabled": True}}, stale=True)
+    again = make(start=True, expect={"info": {"LiveRestoreEnabled": True}}, loaded=True, started=60)
     again.prepare(host.plan(host.json("daemon.json", {"live-restore": True})))
     assert not again.due
 
