@@ -134,6 +134,7 @@ def test_schedules_of_0_1_0_run_and_drift_is_repaired(
     still = hardener("drift", inventory)
     assert still.returncode == 6, still.stdout
     assert re.findall(r"^ +([a-z]+-[a-z-]+) *$", still.stdout, re.MULTILINE) == ["container-pids-limit"]
+    assert hardener("audit", inventory).returncode == 3
     host.ssh("sh", "-c", CHAIN)
     moved = hardener("drift", inventory)
     assert moved.returncode == 6, moved.stdout
