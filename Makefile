@@ -12,9 +12,10 @@ MEMORY := $(shell .ci/memory-folder)
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir
 DOCS_URL ?=
-TOGETHER = $(BIN)/python tools/together.py
-# Build what guests start from, where it is not cached, and say so: pytest would keep it to itself.
-BUILT = $(BIN)/python -c 'from hardener import lab; lab.build(lab.release_named("$(1)"), report=print)'
+TOGETHER = $(PYTHON) tools/together.py
+# Build what guests start from, where it is not cached, and say so: pytest would keep it to itself. It needs no
+# package of the environment, which is installed meanwhile.
+BUILT = $(PYTHON) -c 'from hardener import lab; lab.build(lab.release_named("$(1)"), report=print)'
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
@@ -35,8 +36,8 @@ demo: lab-packages $(VENV)/.installed ## boot a throw-away Docker host, audit it
 	@BIN=$(BIN) RESULTS=$(RESULTS) .ci/demo
 
 .PHONY: test
-test: test-packages $(VENV)/.installed ## unit and integration tests, and the product's promise on real guests (root)
-	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) unit integration"
+test: test-packages ## unit and integration tests, and the product's promise on real guests (root)
+	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) environment unit integration"
 
 .PHONY: test-all
 test-all: test sanity readers integration-slow system faults oracles mesh workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
@@ -63,14 +64,16 @@ integration-slow: test-packages $(VENV)/.installed ## the integration tests that
 	$(PYTEST) tests/integration -m slow --numprocesses=2 --verbose
 
 .PHONY: promise promise-loop promise-host
-promise: test-packages $(VENV)/.installed ## the product's promise, on virtual machines (root)
+promise: test-packages ## the product's promise, on virtual machines (root)
 	@$(TOGETHER) loop="$(MAKE) promise-loop" host="$(MAKE) promise-host"
 # Two chains by hand: pytest-xdist gives a worker its next module before the one at hand ends.
 promise-loop:
 	$(call BUILT,13)
+	@$(MAKE) --no-print-directory environment
 	$(PYTEST) tests/promise/test_loop.py --verbose
 promise-host:
 	$(call BUILT,13-bare)
+	@$(MAKE) --no-print-directory environment
 	$(PYTEST) tests/promise/test_provision.py --verbose
 
 .PHONY: readers
@@ -217,6 +220,9 @@ clean: ## remove what was built here (not the cached lab images)
 lab-packages: ; @.ci/install-packages $(PYTHON_PACKAGES) $(LAB_PACKAGES)
 test-packages: ; @.ci/install-packages $(PYTHON_PACKAGES) $(TEST_PACKAGES)
 
+# For rules that run at the same time: one installs, the others wait.
+.PHONY: environment
+environment: ; @flock pyproject.toml $(MAKE) --no-print-directory $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@.ci/install-packages $(PYTHON_PACKAGES)
 	@echo "Python environment: $(VENV)/ ($(PYTHON), $(PYVER))" >&2
