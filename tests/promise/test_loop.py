@@ -121,7 +121,7 @@ def test_manual_changes_are_reported_and_repaired_and_the_repair_is_rolled_back(
     inventory = ("-i", str(site.inventory))
     assert f"  {repair}  " in site.run("rollback", *inventory, "--list").stdout
     predicted = site.run("rollback", *inventory, "--check", "--diff")
-    assert '+  "debug": true' in predicted.stdout, predicted
+    assert '+{ "debug": true' in predicted.stdout, predicted
     back = site.run("rollback", *inventory)
     assert back.returncode == 0, back
     assert f"back to before run {repair}" in back.stderr
