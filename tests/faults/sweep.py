@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.hardener.docker.plugins.module_utils.converge import files, guard_main, history, main
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal, Store
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Store
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 
 from tests.faults import transaction, tree

@@ -19,7 +19,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     guard_main,
     rollback,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
 

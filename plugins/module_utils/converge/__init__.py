@@ -10,7 +10,8 @@ of Python 3.8, root).
     planning      resources and the state of the host -> the changes to make
     jsonkeys      keys of a JSON file, with a record of their former values
     files         read, replace, set owners and modes; every write is atomic
-    backup        former states of paths, and the journal of an unfinished run
+    backup        former states of paths: ``manifest`` has an entry for each
+    journal       the phase of an unfinished run, and what its undo needs
     transaction   lock, plan, apply, activate, verify
     guard         rolls back unconfirmed runs; ``guard_main`` is its program, ``abandon`` ends its attempts
     confirm       the call over a new connection that confirms a run

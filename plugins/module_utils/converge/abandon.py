@@ -19,8 +19,9 @@ from ..contract import ABANDONED
 from ..host import atomic
 from ..host.layout import JOURNAL
 from . import guard, rollback
-from .backup import ROLLING_BACK, Journal, Store
+from .backup import Store
 from .errors import Refused
+from .journal import ROLLING_BACK, Journal
 from .locking import Busy, locked
 
 _PATIENCE = 60  # seconds; an attempt of the guard ends within that time, or hangs

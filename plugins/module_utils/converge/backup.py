@@ -1,12 +1,13 @@
-"""Store the state before each run, and the journal of an unfinished run.
+"""Store the state before each run, and restore it: the folder of hardener on a host.
 
     /var/lib/hardener/              root only
         lock
-        journal.json                only while a run is changing the host
+        journal.json                only while a run is changing the host, see ``journal.py``
         ownership.json              which keys of which files are ours
         number.json                 the highest number of a run that was here, see ``fencing.py``
         backups/<run>/              the last runs, see ``pruning.py``
-            manifest.json           every path touched: owner, mode, ACL, hash, or that it was absent
+            manifest.json           every path touched: owner, mode, ACL, hash, or that it was absent; see
+                                    ``manifest.py``
             files/0                 its former content, if that was changed
             guard.pyz               only while the run is armed, or its rollback has failed: see `guard`
             journal.json            what the undo of its activations needs, once the run is over
@@ -15,31 +16,26 @@
             left.json               path to hashes of what removed runs left there
 
 Room is reserved for the journal, the record and every rewritten file: see `host.reserve`.
-
-The journal is on disk before the first change and moves to the backup once the run is confirmed. If a run
-finds a journal, the run before it was killed or waits for its confirmation, and the manifest tells how to
-roll it back.
 """
 
 from __future__ import annotations
 
-import base64
 import errno
 import json
 import os
 import re
 import time
 from calendar import timegm
-from contextlib import contextmanager, suppress
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+from contextlib import suppress
+from typing import Any, Mapping, Sequence
 
-from ..contract import UNCONFIRMED
 from ..host import atomic, descriptors, layout
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted
-from . import files, records, system
+from . import files, records
 from .errors import Refused
 from .files import ABSENT, FILE, State
+from .manifest import Entry, entry_of
 from .planning import Change, digest
 
 # Reasons why rmdir leaves a folder that a run created: it is gone, in use, or replaced.
@@ -47,32 +43,6 @@ _NOT_OURS = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.E
 _NAME = "%Y%m%dT%H%M%SZ"
 _RUN = re.compile(layout.RUN)
 _MORE = 16384  # bytes by which a journal or a record may still grow
-
-# Phases of a run.
-CHANGING, ROLLING_BACK = "changing", "rolling back"
-
-
-class Entry(NamedTuple):
-    """A path in a manifest."""
-
-    path: str
-    before: State  # without content
-    before_hash: str
-    after: State  # the same
-    after_hash: str
-    rewritten: bool
-    stored: str  # file in the backup folder that holds the content; "" if none was stored
-    modified: int
-    made: tuple[str, ...]  # folders that were created for it
-    inode: int = 0  # inode, if only attributes change and other users could replace the file; else 0
-
-    def present(self) -> State:
-        """Return the present state of the path.
-
-        Raises:
-            Refused: it cannot be read.
-        """
-        return files.present(self.path, content=self.rewritten, inode=self.inode)
 
 
 class Store:
@@ -198,7 +168,7 @@ class Store:
                     files.replace(os.path.join(folder, stored), files.own(change.before.content))
                 missing = [path for path in files.missing_directories(change.path) if path not in made]
                 made.update(missing)
-                entries.append(_dump(change, stored, missing))
+                entries.append(entry_of(change, stored, missing))
             records.write(os.path.join(folder, "manifest.json"), {"run": run, "entries": entries})
             with descriptors.folder(os.path.dirname(folder)) as backups:
                 os.fsync(backups)
@@ -215,7 +185,7 @@ class Store:
         path = os.path.join(self.backup_folder(run), "manifest.json")
         try:
             raw = records.fields(records.read(path), {"entries": list})
-            return [_load(entry) for entry in raw["entries"]]
+            return [Entry.load(entry) for entry in raw["entries"]]
         except (OSError, ValueError) as error:
             raise Refused(f"{path} cannot be read: {error}") from error
 
@@ -304,194 +274,6 @@ class Store:
         return now._replace(content=then.content), note
 
 
-class Journal:
-    """The journal of an unfinished run: its phase, the begun activations, and the data for their undo."""
-
-    def __init__(self, store: Store, raw: dict[str, Any]) -> None:
-        self._store = store
-        self._raw = raw
-
-    @classmethod
-    def begin(cls, store: Store, run: str, activations: Mapping[str, Any], *, who: str = "") -> Journal:
-        """Write the journal of a run that is about to change the host."""
-        raw = {"run": run, "who": who, "phase": CHANGING, "activations": dict(activations), "memory": {}}
-        journal = cls(store, {**raw, "written": [], "picture": {}, "confirm_within": 0})
-        journal.remember()
-        return journal
-
-    @classmethod
-    def find(cls, store: Store) -> Journal | None:
-        """Return the journal of a run that was killed or is not yet confirmed, None if there is none.
-
-        Raises:
-            Refused: it cannot be read.
-        """
-        try:
-            return cls._load(store, store.journal_file)
-        except Refused as refused:
-            raise Refused(
-                f"{refused}: an unfinished run cannot be rolled back; if the host is as you want it, move"
-                " this file away"
-            ) from refused
-
-    @classmethod
-    def of(cls, store: Store, run: str) -> Journal | None:
-        """Return the journal of a run that is over, None if it has none.
-
-        Raises:
-            Refused: it cannot be read.
-        """
-        return cls._load(store, os.path.join(store.backup_folder(run), layout.JOURNAL))
-
-    @classmethod
-    def _load(cls, store: Store, path: str) -> Journal | None:
-        try:
-            return cls(store, records.journal(records.read(path)))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise Refused(f"{path} cannot be read: {error}") from error
-
-    @property
-    def run(self) -> str:
-        """Return the run's name."""
-        return str(self._raw["run"])
-
-    @property
-    def who(self) -> str:
-        """Return who began the run, according to the request."""
-        return str(self._raw.get("who", ""))
-
-    @property
-    def phase(self) -> str:
-        """Return the phase."""
-        return str(self._raw.get("phase", CHANGING))
-
-    @property
-    def activations(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the settings of the run's activations."""
-        found: Mapping[str, Mapping[str, Any]] = self._raw["activations"]
-        return found
-
-    @property
-    def written(self) -> list[str]:
-        """Return the hashes of contents that hardener wrote, beside those of the manifest."""
-        found: list[str] = self._raw["written"]
-        return found
-
-    @property
-    def baseline(self) -> dict[str, Any]:
-        """Return the health of the host before the first change; see ``health``."""
-        found: dict[str, Any] = self._raw.get("picture") or {}
-        return found
-
-    @property
-    def look(self) -> dict[str, Any]:
-        """Return the programs and connections that worked before the first change; see ``liveness``."""
-        found: dict[str, Any] = self._raw.get("look") or {}
-        return found
-
-    def undone(self, left: Sequence[str]) -> list[str]:
-        """Return the activations that are already undone, if only these paths remain to be restored.
-
-        They are not undone again with every attempt: one may restart the engine.
-        """
-        found = self._raw.get("undone") or {}
-        return list(found["names"]) if found.get("left") == list(left) else []
-
-    def note_undone(self, left: Sequence[str], names: Sequence[str]) -> None:
-        """Store the names of undone activations, while these paths remain to be restored."""
-        self.remember(undone={"left": list(left), "names": list(names)})
-
-    @property
-    def away(self) -> list[list[float]]:
-        """Return the intervals in which the engine was down, in seconds since the epoch."""
-        found: list[list[float]] = self._raw.get("away") or []
-        return found
-
-    @contextmanager
-    def engine_away(self, longest: float) -> Iterator[None]:
-        """Store that the engine is down inside this context.
-
-        Args:
-            longest: seconds for which it is believed should the worker be killed; 0 where it is not away.
-        """
-        if not longest:
-            yield
-            return
-        before, begin = self.away, time.time()
-        self.remember(away=[*before, [begin, begin + longest]])
-        try:
-            yield
-        finally:
-            self.remember(away=[*before, [begin, time.time()]])
-
-    @property
-    def stopped(self) -> bool:
-        """Return whether the run stops containers, as allowed."""
-        return bool(self._raw.get("stopped"))
-
-    @property
-    def parting(self) -> Mapping[str, Any]:
-        """Return the files to remove from this host once the run is confirmed; see ``departure``."""
-        found: Mapping[str, Any] = self._raw.get("parting") or {}
-        return found
-
-    @property
-    def confirm_within(self) -> float:
-        """Return the seconds until the confirmation is due; 0 if no confirmation is expected."""
-        return float(self._raw.get("confirm_within", 0))
-
-    @property
-    def remaining(self) -> float:
-        """Return the seconds until the rollback is due; 0 or less if it is overdue.
-
-        Measured on the monotonic clock, which begins anew with every boot.
-        """
-        limit = self._raw.get("limit") or {}
-        if limit.get("boot") != system.boot():
-            return 0
-        return float(limit["at"]) - time.monotonic()
-
-    @property
-    def why_expired(self) -> str:
-        """Return the reason for rolling the run back when its time limit has passed."""
-        if self.phase == UNCONFIRMED:
-            return f"not confirmed within {self.confirm_within:.0f} s"
-        if self.phase == ROLLING_BACK:
-            return str(self._raw.get("reason") or "it was interrupted")
-        return "its worker was killed on the host, or hung"
-
-    def remember(self, **what: Any) -> None:
-        """Write the journal to disk; facts held only in memory are lost with this process."""
-        raw = {**self._raw, **what}
-        records.write(self._store.journal_file, raw)
-        self._raw = raw
-
-    def enter(self, phase: str, *, seconds: float, **what: Any) -> None:
-        """Begin a phase with its time limit; after that the guard rolls the run back."""
-        limit = {"boot": system.boot(), "at": time.monotonic() + seconds}
-        self.remember(phase=phase, limit=limit, **what)
-
-    def memory(self, activation: str) -> dict[str, Any] | None:
-        """Return what an activation stored when it began; None if it has not begun."""
-        found: dict[str, Any] | None = self._raw["memory"].get(activation)
-        return found
-
-    def note(self, activation: str, memory: Mapping[str, Any]) -> None:
-        """Store what an activation needs for its undo, before it changes anything."""
-        self.remember(memory={**self._raw["memory"], activation: dict(memory)})
-
-    def will_write(self, content: bytes) -> None:
-        """Store the hash of a content that is about to be written and is not in the manifest."""
-        self.remember(written=[*self._raw["written"], digest(content)])
-
-    def end(self) -> None:
-        """End the run: move what the undo of its activations needs to its backup."""
-        folder = self._store.backup_folder(self.run)
-        atomic.rename(self._store.journal_file, os.path.join(folder, layout.JOURNAL))
-
-
 def _given_away(now: State, entry: Entry) -> bool:
     """Return whether the file now belongs to another user, who must not get its former content."""
     owners = (entry.before.uid, entry.after.uid) if entry.before.exists else (entry.after.uid,)
@@ -516,48 +298,3 @@ def _remove_folder(path: str) -> None:
 def _parsed(name: str) -> tuple[int, ...]:
     """Return the time in a run's name."""
     return tuple(int(name[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15)))
-
-
-def _dump(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]:
-    return {
-        "path": change.path,
-        "before": _dump_state(change.before),
-        "after": _dump_state(change.after),
-        "rewritten": change.rewrites,
-        "stored": stored,
-        "modified": files.modified(change.path),
-        "made": list(made),
-        "inode": 0 if change.rewrites else files.inode(change.path),
-    }
-
-
-def _dump_state(state: State) -> dict[str, Any]:
-    return {
-        "kind": state.kind,
-        "mode": f"{state.mode:04o}",
-        "uid": state.uid,
-        "gid": state.gid,
-        "acl": base64.b64encode(state.acl).decode(),
-        "sha256": digest(state.content),
-    }
-
-
-def _load(raw: Any) -> Entry:
-    records.entry(raw)
-    before, after = raw["before"], raw["after"]
-    return Entry(
-        raw["path"],
-        _load_state(before),
-        before["sha256"],
-        _load_state(after),
-        after["sha256"],
-        raw["rewritten"],
-        raw["stored"],
-        raw["modified"],
-        tuple(raw["made"]),
-        raw.get("inode", 0),
-    )
-
-
-def _load_state(raw: Mapping[str, Any]) -> State:
-    return State(raw["kind"], None, int(raw["mode"], 8), raw["uid"], raw["gid"], base64.b64decode(raw["acl"]))

@@ -8,8 +8,9 @@ from typing import Any, Mapping
 
 from ..contract import CHANGED, INTERRUPTED, UNCONFIRMED, UNKNOWN, WORKING
 from . import departure, health, rollback, worker
-from .backup import Journal, Store
+from .backup import Store
 from .errors import Failed, Refused
+from .journal import Journal
 from .locking import Busy, locked
 
 _TOKEN = re.compile(r"[0-9a-f]{6,32}")

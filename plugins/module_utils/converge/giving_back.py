@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Mapping, NamedTuple, Sequence
 
 from . import departure, jsonkeys, origin
-from .backup import Entry, Store
+from .backup import Store
 from .errors import Refused
 from .files import FILE, NOTHING, State
+from .manifest import Entry
 from .origin import Origin, Past
 from .planning import Bookkeeping, Reader
 from .roleparts import REMAP, belongs, remap_record

@@ -9,7 +9,8 @@ from typing import Iterator
 
 from ..contract import UNCONFIRMED
 from . import abandon, guard, rollback
-from .backup import CHANGING, ROLLING_BACK, Journal, Store
+from .backup import Store
+from .journal import CHANGING, ROLLING_BACK, Journal
 from .locking import Busy, locked
 
 _FIRST, _LONGEST = 20, 900  # seconds between two attempts, doubled each time

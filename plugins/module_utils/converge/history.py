@@ -17,10 +17,11 @@ from ..contract import (
 )
 from . import fencing, files, guard, health, liveness, rollback, ssh_session, worker
 from .activations.docker import engine_of
-from .backup import ROLLING_BACK, Journal, Store
+from .backup import Store
 from .errors import Refused
 from .fencing import Number
 from .files import State
+from .journal import ROLLING_BACK, Journal
 from .locking import locked
 from .origin import OVER
 from .planning import Change

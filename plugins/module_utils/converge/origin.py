@@ -19,9 +19,11 @@ from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
 from ..contract import PARTLY_ROLLED_BACK, ROLLED_BACK
 from ..host import atomic
 from . import activations, files, records
-from .backup import Entry, Journal, Store
+from .backup import Store
 from .errors import Refused
 from .files import DIRECTORY, FILE, State
+from .journal import Journal
+from .manifest import Entry
 
 # Outcomes of runs that left nothing to roll back.
 OVER = frozenset({ROLLED_BACK, PARTLY_ROLLED_BACK})

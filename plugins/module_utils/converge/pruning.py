@@ -15,8 +15,9 @@ from typing import Any, Mapping, NamedTuple
 from ..contract import CHANGED
 from ..host import descriptors
 from . import origin
-from .backup import Journal, Store
+from .backup import Store
 from .errors import Refused
+from .journal import Journal
 
 _MIB = 1 << 20
 _BLOCK = 4096  # bytes that the smallest file and folder take

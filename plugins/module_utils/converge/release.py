@@ -14,12 +14,13 @@ from ..contract import IMPACTS, RELOAD, UNCHANGED, exceeds
 from . import activations, chains, departure, files, giving_back, origin, roleparts, system
 from .activations.firewall import TOOLS
 from .activations.interface import Activation, Begun
-from .backup import Journal, Store
+from .backup import Store
 from .documents import FORMER, Document, Request, Resource
 from .errors import Refused
 from .fencing import Number
 from .files import NOTHING, State
 from .giving_back import Paths
+from .journal import Journal
 from .origin import Past
 from .planning import Change, Plan, overlay
 from .pruning import DEFAULTS, Limits

@@ -9,9 +9,10 @@ from typing import Any, Mapping, Sequence
 from ..contract import PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ROLLED_BACK
 from . import activations, guard, health, liveness, steps
 from .activations.interface import Activation
-from .backup import ROLLING_BACK, Journal, Store
+from .backup import Store
 from .errors import Failed, Refused
 from .files import State
+from .journal import ROLLING_BACK, Journal
 from .planning import Change
 
 # Restarts of the engine and returning containers take time; a longer rollback hangs.

@@ -25,11 +25,12 @@ from . import (
     worker,
 )
 from .activations.docker import engine_of
-from .backup import CHANGING, Journal, Store
+from .backup import Store
 from .documents import Request
 from .errors import Failed, Refused
 from .fencing import Number
 from .files import State
+from .journal import CHANGING, Journal
 from .locking import locked
 from .planning import Change, overlay
 from .pruning import DEFAULTS, Limits

@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     health,
     system,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 from ansible_collections.hardener.docker.plugins.module_utils.docker import engine as engines

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import abandon as ending
 from ansible_collections.hardener.docker.plugins.module_utils.converge import guard, history, rollback
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.guarded import Systemd, change, let_time_pass

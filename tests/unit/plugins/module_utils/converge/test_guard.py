@@ -18,11 +18,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     guard,
     guard_main,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import (
-    CHANGING,
-    Journal,
-)
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import CHANGING, Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 
 from tests.unit.plugins.module_utils.converge.conftest import Host

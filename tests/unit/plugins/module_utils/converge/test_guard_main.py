@@ -21,7 +21,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     rollback,
     worker,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import ROLLING_BACK, Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import ROLLING_BACK, Journal
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.guarded import TOKEN, Systemd, change, let_time_pass

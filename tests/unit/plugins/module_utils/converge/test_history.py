@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import activations, history, liveness
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.transactions import tree, when

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import files
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.files import NOTHING
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.host.trees import EVE, picture

@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     rollback,
     system,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.liveness import Look
 from ansible_collections.hardener.docker.plugins.module_utils.converge.ssh_session import Session
 

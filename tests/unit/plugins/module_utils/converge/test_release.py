@@ -17,8 +17,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     locking,
     origin,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
 from ansible_collections.hardener.docker.plugins.module_utils.host import atomic

@@ -17,8 +17,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     rollback,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 
 from tests.unit.plugins.loading import action

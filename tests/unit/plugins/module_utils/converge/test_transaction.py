@@ -15,9 +15,10 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     history,
     records,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal, Store
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Store
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.files import State
+from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 from ansible_collections.hardener.docker.plugins.module_utils.converge.pruning import Limits
 
