@@ -778,7 +778,7 @@ BY_PATH = {
     "converge/activations/selinux.py": {"open"},
     "converge/worker.py": {"open", "fdopen"},
     "record/worker.py": {"open"},
-    "record/observe.py": {"fdopen"},
+    "record/rootfiles.py": {"fdopen"},
     # what is mounted for the process alone
     "record/recorder.py": {"makedirs"},
     "record/tools.py": {"chmod", "open"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import observe
+from . import observe, rootfiles
 from .recorder import Recorder
 from .subject import Subject
 from .text import shown
@@ -56,7 +56,7 @@ class Account:
         }
         new = [path for path in sorted(paths) if shown(path) not in self.programs]
         if new:
-            self.programs.update(observe.programs(subject.pid, new))
+            self.programs.update(rootfiles.programs(subject.pid, new))
 
     def losses(self) -> list[str]:
         """Describe the observations that were lost for the twin."""

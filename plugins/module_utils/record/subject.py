@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator, Mapping
 from ..docker.client import quoted
 from ..host.errors import Failed
 from ..host.read import read_or
-from . import observe, twin, volumes, workspace
+from . import observe, rootfiles, twin, volumes, workspace
 from .engine import Engine
 from .forward import Target
 from .text import shown
@@ -325,7 +325,7 @@ class Subject:
             self.differences.append(_TOO_MANY)
         if self.has_process():
             known = {path.rstrip("/") for path in new} | {os.path.dirname(path) or "/" for path in new}
-            self.owners.update(observe.owners(self.pid, known))
+            self.owners.update(rootfiles.owners(self.pid, known))
 
     def _entered(self, inspected: Mapping[str, Any]) -> Iterator[str]:
         """Yield folders in which entries were added or removed, even if only temporarily."""

@@ -1,0 +1,119 @@
+"""Read owners and capabilities of files in a container's root, by the numbers of its user namespace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import struct
+from typing import Any, Callable, Iterable
+
+from ..host.read import read_pseudo
+from .text import shown
+
+_RESOLVE_SECONDS = 10
+_MAX_ANSWER = 16 << 20
+
+
+def programs(pid: int, paths: Iterable[bytes]) -> dict[str, dict[str, Any]]:
+    """Return owners of programs, and file capabilities, in the root of a process."""
+    return _in_root(pid, paths, _program)
+
+
+def owners(pid: int, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return owner and mode of files and folders in the root of a process, without following links."""
+    return _in_root(pid, [os.fsencode(path) for path in paths], _owner)
+
+
+def _in_root(
+    pid: int, paths: Iterable[bytes], look: Callable[[bytes], dict[str, Any] | None]
+) -> dict[str, dict[str, Any]]:
+    """Look up paths in the root of a process.
+
+    A forked process looks, with that root: no link leads out of it, and it is killed if it hangs. Python must
+    load nothing there, since the container could have written it: names are made printable before.
+    """
+    names = {shown(path): path for path in paths}
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_RESOLVE_SECONDS)
+            os.close(reader)
+            os.chroot(f"/proc/{pid}/root")
+            os.chdir("/")
+            with os.fdopen(writer, "wb") as answer:
+                answer.write(json.dumps({name: look(path) for name, path in names.items()}).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        text = answer.read(_MAX_ANSWER)
+    os.waitpid(child, 0)
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(text)
+    except ValueError:
+        return {}
+    ids = Ids(pid)
+    return {path: ids.inside(each) for path, each in found.items() if each}
+
+
+class Ids:
+    """Users and groups of a process's user namespace, by the host's numbers."""
+
+    def __init__(self, pid: int) -> None:
+        self._maps = {kind: _id_map(f"/proc/{pid}/{kind}_map") for kind in ("uid", "gid")}
+
+    def one(self, kind: str, number: int) -> int:
+        """Return an id in the namespace; the host's id if it is not mapped."""
+        for inside, outside, count in self._maps[kind]:
+            if outside <= number < outside + count:
+                return inside + number - outside
+        return number
+
+    def inside(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Return the facts with user and group ids of the namespace in place of the host's."""
+        return {
+            key: self.one(key, value) if key in self._maps and value is not None else value
+            for key, value in found.items()
+        }
+
+
+def _id_map(path: str) -> list[list[int]]:
+    try:
+        return [[int(word) for word in line.split()] for line in read_pseudo(path).splitlines()]
+    except (OSError, ValueError):
+        return []
+
+
+def _owner(path: bytes) -> dict[str, Any] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return {"uid": found.st_uid, "gid": found.st_gid, "mode": stat.S_IMODE(found.st_mode)}
+
+
+def _program(path: bytes) -> dict[str, Any] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    try:
+        attribute = os.getxattr(path, "security.capability")
+    except OSError:
+        attribute = b""
+    answer: dict[str, Any] = {
+        "uid": found.st_uid if found.st_mode & stat.S_ISUID else None,
+        "gid": found.st_gid if found.st_mode & stat.S_ISGID else None,
+    }
+    if len(attribute) >= 12:  # struct vfs_cap_data: revision and flag, then two pairs of 32 bits
+        words = struct.unpack(f"<{len(attribute) // 4}I", attribute[: len(attribute) // 4 * 4])
+        high = words[3] if len(words) > 3 else 0
+        answer["capabilities"] = words[1] | high << 32
+        answer["effective"] = bool(words[0] & 1)
+    return answer
