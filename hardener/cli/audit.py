@@ -8,15 +8,14 @@ import click
 
 from hardener.cli.common import (
     Conversation,
-    FleetOptions,
     decision_options,
     exit_zero_option,
-    fleet_options,
     home_option,
     report_options,
     selection_options,
     verbose_option,
 )
+from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode
 from hardener.model import Severity

@@ -11,15 +11,14 @@ from hardener.batches import Batches
 from hardener.cli import completers
 from hardener.cli.common import (
     Conversation,
-    FleetOptions,
     batch_options,
     change_options,
     decision_options,
-    fleet_options,
     home_option,
     report_options,
     verbose_option,
 )
+from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.cli.notify_options import notify_options
 from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode

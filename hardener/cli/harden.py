@@ -9,16 +9,15 @@ import click
 from hardener.batches import Batches
 from hardener.cli.common import (
     Conversation,
-    FleetOptions,
     batch_options,
     change_options,
     decision_options,
-    fleet_options,
     home_option,
     report_options,
     selection_options,
     verbose_option,
 )
+from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode
 from hardener.model import Severity

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hardener.cli import completers
-from hardener.cli.common import home_option, only_one_inventory
+from hardener.cli.common import home_option
+from hardener.cli.fleet_options import only_one_inventory
 from hardener.errors import HardenerError
 from hardener.text import line
 

@@ -6,14 +6,8 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import (
-    Conversation,
-    FleetOptions,
-    exit_zero_option,
-    fleet_options,
-    screen_beside,
-    verbose_option,
-)
+from hardener.cli.common import Conversation, exit_zero_option, screen_beside, verbose_option
+from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.files import require_writable

@@ -8,14 +8,13 @@ import click
 
 from hardener.cli.common import (
     Conversation,
-    FleetOptions,
     allow_option,
     decision_options,
-    fleet_options,
     screen_beside,
     selection_options,
     verbose_option,
 )
+from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.cli.result_options import fail_on_option
 from hardener.errors import ExitCode
 from hardener.model import Impact, Severity

@@ -7,14 +7,8 @@ from pathlib import Path
 import click
 
 from hardener.batches import Batches
-from hardener.cli.common import (
-    Conversation,
-    FleetOptions,
-    batch_options,
-    fleet_options,
-    home_option,
-    verbose_option,
-)
+from hardener.cli.common import Conversation, batch_options, home_option, verbose_option
+from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.errors import ExitCode
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, fleet_options, screen_beside, verbose_option
+from hardener.cli.common import Conversation, screen_beside, verbose_option
+from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.errors import ExitCode
 from hardener.files import require_writable
 

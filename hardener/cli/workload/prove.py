@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hardener.cli.common import (
-    Conversation,
-    FleetOptions,
-    home_option,
-    own_fleet_options,
-    verbose_option,
-)
+from hardener.cli.common import Conversation, home_option, verbose_option
+from hardener.cli.fleet_options import FleetOptions, own_fleet_options
 from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS

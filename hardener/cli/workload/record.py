@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, own_fleet_options, verbose_option
+from hardener.cli.common import Conversation, verbose_option
+from hardener.cli.fleet_options import FleetOptions, own_fleet_options
 from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
 
