@@ -124,7 +124,7 @@ def _undone_or_failed(run: Mapping[str, Any]) -> str:
 
 
 def _first_texts(run: Mapping[str, Any], key: str) -> str:
-    """Return the first texts of a list of a run in brackets; an empty text if there are none."""
+    """Return the first texts of a list in the record of a run, in brackets; empty if there are none."""
     texts = list(map(str, run.get(key, ())))
     more = [f"and {len(texts) - _NAMED} more"] if len(texts) > _NAMED else []
     return f" ({', '.join([*texts[:_NAMED], *more])})" if texts else ""

@@ -76,11 +76,11 @@ class Batches:
 
     @property
     def is_divided(self) -> bool:
-        """Return whether the run is divided."""
+        """Return whether the run is divided into batches."""
         return bool(self.canary or self.batch)
 
     def most_failures(self, hosts: int) -> int:
-        """Return the number of hosts of the run that may fail; without batches there is no limit."""
+        """Return how many hosts of the run may fail; without batches there is no limit."""
         if not self.is_divided:
             return hosts
         return self.max_fail.of(hosts) if self.max_fail else 0

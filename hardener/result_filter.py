@@ -77,7 +77,7 @@ class ResultFilter:
         return replace(assessment, findings=findings) if findings else None
 
     def apply_to_both(self, before: Assessment, after: Assessment) -> tuple[Assessment, Assessment] | None:
-        """Return two assessments of a host, reduced to controls with a chosen result in one of them."""
+        """Return both assessments of a host, reduced to controls with a chosen result in at least one."""
         slugs = {finding.control.slug for side in (before, after) for finding in self._chosen(side)}
         if not slugs:
             return None

@@ -183,7 +183,7 @@ def _hint(wanted: str, controls: Sequence[Control], benchmark: str, *, sections:
 
 
 def _order(identifier: str) -> tuple[tuple[float, str], ...]:
-    """Return the sort key of an id: numeric, so that 1.1.2 precedes 1.1.10; ours (H.1) come last."""
+    """Return the sort key of an id: by numbers, so that 1.1.2 precedes 1.1.10; our own (H.1) come last."""
     return tuple((int(part) if part.isdigit() else math.inf, part) for part in identifier.split("."))
 
 

@@ -1,4 +1,4 @@
-"""Labels for the catalogue's keys in texts for people: frameworks, their sources, impacts."""
+"""Display names of the catalogue's keys: frameworks, sources of mappings, impacts."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
 
 
 def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules) -> Iterator[str]:
-    """Describe why records do not reach the log, whatever the rules are, now or after a reboot.
+    """Describe why no records reach the log, now or after a reboot, independent of the rules.
 
     Older snapshots hold nothing of auditd's process and configuration; then these are not judged.
     """
@@ -135,7 +135,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
 
 
 def _suppressed_in_all(persistent: Sequence[auditrules.Rules]) -> list[str]:
-    """Return the rules that suppress records, if each set of rule files has such rules."""
+    """Return the rules that suppress records, if both persistent sets of rules contain such rules."""
     used = [rules for rules in persistent if rules.rules]
     if not all(rules.suppressing for rules in used):
         return []

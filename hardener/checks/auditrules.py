@@ -148,7 +148,7 @@ class Rules:
         ]
 
     def about(self, path: str) -> tuple[Rule, ...]:
-        """Return the rules for the path, one of its parents or one of its children."""
+        """Return the rules for a path, its parents and its children."""
         path = canonical(path)
         return tuple(rule for rule in self.rules if rule.path and rule.touches(path, tree=True))
 
@@ -201,7 +201,7 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
 
 
 def too_slow(rate: int) -> bool:
-    """Return whether the limit of records per second loses records in ordinary use."""
+    """Return whether the rate limit is so low that records are lost in ordinary use."""
     return 0 < rate < _LEAST_RATE
 
 
@@ -215,7 +215,7 @@ def canonical(path: str) -> str:
 
 
 def _options(line: str) -> list[tuple[str, str]]:
-    """Split ``-w /a b -p wa`` into ``[("w", "/a b"), ("p", "wa")]``; a value may follow without a blank."""
+    """Split ``-w /a b -p wa`` into ``[("w", "/a b"), ("p", "wa")]``; ``-pwa`` is valid too."""
     found: list[tuple[str, list[str]]] = []
     for word in line.split():
         if (

@@ -68,7 +68,7 @@ def _against_rootless(snapshot: Snapshot) -> list[str]:
 @check("daemon-icc-disabled")
 @needs_engine
 def icc(snapshot: Snapshot) -> Verdict:
-    """Check icc of the actual default bridge, not of the configuration."""
+    """Check inter-container communication on the actual default bridge, not in the configuration."""
     expected = f"{_ICC} is false on the network bridge"
     bridge = next(
         (network for network in snapshot.fact("docker.networks") if network.get("Name") == "bridge"), None
@@ -124,14 +124,14 @@ def unless_stale(
 @check("daemon-storage-aufs-absent")
 @needs_engine
 def aufs(snapshot: Snapshot) -> Verdict:
-    """Check that the unmaintained driver aufs is not used."""
+    """Check that the unmaintained storage driver aufs is not used."""
     return _driver_absent(snapshot, "aufs", removed_in=24)
 
 
 @check("daemon-storage-devicemapper-absent")
 @needs_engine
 def devicemapper(snapshot: Snapshot) -> Verdict:
-    """Check that the unmaintained driver devicemapper is not used."""
+    """Check that the unmaintained storage driver devicemapper is not used."""
     return _driver_absent(snapshot, "devicemapper", removed_in=25)
 
 
@@ -170,7 +170,7 @@ def base_device_size(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def default_ulimits(snapshot: Snapshot) -> Verdict:
     """Check that default ulimits are set; the site decides about their values."""
-    expected = "default-ulimits has at least one entry, and limits files and processes wherever it names them"
+    expected = "default-ulimits has at least one entry, and none for nofile or nproc is unlimited"
     settings = Settings(snapshot)
     limits = settings.entries("default-ulimits")
     evidence = [f"{limit} ({limits.origin})" for limit in limits.value]
@@ -189,7 +189,7 @@ def default_ulimits(snapshot: Snapshot) -> Verdict:
 
 
 def _is_endless(value: object, name: str) -> bool:
-    """Return whether a default is -1, in daemon.json (``{"Hard": -1}``) or as a flag (``nofile=-1``)."""
+    """Return whether a default is unlimited (-1), in daemon.json (``{"Hard": -1}``) or as ``nofile=-1``."""
     if isinstance(value, Mapping):
         entry = value.get(name)
         return isinstance(entry, Mapping) and -1 in {

@@ -110,7 +110,7 @@ def _holders(sockets: Sequence[Mapping[str, Any]], endpoints: Sequence[str]) -> 
 
 
 def _relay_fault(process: str) -> str:
-    """Describe a socket that another program forwards to the daemon's Unix socket."""
+    """Describe the problem of a TCP socket that another program forwards to the daemon's Unix socket."""
     if process in {"dockerd", "systemd"}:
         return ""
     return f"{process} forwards connections to the API's Unix socket without asking for a client certificate"
@@ -317,7 +317,7 @@ def _log_options(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _remote(driver: str, options: Mapping[str, str]) -> bool:
-    """Return whether a driver sends to another host; one without an address counts as remote."""
+    """Return whether a log driver sends to another host; one without an address counts as remote."""
     if driver in _BUILT_IN_DRIVERS and driver != "syslog":
         return False
     if driver not in _ADDRESSES:

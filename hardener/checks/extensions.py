@@ -91,7 +91,7 @@ def cdi(snapshot: Snapshot) -> Verdict:
 @check("file-engine-own")
 @needs_engine
 def made_by_the_engine(snapshot: Snapshot) -> Verdict:
-    """Check the modes of the engine's own files: from 29.6 on it runs with umask 0."""
+    """Check the modes of files that the engine creates: from 29.6 on it runs with umask 0."""
     expected = "other users can write to no file that the daemon made for itself"
     settings = Settings(snapshot)
     root = str(snapshot.info.get("DockerRootDir") or data_root(snapshot))

@@ -101,7 +101,7 @@ def _wider_than(allowed: int) -> FaultOf:
 
 
 def _open_to_others(allowed: int) -> FaultOf:
-    """Return the result of ``_wider_than``, and the folder in which others can replace this file."""
+    """Return a check for too wide permissions of a file, and for a folder in which others can replace it."""
     wider = _wider_than(allowed)
 
     def wrong(snapshot: Snapshot, record: JSONObject) -> str:

@@ -233,7 +233,7 @@ def _saved(snapshot: Snapshot, version: int) -> Ruleset:
 
 
 def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
-    """Return the rules of each tool; iptables' own tables only once, as nft cannot show all their matches."""
+    """Return the rules of iptables and of nft, without tables of iptables, which nft shows incompletely."""
     firewall = snapshot.fact_or("firewall", {})
     saved = Ruleset({}, version)
     if isinstance(fields.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):

@@ -30,7 +30,7 @@ _OFF = frozenset({"0", "off"})
 @check("host-carries-docker")
 @needs_engine
 def carries_docker(snapshot: Snapshot) -> Verdict:
-    """Check what is missing now, and what files disable at the next boot."""
+    """Check that no setting prevents containers from starting, now or after the next boot."""
     expected = "no setting of the host prevents containers from starting, now or after the next boot"
     now = [*_settings_now(snapshot), *_modules_now(snapshot), *_mounted_now(snapshot)]
     later = [*_settings_later(snapshot), *_modules_later(snapshot), *_mounted_later(snapshot)]
@@ -182,7 +182,7 @@ def _mounted_later(snapshot: Snapshot) -> Iterator[Offender]:
 
 
 def _last(options: Sequence[str], names: Sequence[str]) -> str:
-    """Return the last of several contradicting options, which is the effective one."""
+    """Return the last of several contradicting mount options, which is the effective one."""
     return next((each for each in reversed(options) if each in names), "")
 
 

@@ -136,7 +136,7 @@ def _writers(snapshot: Snapshot, path: str) -> Iterable[tuple[str, str]]:
 
 
 def _members(snapshot: Snapshot, group: str) -> list[str]:
-    """Return all users in a group, including those with it as primary group."""
+    """Return all users in a group, including those whose primary group it is."""
     groups: dict[str, Any] = snapshot.fact("groups")
     if group not in groups:
         raise FactUnavailable("groups", f"the members of {group} were not collected")
@@ -202,7 +202,7 @@ def _undecided(found: Evaluation, unclear: str, question: str) -> Undecided | No
 
 
 def _of_the_system(snapshot: Snapshot) -> list[str]:
-    """Return facts for a person's decision: the distribution, and the results of our own controls."""
+    """Return facts for a person's decision: distribution, kernel, uptime, results of our own controls."""
     evidence = []
     try:
         system = snapshot.fact("system")

@@ -198,7 +198,7 @@ def within(path: str, tree: str) -> bool:
 
 
 def relative(path: str, tree: str) -> str:
-    """Return a path relative to one of its parents, without a leading slash."""
+    """Return a path relative to one of its parent folders, without a leading slash."""
     return path[len(tree) :].lstrip("/") if tree != "/" else path.lstrip("/")
 
 

@@ -57,7 +57,7 @@ class LastScan:
         return self.age(moment) <= self.oldest
 
     def counts(self, scanned: Scanned) -> bool:
-        """Return whether a result is valid: neither it nor its index is too old."""
+        """Return whether a result is valid: neither the scan nor its index is too old."""
         index_age = self.age(scanned.index_date)
         return self.is_current(scanned.scanned_at) and index_age <= max(self.oldest, MAX_AGE_DAYS)
 
@@ -200,7 +200,7 @@ def _package_text(package: Package) -> str:
 
 
 def _report_findings(report: Report, threshold: _Threshold) -> Iterator[str]:
-    """Return findings of another scanner for which a fix exists."""
+    """Return the findings of another scanner's report for which a fix exists."""
     if report.ended:
         yield f"is of {report.ended}, which no longer gets security updates, according to {report.tool}"
     if not report.system:

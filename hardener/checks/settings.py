@@ -109,7 +109,7 @@ class Settings:
         return changed_since(self._snapshot.fact("engine").get("started"), changed)
 
     def drift(self, key: str, effective: object) -> str:
-        """Describe the difference of a declared switch from the effective one, as the end of a sentence."""
+        """Describe how a declared boolean differs from the effective one, as a phrase; empty if equal."""
         try:
             declared = self.boolean(key)
         except FactUnavailable as broken:

@@ -60,7 +60,7 @@ def _on_manager(function: Check) -> Check:
 @check("swarm-manager-count")
 @_on_manager
 def manager_count(snapshot: Snapshot) -> Verdict:
-    """Check for no more managers than fault tolerance needs: each holds the keys of the cluster."""
+    """Check the number of managers: odd, since an even number tolerates no more failures, and small."""
     swarm = _swarm(snapshot)
     managers = swarm.get("Managers")
     if not isinstance(managers, int) or managers < 1:
@@ -218,7 +218,7 @@ def secrets_used(snapshot: Snapshot) -> Verdict:
 @check("swarm-autolock")
 @_on_manager
 def autolock(snapshot: Snapshot) -> Verdict:
-    """Check autolock: a restarted manager needs a person's key, which is not on its disk."""
+    """Check autolock, with which a restarted manager stays locked until a person enters the key."""
     expected = "managers are locked after a restart until the unlock key is entered"
     if _autolocked(snapshot):
         return passed(expected, "autolock is on")
@@ -228,7 +228,7 @@ def autolock(snapshot: Snapshot) -> Verdict:
 @check("swarm-autolock-rotated")
 @_on_manager
 def autolock_rotated(snapshot: Snapshot) -> Verdict:
-    """Ask a person when the key was last changed: nothing records it."""
+    """Ask a person when the unlock key was last changed: no record of it exists."""
     if not _autolocked(snapshot):
         return not_applicable("autolock is off: there is no key to change (see swarm-autolock)")
     return manual(
@@ -246,7 +246,7 @@ def node_certificates(snapshot: Snapshot) -> Verdict:
     if expiry <= 0:
         raise FactUnavailable(SOURCE, "NodeCertExpiry is missing")
     expected = f"certificates of nodes are renewed at least every {_MAX_CERTIFICATE_DAYS} days"
-    actual = f"they live {expiry / _DAY:g} days"
+    actual = f"they are valid for {expiry / _DAY:g} days"
     decide = passed if expiry <= _MAX_CERTIFICATE_DAYS * _DAY else failed
     return decide(expected, actual)
 
@@ -254,7 +254,7 @@ def node_certificates(snapshot: Snapshot) -> Verdict:
 @check("swarm-ca-rotated")
 @_on_manager
 def root_ca(snapshot: Snapshot) -> Verdict:
-    """Ask a person to compare the age of the root certificate with the site's period."""
+    """Ask a person whether the root certificate is older than the site allows."""
     tls = fields.table(_cluster(snapshot), "TLSInfo", SOURCE)
     certificate = fields.text(tls, "TrustRoot", SOURCE)
     turns = fields.number(fields.table(_spec(snapshot), "CAConfig", SOURCE), "ForceRotate", SOURCE)

@@ -76,7 +76,7 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
 
 
 def _found_by_scan(last: LastScan | None, names: Container[str]) -> list[Offender]:
-    """Return updates found by a scan with its own index, which may be newer than the host's."""
+    """Return updates found by the last scan, whose index may be newer than the host's."""
     if last is None or last.host is None:
         return []
     return [

@@ -52,9 +52,9 @@ class Runs:
         run, name = self.history.run(called, self.name), self.name
         if name is not None and not run.is_of(name):
             raise HardenerError(
-                f"run {line(run.id)} is of the inventory {line(run.record.inventory, 1000)},"
-                f" not of {line(name, 1000)}",
-                hint="leave -i out, or name a run of that inventory",
+                f"run {line(run.id)} belongs to the inventory {line(run.record.inventory, 1000)},"
+                f" not to {line(name, 1000)}",
+                hint="omit -i, or name a run of that inventory",
             )
         return run
 

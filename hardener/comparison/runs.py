@@ -30,7 +30,7 @@ class ControlChange:
 
 
 class Comparison:
-    """The assessments of two runs, counted against each other."""
+    """The assessments of two runs, and the counts of their differences."""
 
     def __init__(self) -> None:
         self.benchmark = ""

@@ -91,7 +91,7 @@ class Reassessment:
         self._declared[self._declarations[name]] = document
 
     def watch(self, name: str) -> Callable[[bytes], None] | None:
-        """Return a consumer for the content of a file; None if the content is only hashed."""
+        """Return a function that receives the content of a file; None if the content is only hashed."""
         return self._reported.feed if name == self._reported.name else None
 
     def snapshot(self, name: str, document: bytes) -> None:

@@ -161,7 +161,7 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
 
 
 def _only(data: bytes, tag: int) -> bytes:
-    """Return the content of the only value in these data."""
+    """Return the content of the single DER value in these data."""
     found = list(_items(data))
     if [each for each, _ in found] != [tag]:
         raise ValueError("the answer is not a time stamp")

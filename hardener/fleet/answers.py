@@ -78,7 +78,7 @@ class ChangeAnswer(Answer):
 
     @property
     def nothing_possible(self) -> bool:
-        """Return whether the host refused because no step of the plan is possible; that is not a failure."""
+        """Return whether the host refused because no step of the plan is possible, which is not a failure."""
         return self.data.get("outcome") == REFUSED and bool(self.data.get("documents"))
 
     @property

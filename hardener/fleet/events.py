@@ -81,7 +81,7 @@ class Outcome:
 
     @property
     def ended_well(self) -> bool:
-        """Return whether everything succeeded."""
+        """Return whether the outcome is a success, changed or not."""
         return self.state in (State.OK, State.CHANGED)
 
 

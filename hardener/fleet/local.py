@@ -82,7 +82,7 @@ def prompts(credentials: Credentials) -> tuple[list[str], dict[str, str]]:
 
 
 def _limit(job: Job, folder: Path) -> str:
-    """Return Ansible's pattern for the hosts: a file, as many names exceed the length of an argument."""
+    """Return Ansible's pattern for the hosts: a file, since many names are too long for an argument."""
     if job.hosts is None:
         return job.limit
     path = folder / "hosts"
@@ -98,7 +98,7 @@ def _pattern(host: str) -> str:
 
 
 def _times(playbook: str, folder: Path) -> dict[str, str]:
-    """Return the environment that makes workers measure hosts; empty if the user sets the run's length."""
+    """Return the environment with which workers measure hosts; empty if the user sets the time of a run."""
     if playbook in _AS_LONG_AS_ASKED:
         return {}
     times = folder / "times"
@@ -107,7 +107,7 @@ def _times(playbook: str, folder: Path) -> dict[str, str]:
 
 
 def literal(value: Any) -> Any:
-    """Mark strings so that Ansible evaluates no templates: a folder may be called ``{{ x }}``."""
+    """Mark strings as unsafe, so that Ansible evaluates no template in them (``{{ x }}`` in a path)."""
     if isinstance(value, str):
         value.encode()  # invalid UTF-8 is reported elsewhere
         return {"__ansible_unsafe": value}

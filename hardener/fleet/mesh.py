@@ -319,7 +319,7 @@ def _keep_artifacts(archive: zipfile.ZipFile, folder: Path) -> None:
 
 
 def _bounded(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """Return the entry of a file; no more than its size is ever unpacked.
+    """Return the archive entry of a file; its size limits what is unpacked.
 
     Raises:
         ReceptorError: it is too large.

@@ -215,7 +215,7 @@ class Run:
                 (self._artifacts / ident / "command").unlink(missing_ok=True)
 
     def _adapt(self, config: Any) -> None:
-        """Set what ansible-runner has no option for, or ignores when its own files are suppressed."""
+        """Set what ansible-runner has no option for, or ignores if it writes no files."""
         config.pexpect_timeout = _POLL_S
         config.suppress_output_file = self._artifacts is None
         # -P: do not import from the script's own folder.

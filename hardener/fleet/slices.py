@@ -69,7 +69,7 @@ class Ledger:
         return None
 
     def result(self, piece: Slice, result: TaskResult) -> bool:
-        """Record a result of a slice; return whether to pass it to the caller."""
+        """Record a result of a slice; return whether the caller gets it."""
         host = result.host
         if host not in piece.hosts or host in self._settled:
             return False

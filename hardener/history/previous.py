@@ -46,7 +46,7 @@ def preceding(runs: Sequence[StoredRun]) -> PreviousRuns:
 
 
 class _Before:
-    """Reads the assessments of a run host by host; requests in the order of hosts need one pass."""
+    """Reads the assessments of a run host by host, in one pass if they are requested in that order."""
 
     def __init__(self, run: StoredRun) -> None:
         self._run = run

@@ -293,7 +293,7 @@ class History:
 
     @contextmanager
     def _believed(self) -> Iterator[None]:
-        """Report malformed data in the database as a damaged history."""
+        """Raise the error for a damaged history if the block reads malformed data from the database."""
         try:
             yield
         except (ValueError, TypeError, LookupError) as error:
@@ -312,5 +312,5 @@ class History:
 
 
 def _places(values: Sequence[object]) -> str:
-    """Return the placeholders of an SQL statement for some values."""
+    """Return the placeholders of an SQL statement for these values."""
     return ", ".join("?" * len(values))

@@ -52,7 +52,7 @@ def run(*argv: str) -> str:
 
 
 def tied(*argv: str) -> list[str]:
-    """Wrap a command so that it is killed when this process ends: no guest may outlive a killed build."""
+    """Wrap a command so that it is killed when this process ends: a guest must not outlive its build."""
     return ["setpriv", "--pdeathsig", "KILL", "--", *argv]
 
 

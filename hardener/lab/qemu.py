@@ -66,7 +66,7 @@ class Machine:
         return self.directory / "console.log"
 
     def last_words(self) -> str:
-        """Return the last lines of the console, for an error message."""
+        """Return the last lines of the serial console, for an error message."""
         try:
             lines = self.console.read_text(errors="replace").splitlines()
         except FileNotFoundError:

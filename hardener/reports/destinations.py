@@ -138,7 +138,7 @@ class SingleFile(Destination):
 
 
 class PartFiles(Destination):
-    """A file for each part: ``report-web.xml`` beside ``report.xml``, and ``report-web+2.xml`` after it."""
+    """A file for each part, such as ``report-web.xml``; a full file continues in ``report-web+2.xml``."""
 
     def __init__(self, path: Path, parts: Parts) -> None:
         self._path = path

@@ -44,7 +44,7 @@ class MarkdownReport(Report):
         self._since = Since(previous) if previous and previous.points else None
 
     def begin(self) -> str:
-        """Return nothing: the summary, which comes first, is known only at the end."""
+        """Return nothing: the report begins with the summary, which is known only at the end."""
         return ""
 
     def host(self, assessment: Assessment) -> str:

@@ -202,14 +202,14 @@ def _suppressions(finding: Finding) -> Iterator[dict[str, str]]:
 
 
 def _plain(text: str) -> str:
-    """Escape SARIF's syntax for links and placeholders in plain text: ``[text](target)`` and ``{0}``."""
+    """Escape SARIF's syntax for links and placeholders, ``[text](target)`` and ``{0}``, in plain text."""
     for special in ("\\", "[", "]"):
         text = text.replace(special, f"\\{special}")
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def _uri(control: Control, inventory: str) -> str:
-    """Return the path of the inventory, or of the control's page where hosts were given as a list."""
+    """Return the path of the inventory; if hosts were given as a list, that of the control's page."""
     if not inventory or "," in inventory:
         return f"docs/controls/{control.slug}.md"
     # Readers refuse a path that leaves the repository.

@@ -52,7 +52,7 @@ class Statements:
 
     @property
     def unused(self) -> Sequence[Statement]:
-        """Return the statements that have applied to no finding until now."""
+        """Return the statements that have not applied to any finding so far."""
         return [each for number, each in enumerate(self._all) if number not in self._used]
 
 

@@ -94,7 +94,7 @@ class ControlHosts:
 
     @property
     def file(self) -> str:
-        """Return the file name of its page."""
+        """Return the file name of the page."""
         return file_name(self.control.slug)
 
 
@@ -109,7 +109,7 @@ class GroupHosts:
 
     @property
     def file(self) -> str:
-        """Return the file name of its page."""
+        """Return the file name of the page."""
         return file_name(self.name)
 
 

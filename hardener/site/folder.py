@@ -82,7 +82,7 @@ class SiteFolder:
         self.close()
 
     def close(self) -> None:
-        """Release the folder; written files stay."""
+        """Release the lock of the folder; written files are kept."""
         if self._journal:
             with suppress(OSError):
                 self._journal.close()

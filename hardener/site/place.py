@@ -35,7 +35,7 @@ class RunRow(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Return the file name of its page."""
+        """Return the file name of the page."""
         return file_name(self.info.run_id)
 
     @property

@@ -80,7 +80,7 @@ def paged(rows: Iterable[Markup]) -> Iterator[list[Markup]]:
 
 
 def fitting(rows: Sequence[tuple[Markup, Markup]]) -> list[Markup]:
-    """Return the first text of each pair while the page has room, then the second text, which is shorter."""
+    """Return the first text of each pair while the page has room, then the shorter second text."""
     left = _BYTES - sum(len(short.encode("utf-8", "backslashreplace")) for _, short in rows)
     chosen = []
     for long, short in rows:

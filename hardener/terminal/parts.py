@@ -74,7 +74,7 @@ def sections_frame() -> Table:
 
 
 def status_bar(counts: Mapping[Status, int], width: int) -> Text:
-    """Draw the shares of pass, fail, error and other statuses; a count above zero has at least one cell."""
+    """Draw the shares of pass, fail, error and others; each count above zero gets at least one cell."""
     parts = (
         ("█", STATUS_COLOURS[Status.PASS], counts.get(Status.PASS, 0)),
         ("▒", STATUS_COLOURS[Status.FAIL], counts.get(Status.FAIL, 0)),
@@ -200,5 +200,5 @@ def files_written(files: Mapping[str, Path]) -> Iterator[RenderableType]:
 
 
 def verdict_detail(verdict: Verdict) -> str:
-    """Return the ``actual`` of a verdict, which is complete in itself; the reports list the offenders."""
+    """Return the ``actual`` of a verdict, without the offenders, which the reports list."""
     return line(verdict.actual, 200) or "no detail"

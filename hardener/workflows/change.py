@@ -108,7 +108,7 @@ class Session:
         )
 
     def look(self, fleet: Fleet) -> AbstractContextManager[AssessmentStore]:
-        """Audit the hosts of a batch; the audit is not recorded."""
+        """Audit the hosts of a batch, without recording the audit."""
         return assess_fleet(
             fleet,
             self.request.selection,

@@ -56,7 +56,7 @@ class ChangeRun:
 
     @property
     def fleet(self) -> Fleet:
-        """Return the hosts; once the run has begun, with its number."""
+        """Return the fleet; after the run has begun, with its run number."""
         return self._fleet
 
     def begin(self, run: str, *, seen: int, hosts: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Prepare runs of the history for a bundle of evidence."""
+"""Convert runs of the history to the form of an evidence bundle."""
 
 from __future__ import annotations
 

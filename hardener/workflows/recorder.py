@@ -133,7 +133,7 @@ class Recorder:
         try:
             found = previous_runs(History(self._target.home), self._record("", run, ExitCode.COMPLIANT))
         except HardenerError as error:
-            self._say("the reports do not compare with earlier runs", error)
+            self._say("the reports show no changes since earlier runs", error)
             return None
         return found and replace(found, before=self._readable(found.before))
 
@@ -162,7 +162,7 @@ class Recorder:
         self._say("this run is not recorded", error)
 
     def _readable(self, before: Callable[[str], Assessment | None]) -> Callable[[str], Assessment | None]:
-        """Wrap a reader: after its first error, which becomes a warning, it returns None."""
+        """Wrap a reader, so that it returns None after an error; the first error is a warning."""
         failed = False
 
         def read(host: str) -> Assessment | None:
@@ -171,7 +171,7 @@ class Recorder:
                 return None if failed else before(host)
             except HardenerError as error:
                 failed = True
-                self._say("the reports do not compare with earlier runs", error)
+                self._say("the reports show no changes since earlier runs", error)
                 return None
 
         return read

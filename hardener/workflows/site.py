@@ -107,7 +107,7 @@ class _Inventory:
         )
 
     def keep(self, folder: SiteFolder) -> bool:
-        """Keep all pages if their source runs are unchanged; return whether they were kept."""
+        """Keep all pages if the runs behind them are unchanged; return whether they were kept."""
         pages = folder.keys(f"{self._folder}/")
         if pages.get(f"{self._folder}/index.html") != self._key:
             return False

@@ -208,7 +208,7 @@ def _denied(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
         touched = {*merged.read, *merged.written, *merged.created}
         for path in _SECRETS:
             if path not in touched:
-                yield Rule(text=f"audit deny {path} rwklx", why="password hashes that nothing read")
+                yield Rule(text=f"audit deny {path} rwklx", why="password hashes, which were not read")
     if "CAP_NET_RAW" not in capabilities and "AF_PACKET" not in merged.families:
         yield Rule(text="audit deny network packet", why="no raw socket was requested")
         yield Rule(text="audit deny network inet raw", why="no raw socket was requested")

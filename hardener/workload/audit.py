@@ -71,7 +71,7 @@ class HostAudit:
 
     @property
     def complete(self) -> bool:
-        """Return whether everything about every container is known."""
+        """Return whether all facts about all containers are known."""
         return not self.error and not any(each.has.unknown for each in self.containers)
 
 

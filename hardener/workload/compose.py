@@ -112,15 +112,15 @@ class _File:
         if _is_alias(key, node):
             raise HardenerError(f"{shown} is an alias of something else", hint=_OTHERWISE)
         if node.flow_style or _line(node.value[0][0]) <= _line(key):
-            raise HardenerError(f"{shown} is written in braces", hint=_OTHERWISE)
+            raise HardenerError(f"{shown} is in flow style (in braces)", hint=_OTHERWISE)
         return node
 
     def unfit(self) -> HardenerError:
         """Return an error: the layout of the file has no place for a setting."""
-        return HardenerError(f"{self.name} cannot be changed in the way it is laid out", hint=_OTHERWISE)
+        return HardenerError(f"{self.name} has a layout that does not allow the change", hint=_OTHERWISE)
 
     def says_otherwise(self, key: str) -> bool:
-        """Return whether another key of the service has the same meaning; setting both would be an error."""
+        """Return whether another key of the service means the same, so that setting both is an error."""
         if key != "pids_limit":
             return False
         node: yaml.Node | None = self._node
@@ -165,7 +165,7 @@ class _File:
         return {key.value: _plain(value) for key, value in _pairs(self._node)}
 
     def edits(self, settings: Mapping[str, Any]) -> Iterator[_Edit]:
-        """Return the edits that give the service these settings."""
+        """Return the edits that apply these settings to the service."""
         new: list[str] = []
         for key, value in settings.items():
             if key in self._pairs:
@@ -204,7 +204,7 @@ class _File:
             yield self._behind(self._last_line(node), new)
 
     def _span(self, key: yaml.ScalarNode, node: yaml.Node) -> tuple[int, int]:
-        """Return the span of a value: from the colon to its end, without comments after it."""
+        """Return the span of a value: from its colon to its end, without trailing comments."""
         colon = self._text.index(":", key.end_mark.index) + 1
         if _is_alias(key, node):
             rest = self._text[colon : self._end_of(key.end_mark.line)]
@@ -227,7 +227,7 @@ class _File:
         yield from (f"{lead}  - {quoted(each)}" for each in value)
 
     def _behind(self, number: int, lines: Sequence[str]) -> _Edit:
-        """Return an edit that inserts lines after a line."""
+        """Return an edit that inserts the given lines after a line."""
         where = self._start(number + 1)
         text = "".join(each + self._line_end for each in lines)
         if where == len(self._text) and not _LINE_END.search(self._text[-1:]):

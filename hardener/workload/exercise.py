@@ -63,7 +63,7 @@ def command(text: str, *, most: float) -> Exerciser:
 
 
 def pause(seconds: float) -> Exerciser:
-    """Return an exercise by the user, who has ``seconds`` for it."""
+    """Return an exercise that the user performs, within ``seconds``."""
 
     def exercise(_addresses: Mapping[str, str]) -> Exercise:
         time.sleep(seconds)
@@ -73,7 +73,7 @@ def pause(seconds: float) -> Exerciser:
 
 
 def nothing(_addresses: Mapping[str, str]) -> Exercise:
-    """Return an empty exercise: a command in the twin is used instead."""
+    """Return an exercise that does nothing, for use with a command in the twin."""
     return Exercise(0.0)
 
 

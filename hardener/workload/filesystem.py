@@ -131,7 +131,7 @@ def _obstacle(folder: str, path: str, known: frozenset[str], *, reads_known: boo
     if any(sign in folder for sign in ":,"):
         return f"no mount can be written for a path with a {'colon' if ':' in folder else 'comma'}"
     if folder in _SYSTEM:
-        return f"an empty folder in place of {folder} would hide the image's own"
+        return f"an empty folder in place of {folder} would hide files of the image"
     if not reads_known and any(below(folder, content) for content in _CONTENT):
         return f"what else is needed of {folder} could not be seen"
     if hidden := sorted(each for each in known if below(each, folder)):

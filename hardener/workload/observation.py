@@ -39,7 +39,7 @@ class Refusal(Part):
 
     @property
     def kind(self) -> tuple[str, str, int, str]:
-        """Return everything that identifies the refusal, without its number."""
+        """Return the fields that identify the refusal, without the count."""
         return self.program, self.call, self.error, self.by
 
     def __str__(self) -> str:
@@ -59,19 +59,21 @@ class PhaseResult(Part):
 class Observation(Part):
     """The observations of a trial."""
 
-    starts: Count = Field(default=0, description="how many starts came up as they do without the profile")
-    failed: Count = Field(default=0, description="how many did not")
+    starts: Count = Field(
+        default=0, description="number of starts with the same result as without the profile"
+    )
+    failed: Count = Field(default=0, description="number of other starts")
     exercised: bool = Field(default=False, description="whether the exercise happened")
     passed: bool = False
     phases: Annotated[tuple[PhaseResult, ...], Field(max_length=len(PHASES))] = ()
     identities: Annotated[tuple[Identity, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
     listens: Annotated[tuple[Listen, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
     refusals: Annotated[tuple[Refusal, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
-    missing: Words = Field(default=(), description="in what the twin differs from the original")
+    missing: Words = Field(default=(), description="differences of the twin from the original")
     note: Text = ""
 
     def phase(self, name: str) -> PhaseResult | None:
-        """Return one of its phases; None where it was not tried."""
+        """Return a phase of the trial by name; None where it was not tried."""
         return next((each for each in self.phases if each.name == name), None)
 
 

@@ -68,7 +68,7 @@ def as_recorded(container: Container) -> dict[str, Any]:
 
 
 def place(container: Container) -> tuple[str, ...]:
-    """Return what is stable when a container is recreated: its compose service, else its name."""
+    """Return the identity that a container keeps when it is recreated: its compose service, else its name."""
     labels = fields.table(container.config, "Labels", SOURCE)
     project, service, number = (labels.get(each) for each in (_PROJECT, _SERVICE, _NUMBER))
     if project and service and str(labels.get(_ONE_OFF)).lower() != "true":

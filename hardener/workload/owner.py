@@ -1,4 +1,4 @@
-"""Find another user to replace root, if root was needed only for the files of that user."""
+"""Find a user to replace root, if root was needed only to access the files of that user."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class TrialPart(Part):
 
     key: str
     kind: Kind
-    starts: int = Field(description="how many were asked for")
+    starts: int = Field(description="number of requested starts")
     observation: Observation | None
 
 
@@ -53,7 +53,7 @@ class ProofDocument(Part):
     name: str
     began: Moment
     ended: Moment
-    profile: Digest = Field(description="SHA-256 of profile.json, which names the other files by theirs")
+    profile: Digest = Field(description="SHA-256 of profile.json, which contains those of the other files")
     host: Host
     container: Container
     exercise: Literal["command", "command in the container"]

@@ -62,7 +62,7 @@ class Recorder(Part):
     """The recorder, and what it could not observe."""
 
     kind: Literal["bpf", "bpftrace", "audit"]
-    complete: bool = Field(description="whether nothing is missing of what this kind of recorder can see")
+    complete: bool = Field(description="whether this kind of recorder observed all that it can")
     missing: Words = Field(description="sentences: what was not seen, and why")
 
 
@@ -176,7 +176,7 @@ class Files(Part):
     executed: Paths
     read: Paths | None
     locked: Paths = Field(default=(), description="as far as it could be seen")
-    mapped: Paths = Field(default=(), description="into memory as code, as far as it could be seen")
+    mapped: Paths = Field(default=(), description="into memory as code, where that could be recorded")
     owners: Annotated[Mapping[Path_, Owner], Field(max_length=MAX_SET)] = Field(
         default={}, description="of what was written or created and of the folder around, as far as known"
     )

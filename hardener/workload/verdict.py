@@ -181,7 +181,7 @@ def _silent_ports(before: Observation, observed: Observation) -> list[Listen]:
 
 
 def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
-    """Return the calls that were refused only in this trial, without those answered with ENOSYS."""
+    """Return the calls that were refused only in this trial, except those refused with ENOSYS."""
     known = {each.kind for each in before.refusals}
     filtered = {(each.program, each.call) for each in before.refusals if each.by == "filter"}
     return tuple(

@@ -141,7 +141,7 @@ class GuardedAction(TransactionAction):
     def _never_began_or_forgotten(
         self, entry: str, arguments: Mapping[str, Any], *, task_vars: dict[str, Any], lost: Exception
     ) -> dict[str, Any]:
-        """Determine the outcome of a run that the host has no record of, from the remaining changes.
+        """Determine the outcome of a run without a record on the host, from the remaining changes.
 
         Args:
             entry: the function on the host.
@@ -213,7 +213,7 @@ class GuardedAction(TransactionAction):
 
     @contextmanager
     def _new_connection(self) -> Iterator[None]:
-        """Use a new, unshared connection, and restore the settings afterwards."""
+        """Use a new, unshared connection in the block, and restore the connection settings afterwards."""
         connection = self._connection
         if connection.transport != "ssh":
             if type(connection).reset is not ConnectionBase.reset:
@@ -277,7 +277,7 @@ def believe(result: dict[str, Any], *, check: bool) -> None:
 
 
 def _restless(value: Any) -> list[str]:
-    """Return the containers that are excepted from the health check.
+    """Return the list of containers that the health check ignores.
 
     Raises:
         AnsibleActionFail: that is no list of texts.

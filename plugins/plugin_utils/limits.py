@@ -128,7 +128,7 @@ def hold(action: Any) -> None:
 
 
 def of_its_host(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a module's result without keys that set variables: a host's variables come from the inventory.
+    """Return a module's result without keys that set variables, since these come from the inventory only.
 
     Raises:
         AnsibleActionFail: it is too large.
@@ -390,7 +390,7 @@ def see_it_is_flat(value: Any) -> None:
 
 
 def see_it_can_be_told(result: Any) -> None:
-    """Refuse a result that is too large to be shown.
+    """Refuse a result that is too large to be displayed.
 
     Raises:
         AnsibleActionFail: it is.

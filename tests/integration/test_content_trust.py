@@ -75,7 +75,7 @@ def test_a_tag_that_was_set_on_the_host_is_reported(supply: Supply) -> None:
     found = main.verify(supply.arguments())["images"]
     (image,) = (each for each in found if supply.name("tool:1") in each["names"])
     assert image["status"] == "moved-tag"
-    assert image["detail"].startswith(f"{supply.name('app:1')} was set here")
+    assert image["detail"].startswith(f"{supply.name('app:1')} was set on this host")
 
 
 def test_a_signature_of_one_repository_does_not_count_for_another_name(supply: Supply) -> None:
@@ -228,7 +228,7 @@ def test_an_old_signed_image_is_still_signed(supply: Supply) -> None:
 def test_rules_without_a_signature_and_exceptions_pass_until_they_expire(supply: Supply) -> None:
     supply.push("plain:1")
     nothing = supply.policy({"prefix": supply.name("plain"), "nothing": True})
-    assert supply.verify(policy=nothing)["plain:1"] == ("allowed", "no signature is asked for")
+    assert supply.verify(policy=nothing)["plain:1"] == ("allowed", "no signature is required")
     exception = {"image": supply.name("plain:*"), "reason": "soon", "expires": "2999-01-01"}
     exempt = supply.policy(exceptions=[exception])
     assert supply.verify(policy=exempt)["plain:1"] == ("exempt", "until 2999-01-01: soon")

@@ -103,7 +103,7 @@ def _health(container: Container) -> Iterator[str]:
 
 
 def _longest_start(container: Container) -> float:
-    """Return the seconds after which a health check without an answer fails: three times its limit."""
+    """Return the seconds after which a container that is still starting is judged as failing."""
     declared = fields.table(container.config, "Healthcheck", SOURCE)
     retries = fields.number(declared, "Retries", SOURCE) or 3  # the engine's defaults
     interval = fields.number(declared, "Interval", SOURCE) / 1e9 or 30

@@ -101,7 +101,7 @@ def system_mounts(container: Container, allowed: Sequence[str] = ()) -> Iterator
 
 
 def system_disks(container: Container) -> Iterator[str]:
-    """Return the disks of the host's own filesystems that a container has as devices."""
+    """Return the host's disks that a container has as devices: those of the host's own filesystems."""
     yield from _disks(container, _places(container.snapshot, _system_trees(container)))
 
 
@@ -137,7 +137,7 @@ def _shortest(names: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def _places(snapshot: Snapshot, trees: tuple[str, ...]) -> tuple[tuple[str, tuple[Location, ...]], ...]:
-    """Return the locations of the trees, with their layers and image files; none if they are unknown."""
+    """Return the locations of the trees, their layers and image files; empty if they are unknown."""
     host = mounttable.host(snapshot)
     if host is None:
         return ()
@@ -188,7 +188,7 @@ def _opens(rule: str, number: str) -> bool:
 
 
 def _sensitive_because(path: str, trees: tuple[str, ...], above: bool) -> str:
-    """Return why a host path, its parent or its child is sensitive, as the end of a sentence."""
+    """Return why a host path, its parent or its child is sensitive, as a phrase; empty if none is."""
     for tree in trees:
         if path == tree:
             return ", a system directory"
@@ -300,7 +300,7 @@ def _devices(container: Container) -> Iterator[str]:
 
 
 def devices(container: Container) -> Iterator[str]:
-    """Return the devices of the host that a container has, by any option."""
+    """Return the devices of the host that a container has, independent of the option that gives them."""
     for device in fields.rows(container.host_config, "Devices", SOURCE):
         yield f"has {device.get('PathOnHost')} ({device.get('CgroupPermissions') or 'rwm'})"
     for rule in fields.texts(container.host_config, "DeviceCgroupRules", SOURCE):

@@ -151,9 +151,9 @@ def cgroup_parent(snapshot: Snapshot) -> Verdict:
         parent = fields.text(container.host_config, "CgroupParent", SOURCE)
         if parent not in accepted:
             actual = str(_cgroup(container).get("path")) if container.running else ""
-            yield f"is accounted under {parent}" + (f", at {actual}" if actual else "")
+            yield f"has the cgroup parent {parent}" + (f", at {actual}" if actual else "")
         elif parent:
-            yield Note(f"is accounted under {parent}, which is accepted")
+            yield Note(f"has the cgroup parent {parent}, which is accepted")
 
     return every_container(
         snapshot,
@@ -174,7 +174,7 @@ def ulimits(snapshot: Snapshot) -> Verdict:
             soft, hard = (fields.number(entry, key, SOURCE) for key in ("Soft", "Hard"))
             override = f"{name}={_ulimit(soft)}:{_ulimit(hard)}"
             if hard == -1:
-                yield f"lifts the limit altogether: {override}"
+                yield f"removes the limit: {override}"
             elif name in defaults and 0 <= defaults[name] < hard:
                 yield f"raises {override} above the daemon's default of {defaults[name]}"
             elif name in defaults:

@@ -1,4 +1,4 @@
-"""Determine where a container can write."""
+"""Find the paths to which a container can write."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Directory:
                 self._known[identity] = container._replace(ended=now)
 
     def get(self, identity: str) -> Container:
-        """Return a container by its id; of an unknown container only the id is set."""
+        """Return a container by its id; an unknown container has only its id."""
         with self._lock:
             return self._known.get(identity) or Container(identity, "", "")
 

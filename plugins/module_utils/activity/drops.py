@@ -35,7 +35,7 @@ class DropCounters:
             self._last[name] = number
 
     def forget(self, before: float) -> None:
-        """Drop the days that ended before a time."""
+        """Remove the days that ended before a time."""
         first = _day(before)
         self._days = {day: counts for day, counts in self._days.items() if day >= first}
 

@@ -62,7 +62,7 @@ def _bounded(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _end_without_reader() -> None:
-    """Write an empty line before the answer, so that this process ends if the reader is gone."""
+    """Write an empty line before the answer, so that this process ends if its output is closed."""
     try:
         os.write(1, b"\n")
     except OSError:

@@ -137,7 +137,7 @@ class Gaps:
         self.expire(now)
 
     def expire(self, now: float) -> None:
-        """Count numbers that have been missing for too long as lost; the oldest come first."""
+        """Count numbers as lost that have been missing for too long, the oldest first."""
         while self._missing:
             number, since = next(iter(self._missing.items()))
             if now - since <= self._grace:

@@ -134,7 +134,7 @@ def _silence(ended: float, now: float) -> int:
 
 
 def _installed() -> tuple[tuple[str, int, int], ...]:
-    """Return names, times and sizes of the installed files, to notice an update; empty if not installed."""
+    """Return names, times and sizes of the installed files, to detect an update; empty if not installed."""
     if not os.path.exists(record.UNIT):
         return ()
     folders = [os.path.dirname(os.path.abspath(file)) for file in (__file__, host.__file__)]

@@ -167,7 +167,7 @@ class Tally:
             del self._of_container[key[0]]
 
     def forget(self, before: float) -> None:
-        """Drop entries that were seen last before a time."""
+        """Remove entries that were last seen before a time."""
         for key in [key for key, entry in self._entries.items() if entry.last < before]:
             self._remove(key)
 

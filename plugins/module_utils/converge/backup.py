@@ -105,7 +105,7 @@ class Store:
             return []
 
     def record(self, run: str) -> dict[str, Any]:
-        """Return the record of how a run ended; empty if it has none (full disk) or is unfinished."""
+        """Return the record of a run's end; empty if the run is unfinished or has none (full disk)."""
         try:
             return records.outcome(records.read(self._record_file(run)))
         except (OSError, ValueError):
@@ -148,7 +148,7 @@ class Store:
             files.release(path)
 
     def clear_up(self) -> None:
-        """Free the disk space that the last run reserved and failed to free, unless a run is unfinished."""
+        """Free disk space that an earlier run has reserved and not freed, unless a run is unfinished."""
         for run in self.runs()[-1:]:
             self.release(run)
 

@@ -26,7 +26,7 @@ Tables = Mapping[str, Mapping[str, List[str]]]  # table -> chain -> its rules as
 
 
 class Hook(NamedTuple):
-    """A jump from another program's chain, wanted while the chain ``because_of``, or ``child``, exists."""
+    """A jump from another program's chain to ``child``; wanted while ``because_of`` or ``child`` exists."""
 
     table: str
     parent: str
@@ -110,7 +110,8 @@ def differences(loaded: Tables, wanted: Tables) -> list[str]:
             elif one != other:
                 found.append(f"{chain} is not loaded as its file says")
     found += [
-        f"{hook.parent} does not pass {hook.child} {'last' if hook.last else 'before packets are let in'}"
+        f"{hook.parent} does not jump to {hook.child}"
+        f" {'last' if hook.last else 'before rules that accept packets'}"
         for hook in HOOKS
         if hook.wanted(want) and not hook.in_place(loaded)
     ]

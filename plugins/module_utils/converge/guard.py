@@ -97,7 +97,7 @@ def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
 
 
 def insist(folder: str, run: str, backup: str) -> str:
-    """Have systemd retry a rollback that failed, armed or not.
+    """Have systemd retry a failed rollback, whether or not the run had a guard.
 
     Returns:
         What the host does about it, and how root ends that.

@@ -147,7 +147,7 @@ class Journal:
 
     @property
     def stopped(self) -> bool:
-        """Return whether the run stops containers, as allowed."""
+        """Return whether the run is allowed to stop containers, and does."""
         return bool(self._raw.get("stopped"))
 
     @property
@@ -193,12 +193,12 @@ class Journal:
         self.remember(phase=phase, limit=limit, **what)
 
     def memory(self, activation: str) -> dict[str, Any] | None:
-        """Return what an activation stored when it began; None if it has not begun."""
+        """Return the data that an activation stored when it began; None if it has not begun."""
         found: dict[str, Any] | None = self._raw["memory"].get(activation)
         return found
 
     def note(self, activation: str, memory: Mapping[str, Any]) -> None:
-        """Store what an activation needs for its undo, before it changes anything."""
+        """Store the data that an activation needs for its undo, before it changes anything."""
         self.remember(memory={**self._raw["memory"], activation: dict(memory)})
 
     def will_write(self, content: bytes) -> None:
@@ -206,6 +206,6 @@ class Journal:
         self.remember(written=[*self._raw["written"], digest(content)])
 
     def end(self) -> None:
-        """End the run: move what the undo of its activations needs to its backup."""
+        """End the run, and move the data for the undo of its activations to its backup."""
         folder = self._store.backup_folder(self.run)
         atomic.rename(self._store.journal_file, os.path.join(folder, layout.JOURNAL))

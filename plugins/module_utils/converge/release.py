@@ -141,7 +141,7 @@ class Release(Transaction):
         return found
 
     def _tell_rest(self, plan: Plan, paths: Paths, performed: Sequence[Activation]) -> None:
-        """Note the changes that stay although no other program has changed them."""
+        """Report the changes that a release does not undo, although no other program made them."""
         names = [activation.name for activation in performed]
         left = self._found["left"]
         left += roleparts.packages(paths.documents)

@@ -195,7 +195,7 @@ def states_before(store: Store, journal: Journal) -> dict[str, State]:
 
 
 def taken_back(store: Store, journal: Journal) -> list[Change]:
-    """Return the changes that rolling a run back will make."""
+    """Return the changes that the rollback of a run will make."""
     found = []
     for entry in store.manifest(journal.run):
         now = entry.present()

@@ -221,7 +221,7 @@ def _impossible(
 
 
 def _waiting(choice: Selection, activation: Activation) -> list[Document]:
-    """Return the changing documents that an activation serves; if some need a restart, only those."""
+    """Return the changing documents that need an activation; if any need a restart, only those."""
     waiting = [document for document in choice.changing if activation.name in dict(document.activations)]
     return [document for document in waiting if not exceeds(DAEMON_RESTART, document.impact)] or waiting
 

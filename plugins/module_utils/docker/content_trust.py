@@ -15,7 +15,7 @@ _OFF = ("", "0", "f", "F", "false", "FALSE", "False")
 
 
 def is_on(value: Any) -> bool:
-    """Parse the variable as the client does: any value but the listed forms of false is on."""
+    """Parse the variable as the docker client does: every value is true, except the forms of false."""
     return value not in _OFF
 
 

@@ -36,7 +36,7 @@ class Account:
         self._recorder.want(identity, self._slot)
 
     def mark(self, phase: str) -> None:
-        """Assign all further counts to this phase."""
+        """Assign all further events to this phase."""
         self._recorder.phase(phase, unfiltered=self._unfiltered, slot=self._slot)
 
     def cgroups(self) -> set[int]:
@@ -62,7 +62,7 @@ class Account:
         """Describe the observations that were lost for the twin."""
         found = []
         if self.sampler.divided:
-            found.append("what runs in control groups below the container's own was not recorded")
+            found.append("processes in nested control groups were not recorded")
         if self.sampler.cut:
             found.append("there were more identities of programs than are listed")
         if self.sampler.unfiltered and not self._unfiltered:

@@ -186,7 +186,7 @@ def container(original: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Secret:
-    """Replaces words by digests with this host's key, or removes them if there is none."""
+    """Replaces words by digests with this host's key; without a key, removes them."""
 
     def __init__(self) -> None:
         self._redactor = Redactor()

@@ -43,7 +43,7 @@ Entry = Tuple[bytes, bytes]
 
 
 def config(phase: int, *, unfiltered: bool, machine: str) -> bytes:
-    """Return the settings that the objects read."""
+    """Return the settings for the BPF objects."""
     return _CONFIG.pack(phase, int(unfiltered), *_NUMBERS.get(machine, (-1, -1, -1)))
 
 

@@ -24,7 +24,7 @@ def _nothing() -> None:
 
 
 def _unmarked(_name: str) -> None:
-    """Ignore the phase."""
+    """Do nothing: phases are not marked."""
 
 
 class Life:
@@ -99,7 +99,7 @@ class Life:
             with self.phase("stop") as phase:
                 self._stop(phase)
         else:
-            self.missing.append("the container ends by itself: what comes after a start cannot be exercised")
+            self.missing.append("the container ends by itself: later phases cannot be exercised")
         self._changes()
 
     def start_used(self) -> None:

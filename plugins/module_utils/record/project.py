@@ -34,13 +34,13 @@ class Cast(NamedTuple):
 
 
 def alone(engine: Engine, container: str) -> Cast:
-    """Return a container by itself."""
+    """Return a container without others."""
     original = engine.get(f"/containers/{quoted(container)}/json")
     return Cast([Member(_service(original) or _name(original), original, True, {})], [])
 
 
 def around(engine: Engine, container: str) -> Cast:
-    """Return a container with copies of the others in its project; alone if it has none."""
+    """Return a container with copies of the other services of its project; without a project, only itself."""
     cast = alone(engine, container)
     original = cast.members[0].original
     project = _label(original, "project")
@@ -105,7 +105,7 @@ def _listed(engine: Engine, label: str, **more: str) -> list[Mapping[str, Any]]:
 def _cast(
     found: Iterable[Mapping[str, Any]], hashes: Mapping[str, str], *, chosen: Mapping[str, Any] | None
 ) -> Cast:
-    """Select members among a project's containers; with a chosen one, only that is recorded."""
+    """Select members among a project's containers; if one is chosen, only that one is recorded."""
     services: dict[str, list[Mapping[str, Any]]] = {}
     for original in found:
         if _service(original) and _label(original, "oneoff") != "True":

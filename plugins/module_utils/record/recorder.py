@@ -118,7 +118,7 @@ class Programs(ABC):
         run(self._tool, "map", "delete", "pinned", self._maps["wanted"], "key", "hex", *key)
 
     def phase(self, name: str, *, unfiltered: bool = False, slot: int = 0) -> None:
-        """Count for this phase from now on; ``unfiltered``: the containers have no seccomp filter."""
+        """Count events for this phase from now on; ``unfiltered``: the containers have no seccomp filter."""
         settings = layout.config(layout.PHASES.index(name), unfiltered=unfiltered, machine=os.uname().machine)
         self._update("config", struct.pack("=I", slot), settings)
 

@@ -281,7 +281,7 @@ class Trials:
         return dict(self._forwarder.carried) if self._forwarder is not None else {}
 
     def _went_well(self, phase: Mapping[str, Any]) -> bool:
-        """Return whether a start had the same result as those without the profile."""
+        """Return whether a start had the same result as the starts without the profile."""
         usual = self._usual.get(phase["name"], self._usual.get(_STARTS[0]))
         if phase["exercised"] and phase["reason"] == usual:
             return True

@@ -175,7 +175,7 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
 
 
 def owner(mode: str) -> str:
-    """Describe the owner of the network or processes that a mode names."""
+    """Describe whose network or processes a mode shares."""
     return "the host" if mode == "host" else "another container"
 
 

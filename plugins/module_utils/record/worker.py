@@ -186,7 +186,7 @@ class _Termination:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Mark a request to the engine; the signal handler waits for requests of other threads."""
+        """Mark the block as a request to the engine, for which the signal handler waits."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -111,7 +111,7 @@ class World:
         return Place(next(iter(aliases)), aliases)
 
     def made(self, original: Mapping[str, Any], identity: str) -> None:
-        """Remember the twin of a container: others may share its network."""
+        """Store the twin of a container, since others may share its network."""
         self._twins[original["Id"]] = identity
 
     # --- volumes --------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class World:
         return found
 
     def _see_sizes(self, original: Mapping[str, Any], *, used: bool) -> None:
-        """Decide which of a container's mounts are too large to copy, alone or in total."""
+        """Decide which mounts of a container are too large to copy, each alone or all together."""
         planned = 0
         for mount in original.get("Mounts") or ():
             source = mount.get("Source") or ""

@@ -42,7 +42,7 @@ class _AppArmor(NamedTuple):
 
     @property
     def boot_words(self) -> list[str]:
-        """Return the words that the kernel's command line must have."""
+        """Return the parameters that the kernel's command line must have."""
         if "lsm" in self.parameters:  # the kernel then ignores all other words
             modules = [name for name in self.parameters["lsm"].split(",") if name not in ("", *_EXCLUSIVE)]
             return ["apparmor=1", f"lsm={','.join([*modules, 'apparmor'])}"]

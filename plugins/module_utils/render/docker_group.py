@@ -44,7 +44,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _unfit(host: HostView) -> str:
-    """Return why the role can do nothing here; empty if it can."""
+    """Return why the role cannot be applied to this host; empty if it can."""
     reason = host.unread("engine", "daemon.config", "groups")
     if reason:
         return reason

@@ -394,7 +394,7 @@ def _ssh_ports(host: HostView, more: Sequence[int], connection_port: int) -> lis
 
 
 def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
-    """Return why the ports of ssh are uncertain, so that rules may cut it off; empty if they are known.
+    """Return why the ports of ssh are unknown, so that rules could block it; empty if they are known.
 
     With ssh.socket systemd listens, and other servers have other names.
     """
@@ -412,7 +412,7 @@ def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
 
 
 def _cut_off(host: HostView, wanted: _Site) -> Iterator[str]:
-    """Yield services that no rule accepts."""
+    """Yield running services that no rule accepts."""
     for protocol, port, version, process in sorted(set(facts.listening(host))):
         family = "ipv4" if version == 4 else "ipv6"
         if protocol == "udp" and (port >= _EPHEMERAL or port in (68, 546)):

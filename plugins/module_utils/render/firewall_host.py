@@ -20,7 +20,7 @@ def version(host: HostView) -> int:
 
 
 def unfit(host: HostView, variable: str) -> str:
-    """Return why the role can do nothing here, and the way out; empty if it can."""
+    """Return why the role cannot be applied to this host, and what to do; empty if it can."""
     for source in ("firewall", "units", "listening"):
         entry = host.entry(source)
         if entry.get("state") != "ok":

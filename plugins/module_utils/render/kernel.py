@@ -44,7 +44,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _unfit(host: HostView) -> str:
-    """Return why the role can do nothing here; empty if it can."""
+    """Return why the role cannot be applied to this host; empty if it can."""
     reason = host.unread("system", "sysctl")
     if reason:
         return reason
@@ -175,7 +175,7 @@ def _invalid_settings(host: HostView, settings: Mapping[str, str]) -> Iterator[s
 
 
 def _optional(key: str) -> str:
-    """Return the prefix that makes a failure acceptable, since older programs do not know patterns."""
+    """Return the prefix with which sysctl ignores a failure, since older versions do not know patterns."""
     return "-" if "*" in key else ""
 
 

@@ -160,7 +160,7 @@ def _awaits_reboot(host: HostView) -> str:
 
 
 def _restart_costs(host: HostView) -> str:
-    """Return the impact of an engine restart here."""
+    """Return the impact of an engine restart on this host."""
     if not _updates(host, engine=True):
         return NONE
     if host.info.get("ContainersRunning") and not host.info.get("LiveRestoreEnabled"):
@@ -186,7 +186,7 @@ def returning(snapshot: Mapping[str, Any]) -> list[str]:
 
 
 def _unfit(host: HostView) -> str:
-    """Return why the role can do nothing here; empty if it can."""
+    """Return why the role cannot be applied to this host; empty if it can."""
     reason = host.unread("system", "packages")
     if reason:
         return reason

@@ -245,7 +245,7 @@ def _range_error(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], 
 
 
 def _free(taken: Sequence[tuple[int, int, str]], first: int, count: int) -> Range:
-    """Return the first gap that is wide enough."""
+    """Return the start of the first gap in the ids that is wide enough."""
     start = first
     for low, high, _owner in sorted(taken):
         if low < start + count and start <= high:
@@ -254,7 +254,7 @@ def _free(taken: Sequence[tuple[int, int, str]], first: int, count: int) -> Rang
 
 
 def _claims(host: Mapping[str, Any]) -> list[str]:
-    """Return why a container cannot be in a user namespace of its own."""
+    """Return why a container cannot have its own user namespace."""
     found = ["privileged"] if host.get("Privileged") else []
     found += ["network of the host"] if host.get("NetworkMode") == "host" else []
     return found + (["processes of the host"] if host.get("PidMode") == "host" else [])

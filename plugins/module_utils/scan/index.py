@@ -232,7 +232,7 @@ class Indexes:
 
 
 def _sandbox() -> str:
-    """Return the user as which apt downloads: its own, or root if there is none."""
+    """Return the user as which apt downloads: apt's own user, or root if it does not exist."""
     try:
         import pwd
 

@@ -142,7 +142,7 @@ def _is_whiteout(folder: int, name: str) -> bool:
 
 
 def _overlay(descriptor: int, what: str) -> bytes | None:
-    """Return an attribute of overlayfs; None if it is not set."""
+    """Return an extended attribute of overlayfs; None if it is not set."""
     for prefix in _XATTRS:
         try:
             return os.getxattr(descriptor, prefix + what)

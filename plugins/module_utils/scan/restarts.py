@@ -35,7 +35,7 @@ def running() -> dict[str, Any]:
 
 
 def packages_changed() -> int | None:
-    """Return when packages were last installed or removed; None without packages."""
+    """Return the time when packages were last installed or removed; None without packages."""
     try:
         return int(os.stat(_STATUS).st_mtime)
     except OSError:

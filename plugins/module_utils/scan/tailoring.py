@@ -1,4 +1,4 @@
-"""Define which rules of operating system benchmarks do not apply to a Docker host, with reasons.
+"""List the rules of operating system benchmarks that do not apply to a Docker host, with reasons.
 
 Excluded are rules whose remediation stops containers, and rules that walk through image layers: these hold
 millions of files of other systems, whose owners and modes do not concern this host.

@@ -154,7 +154,7 @@ def parse_limits(text: str) -> dict[str, list[str]]:
 
 
 def _cgroup_folders(text: str, container: str, host: Host) -> tuple[dict[str, str], bool]:
-    """Return controllers with the container's cgroup folders ("" for version 2), and whether it has its own.
+    """Return cgroup folders by controller ("" for version 2), and whether the container has its own.
 
     It has none if the engine manages no cgroups (rootless): then no limit is enforced.
     """
@@ -205,7 +205,7 @@ def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
 
 
 def _any(folders: dict[str, str]) -> str | None:
-    """Return the cgroup folder for the snapshot."""
+    """Return the cgroup folder that the snapshot names."""
     return folders.get("memory") or folders.get("") or folders.get("pids")
 
 

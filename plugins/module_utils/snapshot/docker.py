@@ -179,7 +179,7 @@ def bodies(engine: Engine, paths: Sequence[str]) -> Iterator[bytes | NoAnswer]:
 
 
 def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:
-    """Return whether the engine's info contradicts an empty list, or does not confirm it.
+    """Return whether an empty list contradicts the engine's info, or is not confirmed by it.
 
     An empty list counts as a fact only if the sender answers like an engine otherwise.
 

@@ -80,7 +80,7 @@ def ever_ran(data_root: str) -> bool:
 
 
 def _pid_from(engine: Engine, units: dict[str, dict[str, Any]]) -> str | None:
-    """Return the evidence that this process is the daemon, such as ``pidfile``; None if only its name is."""
+    """Return why this process is the daemon, such as ``pidfile``; None if only its name matches."""
     if engine.pid is None:
         return None
     if engine.peer == engine.pid:
@@ -134,7 +134,7 @@ def _listening(
 def _passed_on(
     engine: Engine, running: dict[int, str], holders: sockets.Holders
 ) -> list[tuple[dict[str, Any], str]]:
-    """Return TCP sockets of programs that forward them to the API's socket, in any network namespace."""
+    """Return TCP sockets that programs forward to the API's socket, in any network namespace."""
     if not engine.socket:
         return []
     names = {engine.socket, os.path.realpath(engine.socket)}

@@ -105,7 +105,7 @@ def _absolute(paths: Iterable[object]) -> list[str]:
 
 
 def _made_by_the_daemon(engine: Engine, root: str) -> list[str]:
-    """Return what the daemon creates when it starts: two levels of folders, and its pid file."""
+    """Return the paths that the daemon creates when it starts: two levels of folders, and its pid file."""
     found = [str(engine.declared("pidfile") or "/run/docker.pid")]
     folders = [root, str(engine.declared("exec-root") or "/run/docker")]
     for folder in _absolute(folders):
@@ -118,7 +118,7 @@ def _made_by_the_daemon(engine: Engine, root: str) -> list[str]:
 
 
 def _drop_ins(unit: str) -> list[str]:
-    """Return the folders of a unit's drop-ins with their files, loaded or not."""
+    """Return the folders of a unit's drop-ins with their files, whether or not they are loaded."""
     found = []
     for place in _UNIT_FOLDERS:
         folder = f"{place}/{unit}.d"

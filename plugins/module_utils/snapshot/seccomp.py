@@ -164,7 +164,7 @@ def _action(rule: dict[str, Any], default: str = "") -> tuple[str, int | None]:
 
 
 def _may_hold(arguments: list[Any], first: int | None) -> bool:
-    """Return whether conditions can hold, given the first argument."""
+    """Return whether all conditions can hold for a given first argument."""
     return first is None or all(each.get("index") or _compares(each, first) for each in arguments)
 
 
@@ -191,7 +191,7 @@ def _call_names(rule: dict[str, Any]) -> list[str]:
 
 
 def _first_object(text: str, more: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the summary of the profile at the beginning of a text; None if there is none."""
+    """Return the profile with which a text begins, condensed; None if there is none."""
     try:
         profile = JSONDecoder().raw_decode(text.lstrip())[0]
         found = condensed(profile)

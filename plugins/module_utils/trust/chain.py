@@ -91,7 +91,7 @@ class Verifier:
                 return Finding(PINNED, "the policy names its digest", rule.prefix)
             return Finding(MOVED, f"{digest[:19]} is not one of the policy's digests", rule.prefix)
         if not rule.keys:
-            return Finding(ALLOWED, "no signature is asked for", rule.prefix)
+            return Finding(ALLOWED, "no signature is required", rule.prefix)
         found = signatures.verify(
             self._registries, image, digest, keys=self._keys, wanted=rule.keys, every=rule.every
         )
@@ -175,7 +175,7 @@ class Verifier:
             own = {each.digest: finding for each, finding in known.items() if each[:2] == image[:2]}
             if not own:
                 origins = ", ".join(sorted({each.repository for each in known}))
-                yield Finding(MOVED, f"{tag} was set here, for an image of {origins}")
+                yield Finding(MOVED, f"{tag} was set on this host, for an image of {origins}")
                 continue
             best = _best(own.values())
             if best.status in GOOD:

@@ -138,7 +138,7 @@ def test_missing_permissions_are_named(judge: Judge) -> None:
     assert "records execution" in details(verdict)
 
 
-def test_rules_for_some_users_alone_are_shown_but_do_not_count(judge: Judge) -> None:
+def test_rules_limited_to_some_users_are_shown_but_do_not_pass(judge: Judge) -> None:
     rule = "-a always,exit -F path=/usr/sbin/dockerd -F perm=wxa -F auid>=1000 -F key=docker"
     verdict = judge("audit-dockerd", audited([rule]))
     assert verdict.status is Status.FAIL

@@ -296,10 +296,10 @@ def test_rotation_of_the_unlock_key_is_manual(judge: Judge) -> None:
 @pytest.mark.parametrize(
     ("expiry", "status", "actual"),
     [
-        (90 * DAY, "pass", "they live 90 days"),
-        (DAY // 2, "pass", "they live 0.5 days"),
-        (91 * DAY, "fail", "they live 91 days"),
-        (3650 * DAY, "fail", "they live 3650 days"),
+        (90 * DAY, "pass", "they are valid for 90 days"),
+        (DAY // 2, "pass", "they are valid for 0.5 days"),
+        (91 * DAY, "fail", "they are valid for 91 days"),
+        (3650 * DAY, "fail", "they are valid for 3650 days"),
     ],
 )
 def test_the_lifetime_of_node_certificates_is_judged(

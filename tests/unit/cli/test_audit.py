@@ -253,7 +253,7 @@ def test_an_unreadable_history_is_a_warning_and_reports_lack_changes(
         connection.execute("UPDATE host SET assessment = x'00'")
     result = hardener("audit", "-i", "inv,", "--report", f"html={page}")
     assert result.exit_code == 3
-    assert result.stderr.count("warning: the reports do not compare with earlier runs: run") == 1
+    assert result.stderr.count("warning: the reports show no changes since earlier runs: run") == 1
     assert "2 hosts: web1, web2" in page.read_text()
     assert "No host could be compared" in page.read_text()
 
@@ -262,5 +262,5 @@ def test_an_unreadable_history_is_a_warning_and_reports_lack_changes(
     (home / "history.sqlite3").write_text("no database" * 100)
     result = hardener("audit", "-i", "inv,", "--report", f"html={page}")
     assert result.exit_code == 3
-    assert "warning: the reports do not compare with earlier runs: the history in" in result.stderr
+    assert "warning: the reports show no changes since earlier runs: the history in" in result.stderr
     assert "Since the last run" not in page.read_text().partition("<form")[0]

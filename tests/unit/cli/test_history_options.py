@@ -71,7 +71,7 @@ def test_a_run_of_another_inventory_is_refused(hardener: Hardener, home: Path, t
     assert hardener("show", file_run.id).exit_code == 0
     result = hardener("show", file_run.id, "-i", two[1])
     assert result.exit_code == 2
-    assert f"run {file_run.id} is of the inventory {two[0]}, not of db01,db02" in result.stderr
+    assert f"run {file_run.id} belongs to the inventory {two[0]}, not to db01,db02" in result.stderr
     result = hardener("baseline", list_run.id, "-i", two[0])
     assert result.exit_code == 2
 

@@ -25,7 +25,7 @@ def test_decisions_are_read_with_the_day_of_the_run(tmp_path: Path) -> None:
     assert decisions.digests == {"waivers": hashlib.sha256(WAIVER.good.encode()).hexdigest()}
 
 
-def test_one_file_is_enough(tmp_path: Path) -> None:
+def test_waivers_without_attestations_are_read(tmp_path: Path) -> None:
     (tmp_path / "waivers.yml").write_text(WAIVER.good)
     decisions = read_decisions(tmp_path / "waivers.yml", None, today=TODAY)
     assert list(decisions.digests) == ["waivers"]

@@ -39,7 +39,7 @@ def test_reports_have_the_severity_of_the_verdict_or_the_control(
     assert READ[format_name](written(assessment("h", own))) == shown
 
 
-def test_the_most_severe_of_several_hosts_counts() -> None:
+def test_a_control_has_the_severity_of_its_most_severe_host() -> None:
     summary = Summary()
     summary.add(assessment("a", Severity.HIGH))
     (cases,) = summary.cases(Status.FAIL)

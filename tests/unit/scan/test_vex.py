@@ -135,7 +135,7 @@ def test_references_of_cyclonedx_are_resolved_to_products(loaded: Any) -> None:
         ({"@id": DEB, "subcomponents": [{"@id": "pkg:generic/part"}]}, False, False),
     ],
 )
-def test_a_statement_applies_to_its_products(
+def test_a_vex_statement_applies_to_the_products_that_it_names(
     loaded: Any, product: Any, on_host: bool, in_image: bool
 ) -> None:
     (one,) = loaded(openvex(said("not_affected", product)))

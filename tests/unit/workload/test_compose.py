@@ -127,7 +127,7 @@ def test_lists_in_every_layout_are_changed(before: str, after: str | None) -> No
 
     settings = {"cap_add": ["CHOWN", "SETUID"]}
     if after is None:
-        with pytest.raises(HardenerError, match=r"laid out.*compose\.override\.yaml"):
+        with pytest.raises(HardenerError, match=r"layout.*compose\.override\.yaml"):
             change(file(before), settings=settings)
         return
     assert change(file(before), settings=settings) == file(after)
@@ -150,7 +150,7 @@ def test_a_service_that_extends_another_replaces_its_lists() -> None:
     assert found == text + "    cap_add: !override\n      - CHOWN\n    cap_drop: []\n"
 
 
-def test_limits_in_deploy_are_existing_limits() -> None:
+def test_limits_under_deploy_are_treated_as_existing_limits() -> None:
     text = "services:\n  web:\n    deploy: {resources: {limits: {pids: 5}}}\n"
     assert change(text, settings={"pids_limit": 64}) == text
 
@@ -167,7 +167,7 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
         ("[]", "has no services"),
         ("services: 7", "has no services"),
         ("services: {db: {image: a}}", "has no service web (it has db)"),
-        ("services: {web: {image: a}}", "written in braces"),
+        ("services: {web: {image: a}}", "in flow style"),
         ("services:\n  web:\n", "has no settings"),
         ("services:\n  web: 7\n", "has no settings"),
         ("x: &x\n  image: a\nservices:\n  web: *x\n", "alias of something else"),
@@ -238,7 +238,7 @@ def test_generated_files_change_only_in_their_service(
     try:
         found = change(text, settings=settings)
     except HardenerError as error:
-        assert "laid out" in str(error)  # noqa: PT017
+        assert "layout" in str(error)  # noqa: PT017
         return
     before, after = (yaml.safe_load(each) for each in (text, found))
     assert after["services"]["web"] == {**before["services"]["web"], **settings}

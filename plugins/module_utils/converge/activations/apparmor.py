@@ -1,4 +1,4 @@
-"""Load profiles of AppArmor."""
+"""Load AppArmor profiles."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class Docker(AtEngine):
         return json.dumps(keys).encode()
 
     def _see_start(self, plan: Plan, unit: Mapping[str, str]) -> None:
-        """Decide how a stopped engine is started, and stopped again if the run fails.
+        """Decide how a stopped engine is started, and how it is stopped again if the run fails.
 
         Raises:
             Refused: no systemd on this host can start it.
@@ -177,7 +177,7 @@ class Docker(AtEngine):
         unit: Mapping[str, str],
         keys: Mapping[str, Any],
     ) -> None:
-        """Determine which containers survive the restart; those that cannot be inspected count as running.
+        """Determine which containers the restart stops; those that cannot be inspected count as running.
 
         Raises:
             Refused: the unit does not run this engine, so it cannot be restarted.
@@ -262,7 +262,7 @@ class Docker(AtEngine):
         }
 
     def _see_bridge(self, running: int) -> None:
-        """Note that the engine keeps its default bridge while containers run: require no change of it."""
+        """Ignore changes of the default bridge while containers run, since the engine does not apply them."""
         self.pending += [
             f"{difference}: takes effect when the engine starts with no container running ({running} run now)"
             for difference in self._bridge_differs().values()
@@ -461,7 +461,7 @@ def _unit(name: str) -> dict[str, str]:
 
 
 def _last_words(dockerd: str, *, since: float, former: str) -> str:
-    """Return the engine's last log lines about a failed start; empty if it never ran.
+    """Return the last log lines of the engine's failed start; empty if it never ran.
 
     Lines of the ``former`` process, written while it stopped, are left out.
     """
@@ -497,7 +497,7 @@ def _seccomp_profiles(info: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unguarded(address: str) -> dict[str, str]:
-    """Return how the TCP API accepts clients without a certificate, or that it is closed."""
+    """Return how the TCP API accepts clients without a certificate, or why it does not answer."""
     from .. import apisocket
 
     try:
@@ -508,12 +508,12 @@ def _unguarded(address: str) -> dict[str, str]:
 
 
 def _alive(info: Mapping[str, Any]) -> int:
-    """Return the number of running and paused containers, whose networks the engine cannot change."""
+    """Return the number of running and paused containers, which keep the engine from changing networks."""
     return int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0)
 
 
 def engine_of(activations: Iterable[Activation], finder: Finder) -> Engine | None:
-    """Return the engine to ask for its containers; None if it is asleep.
+    """Return the client of the engine for queries of containers; None while the engine waits for a request.
 
     A request would make systemd start a sleeping engine.
 

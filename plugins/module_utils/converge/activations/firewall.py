@@ -177,7 +177,7 @@ class Firewall(Activation):
 
 
 def _memory(loaded: chains.Tables) -> dict[str, Any]:
-    """Return the data needed to restore the present chains."""
+    """Return the data from which an undo restores the present chains."""
     return {
         "tables": chains.ours(loaded),
         "hooks": [

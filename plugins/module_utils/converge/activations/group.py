@@ -163,7 +163,7 @@ class GroupMembers(Activation):
         return Former({"when": united(begun), "group": group, "restored": restored}, left=left)
 
     def undo_at_boot(self) -> list[str]:
-        """Do the same as `undo`: gpasswd writes files."""
+        """Do the same as `undo`, since gpasswd only changes files."""
         return self.undo()
 
 

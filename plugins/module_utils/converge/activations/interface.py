@@ -83,7 +83,7 @@ class Activation:
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
-        """Return the subjects in stored data; the first run's data about a subject has its original state."""
+        """Return the subjects in stored data; the first run that stored a subject has its original state."""
         return frozenset({cls.name} if memory else ())
 
     @property

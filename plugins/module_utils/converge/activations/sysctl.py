@@ -167,7 +167,7 @@ class Sysctl(Activation):
 
 
 def _existing(pattern: str) -> list[str]:
-    """Return the kernel's paths that match a pattern, without the templates ``all`` and ``default``."""
+    """Return the settings below /proc/sys that match a pattern, without ``all`` and ``default``."""
     if ".." in pattern.split("/"):
         return []
     if "*" not in pattern:

@@ -123,7 +123,7 @@ class Units(Activation):
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
-        """Return the units."""
+        """Return the names of the units in the activation's stored data."""
         return frozenset(memory)
 
     @classmethod

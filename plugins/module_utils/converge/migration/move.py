@@ -396,7 +396,7 @@ class Migration:
         return problems
 
     def _dispose(self, *, keep: bool) -> None:
-        """Dispose of the new root: remove copies, keep files that containers may have changed since.
+        """Remove copies from the new root; keep files that containers may have changed since.
 
         If something is mounted in it and cannot be unmounted, the root stays: removing it could remove the
         mounted data. The next migration reports it.
@@ -462,7 +462,7 @@ def _ordered(containers: Iterable[Inspected]) -> list[Inspected]:
 
 
 def _empty(folder: str) -> None:
-    """Empty the writable layer of a new container, since the old layer is copied into it."""
+    """Empty the writable layer of a new container, before the old layer is copied into it."""
     with descriptors.folder(folder) as handle:
         atomic.empty(handle)
 

@@ -159,7 +159,7 @@ def _differs(
     shift: Shift,
     without: frozenset[str],
 ) -> str:
-    """Return how two entries differ; empty if they are equal."""
+    """Return how a copied entry differs from its source; empty if they are equal."""
     if before.st_mode != now.st_mode:
         return f"mode {now.st_mode:o} is not {before.st_mode:o}"
     if (now.st_uid, now.st_gid) != (shift.uid(before.st_uid), shift.gid(before.st_gid)):

@@ -341,7 +341,7 @@ class TestOwnSeccompProfile:
         assert verdict.status is Status.PASS
         assert "container own: own profile: 74 calls; no container here shows the default" in verdict.evidence
 
-    def test_a_flat_list_permits_calls_with_any_arguments(self, judge: Judge) -> None:
+    def test_a_list_of_calls_without_conditions_permits_any_arguments(self, judge: Judge) -> None:
         detail = details(self.verdict(judge, workloads.FLAT))["own"]
         assert detail == (
             "has a seccomp profile of its own that permits clone with any arguments, "

@@ -210,7 +210,7 @@ class TestCgroupParent:
         bad = hardened(
             "bad", proc={"cgroup": {"path": "/mine.slice/x"}}, HostConfig={"CgroupParent": "mine.slice"}
         )
-        assert broken(judge, self.SLUG, bad) == "is accounted under mine.slice, at /mine.slice/x"
+        assert broken(judge, self.SLUG, bad) == "has the cgroup parent mine.slice, at /mine.slice/x"
         broken(judge, self.SLUG, hardened("bad", running=False, HostConfig={"CgroupParent": "/mine"}))
 
     @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ class TestUlimits:
 
     def test_an_unlimited_ulimit_fails(self, judge: Judge) -> None:
         bad = hardened("bad", HostConfig=ulimit("memlock", -1, -1))
-        assert broken(judge, self.SLUG, bad) == "lifts the limit altogether: memlock=unlimited:unlimited"
+        assert broken(judge, self.SLUG, bad) == "removes the limit: memlock=unlimited:unlimited"
 
     def test_a_ulimit_without_a_daemon_default_is_manual(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, with_containers(hardened(HostConfig=ulimit("nofile", 64, 128))))

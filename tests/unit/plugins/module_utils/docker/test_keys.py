@@ -160,7 +160,7 @@ def installed() -> tuple[int, ...]:
         ({"log-opt": ["max-size=1m"]}, ["max-size=1m"], "--log-opt"),
     ],
 )
-def test_a_flag_declares_the_value_of_its_key(
+def test_a_flag_sets_the_declared_value_of_its_key(
     words: dict[str, list[str]], value: object, origin: str
 ) -> None:
     (name,) = (key.name for key in KEYS if key.flag in words)

@@ -38,7 +38,7 @@ def test_the_digest_is_hmac_with_sha256(key: bytes, message: bytes) -> None:
     assert redact.hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
 
 
-def test_environment_values_are_replaced_for_any_content(redactor: Redactor) -> None:
+def test_every_environment_value_is_replaced_whatever_it_contains(redactor: Redactor) -> None:
     pairs = redactor.assignments(["PATH=/usr/bin", "EMPTY=", "BARE", "A=b=c"], "container web")
     names = [pair.partition("=")[0] for pair in pairs]
     assert names == ["PATH", "EMPTY", "BARE", "A"]

@@ -114,7 +114,7 @@ def test_a_moved_tag_is_reported(fake: FakeRegistry, signer: Signers) -> None:
     assert judged(fake, digest, rule=rule, tags=("app:1",)).status == "verified"
     fake.answers["/v2/app/manifests/1"] = (500, {}, b"")
     assert judged(fake, digest, rule=rule, tags=("app:1",)).status == "unreachable"
-    assert "was set here" in judged(fake, digest, rule=rule, tags=("other:1",)).detail
+    assert "was set on this host" in judged(fake, digest, rule=rule, tags=("other:1",)).detail
 
 
 def test_each_name_is_verified_by_the_rule_of_its_repository(fake: FakeRegistry, signer: Signers) -> None:

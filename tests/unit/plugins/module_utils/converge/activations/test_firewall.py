@@ -90,7 +90,7 @@ def test_missing_rules_are_loaded_now_and_at_boot(host: Host, machine: Machine) 
     activation = prepared(wanted(host))
     assert activation.reasons == [
         "ipv4: HARDENER-INPUT is not loaded",
-        "ipv4: INPUT does not pass HARDENER-INPUT before packets are let in",
+        "ipv4: INPUT does not jump to HARDENER-INPUT before rules that accept packets",
         "hardener-firewall.service is not started at boot",
     ]
     activation.perform()
