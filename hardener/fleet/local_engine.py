@@ -1,4 +1,4 @@
-"""Find the engine that the docker client here uses, or the reason why its containers cannot be reached.
+"""Find the engine that the local docker client uses, or why its containers cannot be reached.
 
 The verbs for workloads inspect processes, so they need root on the machine that runs the containers. They
 choose the engine in docker's own order: DOCKER_HOST, DOCKER_CONTEXT, the context in its configuration.

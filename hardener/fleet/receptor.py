@@ -167,7 +167,7 @@ class Receptor:
         }
 
     def release(self, unit: str) -> None:
-        """Remove a finished unit here and on its node; a unit that cannot be removed now is no error."""
+        """Remove a finished unit on this machine and its node; failing to remove it now is no error."""
         self._try("release", unit)
 
     def drop(self, unit: str) -> None:

@@ -40,7 +40,7 @@ class RunRow(NamedTuple):
 
     @property
     def ended(self) -> str:
-        """Return the time of its end."""
+        """Return the time at which the run ended."""
         return utc(self.info.ended)
 
     @property

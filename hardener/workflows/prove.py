@@ -122,7 +122,7 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
 
 
 def _keep(request: ProveRequest) -> tuple[str, str]:
-    """Keep the proof in the history; return its id there, or the problem: the proof itself stays valid."""
+    """Keep the proof in the history; return its id, or the problem, which does not affect the proof."""
     try:
         return Proofs(request.home).keep(check(read_folder(request.folder))).id, ""
     except HardenerError as error:

@@ -1,4 +1,4 @@
-"""Record containers: start their twins on the host, exercise them from here, and write the recording."""
+"""Record containers: start their twins on the host, exercise them, and write the recording."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Confinement:
     options: tuple[str, ...] = ()
 
     def request(self) -> dict[str, Any]:
-        """Return the request for the on-host program: its part of a create request of the engine's API."""
+        """Return the parameters for the on-host program, like a request that creates a container."""
         return {"host": self.host_config(), "user": self.user, "devices": list(self.devices)}
 
     def host_config(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class ActionModule(GuardedAction):
     _VALID_ARGS = frozenset({"documents", "allow", "only", "plan", "on_refused", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Deliver the documents to the host and return what changed there."""
+        """Deliver the documents to the host, and return its changes."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={

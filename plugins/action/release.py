@@ -16,7 +16,7 @@ class ActionModule(GuardedAction):
     _VALID_ARGS = frozenset({"role", "allow", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Release the host, and return what changed there."""
+        """Release the host, and return its changes."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={

@@ -18,7 +18,7 @@ class ActionModule(TransactionAction):
     _VALID_ARGS = frozenset({"run", "list"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Roll the host back, and return what changed there."""
+        """Roll the host back, and return its changes."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={

@@ -1,4 +1,4 @@
-"""Require that a maintenance window of the host is open, before a play changes anything there."""
+"""Require that a maintenance window of the host is open, before a play changes the host."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _MOST = 100
 
 
 class Window(NamedTuple):
-    """One window of the week; it ends on the next day if it ends before it begins."""
+    """One window of the week; it ends on the next day if its end is earlier than its begin."""
 
     days: frozenset[int]  # on which it begins, Monday is 0
     begin: int  # minutes since midnight

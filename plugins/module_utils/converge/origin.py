@@ -185,7 +185,7 @@ def _readable(origins: Origins, left: Mapping[str, Sequence[str]]) -> list[Past]
 
 
 def _needed(runs: Sequence[Past], left: Mapping[str, Sequence[str]]) -> frozenset[str]:
-    """Return the runs with a state to which a path can go back.
+    """Return the runs whose backups have a state to which a release can restore a path.
 
     These are the first run of each subject, and of each path the last run that found a content which
     hardener has not left there: earlier contents of that path stay away, whatever becomes of it.

@@ -1,4 +1,4 @@
-"""Check swarm services: if a task ends, the swarm starts another one, here or on another node."""
+"""Check swarm services: if a task ends, the swarm starts another one, on this node or another."""
 
 from __future__ import annotations
 

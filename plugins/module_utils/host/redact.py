@@ -303,7 +303,7 @@ class Redactor:
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """Return HMAC with SHA-256 (RFC 2104) for a key no longer than a block, like all keys here."""
+    """Return HMAC with SHA-256 (RFC 2104) for a key no longer than a block, like all of our keys."""
     inner, outer = (bytes(byte ^ pad for byte in key.ljust(64, b"\0")) for pad in (0x36, 0x5C))
     code: bytes = sha256(outer + sha256(inner + message).digest()).digest()
     return code

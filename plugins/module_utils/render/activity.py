@@ -119,7 +119,7 @@ def _under_it(host: HostView) -> Iterator[str]:
 
 
 def _unfit(host: HostView) -> str:
-    """Return why no collector can run here; empty if one can."""
+    """Return why no collector can run on this host; empty if one can."""
     reason = host.unread("system")
     if not reason and host.in_container:
         return "this host is a container: the kernel reports its denials to the host that runs it"

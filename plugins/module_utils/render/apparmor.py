@@ -62,7 +62,7 @@ def _apparmor(host: HostView) -> _AppArmor:
 
 
 def _unfit(host: HostView, apparmor: _AppArmor) -> str:
-    """Return why AppArmor is impossible here; empty if it is possible."""
+    """Return why AppArmor is impossible on this host; empty if it is possible."""
     reason = host.unread("system", "lsm")
     if reason:
         return reason

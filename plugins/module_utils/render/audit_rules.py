@@ -120,7 +120,7 @@ def _mode(folder: str, host: HostView) -> str:
 
 
 def _unfit(host: HostView) -> str:
-    """Return why audit rules are impossible here; empty if they are possible."""
+    """Return why audit rules are impossible on this host; empty if they are possible."""
     reason = host.unread("system", "engine", "files")
     if reason:
         return reason

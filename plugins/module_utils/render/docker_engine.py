@@ -119,7 +119,7 @@ def _manager(host: HostView) -> str:
 
 
 def _unfit(host: HostView, source: str, *, hold: bool) -> str:
-    """Return why nothing can be installed here; empty if it can."""
+    """Return why Docker cannot be installed on this host; empty if it can."""
     if host.system.get("init") != "systemd":
         return "Docker is not installed: the host is not run by systemd, which has to keep it from starting"
     name = host.os.get("PRETTY_NAME") or host.os.get("ID") or "this system"

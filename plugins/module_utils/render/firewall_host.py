@@ -54,7 +54,7 @@ def unfit(host: HostView, variable: str) -> str:
 
 
 def unfit_engine(host: HostView) -> str:
-    """Return why forwarding to containers cannot be controlled here; empty if it can."""
+    """Return why forwarding to containers cannot be filtered on this host; empty if it can."""
     if host.state("engine") != "ok" or not host.engine.get("installed"):
         return NO_ENGINE
     if host.rootless:

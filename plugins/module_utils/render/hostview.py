@@ -68,7 +68,7 @@ class HostView:
     # --- the engine
 
     def unserved(self) -> str:
-        """Return why there is no engine here with a known configuration; empty if there is one."""
+        """Return why this host has no engine with a known configuration; empty if it has one."""
         if self.state("daemon.config") == "absent" and self.state("engine") == "ok":
             return NO_ENGINE
         return self.unread("engine", "daemon.config") or ("" if self.engine.get("installed") else NO_ENGINE)

@@ -39,7 +39,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _unfit(host: HostView) -> str:
-    """Return why no profile can be set here; empty if one can."""
+    """Return why no seccomp profile can be set on this host; empty if one can."""
     if host.state("daemon.config") == "absent" or not host.engine.get("installed"):
         return NO_ENGINE
     reason = host.unread("daemon.config")

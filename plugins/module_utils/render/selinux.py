@@ -49,7 +49,7 @@ def _selinux(host: HostView) -> _SELinux:
 
 
 def _unfit(host: HostView, selinux: _SELinux) -> str:
-    """Return why SELinux is impossible here; empty if it is possible."""
+    """Return why SELinux is impossible on this host; empty if it is possible."""
     reason = host.unread("system", "lsm")
     if reason:
         return reason

@@ -140,7 +140,7 @@ def privileges(status: dict[str, str]) -> dict[str, Any]:
 
 
 def _has_label(name: str) -> bool:
-    """Return whether a security module labels processes here."""
+    """Return whether a security module labels the processes of this host."""
     try:
         return bool(read_pseudo(f"/proc/self/{name}"))
     except OSError:

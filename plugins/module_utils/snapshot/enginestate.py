@@ -1,4 +1,4 @@
-"""Build the source `engine`: which engine runs here, as which user, and its addresses."""
+"""Build the source `engine`: which engine this host runs, as which user, and its addresses."""
 
 from __future__ import annotations
 

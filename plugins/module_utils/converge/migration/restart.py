@@ -7,7 +7,7 @@ from ..errors import Failed
 
 
 def problem(unit: str) -> str:
-    """Return why a unit cannot be restarted here; empty if it can."""
+    """Return why a unit cannot be restarted on this host; empty if it can."""
     state = "no systemd"
     if system.has_systemd():
         state = system.run("systemctl", "is-active", "--", unit).output.strip()
