@@ -23,7 +23,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import time
 from calendar import timegm
 from contextlib import suppress
@@ -41,7 +40,6 @@ from .planning import Change, digest
 # Reasons why rmdir leaves a folder that a run created: it is gone, in use, or replaced.
 _NOT_OURS = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY)
 _NAME = "%Y%m%dT%H%M%SZ"
-_RUN = re.compile(layout.RUN)
 _MORE = 16384  # bytes by which a journal or a record may still grow
 
 
@@ -100,7 +98,7 @@ class Store:
     def runs(self) -> list[str]:
         """Return all runs that have a backup, the oldest first."""
         try:
-            return sorted(filter(_RUN.fullmatch, descriptors.names(self.backups)))
+            return sorted(filter(layout.RUN.fullmatch, descriptors.names(self.backups)))
         except FileNotFoundError:
             return []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 SETTINGS = "/etc/hardener"
 PROGRAMS = "/usr/local/lib/hardener"
 STATE = "/var/lib/hardener"  # for root only
@@ -21,4 +23,4 @@ JOURNAL = "journal.json"  # also in the backup of a run that is over
 NUMBER = "number.json"
 OUTCOME = "result.json"  # in a backup
 GUARD = "guard.pyz"  # in the backup of an armed run
-RUN = r"\d{8}T\d{6}Z-[0-9a-f]{6,32}"  # the name of a run
+RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")  # the name of a run

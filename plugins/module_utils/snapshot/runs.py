@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from json import loads
 
 from ..host import layout
@@ -15,7 +14,6 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-_RUN = re.compile(layout.RUN)
 _LAST = 10
 _DOCUMENTS = 200
 _PROBLEMS = 50
@@ -38,7 +36,7 @@ def read(folder: str = layout.STATE) -> dict[str, Any]:
         if number is None:
             raise Absent("hardener has changed nothing on this host yet") from None
         names = []
-    newest = sorted(filter(_RUN.fullmatch, names), reverse=True)[:_LAST]
+    newest = sorted(filter(layout.RUN.fullmatch, names), reverse=True)[:_LAST]
     return {
         "runs": [_run(name, os.path.join(folder, layout.BACKUPS, name)) for name in newest],
         "unfinished": _unfinished(os.path.join(folder, layout.JOURNAL)),
