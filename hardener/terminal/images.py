@@ -21,13 +21,14 @@ _COLOURS = {
     "unreachable": "magenta",
 }
 _TRUSTED_SHOWN = 20
+_STATUS = 12  # columns; as wide as the longest known status
 
 
 def trust_screen(host: str, images: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     """Return the screen of one host: untrusted images first, then trusted ones, then the totals."""
     yield Padding(Text(line(host, 60), style="bold"), (1, 1, 0, 1))
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
+    table.add_column(max_width=_STATUS, overflow="fold")
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     trusted = [image for image in images if _COLOURS.get(image["status"]) == "green"]

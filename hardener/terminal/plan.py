@@ -15,6 +15,8 @@ from hardener.terminal.unified_diff import COLOURS
 from hardener.text import block, first, line
 
 _HOSTS_SHOWN = 10
+_NARROW = 60  # columns; with less, the text beside an impact would have too few
+_IDS = 20  # columns for the ids of the controls of a step
 _FATES = {
     Fate.CHANGE: ("Would be changed", "green"),
     Fate.HELD: ("Held: the impact exceeds what is allowed", "yellow"),
@@ -31,7 +33,7 @@ def show(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> No
     for outlook in outlooks:
         alike.setdefault(_content(outlook), []).append(outlook)
     for group in alike.values():
-        for part in _hosts(group, benchmark):
+        for part in _hosts(group, benchmark, narrow=console.width < _NARROW):
             # Never wrap a line of a diff.
             console.print(part, soft_wrap=isinstance(part, Text))
 
@@ -44,7 +46,7 @@ def _content(outlook: Outlook) -> object:
     return decisions, withheld, said
 
 
-def _hosts(group: Sequence[Outlook], benchmark: str) -> Iterator[RenderableType]:
+def _hosts(group: Sequence[Outlook], benchmark: str, *, narrow: bool) -> Iterator[RenderableType]:
     outlook = group[0]
     names = first([line(each.host, 60) for each in group], _HOSTS_SHOWN)
     yield Padding(Text(", ".join(names), style="bold"), (1, 1, 0, 1))
@@ -55,7 +57,7 @@ def _hosts(group: Sequence[Outlook], benchmark: str) -> Iterator[RenderableType]
         if decisions:
             count = sum(len(each.step.findings) for each in decisions)
             yield Padding(Text(f"{title} ({count})", style=f"bold {colour}"), (1, 1, 0, 1))
-            yield Padding(_decisions(decisions, benchmark), (0, 1))
+            yield Padding(_decisions(decisions, benchmark, narrow=narrow), (0, 1))
     if withheld := outlook.plan.withheld:
         count = sum(len(each.step.findings) for each in withheld)
         yield Padding(
@@ -73,10 +75,12 @@ def _hosts(group: Sequence[Outlook], benchmark: str) -> Iterator[RenderableType]
     yield from _changes(outlook)
 
 
-def _decisions(decisions: Sequence[Decision], benchmark: str) -> Table:
+def _decisions(decisions: Sequence[Decision], benchmark: str, *, narrow: bool) -> Table:
+    """List steps; on a narrow terminal the impact has no column, but is a line of the text."""
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True, min_width=6)
-    table.add_column(no_wrap=True)
+    if not narrow:
+        table.add_column(no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
     for decision in decisions:
         impact = Text(decision.impact.value, style=_IMPACTS.get(decision.impact, "red"))
@@ -86,19 +90,20 @@ def _decisions(decisions: Sequence[Decision], benchmark: str) -> Table:
                 what.append(f"\n{decision.step.role}: {decision.step.variable}", style="bright_black")
                 if decision.reason:
                     what.append(f"\n{line(decision.reason)}", style="bright_black")
-            table.add_row(Text(finding.control.id_in(benchmark)), impact, what)
+            cells = [Text("\n").join([impact, what])] if narrow else [impact, what]
+            table.add_row(Text(finding.control.id_in(benchmark)), *cells)
     return table
 
 
 def _withheld(steps: Sequence[Withheld], benchmark: str) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(no_wrap=True, min_width=6)
+    table.add_column(min_width=6, max_width=_IDS, overflow="fold")
     table.add_column(ratio=1, overflow="fold")
     for each in steps:
         ids = ", ".join(finding.control.id_in(benchmark) for finding in each.step.findings)
         what = Text(f"{each.step.role}: {each.step.variable}")
         what.append(f"\n{line(each.reason, 600)}", style="bright_black")
-        table.add_row(Text(line(ids, 60)), what)
+        table.add_row(Text(line(ids)), what)
     return table
 
 

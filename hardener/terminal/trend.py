@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import RenderableType
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from hardener.history import StoredRun
 from hardener.model import Status
 from hardener.summary import compliance, percentage
+from hardener.terminal.parts import Fitting
 from hardener.text import line, utc
 
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -25,19 +28,28 @@ def heading(runs: Sequence[StoredRun]) -> Iterator[str]:
 
 
 def sections(runs: Sequence[StoredRun]) -> RenderableType:
-    """Draw the share of passing controls of each section over a series of runs."""
+    """Draw the share of passing controls of each section over a series of runs.
+
+    A terminal that is too narrow for the table gets the same in lines.
+    """
     last = runs[-1]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("section", no_wrap=True)
+    names = [*last.sections, _TOTAL]
+    widest = max(cell_len(line(name)) for name in names)
+    # Without a minimum the longest word would decide whether the column fits.
+    table.add_column("section", no_wrap=True, min_width=widest)
     table.add_column("pass", no_wrap=True)
     for name in ("first", "last", "failing"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in (*last.sections, _TOTAL):
+    narrow: list[RenderableType] = []
+    for name in names:
         shares = [compliance(_counts(each, name)) for each in runs]
-        failing = _counts(last, name).get(Status.FAIL, 0)
-        cells = (line(name), _sparkline(shares), percentage(shares[0]), percentage(shares[-1]), str(failing))
-        table.add_row(*map(Text, cells))
-    return table
+        levels, first, now = _sparkline(shares), percentage(shares[0]), percentage(shares[-1])
+        failing = str(_counts(last, name).get(Status.FAIL, 0))
+        table.add_row(*map(Text, (line(name), levels, first, now, failing)))
+        numbers = Text(f"pass first {first}, last {now}; failing {failing}")
+        narrow += [Text(line(name), style="bold"), Padding(numbers, (0, 2)), Padding(Text(levels), (0, 2))]
+    return Fitting(table, Group(*narrow))
 
 
 def _counts(run: StoredRun, section: str) -> Mapping[Status, int]:
