@@ -36,9 +36,11 @@ SCRIPT = """
 
 @pytest.fixture(scope="module")
 def shop(dockerd: Dockerd) -> Iterator[str]:
-    """A container that serves, with a volume that is in use."""
+    """A container that serves, with a volume that is in use, of an image that declares another one."""
+    image = dockerd.build("spool:test", "FROM busybox:test\nVOLUME /spool\n")
     name = dockerd.run(
         "shop",
+        image=image,
         command=["sh", "-c", SCRIPT, f"{PLANTED}-of-the-command"],
         env=[f"TOKEN={PLANTED}-of-the-environment"],
         labels={
@@ -56,7 +58,7 @@ def shop(dockerd: Dockerd) -> Iterator[str]:
     assert until((folder / "page").exists)
     (folder / "page").write_text("used\n")
     yield name
-    dockerd.api("DELETE", f"/containers/{name}?force=1")
+    dockerd.api("DELETE", f"/containers/{name}?force=1&v=1")
     dockerd.api("DELETE", "/volumes/shop")
 
 
@@ -151,7 +153,7 @@ def test_files_and_ports_are_recorded(recorded: Recording) -> None:
     assert recorded.files.owners["/mine"].uid == 33
     assert "/bin/sh" in recorded.files.executed
     assert [(each.protocol, each.port) for each in recorded.network.listens] == [("tcp6", 80)]
-    assert recorded.container.environment == ("TOKEN",)
+    assert recorded.container.environment == ("PATH", "TOKEN")
 
 
 def test_two_recordings_of_one_exercise_are_equal(dockerd: Dockerd, shop: str, recorded: Recording) -> None:

@@ -22,6 +22,10 @@ class Engine(client.Engine):
         with self.around():
             return super().ask(*arguments, **options)
 
+    def remove(self, container: str) -> None:
+        """End and remove a container, with its anonymous volumes: those that its image declares."""
+        self.call("DELETE", f"/containers/{quoted(container)}", query={"force": "1", "v": "1"})
+
     def copy(self, source: str, path: str, target: str, folder: str, *, most: int) -> None:
         """Copy a path of a container into a folder of another one, with owners and modes.
 

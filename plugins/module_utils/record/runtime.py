@@ -80,7 +80,7 @@ class Idle:
 
     def remove(self, identity: str) -> None:
         """Stop and remove an idle container."""
-        self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1"})
+        self._engine.remove(identity)
 
 
 def granted(idle: Idle, host: Mapping[str, Any]) -> dict[str, Any]:

@@ -181,7 +181,7 @@ class Subject:
 
     def _remove(self, identity: str) -> None:
         """Remove a twin; its volumes stay."""
-        self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1", "v": "1"})
+        self._engine.remove(identity)
         # Otherwise its creation was not announced.
         if self._removed is not None and identity == self._identity:
             self._removed(identity)

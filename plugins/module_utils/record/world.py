@@ -226,7 +226,7 @@ class World:
         except Failed as error:
             raise Failed(f"{volume.target} cannot be copied: {describe(error)}") from None
         finally:
-            self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1"})
+            self._engine.remove(identity)
 
 
 def _mode(original: Mapping[str, Any]) -> str:

@@ -34,6 +34,10 @@ class FakeEngine:
         assert path == f"/images/sha256%3A{'d' * 64}/json"
         return {"Config": {"Labels": {"com.docker.compose.project": "shop"}}}
 
+    def remove(self, container: str) -> None:
+        """Remember it."""
+        self.requests.append((f"DELETE /containers/{container}", None))
+
     def copy(self, source: str, path: str, _target: str, _folder: str, *, most: int) -> None:
         """Remember what is copied."""
         assert most == 1000
