@@ -24,15 +24,31 @@ def run(*words):
     return subprocess.run(words, text=True, capture_output=True).stdout
 
 def configure(write_logs):
+    # The log is never rotated: a case is read from where the log ended before it.
+    settings = {"write_logs": write_logs, "max_log_file": "500"}
     text = open(CONF).read()
     changed = "\n".join(
-        f"write_logs = {write_logs}" if line.startswith("write_logs") else line for line in text.splitlines()
+        f"{name} = {settings[name]}" if (name := line.partition(" ")[0]) in settings else line
+        for line in text.splitlines()
     ) + "\n"
     if changed != text:
         with open(CONF, "w") as file:
             file.write(changed)
         run("auditctl", "--signal", "reload")
         time.sleep(1)
+
+# Wait until the daemon has written all events before this one.
+def flush(mark):
+    start = os.path.getsize(LOG)
+    run("auditctl", "-m", mark)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with open(LOG, errors="replace") as file:
+            file.seek(start)
+            if mark in file.read():
+                return
+        time.sleep(0.1)
+    sys.exit(f"the daemon has not written {mark!r} within 60 s")
 
 def access(path, kind, user):
     child = os.fork()
@@ -71,22 +87,26 @@ for path in (FILE, INNER):
     os.chmod(path, 0o777)
     os.chown(path, 1234, 1234)
 results = []
-for case in json.load(sys.stdin):
+for number, case in enumerate(json.load(sys.stdin)):
     run("auditctl", "-D")
     run("auditctl", "-r", str(case["rate"]))
     configure(case["write_logs"])
+    writes = case["write_logs"] == "yes" and case["enabled"] and not case["rate"]
     with open(RULES, "w") as file:
         file.write("-i\n" + "\n".join(case["rules"]) + "\n")
     os.chmod(RULES, 0o600)
     run("auditctl", "-R", RULES)
     run("auditctl", "-e", str(case["enabled"]))
     listed = run("auditctl", "-l").splitlines()
+    if writes:
+        flush(f"before {number}")
     start = os.path.getsize(LOG)
     for path in (FILE, INNER):
         for kind in "wax":
             for user in (1234, 0):
                 access(path, kind, user)
-    time.sleep(0.3)
+    if writes:
+        flush(f"after {number}")
     with open(LOG, errors="replace") as file:
         file.seek(start)
         text = file.read()
