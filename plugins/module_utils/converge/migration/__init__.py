@@ -11,6 +11,7 @@ undo is to remove the key.
     definition    from what inspect shows to the request that creates the same container or network
     survey        what has to be migrated, its impact, and obstacles
     restart       stop and start the engine's unit
+    remains       mounts and containers that an ended engine leaves behind
     move          the migration step by step, and its undo
 
 It is imported on demand by the activation `userns-migrate`.

@@ -14,8 +14,6 @@ same way: stop what runs in the new root, restart the engine without the key, st
 from __future__ import annotations
 
 import os
-import re
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,7 +25,7 @@ from ...host import atomic, descriptors
 from .. import health, system
 from ..engine import wait_for
 from ..errors import Failed
-from . import bridges, definition, restart, staging, survey, tree
+from . import bridges, definition, remains, restart, staging, survey, tree
 from .client import Client
 from .ids import Range, Shift
 from .survey import Holdings, Inspected, Survey
@@ -363,7 +361,7 @@ class Migration:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(self._end, self._client.get("/containers/json?all=1")))
         else:
-            _end_orphans(f"moby-{os.path.basename(new_root)}")
+            remains.end_orphans(f"moby-{os.path.basename(new_root)}")
         if where != old_root:
             self._restart()
             if self._root() != old_root:
@@ -404,9 +402,9 @@ class Migration:
         new_root = self._memory["new_root"]
         if not os.path.isdir(new_root) or not self._memory["is_new"]:
             return
-        for point in _mounted_below(new_root):
+        for point in remains.mounted_below(new_root):
             system.run("umount", "--lazy", "--", point)
-        if _mounted_below(new_root):
+        if remains.mounted_below(new_root):
             return
         with suppress(OSError):  # a mount below another one is not visible
             if keep:
@@ -465,43 +463,3 @@ def _empty(folder: str) -> None:
     """Empty the writable layer of a new container, before the old layer is copied into it."""
     with descriptors.folder(folder) as handle:
         atomic.empty(handle)
-
-
-def _mounted_below(folder: str) -> list[str]:
-    points = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            # Blanks and similar characters are octal escapes there (proc_pid_mountinfo(5)).
-            point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), line.split()[4])
-            if point == folder or point.startswith(f"{folder}/"):
-                points.append(point)
-    return sorted(points, key=len, reverse=True)
-
-
-def _end_orphans(namespace: str) -> None:
-    """Kill containers that a dead engine left running: the next engine does not know them."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + _GRACE
-        while True:
-            found = _orphans(namespace)
-            for pid in found:
-                with suppress(OSError):
-                    os.kill(pid, number)
-            if not found or time.monotonic() > deadline:
-                break
-            time.sleep(0.5)
-
-
-def _orphans(namespace: str) -> list[int]:
-    """Return the init processes of a containerd namespace's containers: children of its shims."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        with suppress(OSError):
-            with open(f"/proc/{entry}/cmdline", "rb") as file:
-                words = file.read().split(b"\0")
-            if b"containerd-shim" in words[0] and namespace.encode() in words:
-                with open(f"/proc/{entry}/task/{entry}/children", "rb") as file:
-                    found += [int(child) for child in file.read().split()]
-    return found
