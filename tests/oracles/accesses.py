@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ansible_collections.hardener.docker.plugins.module_utils.host.sources import PACKAGE
 
 from hardener import lab
 from hardener.checks import auditrules
+from tools import collector
 
+COLLECTOR = "/root/collector.pyz"
 BATCH = 15  # cases of one command, which may take minutes on a busy machine
 TREE, FILE, INNER = "/srv/watched", "/srv/watched/file", "/srv/watched/inner/file"
 # What is done to a path, by the permission that stands for it.
 ON_GUEST = r"""
 import json, os, subprocess, sys, time
 TREE, FILE, INNER = sys.argv[1:4]
+sys.path.insert(0, "COLLECTOR")
+from PACKAGE.snapshot import audit
 LOG = "/var/log/audit/audit.log"
 CONF = "/etc/audit/auditd.conf"
 RULES = "/root/case.rules"
@@ -97,7 +106,7 @@ for number, case in enumerate(json.load(sys.stdin)):
     os.chmod(RULES, 0o600)
     run("auditctl", "-R", RULES)
     run("auditctl", "-e", str(case["enabled"]))
-    listed = run("auditctl", "-l").splitlines()
+    listed = audit.loaded()["rules"]
     if writes:
         flush(f"before {number}")
     start = os.path.getsize(LOG)
@@ -177,7 +186,7 @@ def case(dice: random.Random) -> Case:
 
 @dataclass(frozen=True)
 class Observed:
-    """One list of rules: what auditctl shows of it, and which accesses are in the log."""
+    """One list of rules: what the collector shows of it, and which accesses are in the log."""
 
     name: str
     case: Case
@@ -186,17 +195,22 @@ class Observed:
 
 
 def prepare(guest: lab.Guest) -> None:
-    """Install the daemon."""
+    """Install the daemon, and put the collector on the guest, which reads the rules as it always does."""
     guest.ssh("sh", "-c", "apt-get install -y -qq --no-install-recommends auditd >/dev/null")
+    with TemporaryDirectory() as folder:
+        collector.make(Path(folder) / "one.pyz")
+        packed = base64.b64encode((Path(folder) / "one.pyz").read_bytes()).decode()
+    guest.ssh("sh", "-c", f"base64 -d >{COLLECTOR}", stdin=packed)
 
 
 def observe(guest: lab.Guest, seed: int, number: int) -> Iterator[Observed]:
     """Load one list of rules after the other, touch the files, and search the log."""
     cases = [case(random.Random(f"{seed} {each}")) for each in range(number)]
+    program = ON_GUEST.replace("COLLECTOR", COLLECTOR).replace("PACKAGE", PACKAGE)
     for begin in range(0, number, BATCH):
         some = cases[begin : begin + BATCH]
         told = guest.ssh(
-            "python3", "-c", ON_GUEST, TREE, FILE, INNER, stdin=json.dumps([vars(one) for one in some])
+            "python3", "-c", program, TREE, FILE, INNER, stdin=json.dumps([vars(one) for one in some])
         )
         for index, (one, result) in enumerate(zip(some, json.loads(told.stdout), strict=True)):
             yield Observed(f"case {begin + index} of seed {seed}", one, result["rules"], result["found"])

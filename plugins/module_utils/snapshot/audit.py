@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from ..host.read import read_or, texts
 from ..host.run import run
+from . import kernel_rules
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -19,13 +21,29 @@ _PROC = "/proc"
 
 def loaded() -> dict[str, Any]:
     """Return the source `audit.loaded`."""
-    rules = [line.strip() for line in run("auditctl", "-l").splitlines()]
     status = parse_status(run("auditctl", "-s"))
     return {
-        "rules": [line for line in rules if line and line != "No rules"],
+        "rules": _rules(),
         "status": status,
         "daemon": daemon(status.get("pid")),
     }
+
+
+def _rules() -> list[str]:
+    """Return the rules of the kernel in its order.
+
+    Raises:
+        OSError, ValueError: they cannot be read, or changed each time while they were.
+    """
+    for _attempt in range(2):
+        with suppress(ValueError):
+            return kernel_rules.spelled_out(_listed())
+    return kernel_rules.spelled_out(_listed())
+
+
+def _listed() -> list[str]:
+    lines = [line.strip() for line in run("auditctl", "-l").splitlines()]
+    return [line for line in lines if line and line != "No rules"]
 
 
 def daemon(pid: int | str | None) -> dict[str, str | None]:

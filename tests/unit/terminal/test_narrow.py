@@ -16,7 +16,7 @@ from rich.console import Console
 from hardener import catalogue
 from hardener.comparison import ChangedFact, ContainerChange, Drift
 from hardener.model import AppliedWaiver, Impact, Remediation, Standing, Status, Verdict
-from hardener.plan import Decision, Fate, Outlook, plan
+from hardener.plan import ActivationResult, Decision, Fate, Outlook, TransactionResult, plan
 from hardener.terminal.console import console, show_drift, show_images, show_plan
 from hardener.terminal.trend import sections
 from hardener.workload.identity import Axis
@@ -149,9 +149,15 @@ def planned(chance: random.Random) -> Outlook:
             Decision(step, chance.choice(FATES), chance.choice(IMPACTS), chance.choice(("", text(chance))))
             for step in made.steps
         ),
-        notes=(text(chance),),
+        TransactionResult(
+            notes=(text(chance),),
+            activations=(
+                ActivationResult(
+                    name="docker", action=text(chance), why=(), stops=(text(chance), text(chance))
+                ),
+            ),
+        ),
         left=(text(chance),),
-        activations=({"action": text(chance), "stops": [text(chance), text(chance)]},),
         failure=text(chance),
     )
 

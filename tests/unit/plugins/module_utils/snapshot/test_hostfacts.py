@@ -20,6 +20,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
     environment,
     firewall,
     kernel,
+    kernel_rules,
     mounts,
     sockets,
     system,
@@ -229,6 +230,7 @@ def test_the_audit_status_of_new_and_old_auditctl_is_parsed(text: str) -> None:
 def test_loaded_audit_rules_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"-l": "-w /etc/docker -p wa -k docker\n", "-s": "enabled 2\n"}
     monkeypatch.setattr(audit, "run", lambda _, option: answers[option])
+    monkeypatch.setattr(kernel_rules, "spelled_out", list)
     found = audit.loaded()
     assert found["rules"] == ["-w /etc/docker -p wa -k docker"]
     assert found["status"] == {"enabled": 2}
