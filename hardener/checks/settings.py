@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import (
+    DEFAULT_PATH,
     FILE,
     changed_since,
     default_of,
@@ -41,7 +42,7 @@ class Settings:
     @property
     def path(self) -> str:
         """Return the path of the daemon's configuration file."""
-        return str(self._config.get("path") or "/etc/docker/daemon.json")
+        return str(self._config.get("path") or DEFAULT_PATH)
 
     def get(self, key: str) -> Declared:
         """Return the declared value of a key of daemon.json, from the file or the command line.

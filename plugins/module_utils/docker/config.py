@@ -8,12 +8,12 @@ from json import loads
 from ..host.errors import Failed, describe
 from ..host.read import read_bytes
 from ..host.text import one_line, printable_path
+from .keys import DEFAULT_PATH
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-DEFAULT_PATH = "/etc/docker/daemon.json"
 _MAX_CONFIG = 1024 * 1024
 
 

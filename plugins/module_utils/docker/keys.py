@@ -148,6 +148,7 @@ _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 _BOOLEANS.update(dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False))
 # A process's start is known in ticks since the boot, whose time is known in seconds.
 _CLOCKS_DIFFER_BY = 2
+DEFAULT_PATH = "/etc/docker/daemon.json"  # of the file, unless the command line names another one
 FILE = "file"  # origin of a value in daemon.json; the origin of a command line value is ``--flag``
 # True is a number in Python, but not to the engine: types are tried in this order.
 _TYPES: Mapping[str, type] = {"bool": bool, "int": int, "str": str, "list": list, "dict": dict}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..docker.api import USUAL_SOCKET
-from ..docker.keys import FILE
+from ..docker.keys import DEFAULT_PATH, FILE
 
 NO_ENGINE = "there is no Docker engine on this host"
 
@@ -27,7 +27,7 @@ class HostView:
         self.config: Mapping[str, Any] = self.data("daemon.config")
         self.info: Mapping[str, Any] = self.data("docker.info")
         self.declared: Mapping[str, Mapping[str, Any]] = self.config.get("declared") or {}
-        self.config_path = str(self.config.get("path") or "/etc/docker/daemon.json")
+        self.config_path = str(self.config.get("path") or DEFAULT_PATH)
 
     # --- sources
 
