@@ -125,7 +125,7 @@ def kept(
 
 
 def measured(hosts: int, day: int, folder: Path) -> dict[str, Any]:
-    """Run ``write`` in its own process; add its peak memory in MiB."""
+    """Run ``write`` in a process of its own; return its result with the peak memory of the process in MiB."""
     command = [sys.executable, "-m", "bench.reports", "--write", str(hosts), str(day), str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -87,7 +87,7 @@ def icc(snapshot: Snapshot) -> Verdict:
 @check("daemon-log-level-info")
 @needs_engine
 def log_level(snapshot: Snapshot) -> Verdict:
-    """Check the declared log level, which the engine does not report; it does report debug mode."""
+    """Check the configured log level and debug mode; the engine itself reports only its debug mode."""
     expected = "log level info, no debug mode"
     settings = Settings(snapshot)
     level = settings.text("log-level")

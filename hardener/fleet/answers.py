@@ -206,7 +206,7 @@ class Answers(Generic[_T]):
 
     @property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the inventory groups of each host, known before its answer; empty where not asked for."""
+        """Return the inventory groups of each host, known before its answer; empty unless requested."""
         return self._run.groups
 
     def all_well(self, hosts: Sequence[str] | None = None) -> bool:

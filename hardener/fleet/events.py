@@ -27,7 +27,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The hosts of this run in inventory order, with their groups where the playbook names them."""
+    """The hosts of this run in inventory order; with their groups if the playbook reports them."""
 
     names: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

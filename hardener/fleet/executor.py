@@ -82,7 +82,7 @@ class Execution(Protocol):
 
     @property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the inventory groups of each host, where the playbook names them."""
+        """Return the inventory groups of each host; empty unless the playbook reports them."""
 
 
 class Executor(Protocol):

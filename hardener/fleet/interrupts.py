@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise ``KeyboardInterrupt`` at a termination signal, where the program has no handler of its own.
+    """Raise ``KeyboardInterrupt`` at a termination signal, unless the program has a handler of its own.
 
     Only the main thread receives signals; in others this does nothing.
     """

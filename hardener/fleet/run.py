@@ -149,7 +149,7 @@ class Run:
 
     @property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the inventory groups of each host, where the playbook names them."""
+        """Return the inventory groups of each host; empty unless the playbook reports them."""
         return self._groups
 
     def _outcome(self, host: str, stats: dict[str, Any]) -> Outcome:
@@ -215,7 +215,11 @@ class Run:
                 (self._artifacts / ident / "command").unlink(missing_ok=True)
 
     def _adapt(self, config: Any) -> None:
-        """Set what ansible-runner has no option for, or ignores if it writes no files."""
+        """Set the command, the environment and the settings of ansible-runner.
+
+        ansible-runner ignores its argument ``settings`` unless there is a file ``env/settings``, which it
+        does not write because of ``suppress_env_files``.
+        """
         config.pexpect_timeout = _POLL_S
         config.suppress_output_file = self._artifacts is None
         # -P: do not import from the script's own folder.

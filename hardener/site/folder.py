@@ -91,7 +91,7 @@ class SiteFolder:
             self._top = -1
 
     def keys(self, below: str) -> dict[str, str]:
-        """Return the keys of the listed files whose path has this beginning, by path."""
+        """Return, by path, the keys of the listed files whose path begins with ``below``."""
         return {path: entry.key for path, entry in self._listed.items() if path.startswith(below)}
 
     def keep(self, path: str, key: str) -> bool:

@@ -8,7 +8,7 @@ from hardener.run import RunInfo
 
 
 def run_evidence(run: StoredRun) -> RunEvidence:
-    """Return a run of the history in the form that a bundle takes."""
+    """Convert a stored run to the input of an evidence bundle."""
     record = run.record
     return RunEvidence(
         info=run.info,

@@ -145,7 +145,7 @@ def of_activity(observed: Sequence[HostActivity], *, hosts: int) -> ExitCode:
 
 
 def of_proof(verdict: Verdict) -> ExitCode:
-    """Return the exit code of a proof: a container that was not exercised is incomplete."""
+    """Return the exit code of a proof; without an exercise of the container it is incomplete."""
     from hardener.workload.verdict import Verdict
 
     if verdict is Verdict.NOT_SAFE:

@@ -290,7 +290,7 @@ class _Pipe:
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIECE)
 
     def read(self, size: int = -1) -> bytes | None:
-        """Read from the pipe; if it does not block, in pieces."""
+        """Read up to ``size`` bytes; by default all, or from a non-blocking pipe one piece at most."""
         if size is not None and size >= 0:
             data: bytes | None = self._pipe.read(size)
         elif os.get_blocking(self._pipe.fileno()):

@@ -90,7 +90,7 @@ def inbound(
 
 
 def forwarded(version: int, protocols: Iterable[str], bridges: Sequence[str] = ()) -> Box:
-    """Return new connections from outside to containers, behind Docker's bridges and the named ones."""
+    """Return new connections from outside to containers: through Docker's bridges and the given ones."""
     names = [interface(f"{name}+", "+") for name in BRIDGES] + [interface(name, "+\0") for name in bridges]
     oif = normal(each for found in names for each in found)
     return _box(
@@ -112,7 +112,7 @@ def narrow(source: Intervals, version: int) -> bool:
 
 
 def from_many(source: Intervals, version: int) -> bool:
-    """Return whether these are more than a few public addresses."""
+    """Return whether the sources include more than a few public addresses."""
     return size(intersect(source, _public(version))) > _FEW_SOURCES[version]
 
 

@@ -79,7 +79,7 @@ def _loaded_profiles(snapshot: Snapshot) -> JSONObject:
 @check("container-selinux")
 @needs_engine
 def selinux(snapshot: Snapshot) -> Verdict:
-    """Check that every container runs under a confined SELinux type, where host or engine use SELinux."""
+    """Check that every container runs has a confined SELinux type if the host or the engine uses SELinux."""
     host = snapshot.fact_or("lsm", {}).get("selinux") or {}
     if "selinux" not in snapshot.security_options and not host.get("enabled"):
         return not_applicable("SELinux is not enabled on this host")

@@ -25,7 +25,7 @@ class Container(NamedTuple):
     profile: str = ""  # AppArmor's
     label: str = ""  # SELinux's
     risks: tuple[str, ...] = ()
-    silent: str = ""  # which denials its confinement does not record
+    silent: str = ""  # its confinement if that leaves no record: unconfined, docker-default
     ended: float = 0.0  # wall-clock time; 0 while it runs
     inspected: bool = True  # False if it was gone before its confinement could be inspected
 

@@ -167,7 +167,7 @@ def container(identity: str, inspected: Mapping[str, Any]) -> Container:
 
 
 def _silent_profile(host: Mapping[str, Any], profile: str) -> str:
-    """Return the counter name of a confinement whose denials leave no record; empty for any other."""
+    """Return which confinement leaves no record: ``unconfined`` or ``docker-default``; else empty."""
     if host.get("Privileged") or profile == "unconfined":
         return "unconfined"
     return "docker-default" if profile == "docker-default" else ""

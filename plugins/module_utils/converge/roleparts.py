@@ -1,4 +1,4 @@
-"""Map activations, folders and packages to roles, where document names do not tell the role."""
+"""Map activations, folders and packages to roles if document names do not tell the role."""
 
 from __future__ import annotations
 

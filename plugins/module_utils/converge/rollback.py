@@ -46,7 +46,7 @@ def finished(
         fail although everything is restored, so that a retry would not help.
     """
     steps.begin("roll back")
-    outcome = _taken_back(store, journal, reason, boot=boot)
+    outcome = _rolled_back(store, journal, reason, boot=boot)
     who = {"who": journal.who} if journal.who else {}
     try:
         store.finish(journal.run, {**(record or {}), **who, **outcome, "ended": time.time()})
@@ -58,7 +58,7 @@ def finished(
     return {**outcome, "run": journal.run}
 
 
-def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> dict[str, Any]:
+def _rolled_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> dict[str, Any]:
     with suppress(OSError):  # a full disk: the restore needs no more room than was reserved
         journal.enter(ROLLING_BACK, seconds=LONG, reason=reason)
     try:
@@ -118,10 +118,10 @@ def bind(activation: Activation, journal: Journal) -> None:
 
 
 def begun(journal: Journal) -> list[Activation]:
-    """Return the activations that had begun, with their memories.
+    """Return the activations that the run has begun, each with its memory from the journal.
 
     Raises:
-        Refused: one is unknown, since another version of hardener has begun it.
+        Refused: another version of hardener has begun an activation that this one does not know.
     """
     found = []
     for name, settings in journal.activations.items():

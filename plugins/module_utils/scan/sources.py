@@ -1,4 +1,4 @@
-"""Find the sources of this host's security updates, which have other releases of its distribution too."""
+"""Find the archives of this host's security updates; they serve other releases of its distribution too."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _MOUNTS_LIMIT = 10  # seconds; a bind mount may lead to an unreachable file serv
 
 
 class Containers:
-    """The source `docker.containers`, and its part in other sources."""
+    """The source `docker.containers`; it also collects entries of the sources `files` and `listening`."""
 
     def __init__(self, engine: Once, mounts: Once, redactor: Redactor) -> None:
         self._engine = engine
