@@ -90,7 +90,7 @@ def _proof_names(found: Proof) -> Iterator[str]:
     """Yield the names of all files of a proof."""
     allowed = {profile_document.NAME, proof.NAME, *profile_document.FILES}
     if found.files != proof_files(set(found.files)) or not set(found.files) <= allowed:
-        raise Refused(MANIFEST, f"the files of proof {found.id} are not those of a proof")
+        raise Refused(MANIFEST, f"an export names or orders the files of proof {found.id} differently")
     return (f"{found.folder}/{name}" for name in found.files)
 
 

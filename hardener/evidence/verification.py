@@ -169,7 +169,7 @@ def _proof(members: Iterator[Member], entry: Proof, expected: dict[str, File]) -
         or again.proof.profile != f"sha256:{entry.profile}"
         or not hashlib.sha256(content[proof.NAME]).hexdigest().startswith(entry.id)
     ):
-        raise Refused(MANIFEST, f"its entry of proof {entry.id} does not match the files of the proof")
+        raise Refused(MANIFEST, f"its entry for proof {entry.id} does not match the files of that proof")
     return again
 
 

@@ -104,7 +104,7 @@ class MarkdownReport(Report):
         if waiting := len(self._summary.not_begun):
             return f"Incomplete: the change of {_count(waiting, 'host')} was not begun"
         if self.run.filtered:
-            return f"No chosen result fails: {hosts}"
+            return f"No failure among the chosen results: {hosts}"
         return f"Compliant: {hosts}" if self._summary.hosts else "No host was assessed"
 
     def _changes(self, since: Since) -> Iterator[str]:

@@ -44,7 +44,7 @@ def verdict(summary: Summary, hosts_option: str) -> Iterator[RenderableType]:
     one = summary.first
     is_fleet = summary.hosts > 1
     title = f"{summary.hosts} hosts" if is_fleet or one is None else line(one.host, 40)
-    if summary.is_part:  # a share of chosen results says nothing of compliance
+    if summary.is_part:  # a share of the chosen results does not show compliance
         yield Padding(Text(f"{title}, of the chosen results only", style="bold"), (1, 1, 0, 1))
     else:
         yield score(title, summary.counts)

@@ -237,7 +237,7 @@ def latest_pulled(snapshot: Snapshot) -> Verdict:
         if image is None:
             yield f"runs an image that its tag {reference} no longer names"
         elif image.id != container.inspect.get("Image"):
-            yield f"runs an older image than {reference} is now (built {image.created})"
+            yield f"runs another image than its tag {reference} names now (built {image.created})"
         else:
             yield Question(f"runs {reference}, built {image.created}, {_origin(image)}")
 

@@ -172,7 +172,7 @@ def _disks(container: Container, places: tuple[tuple[str, tuple[Location, ...]],
     for rule in fields.texts(container.host_config, "DeviceCgroupRules", SOURCE):
         opened = next((number for number in disks if _opens(rule, number)), "")
         if opened:
-            yield f"may open {opened}, the disk of {disks[opened]}, by the rule {rule!r}"
+            yield f"may open device {opened}, the disk of {disks[opened]}, by the rule {rule!r}"
 
 
 def _opens(rule: str, number: str) -> bool:

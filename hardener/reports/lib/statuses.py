@@ -39,7 +39,7 @@ def headline(
     Args:
         counts: number of findings by status.
         hosts: number of hosts.
-        is_part: only chosen results are counted, which say nothing of compliance.
+        is_part: only the chosen results are counted, so they do not show that a host complies.
         not_begun: number of hosts whose change the run did not begin: it is not complete then.
     """
     if counts.get(Status.FAIL):
@@ -47,7 +47,7 @@ def headline(
     if counts.get(Status.ERROR) or not_begun:
         return "Incomplete", "error"
     if is_part:
-        return "No chosen result fails", ""
+        return "No failure among the chosen results", ""
     return ("Compliant", "pass") if hosts else ("Nothing assessed", "error")
 
 

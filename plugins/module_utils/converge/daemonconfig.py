@@ -257,7 +257,8 @@ def _data_hiding_keys(
     try:
         volumes = len(engine.get("/volumes").get("Volumes") or [])
     except NoAnswer as error:
-        yield f"{', '.join(moved)}: the engine does not say which volumes it would no longer see: {error}"
+        why = f"the volumes that the engine would no longer see cannot be listed: {error}"
+        yield f"{', '.join(moved)}: {why}"
         return
     there = {"containers": info.get("Containers") or 0, "images": info.get("Images") or 0, "volumes": volumes}
     held = [f"{count} {what}" for what, count in there.items() if count]

@@ -43,7 +43,7 @@ def run(work: Work, *, name: str) -> dict[str, Any]:
     if system.has_systemd():  # systemd may not notice a worker that ends at once
         system.run("systemctl", "stop", "--", _scope(name), timeout=10)
     if not text:
-        raise Failed("the worker was killed on the host; the next run takes its changes back")
+        raise Failed("the worker was killed on the host; the next run undoes its changes")
     message = json.loads(text)
     if "refused" in message:
         raise Refused(message["refused"])

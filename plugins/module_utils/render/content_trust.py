@@ -205,7 +205,7 @@ def _switched_off(host: HostView) -> Iterator[str]:
     """Yield files that set the variable to a value that the client reads as off."""
     for entry in host.data("environment") or ():
         if entry.get("name") == content_trust.VARIABLE and not content_trust.is_on(entry.get("value")):
-            yield f"{entry.get('file')} disables content trust again: remove that line"
+            yield f"{entry.get('file')} sets {content_trust.VARIABLE} to off: remove that line"
 
 
 def _version(packages: Mapping[str, Any]) -> tuple[int | None, str]:

@@ -104,7 +104,7 @@ def test_a_filtered_report_does_not_call_a_run_compliant(
     hardener: Hardener, fleet_of_three: None, name: str, options: tuple[str, ...]
 ) -> None:
     text = hardener("report", "--format", name, *options).stdout
-    assert "No chosen result fails" in text
+    assert "No failure among the chosen results" in text
     assert "Compliant" not in text
 
 

@@ -239,7 +239,7 @@ class TestLatestPulled:
 
     def test_an_image_whose_tag_names_a_newer_one_fails(self, judge: Judge) -> None:
         detail = broken(judge, self.SLUG, hardened("bad", Image="sha256:old"))
-        assert detail == f"runs an older image than {self.TAG} is now (built 2026-11-25)"
+        assert detail == f"runs another image than its tag {self.TAG} names now (built 2026-11-25)"
 
     def test_an_image_whose_tag_was_removed_fails(self, judge: Judge) -> None:
         detail = broken(judge, self.SLUG, hardened("bad", Config={"Image": "other"}))

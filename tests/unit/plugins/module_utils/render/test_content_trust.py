@@ -98,7 +98,7 @@ def test_an_invalid_server_address_is_refused(server: str) -> None:
 def test_files_that_disable_content_trust_are_named() -> None:
     entry = {"file": "/root/.bashrc", "name": "DOCKER_CONTENT_TRUST", "value": "0"}
     _, client = found(snapshot=make(packages={"installed": OLD}, environment=[entry]))
-    assert client["notes"] == ["/root/.bashrc disables content trust again: remove that line"]
+    assert client["notes"] == ["/root/.bashrc sets DOCKER_CONTENT_TRUST to off: remove that line"]
 
 
 def test_disabled_parts_are_noted() -> None:
