@@ -224,7 +224,9 @@ def listeners() -> int:
     return sum(line[1] == "9" and int(line[3], 16) & 1 for line in lines)
 
 
-def test_the_verb_shows_denials_and_unavailable_sources(engine: Dockerd, sshd: Sshd, tmp_path: Path) -> None:
+def test_the_command_shows_denials_and_unavailable_sources(
+    engine: Dockerd, sshd: Sshd, tmp_path: Path
+) -> None:
     before = listeners()
     inventory = hosts(
         tmp_path / "hosts.json",

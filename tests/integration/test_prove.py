@@ -83,7 +83,7 @@ def profile(dockerd: Dockerd, server: str, tmp_path_factory: pytest.TempPathFact
     return folder / "server-profile"
 
 
-def test_the_verb_proves_a_profile_and_leaves_nothing_behind(
+def test_the_command_proves_a_profile_and_leaves_nothing_behind(
     dockerd: Dockerd, profile: Path, tmp_path: Path
 ) -> None:
     before, attached = names(dockerd), programs("on_return")

@@ -157,7 +157,7 @@ def test_unchanged_images_are_not_read_again(
     assert again["images"][identity]["state"] == "outdated"
 
 
-def test_other_kinds_of_packages_are_recognised_as_not_compared(
+def test_images_without_comparable_packages_are_not_scanned_or_unknown(
     engine: Dockerd, hosting: Callable[..., str], run: Run
 ) -> None:
     alpine = hosting("alpine", {"etc/os-release": b"ID=alpine\n", "lib/apk/db/installed": b"P:musl\n"})
@@ -322,7 +322,7 @@ def test_a_concurrent_scan_is_refused_in_one_line(tmp_path: Path, engine: Docker
         run(engine)
 
 
-def test_the_record_of_the_verb_is_judged_by_the_next_audit(
+def test_the_record_of_the_command_is_judged_by_the_next_audit(
     engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], tmp_path: Path, cache: Path
 ) -> None:
     identity = hosting("old", files_of(old))

@@ -184,7 +184,7 @@ def test_privileges_of_containers_of_a_real_engine_are_judged(
     assert {"privileged", "privileged-filtered", "host-pid", "socket", "entered"} == set(order[:5])
 
 
-def test_the_verb_shows_privileges_of_containers(engine: Dockerd, tmp_path: Path) -> None:
+def test_the_command_shows_privileges_of_containers(engine: Dockerd, tmp_path: Path) -> None:
     """Without an inventory, on the engine that docker on this machine talks to."""
     engine.run("web")
     engine.run("backup", host_config={"Privileged": True})

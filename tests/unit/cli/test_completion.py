@@ -69,7 +69,7 @@ def test_every_parameter_has_the_completer_of_its_kind(
             assert parameter._custom_shell_complete is BY_METAVAR[kind], (words, parameter.name)
 
 
-def test_verbs_and_options_are_completed() -> None:
+def test_commands_and_options_are_completed() -> None:
     assert values("sh") == ["show"]
     assert values("schedule", "st") == ["status"]
     assert "--severity" in values("show", "--se")

@@ -97,14 +97,14 @@ GROUPS = [name for name in VERBS if isinstance(main.get_command(click.Context(ma
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in GROUPS)], ids=" ".join)
-def test_without_a_verb_the_help_is_shown(hardener: Hardener, arguments: list[str]) -> None:
+def test_without_a_command_the_help_is_shown(hardener: Hardener, arguments: list[str]) -> None:
     result = hardener(*arguments)
     assert result.exit_code == ExitCode.USAGE
     assert "Commands:" in result.stderr
     assert not result.stdout
 
 
-def test_the_groups_of_verbs_are_listed() -> None:
+def test_the_groups_of_commands_are_listed() -> None:
     assert GROUPS == ["evidence", "images", "lab", "schedule", "waivers", "workload"]
 
 
@@ -116,7 +116,7 @@ def test_help_explains_the_exit_codes(hardener: Hardener) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help(hardener: Hardener, verb: str) -> None:
+def test_every_command_has_help(hardener: Hardener, verb: str) -> None:
     result = hardener(verb, "--help")
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: hardener {verb} ")

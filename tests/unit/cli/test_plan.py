@@ -50,7 +50,7 @@ def test_hosts_with_equal_plans_share_a_section(hardener: Hardener, fleet: FakeF
     assert stdout.count("restart docker") == 1
 
 
-def test_without_failures_no_host_is_asked(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_without_failures_only_the_audit_runs(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": bridge(icc=False)}
     result = hardener("plan", "-i", "inv,", *ONLY)
     assert (result.exit_code, [playbook for playbook, _ in fleet.runs]) == (0, ["audit"])
@@ -89,7 +89,7 @@ def test_the_json_plan_is_complete(hardener: Hardener, fleet: FakeFleet, tmp_pat
     assert host["activations"][0]["stops"] == ["db"]
 
 
-def test_an_unwritable_file_is_refused_before_any_host_is_asked(
+def test_an_unwritable_file_is_refused_before_any_host_is_contacted(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     result = hardener("plan", "-i", "inv,", "--json", str(tmp_path / "no" / "plan.json"))

@@ -55,7 +55,7 @@ def test_a_damaged_run_is_reported(hardener: Hardener, fleet: FakeFleet, home: P
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("name", ["junit", "sarif"])
-def test_a_report_larger_than_its_reader_accepts_is_a_warning_of_every_verb(
+def test_a_report_larger_than_its_reader_accepts_is_a_warning_of_every_command(
     hardener: Hardener,
     fleet: FakeFleet,
     tmp_path: Path,

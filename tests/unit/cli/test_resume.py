@@ -85,7 +85,7 @@ def runs(*some: dict[str, Any], unfinished: dict[str, str] | None = None) -> Sna
     return make(**{"docker.networks": raw["sources"]["docker.networks"]["data"], "hardener.runs": known})
 
 
-def test_hosts_without_a_recorded_result_are_asked_first(
+def test_hosts_without_a_recorded_result_are_inspected_first(
     hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hardener.workflows.resume._PAUSE_S", 0.0)
@@ -124,10 +124,10 @@ def test_hosts_without_a_recorded_result_are_asked_first(
     assert hardened(fleet) == ["back", "never", "waits"]
 
 
-def test_a_lost_host_is_asked_first_and_changed_again(
+def test_hosts_lost_during_a_change_are_inspected_before_another_change(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
-    """It may have confirmed its change, or be at work, after its connection or its slice was lost."""
+    """Such a host may have confirmed its change, or may still be making it."""
     fleet.snapshots = {name: bridge(icc=True) for name in ("kept", "never", "gone")}
     fleet.converge = lambda host: {"outcome": "unknown", "failed": True, "msg": "lost with its slice"}
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 3

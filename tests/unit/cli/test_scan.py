@@ -117,7 +117,7 @@ def test_records_are_written_as_json_and_reports_imported(
     assert variables["vulnerability_scan_imports"][0]["image"] == IMAGE
 
 
-def test_an_invalid_file_is_refused_before_any_host_is_asked(
+def test_an_invalid_file_is_refused_before_any_host_is_contacted(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     for option, path in (("--import", tmp_path / "none.json"), ("--json", tmp_path / "none" / "out.json")):

@@ -94,7 +94,7 @@ def test_files_beside_the_inventory_are_used_and_named(
     assert hardener("audit", "-i", str(tmp_path), *ONLY, "--waivers", "/dev/null").exit_code == 3
 
 
-def test_an_error_in_the_file_stops_before_any_host_is_asked(
+def test_an_error_in_the_file_stops_before_any_host_is_contacted(
     hardener: Hardener, fleet: FakeFleet, file: Path
 ) -> None:
     file.write_text("waivers:\n  - id: W-001\n")

@@ -225,8 +225,8 @@ def test_removed_backups_change_no_original_state(host: Host, seed: int) -> None
     assert len(kept) <= 2 * len(NAMES)
 
 
-def test_weeks_with_another_tool_leave_two_states_of_a_path(host: Host) -> None:
-    """60 runs, before each of which another tool changes the file: back, or to a new content."""
+def test_many_runs_with_another_tool_keep_at_most_two_backups_of_a_path(host: Host) -> None:
+    """Before each of 60 runs, another tool writes the original content or a new one."""
     host.write("x", "original")
     sizes = []
     for number in range(60):

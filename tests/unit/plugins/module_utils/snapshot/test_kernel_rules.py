@@ -78,6 +78,6 @@ def test_rules_that_change_meanwhile_are_an_error() -> None:
         spelled_out(["-w /etc -p wa"], lambda: [rule(ALWAYS, (PERM, WRITE))] * 2)
 
 
-def test_the_kernel_is_not_asked_about_rules_without_watches() -> None:
+def test_the_kernel_is_not_queried_about_rules_without_watches() -> None:
     lines = ["-a always,exit -S all -F path=/etc/shadow -F perm=wa -F key=k"]
     assert spelled_out(lines, lambda: pytest.fail("asked")) == lines

@@ -82,7 +82,7 @@ def test_any_other_status_is_an_error(fake: FakeRegistry, status: int) -> None:
         fake.registries().at(fake.name).manifest("app", "1")
 
 
-def test_a_silent_registry_is_asked_once(tmp_path: Path) -> None:
+def test_an_unreachable_registry_is_contacted_once(tmp_path: Path) -> None:
     registry = Registries(Settings(certificates=str(tmp_path))).at("127.0.0.1:1")
     for _ in range(2):
         with pytest.raises(Unreachable, match="cannot be asked: Connection refused"):
@@ -167,7 +167,7 @@ def test_a_token_is_fetched_from_the_realm_of_the_registry(
     assert other.asked == [("/token?scope=repository%3Aapp%3Apull&service=r", LOGIN)]
 
 
-def test_a_slow_token_server_is_asked_once(
+def test_a_slow_token_server_is_contacted_once(
     fake: FakeRegistry, other: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registries, "_REQUEST", 0.3)
