@@ -12,7 +12,8 @@ from .hostview import HostView
 # Sorts last, so that it overrides other drop-ins.
 _DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"
 _SOCKET = 0o660
-_CERTIFICATES = "/etc/docker/certs.d"
+_FOLDER = "/etc/docker"
+_CERTIFICATES = f"{_FOLDER}/certs.d"
 _SHOWN = 10
 
 
@@ -85,7 +86,7 @@ def _rules(host: HostView, files: Mapping[str, Any]) -> Iterator[_Rule]:
                 yield _Rule(path, 0o644)
         for entry in unit.get("EnvironmentFiles") or ():
             yield _Rule(str(entry).partition(" (")[0], 0o644)
-    yield _Rule("/etc/docker", 0o755)
+    yield _Rule(_FOLDER, 0o755)
     for path, record in files.items():
         if f"{path}/".startswith(f"{_CERTIFICATES}/") and record:
             folder = record.get("type") == "dir"  # users who can write to it can replace its entries
@@ -130,7 +131,17 @@ def _tls(host: HostView) -> Iterator[_Rule]:
     ):
         given = host.setting(key)
         if given or by_default:
-            yield _Rule(str(given or f"{folder}/{name}"), at_most)
+            path = posixpath.normpath(str(given or f"{folder}/{name}"))
+            yield from (_Rule(above, 0o755) for above in _own_folders(path))
+            yield _Rule(path, at_most)
+
+
+def _own_folders(path: str) -> Iterator[str]:
+    """Yield the folders of a file below /etc/docker: users who can write to one can replace the file."""
+    above = posixpath.dirname(path)
+    while above.startswith(f"{_FOLDER}/"):
+        yield above
+        above = posixpath.dirname(above)
 
 
 def _sockets(host: HostView) -> Iterator[_Rule]:

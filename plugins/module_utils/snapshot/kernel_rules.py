@@ -1,7 +1,8 @@
-"""Ask the kernel which of its audit rules record nothing.
+"""Ask the kernel for the audit rules that ``auditctl -l`` does not print as they are.
 
-``auditctl -l`` prints a rule of the list ``exit`` as a watch if it has nothing but a path, permissions and a
-key, whatever its action is: a rule that keeps accesses from the log looks like one that records them.
+It prints a rule of the list ``exit`` as a watch if it has nothing but a path, permissions and a key,
+whatever its action is: a rule that suppresses records looks like one that makes them. Where the permissions
+come before the path, it prints both as one word.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def ask() -> list[bytes]:
 
 
 def spelled_out(lines: Sequence[str], kernel: Callable[[], Sequence[bytes]] = ask) -> list[str]:
-    """Return the output of ``auditctl -l`` with each rule that records nothing as a rule, not as a watch.
+    """Return the output of ``auditctl -l``, with a rule in place of a watch that says too little.
 
     Raises:
         OSError: the kernel does not answer.
@@ -73,18 +74,20 @@ def spelled_out(lines: Sequence[str], kernel: Callable[[], Sequence[bytes]] = as
     if len(rules) != len(lines):
         raise ValueError(f"auditctl lists {len(lines)} audit rules, and the kernel has {len(rules)}")
     return [
-        _never(rule) if line.startswith(("-w", "-p")) and _RULE.unpack_from(rule)[1] == _NEVER else line
+        _spelled(rule)
+        if line.startswith("-p") or (line.startswith("-w") and _RULE.unpack_from(rule)[1] == _NEVER)
+        else line
         for line, rule in zip(lines, rules)
     ]
 
 
-def _never(rule: bytes) -> str:
-    """Return a rule of a path, permissions and a key in the words of its option ``-a``."""
+def _spelled(rule: bytes) -> str:
+    """Return a rule of a path, permissions and a key in the words of the option ``-a``."""
     numbers = _RULE.unpack_from(rule)
     count = min(numbers[2], _FIELDS)
     fields = numbers[3 + _FIELDS :][:count]
     values = numbers[3 + 2 * _FIELDS :][:count]
-    words = ["-a never,exit"]
+    words = [f"-a {'never' if numbers[1] == _NEVER else 'always'},exit"]
     position = _RULE.size
     for field, value in zip(fields, values):
         if field in _NAMES:  # its value is the length of its text

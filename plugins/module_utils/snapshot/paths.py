@@ -69,6 +69,9 @@ def look(
     wanted += _runtimes(engine)
     wanted += api_sockets(engine, units)
     wanted += _tls(engine)
+    wanted += [
+        folder for path in _tls(engine) for folder in _parents(path) if folder.startswith("/etc/docker/")
+    ]
     for path in (root, str(engine.declared("data-root") or engine.declared("graph") or "")):
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
     for path in (containerd_socket or "", str(engine.declared("seccomp-profile") or "")):
@@ -133,7 +136,8 @@ def _drop_ins(unit: str) -> list[str]:
 def _parents(path: str) -> list[str]:
     """Return the folders above a path: a user who can write to one of them can replace the path."""
     found = []
-    while path != "/":
+    path = os.path.normpath(path)
+    while path not in ("/", ".", ""):
         path = os.path.dirname(path)
         found.append(path)
     return found

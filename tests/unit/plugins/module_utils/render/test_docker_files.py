@@ -181,6 +181,22 @@ def test_paths_are_looked_up_as_the_collector_names_them() -> None:
     assert verdicts(snapshot, "file-tls-key-mode") == {"file-tls-key-mode": Status.FAIL}
 
 
+def test_folders_of_tls_files_are_tightened_below_etc_docker_only() -> None:
+    folders = ("/etc/docker/tls/site", "/etc/docker/tls", "/srv/tls")
+    flags = {
+        "tlsverify": ["true"],
+        "tlskey": ["/etc/docker//tls/site/key.pem"],
+        "tlscert": ["/srv/tls/cert.pem"],
+    }
+    snapshot = make(
+        **{"daemon.config": {"flags": flags}, "files": dict.fromkeys(folders, record(type="dir"))},
+    )
+    found = {entry["path"]: entry["at_most"] for entry in document(snapshot)["resources"]}
+    assert {path: found.get(path) for path in folders} == dict(
+        zip(folders, ("0755", "0755", None), strict=True)
+    )
+
+
 def test_one_file_in_two_roles_gets_the_tighter_mode_once() -> None:
     key = "/etc/docker/certs.d/registry/client.cert"
     snapshot = make(
