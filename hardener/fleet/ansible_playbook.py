@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import shutil
+import signal
 import sys
 from functools import wraps
 from pathlib import Path
@@ -48,6 +49,8 @@ def main() -> None:
     """
     Path(sys.argv.pop(1)).write_text(str(os.getpid()), encoding="ascii")  # the caller can stop it from now on
     umask = int(sys.argv.pop(1), 8)
+    # The terminal hangs up when hardener is killed; a process that ignored it, as under `nohup`, would stay.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.umask(0o077)  # the files contain data of hosts, so only this user may read them
     gc.disable()  # ~500 modules that all stay: collecting garbage is useless
     from ansible.cli.playbook import main as ansible_playbook  # noqa: PLC0415

@@ -363,9 +363,15 @@ def test_sudo_works_with_the_right_password_only(
 
 @pytest.fixture
 def hanging(
-    environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path
+    request: pytest.FixtureRequest,
+    environment: dict[str, str],
+    inventory: Callable[[Any], str],
+    tmp_path: Path,
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """An audit of a host whose connection never comes, and what its processes have in their command line."""
+    """An audit of a host whose connection never comes, and what its processes have in their command line.
+
+    A parameter names the program that starts it.
+    """
     marker = f"{secrets.randbelow(10**9) + 10**6}"
     ssh = {
         "ansible_ssh_common_args": f"-o ProxyCommand='sleep {marker}'",
@@ -374,6 +380,7 @@ def hanging(
     }
     process = subprocess.Popen(
         [
+            *getattr(request, "param", ()),
             *HARDENER,
             "audit",
             "-K",
@@ -418,6 +425,28 @@ def test_an_interrupt_leaves_no_process_and_no_file(
     assert not processes(marker)
     assert not (tmp_path / "j.xml").exists()
     assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("hanging", [(), ("nohup",)], indirect=True, ids=["", "nohup"])
+def test_ansible_ends_with_a_controller_that_is_killed(
+    hanging: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, marker = hanging
+    (ansible,) = children(process.pid)
+    workers = children(ansible)
+    process.kill()
+    process.communicate(timeout=30)
+    try:
+        assert until(lambda: not Path(f"/proc/{ansible}").exists(), 10)
+    finally:
+        for pid in (*workers, *processes(marker)):  # a worker waits for its host until its own deadline
+            os.kill(pid, signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(each) for thread in threads for each in thread.read_text().split()]
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
