@@ -81,6 +81,7 @@ def untouched(engine: Dockerd, container: str) -> Iterator[None]:
 
     def state() -> tuple[Any, ...]:
         found = engine.api("GET", f"/containers/{container}/json")
+        found["Mounts"].sort(key=lambda mount: str(mount["Destination"]))  # the engine has them in no order
         files = sorted((str(path), path.lstat().st_mtime_ns) for path in volume(engine).rglob("*"))
         return found, files, names(engine)
 
