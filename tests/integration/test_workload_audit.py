@@ -265,7 +265,9 @@ def test_a_second_version_is_compared_with_the_profile_of_the_first(engine: Dock
     assert any(
         re.fullmatch(r"container app: own profile: \d+ calls, default \d{3}", each) for each in remarks
     )
-    assert "container app: custom set: CHOWN (1, default 14)" in judge("container-capabilities", second).evidence
+    assert (
+        "container app: custom set: CHOWN (1, default 14)" in judge("container-capabilities", second).evidence
+    )
     places = [each for each in judge("container-readonly-rootfs", second).evidence if "container app" in each]
     assert places == ["container app: writable paths: /run (tmpfs)"]
     assert named(judge("container-no-new-privileges", second)) == {"default"}
