@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from ..host import processes
 from ..host.read import read_or, read_pseudo
@@ -25,6 +26,11 @@ _CAPABILITIES = {
 }
 _NUMBERS = {"seccomp": "Seccomp", "seccomp_filters": "Seccomp_filters", "no_new_privs": "NoNewPrivs"}
 _CONTROLLERS = frozenset({"memory", "cpu", "pids"})
+# What runc calls a process until it executes the container's program: for milliseconds, and not yet confined.
+# Since a program can take the name too, such a process is waited for, and reported if it stays.
+_STARTING = "runc:["
+_LOOK = 0.02  # seconds
+_PATIENCE = 1.0  # seconds, for all containers of the host together
 _UNLIMITED_V1 = 1 << 62  # version 1 uses the largest page-aligned number
 
 
@@ -50,6 +56,7 @@ class Host:
                     self.cgroups.setdefault(name, mount["mount_point"])
         self.devices = frozenset(mount["device"] for mount in mounts)
         self.holders = sockets.Holders()
+        self._patience = _PATIENCE
         self._id_maps: dict[tuple[str, str | None], list[list[int]]] = {}
         self._limits: dict[str, dict[str, list[str]]] = {}
         self._listening: dict[str, list[dict[str, Any]]] = {}
@@ -62,6 +69,19 @@ class Host:
             lines = process.text(name).splitlines()
             known = self._id_maps[key] = [[int(number) for number in line.split()] for line in lines]
         return known
+
+    def started(self, pid: int) -> tuple[dict[str, str], str | None]:
+        """Return the status and program of a process, once the runtime has started it.
+
+        Raises:
+            OSError: it ended meanwhile.
+        """
+        status = processes.status(pid)
+        while status["Name"].startswith(_STARTING) and self._patience > 0:
+            time.sleep(_LOOK)
+            self._patience -= _LOOK
+            status = processes.status(pid)
+        return status, processes.executable(pid)
 
     def limits(self, text: str) -> dict[str, list[str]]:
         """Return resource limits; most containers have the same table."""
@@ -104,7 +124,7 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
         cgroups, own = _cgroup_folders(process.text("cgroup"), container, host)
         members = _members(pid, cgroups) if own else [pid]
         program = process.link("exe")
-        kinds, truncated = _kinds(pid, members, status, program)
+        kinds, truncated = _kinds(pid, members, status, program, host)
         mountinfo = process.text("mountinfo")
         mounts, mounts_truncated = mounttable.in_container(mountinfo, destinations, host.devices)
         return {
@@ -245,7 +265,7 @@ def _members(pid: int, folders: dict[str, str]) -> list[int]:
 
 
 def _kinds(
-    pid: int, members: list[int], status: dict[str, str], program: str | None
+    pid: int, members: list[int], status: dict[str, str], program: str | None, host: Host
 ) -> tuple[list[dict[str, Any]], bool]:
     """Return the first process of every (name, program, user, privileges), and whether there are too many."""
     kinds: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -253,7 +273,7 @@ def _kinds(
     for member in members[:MAX_PROCESSES]:
         if member != pid:
             try:
-                status, program = processes.status(member), processes.executable(member)
+                status, program = host.started(member)
             except OSError:
                 continue  # it ended meanwhile
         own = {name: value for name, value in privileges(status).items() if value != first.get(name)}

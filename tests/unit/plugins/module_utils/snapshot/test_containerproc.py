@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,34 @@ def test_facts_of_a_process_are_read(host: Host) -> None:
 
 def test_an_ended_process_is_an_error(host: Host) -> None:
     assert read(2**30, ID, host) is None
+
+
+# Takes a name, and another one later.
+NAMED = """
+import sys, time
+open("/proc/self/comm", "w").write("runc:[2:INIT]")
+print(flush=True)
+time.sleep(float(sys.argv[1]))
+open("/proc/self/comm", "w").write("app")
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "name"), [(0.1, "app"), (30, "runc:[2:INIT]")])
+def test_a_process_that_the_runtime_starts_is_read_when_it_is_started(
+    host: Host, seconds: float, name: str
+) -> None:
+    command = [sys.executable, "-c", NAMED, str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            began = time.monotonic()
+            found = [host.started(process.pid)[0]["Name"] for _ in range(20)]
+            assert found == [name] * 20
+            assert time.monotonic() - began < 10  # the patience is for all together
+        finally:
+            process.kill()
 
 
 def cgroup(folder: Path, **values: str) -> dict[str, str]:
@@ -118,14 +149,14 @@ def test_processes_in_child_cgroups_belong_to_the_container(tmp_path: Path) -> N
     assert containerproc._members(9, {}) == [9]
 
 
-def test_equal_worker_processes_do_not_hide_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_worker_processes_do_not_hide_others(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     def status(pid: int) -> dict[str, str]:
         return {"Name": "worker" if pid < 900 else f"p{pid}", "Uid": "0\t0\t0\t0"}
 
     monkeypatch.setattr(processes, "status", status)
     monkeypatch.setattr(processes, "executable", lambda pid: "/bin/x")
     kinds, cut = containerproc._kinds(
-        1, list(range(1, 903)), {"Name": "init", "Uid": "0\t33\t0\t0"}, "/bin/init"
+        1, list(range(1, 903)), {"Name": "init", "Uid": "0\t33\t0\t0"}, "/bin/init", host
     )
     assert [(kind["comm"], kind["uid"]) for kind in kinds] == [
         ("init", 33),
@@ -136,16 +167,20 @@ def test_equal_worker_processes_do_not_hide_others(monkeypatch: pytest.MonkeyPat
     ]
     assert cut is False
     many: Any
-    many, cut = containerproc._kinds(1, list(range(900, 1000)), {"Name": "x", "Uid": "0\t0\t0\t0"}, "/x")
+    many, cut = containerproc._kinds(
+        1, list(range(900, 1000)), {"Name": "x", "Uid": "0\t0\t0\t0"}, "/x", host
+    )
     assert (len(many), cut) == (64, True)
 
 
-def test_processes_with_different_privileges_are_listed_separately(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_with_different_privileges_are_listed_separately(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = {"Name": "sh", "Uid": "0\t0\t0\t0", "CapEff": "0" * 16, "CapBnd": "0" * 16, "Seccomp": "2"}
     others = {2: base, 3: {**base, "CapEff": "000001ffffffffff", "Seccomp": "0"}, 4: base}
     monkeypatch.setattr(processes, "status", others.__getitem__)
     monkeypatch.setattr(processes, "executable", lambda pid: "/bin/sh")
-    kinds, _ = containerproc._kinds(1, [1, 2, 3, 4], base, "/bin/sh")
+    kinds, _ = containerproc._kinds(1, [1, 2, 3, 4], base, "/bin/sh", host)
     same = {"comm": "sh", "exe": "/bin/sh", "uid": 0}
     assert kinds == [
         {"pid": 1, **same},
