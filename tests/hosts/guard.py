@@ -102,7 +102,7 @@ def record(guest: lab.Guest) -> dict[str, Any]:
 
 
 # What a transaction has running: its scope, and the units of its guard.
-RUNNING = "systemctl list-units --all --plain --no-legend hardener-*.scope hardener-guard*"
+RUNNING = "systemctl list-units --all --plain --no-legend 'hardener-*.scope' 'hardener-guard*'"
 
 
 def last_run(guest: lab.Guest) -> str:
@@ -133,10 +133,12 @@ RESTARTING = "grep -q 'stage.*restart' /var/lib/hardener/journal.json"
 UNCONFIRMED = "grep -q '\"unconfirmed\"' /var/lib/hardener/journal.json"
 
 
-def assert_lockout_is_taken_back(host: lab.Guest, folder: Path, rules: list[str]) -> None:
+def assert_lockout_is_taken_back(
+    host: lab.Guest, folder: Path, rules: list[str], *, workloads: int = 2
+) -> None:
     """Load rules that refuse ssh: the run is not confirmed, and the host itself restores what was before."""
     before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
-    assert containers
+    assert len(containers) == workloads
     done = play(host, folder, packet_filter(*rules), timeout=SHORT).result()
     assert (done["outcome"], done["failed"]) == ("rolled_back", True), done
     assert f"not confirmed within {SHORT} s: " in done["reason"]

@@ -97,7 +97,7 @@ def test_rules_that_lock_the_controller_out_are_rolled_back_by_the_host(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARDENER_HOME", str(tmp_path / "home"))  # its inventory is not the site's
-    assert_lockout_is_taken_back(site.guest, tmp_path, LOCKED_OUT["and open connections end"])
+    assert_lockout_is_taken_back(site.guest, tmp_path, LOCKED_OUT["and open connections end"], workloads=5)
     assert_all_at_work(site.guest)
 
 
