@@ -13,10 +13,10 @@ import pytest
 
 from hardener import lab
 from hardener.evidence.signature import NAMESPACE
-from tests.hosts.at_work import JOB, WORKLOADS, assert_all_at_work
+from tests.hosts.at_work import ALL_FIVE, JOB, WORKLOADS, assert_all_at_work
 from tests.hosts.guard import LOCKED_OUT, STATE, assert_lockout_is_taken_back, last_run, record, settled
 from tests.hosts.production import LOG_SERVER, Report, make_site, without_the_sites_choice
-from tests.hosts.workload import shell
+from tests.hosts.workload import CONTAINERS, running, shell
 from tests.integration.auditor import typed
 from tests.unit.evidence.bundles import new_key, public
 
@@ -108,9 +108,11 @@ def test_manual_changes_are_reported_and_repaired_and_the_repair_is_rolled_back(
     moved = site.drift()
     assert (moved.code, moved.found) == (6, set(BROKEN)), moved.said
 
-    broken = shell(site.guest, STATE)
+    broken, containers = shell(site.guest, STATE), running(shell(site.guest, CONTAINERS))
+    assert len(containers) == len(ALL_FIVE.split())
     repaired = site.drift("--remediate")
     assert (repaired.code, repaired.found, repaired.left) == (6, set(BROKEN), OWNERS), repaired.said
+    assert running(shell(site.guest, CONTAINERS)) == containers
     repair = last_run(site.guest)
     shell(site.guest, f"docker rm --force job; {JOB.format('')}")
     clean = site.drift("--remediate")
@@ -118,6 +120,7 @@ def test_manual_changes_are_reported_and_repaired_and_the_repair_is_rolled_back(
     assert last_run(site.guest) == repair
     assert_all_at_work(site.guest)
 
+    containers = running(shell(site.guest, CONTAINERS))
     inventory = ("-i", str(site.inventory))
     assert f"  {repair}  " in site.run("rollback", *inventory, "--list").stdout
     predicted = site.run("rollback", *inventory, "--check", "--diff")
@@ -127,6 +130,7 @@ def test_manual_changes_are_reported_and_repaired_and_the_repair_is_rolled_back(
     assert f"back to before run {repair}" in back.stderr
     settled(site.guest)
     assert shell(site.guest, STATE) == broken
+    assert running(shell(site.guest, CONTAINERS)) == containers
     assert_all_at_work(site.guest)
     assert "rolled back on request of" in record(site.guest)["reason"]
 
