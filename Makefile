@@ -32,7 +32,8 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: lab-packages $(VENV)/.installed ## boot a throw-away Docker host, audit it, harden it, audit it again
+demo: lab-packages ## boot a throw-away Docker host, audit it, harden it, audit it again
+	@$(TOGETHER) image="$(MAKE) --no-print-directory lab-image" environment="$(MAKE) --no-print-directory environment"
 	@BIN=$(BIN) RESULTS=$(RESULTS) .ci/demo
 
 .PHONY: test
@@ -216,9 +217,10 @@ endef
 clean: ## remove what was built here (not the cached lab images)
 	rm -rf .venv .venv-debian .venv-lowest .venv-lock .venv-readers dist build $(RESULTS) test-results .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: lab-packages test-packages
+.PHONY: lab-packages test-packages lab-image
 lab-packages: ; @.ci/install-packages $(PYTHON_PACKAGES) $(LAB_PACKAGES)
 test-packages: ; @.ci/install-packages $(PYTHON_PACKAGES) $(TEST_PACKAGES)
+lab-image: ; @$(call BUILT,13)
 
 # For rules that run at the same time: one installs, the others wait.
 .PHONY: environment
