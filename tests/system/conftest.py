@@ -11,8 +11,9 @@ from hardener import lab
 from tests.hosts import namespace_host
 from tests.hosts.fixtures import Boot, boot, guest
 from tests.hosts.fleet import PREPARED, Fleet
+from tests.hosts.guests import pristine as virtual_machine
 
-__all__ = ["boot", "guest"]
+__all__ = ["boot", "guest", "virtual_machine"]
 
 _numbers = itertools.count()
 
@@ -29,14 +30,19 @@ def pristine() -> Boot:
 
 @pytest.fixture(scope="module")
 def fleet(
-    request: pytest.FixtureRequest, pristine: Boot, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    pristine: Boot,
+    virtual_machine: Boot,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Fleet]:
-    """As many pristine hosts as the module's ``HOSTS``; each test leaves them without the change."""
+    """The module's ``HOSTS`` in namespaces and its ``GUESTS``; each test leaves them without the change."""
     started: list[lab.Guest] = []
     try:
         for _ in range(request.module.HOSTS):
             started.append(pristine("13"))
             started[-1].ssh("sh", "-c", PREPARED)
+        for _ in range(getattr(request.module, "GUESTS", 0)):
+            started.append(virtual_machine("13"))
         yield Fleet(started, tmp_path_factory.mktemp("fleet"))
     finally:
         for host in started:
