@@ -23,6 +23,7 @@ TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-sta
     mandoc
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
+BPF_PACKAGES := clang-19 libbpf-dev bpftool
 MESH_PACKAGES := receptor openssl
 READER_PACKAGES := prometheus
 PYTHON_PACKAGES := python3-venv
@@ -115,7 +116,7 @@ mutants: test-packages $(VENV)/.installed ## whether the oracles find each condi
 
 .PHONY: workloads
 workloads: test-packages $(VENV)/.installed ## real programs from their containers to proven profiles, and attacks on them (root)
-	@.ci/install-packages $(WORKLOAD_PACKAGES)
+	@.ci/install-packages $(WORKLOAD_PACKAGES) $(BPF_PACKAGES)
 	$(PYTEST) tests/workloads --verbose
 
 .PHONY: e2e
@@ -188,7 +189,7 @@ docs-site: $(VENV)/.installed ## build the documentation site into build/site
 
 .PHONY: bpf
 bpf: ## build the BPF objects of the recorder, which are kept in the tree (clang-19, libbpf-dev, bpftool)
-	@.ci/install-packages clang-19 libbpf-dev bpftool
+	@.ci/install-packages $(BPF_PACKAGES)
 	$(MAKE) --no-print-directory -C plugins/module_utils/record/bpf
 
 .PHONY: package
