@@ -211,7 +211,7 @@ def _forget() -> None:
     """Reload systemd if it still knows the removed unit."""
     known = system.run("systemctl", "show", "--property=NeedDaemonReload", "--", BOOT_UNIT)
     if known.output.strip() == "NeedDaemonReload=yes":
-        system.run("systemctl", "daemon-reload", timeout=60)
+        system.run("systemctl", "daemon-reload")
 
 
 def kill_worker(run: str) -> None:

@@ -14,7 +14,8 @@ from .errors import Failed
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": ""}
 
-
+# Seconds, as systemd waits for a unit to start: a busy host may take half a minute for `systemctl enable`.
+_PATIENCE = 90
 _TOO_LONG, _NOT_STARTED = 124, 126  # exit codes as in a shell
 
 
@@ -33,7 +34,7 @@ class Outcome(NamedTuple):
 
 def run(
     *command: str,
-    timeout: float = 30,
+    timeout: float = _PATIENCE,
     keep_open: Sequence[int] = (),
     environment: dict[str, str] | None = None,
     given: str = "",
@@ -74,7 +75,7 @@ def _become(user: int) -> None:
     os.setuid(user)
 
 
-def attempt(*command: str, timeout: float = 30) -> Outcome:
+def attempt(*command: str, timeout: float = _PATIENCE) -> Outcome:
     """Run a command whose failure is acceptable, such as stopping a unit that systemd does not know.
 
     Raises:
@@ -86,7 +87,7 @@ def attempt(*command: str, timeout: float = 30) -> Outcome:
     return outcome
 
 
-def must(*command: str, timeout: float = 30) -> str:
+def must(*command: str, timeout: float = _PATIENCE) -> str:
     """Run a command that has to succeed, and return its output.
 
     Raises:

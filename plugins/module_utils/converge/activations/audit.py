@@ -81,7 +81,7 @@ class AuditRulesLoad(Activation):
 
     def perform(self) -> None:
         """Join the rules files and load the result."""
-        system.must("augenrules", "--load", timeout=60)
+        system.must("augenrules", "--load")
 
     def problems(self) -> list[str]:
         """Return the rules that the kernel lacks, or does not apply."""
@@ -97,7 +97,7 @@ class AuditRulesLoad(Activation):
 
     def undo(self) -> list[str]:
         """Load the restored files; rules that are not in them were not loaded before either."""
-        outcome = system.run("augenrules", "--load", timeout=60)
+        outcome = system.run("augenrules", "--load")
         return [] if outcome.code == 0 else [f"augenrules --load: {outcome.said}"]
 
 

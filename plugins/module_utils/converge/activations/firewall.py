@@ -120,7 +120,7 @@ class Firewall(Activation):
         """Start the boot unit now, which proves that it works on this host."""
         if enabled:
             system.must("systemctl", "enable", "--quiet", "--", UNIT)
-            system.must("systemctl", "reload-or-restart", "--", UNIT, timeout=90)
+            system.must("systemctl", "reload-or-restart", "--", UNIT)
         else:
             _forget_unit()
 
@@ -202,12 +202,12 @@ def _active() -> bool:
 
 def _forget_unit(*, keep_enabled: bool = False) -> None:
     """Disable the boot unit; its file may be gone already, and then systemctl cannot disable it."""
-    stopped = system.attempt("systemctl", "stop", "--", UNIT, timeout=90)
+    stopped = system.attempt("systemctl", "stop", "--", UNIT)
     if stopped.code != 0 and _active():  # else systemd does not know the unit any more
         raise Failed(f"systemctl stop {UNIT}: {stopped.said or f'ended with code {stopped.code}'}")
     if not keep_enabled:
         _disable()
-    system.must("systemctl", "daemon-reload", timeout=90)
+    system.must("systemctl", "daemon-reload")
     system.attempt("systemctl", "reset-failed", "--", UNIT)
 
 
@@ -215,8 +215,8 @@ def _remember_unit(*, enabled: bool) -> None:
     """Enable the boot unit again; its file has been restored."""
     if enabled:
         _enable()
-    system.must("systemctl", "daemon-reload", timeout=90)
-    system.must("systemctl", "start", "--", UNIT, timeout=90)
+    system.must("systemctl", "daemon-reload")
+    system.must("systemctl", "start", "--", UNIT)
 
 
 def _enable() -> None:

@@ -25,7 +25,7 @@ class SystemdReload(Activation):
 
     def perform(self) -> None:
         """Reload the manager's configuration; no unit is restarted."""
-        system.must("systemctl", "daemon-reload", timeout=90)
+        system.must("systemctl", "daemon-reload")
         paths = [path for path in self.settings.get("when", ()) if path.endswith(_UNITS)]
         gone = [os.path.basename(path) for path in paths if not os.path.lexists(path)]
         if gone:  # a failed unit stays listed without its file; other units without a file are not loaded

@@ -100,9 +100,9 @@ class Units(Activation):
             before = self.memory[unit]
             if before["LoadState"] == "masked":
                 runtime = ("--runtime",) if before["UnitFileState"] == "masked-runtime" else ()
-                system.must("systemctl", "unmask", *runtime, "--", unit, timeout=60)
+                system.must("systemctl", "unmask", *runtime, "--", unit)
             if wish.get("enabled") and _state(unit)["UnitFileState"] not in _ON:
-                system.must("systemctl", "enable", "--", unit, timeout=60)
+                system.must("systemctl", "enable", "--", unit)
             if wish.get("active") and _state(unit)["ActiveState"] not in _RUNNING:
                 system.must("systemctl", "start", "--", unit, timeout=180)
 
@@ -164,15 +164,15 @@ def _undo(unit: str, before: Mapping[str, Any]) -> None:
         ):  # the unit may be unknown to systemd by now
             raise Failed(f"systemctl reset-failed {unit}: {reset.said or f'ended with code {reset.code}'}")
     if before["UnitFileState"] not in _ON and _state(unit)["UnitFileState"] in _ON:
-        system.must("systemctl", "disable", "--", unit, timeout=60)
+        system.must("systemctl", "disable", "--", unit)
     new = set(_links(unit)) - set(before["links"])
     for link in new:
         atomic.remove(link)
     if before["LoadState"] == "masked" and _state(unit)["LoadState"] != "masked":
         runtime = ("--runtime",) if before["UnitFileState"] == "masked-runtime" else ()
-        system.must("systemctl", "mask", *runtime, "--", unit, timeout=60)
+        system.must("systemctl", "mask", *runtime, "--", unit)
     elif new:
-        system.must("systemctl", "daemon-reload", timeout=90)
+        system.must("systemctl", "daemon-reload")
 
 
 def _redo(unit: str, before: Mapping[str, Any]) -> None:
@@ -180,9 +180,9 @@ def _redo(unit: str, before: Mapping[str, Any]) -> None:
     if "targets" not in before:
         return
     if before["LoadState"] != "masked" and _state(unit)["LoadState"] == "masked":
-        system.must("systemctl", "unmask", "--", unit, timeout=60)
+        system.must("systemctl", "unmask", "--", unit)
     if _link_again(before["targets"]):
-        system.must("systemctl", "daemon-reload", timeout=90)
+        system.must("systemctl", "daemon-reload")
     if before["ActiveState"] in _RUNNING and _state(unit)["ActiveState"] not in _RUNNING:
         system.must("systemctl", "start", "--", unit, timeout=180)
 

@@ -21,7 +21,7 @@ def test_without_systemd_no_reload_is_due(host: Host, monkeypatch: pytest.Monkey
 
 def test_the_failed_state_of_a_removed_unit_is_reset(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, ...]] = []
-    monkeypatch.setattr(system, "must", lambda *command, timeout: told.append(command))
+    monkeypatch.setattr(system, "must", lambda *command: told.append(command))
     monkeypatch.setattr(system, "run", lambda *command: told.append(command))
     host.write("here.service", "")
     here, gone = host.path("here.service"), host.path("gone.service")
