@@ -55,7 +55,7 @@ _CONNECT_TIMEOUT = 10
 # Limits of the host's backups; the host checks them.
 _KEEP = {"runs": "converge_keep_runs", "size": "converge_keep_size"}
 _PAUSE = 2
-_GRACE = 60  # seconds for a host that is rolling back
+_GRACE = 180  # seconds for a host that is rolling back: it may restart its engine with all containers
 # When the first of these is over, the host is asked for the run's outcome.
 _PATIENCE = 1800  # seconds for a change: restarts of engine and containers, packages, boot loader
 _AT_WORK = 6 * 3600  # seconds for a host that reports progress: a migration of data
