@@ -23,10 +23,10 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Take the last run back
+- name: Roll the last run back
   hardener.docker.rollback:
 
-- name: Take back that run and all later ones
+- name: Roll back that run and all later ones
   hardener.docker.rollback:
     run: 20261125T040000Z-1b2c3d4e
 

@@ -148,7 +148,7 @@ def test_a_run_killed_during_the_restart_is_repaired_by_the_next(
     roles = ("docker_daemon",)
     started = Run(guest, tmp_path, roles).start()
     until(guest, "grep -q 'stage.*restart' /var/lib/hardener/journal.json")
-    kill(started)  # else it would have the run taken back at once
+    kill(started)  # else it would have the run rolled back at once
     shell(guest, "systemctl kill --signal=KILL 'hardener-*.scope'")
     until(guest, "systemctl is-active --quiet docker")
     assert "info" in shell(guest, "cat /etc/docker/daemon.json")  # the new configuration, not yet confirmed

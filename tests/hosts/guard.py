@@ -111,7 +111,7 @@ def last_run(guest: lab.Guest) -> str:
 
 
 def settled(guest: lab.Guest) -> None:
-    """Wait until nothing is left to be confirmed or taken back."""
+    """Wait until nothing is left to be confirmed or rolled back."""
     until(guest, "test ! -e /var/lib/hardener/journal.json")
     lock = "/var/lib/hardener/lock"
     until(guest, f"test ! -e {lock} || flock --nonblock {lock} true")
@@ -133,7 +133,7 @@ RESTARTING = "grep -q 'stage.*restart' /var/lib/hardener/journal.json"
 UNCONFIRMED = "grep -q '\"unconfirmed\"' /var/lib/hardener/journal.json"
 
 
-def assert_lockout_is_taken_back(
+def assert_lockout_is_rolled_back(
     host: lab.Guest, folder: Path, rules: list[str], *, workloads: int = 2
 ) -> None:
     """Load rules that refuse ssh: the run is not confirmed, and the host itself restores what was before."""

@@ -8,7 +8,7 @@ from hardener import lab
 from tests.hosts.workload import shell
 
 HOLD = "/etc/systemd/system/docker.service.d/hardener-hold.conf"
-# What others use to keep a daemon from starting, and have to take back in time.
+# What others use to keep a daemon from starting, and have to remove in time.
 LEFT_BEHIND = """
 ls /usr/sbin/policy-rc.d /etc/systemd/system/docker.service /run/systemd/system/docker.service 2>/dev/null
 systemctl list-unit-files --state=masked,masked-runtime --no-legend | grep -e docker -e containerd

@@ -1,4 +1,4 @@
-"""A run is taken back though the disk has no byte and no inode left by then."""
+"""A run is rolled back though the disk has no byte and no inode left by then."""
 
 from __future__ import annotations
 

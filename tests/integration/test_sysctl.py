@@ -1,4 +1,4 @@
-"""Kernel settings of a network namespace: what this very kernel makes of them, and of taking them back."""
+"""Kernel settings of a network namespace: what this very kernel makes of them, and of undoing them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NETWORK = {
 }
 FORWARD = "net.ipv4.ip_forward"
 
-# What an activation does here, and what is so before, after, and when another process has taken it back.
+# What an activation does here, and what is so before, after, and when another process has undone it.
 _RUN = """
 import glob, json, sys
 from ansible_collections.hardener.docker.plugins.module_utils.converge import files

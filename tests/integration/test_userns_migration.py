@@ -337,7 +337,7 @@ def test_a_killed_migration_is_undone(host: Host, stage: str) -> None:
     before = host.state()
     died = host.converge(die_at=stage)
     assert died["outcome"] == "interrupted", died
-    recovered = host.converge(allow="daemon-restart")  # which takes it back, and allows no more than that
+    recovered = host.converge(allow="daemon-restart")  # which rolls it back, and allows no more than that
     assert recovered["recovered"], recovered
     assert unequal(host.state(), before) == []
     assert host.serves()

@@ -14,7 +14,7 @@ import pytest
 from hardener import lab
 from hardener.evidence.signature import NAMESPACE
 from tests.hosts.at_work import ALL_FIVE, JOB, WORKLOADS, assert_all_at_work
-from tests.hosts.guard import LOCKED_OUT, STATE, assert_lockout_is_taken_back, last_run, record, settled
+from tests.hosts.guard import LOCKED_OUT, STATE, assert_lockout_is_rolled_back, last_run, record, settled
 from tests.hosts.production import LOG_SERVER, Report, make_site, without_the_sites_choice
 from tests.hosts.workload import CONTAINERS, running, shell
 from tests.integration.auditor import typed
@@ -97,7 +97,7 @@ def test_rules_that_lock_the_controller_out_are_rolled_back_by_the_host(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARDENER_HOME", str(tmp_path / "home"))  # its inventory is not the site's
-    assert_lockout_is_taken_back(site.guest, tmp_path, LOCKED_OUT["and open connections end"], workloads=5)
+    assert_lockout_is_rolled_back(site.guest, tmp_path, LOCKED_OUT["and open connections end"], workloads=5)
     assert_all_at_work(site.guest)
 
 

@@ -27,7 +27,7 @@ handle = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.ioctl(handle, 0x40086602, struct.pack("I4x", flags ^ 0x10))
 """
 TOGGLE = "python3 /root/immutable.py"
-# What daemon.json has become since the engine started, what takes it back, and why nothing is done.
+# What daemon.json has become since the engine started, what undoes it, and why nothing is done.
 UNFIT = {
     "a key twice": (
         f"""echo '{{"live-restore": true, "debug": false, "debug": false}}' >{DAEMON_JSON}""",

@@ -63,8 +63,8 @@ def test_a_paused_controller_is_refused_after_another_has_taken_over(fleet: Flee
         assert fleet.with_icc() == [True] * len(fleet.hosts), "it was stopped in time"
         other = fleet.run("harden", *ICC, node="other")
         assert other.returncode == 0, other.stderr
-        taken_back = fleet.run("rollback", node="other")
-        assert taken_back.returncode == 0, taken_back.stderr
+        rolled_back = fleet.run("rollback", node="other")
+        assert rolled_back.returncode == 0, rolled_back.stderr
     finally:
         for pid in stopped:
             with suppress(ProcessLookupError):

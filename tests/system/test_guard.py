@@ -20,7 +20,7 @@ from tests.hosts.guard import (
     TIMEOUT,
     UNCONFIRMED,
     UNIT,
-    assert_lockout_is_taken_back,
+    assert_lockout_is_rolled_back,
     background,
     engine,
     once,
@@ -46,7 +46,7 @@ def host(guest: lab.Guest) -> lab.Guest:
 def test_the_host_rolls_back_rules_that_lock_the_controller_out(
     host: lab.Guest, tmp_path: Path, who: str
 ) -> None:
-    assert_lockout_is_taken_back(host, tmp_path, LOCKED_OUT[who])
+    assert_lockout_is_rolled_back(host, tmp_path, LOCKED_OUT[who])
 
 
 # Moments of a run, in their order, as the host sees them.
@@ -207,7 +207,7 @@ def left_unconfirmed(host: lab.Guest, folder: Path, size: str) -> None:
 
 
 def told(host: lab.Guest, words: str, folder: Path) -> None:
-    """See that an audit says what could not be taken back, in each of its forms."""
+    """See that an audit says what could not be rolled back, in each of its forms."""
     files = ["--json", str(folder / "report.json"), "--junit", str(folder / "junit.xml")]
     audit = hardener("audit", host.inventory, "--exit-zero", *files)
     (report,) = json.loads((folder / "report.json").read_text())["hosts"]

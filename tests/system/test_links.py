@@ -40,7 +40,7 @@ def test_harden_does_not_follow_a_users_link_to_the_loader(pristine: Boot, tmp_p
         assert steps == ["back up", "record the baseline", "write files", "check health"]
         runs = shell(host, "cat /var/lib/hardener/backups/*/result.json")
         assert '"outcome": "changed"' in runs
-        # What was done is taken back whole, around the link.
+        # All changes are rolled back, except at the link.
         again = hardener("rollback", host.inventory, cwd=tmp_path)
         assert again.returncode == 0, again.stdout + again.stderr
         assert shell(host, STATE).splitlines() == ["755 root", "755 eve", "666 eve", "666 root"]

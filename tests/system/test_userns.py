@@ -118,7 +118,7 @@ def test_a_migration_whose_worker_is_killed_is_undone(host: Host) -> None:
     before = host.held()
     role = host.role(allow="containers-recreate", **MOVE)
     killer = subprocess.Popen(host.guest.ssh_command("sh", "-c", KILL_WHILE_MAKING))
-    done = role.finish(role.start())  # the control node lives, and has the host take it back at once
+    done = role.finish(role.start())  # the control node lives, and has the host roll it back at once
     assert killer.wait(timeout=60) == 0
     assert done["outcome"] == "rolled_back", done
     assert host.held() == before

@@ -32,7 +32,7 @@ _WANTS = "sysinit.target.wants"
 # DefaultDependencies=no, as in the units that this one must precede: audit, firewalls, kernel parameters.
 _BOOT = """\
 [Unit]
-Description=Take back the changes of a hardener run that was not confirmed before this boot
+Description=Roll back the changes of a hardener run that was not confirmed before this boot
 DefaultDependencies=no
 RequiresMountsFor={folder} {python} /etc
 After=local-fs.target systemd-remount-fs.service
@@ -148,7 +148,7 @@ def _set_timer(folder: str, run: str, *, backup: str, seconds: float) -> system.
         "--quiet",
         "--collect",
         f"--unit={_timer(run)}",
-        f"--description=Take back run {run} of hardener unless it is confirmed",
+        f"--description=Roll back run {run} of hardener unless it is confirmed",
         f"--on-active={seconds:.0f}",
         "--timer-property=AccuracySec=1s",
         # Else it would wait for sysinit.target, which waits for this unit.

@@ -26,7 +26,7 @@ def main() -> None:
         abandon.abandon(sys.argv[0])
         return
     if len(sys.argv) != 4:
-        sys.exit(f"usage: {sys.argv[0]} abandon   (by root: no longer try to take this run back)")
+        sys.exit(f"usage: {sys.argv[0]} abandon   (by root: no longer try to roll this run back)")
     occasion, folder, run = sys.argv[1:]
     store = Store(folder)
     if occasion == "boot":

@@ -194,7 +194,7 @@ def states_before(store: Store, journal: Journal) -> dict[str, State]:
     return found
 
 
-def taken_back(store: Store, journal: Journal) -> list[Change]:
+def changes_of_rollback(store: Store, journal: Journal) -> list[Change]:
     """Return the changes that the rollback of a run will make."""
     found = []
     for entry in store.manifest(journal.run):

@@ -141,7 +141,8 @@ class Transaction:
         choice = self._choose(states, interrupted)
         plan, due = choice.plan, choice.due
         notes = [*choice.notes, *recovered.get("notes", ())]
-        changes = (rollback.taken_back(self._store, interrupted) if interrupted else []) + plan.changes
+        undone = rollback.changes_of_rollback(self._store, interrupted) if interrupted else []
+        changes = undone + plan.changes
         result = {
             "changed": bool(changes or due or recovered or self._parting),
             "documents": choice.describe(self._request),

@@ -228,7 +228,7 @@ def _kexec(host: HostView) -> dict[str, Any]:
     name, key = "kernel_kexec_load_disabled", "kernel.kexec_load_disabled"
     if host.data("sysctl").get(key) is None:
         return {"name": name, "refused": "this kernel has no kexec to forbid"}
-    text = f"# Written by hardener. Only a reboot takes it back.\n{key} = 1\n"
+    text = f"# Written by hardener. Only a reboot undoes it.\n{key} = 1\n"
     return {
         "name": name,
         "impact": NONE,

@@ -27,7 +27,7 @@ def test_late_records_are_not_losses_and_missing_ones_are() -> None:
     assert gaps.lost == 0
     gaps.expire(2.0)
     assert gaps.lost == 2  # 101 and 103
-    gaps.note(101, 3.0)  # too late to take it back
+    gaps.note(101, 3.0)  # too late to withdraw it
     assert gaps.lost == 2
 
 

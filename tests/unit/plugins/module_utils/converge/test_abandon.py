@@ -1,4 +1,4 @@
-"""Root on the host has a run not be taken back any more: by the program itself, as a person runs it."""
+"""Root on the host ends the attempts to roll a run back, by the program that a person runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("missing")
 
 
 def failing(host: Host) -> str:
-    """A run that cannot be taken back, since what x held is gone."""
+    """A run that cannot be rolled back, since what x held is gone."""
     host.write("x", "old")
     run = str(change(host)["run"])
     let_time_pass(host)

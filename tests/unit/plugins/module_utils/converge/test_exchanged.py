@@ -211,11 +211,11 @@ BESIDE: dict[str, Callable[[Lair, str], object]] = {
 }
 
 
-# --- taken back later ---------------------------------------------------------------------------------------
+# --- rolled back later --------------------------------------------------------------------------------------
 
 
 def later(host: Host, lair: Lair, trick: Callable[[], object]) -> None:
-    """Take a run back after a trick: neither a secret nor a right goes to Eve, and the rest is put back."""
+    """Roll a run back after a trick: neither a secret nor a right goes to Eve, and the rest is put back."""
     host.write("other", "old")
     secrets = lair.secrets()
     done = host.converge(*lair.wishes(host))

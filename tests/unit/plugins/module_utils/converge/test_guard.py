@@ -330,7 +330,7 @@ def test_the_guard_of_another_folder_is_kept(host: Host, systemd: Systemd) -> No
     assert unit.exists()
 
 
-@pytest.mark.parametrize("written", ["", "[Unit]\nDescription=Take back the ch"])
+@pytest.mark.parametrize("written", ["", "[Unit]\nDescription=Roll back the ch"])
 def test_the_next_run_removes_a_unit_that_was_cut_off_while_it_was_written(
     host: Host, systemd: Systemd, written: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""The guard goes on: until a run is taken back, or root on the host ends it."""
+"""The guard goes on until a run is rolled back, or root on the host ends it."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def test_a_failed_rollback_arms_a_guard_for_a_run_without_one(host: Host, system
     journal.enter(ROLLING_BACK, seconds=60)
     found = lose(host, done["run"])
     systemd.refuses_words = ("systemctl", "start")  # there is no such unit yet
-    outcome = rollback.finished(host.store, journal, "taken back")
+    outcome = rollback.finished(host.store, journal, "rolled back")
     assert "the host tries again by itself" in outcome["notes"][-1]
     assert systemd.at_boot()[-1] == done["run"]
     found()
@@ -320,7 +320,7 @@ def test_without_systemd_the_next_run_retries_and_root_can_end_it(
     assert journal is not None
     journal.enter(ROLLING_BACK, seconds=0)
     lose(host, run)
-    (note,) = rollback.finished(host.store, journal, "taken back")["notes"]
+    (note,) = rollback.finished(host.store, journal, "rolled back")["notes"]
     assert note == (
         "the next run on this host tries again; to leave it as it is: "
         + guard.abandoning(host.store.backup_folder(run))
@@ -336,7 +336,7 @@ class Killed(BaseException):
 
 
 def cut_off(host: Host, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Have a confirmed run taken back on request, and the process killed before any file is restored."""
+    """Have a confirmed run rolled back on request, and the process killed before any file is restored."""
     host.write("x", "old")
     run = str(change(host)["run"])
     confirm.confirm(host.store, {"token": TOKEN})

@@ -73,7 +73,7 @@ def test_the_last_run_is_rolled_back(host: Host, loaded: type[Loaded]) -> None:
     assert (host.read("undone"), done["activations"]) == ("nothing\n", ["systemd-reload"])
     record = host.store.record(runs[2])
     assert (record["outcome"], record["reason"]) == ("rolled_back", "rolled back on request of me@here")
-    assert back(host)["runs"] == [runs[1]]  # what is taken back already is no run to take back
+    assert back(host)["runs"] == [runs[1]]  # a run that is rolled back already is left out
     assert Journal.find(host.store) is None
 
 
@@ -133,7 +133,7 @@ def test_a_failing_rollback_stops_and_the_next_one_continues(host: Host, loaded:
 
 
 def lose(monkeypatch: pytest.MonkeyPatch, *losses: list[str]) -> None:
-    """Have the host lose something with each run that is taken back."""
+    """Have the host lose something with each run that is rolled back."""
     each = iter(losses)
     monkeypatch.setattr(liveness, "lost", lambda _: next(each))
 

@@ -137,7 +137,7 @@ def test_a_rollback_after_which_programs_do_not_start_fails(
     assert host.read("x") == "old"
 
 
-# --- when a run is taken back later -------------------------------------------------------------------------
+# --- when a run is rolled back later ------------------------------------------------------------------------
 
 
 def test_the_liveness_data_is_stored_for_other_processes() -> None:

@@ -1,4 +1,4 @@
-"""How taking a run back ends, whatever stands in the way and whoever does it."""
+"""How a rollback ends, with each obstacle and each caller."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ LATER: dict[str, Callable[[Path], Any]] = {
 WHO = ("the run", "at boot", "on request", "the next run")
 
 
-def take_back(host: Host, journal: Journal, who: str) -> dict[str, Any]:
+def roll_back(host: Host, journal: Journal, who: str) -> dict[str, Any]:
     if who == "on request":
         return history.back_to(host.store, before="", who="", check=False)
     if who == "the next run":
@@ -153,7 +153,7 @@ def test_the_outcome_of_a_rollback_follows_files_and_activations(
         monkeypatch.setattr(health, "compare", lambda *_, **__: ([LOST], []))
         if who == "the next run":
             journal.remember(picture={"engine": ""})
-    done = take_back(host, journal, who)
+    done = roll_back(host, journal, who)
 
     kept = later != "nothing"
     whole = "changed" if who == "on request" else "rolled_back"
@@ -174,7 +174,7 @@ def test_the_outcome_of_a_rollback_follows_files_and_activations(
     assert (EVERYTHING in said) is not kept
     if kept:
         assert all(each in said for each in done["kept"])
-    # What is over is not taken back once more.
+    # It is not rolled back twice.
     assert journal.run not in history.back_to(host.store, before="", who="", check=True)["runs"]
 
 

@@ -88,7 +88,7 @@ def test_the_engine_is_read_from_a_journal_of_0_1_0(asked: list[str | None]) -> 
     begun.memory = {"stage": "restart", "live": False, "switch_on": False, "keys": []}
     assert (begun.config, begun.unit) == ("/etc/docker/daemon.json", "docker.service")
     assert (begun.engine.path, begun.served.dockerd) == ("/run/docker.sock", "/usr/sbin/dockerd")
-    assert asked == [], "the engine may be down when a run is taken back"
+    assert asked == [], "the engine may be down when a run is rolled back"
 
 
 def test_a_begun_activation_uses_the_engine_in_its_journal(asked: list[str | None]) -> None:
