@@ -60,7 +60,7 @@ def main() -> int:
                 try:
                     with running.container(engine, workload, built) as names:
                         found += running.prove(engine, workload, names, folder, starts=chosen.starts)
-                except (running.VerbError, EngineError, OSError, subprocess.SubprocessError) as error:
+                except (running.CommandError, EngineError, OSError, subprocess.SubprocessError) as error:
                     failed += 1
                     print(f"{workload.name}: {error}", file=sys.stderr)
                 print(f"{workload.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Build the results of verbs as JSON documents for programs; ``documents.schema.json`` describes each."""
+"""Build the results of commands as JSON documents for programs; ``documents.schema.json`` describes each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a workload from its container to a proven profile, by the verbs that a user types; then attack it."""
+"""Run a workload from its container to a proven profile, by the commands of a user; then attack it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _POSSIBLE = 0  # the exit code
 _COMPOSE = FILES / "compose.yaml"
 _PROJECT = "bench-shop"
 _ROOT = Path(__file__).resolve().parents[2]
-_MOST = 900  # seconds that a verb may take
+_MOST = 900  # seconds that a command may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Proven:
     after: frozenset[str]
 
 
-class VerbError(Exception):
+class CommandError(Exception):
     """A command of hardener has failed."""
 
 
@@ -87,7 +87,7 @@ def prove(
         starts: how often each is started under its profile.
 
     Raises:
-        VerbError: a verb failed; what it said is told.
+        CommandError: a command failed; what it said is told.
     """
     began = time.monotonic()
     compose = ["--compose", str(_COMPOSE)] if workload.services else names
@@ -125,10 +125,10 @@ def attacks(engine: Dockerd, name: str) -> frozenset[str]:
 
 
 def hardener(engine: Dockerd, *words: str, allowed: tuple[int, ...] = (0,)) -> str:
-    """Run a verb of ``hardener workload``; return its output.
+    """Run a command of ``hardener workload``; return its output.
 
     Raises:
-        VerbError: its exit code is none of those that are allowed.
+        CommandError: its exit code is none of those that are allowed.
     """
     environment = {**os.environ, "DOCKER_HOST": engine.host, "HARDENER_HOME": str(engine.root / "history")}
     environment["PYTHONPATH"] = f"{_ROOT}:{_ROOT / '.collections'}"
@@ -141,7 +141,7 @@ def hardener(engine: Dockerd, *words: str, allowed: tuple[int, ...] = (0,)) -> s
         timeout=_MOST,
     )
     if done.returncode not in allowed:
-        raise VerbError(f"{shlex.join(words)} ended with {done.returncode}:\n{done.stderr}{done.stdout}")
+        raise CommandError(f"{shlex.join(words)} ended with {done.returncode}:\n{done.stderr}{done.stdout}")
     return done.stdout
 
 
@@ -203,10 +203,10 @@ def _require_running(engine: Dockerd, name: str) -> None:
     """Wait until a container has started, and serves requests.
 
     Raises:
-        VerbError: it ended.
+        CommandError: it ended.
     """
     time.sleep(1)
     state = engine.api("GET", f"/containers/{name}/json")["State"]
     if not state["Running"]:
         logs = engine.docker("logs", name)
-        raise VerbError(f"{name} ended with {state['ExitCode']}: {json.dumps(logs)}")
+        raise CommandError(f"{name} ended with {state['ExitCode']}: {json.dumps(logs)}")

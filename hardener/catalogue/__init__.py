@@ -232,7 +232,7 @@ def _mappings(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[FrameworkMap
 
 @cache
 def _read(name: str) -> dict[str, Any]:
-    # Imported here: only verbs that judge need YAML.
+    # Imported here: only commands that judge need YAML.
     import yaml  # noqa: PLC0415
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's loader is ten times faster

@@ -1,7 +1,7 @@
-"""The command line ``hardener VERB``, with one file for each verb.
+"""The command line ``hardener COMMAND``, with one file for each command.
 
 Results go to standard output, progress and messages to standard error; the exit code is one of ``ExitCode``.
-An error is one line on standard error. The module of a verb is imported when the verb is called, and its
+An error is one line on standard error. The module of a command is imported when it is called, and its
 heavy imports happen when it runs, so ``--help`` is fast.
 """
 
@@ -14,14 +14,14 @@ from typing import Any
 import click
 
 from hardener import __version__
+from hardener.cli.command_groups import LazyCommandGroup, NoCommandError
 from hardener.cli.common import Conversation, verbose_option
 from hardener.cli.streams import prepare_standard_streams
-from hardener.cli.verbs import LazyVerbs, NoVerbError
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
-# Each verb is a command of the same name in the module of the same name.
-VERBS = (
+# Each is a function of the same name in the module of the same name.
+COMMANDS = (
     "activity",
     "assess",
     "audit",
@@ -53,20 +53,20 @@ VERBS = (
 )
 
 
-class _Hardener(LazyVerbs):
-    """The group of all verbs; it turns every result and error into an exit code."""
+class _Hardener(LazyCommandGroup):
+    """The group of all commands; it turns every result and error into an exit code."""
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
     ) -> Any:
-        """Run a verb; turn its result or its error into an exit code and at most one line."""
+        """Run a command; turn its result or its error into an exit code and at most one line."""
         prepare_standard_streams()
         conversation = Conversation(arguments=_without_verbose(sys.argv[1:] if args is None else args))
         try:
             code = super().main(args, standalone_mode=False, obj=conversation, **extra) or ExitCode.COMPLIANT
         except HardenerError as error:
             code = _say(line(str(error), 2000), error.exit_code)
-        except NoVerbError as error:
+        except NoCommandError as error:
             click.echo(error.ctx.get_help() if error.ctx else error.message, err=True)
             code = ExitCode.USAGE
         except click.ClickException as error:
@@ -83,7 +83,7 @@ class _Hardener(LazyVerbs):
 
 
 def _without_verbose(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return the command line from the verb on, without a preceding ``-v``."""
+    """Return the command line from the name of the command on, without a preceding ``-v``."""
     rest = list(arguments)
     while rest and rest[0] in ("-v", "--verbose"):
         del rest[0]
@@ -113,7 +113,7 @@ def _say(message: str, code: ExitCode) -> ExitCode:
 @click.group(
     cls=_Hardener,
     package=__name__,
-    names=VERBS,
+    names=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, message="hardener %(version)s")

@@ -1,4 +1,4 @@
-"""Groups of options that several verbs share; a verb gets each group as one value."""
+"""Groups of options that several commands share; a command gets each group as one value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hardener.cli.listener import TerminalListener
     from hardener.history.journal import Unfinished
 
-Decorated = Callable[..., Any]  # the function of a verb
+Decorated = Callable[..., Any]  # the function of a command
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ def screen_beside(*written: Path | None) -> TextIO:
 def option_group(
     name: str, kind: type[Any], *options: Callable[[Any], Any]
 ) -> Callable[[Decorated], Decorated]:
-    """Return a decorator that adds options in this order; the verb gets their values as one ``kind``."""
+    """Return a decorator that adds options in this order; a command gets their values as one ``kind``."""
     fields = [field.name for field in dataclasses.fields(kind)]
 
     def decorate(function: Decorated) -> Decorated:

@@ -14,7 +14,7 @@ _NO_SPACE = "\n    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compo
 @click.argument("shell", type=click.Choice(SHELLS), metavar="bash|zsh|fish")
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script that completes verbs, options, files, controls, sections, runs and report formats.
+    """Print the script that completes commands, options, files, controls, sections, runs and report formats.
 
     Write the script to a folder where the shell looks for completions, and start a new shell. `hardener` must
     be in the PATH of the shell.

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from hardener.cli import completers
+from hardener.cli.command_groups import CommandGroup
 from hardener.cli.history_options import Runs, runs_options
-from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
 
@@ -17,7 +17,7 @@ _LEDGER = "ledger.ndjson"
 _file = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.group(cls=Verbs, short_help="Signed evidence for an auditor.")
+@click.group(cls=CommandGroup, short_help="Signed evidence for an auditor.")
 def evidence() -> None:
     """Export runs as a bundle that can be verified without trusting its sender, and verify a bundle.
 

@@ -1,4 +1,4 @@
-"""Options that choose results of a run, for every verb that shows or reports one."""
+"""Options that choose results of a run, for every command that shows or reports one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that select runs of the history, for every verb that reads it."""
+"""Options that select runs of the history, for every command that reads it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Runs:
 
 
 def runs_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that select runs; the verb gets them as ``kept``."""
+    """Add the options that select runs; the command gets them as ``kept``."""
 
     @functools.wraps(function)
     def with_runs(*, home: Path, inventory: str | None, **values: Any) -> Any:

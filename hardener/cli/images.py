@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
+from hardener.cli.command_groups import CommandGroup
 from hardener.cli.common import Conversation, exit_zero_option, screen_beside, verbose_option
 from hardener.cli.fleet_options import FleetOptions, fleet_options
-from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.files import require_writable
 
 
-@click.group(cls=Verbs, short_help="Verify the images of hosts.")
+@click.group(cls=CommandGroup, short_help="Verify the images of hosts.")
 def images() -> None:
     """Verify the images of hosts by a policy: who may have signed what, from where.
 

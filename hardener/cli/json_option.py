@@ -1,4 +1,4 @@
-"""The option ``--json`` of verbs that show results: it writes the same results as one JSON document."""
+"""The option ``--json`` of commands that show results: it writes the same results as one JSON document."""
 
 from __future__ import annotations
 

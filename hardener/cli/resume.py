@@ -62,12 +62,12 @@ def resume(context: click.Context, *, run: str, max_fail: str, home: Path) -> Ex
             f"run {found.run} was started in {line(found.folder)}: {error.strerror}"
         ) from error
     conversation.arguments, conversation.resumed = found.arguments, found
-    verb, *options = (each for each in found.arguments)
+    name, *options = (each for each in found.arguments)
     options += ["--home", str(home), *(["--max-fail", max_fail] if max_fail else [])]
     group = context.find_root()
-    command = group.command.get_command(group, verb) if isinstance(group.command, click.Group) else None
+    command = group.command.get_command(group, name) if isinstance(group.command, click.Group) else None
     if command is None:
-        raise HardenerError(f"run {found.run} has an unknown verb: {line(verb)}")
-    with command.make_context(verb, options, parent=group) as inner:
+        raise HardenerError(f"run {found.run} has an unknown command: {line(name)}")
+    with command.make_context(name, options, parent=group) as inner:
         code: ExitCode = command.invoke(inner)
     return code

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hardener.history import StoredRun
 
 _ID_SHOWN = 8
-_HEADINGS = ("run", "ended", "verb", "hosts", "pass", "fail", "error", "waived", "exit", "inventory")
+_HEADINGS = ("run", "ended", "command", "hosts", "pass", "fail", "error", "waived", "exit", "inventory")
 _NUMBERS = slice(3, 9)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from hardener.cli.command_groups import CommandGroup
 from hardener.cli.json_option import json_option, write_json
-from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
 
@@ -15,10 +15,10 @@ _name = click.option(
     "--name", default="drift", show_default=True, metavar="NAME", help="Name of the schedule."
 )
 _command = click.argument("command", nargs=-1, required=True, metavar="drift|audit [OPTIONS]...")
-_WHOLE_COMMAND = {"allow_interspersed_args": False}  # Options after the verb belong to the verb.
+_WHOLE_COMMAND = {"allow_interspersed_args": False}  # Options after the command are its own.
 
 
-@click.group(cls=Verbs, short_help="Run drift or audits at regular times: systemd timers, cron.")
+@click.group(cls=CommandGroup, short_help="Run drift or audits at regular times: systemd timers, cron.")
 def schedule() -> None:
     """Run `hardener drift` or `hardener audit` at regular times on this machine.
 

@@ -17,22 +17,22 @@ from hardener.text import line
 from hardener.workflows.options import ReportFiles
 from hardener.workflows.schedule_job import ScheduledCommand
 
-_VERBS: Mapping[str, click.Command] = {"audit": audit, "drift": drift}
+_COMMANDS: Mapping[str, click.Command] = {"audit": audit, "drift": drift}
 _ASKED = {"ask_become_pass": "--ask-become-pass", "ask_vault_pass": "--ask-vault-pass"}
 
 
 def scheduled_command(command: Sequence[str]) -> ScheduledCommand:
-    """Parse a verb with its options and arguments.
+    """Parse a command with its options and arguments.
 
     Raises:
         click.UsageError: this is not a command, or it cannot run unattended.
         HardenerError: a report cannot be written.
     """
-    verb, *arguments = command
-    if verb not in _VERBS:
-        raise click.UsageError(f"{line(repr(verb))} cannot be scheduled; drift and audit can")
+    name, *arguments = command
+    if name not in _COMMANDS:
+        raise click.UsageError(f"{line(repr(name))} cannot be scheduled; drift and audit can")
     root = click.get_current_context().find_root()
-    with _VERBS[verb].make_context(verb, list(arguments), parent=root) as context:
+    with _COMMANDS[name].make_context(name, list(arguments), parent=root) as context:
         options: Mapping[str, Any] = context.params
         for key, option in _ASKED.items():
             if options[key]:
@@ -46,7 +46,7 @@ def scheduled_command(command: Sequence[str]) -> ScheduledCommand:
     files = ReportFiles(**{key: options[key] for key in ("junit", "json", "report", "split")})
     return ScheduledCommand(
         # -P: Python must not import a folder named hardener from the current folder.
-        command=(sys.executable, "-P", "-m", "hardener", verb, *arguments),
+        command=(sys.executable, "-P", "-m", "hardener", name, *arguments),
         home=home,
         inventory=options["inventory"],
         vault_password_file=options["vault_password_file"],

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hardener.cli import completers
+from hardener.cli.command_groups import CommandGroup
 from hardener.cli.json_option import json_option, write_json
-from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
 
-@click.group(cls=Verbs, short_help="Check the file of waivers, and add a waiver.")
+@click.group(cls=CommandGroup, short_help="Check the file of waivers, and add a waiver.")
 def waivers() -> None:
     """Check the file of waivers, and add a waiver; docs/waivers.md describes the file."""
 

@@ -29,7 +29,7 @@ _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,99}")
 _RECORDING = re.compile(r"sha256:[0-9a-f]{64}")
 _VERDICTS = ("safe", "not safe", "not exercised")
 _VERBS = ("audit", "drift", "harden", "provision")
-VERBS = (*_VERBS, *(f"before {verb}" for verb in _VERBS))  # a new verb needs a new type of bundle
+VERBS = (*_VERBS, *(f"before {verb}" for verb in _VERBS))  # a new command needs a new type of bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
         counts={_text(key): _number(value) for key, value in entry["population"]["counts"].items()},
     )
     if run.verb not in VERBS:
-        raise Refused(MANIFEST, f"{run.verb!r} is not one of hardener's verbs: {', '.join(VERBS)}")
+        raise Refused(MANIFEST, f"{run.verb!r} is not one of hardener's commands: {', '.join(VERBS)}")
     if list(run.counts) != _STATUSES:
         raise Refused(MANIFEST, f"the counts of run {info.run_id} are not one for each status")
     if len(set(run.controls)) != len(run.controls):

@@ -1,6 +1,6 @@
 """Find the engine that the local docker client uses, or why its containers cannot be reached.
 
-The verbs for workloads inspect processes, so they need root on the machine that runs the containers. They
+The commands for workloads inspect processes, so they need root on the machine that runs the containers. They
 choose the engine in docker's own order: DOCKER_HOST, DOCKER_CONTEXT, the context in its configuration.
 """
 
@@ -54,7 +54,7 @@ def _local(path: str, origin: str, environment: Mapping[str, str]) -> str:
     if path.startswith("/run/user/") or (runtime and path.startswith(f"{runtime}/")):
         raise HardenerError(
             f"{origin} names a rootless engine: {line(path, 100)}",
-            hint="the workload verbs work with the system's engine: unset it, or choose the context default",
+            hint="these commands work with the system's engine: unset it, or choose the context default",
         )
     return path
 

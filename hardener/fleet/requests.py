@@ -1,10 +1,12 @@
-"""Send one request to hosts: the playbook, action and variables of each verb, and its typed answers.
+"""Send one request to hosts: the playbook, action and variables of each command, and its typed answers.
 
-with requests.collect(fleet, folder) as answers:
-...                                 # Ansible needs half a second to start: use it
-for collected in answers.each(watcher):
-...
-answers.outcomes                        # host -> how it ended, every host of the inventory
+    with requests.collect(fleet, folder) as answers:
+        ...                             # Ansible needs half a second to start: use it
+        for collected in answers.each(watcher):
+            ...
+    answers.outcomes                    # host -> how it ended, every host of the inventory
+
+A new request is a function here, with its playbook and its action.
 """
 
 from __future__ import annotations
@@ -203,10 +205,10 @@ def _observed(result: TaskResult) -> ActivityAnswer | None:
         return ActivityAnswer(result.host, None, str(error))
 
 
-def stage(fleet: Fleet, verb: str, values: Mapping[str, object]) -> Answers[Answer]:
+def stage(fleet: Fleet, playbook: str, values: Mapping[str, object]) -> Answers[Answer]:
     """Request a stage of a recording (``record``) or a proof (``prove``), with its values."""
-    variables = {f"{verb}_{name}": value for name, value in values.items()}
-    return Answers(fleet.run(verb, variables=variables), verb, _stage_done)
+    variables = {f"{playbook}_{name}": value for name, value in values.items()}
+    return Answers(fleet.run(playbook, variables=variables), playbook, _stage_done)
 
 
 def _stage_done(result: TaskResult) -> Answer:

@@ -28,7 +28,7 @@ class RunRecord:
     """The metadata of a run."""
 
     info: RunInfo
-    verb: str  # "audit", "harden", "provision", "drift"; "before harden" for its first audit
+    verb: str  # the command: "audit", "harden", "provision", "drift"; "before harden" for its first audit
     exit_code: int
     inventory: str = ""  # whole path of a file or a folder, or the list as the user gave it
     inventory_digest: str = ""  # SHA-256 of its content at the time of the run, in hexadecimal

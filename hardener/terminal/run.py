@@ -12,7 +12,7 @@ def run_lines(run: StoredRun) -> Iterator[str]:
     """Describe a run, apart from its hosts, line by line."""
     record, info = run.record, run.info
     yield f"run        {line(run.id)}"
-    yield f"verb       {line(record.verb)}, exit code {record.exit_code}"
+    yield f"command    {line(record.verb)}, exit code {record.exit_code}"
     yield f"time       {utc(info.started)} to {utc(info.ended)}"
     if record.not_begun:
         what = "host" if record.not_begun == 1 else "hosts"

@@ -1,1 +1,1 @@
-"""The application behind the verbs: a typed request in, a typed result out, progress to a listener."""
+"""The application behind the commands: a typed request in, a typed result out, progress to a listener."""

@@ -78,7 +78,7 @@ class Session:
     """The constant data of a run that audits, changes and audits again.
 
     Args:
-        verb: the verb of the run in the history.
+        verb: the command, as the history names it.
         request: the hosts, the controls and the limits.
         fleet: reaches the hosts.
         change_run: numbers the run.
@@ -156,7 +156,7 @@ def open_session(
     """Check the options, reach the fleet, and hold the lock of its inventory.
 
     Args:
-        verb: the verb of the run in the history.
+        verb: the command, as the history names it.
         request: the hosts, the controls and the limits.
         listener: receives the progress.
         one_transaction: whether each host has one transaction in a run.

@@ -27,12 +27,12 @@ _LOOKED_AT = 20  # runs
 
 
 class Recorder:
-    """Records the audits of a verb, each from ``begin`` to ``finish``; an unfinished audit is not recorded.
+    """Records the audits of a command, each from ``begin`` to ``finish``; an unfinished one is not recorded.
 
     Args:
         target: the hosts, and the folder of their history.
         selection: which controls count.
-        verb: the verb, by which the duration of earlier runs is looked up.
+        verb: the command, by which the duration of earlier runs is looked up.
         warn: receives what could not be recorded or compared.
     """
 
@@ -68,7 +68,7 @@ class Recorder:
             self._give_up(error)
 
     def last_time(self) -> float:
-        """Return the seconds of the last run of this verb over the same hosts and controls; 0 without one."""
+        """Return the seconds of this command's last run over these hosts and controls; 0 without one."""
         from hardener.history import History
 
         with suppress(HardenerError):  # what cannot be read is told when it is compared with
@@ -108,7 +108,7 @@ class Recorder:
         """Add the audit as a run to the history.
 
         Args:
-            verb: the verb.
+            verb: the command.
             run: its metadata, as in its reports.
             assessments: the findings.
             code: its exit code.

@@ -16,13 +16,13 @@ _PORT = re.compile(r"([A-Za-z0-9_]{1,64}_)?[0-9]{1,5}(_udp)?")
 
 
 def stage(
-    fleet: Fleet, verb: str, values: Mapping[str, object], listener: Watcher
+    fleet: Fleet, playbook: str, values: Mapping[str, object], listener: Watcher
 ) -> tuple[str, Mapping[str, Any]]:
     """Run a stage on the host; return the host's name and its answer.
 
     Args:
         fleet: the host.
-        verb: ``record`` or ``prove``.
+        playbook: ``record`` or ``prove``.
         values: the parameters of the stage.
         listener: receives the progress.
 
@@ -30,7 +30,7 @@ def stage(
         HardenerError: it failed there, or the fleet is not exactly one host.
     """
     found: dict[str, Answer] = {}
-    with requests.stage(fleet, verb, values) as answers:
+    with requests.stage(fleet, playbook, values) as answers:
         for answer in answers.each(listener):
             found[answer.host] = answer
     if len(answers.outcomes) != 1:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hardener.checks.containers import Container, containers, readable
-from hardener.checks.filters import MALFORMED
+from hardener.checks.lib.containers import Container, containers, readable
+from hardener.checks.lib.filters import MALFORMED
 from hardener.model import Severity, WorkloadRisk, Workloads
 from hardener.snapshot import FactUnavailable, Snapshot
 from hardener.workload.privileges import Privileges, neighbours, privileges
@@ -134,7 +134,7 @@ def refusal(snapshot: Snapshot) -> str:
     if snapshot.info.get("OperatingSystem") == "Docker Desktop":
         return "the engine is Docker Desktop's: its containers run in a virtual machine that this host hides"
     if snapshot.fact("engine").get("rootless") or "rootless" in snapshot.security_options:
-        return "the engine is rootless: the workload verbs work with the system's engine"
+        return "the engine is rootless: these commands work with the system's engine"
     return ""
 
 

@@ -15,7 +15,7 @@ Hardener = Callable[..., "subprocess.CompletedProcess[str]"]
 def hardener(
     verb: str, inventory: Path, *options: str | Path, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run one verb on the hosts of an inventory."""
+    """Run one command on the hosts of an inventory."""
     return subprocess.run(
         [sys.executable, "-m", "hardener", verb, "-i", inventory, *options],
         capture_output=True,

@@ -57,7 +57,7 @@ class Former:
         self.edition = Edition("", {"ANSIBLE_ROLES_PATH": str(folder / "roles")})
 
     def hardener(self, verb: str, inventory: Path, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run one verb on the hosts of an inventory."""
+        """Run one command on the hosts of an inventory."""
         return subprocess.run(
             [sys.executable, "-m", "hardener", verb, "-i", inventory, *options],
             capture_output=True,

@@ -196,7 +196,7 @@ def rules(profile: str) -> list[str]:
     return [re.sub(r"\s+", " ", line).replace(", ", ",") for line in lines if line.endswith(",")]
 
 
-# --- the verb -----------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

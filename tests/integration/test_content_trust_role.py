@@ -1,4 +1,4 @@
-"""The role, the verb and the audit together, on this machine with its configuration overlaid."""
+"""The role, the command and the audit together, on this machine with its configuration overlaid."""
 
 from __future__ import annotations
 

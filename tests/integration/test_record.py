@@ -100,7 +100,7 @@ def same_sets(one: Recording, other: Recording) -> None:
 
 @pytest.fixture(scope="module")
 def recorded(dockerd: Dockerd, shop: str, tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    """The container, recorded by the verb, with a command that exercises it."""
+    """The container, recorded by `workload record`, with a command that exercises it."""
     folder = tmp_path_factory.mktemp("recorded")
     command = f'curl -fsS "http://$HARDENER_ADDR_80/page?{PLANTED}-of-the-exercise" >{folder}/page'
     words = ["workload", "record", "shop", "--run", command, "--out", str(folder / "out")]

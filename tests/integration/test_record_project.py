@@ -105,7 +105,7 @@ class Shop(NamedTuple):
         )
 
     def record(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run the verb on it."""
+        """Run the command on it."""
         return subprocess.run(
             [sys.executable, "-m", "hardener", "workload", "record", *words],
             env=self.environment(),
@@ -148,7 +148,7 @@ def untouched(shop: Shop) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def recorded(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recording]:
-    """All services, recorded by the verb."""
+    """All services, recorded by the command."""
     folder = tmp_path_factory.mktemp("recorded")
     command = (
         f"curl -fsS $HARDENER_ADDR_web_80/cgi-bin/shop >{folder}/said && curl -fsS $HARDENER_ADDR_80/index"

@@ -72,7 +72,7 @@ class Loop:
         self._seconds: dict[tuple[str, str], float] = {}
 
     def start(self, verb: str) -> subprocess.Popen[str]:
-        """Start a verb, in a process group of its own."""
+        """Start a command, in a process group of its own."""
         options = ["--confirm-timeout", str(TIMEOUT)] if verb == "harden" else []
         options += [word for slug in ONLY for word in ("--only", slug)] if verb == "harden" else []
         return subprocess.Popen(
@@ -88,7 +88,7 @@ class Loop:
         )
 
     def finish(self, verb: str) -> None:
-        """Run a verb to its end, see that it succeeds, and remember how long it took."""
+        """Run a command to its end, see that it succeeds, and remember how long it took."""
         began = time.monotonic()
         process = self.start(verb)
         shell(self._host, once(JOURNAL))
@@ -101,7 +101,7 @@ class Loop:
         settled(self._host)
 
     def interrupt(self, verb: str, victim: str, span: str, share: float) -> None:
-        """Start a verb, and kill a part of it when a share of a span of it is over, as it usually is."""
+        """Start a command, and kill a part of it when a share of a span of it is over, as it usually is."""
         process = self.start(verb)
         if span == "change":
             shell(self._host, once(JOURNAL))

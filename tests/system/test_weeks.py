@@ -88,7 +88,7 @@ class Nights:
         (self.home / "retention.yml").write_text(f"keep_days: {KEPT_DAYS}\n")
 
     def run(self, verb: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run a verb on the night's date."""
+        """Run a command on the night's date."""
         return subprocess.run(
             [
                 sys.executable,

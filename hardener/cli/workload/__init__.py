@@ -1,16 +1,18 @@
-"""``hardener workload``: least privilege for containers. One file for each verb."""
+"""``hardener workload``: least privilege for containers. One file for each command."""
 
 from __future__ import annotations
 
 import click
 
-from hardener.cli.verbs import LazyVerbs
+from hardener.cli.command_groups import LazyCommandGroup
 
-# Each verb is a command of the same name in the module of the same name.
-VERBS = ("audit", "profile", "proofs", "prove", "record")
+# Each is a function of the same name in the module of the same name.
+COMMANDS = ("audit", "profile", "proofs", "prove", "record")
 
 
-@click.group(cls=LazyVerbs, package=__name__, names=VERBS, short_help="Give containers least privilege.")
+@click.group(
+    cls=LazyCommandGroup, package=__name__, names=COMMANDS, short_help="Give containers least privilege."
+)
 def workload() -> None:
     """Give each container the least privilege that its work needs.
 

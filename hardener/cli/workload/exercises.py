@@ -1,4 +1,4 @@
-"""Command line helpers of the verbs that exercise twins."""
+"""Command line helpers of the commands that exercise twins."""
 
 from __future__ import annotations
 

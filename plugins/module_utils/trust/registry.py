@@ -29,7 +29,7 @@ _MAX_MANIFEST = 4 * 1024 * 1024  # the limit of registries themselves
 _MAX_BLOB = 1024 * 1024  # a signature's payload; some hundred bytes
 _TIMEOUT = 10.0  # seconds without a byte
 _REQUEST = 30.0  # seconds for one answer, however slowly it arrives
-# Seconds for all answers: the record must be written before the unit, or the verb, times out.
+# Seconds for all answers: the record must be written before the unit, or the command, times out.
 _PATIENCE = 720.0
 _REDIRECTS = 3
 _HUB = "registry-1.docker.io"

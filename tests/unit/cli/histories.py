@@ -1,4 +1,4 @@
-"""What the tests of the history's verbs share: hosts that fail or pass one control, audited."""
+"""What the tests of the history's commands share: hosts that fail or pass one control, audited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of a run, as the user chooses it for each verb."""
+"""A part of a run, as the user chooses it for each command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inventory whose runs a verb means, as the user types it."""
+"""The inventory whose runs a command means, as the user types it."""
 
 from __future__ import annotations
 

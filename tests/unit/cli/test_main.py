@@ -1,4 +1,4 @@
-"""How every verb ends: one line on standard error, and an exit code that is a contract."""
+"""How every command ends: one line on standard error, and an exit code that is a contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from hardener import __version__
-from hardener.cli import VERBS, main
+from hardener.cli import COMMANDS, main
 from hardener.errors import ExitCode, HardenerError, InternalError
 
 Hardener = Callable[..., Result]
@@ -23,7 +23,7 @@ SEE_AUDIT = "(see `hardener audit --help`)"
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
-    """Make the verb ``controls`` end with an exception."""
+    """Make the command ``controls`` end with an exception."""
 
     def install(error: BaseException) -> None:
         @click.command()
@@ -93,7 +93,7 @@ def test_a_usage_error_is_reported_in_one_line(
     assert result.stderr.strip() == message
 
 
-GROUPS = [name for name in VERBS if isinstance(main.get_command(click.Context(main), name), click.Group)]
+GROUPS = [name for name in COMMANDS if isinstance(main.get_command(click.Context(main), name), click.Group)]
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in GROUPS)], ids=" ".join)
@@ -115,11 +115,11 @@ def test_help_explains_the_exit_codes(hardener: Hardener) -> None:
         assert f"\n    {code} " in result.stdout, code
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_command_has_help(hardener: Hardener, verb: str) -> None:
-    result = hardener(verb, "--help")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(hardener: Hardener, command: str) -> None:
+    result = hardener(command, "--help")
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"Usage: hardener {verb} ")
+    assert result.stdout.startswith(f"Usage: hardener {command} ")
     assert "\\b" not in result.stdout
 
 
@@ -128,7 +128,7 @@ def test_version_is_printed(hardener: Hardener) -> None:
 
 
 def test_help_does_not_import_heavy_modules() -> None:
-    """Start-up time is a feature: what only a verb needs is imported when it runs."""
+    """Start-up time is a feature: what only a command needs is imported when it runs."""
     code = (
         "import sys; import hardener.cli;"
         "print([m for m in ('ansible_runner', 'ansible', 'rich', 'jinja2', 'pydantic', 'junit_xml', 'yaml',"
@@ -138,9 +138,9 @@ def test_help_does_not_import_heavy_modules() -> None:
     assert result.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("verb", ["audit", "plan", "harden", "scan", "rollback"])
-def test_ansible_starts_before_slow_imports(verb: str, tmp_path: Path) -> None:
-    """What a verb needs later is imported while Ansible starts, which takes half a second."""
+@pytest.mark.parametrize("command", ["audit", "plan", "harden", "scan", "rollback"])
+def test_ansible_starts_before_slow_imports(command: str, tmp_path: Path) -> None:
+    """What a command needs later is imported while Ansible starts, which takes half a second."""
     code = (
         "import os, sys; from hardener.fleet.fleet import Fleet; from hardener.cli import main;"
         "slow = ('rich', 'jinja2', 'pydantic', 'junit_xml', 'hardener.reports.html');"
@@ -148,9 +148,9 @@ def test_ansible_starts_before_slow_imports(verb: str, tmp_path: Path) -> None:
         "Fleet.run = lambda *_, **__: (show(), os._exit(0));"
         "main(sys.argv[1:])"
     )
-    command = [sys.executable, "-c", code, verb, "-i", "localhost,"]
+    arguments = [sys.executable, "-c", code, command, "-i", "localhost,"]
     environment = {**os.environ, "HARDENER_HOME": str(tmp_path / "home")}
-    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    result = subprocess.run(arguments, check=True, capture_output=True, text=True, env=environment)
     assert result.stdout == "[]\n", result.stderr
 
 

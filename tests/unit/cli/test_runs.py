@@ -13,7 +13,18 @@ def test_runs_are_listed_newest_first(hardener: Hardener, fleet: FakeFleet, home
     assert result.exit_code == 0
     newest, oldest = kept(home)
     header, first, second = (row.split() for row in result.stdout.splitlines())
-    assert header == ["run", "ended", "verb", "hosts", "pass", "fail", "error", "waived", "exit", "inventory"]
+    assert header == [
+        "run",
+        "ended",
+        "command",
+        "hosts",
+        "pass",
+        "fail",
+        "error",
+        "waived",
+        "exit",
+        "inventory",
+    ]
     assert first[0] == newest.id[:8]
     assert first[2:] == ["audit", "2", "0", "1", "1", "0", "3", "inv,,", "limited", "to", "a*"]
     assert (second[0], second[2:]) == (oldest.id[:8], ["audit", "1", "1", "0", "0", "0", "0", "inv,"])

@@ -15,7 +15,7 @@ def test_a_run_is_shown_as_when_it_ended(hardener: Hardener, fleet: FakeFleet, h
     assert audit.stdout.endswith(rest)
     [run] = kept(home)
     assert f"run        {run.id}\n" in about
-    assert "verb       audit, exit code 3\n" in about
+    assert "command    audit, exit code 3\n" in about
     assert "controls   cis-docker-1.8.0 up to level 2, only files\n" in about
 
 

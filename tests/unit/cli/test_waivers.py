@@ -38,7 +38,7 @@ def inventory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory_graph, "members", lambda inventory: known)
 
 
-# --- the verbs that judge -------------------------------------------------------------------------------
+# --- the commands that judge ----------------------------------------------------------------------------
 
 
 def test_a_waived_control_is_not_a_failure(

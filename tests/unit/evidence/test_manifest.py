@@ -236,7 +236,7 @@ def test_valid_versions_are_accepted(version: str) -> None:
 def test_an_unknown_command_is_refused(verb: str) -> None:
     changed = document()
     changed["predicate"]["runs"][0]["verb"] = verb
-    with pytest.raises(Refused, match=r"^manifest\.json: .* is not one of hardener's verbs: audit, drift"):
+    with pytest.raises(Refused, match=r"^manifest\.json: .* is not one of hardener's commands: audit, drift"):
         Manifest.parse(f"{json.dumps(changed, indent=1)}\n".encode())
 
 

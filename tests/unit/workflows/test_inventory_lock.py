@@ -19,7 +19,7 @@ _OPTIONS = {
     "rollback": (),
     "release": (),
 }
-_VERBS = {"repair": "drift", "check": "harden"}
+_COMMANDS = {"repair": "drift", "check": "harden"}
 
 
 @pytest.mark.parametrize("what", _OPTIONS)
@@ -28,7 +28,7 @@ def test_a_run_waits_for_one_that_changes_its_hosts(
 ) -> None:
     audited(hardener, fleet, {"a": host()})
     results: list[Result] = []
-    arguments = (_VERBS.get(what, what), "-i", "inv,", *_OPTIONS[what])
+    arguments = (_COMMANDS.get(what, what), "-i", "inv,", *_OPTIONS[what])
     thread = threading.Thread(target=lambda: results.append(hardener(*arguments)))
     fleet.runs.clear()
     with History(home).lock("inv,", exclusive=True, waiting=pytest.fail):
@@ -49,7 +49,7 @@ def test_only_changing_runs_wait_for_reading_ones(
     hardener: Hardener, fleet: FakeFleet, home: Path, what: str, waits: bool
 ) -> None:
     audited(hardener, fleet, {"a": host()})
-    arguments = (_VERBS.get(what, what), "-i", "inv,", *_OPTIONS[what])
+    arguments = (_COMMANDS.get(what, what), "-i", "inv,", *_OPTIONS[what])
     results: list[Result] = []
     thread = threading.Thread(target=lambda: results.append(hardener(*arguments)))
     with History(home).lock("inv,", exclusive=False, waiting=pytest.fail):

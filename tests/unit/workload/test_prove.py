@@ -50,9 +50,9 @@ class Host:
         self._told = told
         self._under_way = ""
 
-    def stage(self, _fleet: object, verb: str, variables: Mapping[str, Any], _listener: object) -> Any:
+    def stage(self, _fleet: object, playbook: str, variables: Mapping[str, Any], _listener: object) -> Any:
         """What the playbook does."""
-        assert verb == "prove"
+        assert playbook == "prove"
         self.stages.append(variables["stage"])
         self.seconds.append(variables["seconds"])
         if variables["stage"] != "attempt":
