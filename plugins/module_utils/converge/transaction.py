@@ -220,6 +220,10 @@ class Transaction:
         except Refused:
             self._store.never_began(run)
             raise
+
+        def noted(outcome: Mapping[str, Any], *more: str) -> dict[str, Any]:
+            return {**outcome, "notes": [*removed, *outcome["notes"], *more]}
+
         steps.begin("record the baseline")
         came_in = ssh_session.current()
         before = liveness.look(came_in)
@@ -230,21 +234,20 @@ class Transaction:
             journal.remember(**seen)
             self._store.set_aside(run, record)
             outcome = self._change(journal, choice, changes, before)
-            outcome = {**outcome, "notes": [*removed, *outcome["notes"]]}
-            self._store.finish(run, {**record, **outcome, "ended": time.time()})
+            self._store.finish(run, {**record, **noted(outcome), "ended": time.time()})
+            left: Sequence[str] = ()
             if outcome["outcome"] != UNCONFIRMED:
                 rollback.end(self._store, journal)
                 left = departure.part(self._store, self._parting)
-                outcome = {**outcome, "notes": [*outcome.get("notes", ()), *left]}
+            return {**noted(outcome, *left), "run": run}
         except Exception as error:  # whatever the error, the host must not stay halfway
             outcome = rollback.finished(self._store, journal, rollback.reason_of(error), record=record)
-            outcome = {**outcome, "notes": [*removed, *outcome["notes"]]}
             still = outcome.get("lost")
             if still:
                 problems = [*outcome["problems"], *still]
                 outcome = {**outcome, "outcome": ROLLBACK_FAILED, "problems": problems}
-                self._store.finish(run, outcome)
-        return {**outcome, "run": run}
+                self._store.finish(run, noted(outcome))
+            return {**noted(outcome), "run": run}
 
     def _prune(self, run: str) -> list[str]:
         """Remove the oldest backups; return notes. After an error they stay, and the next run tries again."""
@@ -290,18 +293,15 @@ class Transaction:
         missing, notes = health.compare(journal.baseline, stopped=choice.stops, away=journal.away)
         if problems or missing:
             raise Failed("; ".join([*problems, *missing]))
-        pending = [*left, *(note for note in choice.pending if note not in known)]
-        done = {"pending": pending, "notes": notes}
-        if not journal.confirm_within:
-            unguarded = self._terms is not None and choice.impact != NONE
-            if unguarded:
-                done["notes"] = [
-                    *notes,
-                    "no systemd here: the host would not have rolled this back by itself",
-                ]
-            return {**done, "outcome": CHANGED}
-        journal.enter(UNCONFIRMED, seconds=journal.confirm_within)
-        return {**done, "outcome": UNCONFIRMED}
+        if journal.confirm_within:
+            journal.enter(UNCONFIRMED, seconds=journal.confirm_within)
+        elif self._terms is not None and choice.impact != NONE:
+            notes.append("no systemd here: the host would not have rolled this back by itself")
+        return {
+            "outcome": UNCONFIRMED if journal.confirm_within else CHANGED,
+            "pending": [*left, *(note for note in choice.pending if note not in known)],
+            "notes": notes,
+        }
 
     def _write(self, change: Change) -> list[str]:
         """Make one change; return why it was omitted, empty if it was made."""
