@@ -38,7 +38,7 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils.host.sources import PACKAGE, sources
 from ..module_utils.host.text import one_line
-from . import limits
+from . import answer_size, limits
 from .steps import Steps, without_steps
 
 PACKAGES = Path(__file__).parents[1] / "module_utils"
@@ -148,7 +148,7 @@ class HostScriptAction(ActionBase):
         Raises:
             AnsibleActionFail: it is.
         """
-        (limits.see_it_can_be_told if told else limits.see_it_fits)(result)
+        (answer_size.see_it_can_be_told if told else answer_size.see_it_fits)(result)
 
     def _interpreters(self, task_vars: dict[str, Any]) -> tuple[list[list[str]], bool]:
         """Return interpreters to try, as argument lists, and whether they are discovered, not configured."""
@@ -220,13 +220,13 @@ class HostScriptAction(ActionBase):
                 if len(head) > _MAX_HEAD:
                     raise ValueError("too long a header")
                 inflater = zlib.decompressobj()
-                text = inflater.decompress(binascii.a2b_base64(blob), limits.ANSWER)
+                text = inflater.decompress(binascii.a2b_base64(blob), answer_size.ANSWER)
                 if inflater.unconsumed_tail:
-                    raise AnsibleActionFail(f"the host's answer is larger than {limits.ANSWER} bytes")
-                limits.see_it_parses(text)
+                    raise AnsibleActionFail(f"the host's answer is larger than {answer_size.ANSWER} bytes")
+                answer_size.see_it_parses(text)
                 encoded = _result(text)
                 parsed_head, answer = _parsed(head), {} if encoded and not parsed else _parsed(text)
-                limits.see_it_is_flat(answer)
+                answer_size.see_it_is_flat(answer)
                 if isinstance(parsed_head, dict) and isinstance(answer, dict):
                     return parsed_head, answer, encoded
             except (ValueError, zlib.error, RecursionError):

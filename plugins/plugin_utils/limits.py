@@ -1,4 +1,4 @@
-"""Limit what one host can cost the controller during a task: time, bytes, memory, size of a result.
+"""Limit what one host can cost the controller during a task: time, bytes of output, memory.
 
 Not a plugin: ``host_script`` applies the limits to what it runs, and the script with which hardener starts
 Ansible applies them to all other tasks. They concern the worker process that Ansible forks for one task on
@@ -9,12 +9,12 @@ one host, so that cutting off a host has no effect on others.
 
 These are the limits of all tasks. The limit on the host is set by each action (``timeout`` of
 ``host_script``), since it is enforced there too; the controller waits ``MARGIN`` seconds longer.
+``answer_size`` limits what an answer holds.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import math
 import os
 import re
@@ -30,24 +30,18 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 from . import host_time
+from .answer_size import see_it_fits
 
 MARGIN = 60  # seconds beyond a host's own limit: to connect, and to transfer script and answer
 TASK = 900  # seconds for a task without a `timeout`, such as a command
 OUTPUT = 32 << 20  # bytes of output: a thousand containers need two million
 MEMORY = 384 << 20  # bytes of address space beyond that of a worker when its task begins
-ANSWER = 64 << 20  # bytes of JSON in an unpacked answer: a thousand containers need twenty million
-VALUES = 2_000_000  # values in it
-RESULT_VALUES = 1_000_000  # values of a task's result, which is sent to Ansible's main process
-RESULT_CHARACTERS = 32 << 20  # characters of its texts
-LEVELS = 100  # levels of nesting: a worker that cannot pickle its result ends the run of all hosts
-TOLD = 7 << 20  # bytes of a result that hardener shows: ansible-runner drops larger ones (MAX_EVENT_RES)
 
 _AGAIN = 5  # seconds after which a worker that has not stopped is interrupted again
 _BEFORE = 0.5  # seconds before Ansible's own `timeout` of a task, which would leave processes behind
 _LOCALLY = 5  # seconds for a program that reaches no host
 _ENDS = 5  # seconds for a program to end after it has closed its input
 _PIECE = 1 << 20  # bytes: Ansible appends every piece to its whole output, which copies it
-_NESTS = (dict, list, tuple)  # JSON's containers, and Ansible's variants of them
 _INTERPRETER = re.compile("discovered_interpreter_[a-z]+")
 _PATH = re.compile(r"/[\w./+-]{1,200}", re.ASCII)
 # Ansible interprets these keys in any result: with the first, a host would set variables of another.
@@ -346,67 +340,3 @@ def _close_shared(connection: Any) -> None:
             timeout=_LOCALLY,
             check=False,
         )
-
-
-def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = RESULT_CHARACTERS) -> None:
-    """Refuse a result that would cost the receiving processes too much time or memory.
-
-    Raises:
-        AnsibleActionFail: it has too many values, too much text, or is nested too deeply.
-    """
-    see_it_is_flat(result)
-    waiting = [result]
-    while waiting:
-        value = waiting.pop()
-        values -= 1
-        if isinstance(value, Mapping):
-            waiting.extend(value)
-            waiting.extend(value.values())
-        elif isinstance(value, list | tuple):
-            waiting.extend(value)
-        elif isinstance(value, str | bytes):
-            characters -= len(value)
-        if len(waiting) > values or characters < 0:
-            raise AnsibleActionFail("the host's answer is too large for a result")
-
-
-def see_it_is_flat(value: Any) -> None:
-    """Refuse data that is nested too deeply to be traversed, pickled or written as JSON.
-
-    Raises:
-        AnsibleActionFail: it is.
-    """
-    level = [value] if isinstance(value, _NESTS) else []
-    for _level in range(LEVELS):
-        level = [
-            inner
-            for each in level
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, _NESTS)
-        ]
-        if not level:
-            return
-    raise AnsibleActionFail(f"the host's answer is nested more than {LEVELS} levels deep")
-
-
-def see_it_can_be_told(result: Any) -> None:
-    """Refuse a result that is too large to be displayed.
-
-    Raises:
-        AnsibleActionFail: it is.
-    """
-    see_it_fits(result)
-    if len(json.dumps(result)) > TOLD:
-        raise AnsibleActionFail("the host's answer is too large for a result")
-
-
-def see_it_parses(text: bytes) -> None:
-    """Refuse JSON that would need far more memory parsed than as text, before parsing it.
-
-    Marks inside strings count too: the limit leaves room for that.
-
-    Raises:
-        AnsibleActionFail: it has too many values.
-    """
-    if sum(map(text.count, (b"{", b"[", b",", b":"))) > VALUES:
-        raise AnsibleActionFail(f"the host's answer has more than {VALUES} values")

@@ -1,6 +1,6 @@
 """Build the entries of a source that the host's users influence, so that a bad entry affects no other.
 
-The controller accepts 64 MB and 2,000,000 values from a host (`plugin_utils/limits`), for all sources
+The controller accepts 64 MB and 2,000,000 values from a host (`plugin_utils/answer_size`), for all sources
 together. An image or a container that exceeds its share is reported as unreadable.
 """
 

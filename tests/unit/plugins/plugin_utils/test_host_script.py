@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible_collections.hardener.docker.plugins.plugin_utils import host_script, limits
+from ansible_collections.hardener.docker.plugins.plugin_utils import answer_size, host_script
 
 from tests.unit.plugins.loading import action as action_module
 
@@ -245,7 +245,7 @@ def test_an_error_is_parsed_even_if_results_are_not(parsed: bool) -> None:
 
 
 def test_an_unparsed_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "VALUES", 10)
+    monkeypatch.setattr(answer_size, "VALUES", 10)
     with pytest.raises(AnsibleActionFail, match="more than 10 values"):
         parse(answered(b'{"result":[1,2,3,4,5,6,7,8,9,10,11,12]}'), parsed=False)
 
@@ -270,7 +270,7 @@ def test_an_answer_of_another_script_is_refused() -> None:
 
 
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "ANSWER", 1000)
+    monkeypatch.setattr(answer_size, "ANSWER", 1000)
     with pytest.raises(AnsibleActionFail, match="larger than 1000 bytes"):
         parse(answered(b'{"result":"' + b"x" * 1_000_000 + b'"}'))
 

@@ -155,19 +155,6 @@ def test_errors_of_the_block_are_not_changed(limits: Any) -> None:
         raise ValueError("mine")
 
 
-@pytest.mark.parametrize("piece", [b"{},", b"[],", b"1,", b'{"":', b'"a",'])
-def test_json_is_measured_before_it_is_parsed(limits: Any, piece: bytes) -> None:
-    with pytest.raises(AnsibleActionFail, match="values"):
-        limits.see_it_parses(b"[" + piece * 2_000_001)
-    limits.see_it_parses(b"[" + piece * 900_000)
-
-
-@pytest.mark.parametrize("result", [[{}] * 1_000_001, {"a": "x" * (33 << 20)}, {"x" * (33 << 20): 1}])
-def test_a_result_that_is_too_large_is_refused(limits: Any, result: Any) -> None:
-    with pytest.raises(AnsibleActionFail, match="too large"):
-        limits.see_it_fits({"changed": False, "data": result})
-
-
 class Module:
     """An action of Ansible's own whose module returned this."""
 
@@ -232,15 +219,9 @@ def test_an_action_with_its_own_limits_is_not_limited(limits: Any) -> None:
     assert json.dumps(module.run()) == json.dumps({"ansible_facts": {"hardener_snapshot": {}}})
 
 
-@pytest.mark.parametrize("levels", [101, 150, 400, 900])
-@pytest.mark.parametrize("opened", ["[", '{"a":', '{"ansible_facts":{},"results":'])
-def test_a_result_that_is_nested_too_deeply_is_refused(limits: Any, opened: str, levels: int) -> None:
-    value = json.loads(opened * levels + "[]" + ("]" if opened == "[" else "}") * levels)
+def test_a_result_of_a_module_that_is_nested_too_deeply_is_refused(limits: Any) -> None:
     with pytest.raises(AnsibleActionFail, match="nested more than"):
-        limits.see_it_fits(value)
-    with pytest.raises(AnsibleActionFail, match="nested more than"):
-        limits.of_its_host({"results": value})
-    limits.see_it_fits(json.loads("[" * 100 + "]" * 100))
+        limits.of_its_host({"results": json.loads("[" * 101 + "]" * 101)})
 
 
 def test_a_broken_pipe_is_reported_after_the_program_has_ended(limits: Any) -> None:

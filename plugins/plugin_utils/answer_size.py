@@ -1,0 +1,85 @@
+"""Refuse answers and results of a host that hold too much, or are nested too deeply.
+
+Not a plugin: ``host_script`` measures the answers of our programs, ``limits`` the results of all other tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+ANSWER = 64 << 20  # bytes of JSON in an unpacked answer: a thousand containers need twenty million
+VALUES = 2_000_000  # values in it
+RESULT_VALUES = 1_000_000  # values of a task's result, which is sent to Ansible's main process
+RESULT_CHARACTERS = 32 << 20  # characters of its texts
+LEVELS = 100  # levels of nesting: a worker that cannot pickle its result ends the run of all hosts
+TOLD = 7 << 20  # bytes of a result that hardener shows: ansible-runner drops larger ones (MAX_EVENT_RES)
+
+_NESTS = (dict, list, tuple)  # JSON's containers, and Ansible's variants of them
+
+
+def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = RESULT_CHARACTERS) -> None:
+    """Refuse a result that would cost the receiving processes too much time or memory.
+
+    Raises:
+        AnsibleActionFail: it has too many values, too much text, or is nested too deeply.
+    """
+    see_it_is_flat(result)
+    waiting = [result]
+    while waiting:
+        value = waiting.pop()
+        values -= 1
+        if isinstance(value, Mapping):
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
+        elif isinstance(value, str | bytes):
+            characters -= len(value)
+        if len(waiting) > values or characters < 0:
+            raise AnsibleActionFail("the host's answer is too large for a result")
+
+
+def see_it_is_flat(value: Any) -> None:
+    """Refuse data that is nested too deeply to be traversed, pickled or written as JSON.
+
+    Raises:
+        AnsibleActionFail: it is.
+    """
+    level = [value] if isinstance(value, _NESTS) else []
+    for _level in range(LEVELS):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, _NESTS)
+        ]
+        if not level:
+            return
+    raise AnsibleActionFail(f"the host's answer is nested more than {LEVELS} levels deep")
+
+
+def see_it_can_be_told(result: Any) -> None:
+    """Refuse a result that is too large to be displayed.
+
+    Raises:
+        AnsibleActionFail: it is.
+    """
+    see_it_fits(result)
+    if len(json.dumps(result)) > TOLD:
+        raise AnsibleActionFail("the host's answer is too large for a result")
+
+
+def see_it_parses(text: bytes) -> None:
+    """Refuse JSON that would need far more memory parsed than as text, before parsing it.
+
+    Marks inside strings count too: the limit leaves room for that.
+
+    Raises:
+        AnsibleActionFail: it has too many values.
+    """
+    if sum(map(text.count, (b"{", b"[", b",", b":"))) > VALUES:
+        raise AnsibleActionFail(f"the host's answer has more than {VALUES} values")
