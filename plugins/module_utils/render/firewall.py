@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import Any
 
 from ..contract import CONNECTIVITY
 from ..host.layout import FIREWALL
 from . import firewall_host as facts
+from .firewall_site import Service, Site, parse_port, parse_site
 from .hostview import HostView
 from .program import FILES
 
@@ -22,9 +22,6 @@ _LOADER = "/usr/local/sbin/hardener-firewall"
 _UNIT = "/etc/systemd/system/hardener-firewall.service"
 _TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
-# Numbers of protocols, because a minimal host has no /etc/protocols.
-_PORTLESS = {"ah": "ah", "esp": "esp", "gre": "47", "igmp": "2", "ospf": "89", "vrrp": "112"}
-_COMMENT = re.compile(r"[A-Za-z0-9 ._:/()#,+=@-]{1,200}")  # nothing that quotes, escapes or ends a line
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
 _TRANSLATED = "-m conntrack --ctstate DNAT"
 _EPHEMERAL = 32768
@@ -43,7 +40,6 @@ _CONTROL = {
     ],
 }
 
-Network = Union[IPv4Network, IPv6Network]
 # Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {
     "inbound": ("allow", "published", "published_others", "ssh_ports", "ssh_sources"),
@@ -58,15 +54,8 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
         ValueError: a variable is not what it has to be; the message names it.
     """
     host = HostView(snapshot)
-    wanted = _Site(
-        allow=_services("firewall_allow", variables["allow"], (*facts.PORTED, *_PORTLESS)),
-        ssh_ports=_ssh_ports(host, variables["ssh_ports"], variables["connection_port"]),
-        ssh_named=bool(variables["ssh_ports"]),
-        ssh_sources=_networks("firewall_ssh_sources", variables["ssh_sources"]),
-        published=_services("firewall_published", variables["published"], facts.PORTED),
-        published_others=variables["published_others"] == "accept",
-        forward=_paths("firewall_forward", variables["forward"]),
-    )
+    ssh_ports = _ssh_ports(host, variables["ssh_ports"], variables["connection_port"])
+    wanted = parse_site(variables, ssh_ports)
     inbound, docker_user = variables["inbound"], variables["docker_user"]
     remove = not (inbound or docker_user)
     return [
@@ -75,7 +64,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     ]
 
 
-def _inbound(host: HostView, wanted: _Site, *, on: bool, remove: bool) -> dict[str, Any]:
+def _inbound(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dict[str, Any]:
     name = "firewall_inbound"
     if not on:
         return _document(name, {f"inbound.{family}": None for family in facts.FAMILIES}, remove=remove)
@@ -100,13 +89,13 @@ def _inbound(host: HostView, wanted: _Site, *, on: bool, remove: bool) -> dict[s
     return _document(name, files, notes=notes, settings=settings)
 
 
-def _input_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
+def _input_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
     """Yield the rules for incoming packets."""
     yield "-i lo -j ACCEPT"
     yield f"{_REPLIES} -j RETURN"
     yield from (f"{match} -j RETURN" for match in _CONTROL[family])
     yield "-m conntrack --ctstate INVALID -j DROP"
-    ssh = [_Service("tcp", str(port), wanted.ssh_sources, "ssh") for port in wanted.ssh_ports]
+    ssh = [Service("tcp", str(port), wanted.ssh_sources, "ssh") for port in wanted.ssh_ports]
     for service in (*ssh, *wanted.allow):
         yield from service.rules(family, "--dport")
     # Docker's rules redirect published ports: then only containers that call their own host reach
@@ -118,7 +107,7 @@ def _input_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
     yield "-j DROP"
 
 
-def _docker_user(host: HostView, wanted: _Site, *, on: bool, remove: bool) -> dict[str, Any]:
+def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dict[str, Any]:
     name = "firewall_docker_user"
     files: dict[str, str | None] = {
         **{f"forwarded.{family}": None for family in facts.FAMILIES},
@@ -153,7 +142,7 @@ def _docker_user(host: HostView, wanted: _Site, *, on: bool, remove: bool) -> di
     return _document(name, files, notes=notes)
 
 
-def _docker_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
+def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
     """Yield the rules for packets forwarded to containers; Docker decides on those that return."""
     yield f"{_REPLIES} -j RETURN"
     for path in wanted.forward:
@@ -166,7 +155,7 @@ def _docker_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
     yield from (f"! -i {bridge} -o {bridge} -j DROP" for bridge in facts.bridges(host))
 
 
-def _forward_rules(wanted: _Site, family: str) -> Iterator[str]:
+def _forward_rules(wanted: Site, family: str) -> Iterator[str]:
     """Yield the rules for forwarded packets that no rule before has accepted."""
     yield f"{_REPLIES} -j ACCEPT"
     for path in wanted.forward:
@@ -218,160 +207,7 @@ def _document(
     }
 
 
-# --- the site's variables -----------------------------------------------------------------------------------
-
-
-class _Service(NamedTuple):
-    """A port, or a protocol without ports, and its allowed sources; an empty list means any source."""
-
-    protocol: str
-    port: str
-    sources: tuple[Network, ...]
-    comment: str = ""
-
-    def rules(self, family: str, match: str, verdict: str = "RETURN") -> Iterator[str]:
-        """Yield a rule per source; ``match`` is the option that names the port."""
-        words = ["-p", _PORTLESS.get(self.protocol, self.protocol)]
-        if self.port:
-            words += [match, self.port] if match.startswith("-m") else ["-m", self.protocol, match, self.port]
-        if self.comment:
-            words += ["-m comment --comment", f'"{self.comment}"']
-        for source in _of_family(self.sources, family):
-            yield " ".join([*source, *words, "-j", verdict])
-
-    def covers(self, protocol: str, port: int) -> bool:
-        """Return whether the service includes this port."""
-        first, _separator, last = self.port.partition(":")
-        return self.protocol == protocol and bool(first) and int(first) <= port <= int(last or first)
-
-
-class _Path(NamedTuple):
-    """A route of forwarded packets."""
-
-    incoming: str
-    outgoing: str
-    sources: tuple[Network, ...]
-    comment: str
-
-    def rules(self, family: str, verdict: str) -> Iterator[str]:
-        """Yield a rule per source."""
-        words = [f"-i {self.incoming}"] if self.incoming else []
-        words += [f"-o {self.outgoing}"] if self.outgoing else []
-        words += [f'-m comment --comment "{self.comment}"'] if self.comment else []
-        for source in _of_family(self.sources, family):
-            yield " ".join([*source, *words, "-j", verdict])
-
-
-class _Site(NamedTuple):
-    """The role's variables, validated."""
-
-    allow: list[_Service]
-    ssh_ports: list[int]
-    ssh_named: bool  # the site has set the port
-    ssh_sources: tuple[Network, ...]
-    published: list[_Service]
-    published_others: bool
-    forward: list[_Path]
-
-    def published_rules(self, protocol: str, port: str, family: str) -> Iterator[str]:
-        """Yield the allowed sources of a published port that Docker does not translate."""
-        first = int(port.partition(":")[0])
-        found = [service for service in self.published if service.covers(protocol, first)]
-        if not found and self.published_others:
-            found = [_Service(protocol, port, ())]
-        for service in found:
-            yield from service._replace(port=port).rules(family, "--dport")
-
-
-def _of_family(sources: Sequence[Network], family: str) -> Iterator[list[str]]:
-    """Yield conditions on the source; an empty one if no source is named."""
-    if not sources:
-        yield []
-    for source in sources:
-        if source.version == facts.FAMILIES[family]:
-            yield ["-s", str(source)]
-
-
-def _services(name: str, raw: Sequence[Mapping[str, Any]], protocols: Sequence[str]) -> list[_Service]:
-    found = []
-    for number, entry in enumerate(raw):
-        where = f"{name}[{number}]"
-        _refuse_unknown(where, entry, ("port", "protocol", "sources", "comment"))
-        protocol = str(entry.get("protocol") or "tcp")
-        if protocol not in protocols:
-            raise ValueError(f"{where}: protocol is {protocol!r}; known: {', '.join(protocols)}")
-        port = ""
-        if protocol in facts.PORTED:
-            port = _port(where, entry.get("port"))
-        elif entry.get("port") is not None:
-            raise ValueError(f"{where}: {protocol} has no ports")
-        sources = _sources(where, entry)
-        found.append(_Service(protocol, port, sources, _comment(where, entry)))
-    return found
-
-
-def _paths(name: str, raw: Sequence[Mapping[str, Any]]) -> list[_Path]:
-    found = []
-    for number, entry in enumerate(raw):
-        where = f"{name}[{number}]"
-        _refuse_unknown(where, entry, ("from", "to", "sources", "comment"))
-        ends = [str(entry.get(end) or "") for end in ("from", "to")]
-        for end in ends:
-            if end and not facts.INTERFACE.fullmatch(end):
-                raise ValueError(f"{where}: {end!r} is not the name of an interface")
-        sources = _sources(where, entry)
-        if not any(ends):
-            raise ValueError(f"{where}: neither from nor to names an interface")
-        found.append(_Path(ends[0], ends[1], sources, _comment(where, entry)))
-    return found
-
-
-def _refuse_unknown(where: str, entry: Any, known: Sequence[str]) -> None:
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"{where}: {entry!r} is not an object with {', '.join(known)}")
-    unknown = sorted(str(key) for key in entry if key not in known)
-    if unknown:
-        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(known)}")
-
-
-def _port(where: str, raw: Any) -> str:
-    """Return a port, or a range in iptables' notation."""
-    found = re.fullmatch(r"(\d{1,5})(?:[-:](\d{1,5}))?", str(raw)) if isinstance(raw, str | int) else None
-    if not found or isinstance(raw, bool):
-        raise ValueError(f"{where}: port is {raw!r}; a number or a range such as 8000-8010 is needed")
-    first, last = int(found[1]), int(found[2] or found[1])
-    if not 1 <= first <= last <= 65535:
-        raise ValueError(f"{where}: port {raw} is not within 1-65535")
-    return f"{first}:{last}" if last > first else str(first)
-
-
-def _sources(where: str, entry: Mapping[str, Any]) -> tuple[Network, ...]:
-    """Parse the allowed sources. An empty list is an error, because it would allow any source."""
-    if "sources" in entry and not entry["sources"]:
-        raise ValueError(f"{where}: sources is empty; leave it out to allow every source")
-    return _networks(f"{where}: sources", entry.get("sources", ()))
-
-
-def _networks(where: str, raw: Any) -> tuple[Network, ...]:
-    if isinstance(raw, str):
-        raise ValueError(f"{where} is a text; a list of addresses or networks is needed")
-    for network in raw:
-        if "%" in str(network):  # the zone of an IPv6 address, which may be any text
-            raise ValueError(f"{where}: {str(network)!r} names a zone, which packets do not have")
-    try:
-        return tuple(ip_network(str(network)) for network in raw)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _comment(where: str, entry: Mapping[str, Any]) -> str:
-    comment = str(entry.get("comment") or "")
-    if comment and not _COMMENT.fullmatch(comment):
-        raise ValueError(
-            f"{where}: comment {comment!r} is refused: at most 200 letters, digits, spaces, and"
-            " . _ : / ( ) # , + = @ -"
-        )
-    return comment
+# --- ssh, and services that the rules cut off ---------------------------------------------------------------
 
 
 def _ssh_ports(host: HostView, more: Sequence[int], connection_port: int) -> list[int]:
@@ -381,7 +217,7 @@ def _ssh_ports(host: HostView, more: Sequence[int], connection_port: int) -> lis
     """
     named = []
     for port in more:
-        one = _port("firewall_ssh_ports", port)
+        one = parse_port("firewall_ssh_ports", port)
         if not one.isdecimal():
             raise ValueError(f"firewall_ssh_ports: {port!r} is a range; name its ports one by one")
         named.append(int(one))
@@ -393,7 +229,7 @@ def _ssh_ports(host: HostView, more: Sequence[int], connection_port: int) -> lis
     return sorted({*named, *(known or {connection_port or 22})})
 
 
-def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
+def _cuts_ssh_off(host: HostView, wanted: Site) -> str:
     """Return why the ports of ssh are unknown, so that rules could block it; empty if they are known.
 
     With ssh.socket systemd listens, and other servers have other names.
@@ -411,7 +247,7 @@ def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
     return f"the port of ssh is not known, and may be {ports}: name it in firewall_ssh_ports"
 
 
-def _cut_off(host: HostView, wanted: _Site) -> Iterator[str]:
+def _cut_off(host: HostView, wanted: Site) -> Iterator[str]:
     """Yield running services that no rule accepts."""
     for protocol, port, version, process in sorted(set(facts.listening(host))):
         family = "ipv4" if version == 4 else "ipv6"
@@ -421,7 +257,7 @@ def _cut_off(host: HostView, wanted: _Site) -> Iterator[str]:
             continue
         if any(service.covers(protocol, port) for service in wanted.allow):
             continue
-        ports = [_Service(kind, number, ()) for kind, number in facts.published(host, family)]
+        ports = [Service(kind, number, ()) for kind, number in facts.published(host, family)]
         if process == "docker-proxy" and facts.translates(host, family):
             continue
         if any(service.covers(protocol, port) for service in ports):
