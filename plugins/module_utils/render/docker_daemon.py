@@ -6,15 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..contract import DAEMON_RESTART, RELOAD
+from ..contract import RELOAD
 from . import docker_daemon_tls
+from .docker_daemon_document import document_of, new_containers_only, refused
 from .hostview import HostView, listed
 
-_MODULES_FILE = "/etc/modules-load.d/hardener-docker.conf"
 _ROTATION = {"max-size": "10m", "max-file": "3"}
 _ROTATING = ("json-file", "local")
-# Keys for which any value on the command line is accepted.
-_LEFT_TO_FLAGS = ("default-ulimits", "log-opts")
 # Keys with a variable, even if it requests nothing for this host.
 _OWN = (
     "authorization-plugins",
@@ -32,16 +30,6 @@ _OWN = (
 _UNMAINTAINED = ("aufs", "devicemapper")
 _REDACTED = re.compile(r"hmac:[0-9a-f]{16}")  # replaces a secret in a snapshot, and must never be written
 _ICC = "com.docker.network.bridge.enable_icc"
-_MODULES_RESOURCE = {
-    "kind": "file",
-    "path": _MODULES_FILE,
-    "content": (
-        "# Written by hardener. Without this module, dockerd cannot make a bridge that restricts traffic\n"
-        "# between containers (icc) or that does without the userland proxy.\n"
-        "br_netfilter\n"
-    ),
-}
-_MODULES_ACTIVATION = {"name": "modules-load", "when": [_MODULES_FILE], "modules": ["br_netfilter"]}
 # Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {
     "log_driver": ("log_opts",),
@@ -80,23 +68,23 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
             "name": "docker_daemon",
             "activations": [host.activation([host.config_path], loaded=True)],
         },
-        _document(
+        document_of(
             host, "icc", {"icc": icc}, bridge={_ICC: "true" if icc else "false"}, needs_bridge_module=not icc
         ),
         *_new_networks(host, variables["default_network_opts"]),
         *_ip(host, variables["ip"]),
         _log_level(host, variables["log_level"]),
         _live_restore(host, variables["live_restore"]),
-        _document(
+        document_of(
             host,
             "no_new_privileges",
             {"no-new-privileges": privileges},
-            costs=_new_containers_only(host),
+            costs=new_containers_only(host),
             security=["no-new-privileges"] if privileges and host.version >= (24,) else [],
         ),
-        _document(host, "userland_proxy", {"userland-proxy": proxy}, needs_bridge_module=not proxy),
-        _document(
-            host, "default_ulimits", _ulimits(variables["default_ulimits"]), costs=_new_containers_only(host)
+        document_of(host, "userland_proxy", {"userland-proxy": proxy}, needs_bridge_module=not proxy),
+        document_of(
+            host, "default_ulimits", _ulimits(variables["default_ulimits"]), costs=new_containers_only(host)
         ),
         _logging(host, variables["log_driver"], variables["log_opts"]),
         *_packet_filter(host, wanted=variables["iptables"]),
@@ -110,97 +98,9 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
     return [*found, _extra(host, extra, found)]
 
 
-def _satisfied(flag_value: Any, value: Any) -> bool:
-    """Return whether the command line already sets this value, so that the file must not."""
-    if isinstance(flag_value, list) and isinstance(value, list):
-        return sorted(map(str, flag_value)) == sorted(map(str, value))
-    return type(flag_value) is type(value) and bool(flag_value == value)
-
-
-def _flag_value(host: HostView, key: str) -> str:
-    """Return the flag of a key with its value, as on the command line."""
-    value = host.setting(key)
-    words = [str(each).lower() if isinstance(each, bool) else str(each) for each in _list(value)]
-    return " ".join([host.flag(key), *words])
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _new_containers_only(host: HostView) -> str:
-    """Return the containers to which a new default does not apply; empty if there are none."""
-    reached = "applies to new containers only; recreate these for it to apply:"
-    return f"{reached} {listed(host.names)}" if host.names else ""
-
-
-def _refused(variable: str, reason: str) -> dict[str, Any]:
-    """Return the document of a variable that cannot be applied to this host, with the reason."""
-    return {"name": f"docker_daemon_{variable}", "refused": reason}
-
-
-def _document(
-    host: HostView,
-    variable: str,
-    keys: Mapping[str, Any],
-    defaults: Mapping[str, Any] | None = None,
-    *,
-    impact: str = DAEMON_RESTART,
-    costs: str = "",
-    needs_bridge_module: bool = False,
-    info: Mapping[str, Any] | None = None,
-    bridge: Mapping[str, str] | None = None,
-    security: Sequence[str] = (),
-    chains: Sequence[str] = (),
-    notes: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Return the document of one variable.
-
-    Args:
-        host: the host.
-        variable: its name without the role's.
-        keys: what daemon.json must have.
-        defaults: values set only if the key is not set otherwise.
-        impact: the impact of bringing it into force.
-        costs: details of the impact, in words.
-        needs_bridge_module: whether the engine needs ``br_netfilter`` for it.
-        info: values that the engine reports once it is in force.
-        bridge: options that its default bridge has then.
-        security: names that are in its security options then.
-        chains: those of iptables that it has created then.
-        notes: for the reader of the result.
-    """
-    notes = list(notes)
-    wish = {"keys": dict(keys), "defaults": dict(defaults or {})}
-    for key in [*wish["keys"], *wish["defaults"]]:
-        if not host.flag(key):
-            continue
-        if key in _LEFT_TO_FLAGS:
-            notes.append(f"{key} is set on the engine's command line, and stays as it is there")
-        elif not _satisfied(host.setting(key), keys.get(key)):
-            given = _flag_value(host, key)
-            reason = f"the engine's command line says {given}, and it does not start with {key} in"
-            return _refused(variable, f"{reason} {host.config_path} too: take it out of the unit")
-        for part in wish.values():
-            part.pop(key, None)
-    resource = {"kind": "json", "path": host.config_path, **wish, "whole": ["log-opts"]}
-    expect = {"info": dict(info or {}), "bridge": dict(bridge or {}), "security": list(security)}
-    if chains:
-        expect["chains"] = list(chains)
-    docker = {"name": "docker", "when": [host.config_path], "expect": expect}
-    return {
-        "name": f"docker_daemon_{variable}",
-        "impact": impact,
-        "costs": costs,
-        "resources": [resource, *([_MODULES_RESOURCE] if needs_bridge_module else [])],
-        "activations": [*([_MODULES_ACTIVATION] if needs_bridge_module else []), docker],
-        "notes": notes,
-    }
-
-
 def _ip(host: HostView, address: str) -> list[dict[str, Any]]:
     """Return the document for the publishing address of the default bridge, if the site sets one."""
-    return [_document(host, "ip", {"ip": address}, costs=_new_containers_only(host))] if address else []
+    return [document_of(host, "ip", {"ip": address}, costs=new_containers_only(host))] if address else []
 
 
 def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
@@ -212,7 +112,7 @@ def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> l
             raise ValueError(f"docker_daemon_default_network_opts: {driver} needs a mapping of options")
     if host.version and host.version < (24,):
         numbers = ".".join(map(str, host.version))
-        return [_refused("default_network_opts", f"it came with engine 24.0, and this one is {numbers}")]
+        return [refused("default_network_opts", f"it came with engine 24.0, and this one is {numbers}")]
     networks = sorted(
         str(network.get("Name"))
         for network in host.data("docker.networks") or ()
@@ -220,7 +120,7 @@ def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> l
     )
     costs = f"applies to networks created from now on, and not to {listed(networks)}" if networks else ""
     wanted = {driver: {key: str(value) for key, value in given.items()} for driver, given in options.items()}
-    return [_document(host, "default_network_opts", {"default-network-opts": wanted}, costs=costs)]
+    return [document_of(host, "default_network_opts", {"default-network-opts": wanted}, costs=costs)]
 
 
 def _log_level(host: HostView, level: str) -> dict[str, Any]:
@@ -228,13 +128,13 @@ def _log_level(host: HostView, level: str) -> dict[str, Any]:
     said = "debug" in host.declared
     debugging = level != "debug" and (said or bool(host.info.get("Debug")))
     keys = {"log-level": level, **({"debug": False} if level != "debug" and said else {})}
-    return _document(host, "log_level", keys, info={"Debug": False} if debugging else {})
+    return document_of(host, "log_level", keys, info={"Debug": False} if debugging else {})
 
 
 def _live_restore(host: HostView, wanted: bool) -> dict[str, Any]:
     if wanted and host.swarm:
-        return _refused("live_restore", "this host is part of a swarm, which excludes live-restore")
-    return _document(
+        return refused("live_restore", "this host is part of a swarm, which excludes live-restore")
+    return document_of(
         host, "live_restore", {"live-restore": wanted}, impact=RELOAD, info={"LiveRestoreEnabled": wanted}
     )
 
@@ -265,11 +165,11 @@ def _logging(host: HostView, driver: str, options: Mapping[str, str]) -> dict[st
         notes = []
         if any(value.startswith(("tcp:", "tcp+tls:")) for value in wanted.values()):
             notes.append("no container starts while the target of its log driver is down")
-        return _document(
+        return document_of(
             host,
             "log_driver",
             keys,
-            costs=_new_containers_only(host),
+            costs=new_containers_only(host),
             info={"LoggingDriver": driver},
             notes=notes,
         )
@@ -277,12 +177,12 @@ def _logging(host: HostView, driver: str, options: Mapping[str, str]) -> dict[st
     declared = host.setting("log-driver") or ""
     if declared == "none":
         reason = "the driver none discards all logs: set docker_daemon_log_driver"
-        return _refused("log_driver", reason)
+        return refused("log_driver", reason)
     if declared in ("", *_ROTATING):
         defaults["log-opts"] = {**_ROTATION, **texts}
         if not host.flag("log-driver"):
             defaults["log-driver"] = "json-file"
-    return _document(host, "log_driver", {}, defaults, costs=_new_containers_only(host))
+    return document_of(host, "log_driver", {}, defaults, costs=new_containers_only(host))
 
 
 def _packet_filter(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
@@ -296,7 +196,7 @@ def _packet_filter(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
     if not (switches or flushed):
         return []
     keys = dict.fromkeys(switches or ["iptables"], True)
-    return [_document(host, "iptables", keys, chains=["DOCKER"] if flushed else [])]
+    return [document_of(host, "iptables", keys, chains=["DOCKER"] if flushed else [])]
 
 
 def _flushed(host: HostView) -> bool:
@@ -327,12 +227,12 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
                 f"registry-mirrors in {host.config_path} names one over plain HTTP, and one with a password,"
                 " which only the host knows: remove the one over plain HTTP there"
             )
-            return _refused("insecure_registries", reason)
+            return refused("insecure_registries", reason)
     gone = [
         str(registry) for registry in host.in_file("insecure-registries") or () if registry not in insecure
     ]
     costs = f"images are no longer pulled from {listed(gone)} until its TLS can be verified" if gone else ""
-    return _document(host, "insecure_registries", keys, impact=RELOAD, costs=costs)
+    return document_of(host, "insecure_registries", keys, impact=RELOAD, costs=costs)
 
 
 def _uses_plain_http(mirror: str) -> bool:
@@ -348,14 +248,14 @@ def _authorization(host: HostView, wanted: Sequence[str]) -> dict[str, Any]:
     if wanted:
         note = "have the plugin start before the engine, which does not start without it"
         keys = {"authorization-plugins": list(wanted)}
-        return _document(host, "authorization_plugins", keys, notes=[note])
+        return document_of(host, "authorization_plugins", keys, notes=[note])
     if "authorization-plugins" in host.declared:
-        return _document(host, "authorization_plugins", {})
+        return document_of(host, "authorization_plugins", {})
     reason = (
         "no authorization plugin is chosen: install one, then name it in"
         " docker_daemon_authorization_plugins; or waive the control"
     )
-    return {**_refused("authorization_plugins", reason), "asked": False}  # no plugin is named
+    return {**refused("authorization_plugins", reason), "asked": False}  # no plugin is named
 
 
 def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:
@@ -368,11 +268,11 @@ def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:
             f"without {driver}, the engine would no longer see its {', '.join(host.holds())}: save what you"
             " need (docker save), remove them, and run this again"
         )
-        return [_refused("storage_driver", reason)]
+        return [refused("storage_driver", reason)]
     keys: dict[str, Any] = {"storage-driver": wanted}
     if "storage-opts" in host.declared:
         keys["storage-opts"] = [each for each in _storage_opts(host) if not each.startswith("dm.")]
-    return [_document(host, "storage_driver", keys, info={"Driver": wanted})]
+    return [document_of(host, "storage_driver", keys, info={"Driver": wanted})]
 
 
 def _base_device_size(host: HostView, size: str) -> list[dict[str, Any]]:
@@ -381,7 +281,7 @@ def _base_device_size(host: HostView, size: str) -> list[dict[str, Any]]:
     kept = [each for each in _storage_opts(host) if each.partition("=")[0].strip() != "dm.basesize"]
     if host.info.get("Driver") != "devicemapper" or sorted(kept + wanted) == sorted(_storage_opts(host)):
         return []
-    return [_document(host, "base_device_size", {"storage-opts": kept + wanted})]
+    return [document_of(host, "base_device_size", {"storage-opts": kept + wanted})]
 
 
 def _storage_opts(host: HostView) -> list[str]:
@@ -394,7 +294,7 @@ def _cgroup_parent(host: HostView, wanted: str) -> list[dict[str, Any]]:
     approved = host.policy.get("cgroup_parents") or ()
     if not wanted and (not declared or declared in approved):
         return []
-    return [_document(host, "cgroup_parent", {"cgroup-parent": wanted}, costs=_new_containers_only(host))]
+    return [document_of(host, "cgroup_parent", {"cgroup-parent": wanted}, costs=new_containers_only(host))]
 
 
 def _experimental(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
@@ -403,8 +303,8 @@ def _experimental(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
         return []
     if host.version < (27,) and host.setting("ip6tables") is True:
         reason = "ip6tables needs it before engine 27.0: update the engine first"
-        return [_refused("experimental", reason)]
-    return [_document(host, "experimental", {"experimental": False}, info={"ExperimentalBuild": False})]
+        return [refused("experimental", reason)]
+    return [document_of(host, "experimental", {"experimental": False}, info={"ExperimentalBuild": False})]
 
 
 def _extra(host: HostView, keys: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -417,5 +317,5 @@ def _extra(host: HostView, keys: Mapping[str, Any], others: Sequence[Mapping[str
     named = sorted(own.keys() & keys)
     if named:
         variables = [own[key] or f"docker_daemon_{key.replace('-', '_')}" for key in named]
-        return _refused("extra", f"it sets {', '.join(named)}: use {', '.join(variables)}")
-    return _document(host, "extra", keys)
+        return refused("extra", f"it sets {', '.join(named)}: use {', '.join(variables)}")
+    return document_of(host, "extra", keys)

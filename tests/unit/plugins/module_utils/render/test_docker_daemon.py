@@ -108,11 +108,6 @@ def test_numeric_log_options_are_written_as_text() -> None:
     assert wish(make(), log_opts={"max-file": 5})[1]["log-opts"]["max-file"] == "5"
 
 
-def test_an_equal_flag_needs_no_key() -> None:
-    keys, _ = wish(make(**config({"icc": ["false"], "log-level": ["info"], "live-restore": ["true"]})))
-    assert not {"icc", "log-level", "live-restore"} & set(keys)
-
-
 def test_a_conflicting_flag_is_refused_and_other_keys_are_set() -> None:
     snapshot = make(**config({"icc": ["true"], "insecure-registry": ["a:5000"]}))
     found = documents(snapshot)
@@ -120,13 +115,6 @@ def test_a_conflicting_flag_is_refused_and_other_keys_are_set() -> None:
     assert "--insecure-registry a:5000" in found["insecure_registries"]["refused"]
     assert wish(snapshot)[0]["live-restore"] is True
     assert "refused" not in documents(snapshot, insecure_registries=["a:5000"])["insecure_registries"]
-
-
-def test_ulimits_on_the_command_line_are_kept() -> None:
-    snapshot = make(**config({"default-ulimit": ["nofile=1:2"]}))
-    assert "default-ulimits" not in wish(snapshot)[0]
-    (note,) = documents(snapshot)["default_ulimits"]["notes"]
-    assert "default-ulimits is set on the engine's command line" in note
 
 
 def test_extra_keys_cannot_replace_variables() -> None:
@@ -156,14 +144,6 @@ def test_each_variable_has_its_impact() -> None:
     }
     assert found.pop("live_restore") == found.pop("insecure_registries") == "reload"
     assert set(found.values()) == {"daemon-restart"}
-
-
-def test_containers_that_keep_the_old_default_are_named() -> None:
-    containers = [{"inspect": {"Name": f"/web{number}"}, "proc": None} for number in range(12)]
-    costs = documents(make(**{"docker.containers": only(containers)}))["no_new_privileges"]["costs"]
-    assert costs.startswith("applies to new containers only; recreate these for it to apply: web0, web1, ")
-    assert costs.endswith(" and 2 more")
-    assert documents(make(**EMPTY))["no_new_privileges"]["costs"] == ""
 
 
 def test_debug_mode_is_disabled() -> None:
