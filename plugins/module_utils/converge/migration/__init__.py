@@ -10,9 +10,11 @@ undo is to remove the key.
     staging       a second engine that imports images into the new root while the first one works
     definition    from what inspect shows to the request that creates the same container or network
     survey        what has to be migrated, its impact, and obstacles
-    restart       stop and start the engine's unit
+    restart       restart the engine by its unit
     remains       mounts and containers that an ended engine leaves behind
-    move          the migration step by step, and its undo
+    stages        the names of the stages
+    move          the migration stage by stage
+    undo          its undo
 
 It is imported on demand by the activation `userns-migrate`.
 """

@@ -35,6 +35,10 @@ class Client(Engine):
         except NoAnswer as error:
             raise Failed(f"{method} {error}") from error
 
+    def data_root(self) -> str:
+        """Return the folder of everything that the engine holds; empty if it does not answer."""
+        return str((self.info() or {}).get("DockerRootDir", ""))
+
     def send_image(self, references: Sequence[str], other: Engine) -> None:
         """Stream an image from this engine to another one.
 

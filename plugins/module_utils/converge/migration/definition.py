@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple
+
+Inspected = Dict[str, Any]  # the answer to an inspect request
 
 PREDEFINED = frozenset({"bridge", "host", "none"})
 _BRIDGE_NAME = "com.docker.network.bridge.name"
@@ -80,6 +82,21 @@ def needs(inspected: Mapping[str, Any]) -> list[str]:
     found = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
     found += [str(entry).partition(":")[0] for entry in host.get("VolumesFrom") or ()]
     return found + [str(link).partition(":")[0].lstrip("/") for link in host.get("Links") or ()]
+
+
+def ordered(containers: Iterable[Inspected]) -> list[Inspected]:
+    """Return containers in an order in which each follows those that it needs."""
+    waiting = list(containers)
+    known = {each["Id"] for each in waiting} | {each["Name"].lstrip("/") for each in waiting}
+    done: set[str] = set()
+    found: list[Inspected] = []
+    while waiting:
+        ready = [each for each in waiting if not (set(needs(each)) & known) - done]
+        for each in ready or waiting[:1]:  # two containers that need each other: left to the engine
+            found.append(each)
+            done.update((each["Id"], each["Name"].lstrip("/")))
+            waiting.remove(each)
+    return found
 
 
 def network(inspected: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,6 @@
-"""Migrate everything that an engine holds to the data root of user namespaces; and undo that.
+"""Migrate everything that an engine holds to the data root of user namespaces, stage by stage.
 
-    staging     a second engine imports the images into the new root, without interruption
-    stopped     containers are stopped, their volumes copied
-    switching   the engine restarts, on the new root
-    making      networks and containers are created again
-    starting    containers that ran are started
-    done
-
-The old root stays unchanged except for logs and states of stopped containers. So every step is undone in the
-same way: stop what runs in the new root, restart the engine without the key, start what ran.
+The old root stays unchanged except for logs and states of stopped containers; ``undo`` relies on that.
 """
 
 from __future__ import annotations
@@ -16,29 +8,21 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ...docker.client import quoted
-from ...docker.http import NoAnswer, NotFound
+from ...docker.http import NotFound
 from ...host import atomic, descriptors
-from .. import health, system
-from ..engine import wait_for
+from .. import health
 from ..errors import Failed
-from . import bridges, definition, remains, restart, staging, survey, tree
+from . import bridges, definition, restart, staging, survey, tree
 from .client import Client
+from .definition import Inspected
 from .ids import Range, Shift
-from .survey import Holdings, Inspected, Survey
+from .stages import DONE, MAKING, STAGING, STARTING, STOPPED, SWITCHING
+from .survey import Holdings, Survey
+from .undo import Undo
 
-STAGING, STOPPED, SWITCHING, MAKING, STARTING, DONE = (
-    "staging",
-    "stopped",
-    "switching",
-    "making",
-    "starting",
-    "done",
-)
-_IN_NEW_ROOT = (SWITCHING, MAKING, STARTING, DONE)
 _SETTLED = 5  # seconds of uptime after which a container counts as running
 _HEALTHY = 120
 _AT_ONCE = 8
@@ -60,7 +44,7 @@ class Target(NamedTuple):
 
 
 class Migration:
-    """The migration of one engine to user namespaces, and its undo.
+    """The migration of one engine to user namespaces.
 
     Args:
         target: the destination.
@@ -230,9 +214,10 @@ class Migration:
     def _switch(self) -> None:
         """Start the engine on the new root."""
         self._stage(SWITCHING)
-        self._restart()
-        if self._root() != self._memory["new_root"]:
-            raise Failed(f"the engine started on {self._root()} instead of {self._memory['new_root']}")
+        restart.restart_engine(self._client, self._target.unit, timeout=self._target.timeout)
+        root = self._client.data_root()
+        if root != self._memory["new_root"]:
+            raise Failed(f"the engine started on {root} instead of {self._memory['new_root']}")
         self._stage(MAKING)
 
     def _make(self, plan: Survey) -> list[str]:
@@ -248,7 +233,7 @@ class Migration:
         empty = frozenset(each.name for each in plan.volumes if not descriptors.names(each.folder))
         notes: list[str] = []
         made: dict[str, str] = {}
-        for container in _ordered(holdings.containers):
+        for container in definition.ordered(holdings.containers):
             image = self._client.get(f"/images/{container['Image']}/json")
             wanted = definition.container(
                 container, image, names, host_userns=plan.in_host_userns(container), empty=empty
@@ -325,106 +310,17 @@ class Migration:
                 found[title] = f"ended with code {state.get('ExitCode')} {state.get('Error') or ''}".strip()
         return [f"{title} ({why})" for title, why in sorted(found.items())]
 
-    # --- undo -----------------------------------------------------------------------------------------------
-
     def undo(self) -> list[str]:
-        """Return the engine to its old root, start its containers, and return what is still wrong.
-
-        Raises:
-            Failed: the engine does not come back.
-        """
-        staging.end_leftover()
-        stage = self._memory.get("stage", "")
-        if not stage:
-            return []
-        if stage in _IN_NEW_ROOT:
-            self._leave_new_root()
-        problems = self._start_again()
-        self._dispose(keep=stage in (STARTING, DONE))
-        return problems
+        """Return the engine to its old root, and return what is still wrong; see ``Undo.run``."""
+        return self._undo().run()
 
     def undo_at_boot(self) -> list[str]:
-        """Undo during boot: the engine will start on its old root by itself.
+        """Undo during boot; see ``Undo.at_boot``."""
+        return self._undo().at_boot()
 
-        Stopped containers stay stopped unless their policy is ``always``: the next run starts them.
-        """
-        staging.remove()
-        if self._memory.get("stage"):
-            self._dispose(keep=self._memory["stage"] in (STARTING, DONE))
-        waiting = self._memory.get("stays_down", ())
-        return [f"still to be started, by the next run or by you: {', '.join(waiting)}"] if waiting else []
-
-    def _leave_new_root(self) -> None:
-        new_root, old_root = self._memory["new_root"], self._memory["old_root"]
-        where = self._root()
-        if where == new_root:
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                list(pool.map(self._end, self._client.get("/containers/json?all=1")))
-        else:
-            remains.end_orphans(f"moby-{os.path.basename(new_root)}")
-        if where != old_root:
-            self._restart()
-            if self._root() != old_root:
-                raise Failed(f"the engine is on {self._root()} instead of {old_root}: is the key still set?")
-
-    def _end(self, container: Mapping[str, Any]) -> None:
-        """Stop a container in a way that no restart policy starts it again before the engine stops."""
-        path = f"/containers/{container['Id']}"
-        with suppress(Failed):
-            self._client.call("POST", f"{path}/unpause")
-        self._client.call("POST", f"{path}/stop", accept=(304, 404))
-
-    def _start_again(self) -> list[str]:
-        problems = []
-        waiting = list(self._memory.get("running", ()))
-        inspected = {}
-        for identity in waiting:
-            try:
-                inspected[identity] = self._client.inspect(identity)
-            except NoAnswer:
-                problems.append(f"the container {identity[:12]} is gone")
-        for container in _ordered(inspected.values()):
-            try:
-                self._client.call("POST", f"/containers/{container['Id']}/start", accept=(304,))
-            except Failed as failed:
-                problems.append(str(failed))
-        for identity in self._memory.get("paused", ()):
-            with suppress(Failed):  # it is paused already
-                self._client.call("POST", f"/containers/{identity}/pause")
-        return problems
-
-    def _dispose(self, *, keep: bool) -> None:
-        """Remove copies from the new root; keep files that containers may have changed since.
-
-        If something is mounted in it and cannot be unmounted, the root stays: removing it could remove the
-        mounted data. The next migration reports it.
-        """
-        new_root = self._memory["new_root"]
-        if not os.path.isdir(new_root) or not self._memory["is_new"]:
-            return
-        for point in remains.mounted_below(new_root):
-            system.run("umount", "--lazy", "--", point)
-        if remains.mounted_below(new_root):
-            return
-        with suppress(OSError):  # a mount below another one is not visible
-            if keep:
-                undone = f"{new_root}.undone-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-                atomic.rename(new_root, undone)
-            else:
-                atomic.remove_tree(new_root)
-
-    # --- helpers --------------------------------------------------------------------------------------------
-
-    def _restart(self) -> None:
-        restart.restart(self._target.unit, timeout=self._target.timeout)
-        wait_for(
-            f"{self._target.unit} started, and did not answer at {self._client.path}",
-            lambda: self._client.info() is not None,
-            seconds=self._target.timeout,
-        )
-
-    def _root(self) -> str:
-        return str((self._client.info() or {}).get("DockerRootDir", ""))
+    def _undo(self) -> Undo:
+        target = self._target
+        return Undo(self._client, self._memory, unit=target.unit, timeout=target.timeout)
 
 
 def _translated(picture: Mapping[str, Any], made: Mapping[str, str]) -> dict[str, Any]:
@@ -442,21 +338,6 @@ def _translated(picture: Mapping[str, Any], made: Mapping[str, str]) -> dict[str
 def shift_from(settings: Mapping[str, Any]) -> Shift:
     """Return the mapping that an activation's settings describe."""
     return Shift(Range(*settings["uids"]), Range(*settings["gids"]))
-
-
-def _ordered(containers: Iterable[Inspected]) -> list[Inspected]:
-    """Return containers in an order in which each follows those that it needs."""
-    waiting = list(containers)
-    known = {each["Id"] for each in waiting} | {each["Name"].lstrip("/") for each in waiting}
-    done: set[str] = set()
-    found: list[Inspected] = []
-    while waiting:
-        ready = [each for each in waiting if not (set(definition.needs(each)) & known) - done]
-        for each in ready or waiting[:1]:  # two containers that need each other: left to the engine
-            found.append(each)
-            done.update((each["Id"], each["Name"].lstrip("/")))
-            waiting.remove(each)
-    return found
 
 
 def _empty(folder: str) -> None:

@@ -1,8 +1,9 @@
-"""Restart the engine's unit by systemd."""
+"""Restart the engine by its unit."""
 
 from __future__ import annotations
 
 from .. import system
+from ..engine import Engine, wait_for
 from ..errors import Failed
 
 
@@ -24,3 +25,17 @@ def restart(unit: str, *, timeout: float) -> None:
     outcome = system.run("systemctl", "restart", "--", unit, timeout=timeout)
     if outcome.code != 0:
         raise Failed(f"{unit} does not start: {outcome.said}")
+
+
+def restart_engine(engine: Engine, unit: str, *, timeout: float) -> None:
+    """Restart the engine's unit, and wait until the engine answers.
+
+    Raises:
+        Failed: it does not start, or does not answer.
+    """
+    restart(unit, timeout=timeout)
+    wait_for(
+        f"{unit} started, and did not answer at {engine.path}",
+        lambda: engine.info() is not None,
+        seconds=timeout,
+    )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from fnmatch import fnmatchcase
-from typing import Any, Dict, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from ...docker.client import quoted
 from ...docker.http import NoAnswer
 from ..errors import Failed
 from . import definition, tree
 from .client import Client
+from .definition import Inspected
 from .ids import UNSHIFTED, Shift
-
-Inspected = Dict[str, Any]
 
 _SPARE = 256 * 1024 * 1024
 _SLOW = 300  # seconds; an engine adds up all layers when it is asked for their sizes

@@ -1,0 +1,127 @@
+"""Undo a migration: return the engine to its old data root, which is unchanged.
+
+Every stage is undone in the same way: stop what runs in the new root, restart the engine without the key,
+start what ran.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Mapping
+
+from ...docker.http import NoAnswer
+from ...host import atomic
+from .. import system
+from ..errors import Failed
+from . import definition, remains, restart, staging
+from .client import Client
+from .stages import DONE, IN_NEW_ROOT, STARTING
+
+_AT_ONCE = 8
+
+
+class Undo:
+    """The undo of one migration.
+
+    Args:
+        client: of the engine.
+        memory: what the migration has stored, as JSON data.
+        unit: the engine's unit.
+        timeout: seconds that a start of the engine may take.
+    """
+
+    def __init__(self, client: Client, memory: Mapping[str, Any], *, unit: str, timeout: float) -> None:
+        self._client = client
+        self._memory = memory
+        self._unit = unit
+        self._timeout = timeout
+
+    def run(self) -> list[str]:
+        """Return the engine to its old root, start its containers, and return what is still wrong.
+
+        Raises:
+            Failed: the engine does not come back.
+        """
+        staging.end_leftover()
+        stage = self._memory.get("stage", "")
+        if not stage:
+            return []
+        if stage in IN_NEW_ROOT:
+            self._leave_new_root()
+        problems = self._start_again()
+        self._dispose(keep=stage in (STARTING, DONE))
+        return problems
+
+    def at_boot(self) -> list[str]:
+        """Undo during boot: the engine will start on its old root by itself.
+
+        Stopped containers stay stopped unless their policy is ``always``: the next run starts them.
+        """
+        staging.remove()
+        if self._memory.get("stage"):
+            self._dispose(keep=self._memory["stage"] in (STARTING, DONE))
+        waiting = self._memory.get("stays_down", ())
+        return [f"still to be started, by the next run or by you: {', '.join(waiting)}"] if waiting else []
+
+    def _leave_new_root(self) -> None:
+        new_root, old_root = self._memory["new_root"], self._memory["old_root"]
+        where = self._client.data_root()
+        if where == new_root:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(self._end, self._client.get("/containers/json?all=1")))
+        else:
+            remains.end_orphans(f"moby-{os.path.basename(new_root)}")
+        if where != old_root:
+            restart.restart_engine(self._client, self._unit, timeout=self._timeout)
+            where = self._client.data_root()
+            if where != old_root:
+                raise Failed(f"the engine is on {where} instead of {old_root}: is the key still set?")
+
+    def _end(self, container: Mapping[str, Any]) -> None:
+        """Stop a container in a way that no restart policy starts it again before the engine stops."""
+        path = f"/containers/{container['Id']}"
+        with suppress(Failed):
+            self._client.call("POST", f"{path}/unpause")
+        self._client.call("POST", f"{path}/stop", accept=(304, 404))
+
+    def _start_again(self) -> list[str]:
+        problems = []
+        waiting = list(self._memory.get("running", ()))
+        inspected = {}
+        for identity in waiting:
+            try:
+                inspected[identity] = self._client.inspect(identity)
+            except NoAnswer:
+                problems.append(f"the container {identity[:12]} is gone")
+        for container in definition.ordered(inspected.values()):
+            try:
+                self._client.call("POST", f"/containers/{container['Id']}/start", accept=(304,))
+            except Failed as failed:
+                problems.append(str(failed))
+        for identity in self._memory.get("paused", ()):
+            with suppress(Failed):  # it is paused already
+                self._client.call("POST", f"/containers/{identity}/pause")
+        return problems
+
+    def _dispose(self, *, keep: bool) -> None:
+        """Remove copies from the new root; keep files that containers may have changed since.
+
+        If something is mounted in it and cannot be unmounted, the root stays: removing it could remove the
+        mounted data. The next migration reports it.
+        """
+        new_root = self._memory["new_root"]
+        if not os.path.isdir(new_root) or not self._memory["is_new"]:
+            return
+        for point in remains.mounted_below(new_root):
+            system.run("umount", "--lazy", "--", point)
+        if remains.mounted_below(new_root):
+            return
+        with suppress(OSError):  # a mount below another one is not visible
+            if keep:
+                undone = f"{new_root}.undone-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+                atomic.rename(new_root, undone)
+            else:
+                atomic.remove_tree(new_root)

@@ -1,0 +1,133 @@
+"""The undo of a migration by what it has stored; tests/integration/test_userns_migration.py has an engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
+from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import (
+    remains,
+    restart,
+    stages,
+    staging,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.undo import Undo
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
+
+
+class Engine:
+    """An engine that lists one container, and whose root is this."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.asked: list[str] = []
+
+    def data_root(self) -> str:
+        return self.root
+
+    def get(self, _path: str) -> list[dict[str, str]]:
+        return [{"Id": "new"}]
+
+    def call(self, method: str, path: str, **_: Any) -> None:
+        self.asked.append(f"{method} {path}")
+        if path.endswith("/unpause"):
+            raise Failed("it is not paused")
+
+    def inspect(self, identity: str) -> dict[str, Any]:
+        if identity == "gone":
+            raise NotFound("no such container")
+        return {"Id": identity, "Name": f"/{identity}", "HostConfig": {}}
+
+
+class Host:
+    """What a migration has left on a host."""
+
+    def __init__(self, folder: Path) -> None:
+        self.old, self.new = str(folder), str(folder / "100000.100000")
+        Path(self.new).mkdir()
+        self.engine = Engine(self.new)
+        self.memory: dict[str, Any] = {
+            "stage": stages.MAKING,
+            "old_root": self.old,
+            "new_root": self.new,
+            "is_new": True,
+            "running": ["one", "gone"],
+            "paused": ["one"],
+            "stays_down": ["one"],
+        }
+
+    @property
+    def undo(self) -> Undo:
+        return Undo(self.engine, self.memory, unit="docker.service", timeout=1)  # type: ignore[arg-type]
+
+    def roots(self) -> list[str]:
+        return sorted(path.name.partition(".undone-")[1] for path in Path(self.old).iterdir())
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host whose restarts put the engine on its old root."""
+    found = Host(tmp_path)
+
+    def restart_engine(engine: Engine, unit: str, *, timeout: float) -> None:
+        engine.asked.append(f"restart {unit} within {timeout} s")
+        engine.root = found.old
+
+    monkeypatch.setattr(restart, "restart_engine", restart_engine)
+    monkeypatch.setattr(staging, "end_leftover", lambda: None)
+    monkeypatch.setattr(staging, "remove", lambda: None)
+    return found
+
+
+def test_containers_of_the_new_root_end_and_the_former_ones_start(host: Host) -> None:
+    assert host.undo.run() == ["the container gone is gone"]
+    assert host.engine.asked == [
+        "POST /containers/new/unpause",
+        "POST /containers/new/stop",
+        "restart docker.service within 1 s",
+        "POST /containers/one/start",
+        "POST /containers/one/pause",
+    ]
+    assert host.roots() == []
+
+
+def test_an_engine_that_never_left_its_root_is_not_restarted(host: Host) -> None:
+    host.memory["stage"], host.engine.root = stages.STOPPED, host.old
+    host.undo.run()
+    assert host.engine.asked == ["POST /containers/one/start", "POST /containers/one/pause"]
+
+
+def test_an_engine_that_stays_on_the_new_root_is_an_error(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restart, "restart_engine", lambda *_, **__: None)
+    with pytest.raises(Failed, match=r"instead of .*: is the key still set"):
+        host.undo.run()
+
+
+def test_files_that_containers_may_have_changed_are_kept(host: Host) -> None:
+    host.memory["stage"] = stages.DONE
+    host.undo.run()
+    assert host.roots() == [".undone-"]
+
+
+def test_a_root_in_which_something_is_mounted_stays(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    unmounted: list[tuple[str, ...]] = []
+    monkeypatch.setattr(system, "run", lambda *command: unmounted.append(command))
+    monkeypatch.setattr(remains, "mounted_below", lambda root: [f"{root}/x"])
+    host.undo.run()
+    assert unmounted == [("umount", "--lazy", "--", f"{host.new}/x")]
+    assert [path.name for path in Path(host.old).iterdir()] == ["100000.100000"]
+
+
+def test_during_boot_only_copies_are_removed(host: Host) -> None:
+    assert host.undo.at_boot() == ["still to be started, by the next run or by you: one"]
+    assert (host.engine.asked, host.roots()) == ([], [])
+
+
+def test_a_migration_that_never_began_needs_no_undo(host: Host) -> None:
+    host.memory.clear()
+    assert (host.undo.run(), host.undo.at_boot(), host.engine.asked) == ([], [], [])
