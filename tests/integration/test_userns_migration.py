@@ -39,8 +39,7 @@ ACL = struct.pack("<I", 2) + b"".join(
 DRIVER = """
 import json, os, signal, subprocess, sys, time
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.hardener.docker.plugins.module_utils.converge import main
-from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import docker
+from ansible_collections.hardener.docker.plugins.module_utils.converge import engine_unit, main
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import move, restart
 spec = json.loads(sys.argv[2])
 main.FOLDER = spec["folder"]
@@ -62,7 +61,7 @@ def die(self, stage, go_on=move.Migration._stage):
         os.kill(os.getpid(), signal.SIGKILL)
 
 restart.restart, restart.problem = start_again, lambda unit: ""
-docker._unit = lambda name: {"ActiveState": "active", "KillMode": "process", "MainPID": "0"}
+engine_unit.state = lambda name: {"ActiveState": "active", "KillMode": "process", "MainPID": "0"}
 move.Migration._stage = die
 print(json.dumps(getattr(main, spec["what"])(spec["arguments"])))
 """

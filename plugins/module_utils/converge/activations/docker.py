@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import time
 from functools import cached_property
-from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from ... import contract
 from ...docker.http import NoAnswer
 from ...docker.keys import RELOADABLE, changed_since, value_of
-from .. import containers, daemonconfig, files, jsonkeys, system
+from .. import containers, daemonconfig, effective_values, engine_unit, files, jsonkeys, system
 from ..engine import Engine, wait_for
 from ..errors import Failed, Refused
 from ..files import State
-from ..planning import Plan, digest, redacted
+from ..planning import Plan, digest
 from ..serving import FORMER, UNIT, Finder
+from ..temporary_keys import TemporaryKeys
 from .interface import Activation, AtEngine, Begun, Former, united
 
 _REMAP = "userns-remap"
-_PROFILES = "/sys/kernel/security/apparmor/profiles"
 _RELOADED = {"Debug", "LiveRestoreEnabled"}  # fields of /info that report them
 RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
 
@@ -93,7 +92,7 @@ class Docker(AtEngine):
         super().prepare(plan)
         self.locate()
         before, after = plan.before(self.config), plan.after(self.config)
-        unit = _unit(self.unit)
+        unit = engine_unit.state(self.unit)
         info = None if unit.get("asleep") else self.engine.info()
         if before.content != after.content:
             daemonconfig.refuse_bad(
@@ -120,12 +119,12 @@ class Docker(AtEngine):
                 f"{self.config} was changed after the engine started, which may run with an older version"
             )
         if not self.due:
-            self._see_bridge(_alive(info))
+            self._see_bridge(effective_values.alive(info))
             return
         keys = jsonkeys.parse(after.content or b"", self.config)
         elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.served.config}
         by_reload = changed <= set(RELOADABLE) & set(keys) and set(mismatches) <= _RELOADED
-        begins = bool(keys.get(_REMAP)) and "userns" not in _security(info)
+        begins = bool(keys.get(_REMAP)) and "userns" not in effective_values.security_options(info)
         self._leaves_restart = begins and bool(self.settings.get("restarted_by"))
         self.action = RELOAD if by_reload and not elsewhere and not stale else RESTART
         self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
@@ -220,52 +219,16 @@ class Docker(AtEngine):
         return stale and known != digest(plan.before(self.config).content)
 
     def _mismatches(self, info: Mapping[str, Any]) -> dict[str, str]:
-        """Return effective values that differ from the expected ones; the bridge's only if it can change."""
-        expect = self.settings.get("expect", {})
-        found = {
-            key: f"{key} is {json.dumps(info.get(key))} in the engine, should be {json.dumps(value)}"
-            for key, value in expect.get("info", {}).items()
-            if not jsonkeys.same(info.get(key), value)
-        }
-        options = _security(info)
-        for name in expect.get("security", []):
-            if name not in options:
-                found[name] = f"{name} is not in effect in the engine"
-        loaded = {line.rpartition(" (")[0] for line in system.read(_PROFILES).splitlines()}
-        for name in expect.get("profiles", []):
-            if name not in loaded:
-                found[name] = f"the AppArmor profile {name} is not loaded"
-        profile = next(iter(_seccomp_profiles(info)), "none")
-        if expect.get("seccomp", profile) != profile:
-            found["seccomp"] = (
-                f"the seccomp profile of the engine is {profile}, should be {expect['seccomp']}"
-            )
-        for chain in expect.get("chains", []):
-            if system.run("iptables", "--wait", "5", "--list-rules", chain).code == 1:
-                found[chain] = f"the chain {chain} of iptables is not loaded"
-        for address in expect.get("guarded", []):
-            found.update(_unguarded(address))
-        if not _alive(info):
-            found.update(self._bridge_differs())
-        return found
-
-    def _bridge_differs(self) -> dict[str, str]:
-        expect = self.settings.get("expect", {}).get("bridge", {})
-        options = self.engine.bridge() if expect else {}
-        return {
-            key: (
-                f"{key} is {json.dumps(options.get(key))} on the default bridge,"
-                f" should be {json.dumps(value)}"
-            )
-            for key, value in expect.items()
-            if options and options.get(key) != value
-        }
+        """Return effective values that differ from the expected ones."""
+        return effective_values.differences(self.settings.get("expect", {}), info, self.engine)
 
     def _see_bridge(self, running: int) -> None:
         """Ignore changes of the default bridge while containers run, since the engine does not apply them."""
         self.pending += [
             f"{difference}: takes effect when the engine starts with no container running ({running} run now)"
-            for difference in self._bridge_differs().values()
+            for difference in effective_values.bridge_differences(
+                self.settings.get("expect", {}), self.engine
+            ).values()
         ]
 
     def describe(self) -> dict[str, Any]:
@@ -305,10 +268,10 @@ class Docker(AtEngine):
 
     def _restart_alive(self) -> None:
         """Restart with live-restore on, and switch it off once the engine has its containers back."""
-        with _Interlude(self.config, self.will_write) as interlude:
-            interlude.write({"live-restore": True})
+        with TemporaryKeys(self.config, self.will_write) as temporary:
+            temporary.write({"live-restore": True})
             self._restart()
-            interlude.write({"live-restore": False})
+            temporary.write({"live-restore": False})
             self._reload()
             wait_for("the engine did not switch live-restore off", lambda: self._live(False), seconds=20)
 
@@ -326,8 +289,8 @@ class Docker(AtEngine):
             if info is None:
                 return [f"the engine does not answer at {self.engine.path}"]
             found = list(self._mismatches(info).values())
-            if _alive(info):
-                self._see_bridge(_alive(info))
+            if effective_values.alive(info):
+                self._see_bridge(effective_values.alive(info))
             return found
         except (NoAnswer, Failed) as error:
             return [str(error)]
@@ -353,7 +316,7 @@ class Docker(AtEngine):
             system.must("systemctl", "stop", "--", self.unit, *memory["sockets"], timeout=self.timeout)
             system.attempt("systemctl", "reset-failed", "--", self.unit, *memory["sockets"])
             return []
-        interlude = _Interlude(self.config, self.will_write)
+        temporary = TemporaryKeys(self.config, self.will_write)
         if memory.get("stage") == "restart" and memory.get("switch_on"):
             # An engine that starts with live-restore off stops the containers it finds: switch it off
             # afterwards.
@@ -369,8 +332,8 @@ class Docker(AtEngine):
         elif memory.get("stage") == "reload":
             # A reload keeps the value of a key that is gone from the file: write the old value, then remove
             # the key.
-            with interlude:
-                interlude.write({key: RELOADABLE[key] for key in memory["keys"]})
+            with temporary:
+                temporary.write({key: RELOADABLE[key] for key in memory["keys"]})
                 self._reload()
                 live = bool(memory["live"])
                 wait_for("the engine did not apply its former values", lambda: self._live(live), seconds=20)
@@ -392,17 +355,17 @@ class Docker(AtEngine):
 
     def _reload(self) -> None:
         try:
-            os.kill(int(_unit(self.unit).get("MainPID", 0)) or self.engine.pid(), signal.SIGHUP)
+            os.kill(int(engine_unit.state(self.unit).get("MainPID", 0)) or self.engine.pid(), signal.SIGHUP)
         except (NoAnswer, OSError) as error:
             raise Failed(f"the engine cannot be told to reload: {error}") from error
 
     def _restart(self) -> None:
         """Restart the unit, and reset its start limit (three in a minute) first."""
         system.run("systemctl", "reset-failed", "--", self.unit)
-        begun, former = time.time(), _unit(self.unit).get("MainPID", "")
+        begun, former = time.time(), engine_unit.state(self.unit).get("MainPID", "")
         outcome = system.run("systemctl", "restart", "--", self.unit, timeout=self.timeout)
         if outcome.code != 0:
-            words = _last_words(self.served.dockerd, since=begun, former=former)
+            words = engine_unit.last_words(self.served.dockerd, since=begun, former=former)
             raise Failed(f"{self.unit} does not start: {words or outcome.said}")
         wait_for(
             f"{self.unit} started, and did not answer at {self.engine.path}",
@@ -411,105 +374,12 @@ class Docker(AtEngine):
         )
 
 
-class _Interlude:
-    """Write other values to daemon.json temporarily; restore it byte by byte afterwards."""
-
-    def __init__(self, path: str, will_write: Callable[[bytes], None]) -> None:
-        self._path = path
-        self._will_write = will_write
-        self._before = files.read(path)
-        self._modified = files.modified(path)
-
-    def write(self, keys: Mapping[str, Any]) -> None:
-        """Set keys that the file does not have; live-restore is set in any case."""
-        data = jsonkeys.parse(self._before.content or b"", self._path)
-        data = {**keys, **data, **{key: keys[key] for key in keys if key == "live-restore"}}
-        content = jsonkeys.render(data, self._before.content)
-        self._will_write(content)
-        like = self._before if self._before.exists else files.own(b"")
-        files.replace(self._path, like._replace(content=content), reserved=True)
-
-    def __enter__(self) -> _Interlude:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        files.put(self._path, files.read(self._path), self._before, reserved=True)
-        files.set_modified(self._path, self._modified)
-
-
 def _changed_keys(before: State, after: State, path: str) -> set[str]:
     """Return the keys of daemon.json that change."""
     if before.content == after.content:
         return set()
     one, other = (jsonkeys.parse(state.content or b"", path) for state in (before, after))
     return {key for key in {*one, *other} if not jsonkeys.same(one.get(key), other.get(key))}
-
-
-def _unit(name: str) -> dict[str, str]:
-    """Return the state of the engine's unit; ``asleep`` if a request would start it by its socket."""
-    if not system.has_systemd():
-        return {}
-    outcome = system.run(
-        "systemctl", "show", "--property=ActiveState,KillMode,MainPID,TriggeredBy", "--", name
-    )
-    unit = dict(line.split("=", 1) for line in outcome.output.splitlines() if "=" in line)
-    if unit.get("ActiveState") != "active" and unit.get("TriggeredBy"):
-        sockets = unit["TriggeredBy"].split()
-        if "active" in system.run("systemctl", "is-active", "--", *sockets).output.splitlines():
-            unit["asleep"] = "yes"
-    return unit
-
-
-def _last_words(dockerd: str, *, since: float, former: str) -> str:
-    """Return the last log lines of the engine's failed start; empty if it never ran.
-
-    Lines of the ``former`` process, written while it stopped, are left out.
-    """
-    said_by = f"--identifier={os.path.basename(dockerd or 'dockerd')}"
-    fields = ("--output=json", "--output-fields=MESSAGE,_PID")
-    outcome = system.run("journalctl", said_by, f"--since=@{since:.6f}", "--lines=20", "--quiet", *fields)
-    for entry in map(json.loads, reversed(outcome.output.splitlines())):
-        line = str(entry.get("MESSAGE"))
-        if entry.get("_PID") == former or any(f"level={mild}" in line for mild in ("info", "debug", "warn")):
-            continue
-        found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
-        return redacted(" ".join((found.group(1) if found else line).split())[:400])
-    return ""
-
-
-def _security(info: Mapping[str, Any]) -> set[str]:
-    """Return the names of the engine's security options."""
-    return {
-        part.partition("=")[2]
-        for option in info.get("SecurityOptions") or ()
-        for part in str(option).split(",")
-        if part.startswith("name=")
-    }
-
-
-def _seccomp_profiles(info: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the engine's default profile for containers, in the notation of new engines."""
-    for option in info.get("SecurityOptions") or ():
-        fields = dict(part.partition("=")[::2] for part in str(option).split(","))
-        if fields.get("name") == "seccomp":
-            profile = fields.get("profile") or "unconfined"
-            yield "builtin" if profile == "default" else profile
-
-
-def _unguarded(address: str) -> dict[str, str]:
-    """Return how the TCP API accepts clients without a certificate, or why it does not answer."""
-    from .. import apisocket
-
-    try:
-        how = apisocket.lets_in(address)
-    except OSError as error:
-        how = f"nothing listens: {error.strerror or error}"
-    return {address: f"tcp://{address}: {how}"} if how else {}
-
-
-def _alive(info: Mapping[str, Any]) -> int:
-    """Return the number of running and paused containers, which keep the engine from changing networks."""
-    return int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0)
 
 
 def engine_of(activations: Iterable[Activation], finder: Finder) -> Engine | None:
@@ -522,6 +392,6 @@ def engine_of(activations: Iterable[Activation], finder: Finder) -> Engine | Non
         finder: finds the engine otherwise.
     """
     docker = next((each for each in activations if isinstance(each, Docker)), None)
-    if _unit(docker.unit if docker else UNIT).get("asleep"):
+    if engine_unit.state(docker.unit if docker else UNIT).get("asleep"):
         return None
     return docker.engine if docker else Engine(finder.socket)

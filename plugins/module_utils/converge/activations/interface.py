@@ -39,8 +39,6 @@ class Activation:
         settings: what the documents say about it.
         check: nothing will be done.
         finder: finds the engine of this host.
-
-    ``memory`` is JSON data that the undo needs, maybe in the next run; ``save`` keeps it on disk.
     """
 
     name = ""

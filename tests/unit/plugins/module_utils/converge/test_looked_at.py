@@ -10,10 +10,10 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     activations,
     departure,
     documents,
+    engine_unit,
     health,
     history,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import docker
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.docker import (
     Docker,
     engine_of,
@@ -113,6 +113,6 @@ def test_the_activation_of_the_engine_stores_its_socket() -> None:
 
 
 def test_a_socket_activated_engine_is_not_started_by_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker, "_unit", lambda _: {"asleep": "yes"})
+    monkeypatch.setattr(engine_unit, "state", lambda _: {"asleep": "yes"})
     monkeypatch.setattr(engines, "find", lambda *_: pytest.fail("to ask it is to start it"))
     assert engine_of([], Finder()) is None

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import daemonconfig, files, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    daemonconfig,
+    effective_values,
+    engine_unit,
+    files,
+    system,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.converge import engine as asking
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import docker
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.docker import Docker
@@ -23,7 +28,6 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.files imp
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
 
-from tests.unit.plugins.module_utils.converge.answering import answering
 from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.located import Located
 
@@ -120,7 +124,9 @@ def engine(host: Host) -> Engine:
 def make(host: Host, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Makes the activation on the fake engine."""
     unit = {"ActiveState": "active", "KillMode": "process", "MainPID": "4711"}
-    monkeypatch.setattr(docker, "_unit", lambda _: unit if engine.up else {**unit, "ActiveState": "failed"})
+    monkeypatch.setattr(
+        engine_unit, "state", lambda _: unit if engine.up else {**unit, "ActiveState": "failed"}
+    )
     monkeypatch.setattr(docker, "Engine", lambda _: engine)
     monkeypatch.setattr(Docker, "_reload", lambda _: engine.reload())
     monkeypatch.setattr(Docker, "_restart", lambda _: engine.restart())
@@ -170,72 +176,12 @@ def test_live_restore_is_enabled_by_a_reload_before_a_restart(host: Host, make: 
     assert engine.containers["web"]["State"]["Running"]
 
 
-def test_an_engine_with_another_seccomp_profile_in_use_is_restarted(
-    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def due(profile: str, expected: str) -> bool:
-        options = [f"name=seccomp,profile={profile}" if profile else "name=apparmor"]
-        info = {**(Engine.info(engine) or {}), "SecurityOptions": options}
-        monkeypatch.setattr(engine, "info", lambda: info)
-        return prepare(host, make(expect={"seccomp": expected}), {}).due
-
-    assert not due("builtin", "builtin")
-    assert not due("default", "builtin")  # as engines before 23.0 call it
-    assert due("unconfined", "builtin")
-    assert due("/old.json", "builtin")
-    assert due("builtin", "/etc/docker/seccomp.json")
-    assert due("", "builtin")
-
-
-def test_an_engine_whose_chains_were_flushed_is_restarted(
-    host: Host, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code = 0
-
-    def run(*command: str, **_: object) -> system.Outcome:
-        assert command[0] == "iptables"
-        assert command[-1] == "DOCKER"
-        return system.Outcome(code, "", "")
-
-    monkeypatch.setattr(system, "run", run)
-    wish = {"expect": {"chains": ["DOCKER"]}}
-    assert not prepare(host, make(**wish), {}).due
-    code = 1
-    activation = prepare(host, make(**wish), {})
-    assert (activation.action, activation.reasons) == (
-        docker.RESTART,
-        ["the chain DOCKER of iptables is not loaded"],
-    )
-    code = 127  # there is no iptables to ask
-    assert not prepare(host, make(**wish), {}).due
-
-
-def test_an_api_on_tcp_that_accepts_any_client_is_a_problem(host: Host, make: Make) -> None:
-    """See tests/integration for one that does not."""
-
-    def reasons(words: bytes) -> list[str]:
-        def answer(connection: socket.socket) -> None:
-            connection.recv(1000)
-            connection.sendall(words)
-
-        listener = socket.create_server(("127.0.0.1", 0))
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-        with answering(listener, answer):
-            found = prepare(host, make(expect={"guarded": [address]}), {}).reasons
-        return [reason.partition(": ")[2] for reason in found]
-
-    assert reasons(b"HTTP/1.1 200 OK\r\n\r\nOK") == ["it answers without TLS"]
-    assert reasons(b"HTTP/1.0 400 Bad Request\r\n\r\n") == []
-    closed = prepare(host, make(expect={"guarded": ["127.0.0.1:1"]}), {})
-    assert closed.reasons == ["tcp://127.0.0.1:1: nothing listens: Connection refused"]
-
-
 def test_an_engine_whose_profile_was_unloaded_is_restarted(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = host.folder / "profiles"
     loaded.write_text("/usr/bin/man (enforce)\ndocker-default (enforce)\n")
-    monkeypatch.setattr(docker, "_PROFILES", str(loaded))
+    monkeypatch.setattr(effective_values, "_PROFILES", str(loaded))
     wish = {"expect": {"profiles": ["docker-default"]}}
     assert not prepare(host, make(**wish), {}).due
     loaded.write_text("/usr/bin/man (enforce)\n")
@@ -313,7 +259,7 @@ def test_a_unit_that_kills_all_processes_disables_live_restore(
     engine.run_container("web")
     engine.live = True
     unit = {"ActiveState": "active", "KillMode": "control-group"}
-    monkeypatch.setattr(docker, "_unit", lambda _: unit)
+    monkeypatch.setattr(engine_unit, "state", lambda _: unit)
     activation = prepare(host, make(), {"icc": False, "live-restore": True})
     assert activation.impact == "containers-stop"
     assert "KillMode is control-group" in activation.costs
@@ -395,7 +341,7 @@ def test_a_stopped_engine_is_not_started(host: Host, make: Make, engine: Engine)
 def test_a_socket_activated_engine_is_not_started(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker, "_unit", lambda _: {"ActiveState": "inactive", "asleep": "yes"})
+    monkeypatch.setattr(engine_unit, "state", lambda _: {"ActiveState": "inactive", "asleep": "yes"})
     monkeypatch.setattr(engine, "info", lambda: pytest.fail("asking would start it"))
     assert not prepare(host, make(), {"icc": False}).due
 
@@ -403,7 +349,7 @@ def test_a_socket_activated_engine_is_not_started(
 def test_an_engine_outside_of_the_unit_is_not_restarted(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker, "_unit", lambda _: {})
+    monkeypatch.setattr(engine_unit, "state", lambda _: {})
     with pytest.raises(Refused, match=r"is not run by docker\.service \(no systemd\)"):
         prepare(host, make(), {"icc": False})
 
@@ -470,7 +416,7 @@ def systemctl(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Systemctl:
         told.append(command)
         return system.Outcome(0, "", "")
 
-    monkeypatch.setattr(docker, "_unit", lambda _: unit)
+    monkeypatch.setattr(engine_unit, "state", lambda _: unit)
     monkeypatch.setattr(system, "run", run)
     return told
 
@@ -511,7 +457,7 @@ def test_a_socket_unit_that_was_active_before_stays_active(
     host: Host, make: Make, engine: Engine, systemctl: Systemctl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asleep = {"ActiveState": "inactive", "TriggeredBy": "docker.socket", "asleep": "yes"}
-    monkeypatch.setattr(docker, "_unit", lambda _: asleep)
+    monkeypatch.setattr(engine_unit, "state", lambda _: asleep)
     activation = prepare(host, make(start=True), {"icc": False})
     activation.perform()
     undo(host, activation, None)
@@ -526,7 +472,7 @@ def test_without_systemd_the_engine_cannot_be_started(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.up = False
-    monkeypatch.setattr(docker, "_unit", lambda _: {})
+    monkeypatch.setattr(engine_unit, "state", lambda _: {})
     with pytest.raises(Refused, match="needs systemd, which does not run here"):
         prepare(host, make(start=True), {"icc": False})
 
@@ -563,28 +509,6 @@ def test_a_user_that_another_document_adds_is_not_required(
     prepare(host, make(remapped="ns"), {"userns-remap": "ns"})
     prepare(host, make(restarted_by="userns-migrate"), {"userns-remap": "other"})
     assert judged == [[{}, {"userns-remap": "default"}], [{}, {}]]
-
-
-def test_the_quoted_log_belongs_to_this_start_of_the_engine(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    said = [
-        ("1", 'level=error msg="Force shutdown daemon"'),
-        ("2", 'level=info msg="Starting up"'),
-        ("2", 'level=error msg="token=hunter2 is \\"bad\\""'),
-        ("1", "killed"),
-    ]
-    lines = "\n".join(json.dumps({"_PID": pid, "MESSAGE": message}) for pid, message in said)
-    ran: list[tuple[str, ...]] = []
-
-    def run(*command: str, **_: Any) -> system.Outcome:
-        ran.append(command)
-        return system.Outcome(0, lines if len(ran) == 1 else "", "")
-
-    monkeypatch.setattr(system, "run", run)
-    assert docker._last_words("/usr/sbin/dockerd", since=1.5, former="1").endswith('is \\"bad\\"')
-    assert {"--identifier=dockerd", "--since=@1.500000"} <= set(ran[0])
-    assert docker._last_words("", since=1.5, former="1") == ""
 
 
 def hardened(host: Host, engine: Engine, content: str) -> Begun:

@@ -1,0 +1,38 @@
+"""Write other values to daemon.json for the time of a reload or a restart."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from . import files, jsonkeys
+
+
+class TemporaryKeys:
+    """Other values in daemon.json as long as the context is entered; then the file is restored byte by byte.
+
+    Args:
+        path: of the file.
+        will_write: called with each content before it is written, so that a rollback knows it as ours.
+    """
+
+    def __init__(self, path: str, will_write: Callable[[bytes], None]) -> None:
+        self._path = path
+        self._will_write = will_write
+        self._before = files.read(path)
+        self._modified = files.modified(path)
+
+    def write(self, keys: Mapping[str, Any]) -> None:
+        """Set keys that the file does not have; live-restore is set in any case."""
+        data = jsonkeys.parse(self._before.content or b"", self._path)
+        data = {**keys, **data, **{key: keys[key] for key in keys if key == "live-restore"}}
+        content = jsonkeys.render(data, self._before.content)
+        self._will_write(content)
+        like = self._before if self._before.exists else files.own(b"")
+        files.replace(self._path, like._replace(content=content), reserved=True)
+
+    def __enter__(self) -> TemporaryKeys:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        files.put(self._path, files.read(self._path), self._before, reserved=True)
+        files.set_modified(self._path, self._modified)
