@@ -29,8 +29,8 @@ from hardener.decisions.entries import (
     DecisionFile,
     Entry,
     Listed,
+    PastDay,
     Text,
-    not_in_future,
     validate,
     within_horizon,
 )
@@ -43,16 +43,11 @@ class AttestationEntry(Entry):
     """One attestation in the file."""
 
     attested_by: Text
-    attested_on: Day
+    attested_on: PastDay
     looked_at: Text
     evidence: Text | None = None
     sha256: Text | None = None
     expires: Day
-
-    @field_validator("attested_on")
-    @classmethod
-    def _has_come(cls, value: date, info: ValidationInfo) -> date:
-        return not_in_future(value, info)
 
     @field_validator("sha256")
     @classmethod

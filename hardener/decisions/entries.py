@@ -63,6 +63,12 @@ def _written_day(value: Any) -> Any:
     return day(value) if isinstance(value, str) else value
 
 
+def _not_in_future(value: date, info: ValidationInfo) -> date:
+    if info.context and (value - info.context["today"]).days > 1:
+        raise ValueError(f"{value} is in the future")
+    return value
+
+
 def _days(value: Any) -> int:
     if (
         not isinstance(value, str)
@@ -87,6 +93,7 @@ def _slug(text: str, info: ValidationInfo) -> str:
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Day = Annotated[date, BeforeValidator(_written_day)]
+PastDay = Annotated[Day, AfterValidator(_not_in_future)]  # one that has begun somewhere on earth
 Globs = tuple[Annotated[str, Field(min_length=1, max_length=200)], ...]
 Listed = Annotated[list[_Any], BeforeValidator(lambda value: [] if value is None else value)]
 ControlName = Annotated[Text, AfterValidator(_slug)]
@@ -129,17 +136,6 @@ class DecisionFile(BaseModel):
         if info.context is not None:
             info.context["horizon"] = value
         return value
-
-
-def not_in_future(value: date, info: ValidationInfo) -> date:
-    """Require a day that has begun somewhere on earth.
-
-    Raises:
-        ValueError: it has not.
-    """
-    if info.context and (value - info.context["today"]).days > 1:
-        raise ValueError(f"{value} is in the future")
-    return value
 
 
 def within_horizon(value: date, info: ValidationInfo, *, since: str) -> date:

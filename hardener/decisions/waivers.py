@@ -28,8 +28,8 @@ from hardener.decisions.entries import (
     DecisionFile,
     Entry,
     Listed,
+    PastDay,
     Text,
-    not_in_future,
     validate,
     within_horizon,
 )
@@ -45,14 +45,9 @@ class WaiverEntry(Entry):
     owner: Text
     approved_by: Text
     ticket: Text
-    created: Day
+    created: PastDay
     expires: Day
     compensating_control: Text | None = None
-
-    @field_validator("created")
-    @classmethod
-    def _has_come(cls, value: date, info: ValidationInfo) -> date:
-        return not_in_future(value, info)
 
     @field_validator("expires")
     @classmethod

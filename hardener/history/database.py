@@ -1,5 +1,8 @@
 """Open the database of the history, and upgrade its tables.
 
+All SQL is in this package: the tables here, the statements in ``store``, ``runs``, ``recording`` and
+``timeline``. The rest of hardener uses ``History``, ``Recording``, ``StoredRun`` and ``Timeline``.
+
 Values that are searched across runs are rows (the status of each control on each host); values that are only
 read back are compressed JSON (verdicts with evidence, controls at the time of the run).
 """
@@ -12,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hardener.errors import HardenerError
+from hardener.history.home import Home
 
 _BUSY_S = 60.0  # seconds; writing a run of a thousand hosts takes less than two
 
@@ -87,6 +91,20 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+@contextmanager
+def connected(home: Home) -> Iterator[sqlite3.Connection]:
+    """Open the database of a history; its errors, also those of the block, become an error for the user.
+
+    Raises:
+        HardenerError: the database cannot be opened, read or written.
+    """
+    try:
+        with opened(home.database) as connection:
+            yield connection
+    except (sqlite3.Error, OSError) as error:
+        raise home.failure(error) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 from hardener.errors import HardenerError
 from hardener.history.assessment_store import unpack
 from hardener.history.codec import Codec
-from hardener.history.database import opened
+from hardener.history.database import connected
 from hardener.history.home import Home
 from hardener.history.inventories import inventory_key
 from hardener.model import Assessment, Control, Status
@@ -168,10 +168,8 @@ class StoredRun:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
-            with opened(self._home.database) as connection:
+            with connected(self._home) as connection:
                 yield connection
-        except (sqlite3.Error, OSError) as error:
-            raise self._home.failure(error) from error
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
             raise HardenerError(f"run {self.id} is damaged in the history: {line(repr(error))}") from error
 

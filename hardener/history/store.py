@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -17,7 +16,7 @@ from typing import Any
 
 from hardener.errors import HardenerError
 from hardener.history import retention
-from hardener.history.database import opened, transaction
+from hardener.history.database import connected, transaction
 from hardener.history.home import Home
 from hardener.history.inventories import KnownInventory, inventory_key, listed
 from hardener.history.inventory_lock import inventory_lock
@@ -186,7 +185,7 @@ class History:
     def set_baseline(self, run: StoredRun) -> None:
         """Make a run the baseline of its inventory; retention never removes a baseline."""
         names = self._spellings(run.record.inventory)
-        with self._connected() as connection, transaction(connection):
+        with connected(self._home) as connection, transaction(connection):
             connection.execute(f"DELETE FROM baseline WHERE inventory IN ({_places(names)})", names)  # noqa: S608
             connection.execute(
                 "INSERT OR REPLACE INTO baseline SELECT inventory, number FROM run WHERE number = ?",
@@ -241,14 +240,14 @@ class History:
     def _rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         if not self._home.database.exists():
             return []
-        with self._connected() as connection:
+        with connected(self._home) as connection:
             return connection.execute(statement, values).fetchall()
 
     def _load(self, where: str, *values: str | int) -> Iterator[StoredRun]:
         """Load the runs that a part of an SQL statement selects."""
         if not self._home.database.exists():
             return
-        with self._connected() as connection:
+        with connected(self._home) as connection:
             rows = connection.execute(f"{_COLUMNS} {where}", values).fetchall()
             numbers = ",".join(str(row[0]) for row in rows)
             counted = connection.execute(
@@ -265,7 +264,7 @@ class History:
 
     def _sweep(self) -> None:
         """Remove the leftovers of killed runs."""
-        with self._connected() as connection, transaction(connection):
+        with connected(self._home) as connection, transaction(connection):
             known = {name for (name,) in connection.execute("SELECT id FROM run")}
             for path in self._home.runs.iterdir():
                 if path.name not in known:
@@ -277,7 +276,7 @@ class History:
         """Remove runs beyond the limits of retention; after an error the next run tries again."""
         forgotten: list[tuple[str]] = []
         ended = time.time() - keep_days * _DAY_S
-        with suppress(HardenerError), self._connected() as connection, transaction(connection):
+        with suppress(HardenerError), connected(self._home) as connection, transaction(connection):
             forgotten = connection.execute(
                 "DELETE FROM run WHERE number NOT IN (SELECT run FROM baseline)"  # noqa: S608 - a constant
                 " AND number <> (SELECT max(number) FROM run)"
@@ -301,14 +300,6 @@ class History:
                 f"the history in {line(str(self._home.path), 1000)} is damaged: {line(str(error))}",
                 hint="begin another one: --home, or move the folder away",
             ) from error
-
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with opened(self._home.database) as connection:
-                yield connection
-        except (sqlite3.Error, OSError) as error:
-            raise self._home.failure(error) from error
 
 
 def _places(values: Sequence[object]) -> str:

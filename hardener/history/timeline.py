@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from hardener.history.database import opened
+from hardener.history.database import connected
 from hardener.history.home import Home
 from hardener.history.runs import StoredRun
 from hardener.model import Status
@@ -72,9 +72,9 @@ class Timeline:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
-            with opened(self._home.database) as connection:
+            with connected(self._home) as connection:
                 yield connection
-        except (sqlite3.Error, OSError, ValueError, KeyError) as error:
+        except (ValueError, KeyError) as error:
             raise self._home.failure(error) from error
 
 

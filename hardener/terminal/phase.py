@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from hardener.activity import HostActivity
     from hardener.fleet import Event
     from hardener.fleet.answers import ChangeAnswer
+    from hardener.workload.trials import Trial
+
+_TRIALS = {
+    "before": "as it is",
+    "control": "under a profile that is too strict",
+    "profile": "under the profile",
+}
 
 
 class Phase(Progress):
@@ -83,6 +90,25 @@ class Phase(Progress):
         kept = ("kept",) if check else ()  # otherwise it is part of the reason
         for note in answer.texts(*kept, "left", "notes", "pending"):
             self.note(f"{host}: {line(note)}", colour="yellow")
+
+    def ready(self, addresses: Mapping[str, str]) -> None:
+        """Show the addresses of the twins that are recorded."""
+        for port, address in addresses.items():
+            self.note(f"HARDENER_ADDR_{port} is {address}")
+
+    def given_up(self, *, removed: bool) -> None:
+        """Show that a recording was aborted, and whether all twins are removed."""
+        self.note(
+            "nothing was recorded; all twins are removed"
+            if removed
+            else "nothing was recorded; what is left of the twins is removed later, or by the next recording",
+            colour="yellow",
+        )
+
+    def trying(self, number: int, of: int, trial: Trial) -> None:
+        """Show the trial of a profile that begins."""
+        what = f"without {trial.key}" if trial.kind == "without" else _TRIALS[trial.kind]
+        self.note(f"{number} of {of}: {what}")
 
     def observed(self, activity: HostActivity) -> None:
         """Show the observations of a host on standard output."""

@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,11 +14,6 @@ from hardener.cli.fleet_options import FleetOptions, own_fleet_options
 from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
-
-if TYPE_CHECKING:
-    from hardener.fleet import Event
-    from hardener.terminal.phase import Phase
-    from hardener.workload.trials import Trial
 
 
 @click.command(short_help="Prove a profile: remove one permission after the other.")
@@ -108,7 +102,7 @@ def prove(
         home=home,
     )
     with Phase("workload prove", live=not conversation.verbose) as phase:
-        result = carry_out(hosts.fleet(conversation), request, listener=_Listener(phase))
+        result = carry_out(hosts.fleet(conversation), request, listener=phase)
     for part in screen(result.document, result.path):
         console(sys.stdout).print(part)
     if result.problem:
@@ -116,25 +110,3 @@ def prove(
     else:
         click.echo(f"kept as proof {result.kept}", err=True)
     return of_proof(result.verdict)
-
-
-class _Listener:
-    def __init__(self, phase: Phase) -> None:
-        self._phase = phase
-
-    def event(self, event: Event) -> None:
-        self._phase.event(event)
-
-    def difference(self, host: str, difference: Any) -> None:
-        self._phase.difference(host, difference)
-
-    def trying(self, number: int, of: int, trial: Trial) -> None:
-        what = f"without {trial.key}" if trial.kind == "without" else _WORDS[trial.kind]
-        self._phase.note(f"{number} of {of}: {what}")
-
-
-_WORDS = {
-    "before": "as it is",
-    "control": "under a profile that is too strict",
-    "profile": "under the profile",
-}

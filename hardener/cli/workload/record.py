@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,8 +16,6 @@ from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
 
 if TYPE_CHECKING:
-    from hardener.fleet import Event
-    from hardener.terminal.phase import Phase
     from hardener.workload.exercise import Exerciser
     from hardener.workload.recording import Recording
 
@@ -135,7 +132,7 @@ def record(
             fleet,
             request,
             exercise=_exerciser(command, run_in=bool(run_in), seconds=seconds),
-            listener=_Listener(phase),
+            listener=phase,
         )
     written = write(found, out, container=container)
     parts = screen(*written[0]) if container else overview(written)
@@ -168,29 +165,6 @@ def _check(
 
 def _served(recording: Recording) -> bool:
     return any(phase.name == "serve" and phase.exercised for phase in recording.phases)
-
-
-class _Listener:
-    def __init__(self, phase: Phase) -> None:
-        self._phase = phase
-
-    def event(self, event: Event) -> None:
-        self._phase.event(event)
-
-    def difference(self, host: str, difference: Any) -> None:
-        self._phase.difference(host, difference)
-
-    def ready(self, addresses: Mapping[str, str]) -> None:
-        for port, address in addresses.items():
-            self._phase.note(f"HARDENER_ADDR_{port} is {address}")
-
-    def given_up(self, *, removed: bool) -> None:
-        self._phase.note(
-            "nothing was recorded; all twins are removed"
-            if removed
-            else "nothing was recorded; what is left of the twins is removed later, or by the next recording",
-            colour="yellow",
-        )
 
 
 def _exerciser(command: str | None, *, run_in: bool, seconds: int) -> Exerciser:

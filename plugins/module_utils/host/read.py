@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from json import loads
 
-from .errors import Failed
+from .errors import Absent, Failed
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
 MAX_FILE = 8 * 1024 * 1024
 _MAX_TOGETHER = 2 * 1024 * 1024
@@ -64,6 +66,27 @@ def read_pseudo(path: str, folder: int | None = None) -> str:
 def read_text(path: str, limit: int = MAX_FILE) -> str:
     """Return the content of a file as text; bytes that are not UTF-8 become backslash escapes."""
     return read_bytes(path, limit).decode("utf-8", "backslashreplace")
+
+
+def read_record(path: str, limit: int, *, absent: str) -> Any:
+    """Return the JSON document that a program of hardener has left.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have.
+        absent: what it means that there is none.
+
+    Raises:
+        Absent: there is none.
+        Failed: it is not JSON, or too large.
+        OSError: it cannot be read.
+    """
+    try:
+        return loads(read_bytes(path, limit))
+    except FileNotFoundError:
+        raise Absent(absent) from None
+    except (ValueError, RecursionError):
+        raise Failed(f"{path} is not JSON") from None
 
 
 def texts(paths: Sequence[str], instead: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:

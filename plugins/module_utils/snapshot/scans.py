@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from json import loads
 
 from ..contract import SCAN_FORMAT
 from ..host import layout, processes
-from ..host.errors import Absent, Failed
-from ..host.read import read_bytes
+from ..host.errors import Failed
+from ..host.read import read_record
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -27,12 +26,7 @@ def read(path: str = layout.SCAN_RECORD, status: str = _STATUS) -> dict[str, Any
         Absent: no scan has left a record here.
         Failed: it is none that can be read.
     """
-    try:
-        record = loads(read_bytes(path, _LARGEST))
-    except FileNotFoundError:
-        raise Absent("no vulnerability scan has left a record on this host") from None
-    except (ValueError, RecursionError):
-        raise Failed(f"{path} is not JSON") from None
+    record = read_record(path, _LARGEST, absent="no vulnerability scan has left a record on this host")
     if not isinstance(record, dict) or record.get("format") != SCAN_FORMAT:
         raise Failed(f"{path} is not a scan record that this collector reads")
     host = record.get("host")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from json import loads
 
 from ..contract import TRUST_FORMAT
 from ..host import layout
-from ..host.errors import Absent, Failed
-from ..host.read import read_bytes
+from ..host.errors import Failed
+from ..host.read import read_record
 from ..host.text import one_line
 
 MYPY = False
@@ -26,12 +25,7 @@ def read(path: str = layout.TRUST_RECORD, policy: str = layout.POLICY) -> dict[s
         Absent: images were never verified here.
         Failed: the record cannot be read, or is none.
     """
-    try:
-        record = loads(read_bytes(path, _LARGEST))
-    except FileNotFoundError:
-        raise Absent("no verification of images has left a record on this host") from None
-    except (ValueError, RecursionError):
-        raise Failed(f"{path} is not JSON") from None
+    record = read_record(path, _LARGEST, absent="no verification of images has left a record on this host")
     if not isinstance(record, dict) or record.get("schema") != TRUST_FORMAT:
         raise Failed(f"{path} is not a verification record that this collector reads")
     try:
