@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+from ansible_collections.hardener.docker.plugins.module_utils.contract import (
+    CONFIRM_TIMEOUT,
+    LEAST_CONFIRM_TIMEOUT,
+    MOST_CONFIRM_TIMEOUT,
+)
 
 from hardener import catalogue
 from hardener.batches import Batches, Share
@@ -190,10 +195,10 @@ change_options = option_group(
     allow_option,
     click.option(
         "--confirm-timeout",
-        type=click.IntRange(20, 86400),
+        type=click.IntRange(LEAST_CONFIRM_TIMEOUT, MOST_CONFIRM_TIMEOUT),
         metavar="SECONDS",
         help="How long a host waits for the connection that confirms a change, before it rolls the change"
-        " back by itself.  [default: converge_confirm_timeout of the inventory, else 180]",
+        f" back by itself.  [default: converge_confirm_timeout of the inventory, else {CONFIRM_TIMEOUT}]",
     ),
     click.option("--check", is_flag=True, help="Change nothing; show what would change."),
     click.option("--diff", is_flag=True, help="Show every change as a unified diff."),

@@ -64,6 +64,11 @@ ACTIVITY_FORMAT = "hardener/activity/1"
 SCAN_FORMAT = "hardener/scan/1"
 TRUST_FORMAT = "hardener/trust/1"
 
+# Seconds within which a run with an impact has to be confirmed; then the guard rolls it back. With fewer than
+# the least, a slow login alone would cause a rollback.
+CONFIRM_TIMEOUT = 180
+LEAST_CONFIRM_TIMEOUT, MOST_CONFIRM_TIMEOUT = 20, 86400
+
 LONGEST_TWINS = 24 * 3600  # seconds that a recording or a proof by twins may take
 
 # The fields of a document, and of a resource in it by its kind: type and default of each.

@@ -18,6 +18,7 @@ from ansible.plugins.connection import ConnectionBase
 from ..module_utils.contract import (
     ABANDONED,
     CHANGED,
+    CONFIRM_TIMEOUT,
     INTERRUPTED,
     NOT_BEGUN,
     NOT_STANDING,
@@ -89,7 +90,8 @@ class GuardedAction(TransactionAction):
             entry: that function.
             forgets: the host keeps no record of the run once it is confirmed.
         """
-        seconds = float(self._templar.template(task_vars.get("converge_confirm_timeout", 180)))
+        timeout = task_vars.get("converge_confirm_timeout", CONFIRM_TIMEOUT)
+        seconds = float(self._templar.template(timeout))
         token = secrets.token_hex(8)
         arguments["guard"] = {
             "token": token,

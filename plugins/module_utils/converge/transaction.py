@@ -7,7 +7,17 @@ import time
 from functools import partial
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from ..contract import CHANGED, NONE, REFUSED, ROLLBACK_FAILED, UNCHANGED, UNCONFIRMED, WOULD_CHANGE
+from ..contract import (
+    CHANGED,
+    LEAST_CONFIRM_TIMEOUT,
+    MOST_CONFIRM_TIMEOUT,
+    NONE,
+    REFUSED,
+    ROLLBACK_FAILED,
+    UNCHANGED,
+    UNCONFIRMED,
+    WOULD_CHANGE,
+)
 from ..host import atomic
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted, trusted
@@ -38,7 +48,6 @@ from .selection import Selection, choose
 from .serving import Finder
 
 _TOKEN = re.compile(r"[0-9a-f]{6,32}")
-_SHORTEST = 20  # seconds; with less, a slow login alone would cause a rollback
 
 
 class Terms(NamedTuple):
@@ -63,8 +72,9 @@ class Terms(NamedTuple):
         found = cls(str(raw.get("token")), float(raw.get("seconds", 0)), who, restless)
         if not _TOKEN.fullmatch(found.token):
             raise Refused(f"{found.token!r} is not the token of a run")
-        if not _SHORTEST <= found.seconds <= 86400:
-            raise Refused(f"a run can be confirmed within {_SHORTEST} to 86400 s, not {found.seconds:.0f}")
+        if not LEAST_CONFIRM_TIMEOUT <= found.seconds <= MOST_CONFIRM_TIMEOUT:
+            bounds = f"{LEAST_CONFIRM_TIMEOUT} to {MOST_CONFIRM_TIMEOUT}"
+            raise Refused(f"a run can be confirmed within {bounds} s, not {found.seconds:.0f}")
         return found
 
 

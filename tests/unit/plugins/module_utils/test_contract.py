@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.hardener.docker.plugins.module_utils import contract
 from ansible_collections.hardener.docker.plugins.module_utils.converge import documents
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
@@ -40,6 +41,13 @@ def enums(schema: Any, name: str) -> Iterator[list[Any]]:
 
 def test_every_state_of_a_document_has_a_fate() -> None:
     assert tuple(_FATES) == contract.STATES
+
+
+def test_the_role_has_the_same_default_time_to_confirm_a_run() -> None:
+    specification = (ROOT / "roles" / "converge" / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+    options = yaml.safe_load(specification)["argument_specs"]["main"]["options"]
+    assert options["converge_confirm_timeout"]["default"] == contract.CONFIRM_TIMEOUT
+    assert contract.LEAST_CONFIRM_TIMEOUT < contract.CONFIRM_TIMEOUT < contract.MOST_CONFIRM_TIMEOUT
 
 
 def test_a_greater_impact_exceeds_the_allowed_one() -> None:
