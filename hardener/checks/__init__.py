@@ -5,7 +5,8 @@ A check is registered under its control's slug::
     @check("container-not-privileged")
     def not_privileged(snapshot: Snapshot) -> Verdict: ...
 
-It reads facts through ``Snapshot`` and lets ``FactUnavailable`` pass: the assessment reports it as an error.
+Each module beside this one has checks of one subject; ``lib`` has what they share, and no check. A check
+reads facts through ``Snapshot`` and lets ``FactUnavailable`` pass: the assessment reports it as an error.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from hardener.model import Verdict
 from hardener.snapshot import Snapshot
 
 Check = Callable[[Snapshot], Verdict]
-
-SECTIONS = ("host", "daemon", "files", "images", "runtime", "operations", "swarm", "protection")
 
 _registry: dict[str, Check] = {}
 

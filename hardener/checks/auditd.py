@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hardener.checks import auditrules, check, fields
-from hardener.checks.paths import (
+from hardener.checks import check
+from hardener.checks.lib import auditrules, fields
+from hardener.checks.lib.paths import (
     api_sockets,
     config_folder,
     containerd_socket,
@@ -15,8 +16,8 @@ from hardener.checks.paths import (
     real,
     unit_files,
 )
-from hardener.checks.settings import Settings
-from hardener.checks.verdicts import failed, listed, needs_engine, not_applicable, passed
+from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.verdicts import failed, listed, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import JSONObject, Snapshot
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hardener.checks import check, fields, policy
-from hardener.checks import seccomp as seccomp_profiles
-from hardener.checks.containers import readable
-from hardener.checks.ports import published
-from hardener.checks.settings import Settings
-from hardener.checks.swarmstate import node_state
-from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed, undecided_by
+from hardener.checks import check
+from hardener.checks.lib import fields, policy
+from hardener.checks.lib import seccomp as seccomp_profiles
+from hardener.checks.lib.containers import readable
+from hardener.checks.lib.ports import published
+from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.swarmstate import node_state
+from hardener.checks.lib.verdicts import (
+    count,
+    failed,
+    manual,
+    needs_engine,
+    not_applicable,
+    passed,
+    undecided_by,
+)
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 

@@ -7,12 +7,12 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from hardener.checks import check, fields
-from hardener.checks.containers import readable
-from hardener.checks.ports import published
-from hardener.checks.releases import is_maintained_by_vendors, plugin_bypass
-from hardener.checks.settings import TLS, Settings, api_hosts, tls
-from hardener.checks.verdicts import (
+from hardener.checks import check
+from hardener.checks.lib import fields
+from hardener.checks.lib.containers import readable
+from hardener.checks.lib.ports import published
+from hardener.checks.lib.settings import TLS, Settings, api_hosts, tls
+from hardener.checks.lib.verdicts import (
     count,
     failed,
     listed,
@@ -22,6 +22,7 @@ from hardener.checks.verdicts import (
     passed,
     undecided_by,
 )
+from hardener.checks.releases import is_maintained_by_vendors, plugin_bypass
 from hardener.model import Offender, Severity, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 

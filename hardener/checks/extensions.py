@@ -12,11 +12,12 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.extensions 
     nri_options,
 )
 
-from hardener.checks import check, fields
+from hardener.checks import check
 from hardener.checks.daemon import INFO
-from hardener.checks.paths import data_root
-from hardener.checks.settings import Settings
-from hardener.checks.verdicts import count, failed, listed, needs_engine, not_applicable, passed
+from hardener.checks.lib import fields
+from hardener.checks.lib.paths import data_root
+from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.verdicts import count, failed, listed, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 

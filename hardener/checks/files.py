@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
-from hardener.checks.paths import (
+from hardener.checks.lib.paths import (
     api_sockets,
     config_folder,
     containerd_socket,
@@ -16,8 +16,8 @@ from hardener.checks.paths import (
     unit,
     unit_files,
 )
-from hardener.checks.settings import Settings, tls
-from hardener.checks.verdicts import count, failed, listed, needs_engine, not_applicable, passed
+from hardener.checks.lib.settings import Settings, tls
+from hardener.checks.lib.verdicts import count, failed, listed, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import JSONObject, Snapshot
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hardener.checks import check, fields
+from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
-from hardener.checks.packetfilter import (
+from hardener.checks.lib import fields
+from hardener.checks.lib.packetfilter import (
     Dimension,
     Ruleset,
     forwarded,
@@ -15,9 +16,9 @@ from hardener.checks.packetfilter import (
     read_nft,
     read_save,
 )
-from hardener.checks.ports import Published, published
-from hardener.checks.settings import Settings
-from hardener.checks.verdicts import failed, needs_engine, not_applicable, passed
+from hardener.checks.lib.ports import Published, published
+from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.verdicts import failed, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hardener.checks import check, fields
+from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
-from hardener.checks.paths import image_roots, mount_of
-from hardener.checks.settings import Settings
-from hardener.checks.verdicts import count, failed, listed, needs_engine, passed
+from hardener.checks.lib import fields
+from hardener.checks.lib.paths import image_roots, mount_of
+from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.verdicts import count, failed, listed, needs_engine, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 

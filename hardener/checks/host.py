@@ -6,8 +6,9 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hardener.checks import all_checks, check, policy
-from hardener.checks.paths import (
+from hardener.checks import all_checks, check
+from hardener.checks.lib import policy
+from hardener.checks.lib.paths import (
     CONTAINERD_ROOT,
     api_sockets,
     data_root,
@@ -15,10 +16,10 @@ from hardener.checks.paths import (
     unit,
     uses_containerd_store,
 )
+from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.verdicts import count, failed, listed, manual, needs_engine, not_applicable, passed
 from hardener.checks.scans import SOURCE as SCANS
 from hardener.checks.scans import LastScan, last_scan
-from hardener.checks.settings import Settings
-from hardener.checks.verdicts import count, failed, listed, manual, needs_engine, not_applicable, passed
 from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.scan.record import Evaluation
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot

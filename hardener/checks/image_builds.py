@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from hardener.checks import check
-from hardener.checks.build_history import Command, Step, commands, steps
-from hardener.checks.containers import containers
-from hardener.checks.local_images import NO_IMAGES, Image, images
-from hardener.checks.rule import Note, Question, judge_all
-from hardener.checks.verdicts import needs_engine
+from hardener.checks.lib.build_history import Command, Step, commands, steps
+from hardener.checks.lib.containers import containers
+from hardener.checks.lib.local_images import NO_IMAGES, Image, images
+from hardener.checks.lib.rule import Note, Question, judge_all
+from hardener.checks.lib.verdicts import needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import Snapshot
 from hardener.text import shorten

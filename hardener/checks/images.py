@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker import content_trust as client_trust
 
-from hardener.checks import check, fields, policy
-from hardener.checks.containers import SOURCE as CONTAINERS
-from hardener.checks.containers import Container, containers
-from hardener.checks.local_images import NO_IMAGES, SOURCE, Image, images, is_registry, repository_name
-from hardener.checks.rule import Note, Question, judge_all
-from hardener.checks.secrets import secrets_in
-from hardener.checks.trust_record import Record, last_verification
-from hardener.checks.verdicts import failed, needs_engine, not_applicable, passed
+from hardener.checks import check
+from hardener.checks.lib import fields, policy
+from hardener.checks.lib.containers import SOURCE as CONTAINERS
+from hardener.checks.lib.containers import Container, containers
+from hardener.checks.lib.local_images import NO_IMAGES, SOURCE, Image, images, is_registry, repository_name
+from hardener.checks.lib.rule import Note, Question, judge_all
+from hardener.checks.lib.secrets import secrets_in
+from hardener.checks.lib.trust_record import Record, last_verification
+from hardener.checks.lib.verdicts import failed, needs_engine, not_applicable, passed
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot, version_tuple
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hardener.checks import check, fields, policy
-from hardener.checks.containers import SOURCE, Container, containers, readable
-from hardener.checks.local_images import Image, images
-from hardener.checks.verdicts import count, failed, manual, needs_engine, passed
+from hardener.checks import check
+from hardener.checks.lib import fields, policy
+from hardener.checks.lib.containers import SOURCE, Container, containers, readable
+from hardener.checks.lib.local_images import Image, images
+from hardener.checks.lib.verdicts import count, failed, manual, needs_engine, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import Snapshot
 

@@ -6,7 +6,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sy
 
 from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
-from hardener.checks.verdicts import count, failed, listed, passed
+from hardener.checks.lib.verdicts import count, failed, listed, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 

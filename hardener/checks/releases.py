@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from hardener.checks import check
-from hardener.checks.distributions import DISTRIBUTIONS
+from hardener.checks.lib.distributions import DISTRIBUTIONS
+from hardener.checks.lib.verdicts import failed, manual, needs_engine, passed
 from hardener.checks.updates import pending
-from hardener.checks.verdicts import failed, manual, needs_engine, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot, version_tuple
 

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from itertools import islice
 
-from hardener.checks import check, policy
-from hardener.checks.containers import containers
-from hardener.checks.distributions import end_of_support
-from hardener.checks.local_images import NO_IMAGES, Image, images
-from hardener.checks.rule import Note, Question, judge_all
-from hardener.checks.verdicts import count, needs_engine
+from hardener.checks import check
+from hardener.checks.lib import policy
+from hardener.checks.lib.containers import containers
+from hardener.checks.lib.distributions import end_of_support
+from hardener.checks.lib.local_images import NO_IMAGES, Image, images
+from hardener.checks.lib.rule import Note, Question, judge_all
+from hardener.checks.lib.verdicts import count, needs_engine
 from hardener.model import Verdict
 from hardener.scan.record import BadRecord, Package, Report, Scan, Scanned, ScanState, parse
 from hardener.snapshot import FactUnavailable, Snapshot

@@ -14,11 +14,12 @@ from functools import wraps
 from ipaddress import ip_address
 from typing import ClassVar
 
-from hardener.checks import Check, check, fields
-from hardener.checks.rule import Note, judge_all
-from hardener.checks.secrets import secrets_in
-from hardener.checks.swarmstate import INACTIVE, SOURCE, Service, node_state, services
-from hardener.checks.verdicts import failed, manual, needs_engine, not_applicable, passed
+from hardener.checks import Check, check
+from hardener.checks.lib import fields
+from hardener.checks.lib.rule import Note, judge_all
+from hardener.checks.lib.secrets import secrets_in
+from hardener.checks.lib.swarmstate import INACTIVE, SOURCE, Service, node_state, services
+from hardener.checks.lib.verdicts import failed, manual, needs_engine, not_applicable, passed
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from hardener.checks import check
+from hardener.checks.lib.verdicts import count, failed, listed, manual, passed
 from hardener.checks.scans import LastScan, last_scan
-from hardener.checks.verdicts import count, failed, listed, manual, passed
 from hardener.model import Offender, Verdict
 from hardener.scan.record import ScanState
 from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot

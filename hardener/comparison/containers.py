@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hardener.checks.containers import Container, containers
-from hardener.checks.filters import MALFORMED, has_own_profile
+from hardener.checks.lib.containers import Container, containers
+from hardener.checks.lib.filters import MALFORMED, has_own_profile
 from hardener.snapshot import FactUnavailable, Snapshot
 from hardener.workload.identity import OF_HOST, Axis, difference
 from hardener.workload.observed import identity, place

@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hardener.checks.capability_sets import CAPABILITIES, DEFAULT
-from hardener.checks.filters import Filter, FilterKind
-from hardener.checks.labels import Confinement
-from hardener.checks.verdicts import count
+from hardener.checks.lib.capability_sets import CAPABILITIES, DEFAULT
+from hardener.checks.lib.filters import Filter, FilterKind
+from hardener.checks.lib.labels import Confinement
+from hardener.checks.lib.verdicts import count
 from hardener.model import Severity
 from hardener.terminal.parts import SEVERITY_STYLES
 from hardener.text import first, line

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from hardener.checks.capability_sets import CAPABILITIES
+from hardener.checks.lib.capability_sets import CAPABILITIES
 from hardener.workload.merging import Merged, Seen
 from hardener.workload.recording import Recording
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hardener.checks.capability_sets import CAPABILITIES
+from hardener.checks.lib.capability_sets import CAPABILITIES
 
 _FAMILIES = {
     0: "UNSPEC",

@@ -7,8 +7,8 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
-from hardener.checks import fields
-from hardener.checks.containers import SOURCE, Container
+from hardener.checks.lib import fields
+from hardener.checks.lib.containers import SOURCE, Container
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 from hardener.workload.identity import kernel_series
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from hardener.checks import fields
-from hardener.checks.capability_sets import names_of
-from hardener.checks.containers import SOURCE, Container
-from hardener.checks.filters import MALFORMED, Filter, FilterKind, compare_running, mask, processes
-from hardener.checks.labels import Confinement, Lsm, lsm
+from hardener.checks.lib import fields
+from hardener.checks.lib.capability_sets import names_of
+from hardener.checks.lib.containers import SOURCE, Container
+from hardener.checks.lib.filters import MALFORMED, Filter, FilterKind, compare_running, mask, processes
+from hardener.checks.lib.labels import Confinement, Lsm, lsm
+from hardener.checks.lib.writable import WritablePath, writable
 from hardener.checks.runtime.mounts import devices, runtime_sockets, system_disks, system_mounts
-from hardener.checks.runtime.writable import WritablePath, writable
 from hardener.snapshot import FactUnavailable
 
 _T = TypeVar("_T")

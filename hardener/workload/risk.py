@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hardener.checks.capability_sets import CAPABILITIES, DEFAULT
-from hardener.checks.filters import Filter, FilterKind
-from hardener.checks.labels import Confinement
-from hardener.checks.verdicts import count, listed
+from hardener.checks.lib.capability_sets import CAPABILITIES, DEFAULT
+from hardener.checks.lib.filters import Filter, FilterKind
+from hardener.checks.lib.labels import Confinement
+from hardener.checks.lib.verdicts import count, listed
 from hardener.model import Severity
 from hardener.workload.privileges import Capabilities, Privileges
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hardener.bounded import read
-from hardener.checks.containers import Container
+from hardener.checks.lib.containers import Container
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.identity import Axis, Identity, difference, recorded

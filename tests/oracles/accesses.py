@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from ansible_collections.hardener.docker.plugins.module_utils.host.sources import PACKAGE
 
 from hardener import lab
-from hardener.checks import auditrules
+from hardener.checks.lib import auditrules
 from tools import collector
 
 COLLECTOR = "/root/collector.pyz"

@@ -19,7 +19,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.redact import
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import daemonconfig
 
 from hardener.checks import all_checks
-from hardener.checks.settings import Settings, api_hosts
+from hardener.checks.lib.settings import Settings, api_hosts
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.integration.collecting import collect

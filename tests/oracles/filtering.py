@@ -12,8 +12,8 @@ from typing import Any
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import firewall
 
 from hardener.checks.firewall import rulesets
-from hardener.checks.packetfilter import Passage, into_host
-from hardener.checks.packetfilter.sets import (
+from hardener.checks.lib.packetfilter import Passage, into_host
+from hardener.checks.lib.packetfilter.sets import (
     NEW,
     UNTRACKED,
     Box,

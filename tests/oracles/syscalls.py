@@ -27,8 +27,8 @@ from typing import Any
 from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import REPORTED
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import seccomp
 
-from hardener.checks import filters
-from hardener.checks.containers import containers
+from hardener.checks.lib import filters
+from hardener.checks.lib.containers import containers
 from hardener.snapshot import Snapshot
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import Dockerd, EngineError

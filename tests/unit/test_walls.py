@@ -209,6 +209,17 @@ LAYERS = (
 )
 
 
+def test_the_library_of_checks_has_no_check() -> None:
+    for name, source in MODULES.items():
+        if name.startswith("hardener.checks.lib."):
+            beside = {each for each in imports(source, name) if each.startswith("hardener.checks.")}
+            registry = {"hardener.checks.Check", "hardener.checks.check", "hardener.checks.lib"}
+            assert not {each for each in beside - registry if not each.startswith("hardener.checks.lib.")}, (
+                name
+            )
+            assert '@check("' not in source, name
+
+
 def layer(name: str) -> int:
     """Number of the layer of a module, from above; below all of them for what is not ours."""
     found = [number for number, rooms in enumerate(LAYERS) if room(name) in rooms]

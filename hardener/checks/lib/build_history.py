@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hardener.checks import fields
-from hardener.checks.local_images import SOURCE, Image
+from hardener.checks.lib import fields
+from hardener.checks.lib.local_images import SOURCE, Image
 
 _BUILDKIT = "# buildkit"
 _CLASSIC = re.compile(r"\S+(?: -\S+| pipefail)* #\(nop\)\s+")

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import boolean
 
-from hardener.checks import check, fields
-from hardener.checks.rule import Judge, judge_all
-from hardener.checks.verdicts import needs_engine
+from hardener.checks import check
+from hardener.checks.lib import fields
+from hardener.checks.lib.rule import Judge, judge_all
+from hardener.checks.lib.verdicts import needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 

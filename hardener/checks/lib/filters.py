@@ -14,9 +14,9 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from hardener.checks import fields, seccomp
-from hardener.checks.containers import SOURCE, Container, readable
-from hardener.checks.settings import Settings
+from hardener.checks.lib import fields, seccomp
+from hardener.checks.lib.containers import SOURCE, Container, readable
+from hardener.checks.lib.settings import Settings
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 # Errors of reading a malformed value of the collector.

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import default_of
 
-from hardener.checks import fields, mounttable
-from hardener.checks.containers import SOURCE, Container
-from hardener.checks.mounttable import Host, Location, Mount, MountTable, joined, relative, within
+from hardener.checks.lib import fields, mounttable
+from hardener.checks.lib.containers import SOURCE, Container
+from hardener.checks.lib.mounttable import Host, Location, Mount, MountTable, joined, relative, within
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 _NETWORK = frozenset({"9p", "ceph", "cifs", "glusterfs", "nfs", "nfs4", "smb3"})

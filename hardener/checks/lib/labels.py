@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hardener.checks import fields
-from hardener.checks.containers import Container
+from hardener.checks.lib import fields
+from hardener.checks.lib.containers import Container
 from hardener.snapshot import JSONObject
 
 # SELinux types that the policy does not confine, or that belong to the host's own services.

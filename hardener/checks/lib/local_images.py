@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hardener.checks import fields
+from hardener.checks.lib import fields
 from hardener.snapshot import JSONObject, Snapshot
 
 SOURCE = "docker.images"

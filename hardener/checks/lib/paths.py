@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import boolean
 
-from hardener.checks.settings import Settings, api_hosts
+from hardener.checks.lib.settings import Settings, api_hosts
 from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
 
 CONTAINERD_ROOT = "/var/lib/containerd"

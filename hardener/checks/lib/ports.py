@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from hardener.checks import fields
-from hardener.checks.containers import SOURCE, containers
-from hardener.checks.swarmstate import services
+from hardener.checks.lib import fields
+from hardener.checks.lib.containers import SOURCE, containers
+from hardener.checks.lib.swarmstate import services
 from hardener.snapshot import FactUnavailable, Snapshot
 
 

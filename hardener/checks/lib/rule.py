@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from hardener.checks.verdicts import count, failed, manual, not_applicable, passed, undecided_by
+from hardener.checks.lib.verdicts import count, failed, manual, not_applicable, passed, undecided_by
 from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable
 from hardener.text import shorten

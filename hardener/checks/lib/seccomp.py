@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import OF_CAPABILITY
 
-from hardener.checks import fields
-from hardener.checks.capability_sets import names_of
-from hardener.checks.verdicts import listed
+from hardener.checks.lib import fields
+from hardener.checks.lib.capability_sets import names_of
+from hardener.checks.lib.verdicts import listed
 from hardener.snapshot import JSONObject
 
 _SHOWN = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hardener.checks import fields
+from hardener.checks.lib import fields
 from hardener.snapshot import FactUnavailable, Snapshot
 
 SOURCE = "collector"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from hardener.checks import fields
+from hardener.checks.lib import fields
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "docker.swarm"

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hardener.checks import fields, policy
-from hardener.checks.rule import Note, Question
+from hardener.checks.lib import fields, policy
+from hardener.checks.lib.rule import Note, Question
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "hardener.trust"

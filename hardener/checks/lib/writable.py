@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hardener.checks import fields
-from hardener.checks.containers import SOURCE, Container
-from hardener.checks.runtime.hostmounts import host_mounts
+from hardener.checks.lib import fields
+from hardener.checks.lib.containers import SOURCE, Container
+from hardener.checks.lib.hostmounts import host_mounts
 from hardener.snapshot import JSONObject
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from hardener.checks import fields, policy
-from hardener.checks.capability_sets import CAPABILITIES, DEFAULT, names_of
-from hardener.checks.containers import SOURCE, Container, container_check
-from hardener.checks.filters import processes
-from hardener.checks.rule import Note
+from hardener.checks.lib import fields, policy
+from hardener.checks.lib.capability_sets import CAPABILITIES, DEFAULT, names_of
+from hardener.checks.lib.containers import SOURCE, Container, container_check
+from hardener.checks.lib.filters import processes
+from hardener.checks.lib.rule import Note
 from hardener.snapshot import FactUnavailable
 
 _BIT_MASK = re.compile(r"[0-9a-fA-F]{1,16}")

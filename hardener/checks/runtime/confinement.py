@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hardener.checks import check, fields
-from hardener.checks import seccomp as seccomp_profiles
-from hardener.checks.containers import SOURCE, Container, container_check, every_container, go_bool
-from hardener.checks.filters import (
+from hardener.checks import check
+from hardener.checks.lib import fields
+from hardener.checks.lib import seccomp as seccomp_profiles
+from hardener.checks.lib.containers import SOURCE, Container, container_check, every_container, go_bool
+from hardener.checks.lib.filters import (
     Filter,
     FilterKind,
     bounding_mask,
@@ -16,10 +17,10 @@ from hardener.checks.filters import (
     has_own_profile,
     processes,
 )
-from hardener.checks.labels import DEFAULT_PROFILE, UNCONFINED_TYPES, apparmor_label
-from hardener.checks.rule import Note
-from hardener.checks.settings import Settings
-from hardener.checks.verdicts import count, listed, needs_engine, not_applicable
+from hardener.checks.lib.labels import DEFAULT_PROFILE, UNCONFINED_TYPES, apparmor_label
+from hardener.checks.lib.rule import Note
+from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.verdicts import count, listed, needs_engine, not_applicable
 from hardener.model import Verdict
 from hardener.snapshot import JSONObject, Snapshot, version_tuple
 

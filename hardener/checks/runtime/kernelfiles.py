@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hardener.checks import fields
-from hardener.checks.containers import SOURCE, Container, container_check, go_bool
-from hardener.checks.rule import Note
+from hardener.checks.lib import fields
+from hardener.checks.lib.containers import SOURCE, Container, container_check, go_bool
+from hardener.checks.lib.rule import Note
 
 
 @container_check(

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from hardener.checks import auditrules, check, fields, policy
-from hardener.checks.containers import (
+from hardener.checks import check
+from hardener.checks.lib import auditrules, fields, policy
+from hardener.checks.lib.containers import (
     NO_CONTAINERS,
     SOURCE,
     Container,
@@ -16,11 +17,11 @@ from hardener.checks.containers import (
     containers,
     every_container,
 )
-from hardener.checks.local_images import Image, expanded_reference, images
-from hardener.checks.rule import Note, Question, judge_all
-from hardener.checks.swarmstate import SOURCE as SWARM
-from hardener.checks.swarmstate import Service, node_state, services
-from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed
+from hardener.checks.lib.local_images import Image, expanded_reference, images
+from hardener.checks.lib.rule import Note, Question, judge_all
+from hardener.checks.lib.swarmstate import SOURCE as SWARM
+from hardener.checks.lib.swarmstate import Service, node_state, services
+from hardener.checks.lib.verdicts import count, failed, manual, needs_engine, not_applicable, passed
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 

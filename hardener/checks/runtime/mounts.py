@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from hardener.checks import check, fields, mounttable, policy
-from hardener.checks.containers import SOURCE, Container, container_check, every_container
-from hardener.checks.mounttable import Location, within
-from hardener.checks.rule import Note
-from hardener.checks.runtime.hostmounts import HostMount, clean, host_mounts, inode, real
-from hardener.checks.runtime.writable import root_is_writable, writable
-from hardener.checks.verdicts import listed, needs_engine
+from hardener.checks import check
+from hardener.checks.lib import fields, mounttable, policy
+from hardener.checks.lib.containers import SOURCE, Container, container_check, every_container
+from hardener.checks.lib.hostmounts import HostMount, clean, host_mounts, inode, real
+from hardener.checks.lib.mounttable import Location, within
+from hardener.checks.lib.rule import Note
+from hardener.checks.lib.verdicts import listed, needs_engine
+from hardener.checks.lib.writable import root_is_writable, writable
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hardener.checks.containers import Container, container_check
-from hardener.checks.rule import Note
+from hardener.checks.lib.containers import Container, container_check
+from hardener.checks.lib.rule import Note
 
 
 @container_check("container-no-host-network", expected="no container is in the host's network namespace")

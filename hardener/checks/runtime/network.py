@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv6Address, ip_address
 
-from hardener.checks import check, fields, policy
-from hardener.checks.containers import NO_CONTAINERS, SOURCE, Container, container_check, containers
-from hardener.checks.rule import Note, Question, judge_all
-from hardener.checks.swarmstate import SOURCE as SWARM
-from hardener.checks.swarmstate import Service, services
-from hardener.checks.verdicts import needs_engine, not_applicable
+from hardener.checks import check
+from hardener.checks.lib import fields, policy
+from hardener.checks.lib.containers import NO_CONTAINERS, SOURCE, Container, container_check, containers
+from hardener.checks.lib.rule import Note, Question, judge_all
+from hardener.checks.lib.swarmstate import SOURCE as SWARM
+from hardener.checks.lib.swarmstate import Service, services
+from hardener.checks.lib.verdicts import needs_engine, not_applicable
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hardener.checks import check, fields, policy
-from hardener.checks.containers import SOURCE, Container, container_check, every_container
-from hardener.checks.rule import Note, Question
-from hardener.checks.settings import Settings
-from hardener.checks.verdicts import needs_engine
+from hardener.checks import check
+from hardener.checks.lib import fields, policy
+from hardener.checks.lib.containers import SOURCE, Container, container_check, every_container
+from hardener.checks.lib.rule import Note, Question
+from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.verdicts import needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 

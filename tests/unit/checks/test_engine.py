@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardener.checks import all_checks
-from hardener.checks.verdicts import NO_ENGINE
+from hardener.checks.lib.verdicts import NO_ENGINE
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
 from tests.unit.checks.conftest import Judge

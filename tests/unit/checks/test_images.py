@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hardener.checks import all_checks
-from hardener.checks.local_images import NO_IMAGES
+from hardener.checks.lib.local_images import NO_IMAGES
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge

@@ -12,8 +12,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.redact import
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import history
 
 from hardener.checks import image_builds
-from hardener.checks.build_history import Step, commands
-from hardener.checks.local_images import Image
+from hardener.checks.lib.build_history import Step, commands
+from hardener.checks.lib.local_images import Image
 from hardener.comparison import facts
 from tests.unit.expressions.growth import TOO_MUCH
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import describe
 
-from hardener.checks.containers import containers
+from hardener.checks.lib.containers import containers
 from hardener.snapshot import Snapshot
 from hardener.workload.identity import Axis, axes, difference
 from hardener.workload.observed import identity, place

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.labels import Confinement
-from hardener.checks.runtime.writable import WritablePath
+from hardener.checks.lib.labels import Confinement
+from hardener.checks.lib.writable import WritablePath
 from hardener.workload.privileges import Limits, User
 from tests.unit.snapshots import GONE, merge
 from tests.unit.workload.containers import ALL, DEFAULT, NO_CAPABILITY, ROOT, judged, least, running

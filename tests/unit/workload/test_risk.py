@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks import capability_sets
+from hardener.checks.lib import capability_sets
 from hardener.model import Severity
 from hardener.workload.risk import _DEFAULT_POINTS, _POINTS, excesses
 from tests.unit.workload.containers import (

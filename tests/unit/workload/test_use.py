@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 import hardener
-from hardener.checks.containers import containers
+from hardener.checks.lib.containers import containers
 from hardener.errors import HardenerError
 from hardener.snapshot import Snapshot
 from hardener.terminal.workload_audit import screen

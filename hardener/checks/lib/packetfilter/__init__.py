@@ -8,12 +8,12 @@ port. ``sets`` holds the arithmetic of such sets, ``outside`` says which of them
 ``iptables`` and ``nftables`` read rules, ``chains`` and ``passage`` follow sets through them.
 """
 
-from hardener.checks.packetfilter.chains import Chain, Key, Outcome, Region, Rule, Ruleset
-from hardener.checks.packetfilter.iptables import read_save
-from hardener.checks.packetfilter.nftables import read_nft
-from hardener.checks.packetfilter.outside import forwarded, from_many
-from hardener.checks.packetfilter.passage import Passage, into_host
-from hardener.checks.packetfilter.sets import Dimension
+from hardener.checks.lib.packetfilter.chains import Chain, Key, Outcome, Region, Rule, Ruleset
+from hardener.checks.lib.packetfilter.iptables import read_save
+from hardener.checks.lib.packetfilter.nftables import read_nft
+from hardener.checks.lib.packetfilter.outside import forwarded, from_many
+from hardener.checks.lib.packetfilter.passage import Passage, into_host
+from hardener.checks.lib.packetfilter.sets import Dimension
 
 __all__ = [
     "Chain",

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hardener.checks.packetfilter.outside import narrow
-from hardener.checks.packetfilter.sets import (
+from hardener.checks.lib.packetfilter.outside import narrow
+from hardener.checks.lib.packetfilter.sets import (
     Box,
     Condition,
     Dimension,

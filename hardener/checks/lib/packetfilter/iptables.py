@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from hardener.checks.packetfilter.chains import Chain, Key, Rule, Ruleset
-from hardener.checks.packetfilter.sets import (
+from hardener.checks.lib.packetfilter.chains import Chain, Key, Rule, Ruleset
+from hardener.checks.lib.packetfilter.sets import (
     NEW,
     TRANSLATED,
     UNTRACKED,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from hardener.checks.packetfilter.chains import Chain, Key, Rule, Ruleset, too_complex
-from hardener.checks.packetfilter.iptables import (
+from hardener.checks.lib.packetfilter.chains import Chain, Key, Rule, Ruleset, too_complex
+from hardener.checks.lib.packetfilter.iptables import (
     ALL,
     NONE,
     UNKNOWN,
@@ -16,7 +16,7 @@ from hardener.checks.packetfilter.iptables import (
     tracked,
     truth,
 )
-from hardener.checks.packetfilter.sets import (
+from hardener.checks.lib.packetfilter.sets import (
     NEW,
     TRANSLATED,
     UNTRACKED,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 
-from hardener.checks.packetfilter.sets import (
+from hardener.checks.lib.packetfilter.sets import (
     ALL_NAMES,
     ALL_PORTS,
     NEW,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hardener.checks.packetfilter.chains import Chain, Region, Ruleset, too_complex
-from hardener.checks.packetfilter.outside import NAMED_PORTS, from_many, inbound, ports_from_many
-from hardener.checks.packetfilter.sets import (
+from hardener.checks.lib.packetfilter.chains import Chain, Region, Ruleset, too_complex
+from hardener.checks.lib.packetfilter.outside import NAMED_PORTS, from_many, inbound, ports_from_many
+from hardener.checks.lib.packetfilter.sets import (
     NEW,
     UNTRACKED,
     Box,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardener.checks import auditrules
+from hardener.checks.lib import auditrules
 
 # As auditctl 4.0.2 lists `-F arch=b64 -F path=/p -F perm=wa`.
 EXPANDED = (

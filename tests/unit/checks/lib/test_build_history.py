@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardener.checks.build_history import Step, commands, steps
-from hardener.checks.local_images import Image
+from hardener.checks.lib.build_history import Step, commands, steps
+from hardener.checks.lib.local_images import Image
 
 
 def step(created_by: str) -> Step:

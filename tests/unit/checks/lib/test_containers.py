@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.containers import containers, every_container, go_bool
+from hardener.checks.lib.containers import containers, every_container, go_bool
 from hardener.snapshot import FactUnavailable
 from tests.unit.snapshots import container, make
 

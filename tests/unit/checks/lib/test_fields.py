@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks import fields
+from hardener.checks.lib import fields
 from hardener.snapshot import FactUnavailable
 
 Reader = Callable[[dict[str, Any], str, str], Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.filters import FilterKind
+from hardener.checks.lib.filters import FilterKind
 from tests.unit.workload.containers import BUILTIN, EVERYTHING, FLAT, NARROW, judged, running
 
 OWN = {"SecurityOpt": ["seccomp={}"]}

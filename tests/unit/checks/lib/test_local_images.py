@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardener.checks.local_images import Image, expanded_reference, repository_name
+from hardener.checks.lib.local_images import Image, expanded_reference, repository_name
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks import policy
+from hardener.checks.lib import policy
 from hardener.snapshot import FactUnavailable
 from tests.unit.snapshots import make
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hardener.checks.rule import Note, Question, judge_all
+from hardener.checks.lib.rule import Note, Question, judge_all
 from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable
 

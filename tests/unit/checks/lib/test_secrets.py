@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.secrets import secrets_in
+from hardener.checks.lib.secrets import secrets_in
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.snapshots import make
 

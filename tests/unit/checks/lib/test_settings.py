@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.settings import Settings, api_hosts, tls
+from hardener.checks.lib.settings import Settings, api_hosts, tls
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.snapshots import absent, make, only
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.trust_record import last_verification
+from hardener.checks.lib.trust_record import last_verification
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge

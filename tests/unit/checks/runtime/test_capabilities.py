@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.capability_sets import CAPABILITIES, DEFAULT
+from hardener.checks.lib.capability_sets import CAPABILITIES, DEFAULT
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
 from tests.unit.checks.conftest import Judge

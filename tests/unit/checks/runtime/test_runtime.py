@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hardener.checks import all_checks
-from hardener.checks.containers import NO_CONTAINERS
+from hardener.checks.lib.containers import NO_CONTAINERS
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
 from tests.unit.checks.conftest import Judge

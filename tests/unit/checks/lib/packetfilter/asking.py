@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hardener.checks.packetfilter import Ruleset, into_host, read_save
+from hardener.checks.lib.packetfilter import Ruleset, into_host, read_save
 
 OPEN, CLOSED = True, False
 
 
 def recorded(name: str) -> str:
     """As a Debian 13 guest with Docker printed it."""
-    return (Path(__file__).parents[2] / "data" / name).read_text(encoding="utf-8")
+    return (Path(__file__).parents[3] / "data" / name).read_text(encoding="utf-8")
 
 
 def saved(*lines: str, policy: str = "ACCEPT", chains: str = "", family: str = "ip") -> Ruleset:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardener.checks.packetfilter import Ruleset, into_host, read_save
+from hardener.checks.lib.packetfilter import Ruleset, into_host, read_save
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.packetfilter.asking import CLOSED, OPEN, fate, recorded, saved
+from tests.unit.checks.lib.packetfilter.asking import CLOSED, OPEN, fate, recorded, saved
 
 
 @pytest.mark.parametrize(

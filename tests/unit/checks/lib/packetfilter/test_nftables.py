@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.packetfilter import Ruleset, read_nft
+from hardener.checks.lib.packetfilter import Ruleset, read_nft
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.packetfilter.asking import CLOSED, OPEN, certain, fate, recorded
+from tests.unit.checks.lib.packetfilter.asking import CLOSED, OPEN, certain, fate, recorded
 
 
 def match(left: Any, right: Any, op: str = "==") -> dict[str, Any]:

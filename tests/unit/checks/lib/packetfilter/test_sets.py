@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardener.checks.packetfilter import sets
-from hardener.checks.packetfilter.sets import Box, Condition, Intervals
+from hardener.checks.lib.packetfilter import sets
+from hardener.checks.lib.packetfilter.sets import Box, Condition, Intervals
 
 RANGES = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=5)
 

@@ -7,7 +7,7 @@ import struct
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.kernel_rules import spelled_out
 
-from hardener.checks import auditrules
+from hardener.checks.lib import auditrules
 
 NEVER, ALWAYS = 0, 2
 PERM, WATCH, DIR, KEY = 106, 105, 107, 210
