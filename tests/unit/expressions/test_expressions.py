@@ -13,7 +13,7 @@ from tests.unit.expressions.hostile import texts
 
 # What the checker cannot prove, and why it holds all the same; measured like all the others.
 _BY_HAND = {
-    ("hardener/checks/build_history.py", "(?P<blank>"): (
+    ("hardener/checks/lib/build_history.py", "(?P<blank>"): (
         "digits before no redirection are read once more, as a word; and of quotes that are not closed"
         " there is one of each kind at most, since what closes an earlier one would have closed it"
     ),
