@@ -121,7 +121,7 @@ ORACLES = (
     Oracle(
         "packet filter",
         tuple(
-            f"{_CHECKS}.packetfilter.{name}"
+            f"{_CHECKS}.lib.packetfilter.{name}"
             for name in ("chains", "iptables", "nftables", "outside", "passage", "sets")
         ),
         _filters,
@@ -129,22 +129,22 @@ ORACLES = (
     ),
     Oracle(
         "mounts",
-        (f"{_CHECKS}.mounttable", f"{_CHECKS}.runtime.hostmounts", f"{_CHECKS}.runtime.mounts"),
+        (f"{_CHECKS}.lib.mounttable", f"{_CHECKS}.lib.hostmounts", f"{_CHECKS}.runtime.mounts"),
         _mounts,
         topologies.disagreements,
     ),
-    Oracle("audit rules", (f"{_CHECKS}.auditrules",), _accesses, accesses.disagreements, nullcontext),
+    Oracle("audit rules", (f"{_CHECKS}.lib.auditrules",), _accesses, accesses.disagreements, nullcontext),
     Oracle("files", (f"{_CHECKS}.files",), _owners, ownership.disagreements),
     Oracle("files read again", (f"{_SNAPSHOT}.filestat",), _trees, _read_again),
     Oracle(
         "seccomp profiles",
-        (f"{_CHECKS}.seccomp", f"{_CHECKS}.filters", f"{_SNAPSHOT}.seccomp"),
+        (f"{_CHECKS}.lib.seccomp", f"{_CHECKS}.lib.filters", f"{_SNAPSHOT}.seccomp"),
         _calls,
         syscalls.disagreements,
     ),
     Oracle(
         "daemon settings",
-        (f"{_CHECKS}.settings", f"{_CHECKS}.daemon"),
+        (f"{_CHECKS}.lib.settings", f"{_CHECKS}.daemon"),
         _settings,
         configurations.disagreements,
     ),
