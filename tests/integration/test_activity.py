@@ -20,9 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.activity import netlink
-from ansible_collections.hardener.docker.plugins.module_utils.activity.netlink import AuditSocket, Gaps
-from ansible_collections.hardener.docker.plugins.module_utils.activity.records import SECCOMP, serial
+from ansible_collections.hardener.docker.plugins.module_utils.host import audit as audits
+from ansible_collections.hardener.docker.plugins.module_utils.host.audit import (
+    SECCOMP,
+    AuditSocket,
+    Gaps,
+    serial,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.render.program import FILES
 
 from tests.integration.dockerd import Dockerd, engine_inside
@@ -151,7 +155,7 @@ def test_a_missing_capability_and_a_missing_engine_are_reported(tmp_path: Path) 
 
 
 def test_records_that_the_kernel_drops_are_counted(engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netlink, "_BUFFER", 4096)
+    monkeypatch.setattr(audits, "_BUFFER", 4096)
     audit, gaps = AuditSocket(), Gaps(grace=0.0)
     try:
         run(engine, "mover", command=moves(500), host_config=WATCHED)

@@ -1,19 +1,15 @@
-"""Map processes to containers, and keep the data about the containers."""
+"""Keep the data about containers, and find those that a confinement belongs to."""
 
 from __future__ import annotations
 
-import os
-import re
-import time
 from threading import Lock
-from typing import Callable, NamedTuple
+from typing import NamedTuple
+
+from ..host.cgroups import SLACK
 
 _MAX_KNOWN = 4096
-_CGROUP = re.compile(r"[/-]([0-9a-f]{64})(?:\.scope)?(?:/| \(deleted\)$|$)", re.MULTILINE)
-_EXITING = 0x4  # PF_EXITING among the flags of /proc/PID/stat
 # The engine's default profile also confines build steps, which the engine does not report.
 _DEFAULT = "docker-default"
-_SLACK = 0.1  # seconds: process start times have a resolution of 0.01 s, and clocks are adjusted now and then
 
 
 class Container(NamedTuple):
@@ -78,7 +74,7 @@ class Directory:
         if wanted in ("", "unconfined", _DEFAULT):
             return ""
         with self._lock:
-            known = [each for each in self._known.values() if not each.ended or each.ended >= at - _SLACK]
+            known = [each for each in self._known.values() if not each.ended or each.ended >= at - SLACK]
         if not all(each.inspected for each in known):
             return ""
         found = [
@@ -96,48 +92,3 @@ class Directory:
         with self._lock:
             known = {text for each in self._known.values() for text in (each.profile, each.label)}
         return wanted == _DEFAULT or wanted in known or confinement in known
-
-
-class Process(NamedTuple):
-    """The location of a process: in a container, on the host, or unknown because the process has ended."""
-
-    container: str = ""
-    elsewhere: bool = False
-
-
-def look_up(pid: int, at: float, read: Callable[[str], str] | None = None) -> Process:
-    """Return the container of the process that acted at a wall-clock time.
-
-    The process may be gone and its number reused: then the result is unknown.
-    """
-    read = read or _read
-    if pid <= 0:
-        return Process()
-    try:
-        cgroup = read(f"/proc/{pid}/cgroup")
-        # Read the start time after the cgroup: if it is old enough, the cgroup belongs to the same process.
-        stat = read(f"/proc/{pid}/stat")
-    except OSError:
-        return Process()
-    try:
-        fields = stat.rpartition(")")[2].split()
-        flags, ticks = int(fields[6]), int(fields[19])
-    except (IndexError, ValueError):
-        return Process()
-    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    if booted + ticks / os.sysconf("SC_CLK_TCK") > at + _SLACK:
-        return Process()
-    found = _CGROUP.search(cgroup)
-    if found:
-        return Process(found[1])
-    # An ending process has already left its cgroup v1 groups and is listed in the root group.
-    unified = cgroup.startswith("0::")
-    return Process(elsewhere=unified or not flags & _EXITING)
-
-
-def _read(path: str) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, 65536).decode("utf-8", "backslashreplace")
-    finally:
-        os.close(descriptor)

@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from ..host import limits
+from ..host.audit import kernel_status
 from ..host.layout import ACTIVITY
 from . import VERSION, record
-from .netlink import kernel_status
 from .tally import Baseline, Tally
 from .watch import READY, STEP, Watch, summary
 

@@ -8,12 +8,13 @@ from collections import deque
 from queue import Empty
 from typing import Any, NamedTuple
 
-from .containers import Directory, Process, look_up
+from ..host.audit import AuditSocket, Gaps, serial
+from ..host.cgroups import Process, look_up
+from .containers import Directory
 from .coverage import unavailable_sources, unrecorded_actions
 from .engine import Engine
 from .events import EngineEvent
-from .netlink import AuditSocket, Gaps
-from .records import Denial, parse, serial
+from .records import Denial, parse
 from .severity import classify
 from .tally import Baseline, Sighting, Tally
 from .text import printable

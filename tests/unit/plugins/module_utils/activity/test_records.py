@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.activity.records import (
-    AVC,
-    SECCOMP,
-    Denial,
-    parse,
-    serial,
-)
+from ansible_collections.hardener.docker.plugins.module_utils.activity.records import Denial, parse
 from ansible_collections.hardener.docker.plugins.module_utils.activity.severity import HIGH, classify
+from ansible_collections.hardener.docker.plugins.module_utils.host.audit import AVC, SECCOMP, serial
 from hypothesis import given
 from hypothesis import strategies as st
 

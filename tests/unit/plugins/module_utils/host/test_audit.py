@@ -7,8 +7,8 @@ import struct
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.activity import netlink
-from ansible_collections.hardener.docker.plugins.module_utils.activity.netlink import AuditSocket, Gaps
+from ansible_collections.hardener.docker.plugins.module_utils.host import audit as audits
+from ansible_collections.hardener.docker.plugins.module_utils.host.audit import AuditSocket, Gaps
 
 
 def test_a_sequence_without_gaps_has_no_losses() -> None:
@@ -86,8 +86,8 @@ def test_other_errors_are_raised() -> None:
 def test_the_audit_status_of_the_kernel_is_read() -> None:
     body = struct.pack("=8I", 0, 1, 1, 412, 0, 8192, 17, 3) + bytes(24)
     data = struct.pack("=IHHII", 16 + len(body), 1000, 0, 1, 0) + body
-    assert netlink._status(data) == {"enabled": 1, "daemon": 412, "backlog_limit": 8192, "lost": 17}
+    assert audits._status(data) == {"enabled": 1, "daemon": 412, "backlog_limit": 8192, "lost": 17}
     refused = struct.pack("=IHHIIi", 20, 2, 0, 1, 0, -errno.EPERM)
     with pytest.raises(PermissionError):
-        netlink._status(refused)
-    assert netlink._status(struct.pack("=IHHIIi", 20, 2, 0, 1, 0, 0)) is None
+        audits._status(refused)
+    assert audits._status(struct.pack("=IHHIIi", 20, 2, 0, 1, 0, 0)) is None

@@ -1,9 +1,14 @@
-"""Receive the kernel's audit records from its multicast group, with or without an audit daemon."""
+"""Receive the kernel's audit records from its multicast group, with or without an audit daemon.
+
+The kernel writes a name that a process chose in quotes if it is harmless, and in hexadecimal if it contains a
+blank, a quote or a control character: no name can look like a field.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import socket
 import struct
@@ -19,13 +24,69 @@ _AT_ONCE = 256
 _HEADER = struct.Struct("=IHHII")
 _ERROR, _GET, _REQUEST = 2, 1000, 1
 _STATUS = struct.Struct("=8I")  # mask, enabled, failure, pid, rate limit, backlog limit, lost, backlog
+_LONGEST = 16 * 1024
+_MAX_TEXT = 256
+_STAMP = re.compile(r"audit\((\d{1,12})\.(\d{3}):(\d{1,10})\): ?")
+# A field begins after a blank: the kernel writes interface names, which may contain quotes, unescaped.
+_FIELD = re.compile(r'(?<!\S)([a-zA-Z_][\w-]{0,31})=("[^"]*"|[^\s"]*)')
+_HEXADECIMAL = re.compile(r"(?:[0-9A-F]{2})+")
+_NAMES = frozenset({"comm", "exe", "name", "path", "srcname", "target", "peer", "profile", "label"})
+
+AVC, SECCOMP = 1400, 1326  # kinds of records
 
 
 class Record(NamedTuple):
     """An audit record as the kernel wrote it."""
 
-    kind: int  # AUDIT_AVC is 1400, AUDIT_SECCOMP 1326
+    kind: int  # AVC, SECCOMP and others
     text: str
+
+
+class Event(NamedTuple):
+    """The event that a record belongs to, and the rest of the record."""
+
+    at: float  # seconds of the epoch
+    serial: int
+    body: str
+
+
+def event(text: str) -> Event | None:
+    """Return the event of a record; None if it has an unknown form."""
+    found = _STAMP.match(text)
+    if found is None:
+        return None
+    return Event(int(found[1]) + int(found[2]) / 1000, int(found[3]), text[found.end() : _LONGEST])
+
+
+def serial(text: str) -> int:
+    """Return the serial number of a record's event; 0 if it has none."""
+    found = event(text)
+    return found.serial if found else 0
+
+
+def fields(body: str, longest: int = _MAX_TEXT) -> dict[str, str]:
+    """Return the fields of a record, each cut to ``longest``; the first occurrence of a name counts."""
+    found: dict[str, str] = {}
+    for name, value in _FIELD.findall(body):
+        if name not in found:
+            found[name] = _text(name, value)[:longest]
+    return found
+
+
+def number(text: str, base: int = 10) -> int:
+    """Return the number in a field; -1 if it has none."""
+    try:
+        return int(text, base)
+    except ValueError:
+        return -1
+
+
+def _text(name: str, value: str) -> str:
+    if value.startswith('"'):
+        return value[1:-1]
+    if name in _NAMES and _HEXADECIMAL.fullmatch(value):
+        return bytes.fromhex(value).decode("utf-8", "backslashreplace")
+    return value
 
 
 class AuditSocket:
