@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -91,8 +91,10 @@ class Phase(Progress):
         for note in answer.texts(*kept, "left", "notes", "pending"):
             self.note(f"{host}: {line(note)}", colour="yellow")
 
-    def ready(self, addresses: Mapping[str, str]) -> None:
-        """Show the addresses of the twins that are recorded."""
+    def ready(self, addresses: Mapping[str, str], problems: Sequence[str]) -> None:
+        """Show what is not as usual about the recorder, and the addresses of the twins."""
+        for problem in problems:
+            self.note(problem, colour="yellow")
         for port, address in addresses.items():
             self.note(f"HARDENER_ADDR_{port} is {address}")
 

@@ -22,6 +22,8 @@ def screen(recording: Recording, path: Path) -> Iterator[RenderableType]:
         path: the file of the recording.
     """
     yield Padding(Text(_headline(recording), style="bold"), (0, 1))
+    if recording.recorder.title:
+        yield Padding(_recorder(recording), (0, 1))
     yield Padding(_phases(recording), (1, 1, 0, 1))
     for name, text in _used(recording):
         yield Padding(Text.assemble((f"{name} ", "bold"), text), (1, 1, 0, 1))
@@ -56,10 +58,16 @@ def overview(written: Sequence[tuple[Recording, Path]]) -> Iterator[RenderableTy
     for recording, _ in written:
         left = [phase for phase in recording.phases if not phase.exercised]
         yield Padding(Text(_service(recording), style="bold"), (1, 1, 0, 1))
+        if recording.recorder.title:
+            yield Padding(_recorder(recording), (0, 1, 0, 3))
         for phase in left:
             yield Padding(Text(f"{phase.name} was not exercised: {line(phase.reason, 200)}"), (0, 1, 0, 3))
         for sentence in recording.recorder.missing:
             yield Padding(Text(line(sentence)), (0, 1, 0, 3))
+
+
+def _recorder(recording: Recording) -> Text:
+    return Text(f"recorded by {line(recording.recorder.title)}", style="yellow")
 
 
 def _service(recording: Recording) -> str:

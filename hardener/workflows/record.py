@@ -54,8 +54,13 @@ class RecordRequest:
 class Listener(Watcher, Protocol):
     """Receives the progress of a recording."""
 
-    def ready(self, addresses: Mapping[str, str]) -> None:
-        """Report that the twins serve, with their addresses by port."""
+    def ready(self, addresses: Mapping[str, str], problems: Sequence[str]) -> None:
+        """Report that the twins serve.
+
+        Args:
+            addresses: of the twins, by port.
+            problems: what the recorder is if it is not the usual one, and remains of earlier runs.
+        """
 
     def given_up(self, *, removed: bool) -> None:
         """Report that the recording was aborted, and whether all twins are known to be removed."""
@@ -82,7 +87,7 @@ def record(
         host, answer = twins.stage(fleet, "record", _beginning(request, run), listener)
         begun = True
         addresses = twins.addresses(host, answer)
-        listener.ready(addresses)
+        listener.ready(addresses, twins.problems(answer))
         done = exercise(addresses)
         answers = _end(fleet, request, run, done, listener)
         ended = True

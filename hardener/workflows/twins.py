@@ -12,6 +12,8 @@ from hardener.fleet.answers import Answer, Watcher
 from hardener.text import line
 
 _MAX_PORTS = 1000
+_MAX_PROBLEMS = 10
+_MAX_TEXT = 1000
 _PORT = re.compile(r"([A-Za-z0-9_]{1,64}_)?[0-9]{1,5}(_udp)?")
 
 
@@ -42,6 +44,13 @@ def stage(
     if not outcome.ended_well or host not in found:
         raise HardenerError(f"{line(host)}: {outcome.reason or 'it did not answer'}")
     return host, found[host].data
+
+
+def problems(begun: Mapping[str, Any]) -> list[str]:
+    """Return the sentences with which a host began, fit to be shown; others are left out."""
+    found = begun.get("problems")
+    texts = found if isinstance(found, list) else []
+    return [line(text, _MAX_TEXT) for text in texts[:_MAX_PROBLEMS] if isinstance(text, str)]
 
 
 def addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:

@@ -94,7 +94,7 @@ class AppArmor:
 def apparmor(
     merged: Merged, *, name: str, capabilities: Collection[str], writes: WriteSet, calls: Collection[str]
 ) -> AppArmor | None:
-    """Return the profile; None if no executed files were recorded, as it would deny everything.
+    """Return the profile; None if it would deny what was not seen: executed files or families of sockets.
 
     Args:
         merged: what was seen.
@@ -103,7 +103,7 @@ def apparmor(
         writes: what is written to.
         calls: system calls that were seen.
     """
-    if not merged.executed:
+    if not merged.executed or "sockets" in merged.unseen:
         return None
     every = {**merged.executed, **merged.written, **merged.created, **(merged.read or {})}
     left_out = tuple(sorted(path for path in every if not usable(path)))

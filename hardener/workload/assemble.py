@@ -20,6 +20,10 @@ from hardener.workload.shapes import MAX_SET, PHASES
 _OVERCOMMIT = frozenset(
     {"mmap", "mmap2", "brk", "clone", "clone3", "fork", "vfork", "execve", "execveat", "mprotect", "mremap"}
 )
+_UNSEEN = {
+    "capabilities": "Capability checks could not be recorded: a profile keeps all capabilities.",
+    "sockets": "Arguments are not in the audit log: no families of sockets, and not what capset asks for.",
+}
 # Limits of a list: the maximum of a recording, and smaller ones where it would be too large to be read.
 _LENGTHS = (MAX_SET, 2000, 400, 80)
 
@@ -56,7 +60,13 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
         "host": answer["host"],
         "container": answer["container"],
         "twin": {"network": answer["network"], "companions": answer["companions"]},
-        "recorder": {"kind": "bpf", "complete": answer["complete"], "missing": _missing(answer)},
+        "recorder": {
+            "kind": answer["kind"],
+            "instead": answer["instead"],
+            "complete": answer["complete"],
+            "missing": _missing(answer),
+            "unseen": _unseen(answer),
+        },
         "phases": answer["phases"],
         "calls": _calls(answer["calls"], machine),
         "runtime_calls": _runtime_calls(answer["calls"], machine),
@@ -105,9 +115,12 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _missing(answer: Mapping[str, Any]) -> list[str]:
     files = "Files that were only read are not recorded."
-    by = answer["capabilities_by"]
-    capabilities = [] if by else ["Capability checks could not be recorded on this kernel."]
-    return [*answer["missing"], *capabilities, files]
+    return [*answer["missing"], *(_UNSEEN[part] for part in _unseen(answer)), files]
+
+
+def _unseen(answer: Mapping[str, Any]) -> list[str]:
+    capabilities = [] if answer["capabilities_by"] else ["capabilities"]
+    return [*capabilities, "sockets"] if answer["kind"] == "audit" else capabilities
 
 
 def _calls(entries: Iterable[Mapping[str, Any]], machine: str) -> dict[str, Any]:

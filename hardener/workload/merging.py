@@ -9,7 +9,7 @@ from typing import TypeVar
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.identity import require_one
-from hardener.workload.recording import Granted, Recording, Seccomp
+from hardener.workload.recording import Granted, Recording, Seccomp, Unseen
 from hardener.workload.shapes import PHASES, Phase
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -75,6 +75,16 @@ class Merged:
     def gaps(self) -> tuple[str, ...]:
         """Return the parts that the recorders could not observe."""
         return tuple(sorted({sentence for each in self.recordings for sentence in each.recorder.missing}))
+
+    @property
+    def recorders(self) -> tuple[str, ...]:
+        """Return the recorders that were not the usual one, and why they were used."""
+        return tuple(sorted({each.recorder.title for each in self.recordings} - {""}))
+
+    @property
+    def unseen(self) -> frozenset[Unseen]:
+        """Return the parts that are empty in some recording because its recorder could not observe them."""
+        return frozenset(part for each in self.recordings for part in each.recorder.unseen)
 
     @property
     def complete(self) -> bool:

@@ -78,6 +78,7 @@ def _head(profile: Profile) -> Section:
             Name(f"{host.kernel} {host.architecture}"),
         ),
     ]
+    sentences += [("recorded by ", Name(each)) for each in merged.recorders]
     if profile.seccomp:
         sentences.append((f"system calls: {profile.default_calls} → {len(profile.seccomp.permitted)}",))
     sentences.append((f"capabilities: {had} → {kept}",))
@@ -178,7 +179,9 @@ def _capabilities(profile: Profile) -> Section:
     sentences: list[Words] = []
     if dropped:
         sentences.append((f"Dropped: {', '.join(dropped)}.",))
-    if profile.user:
+    if "capabilities" in profile.merged.unseen:
+        sentences.append(_say("Checks could not be recorded: the container keeps the capabilities it had."))
+    elif profile.user:
         sentences.append(
             _say(
                 f"Root needed those below only for files of the user {profile.user}: as this user, the"
@@ -260,7 +263,8 @@ def _limits(profile: Profile) -> Section:
 def _apparmor(profile: Profile) -> Section:
     found = profile.apparmor
     if found is None:
-        return Section(title="AppArmor", sentences=(("No profile: the recorder saw no executed file.",),))
+        unseen = "no families of sockets" if "sockets" in profile.merged.unseen else "no executed file"
+        return Section(title="AppArmor", sentences=((f"No profile: the recorder saw {unseen}.",),))
     sentences: list[Words] = [
         (f"Load {found.name} on the host before the container starts: apparmor_parser --replace apparmor",)
         if profile.confined_by_apparmor

@@ -122,8 +122,11 @@ def make(recordings: Sequence[tuple[str, Recording]], *, allow_extra: Collection
     merged = merge(recordings)
     required = needs(merged)
     writes = write_set(merged)
-    user = other_user(merged, required, writes)
-    capabilities = () if user else tuple(sorted({need.capability for need in required}))
+    if "capabilities" in merged.unseen:
+        user, capabilities = None, tuple(sorted(held(merged)))
+    else:
+        user = other_user(merged, required, writes)
+        capabilities = () if user else tuple(sorted({need.capability for need in required}))
     hurdles = _hurdles(merged)
     calls = _calls(merged, no_new_privileges=not hurdles)
     name = short_name(merged.one.container.name)
@@ -136,7 +139,7 @@ def make(recordings: Sequence[tuple[str, Recording]], *, allow_extra: Collection
             capabilities=capabilities,
             architectures=merged.calls.keys(),
             extra=allow_extra,
-            crypto_sockets="AF_ALG" in merged.families,
+            crypto_sockets="AF_ALG" in merged.families or "sockets" in merged.unseen,
         )
     peaks = [each.peak.pids for each in merged.recordings if each.peak.pids]
     memory = [each.peak.memory_bytes for each in merged.recordings if each.peak.memory_bytes]

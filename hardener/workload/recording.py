@@ -58,12 +58,25 @@ MAX_BYTES = 8 << 20
 _MAX_VALUES = 500_000
 
 
+Unseen = Literal["capabilities", "sockets"]  # checks and capset; families of sockets and connections
+_TITLES = {"bpftrace": "bpftrace", "audit": "the audit log"}
+
+
 class Recorder(Part):
     """The recorder, and what it could not observe."""
 
     kind: Literal["bpf", "bpftrace", "audit"]
+    instead: Text = Field(default="", description="why it is not a better kind; empty for `bpf`")
     complete: bool = Field(description="whether this kind of recorder observed all that it can")
     missing: Words = Field(description="sentences: what was not seen, and why")
+    unseen: Annotated[tuple[Unseen, ...], AfterValidator(in_sequence)] = Field(
+        default=(), description="parts that are empty because it could not observe them"
+    )
+
+    @property
+    def title(self) -> str:
+        """Return its name and why it was used, if it is not the usual one; else nothing."""
+        return f"{_TITLES[self.kind]}: {self.instead}" if self.kind != "bpf" else ""
 
 
 class Twin(Part):

@@ -48,7 +48,7 @@ options:
     choices: [own, same]
     default: own
   install:
-    description: Whether bpftool is fetched for this recording if the host has none.
+    description: Whether bpftool or bpftrace is fetched for this recording if the host has none.
     type: bool
     default: false
   owner:
@@ -98,7 +98,7 @@ addresses:
   type: dict
   returned: by the stage C(begin)
 problems:
-  description: Differences of the twins from the original containers.
+  description: Remains of earlier runs, and the recorder where it is not the usual one.
   type: list
   elements: str
   returned: by the stage C(begin)

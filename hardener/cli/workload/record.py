@@ -65,7 +65,9 @@ if TYPE_CHECKING:
     help="`same`: put the twins into the networks of the originals; copy no other services.",
 )
 @click.option(
-    "--install", is_flag=True, help="Fetch bpftool by apt for this run, where the Debian host has none."
+    "--install",
+    is_flag=True,
+    help="Fetch bpftool or bpftrace by apt for this run, where the Debian host has none.",
 )
 @click.option(
     "--out",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import observe, rootfiles
-from .recorder import Recorder
+from .source import Source
 from .subject import Subject
 from .text import shown
 
@@ -14,15 +14,15 @@ class Account:
     """Collects the data of one twin.
 
     Args:
-        recorder: counts kernel events.
-        slot: the twin's slot in the recorder.
+        source: counts kernel events.
+        slot: the twin's slot in the source.
         unfiltered: whether it has no seccomp filter.
     """
 
-    def __init__(self, recorder: Recorder, slot: int, *, unfiltered: bool) -> None:
+    def __init__(self, source: Source, slot: int, *, unfiltered: bool) -> None:
         self.sampler = observe.Sampler(observe.label_file())
         self.programs: dict[str, dict[str, Any]] = {}
-        self._recorder = recorder
+        self._source = source
         self._slot = slot
         self._unfiltered = unfiltered
         self._subject: Subject | None = None
@@ -33,15 +33,15 @@ class Account:
 
     def want(self, identity: str) -> None:
         """Start to count the events of a container of the twin."""
-        self._recorder.want(identity, self._slot)
+        self._source.want(identity, self._slot)
 
     def mark(self, phase: str) -> None:
         """Assign all further events to this phase."""
-        self._recorder.phase(phase, unfiltered=self._unfiltered, slot=self._slot)
+        self._source.phase(phase, unfiltered=self._unfiltered, slot=self._slot)
 
     def cgroups(self) -> set[int]:
         """Return the cgroups that the twin had: one for each start."""
-        return self._recorder.cgroups(self._slot)
+        return self._source.cgroups(self._slot)
 
     def look_at_programs(self) -> None:
         """Record owners and file capabilities of executed programs, while the root is accessible."""
@@ -51,7 +51,7 @@ class Account:
         cgroups = self.cgroups()
         paths = {
             each["path"]
-            for each in self._recorder.read_one("execs")
+            for each in self._source.read_one("execs")
             if each["cgroup"] in cgroups and each["path"].startswith(b"/")
         }
         new = [path for path in sorted(paths) if shown(path) not in self.programs]

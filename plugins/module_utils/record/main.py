@@ -11,8 +11,10 @@ from ..host import limits
 from ..host.errors import Failed
 from . import recorder as kernel
 from . import worker, workspace
+from .choice import choose
 from .engine import Engine
 from .session import Request, Session
+from .source import Source
 
 
 def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,20 +23,20 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         arguments: ``objects``, the BPF objects by their names, in base64; ``socket``, the engine's, where it
             is not to be found; ``run``, a name for it, where it has one already; ``owner``, of the process
-            without which it ends, where that is on this host (``worker.Owner``); ``install``, whether bpftool
+            without which it ends, where that is on this host (``worker.Owner``); ``install``, whether tools
             may be fetched; ``limited``, whether memory is bounded, here and in what goes on; the others are
             those of ``session.Request``.
 
     Returns:
         ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
-        the containers; ``problems``, what of earlier runs could not be removed.
+        the containers; ``problems``, what of earlier runs could not be removed, and what this recorder is if
+        it is not the usual one.
 
     Raises:
         Failed: it cannot be recorded here, or the container has no twin.
     """
     hold(arguments)
-    install = bool(arguments.get("install"))
-    reason = kernel.problem(install=install)
+    reason = kernel.unsuitable()
     if reason:
         raise Failed(reason)
     request = Request(arguments)
@@ -42,11 +44,16 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
     engine = Engine(worker.engine_socket(arguments.get("socket")))
     run = str(arguments.get("run") or secrets.token_hex(8))
-    fetch_into = f"{workspace.folder(run)}/tools" if install else ""
+    fetch_into = f"{workspace.folder(run)}/tools" if arguments.get("install") else ""
+
+    def make() -> _Recording:
+        source = choose(objects, fetch_into=fetch_into, seconds=worker.longest(request.seconds))
+        return _Recording(Session(engine, run, source, request), source)
+
     return worker.start(
         run,
         engine,
-        lambda: _Recording(Session(engine, run, kernel.Recorder(objects, fetch_into=fetch_into), request)),
+        make,
         seconds=request.seconds,
         owner=worker.Owner.of(arguments.get("owner") or {}),
     )
@@ -93,13 +100,16 @@ def abandon(arguments: Mapping[str, Any]) -> Any:
 class _Recording:
     """A recording as a task of a run's process."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, source: Source) -> None:
         self._session = session
+        self._source = source
         self.close = session.close
 
     def begin(self) -> dict[str, Any]:
         """Begin the recording; return the addresses at which the twins serve."""
-        return {"addresses": self._session.begin()}
+        instead = self._source.instead
+        problems = [f"recorded by {self._source.title}: {instead}"] if instead else []
+        return {"addresses": self._session.begin(), "problems": problems}
 
     def told(self, message: Mapping[str, Any]) -> Any:
         """End the recording if the message requests that."""

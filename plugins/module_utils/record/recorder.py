@@ -6,7 +6,6 @@ ends for any reason, the kernel removes both, and detaches the programs.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import struct
@@ -15,11 +14,12 @@ from typing import Any, Mapping
 
 from ..host.errors import Failed, describe
 from ..host.run import find_program, run
-from . import layout, tools
+from . import layout, mounts, tools
+from .source import Source
 
+TYPES = "/sys/kernel/btf/vmlinux"
+_TOOL = "bpftool"
 _BPFFS = "/sys/fs/bpf"  # a folder that exists on every kernel with BPF
-_CLONE_NEWNS = 0x20000
-_MS_REC, _MS_SLAVE, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x4000, 0x80000, 2, 4, 8
 _SHARED = ("config", "wanted", "cgroups", "losses", "programs")
 _TIMEOUT = 60
 _MAX_DUMP = 64 << 20
@@ -32,19 +32,27 @@ _READERS = {
 }
 
 
-def problem(*, install: bool = False) -> str:
-    """Return why programs cannot be attached on this host; empty if they can.
+def problem() -> str:
+    """Return why programs cannot be attached on this host; empty if they can."""
+    if find_program(_TOOL) is None:
+        return unusable() or tools.missing(_TOOL)
+    return unusable()
 
-    Args:
-        install: whether bpftool may be fetched if it is missing.
-    """
+
+def unusable() -> str:
+    """Return why this kernel takes no programs; empty if it takes them."""
+    if not os.path.exists(TYPES):
+        return unsuitable() or f"the kernel has no type information ({TYPES})"
+    return unsuitable()
+
+
+def unsuitable() -> str:
+    """Return why nothing can be recorded on this host; empty if something can."""
     if os.geteuid() != 0:
         return "only root may attach programs to the kernel"
-    if not os.path.exists("/sys/kernel/btf/vmlinux"):
-        return "the kernel has no type information (/sys/kernel/btf/vmlinux)"
     if unified_cgroups() is None:
         return "there is no cgroup hierarchy of version 2"
-    return tools.missing(install=install)
+    return ""
 
 
 def unified_cgroups() -> str | None:
@@ -67,21 +75,18 @@ class Programs(ABC):
         fetch_into: a folder for a bpftool that is fetched if the host has none; empty to fetch none.
 
     Raises:
+        Absent: there is no bpftool, and none may be fetched.
         Failed: the programs cannot be attached.
     """
 
     def __init__(self, objects: Mapping[str, bytes], *, fetch_into: str = "") -> None:
-        reason = problem(install=bool(fetch_into))
+        reason = unusable()
         if reason:
             raise Failed(reason)
-        self._tool = tools.NAME
-        self.problems: list[str] = []
         self._maps: dict[str, str] = {}  # where each is pinned: with the first object that has it
-        _leave_mounts()
-        if find_program(tools.NAME) is None:
-            _mount("tmpfs", fetch_into, "mode=0700", executable=True)
-            self._tool = tools.fetch(fetch_into)
-        _mount("bpf", _BPFFS, "mode=0700")
+        mounts.leave()
+        self._tool = tools.provide(_TOOL, fetch_into)
+        mounts.mount("bpf", _BPFFS)
         self._attach(objects)
 
     @abstractmethod
@@ -104,12 +109,7 @@ class Programs(ABC):
             self._maps.setdefault(each, f"{_BPFFS}/{name}-maps/{each}")
 
     def want(self, identity: str, slot: int = 0) -> None:
-        """Start to count a container, which may not have started yet.
-
-        Args:
-            identity: its id.
-            slot: the slot with its settings; each recorded twin has its own.
-        """
+        """Start to count a container, as ``Source.want``."""
         self._update("wanted", layout.container_name(identity), layout.slot(slot))
 
     def forget(self, identity: str) -> None:
@@ -126,10 +126,6 @@ class Programs(ABC):
         """Return the cgroups that the containers of a slot had."""
         return layout.wanted(self._dump("cgroups"), slot)
 
-    def losses(self) -> Mapping[str, int]:
-        """Return the numbers of observations lost because a map was full."""
-        return layout.losses(self._dump("losses"))
-
     def _update(self, name: str, key: bytes, value: bytes) -> None:
         words = ["key", "hex", *_hex(key), "value", "hex", *_hex(value)]
         run(self._tool, "map", "update", "pinned", self._maps[name], *words)
@@ -143,11 +139,14 @@ class Programs(ABC):
             raise Failed(f"bpftool's answer cannot be read: {error}") from None
 
 
-class Recorder(Programs):
+class Recorder(Programs, Source):
     """Counts the events of wanted containers by phase."""
 
+    kind = "bpf"
+    title = "BPF objects"
+
     def _attach(self, objects: Mapping[str, bytes]) -> None:
-        self.capabilities_by = ""  # "tracepoint" or "fexit"
+        Source.__init__(self)
         self._load("calls", objects["calls.bpf.o"])
         for way in ("tracepoint", "fexit"):
             try:
@@ -158,6 +157,13 @@ class Recorder(Programs):
             self.capabilities_by = way
             self.problems = []
             return
+
+    def losses(self) -> list[str]:
+        """Return the observations that were lost because a map was full."""
+        return [
+            f"{count} of the {what} were not recorded, for lack of room"
+            for what, count in layout.losses(self._dump("losses")).items()
+        ]
 
     def read(self) -> dict[str, list[dict[str, Any]]]:
         """Return all counts, by map."""
@@ -179,31 +185,6 @@ class Refusals(Programs):
     def read(self) -> list[dict[str, Any]]:
         """Return all refused calls."""
         return layout.refusals(self._dump("refusals"))
-
-
-def _leave_mounts() -> None:
-    """Leave the mount namespace of the host."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    _check(libc.unshare(_CLONE_NEWNS), "cannot leave the mount namespace")
-    # Not private: an unmount on the host must reach this namespace, or the device stays busy.
-    _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None), "cannot separate the mounts")
-
-
-def _mount(kind: str, folder: str, options: str, *, executable: bool = False) -> None:
-    """Mount a file system that only this process sees."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    flags = _MS_NOSUID | _MS_NODEV | (0 if executable else _MS_NOEXEC)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    name = kind.encode()
-    _check(
-        libc.mount(name, os.fsencode(folder), name, flags, options.encode()),
-        f"cannot mount a file system ({kind})",
-    )
-
-
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        raise Failed(f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
 def _hex(data: bytes) -> list[str]:

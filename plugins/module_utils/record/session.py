@@ -15,7 +15,7 @@ from .forward import Forwarder
 from .layout import PHASES, SLOTS
 from .life import Life
 from .parts import Part, doors, not_recorded, reached, wait_for_others
-from .recorder import Recorder
+from .source import Source
 from .subject import Subject
 from .world import World
 
@@ -49,14 +49,14 @@ class Session:
     Args:
         engine: the engine.
         run: the label of everything that the session creates in the engine.
-        recorder: counts kernel events.
+        source: counts kernel events.
         request: the options.
     """
 
-    def __init__(self, engine: Engine, run: str, recorder: Recorder, request: Request) -> None:
+    def __init__(self, engine: Engine, run: str, source: Source, request: Request) -> None:
         self._engine = engine
         self._run = run
-        self._recorder = recorder
+        self._source = source
         self._request = request
         self._began = int(time.time())
         self._info: dict[str, Any] = engine.get("/info")
@@ -65,6 +65,7 @@ class Session:
         self._idles: dict[str, runtime.Idle] = {}
         self._bases: dict[str, runtime.Base] = {}
         self._granted: dict[str, dict[str, Any]] = {}
+        self._losses: list[str] = []
         self._forwarder: Forwarder | None = None
         cast = self._cast()
         self._remarks = cast.remarks
@@ -96,9 +97,15 @@ class Session:
             )
             return Part(member, subject, Life(subject, original, observe.Unobserved()), None)
         unfiltered = description.unfiltered(original, self._info, self._versions)
-        account = Account(self._recorder, number, unfiltered=unfiltered)
+        account = Account(self._source, number, unfiltered=unfiltered)
         subject = Subject(
-            self._engine, self._run, original, world=self._world, number=number, created=account.want
+            self._engine,
+            self._run,
+            original,
+            world=self._world,
+            number=number,
+            created=account.want,
+            prepared=lambda body: self._source.prepared(body, self._granted.get(original["Id"])),
         )
         account.follow(subject)
         life = Life(
@@ -162,7 +169,8 @@ class Session:
             part.life.crash_restart()
         for part in reversed(self._recorded):
             part.life.stop()
-        found = self._recorder.read()
+        found = self._source.read()
+        self._losses = self._source.losses()
         return [self._answer(part, part.account, found) for part in self._parts if part.account is not None]
 
     def close(self) -> None:
@@ -183,12 +191,14 @@ class Session:
         archive = elf.image(os.uname().machine)
         problem = "this architecture is not supported" if archive is None else ""
         if archive is not None:
-            self._recorder.phase(PHASES[0], slot=_IDLE)
+            self._source.phase(PHASES[0], slot=_IDLE)
             try:
                 for part in self._recorded:
                     self._measure_for(part.member.original, archive)
             except Failed as error:
                 problem = describe(error)
+        if not problem and not self._source.measures_runtime:
+            problem = "this recorder cannot"
         if problem:
             self._missing.append(f"the runtime's own calls were not measured: {problem}")
 
@@ -198,10 +208,10 @@ class Session:
             idle = runtime.Idle(self._engine, self._run, archive, name, series=len(self._idles))
             self._idles[name] = idle
         self._granted[original["Id"]] = runtime.granted(self._idles[name], original["HostConfig"])
-        if name not in self._bases:
+        if name not in self._bases and self._source.measures_runtime:
             self._bases[name] = runtime.starts(
                 self._idles[name],
-                lambda identity: self._recorder.want(identity, _IDLE),
+                lambda identity: self._source.want(identity, _IDLE),
                 self._request.starts,
             )
 
@@ -228,14 +238,10 @@ class Session:
         original, life = part.member.original, part.life
         name = runtime.default_runtime(self._info, original)
         base = self._bases.get(name)
-        losses = [
-            f"{count} of the {what} were not recorded, for lack of room"
-            for what, count in self._recorder.losses().items()
-        ]
-        losses += account.losses()
+        losses = [*self._losses, *account.losses()]
         for phase in PHASES:
             life.skip(phase, "the recording ended before this phase")
-        problems = self._recorder.problems
+        problems = self._source.problems
         return description.answer(
             description.Seen(
                 began=self._began,
@@ -251,7 +257,9 @@ class Session:
                     *losses,
                 ],
                 complete=not losses and not problems and base is not None,
-                capabilities_by=self._recorder.capabilities_by,
+                kind=self._source.kind,
+                instead=self._source.instead,
+                capabilities_by=self._source.capabilities_by,
                 phases=[life.phases[phase] for phase in PHASES],
                 found=found,
                 cgroups=account.cgroups(),

@@ -93,6 +93,11 @@ def start(
     return {"run": run, **message}
 
 
+def longest(seconds: int) -> int:
+    """Return the seconds after which the process of a run ends, if it waits ``seconds`` for a command."""
+    return _BEFORE + seconds + AFTER
+
+
 def engine_socket(named: str | None) -> str:
     """Return the engine's socket: the named one, or that of the host's engine.
 
@@ -226,7 +231,7 @@ class _Worker:
     def __init__(
         self, engine: Engine, run: str, make: Callable[[], Task], seconds: int, owner: Owner | None
     ) -> None:
-        limits.hold(_BEFORE + seconds + AFTER)
+        limits.hold(longest(seconds))
         engine.around = _TERMINATION.request
         self._engine = engine
         self._make = make
@@ -244,7 +249,8 @@ class _Worker:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
                 control.bind(self._space.socket)
                 control.listen(4)
-                _answer(writer, {**task.begin(), "problems": problems})
+                begun = task.begin()
+                _answer(writer, {**begun, "problems": [*begun.get("problems", ()), *problems]})
                 self._serve(control, task)
         finally:
             _TERMINATION.ignore()

@@ -27,6 +27,8 @@ def answer() -> dict[str, Any]:
         "companions": ["db"],
         "missing": [],
         "complete": True,
+        "kind": "bpf",
+        "instead": "",
         "capabilities_by": "tracepoint",
         "calls": [
             {"program": "nginx", "phase": 0, "kind": 0, "runtime": False, "numbers": [257, 3]},
@@ -120,8 +122,25 @@ def test_a_remapped_container_has_its_own_user_namespace() -> None:
 def test_gaps_of_the_recording_are_reported() -> None:
     data = answer()
     data["capabilities_by"] = ""
-    missing = recording("h", data).recorder.missing
-    assert "Capability checks could not be recorded on this kernel." in missing
+    found = recording("h", data).recorder
+    assert found.unseen == ("capabilities",)
+    assert "Capability checks could not be recorded: a profile keeps all capabilities." in found.missing
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "unseen", "title"),
+    [
+        ("bpf", "fexit", (), ""),
+        ("bpftrace", "tracepoint", (), "bpftrace: no bpftool"),
+        ("audit", "", ("capabilities", "sockets"), "the audit log: no bpftool"),
+    ],
+)
+def test_the_recorder_is_named(kind: str, by: str, unseen: tuple[str, ...], title: str) -> None:
+    data = answer()
+    data.update(kind=kind, instead="no bpftool", capabilities_by=by)
+    found = recording("h", data).recorder
+    assert (found.kind, found.unseen, found.title) == (kind, unseen, title)
+    assert any("not in the audit log" in each for each in found.missing) == (kind == "audit")
 
 
 @pytest.mark.parametrize("key", sorted(answer()))

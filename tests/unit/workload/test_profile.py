@@ -538,6 +538,37 @@ def test_the_same_recordings_give_the_same_bytes(make_it: Callable[[], dict[str,
     assert html(page) == html(list(sections(profile(make_it()))))
 
 
+def test_what_no_recorder_could_see_is_not_taken_away() -> None:
+    blind = {"kind": "audit", "instead": "no BPF", "complete": False, "missing": []}
+    unseen = ["capabilities", "sockets"]
+    data = recorded(
+        recorder={**blind, "unseen": unseen},
+        calls=calls("socket"),
+        capabilities=[],
+        ended="2026-11-27T10:00:00Z",
+    )
+    seeing = recorded(calls=calls("socket"))
+    assert seeing["capabilities"]
+    for found in (profile(data), profile(data, seeing)):  # one that saw them may have been luckier
+        assert set(found.capabilities) == CAPABILITIES
+        assert found.user is None
+        assert found.apparmor is None
+        assert found.seccomp is not None
+        assert found.seccomp.families_refused == ()
+        page = markdown(sections(found))
+        assert "recorded by `the audit log: no BPF`" in page
+        assert "the container keeps the capabilities it had" in page
+        assert "No profile: the recorder saw no families of sockets." in page
+    assert profile(seeing).seccomp.families_refused == (38,)  # type: ignore[union-attr]
+
+
+def test_the_page_names_another_recorder() -> None:
+    other = {"kind": "bpftrace", "instead": "no bpftool", "complete": True, "missing": []}
+    found = profile(recorded(recorder=other))
+    assert "recorded by `bpftrace: no bpftool`" in markdown(sections(found))
+    assert found.capabilities == ("CAP_CHOWN",)
+
+
 def test_the_page_names_unexercised_phases_and_gaps() -> None:
     page = markdown(
         sections(

@@ -1,4 +1,4 @@
-"""bpftool is the host's, or fetched for a run; where neither is possible, one line says why."""
+"""A tool is the host's, or fetched for a run; where neither is possible, one line says why."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
-from ansible_collections.hardener.docker.plugins.module_utils.record import tools
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
+from ansible_collections.hardener.docker.plugins.module_utils.record import mounts, tools
 
 SIMULATED = (
     "Inst libelf1t64 (0.192-4 Debian:13 [amd64])\nInst bpftool (7.5.0 Debian:13 [amd64])\nConf bpftool (7)\n"
@@ -44,7 +44,7 @@ class Apt:
 def test_a_fetched_program_runs_with_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apt = Apt(Failed("no lists"), SIMULATED)
     monkeypatch.setattr(tools, "run", apt.run)
-    program = tools.fetch(str(tmp_path))
+    program = tools.fetch("bpftool", str(tmp_path))
     said = subprocess.run([program, "a b"], capture_output=True, text=True, check=True).stdout
     assert said == f"{tmp_path}/usr/lib/x86_64-linux-gnu a b\n"
     assert ["apt-get", "-q", "update"] in apt.commands  # as the lists were missing
@@ -56,7 +56,7 @@ def test_a_fetched_program_runs_with_its_libraries(tmp_path: Path, monkeypatch: 
     ("answers", "reason"),
     [
         ((Failed("a"), Failed("apt-get: no network")), "bpftool cannot be fetched: apt-get: no network"),
-        (("".join(f"Inst p{n} (1)\n" for n in range(11)),), "would install 11 packages for it"),
+        (("".join(f"Inst p{n} (1)\n" for n in range(17)),), "would install 17 packages for it"),
         (("",), "would install 0 packages for it"),
     ],
 )
@@ -65,15 +65,23 @@ def test_a_failed_download_is_reported(
 ) -> None:
     monkeypatch.setattr(tools, "run", Apt(*answers).run)
     with pytest.raises(Failed, match=reason):
-        tools.fetch(str(tmp_path))
+        tools.fetch("bpftool", str(tmp_path))
 
 
-def test_a_missing_tool_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_is_fetched_on_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
     there = {"apt-get": "/usr/bin/apt-get", "dpkg-deb": "/usr/bin/dpkg-deb"}
+    mounted: list[str] = []
     monkeypatch.setattr(tools, "find_program", there.get)
-    assert "--install" in tools.missing(install=False)
-    assert tools.missing(install=True) == ""
+    monkeypatch.setattr(tools, "fetch", lambda name, folder: f"{folder}: {name}")
+    monkeypatch.setattr(mounts, "mount", lambda _kind, folder, **_options: mounted.append(folder))
+    with pytest.raises(
+        Absent, match="there is no bpftrace: apt-get install bpftrace, or record with --install"
+    ):
+        tools.provide("bpftrace", "")
+    assert tools.provide("bpftrace", "/x") == "/x/bpftrace: bpftrace"
+    assert mounted == ["/x/bpftrace"]
     del there["dpkg-deb"]
-    assert tools.missing(install=True) == "bpftool cannot be fetched: there is no dpkg-deb (is this Debian?)"
+    with pytest.raises(Failed, match="bpftool cannot be fetched: there is no dpkg-deb"):
+        tools.provide("bpftool", "/x")
     there["bpftool"] = "/usr/sbin/bpftool"
-    assert tools.missing(install=False) == ""
+    assert tools.provide("bpftool", "") == "bpftool"

@@ -1,0 +1,68 @@
+"""The interface of what counts the events of recorded containers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Mapping
+
+
+class Source(ABC):
+    """Counts the events of wanted containers by phase.
+
+    It ends with this process, and leaves nothing on the host.
+
+    Attributes:
+        kind: ``bpf``, ``bpftrace`` or ``audit``.
+        title: the same for people.
+        instead: why it is not a better kind, in one line; empty for the best.
+        capabilities_by: how capability checks are counted: ``tracepoint``, ``fexit``; empty if they are not.
+        measures_runtime: whether it counts the events of idle containers, which measure the runtime.
+        problems: what keeps it from counting all that its kind can.
+    """
+
+    kind: str
+    title: str
+    instead = ""
+    capabilities_by = ""
+    measures_runtime = True
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    @abstractmethod
+    def want(self, identity: str, slot: int = 0) -> None:
+        """Start to count a container, which may not have started yet.
+
+        Args:
+            identity: its id.
+            slot: the slot with its settings; each recorded twin has its own.
+        """
+
+    @abstractmethod
+    def phase(self, name: str, *, unfiltered: bool = False, slot: int = 0) -> None:
+        """Count events for this phase from now on; ``unfiltered``: the containers have no seccomp filter."""
+
+    @abstractmethod
+    def cgroups(self, slot: int = 0) -> set[int]:
+        """Return the cgroups that the containers of a slot had, as ``read`` numbers them."""
+
+    @abstractmethod
+    def losses(self) -> list[str]:
+        """Return the observations that were lost, in words."""
+
+    @abstractmethod
+    def read(self) -> dict[str, list[dict[str, Any]]]:
+        """Return all counts: ``calls``, ``execs``, ``capsets``, ``sockets``, ``capabilities`` (layout.py)."""
+
+    @abstractmethod
+    def read_one(self, name: str) -> list[dict[str, Any]]:
+        """Return the counts of one kind."""
+
+    def prepared(self, body: dict[str, Any], granted: Mapping[str, Any] | None) -> dict[str, Any]:  # noqa: ARG002
+        """Return the request that creates a twin, with what this source needs of the twin.
+
+        Args:
+            body: the request.
+            granted: what the engine grants by default (``runtime.granted``); None if that is not known.
+        """
+        return body

@@ -1,0 +1,124 @@
+"""A container recorded where the BPF objects cannot be loaded: by bpftrace, and by the audit log."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.record import main
+from ansible_collections.hardener.docker.plugins.module_utils.record.auditlog import QUIET
+
+from hardener.workload.recording import Recording
+from tests.integration.dockerd import Dockerd
+from tests.integration.namespaces import OwnNetwork
+from tests.integration.twinning import begin, end, leaves_nothing, worker
+from tests.integration.waiting import until
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("recorder"),  # the kernel has one list of programs
+]
+
+SCRIPT = "busybox touch /mine; busybox chown 33 /mine; echo a,b >/c,d; exec httpd -f -p 80 -h /"
+EXERCISE = ["busybox", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1/mine"]
+
+
+@pytest.fixture(scope="module")
+def web(dockerd: Dockerd) -> Iterator[str]:
+    name = dockerd.create("fallback", command=["sh", "-c", SCRIPT], host_config={"NetworkMode": "none"})
+    yield name
+    dockerd.api("DELETE", f"/containers/{name}?force=1&v=1")
+
+
+@pytest.fixture(scope="module")
+def bpftrace(own_network: OwnNetwork, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The host's bpftrace; with Debian's LLVM, where the host's is another one that bpftrace cannot use."""
+    here = "/usr/bin/bpftrace"
+    if subprocess.run([here, "-e", "BEGIN { exit() }"], capture_output=True, check=False).returncode == 0:
+        return here
+    folder = tmp_path_factory.mktemp("llvm")
+    with own_network.outside():
+        fetch = "apt-get -q -o APT::Sandbox::User=root download libllvm19"
+        unpack = "dpkg-deb --extract *.deb . && rm *.deb"
+        subprocess.run(["sh", "-c", f"{fetch} && {unpack}"], cwd=folder, capture_output=True, check=True)
+    (library,) = folder.rglob("libLLVM.so.19.1")
+    program = folder / "bpftrace"
+    program.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={library.parent} exec {here} "$@"\n')
+    program.chmod(0o755)
+    return str(program)
+
+
+def recorded(engine: Dockerd, container: str, *without: str, bpftrace: str = "") -> Recording:
+    with leaves_nothing():
+        begun = begin(engine, container, without=without, bpftrace=bpftrace, starts=1, run_in=EXERCISE)
+        found = end(begun)
+    assert "serve" in found.exercised, found.phases
+    return found
+
+
+@pytest.fixture(scope="module")
+def usual(dockerd: Dockerd, web: str) -> Recording:
+    found = recorded(dockerd, web)
+    assert found.recorder.kind == "bpf"
+    return found
+
+
+def attached() -> set[int]:
+    """Every program that the kernel has."""
+    done = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True)
+    return {each["id"] for each in json.loads(done.stdout)}
+
+
+def test_bpftrace_sees_what_the_objects_see(
+    dockerd: Dockerd, web: str, usual: Recording, bpftrace: str
+) -> None:
+    found = recorded(dockerd, web, "Recorder", bpftrace=bpftrace)
+    assert found.recorder.title == "bpftrace: not here"
+    assert (found.recorder.complete, found.recorder.unseen) == (True, ()), found.recorder.missing
+    for part in ("calls", "capabilities", "capset", "setuid", "identities", "network", "files", "exercised"):
+        assert getattr(found, part) == getattr(usual, part), part
+    assert found.runtime_base is not None
+    assert {"execve", "close", "futex"} <= set(found.runtime_base.no_new_privileges)
+
+
+def test_bpftrace_ends_with_the_recording_process(dockerd: Dockerd, web: str, bpftrace: str) -> None:
+    before = attached()
+    begun = begin(dockerd, web, without=["Recorder"], bpftrace=bpftrace)
+    assert attached() - before
+    os.kill(worker(begun["run"]), signal.SIGKILL)
+    assert until(lambda: not attached() - before)
+    main.abandon({"run": begin(dockerd, web)["run"]})  # removes the twin
+
+
+# The kernel's audit records are heard in the machine's network alone.
+@pytest.mark.usefixtures("machine_network")
+def test_the_audit_log_has_every_call_and_nothing_else(dockerd: Dockerd, web: str, usual: Recording) -> None:
+    found = recorded(dockerd, web, "Recorder", "Bpftrace")
+    assert found.recorder.title == "the audit log: not here"
+    assert (found.recorder.complete, found.recorder.unseen) == (False, ("capabilities", "sockets"))
+    assert set(found.calls["x86_64"]) == set(usual.calls["x86_64"]) - QUIET
+    assert {name: call.programs for name, call in found.calls["x86_64"].items()} == {
+        name: call.programs for name, call in usual.calls["x86_64"].items() if name not in QUIET
+    }
+    assert found.calls["x86_64"]["bind"].phases == usual.calls["x86_64"]["bind"].phases
+    assert "execve" in found.runtime_calls
+    assert found.runtime_base is None
+    assert found.granted == usual.granted
+
+
+@pytest.mark.usefixtures("machine_network")
+def test_a_twin_that_floods_the_audit_log_is_killed(dockerd: Dockerd) -> None:
+    command = ["sh", "-c", "while :; do echo; done"]
+    name = dockerd.create("flood", command=command, host_config={"NetworkMode": "none"})
+    try:
+        with leaves_nothing():
+            begun = begin(dockerd, name, without=["Recorder", "Bpftrace"], records=500, starts=1)
+            found = end(begun)
+        assert "The twins were killed after 500 audit records." in found.recorder.missing
+        assert "write" in found.calls["x86_64"]
+    finally:
+        dockerd.api("DELETE", f"/containers/{name}?force=1&v=1")

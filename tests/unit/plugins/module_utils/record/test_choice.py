@@ -1,0 +1,70 @@
+"""The best source that works is used; one that shows less only where no better one can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
+from ansible_collections.hardener.docker.plugins.module_utils.record import choice
+
+WORKS = None
+NO_TOOL = Absent("there is no bpftool: apt-get install bpftool")
+NO_OTHER = Absent("there is no bpftrace: apt-get install bpftrace")
+REFUSED = Failed("bpftool: the verifier refuses it")
+ALSO_REFUSED = Failed("bpftrace: it, too")
+NO_AUDIT = Failed("no audit")
+
+
+def source(kind: str, error: Exception | None) -> Callable[..., Any]:
+    """Makes what stands for a source, or fails."""
+
+    def make(*_arguments: object, **_options: object) -> Any:
+        if error is not None:
+            raise error
+        return SimpleNamespace(kind=kind)
+
+    return make
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, *errors: Exception | None) -> Any:
+    names = ("Recorder", "Bpftrace", "AuditLog")
+    for name, kind, error in zip(names, ("bpf", "bpftrace", "audit"), errors, strict=True):
+        monkeypatch.setattr(choice, name, source(kind, error))
+    return choice.choose({}, fetch_into="", seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind", "instead"),
+    [
+        ((WORKS, WORKS, WORKS), "bpf", ""),
+        ((NO_TOOL, WORKS, WORKS), "bpftrace", str(NO_TOOL)),
+        ((REFUSED, WORKS, WORKS), "bpftrace", str(REFUSED)),
+        ((REFUSED, ALSO_REFUSED, WORKS), "audit", f"{REFUSED}; {ALSO_REFUSED}"),
+        ((REFUSED, REFUSED, WORKS), "audit", str(REFUSED)),
+    ],
+)
+def test_the_first_source_that_works_is_used_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, errors: tuple[Exception | None, ...], kind: str, instead: str
+) -> None:
+    found = choose(monkeypatch, *errors)
+    assert (found.kind, found.instead) == (kind, instead)
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason"),
+    [
+        ((NO_TOOL, NO_OTHER, WORKS), str(NO_TOOL)),
+        ((REFUSED, NO_OTHER, WORKS), f"{REFUSED}; {NO_OTHER}"),
+        ((NO_TOOL, ALSO_REFUSED, WORKS), f"{NO_TOOL}; {ALSO_REFUSED}"),
+        ((REFUSED, ALSO_REFUSED, NO_AUDIT), f"{REFUSED}; {ALSO_REFUSED}; {NO_AUDIT}"),
+    ],
+)
+def test_a_tool_that_could_be_installed_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, errors: tuple[Exception | None, ...], reason: str
+) -> None:
+    with pytest.raises(Failed) as caught:
+        choose(monkeypatch, *errors)
+    assert str(caught.value) == reason
