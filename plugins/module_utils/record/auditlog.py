@@ -161,16 +161,22 @@ class AuditLog(Source):
     # --- records --------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while True:
-            select.select([self._socket], [], [])
-            for record in self._socket.receive():
-                found = audit.event(record.text)
-                if found is None:
-                    continue
-                with self._lock:
-                    self._gaps.note(found.serial, time.monotonic())
-                    if record.kind == audit.SECCOMP:
-                        self._take(found.at, audit.fields(found.body, _LONGEST_PATH))
+        try:
+            while True:
+                select.select([self._socket], [], [])
+                for record in self._socket.receive():
+                    self._receive(record)
+        except OSError as error:
+            self.problems.append(f"audit records were not received to the end: {describe(error)}")
+
+    def _receive(self, record: audit.Record) -> None:
+        found = audit.event(record.text)
+        if found is None:
+            return
+        with self._lock:
+            self._gaps.note(found.serial, time.monotonic())
+            if record.kind == audit.SECCOMP:
+                self._take(found.at, audit.fields(found.body, _LONGEST_PATH))
 
     def _take(self, at: float, fields: Mapping[str, str]) -> None:
         """Count the call of a record, if it is of a twin."""

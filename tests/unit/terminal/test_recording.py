@@ -1,0 +1,41 @@
+"""The screen of a recording says what recorded it, if it is not the usual recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from hardener.terminal.recording import overview, screen
+from hardener.workload.recording import Recording, build
+from tests.unit.workload.recordings import document
+
+OTHER = {"kind": "audit", "instead": "no BPF", "complete": False, "missing": []}
+
+
+def recorded(recorder: dict[str, Any] | None = None) -> Recording:
+    data = document()
+    if recorder:
+        data["recorder"] = recorder
+    return build(data, name="x")
+
+
+def text(parts: Iterable[RenderableType]) -> str:
+    console = Console(file=StringIO(), width=120)
+    for part in parts:
+        console.print(part)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_another_recorder_is_named_with_the_reason(several: bool) -> None:
+    def shown(found: Recording) -> str:
+        return text(overview([(found, Path("a"))]) if several else screen(found, Path("a")))
+
+    assert "recorded by the audit log: no BPF" in shown(recorded(OTHER))
+    assert "recorded by" not in shown(recorded())
