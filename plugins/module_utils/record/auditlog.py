@@ -106,7 +106,9 @@ class AuditLog(Source):
             if self._socket.overruns or self._gaps.lost or kernel:
                 found.append("the kernel lost audit records")
             if self._unknown:
-                found.append(f"{self._unknown} audit records are of processes that had ended")
+                found.append(
+                    f"{self._unknown} audit records of processes that had ended count for every service"
+                )
             if self._cut:
                 found.append("there were more names of programs than are listed")
             if self._records >= _MOST:
@@ -182,12 +184,14 @@ class AuditLog(Source):
         """Count the call of a record, if it is of a twin."""
         if audit.number(fields.get("code", ""), 16) & 0xFFFF0000 != _CODE:
             return
-        pid = audit.number(fields.get("pid", ""))
-        slot = self._slot(pid, at)
-        if slot is None:
-            return
-        self._last = time.monotonic()
-        self._records += 1
+        slots = self._slots_of(audit.number(fields.get("pid", "")), at)
+        if slots:
+            self._last = time.monotonic()
+            self._records += 1
+        for slot in slots:
+            self._count(slot, at, fields)
+
+    def _count(self, slot: int, at: float, fields: Mapping[str, str]) -> None:
         comm, path = fields.get("comm", ""), fields.get("exe", "")
         runtime = bool(_RUNTIME.fullmatch(comm)) and ("runc" in path or "crun" in path)
         call, phase = audit.number(fields.get("syscall", "")), self._phase_at(slot, at)
@@ -209,27 +213,28 @@ class AuditLog(Source):
         else:
             self._cut = True
 
-    def _slot(self, pid: int, at: float) -> int | None:
-        """Return the slot of the process that made a call at some time; None if it is of no twin.
+    def _slots_of(self, pid: int, at: float) -> set[int]:
+        """Return the slot of the process that made a call at some time; nothing if it is of no twin.
 
-        A twin's process is killed if there are too many records.
+        A process that has ended may be of any twin. A twin's process is killed if there are too many records.
         """
         process = look_up(pid, at)
         if process.elsewhere:
-            return None
+            return set()
         if not process.container:  # it has ended
-            every = set(self._slots.values())
-            slot = every.pop() if len(every) == 1 else self._processes.get(pid)
-            self._unknown += slot is None
-            return slot
+            known = self._processes.get(pid)
+            every = set(self._slots.values()) if known is None else {known}
+            self._unknown += len(every) > 1
+            return every
         slot = self._slots.get(process.container)
-        if slot is not None:
-            if len(self._processes) < _MOST_NAMES:
-                self._processes[pid] = slot
-            if self._records >= _MOST:
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-        return slot
+        if slot is None:
+            return set()
+        if len(self._processes) < _MOST_NAMES:
+            self._processes[pid] = slot
+        if self._records >= _MOST:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return {slot}
 
     def _phase_at(self, slot: int, at: float) -> int:
         begun = [phase for when, phase in self._phases[slot] if when <= at + _COARSE]
