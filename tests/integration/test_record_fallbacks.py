@@ -111,6 +111,19 @@ def test_the_audit_log_has_every_call_and_nothing_else(dockerd: Dockerd, web: st
 
 
 @pytest.mark.usefixtures("machine_network")
+def test_a_logged_twin_ends_with_the_recording_process(dockerd: Dockerd, web: str) -> None:
+    begun = begin(dockerd, web, without=["Recorder", "Bpftrace"], starts=1)
+    (twin,) = (
+        each["Id"]
+        for each in dockerd.api("GET", "/containers/json")
+        if each["Labels"].get("hardener.twin") == begun["run"]
+    )
+    os.kill(worker(begun["run"]), signal.SIGKILL)
+    assert until(lambda: not dockerd.api("GET", f"/containers/{twin}/json")["State"]["Running"])
+    main.abandon({"run": begin(dockerd, web)["run"]})  # removes the twin
+
+
+@pytest.mark.usefixtures("machine_network")
 def test_a_twin_that_floods_the_audit_log_is_killed(dockerd: Dockerd) -> None:
     command = ["sh", "-c", "while :; do echo; done"]
     name = dockerd.create("flood", command=command, host_config={"NetworkMode": "none"})

@@ -5,7 +5,8 @@ the kernel writes a record for each such call. The records are received from the
 or without an audit daemon. The filter is a part of the twin: nothing is changed on the host.
 
 A record has the call, the program and the process, and nothing else: capability checks, arguments and paths
-are not seen. An audit daemon writes the records into its log as well, so that their number is limited.
+are not seen. An audit daemon writes the records into its log as well, so that their number is limited, and
+twins end with this process, however that ends.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import suppress
-from typing import Any, Mapping
+from typing import Any, Collection, Mapping
 
 from ..host import audit
 from ..host.cgroups import look_up
@@ -42,6 +43,7 @@ _MOST_NAMES = 10_000
 _LONGEST_PATH = 4096
 _SILENT = 0.5  # seconds without a record, after which none is expected
 _DRAINED = 15.0
+_ROUNDS, _LOOK = 10, 0.2
 _COARSE = 0.01  # seconds by which the clock of records may be late
 _NUMBER_OF_CALLS = 1024
 _X32 = 0x40000000
@@ -80,12 +82,14 @@ class AuditLog(Source):
         self._unknown = 0
         self._cut = False
         self._lock = threading.Lock()
+        self._guard = _Guard()
         threading.Thread(target=self._work, daemon=True).start()
 
     def want(self, identity: str, slot: int = 0) -> None:
         """Start to count a container."""
         with self._lock:
             self._slots[identity] = slot
+        self._guard.watch(identity)
 
     def phase(self, name: str, *, unfiltered: bool = False, slot: int = 0) -> None:  # noqa: ARG002
         """Count calls for this phase from now on."""
@@ -251,6 +255,40 @@ class AuditLog(Source):
             return audit.kernel_status()["lost"] - self._lost
         except OSError:
             return 1
+
+
+class _Guard:
+    """A process that kills the processes of containers when this one has ended."""
+
+    def __init__(self) -> None:
+        reader, self._writer = os.pipe()
+        if os.fork() == 0:
+            try:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                # Others wait for the end of what this process inherited.
+                for number in map(int, os.listdir("/proc/self/fd")):
+                    if number != reader:
+                        with suppress(OSError):
+                            os.close(number)
+                with os.fdopen(reader, "r", encoding="ascii") as file:
+                    _kill(file.read().split())
+            finally:
+                os._exit(0)
+        os.close(reader)
+
+    def watch(self, identity: str) -> None:
+        """Add a container."""
+        os.write(self._writer, f"{identity}\n".encode("ascii"))
+
+
+def _kill(containers: Collection[str]) -> None:
+    """Kill the processes of containers, and those that they start meanwhile."""
+    for _round in range(_ROUNDS):
+        for name in os.listdir("/proc"):
+            if name.isdigit() and look_up(int(name), time.time()).container in containers:
+                with suppress(OSError):
+                    os.kill(int(name), signal.SIGKILL)
+        time.sleep(_LOOK)
 
 
 def logging(profile: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def listening(**slots: int) -> AuditLog:
     found._records = found._unknown = 0
     found._last, found._cut = 0.0, False
     found._lock = threading.Lock()
+    found._guard = SimpleNamespace(watch=lambda _identity: None)  # type: ignore[assignment]
     return found
 
 
