@@ -20,7 +20,7 @@ BUILT = $(PYTHON) -c 'from hardener import lab; lab.build(lab.release_named("$(1
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
     docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool bpftrace curl docker-compose apparmor \
-    mandoc
+    mandoc crun
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
 BPF_PACKAGES := clang-19 libbpf-dev bpftool

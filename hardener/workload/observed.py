@@ -7,6 +7,8 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker import runtimes
+
 from hardener.checks.lib import fields
 from hardener.checks.lib.containers import SOURCE, Container
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
@@ -100,10 +102,7 @@ def _remaps(snapshot: Snapshot) -> bool:
 def _runtime(container: Container, versions: JSONObject) -> str:
     default = fields.text(container.snapshot.info, "DefaultRuntime", "docker.info")
     name = fields.text(container.host_config, "Runtime", SOURCE) or default or "runc"
-    for component in fields.rows(versions, "Components", "docker.version"):
-        if component.get("Name") == name:
-            return f"{name} {component.get('Version') or ''}".rstrip()
-    return name
+    return f"{name} {runtimes.version(name, container.snapshot.info, versions)}".rstrip()
 
 
 def _words(config: JSONObject, key: str) -> list[str]:

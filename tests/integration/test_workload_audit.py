@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.record import describe, runtime
+from ansible_collections.hardener.docker.plugins.module_utils.docker import runtimes
+from ansible_collections.hardener.docker.plugins.module_utils.record import describe
 
 from hardener.comparison import container_changes
 from hardener.snapshot import Snapshot
@@ -213,7 +214,7 @@ def recorded(engine: Dockerd, container: str, default: dict[str, Any]) -> dict[s
         "kernel": os.uname().release,
         "architecture": os.uname().machine,
         "engine": versions["Version"],
-        "runtime": {"name": name, "version": runtime.version(versions, name)},
+        "runtime": {"name": name, "version": runtimes.version(name, engine.api("GET", "/info"), versions)},
         "lsm": [],
     }
     calls = {call: {"phases": ["serve"], "programs": ["sleep"]} for call in CALLS.split()}

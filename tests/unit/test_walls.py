@@ -49,6 +49,7 @@ TABLES = frozenset(
         "docker.content_trust",
         "docker.extensions",
         "docker.keys",
+        "docker.runtimes",
         "docker.seccomp",
         "snapshot.sysctls",
     ]

@@ -7,6 +7,7 @@ import re
 import time
 from typing import Any, Iterable, Mapping, NamedTuple
 
+from ..docker import runtimes
 from ..host.read import read_or
 from ..host.redact import Redactor
 from . import runtime
@@ -110,7 +111,7 @@ def host(info: Mapping[str, Any], versions: Mapping[str, Any], runtime_name: str
         "engine": shown(str(versions.get("Version") or ""), 100),
         "runtime": {
             "name": shown(runtime_name, 100),
-            "version": shown(runtime.version(versions, runtime_name), 100),
+            "version": shown(runtimes.version(runtime_name, info, versions), 100),
         },
         "lsm": [name for name in read_or("/sys/kernel/security/lsm", "").split(",") if name],
         "userns_remap": any("name=userns" in each for each in info.get("SecurityOptions") or ()),

@@ -173,14 +173,6 @@ def require_processes_here(info: Mapping[str, Any], inspected: Mapping[str, Any]
         )
 
 
-def version(versions: Mapping[str, Any], name: str) -> str:
-    """Return the version of the runtime, as the engine reports it."""
-    for component in versions.get("Components") or ():
-        if component.get("Name") == name:
-            return str(component.get("Version") or "")
-    return ""
-
-
 def cgroup_of(pid: int) -> int | None:
     """Return the kernel's number of a process's cgroup."""
     tree = unified_cgroups()

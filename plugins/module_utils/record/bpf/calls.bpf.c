@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* System calls behind the seccomp filter, what they ask of a few kinds, and executed programs. */
-#include "record.h"
+#include "programs.h"
 
 #define CALLS 1024
 #define WORDS (CALLS / 64)
@@ -186,25 +186,16 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	const char *name, *interpreter;
 	bool runtime = false;
 
+	mark_program(task, program);
 	if (!key)
 		return 0;
 	settings = recorded(task, &key->who, &runtime);
 	if (!settings)
 		return 0;
-	if (BPF_CORE_READ(task, seccomp.mode) == MODE_FILTER) /* without one the runtime executes itself, too */
-		bpf_task_storage_get(&programs, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	name = BPF_CORE_READ(program, filename);
 	interpreter = BPF_CORE_READ(program, interp); /* of a script; else the program itself */
 	record_exec(key, name, settings->phase);
 	if (interpreter != name)
 		record_exec(key, interpreter, settings->phase);
-	return 0;
-}
-
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
-{
-	if (bpf_task_storage_get(&programs, parent, 0, 0))
-		bpf_task_storage_get(&programs, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	return 0;
 }

@@ -93,8 +93,8 @@ static __always_inline __u8 is_wanted(struct task_struct *task, __u64 cgroup)
 	return found;
 }
 
-/* Threads of programs that were executed behind the filter, and of what these have started. Until its own execution
- * of the container's program the runtime executes nothing there: so the name alone hides no program. */
+/* Threads of programs of the container, and of what these have started. All others in its cgroup are the runtime's, until
+ * it executes the container's program: their names differ between runtimes and kernels, and are no proof. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -102,12 +102,9 @@ struct {
 	__type(value, __u8);
 } programs SEC(".maps");
 
-static __always_inline bool is_runtime(const char *comm)
+static __always_inline bool is_runtime(void)
 {
-	return ((comm[0] == 'r' && comm[1] == 'u' && comm[2] == 'n' && comm[3] == 'c' &&
-		(comm[4] == ':' || comm[4] == 0)) ||
-	       (comm[0] == 'c' && comm[1] == 'r' && comm[2] == 'u' && comm[3] == 'n' && comm[4] == 0)) &&
-	       !bpf_task_storage_get(&programs, bpf_get_current_task_btf(), 0, 0);
+	return !bpf_task_storage_get(&programs, bpf_get_current_task_btf(), 0, 0);
 }
 
 /* The settings, where this task is to be recorded now; else null. */
@@ -125,7 +122,7 @@ static __always_inline struct config *recorded(struct task_struct *task, struct 
 	if (!settings || (!settings->unfiltered && BPF_CORE_READ(task, seccomp.mode) != MODE_FILTER))
 		return 0;
 	bpf_get_current_comm(who->comm, sizeof(who->comm));
-	*runtime = is_runtime(who->comm);
+	*runtime = is_runtime();
 	return *runtime && settings->unfiltered ? 0 : settings;
 }
 

@@ -2,7 +2,7 @@
 /* Refused system calls: by the seccomp filter, and by the kernel for want of a right.
  *
  * A call that the filter answers itself is never entered: its end is seen, and its beginning is not. */
-#include "record.h"
+#include "programs.h"
 
 #define MOST_ERRNO 4095
 #define EPERM 1
@@ -95,5 +95,12 @@ int BPF_PROG(on_return, struct pt_regs *regs, long result)
 		__sync_fetch_and_add(count, 1);
 	else if (bpf_map_update_elem(&refusals, &key, &one, BPF_ANY))
 		lose(LOST_CALLS);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *program)
+{
+	mark_program(task, program);
 	return 0;
 }

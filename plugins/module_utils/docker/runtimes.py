@@ -1,0 +1,38 @@
+"""Read the version of a runtime from the engine's answers: one rule for recordings and snapshots.
+
+The engine reports the version of its default runtime. Of each other one it reports the features, from Docker
+25 on, whose annotations have the version.
+"""
+
+from __future__ import annotations
+
+import json
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Mapping
+    from typing import Any
+
+_FEATURES = "org.opencontainers.runtime-spec.features"
+_VERSIONS = ("org.opencontainers.runc.version", "run.oci.crun.version")
+_MOST = 1 << 20  # characters of the features
+
+
+def version(name: str, info: Mapping[str, Any], versions: Mapping[str, Any]) -> str:
+    """Return the version of a runtime; empty if the engine does not report it.
+
+    Args:
+        name: of the runtime, as in a container's HostConfig.
+        info: the engine's answer to ``/info``.
+        versions: its answer to ``/version``.
+    """
+    components = versions.get("Components")
+    for component in components if isinstance(components, list) else ():
+        if isinstance(component, dict) and component.get("Name") == name:
+            return str(component.get("Version") or "")
+    try:
+        text = info["Runtimes"][name]["status"][_FEATURES]
+        annotations = json.loads(text[:_MOST])["annotations"]
+        return next((str(annotations[key]) for key in _VERSIONS if key in annotations), "")
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return ""
