@@ -12,7 +12,12 @@ from rich.text import Text
 
 from hardener.text import line
 from hardener.workload.proof import ProofDocument
+from hardener.workload.verdict import fresh
 
+_RECORD_AGAIN = (
+    "what the filter refused is in no recording: record the container again with this exercise, and name all"
+    " recordings in `hardener workload profile`"
+)
 _STYLES = {"safe": "bold green", "not safe": "bold red", "not exercised": "bold yellow"}
 
 
@@ -28,6 +33,8 @@ def screen(proof: ProofDocument, path: Path) -> Iterator[RenderableType]:
     for reason in proof.reasons:
         yield Padding(Text(line(reason, 500)), (0, 1, 0, 3))
     yield Padding(Text(_starts(proof)), (0, 1, 0, 3))
+    if _lacks_a_call(proof):
+        yield Padding(Text(_RECORD_AGAIN), (0, 1, 0, 3))
     if proof.evidence:
         yield Padding(_evidence(proof), (1, 1, 0, 1))
     if proof.refusals:
@@ -46,6 +53,13 @@ def _starts(proof: ProofDocument) -> str:
     if profile is None or profile.observation is None:
         return "the profile was not tried"
     return f"{profile.observation.starts} of {profile.starts} starts came up under the profile"
+
+
+def _lacks_a_call(proof: ProofDocument) -> bool:
+    """Return whether the profile's filter refuses calls that worked before."""
+    seen = {each.kind: each.observation for each in proof.trials}
+    before, profile = seen.get("before"), seen.get("profile")
+    return bool(before and profile and any(each.by == "filter" for each in fresh(before, profile)))
 
 
 def _evidence(proof: ProofDocument) -> Table:

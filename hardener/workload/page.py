@@ -102,6 +102,13 @@ def _phases(profile: Profile) -> Section:
     sentences: list[Words] = []
     if any(not each.count for each in merged.exercises):
         sentences.append(("This profile lacks what only an unexercised phase needs.",))
+    if merged.total == 1:
+        sentences.append(
+            _say(
+                "It is of one recording: calls that the container makes in some runs only, as under load, may"
+                " be missing. Record it again, and name all recordings."
+            )
+        )
     if not merged.complete:
         sentences.append(("The recording is incomplete.",))
     sentences += [("Not seen: ", Name(gap)) for gap in merged.gaps]

@@ -578,3 +578,9 @@ def test_the_page_names_unexercised_phases_and_gaps() -> None:
     assert "- `reload`: not exercised: `the image declares no way`" in page
     assert "Not seen: `3 records lost`" in page
     assert "The recording is incomplete." in page
+
+
+def test_the_page_of_one_recording_asks_for_another_one() -> None:
+    asks = "Record it again, and name all recordings."
+    assert asks in markdown(sections(profile(recorded())))
+    assert asks not in markdown(sections(profile(recorded(), recorded(began="2026-11-27T08:10:00Z"))))

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hardener.terminal.proof import screen
+from hardener.workload.observation import observation
+from hardener.workload.proof import NAME, ProofDocument
+from tests.unit.workload.observations import REFUSED, answer
+from tests.unit.workload.proofs import proven_files
+
+
+def shown(folder: Path, **refused: object) -> str:
+    """The screen of a proof under whose profile one more call was refused."""
+    proof = ProofDocument.model_validate_json(proven_files(folder)[NAME])
+    told = answer(refusals=[REFUSED, {**REFUSED, **refused}])
+    seen = observation("host", told, machine="x86_64", exercise=None)
+    trials = tuple(
+        trial.model_copy(update={"observation": seen}) if trial.kind == "profile" else trial
+        for trial in proof.trials
+    )
+    output = io.StringIO()
+    for part in screen(proof.model_copy(update={"trials": trials}), folder / NAME):
+        Console(file=output, width=300).print(part)
+    return output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("refused", "advised"),
+    [
+        ({"number": 52, "by_filter": True}, True),
+        ({"number": 52, "by_filter": True, "error": 38}, False),  # programs then use another call
+        ({"number": 52, "by_filter": False}, False),
+        ({}, False),
+    ],
+)
+def test_a_call_that_no_recording_has_asks_for_another_one(
+    tmp_path: Path, refused: dict[str, object], advised: bool
+) -> None:
+    assert ("record the container again" in shown(tmp_path, **refused)) is advised
