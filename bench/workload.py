@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 from bench.workloads import catalogue, guest, images, running
 from bench.workloads.overhead import overhead
 from bench.workloads.running import ATTACKS, Proven
+from hardener.workload.proof import ProofDocument
 from hardener.workload.starts import STARTS
 from tests.integration.dockerd import EngineError, engine_inside
 from tests.integration.namespaces import OwnNetwork
@@ -35,7 +37,7 @@ def main() -> int:
     """Run the benchmark; return 1 if a workload is not proven safe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of workloads; all without one")
-    parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help="under each profile")
+    parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help="under each; 0: no proof")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep recordings, profiles and proofs")
     parser.add_argument("--overhead", action="store_true", help="what recording costs nginx, and no more")
@@ -67,7 +69,7 @@ def main() -> int:
     print(table(found), flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps([figures(each) for each in found], indent=1) + "\n")
-    return int(bool(failed) or any(each.proof.verdict != "safe" for each in found))
+    return int(bool(failed) or any(each.proof is not None and each.proof.verdict != "safe" for each in found))
 
 
 def measure() -> int:
@@ -77,15 +79,17 @@ def measure() -> int:
             images.prepare(engine)
         with network.inside(), running.container(engine, catalogue.NGINX, images.programs()) as names:
             found = overhead(engine, names[0], own)
+    usual = statistics.median(found["none"])
     for what, requests in found.items():
-        print(f"{what}: {requests:.0f} requests/s, {found['none'] / requests:.2f} times as long")
+        median = statistics.median(requests)
+        spread = f"{min(requests):.0f} to {max(requests):.0f}, {len(requests)} runs"
+        print(f"{what}: {median:.0f} requests/s ({spread}), {usual / median:.2f} times as long")
     return 0
 
 
 def figures(proven: Proven) -> dict[str, object]:
     """Return the results of a workload as data for programs."""
     document, proof = proven.document, proven.proof
-    trial = next(each for each in proof.trials if each.kind == "profile")
     seccomp = document.seccomp
     return {
         "workload": proven.name,
@@ -96,10 +100,10 @@ def figures(proven: Proven) -> dict[str, object]:
         "read_only": document.root.read_only,
         "no_new_privileges": document.privileges.no_new_privileges,
         "apparmor": bool(document.apparmor and document.apparmor.used),
-        "starts": [trial.observation.starts if trial.observation else 0, trial.starts],
-        "verdict": proof.verdict,
-        "reasons": list(proof.reasons),
-        "refusals": [str(each) for each in proof.refusals],
+        "starts": list(_starts(proof)) if proof else None,
+        "verdict": proof.verdict if proof else None,
+        "reasons": list(proof.reasons) if proof else [],
+        "refusals": [str(each) for each in proof.refusals] if proof else [],
         "possible": {"default": sorted(proven.before), "ours": sorted(proven.after)},
         "seconds": round(proven.seconds, 1),
     }
@@ -109,7 +113,7 @@ def table(found: list[Proven]) -> str:
     """Return the results as a Markdown table."""
     rows = [_HEADINGS, tuple("---" for _ in _HEADINGS)]
     for each in found:
-        document, trial = each.document, next(t for t in each.proof.trials if t.kind == "profile")
+        document = each.document
         calls = (
             f"{document.seccomp.default_calls} → {len(document.seccomp.calls)}" if document.seccomp else "-"
         )
@@ -125,8 +129,8 @@ def table(found: list[Proven]) -> str:
                 calls,
                 f"{len(document.capabilities.had)} → {len(document.capabilities.kept)}",
                 ", ".join(settings) or "-",
-                f"{trial.observation.starts if trial.observation else 0} of {trial.starts}",
-                each.proof.verdict,
+                "{} of {}".format(*_starts(each.proof)) if each.proof else "-",
+                each.proof.verdict if each.proof else "-",
                 f"{len(each.before)} of {len(ATTACKS)}",
                 str(len(each.after)),
                 f"{len(each.before - each.after)}",
@@ -134,6 +138,12 @@ def table(found: list[Proven]) -> str:
             )
         )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _starts(proof: ProofDocument) -> tuple[int, int]:
+    """Return how many starts came up under the profile, and of how many."""
+    trial = next(each for each in proof.trials if each.kind == "profile")
+    return trial.observation.starts if trial.observation else 0, trial.starts
 
 
 if __name__ == "__main__":

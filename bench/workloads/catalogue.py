@@ -122,6 +122,18 @@ ENTRYPOINT ["/server", ":80"]
     client="go",
     host_config={"Sysctls": {"net.ipv4.ip_unprivileged_port_start": "1024"}},
 )
+I386 = Workload(
+    name="i386",
+    dockerfile="""FROM scratch
+COPY attack server32 /
+USER 65534:65534
+EXPOSE 8080
+STOPSIGNAL SIGKILL
+ENTRYPOINT ["/server32"]
+""",
+    files=("server32",),
+    client="server32",
+)
 DNSMASQ = Workload(
     name="dnsmasq",
     dockerfile=f"""{_BASE}
@@ -159,4 +171,4 @@ WORKDIR /srv
     services=("app", "queue", "web", "worker"),
 )
 
-ALL = (NGINX, REDIS, POSTGRES, PYTHON, GO, FILE_CAPABILITY, DNSMASQ, GOSU, SHOP)
+ALL = (NGINX, REDIS, POSTGRES, PYTHON, GO, FILE_CAPABILITY, I386, DNSMASQ, GOSU, SHOP)

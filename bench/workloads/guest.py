@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.workloads import images
 from hardener import lab
 from hardener.lab import host
 
@@ -47,6 +48,8 @@ def run(release: str, arguments: Sequence[str], *, to: Path | None) -> int:
         arguments: of the benchmark.
         to: a folder for recordings, profiles and proofs; None where they are not kept.
     """
+    images.base()
+    images.programs()
     guest = lab.up(f"workloads-{os.getpid()}", release, report=print)
     try:
         guest.ssh("sh", "-c", _PREPARE, timeout=_MOST)

@@ -37,34 +37,38 @@ def prepare(engine: Dockerd) -> None:
     """Load into an engine the base of all workloads' images.
 
     Raises:
-        subprocess.CalledProcessError: mmdebstrap, the C compiler or Go failed.
+        subprocess.CalledProcessError: mmdebstrap failed.
     """
+    engine.docker("import", str(base()), BASE)
+
+
+def base() -> Path:
+    """Return the archive of the base, from the cache or made anew."""
     with host.lock("workloads"):
-        archive = _root_file_system()
-    engine.docker("import", str(archive), BASE)
+        return _root_file_system()
 
 
 def programs() -> Mapping[str, bytes]:
-    """Build the programs that are compiled from source: the attacks, and the server in Go, all static."""
-    sources = b"".join((FILES / name).read_bytes() for name in ("attack.c", "server.go"))
+    """Build the programs that are compiled from source, all static: attacks, a 32-bit server, one in Go."""
+    sources = b"".join((FILES / name).read_bytes() for name in ("attack.c", "server32.c", "server.go"))
     folder = _folder() / f"programs-{hashlib.sha256(sources).hexdigest()[:16]}"
-    attack, server = folder / "attack", folder / "server"
     with host.lock("workloads"):
-        if not server.exists():
+        if not (folder / "server").exists():
             folder.mkdir(exist_ok=True)
-            _build(attack, server)
-    return {"attack": attack.read_bytes(), "server": server.read_bytes()}
+            _build(folder)
+    return {name: (folder / name).read_bytes() for name in ("attack", "server32", "server")}
 
 
-def _build(attack: Path, server: Path) -> None:
+def _build(into: Path) -> None:
+    options = ("-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Os")
+    _run("cc", *options, "-o", str(into / "attack"), str(FILES / "attack.c"))
+    _run("cc", "-m32", "-no-pie", *options, "-o", str(into / "server32"), str(FILES / "server32.c"))
     with scratch("programs") as folder:
-        options = ("-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Os")
-        _run("cc", *options, "-o", str(attack), str(FILES / "attack.c"))
         _run(
             *("env", "CGO_ENABLED=0", f"GOCACHE={host.cache_dir() / 'go'}"),
             *("go", "build", "-trimpath", "-o", str(folder / "server"), str(FILES / "server.go")),
         )
-        shutil.move(folder / "server", server)
+        shutil.move(folder / "server", into / "server")
 
 
 def _root_file_system() -> Path:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import subprocess
 import sys
 import time
@@ -16,36 +15,43 @@ from pathlib import Path
 from bench.workloads.running import hardener
 from tests.integration.dockerd import Dockerd
 
-_REQUESTS, _AT_ONCE, _RUNS = 10_000, 8, 5
+_REQUESTS, _AT_ONCE = 10_000, 8
+_ROUNDS, _RUNS = 4, 3
 _TWIN = "label=hardener.twin"
 
 
-def overhead(engine: Dockerd, name: str, folder: Path) -> dict[str, float]:
-    """Return the median requests per second of a running nginx: alone, under the recorder, under strace.
+def overhead(engine: Dockerd, name: str, folder: Path) -> dict[str, list[float]]:
+    """Return the requests per second of a running nginx: alone, under the recorder, under strace.
+
+    They alternate, so that what else the machine does meanwhile falls on all of them.
 
     Args:
         engine: runs it.
         name: of its container.
-        folder: for the recording.
+        folder: for the recordings.
     """
     pid = int(engine.api("GET", f"/containers/{name}/json")["State"]["Pid"])
-    alone = [requests(pid) for _ in range(_RUNS)]
     answer = folder / "recorded.json"
     command = f"{sys.executable} -m bench.workloads.overhead {engine.socket} {answer}"
-    hardener(engine, "record", name, "--run", command, "--out", str(folder))
-    recorded = json.loads(answer.read_text())
-    alone += [requests(pid) for _ in range(_RUNS)]
+    found: dict[str, list[float]] = {"none": [], "recorder": [], "strace": []}
+    for _ in range(_ROUNDS):
+        found["none"] += [requests(pid) for _ in range(_RUNS)]
+        hardener(engine, "record", name, "--run", command, "--out", str(folder))
+        found["recorder"] += json.loads(answer.read_text())
+        found["strace"] += _traced(pid, folder)
+    return found
+
+
+def _traced(pid: int, folder: Path) -> list[float]:
     tracing = subprocess.Popen(
         ["strace", "-f", "-c", "-o", str(folder / "strace"), *_threads(pid)], stderr=subprocess.DEVNULL
     )
     try:
         time.sleep(1)
-        traced = [requests(pid) for _ in range(2)]
+        return [requests(pid)]
     finally:
         tracing.terminate()
         tracing.wait()
-    found = {"none": alone, "recorder": recorded, "strace": traced}
-    return {what: round(statistics.median(values)) for what, values in found.items()}
 
 
 def requests(pid: int) -> float:

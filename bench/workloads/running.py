@@ -38,7 +38,7 @@ class Proven:
     Args:
         name: of the workload, and of the service where it is of a project.
         document: the profile.
-        proof: the proof.
+        proof: the proof; None where none was asked for.
         seconds: from the container to the proven profile.
         before: the attacks that are possible under the engine's defaults.
         after: those that are possible under the profile.
@@ -46,7 +46,7 @@ class Proven:
 
     name: str
     document: Document
-    proof: ProofDocument
+    proof: ProofDocument | None
     seconds: float
     before: frozenset[str]
     after: frozenset[str]
@@ -84,7 +84,7 @@ def prove(
         workload: the workload.
         names: of its containers.
         folder: for the files.
-        starts: how often each is started under its profile.
+        starts: how often each is started under its profile; 0 for no proof.
 
     Raises:
         CommandError: a command failed; what it said is told.
@@ -102,18 +102,23 @@ def prove(
         )
         profile = folder / f"{name}-profile"
         hardener(engine, "profile", *map(str, files), "--out", str(profile))
-        exercise = ("--run", workload.exercise, "--starts", str(starts))
-        hardener(engine, "prove", str(profile), *exercise, allowed=(0, 3, 4))
+        proof = None
+        if starts:
+            exercise = ("--run", workload.exercise, "--starts", str(starts))
+            hardener(engine, "prove", str(profile), *exercise, allowed=(0, 3, 4))
+            proof = ProofDocument.model_validate_json((profile / "proof.json").read_text())
         seconds = recorded + time.monotonic() - began
-        document = load(profile)
+        before = attacks(engine, name)
+        with confined(engine, name, profile) as under:
+            after = attacks(engine, under)
         found.append(
             Proven(
                 name=f"{workload.name} {service}".strip(),
-                document=document,
-                proof=ProofDocument.model_validate_json((profile / "proof.json").read_text()),
+                document=load(profile),
+                proof=proof,
                 seconds=seconds,
-                before=attacks(engine, name),
-                after=_attacked_under(engine, name, profile),
+                before=before,
+                after=after,
             )
         )
     return found
@@ -145,16 +150,24 @@ def hardener(engine: Dockerd, *words: str, allowed: tuple[int, ...] = (0,)) -> s
     return done.stdout
 
 
-def _attacked_under(engine: Dockerd, name: str, profile: Path) -> frozenset[str]:
-    """Return the attacks that succeed from a container like this one under its profile."""
+@contextmanager
+def confined(engine: Dockerd, name: str, profile: Path, *, image: str = "") -> Iterator[str]:
+    """Run a container like this one under a profile; yield its name.
+
+    Args:
+        engine: runs it.
+        name: of the container.
+        profile: the folder of the profile.
+        image: another image than the container's; empty for its own.
+    """
     original = engine.api("GET", f"/containers/{name}/json")
     options = shlex.split((profile / "docker-run.txt").read_text())
     if any(option.startswith("--security-opt=apparmor=") for option in options):
         subprocess.run(["apparmor_parser", "--replace", str(profile / "apparmor")], check=True)
     options = [option.replace("seccomp=", f"seccomp={profile}/", 1) for option in options]
     networks = original["NetworkSettings"]["Networks"]
-    confined = f"{name}-confined"
-    words = ["run", "--detach", f"--name={confined}", f"--network={next(iter(networks))}", *options]
+    under = f"{name}-confined"
+    words = ["run", "--detach", f"--name={under}", f"--network={next(iter(networks))}", *options]
     words += [f"--volume={mount['Destination']}" for mount in original["Mounts"]]
     words += [
         f"--sysctl={key}={value}" for key, value in (original["HostConfig"].get("Sysctls") or {}).items()
@@ -162,12 +175,12 @@ def _attacked_under(engine: Dockerd, name: str, profile: Path) -> frozenset[str]
     if user := original["Config"]["User"]:
         words += [] if any(option.startswith("--user") for option in options) else [f"--user={user}"]
     # The entrypoint is the image's: a service of a project has none of its own.
-    engine.docker(*words, original["Config"]["Image"], *(original["Config"]["Cmd"] or ()))
+    engine.docker(*words, image or original["Config"]["Image"], *(original["Config"]["Cmd"] or ()))
     try:
-        _require_running(engine, confined)
-        return attacks(engine, confined)
+        _require_running(engine, under)
+        yield under
     finally:
-        engine.api("DELETE", f"/containers/{confined}?force=1&v=1")
+        engine.api("DELETE", f"/containers/{under}?force=1&v=1")
 
 
 def _attack(engine: Dockerd, name: str, attack: str) -> int:

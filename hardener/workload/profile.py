@@ -18,7 +18,14 @@ from hardener.workload.merging import Merged, Seen, merge
 from hardener.workload.owner import User, other_user
 from hardener.workload.recording import Recording
 from hardener.workload.seccomp import Default, Seccomp, narrowed
-from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE, LIBRARY_RESERVE
+from hardener.workload.syscalls import (
+    GO_RESERVE,
+    KERNEL_RESERVE,
+    LIBRARY_RESERVE,
+    NARROW,
+    NARROW_KERNEL_RESERVE,
+    NARROW_LIBRARY_RESERVE,
+)
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 60
@@ -204,15 +211,18 @@ def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
     base = last if no_new_privileges and last else plain
     runtime = {} if no_new_privileges and last and not had_it else merged.runtime_calls
     go = frozenset() if merged.one.host.runtime.name in _NOT_GO else GO_RESERVE
-    names = container.keys() | runtime.keys() | base | go | KERNEL_RESERVE | LIBRARY_RESERVE
+    kernel, library = KERNEL_RESERVE, LIBRARY_RESERVE
+    if merged.calls.keys() & NARROW:
+        kernel, library = kernel | NARROW_KERNEL_RESERVE, library | NARROW_LIBRARY_RESERVE
+    names = container.keys() | runtime.keys() | base | go | kernel | library
     return {
         name: Why(
             container=container.get(name),
             runtime=runtime.get(name),
             base=name in base,
             go=name in go,
-            kernel=name in KERNEL_RESERVE,
-            library=name in LIBRARY_RESERVE,
+            kernel=name in kernel,
+            library=name in library,
         )
         for name in sorted(names)
     }

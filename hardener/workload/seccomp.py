@@ -14,7 +14,7 @@ from typing import Any
 
 from hardener.errors import HardenerError
 from hardener.text import line
-from hardener.workload.syscalls import ARCHITECTURES, NEWER, capabilities_of
+from hardener.workload.syscalls import ARCHITECTURES, NARROW, NARROW_NEWER, NEWER, capabilities_of
 
 Rule = dict[str, Any]
 
@@ -120,6 +120,8 @@ def narrowed(
     Raises:
         HardenerError: the default cannot be narrowed, or an extra call is none.
     """
+    used = tuple(architectures)
+    recent = (*NEWER, *NARROW_NEWER) if NARROW.intersection(used) else NEWER
     rules = default.resolved(capabilities)
     permitted = {rule["name"] for rule in rules if _permits(rule)}
     refused = frozenset(wanted) - permitted
@@ -136,7 +138,7 @@ def narrowed(
             continue
         if rule["args"]:
             limited.append(rule)
-        elif name not in NEWER or _permits(rule):
+        elif name not in recent or _permits(rule):
             plain.setdefault((rule["action"], rule.get("errnoRet")), set()).add(name)
     if sockets and "socket" in wanted:
         before = _families(sockets)
@@ -144,11 +146,11 @@ def narrowed(
         families = tuple(sorted(before - after))
         limited += _family_rules(after, sockets[0]["action"])
     kept = frozenset(wanted) & permitted
-    newer = tuple(name for name in NEWER if name not in kept and name not in extra)
+    newer = tuple(name for name in recent if name not in kept and name not in extra)
     document: dict[str, Any] = {
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": 1,
-        "architectures": [_architecture(name) for name in architectures],
+        "architectures": [_architecture(name) for name in used],
         "syscalls": [
             *(_written(sorted(names), *how) for how, names in sorted(plain.items(), key=repr)),
             *(

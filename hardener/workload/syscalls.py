@@ -21,6 +21,11 @@ _LIBRARY = """brk clock_nanosleep exit_group futex getpid gettid madvise mmap mp
     rt_sigprocmask rt_sigreturn sched_yield tgkill writev"""
 LIBRARY_RESERVE = frozenset(_LIBRARY.split())
 
+# The same, as the C library of 32-bit programs makes it.
+NARROW = frozenset({"i386", "arm"})
+NARROW_KERNEL_RESERVE = frozenset({"clock_gettime64"})
+NARROW_LIBRARY_RESERVE = frozenset({"clock_nanosleep_time64", "futex_time64", "mmap2", "sigreturn"})
+
 # Programs fall back to older calls where the kernel does not know one of these, and fail where it is
 # forbidden. A runtime returns "not known" only above the highest number in a profile: a profile with few
 # calls would forbid the rest. So these are refused as not known, by name: from Linux 4.11 on.
@@ -32,6 +37,12 @@ _NEWER = """statx io_pgetevents rseq
     futex_wait futex_requeue statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal
     setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr file_setattr"""
 NEWER = tuple(_NEWER.split())
+# Those of 32-bit programs only: times of 64 bits, in Linux 5.1.
+_NARROW_NEWER = """clock_gettime64 clock_settime64 clock_adjtime64 clock_getres_time64 clock_nanosleep_time64
+    timer_gettime64 timer_settime64 timerfd_gettime64 timerfd_settime64 utimensat_time64 pselect6_time64
+    ppoll_time64 io_pgetevents_time64 recvmmsg_time64 mq_timedsend_time64 mq_timedreceive_time64
+    semtimedop_time64 rt_sigtimedwait_time64 futex_time64 sched_rr_get_interval_time64"""
+NARROW_NEWER = tuple(_NARROW_NEWER.split())
 
 # The name of an architecture in a runtime and libseccomp, by the kernel's name.
 ARCHITECTURES = {

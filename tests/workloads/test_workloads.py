@@ -19,6 +19,7 @@ from tests.integration.waiting import until
 KEPT = {
     "nginx": {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SETGID", "CAP_SETUID"},
     "go": set(),
+    "i386": set(),
     "file-capability": {"CAP_NET_BIND_SERVICE"},
     "python": set(),
 }
@@ -41,6 +42,7 @@ def test_a_workload_is_proven_safe_with_fewer_privileges(
 
 def _check(proven: Proven) -> None:
     document, proof = proven.document, proven.proof
+    assert proof is not None
     assert proof.verdict == "safe", (proven.name, proof.reasons)
     trial = next(each.observation for each in proof.trials if each.kind == "profile")
     assert trial is not None
