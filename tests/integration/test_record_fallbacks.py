@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import main
 from ansible_collections.hardener.docker.plugins.module_utils.record.auditlog import QUIET
 
+from hardener.workload.profile import make
 from hardener.workload.recording import Recording
 from tests.integration.dockerd import Dockerd
 from tests.integration.namespaces import OwnNetwork
@@ -94,10 +95,14 @@ def test_bpftrace_ends_with_the_recording_process(dockerd: Dockerd, web: str, bp
     main.abandon({"run": begin(dockerd, web)["run"]})  # removes the twin
 
 
-# The kernel's audit records are heard in the machine's network alone.
-@pytest.mark.usefixtures("machine_network")
-def test_the_audit_log_has_every_call_and_nothing_else(dockerd: Dockerd, web: str, usual: Recording) -> None:
-    found = recorded(dockerd, web, "Recorder", "Bpftrace")
+@pytest.fixture(scope="module")
+def logged(machine_network: None, dockerd: Dockerd, web: str) -> Recording:
+    """The container by the audit log, whose records are heard in the machine's network alone."""
+    return recorded(dockerd, web, "Recorder", "Bpftrace")
+
+
+def test_the_audit_log_has_every_call_and_nothing_else(usual: Recording, logged: Recording) -> None:
+    found = logged
     assert found.recorder.title == "the audit log: not here"
     assert (found.recorder.complete, found.recorder.unseen) == (False, ("capabilities", "sockets"))
     assert set(found.calls["x86_64"]) == set(usual.calls["x86_64"]) - QUIET
@@ -108,6 +113,36 @@ def test_the_audit_log_has_every_call_and_nothing_else(dockerd: Dockerd, web: st
     assert "execve" in found.runtime_calls
     assert found.runtime_base is None
     assert found.granted == usual.granted
+
+
+def test_a_container_works_under_a_profile_from_the_audit_log(dockerd: Dockerd, logged: Recording) -> None:
+    profile = make([("recording.json", logged)])
+    assert len(profile.capabilities) == 14
+    assert profile.seccomp is not None
+    assert len(profile.seccomp.permitted) < 120
+    options = {
+        "NetworkMode": "none",
+        "CapDrop": ["ALL"],
+        "CapAdd": list(profile.capabilities),
+        "ReadonlyRootfs": profile.read_only,
+        "SecurityOpt": [
+            f"no-new-privileges={'true' if profile.no_new_privileges else 'false'}",
+            f"seccomp={json.dumps(profile.seccomp.document)}",
+        ],
+    }
+    name = dockerd.run("confined", command=["sh", "-c", SCRIPT], host_config=options)
+    try:
+        assert until(lambda: exercised(dockerd, name))
+    finally:
+        dockerd.api("DELETE", f"/containers/{name}?force=1&v=1")
+
+
+def exercised(engine: Dockerd, container: str) -> bool:
+    """Whether the exercise succeeds in a container."""
+    made = engine.api("POST", f"/containers/{container}/exec", {"Cmd": EXERCISE})["Id"]
+    engine.api("POST", f"/exec/{made}/start", {"Detach": True})
+    assert until(lambda: not engine.api("GET", f"/exec/{made}/json")["Running"])
+    return bool(engine.api("GET", f"/exec/{made}/json")["ExitCode"] == 0)
 
 
 @pytest.mark.usefixtures("machine_network")
