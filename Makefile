@@ -19,8 +19,9 @@ BUILT = $(PYTHON) -c 'from hardener import lab; lab.build(lab.release_named("$(1
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
-    docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool bpftrace curl docker-compose apparmor \
-    mandoc crun
+    docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool curl docker-compose apparmor \
+    mandoc
+SLOW_PACKAGES := bpftrace crun
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
 BPF_PACKAGES := clang-19 libbpf-dev bpftool
@@ -63,6 +64,7 @@ integration: test-packages $(VENV)/.installed ## the tests against a private doc
 
 .PHONY: integration-slow
 integration-slow: test-packages $(VENV)/.installed ## the integration tests that `make test` leaves out (root)
+	@.ci/install-packages $(SLOW_PACKAGES)
 	$(PYTEST) tests/integration -m slow --numprocesses=2 --verbose
 
 .PHONY: promise promise-loop promise-host
