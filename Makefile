@@ -21,6 +21,7 @@ LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
     docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool curl docker-compose apparmor \
     mandoc
+# For tests of tests/integration that make test leaves out.
 SLOW_PACKAGES := bpftrace crun
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
@@ -152,6 +153,7 @@ collector: ## the collector as one file, for hosts without Ansible: dist/host_sn
 
 .PHONY: coverage
 coverage: test-packages $(VENV)/.installed ## branch coverage of the unit and integration tests, what runs on hosts included (root)
+	@.ci/install-packages $(SLOW_PACKAGES)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run --module pytest tests/unit
 	$(BIN)/coverage run --module pytest tests/integration
