@@ -226,9 +226,9 @@ def _runtimes(snapshot: Snapshot) -> Sequence[Watched]:
     declared = settings.get("runtimes").value
     paths = [item.path for item in _binary("runc")(snapshot)]
     for entry in declared.values() if isinstance(declared, Mapping) else ():
-        path = entry.get("path") if isinstance(entry, Mapping) else None
-        if isinstance(path, str) and path.startswith("/"):
-            paths.append(real(snapshot, path))
+        items = entry.items() if isinstance(entry, Mapping) else ()
+        named = [path for name, path in items if str(name).casefold() == "path"]  # Go ignores the case
+        paths += [real(snapshot, path) for path in named if isinstance(path, str) and path.startswith("/")]
     # A runtime can also be given by its path only.
     default = settings.text("default-runtime").value
     paths += [real(snapshot, default)] if default.startswith("/") else []

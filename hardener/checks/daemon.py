@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from hardener.checks import check
@@ -24,6 +25,7 @@ from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 INFO = "docker.info"
+_MOST_PROCESSES = 1 << 22  # PID_MAX_LIMIT of a 64-bit kernel
 _ICC = "com.docker.network.bridge.enable_icc"
 
 
@@ -178,7 +180,7 @@ def base_device_size(snapshot: Snapshot) -> Verdict:
 @check("daemon-default-ulimits")
 @needs_engine
 def default_ulimits(snapshot: Snapshot) -> Verdict:
-    """Check that default ulimits are set; the site decides about their values."""
+    """Check that default ulimits are set and limit something; the site decides about their values."""
     expected = "default-ulimits has at least one entry, and none for nofile or nproc is unlimited"
     settings = Settings(snapshot)
     limits = settings.entries("default-ulimits")
@@ -186,27 +188,39 @@ def default_ulimits(snapshot: Snapshot) -> Verdict:
     if not limits.value:
         actual = "no default ulimit is set"
         return failed(expected, actual, offenders=[Offender("setting", "default-ulimits", "is not set")])
-    endless = [
-        name for name in ("nofile", "nproc") if _is_endless(settings.get("default-ulimits").value, name)
-    ]
+    declared = settings.get("default-ulimits").value
+    endless = {name: limit for name in ("nofile", "nproc") if (limit := _endless(declared, name)) is not None}
     if endless:
-        offenders = [Offender("setting", f"default-ulimits {name}", "is -1 (unlimited)") for name in endless]
-        actual = f"-1 (unlimited) for {', '.join(endless)}"
+        shown = {
+            name: "-1 (unlimited)" if limit == -1 else f"{limit} (no limit)"
+            for name, limit in endless.items()
+        }
+        offenders = [
+            Offender("setting", f"default-ulimits {name}", f"is {what}") for name, what in shown.items()
+        ]
+        actual = ", ".join(f"{what} for {name}" for name, what in shown.items())
         return failed(expected, actual, offenders=offenders, evidence=evidence)
     names = ", ".join(limit.partition("=")[0] for limit in limits.value)
     return unless_stale(settings, "default-ulimits", expected, f"limits for {names}", evidence)
 
 
-def _is_endless(value: object, name: str) -> bool:
-    """Return whether a default is unlimited (-1), in daemon.json (``{"Hard": -1}``) or as ``nofile=-1``."""
+def _endless(value: object, name: str) -> int | None:
+    """Return a default that limits nothing, in daemon.json (``{"Hard": -1}``) or as ``nofile=-1``.
+
+    The kernel takes negative numbers for huge ones, and has no more than 4,194,304 processes.
+    """
     if isinstance(value, Mapping):
         entry = value.get(name)
-        return isinstance(entry, Mapping) and -1 in {
-            entry.get(key) for key in ("Hard", "hard", "Soft", "soft")
-        }
-    flags = value if isinstance(value, list) else ()
-    limits = [str(flag).partition("=")[2] for flag in flags if str(flag).partition("=")[0] == name]
-    return bool(limits) and "-1" in limits[-1].split(":")
+        items = entry.items() if isinstance(entry, Mapping) else ()
+        # Go ignores the case of names.
+        limits = [limit for key, limit in items if str(key).casefold() in {"hard", "soft"}]
+    else:
+        flags = [str(flag).partition("=") for flag in (value if isinstance(value, list) else ())]
+        texts = [limit.split(":") for key, _, limit in flags if key == name][-1:]
+        limits = [int(text) for text in (texts[0] if texts else ()) if text.removeprefix("-").isdecimal()]
+    most = _MOST_PROCESSES if name == "nproc" else math.inf
+    found = [limit for limit in limits if isinstance(limit, int) and (limit < 0 or limit >= most)]
+    return min(found, default=None)
 
 
 @check("daemon-userns-remap")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +39,8 @@ _ADDRESSES = {
     "splunk": "splunk-url",
     "syslog": "syslog-address",
 }
+_HERE = ("0.0.0.0", "::", "127.0.0.0/8", "::1")  # noqa: S104 - as a destination these are this host
+_LOCAL_NAMES = frozenset({"", "localhost", "localhost6", "ip6-localhost", "ip6-loopback"})
 _TLS_KEYS = ("hosts", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 
 
@@ -60,8 +62,10 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
     protection = tls(snapshot, settings)
     endpoints = listening or declared
     weakness = _weakness(protection) or _foreign_authorities(snapshot, protection.ca)
-    weak = {address: _relay_fault(by) or weakness for address, by in _holders(sockets, endpoints)}
-    weak = {address: f"{why}{_loopback_remark(address)}" for address, why in weak.items() if why}
+    found = [(address, by, _fault_of_another(by) or weakness) for address, by in _holders(sockets, endpoints)]
+    guests = _in_the_hosts_network(snapshot) if any(why for *_, why in found) else []
+    remarks = {address: _loopback_remark(address, guests) for address, *_ in found}
+    weak = {address: f"{why}{remarks[address]}" for address, _, why in found if why}
     if weak:
         offenders = [Offender("socket", address, why) for address, why in weak.items()]
         actual = listed([f"{address}: {why}" for address, why in weak.items()], glue="; ")
@@ -71,9 +75,14 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
             offenders=offenders,
             evidence=evidence,
             checked=len(endpoints),
-            severity=Severity.HIGH if all(map(_loopback_remark, weak)) else None,
+            severity=None if guests or not all(remarks[address] for address in weak) else Severity.HIGH,
         )
     actual = f"{', '.join(endpoints)}: clients are verified against {protection.ca}"
+    if running and settings.replaced_since_start(protection.ca):
+        look = (
+            f"restart the daemon: {protection.ca} was changed after it started, and it uses the earlier one"
+        )
+        return manual(expected, look, evidence=evidence, checked=len(endpoints))
     if running and settings.changed_since_start and not _from_flags(settings):
         look = f"restart the daemon: {settings.path} was changed after it started and only now gives {actual}"
         return manual(expected, look, evidence=evidence, checked=len(endpoints))
@@ -105,21 +114,40 @@ def _foreign_authorities(snapshot: Snapshot, ca: str) -> str:
 
 
 def _holders(sockets: Sequence[Mapping[str, Any]], endpoints: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each endpoint of the API with the program that listens on it; dockerd if nothing listens yet."""
-    yield from ((_address(socket), str(socket.get("process"))) for socket in sockets)
+    """Yield each endpoint of an API with the program that listens on it; dockerd if nothing listens yet.
+
+    Other engines that verify their clients are left out.
+    """
+    holders = [
+        (_address(socket), str(socket.get("process"))) for socket in sockets if not socket.get("verifies")
+    ]
+    yield from holders
     yield from ((endpoint, "dockerd") for endpoint in (() if sockets else endpoints))
 
 
-def _relay_fault(process: str) -> str:
-    """Describe the problem of a TCP socket that another program forwards to the daemon's Unix socket."""
+def _fault_of_another(process: str) -> str:
+    """Describe the problem of a TCP socket of another program than this engine or systemd."""
     if process in {"dockerd", "systemd"}:
         return ""
+    if process.startswith("dockerd "):
+        return f"another engine ({process}) asks for no client certificate"
     return f"{process} forwards connections to the API's Unix socket without asking for a client certificate"
 
 
-def _loopback_remark(address: str) -> str:
+def _in_the_hosts_network(snapshot: Snapshot) -> list[str]:
+    """Return the containers that reach what listens on the host's loopback addresses."""
+    if not snapshot.fact("engine").get("reachable"):
+        return []
+    everyone, _ = readable(snapshot)  # an unread one decides nothing: the verdict is a failure anyway
+    return [container.name for container in everyone if container.shares("net")]
+
+
+def _loopback_remark(address: str, guests: Sequence[str]) -> str:
     """Return a remark on a socket on loopback: all local users reach it, and are thereby root."""
-    return " (local users only)" if _loopback_host(address.removeprefix("tcp://")) else ""
+    if not _loopback_host(address.removeprefix("tcp://")):
+        return ""
+    shared = f", and containers in the host's network: {listed(guests)}" if guests else ""
+    return f" (local users{shared or ' only'})"
 
 
 def _from_flags(settings: Settings) -> bool:
@@ -157,17 +185,33 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
             }
             if swarm.get("ControlAvailable") is not True:  # a worker does not know the ports of services
                 declared = set(map(_port, api_hosts(snapshot, settings)))
-    for key in ("metrics-addr", "network-diagnostic-port"):
-        try:
-            other.add(_port(str(settings.get(key).value)))
-        except FactUnavailable:
-            continue
+    try:
+        hosts = [host for host in api_hosts(snapshot, settings) if host.startswith("tcp://")]
+        metrics = str(settings.get("metrics-addr").value)
+        other.add(_port(str(settings.get("network-diagnostic-port").value)))
+    except FactUnavailable:
+        hosts, metrics = [], ""
     for socket in fields.rows(engine, "listening", "engine"):
         port = socket.get("port")
-        if port in other or (str(socket.get("address")), str(port)) in held:
-            continue
-        if declared is None or port in declared or _relay_fault(str(socket.get("process"))):
+        if any(_is_at(socket, host.removeprefix("tcp://")) for host in hosts):
             yield socket
+            continue
+        published_there = (str(socket.get("address")), str(port)) in held
+        if port in other or published_there or (metrics and _is_at(socket, metrics)):
+            continue
+        if declared is None or port in declared or _fault_of_another(str(socket.get("process"))):
+            yield socket
+
+
+def _is_at(socket: Mapping[str, Any], address: str) -> bool:
+    """Return whether a socket listens at a declared ``address:port``; one with a name may be any."""
+    host = address.rpartition(":")[0].strip("[]")
+    if _port(address) != socket.get("port"):
+        return False
+    try:
+        return host in {"", "*"} or ip_address(host) == ip_address(str(socket.get("address")))
+    except ValueError:
+        return True
 
 
 def _port(text: str) -> int:
@@ -275,6 +319,7 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
 def central_logging(snapshot: Snapshot) -> Verdict:
     """Check the default logging driver for new containers, and that of each existing container."""
     expected = "container logs are sent off the host"
+    nearby = _own_networks(snapshot)
     default = fields.text(snapshot.info, "LoggingDriver", INFO)
     if not default:
         raise FactUnavailable(INFO, "the engine does not say which logging driver it uses")
@@ -289,7 +334,7 @@ def central_logging(snapshot: Snapshot) -> Verdict:
     for (kind, name), (driver, options) in drivers.items():
         if driver == "none":
             lost.append(Offender(kind, name, "driver none discards all logs"))
-        elif not _remote(driver, options):
+        elif not _remote(driver, options, nearby):
             local.append(Offender(kind, name, f"driver {driver} keeps logs on the host"))
     evidence = [f"{name}: {driver}" for (_, name), (driver, _) in drivers.items()]
     named = listed([f"{offender.name} ({offender.detail.split()[1]})" for offender in local])
@@ -317,8 +362,28 @@ def _log_options(snapshot: Snapshot) -> dict[str, str]:
     return dict(entry.partition("=")[::2] for entry in entries)
 
 
-def _remote(driver: str, options: Mapping[str, str]) -> bool:
-    """Return whether a log driver sends to another host; one without an address counts as remote."""
+Networks = Sequence[IPv4Network | IPv6Network]
+
+
+def _own_networks(snapshot: Snapshot) -> Networks:
+    """Return the addresses that are on this host: any, loopback, and those of the engine's own networks."""
+    found = [ip_network(text) for text in _HERE]
+    for network in snapshot.fact_or("docker.networks", []):
+        if network.get("Driver") == "bridge":
+            addresses = fields.table(network, "IPAM", "docker.networks")
+            ranges = fields.rows(addresses, "Config", "docker.networks")
+            found += [ip_network(str(each["Subnet"]), strict=False) for each in ranges if each.get("Subnet")]
+    return found
+
+
+def _remote(driver: str, options: Mapping[str, str], nearby: Networks) -> bool:
+    """Return whether a log driver sends to another host; one without an address counts as remote.
+
+    Args:
+        driver: its name.
+        options: of the driver.
+        nearby: networks of this host.
+    """
     if driver in _BUILT_IN_DRIVERS and driver != "syslog":
         return False
     if driver not in _ADDRESSES:
@@ -332,4 +397,10 @@ def _remote(driver: str, options: Mapping[str, str]) -> bool:
         return False
     if address.scheme not in {"tcp", "udp", "tcp+tls", "tls", "http", "https"}:
         return False  # a Unix socket
-    return not _loopback_host(address.netloc.rpartition("@")[2])
+    host = (address.hostname or "").rstrip(".")
+    try:
+        place = ip_address(host)
+    except ValueError:
+        return host.partition(".")[0] not in _LOCAL_NAMES and not host.endswith(".localhost")
+    mapped = getattr(place, "ipv4_mapped", None) or place
+    return not any(mapped in network for network in nearby)

@@ -21,6 +21,9 @@ from hardener.checks.lib.verdicts import count, failed, listed, needs_engine, no
 from hardener.model import Offender, Verdict
 from hardener.snapshot import JSONObject, Snapshot
 
+# Who can write there can make a unit that replaces the packaged one.
+_UNIT_FOLDERS = frozenset({"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"})
+
 FindPaths = Callable[[Snapshot], Sequence[str]]
 FaultOf = Callable[[Snapshot, JSONObject], str]
 
@@ -127,7 +130,7 @@ def _one(path: Callable[[Snapshot], str]) -> FindPaths:
 
 
 def _of_unit(name: str) -> FindPaths:
-    """Return the files that decide how a unit starts: its file, drop-ins, their folders, environment files.
+    """Return what decides how a unit starts: its file, drop-ins, the folders of units, environment files.
 
     A drop-in counts at the next start, also one that systemd has not loaded yet.
     """
@@ -148,9 +151,12 @@ def _of_unit(name: str) -> FindPaths:
 
 
 def _is_drop_in(path: str, unit_name: str) -> bool:
-    """Return whether a path is the folder of a unit's drop-ins or a drop-in in it."""
+    """Return whether a path is a folder of units, the folder of a unit's drop-ins, or a drop-in in it."""
     folder = posixpath.dirname(path) if path.endswith(".conf") else path
-    return folder.endswith(f"/systemd/system/{unit_name}.d")
+    if folder in _UNIT_FOLDERS:
+        return folder == path
+    drop_ins = (f"{unit_name}.d", f"{unit_name.rpartition('.')[2]}.d")
+    return posixpath.basename(folder) in drop_ins and "/systemd/" in folder
 
 
 def _config_folder(snapshot: Snapshot) -> Sequence[str]:

@@ -610,6 +610,7 @@ def test_the_engine_has_one_client() -> None:
         client,
         "plugins/module_utils/converge/logtargets.py",  # looks whether a syslog daemon listens
         "plugins/module_utils/record/worker.py",  # the recorder's own socket, by which it is ended
+        "plugins/module_utils/snapshot/unixsockets.py",  # asks the kernel which of them listen
     }
     assert plugins_with("SO_PEERCRED") == {client}
     spoken = {

@@ -5,6 +5,7 @@ If the engine itself reports a value, that effective one decides; ``Settings.dri
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,9 +106,24 @@ class Settings:
     @property
     def changed_since_start(self) -> bool:
         """Return whether the file is newer than the running daemon, which may use earlier settings."""
-        record = self._snapshot.fact("files").get(self.path)
-        changed = record.get("mtime") if isinstance(record, Mapping) else None
-        return changed_since(self._snapshot.fact("engine").get("started"), changed)
+        return self.replaced_since_start(self.path)
+
+    def replaced_since_start(self, path: str) -> bool:
+        """Return whether a file was written since the daemon started, or one that is older was moved there.
+
+        A moved file keeps its time of modification: then its status and its folder have changed. Either alone
+        may be due to other permissions, or to other files in the folder.
+        """
+        files, started = self._snapshot.fact("files"), self._snapshot.fact("engine").get("started")
+
+        def time_of(name: str, kind: str) -> int | None:
+            record = files.get(name)
+            return record.get(kind) if isinstance(record, Mapping) else None
+
+        if changed_since(started, time_of(path, "mtime")):
+            return True
+        moved = (time_of(path, "ctime"), time_of(posixpath.dirname(path), "mtime"))
+        return all(changed_since(started, when) for when in moved)
 
     def drift(self, key: str, effective: object) -> str:
         """Describe how a declared boolean differs from the effective one, as a phrase; empty if equal."""
@@ -182,7 +198,7 @@ def api_hosts(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
 
     ``unix:///run/docker.sock``, ``tcp://0.0.0.0:2375``; the engine's default where nothing is declared.
     """
-    declared = settings.entries("hosts").value or ("unix://",)
+    declared = tuple(host.strip() for host in settings.entries("hosts").value) or ("unix://",)
     hosts = [_with_scheme(host) for host in declared if not host.startswith("fd://")]
     if len(hosts) < len(declared):
         hosts += socket_unit_hosts(snapshot)
@@ -197,16 +213,19 @@ def _with_scheme(host: str) -> str:
 
 
 def socket_unit_hosts(snapshot: Snapshot) -> list[str]:
-    """Return the addresses of docker.socket, in the form of ``--host``."""
+    """Return the addresses of the engine's socket units, in the form of ``--host``."""
     try:
-        unit = snapshot.fact("units").get("docker.socket") or {}
+        units = snapshot.fact("units")
     except FactAbsent:
         return []
+    sockets = [unit or {} for name, unit in units.items() if name.endswith(".socket")]
     hosts = []
-    for entry in unit.get("Listen") or ():
+    for entry in (entry for unit in sockets for entry in unit.get("Listen") or ()):
         address = str(entry).removesuffix("(Stream)").strip()
         if address.startswith("/"):
             hosts.append(f"unix://{address}")
+        elif address.startswith("vsock:"):
+            continue  # the daemon cannot use it
         elif ":" in address or address.isdigit():
             hosts.append(f"tcp://{address}" if ":" in address else f"tcp://[::]:{address}")
     return hosts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from json import loads
 
 from ..host.errors import Failed, describe
@@ -15,16 +16,38 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 _MAX_CONFIG = 1024 * 1024
+# Paths that are another file in each process.
+_OWN_FILES = (("/proc/self/", ""), ("/dev/fd/", "fd/"), ("/dev/stdin", "fd/0"))
 
 
-def path_of(flags: dict[str, list[str]], environment: dict[str, str], home: str, *, rootless: bool) -> str:
-    """Return the path that the daemon reads."""
+def path_of(
+    flags: dict[str, list[str]],
+    environment: dict[str, str],
+    home: str,
+    *,
+    rootless: bool,
+    pid: int | None = None,
+) -> str:
+    """Return the path that the daemon reads; ``pid`` is its process, whose own files it may name."""
     named = flags.get("config-file")
     if named and named[-1]:
-        return named[-1]
+        return _seen_by(pid, named[-1]) if pid is not None else named[-1]
     if rootless:
         return f"{environment.get('XDG_CONFIG_HOME') or f'{home}/.config'}/docker/daemon.json"
     return DEFAULT_PATH
+
+
+def _seen_by(pid: int, path: str) -> str:
+    """Return a path that a process was given, as it is here: it may be relative, or name a descriptor."""
+    for prefix, own in _OWN_FILES:
+        if path.startswith(prefix):
+            return f"/proc/{pid}/{own}{path[len(prefix) :]}"
+    if path.startswith("/"):
+        return path
+    try:
+        return os.path.normpath(os.path.join(os.readlink(f"/proc/{pid}/cwd"), path))
+    except OSError:
+        return path
 
 
 def read(path: str) -> dict[str, Any]:
@@ -38,6 +61,8 @@ def read(path: str) -> dict[str, Any]:
     }
     try:
         os.lstat(path)
+        if os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
+            return {**result, "error": "it is a pipe: what the daemon has read there is gone"}
     except (FileNotFoundError, NotADirectoryError):
         return {**result, "exists": False}
     except OSError as error:
@@ -72,7 +97,7 @@ def parse(text: str) -> tuple[Any, list[str]]:
         repeated: list[str] = []  # noqa: RUF012 - replaced for the objects that have any
 
     def build(pairs: list[tuple[str, Any]]) -> Object:
-        made = Object(pairs)
+        made = Object(_joined(pairs))
         if len(made) < len(pairs):
             names = [name for name, _value in pairs]
             made.repeated = sorted({name for name in names if names.count(name) > 1})
@@ -91,3 +116,12 @@ def parse(text: str) -> tuple[Any, list[str]]:
 
     parsed = loads(text, object_pairs_hook=build, parse_constant=refuse)
     return parsed, walk(parsed, "")
+
+
+def _joined(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the last value of a repeated key; of objects, Go adds the later entries to the earlier ones."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        earlier = found.get(name)
+        found[name] = {**earlier, **value} if isinstance(earlier, dict) and isinstance(value, dict) else value
+    return found

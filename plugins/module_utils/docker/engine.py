@@ -111,7 +111,7 @@ def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
         except (OSError, Failed) as error:
             engine.error = f"{path}: {describe(error)}"
             continue
-        if engine.peer in daemons and engine.peer != engine.pid:
+        if engine.peer != engine.pid and (engine.peer in daemons or _is_renamed(engine.peer)):
             engine.pid = engine.peer
             _learn(engine, known_units)
         break
@@ -130,12 +130,39 @@ def containerd_socket(engine: Engine, info: dict[str, Any]) -> str:
     return own if os.path.exists(own) else _SYSTEM_CONTAINERD
 
 
+def verifies_clients(pid: int) -> bool:
+    """Return whether an engine is set to accept only clients with a certificate of its own authority.
+
+    Args:
+        pid: its process; it need not be the engine that was found.
+
+    Raises:
+        OSError: it ended meanwhile.
+    """
+    given, _unknown = flags.parse(processes.argv(pid)[1:])
+    environment, rootless = processes.environment(pid), processes.effective_uid(pid) != 0
+    home = environment.get("HOME") or "/root"
+    file = config.read(config.path_of(given, environment, home, rootless=rootless, pid=pid))["parsed"] or {}
+    verify, tls, authority = (keys.value_of(key, file, given) for key in ("tlsverify", "tls", "tlscacert"))
+    return (verify is True or (verify is None and tls is True)) and bool(authority)
+
+
 def _runs_on_host(pid: int) -> bool:
     """Return whether a process runs on the host, not in a container (Docker in Docker)."""
     try:
         return processes.in_own_pid_namespace(pid)
     except OSError:
         return False
+
+
+def _is_renamed(pid: int | None) -> bool:
+    """Return whether the program that answered is an engine under another name: ``.dockerd-wrapped``.
+
+    Who listens may also be systemd, or a program that forwards.
+    """
+    program = processes.executable(pid) if pid and pid > 1 and _runs_on_host(pid) else None
+    name = os.path.basename(program or "")
+    return "dockerd" in name or name.startswith("docker-") or name.endswith("engine-daemon")
 
 
 def _choose(daemons: list[int], known_units: Once) -> int | None:
@@ -192,8 +219,12 @@ def _learn(engine: Engine, known_units: Once) -> None:
         engine.binaries["dockerd"] = processes.executable(engine.pid) or engine.binaries["dockerd"]
     engine.home = engine.environment.get("HOME") or _home(engine.euid or 0)
     engine.rootless = bool(engine.euid) or keys.value_of("rootless", {}, engine.flags) is True
-    path = config.path_of(engine.flags, engine.environment, engine.home, rootless=engine.rootless)
+    path = config.path_of(
+        engine.flags, engine.environment, engine.home, rootless=engine.rootless, pid=engine.pid
+    )
     engine.config = config.read(path)
+    if engine.pid is not None and engine.flags.get("config-file") and not engine.config["exists"]:
+        engine.config["error"] = "the daemon was started with it, and it is not there any more"
 
 
 def _home(uid: int) -> str:
@@ -210,11 +241,11 @@ def _sockets(engine: Engine, known_units: Once) -> list[tuple[str, str]]:
         hosts = (engine.config.get("parsed") or {}).get("hosts")
         declared, origin = [str(host) for host in hosts] if isinstance(hosts, list) else [], "config"
     found = []
-    for host in declared:
+    for host in map(str.strip, declared):
         if host.startswith("fd://"):
             found += [(path, "unit") for path in _unit_sockets(known_units)]
         elif host.startswith("unix://"):
-            found.append((host[len("unix://") :] or DEFAULT_SOCKET, origin))
+            found.append((host[len("unix://") :].strip() or DEFAULT_SOCKET, origin))
     if found or declared:
         return found
     found = [(path, "unit") for path in _unit_sockets(known_units)] if engine.pid is None else []
@@ -237,8 +268,11 @@ def _user_sockets() -> list[str]:
 
 
 def _unit_sockets(known_units: Once) -> list[str]:
-    listen = _unit(known_units, "docker.socket").get("Listen", ())
-    return [entry.partition(" (")[0] for entry in listen if entry.startswith("/")]
+    try:
+        listen = units.listens(known_units.get())
+    except (Absent, Failed):
+        return []
+    return [entry for entry in listen if entry.startswith("/")]
 
 
 def _would_start(known_units: Once) -> bool:

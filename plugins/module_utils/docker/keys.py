@@ -244,11 +244,27 @@ def declared(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> dic
         file: the parsed daemon.json.
         flags: the flags of the command line with their words, as ``flags.parse`` gives them.
     """
-    found = {name: {"value": value, "origin": FILE} for name, value in file.items()}
+    inner = {name: boolean(_spelled(value), value) for name, value in _grouped(file) if name in SWITCHES}
+    found = {name: {"value": value, "origin": FILE} for name, value in {**inner, **file}.items()}
     for key in KEYS:
         if key.name and flags.get(key.flag):
             found[key.name] = {"value": key.read(flags[key.flag]), "origin": f"--{key.flag}"}
     return found
+
+
+def _grouped(file: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the entries of objects that are no key's value.
+
+    The engine takes them for keys: it sets the switches among them, and ignores the others
+    (daemon/config/config.go, configValuesSet).
+    """
+    groups = [value for name, value in file.items() if not (name in BY_NAME and BY_NAME[name].kind == "dict")]
+    return [entry for group in groups if isinstance(group, dict) for entry in group.items()]
+
+
+def _spelled(value: Any) -> str:
+    """Return a value as Go prints it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def value_of(key: str, file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> Any:
@@ -268,7 +284,8 @@ def changed_since(started: float | None, modified: float | None) -> bool:
 
 def conflicts(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the keys that are set in daemon.json and by a flag: dockerd refuses to start with them."""
-    return [name for name in file if exclusive_flag(name) in flags]
+    names = [*file, *(name for name, _value in _grouped(file))]
+    return [name for name in dict.fromkeys(names) if exclusive_flag(name) in flags]
 
 
 def unknown_before(key: str, version: str) -> str:

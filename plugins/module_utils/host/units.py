@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 
 from .errors import Absent, Failed
 from .read import read_text
@@ -41,7 +43,9 @@ _TEXTS = (
     "SocketMode",
 )
 _NUMBERS = ("MainPID", "NRestarts")
-_LISTS = ("DropInPaths", "ExecStart", "Listen", "Environment", "EnvironmentFiles")
+_LISTS = ("DropInPaths", "ExecStart", "Listen", "Environment", "EnvironmentFiles", "TriggeredBy")
+_USED = re.compile(r"\$\{?(\w+)")  # other variables may be secrets
+_VARIABLE = re.compile(r"\$\$|\$\{(\w+)\}")
 
 
 def read() -> dict[str, dict[str, Any]]:
@@ -53,8 +57,22 @@ def read() -> dict[str, dict[str, Any]]:
     if not os.path.isdir("/run/systemd/system"):
         raise Absent("systemd does not run on this host")
     properties = ",".join(("Id", *_TEXTS, *_NUMBERS, *_LISTS))
-    output = run("systemctl", "show", "--no-pager", f"--property={properties}", "--", *NAMES)
-    return parse(output)
+    command = ("systemctl", "show", "--no-pager", f"--property={properties}", "--")
+    found = parse(run(*command, *NAMES))
+    # Sockets of the site's own that start the engine, and are passed to it.
+    others = [name for name in found.get("docker.service", {}).get("TriggeredBy", ()) if name not in found]
+    sockets = [name for name in others if name.endswith(".socket")]
+    return {**found, **(parse(run(*command, *sockets)) if sockets else {})}
+
+
+def listens(units: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the addresses of the sockets that start the engine: ``/run/docker.sock``, ``[::]:2375``."""
+    return [
+        entry.partition(" (")[0]
+        for name, unit in units.items()
+        if name.endswith(".socket") and unit.get("LoadState", "loaded") == "loaded"
+        for entry in unit.get("Listen", ())
+    ]
 
 
 def parse(output: str) -> dict[str, dict[str, Any]]:
@@ -63,8 +81,9 @@ def parse(output: str) -> dict[str, dict[str, Any]]:
     for block in output.split("\n\n"):
         unit: dict[str, Any] = dict.fromkeys(_TEXTS, "")
         unit.update(dict.fromkeys(_NUMBERS, 0))
-        unit.update({name: [] for name in _LISTS})
+        unit.update({name: [] for name in _LISTS}, Variables={})
         unit_id = ""
+        assigned: dict[str, str] = {}
         for line in block.splitlines():
             name, _separator, value = line.partition("=")
             if name == "Id":
@@ -74,14 +93,18 @@ def parse(output: str) -> dict[str, dict[str, Any]]:
             elif name == "ExecStart":
                 unit[name].append(_exec_argv(value))
             elif name == "Environment":
-                unit[name] += [word.partition("=")[0] for word in split_words(value)]
-            elif name == "DropInPaths":
+                words = [word.partition("=")[::2] for word in split_words(value)]
+                unit[name] += [variable for variable, _value in words]
+                assigned.update(words)
+            elif name in ("DropInPaths", "TriggeredBy"):
                 unit[name] += split_words(value)
             elif name in _LISTS and value:
                 unit[name].append(value)
             elif name in _TEXTS:
                 unit[name] = value
         if unit_id:
+            used = {name for argv in unit["ExecStart"] for word in argv for name in _USED.findall(word)}
+            unit["Variables"] = {name: value for name, value in assigned.items() if name in used}
             units[unit_id] = unit
     return units
 
@@ -118,28 +141,30 @@ def split_words(text: str) -> list[str]:
 
 def command_line(unit: dict[str, Any]) -> list[str]:
     """Return the command line that a unit would start, with variables expanded as systemd does."""
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = dict(unit.get("Variables") or {})
     for entry in unit["EnvironmentFiles"]:
-        path = entry.partition(" (")[0]
-        try:
-            environment.update(environment_file(read_text(path)))
-        except (OSError, Failed):
-            continue
+        for path in sorted(glob.glob(entry.partition(" (")[0])):
+            try:
+                environment.update(environment_file(read_text(path)))
+            except (OSError, Failed):
+                continue
+
+    def value(found: re.Match[str]) -> str:
+        return "$" if found[1] is None else environment.get(found[1], "")
+
     words: list[str] = []
     for word in unit["ExecStart"][0] if unit["ExecStart"] else []:
-        if word.startswith("${") and word.endswith("}"):
-            words.append(environment.get(word[2:-1], ""))
-        elif word.startswith("$") and word[1:].isidentifier():
-            words += environment.get(word[1:], "").split()
+        if word.startswith("$") and word[1:].isidentifier():
+            words += split_words(environment.get(word[1:], ""))
         else:
-            words.append(word)
+            words.append(_VARIABLE.sub(value, word))
     return words
 
 
 def environment_file(text: str) -> dict[str, str]:
     """Parse the assignments of an environment file."""
     found = {}
-    for line in text.splitlines():
+    for line in text.replace("\\\n", "").splitlines():
         name, equals, value = line.strip().partition("=")
         if equals and not name.startswith(("#", ";")):
             found[name.strip()] = " ".join(split_words(value))

@@ -7,22 +7,33 @@ import re
 import time
 
 from ..docker.api import Connection
-from ..docker.engine import containerd_socket
+from ..docker.engine import containerd_socket, verifies_clients
 from ..docker.keys import default_of
 from ..host import processes
+from ..host import units as unit_files
 from ..host.errors import Absent, Failed
 from ..host.read import read_or
 from ..host.text import printable_path
-from . import sockets
+from . import sockets, unixsockets
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterator
     from typing import Any
 
     from ..docker.engine import Engine
 
 # Programs that forward a TCP socket to a unix socket, by their first fifteen characters, as in the kernel.
-_RELAYS = {"systemd-socket-": "systemd-socket-proxyd", "socat": "socat", "ncat": "ncat"}
+_RELAYS = {
+    "systemd-socket-": "systemd-socket-proxyd",
+    **{name: name for name in ("busybox", "nc", "nc.openbsd", "ncat", "netcat", "socat", "socat1", "ssh")},
+}
+# Programs that listen for the clients of a container runtime, and their sockets that serve another purpose.
+_RUNTIMES = frozenset(
+    {"buildkitd", "containerd", "cri-dockerd", "crio", "dockerd", "incusd", "k3s-server", "lxd", "podman"}
+)
+_NO_API = re.compile(r"/(metrics\.sock|libnetwork/[^/]*|[^/]*\.ttrpc)$")
+_MAX_SOCKETS = 64
 _SEPARATORS = re.compile("[:,= ]")
 
 
@@ -62,6 +73,7 @@ def describe(
         "api_version": engine.api[2:] or None,
         "home": engine.home,
         "listening": _listening(engine, units, running, listening, holders),
+        "sockets": _unix_sockets(engine, running, holders),
         "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
     }
 
@@ -123,30 +135,41 @@ def _listening(
         inodes = holders.held(engine.pid)
         found = [(entry, "dockerd") for entry in entries if entry["inode"] in inodes]
     else:
-        listen = units.get("docker.socket", {}).get("Listen", ())
-        ports = {entry.partition(" (")[0].rpartition(":")[2] for entry in listen if not entry.startswith("/")}
+        listen = [entry for entry in unit_files.listens(units) if not entry.startswith(("/", "vsock:"))]
+        ports = {entry.rpartition(":")[2] for entry in listen}
         held_for_it = (entry for entry in entries if entry.get("pid") == 1 and str(entry["port"]) in ports)
         found = [(entry, "systemd") for entry in held_for_it]
     found += _passed_on(engine, running, holders)
-    return [{"address": entry["address"], "port": entry["port"], "process": name} for entry, name in found]
+    told = [{"address": entry["address"], "port": entry["port"], "process": name} for entry, name in found]
+    return [*told, *_of_others(engine, running, entries, holders)]
+
+
+def _of_others(
+    engine: Engine, running: dict[int, str], entries: list[dict[str, Any]], holders: sockets.Holders
+) -> Iterator[dict[str, Any]]:
+    """Return TCP sockets of other engines on this host, and whether they verify their clients."""
+    for pid, comm in running.items():
+        if comm != "dockerd" or pid == engine.pid:
+            continue
+        held = [entry for entry in entries if entry["inode"] in holders.held(pid)]
+        try:
+            verifies = bool(held) and verifies_clients(pid)
+        except OSError:
+            continue  # it ended meanwhile
+        for entry in held:
+            told = {"address": entry["address"], "port": entry["port"], "process": f"dockerd {pid}"}
+            yield {**told, "verifies": verifies}
 
 
 def _passed_on(
     engine: Engine, running: dict[int, str], holders: sockets.Holders
 ) -> list[tuple[dict[str, Any], str]]:
     """Return TCP sockets that programs forward to the API's socket, in any network namespace."""
-    if not engine.socket:
-        return []
-    names = {engine.socket, os.path.realpath(engine.socket)}
-    names |= {f"/var{name}" for name in names if name.startswith("/run/")}
     found = []
-    for pid, comm in running.items():
-        if comm not in _RELAYS:
-            continue
+    for pid, comm in _relays(engine, running):
         try:
-            words = {word for argument in processes.argv(pid) for word in _SEPARATORS.split(argument)}
             inodes = holders.held(pid)
-            entries = sockets.listening(pid) if words & names else []
+            entries = sockets.listening(pid)
         except (OSError, Failed):
             continue  # it ended meanwhile
         found += [
@@ -155,3 +178,56 @@ def _passed_on(
             if entry["proto"].startswith("tcp") and entry["inode"] in inodes
         ]
     return found
+
+
+def _relays(engine: Engine, running: dict[int, str]) -> Iterator[tuple[int, str]]:
+    """Return programs whose command line says that they forward to the API's socket."""
+    if not engine.socket:
+        return
+    names = {engine.socket, os.path.realpath(engine.socket)}
+    names |= {f"/var{name}" for name in names if name.startswith("/run/")}
+    own = processes.namespace(1, "mnt") or processes.namespace("self", "mnt")
+    for pid, comm in running.items():
+        if comm not in _RELAYS:
+            continue
+        try:
+            arguments = processes.argv(pid)
+            words = {word for argument in arguments for word in (argument, *_SEPARATORS.split(argument))}
+        except OSError:
+            continue  # it ended meanwhile
+        # Other users' words could lead to file systems that never answer.
+        trusted = processes.namespace(pid, "mnt") == own and _is_roots(pid)
+        if words & names or (trusted and any(_is_same(pid, word, engine.socket) for word in words)):
+            yield pid, comm
+
+
+def _is_roots(pid: int) -> bool:
+    try:
+        return processes.effective_uid(pid) == 0
+    except OSError:
+        return False  # it ended meanwhile
+
+
+def _is_same(pid: int, word: str, path: str) -> bool:
+    """Return whether a word on the command line of a process is another name of a file."""
+    try:
+        return bool(word) and os.path.samefile(os.path.join(f"/proc/{pid}/cwd", word), path)
+    except (OSError, ValueError):
+        return False
+
+
+def _unix_sockets(engine: Engine, running: dict[int, str], holders: sockets.Holders) -> list[dict[str, Any]]:
+    """Return Unix sockets of container runtimes, and those that programs forward to the engine's."""
+    try:
+        listening = unixsockets.listening()
+    except OSError:
+        return []  # the paths that are declared remain
+    programs = {pid: comm for pid, comm in running.items() if comm in _RUNTIMES or pid == engine.pid}
+    programs.update(_relays(engine, running))
+    found = {}
+    for pid, comm in programs.items():
+        for inode in holders.held(pid) & listening.keys():
+            socket = listening[inode]
+            if not _NO_API.search(socket.name):
+                found[inode] = unixsockets.described(socket, comm)
+    return sorted(found.values(), key=lambda socket: str(socket["path"]))[:_MAX_SOCKETS]

@@ -20,6 +20,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 _ACL = "system.posix_acl_access"
 _ACL_TAGS = {0x01: "owner", 0x02: "user", 0x04: "owning-group", 0x08: "group", 0x10: "mask", 0x20: "other"}
 _NO_ID = 0xFFFFFFFF
+_MAX_NODES = 1024
 _MAX_LINKS = 40  # same as the kernel's limit
 
 
@@ -87,6 +88,7 @@ class Files:
             "acl": [] if kind == "link" else self._acl(path),
             "size": info.st_size,
             "mtime": int(info.st_mtime),
+            "ctime": int(info.st_ctime),
             "dev": f"{os.major(info.st_dev)}:{os.minor(info.st_dev)}",
             "ino": info.st_ino,
         }
@@ -161,6 +163,22 @@ class Files:
     def group(self, gid: int) -> str:
         """Return the name of a group, or the number if it has none."""
         return _lookup(self._groups, gid, lambda: grp.getgrgid(gid).gr_name)
+
+
+def block_nodes(folder: str) -> list[str]:
+    """Return the nodes of block devices in a folder and below; none for a path that is no folder."""
+    found: list[str] = []
+    for place, _folders, names in os.walk(folder):
+        for name in names:
+            try:
+                mode = os.lstat(f"{place}/{name}").st_mode
+            except OSError:
+                continue
+            if stat.S_ISBLK(mode):
+                found.append(f"{place}/{name}")
+        if len(found) > _MAX_NODES:
+            break
+    return found[:_MAX_NODES]
 
 
 def _others_change_entries(mode: int) -> bool:

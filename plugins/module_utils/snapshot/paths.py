@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..docker import extensions
+from ..host.units import listens
 from .filestat import Files
 
 MYPY = False
@@ -30,12 +31,23 @@ _FIXED = (
     "/var/lib/docker",
     "/var/run/docker.sock",
 )
+# Folders of the system that a host may have elsewhere: recorded where they are symbolic links.
+_LINKED = ("/boot", "/etc", "/home", "/root", "/usr", "/var/spool/cron")
 _UNIT_FOLDERS = (
     "/etc/systemd/system",
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
+    # Of `systemctl edit --runtime` and `set-property`, portable services, and generators.
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/run/systemd/generator.early",
+    "/etc/systemd/system.attached",
+    "/run/systemd/system.attached",
+    "/run/systemd/generator",
+    "/run/systemd/generator.late",
 )
 _MAX_DROP_INS = 64
 _MAX_RUNTIMES = 64
@@ -54,7 +66,7 @@ def look(
     devices: list[str],
 ) -> None:
     """Read the files of the host and of its engine, and the paths behind local volumes."""
-    wanted = list(_FIXED)
+    wanted = [*_FIXED, *(path for path in _LINKED if os.path.realpath(path) != path)]
     for unit in units.values():
         wanted += [unit["FragmentPath"], *unit["DropInPaths"]]
         wanted += [entry.partition(" (")[0] for entry in unit["Listen"] if entry.startswith("/")]
@@ -76,6 +88,7 @@ def look(
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
     for path in (containerd_socket or "", str(engine.declared("seccomp-profile") or "")):
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
+    wanted += [os.path.dirname(path) for path in ca_files(engine)]
     for path in wanted + devices:
         if path.startswith("/"):
             files.add(path)
@@ -121,15 +134,20 @@ def _made_by_the_daemon(engine: Engine, root: str) -> list[str]:
 
 
 def _drop_ins(unit: str) -> list[str]:
-    """Return the folders of a unit's drop-ins with their files, whether or not they are loaded."""
+    """Return the folders of units, and those of a unit's drop-ins with their files, loaded or not.
+
+    The drop-ins of its type, in ``service.d``, count too.
+    """
     found = []
-    for place in _UNIT_FOLDERS:
-        folder = f"{place}/{unit}.d"
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError:
-            continue
-        found += [folder, *(f"{folder}/{name}" for name in names[:_MAX_DROP_INS] if name.endswith(".conf"))]
+    for place in filter(os.path.isdir, _UNIT_FOLDERS):
+        found.append(place)
+        for folder in (f"{place}/{unit}.d", f"{place}/{unit.rpartition('.')[2]}.d"):
+            try:
+                names = sorted(os.listdir(folder))
+            except OSError:
+                continue
+            files = [f"{folder}/{name}" for name in names if name.endswith(".conf")]
+            found += [folder, *files[:_MAX_DROP_INS]]
     return found
 
 
@@ -147,14 +165,14 @@ def _runtimes(engine: Engine) -> list[str]:
     """Return the programs of runtimes that the daemon's configuration names by path."""
     declared = (engine.config.get("parsed") or {}).get("runtimes")
     entries = list(declared.values())[:_MAX_RUNTIMES] if isinstance(declared, dict) else []
-    paths = [str(entry.get("path") or "") for entry in entries if isinstance(entry, dict)]
+    items = [item for entry in entries if isinstance(entry, dict) for item in entry.items()]
+    paths = [str(value) for name, value in items if name.casefold() == "path"]  # Go ignores the case
     return [*paths, str(engine.declared("default-runtime") or "")]
 
 
 def api_sockets(engine: Engine, units: dict[str, dict[str, Any]]) -> list[str]:
     """Return the declared unix sockets of the API, and the one on which it answers."""
-    listen = units.get("docker.socket", {}).get("Listen", ())
-    held = [entry.partition(" (")[0] for entry in listen if entry.startswith("/")]
+    held = [entry for entry in listens(units) if entry.startswith("/")]
     declared = list(engine.flags.get("host") or ())
     hosts = (engine.config.get("parsed") or {}).get("hosts")
     declared += [str(host) for host in hosts] if isinstance(hosts, list) else []

@@ -161,8 +161,11 @@ class HostSources:
 
 
 def redacted_units(units: dict[str, dict[str, Any]], redactor: Redactor) -> dict[str, dict[str, Any]]:
-    """Return the source `units`: command lines without secrets."""
+    """Return the source `units`: command lines without secrets, and no values of variables."""
     return {
-        name: {**unit, "ExecStart": [redactor.words(argv, f"unit {name}") for argv in unit["ExecStart"]]}
+        name: {
+            **{key: value for key, value in unit.items() if key != "Variables"},
+            "ExecStart": [redactor.words(argv, f"unit {name}") for argv in unit["ExecStart"]],
+        }
         for name, unit in units.items()
     }

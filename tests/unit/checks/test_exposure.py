@@ -107,6 +107,40 @@ def test_tcp_demands_client_certificates(
     by_status(judge("daemon-tls-verify", snapshot), status, words)
 
 
+def test_another_engine_that_verifies_its_clients_is_no_offender(judge: Judge) -> None:
+    entry = {"address": "0.0.0.0", "port": 2376, "process": "dockerd 77"}
+    for verifies, status in ((True, Status.PASS), (False, Status.FAIL)):
+        engine = {"listening": [{**entry, "verifies": verifies}]}
+        verdict = judge("daemon-tls-verify", make(engine=engine, **{"daemon.config": {"flags": MTLS}}))
+        by_status(verdict, status, "" if verifies else "another engine (dockerd 77)")
+
+
+def test_an_authority_that_was_exchanged_after_the_start_is_manual(judge: Judge) -> None:
+    snapshot = told(MTLS, listening=[("127.0.0.1", 2376)])
+    ca = MTLS["tlscacert"][-1]
+    files = {ca: {"mtime": 2_000_000_000}}
+    raw = make(engine={"started": 1_000_000_000}, files=files).raw
+    changed = {**snapshot.raw["sources"], "files": raw["sources"]["files"]}
+    engine = changed["engine"]["data"]
+    changed["engine"] = {**changed["engine"], "data": {**engine, "started": 1_000_000_000}}
+    verdict = judge("daemon-tls-verify", Snapshot({**snapshot.raw, "sources": changed}))
+    by_status(verdict, Status.MANUAL, f"{ca} was changed after it started")
+
+
+def test_containers_in_the_hosts_network_reach_its_loopback_addresses(judge: Judge) -> None:
+    host = container("guest", proc={"host_namespaces": ["net"]})
+    snapshot = told(listening=[("127.0.0.1", 2375)], **{"docker.containers": [host]})
+    verdict = judge("daemon-tls-verify", snapshot)
+    by_status(verdict, Status.FAIL, "local users, and containers in the host's network: guest")
+    assert verdict.severity is None
+
+
+def test_a_metrics_port_on_another_address_is_not_the_api(judge: Judge) -> None:
+    settings = {"metrics-addr": ["127.0.0.2:2375"], "host": ["tcp://127.0.0.1:2375"]}
+    verdict = judge("daemon-tls-verify", told(settings, listening=[("127.0.0.2", 2375), ("127.0.0.1", 2375)]))
+    assert [offender.name for offender in verdict.offenders] == ["tcp://127.0.0.1:2375"]
+
+
 def test_a_published_port_is_not_the_api(judge: Judge) -> None:
     """Without the userland proxy the daemon itself holds the ports of containers, seen on Docker 26.1."""
     ports = {"8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}
@@ -360,6 +394,13 @@ REMOTE = {"syslog-address": "tcp+tls://logs.example.org:6514"}
         (logs("fluentd"), Status.MANUAL, "fluentd"),
         (logs("fluentd", **{"fluentd-address": "127.0.0.1:24224"}), Status.MANUAL, "fluentd"),
         (logs("fluentd", **{"fluentd-address": "localhost"}), Status.MANUAL, "fluentd"),
+        (logs("fluentd", **{"fluentd-address": "LOCALHOST.:24224"}), Status.MANUAL, "fluentd"),
+        (logs("fluentd", **{"fluentd-address": "localhost.localdomain:1"}), Status.MANUAL, "fluentd"),
+        (logs("fluentd", **{"fluentd-address": "0.0.0.0:24224"}), Status.MANUAL, "fluentd"),
+        (logs("fluentd", **{"fluentd-address": "[::]:24224"}), Status.MANUAL, "fluentd"),
+        (logs("fluentd", **{"fluentd-address": "[::ffff:127.0.0.1]:24224"}), Status.MANUAL, "fluentd"),
+        (logs("gelf", **{"gelf-address": "udp://172.17.0.9:12201"}), Status.MANUAL, "gelf"),
+        (logs("gelf", **{"gelf-address": "udp://172.31.0.9:12201"}), Status.PASS, ""),
         (logs("fluentd", **{"fluentd-address": "unix:///run/fluentd.sock"}), Status.MANUAL, "fluentd"),
         (logs("fluentd", **{"fluentd-address": "tls://logs.example.org:24224"}), Status.PASS, ""),
         (logs("gelf", **{"gelf-address": "udp://127.0.0.1:12201"}), Status.MANUAL, "gelf"),

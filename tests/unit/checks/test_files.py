@@ -321,6 +321,12 @@ FOLDER = record("0755", type="dir")
         ({"/etc/default/docker": record("0666")}, "/etc/default/docker"),
         ({DROP_INS: record("0777", type="dir")}, DROP_INS),
         ({DROP_INS: FOLDER, f"{DROP_INS}/new.conf": record("0646")}, f"{DROP_INS}/new.conf"),
+        ({"/etc/systemd/system": record("0777", type="dir")}, "/etc/systemd/system"),
+        ({"/etc/systemd/system/service.d": record("0777", type="dir")}, "/etc/systemd/system/service.d"),
+        (
+            {"/run/systemd/generator/docker.service.d/x.conf": record("0646")},
+            "/run/systemd/generator/docker.service.d/x.conf",
+        ),
     ],
 )
 def test_every_file_that_configures_the_unit_is_judged(

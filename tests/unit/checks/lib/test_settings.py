@@ -80,6 +80,16 @@ def test_a_file_that_is_newer_than_the_daemon_is_not_in_effect(started: Any, mti
     assert Settings(snapshot).changed_since_start is stale
 
 
+@pytest.mark.parametrize(
+    ("ctime", "folder", "stale"), [(200, 200, True), (200, 100, False), (100, 200, False), (None, 200, False)]
+)
+def test_an_older_file_that_was_moved_there_is_not_in_effect(
+    ctime: int | None, folder: int, stale: bool
+) -> None:
+    files = {"/etc/docker/daemon.json": {"mtime": 50, "ctime": ctime}, "/etc/docker": {"mtime": folder}}
+    assert Settings(make(engine={"started": 100}, files=files)).changed_since_start is stale
+
+
 def test_drift_from_the_declaration_is_described() -> None:
     settings = Settings(told(parsed={"icc": False}))
     assert settings.drift("icc", False) == ""

@@ -205,6 +205,20 @@ def test_every_spelling_of_a_boolean_sets_a_switch(name: str, words: str, value:
     assert unknown == []
 
 
+def test_the_engine_sets_switches_in_an_object_of_any_name() -> None:
+    file = {
+        "mine": {"icc": False, "live-restore": "true", "debug": 1, "mtu": 1400},
+        "icc": True,
+        "log-opts": {"experimental": True},
+    }
+    found = keys.declared(file, {})
+    assert found["icc"]["value"] is True
+    assert found["live-restore"] == {"value": True, "origin": keys.FILE}
+    assert found["debug"]["value"] is True
+    assert not {"mtu", "experimental"} & found.keys()
+    assert keys.conflicts(file, {"mtu": ["1"], "debug": ["true"]}) == ["debug", "mtu"]
+
+
 def test_flags_without_a_key_declare_no_value() -> None:
     said, _ = flags.parse(["--config-file=/x", "--http-proxy", "p", "--validate"])
     assert keys.declared({"a-key-of-tomorrow": 1}, said) == {

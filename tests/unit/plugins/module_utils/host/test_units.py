@@ -88,6 +88,51 @@ def test_the_command_of_a_stopped_unit_is_read(tmp_path: Path) -> None:
     assert units.command_line({"ExecStart": [], "EnvironmentFiles": []}) == []
 
 
+def test_a_command_line_is_expanded_as_systemd_does(tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text("HOST=tcp://0.0.0.0:2375\n")
+    (tmp_path / "b.env").write_text('MORE="--label a=1 \\\n --debug"\n')
+    shown = (
+        "Id=docker.service\nLoadState=loaded\n"
+        "Environment=\"DOCKER_OPTS=-H 'unix:///a b'\" TOKEN=secret HOST=unused\n"
+        "ExecStart={ path=/d ; argv[]=/d --host=${HOST} $DOCKER_OPTS -H$HOST $$x $MORE ; ignore_errors=no }\n"
+        f"EnvironmentFiles={tmp_path}/*.env (ignore_errors=no)\n"
+    )
+    unit = units.parse(shown)["docker.service"]
+    assert "secret" not in str(unit)
+    told = [
+        "/d",
+        "--host=tcp://0.0.0.0:2375",
+        "-H",
+        "unix:///a b",
+        "-H$HOST",
+        "$x",
+        "--label",
+        "a=1",
+        "--debug",
+    ]
+    assert units.command_line(unit) == told
+    assert "Variables" not in redacted_units({"docker.service": unit}, Redactor())["docker.service"]
+
+
+def test_sockets_of_the_sites_own_that_start_the_engine_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def run(*command: str) -> str:
+        asked.append(command[command.index("--") + 1 :])
+        if "docker.service" in command:
+            return (
+                "Id=docker.service\nTriggeredBy=docker.socket docker-tcp.socket x.timer\n\nId=docker.socket\n"
+            )
+        return "Id=docker-tcp.socket\nLoadState=loaded\nListen=[::]:2375 (Stream)\n"
+
+    monkeypatch.setattr("os.path.isdir", lambda _: True)
+    monkeypatch.setattr(units, "run", run)
+    assert units.listens(units.read()) == ["[::]:2375"]
+    assert asked == [units.NAMES, ("docker-tcp.socket",)]
+
+
 def test_a_host_without_systemd_has_no_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.isdir", lambda _: False)
     with pytest.raises(Absent):

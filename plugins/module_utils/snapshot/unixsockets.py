@@ -1,0 +1,145 @@
+"""Read listening Unix sockets, and find the files that they are bound to, also after those were moved.
+
+The kernel tells a socket's inode in /proc/net/unix, but not that of its file, which a rename or a hard link
+gives another name. Its socket monitoring interface tells both: see sock_diag(7).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from _socket import AF_NETLINK, AF_UNIX, SOCK_RAW
+from _socket import socket as Socket  # noqa: N812 - it is a class
+from collections import deque
+
+from ..host.text import printable_path
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterable
+
+_SOCK_DIAG = 4
+_REQUEST, _DUMP = 20, 0x301  # SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP
+_LISTENING = 1 << 10
+_NAME, _FILE = 0, 1  # attributes of an answer; in a request the bits of those that it shall have
+_DONE, _ERROR = 3, 2
+_SECONDS = 5
+MAX_ENTRIES = 500  # of one folder, and of those in it
+_MAX_TOGETHER = 5000
+_MAX_FOUND = 64
+_DEEPEST = 3
+
+
+class UnixSocket:
+    """A listening socket: the name it was bound to, and the device and inode of its file."""
+
+    __slots__ = ("device", "file", "name")
+
+    def __init__(self, name: str, device: str, file: int) -> None:
+        self.name = name  # "@name" without a file
+        self.device = device  # "0:26"; empty without a file
+        self.file = file
+
+    def path(self) -> str | None:
+        """Return its path if its file still has the name that it was bound to."""
+        try:
+            status = os.stat(self.name)
+        except (OSError, ValueError):
+            return None
+        return self.name if status.st_ino == self.file else None
+
+
+def listening() -> dict[int, UnixSocket]:
+    """Return the listening sockets of this network namespace by the inode that /proc/PID/fd shows.
+
+    Raises:
+        OSError: the kernel does not tell them.
+    """
+    found: dict[int, UnixSocket] = {}
+    connection = Socket(AF_NETLINK, SOCK_RAW, _SOCK_DIAG)
+    try:
+        connection.settimeout(_SECONDS)
+        what = (1 << _NAME) | (1 << _FILE)
+        body = struct.pack("=BBHIIIII", AF_UNIX, 0, 0, _LISTENING, 0, what, 0, 0)
+        connection.send(struct.pack("=IHHII", 16 + len(body), _REQUEST, _DUMP, 1, 0) + body)
+        while _read(connection.recv(1 << 20), found):
+            pass
+    finally:
+        connection.close()
+    return found
+
+
+def _read(data: bytes, found: dict[int, UnixSocket]) -> bool:
+    """Read the messages of one answer; return whether there is another one.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    offset = 0
+    while offset + 16 <= len(data):
+        length, kind = struct.unpack_from("=IH", data, offset)
+        if kind == _DONE:
+            return False
+        if kind == _ERROR:
+            raise OSError(-struct.unpack_from("=i", data, offset + 16)[0], "sock_diag")
+        (number,) = struct.unpack_from("=I", data, offset + 20)
+        attributes = _attributes(data[offset + 32 : offset + length])
+        name = attributes.get(_NAME, b"")
+        if name:
+            text = "@" + name[1:].decode("utf-8", "backslashreplace")
+            file, device = 0, ""
+            if _FILE in attributes:
+                text = os.fsdecode(name.rstrip(b"\0"))
+                file, raw = struct.unpack("=II", attributes[_FILE])
+                device = f"{raw >> 20}:{raw & 0xFFFFF}"
+            found[number] = UnixSocket(text, device, file)
+        offset += (length + 3) & ~3
+    return bool(data)
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found, offset = {}, 0
+    while offset + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, offset)
+        found[kind] = data[offset + 4 : offset + length]
+        offset += max(4, (length + 3) & ~3)
+    return found
+
+
+def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
+    """Return the files of listening sockets in some folders that have other names than they were bound to."""
+    bound = {socket.file: socket for socket in sockets if socket.file}
+    found: list[str] = []
+    left = _MAX_TOGETHER
+    for top in folders:
+        waiting = deque([(top, 0)])
+        here = MAX_ENTRIES
+        while waiting and here > 0 and left > 0:
+            folder, depth = waiting.popleft()
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        here, left = here - 1, left - 1
+                        if here < 0 or left < 0:
+                            break
+                        if entry.is_dir(follow_symlinks=False):
+                            if depth < _DEEPEST:
+                                waiting.append((entry.path, depth + 1))
+                            continue
+                        socket = bound.get(entry.inode() & 0xFFFFFFFF)
+                        if socket is not None and entry.path != os.path.realpath(socket.name):
+                            found.append(entry.path)
+            except OSError:
+                continue
+    return found[:_MAX_FOUND]
+
+
+def described(socket: UnixSocket, process: str) -> dict[str, object]:
+    """Return a socket of the source `engine`."""
+    return {
+        "path": printable_path(socket.path() or "") or (None if socket.file else socket.name),
+        "name": printable_path(socket.name),
+        "process": process,
+        "dev": socket.device,
+        "ino": socket.file,
+    }

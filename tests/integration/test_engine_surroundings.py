@@ -1,0 +1,331 @@
+"""Configurations of an engine, and programs around it, that no generator of the oracles makes.
+
+Each case starts a real engine, shows what is true, and what the collector and the judges say of it. They were
+written by somebody who had not written the judges.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener.checks.lib.settings import Settings, api_hosts
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.integration.collecting import collect, judge
+from tests.integration.dockerd import Dockerd, EngineError
+from tests.leftovers import tied
+
+pytestmark = pytest.mark.slow
+
+LEVEL, LIMITS, TLS = "daemon-log-level-info", "daemon-default-ulimits", "daemon-tls-verify"
+PORT = 23750
+# Listens on TCP and forwards each connection to a Unix socket, as socat does.
+RELAY = """#!{python}
+import socket, sys, threading
+port = int(sys.argv[1].partition(":")[2].partition(",")[0])
+server = socket.create_server(("127.0.0.1", port))
+def copy(source, sink):
+    while data := source.recv(65536):
+        sink.sendall(data)
+while True:
+    client, _ = server.accept()
+    upstream = socket.socket(socket.AF_UNIX)
+    upstream.connect(sys.argv[2].partition(":")[2])
+    for pair in ((client, upstream), (upstream, client)):
+        threading.Thread(target=copy, args=pair, daemon=True).start()
+"""
+
+
+class Wrapped(Dockerd):
+    """An engine whose command line is changed at the last moment."""
+
+    def __init__(self, change: Callable[[list[str]], list[str]], **options: Any) -> None:
+        self._change = change
+        super().__init__(**options)
+
+    @property
+    def command(self) -> list[str]:
+        """The command that starts it."""
+        return self._change(super().command)
+
+
+def instead_of_the_file(words: list[str], path: str) -> list[str]:
+    """A command line that names another path for daemon.json."""
+    place = words.index("--config-file") + 1
+    return [*words[:place], path, *words[place + 1 :]]
+
+
+def by_a_descriptor(words: list[str]) -> list[str]:
+    file = words[words.index("--config-file") + 1]
+    return ["sh", "-c", 'exec 3<"$0"; exec "$@"', file, *instead_of_the_file(words, "/proc/self/fd/3")]
+
+
+def by_a_relative_path(words: list[str]) -> list[str]:
+    folder = Path(words[words.index("--config-file") + 1]).parent
+    return ["sh", "-c", 'cd "$0"; exec "$@"', str(folder), *instead_of_the_file(words, "daemon.json")]
+
+
+def by_a_pipe(words: list[str]) -> list[str]:
+    file = words[words.index("--config-file") + 1]
+    inner = 'file=$0; exec 3< <(cat "$file"); exec "$@"'
+    return ["bash", "-c", inner, file, *instead_of_the_file(words, "/dev/fd/3")]
+
+
+def renamed(words: list[str]) -> list[str]:
+    """The program has the name that NixOS gives it."""
+    root = Path(words[words.index("--config-file") + 1]).parent
+    program = root / ".dockerd-wrapped"
+    if not program.exists():
+        shutil.copy(Path(words[0]).resolve(), program)
+    return [str(program), *words[1:]]
+
+
+def with_spaces(words: list[str]) -> list[str]:
+    return [word.replace("--host=", "--host= ") for word in words]
+
+
+def unchanged(words: list[str]) -> list[str]:
+    return words
+
+
+def status(slug: str, expected: Status) -> Callable[[Dockerd, Snapshot], bool]:
+    """A verdict."""
+
+    def said(_: Dockerd, snapshot: Snapshot) -> bool:
+        try:
+            return judge(slug, snapshot).status is expected
+        except FactUnavailable:
+            return expected is Status.ERROR
+
+    return said
+
+
+def declares(key: str, value: Any) -> Callable[[Dockerd, Snapshot], bool]:
+    return lambda _, snapshot: Settings(snapshot).get(key).value == value
+
+
+@dataclass(frozen=True)
+class Case:
+    """One start of an engine.
+
+    Args:
+        name: of the case.
+        config: content of daemon.json.
+        said: what the collector and the judges must say.
+        reality: what is true.
+        change: of the command line.
+        flags: more of it.
+        around: makes something around the engine, once it runs.
+    """
+
+    name: str
+    config: Mapping[str, Any] | str
+    said: Callable[[Dockerd, Snapshot], bool]
+    reality: Callable[[Dockerd], bool]
+    change: Callable[[list[str]], list[str]] = unchanged
+    flags: tuple[str, ...] = ()
+    around: Callable[[Dockerd, ExitStack], object] = lambda *_: None
+
+
+def logs_no_info(engine: Dockerd) -> bool:
+    """It does not say what every engine says at level info."""
+    return "Daemon has completed initialization" not in engine.log.read_text()
+
+
+def limits(engine: Dockerd) -> dict[str, str]:
+    """The hard limits of a container's process, or which of them this machine does not let it have."""
+    identity = engine.create()
+    try:
+        engine.api("POST", f"/containers/{identity}/start")
+    except EngineError as error:
+        refused = re.findall(r"error setting rlimit type (\d+): operation not permitted", str(error))
+        return {_LIMITS[int(number)]: "beyond" for number in refused}
+    pid = engine.api("GET", f"/containers/{identity}/json")["State"]["Pid"]
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return {line[:26].rstrip(): line[26:].split()[1] for line in lines}
+
+
+_LIMITS = {6: "Max processes", 7: "Max open files"}
+_NO_LIMIT = ("beyond", "unlimited", str(1 << 40), str((1 << 64) - 5))
+
+
+def has_no_limit(name: str) -> Callable[[Dockerd], bool]:
+    return lambda engine: limits(engine).get(name) in _NO_LIMIT
+
+
+def answers(port: int, address: str = "127.0.0.1") -> Callable[[Dockerd], bool]:
+    """Whoever connects there may use an API, without a certificate."""
+
+    def ask(_: Dockerd) -> bool:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with socket.create_connection((address, port), timeout=10) as client:
+                    client.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                    return b"200 OK" in client.recv(4096)
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.05)
+
+    return ask
+
+
+def no_proxy(engine: Dockerd) -> bool:
+    """It forwards a published port without the help of a process."""
+    ports = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18081"}]}
+    engine.run("published", host_config={"PortBindings": ports}, ExposedPorts={"80/tcp": {}})
+    shown = subprocess.run(["ps", "-eo", "ppid,comm"], check=True, capture_output=True, text=True).stdout
+    return f"{engine.pid} docker-proxy" not in " ".join(shown.split())
+
+
+def relay(*words: str, inside: bool = False) -> Callable[[Dockerd, ExitStack], object]:
+    def start(engine: Dockerd, stack: ExitStack) -> None:
+        folder = engine.root / "bin"
+        folder.mkdir()
+        program = folder / words[0]
+        program.write_text(RELAY.format(python=sys.executable))
+        program.chmod(0o755)
+        (engine.root / "alias.sock").symlink_to(engine.socket)
+        command = tied(str(program), *words[1:])
+        process = subprocess.Popen(command, cwd=engine.root if inside else "/")
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+
+    return start
+
+
+def another_engine(engine: Dockerd, stack: ExitStack) -> None:
+    flags = [f"--host=tcp://127.0.0.1:{PORT}", "--tls=false", "--bridge=none", "--iptables=false"]
+    stack.enter_context(Dockerd(flags=flags))
+
+
+def older_file_moved_there(engine: Dockerd, _: ExitStack) -> None:
+    # More than the difference of two clocks later: see keys.changed_since.
+    time.sleep(4)
+    engine.config_file.with_name("new").rename(engine.config_file)
+
+
+def prepared(engine: Dockerd) -> None:
+    """An older file, for the case that moves it into the place of daemon.json."""
+    new = engine.config_file.with_name("new")
+    new.write_text('{"log-level": "info"}')
+    os.utime(new, (1, 1))
+
+
+def removed(engine: Dockerd, _: ExitStack) -> None:
+    engine.config_file.unlink()
+
+
+SURROGATE = '{"labels": ["a=\\ud800"], "log-level": "warn"}'
+WARN = {"log-level": "warn"}
+TCP = (f"--host=tcp://127.0.0.1:{PORT}", "--tls=false")
+FAILS, UNDECIDED = Status.FAIL, Status.MANUAL
+CASES = (
+    Case("descriptor", WARN, status(LEVEL, FAILS), logs_no_info, by_a_descriptor),
+    Case("relative-path", WARN, status(LEVEL, FAILS), logs_no_info, by_a_relative_path),
+    Case("pipe", WARN, status(LEVEL, Status.ERROR), logs_no_info, by_a_pipe),
+    Case("removed", WARN, status(LEVEL, Status.ERROR), logs_no_info, around=removed),
+    Case("older-file", WARN, status(LEVEL, UNDECIDED), logs_no_info, around=older_file_moved_there),
+    Case("half-a-character", SURROGATE, status(LEVEL, FAILS), logs_no_info),
+    Case("groups", {"mine": {"userland-proxy": False}}, declares("userland-proxy", False), no_proxy),
+    Case(
+        "group-of-switches",
+        {"mine": {"live-restore": "true"}},
+        declares("live-restore", True),
+        lambda engine: bool(engine.api("GET", "/info")["LiveRestoreEnabled"]),
+    ),
+    Case(
+        "repeated-object",
+        '{"default-ulimits": {"nofile": {"Name": "nofile", "Hard": -1, "Soft": -1}},'
+        ' "default-ulimits": {"nproc": {"Name": "nproc", "Hard": 500, "Soft": 400}}}',
+        status(LIMITS, FAILS),
+        has_no_limit("Max open files"),
+    ),
+    Case(
+        "case-of-names",
+        {"default-ulimits": {"nproc": {"Name": "nproc", "HARD": -1, "soFT": -1}}},
+        status(LIMITS, FAILS),
+        has_no_limit("Max processes"),
+    ),
+    Case(
+        "negative-limit",
+        {},
+        status(LIMITS, FAILS),
+        has_no_limit("Max processes"),
+        flags=("--default-ulimit=nproc=-5",),
+    ),
+    Case(
+        "huge-limit",
+        {"default-ulimits": {"nproc": {"Name": "nproc", "Hard": 1 << 40, "Soft": 1 << 40}}},
+        status(LIMITS, FAILS),
+        has_no_limit("Max processes"),
+    ),
+    Case(
+        "spaces",
+        {},
+        lambda engine, snapshot: api_hosts(snapshot, Settings(snapshot)) == (engine.host,),
+        lambda engine: engine.api("GET", "/_ping") == "OK",
+        with_spaces,
+    ),
+    Case("renamed-program", {}, status(TLS, FAILS), answers(PORT), renamed, TCP),
+    Case(
+        "port-of-metrics",
+        {"metrics-addr": f"127.0.0.2:{PORT}"},
+        status(TLS, FAILS),
+        answers(PORT),
+        flags=TCP,
+    ),
+    Case("another-engine", {}, status(TLS, FAILS), answers(PORT), around=another_engine),
+    Case(
+        "relay-through-a-link",
+        {},
+        status(TLS, FAILS),
+        answers(PORT),
+        around=relay("socat", f"TCP-LISTEN:{PORT},fork", "UNIX-CONNECT:alias.sock", inside=True),
+    ),
+    Case(
+        "relay-of-another-name",
+        {},
+        status(TLS, FAILS),
+        answers(PORT),
+        around=relay("socat1", f"TCP-LISTEN:{PORT},fork", "UNIX-CONNECT:docker.sock", inside=True),
+    ),
+)
+
+
+@contextmanager
+def started(case: Case) -> Iterator[Dockerd]:
+    """The engine of a case, and what is around it."""
+    with ExitStack() as stack:
+        engine = Wrapped(case.change, flags=case.flags)
+        stack.callback(engine.close)
+        engine.configure(case.config)
+        prepared(engine)
+        engine.start()
+        engine.ensure_image()
+        case.around(engine, stack)
+        yield engine
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_said_of_an_engine_is_true(case: Case) -> None:
+    with started(case) as engine:
+        assert case.reality(engine)
+        snapshot = collect(engine)
+        json.dumps(snapshot.raw, ensure_ascii=False).encode()
+        assert case.said(engine, snapshot), snapshot.daemon_config

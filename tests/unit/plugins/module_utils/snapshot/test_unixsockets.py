@@ -1,0 +1,89 @@
+"""Listening Unix sockets, whatever has become of their files."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import unixsockets
+
+from tests.leftovers import scratch
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with scratch("sockets") as path:
+        yield path
+
+
+def bound(name: str) -> socket.socket:
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(name)
+    server.listen()
+    return server
+
+
+def test_a_socket_is_found_by_its_file(folder: Path) -> None:
+    with bound(f"{folder}/a") as server:
+        number = os.fstat(server.fileno()).st_ino
+        found = unixsockets.listening()[number]
+        status = (folder / "a").stat()
+        device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+        assert (found.name, found.device, found.file) == (f"{folder}/a", device, status.st_ino)
+        assert found.path() == f"{folder}/a"
+        told = {
+            "path": f"{folder}/a",
+            "name": f"{folder}/a",
+            "process": "x",
+            "dev": device,
+            "ino": found.file,
+        }
+        assert unixsockets.described(found, "x") == told
+        (folder / "a").rename(folder / "b")
+        assert unixsockets.listening()[number].path() is None
+        (folder / "a").touch()
+        assert unixsockets.described(unixsockets.listening()[number], "x") == {**told, "path": None}
+
+
+def test_a_socket_without_a_file_is_found(folder: Path) -> None:
+    with bound(f"\0{folder}/a") as server:
+        found = unixsockets.listening()[os.fstat(server.fileno()).st_ino]
+        assert unixsockets.described(found, "x") == {
+            "path": f"@{folder}/a",
+            "name": f"@{folder}/a",
+            "process": "x",
+            "dev": "",
+            "ino": 0,
+        }
+
+
+def test_sockets_that_do_not_listen_are_left_out(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/a")
+        assert os.fstat(server.fileno()).st_ino not in unixsockets.listening()
+
+
+def test_other_names_of_sockets_are_found_below_folders(folder: Path) -> None:
+    deep = folder / "in/to/it"
+    deep.mkdir(parents=True)
+    with bound(f"{folder}/a"), bound(f"{folder}/b"):
+        os.link(folder / "a", deep / "linked")
+        (folder / "b").rename(deep / "moved")
+        (deep / "too/deep").mkdir(parents=True)
+        os.link(folder / "a", deep / "too/deep/a")
+        found = unixsockets.renamed([str(folder)], unixsockets.listening().values())
+        assert sorted(found) == [f"{deep}/linked", f"{deep}/moved"]
+
+
+def test_a_search_ends(folder: Path) -> None:
+    for number in range(unixsockets.MAX_ENTRIES):
+        (folder / f"{number}").touch()
+    (folder / "x").mkdir()
+    with bound(f"{folder}/a"):
+        os.link(folder / "a", folder / "x/b")
+        # The folder's own entries alone are too many.
+        assert unixsockets.renamed([str(folder)], unixsockets.listening().values()) == []
+        assert unixsockets.renamed([f"{folder}/x"], unixsockets.listening().values()) == [f"{folder}/x/b"]
