@@ -239,7 +239,8 @@ class Dockerd:
             raise EngineError(f"{method} {path}: {response.status} {answer.decode(errors='replace').strip()}")
         if response.getheader("Content-Type", "").startswith("application/json"):
             # build and import answer with a stream of objects; the error, if any, is in the last one
-            lines = [json.loads(line) for line in answer.decode().splitlines() if line.strip()]
+            # Not splitlines(): a name may hold a character at which that breaks lines.
+            lines = [json.loads(line) for line in answer.decode().split("\n") if line.strip()]
             if lines and isinstance(lines[-1], dict) and "errorDetail" in lines[-1]:
                 raise EngineError(f"{method} {path}: {lines[-1]['error']}")
             return lines[0] if len(lines) == 1 else lines

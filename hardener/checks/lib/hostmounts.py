@@ -24,6 +24,22 @@ _RUNTIMES_OWN = ("/proc", "/sys", "/dev")
 _PSEUDO = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "tmpfs"})
 _NETWORK_FILES = frozenset({"hostname", "hosts", "resolv.conf"})
 _INIT = frozenset({"/sbin/docker-init", "/dev/init"})
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of an IPC namespace
+# Filesystems of which the kernel has one: they show the host's, wherever they are mounted.
+_KERNELS = frozenset(
+    {
+        "binfmt_misc",
+        "configfs",
+        "debugfs",
+        "devtmpfs",
+        "efivarfs",
+        "pstore",
+        "securityfs",
+        "selinuxfs",
+        "tracefs",
+    }
+)
+_LAYERS = ("lowerdir=", "lowerdir+=", "datadir+=", "upperdir=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +53,7 @@ class HostMount:
     socket: tuple[object, object] | None = None  # device and inode, of a socket
     node: str = ""  # "b 8:0" of a device node
     by_runtime: bool = False  # added without a request to the engine
+    kernels: str = ""  # type of a filesystem of which the kernel has one
     _view: _View | None = None
 
     @property
@@ -51,6 +68,10 @@ class HostMount:
     def is_inside(self, location: Location) -> bool:
         """Return whether the mount shows a path below a folder of the host."""
         return self._view is not None and any(shown.within(location) for shown in self._view.locations)
+
+    def is_what_was(self, location: Location) -> bool:
+        """Return whether the mount is a file that was removed from a location since."""
+        return self._view is not None and self._view.mount.deleted and self._view.mount.location == location
 
     def described(self, name: str = "") -> str:
         """Return ``mounts /srv/data (which is /run) read-write at /d``."""
@@ -95,7 +116,8 @@ def host_mounts(container: Container) -> Iterator[HostMount]:
 
 def real(snapshot: Snapshot, path: str) -> str:
     """Resolve the symbolic links in a path that the collector has recorded."""
-    record = snapshot.fact("files").get(path)
+    files = snapshot.fact("files")
+    record = files.get(path) or files.get(posixpath.normpath(path))
     target = record.get("target") if isinstance(record, Mapping) else None
     return clean(target if isinstance(target, str) and target else path)
 
@@ -117,21 +139,26 @@ def clean(path: str) -> str:
 
 
 def _by_location(container: Container, host: Host, table: MountTable) -> Iterator[HostMount]:
-    declared = {clean_destination(row): row for row in _rows(container)}
+    declared = _requested(container, host, table)
     data_root = _data_root(container.snapshot)
     for mount in table.mounts.values():
         if table.at(mount.point) is not mount:
             continue  # hidden by another mount
         under = next((at for at in declared if within(mount.point, at)), None)
         if under is None and (
-            mount.point == "/" or mount.point in _INIT or _pseudo(mount) or not mount.device
+            mount.point == "/" or mount.point in _INIT or _pseudo(mount, host) or not mount.device
         ):
             continue
+        # The engine mounts those for a volume where it is itself.
+        of_a_volume = mount.point in declared and mount.fstype in _PSEUDO - {"tmpfs"}
+        kernels = mount.fstype if mount.fstype in _KERNELS or of_a_volume else ""
         shown = tuple(host.expanded(mount.location, table))
         found = {name: on for each in shown for name, on in host.table.names(each)}
         names = [name for name, on in found.items() if not _inside_engine(on.point, data_root)]
         row = declared.get(mount.point)
-        if _engines_own(container, row, names or list(found), data_root, asked_for=under is not None):
+        if not kernels and _engines_own(
+            container, row, names or list(found), data_root, asked_for=under is not None
+        ):
             continue
         source = clean(fields.text(row, "Source", SOURCE)) if row else ""
         if row and row.get("Type") == "volume":
@@ -145,8 +172,26 @@ def _by_location(container: Container, host: Host, table: MountTable) -> Iterato
             socket=inode(record),
             node=str(record.get("node") or "") if isinstance(record, Mapping) else "",
             by_runtime=under is None,
+            kernels=kernels,
             _view=_View(mount, table, shown),
         )
+
+
+def _requested(container: Container, host: Host, table: MountTable) -> dict[str, JSONObject]:
+    """Return the engine's entry of each requested mount by its mount point.
+
+    That is not the destination where a symbolic link of the image leads elsewhere (``/var/run`` to ``/run``):
+    then the entry is found by what it mounts.
+    """
+    rows = {clean_destination(row): row for row in _rows(container)}
+    points = {mount.point for mount in table.mounts.values()}
+    for row in [row for point, row in rows.items() if point not in points]:
+        source = fields.text(row, "Source", SOURCE)
+        location = host.table.locate(real(container.snapshot, source)) if source.startswith("/") else None
+        for mount in table.mounts.values():
+            if location is not None and mount.location == location:
+                rows.setdefault(mount.point, row)
+    return rows
 
 
 def _inside_engine(point: str, data_root: str) -> bool:
@@ -172,8 +217,13 @@ def _engines_own(
     return any(within(name, own) and name != data_root for name in names)
 
 
-def _pseudo(mount: Mount) -> bool:
-    return mount.fstype in _PSEUDO and any(within(mount.point, folder) for folder in _RUNTIMES_OWN)
+def _pseudo(mount: Mount, host: Host) -> bool:
+    """Return whether the runtime makes such a mount in every container, with nothing of the host."""
+    if mount.fstype not in _PSEUDO or not any(within(mount.point, folder) for folder in _RUNTIMES_OWN):
+        return False
+    nodes = host.table.locate("/dev")
+    own = not host.table.has(mount.device) or (nodes is not None and mount.device == nodes.device)
+    return mount.fstype != "tmpfs" or mount.point == _SHARED_MEMORY or own
 
 
 def _data_root(snapshot: Snapshot) -> str:
@@ -184,43 +234,61 @@ def _data_root(snapshot: Snapshot) -> str:
 # --- what a configuration would mount -----------------------------------------------------------------------
 
 
+class _Source(NamedTuple):
+    """Something that a configured mount would show."""
+
+    offset: str = ""  # its path below the destination
+    location: Location | None = None
+    layers: tuple[str, ...] = ()
+    fstype: str = ""
+
+
 def _configured(container: Container, host: Host) -> MountTable:
     """Return the mount table that the container would get with the host's current mounts."""
     table = MountTable([Mount(0, -1, "/", "/", "", fstype="overlay")])
     for row in sorted(_rows(container), key=lambda row: clean_destination(row).count("/")):
         point, writable = clean_destination(row), row.get("RW") is not False
-        for offset, location, layers in _sources(container, host, row):
-            at = joined(point, offset)
+        for source in _sources(container, host, row):
+            at = joined(point, source.offset)
             below = table.at(at)
             number = len(table.mounts)
-            device = location.device if location else f"configured {number}"
-            path = location.path if location else "/"
-            table.add(Mount(number, below.id if below else 0, at, path, device, writable, layers=layers))
+            device, path = source.location or (f"configured {number}", "/")
+            mount = Mount(number, below.id if below else 0, at, path, device, writable, source.fstype)
+            table.add(mount._replace(layers=source.layers))
     return table
 
 
-def _sources(
-    container: Container, host: Host, row: JSONObject
-) -> Iterator[tuple[str, Location | None, tuple[str, ...]]]:
-    """Return the sources of a mount: subpath of its destination, and its location or overlay layers."""
+def _sources(container: Container, host: Host, row: JSONObject) -> Iterator[_Source]:
+    """Return what a configured mount would show."""
     snapshot = container.snapshot
+    asked = _asked(container, row)
+    recursive = not fields.table(asked, "BindOptions", SOURCE).get("NonRecursive")
     if row.get("Type") == "volume":
         options = _options(snapshot, row)
         device, flags = str(options.get("device") or ""), str(options.get("o") or "").split(",")
-        if options.get("type") == "overlay":
-            keys = ("lowerdir=", "upperdir=")
-            folders = [flag.partition("=")[2] for flag in flags if flag.startswith(keys)]
+        fstype = str(options.get("type") or "")
+        if fstype == "overlay":
+            folders = [flag.partition("=")[2] for flag in flags if flag.startswith(_LAYERS)]
             layers = tuple(real(snapshot, path) for each in folders for path in each.split(":") if path)
-            yield "", None, layers
+            yield _Source(layers=layers)
+            return
+        if fstype in _KERNELS or (fstype in _PSEUDO and fstype != "tmpfs"):
+            yield _Source(location=host.table.whole(fstype), fstype=fstype)
             return
         record = snapshot.fact("files").get(device)
         node = str(record.get("node") or "") if isinstance(record, Mapping) else ""
         if node.startswith("b ") and "bind" not in flags:
-            yield "", Location(node[2:], "/"), ()
+            yield _Source(location=Location(node[2:], "/"))
             return
-        source, recursive = _device(snapshot, row), "rbind" in flags
+        source = _device(snapshot, row)
+        if source:
+            recursive = "rbind" in flags
+        elif not device:  # in the engine's own folder, or where its driver says
+            source = fields.text(row, "Source", SOURCE)
+        subpath = fields.text(fields.table(asked, "VolumeOptions", SOURCE), "Subpath", SOURCE)
+        source = joined(source, clean_path(subpath).lstrip("/")) if subpath and source else source
     elif row.get("Type") in {"bind", None, ""} and not row.get("Name"):
-        source, recursive = fields.text(row, "Source", SOURCE), not _non_recursive(container, row)
+        source = fields.text(row, "Source", SOURCE)
     else:
         return
     if not source.startswith("/"):
@@ -229,16 +297,17 @@ def _sources(
     location = host.table.locate(path)
     if location is None:
         return
-    yield "", location, ()
+    yield _Source(location=location)
     for mount in host.table.below(path) if recursive else ():
-        yield relative(mount.point, path), mount.location, ()
+        yield _Source(relative(mount.point, path), mount.location, fstype=mount.fstype)
 
 
-def _non_recursive(container: Container, row: JSONObject) -> bool:
+def _asked(container: Container, row: JSONObject) -> JSONObject:
+    """Return the request of a mount with its options; empty for one that has none."""
     for asked in fields.rows(container.host_config, "Mounts", SOURCE):
         if clean_path(fields.text(asked, "Target", SOURCE)) == clean_destination(row):
-            return bool(fields.table(asked, "BindOptions", SOURCE).get("NonRecursive"))
-    return False
+            return asked
+    return {}
 
 
 def clean_destination(row: JSONObject) -> str:

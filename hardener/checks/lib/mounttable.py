@@ -14,6 +14,7 @@ from typing import NamedTuple
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 _DEEPEST = 8  # limit of nested overlays
+_DELETED = "//deleted"  # appended by the kernel; what replaced the file is mounted at the next start
 
 
 class Location(NamedTuple):
@@ -38,6 +39,7 @@ class Mount(NamedTuple):
     writable: bool = True
     fstype: str = ""
     layers: tuple[str, ...] = ()
+    deleted: bool = False  # the file has been removed from its folder since it was mounted
 
     @property
     def location(self) -> Location:
@@ -54,6 +56,7 @@ class MountTable:
         self._showing: dict[tuple[str, str], list[Mount]] = defaultdict(list)  # by device and root
         self._root: Mount | None = None
         self._layers: dict[str, tuple[str, ...]] = {}
+        self._devices: set[str] = set()
         for mount in mounts:
             self.add(mount)
         roots = [mount for mount in self.mounts.values() if mount.parent not in self.mounts]
@@ -64,6 +67,7 @@ class MountTable:
         self.mounts[mount.id] = mount
         self._on[mount.parent, mount.point] = mount
         self._showing[mount.device, mount.root].append(mount)
+        self._devices.add(mount.device)
         if mount.layers:
             self._layers[mount.device] = mount.layers
         if self._root is None and mount.point == "/":
@@ -99,6 +103,15 @@ class MountTable:
         for mount in self.mounts.values():
             if mount.point != path and within(mount.point, path) and self.at(mount.point) is mount:
                 yield mount
+
+    def has(self, device: str) -> bool:
+        """Return whether a filesystem is mounted here."""
+        return device in self._devices
+
+    def whole(self, fstype: str) -> Location | None:
+        """Return the root of the first filesystem of a type."""
+        mounts = (mount for mount in self.mounts.values() if mount.fstype == fstype and mount.root == "/")
+        return next((mount.location for mount in mounts), None)
 
     def layers(self, device: str) -> tuple[str, ...]:
         """Return the folders of the overlay with this device."""
@@ -149,6 +162,21 @@ class Host:
         """Return the number of the device with this node below /dev."""
         return self._numbers.get(path.rpartition("/")[2]) if path.startswith("/dev/") else None
 
+    def underlying(self, device: str) -> set[str]:
+        """Return the devices whose content a device gives access to: its own, and what it stands on."""
+        found: set[str] = set()
+        waiting = [device]
+        while waiting:
+            number = waiting.pop()
+            if number in found:
+                continue
+            found.add(number)
+            entry = self.block_devices.get(number, {})
+            waiting += [str(each) for each in entry.get("stands_on") or ()]
+            file = entry.get("file")
+            waiting += filter(None, [self.number(file)] if isinstance(file, str) else [])
+        return found
+
     def carriers(self, device: str, source: str = "") -> set[str]:
         """Return a filesystem's devices: its own, the disk of a partition, the base of a mapped device."""
         found: set[str] = set()
@@ -182,14 +210,27 @@ def table(rows: Iterable[JSONObject]) -> MountTable:
             row["id"],
             row["parent"],
             row["mount_point"],
-            row["root"],
+            row["root"].removesuffix(_DELETED),
             row["device"],
             "ro" not in row["options"].split(","),
             row["fstype"],
-            tuple(row.get("layers") or ()),
+            _layers(row),
+            row["root"].endswith(_DELETED),
         )
         for row in rows
     )
+
+
+def _layers(row: JSONObject) -> tuple[str, ...]:
+    """Return the folders that a mount shows: those of an overlay, or the one that a FUSE program passes on.
+
+    Programs such as bindfs name it as the source.
+    """
+    source = str(row.get("source") or "")
+    stacked = row["fstype"] in {"fuse", "ecryptfs"} or row["fstype"].startswith("fuse.")
+    if stacked and source.startswith("/") and not within(source, "/dev"):
+        return (source,)
+    return tuple(row.get("layers") or ())
 
 
 def within(path: str, tree: str) -> bool:

@@ -25,7 +25,7 @@ ALLOWED = DEFAULT - {"NET_RAW"}
 )
 def _capabilities(container: Container) -> Iterator[str]:
     granted = policy.for_container(container.snapshot, "capabilities", container.name)
-    declared = _declared(container)
+    declared = declared_capabilities(container)
     own = granted is None and _drops_all(container)
     # A container's own set declares its needs; additions to the default need a policy.
     allowed = declared & DEFAULT if own else ALLOWED if granted is None else _policy(granted)
@@ -66,7 +66,7 @@ def _effective(container: Container, *, every: bool) -> frozenset[str]:
     return names_of(mask)
 
 
-def _declared(container: Container) -> frozenset[str]:
+def declared_capabilities(container: Container) -> frozenset[str]:
     """Compute the capabilities from CapAdd and CapDrop as the engine does (daemon/pkg/oci/caps/utils.go)."""
     if container.privileged:
         return frozenset(CAPABILITIES)

@@ -9,12 +9,15 @@ from typing import NamedTuple
 
 from hardener.checks import check
 from hardener.checks.lib import fields, mounttable, policy
+from hardener.checks.lib.capability_sets import names_of
 from hardener.checks.lib.containers import SOURCE, Container, container_check, every_container
+from hardener.checks.lib.filters import mask, processes
 from hardener.checks.lib.hostmounts import HostMount, clean, host_mounts, inode, real
-from hardener.checks.lib.mounttable import Location, within
+from hardener.checks.lib.mounttable import Host, Location, joined, relative, within
 from hardener.checks.lib.rule import Note
 from hardener.checks.lib.verdicts import listed, needs_engine
 from hardener.checks.lib.writable import root_is_writable, writable
+from hardener.checks.runtime.capabilities import declared_capabilities
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
@@ -39,15 +42,19 @@ _TREES = (
 )
 
 _HOMES = "/home"
+_KEYS = frozenset({".aws", ".docker", ".gnupg", ".kube", ".ssh"})  # of a user's home
 _PLACES = 8  # number of writable places that are listed
 
 # Sockets that control all containers of a runtime: their clients are root on the host.
 _RUNTIME_SOCKETS = (
     "/run/buildkit/buildkitd.sock",
     "/run/containerd/containerd.sock",
+    "/run/cri-dockerd.sock",
     "/run/crio/crio.sock",
     "/run/docker.sock",
     "/run/docker/containerd/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/run/nri/nri.sock",
     "/run/podman/podman.sock",
 )
 _ROOTLESS_SOCKET = re.compile(r"/run/user(/\d+(/docker\.sock|/podman(/podman\.sock)?)?)?")
@@ -61,6 +68,7 @@ def _sensitive(container: Container) -> Iterator[str]:
         clean(path)
         for path in policy.for_container(container.snapshot, "sensitive_mounts", container.name) or ()
     ]
+    yield from _outside(container)
     yield from system_disks(container)
     for found in system_mounts(container, allowed):
         shown = found.mount.described(found.name)
@@ -96,7 +104,11 @@ def system_mounts(container: Container, allowed: Sequence[str] = ()) -> Iterator
     trees = _system_trees(container)
     places = _places(container.snapshot, trees)
     for mount in host_mounts(container):
-        found = _sensitive_name(mount, trees, allowed) or _sensitive_place(mount, places)
+        found = (
+            _sensitive_name(container.snapshot, mount, trees, allowed)
+            or _sensitive_place(mount, places)
+            or _kernels(mount)
+        )
         if found is not None:
             yield SystemMount(mount, *found)
 
@@ -112,13 +124,26 @@ def _system_trees(container: Container) -> tuple[str, ...]:
 
 
 def _sensitive_name(
-    mount: HostMount, trees: tuple[str, ...], allowed: Sequence[str]
+    snapshot: Snapshot, mount: HostMount, trees: tuple[str, ...], allowed: Sequence[str]
 ) -> tuple[str, str] | None:
     """Return the sensitive path of a mount with the reason; paths outside the policy come first."""
     above = not mount.by_location  # otherwise the location decides
-    found = [(name, because) for name in mount.names if (because := _sensitive_because(name, trees, above))]
+    names = [*mount.names, *_through_links(snapshot, mount.names, trees)]
+    found = [(name, because) for name in names if (because := _sensitive_because(name, trees, above))]
     found.sort(key=lambda pair: any(within(pair[0], path) for path in allowed))
     return found[0] if found else None
+
+
+def _through_links(snapshot: Snapshot, names: Sequence[str], trees: Sequence[str]) -> Iterator[str]:
+    """Return the paths that names have below a tree that is a symbolic link: ``/home`` to ``/srv/home``."""
+    for tree in (*trees, _HOMES):
+        target = real(snapshot, tree)
+        if target not in {tree, "/"}:
+            yield from (joined(tree, relative(name, target)) for name in names if within(name, target))
+
+
+def _kernels(mount: HostMount) -> tuple[str, str] | None:
+    return (_shortest(mount.names), f", the host kernel's {mount.kernels}") if mount.kernels else None
 
 
 def _sensitive_place(
@@ -144,7 +169,7 @@ def _places(snapshot: Snapshot, trees: tuple[str, ...]) -> tuple[tuple[str, tupl
         return ()
     found = []
     for tree in (*trees, _HOMES):
-        location = host.table.locate(tree)
+        location = host.table.locate(real(snapshot, tree))
         if location:
             shown = host.expanded(location)
             files = [file for each in shown for file in host.images(each.device)]
@@ -162,18 +187,32 @@ def _disks(container: Container, places: tuple[tuple[str, tuple[Location, ...]],
         for location in locations:
             for number in host.carriers(location.device):
                 disks.setdefault(number, tree)
-    files = container.snapshot.fact("files")
     for device in fields.rows(container.host_config, "Devices", SOURCE):
-        path = str(device.get("PathOnHost") or "")
-        record = files.get(path)
-        node = str(record.get("node") or "") if isinstance(record, Mapping) else ""
-        given = (node[2:] if node.startswith("b ") else None) if node else host.number(path)
-        if given and given in disks:
-            yield f"has {path} ({given}), the disk of {disks[given]}"
+        asked = str(device.get("PathOnHost") or "")
+        for path, given in _nodes(container.snapshot, host, asked):
+            for disk in sorted(host.underlying(given) & disks.keys()):
+                shown = path if disk == given else f"{path} on {disk}"
+                yield f"has {shown} ({given}), the disk of {disks[disk]}"
     for rule in fields.texts(container.host_config, "DeviceCgroupRules", SOURCE):
         opened = next((number for number in disks if _opens(rule, number)), "")
         if opened:
             yield f"may open device {opened}, the disk of {disks[opened]}, by the rule {rule!r}"
+
+
+def _nodes(snapshot: Snapshot, host: Host, path: str) -> Iterator[tuple[str, str]]:
+    """Return the block devices that a path gives to a container: itself, or all in a folder."""
+    files: JSONObject = snapshot.fact("files")
+    record = files.get(path)
+    if isinstance(record, Mapping) and record.get("type") == "dir":
+        inside = [name for name in sorted(files) if name.startswith(f"{path.rstrip('/')}/")]
+    else:
+        inside = [path]
+    for name in inside:
+        record = files.get(name)
+        node = str(record.get("node") or "") if isinstance(record, Mapping) else ""
+        number = (node[2:] if node.startswith("b ") else None) if node else host.number(name)
+        if number:
+            yield name, number
 
 
 def _opens(rule: str, number: str) -> bool:
@@ -200,7 +239,7 @@ def _sensitive_because(path: str, trees: tuple[str, ...], above: bool) -> str:
         return f", which holds {held[0]}"
     parts = path.split("/")[1:]
     # A whole home folder contains keys and logins; a folder deeper down often belongs to the workload.
-    if parts[0] == "home" and (len(parts) <= 2 or ".ssh" in parts):
+    if parts[0] == "home" and (len(parts) <= 2 or not _KEYS.isdisjoint(parts)):
         return ", where users keep their keys"
     return ""
 
@@ -209,45 +248,124 @@ def _sensitive_because(path: str, trees: tuple[str, ...], above: bool) -> str:
     "container-no-docker-sock", expected="no container reaches the API socket of a container runtime"
 )
 def runtime_sockets(container: Container) -> Iterator[str]:
-    """Return the mounts through which a container reaches the API of a container runtime."""
+    """Return the ways in which a container reaches the API of a container runtime."""
+    yield from _outside(container)
+    if _follows_processes(container):
+        yield "is in the host's process namespace with CAP_SYS_PTRACE, and so reaches them in /proc/1/root"
+    yield from _abstract_sockets(container)
     sockets = _sockets(container.snapshot)
     host = mounttable.host(container.snapshot)
     located = (
-        [(path, host.table.locate(real(container.snapshot, path))) for path, _ in sockets] if host else []
+        [
+            (path, host.table.locate(real(container.snapshot, path)))
+            for path in (*sockets.paths, *sockets.aliases)
+        ]
+        if host
+        else []
     )
     places = [(path, host.expanded(at)) for path, at in located if host and at]
+    gone = [(path, host.table.locate(path)) for path in sockets.gone] if host else []
     for mount in host_mounts(container):
-        same = next((path for path, number in sockets if number and number == mount.socket), "")
+        removed = next((path for path, at in gone if at and mount.is_what_was(at)), "")
+        same = next((path for path, number in sockets.paths.items() if number and number == mount.socket), "")
         if mount.by_location:
             reached = next((path for path, at in places if any(map(mount.holds, at))), "")
             name = reached if reached in mount.names else _shortest(mount.names)
         else:
             name = mount.names[0]
-            reached = next((path for path, _ in sockets if within(path, name)), "")
+            reached = next((path for path in sockets.paths if within(path, name)), "")
         rootless = next((each for each in mount.names if _ROOTLESS_SOCKET.fullmatch(each)), "")
-        if (reached and name == reached) or (same and same in mount.names):
+        alias = sockets.aliases.get(reached, "")
+        if alias and name == reached:
+            yield f"{mount.described(name)}, which is {alias}"
+        elif (reached and name == reached) or (same and same in mount.names):
             yield f"{mount.described(name)}, the API socket of a container runtime"
         elif reached:
-            yield f"{mount.described(name)}, and with it {reached}"
+            yield f"{mount.described(name)}, and with it {reached}{', ' if alias else ''}{alias}"
         elif same:
             yield f"{mount.described(name)}, which is the same socket as {same}"
+        elif removed:
+            yield f"{mount.described(removed)}, the API socket of a container runtime, removed there since"
         elif rootless:
             yield f"{mount.described(rootless)}, where rootless engines have their API socket"
 
 
-def _sockets(snapshot: Snapshot) -> list[tuple[str, tuple[object, object] | None]]:
-    """Return the paths of the runtimes' sockets on this host, each with its inode if it exists."""
+def _outside(container: Container) -> Iterator[str]:
+    """Return a process of the container that sees the host's mounts, not the container's."""
+    for process in fields.rows(container.facts or {}, "processes", SOURCE):
+        if process.get("host_mounts"):
+            yield f"its process {process.get('comm')} ({process.get('pid')}) is in the host's mount namespace"
+            return
+
+
+def _follows_processes(container: Container) -> bool:
+    """Return whether the root folders of the host's processes are open to the container.
+
+    The kernel asks for the capability where a process of the host has more privileges; AppArmor and SELinux
+    refuse it to the containers that they confine.
+    """
+    if not container.shares("pid"):
+        return False
+    if not container.running:
+        options = (*container.security_options("apparmor"), *container.security_options("label"))
+        open_ = container.privileged or bool({"unconfined", "disable"} & {*options})
+        confined = bool({"apparmor", "selinux"} & container.snapshot.security_options) and not open_
+        return not confined and "SYS_PTRACE" in declared_capabilities(container)
+    label = str((container.facts or {}).get("label") or "unconfined")
+    if not ("unconfined" in label or ":spc_t:" in label) or "user" not in container.fact("host_namespaces"):
+        return False
+    return any(
+        "SYS_PTRACE" in names_of(mask(container, process, "cap_eff")) for process in processes(container)
+    )
+
+
+def _abstract_sockets(container: Container) -> Iterator[str]:
+    """Return a runtime's socket without a file: everything in the host's network namespace may connect."""
+    engine: JSONObject = container.snapshot.fact("engine")
+    for socket in fields.rows(engine, "sockets", "engine"):
+        path = str(socket.get("path"))
+        if path.startswith("@") and container.shares("net"):
+            yield f"is in the host's network namespace, where {socket.get('process')} listens on {path}"
+
+
+class _Sockets(NamedTuple):
+    """The sockets of the container runtimes of a host."""
+
+    paths: dict[str, tuple[object, object] | None]  # with the inode, if it exists
+    aliases: dict[str, str]  # hard links, and names that a socket got later, with what they are
+    gone: tuple[str, ...]  # names that a socket has no more
+
+
+@lru_cache(maxsize=1)
+def _sockets(snapshot: Snapshot) -> _Sockets:
     engine: JSONObject = snapshot.fact("engine")
-    own = [clean(str(engine[key])) for key in ("socket", "containerd_socket") if engine.get(key)]
     files: JSONObject = snapshot.fact("files")
-    found = []
-    for path in dict.fromkeys((*own, *_RUNTIME_SOCKETS)):
+    own = [clean(str(engine[key])) for key in ("socket", "containerd_socket") if engine.get(key)]
+    paths: dict[str, tuple[object, object] | None] = {}
+    for path in (*own, *_RUNTIME_SOCKETS):
         record = files.get(path) or files.get(f"/var{path}")
-        found.append((path, inode(record)))
+        paths[path] = inode(record)
         target = record.get("target") if isinstance(record, Mapping) else None
         if isinstance(target, str) and target != path:
-            found.append((clean(target), inode(record)))
-    return found
+            paths[clean(target)] = inode(record)
+    moved: dict[tuple[object, object] | None, str] = {}
+    gone: list[str] = []
+    for socket in fields.rows(engine, "sockets", "engine"):
+        path, file = str(socket.get("path")), (socket.get("dev"), socket.get("ino"))
+        if path.startswith("/"):
+            paths.setdefault(clean(path), file)
+        elif socket.get("ino"):
+            moved[file] = f"a moved socket of {socket.get('process')}"
+            gone.append(clean(str(socket.get("name"))))
+    known = moved | {
+        number: f"the same socket as {path}" for path, number in reversed(paths.items()) if number
+    }
+    aliases = {
+        path: known[same]
+        for path, record in files.items()
+        if clean(path) not in paths and (same := inode(record)) in known
+    }
+    return _Sockets(paths, aliases, tuple(gone))
 
 
 @check("container-no-shared-propagation")

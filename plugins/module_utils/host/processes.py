@@ -7,6 +7,8 @@ import re
 
 from .read import read_bytes, read_pseudo, read_text
 
+_CLONE_NEWNS = 0x20000
+
 
 def scan() -> dict[int, str]:
     """Return process id to command name of every visible process."""
@@ -45,6 +47,44 @@ class Process:
             return os.readlink(name, dir_fd=self._folder)
         except OSError:
             return None
+
+    def mountinfo(self) -> str:
+        """Return all mounts of the process's mount namespace.
+
+        The file of a process that has changed its root lacks the mounts outside of that. Then the file of a
+        child is read that enters the namespace.
+
+        Raises:
+            OSError: the namespace cannot be entered.
+        """
+        if self.link("root") in ("/", None):
+            return self.text("mountinfo")
+        from ctypes import CDLL, get_errno
+
+        library = CDLL(None, use_errno=True)
+        namespace = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._folder)
+        entered, enter = os.pipe()
+        end, ended = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(ended)
+                error = get_errno() if library.setns(namespace, _CLONE_NEWNS) else 0
+                os.write(enter, bytes([error]))
+                os.read(end, 1)
+            finally:
+                os._exit(0)
+        os.close(enter)
+        os.close(end)
+        try:
+            error = (os.read(entered, 1) or b"\1")[0]
+            if error:
+                raise OSError(error, os.strerror(error))
+            return read_pseudo(f"/proc/{child}/mountinfo")
+        finally:
+            for descriptor in (ended, entered, namespace):
+                os.close(descriptor)
+            os.waitpid(child, 0)
 
     def namespaces(self, kinds: tuple[str, ...]) -> dict[str, str | None]:
         """Return the identities of its namespaces."""

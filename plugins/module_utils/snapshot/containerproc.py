@@ -54,7 +54,7 @@ class Host:
             elif mount["fstype"] == "cgroup":
                 for name in _CONTROLLERS.intersection(os.path.basename(mount["mount_point"]).split(",")):
                     self.cgroups.setdefault(name, mount["mount_point"])
-        self.devices = frozenset(mount["device"] for mount in mounts)
+        self.devices = frozenset(mount["device"] for mount in mounts if mount["mount_point"] != "/dev")
         self.holders = sockets.Holders()
         self._patience = _PATIENCE
         self._id_maps: dict[tuple[str, str | None], list[list[int]]] = {}
@@ -125,7 +125,7 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
         members = _members(pid, cgroups) if own else [pid]
         program = process.link("exe")
         kinds, truncated = _kinds(pid, members, status, program, host)
-        mountinfo = process.text("mountinfo")
+        mountinfo = process.mountinfo()
         mounts, mounts_truncated = mounttable.in_container(mountinfo, destinations, host.devices)
         return {
             "pid": pid,
@@ -277,6 +277,8 @@ def _kinds(
             except OSError:
                 continue  # it ended meanwhile
         own = {name: value for name, value in privileges(status).items() if value != first.get(name)}
+        if processes.namespace(member, "mnt") == (host.namespaces["mnt"] or ""):
+            own["host_mounts"] = True
         uid = int(status["Uid"].split()[1])
         key = (status["Name"], program, uid, *own.items())
         if key not in kinds:

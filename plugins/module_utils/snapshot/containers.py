@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 from ..docker.http import NotFound, parse
 from ..host.errors import describe
-from . import containerproc, docker, seccomp
+from . import containerproc, docker, filestat, seccomp, unixsockets
 from .entries import Entries
 from .filestat import Files, record_key
 from .runconfig import redact_config
@@ -36,6 +37,8 @@ class Containers:
         self._mounts = mounts
         self._redactor = redactor
         self._bind_sources: set[str] = set()
+        self._folders: set[str] = set()  # of volumes
+        self._devices: set[str] = set()
         self._files = Files()
         self.listening: list[dict[str, Any]] = []
 
@@ -45,9 +48,25 @@ class Containers:
 
     def mounted_files(self) -> dict[str, Any]:
         """Return records of mounted files, for the source `files`."""
-        Source(lambda: [self._files.add(path) for path in self._bind_sources], _MOUNTS_LIMIT).entry()
+        Source(self._look, _MOUNTS_LIMIT).entry()
         unanswered = {record_key(path): {"error": "it did not answer in time"} for path in self._bind_sources}
         return {**unanswered, **self._files.records}
+
+    def _look(self) -> None:
+        for path in self._bind_sources:
+            self._files.add(path)
+        for path in self._devices:
+            for node in filestat.block_nodes(path):
+                self._files.add(node)
+        for path in self._folders:
+            if os.path.realpath(path) != path:
+                self._files.add(path)
+        try:
+            listening = unixsockets.listening().values()
+        except OSError:
+            return
+        for path in unixsockets.renamed(sorted({*self._bind_sources, *self._folders}), listening):
+            self._files.add(path)
 
     def _read(self) -> Encoded:
         engine = self._engine.get()
@@ -83,10 +102,15 @@ class Containers:
     ) -> dict[str, Any]:
         mounts = inspect.get("Mounts") or ()
         for mount in mounts:
-            if mount.get("Type") == "bind" and mount.get("Source"):
-                self._bind_sources.add(str(mount["Source"]))
+            source = str(mount.get("Source") or "")
+            if mount.get("Type") == "bind" and source:
+                self._bind_sources.add(source)
+            elif source.startswith("/"):
+                self._folders.add(source)
         for device in (inspect.get("HostConfig") or {}).get("Devices") or ():
-            self._bind_sources.add(str(device.get("PathOnHost") or "/dev"))
+            path = str(device.get("PathOnHost") or "")
+            self._bind_sources.add(path or "/dev")
+            self._devices |= {path} if path.startswith("/") else set()
         destinations = tuple(str(mount.get("Destination") or "/") for mount in mounts)
         state = inspect.get("State") or {}
         pid = state.get("Pid")

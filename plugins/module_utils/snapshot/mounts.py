@@ -31,6 +31,8 @@ HIDDEN = (
 )
 KEPT = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _PSEUDO = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "tmpfs"})
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of an IPC namespace
+_KERNEL_TREES = {"proc": "/proc", "sysfs": "/sys"}
 
 
 def read() -> list[dict[str, Any]]:
@@ -44,7 +46,7 @@ def read() -> list[dict[str, Any]]:
 
 def parse(text: str) -> list[dict[str, Any]]:
     """Parse mountinfo: see proc_pid_mountinfo(5)."""
-    return [mount for mount in map(_mount, text.splitlines()) if mount]
+    return [mount for mount in map(_mount, text.split("\n")) if mount]
 
 
 def in_container(
@@ -55,9 +57,10 @@ def in_container(
     Args:
         text: its mountinfo.
         destinations: requested mount points.
-        known: devices of the host's mounts, whose layers are known from there.
+        known: devices of the host's mounts, except for the one at /dev.
     """
-    rows = [line.split(" ", 5) for line in text.splitlines()]
+    # Not splitlines(): the kernel escapes "\n" in names, but no other character at which that breaks lines.
+    rows = [line.split(" ", 5) for line in text.split("\n")]
     wanted, parents = set(), {}
     for row in rows:
         if len(row) < 6:
@@ -65,6 +68,8 @@ def in_container(
         parents[row[0]] = row[1]
         point, fstype = _unescaped(row[4]), row[5].partition(" - ")[2].partition(" ")[0]
         own = point == "/" or (fstype in _PSEUDO and _below(point, _RUNTIMES_OWN))
+        if fstype == "tmpfs" and row[2] in known and point != _SHARED_MEMORY:
+            own = False  # the runtime makes new ones, except for the memory that an IPC namespace shares
         if not own or _below(point, destinations):
             wanted.add(row[0])
     waiting = list(wanted)
@@ -84,10 +89,12 @@ def in_container(
 def of_the_kernel(text: str) -> dict[str, Any]:
     """Return access to the kernel's files: whether cgroups are writable, and which paths are exposed.
 
-    A path of `HIDDEN` is exposed if nothing is mounted over it, one of `KEPT` if the mount there is writable.
+    A path of `HIDDEN` is exposed if nothing is mounted over it, one of `KEPT` if the mount there is writable:
+    wherever the container has a file system of the kernel, and whichever part of it.
     """
-    cgroups, covers = False, {}
-    for line in text.splitlines():
+    cgroups = False
+    covers: dict[str, tuple[str, bool]] = {}  # mount point -> its path in the kernel's trees, read-only
+    for line in text.split("\n"):
         fields = line.split(" ", 6)
         fstype = line.partition(" - ")[2].partition(" ")[0]
         if len(fields) < 7:
@@ -95,18 +102,45 @@ def of_the_kernel(text: str) -> dict[str, Any]:
         read_only = "ro" in fields[5].split(",")
         if fstype in ("cgroup", "cgroup2") and not read_only:
             cgroups = True
-        covers[fields[4]] = read_only
-    open_paths = [path for path in HIDDEN if path not in covers and _is_visible(path, covers)]
-    for path in KEPT:
-        folder = next((each for each in (path, "/proc") if each in covers), None)
-        if folder is not None and not covers[folder] and os.path.exists(path):
-            open_paths.append(path)
-    return {"cgroup_writable": cgroups, "open_paths": open_paths}
+        tree = _KERNEL_TREES.get(fstype, "")
+        root = _unescaped(fields[3])
+        covers[_unescaped(fields[4])] = (tree and (tree if root == "/" else tree + root), read_only)
+    shown = [(point, tree, read_only) for point, (tree, read_only) in covers.items() if tree]
+    found = [
+        place
+        for path in HIDDEN
+        for point, tree, _read_only in shown
+        for place in _places(path, point, tree, covers)
+    ]
+    found += [
+        place
+        for path in KEPT
+        for point, tree, read_only in shown
+        if not read_only
+        for place in _places(path, point, tree, covers)
+    ]
+    return {"cgroup_writable": cgroups, "open_paths": list(dict.fromkeys(found))}
 
 
-def _is_visible(path: str, covers: dict[str, bool]) -> bool:
-    """Return whether a kernel path exists, and the container has mounted its file system."""
-    return path[: path.index("/", 1)] in covers and os.path.exists(path)
+def _places(path: str, point: str, tree: str, covers: dict[str, tuple[str, bool]]) -> list[str]:
+    """Return where a mount shows a path of the kernel, or a part of it, if nothing is mounted over that.
+
+    Args:
+        path: such as `/proc/sys`.
+        point: the mount point.
+        tree: what is mounted there: `/proc`, `/proc/sys/kernel`.
+        covers: the mounts of the container.
+    """
+    if _below(tree, (path,)):
+        return [point] if os.path.exists(tree) else []
+    if not _below(path, (tree,)) or not os.path.exists(path):
+        return []
+    place = above = point.rstrip("/") + path[len(tree) :]
+    while above != point:
+        if above in covers:
+            return []
+        above = os.path.dirname(above)
+    return [place]
 
 
 def _mount(line: str) -> dict[str, Any] | None:

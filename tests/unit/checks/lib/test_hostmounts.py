@@ -266,3 +266,84 @@ def test_a_snapshot_without_the_facts_is_judged_by_names(judge: Judge) -> None:
     for source, status in (("/srv/data", Status.PASS), ("/run", Status.FAIL)):
         container = hardened("bad", Mounts=[bind(source)])
         assert judge(SOCKET, with_containers(container)).status is status
+
+
+BINDFS = [*HOST, at(9, 1, "/mnt/all", "0:90", fstype="fuse", source="/")]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (  # a FUSE program that passes a folder on: bindfs names it as the source
+            SENSITIVE,
+            BINDFS,
+            {},
+            [bind("/mnt/all")],
+            [at(101, 100, "/d", "0:90", fstype="fuse", source="/")],
+            "which holds /bin",
+        ),
+        (
+            SOCKET,
+            [*HOST, at(9, 1, "/mnt/all", "0:90", fstype="fuse.bindfs", source="/run")],
+            {},
+            [bind("/mnt/all")],
+            [at(101, 100, "/d", "0:90", fstype="fuse.bindfs", source="/run")],
+            "and with it /run/docker.sock",
+        ),
+        (  # system folders that are links
+            SENSITIVE,
+            HOST,
+            {"/home": {"type": "link", "target": "/srv/home"}},
+            [bind("/srv/home/alice")],
+            [at(101, 100, "/d", "8:1", "/srv/home/alice")],
+            "where users keep their keys",
+        ),
+        (
+            SENSITIVE,
+            HOST,
+            {"/root": {"type": "link", "target": "/srv/root"}},
+            [bind("/srv/root/x")],
+            [at(101, 100, "/d", "8:1", "/srv/root/x")],
+            "inside /root",
+        ),
+        (  # a client's keys
+            SENSITIVE,
+            HOST,
+            {},
+            [bind("/home/alice/.docker")],
+            [at(101, 100, "/d", "8:3", "/alice/.docker")],
+            "where users keep their keys",
+        ),
+        (  # a socket that the engine has made anew since: the next start mounts that
+            SOCKET,
+            HOST,
+            {},
+            [bind("/run/docker.sock", "/d.sock")],
+            [at(101, 100, "/d.sock", "0:26", "/docker.sock//deleted")],
+            "the API socket of a container runtime",
+        ),
+    ],
+)
+def test_indirect_views_of_the_host_fail(
+    judge: Judge,
+    case: tuple[str, list[dict[str, Any]], dict[str, Any], list[dict[str, Any]], list[dict[str, Any]], str],
+) -> None:
+    slug, host, files, asked, shown, detail = case
+    for at_runtime in (shown, None):
+        assert detail in verdict(judge, slug, asked, at_runtime, host=host, files=files)["bad"]
+
+
+@pytest.mark.parametrize(
+    ("fstype", "source"),
+    [
+        ("fuse.sshfs", "me@there:/"),
+        ("fuseblk", "/dev/sdb1"),
+        ("fuse.ext2", "/dev/sdb1"),
+        ("fuse.lxcfs", "lxcfs"),
+    ],
+)
+def test_other_fuse_mounts_pass(judge: Judge, fstype: str, source: str) -> None:
+    host = [*HOST, at(9, 1, "/mnt/all", "0:90", fstype=fstype, source=source)]
+    shown = [at(101, 100, "/d", "0:90", fstype=fstype, source=source)]
+    for slug in (SOCKET, SENSITIVE):
+        assert verdict(judge, slug, [bind("/mnt/all")], shown, host=host) == {}

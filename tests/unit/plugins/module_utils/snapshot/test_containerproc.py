@@ -155,6 +155,7 @@ def test_equal_worker_processes_do_not_hide_others(host: Host, monkeypatch: pyte
 
     monkeypatch.setattr(processes, "status", status)
     monkeypatch.setattr(processes, "executable", lambda pid: "/bin/x")
+    monkeypatch.setattr(processes, "namespace", lambda pid, kind: "of the container")
     kinds, cut = containerproc._kinds(
         1, list(range(1, 903)), {"Name": "init", "Uid": "0\t33\t0\t0"}, "/bin/init", host
     )
@@ -180,6 +181,7 @@ def test_processes_with_different_privileges_are_listed_separately(
     others = {2: base, 3: {**base, "CapEff": "000001ffffffffff", "Seccomp": "0"}, 4: base}
     monkeypatch.setattr(processes, "status", others.__getitem__)
     monkeypatch.setattr(processes, "executable", lambda pid: "/bin/sh")
+    monkeypatch.setattr(processes, "namespace", lambda pid, kind: "of the container")
     kinds, _ = containerproc._kinds(1, [1, 2, 3, 4], base, "/bin/sh", host)
     same = {"comm": "sh", "exe": "/bin/sh", "uid": 0}
     assert kinds == [

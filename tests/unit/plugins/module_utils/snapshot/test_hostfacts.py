@@ -145,6 +145,51 @@ def test_reachable_kernel_paths_of_a_container_are_read(monkeypatch: pytest.Monk
     assert not set(mounts.of_the_kernel(read_only)["open_paths"]) & set(mounts.KEPT)
 
 
+@pytest.mark.parametrize(
+    ("more", "paths"),
+    [
+        # a part that is writable above a tree that is not; parts, and a whole tree, elsewhere
+        ("400 1 0:50 /sys/kernel /proc/sys/kernel rw - proc proc rw\n", ["/proc/sys/kernel"]),
+        ("400 1 0:50 /sys/kernel /k rw - proc proc rw\n", ["/k"]),
+        ("400 1 0:50 /sys/kernel /k ro - proc proc rw\n", []),
+        ("400 1 0:50 /kcore /core ro - proc proc rw\n", ["/core"]),
+        ("400 1 0:51 /firmware/efi /efi ro - sysfs sysfs rw\n", ["/efi"]),
+        ("400 1 0:50 /fs/nfsd /n\\040fsd rw - proc proc rw\n", ["/n fsd"]),
+        ("400 1 0:50 /self /s rw - proc proc rw\n", []),
+        ("400 1 0:77 / /p ro - proc proc rw\n", [f"/p{path[5:]}" for path in mounts.HIDDEN[:-1]]),
+        ("400 1 0:77 / /p ro - proc proc rw\n401 400 0:78 / /p/scsi rw - tmpfs t rw\n", None),
+    ],
+)
+def test_the_kernels_paths_are_found_wherever_they_are_mounted(
+    monkeypatch: pytest.MonkeyPatch, more: str, paths: list[str] | None
+) -> None:
+    monkeypatch.setattr(os.path, "exists", lambda path: True)
+    expected = [f"/p{path[5:]}" for path in mounts.HIDDEN[:-1] if path != "/proc/scsi"]
+    found = mounts.of_the_kernel(MOUNTED + HIDDEN + KEPT + more)["open_paths"]
+    assert found == (expected if paths is None else paths)
+
+
+def test_characters_that_break_lines_elsewhere_are_part_of_a_name() -> None:
+    line = "101 100 8:1 /srv/a\x0b\x85b /d\u2028\x1cx rw - ext4 /dev/sda1 rw\n"
+    (shown,) = mounts.parse(line)
+    assert (shown["root"], shown["mount_point"]) == ("/srv/a\x0b\x85b", "/d\u2028\x1cx")
+    found, cut = mounts.in_container(line, ("/d\u2028\x1cx",), frozenset())
+    assert [mount["mount_point"] for mount in found] == ["/d\u2028\x1cx"]
+    assert not cut
+
+
+def test_a_folder_of_the_host_is_kept_where_the_runtime_mounts_its_own() -> None:
+    text = (
+        MOUNTED + "400 101 0:26 / /dev/thing rw - tmpfs tmpfs rw\n401 101 0:27 / /dev/shm rw - tmpfs shm rw\n"
+    )
+    found, _ = mounts.in_container(text, (), frozenset({"0:26", "0:27"}))
+    assert "/dev/thing" in {mount["mount_point"] for mount in found}
+    assert "/dev/shm" not in {mount["mount_point"] for mount in found}
+    assert "/dev/thing" not in {
+        mount["mount_point"] for mount in mounts.in_container(text, (), frozenset())[0]
+    }
+
+
 def test_proc_mounts_with_hidepid_are_found() -> None:
     (shown,) = mounts.parse("20 1 0:5 / /proc rw,nosuid - proc proc rw,hidepid=invisible,gid=1001\n")
     assert shown["hides"] == ["hidepid=invisible", "gid=1001"]
