@@ -27,7 +27,7 @@ _SETS = {
     "bounding": "CapBnd",
     "ambient": "CapAmb",
 }
-# Before Linux 6.14 a runtime that has executed itself by a descriptor (crun) is named after its number.
+# Older kernels name a runtime that has executed itself by a descriptor (crun) after its number.
 _RUNTIME = re.compile(r"runc(:\[.*)?|crun|\d{1,4}")
 _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 _EMBEDDED_DNS = "0B00007F"  # 127.0.0.11, the engine's name server in user-defined networks
