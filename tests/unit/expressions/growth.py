@@ -75,7 +75,7 @@ def _applied(expression: re.Pattern[Any], method: str, is_bytes: bool) -> Callab
 
     def apply(text: str) -> None:
         subject = text.encode("latin-1", "replace") if is_bytes else text
-        found = call("", subject) if method in {"sub", "subn"} else call(subject)
+        found = call(subject[:0], subject) if method in {"sub", "subn"} else call(subject)
         if method == "finditer":
             for _ in found:
                 pass
