@@ -32,6 +32,8 @@ _HEADINGS = (
     *("attacks: default", "ours", "refused", "seconds"),
 )
 
+_PATIENCE = 600  # seconds until the engine answers: in a guest everything is emulated
+
 
 def main() -> int:
     """Run the benchmark; return 1 if a workload is not proven safe."""
@@ -50,7 +52,11 @@ def main() -> int:
     workloads = [each for each in catalogue.ALL if not chosen.names or each.name in chosen.names]
     found: list[Proven] = []
     failed = 0
-    with OwnNetwork() as network, engine_inside(network) as engine, scratch("workloads") as own:
+    with (
+        OwnNetwork() as network,
+        engine_inside(network, timeout=_PATIENCE) as engine,
+        scratch("workloads") as own,
+    ):
         with network.outside():  # its packages come from Debian
             images.prepare(engine)
         built = images.programs()
@@ -74,7 +80,11 @@ def main() -> int:
 
 def measure() -> int:
     """Print how much a recording slows nginx down."""
-    with OwnNetwork() as network, engine_inside(network) as engine, scratch("workloads") as own:
+    with (
+        OwnNetwork() as network,
+        engine_inside(network, timeout=_PATIENCE) as engine,
+        scratch("workloads") as own,
+    ):
         with network.outside():  # its packages come from Debian
             images.prepare(engine)
         with network.inside(), running.container(engine, catalogue.NGINX, images.programs()) as names:
