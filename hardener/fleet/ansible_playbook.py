@@ -12,9 +12,11 @@ import re
 import shutil
 import signal
 import sys
+import time
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 _LIMITS = "ansible_collections.hardener.docker.plugins.plugin_utils.limits"
 
@@ -41,6 +43,8 @@ _ACTING = {
 # ansible-runner answers this prompt with a password, wherever it appears in the output.
 _PROMPT = re.compile(r"^(?=[ \t]*(?:BECOME|Vault) password: )", re.MULTILINE)
 
+_SHORTEST_SLEEP_S = 0.01
+
 
 def main() -> None:
     """Run ``ansible-playbook`` with the arguments of this process.
@@ -57,8 +61,12 @@ def main() -> None:
 
     make_messages_inert()
     bound_tasks(umask=umask)
-    gc.freeze()  # frozen objects are not scanned, here or in a forked worker, which would copy their pages
+    poll_less_often()
+    load_for_workers()
+    gc.freeze()
     gc.enable()
+    # A worker does one task: scanning the objects that it inherits would copy their pages.
+    os.register_at_fork(after_in_child=gc.freeze)
     # The ssh connection plugin looks for the askpass script beside this path.
     sys.argv[0] = shutil.which("ansible-playbook") or "ansible-playbook"
     try:
@@ -109,6 +117,32 @@ def bound_tasks(*, umask: int) -> None:
         return action
 
     action_loader.get = bounded
+
+
+def poll_less_often() -> None:
+    """Let every sleep last 10 ms at least.
+
+    While all workers are busy, Ansible looks 10,000 times a second whether one of them has ended, and later
+    1,000 times a second whether a result has arrived, which takes a large part of a core.
+    """
+    sleep = time.sleep
+
+    def longer(seconds: float | SupportsIndex, /) -> None:
+        sleep(max(float(seconds), _SHORTEST_SLEEP_S) if seconds else 0)
+
+    time.sleep = longer
+
+
+def load_for_workers() -> None:
+    """Load what each worker would load for itself: it is forked for one task, and inherits what is there."""
+    from ansible.plugins.loader import become_loader, connection_loader, shell_loader  # noqa: PLC0415
+
+    for loader, name in ((connection_loader, "ssh"), (shell_loader, "sh"), (become_loader, "sudo")):
+        loader.get(name, class_only=True)
+    with suppress(Exception):  # another version of Ansible: then workers take a tenth longer
+        from ansible._internal._task import UnifiedTaskResult  # noqa: PLC0415
+
+        UnifiedTaskResult.from_action_result_dict({})  # resolves the type hints of results
 
 
 if __name__ == "__main__":

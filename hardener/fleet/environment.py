@@ -22,8 +22,12 @@ _FORKS_A_CORE = 4
 _MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages (measured: 24 MB) and the result that it holds
 _MAX_FORKS = 100
 
-# Ansible's own options, and keep-alives that detect a lost network within a minute.
-_SSH = "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
+# Keep-alives that detect a lost network within a minute.
+_ALIVE = "-o ServerAliveInterval=15 -o ServerAliveCountMax=3"
+# Ansible's own options.
+_SSH = f"-C -o ControlMaster=auto -o ControlPersist=60s {_ALIVE}"
+# For one request, whose data is compressed already: use a connection that is there, and leave none behind.
+_SSH_ONCE = f"-o ControlMaster=no -o ControlPersist=60s {_ALIVE}"
 
 # Waivers and attestations lie next to the inventory, as group_vars do; they are not inventory files.
 _NO_INVENTORY = r"^((waivers|trust)\.ya?ml|attestations(\.ya?ml)?)$"
@@ -44,13 +48,16 @@ _IN_CONFIGURATION = {
 }
 
 
-def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[str, str]:
+def environment(
+    present: Mapping[str, str], *, cwd: Path, spare: Path, one_request: bool = False
+) -> dict[str, str]:
     """Return the additions to the environment for Ansible.
 
     Args:
         present: the environment of hardener.
         cwd: where hardener was called.
         spare: where Ansible keeps its files if it cannot in the user's home.
+        one_request: whether each host gets one request only.
     """
     preferred = {
         "ANSIBLE_FORKS": str(forks()),
@@ -61,7 +68,7 @@ def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[s
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
         "ANSIBLE_INVENTORY_IGNORE_REGEX": _NO_INVENTORY,
         "ANSIBLE_PIPELINING": "True",
-        "ANSIBLE_SSH_ARGS": _SSH,
+        "ANSIBLE_SSH_ARGS": _SSH_ONCE if one_request else _SSH,
     }
     if not _can_be_made(_expanded("~/.ansible")):
         preferred["ANSIBLE_HOME"] = str(spare / "ansible")

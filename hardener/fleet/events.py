@@ -111,8 +111,7 @@ _HINTS = {
 # What the actions print when a transaction begins a step (plugin_utils/transaction.py).
 _STEP = re.compile(r"hardener: (?P<host>.{1,300}): (?P<name>[a-z0-9][a-z0-9 -]{0,39})")
 _POPULATION = "ansible_play_hosts_all"
-_POPULATION_IN_GROUPS = f"[{_POPULATION}, groups]"
-_EVERY_HOST = "all"  # a group that says nothing; Ansible leaves it out of a host's group_names too
+_POPULATION_IN_GROUPS = f"{_POPULATION} | hardener.docker.groups_of(groups)"
 
 
 def translate(raw: Mapping[str, Any]) -> Event | None:
@@ -131,7 +130,7 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
         if _POPULATION in result:
             return Hosts(tuple(map(str, result[_POPULATION])))
         if _POPULATION_IN_GROUPS in result:
-            return _hosts_in_groups(*result[_POPULATION_IN_GROUPS])
+            return _hosts_in_groups(result[_POPULATION_IN_GROUPS])
     reason = ""
     if state is State.FAILED and data.get("ignore_errors"):
         state = State.OK
@@ -148,14 +147,10 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
     )
 
 
-def _hosts_in_groups(hosts: Sequence[Any], groups: Mapping[str, Sequence[Any]]) -> Hosts:
-    names = tuple(map(str, hosts))
-    found: dict[str, list[str]] = {name: [] for name in names}
-    for group in sorted(set(groups) - {_EVERY_HOST}):
-        for host in groups[group]:
-            if host in found:  # a limit leaves hosts out
-                found[host].append(str(group))
-    return Hosts(names, {host: tuple(inside) for host, inside in found.items()})
+def _hosts_in_groups(groups: Mapping[str, Sequence[Any]]) -> Hosts:
+    return Hosts(
+        tuple(map(str, groups)), {str(host): tuple(map(str, inside)) for host, inside in groups.items()}
+    )
 
 
 def explain(result: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from hardener.fleet.executor import Credentials, Job
 from hardener.fleet.run import Run
 
 _PATTERNS = ("!", "&", "@", "~")
+_ONE_REQUEST = frozenset({"audit"})
 _AS_LONG_AS_ASKED = frozenset({"activity", "prove", "record"})
 
 
@@ -55,7 +56,10 @@ def options(folder: Path, *, job: Job) -> dict[str, Any]:
         "extravars": str(extra),
         "cmdline": shlex.join(flags) or None,
         "passwords": passwords,
-        "envvars": environment(os.environ, cwd=job.cwd, spare=folder) | _times(job.playbook, folder),
+        "envvars": environment(
+            os.environ, cwd=job.cwd, spare=folder, one_request=job.playbook in _ONE_REQUEST
+        )
+        | _times(job.playbook, folder),
         # Use the user's own ansible.cfg, and paths relative to the folder where hardener was called.
         "project_dir": str(job.cwd),
         # Otherwise ansible-runner sets Ansible's fact cache to its own folder.

@@ -16,6 +16,7 @@ author:
 options:
   dest:
     description: Folder on the control node for the snapshots, one file per host. Empty writes none.
+      By default it is the variable C(collect_dest).
     type: str
     default: ""
   facts:
@@ -24,11 +25,13 @@ options:
     elements: str
     default: []
   policy:
-    description: What the site declares for this host; it becomes part of the snapshot.
+    description: What the site declares for this host; it becomes part of the snapshot. By default
+      it is the variable C(hardener_policy).
     type: dict
     default: {}
   socket:
-    description: The engine's API socket on the host. Empty has the collector find it.
+    description: The engine's API socket on the host. Empty has the collector find it. By default
+      it is the variable C(collect_socket).
     type: str
     default: ""
 """

@@ -28,7 +28,8 @@ import re
 import secrets
 import shlex
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -261,6 +262,38 @@ def bundle(
     Raises:
         AnsibleActionFail: ``source`` is no package folder.
     """
+    request = {"entry": f"{PACKAGE}.{source.name}.{entry}", "arguments": arguments, "marker": marker}
+    return prepared(source).script({**request, "timeout": timeout})
+
+
+class Prepared:
+    """A package and its bootstrap, compressed once for all hosts: only the end of a script differs."""
+
+    def __init__(self, modules: Mapping[str, tuple[bool, str]]) -> None:
+        # The argument of ``run`` is one JSON text, in two literals that Python joins.
+        text = f'{{"sources": {json.dumps(modules)}, '
+        self._compressor = zlib.compressobj()
+        self._begin = self._compressor.compress(
+            f"{_BOOTSTRAP.read_text(encoding='utf-8')}\nrun({text!r}".encode()
+        )
+
+    def script(self, request: Mapping[str, Any]) -> bytes:
+        """Return the script for one host."""
+        compressor = self._compressor.copy()
+        end = f"{json.dumps(request).removeprefix('{')!r})\n".encode()
+        return binascii.b2a_base64(self._begin + compressor.compress(end) + compressor.flush(), newline=False)
+
+
+@cache
+def prepared(source: Path) -> Prepared:
+    """Return a package prepared for hosts.
+
+    An action's module calls this while it is imported: Ansible's main process does that before it forks a
+    worker for each host, and the workers find it done.
+
+    Raises:
+        AnsibleActionFail: ``source`` is no package folder.
+    """
     if not (source / "__init__.py").is_file():
         raise AnsibleActionFail(f"{source} is not a package folder: it has no __init__.py")
     texts = sources()
@@ -271,15 +304,7 @@ def bundle(
         parts = [PACKAGE, *name.removesuffix(".py").split("/")]
         is_package = parts[-1] == "__init__"
         modules[".".join(parts[:-1] if is_package else parts)] = (is_package, text)
-    request = {
-        "sources": modules,
-        "entry": f"{PACKAGE}.{source.name}.{entry}",
-        "arguments": arguments,
-        "marker": marker,
-        "timeout": timeout,
-    }
-    script = f"{_BOOTSTRAP.read_text(encoding='utf-8')}\nrun({json.dumps(request)!r})\n"
-    return binascii.b2a_base64(zlib.compress(script.encode()), newline=False)
+    return Prepared(modules)
 
 
 def _result(text: bytes) -> bytes:

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,12 @@ def test_terminal_controls_in_the_output_of_ansible_are_escaped(tmp_path: Path) 
     assert (ended.returncode, "[ERROR]: Task failed" in said) == (2, True)
     assert "\x1b" not in said
     assert "\nBECOME password: " not in said
+
+
+def test_polling_sleeps_longer_and_other_sleeps_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    module.poll_less_often()
+    for seconds in (0.0001, 0.001, 0, 3):
+        time.sleep(seconds)
+    assert slept == [0.01, 0.01, 0, 3]

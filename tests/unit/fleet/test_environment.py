@@ -44,6 +44,14 @@ def test_the_users_environment_has_precedence(name: str) -> None:
     assert name not in settings({name: "x"})
 
 
+def test_a_single_request_leaves_no_connection_behind_and_uses_one_that_is_there() -> None:
+    once = environment({}, cwd=Path("/nowhere"), spare=Path("/spare"), one_request=True)["ANSIBLE_SSH_ARGS"]
+    assert (
+        "-o ControlMaster=no -o ControlPersist=" in once
+    )  # Ansible names a socket where it reads ControlPersist
+    assert "-o ControlMaster=auto" in settings({})["ANSIBLE_SSH_ARGS"]
+
+
 def test_the_ansible_of_this_installation_comes_first_in_the_path() -> None:
     assert settings({"PATH": "/usr/bin"})["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
 

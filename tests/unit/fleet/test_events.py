@@ -61,10 +61,10 @@ TTY_HINT = (
                 "runner_on_ok",
                 action="ansible.builtin.debug",
                 res={
-                    "[ansible_play_hosts_all, groups]": [
-                        ["b", "a"],
-                        {"all": ["a", "b", "c"], "web": ["b", "c"], "edge": ["b"], "ungrouped": ["a"]},
-                    ]
+                    "ansible_play_hosts_all | hardener.docker.groups_of(groups)": {
+                        "b": ["edge", "web"],
+                        "a": ["ungrouped"],
+                    }
                 },
             ),
             Hosts(("b", "a"), {"b": ("edge", "web"), "a": ("ungrouped",)}),

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -67,3 +69,11 @@ def test_roles_get_an_unreadable_container_with_its_reason() -> None:
     assert found["data"] == [
         {"inspect": {"Id": "f" * 64, "Name": "/dark"}, "proc": None, "error": "timed out"}
     ]
+
+
+def test_variables_are_arguments_that_are_not_given() -> None:
+    made: Any = object.__new__(collect.ActionModule)
+    made._task = SimpleNamespace(args={"dest": "", "facts": []})
+    made._templar = SimpleNamespace(template=lambda value: "templated" if value == "{{ x }}" else value)
+    variables = {"collect_dest": "/d", "collect_socket": "{{ x }}", "hardener_policy": None, "facts": ["x"]}
+    assert made._from_variables(variables) == {"socket": "templated"}

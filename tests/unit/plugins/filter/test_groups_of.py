@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from ansible_collections.hardener.docker.plugins.filter.groups_of import groups_of
+
+
+def test_the_groups_of_the_hosts_are_named_and_no_others() -> None:
+    groups = {"web": ["b", "c"], "all": ["a", "b", "c"], "edge": ["b"], "ungrouped": ["a"], "empty": []}
+    found = groups_of(["b", "a", "new"], groups)
+    assert list(found.items()) == [("b", ["edge", "web"]), ("a", ["ungrouped"]), ("new", [])]
