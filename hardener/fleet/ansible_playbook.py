@@ -13,7 +13,6 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -139,10 +138,6 @@ def load_for_workers() -> None:
 
     for loader, name in ((connection_loader, "ssh"), (shell_loader, "sh"), (become_loader, "sudo")):
         loader.get(name, class_only=True)
-    with suppress(Exception):  # another version of Ansible: then workers take a tenth longer
-        from ansible._internal._task import UnifiedTaskResult  # noqa: PLC0415
-
-        UnifiedTaskResult.from_action_result_dict({})  # resolves the type hints of results
 
 
 if __name__ == "__main__":
