@@ -19,6 +19,7 @@ from hardener.snapshot import Snapshot
 from tests import leftovers
 from tests.integration.collecting import collect, judge
 from tests.integration.dockerd import Dockerd, EngineError
+from tests.integration.namespaces import OwnNetwork
 from tests.integration.sshd import free_port
 
 HARDENED = {
@@ -112,13 +113,18 @@ def mutual(folder: Path) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def careless() -> Iterator[tuple[Dockerd, Snapshot]]:
-    """An engine that does what it should not, with files that anybody may write."""
+    """An engine that does what it should not, with files that anybody may write.
+
+    It has a network of its own: its API on TCP would be a finding on the host of another engine too.
+    """
     flags = ("--host", f"tcp://127.0.0.1:{free_port()}", "--tls=false", "-l", "debug")
-    with Dockerd(config=CARELESS, flags=flags) as engine:
+    with OwnNetwork() as network, Dockerd(config=CARELESS, flags=flags) as engine:
         engine.create("quiet", host_config={"LogConfig": {"Type": "json-file", "Config": {}}})
         engine.config_file.chmod(0o622)
         engine.socket.chmod(0o666)
-        yield engine, collect(engine)
+        snapshot = collect(engine)
+        with network.outside():
+            yield engine, snapshot
 
 
 @pytest.fixture(scope="module")
