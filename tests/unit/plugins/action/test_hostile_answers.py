@@ -135,7 +135,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             HostScriptAction, "_execute", lambda _self, _command, marker: answered(answer, marker)
         )
         made = object.__new__(action(name).ActionModule)
-        made._task = SimpleNamespace(check_mode=check, diff=True, delegate_to=None, _role=None)
+        made._task = SimpleNamespace(check_mode=check, diff=True, delegate_to=None, _role=None, args={})
         made._connection = Connection()
         made._templar = SimpleNamespace(template=lambda value: value)
         try:
