@@ -48,16 +48,13 @@ def finished(
 def audited(*arguments: str | Path, cwd: Path, **environment: str) -> Path:
     """Audit this machine; return the folder of the collection that did it."""
     snapshots = cwd / "snapshots"
-    options = (
-        "-vvv",
-        "--inventory=localhost,",
-        "--connection=local",
-        f"--extra-vars=collect_dest={snapshots}",
-    )
-    said = ansible("ansible-playbook", *options, *arguments, cwd=cwd, **environment)
+    options = ("--inventory=localhost,", "--connection=local", f"--extra-vars=collect_dest={snapshots}")
+    ansible("ansible-playbook", *options, *arguments, cwd=cwd, **environment)
     assert json.loads((snapshots / "localhost.json").read_text())["sources"]["system"]["state"] == "ok"
-    task = next(line for line in said.splitlines() if line.startswith("task path:") and "/collect/" in line)
-    return Path(task.removeprefix("task path: ").partition("/roles/")[0])
+    listed = ("--list_files", "--type=module", "hardener.docker")
+    modules = ansible("ansible-doc", *listed, cwd=cwd, **environment).splitlines()
+    file = next(line.split()[1] for line in modules if line.startswith("hardener.docker.collect "))
+    return Path(file.partition("/plugins/")[0])
 
 
 @pytest.fixture(scope="module")
