@@ -51,7 +51,7 @@ def overview(written: Sequence[tuple[Recording, Path]]) -> Iterator[RenderableTy
             f"{len(recording.exercised)} of {len(recording.phases)}",
             Text("exercised" if exercised else "not exercised", style="" if exercised else "yellow"),
             str(sum(map(len, recording.calls.values()))),
-            " ".join(sorted({use.name.removeprefix("CAP_") for use in recording.capabilities})) or "none",
+            _capabilities(recording),
             line(str(path), 1000),
         )
     yield Padding(table, (0, 1))
@@ -73,6 +73,12 @@ def _recorder(recording: Recording) -> Text:
 def _service(recording: Recording) -> str:
     compose = recording.container.compose
     return line(compose.service if compose is not None else recording.container.name, 60)
+
+
+def _capabilities(recording: Recording) -> str:
+    if "capabilities" in recording.recorder.unseen:
+        return "not seen"
+    return " ".join(sorted({use.name.removeprefix("CAP_") for use in recording.capabilities})) or "none"
 
 
 def _headline(recording: Recording) -> str:
@@ -98,8 +104,7 @@ def _phases(recording: Recording) -> Table:
 def _used(recording: Recording) -> Iterator[tuple[str, str]]:
     for architecture, calls in recording.calls.items():
         yield f"{len(calls)} system calls ({architecture}):", line(" ".join(sorted(calls)), 2000)
-    names = sorted({use.name.removeprefix("CAP_") for use in recording.capabilities})
-    yield f"{len(names)} capabilities:", " ".join(names) or "none"
+    yield "capabilities:", _capabilities(recording)
     users = sorted({(each.program, each.uid) for each in recording.identities})
     yield "users:", line(", ".join(f"{name} as {uid}" for name, uid in users), 500) or "none"
     changed = len(recording.files.written) + len(recording.files.created) + len(recording.files.deleted)

@@ -115,7 +115,9 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _missing(answer: Mapping[str, Any]) -> list[str]:
     files = "Files that were only read are not recorded."
-    return [*answer["missing"], *(_UNSEEN[part] for part in _unseen(answer)), files]
+    quiet = "Calls that every profile permits, such as futex, are not in the audit log."
+    unseen = [_UNSEEN[part] for part in _unseen(answer)]
+    return [*answer["missing"], *unseen, *([quiet] if answer["kind"] == "audit" else []), files]
 
 
 def _unseen(answer: Mapping[str, Any]) -> list[str]:

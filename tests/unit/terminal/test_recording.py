@@ -14,7 +14,7 @@ from hardener.terminal.recording import overview, screen
 from hardener.workload.recording import Recording, build
 from tests.unit.workload.recordings import document
 
-OTHER = {"kind": "audit", "instead": "no BPF", "complete": False, "missing": []}
+OTHER = {"kind": "audit", "instead": "no BPF", "complete": False, "missing": [], "unseen": ["capabilities"]}
 
 
 def recorded(recorder: dict[str, Any] | None = None) -> Recording:
@@ -38,4 +38,7 @@ def test_another_recorder_is_named_with_the_reason(several: bool) -> None:
         return text(overview([(found, Path("a"))]) if several else screen(found, Path("a")))
 
     assert "recorded by the audit log: no BPF" in shown(recorded(OTHER))
-    assert "recorded by" not in shown(recorded())
+    assert "not seen" in shown(recorded(OTHER))
+    usual = shown(recorded())
+    assert "recorded by" not in usual
+    assert "CHOWN" in usual
