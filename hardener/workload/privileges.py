@@ -15,7 +15,7 @@ from hardener.checks.lib.containers import SOURCE, Container
 from hardener.checks.lib.filters import MALFORMED, Filter, FilterKind, compare_running, mask, processes
 from hardener.checks.lib.labels import Confinement, Lsm, lsm
 from hardener.checks.lib.writable import WritablePath, writable
-from hardener.checks.runtime.mounts import devices, runtime_sockets, system_disks, system_mounts
+from hardener.checks.runtime.mounts import devices, mounted_sockets, system_disks, system_mounts
 from hardener.snapshot import FactUnavailable
 
 _T = TypeVar("_T")
@@ -86,7 +86,7 @@ class Privileges:
     joined_namespaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     writable: tuple[WritablePath, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
-    sockets: tuple[str, ...] = ()  # ways to reach the API of a container runtime
+    sockets: tuple[str, ...] = ()  # mounts that reach the API of a container runtime
     disks: tuple[str, ...] = ()  # devices of the host's own filesystems
     devices: tuple[str, ...] = ()
     shared_mounts: tuple[str, ...] = ()  # mounts whose propagation leads back to the host
@@ -134,7 +134,7 @@ def privileges(container: Container, near: Neighbours) -> Privileges:
         joined_namespaces=read("namespaces", lambda: _joined(container, shared, near), {}),
         writable=read("writable paths", lambda: writable(container), ()),
         host_paths=read("mounts", lambda: _host_paths(container), ()),
-        sockets=read("mounts", lambda: tuple(runtime_sockets(container)), ()),
+        sockets=read("mounts", lambda: tuple(mounted_sockets(container)), ()),
         disks=read("disks", lambda: tuple(system_disks(container)), ()),
         devices=read("devices", lambda: tuple(devices(container)), ()),
         shared_mounts=read("mount propagation", lambda: _shared_mounts(container), ()),

@@ -253,6 +253,11 @@ def runtime_sockets(container: Container) -> Iterator[str]:
     if _follows_processes(container):
         yield "is in the host's process namespace with CAP_SYS_PTRACE, and so reaches them in /proc/1/root"
     yield from _abstract_sockets(container)
+    yield from mounted_sockets(container)
+
+
+def mounted_sockets(container: Container) -> Iterator[str]:
+    """Return the mounts through which a container reaches the API of a container runtime."""
     sockets = _sockets(container.snapshot)
     host = mounttable.host(container.snapshot)
     located = (
