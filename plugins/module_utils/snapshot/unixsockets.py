@@ -7,6 +7,7 @@ gives another name. Its socket monitoring interface tells both: see sock_diag(7)
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from _socket import AF_NETLINK, AF_UNIX, SOCK_RAW
 from _socket import socket as Socket  # noqa: N812 - it is a class
@@ -127,11 +128,19 @@ def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
                                 waiting.append((entry.path, depth + 1))
                             continue
                         socket = bound.get(entry.inode() & 0xFFFFFFFF)
-                        if socket is not None and entry.path != os.path.realpath(socket.name):
+                        if socket is None or entry.path == os.path.realpath(socket.name):
+                            continue
+                        if _is_file_of(socket, entry.stat(follow_symlinks=False)):
                             found.append(entry.path)
             except OSError:
                 continue
     return found[:_MAX_FOUND]
+
+
+def _is_file_of(socket: UnixSocket, status: os.stat_result) -> bool:
+    """Return whether a file with a socket's inode is its own: other file systems have such inodes too."""
+    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+    return stat.S_ISSOCK(status.st_mode) and device == socket.device
 
 
 def described(socket: UnixSocket, process: str) -> dict[str, object]:

@@ -78,6 +78,19 @@ def test_other_names_of_sockets_are_found_below_folders(folder: Path) -> None:
         assert sorted(found) == [f"{deep}/linked", f"{deep}/moved"]
 
 
+def test_the_same_inode_of_another_file_system_is_no_other_name(folder: Path) -> None:
+    with bound(f"{folder}/a"):
+        (listens,) = (each for each in unixsockets.listening().values() if each.name == f"{folder}/a")
+        (folder / "a").rename(folder / "moved")
+        assert unixsockets.renamed([str(folder)], [listens]) == [f"{folder}/moved"]
+        elsewhere = unixsockets.UnixSocket(listens.name, "0:1", listens.file)
+        assert unixsockets.renamed([str(folder)], [elsewhere]) == []
+        (folder / "plain").touch()
+        status = (folder / "plain").stat()
+        plain = unixsockets.UnixSocket(listens.name, listens.device, status.st_ino)
+        assert unixsockets.renamed([str(folder)], [plain]) == []
+
+
 def test_a_search_ends(folder: Path) -> None:
     for number in range(unixsockets.MAX_ENTRIES):
         (folder / f"{number}").touch()
