@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from ansible_collections.hardener.docker.plugins.module_utils.docker import runtimes
 
 from hardener.checks import check
 from hardener.checks.lib import auditrules, fields
@@ -223,12 +225,9 @@ def _binary(name: str) -> Find:
 def _runtimes(snapshot: Snapshot) -> Sequence[Watched]:
     """Return the paths of runc found in PATH, and of every runtime in daemon.json."""
     settings = Settings(snapshot)
-    declared = settings.get("runtimes").value
+    declared = runtimes.paths(settings.get("runtimes").value)
     paths = [item.path for item in _binary("runc")(snapshot)]
-    for entry in declared.values() if isinstance(declared, Mapping) else ():
-        items = entry.items() if isinstance(entry, Mapping) else ()
-        named = [path for name, path in items if str(name).casefold() == "path"]  # Go ignores the case
-        paths += [real(snapshot, path) for path in named if isinstance(path, str) and path.startswith("/")]
+    paths += [real(snapshot, path) for path in declared if path.startswith("/")]
     # A runtime can also be given by its path only.
     default = settings.text("default-runtime").value
     paths += [real(snapshot, default)] if default.startswith("/") else []

@@ -1,4 +1,4 @@
-"""Read the version of a runtime from the engine's answers: one rule for recordings and snapshots.
+"""Read what an engine says of its runtimes: their versions, and the paths of their programs.
 
 The engine reports the version of its default runtime. Of each other one it reports the features, from Docker
 25 on, whose annotations have the version.
@@ -16,6 +16,13 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 _FEATURES = "org.opencontainers.runtime-spec.features"
 _VERSIONS = ("org.opencontainers.runc.version", "run.oci.crun.version")
 _MOST = 1 << 20  # characters of the features
+
+
+def paths(declared: object) -> list[str]:
+    """Return the paths in the value of the key ``runtimes``; the engine ignores the case of names."""
+    entries = declared.values() if isinstance(declared, dict) else ()
+    items = [item for entry in entries if isinstance(entry, dict) for item in entry.items()]
+    return [str(value) for name, value in items if str(name).casefold() == "path"]
 
 
 def version(name: str, info: Mapping[str, Any], versions: Mapping[str, Any]) -> str:

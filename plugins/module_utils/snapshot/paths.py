@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..docker import extensions
+from ..docker import extensions, runtimes
 from ..host.units import listens
 from .filestat import Files
 
@@ -164,10 +164,7 @@ def _parents(path: str) -> list[str]:
 def _runtimes(engine: Engine) -> list[str]:
     """Return the programs of runtimes that the daemon's configuration names by path."""
     declared = (engine.config.get("parsed") or {}).get("runtimes")
-    entries = list(declared.values())[:_MAX_RUNTIMES] if isinstance(declared, dict) else []
-    items = [item for entry in entries if isinstance(entry, dict) for item in entry.items()]
-    paths = [str(value) for name, value in items if name.casefold() == "path"]  # Go ignores the case
-    return [*paths, str(engine.declared("default-runtime") or "")]
+    return [*runtimes.paths(declared)[:_MAX_RUNTIMES], str(engine.declared("default-runtime") or "")]
 
 
 def api_sockets(engine: Engine, units: dict[str, dict[str, Any]]) -> list[str]:

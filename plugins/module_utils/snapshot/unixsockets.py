@@ -29,6 +29,7 @@ MAX_ENTRIES = 500  # of one folder, and of those in it
 _MAX_TOGETHER = 5000
 _MAX_FOUND = 64
 _DEEPEST = 3
+_INODE = 0xFFFFFFFF  # the bits of an inode that the kernel tells
 
 
 class UnixSocket:
@@ -47,7 +48,7 @@ class UnixSocket:
             status = os.stat(self.name)
         except (OSError, ValueError):
             return None
-        return self.name if status.st_ino == self.file else None
+        return self.name if status.st_ino & _INODE == self.file else None
 
 
 def listening() -> dict[int, UnixSocket]:
@@ -127,7 +128,7 @@ def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
                             if depth < _DEEPEST:
                                 waiting.append((entry.path, depth + 1))
                             continue
-                        socket = bound.get(entry.inode() & 0xFFFFFFFF)
+                        socket = bound.get(entry.inode() & _INODE)
                         if socket is None or entry.path == os.path.realpath(socket.name):
                             continue
                         if _is_file_of(socket, entry.stat(follow_symlinks=False)):

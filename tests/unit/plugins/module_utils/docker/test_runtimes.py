@@ -1,4 +1,4 @@
-"""The version of a runtime is that of the default runtime, or in the features of another one."""
+"""The versions of runtimes, and the paths of their programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.docker.runtimes import version
+from ansible_collections.hardener.docker.plugins.module_utils.docker.runtimes import paths, version
 
 KEY = "org.opencontainers.runtime-spec.features"
 VERSIONS = {"Components": [{"Name": "Engine", "Version": "26.1.5"}, {"Name": "runc", "Version": "1.1.15"}]}
@@ -49,3 +49,9 @@ def test_the_version_of_another_runtime_is_in_its_features(name: str, key: str) 
 def test_a_version_that_is_not_reported_is_empty(told: dict[str, Any]) -> None:
     assert version("crun", told, VERSIONS) == ""
     assert version("crun", told, {"Components": ["crun", None]}) == ""
+
+
+def test_paths_are_found_whatever_the_case_of_their_name() -> None:
+    declared = {"a": {"path": "/a"}, "b": {"Path": "/b", "runtimeArgs": []}, "c": {}, "d": "/d"}
+    assert paths(declared) == ["/a", "/b"]
+    assert paths(None) == []
