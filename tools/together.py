@@ -2,7 +2,8 @@
 
     together.py NAME=COMMAND NAME=COMMAND ...
 
-Every command is run by the shell. When one fails the others run on to their end; the exit code is then 1.
+Every command is run by the shell. When one fails the others run on to their end; its last lines are then
+printed once more, so that the end of the output tells why, and the exit code is 1.
 All of them are in this process's group: an interrupt from the terminal reaches them too.
 """
 
@@ -12,7 +13,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
+
+# How many of a failed command's last lines are printed again.
+REPEATED_LINES = 40
 
 
 def main(words: Sequence[str]) -> int:
@@ -30,25 +35,28 @@ def main(words: Sequence[str]) -> int:
             text=True,
             errors="replace",
         )
-        relay = threading.Thread(target=_relay, args=(process, f"{name:{width}}", begun))
+        last: deque[str] = deque(maxlen=REPEATED_LINES)
+        relay = threading.Thread(target=_relay, args=(process, f"{name:{width}}", begun, last))
         relay.start()
-        running[name] = process, relay
+        running[name] = process, relay, last
     try:
-        codes = {name: process.wait() for name, (process, _) in running.items()}
+        codes = {name: process.wait() for name, (process, *_) in running.items()}
     finally:
-        for _, relay in running.values():
+        for _, relay, _ in running.values():
             relay.join()
-    failed = [f"{name} ended with {code}" for name, code in codes.items() if code]
-    if failed:
-        sys.stderr.write(f"{'; '.join(failed)}\n")
+    failed = {name: code for name, code in codes.items() if code}
+    for name, code in failed.items():
+        sys.stderr.write("".join(f"{line}\n" for line in running[name][2]))
+        sys.stderr.write(f"{name} ended with {code}\n")
     return int(bool(failed))
 
 
-def _relay(process: subprocess.Popen[str], name: str, begun: float) -> None:
+def _relay(process: subprocess.Popen[str], name: str, begun: float, last: deque[str]) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         minutes, seconds = divmod(int(time.monotonic() - begun), 60)
-        print(f"{minutes:2}:{seconds:02} {name} | {line.rstrip()}", flush=True)
+        last.append(f"{minutes:2}:{seconds:02} {name} | {line.rstrip()}")
+        print(last[-1], flush=True)
 
 
 if __name__ == "__main__":

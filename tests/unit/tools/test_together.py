@@ -18,3 +18,10 @@ def test_a_failure_does_not_end_other_commands(capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr()
     assert "good | done" in shown.out
     assert shown.err == "bad ended with 3\n"
+
+
+def test_last_lines_of_a_failed_command_are_repeated_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert together.main(["bad=seq 100; exit 3", "good=sleep 0.2; echo done"]) == 1
+    *repeated, last = re.sub(r"(?m)^ *\d+:\d\d ", "", capsys.readouterr().err).splitlines()
+    assert repeated == [f"bad  | {number}" for number in range(101 - together.REPEATED_LINES, 101)]
+    assert last == "bad ended with 3"
