@@ -31,6 +31,7 @@ class ProfileRequest:
         recordings: files of one container.
         out: the profile's folder; None for one that is named after the container.
         allow_extra: recorded system calls that are permitted although the engine's default refuses them.
+        drop: capabilities that are dropped although their use was recorded.
         compose: the compose file that gets the settings.
         service: of the compose file; empty for the recorded one.
     """
@@ -38,6 +39,7 @@ class ProfileRequest:
     recordings: Sequence[Path]
     out: Path | None = None
     allow_extra: Sequence[str] = ()
+    drop: Sequence[str] = ()
     compose: Path | None = None
     service: str = ""
 
@@ -88,7 +90,11 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         HardenerError: a recording or the compose file is unreadable or unsuitable, or the folder has files
             that do not belong to a profile.
     """
-    made = make([(str(path), load(path)) for path in request.recordings], allow_extra=request.allow_extra)
+    made = make(
+        [(str(path), load(path)) for path in request.recordings],
+        allow_extra=request.allow_extra,
+        drop=request.drop,
+    )
     folder = request.out or Path(f"{made.name}-profile")
     project = request.compose.parent if request.compose else folder
     seccomp = _relative(folder / SECCOMP, project)

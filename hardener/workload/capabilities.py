@@ -67,12 +67,13 @@ def held(merged: Merged) -> frozenset[str]:
     every = frozenset(f"CAP_{name}" for name in CAPABILITIES)
     if container.privileged:
         return every
-    added, dropped = _named(container.capabilities_added), _named(container.capabilities_dropped)
+    added, dropped = named(container.capabilities_added), named(container.capabilities_dropped)
     begin = merged.granted.capabilities
     if "CAP_ALL" in added:
         return every - dropped
     return (frozenset() if "CAP_ALL" in dropped else frozenset(begin) - dropped) | added
 
 
-def _named(names: Iterable[str]) -> frozenset[str]:
+def named(names: Iterable[str]) -> frozenset[str]:
+    """Return capabilities by the kernel's names: `chown`, `CHOWN` and `CAP_CHOWN` are one."""
     return frozenset(f"CAP_{name.upper().removeprefix('CAP_')}" for name in names)

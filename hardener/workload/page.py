@@ -205,6 +205,7 @@ def _capabilities(profile: Profile) -> Section:
                 Name(need.program),
                 *((" in ", Name(need.call)) if need.call else ()),
                 *_seen(need.seen, profile.merged.total, programs=False),
+                *(("; dropped, on request",) if need.capability in profile.dropped else ()),
             ),
         )
         for need in profile.needs
@@ -297,7 +298,15 @@ def _repeat(profile: Profile) -> Section:
     return Section(
         title="How to make the same profile again",
         sentences=(
-            ("`hardener workload profile` makes these files from the recordings below, byte for byte.",),
+            _say(
+                "`hardener workload profile` makes these files from the recordings below, byte for byte",
+                *(
+                    f"; with --allow-extra {name}"
+                    for name in (profile.seccomp.extra if profile.seccomp else ())
+                ),
+                *(f"; with --drop {name}" for name in profile.dropped),
+                ".",
+            ),
         ),
         rows=tuple(
             Row(Name(each.digest), (f"{each.began} to {each.ended}",)) for each in profile.merged.recordings

@@ -11,8 +11,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from hardener.errors import HardenerError
+from hardener.text import line
 from hardener.workload.apparmor import AppArmor, apparmor
-from hardener.workload.capabilities import Need, held, needs
+from hardener.workload.capabilities import Need, held, named, needs
 from hardener.workload.filesystem import WriteSet, write_set
 from hardener.workload.merging import Merged, Seen, merge
 from hardener.workload.owner import User, other_user
@@ -76,6 +78,7 @@ class Profile:
         had: the capabilities that the container had.
         needs: why capabilities are needed.
         capabilities: those it keeps.
+        dropped: those that it would keep, had their removal not been requested.
         user: as whom it runs, if not as before.
         writes: what it writes to.
         hurdles: why no-new-privileges is not set; it is where there are none.
@@ -92,6 +95,7 @@ class Profile:
     had: frozenset[str]
     needs: tuple[Need, ...]
     capabilities: tuple[str, ...]
+    dropped: tuple[str, ...]
     user: User | None
     writes: WriteSet
     hurdles: tuple[Hurdle, ...]
@@ -116,24 +120,33 @@ class Profile:
         return self.apparmor is not None and "apparmor" in self.merged.one.host.lsm
 
 
-def make(recordings: Sequence[tuple[str, Recording]], *, allow_extra: Collection[str] = ()) -> Profile:
+def make(
+    recordings: Sequence[tuple[str, Recording]],
+    *,
+    allow_extra: Collection[str] = (),
+    drop: Collection[str] = (),
+) -> Profile:
     """Make a profile from recordings, each given with the name of its file.
 
     Args:
         recordings: of one container.
         allow_extra: calls to permit although the engine's default refuses them.
+        drop: capabilities to drop although their use was recorded.
 
     Raises:
-        HardenerError: the recordings are of different containers, or an extra call was not seen.
+        HardenerError: the recordings are of different containers, an extra call was not seen, or a capability
+            to drop is not kept anyway.
     """
     merged = merge(recordings)
     required = needs(merged)
     writes = write_set(merged)
     if "capabilities" in merged.unseen:
-        user, capabilities = None, tuple(sorted(held(merged)))
+        user, useful = None, held(merged)
     else:
         user = other_user(merged, required, writes)
-        capabilities = () if user else tuple(sorted({need.capability for need in required}))
+        useful = frozenset() if user else frozenset(need.capability for need in required)
+    dropped = _droppable(drop, useful)
+    capabilities = tuple(sorted(useful - dropped))
     hurdles = _hurdles(merged)
     calls = _calls(merged, no_new_privileges=not hurdles)
     name = short_name(merged.one.container.name)
@@ -159,6 +172,7 @@ def make(recordings: Sequence[tuple[str, Recording]], *, allow_extra: Collection
         had=held(merged),
         needs=required,
         capabilities=capabilities,
+        dropped=tuple(sorted(dropped)),
         user=user,
         writes=writes,
         hurdles=hurdles,
@@ -178,6 +192,14 @@ def make(recordings: Sequence[tuple[str, Recording]], *, allow_extra: Collection
 def short_name(name: str) -> str:
     """Return a container's name in a form that fits file names and AppArmor profiles."""
     return _NOT_IN_NAME.sub("-", name).strip("-.")[:_LONGEST_NAME] or "container"
+
+
+def _droppable(drop: Collection[str], useful: frozenset[str]) -> frozenset[str]:
+    dropped = named(drop)
+    for name in sorted(dropped - useful):
+        kept = f"the profile keeps {', '.join(sorted(useful))}" if useful else "the profile keeps none"
+        raise HardenerError(f"--drop {line(name)}: there is nothing to drop, {kept}")
+    return dropped
 
 
 def _default(merged: Merged) -> Default | None:

@@ -99,10 +99,11 @@ class CapabilityNeed(_Part):
 
 
 class CapabilityPart(_Part):
-    """The capabilities that the container had, and those that it keeps."""
+    """The capabilities that the container had, those that it keeps, and those dropped by request."""
 
     had: tuple[str, ...]
     kept: tuple[str, ...]
+    dropped_on_request: tuple[str, ...] = ()
     needs: tuple[CapabilityNeed, ...]
 
 
@@ -229,6 +230,7 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
         capabilities=CapabilityPart(
             had=tuple(sorted(profile.had)),
             kept=profile.capabilities,
+            dropped_on_request=profile.dropped,
             needs=tuple(
                 CapabilityNeed(
                     capability=need.capability,

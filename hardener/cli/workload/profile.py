@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     help="Permit a recorded system call that the engine's default refuses; repeatable.",
 )
 @click.option(
+    "--drop",
+    multiple=True,
+    metavar="CAPABILITY",
+    help="Drop a capability that was recorded, and that `prove` found not needed; repeatable.",
+)
+@click.option(
     "--compose",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -48,6 +54,7 @@ def profile(
     recordings: Sequence[Path],
     out: Path | None,
     allow_extra: Sequence[str],
+    drop: Sequence[str],
     compose: Path | None,
     service: str,
     apply: bool,
@@ -58,7 +65,7 @@ def profile(
     seccomp profile, an AppArmor profile if the use of files was recorded, arguments for `docker run`, a
     compose file that overrides the project's, and a page with the reason for every line. The same recordings
     give the same files. System calls that the engine's default refuses stay refused, unless --allow-extra
-    names them.
+    names them; the capabilities of recorded use are kept, unless --drop names them.
 
     The exit code is 4 if a recording is incomplete.
 
@@ -75,7 +82,12 @@ def profile(
         raise click.UsageError("--service and --apply need --compose FILE")
     made = make_profile(
         ProfileRequest(
-            recordings=recordings, out=out, allow_extra=allow_extra, compose=compose, service=service
+            recordings=recordings,
+            out=out,
+            allow_extra=allow_extra,
+            drop=drop,
+            compose=compose,
+            service=service,
         )
     )
     for part in screen(made.page):

@@ -227,6 +227,34 @@ def test_no_profile_is_made_without_the_engines_default() -> None:
 # --- capabilities, user, privileges -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["CAP_SETUID", "setuid"])
+def test_a_capability_is_dropped_on_request(name: str) -> None:
+    used = [
+        {"name": each, "call": each[4:].lower(), "program": "nginx", "phases": ["serve"]}
+        for each in ("CAP_SETUID", "CAP_SETGID")
+    ]
+    found = profile(recorded(capabilities=used), drop=[name])
+    assert found.capabilities == ("CAP_SETGID",)
+    files = artefacts(found)
+    assert "--cap-add=SETGID" in files["docker-run.txt"]
+    assert "SETUID" not in files["docker-run.txt"] + files["compose.override.yaml"]
+    assert json.loads(files["profile.json"])["capabilities"]["dropped_on_request"] == ["CAP_SETUID"]
+    page = markdown(sections(found))
+    assert (
+        "- `CAP_SETUID`: the kernel checked it: `nginx` in `setuid` in serve (1 of 1); dropped, on request"
+        in page
+    )
+    assert "; with --drop CAP_SETUID." in page
+
+
+def test_a_capability_that_is_not_kept_cannot_be_dropped() -> None:
+    message = "--drop CAP_SYS_TIME: there is nothing to drop, the profile keeps"
+    with pytest.raises(HardenerError, match=f"{message} CAP_CHOWN"):
+        profile(recorded(), drop=["SYS_TIME"])
+    with pytest.raises(HardenerError, match=f"{message} none"):
+        profile(recorded(capabilities=[]), drop=["SYS_TIME"])
+
+
 def test_capabilities_are_kept_with_their_reasons() -> None:
     found = profile(
         recorded(
