@@ -146,6 +146,11 @@ class TestCapabilities:
         assert found["capabilities"] == 101  # SYS_ADMIN and NET_ADMIN
         assert found["default-capabilities"] == 21
 
+    @pytest.mark.parametrize(("held", "advice"), [(DEFAULT, "Use --cap-drop ALL"), ("2400", "Drop those")])
+    def test_the_advice_fits_what_was_dropped(self, held: str, advice: str) -> None:
+        rated = judged(running(proc=with_caps(int(held, 16))))["web"]
+        assert advice in next(each.do for each in rated.excess if each.key == "default-capabilities")
+
     def test_a_capability_in_its_own_namespace_counts_a_fifth(self) -> None:
         found = keys(judged(running(proc={**REMAPPED, **with_caps(1 << 21 | 1 << 13)}))["web"])
         assert found == {**found, "capabilities": 20, "default-capabilities": 2}
