@@ -12,11 +12,10 @@ import time
 from contextlib import suppress
 from typing import Any, Callable, Collection, Iterable, Mapping, Tuple
 
-from ..host import limits
+from ..host import limits, namespaces
 
 Target = Tuple[str, int]  # an address and a TCP port
 
-_CLONE_NEWNET = 0x40000000
 _MAX_ANSWER = 65536
 # A query for the root name servers: any resolver can answer it, and it discloses nothing.
 _QUESTION = struct.pack(">HHHHHH", 0x6864, 0x0100, 1, 0, 0, 0) + b"\0" + struct.pack(">HH", 2, 1)
@@ -142,13 +141,7 @@ def _enter(pid: int) -> None:
     handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     if os.path.samestat(os.fstat(handle), os.stat("/proc/self/ns/net")):
         raise OSError("it is our own")
-    if hasattr(os, "setns"):
-        os.setns(handle, _CLONE_NEWNET)
-        return
-    import ctypes  # before Python 3.12
-
-    if ctypes.CDLL(None, use_errno=True).setns(handle, _CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
+    namespaces.enter(handle, namespaces.NETWORK)
 
 
 def _read(reader: int, deadline: float) -> bytes:

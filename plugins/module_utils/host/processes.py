@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from . import namespaces
 from .read import read_bytes, read_pseudo, read_text
-
-_CLONE_NEWNS = 0x20000
 
 
 def scan() -> dict[int, str]:
@@ -59,9 +58,6 @@ class Process:
         """
         if self.link("root") in ("/", None):
             return self.text("mountinfo")
-        from ctypes import CDLL, get_errno
-
-        library = CDLL(None, use_errno=True)
         namespace = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._folder)
         entered, enter = os.pipe()
         end, ended = os.pipe()
@@ -69,7 +65,11 @@ class Process:
         if child == 0:
             try:
                 os.close(ended)
-                error = get_errno() if library.setns(namespace, _CLONE_NEWNS) else 0
+                error = 0
+                try:
+                    namespaces.enter(namespace, namespaces.MOUNT)
+                except OSError as refused:
+                    error = refused.errno or 1
                 os.write(enter, bytes([error]))
                 os.read(end, 1)
             finally:

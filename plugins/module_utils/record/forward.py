@@ -7,7 +7,6 @@ address of the host, through which the container could reach the host.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import socket
 import threading
@@ -16,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Awaitable, Callable, NamedTuple, cast
 
+from ..host import namespaces
 from ..host.errors import Failed
 
 _PIECE = 65536
@@ -25,7 +25,6 @@ _WAITING = 64  # datagrams of one who asks, until there is a socket for them
 _OPEN = 30  # seconds
 _CONNECT = 20  # seconds until the other end has to answer
 _CLOSE = 5  # seconds
-_CLONE_NEWNET = 0x40000000
 
 
 class Target(NamedTuple):
@@ -167,12 +166,9 @@ def inside(pid: int, kind: int) -> socket.socket:
 
     def make() -> None:  # in a separate thread, which cannot return from the namespace
         try:
-            libc = ctypes.CDLL(None, use_errno=True)
             handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
-                if libc.setns(handle, _CLONE_NEWNET) != 0:
-                    number = ctypes.get_errno()
-                    raise OSError(number, os.strerror(number))
+                namespaces.enter(handle, namespaces.NETWORK)
             finally:
                 os.close(handle)
             made = socket.socket(socket.AF_INET, kind)
