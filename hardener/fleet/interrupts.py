@@ -9,6 +9,20 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+# The handlers that Python gives these signals, and that are replaced.
+_DEFAULTS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+
+
+class _Delay:
+    """Whether interrupts are delayed at the moment, and whether one has arrived since."""
+
+    active = False
+    arrived = False
+
 
 @contextmanager
 def interruptible() -> Iterator[None]:
@@ -17,9 +31,9 @@ def interruptible() -> Iterator[None]:
     Only the main thread receives signals; in others this does nothing.
     """
     handlers: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is signal.SIG_DFL:
+    if _in_main_thread():
+        for number, default in _DEFAULTS.items():
+            if signal.getsignal(number) is default:
                 handlers[number] = signal.signal(number, _interrupt)
     try:
         yield
@@ -28,5 +42,31 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def delayed() -> Iterator[None]:
+    """Delay the interrupts of ``interruptible`` to the end of this block, which has to be short.
+
+    ``Thread.start`` belongs into it: interrupted, it leaves a thread that runs and cannot be joined.
+    """
+    if not _in_main_thread():
+        yield
+        return
+    _Delay.active = True
+    try:
+        yield
+    finally:
+        _Delay.active = False
+        if _Delay.arrived:
+            _Delay.arrived = False
+            raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    if _Delay.active:
+        _Delay.arrived = True
+    else:
+        raise KeyboardInterrupt

@@ -27,7 +27,7 @@ from hardener import umask
 from hardener.errors import HardenerError, InternalError
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, StepStarted, TaskResult, translate
 from hardener.fleet.failure import failure
-from hardener.fleet.interrupts import interruptible
+from hardener.fleet.interrupts import delayed, interruptible
 from hardener.text import line
 from hardener.workfolder import temporary_folder
 
@@ -86,7 +86,8 @@ class Run:
         self._exit.enter_context(interruptible())
         self._thread = threading.Thread(target=self._work, name=f"ansible-{self._label}", daemon=True)
         try:
-            self._thread.start()
+            with delayed():
+                self._thread.start()
             self._begun.wait(_HEAD_START_S)
         except BaseException:
             self._leave(interrupted=True)

@@ -18,7 +18,7 @@ from typing import Protocol, Self
 
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, StepStarted, TaskResult
 from hardener.fleet.executor import Execution, Job
-from hardener.fleet.interrupts import interruptible
+from hardener.fleet.interrupts import delayed, interruptible
 from hardener.fleet.local import LocalExecutor
 from hardener.fleet.slices import Ledger, Slice
 from hardener.text import line
@@ -193,8 +193,9 @@ class SlicedExecution:
             worker = threading.Thread(
                 target=self._work, args=(self._places[name], piece), name=name, daemon=True
             )
-            self._workers[name] = worker
-            worker.start()
+            with delayed():
+                self._workers[name] = worker
+                worker.start()
             given[name] = piece
         return given
 
