@@ -256,5 +256,6 @@ def inventory(guest: Guest) -> dict[str, Any]:
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(guest.user_key),
         "ansible_ssh_common_args": " ".join(ssh.options(known_hosts=guest.known_hosts)),
+        "ansible_ssh_timeout": ssh.CONNECT_TIMEOUT,
     }
     return {"all": {"hosts": {guest.name: variables}}}

@@ -221,6 +221,7 @@ def _boot_and_save(image: Image, release: Release, *, report: Say) -> None:
             user_key=image.user_key,
             known_hosts=known_hosts,
             argv=("sh", "-c", _DOCKER_RUNS if release.docker else _BOOTED),
+            booting=True,
         )
         _wait_until(ready, machine, process)
         report(f"saving its state {'with' if release.docker else 'without'} Docker")

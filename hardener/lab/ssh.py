@@ -7,6 +7,10 @@ from pathlib import Path
 
 from hardener.lab import host
 
+# Seconds for a connection: in a guest on a busy machine, sshd itself takes many to start.
+CONNECT_TIMEOUT = 60
+_BOOTING = 10  # to a guest that may not listen yet
+
 
 def generate_key(path: Path, *, comment: str) -> str:
     """Make a key pair without a passphrase; return the public key."""
@@ -30,13 +34,22 @@ def options(*, known_hosts: Path) -> list[str]:
     ]
 
 
-def command(*, user: str, port: int, user_key: Path, known_hosts: Path, argv: tuple[str, ...]) -> list[str]:
+def command(
+    *,
+    user: str,
+    port: int,
+    user_key: Path,
+    known_hosts: Path,
+    argv: tuple[str, ...],
+    booting: bool = False,
+) -> list[str]:
     """Return the ssh command line that runs ``argv`` unchanged in the guest; a shell if it is empty."""
+    seconds = _BOOTING if booting else CONNECT_TIMEOUT
     return [
         "ssh",
         *("-F", "/dev/null"),
         *options(known_hosts=known_hosts),
-        *("-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"),
+        *("-o", "BatchMode=yes", "-o", f"ConnectTimeout={seconds}", "-o", "LogLevel=ERROR"),
         *("-i", str(user_key), "-p", str(port), f"{user}@127.0.0.1"),
         *(["--", shlex.join(argv)] if argv else []),
     ]

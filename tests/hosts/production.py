@@ -40,6 +40,7 @@ def make_site(folder: Path, guest: lab.Guest) -> Path:
     production = yaml.safe_load((folder / "group_vars/production.yml").read_text())
     production["docker_daemon_log_opts"]["syslog-address"] = "udp://127.0.0.1:5514"
     production["userns_remap_exempt"] = ["agent"]
+    production["converge_confirm_timeout"] = 900  # a guest on a busy machine may take minutes to log in
     (folder / "group_vars/production.yml").write_text(yaml.safe_dump(production))
     hosts = hosts_of(guest)["all"]["hosts"]
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": {"production": {"hosts": hosts}}}}))
