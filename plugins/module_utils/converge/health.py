@@ -29,6 +29,10 @@ _RESOLV_CONF = 16384
 # Servers that the engine's name server queries; "host(…)" ones are queried from the host's network.
 _BEHIND = re.compile(r"# ExtServers: \[([^\]#]{0,1000})\]")
 _ADDRESS = re.compile(r"[0-9a-fA-F:.]+")
+# Seconds to wait until all works again: at least, and once containers have to start. A host that was slow
+# before gets some times what its baseline took.
+_AT_LEAST, _STARTING = 10, 60
+_TIMES_BASELINE = 5
 
 
 def take_baseline(
@@ -41,6 +45,12 @@ def take_baseline(
         login_port: port of the ssh connection, 0 if there is none.
         exceptions: containers that are left out; see ``containers.excepted``.
     """
+    begun = time.monotonic()
+    baseline = _taken(engine, login_port=login_port, exceptions=exceptions)
+    return {**baseline, "took": time.monotonic() - begun}
+
+
+def _taken(engine: Engine | None, *, login_port: int, exceptions: Sequence[str]) -> dict[str, Any]:
     baseline: dict[str, Any] = {
         "engine": "",
         "containers": {},
@@ -80,7 +90,8 @@ def compare(
 
     Args:
         baseline: result of ``take_baseline``.
-        seconds: how long to wait; 10 by default, and 60 if containers have to start.
+        seconds: how long to wait. By default that depends on how long the baseline took, and on whether
+            containers have to start.
         stopped: containers were stopped on purpose; those without a restart policy stay down.
         away: intervals in which the engine was down.
 
@@ -89,7 +100,9 @@ def compare(
     """
     if not baseline:
         return [], []
-    deadline = time.monotonic() + (seconds if seconds is not None else 60 if stopped else 10)
+    if seconds is None:
+        seconds = max(_STARTING if stopped else _AT_LEAST, _TIMES_BASELINE * baseline.get("took", 0))
+    deadline = time.monotonic() + seconds
     while True:
         # One comparison may take seconds: do not decide by one that began before the deadline.
         last = time.monotonic() >= deadline

@@ -21,8 +21,8 @@ from .ssh_session import Session
 
 _NOBODY = 65534
 _PROGRAM = 20  # seconds per program
-_BANNER = 5
-_PATIENCE = 10  # seconds for a server that is busy or restarting
+_BANNER = 20  # seconds for a server to start the process of a connection: a busy host needs more than five
+_PATIENCE = 30  # seconds for a server that is restarting
 _MOMENT = 1  # seconds for a program: a host without a loader must be repaired at once
 _PAUSE = 0.2
 

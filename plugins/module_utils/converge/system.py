@@ -14,8 +14,8 @@ from .errors import Failed
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": ""}
 
-# Seconds, as systemd waits for a unit to start: a busy host may take half a minute for `systemctl enable`.
-_PATIENCE = 90
+# Seconds: a busy host may take a minute for `systemctl daemon-reload`, which other commands wait for.
+_PATIENCE = 180
 _TOO_LONG, _NOT_STARTED = 124, 126  # exit codes as in a shell
 
 

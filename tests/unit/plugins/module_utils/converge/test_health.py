@@ -8,9 +8,13 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import he
 PICTURE = {"engine": "/run/docker.sock"}
 
 
-@pytest.mark.parametrize(("stopped", "lost"), [(False, True), (True, False)])
-def test_stopped_containers_get_time_to_start(
-    monkeypatch: pytest.MonkeyPatch, *, stopped: bool, lost: bool
+@pytest.mark.parametrize(
+    ("baseline", "stopped", "lost"),
+    [(PICTURE, False, True), (PICTURE, True, False), ({**PICTURE, "took": 8.0}, False, False)],
+    ids=["by default", "containers have to start", "a slow host"],
+)
+def test_the_time_to_recover_depends_on_what_is_done_and_on_the_host(
+    monkeypatch: pytest.MonkeyPatch, baseline: health.Baseline, *, stopped: bool, lost: bool
 ) -> None:
     clock = [0.0]
 
@@ -23,4 +27,4 @@ def test_stopped_containers_get_time_to_start(
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(time, "sleep", wait)
     monkeypatch.setattr(health, "_differences", differences)
-    assert bool(health.compare(PICTURE, stopped=stopped)[0]) is lost
+    assert bool(health.compare(baseline, stopped=stopped)[0]) is lost
