@@ -32,7 +32,7 @@ _DAYS = (sample.DAYS - 1, sample.DAYS)
 
 
 def make(folder: Path, hosts: int) -> None:
-    """Write the snapshots of both days."""
+    """Write the snapshots of all hosts for the two days that are compared."""
     for day in _DAYS:
         (folder / str(day)).mkdir()
         for number in range(hosts):

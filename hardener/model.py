@@ -122,7 +122,7 @@ class Offender:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """The objects besides the offenders that an error, or a question for a person, leaves undecided."""
+    """What the verdict is without its offenders, if not a pass: an error, or a question for a person."""
 
     status: Status
     actual: str
@@ -208,7 +208,7 @@ class AppliedWaiver:
 
 @dataclass(frozen=True, slots=True)
 class AppliedAttestation:
-    """An attestation on one host; ``offenders`` are those that it answers for, empty for the control."""
+    """An attestation on one host; ``offenders`` are those that it covers, empty for the whole control."""
 
     attestation: Attestation
     standing: Standing

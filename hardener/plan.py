@@ -94,7 +94,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentResult:
-    """The result of a document on its host; ``state`` is one of the contract's."""
+    """The result of a document on its host; ``state`` is one of the contract's states."""
 
     name: str
     state: str

@@ -29,7 +29,7 @@ _IN_STYLES = re.compile(r"""(?:url\(|@import)\s*["']?((?:[a-z]+:)?//[^"')\s]+)""
 
 
 class _Page(HTMLParser):
-    """Collects the addresses that a page loads from other hosts, and whether it has a policy."""
+    """Collects the addresses that a page loads from other hosts, and whether it has a security policy."""
 
     def __init__(self) -> None:
         super().__init__()

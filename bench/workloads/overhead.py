@@ -70,7 +70,7 @@ def _threads(pid: int) -> list[str]:
 
 
 def _exercise(docker_socket: str, answer: Path) -> None:
-    """Send the same requests to the twin, as the exercise of the recording."""
+    """Measure the requests per second of the twin, as the exercise of the recording; write them to a file."""
     docker = ["docker", "--host", f"unix://{docker_socket}"]
     listed = subprocess.run(
         [*docker, "ps", "-q", "--filter", _TWIN], check=True, capture_output=True, text=True

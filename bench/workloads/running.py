@@ -33,7 +33,7 @@ _MOST = 900  # seconds that a command may take
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
-    """A container under its profile.
+    """A container with its profile, the proof of it, and the attacks that succeed with and without it.
 
     Args:
         name: of the workload, and of the service where it is of a project.
@@ -152,7 +152,7 @@ def hardener(engine: Dockerd, *words: str, allowed: tuple[int, ...] = (0,)) -> s
 
 @contextmanager
 def confined(engine: Dockerd, name: str, profile: Path, *, image: str = "") -> Iterator[str]:
-    """Run a container like this one under a profile; yield its name.
+    """Run a copy of a container under a profile; yield the name of the copy.
 
     Args:
         engine: runs it.

@@ -1,4 +1,4 @@
-"""The action `converge` by its name of 0.1.0, for plays that use a clone (ansible.cfg). It goes with 1.0."""
+"""The action `converge` by its name of 0.1.0, for plays that use a clone (ansible.cfg); 1.0 removes it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ class ActionModule(converge.ActionModule):
     """The action; plugins/modules/converge.py documents it."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Say what it is called now, and do it."""
+        """Warn that the action has a new name, and run it."""
         renamed.warn("action", "converge")
         return super().run(tmp, task_vars)

@@ -1,4 +1,4 @@
-"""Read the answer of a listening host. The host may be compromised: a malformed answer is refused."""
+"""Read a host's answer about denials and events. The host may be compromised: malformed data are refused."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _window(data: Mapping[str, Any]) -> Window:
     entries = _sequence(data["entries"], _MAX_ENTRIES)
     lost = _mapping(data["lost"])
     if len(lost) > _MAX_SENTENCES:
-        raise ValueError("more kinds of losses than there are")
+        raise ValueError("it has more kinds of losses than exist")
     return Window(
         began=_time(data["began"]),
         ended=_time(data["ended"]),
@@ -135,7 +135,7 @@ def _window(data: Mapping[str, Any]) -> Window:
 def _entry(data: Mapping[str, Any]) -> ActivityEntry:
     severity, unusual = _text(data["severity"]), data["unusual"]
     if severity not in SEVERITIES:
-        raise ValueError(f"severity {severity!r}")
+        raise ValueError(f"{severity!r} is not a severity")
     if unusual is not None and not isinstance(unusual, bool):
         raise ValueError("unusual is neither true, false nor null")
     return ActivityEntry(

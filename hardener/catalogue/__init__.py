@@ -90,7 +90,7 @@ def is_known(text: str) -> bool:
 
 @cache
 def _meanings() -> Mapping[str, Mapping[str, Control]]:
-    """Map each slug and each id, in lower case, to the slugs of its controls."""
+    """Map each slug and each id, in lower case, to the controls that have it, by slug."""
     found: dict[str, dict[str, Control]] = {}
     for control in every_control():
         for name in (control.slug, *(place.id.casefold() for place in control.benchmarks.values())):
@@ -147,7 +147,7 @@ def select(
     all_named = [control for control in controls if not only or control.slug in chosen]
     selected = tuple(control for control in all_named if control.benchmarks[benchmark].level <= level)
     if all_named and not selected:
-        raise HardenerError(f"everything selected is above level {level}", hint="use --level 2")
+        raise HardenerError(f"all selected controls are above level {level}", hint="use --level 2")
     return selected
 
 

@@ -44,7 +44,7 @@ Find = Callable[[Snapshot], Sequence[Watched]]
 
 
 def _register(slug: str, subject: str, find: Find, permissions: str = CHANGE) -> None:
-    """Register the check that ``subject`` is audited; ``find`` returns its paths, none where it is absent."""
+    """Register the check that ``subject`` is audited; ``find`` returns its paths, none if it is absent."""
 
     @check(slug)
     @needs_engine

@@ -205,7 +205,7 @@ def default_ulimits(snapshot: Snapshot) -> Verdict:
 
 
 def _endless(value: object, name: str) -> int | None:
-    """Return a default that limits nothing, in daemon.json (``{"Hard": -1}``) or as ``nofile=-1``.
+    """Return the value of a default ulimit that limits nothing: ``{"Hard": -1}``, ``nofile=-1``; else None.
 
     The kernel takes negative numbers for huge ones, and has no more than 4,194,304 processes.
     """

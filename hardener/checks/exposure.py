@@ -204,7 +204,7 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
 
 
 def _is_at(socket: Mapping[str, Any], address: str) -> bool:
-    """Return whether a socket listens at a declared ``address:port``; one with a name may be any."""
+    """Return whether a socket listens at a declared ``address:port``; a host name matches any address."""
     host = address.rpartition(":")[0].strip("[]")
     if _port(address) != socket.get("port"):
         return False

@@ -83,7 +83,7 @@ def _group_fault(snapshot: Snapshot, record: JSONObject) -> str:
 
 
 def _wider_than(allowed: int) -> FaultOf:
-    """Return mode bits outside the mask, and ACL entries that grant more than the mask."""
+    """Return a check for mode bits outside a mask, and for ACL entries that grant more than the mask."""
 
     def wrong(_: Snapshot, record: JSONObject) -> str:
         reasons = []
@@ -104,7 +104,7 @@ def _wider_than(allowed: int) -> FaultOf:
 
 
 def _open_to_others(allowed: int) -> FaultOf:
-    """Return a check for too wide permissions of a file, and for a folder in which others can replace it."""
+    """Return a check for too wide permissions of a file, and for a folder where others can replace a file."""
     wider = _wider_than(allowed)
 
     def wrong(snapshot: Snapshot, record: JSONObject) -> str:

@@ -98,7 +98,7 @@ def docker_user(snapshot: Snapshot) -> Verdict:
 
 
 def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], evidence: Sequence[str]) -> Verdict:
-    """Check the engine's nftables backend: without a chain for the site, a separate table has to refuse."""
+    """Check an engine with the nftables backend, which has no DOCKER-USER: another table has to refuse."""
     expected = "published ports pass a chain of the forward hook that refuses new connections from outside"
     versions = {port.version for port in ports}
     if not any(network.get("EnableIPv6") for network in snapshot.fact("docker.networks")):
@@ -123,7 +123,7 @@ def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], eviden
 
 
 def _refusal(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> str:
-    """Return why new connections from outside to containers are refused; one base chain can refuse them."""
+    """Return why new connections from outside to containers are refused: one base chain is enough."""
     protocols = {port.protocol for port in ports if port.version == version}
     packets = [forwarded(version, protocols, _bridges(snapshot))]
     for rules in rulesets(snapshot, version):

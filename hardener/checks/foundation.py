@@ -193,7 +193,7 @@ def _noexec(root: str, point: str, how: str) -> Offender:
 
 
 def _hidden(snapshot: Snapshot, options: Sequence[str], how: str) -> Iterator[Offender]:
-    """Check hidepid: a rootless engine no longer sees processes of other users."""
+    """Check hidepid, with which a rootless engine does not see processes of other users."""
     level = next((each.partition("=")[2] for each in reversed(options) if each.startswith("hidepid=")), "")
     if level and level not in _OFF and runs_rootless(snapshot):
         detail = f"{how} with hidepid={level}: a rootless engine cannot see what it needs"

@@ -165,7 +165,7 @@ def hardened(snapshot: Snapshot) -> Verdict:
 
 
 def _evaluated(last: LastScan, found: Evaluation, evidence: list[str]) -> Verdict:
-    """Judge by the failed rules of a profile; a rule that oscap could not decide prevents a pass."""
+    """Judge by the failed rules of a SCAP profile; a rule that oscap could not decide prevents a pass."""
     if found.error:
         raise FactUnavailable(SCANS, f"OpenSCAP: {found.error}")
     told = ", ".join(f"{number} {result}" for result, number in sorted(found.counts.items()))

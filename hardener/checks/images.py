@@ -59,7 +59,7 @@ def _as_root(subject: Container | Image, snapshot: Snapshot) -> Iterator[str]:
 
 
 def _runs_as_root(container: Container) -> Iterator[str]:
-    """Return whether the first process is root on the host, by its effective uid in the kernel.
+    """Judge whether the first process is root on the host, by its effective uid in the kernel.
 
     Whatever the image declares, an entrypoint may have dropped root, and a remapped root is not the host's.
     """

@@ -175,7 +175,7 @@ def _named_vulnerabilities(running: tuple[int, ...]) -> str:
 
 
 def plugin_bypass(snapshot: Snapshot) -> str:
-    """Describe how calls pass this engine's authorization plugin; empty if no way is known.
+    """Describe how calls can bypass this engine's authorization plugin; empty if no way is known.
 
     Of a distribution's package it is not known: ``docker-version-current`` judges that.
     """

@@ -30,7 +30,7 @@ _DAY = 86400
 
 @dataclass(frozen=True, slots=True)
 class LastScan:
-    """The record of a host, valid for the day of the snapshot."""
+    """The record of a host's last scan, judged at the time of the snapshot."""
 
     scan: Scan
     now: datetime
@@ -38,7 +38,7 @@ class LastScan:
     packages_changed: bool  # packages changed on the host since
 
     def age(self, moment: str) -> int:
-        """Return the days since a time of the record.
+        """Return the days from a time in the record to the snapshot.
 
         Raises:
             FactUnavailable: it is none, or has not come yet.
@@ -49,7 +49,7 @@ class LastScan:
             raise FactUnavailable(SOURCE, f"{moment[:40]!r} is not a time") from None
         if passed < -_DAY:
             raise FactUnavailable(
-                SOURCE, f"it is of {moment}, later than the snapshot: check the host's clock"
+                SOURCE, f"the record is of {moment}, later than the snapshot: check the host's clock"
             )
         return int(passed // _DAY)
 

@@ -51,7 +51,7 @@ class TerminalListener:
         return self._phase
 
     def expect(self, seconds: float) -> None:
-        """Show how long the last run took, in this phase and the ones that follow."""
+        """Show the duration of the last run over these hosts, in this phase and in all later ones."""
         self._last_time = seconds
         if self._phase:
             self._phase.expect(seconds)
@@ -61,7 +61,7 @@ class TerminalListener:
         import_module("hardener.terminal.audit")
 
     def file_found(self, what: str, path: Path) -> None:
-        """Name a file next to the inventory that the run uses."""
+        """Name a file that the run uses and that lies next to the inventory."""
         self._tell(f"{what}: {line(str(path))}")
 
     def waiting(self, inventory: str) -> None:

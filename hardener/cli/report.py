@@ -58,7 +58,7 @@ def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultF
     if split and not (out and format_.splits):
         raise click.UsageError("--split needs --out, and --format junit or sarif")
     if name in FOLDERS and not out:
-        raise click.UsageError(f"{name} is a folder and needs --out")
+        raise click.UsageError(f"the format {name} writes a folder, and needs --out")
     if out:
         (require_folder if name in FOLDERS else require_writable)(out)
     stored = kept.run(run)

@@ -77,7 +77,7 @@ def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...
 @schedule.command(short_help="Show the timers and the results of their last runs.")
 @json_option
 def status(*, json_file: Path | None) -> None:
-    """Show each schedule: its next run, its last run, and the result of that."""
+    """Show each schedule: its next run, its last run, and the result of the last run."""
     from hardener.documents import schedule_document
     from hardener.schedule import Systemd
 

@@ -68,7 +68,7 @@ class Writer:
         if size > MAX_FILE or self._files > MAX_FILES or self._bytes > MAX_BYTES:
             raise HardenerError(f"{name}: the bundle would be too large", hint="export fewer runs into one")
         if not _NAME.fullmatch(name) or name <= self._last:
-            raise ValueError(f"{name!r} after {self._last!r}")
+            raise ValueError(f"{name!r} is not a name of a bundle's file, or does not follow {self._last!r}")
         self._last = name
         self._write(_header(name, size))
         written = 0
@@ -154,7 +154,7 @@ class Reader:
         while any(header := self._source.read(_BLOCK)):
             member = self._member(header)
             if member.name <= last:
-                again = "is in it twice" if member.name == last else f"stands after {last}"
+                again = "is in the archive twice" if member.name == last else f"stands after {last}"
                 raise Refused(member.name, f"{again}; the files of a bundle are sorted by name")
             files += 1
             if files > MAX_FILES:
@@ -163,7 +163,7 @@ class Reader:
             yield member
             member.sha256()
             if any(self._source.read(-member.size % _BLOCK)):
-                raise Refused(member.name, "data follow it within the archive")
+                raise Refused(member.name, "data follow this file within the archive")
         if any(self._source.read(_BLOCK)):
             raise Refused(self._name, "the archive has data after its end marker")
         self._source.end()

@@ -108,7 +108,7 @@ class Reassessment:
             if host.snapshot:
                 break
             self._compare(host, None)
-        raise Refused(name, "a snapshot without a host of the report, or out of order")
+        raise Refused(name, "no host of the report has this snapshot, or it is out of order")
 
     def finish(self) -> Reassessed:
         """Check at the end of the run that every report follows from the findings.
@@ -214,7 +214,7 @@ class _Reported:
         self._open.append(first)
         self._length += len(first)
         if self._length > _MAX_LINE:
-            raise Refused(self.name, f"a line of more than {_MAX_LINE} bytes")
+            raise Refused(self.name, f"it has a line of more than {_MAX_LINE} bytes")
         if more:
             for text in (b"".join(self._open), *more[:-1]):
                 self._line(text)

@@ -73,7 +73,7 @@ def read(answer: bytes, data: bytes, *, name: str) -> datetime:
     except ValueError as error:
         raise Refused(name, f"no time stamp: {error}") from None
     if digest != hashlib.sha256(data).digest():
-        raise Refused(name, "a time stamp of other data")
+        raise Refused(name, "the time stamp is for other data")
     return moment
 
 

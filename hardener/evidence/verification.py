@@ -239,13 +239,16 @@ def _require_same(found: File, expected: File) -> None:
 
 
 def _require_exporter(manifest: Manifest, readme: File) -> None:
-    """Require one exporter for all runs; if that is this version, also require its README."""
+    """Require that one hardener version exported all runs and proofs; if it is this one, also its README."""
     exporter, *others = {
         *(run.exporter for run in manifest.runs),
         *(each.exporter for each in manifest.proofs),
     }
     if others:
-        raise Refused(MANIFEST, "its runs name several exporters; an export writes all runs of a bundle")
+        raise Refused(
+            MANIFEST,
+            "its runs and proofs name several versions as exporters; one version exports a whole bundle",
+        )
     if exporter == __version__ and readme.sha256 != hashlib.sha256(instructions()).hexdigest():
         raise Refused(readme.name, "not the instructions that this version of hardener writes")
 

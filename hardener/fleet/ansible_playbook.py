@@ -133,7 +133,7 @@ def poll_less_often() -> None:
 
 
 def load_for_workers() -> None:
-    """Load what each worker would load for itself: it is forked for one task, and inherits what is there."""
+    """Load plugins that each worker would load for itself: a worker, forked for one task, inherits them."""
     from ansible.plugins.loader import become_loader, connection_loader, shell_loader  # noqa: PLC0415
 
     for loader, name in ((connection_loader, "ssh"), (shell_loader, "sh"), (become_loader, "sudo")):

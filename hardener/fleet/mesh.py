@@ -259,7 +259,7 @@ class MeshAttempt:
     def _unpack(self, stream: UnitOutput, length: int) -> Iterator[Event]:
         """Receive the artifacts, and take the snapshots out of them."""
         if not 0 <= length <= _LARGEST:
-            raise ValueError(f"artifacts of {length} bytes")
+            raise ValueError(f"{length} bytes is not a valid size of artifacts")
         with tempfile.TemporaryFile(dir=self._folder) as file:
             yield from stream.decode(length, file)
             with zipfile.ZipFile(file) as archive:
@@ -271,7 +271,7 @@ class MeshAttempt:
     def _with_file(self, archive: zipfile.ZipFile, event: TaskResult) -> TaskResult:
         name = Path(str(event.data["snapshot"])).name
         if unquote(name.removesuffix(".json"), errors="surrogatepass") != event.host:
-            raise ReceptorError(f"the snapshot of {line(event.host)} is called {line(name)}")
+            raise ReceptorError(f"the snapshot of {line(event.host)} has a wrong file name: {line(name)}")
         destination = Path(str(self._job.variables[DESTINATION])) / name
         destination.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = destination.with_name(f".{name}.{self._job.label}")
@@ -325,7 +325,7 @@ def _bounded(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
         ReceptorError: it is too large.
     """
     if info.file_size > _LARGEST_FILE:
-        raise ReceptorError(f"a file of {info.file_size} bytes in its artifacts")
+        raise ReceptorError(f"a file in its artifacts is too large: {info.file_size} bytes")
     return info
 
 

@@ -227,7 +227,7 @@ def _line(stream: BufferedRWPair) -> str:
 
 def _greeting(said: str) -> None:
     if not said.startswith("Receptor Control, node "):
-        raise ReceptorError(f"the socket is no control socket of Receptor: {_quoted(said)}")
+        raise ReceptorError(f"the socket is not a control socket of Receptor: {_quoted(said)}")
 
 
 def _quoted(text: str) -> str:

@@ -309,7 +309,7 @@ class Run:
         return self._folder / _PID_FILE
 
     def _pid(self, *, within: float) -> int:
-        """Return the process id of Ansible, which it writes first; 0 before the start and after the end."""
+        """Return the process id that Ansible writes when it starts; 0 before that and after its end."""
         assert self._thread is not None
         deadline = time.monotonic() + within
         while self._thread.is_alive():

@@ -43,7 +43,7 @@ class UnitOutput:
         start = 0
         while (end := self._buffer.find(b"\n", start)) < 0:
             if len(self._buffer) > _LONGEST:
-                raise ValueError("a line of it is too long")
+                raise ValueError("one of its lines is too long")
             start = len(self._buffer)
             yield from self._more()
         text = bytes(self._buffer[:end])

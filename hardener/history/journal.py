@@ -204,8 +204,10 @@ def unfinished_run(home: Home, name: str) -> Unfinished:
     if len(found) == 1:
         return found[0]
     named = ", ".join(each.run for each in runs[:3]) or "none"
-    what = f"{len(found)} unfinished runs are" if found else "no unfinished run is"
-    raise HardenerError(f"{what} called {line(repr(name), 100)}", hint=f"unfinished: {named}")
+    if name == "latest":
+        raise HardenerError("there is no unfinished run")
+    what = f"{len(found)} unfinished runs have" if found else "no unfinished run has"
+    raise HardenerError(f"{what} an id that begins with {line(repr(name), 100)}", hint=f"unfinished: {named}")
 
 
 def forget_run(home: Home, run: str) -> None:

@@ -145,9 +145,11 @@ class Proofs:
         else:
             found = [path for path in paths if name and path.name.partition("-")[2].startswith(name)]
         if len(found) != 1:
-            many = f"{len(found)} proofs are" if found else "no proof is"
+            what = f"{len(found)} proofs have" if found else "no proof has"
             raise HardenerError(
-                f"{many} called {line(repr(name))}",
+                f"there is no proof {name}"
+                if latest
+                else f"{what} an id that begins with {line(repr(name))}",
                 hint=f"{len(paths)} are kept; `hardener workload proofs` lists them",
             )
         return _stored(found[0])

@@ -48,7 +48,7 @@ class SelectedResults:
         return not self.filter.of_hosts or self.filter.takes_host(host, self._groups.get(scalar(host)))
 
     def assessments(self) -> Iterator[Assessment]:
-        """Yield the chosen hosts with their chosen results, and count."""
+        """Yield the chosen hosts with their chosen results; update the counts of hosts and results."""
         for assessment in self.run.assessments():
             self.hosts += 1
             self.results += len(assessment.findings)

@@ -142,7 +142,10 @@ class History:
             return exact[0]
         if named:
             near = ", ".join(each.id for each in named[:3])
-            raise HardenerError(f"{len(named)} runs are called {line(repr(name))}", hint=f"such as {near}")
+            raise HardenerError(
+                f"{len(named)} runs have an id that begins with {line(repr(name))}",
+                hint=f"give more of it, such as {near}",
+            )
         raise self._not_there(name)
 
     def series(self, run: StoredRun, most: int) -> list[StoredRun]:
@@ -200,7 +203,7 @@ class History:
         if not known:
             raise self._not_there(called)
         raise HardenerError(
-            f"{line(repr(called))} is a run of one inventory, and the history has runs of {len(known)}",
+            f"{line(repr(called))} is ambiguous: the history has runs of {len(known)} inventories",
             hint=f"choose one with -i: {listed(known)}",
         )
 

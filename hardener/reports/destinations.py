@@ -50,7 +50,7 @@ class Destination(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A report that is divided among files: ``name`` gives the part of a host, ``make`` the report of one."""
+    """A report that is divided among files: ``name`` gives the part of a host, ``make`` a part's report."""
 
     make: Callable[[], Report]
     name: Callable[[Assessment], str]

@@ -1,6 +1,6 @@
-"""The HTML report as a folder: a page for each host, for fleets and for readers that refuse scripts.
+"""The HTML report as a folder with a page for each host: for large fleets, and viewers that refuse scripts.
 
-No page needs a script. The style sheet is a file beside them, since readers such as Jenkins refuse the style
+No page needs a script. The style sheet is a file beside them, since viewers such as Jenkins refuse the style
 of a page but allow files of the same folder. One page explains all controls; the pages of hosts link to it.
 """
 
@@ -147,7 +147,7 @@ class HtmlFolder(Folder):
         }
 
     def _place(self, view: str) -> str:
-        """Return the page that corresponds to a view of the single page."""
+        """Return the page of the folder that shows what a view of the single-page report shows."""
         values = parse_qs(view.removeprefix("#"))
         if view.startswith("#section-"):
             return f"{_CONTROLS}{view}"

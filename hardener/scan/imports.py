@@ -38,7 +38,9 @@ def load(path: Path) -> dict[str, Any]:
     try:
         return _report(raw)
     except (TypeError, KeyError, AttributeError) as error:
-        raise HardenerError(f"{path} is not as its scanner writes it: {line(repr(error))}") from error
+        raise HardenerError(
+            f"{path} does not have the form that its scanner writes: {line(repr(error))}"
+        ) from error
     except ValueError as error:
         raise HardenerError(f"{path}: {line(str(error))}") from error
 
@@ -55,7 +57,7 @@ def _report(raw: object) -> dict[str, Any]:
 
 def _trivy(raw: _Report) -> dict[str, Any]:
     if raw["SchemaVersion"] != 2:
-        raise ValueError(f"has Trivy's schema {raw['SchemaVersion']!r}; 2 is read")
+        raise ValueError(f"has Trivy's schema {raw['SchemaVersion']!r}; only 2 can be read")
     results = raw.get("Results")
     if not results:
         raise ValueError("it contains no results of the image")

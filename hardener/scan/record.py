@@ -112,7 +112,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The record of a host."""
+    """The record of a host's last scan."""
 
     scanned_at: str
     host: Scanned
@@ -128,7 +128,7 @@ class Scan:
 
 
 def parse(raw: object) -> Scan:
-    """Parse the record of a host.
+    """Parse the record of a host's last scan.
 
     Raises:
         BadRecord: it is malformed; the message has the reason.

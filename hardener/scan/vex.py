@@ -141,17 +141,19 @@ def _statements(raw: object, source: str) -> Iterator[Statement]:
     context = document.get("@context")
     if isinstance(context, str) and context.startswith("https://openvex.dev/ns"):
         if not context.startswith(_OPENVEX):
-            raise ValueError(f"its version is {context[:80]!r}; OpenVEX 0.2 is read")
+            raise ValueError(f"its version is {context[:80]!r}; only OpenVEX 0.2 can be read")
         read_one: _ReadOne = _openvex
         entries = _rows(document, "statements")
     elif document.get("bomFormat") == "CycloneDX":
         version = document.get("specVersion")
         if not (isinstance(version, str) and _CYCLONEDX.fullmatch(version)):
-            raise ValueError(f"its specVersion is {str(version)[:40]!r}; CycloneDX 1.4 to 1.9 is read")
+            raise ValueError(
+                f"its specVersion is {str(version)[:40]!r}; only CycloneDX 1.4 to 1.9 can be read"
+            )
         read_one = partial(_cyclonedx, known=dict(_components(document)))
         entries = _rows(document, "vulnerabilities")
     else:
-        raise ValueError("neither @context of OpenVEX nor bomFormat of CycloneDX is there")
+        raise ValueError("it has neither @context of OpenVEX nor bomFormat of CycloneDX")
     if len(entries) > _STATEMENTS:
         raise ValueError(f"it has more than {_STATEMENTS} statements")
     for number, entry in enumerate(entries, 1):

@@ -45,7 +45,7 @@ class RunRow(NamedTuple):
 
     @property
     def part(self) -> str:
-        """Return the part of the inventory or of the benchmark to which it was limited; empty for all."""
+        """Return the part of inventory or benchmark to which the run was limited; empty for all."""
         parts = [f"hosts {self.limit}" if self.limit else "", ", ".join(self.only)]
         return shown("; ".join(part for part in parts if part))
 

@@ -92,7 +92,7 @@ class Phase(Progress):
             self.note(f"{host}: {line(note)}", colour="yellow")
 
     def ready(self, addresses: Mapping[str, str], problems: Sequence[str]) -> None:
-        """Show what is not as usual about the recorder, and the addresses of the twins."""
+        """Show what the host reports about its recorder, such as its gaps, and the addresses of the twins."""
         for problem in problems:
             self.note(problem, colour="yellow")
         for port, address in addresses.items():

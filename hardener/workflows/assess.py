@@ -32,7 +32,7 @@ class AssessListener(Protocol):
     """Receives the progress of judging snapshots."""
 
     def warning(self, text: str) -> None:
-        """Report what concerns the reports, and is no error."""
+        """Report a problem of the reports that is not an error."""
 
     def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
         """Report decisions by group that were not applied, since these snapshots name no groups."""

@@ -19,7 +19,7 @@ class Listener(Protocol):
         """Show a run of Ansible until the context ends."""
 
     def prepare(self) -> None:
-        """Import the modules that show the result, while there is time."""
+        """Import the modules that show the result, while Ansible runs."""
 
     def expect(self, seconds: float) -> None:
         """Report the duration of the last such run; 0 without one."""

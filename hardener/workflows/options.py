@@ -117,17 +117,20 @@ class ReportFiles:
         """
         for title, count in Counter(each.title for each, _ in self._chosen()).items():
             if count > 1:
-                raise HardenerError(f"two {title} reports", hint="give one path a format")
+                raise HardenerError(f"two {title} reports are requested", hint="give each format one path")
         if self.split and not any(each.splits for each, _ in self._chosen()):
             names = ", ".join(each.name for each in FORMATS.values() if each.splits)
             raise HardenerError(
-                f"--split is for reports of these formats: {names}", hint="choose one of them"
+                f"no requested report can be split; these can be: {names}", hint="add one of them"
             )
         for each, path in self._chosen():
             if isinstance(each, FolderFormat):
                 require_folder(path)
             if self.split and each.splits and path == STANDARD_OUTPUT:
-                raise HardenerError("a report that is split has several files", hint="give it a path")
+                raise HardenerError(
+                    "--split writes several files, and standard output takes only one",
+                    hint="give the report a path",
+                )
             if not isinstance(each, FolderFormat):
                 require_writable(path)
         files = [*self.named().values(), *([self._json_before] if self._json_before else [])]

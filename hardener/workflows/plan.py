@@ -50,7 +50,7 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """The changes that hardening would make on each host, in the order of the inventory, and their time."""
+    """The changes that hardening would make on each host, in inventory order, and the time of the plan."""
 
     outlooks: Sequence[Outlook]
     exit_code: ExitCode
@@ -93,7 +93,7 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
 
 
 def write_plan(request: PlanRequest, result: PlanResult) -> None:
-    """Write the plan to the requested file; a separate function, so that the plan is shown before.
+    """Write the plan to the requested file; apart from ``plan``, so that the plan can be shown first.
 
     Args:
         request: the request of the plan.

@@ -1,4 +1,4 @@
-"""Prove a profile: run its container under it and under stricter ones, judge that, keep the proof."""
+"""Prove a profile: run its container under it and under stricter ones, judge the results, keep them."""
 
 from __future__ import annotations
 

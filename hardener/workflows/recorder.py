@@ -56,7 +56,7 @@ class Recorder:
         self._discard()
 
     def begin(self) -> None:
-        """Begin the recording of an audit, while there is time."""
+        """Begin the recording of an audit, while Ansible runs."""
         from hardener.fleet import identify
         from hardener.history import History
 

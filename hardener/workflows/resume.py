@@ -85,7 +85,7 @@ def _known(run: Unfinished, host: str) -> HostState:
 def _ask(
     fleet: Fleet, hosts: Sequence[str], run: Unfinished, listener: ResumeListener
 ) -> dict[str, HostState]:
-    """Collect hosts, and return the state of each after the run; omit hosts without a record of it."""
+    """Collect snapshots; return the state of each host after the run; omit hosts without a record of it."""
     states: dict[str, HostState] = {}
     with (
         temporary_folder() as folder,

@@ -47,7 +47,7 @@ def stage(
 
 
 def problems(begun: Mapping[str, Any]) -> list[str]:
-    """Return the sentences with which a host began, fit to be shown; others are left out."""
+    """Return what a host reported about its recorder, each text on one line; omit values of other types."""
     found = begun.get("problems")
     texts = found if isinstance(found, list) else []
     return [line(text, _MAX_TEXT) for text in texts[:_MAX_PROBLEMS] if isinstance(text, str)]

@@ -46,7 +46,7 @@ class ContainerAudit:
 
     @property
     def gravest(self) -> str:
-        """Return the privileges with the most points, each without a subject; empty for least privilege."""
+        """Return the privilege with the most points, as ``is privileged``; empty for least privilege."""
         return next((each.has for each in self.excess if not each.follows), "")
 
     @property

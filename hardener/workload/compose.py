@@ -89,10 +89,10 @@ class _File:
         try:
             self._root = yaml.compose(text, Loader=yaml.SafeLoader)
         except (yaml.YAMLError, RecursionError) as error:
-            raise HardenerError(f"{name} is no compose file: {_reason(error)}") from error
+            raise HardenerError(f"{name} is not a compose file: {_reason(error)}") from error
         services = _value(self._root, "services")
         if not isinstance(services, yaml.MappingNode):
-            raise HardenerError(f"{name} is no compose file: it has no services")
+            raise HardenerError(f"{name} is not a compose file: it has no services")
         self._services = services
         self._node = self._find()
         self._pairs = {key.value: (key, value) for key, value in _pairs(self._node)}

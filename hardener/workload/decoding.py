@@ -34,4 +34,4 @@ def decode_document(model: type[_Model], data: bytes, *, name: str, what: str, m
         place = line(".".join(map(str, first["loc"])), 200)
         raise HardenerError(f"{line(name)}: {place}: {line(first['msg'], 200)}") from error
     except ValueError as error:
-        raise HardenerError(f"{line(name)} is no {what}: {line(str(error), 200)}") from error
+        raise HardenerError(f"{line(name)} is not a {what}: {line(str(error), 200)}") from error

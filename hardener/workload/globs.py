@@ -28,7 +28,7 @@ def usable(path: str) -> bool:
 
 
 def pattern(path: str) -> str:
-    """Return a pattern for one path that matches its updates.
+    """Return a pattern for one path that also matches it after a package update.
 
     A library is any of its folder, a versioned folder any version of it, a process any process.
     """

@@ -49,7 +49,7 @@ class Refusal(Part):
 
 
 class PhaseResult(Part):
-    """A phase in a trial: whether it succeeded, with how or why not."""
+    """A phase in a trial: whether it was exercised, and how, or why it was not."""
 
     name: Phase
     exercised: bool

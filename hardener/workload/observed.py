@@ -59,7 +59,7 @@ def identity(container: Container) -> dict[str, Any]:
 
 
 def as_recorded(container: Container) -> dict[str, Any]:
-    """Return the same axes with the command's words as digests, as a recording of this host has them."""
+    """Return a container's axes in the form of a recording on this host: the command's words are digests."""
     found = identity(container)
     program = found.pop("entrypoint")[:1]
     del found["command"]
@@ -122,7 +122,7 @@ def _mounts(container: Container) -> Iterator[Mapping[str, Any]]:
 
 
 def _mode(host: JSONObject, key: str) -> str:
-    """Return a mode; the name of the other container in it is irrelevant."""
+    """Return the mode of a namespace or network, without the name of another container in it."""
     mode = fields.text(host, key, SOURCE)
     return "container" if mode.startswith("container:") else mode
 

@@ -59,7 +59,7 @@ class Source(_Part):
 
 
 class Exercised(_Part):
-    """A phase: the number of recordings in which it happened, with how or why not."""
+    """A phase: the number of recordings in which it was exercised, and how; if in none, why."""
 
     name: Phase
     seen_in: int
@@ -108,7 +108,7 @@ class CapabilityPart(_Part):
 
 
 class UserPart(_Part):
-    """The user to run as instead."""
+    """The user to run as in place of root."""
 
     uid: int
     gid: int
@@ -277,7 +277,9 @@ def load(folder: Path) -> Document:
     except OSError as error:
         raise HardenerError(f"cannot read {line(str(error.filename))}: {error.strerror}") from error
     except ValueError as error:
-        raise HardenerError(f"{line(str(folder / NAME))} is no profile: {line(str(error), 200)}") from error
+        raise HardenerError(
+            f"{line(str(folder / NAME))} is not a profile: {line(str(error), 200)}"
+        ) from error
     return found
 
 
@@ -295,7 +297,7 @@ def decode(data: bytes, *, name: str) -> Document:
     for file in found.files:
         if file not in FILES:
             raise HardenerError(
-                f"{line(name)} is no profile: it names a file that is not one of a profile: {line(file)}"
+                f"{line(name)} is not a profile: it names a file that is not one of a profile: {line(file)}"
             )
     return found
 

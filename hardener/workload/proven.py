@@ -92,9 +92,9 @@ def check(files: Mapping[str, bytes]) -> Proven:
         if digest(files[name]) != expected:
             raise InconsistentError(name, f"altered: not the one that {profile_document.NAME} names")
     if found.profile != digest(files[profile_document.NAME]):
-        raise InconsistentError(proof.NAME, "of another profile")
+        raise InconsistentError(proof.NAME, "it belongs to another profile")
     if (found.name, found.container.digest) != (profile.name, profile.container.digest):
-        raise InconsistentError(proof.NAME, "of another container than its profile")
+        raise InconsistentError(proof.NAME, "it belongs to another container than its profile")
     if found.hardener != __version__:
         return Proven(profile=profile, proof=found, files=files, judge=f"hardener {found.hardener}")
     _require_same(found, profile, files)
@@ -114,7 +114,7 @@ def _proof(files: Mapping[str, bytes]) -> ProofDocument:
     except HardenerError as error:
         raise InconsistentError(proof.NAME, error.message) from error
     if found.hardener == __version__ and proof.text(found).encode() != files[proof.NAME]:
-        raise InconsistentError(proof.NAME, "not as a proof is written")
+        raise InconsistentError(proof.NAME, "not in the form that hardener writes")
     return found
 
 
@@ -130,7 +130,7 @@ def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, b
         seccomp = parse(files[SECCOMP], most_values=_MOST_VALUES) if profile.seccomp else None
         trials = plan(profile, seccomp=seccomp, starts=starts)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InconsistentError(SECCOMP, f"no seccomp profile: {type(error).__name__}") from error
+        raise InconsistentError(SECCOMP, f"not a seccomp profile: {type(error).__name__}") from error
     planned = [(trial.key, trial.kind, trial.starts) for trial in trials]
     if [(each.key, each.kind, each.starts) for each in found.trials] != planned:
         raise InconsistentError(proof.NAME, "its trials are not those of the profile")

@@ -75,7 +75,7 @@ class Recorder(Part):
 
     @property
     def title(self) -> str:
-        """Return its name and why it was used, if it is not the usual one; else nothing."""
+        """Return the recorder's name and why it was used, if it is not the usual one; else an empty text."""
         return f"{_TITLES[self.kind]}: {self.instead}" if self.kind != "bpf" else ""
 
 
@@ -87,7 +87,7 @@ class Twin(Part):
 
 
 class PhaseRun(Part):
-    """One phase: whether it happened, with how or why not."""
+    """One phase: whether it was exercised, and how, or why it was not."""
 
     name: Phase
     exercised: bool
@@ -352,9 +352,9 @@ def parse(data: bytes, *, name: str) -> Recording:
     try:
         document = parse_json(data, most_values=_MAX_VALUES)
     except ValueError as error:
-        raise refuse(f"{name} is no complete recording: {line(str(error))}") from error
+        raise refuse(f"{name} is not a complete recording: {line(str(error))}") from error
     if not isinstance(document, dict) or "format" not in document:
-        raise refuse(f"{name} is no recording: it has no key `format`")
+        raise refuse(f"{name} is not a recording: it has no key `format`")
     if document["format"] != FORMAT:
         raise refuse(f"{name}: format is {line(str(document['format']), 60)!r}, expected {FORMAT!r}")
     digest = document.pop("digest", None)

@@ -255,7 +255,7 @@ def _seccomp(found: Filter) -> Iterator[Excess]:
 
 
 def _share(found: Filter) -> int:
-    """Return the default's points, reduced in proportion to the calls that are no longer permitted."""
+    """Return the points of the default filter, reduced by the share of calls that this filter refuses."""
     if found.calls is None or not found.default_calls:
         return _DEFAULT_FILTER // 2
     return min(_DEFAULT_FILTER, _DEFAULT_FILTER * found.calls // found.default_calls)

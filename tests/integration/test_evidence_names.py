@@ -185,10 +185,10 @@ def test_counts_that_contradict_the_reports_are_refused(pristine: Desk, files: F
     assert said == "manifest.json: the counts of run run-a are not those of its reports"
 
 
-def test_runs_of_several_exporters_are_refused(pristine: Desk, files: Files) -> None:
+def test_runs_that_several_versions_of_hardener_exported_are_refused(pristine: Desk, files: Files) -> None:
     runs = json.loads(files["manifest.json"])["predicate"]["runs"]
     runs[0]["exporter_version"] = "0.0.9"
-    assert "several exporters" in refusal(pristine, resigned(pristine, files, runs=runs))
+    assert "several versions as exporters" in refusal(pristine, resigned(pristine, files, runs=runs))
 
 
 def test_a_snapshot_under_another_file_name_is_refused(pristine: Desk, files: Files, tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def a_program_that_runs_as_root_is_added(_: Desk, bundle: Path, files: Files) ->
     with_member(bundle, files, "zzz", b"#!/bin/sh\n", mode=0o4755)
 
 
-@case(OTHER_SNAPSHOT, "is in it twice")
+@case(OTHER_SNAPSHOT, "is in the archive twice")
 def a_file_is_there_twice(_: Desk, bundle: Path, files: Files) -> None:
     with_member(bundle, files, OTHER_SNAPSHOT, files[OTHER_SNAPSHOT])
 
@@ -235,7 +235,7 @@ def a_first_file_comes_again_at_the_end(_: Desk, bundle: Path, files: Files) -> 
     with_member(bundle, files, "README.md", b"Everything is fine.\n")
 
 
-@case(OTHER_SNAPSHOT, "data follow it within")
+@case(OTHER_SNAPSHOT, "data follow this file within")
 def something_is_hidden_in_the_padding(_: Desk, bundle: Path, files: Files) -> None:
     unpacked = bytearray(plain(bundle))
     assert len(files[OTHER_SNAPSHOT]) % 512

@@ -93,7 +93,7 @@ def test_a_stamp_of_another_signature_is_refused(desk: Desk, authority: Authorit
     files["SHA256SUMS"] = files["SHA256SUMS"].replace(b"a", b"b")
     files["SHA256SUMS.sig"] = sign(files["SHA256SUMS"], desk.key)
     bundle.write_bytes(repacked(files))
-    with pytest.raises(Refused, match=r"SHA256SUMS\.sig\.tsr: a time stamp of other data"):
+    with pytest.raises(Refused, match=r"SHA256SUMS\.sig\.tsr: the time stamp is for other data"):
         desk.verify(bundle, tsa_certificates=authority.certificates)
 
 

@@ -1,1 +1,1 @@
-"""What checks share: rules over many objects, facts about containers, images, settings. No check is here."""
+"""What checks share: rules over many objects, facts about containers, images, settings; no checks."""

@@ -317,5 +317,5 @@ def _delete(rules: list[Rule], rule: Rule) -> None:
 
 
 def _is_equal(one: Rule, other: Rule) -> bool:
-    """Return whether rules are equal except for keys and spelling; a watch equals a rule for its tree."""
+    """Return whether rules differ at most in key and notation, as ``-w`` and ``-F dir=`` for one tree."""
     return replace(one, text="") == replace(other, text="")

@@ -101,7 +101,7 @@ class Container:
 
     @property
     def config(self) -> JSONObject:
-        """Return the process configuration, which combines the image's and that of ``docker run``."""
+        """Return the process configuration: the image's, combined with the options of ``docker run``."""
         return fields.required(self.inspect, "Config", SOURCE)
 
     @property

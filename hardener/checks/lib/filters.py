@@ -207,7 +207,7 @@ def mask(container: Container, process: Mapping[str, Any], key: str) -> int:
 
 
 def _modes(container: Container) -> set[int]:
-    """Return the seccomp modes of its processes.
+    """Return the seccomp modes of a container's processes.
 
     Raises:
         FactUnavailable: one could not be read.

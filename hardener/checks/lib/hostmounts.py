@@ -70,7 +70,7 @@ class HostMount:
         return self._view is not None and any(shown.within(location) for shown in self._view.locations)
 
     def is_what_was(self, location: Location) -> bool:
-        """Return whether the mount is a file that was removed from a location since."""
+        """Return whether the mount shows a file that has since been removed from a location."""
         return self._view is not None and self._view.mount.deleted and self._view.mount.location == location
 
     def described(self, name: str = "") -> str:

@@ -105,7 +105,7 @@ class MountTable:
                 yield mount
 
     def has(self, device: str) -> bool:
-        """Return whether a filesystem is mounted here."""
+        """Return whether the filesystem of a device is in the table."""
         return device in self._devices
 
     def whole(self, fstype: str) -> Location | None:
@@ -124,7 +124,9 @@ class Host:
     def __init__(self, snapshot: Snapshot) -> None:
         rows = snapshot.fact("mounts")
         if not all("id" in row for row in rows):
-            raise FactUnavailable("mounts", "the snapshot of an earlier version does not have their order")
+            raise FactUnavailable(
+                "mounts", "the snapshot is of an earlier version, which did not store their order"
+            )
         self.table = table(rows)
         devices = snapshot.fact_or("block_devices", {}) if snapshot.has("block_devices") else {}
         self.block_devices: Mapping[str, JSONObject] = devices
@@ -163,7 +165,7 @@ class Host:
         return self._numbers.get(path.rpartition("/")[2]) if path.startswith("/dev/") else None
 
     def underlying(self, device: str) -> set[str]:
-        """Return the devices whose content a device gives access to: its own, and what it stands on."""
+        """Return the devices whose content a device gives access to: itself, and those below it."""
         found: set[str] = set()
         waiting = [device]
         while waiting:

@@ -32,7 +32,7 @@ class Published:
 
     @property
     def loopback(self) -> bool:
-        """Return whether only the host itself can reach it."""
+        """Return whether only the host itself can reach the port."""
         return self._parsed().is_loopback
 
     def _parsed(self) -> IPv4Address | IPv6Address:

@@ -33,7 +33,7 @@ def _granted(capabilities: int) -> frozenset[str]:
 
 
 def filters_nothing(calls: Sequence[str]) -> bool:
-    """Return whether a profile refuses almost nothing of what the default refuses."""
+    """Return whether a seccomp profile permits about half or more of the calls that the default refuses."""
     return len(calls) >= _MANY
 
 

@@ -105,11 +105,11 @@ class Settings:
 
     @property
     def changed_since_start(self) -> bool:
-        """Return whether the file is newer than the running daemon, which may use earlier settings."""
+        """Return whether daemon.json is newer than the running daemon, which may use earlier settings."""
         return self.replaced_since_start(self.path)
 
     def replaced_since_start(self, path: str) -> bool:
-        """Return whether a file was written since the daemon started, or one that is older was moved there.
+        """Return whether a file was written since the daemon started, or an older one was moved to its path.
 
         A moved file keeps its time of modification: then its status and its folder have changed. Either alone
         may be due to other permissions, or to other files in the folder.

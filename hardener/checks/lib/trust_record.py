@@ -31,7 +31,7 @@ class Verified:
     has_ended: bool = False  # the exception that applied to it
 
     def origin(self) -> Iterator[str]:
-        """Judge whether it comes from an allowed registry; see ``judge_all``.
+        """Judge whether the image comes from an allowed registry; see ``judge_all``.
 
         Raises:
             FactUnavailable: the registry could not be asked, or the result is unknown.
@@ -39,12 +39,12 @@ class Verified:
         if self.status in _ELSEWHERE:
             yield f"is {self.status}: {self.detail}"
         elif self.status not in (*_SIGNED, *_BADLY_SIGNED, "allowed", "exempt", "unreachable"):
-            raise FactUnavailable(SOURCE, f"its result is unknown: {self.status!r}")
+            raise FactUnavailable(SOURCE, f"the image's result is unknown: {self.status!r}")
         else:
             yield from self._undecided()
 
     def signature(self) -> Iterator[str]:
-        """Judge whether it is signed or pinned as the policy requires; see ``judge_all``.
+        """Judge whether the image is signed or pinned as the policy requires; see ``judge_all``.
 
         Raises:
             FactUnavailable: the registry could not be asked.
@@ -60,7 +60,7 @@ class Verified:
         if self.status == "unreachable":
             raise FactUnavailable(SOURCE, self.detail)
         if self.has_ended:
-            raise FactUnavailable(SOURCE, f"it was exempt {self.detail}: verify again")
+            raise FactUnavailable(SOURCE, f"the image was exempt {self.detail}: verify again")
         if self.status == "exempt":
             yield Note(f"is exempt {self.detail}")
 
@@ -97,7 +97,9 @@ def last_verification(snapshot: Snapshot) -> Record | None:
     written = fields.text(source, "policy_written", SOURCE) or at
     passed = (_moment(snapshot.collected_at) - _moment(at)).total_seconds()
     if passed < -_DAY:
-        raise FactUnavailable(SOURCE, f"it is of {at}, later than the snapshot: check the host's clock")
+        raise FactUnavailable(
+            SOURCE, f"the record is of {at}, later than the snapshot: check the host's clock"
+        )
     limit = policy.limit(snapshot, "trust_max_age_days")
     outdated = ""
     if passed > (MAX_AGE_DAYS if limit is None else limit) * _DAY:

@@ -62,7 +62,7 @@ def failed(
 
 
 def undecided_by(missing: FactUnavailable | None) -> Undecided | None:
-    """Return the undecided rest for objects that could not be read; None if all could."""
+    """Return an error as the undecided part of a verdict if some objects could not be read; else None."""
     if missing is None:
         return None
     return Undecided(Status.ERROR, missing.unread)

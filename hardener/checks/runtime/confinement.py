@@ -80,7 +80,7 @@ def _loaded_profiles(snapshot: Snapshot) -> JSONObject:
 @check("container-selinux")
 @needs_engine
 def selinux(snapshot: Snapshot) -> Verdict:
-    """Check that every container runs has a confined SELinux type if the host or the engine uses SELinux."""
+    """Check that every container has a confined SELinux type if the host or the engine uses SELinux."""
     host = snapshot.fact_or("lsm", {}).get("selinux") or {}
     if "selinux" not in snapshot.security_options and not host.get("enabled"):
         return not_applicable("SELinux is not enabled on this host")
@@ -142,7 +142,7 @@ def _bounding(container: Container) -> int:
 
 
 def _own_filter(found: Filter) -> str:
-    """Return a remark on a container's own profile, compared with the engine's default."""
+    """Return a remark on a container's own seccomp profile, compared with the engine's default."""
     default = f", default {found.default_calls}" if found.default_calls else ""
     match found.kind:
         case FilterKind.NONE:  # of a process other than the first
@@ -182,7 +182,7 @@ def _declares_no_filter(container: Container) -> str:
 
 
 def _honours_own_profile(container: Container) -> bool:
-    """Return whether a privileged container gets the profile that it names, as in engines from 27 on."""
+    """Return whether a privileged container gets the seccomp profile that it names: in engines from 27 on."""
     version = str(container.snapshot.fact_or("docker.version", {}).get("Version") or "")
     return has_own_profile(container) and version_tuple(version) >= (27,)
 
@@ -203,10 +203,10 @@ def _no_new_privileges(container: Container) -> Iterator[str]:
 
 
 def _grants(option: str) -> bool:
-    """Return whether ``no-new-privileges[=VALUE]`` enables it: the value can be false."""
+    """Return whether an option ``no-new-privileges[=VALUE]`` sets the flag: VALUE can be false."""
     return option == "" or go_bool(option)
 
 
 def _daemon_default(snapshot: Snapshot) -> bool:
-    """Return the daemon's default for containers without the option; inspect does not show it."""
+    """Return the daemon's default of no-new-privileges for containers without the option."""
     return bool(Settings(snapshot).boolean("no-new-privileges").value)

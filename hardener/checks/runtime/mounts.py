@@ -424,7 +424,7 @@ def _devices(container: Container) -> Iterator[str]:
 
 
 def devices(container: Container) -> Iterator[str]:
-    """Return the devices of the host that a container has, independent of the option that gives them."""
+    """Yield a description of each host device that a container gets, by whatever option."""
     for device in fields.rows(container.host_config, "Devices", SOURCE):
         yield f"has {device.get('PathOnHost')} ({device.get('CgroupPermissions') or 'rwm'})"
     for rule in fields.texts(container.host_config, "DeviceCgroupRules", SOURCE):

@@ -132,7 +132,7 @@ def specific_interface(snapshot: Snapshot) -> Verdict:
 
 @container_check("container-not-default-bridge", expected="no container is in the default bridge network")
 def _default_bridge(container: Container) -> Iterator[str]:
-    """Check that no container is in the default bridge: only the engine's network can have that name."""
+    """Judge whether a container is in the default bridge; no other network has the name ``bridge``."""
     networks = fields.table(fields.required(container.inspect, "NetworkSettings", SOURCE), "Networks", SOURCE)
     if "bridge" in networks:
         yield "is in the default bridge network"
@@ -156,7 +156,7 @@ def _openings(publisher: Publisher) -> Iterator[_Opening]:
 
 
 def _sockets(container: Container) -> Iterator[_Opening]:
-    """Return the sockets of a container in the host's network: it publishes nothing, but is open."""
+    """Return the open sockets of a container in the host's network, which publishes no ports."""
     if not container.running:
         return
     container.fact("listening")

@@ -216,7 +216,7 @@ def _cgroup(container: Container) -> Mapping[str, Any]:
 
 
 def _limit(container: Container, key: str) -> Any:
-    """Return a limit of its cgroup: ``None`` for unlimited, ``_MISSING`` without the controller."""
+    """Return a limit of a container's cgroup: ``None`` for unlimited, ``_MISSING`` without controller."""
     return _cgroup(container).get(key, _MISSING)
 
 

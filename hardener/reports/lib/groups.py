@@ -1,4 +1,4 @@
-"""Count findings by inventory group. A host counts in each of its groups, so their sum can exceed the run."""
+"""Count findings by inventory group. A host counts in each of its groups: their sum can exceed the total."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared parts of HTML reports: templates, style, script, policy, and records of findings.
+"""Shared parts of HTML reports: templates, style, script, content security policy, and findings.
 
 Untrusted text is escaped by Jinja, or is JSON that the script inserts as text nodes: by the policy's trusted
 types the browser itself refuses to parse text as HTML.
@@ -91,7 +91,7 @@ def style() -> str:
 
 @cache
 def script() -> str:
-    """Return the page's script: several files joined into one text, so that the policy names one digest."""
+    """Return the page's script: several files joined into one text, so that the CSP names one digest."""
     return "".join((_PAGE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
 
 
@@ -101,7 +101,7 @@ def script_of(name: str) -> str:
 
 
 def policy() -> str:
-    """Return the page's policy: allow this style sheet and this script, and nothing else."""
+    """Return the page's content security policy: its style sheet and its script, and nothing else."""
     return "; ".join(
         (
             "default-src 'none'",

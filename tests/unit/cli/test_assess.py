@@ -177,4 +177,4 @@ def test_two_reports_in_one_format_are_refused(hardener: Hardener, tmp_path: Pat
     files = ("--json", str(tmp_path / "a.json"), "--report", f"json={tmp_path / 'b.json'}")
     result = hardener("assess", *stored(tmp_path, "a"), *files)
     assert result.exit_code == 2
-    assert "two JSON reports" in result.stderr
+    assert "two JSON reports are requested" in result.stderr

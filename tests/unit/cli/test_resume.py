@@ -67,7 +67,7 @@ def test_a_run_stopped_by_a_canary_is_resumed(hardener: Hardener, fleet: FakeFle
     assert hardened(fleet) == ["web4"]
     assert list(unfinished_runs(Home(home))) == []
     result = hardener("resume", "latest")
-    assert (result.exit_code, "no unfinished run is called 'latest'" in result.stderr) == (2, True)
+    assert (result.exit_code, "there is no unfinished run" in result.stderr) == (2, True)
 
 
 def killed(host: str) -> dict[str, Any]:

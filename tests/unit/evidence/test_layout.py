@@ -70,14 +70,16 @@ def test_duplicate_and_unordered_names_are_refused(names: list[str]) -> None:
 def test_a_run_needs_a_valid_identifier(identifier: str) -> None:
     run = EARLIER_MANIFEST.runs[0]
     odd = dataclasses.replace(run, info=dataclasses.replace(run.info, run_id=identifier))
-    with pytest.raises(Refused, match=r"manifest\.json: an export names or orders runs differently"):
+    with pytest.raises(
+        Refused, match=r"manifest\.json: its runs do not have the ids and the order of an export"
+    ):
         require_names(dataclasses.replace(EARLIER_MANIFEST, runs=(odd,)))
 
 
 def test_duplicate_and_unordered_runs_are_refused() -> None:
     first, second = EARLIER_MANIFEST.runs
     for runs in ((), (first, first), (second, first)):
-        with pytest.raises(Refused, match="an export names or orders runs differently"):
+        with pytest.raises(Refused, match="its runs do not have the ids and the order of an export"):
             require_names(dataclasses.replace(EARLIER_MANIFEST, runs=runs))
 
 

@@ -79,7 +79,7 @@ def tampered(desk: Desk, bundle: Path, name: str, change: Change, told: Change =
             "profile.json",
             lambda it: it["capabilities"].update(kept=[]),
             lambda it: None,
-            "of another profile",
+            "it belongs to another profile",
         ),
         ("seccomp.json", lambda it: it.update(defaultAction="SCMP_ACT_ALLOW"), lambda it: None, "altered"),
         (
@@ -96,12 +96,17 @@ def tampered(desk: Desk, bundle: Path, name: str, change: Change, told: Change =
         ),
         ("proof.json", lambda it: None, lambda it: it.update(profile_sha256="1" * 64), "its entry for proof"),
         ("proof.json", lambda it: None, lambda it: it["files"].pop(), "extra"),
-        ("proof.json", lambda it: None, lambda it: it["files"].append("zzz"), "orders the files of proof"),
+        (
+            "proof.json",
+            lambda it: None,
+            lambda it: it["files"].append("zzz"),
+            "do not have the names and the order of an export",
+        ),
         (
             "proof.json",
             lambda it: None,
             lambda it: it.update(id="../../etc/passwd"),
-            "names or orders proofs differently",
+            "its proofs do not have the ids and the order of an export",
         ),
     ],
 )

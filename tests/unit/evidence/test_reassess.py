@@ -149,7 +149,7 @@ def test_the_host_name_must_match_the_inventory(tmp_path: Path) -> None:
 
 def test_an_endless_report_is_read_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reassess, "_MAX_LINE", 50)
-    with pytest.raises(Refused, match=r"report\.ndjson: a line of more than 50 bytes"):
+    with pytest.raises(Refused, match=r"report\.ndjson: it has a line of more than 50 bytes"):
         judged(run(), tmp_path)
 
 

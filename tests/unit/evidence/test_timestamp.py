@@ -100,5 +100,5 @@ def test_encodings_that_openssl_reads_differently_are_refused(crafted: bytes) ->
 
 
 def test_a_time_stamp_of_other_data_is_refused() -> None:
-    with pytest.raises(Refused, match=r"^it\.tsr: a time stamp of other data"):
+    with pytest.raises(Refused, match=r"^it\.tsr: the time stamp is for other data"):
         read(GENUINE, b"Data", name="it.tsr")

@@ -219,8 +219,8 @@ def test_work_is_signed_if_the_node_requires_it(
         (HEAD + b"[1]\n", r"ansible-runner does not answer on this node: \[1\]"),
         (b"[" * 100_000 + b"\n", "ansible-runner does not answer on this node"),
         (HEAD + ANSWERS + STATS + archive() + EOF, "the snapshot of a did not arrive"),
-        (HEAD + b'{"zipfile": 9999999999999}\n', "artifacts of 9999999999999 bytes"),
-        (HEAD + b'{"zipfile": -4}\n', "artifacts of -4 bytes"),
+        (HEAD + b'{"zipfile": 9999999999999}\n', "9999999999999 bytes is not a valid size"),
+        (HEAD + b'{"zipfile": -4}\n', "-4 bytes is not a valid size"),
         (HEAD + b'{"zipfile": "x"}\n', "cannot be read"),
         (HEAD + artifacts(b"no archive") + EOF, "cannot be read"),
         (HEAD + b'{"zipfile": 3}\n@@@@' + EOF, "cannot be read"),
@@ -279,7 +279,7 @@ def test_a_large_file_is_not_unpacked(
     monkeypatch.setattr(module, "_LARGEST_FILE", 1000)
     fake.output = [HEAD + ANSWERS + STATS + archive(**{"snapshots/a.json": bytes(1001)}) + EOF]
     attempt, _ = run()
-    assert attempt.reason == "node w1: a file of 1001 bytes in its artifacts"
+    assert attempt.reason == "node w1: a file in its artifacts is too large: 1001 bytes"
     assert not list(tmp_path.rglob("*.json"))
 
 

@@ -42,7 +42,7 @@ def test_runs_are_found_by_the_beginning_of_their_ids(tmp_path: Path) -> None:
     assert unfinished_run(home, "latest").run == "bb-1"
     assert unfinished_run(home, "b").run == "bb-1"
     for name, said in (
-        ("aa", "2 unfinished runs are"),
+        ("aa", "2 unfinished runs have an id that begins with 'aa'"),
         ("x", "no unfinished run"),
         ("", "no unfinished run"),
     ):

@@ -42,7 +42,7 @@ def test_runs_are_found_by_name_and_by_prefix_of_the_id(history: History) -> Non
     assert history.run("latest").id == "bbb1"
     assert history.run("latest~2").id == "aaa1"
     assert history.run("b").id == "bbb1"
-    with pytest.raises(HardenerError, match=r"2 runs are called 'aaa'.*aaa1"):
+    with pytest.raises(HardenerError, match=r"2 runs have an id that begins with 'aaa'.*aaa1"):
         history.run("aaa")
 
 

@@ -69,10 +69,10 @@ def test_a_clean_image_is_a_report_without_findings(tmp_path: Path) -> None:
         (trivy(CreatedAt="0001-01-01T00:00:00Z"), "has no valid creation time"),
         (trivy(CreatedAt="0001-01-01T00:00:00+23:59"), "has no valid creation time"),
         (trivy(CreatedAt="9999-12-31T23:59:59-10:00"), "has no valid creation time"),
-        (trivy(Results=[{"Vulnerabilities": [{}]}]), "not as its scanner writes it"),
-        (trivy(Results=["x"]), "not as its scanner writes it"),
+        (trivy(Results=[{"Vulnerabilities": [{}]}]), "not have the form that its scanner writes"),
+        (trivy(Results=["x"]), "not have the form that its scanner writes"),
         (grype(source={"type": "directory"}), "not about an image"),
-        (grype(matches=None), "not as its scanner writes it"),
+        (grype(matches=None), "not have the form that its scanner writes"),
     ],
 )
 def test_an_invalid_report_is_refused_in_one_line(tmp_path: Path, document: object, reason: str) -> None:

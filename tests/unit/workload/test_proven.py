@@ -45,10 +45,10 @@ def test_the_files_of_a_proof_belong_together(files: Files) -> None:
         ("proof.json", lambda it: it.update(refusals=[]), "its refusals does not follow"),
         ("proof.json", lambda it: it["trials"].pop(), "its trials are not those of the profile"),
         ("proof.json", lambda it: it["trials"][0].update(observation=None), "its verdict does not follow"),
-        ("proof.json", lambda it: it.update(profile=f"sha256:{'0' * 64}"), "of another profile"),
-        ("proof.json", lambda it: it.update(name="other"), "of another container"),
+        ("proof.json", lambda it: it.update(profile=f"sha256:{'0' * 64}"), "it belongs to another profile"),
+        ("proof.json", lambda it: it.update(name="other"), "belongs to another container"),
         ("proof.json", lambda it: it.update(more=1), "more: Extra inputs"),
-        ("profile.json", lambda it: it["capabilities"].update(kept=[]), "of another profile"),
+        ("profile.json", lambda it: it["capabilities"].update(kept=[]), "it belongs to another profile"),
         ("profile.json", lambda it: it["files"].update(passwd=f"sha256:{'0' * 64}"), "not one of a profile"),
         ("seccomp.json", lambda it: it.update(defaultAction="SCMP_ACT_ALLOW"), "altered"),
     ],
@@ -64,7 +64,7 @@ def test_missing_and_additional_files_are_refused(files: Files) -> None:
             check({other: content for other, content in files.items() if other != name})
     with pytest.raises(InconsistentError, match="notes: extra"):
         check({**files, "notes": b""})
-    with pytest.raises(InconsistentError, match="not as a proof is written"):
+    with pytest.raises(InconsistentError, match="not in the form that hardener writes"):
         check({**files, "proof.json": files["proof.json"] + b"\n"})
 
 

@@ -74,10 +74,10 @@ def _without_digest(text: str) -> str:
     [
         (lambda text: "", "is empty: the recording did not end"),
         (lambda text: "\n\0"[:1], "is empty: the recording did not end"),
-        (_truncated, "is no complete recording"),
+        (_truncated, "is not a complete recording"),
         (_changed, "was changed after it was written"),
         (_without_digest, "was changed after it was written"),
-        (lambda text: "[]", "is no recording: it has no key `format`"),
+        (lambda text: "[]", "is not a recording: it has no key `format`"),
         (lambda text: '{"format": 7}', "format is '7', expected 'hardener.recording/1'"),
         (lambda text: '{"format": "hardener.recording/2"}', "expected 'hardener.recording/1'"),
         (lambda text: "[" * 200 + "]" * 200, "is nested too deeply"),

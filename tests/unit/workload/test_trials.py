@@ -131,7 +131,7 @@ def _cut(text: str) -> str:
         ("seccomp.json", "{}", "seccomp.json was changed after profile.json was written"),
         ("apparmor", None, "cannot read"),
         ("profile.json", None, "cannot read"),
-        ("profile.json", "", "is no profile"),
+        ("profile.json", "", "is not a profile"),
         ("profile.json", "[]", "profile.json: "),
         ("profile.json", '{"format": "hardener.profile/2"}', "profile.json: format: "),
     ],

@@ -70,7 +70,7 @@ def test_an_unreachable_registry_is_an_error(judge: Judge, slug: str) -> None:
 
 
 def test_an_unknown_result_does_not_pass(judge: Judge) -> None:
-    with pytest.raises(FactUnavailable, match="its result is unknown: 'anything else'"):
+    with pytest.raises(FactUnavailable, match="the image's result is unknown: 'anything else'"):
         judge(BASE, verified("verified", "anything else"))
     assert judge(SIGNED, verified("verified", "anything else")).status is Status.FAIL
 
@@ -78,7 +78,7 @@ def test_an_unknown_result_does_not_pass(judge: Judge) -> None:
 @pytest.mark.parametrize("slug", [BASE, SIGNED])
 def test_an_expired_exception_does_not_pass(judge: Judge, slug: str) -> None:
     assert judge(slug, verified("exempt", until="2026-11-25")).status is Status.PASS
-    with pytest.raises(FactUnavailable, match="it was exempt why: verify again"):
+    with pytest.raises(FactUnavailable, match="the image was exempt why: verify again"):
         judge(slug, verified("exempt", until="2026-11-24", at="2026-11-24T04:00:00Z"))
 
 
