@@ -78,7 +78,7 @@ class ActionModule(HostScriptAction):
                 raise AnsibleActionFail("the host gave no snapshot")
             unknown = sorted(set(args["facts"]) - set(sources))
             if unknown:
-                raise AnsibleActionFail(f"no source of a snapshot: {', '.join(unknown)}")
+                raise AnsibleActionFail(f"these are not sources of a snapshot: {', '.join(unknown)}")
             try:
                 kept = {name: _without_large_parts(name, sources[name]) for name in args["facts"]}
             except (AttributeError, LookupError, TypeError) as error:

@@ -8,7 +8,7 @@ from ansible.utils.display import Display
 
 
 def role(called: Any) -> None:
-    """Warn if a role was found by its name of 0.1.0.
+    """Warn if a play uses a role by its name of 0.1.0.
 
     Args:
         called: the role around a task, or None.
@@ -18,7 +18,7 @@ def role(called: Any) -> None:
 
 
 def warn(kind: str, name: str) -> None:
-    """Warn that a role or an action is called by its name of 0.1.0."""
+    """Warn that a play uses a role or an action by its name of 0.1.0."""
     Display().warning(
         f"the {kind} {name} is called hardener.docker.{name} now: hardener 1.0 removes its old name"
     )

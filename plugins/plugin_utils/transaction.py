@@ -134,7 +134,7 @@ class TransactionAction(HostScriptAction):
             shape = _OF_A_ROLLBACK if entry == "main:rollback" else _ANSWER
             result: dict[str, Any] = _fitting_part(answer.result, shape)
             if result["outcome"] not in {*_ENTRIES[entry], *NOT_STANDING, INTERRUPTED}:
-                raise ValueError(f"outcome is {result['outcome'][:40]!r}")
+                raise ValueError(f"outcome is not valid: {result['outcome'][:40]!r}")
             self.see_it_fits(result)
         except ValueError as error:
             raise AnsibleActionFail(f"the host gave no result of the transaction: {error}") from None
@@ -204,4 +204,4 @@ def _fitting_part(value: Any, shape: Any, where: str = "it") -> Any:
         fits = isinstance(shape, type) and isinstance(value, shape) and short
     if fits:
         return value
-    raise ValueError(f"{where} is {str(value)[:40]!r}")
+    raise ValueError(f"{where} is not valid: {str(value)[:40]!r}")

@@ -29,7 +29,7 @@ class Window(NamedTuple):
     zone: ZoneInfo
 
     def has(self, now: datetime) -> bool:
-        """Return whether a moment is in the window; its first minute is, its last is not."""
+        """Return whether a moment is in the window; its begin belongs to the window, its end does not."""
         local = now.astimezone(self.zone)
         minute, today = local.hour * 60 + local.minute, local.weekday()
         if self.begin < self.end:
@@ -51,7 +51,7 @@ def parse(text: str) -> Window:
     """
     found = _WINDOW.fullmatch(" ".join(text.split()))
     if not found:
-        raise ValueError(f"{text[:100]!r} is no window: write it as 'Sat,Sun 22:00-04:00 Europe/Berlin'")
+        raise ValueError(f"{text[:100]!r} is not a window: write it as 'Sat,Sun 22:00-04:00 Europe/Berlin'")
     begin, end = int(found[2]) * 60 + int(found[3]), int(found[4]) * 60 + int(found[5])
     if not (begin < _MIDNIGHT and end <= _MIDNIGHT and int(found[3]) < 60 and int(found[5]) < 60):
         raise ValueError(f"{text[:100]!r} has an invalid time of day")
@@ -91,7 +91,7 @@ def _days(text: str, window: str) -> set[int]:
         first, dash, last = part.partition("-")
         if first not in _DAYS or (dash and last not in _DAYS):
             raise ValueError(
-                f"{window[:100]!r}: {part[:20]!r} is no day; days are Mon to Sun, Mon-Fri or daily"
+                f"{window[:100]!r}: {part[:20]!r} is not a day; days are Mon to Sun, Mon-Fri or daily"
             )
         at = _DAYS.index(first)
         length = (_DAYS.index(last) - at) % 7 if dash else 0

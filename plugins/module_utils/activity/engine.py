@@ -146,7 +146,7 @@ class Engine:
             self.lost += 1
 
     def _get(self, path: str, limit: int) -> bytes:
-        """Return an answer of at most `most` bytes."""
+        """Return an answer of at most `limit` bytes."""
         return client.Engine(self._path).ask("GET", path, seconds=_TIMEOUT, limit=limit)
 
 

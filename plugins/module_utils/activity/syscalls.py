@@ -1,4 +1,4 @@
-"""Map numbers of the system calls that container profiles refuse to names; keep other numbers."""
+"""Name the system calls that seccomp profiles of containers refuse; keep the number of any other call."""
 
 from __future__ import annotations
 

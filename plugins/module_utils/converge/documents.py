@@ -225,7 +225,7 @@ def _resource(raw: Any, document: str, where: str) -> Resource:
     fields = {key: _field(raw, key, types, where, default) for key, (types, default) in known.items()}
     for line in fields.get("lines", ()):
         if not isinstance(line, str) or not line or "\n" in line:
-            raise Refused(f"{where}: {line!r} is no line of text")
+            raise Refused(f"{where}: {line!r} is not a line of text")
     if kind in ("file", "json", "lines") and not (fields["owner"] and fields["group"]):
         raise Refused(f"{where}: owner or group is empty")
     for key in ("mode", "at_most"):
@@ -241,13 +241,13 @@ def _path(path: Any, where: str) -> str:
         or "\0" in path
         or os.path.normpath(path) != path
     ):
-        raise Refused(f"{where}: {path!r} is no absolute, plain path")
+        raise Refused(f"{where}: {path!r} is not an absolute, plain path")
     return path
 
 
 def _field(raw: Any, key: str, types: type, where: str, default: Any = REQUIRED) -> Any:
     if not isinstance(raw, Mapping):
-        raise Refused(f"{where} is no object")
+        raise Refused(f"{where} is not an object")
     value = raw.get(key, default)
     if value is REQUIRED:
         raise Refused(f"{where}: {key} is missing")

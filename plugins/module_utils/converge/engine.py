@@ -67,7 +67,7 @@ class Engine(client.Engine):
             NotFound: it is gone.
         """
         if not _CONTAINER.fullmatch(container):
-            raise NotFound(f"{container!r} is no container")
+            raise NotFound(f"{container!r} is not a container")
         answer: dict[str, Any] = self.get(f"/containers/{container}/json", seconds=seconds)
         return answer
 
@@ -78,7 +78,7 @@ class Engine(client.Engine):
             NoAnswer: it does not start.
         """
         if not _CONTAINER.fullmatch(container):
-            raise NotFound(f"{container!r} is no container")
+            raise NotFound(f"{container!r} is not a container")
         self.ask("POST", f"/containers/{container}/start", accept=(304,))
 
     def pid(self) -> int:

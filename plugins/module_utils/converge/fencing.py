@@ -84,7 +84,7 @@ def keep(store: Store, asked: Number | None) -> None:
 
 
 def _known(store: Store) -> Mapping[str, Any] | None:
-    """Return the stored number; None if there is none, or if the file is damaged."""
+    """Return the stored record of the highest run number; None if there is none, or the file is damaged."""
     try:
         found = records.read(path(store))
     except (OSError, ValueError):

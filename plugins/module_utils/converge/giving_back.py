@@ -135,7 +135,7 @@ class _Keys:
             now = read(path)
             present = jsonkeys.parse(now.content or b"", path)
             if now.kind not in (FILE, NOTHING.kind):
-                raise Refused(f"{path} is no file any more")
+                raise Refused(f"{path} is no longer a file")
         except Refused as refused:
             return _Given(None, [f"{refused}: it stays as it is"])
         merged, kept = present, []

@@ -182,13 +182,13 @@ class Journal:
         return "its worker was killed on the host, or hung"
 
     def remember(self, **what: Any) -> None:
-        """Write the journal to disk; facts held only in memory are lost with this process."""
+        """Add these fields to the journal and write it to disk, where they survive this process."""
         raw = {**self._raw, **what}
         records.write(self._store.journal_file, raw)
         self._raw = raw
 
     def enter(self, phase: str, *, seconds: float, **what: Any) -> None:
-        """Begin a phase with its time limit; after that the guard rolls the run back."""
+        """Begin a phase with its time limit, after which the guard rolls the run back."""
         limit = {"boot": system.boot(), "at": time.monotonic() + seconds}
         self.remember(phase=phase, limit=limit, **what)
 

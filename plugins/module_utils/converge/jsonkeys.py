@@ -64,7 +64,7 @@ def parse(content: bytes, path: str) -> dict[str, Any]:
         return found
 
     def constant(name: str) -> None:
-        raise Refused(f"{path} is not JSON: {name} is no value")
+        raise Refused(f"{path} is not JSON: {name} is not a JSON value")
 
     if not content.strip():
         return {}

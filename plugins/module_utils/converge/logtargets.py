@@ -77,7 +77,7 @@ def _parsed(option: str, address: object, port: int, schemes: tuple[str, ...]) -
         parts = urlsplit(str(address))
         target = Target(parts.scheme, parts.hostname or "", parts.port or port, "")
     except ValueError as error:
-        raise ValueError(f"{option} {address!r} is no address: {error}") from None
+        raise ValueError(f"{option} {address!r} is not an address: {error}") from None
     if target.scheme not in schemes:
         raise ValueError(
             f"{option} {address!r} has to begin with {', '.join(f'{each}://' for each in schemes)}"

@@ -199,11 +199,13 @@ class Plan:
             former: State = resource.state
             return former
         if state.kind not in (FILE, ABSENT):
-            raise Refused(f"{resource}: there is a {'folder' if state.kind == DIRECTORY else 'special file'}")
+            raise Refused(
+                f"{resource}: its path is a {'folder' if state.kind == DIRECTORY else 'special file'}"
+            )
         other = self._writers.setdefault(path, resource)
         same = (other.kind, other.fields) == (resource.kind, resource.fields)
         if not same and not (other.kind == resource.kind and resource.kind in ("json", "lines")):
-            raise Refused(f"{resource}: {other.document} writes that file as well")
+            raise Refused(f"{resource}: the document {other.document} writes the same file")
         if _DIGEST.search(json.dumps(dict(resource.fields))):
             raise Refused(
                 f"{resource}: the snapshot's placeholder for a secret would be written in place of the secret"

@@ -136,7 +136,7 @@ class Release(Transaction):
             memory = past.journal.memory(name)
             if memory is not None:
                 begun = Begun(past.journal.activations.get(name, {}), memory)
-                own = roleparts.activation_of(name, begun, self._role)
+                own = roleparts.begun_of_role(name, begun, self._role)
                 found += [own] if own is not None else []
         return found
 

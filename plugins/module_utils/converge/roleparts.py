@@ -49,7 +49,7 @@ def checked(role: str) -> str:
         Refused: it is none.
     """
     if role and not _ROLE.fullmatch(role):
-        raise Refused(f"{role!r} is no name of a role")
+        raise Refused(f"{role!r} is not the name of a role")
     return role
 
 
@@ -58,8 +58,8 @@ def belongs(document: str, role: str) -> bool:
     return not role or document == role or document.startswith(f"{role}_")
 
 
-def activation_of(kind: str, begun: Begun, role: str) -> Begun | None:
-    """Return the part of an activation's run that belongs to a role; None if there is none."""
+def begun_of_role(kind: str, begun: Begun, role: str) -> Begun | None:
+    """Return a role's part of what a run gave to an activation and stored for it; None if there is none."""
     if not role or kind in ("docker", "systemd-reload"):  # these look at the files that change
         return begun
     if kind == "units":

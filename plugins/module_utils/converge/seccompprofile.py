@@ -36,7 +36,7 @@ _FILTERS = {"caps": list, "arches": list, "minKernel": str}
 
 
 def problem(content: bytes) -> str:
-    """Return the first error in a profile; empty if the engine can use it."""
+    """Return the first error in a seccomp profile; empty if the engine can use it."""
     try:
         profile = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -61,7 +61,7 @@ class Selection(NamedTuple):
 
     @property
     def stops(self) -> bool:
-        """Return whether containers are stopped."""
+        """Return whether the impact is containers-stop or greater."""
         return not exceeds(CONTAINERS_STOP, self.impact)
 
     @property

@@ -38,7 +38,10 @@ def path_of(
 
 
 def _seen_by(pid: int, path: str) -> str:
-    """Return a path that a process was given, as it is here: it may be relative, or name a descriptor."""
+    """Return the path by which this process reaches a file that another process names.
+
+    The name may be relative, or begin with ``/proc/self``, ``/dev/fd`` or ``/dev/stdin``.
+    """
     for prefix, own in _OWN_FILES:
         if path.startswith(prefix):
             return f"/proc/{pid}/{own}{path[len(prefix) :]}"

@@ -295,7 +295,7 @@ def _ping(engine: Engine, path: str) -> None:
             version = connection.get("/version", limit=1024 * 1024)
             agreed = max(_NEWEST_API, _number(version["MinAPIVersion"]))
     except (KeyError, TypeError):
-        raise Failed("the program that answers there is not a Docker engine") from None
+        raise Failed("the program that answers on its socket is not a Docker engine") from None
     finally:
         connection.close()
     engine.api, engine.error = f"/v{agreed[0]}.{agreed[1]}", None
@@ -304,5 +304,5 @@ def _ping(engine: Engine, path: str) -> None:
 def _number(text: Any) -> tuple[int, int]:
     major, _separator, minor = str(text).partition(".")
     if not (len(str(text)) < 12 and str(text).isascii() and major.isdigit() and minor.isdigit()):
-        raise Failed("the program that answers there is not a Docker engine")
+        raise Failed("the program that answers on its socket is not a Docker engine")
     return int(major), int(minor)

@@ -65,7 +65,7 @@ class Reader:
                 raise ValueError("connection lost")
 
     def take(self, limit: int) -> bytes:
-        """Return at most `most` bytes; empty at the end of the connection."""
+        """Return at most `limit` bytes; empty at the end of the connection."""
         if self._at == len(self._data) and not self._receive_more():
             return b""
         begin = self._at

@@ -216,7 +216,7 @@ def _emptied(folder: int, top: int, mount: str, *, depth: int) -> bool:
 
 
 def _mount(handle: int) -> str:
-    """Return the mount id of an open folder; a bind mount has the same device number."""
+    """Return the mount id of an open folder; the device number does not tell a bind mount from its source."""
     with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as lines:
         return next((line for line in lines if line.startswith("mnt_id:")), "")
 

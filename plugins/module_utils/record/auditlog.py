@@ -97,7 +97,7 @@ class AuditLog(Source):
             self._phases[slot].append((time.time(), layout.PHASES.index(name)))
 
     def cgroups(self, slot: int = 0) -> set[int]:
-        """Return the slot: processes may be gone when their records arrive, and their cgroups with them."""
+        """Return the slot in place of cgroups, which may be gone when records of their processes arrive."""
         return {slot}
 
     def losses(self) -> list[str]:
@@ -143,7 +143,7 @@ class AuditLog(Source):
             return []
 
     def prepared(self, body: dict[str, Any], granted: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return the request with a seccomp profile that logs what that of the twin permits.
+        """Return the request with a seccomp profile that logs the calls that the twin's own permits.
 
         Raises:
             Failed: the engine's default profile is not known, or its own cannot be read.
@@ -258,7 +258,7 @@ class AuditLog(Source):
 
 
 class _Guard:
-    """A process that kills the processes of containers when this one has ended."""
+    """A process that kills the processes of containers when its parent has ended."""
 
     def __init__(self) -> None:
         reader, self._writer = os.pipe()

@@ -243,7 +243,7 @@ class Bpftrace(Source):
     def want(self, identity: str, slot: int = 0) -> None:
         """Start to count a container."""
         if not _IDENTITY.fullmatch(identity):
-            raise Failed("that is no id of a container")
+            raise Failed(f"{shown(identity, 100)} is not a container id")
         name = ctypes.create_string_buffer(identity.encode("ascii"))
         self._command(_WANT, ctypes.addressof(name), slot + 2)
 
@@ -317,7 +317,7 @@ class Bpftrace(Source):
 
 
 class _Child:
-    """A bpftrace process, which ends when this one does."""
+    """A bpftrace process, which ends with its parent."""
 
     def __init__(self, path: str, text: str, seconds: int) -> None:
         script_file = os.memfd_create("script")
@@ -367,14 +367,14 @@ class _Child:
                 return
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         limits.end_helper(self._pid)
         os.waitpid(self._pid, 0)
         os.close(self._out)
         os.close(self._errors)
 
     def _last_words(self) -> str:
-        """Return the error that it has printed, or that it has printed none."""
+        """Return the error that bpftrace has printed, or a remark that it has printed none."""
         while select.select([self._errors], [], [], 1.0)[0]:
             piece = os.read(self._errors, _MAX_ERRORS)
             if not piece:

@@ -210,7 +210,7 @@ def _words(value: Any) -> list[str]:
 
 
 def _mode(value: Any) -> str:
-    """Return a mode without the name of another container."""
+    """Return the mode of a namespace or network, without the name of another container in it."""
     text = shown(str(value or ""), 255)
     return "container" if text.startswith("container:") else text
 

@@ -179,7 +179,7 @@ class Life:
         self.phases["serve"]["exercised"] = False
 
     def received(self) -> bool:
-        """Return whether packets from others have arrived since it began to serve."""
+        """Return whether packets from others have arrived since the twin began to serve."""
         return observe.arrived(self._subject.pid) > self._arrived
 
     def run_in(self, words: list[str], *, seconds: float) -> None:

@@ -60,7 +60,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_time(seconds: int) -> None:
-    """Refuse a time that twins may not take.
+    """Refuse an invalid time limit for twins.
 
     Raises:
         Failed: it is too short or too long.

@@ -34,7 +34,7 @@ class Cast(NamedTuple):
 
 
 def alone(engine: Engine, container: str) -> Cast:
-    """Return a container without others."""
+    """Return the cast with only this container."""
     original = engine.get(f"/containers/{quoted(container)}/json")
     return Cast([Member(_service(original) or _name(original), original, True, {})], [])
 

@@ -33,14 +33,14 @@ _READERS = {
 
 
 def problem() -> str:
-    """Return why programs cannot be attached on this host; empty if they can."""
+    """Return why BPF programs cannot be attached on this host; empty if they can."""
     if find_program(_TOOL) is None:
         return unusable() or tools.missing(_TOOL)
     return unusable()
 
 
 def unusable() -> str:
-    """Return why this kernel takes no programs; empty if it takes them."""
+    """Return why this kernel accepts no BPF programs; empty if it accepts them."""
     if not os.path.exists(TYPES):
         return unsuitable() or f"the kernel has no type information ({TYPES})"
     return unsuitable()

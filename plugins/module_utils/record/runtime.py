@@ -122,7 +122,7 @@ def bundle(pid: int) -> Mapping[str, Any]:
     except (OSError, ValueError, IndexError, RecursionError) as error:
         raise Failed(f"the runtime's document of a container cannot be read: {error}") from None
     if not isinstance(found, dict):
-        raise Failed("the runtime's document of a container is no object")
+        raise Failed("the runtime's document of a container is not an object")
     return found
 
 

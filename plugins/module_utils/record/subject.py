@@ -289,7 +289,7 @@ class Subject:
         return {port for port, protocol in self.ports() if protocol == "tcp"}
 
     def program(self) -> int:
-        """Return the process id of its program, a child of an init that only forwards signals."""
+        """Return the process id of the twin's program, which may be the child of a minimal init."""
         if read_or(f"/proc/{self.pid}/comm", "") in _INITS:
             children = read_or(f"/proc/{self.pid}/task/{self.pid}/children", "").split()
             if children:

@@ -65,7 +65,7 @@ def folder(run: str) -> str:
         Failed: that is no name of a run.
     """
     if not _RUN.fullmatch(run):
-        raise Failed("that is no run of the recorder")
+        raise Failed(f"{run[:100]!r} is not a run of the recorder")
     return f"{FOLDER}/{run}"
 
 

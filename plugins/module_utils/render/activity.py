@@ -93,7 +93,7 @@ def _profile(host: HostView) -> dict[str, Any]:
 
 
 def _no_profile(host: HostView) -> dict[str, Any]:
-    """Return the document that removes the profile's file, so that no boot loads it; never unload it."""
+    """Return the document that removes the AppArmor profile's file; the loaded one stays until a reboot."""
     containers = host.entry("docker.containers")
     loaded = host.data("lsm").get("apparmor") or {}
     failed = containers.get("state") == "failed"
@@ -110,7 +110,7 @@ def _no_profile(host: HostView) -> dict[str, Any]:
 
 
 def _under_it(host: HostView) -> Iterator[str]:
-    """Yield the containers, stopped ones too, that cannot start if the profile is not loaded."""
+    """Yield the containers, stopped ones too, that cannot start if the AppArmor profile is not loaded."""
     for inspect in host.containers:
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
         asked = {f"apparmor={_PROFILE}", f"apparmor:{_PROFILE}"} & {str(option) for option in options}

@@ -202,7 +202,7 @@ def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
 
 
 def _switched_off(host: HostView) -> Iterator[str]:
-    """Yield files that set the variable to a value that the client reads as off."""
+    """Yield files that set DOCKER_CONTENT_TRUST to a value that the client reads as off."""
     for entry in host.data("environment") or ():
         if entry.get("name") == content_trust.VARIABLE and not content_trust.is_on(entry.get("value")):
             yield f"{entry.get('file')} sets {content_trust.VARIABLE} to off: remove that line"

@@ -101,7 +101,7 @@ class _Api(NamedTuple):
 
     @property
     def protected_by_others(self) -> bool:
-        """Return whether certificates from outside hardener protect it."""
+        """Return whether certificates that hardener did not issue protect the API."""
         return self.verified and self.files != _OURS
 
 

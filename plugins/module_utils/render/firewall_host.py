@@ -73,7 +73,7 @@ def unfit_engine(host: HostView) -> str:
 
 
 def _set(host: HostView, key: str) -> str:
-    """Return a setting of the daemon as it was given."""
+    """Return a declared setting of the daemon as text; empty if it is not set."""
     value = host.setting(key)
     return "" if value is None else str(value)
 

@@ -37,7 +37,7 @@ LEFT_OUT = {
 
 
 def document(profile: str) -> str:
-    """Return the tailoring file that excludes these rules from a profile, given by its full id."""
+    """Return the tailoring file that excludes these rules from a SCAP profile, given by its full id."""
     selects = "\n".join(
         f'    <select idref={quoteattr(f"{PREFIX}rule_{rule}")} selected="false"/>' for rule in LEFT_OUT
     )

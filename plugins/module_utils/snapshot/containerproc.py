@@ -225,7 +225,7 @@ def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
 
 
 def _any(folders: dict[str, str]) -> str | None:
-    """Return the cgroup folder that the snapshot names."""
+    """Return the cgroup folder for the snapshot: that of memory, version 2 or pids, the first that exists."""
     return folders.get("memory") or folders.get("") or folders.get("pids")
 
 

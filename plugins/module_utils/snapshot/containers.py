@@ -153,7 +153,7 @@ def _unread(listed: dict[str, Any], reason: str) -> dict[str, Any]:
 
 
 def words_of(config: dict[str, Any], redactor: Redactor) -> dict[str, list[str]]:
-    """Return digests of its command's words, as in recordings; none if they would not be comparable.
+    """Return digests of the words of a container's command, as in recordings; none without the host's key.
 
     The entrypoint's first word is the program, and no secret.
     """

@@ -39,7 +39,7 @@ def read() -> dict[str, Any]:
         return {**_dnf(), "newest_kernel": newest_kernel("/boot", os.uname().release)}
     for name in ("zypper", "apk", "pacman", "rpm"):
         if find_program(name):
-            raise Absent(f"packages of {name} are not read")
+            raise Absent(f"hardener does not read packages of {name}")
     raise Absent("no package manager was found")
 
 

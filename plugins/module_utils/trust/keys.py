@@ -68,7 +68,7 @@ class Keys:
         if code != 0 or not usable:
             raise PolicyError(f"a key is not an ECDSA or RSA public key in PEM: {key[:40]!r}…")
         if "Modulus" in said and int(usable[1]) < 2048:
-            raise PolicyError(f"an RSA key has {usable[1]} bits, and must have 2048")
+            raise PolicyError(f"an RSA key has {usable[1]} bits, and must have at least 2048")
         self._files[key] = path
 
 

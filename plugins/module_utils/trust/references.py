@@ -53,7 +53,7 @@ def parse(text: str) -> Reference:
         and (not at or DIGEST.fullmatch(digest))
     )
     if not fits:
-        raise ValueError(f"{text[:100]!r} is not a reference of an image")
+        raise ValueError(f"{text[:100]!r} is not an image reference")
     return Reference(registry, path, tag, digest)
 
 

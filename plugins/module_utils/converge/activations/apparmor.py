@@ -37,7 +37,7 @@ class ApparmorLoad(Activation):
                     self.reasons.append(f"the profile {name} is still loaded")
         odd = [path for path in self._profiles if not path.startswith("/")]
         if odd:
-            raise Refused(f"activation {self.name}: {odd[0]!r} is no absolute path")
+            raise Refused(f"activation {self.name}: {odd[0]!r} is not an absolute path")
         self.reasons += self.problems()
         if self.reasons and system.run("apparmor_parser", "--version").code == 127:
             raise Refused("apparmor_parser is missing: the role apparmor installs it")

@@ -33,7 +33,7 @@ class BootParameters(Activation):
         super().prepare(plan)
         for word in self._parameters:
             if not self._valid.fullmatch(str(word)):
-                raise Refused(f"activation {self.name}: {word!r} is no parameter of a kernel")
+                raise Refused(f"activation {self.name}: {word!r} is not a kernel parameter")
         self.reasons += [f"{MENU} lacks {word}" for word in self._missing()]
         if self.due and not system.installed("grub-mkconfig"):
             raise Refused(

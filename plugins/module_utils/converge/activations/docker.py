@@ -296,7 +296,7 @@ class Docker(AtEngine):
             return [str(error)]
 
     def _wait_for_info(self) -> None:
-        """Wait until the values change: a reload has no answer."""
+        """Wait until the engine reports the new values: a reload has no answer."""
 
         def settled() -> bool:
             info = self.engine.info()

@@ -117,7 +117,7 @@ class Firewall(Activation):
         return [(family, tool) for family, tool in TOOLS.items() if family in self.memory["before"]]
 
     def _set_unit(self, *, enabled: bool) -> None:
-        """Start the boot unit now, which proves that it works on this host."""
+        """Enable the boot unit, and run it now, which proves that it works on this host; or disable it."""
         if enabled:
             system.must("systemctl", "enable", "--quiet", "--", UNIT)
             system.must("systemctl", "reload-or-restart", "--", UNIT)

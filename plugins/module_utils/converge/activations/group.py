@@ -32,7 +32,7 @@ class GroupMembers(Activation):
         """Mark the activation as due if an account is in the group and not approved."""
         super().prepare(plan)
         if not self._valid.fullmatch(self._group):
-            raise Refused(f"activation {self.name}: {self._group!r} is no name of a group")
+            raise Refused(f"activation {self.name}: {self._group!r} is not the name of a group")
         if "restored" in self.settings:
             self.action = f"put {', '.join(self._absent)} back into the group {self._group}"
             self.reasons = [f"{user} was in the group" for user in self._absent]

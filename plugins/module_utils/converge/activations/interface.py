@@ -177,7 +177,7 @@ class AtEngine(Activation):
 
 
 def united(begun: Sequence[Begun]) -> list[str]:
-    """Return all paths in the ``when`` of an activation's runs."""
+    """Return the paths in ``when`` of all runs' settings for an activation, without duplicates."""
     return list(dict.fromkeys(path for each in begun for path in each.settings.get("when", ())))
 
 

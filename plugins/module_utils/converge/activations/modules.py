@@ -34,7 +34,7 @@ class ModulesLoad(Activation):
         modules = self.settings.get("modules", [])
         for module in modules:
             if not self._valid.fullmatch(str(module)):
-                raise Refused(f"activation {self.name}: {module!r} is no name of a module")
+                raise Refused(f"activation {self.name}: {module!r} is not the name of a module")
         return [module for module in modules if not _in_kernel(module)]
 
     def perform(self) -> None:

@@ -38,7 +38,7 @@ class Units(Activation):
         super().prepare(plan)
         for unit in (*self._wanted, *self._former):
             if not self._valid.fullmatch(unit):
-                raise Refused(f"activation {self.name}: {unit!r} is no name of a unit")
+                raise Refused(f"activation {self.name}: {unit!r} is not the name of a unit")
         for unit, wish in self._wanted.items():
             if set(wish) - {"enabled", "active"} or not all(value is True for value in wish.values()):
                 raise Refused(f"activation {self.name}: {unit} can only be wanted enabled and active")

@@ -155,7 +155,7 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def _reason(outcome: system.Outcome) -> str:
-    """Return the last lines of output, without those that it always prints."""
+    """Return the last lines of a command's output, without lines that are always printed."""
     lines = [line.strip() for line in (outcome.output + "\n" + outcome.error).splitlines()]
     telling = [line for line in lines if line and not line.startswith(_NOISE)]
     return "; ".join(telling[-4:])[-400:] or f"it ended with code {outcome.code}"

@@ -273,10 +273,10 @@ class Migration:
                 self._client.call("POST", f"/containers/{made[identity]}/start", accept=(304,))
         problems = self._down(made[each] for each in self._memory["running"])
         if problems:
-            raise Failed(f"do not run with remapped users: {'; '.join(problems)}")
+            raise Failed(f"containers that do not run with remapped users: {'; '.join(problems)}")
         missing, _notes = health.compare(_translated(self._memory["picture"], made), seconds=_REACHED)
         if missing:
-            raise Failed(f"with remapped users: {'; '.join(missing)}")
+            raise Failed(f"the health check failed with remapped users: {'; '.join(missing)}")
         for identity in self._memory["paused"]:
             self._client.call("POST", f"/containers/{made[identity]}/pause")
 

@@ -141,7 +141,7 @@ def remove(folder: str = FOLDER) -> None:
 
 
 def _is_ours(pid: int, folder: str) -> bool:
-    """Return whether the process is still that engine, since its pid may have been reused."""
+    """Return whether a process is the second engine of this folder, since a pid may have been reused."""
     with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
         return f"--config-file={folder}/daemon.json".encode() in file.read().split(b"\0")
     return False

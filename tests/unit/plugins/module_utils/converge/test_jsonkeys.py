@@ -157,7 +157,7 @@ def without_empty(value: Any) -> Any:
         (b'{"icc": true', "is not JSON"),
         (b"[1]", "is not a JSON object"),
         (b"\xff\xfe{}", "not UTF-8"),
-        (b'{"mtu": NaN}', "NaN is no value"),
+        (b'{"mtu": NaN}', "NaN is not a JSON value"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a": 1} trailing', "is not JSON"),
     ],

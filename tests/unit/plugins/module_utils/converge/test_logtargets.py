@@ -73,7 +73,7 @@ def test_the_local_syslog_socket_may_be_a_stream_or_datagram_socket(
     [
         ("gelf", {}, "has to begin with udp://, tcp://"),
         ("syslog", {"syslog-address": "tcp://"}, "names no host"),
-        ("syslog", {"syslog-address": "tcp://x:port"}, "is no address"),
+        ("syslog", {"syslog-address": "tcp://x:port"}, "is not an address"),
         ("splunk", {"splunk-url": "splunk.example.org"}, "has to begin with http://"),
         ("syslog", {"syslog-address": "tcp://log.invalid"}, "syslog cannot reach tcp://log.invalid:514"),
     ],

@@ -148,7 +148,7 @@ def test_two_documents_of_a_file_must_agree(host: Host) -> None:
 
 
 def test_two_documents_cannot_write_the_same_file(host: Host) -> None:
-    with pytest.raises(Refused, match="a writes that file as well"):
+    with pytest.raises(Refused, match="the document a writes the same file"):
         host.plan_all(
             {"name": "a", "resources": [host.file("x", "1")]},
             {"name": "b", "resources": [{"kind": "absent", "path": host.path("x")}]},
@@ -162,7 +162,7 @@ def test_documents_that_agree_may_want_the_same_file(host: Host) -> None:
     )
     (change,) = plan.changes
     assert (change.path, change.documents) == (host.path("x"), ("a", "b"))
-    with pytest.raises(Refused, match="a writes that file as well"):
+    with pytest.raises(Refused, match="the document a writes the same file"):
         host.plan_all(
             {"name": "a", "resources": [host.file("x", "1")]},
             {"name": "b", "resources": [host.file("x", "1", mode="0600")]},
@@ -171,7 +171,7 @@ def test_documents_that_agree_may_want_the_same_file(host: Host) -> None:
 
 def test_a_folder_in_place_of_a_file_is_refused(host: Host) -> None:
     Path(host.path("x")).mkdir()
-    with pytest.raises(Refused, match="there is a folder"):
+    with pytest.raises(Refused, match="its path is a folder"):
         host.plan(host.file("x", ""))
 
 
@@ -285,5 +285,5 @@ def test_two_documents_may_add_lines_to_a_missing_file(host: Host) -> None:
 
 @pytest.mark.parametrize("line", ["", "a\nb", 7])
 def test_an_invalid_line_is_refused(host: Host, line: object) -> None:
-    with pytest.raises(Refused, match="is no line of text"):
+    with pytest.raises(Refused, match="is not a line of text"):
         host.plan({"kind": "lines", "path": host.path("subgid"), "lines": [line]})

@@ -155,7 +155,7 @@ def test_cgroups_belong_to_slots() -> None:
 
 @pytest.mark.parametrize("identity", ["", ID[:-1], f"{ID}0", f"{ID}\n", "g" * 64, ID.upper()])
 def test_only_ids_of_containers_are_wanted(identity: str) -> None:
-    with pytest.raises(Failed, match="no id of a container"):
+    with pytest.raises(Failed, match="not a container id"):
         running().want(identity)
 
 

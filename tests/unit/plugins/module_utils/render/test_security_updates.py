@@ -202,7 +202,7 @@ def test_dnf_automatic_reads_the_rendered_file() -> None:
 @pytest.mark.parametrize(
     ("snapshot", "variables", "reason"),
     [
-        (make(packages=absent("packages of apk are not read")), {}, "packages could not be read"),
+        (make(packages=absent("hardener does not read packages of apk")), {}, "packages could not be read"),
         (make(system={"os": only({"ID": "devuan", "PRETTY_NAME": "Devuan 6"})}), {}, "Devuan 6"),
         (
             make(**{**ROCKY, "system": {"os": only({"ID": "fedora", "VERSION_ID": "43"})}}),

@@ -14,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.once import O
 from tests.unit.plugins.module_utils.snapshot import servers
 from tests.unit.plugins.module_utils.snapshot.servers import serving
 
-_NONE = "the program that answers there is not a Docker engine"
+_NONE = "the program that answers on its socket is not a Docker engine"
 _SAID: dict[bytes, str] = {  # in the head of an answer: how paths begin then; empty for no engine
     b"1.41": "/v1.41",  # Docker 20.10
     b"1.51": "/v1.51",

@@ -41,7 +41,7 @@ def test_a_reference_is_expanded(text: str, spelled: str) -> None:
     ],
 )
 def test_an_invalid_reference_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a reference"):
+    with pytest.raises(ValueError, match="is not an image reference"):
         references.parse(text)
 
 

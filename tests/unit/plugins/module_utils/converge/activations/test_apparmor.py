@@ -75,7 +75,7 @@ def test_a_missing_parser_refuses_the_run(
 
 
 def test_a_file_name_cannot_be_an_option(host: Host, kernel: Kernel) -> None:
-    with pytest.raises(Refused, match="is no absolute path"):
+    with pytest.raises(Refused, match="is not an absolute path"):
         ApparmorLoad({"when": [], "profiles": {"--remove": "web"}}).prepare(host.plan())
 
 

@@ -186,7 +186,7 @@ def test_a_missing_gpasswd_refuses_the_run_but_check_mode_predicts_it(
 
 
 def test_a_group_name_cannot_be_an_option(host: Host) -> None:
-    with pytest.raises(Refused, match="is no name of a group"):
+    with pytest.raises(Refused, match="is not the name of a group"):
         GroupMembers({"when": [], "group": "--root", "members": []}).prepare(host.plan())
 
 

@@ -22,7 +22,7 @@ def test_a_missing_module_is_loaded(host: Host, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_module_name_cannot_be_an_option(host: Host) -> None:
-    with pytest.raises(Refused, match="is no name of a module"):
+    with pytest.raises(Refused, match="is not the name of a module"):
         ModulesLoad({"when": [], "modules": ["--remove"]}).prepare(host.plan())
 
 

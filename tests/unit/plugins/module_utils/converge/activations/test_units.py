@@ -168,7 +168,7 @@ def test_without_systemd_a_note_names_the_units(prepared: Prepared, monkeypatch:
 
 @pytest.mark.parametrize("name", ["--now", "a", "a b.service", "../a.service"])
 def test_a_unit_name_cannot_be_an_option(prepared: Prepared, name: str) -> None:
-    with pytest.raises(Refused, match="is no name of a unit"):
+    with pytest.raises(Refused, match="is not the name of a unit"):
         prepared(name)
 
 
