@@ -143,7 +143,7 @@ def test_a_bad_seccomp_profile_is_refused_before_any_change(busy: lab.Guest, tmp
     assert after == before
 
 
-def test_a_custom_profile_is_removed_and_containers_without_a_filter_are_named(
+def test_a_custom_seccomp_profile_is_removed_and_containers_without_a_filter_are_named(
     busy: lab.Guest, tmp_path: Path
 ) -> None:
     converge(busy, tmp_path, converge_allow="connectivity", docker_daemon_tls=False)

@@ -180,7 +180,7 @@ def drain(audit: AuditSocket, gaps: Gaps) -> int:
     return sum(record.kind == SECCOMP for record in records)
 
 
-def test_the_audited_profile_denies_the_same_as_docker_default() -> None:
+def test_the_audited_apparmor_profile_denies_the_same_as_docker_default() -> None:
     program = shutil.which("dockerd")
     assert program
     template = re.compile(rb"profile {{\.Name}} flags=(\(.*?\)) {\n(.*?)\n}\n", re.DOTALL)

@@ -126,7 +126,7 @@ def test_a_stopped_daemon_is_described() -> None:
         assert run.data("mounts")
 
 
-def test_an_engine_in_a_container_is_not_that_of_the_host(engine: Dockerd) -> None:
+def test_an_engine_in_a_container_is_not_taken_for_that_of_the_host(engine: Dockerd) -> None:
     engine.build(
         "dind:test", 'FROM busybox:test\nRUN ["/bin/busybox", "cp", "/bin/busybox", "/bin/dockerd"]\n'
     )

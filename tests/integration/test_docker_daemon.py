@@ -322,7 +322,7 @@ def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(
     assert "has no action 'ALLOW' (syscalls[0])" in result["reason"]
 
 
-def test_a_custom_profile_is_replaced_by_the_built_in_one(
+def test_a_custom_seccomp_profile_is_replaced_by_the_built_in_one(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = render("seccomp")

@@ -323,7 +323,7 @@ def started(case: Case) -> Iterator[Dockerd]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_said_of_an_engine_is_true(case: Case) -> None:
+def test_snapshot_and_verdicts_describe_the_real_state_of_an_engine(case: Case) -> None:
     with started(case) as engine:
         assert case.reality(engine)
         snapshot = collect(engine)

@@ -55,7 +55,7 @@ def test_a_valid_bundle_is_accepted(auditor: Desk) -> None:
     assert not rest
 
 
-def test_a_time_stamp_is_no_extra_file(auditor: Desk, authority: Authority) -> None:
+def test_a_time_stamp_is_not_reported_as_an_extra_file(auditor: Desk, authority: Authority) -> None:
     (auditor.folder / "bundle.tar.gz").unlink()
     auditor.export("bundle.tar.gz", seal=Seal(key=auditor.key, tsa_url=authority.url))
     result = typed(auditor.folder)
@@ -63,14 +63,14 @@ def test_a_time_stamp_is_no_extra_file(auditor: Desk, authority: Authority) -> N
     assert len(result.stdout.splitlines()) == 3
 
 
-def test_a_changed_file_is_found(auditor: Desk) -> None:
+def test_a_changed_file_is_detected(auditor: Desk) -> None:
     replace(auditor, README_md=contents(auditor.folder / "bundle.tar.gz")["README.md"] + b"fine\n")
     result = typed(auditor.folder)
     assert result.returncode != 0
     assert "README.md: FAILED" in result.stdout
 
 
-def test_a_missing_file_is_found(auditor: Desk) -> None:
+def test_a_missing_file_is_detected(auditor: Desk) -> None:
     files = contents(auditor.folder / "bundle.tar.gz")
     del files["runs/run-a/reports/report.csv"]
     (auditor.folder / "bundle.tar.gz").write_bytes(repacked(files))
@@ -79,18 +79,18 @@ def test_a_missing_file_is_found(auditor: Desk) -> None:
     assert "runs/run-a/reports/report.csv: FAILED open or read" in result.stdout
 
 
-def test_an_extra_file_is_found(auditor: Desk) -> None:
+def test_an_extra_file_is_detected(auditor: Desk) -> None:
     replace(auditor, runs__more=b"more")
     result = typed(auditor.folder)
     assert result.stdout.splitlines()[-1] == "runs/more"
 
 
-def test_an_extra_file_named_like_a_signature_is_found(auditor: Desk) -> None:
+def test_an_extra_file_named_like_a_signature_is_detected(auditor: Desk) -> None:
     replace(auditor, SHA256SUMS_more=b"more")
     assert typed(auditor.folder).stdout.splitlines()[-1] == "SHA256SUMS.more"
 
 
-def test_another_signer_is_found(auditor: Desk) -> None:
+def test_a_signature_by_another_signer_is_detected(auditor: Desk) -> None:
     sums = contents(auditor.folder / "bundle.tar.gz")["SHA256SUMS"]
     replace(auditor, SHA256SUMS_sig=sign(sums, new_key(auditor.folder / "stranger")))
     result = typed(auditor.folder)
@@ -98,7 +98,7 @@ def test_another_signer_is_found(auditor: Desk) -> None:
     assert "No principal matched" in result.stderr
 
 
-def test_a_signature_for_another_purpose_is_found(auditor: Desk) -> None:
+def test_a_signature_for_another_purpose_is_detected(auditor: Desk) -> None:
     sums = contents(auditor.folder / "bundle.tar.gz")["SHA256SUMS"]
     replace(auditor, SHA256SUMS_sig=sign(sums, auditor.key, "git"))
     result = typed(auditor.folder)
@@ -106,7 +106,7 @@ def test_a_signature_for_another_purpose_is_found(auditor: Desk) -> None:
     assert "namespace does not match" in result.stderr
 
 
-def test_changed_sums_are_found(auditor: Desk) -> None:
+def test_changed_checksums_are_detected(auditor: Desk) -> None:
     replace(auditor, SHA256SUMS=b"")
     result = typed(auditor.folder)
     assert result.returncode != 0
@@ -114,7 +114,7 @@ def test_changed_sums_are_found(auditor: Desk) -> None:
     assert "Good" not in result.stdout
 
 
-def test_an_expired_key_is_found(auditor: Desk) -> None:
+def test_a_signature_by_an_expired_key_is_detected(auditor: Desk) -> None:
     auditor.allow(f'auditor@example.com valid-before="20200101" {public(auditor.key)}')
     result = typed(auditor.folder)
     assert result.returncode != 0

@@ -87,7 +87,7 @@ def test_assessments_are_not_kept_in_memory() -> None:
     ] * 9  # the first is the heading
 
 
-def test_decided_controls_are_kept_and_passing_ones_are_not() -> None:
+def test_waived_and_attested_controls_are_listed_and_other_passing_ones_are_not() -> None:
     summary = Summary()
     summary.add(decided("db01"))
     summary.add(decided("db02"))

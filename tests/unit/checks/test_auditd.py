@@ -123,7 +123,7 @@ def test_a_file_that_disables_auditing_at_boot_fails(judge: Judge) -> None:
     assert judge("audit-dockerd", audited([rule], lasting=[rule, "-e 2"], enabled=2)).status is Status.PASS
 
 
-def test_a_later_file_can_undo_an_earlier_one(judge: Judge) -> None:
+def test_a_later_file_that_deletes_the_rules_of_an_earlier_one_fails(judge: Judge) -> None:
     rule = RULES["audit-dockerd"]
     files = [
         {"file": "/etc/audit/rules.d/99-last.rules", "lines": ["-D"]},
@@ -226,7 +226,7 @@ def test_a_persistent_rule_that_is_not_loaded_is_evidence(judge: Judge) -> None:
     ]
 
 
-def test_drop_ins_are_part_of_the_unit(judge: Judge) -> None:
+def test_a_drop_in_without_a_rule_fails(judge: Judge) -> None:
     drop_in = "/etc/systemd/system/docker.service.d/override.conf"
     unit = {"units": {"docker.service": {"DropInPaths": [drop_in]}}, "files": {drop_in: REGULAR}}
     rule = RULES["audit-docker-service"]
@@ -249,7 +249,7 @@ def test_the_configured_data_root_is_judged_not_its_remapped_folder(judge: Judge
     assert judge("audit-var-lib-docker", audited(["-w /var/lib/docker -p wa"], **root)).status is Status.FAIL
 
 
-def test_a_32_bit_machine_has_32_bit_rules(judge: Judge) -> None:
+def test_32_bit_rules_pass_on_a_32_bit_machine_only(judge: Judge) -> None:
     rule = "-a always,exit -F arch=b32 -F path=/usr/sbin/dockerd -F perm=wxa -F key=docker"
     assert judge("audit-dockerd", audited([rule], system={"arch": "armv7l"})).status is Status.PASS
     assert judge("audit-dockerd", audited([rule])).status is Status.FAIL

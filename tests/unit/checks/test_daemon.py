@@ -347,7 +347,7 @@ def test_the_seccomp_profile_of_the_daemon_is_judged(
         ([], Status.MANUAL, "/etc/docker/seccomp.json"),
     ],
 )
-def test_a_custom_profile_that_permits_everything_fails(
+def test_a_custom_seccomp_profile_that_permits_everything_fails(
     judge: Judge, opened: list[str], status: Status, words: str
 ) -> None:
     config = {"daemon.config": {"seccomp": {"default": "SCMP_ACT_ALLOW", "open": opened}}}

@@ -101,13 +101,13 @@ RELAYED = {"address": "0.0.0.0", "port": 2375, "process": "systemd-socket-proxyd
         ),
     ],
 )
-def test_tcp_demands_client_certificates(
+def test_an_api_on_tcp_passes_only_if_it_requires_client_certificates(
     judge: Judge, snapshot: Snapshot, status: Status, words: str
 ) -> None:
     by_status(judge("daemon-tls-verify", snapshot), status, words)
 
 
-def test_another_engine_that_verifies_its_clients_is_no_offender(judge: Judge) -> None:
+def test_another_engine_that_verifies_its_clients_is_not_an_offender(judge: Judge) -> None:
     entry = {"address": "0.0.0.0", "port": 2376, "process": "dockerd 77"}
     for verifies, status in ((True, Status.PASS), (False, Status.FAIL)):
         engine = {"listening": [{**entry, "verifies": verifies}]}
@@ -127,7 +127,7 @@ def test_an_authority_that_was_exchanged_after_the_start_is_manual(judge: Judge)
     by_status(verdict, Status.MANUAL, f"{ca} was changed after it started")
 
 
-def test_containers_in_the_hosts_network_reach_its_loopback_addresses(judge: Judge) -> None:
+def test_containers_that_reach_an_api_on_loopback_are_named(judge: Judge) -> None:
     host = container("guest", proc={"host_namespaces": ["net"]})
     snapshot = told(listening=[("127.0.0.1", 2375)], **{"docker.containers": [host]})
     verdict = judge("daemon-tls-verify", snapshot)
@@ -135,13 +135,13 @@ def test_containers_in_the_hosts_network_reach_its_loopback_addresses(judge: Jud
     assert verdict.severity is None
 
 
-def test_a_metrics_port_on_another_address_is_not_the_api(judge: Judge) -> None:
+def test_a_metrics_port_on_another_address_is_not_taken_for_the_api(judge: Judge) -> None:
     settings = {"metrics-addr": ["127.0.0.2:2375"], "host": ["tcp://127.0.0.1:2375"]}
     verdict = judge("daemon-tls-verify", told(settings, listening=[("127.0.0.2", 2375), ("127.0.0.1", 2375)]))
     assert [offender.name for offender in verdict.offenders] == ["tcp://127.0.0.1:2375"]
 
 
-def test_a_published_port_is_not_the_api(judge: Judge) -> None:
+def test_a_published_port_is_not_taken_for_the_api(judge: Judge) -> None:
     """Without the userland proxy the daemon itself holds the ports of containers, seen on Docker 26.1."""
     ports = {"8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}
     containers = {"docker.containers": [container("shop", NetworkSettings={"Ports": ports})]}
@@ -153,7 +153,7 @@ def test_a_published_port_is_not_the_api(judge: Judge) -> None:
     by_status(beside, Status.FAIL, "tcp://127.0.0.1:8080: no TLS")
 
 
-def test_sockets_of_swarm_are_not_the_api(judge: Judge) -> None:
+def test_sockets_of_swarm_are_not_taken_for_the_api(judge: Judge) -> None:
     swarm = {"LocalNodeState": "active", "RemoteManagers": [{"NodeID": "n", "Addr": "192.0.2.1:4242"}]}
     sockets = [("::", 2377), ("::", 7946), ("::", 4242)]
     joined = told(listening=sockets, **{"docker.info": {"Swarm": swarm}})
@@ -161,7 +161,7 @@ def test_sockets_of_swarm_are_not_the_api(judge: Judge) -> None:
     by_status(judge("daemon-tls-verify", told(listening=sockets)), Status.FAIL)
 
 
-def test_ports_of_services_are_not_the_api(judge: Judge) -> None:
+def test_ports_of_services_are_not_taken_for_the_api(judge: Judge) -> None:
     """The engine holds it for both families by one socket, seen on Docker 26.1."""
     service = {
         "ID": "s",
@@ -223,7 +223,7 @@ def test_a_hosts_list_over_several_lines_is_read(judge: Judge) -> None:
     )
 
 
-def test_an_address_of_a_log_driver_is_not_an_api_host(judge: Judge) -> None:
+def test_an_address_of_a_log_driver_is_not_taken_for_an_api_host(judge: Judge) -> None:
     log = {"log-driver": "syslog", "log-opts": {"syslog-address": "tcp://loghost:514"}}
     by_status(judge("daemon-tls-verify", told(parsed=log)), Status.NOT_APPLICABLE)
 

@@ -134,7 +134,7 @@ def test_a_file_that_other_users_can_replace_fails(judge: Judge, name: str) -> N
     assert f"has mode 0777, can be replaced by others: {folder}" in wider.actual
 
 
-def test_the_user_of_a_rootless_daemon_may_replace_its_files(judge: Judge) -> None:
+def test_files_that_the_user_of_a_rootless_daemon_can_replace_pass(judge: Judge) -> None:
     files = {
         "/home/u/.config/docker": record("0700", type="dir", uid=1000, exchangeable="/home/u is of uid 1000")
     }
@@ -164,12 +164,12 @@ def test_absent_files_are_not_applicable(judge: Judge, name: str, aspect: str) -
 
 @pytest.mark.parametrize("name", ["docker-service", "docker-socket-unit"])
 @pytest.mark.parametrize("aspect", ["owner", "mode"])
-def test_without_systemd_there_are_no_units(judge: Judge, name: str, aspect: str) -> None:
+def test_unit_files_are_not_applicable_without_systemd(judge: Judge, name: str, aspect: str) -> None:
     assert judge(f"file-{name}-{aspect}", make(units=absent("no systemd"))).status is Status.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize("unit", ["docker.service", "docker.socket"])
-def test_drop_ins_are_part_of_a_unit(judge: Judge, unit: str) -> None:
+def test_a_writable_drop_in_of_a_unit_fails(judge: Judge, unit: str) -> None:
     drop_in = f"/etc/systemd/system/{unit}.d/override.conf"
     slug = "file-docker-service-mode" if unit == "docker.service" else "file-docker-socket-unit-mode"
     snapshot = make(units={unit: {"DropInPaths": [drop_in]}}, files={drop_in: record("0666")})
@@ -211,7 +211,7 @@ def test_every_api_socket_is_judged(judge: Judge) -> None:
     assert names(judge("file-docker-sock-mode", snapshot)) == {"/srv/api.sock"}
 
 
-def test_a_rootless_daemons_files_belong_to_its_user(judge: Judge) -> None:
+def test_files_of_a_rootless_daemon_pass_if_its_user_owns_them(judge: Judge) -> None:
     path = "/home/ci/.config/docker/daemon.json"
     engine = {"rootless": True, "euid": 1000}
     mine = record("0644", uid=1000, gid=1000)
@@ -232,7 +232,7 @@ def test_a_rootless_daemons_files_belong_to_its_user(judge: Judge) -> None:
         {"flags": {"feature": ["embedded-containerd"]}},
     ],
 )
-def test_an_engine_with_embedded_containerd_has_no_containerd_socket(
+def test_the_containerd_socket_is_not_applicable_if_containerd_is_embedded(
     judge: Judge, told: dict[str, Any]
 ) -> None:
     left_over = {"/run/containerd/containerd.sock": record("0666")}
@@ -256,7 +256,7 @@ def test_the_socket_of_a_running_containerd_is_judged_without_a_readable_daemon_
         judge("file-containerd-sock-mode", make(engine={"containerd_pid": None}, **facts))
 
 
-def test_the_sticky_bit_of_a_rootless_socket_grants_nothing(judge: Judge) -> None:
+def test_a_rootless_socket_with_the_sticky_bit_passes(judge: Judge) -> None:
     def at(mode: str) -> Snapshot:
         path = "/run/user/1000/docker.sock"
         engine = {"rootless": True, "euid": 1000, "socket": path}
@@ -339,7 +339,7 @@ def test_every_file_that_configures_the_unit_is_judged(
     assert names(verdict) == {culprit}
 
 
-def test_a_drop_in_folder_may_be_searchable(judge: Judge) -> None:
+def test_a_searchable_drop_in_folder_passes(judge: Judge) -> None:
     files = {UNIT: record("0644"), DROP_INS: FOLDER, f"{DROP_INS}/a.conf": record("0644")}
     assert judge("file-docker-service-mode", make(files=files)).status is Status.PASS
 

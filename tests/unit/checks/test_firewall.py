@@ -316,7 +316,7 @@ def test_an_unreadable_ruleset_is_an_error_where_it_could_refuse(
 
 
 @pytest.mark.parametrize("value", ["1", None])
-def test_a_host_without_ipv6_needs_no_ipv6_filter(judge: Judge, value: str | None) -> None:
+def test_the_ipv6_filter_is_not_applicable_without_ipv6(judge: Judge, value: str | None) -> None:
     off = make(sysctl={"net.ipv6.conf.all.disable_ipv6": value})
     assert judge("host-firewall-input-ipv6", off).status is Status.NOT_APPLICABLE
     on = make(sysctl={"net.ipv6.conf.all.disable_ipv6": "0"})
@@ -324,7 +324,7 @@ def test_a_host_without_ipv6_needs_no_ipv6_filter(judge: Judge, value: str | Non
 
 
 @pytest.mark.parametrize(("slug", "version"), INPUTS)
-def test_a_host_without_any_front_end_has_no_filter(judge: Judge, slug: str, version: str) -> None:
+def test_a_host_without_any_front_end_fails(judge: Judge, slug: str, version: str) -> None:
     bare = absent("there is no iptables and no nft")
     verdict = judge(slug, make(firewall=bare))
     assert verdict.status is Status.FAIL
@@ -403,7 +403,7 @@ def test_published_ports_need_a_refusal_in_docker_user(
     assert words in verdict.actual
 
 
-def test_bridges_with_custom_names_belong_to_docker(judge: Judge) -> None:
+def test_a_refusal_for_a_bridge_with_a_custom_name_counts(judge: Judge) -> None:
     networks = [{"Name": "site", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "site0"}}]
     text = save("-A DOCKER-USER -i eth0 -o site0 -j DROP")
     known = filtered(text, save(docker=""), **{"docker.networks": networks}, **ports("0.0.0.0"))
@@ -437,7 +437,7 @@ def test_a_new_docker_installation_fails(judge: Judge) -> None:
     assert "published: web 0.0.0.0:8080/tcp" in verdict.evidence
 
 
-def test_ipv6_counts_where_docker_forwards_it(judge: Judge) -> None:
+def test_ipv6_ports_are_judged_only_where_docker_forwards_ipv6(judge: Judge) -> None:
     both = ports("0.0.0.0", "::")
     assert judge(USER, filtered(save(DROP), save(docker=""), **both)).status is Status.PASS
     verdict = judge(USER, filtered(save(DROP), save(), **both))
@@ -447,7 +447,7 @@ def test_ipv6_counts_where_docker_forwards_it(judge: Judge) -> None:
     assert judge(USER, filtered(save(DROP), save(docker=""), **ports("::"))).status is Status.NOT_APPLICABLE
 
 
-def test_a_swarm_service_publishes_ports_like_a_container(judge: Judge) -> None:
+def test_published_ports_of_a_swarm_service_are_judged(judge: Judge) -> None:
     service = {
         "ID": "s",
         "Spec": {"Name": "api"},
@@ -467,7 +467,7 @@ def test_a_swarm_service_publishes_ports_like_a_container(judge: Judge) -> None:
         make(**ports("127.0.0.1", "::1")),
     ],
 )
-def test_without_forwarding_no_policy_is_needed(judge: Judge, snapshot: Snapshot) -> None:
+def test_docker_user_is_not_applicable_without_forwarding(judge: Judge, snapshot: Snapshot) -> None:
     assert judge(USER, snapshot).status is Status.NOT_APPLICABLE
 
 
@@ -538,7 +538,7 @@ def test_ports_published_by_nftables_need_a_refusal(judge: Judge, tables: Any, s
         assert [offender.name for offender in verdict.offenders] == ["IPv4 forward"]
 
 
-def test_remaining_iptables_rules_still_refuse(judge: Judge) -> None:
+def test_refusals_by_iptables_rules_count_under_the_nftables_backend(judge: Judge) -> None:
     assert judge(USER, filtered(save(), save(), engines(), **NFTABLES)).status is Status.PASS
 
 
@@ -561,7 +561,7 @@ def test_unreadable_nftables_rules_are_an_error(judge: Judge) -> None:
 MANAGED = "daemon-iptables-managed"
 
 
-def test_docker_manages_the_filter(judge: Judge) -> None:
+def test_a_packet_filter_that_docker_manages_passes(judge: Judge) -> None:
     assert judge(MANAGED, make()).status is Status.PASS
 
 
@@ -583,7 +583,7 @@ def test_a_disabled_or_flushed_filter_fails(judge: Judge, sources: Any, words: s
     assert words in verdict.actual
 
 
-def test_the_declaration_of_a_stopped_engine_counts(judge: Judge) -> None:
+def test_a_stopped_engine_fails_by_its_declaration(judge: Judge) -> None:
     stopped = {"docker.info": failed("connection refused"), "docker.networks": failed("connection refused")}
     off = make(**{"daemon.config": {"flags": {"iptables": ["false"]}}}, **stopped)
     assert judge(MANAGED, off).status is Status.FAIL
@@ -599,7 +599,7 @@ def test_the_declaration_of_a_stopped_engine_counts(judge: Judge) -> None:
         make(**{"daemon.config": {"exists": True, "parsed": {"firewall-backend": "nftables"}}}),
     ],
 )
-def test_other_packet_filters_are_not_applicable(judge: Judge, snapshot: Snapshot) -> None:
+def test_the_control_is_not_applicable_with_another_packet_filter(judge: Judge, snapshot: Snapshot) -> None:
     assert judge(MANAGED, snapshot).status is Status.NOT_APPLICABLE
 
 

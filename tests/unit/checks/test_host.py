@@ -45,7 +45,7 @@ def test_the_data_root_must_be_on_its_own_device(
     assert bool(verdict.offenders) is (status is Status.FAIL)
 
 
-def test_a_stopped_engine_does_not_say_where_images_are(judge: Judge) -> None:
+def test_the_partition_of_a_stopped_engine_is_an_error(judge: Judge) -> None:
     snapshot = make(mounts=[ROOT, DISK], **{"docker.info": failed("connection refused")})
     with pytest.raises(FactUnavailable):
         judge("host-separate-partition", snapshot)
@@ -113,12 +113,12 @@ def test_access_by_acl_and_by_mode_is_judged(judge: Judge) -> None:
     assert {offender.name for offender in verdict.offenders} == {"every local user"}
 
 
-def test_a_group_without_write_permission_has_no_access(judge: Judge) -> None:
+def test_members_of_a_group_without_write_permission_pass(judge: Judge) -> None:
     snapshot = make(groups=group(members=["eve"]), files={"/run/docker.sock": {"mode": "0600"}})
     assert judge("docker-group-trusted-users", snapshot).status is Status.PASS
 
 
-def test_a_rootless_daemon_has_no_group(judge: Judge) -> None:
+def test_the_users_of_a_rootless_daemon_are_not_applicable(judge: Judge) -> None:
     verdict = judge("docker-group-trusted-users", make(engine={"rootless": True}))
     assert verdict.status is Status.NOT_APPLICABLE
 

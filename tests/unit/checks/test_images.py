@@ -131,7 +131,7 @@ class TestNonRootUser:
         assert details(verdict) == {"named": "runs as root on the host, declared user 'toor'"}
         assert any("starts as root inside and runs as uid 33" in fact for fact in verdict.evidence)
 
-    def test_a_remapped_root_is_not_the_hosts(self, judge: Judge) -> None:
+    def test_a_remapped_root_passes(self, judge: Judge) -> None:
         remapped = hardened(proc={"uid": 100000}, Config={"User": "0"})
         stopped = hardened("job", running=False, Config={"User": ""})
         unused = image("unused:1", Id="sha256:unused", Config={"User": ""})
@@ -195,7 +195,7 @@ class TestTrustedBase:
         verdict = judge(self.SLUG, hosting(self.pulled(origin), policy={"registries": policy}))
         assert verdict.status is status
 
-    def test_a_tag_does_not_prove_the_origin(self, judge: Judge) -> None:
+    def test_an_image_whose_tag_alone_names_an_approved_registry_fails(self, judge: Judge) -> None:
         retagged = image("registry.example.org/web:1", RepoDigests=[])
         verdict = judge(self.SLUG, hosting(retagged, policy={"registries": ["registry.example.org"]}))
         assert verdict.status is Status.FAIL
@@ -275,7 +275,9 @@ class TestContentTrust:
             {"docker.io": "30.1.0-1"},
         ],
     )
-    def test_clients_from_29_on_ignore_the_variable(self, judge: Judge, versions: dict[str, str]) -> None:
+    def test_content_trust_is_not_applicable_to_clients_from_29_on(
+        self, judge: Judge, versions: dict[str, str]
+    ) -> None:
         verdict = judge(self.SLUG, make(environment=[self.setting("1")], **self.client(versions)))
         assert verdict.status is Status.NOT_APPLICABLE
         assert "no longer has content trust" in verdict.actual
@@ -288,7 +290,7 @@ class TestContentTrust:
         )
         assert judge(self.SLUG, old_engine).status is Status.NOT_APPLICABLE
 
-    def test_a_client_without_a_package_has_the_engines_version(self, judge: Judge) -> None:
+    def test_a_client_without_a_package_is_judged_by_the_engines_version(self, judge: Judge) -> None:
         trust = [self.setting("1")]
         for version, status in (("26.1.5", Status.PASS), ("29.2.0", Status.NOT_APPLICABLE)):
             docker = {"docker.version": {"Version": version}}

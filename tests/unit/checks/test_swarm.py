@@ -189,7 +189,7 @@ class TestBindInterface:
             f"{name[3:]}/{name[:3]} on {address}": "is open on every address of the host"
         }
 
-    def test_the_vxlan_port_belongs_to_the_kernel(self, judge: Judge) -> None:
+    def test_the_vxlan_port_of_the_kernel_passes(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, manager(listening=sockets(udp4789="0.0.0.0")))
         assert verdict.status is Status.PASS
         assert any("4789/udp on 0.0.0.0: is a port of the kernel" in fact for fact in verdict.evidence)
@@ -202,7 +202,7 @@ class TestBindInterface:
         verdict = judge(self.SLUG, worker(listening=sockets(tcp2377="", tcp7946="::", udp7946="::")))
         assert verdict.status is Status.FAIL
 
-    def test_a_manager_may_listen_on_another_port(self, judge: Judge) -> None:
+    def test_a_manager_on_another_port_is_judged_by_that_port(self, judge: Judge) -> None:
         moved = {
             "RemoteManagers": [
                 {"NodeID": "other", "Addr": "10.0.0.9:1"},
@@ -212,7 +212,7 @@ class TestBindInterface:
         verdict = judge(self.SLUG, manager(info=moved, listening=sockets(tcp2377="", tcp4000="0.0.0.0")))
         assert list(details(verdict)) == ["4000/tcp on 0.0.0.0"]
 
-    def test_sockets_of_containers_do_not_count(self, judge: Judge) -> None:
+    def test_sockets_of_containers_are_not_judged(self, judge: Judge) -> None:
         theirs = [{**socket, "netns": "0a1b2c"} for socket in sockets(tcp2377="0.0.0.0")]
         assert judge(self.SLUG, manager(listening=[*sockets(), *theirs])).status is Status.PASS
 

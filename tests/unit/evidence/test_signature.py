@@ -124,7 +124,7 @@ PATTERNS = ("*", "!x,*", "a,b", "*@example.com", "auditor?", '"a b"', "!x")
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_signer_is_a_name_not_a_pattern(desk: Desk, pattern: str) -> None:
+def test_a_signer_that_is_a_pattern_is_refused(desk: Desk, pattern: str) -> None:
     desk.allow(f'{pattern} namespaces="{NAMESPACE}" {public(desk.key)}')
     with pytest.raises(
         Refused, match=r"it\.sig: line 1 of .*: .* is a pattern or a list; a signer has one name"

@@ -98,7 +98,7 @@ def test_verification_writes_no_file(desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert [size < 1000 for size in written] == [True, True]  # signers and signature, for ssh-keygen
 
 
-def test_changed_instructions_are_refused_without_an_exporter_version(desk: Desk) -> None:
+def test_changed_instructions_are_refused_if_the_manifest_names_no_version_of_hardener(desk: Desk) -> None:
     bundle, _ = desk.export("it.tar.gz")
     files = contents(bundle)
     files["README.md"] = b"Everything is fine.\n"

@@ -104,7 +104,7 @@ def test_a_control_has_the_severity_of_its_findings() -> None:
     assert value(samples, "hardener_host_failures", **host, severity="critical") == 2
 
 
-def test_the_ratio_counts_decided_controls_only() -> None:
+def test_the_compliance_ratio_counts_only_passes_failures_and_errors() -> None:
     samples = parsed(metrics([run([assessment("a"), gone("b")])]))
     where = {"inventory": "prod.yml"}
     assert value(samples, "hardener_compliance_ratio", **where) == round(1 / 11, 4)

@@ -89,7 +89,7 @@ def test_remove_deletes_all_files_and_reports_whether_any_existed(manager: Manag
         systemd.remove("../x")
 
 
-def test_an_incomplete_schedule_is_removed(manager: Manager) -> None:
+def test_remove_deletes_a_schedule_without_a_timer_file(manager: Manager) -> None:
     systemd = Systemd.here()
     systemd.install(job(), DAILY)
     (manager.units / f"{UNIT}.timer").unlink()

@@ -78,7 +78,7 @@ def test_all_pages_of_a_fleet_exist_and_all_links_have_targets(home: Path, out: 
     assert "0 of 2 inventories are compliant" in text(found["index.html"])
 
 
-def test_shares_count_decided_controls_only(home: Path, out: Path) -> None:
+def test_compliance_counts_only_passes_failures_and_errors(home: Path, out: Path) -> None:
     record(home, "one", [assessment("a", statuses(*Status, Status.PASS))])
     written(home, out)
     shown = text(at(pages(out), "hosts/a.html"))

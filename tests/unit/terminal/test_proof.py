@@ -37,7 +37,7 @@ def shown(folder: Path, **refused: object) -> str:
         ({}, False),
     ],
 )
-def test_a_call_that_no_recording_has_asks_for_another_one(
+def test_another_recording_is_advised_after_a_refused_call_that_no_recording_has(
     tmp_path: Path, refused: dict[str, object], advised: bool
 ) -> None:
     assert ("record the container again" in shown(tmp_path, **refused)) is advised

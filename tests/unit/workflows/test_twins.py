@@ -20,10 +20,10 @@ from hardener.workflows import twins
         (None, []),
     ],
 )
-def test_sentences_of_a_host_are_lines(told: Any, shown: list[str]) -> None:
+def test_problems_that_a_host_reports_are_shown_on_one_line_each(told: Any, shown: list[str]) -> None:
     assert twins.problems({"problems": told}) == shown
 
 
-def test_a_sentence_of_a_host_is_cut() -> None:
+def test_a_long_problem_that_a_host_reports_is_cut() -> None:
     (text,) = twins.problems({"problems": ["x" * 100_000]})
     assert len(text) < 1100

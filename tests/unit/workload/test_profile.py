@@ -570,7 +570,7 @@ def test_the_same_recordings_give_the_same_bytes(make_it: Callable[[], dict[str,
     assert html(page) == html(list(sections(profile(make_it()))))
 
 
-def test_what_no_recorder_could_see_is_not_taken_away() -> None:
+def test_permissions_that_no_recorder_could_observe_are_kept() -> None:
     blind = {"kind": "audit", "instead": "no BPF", "complete": False, "missing": []}
     unseen = ["capabilities", "sockets"]
     data = recorded(
@@ -594,7 +594,7 @@ def test_what_no_recorder_could_see_is_not_taken_away() -> None:
     assert profile(seeing).seccomp.families_refused == (38,)  # type: ignore[union-attr]
 
 
-def test_the_page_names_another_recorder() -> None:
+def test_the_page_names_a_recorder_that_is_not_the_usual_one() -> None:
     other = {"kind": "bpftrace", "instead": "no bpftool", "complete": True, "missing": []}
     found = profile(recorded(recorder=other))
     assert "recorded by `bpftrace: no bpftool`" in markdown(sections(found))
@@ -612,7 +612,7 @@ def test_the_page_names_unexercised_phases_and_gaps() -> None:
     assert "The recording is incomplete." in page
 
 
-def test_the_page_of_one_recording_asks_for_another_one() -> None:
+def test_the_page_of_one_recording_advises_a_second_recording() -> None:
     asks = "Record it again, and name all recordings."
     assert asks in markdown(sections(profile(recorded())))
     assert asks not in markdown(sections(profile(recorded(), recorded(began="2026-11-27T08:10:00Z"))))

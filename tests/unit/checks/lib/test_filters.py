@@ -62,14 +62,14 @@ def test_the_socket_call_is_limited_as_in_the_engines_default() -> None:
     assert kind(running(profile=free, HostConfig=OWN), old) == "narrower"
 
 
-def test_calls_opened_by_a_capability_are_not_attributed_to_the_profile() -> None:
+def test_calls_opened_by_a_capability_are_not_attributed_to_the_seccomp_profile() -> None:
     admin = {"cap_bnd": "00000000a82425fb"}
     profile = {**NARROW, "open": ["mount"], "unlimited": ["clone", "clone3"]}
     assert kind(running(profile=profile, proc=admin, HostConfig=OWN), running("other")) == "narrower"
     assert kind(running(profile=profile, HostConfig=OWN), running("other")) == "wider"
 
 
-def test_calls_that_a_capability_permits_do_not_make_a_profile_wide() -> None:
+def test_calls_that_a_capability_permits_do_not_make_a_seccomp_profile_wide() -> None:
     """What the default permits with SYS_ADMIN is nothing that the profile opens, however much it is."""
     admin = {"cap_bnd": "00000000a82425fb"}
     mounts = "mount mount_setattr move_mount open_tree umount2 fsconfig fsmount fsopen fspick unshare setns"
@@ -109,11 +109,13 @@ def test_the_default_for_the_same_capabilities_is_the_reference() -> None:
         ("name=seccomp,profile=unconfined", "other"),
     ],
 )
-def test_the_daemons_own_profile_is_not_the_engines_default(option: str, expected: str) -> None:
+def test_a_seccomp_profile_that_the_daemon_sets_is_not_taken_for_the_engines_default(
+    option: str, expected: str
+) -> None:
     assert kind(running(), info={"SecurityOptions": [option]}) == expected
 
 
-def test_the_configured_profile_counts_if_the_engine_names_none() -> None:
+def test_the_configured_seccomp_profile_counts_if_the_engine_names_none() -> None:
     """Engines before 17.04 name the filter and not its profile."""
     options = {"SecurityOptions": ["name=seccomp"]}
     assert kind(running(), info=options) == "default"
@@ -121,13 +123,13 @@ def test_the_configured_profile_counts_if_the_engine_names_none() -> None:
     assert kind(running(), info=options, **{"daemon.config": parsed}) == "other"
 
 
-def test_filters_are_counted() -> None:
+def test_the_number_of_seccomp_filters_is_read_if_the_kernel_reports_it() -> None:
     assert judged(running())["web"].has.seccomp.filters is None
     assert judged(running(proc={"seccomp_filters": 2}))["web"].has.seccomp.filters == 2
 
 
 @pytest.mark.parametrize("proc", [{"seccomp": None}, {"seccomp": "two"}, {"cap_bnd": "x"}])
-def test_an_unreadable_profile_is_named_and_not_taken_for_the_default(proc: dict[str, Any]) -> None:
+def test_an_unreadable_filter_is_named_and_not_taken_for_the_default(proc: dict[str, Any]) -> None:
     found = judged(running(proc=proc, HostConfig=OWN))["web"]
     assert found.has.seccomp.kind is FilterKind.UNKNOWN
     assert any(text.startswith("seccomp: ") for text in found.has.unknown)

@@ -83,7 +83,7 @@ def test_a_file_that_is_newer_than_the_daemon_is_not_in_effect(started: Any, mti
 @pytest.mark.parametrize(
     ("ctime", "folder", "stale"), [(200, 200, True), (200, 100, False), (100, 200, False), (None, 200, False)]
 )
-def test_an_older_file_that_was_moved_there_is_not_in_effect(
+def test_a_file_that_was_moved_into_place_after_the_daemon_started_is_not_in_effect(
     ctime: int | None, folder: int, stale: bool
 ) -> None:
     files = {"/etc/docker/daemon.json": {"mtime": 50, "ctime": ctime}, "/etc/docker": {"mtime": folder}}

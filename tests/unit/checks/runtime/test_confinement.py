@@ -179,7 +179,7 @@ class TestSeccomp:
         verdict = judge(self.SLUG, with_containers(bad, info=UNCONFINED))
         assert "the daemon's default profile is unconfined" in verdict.actual
 
-    def test_a_custom_profile_passes_on_an_unconfined_daemon(self, judge: Judge) -> None:
+    def test_a_custom_seccomp_profile_passes_on_an_unconfined_daemon(self, judge: Judge) -> None:
         own = hardened(
             running=False, HostConfig={"SecurityOpt": ['seccomp={"defaultAction": "SCMP_ACT_ERRNO"}']}
         )
@@ -225,7 +225,9 @@ class TestNoNewPrivileges:
             [],
         ],
     )
-    def test_a_present_option_may_be_false(self, judge: Judge, options: list[str]) -> None:
+    def test_a_stopped_container_fails_if_the_option_is_missing_or_false(
+        self, judge: Judge, options: list[str]
+    ) -> None:
         bad = hardened("bad", running=False, HostConfig={"SecurityOpt": options})
         assert broken(judge, self.SLUG, bad)
 
@@ -244,7 +246,7 @@ class TestNoNewPrivileges:
         verdict = judge(self.SLUG, with_containers(opted_out, **{"daemon.config": config}))
         assert verdict.status is Status.FAIL
 
-    def test_a_running_container_needs_no_declaration(self, judge: Judge) -> None:
+    def test_a_running_container_with_the_flag_passes_without_the_option(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened(HostConfig={"SecurityOpt": None}))
 
 
@@ -272,13 +274,13 @@ class TestSeccompProfiles:
         container = hardened("bad", running=running, proc=proc or None, HostConfig=config)
         return {**container, "seccomp": {"default": "SCMP_ACT_ALLOW", "open": opened}}
 
-    def test_a_custom_profile_that_permits_everything_fails_for_a_container(
+    def test_a_custom_seccomp_profile_that_permits_everything_fails_for_a_container(
         self, judge: Judge, running: bool
     ) -> None:
         detail = broken(judge, self.SLUG, self.of(EVERYTHING, running))
         assert "filters nothing: the engine's default would refuse acct, add_key, bpf" in detail
 
-    def test_a_custom_profile_that_permits_more_than_the_default_fails(
+    def test_a_custom_seccomp_profile_that_permits_more_than_the_default_fails(
         self, judge: Judge, running: bool
     ) -> None:
         detail = broken(judge, self.SLUG, self.of(["bpf", "io_uring_setup"], running))
@@ -287,7 +289,7 @@ class TestSeccompProfiles:
             "the engine's default would refuse that"
         )
 
-    def test_the_daemons_custom_profile_is_not_counted_as_one_of_the_container(
+    def test_the_daemons_custom_seccomp_profile_is_not_counted_as_one_of_the_container(
         self, judge: Judge, running: bool
     ) -> None:
         profile = {"default": "SCMP_ACT_ERRNO", "open": ["io_uring_setup"]}
@@ -359,7 +361,7 @@ class TestOwnSeccompProfile:
         assert detail == "has a process without a seccomp filter, beside a profile of its own"
 
     @pytest.mark.parametrize("running", [True, False])
-    def test_engines_from_27_on_apply_the_custom_profile_of_a_privileged_container(
+    def test_engines_from_27_on_apply_the_custom_seccomp_profile_of_a_privileged_container(
         self, judge: Judge, running: bool
     ) -> None:
         config = {"SecurityOpt": ["seccomp={}"], "Privileged": True}
@@ -375,18 +377,18 @@ class TestOwnSeccompProfile:
 class TestOwnAppArmorProfile:
     SLUG = "container-apparmor"
 
-    def test_an_enforced_custom_profile_is_reported(self, judge: Judge) -> None:
+    def test_an_enforced_custom_apparmor_profile_is_reported(self, judge: Judge) -> None:
         own = hardened("own", proc={"label": "web (enforce)"}, AppArmorProfile="web")
         verdict = held(judge, self.SLUG, own)
         assert "container own: own profile: web, enforced (default docker-default)" in verdict.evidence
 
-    def test_a_declared_profile_that_is_not_in_force_fails(self, judge: Judge) -> None:
+    def test_a_declared_apparmor_profile_that_is_not_in_force_fails(self, judge: Judge) -> None:
         bad = hardened("bad", AppArmorProfile="web")
         assert broken(judge, self.SLUG, bad) == (
             "runs under docker-default, not under the profile of its own that it declares, web"
         )
 
-    def test_the_default_profile_gets_no_remark(self, judge: Judge) -> None:
+    def test_the_default_apparmor_profile_gets_no_remark(self, judge: Judge) -> None:
         assert held(judge, self.SLUG, hardened()).evidence == ()
 
 

@@ -80,7 +80,9 @@ class TestRestartPolicy:
             ({"Condition": "none"}, Status.PASS),
         ],
     )
-    def test_services_have_a_policy_of_their_own(self, judge: Judge, restart: Any, status: Status) -> None:
+    def test_a_service_without_a_limit_of_restarts_fails(
+        self, judge: Judge, restart: Any, status: Status
+    ) -> None:
         shop = {"ID": "s1", "Spec": {"Name": "shop", "TaskTemplate": {"RestartPolicy": restart}}}
         verdict = judge(self.SLUG, with_containers(hardened(), **{"docker.swarm": {"services": [shop]}}))
         assert verdict.status is status

@@ -88,7 +88,7 @@ class TestSensitiveMounts:
     ) -> None:
         assert detail in broken(judge, self.SLUG, mounting(bind(source)))
 
-    def test_read_only_is_reported_as_such(self, judge: Judge) -> None:
+    def test_a_read_only_mount_fails_and_is_named_read_only(self, judge: Judge) -> None:
         detail = broken(judge, self.SLUG, mounting(bind("/etc", rw=False)))
         assert detail.startswith("mounts /etc read-only at /host")
 
@@ -223,7 +223,7 @@ class TestRuntimeSocket:
     def test_compliant_containers_pass(self, judge: Judge, source: str) -> None:
         held(judge, self.SLUG, mounting(bind(source)))
 
-    def test_another_socket_is_another_inode(self, judge: Judge) -> None:
+    def test_mounting_a_socket_with_another_inode_passes(self, judge: Judge) -> None:
         files = {
             "/run/docker.sock": {"type": "socket", "dev": 24, "ino": 77},
             "/srv/app.sock": {"type": "socket", "dev": 24, "ino": 78},

@@ -7,7 +7,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.activity.container
 A, B = "a" * 64, "b" * 64
 
 
-def test_a_profile_of_one_container_identifies_it() -> None:
+def test_an_apparmor_profile_or_selinux_label_of_one_container_identifies_it() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="web-profile"))
     directory.put(Container(B, "db", "pg", profile="docker-default", label="s:r:t:s0:c1,c2"))
@@ -19,7 +19,7 @@ def test_a_profile_of_one_container_identifies_it() -> None:
     assert directory.by_confinement("", 5.0) == ""
 
 
-def test_a_profile_of_two_containers_identifies_neither() -> None:
+def test_an_apparmor_profile_of_two_containers_identifies_neither() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="site"))
     directory.put(Container(B, "db", "pg", profile="site"))
@@ -30,13 +30,13 @@ def test_a_profile_of_two_containers_identifies_neither() -> None:
     assert [each.name for each in directory.running()] == ["web"]
 
 
-def test_the_engines_own_profile_identifies_no_container() -> None:
+def test_the_engines_own_apparmor_profile_identifies_no_container() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="docker-default"))
     assert directory.by_confinement("docker-default", 5.0) == ""
 
 
-def test_profiles_of_containers_are_known() -> None:
+def test_apparmor_profiles_and_selinux_labels_of_containers_are_recognised() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="site", label="s:r:t:s0:c1,c2"))
     for confinement in ("docker-default", "site", "site//null-/bin/sh", "s:r:t:s0:c1,c2"):
@@ -45,7 +45,7 @@ def test_profiles_of_containers_are_known() -> None:
         assert not directory.confines(confinement)
 
 
-def test_no_container_is_identified_while_one_with_an_unknown_profile_ran() -> None:
+def test_no_container_is_identified_while_one_with_an_unknown_apparmor_profile_ran() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx", profile="site"))
     directory.put(Container(B, "gone", "pg", ended=101.0, inspected=False))

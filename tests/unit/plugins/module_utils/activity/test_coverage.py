@@ -22,7 +22,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return said
 
 
-def test_profiles_and_filters_that_deny_silently_are_named(files: dict[str, str]) -> None:
+def test_apparmor_profiles_and_seccomp_filters_that_deny_silently_are_named(files: dict[str, str]) -> None:
     containers = [Container(f"{n:064x}", f"web{n}", "nginx", silent="docker-default") for n in range(7)]
     containers.append(Container("f" * 64, "", "x", silent="unconfined"))
     silent, unconfined, seccomp = unrecorded_actions(containers)

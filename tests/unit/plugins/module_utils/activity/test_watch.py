@@ -122,7 +122,9 @@ def test_a_container_that_the_engine_never_reports_is_named_by_its_id(heard: Hea
     assert (entry["container"], entry["name"], entry["attributed_by"]) == (A, "", "process")
 
 
-def test_a_profile_identifies_a_container_only_after_the_engines_delay(heard: Heard, tally: Tally) -> None:
+def test_an_apparmor_profile_identifies_a_container_only_after_the_engines_delay(
+    heard: Heard, tally: Tally
+) -> None:
     watch = heard(Process(), mount(1), known=Container(A, "old", "nginx", profile="docker-default-audited"))
     # It was the other one, that has just started and is gone.
     watch.directory.put(Container(B, "new", "nginx", profile="docker-default-audited", ended=time.time() + 1))
@@ -130,7 +132,7 @@ def test_a_profile_identifies_a_container_only_after_the_engines_delay(heard: He
     assert entries(tally) == [("", "", "not attributed (docker-default-audited)", 1)]
 
 
-def test_a_custom_profile_identifies_a_container(heard: Heard, tally: Tally) -> None:
+def test_a_custom_apparmor_profile_identifies_a_container(heard: Heard, tally: Tally) -> None:
     heard(Process(), mount(1, "web"), known=Container(A, "web", "nginx", profile="web")).finish()
     assert entries(tally) == [("web", "nginx", "confinement", 1)]
 

@@ -72,7 +72,9 @@ def test_chains_that_were_flushed_are_named(
     assert asked == [("iptables", "--wait", "5", "--list-rules", "DOCKER")]
 
 
-def test_profiles_that_were_unloaded_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apparmor_profiles_that_were_unloaded_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loaded = tmp_path / "profiles"
     loaded.write_text("/usr/bin/man (enforce)\ndocker-default (enforce)\n")
     monkeypatch.setattr(effective_values, "_PROFILES", str(loaded))

@@ -261,7 +261,9 @@ def test_a_complete_rollback_at_boot_starts_no_retry(host: Host, systemd: System
     assert not [words for words in systemd.said if "--on-active=20" in words]
 
 
-def test_a_run_that_ends_during_boot_is_not_retried(host: Host, systemd: Systemd, act: Act) -> None:
+def test_the_rollback_of_a_run_that_has_ended_during_boot_is_not_retried(
+    host: Host, systemd: Systemd, act: Act
+) -> None:
     run = overdue(host)
     after_boot = systemd.after_boot()
     journal = Journal.find(host.store)

@@ -55,7 +55,7 @@ def repeat(host: Host, limits: Limits, count: int, *, size: int = 0) -> list[str
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3, 7])
-def test_the_newest_runs_stay_and_the_removed_are_named(host: Host, keep: int) -> None:
+def test_the_newest_backups_stay_and_the_removed_ones_are_named(host: Host, keep: int) -> None:
     limits = Limits(keep, 100)
     runs = repeat(host, EVERYTHING, 6)
     assert host.store.runs() == runs
@@ -72,7 +72,7 @@ def test_the_newest_runs_stay_and_the_removed_are_named(host: Host, keep: int) -
     assert host.store.record(done["run"])["notes"] == done["notes"], "the host's own record says so, too"
 
 
-def test_the_oldest_backups_go_when_all_are_larger_than_allowed(host: Host) -> None:
+def test_the_oldest_backups_are_removed_if_all_together_exceed_the_size_limit(host: Host) -> None:
     runs = repeat(host, Limits(100, 2), 9, size=MIB // 2)
     kept = host.store.runs()
     assert kept == runs[-len(kept) :]
@@ -81,7 +81,7 @@ def test_the_oldest_backups_go_when_all_are_larger_than_allowed(host: Host) -> N
     assert taken <= 2 * MIB + MIB // 4
 
 
-def test_backups_that_have_to_stay_may_exceed_the_limit_and_that_is_said(host: Host) -> None:
+def test_needed_backups_that_exceed_the_size_limit_stay_and_a_note_says_so(host: Host) -> None:
     host.write("x", "w" * MIB)
     first, second = (converge(host, EVERYTHING, host.file("x", each * MIB))["run"] for each in "xy")
     third = converge(host, Limits(10, 1), host.file("x", "z"))
@@ -92,7 +92,7 @@ def test_backups_that_have_to_stay_may_exceed_the_limit_and_that_is_said(host: H
     )
 
 
-def test_the_last_confirmed_run_stays_behind_any_number_of_failed_ones(
+def test_the_backup_of_the_last_confirmed_run_stays_after_any_number_of_failed_runs(
     host: Host, recorded: type[Recorded]
 ) -> None:
     confirmed = converge(host, Limits(3, 1), host.file("x", "good"))["run"]
@@ -103,7 +103,7 @@ def test_the_last_confirmed_run_stays_behind_any_number_of_failed_ones(
     assert host.read("x") == "good"
 
 
-def test_the_run_that_a_journal_names_stays(host: Host) -> None:
+def test_the_backup_of_an_unfinished_run_stays(host: Host) -> None:
     runs = repeat(host, EVERYTHING, 6)
     Path(host.store.backup_folder(runs[1]), "journal.json").replace(host.store.journal_file)
     (notes,) = prune(host.store, runs[-1], Limits(1, 100))
@@ -119,7 +119,7 @@ def test_nothing_is_removed_while_the_journal_is_damaged(host: Host) -> None:
     assert host.store.runs() == runs
 
 
-def test_what_is_no_backup_stays(host: Host) -> None:
+def test_a_foreign_folder_and_the_target_of_a_link_stay(host: Host) -> None:
     repeat(host, EVERYTHING, 4)
     own = Path(host.store.backups, "0-own folder")
     own.mkdir()
@@ -133,9 +133,7 @@ def test_what_is_no_backup_stays(host: Host) -> None:
     assert secret.stat().st_size == 3 * MIB
 
 
-def test_a_backup_that_cannot_be_removed_keeps_no_run_from_its_work(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_succeeds_if_old_backups_cannot_be_removed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = repeat(host, EVERYTHING, 4)
 
     def full(*_: Any) -> None:
@@ -150,7 +148,7 @@ def test_a_backup_that_cannot_be_removed_keeps_no_run_from_its_work(
 
 
 @pytest.mark.parametrize("damaged", ["manifest.json", "journal.json", "result.json"])
-def test_a_damaged_original_state_costs_no_other(host: Host, damaged: str) -> None:
+def test_a_damaged_original_state_does_not_affect_the_others(host: Host, damaged: str) -> None:
     host.write("x", "before")
     first = converge(host, EVERYTHING, host.file("y", "1"))["run"]
     repeat(host, Limits(2, 100), 3)
@@ -175,7 +173,7 @@ def test_a_damaged_original_state_costs_no_other(host: Host, damaged: str) -> No
         ({"size": None}, "converge_keep_size is 'None'"),
     ],
 )
-def test_limits_that_are_no_numbers_are_refused(raw: dict[str, Any], said: str) -> None:
+def test_limits_that_are_not_numbers_are_refused(raw: dict[str, Any], said: str) -> None:
     with pytest.raises(Refused, match=said):
         Limits.of(raw)
 
@@ -208,7 +206,7 @@ def former(host: Host) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_removed_backups_change_no_original_state(host: Host, seed: int) -> None:
+def test_original_states_stay_the_same_when_backups_are_removed(host: Host, seed: int) -> None:
     chance = random.Random(seed)
     for name in NAMES[: chance.randrange(4)]:
         host.write(name, f"original {name}")

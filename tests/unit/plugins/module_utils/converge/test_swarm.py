@@ -27,7 +27,7 @@ class Manager(Engine):
         ]
 
 
-def test_a_stopped_task_is_replaced_by_its_swarm() -> None:
+def test_a_stopped_swarm_task_does_not_count_as_staying_down() -> None:
     assert swarm.is_task(TASK)
     assert not containers.stays_down(TASK)
     other = {"Config": {"Labels": None}, "HostConfig": {}}

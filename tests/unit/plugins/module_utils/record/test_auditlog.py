@@ -97,7 +97,7 @@ def test_records_of_others_are_ignored(places: dict[int, Process]) -> None:
     assert source.read_one("calls") == []
 
 
-def test_a_program_with_the_name_of_the_runtime_is_one_of_the_container(places: dict[int, Process]) -> None:
+def test_a_program_with_the_name_of_the_runtime_counts_for_the_container(places: dict[int, Process]) -> None:
     places[5] = Process(WEB)
     source = listening(web=0)
     take(source, 5, 1, comm='"runc"', exe='"/bin/busybox"')
@@ -105,7 +105,7 @@ def test_a_program_with_the_name_of_the_runtime_is_one_of_the_container(places: 
     assert (found["program"], found["runtime"]) == ("runc", False)
 
 
-def test_ended_processes_are_those_of_the_only_twin_or_of_any(places: dict[int, Process]) -> None:
+def test_calls_of_ended_processes_count_for_the_only_twin_or_for_all(places: dict[int, Process]) -> None:
     source = listening(web=2)
     take(source, 5, 1)
     assert source.read_one("calls")[0]["cgroup"] == 2
@@ -119,7 +119,7 @@ def test_ended_processes_are_those_of_the_only_twin_or_of_any(places: dict[int, 
     assert "1 audit records of processes that had ended count for every service" in source.losses()
 
 
-def test_names_cannot_look_like_fields(places: dict[int, Process]) -> None:
+def test_the_name_of_a_program_is_not_parsed_as_fields(places: dict[int, Process]) -> None:
     places[5] = Process(WEB)
     source = listening(web=0)
     take(source, 5, 1, comm=b"x syscall=9 pid=1".hex().upper(), exe=b"/a b\n".hex().upper())
@@ -163,7 +163,7 @@ def test_lost_records_are_reported(monkeypatch: pytest.MonkeyPatch, lost: int, o
     ]
 
 
-def test_only_calls_that_every_profile_permits_are_quiet() -> None:
+def test_only_calls_that_every_seccomp_profile_permits_are_not_logged() -> None:
     assert LIBRARY_RESERVE | KERNEL_RESERVE >= QUIET
 
 
@@ -171,7 +171,7 @@ PROFILES = sorted(name for name, value in DEFAULTS.items() if isinstance(value, 
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_the_logged_profile_permits_what_the_other_one_permits(name: str) -> None:
+def test_the_logging_seccomp_profile_permits_the_same_calls_as_the_original(name: str) -> None:
     profile = DEFAULTS[name]
 
     def rules(given: Any) -> set[str]:
@@ -205,7 +205,7 @@ def seccomp(found: dict[str, Any]) -> Any:
     return json.loads(option[8:])
 
 
-def test_a_twin_gets_the_profile_that_it_would_have_logged() -> None:
+def test_a_twin_gets_its_own_seccomp_profile_with_logging() -> None:
     source = listening()
     default, own = {"defaultAction": "SCMP_ACT_ERRNO"}, {"defaultAction": "SCMP_ACT_KILL"}
     found = source.prepared(body("apparmor=x"), {"seccomp": default})
@@ -221,6 +221,6 @@ def test_a_twin_gets_the_profile_that_it_would_have_logged() -> None:
 
 
 @pytest.mark.parametrize(("option", "reason"), [("seccomp=builtin", "not known"), ("seccomp={", "be read")])
-def test_a_twin_whose_profile_is_not_known_is_refused(option: str, reason: str) -> None:
+def test_a_twin_whose_seccomp_profile_is_not_known_is_refused(option: str, reason: str) -> None:
     with pytest.raises(Failed, match=reason):
         listening().prepared(body(option), None)

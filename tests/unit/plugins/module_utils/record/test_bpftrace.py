@@ -46,14 +46,14 @@ def answer(name: str, *keys: str) -> list[dict[str, Any]]:
     return running(printed("map", {f"@{name}": dict.fromkeys(keys, 1)})).read_one(name)
 
 
-def test_only_the_token_distinguishes_two_scripts() -> None:
+def test_two_scripts_differ_only_in_their_token() -> None:
     for way in ("tracepoint", "fexit", ""):
         scripts = {bpftrace.script(token, "x86_64", way) for token in (1234567, 7654321)}
         assert len({re.sub(r"1234567|7654321", "", text) for text in scripts}) == 1
         assert "RECORDED" not in scripts.pop()
 
 
-def test_the_script_follows_the_kernel() -> None:
+def test_the_script_has_the_probes_for_its_way_to_count() -> None:
     assert "rawtracepoint:cap_capable" in bpftrace.script(1, "x86_64", "tracepoint")
     assert "fexit:vmlinux:cap_capable" in bpftrace.script(1, "x86_64", "fexit")
     assert "capabilities" not in bpftrace.script(1, "x86_64", "")
@@ -79,7 +79,7 @@ def test_calls_are_grouped_by_program_and_phase() -> None:
         ("\\uffffffc3", "\\uffffffc3"),  # in letters
     ],
 )
-def test_a_name_cannot_look_like_anything_else(comm: str, shown: str) -> None:
+def test_the_name_of_a_program_is_not_parsed_as_other_fields(comm: str, shown: str) -> None:
     (found,) = answer("calls", f"9,0,0,0,3,{comm}")
     assert (found["program"], found["numbers"]) == (shown, [3])
 
@@ -97,7 +97,7 @@ def test_executed_programs_are_named_after_their_file() -> None:
     ]
 
 
-def test_arguments_and_capabilities_are_numbers() -> None:
+def test_socket_families_and_capabilities_are_parsed_as_numbers() -> None:
     assert answer("sockets", "9,4,2,0,a", "9,4,10,1,a") == [
         {"cgroup": 9, "program": "a", "family": 2, "connect": False, "phases": [4]},
         {"cgroup": 9, "program": "a", "family": 10, "connect": True, "phases": [4]},
@@ -131,7 +131,7 @@ def test_other_lines_are_ignored(line: bytes) -> None:
     assert running(line).read_one("calls") == []
 
 
-def test_an_answer_without_an_end_is_none() -> None:
+def test_an_answer_without_its_end_is_an_error() -> None:
     found = running()
     found._turn = 1  # the end is that of the answer before
     with pytest.raises(Failed, match="bpftrace does not answer"):
@@ -148,13 +148,13 @@ def test_a_full_map_and_a_cut_path_are_losses(monkeypatch: pytest.MonkeyPatch) -
     assert found.losses() == ["some of the executed programs were not recorded, for lack of room"]
 
 
-def test_cgroups_belong_to_slots() -> None:
+def test_the_cgroups_of_a_slot_are_returned() -> None:
     lines = printed("map", {"@slots": {"11": 1, "12": 2, "13": 3, "14": 3}})
     assert running(lines).cgroups(1) == {13, 14}
 
 
 @pytest.mark.parametrize("identity", ["", ID[:-1], f"{ID}0", f"{ID}\n", "g" * 64, ID.upper()])
-def test_only_ids_of_containers_are_wanted(identity: str) -> None:
+def test_an_invalid_container_id_is_refused(identity: str) -> None:
     with pytest.raises(Failed, match="not a container id"):
         running().want(identity)
 

@@ -62,7 +62,7 @@ def test_the_first_source_that_works_is_used_and_says_why(
         ((REFUSED, ALSO_REFUSED, NO_AUDIT), f"{REFUSED}; {ALSO_REFUSED}; {NO_AUDIT}"),
     ],
 )
-def test_a_tool_that_could_be_installed_is_asked_for(
+def test_the_error_names_the_tool_that_could_be_installed(
     monkeypatch: pytest.MonkeyPatch, errors: tuple[Exception | None, ...], reason: str
 ) -> None:
     with pytest.raises(Failed) as caught:

@@ -103,7 +103,7 @@ def test_a_shared_network_namespace_is_that_of_the_other_twin() -> None:
     assert found.differences == []
 
 
-def test_in_the_originals_network_a_twin_does_not_have_its_name() -> None:
+def test_a_twin_in_the_network_of_its_original_does_not_get_its_name() -> None:
     original = shown("web", {"front": ["web"], "back": ["web"]})
     made, engine = world(original, same=True)
     assert made.place(original) == Place("front", {"front": [], "back": []})
@@ -112,7 +112,7 @@ def test_in_the_originals_network_a_twin_does_not_have_its_name() -> None:
 
 
 @pytest.mark.parametrize("mode", ["host", "container:abc"])
-def test_used_ports_cannot_be_shared(mode: str) -> None:
+def test_a_twin_that_would_use_the_ports_of_its_original_is_refused(mode: str) -> None:
     with pytest.raises(Failed, match="its twin cannot use it too"):
         world(shown("web", {}, NetworkMode=mode), same=True)
 

@@ -54,7 +54,7 @@ def test_by_default_an_installed_collector_is_removed() -> None:
     assert [each["path"] for each in profile["resources"]] == [PROFILE]
 
 
-def test_the_audited_profile_records_every_denial() -> None:
+def test_the_audited_apparmor_profile_records_every_denial() -> None:
     _, profile = documents(make())
     rules = [line.strip() for line in contents(profile)[PROFILE].splitlines() if "deny" in line]
     rules = [rule for rule in rules if not rule.startswith("#")]
@@ -82,7 +82,7 @@ def test_unsupported_hosts_and_settings_are_refused(
     assert reason in collector["refused"]
 
 
-def test_without_apparmor_there_is_no_audited_profile() -> None:
+def test_without_apparmor_there_is_no_audited_apparmor_profile() -> None:
     _, profile = documents(make(lsm={"apparmor": {"enabled": False}}))
     assert "AppArmor is off on this host" in profile["refused"]
 
@@ -95,21 +95,21 @@ def test_without_apparmor_there_is_no_audited_profile() -> None:
         {"Name": "/web", "HostConfig": {"SecurityOpt": ["apparmor:docker-default-audited"]}},
     ],
 )
-def test_the_audited_profile_is_kept_while_a_container_needs_it(inspect: dict[str, Any]) -> None:
+def test_the_audited_apparmor_profile_is_kept_while_a_container_needs_it(inspect: dict[str, Any]) -> None:
     used = make(**{"docker.containers": [{"inspect": inspect, "proc": None}]})
     collector, profile = documents(used, collector=False, audited_profile=False)
     assert "web would not start after the next boot" in profile["refused"]
     assert "refused" not in collector
 
 
-def test_the_audited_profile_is_removed_when_no_container_uses_it() -> None:
+def test_the_audited_apparmor_profile_is_removed_when_no_container_uses_it() -> None:
     other = {"Name": "/web", "AppArmorProfile": "docker-default", "HostConfig": {"SecurityOpt": None}}
     unused = make(**{"docker.containers": [{"inspect": other, "proc": None}]})
     _, profile = documents(unused, collector=False, audited_profile=False)
     assert [each["path"] for each in profile["resources"]] == [PROFILE]
 
 
-def test_the_audited_profile_is_kept_while_its_users_are_unknown() -> None:
+def test_the_audited_apparmor_profile_is_kept_while_its_users_are_unknown() -> None:
     lsm = {"apparmor": {"profiles": {"docker-default-audited": "enforce"}}}
     _, profile = documents(make(lsm=lsm, **{"docker.containers": failed("x")}), audited_profile=False)
     assert profile["refused"].endswith("which containers need it is not known: x")

@@ -277,7 +277,7 @@ def test_a_driver_that_discards_logs_is_refused_until_the_site_chooses() -> None
     assert chosen["notes"] == ["no container starts while the target of its log driver is down"]
 
 
-def test_the_engine_has_to_have_loaded_its_file() -> None:
+def test_the_activation_requires_that_the_engine_has_loaded_its_file() -> None:
     (docker,) = documents(make())["docker_daemon"]["activations"]
     assert docker["loaded"] is True
 

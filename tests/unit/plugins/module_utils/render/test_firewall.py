@@ -286,7 +286,7 @@ def test_ports_of_a_rootless_engine_are_in_the_input_chain() -> None:
     assert "rootless" in documents(snapshot)["firewall_docker_user"]["refused"]
 
 
-def test_bridges_with_custom_names_belong_to_docker() -> None:
+def test_bridges_with_custom_names_get_the_rules_for_containers() -> None:
     networks = [
         {"Name": "app", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "app0"}},
         {"Name": "bad", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "x -j ACCEPT"}},

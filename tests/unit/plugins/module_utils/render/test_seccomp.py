@@ -172,6 +172,6 @@ def test_unsupported_hosts_are_refused_with_a_reason(snapshot: Snapshot, reason:
     assert reason in document(snapshot)["refused"]
 
 
-def test_impossible_conditions_allow_nothing() -> None:
+def test_a_rule_with_malformed_conditions_is_not_reported_as_allowing_its_calls() -> None:
     rule = {"names": ["socket"], "action": ALLOW, "args": 5}
     assert "socket" not in " ".join(notes(rule))

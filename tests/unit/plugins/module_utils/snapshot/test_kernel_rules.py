@@ -51,7 +51,7 @@ def rule(action: int, *fields: tuple[int, int | str]) -> bytes:
         ),
     ],
 )
-def test_a_rule_that_records_nothing_is_no_watch(
+def test_a_never_rule_that_auditctl_prints_as_a_watch_is_spelled_out(
     line: str, fields: list[tuple[int, int | str]], expected: str
 ) -> None:
     watch = "-w /etc/docker -p wa -k docker"
@@ -65,7 +65,7 @@ def test_a_rule_that_records_nothing_is_no_watch(
     assert spelled_out([line, watch], lambda: [rule(ALWAYS, *fields), kernel[1]]) == [always, watch]
 
 
-def test_a_watch_after_a_rule_that_records_nothing_is_no_evidence() -> None:
+def test_a_watch_after_a_never_rule_does_not_cover_its_path() -> None:
     fields: list[tuple[int, int | str]] = [(DIR, "/etc/docker"), (PERM, WRITE | CHANGE)]
     listed = ["-w /etc/docker -p wa", "-w /etc/docker -p wa -k docker"]
     kernel = [rule(NEVER, *fields), rule(ALWAYS, *fields, (KEY, "docker"))]

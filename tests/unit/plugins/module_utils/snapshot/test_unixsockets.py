@@ -78,7 +78,7 @@ def test_other_names_of_sockets_are_found_below_folders(folder: Path) -> None:
         assert sorted(found) == [f"{deep}/linked", f"{deep}/moved"]
 
 
-def test_the_same_inode_of_another_file_system_is_no_other_name(folder: Path) -> None:
+def test_a_file_with_the_inode_of_a_socket_is_not_taken_for_the_socket(folder: Path) -> None:
     with bound(f"{folder}/a"):
         (listens,) = (each for each in unixsockets.listening().values() if each.name == f"{folder}/a")
         (folder / "a").rename(folder / "moved")
@@ -91,7 +91,7 @@ def test_the_same_inode_of_another_file_system_is_no_other_name(folder: Path) ->
         assert unixsockets.renamed([str(folder)], [plain]) == []
 
 
-def test_a_search_ends(folder: Path) -> None:
+def test_the_search_for_other_names_ends_at_its_limit(folder: Path) -> None:
     for number in range(unixsockets.MAX_ENTRIES):
         (folder / f"{number}").touch()
     (folder / "x").mkdir()

@@ -45,12 +45,14 @@ def judged(
         )
 
 
-def test_an_image_id_is_the_digest_of_its_configuration(fake: FakeRegistry) -> None:
+def test_an_image_whose_id_is_not_the_digest_of_its_configuration_is_swapped(fake: FakeRegistry) -> None:
     assert judged(fake, fake.holds("app", manifest())).status == "allowed"
     assert judged(fake, fake.holds("app", manifest(OTHER))).status == "swapped-image"
 
 
-def test_in_the_containerd_store_an_image_id_is_the_manifest_digest(fake: FakeRegistry) -> None:
+def test_in_the_containerd_store_an_image_whose_id_is_not_the_manifest_digest_is_swapped(
+    fake: FakeRegistry,
+) -> None:
     digest = fake.holds("app", manifest())
     assert judged(fake, digest, identity=digest, containerd=True).status == "allowed"
     assert judged(fake, digest, identity=CONFIG, containerd=True).status == "swapped-image"

@@ -176,7 +176,7 @@ def test_live_restore_is_enabled_by_a_reload_before_a_restart(host: Host, make: 
     assert engine.containers["web"]["State"]["Running"]
 
 
-def test_an_engine_whose_profile_was_unloaded_is_restarted(
+def test_an_engine_whose_apparmor_profile_was_unloaded_is_restarted(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = host.folder / "profiles"
@@ -324,7 +324,9 @@ def test_a_file_that_the_engine_has_loaded_or_need_not_load_is_not_activated(
     assert not prepare(host, make(**settings), {"log-level": "info"}).due
 
 
-def test_documents_of_earlier_versions_say_themselves_that_the_file_is_newer(host: Host, make: Make) -> None:
+def test_a_document_of_an_earlier_version_that_reports_a_newer_file_causes_a_restart(
+    host: Host, make: Make
+) -> None:
     host.write("daemon.json", '{"log-level": "info"}')
     assert prepare(host, make(stale=True), {"log-level": "info"}).action == docker.RESTART
 
@@ -487,7 +489,7 @@ def test_the_restart_is_left_to_the_migration(host: Host, make: Make, engine: En
     assert engine.events == []
 
 
-def test_user_namespaces_at_the_next_start_would_hide_all_data(
+def test_a_restart_that_switches_user_namespaces_on_has_the_impact_data_hidden(
     host: Host, make: Make, engine: Engine
 ) -> None:
     host.write("daemon.json", '{"userns-remap": "default"}')
