@@ -19,5 +19,5 @@ def restrict() -> None:
 
 
 def given() -> int:
-    """Return the initial umask of this process, for other programs; it never lets others write."""
+    """Return the initial umask of this process, for other programs; it never lets other users write."""
     return _given | 0o022

@@ -14,7 +14,7 @@ class NoCommandError(click.UsageError):
 
 
 class CommandGroup(click.Group):
-    """A group that handles a missing command itself: releases of click differ in that."""
+    """A group that handles a missing command itself, since releases of click handle it differently."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments.

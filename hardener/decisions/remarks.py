@@ -77,7 +77,7 @@ class Due:
         return _kind(self.decision)
 
     def __str__(self) -> str:
-        """Describe it: ``waiver W-012 (daemon-icc-disabled, team-x) expires 2026-12-01, in 6 days``."""
+        """Return ``waiver W-012 (daemon-icc-disabled, team-x) expires 2026-12-01, in 6 days``."""
         when = f"expires {self.decision.expires}, {_in(self.days)}"
         if self.days < 0:
             when = f"expired {self.decision.expires}"

@@ -77,7 +77,7 @@ class Run:
 
     @property
     def folder(self) -> str:
-        """Return the folder of its files in the bundle."""
+        """Return the folder of the run's files in the bundle."""
         return run_folder(self.info.run_id)
 
 
@@ -96,7 +96,7 @@ class Proof:
 
     @property
     def folder(self) -> str:
-        """Return the folder of its files in the bundle."""
+        """Return the folder of the proof's files in the bundle."""
         return f"proofs/{self.id}"
 
 

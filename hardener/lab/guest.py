@@ -51,7 +51,7 @@ class Guest:
 
     @property
     def pid(self) -> int | None:
-        """Return the process id of its virtual machine; None if it has ended."""
+        """Return the process id of the guest's virtual machine; None if it has ended."""
         return qemu.running_pid(_pidfile(self.directory))
 
     def ssh_command(self, *argv: str, user: str = "root") -> list[str]:

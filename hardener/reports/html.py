@@ -188,7 +188,7 @@ class HtmlReport(Report):
         del self._riskiest[_WORKLOADS_SHOWN:]
 
     def _workloads(self) -> dict[str, Any] | None:
-        """Return the riskiest containers for the page; None where none is running."""
+        """Return the riskiest containers for the page; None where no container is running."""
         if not self._riskiest:
             return None
         total = self._levels.total()

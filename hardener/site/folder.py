@@ -228,7 +228,7 @@ class SiteFolder:
 
     @contextmanager
     def _folder(self, names: Sequence[str], *, make: bool) -> Iterator[int]:
-        """Open a folder of the site, one name after the other."""
+        """Open a folder of the site by the names of its path, one after the other."""
         folder = os.dup(self._top)
         try:
             for name in names:

@@ -70,7 +70,7 @@ class Place:
 
     @property
     def folder(self) -> str:
-        """Return the folder of its pages."""
+        """Return the folder of the inventory's pages."""
         return f"{INVENTORIES}/{file_name(self.key)}"
 
     def file(self, name: str, tab: str, template: str, *, title: str, **values: Any) -> File:
@@ -123,7 +123,7 @@ class Place:
 
 
 def pager(name: str, number: int, pages: int) -> list[tuple[Link, bool]]:
-    """Return links to the pages of a list, each with whether it is this page; none for a single page."""
+    """Return links to the pages of a list, and whether each is the current page; none for a single page."""
     if pages == 1:
         return []
     return [(Link(f"{numbered(name, each)}.html", str(each)), each == number) for each in range(1, pages + 1)]

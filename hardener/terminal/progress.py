@@ -74,7 +74,7 @@ class Progress:
             self._write(f"{self._status()}\n")
 
     def expect(self, seconds: float) -> None:
-        """Set the duration of the last such run, which the live line shows; 0 shows nothing."""
+        """Set the duration of the previous run over these hosts, for the live line; 0 shows nothing."""
         self._last_time = seconds
 
     def show(self, event: Event) -> None:

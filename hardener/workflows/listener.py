@@ -22,7 +22,7 @@ class Listener(Protocol):
         """Import the modules that show the result, while Ansible runs."""
 
     def expect(self, seconds: float) -> None:
-        """Report the duration of the last such run; 0 without one."""
+        """Report the duration of this command's previous run over these hosts; 0 without one."""
 
     def file_found(self, what: str, path: Path) -> None:
         """Report that a file next to the inventory is used: ``waivers``, ``attestations`` or ``policy``."""

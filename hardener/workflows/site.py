@@ -159,7 +159,7 @@ class _Inventory:
     def _write_hosts(
         self, folder: SiteFolder, place: Place, gathered: Gathered, last_seen: Mapping[str, StoredRun]
     ) -> Iterator[HostRow]:
-        """Write the page of each host; yield those that only earlier runs have."""
+        """Write the page of each host; yield the hosts that only earlier runs have."""
         rows = iter(gathered.hosts)
         present = set()
         for assessment in self.last.assessments():

@@ -123,7 +123,7 @@ def _unexercised(
     profile: Observation,
     observations: Mapping[str, Observation],
 ) -> tuple[str, ...]:
-    """Return the reasons why the exercise proves nothing; empty where it does."""
+    """Return the reasons why the exercise proves nothing; empty where it proves something."""
     if "before" not in observations or not before.exercised:
         return (before.note or "the exercise did not reach the twin",)
     if not before.passed:

@@ -251,7 +251,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file atomically with its mode; leave it alone if it is the same."""
+    """Write a file atomically with its mode; leave a file with the same content unchanged."""
     if path.exists() and path.read_bytes() == content:
         return
     write(path, content, mode=mode, durable=True)

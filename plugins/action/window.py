@@ -16,7 +16,7 @@ class ActionModule(ActionBase):
     _VALID_ARGS = frozenset({"windows"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Fail outside the maintenance windows; in check mode only report that."""
+        """Fail outside the maintenance windows; in check mode report the failure only."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={"windows": {"type": "list", "elements": "str", "default": []}}

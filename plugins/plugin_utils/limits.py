@@ -51,7 +51,7 @@ _silent = ""  # why a block in this process was cut; the process is for one task
 
 
 class Cut(BaseException):
-    """The host's output is no longer read; handlers of connection errors must not catch this."""
+    """The host's output is no longer read; handlers of connection errors must not catch this exception."""
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An engine's default profile, as resolved for a container of the host."""
+    """An engine's default seccomp profile, as resolved for a container of the host."""
 
     digest: str
     calls: int
@@ -71,7 +71,7 @@ class Reference:
 
 @lru_cache(maxsize=1)
 def references(snapshot: Snapshot) -> tuple[Reference, ...]:
-    """Return the default profile of the host's engine, once for each set of capabilities in use."""
+    """Return the default seccomp profile of the engine, once for each set of capabilities in use."""
     found: dict[str, Reference] = {}
     for container in readable(snapshot)[0]:
         if not container.running:
@@ -83,7 +83,7 @@ def references(snapshot: Snapshot) -> tuple[Reference, ...]:
 
 
 def _reference(container: Container) -> Reference | None:
-    """Return the engine's default profile if it applies to the container; None for another profile."""
+    """Return the engine's default seccomp profile if it applies to the container; None for another one."""
     profile = container.profile or {}
     calls = profile.get("calls")
     if not isinstance(calls, int) or not _requests_default(container) or _modes(container) != {_FILTERED}:
@@ -141,7 +141,7 @@ def compare_running(container: Container) -> Filter:
 
 
 def compare_declared(container: Container) -> Filter:
-    """Compare a stopped container's own declared profile with the engine's default.
+    """Compare a stopped container's own declared seccomp profile with the engine's default.
 
     How many calls it permits is not known before the engine resolves it for the container's capabilities.
     """

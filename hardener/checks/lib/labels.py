@@ -57,7 +57,7 @@ class AppArmorLabel:
 
     @property
     def enforced(self) -> bool:
-        """Return whether accesses outside the profile are refused."""
+        """Return whether accesses outside the AppArmor profile are refused."""
         return self.mode in _ENFORCED
 
 

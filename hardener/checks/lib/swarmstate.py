@@ -39,7 +39,7 @@ class Service:
 
     @property
     def task(self) -> JSONObject:
-        """Return the specification of its tasks."""
+        """Return the specification of the service's tasks."""
         return fields.table(self.spec, "TaskTemplate", SOURCE)
 
 

@@ -1,4 +1,4 @@
-"""``hardener workload prove``: test whether a container works under its profile, and with less than that."""
+"""``hardener workload prove``: test whether a container works under its profile, and with fewer rights."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def prove(
     junit: Path | None,
     home: Path,
 ) -> ExitCode:
-    """Prove that a container works under its profile in DIR, and that it would not with less.
+    """Prove that a container works under its profile in DIR, and that it would not work with less.
 
     Twins of the container are started: with its present settings, under a deliberately too strict profile,
     under the profile, and under the profile with each capability and each relaxing setting removed in turn.

@@ -26,7 +26,7 @@ class Requirement:
 
     @property
     def open(self) -> bool:
-        """Return whether one of its controls fails on some host."""
+        """Return whether one of the requirement's controls fails on some host."""
         return self.counts[Status.FAIL] > 0
 
     @property

@@ -33,7 +33,7 @@ class InventoryRow(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Return the address of its first page."""
+        """Return the address of the inventory's first page."""
         return f"{INVENTORIES}/{file_name(self.key)}/index.html"
 
 

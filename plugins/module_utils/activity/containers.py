@@ -69,7 +69,7 @@ class Directory:
             return [each for each in self._known.values() if not each.ended]
 
     def by_confinement(self, confinement: str, at: float) -> str:
-        """Return the id of the only container with a profile or label at that time; empty if ambiguous."""
+        """Return the id of the only container with a profile or label at a time; empty if ambiguous."""
         wanted = confinement.partition("//")[0]
         if wanted in ("", "unconfined", _DEFAULT):
             return ""
@@ -85,7 +85,7 @@ class Directory:
         return found[0] if len(found) == 1 else ""
 
     def confines(self, confinement: str) -> bool:
-        """Return whether a profile or label belongs to containers, build steps included."""
+        """Return whether an AppArmor profile or SELinux label belongs to containers, build steps included."""
         wanted = confinement.partition("//")[0]
         if wanted in ("", "unconfined"):
             return False

@@ -41,7 +41,7 @@ class Hook(NamedTuple):
 
     @property
     def ours(self) -> bool:
-        """Return whether hardener may remove it; the jump to DOCKER-USER is Docker's."""
+        """Return whether hardener may remove the jump; the jump to DOCKER-USER is Docker's."""
         return self.child.startswith(_OURS)
 
     def wanted(self, tables: Tables) -> bool:

@@ -74,7 +74,7 @@ def alive(info: Mapping[str, Any]) -> int:
 
 
 def _seccomp_profiles(info: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the engine's default profile for containers, in the notation of new engines."""
+    """Yield the engine's default seccomp profile for containers, in the notation of new engines."""
     for option in info.get("SecurityOptions") or ():
         fields = dict(part.partition("=")[::2] for part in str(option).split(","))
         if fields.get("name") == "seccomp":

@@ -1,4 +1,4 @@
-"""Run the guard: the program of its timer and its boot unit, which rolls back until that succeeds."""
+"""Run the guard: the program of its timer and its boot unit, which repeats the rollback until it succeeds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _expired(store: Store, run: str) -> None:
-    """Wait until the run's time limit, which may restart, has passed; roll back until that succeeds."""
+    """Wait until the run's time limit, which may restart, has passed; then roll back until it succeeds."""
     pauses = _pauses()
     while True:
         try:
@@ -89,7 +89,7 @@ def _at_work(store: Store) -> bool:
 
 
 def _roll_back(store: Store, journal: Journal) -> list[str]:
-    """Roll a run back; return why that failed."""
+    """Roll a run back; return the reasons if it failed."""
     try:
         with locked(store.lock, patience=_PATIENCE):
             return _roll_back_locked(store, journal.run)

@@ -94,7 +94,7 @@ class Bookkeeping:
         self.in_force: dict[str, str] = raw.get("in_force") or {}
 
     def dump(self) -> bytes:
-        """Return the content of its file."""
+        """Return the content of the file that stores the data."""
         raw = {"version": 1, "files": self.files, "in_force": self.in_force}
         return (json.dumps(raw, indent=1, sort_keys=True) + "\n").encode()
 

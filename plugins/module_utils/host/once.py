@@ -24,7 +24,7 @@ class Event:
         self._lock.release()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the event is set; return whether it is."""
+        """Wait until the event is set; return whether it is set."""
         if not self._lock.acquire(timeout=max(0, seconds)):
             return False
         self._lock.release()

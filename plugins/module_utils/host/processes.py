@@ -87,7 +87,7 @@ class Process:
             os.waitpid(child, 0)
 
     def namespaces(self, kinds: tuple[str, ...]) -> dict[str, str | None]:
-        """Return the identities of its namespaces."""
+        """Return the identities of the process's namespaces of these kinds."""
         found = {}
         for kind in kinds:
             link = self.link(f"ns/{kind}")

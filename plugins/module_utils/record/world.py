@@ -111,7 +111,7 @@ class World:
         return Place(next(iter(aliases)), aliases)
 
     def made(self, original: Mapping[str, Any], identity: str) -> None:
-        """Store the twin of a container, since others may share its network."""
+        """Store the twin of a container, since other twins may share its network."""
         self._twins[original["Id"]] = identity
 
     # --- volumes --------------------------------------------------------------------------------------------

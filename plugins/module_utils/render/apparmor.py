@@ -89,7 +89,7 @@ def _unfit(host: HostView, apparmor: _AppArmor) -> str:
 
 
 def _unconfined(host: HostView) -> Iterator[tuple[str, str]]:
-    """Yield running containers without the profile that they ask for, with that profile."""
+    """Yield running containers without the AppArmor profile that they ask for, each with its profile."""
     for inspect, proc in host.running:
         label = str(proc.get("label") or "")
         wanted = _declared_profile(inspect)

@@ -143,7 +143,7 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
 
 
 def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
-    """Yield the rules for packets forwarded to containers; Docker decides on those that return."""
+    """Yield the rules for packets forwarded to containers; Docker decides on packets that return."""
     yield f"{_REPLIES} -j RETURN"
     for path in wanted.forward:
         yield from path.rules(family, "RETURN")

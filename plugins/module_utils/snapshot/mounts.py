@@ -123,7 +123,7 @@ def of_the_kernel(text: str) -> dict[str, Any]:
 
 
 def _places(path: str, point: str, tree: str, covers: dict[str, tuple[str, bool]]) -> list[str]:
-    """Return where a mount shows a path of the kernel, or a part of it, if nothing is mounted over that.
+    """Return where a mount shows a path of the kernel, or a part of it, if nothing is mounted over it.
 
     Args:
         path: such as `/proc/sys`.

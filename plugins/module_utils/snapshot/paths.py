@@ -183,7 +183,7 @@ def ca_files(engine: Engine) -> list[str]:
 
 
 def _tls(engine: Engine) -> list[str]:
-    """Return the explicit paths, and the daemon's default paths if none is set."""
+    """Return the declared and the default path of each TLS file of the API."""
     environment = engine.environment
     folder = (
         environment.get("DOCKER_CERT_PATH") or environment.get("DOCKER_CONFIG") or f"{engine.home}/.docker"

@@ -47,7 +47,7 @@ def os_release() -> dict[str, str]:
 
 
 def in_container() -> bool:
-    """Return whether the collector runs in a container, and reads that instead of the host."""
+    """Return whether the collector runs in a container, and reads the container instead of the host."""
     if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
         return True
     try:

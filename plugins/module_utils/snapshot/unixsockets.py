@@ -1,4 +1,4 @@
-"""Read listening Unix sockets, and find the files that they are bound to, also after those were moved.
+"""Read listening Unix sockets, and find the files that they are bound to, even after the files were moved.
 
 The kernel tells a socket's inode in /proc/net/unix, but not that of its file, which a rename or a hard link
 gives another name. Its socket monitoring interface tells both: see sock_diag(7).
@@ -43,7 +43,7 @@ class UnixSocket:
         self.file = file
 
     def path(self) -> str | None:
-        """Return its path if its file still has the name that it was bound to."""
+        """Return the socket's path if its file still has the name to which the socket was bound."""
         try:
             status = os.stat(self.name)
         except (OSError, ValueError):
@@ -139,7 +139,7 @@ def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
 
 
 def _is_file_of(socket: UnixSocket, status: os.stat_result) -> bool:
-    """Return whether a file with a socket's inode is its own: other file systems have such inodes too."""
+    """Return whether a file with a socket's inode is the socket's: other file systems have this inode too."""
     device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
     return stat.S_ISSOCK(status.st_mode) and device == socket.device
 

@@ -51,7 +51,7 @@ class SelinuxEnforce(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Return the settings that switch back to permissive, if it was permissive."""
+        """Return the settings that switch back to permissive, if SELinux was permissive."""
         modes = [each.memory["mode"] for each in begun if "mode" in each.memory]
         was = modes[:1] == [_PERMISSIVE] and system.read(SWITCH) == _ENFORCING
         return Former({"when": united(begun), "permissive": True} if was else None)

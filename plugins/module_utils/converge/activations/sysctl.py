@@ -131,7 +131,7 @@ class Sysctl(Activation):
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
-        """Return the settings that it changed."""
+        """Return the settings that a run has changed."""
         return frozenset(str(entry[0]) for entry in memory.get("before", ()))
 
     @classmethod
