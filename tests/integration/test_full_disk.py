@@ -129,7 +129,7 @@ def test_a_file_is_rewritten_repeatedly_on_a_full_disk(small: Path, host: Host) 
     assert hidden(small) == []
 
 
-def test_another_name_of_a_file_keeps_its_content() -> None:
+def test_a_hard_link_to_a_replaced_file_keeps_its_content() -> None:
     place = Path(tempfile.mkdtemp(dir="/run"))  # root alone decides what is there
     try:
         with mounted(place, "size=1m,nr_inodes=99,mode=755") as folder:

@@ -94,7 +94,7 @@ def test_calls_of_crun_are_kept_apart_from_those_of_the_container(recorded: Reco
     assert "execve" in recorded.runtime_calls
 
 
-def test_what_crun_needs_for_any_container_is_measured(recorded: Recording) -> None:
+def test_the_calls_that_crun_needs_for_any_container_are_measured(recorded: Recording) -> None:
     base = recorded.runtime_base
     assert base is not None
     assert "execve" in base.no_new_privileges

@@ -74,7 +74,7 @@ def attached() -> set[int]:
     return {each["id"] for each in json.loads(done.stdout)}
 
 
-def test_bpftrace_sees_what_the_objects_see(
+def test_bpftrace_records_the_same_as_the_bpf_objects(
     dockerd: Dockerd, web: str, usual: Recording, bpftrace: str
 ) -> None:
     found = recorded(dockerd, web, "Recorder", bpftrace=bpftrace)

@@ -44,7 +44,7 @@ def test_the_users_environment_has_precedence(name: str) -> None:
     assert name not in settings({name: "x"})
 
 
-def test_a_single_request_leaves_no_connection_behind_and_uses_one_that_is_there() -> None:
+def test_a_single_request_leaves_no_connection_behind_and_uses_an_existing_one() -> None:
     once = environment({}, cwd=Path("/nowhere"), spare=Path("/spare"), one_request=True)["ANSIBLE_SSH_ARGS"]
     assert (
         "-o ControlMaster=no -o ControlPersist=" in once

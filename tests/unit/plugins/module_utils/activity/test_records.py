@@ -97,7 +97,7 @@ def test_actions_of_seccomp_are_parsed(code: str, verdict: str) -> None:
     assert read(SECCOMP, KILLED.replace("0x80000000", code)).verdict == verdict
 
 
-def test_the_same_number_is_another_call_on_another_architecture() -> None:
+def test_a_call_number_is_named_by_its_architecture() -> None:
     def called(arch: str) -> str:
         return read(SECCOMP, KILLED.replace("c000003e", arch)).operation
 

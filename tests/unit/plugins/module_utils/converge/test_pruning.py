@@ -223,7 +223,7 @@ def test_original_states_stay_the_same_when_backups_are_removed(host: Host, seed
     assert len(kept) <= 2 * len(NAMES)
 
 
-def test_many_runs_with_another_tool_keep_at_most_two_backups_of_a_path(host: Host) -> None:
+def test_at_most_two_backups_of_a_path_stay_if_another_tool_changes_it_too(host: Host) -> None:
     """Before each of 60 runs, another tool writes the original content or a new one."""
     host.write("x", "original")
     sizes = []

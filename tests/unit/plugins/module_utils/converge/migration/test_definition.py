@@ -241,7 +241,7 @@ def test_a_network_of_another_driver_has_no_bridge() -> None:
     assert definition.network(found)["Options"] == {"parent": "eth0"}
 
 
-def test_a_network_may_take_its_configuration_from_another() -> None:
+def test_a_network_that_takes_its_configuration_from_another_is_requested_again() -> None:
     found = definition.network({**NETWORK, "ConfigFrom": {"Network": "template"}})
     assert found["ConfigFrom"] == {"Network": "template"}
     assert "IPAM" not in found
