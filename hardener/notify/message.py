@@ -45,7 +45,7 @@ class Event:
 
 
 def message(event: Event) -> bytes:
-    """Return the document."""
+    """Return the document that describes an event, as bytes for a target."""
     document = {
         "schema": SCHEMA,
         "tool_version": __version__,

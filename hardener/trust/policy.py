@@ -67,7 +67,7 @@ class _Rule(BaseModel):
         if sum(map(bool, (self.keys, self.digests, self.nothing))) != 1:
             raise ValueError("must have exactly one of `keys`, `digests` and `nothing`: true")
         if "need" in self.model_fields_set and not self.keys:
-            raise ValueError("need applies to keys, and the rule has none")
+            raise ValueError("`need` is only for a rule with `keys`, and this rule has none")
         return self
 
 

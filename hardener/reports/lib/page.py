@@ -71,7 +71,7 @@ def data(value: Any) -> str:
 
 @cache
 def environment() -> Environment:
-    """Return the templates."""
+    """Return the environment that renders the templates of pages."""
     made = Environment(
         loader=FileSystemLoader(_PAGE),
         autoescape=True,

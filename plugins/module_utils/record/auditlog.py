@@ -277,7 +277,7 @@ class _Guard:
         os.close(reader)
 
     def watch(self, identity: str) -> None:
-        """Add a container."""
+        """Kill the processes of this container, too, when the parent has ended."""
         os.write(self._writer, f"{identity}\n".encode("ascii"))
 
 

@@ -46,7 +46,7 @@ def describe(
     listening: list[dict[str, Any]],
     holders: sockets.Holders,
 ) -> dict[str, Any]:
-    """Return the source.
+    """Return the source `engine`.
 
     Raises:
         Absent: no engine is installed.

@@ -56,7 +56,7 @@ def test_a_userland_proxy_that_is_declared_off_needs_the_engines_state(judge: Ju
         (make(engine={"euid": None}, **options("rootless", "cgroupns")), Status.PASS),
     ],
 )
-def test_the_user_of_the_daemon_decides_about_rootless(
+def test_a_daemon_of_another_user_than_root_passes_as_rootless(
     judge: Judge, snapshot: Snapshot, status: Status
 ) -> None:
     by_status(judge("daemon-rootless", snapshot), status)
@@ -119,7 +119,9 @@ def test_an_unreadable_file_of_a_running_daemon_is_reported(judge: Judge) -> Non
         (told(parsed={"log-level": "error"}, **STALE), Status.FAIL, "error"),
     ],
 )
-def test_the_log_level_is_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_only_log_level_info_without_debug_mode_passes(
+    judge: Judge, snapshot: Snapshot, status: Status, words: str
+) -> None:
     by_status(judge("daemon-log-level-info", snapshot), status, words)
 
 
@@ -370,6 +372,6 @@ def test_experimental_features_are_judged(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("number", ["19.03.15", "20.10.24", "26.1.5", "29.9.0"])
-def test_experimental_is_judged_on_every_engine(judge: Judge, number: str) -> None:
+def test_experimental_features_fail_on_every_engine(judge: Judge, number: str) -> None:
     by_status(judge("daemon-experimental-off", make(**version(number, "true"))), Status.FAIL)
     by_status(judge("daemon-experimental-off", make(**version(number, "false"))), Status.PASS)

@@ -210,7 +210,7 @@ def test_superfluous_parts_are_named() -> None:
     assert proof.superfluous == ("capability CAP_CHOWN",)
 
 
-def test_a_server_that_stays_root_needs_the_capability() -> None:
+def test_a_capability_without_which_a_server_stays_root_is_needed() -> None:
     """It answers all the same: only its identity tells."""
     root = Observation(starts=1, exercised=True, passed=True, identities=(MASTER,))
     alike = Observation(starts=1, exercised=True, passed=True, identities=(identity(program="worker"),))

@@ -53,7 +53,9 @@ def verified(*statuses: str, at: str = NOW, until: str = "", policy: Any = None,
         ("not-allowed", Status.FAIL, Status.FAIL),
     ],
 )
-def test_each_verification_result_decides(judge: Judge, status: str, base: Status, signed: Status) -> None:
+def test_each_verification_result_gives_its_verdict(
+    judge: Judge, status: str, base: Status, signed: Status
+) -> None:
     snapshot = verified("verified", status)
     assert judge(BASE, snapshot).status is base
     verdict = judge(SIGNED, snapshot)

@@ -142,7 +142,7 @@ def test_forwarding_is_not_checked_without_an_engine(snapshot: Snapshot) -> None
     assert not any(key.startswith("net.bridge") for key in activation["values"])
 
 
-def test_values_of_the_site_override_and_empty_ones_exclude() -> None:
+def test_settings_of_the_site_replace_those_of_the_baseline_and_empty_ones_remove_them() -> None:
     own = {
         "kernel.yama.ptrace_scope": 3,
         "net.ipv4.conf.all.log_martians": "",
