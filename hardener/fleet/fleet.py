@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -138,4 +137,6 @@ def _working_folder() -> Path:
 
 def ansible_version() -> str:
     """Return the version of ansible-core."""
+    from importlib.metadata import version  # noqa: PLC0415 - it is asked while Ansible works
+
     return version("ansible-core")

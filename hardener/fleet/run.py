@@ -21,8 +21,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ansible_runner import interface
-
 from hardener import umask
 from hardener.errors import HardenerError, InternalError
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, StepStarted, TaskResult, translate
@@ -192,6 +190,8 @@ class Run:
         assert self._folder is not None
         ident = self._ident()
         try:
+            from ansible_runner import interface  # noqa: PLC0415 - no other module needs what it imports
+
             runner = interface.init_runner(
                 **self._options(self._folder),
                 private_data_dir=str(self._folder),

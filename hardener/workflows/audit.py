@@ -1,4 +1,7 @@
-"""Audit a fleet: collect snapshots, judge each host as it arrives, write the reports, record the run."""
+"""Audit a fleet: collect snapshots, judge each host as it arrives, write the reports, record the run.
+
+Ansible takes half a second to start. What judges and reports is imported meanwhile, in the functions.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from hardener.assess import assess, unreachable
-from hardener.checks import all_checks
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import ansible_version, requests
-from hardener.snapshot import Snapshot
 from hardener.workflows import exit_codes
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.listener import Listener
@@ -98,7 +98,7 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
             listener=listener,
         ) as assessments,
     ):
-        from hardener.workflows.report import report, run_info  # it was imported while Ansible started
+        from hardener.workflows.report import report, run_info
 
         run = run_info(
             selection,
@@ -147,7 +147,8 @@ def assess_fleet(
     """
     with _snapshot_folder(snapshots) as folder, requests.collect(fleet, folder) as answers:
         with listener.phase(label) as phase:
-            # Ansible takes half a second to start: import the modules for judging and reporting meanwhile.
+            from hardener.checks import all_checks
+
             controls = selection.controls()
             all_checks()
             import_module("hardener.workflows.report").prepare(files)
@@ -222,6 +223,9 @@ class _Judge:
         return judged
 
     def _one(self, collected: Collected, groups: Mapping[str, tuple[str, ...]]) -> Assessment:
+        from hardener.assess import assess
+        from hardener.snapshot import Snapshot
+
         host = collected.host  # The inventory decides the name of the host, not the document.
         try:
             snapshot = Snapshot.load(collected.snapshot, name="the answer of the host")
@@ -241,6 +245,8 @@ class _Judge:
         return replace(assessment, not_begun=reason) if reason else assessment
 
     def _unreachable(self, host: str, reason: str, groups: Mapping[str, tuple[str, ...]]) -> Assessment:
+        from hardener.assess import unreachable
+
         return unreachable(
             host, reason, self._controls, benchmark=self._benchmark, groups=groups.get(host, ())
         )

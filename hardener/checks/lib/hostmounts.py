@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import default_of
@@ -102,6 +103,35 @@ def host_mounts(container: Container) -> Iterator[HostMount]:
     Raises:
         FactUnavailable: it has more mounts than were collected.
     """
+    known = _known(container.snapshot)
+    if id(container) not in known:
+        known[id(container)] = _Found(container)
+    found = known[id(container)]
+    yield from found.mounts
+    if found.error:
+        raise found.error
+
+
+@lru_cache(maxsize=1)
+def _known(_snapshot: Snapshot) -> dict[int, _Found]:
+    """Return the mounts of a snapshot's containers that were found already, by the container's identity."""
+    return {}
+
+
+class _Found:
+    """The mounts of a container; ``error`` is why they are not all. It keeps the container, and so its id."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self.mounts: list[HostMount] = []
+        self.error: FactUnavailable | None = None
+        try:
+            self.mounts.extend(_found(container))
+        except FactUnavailable as error:
+            self.error = error
+
+
+def _found(container: Container) -> Iterator[HostMount]:
     host = mounttable.host(container.snapshot)
     if host is None or (container.running and "mounts" not in (container.facts or {})):
         yield from _by_name(container)

@@ -256,20 +256,23 @@ def runtime_sockets(container: Container) -> Iterator[str]:
     yield from mounted_sockets(container)
 
 
+@lru_cache(maxsize=1)
+def _socket_places(
+    snapshot: Snapshot,
+) -> tuple[list[tuple[str, list[Location]]], list[tuple[str, Location | None]]]:
+    """Return where the host's sockets are, by path: those that exist, and those whose file is gone."""
+    sockets, host = _sockets(snapshot), mounttable.host(snapshot)
+    if host is None:
+        return [], []
+    located = [(path, host.table.locate(real(snapshot, path))) for path in (*sockets.paths, *sockets.aliases)]
+    places = [(path, host.expanded(at)) for path, at in located if at]
+    return places, [(path, host.table.locate(path)) for path in sockets.gone]
+
+
 def mounted_sockets(container: Container) -> Iterator[str]:
     """Return the mounts through which a container reaches the API of a container runtime."""
     sockets = _sockets(container.snapshot)
-    host = mounttable.host(container.snapshot)
-    located = (
-        [
-            (path, host.table.locate(real(container.snapshot, path)))
-            for path in (*sockets.paths, *sockets.aliases)
-        ]
-        if host
-        else []
-    )
-    places = [(path, host.expanded(at)) for path, at in located if host and at]
-    gone = [(path, host.table.locate(path)) for path in sockets.gone] if host else []
+    places, gone = _socket_places(container.snapshot)
     for mount in host_mounts(container):
         removed = next((path for path, at in gone if at and mount.is_what_was(at)), "")
         same = next((path for path, number in sockets.paths.items() if number and number == mount.socket), "")

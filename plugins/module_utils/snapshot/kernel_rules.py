@@ -8,8 +8,10 @@ come before the path, it prints both as one word.
 from __future__ import annotations
 
 import os
-import socket
 import struct
+from _socket import AF_NETLINK, SOCK_RAW
+from _socket import socket as Socket  # noqa: N812 - it is a class
+from contextlib import closing
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -40,7 +42,7 @@ def ask() -> list[bytes]:
         ValueError: there are too many.
     """
     rules: list[bytes] = []
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_AUDIT) as kernel:
+    with closing(Socket(AF_NETLINK, SOCK_RAW, _NETLINK_AUDIT)) as kernel:
         kernel.settimeout(_SECONDS)
         kernel.bind((0, 0))
         kernel.sendto(_HEADER.pack(_HEADER.size, _LIST_RULES, _REQUEST | _ACK, 1, 0), (0, 0))
