@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 EXTRA := dev
 CONSTRAINTS := $(wildcard .ci/constraints-$(PYVER).txt)
+LOCKED_READERS := $(wildcard .ci/readers-$(PYVER).txt)
+READERS := $(or $(LOCKED_READERS),.ci/readers.in)
 RESULTS := demo-results
 PYTEST = $(BIN)/pytest --junitxml=test-results/$@$(VENV:.venv%=%).xml
 MEMORY := $(shell .ci/memory-folder)
@@ -86,11 +88,11 @@ readers: test-packages $(VENV)/.installed .venv-readers/.installed ## the tests 
 	@.ci/install-packages $(READER_PACKAGES)
 	$(PYTEST) tests/readers --verbose
 
-.venv-readers/.installed: .ci/readers.txt tests/readers/package.json
+.venv-readers/.installed: $(READERS) tests/readers/package.json
 	@.ci/install-packages $(PYTHON_PACKAGES) nodejs npm
 	@echo "Programs that read our files: .venv-readers/ ($(PYTHON))" >&2
 	@$(PYTHON) -m venv .venv-readers
-	@.venv-readers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: -r .ci/readers.txt
+	@.venv-readers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: $(if $(LOCKED_READERS),--require-hashes --no-deps) -r $(READERS)
 	@cp tests/readers/package.json .venv-readers/
 	@npm install --prefix .venv-readers --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
@@ -200,7 +202,7 @@ bpf: ## build the BPF objects of the recorder, which are kept in the tree (clang
 package: $(VENV)/.installed ## build wheel, source archive, collection, SBOM and checksums into dist/ (DOCS_URL=address of the site)
 	HARDENER_DOCS_URL='$(DOCS_URL)' $(BIN)/python -m tools.package dist
 
-.PHONY: lock lock-lowest
+.PHONY: lock lock-lowest lock-readers
 lock: ## write the versions of a fresh environment, with the hashes of their files, to .ci/constraints-X.Y.txt
 	$(call freeze,.[dev],,.ci/constraints-$(PYVER).txt)
 
@@ -208,6 +210,9 @@ lock-lowest: ## write the lowest versions that pyproject.toml allows to .ci/cons
 	$(PYTHON) tools/lowest_versions.py pyproject.toml >.ci/lowest.txt
 	$(call freeze,.[test],.ci/lowest.txt,.ci/constraints-lowest.txt)
 	rm .ci/lowest.txt
+
+lock-readers: ## write the programs of .ci/readers.in, with what they need and hashes, to .ci/readers-X.Y.txt
+	$(call freeze,--requirement=.ci/readers.in,,.ci/readers-$(PYVER).txt)
 
 # What pip installs into a fresh environment: requirement, constraints, file.
 define freeze

@@ -1,6 +1,6 @@
 """Print the packages of a fresh environment with their hashes, as pip --require-hashes reads them.
 
-lock.py REQUIREMENT [CONSTRAINTS]
+lock.py REQUIREMENT|--requirement=FILE [CONSTRAINTS]
 
 pip decides: a first call resolves for the Python that runs this; further calls ask which files pip would take
 on each platform below. Only wheels are taken: a build from source fetches more, which no hash covers.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 MACHINES = ("x86_64", "aarch64")
-GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34", "linux")
+GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_24", "manylinux_2_28", "manylinux_2_34", "linux")
 
 Locked = dict[tuple[str, str], set[str]]  # name and version: SHA-256 of each file
 
@@ -50,9 +50,7 @@ def files(found: Mapping[str, Any]) -> Locked:
         name, version = each["metadata"]["name"], each["metadata"]["version"]
         digest = source.get("archive_info", {}).get("hashes", {}).get("sha256")
         if not digest or not source["url"].endswith(".whl"):
-            raise SystemExit(
-                f"{name}=={version}: no wheel with a SHA-256; name another version in pyproject.toml"
-            )
+            raise SystemExit(f"{name}=={version}: no wheel with a SHA-256; require another version")
         locked.setdefault((name, version), set()).add(digest)
     return locked
 

@@ -13,6 +13,7 @@ from tools.lock import files, render
 
 ROOT = Path(__file__).parents[3]
 CONSTRAINTS = sorted((ROOT / ".ci").glob("constraints-*.txt"))
+READERS = sorted((ROOT / ".ci").glob("readers-*.txt"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What Debian 13 has, by the names of PyPI.
 DEBIAN_13 = {
@@ -41,13 +42,33 @@ def source(name: str, file: str, digest: str = "a" * 64) -> dict[str, Any]:
     return {"metadata": {"name": name, "version": "1.0"}, "download_info": origin}
 
 
-@pytest.mark.parametrize("path", CONSTRAINTS, ids=lambda path: path.name)
-def test_every_package_is_pinned_with_a_hash(path: Path) -> None:
+def pinned(path: Path) -> list[str]:
+    """Lines of a file of pins, each of which has a hash."""
     lines = path.read_text().replace(" \\\n    ", " ").splitlines()
     assert [line for line in lines if not LINE.fullmatch(line)] == []
-    locked = {canonicalize_name(line.partition("==")[0]) for line in lines}
+    return lines
+
+
+@pytest.mark.parametrize("path", CONSTRAINTS, ids=lambda path: path.name)
+def test_every_package_is_pinned_with_a_hash(path: Path) -> None:
+    locked = {canonicalize_name(line.partition("==")[0]) for line in pinned(path)}
     extras = ("test",) if path.name == "constraints-lowest.txt" else ("test", "lint", "dev")
     assert wanted(*extras) - locked == set(), "run: make lock, or make lock-lowest"
+
+
+@pytest.mark.parametrize("path", READERS, ids=lambda path: path.name)
+def test_every_program_that_reads_our_files_is_pinned_with_a_hash(path: Path) -> None:
+    locked = {requirement(line) for line in pinned(path)}
+    wanted = (ROOT / ".ci/readers.in").read_text().splitlines()
+    assert {requirement(line) for line in wanted if line[0] != "#"} - locked == set(), (
+        "run: make lock-readers"
+    )
+
+
+def requirement(line: str) -> str:
+    """A pin with the name as an index writes it: pre-commit and pre_commit are one."""
+    name, _, version = line.partition(" ")[0].partition("==")
+    return f"{canonicalize_name(name)}=={version}"
 
 
 def test_each_python_of_ci_has_constraints() -> None:
