@@ -77,7 +77,7 @@ class FrameworkMapping:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRef:
-    """A control's id, section and level in one benchmark version."""
+    """A control's id, level and assessment (automated or manual) in one benchmark version."""
 
     id: str
     level: int

@@ -1,4 +1,4 @@
-"""Run a workload from its container to a proven profile, by the commands of a user; then attack it."""
+"""Record, profile and prove a workload with the commands that a user runs; then attack its containers."""
 
 from __future__ import annotations
 

@@ -108,5 +108,5 @@ def _names(run: Run) -> Iterator[str]:
         if host.snapshot:
             name = snapshot_name(run.folder, number, host.name)
             if host.snapshot != name:
-                raise Refused(host.snapshot, f"extra: an export names this snapshot {name}")
+                raise Refused(host.snapshot, f"wrong name: an export calls it {name}")
             yield name

@@ -189,7 +189,10 @@ def _runs(members: Iterator[Member], manifest: Manifest, expected: dict[str, Fil
 
 
 def _file(member: Member, file: File, reassessment: Reassessment, snapshots: str) -> None:
-    """Compare one file, and pass its content to the judge where it is needed."""
+    """Compare a file of the archive with its manifest entry.
+
+    Its content is passed to the reassessment if that needs it.
+    """
     if member.name.startswith(snapshots):
         document = member.read(MAX_SNAPSHOT)
         _require_same(File(member.name, member.size, member.sha256()), file)

@@ -1,4 +1,4 @@
-"""Handle termination signals like Ctrl-C while Ansible runs: it has its own session and would continue."""
+"""Treat termination signals as Ctrl-C while Ansible runs: it has its own session and would continue."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class Receptor:
             connection.sendall(f"work results {unit} {position}\n".encode())
             said = b"".join(_bytes(connection)).decode(errors="replace")
             if not said.startswith("Streaming results"):
-                raise ReceptorError(f"no results of unit {unit}: {_quoted(said)}")
+                raise ReceptorError(f"Receptor gives no results of the unit of work {unit}: {_quoted(said)}")
         except (OSError, ReceptorError) as error:
             connection.close()
             raise error if isinstance(error, ReceptorError) else _unanswered(self._path, error) from error

@@ -20,7 +20,7 @@ from hardener.fleet.events import Event, Hosts, Idle, Outcome, StepStarted, Task
 from hardener.fleet.executor import Execution, Job
 from hardener.fleet.interrupts import delayed, interruptible
 from hardener.fleet.local import LocalExecutor
-from hardener.fleet.slices import Ledger, Slice
+from hardener.fleet.slices import Slice, SliceQueue
 from hardener.text import line
 
 _IDLE_S = 1.0
@@ -100,7 +100,7 @@ class SlicedExecution:
         self._size = size
         self._places = {place.name: place for place in places}
         self._listing: Execution | None = None
-        self._ledger = Ledger(job.playbook, (), 1)
+        self._slices = SliceQueue(job.playbook, (), 1)
         self._groups: dict[str, tuple[str, ...]] = {}
         self._queue: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._unwanted = threading.Event()
@@ -132,7 +132,7 @@ class SlicedExecution:
     @property
     def outcomes(self) -> dict[str, Outcome]:
         """Return the outcome of each host in inventory order; complete after the events."""
-        return self._ledger.outcomes
+        return self._slices.outcomes
 
     @property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
@@ -150,16 +150,16 @@ class SlicedExecution:
             hosts = yield from self._listed()
         if self._check:
             self._check(hosts)
-        self._ledger = Ledger(self._job.playbook, hosts, self._size(len(hosts)))
+        self._slices = SliceQueue(self._job.playbook, hosts, self._size(len(hosts)))
         yield Hosts(hosts, dict(self._groups))
         running: dict[str, Slice] = {}
         patience = time.monotonic() + self._patience
-        while running or self._ledger.waiting:
+        while running or self._slices.waiting:
             running |= self._give_out(running)
             if running:
                 patience = time.monotonic() + self._patience
             elif time.monotonic() > patience:
-                yield from self._ledger.abandon(f"no place to run it on: {', '.join(self._places)}")
+                yield from self._slices.abandon(f"no place to run it on: {', '.join(self._places)}")
                 break
             try:
                 message = self._queue.get(timeout=_IDLE_S)
@@ -183,11 +183,11 @@ class SlicedExecution:
     def _give_out(self, running: dict[str, Slice]) -> dict[str, Slice]:
         """Start a slice at each place that is free and ready; return the new ones by place."""
         given: dict[str, Slice] = {}
-        if not self._ledger.waiting:
+        if not self._slices.waiting:
             return given
         ready = [name for name, place in self._places.items() if name not in running and place.is_ready()]
         for name in ready:
-            piece = self._ledger.take(name, (*ready, *running))
+            piece = self._slices.take(name, (*ready, *running))
             if piece is None:
                 continue
             worker = threading.Thread(
@@ -208,9 +208,9 @@ class SlicedExecution:
         del running[message.place]
         self._workers[message.place].join()
         if message.outcomes is not None:
-            yield from self._ledger.ended(piece, message.outcomes)
+            yield from self._slices.ended(piece, message.outcomes)
         else:
-            yield from self._ledger.lost(piece, message.place, message.reason)
+            yield from self._slices.lost(piece, message.place, message.reason)
 
     def _is_told(self, piece: Slice, event: Event) -> bool:
         """Record an event of a slice; return whether it is passed to the caller."""
@@ -218,7 +218,7 @@ class SlicedExecution:
             self._groups |= event.groups
             return False
         if isinstance(event, TaskResult):
-            return self._ledger.result(piece, event)
+            return self._slices.result(piece, event)
         return not isinstance(event, StepStarted) or event.host in piece.hosts
 
     def _work(self, place: Place, piece: Slice) -> None:

@@ -30,7 +30,7 @@ class Slice:
     lost_at: tuple[str, ...] = ()
 
 
-class Ledger:
+class SliceQueue:
     """The pending slices of a job, and exactly one result for each host, even if several arrive.
 
     Args:

@@ -35,7 +35,10 @@ class AssessListener(Protocol):
         """Report a problem of the reports that is not an error."""
 
     def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
-        """Report decisions by group that were not applied, since these snapshots name no groups."""
+        """Report decisions that depend on groups and were not applied.
+
+        The snapshots of these hosts name no groups.
+        """
 
 
 def assess_snapshots(

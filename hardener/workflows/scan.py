@@ -1,4 +1,4 @@
-"""Scan a fleet for security updates, and keep reports of other scanners on its hosts."""
+"""Scan a fleet for security updates, and store reports of other scanners on hosts with the scanned images."""
 
 from __future__ import annotations
 

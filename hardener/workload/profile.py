@@ -197,8 +197,10 @@ def short_name(name: str) -> str:
 def _droppable(drop: Collection[str], useful: frozenset[str]) -> frozenset[str]:
     dropped = named(drop)
     for name in sorted(dropped - useful):
-        kept = f"the profile keeps {', '.join(sorted(useful))}" if useful else "the profile keeps none"
-        raise HardenerError(f"--drop {line(name)}: there is nothing to drop, {kept}")
+        kept = ", ".join(sorted(useful)) or "no capability"
+        raise HardenerError(
+            f"--drop {line(name)}: the profile does not keep this capability; it keeps {kept}"
+        )
     return dropped
 
 

@@ -108,7 +108,7 @@ class CapabilityPart(_Part):
 
 
 class UserPart(_Part):
-    """The user to run as in place of root."""
+    """The user that the container runs as, instead of root."""
 
     uid: int
     gid: int

@@ -211,7 +211,9 @@ def test_one_service_is_recorded_among_copies_of_the_others(shop: Shop) -> None:
     assert found.container.compose.service == "queue"
 
 
-def test_one_service_is_proven_among_copies_of_the_others_without_the_host(shop: Shop) -> None:
+def test_one_service_is_proven_among_copies_of_the_others_in_a_network_where_the_host_has_no_address(
+    shop: Shop,
+) -> None:
     """The exercise reaches another service, as where a worker has no port; copies begin anew each time."""
     trial = {"kind": "before", "confinement": None, "starts": 1, "whole": False, "seconds": 10}
     with untouched(shop):

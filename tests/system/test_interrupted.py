@@ -183,7 +183,9 @@ READ_ONLY = re.compile("Read-only file system|mounted read-only")
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_etc_becomes_read_only_during_a_run(host: lab.Guest, tmp_path: Path, moment: str) -> None:
+def test_a_run_during_which_etc_becomes_read_only_makes_its_change_or_restores_the_host(
+    host: lab.Guest, tmp_path: Path, moment: str
+) -> None:
     settled(host)
     before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
     condition, keys = MOMENTS[moment]

@@ -103,7 +103,7 @@ def is_own(path: str) -> bool:
 def parting(
     store: Store, *, folders: Iterable[str], paths: Iterable[str], programs: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Return the files to remove once a release is confirmed, as JSON data for the journal.
+    """Return the folders to remove once a release is confirmed, as JSON data for the journal.
 
     Args:
         store: hardener's folder on this host.

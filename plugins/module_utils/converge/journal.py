@@ -119,7 +119,10 @@ class Journal:
         return list(found["names"]) if found.get("left") == list(left) else []
 
     def note_undone(self, left: Sequence[str], names: Sequence[str]) -> None:
-        """Store the names of undone activations, while these paths remain to be restored."""
+        """Store the names of the undone activations.
+
+        They count as undone only while exactly these paths remain to be restored.
+        """
         self.remember(undone={"left": list(left), "names": list(names)})
 
     @property
@@ -152,7 +155,7 @@ class Journal:
 
     @property
     def parting(self) -> Mapping[str, Any]:
-        """Return the files to remove from this host once the run is confirmed; see ``departure``."""
+        """Return the folders to remove from this host once the run is confirmed; see ``departure``."""
         found: Mapping[str, Any] = self._raw.get("parting") or {}
         return found
 

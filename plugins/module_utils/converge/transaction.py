@@ -104,7 +104,9 @@ class Transaction:
         self._limits = limits
         self._unkept: Refused | None = None  # why the number could not be kept
         self._found: Mapping[str, Any] = {}  # further data about the run, recorded as well
-        self._parting: Mapping[str, Any] = {}  # files to remove once the run is confirmed, see ``departure``
+        self._parting: Mapping[
+            str, Any
+        ] = {}  # folders to remove once the run is confirmed, see ``departure``
 
     def run(self) -> dict[str, Any]:
         """Run the transaction, and return what was done as JSON data.

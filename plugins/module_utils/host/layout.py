@@ -1,4 +1,4 @@
-"""Name the files and folders of hardener on a host that more than one program reads or writes."""
+"""Name hardener's files and folders on a host, as far as more than one program reads or writes them."""
 
 from __future__ import annotations
 

@@ -101,7 +101,9 @@ def texts(paths: Sequence[str], instead: Mapping[str, str] | None = None) -> Ite
         Failed: they are too many, or together too large.
     """
     if len(paths) > _MAX_FILES:
-        raise Failed(f"{paths[-1]} is one of more than {_MAX_FILES} files")
+        raise Failed(
+            f"too many files to read: {len(paths)}, at most {_MAX_FILES}; the last one is {paths[-1]}"
+        )
     left = _MAX_TOGETHER
     for path in paths:
         if instead and path in instead:

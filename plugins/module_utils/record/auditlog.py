@@ -153,7 +153,10 @@ class AuditLog(Source):
         own = next((option[8:] for option in options if _is_seccomp(option)), "builtin")
         if own == "builtin":
             if granted is None:
-                raise Failed("the engine's default seccomp profile is not known, which has to be logged")
+                raise Failed(
+                    "the engine's default seccomp profile is not known; "
+                    "without it, the calls that it permits cannot be logged"
+                )
             profile = granted.get("own") or granted.get("seccomp")
         else:
             try:

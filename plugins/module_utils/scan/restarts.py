@@ -43,7 +43,7 @@ def packages_changed() -> int | None:
 
 
 def processes_to_restart() -> list[dict[str, Any]]:
-    """Return processes that need a restart: pid, start time, name, unit, and some of the files.
+    """Return processes that use replaced files: pid, start time, name, unit, and some of these files.
 
     Only those of the host: a container must be recreated from a new image.
     """

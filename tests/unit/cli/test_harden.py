@@ -192,7 +192,7 @@ def test_a_host_that_could_not_be_changed_makes_the_run_incomplete(
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 3
 
 
-def test_a_failed_change_counts_even_if_all_controls_pass_afterwards(
+def test_a_failed_change_decides_the_exit_code_even_if_all_controls_pass_afterwards(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}

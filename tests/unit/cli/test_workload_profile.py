@@ -142,7 +142,10 @@ REFUSED = [
     (["web.json", "--compose", "large", "--service", "x"], "cannot read large: it has more than"),
     (["web.json", "other.json"], "web.json and other.json are not of the same container: user was"),
     (["web.json", "--allow-extra", "read"], "--allow-extra read: there is nothing to allow"),
-    (["web.json", "--drop", "sys_time"], "--drop CAP_SYS_TIME: there is nothing to drop, the profile keeps "),
+    (
+        ["web.json", "--drop", "sys_time"],
+        "--drop CAP_SYS_TIME: the profile does not keep this capability; it keeps ",
+    ),
     (["web.json", "--out", "compose.yaml"], "compose.yaml"),
     ([], "Missing argument 'RECORDING...'"),
 ]

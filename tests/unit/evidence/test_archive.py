@@ -101,7 +101,7 @@ def test_archives_that_exceed_a_readers_limits_are_not_written(monkeypatch: pyte
         written(FILES)
 
 
-def test_the_limit_applies_to_each_file() -> None:
+def test_a_file_larger_than_the_limit_is_refused() -> None:
     reader = Reader(io.BytesIO(written(FILES)), "it")
     with pytest.raises(Refused, match=r"a\.txt: too large: 6 bytes, at most 5"):
         next(reader.members()).read(5)

@@ -96,5 +96,5 @@ def test_only_waivers_and_attestations_can_be_decision_files(what: str) -> None:
 def test_a_snapshot_is_named_after_its_host() -> None:
     run = EARLIER_MANIFEST.runs[1]
     host = dataclasses.replace(run.hosts[0], snapshot=snapshot_name(run.folder, 1, "all hosts pass"))
-    with pytest.raises(Refused, match=r"000001-all_hosts_pass\.json: extra: an export names this snapshot "):
+    with pytest.raises(Refused, match=r"000001-all_hosts_pass\.json: wrong name: an export calls it "):
         require_names(dataclasses.replace(EARLIER_MANIFEST, runs=(dataclasses.replace(run, hosts=(host,)),)))

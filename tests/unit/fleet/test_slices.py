@@ -4,7 +4,7 @@ from collections import Counter
 from random import Random
 
 from hardener.fleet.events import Outcome, State, TaskResult
-from hardener.fleet.slices import ATTEMPTS, Ledger, Slice
+from hardener.fleet.slices import ATTEMPTS, Slice, SliceQueue
 
 PLACES = ("a", "b", "c")
 
@@ -14,76 +14,76 @@ def answer(host: str, state: State = State.OK, action: str = "collect") -> TaskR
 
 
 def test_slices_have_the_given_size_in_inventory_order() -> None:
-    ledger = Ledger("audit", "edcba", 2)
-    taken = [ledger.take("a", PLACES) for _ in range(3)]
+    slices = SliceQueue("audit", "edcba", 2)
+    taken = [slices.take("a", PLACES) for _ in range(3)]
     assert [piece.hosts for piece in taken if piece] == [("e", "d"), ("c", "b"), ("a",)]
-    assert ledger.take("a", PLACES) is None
-    assert not ledger.waiting
+    assert slices.take("a", PLACES) is None
+    assert not slices.waiting
 
 
 def test_hosts_that_have_answered_are_not_repeated() -> None:
-    ledger = Ledger("audit", "ab", 2)
-    first = ledger.take("a", PLACES)
+    slices = SliceQueue("audit", "ab", 2)
+    first = slices.take("a", PLACES)
     assert first
-    assert ledger.result(first, answer("a"))
-    assert list(ledger.lost(first, "a", "killed")) == []
-    again = ledger.take("b", PLACES)
+    assert slices.result(first, answer("a"))
+    assert list(slices.lost(first, "a", "killed")) == []
+    again = slices.take("b", PLACES)
     assert again
     assert again.hosts == ("b",)
-    assert not ledger.result(again, answer("a")), "a second answer of the same host"
-    assert list(ledger.ended(again, {"b": Outcome(State.CHANGED)})) == []
-    assert ledger.outcomes == {"a": Outcome(State.OK), "b": Outcome(State.CHANGED)}
+    assert not slices.result(again, answer("a")), "a second answer of the same host"
+    assert list(slices.ended(again, {"b": Outcome(State.CHANGED)})) == []
+    assert slices.outcomes == {"a": Outcome(State.OK), "b": Outcome(State.CHANGED)}
 
 
 def test_a_lost_slice_goes_to_another_place_if_there_is_one() -> None:
-    ledger = Ledger("audit", "a", 1)
-    first = ledger.take("a", PLACES)
+    slices = SliceQueue("audit", "a", 1)
+    first = slices.take("a", PLACES)
     assert first
-    assert not list(ledger.lost(first, "a", "killed"))
-    assert ledger.take("a", PLACES) is None
-    assert ledger.take("a", ("a",)), "no other place is left"
+    assert not list(slices.lost(first, "a", "killed"))
+    assert slices.take("a", PLACES) is None
+    assert slices.take("a", ("a",)), "no other place is left"
 
 
 def test_hosts_that_may_have_changed_are_not_repeated() -> None:
-    ledger = Ledger("harden", "abc", 3)
-    piece = ledger.take("a", PLACES)
+    slices = SliceQueue("harden", "abc", 3)
+    piece = slices.take("a", PLACES)
     assert piece
-    assert ledger.result(piece, answer("a", State.CHANGED, "converge"))
-    assert ledger.result(piece, answer("b", State.FAILED, "converge"))
-    told = list(ledger.lost(piece, "a", "killed"))
-    assert not ledger.waiting
+    assert slices.result(piece, answer("a", State.CHANGED, "converge"))
+    assert slices.result(piece, answer("b", State.FAILED, "converge"))
+    told = list(slices.lost(piece, "a", "killed"))
+    assert not slices.waiting
     assert [result.host for result in told] == ["a", "c"], "b has said why it failed"
-    assert ledger.outcomes["b"] == Outcome(State.FAILED, "no")
-    assert "killed" in ledger.outcomes["a"].reason
-    assert "audit it" in ledger.outcomes["a"].reason
+    assert slices.outcomes["b"] == Outcome(State.FAILED, "no")
+    assert "killed" in slices.outcomes["a"].reason
+    assert "audit it" in slices.outcomes["a"].reason
 
 
 def test_a_slice_is_repeated_up_to_a_limit() -> None:
-    ledger = Ledger("audit", "a", 1)
+    slices = SliceQueue("audit", "a", 1)
     for _ in range(ATTEMPTS - 1):
-        piece = ledger.take("a", ("a",))
+        piece = slices.take("a", ("a",))
         assert piece
-        assert not list(ledger.lost(piece, "a", "killed"))
-    piece = ledger.take("a", ("a",))
+        assert not list(slices.lost(piece, "a", "killed"))
+    piece = slices.take("a", ("a",))
     assert piece
     reason = "lost with its slice: killed"
-    assert list(ledger.lost(piece, "a", "killed")) == [TaskResult("a", "", State.FAILED, reason)]
-    assert ledger.outcomes == {"a": Outcome(State.FAILED, reason)}
-    assert not ledger.waiting
+    assert list(slices.lost(piece, "a", "killed")) == [TaskResult("a", "", State.FAILED, reason)]
+    assert slices.outcomes == {"a": Outcome(State.FAILED, reason)}
+    assert not slices.waiting
 
 
 def test_hosts_without_an_executor_are_reported() -> None:
-    ledger = Ledger("audit", "ab", 1)
-    assert [result.host for result in ledger.abandon("no node")] == ["a", "b"]
-    assert ledger.outcomes == dict.fromkeys("ab", Outcome(State.FAILED, "no node"))
+    slices = SliceQueue("audit", "ab", 1)
+    assert [result.host for result in slices.abandon("no node")] == ["a", "b"]
+    assert slices.outcomes == dict.fromkeys("ab", Outcome(State.FAILED, "no node"))
 
 
 def test_a_host_that_left_the_inventory_is_reported() -> None:
-    ledger = Ledger("audit", "ab", 2)
-    piece = ledger.take("a", PLACES)
+    slices = SliceQueue("audit", "ab", 2)
+    piece = slices.take("a", PLACES)
     assert piece
-    assert [result.host for result in ledger.ended(piece, {"b": Outcome(State.OK)})] == ["a"]
-    assert "no longer" in ledger.outcomes["a"].reason
+    assert [result.host for result in slices.ended(piece, {"b": Outcome(State.OK)})] == ["a"]
+    assert "no longer" in slices.outcomes["a"].reason
 
 
 def test_each_host_has_one_outcome_after_any_losses() -> None:
@@ -103,15 +103,15 @@ def lose(random: Random) -> None:
             ("rollback", "rollback"),
         ]
     )
-    ledger = Ledger(playbook, hosts, size)
+    slices = SliceQueue(playbook, hosts, size)
     given_out: Counter[str] = Counter()
     answers: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     running: list[tuple[str, Slice]] = []
-    while ledger.waiting or running:
-        if ledger.waiting and (not running or random.random() < 0.5):
+    while slices.waiting or running:
+        if slices.waiting and (not running or random.random() < 0.5):
             place = random.choice(PLACES)
-            if piece := ledger.take(place, PLACES):
+            if piece := slices.take(place, PLACES):
                 assert len(piece.hosts) <= size
                 assert not answers.keys() & set(piece.hosts), "what has answered is asked again"
                 given_out.update(piece.hosts)
@@ -120,17 +120,17 @@ def lose(random: Random) -> None:
         place, piece = running.pop(random.randrange(len(running)))
         for host in random.sample([*hosts, "another"], random.randint(0, min(4, len(hosts)))):
             state = random.choice([State.OK, State.CHANGED, State.FAILED, State.UNREACHABLE])
-            if ledger.result(piece, answer(host, state, last)):
+            if slices.result(piece, answer(host, state, last)):
                 assert host in piece.hosts
                 (failures if state in (State.FAILED, State.UNREACHABLE) else answers)[host] += 1
         if random.random() < 0.5:
             ended = {host: Outcome(State.FAILED if failures[host] else State.OK) for host in piece.hosts}
-            failures.update(result.host for result in ledger.ended(piece, ended))
+            failures.update(result.host for result in slices.ended(piece, ended))
         else:
-            failures.update(result.host for result in ledger.lost(piece, place, "killed"))
-    assert list(ledger.outcomes) == hosts, "complete, and in inventory order"
+            failures.update(result.host for result in slices.lost(piece, place, "killed"))
+    assert list(slices.outcomes) == hosts, "complete, and in inventory order"
     assert max(answers.values(), default=0) <= 1
     assert max(failures.values(), default=0) <= 1
-    assert all(failures[host] == (not outcome.ended_well) for host, outcome in ledger.outcomes.items())
+    assert all(failures[host] == (not outcome.ended_well) for host, outcome in slices.outcomes.items())
     most = ATTEMPTS if playbook in ("audit", "scan") else 1
     assert max(given_out.values()) <= most

@@ -179,7 +179,7 @@ def test_the_document_of_an_audit_is_complete() -> None:
     assert (gone["error"], gone["containers"], gone["collected_at"]) == ("unreachable", [], None)
 
 
-def test_reports_of_an_assessment_contain_the_containers() -> None:
+def test_containers_are_counted_by_level_and_the_riskiest_come_first_with_reasons() -> None:
     found = workloads(with_containers(running("web", **PRIVILEGED), least("tight")))
     assert found is not None
     assert found.levels == {"critical": 1, "high": 0, "medium": 0, "low": 1}

@@ -54,7 +54,8 @@ class Activation:
     ) -> None:
         unknown = sorted(set(settings) - self.known)
         if unknown:
-            raise Refused(f"activation {self.name}: unknown {', '.join(unknown)}")
+            known = ", ".join(sorted(self.known))
+            raise Refused(f"activation {self.name}: unknown settings: {', '.join(unknown)}; known: {known}")
         self.settings = settings
         self.check = check
         self.finder = finder or Finder()
@@ -81,7 +82,10 @@ class Activation:
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
-        """Return the subjects in stored data; the first run that stored a subject has its original state."""
+        """Return the names of what a run changed (units, settings, accounts), from its stored data.
+
+        The first run that names one has its original state.
+        """
         return frozenset({cls.name} if memory else ())
 
     @property

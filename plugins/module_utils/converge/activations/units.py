@@ -176,7 +176,7 @@ def _undo(unit: str, before: Mapping[str, Any]) -> None:
 
 
 def _redo(unit: str, before: Mapping[str, Any]) -> None:
-    """Restore the state of a unit that was released, once its files are restored."""
+    """Undo the release of a unit after its files are restored: unmask, enable and start it as before."""
     if "targets" not in before:
         return
     if before["LoadState"] != "masked" and _state(unit)["LoadState"] == "masked":

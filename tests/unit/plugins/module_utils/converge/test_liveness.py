@@ -140,7 +140,7 @@ def test_a_rollback_after_which_programs_do_not_start_fails(
 # --- when a run is rolled back later ------------------------------------------------------------------------
 
 
-def test_the_liveness_data_is_stored_for_other_processes() -> None:
+def test_liveness_data_is_the_same_after_a_json_round_trip() -> None:
     with server(b"SSH-2.0-x\r\n") as came_in:
         before = LOOK(came_in)
         again = Look.of(json.loads(json.dumps(before.data())))

@@ -227,7 +227,7 @@ def test_an_unmaintained_storage_driver_is_replaced_on_an_empty_engine() -> None
     assert "storage_driver" not in documents(make())
 
 
-def test_the_base_device_size_is_limited() -> None:
+def test_dm_basesize_is_removed_unless_the_variable_sets_it() -> None:
     options = config(None, **{"storage-opts": ["dm.basesize=20G", "dm.fs=xfs"]})
     snapshot = make(**{"docker.info": {"Driver": "devicemapper", "Images": 1}}, **options)
     found = documents(snapshot)["base_device_size"]

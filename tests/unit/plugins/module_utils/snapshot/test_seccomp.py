@@ -61,7 +61,7 @@ def test_an_invalid_profile_is_refused(text: str) -> None:
     assert seccomp.declared(text) is None
 
 
-def test_the_profile_in_force_is_read_from_the_bundle(tmp_path: Path) -> None:
+def test_the_profile_in_force_is_read_from_the_oci_bundle(tmp_path: Path) -> None:
     for number, action in enumerate(("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_ERRNO")):
         folder = tmp_path / f"daemon/io.containerd.runtime.v2.task/moby/c{number}"
         folder.mkdir(parents=True)
