@@ -120,7 +120,7 @@ def _window(data: Mapping[str, Any]) -> Window:
     entries = _sequence(data["entries"], _MAX_ENTRIES)
     lost = _mapping(data["lost"])
     if len(lost) > _MAX_SENTENCES:
-        raise ValueError("it has more kinds of losses than exist")
+        raise ValueError(f"it has more than {_MAX_SENTENCES} kinds of losses")
     return Window(
         began=_time(data["began"]),
         ended=_time(data["ended"]),

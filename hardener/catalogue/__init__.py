@@ -114,7 +114,9 @@ def find_anywhere(text: str) -> Control:
             for slug, each in meant.items()
         }
         places = "; ".join(f"{slug} in {names}" for slug, names in where.items())
-        raise HardenerError(f"{text} is {places}", hint="give the name, which is unambiguous")
+        raise HardenerError(
+            f"{text} means different controls: {places}", hint="give the name, which is unambiguous"
+        )
     raise HardenerError(
         f"there is no control {text!r}", hint=_hint(wanted, load(DEFAULT_BENCHMARK), DEFAULT_BENCHMARK)
     )

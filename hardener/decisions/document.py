@@ -183,7 +183,7 @@ class _Composer:
         if len(path) > _DEEPEST:
             raise _Refused(event, "is nested too deeply")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _Refused(event, "anchors and aliases are not supported: write it out", _name(path))
+            raise _Refused(event, "anchors and aliases are not supported: write the value out", _name(path))
         if tag := getattr(event, "tag", None):
             raise _Refused(event, f"the tag {tag} is not supported", _name(path))
         if isinstance(event, yaml.SequenceStartEvent):

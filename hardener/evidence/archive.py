@@ -66,7 +66,11 @@ class Writer:
         self._files += 1
         self._bytes += size
         if size > MAX_FILE or self._files > MAX_FILES or self._bytes > MAX_BYTES:
-            raise HardenerError(f"{name}: the bundle would be too large", hint="export fewer runs into one")
+            raise HardenerError(
+                f"{name}: the bundle would exceed a limit: {MAX_FILES} files,"
+                f" {MAX_FILE} bytes in a file, {MAX_BYTES} bytes in all",
+                hint="export fewer runs into one",
+            )
         if not _NAME.fullmatch(name) or name <= self._last:
             raise ValueError(f"{name!r} is not a name of a bundle's file, or does not follow {self._last!r}")
         self._last = name

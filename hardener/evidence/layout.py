@@ -57,13 +57,15 @@ def require_names(manifest: Manifest) -> None:
     """
     previous = manifest.previous
     if previous != START and (previous.seq == START.seq or previous.sha256 == START.sha256):
-        raise Refused(MANIFEST, f"not an entry of a ledger: {previous.seq}, {previous.sha256}")
+        raise Refused(
+            MANIFEST, f"its previous entry is not one of a ledger: {previous.seq}, {previous.sha256}"
+        )
     identifiers = [run.info.run_id for run in manifest.runs]
     if not identifiers or identifiers != sorted(set(identifiers)) or not all(map(is_run_id, identifiers)):
-        raise Refused(MANIFEST, "its runs do not have the ids and the order of an export")
+        raise Refused(MANIFEST, "its runs are not named and sorted by id as in an export")
     proofs = [each.id for each in manifest.proofs]
     if proofs != sorted(set(proofs)) or not all(map(_PROOF_ID.fullmatch, proofs)):
-        raise Refused(MANIFEST, "its proofs do not have the ids and the order of an export")
+        raise Refused(MANIFEST, "its proofs are not named and sorted by id as in an export")
     names = [file.name for file in manifest.files]
     expected = sorted(
         [
@@ -90,9 +92,7 @@ def _proof_names(found: Proof) -> Iterator[str]:
     """Yield the names of all files of a proof."""
     allowed = {profile_document.NAME, proof.NAME, *profile_document.FILES}
     if found.files != proof_files(set(found.files)) or not set(found.files) <= allowed:
-        raise Refused(
-            MANIFEST, f"the files of proof {found.id} do not have the names and the order of an export"
-        )
+        raise Refused(MANIFEST, f"the files of proof {found.id} are not named and sorted as in an export")
     return (f"{found.folder}/{name}" for name in found.files)
 
 

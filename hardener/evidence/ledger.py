@@ -81,13 +81,16 @@ class Ledger:
         now = utc(datetime.now(UTC))
         if self._head and now < self._head.time:
             raise HardenerError(
-                f"the clock says {now}, the last entry of {line(str(self._path))} {self._head.time}",
+                f"the clock ({now}) is behind the last entry of {line(str(self._path))} ({self._head.time})",
                 hint="set the clock",
             )
         entry = LedgerEntry(self.head.seq + 1, now, runs, bundle_sha256, manifest_sha256, self.head.sha256)
         text = entry.render() + b"\n"
         if len(text) > _MAX_LINE:
-            raise HardenerError("too many runs for one bundle", hint="export fewer runs into one")
+            raise HardenerError(
+                f"too many runs for one bundle: its ledger entry has {len(text)} bytes, at most {_MAX_LINE}",
+                hint="export fewer runs into one",
+            )
         end = os.fstat(self._descriptor).st_size
         try:
             if os.pwrite(self._descriptor, text, end) != len(text):

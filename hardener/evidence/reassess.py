@@ -226,13 +226,15 @@ class _Reported:
             self._waiting = iter(self._hosts)
         name, statuses, groups = next(self._waiting, ("", (), ()))
         if name != scalar(host.name):
-            raise Refused(self.name, f"has {line(name) or 'none'} where the manifest has {line(host.name)}")
+            raise Refused(
+                self.name, f"has {line(name) or 'no host'} where the manifest has {line(host.name)}"
+            )
         return statuses, groups
 
     def finish(self) -> None:
         """Check that the whole report was read and compared."""
         if self._length or next(self._waiting or iter(self._hosts), None):
-            raise Refused(self.name, "has more than the manifest's hosts")
+            raise Refused(self.name, "has more hosts than the manifest")
 
     def _line(self, text: bytes) -> None:
         try:

@@ -138,7 +138,7 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
         ValueError: it has none.
     """
     if len(answer) > MAX_ANSWER:
-        raise ValueError("too long for a time stamp")
+        raise ValueError(f"too long for a time stamp: more than {MAX_ANSWER} bytes")
     try:
         status, *token = _items(_only(answer, _SEQUENCE))
         if int.from_bytes(next(_items(status[1]))[1], "big") > 1:

@@ -325,7 +325,9 @@ def _bounded(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
         ReceptorError: it is too large.
     """
     if info.file_size > _LARGEST_FILE:
-        raise ReceptorError(f"a file in its artifacts is too large: {info.file_size} bytes")
+        raise ReceptorError(
+            f"a file in its artifacts is too large: {info.file_size} bytes, at most {_LARGEST_FILE}"
+        )
     return info
 
 

@@ -67,7 +67,9 @@ class StoredProof:
                 f"cannot read the proof {line(str(self.path))}: {line(str(error))}"
             ) from error
         if _id(found.get(NAME, b"")) != self.id:
-            raise HardenerError(f"the proof {line(str(self.path))} is damaged: its {NAME} is another one")
+            raise HardenerError(
+                f"the proof {line(str(self.path))} is damaged: its {NAME} does not match its id {self.id}"
+            )
         return found
 
 

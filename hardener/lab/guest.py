@@ -111,7 +111,7 @@ def up(name: str, release: str, *, report: Say) -> Guest:
         if running is not None and running.pid is not None:
             if running.release != release:
                 raise HardenerError(
-                    f"guest {name} runs Debian {running.release}",
+                    f"guest {name} runs Debian {running.release}, not {release}",
                     hint=f"take another --name, or run: hardener lab down --name {name}",
                 )
             return running

@@ -44,7 +44,7 @@ class Webhook(Target):
         if not self._host or parts.scheme not in ("https", "http"):
             raise HardenerError("invalid notification URL", hint=_HINT)
         if parts.scheme == "http" and not self._loopback:
-            raise HardenerError("the notification URL is not encrypted", hint=_HINT)
+            raise HardenerError("the notification URL begins with http, which is not encrypted", hint=_HINT)
         place = (f"[{self._host}]" if ":" in self._host else self._host) + port
         self._name = f"{parts.scheme}://{place}"
         self._headers = {"Content-Type": "application/json", "User-Agent": f"hardener/{__version__}"}

@@ -223,7 +223,7 @@ def _require_times(times: Times) -> None:
             check=False,
         )
         if done.returncode:
-            raise HardenerError(f"{line(repr(text))} is not a time", hint="man systemd.time")
+            raise HardenerError(f"{line(repr(text))} is not a time for systemd", hint="man systemd.time")
 
 
 def _moment(text: str) -> str:

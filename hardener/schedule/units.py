@@ -68,7 +68,7 @@ class Times:
         """
         for text, pattern in ((self.calendar, _CALENDAR), (self.jitter, _SPAN)):
             if not pattern.fullmatch(text):
-                raise HardenerError(f"{line(repr(text))} is not a time", hint="man systemd.time")
+                raise HardenerError(f"{line(repr(text))} is not a time for systemd", hint="man systemd.time")
 
 
 def timer(job: Job, times: Times) -> str:

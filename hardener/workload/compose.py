@@ -110,7 +110,7 @@ class _File:
         if not isinstance(node, yaml.MappingNode) or not node.value:
             raise HardenerError(f"{shown} has no settings")
         if _is_alias(key, node):
-            raise HardenerError(f"{shown} is an alias of something else", hint=_OTHERWISE)
+            raise HardenerError(f"{shown} is an alias of another value", hint=_OTHERWISE)
         if node.flow_style or _line(node.value[0][0]) <= _line(key):
             raise HardenerError(f"{shown} is in flow style (in braces)", hint=_OTHERWISE)
         return node
@@ -287,7 +287,9 @@ def _plain(node: yaml.Node | None, left: list[int] | None = None) -> Any:
     left = [_MOST_VALUES] if left is None else left
     left[0] -= 1
     if left[0] < 0:
-        raise HardenerError("the compose file has too many values", hint="its aliases multiply them")
+        raise HardenerError(
+            f"the compose file has more than {_MOST_VALUES} values", hint="its aliases multiply them"
+        )
     if isinstance(node, yaml.MappingNode):
         return [(_plain(key, left), _plain(value, left)) for key, value in node.value]
     if isinstance(node, yaml.SequenceNode):

@@ -126,8 +126,8 @@ def narrowed(
     permitted = {rule["name"] for rule in rules if _permits(rule)}
     refused = frozenset(wanted) - permitted
     for name in sorted(frozenset(extra) - refused):
-        known = "the engine's default permits it already" if name in permitted else "no recording has it"
-        raise HardenerError(f"--allow-extra {line(name)}: there is nothing to allow, {known}")
+        known = "the engine's default already permits" if name in permitted else "no recording has"
+        raise HardenerError(f"--allow-extra {line(name)}: {known} this call")
     plain: dict[tuple[str, int | None], set[str]] = {}
     limited: list[Rule] = []
     families: tuple[int, ...] = ()

@@ -70,7 +70,7 @@ def see_it_can_be_told(result: Any) -> None:
     """
     see_it_fits(result)
     if len(json.dumps(result)) > TOLD:
-        raise AnsibleActionFail("the host's answer is too large for a result")
+        raise AnsibleActionFail(f"the host's answer is too large for a result: at most {TOLD} characters")
 
 
 def see_it_parses(text: bytes) -> None:

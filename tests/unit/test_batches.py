@@ -41,7 +41,7 @@ def test_a_percentage_is_rounded_down(text: str, hosts: int, number: int) -> Non
     assert Share.parse(text, least=0).of(hosts) == number
 
 
-def test_a_limit_needs_batches() -> None:
+def test_a_limit_of_failures_without_batches_is_refused() -> None:
     with pytest.raises(HardenerError, match="needs batches"):
         Batches(max_fail=Share(1))
     with pytest.raises(HardenerError, match="names no host"):

@@ -76,7 +76,7 @@ def test_a_source_is_ok_absent_or_failed() -> None:
         snapshot.fact_or("audit.loaded", {})
 
 
-def test_an_unknown_state_counts_as_failed() -> None:
+def test_a_source_in_an_unknown_state_counts_as_failed() -> None:
     raw = {"schema": SCHEMA, "sources": {"system": {"state": "great", "data": {"kernel": "6"}}}}
     with pytest.raises(FactUnavailable):
         Snapshot(raw).fact("system")

@@ -33,7 +33,7 @@ def test_failing_controls_are_sorted_by_severity_and_benchmark() -> None:
     assert order == ["5.5", "1.1.3", "H.7", "1.1.10", "2.2", "4.1", "5.29"]
 
 
-def test_the_order_does_not_depend_on_the_order_of_hosts() -> None:
+def test_the_order_of_failing_controls_does_not_depend_on_the_order_of_hosts() -> None:
     late = statuses(*[Status.PASS] * 5, Status.FAIL, Status.PASS)
     early = statuses(Status.PASS, Status.FAIL, *[Status.PASS] * 5)
     result = summary(assessment("a", late), assessment("b", early))

@@ -125,7 +125,7 @@ class Host:
         rows = snapshot.fact("mounts")
         if not all("id" in row for row in rows):
             raise FactUnavailable(
-                "mounts", "the snapshot is of an earlier version, which did not store their order"
+                "mounts", "the snapshot is of an earlier version, which did not store the order of mounts"
             )
         self.table = table(rows)
         devices = snapshot.fact_or("block_devices", {}) if snapshot.has("block_devices") else {}

@@ -126,5 +126,5 @@ def _ask(address: str, path: str, content: Mapping[str, Any]) -> Mapping[str, An
         answer = connection.request("POST", path, json.dumps(content).encode(), headers, limit=_MAX)
     parsed = json.loads(answer)
     if not isinstance(parsed, dict):
-        raise ValueError(f"{path}: no object")
+        raise ValueError(f"the answer to {path} is not a JSON object")
     return parsed

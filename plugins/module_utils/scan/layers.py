@@ -126,7 +126,7 @@ def _content(folder: int, name: str) -> bytes:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise Failed(f"{name} in a layer is no longer a file")
         if _overlay(file.fileno(), "metacopy") is not None:
-            raise Failed(f"{name}: this layer has only metadata of overlayfs")
+            raise Failed(f"{name} in a layer has no content: overlayfs stored only its metadata there")
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise TooLarge(f"{name} in a layer is larger than {MAX_FILE} bytes")

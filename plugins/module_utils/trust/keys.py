@@ -98,6 +98,6 @@ def _openssl(*arguments: str, data: bytes = b"") -> tuple[int, str]:
         )
     except OSError:
         raise Failed("openssl is missing on this host: install it") from None
-    except subprocess.TimeoutExpired:
-        raise Failed("openssl did not end in time") from None
+    except subprocess.TimeoutExpired as expired:
+        raise Failed(f"openssl did not end within {expired.timeout:g} s") from None
     return outcome.returncode, outcome.stdout.decode("utf-8", "replace")

@@ -48,7 +48,7 @@ def test_a_benchmark_name_cannot_be_a_path() -> None:
 
 
 @pytest.mark.parametrize("text", ["daemon-tls-verify", "2.8", " 2.8 ", "Daemon-TLS-Verify"])
-def test_find_by_slug_and_id(text: str) -> None:
+def test_a_control_is_found_by_its_slug_and_by_its_id(text: str) -> None:
     assert catalogue.find(text, NEWEST).slug == "daemon-tls-verify"
 
 
@@ -84,7 +84,7 @@ def test_an_id_without_a_benchmark_is_found_if_it_is_unambiguous(text: str) -> N
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("2.8", "2.8 is .*daemon-tls-verify in cis-docker-1.8.0.*give the name"),
+        ("2.8", "2.8 means different controls: .*daemon-tls-verify in cis-docker-1.8.0.*give the name"),
         ("daemon-icc-disable", "did you mean daemon-icc-disabled"),
         ("", "there is no control ''"),
     ],
@@ -94,7 +94,7 @@ def test_an_ambiguous_or_unknown_id_is_an_error_with_suggestions(text: str, hint
         catalogue.find_anywhere(text)
 
 
-def test_select_everything_by_default() -> None:
+def test_without_a_selector_every_control_is_selected() -> None:
     controls = catalogue.load(NEWEST)
     assert catalogue.select(controls, benchmark=NEWEST) == controls
 

@@ -71,7 +71,9 @@ CE = ("docker-ce", "5:29.9.0-1~debian.13~trixie")
         (host(parts=[{"Name": "runc", "Version": "1.1.15+ds1"}]), Status.PASS),
     ],
 )
-def test_the_maintainer_of_the_release_decides(judge: Judge, snapshot: Snapshot, status: Status) -> None:
+def test_support_of_a_release_is_judged_by_its_maintainer(
+    judge: Judge, snapshot: Snapshot, status: Status
+) -> None:
     verdict = judge(SLUG, snapshot)
     assert verdict.status is status, verdict
     assert any(fact.startswith("running: ") for fact in verdict.evidence)

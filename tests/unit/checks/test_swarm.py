@@ -125,7 +125,7 @@ def test_every_control_of_section_7_has_a_check() -> None:
 
 @pytest.mark.parametrize("slug", CONTROLS)
 class TestEveryControl:
-    def test_not_applicable_without_swarm(self, judge: Judge, slug: str) -> None:
+    def test_controls_are_not_applicable_without_swarm(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, make())
         assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "swarm mode is inactive")
 
@@ -244,7 +244,7 @@ class TestOverlayEncrypted:
     def test_compliant_objects_pass(self, judge: Judge, value: str) -> None:
         assert judge(self.SLUG, connected(network("ingress", encrypted=value))).status is Status.PASS
 
-    def test_not_applicable_without_overlay_networks(self, judge: Judge) -> None:
+    def test_the_control_is_not_applicable_without_overlay_networks(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, worker(**{"docker.networks": [network("bridge", "bridge")]}))
         assert verdict.actual == "there are no overlay networks"
 
@@ -267,7 +267,7 @@ class TestSecretsUsed:
         assert verdict.status is Status.PASS
         assert "the cluster's store holds 1 secrets" in verdict.evidence
 
-    def test_not_applicable_without_services(self, judge: Judge) -> None:
+    def test_the_control_is_not_applicable_without_services(self, judge: Judge) -> None:
         assert judge(self.SLUG, manager()).actual == "the cluster runs no service"
 
     def test_without_a_search_for_secrets_the_verdict_is_an_error(self, judge: Judge) -> None:

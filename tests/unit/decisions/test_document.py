@@ -92,7 +92,7 @@ def test_invalid_utf_8_is_an_error_with_its_line() -> None:
 @pytest.mark.parametrize(
     "bomb", ["[" * 400_000, "{a: " * 200_000, "- " * 400_000, "[[[[[[[[[[[[1]]]]]]]]]]]]"]
 )
-def test_depth_is_bounded(bomb: str) -> None:
+def test_a_document_that_is_nested_too_deeply_is_refused(bomb: str) -> None:
     assert "deep" in refused(bomb).message or "depth" in refused(bomb).message
 
 
@@ -102,7 +102,7 @@ def test_aliases_are_refused() -> None:
     assert "anchors and aliases" in refused("\n".join(lines)).message
 
 
-def test_size_is_bounded(tmp_path: Path) -> None:
+def test_a_document_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "waivers.yml"
     path.write_text("#" * (1024 * 1024 + 1))
     with pytest.raises(HardenerError, match="is larger than 1024 KiB"):

@@ -33,6 +33,6 @@ def test_a_waiver_is_read_with_all_fields() -> None:
     assert waivers.horizon == 366
 
 
-def test_the_horizon_of_waivers_is_known() -> None:
+def test_the_horizon_of_a_file_is_kept_with_its_waivers() -> None:
     long = f"horizon_days: 1000\n{WAIVER.changed('expires', '2029-01-01')}"
     assert waivers_of(parse(long.encode(), WAIVER.file), TODAY).horizon == 1000

@@ -148,7 +148,7 @@ def test_a_clock_set_back_is_reported(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(late.render() + b"\n")
     with pytest.raises(
-        HardenerError, match=r"the clock says .*, the last entry of .* 2999.*\(set the clock\)"
+        HardenerError, match=r"the clock \(.*\) is behind the last entry of .* \(2999.*\(set the clock\)"
     ):
         add(path)
 

@@ -100,13 +100,13 @@ def tampered(desk: Desk, bundle: Path, name: str, change: Change, told: Change =
             "proof.json",
             lambda it: None,
             lambda it: it["files"].append("zzz"),
-            "do not have the names and the order of an export",
+            "are not named and sorted as in an export",
         ),
         (
             "proof.json",
             lambda it: None,
             lambda it: it.update(id="../../etc/passwd"),
-            "its proofs do not have the ids and the order of an export",
+            "its proofs are not named and sorted by id as in an export",
         ),
     ],
 )

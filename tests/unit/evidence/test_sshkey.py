@@ -75,7 +75,7 @@ def test_an_invalid_key_is_an_error(data: bytes) -> None:
         ),
     ],
 )
-def test_a_certificate_has_its_principals(public: bytes, kind: str) -> None:
+def test_the_principals_of_a_certificate_are_read(public: bytes, kind: str) -> None:
     found = parse(certificate(public, "a@b", "x,*", kind=kind, authority=ED25519))
     assert (found.kind, found.weakness, found.names) == (kind, "", ("a@b", "x,*"))
 
@@ -92,7 +92,7 @@ def test_a_certificate_of_a_weak_key_or_by_a_weak_authority_is_weak() -> None:
 @pytest.mark.parametrize(
     "name", ["auditor@example.com", "jürgen", "release-2026", "a", "first.last+evidence@example.com", "审计"]
 )
-def test_a_plain_name_is_a_name(name: str) -> None:
+def test_a_plain_name_of_a_signer_is_accepted(name: str) -> None:
     assert is_name(name)
 
 
@@ -115,7 +115,7 @@ def test_a_plain_name_is_a_name(name: str) -> None:
         ),
     ],
 )
-def test_patterns_lists_and_invisible_characters_are_not_names(name: str) -> None:
+def test_patterns_lists_and_invisible_characters_are_refused_as_names_of_a_signer(name: str) -> None:
     assert not is_name(name)
 
 

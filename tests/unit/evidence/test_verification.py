@@ -77,7 +77,7 @@ def test_a_missing_bundle_is_not_a_refusal(desk: Desk) -> None:
     assert not isinstance(error.value, Refused)
 
 
-def test_a_folder_is_refused(desk: Desk) -> None:
+def test_a_folder_in_place_of_a_bundle_is_refused(desk: Desk) -> None:
     with pytest.raises(HardenerError, match=r"cannot read .*: Is a directory"):
         desk.verify(desk.folder)
 
@@ -113,7 +113,7 @@ def test_the_first_ledger_entry_has_no_previous_digest(desk: Desk) -> None:
     bundle, _ = desk.export("it.tar.gz")
     for previous in ({"seq": 0, "sha256": "1" * 64}, {"seq": 7, "sha256": "0" * 64}):
         bundle.write_bytes(resigned(desk, contents(bundle), ledger={"previous": previous}))
-        with pytest.raises(Refused, match=r"manifest\.json: not an entry of a ledger"):
+        with pytest.raises(Refused, match=r"manifest\.json: its previous entry is not one of a ledger"):
             desk.verify(bundle, ledger=False)
 
 

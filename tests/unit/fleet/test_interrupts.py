@@ -67,7 +67,7 @@ def test_an_interrupted_start_leaves_a_thread_that_can_be_joined() -> None:
     assert begun.is_set()
 
 
-def test_other_threads_delay_nothing() -> None:
+def test_a_delay_in_another_thread_does_not_delay_an_interrupt() -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def work() -> None:

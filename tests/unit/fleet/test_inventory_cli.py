@@ -29,7 +29,7 @@ def test_variables_are_read_on_request(ansible: Path, variables: bool) -> None:
     assert listed("web1,", variables=variables) == {}
 
 
-def test_other_keys_of_the_listing_are_ignored(ansible: Path) -> None:
+def test_the_listing_is_told_to_ignore_files_of_decisions(ansible: Path) -> None:
     say(ansible, 'test -n "$ANSIBLE_INVENTORY_IGNORE_REGEX" && echo "{}"')
     assert listed("web1,") == {}
 

@@ -279,7 +279,7 @@ def test_a_large_file_is_not_unpacked(
     monkeypatch.setattr(module, "_LARGEST_FILE", 1000)
     fake.output = [HEAD + ANSWERS + STATS + archive(**{"snapshots/a.json": bytes(1001)}) + EOF]
     attempt, _ = run()
-    assert attempt.reason == "node w1: a file in its artifacts is too large: 1001 bytes"
+    assert attempt.reason == "node w1: a file in its artifacts is too large: 1001 bytes, at most 1000"
     assert not list(tmp_path.rglob("*.json"))
 
 

@@ -54,7 +54,7 @@ def test_latest_is_the_latest_run_of_one_inventory(history: History) -> None:
 
 
 @pytest.mark.parametrize("name", ["latest", "latest~1", "baseline"])
-def test_without_an_inventory_there_must_be_only_one(history: History, name: str) -> None:
+def test_without_a_named_inventory_a_history_of_several_is_ambiguous(history: History, name: str) -> None:
     audited(history, "p1", "/prod")
     audited(history, "l1", "db02,db01")
     audited(history, "l2", "db01,db02")
@@ -65,7 +65,7 @@ def test_without_an_inventory_there_must_be_only_one(history: History, name: str
     assert refused.value.exit_code == 2
 
 
-def test_an_identifier_needs_no_inventory(history: History) -> None:
+def test_a_run_is_found_by_its_id_without_its_inventory(history: History) -> None:
     audited(history, "p1", "/prod")
     audited(history, "s1", "/stage")
     assert history.run("p").id == "p1"

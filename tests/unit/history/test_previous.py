@@ -48,7 +48,7 @@ def test_runs_by_another_benchmark_are_of_another_kind(history: History) -> None
     )
 
 
-def test_a_stored_run_has_only_earlier_runs_before_it(history: History) -> None:
+def test_the_previous_runs_of_a_stored_run_are_only_the_earlier_ones(history: History) -> None:
     stored = [put(history, name) for name in ("one", "two", "three")]
     found = previous_runs(history, stored[1].record, before=stored[1].number)
     assert found

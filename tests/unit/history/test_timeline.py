@@ -53,7 +53,7 @@ def test_runs_without_the_host_are_omitted_from_its_steps(timeline: Timeline) ->
     assert timeline.steps("never there") == []
 
 
-def test_the_steps_of_a_host_are_found_by_its_name(tmp_path: Path, timeline: Timeline) -> None:
+def test_the_steps_of_a_host_are_searched_by_an_index_of_its_name(tmp_path: Path, timeline: Timeline) -> None:
     with opened(tmp_path / "history.sqlite3") as connection:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {steps_statement('1,2,3')}", ("a",)).fetchall()
     searched = [row[3] for row in plan if row[3].startswith("SEARCH")]

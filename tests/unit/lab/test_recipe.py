@@ -74,14 +74,14 @@ def test_the_name_does_not_depend_on_the_mirror() -> None:
         assert not [word for word in command if "://" in word or ".org" in word]
 
 
-def test_only_testing_accepts_a_dated_index() -> None:
+def test_only_debian_testing_accepts_an_expired_package_index() -> None:
     dated = {
         name for name, release in RELEASES.items() if "Check-Valid-Until" in " ".join(bootstrap(release))
     }
     assert dated == {"testing"}
 
 
-def test_testing_has_its_security_archive(tmp_path: Path) -> None:
+def test_a_guest_of_debian_testing_gets_the_security_archive(tmp_path: Path) -> None:
     sources = tmp_path / "etc/apt/sources.list"
     sources.parent.mkdir(parents=True)
     sources.write_text("deb http://mirror.example/debian testing main\n")
@@ -120,7 +120,7 @@ def test_the_data_root_is_on_its_own_disk_even_without_docker() -> None:
     assert hooks == ['--customize-hook=mkdir --parents "$1"/var/lib/docker']
 
 
-def test_auditd_is_left_to_the_role_that_installs_it() -> None:
+def test_no_guest_is_built_with_auditd_since_a_role_installs_it() -> None:
     assert not [name for name, release in RELEASES.items() if "auditd" in release.packages]
 
 

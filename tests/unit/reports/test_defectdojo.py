@@ -38,7 +38,7 @@ def test_failures_are_active_and_waived_controls_are_accepted_risks(write: Write
     ]
 
 
-def test_titles_of_different_hosts_differ(write: Write) -> None:
+def test_findings_of_different_hosts_have_different_titles(write: Write) -> None:
     findings = read(write(assessment("a"), assessment("b"), assessment("b"), gone("c"), gone("c")))
     assert len({each["title"] for each in findings}) == len(findings) == 3 * 4 + 2 * len(CONTROLS)
     assert len({each["unique_id_from_tool"] for each in findings}) == len(findings)

@@ -37,7 +37,9 @@ def format_name() -> str:
     return "html"
 
 
-def test_nothing_is_loaded_and_the_policy_has_the_digests(written: Written, run: RunInfo) -> None:
+def test_the_content_security_policy_permits_only_the_inline_script_and_style_of_the_page(
+    written: Written, run: RunInfo
+) -> None:
     page = Page(written(assessment(), gone(), previous=earlier(run, assessment("x"))))
     (policy,) = [
         values["content"] or ""

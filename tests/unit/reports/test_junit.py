@@ -115,7 +115,7 @@ def test_a_failure_without_text_stays_a_failure(write: Write) -> None:
     assert (suite.failures, suite.errors, suite.skipped) == (1, 1, 3)
 
 
-def test_an_unreachable_host_has_as_many_cases(write: Write) -> None:
+def test_an_unreachable_host_has_as_many_cases_as_a_reachable_one(write: Write) -> None:
     reached, lost = suites(check(write(assessment("web-1"), gone("web-2"))))
     assert [each.name for each in lost] == [each.name for each in reached]
     assert (reached.tests, next(iter(reached)).result) == (len(CONTROLS) + 1, [])

@@ -43,7 +43,7 @@ def test_the_report_of_one_host_matches_the_golden_file(
         (Status.WAIVED, "Compliant: 1 host"),
     ],
 )
-def test_the_headline_is_the_result(written: Written, status: Status, headline: str) -> None:
+def test_the_headline_says_the_result_of_the_run(written: Written, status: Status, headline: str) -> None:
     text = written(assessment(verdicts=statuses(*[status] * len(CONTROLS))))
     assert text.startswith(f"## {headline}\n")
 

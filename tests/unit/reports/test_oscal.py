@@ -26,7 +26,7 @@ def states(result: Any) -> dict[str, tuple[str, str]]:
     return {each["target-id"]: (each["status"]["state"], each["status"]["reason"]) for each in targets}
 
 
-def test_the_population_has_every_host(write: Write) -> None:
+def test_every_host_is_an_inventory_item_even_an_unreachable_one(write: Write) -> None:
     result = read(write(assessment("a"), gone("b"), assessment("a")))
     items = result["local-definitions"]["inventory-items"]
     assert [each["description"] for each in items] == ["`a`", "`b`", "`a`"]

@@ -25,7 +25,9 @@ from tests.unit.snapshots import recorded
         ("debian-13-selinux-enforcing", "selinux", {"security": ["selinux"]}),
     ],
 )
-def test_settings_of_the_roles_agree(host: str, role: str, expected: dict[str, list[str]]) -> None:
+def test_expectations_of_two_roles_for_the_engine_are_combined(
+    host: str, role: str, expected: dict[str, list[str]]
+) -> None:
     snapshot = recorded(host)
     documents = [*rendered("docker_daemon", snapshot), *rendered(role, snapshot)]
     request = parse({"documents": documents}, tuple(KINDS))

@@ -12,7 +12,7 @@ from hardener.schedule import cron_line
 from tests.unit.schedule.jobs import by_cron, job
 
 
-def test_the_line_runs_the_command_in_its_folder_and_never_twice_at_once(tmp_path: Path) -> None:
+def test_a_crontab_line_runs_the_command_in_its_folder_and_never_twice_at_once(tmp_path: Path) -> None:
     folder, home = tmp_path / "it's 100%", tmp_path / "ho me" / "hardener"
     folder.mkdir()
     source = "import os, sys; print(os.getcwd(), os.environ['HARDENER_HOME'], *sys.argv[1:])"

@@ -125,6 +125,6 @@ def test_an_audit_without_running_containers_is_shown() -> None:
         ({"proc": {"cgroup": {"memory_max": 9, "pids_max": None}}}, "pids,cpu"),
     ],
 )
-def test_privileges_are_shown_in_cells(change: dict[str, Any], cells: str) -> None:
+def test_each_privilege_is_shown_in_its_column(change: dict[str, Any], cells: str) -> None:
     (row,) = [text for text in shown(audit(with_containers(running("web", **change)))) if " web " in text]
     assert cells in row.split()

@@ -48,7 +48,7 @@ def test_the_riskiest_containers_come_first() -> None:
     assert found.complete
 
 
-def test_a_level_comes_before_points() -> None:
+def test_containers_are_sorted_by_level_before_points() -> None:
     """Many small privileges do not outweigh one that gives the host away."""
     many = {"host_namespaces": ["net", "ipc", "uts", "user"], "seccomp": 0, "label": "unconfined"}
     socket = {"Type": "bind", "Source": "/var/run/docker.sock", "Destination": "/s", "RW": True}

@@ -89,7 +89,7 @@ def change(text: str, service: str = "web", settings: dict[str, Any] = SETTINGS)
     return edited(text, settings, service=service, name="compose.yaml")
 
 
-def test_only_the_settings_change() -> None:
+def test_only_the_settings_of_the_profile_change_in_a_compose_file() -> None:
     assert change(FILE) == CHANGED
     assert change(CHANGED) == CHANGED
 
@@ -170,7 +170,7 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
         ("services: {web: {image: a}}", "in flow style"),
         ("services:\n  web:\n", "has no settings"),
         ("services:\n  web: 7\n", "has no settings"),
-        ("x: &x\n  image: a\nservices:\n  web: *x\n", "alias of something else"),
+        ("x: &x\n  image: a\nservices:\n  web: *x\n", "alias of another value"),
         ("services:\n  web:\n   - a\n", "has no settings"),
         ("services:\n\tweb: a", "is not a compose file: line 2"),
         ("services: *nothing", "is not a compose file"),
@@ -179,7 +179,7 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
         (ANCHORED, "another service takes settings from web"),
         (EXTENDED, "service job extends web"),
         (EXTENDED.replace("\n      service: web", " web"), "service job extends web"),
-        (LAUGHS + "services:\n  web:\n    image: a\n", "too many values"),
+        (LAUGHS + "services:\n  web:\n    image: a\n", "the compose file has more than"),
         ("#" * 300_000, "has more than"),
         ("services:\n  \x1b[2J:\n    image: a\n", "is not a compose file"),
     ],

@@ -84,7 +84,7 @@ def known(part: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return axes(build(data, name="recording"))
 
 
-def test_every_axis_is_generated() -> None:
+def test_every_axis_of_an_identity_has_a_test_value() -> None:
     assert list(RECORDED) == list(axes(build(document(), name="recording")))
 
 

@@ -147,7 +147,9 @@ class TestCapabilities:
         assert found["default-capabilities"] == 21
 
     @pytest.mark.parametrize(("held", "advice"), [(DEFAULT, "Use --cap-drop ALL"), ("2400", "Drop those")])
-    def test_the_advice_fits_what_was_dropped(self, held: str, advice: str) -> None:
+    def test_the_advice_depends_on_which_capabilities_are_dropped_already(
+        self, held: str, advice: str
+    ) -> None:
         rated = judged(running(proc=with_caps(int(held, 16))))["web"]
         assert advice in next(each.do for each in rated.excess if each.key == "default-capabilities")
 

@@ -39,7 +39,10 @@ class AutomaticUpdates(Activation):
         """Mark the activation as due if a file changes, or if another file overrides its settings."""
         super().prepare(plan)
         if self._manager not in _PROGRAMS:
-            raise Refused(f"activation {self.name}: there is no package manager {self._manager!r}")
+            raise Refused(
+                f"activation {self.name}: there is no package manager {self._manager!r};"
+                f" known: {', '.join(_PROGRAMS)}"
+            )
         if not system.installed(_PROGRAMS[self._manager]):
             if not self.check:
                 raise Refused(f"{_PACKAGES[self._manager]} is not installed: install it first")

@@ -342,7 +342,7 @@ def test_indirect_views_of_the_host_fail(
         ("fuse.lxcfs", "lxcfs"),
     ],
 )
-def test_other_fuse_mounts_pass(judge: Judge, fstype: str, source: str) -> None:
+def test_fuse_mounts_that_show_no_folder_of_the_host_pass(judge: Judge, fstype: str, source: str) -> None:
     host = [*HOST, at(9, 1, "/mnt/all", "0:90", fstype=fstype, source=source)]
     shown = [at(101, 100, "/d", "0:90", fstype=fstype, source=source)]
     for slug in (SOCKET, SENSITIVE):

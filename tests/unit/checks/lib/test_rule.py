@@ -58,7 +58,7 @@ def test_a_failure_has_precedence_over_a_question_and_keeps_it() -> None:
     assert "container a: hums" in verdict.evidence
 
 
-def test_no_subjects_is_not_applicable() -> None:
+def test_a_rule_without_subjects_is_not_applicable() -> None:
     verdict = judge_all((), lambda _: ["x"], expected="all is well", no_subjects="nobody is here")
     assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "nobody is here")
 

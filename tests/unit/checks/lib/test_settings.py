@@ -46,7 +46,7 @@ def test_the_last_of_a_repeated_flag_counts() -> None:
     assert Settings(told({"log-level": ["debug", "info"]})).text("log-level").value == "info"
 
 
-def test_list_settings_have_another_name_on_the_command_line() -> None:
+def test_a_list_setting_is_read_from_its_flag_and_from_its_key() -> None:
     assert Settings(told({"storage-opt": ["a=1", "b=2"]})).entries("storage-opts").value == ("a=1", "b=2")
     assert Settings(told(parsed={"hosts": ["fd://"]})).entries("hosts").value == ("fd://",)
     assert Settings(told(parsed={"log-opts": {"tag": "x"}})).entries("log-opts").value == ("tag=x",)

@@ -15,7 +15,7 @@ SLUG = "container-capabilities"
 ALL = "000001ffffffffff"
 
 
-def test_the_engine_gives_fourteen_capabilities_of_forty_one() -> None:
+def test_the_default_set_has_14_of_the_41_capabilities() -> None:
     assert len(CAPABILITIES) == 41
     assert len(DEFAULT) == 14
     assert {"NET_RAW", "MKNOD", "CHOWN"} < DEFAULT
@@ -33,7 +33,7 @@ def test_a_running_container_is_judged_by_its_bounding_set(judge: Judge, mask: s
     assert broken(judge, SLUG, hardened("bad", proc={"cap_bnd": mask})).startswith(detail)
 
 
-def test_the_engines_default_set_has_raw_sockets(judge: Judge) -> None:
+def test_the_engines_default_set_fails_because_of_raw_sockets(judge: Judge) -> None:
     bad = hardened("bad", proc={"cap_bnd": "00000000a80425fb"}, HostConfig={"CapDrop": None})
     assert broken(judge, SLUG, bad) == "has NET_RAW"
 
@@ -71,7 +71,7 @@ def test_a_privileged_container_has_every_capability_with_an_empty_capadd(judge:
 
 
 @pytest.mark.parametrize("name", ["NET_RAW", "MKNOD"])
-def test_capabilities_are_names_not_text(judge: Judge, name: str) -> None:
+def test_a_capability_added_beside_one_of_the_default_set_fails(judge: Judge, name: str) -> None:
     mask = f"{1 << CAPABILITIES.index(name) | 1 << CAPABILITIES.index('SYS_TIME'):016x}"
     bad = hardened("bad", proc={"cap_bnd": mask}, HostConfig={"CapAdd": [name, "SYS_TIME"]})
     assert "SYS_TIME" in broken(judge, SLUG, bad)
@@ -125,7 +125,9 @@ class TestCustomSet:
         "config",
         [{"CapDrop": ["ALL"], "CapAdd": ["ALL"]}, {"CapDrop": ["ALL"], "Privileged": True}],
     )
-    def test_adding_all_capabilities_is_not_a_custom_set(self, judge: Judge, config: dict[str, Any]) -> None:
+    def test_a_container_with_all_capabilities_fails_as_having_every_one(
+        self, judge: Judge, config: dict[str, Any]
+    ) -> None:
         bad = hardened("bad", proc={"cap_bnd": ALL}, HostConfig=config)
         assert broken(judge, SLUG, bad) == "has every capability"
 

@@ -79,7 +79,7 @@ class TestAppArmor:
         verdict = held(judge, self.SLUG, hardened(AppArmorProfile="unconfined"))
         assert "container twin: declared unconfined, but runs under docker-default" in verdict.evidence
 
-    def test_does_not_apply_where_the_engine_has_no_apparmor(self, judge: Judge) -> None:
+    def test_the_control_is_not_applicable_where_the_engine_has_no_apparmor(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(), info={"SecurityOptions": ["name=seccomp,profile=builtin"]})
         assert judge(self.SLUG, snapshot).status is Status.NOT_APPLICABLE
 
@@ -124,7 +124,7 @@ class TestSELinux:
         assert verdict.status is Status.FAIL
         assert "permissive" in verdict.actual
 
-    def test_an_engine_that_ignores_the_hosts_selinux_confines_nothing(self, judge: Judge) -> None:
+    def test_containers_of_an_engine_that_ignores_the_hosts_selinux_fail(self, judge: Judge) -> None:
         lsm = {"selinux": {"enabled": True, "mode": "enforcing"}}
         snapshot = with_containers(self.labelled("system_u:system_r:unconfined_service_t:s0"), lsm=lsm)
         verdict = judge(self.SLUG, snapshot)
@@ -189,7 +189,7 @@ class TestSeccomp:
         verdict = held(judge, self.SLUG, hardened(HostConfig={"SecurityOpt": ["seccomp=unconfined"]}))
         assert any("has a seccomp filter although declared without one" in fact for fact in verdict.evidence)
 
-    def test_not_applicable_on_a_kernel_without_seccomp(self, judge: Judge) -> None:
+    def test_the_control_is_not_applicable_on_a_kernel_without_seccomp(self, judge: Judge) -> None:
         without = {"SecurityOptions": ["name=apparmor"]}
         snapshot = with_containers(hardened(), info=without, lsm={"seccomp": False})
         assert judge(self.SLUG, snapshot).status is Status.NOT_APPLICABLE

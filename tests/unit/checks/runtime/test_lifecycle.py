@@ -130,7 +130,7 @@ class TestHealth:
         raw["collected_at"] = (began + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
         assert judge(self.SLUG, Snapshot(raw)).status is status
 
-    def test_not_applicable_without_running_containers(self, judge: Judge) -> None:
+    def test_the_control_is_not_applicable_without_running_containers(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, with_containers(hardened(running=False)))
         assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "no container is running")
 
@@ -165,7 +165,9 @@ class TestSSHServer:
         bad = hardened("bad", **self.processes(("app", "/app"), listening=listening))
         assert broken(judge, self.SLUG, bad) == "listens on port 22"
 
-    def test_port_22_of_the_host_is_not_the_containers(self, judge: Judge) -> None:
+    def test_a_container_in_the_hosts_network_does_not_fail_for_port_22_of_the_host(
+        self, judge: Judge
+    ) -> None:
         listening = [{"proto": "tcp", "address": "0.0.0.0", "port": 22}]
         proc = {"listening": listening, "host_namespaces": ["net"]}
         held(judge, self.SLUG, hardened(**self.processes(("app", "/app"), **proc)))
@@ -186,9 +188,9 @@ class TestSSHServer:
         held(judge, self.SLUG, hardened(**self.processes(("app", exe))))
         held(judge, self.SLUG, hardened(running=False, Path=exe, Args=None))
 
-    def test_truncated_process_list_is_an_error(self, judge: Judge) -> None:
+    def test_a_truncated_process_list_is_an_error(self, judge: Judge) -> None:
         many = hardened(**self.processes(("app", "/app"), processes_total=900, processes_truncated=True))
-        with pytest.raises(FactUnavailable, match="only 1 different processes"):
+        with pytest.raises(FactUnavailable, match="is cut after 1 different ones"):
             judge(self.SLUG, with_containers(many))
         many["proc"]["processes_truncated"] = False
         held(judge, self.SLUG, many)

@@ -93,10 +93,10 @@ class TestSensitiveMounts:
         assert detail.startswith("mounts /etc read-only at /host")
 
     @pytest.mark.parametrize("source", ["//etc//", "/srv/../etc", "/./etc/.", "/etc/ssl/.."])
-    def test_paths_are_normalised(self, judge: Judge, source: str) -> None:
+    def test_a_sensitive_path_in_another_spelling_fails(self, judge: Judge, source: str) -> None:
         assert "mounts /etc read-write" in broken(judge, self.SLUG, mounting(bind(source)))
 
-    def test_links_are_followed(self, judge: Judge) -> None:
+    def test_a_link_to_a_sensitive_path_fails_as_its_target(self, judge: Judge) -> None:
         files = {"/srv/web/conf": {"type": "dir", "target": "/etc/nginx"}}
         detail = broken(judge, self.SLUG, mounting(bind("/srv/web/conf")), files=files)
         assert "mounts /srv/web/conf (which is /etc/nginx) read-write" in detail
@@ -119,7 +119,9 @@ class TestSensitiveMounts:
             {"type": "ext4", "device": "/dev/sda1"},
         ],
     )
-    def test_a_local_volume_hides_a_bind_mount(self, judge: Judge, options: dict[str, str]) -> None:
+    def test_a_volume_whose_options_mount_a_sensitive_path_fails(
+        self, judge: Judge, options: dict[str, str]
+    ) -> None:
         mount, record = volume("data", **options)
         assert broken(judge, self.SLUG, mounting(mount), **{"docker.volumes": [record]})
 
@@ -132,7 +134,7 @@ class TestSensitiveMounts:
             {"type": "none", "o": "bind", "device": "/srv/data"},
         ],
     )
-    def test_other_volumes_pass(self, judge: Judge, options: dict[str, str]) -> None:
+    def test_volumes_that_mount_no_sensitive_path_pass(self, judge: Judge, options: dict[str, str]) -> None:
         mount, record = volume("data", **options)
         held(judge, self.SLUG, mounting(mount), **{"docker.volumes": [record]})
 
@@ -212,7 +214,7 @@ class TestRuntimeSocket:
         for source in ("/srv/engine/api", "/srv/engine", "/srv/ctrd"):
             broken(judge, self.SLUG, mounting(bind(source)), engine=engine)
 
-    def test_a_volume_on_top_hides_the_socket(self, judge: Judge) -> None:
+    def test_a_volume_whose_options_mount_the_folder_of_the_socket_fails(self, judge: Judge) -> None:
         mount, record = volume("data", type="none", o="bind", device="/var/run")
         broken(judge, self.SLUG, mounting(mount), **{"docker.volumes": [record]})
 
@@ -247,7 +249,7 @@ class TestPropagation:
     def test_compliant_containers_pass(self, judge: Judge, propagation: str) -> None:
         held(judge, self.SLUG, mounting(bind("/srv", propagation=propagation)))
 
-    def test_not_applicable_without_bind_mounts(self, judge: Judge) -> None:
+    def test_the_control_is_not_applicable_without_bind_mounts(self, judge: Judge) -> None:
         mount, _ = volume("data")
         verdict = judge(self.SLUG, with_containers(mounting(mount)))
         assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "no container has a bind mount")

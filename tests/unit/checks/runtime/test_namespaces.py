@@ -101,7 +101,9 @@ class TestUserNamespace:
             " (not running: judged by its configuration)",
         }
 
-    def test_a_rootless_engine_has_a_namespace_of_its_own(self, judge: Judge) -> None:
+    def test_containers_of_a_rootless_engine_pass_since_it_has_its_own_user_namespace(
+        self, judge: Judge
+    ) -> None:
         rootless = {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"]}
         held(judge, self.SLUG, hardened(), info=rootless)
         held(judge, self.SLUG, hardened(running=False), info=rootless)

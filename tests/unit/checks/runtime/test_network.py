@@ -123,7 +123,7 @@ class TestNeededPorts:
         assert verdict.status is Status.MANUAL
         assert details(verdict) == {"web": "publishes *:8080/tcp", "db": "publishes 127.0.0.1:8443/tcp"}
 
-    def test_the_policy_decides(self, judge: Judge) -> None:
+    def test_published_ports_pass_only_if_the_policy_names_them(self, judge: Judge) -> None:
         policy = {"published_ports": ["twin:8443/tcp", "resting:8443", "9000-9010/udp"]}
         bad = published("80/tcp", ("", "8080"))
         assert broken(judge, NEEDED, bad, policy=policy) == "publishes *:8080/tcp"
@@ -208,7 +208,7 @@ class TestAddresses:
         verdict = judge(ADDRESS, with_containers(**swarm(service("shop", ("tcp", 8443)))))
         assert details(verdict) == {"shop": "publishes *:8443/tcp, on every address of the host"}
 
-    def test_not_applicable_without_ports(self, judge: Judge) -> None:
+    def test_the_control_is_not_applicable_without_ports(self, judge: Judge) -> None:
         verdict = judge(ADDRESS, with_containers(hardened(NetworkSettings={"Ports": only({})})))
         assert verdict.status is Status.NOT_APPLICABLE
         assert verdict.actual == "no container opens a port of the host"

@@ -15,7 +15,7 @@ def told(answer: Any) -> Any:
     return action("activity")._expected_fields(answer)
 
 
-def test_the_answer_is_returned() -> None:
+def test_a_valid_answer_is_returned_unchanged() -> None:
     assert told(ANSWER) == ANSWER
 
 

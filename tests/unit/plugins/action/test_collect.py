@@ -71,7 +71,7 @@ def test_roles_get_an_unreadable_container_with_its_reason() -> None:
     ]
 
 
-def test_variables_are_arguments_that_are_not_given() -> None:
+def test_variables_replace_only_arguments_that_are_not_given() -> None:
     made: Any = object.__new__(collect.ActionModule)
     made._task = SimpleNamespace(args={"dest": "", "facts": []})
     made._templar = SimpleNamespace(template=lambda value: "templated" if value == "{{ x }}" else value)

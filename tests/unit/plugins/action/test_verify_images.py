@@ -14,7 +14,7 @@ def shaped(answer: Any) -> Any:
     return action("verify_images")._expected_fields(answer)
 
 
-def test_a_record_is_returned() -> None:
+def test_a_valid_record_is_returned_unchanged() -> None:
     assert shaped(RECORD) == RECORD
 
 

@@ -20,7 +20,7 @@ from hardener.plan import _FATES
 from tests.unit.plugins.loading import ROOT
 
 
-def test_hardener_has_every_impact_in_this_order() -> None:
+def test_impacts_of_the_package_are_those_of_the_collection_in_the_same_order() -> None:
     assert tuple(Impact) == contract.IMPACTS
     assert set(IMPACTS) == set(contract.IMPACTS)
 

@@ -13,7 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import en
     ("state", "socket", "asleep"),
     [("active", "active", False), ("inactive", "active", True), ("inactive", "inactive", False)],
 )
-def test_a_stopped_unit_with_an_active_socket_is_asleep(
+def test_a_stopped_unit_that_its_active_socket_would_start_is_recognised(
     monkeypatch: pytest.MonkeyPatch, state: str, socket: str, *, asleep: bool
 ) -> None:
     def run(*command: str, **_: Any) -> system.Outcome:

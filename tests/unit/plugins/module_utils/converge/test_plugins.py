@@ -76,7 +76,7 @@ def test_a_stale_socket_is_not_a_plugin(folders: Path) -> None:
     [
         ({}, "404 Not Found"),
         ({"/Plugin.Activate": "nonsense"}, "does not answer"),
-        ({"/Plugin.Activate": []}, "no object"),
+        ({"/Plugin.Activate": []}, "the answer to /Plugin.Activate is not a JSON object"),
         (
             {**AUTHZ, "/AuthZPlugin.AuthZReq": {"Allow": False, "Msg": "not you"}},
             "refuses GET /info (not you)",

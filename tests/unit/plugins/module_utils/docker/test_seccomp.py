@@ -38,7 +38,7 @@ def test_older_engines_permit_io_uring() -> None:
     }
 
 
-def test_reported_calls_are_refused_ones() -> None:
+def test_only_calls_that_the_default_profile_refuses_are_reported() -> None:
     assert seccomp.REPORTED < seccomp.REFUSED
     assert {"bpf", "keyctl", "mount", "userfaultfd"} <= seccomp.REPORTED
     assert not {"kcmp", "umount", "vhangup"} & seccomp.REPORTED

@@ -45,7 +45,7 @@ def test_the_total_size_of_files_is_bounded(
 def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "_MAX_FILES", 3)
     assert len(list(read.texts(files(tmp_path, 1, 1, 1)))) == 3
-    with pytest.raises(Failed, match="too many files to read: 4, at most 3; the last one is .*3.conf"):
+    with pytest.raises(Failed, match=r"too many files to read: 4, at most 3; the last one is .*3\.conf"):
         list(read.texts(files(tmp_path, 1, 1, 1, 1)))
 
 

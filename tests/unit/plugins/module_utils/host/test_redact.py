@@ -59,7 +59,7 @@ def test_every_environment_value_is_replaced_whatever_it_contains(redactor: Reda
         ("X=ghp_" + "a" * 36, "token"),
     ],
 )
-def test_secret_in_the_environment_is_counted(redactor: Redactor, pair: str, kind: str) -> None:
+def test_a_secret_in_the_environment_is_counted(redactor: Redactor, pair: str, kind: str) -> None:
     redactor.assignments([pair], "image sha256:1")
     assert redactor.secrets == [
         {"where": f"image sha256:1 env {pair.split('=', maxsplit=1)[0]}", "kind": kind}
@@ -205,7 +205,7 @@ def test_truncated_text_does_not_show_part_of_a_secret(redactor: Redactor) -> No
         assert len(clean) <= MAX_TEXT + 100
 
 
-def test_digest_is_not_digested_again(redactor: Redactor) -> None:
+def test_a_digest_is_not_digested_again(redactor: Redactor) -> None:
     once = redactor.text("password=hunter2", "c")
     assert Redactor().text(once, "c") == once
 
@@ -248,7 +248,9 @@ def test_the_value_of_a_variable_is_never_shown(name: str, value: str) -> None:
     assert f"{value}x7Q" not in pair
 
 
-def test_the_key_is_the_hosts_own_where_it_is_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digests_use_the_key_of_the_host_if_it_is_readable_and_else_a_random_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(redact, "read_bytes", lambda *_: b"the private key of this host")
     assert Redactor().key == Redactor().key
     assert Redactor().key_source == "host"

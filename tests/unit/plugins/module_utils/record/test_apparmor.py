@@ -13,7 +13,7 @@ TEXT = """profile "hardener-web" flags=(attach_disconnected) {
 """
 
 
-def test_only_the_name_of_the_profile_changes() -> None:
+def test_a_renamed_profile_changes_only_in_its_name() -> None:
     found = apparmor.renamed(TEXT, "hardener-web", RUN)
     assert found.count(f'"hardener-twin-{RUN}"') == 2
     assert found.count("/srv/hardener-web") == 2

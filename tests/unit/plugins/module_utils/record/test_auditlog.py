@@ -86,7 +86,7 @@ def test_calls_have_program_and_phase(places: dict[int, Process], monkeypatch: p
     assert [source.read_one(name) for name in ("capsets", "sockets", "capabilities")] == [[], [], []]
 
 
-def test_records_of_others_are_ignored(places: dict[int, Process]) -> None:
+def test_records_that_are_not_logged_calls_of_a_twin_are_ignored(places: dict[int, Process]) -> None:
     places.update({5: Process(WEB), 6: Process("c" * 64), 7: Process(elsewhere=True)})
     source = listening(web=0)
     take(source, 6, 1)
@@ -128,7 +128,9 @@ def test_the_name_of_a_program_is_not_parsed_as_fields(places: dict[int, Process
     assert source.read_one("execs")[0]["path"] == b"/a b\n"
 
 
-def test_names_are_bounded(places: dict[int, Process], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_program_names_is_bounded(
+    places: dict[int, Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(auditlog, "_MOST_NAMES", 3)
     places[5] = Process(WEB)
     source = listening(web=0)

@@ -53,7 +53,7 @@ def test_two_scripts_differ_only_in_their_token() -> None:
         assert "RECORDED" not in scripts.pop()
 
 
-def test_the_script_has_the_probes_for_its_way_to_count() -> None:
+def test_the_script_probes_capability_checks_in_the_given_way() -> None:
     assert "rawtracepoint:cap_capable" in bpftrace.script(1, "x86_64", "tracepoint")
     assert "fexit:vmlinux:cap_capable" in bpftrace.script(1, "x86_64", "fexit")
     assert "capabilities" not in bpftrace.script(1, "x86_64", "")

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import elf
 
 
-def test_the_built_program_waits(tmp_path: Path) -> None:
+def test_the_built_waiting_program_does_not_end_by_itself(tmp_path: Path) -> None:
     content = elf.program(os.uname().machine)
     if content is None:
         pytest.skip("the program is not written for this machine")
@@ -28,7 +28,7 @@ def test_the_built_program_waits(tmp_path: Path) -> None:
     assert process.wait() == -9
 
 
-def test_the_image_contains_the_program() -> None:
+def test_the_built_image_contains_only_the_waiting_program() -> None:
     archive = elf.image("aarch64")
     assert archive is not None
     with tarfile.open(fileobj=io.BytesIO(archive)) as found:

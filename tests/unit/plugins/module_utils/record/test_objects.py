@@ -15,7 +15,7 @@ OBJECTS = (
 )
 
 
-def test_the_objects_exist_and_are_small() -> None:
+def test_the_bpf_objects_exist_and_are_small() -> None:
     assert sorted(path.name for path in FOLDER.glob("*.o")) == list(OBJECTS)
     for name in OBJECTS:
         content = (FOLDER / name).read_bytes()

@@ -340,7 +340,7 @@ def test_unsupported_hosts_are_refused_with_a_reason(snapshot: Snapshot, reason:
 
 
 @pytest.mark.parametrize("limit", [1024, {"soft": 1}, {"soft": "1", "hard": 2}, None])
-def test_a_limit_needs_two_numbers(limit: Any) -> None:
+def test_a_ulimit_without_two_numbers_is_refused(limit: Any) -> None:
     with pytest.raises(ValueError, match="docker_daemon_default_ulimits: nofile needs a number"):
         documents(make(), default_ulimits={"nofile": limit})
 

@@ -48,7 +48,7 @@ def test_the_variable_overrides_the_approved_members_of_the_policy() -> None:
         },
     ],
 )
-def test_the_group_of_the_socket_is_used(sources: dict[str, Any]) -> None:
+def test_the_group_of_the_socket_is_protected_whatever_its_name(sources: dict[str, Any]) -> None:
     assert activation(make(groups={"engines": ENGINES}, **sources), [])["group"] == "engines"
 
 

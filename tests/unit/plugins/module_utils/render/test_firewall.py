@@ -296,7 +296,7 @@ def test_bridges_with_custom_names_get_the_rules_for_containers() -> None:
     assert not any("ACCEPT -j" in rule or "-o x" in rule for rule in found)
 
 
-def test_packets_to_loopback_are_dropped_where_the_engine_does_not() -> None:
+def test_packets_to_loopback_are_dropped_if_the_engine_does_not_drop_them() -> None:
     assert "neighbours.ipv4" in files(documents(filtering(**{"docker.version": {"Version": "27.5.1"}})))
     assert "neighbours.ipv4" in files(documents(filtering(**{"docker.version": failed()})))
     newer = documents(filtering(**{"docker.version": {"Version": "28.0.0"}}))
@@ -447,6 +447,6 @@ def test_an_engine_that_is_not_running_is_accepted() -> None:
     ("ports", "said"),
     [(["22 "], "firewall_ssh_ports: port is"), (["22-30"], "firewall_ssh_ports: '22-30' is a range")],
 )
-def test_ports_of_ssh_are_single_ports(ports: list[str], said: str) -> None:
+def test_a_range_of_ssh_ports_is_refused(ports: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         documents(filtering(), ssh_ports=ports)

@@ -83,7 +83,7 @@ def test_only_a_loaded_unit_has_properties() -> None:
     assert host.unit("docker.service")["LoadState"] == "loaded"
 
 
-def test_a_host_that_is_a_container_has_the_kernel_of_another_host() -> None:
+def test_a_host_that_shares_the_kernel_of_another_host_is_recognised() -> None:
     assert not view().in_container
     assert view(system={"in_container": True}).in_container
     assert view(system={"in_init_userns": False}).in_container

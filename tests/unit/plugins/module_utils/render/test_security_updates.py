@@ -91,7 +91,7 @@ def test_rendered_apt_settings_satisfy_the_control() -> None:
     assert list(activations(document)["units"]["units"]) == ["apt-daily.timer", "apt-daily-upgrade.timer"]
 
 
-def test_ubuntu_has_its_own_security_origins() -> None:
+def test_updates_of_ubuntu_come_from_its_own_security_origins() -> None:
     ubuntu = {"os": only({"ID": "ubuntu", "ID_LIKE": "debian", "VERSION_CODENAME": "noble"})}
     text = files(automatic(make(system=ubuntu), all=True, origins=["origin=Docker"]))[APT]
     assert '"origin=Ubuntu,archive=${distro_codename}-security"' in text
@@ -153,7 +153,9 @@ def test_held_and_disabled_updates_are_noted() -> None:
         ({"index_age_s": 3600}, ""),
     ],
 )
-def test_unknown_pending_updates_are_looked_up(packages: dict[str, Any], unknown: str) -> None:
+def test_the_activation_is_told_why_pending_updates_are_unknown(
+    packages: dict[str, Any], unknown: str
+) -> None:
     assert activations(automatic(make(packages=packages)))["pending-updates"]["unknown"] == unknown
 
 

@@ -64,7 +64,7 @@ def test_an_empty_engine_gets_remapping_with_a_new_id_range() -> None:
     assert "restarted_by" not in activation(found, "docker")
 
 
-def test_an_engine_that_never_ran_is_empty() -> None:
+def test_an_engine_that_never_ran_is_remapped_as_an_empty_one() -> None:
     silent = silent_engine().raw
     silent["sources"]["engine"]["data"]["ever_ran"] = False
     silent["sources"]["daemon.config"]["data"]["parsed"] = {}
@@ -102,7 +102,7 @@ def test_an_existing_range_is_used() -> None:
     assert (move["uids"], move["gids"]) == ([500000, 70000], [100000, 65536])
 
 
-def test_an_existing_range_under_the_uid_is_found() -> None:
+def test_an_id_range_that_names_the_uid_instead_of_the_user_is_used() -> None:
     known = users([["994", 500000, 65536]])
     known["remap"] = only({"user": "dockremap", "subuid": [[500000, 65536]], "subgid": [[500000, 65536]]})
     assert lines(document(make(**EMPTY, users=known))) == {}

@@ -155,7 +155,9 @@ def test_packages_of_the_host_are_read(tmp_path: Path) -> None:
     assert files.names(str(tmp_path / "x")) == []
 
 
-def test_names_of_folders_are_not_truncated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_with_too_many_files_is_an_error_and_not_truncated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ansible_collections.hardener.docker.plugins.module_utils.scan.files.MAX_NAMES", 2)
     for name in "abc":
         (tmp_path / name).touch()

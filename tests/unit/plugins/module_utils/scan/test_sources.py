@@ -53,7 +53,7 @@ def test_the_trusted_option_of_sources_is_ignored(tmp_path: Path) -> None:
     assert own(tmp_path, one=line) == Mirror("http://a.example/s", "")
 
 
-def test_the_hosts_release_comes_first(tmp_path: Path) -> None:
+def test_the_mirror_of_the_hosts_release_is_preferred(tmp_path: Path) -> None:
     lines = "deb http://old.example/s bookworm-security main\ndeb http://a.example/s trixie-security main\n"
     assert own(tmp_path, one=lines) == Mirror("http://a.example/s", "")
 

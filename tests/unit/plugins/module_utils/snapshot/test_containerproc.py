@@ -86,7 +86,7 @@ def test_limits_of_cgroup_version_2_are_read(tmp_path: Path) -> None:
     assert (found["memory_max"], found["cpu_max"], found["pids_max"]) == (67108864, None, None)
 
 
-def test_a_missing_controller_is_a_missing_key(tmp_path: Path) -> None:
+def test_a_limit_of_a_missing_controller_is_omitted(tmp_path: Path) -> None:
     assert containerproc._cgroup(cgroup(tmp_path, pids_max="5"), unified=True) == {
         "path": str(tmp_path),
         "pids_max": 5,

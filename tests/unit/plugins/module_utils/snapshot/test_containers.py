@@ -247,7 +247,7 @@ def test_the_command_line_says_whether_a_daemon_that_is_down_is_rootless(word: s
     assert found.rootless is rootless
 
 
-def test_a_rootless_daemon_listens_in_the_folder_of_its_user() -> None:
+def test_the_socket_of_a_rootless_daemon_is_expected_in_the_folder_of_its_user() -> None:
     found = engine.Engine()
     found.pid, found.euid, found.rootless = 1, 1000, True
     assert engine._sockets(found, Once(no_systemd)) == [("/run/user/1000/docker.sock", "default")]

@@ -174,7 +174,7 @@ def test_many_rules_for_one_call_are_read_in_bounded_time() -> None:
     assert time.process_time() - begun < 10
 
 
-def test_only_a_resolved_profile_has_a_meaning(tmp_path: Path) -> None:
+def test_only_the_profile_that_the_runtime_resolved_is_compared_by_its_meaning(tmp_path: Path) -> None:
     """One in a container's options may still have rules for some capabilities or kernels only."""
     assert seccomp.declared(json.dumps(PROFILE)) == {"default": ERRNO, "open": []}
     folder = tmp_path / "daemon/io.containerd.runtime.v2.task/moby/c0"

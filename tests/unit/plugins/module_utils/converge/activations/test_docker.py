@@ -479,7 +479,9 @@ def test_without_systemd_the_engine_cannot_be_started(
         prepare(host, make(start=True), {"icc": False})
 
 
-def test_the_restart_is_left_to_the_migration(host: Host, make: Make, engine: Engine) -> None:
+def test_the_engine_is_not_restarted_if_the_migration_restarts_it(
+    host: Host, make: Make, engine: Engine
+) -> None:
     engine.run_container("web")
     activation = prepare(host, make(restarted_by="userns-migrate"), {"userns-remap": "default"})
     assert activation.due

@@ -59,7 +59,7 @@ def made(
     return definition.container(container, IMAGE if image is None else image, NAMES, **options)
 
 
-def test_the_requested_settings_are_requested_again() -> None:
+def test_a_container_is_recreated_with_the_settings_of_its_first_request() -> None:
     before = inspected()
     found = made(before)
     assert found.name == "web"
@@ -108,7 +108,7 @@ def test_a_network_that_is_named_by_its_id_is_found_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("mode", ["default", "bridge"])
-def test_the_default_bridge_has_no_aliases(mode: str) -> None:
+def test_a_container_on_the_default_bridge_is_recreated_without_aliases(mode: str) -> None:
     networks = {"bridge": {"IPAMConfig": None, "Aliases": None, "Links": None}}
     found = made(inspected(host={"NetworkMode": mode}, NetworkSettings={"Networks": networks}))
     assert "NetworkingConfig" not in found.body
@@ -235,7 +235,7 @@ def test_a_network_keeps_its_addresses_and_bridge_name() -> None:
     assert definition.network(named)["Options"] == named["Options"]
 
 
-def test_a_network_of_another_driver_has_no_bridge() -> None:
+def test_no_bridge_is_named_for_a_network_of_another_driver() -> None:
     found = {**NETWORK, "Driver": "macvlan", "Options": {"parent": "eth0"}}
     assert definition.bridge(found) == ""
     assert definition.network(found)["Options"] == {"parent": "eth0"}

@@ -84,7 +84,7 @@ def test_a_container_that_needs_the_hosts_user_namespace_must_be_exempt(
     assert holding(container("tool", UsernsMode="host", **host)).obstacles() == []
 
 
-def test_an_exemption_without_need_has_no_effect() -> None:
+def test_a_container_that_does_not_need_the_hosts_user_namespace_is_not_exempt() -> None:
     assert not holding(container("web"), exempt=("*",)).in_host_userns(container("web"))
 
 
