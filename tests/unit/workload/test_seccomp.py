@@ -175,9 +175,15 @@ def test_a_call_beyond_the_default_is_permitted_only_by_name() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "message"),
-    [("read", "permits it already"), ("bpf", "no recording has it"), ("\x1b[2J", "no recording")],
+    [
+        ("read", "the engine's default already permits this call"),
+        ("bpf", "no recording has this call"),
+        ("\x1b[2J", "no recording"),
+    ],
 )
-def test_an_empty_list_of_calls_is_refused(extra: str, message: str) -> None:
+def test_an_extra_call_that_is_permitted_already_or_was_never_recorded_is_refused(
+    extra: str, message: str
+) -> None:
     with pytest.raises(HardenerError, match=message) as error:
         make({"read"}, extra=[extra])
     assert "\x1b" not in str(error.value)

@@ -33,7 +33,7 @@ def test_the_failed_state_of_a_removed_unit_is_reset(host: Host, monkeypatch: py
 
 
 def test_an_unknown_setting_of_an_activation_is_refused() -> None:
-    with pytest.raises(Refused, match="unknown modules"):
+    with pytest.raises(Refused, match="unknown settings: modules; known: "):
         SystemdReload({"when": [], "modules": []})
 
 
