@@ -44,7 +44,7 @@ def test_a_control_can_be_named_by_slug_or_id(kind: Kind, written: str, slug: st
         ("id", "", "id: is empty"),
         ("id", "a b", "id: must be letters"),
         ("control", "no-such", "control: there is no control 'no-such'"),
-        ("control", "2.8", "control: 2.8 is daemon-"),
+        ("control", "2.8", "control: 2.8 means different controls: daemon-"),
         ("control", "container-no-docker-socket", "did you mean container-no-docker-sock"),
         ("control", "image-trusted", "did you mean image-trusted-base"),
         ("hosts", "web1", "hosts: must be a list"),

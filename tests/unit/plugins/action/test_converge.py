@@ -164,14 +164,17 @@ def test_keys_that_ansible_interprets_are_removed_from_an_answer() -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (None, "it is 'None'"),
+        (None, "it is not valid: 'None'"),
         ({"outcome": ["changed"]}, "outcome is"),
         ({"changed": True}, "it has no outcome"),
-        ({"outcome": "changed", "notes": 7}, "notes is '7'"),
-        ({"outcome": "changed", "pending": ["a", None]}, "pending is 'None'"),
+        ({"outcome": "changed", "notes": 7}, "notes is not valid: '7'"),
+        ({"outcome": "changed", "pending": ["a", None]}, "pending is not valid: 'None'"),
         ({"outcome": "changed", "documents": [{"name": "a"}]}, "documents has no state"),
-        ({"outcome": "changed", "documents": [{"name": "a", "state": "\x1b[2J"}]}, r"state is '\\x1b\[2J'"),
-        ({"outcome": "as it was"}, "outcome is 'as it was'"),
+        (
+            {"outcome": "changed", "documents": [{"name": "a", "state": "\x1b[2J"}]},
+            r"state is not valid: '\\x1b\[2J'",
+        ),
+        ({"outcome": "as it was"}, "outcome is not valid: 'as it was'"),
         ({"outcome": "changed", "run": "../a"}, "run is"),
         ({"outcome": "changed", "started": 1e300}, "started is"),
         ({"outcome": "changed", "started": True}, "started is"),
