@@ -157,7 +157,9 @@ class _Injection:
             if group not in _INTERRUPTED and call.kind.name not in ("write", "pwrite64", "ftruncate"):
                 return 0
             if key in self._interrupted:
-                self._interrupted.discard(key)
+                # Python does not repeat a connect: every second one to the engine would be interrupted.
+                if group != CONNECT:
+                    self._interrupted.discard(key)
                 return 0
             self._interrupted.add(key)
             self._seen.fired = "all"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.leftovers import tied
-from tests.unit.plugins.loading import COLLECTIONS
+from tests.unit.plugins.loading import COLLECTIONS, ROOT
 
 _NAMESPACES = (
     "--mount",
@@ -26,10 +27,19 @@ _LOGIN = "127.0.0.1 40000 127.0.0.1 22"  # a connection by ssh, which must be le
 
 
 def environment() -> dict[str, str]:
-    """That of a process that has the sources of the on-host program."""
+    """That of a process that has the sources of the on-host program.
+
+    They are compiled here: an operation that wrote compiled files would do so in its first run only.
+    """
+    compileall.compile_dir(ROOT / "plugins/module_utils", quiet=2)
     paths = [str(Path.cwd()), str(COLLECTIONS)]
-    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    return {**inherited, "PYTHONPATH": ":".join(paths), "SSH_CONNECTION": _LOGIN, "LC_ALL": "C.UTF-8"}
+    return {
+        **os.environ,
+        "PYTHONPATH": ":".join(paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "SSH_CONNECTION": _LOGIN,
+        "LC_ALL": "C.UTF-8",
+    }
 
 
 def command(*arguments: str) -> list[str]:
