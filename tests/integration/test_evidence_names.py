@@ -200,4 +200,4 @@ def test_a_snapshot_under_another_file_name_is_refused(pristine: Desk, files: Fi
     changed["runs/run-a/snapshots/000002-all_hosts_pass.json"] = changed.pop(
         "runs/run-a/snapshots/000002-db01.json"
     )
-    assert "an export names this snapshot" in refusal(desk, resigned(desk, changed, runs=runs))
+    assert "wrong name: an export calls it" in refusal(desk, resigned(desk, changed, runs=runs))
