@@ -54,6 +54,7 @@ def describe(
     if not engine.installed:
         raise Absent("no Docker engine is installed")
     address = containerd_socket(engine, info)
+    relays = dict(_relays(engine, running))
     return {
         "installed": True,
         "binaries": engine.binaries,
@@ -72,8 +73,8 @@ def describe(
         "error": engine.error,
         "api_version": engine.api[2:] or None,
         "home": engine.home,
-        "listening": _listening(engine, units, running, listening, holders),
-        "sockets": _unix_sockets(engine, running, holders),
+        "listening": _listening(engine, units, running, listening, holders, relays=relays),
+        "sockets": _unix_sockets(engine, running, holders, relays),
         "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
     }
 
@@ -124,6 +125,8 @@ def _listening(
     running: dict[int, str],
     listening: list[dict[str, Any]],
     holders: sockets.Holders,
+    *,
+    relays: dict[int, str],
 ) -> list[dict[str, Any]]:
     """Return TCP sockets of the daemon, of systemd for it, and of programs that forward to its API."""
     entries = [entry for entry in listening if entry["proto"].startswith("tcp")]
@@ -139,7 +142,7 @@ def _listening(
         ports = {entry.rpartition(":")[2] for entry in listen}
         held_for_it = (entry for entry in entries if entry.get("pid") == 1 and str(entry["port"]) in ports)
         found = [(entry, "systemd") for entry in held_for_it]
-    found += _passed_on(engine, running, holders)
+    found += _passed_on(relays, holders)
     told = [{"address": entry["address"], "port": entry["port"], "process": name} for entry, name in found]
     return [*told, *_of_others(engine, running, entries, holders)]
 
@@ -161,12 +164,10 @@ def _of_others(
             yield {**told, "verifies": verifies}
 
 
-def _passed_on(
-    engine: Engine, running: dict[int, str], holders: sockets.Holders
-) -> list[tuple[dict[str, Any], str]]:
+def _passed_on(relays: dict[int, str], holders: sockets.Holders) -> list[tuple[dict[str, Any], str]]:
     """Return TCP sockets that programs forward to the API's socket, in any network namespace."""
     found = []
-    for pid, comm in _relays(engine, running):
+    for pid, comm in relays.items():
         try:
             inodes = holders.held(pid)
             entries = sockets.listening(pid)
@@ -216,14 +217,16 @@ def _is_same(pid: int, word: str, path: str) -> bool:
         return False
 
 
-def _unix_sockets(engine: Engine, running: dict[int, str], holders: sockets.Holders) -> list[dict[str, Any]]:
+def _unix_sockets(
+    engine: Engine, running: dict[int, str], holders: sockets.Holders, relays: dict[int, str]
+) -> list[dict[str, Any]]:
     """Return Unix sockets of container runtimes, and those that programs forward to the engine's."""
     try:
         listening = unixsockets.listening()
     except OSError:
         return []  # the paths that are declared remain
     programs = {pid: comm for pid, comm in running.items() if comm in _RUNTIMES or pid == engine.pid}
-    programs.update(_relays(engine, running))
+    programs.update(relays)
     found = {}
     for pid, comm in programs.items():
         for inode in holders.held(pid) & listening.keys():

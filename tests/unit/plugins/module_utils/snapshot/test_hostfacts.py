@@ -455,7 +455,7 @@ def test_programs_that_forward_the_api_are_found(tmp_path: Path) -> None:
         ports = [int(relay.stdout.readline()) for relay in relays if relay.stdout]
         running = {relay.pid: "socat" for relay in relays}
         known: Any = SimpleNamespace(socket=api)
-        found = enginestate._passed_on(known, running, sockets.Holders())
+        found = enginestate._passed_on(dict(enginestate._relays(known, running)), sockets.Holders())
     finally:
         for relay in relays:
             relay.communicate("\n")

@@ -91,7 +91,7 @@ class Held(sockets.Holders):
 def test_an_api_socket_in_another_network_namespace_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "namespace", lambda pid, kind: "apart" if pid == 7 else "host")
     monkeypatch.setattr(sockets, "listening", lambda pid: [entry(2375), entry(9000, inode=2)])
-    found = enginestate._listening(engine(pid=7), {}, {}, [entry(22)], Held())
+    found = enginestate._listening(engine(pid=7), {}, {}, [entry(22)], Held(), relays={})
     assert found == [{"address": "127.0.0.1", "port": 2375, "process": "dockerd"}]
 
 
@@ -114,5 +114,6 @@ def test_programs_that_forward_the_api_are_found_in_any_namespace(
     monkeypatch.setattr(processes, "argv", lambda pid: argv)
     monkeypatch.setattr(sockets, "listening", lambda pid: [entry(2375)])
     monkeypatch.setattr(os.path, "realpath", lambda path: path)
-    found = enginestate._passed_on(engine(socket="/run/docker.sock"), {9: comm}, Held())
+    relays = dict(enginestate._relays(engine(socket="/run/docker.sock"), {9: comm}))
+    found = enginestate._passed_on(relays, Held())
     assert [name for _, name in found] == ([process] if process else [])
