@@ -27,27 +27,13 @@ from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.integration.collecting import collect, judge
 from tests.integration.dockerd import Dockerd, EngineError
+from tests.integration.relay import RELAY
 from tests.leftovers import tied
 
 pytestmark = pytest.mark.slow
 
 LEVEL, LIMITS, TLS = "daemon-log-level-info", "daemon-default-ulimits", "daemon-tls-verify"
 PORT = 23750
-# Listens on TCP and forwards each connection to a Unix socket, as socat does.
-RELAY = """#!{python}
-import socket, sys, threading
-port = int(sys.argv[1].partition(":")[2].partition(",")[0])
-server = socket.create_server(("127.0.0.1", port))
-def copy(source, sink):
-    while data := source.recv(65536):
-        sink.sendall(data)
-while True:
-    client, _ = server.accept()
-    upstream = socket.socket(socket.AF_UNIX)
-    upstream.connect(sys.argv[2].partition(":")[2])
-    for pair in ((client, upstream), (upstream, client)):
-        threading.Thread(target=copy, args=pair, daemon=True).start()
-"""
 
 
 class Wrapped(Dockerd):
@@ -198,7 +184,7 @@ def relay(*words: str, inside: bool = False) -> Callable[[Dockerd, ExitStack], o
         folder = engine.root / "bin"
         folder.mkdir()
         program = folder / words[0]
-        program.write_text(RELAY.format(python=sys.executable))
+        program.write_text(RELAY.replace("{python}", sys.executable))
         program.chmod(0o755)
         (engine.root / "alias.sock").symlink_to(engine.socket)
         command = tied(str(program), *words[1:])

@@ -24,6 +24,7 @@ import pytest
 from hardener.snapshot import Snapshot
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import Dockerd, EngineError
+from tests.integration.relay import RELAY
 from tests.leftovers import tied
 
 pytestmark = pytest.mark.slow
@@ -33,23 +34,6 @@ KERNEL, CGROUPS = "container-kernel-paths-hidden", "container-cgroups-private"
 JUDGED = (SOCKET, SENSITIVE, KERNEL, CGROUPS)
 USR_BIN = Path("/usr/bin")
 FOREVER = "busybox sleep 1000000"
-# Listens on one Unix socket and forwards each connection to another one, as socat does.
-RELAY = """#!{python}
-import socket, sys, threading
-listen, target = (word.partition(":")[2].partition(",")[0] for word in sys.argv[1:])
-server = socket.socket(socket.AF_UNIX)
-server.bind("\\0" + listen if sys.argv[1].startswith("ABSTRACT") else listen)
-server.listen()
-def copy(source, sink):
-    while data := source.recv(65536):
-        sink.sendall(data)
-while True:
-    client, _ = server.accept()
-    upstream = socket.socket(socket.AF_UNIX)
-    upstream.connect(target)
-    for pair in ((client, upstream), (upstream, client)):
-        threading.Thread(target=copy, args=pair, daemon=True).start()
-"""
 
 
 @dataclass
