@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.leftovers import tied
-from tests.unit.plugins.loading import COLLECTIONS, ROOT
+from tests.unit.plugins.loading import COLLECTIONS
 
 _NAMESPACES = (
     "--mount",
@@ -27,19 +26,9 @@ _LOGIN = "127.0.0.1 40000 127.0.0.1 22"  # a connection by ssh, which must be le
 
 
 def environment() -> dict[str, str]:
-    """That of a process that has the sources of the on-host program.
-
-    They are compiled here: an operation that wrote compiled files would do so in its first run only.
-    """
-    compileall.compile_dir(ROOT / "plugins/module_utils", quiet=2)
+    """That of a process that has the sources of the on-host program."""
     paths = [str(Path.cwd()), str(COLLECTIONS)]
-    return {
-        **os.environ,
-        "PYTHONPATH": ":".join(paths),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "SSH_CONNECTION": _LOGIN,
-        "LC_ALL": "C.UTF-8",
-    }
+    return {**os.environ, "PYTHONPATH": ":".join(paths), "SSH_CONNECTION": _LOGIN, "LC_ALL": "C.UTF-8"}
 
 
 def command(*arguments: str) -> list[str]:

@@ -8,6 +8,7 @@ Prints a line of JSON for every point, and one for the end.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import random
@@ -28,6 +29,7 @@ from tests.faults import transaction, tree
 from tests.faults.host import Host, Saved
 from tests.faults.operation import INTERRUPT_ALL, KILL, Fault, Seen, numbered, operate, representative
 from tests.faults.tree import JOURNAL, ROOTS, STATE
+from tests.unit.plugins.loading import ROOT
 
 Work = Callable[[], "dict[str, Any] | None"]
 KINDS = ("kill", "once", "lasting")
@@ -301,6 +303,9 @@ def run() -> None:
     """Sweep what the arguments say."""
     arguments = _arguments()
     began = time.monotonic()
+    # An operation that wrote compiled files would do so in its first run only.
+    compileall.compile_dir(ROOT / "plugins/module_utils", quiet=2)
+    sys.dont_write_bytecode = True
     sweep = Sweep()
     try:
         parts = arguments.parts or [f"{name}:{kind}" for name in sweep.operations for kind in KINDS]
