@@ -105,7 +105,7 @@ def host_mounts(container: Container) -> Iterator[HostMount]:
     """
     known = _known(container.snapshot)
     if id(container) not in known:
-        known[id(container)] = _Found(container)
+        known[id(container)] = _Mounts(container)
     found = known[id(container)]
     yield from found.mounts
     if found.error:
@@ -113,25 +113,25 @@ def host_mounts(container: Container) -> Iterator[HostMount]:
 
 
 @lru_cache(maxsize=1)
-def _known(_snapshot: Snapshot) -> dict[int, _Found]:
-    """Return the mounts of a snapshot's containers that were found already, by the container's identity."""
+def _known(_snapshot: Snapshot) -> dict[int, _Mounts]:
+    """Return the mounts of a snapshot's containers, by the identity of the container; empty at first."""
     return {}
 
 
-class _Found:
-    """The mounts of a container; ``error`` is why they are not all. It keeps the container, and so its id."""
+class _Mounts:
+    """A container's mounts of the host; ``error`` tells why some are missing, None if all are known."""
 
     def __init__(self, container: Container) -> None:
-        self._container = container
+        self._container = container  # kept, so that no other object gets its identity
         self.mounts: list[HostMount] = []
         self.error: FactUnavailable | None = None
         try:
-            self.mounts.extend(_found(container))
+            self.mounts.extend(_find(container))
         except FactUnavailable as error:
             self.error = error
 
 
-def _found(container: Container) -> Iterator[HostMount]:
+def _find(container: Container) -> Iterator[HostMount]:
     host = mounttable.host(container.snapshot)
     if host is None or (container.running and "mounts" not in (container.facts or {})):
         yield from _by_name(container)
