@@ -138,10 +138,10 @@ def make(
             to drop is not kept anyway.
     """
     merged = merge(recordings)
-    required = needs(merged)
+    had, required = held(merged), needs(merged)
     writes = write_set(merged)
     if "capabilities" in merged.unseen:
-        user, useful = None, held(merged)
+        user, useful = None, had
     else:
         user = other_user(merged, required, writes)
         useful = frozenset() if user else frozenset(need.capability for need in required)
@@ -169,7 +169,7 @@ def make(
         calls=calls,
         default_calls=len(default.permitted(capabilities)) if default else 0,
         seccomp=seccomp,
-        had=held(merged),
+        had=had,
         needs=required,
         capabilities=capabilities,
         dropped=tuple(sorted(dropped)),
