@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,37 +29,33 @@ def test_weak_and_unsupported_keys_are_refused(signer: Signers) -> None:
         keys.Keys([signer("-algorithm", "ED25519").public_key])
 
 
-def test_temporary_key_files_are_removed(
-    signer: Signers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
+def test_the_descriptors_of_all_keys_are_closed(signer: Signers) -> None:
+    def opened() -> set[str]:
+        return {str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()}
+
     key = signer().public_key
-    with keys.Keys([key, key]):
-        (made,) = folder.iterdir()
-        assert made.stat().st_mode & 0o777 == 0o700
+    with keys.Keys([key, key]) as known:
+        assert any("memfd:openssl" in target for target in opened())
+        assert not known.signed(key, b"", b"x")
     with pytest.raises(PolicyError):
         keys.Keys([key, "nonsense"])
-    assert not list(folder.iterdir())
+    assert not any("memfd:openssl" in target for target in opened())
 
 
-def test_a_full_disk_is_reported(signer: Signers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("call", ["memfd_create", "write"])
+def test_a_host_without_memory_is_reported(
+    call: str, signer: Signers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
 
     key = signer().public_key
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with keys.Keys([key]) as known:
-        monkeypatch.setattr(keys, "open", full, raising=False)
-        with pytest.raises(Failed, match="No space left on device"):
+    with keys.Keys([key]) as known, monkeypatch.context() as patched:
+        patched.setattr(os, call, full)
+        with pytest.raises(Failed, match="Cannot allocate memory"):
             known.signed(key, b"", b"x")
-        with pytest.raises(Failed, match="No space left on device"):
+        with pytest.raises(Failed, match="Cannot allocate memory"):
             keys.Keys([key])
-    assert not list(tmp_path.iterdir())
-    monkeypatch.setattr("tempfile.mkdtemp", full)
-    with pytest.raises(Failed, match="No space left on device"):
-        keys.Keys([key])
 
 
 def test_a_host_without_openssl_is_reported(signer: Signers, monkeypatch: pytest.MonkeyPatch) -> None:
