@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import lru_cache
 
 from ..host import processes
 from ..host.read import read_or, read_pseudo
@@ -56,6 +57,7 @@ class Host:
                     self.cgroups.setdefault(name, mount["mount_point"])
         self.devices = frozenset(mount["device"] for mount in mounts if mount["mount_point"] != "/dev")
         self.holders = sockets.Holders()
+        self.exposed = lru_cache(maxsize=64)(mounttable.exposed)  # most containers have the same mounts
         self._patience = _PATIENCE
         self._id_maps: dict[tuple[str, str | None], list[list[int]]] = {}
         self._limits: dict[str, dict[str, list[str]]] = {}
@@ -146,7 +148,7 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
             "processes_total": len(members),
             "processes_truncated": truncated,
             "listening": _listening(pid, namespaces["net"] or "", members, host),
-            **mounttable.of_the_kernel(mountinfo),
+            **mounttable.of_the_kernel(mountinfo, host.exposed),
             "mounts": mounts,
             "mounts_truncated": mounts_truncated,
         }

@@ -10,7 +10,10 @@ from ..host.text import printable_path
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
-    from typing import Any
+    from typing import Any, Callable
+
+    # Mount point, its path in the kernel's trees, read-only.
+    Covers = tuple[tuple[str, tuple[str, bool]], ...]
 
 MAX_MOUNTS = 1024  # per container
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -86,14 +89,15 @@ def in_container(
     return found, len(kept) > MAX_MOUNTS
 
 
-def of_the_kernel(text: str) -> dict[str, Any]:
+def of_the_kernel(text: str, exposed: Callable[[Covers], list[str]]) -> dict[str, Any]:
     """Return access to the kernel's files: whether cgroups are writable, and which paths are exposed.
 
-    A path of `HIDDEN` is exposed if nothing is mounted over it, one of `KEPT` if the mount there is writable:
-    wherever the container has a file system of the kernel, and whichever part of it.
+    Args:
+        text: mountinfo of a container.
+        exposed: the function of this name, or one that remembers its answers.
     """
     cgroups = False
-    covers: dict[str, tuple[str, bool]] = {}  # mount point -> its path in the kernel's trees, read-only
+    covers: dict[str, tuple[str, bool]] = {}
     for line in text.split("\n"):
         fields = line.split(" ", 6)
         fstype = line.partition(" - ")[2].partition(" ")[0]
@@ -105,7 +109,17 @@ def of_the_kernel(text: str) -> dict[str, Any]:
         tree = _KERNEL_TREES.get(fstype, "")
         root = _unescaped(fields[3])
         covers[_unescaped(fields[4])] = (tree and (tree if root == "/" else tree + root), read_only)
-    shown = [(point, tree, read_only) for point, (tree, read_only) in covers.items() if tree]
+    return {"cgroup_writable": cgroups, "open_paths": exposed(tuple(covers.items()))}
+
+
+def exposed(mounts: Covers) -> list[str]:
+    """Return the paths of the kernel that a container with these mounts can use.
+
+    A path of `HIDDEN` is exposed if nothing is mounted over it, one of `KEPT` if the mount there is writable:
+    wherever the container has a file system of the kernel, and whichever part of it.
+    """
+    covers = dict(mounts)
+    shown = [(point, tree, read_only) for point, (tree, read_only) in mounts if tree]
     found = [
         place
         for path in HIDDEN
@@ -119,7 +133,7 @@ def of_the_kernel(text: str) -> dict[str, Any]:
         if not read_only
         for place in _places(path, point, tree, covers)
     ]
-    return {"cgroup_writable": cgroups, "open_paths": list(dict.fromkeys(found))}
+    return list(dict.fromkeys(found))
 
 
 def _places(path: str, point: str, tree: str, covers: dict[str, tuple[str, bool]]) -> list[str]:
@@ -200,7 +214,7 @@ def layers(options: str) -> list[str]:
 
 
 def _below(point: str, folders: tuple[str, ...]) -> bool:
-    return any(folder in (point, "/") or point.startswith(f"{folder}/") for folder in folders)
+    return point in folders or point.startswith(tuple([f"{folder.rstrip('/')}/" for folder in folders]))
 
 
 def _unescaped(text: str) -> str:

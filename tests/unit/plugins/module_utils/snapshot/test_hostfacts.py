@@ -119,30 +119,32 @@ KEPT = "".join(
 )
 
 
+def kernel_access(mountinfo: str) -> dict[str, Any]:
+    return mounts.of_the_kernel(mountinfo, mounts.exposed)
+
+
 def test_reachable_kernel_paths_of_a_container_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "exists", lambda path: path != "/proc/acpi")
-    assert mounts.of_the_kernel(MOUNTED + HIDDEN + KEPT) == {"cgroup_writable": False, "open_paths": []}
-    unmasked = mounts.of_the_kernel(MOUNTED)
+    assert kernel_access(MOUNTED + HIDDEN + KEPT) == {"cgroup_writable": False, "open_paths": []}
+    unmasked = kernel_access(MOUNTED)
     assert unmasked["open_paths"] == [*mounts.HIDDEN[1:-1], *mounts.KEPT]
     for line in (HIDDEN + KEPT).splitlines():
         path = line.split()[4]
-        found = mounts.of_the_kernel((MOUNTED + HIDDEN + KEPT).replace(f"{line}\n", ""))
+        found = kernel_access((MOUNTED + HIDDEN + KEPT).replace(f"{line}\n", ""))
         assert found["open_paths"] == ([] if path == "/proc/acpi" else [path])
     privileged = MOUNTED.replace("/sys/fs/cgroup ro", "/sys/fs/cgroup rw").replace(
         "/sys/firmware ro", "/x ro"
     )
-    found = mounts.of_the_kernel(privileged)
+    found = kernel_access(privileged)
     assert found["cgroup_writable"] is True
     assert "/sys/firmware" in found["open_paths"]
-    first = mounts.of_the_kernel(
-        MOUNTED + "105 102 0:54 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
-    )
+    first = kernel_access(MOUNTED + "105 102 0:54 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n")
     assert first["cgroup_writable"] is True
-    assert mounts.of_the_kernel("100 50 0:48 / / rw - overlay overlay rw\n")["open_paths"] == []
+    assert kernel_access("100 50 0:48 / / rw - overlay overlay rw\n")["open_paths"] == []
     monkeypatch.setattr(os.path, "exists", lambda path: path != "/proc/sysrq-trigger")
-    assert "/proc/sysrq-trigger" not in mounts.of_the_kernel(MOUNTED)["open_paths"]
+    assert "/proc/sysrq-trigger" not in kernel_access(MOUNTED)["open_paths"]
     read_only = MOUNTED.replace("/proc rw", "/proc ro")
-    assert not set(mounts.of_the_kernel(read_only)["open_paths"]) & set(mounts.KEPT)
+    assert not set(kernel_access(read_only)["open_paths"]) & set(mounts.KEPT)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_the_kernels_paths_are_found_wherever_they_are_mounted(
 ) -> None:
     monkeypatch.setattr(os.path, "exists", lambda path: True)
     expected = [f"/p{path[5:]}" for path in mounts.HIDDEN[:-1] if path != "/proc/scsi"]
-    found = mounts.of_the_kernel(MOUNTED + HIDDEN + KEPT + more)["open_paths"]
+    found = kernel_access(MOUNTED + HIDDEN + KEPT + more)["open_paths"]
     assert found == (expected if paths is None else paths)
 
 
