@@ -19,11 +19,6 @@ from hardener.history.home import Home
 from hardener.history.journal import Unfinished, unfinished_runs
 
 ICC = ("--only", "daemon-icc-disabled")
-# The module is part of this machine's kernel; the host only needs to know.
-PREPARED = """
-mkdir -p /lib/modules/$(uname -r)
-echo kernel/br_netfilter.ko >>/lib/modules/$(uname -r)/modules.builtin
-"""
 _RECORDS = """
 import json, pathlib
 files = sorted(pathlib.Path("/var/lib/hardener/backups").glob("*/result.json"))

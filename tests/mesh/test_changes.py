@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import namespace_host
-from tests.hosts.fleet import ICC, PREPARED, Fleet, pause, until
+from tests.hosts.fleet import ICC, Fleet, pause, until
 from tests.mesh.mesh import Mesh
 
 LEASE = 15
@@ -29,7 +29,6 @@ def mesh() -> Iterator[Mesh]:
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     host = namespace_host.start("changed", "13")
     try:
-        host.ssh("sh", "-c", PREPARED)
         yield Fleet([host], tmp_path)
     finally:
         host.stop()

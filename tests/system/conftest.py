@@ -10,7 +10,7 @@ import pytest
 from hardener import lab
 from tests.hosts import namespace_host
 from tests.hosts.fixtures import Boot, boot, guest
-from tests.hosts.fleet import PREPARED, Fleet
+from tests.hosts.fleet import Fleet
 from tests.hosts.guests import pristine as virtual_machine
 
 __all__ = ["boot", "guest", "virtual_machine"]
@@ -40,7 +40,6 @@ def fleet(
     try:
         for _ in range(request.module.HOSTS):
             started.append(pristine("13"))
-            started[-1].ssh("sh", "-c", PREPARED)
         for _ in range(getattr(request.module, "GUESTS", 0)):
             started.append(virtual_machine("13"))
         yield Fleet(started, tmp_path_factory.mktemp("fleet"))

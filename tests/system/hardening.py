@@ -28,8 +28,6 @@ PREPARED = """
 set -eu
 rm -rf /var/lib/hardener
 useradd --groups docker somebody
-mkdir -p /lib/modules/$(uname -r)
-test -e /proc/sys/net/bridge && echo kernel/br_netfilter.ko >>/lib/modules/$(uname -r)/modules.builtin
 apt-get -q update
 DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install unattended-upgrades
 """

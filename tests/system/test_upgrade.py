@@ -30,6 +30,11 @@ systemctl list-units --all --plain --no-legend 'hardener*' | awk '{print $1}'
 iptables-save | grep -e HARDENER -e DOCKER-USER | sed 's/ \[.*//' | sort
 ip6tables-save | grep -e HARDENER -e DOCKER-USER | sed 's/ \[.*//' | sort
 """
+# 0.1.0 finds br_netfilter in the kernel by this file alone.
+BUILT_IN = """
+mkdir -p /lib/modules/$(uname -r)
+echo kernel/br_netfilter.ko >>/lib/modules/$(uname -r)/modules.builtin
+"""
 CHAIN = "iptables --wait --flush HARDENER-INPUT"
 
 
@@ -41,7 +46,7 @@ def former(tmp_path_factory: pytest.TempPathFactory) -> Former:
 
 def prepared(started: lab.Guest) -> lab.Guest:
     """A host with all that the roles would install, whose engine runs two containers."""
-    started.ssh("sh", "-c", PREPARED)
+    started.ssh("sh", "-c", PREPARED + BUILT_IN)
     return with_containers(started)
 
 

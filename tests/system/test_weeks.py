@@ -18,7 +18,6 @@ import yaml
 from hardener import lab
 from hardener.history import History
 from tests.hosts import later
-from tests.hosts.fleet import PREPARED
 from tests.hosts.workload import DAEMON_JSON, shell
 
 pytestmark = pytest.mark.independent
@@ -176,7 +175,6 @@ def test_weeks_of_nightly_repairs_fill_no_disk_and_restart_nothing_twice(
     """The control node's clock goes on by a day a night; the faults come on random nights."""
     print(f"HARDENER_TEST_SEED={SEED}")
     faults = _faults(random.Random(SEED))
-    guest.ssh("sh", "-c", PREPARED)
     guest.ssh("sh", "-c", SMALL_DISK)
     nights = Nights(guest, tmp_path)
     hardened = nights.run("harden", *(word for slug in ONLY for word in ("--only", slug)))

@@ -1,10 +1,20 @@
-"""List installed kernels."""
+"""Find installed kernels, and modules of the running one."""
 
 from __future__ import annotations
 
 import os
 
 from .debversion import sort_key
+
+LOADED = "/sys/module"
+# Files of modules that are not listed there if they are built in. A kernel that is built without loadable
+# modules has no other list.
+FILES = {"br_netfilter": "/proc/sys/net/bridge"}
+
+
+def in_kernel(module: str) -> bool:
+    """Return whether a module is loaded or built in; false for built-in ones that leave no trace."""
+    return os.path.isdir(f"{LOADED}/{module}") or os.path.exists(FILES.get(module, ""))
 
 
 def newest_kernel(folder: str, running: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ..host.kernels import in_kernel
 from ..host.read import read_or, read_text
 from . import sysctls
 
@@ -49,7 +50,7 @@ def sysctl() -> dict[str, str | None]:
 def modules() -> dict[str, bool]:
     """Return the source `modules`: whether a module is loaded, or built in."""
     loaded = {line.partition(" ")[0] for line in read_or("/proc/modules", "").splitlines()}
-    return {name: name in loaded or os.path.isdir(f"/sys/module/{name}") for name in MODULES}
+    return {name: name in loaded or in_kernel(name) for name in MODULES}
 
 
 def lsm() -> dict[str, Any]:

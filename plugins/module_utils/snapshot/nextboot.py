@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ..host.kernels import in_kernel
 from ..host.read import drop_ins, read_or, read_text, texts
 from ..host.sysctlfiles import assignments, last_word, path_of
 
@@ -41,7 +42,6 @@ FOLDERS = (
 )
 FSTAB = "/etc/fstab"
 KERNELS = "/lib/modules"
-LOADED = "/sys/module"
 LISTED = "/proc/modules"
 CMDLINE = "/proc/cmdline"
 _MAX_MOUNTS = 256
@@ -70,9 +70,8 @@ def _modules() -> dict[str, dict[str, Any]]:
             kept_out[name] = why
     listed = {line.partition(" ")[0] for line in read_or(LISTED, "").splitlines()}
     kinds = {name: "module" for name in MODULES if name in listed}
-    # A module in /sys/module that is not listed is built in; some built-in ones are missing there.
     for name in MODULES:
-        if name not in kinds and os.path.isdir(f"{LOADED}/{name}"):
+        if name not in kinds and in_kernel(name):
             kinds[name] = "built-in"
     if len(kinds) < len(MODULES):
         kinds = {**_on_disk(), **kinds}

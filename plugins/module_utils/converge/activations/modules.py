@@ -6,6 +6,7 @@ import os
 import re
 from typing import Sequence
 
+from ...host import kernels
 from .. import system
 from ..errors import Refused
 from ..planning import Plan
@@ -61,7 +62,7 @@ class ModulesLoad(Activation):
 
 
 def _in_kernel(module: str) -> bool:
-    """Return whether a module is loaded or built in; /sys/module does not list all built-in modules."""
-    if os.path.isdir(f"/sys/module/{module}"):
+    """Return whether a module is loaded or built in."""
+    if kernels.in_kernel(module):
         return True
     return f"/{module}.ko" in system.read(f"/lib/modules/{os.uname().release}/modules.builtin")

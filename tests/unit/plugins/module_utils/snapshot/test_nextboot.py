@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.host import sysctlfiles
+from ansible_collections.hardener.docker.plugins.module_utils.host import kernels, sysctlfiles
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import nextboot
 
@@ -36,7 +36,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(nextboot, "FOLDERS", (f"{etc}/modprobe.d", f"{usr}/modprobe.d"))
     monkeypatch.setattr(nextboot, "FSTAB", f"{etc}/fstab")
     monkeypatch.setattr(nextboot, "KERNELS", str(tmp_path / "modules"))
-    monkeypatch.setattr(nextboot, "LOADED", str(tmp_path / "loaded"))
+    monkeypatch.setattr(kernels, "LOADED", str(tmp_path / "loaded"))
+    monkeypatch.setattr(kernels, "FILES", {"br_netfilter": str(tmp_path / "bridge")})
     monkeypatch.setattr(nextboot, "LISTED", str(tmp_path / "listed"))
     monkeypatch.setattr(nextboot, "CMDLINE", str(tmp_path / "cmdline"))
     made = Host(tmp_path)
@@ -82,6 +83,9 @@ def test_without_the_list_of_modules_the_kind_of_a_module_is_unknown(host: Host)
     (host.root / "loaded/overlay").mkdir(parents=True)
     assert host.module("overlay") == {"kind": "built-in", "loaded": True, "kept_out": None}
     assert host.module("veth") == {"kind": None, "loaded": False, "kept_out": None}
+    assert host.module("br_netfilter") == {"kind": None, "loaded": False, "kept_out": None}
+    (host.root / "bridge").mkdir()
+    assert host.module("br_netfilter") == {"kind": "built-in", "loaded": True, "kept_out": None}
 
 
 @pytest.mark.parametrize(

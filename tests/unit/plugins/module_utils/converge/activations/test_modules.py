@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import modules
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.modules import ModulesLoad
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from ansible_collections.hardener.docker.plugins.module_utils.host import kernels
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
@@ -19,6 +22,19 @@ def test_a_missing_module_is_loaded(host: Host, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(system, "read", lambda path: "1")
     with pytest.raises(Refused, match="loads no more modules until it is booted again"):
         activation.prepare(host.plan())
+
+
+@pytest.mark.parametrize("trace", ["folder", "file", "list"])
+def test_a_built_in_module_is_not_loaded(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trace: str
+) -> None:
+    monkeypatch.setattr(kernels, "LOADED", str(tmp_path))
+    monkeypatch.setattr(kernels, "FILES", {"bridge_filter": str(tmp_path / "file")})
+    monkeypatch.setattr(system, "read", lambda _path: "kernel/net/bridge_filter.ko" * (trace == "list"))
+    (tmp_path / {"folder": "bridge_filter", "file": "file", "list": "other"}[trace]).mkdir()
+    activation = ModulesLoad({"when": [], "modules": ["bridge_filter"]})
+    activation.prepare(host.plan())
+    assert activation.reasons == activation.problems() == []
 
 
 def test_a_module_name_cannot_be_an_option(host: Host) -> None:
