@@ -1,4 +1,4 @@
-"""The protections and their transaction on real hosts: systemd, an engine with containers, kernel audit."""
+"""The protections and their transaction on real hosts: systemd, an engine with containers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.hosts.play import Run, ansible_playbook, kill
 from tests.hosts.waiting import until
 from tests.hosts.workload import CONTAINER, ENGINE, WHOLE_HOST, running, shell
 
-ALL = ("docker_files", "audit_rules", "docker_daemon")
+ALL = ("docker_files", "docker_daemon")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ Runs = Callable[..., dict[str, Any]]
 
 
 def failing(guest: lab.Guest, folder: Path) -> dict[str, str]:
-    """Controls that the three roles cover and that do not hold."""
+    """Controls that the two roles cover and that do not hold."""
     report = folder / "report.json"
     command.hardener("audit", guest.inventory, "--json", report, "--exit-zero")
     covered = {

@@ -39,6 +39,8 @@ sed -i 's/^{/{"seccomp-profile": "unconfined",/' /etc/docker/daemon.json
 systemctl restart docker
 docker run --detach --name bare busybox:test sleep 1000000
 """
+# This machine may not let a host in namespaces have as many files as the role permits containers.
+ULIMITS = {"docker_daemon_default_ulimits": {"nofile": {"soft": 1024, "hard": 1024}}}
 # What a container writes goes to the process that holds this port.
 RECEIVER = r"""
 import socket
@@ -65,7 +67,7 @@ def converge(
     guest: lab.Guest, folder: Path, *options: str, roles: tuple[str, ...] = ("docker_daemon",), **more: Any
 ) -> dict[str, Any]:
     variables = {"docker_daemon_tls_directory": str(folder / "tls"), "docker_daemon_tls_names": ["10.0.2.15"]}
-    return Run(guest, folder, roles, **{**variables, **more}).result(*options)
+    return Run(guest, folder, roles, **{**variables, **ULIMITS, **more}).result(*options)
 
 
 def becomes(result: dict[str, Any]) -> dict[str, str]:
