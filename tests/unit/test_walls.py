@@ -782,7 +782,6 @@ CHANGING = frozenset(
 )
 # Folders that `tempfile` or the package has just made for root alone, and the kernel's switches.
 BY_PATH = {
-    "trust/keys.py": {"open", "rmtree"},
     "scan/openscap.py": {"open"},
     "scan/changelogs.py": {"chmod"},
     "converge/migration/staging.py": {"open"},
