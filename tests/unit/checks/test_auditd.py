@@ -44,14 +44,14 @@ def details(verdict: Verdict) -> str:
 
 
 @pytest.mark.parametrize("slug", RULES)
-def test_each_controls_own_rule_passes(judge: Judge, slug: str) -> None:
+def test_each_audit_control_passes_with_the_rule_for_its_path(judge: Judge, slug: str) -> None:
     verdict = judge(slug, audited([RULES[slug], SOCKET_UNIT]))
     assert verdict.status is Status.PASS, verdict
     assert any(RULES[slug] in fact for fact in verdict.evidence)
 
 
 @pytest.mark.parametrize("slug", RULES)
-def test_a_control_fails_with_the_rules_of_all_others(judge: Judge, slug: str) -> None:
+def test_an_audit_control_fails_with_only_the_rules_for_other_paths(judge: Judge, slug: str) -> None:
     covering = {"audit-daemon-json": {"audit-etc-docker"}, "audit-containerd-sock": {"audit-run-containerd"}}
     left_out = {slug} | covering.get(slug, set())
     verdict = judge(slug, audited([rule for other, rule in RULES.items() if other not in left_out]))
@@ -60,7 +60,9 @@ def test_a_control_fails_with_the_rules_of_all_others(judge: Judge, slug: str) -
 
 
 @pytest.mark.parametrize("slug", RULES)
-def test_no_rules_no_auditd_and_auditing_off_fail(judge: Judge, slug: str) -> None:
+def test_every_audit_control_fails_without_rules_without_auditd_or_with_auditing_off(
+    judge: Judge, slug: str
+) -> None:
     assert judge(slug, audited([])).status is Status.FAIL
     assert judge(slug, audited([RULES[slug], SOCKET_UNIT], enabled=0)).status is Status.FAIL
     missing = make(
@@ -132,7 +134,7 @@ def test_a_later_file_that_deletes_the_rules_of_an_earlier_one_fails(judge: Judg
     assert judge("audit-dockerd", audited([rule], **{"audit.persistent": files})).status is Status.FAIL
 
 
-def test_missing_permissions_are_named(judge: Judge) -> None:
+def test_a_rule_without_the_permission_execute_fails(judge: Judge) -> None:
     verdict = judge("audit-dockerd", audited(["-w /usr/sbin/dockerd -p wa -k docker"]))
     assert verdict.status is Status.FAIL
     assert "records execution" in details(verdict)
@@ -226,7 +228,7 @@ def test_a_persistent_rule_that_is_not_loaded_is_evidence(judge: Judge) -> None:
     ]
 
 
-def test_a_drop_in_without_a_rule_fails(judge: Judge) -> None:
+def test_a_drop_in_of_the_docker_unit_without_an_audit_rule_fails(judge: Judge) -> None:
     drop_in = "/etc/systemd/system/docker.service.d/override.conf"
     unit = {"units": {"docker.service": {"DropInPaths": [drop_in]}}, "files": {drop_in: REGULAR}}
     rule = RULES["audit-docker-service"]
@@ -243,7 +245,7 @@ def test_the_socket_and_its_unit_both_need_a_rule(judge: Judge) -> None:
     assert {offender.name for offender in verdict.offenders} == {"/usr/lib/systemd/system/docker.socket"}
 
 
-def test_the_configured_data_root_is_judged_not_its_remapped_folder(judge: Judge) -> None:
+def test_a_rule_for_the_configured_data_root_passes_if_users_are_remapped(judge: Judge) -> None:
     root = {"docker.info": {"DockerRootDir": "/srv/docker/100000.100000"}}
     assert judge("audit-var-lib-docker", audited(["-w /srv/docker -p wa"], **root)).status is Status.PASS
     assert judge("audit-var-lib-docker", audited(["-w /var/lib/docker -p wa"], **root)).status is Status.FAIL
@@ -269,7 +271,7 @@ def test_the_target_of_a_link_is_audited(judge: Judge) -> None:
         ("audit-etc-docker", RULES["audit-daemon-json"]),
     ],
 )
-def test_similar_paths_never_rules_and_disabled_auditing_fail(
+def test_rules_for_similar_paths_never_rules_and_disabled_auditing_fail(
     judge: Judge, slug: str, lookalike: str
 ) -> None:
     assert judge(slug, audited([lookalike])).status is Status.FAIL
@@ -304,7 +306,7 @@ def test_rules_in_rules_d_are_read_and_unreadable_ones_are_an_error(judge: Judge
         {"default-runtime": "/opt/slim/runc"},
     ],
 )
-def test_every_configured_runtime_is_judged(judge: Judge, parsed: dict[str, Any]) -> None:
+def test_each_configured_runtime_without_an_audit_rule_fails(judge: Judge, parsed: dict[str, Any]) -> None:
     config = {"daemon.config": {"exists": True, "parsed": parsed, "error": None}}
     rules = ["-w /usr/sbin/runc -p wxa -k docker"]
     verdict = judge("audit-bin-runc", audited(rules, **config))

@@ -34,7 +34,7 @@ def by_status(verdict: Verdict, status: Status, words: str = "") -> None:
     assert bool(verdict.offenders) is (status is Status.FAIL), verdict
 
 
-def test_a_userland_proxy_that_is_declared_off_needs_the_engines_state(judge: Judge) -> None:
+def test_a_userland_proxy_that_is_declared_off_is_an_error_without_the_engines_state(judge: Judge) -> None:
     snapshot = told(
         parsed={"userland-proxy": False},
         **{
@@ -62,7 +62,7 @@ def test_a_daemon_of_another_user_than_root_passes_as_rootless(
     by_status(judge("daemon-rootless", snapshot), status)
 
 
-def test_obstacles_to_a_rootless_daemon_are_listed(judge: Judge) -> None:
+def test_containers_that_prevent_a_rootless_daemon_are_evidence(judge: Judge) -> None:
     held = [
         container("vpn", HostConfig={"Privileged": True}),
         container("proxy", HostConfig={"NetworkMode": "host"}),
@@ -84,11 +84,13 @@ def test_obstacles_to_a_rootless_daemon_are_listed(judge: Judge) -> None:
         ({"docker.networks": [{"Name": "none", "Driver": "null"}]}, Status.NOT_APPLICABLE, "switched off"),
     ],
 )
-def test_icc_is_judged_by_the_default_bridge(judge: Judge, sources: Any, status: Status, words: str) -> None:
+def test_icc_passes_only_if_the_default_bridge_disables_it(
+    judge: Judge, sources: Any, status: Status, words: str
+) -> None:
     by_status(judge("daemon-icc-disabled", make(**sources)), status, words)
 
 
-def test_a_setting_that_needs_a_restart_is_not_in_effect(judge: Judge) -> None:
+def test_a_declared_setting_that_awaits_a_restart_does_not_change_the_verdict(judge: Judge) -> None:
     drift = told(parsed={"icc": False}, **bridge("true"))
     by_status(judge("daemon-icc-disabled", drift), Status.FAIL, "declared false")
     opened = told(parsed={"icc": True}, **bridge("false"))
@@ -154,11 +156,13 @@ DEVICEMAPPER = {"docker.info": {"Driver": "devicemapper"}}
         (told(parsed={"storage-opts": ["dm.fs=xfs", "dm.basesize=50G"]}, **DEVICEMAPPER), Status.FAIL),
     ],
 )
-def test_the_base_device_size_is_judged(judge: Judge, snapshot: Snapshot, status: Status) -> None:
+def test_a_base_device_size_fails_with_the_devicemapper_driver(
+    judge: Judge, snapshot: Snapshot, status: Status
+) -> None:
     by_status(judge("daemon-base-device-size", snapshot), status)
 
 
-def test_a_flag_with_its_value_apart_is_read(judge: Judge) -> None:
+def test_a_base_device_size_in_a_flag_fails(judge: Judge) -> None:
     flagged = told({"storage-opt": ["dm.basesize=50G"]}, **DEVICEMAPPER)
     by_status(judge("daemon-base-device-size", flagged), Status.FAIL, "dm.basesize=50G (--storage-opt)")
 
@@ -185,7 +189,9 @@ def test_a_flag_with_its_value_apart_is_read(judge: Judge) -> None:
         ),
     ],
 )
-def test_default_ulimits_are_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_unlimited_or_missing_default_ulimits_fail(
+    judge: Judge, snapshot: Snapshot, status: Status, words: str
+) -> None:
     by_status(judge("daemon-default-ulimits", snapshot), status, words)
 
 
@@ -222,11 +228,13 @@ MAPPED = {"uid_map": [[0, 100000, 65536]]}
         ),
     ],
 )
-def test_user_remapping_is_judged(judge: Judge, sources: Any, status: Status, words: str) -> None:
+def test_user_remapping_passes_if_it_is_in_effect_or_the_engine_is_rootless(
+    judge: Judge, sources: Any, status: Status, words: str
+) -> None:
     by_status(judge("daemon-userns-remap", make(**sources)), status, words)
 
 
-def test_user_namespaces_are_judged_by_engine_and_kernel_and_rootless_passes(judge: Judge) -> None:
+def test_user_remapping_that_is_only_declared_fails_and_a_rootless_engine_passes(judge: Judge) -> None:
     wished = told(parsed={"userns-remap": "default"})
     by_status(judge("daemon-userns-remap", wished), Status.FAIL, "declared default")
     rootless = make(engine={"euid": None}, **options("rootless"), **{"docker.containers": []})
@@ -234,7 +242,7 @@ def test_user_namespaces_are_judged_by_engine_and_kernel_and_rootless_passes(jud
     by_status(judge("daemon-rootless", rootless), Status.PASS)
 
 
-def test_the_file_of_a_rootless_daemon_is_judged(judge: Judge) -> None:
+def test_settings_in_the_file_of_a_rootless_daemon_fail(judge: Judge) -> None:
     path = "/home/ci/.config/docker/daemon.json"
     config = {"path": path, "exists": True, "parsed": {"log-level": "debug"}, "flags": only({})}
     verdict = judge("daemon-log-level-info", make(**{"daemon.config": config}, engine={"rootless": True}))
@@ -251,7 +259,9 @@ def test_the_file_of_a_rootless_daemon_is_judged(judge: Judge) -> None:
         ({"cgroup-parent": ["limits.slice"]}, {"cgroup_parents": ["other.slice"]}, Status.FAIL),
     ],
 )
-def test_the_cgroup_parent_is_judged(judge: Judge, flags: Any, policy: Any, status: Status) -> None:
+def test_a_custom_cgroup_parent_passes_only_if_the_policy_approves_it(
+    judge: Judge, flags: Any, policy: Any, status: Status
+) -> None:
     by_status(judge("daemon-cgroup-parent-default", told(flags, policy=policy)), status)
 
 
@@ -271,7 +281,9 @@ def test_the_cgroup_parent_is_judged(judge: Judge, flags: Any, policy: Any, stat
         (told(parsed={"no-new-privileges": True}, **OLD, **STALE), Status.MANUAL, "restart"),
     ],
 )
-def test_no_new_privileges_is_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_no_new_privileges_passes_only_if_it_is_in_effect(
+    judge: Judge, snapshot: Snapshot, status: Status, words: str
+) -> None:
     by_status(judge("daemon-no-new-privileges", snapshot), status, words)
 
 
@@ -284,11 +296,13 @@ def test_no_new_privileges_is_judged(judge: Judge, snapshot: Snapshot, status: S
         ({"LiveRestoreEnabled": False, "Swarm": {"LocalNodeState": "locked"}}, Status.NOT_APPLICABLE),
     ],
 )
-def test_live_restore_is_judged(judge: Judge, info: Any, status: Status) -> None:
+def test_live_restore_passes_only_if_enabled_and_does_not_apply_in_a_swarm(
+    judge: Judge, info: Any, status: Status
+) -> None:
     by_status(judge("daemon-live-restore", make(**{"docker.info": info})), status)
 
 
-def test_a_switch_set_to_false_is_off(judge: Judge) -> None:
+def test_a_boolean_flag_set_to_false_fails(judge: Judge) -> None:
     off = told({"live-restore": ["false"], "no-new-privileges": ["false"]})
     by_status(judge("daemon-live-restore", off), Status.FAIL)
     by_status(judge("daemon-no-new-privileges", off), Status.FAIL)
@@ -318,7 +332,9 @@ QUIET = {"engine": {"proxies": 0}}
         (make(engine={"rootless": True}), Status.NOT_APPLICABLE, ""),
     ],
 )
-def test_the_userland_proxy_is_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_the_userland_proxy_passes_only_if_it_is_off_in_the_running_engine(
+    judge: Judge, snapshot: Snapshot, status: Status, words: str
+) -> None:
     by_status(judge("daemon-userland-proxy-disabled", snapshot), status, words)
 
 
@@ -334,7 +350,7 @@ def test_the_userland_proxy_is_judged(judge: Judge, snapshot: Snapshot, status: 
         (["seccomp,profile=/etc/docker/seccomp.json"], True, Status.MANUAL, "/etc/docker/seccomp.json"),
     ],
 )
-def test_the_seccomp_profile_of_the_daemon_is_judged(
+def test_a_daemon_without_a_seccomp_profile_fails_and_a_custom_one_is_manual(
     judge: Judge, names: list[str], seccomp: bool, status: Status, words: str
 ) -> None:
     snapshot = make(lsm={"seccomp": seccomp}, **options(*names))
@@ -364,7 +380,7 @@ def version(number: str, experimental: Any) -> dict[str, Any]:
     return {"docker.version": {"Version": number, "Components": [engine]}}
 
 
-def test_experimental_features_are_judged(judge: Judge) -> None:
+def test_experimental_features_pass_only_if_the_engine_reports_them_as_off(judge: Judge) -> None:
     by_status(judge("daemon-experimental-off", make()), Status.PASS)
     by_status(
         judge("daemon-experimental-off", make(**{"docker.version": {"Experimental": True}})), Status.FAIL

@@ -55,7 +55,7 @@ for _slug in ("host-lsm-enforcing", "file-cdi-specs", "file-engine-own"):
 
 
 @pytest.mark.parametrize("slug", CONTROLS)
-def test_without_docker_controls_are_not_applicable(judge: Judge, slug: str) -> None:
+def test_without_docker_only_controls_of_the_host_are_applicable(judge: Judge, slug: str) -> None:
     verdict = judge(slug, no_engine())
     assert verdict.status is OF_THE_HOST.get(slug, Status.NOT_APPLICABLE)
     assert (verdict.actual == NO_ENGINE) is (slug not in OF_THE_HOST)

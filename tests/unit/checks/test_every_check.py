@@ -55,7 +55,7 @@ def judge(slug: str, snapshot: Snapshot) -> Verdict | None:
 
 
 @each_check
-def test_every_verdict_is_complete(slug: str) -> None:
+def test_every_verdict_has_complete_and_printable_texts(slug: str) -> None:
     for name, host in hosts().items():
         if (verdict := judge(slug, host)) is None:
             continue
@@ -77,7 +77,7 @@ def test_checks_are_deterministic_and_do_not_modify_facts(slug: str) -> None:
 
 
 @each_check
-def test_the_order_of_objects_does_not_matter(slug: str) -> None:
+def test_verdicts_do_not_depend_on_the_order_of_objects(slug: str) -> None:
     for name, host in hosts().items():
         turned = json.loads(json.dumps(host.raw))
         for source in ("containers", "images", "networks", "volumes"):
@@ -94,7 +94,7 @@ def test_the_order_of_objects_does_not_matter(slug: str) -> None:
 
 
 @each_check
-def test_no_check_passes_without_a_fact_that_it_read(slug: str) -> None:
+def test_no_check_passes_if_a_source_that_it_reads_is_missing(slug: str) -> None:
     """Each source that a check reads is lost in turn: what is not known cannot be a pass."""
     for name, host in hosts().items():
         reading = Reading(host.raw)

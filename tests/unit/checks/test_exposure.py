@@ -115,7 +115,7 @@ def test_another_engine_that_verifies_its_clients_is_not_an_offender(judge: Judg
         by_status(verdict, status, "" if verifies else "another engine (dockerd 77)")
 
 
-def test_an_authority_that_was_exchanged_after_the_start_is_manual(judge: Judge) -> None:
+def test_a_ca_file_replaced_after_the_start_of_the_engine_is_manual(judge: Judge) -> None:
     snapshot = told(MTLS, listening=[("127.0.0.1", 2376)])
     ca = MTLS["tlscacert"][-1]
     files = {ca: {"mtime": 2_000_000_000}}
@@ -182,7 +182,7 @@ def test_ports_of_services_are_not_taken_for_the_api(judge: Judge) -> None:
     by_status(judge("daemon-tls-verify", opened), Status.FAIL, "tcp://[::]:2375: no TLS")
 
 
-def test_a_stopped_engine_is_judged_by_its_declared_sockets(judge: Judge) -> None:
+def test_a_stopped_engine_that_declares_a_tcp_socket_without_tls_fails(judge: Judge) -> None:
     stopped = {"pid": None, "reachable": False}
     opened = told({"host": ["tcp://0.0.0.0:2375"]}, engine=stopped)
     by_status(judge("daemon-tls-verify", opened), Status.FAIL, "tcp://0.0.0.0:2375")
@@ -210,7 +210,7 @@ def test_warnings_of_the_engine_are_evidence(judge: Judge) -> None:
     assert warning in verdict.evidence
 
 
-def test_a_listening_socket_is_found_whatever_the_configuration_says(judge: Judge) -> None:
+def test_a_tcp_socket_of_the_engine_fails_even_if_it_is_not_configured(judge: Judge) -> None:
     by_status(judge("daemon-tls-verify", told(listening=ANYWHERE)), Status.FAIL, "tcp://0.0.0.0:2375")
     held = {"address": "0.0.0.0", "port": 2375, "process": "systemd"}
     by_status(judge("daemon-tls-verify", make(engine={"listening": [held]})), Status.FAIL)
@@ -272,7 +272,7 @@ def test_insecure_registries_are_named(judge: Judge, config: Any, names: set[str
     assert {offender.name for offender in verdict.offenders} == names
 
 
-def test_registries_that_the_engine_reports_are_judged(judge: Judge) -> None:
+def test_insecure_registries_fail_only_if_the_engine_reports_them(judge: Judge) -> None:
     by_status(judge("daemon-insecure-registries-none", told({"insecure-registry": ["a.lan"]})), Status.PASS)
     effective = registries(IndexConfigs=index("a.lan", secure=False))
     by_status(judge("daemon-insecure-registries-none", told(**effective)), Status.FAIL)
@@ -304,7 +304,9 @@ def asked(*names: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_the_authorization_plugin_is_judged(judge: Judge, sources: Any, status: Status, words: str) -> None:
+def test_only_an_enabled_authorization_plugin_passes(
+    judge: Judge, sources: Any, status: Status, words: str
+) -> None:
     by_status(judge("daemon-authz-plugin", make(**sources)), status, words)
 
 
@@ -321,7 +323,7 @@ def test_the_authorization_plugin_is_judged(judge: Judge, sources: Any, status: 
         ("25.0.14", "none-of-these", Status.MANUAL),
     ],
 )
-def test_a_plugin_that_calls_can_bypass_fails(
+def test_an_authorization_plugin_fails_on_engine_versions_that_let_requests_bypass_it(
     judge: Judge, version: str, package: str, status: Status
 ) -> None:
     packages = {"installed": only({package: version})}
@@ -332,7 +334,7 @@ def test_a_plugin_that_calls_can_bypass_fails(
 
 @pytest.mark.parametrize("package", ["docker-ce", "docker.io", "none-of-these"])
 @pytest.mark.parametrize("version", [f"{major}.0.9" for major in range(20, 30)])
-def test_plugin_and_version_controls_agree_on_the_maintainer(
+def test_the_plugin_control_is_manual_if_the_control_of_the_engines_version_is_manual(
     judge: Judge, version: str, package: str
 ) -> None:
     """A version that one of them leaves open because of its vendor is not failed by the other one."""
@@ -347,7 +349,7 @@ def test_plugin_and_version_controls_agree_on_the_maintainer(
         assert plugin.status in (current.status, Status.MANUAL), (plugin, current)
 
 
-def test_a_package_of_another_version_is_not_the_running_engine(judge: Judge) -> None:
+def test_a_patched_package_does_not_pass_a_running_engine_of_another_version(judge: Judge) -> None:
     packages = {"installed": only({"docker.io": "26.1.5+dfsg1-9+deb13u1"})}
     snapshot = make(packages=packages, **{**asked("opa"), "docker.version": {"Version": "27.3.1"}})
     by_status(judge("daemon-authz-plugin", snapshot), Status.FAIL, "CVE-2026-34040")
@@ -363,7 +365,7 @@ def test_a_package_of_another_version_is_not_the_running_engine(judge: Judge) ->
         ([("0.0.0.0", 2375)], None),
     ],
 )
-def test_tcp_on_loopback_has_its_own_severity(
+def test_an_api_only_on_loopback_fails_with_high_severity(
     judge: Judge, listening: list[tuple[str, int]], severity: Severity | None
 ) -> None:
     verdict = judge("daemon-tls-verify", told(listening=listening))
@@ -418,7 +420,9 @@ REMOTE = {"syslog-address": "tcp+tls://logs.example.org:6514"}
         (logs("gelf", logging("db", "syslog", **REMOTE)), Status.PASS, ""),
     ],
 )
-def test_the_logging_driver_is_judged(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+def test_central_logging_passes_only_if_every_driver_sends_to_another_host(
+    judge: Judge, snapshot: Snapshot, status: Status, words: str
+) -> None:
     by_status(judge("daemon-central-logging", snapshot), status, words)
 
 
@@ -429,7 +433,7 @@ def test_an_engine_that_names_no_logging_driver_is_an_error(judge: Judge, driver
 
 
 @pytest.mark.parametrize(("driver", "status"), [("none", Status.FAIL), ("local", Status.MANUAL)])
-def test_drivers_none_and_local_are_not_central_and_each_container_is_judged(
+def test_logging_drivers_none_and_local_do_not_pass_in_the_daemon_or_a_container(
     judge: Judge, driver: str, status: Status
 ) -> None:
     by_status(judge("daemon-central-logging", logs(driver)), status)
@@ -442,7 +446,7 @@ def test_a_stopped_engine_with_an_unreadable_file_is_an_error(judge: Judge) -> N
         judge("daemon-tls-verify", make(engine={"pid": None, "listening": []}, **{"daemon.config": broken}))
 
 
-def test_a_question_for_a_person_is_kept_beside_a_failing_driver(judge: Judge) -> None:
+def test_undecided_logging_drivers_are_kept_separate_from_failing_ones(judge: Judge) -> None:
     snapshot = logs("json-file", logging("db", "none"), logging("web", "journald"))
     verdict = judge("daemon-central-logging", snapshot)
     assert [offender.name for offender in verdict.offenders] == ["db"]

@@ -80,7 +80,7 @@ def test_folders_owned_by_root_pass(judge: Judge, good: Any) -> None:
     assert f"plugin: {PLUGINS}/10-net" in verdict.evidence
 
 
-def test_a_linked_folder_is_judged_at_its_target(judge: Judge) -> None:
+def test_a_writable_parent_of_a_linked_plugin_folders_target_fails(judge: Judge) -> None:
     snapshot = nri_on({PLUGINS: record(target="/srv/nri"), "/srv": record("0777")})
     assert judge(NRI, snapshot).offenders[0].name == "/srv"
     sticky = nri_on({PLUGINS: record(target="/tmp/nri"), "/tmp": record("1777")})
@@ -90,7 +90,7 @@ def test_a_linked_folder_is_judged_at_its_target(judge: Judge) -> None:
 @pytest.mark.parametrize(
     "flag", ["enable=true", "enable", "enable=1,socket-path=/run/n.sock", "socket-path=/run/n.sock,enable"]
 )
-def test_the_flag_is_judged_like_the_file(judge: Judge, flag: str) -> None:
+def test_nri_enabled_by_a_flag_fails_with_a_writable_plugin_folder(judge: Judge, flag: str) -> None:
     files = {PLUGINS: record("0777"), CONFIG: record(), "/run/n.sock": None}
     on = engine_29(files, **{"daemon.config": {"flags": {"nri-opts": [flag]}}})
     assert judge(NRI, on).status is Status.FAIL
@@ -98,13 +98,13 @@ def test_the_flag_is_judged_like_the_file(judge: Judge, flag: str) -> None:
     assert judge(NRI, off).status is Status.PASS
 
 
-def test_the_state_that_the_engine_reports_is_judged(judge: Judge) -> None:
+def test_nri_reported_by_the_engine_fails_with_a_writable_plugin_folder(judge: Judge) -> None:
     info = {"NRI": {"Info": [["plugin-path", PLUGINS]]}, "CDISpecDirs": []}
     snapshot = engine_29({PLUGINS: record("0777"), CONFIG: None}, **{"docker.info": info})
     assert judge(NRI, snapshot).status is Status.FAIL
 
 
-def test_without_nri_no_plugin_folder_is_judged(judge: Judge) -> None:
+def test_a_writable_plugin_folder_passes_if_nri_is_disabled(judge: Judge) -> None:
     assert judge(NRI, make(files={PLUGINS: record("0777")})).status is Status.NOT_APPLICABLE
     assert judge(NRI, engine_29({PLUGINS: record("0777")})).status is Status.PASS
     with pytest.raises(FactUnavailable):
@@ -160,7 +160,7 @@ def test_files_of_the_daemon_may_belong_to_the_remapped_root(judge: Judge) -> No
         judge(OWN, make(files={"/run/docker": GONE}))
 
 
-def test_a_configured_exec_root_is_judged(judge: Judge) -> None:
+def test_a_writable_pid_file_at_a_configured_path_fails(judge: Judge) -> None:
     told = {"daemon.config": {"exists": True, "parsed": {"exec-root": "/srv/run", "pidfile": "/srv/pid"}}}
     files = {"/srv/run": record("0711"), "/srv/pid": record("0666", type="file")}
     assert judge(OWN, make(files=files, **told)).offenders[0].name == "/srv/pid"

@@ -91,21 +91,23 @@ def test_files_owned_by_another_user_fail(judge: Judge, name: str, changes: Any)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_widest_mode_passes(judge: Judge, name: str) -> None:
+def test_the_widest_allowed_mode_of_a_file_passes(judge: Judge, name: str) -> None:
     assert judge(f"file-{name}-mode", host(name)).status is Status.PASS
     assert judge(f"file-{name}-mode", host(name, mode="0000")).status is Status.PASS
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("bit", [0o1, 0o2, 0o10, 0o20, 0o100, 0o1000, 0o2000, 0o4000])
-def test_each_additional_bit_fails(judge: Judge, name: str, bit: int) -> None:
+def test_each_permission_bit_beyond_the_allowed_mode_fails(judge: Judge, name: str, bit: int) -> None:
     allowed = int(FILES[name][1], 8)
     verdict = judge(f"file-{name}-mode", host(name, mode=f"{allowed | bit:04o}"))
     assert verdict.status is (Status.PASS if allowed & bit else Status.FAIL)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_modes_are_compared_bit_by_bit(judge: Judge, name: str) -> None:
+def test_a_mode_with_other_permission_bits_fails_even_if_it_is_numerically_smaller(
+    judge: Judge, name: str
+) -> None:
     mode = FILES[name][2]
     assert int(mode) <= int(FILES[name][1])  # as decimal numbers, the comparison that is wrong
     verdict = judge(f"file-{name}-mode", host(name, mode=mode))
@@ -194,7 +196,7 @@ def test_a_unit_that_was_not_collected_is_an_error(judge: Judge) -> None:
         ("docker", {"host": ["fd://"]}, {"group": "docker", "gid": 103, "uid": 1000}, Status.FAIL),
     ],
 )
-def test_the_sockets_group_must_be_the_configured_one(
+def test_a_socket_passes_only_with_root_as_owner_and_root_or_its_configured_group(
     judge: Judge, unit_group: str, flags: Any, owner: Any, status: Status
 ) -> None:
     snapshot = make(
@@ -205,7 +207,7 @@ def test_the_sockets_group_must_be_the_configured_one(
     assert judge("file-docker-sock-owner", snapshot).status is status
 
 
-def test_every_api_socket_is_judged(judge: Judge) -> None:
+def test_every_writable_api_socket_of_the_daemon_fails(judge: Judge) -> None:
     flags = {"host": ["fd://", "unix:///srv/api.sock"]}
     snapshot = make(files={"/srv/api.sock": record("0666")}, **{"daemon.config": {"flags": flags}})
     assert names(judge("file-docker-sock-mode", snapshot)) == {"/srv/api.sock"}
@@ -243,7 +245,7 @@ def test_the_containerd_socket_is_not_applicable_if_containerd_is_embedded(
     assert judge("file-containerd-sock-mode", make(**asked_in_vain)).status is Status.FAIL
 
 
-def test_the_socket_of_a_running_containerd_is_judged_without_a_readable_daemon_json(judge: Judge) -> None:
+def test_a_writable_socket_of_a_running_containerd_fails_without_a_readable_daemon_json(judge: Judge) -> None:
     facts: dict[str, Any] = {
         "files": {"/run/containerd/containerd.sock": record("0666")},
         "daemon.config": {"exists": True, "error": "not JSON"},
@@ -266,7 +268,7 @@ def test_a_rootless_socket_with_the_sticky_bit_passes(judge: Judge) -> None:
     assert judge("file-docker-sock-mode", at("1666")).status is Status.FAIL
 
 
-def test_every_certificate_file_and_its_group_are_judged(judge: Judge) -> None:
+def test_every_registry_certificate_with_a_wrong_owner_or_group_fails(judge: Judge) -> None:
     folder = "/etc/docker/certs.d/a registry:5000"
     files: dict[str, Any] = {
         "/etc/docker/certs.d": record("0755", type="dir", uid=1000),
@@ -291,7 +293,7 @@ def test_every_certificate_file_and_its_group_are_judged(judge: Judge) -> None:
         ({"tlsverify": ["true"], "tlskey": ["/srv/s key.pem"]}, {}, "/srv/s key.pem"),
     ],
 )
-def test_default_places_of_tls_files_are_resolved(
+def test_the_default_path_of_the_tls_key_is_resolved_as_dockerd_does(
     judge: Judge, flags: Any, environment: Any, path: str
 ) -> None:
     config = {"daemon.config": {"flags": flags, "environment": environment}}
@@ -299,12 +301,12 @@ def test_default_places_of_tls_files_are_resolved(
     assert judge("file-tls-key-mode", make(files={path: record("0400")}, **config)).status is Status.PASS
 
 
-def test_a_path_separate_from_its_flag_is_read(judge: Judge) -> None:
+def test_the_path_of_the_ca_certificate_is_read_from_its_flag(judge: Judge) -> None:
     config = {"daemon.config": {"flags": {"tlsverify": ["true"], "tlscacert": ["/p"]}}}
     assert names(judge("file-tls-ca-owner", make(files={"/p": record(uid=1000)}, **config))) == {"/p"}
 
 
-def test_the_file_that_the_daemon_reads_is_judged(judge: Judge) -> None:
+def test_a_writable_configuration_file_at_another_path_fails(judge: Judge) -> None:
     other = "/var/snap/docker/current/config/daemon.json"
     config = {"daemon.config": {"path": other, "exists": True, "parsed": {}}}
     files = {other: record("0666"), "/etc/docker/daemon.json": record("0644")}
@@ -329,7 +331,7 @@ FOLDER = record("0755", type="dir")
         ),
     ],
 )
-def test_every_file_that_configures_the_unit_is_judged(
+def test_each_writable_file_or_folder_that_configures_the_unit_fails(
     judge: Judge, files: dict[str, Any], culprit: str
 ) -> None:
     environment = ["/etc/default/docker (ignore_errors=yes)"]
@@ -348,7 +350,7 @@ def test_a_searchable_drop_in_folder_passes(judge: Judge) -> None:
     ("parent", "control"),
     [({"mode": "0777"}, "mode"), ({"mode": "0775"}, "mode"), ({"uid": 1000, "owner": "eve"}, "owner")],
 )
-def test_folders_above_the_configuration_are_judged(
+def test_a_writable_folder_above_a_linked_configuration_fails(
     judge: Judge, parent: dict[str, Any], control: str
 ) -> None:
     files = {

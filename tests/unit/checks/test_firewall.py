@@ -59,7 +59,9 @@ def test_an_iptables_drop_policy_passes(judge: Judge, slug: str, version: str, t
         ("bridge", set()),
     ],
 )
-def test_an_nftables_policy_counts_for_its_family_only(judge: Judge, family: str, passing: set[str]) -> None:
+def test_an_nftables_drop_policy_passes_only_the_controls_of_its_address_family(
+    judge: Judge, family: str, passing: set[str]
+) -> None:
     snapshot = filtered(save(), save(), inet(policy="drop", family=family))
     assert {slug for slug, _ in INPUTS if judge(slug, snapshot).status is Status.PASS} == passing
 
@@ -68,7 +70,9 @@ def test_an_nftables_policy_counts_for_its_family_only(judge: Judge, family: str
 @pytest.mark.parametrize(
     "nft", [inet(), inet(policy="drop", hook="output"), inet(policy="drop", hook="forward"), []]
 )
-def test_chains_of_other_hooks_do_not_count(judge: Judge, slug: str, version: str, nft: Any) -> None:
+def test_a_drop_policy_of_another_hook_does_not_pass_the_input_control(
+    judge: Judge, slug: str, version: str, nft: Any
+) -> None:
     assert judge(slug, filtered(None, None, nft)).status is Status.FAIL
 
 
@@ -179,13 +183,13 @@ def test_refusing_some_sources_does_not_pass(judge: Judge, condition: str) -> No
     assert judge(INPUTS[0][0], filtered(save(rule))).status is Status.FAIL
 
 
-def test_partial_refusals_that_cover_everything_pass(judge: Judge) -> None:
+def test_partial_refusals_that_together_cover_all_packets_pass(judge: Judge) -> None:
     rules = ["-s 0.0.0.0/1 -j DROP", "-s 128.0.0.0/1 -p tcp -j DROP", "-p udp -j REJECT"]
     verdict = judge(INPUTS[0][0], filtered(save(*(f"-A INPUT {rule}" for rule in rules))))
     assert verdict.status is Status.PASS, verdict
 
 
-def test_many_small_ranges_are_judged_like_one_large_range(judge: Judge) -> None:
+def test_small_accepted_port_ranges_fail_if_together_they_cover_most_ports(judge: Judge) -> None:
     rules = [
         f"-A INPUT -p tcp -m tcp --dport {port}:{port + 4095} -j ACCEPT" for port in range(4096, 65000, 4096)
     ]
@@ -209,7 +213,9 @@ def test_addresses_that_are_accepted_everywhere_are_evidence(judge: Judge) -> No
     assert "-s 10.0.0.0/8" in told[0]
 
 
-def test_untracked_packets_are_judged_where_rules_create_them(judge: Judge) -> None:
+def test_acceptance_of_untracked_packets_fails_only_if_rules_exempt_packets_from_tracking(
+    judge: Judge,
+) -> None:
     rule = "-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT"
     assert judge(INPUTS[0][0], filtered(save(rule, policy="DROP"))).status is Status.PASS
     raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j CT --notrack\nCOMMIT\n"
@@ -219,7 +225,7 @@ def test_untracked_packets_are_judged_where_rules_create_them(judge: Judge) -> N
     assert judge(INPUTS[0][0], filtered(raw + save(unseen))).status is Status.FAIL
 
 
-def test_only_packets_accepted_in_both_tracking_states_are_certain(judge: Judge) -> None:
+def test_packets_accepted_only_if_untracked_are_reported_as_not_understood(judge: Judge) -> None:
     """Which packets are untracked is not known: here none that comes in."""
     raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth1 -j CT --notrack\nCOMMIT\n"
     untracked = "-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT"
@@ -229,7 +235,7 @@ def test_only_packets_accepted_in_both_tracking_states_are_certain(judge: Judge)
     assert "not understood" not in both.offenders[0].detail
 
 
-def test_packets_that_a_chain_may_refuse_are_not_certainly_accepted(judge: Judge) -> None:
+def test_packets_that_a_conditional_chain_may_refuse_are_reported_as_not_understood(judge: Judge) -> None:
     """The chain is called by a condition that may hold, from one that every packet passes."""
     rules = ("-A INPUT -j C0", "-A C0 -m mark --mark 0x1 -j C1", "-A C1 -j DROP")
     chains = ":C0 - [0:0]\n:C1 - [0:0]\n"
@@ -252,7 +258,7 @@ def test_packets_dropped_before_routing_are_refused(judge: Judge) -> None:
         [f"-A C{n} -p tcp -j C{n + 1}" for n in range(40) for _ in range(2)] + ["-A INPUT -j C0"],
     ],
 )
-def test_too_many_rules_are_an_error(judge: Judge, rules: list[str]) -> None:
+def test_thousands_of_rules_fail_or_are_an_error_within_bounded_time(judge: Judge, rules: list[str]) -> None:
     chains = "".join(f":C{n} - [0:0]\n" for n in range(42))
     snapshot = filtered(save(*rules, docker=chains))
     started = time.process_time()
@@ -273,7 +279,7 @@ def test_thousands_of_banned_addresses_are_evaluated(judge: Judge) -> None:
     assert judge(INPUTS[0][0], snapshot).status is Status.PASS
 
 
-def test_iptables_rules_are_not_read_from_nftables(judge: Judge) -> None:
+def test_rules_made_by_iptables_are_read_from_iptables_and_not_from_nft(judge: Judge) -> None:
     """iptables accepts everything by a match that nft cannot show: there the rule looks like a condition."""
     opaque = [
         {"table": {"family": "ip", "name": "filter"}},
@@ -301,7 +307,7 @@ def test_iptables_rules_are_not_read_from_nftables(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize(("slug", "version"), INPUTS)
-def test_an_unreadable_ruleset_is_an_error_where_it_could_refuse(
+def test_an_unreadable_ruleset_is_an_error_unless_others_refuse_all_packets(
     judge: Judge, slug: str, version: str
 ) -> None:
     with pytest.raises(FactUnavailable):
@@ -403,7 +409,7 @@ def test_published_ports_need_a_refusal_in_docker_user(
     assert words in verdict.actual
 
 
-def test_a_refusal_for_a_bridge_with_a_custom_name_counts(judge: Judge) -> None:
+def test_a_refusing_rule_for_a_bridge_with_a_custom_name_passes(judge: Judge) -> None:
     networks = [{"Name": "site", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "site0"}}]
     text = save("-A DOCKER-USER -i eth0 -o site0 -j DROP")
     known = filtered(text, save(docker=""), **{"docker.networks": networks}, **ports("0.0.0.0"))
@@ -437,7 +443,7 @@ def test_a_new_docker_installation_fails(judge: Judge) -> None:
     assert "published: web 0.0.0.0:8080/tcp" in verdict.evidence
 
 
-def test_ipv6_ports_are_judged_only_where_docker_forwards_ipv6(judge: Judge) -> None:
+def test_published_ipv6_ports_fail_only_where_docker_forwards_ipv6(judge: Judge) -> None:
     both = ports("0.0.0.0", "::")
     assert judge(USER, filtered(save(DROP), save(docker=""), **both)).status is Status.PASS
     verdict = judge(USER, filtered(save(DROP), save(), **both))
@@ -447,7 +453,7 @@ def test_ipv6_ports_are_judged_only_where_docker_forwards_ipv6(judge: Judge) -> 
     assert judge(USER, filtered(save(DROP), save(docker=""), **ports("::"))).status is Status.NOT_APPLICABLE
 
 
-def test_published_ports_of_a_swarm_service_are_judged(judge: Judge) -> None:
+def test_published_ports_of_a_swarm_service_fail_without_a_refusing_rule(judge: Judge) -> None:
     service = {
         "ID": "s",
         "Spec": {"Name": "api"},
@@ -479,7 +485,9 @@ def test_docker_user_is_not_applicable_without_forwarding(judge: Judge, snapshot
         make(**ports("nowhere")),
     ],
 )
-def test_missing_facts_are_an_error(judge: Judge, snapshot: Snapshot) -> None:
+def test_missing_facts_of_docker_user_or_of_published_ports_are_an_error(
+    judge: Judge, snapshot: Snapshot
+) -> None:
     with pytest.raises(FactUnavailable):
         judge(USER, snapshot)
 
@@ -538,7 +546,7 @@ def test_ports_published_by_nftables_need_a_refusal(judge: Judge, tables: Any, s
         assert [offender.name for offender in verdict.offenders] == ["IPv4 forward"]
 
 
-def test_refusals_by_iptables_rules_count_under_the_nftables_backend(judge: Judge) -> None:
+def test_refusing_iptables_rules_pass_under_the_nftables_backend(judge: Judge) -> None:
     assert judge(USER, filtered(save(), save(), engines(), **NFTABLES)).status is Status.PASS
 
 
@@ -583,7 +591,7 @@ def test_a_disabled_or_flushed_filter_fails(judge: Judge, sources: Any, words: s
     assert words in verdict.actual
 
 
-def test_a_stopped_engine_fails_by_its_declaration(judge: Judge) -> None:
+def test_a_stopped_engine_whose_flags_disable_iptables_fails(judge: Judge) -> None:
     stopped = {"docker.info": failed("connection refused"), "docker.networks": failed("connection refused")}
     off = make(**{"daemon.config": {"flags": {"iptables": ["false"]}}}, **stopped)
     assert judge(MANAGED, off).status is Status.FAIL

@@ -116,7 +116,7 @@ def test_settings_that_this_engine_does_not_need_pass(judge: Judge, change: dict
     assert verdict.status is Status.PASS, verdict
 
 
-def test_the_image_store_of_containerd_is_judged(judge: Judge) -> None:
+def test_a_noexec_folder_of_containerd_fails_only_if_it_stores_the_images(judge: Judge) -> None:
     store = {"docker.info": {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}}
     change = mounted("/var/lib/containerd", "ext4", "rw,noexec")
     assert judge(SLUG, make(**change)).status is Status.PASS
@@ -124,13 +124,13 @@ def test_the_image_store_of_containerd_is_judged(judge: Judge) -> None:
     assert [offender.name for offender in verdict.offenders] == ["/var/lib/containerd"]
 
 
-def test_a_setting_that_is_wrong_now_and_at_the_next_boot_is_named_once(judge: Judge) -> None:
+def test_a_setting_that_is_wrong_now_and_at_the_next_boot_is_one_offender(judge: Judge) -> None:
     change = together({"sysctl": {"net.ipv4.ip_forward": "0"}}, later("net.ipv4.ip_forward", "0"))
     verdict = judge(SLUG, make(**change))
     assert [offender.name for offender in verdict.offenders] == ["net.ipv4.ip_forward"]
 
 
-def test_an_older_snapshot_fails_by_its_facts_or_is_an_error(judge: Judge) -> None:
+def test_an_older_snapshot_without_boot_settings_never_passes(judge: Judge) -> None:
     bad = judge(SLUG, make(sysctl={"net.ipv4.ip_forward": "0"}, without=["next_boot"]))
     assert bad.status is Status.FAIL
     with pytest.raises(FactUnavailable, match="next_boot"):

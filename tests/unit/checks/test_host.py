@@ -45,7 +45,7 @@ def test_the_data_root_must_be_on_its_own_device(
     assert bool(verdict.offenders) is (status is Status.FAIL)
 
 
-def test_the_partition_of_a_stopped_engine_is_an_error(judge: Judge) -> None:
+def test_the_data_partition_of_a_stopped_engine_is_an_error(judge: Judge) -> None:
     snapshot = make(mounts=[ROOT, DISK], **{"docker.info": failed("connection refused")})
     with pytest.raises(FactUnavailable):
         judge("host-separate-partition", snapshot)
@@ -72,7 +72,7 @@ def group(**changes: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_members_of_the_group_must_be_approved(
+def test_members_of_the_docker_group_pass_only_if_the_policy_approves_them(
     judge: Judge, sources: Any, policy: Any, status: Status, names: set[str]
 ) -> None:
     verdict = judge("docker-group-trusted-users", make(policy=policy, **sources))
@@ -80,13 +80,13 @@ def test_members_of_the_group_must_be_approved(
     assert {offender.name for offender in verdict.offenders} == names
 
 
-def test_the_manual_verdict_names_the_users(judge: Judge) -> None:
+def test_without_a_policy_members_of_the_docker_group_are_manual(judge: Judge) -> None:
     verdict = judge("docker-group-trusted-users", make(groups=group(members=["deploy"], primary=["eve"])))
     assert "deploy, eve" in verdict.actual
     assert "docker_group_members" in verdict.actual
 
 
-def test_the_group_of_the_socket_counts_under_any_name(judge: Judge) -> None:
+def test_unapproved_members_of_the_sockets_group_fail_whatever_the_group_is_called(judge: Judge) -> None:
     snapshot = make(
         files={"/run/docker.sock": {"group": "ops", "gid": 200}},
         groups={"ops": {"gid": 200, "members": ["eve"], "primary": []}},
@@ -96,7 +96,7 @@ def test_the_group_of_the_socket_counts_under_any_name(judge: Judge) -> None:
     assert {offender.name for offender in verdict.offenders} == {"eve"}
 
 
-def test_access_by_acl_and_by_mode_is_judged(judge: Judge) -> None:
+def test_users_who_can_write_to_the_socket_by_acl_or_mode_fail(judge: Judge) -> None:
     entries = [
         {"tag": "user", "id": 1000, "name": "eve", "perms": "rw-"},
         {"tag": "user", "id": 1001, "name": "reader", "perms": "r--"},
@@ -118,12 +118,12 @@ def test_members_of_a_group_without_write_permission_pass(judge: Judge) -> None:
     assert judge("docker-group-trusted-users", snapshot).status is Status.PASS
 
 
-def test_the_users_of_a_rootless_daemon_are_not_applicable(judge: Judge) -> None:
+def test_the_control_of_docker_group_members_is_not_applicable_to_a_rootless_daemon(judge: Judge) -> None:
     verdict = judge("docker-group-trusted-users", make(engine={"rootless": True}))
     assert verdict.status is Status.NOT_APPLICABLE
 
 
-def test_without_a_socket_the_declared_group_is_judged(judge: Judge) -> None:
+def test_without_a_socket_members_of_the_declared_group_are_manual(judge: Judge) -> None:
     gone = {"/run/docker.sock": None, "/var/run/docker.sock": None}
     snapshot = make(files=gone, groups=group(members=["eve"]), engine={"socket": None})
     assert judge("docker-group-trusted-users", snapshot).status is Status.MANUAL
@@ -135,7 +135,7 @@ def test_a_group_that_was_not_collected_is_an_error(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("policy", [{"docker_group_members": "deploy"}, {"docker_group_members": [1]}])
-def test_a_mistake_in_the_policy_is_an_error(judge: Judge, policy: Any) -> None:
+def test_approved_members_of_the_wrong_type_are_an_error(judge: Judge, policy: Any) -> None:
     with pytest.raises(FactUnavailable):
         judge("docker-group-trusted-users", make(policy=policy, groups=group(members=["deploy"])))
 
@@ -176,18 +176,18 @@ class TestHardened:
         source = {"hardener.scan": {"record": scans.record(openscap=found), "packages_changed": False}}
         return Snapshot({**make(policy=policy, **source).raw, "collected_at": scans.NOW})
 
-    def test_an_evaluation_without_a_failing_rule_passes(self, judge: Judge) -> None:
+    def test_an_openscap_evaluation_without_a_failing_rule_passes(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, self.evaluated())
         assert verdict.status is Status.PASS
         assert "200 pass" in verdict.evidence[0]
 
-    def test_a_failing_rule_is_an_offender(self, judge: Judge) -> None:
+    def test_a_failing_openscap_rule_is_an_offender(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, self.evaluated(self.RULE))
         assert verdict.status is Status.FAIL
         assert verdict.offenders == (Offender("rule", "grub2_password", "high: Set a password"),)
         assert verdict.undecided is None
 
-    def test_undecided_rules_do_not_pass(self, judge: Judge) -> None:
+    def test_rules_that_openscap_could_not_evaluate_are_an_error(self, judge: Judge) -> None:
         counts = {"pass": 200, "fail": 1, "error": 2}
         with pytest.raises(FactUnavailable, match="could not decide 2 rules"):
             judge(self.SLUG, self.evaluated(counts=counts))
@@ -195,7 +195,7 @@ class TestHardened:
         assert verdict.undecided is not None
         assert verdict.undecided.status is Status.ERROR
 
-    def test_rules_without_a_check_are_manual(self, judge: Judge) -> None:
+    def test_openscap_rules_without_an_automatic_check_are_manual(self, judge: Judge) -> None:
         counts = {"pass": 200, "notchecked": 1}
         verdict = judge(self.SLUG, self.evaluated(counts=counts))
         assert verdict.status is Status.MANUAL
@@ -204,11 +204,11 @@ class TestHardened:
         assert verdict.undecided is not None
         assert verdict.undecided.status is Status.MANUAL
 
-    def test_a_failed_evaluation_is_an_error(self, judge: Judge) -> None:
+    def test_a_failed_openscap_evaluation_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="oscap is not installed"):
             judge(self.SLUG, self.evaluated(error="oscap is not installed"))
 
-    def test_an_old_evaluation_fails(self, judge: Judge) -> None:
+    def test_an_openscap_evaluation_older_than_the_maximum_age_fails(self, judge: Judge) -> None:
         old = "2026-11-10T11:00:00Z"
         assert judge(self.SLUG, self.evaluated(evaluated_at=old)).status is Status.FAIL
         lenient = {"scan_max_age_days": 30}

@@ -100,13 +100,13 @@ def test_long_commands_are_read_to_their_end(judge: Judge) -> None:
         "ADD app /app",
     ],
 )
-def test_files_added_by_add_fail(judge: Judge, step: str) -> None:
+def test_files_copied_by_an_add_instruction_fail(judge: Judge, step: str) -> None:
     twin = built(ROOTFS, "COPY . /app # buildkit", tag="good:1")
     assert verdict_on(judge, ADD, twin, built(ROOTFS, step)) == (Status.FAIL, ["bad:1"])
 
 
 @pytest.mark.parametrize("step", ["ADD https://example.org/root.tar / # buildkit", "ADD app /app # buildkit"])
-def test_add_in_the_only_step_fails(judge: Judge, step: str) -> None:
+def test_an_add_instruction_in_the_only_build_step_fails(judge: Judge, step: str) -> None:
     assert verdict_on(judge, ADD, built(step)) == (Status.FAIL, ["bad:1"])
 
 
@@ -167,7 +167,7 @@ def test_verification_of_packages_is_manual(judge: Judge, command: str) -> None:
 
 
 class TestSetUid:
-    def test_the_manual_verdict_names_the_command(self, judge: Judge) -> None:
+    def test_the_manual_verdict_on_set_id_files_names_the_command_that_finds_them(self, judge: Judge) -> None:
         verdict = judge(SETUID, with_containers(**{"docker.images": [built(ROOTFS)]}))
         assert verdict.status is Status.MANUAL
         assert "find IMAGE / -xdev -perm /6000 -type f" in verdict.actual
@@ -202,6 +202,6 @@ class TestSetUid:
 @pytest.mark.parametrize(
     "history", [[], [{"CreatedBy": None}], [{"CreatedBy": "\x00\x1b[2J" + "A&&'" * 10_000}], [{}]]
 )
-def test_hostile_and_missing_history_does_not_fail(judge: Judge, slug: str, history: Any) -> None:
+def test_hostile_or_missing_build_history_is_accepted(judge: Judge, slug: str, history: Any) -> None:
     status, _ = verdict_on(judge, slug, image("bad:1", history=history))
     assert status in {Status.PASS, Status.MANUAL}

@@ -50,7 +50,7 @@ def test_a_host_without_images_gets_a_verdict_for_every_control(judge: Judge, sl
 
 
 @each_control
-def test_no_image_exempts_itself(judge: Judge, slug: str) -> None:
+def test_names_and_labels_of_an_image_do_not_exempt_it(judge: Judge, slug: str) -> None:
     """Neither a name with "nil" in it nor a label takes an image out."""
     odd = image("vanilla:1", Id="sha256:odd", Config={"Labels": {"docker.bench.security": "", "exempt": "1"}})
     verdict = judge(slug, hosting(image(), odd))
@@ -102,13 +102,13 @@ class TestNonRootUser:
             assert "is set to run as root" in verdict.offenders[0].detail
 
     @pytest.mark.parametrize("user", ["1000", "1000:0", "10", "000001"])
-    def test_compliant_images_pass(self, judge: Judge, user: str) -> None:
+    def test_an_image_with_a_numeric_user_other_than_root_passes(self, judge: Judge, user: str) -> None:
         assert judge(self.SLUG, hosting(image(Config={"User": user}))).status is Status.PASS
         stopped = container(running=False, Config={"User": user})
         assert judge(self.SLUG, make(**{"docker.containers": [stopped]})).status is Status.PASS
 
     @pytest.mark.parametrize("user", ["app", "app:root", "rooty", "0x0", "0x0:0"])
-    def test_a_user_name_is_manual(self, judge: Judge, user: str) -> None:
+    def test_a_user_given_by_name_is_manual(self, judge: Judge, user: str) -> None:
         stopped = container("bad", running=False, Config={"User": user})
         for snapshot in (
             hosting(image("bad", Config={"User": user})),
@@ -142,7 +142,7 @@ class TestNonRootUser:
         stopped = hardened("job", running=False, Config={"User": ""}, HostConfig={"UsernsMode": "host"})
         assert judge(self.SLUG, with_containers(stopped)).status is Status.FAIL
 
-    def test_images_without_containers_are_judged(self, judge: Judge) -> None:
+    def test_an_unused_image_without_a_user_fails(self, judge: Judge) -> None:
         unused = image("unused:1", Id="sha256:unused", Config={"User": ""})
         snapshot = with_containers(
             hardened(), **{"docker.images": [image(), unused]}, info={"SecurityOptions": []}
@@ -216,7 +216,7 @@ class TestTrustedBase:
         ),
     ],
 )
-def test_a_manual_verdict_has_evidence(judge: Judge, slug: str, fact: str) -> None:
+def test_manual_verdicts_show_facts_about_the_image(judge: Judge, slug: str, fact: str) -> None:
     verdict = judge(slug, hosting(image()))
     assert verdict.status is Status.MANUAL
     assert fact in verdict.offenders[0].detail
@@ -241,7 +241,7 @@ class TestContentTrust:
 
     @pytest.mark.parametrize("value", ["1", "true", "yes", "on"])
     @pytest.mark.parametrize("file", ["/etc/environment", "/etc/profile", "/etc/profile.d/docker.sh"])
-    def test_compliant_images_pass(self, judge: Judge, value: str, file: str) -> None:
+    def test_content_trust_that_is_on_for_all_users_passes(self, judge: Judge, value: str, file: str) -> None:
         verdict = judge(self.SLUG, make(environment=[self.setting(value, file)]))
         assert verdict.status is Status.PASS
         assert any("only the client verifies" in fact for fact in verdict.evidence)
@@ -261,7 +261,7 @@ class TestContentTrust:
             ),
         ],
     )
-    def test_failing_images_are_named(
+    def test_content_trust_that_is_off_or_on_for_some_users_only_fails(
         self, judge: Judge, settings: list[tuple[str, str]], actual: str
     ) -> None:
         verdict = judge(self.SLUG, make(environment=[self.setting(*each) for each in settings]))
@@ -283,14 +283,16 @@ class TestContentTrust:
         assert "no longer has content trust" in verdict.actual
         assert "/etc/environment: DOCKER_CONTENT_TRUST=1" in verdict.evidence
 
-    def test_the_version_of_the_client_is_judged(self, judge: Judge) -> None:
+    def test_content_trust_is_not_applicable_by_the_version_of_the_client_package(self, judge: Judge) -> None:
         old_engine = make(
             environment=[self.setting("1")],
             **self.client({"docker.io": "26.1.5-1", "docker-cli": "29.0.0-1"}),
         )
         assert judge(self.SLUG, old_engine).status is Status.NOT_APPLICABLE
 
-    def test_a_client_without_a_package_is_judged_by_the_engines_version(self, judge: Judge) -> None:
+    def test_without_a_client_package_the_engines_version_decides_if_content_trust_applies(
+        self, judge: Judge
+    ) -> None:
         trust = [self.setting("1")]
         for version, status in (("26.1.5", Status.PASS), ("29.2.0", Status.NOT_APPLICABLE)):
             docker = {"docker.version": {"Version": version}}
@@ -302,7 +304,9 @@ class TestContentTrust:
         assert verdict.status is Status.NOT_APPLICABLE
 
     @pytest.mark.parametrize("source", ["packages", "environment"])
-    def test_missing_facts_are_an_error(self, judge: Judge, source: str) -> None:
+    def test_unreadable_packages_or_environment_are_an_error_for_content_trust(
+        self, judge: Judge, source: str
+    ) -> None:
         with pytest.raises(FactUnavailable):
             judge(self.SLUG, make(**{source: failed("timed out")}))
 
@@ -323,13 +327,13 @@ class TestHealthcheck:
             ({"Test": ["NONE"]}, "disables the health check of its base image"),
         ],
     )
-    def test_failing_images_are_named(self, judge: Judge, check: Any, detail: str) -> None:
+    def test_images_without_a_health_check_fail(self, judge: Judge, check: Any, detail: str) -> None:
         good = image("good:1", Config={"Healthcheck": {"Test": ["CMD", "/probe"]}})
         verdict = judge(self.SLUG, hosting(good, image("bad:1", Config={"Healthcheck": check})))
         assert details(verdict) == {"bad:1": detail}
 
     @pytest.mark.parametrize("test", [["CMD", "/probe"], ["CMD-SHELL", "curl -f localhost"]])
-    def test_compliant_images_pass(self, judge: Judge, test: list[str]) -> None:
+    def test_an_image_with_a_health_check_passes(self, judge: Judge, test: list[str]) -> None:
         assert judge(self.SLUG, hosting(image(Config={"Healthcheck": {"Test": test}}))).status is Status.PASS
 
 
@@ -343,7 +347,7 @@ class TestSecrets:
         raw["collector"] = {"secrets": [{"where": where, "kind": kind} for where, kind in places]}
         return Snapshot(raw)
 
-    def test_failing_images_are_named(self, judge: Judge) -> None:
+    def test_images_with_secrets_in_their_environment_or_history_fail(self, judge: Judge) -> None:
         other = image("good:1", Id="sha256:other")
         snapshot = self.found(
             (f"image {self.ID} env AWS_SECRET_ACCESS_KEY", "name"),
@@ -357,7 +361,7 @@ class TestSecrets:
             " (name); contains what looks like a secret: history 2 (private-key)"
         }
 
-    def test_compliant_images_pass(self, judge: Judge) -> None:
+    def test_an_image_without_secrets_passes(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, self.found())
         assert verdict.status is Status.PASS
         assert (

@@ -50,20 +50,22 @@ BAD = {
 }
 
 
-def test_every_setting_of_the_table_is_tested() -> None:
+def test_every_kernel_setting_of_the_baseline_has_a_test_value() -> None:
     assert GOOD.keys() == {setting.key for setting in sysctls.judged()}
 
 
 @pytest.mark.parametrize("setting", list(sysctls.judged()), ids=lambda setting: setting.key)
 @pytest.mark.parametrize("value", range(-2, 8))
-def test_a_value_passes_by_the_table_of_settings(judge: Judge, setting: sysctls.Setting, value: int) -> None:
+def test_each_kernel_setting_passes_with_exactly_the_values_in_its_description(
+    judge: Judge, setting: sysctls.Setting, value: int
+) -> None:
     verdict = judge("host-kernel-settings", make(sysctl={**GOOD, setting.key: str(value)}))
     assert (verdict.status is Status.PASS) == setting.holds(value)
     told = {word for word in setting.words.split() if word.lstrip("-").isdecimal()}
     assert setting.holds(value) == (str(value) in told or ("more" in setting.words and value > int(*told)))
 
 
-def test_the_baseline_passes(judge: Judge) -> None:
+def test_the_baseline_of_kernel_settings_passes(judge: Judge) -> None:
     verdict = judge("host-kernel-settings", make(sysctl=GOOD))
     assert verdict.status is Status.PASS
     assert verdict.checked == len(GOOD)
@@ -71,7 +73,7 @@ def test_the_baseline_passes(judge: Judge) -> None:
 
 @pytest.mark.parametrize("key", GOOD)
 @pytest.mark.parametrize("value", ["bad", "", "1 2", "junk"])
-def test_each_wrong_key_alone_fails(judge: Judge, key: str, value: str) -> None:
+def test_each_wrong_kernel_setting_alone_fails(judge: Judge, key: str, value: str) -> None:
     verdict = judge("host-kernel-settings", make(sysctl={**GOOD, key: BAD[key] if value == "bad" else value}))
     assert verdict.status is Status.FAIL
     assert [offender.name for offender in verdict.offenders] == [key]
@@ -91,7 +93,7 @@ def test_a_key_that_was_not_collected_is_an_error(judge: Judge) -> None:
         judge("host-kernel-settings", make(sysctl={**GOOD, "kernel.kptr_restrict": GONE}))
 
 
-def test_forwarding_is_needed_where_a_rootful_engine_is(judge: Judge) -> None:
+def test_ip_forwarding_must_be_on_only_on_hosts_with_a_rootful_engine(judge: Judge) -> None:
     sysctl = {**GOOD, "net.ipv4.ip_forward": "0"}
     assert judge("host-kernel-settings", make(sysctl=sysctl)).status is Status.FAIL
     assert judge("host-kernel-settings", make(sysctl=sysctl, engine={"rootless": True})).status is Status.PASS
@@ -129,7 +131,7 @@ SELINUX: dict[str, Any] = {
         ),
     ],
 )
-def test_a_security_module_must_enforce(
+def test_only_an_enforcing_security_module_that_the_engine_uses_passes(
     judge: Judge, lsm: Any, options: list[str], status: Status, words: str
 ) -> None:
     verdict = judge("host-lsm-enforcing", make(lsm=lsm, **{"docker.info": {"SecurityOptions": options}}))
@@ -137,7 +139,7 @@ def test_a_security_module_must_enforce(
     assert words in verdict.actual
 
 
-def test_with_a_stopped_engine_only_the_kernel_is_judged(judge: Judge) -> None:
+def test_a_kernel_without_a_security_module_fails_even_if_the_engine_is_stopped(judge: Judge) -> None:
     stopped = {"docker.info": failed("connection refused")}
     assert (
         judge("host-lsm-enforcing", make(lsm={"apparmor": {"enabled": False}}, **stopped)).status

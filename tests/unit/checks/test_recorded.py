@@ -31,7 +31,9 @@ def test_recorded_and_built_snapshots_follow_the_schema() -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("slug", sorted(all_checks()))
-def test_every_control_of_a_real_host_is_decided(judge: Judge, release: str, slug: str) -> None:
+def test_every_control_of_a_recorded_host_has_a_verdict_and_no_unexpected_error(
+    judge: Judge, release: str, slug: str
+) -> None:
     try:
         verdict = judge(slug, recorded(release))
     except FactUnavailable:
@@ -66,7 +68,7 @@ def test_verdicts_differ_between_releases_only_where_engines_differ(
 @pytest.mark.parametrize(
     ("release", "tools"), [("12", {"iptables"}), ("13", {"iptables"}), ("testing", {"iptables", "ip6tables"})]
 )
-def test_ipv6_is_judged_in_docker_user_where_the_engine_filters_it(
+def test_ip6tables_fails_in_docker_user_only_where_the_engine_filters_ipv6(
     judge: Judge, release: str, tools: set[str]
 ) -> None:
     verdict = judge("host-firewall-docker-user", recorded(f"debian-{release}"))

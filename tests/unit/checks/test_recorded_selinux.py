@@ -31,7 +31,7 @@ def test_the_snapshot_follows_the_schema(mode: str) -> None:
         ("container-apparmor", "enforcing", Status.NOT_APPLICABLE, "does not use AppArmor"),
     ],
 )
-def test_selinux_confines_the_containers(
+def test_controls_of_selinux_pass_on_an_enforcing_host_and_fail_on_a_permissive_one(
     judge: Judge, slug: str, mode: str, status: Status, said: str
 ) -> None:
     verdict = judge(slug, recorded(f"debian-13-selinux-{mode}"))

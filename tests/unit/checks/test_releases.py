@@ -71,7 +71,7 @@ CE = ("docker-ce", "5:29.9.0-1~debian.13~trixie")
         (host(parts=[{"Name": "runc", "Version": "1.1.15+ds1"}]), Status.PASS),
     ],
 )
-def test_support_of_a_release_is_judged_by_its_maintainer(
+def test_a_release_passes_if_its_maintainer_supports_it_with_current_components(
     judge: Judge, snapshot: Snapshot, status: Status
 ) -> None:
     verdict = judge(SLUG, snapshot)
@@ -97,7 +97,7 @@ def test_vulnerabilities_of_a_release_are_named(judge: Judge, running: str, name
 
 
 @pytest.mark.parametrize("name", ["docker.io", "containerd", "runc", "docker-ce", "containerd.io"])
-def test_a_pending_update_of_a_part_fails(judge: Judge, name: str) -> None:
+def test_a_pending_security_update_of_an_engine_package_fails(judge: Judge, name: str) -> None:
     update = {"name": name, "installed": "1", "candidate": "2"}
     verdict = judge(SLUG, host(pending_security=[update]))
     assert verdict.status is Status.FAIL
@@ -108,7 +108,7 @@ def test_a_pending_update_of_another_package_passes(judge: Judge) -> None:
     assert judge(SLUG, host(pending_security=[{"name": "openssl"}])).status is Status.PASS
 
 
-def test_an_update_without_a_restart_fails(judge: Judge) -> None:
+def test_an_installed_update_of_an_engine_that_was_not_restarted_fails(judge: Judge) -> None:
     verdict = judge(SLUG, host("29.8.2", *CE))
     assert verdict.status is Status.FAIL
     assert "restart" in verdict.actual
@@ -121,6 +121,8 @@ def test_an_outdated_index_is_an_error(judge: Judge, age: int | None) -> None:
 
 
 @pytest.mark.parametrize("snapshot", [make(packages=failed("locked")), host("dev"), host(at="?")])
-def test_missing_facts_are_an_error(judge: Judge, snapshot: Snapshot) -> None:
+def test_unreadable_packages_and_invalid_versions_or_times_are_an_error(
+    judge: Judge, snapshot: Snapshot
+) -> None:
     with pytest.raises(FactUnavailable):
         judge(SLUG, snapshot)

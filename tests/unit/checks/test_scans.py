@@ -60,7 +60,9 @@ def test_a_pending_update_fails_and_is_named(judge: Judge) -> None:
         ({"image_ignored_packages": ["bash"]}, Status.FAIL),
     ],
 )
-def test_the_threshold_of_the_policy_applies(judge: Judge, policy: dict[str, Any], status: Status) -> None:
+def test_the_policy_sets_the_number_of_allowed_updates_and_ignored_packages(
+    judge: Judge, policy: dict[str, Any], status: Status
+) -> None:
     assert judge(SLUG, one(result(OPENSSL), policy=policy)).status is status
 
 
@@ -107,11 +109,13 @@ class TestNeverAPass:
             judge(SLUG, one(found))
 
     @pytest.mark.parametrize("found", [no_database(), no_database(state="not-scanned", kind="apk")])
-    def test_packages_that_were_not_compared_are_manual(self, judge: Judge, found: dict[str, Any]) -> None:
+    def test_an_image_whose_packages_were_not_compared_is_manual(
+        self, judge: Judge, found: dict[str, Any]
+    ) -> None:
         assert judge(SLUG, one(found)).status is Status.MANUAL
 
     @pytest.mark.parametrize("moment", ["soon", "2026-12-25T11:00:00Z", "2026-11-25T11:00:00"])
-    def test_an_impossible_time_is_an_error(self, judge: Judge, moment: str) -> None:
+    def test_an_invalid_or_future_scan_time_is_an_error(self, judge: Judge, moment: str) -> None:
         with pytest.raises(FactUnavailable, match=r"hardener\.scan"):
             judge(SLUG, one(result(scanned_at=moment)))
 
@@ -123,7 +127,7 @@ class TestNeverAPass:
             judge(SLUG, snapshot)
 
 
-def test_a_release_without_updates_fails_whatever_its_packages(judge: Judge) -> None:
+def test_an_image_of_an_unsupported_release_fails_whatever_its_packages(judge: Judge) -> None:
     buster = {"distribution": "debian", "version": "10", "codename": "buster", "title": "Debian 10"}
     for found in (result(release=buster), no_database(release=buster)):
         verdict = judge(SLUG, one(found))
@@ -151,7 +155,9 @@ class TestOtherScanners:
         found = record({IMAGE: no_database(state="not-scanned")})
         return scanned(image(Id=IMAGE), of={**found, "imported": {IMAGE: [report(*findings, **changes)]}})
 
-    def test_imported_reports_decide_images_that_were_not_compared(self, judge: Judge) -> None:
+    def test_an_image_that_was_not_compared_fails_by_findings_of_an_imported_report(
+        self, judge: Judge
+    ) -> None:
         assert judge(SLUG, self.reported()).status is Status.PASS
         assert judge(SLUG, self.reported(finding(fixed=""))).status is Status.PASS
         assert judge(SLUG, self.reported(finding())).status is Status.FAIL
@@ -172,7 +178,7 @@ class TestOtherScanners:
         found = record({IMAGE: nothing}, imported={IMAGE: [report(system=False)]})
         assert judge(SLUG, scanned(image(Id=IMAGE), of=found)).status is Status.PASS
 
-    def test_an_end_of_life_release_fails(self, judge: Judge) -> None:
+    def test_an_image_whose_imported_report_names_an_end_of_life_release_fails(self, judge: Judge) -> None:
         verdict = judge(SLUG, self.reported(ended="alpine 3.12.1"))
         assert verdict.status is Status.FAIL
         assert "alpine 3.12.1, which no longer gets security updates" in verdict.offenders[0].detail

@@ -145,7 +145,7 @@ class TestEveryControl:
                 judge(slug, snapshot)
 
     @pytest.mark.parametrize("cluster", [None, {}, {"Spec": None}, []])
-    def test_a_null_cluster_is_an_error_only_where_it_is_needed(
+    def test_missing_cluster_settings_are_an_error_only_for_controls_that_need_them(
         self, judge: Judge, slug: str, cluster: Any
     ) -> None:
         needs_it = {"swarm-autolock", "swarm-autolock-rotated", "swarm-ca-rotated", "swarm-node-cert-rotated"}
@@ -173,7 +173,7 @@ class TestManagerCount:
         assert "manager db01: reachable" in verdict.evidence
 
     @pytest.mark.parametrize("managers", [None, 0, "3", -1])
-    def test_an_invalid_number_is_an_error(self, judge: Judge, managers: Any) -> None:
+    def test_an_invalid_number_of_managers_is_an_error(self, judge: Judge, managers: Any) -> None:
         with pytest.raises(FactUnavailable, match="Managers"):
             judge(self.SLUG, manager(info={"Managers": managers}))
 
@@ -183,7 +183,9 @@ class TestBindInterface:
 
     @pytest.mark.parametrize("name", ["tcp2377", "tcp7946", "udp7946"])
     @pytest.mark.parametrize("address", ["0.0.0.0", "::"])
-    def test_every_port_of_swarm_is_checked(self, judge: Judge, name: str, address: str) -> None:
+    def test_each_swarm_port_that_is_open_on_every_address_fails(
+        self, judge: Judge, name: str, address: str
+    ) -> None:
         verdict = judge(self.SLUG, manager(listening=sockets(**{name: address})))
         assert details(verdict) == {
             f"{name[3:]}/{name[:3]} on {address}": "is open on every address of the host"
@@ -194,15 +196,15 @@ class TestBindInterface:
         assert verdict.status is Status.PASS
         assert any("4789/udp on 0.0.0.0: is a port of the kernel" in fact for fact in verdict.evidence)
 
-    def test_compliant_objects_pass(self, judge: Judge) -> None:
+    def test_swarm_ports_bound_to_one_address_pass(self, judge: Judge) -> None:
         assert judge(self.SLUG, manager()).status is Status.PASS
         assert judge(self.SLUG, worker()).status is Status.PASS
 
-    def test_the_gossip_port_of_a_worker_is_judged(self, judge: Judge) -> None:
+    def test_a_gossip_port_that_is_open_on_every_address_fails_on_a_worker(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, worker(listening=sockets(tcp2377="", tcp7946="::", udp7946="::")))
         assert verdict.status is Status.FAIL
 
-    def test_a_manager_on_another_port_is_judged_by_that_port(self, judge: Judge) -> None:
+    def test_the_custom_port_of_a_manager_fails_if_it_is_open_on_every_address(self, judge: Judge) -> None:
         moved = {
             "RemoteManagers": [
                 {"NodeID": "other", "Addr": "10.0.0.9:1"},
@@ -212,11 +214,11 @@ class TestBindInterface:
         verdict = judge(self.SLUG, manager(info=moved, listening=sockets(tcp2377="", tcp4000="0.0.0.0")))
         assert list(details(verdict)) == ["4000/tcp on 0.0.0.0"]
 
-    def test_sockets_of_containers_are_not_judged(self, judge: Judge) -> None:
+    def test_sockets_of_other_network_namespaces_are_ignored(self, judge: Judge) -> None:
         theirs = [{**socket, "netns": "0a1b2c"} for socket in sockets(tcp2377="0.0.0.0")]
         assert judge(self.SLUG, manager(listening=[*sockets(), *theirs])).status is Status.PASS
 
-    def test_a_missing_socket_is_an_error(self, judge: Judge) -> None:
+    def test_a_missing_socket_of_a_swarm_port_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="no socket of swarm seen on 7946/udp"):
             judge(self.SLUG, manager(listening=sockets(udp7946="")))
 
@@ -232,16 +234,16 @@ class TestOverlayEncrypted:
     @pytest.mark.parametrize(
         "options", [{}, {"encrypted": "false"}, {"encrypted": "0"}, {"vxlanid_list": "4096"}]
     )
-    def test_failing_objects_are_named(self, judge: Judge, options: dict[str, str]) -> None:
+    def test_only_unencrypted_overlay_networks_fail(self, judge: Judge, options: dict[str, str]) -> None:
         networks = (network("shop", **options), network("good", encrypted=""), network("bridge", "bridge"))
         verdict = judge(self.SLUG, connected(*networks))
         assert details(verdict) == {"shop": "carries traffic between nodes in the clear"}
 
-    def test_the_ingress_network_is_judged(self, judge: Judge) -> None:
+    def test_an_unencrypted_ingress_network_fails(self, judge: Judge) -> None:
         assert list(details(judge(self.SLUG, manager()))) == ["ingress"]
 
     @pytest.mark.parametrize("value", ["", "true", "1"])
-    def test_compliant_objects_pass(self, judge: Judge, value: str) -> None:
+    def test_encrypted_overlay_networks_pass(self, judge: Judge, value: str) -> None:
         assert judge(self.SLUG, connected(network("ingress", encrypted=value))).status is Status.PASS
 
     def test_the_control_is_not_applicable_without_overlay_networks(self, judge: Judge) -> None:
@@ -252,7 +254,7 @@ class TestOverlayEncrypted:
 class TestSecretsUsed:
     SLUG = "swarm-secrets-used"
 
-    def test_failing_objects_are_named(self, judge: Judge) -> None:
+    def test_services_with_secrets_in_their_environment_fail(self, judge: Judge) -> None:
         snapshot = manager(
             swarm={"services": [service("shop"), service("db", "password")]},
             secrets=("service shop env DB_PASSWORD", "container 0a env DB_PASSWORD"),
@@ -261,7 +263,7 @@ class TestSecretsUsed:
         assert details(verdict) == {"shop": "declares what looks like a secret: env DB_PASSWORD (name)"}
         assert "service db: uses 1 of the cluster's secrets" in verdict.evidence
 
-    def test_compliant_objects_pass(self, judge: Judge) -> None:
+    def test_services_without_secrets_in_their_definition_pass(self, judge: Judge) -> None:
         snapshot = manager(swarm={"services": [service("db", "password")], "secrets": [{"ID": "1"}]})
         verdict = judge(self.SLUG, snapshot)
         assert verdict.status is Status.PASS
@@ -282,7 +284,7 @@ def locked(on: Any) -> Snapshot:
 
 
 @pytest.mark.parametrize(("on", "status"), [(True, "pass"), (False, "fail"), (None, "fail")])
-def test_autolock_is_judged(judge: Judge, on: Any, status: str) -> None:
+def test_a_cluster_without_autolock_fails(judge: Judge, on: Any, status: str) -> None:
     assert judge("swarm-autolock", locked(on)).status == status
 
 
@@ -302,7 +304,7 @@ def test_rotation_of_the_unlock_key_is_manual(judge: Judge) -> None:
         (3650 * DAY, "fail", "they are valid for 3650 days"),
     ],
 )
-def test_the_lifetime_of_node_certificates_is_judged(
+def test_node_certificates_pass_up_to_a_lifetime_of_90_days(
     judge: Judge, expiry: int, status: str, actual: str
 ) -> None:
     snapshot = manager(swarm={"swarm": {"Spec": {"CAConfig": {"NodeCertExpiry": expiry}}}})
@@ -345,7 +347,7 @@ class TestDataPlane:
     @pytest.mark.parametrize(
         ("address", "status"), [("", "fail"), ("10.0.0.1", "fail"), (None, "fail"), ("10.1.0.1", "pass")]
     )
-    def test_the_data_path_is_read_from_the_nodes_state(
+    def test_only_a_data_path_address_apart_from_the_control_address_passes(
         self, judge: Judge, address: Any, status: str
     ) -> None:
         assert judge(self.SLUG, manager(swarm={"local": {"DataPathAddr": address}})).status == status

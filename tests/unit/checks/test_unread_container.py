@@ -56,7 +56,7 @@ def test_failures_of_other_containers_are_kept(slug: str) -> None:
     assert "dark" in f"{beside.undecided.actual} {beside.evidence}"
 
 
-def test_the_image_of_an_unreadable_container_is_in_use() -> None:
+def test_the_image_of_an_unreadable_container_is_not_reported_as_unused() -> None:
     image = make().images[0]["inspect"]["Id"]
     used = {**UNREAD, "inspect": {**UNREAD["inspect"], "Image": image}}
     found = decide("ops-image-sprawl", make(**{"docker.containers": [used]}))

@@ -129,7 +129,7 @@ def test_enabled_unattended_upgrades_pass(judge: Judge) -> None:
         ({}, {"apt-daily.timer": None}, "apt-daily.timer"),
     ],
 )
-def test_each_missing_part_of_automatic_updates_fails(
+def test_each_disabled_setting_or_timer_of_automatic_updates_fails(
     judge: Judge, packages: Any, units: Any, name: str
 ) -> None:
     merged = {key: {**AUTOMATIC.get(key, {}), **value} for key, value in {**AUTOMATIC, **packages}.items()}
@@ -158,10 +158,12 @@ def test_without_systemd_the_verdict_on_automatic_updates_is_manual(judge: Judge
         ({}, {}, Status.FAIL),
     ],
 )
-def test_dnf_automatic_is_judged(judge: Judge, units: Any, automatic: Any, status: Status) -> None:
+def test_dnf_automatic_passes_only_if_its_active_timer_installs_updates(
+    judge: Judge, units: Any, automatic: Any, status: Status
+) -> None:
     snapshot = make(packages={"manager": "dnf", "automatic": automatic}, units=units)
     assert judge("host-updates-automatic", snapshot).status is status
 
 
-def test_another_package_manager_is_manual(judge: Judge) -> None:
+def test_automatic_updates_by_an_unknown_package_manager_are_manual(judge: Judge) -> None:
     assert judge("host-updates-automatic", make(packages={"manager": "apk"})).status is Status.MANUAL

@@ -37,7 +37,7 @@ EXPANDED = (
         ("-w /sbin/runc", "/usr/sbin/runc", "wax"),
     ],
 )
-def test_a_rule_covers_its_path(rule: str, path: str, needed: str) -> None:
+def test_each_form_of_an_audit_rule_covers_its_path(rule: str, path: str, needed: str) -> None:
     assert not auditrules.parse([rule]).uncovered(path, needed)
 
 
@@ -71,13 +71,13 @@ def test_a_rule_does_not_cover_other_accesses(rules: list[str], path: str, neede
     assert auditrules.parse(rules).uncovered(path, needed) == frozenset(left)
 
 
-def test_a_rule_for_the_machines_own_system_calls_is_complete() -> None:
+def test_a_rule_for_32_bit_calls_covers_a_path_only_on_a_32_bit_machine() -> None:
     rules = ["-a always,exit -F arch=b32 -F path=/p -F perm=wa"]
     assert not auditrules.parse(rules, native="b32").uncovered("/p", "wa")
     assert auditrules.parse(rules, native="b64").uncovered("/p", "wa")
 
 
-def test_the_first_matching_rule_decides() -> None:
+def test_a_rule_that_records_before_a_never_rule_covers_its_path() -> None:
     rules = auditrules.parse(["-w /p -p wa", "-a never,exit -F path=/p"])
     assert not rules.uncovered("/p", "wa")
 
@@ -151,7 +151,9 @@ def test_rules_that_suppress_records_are_found(rule: str, loses: bool) -> None:
 @pytest.mark.parametrize("blank", ["", " "])
 @pytest.mark.parametrize("permissions", ["wa", "rwxa", "x", "aw"])
 @pytest.mark.parametrize("path", ["/etc/docker", "/a-b/-c", "/x/é"])
-def test_options_with_and_without_a_space_are_equal(blank: str, permissions: str, path: str) -> None:
+def test_rule_options_with_and_without_a_space_are_parsed_equally(
+    blank: str, permissions: str, path: str
+) -> None:
     watch = f"-w{blank}{path} -p{blank}{permissions} -k{blank}docker"
     rules = [f"-a{blank}always,exit -F{blank}dir={path} -F{blank}perm={permissions} -k{blank}docker", watch]
     rules.append(

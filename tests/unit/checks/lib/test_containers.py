@@ -89,7 +89,7 @@ def test_kernel_facts_of_the_wrong_type_are_an_error() -> None:
         containers(make(**{"docker.containers": [{"inspect": {}, "proc": "gone"}]}))
 
 
-def test_excluded_containers_are_not_counted() -> None:
+def test_excluded_containers_are_not_part_of_the_number_of_checked_containers() -> None:
     snapshot = make(**{"docker.containers": [container("a"), container("b", running=False)]})
     verdict = every_container(
         snapshot, lambda _: [], expected="-", only=lambda each: each.running, no_subjects="nothing runs"

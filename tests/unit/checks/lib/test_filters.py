@@ -34,14 +34,14 @@ def kind(subject: dict[str, Any], *others: dict[str, Any], **sources: Any) -> st
         ("none", NARROW, {"processes": [{"pid": 9, "comm": "sh", "exe": "/sh", "uid": 0, "seccomp": 0}]}),
     ],
 )
-def test_the_kind_of_a_filter_is_determined(
+def test_a_seccomp_filter_is_classified_by_comparison_with_the_default(
     expected: str, profile: dict[str, Any] | None, proc: dict[str, Any]
 ) -> None:
     subject = running(profile=profile, proc=proc, HostConfig=OWN)
     assert kind(subject, running("other")) == expected
 
 
-def test_the_filter_that_the_engine_applies_is_its_default() -> None:
+def test_a_container_under_the_engines_builtin_seccomp_profile_has_the_default_kind() -> None:
     assert kind(running()) == "default"
     assert kind(running(HostConfig={"SecurityOpt": ["seccomp=builtin"]})) == "default"
 
@@ -55,7 +55,7 @@ def test_without_a_container_under_the_default_profile_fewer_filter_kinds_are_re
     assert kind(running(profile={**NARROW, "unlimited": ["socket"]}, HostConfig=OWN)) == "other"
 
 
-def test_the_socket_call_is_limited_as_in_the_engines_default() -> None:
+def test_unlimited_socket_calls_are_wider_only_if_the_engines_default_limits_them() -> None:
     free = {**NARROW, "unlimited": ["socket"]}
     assert kind(running(profile=free, HostConfig=OWN), running("other")) == "wider"
     old = running("other", profile={**BUILTIN, "unlimited": ["socket"]})
@@ -82,13 +82,13 @@ def test_calls_that_a_capability_permits_do_not_make_a_seccomp_profile_wide() ->
     assert kind(running(profile=profile, HostConfig=OWN)) == "wide"
 
 
-def test_the_default_for_fewer_capabilities_is_not_a_reference_for_more() -> None:
+def test_seccomp_profiles_are_not_compared_with_the_default_for_fewer_capabilities() -> None:
     admin, net = {"cap_bnd": "00000000a82425fb"}, {"cap_bnd": "00000000a80405fb"}
     assert kind(running(profile=BUILTIN, proc=admin, HostConfig=OWN), running("other")) != "default"
     assert kind(running(profile=BUILTIN, proc=net, HostConfig=OWN), running("other")) == "default"
 
 
-def test_the_default_for_the_same_capabilities_is_the_reference() -> None:
+def test_seccomp_profiles_are_compared_with_the_default_for_the_same_capabilities() -> None:
     admin = {"cap_bnd": "00000000a82425fb"}
     others = (
         running("plain"),
@@ -115,7 +115,7 @@ def test_a_seccomp_profile_that_the_daemon_sets_is_not_taken_for_the_engines_def
     assert kind(running(), info={"SecurityOptions": [option]}) == expected
 
 
-def test_the_configured_seccomp_profile_counts_if_the_engine_names_none() -> None:
+def test_the_configured_seccomp_profile_is_used_if_the_engine_names_none() -> None:
     """Engines before 17.04 name the filter and not its profile."""
     options = {"SecurityOptions": ["name=seccomp"]}
     assert kind(running(), info=options) == "default"

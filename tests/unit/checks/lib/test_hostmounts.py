@@ -162,9 +162,7 @@ ALIAS_OF_ROOT = [*HOST, at(9, 1, "/mnt/hostroot", "8:1")]
         ),
     ],
 )
-def test_another_name_of_the_same_directory_gives_the_same_verdict(
-    judge: Judge, case: tuple[Any, ...]
-) -> None:
+def test_a_protected_directory_mounted_under_another_path_fails(judge: Judge, case: tuple[Any, ...]) -> None:
     slug, host, asked, shown, detail = case
     assert detail in verdict(judge, slug, asked, shown, host=host)["bad"]
 
@@ -180,7 +178,7 @@ def test_another_name_of_the_same_directory_gives_the_same_verdict(
         (SOCKET, HOST, volume("v", type="overlay", o="lowerdir=/srv/x:/run", device="overlay")),
     ],
 )
-def test_a_container_that_does_not_run_is_judged_by_the_hosts_mounts(
+def test_a_stopped_container_fails_by_where_the_hosts_mounts_lead_its_bind_mounts(
     judge: Judge, slug: str, host: list[dict[str, Any]], asked: dict[str, Any]
 ) -> None:
     assert "bad" in verdict(judge, slug, [asked], None, host=host)
@@ -209,7 +207,7 @@ def test_a_volume_on_an_unmounted_disk_of_the_host_fails(judge: Judge) -> None:
         (SENSITIVE, [], [at(101, 100, "/usr/lib/libcuda.so", "8:1", "/usr/lib/libcuda.so", options="ro")]),
     ],
 )
-def test_compliant_containers_pass(
+def test_mounts_that_show_no_protected_path_of_the_host_pass(
     judge: Judge, slug: str, asked: list[dict[str, Any]], shown: list[dict[str, Any]]
 ) -> None:
     assert verdict(judge, slug, asked, shown, host=ALIAS_OF_ROOT) == {}
@@ -262,7 +260,7 @@ def test_a_truncated_list_of_mounts_is_an_error(judge: Judge) -> None:
         judge(SOCKET, snapshot)
 
 
-def test_a_snapshot_without_the_facts_is_judged_by_names(judge: Judge) -> None:
+def test_without_mount_facts_a_container_is_judged_by_the_declared_source_path(judge: Judge) -> None:
     for source, status in (("/srv/data", Status.PASS), ("/run", Status.FAIL)):
         container = hardened("bad", Mounts=[bind(source)])
         assert judge(SOCKET, with_containers(container)).status is status
@@ -324,7 +322,7 @@ BINDFS = [*HOST, at(9, 1, "/mnt/all", "0:90", fstype="fuse", source="/")]
         ),
     ],
 )
-def test_indirect_views_of_the_host_fail(
+def test_mounts_that_show_the_host_indirectly_fail(
     judge: Judge,
     case: tuple[str, list[dict[str, Any]], dict[str, Any], list[dict[str, Any]], list[dict[str, Any]], str],
 ) -> None:

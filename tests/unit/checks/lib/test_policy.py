@@ -17,7 +17,7 @@ def test_missing_keys_have_defaults() -> None:
     assert policy.flag(empty, "swarm") is None
 
 
-def test_declared_keys_are_read() -> None:
+def test_values_of_a_sites_policy_are_read_by_key() -> None:
     site = make(policy={"registries": ["ghcr.io"], "max_unused_images": 0, "swarm": False})
     assert policy.texts(site, "registries") == ("ghcr.io",)
     assert policy.limit(site, "max_unused_images") == 0

@@ -51,7 +51,7 @@ def test_a_question_makes_the_verdict_manual() -> None:
     assert verdict.offenders[0].detail == "hums"
 
 
-def test_a_failure_has_precedence_over_a_question_and_keeps_it() -> None:
+def test_a_failure_has_precedence_over_a_question_which_becomes_evidence() -> None:
     verdict = judged({"a": [Question("hums")], "b": ["leaks"]})
     assert verdict.status is Status.FAIL
     assert [each.name for each in verdict.offenders] == ["b"]
@@ -81,7 +81,7 @@ def test_a_question_does_not_hide_missing_facts() -> None:
         judge_all((Thing("a"),), unknown_after(Question("hums")), expected="all is well", no_subjects="-")
 
 
-def test_a_failure_counts_even_if_later_facts_are_missing() -> None:
+def test_an_object_with_a_reason_fails_even_if_its_later_facts_are_missing() -> None:
     verdict = judge_all((Thing("a"),), unknown_after("leaks"), expected="all is well", no_subjects="-")
     assert verdict.status is Status.FAIL
     assert "container a: could not be judged: docker.containers: a was not read" in verdict.evidence
@@ -99,14 +99,14 @@ def test_kinds_of_objects_are_counted_separately() -> None:
     assert verdict.actual == "1 of 2 containers and 1 service: a leaks"
 
 
-def test_the_sentence_names_a_few_objects_and_stays_short() -> None:
+def test_the_text_of_a_verdict_names_a_few_objects_and_counts_the_others() -> None:
     verdict = judged({f"{number}" + "x" * 10_000: ["leaks" * 10_000] for number in range(40)})
     assert len(verdict.actual) < 1_000
     assert len(verdict.offenders) == 40
     assert judged({name: ["x"] for name in "abcde"}).actual == "5 of 5 containers: a x; b x; c x; and 2 more"
 
 
-def test_undecided_subjects_are_kept_separate_from_offenders() -> None:
+def test_undecided_objects_are_listed_separately_from_offenders() -> None:
     def judge(thing: Thing) -> Iterator[str]:
         if thing.name == "a":
             yield "leaks"

@@ -42,7 +42,7 @@ def test_a_boolean_of_the_wrong_type_is_an_error(value: Any) -> None:
         Settings(told(parsed={"icc": value})).boolean("icc")
 
 
-def test_the_last_of_a_repeated_flag_counts() -> None:
+def test_the_last_value_of_a_repeated_flag_is_used() -> None:
     assert Settings(told({"log-level": ["debug", "info"]})).text("log-level").value == "info"
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_was_moved_into_place_after_the_daemon_started_is_not_in_eff
     assert Settings(make(engine={"started": 100}, files=files)).changed_since_start is stale
 
 
-def test_drift_from_the_declaration_is_described() -> None:
+def test_a_declared_value_that_is_not_in_effect_is_described() -> None:
     settings = Settings(told(parsed={"icc": False}))
     assert settings.drift("icc", False) == ""
     assert settings.drift("icc", True) == (
@@ -147,6 +147,6 @@ def test_fd_hosts_are_resolved_from_the_socket_unit(flags: Any, listen: Any, hos
     assert api_hosts(snapshot, Settings(snapshot)) == hosts
 
 
-def test_without_systemd_fd_has_no_sockets() -> None:
+def test_the_address_fd_has_no_sockets_without_systemd() -> None:
     snapshot = make(units=absent("systemd does not run"))
     assert api_hosts(snapshot, Settings(snapshot)) == ()

@@ -84,7 +84,7 @@ def test_an_expired_exception_does_not_pass(judge: Judge, slug: str) -> None:
         judge(slug, verified("exempt", until="2026-11-24", at="2026-11-24T04:00:00Z"))
 
 
-def test_a_new_client_is_judged_by_the_record_and_not_by_the_variable(judge: Judge) -> None:
+def test_content_trust_of_a_new_client_is_judged_by_the_verification_record(judge: Judge) -> None:
     setting = {"file": "/etc/environment", "name": "DOCKER_CONTENT_TRUST", "value": "1"}
     others: dict[str, Any] = {**NEW_CLIENT, "environment": [setting]}
     assert judge(CONTENT, verified("verified", "pinned", **others)).status is Status.PASS
@@ -103,7 +103,7 @@ def test_an_image_missing_from_the_record_is_manual(judge: Judge) -> None:
         assert [offender.name for offender in verdict.offenders] == ["new:1"]
 
 
-def test_an_image_must_pass_the_record_and_the_list_of_registries(judge: Judge) -> None:
+def test_a_verified_image_from_an_unapproved_registry_fails(judge: Judge) -> None:
     other = {"registries": ["ghcr.io"]}
     assert judge(BASE, verified("verified", policy=other)).status is Status.FAIL
 

@@ -29,7 +29,9 @@ def test_the_default_set_has_14_of_the_41_capabilities() -> None:
         ("4000000000000000", "has 62 (not declared: 62)"),  # a kernel newer than the table
     ],
 )
-def test_a_running_container_is_judged_by_its_bounding_set(judge: Judge, mask: str, detail: str) -> None:
+def test_a_running_container_with_undeclared_capabilities_in_its_bounding_set_fails(
+    judge: Judge, mask: str, detail: str
+) -> None:
     assert broken(judge, SLUG, hardened("bad", proc={"cap_bnd": mask})).startswith(detail)
 
 
@@ -50,7 +52,7 @@ def test_the_engines_default_set_fails_because_of_raw_sockets(judge: Judge) -> N
         ({"CapAdd": ["SYS_TIME"], "CapDrop": ["NET_RAW"]}, "has SYS_TIME"),
     ],
 )
-def test_a_stopped_container_is_judged_by_its_declared_capabilities(
+def test_a_stopped_container_fails_by_its_declared_capabilities(
     judge: Judge, config: dict[str, Any], detail: str
 ) -> None:
     bad = hardened("bad", running=False, HostConfig=config)
@@ -65,7 +67,7 @@ def test_the_default_set_without_raw_sockets_passes(judge: Judge, config: dict[s
     held(judge, SLUG, hardened(running=False, HostConfig=config))
 
 
-def test_a_privileged_container_has_every_capability_with_an_empty_capadd(judge: Judge) -> None:
+def test_a_privileged_container_without_added_capabilities_fails(judge: Judge) -> None:
     bad = hardened("bad", proc={"cap_bnd": ALL}, HostConfig={"Privileged": True, "CapAdd": []})
     assert broken(judge, SLUG, bad) == "has every capability"
 
@@ -107,7 +109,9 @@ class TestCustomSet:
         bad = hardened("bad", proc={"processes": [shell]}, HostConfig={"CapAdd": []})
         assert broken(judge, SLUG, bad).startswith("has every capability (not declared: ")
 
-    def test_a_custom_set_beyond_the_default_must_be_in_the_policy(self, judge: Judge) -> None:
+    def test_capabilities_beyond_the_default_set_pass_only_if_the_policy_allows_them(
+        self, judge: Judge
+    ) -> None:
         config = {"CapDrop": ["ALL"], "CapAdd": ["CHOWN", "SYS_TIME"]}
         mask = f"{1 | 1 << 25:016x}"
         assert (
@@ -125,7 +129,7 @@ class TestCustomSet:
         "config",
         [{"CapDrop": ["ALL"], "CapAdd": ["ALL"]}, {"CapDrop": ["ALL"], "Privileged": True}],
     )
-    def test_a_container_with_all_capabilities_fails_as_having_every_one(
+    def test_added_or_privileged_capabilities_override_drop_all(
         self, judge: Judge, config: dict[str, Any]
     ) -> None:
         bad = hardened("bad", proc={"cap_bnd": ALL}, HostConfig=config)

@@ -58,11 +58,15 @@ class TestAppArmor:
             ),
         ],
     )
-    def test_failing_containers_are_named(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
+    def test_a_container_without_an_enforced_apparmor_profile_fails(
+        self, judge: Judge, bad: dict[str, Any], detail: str
+    ) -> None:
         assert broken(judge, self.SLUG, hardened("bad", **bad)).startswith(detail)
 
     @pytest.mark.parametrize("option", ["apparmor=unconfined", "apparmor:unconfined"])
-    def test_a_container_that_never_started_is_judged_by_its_options(self, judge: Judge, option: str) -> None:
+    def test_a_never_started_container_with_apparmor_unconfined_fails(
+        self, judge: Judge, option: str
+    ) -> None:
         bad = hardened("bad", running=False, AppArmorProfile="", HostConfig={"SecurityOpt": [option]})
         assert "is set to run without" in broken(judge, self.SLUG, bad)
 
@@ -72,10 +76,10 @@ class TestAppArmor:
         assert "which only complains" in broken(judge, self.SLUG, bad, lsm=lsm)
 
     @pytest.mark.parametrize("label", ["docker-default (enforce)", "web (kill)", "a (b) (enforce)"])
-    def test_compliant_containers_pass(self, judge: Judge, label: str) -> None:
+    def test_a_container_with_an_enforced_apparmor_profile_passes(self, judge: Judge, label: str) -> None:
         held(judge, self.SLUG, hardened(proc={"label": label}))
 
-    def test_the_effective_state_overrides_the_declared_one(self, judge: Judge) -> None:
+    def test_the_effective_apparmor_profile_overrides_the_declared_one(self, judge: Judge) -> None:
         verdict = held(judge, self.SLUG, hardened(AppArmorProfile="unconfined"))
         assert "container twin: declared unconfined, but runs under docker-default" in verdict.evidence
 
@@ -106,7 +110,9 @@ class TestSELinux:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_failing_containers_are_named(self, judge: Judge, label: str, detail: str, running: bool) -> None:
+    def test_a_container_without_a_confined_selinux_label_fails(
+        self, judge: Judge, label: str, detail: str, running: bool
+    ) -> None:
         snapshot = with_containers(
             self.labelled(CONFINED, "twin"), self.labelled(label, running=running), **SELINUX
         )
@@ -115,10 +121,10 @@ class TestSELinux:
         assert verdict.offenders[0].detail.startswith(detail)
 
     @pytest.mark.parametrize("label", [CONFINED, "system_u:system_r:my_app.process:s0:c1,c2"])
-    def test_compliant_containers_pass(self, judge: Judge, label: str) -> None:
+    def test_a_container_with_a_confined_selinux_label_passes(self, judge: Judge, label: str) -> None:
         held(judge, self.SLUG, self.labelled(label), **SELINUX)
 
-    def test_permissive_mode_fails(self, judge: Judge) -> None:
+    def test_a_container_of_a_host_with_permissive_selinux_fails(self, judge: Judge) -> None:
         lsm = {"selinux": {"enabled": True, "mode": "permissive"}}
         verdict = judge(self.SLUG, with_containers(self.labelled(CONFINED), lsm=lsm, **SELINUX))
         assert verdict.status is Status.FAIL
@@ -153,16 +159,20 @@ class TestSeccomp:
             ({}, "nothing in its configuration says why"),
         ],
     )
-    def test_failing_containers_are_named(self, judge: Judge, config: dict[str, Any], why: str) -> None:
+    def test_a_running_container_without_a_seccomp_filter_fails_with_the_reason(
+        self, judge: Judge, config: dict[str, Any], why: str
+    ) -> None:
         detail = broken(judge, self.SLUG, hardened("bad", proc={"seccomp": 0}, HostConfig=config))
         assert detail == f"runs without a seccomp filter: {why}"
 
     @pytest.mark.parametrize("config", [{"SecurityOpt": ["seccomp=unconfined"]}, {"Privileged": True}])
-    def test_a_stopped_container_fails_by_its_declaration(self, judge: Judge, config: dict[str, Any]) -> None:
+    def test_a_stopped_container_declared_without_a_seccomp_filter_fails(
+        self, judge: Judge, config: dict[str, Any]
+    ) -> None:
         bad = hardened("bad", running=False, HostConfig=config)
         assert "is set to run without a seccomp filter" in broken(judge, self.SLUG, bad)
 
-    def test_compliant_containers_pass(self, judge: Judge) -> None:
+    def test_a_container_with_a_seccomp_filter_passes(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened())
         held(judge, self.SLUG, hardened(running=False))
 
@@ -185,7 +195,7 @@ class TestSeccomp:
         )
         held(judge, self.SLUG, own, info=UNCONFINED)
 
-    def test_the_effective_state_overrides_the_declared_one(self, judge: Judge) -> None:
+    def test_the_effective_seccomp_filter_overrides_the_declared_one(self, judge: Judge) -> None:
         verdict = held(judge, self.SLUG, hardened(HostConfig={"SecurityOpt": ["seccomp=unconfined"]}))
         assert any("has a seccomp filter although declared without one" in fact for fact in verdict.evidence)
 
@@ -211,7 +221,9 @@ class TestNoNewPrivileges:
             (None, "runs without no_new_privs"),
         ],
     )
-    def test_failing_containers_are_named(self, judge: Judge, options: Any, detail: str) -> None:
+    def test_a_running_container_without_no_new_privs_fails(
+        self, judge: Judge, options: Any, detail: str
+    ) -> None:
         bad = hardened("bad", proc={"no_new_privs": 0}, HostConfig={"SecurityOpt": options})
         assert broken(judge, self.SLUG, bad) == detail
 
@@ -225,7 +237,7 @@ class TestNoNewPrivileges:
             [],
         ],
     )
-    def test_a_stopped_container_fails_if_the_option_is_missing_or_false(
+    def test_a_stopped_container_fails_if_the_option_no_new_privileges_is_missing_or_false(
         self, judge: Judge, options: list[str]
     ) -> None:
         bad = hardened("bad", running=False, HostConfig={"SecurityOpt": options})
@@ -235,10 +247,12 @@ class TestNoNewPrivileges:
         "option",
         ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:true", "no-new-privileges=1"],
     )
-    def test_compliant_containers_pass(self, judge: Judge, option: str) -> None:
+    def test_every_spelling_of_the_option_no_new_privileges_passes(self, judge: Judge, option: str) -> None:
         held(judge, self.SLUG, hardened(running=False, HostConfig={"SecurityOpt": [option]}))
 
-    def test_a_stopped_container_without_the_option_gets_the_daemons_default(self, judge: Judge) -> None:
+    def test_a_stopped_container_without_no_new_privileges_gets_the_daemons_default(
+        self, judge: Judge
+    ) -> None:
         quiet = hardened(running=False, HostConfig={"SecurityOpt": None})
         config = {"exists": True, "parsed": {"no-new-privileges": True}}
         held(judge, self.SLUG, quiet, **{"daemon.config": config})
@@ -246,7 +260,7 @@ class TestNoNewPrivileges:
         verdict = judge(self.SLUG, with_containers(opted_out, **{"daemon.config": config}))
         assert verdict.status is Status.FAIL
 
-    def test_a_running_container_with_the_flag_passes_without_the_option(self, judge: Judge) -> None:
+    def test_a_running_container_with_no_new_privs_passes_without_the_option(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened(HostConfig={"SecurityOpt": None}))
 
 
@@ -289,7 +303,7 @@ class TestSeccompProfiles:
             "the engine's default would refuse that"
         )
 
-    def test_the_daemons_custom_seccomp_profile_is_not_counted_as_one_of_the_container(
+    def test_a_wide_seccomp_profile_of_the_daemon_is_evidence_and_no_failure_of_the_container(
         self, judge: Judge, running: bool
     ) -> None:
         profile = {"default": "SCMP_ACT_ERRNO", "open": ["io_uring_setup"]}
@@ -299,7 +313,7 @@ class TestSeccompProfiles:
             "the engine's default would refuse io_uring_setup" in verdict.evidence
         )
 
-    def test_calls_that_the_default_permits_with_a_capability_are_not_reported(
+    def test_calls_that_the_default_seccomp_profile_permits_with_a_capability_are_not_reported(
         self, judge: Judge, running: bool
     ) -> None:
         if running:
@@ -333,24 +347,28 @@ class TestOwnSeccompProfile:
             ),
         ],
     )
-    def test_compliant_containers_pass(self, judge: Judge, profile: Any, said: str) -> None:
+    def test_a_custom_seccomp_profile_within_the_default_passes_with_its_call_count(
+        self, judge: Judge, profile: Any, said: str
+    ) -> None:
         verdict = self.verdict(judge, profile)
         assert verdict.status is Status.PASS
         assert f"container own: own profile: {said}" in verdict.evidence
 
-    def test_without_a_container_under_the_default_only_the_call_count_is_shown(self, judge: Judge) -> None:
+    def test_a_custom_seccomp_profile_is_not_compared_if_the_default_one_is_unknown(
+        self, judge: Judge
+    ) -> None:
         verdict = self.verdict(judge, workloads.NARROW, default=False)
         assert verdict.status is Status.PASS
         assert "container own: own profile: 74 calls; no container here shows the default" in verdict.evidence
 
-    def test_a_list_of_calls_without_conditions_permits_any_arguments(self, judge: Judge) -> None:
+    def test_a_seccomp_profile_that_lacks_conditions_on_arguments_fails(self, judge: Judge) -> None:
         detail = details(self.verdict(judge, workloads.FLAT))["own"]
         assert detail == (
             "has a seccomp profile of its own that permits clone with any arguments, "
             "socket with any arguments: the engine's default would refuse that"
         )
 
-    def test_every_additional_call_is_named(self, judge: Judge) -> None:
+    def test_every_call_that_a_custom_seccomp_profile_adds_is_listed(self, judge: Judge) -> None:
         opened = [f"call{number}" for number in range(19)]
         detail = details(self.verdict(judge, {**workloads.NARROW, "open": opened}))["own"]
         assert ", ".join(opened) in detail

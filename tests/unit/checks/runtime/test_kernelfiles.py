@@ -35,7 +35,9 @@ HIDDEN: dict[str, Any] = {"HostConfig": {"MaskedPaths": ["/proc/kcore"], "Readon
         (container("bad", proc={"cgroup_writable": GONE}, **WRITABLE), "is set to write"),
     ],
 )
-def test_access_to_cgroups_of_others_fails(judge: Judge, bad: dict[str, Any], words: str) -> None:
+def test_a_container_that_can_write_cgroups_of_others_fails(
+    judge: Judge, bad: dict[str, Any], words: str
+) -> None:
     assert words in broken(judge, CGROUPS, bad)
 
 
@@ -53,7 +55,7 @@ def test_access_to_own_cgroups_passes(judge: Judge, good: dict[str, Any]) -> Non
     held(judge, CGROUPS, good)
 
 
-def test_a_declaration_without_effect_gets_a_remark(judge: Judge) -> None:
+def test_declared_access_to_cgroups_without_effect_passes_with_a_remark(judge: Judge) -> None:
     verdict = held(judge, CGROUPS, container("good", **WRITABLE))
     assert any("but cannot" in fact for fact in verdict.evidence)
     told = container("good", HostConfig={"CgroupnsMode": "host"})
@@ -94,7 +96,7 @@ def test_hidden_kernel_paths_pass(judge: Judge, good: dict[str, Any]) -> None:
     held(judge, PATHS, good)
 
 
-def test_requested_but_hidden_paths_get_a_remark(judge: Judge) -> None:
+def test_requested_kernel_paths_that_stay_hidden_pass_with_a_remark(judge: Judge) -> None:
     verdict = judge(PATHS, snapshot_of(container("good", **UNCONFINED), hardened("twin")))
     assert verdict.status is Status.PASS
     assert any("none is open" in fact for fact in verdict.evidence)

@@ -19,13 +19,15 @@ class TestSwarmMode:
 
     @pytest.mark.parametrize("state", ["active", "pending", "locked", "error"])
     @pytest.mark.parametrize("meant", [None, False])
-    def test_failing_containers_are_named(self, judge: Judge, state: str, meant: Any) -> None:
+    def test_an_active_swarm_mode_that_the_policy_does_not_declare_fails(
+        self, judge: Judge, state: str, meant: Any
+    ) -> None:
         snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": state}}}, policy={"swarm": meant})
         verdict = judge(self.SLUG, snapshot)
         assert (verdict.status, verdict.actual.partition(",")[0]) == (Status.FAIL, f"swarm mode is {state}")
 
     @pytest.mark.parametrize(("state", "meant"), [("inactive", None), ("inactive", True), ("active", True)])
-    def test_compliant_containers_pass(self, judge: Judge, state: str, meant: Any) -> None:
+    def test_an_inactive_or_declared_swarm_mode_passes(self, judge: Judge, state: str, meant: Any) -> None:
         snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": state}}}, policy={"swarm": meant})
         assert judge(self.SLUG, snapshot).status is Status.PASS
 
@@ -64,7 +66,7 @@ class TestRestartPolicy:
         assert broken(judge, self.SLUG, bad) == f"is restarted on failure {how}"
 
     @pytest.mark.parametrize(("name", "retries"), [("on-failure", 1), ("on-failure", 5), ("no", 0), ("", 0)])
-    def test_compliant_containers_pass(self, judge: Judge, name: str, retries: int) -> None:
+    def test_at_most_five_restarts_on_failure_pass(self, judge: Judge, name: str, retries: int) -> None:
         held(judge, self.SLUG, hardened(**self.policy(name, retries)))
 
     def test_a_null_restart_policy_passes(self, judge: Judge) -> None:
@@ -100,10 +102,12 @@ class TestHealth:
             ({"Status": "unhealthy"}, "is unhealthy"),
         ],
     )
-    def test_failing_containers_are_named(self, judge: Judge, health: Any, detail: str) -> None:
+    def test_a_container_without_a_passing_health_check_fails(
+        self, judge: Judge, health: Any, detail: str
+    ) -> None:
         assert broken(judge, self.SLUG, hardened("bad", State={"Health": only(health)})) == detail
 
-    def test_compliant_containers_pass(self, judge: Judge) -> None:
+    def test_a_container_with_a_passing_or_starting_health_check_passes(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened())
         verdict = held(judge, self.SLUG, hardened(State={"Health": {"Status": "starting"}}))
         assert any("is starting" in fact for fact in verdict.evidence)
@@ -120,7 +124,7 @@ class TestHealth:
             ({"StartPeriod": 3600 * SECOND}, 1801, Status.FAIL),
         ],
     )
-    def test_a_health_check_that_never_decides_fails(
+    def test_a_health_check_that_stays_in_its_starting_state_too_long_fails(
         self, judge: Judge, check: dict[str, int], seconds: int, status: Status
     ) -> None:
         began = datetime(2026, 11, 27, 5, 0, 0, tzinfo=UTC)
@@ -156,7 +160,9 @@ class TestSSHServer:
             ("x", "/usr/sbin/sshd (deleted)", "sshd"),
         ],
     )
-    def test_failing_containers_are_named(self, judge: Judge, comm: str, exe: str, found: str) -> None:
+    def test_a_container_that_runs_an_ssh_server_fails(
+        self, judge: Judge, comm: str, exe: str, found: str
+    ) -> None:
         bad = hardened("bad", **self.processes(("init", "/sbin/init"), (comm, exe)))
         assert broken(judge, self.SLUG, bad) == f"runs {found}"
 
@@ -175,7 +181,7 @@ class TestSSHServer:
     @pytest.mark.parametrize(
         ("path", "args"), [("/usr/sbin/sshd", ["-D"]), ("/bin/sh", ["-c", "exec /usr/sbin/sshd -D"])]
     )
-    def test_a_stopped_container_is_judged_by_its_command(
+    def test_a_stopped_container_whose_command_starts_an_ssh_server_fails(
         self, judge: Judge, path: str, args: list[str]
     ) -> None:
         bad = hardened("bad", running=False, Path=path, Args=args)
@@ -184,7 +190,7 @@ class TestSSHServer:
     @pytest.mark.parametrize(
         "exe", ["/usr/bin/ssh", "/usr/bin/ssh-agent", "/opt/sshd-exporter", "/sshd/app", None]
     )
-    def test_compliant_containers_pass(self, judge: Judge, exe: Any) -> None:
+    def test_a_container_without_an_ssh_server_passes(self, judge: Judge, exe: Any) -> None:
         held(judge, self.SLUG, hardened(**self.processes(("app", exe))))
         held(judge, self.SLUG, hardened(running=False, Path=exe, Args=None))
 
@@ -202,7 +208,7 @@ class TestSSHServer:
 
 @pytest.mark.parametrize("slug", ["exec-not-privileged", "exec-not-root-user"])
 class TestExecutions:
-    def test_the_manual_verdict_says_where_to_look(self, judge: Judge, slug: str) -> None:
+    def test_the_manual_verdict_names_the_audit_records_to_search(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, with_containers(hardened()))
         assert verdict.status is Status.MANUAL
         assert "search the host's audit records for docker exec --" in verdict.actual
@@ -218,7 +224,9 @@ class TestExecutions:
         assert "container web: runs sh as root, its first process as uid 1000" in verdict.evidence
 
     @pytest.mark.parametrize("audit", [absent("no auditctl"), failed("Operation not permitted")])
-    def test_missing_auditing_is_reported(self, judge: Judge, slug: str, audit: Any) -> None:
+    def test_unknown_auditing_of_the_docker_client_is_evidence(
+        self, judge: Judge, slug: str, audit: Any
+    ) -> None:
         verdict = judge(slug, with_containers(hardened(), **{"audit.loaded": audit}))
         assert verdict.status is Status.MANUAL
         assert any(
@@ -226,7 +234,7 @@ class TestExecutions:
             for fact in verdict.evidence
         )
 
-    def test_a_missing_client_is_reported(self, judge: Judge, slug: str) -> None:
+    def test_a_missing_docker_client_is_evidence(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, with_containers(hardened(), engine={"binaries": {"docker": None}}))
         assert any("no docker client on this host" in fact for fact in verdict.evidence)
 

@@ -60,7 +60,7 @@ class TestSensitiveMounts:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_failing_containers_are_named(
+    def test_a_container_that_mounts_a_system_directory_fails(
         self, judge: Judge, source: str, detail: str, running: bool
     ) -> None:
         assert detail in broken(judge, self.SLUG, mounting(bind(source), running=running))
@@ -105,7 +105,7 @@ class TestSensitiveMounts:
         "source",
         ["/srv/data", "/etcetera", "/home/alice/app/data", "/mnt/usr", "/opt/etc", "/data", "/var/log/app"],
     )
-    def test_compliant_containers_pass(self, judge: Judge, source: str) -> None:
+    def test_a_container_that_mounts_only_other_directories_passes(self, judge: Judge, source: str) -> None:
         held(judge, self.SLUG, mounting(bind(source)))
 
     def test_a_removed_file_is_judged_by_its_path(self, judge: Judge) -> None:
@@ -157,7 +157,7 @@ class TestSensitiveMounts:
             judge(self.SLUG, with_containers(hardened(), policy={"sensitive_mounts": policy}))
 
     @pytest.mark.parametrize("mounts", [None, []])
-    def test_null_is_an_empty_list(self, judge: Judge, mounts: Any) -> None:
+    def test_a_container_without_mounts_passes(self, judge: Judge, mounts: Any) -> None:
         held(judge, self.SLUG, hardened(Mounts=mounts))
 
     @pytest.mark.parametrize("mounts", ["/etc", [None], [["/etc"]], {"Source": "/etc"}])
@@ -189,7 +189,9 @@ class TestRuntimeSocket:
         ],
     )
     @pytest.mark.parametrize("rw", [True, False])
-    def test_failing_containers_are_named(self, judge: Judge, source: str, rw: bool) -> None:
+    def test_a_container_that_mounts_the_socket_of_a_container_engine_fails(
+        self, judge: Judge, source: str, rw: bool
+    ) -> None:
         detail = broken(judge, self.SLUG, mounting(bind(source, rw=rw)))
         assert "API socket" in detail
         assert ("read-write" if rw else "read-only") in detail
@@ -222,7 +224,7 @@ class TestRuntimeSocket:
         "source",
         ["/srv/docker.sock.d", "/run/dbus", "/etc", "/run/docker.sock2", "/run/user/1000/bus", "/srv"],
     )
-    def test_compliant_containers_pass(self, judge: Judge, source: str) -> None:
+    def test_a_mount_without_the_socket_of_a_container_engine_passes(self, judge: Judge, source: str) -> None:
         held(judge, self.SLUG, mounting(bind(source)))
 
     def test_mounting_a_socket_with_another_inode_passes(self, judge: Judge) -> None:
@@ -237,7 +239,7 @@ class TestPropagation:
     SLUG = "container-no-shared-propagation"
 
     @pytest.mark.parametrize("propagation", ["shared", "rshared"])
-    def test_failing_containers_are_named(self, judge: Judge, propagation: str) -> None:
+    def test_a_mount_with_shared_propagation_fails(self, judge: Judge, propagation: str) -> None:
         snapshot = with_containers(
             mounting(bind("/srv", propagation=propagation)), mounting(bind("/srv"), name="twin")
         )
@@ -246,7 +248,7 @@ class TestPropagation:
         assert f"mounts /srv with {propagation} propagation" in verdict.actual
 
     @pytest.mark.parametrize("propagation", ["", "private", "rprivate", "slave", "rslave"])
-    def test_compliant_containers_pass(self, judge: Judge, propagation: str) -> None:
+    def test_a_mount_with_private_or_slave_propagation_passes(self, judge: Judge, propagation: str) -> None:
         held(judge, self.SLUG, mounting(bind("/srv", propagation=propagation)))
 
     def test_the_control_is_not_applicable_without_bind_mounts(self, judge: Judge) -> None:
@@ -263,7 +265,7 @@ def test_a_writable_root_filesystem_fails(judge: Judge, value: Any) -> None:
     held(judge, slug, hardened())
 
 
-def test_a_root_that_is_declared_read_only_is_judged_by_the_kernels_mounts(judge: Judge) -> None:
+def test_a_root_declared_read_only_fails_if_the_kernel_mounts_it_writable(judge: Judge) -> None:
     slug = "container-readonly-rootfs"
     root = {"mount_point": "/", "fstype": "overlay", "options": "rw,relatime"}
     bad = hardened("bad", proc={"mounts": [root]})

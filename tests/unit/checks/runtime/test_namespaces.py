@@ -41,14 +41,18 @@ class TestHostNamespaces:
             == f"is in the host's {place.title} namespace, though not declared so"
         )
 
-    def test_a_stopped_container_is_judged_by_its_declaration(self, judge: Judge, place: Place) -> None:
+    def test_a_stopped_container_that_declares_the_hosts_namespace_fails(
+        self, judge: Judge, place: Place
+    ) -> None:
         bad = hardened("bad", running=False, HostConfig={place.key: "host"})
         assert broken(judge, place.slug, bad).startswith(
             f"is in the host's {place.title} namespace (not running"
         )
 
     @pytest.mark.parametrize("mode", ["", "private", "shareable", "none", "container:gone", "hostile"])
-    def test_compliant_containers_pass(self, judge: Judge, place: Place, mode: str) -> None:
+    def test_a_container_without_the_hosts_namespace_passes(
+        self, judge: Judge, place: Place, mode: str
+    ) -> None:
         held(judge, place.slug, hardened(HostConfig={place.key: mode}))
         held(judge, place.slug, hardened(running=False, HostConfig={place.key: mode}))
 
@@ -72,7 +76,9 @@ class TestHostNamespaces:
         assert list(told) == ["owner", "middle", "end"]
         assert "through container owner" in told["end"]
 
-    def test_a_ring_of_containers_is_an_error(self, judge: Judge, place: Place) -> None:
+    def test_stopped_containers_that_share_namespaces_in_a_cycle_pass(
+        self, judge: Judge, place: Place
+    ) -> None:
         snapshot = with_containers(
             hardened("a", running=False, Id="11", HostConfig={place.key: "container:b"}),
             hardened("b", running=False, Id="22", HostConfig={place.key: "container:a"}),
@@ -123,6 +129,6 @@ class TestUserNamespace:
         bad = hardened("bad", proc={"uid_map": [[0, 0, 1], [1, 100000, 65535]]})
         assert "whose root is the host's root" in broken(judge, self.SLUG, bad)
 
-    def test_compliant_containers_pass(self, judge: Judge) -> None:
+    def test_a_container_in_a_remapped_user_namespace_passes(self, judge: Judge) -> None:
         held(judge, self.SLUG, hardened())
         held(judge, self.SLUG, hardened(running=False))

@@ -59,17 +59,21 @@ class TestPrivilegedPorts:
             ([("10.0.0.5", "1")], "publishes 10.0.0.5:1/tcp"),
         ],
     )
-    def test_failing_containers_are_named(
+    def test_a_container_that_publishes_a_privileged_port_fails(
         self, judge: Judge, bindings: Any, detail: str, running: bool
     ) -> None:
         assert broken(judge, LOW, published("80/tcp", *bindings, running=running)).startswith(detail)
 
     @pytest.mark.parametrize("running", [True, False])
-    def test_a_port_on_the_ipv6_wildcard_is_found(self, judge: Judge, running: bool) -> None:
+    def test_a_privileged_port_published_on_the_ipv6_wildcard_address_fails(
+        self, judge: Judge, running: bool
+    ) -> None:
         bad = published("80/tcp", ("::", "80"), running=running)
         assert broken(judge, LOW, bad).startswith("publishes [::]:80/tcp")
 
-    def test_a_container_in_the_hosts_network_is_found(self, judge: Judge) -> None:
+    def test_a_container_in_the_hosts_network_that_listens_on_a_privileged_port_fails(
+        self, judge: Judge
+    ) -> None:
         bad = listening(("tcp", "0.0.0.0", 8080), ("tcp6", "::", 80))
         assert broken(judge, LOW, bad) == "listens, through the host's network, on [::]:80/tcp"
 
@@ -95,7 +99,9 @@ class TestPrivilegedPorts:
             hardened(NetworkSettings={"Ports": None, "Networks": None}),
         ],
     )
-    def test_compliant_containers_pass(self, judge: Judge, good: dict[str, Any]) -> None:
+    def test_a_container_without_a_published_privileged_port_passes(
+        self, judge: Judge, good: dict[str, Any]
+    ) -> None:
         held(judge, LOW, good)
 
     def test_the_policy_allows_named_exceptions(self, judge: Judge) -> None:
@@ -141,13 +147,15 @@ class TestNeededPorts:
         held(judge, NEEDED, hardened(NetworkSettings={"Ports": only({})}))
 
     @pytest.mark.parametrize("policy", [None, {"published_ports": []}])
-    def test_a_stopped_container_of_the_hosts_network_is_manual(self, judge: Judge, policy: Any) -> None:
+    def test_ports_of_a_stopped_container_in_the_hosts_network_are_manual(
+        self, judge: Judge, policy: Any
+    ) -> None:
         stopped = hardened(running=False, HostConfig={"NetworkMode": "host", "PortBindings": only(None)})
         verdict = judge(NEEDED, with_containers(stopped, policy=policy))
         assert verdict.status is Status.MANUAL
         assert "seen only while it runs" in verdict.offenders[0].detail
 
-    def test_a_stopped_container_that_publishes_all_ports_is_judged(self, judge: Judge) -> None:
+    def test_a_stopped_container_that_publishes_all_exposed_ports_fails(self, judge: Judge) -> None:
         stopped = hardened(
             "bad",
             running=False,
@@ -181,30 +189,32 @@ class TestNeededPorts:
 class TestAddresses:
     @pytest.mark.parametrize("address", ["", "0.0.0.0", "::", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"])
     @pytest.mark.parametrize("running", [True, False])
-    def test_failing_containers_are_named(self, judge: Judge, address: str, running: bool) -> None:
+    def test_a_port_published_on_every_address_of_the_host_fails(
+        self, judge: Judge, address: str, running: bool
+    ) -> None:
         assert "on every address of the host" in broken(
             judge, ADDRESS, published("80/tcp", (address, "8080"), running=running)
         )
 
-    def test_a_port_on_the_ipv6_wildcard_is_found(self, judge: Judge) -> None:
+    def test_a_port_published_on_every_ipv6_address_fails(self, judge: Judge) -> None:
         bad = published("80/tcp", ("127.0.0.1", "8080"), ("::", "8080"))
         assert broken(judge, ADDRESS, bad) == "publishes [::]:8080/tcp, on every address of the host"
 
-    def test_a_container_in_the_hosts_network_is_found(self, judge: Judge) -> None:
+    def test_a_container_in_the_hosts_network_that_listens_on_every_address_fails(self, judge: Judge) -> None:
         assert "through the host's network" in broken(judge, ADDRESS, listening(("udp", "0.0.0.0", 5353)))
 
     @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.5", "::1", "fe80::1", "::ffff:10.0.0.5"])
-    def test_compliant_containers_pass(self, judge: Judge, address: str) -> None:
+    def test_a_port_published_on_one_address_passes(self, judge: Judge, address: str) -> None:
         held(judge, ADDRESS, published("80/tcp", (address, "8080")))
 
-    def test_a_stopped_container_gets_the_networks_default_address(self, judge: Judge) -> None:
+    def test_a_stopped_container_passes_if_its_network_publishes_on_one_address(self, judge: Judge) -> None:
         local = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
         networks = [{"Name": "app", "Id": "9f0c", "Driver": "bridge", "Options": local}]
         held(
             judge, ADDRESS, published("80/tcp", ("", "8080"), running=False), **{"docker.networks": networks}
         )
 
-    def test_the_port_of_a_service_is_open_on_every_address(self, judge: Judge) -> None:
+    def test_the_published_port_of_a_swarm_service_fails_as_open_on_every_address(self, judge: Judge) -> None:
         verdict = judge(ADDRESS, with_containers(**swarm(service("shop", ("tcp", 8443)))))
         assert details(verdict) == {"shop": "publishes *:8443/tcp, on every address of the host"}
 
@@ -222,14 +232,14 @@ class TestAddresses:
 class TestDefaultBridge:
     SLUG = "container-not-default-bridge"
 
-    def test_failing_containers_are_named(self, judge: Judge) -> None:
+    def test_a_container_in_the_default_bridge_network_fails(self, judge: Judge) -> None:
         networks = only({"app": {}, "bridge": {}})
         bad = hardened("bad", NetworkSettings={"Networks": networks})
         assert broken(judge, self.SLUG, bad) == "is in the default bridge network"
 
     @pytest.mark.parametrize("mode", ["default", "bridge", ""])
     @pytest.mark.parametrize("networks", [None, {}])
-    def test_a_container_that_never_started_is_judged_by_its_declaration(
+    def test_a_never_started_container_set_to_join_the_default_bridge_fails(
         self, judge: Judge, mode: str, networks: Any
     ) -> None:
         bad = hardened(
@@ -241,7 +251,7 @@ class TestDefaultBridge:
         assert "is set to join the default bridge network" in broken(judge, self.SLUG, bad)
 
     @pytest.mark.parametrize("network", ["app", "none", "host", "bridge2"])
-    def test_compliant_containers_pass(self, judge: Judge, network: str) -> None:
+    def test_a_container_outside_the_default_bridge_network_passes(self, judge: Judge, network: str) -> None:
         held(judge, self.SLUG, hardened(NetworkSettings={"Networks": only({network: {}})}))
 
     def test_missing_network_settings_are_an_error(self, judge: Judge) -> None:

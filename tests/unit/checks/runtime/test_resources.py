@@ -55,22 +55,24 @@ class TestMemory:
             ),
         ],
     )
-    def test_failing_containers_are_named(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
+    def test_a_container_without_a_useful_memory_limit_fails(
+        self, judge: Judge, bad: dict[str, Any], detail: str
+    ) -> None:
         assert broken(judge, MEMORY, bad).startswith(detail)
 
-    def test_a_declared_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
+    def test_a_declared_memory_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
         bad = grouped(memory_max=None)
         assert broken(judge, MEMORY, bad) == "runs without a memory limit, though 64 MiB are declared"
 
-    def test_a_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
+    def test_a_memory_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(running=False), info={"MemoryLimit": False})
         assert "the engine cannot limit memory" in judge(MEMORY, snapshot).actual
 
-    def test_compliant_containers_pass(self, judge: Judge) -> None:
+    def test_a_container_with_a_memory_limit_passes(self, judge: Judge) -> None:
         held(judge, MEMORY, hardened())
         held(judge, MEMORY, hardened(running=False))
 
-    def test_a_limit_of_the_cgroup_passes_with_a_remark(self, judge: Judge) -> None:
+    def test_a_memory_limit_set_only_in_the_cgroup_passes_with_a_remark(self, judge: Judge) -> None:
         verdict = held(judge, MEMORY, grouped(memory_max=1 << 26, config={"Memory": 0}))
         assert any("not by its own configuration" in fact for fact in verdict.evidence)
 
@@ -79,7 +81,7 @@ class TestMemory:
         with pytest.raises(FactUnavailable, match="cgroup"):
             judge(MEMORY, with_containers(hardened(proc={"cgroup": cgroup})))
 
-    def test_an_invalid_number_is_an_error(self, judge: Judge) -> None:
+    def test_an_invalid_memory_limit_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="Memory"):
             judge(MEMORY, with_containers(hardened(HostConfig={"Memory": "64m"})))
 
@@ -93,7 +95,9 @@ class TestProcessor:
             (hardened("bad", running=False, HostConfig=NOTHING), "is set to run without a processor limit"),
         ],
     )
-    def test_failing_containers_are_named(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
+    def test_a_container_without_a_processor_limit_fails(
+        self, judge: Judge, bad: dict[str, Any], detail: str
+    ) -> None:
         assert broken(judge, CPU, bad).startswith(detail)
 
     @pytest.mark.parametrize("weight", [100, 39])
@@ -109,31 +113,33 @@ class TestProcessor:
         held(judge, CPU, hardened(running=False, HostConfig={"NanoCpus": 0, "CpuQuota": 50000}))
 
     @pytest.mark.parametrize("config", [{"NanoCpus": 500000000}, {"NanoCpus": 0, "CpuShares": 512}])
-    def test_compliant_containers_pass(self, judge: Judge, config: dict[str, Any]) -> None:
+    def test_a_container_with_a_processor_quota_or_weight_passes(
+        self, judge: Judge, config: dict[str, Any]
+    ) -> None:
         held(judge, CPU, grouped(cpu_max=None, cpu_weight=20, config=config))
         held(judge, CPU, hardened(running=False, HostConfig=config))
 
-    def test_a_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
+    def test_a_processor_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(running=False), info={"CpuCfsQuota": False})
         assert "cannot enforce it on this host" in judge(CPU, snapshot).actual
 
 
 class TestProcesses:
     @pytest.mark.parametrize("declared", [None, 0, -1])
-    def test_failing_containers_are_named(self, judge: Judge, declared: Any) -> None:
+    def test_a_container_without_a_limit_on_its_processes_fails(self, judge: Judge, declared: Any) -> None:
         bad = grouped(pids_max=None, config={"PidsLimit": declared})
         assert broken(judge, PIDS, bad) == "runs without a limit on its processes"
         assert broken(judge, PIDS, hardened("bad", running=False, HostConfig={"PidsLimit": declared}))
 
-    def test_a_declared_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
+    def test_a_declared_process_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
         assert broken(judge, PIDS, grouped(pids_max=None)).endswith("though 64 are declared")
         assert "without a pids controller" in broken(judge, PIDS, without_controller("pids_max"))
 
-    def test_compliant_containers_pass(self, judge: Judge) -> None:
+    def test_a_container_with_a_limit_on_its_processes_passes(self, judge: Judge) -> None:
         held(judge, PIDS, hardened())
         held(judge, PIDS, hardened(running=False))
 
-    def test_a_limit_of_the_cgroup_passes_with_a_remark(self, judge: Judge) -> None:
+    def test_a_process_limit_set_only_in_the_cgroup_passes_with_a_remark(self, judge: Judge) -> None:
         container = grouped(pids_max=2048, config={"PidsLimit": None})
         verdict = held(judge, PIDS, container, info={"CgroupDriver": "cgroupfs"})
         assert any("limited to 2048 processes by its cgroup" in fact for fact in verdict.evidence)
@@ -181,7 +187,7 @@ class TestProcessors:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_failing_containers_are_named(
+    def test_a_quota_of_all_processors_or_an_extreme_weight_fails(
         self, judge: Judge, config: Any, cgroup: Any, detail: str, running: bool
     ) -> None:
         proc = {"cgroup": cgroup} if running else None
@@ -198,7 +204,9 @@ class TestProcessors:
         ],
     )
     @pytest.mark.parametrize("running", [True, False])
-    def test_compliant_containers_pass(self, judge: Judge, config: Any, cgroup: Any, running: bool) -> None:
+    def test_a_quota_below_all_processors_or_a_moderate_weight_passes(
+        self, judge: Judge, config: Any, cgroup: Any, running: bool
+    ) -> None:
         container = hardened(running=running, proc={"cgroup": cgroup} if running else None, HostConfig=config)
         held(judge, "container-cpu-limit", container, info={"NCPU": 4})
 
@@ -206,7 +214,7 @@ class TestProcessors:
 class TestCgroupParent:
     SLUG = "container-cgroup-parent"
 
-    def test_failing_containers_are_named(self, judge: Judge) -> None:
+    def test_a_container_with_a_custom_cgroup_parent_fails(self, judge: Judge) -> None:
         bad = hardened(
             "bad", proc={"cgroup": {"path": "/mine.slice/x"}}, HostConfig={"CgroupParent": "mine.slice"}
         )
@@ -263,7 +271,7 @@ class TestUlimits:
         assert details(verdict) == {"twin": "sets nofile=64:128, for which the daemon has no default"}
 
     @pytest.mark.parametrize("ulimits", [None, []])
-    def test_compliant_containers_pass(self, judge: Judge, ulimits: Any) -> None:
+    def test_a_container_without_ulimits_of_its_own_passes(self, judge: Judge, ulimits: Any) -> None:
         held(judge, self.SLUG, hardened(HostConfig={"Ulimits": ulimits}))
 
     def test_a_lowered_ulimit_passes(self, judge: Judge) -> None:

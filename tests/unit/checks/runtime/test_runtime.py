@@ -55,7 +55,9 @@ def test_a_host_without_containers_gets_a_verdict_for_every_control(judge: Judge
         ("web", {"docker.bench.security": "true", "hardener": "ignore", "org.hardener.exempt": "true"}),
     ],
 )
-def test_no_container_exempts_itself(judge: Judge, slug: str, name: str, labels: dict[str, str]) -> None:
+def test_names_and_labels_of_a_container_do_not_exempt_it(
+    judge: Judge, slug: str, name: str, labels: dict[str, str]
+) -> None:
     here = container("plain")
     there = container(name, Config={"Labels": labels})
     verdict = judge(slug, make(**{"docker.containers": [here, there]}))
@@ -66,7 +68,7 @@ def test_no_container_exempts_itself(judge: Judge, slug: str, name: str, labels:
 
 
 @pytest.mark.parametrize("slug", sorted(BROKEN_BY_DEFAULT))
-def test_stopped_containers_are_judged(judge: Judge, slug: str) -> None:
+def test_stopped_containers_fail_by_their_configuration(judge: Judge, slug: str) -> None:
     verdict = judge(slug, make(**{"docker.containers": [container("job", running=False)]}))
     assert verdict.status is Status.FAIL
     assert verdict.offenders[0].detail.endswith("(not running: judged by its configuration)")
@@ -74,7 +76,7 @@ def test_stopped_containers_are_judged(judge: Judge, slug: str) -> None:
 
 @each_control
 @pytest.mark.parametrize("running", [True, False])
-def test_a_hardened_copy_is_never_an_offender(judge: Judge, slug: str, running: bool) -> None:
+def test_a_hardened_container_fails_no_control(judge: Judge, slug: str, running: bool) -> None:
     policy = {"published_ports": ["twin:8443/tcp"]}
     verdict = judge(slug, with_containers(hardened(running=running), policy=policy))
     assert verdict.status is not Status.FAIL, verdict
@@ -133,7 +135,7 @@ NULLS: dict[str, Any] = {
 
 @each_control
 @pytest.mark.parametrize("running", [True, False])
-def test_null_is_an_empty_list(judge: Judge, slug: str, running: bool) -> None:
+def test_every_control_accepts_null_for_unset_values(judge: Judge, slug: str, running: bool) -> None:
     """The Docker API says null where a list is empty and where a number or text is not set."""
     nothing = container(running=running, **NULLS)
     nothing["inspect"]["HostConfig"] |= {"PortBindings": None, "RestartPolicy": None}

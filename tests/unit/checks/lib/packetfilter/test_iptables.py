@@ -58,7 +58,9 @@ from tests.unit.checks.lib.packetfilter.asking import CLOSED, OPEN, fate, record
         ),
     ],
 )
-def test_the_rules_decide_whether_a_new_tcp_connection_is_accepted(rules: Ruleset, expected: bool) -> None:
+def test_iptables_rules_accept_or_refuse_a_new_tcp_connection_as_the_kernel_does(
+    rules: Ruleset, expected: bool
+) -> None:
     assert fate(rules) is expected
 
 
@@ -67,13 +69,13 @@ def test_a_line_that_iptables_save_never_prints_is_an_error() -> None:
         saved('-A INPUT -m comment --comment "unbalanced -j DROP')
 
 
-def test_each_protocol_is_evaluated() -> None:
+def test_a_rule_for_one_protocol_does_not_refuse_another() -> None:
     rules = saved("-A INPUT -p tcp -j REJECT --reject-with tcp-reset")
     assert fate(rules, "tcp") is CLOSED
     assert fate(rules, "udp") is OPEN
 
 
-def test_tables_without_filter_rules_have_no_hook() -> None:
+def test_chains_of_the_nat_table_are_not_input_filters() -> None:
     rules = read_save("*nat\n:INPUT DROP [0:0]\nCOMMIT\n*mangle\n:INPUT ACCEPT [0:0]\nCOMMIT", "ip")
     assert [chain.key[1] for chain in rules.hooked("input", {"ip"})] == ["mangle"]
 

@@ -86,7 +86,9 @@ def native(
         (native([], [{}], [{"match": None}], policy="drop"), CLOSED),
     ],
 )
-def test_the_rules_decide_whether_a_new_tcp_connection_is_accepted(rules: Ruleset, expected: bool) -> None:
+def test_nftables_rules_accept_or_refuse_a_new_tcp_connection_as_the_kernel_does(
+    rules: Ruleset, expected: bool
+) -> None:
     assert fate(rules) is expected
 
 
@@ -114,7 +116,7 @@ def test_firewalld_refuses_inbound_packets_by_its_default_zone(zone: str, expect
             assert fate(rules, protocol) is expected
 
 
-def test_a_dormant_table_filters_nothing() -> None:
+def test_chains_of_a_dormant_table_are_ignored() -> None:
     assert not native(policy="drop", flags=["dormant"]).chains
     assert not native(policy="drop", flags="dormant").chains
 
@@ -180,7 +182,7 @@ def test_an_accepting_rule_opens_its_ports(expr: list[Any], expected: bool) -> N
 
 
 @pytest.mark.parametrize("verdict", ["accept", "drop"])
-def test_a_verdict_map_is_evaluated(verdict: str) -> None:
+def test_a_verdict_map_gives_new_connections_their_verdict(verdict: str) -> None:
     state = {
         "vmap": {"key": CT, "data": {"set": [["established", {"accept": None}], ["new", {verdict: None}]]}}
     }

@@ -38,7 +38,9 @@ def points(box: Box) -> set[tuple[int, ...]]:
 
 
 @given(st.tuples(SIDE, SIDE, SIDE), st.dictionaries(st.integers(0, 2), SIDE))
-def test_a_condition_splits_a_box_in_two(box: Box, condition: Condition) -> None:
+def test_a_condition_divides_a_set_of_packets_into_matching_and_other_packets(
+    box: Box, condition: Condition
+) -> None:
     taken = {p for p in points(box) if all(p[side] in members(wanted) for side, wanted in condition.items())}
     inner = sets.within(box, condition)
     assert points(inner or ((),) * 3) == taken
