@@ -75,7 +75,7 @@ KEPT = "/etc/docker/daemon.json was changed by others meanwhile, and stays as it
         ),
     ],
 )
-def test_the_message_of_a_rollback_names_what_was_not_restored(
+def test_the_message_of_an_incomplete_rollback_names_the_paths_that_were_not_restored(
     clock: Clock, answer: dict[str, Any], said: str
 ) -> None:
     found = Host(clock, UNCONFIRMED, {**answer, "reason": "no ssh", "run": "r"}).converge()
@@ -97,7 +97,7 @@ def test_a_rollback_is_reported_when_the_host_can_be_reached_again(clock: Clock)
     assert found["said"].startswith("rolled back, everything is as it was before: not confirmed within")
 
 
-def test_the_message_for_an_unreachable_host_says_that_it_rolls_back_by_itself(clock: Clock) -> None:
+def test_the_message_for_an_unreachable_host_states_when_the_host_rolls_back(clock: Clock) -> None:
     begun = clock.now
     host = Host(clock, UNCONFIRMED, REFUSED)
     found = host.converge()
@@ -205,7 +205,9 @@ def answer(outcome: str = "changed", **states: str) -> dict[str, Any]:
         ({"a": "held", "b": "refused", "c": "change"}, []),
     ],
 )
-def test_refused_documents_that_were_requested_fail(states: dict[str, str], told: list[str]) -> None:
+def test_a_host_fails_only_by_refused_documents_that_the_site_requested(
+    states: dict[str, str], told: list[str]
+) -> None:
     assert action("converge")._requested_and_refused(answer(**states), ALL) == told
 
 

@@ -173,7 +173,7 @@ def screened() -> Console:
     return Console(file=io.StringIO(), width=100)
 
 
-def test_a_plan_has_the_allowed_impact_for_any_answer(run: Any, tmp_path: Path) -> None:
+def test_the_allowed_impact_of_a_plan_does_not_depend_on_the_hosts_answer(run: Any, tmp_path: Path) -> None:
     arguments = {
         "documents": DOCUMENTS,
         "allow": "reload",

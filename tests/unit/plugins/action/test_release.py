@@ -62,7 +62,7 @@ def test_a_run_is_confirmed_over_a_new_connection(clock: Clock) -> None:
     assert (found["outcome"], found["changed"], found["left"]) == ("changed", True, ["a"])
 
 
-def test_a_host_without_a_record_of_the_run_has_confirmed_the_release(clock: Clock) -> None:
+def test_an_unknown_run_after_a_lost_confirmation_means_a_confirmed_release(clock: Clock) -> None:
     found = guarded(Host(clock, UNCONFIRMED, LOST, {"outcome": "unknown"}))
     assert (found["outcome"], found.get("failed")) == ("changed", None)
 
@@ -81,7 +81,7 @@ def test_a_release_that_never_began_is_a_failure(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("answers", [[LOST], [LOST, LOST, LOST]], ids=["once", "again and again"])
-def test_a_release_whose_answers_were_lost_succeeded_if_nothing_is_left_to_do(
+def test_a_release_whose_answers_were_lost_succeeds_if_check_mode_finds_no_more_changes(
     clock: Clock, answers: list[Exception]
 ) -> None:
     found = guarded(Host(clock, *answers, {"outcome": "unknown"}, {"outcome": "unchanged"}))

@@ -39,7 +39,7 @@ def enums(schema: Any, name: str) -> Iterator[list[Any]]:
             yield from enums(inner, name)
 
 
-def test_every_state_of_a_document_has_a_fate() -> None:
+def test_every_state_of_a_document_maps_to_an_outcome_of_its_step() -> None:
     assert tuple(_FATES) == contract.STATES
 
 

@@ -29,7 +29,7 @@ RENDERERS = sorted(path.stem for path in (LIBRARY / "render").glob("*.py") if (R
         ({"name": "y_on"}, [], True),
     ],
 )
-def test_a_document_is_requested_by_the_variables_that_decide_it(
+def test_a_document_is_requested_by_the_variables_that_it_depends_on(
     document: dict[str, Any], named: Iterable[str], expected: bool
 ) -> None:
     found = asked.is_asked(
@@ -81,7 +81,7 @@ def test_a_variable_that_is_set_outside_of_the_defaults_of_a_role_is_named() -> 
 
 
 @pytest.mark.parametrize("manager", [None, SimpleNamespace(), Manager({})])
-def test_all_variables_count_as_set_if_the_set_ones_are_unknown(manager: Any) -> None:
+def test_all_variables_are_treated_as_set_if_their_origin_is_unknown(manager: Any) -> None:
     assert asked.named_variables(task(manager), {}, VARIABLES, None) == set(VARIABLES)
 
 
@@ -95,7 +95,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("role", RENDERERS)
-def test_every_variable_decides_a_document(role: str) -> None:
+def test_every_variable_of_a_role_belongs_to_a_document(role: str) -> None:
     """A variable is in the name of a document, or among those that one depends on."""
     own = {name.removeprefix(f"{role}_") for name in specification.variables(ROLES / role)}
     decided_by = getattr(render(role), "DECIDED_BY", {})

@@ -53,7 +53,7 @@ def test_the_time_of_tasks_is_added_up_per_host(clock: Clock) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_failed_tasks_count_and_nested_blocks_count_once(clock: Clock) -> None:
+def test_the_time_of_failed_tasks_is_added_and_that_of_nested_blocks_only_once(clock: Clock) -> None:
     def fail() -> None:
         clock.sleep(5)
         with host_time.counted("a", ordinary=True):
@@ -66,7 +66,9 @@ def test_failed_tasks_count_and_nested_blocks_count_once(clock: Clock) -> None:
         assert host_time.left() == host_time.ORDINARY - 10
 
 
-def test_no_time_is_counted_without_a_folder(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_without_a_folder_for_times_the_time_of_a_host_is_unlimited(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     monkeypatch.delenv(host_time.FOLDER, raising=False)
     with host_time.counted("a", ordinary=True):
         clock.sleep(10**6)
@@ -76,7 +78,9 @@ def test_no_time_is_counted_without_a_folder(monkeypatch: pytest.MonkeyPatch, cl
 
 
 @given(name=st.text(), text=st.binary(max_size=30))
-def test_host_names_cannot_leave_the_folder_and_damaged_files_count_as_zero(name: str, text: bytes) -> None:
+def test_host_names_cannot_leave_the_folder_of_times_and_damaged_files_mean_zero(
+    name: str, text: bytes
+) -> None:
     path = Path("/nowhere")
     assert host_time._read(path) == (0.0, 0.0)
     digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()

@@ -36,7 +36,7 @@ def test_a_line_with_an_invalid_step_name_is_not_a_step(name: str) -> None:
     assert told(line(name)) == []
 
 
-def test_endless_output_takes_no_memory() -> None:
+def test_endless_output_takes_bounded_memory() -> None:
     assert len(told(*[line("x") * 100] * 100)) == 200
     found: list[str] = []
     steps = Steps(found.append)

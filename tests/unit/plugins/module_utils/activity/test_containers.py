@@ -53,7 +53,7 @@ def test_no_container_is_identified_while_one_with_an_unknown_apparmor_profile_r
     assert directory.by_confinement("site", 110.0) == A
 
 
-def test_the_directory_is_bounded_and_keeps_running_containers() -> None:
+def test_above_the_limit_of_known_containers_ended_ones_are_forgotten() -> None:
     directory = Directory()
     directory.put(Container(A, "web", "nginx"))
     for number in range(5000):

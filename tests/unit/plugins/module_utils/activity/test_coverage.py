@@ -39,7 +39,7 @@ def test_missing_kernel_support_for_logging_is_named(files: dict[str, str]) -> N
     assert "kill_process, log" in found[1]
 
 
-def test_sources_that_are_never_recorded_are_named() -> None:
+def test_unavailable_sources_are_listed_with_the_reason() -> None:
     assert unavailable_sources("", "") == []
     assert len(unavailable_sources("Operation not permitted", "no socket")) == 2
 

@@ -116,7 +116,7 @@ def test_a_lost_connection_is_resumed_at_the_last_event(path: Path) -> None:
     assert [asked for asked in server.asked if "since=5000000000.0" in asked]
 
 
-def test_lost_connections_are_counted_with_constant_pauses(
+def test_each_lost_connection_is_counted_and_does_not_lengthen_the_pause(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PAUSES", (0.05, 30))
@@ -160,7 +160,7 @@ def test_invalid_data_is_a_lost_connection_not_an_end(path: Path, nonsense: byte
     assert engine.cuts == 1
 
 
-def test_an_unreadable_container_is_known_by_its_events(path: Path) -> None:
+def test_a_container_that_cannot_be_inspected_is_named_by_its_events(path: Path) -> None:
     Server(path, [event("oom"), b"wait"], inspected=b"[]")
     engine = started(path)
     until(lambda: engine.happenings.qsize() == 1)
@@ -193,7 +193,9 @@ def test_a_truncated_list_is_an_error(path: Path) -> None:
     assert "which is not a list" in started(path).problem
 
 
-def test_events_beyond_the_limit_are_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_beyond_the_queue_limit_are_counted_as_lost(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_WAITING", 3)
     Server(path, [event("oom")] * 1 + [event("oom")] * 9 + [b"wait"])
     engine = started(path)

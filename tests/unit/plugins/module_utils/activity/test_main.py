@@ -83,7 +83,7 @@ def test_a_collector_that_stopped_writing_is_reported(
     assert listen(tmp_path)["record_problem"] == "silent, with None before"
 
 
-def test_with_an_invalid_record_nothing_is_usual(tmp_path: Path) -> None:
+def test_with_an_invalid_record_no_entry_is_classified_as_usual(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text("{")
     heard = listen(tmp_path)
     assert "is not JSON" in heard["record_problem"]

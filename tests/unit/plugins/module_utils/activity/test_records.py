@@ -175,7 +175,7 @@ def test_a_network_interface_name_cannot_inject_fields() -> None:
     assert read(AVC, body).verdict == "denied"
 
 
-def test_the_first_occurrence_of_a_field_counts() -> None:
+def test_of_a_repeated_field_the_first_occurrence_is_read() -> None:
     assert read(AVC, f"{MOUNT} pid=1 profile=x").pid == 812
 
 

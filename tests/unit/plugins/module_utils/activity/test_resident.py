@@ -77,7 +77,9 @@ def test_losses_of_the_last_days_are_kept(monkeypatch: pytest.MonkeyPatch, folde
     assert set(written["lost_on"]) == {day(2), day(0)}
 
 
-def test_downtime_since_the_boot_counts_as_a_loss(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_downtime_of_the_collector_since_the_boot_is_recorded_as_a_loss(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
     monkeypatch.setattr(time, "clock_gettime", lambda _: 3600.0)
     for ended, silent in ((1000.0, 1000), (10_000.0, 3600), (100.0, 0)):
         run(monkeypatch, folder, NOW, (), began=0.5, ended=time.time() - ended)
@@ -108,7 +110,7 @@ def test_the_collector_is_identified_by_its_unit_and_sources(
 
 
 @pytest.mark.parametrize("entries", [[5], [{}], [{"first": "x"}], [None]])
-def test_malformed_entries_of_a_record_are_not_continued(
+def test_malformed_entries_of_a_record_are_discarded_with_a_message(
     entries: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tally = Tally()

@@ -35,5 +35,5 @@ def denial(operation: str, detail: str = "", target: str = "") -> Denial:
         (denial("syscall 83"), ("other", "low")),
     ],
 )
-def test_denials_have_a_class_and_a_severity(act: Denial, expected: tuple[str, str]) -> None:
+def test_each_denial_is_classified_by_kind_and_severity(act: Denial, expected: tuple[str, str]) -> None:
     assert classify(act) == expected

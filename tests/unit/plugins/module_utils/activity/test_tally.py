@@ -56,7 +56,7 @@ def test_a_severe_event_is_not_merged_with_harmless_ones() -> None:
     assert (second["severity"], second["count"], second["unusual"]) == ("low", 5, False)
 
 
-def test_a_flood_does_not_displace_severe_or_other_entries() -> None:
+def test_a_flood_from_one_container_displaces_neither_severe_entries_nor_other_containers() -> None:
     tally = Tally()
     tally.add(sighting(kind="mount", severity="high"))
     tally.add(sighting(container="b" * 64, kind="quiet"))
@@ -107,7 +107,7 @@ def test_old_entries_are_removed() -> None:
     assert [entry["kind"] for entry in tally.data(None)] == ["new"]
 
 
-def test_new_events_after_learning_are_unusual_and_stay_so() -> None:
+def test_events_that_are_first_seen_after_learning_stay_unusual() -> None:
     baseline = Baseline(100.0)
     baseline.watch("nginx", 1000.0)
     baseline.learn(sighting(1050.0, kind="usual"))
@@ -141,7 +141,7 @@ def test_an_unused_image_is_replaced_by_a_new_one() -> None:
     assert baseline.data()["app:1"] == {"since": 1000.0, "seen": 9000.0, "kinds": {}}
 
 
-def test_an_invalid_baseline_is_not_continued() -> None:
+def test_an_invalid_stored_baseline_is_discarded() -> None:
     odd = {"a": 5, "b": {"since": "x", "kinds": {}}, "c": {"since": 1, "kinds": []}, "d": {}}
     assert Baseline(1.0, odd).data() == {}
 
@@ -153,7 +153,7 @@ def test_a_watched_image_without_events_has_no_usual_events() -> None:
     assert baseline.unusual(sighting(5000.0, kind="first denial ever")) is True
 
 
-def test_counting_continues_from_the_record() -> None:
+def test_counts_of_entries_continue_from_the_stored_record() -> None:
     tally = Tally()
     tally.add(sighting(3.0))
     tally.add(sighting(5.0, target="/y"))

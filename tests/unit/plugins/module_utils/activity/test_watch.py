@@ -137,7 +137,7 @@ def test_a_custom_apparmor_profile_identifies_a_container(heard: Heard, tally: T
     assert entries(tally) == [("web", "nginx", "confinement", 1)]
 
 
-def test_a_process_of_the_host_is_only_counted(heard: Heard, tally: Tally) -> None:
+def test_a_denial_of_a_host_process_is_counted_and_not_listed(heard: Heard, tally: Tally) -> None:
     watch = heard(Process(elsewhere=True), mount(1, "unprivileged_userns"))
     watch.finish()
     assert (entries(tally), watch.elsewhere) == ([], 1)
@@ -158,7 +158,9 @@ def test_denials_beyond_the_queue_are_counted_at_once(
     assert sum(each[3] for each in entries(tally)) == 30
 
 
-def test_losses_are_part_of_the_result(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_audit_records_are_reported_in_the_result(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     watch = Watch("/x", Tally())
     says(monkeypatch, Process(elsewhere=True))
     watch._gaps._grace = 0.0
@@ -193,7 +195,9 @@ def test_without_kernel_audit_the_engine_is_still_watched(monkeypatch: pytest.Mo
     assert "Operation not permitted" in summary(watch, 1.0)["deaf"][0]
 
 
-def test_only_a_resident_collector_learns(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_collector_that_is_learning_extends_the_baseline(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for learning in (False, True):
         baseline = Baseline(1000.0)
         watch = Watch("/x", Tally(), baseline, learning=learning)

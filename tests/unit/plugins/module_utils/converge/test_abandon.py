@@ -41,7 +41,7 @@ def abandon(host: Host, run: str, **environment: str) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
 
 
-def test_abandon_ends_the_run_and_names_what_remains(host: Host, systemd: Systemd) -> None:
+def test_abandon_ends_the_run_and_lists_paths_that_were_not_restored(host: Host, systemd: Systemd) -> None:
     run = failing(host)
     command = guard.abandoning(host.store.backup_folder(run))
     assert command == f"{sys.executable} {host.store.backup_folder(run)}/guard.pyz abandon"
@@ -97,7 +97,7 @@ def test_abandon_refuses_a_run_whose_rollback_has_not_failed(host: Host, systemd
     assert (host.read("x"), Journal.find(host.store) is not None) == ("new", True)
 
 
-def test_abandon_does_nothing_after_the_end_of_the_run(host: Host, systemd: Systemd) -> None:
+def test_abandon_of_an_ended_run_only_removes_the_program_of_its_guard(host: Host, systemd: Systemd) -> None:
     run = failing(host)
     script = Path(program(host, run))
     kept = script.read_bytes()

@@ -138,7 +138,9 @@ def kind(verdict: containers.Verdict) -> str:
 
 
 @pytest.mark.parametrize(("event", "moment", "policy"), CASES)
-def test_the_verdict_follows_from_event_time_and_restart_policy(event: str, moment: str, policy: str) -> None:
+def test_a_container_is_a_problem_depending_on_event_time_and_restart_policy(
+    event: str, moment: str, policy: str
+) -> None:
     verdict = containers.judge(before(policy), EVENTS[event](policy, moment), away=AWAY, now=NOW)
     assert kind(verdict) == expected(event, moment, policy), verdict
     assert not verdict.undecided
@@ -190,7 +192,7 @@ def test_a_container_that_has_just_restarted_is_checked_again(up: float, *, unde
     assert (verdict.undecided, verdict.failing) == (undecided, False)
 
 
-def test_swarm_tasks_are_not_judged() -> None:
+def test_ended_swarm_tasks_are_not_reported() -> None:
     task = {**before(), "task": True}
     for event, moment in itertools.product(("ends with an error", "is stopped by hand"), MOMENTS):
         assert kind(containers.judge(task, EVENTS[event]("no", moment), away=AWAY, now=NOW)) == SILENT
@@ -241,7 +243,9 @@ class Engine:
 
 
 @pytest.mark.parametrize("stride", range(1, 8))
-def test_each_container_is_judged_independently(stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_for_a_container_does_not_depend_on_other_containers(
+    stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
     chosen = {f"c{number}": case for number, case in enumerate(CASES[::stride])}
     pictures = {name: {**before(policy), "name": name} for name, (_, _, policy) in chosen.items()}

@@ -129,7 +129,7 @@ def test_runtimes_can_be_in_the_file_and_on_the_command_line() -> None:
     check({"runtimes": {}}, flags={"add-runtime": ["x=y"], "runtimes": ["x"]})
 
 
-def test_a_seccomp_profile_is_read(tmp_path: Path) -> None:
+def test_an_invalid_seccomp_profile_file_is_refused(tmp_path: Path) -> None:
     profile = tmp_path / "profile.json"
     profile.write_text('{"defaultAction": "SCMP_ACT_ALOW"}')
     with pytest.raises(Refused, match=r"profile\.json has no action 'SCMP_ACT_ALOW' \(defaultAction\)"):
@@ -158,7 +158,9 @@ def test_a_log_target_is_checked_only_after_changes() -> None:
         ({}, {"features": {"containerd-snapshotter": True}}),
     ],
 )
-def test_a_key_that_would_hide_data_is_refused(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_a_key_that_would_hide_existing_images_and_volumes_is_refused(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
     with pytest.raises(Refused, match="would no longer see its 3 images, 1 volumes"):
         check(after, before=before, info={"Images": 3}, volumes={"Volumes": [{}]})
     check(after, before=before)
@@ -261,7 +263,9 @@ def test_secrets_of_the_command_line_are_passed_only_to_dockerd(monkeypatch: pyt
         )
 
 
-def test_keys_are_checked_here_if_dockerd_cannot_validate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_checked_by_hardener_if_dockerd_cannot_validate_its_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     dockerd(monkeypatch, Outcome(125, "", "unknown flag: --validate"))
     validate({"icc": False, "default-shm-size": "64M"})
     with pytest.raises(Refused, match="does not know the key firewall-backend"):

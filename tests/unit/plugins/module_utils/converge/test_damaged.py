@@ -72,13 +72,13 @@ LOOKS: dict[str, Callable[[Host], object]] = {
 FILES = ["journal.json", "ownership.json", "{run}/manifest.json", "{run}/result.json", "{old}/journal.json"]
 
 
-def test_a_damaged_journal_of_an_unfinished_run_names_the_way_out(unfinished: Host) -> None:
+def test_a_damaged_journal_refuses_the_run_and_says_how_to_continue(unfinished: Host) -> None:
     Path(unfinished.store.journal_file).write_bytes(b"{}")
     with pytest.raises(Refused, match=r"journal\.json cannot be read: it has no run: .* move this file away"):
         unfinished.converge(unfinished.file("x", "other"))
 
 
-def test_an_activation_of_another_version_keeps_the_run_unfinished_and_is_named(unfinished: Host) -> None:
+def test_a_journal_with_an_unknown_activation_refuses_the_run_and_is_kept(unfinished: Host) -> None:
     place = Path(unfinished.store.journal_file)
     journal = json.loads(place.read_bytes())
     activation: Any = {"of-tomorrow": {}}
@@ -89,7 +89,7 @@ def test_an_activation_of_another_version_keeps_the_run_unfinished_and_is_named(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_damaged_records_are_named(unfinished: Host, name: str) -> None:
+def test_each_damaged_record_of_a_run_is_reported_by_its_path(unfinished: Host, name: str) -> None:
     host = unfinished
     old, run = host.store.runs()
     place = Path(host.store.folder, name.format(run=f"backups/{run}", old=f"backups/{old}"))

@@ -67,7 +67,7 @@ def test_an_older_rollback_is_refused(host: Host) -> None:
         converge(host, "one", Number(7, "a", ""))
 
 
-def test_a_number_that_cannot_be_stored_stops_only_changing_runs(
+def test_a_run_number_that_cannot_be_stored_stops_only_runs_with_changes(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converge(host, "one", None)
@@ -83,7 +83,7 @@ def test_a_number_that_cannot_be_stored_stops_only_changing_runs(
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"number": "7"}', '{"number": true}', "{" * 100, "\x00"])
-def test_a_damaged_number_is_ignored(host: Host, content: str) -> None:
+def test_a_damaged_stored_run_number_is_ignored(host: Host, content: str) -> None:
     converge(host, "one", Number(7, "a", ""))
     host.write("hardener/number.json", content)
     assert converge(host, "two", Number(3, "b", ""))["outcome"] == "changed"
@@ -97,7 +97,7 @@ def test_a_damaged_number_is_ignored(host: Host, content: str) -> None:
         *({"number": 7, "run": ""}, {"number": 7, "run": "a" * 65}, {"number": 7, "run": "../x"}),
     ],
 )
-def test_an_invalid_number_is_refused(raw: object) -> None:
+def test_an_invalid_run_number_is_refused(raw: object) -> None:
     with pytest.raises(Refused, match=r"is not the number|is not the name"):
         Number.of(raw)
     answer = main._answer(lambda: {"number": main._number({"number": raw})})
@@ -117,7 +117,7 @@ def test_the_snapshot_contains_the_number_and_the_runs_with_one(host: Host) -> N
 
 
 @pytest.mark.parametrize("seed", range(15))
-def test_the_state_of_the_host_is_always_that_of_the_newest_run(host: Host, seed: int) -> None:
+def test_after_runs_in_any_order_the_host_has_the_state_of_the_newest_run(host: Host, seed: int) -> None:
     draw = random.Random(seed)
     newest, there = 0, ""
     for step in range(12):

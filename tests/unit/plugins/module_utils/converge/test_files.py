@@ -52,7 +52,7 @@ def test_a_full_disk_keeps_the_earlier_file(tmp_path: Path, monkeypatch: pytest.
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
-def test_leftovers_of_a_killed_run_are_no_obstacle(tmp_path: Path) -> None:
+def test_a_temporary_file_of_a_killed_run_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a"
     Path(files.temporary_name(str(path))).write_bytes(b"half")
     files.put(str(path), NOTHING, wanted(b"whole"))
@@ -129,7 +129,7 @@ def test_missing_folders_are_named_outermost_first(tmp_path: Path) -> None:
     ("flags", "said"),
     [(files._IMMUTABLE, "chattr -i it first"), (files._APPEND_ONLY, "chattr -a it first")],
 )
-def test_an_immutable_path_is_an_obstacle(
+def test_an_immutable_path_is_reported_with_the_command_that_unlocks_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, said: str
 ) -> None:
     path, folder = tmp_path / "x" / "y", tmp_path / "x"
@@ -151,7 +151,9 @@ def test_an_immutable_path_is_an_obstacle(
     assert files.obstacle(str(folder / "new/file"), replaced=True).startswith(f"{folder} is immutable")
 
 
-def test_a_read_only_file_system_is_an_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_on_a_read_only_file_system_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert files.obstacle(str(tmp_path / "new"), replaced=True) == ""
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
     said = files.obstacle(str(tmp_path / "new"), replaced=True)
@@ -162,7 +164,7 @@ def acl(*entries: tuple[int, int, int]) -> bytes:
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
 
 
-def test_the_permission_of_the_group_is_not_the_mask_of_the_acl() -> None:
+def test_with_an_acl_the_group_permission_is_read_from_its_entry_and_not_from_the_mask() -> None:
     entries = acl((0x01, 6, 0), (0x02, 6, 1000), (0x04, 4, 0), (0x10, 6, 0), (0x20, 4, 0))
     assert files.group_bits(State(FILE, b"", 0o664, 0, 0, entries)) == 4
     assert files.group_bits(State(FILE, b"", 0o664, 0, 0)) == 6
@@ -200,7 +202,7 @@ def test_partly_set_attributes_are_distinguished_from_those_set_by_others(now: S
     assert files.between(now, BEFORE, AFTER) is ours
 
 
-def test_with_an_acl_the_group_bits_are_its_mask() -> None:
+def test_with_an_acl_a_state_with_the_former_mask_counts_as_partly_set() -> None:
     with_acl = AFTER._replace(acl=ACL, mode=0o664)
     assert files.between(AFTER._replace(acl=ACL, mode=0o674), AFTER, with_acl)
     assert not files.between(AFTER._replace(acl=ACL, mode=0o676), AFTER, with_acl)

@@ -33,7 +33,7 @@ def ask(host: Host, token: str = TOKEN) -> dict[str, Any]:
     return confirm.confirm(host.store, {"token": token})
 
 
-def test_a_confirmed_run_stays(host: Host, systemd: Systemd) -> None:
+def test_a_confirmed_run_is_not_rolled_back_and_its_guard_is_removed(host: Host, systemd: Systemd) -> None:
     host.write("x", "old")
     done = change(host)
     assert (done["outcome"], done["run"].endswith(f"-{TOKEN}")) == ("unconfirmed", True)
@@ -109,7 +109,7 @@ def test_the_timer_waits_if_the_time_limit_was_restarted(host: Host, systemd: Sy
     assert host.read("x") == "old"
 
 
-def test_a_leftover_timer_does_nothing(host: Host, systemd: Systemd) -> None:
+def test_the_timer_of_an_earlier_run_does_not_roll_back_a_later_one(host: Host, systemd: Systemd) -> None:
     change(host)
     first = systemd.timer()[-1]
     ask(host)
@@ -151,7 +151,7 @@ def test_the_boot_unit_precedes_the_readers_of_restored_files(
     assert reader in before
 
 
-def test_an_undo_at_boot_skips_activations_that_files_describe(
+def test_an_undo_at_boot_skips_activations_that_the_boot_reads_from_restored_files(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.hardener.docker.plugins.module_utils.converge import rollback
@@ -193,7 +193,7 @@ def test_a_run_is_refused_while_another_awaits_confirmation_and_rolls_it_back_la
     assert (host.read("x"), host.read("y")) == ("old", "third")
 
 
-def test_a_reboot_ends_the_time_to_confirm(
+def test_an_unconfirmed_run_cannot_be_confirmed_after_a_reboot(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.hardener.docker.plugins.module_utils.converge import system
@@ -268,7 +268,7 @@ def test_an_invalid_token_is_refused(host: Host) -> None:
     assert ask(host)["outcome"] == "unknown"
 
 
-def test_the_outcome_of_a_running_run_is_working(
+def test_the_outcome_of_a_run_that_holds_the_lock_is_working(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.hardener.docker.plugins.module_utils.converge.locking import locked
@@ -288,7 +288,9 @@ def test_a_path_is_escaped_as_one_word_of_a_unit(text: str, word: str) -> None:
     assert guard._word(text) == word
 
 
-def test_a_dead_worker_gets_no_more_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_of_a_dead_worker_is_rolled_back_without_waiting(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in "ab":
         host.write(name, "old")
     interrupted(host, monkeypatch, host.file("a", "new"), host.file("b", "new"), writes=1)

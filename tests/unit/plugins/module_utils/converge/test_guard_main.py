@@ -120,7 +120,7 @@ def test_the_guard_retries_until_the_rollback_succeeds(
 @pytest.mark.usefixtures("systemd", "clock")
 @pytest.mark.parametrize("defect", [OSError(errno.EIO, "I/O error"), KeyError("x"), MemoryError()])
 @pytest.mark.parametrize("where", ["find", "finished"])
-def test_no_error_ends_the_attempts_of_the_guard(
+def test_the_guard_continues_its_attempts_after_any_error(
     host: Host,
     monkeypatch: pytest.MonkeyPatch,
     where: str,
@@ -143,7 +143,7 @@ def test_no_error_ends_the_attempts_of_the_guard(
     assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
 
 
-def test_a_later_change_of_an_administrator_ends_the_attempts(
+def test_a_change_of_an_administrator_after_the_run_ends_the_attempts_to_roll_back(
     host: Host, systemd: Systemd, clock: Clock
 ) -> None:
     run = overdue(host)
@@ -299,7 +299,7 @@ def test_a_failed_rollback_arms_a_guard_for_a_run_without_one(host: Host, system
     assert list(systemd.units.iterdir()) == []
 
 
-def test_a_waiting_guard_continues_at_once(
+def test_a_failed_rollback_starts_the_waiting_guard_at_once(
     host: Host, systemd: Systemd, missing: dict[str, list[str]]
 ) -> None:
     host.write("x", "old")

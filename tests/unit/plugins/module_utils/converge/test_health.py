@@ -13,7 +13,7 @@ PICTURE = {"engine": "/run/docker.sock"}
     [(PICTURE, False, True), (PICTURE, True, False), ({**PICTURE, "took": 8.0}, False, False)],
     ids=["by default", "containers have to start", "a slow host"],
 )
-def test_the_time_to_recover_depends_on_what_is_done_and_on_the_host(
+def test_containers_get_more_time_to_recover_after_a_restart_or_on_a_slow_host(
     monkeypatch: pytest.MonkeyPatch, baseline: health.Baseline, *, stopped: bool, lost: bool
 ) -> None:
     clock = [0.0]

@@ -138,7 +138,7 @@ def lose(monkeypatch: pytest.MonkeyPatch, *losses: list[str]) -> None:
     monkeypatch.setattr(liveness, "lost", lambda _: next(each))
 
 
-def test_losses_of_all_rolled_back_runs_are_reported(
+def test_programs_lost_by_any_of_the_rolled_back_runs_are_reported(
     host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = three(host)
@@ -147,7 +147,7 @@ def test_losses_of_all_rolled_back_runs_are_reported(
     assert (done["outcome"], done["problems"]) == ("rollback_failed", ["no shell", "no ssh"])
 
 
-def test_a_failing_rollback_reports_what_earlier_ones_lost_and_kept(
+def test_a_failing_rollback_reports_losses_and_kept_files_of_the_rollbacks_before_it(
     host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = three(host)

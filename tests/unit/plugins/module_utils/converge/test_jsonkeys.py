@@ -47,7 +47,7 @@ def test_a_foreign_value_is_replaced_and_restored_later() -> None:
     assert given_back == before
 
 
-def test_an_equal_value_is_not_taken_over() -> None:
+def test_a_value_that_is_already_set_is_not_recorded_as_managed() -> None:
     result, records = converge({"icc": False}, Wish({"icc": False}), Wish({}))
     assert result == {"icc": False}
     assert records == []
@@ -60,7 +60,7 @@ def test_a_value_that_others_changed_stays_when_it_is_unwanted() -> None:
     assert result == {"log-level": "warn"}
 
 
-def test_drift_is_repaired_and_the_first_value_is_kept() -> None:
+def test_a_drifted_key_is_set_again_and_its_original_value_stays_recorded() -> None:
     current, records = merge({"icc": True}, [], Wish({"icc": False}))
     current["icc"] = "drifted"
     repaired, records = merge(current, records, Wish({"icc": False}))
@@ -83,7 +83,7 @@ def test_defaults_do_not_replace_existing_values() -> None:
     assert [record.path for record in records] == [("log-opts", "max-file")]
 
 
-def test_a_default_that_others_override_is_no_longer_managed() -> None:
+def test_a_default_value_that_was_changed_by_others_is_no_longer_managed() -> None:
     wish = Wish({}, defaults={"userns-remap": "default"})
     current, records = merge({}, [], wish)
     current["userns-remap"] = "somebody"

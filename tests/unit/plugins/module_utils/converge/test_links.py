@@ -218,7 +218,7 @@ def race(trap: Trap, attempt: Callable[[str], None]) -> Counter[str]:
     return found
 
 
-def test_attributes_are_set_on_the_inspected_object(swapped: Trap) -> None:
+def test_attributes_are_set_only_on_the_inspected_object_if_a_user_swaps_paths(swapped: Trap) -> None:
     turn = [0]
 
     def attempt(path: str) -> None:
@@ -230,7 +230,7 @@ def test_attributes_are_set_on_the_inspected_object(swapped: Trap) -> None:
     race(swapped, attempt)
 
 
-def test_content_is_written_into_the_inspected_folder(swapped: Trap) -> None:
+def test_content_is_written_only_into_the_inspected_folder_if_a_user_swaps_paths(swapped: Trap) -> None:
     turn = [0]
 
     def attempt(path: str) -> None:
@@ -242,7 +242,7 @@ def test_content_is_written_into_the_inspected_folder(swapped: Trap) -> None:
     race(swapped, attempt)
 
 
-def test_an_entry_is_removed_from_the_inspected_folder(swapped: Trap) -> None:
+def test_an_entry_is_removed_only_from_the_inspected_folder_if_a_user_swaps_paths(swapped: Trap) -> None:
     def attempt(path: str) -> None:
         real = files.real_path(path)
         before = files.read(real)
@@ -251,7 +251,7 @@ def test_an_entry_is_removed_from_the_inspected_folder(swapped: Trap) -> None:
     race(swapped, attempt)
 
 
-def test_opened_names_are_not_read_outside_of_the_folder(swapped: Trap) -> None:
+def test_files_outside_of_the_users_folder_are_not_read_if_a_user_swaps_paths(swapped: Trap) -> None:
     def attempt(path: str) -> None:
         content = files.read(files.real_path(path)).content
         assert content is None or b"root's" not in content
@@ -259,7 +259,9 @@ def test_opened_names_are_not_read_outside_of_the_folder(swapped: Trap) -> None:
     race(swapped, attempt)
 
 
-def test_runs_and_rollbacks_change_nothing_outside_of_the_folder(host: Host, swapped: Trap) -> None:
+def test_files_outside_of_the_users_folder_are_not_changed_by_runs_and_rollbacks(
+    host: Host, swapped: Trap
+) -> None:
     ended: Counter[str] = Counter()
     paths = [f"{swapped.eve}/{name}" for name in ("ca.crt", "folder/ca.crt", "folder/later", "hard")]
     host.store.make()
@@ -288,7 +290,9 @@ def test_runs_and_rollbacks_change_nothing_outside_of_the_folder(host: Host, swa
     assert min(ended["refused"], ended["restored"]) >= 5, ended
 
 
-def test_transactions_change_nothing_outside_of_the_folder(host: Host, swapped: Trap) -> None:
+def test_files_outside_of_the_users_folder_are_not_changed_by_a_transaction(
+    host: Host, swapped: Trap
+) -> None:
     ended: Counter[str] = Counter()
     for number in range(12):
         swapped.set()

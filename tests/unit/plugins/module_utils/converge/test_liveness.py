@@ -88,7 +88,7 @@ def test_a_program_that_does_not_start_is_reported_as_lost_and_a_slow_one_is_not
     assert sorted(liveness.lost(before)) == sorted(f"this host no longer {name}" for name in before.working)
 
 
-def test_a_command_of_another_user_needs_the_right_to_change_the_user() -> None:
+def test_a_program_runs_as_another_user_only_if_the_caller_is_root() -> None:
     if os.geteuid() != 0:
         assert system.run("/bin/sh", "-c", "exit 0", user=65534).code == 126
     else:

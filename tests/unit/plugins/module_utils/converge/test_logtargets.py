@@ -15,7 +15,7 @@ def closed(kind: socket.SocketKind) -> int:
         return int(used.getsockname()[1])
 
 
-def test_a_tcp_target_must_accept_the_connection() -> None:
+def test_a_tcp_log_target_that_refuses_the_connection_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert problem("syslog", {"syslog-address": f"tcp://127.0.0.1:{port}"}) == ""
@@ -25,7 +25,7 @@ def test_a_tcp_target_must_accept_the_connection() -> None:
     assert "Connection refused" in problem("syslog", {"syslog-address": f"tcp://127.0.0.1:{port}"})
 
 
-def test_the_test_message_over_udp_explains_itself() -> None:
+def test_the_test_message_over_udp_has_the_format_of_its_log_driver() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(5)

@@ -17,7 +17,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.text import v
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
 
-def test_an_unchanged_file_is_no_change(host: Host) -> None:
+def test_a_file_with_the_wanted_content_and_mode_is_not_changed(host: Host) -> None:
     host.apply(host.plan(host.file("x", "text", mode="0600")))
     assert host.plan(host.file("x", "text", mode="0600")).changes == []
     assert [change.what for change in host.plan(host.file("x", "text", mode="0640")).changes] == [
@@ -77,7 +77,7 @@ def test_placeholders_of_secrets_are_never_written(host: Host) -> None:
             host.plan(resource)
 
 
-def test_an_absent_file_is_removed_once(host: Host) -> None:
+def test_an_existing_file_that_is_wanted_absent_is_removed(host: Host) -> None:
     Path(host.path("x")).write_text("old")
     plan = host.plan({"kind": "absent", "path": host.path("x")})
     assert [change.what for change in plan.changes] == ["remove"]
@@ -114,7 +114,7 @@ def test_a_file_that_hardener_created_is_removed_when_it_is_unwanted(host: Host)
     assert "d.json" not in host.bookkeeping.read_text()
 
 
-def test_a_former_file_stays_when_no_key_of_it_is_wanted(host: Host) -> None:
+def test_a_file_that_existed_before_stays_when_its_last_key_is_unwanted(host: Host) -> None:
     Path(host.path("d.json")).write_text("{}")
     host.apply(host.plan(host.json("d.json", {"icc": False})))
     host.apply(host.plan(host.json("d.json", {})))
@@ -134,7 +134,7 @@ def test_keys_of_other_documents_keep_their_owners(host: Host) -> None:
     assert json.loads(Path(host.path("d.json")).read_text()) == {"mtu": 1400}
 
 
-def test_two_documents_of_a_file_must_agree(host: Host) -> None:
+def test_two_documents_that_set_different_values_of_a_key_are_refused(host: Host) -> None:
     def plan(icc: bool) -> Plan:
         return host.plan_all(
             {"name": "a", "resources": [host.json("d.json", {"icc": False})]},
@@ -175,7 +175,7 @@ def test_a_folder_in_place_of_a_file_is_refused(host: Host) -> None:
         host.plan(host.file("x", ""))
 
 
-def test_a_change_is_found_by_the_requested_path(host: Host) -> None:
+def test_a_change_to_the_target_of_a_link_is_found_by_the_path_of_the_link(host: Host) -> None:
     Path(host.path("target")).write_text("")
     Path(host.path("link")).symlink_to("target")
     plan = host.plan(host.file("link", "new"))
@@ -190,7 +190,7 @@ def test_a_removed_file_has_no_content_afterwards(host: Host) -> None:
     assert plan.after(host.path("x")).content is None
 
 
-def test_damaged_bookkeeping_is_refused(host: Host) -> None:
+def test_a_damaged_record_of_managed_keys_is_refused(host: Host) -> None:
     host.bookkeeping.write_text("{")
     with pytest.raises(Refused, match=r"ownership\.json"):
         host.plan(host.json("d.json", {}))

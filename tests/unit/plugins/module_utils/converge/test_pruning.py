@@ -81,7 +81,7 @@ def test_the_oldest_backups_are_removed_if_all_together_exceed_the_size_limit(ho
     assert taken <= 2 * MIB + MIB // 4
 
 
-def test_needed_backups_that_exceed_the_size_limit_stay_and_a_note_says_so(host: Host) -> None:
+def test_needed_backups_beyond_the_size_limit_stay_and_a_note_reports_their_size(host: Host) -> None:
     host.write("x", "w" * MIB)
     first, second = (converge(host, EVERYTHING, host.file("x", each * MIB))["run"] for each in "xy")
     third = converge(host, Limits(10, 1), host.file("x", "z"))
@@ -178,7 +178,7 @@ def test_limits_that_are_not_numbers_are_refused(raw: dict[str, Any], said: str)
         Limits.of(raw)
 
 
-def test_limits_may_be_written_as_text(host: Host) -> None:
+def test_limits_of_the_backups_may_be_numbers_in_text(host: Host) -> None:
     assert Limits.of({}) == Limits(10, 100)
     assert Limits.of({"runs": "3", "size": 7}) == Limits(3, 7)
 

@@ -166,7 +166,7 @@ def test_a_file_that_others_have_changed_stays_and_is_named(host: Host, bare: di
     assert not is_known(host)
 
 
-def test_one_role_is_released(host: Host, bare: dict[str, Any]) -> None:
+def test_the_release_of_one_role_restores_only_its_files_and_keys(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     predicted = release(host, role="docker_daemon", check=True)
     done = release(host, role="docker_daemon")
@@ -401,7 +401,7 @@ def test_a_link_of_a_user_does_not_stop_the_release_of_other_files(host: Host, b
     assert host.path("loose") in done["kept"][0]
 
 
-def test_a_file_of_another_user_in_place_of_ours_stays(host: Host, bare: dict[str, Any]) -> None:
+def test_a_file_of_another_user_in_place_of_one_of_hardener_stays(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     (host.folder / "sysctl" / "60-hardener.conf").unlink()
     host.write("sysctl/60-hardener.conf", "# Written by hardener.\na = 2\n")
@@ -441,7 +441,7 @@ def test_the_former_state_is_known_after_any_number_of_runs(host: Host, bare: di
     assert not is_known(host)
 
 
-def test_changes_of_others_between_removed_backups_are_restored(host: Host, bare: dict[str, Any]) -> None:
+def test_a_change_of_others_made_before_removed_backups_stays(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     later_runs(host, 3)
     host.write("config", "by hand\n")
@@ -473,7 +473,7 @@ def test_a_backup_whose_origins_cannot_be_stored_is_not_removed(
 # --- odds and ends ------------------------------------------------------------------------------------------
 
 
-def test_user_namespaces_stay_and_the_next_steps_are_named(host: Host, bare: dict[str, Any]) -> None:
+def test_a_release_keeps_user_namespaces_and_names_the_next_steps(host: Host, bare: dict[str, Any]) -> None:
     host.converge_all(
         {
             "name": "userns_remap_user",

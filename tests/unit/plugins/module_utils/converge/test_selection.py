@@ -102,7 +102,7 @@ def test_documents_that_request_a_restart_are_held_first(
     assert becomes(done) == {"icc": ("held", "containers-stop"), "live_restore": ("change", "reload")}
 
 
-def test_a_missing_effect_counts_as_a_change_of_its_document(host: Host, restart: type[Restart]) -> None:
+def test_a_document_with_only_a_missing_effect_is_a_change(host: Host, restart: type[Restart]) -> None:
     restart.dear = "none"
     host.write("rules", "wanted")
     Path(host.path("rules")).chmod(0o644)
@@ -133,7 +133,7 @@ def test_auxiliary_documents_are_not_reported(host: Host) -> None:
     assert list(becomes(done)) == ["files"]
 
 
-def test_an_impact_without_a_document_to_hold_refuses_the_run(host: Host) -> None:
+def test_a_higher_impact_than_allowed_that_no_document_causes_refuses_the_run(host: Host) -> None:
     serving = {"name": "engine", "activations": [{"name": "docker", "wants": ["a missing rule"]}]}
     with pytest.raises(Refused, match="web would stop; allow containers-stop"):
         host.converge_all(serving)

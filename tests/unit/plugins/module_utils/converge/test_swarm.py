@@ -27,7 +27,7 @@ class Manager(Engine):
         ]
 
 
-def test_a_stopped_swarm_task_does_not_count_as_staying_down() -> None:
+def test_a_swarm_task_is_not_expected_to_stay_down_after_a_restart() -> None:
     assert swarm.is_task(TASK)
     assert not containers.stays_down(TASK)
     other = {"Config": {"Labels": None}, "HostConfig": {}}

@@ -12,7 +12,9 @@ from tests.unit.plugins.module_utils.converge.conftest import Host
 
 
 @pytest.mark.parametrize("before", [None, '{\n\t"live-restore": false, "debug": true}'])
-def test_the_file_is_restored_with_its_time(host: Host, before: str | None) -> None:
+def test_after_temporary_keys_the_file_has_its_former_content_and_modification_time(
+    host: Host, before: str | None
+) -> None:
     path = host.folder / "daemon.json"
     if before is not None:
         host.write("daemon.json", before)

@@ -302,7 +302,7 @@ def test_a_run_that_never_began_does_not_block_later_ones(
 
 
 @pytest.mark.parametrize("fails", ["", "perform"])
-def test_a_run_without_a_recorded_end_is_not_over(
+def test_a_run_whose_end_cannot_be_recorded_stays_unfinished(
     host: Host, recorded: type[Recorded], monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     host.write("x", "old")
@@ -346,7 +346,7 @@ def test_an_activation_without_an_entry_in_the_journal_has_not_begun(
     assert not recorded.log.exists()
 
 
-def test_reserved_room_that_cannot_be_freed_is_freed_by_the_next_run(
+def test_reserved_disk_space_that_a_run_cannot_free_is_freed_by_the_next_run(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("x", "old")

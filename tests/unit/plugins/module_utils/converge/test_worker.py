@@ -95,7 +95,7 @@ def test_a_worker_that_is_killed_after_a_step_has_no_answer(
         worker.run(work, name="r")
 
 
-def test_without_a_reader_the_work_continues(
+def test_a_worker_continues_if_its_output_is_closed(
     told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "read", lambda _: SCOPE)

@@ -112,7 +112,7 @@ def test_an_engine_with_one_answer_to_all_requests_gives_no_fact(body: bytes, tm
 @pytest.mark.parametrize(
     ("source", "path"), [("docker.containers", "/containers/json"), ("docker.images", "/images/json")]
 )
-def test_an_empty_list_that_contradicts_the_engines_counts_fails(
+def test_an_empty_list_fails_its_source_if_the_engine_counts_objects(
     source: str, path: str, tmp_path: Path
 ) -> None:
     documents = {**engines.documents(), path: []}

@@ -176,13 +176,15 @@ def test_a_request_has_its_body_and_its_type(tmp_path: Path) -> None:
     "answer",
     [b"HTTP/1.1 204 No Content\r\n\r\n", OK + b"Content-Length: 0\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"],
 )
-def test_an_answer_may_be_empty(tmp_path: Path, answer: bytes) -> None:
+def test_an_answer_with_an_empty_body_is_none(tmp_path: Path, answer: bytes) -> None:
     with serving(tmp_path / "s", talking(answer)[0]) as path:
         assert Engine(path).call("POST", "/containers/a/start") is None
 
 
 @pytest.mark.parametrize(("status", "accepted"), [(304, True), (404, False), (409, False)])
-def test_an_accepted_status_counts_as_success(tmp_path: Path, status: int, accepted: bool) -> None:
+def test_an_http_status_that_the_caller_accepts_is_not_an_error(
+    tmp_path: Path, status: int, accepted: bool
+) -> None:
     said = b'HTTP/1.1 %d No\r\nContent-Length: 17\r\n\r\n{"message": "no"}' % status
     with serving(tmp_path / "s", talking(said)[0]) as path:
         if accepted:

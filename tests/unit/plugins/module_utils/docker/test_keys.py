@@ -62,7 +62,7 @@ def test_each_key_of_a_reload_has_a_value_for_when_it_is_unset() -> None:
 
 @pytest.mark.parametrize("started", [None, 0, 1000])
 @pytest.mark.parametrize("modified", [None, 0, *range(997, 1006)])
-def test_a_file_counts_as_changed_since_the_start_beyond_the_accuracy_of_its_time(
+def test_a_file_modified_at_least_three_seconds_after_the_start_is_changed_since_it(
     started: int | None, modified: int | None
 ) -> None:
     assert keys.changed_since(started, modified) is (started == 1000 and (modified or 0) > 1002)

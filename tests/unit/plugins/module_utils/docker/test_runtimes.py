@@ -51,7 +51,7 @@ def test_a_version_that_is_not_reported_is_empty(told: dict[str, Any]) -> None:
     assert version("crun", told, {"Components": ["crun", None]}) == ""
 
 
-def test_paths_are_found_whatever_the_case_of_their_name() -> None:
+def test_paths_of_runtimes_are_read_from_a_key_in_lower_or_upper_case() -> None:
     declared = {"a": {"path": "/a"}, "b": {"Path": "/b", "runtimeArgs": []}, "c": {}, "d": "/d"}
     assert paths(declared) == ["/a", "/b"]
     assert paths(None) == []

@@ -78,7 +78,7 @@ def test_only_messages_of_the_kernel_are_accepted() -> None:
     assert [record.text for record in audit.receive()] == ["true"]
 
 
-def test_other_errors_are_raised() -> None:
+def test_socket_errors_other_than_an_overflow_are_raised() -> None:
     with pytest.raises(OSError, match="gone"):
         list(listening(OSError(errno.EBADF, "gone")).receive())
 

@@ -118,7 +118,7 @@ def test_trust_in_a_link_depends_on_its_owner_and_folder(
 
 
 @needs_root
-def test_an_acl_that_lets_others_write_counts(tmp_path: Path) -> None:
+def test_a_link_in_a_folder_that_an_acl_lets_others_write_is_refused(tmp_path: Path) -> None:
     within = folder(tmp_path / "f", 0, 0o755)
     (within / "link").symlink_to("/etc/passwd")
     entries = ((0x01, 7, -1), (0x02, 7, EVE), (0x04, 5, -1), (0x10, 7, -1), (0x20, 5, -1))
@@ -132,7 +132,7 @@ def test_an_acl_that_lets_others_write_counts(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_a_folder_of_root_below_a_foreign_folder_is_not_trusted(tmp_path: Path) -> None:
+def test_a_link_of_root_below_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
     """Whoever can rename folders decides which of root's links is followed."""
     shared = folder(tmp_path / "shared", 0, 0o777)
     within = folder(shared / "roots", 0, 0o755)
@@ -166,7 +166,7 @@ def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_the_objection_to_a_path_has_a_reason_or_is_empty(tmp_path: Path) -> None:
+def test_an_untrusted_path_has_a_reason_and_a_trusted_one_none(tmp_path: Path) -> None:
     (tmp_path / "theirs").symlink_to("/etc/passwd")
     os.lchown(tmp_path / "theirs", EVE, EVE)
     assert descriptors.objection(f"{tmp_path}/theirs").startswith(f"{tmp_path}/theirs: this symbolic link")
@@ -200,7 +200,7 @@ TREES = 40
 
 @needs_root
 @pytest.mark.parametrize("seed", range(4))
-def test_paths_in_random_trees_are_opened_or_refused_as_a_second_implementation_expects(
+def test_paths_in_random_trees_are_opened_or_refused_like_a_reference_implementation_does(
     tmp_path: Path, seed: int
 ) -> None:
     dice = random.Random(seed)

@@ -59,7 +59,9 @@ def test_every_environment_value_is_replaced_whatever_it_contains(redactor: Reda
         ("X=ghp_" + "a" * 36, "token"),
     ],
 )
-def test_a_secret_in_the_environment_is_counted(redactor: Redactor, pair: str, kind: str) -> None:
+def test_a_secret_in_the_environment_is_listed_by_its_place_and_kind(
+    redactor: Redactor, pair: str, kind: str
+) -> None:
     redactor.assignments([pair], "image sha256:1")
     assert redactor.secrets == [
         {"where": f"image sha256:1 env {pair.split('=', maxsplit=1)[0]}", "kind": kind}

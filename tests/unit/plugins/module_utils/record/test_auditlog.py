@@ -97,7 +97,9 @@ def test_records_that_are_not_logged_calls_of_a_twin_are_ignored(places: dict[in
     assert source.read_one("calls") == []
 
 
-def test_a_program_with_the_name_of_the_runtime_counts_for_the_container(places: dict[int, Process]) -> None:
+def test_calls_of_a_program_named_like_the_runtime_belong_to_the_container(
+    places: dict[int, Process],
+) -> None:
     places[5] = Process(WEB)
     source = listening(web=0)
     take(source, 5, 1, comm='"runc"', exe='"/bin/busybox"')
@@ -105,7 +107,9 @@ def test_a_program_with_the_name_of_the_runtime_counts_for_the_container(places:
     assert (found["program"], found["runtime"]) == ("runc", False)
 
 
-def test_calls_of_ended_processes_count_for_the_only_twin_or_for_all(places: dict[int, Process]) -> None:
+def test_calls_of_ended_processes_are_attributed_to_the_only_twin_or_to_all_twins(
+    places: dict[int, Process],
+) -> None:
     source = listening(web=2)
     take(source, 5, 1)
     assert source.read_one("calls")[0]["cgroup"] == 2

@@ -127,7 +127,7 @@ def test_an_answer_of_another_form_is_refused(key: str) -> None:
         b'{"data": []}',
     ],
 )
-def test_other_lines_are_ignored(line: bytes) -> None:
+def test_lines_that_are_not_answers_are_ignored(line: bytes) -> None:
     assert running(line).read_one("calls") == []
 
 

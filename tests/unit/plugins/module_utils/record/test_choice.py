@@ -46,7 +46,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, *errors: Exception | None) -> Any:
         ((REFUSED, REFUSED, WORKS), "audit", str(REFUSED)),
     ],
 )
-def test_the_first_source_that_works_is_used_and_says_why(
+def test_the_first_recorder_that_works_is_chosen_with_the_errors_of_those_before(
     monkeypatch: pytest.MonkeyPatch, errors: tuple[Exception | None, ...], kind: str, instead: str
 ) -> None:
     found = choose(monkeypatch, *errors)
@@ -62,7 +62,7 @@ def test_the_first_source_that_works_is_used_and_says_why(
         ((REFUSED, ALSO_REFUSED, NO_AUDIT), f"{REFUSED}; {ALSO_REFUSED}; {NO_AUDIT}"),
     ],
 )
-def test_the_error_names_the_tool_that_could_be_installed(
+def test_if_no_recorder_works_the_error_gives_the_reasons(
     monkeypatch: pytest.MonkeyPatch, errors: tuple[Exception | None, ...], reason: str
 ) -> None:
     with pytest.raises(Failed) as caught:

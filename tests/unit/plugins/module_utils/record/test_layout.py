@@ -78,7 +78,7 @@ def test_keys_have_the_size_that_the_maps_declare() -> None:
     assert layout.config(0, unfiltered=False, machine="riscv64")[8:] == b"\xff" * 12
 
 
-def test_the_c_sources_have_the_same_limits() -> None:
+def test_the_bpf_c_sources_have_the_limits_of_the_python_layout() -> None:
     text = "".join(path.read_text() for path in SOURCES.glob("*.[ch]"))
     assert re.search(r"#define CALLS 1024\b", text)
     assert re.search(r"#define PATH 256\b", text)

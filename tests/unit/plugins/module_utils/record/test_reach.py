@@ -28,7 +28,7 @@ def test_devices_of_the_host_are_not_given_to_the_twin(path: str) -> None:
     assert differences == ["the twin has no /dev/data: the original works with the host's device"]
 
 
-def test_devices_by_rule_and_by_request_are_not_given_to_the_twin() -> None:
+def test_devices_from_cgroup_rules_and_device_requests_are_not_given_to_the_twin() -> None:
     found, differences = twin(DeviceCgroupRules=["b 8:* rwm"], DeviceRequests=[{"Driver": "cdi"}])
     assert (found["DeviceCgroupRules"], found["DeviceRequests"]) == (None, None)
     assert len(differences) == 1

@@ -14,7 +14,7 @@ def refused(cgroup: int, times: int, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations((2, 7, 7, 1))))
-def test_a_refusal_is_counted_by_the_start_that_has_most_of_it(order: tuple[int, ...]) -> None:
+def test_a_refused_call_has_the_highest_count_of_any_single_start(order: tuple[int, ...]) -> None:
     entries = [refused(cgroup, times) for cgroup, times in enumerate(order)]
     entries.append(refused(9, 4, error=30))
     first, second = most_of_one_start(entries)

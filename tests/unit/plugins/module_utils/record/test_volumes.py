@@ -38,7 +38,7 @@ def test_sizes_and_changes_are_measured(tmp_path: Path) -> None:
     assert not dict(volumes.changed(str(tmp_path), "/data", 1 << 40))
 
 
-def test_a_sparse_file_counts_with_its_size(tmp_path: Path) -> None:
+def test_a_sparse_file_is_measured_by_its_nominal_size(tmp_path: Path) -> None:
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(1 << 40)
     assert volumes.size(str(tmp_path), MOST) == MOST + 1

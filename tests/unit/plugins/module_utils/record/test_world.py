@@ -92,7 +92,7 @@ def test_a_container_without_a_network_has_a_twin_without_one() -> None:
     assert (made.place(original), engine.requests) == (Place("none", {}), [])
 
 
-def test_a_shared_network_namespace_is_that_of_the_other_twin() -> None:
+def test_containers_that_share_a_network_namespace_have_twins_that_share_one() -> None:
     vpn = shown("vpn", {"front": ["vpn"]})
     app = shown("app", {}, NetworkMode=f"container:{vpn['Id']}")
     made, _ = world(vpn, app)

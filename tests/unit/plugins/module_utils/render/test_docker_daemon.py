@@ -138,7 +138,7 @@ def test_the_bridge_module_is_loaded_where_the_engine_needs_it() -> None:
         assert len(relaxed["resources"]) == 1
 
 
-def test_each_variable_has_its_impact() -> None:
+def test_each_variable_has_the_impact_reload_or_daemon_restart() -> None:
     found = {
         name: document["impact"] for name, document in documents(make()).items() if "resources" in document
     }

@@ -85,7 +85,7 @@ def test_a_host_with_an_engine_is_not_changed() -> None:
         assert documents(snapshot) == {}
 
 
-def test_before_anything_is_installed_the_engine_is_kept_from_starting() -> None:
+def test_before_the_installation_the_engine_is_prevented_from_starting() -> None:
     assert docker_engine.state(HostView(bare().raw)) == "missing"
     (hold,) = documents(bare()).values()
     assert sorted(files(hold)) == HOLDS

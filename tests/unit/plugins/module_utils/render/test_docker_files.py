@@ -88,7 +88,7 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return {key: {**one.get(key, {}), **other.get(key, {})} for key in {*one, *other}}
 
 
-def test_loose_permissions_pass_after_the_change() -> None:
+def test_changes_to_loose_permissions_satisfy_every_file_control() -> None:
     before = make(**EVERYTHING_LOOSE)
     failing = {slug for slug, status in verdicts(before, "file-").items() if status is Status.FAIL}
     assert len(failing) == 24
@@ -269,7 +269,7 @@ def test_links_of_root_are_followed_within_the_certificates(target: str, *, foll
     assert "/etc/docker/certs.d/reg/out.crt" not in paths(document(moved))
 
 
-def test_configured_paths_can_be_links_of_root() -> None:
+def test_configured_paths_are_changed_if_they_are_links_of_root() -> None:
     files = {"/etc/docker/tls/ca.pem": record(target="/etc/letsencrypt/archive/host/chain1.pem")}
     assert "/etc/docker/tls/ca.pem" in paths(document(make(**{**EVERYTHING_LOOSE, "files": files})))
     files["/etc/docker/tls/ca.pem"]["untrusted"] = "no"
@@ -288,5 +288,5 @@ def test_unsupported_hosts_are_refused_with_a_reason(snapshot: Snapshot, reason:
     assert reason in document(snapshot)["refused"]
 
 
-def test_when_disabled_nothing_changes() -> None:
+def test_without_enforcement_the_document_changes_no_file() -> None:
     assert set(document(make(), enforce=False)) == {"name", "notes"}

@@ -48,7 +48,7 @@ def test_the_variable_overrides_the_approved_members_of_the_policy() -> None:
         },
     ],
 )
-def test_the_group_of_the_socket_is_protected_whatever_its_name(sources: dict[str, Any]) -> None:
+def test_members_are_checked_in_the_configured_group_of_the_socket(sources: dict[str, Any]) -> None:
     assert activation(make(groups={"engines": ENGINES}, **sources), [])["group"] == "engines"
 
 
@@ -65,7 +65,7 @@ def test_the_membership_files_are_writable_by_root_only() -> None:
     ("group", "note"),
     [("root", "root is root's"), ("nobody-has-it", "nobody-has-it does not exist")],
 )
-def test_without_a_group_of_the_socket_nothing_changes(group: str, note: str) -> None:
+def test_no_member_is_changed_if_the_sockets_group_is_root_or_missing(group: str, note: str) -> None:
     snapshot = make(
         units={"docker.socket": {"SocketGroup": group}},
         groups={"root": {"gid": 0, "members": ["eve"], "primary": ["root"]}},

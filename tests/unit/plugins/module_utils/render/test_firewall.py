@@ -169,7 +169,7 @@ def test_both_documents_have_connectivity_impact_and_are_independent() -> None:
     assert kinds["/usr/local/sbin/hardener-firewall"] == "file"
 
 
-def test_when_disabled_all_rules_are_removed() -> None:
+def test_the_disabled_role_removes_all_rules() -> None:
     found = documents(filtering("-A INPUT -j ufw-before-input\n"), inbound=False, docker_user=False)
     kinds = [resource["kind"] for document in found.values() for resource in document["resources"]]
     assert set(kinds) == {"absent"}

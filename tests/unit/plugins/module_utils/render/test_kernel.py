@@ -68,7 +68,7 @@ def test_the_file_has_settings_with_their_reasons() -> None:
     assert len(comments) >= len(values(make()))
 
 
-def test_set_and_kept_values_satisfy_the_control() -> None:
+def test_written_and_stricter_kept_values_satisfy_the_control() -> None:
     for setting in sysctls.judged():
         if not setting.needed:
             assert setting.value
@@ -261,7 +261,7 @@ def test_kexec_is_disabled_only_on_request() -> None:
     assert "refused" in documents(snapshot, kexec_load_disabled=True)["kernel_kexec_load_disabled"]
 
 
-def test_when_disabled_nothing_is_written() -> None:
+def test_disabled_settings_and_modules_give_no_document() -> None:
     assert documents(make(), settings_enabled=False, modules_enabled=False) == {}
 
 

@@ -173,7 +173,7 @@ def test_a_reboot_is_automatic_only_if_the_site_enables_it() -> None:
     assert "6.12.118+deb13-cloud-amd64 is installed, 6.12.57+deb13" in automatic(kernel)["notes"][0]
 
 
-def test_without_timers_the_origins_are_kept() -> None:
+def test_origins_of_updates_are_written_even_if_automatic_updates_are_disabled() -> None:
     document = automatic(make(), automatic=False)
     assert "APT::Periodic" not in files(document)[APT]
     assert "Debian-Security" in files(document)[APT]

@@ -219,7 +219,7 @@ def test_an_engine_that_already_remaps_is_not_changed() -> None:
     assert [each["name"] for each in found["activations"]] == ["docker"]
 
 
-def test_a_key_not_yet_in_force_does_not_allow_hidden_data() -> None:
+def test_remapping_that_awaits_a_restart_still_needs_the_impact_data_hidden() -> None:
     snapshot = make(**{"daemon.config": {"parsed": {"userns-remap": "default"}}}, users=users())
     assert document(snapshot)["impact"] == "data-hidden"
 

@@ -89,7 +89,7 @@ def test_an_unavailable_changelog_gives_no_ids(tmp_path: Path) -> None:
     assert not (tmp_path / "kept").exists()
 
 
-def test_downloads_of_a_run_are_bounded(tmp_path: Path, package: Path) -> None:
+def test_the_number_of_changelog_downloads_of_a_run_is_bounded(tmp_path: Path, package: Path) -> None:
     downloader: Any = Downloader(package)
     (found,) = outdated()
     Changelogs(str(tmp_path / "kept"), downloader, budget=0).add([found], OFFERS)
@@ -119,7 +119,9 @@ def test_without_a_writable_cache_ids_are_still_found(tmp_path: Path, package: P
     assert added(tmp_path / "file" / "kept", Downloader(package))["cves"]
 
 
-def test_without_a_download_there_are_no_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_without_a_downloaded_changelog_has_unknown_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nothing: Any = Downloader(None)
     monkeypatch.setattr(nothing, "apt", lambda *_, **__: None)
     assert added(tmp_path, nothing)["cves"] is None

@@ -30,7 +30,7 @@ def test_layers_are_read_from_disk(tmp_path: Path) -> None:
     assert images.read(engine, IDENTITY, lambda files: {"x": files.read("/file")}) == {"x": b"x"}
 
 
-def test_the_engine_exports_what_layers_lack_within_limits(
+def test_an_unreadable_layer_is_exported_by_the_engine_unless_it_is_too_large(
     tmp_path: Path,
 ) -> None:
     engine: Any = FakeEngine(tmp_path)

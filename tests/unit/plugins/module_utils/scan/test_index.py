@@ -94,7 +94,7 @@ class TestLists:
         assert (found.state, found.architectures) == ("fresh", {"amd64", "arm64"})
         assert found.packages["openssl"].keys() == {"amd64", "arm64"}
 
-    def test_an_older_list_is_ignored(self, tmp_path: Path) -> None:
+    def test_an_older_package_list_that_differs_from_its_checksum_is_ignored(self, tmp_path: Path) -> None:
         left(tmp_path, sums=self.SUMS)
         self.add(tmp_path, "main_binary-arm64", self.ARM.replace("22", "21"))
         found = of(tmp_path)
@@ -138,7 +138,7 @@ def test_a_distribution_without_a_mirror_has_no_index(tmp_path: Path) -> None:
     assert "vulnerability_scan_mirrors" in found.reason
 
 
-def test_only_newer_versions_are_outdated() -> None:
+def test_only_packages_with_a_newer_version_in_the_index_are_outdated() -> None:
     fixes = {"amd64": Fix("2", "s", 1), "all": Fix("3", "s", 1)}
     offers = {"a": fixes, "b": {"all": Fix("2", "b", 1)}, "c": {"arm64": Fix("9", "c", 1)}}
     packages = [["a", "amd64", "1"], ["b", "amd64", "2"], ["c", "amd64", "1"], ["d", "amd64", "1"]]

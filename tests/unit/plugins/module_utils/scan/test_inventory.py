@@ -89,7 +89,9 @@ def test_an_image_with_two_package_managers_is_reported() -> None:
         ("nonsense", False),
     ],
 )
-def test_interrupted_installations_count_as_installed(state: str, there: bool) -> None:
+def test_only_packages_of_a_complete_or_interrupted_installation_are_read_as_installed(
+    state: str, there: bool
+) -> None:
     stanza = f"Package: a\nStatus: {state}\nArchitecture: all\nVersion: 1\n".encode()
     assert take({"/var/lib/dpkg/status": stanza})["packages"] == ([["a", "all", "1"]] if there else [])
 
@@ -201,6 +203,6 @@ def test_packages_of_other_origins_are_not_compared() -> None:
     assert not releases.parse("").compared
 
 
-def test_components_of_older_releases_are_known() -> None:
+def test_each_debian_release_has_its_archive_components() -> None:
     assert "non-free-firmware" in releases.parse("ID=debian\nVERSION_CODENAME=bookworm").components
     assert "non-free-firmware" not in releases.parse("ID=debian\nVERSION_CODENAME=bullseye").components

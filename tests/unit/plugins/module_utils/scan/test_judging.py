@@ -28,7 +28,7 @@ def judged(
     return judge.result({"release": release, "kind": kind, "beside": beside, "packages": list(packages)})
 
 
-def test_the_state_of_an_image_is_decided(tmp_path: Path) -> None:
+def test_an_image_is_outdated_or_clean_by_the_versions_of_its_packages(tmp_path: Path) -> None:
     found = judged(tmp_path, OLD, ["bash", "all", "1"])
     assert (found["state"], found["packages"][0]["fixed"], found["checked"]) == (
         "outdated",
@@ -63,14 +63,16 @@ def test_outdated_packages_beyond_the_limit_are_counted(tmp_path: Path) -> None:
         ({"release": ["debian", "13", "trixie", "Debian 13"]}, "unknown", "no index of this release"),
     ],
 )
-def test_an_undecidable_image_is_never_clean(tmp_path: Path, change: Any, state: str, reason: str) -> None:
+def test_an_image_without_comparable_packages_is_unknown_or_not_scanned(
+    tmp_path: Path, change: Any, state: str, reason: str
+) -> None:
     found = judged(tmp_path, OLD, **change)
     assert found["state"] == state
     assert reason in found["reason"]
     assert found["packages"] == []
 
 
-def test_an_index_without_the_architecture_gives_unknown(tmp_path: Path) -> None:
+def test_an_image_whose_architecture_the_index_lacks_is_unknown(tmp_path: Path) -> None:
     found = judged(tmp_path, OLD, ["openssl", "arm64", "3.0.1-1"])
     assert (found["state"], found["reason"]) == ("unknown", "the index has no packages of arm64")
 

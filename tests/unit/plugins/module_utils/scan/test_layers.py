@@ -28,7 +28,7 @@ def layer(folder: Path, files: Mapping[str, str | Path | None]) -> str:
     return str(folder)
 
 
-def test_the_topmost_layer_decides(tmp_path: Path) -> None:
+def test_a_file_is_read_from_the_topmost_layer_that_has_it(tmp_path: Path) -> None:
     top = layer(tmp_path / "top", {"etc/os-release": "new"})
     base = layer(tmp_path / "base", {"etc/os-release": "old", "etc/passwd": "root"})
     files = Layers([top, base])

@@ -46,7 +46,7 @@ def test_files_and_locks_of_a_killed_run_are_removed(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
-def test_a_second_run_is_refused(tmp_path: Path) -> None:
+def test_a_second_scan_at_the_same_time_is_refused(tmp_path: Path) -> None:
     with (
         record.locked(str(tmp_path)),
         pytest.raises(Failed, match="another scan of this host is running"),

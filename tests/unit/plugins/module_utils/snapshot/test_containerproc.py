@@ -48,7 +48,7 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize(("seconds", "name"), [(0.1, "app"), (30, "runc:[2:INIT]")])
-def test_a_process_that_the_runtime_starts_is_read_when_it_is_started(
+def test_a_process_that_the_runtime_is_still_starting_is_waited_for_within_a_time_limit(
     host: Host, seconds: float, name: str
 ) -> None:
     command = [sys.executable, "-c", NAMED, str(seconds)]
@@ -135,7 +135,7 @@ def test_limits_are_read_from_the_cgroup_with_the_containers_id(host: Host) -> N
     )
 
 
-def test_a_shared_cgroup_is_not_taken_for_the_containers(host: Host) -> None:
+def test_the_cgroup_of_a_system_service_is_not_treated_as_that_of_a_container(host: Host) -> None:
     host.cgroups = {"": "/sys/fs/cgroup"}
     folders, own = containerproc._cgroup_folders("0::/system.slice/containerd.service\n", ID, host)
     assert (folders, own) == ({"": "/sys/fs/cgroup/system.slice/containerd.service"}, False)

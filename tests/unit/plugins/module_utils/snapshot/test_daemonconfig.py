@@ -79,7 +79,7 @@ def test_files_that_are_too_large_or_not_regular_are_errors(tmp_path: Path) -> N
         ({}, {"XDG_CONFIG_HOME": "/cfg"}, False, "/etc/docker/daemon.json"),
     ],
 )
-def test_the_file_that_the_daemon_reads_is_found(
+def test_the_path_of_daemon_json_is_derived_from_flags_environment_and_user(
     flags: dict[str, list[str]], environment: dict[str, str], rootless: bool, path: str
 ) -> None:
     assert config.path_of(flags, environment, "/home/u", rootless=rootless) == path

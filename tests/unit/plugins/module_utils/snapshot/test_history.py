@@ -57,7 +57,7 @@ def test_secret_values_are_replaced(command: str, kept: list[str]) -> None:
         "",
     ],
 )
-def test_other_text_is_kept(command: str) -> None:
+def test_build_commands_without_secrets_are_kept(command: str) -> None:
     assert redact(command) == [command]
 
 
@@ -71,13 +71,13 @@ def test_build_arguments_are_removed_and_the_command_is_kept(prefix: str) -> Non
     assert run.endswith(" /bin/sh -c apt-get update # buildkit")
 
 
-def test_a_command_inseparable_from_a_value_is_removed() -> None:
+def test_a_build_command_that_cannot_be_separated_from_a_secret_is_removed() -> None:
     (run,) = redact("|1 TOKEN=hunter1 python setup.py")
     assert run.startswith("|1 TOKEN=hmac:")
     assert "hunter" not in run
 
 
-def test_hostile_entries_are_bounded() -> None:
+def test_malformed_entries_of_the_build_history_are_removed_or_kept_as_text() -> None:
     odd: list[object] = [
         None,
         7,

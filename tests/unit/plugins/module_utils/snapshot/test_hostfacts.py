@@ -171,7 +171,7 @@ def test_the_kernels_paths_are_found_wherever_they_are_mounted(
     assert found == (expected if paths is None else paths)
 
 
-def test_characters_that_break_lines_elsewhere_are_part_of_a_name() -> None:
+def test_unicode_line_separators_in_a_mount_path_do_not_end_its_line() -> None:
     line = "101 100 8:1 /srv/a\x0b\x85b /d\u2028\x1cx rw - ext4 /dev/sda1 rw\n"
     (shown,) = mounts.parse(line)
     assert (shown["root"], shown["mount_point"]) == ("/srv/a\x0b\x85b", "/d\u2028\x1cx")

@@ -74,7 +74,7 @@ def test_a_watch_after_a_never_rule_does_not_cover_its_path() -> None:
     assert known.uncovered("/etc/docker", "wa", tree=True) == frozenset("wa")
 
 
-def test_rules_that_change_meanwhile_are_an_error() -> None:
+def test_audit_rules_that_change_while_they_are_read_are_an_error() -> None:
     with pytest.raises(ValueError, match="auditctl lists 1 audit rules, and the kernel has 2"):
         spelled_out(["-w /etc -p wa"], lambda: [rule(ALWAYS, (PERM, WRITE))] * 2)
 

@@ -110,7 +110,7 @@ def test_files_that_block_a_module_are_found(host: Host, text: str, by: str | No
     assert host.module("veth")["kept_out"] == ({"by": by, "file": file} if by else None)
 
 
-def test_module_names_are_normalised_and_earlier_folders_win(host: Host) -> None:
+def test_module_names_are_normalised_and_files_of_earlier_folders_hide_later_ones(host: Host) -> None:
     host.write("usr/modprobe.d/cis.conf", "install br-netfilter /bin/false\n")
     assert host.module("br_netfilter")["kept_out"]["by"] == "install"
     host.write("etc/modprobe.d/cis.conf", "")
@@ -125,7 +125,7 @@ def test_modules_blocked_by_the_kernel_command_line_are_found(host: Host, line: 
     assert host.module("veth")["kept_out"] == {"by": by, "file": file}
 
 
-def test_the_last_assignment_of_a_setting_wins(host: Host) -> None:
+def test_of_several_assignments_of_a_kernel_setting_the_last_is_read(host: Host) -> None:
     host.write("usr/sysctl.d/50-default.conf", "net.ipv4.ip_forward=1\nkernel.sysrq=0\n")
     file = host.write("etc/sysctl.d/99-cis.conf", "net.ipv4.ip_forward = 0\n-user.max_user_namespaces=0\n")
     assert nextboot.read()["sysctl"] == {

@@ -115,7 +115,7 @@ def test_installed_and_held_packages_are_read() -> None:
 
 
 @pytest.mark.parametrize("state", ["ok unpacked", "ok half-configured", "reinstreq half-installed"])
-def test_interrupted_installations_count_as_installed(state: str) -> None:
+def test_packages_of_an_interrupted_installation_are_read_as_installed(state: str) -> None:
     status = b"Package: a\nStatus: install %b\nArchitecture: all\nVersion: 1\n" % state.encode()
     assert debian.parse_status(status)[0] == {("a", "all"): "1"}
 
@@ -182,7 +182,7 @@ def test_pending_security_updates_are_found(host: Path) -> None:
     assert found["reboot_required"] is False
 
 
-def test_only_security_repositories_count(host: Path) -> None:
+def test_updates_of_other_than_security_repositories_are_ignored(host: Path) -> None:
     release = RELEASE.replace("Debian-Security", "Debian").replace("-security", "")
     fetch(host, release=release, prefix="mirror.example_debian_dists_trixie")
     found = apt.read(())

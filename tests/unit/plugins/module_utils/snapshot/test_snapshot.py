@@ -173,7 +173,7 @@ def test_an_object_is_joined_without_being_decoded(one: dict[str, Any], more: di
         assert main._with_elements(other, encode(more)) == other
 
 
-def test_a_lost_process_fails_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_of_a_process_that_gave_no_answer_are_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Lost:
         def __init__(self, *_: object) -> None:
             pass

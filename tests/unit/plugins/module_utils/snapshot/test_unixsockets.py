@@ -66,7 +66,7 @@ def test_sockets_that_do_not_listen_are_left_out(folder: Path) -> None:
         assert os.fstat(server.fileno()).st_ino not in unixsockets.listening()
 
 
-def test_other_names_of_sockets_are_found_below_folders(folder: Path) -> None:
+def test_moved_and_hard_linked_sockets_are_found_in_searched_folders(folder: Path) -> None:
     deep = folder / "in/to/it"
     deep.mkdir(parents=True)
     with bound(f"{folder}/a"), bound(f"{folder}/b"):

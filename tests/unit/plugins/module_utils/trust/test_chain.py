@@ -76,7 +76,7 @@ def test_an_index_is_resolved_for_this_architecture(fake: FakeRegistry, signer: 
     assert judged(fake, fake.holds("app", {"manifests": entries[:2]}), rule=rule).status == "swapped-image"
 
 
-def test_the_best_result_of_several_digests_counts(fake: FakeRegistry) -> None:
+def test_an_image_with_several_digests_gets_the_best_of_their_results(fake: FakeRegistry) -> None:
     good, bad = fake.holds("app", manifest()), fake.holds("app", manifest(OTHER))
     foreign = f"elsewhere.example.com/app@{good}"
     assert judged(fake, foreign, bad, good).status == "allowed"
@@ -164,7 +164,7 @@ def test_each_name_is_verified_by_the_rule_of_its_repository(fake: FakeRegistry,
     assert found().status == "verified"
 
 
-def test_a_tag_of_an_unsigned_index_of_a_signed_image_is_unsigned(
+def test_a_tag_whose_index_is_unsigned_is_unsigned_even_if_its_image_is_signed(
     fake: FakeRegistry, signer: Signers
 ) -> None:
     ours = signer()
@@ -177,7 +177,7 @@ def test_a_tag_of_an_unsigned_index_of_a_signed_image_is_unsigned(
     assert judged(fake, digest, whole, rule=rule, tags=("app:1",)).status == "verified"
 
 
-def test_the_worst_result_of_several_names_counts(fake: FakeRegistry) -> None:
+def test_an_image_with_several_names_gets_the_worst_of_their_results(fake: FakeRegistry) -> None:
     digest = fake.holds("app", manifest(), "1")
     fake.answers["/v2/app/manifests/2"] = (500, {}, b"")
     assert judged(fake, digest, tags=("app:2", "app:1")).status == "unreachable"

@@ -131,6 +131,6 @@ def test_an_unreachable_engine_is_an_error(tmp_path: Path) -> None:
         Engine(str(tmp_path / "none")).images()
 
 
-def test_a_list_of_texts_has_only_texts() -> None:
+def test_values_that_are_not_text_are_removed_from_a_list_of_texts() -> None:
     assert texts({"a": ["x", 7, None]}, "a") == ["x"]
     assert texts({"a": None}, "a") == texts({"a": "x"}, "a") == texts({}, "a") == []

@@ -18,7 +18,7 @@ def policy(*rules: dict[str, Any], exceptions: Any = None) -> Policy:
     return parse({"registries": list(rules), "exceptions": exceptions or []})
 
 
-def test_the_longest_prefix_that_ends_at_a_slash_decides() -> None:
+def test_a_repository_gets_the_rule_with_the_longest_matching_path_prefix() -> None:
     found = policy(
         NOTHING,
         {"prefix": "r.example.com/team", "keys": [PEM]},

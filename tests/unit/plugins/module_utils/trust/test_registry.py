@@ -76,7 +76,7 @@ def test_a_body_that_is_too_large_is_not_read(fake: FakeRegistry) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 429, 500, 503])
-def test_any_other_status_is_an_error(fake: FakeRegistry, status: int) -> None:
+def test_an_http_error_status_of_a_registry_is_an_error(fake: FakeRegistry, status: int) -> None:
     fake.answers["/v2/app/manifests/1"] = (status, {}, b"{}")
     with pytest.raises(Unreachable, match=f"answers {status}"):
         fake.registries().at(fake.name).manifest("app", "1")

@@ -77,7 +77,7 @@ def test_a_signature_with_a_certificate_passes_with_the_key(fake: FakeRegistry, 
     assert (found.status, "keyless" in found.detail) == ("unverifiable", True)
 
 
-def test_a_key_that_is_listed_twice_counts_once(fake: FakeRegistry, signer: Signers) -> None:
+def test_a_key_that_is_listed_twice_needs_one_signature(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     assert judged(fake, ours.public_key, ours.public_key, every=True).status == "unsigned"
     ours.sign(fake, "app", IMAGE)

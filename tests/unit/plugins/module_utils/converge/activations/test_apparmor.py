@@ -107,7 +107,7 @@ def test_a_release_unloads_a_profile_without_a_file_unless_it_confines_a_process
     assert (unloaded.read_text(), kernel.asked) == ("web", [("apparmor_parser", "--replace", stays)])
 
 
-def test_a_release_without_the_parser_unloads_nothing(
+def test_a_release_without_apparmor_parser_unloads_no_profile(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = [Begun({"when": [], "profiles": {"/etc/apparmor.d/web": "web"}}, {})]

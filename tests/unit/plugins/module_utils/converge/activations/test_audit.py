@@ -53,7 +53,9 @@ def test_rules_missing_in_the_kernel_are_loaded_again(host: Host, monkeypatch: p
     assert not prepared(audit_load(), host).due
 
 
-def test_locked_rules_wait_for_the_next_boot(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_audit_rules_are_reported_as_pending_until_the_next_boot(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     audit(monkeypatch, status="enabled 2\nfailure 1\n")
     activation = prepared(audit_load(), host)
     assert not activation.due

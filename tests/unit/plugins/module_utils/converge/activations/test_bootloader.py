@@ -72,7 +72,7 @@ def test_a_menu_without_the_parameters_is_generated_again_and_applies_at_the_nex
     assert prepared(host).pending == []
 
 
-def test_the_last_value_of_a_repeated_parameter_counts(host: Host, grub: Grub) -> None:
+def test_the_last_value_of_a_repeated_kernel_parameter_is_compared(host: Host, grub: Grub) -> None:
     grub.options = "apparmor=1 security=apparmor apparmor=0"
     activation = prepared(host)
     activation.perform()

@@ -159,7 +159,7 @@ def test_a_reloadable_key_needs_a_reload(host: Host, make: Make, engine: Engine)
     assert engine.events == ["reload"]
 
 
-def test_any_other_key_requires_a_restart(host: Host, make: Make, engine: Engine) -> None:
+def test_a_key_that_a_reload_does_not_apply_needs_a_restart(host: Host, make: Make, engine: Engine) -> None:
     activation = prepare(host, make(), {"live-restore": True, "icc": False})
     assert activation.action == docker.RESTART
     activation.perform()
@@ -277,7 +277,9 @@ def test_a_restart_names_the_containers_that_it_stops_and_those_that_stay_down(
     assert activation.problems() == []  # web is back by its policy, job is known to stay down
 
 
-def test_a_different_effective_value_makes_the_activation_due(host: Host, make: Make, engine: Engine) -> None:
+def test_a_different_effective_value_of_the_bridge_causes_a_restart(
+    host: Host, make: Make, engine: Engine
+) -> None:
     host.write("daemon.json", '{"icc": false}')
     activation = prepare(host, make(expect={"bridge": {ICC: "false"}}), {"icc": False})
     assert activation.action == docker.RESTART
@@ -289,7 +291,7 @@ def test_a_different_effective_value_makes_the_activation_due(host: Host, make: 
     assert not again.due
 
 
-def test_a_bridge_in_use_is_pending_and_causes_no_second_restart(
+def test_a_setting_of_a_bridge_in_use_is_pending_and_causes_no_second_restart(
     host: Host, make: Make, engine: Engine
 ) -> None:
     engine.run_container("web")
@@ -304,7 +306,7 @@ def test_a_bridge_in_use_is_pending_and_causes_no_second_restart(
     assert (again.due, len(again.pending)) == (False, 1)
 
 
-def test_a_file_that_is_newer_than_the_engine_is_activated_once(
+def test_a_file_that_is_newer_than_the_engine_causes_one_restart(
     host: Host, make: Make, engine: Engine
 ) -> None:
     host.write("daemon.json", '{"log-level": "info"}')

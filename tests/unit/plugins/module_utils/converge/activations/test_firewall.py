@@ -82,7 +82,9 @@ def prepared(plan: Plan, **settings: Any) -> Firewall:
     return activation
 
 
-def test_a_host_without_rules_that_wants_none_is_not_changed(host: Host, machine: Machine) -> None:
+def test_a_host_without_loaded_rules_is_not_changed_if_no_rules_are_wanted(
+    host: Host, machine: Machine
+) -> None:
     assert not prepared(host.plan()).due
 
 
@@ -104,7 +106,9 @@ def test_missing_rules_are_loaded_now_and_at_boot(host: Host, machine: Machine) 
     ]
 
 
-def test_loaded_rules_with_an_enabled_unit_are_not_due(host: Host, machine: Machine) -> None:
+def test_loaded_rules_with_an_enabled_and_active_unit_need_no_activation(
+    host: Host, machine: Machine
+) -> None:
     machine.saved["iptables"] = LOADED
     machine.enabled.symlink_to("/dev/null")
     assert not prepared(wanted(host)).due

@@ -118,7 +118,9 @@ def test_unapproved_members_are_removed_and_an_undo_adds_them_again(
     assert sorted(accounts.members) == ["alice", "bob", "eve"]
 
 
-def test_no_member_is_added_and_root_may_be_a_member(prepared: Prepared, accounts: Accounts) -> None:
+def test_an_approved_user_is_not_added_and_root_is_not_removed(
+    prepared: Prepared, accounts: Accounts
+) -> None:
     accounts.members = ["root"]
     accounts.write()
     assert not prepared("alice").due

@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
 
-def test_without_systemd_no_reload_is_due(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_its_units_are_not_reloaded(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "has_systemd", lambda: False)
     plan = host.plan(host.file("x.service", ""))
     activation = SystemdReload({"when": [host.path("x.service")]})

@@ -143,7 +143,9 @@ def test_an_undo_removes_the_links_of_a_unit_without_a_file(
     assert systemd.calls[-1] == "daemon-reload"
 
 
-def test_units_that_stay_off_and_failed_undos_are_problems(prepared: Prepared, systemd: Systemd) -> None:
+def test_units_that_do_not_start_and_failed_undos_are_reported_as_problems(
+    prepared: Prepared, systemd: Systemd
+) -> None:
     systemd.unit("a.timer", "inactive", "enabled")
     activation = prepared("a.timer")
     systemd.fails = {"start"}
@@ -172,7 +174,7 @@ def test_a_unit_name_cannot_be_an_option(prepared: Prepared, name: str) -> None:
         prepared(name)
 
 
-def test_a_unit_cannot_be_wanted_disabled(host: Host) -> None:
+def test_a_request_to_disable_a_unit_is_refused(host: Host) -> None:
     activation = Units({"when": [], "units": {"a.timer": {"enabled": False}}})
     with pytest.raises(Refused, match="can only be wanted enabled and active"):
         activation.prepare(host.plan())

@@ -67,7 +67,7 @@ def prepared(host: Host, apt: Apt) -> Callable[..., AutomaticUpdates]:
 Prepared = Callable[..., AutomaticUpdates]
 
 
-def test_effective_settings_need_no_dry_run(prepared: Prepared, apt: Apt) -> None:
+def test_update_settings_that_are_in_effect_need_no_dry_run(prepared: Prepared, apt: Apt) -> None:
     assert not prepared().due
     assert [command[0] for command in apt.ran] == ["apt-config"]
 

@@ -118,11 +118,13 @@ def test_an_engine_that_remaps_already_is_not_migrated(
     assert not prepared(host).due
 
 
-def test_without_the_key_no_migration_is_needed(host: Host, migration: Migration) -> None:
+def test_without_the_key_userns_remap_no_migration_is_needed(host: Host, migration: Migration) -> None:
     assert not prepared(host, {"icc": False}).due
 
 
-def test_a_key_that_is_set_and_not_in_force_is_migrated(host: Host, migration: Migration) -> None:
+def test_an_engine_with_userns_remap_set_but_not_in_force_is_migrated(
+    host: Host, migration: Migration
+) -> None:
     host.write("daemon.json", '{"userns-remap": "default"}')
     assert prepared(host).due
 

@@ -111,14 +111,14 @@ def test_a_container_that_is_removed_when_it_stops_is_an_obstacle() -> None:
     assert holding(dead).obstacles() == ["web is dead: remove it first"]
 
 
-def test_containers_that_share_namespaces_must_stay_together() -> None:
+def test_an_exempt_container_that_shares_its_namespaces_with_a_migrated_one_is_an_obstacle() -> None:
     tool = container("tool", Privileged=True)
     guest = container("guest", NetworkMode=f"container:{tool['Id']}")
     (found,) = holding(tool, guest, exempt=("tool",)).obstacles()
     assert found.startswith("guest shares namespaces with tool")
 
 
-def test_a_volume_of_exempt_containers_keeps_its_ids() -> None:
+def test_ids_are_not_shifted_in_a_volume_that_only_exempt_containers_use() -> None:
     tool = container("tool", Privileged=True, mounts=[mount("own"), mount("both")])
     web = container("web", mounts=[mount("both")])
     volumes = [volume(name) for name in ("own", "both", "unused")]
@@ -179,7 +179,7 @@ def test_missing_disk_space_is_an_obstacle(folder: Path) -> None:
     assert "are needed to copy everything" in said
 
 
-def test_the_size_of_layers_is_optional(folder: Path) -> None:
+def test_disk_space_is_measured_without_the_size_of_layers_if_the_engine_gives_none(folder: Path) -> None:
     found = holding(info={"DockerRootDir": str(folder)})
     assert measure(found, Engine(None)) == measure(found, Engine(1000))
 

@@ -127,7 +127,7 @@ def test_a_link_in_place_of_the_folder_is_not_followed(source: Path, target: Pat
         tree.measure(str(tmp_path / "link"), MINE)
 
 
-def test_obstacles_are_measured_before_the_copy(source: Path) -> None:
+def test_size_and_obstacles_of_a_tree_are_found_before_the_copy(source: Path) -> None:
     extent = tree.measure(str(source), MINE)
     assert (extent.entries, extent.obstacles) == (len(list(source.rglob("*"))), [])
     assert extent.size < 1 << 20  # of a hole nothing is on the disk, and twins are there once

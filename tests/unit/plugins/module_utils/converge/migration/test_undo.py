@@ -82,7 +82,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return found
 
 
-def test_containers_of_the_new_root_end_and_the_former_ones_start(host: Host) -> None:
+def test_an_undo_stops_containers_of_the_new_root_and_starts_the_former_ones(host: Host) -> None:
     assert host.undo.run() == ["the container gone is gone"]
     assert host.engine.asked == [
         "POST /containers/new/unpause",
@@ -123,7 +123,7 @@ def test_a_root_in_which_something_is_mounted_stays(host: Host, monkeypatch: pyt
     assert [path.name for path in Path(host.old).iterdir()] == ["100000.100000"]
 
 
-def test_during_boot_only_copies_are_removed(host: Host) -> None:
+def test_an_undo_during_boot_removes_copies_and_starts_no_container(host: Host) -> None:
     assert host.undo.at_boot() == ["still to be started, by the next run or by you: one"]
     assert (host.engine.asked, host.roots()) == ([], [])
 
