@@ -131,7 +131,7 @@ def test_a_host_without_facts_gets_all_findings(controls: tuple[Control, ...]) -
         ("abandoned", "abandoned: not confirmed within 180 s"),
     ],
 )
-def test_an_undone_or_failed_last_run_is_reported(
+def test_a_last_run_that_was_rolled_back_or_failed_is_reported(
     controls: tuple[Control, ...], outcome: str, said: str | None
 ) -> None:
     run = {"run": "r", "outcome": outcome, "reason": "not confirmed within 180 s", "who": "", "armed": False}

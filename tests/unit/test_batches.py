@@ -17,12 +17,12 @@ def sizes(batches: list[Batch]) -> list[int]:
 
 
 @pytest.mark.parametrize("text", ["3", "10%", "100%", " 7 ", "0", "0%"])
-def test_a_share_is_parsed(text: str) -> None:
+def test_a_number_or_percentage_of_hosts_is_parsed(text: str) -> None:
     assert str(Share.parse(text, least=0)) == text.strip()
 
 
 @pytest.mark.parametrize("text", ["", "-1", "101%", "1.5", "10 %", "ten", "%", "٣", "1" * 10, "0x1", "1%%"])
-def test_an_invalid_share_is_refused(text: str) -> None:
+def test_an_invalid_number_or_percentage_of_hosts_is_refused(text: str) -> None:
     with pytest.raises(HardenerError, match="is not a number of hosts"):
         Share.parse(text, least=0)
 

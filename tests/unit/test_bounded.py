@@ -36,7 +36,7 @@ def test_extreme_nesting_is_an_error(opened: bytes, levels: int) -> None:
         parse(text, most_values=1_000_000)
 
 
-def test_the_allowed_depth_is_accepted() -> None:
+def test_json_nested_to_the_allowed_depth_is_accepted() -> None:
     assert parse(b"[" * 100 + b"]" * 100, most_values=1000)
 
 

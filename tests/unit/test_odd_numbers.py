@@ -61,18 +61,20 @@ def judged(snapshot: Snapshot) -> Assessment:
     return found
 
 
-def test_every_format_writes_numbers_that_no_host_has(judged: Assessment, tmp_path: Path) -> None:
+def test_every_report_format_accepts_implausible_numbers_in_a_snapshot(
+    judged: Assessment, tmp_path: Path
+) -> None:
     reports = {tmp_path / name: form.report(record().info, None) for name, form in FORMATS.items()}
     write_reports([judged], reports)
     for path in reports:
         assert path.stat().st_size, path.name
 
 
-def test_the_history_stores_numbers_that_no_host_has(judged: Assessment, tmp_path: Path) -> None:
+def test_the_history_accepts_implausible_numbers_in_a_snapshot(judged: Assessment, tmp_path: Path) -> None:
     kept = put(History(tmp_path / "home"), assessments=[judged])
     assert [each.host for each in kept.assessments()] == [judged.host]
 
 
-def test_workloads_with_numbers_that_no_host_has_are_judged(snapshot: Snapshot) -> None:
+def test_the_workload_audit_accepts_implausible_numbers_in_a_snapshot(snapshot: Snapshot) -> None:
     assert {each.name for each in audit(snapshot).containers} <= {"web", "twin"}
     workloads(snapshot)

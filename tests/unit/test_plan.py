@@ -86,7 +86,7 @@ def test_a_partly_waived_control_is_not_remediated() -> None:
 
 
 @pytest.mark.parametrize("standing", [Standing.EXPIRED, Standing.STALE])
-def test_a_waiver_that_is_not_in_force_withholds_nothing(standing: Standing) -> None:
+def test_an_expired_or_stale_waiver_does_not_remove_a_variable_from_the_plan(standing: Standing) -> None:
     result = plan(with_waiver(assessment((control("a", "files"), Status.FAIL)), "a", standing=standing))
     assert result.variables == {"files": ["files_x"]}
     assert result.withheld == ()
@@ -128,7 +128,7 @@ def answer(name: str, state: str, impact: Impact = Impact.NONE, reason: str = ""
     return DocumentResult(name=name, state=state, impact=impact, reason=reason, paths=("/etc/x",))
 
 
-def test_the_host_decides_the_fate_and_the_impact_of_each_step() -> None:
+def test_the_answer_of_a_host_gives_the_outcome_and_impact_of_each_step() -> None:
     icc = control("icc", "docker_daemon", Impact.DAEMON_RESTART, variable="icc")
     live = control("live", "docker_daemon", Impact.RELOAD, variable="live_restore")
     audit = control("audit", "audit_rules")
@@ -158,7 +158,7 @@ def test_the_host_decides_the_fate_and_the_impact_of_each_step() -> None:
     assert (result.result.digest, result.failure) == ("abc", "")
 
 
-def test_without_an_answer_every_step_is_unknown() -> None:
+def test_without_an_answer_of_the_host_the_outcome_of_every_step_is_unknown() -> None:
     planned = plan(assessment((control("a", "docker_files"), Status.FAIL)))
     result = outlook(planned, None, failure="timed out")
     assert [each.fate for each in result.decisions] == [Fate.UNKNOWN]

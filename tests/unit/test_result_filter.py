@@ -85,7 +85,7 @@ def test_a_result_chosen_in_one_of_two_runs_is_kept_in_both(
 
 
 @given(filters)
-def test_the_text_of_a_filter_has_its_options(chosen: ResultFilter) -> None:
+def test_the_text_of_a_filter_is_its_command_line_options(chosen: ResultFilter) -> None:
     words = iter(shlex.split(str(chosen)))
     fields = {"host": "hosts", "group": "groups", "status": "statuses", "severity": "severities"}
     fields |= {"section": "sections", "control": "controls"}
@@ -103,7 +103,7 @@ def test_the_text_of_a_filter_is_one_safe_line(text: str) -> None:
     assert len(shown) < 2100
 
 
-def test_the_severity_of_the_result_is_filtered() -> None:
+def test_filtering_uses_the_severity_of_the_result_and_not_of_the_control() -> None:
     verdict = replace(statuses(Status.FAIL)[0], severity=Severity.CRITICAL)
     host = assessment("a", [verdict], controls=CONTROLS[4:5])
     assert CONTROLS[4].severity is Severity.LOW

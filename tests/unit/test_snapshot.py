@@ -82,7 +82,7 @@ def test_a_source_in_an_unknown_state_counts_as_failed() -> None:
         Snapshot(raw).fact("system")
 
 
-def test_a_file_is_recorded_missing_or_unknown() -> None:
+def test_a_missing_file_is_none_and_an_unreadable_or_uncollected_one_an_error() -> None:
     snapshot = make(files={"/etc/a": None, "/etc/b": {"error": "Permission denied"}})
     assert snapshot.file("/etc/a") is None
     with pytest.raises(FactUnavailable, match="/etc/b: Permission denied"):
@@ -130,7 +130,7 @@ def test_any_version_text_is_parsed(text: str) -> None:
 
 
 @given(st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.integers())))
-def test_any_document_is_read_or_refused(raw: dict[str, Any]) -> None:
+def test_a_document_without_the_schema_is_refused(raw: dict[str, Any]) -> None:
     with pytest.raises(HardenerError):
         Snapshot({**raw, "schema": None})
 
@@ -144,7 +144,7 @@ def test_groups_are_read_if_an_inventory_was_used(groups: Any, known: set[str] |
     assert make().groups is None
 
 
-def test_an_uncollected_source_is_recognised() -> None:
+def test_a_source_that_was_not_collected_is_recognised() -> None:
     snapshot = make(mounts=absent(), lsm=failed(), without=["sysctl"])
     assert [snapshot.has(source) for source in ("mounts", "lsm", "sysctl")] == [True, True, False]
 
@@ -187,7 +187,7 @@ def test_a_snapshot_of_schema_1_has_its_settings_by_key() -> None:
 
 
 @pytest.mark.parametrize("parsed", [None, [], 3])
-def test_an_invalid_file_of_schema_1_has_its_reason(parsed: Any) -> None:
+def test_an_invalid_daemon_json_in_a_snapshot_of_schema_1_has_its_reason(parsed: Any) -> None:
     assert of_schema_1({"exists": True, "parsed": parsed}).daemon_config["error"] == "is not a JSON object"
     assert of_schema_1({"exists": True, "parsed": parsed, "error": "e"}).daemon_config["error"] == "e"
     gone = of_schema_1({"exists": False, "parsed": None, "error": None}).daemon_config
@@ -197,7 +197,7 @@ def test_an_invalid_file_of_schema_1_has_its_reason(parsed: Any) -> None:
 @pytest.mark.parametrize(
     "config", [[], "x", 3, {"flags": [1]}, {"flags": {"icc": "x"}}, {"flags": {"icc": [3]}}]
 )
-def test_a_malformed_source_of_schema_1_is_failed(config: Any) -> None:
+def test_malformed_flags_in_a_snapshot_of_schema_1_are_an_error(config: Any) -> None:
     with pytest.raises(FactUnavailable, match="flags are not lists"):
         _ = of_schema_1(config).daemon_config
 

@@ -40,7 +40,7 @@ def test_the_order_of_failing_controls_does_not_depend_on_the_order_of_hosts() -
     assert [cases.id for cases in result.cases(Status.FAIL)] == ["1.1.10", "4.1"]
 
 
-def test_examples_are_few_and_all_hosts_are_counted() -> None:
+def test_a_failing_control_has_three_example_hosts_and_the_number_of_all_hosts() -> None:
     (worst, *_) = summary(*(assessment(f"host{n}") for n in range(20))).cases(Status.FAIL)
     assert (worst.id, worst.hosts) == ("5.5", 20)
     assert [host for host, _ in worst.examples] == ["host0", "host1", "host2"]

@@ -44,7 +44,7 @@ def test_a_folder_in_use_is_not_removed(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_file_is_not_removed(tmp_path: Path) -> None:
+def test_files_and_links_in_place_of_a_work_folder_are_not_removed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path)
     for name in ("file", "link", "nowhere"):
@@ -53,7 +53,7 @@ def test_a_file_is_not_removed(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_folder_removed_before_its_lock_is_created_again(
+def test_a_work_folder_that_is_removed_before_it_is_locked_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.open

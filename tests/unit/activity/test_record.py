@@ -12,7 +12,7 @@ from hardener.errors import HardenerError
 from tests.unit.activity.answers import ANSWER, entry
 
 
-def test_a_hosts_answer_is_read() -> None:
+def test_the_entries_and_the_period_of_a_hosts_answer_are_read() -> None:
     heard = read("web1", ANSWER)
     (found,) = heard.now.entries
     assert (found.name, found.kind, found.count, found.targets) == ("web", "mount", 3, ("/mnt/",))
@@ -31,7 +31,9 @@ def test_a_hosts_answer_is_read() -> None:
         (None, "medium", False),
     ],
 )
-def test_alarming_entries_are_found(unusual: bool | None, severity: str, alarming: bool) -> None:
+def test_entries_are_alarming_if_unusual_or_severe_and_unclassified(
+    unusual: bool | None, severity: str, alarming: bool
+) -> None:
     heard = read("web1", {**ANSWER, "entries": [entry(unusual=unusual, severity=severity)]})
     assert bool(heard.now.alarming) is alarming
 
@@ -48,7 +50,7 @@ def test_a_collector_with_a_problem_makes_the_result_incomplete() -> None:
     assert not read("web1", {**ANSWER, "lost": {"overruns": 1}}).complete
 
 
-def test_the_collectors_record_is_the_earlier_window() -> None:
+def test_the_record_of_the_collector_becomes_the_first_observation_period() -> None:
     record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
     heard = read("web1", {**ANSWER, "entries": [], "record": record})
     assert [len(past.entries) for past in heard.windows] == [1, 0]

@@ -115,7 +115,7 @@ def test_a_control_names_versions_that_exist(section: str) -> None:
             assert place["assessment"] in ("automated", "manual")
 
 
-def test_our_own_controls_belong_to_every_benchmark() -> None:
+def test_hardeners_own_controls_belong_to_every_benchmark() -> None:
     for control in CONTROLS:
         assert (control.slug in OWN) == (next(iter(control.benchmarks.values())).id.startswith("H."))
         if control.slug in OWN:
@@ -131,7 +131,7 @@ def test_controls_are_unique_and_each_belongs_to_a_benchmark() -> None:
     assert all(control.benchmarks for control in CONTROLS)
 
 
-def test_each_file_has_one_section() -> None:
+def test_each_section_has_a_control() -> None:
     assert {control.section for control in CONTROLS} == set(SECTIONS)
 
 
@@ -144,7 +144,7 @@ def test_controls_stand_in_the_order_of_the_newest_benchmark(section: str) -> No
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_fields_are_complete_and_in_order(section: str) -> None:
+def test_each_control_has_all_fields_in_order(section: str) -> None:
     for slug, entry in read(DATA / "controls" / f"{section}.yaml").items():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", slug)
         assert list(entry) == FIELDS, slug
@@ -188,7 +188,7 @@ def test_controls_named_in_texts_exist(control: Control) -> None:
 
 
 @every_control
-def test_mappings_are_well_formed(control: Control) -> None:
+def test_framework_mappings_are_ordered_and_have_a_known_source(control: Control) -> None:
     frameworks = [mapping.framework for mapping in control.mappings]
     assert frameworks == [name for name in FRAMEWORKS if name in frameworks]
     assert {"cis-controls-v8", "nist-800-190", "nist-800-53r5"} <= set(frameworks)
@@ -203,7 +203,7 @@ def test_mappings_are_well_formed(control: Control) -> None:
         assert mapping.source == ("benchmark" if by_benchmark else "judgement")
 
 
-def test_every_key_has_a_label() -> None:
+def test_every_impact_and_framework_has_a_label() -> None:
     assert set(IMPACTS) == set(Impact)
     assert set(FRAMEWORKS) == set(REQUIREMENT)
 
@@ -232,7 +232,7 @@ def test_a_remediation_names_a_role_and_its_variable(role: str, variable: str) -
     assert variable in specification["argument_specs"]["main"]["options"]
 
 
-def test_every_protection_remediates_something() -> None:
+def test_every_role_except_the_listed_ones_remediates_a_control() -> None:
     rendered = {path.stem for path in content_dir().glob("plugins/module_utils/render/*.py")}
     protections = rendered & {path.name for path in content_dir().glob("roles/*")}
     remediating = {control.remediation.role for control in CONTROLS if control.remediation}

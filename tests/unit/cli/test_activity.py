@@ -20,7 +20,9 @@ def hosts(fleet: FakeFleet) -> FakeFleet:
     return fleet
 
 
-def test_each_host_listens_for_the_given_time_and_is_shown(hardener: Hardener, hosts: FakeFleet) -> None:
+def test_activity_of_each_host_is_observed_for_the_given_duration(
+    hardener: Hardener, hosts: FakeFleet
+) -> None:
     hosts.activity = lambda _: QUIET
     result = hardener("activity", "-i", "inv,", "--for", "10m")
     assert result.exit_code == 0
@@ -30,19 +32,21 @@ def test_each_host_listens_for_the_given_time_and_is_shown(hardener: Hardener, h
 
 
 @pytest.mark.parametrize("unusual", [True, None])
-def test_grave_or_unusual_entries_are_not_compliant(
+def test_unusual_or_unclassified_entries_give_exit_code_3(
     hardener: Hardener, hosts: FakeFleet, unusual: bool | None
 ) -> None:
     hosts.activity = lambda host: {**ANSWER, "entries": [entry(unusual=unusual)]} if host == "web2" else QUIET
     assert hardener("activity", "-i", "inv,").exit_code == 3
 
 
-def test_usual_entries_are_compliant(hardener: Hardener, hosts: FakeFleet) -> None:
+def test_usual_entries_give_exit_code_0(hardener: Hardener, hosts: FakeFleet) -> None:
     hosts.activity = lambda _: {**ANSWER, "entries": [entry(unusual=False)]}
     assert hardener("activity", "-i", "inv,").exit_code == 0
 
 
-def test_earlier_observations_of_the_collector_count(hardener: Hardener, hosts: FakeFleet) -> None:
+def test_unusual_entries_in_the_record_of_the_collector_give_exit_code_3(
+    hardener: Hardener, hosts: FakeFleet
+) -> None:
     record = {**ANSWER, "entries": [entry(unusual=True)]}
     hosts.activity = lambda _: {**QUIET, "record": record}
     assert hardener("activity", "-i", "inv,").exit_code == 3

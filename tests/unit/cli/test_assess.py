@@ -94,7 +94,9 @@ def test_two_reports_in_one_file_are_refused(hardener: Hardener, tmp_path: Path,
     assert not report.exists()
 
 
-def test_the_report_of_the_state_before_counts_as_a_report(hardener: Hardener, tmp_path: Path) -> None:
+def test_a_report_with_the_reserved_name_of_the_before_report_is_refused(
+    hardener: Hardener, tmp_path: Path
+) -> None:
     files = ("--json", str(tmp_path / "r.json"), "--junit", str(tmp_path / "r.before.json"))
     result = hardener("assess", *stored(tmp_path, "web1"), *files)
     assert result.exit_code == 2
@@ -118,7 +120,7 @@ def test_an_unwritable_report_is_refused_before_any_snapshot_is_judged(
         ("x" * 300, "File name too long"),
     ],
 )
-def test_a_report_needs_a_path(
+def test_a_report_to_a_folder_or_an_invalid_path_is_refused(
     hardener: Hardener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -50,7 +50,7 @@ def test_every_host_is_in_every_report(hardener: Hardener, fleet: FakeFleet, tmp
 
 
 @pytest.mark.parametrize(("status", "code"), [("pass", 0), ("fail", 3), ("manual", 0), ("not_applicable", 0)])
-def test_the_exit_code_follows_the_findings(
+def test_only_a_failing_finding_gives_an_audit_exit_code_3(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, status: str, code: int
 ) -> None:
     slug = slug_that(status, tmp_path, hardener)
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_created_is_named(
     assert f"cannot keep snapshots in {tmp_path}/file/below: Not a directory" in result.stderr
 
 
-def test_the_inventory_decides_the_name_of_a_host(
+def test_reports_use_the_host_name_of_the_inventory(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     fleet.snapshots = {"web1": make(host="somebody-else")}
@@ -169,7 +169,7 @@ def test_passwords_are_asked_for_and_passed_to_ansible(hardener: Hardener, fleet
     assert "s3cret" not in result.stdout + result.stderr
 
 
-def test_without_a_terminal_and_without_input_there_is_no_password(home: Path) -> None:
+def test_a_password_cannot_be_asked_for_without_a_terminal_and_without_input(home: Path) -> None:
     command = [sys.executable, "-m", "hardener", "audit", "-i", "inv,", "-K"]
     result = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True

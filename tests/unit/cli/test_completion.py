@@ -110,7 +110,7 @@ def test_runs_of_the_typed_inventory_are_completed(hardener: Hardener, fleet: Fa
     assert values("show", "--home", str(home / "none"), "") == names
 
 
-def test_a_damaged_history_offers_nothing_and_prints_nothing(
+def test_a_damaged_history_completes_only_fixed_names_and_prints_no_error(
     home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     home.mkdir(parents=True)

@@ -44,7 +44,7 @@ def test_drift_is_reported_with_its_facts_until_it_is_repaired(
     assert [run.record.exit_code for run in kept(home)] == [0, 6, 6, 3]
 
 
-def test_the_changed_axes_of_a_container_are_named(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_changed_properties_of_a_containers_identity_are_listed(hardener: Hardener, fleet: FakeFleet) -> None:
     own = {"SecurityOpt": ["seccomp={}", "no-new-privileges"]}
     audited(hardener, fleet, {"a": with_containers(hardened("web", HostConfig=own))})
     fleet.snapshots["a"] = with_containers(hardened("web", HostConfig={**own, "Sysctls": {"net.a": "1"}}))
@@ -98,7 +98,9 @@ def test_drift_without_a_remediating_role_remains(hardener: Hardener, fleet: Fak
     assert "plan: no role remediates a failing control" in result.stderr
 
 
-def test_check_mode_predicts_and_changes_nothing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_repair_in_check_mode_changes_no_host_and_reports_the_drift(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     audited(hardener, fleet, {"a": host()})
     fleet.snapshots["a"] = host("0666")
     fleet.runs.clear()
@@ -150,7 +152,9 @@ def test_a_run_that_reached_no_host_is_not_a_reference(
     assert hardener(*DRIFT).exit_code == 6
 
 
-def test_the_controls_of_the_earlier_run_are_judged(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_drift_judges_the_controls_and_the_benchmark_of_the_earlier_run(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     audited(hardener, fleet, {"a": host()}, "--only", "daemon", "--benchmark", "cis-docker-1.6.0")
     fleet.snapshots["a"] = host("0666")
     assert hardener(*DRIFT).exit_code == 2
@@ -159,7 +163,9 @@ def test_the_controls_of_the_earlier_run_are_judged(hardener: Hardener, fleet: F
     assert (record.only, record.info.benchmark) == (("daemon",), "cis-docker-1.6.0")
 
 
-def test_with_a_limit_other_hosts_are_not_missing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_hosts_outside_the_limit_are_not_reported_as_missing(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     audited(hardener, fleet, {"a": host(), "b": host()})
     fleet.snapshots = {"a": host()}
     result = hardener(*DRIFT, "--limit", "a")

@@ -103,7 +103,7 @@ def test_an_altered_bundle_is_reported_in_one_line_with_exit_code_3(
     )
 
 
-def test_a_bundle_judged_by_another_version_gives_exit_code_4(
+def test_a_bundle_whose_verifier_is_another_version_gives_exit_code_4(
     hardener: Hardener, home: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export(hardener, "--sign", "key")
@@ -116,7 +116,7 @@ def test_a_bundle_judged_by_another_version_gives_exit_code_4(
     assert facts(result)["ledger"] == "not compared: give --ledger"
 
 
-def test_reports_by_another_version_give_exit_code_4(
+def test_a_bundle_whose_exporter_was_another_version_gives_exit_code_4(
     hardener: Hardener, home: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hardener.evidence.staging.__version__", "0.0.9")
@@ -156,7 +156,9 @@ def test_the_ledger_can_have_another_path(hardener: Hardener, home: Path, desk: 
 
 
 @pytest.mark.parametrize("date", ["2026-11-25", "2026-11-25T10:00:00Z"])
-def test_a_date_decides_which_key_is_valid(hardener: Hardener, home: Path, desk: Desk, date: str) -> None:
+def test_an_expired_key_is_accepted_at_a_date_before_its_expiry(
+    hardener: Hardener, home: Path, desk: Desk, date: str
+) -> None:
     export(hardener, "--sign", "key")
     desk.allow(desk.allowed.read_text().replace(" ssh", ',valid-before="20261126Z" ssh').strip())
     assert verify(hardener, "--at", date).exit_code == 0

@@ -45,7 +45,7 @@ def test_hardeners_own_controls_are_explained() -> None:
     assert "\nhost-updates-pending\n" in run("H.1")
 
 
-def test_commands_are_not_wrapped_and_prose_is() -> None:
+def test_prose_is_wrapped_and_command_lines_are_not() -> None:
     rule = (
         "      -a always,exit -F arch=b64 -F path=/usr/bin/containerd-shim-runc-v2 -F perm=wxa -F key=docker"
     )

@@ -40,7 +40,7 @@ def member(snapshot: Snapshot, *groups: str) -> Snapshot:
         (("--severity", "low"), "0 of 6 results, 0 of 3 hosts"),
     ],
 )
-def test_chosen_results_are_shown_and_counted(
+def test_filter_options_select_results_and_show_their_number(
     hardener: Hardener, fleet_of_three: None, options: tuple[str, ...], chosen: str
 ) -> None:
     result = hardener("show", *options)
@@ -49,7 +49,7 @@ def test_chosen_results_are_shown_and_counted(
     assert f"filter     {' '.join(options)}\n".replace("[ab]", "'[ab]'") in result.stdout
 
 
-def test_chosen_results_have_no_compliance(hardener: Hardener, fleet_of_three: None) -> None:
+def test_filtered_results_show_no_compliance_percentage(hardener: Hardener, fleet_of_three: None) -> None:
     assert "% compliant" in hardener("show").stdout
     part = hardener("show", "--status", "pass").stdout
     assert "% compliant" not in part
@@ -126,6 +126,8 @@ def test_a_filtered_diff_compares_the_chosen_results(
     assert ("filter " in result.stdout) is bool(options)
 
 
-def test_an_incomparable_host_is_named(hardener: Hardener, fleet_of_three: None) -> None:
+def test_a_filtered_diff_names_only_selected_hosts_that_were_not_compared(
+    hardener: Hardener, fleet_of_three: None
+) -> None:
     assert "c: was not audited: timed out" in hardener("diff", "--status", "fail").stdout
     assert "c: was not audited" not in hardener("diff", "--host", "a").stdout

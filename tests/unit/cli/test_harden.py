@@ -18,7 +18,7 @@ from tests.unit.snapshots import make
 Hardener = Callable[..., Result]
 
 
-def test_the_test_snapshots_fail_before_and_pass_after_the_repair(
+def test_the_snapshots_of_these_tests_fail_before_the_change_and_pass_after_it(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -192,7 +192,7 @@ def test_a_host_that_could_not_be_changed_makes_the_run_incomplete(
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 3
 
 
-def test_a_failed_change_decides_the_exit_code_even_if_all_controls_pass_afterwards(
+def test_a_failed_change_gives_exit_code_4_even_if_all_controls_pass_afterwards(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -205,7 +205,7 @@ def test_a_failed_change_decides_the_exit_code_even_if_all_controls_pass_afterwa
     assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 4
 
 
-def test_changes_that_were_not_made_are_reported(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_notes_of_hosts_on_changes_that_were_not_made_are_shown(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     fleet.converge = changing(fleet, notes=["userns-remap is not applied: 3 images\x1b[2J"])
     stderr = hardener("harden", "-i", "inv,", *ONLY).stderr

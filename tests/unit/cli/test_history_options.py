@@ -49,7 +49,7 @@ def test_an_ambiguous_inventory_is_an_error_that_lists_them(
     assert two[0] in result.stderr
 
 
-def test_an_inventory_is_the_same_from_another_folder(
+def test_an_inventory_is_recognised_by_its_path_from_another_folder(
     hardener: Hardener, home: Path, two: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list_run, file_run = kept(home)

@@ -122,7 +122,7 @@ def test_schedules_are_a_valid_document() -> None:
 
 
 @pytest.mark.parametrize("command", QUERIES, ids=" ".join)
-def test_a_file_gets_the_document_and_the_text_is_shown(
+def test_json_goes_to_the_named_file_and_the_text_to_standard_output(
     hardener: Hardener, two_runs: None, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     path = tmp_path / "found.json"
@@ -161,7 +161,7 @@ def test_two_reports_to_standard_output_are_refused(hardener: Hardener, fleet: F
     assert "two reports would go to the same file" in result.stderr
 
 
-def test_harden_writes_no_earlier_state_to_standard_output(
+def test_harden_writes_only_the_report_after_the_change_to_standard_output(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     fleet.snapshots = {"a": host("0666")}

@@ -43,7 +43,9 @@ def run(*argv: str) -> Result:
     return runner().invoke(main, ["lab", *argv])
 
 
-def test_up_prints_the_inventory_and_its_messages_on_standard_error(guests: dict[str, lab.Guest]) -> None:
+def test_lab_up_prints_the_inventory_path_to_stdout_and_messages_to_stderr(
+    guests: dict[str, lab.Guest],
+) -> None:
     ran = run("up", "--debian", "12")
     assert ran.stdout == "/cache/guests/debian-12/inventory.yml\n"
     assert "starting guest debian-12" in ran.stderr
@@ -78,7 +80,7 @@ def test_status_has_one_line_for_each_guest(guests: dict[str, lab.Guest]) -> Non
     assert run("status").stdout == "mine\t13\tstopped\t2222\t/cache/guests/mine/inventory.yml\n"
 
 
-def test_down_reports_its_result(guests: dict[str, lab.Guest]) -> None:
+def test_lab_down_removes_the_guest_or_reports_that_there_is_none(guests: dict[str, lab.Guest]) -> None:
     run("up")
     assert "removed guest debian-13" in run("down").stderr
     assert "there is no guest debian-13" in run("down").stderr

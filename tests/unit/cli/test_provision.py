@@ -49,7 +49,7 @@ def test_docker_is_installed_and_the_host_hardened(
     assert before["summary"]["counts"].get("fail", 0) == 0
 
 
-def test_an_engine_started_with_its_configuration_needs_no_more_changes(
+def test_an_installed_engine_that_passes_all_controls_is_not_hardened_again(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"new": no_engine()}
@@ -84,13 +84,13 @@ def test_an_engine_that_does_not_start_with_its_configuration_is_rolled_back(
     assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 5
 
 
-def test_an_unreachable_host_is_not_treated_as_bare(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_docker_is_not_installed_on_an_unreachable_host(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"gone": "timed out"}
     assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 4
     assert playbooks(fleet) == ["audit"]
 
 
-def test_check_installs_nothing(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_the_option_check_installs_no_package(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"new": no_engine()}
     result = hardener("provision", "-i", "inv,", *ONLY, "--check", "--diff")
     assert result.exit_code == 0

@@ -32,7 +32,9 @@ def test_every_host_is_released_and_remaining_changes_are_reported(
     assert options["variables"] == {"release_role": ""}
 
 
-def test_check_and_diff_show_what_would_change(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_the_options_check_and_diff_show_the_changes_of_a_release(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
     diff = [{"path": "/etc/x", "prepared": "--- before\n+++ after\n-new\n+old\n"}]
     fleet.snapshots = {"web1": ""}
     fleet.release = lambda _: {

@@ -11,7 +11,7 @@ from tests.unit.cli.histories import Hardener, audited, host, repairing
 from tests.unit.snapshots import container, with_containers
 
 
-def test_every_format_equals_the_report_of_the_run_byte_for_byte(
+def test_a_stored_run_gives_the_same_report_bytes_in_every_format(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "again"

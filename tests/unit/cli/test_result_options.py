@@ -20,7 +20,7 @@ ONLY = ("--only", "3.18")  # file-daemon-json-mode, of medium or higher severity
 
 
 @pytest.mark.parametrize(("one", "other"), list(product(Severity, Severity)))
-def test_severities_are_ordered_as_they_are_listed(one: Severity, other: Severity) -> None:
+def test_severities_are_compared_in_their_order_of_definition(one: Severity, other: Severity) -> None:
     assert one.is_at_least(other) is (list(Severity).index(one) <= list(Severity).index(other))
 
 
@@ -29,7 +29,7 @@ def test_severities_are_ordered_as_they_are_listed(one: Severity, other: Severit
 @pytest.mark.parametrize(
     ("status", "code"), [(Status.FAIL, ExitCode.NOT_COMPLIANT), (Status.ERROR, ExitCode.INCOMPLETE)]
 )
-def test_only_results_at_the_severity_or_above_it_count(
+def test_only_results_at_or_above_the_severity_of_fail_on_change_the_exit_code(
     fail_on: Severity | None, place: int, status: Status, code: ExitCode
 ) -> None:
     found = [Status.PASS] * len(CONTROLS)
@@ -74,7 +74,7 @@ def test_commands_accept_an_option_for_the_lowest_severity(
         assert hardener(*command, "--fail-on", "critical").exit_code == 0, command
 
 
-def test_drift_below_the_severity_is_shown_but_does_not_count(
+def test_drift_below_the_severity_of_fail_on_is_shown_with_exit_code_0(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     audited(hardener, fleet, {"a": host("0644")})
@@ -86,7 +86,7 @@ def test_drift_below_the_severity_is_shown_but_does_not_count(
 
 
 @pytest.mark.parametrize("verb", ["audit", "drift", "harden"])
-def test_a_quiet_run_prints_nothing_and_has_the_same_result(
+def test_a_quiet_run_prints_no_output_and_has_the_same_exit_code_and_report(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path, verb: str
 ) -> None:
     audited(hardener, fleet, {"a": host("0644")})

@@ -229,7 +229,7 @@ def test_the_journal_is_on_disk_before_any_host_is_changed(
     assert seen == [(True, every, ("web1",), arguments), (True, every, ("web2",), arguments)]
 
 
-def test_with_an_unwritable_history_a_run_cannot_be_resumed_but_succeeds(
+def test_a_run_with_an_unwritable_history_succeeds_with_a_warning(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     home.mkdir(parents=True)

@@ -26,7 +26,9 @@ def test_the_last_run_of_every_host_is_rolled_back(hardener: Hardener, fleet: Fa
     assert options["variables"] == {"rollback_run": "", "rollback_list": False}
 
 
-def test_check_and_diff_show_what_would_change(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_the_options_check_and_diff_show_the_changes_of_a_rollback(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
     diff = [{"path": "/etc/x", "prepared": "--- before\n+++ after\n-new\n+old\n"}]
     fleet.snapshots = {"web1": ""}
     fleet.rollback = lambda _: {"outcome": "would_change", "msg": f"back to before run {RUN}", "diff": diff}
@@ -76,7 +78,7 @@ def test_runs_are_listed_with_hostile_text_escaped(hardener: Hardener, fleet: Fa
     assert fleet.runs[0][1]["variables"]["rollback_list"] is True
 
 
-def test_run_and_list_exclude_each_other(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_the_options_run_and_list_cannot_be_combined(hardener: Hardener, fleet: FakeFleet) -> None:
     result = hardener("rollback", "-i", "inv,", "--list", "--run", RUN)
     assert result.exit_code == 2
     assert fleet.runs == []

@@ -30,7 +30,7 @@ Hardener = Callable[..., Result]
         (record(host=no_database(release=None)), False, 4),
     ],
 )
-def test_the_exit_code_follows_the_results(
+def test_the_exit_code_of_a_scan_is_3_for_pending_updates_and_4_for_unknown_results(
     hardener: Hardener, fleet: FakeFleet, found: Any, images: bool, code: int
 ) -> None:
     fleet.snapshots = {"web1": ""}

@@ -6,7 +6,9 @@ from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
 
-def test_a_run_is_shown_as_when_it_ended(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_stored_run_is_shown_with_the_same_text_as_when_it_ended(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     audit = audited(hardener, fleet, {"a": host("0666"), "b": "timed out"}, "--only", "files")
     shown = hardener("show")
     assert shown.exit_code == 0

@@ -8,7 +8,7 @@ from tests.unit.cli.histories import Hardener, audited, host
 ONLY = ("--only", "3.17", "--only", "3.18")
 
 
-def test_each_section_has_its_line(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_trend_has_one_line_for_each_section(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     for mode in ("0666", "0666", "0644"):
         audited(hardener, fleet, {"a": host(mode)}, *ONLY)
     result = hardener("trend")

@@ -53,7 +53,7 @@ def test_a_waived_control_is_not_a_failure(
     assert case.result[0].message.startswith(f"WAIVED until {TODAY + timedelta(days=90)} [W-001 by team-web]")
 
 
-def test_a_waiver_ends_with_its_hosts_and_its_last_day(
+def test_a_waiver_does_not_apply_to_other_hosts_or_after_its_last_day(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
 ) -> None:
     fleet.snapshots = {"db1": bridge(icc=True)}

@@ -122,7 +122,7 @@ def test_containers_under_a_profile_are_compared_with_the_recording(
     assert "other: " not in told
 
 
-def test_a_folder_without_a_profile_is_refused_first(
+def test_a_folder_without_a_profile_is_refused_before_any_host_is_contacted(
     hardener: Hardener, hosts: FakeFleet, tmp_path: Path
 ) -> None:
     result = hardener("workload", "audit", "-i", "inv,", "--profile", str(tmp_path))
@@ -131,7 +131,9 @@ def test_a_folder_without_a_profile_is_refused_first(
     assert not hosts.runs
 
 
-def test_an_unwritable_file_is_refused_first(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:
+def test_an_unwritable_output_file_is_refused_before_any_host_is_contacted(
+    hardener: Hardener, hosts: FakeFleet, tmp_path: Path
+) -> None:
     result = hardener("workload", "audit", "-i", "inv,", "--json", str(tmp_path / "no" / "such" / "folder"))
     assert result.exit_code == ExitCode.USAGE
     assert not hosts.runs

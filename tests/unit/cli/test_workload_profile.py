@@ -63,7 +63,7 @@ def test_the_files_go_to_a_folder_named_after_the_container(recording: Path) -> 
     assert result.stderr.startswith("wrote seccomp.json, apparmor, docker-run.txt, ")
 
 
-def test_the_same_recordings_give_the_same_files_elsewhere(recording: Path) -> None:
+def test_profile_files_do_not_depend_on_the_folder_they_are_written_to(recording: Path) -> None:
     assert run(recording, "--out", "a").exit_code == run(recording, "--out", "b/c").exit_code == 0
     for name in FILES:
         assert (Path("a") / name).read_bytes() == (Path("b/c") / name).read_bytes()
@@ -89,7 +89,7 @@ def test_a_compose_file_is_only_changed_on_request(recording: Path) -> None:
     assert '"seccomp=../least/seccomp.json"' in Path("least/compose.override.yaml").read_text()
 
 
-def test_apply_changes_the_compose_file(recording: Path) -> None:
+def test_the_option_apply_adds_the_settings_to_the_compose_file(recording: Path) -> None:
     compose = Path("compose.yaml")
     compose.write_text(COMPOSE)
     compose.chmod(0o640)
@@ -102,7 +102,7 @@ def test_apply_changes_the_compose_file(recording: Path) -> None:
     assert again.stderr.endswith("compose.yaml already contains the whole profile\n")
 
 
-def test_the_default_service_is_the_recorded_one(recording: Path) -> None:
+def test_by_default_the_recorded_service_of_the_compose_file_is_changed(recording: Path) -> None:
     write(recording, container__compose={"project": "p", "service": "web"})
     Path("compose.yaml").write_text(COMPOSE)
     assert "+    read_only: true" in run(recording, "--compose", "compose.yaml").stdout
@@ -169,7 +169,7 @@ def test_a_usage_error_is_reported_in_one_line_and_writes_nothing(
     assert not Path("web-profile").exists()
 
 
-def test_the_profile_is_machine_readable(recording: Path) -> None:
+def test_the_profile_is_written_as_json_with_its_evidence(recording: Path) -> None:
     run(recording)
     found = json.loads(Path("web-profile/profile.json").read_text())
     assert found["format"] == "hardener.profile/1"

@@ -35,7 +35,7 @@ def test_another_image_under_the_same_profile_is_reported() -> None:
     assert found.profiled == ("web",)
 
 
-def test_a_new_profile_means_a_new_recording() -> None:
+def test_a_container_with_another_profile_is_not_reported_as_one_under_its_former_profile() -> None:
     before = with_containers(container("web", HostConfig=OWN))
     after = with_containers(container("web", HostConfig={"SecurityOpt": ["seccomp={}"]}, Image=NEXT))
     (found,) = container_changes(before, after)
@@ -49,7 +49,7 @@ def test_a_renamed_container_of_the_same_service_is_compared() -> None:
     assert told(before, after) == ["shop-web-1 user: nothing → 33"]
 
 
-def test_containers_that_claim_one_service_are_matched_by_name() -> None:
+def test_several_containers_of_one_service_are_matched_by_name() -> None:
     def both(user: str) -> Snapshot:
         config = {"Labels": LABELS, "User": user}
         return with_containers(container("a", Config=config), container("b", Config={"Labels": LABELS}))

@@ -122,7 +122,7 @@ def test_a_failed_or_absent_source_is_reported() -> None:
     ]
 
 
-def test_facts_read_in_one_run_only_are_looked_up_in_the_other() -> None:
+def test_a_fact_that_is_equal_in_both_snapshots_is_never_reported_as_changed() -> None:
     before = with_containers()
     after = with_containers(container("web", HostConfig={"Privileged": True}))
     for slug in all_checks():

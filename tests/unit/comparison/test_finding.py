@@ -72,14 +72,14 @@ def test_an_equal_finding_is_not_a_change(status: Status) -> None:
     assert move(verdict(status, "a"), verdict(status, "a")) is None
 
 
-def test_a_different_text_is_not_a_change() -> None:
+def test_a_finding_with_only_a_different_text_is_unchanged() -> None:
     assert (
         move(verdict(Status.FAIL, "a"), Verdict(Status.FAIL, "x", "y", (Offender("file", "a", "z"),))) is None
     )
     assert move(verdict(Status.PASS), Verdict(Status.PASS, "x", "3 days old")) is None
 
 
-def test_another_waiver_is_a_change_of_decision() -> None:
+def test_a_changed_waiver_is_reported_as_a_change_of_the_decision() -> None:
     base = assessment(verdicts=[verdict(Status.WAIVED, "a")], controls=CONTROLS[:1])
 
     def waived(expires: date, standing: Standing = Standing.IN_FORCE) -> Assessment:
@@ -120,7 +120,7 @@ def test_controls_that_only_one_assessment_has_are_left_out() -> None:
 @pytest.mark.parametrize("before", Status)
 @pytest.mark.parametrize("after", Status)
 @pytest.mark.parametrize(("earlier", "later"), [("", ""), ("a", "a"), ("a", "ab"), ("ab", "a"), ("a", "b")])
-def test_every_pair_of_findings_has_the_same_kind_in_all_reports(
+def test_all_comparisons_classify_a_pair_of_findings_equally(
     before: Status, after: Status, earlier: str, later: str
 ) -> None:
     """The comparison of two runs, that with the previous run, and drift tell the same story."""

@@ -58,14 +58,14 @@ def test_hosts_that_cannot_be_compared_make_the_drift_incomplete() -> None:
     assert (drift.hosts, drift.is_drift, drift.is_complete) == (0, False, False)
 
 
-def test_controls_that_are_no_longer_decided_make_the_drift_incomplete() -> None:
+def test_controls_that_became_an_error_make_the_drift_incomplete() -> None:
     drift = Drift()
     after = [*ALL_PASS[:-1], VERDICTS[-1]]
     drift.add(assessment("a", ALL_PASS), assessment("a", after))
     assert (drift.is_drift, drift.is_complete) == (False, False)
 
 
-def test_controls_of_one_run_are_counted_and_not_compared() -> None:
+def test_controls_of_only_one_run_are_listed_and_not_compared() -> None:
     drift = Drift()
     few = assessment(verdicts=ALL_PASS[:2], controls=CONTROLS[:2])
     drift.add(few, assessment(verdicts=ALL_PASS))

@@ -71,7 +71,7 @@ def test_with_a_newer_catalogue_only_common_controls_are_compared() -> None:
     assert [move.slug for move in moves] == [CONTROLS[1].slug]
 
 
-def test_names_are_safe_to_show() -> None:
+def test_control_characters_in_host_names_are_escaped() -> None:
     compared = since(assessment("old\x1b[31m"))
     compared.add(assessment("new\u202e"))
     assert compared.gone == ["old\\x1b[31m"]

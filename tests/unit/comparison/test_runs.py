@@ -37,14 +37,14 @@ def test_changes_of_one_host_are_listed() -> None:
     )
 
 
-def test_sections_add_up_to_the_totals() -> None:
+def test_counts_by_section_add_up_to_the_totals() -> None:
     result = compare([host("a", F, F, P, P, M, N, E)], [host("a", P, F, F, E, M, P, P)])
     assert sum((before for before, _ in result.sections.values()), Counter()) == result.before
     assert sum((after for _, after in result.sections.values()), Counter()) == result.after
     assert result.sections["1 host"] == ({F: 2}, {P: 1, F: 1})
 
 
-def test_a_fleet_counts_hosts_per_control_and_transition() -> None:
+def test_equal_changes_of_a_control_are_one_entry_with_the_number_of_hosts() -> None:
     before = [host(name, F, F) for name in "abc"]
     after = [host("c", P, N), host("a", P, F), host("b", F, F)]
     result = compare(before, after)
@@ -90,6 +90,6 @@ def test_runs_with_a_different_order_are_compared() -> None:
         assert (result.hosts, result.kinds[ChangeKind.FIXED], result.kinds[ChangeKind.UNCHANGED]) == (3, 1, 1)
 
 
-def test_different_controls_are_not_compared() -> None:
+def test_assessments_by_different_controls_are_refused() -> None:
     with pytest.raises(HardenerError, match="cannot compare a: the two assessments hold different controls"):
         compare([host("a", F)], [host("a", F, P)])

@@ -144,7 +144,7 @@ def test_an_expired_waiver_is_not_reported_if_another_one_covers_it() -> None:
     assert standings(finding) == {"W-2": Standing.IN_FORCE}
 
 
-def test_waiving_every_offender_does_not_waive_undecided_objects() -> None:
+def test_a_waiver_of_every_offender_does_not_waive_objects_with_missing_facts() -> None:
     unknown = Undecided(Status.ERROR, "docker.containers could not be read: gone (1 of 7 containers)")
     finding = decide(replace(FAILS, undecided=unknown), a_waiver(scope=objects("*")))
     assert finding.status is Status.ERROR
@@ -152,7 +152,7 @@ def test_waiving_every_offender_does_not_waive_undecided_objects() -> None:
     assert finding.waivers[0].offenders == (WEB, DB, CI)
 
 
-def test_waiving_the_control_waives_undecided_objects_too() -> None:
+def test_a_waiver_of_the_control_waives_objects_with_missing_facts() -> None:
     unknown = Undecided(Status.ERROR, "could not be read")
     assert decide(replace(FAILS, undecided=unknown), a_waiver()).status is Status.WAIVED
 
@@ -160,7 +160,7 @@ def test_waiving_the_control_waives_undecided_objects_too() -> None:
 # --- attestations ---------------------------------------------------------------------------------------
 
 
-def test_an_attestation_answers_a_manual_control() -> None:
+def test_a_manual_control_passes_by_an_attestation() -> None:
     finding = decide(ASKS, an_attestation())
     assert finding.status is Status.PASS
     assert finding.attested
@@ -237,7 +237,7 @@ def test_a_decision_applies_to_its_hosts_and_groups(scope: Scope, holds: bool) -
     assert holds_on(scope, HERE) is holds
 
 
-def test_without_known_groups_only_host_names_count() -> None:
+def test_decisions_by_group_do_not_apply_to_a_host_with_unknown_groups() -> None:
     nowhere = Place("web1.example.org")
     assert not holds_on(Scope((), ("web",)), nowhere)
     assert holds_on(Scope((), ("all",)), nowhere)

@@ -19,7 +19,7 @@ def refused(data: bytes | str) -> Problem:
     return caught.value.problems[0]
 
 
-def test_scalars_keep_their_text() -> None:
+def test_yaml_scalars_are_read_as_their_text() -> None:
     text = (
         "a: 5.10\nb: no\nc: 2026-11-25\nd: 0x1F\ne: 99999999999999999999999999\nf: '~'\ng: .inf\nh: 1_000\n"
     )

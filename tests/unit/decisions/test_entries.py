@@ -87,7 +87,9 @@ def test_a_mistake_is_an_error_with_its_line(kind: Kind, key: str, value: str | 
         ("[a]", "must be text"),
     ],
 )
-def test_texts_must_not_be_empty(kind: Kind, value: str | None, problem: str) -> None:
+def test_a_required_text_that_is_missing_empty_or_too_long_is_an_error(
+    kind: Kind, value: str | None, problem: str
+) -> None:
     for key in kind.texts:
         line = 2 if value is None else kind.line_of(key)
         (found,) = kind.problems(kind.changed(key, value))
@@ -141,7 +143,7 @@ def test_values_of_the_wrong_type_are_refused(kind: Kind) -> None:
 
 
 @each_kind
-def test_the_horizon_of_the_file_applies(kind: Kind) -> None:
+def test_an_expiry_date_beyond_the_horizon_of_the_file_is_an_error(kind: Kind) -> None:
     line = kind.line_of("expires") + 1
     assert kind.problems(f"horizon_days: 30\n{kind.good}") == [
         f"{kind.file}:{line}: expires: 2027-05-25 is past the horizon of 30 days: 2026-12-25 at the latest"

@@ -64,7 +64,7 @@ def test_remarks_with_hostile_text_are_one_line(text: str) -> None:
     ("days", "words"),
     [(-1, "expired 2026-11-24"), (0, "expires 2026-11-25, today"), (1, "expires 2026-11-26, tomorrow")],
 )
-def test_the_end_of_a_decision_is_described(days: int, words: str) -> None:
+def test_the_expiry_of_a_decision_is_described_relative_to_today(days: int, words: str) -> None:
     ends = (TODAY + timedelta(days=days)).isoformat()
     (one,) = due(Decisions(TODAY, (waiver("W-1", "x", ends),)))
     assert str(one) == f"waiver W-1 (x, team-x) {words}"
@@ -78,7 +78,7 @@ def test_decisions_expired_or_expiring_within_30_days_are_due(days: list[int]) -
     assert [each.days for each in due(Decisions(TODAY, made))] == sorted(each for each in days if each <= 30)
 
 
-def test_without_decisions_nothing_is_due() -> None:
+def test_without_decision_files_no_decision_is_listed_as_due() -> None:
     assert due(None) == []
 
 

@@ -53,7 +53,7 @@ def test_only_the_owner_can_read_a_bundle(desk: Desk) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_without_a_key_it_is_not_signed(desk: Desk) -> None:
+def test_a_bundle_exported_without_a_key_is_not_signed(desk: Desk) -> None:
     path, _ = desk.export("it.tar.gz", seal=Seal())
     assert "SHA256SUMS.sig" not in contents(path)
 
@@ -83,7 +83,7 @@ def test_a_run_can_be_named_only_once(desk: Desk) -> None:
     assert left(desk) == set()
 
 
-def test_a_key_that_cannot_sign_publishes_nothing(desk: Desk) -> None:
+def test_an_export_with_a_key_that_cannot_sign_writes_no_bundle(desk: Desk) -> None:
     desk.key.write_text("no key any more\n")
     with pytest.raises(HardenerError, match=r"cannot sign with"):
         desk.export("it.tar.gz")
@@ -91,14 +91,14 @@ def test_a_key_that_cannot_sign_publishes_nothing(desk: Desk) -> None:
     assert desk.ledger.read_bytes() == b""
 
 
-def test_an_authority_that_does_not_answer_publishes_nothing(desk: Desk) -> None:
+def test_an_export_without_an_answer_of_the_time_stamp_authority_writes_no_bundle(desk: Desk) -> None:
     with pytest.raises(HardenerError, match=r"no time stamp from http://127\.0\.0\.1:9/: .*refused"):
         desk.export("it.tar.gz", seal=Seal(key=desk.key, tsa_url="http://127.0.0.1:9/"))
     assert left(desk) == {"ledger.ndjson"}
     assert desk.ledger.read_bytes() == b""
 
 
-def test_a_full_disk_publishes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_on_a_full_disk_writes_no_bundle(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -116,7 +116,7 @@ def test_files_of_killed_exports_are_removed_and_of_running_ones_kept(desk: Desk
     assert left(desk) == {"it.tar.gz", "ledger.ndjson", living.name}
 
 
-def test_the_next_export_recovers_from_a_killed_one(desk: Desk) -> None:
+def test_an_export_after_a_killed_one_succeeds_and_removes_its_files(desk: Desk) -> None:
     desk.export("before.tar.gz")
     program = "\n".join(
         (

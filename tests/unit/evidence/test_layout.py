@@ -30,7 +30,7 @@ def test_names_of_an_earlier_version_are_accepted() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_name_is_refused(name: str) -> None:
+def test_a_bundle_without_a_required_file_is_refused(name: str) -> None:
     with pytest.raises(Refused, match=f"^{name}: missing: "):
         require_names(listing(*(each for each in NAMES if each != name)))
 
@@ -40,7 +40,7 @@ def test_a_missing_name_is_refused(name: str) -> None:
     "variant",
     ["{0}x", "x{0}", "{0}.", "{0}/x", "{0} ", ".{0}", "{upper}", "{title}", "{cyrillic}", "{wide}", "./{0}"],
 )
-def test_an_additional_name_is_refused(name: str, variant: str) -> None:
+def test_a_bundle_with_an_additional_file_is_refused(name: str, variant: str) -> None:
     folder, slash, file = name.rpartition("/")
     added = f"{folder}{slash}" + variant.format(
         file,

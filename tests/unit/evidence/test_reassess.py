@@ -70,7 +70,7 @@ def test_a_failure_without_offenders_is_recomputed(tmp_path: Path) -> None:
     assert judged(evidence, tmp_path).differences == 0
 
 
-def test_an_unreadable_snapshot_stays_an_error(tmp_path: Path) -> None:
+def test_a_host_with_an_unreadable_snapshot_is_reassessed_as_unreachable(tmp_path: Path) -> None:
     controls = catalogue.load(BENCHMARK)
     bad = unreachable("bad", "x.json is not JSON", controls, benchmark=BENCHMARK)
     evidence = run(assessments=lambda: [bad], snapshots=lambda: [("bad", b"not JSON")], only=())
@@ -194,7 +194,7 @@ def test_counts_that_do_not_match_the_reports_are_refused(tmp_path: Path, change
 
 
 @pytest.mark.parametrize("declared", [{}, {"waivers": b"waivers: []\n"}])
-def test_a_decision_file_without_effect_is_not_a_difference(
+def test_a_decision_file_without_entries_is_not_a_difference(
     tmp_path: Path, declared: dict[str, bytes]
 ) -> None:
     decisions = stored_decisions(declared, name="test", today=DAY) or Decisions(DAY)
@@ -238,7 +238,7 @@ def test_another_catalogue_can_select_different_controls(tmp_path: Path) -> None
     assert judged(run(info=told, selection=Selection()), tmp_path).judge
 
 
-def test_the_order_of_a_selection_does_not_matter(tmp_path: Path) -> None:
+def test_a_selection_in_another_order_gives_the_same_result(tmp_path: Path) -> None:
     assert judged(run(selection=Selection(only=(*AUDITED[::-1], "5.5"))), tmp_path).judge == ""
 
 

@@ -35,7 +35,7 @@ def test_snapshots_are_stored_byte_for_byte(tmp_path: Path) -> None:
     assert stored == document(make(host="db01"))
 
 
-def test_every_host_is_in_the_population(tmp_path: Path) -> None:
+def test_every_host_is_listed_in_the_manifest_even_an_unreachable_one(tmp_path: Path) -> None:
     told, _ = stage(run(), tmp_path)
     assert [(host.name, bool(host.snapshot), host.unreachable) for host in told.hosts] == [
         ("gone", False, "connection refused"),

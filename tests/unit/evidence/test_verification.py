@@ -15,7 +15,7 @@ from hardener.evidence.verification import Trust, verify
 from tests.unit.evidence.bundles import EARLIER, Desk, contents, info, public, resigned, run
 
 
-def test_the_result_names_what_was_verified(desk: Desk) -> None:
+def test_the_result_of_a_verification_names_the_signer_the_runs_and_their_hosts(desk: Desk) -> None:
     path, exported = desk.export("it.tar.gz", run("run-a"), run("run-b", gone=[]))
     verified = desk.verify(path)
     assert verified.sha256 == exported.entry.bundle_sha256

@@ -28,7 +28,7 @@ def _id(expression: Expression) -> str:
 
 
 @pytest.mark.parametrize("expression", expressions(), ids=_id)
-def test_every_expression_is_linear_by_its_form(expression: Expression) -> None:
+def test_every_regular_expression_is_linear_or_a_listed_exception(expression: Expression) -> None:
     path = expression.place.partition(":")[0]
     by_hand = any(path == known and str(expression.pattern).startswith(begin) for known, begin in _BY_HAND)
     found = find(expression.pattern, expression.flags, expression.method)
@@ -66,13 +66,13 @@ def _measured_texts(expression: Expression) -> Sequence[Text]:
     return failing[:: max(1, len(failing) // _SAMPLE)]
 
 
-def test_all_expressions_of_the_project_are_found() -> None:
+def test_the_search_finds_all_regular_expressions_of_the_project() -> None:
     assert len(expressions()) > 200
     files = {each.place.partition(":")[0] for each in expressions()}
     assert {"hardener/reports/page/elements.js", "plugins/module_utils/host/redact.py"} <= files
 
 
-def test_the_method_that_applies_an_expression_is_found() -> None:
+def test_the_search_finds_the_method_that_applies_a_regular_expression() -> None:
     source = """
 import re
 _PART = r"a+"

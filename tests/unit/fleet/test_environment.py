@@ -56,7 +56,7 @@ def test_the_ansible_of_this_installation_comes_first_in_the_path() -> None:
     assert settings({"PATH": "/usr/bin"})["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
 
 
-def test_the_user_is_that_of_the_process_after_su() -> None:
+def test_the_variable_user_is_set_to_the_user_of_the_process() -> None:
     assert settings({"USER": "somebody"})["USER"] == pwd.getpwuid(os.geteuid()).pw_name
 
 

@@ -100,7 +100,7 @@ def test_events_of_ansible_runner_are_converted(given: dict[str, Any], event: Ev
     assert translate(given) == event
 
 
-def test_hosts_are_taken_from_our_first_task_only() -> None:
+def test_hosts_are_read_only_from_the_first_task_of_hardeners_playbook() -> None:
     """A host must not be able to name others by what it returns."""
     event = translate(raw("runner_on_ok", res={"ansible_play_hosts_all": ["x"], "changed": False}))
     assert isinstance(event, TaskResult)

@@ -21,7 +21,7 @@ def test_a_termination_signal_is_an_interrupt(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
-def test_a_handler_of_the_program_stays() -> None:
+def test_an_installed_handler_of_a_termination_signal_is_not_replaced() -> None:
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _frame: received.append(number))
     try:

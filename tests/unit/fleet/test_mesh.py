@@ -252,7 +252,7 @@ def test_a_malformed_answer_loses_the_slice(
         ("another", "snapshots/another.json"),
     ],
 )
-def test_a_node_can_only_answer_for_its_slice(
+def test_answers_for_hosts_or_paths_outside_of_the_nodes_slice_are_ignored(
     fake: FakeReceptor, run: Slice, tmp_path: Path, host: str, path: str
 ) -> None:
     names = ("../../../outside.json", "snapshots/b.json", "snapshots/another.json", "snapshots/passwd")
@@ -273,7 +273,7 @@ def test_a_link_in_the_artifacts_becomes_a_file(
     assert (tmp_path / "snapshots" / "link.json").read_text() == "/etc/shadow"
 
 
-def test_a_large_file_is_not_unpacked(
+def test_a_file_above_the_size_limit_is_not_unpacked_from_the_artifacts(
     fake: FakeReceptor, run: Slice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LARGEST_FILE", 1000)
@@ -290,7 +290,7 @@ def test_a_slice_without_output_ends_when_its_lease_expires(fake: FakeReceptor, 
     assert attempt.reason == "node w1: no output for 0.2 s"
 
 
-def test_a_refusal_is_reported(fake: FakeReceptor, run: Slice) -> None:
+def test_a_node_that_refuses_the_work_is_reported_with_the_reason(fake: FakeReceptor, run: Slice) -> None:
     fake.refuses = "could not verify signature"
     attempt, _ = run()
     assert attempt.reason == "node w1: w1 refuses the work: could not verify signature"

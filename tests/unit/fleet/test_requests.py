@@ -121,7 +121,7 @@ def test_snapshots_are_collected(tmp_path: Path, socket: str, extra: dict[str, s
     assert (asked.playbook, asked.options["variables"]) == ("audit", {"collect_dest": str(tmp_path), **extra})
 
 
-def test_a_stage_is_requested_by_the_variables_of_its_command() -> None:
+def test_variables_of_a_stage_have_the_name_of_their_command_as_prefix() -> None:
     asked = Asked(TaskResult("a", "prove", State.OK, data={"up": True}))
     with requests.stage(cast(Fleet, asked), "prove", {"stage": "begin", "run": "1"}) as answers:
         assert [dict(each.data) for each in answers.each(Seen())] == [{"up": True}]

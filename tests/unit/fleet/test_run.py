@@ -187,7 +187,9 @@ def test_a_run_leaves_no_process_and_no_file(play: Callable[[Script], Any], tmp_
     assert calls[0]["event_handler"](printed("x")) is False, "the event would be written to a file"
 
 
-def test_ansible_is_started_by_our_script_and_python(play: Callable[[Script], Any]) -> None:
+def test_ansible_is_started_by_the_launcher_script_with_the_same_python(
+    play: Callable[[Script], Any],
+) -> None:
     calls = play(events(hosts("a"), stats("a")))
     with a_run() as run:
         list(run)
@@ -277,7 +279,7 @@ def test_ansible_is_interrupted_before_it_is_killed(
     assert sleeper.returncode == -signal.SIGINT
 
 
-def test_an_abandoned_run_is_not_started(
+def test_a_run_whose_context_is_left_during_the_start_is_not_started(
     play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = play(events())
@@ -357,7 +359,7 @@ def test_leaving_the_context_waits_for_artifacts(
     assert (tmp_path / "last").exists()
 
 
-def test_an_interrupt_during_the_start_of_ansible_leaves_nothing(
+def test_an_interrupt_during_the_start_of_ansible_leaves_no_process_and_no_file(
     play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_HEAD_START_S", 60)
@@ -413,7 +415,7 @@ def test_an_ignored_hangup_stays_ignored(play: Callable[[Script], Any]) -> None:
 
 
 @pytest.mark.parametrize("lease", [None, 0.1])
-def test_ansible_may_be_paused_by_a_signal_until_its_lease_expires(
+def test_a_stopped_ansible_process_is_ended_only_when_its_lease_expires(
     play: Callable[[Script], Any],
     ansible: subprocess.Popen[bytes],
     monkeypatch: pytest.MonkeyPatch,

@@ -35,7 +35,7 @@ def test_hosts_that_have_answered_are_not_repeated() -> None:
     assert slices.outcomes == {"a": Outcome(State.OK), "b": Outcome(State.CHANGED)}
 
 
-def test_a_lost_slice_goes_to_another_place_if_there_is_one() -> None:
+def test_a_lost_slice_is_given_to_another_executor_if_there_is_one() -> None:
     slices = SliceQueue("audit", "a", 1)
     first = slices.take("a", PLACES)
     assert first

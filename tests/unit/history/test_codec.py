@@ -72,7 +72,7 @@ def through_json(value: Everything, *, without: str = "") -> Everything:
     return Codec().decode(Everything, data)
 
 
-def test_every_type_is_decoded_as_encoded() -> None:
+def test_a_value_of_every_supported_type_is_decoded_unchanged() -> None:
     assert through_json(ONE) == ONE
     assert isinstance(through_json(ONE).colour, Colour)
 
@@ -107,7 +107,7 @@ def test_every_control_of_the_catalogue_is_decoded_exactly() -> None:
     assert [Codec().decode(Control, Codec().encode(control)) for control in controls] == list(controls)
 
 
-def test_a_type_can_be_stored_in_a_shorter_form() -> None:
+def test_a_type_with_its_own_encoder_is_stored_by_it() -> None:
     codec = Codec({Small: (lambda small: small.name, Small)})
     encoded = codec.encode(ONE)
     assert encoded["parts"] == {"x": ["y"]}

@@ -14,7 +14,9 @@ from hardener.history.numbers import believed, next_number, take_number
 NOW = 1_800_000_000.0
 
 
-def test_numbers_rise_even_if_the_clock_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_numbers_rise_even_if_the_clock_is_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = Home(tmp_path / "home")
     clock = NOW
     monkeypatch.setattr(time, "time", lambda: clock)
@@ -27,7 +29,7 @@ def test_numbers_rise_even_if_the_clock_does_not(tmp_path: Path, monkeypatch: py
     assert take_number(home, 0) == clock * 1000
 
 
-def test_after_a_lost_history_numbers_continue_from_those_on_hosts() -> None:
+def test_without_a_history_run_numbers_continue_after_the_highest_one_of_a_host() -> None:
     assert next_number(0, int(NOW * 1000) + 5, now=NOW) == NOW * 1000 + 6
 
 
@@ -63,7 +65,9 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         *(({"number": int(NOW * 1000) * 3}, 0), ({"number": 1 << 62}, 0)),
     ],
 )
-def test_a_number_on_a_host_is_accepted_within_a_year_of_the_clock(known: object, number: int) -> None:
+def test_a_run_number_of_a_host_is_ignored_if_it_is_malformed_or_far_ahead_of_the_clock(
+    known: object, number: int
+) -> None:
     assert believed(known, now=NOW) == number
 
 

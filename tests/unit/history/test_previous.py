@@ -35,12 +35,14 @@ def test_previous_runs_are_returned_oldest_first(history: History) -> None:
 @pytest.mark.parametrize(
     "changed", [{"inventory": "test.yml"}, {"limit": "web"}, {"level": 1}, {"only": ("runtime",)}]
 )
-def test_runs_of_another_kind_are_not_previous_runs(history: History, changed: dict[str, object]) -> None:
+def test_runs_with_another_inventory_or_selection_are_not_previous_runs(
+    history: History, changed: dict[str, object]
+) -> None:
     put(history, "one")
     assert previous_runs(history, replace(record(), **changed)) is None  # type: ignore[arg-type]
 
 
-def test_runs_by_another_benchmark_are_of_another_kind(history: History) -> None:
+def test_runs_by_another_benchmark_are_not_previous_runs(history: History) -> None:
     put(history, "one")
     other = record()
     assert (
@@ -56,7 +58,7 @@ def test_the_previous_runs_of_a_stored_run_are_only_the_earlier_ones(history: Hi
 
 
 @pytest.mark.parametrize("asked", ["abcd", "dcba", "cadb", "bd", "aabbccdd"])
-def test_hosts_can_be_requested_in_any_order(history: History, asked: str) -> None:
+def test_earlier_assessments_of_hosts_can_be_requested_in_any_order(history: History, asked: str) -> None:
     hosts: dict[str, Assessment] = {name: assessment(name) for name in "abcd"}
     put(history, "one", hosts.values())
     found = previous_runs(history, record())

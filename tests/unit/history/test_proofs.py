@@ -42,7 +42,9 @@ def again_files(folder: Path, stored: StoredProof) -> list[Path]:
     return [path for path in folder.iterdir() if path.name in stored.files()]
 
 
-def test_proofs_are_found_by_the_beginning_of_the_id_and_by_order(proofs: Proofs, tmp_path: Path) -> None:
+def test_proofs_are_found_by_the_beginning_of_the_id_and_by_position_from_latest(
+    proofs: Proofs, tmp_path: Path
+) -> None:
     first, second = (kept(proofs, tmp_path / str(minute), minute) for minute in (5, 6))
     assert proofs.all() == Kept((second, first), ())
     assert proofs.proof("latest~1") == first

@@ -57,7 +57,9 @@ def kill_at_line(number: int) -> Callable[[FrameType, str, Any], Any]:
     return trace
 
 
-def test_an_unfinished_recording_leaves_nothing(history: History, facts: dict[str, Path]) -> None:
+def test_an_unfinished_recording_is_not_stored_in_the_history(
+    history: History, facts: dict[str, Path]
+) -> None:
     put(history, "one", HOSTS, snapshots=facts)
     with history.begin() as recording:
         recording.keep("a", facts["a"])

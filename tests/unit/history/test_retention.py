@@ -17,13 +17,13 @@ from hardener.history.retention import KEEP_DAYS, KEEP_RUNS, load
         ("keep_days: 30", (KEEP_RUNS, 30.0)),
     ],
 )
-def test_the_limits_of_the_file_are_used(tmp_path: Path, text: str, kept: tuple[int, float]) -> None:
+def test_limits_are_read_from_the_retention_file(tmp_path: Path, text: str, kept: tuple[int, float]) -> None:
     path = tmp_path / "retention.yml"
     path.write_text(text)
     assert load(path) == kept
 
 
-def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
+def test_without_a_retention_file_the_default_limits_apply(tmp_path: Path) -> None:
     assert load(tmp_path / "retention.yml") == (KEEP_RUNS, KEEP_DAYS)
 
 

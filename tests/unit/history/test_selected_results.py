@@ -15,7 +15,7 @@ from tests.unit.reports.conftest import assessment, gone
 from tests.unit.snapshots import make
 
 
-def test_without_a_filter_everything_is_chosen(history: History) -> None:
+def test_without_a_filter_all_results_are_selected(history: History) -> None:
     found = [assessment("a"), gone("b")]
     results = SelectedResults(put(history, "one", found), ResultFilter())
     assert list(results.assessments()) == found

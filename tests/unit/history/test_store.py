@@ -120,7 +120,7 @@ def test_the_oldest_runs_are_removed(history: History, snapshot: Callable[[str],
     assert history.run("base").controls
 
 
-def test_the_reference_of_drift_is_kept_while_its_inventory_has_runs(history: History) -> None:
+def test_the_run_that_drift_compares_with_is_kept_while_its_inventory_has_runs(history: History) -> None:
     put(history, "other", inventory="other.yml", only=())
     (history.path / "retention.yml").write_text("keep_runs: 3\n")
     put(history, "whole", only=())

@@ -44,7 +44,7 @@ def test_hosts_of_a_control_are_counted_by_status_and_run(timeline: Timeline) ->
     ]
 
 
-def test_runs_without_the_host_are_omitted_from_its_steps(timeline: Timeline) -> None:
+def test_status_changes_of_a_host_omit_runs_without_this_host(timeline: Timeline) -> None:
     def of(host: str) -> list[StatusStep]:
         return [step for step in timeline.steps(host) if step.slug == SLUG]
 
@@ -53,7 +53,9 @@ def test_runs_without_the_host_are_omitted_from_its_steps(timeline: Timeline) ->
     assert timeline.steps("never there") == []
 
 
-def test_the_steps_of_a_host_are_searched_by_an_index_of_its_name(tmp_path: Path, timeline: Timeline) -> None:
+def test_status_changes_of_a_host_are_queried_by_an_index_of_host_names(
+    tmp_path: Path, timeline: Timeline
+) -> None:
     with opened(tmp_path / "history.sqlite3") as connection:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {steps_statement('1,2,3')}", ("a",)).fetchall()
     searched = [row[3] for row in plan if row[3].startswith("SEARCH")]

@@ -174,7 +174,7 @@ def test_the_inventory_checks_the_host_key_and_names_one_host(restored: list[str
     assert a.known_hosts.read_text() == f"[127.0.0.1]:{a.port} ssh-ed25519 AAAA guest\n"
 
 
-def test_an_incomplete_guest_is_ignored(restored: list[str], cache: Path) -> None:
+def test_an_incomplete_guest_folder_is_ignored_and_replaced(restored: list[str], cache: Path) -> None:
     (cache / "guests" / "a").mkdir(parents=True)
     assert lab.status() == []
     assert lab.up("a", "13", report=quiet).pid is not None
@@ -206,5 +206,5 @@ def test_a_failed_command_is_reported_with_its_output(unreachable: guest.Guest) 
         unreachable.ssh("docker", "ps")
 
 
-def test_a_failure_can_be_returned_instead_of_raised(unreachable: guest.Guest) -> None:
+def test_the_exit_code_of_a_failed_ssh_command_is_returned_on_request(unreachable: guest.Guest) -> None:
     assert unreachable.ssh("docker", "ps", check=False).returncode == 255

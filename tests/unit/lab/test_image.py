@@ -51,7 +51,7 @@ def test_each_release_has_its_own_image(builds: list[str]) -> None:
 
 
 @pytest.mark.parametrize("error", [HardenerError("no network"), KeyboardInterrupt()])
-def test_a_failed_build_leaves_nothing(
+def test_a_failed_build_leaves_no_image_and_no_temporary_file(
     builds: list[str], cache: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     def fail(draft: Image, release: Release, *, report: image.Say) -> None:

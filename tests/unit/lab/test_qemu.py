@@ -45,7 +45,7 @@ def test_a_comma_in_a_disks_path_is_escaped() -> None:
     assert json.loads(root)["file"]["filename"] == "/g/a,readonly=on"
 
 
-def test_the_root_disk_is_the_first_disk() -> None:
+def test_the_root_disk_is_attached_before_the_data_disk() -> None:
     command = machine(Path("/g")).command()
     disks = [json.loads(disk) for disk in option(command, "-blockdev")]
     assert [disk["file"]["filename"] for disk in disks] == ["/g/disk.qcow2", "/g/data.qcow2"]
@@ -54,7 +54,7 @@ def test_the_root_disk_is_the_first_disk() -> None:
 
 
 @pytest.mark.parametrize(("accelerator", "cpu"), [("kvm", "host"), ("tcg", "max")])
-def test_the_processor_fits_the_accelerator(accelerator: str, cpu: str) -> None:
+def test_the_emulated_processor_depends_on_the_accelerator(accelerator: str, cpu: str) -> None:
     command = machine(Path("/g"), accelerator=accelerator).command()
     assert option(command, "-cpu") == [cpu]
     assert option(command, "-accel")[0].startswith(accelerator)
@@ -154,7 +154,7 @@ class FakeQemu:
         self._server.close()
 
 
-def test_saving_waits_until_complete_and_then_quits(tmp_path: Path) -> None:
+def test_saving_a_machine_waits_until_it_is_complete_and_then_ends_qemu(tmp_path: Path) -> None:
     fake = FakeQemu(
         tmp_path,
         [{"return": {}}, {"return": {}}]
@@ -190,7 +190,7 @@ def test_a_refusal_of_qemu_is_reported_with_its_reason(tmp_path: Path) -> None:
         control.execute("migrate")
 
 
-def test_restoring_waits_until_the_guest_runs(tmp_path: Path) -> None:
+def test_restoring_a_machine_waits_until_the_guest_runs(tmp_path: Path) -> None:
     fake = FakeQemu(tmp_path, [{"return": {"status": status}} for status in ("inmigrate", "running")])
     with qemu.Qmp(tmp_path) as control:
         control.wait_until_running()

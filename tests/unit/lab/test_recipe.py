@@ -120,7 +120,7 @@ def test_the_data_root_is_on_its_own_disk_even_without_docker() -> None:
     assert hooks == ['--customize-hook=mkdir --parents "$1"/var/lib/docker']
 
 
-def test_no_guest_is_built_with_auditd_since_a_role_installs_it() -> None:
+def test_guests_are_built_without_auditd() -> None:
     assert not [name for name, release in RELEASES.items() if "auditd" in release.packages]
 
 

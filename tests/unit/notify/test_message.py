@@ -71,7 +71,7 @@ def test_drift_is_reported_with_the_earlier_and_current_status() -> None:
     assert document["left"] is None
 
 
-def test_a_verdicts_own_severity_is_reported() -> None:
+def test_the_severity_of_a_verdict_overrides_that_of_its_control() -> None:
     after = (dataclasses.replace(failing()[0], severity=Severity.LOW), *PASSING[1:])
     drift = moved([(assessment("a", PASSING), assessment("a", after))])
     document = told(Event(inventory="prod.yml", exit_code=ExitCode.DRIFTED, run="", against="", found=drift))

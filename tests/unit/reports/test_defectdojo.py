@@ -44,7 +44,7 @@ def test_findings_of_different_hosts_have_different_titles(write: Write) -> None
     assert len({each["unique_id_from_tool"] for each in findings}) == len(findings)
 
 
-def test_a_host_without_facts_keeps_its_findings_open(write: Write) -> None:
+def test_findings_of_an_unreachable_host_stay_open(write: Write) -> None:
     before = read(write(assessment("web_1", statuses(*[Status.FAIL] * len(CONTROLS)))))
     lost = read(write(gone("web_1")))
     for key in ("title", "severity", "unique_id_from_tool", "active"):

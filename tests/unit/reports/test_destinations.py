@@ -157,6 +157,6 @@ def test_a_file_larger_than_its_reader_accepts_is_written_with_a_warning(
     assert write_reports(hosts, {path: by_group(make, hosts)}) == []
 
 
-def test_the_limits_are_those_of_the_readers() -> None:
+def test_size_limits_of_junit_and_sarif_equal_those_of_their_readers() -> None:
     assert (junit._MOST_BYTES, junit._MOST_ELEMENTS) == (30_000_000, 250_000)
     assert sarif._MOST_RESULTS == 25_000

@@ -42,7 +42,7 @@ NO_GOLDEN = {
 KEEPS_THE_FIRST = {"html", "markdown", "sarif"}
 
 
-def test_each_format_has_a_reader_for_tests() -> None:
+def test_each_report_format_has_a_reader_in_these_tests() -> None:
     assert READERS.keys() == FORMATS.keys()
 
 
@@ -112,7 +112,7 @@ def test_a_host_whose_change_was_not_begun_is_named_with_the_reason(
 
 
 @each_format
-def test_passing_controls_are_counted(write: Write, format_name: str) -> None:
+def test_every_format_contains_the_number_of_passing_controls(write: Write, format_name: str) -> None:
     reader = READERS[format_name]
     document = reader.read(write(assessment("holds", statuses(*[Status.PASS] * len(CONTROLS)))))
     if format_name == "sarif":  # readers would make an alert of each result

@@ -81,7 +81,7 @@ def test_a_verdict_is_written_once_however_many_hosts_have_it(written: Written) 
     assert all(record[6] == [] for record in others)
 
 
-def test_changes_are_in_the_record_of_their_host(written: Written, run: RunInfo) -> None:
+def test_changed_findings_are_in_the_data_of_their_host(written: Written, run: RunInfo) -> None:
     before = assessment(verdicts=statuses(Status.PASS, *[Status.FAIL] * 6))
     after = assessment(verdicts=statuses(*[Status.FAIL] * 7))
     (record,) = Page(written(after, previous=earlier(run, before))).records
@@ -129,7 +129,7 @@ def test_with_few_hosts_findings_are_also_plain_html(written: Written) -> None:
     assert page.count("<b>web1</b>") == len(CONTROLS) + 1  # and once among those that were not reached
 
 
-def test_with_many_hosts_findings_are_data_only(written: Written) -> None:
+def test_with_many_hosts_findings_are_only_in_the_data_of_the_page(written: Written) -> None:
     page = written(*(assessment(f"h{number}") for number in range(51)))
     assert "<article " not in page
     assert "html-dir=DIR" in page
@@ -179,7 +179,7 @@ def test_the_riskiest_containers_of_all_hosts_are_listed(written: Written) -> No
     assert "more:" not in page
 
 
-def test_containers_beyond_the_riskiest_are_counted(written: Written) -> None:
+def test_the_page_lists_the_riskiest_containers_and_counts_the_others(written: Written) -> None:
     many = [
         with_containers(f"h{at}", *[(f"c{n}", Severity.LOW, n) for n in range(20)], more=80)
         for at in range(9)

@@ -40,7 +40,7 @@ def test_all_reports_are_written_in_one_pass(tmp_path: Path, run: RunInfo) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "one"]
 
 
-def test_the_pieces_equal_the_written_file(run: RunInfo) -> None:
+def test_a_report_can_be_yielded_in_pieces_instead_of_a_file(run: RunInfo) -> None:
     text = pieces(Names(run), (assessment(name) for name in ("a", "b")))
     assert next(text) == "begin\n"
     assert list(text) == ["a\n", "b\n", "end\n"]

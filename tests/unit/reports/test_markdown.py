@@ -52,7 +52,7 @@ def test_requirements_with_a_failing_control_are_named_with_their_source(written
     assert "| CIS Controls v8 | 4.1, 4.8 | 2 | the benchmark |" in written(assessment())
 
 
-def test_the_report_fits_into_a_comment(written: Written) -> None:
+def test_the_report_of_a_large_fleet_fits_into_a_pull_request_comment(written: Written) -> None:
     controls = [control(f"c{n}", f"5.{n}", "runtime", title="A long title " * 6) for n in range(200)]
     fail, error = Verdict(Status.FAIL, "x", "`y" * 400), Verdict(Status.ERROR, "x", "z" * 400)
     hosts = [assessment(f"{n}" * 60, [fail, error] * 100, controls=controls) for n in range(8)]

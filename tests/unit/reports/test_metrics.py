@@ -64,7 +64,7 @@ def value(samples: Samples, name: str, **labels: str) -> float:
     return samples[name][tuple(sorted(labels.items()))]
 
 
-def test_every_host_and_section_is_counted() -> None:
+def test_findings_are_counted_by_host_section_and_status() -> None:
     samples = parsed(metrics([run([assessment("a"), gone("b")])]))
 
     def count(host: str, section: str, status: Status) -> float:
@@ -77,7 +77,7 @@ def test_every_host_and_section_is_counted() -> None:
     assert len(samples["hardener_findings"]) == 2 * 5 * len(Status)
 
 
-def test_controls_are_counted_over_all_hosts_only() -> None:
+def test_each_control_has_one_sample_for_all_hosts_together() -> None:
     samples = parsed(metrics([run([assessment("a"), assessment("b"), gone("c")])]))
     control = {
         "inventory": "prod.yml",
@@ -124,7 +124,7 @@ def test_groups_are_limited_to_the_largest() -> None:
     assert value(samples, "hardener_group_findings", inventory="prod.yml", group="all", status="fail") == 300
 
 
-def test_decisions_have_their_last_day() -> None:
+def test_decisions_are_counted_by_state_and_have_their_last_day() -> None:
     samples = parsed(metrics([replace(run([assessment("a")]), run=replace(RUN, decisions=DECISIONS))]))
     states = {
         (kind, state): value(samples, "hardener_decisions", inventory="prod.yml", kind=kind, state=state)

@@ -40,7 +40,7 @@ def test_counts_agree_with_the_findings(write: Write) -> None:
         assert sum(host["counts"].values()) == len(host["findings"]) == len(CONTROLS)
 
 
-def test_a_finding_is_complete(write: Write) -> None:
+def test_a_finding_has_all_fields_of_the_schema(write: Write) -> None:
     findings = {each["slug"]: each for each in read(write(assessment()))["hosts"][0]["findings"]}
     assert findings["container-not-privileged"] == {
         "slug": "container-not-privileged",

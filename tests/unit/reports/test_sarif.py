@@ -58,7 +58,7 @@ def test_controls_that_were_not_evaluated_stay_open(write: Write) -> None:
     assert "b: expected the host can be reached, found not evaluated: ssh: connection" in str(lost[0])
 
 
-def test_every_host_is_counted(write: Write) -> None:
+def test_every_host_has_its_counts_in_the_properties_of_the_run(write: Write) -> None:
     population = read(write(assessment("a"), gone("b")))["properties"]["population"]
     assert [(each["host"], each["reachable"], each["groups"]) for each in population] == [
         ("a", True, ["database", "production"]),

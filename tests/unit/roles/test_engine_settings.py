@@ -25,7 +25,7 @@ from tests.unit.snapshots import recorded
         ("debian-13-selinux-enforcing", "selinux", {"security": ["selinux"]}),
     ],
 )
-def test_expectations_of_two_roles_for_the_engine_are_combined(
+def test_settings_that_two_roles_require_of_the_engine_are_combined(
     host: str, role: str, expected: dict[str, list[str]]
 ) -> None:
     snapshot = recorded(host)

@@ -37,7 +37,7 @@ def test_tasks_imported_from_a_role_have_specifications() -> None:
             assert point in read(role, "meta/argument_specs.yml")["argument_specs"], path
 
 
-def test_every_remediation_of_the_catalogue_exists() -> None:
+def test_every_remediation_of_the_catalogue_names_a_variable_of_a_role() -> None:
     for control in catalogue.every_control():
         remediation = control.remediation
         if remediation:

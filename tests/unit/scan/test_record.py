@@ -22,7 +22,7 @@ def test_a_record_is_read_with_all_findings() -> None:
     assert scan.reports[IMAGE][0].findings[0]["package"] == "musl"
 
 
-def test_failed_and_impossible_comparisons_are_distinguished() -> None:
+def test_comparisons_that_failed_are_distinguished_from_images_without_packages() -> None:
     unread = no_database(release=None)
     stale = result(state="unknown", reason="old", index={"state": "stale", "date": None})
     scan = parse(record({"none": no_database(), "unread": unread, "stale": stale}))

@@ -175,7 +175,9 @@ def test_a_malformed_document_is_reported_in_one_line(loaded: Any, document: Any
     assert len(str(caught.value)) < 500
 
 
-def test_sizes_are_bounded(loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_and_the_number_of_vex_statements_are_bounded(
+    loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(vex, "_STATEMENTS", 2)
     with pytest.raises(HardenerError, match="more than 2 statements"):
         loaded(openvex(*[said()] * 3))

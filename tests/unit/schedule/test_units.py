@@ -57,7 +57,7 @@ def test_paths_hidden_from_the_service_are_refused(place: str, path: Path) -> No
     assert str(path) in service(replace(there, confined=False), user=False) or place in ("reads", "writes")
 
 
-def test_a_line_end_cannot_add_a_setting() -> None:
+def test_a_command_with_a_line_end_cannot_add_a_setting_to_the_unit() -> None:
     for command in (("/bin/true\nUser=root",), ("/bin/true", "a\nExecStart=/bin/false")):
         with pytest.raises(HardenerError, match="cannot be written into a unit file"):
             service(job(command=command), user=False)

@@ -53,7 +53,7 @@ def test_a_folder_with_foreign_files_is_refused(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x00\xff", b'["a.html","k",1]\n'])
-def test_an_invalid_list_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_list_of_the_sites_files_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LIST).write_bytes(content)
     with pytest.raises(HardenerError, match="is not a list of a site"):
         SiteFolder(tmp_path)
@@ -124,7 +124,7 @@ def test_an_object_of_another_kind_in_place_of_a_file_is_an_error(tmp_path: Path
             made(tmp_path, {"a.html": "1"})
 
 
-def test_the_files_of_a_killed_run_are_known(tmp_path: Path) -> None:
+def test_files_that_a_killed_run_wrote_are_removed_by_the_next_run(tmp_path: Path) -> None:
     made(tmp_path, {"a.html": "1", "b.html": "1"})
     with SiteFolder(tmp_path) as folder:
         folder.write("a.html", "2", "new")
@@ -140,7 +140,7 @@ def test_the_files_of_a_killed_run_are_known(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == [LIST, "c.html"]
 
 
-def test_a_changed_file_is_not_kept(tmp_path: Path) -> None:
+def test_a_file_that_was_changed_or_removed_is_written_again(tmp_path: Path) -> None:
     made(tmp_path, {"a.html": "text", "b.html": "text"})
     (tmp_path / "a.html").write_text("longer text")
     (tmp_path / "b.html").unlink()

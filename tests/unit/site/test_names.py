@@ -49,5 +49,5 @@ def test_a_plain_name_is_its_own_file_name() -> None:
     ]
 
 
-def test_hostile_names_do_not_collide() -> None:
+def test_hostile_names_have_different_file_names() -> None:
     assert len({file_name(each) for each in HOSTILE}) == len(HOSTILE)

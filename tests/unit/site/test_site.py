@@ -245,7 +245,7 @@ def test_an_empty_history_is_an_error(home: Path, out: Path) -> None:
     assert not out.exists()
 
 
-def test_partial_runs_are_shown(home: Path, out: Path) -> None:
+def test_runs_of_a_selection_of_controls_are_shown_and_marked(home: Path, out: Path) -> None:
     record(home, "before", [assessment("a")], verb="before harden")
     record(home, "one", [assessment("a")], day=1, only=("daemon",))
     written(home, out)

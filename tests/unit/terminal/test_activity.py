@@ -17,7 +17,7 @@ def shown(answer: dict[str, object]) -> str:
     return output.getvalue()
 
 
-def test_unusual_entries_come_first_and_gaps_last() -> None:
+def test_unusual_entries_are_shown_first_and_losses_last() -> None:
     entries = [entry(unusual=False, kind="open w"), entry(unusual=True)]
     text = shown(
         {**ANSWER, "entries": entries, "lost": {"overruns": 2}, "deaf": ["the engine cannot be asked"]}

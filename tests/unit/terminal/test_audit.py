@@ -172,7 +172,7 @@ def test_every_failure_is_listed_with_its_finding() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])
-def test_nothing_is_wider_than_the_terminal(width: int) -> None:
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     long = Verdict(F, "x" * 200, "漢字" * 100, (Offender("container", "é" * 90, "y" * 300),) * 9, (), 9)
     host = "h" * 250
     texts = [
@@ -267,7 +267,7 @@ def test_no_color_disables_colours(plain_environment: pytest.MonkeyPatch) -> Non
     assert {code for code in colours(text) if re.search(r"[349]\d", code)} == set()
 
 
-def test_symbols_repeat_what_colours_say() -> None:
+def test_each_colour_of_a_bar_has_its_own_symbol() -> None:
     text = comparison_text([BEFORE], [AFTER])
     assert "█ pass   ▒ fail   ! error   · manual, not applicable or waived" in text
     assert re.search(r"1 host +▒+ +█+ +0 → 2 +2 → 0", text)
@@ -311,12 +311,12 @@ def test_bars_fill_their_width_and_show_every_count(amounts: list[int], width: i
     assert all((cell > 0) is (amount > 0) for cell, amount in zip(cells, amounts, strict=True))
 
 
-def test_all_controls_are_counted() -> None:
+def test_the_totals_of_a_summary_add_up_to_the_number_of_controls() -> None:
     total = next(line for line in summary_text(assessment()).splitlines() if line.startswith(" Total"))
     assert sum(int(word) for word in total.split() if word.isdigit()) == len(CONTROLS)
 
 
-def test_an_undone_run_is_reported_after_hardening() -> None:
+def test_a_rolled_back_run_is_reported_after_hardening() -> None:
     why = "rolled back: not confirmed within 180 s (firewall_inbound)"
     after = dataclasses.replace(AFTER, facts={**AFTER.facts, "last_run": why})
     shown = comparison_text([BEFORE], [after], width=120)

@@ -81,7 +81,7 @@ def image(chance: random.Random) -> dict[str, Any]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("seed", range(4))
-def test_the_screen_of_images_loses_nothing_on_a_narrow_terminal(seed: int, width: int) -> None:
+def test_the_list_of_images_shows_all_text_on_a_narrow_terminal(seed: int, width: int) -> None:
     chance = random.Random(seed)
     host, images = text(chance, 3), [image(chance) for _ in range(chance.randrange(15))]
     nothing_is_missing(lambda screen: show_images(host, images, screen), width)
@@ -102,7 +102,7 @@ class Run:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("seed", range(4))
-def test_the_screen_of_a_trend_loses_nothing_on_a_narrow_terminal(seed: int, width: int) -> None:
+def test_a_trend_shows_all_text_on_a_narrow_terminal(seed: int, width: int) -> None:
     chance = random.Random(seed)
     names = ["host", "operations", *(text(chance, 3) for _ in range(chance.randrange(3)))]
     runs: list[Any] = [
@@ -164,7 +164,7 @@ def planned(chance: random.Random) -> Outlook:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("seed", range(4))
-def test_the_screen_of_a_plan_loses_nothing_on_a_narrow_terminal(seed: int, width: int) -> None:
+def test_a_plan_shows_all_text_on_a_narrow_terminal(seed: int, width: int) -> None:
     chance = random.Random(seed)
     outlooks = [planned(chance) for _ in range(3)]
     nothing_is_missing(lambda screen: show_plan(outlooks, screen, benchmark=BENCHMARK), width)
@@ -199,7 +199,7 @@ def drift_between(chance: random.Random) -> Drift:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("seed", range(4))
-def test_the_screen_of_drift_loses_nothing_on_a_narrow_terminal(seed: int, width: int) -> None:
+def test_drift_shows_all_text_on_a_narrow_terminal(seed: int, width: int) -> None:
     chance = random.Random(seed)
     drift, title = drift_between(chance), text(chance)
     nothing_is_missing(lambda screen: show_drift(drift, screen, title=title), width)

@@ -61,7 +61,7 @@ def test_a_long_run_prints_a_line_at_intervals() -> None:
     assert {line.split(",")[0] for line in lines} == {"audit: starting"}
 
 
-def test_a_new_task_is_shown_sooner_than_the_same_task() -> None:
+def test_a_started_task_is_printed_sooner_than_a_repeat_of_the_current_one() -> None:
     first, second = TaskStarted("Install"), TaskStarted("Restart")
     lines = shown(Stream(tty=False), first, *([Idle()] * 8), second, *([Idle()] * 8)).splitlines()
     assert [line.partition("(")[2] for line in lines[:-1]] == ["Install)", "Restart)"]
@@ -97,7 +97,7 @@ def test_no_color_keeps_the_live_line_and_drops_the_colours(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_there_is_no_live_line_if_others_write_to_the_stream(
+def test_the_live_line_is_omitted_on_a_dumb_terminal_or_a_shared_stream(
     monkeypatch: pytest.MonkeyPatch, live: bool
 ) -> None:
     if live:
@@ -147,7 +147,7 @@ def test_the_slowest_hosts_of_a_fleet_are_named() -> None:
     assert re.search(r"\(a: x [\dmins ]+, b: x [\dmins ]+, c: x [\dmins ]+, \+3 more\)", text)
 
 
-def test_the_time_of_the_last_run_is_an_estimate() -> None:
+def test_progress_shows_the_duration_of_the_last_run() -> None:
     stream = Stream(tty=False)
     with Progress("harden", stream=stream) as progress:
         progress.expect(125)

@@ -33,7 +33,7 @@ def text(parts: Iterable[RenderableType]) -> str:
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_a_recorder_that_is_not_the_usual_one_is_named_with_the_reason(several: bool) -> None:
+def test_a_fallback_recorder_is_named_with_the_reason(several: bool) -> None:
     def shown(found: Recording) -> str:
         return text(overview([(found, Path("a"))]) if several else screen(found, Path("a")))
 

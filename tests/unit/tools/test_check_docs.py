@@ -55,7 +55,7 @@ def test_a_known_command_is_accepted(command: str) -> None:
     assert list(wrong(command)) == []
 
 
-def test_a_part_of_a_command_in_a_sentence_is_accepted() -> None:
+def test_an_incomplete_command_in_a_sentence_is_accepted() -> None:
     assert list(wrong("hardener audit --junit", whole=False)) == []
     assert list(wrong("hardener audit --frobnicate", whole=False))
 

@@ -13,7 +13,7 @@ TEXT = """\
 """
 
 
-def test_links_point_to_the_site() -> None:
+def test_relative_links_of_the_readme_point_to_the_documentation_site() -> None:
     assert published(TEXT, "https://docs.example.org/h/") == (
         "![Before and after](https://docs.example.org/h/images/harden.svg)\n"
         "[first](https://docs.example.org/h/guides/first-steps.html) "
@@ -25,7 +25,7 @@ def test_links_point_to_the_site() -> None:
     )
 
 
-def test_without_a_site_links_are_text() -> None:
+def test_without_a_documentation_site_relative_links_become_text() -> None:
     assert (
         published(TEXT, "")
         == "\nfirst ids role\n[here](#install) [other](https://example.org/) file changes\n"
@@ -42,5 +42,5 @@ def test_without_a_site_links_are_text() -> None:
         ("hardener/snapshot.schema.json", "files/hardener/snapshot.schema.json"),
     ],
 )  # fmt: skip
-def test_the_address_of_a_page_is_computed(path: str, where: str) -> None:
+def test_each_source_file_has_its_address_on_the_documentation_site(path: str, where: str) -> None:
     assert address(path) == where

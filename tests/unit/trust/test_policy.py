@@ -107,7 +107,7 @@ def test_an_expired_exception_is_accepted(tmp_path: Path) -> None:
     assert read_policy(written(tmp_path, text), today=TODAY)["exceptions"][0]["expires"] == "2026-01-01"
 
 
-def test_several_mistakes_are_counted(tmp_path: Path) -> None:
+def test_of_several_mistakes_the_first_is_shown_and_the_others_are_counted(tmp_path: Path) -> None:
     text = "registries:\n  - {prefix: r, nothing: x}\n  - {prefix: s, nothing: x}"
     with pytest.raises(HardenerError, match=r"trust\.yml:2: nothing: .* \(and 1 more\)"):
         read_policy(written(tmp_path, text), today=TODAY)

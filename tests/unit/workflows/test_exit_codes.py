@@ -16,7 +16,7 @@ PASSING = statuses(*[Status.PASS] * len(CONTROLS))
 ORDER = ["COMPLIANT", "REPAIRED", "INCOMPLETE", "NOT_COMPLIANT", "DRIFTED", "NOT_BEGUN", "ROLLED_BACK"]
 
 
-def test_the_code_with_the_highest_precedence_is_returned() -> None:
+def test_of_several_exit_codes_the_one_with_the_highest_precedence_is_returned() -> None:
     codes = [ExitCode[name] for name in ORDER]
     for number in range(1, len(codes) + 1):
         for some in permutations(codes, min(number, 3)):
@@ -34,7 +34,9 @@ def test_the_code_with_the_highest_precedence_is_returned() -> None:
         ({Status.ERROR: 3, Status.FAIL: 1}, ExitCode.NOT_COMPLIANT),
     ],
 )
-def test_findings_decide_the_code_of_an_audit(counts: dict[Status, int], code: ExitCode) -> None:
+def test_the_exit_code_of_an_audit_is_3_for_failures_and_4_for_errors_alone(
+    counts: dict[Status, int], code: ExitCode
+) -> None:
     assert exit_codes.of_findings(Counter(counts)) is code
 
 
@@ -49,13 +51,13 @@ def test_findings_decide_the_code_of_an_audit(counts: dict[Status, int], code: E
         (True, False, False, ExitCode.ROLLED_BACK),
     ],
 )
-def test_results_of_hosts_decide_the_code_of_a_change(
+def test_the_exit_code_of_a_change_prefers_a_rollback_to_an_incomplete_run(
     rolled_back: bool, complete: bool, begun: bool, code: ExitCode
 ) -> None:
     assert exit_codes.of_change(rolled_back=rolled_back, complete=complete, begun=begun) is code
 
 
-def test_kinds_of_change_decide_the_code_of_drift() -> None:
+def test_the_exit_code_of_drift_prefers_drift_to_an_incomplete_comparison() -> None:
     drift = Drift()
     assert exit_codes.of_drift(drift) is ExitCode.COMPLIANT
     drift.add(assessment("a"), gone("a"))
@@ -74,14 +76,14 @@ def test_kinds_of_change_decide_the_code_of_drift() -> None:
         (["a word of a later version"], True, ExitCode.NOT_COMPLIANT),
     ],
 )
-def test_images_decide_the_code_of_a_verification(
+def test_the_exit_code_of_a_verification_prefers_untrusted_images_to_missing_answers(
     statuses: list[str], all_hosts: bool, code: ExitCode
 ) -> None:
     found = exit_codes.of_images([{"status": status} for status in statuses], all_hosts=all_hosts)
     assert found is code
 
 
-def test_the_verdict_decides_the_code_of_a_proof() -> None:
+def test_each_verdict_of_a_proof_has_its_exit_code() -> None:
     assert [exit_codes.of_proof(verdict) for verdict in Verdict] == [
         ExitCode.COMPLIANT,
         ExitCode.NOT_COMPLIANT,

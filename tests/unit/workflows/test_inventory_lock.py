@@ -45,7 +45,7 @@ def test_a_run_waits_for_one_that_changes_its_hosts(
     ("what", "waits"),
     [("audit", False), ("check", False), ("repair", True), ("rollback", True), ("release", True)],
 )
-def test_only_changing_runs_wait_for_reading_ones(
+def test_only_runs_that_change_hosts_wait_for_the_end_of_an_audit(
     hardener: Hardener, fleet: FakeFleet, home: Path, what: str, waits: bool
 ) -> None:
     audited(hardener, fleet, {"a": host()})
@@ -60,7 +60,9 @@ def test_only_changing_runs_wait_for_reading_ones(
     assert ("waiting for it to finish" in results[0].stderr) == waits
 
 
-def test_without_a_writable_lock_the_run_continues(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_an_audit_without_a_writable_history_folder_continues_with_a_warning(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     home.mkdir(mode=0o777)
     home.chmod(0o777)
     result = audited(hardener, fleet, {"a": host()})

@@ -41,7 +41,7 @@ def test_an_audit_is_recorded_with_its_snapshots(
     assert facts == {name: snapshot.raw for name, snapshot in hosts.items()}
 
 
-def test_the_history_has_the_exit_code_without_exit_zero(
+def test_the_history_stores_the_exit_code_that_the_option_exit_zero_hides(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     assert audited(hardener, fleet, {"a": host("0666")}, *ONLY, "--exit-zero").exit_code == 0
@@ -61,7 +61,7 @@ def test_harden_records_the_audits_before_and_after(hardener: Hardener, fleet: F
     assert json.loads(after.snapshot("a") or b"")["sources"] == host().raw["sources"]
 
 
-def test_the_state_before_is_recorded_if_hardening_is_killed(
+def test_the_audit_before_a_killed_hardening_is_recorded(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
     def die(name: str) -> dict[str, Any]:
@@ -74,7 +74,9 @@ def test_the_state_before_is_recorded_if_hardening_is_killed(
     assert not list((home / "staging").iterdir())
 
 
-def test_without_changes_there_is_one_run(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+def test_a_hardening_without_changes_is_recorded_as_one_run(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
     fleet.snapshots = {"a": host()}
     hardener("harden", "-i", "inv,", *ONLY)
     fleet.snapshots = {"a": host("0666")}
@@ -104,7 +106,7 @@ def test_an_unwritable_history_is_only_a_warning(
 
 
 @pytest.mark.parametrize("moment", ["keep", "finish"])
-def test_a_disk_that_fills_up_is_only_a_warning(
+def test_a_disk_that_becomes_full_while_a_run_is_recorded_is_only_a_warning(
     hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     def full(*_: object) -> None:
@@ -125,7 +127,7 @@ def test_invalid_limits_of_retention_are_reported(hardener: Hardener, fleet: Fak
     assert f"not recorded: {home}/retention.yml: keep_runs: " in result.stderr
 
 
-def test_the_duration_of_the_last_comparable_run_is_returned(
+def test_progress_expects_the_duration_of_the_last_comparable_run(
     hardener: Hardener, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected: list[float] = []

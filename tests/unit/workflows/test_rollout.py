@@ -67,7 +67,7 @@ def run(
 ABC = [Batch(("a",), is_canary=True), Batch(("b", "c")), Batch(("d", "e"))]
 
 
-def test_each_batch_except_the_last_is_checked() -> None:
+def test_hosts_of_each_batch_except_the_last_are_checked_before_the_next_batch() -> None:
     result, notes, looked = run(ABC, most=0)
     assert (result, notes.reasons) == (RemediationResult(), [])
     assert looked == [["a"], ["b", "c"]]
@@ -87,7 +87,7 @@ def test_a_canary_that_is_worse_after_its_change_ends_the_run() -> None:
     assert result.rolled_back == frozenset()
 
 
-def test_a_completely_failed_batch_does_not_end_the_run_by_itself() -> None:
+def test_a_completely_failed_batch_within_the_limit_of_failures_does_not_end_the_run() -> None:
     result, notes, _ = run(ABC, most=3, fail=["a", "b", "c"])
     assert (notes.begun, notes.reasons) == (["a", "b", "c", "d", "e"], [])
     assert not result.not_begun
@@ -111,7 +111,7 @@ def test_only_canaries_outside_their_window_end_the_run() -> None:
     assert looked == [["a"]]
 
 
-def test_texts_of_hosts_are_safe_to_show() -> None:
+def test_control_characters_in_host_names_are_escaped_in_reasons() -> None:
     _, notes, _ = run([Batch(("a\x1b[2J",)), Batch(("b",))], most=0, fail=["a\x1b[2J"])
     assert notes.reasons[0].isprintable()
 

@@ -52,7 +52,7 @@ def rules(found: AppArmor) -> list[str]:
         ("/dev/pts/3", "/dev/pts/[0-9]*"),
     ],
 )
-def test_patterns_match_other_versions_and_processes(path: str, expected: str) -> None:
+def test_a_path_pattern_matches_other_versions_and_process_ids(path: str, expected: str) -> None:
     assert pattern(path) == expected
 
 

@@ -71,7 +71,7 @@ def answer() -> dict[str, Any]:
     }
 
 
-def test_numbers_are_replaced_by_names() -> None:
+def test_numbers_of_calls_and_capabilities_are_replaced_by_names() -> None:
     found = recording("h", answer())
     assert sorted(found.calls["x86_64"]) == ["#1023", "close", "openat"]
     assert found.calls["x86_64"]["close"].programs == ("nginx", "sh")
@@ -119,7 +119,7 @@ def test_a_remapped_container_has_its_own_user_namespace() -> None:
     assert recording("h", data).capabilities == ()
 
 
-def test_gaps_of_the_recording_are_reported() -> None:
+def test_data_that_could_not_be_recorded_is_reported() -> None:
     data = answer()
     data["capabilities_by"] = ""
     found = recording("h", data).recorder
@@ -173,12 +173,12 @@ def test_calls_are_named_by_architecture(table: str, number: int, expected: str)
     assert name(table, number) == expected
 
 
-def test_kinds_of_programs_are_recognised() -> None:
+def test_the_architecture_of_32_bit_and_64_bit_programs_is_recognised() -> None:
     assert [architecture("x86_64", kind) for kind in range(3)] == ["x86_64", "i386", "x32"]
     assert architecture("aarch64", 1) == "arm"
 
 
-def test_lists_beyond_the_limit_are_cut_and_the_rest_is_kept() -> None:
+def test_lists_longer_than_the_limit_are_truncated() -> None:
     given = answer()
     given["files"]["created"] = [f"/w/{number}" for number in range(10_001)]
     given["owners"] = {path: {"uid": 0, "gid": 0, "mode": 0o644} for path in given["files"]["created"]}

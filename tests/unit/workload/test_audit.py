@@ -69,7 +69,7 @@ def test_containers_of_all_hosts_are_sorted_by_risk() -> None:
     ]
 
 
-def test_only_running_containers_are_judged() -> None:
+def test_only_running_containers_are_in_the_audit() -> None:
     """One that died while the host was read has no processes any more."""
     dead = {**running("dead"), "proc": None}
     found = audit(with_containers(running("web"), dead, container("exited", running=False)))
@@ -102,7 +102,7 @@ def test_unreadable_parts_make_the_result_incomplete() -> None:
     ],
     ids=("none", "silent", "failed", "desktop", "rootless", "rootless-option", "malformed", "empty"),
 )
-def test_a_host_that_cannot_be_judged_has_its_reason(snapshot: Snapshot, reason: str) -> None:
+def test_a_host_that_cannot_be_audited_is_reported_with_the_reason(snapshot: Snapshot, reason: str) -> None:
     found = audit(snapshot, host="h")
     assert reason in found.error
     assert "\n" not in found.error
@@ -111,11 +111,11 @@ def test_a_host_that_cannot_be_judged_has_its_reason(snapshot: Snapshot, reason:
     VALIDATE(document([found]))
 
 
-def test_the_system_engine_is_accepted() -> None:
+def test_the_engine_that_runs_as_root_is_accepted() -> None:
     assert refusal(make()) == ""
 
 
-def test_containers_of_a_remapping_engine_are_judged() -> None:
+def test_a_container_that_opts_out_of_user_remapping_has_a_higher_risk() -> None:
     remapped = {"uid": 100000, "uid_map": [[0, 100000, 65536]], "host_namespaces": [], "processes": []}
     options = ["name=seccomp,profile=builtin", "name=userns", "name=apparmor"]
     snapshot = with_containers(
@@ -139,7 +139,7 @@ def test_hostile_names_are_escaped(name: str) -> None:
     assert "\x1b" not in written
 
 
-def test_thousands_of_containers_are_judged_quickly() -> None:
+def test_the_audit_of_thousands_of_containers_takes_bounded_time() -> None:
     entry = running("web")
     many = [
         {**entry, "inspect": {**entry["inspect"], "Id": f"{number:064x}", "Name": f"/c{number}"}}
@@ -156,7 +156,7 @@ def test_thousands_of_containers_are_judged_quickly() -> None:
     assert (summary.levels["medium"], len(summary.riskiest)) == (3000, 20)
 
 
-def test_the_document_of_an_audit_is_complete() -> None:
+def test_the_json_of_an_audit_has_all_fields() -> None:
     shared = {"namespaces": {"net": "7", "pid": "1", "ipc": "2", "uts": "3", "mnt": "4"}}
     mounts = [{"Type": "bind", "Source": "/etc", "Destination": "/host", "RW": True}]
     audits = [

@@ -248,7 +248,7 @@ def test_generated_files_change_only_in_their_service(
     assert all(line[1:].strip().partition(":")[0] in (*settings, "x", "y", "z", "2]", "") for line in removed)
 
 
-def test_the_difference_is_a_valid_patch() -> None:
+def test_the_difference_between_compose_files_is_a_unified_diff() -> None:
     found = difference("a\nb\n", "a\nc\n", name="x\ny")
     assert found == "--- x y\n+++ x y\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n \n"
     assert difference("a", "a", name="x") == ""

@@ -39,7 +39,7 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Pat
     assert ended(int(written.read_text()))
 
 
-def test_without_a_command_the_exercise_waits() -> None:
+def test_an_exercise_without_a_command_waits_for_the_given_time() -> None:
     assert exercise.pause(0.05)({}).seconds == 0.05
     assert exercise.nothing({}).seconds == 0
     assert os.environ.get("HARDENER_ADDR_80") is None

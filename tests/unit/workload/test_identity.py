@@ -84,12 +84,12 @@ def known(part: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return axes(build(data, name="recording"))
 
 
-def test_every_axis_of_an_identity_has_a_test_value() -> None:
+def test_every_property_of_an_identity_has_a_test_value() -> None:
     assert list(RECORDED) == list(axes(build(document(), name="recording")))
 
 
 @pytest.mark.parametrize("axis", RECORDED)
-def test_only_the_changed_axis_of_a_recording_is_named(axis: str) -> None:
+def test_only_the_changed_property_of_a_recording_is_listed(axis: str) -> None:
     moved = 0
     for seed in range(12):
         random = Random(f"{axis} {seed}")
@@ -159,7 +159,7 @@ def of(snapshot: Snapshot) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("axis", CONFIG)
-def test_only_the_changed_axis_of_a_snapshot_is_named(axis: str) -> None:
+def test_only_the_changed_property_of_a_snapshot_is_listed(axis: str) -> None:
     change, before, after = CONFIG[axis]
     (found,) = difference(of(with_containers(container())), of(with_containers(container(**change))))
     assert found.name == axis
@@ -168,13 +168,13 @@ def test_only_the_changed_axis_of_a_snapshot_is_named(axis: str) -> None:
 
 
 @pytest.mark.parametrize("axis", HOST)
-def test_a_changed_axis_of_the_host_is_reported(axis: str) -> None:
+def test_a_changed_property_of_the_host_in_a_snapshot_is_listed(axis: str) -> None:
     sources = {"docker.containers": [container()], "docker.info": {"SecurityOptions": []}}
     (found,) = difference(of(make(**sources)), of(make(**{**sources, **HOST[axis]})))
     assert found.name == axis
 
 
-def test_every_axis_of_a_snapshot_is_tested() -> None:
+def test_every_property_of_an_identity_from_a_snapshot_is_tested() -> None:
     assert set(CONFIG) | set(HOST) == set(of(with_containers(container()))) == set(RECORDED)
 
 
@@ -186,11 +186,11 @@ def test_every_axis_of_a_snapshot_is_tested() -> None:
         {"HostConfig": {"Memory": 1 << 30, "RestartPolicy": {"Name": "always"}}},
     ],
 )
-def test_other_data_changes_no_axis(change: dict[str, Any]) -> None:
+def test_data_outside_of_the_identity_does_not_change_it(change: dict[str, Any]) -> None:
     assert difference(of(with_containers(container())), of(with_containers(container(**change)))) == ()
 
 
-def test_the_order_of_sets_and_patch_releases_of_the_kernel_change_no_axis() -> None:
+def test_the_order_of_sets_and_patch_releases_of_the_kernel_do_not_change_the_identity() -> None:
     def host(names: list[str], kernel: str) -> Snapshot:
         one = container(Config={"Env": names}, HostConfig={"CapAdd": names, "SecurityOpt": names})
         return with_containers(one, system={"kernel": kernel})
@@ -208,7 +208,7 @@ def test_only_the_differences_of_a_set_are_shown() -> None:
     assert Axis(name="command", before=["a", "b"], after=["b", "a"]).texts == ("a b", "b a")
 
 
-def test_axes_that_a_snapshot_lacks_are_unchanged() -> None:
+def test_properties_that_a_snapshot_lacks_are_not_listed_as_changed() -> None:
     silent = with_containers(container(), **{"docker.version": failed(), "system": failed()})
     assert difference(of(with_containers(container())), of(silent)) == ()
     assert not {"engine version", "runtime", "kernel series", "architecture"} & of(silent).keys()

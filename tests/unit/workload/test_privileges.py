@@ -20,7 +20,7 @@ def mount(point: str, **changes: Any) -> dict[str, Any]:
 
 
 class TestCapabilities:
-    def test_capabilities_of_the_first_process_are_held(self) -> None:
+    def test_capabilities_of_the_first_process_are_read(self) -> None:
         found = judged(running(proc={"cap_amb": "0000000000000400"}))["web"].has.capabilities
         assert found.effective == found.held == found.bounding
         assert len(found.effective) == 14
@@ -42,7 +42,7 @@ class TestCapabilities:
         found = judged(running(proc={"processes": [entered]}))["web"].has.capabilities
         assert "SYS_ADMIN" in found.effective
 
-    def test_permitted_capabilities_are_held(self) -> None:
+    def test_permitted_capabilities_are_included_in_the_held_ones(self) -> None:
         """A process makes it effective by itself (capset)."""
         found = judged(running(proc={"cap_eff": NO_CAPABILITY, "cap_prm": DEFAULT}))["web"].has.capabilities
         assert (len(found.effective), len(found.held)) == (0, 14)
@@ -149,7 +149,7 @@ class TestNamespaces:
         assert "pid" not in found["web"].has.joined_namespaces
         assert found["alone"].has.joined_namespaces == {}
 
-    def test_containers_in_the_hosts_namespaces_are_no_neighbours(self) -> None:
+    def test_containers_that_use_a_host_namespace_do_not_join_each_others(self) -> None:
         shared = {"namespaces": {"net": "7"}, "host_namespaces": ["net", "user"]}
         found = judged(running("one", proc=shared), running("two", proc=shared))
         assert "net" not in found["one"].has.joined_namespaces
@@ -216,7 +216,7 @@ def test_masked_paths_are_read() -> None:
     assert not judged(running(HostConfig={"MaskedPaths": GONE}))["web"].has.unmasked  # an old engine
 
 
-def test_a_malformed_part_does_not_affect_others() -> None:
+def test_malformed_facts_of_a_container_are_unknown_and_others_are_read() -> None:
     broken = {"uid_map": [[0, 0]], "cgroup": {"memory_max": "lots"}, "cap_eff": "zz"}
     found = judged(running(proc=broken, HostConfig={"Devices": "none"}))["web"].has
     assert {text.partition(":")[0] for text in found.unknown} >= {"user", "limits", "capabilities", "devices"}

@@ -116,7 +116,7 @@ AXES: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("key", "value", "message"), AXES, ids=[key for key, _, _ in AXES])
-def test_recordings_of_different_containers_are_refused_with_the_axis(
+def test_recordings_of_different_containers_are_refused_with_the_differing_property(
     key: str, value: Any, message: str
 ) -> None:
     with pytest.raises(HardenerError) as error:
@@ -134,7 +134,7 @@ def test_recordings_of_different_containers_are_refused_with_the_axis(
         ("twin__network", "none"),
     ],
 )
-def test_data_outside_of_the_identity_may_differ(key: str, value: Any) -> None:
+def test_recordings_are_merged_if_only_data_outside_of_the_identity_differs(key: str, value: Any) -> None:
     assert profile(recorded(), recorded(**{key: value})).merged.total == 2
 
 
@@ -158,7 +158,7 @@ def test_a_recording_without_measurements_of_the_engine_permits_no_more_calls() 
         assert found.default_calls == profile(measured).default_calls
 
 
-def test_phases_have_the_number_of_their_recordings() -> None:
+def test_each_phase_has_the_number_of_recordings_that_exercised_it() -> None:
     reload = [{"name": "reload", "exercised": True, "reason": "SIGHUP", "seconds": 1.0}]
     found = {each.name: each for each in profile(recorded(), recorded(phases=reload)).merged.exercises}
     assert list(found) == list(PHASES)
@@ -296,7 +296,7 @@ def test_capabilities_are_kept_with_their_reasons() -> None:
         ([], [], True, set()),
     ],
 )
-def test_the_configuration_gives_the_capabilities_if_none_were_observed(
+def test_capabilities_are_derived_from_the_configuration_if_none_were_observed(
     added: list[str], dropped: list[str], privileged: bool, expected: set[str]
 ) -> None:
     data = recorded(identities=[], container__capabilities_added=added)
@@ -353,11 +353,11 @@ SU = {"path": "/bin/su", "program": "su", "capabilities": ["CAP_CHOWN"], "effect
         owned(identities=[]),
     ],
 )
-def test_root_with_other_needs_is_kept(data: dict[str, Any]) -> None:
+def test_root_is_kept_if_it_is_needed_for_more_than_ownership_of_files(data: dict[str, Any]) -> None:
     assert profile(data).user is None
 
 
-def test_a_changed_parent_folder_of_root_does_not_prevent_another_user() -> None:
+def test_a_modified_parent_folder_owned_by_root_does_not_prevent_another_user() -> None:
     """As an engine tells it, they have changed too; only what lies in them matters."""
     data = owned(created=["/data/dump.rdb"], owners={"/": {"uid": 0, "gid": 0, "mode": 0o755}})
     data["container"]["mounts"] = []
@@ -427,7 +427,7 @@ def test_a_folder_whose_entries_changed_is_not_a_written_file() -> None:
     assert found.writes.obstacles == ()
 
 
-def test_a_folder_with_temporary_files_counts_as_written() -> None:
+def test_a_folder_with_only_temporary_files_is_writable_under_the_profile() -> None:
     """A temporary file that is removed at once is in no list of changes, and fails under a read-only root."""
     found = profile(recorded(files__written=["/tmp/", "/tmp", "/dev/shm/", "/var/lib/data/"], files__read=[]))
     assert "/tmp" in [each.path for each in found.writes.folders]
@@ -440,7 +440,7 @@ def test_a_folder_with_temporary_files_counts_as_written() -> None:
     assert '"/srv/*" rwkl' in artefacts(found)["apparmor"]
 
 
-def test_an_obstacle_leaves_the_root_writable() -> None:
+def test_a_written_path_that_no_tmpfs_can_replace_leaves_the_root_writable() -> None:
     found = profile(recorded(files__created=["/etc/x", "/run/y"]))
     assert not found.read_only
     text = artefacts(found)["docker-run.txt"]
@@ -465,7 +465,7 @@ def test_the_limit_of_processes_is_four_times_the_peak(peaks: list[int | None], 
     assert profile(*every).pids_limit == limit
 
 
-def test_the_memory_limit_is_a_comment() -> None:
+def test_the_memory_limit_of_a_profile_is_only_a_comment() -> None:
     files = artefacts(profile(recorded(peak={"pids": 1, "memory_bytes": 5 << 20})))
     assert "# mem_limit: not set; 5 MiB was the most" in files["compose.override.yaml"]
     assert "memory" not in files["docker-run.txt"]
@@ -501,7 +501,7 @@ def test_capability_and_security_lists_of_the_original_are_replaced() -> None:
         ("x" * 200, "x" * 60),
     ],
 )
-def test_short_names_are_safe_everywhere(name: str, expected: str) -> None:
+def test_a_container_name_is_shortened_to_letters_digits_and_hyphens(name: str, expected: str) -> None:
     assert short_name(name) == expected
 
 
@@ -594,7 +594,7 @@ def test_permissions_that_no_recorder_could_observe_are_kept() -> None:
     assert profile(seeing).seccomp.families_refused == (38,)  # type: ignore[union-attr]
 
 
-def test_the_page_names_a_recorder_that_is_not_the_usual_one() -> None:
+def test_the_page_names_a_fallback_recorder_and_the_reason() -> None:
     other = {"kind": "bpftrace", "instead": "no bpftool", "complete": True, "missing": []}
     found = profile(recorded(recorder=other))
     assert "recorded by `bpftrace: no bpftool`" in markdown(sections(found))

@@ -137,7 +137,7 @@ def test_a_second_negative_control_is_tried_if_the_exercise_passes_in_the_first(
     assert host.tried == ["before", "control", "second control", *ALL[2:]]
 
 
-def test_an_exercise_that_never_fails_ends_the_proof(run: Run) -> None:
+def test_an_exercise_that_passes_in_both_negative_controls_ends_the_proof(run: Run) -> None:
     host, tried = run(fails=())
     assert list(tried.observations) == ["before", "control", "second control"]
     assert host.stages[-1] == "abandon"
@@ -149,7 +149,7 @@ def test_an_exercise_that_fails_without_the_profile_ends_the_proof(run: Run) -> 
     assert host.stages[-1] == "abandon"
 
 
-def test_a_profile_that_does_not_work_ends_the_proof(run: Run) -> None:
+def test_a_profile_under_which_the_container_fails_ends_the_proof(run: Run) -> None:
     host, tried = run(told={"profile": {"starts": 19}})
     assert list(tried.observations) == ["before", "control", "profile"]
     assert host.stages[-1] == "abandon"

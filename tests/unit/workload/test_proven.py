@@ -28,7 +28,7 @@ def edited(files: Files, name: str, change: Callable[[Any], None]) -> Files:
     return {**files, name: f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode()}
 
 
-def test_the_files_of_a_proof_belong_together(files: Files) -> None:
+def test_the_files_of_a_stored_proof_are_consistent(files: Files) -> None:
     proven = check(files)
     assert proven.proof.verdict == "safe"
     assert proven.judge == ""
@@ -68,7 +68,7 @@ def test_missing_and_additional_files_are_refused(files: Files) -> None:
         check({**files, "proof.json": files["proof.json"] + b"\n"})
 
 
-def test_a_proof_of_another_version_is_reported_and_not_judged(files: Files) -> None:
+def test_a_proof_by_another_version_of_hardener_is_reported_and_not_recomputed(files: Files) -> None:
     def other(document: Any) -> None:
         document.update(hardener="0.0.9", verdict="not safe")
 

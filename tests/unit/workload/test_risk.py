@@ -58,7 +58,7 @@ def test_a_container_with_default_settings_has_known_points() -> None:
     )
 
 
-def test_least_privilege_has_no_points() -> None:
+def test_a_container_with_least_privilege_has_almost_no_risk_points() -> None:
     found = judged(least(), running("other"))["least"]
     assert keys(found) == {"seccomp": 1}  # 74 of the default's 361 calls
     assert (found.level, found.points) == (Severity.LOW, 1)
@@ -141,7 +141,7 @@ class TestHostPaths:
 
 
 class TestCapabilities:
-    def test_the_most_severe_capability_counts_fully_and_others_one_point(self) -> None:
+    def test_the_most_severe_capability_has_all_its_points_and_each_other_one_point(self) -> None:
         found = keys(judged(running(proc=with_caps(int(DEFAULT, 16) | 1 << 21 | 1 << 12)))["web"])
         assert found["capabilities"] == 101  # SYS_ADMIN and NET_ADMIN
         assert found["default-capabilities"] == 21
@@ -153,11 +153,11 @@ class TestCapabilities:
         rated = judged(running(proc=with_caps(int(held, 16))))["web"]
         assert advice in next(each.do for each in rated.excess if each.key == "default-capabilities")
 
-    def test_a_capability_in_its_own_namespace_counts_a_fifth(self) -> None:
+    def test_a_capability_in_a_user_namespace_of_its_own_has_a_fifth_of_its_points(self) -> None:
         found = keys(judged(running(proc={**REMAPPED, **with_caps(1 << 21 | 1 << 13)}))["web"])
         assert found == {**found, "capabilities": 20, "default-capabilities": 2}
 
-    def test_a_capability_that_needs_an_execution_counts_half(self) -> None:
+    def test_a_capability_obtainable_only_by_an_execution_has_half_of_its_points(self) -> None:
         user = {"cap_eff": NO_CAPABILITY, "cap_prm": NO_CAPABILITY, "cap_bnd": f"{1 << 21 | 1 << 13:016x}"}
         found = judged(running(proc=user))["web"]
         assert keys(found) == {**keys(found), "capabilities": 50, "default-capabilities": 4}
@@ -168,7 +168,7 @@ class TestCapabilities:
         ("number", "namespace", "points"),
         [(19, "pid", 100), (19, "net", 30), (12, "net", 40), (12, "pid", 25)],
     )
-    def test_a_capability_in_a_namespace_of_the_host_counts_fully(
+    def test_a_capability_has_more_points_in_the_namespace_of_the_host_that_it_governs(
         self, number: int, namespace: str, points: int
     ) -> None:
         proc = {**with_caps(1 << number), "host_namespaces": [namespace, "user"]}
@@ -220,7 +220,7 @@ class TestPrivileged:
         )["web"]
         assert (found.has.seccomp.kind.value, keys(found)["seccomp"]) == ("wider", 13)
 
-    def test_implied_privileges_are_not_recommendations(self) -> None:
+    def test_privileges_implied_by_another_one_get_no_recommendation_of_their_own(self) -> None:
         proc = {**FULL, "seccomp": 0, "host_namespaces": ["pid", "user"]}
         found = judged(running(profile=None, proc=proc, HostConfig={"Privileged": True}))["web"]
         assert found.first == (

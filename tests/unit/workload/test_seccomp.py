@@ -111,7 +111,7 @@ def test_no_call_is_permitted_that_the_default_refuses(
 
 
 @given(SOME_CALLS, SOME_CAPABILITIES, st.integers(0, 99))
-def test_wanted_calls_are_permitted_if_the_default_permits_them(
+def test_recorded_calls_are_permitted_as_far_as_the_default_profile_permits_them(
     wanted: frozenset[str], capabilities: frozenset[str], seed: int
 ) -> None:
     found, theirs = make(wanted, capabilities, crypto_sockets=True), engines(capabilities)
@@ -156,7 +156,7 @@ def test_conditions_on_arguments_are_kept() -> None:
 
 
 @pytest.mark.parametrize("wanted", [set(), {"clone3"}, {"clone3", "openat2", "read"}])
-def test_newer_calls_fail_as_unknown_unless_permitted(wanted: set[str]) -> None:
+def test_calls_of_newer_kernels_fail_with_enosys_unless_they_are_permitted(wanted: set[str]) -> None:
     found = make(wanted)
     assert answer(by_call(found.document), "clone3", (0,) * 6) == 38
     assert set(found.not_known) == set(NEWER) - (wanted & {"openat2"})

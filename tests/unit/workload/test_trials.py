@@ -136,7 +136,9 @@ def _cut(text: str) -> str:
         ("profile.json", '{"format": "hardener.profile/2"}', "profile.json: format: "),
     ],
 )
-def test_a_changed_folder_is_refused(tmp_path: Path, name: str, content: str | None, message: str) -> None:
+def test_a_profile_folder_with_changed_files_is_refused(
+    tmp_path: Path, name: str, content: str | None, message: str
+) -> None:
     write(tmp_path)
     (tmp_path / name).unlink()
     if content is not None:
@@ -194,7 +196,7 @@ def judged(*, user: tuple[int, int] | None = None, **observed: Observation | Non
     return judge(TRIALS, {key: each for key, each in every.items() if each is not None}, user=user)
 
 
-def test_a_profile_under_which_everything_works_is_safe() -> None:
+def test_a_profile_under_which_all_starts_and_the_exercise_succeed_is_safe() -> None:
     proof = judged()
     assert (proof.verdict, proof.reasons, proof.superfluous) == (Verdict.SAFE, (), ())
     assert [(each.removed, each.needed, each.observed) for each in proof.evidence] == [
@@ -204,7 +206,7 @@ def test_a_profile_under_which_everything_works_is_safe() -> None:
     assert of_proof(proof.verdict) == ExitCode.COMPLIANT
 
 
-def test_superfluous_parts_are_named() -> None:
+def test_permissions_that_the_container_works_without_are_listed() -> None:
     proof = judged(chown=WORKS)
     assert proof.verdict is Verdict.SAFE
     assert proof.superfluous == ("capability CAP_CHOWN",)
@@ -256,7 +258,7 @@ def test_less_privilege_than_before_is_safe() -> None:
     assert judged(profile=profile).verdict is Verdict.SAFE
 
 
-def test_the_user_of_the_profile_is_expected() -> None:
+def test_a_process_with_another_user_is_safe_only_if_the_profile_names_this_user() -> None:
     as_user = identity(uid=999, gid=998, groups=[998], effective=[], permitted=[])
     profile = Observation(starts=STARTS, exercised=True, passed=True, identities=(as_user,))
     assert judged(profile=profile, user=(999, 998)).verdict is Verdict.SAFE
@@ -279,7 +281,7 @@ def test_a_profile_that_breaks_the_exercise_is_not_safe(profile: Observation, re
     assert (proof.verdict, proof.reasons) == (Verdict.NOT_SAFE, (reason,))
 
 
-def test_a_new_refusal_is_not_safe_and_an_old_one_is_listed() -> None:
+def test_a_newly_refused_call_is_not_safe_and_one_refused_before_is_listed() -> None:
     old, new, unknown = (
         Refusal(program="a", call="b", error=1, by="filter"),
         Refusal(program="a", call="c", error=1, by="filter"),
@@ -353,7 +355,7 @@ def test_a_call_refused_before_may_be_refused_by_a_read_only_root(
 
 
 @pytest.mark.parametrize(("observed", "reason"), UNEXERCISED, ids=[reason for _, reason in UNEXERCISED])
-def test_an_exercise_that_proves_nothing_is_reported(
+def test_an_exercise_whose_result_does_not_depend_on_the_profile_is_reported(
     observed: dict[str, Observation | None], reason: str
 ) -> None:
     proof = judged(user=None, **observed)
@@ -363,7 +365,7 @@ def test_an_exercise_that_proves_nothing_is_reported(
     assert of_proof(proof.verdict) == ExitCode.INCOMPLETE
 
 
-def test_a_failing_start_is_not_safe() -> None:
+def test_a_profile_under_which_a_start_fails_is_not_safe() -> None:
     unreached = Observation(starts=1)
     profile = Observation(starts=7, failed=13)
     assert judged(before=unreached, profile=profile).reasons == ("13 of 20 starts failed",)
@@ -373,7 +375,7 @@ def test_a_failing_profile_is_not_safe_even_without_a_negative_control() -> None
     assert judged(control=None, profile=FAILS).verdict is Verdict.NOT_SAFE
 
 
-def test_untried_and_unexercised_removals_are_reported() -> None:
+def test_removals_that_were_not_tried_or_not_exercised_are_reported() -> None:
     proof = judged(setuid=None, chown=Observation(starts=1, note="time is up"))
     assert [(each.needed, each.observed) for each in proof.evidence] == [
         (None, "not tried"),
@@ -393,7 +395,7 @@ def cases(proof: Proof, name: str = "web") -> dict[str, str]:
     }
 
 
-def test_each_removal_is_a_case_of_the_report() -> None:
+def test_each_tried_removal_is_a_case_of_the_junit_report() -> None:
     assert cases(judged(chown=WORKS)) == {
         "the exercise proves something": "Passed",
         "the container works under the profile": "Passed",

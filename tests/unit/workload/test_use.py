@@ -113,26 +113,26 @@ HOSTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("axis", CHANGES)
-def test_only_the_changed_axis_is_named(folder: Path, axis: str) -> None:
+def test_only_the_changed_property_of_the_identity_is_listed(folder: Path, axis: str) -> None:
     answer = found(folder, CHANGES[axis])
     assert answer is not None
     assert [each.name for each in answer.moved] == [axis]
 
 
 @pytest.mark.parametrize("axis", HOSTS)
-def test_a_changed_axis_of_the_host_is_reported(folder: Path, axis: str) -> None:
+def test_a_changed_property_of_the_host_is_listed(folder: Path, axis: str) -> None:
     answer = found(folder, **HOSTS[axis])
     assert answer is not None
     assert [each.name for each in answer.moved] == [axis]
 
 
-def test_a_changed_word_of_the_command_is_reported(folder: Path) -> None:
+def test_a_changed_command_is_listed(folder: Path) -> None:
     answer = found(folder, words={**WORDS, "command": ["hmac:fedcba9876543210"]})
     assert answer is not None
     assert [each.name for each in answer.moved] == ["command"]
 
 
-def test_axes_that_are_not_compared_without_a_key_are_named(folder: Path) -> None:
+def test_entrypoint_and_command_are_listed_as_unknown_without_the_key_of_the_host(folder: Path) -> None:
     answer = found(folder, {"Config": {"Cmd": ["other"]}}, words=None)
     assert answer is not None
     assert (answer.moved, answer.unknown) == ((), ("entrypoint", "command"))
@@ -154,7 +154,7 @@ def test_without_a_seccomp_profile_the_apparmor_profile_is_matched(tmp_path: Pat
     assert answer.moved == ()
 
 
-def test_a_changed_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_profile_folder_with_a_changed_file_is_refused(folder: Path, tmp_path: Path) -> None:
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "seccomp.json").write_text("{}")
@@ -174,7 +174,7 @@ def shown(judged: Snapshot, known: MadeProfile) -> tuple[str, dict[str, Any]]:
     return stream.getvalue(), one["profile"]
 
 
-def test_the_audit_shows_the_use_of_a_profile(folder: Path) -> None:
+def test_the_audit_shows_whether_a_container_still_matches_its_profile(folder: Path) -> None:
     known = made(folder)
     text, told = shown(snapshot(folder), known)
     assert "its identity is as recorded" in text

@@ -24,7 +24,7 @@ def test_the_worst_host_is_the_first_column() -> None:
 
 
 @pytest.mark.parametrize("hosts", [1, 239, 240, 241, 10_000])
-def test_many_hosts_share_columns_and_all_are_counted(hosts: int) -> None:
+def test_hosts_beyond_the_number_of_columns_share_a_column(hosts: int) -> None:
     plotted = columns([(number, 1) for number in range(hosts)], 2)
     assert len(plotted.columns) <= 240
     sums = [sum(column) for column in plotted.columns]

@@ -34,7 +34,7 @@ def test_every_decision_has_a_row_sorted_by_last_day() -> None:
     assert by_id["W-001"]["why"] == "The vendor's agent needs it.; The SIEM.; SEC-1"
 
 
-def test_decisions_are_judged_by_the_day_of_the_run() -> None:
+def test_the_state_of_a_decision_is_that_on_the_day_of_the_run() -> None:
     later = replace(DECISIONS, today=date(2027, 2, 2))
     assert {row["state"] for row in table("db01").rows(later)} == {"expired"}
 

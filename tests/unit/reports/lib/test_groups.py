@@ -20,7 +20,7 @@ def totals(*hosts: Assessment) -> GroupTotals:
     return counted
 
 
-def test_a_host_counts_in_each_of_its_groups() -> None:
+def test_the_totals_of_a_group_include_every_host_in_it() -> None:
     web, edge = assessment("a"), gone("b")
     edge_group, web_group = totals(inside(web, "edge", "web"), inside(edge, "edge")).several()
     assert (edge_group.name, edge_group.hosts, edge_group.unreachable) == ("edge", 2, 1)

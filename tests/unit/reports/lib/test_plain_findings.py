@@ -30,7 +30,7 @@ def test_hosts_with_equal_results_are_grouped_and_open_results_come_first() -> N
     assert (failing["share"], failing["more_offenders"], failing["more_facts"]) == (" (2 of 3)", 1, 3)
 
 
-def test_a_control_of_later_hosts_does_not_count_for_earlier_ones() -> None:
+def test_a_control_of_one_host_is_not_listed_for_hosts_without_it() -> None:
     plain = PlainFindings()
     plain.add("one", "p", [0], [YES])
     plain.add("two", "pf", [0, 1], [NO])
@@ -39,7 +39,7 @@ def test_a_control_of_later_hosts_does_not_count_for_earlier_ones() -> None:
     ]
 
 
-def test_with_too_many_hosts_no_finding_is_kept() -> None:
+def test_above_the_limit_of_hosts_no_finding_is_listed() -> None:
     plain = PlainFindings()
     for number in range(MOST_HOSTS):
         plain.add(str(number), "pp", [0, 0], [YES] if number == 0 else [])

@@ -23,7 +23,7 @@ def broken(*kinds: str, checked: int, actual: str = "") -> Verdict:
         (broken("directory", checked=2), "1 of 2 directories"),
     ],
 )
-def test_the_share_of_offenders_is_described(verdict: Verdict, text: str) -> None:
+def test_the_number_of_offenders_of_all_checked_objects_is_described(verdict: Verdict, text: str) -> None:
     assert share(verdict) == text
 
 
