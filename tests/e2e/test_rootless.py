@@ -27,7 +27,7 @@ lab docker run -d --stop-signal KILL --name inner busybox:1 /bin/busybox sleep 1
 """
 
 
-def test_a_rootless_engine_is_judged_as_rootless(guest: lab.Guest, audit: Audit) -> None:
+def test_an_audit_passes_rootless_controls_on_a_rootless_engine(guest: lab.Guest, audit: Audit) -> None:
     guest.ssh("sh", "-s", stdin=ROOTLESS)
     report = audit()
 

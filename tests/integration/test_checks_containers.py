@@ -297,7 +297,7 @@ def test_only_badly_configured_containers_are_named(snapshot: Snapshot, slug: st
     assert named(verdict) == names, verdict.offenders
 
 
-def test_without_remap_every_container_is_in_the_hosts_user_namespace(snapshot: Snapshot) -> None:
+def test_without_user_remapping_every_container_fails_the_user_namespace_control(snapshot: Snapshot) -> None:
     verdict = judge("container-no-host-userns", snapshot)
     assert verdict.status is Status.FAIL
     assert len(named(verdict)) == len(snapshot.containers)
@@ -311,14 +311,16 @@ def test_a_created_container_is_judged_by_its_configuration(snapshot: Snapshot) 
     )
 
 
-def test_a_root_process_by_exec_leaves_a_trace(snapshot: Snapshot) -> None:
+def test_a_root_process_started_by_exec_is_evidence(snapshot: Snapshot) -> None:
     verdict = judge("exec-not-root-user", snapshot)
     assert verdict.status is Status.MANUAL
     assert "container twin: 1 exec session open now" in verdict.evidence
     assert "container twin: runs sleep as root, its first process as uid 65534" in verdict.evidence
 
 
-def test_only_ports_of_the_container_count_in_the_hosts_network(snapshot: Snapshot, ports: Ports) -> None:
+def test_a_container_in_the_hosts_network_is_reported_only_for_its_own_ports(
+    snapshot: Snapshot, ports: Ports
+) -> None:
     verdict = judge("container-only-needed-ports", snapshot)
     details = {each.name: each.detail for each in verdict.offenders}
     assert details["host-network"] == f"listens, through the host's network, on 0.0.0.0:{ports.listener}/tcp"
@@ -343,7 +345,7 @@ def test_secrets_stay_on_the_host(snapshot: Snapshot) -> None:
     assert SECRET not in str(snapshot.raw)
 
 
-def test_an_imported_image_has_no_builder(snapshot: Snapshot) -> None:
+def test_an_imported_image_does_not_fail_the_control_of_add_instructions(snapshot: Snapshot) -> None:
     """The root filesystem it was imported from is not an ADD of a Dockerfile."""
     assert IMAGE not in named(judge("image-copy-not-add", snapshot), "image")
 

@@ -253,7 +253,7 @@ def test_tls_files_that_others_may_read_fail(certificates: Path, hardened: tuple
             os.chown(certificates / name, 0, 0)
 
 
-def test_a_group_with_access_to_the_socket_is_judged(hardened: tuple[Dockerd, Snapshot]) -> None:
+def test_a_socket_owned_by_a_group_other_than_docker_fails(hardened: tuple[Dockerd, Snapshot]) -> None:
     engine, _ = hardened
     os.chown(engine.socket, 0, 1)
     try:
@@ -263,7 +263,7 @@ def test_a_group_with_access_to_the_socket_is_judged(hardened: tuple[Dockerd, Sn
         os.chown(engine.socket, 0, grp.getgrnam("docker").gr_gid)
 
 
-def test_an_acl_on_the_configuration_is_judged(hardened: tuple[Dockerd, Snapshot]) -> None:
+def test_an_acl_that_lets_a_user_write_the_configuration_fails(hardened: tuple[Dockerd, Snapshot]) -> None:
     engine, _ = hardened
     subprocess.run(["setfacl", "-m", "u:1:rw", str(engine.config_file)], check=True)
     try:
@@ -310,7 +310,7 @@ def test_an_engine_with_an_authorization_plugin_passes() -> None:
     assert name in verdict.actual
 
 
-def test_proxies_and_published_ports_decide_about_the_userland_proxy(engine: Dockerd) -> None:
+def test_a_running_userland_proxy_of_a_published_port_fails(engine: Dockerd) -> None:
     engine.run(
         "web",
         host_config={"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}},
@@ -321,7 +321,7 @@ def test_proxies_and_published_ports_decide_about_the_userland_proxy(engine: Doc
     assert "1 docker-proxy running" in verdict.actual
 
 
-def test_a_packet_filter_that_docker_does_not_manage_fails() -> None:
+def test_an_engine_with_iptables_disabled_fails() -> None:
     with Dockerd(flags=("--iptables=false",)) as engine:
         verdict = judge("daemon-iptables-managed", collect(engine))
     assert verdict.status is Status.FAIL
@@ -358,7 +358,7 @@ def test_a_duplicate_key_is_reported() -> None:
     assert any("more than once" in fact for fact in verdict.evidence)
 
 
-def test_files_and_rules_are_judged_if_the_engine_refuses_its_configuration(tmp_path: Path) -> None:
+def test_audit_rules_are_judged_even_if_the_engine_does_not_start(tmp_path: Path) -> None:
     """Flag and file say different things: dockerd does not start, and what needs no engine is decided."""
     engine = Dockerd(config={"icc": False}, flags=("--icc=true",))
     try:

@@ -132,7 +132,7 @@ def test_a_hardened_swarm_passes(careful: Snapshot, slug: str) -> None:
     assert verdict.status is Status.PASS, verdict
 
 
-def test_manual_controls_come_with_facts(careful: Snapshot) -> None:
+def test_manual_verdicts_show_when_the_state_was_collected(careful: Snapshot) -> None:
     verdict = judge("swarm-ca-rotated", careful)
     assert verdict.status is Status.MANUAL
     assert f"({careful.collected_at[:10]})" in verdict.actual

@@ -78,7 +78,7 @@ def test_a_tag_that_was_set_on_the_host_is_reported(supply: Supply) -> None:
     assert image["detail"].startswith(f"{supply.name('app:1')} was set on this host")
 
 
-def test_a_signature_of_one_repository_does_not_count_for_another_name(supply: Supply) -> None:
+def test_an_image_is_verified_by_the_rule_of_each_repository_that_names_it(supply: Supply) -> None:
     """Attack 4 by the registry: an image of a repository that needs nothing is pushed as the application."""
     supply.push("dev/tool:1")
     supply.engine.docker("tag", supply.name("dev/tool:1"), supply.name("safe:1"))
@@ -209,7 +209,7 @@ def test_registries_outside_the_policy_are_not_contacted(supply: Supply) -> None
         supply.registry.start()
 
 
-def test_an_old_signed_image_is_still_signed(supply: Supply) -> None:
+def test_an_old_signed_image_is_accepted_unless_the_policy_pins_a_digest(supply: Supply) -> None:
     """Attack 12, which succeeds: a signature says who, and not that there is nothing newer; a pin does."""
     old = supply.push("roll:1", signed_by=supply.keys)
     new = supply.push("roll:1", signed_by=supply.keys)
@@ -225,7 +225,7 @@ def test_an_old_signed_image_is_still_signed(supply: Supply) -> None:
     assert ": pinned (" in supply.pull("roll:1", policy=pinned)
 
 
-def test_rules_without_a_signature_and_exceptions_pass_until_they_expire(supply: Supply) -> None:
+def test_unsigned_images_pass_by_a_rule_without_keys_or_an_unexpired_exception(supply: Supply) -> None:
     supply.push("plain:1")
     nothing = supply.policy({"prefix": supply.name("plain"), "nothing": True})
     assert supply.verify(policy=nothing)["plain:1"] == ("allowed", "no signature is required")
@@ -261,7 +261,7 @@ def test_a_registry_with_a_login_is_queried(supply: Supply, tmp_path: Path) -> N
         assert supply.verify(**known, logins=logins)[name][0] == "unreachable"
 
 
-def test_containers_are_named_with_their_name_of_the_image(supply: Supply) -> None:
+def test_containers_of_an_image_are_listed_by_tag_and_by_digest(supply: Supply) -> None:
     digest = supply.push("used:1", signed_by=supply.keys)
     by_digest = f"{supply.name('used')}@{digest}"
     supply.engine.run("tagged", image=supply.name("used:1"))

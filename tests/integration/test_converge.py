@@ -140,7 +140,7 @@ def test_former_files_are_restored_on_a_full_disk(host: Host, small: Path, befor
     assert sorted(path.name for path in small.iterdir()) == ["config", "others"]
 
 
-def test_a_full_disk_for_backups_refuses_before_any_change(host: Host) -> None:
+def test_a_run_without_space_for_its_backups_is_refused_before_any_change(host: Host) -> None:
     with mounted(host.state, "size=16k"):
         (host.files / "big").write_text("x" * 100_000)
         result = host.converge(host.file("big", "new"))

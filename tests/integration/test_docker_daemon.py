@@ -223,7 +223,7 @@ def test_a_private_key_appears_in_no_output(tmp_path: Path) -> None:
     assert "changed=0" in play(tmp_path).stdout
 
 
-def test_several_keys_take_one_reload(host: Host) -> None:
+def test_several_changed_keys_are_applied_by_one_reload(host: Host) -> None:
     former = {"insecure-registries": ["10.0.0.0/8"], "debug": True}
     with Dockerd(config=former, flags=("--iptables=false", "--bridge=none")) as engine:
         container = engine.run("web", host_config={"NetworkMode": "none"})

@@ -95,7 +95,9 @@ def test_an_added_file_is_refused_and_named(pristine: Desk, files: Files, folder
         "runs/run-a/reports/\u202elmth.troper",
     ],
 )
-def test_a_name_that_looks_alike_is_refused(pristine: Desk, files: Files, name: str) -> None:
+def test_a_file_name_that_resembles_an_expected_name_is_refused(
+    pristine: Desk, files: Files, name: str
+) -> None:
     manifest = json.loads(files["manifest.json"])
     manifest["subject"] = subjects({**files, name: b"All hosts pass."})
     document = f"{json.dumps(manifest, indent=1)}\n".encode()

@@ -537,7 +537,7 @@ def the_bundle_is_replaced_and_signed(desk: Desk, bundle: Path, files: Files) ->
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_tampering_is_refused(name: str, desk: Desk) -> None:
+def test_a_tampered_bundle_is_refused_with_the_file_and_the_reason(name: str, desk: Desk) -> None:
     tamper, file, reason = CASES[name]
     bundle = desk.folder / "bundle.tar.gz"
     tamper(desk, bundle, contents(bundle))

@@ -72,7 +72,7 @@ def test_a_stamp_is_unverified_without_certificates_of_an_authority(desk: Desk, 
     assert not stamp.trusted
 
 
-def test_a_key_that_has_expired_since_was_valid_when_it_was_stamped(
+def test_a_signature_stamped_before_its_key_expired_is_verified(
     desk: Desk, authority: Authority, bundle: Path
 ) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=1)
@@ -138,7 +138,9 @@ def test_a_replayed_answer_is_refused(desk: Desk, authority: Authority, bundle: 
         desk.export("again.tar.gz", seal=Seal(key=desk.key, tsa_url=authority.url))
 
 
-def test_a_time_that_is_not_in_the_stamp_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
+def test_a_forged_stamp_that_states_another_time_is_refused(
+    desk: Desk, authority: Authority, bundle: Path
+) -> None:
     """OpenSSL checks one time stamp here, and another one stands where a reader of DER looks."""
     files = contents(bundle)
     signed, status = files["SHA256SUMS.sig"], bytes.fromhex("3003020100")

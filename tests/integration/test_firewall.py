@@ -210,7 +210,9 @@ def inner(spaces: tuple[Space, Space, Space]) -> Space:
 
 
 @BOTH_KINDS
-def test_unlisted_ports_are_refused_in_both_families_and_connections_stay(host: Host, peer: Space) -> None:
+def test_unlisted_ports_are_refused_over_ipv4_and_ipv6_and_open_connections_continue(
+    host: Host, peer: Space
+) -> None:
     for place, port in (
         ("10.9.0.1", 22),
         ("10.9.0.1", 443),
@@ -317,7 +319,7 @@ def test_changes_to_chains_of_hardener_are_repaired(host: Host) -> None:
     assert rules.count("-A DOCKER-USER -j HARDENER-DOCKER") == 1
 
 
-def test_rules_of_a_ban_tool_stay_in_front(host: Host) -> None:
+def test_rules_of_fail2ban_before_those_of_hardener_are_not_moved(host: Host) -> None:
     host.converge()
     host.space.run("iptables", "--insert", "INPUT", "-p", "tcp", "--jump", "f2b-sshd")
     assert host.converge()["outcome"] == "unchanged"
@@ -419,7 +421,7 @@ def test_the_boot_loads_the_same_rules_and_loading_twice_adds_none(host: Host) -
     assert set(with_docker_later) - set(host.rules()) <= {"-A DOCKER-USER -j RETURN"}
 
 
-def test_a_host_without_ip6tables_gets_the_rules_that_it_can_have(host: Host) -> None:
+def test_a_host_without_ip6tables_gets_only_ipv4_rules(host: Host) -> None:
     for program in host.programs.glob("ip6tables*"):
         program.unlink()
     documents = host.documents()

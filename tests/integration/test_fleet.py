@@ -158,7 +158,7 @@ def test_the_local_machine_needs_no_inventory_file(hardener: Hardener, tmp_path:
     assert not list((tmp_path / "work").iterdir()), "files are left where it was called"
 
 
-def test_unreachable_hosts_are_results(
+def test_unreachable_hosts_are_in_the_report_with_the_reason(
     sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     # Ansible shares connections by address, port and user: these would come in by that of "fine".
@@ -235,7 +235,7 @@ def test_written_files_are_private_under_any_umask(
         assert [f"{path} {path.stat().st_mode:o}" for path in written if path.stat().st_mode & 0o077] == []
 
 
-def test_an_unusable_home_folder_is_no_obstacle(
+def test_hosts_are_audited_without_a_usable_home_folder(
     sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     source = inventory({"here": LOCAL, "there": sshd.variables()})
@@ -314,7 +314,9 @@ def vault(folder: Path, password: str) -> Path:
 
 
 @pytest.mark.slow
-def test_vault_and_ansible_cfg_work_as_for_ansible(hardener: Hardener, tmp_path: Path) -> None:
+def test_vault_passwords_are_read_from_the_sources_that_ansible_reads(
+    hardener: Hardener, tmp_path: Path
+) -> None:
     """The policy of a host may be encrypted; the password comes by option, variable or ./ansible.cfg."""
     work = tmp_path / "work"
     password = vault(work / "inv", "v4ult")

@@ -109,7 +109,7 @@ def test_a_failing_or_slow_engine_ends_only_one_connection(own_network: object) 
             connection.close()
 
 
-def test_all_senders_of_datagrams_are_answered_beyond_the_limit_of_known_ones(own_network: object) -> None:
+def test_datagrams_of_more_senders_than_the_forwarder_remembers_are_answered(own_network: object) -> None:
     with Space() as space:
         process = space.start(ECHO, "it")
         assert process.stdout is not None

@@ -103,7 +103,9 @@ def test_a_file_of_any_size_is_restored_on_a_full_disk(
     assert (Journal.find(host.store), hidden(small)) == (None, [])
 
 
-def test_the_program_of_the_guard_restores_on_a_full_disk(small: Path, host: Host, systemd: Systemd) -> None:
+def test_the_program_of_the_guard_restores_files_on_a_full_disk(
+    small: Path, host: Host, systemd: Systemd
+) -> None:
     host.write("x", "o" * 5000)
     change(host)
     let_time_pass(host)
@@ -145,7 +147,7 @@ def test_a_hard_link_to_a_replaced_file_keeps_its_content() -> None:
 
 
 @pytest.mark.parametrize("planted", ["a link", "a hard link", "another user's"])
-def test_a_foreign_file_in_place_of_the_reserved_room_is_not_written(
+def test_a_foreign_file_in_place_of_the_reserved_disk_space_is_not_written(
     small: Path, host: Host, planted: str
 ) -> None:
     host.write("x", "before")
@@ -165,7 +167,9 @@ def test_a_foreign_file_in_place_of_the_reserved_room_is_not_written(
     assert spare.read_text() == "precious"
 
 
-def test_a_run_is_refused_without_room_to_reserve(small: Path, host: Host, systemd: Systemd) -> None:
+def test_a_run_that_cannot_reserve_disk_space_is_rolled_back(
+    small: Path, host: Host, systemd: Systemd
+) -> None:
     host.write("x", "o" * 100_000)
     with (small / "others").open("wb") as others:
         # What is left is enough for the backup, the guard and the journal, and not for the room to set aside.

@@ -51,7 +51,7 @@ def test_a_host_without_containers_has_no_problem(engine: Dockerd) -> None:
     assert problems(seen) == []
 
 
-def test_only_the_login_is_checked_without_an_engine(engine: Dockerd) -> None:
+def test_without_an_engine_only_the_port_of_the_ssh_connection_is_checked(engine: Dockerd) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         seen = health.take_baseline(None, login_port=port)
@@ -78,7 +78,7 @@ def test_a_published_port_that_no_longer_answers_is_a_problem(engine: Dockerd, a
         assert found == [f"web: the published port {port['published']} no longer answers"]
 
 
-def test_a_port_that_only_the_proxy_forwarded_is_a_note(engine: Dockerd) -> None:
+def test_a_lost_port_that_only_the_userland_proxy_forwarded_is_a_note(engine: Dockerd) -> None:
     publishing(engine, "web", "::1")
     seen = picture(engine)
     (port,) = seen["ports"]
@@ -153,7 +153,7 @@ def surviving() -> Iterator[Dockerd]:
         yield engine
 
 
-def test_a_container_that_ended_by_itself_is_a_note_and_one_ended_by_the_engine_a_problem(
+def test_a_container_that_the_run_ended_is_a_problem_and_one_that_exited_itself_a_note(
     surviving: Dockerd,
 ) -> None:
     surviving.run("steady")
@@ -256,7 +256,7 @@ def test_a_container_that_returns_during_a_slow_check_is_not_a_problem(engine: D
     assert not any("to which this run is connected" in each for each in found)
 
 
-def test_networks_without_access_before_are_not_checked(engine: Dockerd) -> None:
+def test_networks_that_had_no_external_access_before_the_run_are_not_checked(engine: Dockerd) -> None:
     engine.run("app", host_config={"Dns": [gateway(engine)]})
     engine.run("lonely", host_config={"NetworkMode": "none"})
     engine.run("native", host_config={"NetworkMode": "host"})

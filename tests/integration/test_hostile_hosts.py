@@ -273,7 +273,7 @@ SLOWLY = """\
 
 
 @pytest.mark.slow
-def test_a_host_that_uses_every_deadline_is_skipped_in_the_end(
+def test_a_host_that_has_used_up_its_total_time_is_skipped(
     hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:
     quick = "say(b'here')"

@@ -204,7 +204,7 @@ def press(page: Page, name: str) -> None:
 # --- what is shown --------------------------------------------------------------------------------------
 
 
-def test_the_result_comes_first_and_what_fails_is_listed(open_report: Open) -> None:
+def test_the_page_begins_with_the_result_and_lists_the_failing_controls(open_report: Open) -> None:
     hosts = list(fleet(12, lost=1))
     page = open_report(hosts).page
     expect(page.get_by_role("heading", level=1)).to_have_text("Not compliant")
@@ -346,7 +346,7 @@ def test_changes_since_the_last_run_are_shown(open_report: Open) -> None:
     )
 
 
-def test_a_run_without_changes_is_described_as_such(open_report: Open) -> None:
+def test_a_run_without_changes_shows_that_no_control_changed(open_report: Open) -> None:
     page = open_report([assessment()], previous=earlier(assessment())).page
     expect(page.locator(".since")).to_contain_text("No control moved.")
 
@@ -414,7 +414,7 @@ def test_filters_are_combined_and_stored_in_the_address(open_report: Open) -> No
     expect(page.locator("#count")).to_contain_text(text)
 
 
-def test_the_overview_leads_to_the_findings(open_report: Open) -> None:
+def test_links_of_the_overview_show_the_findings_of_a_section_or_host(open_report: Open) -> None:
     page = open_report(fleet(12)).page
     page.get_by_role("link", name="The Docker daemon").click()
     expect(page.get_by_label("Section")).to_have_value("2 daemon")
@@ -564,7 +564,7 @@ def test_hostile_names_are_inert(open_report: Open, attack: str, group: str) -> 
         assert attack in text
 
 
-def test_the_content_security_policy_forbids_everything_else(open_report: Open) -> None:
+def test_the_content_security_policy_blocks_injected_scripts_styles_and_requests(open_report: Open) -> None:
     tab = open_report([assessment()])
     page = tab.page
     refused = page.evaluate(
@@ -592,7 +592,7 @@ def test_the_content_security_policy_forbids_everything_else(open_report: Open) 
 # --- people ---------------------------------------------------------------------------------------------
 
 
-def test_the_keyboard_reaches_everything(open_report: Open) -> None:
+def test_all_controls_of_the_page_can_be_used_with_the_keyboard(open_report: Open) -> None:
     page = open_report(fleet(3)).page
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the findings")).to_be_focused()
@@ -611,7 +611,7 @@ def test_the_keyboard_reaches_everything(open_report: Open) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-def test_landmarks_names_and_heading_levels_are_accessible(open_report: Open) -> None:
+def test_the_page_has_landmarks_accessible_names_and_ordered_headings(open_report: Open) -> None:
     page = open_report(fleet(3)).page
     for role in ("banner", "main", "contentinfo", "search"):
         expect(page.get_by_role(role)).to_have_count(1)

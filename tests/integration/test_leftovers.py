@@ -42,7 +42,7 @@ def mounted_below(path: Path) -> bool:
     return f" {path}/" in Path("/proc/self/mountinfo").read_text()
 
 
-def test_the_next_run_removes_leftovers_of_a_killed_one(engine: Dockerd) -> None:
+def test_the_next_test_run_removes_leftovers_of_a_killed_test_run(engine: Dockerd) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", RUN], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -103,7 +103,7 @@ def attributes(path: str) -> dict[str, Any]:
     return {"name": "docker_files_enforce", "impact": "none", "resources": [resource]}
 
 
-def test_the_role_changes_the_owner_of_the_folder_and_not_of_the_link_target(run: Run) -> None:
+def test_certificate_folders_get_root_as_owner_and_targets_of_users_links_are_not_changed(run: Run) -> None:
     """From what the collector sees on this host to what is changed there."""
     seen = run()["files"]
     assert seen[f"{THEIRS}/ca.crt"]["target"] == str(LOADER.resolve())
@@ -118,13 +118,13 @@ def test_the_role_changes_the_owner_of_the_folder_and_not_of_the_link_target(run
     assert f"left as it is: {THEIRS}/ca.crt: this symbolic link belongs to uid {EVE}" in note
 
 
-def test_the_host_refuses_a_document_for_the_link(run: Run) -> None:
+def test_a_document_that_changes_a_users_symbolic_link_is_refused(run: Run) -> None:
     found = run(attributes(f"{THEIRS}/ca.crt"))
     assert (found["done"]["outcome"], found["mode"], found["runs"]) == ("refused", 0o755, True)
     assert f"{THEIRS}/ca.crt: this symbolic link belongs to uid {EVE}" in found["done"]["reason"]
 
 
-def test_a_run_that_breaks_the_loader_is_rolled_back_without_starting_programs(run: Run) -> None:
+def test_a_run_that_breaks_the_dynamic_loader_is_rolled_back_without_starting_programs(run: Run) -> None:
     """Its documents cost nothing, so that no guard was armed."""
     found = run(attributes(str(LOADER)))
     assert (found["done"]["outcome"], found["mode"], found["runs"]) == ("rolled_back", 0o755, True)

@@ -205,7 +205,7 @@ def test_a_profile_that_lacks_a_call_is_not_safe(
     assert all(each.needed is None for each in proof.evidence)
 
 
-def test_a_profile_that_gives_more_than_before_is_not_safe(
+def test_a_profile_that_adds_a_capability_is_not_safe(
     proven: Callable[..., Any], profile: Path, tmp_path: Path
 ) -> None:
     def give(document: Any) -> None:
@@ -230,7 +230,7 @@ def test_a_profile_that_gives_more_than_before_is_not_safe(
         ),
     ],
 )
-def test_an_exercise_that_proves_nothing_is_reported(
+def test_an_exercise_that_always_passes_or_always_fails_is_reported(
     proven: Callable[..., Any], profile: Path, exercise: str, reason: str
 ) -> None:
     proof, _ = proven(profile, exercise)

@@ -549,13 +549,17 @@ def _tried(engine: Dockerd, attack: Attack, stage: Stage) -> bool:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_verdicts_say_what_a_container_reaches(seen: Seen, attack: Attack) -> None:
+def test_containers_fail_exactly_the_controls_that_their_access_to_the_host_breaks(
+    seen: Seen, attack: Attack
+) -> None:
     assert attack.name not in seen.refused, seen.refused[attack.name]
     assert seen.open[attack.name] is attack.open
     assert {slug for slug in JUDGED if attack.name in named(judge(slug, seen.after))} == {*attack.breaks}
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_verdicts_on_stopped_containers_say_what_they_would_reach(seen: Seen, attack: Attack) -> None:
+def test_stopped_containers_fail_the_controls_that_their_access_to_the_host_will_break(
+    seen: Seen, attack: Attack
+) -> None:
     breaks = attack.breaks if attack.stopped is None else attack.stopped
     assert {slug for slug in JUDGED if attack.name in named(judge(slug, seen.before))} == {*breaks}

@@ -305,7 +305,9 @@ def test_labels_of_an_image_are_emptied_at_the_twin(dockerd: Dockerd, made: Call
     assert main.abandon({"run": begun["run"]}) is None
 
 
-def test_an_exercise_that_reaches_no_twin_does_not_count(dockerd: Dockerd, made: Callable[..., str]) -> None:
+def test_a_phase_without_a_connection_to_the_twin_is_not_exercised(
+    dockerd: Dockerd, made: Callable[..., str]
+) -> None:
     found = end(begin(dockerd, made("idle")))
     (serve,) = (phase for phase in found.phases if phase.name == "serve")
     assert (serve.exercised, serve.reason) == (False, "no connection reached the twin")

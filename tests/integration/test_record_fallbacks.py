@@ -101,7 +101,9 @@ def logged(machine_network: None, dockerd: Dockerd, web: str) -> Recording:
     return recorded(dockerd, web, "Recorder", "Bpftrace")
 
 
-def test_the_audit_log_has_every_call_and_nothing_else(usual: Recording, logged: Recording) -> None:
+def test_recording_by_the_audit_log_finds_the_same_logged_calls_as_bpf(
+    usual: Recording, logged: Recording
+) -> None:
     found = logged
     assert found.recorder.title == "the audit log: not here"
     assert (found.recorder.complete, found.recorder.unseen) == (False, ("capabilities", "sockets"))

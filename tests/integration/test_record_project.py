@@ -165,7 +165,9 @@ def recorded(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return {found.container.compose.service: found for found in map(load, paths) if found.container.compose}
 
 
-def test_each_service_was_exercised(recorded: dict[str, Recording]) -> None:
+def test_each_service_of_the_project_is_exercised_during_the_recording(
+    recorded: dict[str, Recording],
+) -> None:
     reasons = {}
     for service, found in recorded.items():
         assert found.recorder.complete, found.recorder.missing
@@ -194,7 +196,7 @@ def test_calls_of_one_service_are_not_in_the_recording_of_another(recorded: dict
         assert ("health-check" in seen) is (service == "queue")
 
 
-def test_each_recording_makes_a_profile(recorded: dict[str, Recording]) -> None:
+def test_a_complete_profile_is_made_from_each_recording(recorded: dict[str, Recording]) -> None:
     for service, found in recorded.items():
         assert make([(service, found)]).merged.complete
 
@@ -241,7 +243,7 @@ def host_addresses(engine: Dockerd, run: str) -> str:
     return found
 
 
-def test_the_same_network_is_requested_and_named(shop: Shop) -> None:
+def test_a_twin_in_the_network_of_its_original_reaches_the_other_services(shop: Shop) -> None:
     pop = ["busybox", "wget", "-qO-", "http://orders.internal:9000/cgi-bin/pop"]
     begun = begin(shop.engine, "shop-app-1", network="same", run_in=pop)
     found = end(begun)

@@ -150,7 +150,9 @@ def test_a_refused_document_fails_if_an_extra_variable_requests_it(tmp_path: Pat
     assert (ended.returncode, list(failed(ended.stdout))) == (2, ["default"]), ended.stdout + ended.stderr
 
 
-def test_refused_documents_are_reported_by_control(tmp_path: Path) -> None:
+def test_a_refused_document_is_in_the_result_of_a_planned_run_instead_of_failing_the_task(
+    tmp_path: Path,
+) -> None:
     """With a plan of hardener's, the task goes on, and its result has the refusal."""
     plan = {"web1": {"docker_daemon": ["docker_daemon_icc"]}}
     wanted = {

@@ -157,7 +157,7 @@ def test_unchanged_images_are_not_read_again(
     assert again["images"][identity]["state"] == "outdated"
 
 
-def test_images_without_comparable_packages_are_not_scanned_or_unknown(
+def test_an_image_of_an_unsupported_distribution_is_not_reported_as_clean(
     engine: Dockerd, hosting: Callable[..., str], run: Run
 ) -> None:
     alpine = hosting("alpine", {"etc/os-release": b"ID=alpine\n", "lib/apk/db/installed": b"P:musl\n"})
@@ -219,7 +219,9 @@ class TestNetwork:
 
     DEAD: Mapping[str, Any] = {"debian": {"uri": "http://127.0.0.1:9/debian-security"}}
 
-    def test_nothing_is_clean_without_an_index(self, engine: Dockerd, tmp_path: Path, run: Run) -> None:
+    def test_without_a_package_index_the_state_of_the_host_is_unknown(
+        self, engine: Dockerd, tmp_path: Path, run: Run
+    ) -> None:
         found = run(engine, images=False, cache=str(tmp_path / "empty"), mirrors=self.DEAD)["host"]
         assert found["state"] == "unknown"
         assert "127.0.0.1" in found["reason"]
@@ -322,7 +324,7 @@ def test_a_concurrent_scan_is_refused_in_one_line(tmp_path: Path, engine: Docker
         run(engine)
 
 
-def test_the_record_of_the_command_is_judged_by_the_next_audit(
+def test_the_next_audit_reports_findings_from_the_record_of_the_scan_command(
     engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], tmp_path: Path, cache: Path
 ) -> None:
     identity = hosting("old", files_of(old))

@@ -152,7 +152,7 @@ def test_an_unreadable_inventory_is_an_error(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("playbook", ["audit", "scan"])
-def test_a_slice_of_awx_may_be_empty(folder: Path, playbook: str) -> None:
+def test_a_slice_of_awx_without_matching_hosts_succeeds(folder: Path, playbook: str) -> None:
     """AWX gives each slice a part of the inventory, and the pattern of the whole job."""
     (folder / "slice.json").write_text(
         json.dumps({"all": {"hosts": {"web1": {"ansible_connection": "local"}}}})

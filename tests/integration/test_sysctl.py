@@ -78,7 +78,9 @@ def differing(one: dict[str, str], other: dict[str, str]) -> dict[str, tuple[str
 
 
 @pytest.mark.parametrize("forwards", ["0", "1"])
-def test_every_interface_gets_the_baseline_and_a_rollback_restores_all(space: Space, forwards: str) -> None:
+def test_every_interface_gets_the_baseline_and_a_rollback_restores_all_values(
+    space: Space, forwards: str
+) -> None:
     space.run("sh", "-c", f"echo {forwards} > /proc/sys/net/ipv4/ip_forward")
     found = run(space, values=NETWORK, needed={FORWARD: "1"})
     assert found["due"]
@@ -94,7 +96,7 @@ def test_every_interface_gets_the_baseline_and_a_rollback_restores_all(space: Sp
     assert differing(found["before"], found["back"]) == {}
 
 
-def test_a_later_interface_gets_the_baseline(space: Space) -> None:
+def test_a_network_interface_added_after_the_run_gets_the_baseline(space: Space) -> None:
     run(space, values=NETWORK)  # and back
     script = "; ".join(
         f"echo {value} > /proc/sys/{key.replace('.', '/')}"

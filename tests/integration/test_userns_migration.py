@@ -347,7 +347,7 @@ def test_a_killed_migration_is_undone(host: Host, stage: str) -> None:
 
 
 @pytest.mark.slow
-def test_data_left_behind_returns_after_a_rollback(host: Host) -> None:
+def test_a_rollback_restores_containers_and_images_that_were_left_behind(host: Host) -> None:
     before = host.state()
     done = host.converge(leave=True, allow="data-hidden")
     assert done["outcome"] == "changed", done

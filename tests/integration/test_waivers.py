@@ -80,7 +80,7 @@ def encrypt(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("groups", "status"), [("edge", "waived"), ("empty", "fail"), ("all", "waived")])
-def test_groups_of_a_host_decide_about_waivers(
+def test_a_waiver_for_a_group_applies_only_to_hosts_in_this_group(
     hardener: Hardener, folder: Path, tmp_path: Path, groups: str, status: str
 ) -> None:
     waive(folder, groups=groups)
@@ -98,7 +98,7 @@ def test_groups_of_a_host_decide_about_waivers(
     assert again.returncode == result.returncode
 
 
-def test_lint_reads_names_of_the_inventory_and_no_secret(
+def test_lint_checks_names_of_an_encrypted_inventory_without_its_secrets(
     hardener: Hardener, folder: Path, tmp_path: Path
 ) -> None:
     encrypt(folder, tmp_path)

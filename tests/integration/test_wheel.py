@@ -79,7 +79,7 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_wheel_contains_all_files(built: Path) -> None:
+def test_the_wheel_contains_all_files_of_the_package_and_the_collection(built: Path) -> None:
     packed = names(only(built, "*.whl"))
     content = {
         f"{COLLECTION}/{name}"
@@ -117,7 +117,7 @@ def test_a_build_under_another_umask_gives_the_same_bytes(built: Path, tmp_path:
     assert named | {"SHA256SUMS"} == {path.name for path in tmp_path.iterdir()}
 
 
-def test_the_collection_installs_as_it_was_packed(built: Path, tmp_path: Path) -> None:
+def test_installed_files_of_the_collection_match_their_checksums(built: Path, tmp_path: Path) -> None:
     galaxy = Path(sys.executable).with_name("ansible-galaxy")
     archive = built / f"hardener-docker-{__version__}.tar.gz"
     # By force: an editable installation is a collection of that name too.

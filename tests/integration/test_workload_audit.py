@@ -130,7 +130,7 @@ def found(engine: Dockerd, tmp_path: Path) -> dict[str, ContainerAudit]:
     return {each.name: each for each in audited.containers}
 
 
-def test_privileges_of_containers_of_a_real_engine_are_judged(
+def test_privileges_of_containers_of_a_real_engine_are_listed_with_their_risk(
     engine: Dockerd, found: dict[str, ContainerAudit]
 ) -> None:
     version = engine.api("GET", "/version")["Version"]
@@ -223,7 +223,9 @@ def recorded(engine: Dockerd, container: str, default: dict[str, Any]) -> dict[s
     return data
 
 
-def test_a_second_version_is_compared_with_the_profile_of_the_first(engine: Dockerd, tmp_path: Path) -> None:
+def test_a_newer_image_under_an_old_profile_is_reported_as_another_image(
+    engine: Dockerd, tmp_path: Path
+) -> None:
     """Drift names the image; the controls judge the profile that is still the first one's."""
     default = engines_default(engine, engine.run("default"))
     images = []

@@ -110,7 +110,7 @@ def printed(engine: Dockerd, *arguments: str, folder: Path | None = None) -> dic
     return dict(zip(CALLS, ends(found.stdout.decode("latin-1")), strict=True))
 
 
-def test_the_default_profile_of_the_engine_is_as_expected(engine: Dockerd) -> None:
+def test_the_default_seccomp_profile_of_the_engine_refuses_the_expected_calls(engine: Dockerd) -> None:
     found = printed(engine, "--tmpfs=/run")
     assert {name: error for name, error in found.items() if CALLS[name][1] is not None} == {
         name: error for name, (_, error, _) in CALLS.items() if error is not None
@@ -177,7 +177,7 @@ def test_both_compose_files_mean_the_same_to_docker_compose(
 
 
 @pytest.mark.parametrize("extends", ["service: base", "{service: web, file: base.yaml}"])
-def test_grants_of_an_extended_service_are_replaced(
+def test_capabilities_and_security_options_of_an_extended_service_are_replaced(
     compose: list[str], profile: Profile, folder: Path, extends: str
 ) -> None:
     base = "services:\n  NAME:\n    image: probe:test\n    cap_add: [NET_ADMIN]\n"
@@ -192,7 +192,9 @@ def test_grants_of_an_extended_service_are_replaced(
     assert "label=disable" not in found["security_opt"]
 
 
-def test_the_override_file_replaces_a_recorded_grant(compose: list[str], folder: Path) -> None:
+def test_the_override_file_replaces_added_capabilities_of_the_original(
+    compose: list[str], folder: Path
+) -> None:
     data = document()
     data["container"]["capabilities_added"] = ["NET_ADMIN"]
     data["granted"]["seccomp"] = None

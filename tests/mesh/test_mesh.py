@@ -172,7 +172,9 @@ def test_a_mesh_without_nodes_is_reported(whole: Mesh, audit: Audit, folder: Pat
     assert "no place to run it on: w1" in hosts["host00"]["unreachable"]
 
 
-def test_units_of_a_killed_controller_are_ended_by_the_next(whole: Mesh, audit: Audit, folder: Path) -> None:
+def test_units_of_work_of_a_killed_controller_are_ended_by_the_next_controller(
+    whole: Mesh, audit: Audit, folder: Path
+) -> None:
     run = audit("first", "--mesh", str(whole.options(lease=LEASE)))
     whole.until_playing("w1")
     run.kill()
@@ -200,7 +202,7 @@ def test_a_refusal_of_the_mesh_is_reported_with_the_reason(
     assert reason in said, said
 
 
-def test_the_work_is_signed(whole: Mesh) -> None:
+def test_nodes_of_the_mesh_accept_only_signed_work(whole: Mesh) -> None:
     """The nodes verify signatures: without one they take no work, so the runs above were signed."""
     offered = [each for each in whole.status()["Advertisements"] if each["WorkCommands"]]
     assert {(each["NodeID"], *each["WorkCommands"][0].values()) for each in offered} == {

@@ -154,7 +154,7 @@ def test_every_option_of_the_action_and_of_the_jenkinsfile_exists() -> None:
     assert not [option for option in used if option not in shown]
 
 
-def test_the_jenkinsfile_is_balanced() -> None:
+def test_brackets_of_the_jenkinsfile_are_balanced() -> None:
     text = re.sub(r"//[^\n]*", "", (ROOT / "contrib/jenkins/Jenkinsfile").read_text())
     text = re.sub(r"'''.*?'''|'[^'\n]*'|\"[^\"\n]*\"", "", text, flags=re.DOTALL)
     for opened, closed in ("{}", "()", "[]"):
@@ -193,7 +193,7 @@ def test_pre_commit_accepts_the_hook() -> None:
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-def test_the_hook_checks_every_file(tmp_path: Path, wrong: bool) -> None:
+def test_the_pre_commit_hook_checks_every_decision_file(tmp_path: Path, wrong: bool) -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     files = re.compile(hook["files"])
     assert files.search("hosts/waivers.yml")

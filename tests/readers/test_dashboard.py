@@ -167,7 +167,7 @@ def test_queries_return_the_values_of_the_runs(prometheus: str) -> None:
     assert abs(value("Last run") - 86400) < 3600
 
 
-def test_variables_are_labels_of_the_metrics(prometheus: str) -> None:
+def test_each_variable_of_the_dashboard_reads_a_label_of_the_metrics(prometheus: str) -> None:
     for variable in DASHBOARD["templating"]["list"]:
         if variable["type"] == "query":
             inner = variable["definition"].removeprefix("label_values(").removesuffix(")")

@@ -73,7 +73,7 @@ NOT_BEGUN = sum(bool(host.not_begun) for host in HOSTS)
 JUNIT_CASES = number(HOSTS, *Status) + len(HOSTS) + NOT_BEGUN
 
 
-def test_python_readers_count_what_was_written(reports: Path) -> None:
+def test_python_readers_count_all_written_results(reports: Path) -> None:
     every = number(HOSTS, *Status)
     assert printed(READERS / "bin/python", HERE / "read_reports.py", reports) == {
         "pandas": ["host", every, number(HOSTS, Status.FAIL)],
@@ -83,7 +83,7 @@ def test_python_readers_count_what_was_written(reports: Path) -> None:
     }
 
 
-def test_javascript_readers_count_what_was_written(reports: Path) -> None:
+def test_javascript_readers_count_all_written_results(reports: Path) -> None:
     reached = [host for host in HOSTS if not host.unreachable]
     failures = number(HOSTS, Status.FAIL)
     errors = number(reached, Status.ERROR) + (len(HOSTS) - len(reached)) + NOT_BEGUN
@@ -110,5 +110,5 @@ def test_promtool_reports_no_problem() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_no_host_is_counted_twice() -> None:
+def test_no_host_name_of_the_test_reports_occurs_twice() -> None:
     assert Counter(host.host for host in HOSTS).most_common(1)[0][1] == 1

@@ -94,7 +94,7 @@ def test_the_snapshot_is_the_same_over_each_connection(
     assert still(by_hand) == as_root
 
 
-def test_an_unprivileged_snapshot_names_what_is_missing(collect: Collect) -> None:
+def test_an_unprivileged_snapshot_names_each_source_that_it_could_not_read(collect: Collect) -> None:
     sources = collect("-e", "ansible_user=lab")
     assert "Permission denied" in sources["docker.containers"]["error"]
     assert sources["docker.containers"]["state"] == "failed"

@@ -120,7 +120,7 @@ def test_a_configuration_that_the_engine_refuses_at_start_is_rolled_back(busy: l
     assert shell(busy, ENGINE) == before
 
 
-def test_containers_survive_the_restart_and_the_bridge_changes_later(
+def test_containers_survive_the_restart_and_the_bridge_setting_stays_pending(
     busy: lab.Guest, run: Runs, tmp_path: Path
 ) -> None:
     before, pid = running(shell(busy, ENGINE)), shell(busy, "systemctl show docker --property=MainPID")
@@ -160,7 +160,7 @@ def test_a_run_killed_during_the_restart_is_repaired_by_the_next(
     assert run(guest, roles=roles)["outcome"] == "unchanged"
 
 
-def test_a_single_role_converges_and_fails_with_one_line(boot: Boot, tmp_path: Path) -> None:
+def test_a_single_role_changes_the_host_and_reports_an_error_in_one_line(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
 
     def ansible(user: str) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ systemctl daemon-reload
 MENDED = "rm /etc/systemd/system/docker.service.d/breaks.conf; systemctl daemon-reload"
 
 
-def test_the_run_stops_if_a_change_breaks_one_host_in_five(fleet: Fleet) -> None:
+def test_a_run_whose_change_breaks_some_hosts_stops_at_the_limit_and_can_be_resumed(fleet: Fleet) -> None:
     """The canary stops it; with a limit it goes on as told; resume finishes it once the cause is gone."""
     broken, names = fleet.hosts[::5], [host.name for host in fleet.hosts]
     canary, others = names[0], names[1:]

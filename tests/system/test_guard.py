@@ -176,7 +176,9 @@ def test_a_read_only_etc_is_refused(host: lab.Guest, tmp_path: Path, folder: str
     "room",
     ["8k", "24k", "64k", "112k"],
 )
-def test_a_full_disk_anywhere_changes_nothing(host: lab.Guest, tmp_path: Path, room: str) -> None:
+def test_a_disk_that_fills_up_at_any_point_of_a_run_leaves_the_host_unchanged(
+    host: lab.Guest, tmp_path: Path, room: str
+) -> None:
     before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
     shell(host, f"mkdir -p /var/lib/hardener && mount -t tmpfs -o size={room} none /var/lib/hardener")
     try:

@@ -183,7 +183,7 @@ READ_ONLY = re.compile("Read-only file system|mounted read-only")
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_run_during_which_etc_becomes_read_only_makes_its_change_or_restores_the_host(
+def test_a_run_during_which_etc_becomes_read_only_completes_or_restores_the_host(
     host: lab.Guest, tmp_path: Path, moment: str
 ) -> None:
     settled(host)

@@ -46,7 +46,9 @@ def openscap(guest: lab.Guest, tmp_path: Path) -> lab.Guest:
     return guest
 
 
-def test_openscap_and_images_of_a_machine_decide_its_next_audit(openscap: lab.Guest, tmp_path: Path) -> None:
+def test_the_next_audit_reports_findings_of_openscap_and_of_the_image_scan(
+    openscap: lab.Guest, tmp_path: Path
+) -> None:
     shell(openscap, PREPARED)
     inventory = tmp_path / "hosts.yml"
     hosts = yaml.safe_load(openscap.inventory.read_text())["all"]["hosts"]

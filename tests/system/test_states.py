@@ -37,7 +37,7 @@ def undone(guest: lab.Guest, script: str) -> Iterator[None]:
         shell(guest, script)
 
 
-def test_all_controls_are_judged() -> None:
+def test_the_controls_under_test_are_all_of_the_catalogue() -> None:
     own = sum(control.section == "protection" for control in catalogue.every_control())
     assert Counter(control.section == "protection" for control in CONTROLS) == {False: 118, True: own}
 
@@ -101,7 +101,7 @@ def test_a_broken_file_affects_only_the_controls_that_need_it(guest: lab.Guest, 
     assert down.statuses["file-daemon-json-mode"] == "pass"
 
 
-def test_a_stopped_engine_is_judged_by_its_files(guest: lab.Guest, audit: Audit) -> None:
+def test_controls_of_files_are_judged_even_if_the_engine_is_stopped(guest: lab.Guest, audit: Audit) -> None:
     with undone(guest, "systemctl start docker.socket docker.service"):
         shell(guest, "systemctl stop docker.socket docker.service")
         report = audit()

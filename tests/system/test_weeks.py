@@ -169,7 +169,7 @@ class Nights:
         self._inventory.write_text(yaml.safe_dump(inventory, sort_keys=False))
 
 
-def test_weeks_of_nightly_repairs_fill_no_disk_and_restart_nothing_twice(
+def test_weeks_of_nightly_repairs_use_bounded_disk_space_and_restart_the_engine_only_for_drift(
     guest: lab.Guest, tmp_path: Path
 ) -> None:
     """The control node's clock goes on by a day a night; the faults come on random nights."""

@@ -23,7 +23,7 @@ RUN sed -i '1i worker_priority 5;' /etc/nginx/nginx.conf
 """
 
 
-def test_a_second_version_of_nginx_is_told_from_the_first(
+def test_a_changed_image_of_a_recorded_container_is_reported(
     prepared: Dockerd, built: Mapping[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
