@@ -170,7 +170,7 @@ def processes_that_name(what: str) -> list[str]:
     return found
 
 
-def test_lab_down_ends_the_guest_and_no_other_process(boot: Boot) -> None:
+def test_stopping_a_guest_ends_its_process_and_no_other_one(boot: Boot) -> None:
     guest = boot("13")
     pid = guest.pid
     assert pid is not None

@@ -124,7 +124,7 @@ def test_an_object_of_another_kind_in_place_of_a_file_is_an_error(tmp_path: Path
             made(tmp_path, {"a.html": "1"})
 
 
-def test_files_that_a_killed_run_wrote_are_removed_by_the_next_run(tmp_path: Path) -> None:
+def test_files_that_a_killed_run_wrote_are_known_to_the_next_run(tmp_path: Path) -> None:
     made(tmp_path, {"a.html": "1", "b.html": "1"})
     with SiteFolder(tmp_path) as folder:
         folder.write("a.html", "2", "new")

@@ -78,7 +78,7 @@ def test_without_a_folder_for_times_the_time_of_a_host_is_unlimited(
 
 
 @given(name=st.text(), text=st.binary(max_size=30))
-def test_host_names_cannot_leave_the_folder_of_times_and_damaged_files_mean_zero(
+def test_host_names_cannot_leave_the_folder_of_times_and_damaged_files_give_numbers(
     name: str, text: bytes
 ) -> None:
     path = Path("/nowhere")

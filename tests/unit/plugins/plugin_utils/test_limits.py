@@ -88,7 +88,7 @@ def test_code_that_catches_the_interruption_is_interrupted_again(
     assert len(tries) == 3
 
 
-def test_the_time_limit_of_a_block_suspends_ansibles_task_timeout(limits: Any) -> None:
+def test_ansibles_earlier_timeout_ends_a_block_as_a_connection_failure_and_stays_set(limits: Any) -> None:
     def late(_number: int, _frame: object) -> None:
         raise TimeoutError("Ansible's own")
 

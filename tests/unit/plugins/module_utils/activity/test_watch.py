@@ -158,7 +158,7 @@ def test_denials_beyond_the_queue_are_counted_at_once(
     assert sum(each[3] for each in entries(tally)) == 30
 
 
-def test_lost_audit_records_are_reported_in_the_result(
+def test_lost_audit_records_and_engine_events_are_counted_in_the_result(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = Watch("/x", Tally())

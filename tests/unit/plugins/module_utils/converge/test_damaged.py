@@ -89,7 +89,7 @@ def test_a_journal_with_an_unknown_activation_refuses_the_run_and_is_kept(unfini
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_damaged_record_of_a_run_is_reported_by_its_path(unfinished: Host, name: str) -> None:
+def test_no_damaged_record_of_a_run_causes_an_unexpected_exception(unfinished: Host, name: str) -> None:
     host = unfinished
     old, run = host.store.runs()
     place = Path(host.store.folder, name.format(run=f"backups/{run}", old=f"backups/{old}"))

@@ -151,7 +151,7 @@ def test_the_boot_unit_precedes_the_readers_of_restored_files(
     assert reader in before
 
 
-def test_an_undo_at_boot_skips_activations_that_the_boot_reads_from_restored_files(
+def test_a_rollback_at_boot_calls_the_boot_variant_of_each_undo(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.hardener.docker.plugins.module_utils.converge import rollback

@@ -138,7 +138,7 @@ def roll_back(host: Host, journal: Journal, who: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("later", "missing", "who"), list(itertools.product(LATER, (False, True), WHO)))
-def test_the_outcome_of_a_rollback_depends_on_later_changes_and_failed_activations(
+def test_the_outcome_of_a_rollback_depends_on_later_changes_and_on_its_caller(
     host: Host,
     loaded: type[Loaded],
     monkeypatch: pytest.MonkeyPatch,

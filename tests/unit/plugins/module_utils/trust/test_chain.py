@@ -164,7 +164,7 @@ def test_each_name_is_verified_by_the_rule_of_its_repository(fake: FakeRegistry,
     assert found().status == "verified"
 
 
-def test_a_tag_whose_index_is_unsigned_is_unsigned_even_if_its_image_is_signed(
+def test_a_tag_is_verified_if_its_index_lists_the_signed_image_and_is_moved_otherwise(
     fake: FakeRegistry, signer: Signers
 ) -> None:
     ours = signer()
