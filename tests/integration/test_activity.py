@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.host import audit as audits
+from ansible_collections.hardener.docker.plugins.module_utils.host import netlink
 from ansible_collections.hardener.docker.plugins.module_utils.host.audit import (
     SECCOMP,
     AuditSocket,
@@ -155,7 +155,7 @@ def test_a_missing_capability_and_a_missing_engine_are_reported(tmp_path: Path) 
 
 
 def test_records_that_the_kernel_drops_are_counted(engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audits, "_BUFFER", 4096)
+    monkeypatch.setattr(netlink, "_BUFFER", 4096)
     audit, gaps = AuditSocket(), Gaps(grace=0.0)
     try:
         run(engine, "mover", command=moves(500), host_config=WATCHED)

@@ -6,23 +6,14 @@ blank, a quote or a control character: no name can look like a field.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import select
-import socket
 import struct
-import time
 from typing import Iterator, NamedTuple
 
-_AUDIT = 9  # NETLINK_AUDIT
+from . import netlink
+
 _READ_LOG = 1  # the bit of AUDIT_NLGRP_READLOG
-_RCVBUFFORCE = 33
-_BUFFER = 8 * 1024 * 1024
-_LARGEST = 64 * 1024
-_AT_ONCE = 256
-_HEADER = struct.Struct("=IHHII")
-_ERROR, _GET, _REQUEST = 2, 1000, 1
+_GET = 1000
 _STATUS = struct.Struct("=8I")  # mask, enabled, failure, pid, rate limit, backlog limit, lost, backlog
 _LONGEST = 16 * 1024
 _MAX_TEXT = 256
@@ -89,82 +80,30 @@ def _text(name: str, value: str) -> str:
     return value
 
 
-class AuditSocket:
-    """A subscription to the audit multicast group. ``overruns`` counts how often the kernel dropped records.
+class AuditSocket(netlink.Subscription):
+    """A subscription to the audit multicast group.
 
     Raises:
         OSError: this kernel has no audit, or CAP_AUDIT_READ is missing.
     """
 
     def __init__(self) -> None:
-        self.overruns = 0
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _AUDIT)
-        try:
-            self._socket.setblocking(False)
-            try:
-                self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
-            except OSError:  # a larger buffer than the system limit needs CAP_NET_ADMIN
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-            self._socket.bind((0, _READ_LOG))
-        except OSError:
-            self._socket.close()
-            raise
-
-    def fileno(self) -> int:
-        """Return the file descriptor for ``select``."""
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+        super().__init__(netlink.AUDIT, _READ_LOG)
 
     def receive(self) -> Iterator[Record]:
         """Yield the records that are available now, at most some hundred."""
-        for _packet in range(_AT_ONCE):
-            try:
-                data, sender = self._socket.recvfrom(_LARGEST)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                self.overruns += 1
-                continue
-            if sender[0] == 0 and len(data) > _HEADER.size:  # accept messages of the kernel only
-                kind = _HEADER.unpack_from(data)[1]
-                yield Record(kind, data[_HEADER.size :].rstrip(b"\0\n").decode("utf-8", "backslashreplace"))
+        for kind, content in self.messages():
+            yield Record(kind, content.rstrip(b"\0\n").decode("utf-8", "backslashreplace"))
 
 
-def kernel_status(seconds: float = 2.0) -> dict[str, int]:
+def kernel_status() -> dict[str, int]:
     """Return the kernel's audit status: ``enabled``, ``lost``, ``backlog_limit``, ``daemon`` (its pid).
 
     Raises:
         OSError: it does not answer; without CAP_AUDIT_CONTROL it may not be asked.
     """
-    deadline = time.monotonic() + seconds
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _AUDIT) as connection:
-        connection.bind((0, 0))
-        connection.send(_HEADER.pack(_HEADER.size, _GET, _REQUEST, 1, 0))
-        while True:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0 or not select.select([connection], [], [], remaining)[0]:
-                raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-            status = _status(connection.recv(_LARGEST))
-            if status is not None:
-                return status
-
-
-def _status(data: bytes) -> dict[str, int] | None:
-    kind = _HEADER.unpack_from(data)[1]
-    body = data[_HEADER.size :]
-    if kind == _ERROR:
-        code = -struct.unpack_from("=i", body)[0]
-        if code:
-            raise OSError(code, os.strerror(code))
-        return None
-    if kind != _GET or len(body) < _STATUS.size:
-        return None
-    _mask, enabled, _failure, daemon, _rate, limit, lost, _backlog = _STATUS.unpack_from(body)
+    (status,) = netlink.ask(netlink.AUDIT, _GET, least=_STATUS.size)
+    _mask, enabled, _failure, daemon, _rate, limit, lost, _backlog = _STATUS.unpack_from(status)
     return {"enabled": enabled, "daemon": daemon, "backlog_limit": limit, "lost": lost}
 
 

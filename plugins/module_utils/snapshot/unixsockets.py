@@ -9,22 +9,22 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from _socket import AF_NETLINK, AF_UNIX, SOCK_RAW
-from _socket import socket as Socket  # noqa: N812 - it is a class
+from _socket import AF_UNIX
 from collections import deque
 
+from ..host import netlink
 from ..host.text import printable_path
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterable
 
-_SOCK_DIAG = 4
-_REQUEST, _DUMP = 20, 0x301  # SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP
+_BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
+# struct unix_diag_req: family, protocol, padding, states, inode, attributes, cookie; struct unix_diag_msg:
+# family, type, state, padding, inode, cookie.
+_REQUEST, _MESSAGE = struct.Struct("=BBHIIIII"), struct.Struct("=BBBBIII")
 _LISTENING = 1 << 10
 _NAME, _FILE = 0, 1  # attributes of an answer; in a request the bits of those that it shall have
-_DONE, _ERROR = 3, 2
-_SECONDS = 5
 MAX_ENTRIES = 500  # of one folder, and of those in it
 _MAX_TOGETHER = 5000
 _MAX_FOUND = 64
@@ -58,34 +58,10 @@ def listening() -> dict[int, UnixSocket]:
         OSError: the kernel does not tell them.
     """
     found: dict[int, UnixSocket] = {}
-    connection = Socket(AF_NETLINK, SOCK_RAW, _SOCK_DIAG)
-    try:
-        connection.settimeout(_SECONDS)
-        what = (1 << _NAME) | (1 << _FILE)
-        body = struct.pack("=BBHIIIII", AF_UNIX, 0, 0, _LISTENING, 0, what, 0, 0)
-        connection.send(struct.pack("=IHHII", 16 + len(body), _REQUEST, _DUMP, 1, 0) + body)
-        while _read(connection.recv(1 << 20), found):
-            pass
-    finally:
-        connection.close()
-    return found
-
-
-def _read(data: bytes, found: dict[int, UnixSocket]) -> bool:
-    """Read the messages of one answer; return whether there is another one.
-
-    Raises:
-        OSError: the kernel refused.
-    """
-    offset = 0
-    while offset + 16 <= len(data):
-        length, kind = struct.unpack_from("=IH", data, offset)
-        if kind == _DONE:
-            return False
-        if kind == _ERROR:
-            raise OSError(-struct.unpack_from("=i", data, offset + 16)[0], "sock_diag")
-        (number,) = struct.unpack_from("=I", data, offset + 20)
-        attributes = _attributes(data[offset + 32 : offset + length])
+    request = _REQUEST.pack(AF_UNIX, 0, 0, _LISTENING, 0, (1 << _NAME) | (1 << _FILE), 0, 0)
+    for content in netlink.ask(netlink.SOCK_DIAG, _BY_FAMILY, request, dump=True, least=_MESSAGE.size):
+        number = _MESSAGE.unpack_from(content)[4]
+        attributes = _attributes(content[_MESSAGE.size :])
         name = attributes.get(_NAME, b"")
         if name:
             text = "@" + name[1:].decode("utf-8", "backslashreplace")
@@ -95,8 +71,7 @@ def _read(data: bytes, found: dict[int, UnixSocket]) -> bool:
                 file, raw = struct.unpack("=II", attributes[_FILE])
                 device = f"{raw >> 20}:{raw & 0xFFFFF}"
             found[number] = UnixSocket(text, device, file)
-        offset += (length + 3) & ~3
-    return bool(data)
+    return found
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host import netlink
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.kernel_rules import spelled_out
 
 from hardener.checks.lib import auditrules
@@ -82,3 +83,12 @@ def test_audit_rules_that_change_while_they_are_read_are_an_error() -> None:
 def test_the_kernel_is_not_queried_about_rules_without_watches() -> None:
     lines = ["-a always,exit -S all -F path=/etc/shadow -F perm=wa -F key=k"]
     assert spelled_out(lines, lambda: pytest.fail("asked")) == lines
+
+
+def test_the_kernel_lists_its_rules_over_netlink(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(protocol: int, kind: int, *, least: int) -> list[bytes]:
+        assert (protocol, kind, least) == (9, 1013, len(rule(NEVER)))  # NETLINK_AUDIT, AUDIT_LIST_RULES
+        return [rule(NEVER, (WATCH, "/etc/shadow"), (PERM, READ))]
+
+    monkeypatch.setattr(netlink, "ask", ask)
+    assert spelled_out(["-w /etc/shadow -p r"]) == ["-a never,exit -F path=/etc/shadow -F perm=r"]
