@@ -251,6 +251,10 @@ def test_the_engine_has_one_client() -> None:
     assert any("HTTP/1." in text for text in texts('head = f"GET {path} HTTP/1.0"'))
 
 
+def test_the_kernel_is_asked_over_netlink_in_one_module() -> None:
+    assert plugins_with("AF_NETLINK") == {"plugins/module_utils/host/netlink.py"}
+
+
 def test_foreign_texts_are_made_printable_in_one_module() -> None:
     # The client refuses a request that is none.
     assert plugins_with("isprintable") == {
