@@ -60,7 +60,7 @@ class Once:
             if first:
                 self._find()
             elif not self._done.wait(self._limit):
-                raise Failed("it did not end in time")
+                raise Failed(f"it did not end within {self._limit:g} s")
         if self._error is not None:
             raise self._error
         return self._value

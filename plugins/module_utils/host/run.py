@@ -37,11 +37,10 @@ def run_bytes(program: str, *arguments: str, timeout: float = 10, limit: int = M
     path = program if program.startswith("/") else find_program(program)
     if path is None:
         raise Absent(f"there is no {program}")
-    deadline = time.monotonic() + timeout
-    process = _Process([path, *arguments])
+    process = _Process([path, *arguments], timeout)
     try:
-        process.read_all(deadline, limit)
-        code = process.wait(deadline)
+        process.read_all(limit)
+        code = process.wait()
     except Failed as error:
         process.kill()
         raise Failed(f"{program} {error}") from None
@@ -54,7 +53,9 @@ def run_bytes(program: str, *arguments: str, timeout: float = 10, limit: int = M
 class _Process:
     """A child process with piped outputs. Importing `subprocess` instead would take 10 % of the run time."""
 
-    def __init__(self, argv: list[str]) -> None:
+    def __init__(self, argv: list[str], seconds: float) -> None:
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         try:
@@ -78,7 +79,7 @@ class _Process:
         self._streams = {out_read: 1, err_read: 2}
         self._pieces: dict[int, list[bytes]] = {1: [], 2: []}
 
-    def read_all(self, deadline: float, limit: int) -> None:
+    def read_all(self, limit: int) -> None:
         """Read until the child closes its outputs.
 
         Raises:
@@ -90,10 +91,10 @@ class _Process:
         size = 0
         try:
             while self._streams:
-                remaining = deadline - time.monotonic()
+                remaining = self._deadline - time.monotonic()
                 events = poller.poll(remaining * 1000) if remaining > 0 else []
                 if not events:
-                    raise Failed("did not end in time")
+                    raise self._too_long()
                 for descriptor, _event in events:
                     piece = os.read(descriptor, 1024 * 1024)
                     size += len(piece)
@@ -109,7 +110,7 @@ class _Process:
             for descriptor in self._streams:
                 os.close(descriptor)
 
-    def wait(self, deadline: float) -> int:
+    def wait(self) -> int:
         """Return the exit code of the child; negative if a signal ended it.
 
         Raises:
@@ -120,16 +121,20 @@ class _Process:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             if pid:
                 return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            if time.monotonic() > deadline:
-                raise Failed("did not end in time")
+            if time.monotonic() > self._deadline:
+                raise self._too_long()
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
+
+    def _too_long(self) -> Failed:
+        return Failed(f"did not end within {self._seconds:g} s")
 
     def kill(self) -> None:
         """Kill the child. One that hangs in the kernel is left to init without waiting."""
         os.kill(self._pid, 9)
+        self._deadline = time.monotonic() + 0.5
         try:
-            self.wait(time.monotonic() + 0.5)
+            self.wait()
         except Failed:
             pass
 

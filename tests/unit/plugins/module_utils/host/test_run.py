@@ -56,8 +56,8 @@ def test_a_program_gets_unchanged_arguments_and_a_fixed_environment(
         ("exit 3", "ended with code 3"),
         ("kill -9 $$", "ended with code -9"),
         ("yes", "printed more than"),
-        ("sleep 30", "did not end in time"),
-        ("exec >&- 2>&-; sleep 30", "did not end in time"),
+        ("sleep 30", "/program-0 did not end within 0.5 s$"),
+        ("exec >&- 2>&-; sleep 30", "/program-0 did not end within 0.5 s$"),
     ],
 )
 def test_a_failing_program_is_an_error(tmp_path: Path, text: str, why: str) -> None:
