@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from . import namespaces
+from . import limits, namespaces
 from .read import read_bytes, read_pseudo, read_text
 
 
@@ -21,6 +21,7 @@ def scan() -> dict[int, str]:
     return found
 
 
+_ENTERED = 10  # seconds for reading the mounts of another namespace
 _FIELDS = re.compile(r"^(Name|NSpid|Uid|Gid|Cap\w+|NoNewPrivs|Seccomp|Seccomp_filters):\t(.*)", re.MULTILINE)
 
 
@@ -61,9 +62,11 @@ class Process:
         namespace = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._folder)
         entered, enter = os.pipe()
         end, ended = os.pipe()
+        parent = os.getpid()
         child = os.fork()
         if child == 0:
             try:
+                limits.become_helper(parent, _ENTERED)
                 os.close(ended)
                 error = 0
                 try:

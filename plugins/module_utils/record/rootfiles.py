@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import struct
 from typing import Any, Callable, Iterable
 
+from ..host import limits
 from ..host.read import read_pseudo
 from .text import shown
 
@@ -36,11 +36,11 @@ def _in_root(
     """
     names = {shown(path): path for path in paths}
     reader, writer = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
         try:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(_RESOLVE_SECONDS)
+            limits.become_helper(parent, _RESOLVE_SECONDS)
             os.close(reader)
             os.chroot(f"/proc/{pid}/root")
             os.chdir("/")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import re
 import resource
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import ma
 from ansible_collections.hardener.docker.plugins.module_utils.trust import main as trust
 
 from tests.unit.processes import child
+
+LIBRARY = Path(limits.__file__).parents[1]
 
 
 def stuck() -> None:
@@ -222,6 +225,34 @@ def test_a_helper_is_ended_with_its_children() -> None:
 
 def _sleep() -> None:
     time.sleep(600)
+
+
+# Processes that outlive their parent on purpose: the two workers, and what ends containers after it.
+_OUTLIVE = {
+    "converge/worker.py:run",
+    "record/auditlog.py:__init__",
+    "record/worker.py:start",
+}
+
+
+def _forking(source: str) -> Iterator[tuple[str, bool]]:
+    """Functions that fork, and whether the child becomes a helper."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            named = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+            if named & {"fork", "forkpty"}:
+                yield node.name, "become_helper" in named
+
+
+def test_every_forked_process_becomes_a_helper() -> None:
+    assert list(_forking("def f():\n    if os.fork() == 0:\n        g()\n")) == [("f", False)]
+    found = {
+        f"{path.relative_to(LIBRARY)}:{name}": helper
+        for path in LIBRARY.rglob("*.py")
+        for name, helper in _forking(path.read_text(encoding="utf-8"))
+    }
+    assert len(found) > len(_OUTLIVE)
+    assert {place for place, helper in found.items() if not helper} == _OUTLIVE
 
 
 def _read(reader: int, length: int) -> bytes:
