@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[3]
 _FOLDERS = ("hardener", "plugins", "bench", "tools", "docs", ".ci")
 _APPLIED = frozenset({"search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn"})
+_MODULES = ("re", "regex")
+_IMPORTED = re.compile(r"\b(?:from|import|,)\s+(?:re|regex)\b")
 _LITERAL = r"/(?![/*])((?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+)/([a-z]*)"
 _OF_SCRIPTS = re.compile(rf"(?:(?<=\()|(?<=[(,=:!&|?] )){_LITERAL}")
 
@@ -42,11 +44,13 @@ def of_source(source: str, name: str) -> Iterator[Expression]:
     """The expressions of a Python source.
 
     Raises:
-        NameError: one is put together at run time, so that nothing can be said of it.
+        NameError: one is put together at run time, or its functions have other names, so that nothing can be
+            said of it.
     """
-    if "import re" not in source:
+    if not _IMPORTED.search(source):
         return
     tree = ast.parse(source)
+    _require_plain_import(tree, name)
     known = _Constants(tree)
     stored = _stored(tree)
     for node in ast.walk(tree):
@@ -67,9 +71,28 @@ def of_source(source: str, name: str) -> Iterator[Expression]:
         yield from (Expression(place, pattern, flags, each) for each in sorted(methods))
 
 
+def _require_plain_import(tree: ast.Module, name: str) -> None:
+    """Raise NameError unless all functions of expressions are called as those of ``re``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            hidden = node.module in _MODULES and not node.level
+        elif isinstance(node, ast.Import):
+            hidden = any(each.name == "regex" or (each.name == "re" and each.asname) for each in node.names)
+        else:
+            continue
+        if hidden:
+            raise NameError(f"{name}:{node.lineno}: only `import re` lets its expressions be found")
+
+
 def of_script(source: str, name: str) -> Iterator[Expression]:
-    """The expressions of a page's script; they use only what Python's expressions know as well."""
+    """The expressions of a page's script; they use only what Python's expressions know as well.
+
+    Raises:
+        NameError: one is put together at run time.
+    """
     for number, text in enumerate(source.splitlines(), 1):
+        if "RegExp" in text:
+            raise NameError(f"{name}:{number}: write the expression as a literal, so that it can be found")
         for match in _OF_SCRIPTS.finditer(text):
             flags = (re.MULTILINE if "m" in match[2] else 0) | (re.IGNORECASE if "i" in match[2] else 0)
             yield Expression(f"{name}:{number}", match[1], flags, "search")

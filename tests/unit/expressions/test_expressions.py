@@ -98,6 +98,26 @@ def test_an_expression_composed_at_run_time_is_refused() -> None:
         list(of_source("import re\ndef f(x):\n    return re.search(x, '')", "x.py"))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from re import compile",
+        "import re as r",
+        "import json, re as r",
+        "import regex",
+        "from regex import sub",
+    ],
+)
+def test_expressions_under_another_name_are_refused(line: str) -> None:
+    with pytest.raises(NameError, match=r"^x\.py:1: only `import re`"):
+        list(of_source(f"{line}\n", "x.py"))
+
+
+def test_an_expression_composed_at_run_time_in_a_script_is_refused() -> None:
+    with pytest.raises(NameError, match=r"^x\.js:2: write the expression as a literal"):
+        list(of_script('a;\nnew RegExp("(a+)+b").test(c);', "x.js"))
+
+
 def test_expressions_in_a_script_are_found() -> None:
     source = 'a.split(/[/]x{2,}/).map((each) => each.replace(/^ \\/ +$/gm, ""));\nconst half = total / 2 / 3;'
     assert [(each.pattern, each.flags) for each in of_script(source, "x.js")] == [
