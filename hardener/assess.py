@@ -118,6 +118,8 @@ def _undone_or_failed(run: Mapping[str, Any]) -> str:
         parts.append(f"changed on the host since and therefore kept{_first_texts(run, 'kept')}")
     if run.get("problems"):
         parts.append(f"not rolled back{_first_texts(run, 'problems')}")
+    if run.get("missing"):
+        parts.append(f"restored, but not everything works as before{_first_texts(run, 'missing')}")
     if run["outcome"] == ROLLBACK_FAILED:
         parts.append("the host tries again by itself" if run["armed"] else "the next run tries again")
     return "; ".join(parts)

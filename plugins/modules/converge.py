@@ -109,6 +109,11 @@ problems:
   type: list
   elements: str
   returned: with C(rollback_failed) and C(abandoned)
+missing:
+  description: What does not work as before although everything is restored.
+  type: list
+  elements: str
+  returned: with C(rolled_back) and C(partly_rolled_back)
 recovered:
   description: An earlier interrupted run that was rolled back first.
   type: str

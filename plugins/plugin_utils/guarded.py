@@ -46,6 +46,7 @@ _ENDINGS = {
     INTERRUPTED: "{reason}",
     UNCONFIRMED: "{reason}",
 }
+_MISSING = "rolled back, all changes are undone, but not everything works as before ({missing}): {reason}"
 # A separate connection: a shared one was accepted before the change, and proves nothing. And with keepalive,
 # to notice a host that no longer answers.
 _ALONE = (
@@ -255,8 +256,10 @@ def closed(windows: Sequence[str]) -> dict[str, Any]:
 
 def ending(result: Mapping[str, Any]) -> str:
     """Describe the end of a run that was not confirmed, in one line; empty if it was confirmed."""
-    lists = {name: "; ".join(map(str, result.get(name, ()))) for name in ("problems", "kept")}
+    lists = {name: "; ".join(map(str, result.get(name, ()))) for name in ("problems", "kept", "missing")}
     text = _ENDINGS.get(result["outcome"], "")
+    if result["outcome"] == ROLLED_BACK and lists["missing"]:
+        text = _MISSING
     return text.format(reason=result.get("reason", ""), **lists)
 
 

@@ -87,6 +87,7 @@ _ANSWER = {
     "refused?": _TEXTS,
     "problems?": _TEXTS,
     "kept?": _TEXTS,
+    "missing?": _TEXTS,
     "left?": _TEXTS,
     "documents?": [_DOCUMENT],
     "changes?": [{"path": str, "what": str, "documents": _TEXTS}],

@@ -167,3 +167,10 @@ def test_a_rolled_back_run_is_reported(controls: tuple[Control, ...], names: lis
     snapshot = make(**{"hardener.runs": {"runs": [{**run, "armed": False}], "unfinished": None}})
     facts = assess(snapshot, controls[:1], benchmark=BENCHMARK).facts
     assert facts["last_run"] == f"rolled back: no ssh {what}"
+
+
+def test_what_does_not_work_after_a_rollback_is_reported(controls: tuple[Control, ...]) -> None:
+    run = {"run": "r", "outcome": "rolled_back", "reason": "no ssh", "who": "", "missing": ["web is gone"]}
+    snapshot = make(**{"hardener.runs": {"runs": [{**run, "armed": False}], "unfinished": None}})
+    said = assess(snapshot, controls[:1], benchmark=BENCHMARK).facts["last_run"]
+    assert said == "rolled back: no ssh; restored, but not everything works as before (web is gone)"

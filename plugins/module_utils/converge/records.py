@@ -35,10 +35,11 @@ _ENTRY: Mapping[str, Any] = {
     "modified": int,
     "made": list,
 }
+_LISTS = ("problems", "kept", "missing")
 _RECORD_MAY: Mapping[str, Any] = {
     **dict.fromkeys(("outcome", "reason", "who"), str),
     **dict.fromkeys(("started", "ended"), _NUMBER),
-    **dict.fromkeys(("problems", "kept"), list),
+    **dict.fromkeys(_LISTS, list),
 }
 
 
@@ -112,7 +113,7 @@ def outcome(raw: Any) -> dict[str, Any]:
         ValueError: it is damaged.
     """
     found = fields(raw, {}, _RECORD_MAY)
-    for name in ("problems", "kept"):
+    for name in _LISTS:
         each(found.get(name) or (), str, name)
     return found
 

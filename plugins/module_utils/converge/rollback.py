@@ -42,8 +42,9 @@ def finished(
     Returns:
         ``outcome``: ``rolled_back``; ``partly_rolled_back`` if later changes of others stay, which ``kept``
         names; ``rollback_failed`` if files or activations are not restored (``problems``), which the guard
-        tries again. With it ``reason`` and ``notes``; and ``lost``, programs and connections that still
-        fail although everything is restored, so that a retry would not help.
+        tries again. With it ``reason`` and ``notes``; and, although everything is restored, so that a retry
+        would not help: ``lost``, programs and connections that still fail, and ``missing``, these and what
+        the health check misses.
     """
     steps.begin("roll back")
     outcome = _rolled_back(store, journal, reason, boot=boot)
@@ -66,13 +67,14 @@ def _rolled_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> 
     except Refused as refused:  # the manifest cannot be read, which may be a temporary disk error
         kept, left = [], {"the backup": str(refused)}
     problems = [f"{path}: {why}" for path, why in left.items()] + _undo(journal, sorted(left), boot=boot)
-    outcome = {"changed": True, "failed": True, "reason": reason, "kept": kept, "problems": []}
+    outcome = {"changed": True, "failed": True, "reason": reason, "kept": kept, "problems": [], "missing": []}
     if problems:
         return _failed(store, journal, outcome, problems, boot=boot)
-    missing = _missing(journal) if journal.baseline and not boot else []
+    missing, more = _missing(journal) if journal.baseline and not boot else ([], [])
     lost = [] if boot else liveness.lost(liveness.Look.of(journal.look))
-    notes = [*kept, *(f"everything is restored, but: {each}" for each in [*missing, *lost])]
-    found = {**outcome, "outcome": PARTLY_ROLLED_BACK if kept else ROLLED_BACK, "notes": notes}
+    notes = [*kept, *(f"everything is restored, but: {each}" for each in [*missing, *more, *lost])]
+    ended = PARTLY_ROLLED_BACK if kept else ROLLED_BACK
+    found = {**outcome, "outcome": ended, "notes": notes, "missing": [*missing, *lost]}
     return {**found, "lost": lost} if lost else found
 
 
@@ -92,14 +94,13 @@ def _failed(
     }
 
 
-def _missing(journal: Journal) -> list[str]:
-    """Return the failed health checks after a complete restore, for which a retry would not help."""
+def _missing(journal: Journal) -> tuple[list[str], list[str]]:
+    """Return problems and notes of the health check after a complete restore; a retry would not help."""
     try:
         health.revive(journal.baseline, away=journal.away)
-        problems, notes = health.compare(journal.baseline, seconds=60, away=journal.away)
-        return problems + notes
+        return health.compare(journal.baseline, seconds=60, away=journal.away)
     except Exception as error:  # the restore has succeeded all the same
-        return [reason_of(error)]
+        return [reason_of(error)], []
 
 
 def end(store: Store, journal: Journal) -> None:

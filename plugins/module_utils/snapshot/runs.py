@@ -54,6 +54,7 @@ def _run(name: str, folder: str) -> dict[str, Any]:
         "documents": _documents(record.get("changes")),
         "kept": _texts(record.get("kept")),
         "problems": _texts(record.get("problems")),
+        "missing": _texts(record.get("missing")),
         **{key: record[key] for key in _TIMES if isinstance(record.get(key), (int, float))},
         **({"number": record["number"]} if _is_number(record.get("number")) else {}),
         "armed": os.path.exists(os.path.join(folder, layout.GUARD)),

@@ -66,6 +66,10 @@ KEPT = "/etc/docker/daemon.json was changed by others meanwhile, and stays as it
             f"rolled back, except what was changed on the host meanwhile ({KEPT}): no ssh",
         ),
         (
+            {"outcome": "rolled_back", "missing": ["web is gone"]},
+            "rolled back, all changes are undone, but not everything works as before (web is gone): no ssh",
+        ),
+        (
             {"outcome": "rollback_failed", "problems": ["/etc/x: Read-only file system"]},
             "no ssh; and the rollback was incomplete: /etc/x: Read-only file system",
         ),

@@ -170,8 +170,12 @@ def test_the_outcome_of_a_rollback_depends_on_later_changes_and_on_its_caller(
     assert Journal.find(host.store) is None
     if later in ("nothing", "its mode"):
         assert host.read("x") == "old"
-    said = CONVERGE._summary({**done, "outcome": host.store.record(journal.run)["outcome"]})
-    assert (EVERYTHING in said) is not kept
+    record = host.store.record(journal.run)
+    not_back = [LOST] if missing and who != "at boot" else []
+    assert record["missing"] == not_back
+    said = CONVERGE._summary({**done, **record})
+    assert (EVERYTHING in said) is not (kept or bool(not_back))
+    assert (LOST in said) is (bool(not_back) and not kept)
     if kept:
         assert all(each in said for each in done["kept"])
     # It is not rolled back twice.

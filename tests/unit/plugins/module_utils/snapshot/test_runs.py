@@ -43,6 +43,7 @@ def test_runs_are_listed_newest_first_with_their_result(tmp_path: Path) -> None:
             "ended": 3,
             "kept": ["/a"],
             "problems": ["/b:\nc", 7],
+            "missing": ["no longer running: 1 containers (web)"],
         },
         armed=True,
     )
@@ -60,6 +61,7 @@ def test_runs_are_listed_newest_first_with_their_result(tmp_path: Path) -> None:
                 "documents": [],
                 "kept": ["/a"],
                 "problems": ["/b: c", ""],
+                "missing": ["no longer running: 1 containers (web)"],
                 "ended": 3,
                 "armed": True,
             },
@@ -71,6 +73,7 @@ def test_runs_are_listed_newest_first_with_their_result(tmp_path: Path) -> None:
                 "documents": ["a", "b"],
                 "kept": [],
                 "problems": [],
+                "missing": [],
                 "started": 1.5,
                 "armed": False,
             },
@@ -84,7 +87,7 @@ def test_a_truncated_record_is_ignored(tmp_path: Path, record: str) -> None:
     leave(tmp_path, FIRST, record)
     known = {"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "armed": False}
     assert runs.read(str(tmp_path)) == {
-        "runs": [{**known, "documents": [], "kept": [], "problems": []}],
+        "runs": [{**known, "documents": [], "kept": [], "problems": [], "missing": []}],
         "unfinished": None,
     }
 
