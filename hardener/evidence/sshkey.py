@@ -7,10 +7,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from dataclasses import dataclass
 
 MIN_RSA_BITS = 3072
+_MAX_RSA_BITS = 16384  # more than that OpenSSH does not read
+_SMALL_FACTORS = math.lcm(*range(1, 1000))
+_KEYLESS = "with which signatures need no private key"
+
+# The points of Ed25519 whose order divides 8, by their y coordinate. OpenSSH accepts them as keys; without a
+# private key, about one of eight attempts gives a valid signature, or more.
+_ED25519_FIELD = 2**255 - 19
+_ED25519_EIGHT = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_ED25519_SMALL_ORDER = frozenset([0, 1, _ED25519_FIELD - 1, _ED25519_EIGHT, _ED25519_FIELD - _ED25519_EIGHT])
 
 # Types that may sign, with the number of strings after the type in the blob.
 _KINDS = {
@@ -124,8 +134,23 @@ def _weakness(kind: str, fields: bytes) -> str:
         return "a DSA key, which is too weak"
     if kind not in _KINDS:
         return f"a key of the kind {kind}, which is not one of {', '.join(_KINDS)}"
+    first, rest = read_string(fields)
+    if "ed25519" in kind:
+        y = int.from_bytes(first, "little") & ((1 << 255) - 1)
+        small = len(first) != 32 or y % _ED25519_FIELD in _ED25519_SMALL_ORDER
+        return f"an Ed25519 key {_KEYLESS}" if small else ""
     if kind != "ssh-rsa":
         return ""
-    _exponent, rest = read_string(fields)
-    bits = int.from_bytes(read_string(rest)[0], "big").bit_length()
-    return f"an RSA key of {bits} bits, fewer than {MIN_RSA_BITS}" if bits < MIN_RSA_BITS else ""
+    return _rsa_weakness(int.from_bytes(first, "big"), int.from_bytes(read_string(rest)[0], "big"))
+
+
+def _rsa_weakness(exponent: int, modulus: int) -> str:
+    bits = modulus.bit_length()
+    if bits < MIN_RSA_BITS:
+        return f"an RSA key of {bits} bits, fewer than {MIN_RSA_BITS}"
+    if bits > _MAX_RSA_BITS:
+        return f"an RSA key of {bits} bits, more than {_MAX_RSA_BITS}"
+    is_prime = pow(2, modulus - 1, modulus) == 1
+    if exponent < 3 or exponent % 2 == 0 or math.gcd(modulus, _SMALL_FACTORS) > 1 or is_prime:
+        return f"an RSA key {_KEYLESS}"
+    return ""

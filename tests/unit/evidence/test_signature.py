@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -118,6 +119,56 @@ def test_a_signature_by_dsa_is_refused_even_if_the_key_is_allowed(desk: Desk) ->
     armoured = b"-----BEGIN SSH SIGNATURE-----\n%s\n-----END SSH SIGNATURE-----\n" % base64.b64encode(blob)
     with pytest.raises(Refused, match=r"it\.sig: signed with SHA256:.*: a DSA key, which is too weak"):
         checked(desk, armoured)
+
+
+def without_a_key(*fields: bytes, kind: bytes, signed: Callable[[bytes], bytes]) -> tuple[str, bytes]:
+    """A public key, as a line of a file, and a signature that was made without its private key."""
+    key = b"".join(map(write_string, fields))
+    message = (NAMESPACE.encode(), b"", b"sha512")
+    digest = hashlib.sha512(DATA).digest()
+    value = signed(b"SSHSIG" + b"".join(map(write_string, (*message, digest))))
+    signature = write_string(kind) + write_string(value)
+    blob = b"SSHSIG\0\0\0\1" + b"".join(map(write_string, (key, *message, signature)))
+    encoded = base64.b64encode(blob)
+    lines = b"\n".join(encoded[at : at + 70] for at in range(0, len(encoded), 70))
+    armoured = b"-----BEGIN SSH SIGNATURE-----\n%s\n-----END SSH SIGNATURE-----\n" % lines
+    return f"{fields[0].decode()} {base64.b64encode(key).decode()}", armoured
+
+
+def padded(data: bytes) -> bytes:
+    """What RSA signs of data: its hash as PKCS #1 pads it to 3072 bits."""
+    digest = bytes.fromhex("3051300d060960864801650304020305000440") + hashlib.sha512(data).digest()
+    return b"\0\1" + b"\xff" * (384 - 3 - len(digest)) + b"\0" + digest
+
+
+NEUTRAL = (1).to_bytes(32, "little")  # the neutral element of Ed25519
+KEYLESS = {
+    "Ed25519": without_a_key(
+        b"ssh-ed25519", NEUTRAL, kind=b"ssh-ed25519", signed=lambda _: NEUTRAL + bytes(32)
+    ),
+    "RSA": without_a_key(
+        b"ssh-rsa",
+        b"\1",
+        b"\0" + ((1 << 3071) + 0x21).to_bytes(384, "big"),
+        kind=b"rsa-sha2-512",
+        signed=padded,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KEYLESS)
+def test_a_signature_without_a_private_key_is_refused_even_if_its_key_is_allowed(
+    desk: Desk, kind: str
+) -> None:
+    line, signature = KEYLESS[kind]
+    desk.allow(f"auditor@example.com {line}")
+    (desk.folder / "it.sig").write_bytes(signature)
+    command = ["ssh-keygen", "-Y", "verify", "-n", NAMESPACE, "-f", str(desk.allowed), "-I"]
+    command += ["auditor@example.com", "-s", str(desk.folder / "it.sig")]
+    found = subprocess.run(command, input=DATA, capture_output=True, check=False)
+    assert found.stdout.startswith(b"Good "), found.stderr  # so ssh-keygen does not protect from it
+    with pytest.raises(Refused, match=rf"an {kind} key with which signatures need no private key"):
+        checked(desk, signature)
 
 
 PATTERNS = ("*", "!x,*", "a,b", "*@example.com", "auditor?", '"a b"', "!x")

@@ -13,8 +13,10 @@ def blob(kind: str, *fields: bytes) -> bytes:
     return b"".join(map(write_string, (kind.encode(), *fields)))
 
 
-def rsa(bits: int, kind: str = "ssh-rsa", *before: bytes) -> bytes:
-    return blob(kind, *before, b"\1\0\1", b"\0" + ((1 << bits - 1) | 1).to_bytes(bits // 8 + 1, "big"))
+def rsa(bits: int, *, exponent: int = 65537, more: int = 0x21) -> bytes:
+    """An RSA key; with the default its modulus has no small factor."""
+    modulus = (1 << bits - 1) + more
+    return blob("ssh-rsa", exponent.to_bytes(4, "big"), b"\0" + modulus.to_bytes(bits // 8 + 1, "big"))
 
 
 def certificate(public: bytes, *names: str, kind: str, authority: bytes) -> bytes:
@@ -25,7 +27,8 @@ def certificate(public: bytes, *names: str, kind: str, authority: bytes) -> byte
     return blob(kind, b"nonce") + public + bytes(12) + middle + bytes(16) + end
 
 
-ED25519 = blob("ssh-ed25519", bytes(32))
+POINT = b"\4" + bytes(31)
+ED25519 = blob("ssh-ed25519", POINT)
 CERTIFICATE = "ssh-ed25519-cert-v01@openssh.com"
 
 
@@ -43,6 +46,44 @@ def test_leading_zeros_do_not_make_a_key_longer() -> None:
 @pytest.mark.parametrize("bits", [3072, 4096])
 def test_a_long_rsa_key_is_not_weak(bits: int) -> None:
     assert parse(rsa(bits)).weakness == ""
+
+
+FIELD = 2**255 - 19
+EIGHT = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+SMALL_ORDER = (0, 1, FIELD - 1, FIELD, FIELD + 1, EIGHT, FIELD - EIGHT)
+
+
+@pytest.mark.parametrize("sign", [0, 1 << 255])
+@pytest.mark.parametrize("y", SMALL_ORDER)
+@pytest.mark.parametrize(("kind", "after"), [("ssh-ed25519", ()), ("sk-ssh-ed25519@openssh.com", (b"ssh:",))])
+def test_an_ed25519_key_of_small_order_is_weak(
+    kind: str, after: tuple[bytes, ...], y: int, sign: int
+) -> None:
+    key = blob(kind, (y | sign).to_bytes(32, "little"), *after)
+    assert parse(key).weakness == "an Ed25519 key with which signatures need no private key"
+
+
+@pytest.mark.parametrize("point", [b"", bytes(31), b"\4" + bytes(32)])
+def test_an_ed25519_key_of_another_length_is_weak(point: bytes) -> None:
+    assert parse(blob("ssh-ed25519", point)).weakness
+
+
+PRIME = 0x8F3  # 2 ** 3071 and this is one
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 65536])
+def test_an_rsa_key_without_a_secret_exponent_is_weak(exponent: int) -> None:
+    assert "signatures need no private key" in parse(rsa(3072, exponent=exponent)).weakness
+
+
+@pytest.mark.parametrize("more", [0, 1, 5, 7, PRIME])
+def test_an_rsa_key_of_a_known_factor_is_weak(more: int) -> None:
+    assert "signatures need no private key" in parse(rsa(3072, more=more)).weakness
+
+
+@pytest.mark.parametrize("bits", [16392, 500_000])
+def test_an_rsa_key_that_takes_long_to_examine_is_refused_by_its_length(bits: int) -> None:
+    assert parse(rsa(bits)).weakness == f"an RSA key of {bits} bits, more than 16384"
 
 
 def test_dsa_is_weak_at_any_length() -> None:
@@ -65,10 +106,10 @@ def test_an_invalid_key_is_an_error(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("public", "kind"),
     [
-        (write_string(bytes(32)), CERTIFICATE),
+        (write_string(POINT), CERTIFICATE),
         (rsa(4096)[11:], "ssh-rsa-cert-v01@openssh.com"),
         (write_string(b"nistp256") + write_string(bytes(65)), "ecdsa-sha2-nistp256-cert-v01@openssh.com"),
-        (write_string(bytes(32)) + write_string(b"ssh:"), "sk-ssh-ed25519-cert-v01@openssh.com"),
+        (write_string(POINT) + write_string(b"ssh:"), "sk-ssh-ed25519-cert-v01@openssh.com"),
         (
             b"".join(map(write_string, (b"nistp256", bytes(65), b"ssh:"))),
             "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
@@ -83,7 +124,7 @@ def test_the_principals_of_a_certificate_are_read(public: bytes, kind: str) -> N
 def test_a_certificate_of_a_weak_key_or_by_a_weak_authority_is_weak() -> None:
     weak = certificate(rsa(2048)[11:], "a", kind="ssh-rsa-cert-v01@openssh.com", authority=ED25519)
     assert parse(weak).weakness == "an RSA key of 2048 bits, fewer than 3072"
-    by_weak = certificate(write_string(bytes(32)), "a", kind=CERTIFICATE, authority=rsa(2048))
+    by_weak = certificate(write_string(POINT), "a", kind=CERTIFICATE, authority=rsa(2048))
     assert (
         parse(by_weak).weakness == "its certificate is signed with an RSA key of 2048 bits, fewer than 3072"
     )
