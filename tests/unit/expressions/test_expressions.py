@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.unit.expressions.ambiguity import find
-from tests.unit.expressions.finding import Expression, expressions, of_script, of_source
+from tests.unit.expressions.finding import ROOT, Expression, expressions, of_script, of_source
 from tests.unit.expressions.growth import TOO_MUCH, Case, Text, measured
 from tests.unit.expressions.hostile import texts
 
@@ -70,6 +70,13 @@ def test_the_search_finds_all_regular_expressions_of_the_project() -> None:
     assert len(expressions()) > 200
     files = {each.place.partition(":")[0] for each in expressions()}
     assert {"hardener/reports/page/elements.js", "plugins/module_utils/host/redact.py"} <= files
+
+
+def test_the_documentation_has_the_number_of_expressions() -> None:
+    found = expressions()
+    different = {(each.pattern, each.flags) for each in found}
+    page = " ".join((ROOT / "docs/testing.md").read_text(encoding="utf-8").split())
+    assert f"{len(found)} uses of {len(different)}, on hosts and on the controller" in page
 
 
 def test_the_search_finds_the_method_that_applies_a_regular_expression() -> None:
