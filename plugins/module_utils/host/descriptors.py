@@ -2,7 +2,8 @@
 
 A symbolic link is followed only if root owns it and only root can replace it: root owns the folder that holds
 it, no other user may write to it (an access control list shows in the group's bits), and the same is true of
-the folders above, where a sticky bit protects root's own entries. Folders of others are entered, but none of
+the folders above, where a sticky bit protects root's own entries. On a file system that another user mounted
+(FUSE) no owner is believed. Folders of others are entered, but none of
 their links is followed there, and no file with a second name, which could be any file of the file system. A
 path that fails this raises `Untrusted`.
 
@@ -25,6 +26,7 @@ _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = _PATH | os.O_DIRECTORY  # opened as a folder, which triggers automounts
 _HANDLES = "/proc/self/fd/"
 _MAX_LINKS = 40  # same as the kernel's limit
+_FUSE = 0x65735546  # linux/magic.h
 _OTHERS = 0o022  # with an access control list the group's bits are its mask
 
 
@@ -98,14 +100,20 @@ class _Level(NamedTuple):
     ours: bool  # only root decides which folder this is
     guarded: bool  # and which entries it has
     sticky: bool  # or at least what happens to root's own entries
+    device: int
+    mounted_by: int  # user whose program answers for this file system, and says who owns what
 
     @classmethod
     def of(cls, handle: int, name: str, above: _Level | None) -> _Level:
         status = os.fstat(handle)
         ours = above is None or above.keeps(status)
-        owned = trusted(status.st_uid)
-        alone = owned and not status.st_mode & _OTHERS
-        return cls(handle, name, ours, ours and alone, ours and owned and bool(status.st_mode & stat.S_ISVTX))
+        mounted_by = 0 if above is None else above.mounted_by
+        if above is not None and above.device != status.st_dev:
+            mounted_by = _mounted_by(handle)
+        owned = trusted(status.st_uid) and trusted(mounted_by)
+        guarded = ours and owned and not status.st_mode & _OTHERS
+        sticky = ours and owned and bool(status.st_mode & stat.S_ISVTX)
+        return cls(handle, name, ours, guarded, sticky, status.st_dev, mounted_by)
 
     def keeps(self, status: os.stat_result) -> bool:
         """Return whether no other user can replace this entry."""
@@ -242,8 +250,41 @@ class _Walk:
             names.append(level.name)
             if not level.guarded and (below is None or not below.ours):
                 break
-        status = os.fstat(level.handle)
-        return f"{'/'.join(names) or '/'} is of uid {status.st_uid}, mode {status.st_mode & 0o7777:04o}"
+        status, path = os.fstat(level.handle), "/".join(names) or "/"
+        if not trusted(level.mounted_by):
+            return f"{path} is on a file system that uid {level.mounted_by} mounted"
+        return f"{path} is of uid {status.st_uid}, mode {status.st_mode & 0o7777:04o}"
+
+
+def _mounted_by(handle: int) -> int:
+    """Return the user who mounted the file system of an open folder: another than root only by FUSE.
+
+    A program of that user then says who owns a file and where a link leads.
+    """
+    if not _may_be_fuse(handle):
+        return 0
+    with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as lines:
+        number = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), "")
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            if line.split(" ", 1)[0] == number:
+                kind, _source, options = line.rstrip("\n").rpartition(" - ")[2].split(" ", 2)
+                users = [each[8:] for each in options.split(",") if each.startswith("user_id=")]
+                return int(users[-1]) if kind.startswith("fuse") and users else 0
+    return 0
+
+
+def _may_be_fuse(handle: int) -> bool:
+    """Return whether an open folder may be on FUSE; that is faster than the table of mounts."""
+    try:
+        import ctypes
+
+        status = ctypes.create_string_buffer(512)  # struct statfs, which begins with the type
+        if ctypes.CDLL(None).fstatfs(handle, status) != 0:
+            return True
+    except (ImportError, OSError, AttributeError):
+        return True
+    return _FUSE in (kind.from_buffer(status).value for kind in (ctypes.c_long, ctypes.c_int))
 
 
 def _names(path: str) -> list[str]:
