@@ -251,6 +251,8 @@ class _Walk:
             if not level.guarded and (below is None or not below.ours):
                 break
         status, path = os.fstat(level.handle), "/".join(names) or "/"
+        if level.mounted_by < 0:
+            return f"{path} was on a file system that is no longer mounted"
         if not trusted(level.mounted_by):
             return f"{path} is on a file system that uid {level.mounted_by} mounted"
         return f"{path} is of uid {status.st_uid}, mode {status.st_mode & 0o7777:04o}"
@@ -259,7 +261,8 @@ class _Walk:
 def _mounted_by(handle: int) -> int:
     """Return the user who mounted the file system of an open folder: another than root only by FUSE.
 
-    A program of that user then says who owns a file and where a link leads.
+    A program of that user then says who owns a file and where a link leads. One that was unmounted while this
+    folder was open is still answered for, and has no user any more: -1.
     """
     if not _may_be_fuse(handle):
         return 0
@@ -268,10 +271,10 @@ def _mounted_by(handle: int) -> int:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             if line.split(" ", 1)[0] == number:
-                kind, _source, options = line.rstrip("\n").rpartition(" - ")[2].split(" ", 2)
+                kind, _source, options = line.rstrip("\n").partition(" - ")[2].split(" ", 2)
                 users = [each[8:] for each in options.split(",") if each.startswith("user_id=")]
                 return int(users[-1]) if kind.startswith("fuse") and users else 0
-    return 0
+    return -1
 
 
 def _may_be_fuse(handle: int) -> bool:

@@ -20,6 +20,7 @@ from tests.unit.processes import child
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
 _NEW_MOUNTS, _PRIVATE = 0x20000, (1 << 18) | (1 << 14)  # CLONE_NEWNS; MS_PRIVATE and MS_REC
+_DETACH = 2  # MNT_DETACH
 _ROOT, _LINK, _FOLDER, _INNER = 1, 2, 3, 4
 _TREE = {  # node: mode, and the nodes in it by name
     _ROOT: (stat.S_IFDIR | 0o755, {b"ca.crt": _LINK, b"folder": _FOLDER}),
@@ -111,3 +112,19 @@ def test_no_owner_on_a_file_system_of_a_user_is_believed(tmp_path: Path, user: i
         assert loader.read_text() == "root's"
         assert "this symbolic link lies where others than root can put one" in said
     assert (f"{mounted} is on a file system that uid {EVE} mounted" in said) is (user == EVE)
+
+
+def test_a_file_system_that_was_unmounted_while_it_was_open_is_not_believed(tmp_path: Path) -> None:
+    if not Path("/dev/fuse").exists():
+        pytest.skip("there is no FUSE here")
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+
+    def work() -> str:
+        walk = descriptors._Walk(str(mounted / "ca.crt"), follow=True)
+        opened = os.open(mounted, os.O_PATH | os.O_DIRECTORY)
+        assert ctypes.CDLL(None).umount2(os.fsencode(mounted), _DETACH) == 0
+        level = descriptors._Level.of(opened, "mounted", walk._levels[0]._replace(device=-1))
+        return f"{level.ours} {level.guarded} {level.mounted_by}"
+
+    assert on_a_mount_of(EVE, mounted, tmp_path / "loader", work) == "True False -1"
