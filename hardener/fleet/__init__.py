@@ -11,7 +11,17 @@ Hosts that cannot be reached or fail are outcomes; only what stops Ansible befor
 """
 
 from hardener.fleet.connections import connections
-from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, StepStarted, TaskResult, TaskStarted
+from hardener.fleet.events import (
+    Event,
+    Hosts,
+    Idle,
+    Outcome,
+    SliceLost,
+    State,
+    StepStarted,
+    TaskResult,
+    TaskStarted,
+)
 from hardener.fleet.executor import Credentials, Execution, Executor, Job
 from hardener.fleet.fleet import Fleet, ansible_version, executor_of
 from hardener.fleet.inventory import identify, inventory_name
@@ -26,6 +36,7 @@ __all__ = [
     "Idle",
     "Job",
     "Outcome",
+    "SliceLost",
     "State",
     "StepStarted",
     "TaskResult",

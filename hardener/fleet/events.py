@@ -65,11 +65,20 @@ class StepStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceLost:
+    """A place has lost a slice; its hosts that have not answered are asked again by another place."""
+
+    number: int
+    hosts: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """No event for a second, so that the display can update the time."""
 
 
-Event = Hosts | TaskStarted | StepStarted | TaskResult | Idle
+Event = Hosts | TaskStarted | StepStarted | TaskResult | SliceLost | Idle
 
 
 @dataclass(frozen=True, slots=True)

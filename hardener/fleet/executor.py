@@ -6,7 +6,8 @@
             ...
     execution.outcomes                      # host -> how it ended
 
-``local`` runs it in one Ansible on this machine, ``sliced`` in several. A batch is a job with ``hosts``.
+``local`` runs it in one Ansible on this machine, ``sliced`` in several, ``mesh`` on the nodes of a Receptor
+mesh. A batch is a job with ``hosts``.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hardener.fleet.events import Outcome, State, TaskResult
+from hardener.fleet.events import Outcome, SliceLost, State, TaskResult
 
 ATTEMPTS = 3  # how often a slice is given out
 
@@ -85,7 +85,7 @@ class SliceQueue:
         for host in piece.hosts:
             yield from self._settle(host, outcomes.get(host, Outcome(State.FAILED, _GONE)))
 
-    def lost(self, piece: Slice, place: str, reason: str) -> Iterator[TaskResult]:
+    def lost(self, piece: Slice, place: str, reason: str) -> Iterator[SliceLost | TaskResult]:
         """Record the loss of a slice: queue its hosts again if allowed, else yield a result for each."""
         left: list[str] = []
         for host in piece.hosts:
@@ -98,6 +98,7 @@ class SliceQueue:
             return
         if self._last and len(lost_at) < ATTEMPTS:
             self._waiting.appendleft(Slice(piece.number, tuple(left), lost_at))
+            yield SliceLost(piece.number, tuple(left), reason)
             return
         said = f"lost with its slice: {reason}" + ("" if self._last else f" ({_CHANGING})")
         for host in left:

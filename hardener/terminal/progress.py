@@ -12,7 +12,7 @@ from typing import Self, TextIO
 
 import click
 
-from hardener.fleet import Event, Hosts, State, StepStarted, TaskResult, TaskStarted
+from hardener.fleet import Event, Hosts, SliceLost, State, StepStarted, TaskResult, TaskStarted
 from hardener.text import block, line
 
 _REDRAW_S = 0.1
@@ -87,6 +87,9 @@ class Progress:
             case StepStarted(host, name):
                 self._steps.pop(host, None)
                 self._steps[host] = (name, time.monotonic())
+            case SliceLost(number, hosts, reason):
+                again = f"{len(hosts)} host{' is' if len(hosts) == 1 else 's are'} asked again"
+                self.note(f"slice {number} was lost: {line(reason)}; {again}", colour="yellow")
             case TaskResult(host, state=state, reason=reason, last=last):
                 self._steps.pop(host, None)
                 if state in self._failed:

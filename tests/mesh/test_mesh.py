@@ -85,9 +85,11 @@ def audit(fleet: dict[str, Any], folder: Path) -> Iterator[Audit]:
             process.communicate()
 
 
-def ended(process: subprocess.Popen[str]) -> None:
+def ended(process: subprocess.Popen[str]) -> str:
+    """Wait for the end of a run; return what it said on standard error."""
     _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
+    return said
 
 
 def hosts_of(report: Path) -> dict[str, dict[str, Any]]:
@@ -135,7 +137,7 @@ def test_the_slice_of_a_dead_node_runs_on_another(whole: Mesh, audit: Audit, fol
     run = audit("report", "--mesh", str(whole.options(lease=LEASE)))
     whole.until_playing("w1")
     whole.kill("w1")
-    ended(run)
+    assert " was lost: node w1: no output for " in ended(run)
     complete(folder / "report.json")
 
 
@@ -145,7 +147,7 @@ def test_a_cancelled_unit_of_work_is_repeated(whole: Mesh, audit: Audit, folder:
     units = whole.command("work list")
     cancelled = next(unit for unit, status in units.items() if status["ExtraData"]["RemoteNode"] == "w2")
     assert cancelled in whole.command(f"work cancel {cancelled}", timeout=60).values()
-    ended(run)
+    assert " was lost: node w2: " in ended(run)
     complete(folder / "report.json")
 
 
@@ -157,7 +159,7 @@ def test_a_run_survives_an_interrupted_link(whole: Mesh, audit: Audit, folder: P
     whole.links["w1"].cut()
     time.sleep(seconds)
     whole.links["w1"].heal()
-    ended(run)
+    assert (" was lost: node w1: " in ended(run)) is (seconds > LEASE)
     complete(folder / "report.json")
 
 

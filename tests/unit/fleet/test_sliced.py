@@ -11,7 +11,7 @@ from typing import Self
 import pytest
 
 from hardener.fleet import sliced as module
-from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, StepStarted, TaskResult
+from hardener.fleet.events import Event, Hosts, Idle, Outcome, SliceLost, State, StepStarted, TaskResult
 from hardener.fleet.executor import Job
 from hardener.fleet.sliced import SlicedExecution
 
@@ -100,6 +100,7 @@ def test_a_lost_slice_is_repeated_at_another_place() -> None:
     with execution(places, "abcd", size=4) as run:
         events = list(run)
     assert hosts_of(events) == list("abcd")
+    assert [each for each in events if isinstance(each, SliceLost)] == [SliceLost(1, tuple("bcd"), "killed")]
     assert (places[0].asked, places[1].asked) == ([tuple("abcd")], [tuple("bcd")])
     assert all(outcome.ended_well for outcome in run.outcomes.values())
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from hardener.fleet import Event, Hosts, Idle, State, StepStarted, TaskResult, TaskStarted
+from hardener.fleet import Event, Hosts, Idle, SliceLost, State, StepStarted, TaskResult, TaskStarted
 from hardener.terminal.progress import Progress, duration
 
 
@@ -145,6 +145,19 @@ def test_the_slowest_hosts_of_a_fleet_are_named() -> None:
     hosts = tuple("abcdef")
     text = shown(Stream(tty=False), Hosts(hosts), *(StepStarted(each, "x") for each in hosts), *[Idle()] * 9)
     assert re.search(r"\(a: x [\dmins ]+, b: x [\dmins ]+, c: x [\dmins ]+, \+3 more\)", text)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_lost_slice_is_named_with_its_reason(quiet: bool) -> None:
+    stream = Stream(tty=False)
+    with Progress("audit", stream=stream, quiet=quiet) as progress:
+        progress.show(SliceLost(2, ("a", "b"), "node w1: no output\x1b[2J for 60 s"))
+        progress.show(SliceLost(3, ("c",), "killed"))
+    told = [each for each in stream.getvalue().splitlines() if each.startswith("slice")]
+    assert told[0].startswith("slice 2 was lost: node w1: no output")
+    assert told[0].endswith("for 60 s; 2 hosts are asked again")
+    assert told[0].isprintable()
+    assert told[1:] == ["slice 3 was lost: killed; 1 host is asked again"]
 
 
 def test_progress_shows_the_duration_of_the_last_run() -> None:
