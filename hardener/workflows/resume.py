@@ -11,6 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import CH
 
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet, requests
+from hardener.fleet.inventory_graph import members
 from hardener.history.journal import Ending, Unfinished
 from hardener.snapshot import FactUnavailable, Snapshot
 from hardener.workflows.listener import Listener
@@ -29,6 +30,7 @@ class HostState(StrEnum):
     UNTOUCHED = "untouched"
     WAITING = "still working, or waiting to be confirmed"
     UNREACHABLE = "cannot be reached"
+    GONE = "no longer in the inventory"
 
 
 class ResumeListener(Listener, Protocol):
@@ -45,7 +47,8 @@ def confirmed_before(
 
     Hosts that were begun and of which no confirmation is written are asked; those that are still at work, or
     wait for a confirmation that will not come, are waited for: they roll back by themselves. A host that has
-    failed is planned for again even if it has confirmed its transaction: what failed came after that.
+    failed is planned for again even if it has confirmed its transaction: what failed came after that. Hosts
+    that were removed from the inventory, such as one whose failure ended the run, are named.
 
     Args:
         target: the hosts, and the run that is resumed.
@@ -60,6 +63,10 @@ def confirmed_before(
     states = {host: _known(resumed, host) for host in resumed.hosts}
     deadline = time.monotonic() + _LONGEST_S
     asked = resumed.unconfirmed
+    if asked:
+        present = members(target.inventory).hosts
+        states |= dict.fromkeys((host for host in asked if host not in present), HostState.GONE)
+        asked = tuple(host for host in asked if host in present)
     while asked:
         states |= _ask(fleet.only(asked), asked, resumed, listener)
         asked = tuple(host for host in asked if states[host] is HostState.WAITING)

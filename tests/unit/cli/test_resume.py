@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from hardener.fleet.inventory_graph import Members
 from hardener.history.home import Home
 from hardener.history.journal import unfinished_runs
 from hardener.snapshot import Snapshot
@@ -18,6 +19,14 @@ from tests.unit.cli.conftest import FakeFleet
 from tests.unit.snapshots import make, no_engine
 
 Hardener = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def listed(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible lists the hosts that the fleet has."""
+    monkeypatch.setattr(
+        "hardener.workflows.resume.members", lambda inventory: Members(frozenset(fleet.snapshots), {})
+    )
 
 
 def failing(*hosts: str, fleet: FakeFleet) -> Callable[[str], dict[str, Any]]:
@@ -144,6 +153,24 @@ def test_hosts_lost_during_a_change_are_inspected_before_another_change(
     for said in ("confirmed: kept\n", "untouched: never\n", "cannot be reached: gone\n"):
         assert said in result.stderr
     assert hardened(fleet) == ["kept", "never"], "what still fails on a host that has failed is done again"
+
+
+def test_a_run_is_resumed_without_a_host_that_was_removed_from_the_inventory(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    """Its failure had ended the run; Ansible would refuse to ask for a host that it does not know."""
+    fleet.snapshots = {name: bridge(icc=True) for name in ("broken", "never")}
+    fleet.converge = failing("broken", fleet=fleet)
+    assert hardener("harden", "-i", "inv,", *ONLY, "--canary", "1").exit_code == 5
+    del fleet.snapshots["broken"]
+    fleet.converge = changing(fleet)
+    fleet.runs.clear()
+    fleet.reached.clear()
+    result = hardener("resume", "latest")
+    assert "no longer in the inventory: broken\n" in result.stderr
+    assert (result.exit_code, hardened(fleet)) == (0, ["never"])
+    assert all(fleet.reached), "a playbook was started for no host"
+    assert list(unfinished_runs(Home(home))) == []
 
 
 @pytest.mark.parametrize("batches", [(), ("--canary", "1")])
