@@ -19,6 +19,7 @@ from hardener.history.home import Home
 from hardener.history.journal import Unfinished, unfinished_runs
 
 ICC = ("--only", "daemon-icc-disabled")
+BACK = ("rolled_back", "partly_rolled_back")  # outcomes of a transaction that does not stand
 _RECORDS = """
 import json, pathlib
 files = sorted(pathlib.Path("/var/lib/hardener/backups").glob("*/result.json"))
@@ -112,3 +113,13 @@ def until(true: Callable[[], object], *, seconds: float = 600) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def states(said: str) -> dict[str, str]:
+    """What `resume` says of each host."""
+    found: dict[str, str] = {}
+    for line in said.splitlines():
+        state, _, names = line.partition(": ")
+        if state in ("untouched", "confirmed", "rolled back"):
+            found |= dict.fromkeys(names.split(", "), state)
+    return found

@@ -1,4 +1,4 @@
-"""A host changed by the nodes of a mesh, of which one is given up in the middle and goes on later."""
+"""A host changed by the nodes of a mesh: a node that is given up and goes on, a controller that is killed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import namespace_host
-from tests.hosts.fleet import ICC, Fleet, pause, until
+from tests.hosts.fleet import BACK, ICC, Fleet, pause, states, until
 from tests.mesh.mesh import Mesh
 
 LEASE = 15
@@ -75,3 +75,30 @@ def test_an_abandoned_node_changes_no_host_of_a_newer_run(mesh: Mesh, fleet: Fle
     until(lambda: not hardening(mesh, "w1"))
     assert fleet.with_icc() == [True], "what was decided later stands"
     assert left.number not in [number for number, _ in fleet.records(host)]
+
+
+def test_a_run_of_a_killed_controller_is_resumed_by_another(mesh: Mesh, fleet: Fleet) -> None:
+    """The node may confirm the change before the next controller ends its work: it is not made again then."""
+    (host,) = fleet.hosts
+    options = ("--confirm-timeout", "40", "--mesh", str(mesh.options(lease=LEASE, nodes=["w1"])))
+    process = fleet.start("harden", *ICC, *options)
+    number = ("test", "-e", "/var/lib/hardener/number.json")  # written as a transaction begins
+    until(lambda: host.ssh(*number, check=False).returncode == 0)
+    process.kill()
+    process.communicate()
+    (left,) = fleet.unfinished()
+    assert (left.unknown, left.at_work) == ((host.name,), False)
+
+    mesh.options(lease=LEASE, nodes=["w2"])
+    resumed = fleet.run("resume", "latest")
+    assert resumed.returncode == 0, resumed.stderr
+    assert fleet.with_icc() == [False]
+    assert fleet.unfinished() == []
+    assert mesh.command("work list") == {}, "a unit of work is left"
+    records = fleet.records(host)
+    mine = [outcome for each, outcome in records if each == left.number]
+    changed = [each for each, outcome in records if outcome == "changed"]
+    told = states(resumed.stderr)[host.name]
+    assert len(changed) == 1, (records, "what is confirmed is not done again")
+    assert (told == "confirmed") is (changed == [left.number]), (told, records)
+    assert (told == "rolled back") is (bool(mine) and mine[-1] in BACK), (told, records)

@@ -12,12 +12,11 @@ from contextlib import suppress
 
 import pytest
 
-from tests.hosts.fleet import ICC, Fleet, pause, until
+from tests.hosts.fleet import BACK, ICC, Fleet, pause, states, until
 
 HOSTS = 3
 SEED = int(os.environ.get("HARDENER_TEST_SEED", time.time_ns() % 1_000_000))
 RUN = ("harden", *ICC, "--canary", "1", "--confirm-timeout", "40")
-BACK = ("rolled_back", "partly_rolled_back")
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
@@ -89,13 +88,3 @@ def test_after_a_kill_the_state_of_every_host_is_known_and_resume_finishes(
     back = fleet.run("rollback", node=node)
     assert back.returncode == 0, back.stderr
     assert fleet.with_icc() == [True] * HOSTS
-
-
-def states(said: str) -> dict[str, str]:
-    """What `resume` says of each host."""
-    found: dict[str, str] = {}
-    for line in said.splitlines():
-        state, _, names = line.partition(": ")
-        if state in ("untouched", "confirmed", "rolled back"):
-            found |= dict.fromkeys(names.split(", "), state)
-    return found
