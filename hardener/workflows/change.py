@@ -29,7 +29,7 @@ from hardener.workflows.recorder import Recorder
 from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
 from hardener.workflows.report import report, report_difference, run_info
 from hardener.workflows.resume import ResumeListener, confirmed_before
-from hardener.workflows.rollout import Rollout, RolloutListener
+from hardener.workflows.rollout import Rollout, RolloutListener, canary_group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,7 @@ class Session:
         change_run: numbers the run.
         recorder: records the audits before the changes and at the end.
         decisions: the waivers and attestations that are applied.
+        canaries: the hosts of the group of canaries.
         started: when the run began.
         listener: receives the progress.
     """
@@ -94,6 +95,7 @@ class Session:
     change_run: ChangeRun
     recorder: Recorder
     decisions: Decisions | None
+    canaries: frozenset[str]
     started: datetime
     listener: ChangeResultListener
 
@@ -168,6 +170,7 @@ def open_session(
     target, decided = request.target, request.decided
     request.files.keep(target.inventory, decided.waivers, decided.attestations)
     decisions = decided.read(started.date(), inventory=target.inventory, found=listener.file_found)
+    canaries = canary_group(target, request.batches)
     fleet = target.reach()
     with (
         inventory_lock(target, listener, changing=not request.changes.check),
@@ -182,6 +185,7 @@ def open_session(
                 change_run=change_run,
                 recorder=recorder,
                 decisions=decisions,
+                canaries=canaries,
                 started=started,
                 listener=listener,
             )
@@ -242,7 +246,7 @@ def carry_out(
         session.record_before(earlier, baseline)
         session.change_run.begin(earlier.run_id, seen=recorder.seen, hosts=hosts)
     rollout = Rollout(
-        target=request.target,
+        canaries=session.canaries,
         change_run=session.change_run,
         batches=request.batches,
         check=request.changes.check,

@@ -32,7 +32,7 @@ from hardener.workflows.recorder import Recorder
 from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
 from hardener.workflows.report import run_info
 from hardener.workflows.resume import ResumeListener, confirmed_before
-from hardener.workflows.rollout import Rollout, RolloutListener
+from hardener.workflows.rollout import Rollout, RolloutListener, canary_group
 
 _VERB, _BEFORE = DRIFT_VERBS
 
@@ -109,6 +109,7 @@ def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
         inventory_lock(target, listener, changing=request.repair and not request.changes.check),
     ):
         decisions = decided.read(started.date(), inventory=target.inventory, found=listener.file_found)
+        canaries = canary_group(target, request.batches)
         before = reference_run(History(target.home), target.inventory, request.against)
         selection = Selection(
             benchmark=before.info.benchmark, level=before.record.level, only=before.record.only
@@ -126,6 +127,7 @@ def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
                     selection=selection,
                     recorder=recorder,
                     decisions=decisions,
+                    canaries=canaries,
                     started=started,
                 )
                 result.exit_code = comparing.run()
@@ -171,6 +173,7 @@ class _Comparing:
     selection: Selection
     recorder: Recorder
     decisions: Decisions | None
+    canaries: frozenset[str]
     started: datetime
 
     def run(self) -> ExitCode:
@@ -213,7 +216,7 @@ class _Comparing:
             return remediate(fleet, [by_host[host] for host in hosts], request.changes, self.listener)
 
         rollout = Rollout(
-            target=request.target,
+            canaries=self.canaries,
             change_run=self.change_run,
             batches=request.batches,
             check=request.changes.check,

@@ -17,7 +17,7 @@ from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.listener import Listener
 from hardener.workflows.options import Target
 from hardener.workflows.remediate import RemediationResult
-from hardener.workflows.rollout import Rollout, RolloutListener
+from hardener.workflows.rollout import Rollout, RolloutListener, canary_group
 
 if TYPE_CHECKING:
     from hardener.fleet.answers import Answers, ChangeAnswer
@@ -163,10 +163,13 @@ def _in_batches(
     whether its hosts can be reached. Hosts that refuse the prediction are not begun and do not count against
     the limit; they make the run incomplete.
     """
+    canaries = canary_group(target, batches)
     change_run = ChangeRun(target, fleet, listener=listener)
     if not check:
         change_run.begin(str(uuid4()), seen=0)  # no audit tells which numbers its hosts know
-    rollout = Rollout(target=target, change_run=change_run, batches=batches, check=check, listener=listener)
+    rollout = Rollout(
+        canaries=canaries, change_run=change_run, batches=batches, check=check, listener=listener
+    )
     if check or not batches.is_divided:
         return rollout.at_once([], work)
 

@@ -46,14 +46,14 @@ class Rollout:
     """Changes hosts for a workflow, in batches or at once.
 
     Args:
-        target: the inventory, whose groups can be canaries.
+        canaries: the hosts of the group of canaries, see ``canary_group``.
         change_run: reaches the hosts, and writes the journal of the run.
         batches: how the hosts are divided, and how many may fail.
         check: nothing is changed, so there is one batch.
         listener: receives the progress.
     """
 
-    target: Target
+    canaries: frozenset[str]
     change_run: ChangeRun
     batches: Batches
     check: bool
@@ -74,9 +74,6 @@ class Rollout:
             work: changes some hosts, and waits until each is confirmed or has failed.
             before: the audit of all hosts before the change.
             assess: audits a fleet.
-
-        Raises:
-            HardenerError: the inventory has no such group of canaries.
         """
         if not self.batches.is_divided:
             return self.at_once(hosts, work)
@@ -112,11 +109,8 @@ class Rollout:
             failed: host to reason: the hosts that could not be reached before the first batch.
             look: audits some hosts again, and returns those that are worse than before, with reasons; not
                 called after the last batch, since the audit at the end of the run follows.
-
-        Raises:
-            HardenerError: the inventory has no such group of canaries.
         """
-        batches = self.batches.divide(hosts, self._members)
+        batches = self.batches.divide(hosts, lambda _group: self.canaries)
         most = self.batches.most_failures(population)
         self.listener.divided(batches, most)
         fleet = self.change_run.fleet
@@ -148,14 +142,26 @@ class Rollout:
             self.listener.not_begun(result.not_begun)
         return result
 
-    def _members(self, group: str) -> frozenset[str]:
-        groups = members(self.target.inventory).groups
-        if group not in groups:
-            raise HardenerError(
-                f"--canary {line(group)}: the inventory has no such group",
-                hint="give one of its groups, or a number of hosts",
-            )
-        return groups[group]
+
+def canary_group(target: Target, batches: Batches) -> frozenset[str]:
+    """Return the hosts of the group of canaries; none where canaries are a number of hosts.
+
+    A run asks for them before its first audit: a wrong group in a timer must not be noticed only on the day
+    on which there is something to repair.
+
+    Raises:
+        HardenerError: the inventory has no such group.
+    """
+    group = batches.canary
+    if not group or group.isdecimal():
+        return frozenset()
+    groups = members(target.inventory).groups
+    if group not in groups:
+        raise HardenerError(
+            f"--canary {line(group)}: the inventory has no such group",
+            hint="give one of its groups, or a number of hosts",
+        )
+    return groups[group]
 
 
 def roll_out(

@@ -257,6 +257,17 @@ def test_drift_is_repaired_in_batches(hardener: Hardener, fleet: FakeFleet) -> N
     assert playbooks(fleet) == ["audit", *["harden", "audit"] * 3]
 
 
+def test_a_wrong_group_of_canaries_is_an_error_without_drift_too(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    """A timer would otherwise fail only when there is something to repair."""
+    audited(hardener, fleet, {"a": host()})
+    fleet.runs.clear()
+    result = hardener(*DRIFT, "--remediate", "--canary", "no-such-group")
+    assert "--canary no-such-group: the inventory has no such group" in result.stderr
+    assert (result.exit_code, fleet.runs) == (2, [])
+
+
 def test_if_the_canary_fails_the_drift_of_the_other_hosts_remains(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
