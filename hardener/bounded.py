@@ -23,7 +23,7 @@ def read(path: Path, *, most: int) -> bytes:
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise ValueError(f"it has more than {most} bytes")
+        raise ValueError(f"the file has more than {most} bytes")
     return data
 
 
@@ -39,11 +39,11 @@ def parse(data: bytes, *, most_values: int) -> Any:
         ValueError: it is not JSON, is nested too deeply, or has more values than ``most_values``.
     """
     if values(data) > most_values:
-        raise ValueError(f"it has more than {most_values} values")
+        raise ValueError(f"the JSON has more than {most_values} values")
     try:
         found = json.loads(data, parse_constant=_finite, parse_float=_finite)
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise ValueError(f"values are nested more than {MOST_LEVELS} levels deep") from error
     level = [found] if isinstance(found, (dict, list)) else []
     for _ in range(MOST_LEVELS):
         level = [
@@ -54,7 +54,7 @@ def parse(data: bytes, *, most_values: int) -> Any:
         ]
         if not level:
             return found
-    raise ValueError("it is nested too deeply")
+    raise ValueError(f"values are nested more than {MOST_LEVELS} levels deep")
 
 
 def _finite(text: str) -> float:

@@ -122,7 +122,7 @@ class Offender:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """What the verdict is without its offenders, if not a pass: an error, or a question for a person."""
+    """The verdict without its offenders, if that is not a pass: an error, or a question for a person."""
 
     status: Status
     actual: str

@@ -114,7 +114,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivationResult:
-    """An activation that is or would be performed; what a host's answer does not contain is None."""
+    """An activation that is or would be performed; a value that the host does not report is None."""
 
     name: str
     action: str

@@ -74,7 +74,7 @@ def load(path: Path) -> Plans:
     try:
         raw = parse(read(path, most=_MOST_BYTES), most_values=_MOST_VALUES)
     except OSError as error:
-        raise HardenerError(f"{path}: {error.strerror or error}") from error
+        raise HardenerError(f"cannot read the plan {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise HardenerError(f"{path} is not JSON: {error}", hint=hint) from error
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA or not isinstance(raw.get("hosts"), dict):

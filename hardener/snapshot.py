@@ -38,7 +38,7 @@ class FactUnavailable(Exception):  # noqa: N818 - it describes a state of the ho
 
     @property
     def unread(self) -> str:
-        """Return the text of this failure for a verdict."""
+        """Return the text by which a verdict reports this failure."""
         return f"{self.source}{UNREAD}{self.reason}"
 
 

@@ -47,7 +47,7 @@ class ActivityEntry:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The observations of a period.
+    """The denials and events that a host observed in a period.
 
     ``lost`` counts lost observations by reason; ``deaf`` describes sources that could not be read, ``blind``
     events that cannot be observed there; ``elsewhere`` counts denials of processes outside containers.
@@ -74,7 +74,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class HostActivity:
-    """The observations of a host: now, and earlier ones by its resident collector.
+    """The observations of a host: those of the current period, and those of its resident collector.
 
     ``record_problem`` is the problem of that collector or its record; empty without one.
     """
@@ -96,7 +96,7 @@ class HostActivity:
 
 
 def read(host: str, answer: Mapping[str, Any]) -> HostActivity:
-    """Read the answer of a host.
+    """Parse the answer of a host about denials and events.
 
     Raises:
         HardenerError: it is malformed.
@@ -111,7 +111,7 @@ def read(host: str, answer: Mapping[str, Any]) -> HostActivity:
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise HardenerError(
-            f"its answer is malformed: {line(str(error) or type(error).__name__)}",
+            f"the answer about denials is malformed: {line(str(error) or type(error).__name__)}",
             hint="check the on-host program",
         ) from error
 
@@ -120,7 +120,7 @@ def _window(data: Mapping[str, Any]) -> Window:
     entries = _sequence(data["entries"], _MAX_ENTRIES)
     lost = _mapping(data["lost"])
     if len(lost) > _MAX_SENTENCES:
-        raise ValueError(f"it has more than {_MAX_SENTENCES} kinds of losses")
+        raise ValueError(f"`lost` has more than {_MAX_SENTENCES} kinds of losses")
     return Window(
         began=_time(data["began"]),
         ended=_time(data["ended"]),
@@ -159,31 +159,31 @@ def _entry(data: Mapping[str, Any]) -> ActivityEntry:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise TypeError("an object is missing")
+        raise TypeError(f"expected an object, got {type(value).__name__}")
     return value
 
 
 def _sequence(value: Any, limit: int) -> Sequence[Any]:
     if not isinstance(value, list) or len(value) > limit:
-        raise TypeError(f"a list of at most {limit} is missing")
+        raise TypeError(f"expected a list of at most {limit} entries")
     return value
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError("a text is missing")
+        raise TypeError(f"expected a text, got {type(value).__name__}")
     return scalar(value, 1000)
 
 
 def _count(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError("a count is missing")
+        raise TypeError("expected a whole number from 0 up")
     return value
 
 
 def _time(value: Any) -> datetime:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise TypeError("a time is missing")
+        raise TypeError("expected a time in seconds since 1970")
     if not 0 <= value <= _LAST_SECOND:
-        raise ValueError("a time is out of range")
+        raise ValueError(f"a time is not within 0 to {_LAST_SECOND} seconds since 1970")
     return datetime.fromtimestamp(value, UTC)

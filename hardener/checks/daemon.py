@@ -339,7 +339,7 @@ def live_restore(snapshot: Snapshot) -> Verdict:
 @check("daemon-userland-proxy-disabled")
 @needs_engine
 def userland_proxy(snapshot: Snapshot) -> Verdict:
-    """Check the userland proxy: a process proves it on; no process proves it off if ports are published."""
+    """Check that the userland proxy is off: no process of it runs, and its setting is false."""
     expected = "userland-proxy is false and no docker-proxy runs"
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon forwards ports in another way")

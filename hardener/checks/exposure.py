@@ -47,7 +47,7 @@ _TLS_KEYS = ("hosts", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 @check("daemon-tls-verify")
 @needs_engine
 def tls_verify(snapshot: Snapshot) -> Verdict:
-    """Check that the API on TCP demands a client certificate of the site's CA: its clients are root."""
+    """Check that the API on TCP demands a client certificate of the site's CA: API clients are root."""
     expected = "every TCP socket of the API demands a client certificate of the site's CA"
     settings = Settings(snapshot)
     sockets = tuple(_api_listeners(snapshot, settings))
@@ -135,7 +135,7 @@ def _fault_of_another(process: str) -> str:
 
 
 def _in_the_hosts_network(snapshot: Snapshot) -> list[str]:
-    """Return the containers that reach what listens on the host's loopback addresses."""
+    """Return the containers in the host's network, which reach the host's loopback addresses."""
     if not snapshot.fact("engine").get("reachable"):
         return []
     everyone, _ = readable(snapshot)  # an unread one decides nothing: the verdict is a failure anyway

@@ -31,7 +31,7 @@ FaultOf = Callable[[Snapshot, JSONObject], str]
 def _register(
     slug: str, subject: str, find: FindPaths, expected: str, fault_of: FaultOf, *, rootless: bool = True
 ) -> None:
-    """Register a check of all paths of ``find``; it skips a rootless daemon unless ``rootless`` is set."""
+    """Register a check of all paths of ``find``; without ``rootless``, rootless daemons are exempt."""
 
     @check(slug)
     @needs_engine
@@ -62,7 +62,7 @@ def _owner(record: JSONObject) -> str:
 
 
 def _root_owner_fault(snapshot: Snapshot, record: JSONObject) -> str:
-    """Check the owner root by number, as names can change. A rootless daemon's files may be its user's."""
+    """Return why the owner is wrong: by number not root, nor the user of a rootless daemon; else empty."""
     if runs_rootless(snapshot):
         user = snapshot.fact("engine").get("euid")
         return "" if record["uid"] in (0, user) else f"belongs to {_owner(record)} (uid {record['uid']})"
@@ -72,7 +72,7 @@ def _root_owner_fault(snapshot: Snapshot, record: JSONObject) -> str:
 
 
 def _group_fault(snapshot: Snapshot, record: JSONObject) -> str:
-    """Check the owner root and the declared group of a socket; the stricter group root is fine too."""
+    """Return why a socket's owner is wrong: not root with the declared group or group root; else empty."""
     settings = Settings(snapshot)
     activated = any(host.startswith("fd://") for host in settings.entries("hosts").value)
     socket = (activated and unit(snapshot, "docker.socket")) or {}
@@ -130,7 +130,7 @@ def _one(path: Callable[[Snapshot], str]) -> FindPaths:
 
 
 def _of_unit(name: str) -> FindPaths:
-    """Return what decides how a unit starts: its file, drop-ins, the folders of units, environment files.
+    """Return a function that finds the paths that decide how a unit starts: files, drop-ins, folders.
 
     A drop-in counts at the next start, also one that systemd has not loaded yet.
     """

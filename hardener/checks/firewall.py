@@ -123,7 +123,7 @@ def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], eviden
 
 
 def _refusal(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> str:
-    """Return why new connections from outside to containers are refused: one base chain is enough."""
+    """Return the rule by which a base chain refuses new connections from outside to containers, or empty."""
     protocols = {port.protocol for port in ports if port.version == version}
     packets = [forwarded(version, protocols, _bridges(snapshot))]
     for rules in rulesets(snapshot, version):

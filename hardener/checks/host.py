@@ -63,7 +63,7 @@ def _where(mounts: Sequence[JSONObject], path: str) -> str:
 def _mounted(mounts: Sequence[JSONObject], path: str) -> JSONObject:
     found = mount_of(mounts, path)
     if found is None:
-        raise FactUnavailable("mounts", f"nothing is mounted above {path}")
+        raise FactUnavailable("mounts", f"no mount contains {path}")
     return found
 
 

@@ -118,7 +118,7 @@ def _place(entry: str) -> str:
     """Return a prefix of the policy, completed with its registry (by default Docker Hub)."""
     name = entry.rstrip("/")
     if not name:
-        raise policy.unusable("registries", "must name registries or repositories", entry)
+        raise policy.unusable("registries must name registries or repositories", entry)
     return name if is_registry(name.partition("/")[0]) else repository_name(name)
 
 

@@ -130,7 +130,7 @@ def bind_interface(snapshot: Snapshot) -> Verdict:
     unseen = control - {(socket.protocol, socket.port) for socket in sockets}
     if unseen:
         wanted = ", ".join(f"{port}/{protocol}" for protocol, port in sorted(unseen))
-        raise FactUnavailable("listening", f"no socket of swarm seen on {wanted}")
+        raise FactUnavailable("listening", f"no socket listens on {wanted}, which swarm uses")
 
     def judge(socket: _Socket) -> Iterator[str]:
         if not ip_address(socket.address).is_unspecified:

@@ -15,7 +15,7 @@ from hardener.files import require_writable
 
 @click.group(cls=CommandGroup, short_help="Verify the images of hosts.")
 def images() -> None:
-    """Verify the images of hosts by a policy: who may have signed what, from where.
+    """Verify the images of hosts by a policy of allowed registries, signing keys and digests.
 
     docs/trust.md describes the policy, what is verified, and what that does not prove.
     """

@@ -66,10 +66,11 @@ def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...
     changed = systemd.install(wanted, times)
     click.echo(f"{line(name)}: {'installed' if changed else 'already installed'}", err=True)
     if not wanted.confined:
-        click.echo("this machine is among the hosts: the service is not confined", err=True)
+        click.echo("the service runs without a sandbox, because this machine is one of its hosts", err=True)
     if systemd.user and not systemd.lingers():
         click.echo(
-            "hardener: warning: it runs only while you are logged in (`loginctl enable-linger` changes that)",
+            "hardener: warning: the schedule runs only while you are logged in"
+            " (`loginctl enable-linger` changes that)",
             err=True,
         )
 

@@ -55,7 +55,7 @@ class WaiverEntry(Entry):
         return within_horizon(value, info, since="created")
 
     def waiver(self) -> Waiver:
-        """Return the waiver."""
+        """Return the waiver that this entry describes."""
         return Waiver(
             id=self.id,
             control=self.control,

@@ -167,7 +167,7 @@ class Reader:
             yield member
             member.sha256()
             if any(self._source.read(-member.size % _BLOCK)):
-                raise Refused(member.name, "data follow this file within the archive")
+                raise Refused(member.name, "the archive has data in the padding after this file")
         if any(self._source.read(_BLOCK)):
             raise Refused(self._name, "the archive has data after its end marker")
         self._source.end()
@@ -188,7 +188,9 @@ class Reader:
         digits = header[124:135]
         size = int(digits, 8) if re.fullmatch(rb"[0-7]{11}", digits) else -1
         if size < 0 or header != _header(name, size):
-            raise Refused(name, "its entry in the archive does not have the form that hardener writes")
+            raise Refused(
+                name, "the header of this file in the archive does not have the form that hardener writes"
+            )
         return Member(name, size, self._source)
 
 
@@ -249,7 +251,9 @@ class _Inflated:
         except OSError as error:
             raise HardenerError(f"cannot read {self._name}: {error.strerror or error}") from error
         if not self._taken and not packed.startswith(_GZIP):
-            raise Refused(self._name, "not a bundle: not a gzip file in the form that hardener writes")
+            raise Refused(
+                self._name, "not a bundle: it does not begin with the gzip header that hardener writes"
+            )
         self._taken += len(packed)
         self.digest.update(packed)
         return packed
@@ -262,4 +266,4 @@ def _header(name: str, size: int) -> bytes:
     try:
         return entry.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
     except ValueError:
-        raise Refused(name, "its name is too long for an archive") from None
+        raise Refused(name, "the name is too long for a tar archive") from None

@@ -58,14 +58,14 @@ def require_names(manifest: Manifest) -> None:
     previous = manifest.previous
     if previous != START and (previous.seq == START.seq or previous.sha256 == START.sha256):
         raise Refused(
-            MANIFEST, f"its previous entry is not one of a ledger: {previous.seq}, {previous.sha256}"
+            MANIFEST, f"no ledger has the previous entry that is named: {previous.seq}, {previous.sha256}"
         )
     identifiers = [run.info.run_id for run in manifest.runs]
     if not identifiers or identifiers != sorted(set(identifiers)) or not all(map(is_run_id, identifiers)):
-        raise Refused(MANIFEST, "its runs are not named and sorted by id as in an export")
+        raise Refused(MANIFEST, "the runs are not named and sorted by id as in an export")
     proofs = [each.id for each in manifest.proofs]
     if proofs != sorted(set(proofs)) or not all(map(_PROOF_ID.fullmatch, proofs)):
-        raise Refused(MANIFEST, "its proofs are not named and sorted by id as in an export")
+        raise Refused(MANIFEST, "the proofs are not named and sorted by id as in an export")
     names = [file.name for file in manifest.files]
     expected = sorted(
         [

@@ -205,18 +205,18 @@ def _entries(file: IO[bytes], name: str, *, end: int | None = None) -> Iterator[
 def _parse(text: bytes, name: str, place: str) -> LedgerEntry:
     try:
         if not text.endswith(b"\n"):
-            raise ValueError("it is cut off")
+            raise ValueError("the line is cut off")
         read = json.loads(text)
         entry = LedgerEntry(**{**read, "runs": tuple(read["runs"])})
         digests = (entry.bundle_sha256, entry.manifest_sha256, entry.prev_sha256)
         if entry.render() + b"\n" != text:
-            raise ValueError("it does not have the form that hardener writes")
+            raise ValueError("the line does not have the form that hardener writes")
         if type(entry.seq) is not int or not all(isinstance(each, str) for each in entry.runs):
-            raise ValueError("a value is of the wrong kind")
+            raise ValueError("seq is not an integer, or a run is not a text")
         if not all(_DIGEST.fullmatch(each) for each in digests):
             raise ValueError("a digest is not a SHA-256")
         if not _TIME.fullmatch(entry.time):
-            raise ValueError("its time is invalid")
+            raise ValueError("the time does not have the form that hardener writes")
         datetime.fromisoformat(entry.time)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(name, f"{place} is not an entry: {error}") from None

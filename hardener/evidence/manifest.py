@@ -145,7 +145,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, data: bytes) -> Manifest:
-        """Parse the document.
+        """Parse a manifest.
 
         Only the exact bytes of ``render`` are accepted: an additional key, a value of another type or another
         order is refused.
@@ -329,10 +329,10 @@ def _read_moment(text: str) -> datetime:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse duplicate keys: readers differ on which one counts."""
+    """Return an object of JSON; refuse duplicate keys, since readers differ on which one counts."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("it has a duplicate key")
+        raise ValueError("an object has a duplicate key")
     return found
 
 

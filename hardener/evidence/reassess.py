@@ -128,7 +128,7 @@ class Reassessment:
         if not self._judge and not self._writer:
             for name, digest in self._written.items():
                 if digest.hexdigest() != self._sums[name]:
-                    raise Refused(name, "it does not follow from the snapshots in the bundle")
+                    raise Refused(name, "the report does not follow from the snapshots in the bundle")
         return Reassessed(self._run.info.run_id, self._judge, self._writer, self._differences)
 
     def _begin(self) -> None:
@@ -214,14 +214,14 @@ class _Reported:
         self._open.append(first)
         self._length += len(first)
         if self._length > _MAX_LINE:
-            raise Refused(self.name, f"it has a line of more than {_MAX_LINE} bytes")
+            raise Refused(self.name, f"a line of the report has more than {_MAX_LINE} bytes")
         if more:
             for text in (b"".join(self._open), *more[:-1]):
                 self._line(text)
             self._open, self._length = [more[-1]], len(more[-1])
 
     def next(self, host: Host) -> tuple[Statuses, Groups]:
-        """Return the findings and groups of the next host; refuse any other host than this one."""
+        """Return the findings and groups of the next host; refuse it if it is not ``host``."""
         if self._waiting is None:
             self._waiting = iter(self._hosts)
         name, statuses, groups = next(self._waiting, ("", (), ()))

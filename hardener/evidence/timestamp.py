@@ -56,7 +56,7 @@ def request(data: bytes, url: str) -> bytes:
     try:
         _, stamped = _read(answer)
         if stamped != (hashlib.sha256(data).digest(), nonce):
-            raise ValueError("it is for other data")
+            raise ValueError("the time stamp is for other data")
     except ValueError as error:
         raise HardenerError(f"no time stamp from {line(url)}: {error}") from error
     return answer
@@ -110,7 +110,9 @@ def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetim
         try:
             result = subprocess.run(command, capture_output=True, check=False)
         except FileNotFoundError:
-            raise HardenerError("openssl is missing", hint="it verifies the time stamp") from None
+            raise HardenerError(
+                "openssl is missing", hint="install it: openssl verifies the time stamp"
+            ) from None
     if result.returncode:
         said = result.stderr.decode("utf-8", "replace").splitlines()
         reason = next((text.rpartition(":")[2] or text for text in said if "error:" in text.lower()), "")
@@ -127,7 +129,7 @@ def _query(digest: bytes, nonce: int) -> bytes:
 
 def _der(tag: int, content: bytes) -> bytes:
     if len(content) > 127:
-        raise ValueError("longer than a request can be")
+        raise ValueError(f"{len(content)} bytes are too many for a value of a request")
     return bytes((tag, len(content))) + content
 
 
@@ -151,7 +153,7 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
         stamp = list(_items(_only(_only(content, _OCTETS), _SEQUENCE)))
         algorithm, digest = _items(stamp[2][1])
         if bytes((algorithm[0], len(algorithm[1]))) + algorithm[1] != _SHA256:
-            raise ValueError("it does not contain a SHA-256")
+            raise ValueError("the digest in the time stamp is not a SHA-256")
         moment = next(value for tag, value in stamp if tag == _TIME).decode("ascii")
         numbers = [int.from_bytes(value, "big") for tag, value in stamp[4:] if tag == _INTEGER]
     except (StopIteration, IndexError, UnicodeDecodeError) as error:

@@ -169,7 +169,7 @@ def _proof(members: Iterator[Member], entry: Proof, expected: dict[str, File]) -
         or again.proof.profile != f"sha256:{entry.profile}"
         or not hashlib.sha256(content[proof.NAME]).hexdigest().startswith(entry.id)
     ):
-        raise Refused(MANIFEST, f"its entry for proof {entry.id} does not match the files of that proof")
+        raise Refused(MANIFEST, f"the entry for proof {entry.id} does not match the files of that proof")
     return again
 
 
@@ -185,7 +185,7 @@ def _runs(members: Iterator[Member], manifest: Manifest, expected: dict[str, Fil
             _file(_next_file(members, file), file, again, f"{run.folder}/snapshots/")
         yield again.finish()
     for member in members:
-        raise Refused(member.name, f"extra: {MANIFEST} does not name it")
+        raise Refused(member.name, f"extra: {MANIFEST} does not name this file")
 
 
 def _file(member: Member, file: File, reassessment: Reassessment, snapshots: str) -> None:
@@ -212,17 +212,17 @@ def _file(member: Member, file: File, reassessment: Reassessment, snapshots: str
 
 
 def _next_file(members: Iterator[Member], file: File) -> Member:
-    """Return the next file of the archive; refuse any other file than this one."""
+    """Return the next file of the archive; refuse it if it is not ``file``."""
     member = next(members, None)
     if member is None or member.name > file.name:
         raise Refused(file.name, "missing")
     if member.name != file.name:
-        raise Refused(member.name, f"extra: {MANIFEST} does not name it")
+        raise Refused(member.name, f"extra: {MANIFEST} does not name this file")
     return member
 
 
 def _next(members: Iterator[Member], name: str) -> Member:
-    """Return the next file of the archive; refuse any other name than this one."""
+    """Return the next file of the archive; refuse it if its name is not ``name``."""
     member = _any(members, name)
     if member.name != name:
         raise Refused(*((member.name, "extra") if member.name < name else (name, "missing")))
@@ -250,7 +250,7 @@ def _require_exporter(manifest: Manifest, readme: File) -> None:
     if others:
         raise Refused(
             MANIFEST,
-            "its runs and proofs name several versions as exporters; one version exports a whole bundle",
+            "the runs and proofs name several versions of hardener that exported them; a bundle has only one",
         )
     if exporter == __version__ and readme.sha256 != hashlib.sha256(instructions()).hexdigest():
         raise Refused(readme.name, "not the instructions that this version of hardener writes")

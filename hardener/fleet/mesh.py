@@ -190,7 +190,9 @@ class MeshAttempt:
     def _submit(self) -> Iterator[Event]:
         node = self._receptor.nodes(self._mesh.work_type).get(self._node)
         if node is None:
-            raise ReceptorError(f"it cannot be reached, or offers no work of type {self._mesh.work_type}")
+            raise ReceptorError(
+                f"the node cannot be reached, or offers no work of type {self._mesh.work_type}"
+            )
         work = self._folder / "job"
         work.mkdir()
         with tempfile.TemporaryFile(dir=self._folder) as payload:
@@ -326,7 +328,7 @@ def _bounded(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     """
     if info.file_size > _LARGEST_FILE:
         raise ReceptorError(
-            f"a file in its artifacts is too large: {info.file_size} bytes, at most {_LARGEST_FILE}"
+            f"a file in the artifacts is too large: {info.file_size} bytes, at most {_LARGEST_FILE}"
         )
     return info
 

@@ -36,12 +36,12 @@ class MeshFile(BaseModel):
     @model_validator(mode="after")
     def _nodes_are_named_once(self) -> MeshFile:
         if len(set(self.nodes)) < len(self.nodes):
-            raise ValueError("a node is named twice")
+            raise ValueError("the list names a node twice")
         return self
 
 
 def mesh_file(path: Path) -> MeshFile:
-    """Read the file.
+    """Read the settings of a mesh from a file.
 
     Raises:
         HardenerError: it cannot be read, or is none.

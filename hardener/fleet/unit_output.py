@@ -43,7 +43,7 @@ class UnitOutput:
         start = 0
         while (end := self._buffer.find(b"\n", start)) < 0:
             if len(self._buffer) > _LONGEST:
-                raise ValueError(f"one of its lines has more than {_LONGEST} bytes")
+                raise ValueError(f"a line of the output has more than {_LONGEST} bytes")
             start = len(self._buffer)
             yield from self._more()
         text = bytes(self._buffer[:end])

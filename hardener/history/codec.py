@@ -114,7 +114,7 @@ def _unchanged(value: Any) -> Any:
 
 
 def _shape(kind: Any) -> tuple[Any, Any]:
-    """Return the handling of a type, and the type of its elements."""
+    """Return how values of a type are converted, and the type of their elements."""
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if kind in _PLAIN:
         return None, None

@@ -233,7 +233,7 @@ def _load(home: Home, path: Path) -> Unfinished:
         lines = bounded.read(path, most=_LARGEST).split(b"\n")
         first, *steps = (json.loads(each) for each in lines[:-1])  # what follows the last newline was cut off
         if first["format"] != _FORMAT or not _NAME.fullmatch(first["run"]):
-            raise ValueError("its format is of another version")
+            raise ValueError("the file is not a journal of this version of hardener")
         begun: set[str] = set()
         ended: dict[str, Ending] = {}
         hosts = dict.fromkeys(map(str, first["hosts"]))

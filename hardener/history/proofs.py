@@ -60,7 +60,7 @@ class StoredProof:
                 file.readline(_MOST_HEAD)
                 text = file.read(_MOST_FILES + 1)
             if len(text) > _MOST_FILES:
-                raise ValueError(f"more than {_MOST_FILES} bytes")
+                raise ValueError(f"the files have more than {_MOST_FILES} bytes")
             found = {str(name): str(content).encode() for name, content in json.loads(text).items()}
         except (OSError, EOFError, ValueError, AttributeError, zlib.error) as error:
             raise HardenerError(

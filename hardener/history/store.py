@@ -59,7 +59,7 @@ class History:
 
     @property
     def path(self) -> Path:
-        """Return the folder."""
+        """Return the folder of the history."""
         return self._home.path
 
     def begin(self) -> Recording:

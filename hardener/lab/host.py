@@ -92,7 +92,7 @@ def _installed(program: str) -> bool:
 
 
 def _has_libarchive() -> bool:
-    """Return whether mke2fs can read an archive: it loads this library only for that."""
+    """Return whether libarchive is installed, without which mke2fs cannot read archives."""
     try:
         ctypes.CDLL("libarchive.so.13")
     except OSError:

@@ -61,7 +61,7 @@ class Command(Target):
             try:
                 process.communicate(message, timeout=self._timeout)
             except subprocess.TimeoutExpired as error:
-                raise NotDelivered(f"it did not finish within {self._timeout:.0f} s") from error
+                raise NotDelivered(f"the command did not finish within {self._timeout:.0f} s") from error
             finally:
                 _end(process)
             if process.returncode:

@@ -64,7 +64,7 @@ class Webhook(Target):
         thread.start()
         thread.join(self._timeout)
         if thread.is_alive():
-            raise NotDelivered(f"no answer within {self._timeout:.0f} s")
+            raise NotDelivered(f"the server did not answer within {self._timeout:.0f} s")
         if failed:
             raise NotDelivered(failed[0])
 
@@ -80,7 +80,7 @@ class Webhook(Target):
                 pass
         except urllib.error.HTTPError as error:
             error.close()
-            failed.append(f"it answered with status {error.code}")
+            failed.append(f"the server answered with status {error.code}")
         except urllib.error.URLError as error:
             failed.append(_reason(error.reason))
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -88,7 +88,7 @@ class Webhook(Target):
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    """The server must not choose another destination for the message."""
+    """Refuses redirections, since the server must not choose another destination for the message."""
 
     def redirect_request(  # noqa: PLR0917 - the signature is urllib's
         self,

@@ -147,7 +147,7 @@ class HtmlFolder(Folder):
         }
 
     def _place(self, view: str) -> str:
-        """Return the page of the folder that shows what a view of the single-page report shows."""
+        """Return the page of the folder that corresponds to a view of the single-page report."""
         values = parse_qs(view.removeprefix("#"))
         if view.startswith("#section-"):
             return f"{_CONTROLS}{view}"

@@ -17,7 +17,7 @@ from hardener.workload.verdict import Proof, Verdict
 
 
 def proof_junit(proof: Proof, *, name: str, properties: dict[str, str]) -> str:
-    """Return the JUnit document.
+    """Return a proof as a JUnit document.
 
     Args:
         proof: the proof.

@@ -60,7 +60,7 @@ def _trivy(raw: _Report) -> dict[str, Any]:
         raise ValueError(f"has Trivy's schema {raw['SchemaVersion']!r}; only 2 can be read")
     results = raw.get("Results")
     if not results:
-        raise ValueError("it contains no results of the image")
+        raise ValueError("has no results for the image")
     findings = (
         _finding(
             each["VulnerabilityID"],
@@ -117,7 +117,7 @@ def _as_record(
         ValueError: it has no image id or no date.
     """
     if not isinstance(image, str) or not _ID.fullmatch(image):
-        raise ValueError(f"has no image id, by which it is matched: {str(image)[:80]!r}")
+        raise ValueError(f"has no valid id of the image that it is about: {str(image)[:80]!r}")
     try:
         moment = datetime.fromisoformat(_without_nanoseconds(str(created)))
     except ValueError:

@@ -130,35 +130,33 @@ def load(path: Path) -> tuple[Statement, ...]:
     except OSError as error:
         raise HardenerError(f"cannot read {line(str(path))}: {error.strerror}") from error
     except ValueError as error:  # UnicodeDecodeError and JSON errors too
-        raise HardenerError(f"{line(str(path))}  is not a VEX document:  {line(str(error))}") from error
+        raise HardenerError(f"{line(str(path))} is not a VEX document: {line(str(error))}") from error
     if not found:
         raise HardenerError(f"{line(str(path))} has no VEX statement")
     return found
 
 
 def _statements(raw: object, source: str) -> Iterator[Statement]:
-    document = _table(raw, "it")
+    document = _table(raw, "the document")
     context = document.get("@context")
     if isinstance(context, str) and context.startswith("https://openvex.dev/ns"):
         if not context.startswith(_OPENVEX):
-            raise ValueError(f"its version is {context[:80]!r}; only OpenVEX 0.2 can be read")
+            raise ValueError(f"the version of OpenVEX is {context[:80]!r}; only OpenVEX 0.2 can be read")
         read_one: _ReadOne = _openvex
         entries = _rows(document, "statements")
     elif document.get("bomFormat") == "CycloneDX":
         version = document.get("specVersion")
         if not (isinstance(version, str) and _CYCLONEDX.fullmatch(version)):
-            raise ValueError(
-                f"its specVersion is {str(version)[:40]!r}; only CycloneDX 1.4 to 1.9 can be read"
-            )
+            raise ValueError(f"specVersion is {str(version)[:40]!r}; only CycloneDX 1.4 to 1.9 can be read")
         read_one = partial(_cyclonedx, known=dict(_components(document)))
         entries = _rows(document, "vulnerabilities")
     else:
-        raise ValueError("it has neither @context of OpenVEX nor bomFormat of CycloneDX")
+        raise ValueError("the document has neither @context of OpenVEX nor bomFormat of CycloneDX")
     if len(entries) > _STATEMENTS:
-        raise ValueError(f"it has more than {_STATEMENTS} statements")
+        raise ValueError(f"the document has more than {_STATEMENTS} statements")
     for number, entry in enumerate(entries, 1):
         try:
-            statement = read_one(_table(entry, "it"), source)
+            statement = read_one(_table(entry, "the statement"), source)
         except ValueError as error:
             raise ValueError(f"statement {number}: {error}") from None
         if statement:

@@ -14,7 +14,7 @@ _AT = re.compile(rf"@(?:hourly|daily|midnight|weekly|monthly)|{_FIELD}(?: {_FIEL
 
 
 def cron_line(job: Job, at: str) -> str:
-    """Return the line; it does nothing while its previous run is still in progress.
+    """Return the crontab line; its command does nothing while the previous run is still in progress.
 
     Args:
         job: the command.

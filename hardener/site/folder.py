@@ -178,7 +178,7 @@ class SiteFolder:
 
     def _refusal(self) -> HardenerError:
         return HardenerError(
-            f"{self._shown()}/{LIST} is not a list of a site",
+            f"{self._shown()}/{LIST} is not a list that `hardener site` wrote",
             hint="name an empty folder, or one that does not exist",
         )
 
@@ -186,7 +186,7 @@ class SiteFolder:
         """Add a file to the list before it is written."""
         assert self._journal
         if not _OURS.fullmatch(path):
-            raise ValueError(f"{path!r} is not a path of a site")
+            raise ValueError(f"{path!r} is not a path that `hardener site` writes")
         self._journal.write(json.dumps([path, *entry]) + "\n")
         self._journal.flush()
 

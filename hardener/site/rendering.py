@@ -54,7 +54,7 @@ def shown(text: str, limit: int = _CUT) -> str:
 
 
 def page(template: str, **values: Any) -> str:
-    """Return a page."""
+    """Return the HTML of a page, rendered by its template."""
     return _environment().get_template(f"{template}.html").render(values)
 
 

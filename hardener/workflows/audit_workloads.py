@@ -56,7 +56,7 @@ def audit_workloads(
             found[collected.host] = _judged(collected, profiles)
             collected.snapshot.unlink()
     audits = [
-        found.get(host) or HostAudit(host=host, error=outcome.reason or "it gave no facts")
+        found.get(host) or HostAudit(host=host, error=outcome.reason or "the host returned no facts")
         for host, outcome in answers.outcomes.items()
     ]
     if json_file:

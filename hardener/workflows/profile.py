@@ -53,7 +53,7 @@ class ComposeChange:
     after: str
 
     def apply(self) -> None:
-        """Write the file.
+        """Write the changed content to the compose file.
 
         Raises:
             HardenerError: it cannot be written, or was changed in the meantime.

@@ -165,5 +165,5 @@ def _end(
         or not 1 <= len(found) <= _MAX_RECORDINGS
         or not all(isinstance(each, Mapping) for each in found)
     ):
-        raise HardenerError(f"{line(host)}: it gave no recording")
+        raise HardenerError(f"{line(host)}: the host returned no recording")
     return found

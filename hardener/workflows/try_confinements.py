@@ -184,7 +184,7 @@ class _Run:
         """Return the observations of the trial that has ended."""
         found = answer.get("observed")
         if not isinstance(found, Mapping):
-            raise HardenerError(f"{line(self._host)}: it gave no observations of a trial")
+            raise HardenerError(f"{line(self._host)}: the host returned no observations of a trial")
         return observation(
             self._host,
             found,
@@ -229,7 +229,9 @@ def _part(host: str, begun: Mapping[str, Any], key: str, kind: type[_Model]) -> 
     try:
         return kind.model_validate_json(json.dumps(begun.get(key)))
     except ValidationError as error:
-        raise HardenerError(f"{line(host)}: its {key} cannot be read: {line(str(error), 200)}") from error
+        raise HardenerError(
+            f"{line(host)}: the description of the {key} cannot be read: {line(str(error), 200)}"
+        ) from error
 
 
 def _require_same(document: Document, tried: Tried) -> None:
@@ -241,6 +243,6 @@ def _require_same(document: Document, tried: Tried) -> None:
         if before != after:
             name = line(document.container.name)
             raise HardenerError(
-                f"the {what} of {name} was {line(before)} when it was recorded, and is {line(after)}",
-                hint="record it again",
+                f"the {what} of {name} was {line(before)} during the recording, and is {line(after)} now",
+                hint="record the container again",
             )

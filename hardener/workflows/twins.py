@@ -42,7 +42,7 @@ def stage(
         )
     ((host, outcome),) = answers.outcomes.items()
     if not outcome.ended_well or host not in found:
-        raise HardenerError(f"{line(host)}: {outcome.reason or 'it did not answer'}")
+        raise HardenerError(f"{line(host)}: {outcome.reason or 'the host did not answer'}")
     return host, found[host].data
 
 
@@ -57,7 +57,7 @@ def addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
     """Return the addresses of the twins' ports for the environment; an answer with other names is refused."""
     found = begun.get("addresses")
     if not isinstance(found, Mapping) or len(found) > _MAX_PORTS:
-        raise HardenerError(f"{line(host)}: its answer has no addresses")
+        raise HardenerError(f"{line(host)}: the answer has no addresses of twins")
     answer = {}
     for port, address in found.items():
         head, _, number = str(address).partition(":")

@@ -94,7 +94,7 @@ class AppArmor:
 def apparmor(
     merged: Merged, *, name: str, capabilities: Collection[str], writes: WriteSet, calls: Collection[str]
 ) -> AppArmor | None:
-    """Return the profile; None if it would deny what was not seen: executed files or families of sockets.
+    """Return the profile; None if executed files or socket families were not observed: it would deny them.
 
     Args:
         merged: what was seen.

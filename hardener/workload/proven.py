@@ -85,16 +85,16 @@ def check(files: Mapping[str, bytes]) -> Proven:
     found = _proof(files)
     extra = set(files) - {profile_document.NAME, proof.NAME, *profile.files}
     if extra:
-        raise InconsistentError(min(extra), f"extra: {profile_document.NAME} does not name it")
+        raise InconsistentError(min(extra), f"extra: {profile_document.NAME} does not name this file")
     for name, expected in profile.files.items():
         if name not in files:
             raise InconsistentError(name, "missing")
         if digest(files[name]) != expected:
-            raise InconsistentError(name, f"altered: not the one that {profile_document.NAME} names")
+            raise InconsistentError(name, f"altered: not the file that {profile_document.NAME} names")
     if found.profile != digest(files[profile_document.NAME]):
-        raise InconsistentError(proof.NAME, "it belongs to another profile")
+        raise InconsistentError(proof.NAME, "the proof belongs to another profile")
     if (found.name, found.container.digest) != (profile.name, profile.container.digest):
-        raise InconsistentError(proof.NAME, "it belongs to another container than its profile")
+        raise InconsistentError(proof.NAME, "the proof and the profile belong to different containers")
     if found.hardener != __version__:
         return Proven(profile=profile, proof=found, files=files, judge=f"hardener {found.hardener}")
     _require_same(found, profile, files)
@@ -124,7 +124,7 @@ def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, b
     if not LEAST_STARTS <= starts <= MOST_STARTS:
         raise InconsistentError(
             proof.NAME,
-            f"its profile has {starts} starts; a proof needs from {LEAST_STARTS} to {MOST_STARTS}",
+            f"the profile has {starts} starts; a proof needs from {LEAST_STARTS} to {MOST_STARTS}",
         )
     try:
         seccomp = parse(files[SECCOMP], most_values=_MOST_VALUES) if profile.seccomp else None
@@ -133,7 +133,7 @@ def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, b
         raise InconsistentError(SECCOMP, f"not a seccomp profile: {type(error).__name__}") from error
     planned = [(trial.key, trial.kind, trial.starts) for trial in trials]
     if [(each.key, each.kind, each.starts) for each in found.trials] != planned:
-        raise InconsistentError(proof.NAME, "its trials are not those of the profile")
+        raise InconsistentError(proof.NAME, "the trials of the proof are not those of the profile")
     observations = {each.key: each.observation for each in found.trials if each.observation is not None}
     user = (profile.user.uid, profile.user.gid) if profile.user else None
     again = judge(trials, observations, user=user)
@@ -147,4 +147,6 @@ def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, b
         ("refusals", found.refusals, again.refusals),
     ):
         if was != now:
-            raise InconsistentError(proof.NAME, f"its {what} does not follow from its observations")
+            raise InconsistentError(
+                proof.NAME, f"the field {what} of the proof does not follow from the observations"
+            )

@@ -144,7 +144,7 @@ class Capset(Part):
 
 
 class Setuid(Part):
-    """An executed program that runs as another user or group; null: that bit is not set."""
+    """An executed set-uid or set-gid program; null stands for a bit that is not set."""
 
     path: Path_
     uid: Count | None
@@ -298,7 +298,7 @@ class Recording(Part):
         if len(set(names)) < len(names):
             raise ValueError("a phase is listed twice")
         if self.ended < self.began:
-            raise ValueError("it ended before it began")
+            raise ValueError("the recording ended before it began")
         return self
 
     @property

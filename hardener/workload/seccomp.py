@@ -202,10 +202,10 @@ def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
         HardenerError: it permits what it does not name, or has what no engine writes.
     """
     if profile.get("defaultAction") not in _REFUSING:
-        raise _error("its default action permits calls")
+        raise _error("the default action permits calls")
     rules = profile.get("syscalls")
     if not isinstance(rules, list) or not rules:
-        raise _error("it has no rules")
+        raise _error("the profile has no rules")
     for rule in rules:
         if not isinstance(rule, dict) or not isinstance(names := rule.get("names"), list):
             raise _error("a rule names no calls")

@@ -157,7 +157,7 @@ def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Conf
 
 
 def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Confinement]]:
-    """Return confinements that forbid calls of the phase serve, the least tight first.
+    """Yield confinements that refuse system calls of the phase ``serve``, the least tight first.
 
     What the runtime needs stays: the container is to start, and its exercise to fail.
     """
@@ -179,7 +179,7 @@ def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Co
 
 
 def _without_calls(seccomp: Mapping[str, Any], calls: Collection[str]) -> dict[str, Any]:
-    """Return a profile that refuses these calls too."""
+    """Return a copy of a seccomp profile that refuses these calls too."""
     found = copy.deepcopy(dict(seccomp))
     for rule in found["syscalls"]:
         rule["names"] = [name for name in rule["names"] if name not in calls]

@@ -45,7 +45,7 @@ class Use:
 
 
 def made(folder: Path) -> MadeProfile:
-    """Read a profile.
+    """Read the profile in a folder that `hardener workload profile` has written.
 
     Raises:
         HardenerError: the folder has none, or one that was changed.

@@ -190,7 +190,9 @@ def test_counts_that_contradict_the_reports_are_refused(pristine: Desk, files: F
 def test_runs_that_several_versions_of_hardener_exported_are_refused(pristine: Desk, files: Files) -> None:
     runs = json.loads(files["manifest.json"])["predicate"]["runs"]
     runs[0]["exporter_version"] = "0.0.9"
-    assert "several versions as exporters" in refusal(pristine, resigned(pristine, files, runs=runs))
+    assert "several versions of hardener that exported them" in refusal(
+        pristine, resigned(pristine, files, runs=runs)
+    )
 
 
 def test_a_snapshot_under_another_file_name_is_refused(pristine: Desk, files: Files, tmp_path: Path) -> None:

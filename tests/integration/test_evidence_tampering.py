@@ -235,7 +235,7 @@ def a_first_file_comes_again_at_the_end(_: Desk, bundle: Path, files: Files) -> 
     with_member(bundle, files, "README.md", b"Everything is fine.\n")
 
 
-@case(OTHER_SNAPSHOT, "data follow this file within")
+@case(OTHER_SNAPSHOT, "the archive has data in the padding after this file")
 def something_is_hidden_in_the_padding(_: Desk, bundle: Path, files: Files) -> None:
     unpacked = bytearray(plain(bundle))
     assert len(files[OTHER_SNAPSHOT]) % 512
@@ -358,7 +358,7 @@ def the_signature_is_none(_: Desk, bundle: Path, files: Files) -> None:
 # --- what the holder of the key may do ------------------------------------------------------------------
 
 
-@case(f"{REPORTS}/report.html", "it does not follow from the snapshots in the bundle")
+@case(f"{REPORTS}/report.html", "the report does not follow from the snapshots in the bundle")
 def a_page_is_embellished_and_signed(desk: Desk, bundle: Path, files: Files) -> None:
     files[f"{REPORTS}/report.html"] = files[f"{REPORTS}/report.html"].replace(b"fail", b"pass")
     bundle.write_bytes(resigned(desk, files))
@@ -407,7 +407,7 @@ def a_report_is_left_out_and_signed(desk: Desk, bundle: Path, files: Files) -> N
     bundle.write_bytes(resigned(desk, files))
 
 
-@case("manifest.json", "it has a duplicate key")
+@case("manifest.json", "an object has a duplicate key")
 def the_manifest_says_two_things(desk: Desk, bundle: Path, files: Files) -> None:
     files["manifest.json"] = files["manifest.json"].replace(b'"verb":', b'"verb": "drift", "verb":')
     bundle.write_bytes(signed(desk, files))
@@ -473,7 +473,7 @@ def an_entry_is_there_twice(desk: Desk, bundle: Path, files: Files) -> None:
     desk.ledger.write_bytes(first + second + second + third)
 
 
-@case("ledger.ndjson", "line 3 is not an entry: it is cut off")
+@case("ledger.ndjson", "line 3 is not an entry: the line is cut off")
 def the_last_entry_is_cut_off(desk: Desk, bundle: Path, files: Files) -> None:
     desk.ledger.write_bytes(desk.ledger.read_bytes()[:-9])
 
@@ -484,7 +484,7 @@ def a_line_is_nonsense(desk: Desk, bundle: Path, files: Files) -> None:
     desk.ledger.write_bytes(first + b"nonsense\n" + b"".join(others))
 
 
-@case("ledger.ndjson", "line 2 is not an entry: it does not have the form that hardener writes")
+@case("ledger.ndjson", "line 2 is not an entry: the line does not have the form that hardener writes")
 def an_entry_says_more(desk: Desk, bundle: Path, files: Files) -> None:
     first, second, third = lines(desk)
     desk.ledger.write_bytes(first + second.replace(b'{"', b'{ "', 1) + third)

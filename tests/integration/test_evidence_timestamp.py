@@ -134,7 +134,7 @@ def test_a_failing_authority_leaves_no_bundle(
 
 def test_a_replayed_answer_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
     authority.answer = contents(bundle)[STAMP]
-    with pytest.raises(HardenerError, match="it is for other data"):
+    with pytest.raises(HardenerError, match="the time stamp is for other data"):
         desk.export("again.tar.gz", seal=Seal(key=desk.key, tsa_url=authority.url))
 
 

@@ -61,7 +61,7 @@ class Container:
 
     @property
     def basis(self) -> str:
-        """Return a remark if only the configuration of the container could be judged."""
+        """Return a remark if only the configuration of the container could be judged; else empty."""
         return "" if self.error or self.running else "not running: judged by its configuration"
 
     @property

@@ -17,7 +17,7 @@ def table(parent: JSONObject, key: str, source: str) -> JSONObject:
         return {}
     if isinstance(value, dict):
         return value
-    raise _type_error(source, key, "an object")
+    raise FactUnavailable(source, f"{key} is not an object")
 
 
 def required(parent: JSONObject, key: str, source: str) -> JSONObject:
@@ -25,7 +25,7 @@ def required(parent: JSONObject, key: str, source: str) -> JSONObject:
     value = parent.get(key)
     if isinstance(value, dict):
         return value
-    raise _type_error(source, key, "an object")
+    raise FactUnavailable(source, f"{key} is not an object")
 
 
 def rows(parent: JSONObject, key: str, source: str) -> Sequence[JSONObject]:
@@ -35,7 +35,7 @@ def rows(parent: JSONObject, key: str, source: str) -> Sequence[JSONObject]:
         return ()
     if isinstance(value, list | tuple) and all(isinstance(item, dict) for item in value):
         return value
-    raise _type_error(source, key, "a list of objects")
+    raise FactUnavailable(source, f"{key} is not a list of objects")
 
 
 def texts(parent: JSONObject, key: str, source: str) -> Sequence[str]:
@@ -45,7 +45,7 @@ def texts(parent: JSONObject, key: str, source: str) -> Sequence[str]:
         return ()
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return value
-    raise _type_error(source, key, "a list of texts")
+    raise FactUnavailable(source, f"{key} is not a list of texts")
 
 
 def number(parent: JSONObject, key: str, source: str) -> int:
@@ -55,7 +55,7 @@ def number(parent: JSONObject, key: str, source: str) -> int:
         return 0
     if isinstance(value, int):
         return value
-    raise _type_error(source, key, "a number")
+    raise FactUnavailable(source, f"{key} is not a number")
 
 
 def text(parent: JSONObject, key: str, source: str) -> str:
@@ -65,8 +65,4 @@ def text(parent: JSONObject, key: str, source: str) -> str:
         return ""
     if isinstance(value, str):
         return value
-    raise _type_error(source, key, "a text")
-
-
-def _type_error(source: str, key: str, kind: str) -> FactUnavailable:
-    return FactUnavailable(source, f"{key} is not {kind}")
+    raise FactUnavailable(source, f"{key} is not a text")

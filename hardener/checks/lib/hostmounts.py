@@ -114,7 +114,7 @@ def host_mounts(container: Container) -> Iterator[HostMount]:
 
 @lru_cache(maxsize=1)
 def _known(_snapshot: Snapshot) -> dict[int, _Mounts]:
-    """Return the mounts of a snapshot's containers, by the identity of the container; empty at first."""
+    """Return the cache of the mounts of a snapshot's containers, by the ``id()`` of each container."""
     return {}
 
 
@@ -225,7 +225,7 @@ def _requested(container: Container, host: Host, table: MountTable) -> dict[str,
 
 
 def _inside_engine(point: str, data_root: str) -> bool:
-    """Return whether a mount point is in a folder of the engine, and so only repeats another folder."""
+    """Return whether a mount point is in a folder of the engine, where mounts only repeat other folders."""
     roots = (data_root, "/var/lib/docker", "/var/lib/containerd", "/run/containerd", "/run/docker")
     return any(point != root and within(point, root) for root in roots)
 
@@ -265,7 +265,7 @@ def _data_root(snapshot: Snapshot) -> str:
 
 
 class _Source(NamedTuple):
-    """Something that a configured mount would show."""
+    """A folder, device or filesystem that a configured mount would show."""
 
     offset: str = ""  # its path below the destination
     location: Location | None = None
@@ -289,7 +289,7 @@ def _configured(container: Container, host: Host) -> MountTable:
 
 
 def _sources(container: Container, host: Host, row: JSONObject) -> Iterator[_Source]:
-    """Return what a configured mount would show."""
+    """Yield the folders, devices and filesystems that a configured mount would show."""
     snapshot = container.snapshot
     asked = _asked(container, row)
     recursive = not fields.table(asked, "BindOptions", SOURCE).get("NonRecursive")
@@ -333,7 +333,7 @@ def _sources(container: Container, host: Host, row: JSONObject) -> Iterator[_Sou
 
 
 def _asked(container: Container, row: JSONObject) -> JSONObject:
-    """Return the request of a mount with its options; empty for one that has none."""
+    """Return the entry of ``HostConfig.Mounts`` that requests a mount; empty if another option does."""
     for asked in fields.rows(container.host_config, "Mounts", SOURCE):
         if clean_path(fields.text(asked, "Target", SOURCE)) == clean_destination(row):
             return asked

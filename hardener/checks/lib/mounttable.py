@@ -43,7 +43,7 @@ class Mount(NamedTuple):
 
     @property
     def location(self) -> Location:
-        """Return the location of the filesystem that the mount shows."""
+        """Return the location that the mount shows: a device, and a path in its filesystem."""
         return Location(self.device, self.root)
 
 
@@ -109,7 +109,7 @@ class MountTable:
         return device in self._devices
 
     def whole(self, fstype: str) -> Location | None:
-        """Return the root of the first filesystem of a type."""
+        """Return the root of the first filesystem of a type; None if no mount shows the root of one."""
         mounts = (mount for mount in self.mounts.values() if mount.fstype == fstype and mount.root == "/")
         return next((mount.location for mount in mounts), None)
 

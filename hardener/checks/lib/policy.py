@@ -30,7 +30,7 @@ def for_container(snapshot: Snapshot, key: str, name: str) -> tuple[str, ...] | 
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise unusable(key, "must map container names to lists", value)
+        raise unusable(f"{key} must map container names to lists", value)
     granted = [_texts(items, f"{key}[{glob!r}]") for glob, items in value.items()]
     matching = [items for glob, items in zip(value, granted, strict=True) if fnmatchcase(name, str(glob))]
     return tuple(item for items in matching for item in items) if matching else None
@@ -45,7 +45,7 @@ def limit(snapshot: Snapshot, key: str) -> int | None:
     value = _value(snapshot, key)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
-    raise unusable(key, "must be a number from 0 up", value)
+    raise unusable(f"{key} must be a number from 0 up", value)
 
 
 def flag(snapshot: Snapshot, key: str) -> bool | None:
@@ -57,18 +57,18 @@ def flag(snapshot: Snapshot, key: str) -> bool | None:
     value = _value(snapshot, key)
     if value is None or isinstance(value, bool):
         return value
-    raise unusable(key, "must be true or false", value)
+    raise unusable(f"{key} must be true or false", value)
 
 
-def unusable(key: str, requirement: str, value: object) -> FactUnavailable:
-    """Return the error for an invalid policy."""
-    return FactUnavailable(POLICY, f"{key} {requirement}, not {str(value)[:60]!r}")
+def unusable(requirement: str, value: object) -> FactUnavailable:
+    """Return the error for an invalid value in the policy."""
+    return FactUnavailable(POLICY, f"{requirement}, not {str(value)[:60]!r}")
 
 
 def _value(snapshot: Snapshot, key: str) -> object:
     policy: object = snapshot.policy
     if not isinstance(policy, Mapping):
-        raise FactUnavailable(POLICY, f"must be an object, not {str(policy)[:60]!r}")
+        raise unusable("the policy must be an object", policy)
     return policy.get(key)
 
 
@@ -76,4 +76,4 @@ def _texts(value: object, key: str) -> tuple[str, ...]:
     # A single text would be split into letters: a common mistake in YAML.
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise unusable(key, "must be a list of texts", value)
+    raise unusable(f"{key} must be a list of texts", value)

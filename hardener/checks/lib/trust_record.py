@@ -60,7 +60,9 @@ class Verified:
         if self.status == "unreachable":
             raise FactUnavailable(SOURCE, self.detail)
         if self.has_ended:
-            raise FactUnavailable(SOURCE, f"the image was exempt {self.detail}: verify again")
+            raise FactUnavailable(
+                SOURCE, f"the image was exempt {self.detail}, and no longer is: verify the images again"
+            )
         if self.status == "exempt":
             yield Note(f"is exempt {self.detail}")
 

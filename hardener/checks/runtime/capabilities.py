@@ -54,7 +54,7 @@ def _sentence(excess: frozenset[str]) -> str:
 
 
 def _effective(container: Container, *, every: bool) -> frozenset[str]:
-    """Return what a process has or can get from a set-uid program or file capability."""
+    """Return the capabilities of the processes, with those that set-uid programs or files can add."""
     mask = 0
     for key in ("cap_bnd", "cap_eff"):
         container.fact(key)
@@ -88,7 +88,7 @@ def _policy(names: Iterable[str]) -> frozenset[str]:
     unknown = allowed - set(CAPABILITIES)
     if unknown:
         # Not "ALL": a container that needs everything is a case for a waiver, not for a policy.
-        raise policy.unusable("capabilities", "must name single capabilities", ", ".join(sorted(unknown)))
+        raise policy.unusable("capabilities must name single capabilities", ", ".join(sorted(unknown)))
     return allowed
 
 

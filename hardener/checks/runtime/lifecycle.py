@@ -146,7 +146,7 @@ def _sshd(container: Container) -> Iterator[str]:
         yield "listens on port 22"
     elif facts.get("processes_truncated", container.fact("processes_total") > len(processes)):
         raise FactUnavailable(
-            SOURCE, f"the list of processes of {container.name} is cut after {len(processes)} different ones"
+            SOURCE, f"only {len(processes)} different processes of {container.name} were collected"
         )
 
 

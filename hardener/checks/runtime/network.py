@@ -251,5 +251,5 @@ def _meant_port(entry: str) -> _MeantPort:
     first, _, last = numbers.partition("-")
     ends = [int(number) for number in (first, last or first) if _NUMBER.fullmatch(number)]
     if len(ends) != 2 or not 0 < ends[0] <= ends[1] <= 65535 or protocol not in _PROTOCOLS:
-        raise policy.unusable("published_ports", "must be entries like 443/tcp or web:8080/tcp", entry)
+        raise policy.unusable("published_ports must be entries like 443/tcp or web:8080/tcp", entry)
     return _MeantPort(publisher or "*", ends[0], ends[1], protocol or "tcp")

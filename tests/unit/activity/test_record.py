@@ -46,7 +46,7 @@ def test_losses_and_unavailable_sources_make_a_window_incomplete() -> None:
 
 def test_a_collector_with_a_problem_makes_the_result_incomplete() -> None:
     assert read("web1", ANSWER).complete
-    assert not read("web1", {**ANSWER, "record_problem": "it has written nothing since"}).complete
+    assert not read("web1", {**ANSWER, "record_problem": "the collector has written nothing since"}).complete
     assert not read("web1", {**ANSWER, "lost": {"overruns": 1}}).complete
 
 
@@ -87,7 +87,7 @@ def test_the_record_of_the_collector_becomes_the_first_observation_period() -> N
 def test_an_answer_of_the_wrong_type_is_refused(key: str, value: Any) -> None:
     answer = copy.deepcopy(ANSWER)
     answer[key] = value
-    with pytest.raises(HardenerError, match=r"^its answer is malformed: "):
+    with pytest.raises(HardenerError, match=r"^the answer about denials is malformed: "):
         read("web1", answer)
 
 

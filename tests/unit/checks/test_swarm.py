@@ -219,7 +219,7 @@ class TestBindInterface:
         assert judge(self.SLUG, manager(listening=[*sockets(), *theirs])).status is Status.PASS
 
     def test_a_missing_socket_of_a_swarm_port_is_an_error(self, judge: Judge) -> None:
-        with pytest.raises(FactUnavailable, match="no socket of swarm seen on 7946/udp"):
+        with pytest.raises(FactUnavailable, match="no socket listens on 7946/udp"):
             judge(self.SLUG, manager(listening=sockets(udp7946="")))
 
 

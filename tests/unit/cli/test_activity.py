@@ -58,7 +58,7 @@ def test_unusual_entries_in_the_record_of_the_collector_give_exit_code_3(
         {"failed": True, "msg": "Python 3.8 or newer is needed"},
         {**QUIET, "deaf": ["the kernel's audit records cannot be received"]},
         {**QUIET, "lost": {"overruns": 1}},
-        {**QUIET, "record_problem": "it has written nothing since yesterday"},
+        {**QUIET, "record_problem": "the collector has written nothing since yesterday"},
         {**QUIET, "entries": "x"},
     ],
 )
@@ -73,7 +73,9 @@ def test_a_partly_observed_host_is_incomplete(
 
 def test_a_host_with_an_unreadable_answer_is_named_once(hardener: Hardener, hosts: FakeFleet) -> None:
     hosts.activity = lambda host: {**QUIET, "entries": "x"} if host == "web2" else QUIET
-    assert "\nweb2: its answer is malformed: " in f"\n{hardener('activity', '-i', 'inv,').stderr}"
+    assert (
+        "\nweb2: the answer about denials is malformed: " in f"\n{hardener('activity', '-i', 'inv,').stderr}"
+    )
 
 
 def test_all_observations_are_written_as_json(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_service_that_audits_this_machine_is_not_confined(
 ) -> None:
     reached["ctl"] = "local"
     result = hardener("schedule", "install", "audit", "-i", "db01,ctl")
-    assert "this machine is among the hosts: the service is not confined" in result.stderr
+    assert "the service runs without a sandbox, because this machine is one of its hosts" in result.stderr
     assert "ProtectSystem" not in unit(manager)
 
 
@@ -95,7 +95,7 @@ def test_a_user_without_lingering_is_warned(
     monkeypatch.setattr(Systemd, "lingers", lambda _: lingers)
     result = hardener("schedule", "install", "drift", "-i", "db01,")
     assert result.exit_code == 0
-    assert ("it runs only while you are logged in" in result.stderr) is not lingers
+    assert ("the schedule runs only while you are logged in" in result.stderr) is not lingers
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ REFUSED = [
     (["web.json", "--compose", "compose.yaml", "--service", "x"], "has no service x (it has web)"),
     (["web.json", "--compose", "binary", "--service", "x"], "cannot read binary: it is not UTF-8"),
     (["web.json", "--compose", ".", "--service", "x"], "cannot read .: Is a directory"),
-    (["web.json", "--compose", "large", "--service", "x"], "cannot read large: it has more than"),
+    (["web.json", "--compose", "large", "--service", "x"], "cannot read large: the file has more than"),
     (["web.json", "other.json"], "web.json and other.json are not of the same container: user was"),
     (
         ["web.json", "--allow-extra", "read"],

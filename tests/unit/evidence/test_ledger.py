@@ -196,7 +196,7 @@ def test_a_line_without_end_is_not_read_into_memory(path: Path, monkeypatch: pyt
     monkeypatch.setattr(ledger, "_MAX_LINE", 100)
     path.parent.mkdir()
     path.write_bytes(b"[" * 1000)
-    with pytest.raises(Refused, match="line 1 is not an entry: it is cut off"):
+    with pytest.raises(Refused, match="line 1 is not an entry: the line is cut off"):
         find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START)
 
 

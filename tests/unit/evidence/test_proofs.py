@@ -72,29 +72,34 @@ def tampered(desk: Desk, bundle: Path, name: str, change: Change, told: Change =
 @pytest.mark.parametrize(
     ("name", "change", "told", "reason"),
     [
-        ("proof.json", lambda it: it.update(verdict="not safe"), lambda it: None, "proof.json: its verdict"),
-        ("proof.json", lambda it: it["evidence"].clear(), lambda it: None, "proof.json: its evidence"),
+        (
+            "proof.json",
+            lambda it: it.update(verdict="not safe"),
+            lambda it: None,
+            "proof.json: the field verdict",
+        ),
+        ("proof.json", lambda it: it["evidence"].clear(), lambda it: None, "proof.json: the field evidence"),
         ("proof.json", lambda it: it.update(ended="2026-11-27T11:00:00Z"), lambda it: None, "manifest.json"),
         (
             "profile.json",
             lambda it: it["capabilities"].update(kept=[]),
             lambda it: None,
-            "it belongs to another profile",
+            "the proof belongs to another profile",
         ),
         ("seccomp.json", lambda it: it.update(defaultAction="SCMP_ACT_ALLOW"), lambda it: None, "altered"),
         (
             "proof.json",
             lambda it: None,
             lambda it: it.update(verdict="not safe"),
-            "manifest.json: its entry for proof",
+            "manifest.json: the entry for proof",
         ),
         ("proof.json", lambda it: None, lambda it: it.update(verdict="fine"), "not a verdict"),
         ("proof.json", lambda it: None, lambda it: it.update(recordings=[]), "does not name its recordings"),
         (
             *("proof.json", lambda it: None),
-            *(lambda it: it.update(recordings=[f"sha256:{'1' * 64}"]), "manifest.json: its entry for proof"),
+            *(lambda it: it.update(recordings=[f"sha256:{'1' * 64}"]), "manifest.json: the entry for proof"),
         ),
-        ("proof.json", lambda it: None, lambda it: it.update(profile_sha256="1" * 64), "its entry for proof"),
+        ("proof.json", lambda it: None, lambda it: it.update(profile_sha256="1" * 64), "the entry for proof"),
         ("proof.json", lambda it: None, lambda it: it["files"].pop(), "extra"),
         (
             "proof.json",
@@ -106,7 +111,7 @@ def tampered(desk: Desk, bundle: Path, name: str, change: Change, told: Change =
             "proof.json",
             lambda it: None,
             lambda it: it.update(id="../../etc/passwd"),
-            "its proofs are not named and sorted by id as in an export",
+            "the proofs are not named and sorted by id as in an export",
         ),
     ],
 )

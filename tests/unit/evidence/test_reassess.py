@@ -84,7 +84,9 @@ def test_a_finding_that_does_not_follow_from_the_facts_is_refused(tmp_path: Path
 
 def test_a_finding_with_a_changed_text_is_refused(tmp_path: Path) -> None:
     evidence = differently(system={"kernel": "6.6.6"})
-    with pytest.raises(Refused, match=r"report\.\w+\S*: it does not follow from the snapshots in the bundle"):
+    with pytest.raises(
+        Refused, match=r"report\.\w+\S*: the report does not follow from the snapshots in the bundle"
+    ):
         judged(evidence, tmp_path)
 
 
@@ -149,7 +151,7 @@ def test_the_host_name_must_match_the_inventory(tmp_path: Path) -> None:
 
 def test_an_endless_report_is_read_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reassess, "_MAX_LINE", 50)
-    with pytest.raises(Refused, match=r"report\.ndjson: it has a line of more than 50 bytes"):
+    with pytest.raises(Refused, match=r"report\.ndjson: a line of the report has more than 50 bytes"):
         judged(run(), tmp_path)
 
 
@@ -166,7 +168,7 @@ def test_a_changed_decision_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_changed_waiver_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="it does not follow from the snapshots in the bundle"):
+    with pytest.raises(Refused, match="the report does not follow from the snapshots in the bundle"):
         judged(waived(declared=WAIVERS.replace(b"J. Doe", b"J. Roe")), tmp_path)
 
 

@@ -279,7 +279,7 @@ def test_a_file_above_the_size_limit_is_not_unpacked_from_the_artifacts(
     monkeypatch.setattr(module, "_LARGEST_FILE", 1000)
     fake.output = [HEAD + ANSWERS + STATS + archive(**{"snapshots/a.json": bytes(1001)}) + EOF]
     attempt, _ = run()
-    assert attempt.reason == "node w1: a file in its artifacts is too large: 1001 bytes, at most 1000"
+    assert attempt.reason == "node w1: a file in the artifacts is too large: 1001 bytes, at most 1000"
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -350,7 +350,7 @@ def test_a_slice_contains_its_hosts_and_their_groups() -> None:
     ("text", "message"),
     [
         ("nodes: w1", "nodes: must be a list"),
-        ("nodes: [w1, w1]", "a node is named twice"),
+        ("nodes: [w1, w1]", "the list names a node twice"),
         ("work_type: 'a b'", "work_type"),
         ('tls_client: "x\\ny"', "tls_client"),
         ("nodes: ['-x']", "nodes"),

@@ -61,7 +61,7 @@ def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path: Path)
     )
     command = Command(python(source, str(pid)), timeout=2)
     begun = time.monotonic()
-    with pytest.raises(NotDelivered, match="it did not finish within 2 s"):
+    with pytest.raises(NotDelivered, match="the command did not finish within 2 s"):
         command.send(MESSAGE)
     assert time.monotonic() - begun < 30
     if pid.exists():  # a busy machine may not have come that far

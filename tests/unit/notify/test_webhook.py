@@ -86,7 +86,7 @@ def test_loopback_addresses_bypass_the_proxy(receiver: Receiver, monkeypatch: py
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirection_is_not_followed(receiver: Receiver, status: int) -> None:
     receiver.status, receiver.headers = status, {"Location": f"http://{receiver.place}/elsewhere"}
-    with pytest.raises(NotDelivered, match=f"^it answered with status {status}$"):
+    with pytest.raises(NotDelivered, match=f"^the server answered with status {status}$"):
         Webhook(f"http://{receiver.place}/").send(MESSAGE)
     assert len(receiver.asked) == 1
 
@@ -94,7 +94,7 @@ def test_a_redirection_is_not_followed(receiver: Receiver, status: int) -> None:
 @pytest.mark.parametrize("status", [400, 404, 500])
 def test_a_refused_message_is_reported(receiver: Receiver, status: int) -> None:
     receiver.status = status
-    with pytest.raises(NotDelivered, match=f"^it answered with status {status}$"):
+    with pytest.raises(NotDelivered, match=f"^the server answered with status {status}$"):
         Webhook(f"http://{receiver.place}/").send(MESSAGE)
 
 
@@ -122,7 +122,7 @@ def test_an_invalid_answer_is_reported(said: bytes) -> None:
 def test_a_slow_server_is_abandoned() -> None:
     begun = time.monotonic()
     with listening(b"HTTP/1.1 200 OK\r\n" + b"x" * 1000, pause=0.2) as port:
-        with pytest.raises(NotDelivered, match=r"^no answer within 1 s$"):
+        with pytest.raises(NotDelivered, match=r"^the server did not answer within 1 s$"):
             Webhook(f"http://127.0.0.1:{port}/", timeout=1).send(MESSAGE)
         assert time.monotonic() - begun < 20
 

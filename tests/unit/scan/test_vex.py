@@ -149,8 +149,8 @@ def test_a_vex_statement_applies_to_the_products_that_it_names(
     [
         ("", "is not a VEX document"),
         ("[" * 100_000, "is not a VEX document"),
-        ("[]", "it is not an object"),
-        ({}, "it has neither @context of OpenVEX nor bomFormat of CycloneDX"),
+        ("[]", "the document is not an object"),
+        ({}, "the document has neither @context of OpenVEX nor bomFormat of CycloneDX"),
         (openvex(said(), **{"@context": "https://openvex.dev/ns/v0.0.1"}), "only OpenVEX 0.2 can be read"),
         (cyclonedx(analysed(), specVersion="1.3"), "only CycloneDX 1.4 to 1.9 can be read"),
         (openvex(), "has no VEX statement"),

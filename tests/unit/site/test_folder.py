@@ -55,7 +55,7 @@ def test_a_folder_with_foreign_files_is_refused(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x00\xff", b'["a.html","k",1]\n'])
 def test_an_invalid_list_of_the_sites_files_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LIST).write_bytes(content)
-    with pytest.raises(HardenerError, match="is not a list of a site"):
+    with pytest.raises(HardenerError, match="is not a list that `hardener site` wrote"):
         SiteFolder(tmp_path)
 
 
@@ -79,7 +79,10 @@ def test_paths_in_the_list_never_lead_outside(tmp_path: Path, path: str) -> None
         file.write(f'["{path}","k",9]\n')
     made(site, {"x/a.html": "1"})
     assert outside.read_text() == "of others"
-    with SiteFolder(site) as folder, pytest.raises(ValueError, match="is not a path of a site"):
+    with (
+        SiteFolder(site) as folder,
+        pytest.raises(ValueError, match="is not a path that `hardener site` writes"),
+    ):
         folder.write(path, "text")
 
 

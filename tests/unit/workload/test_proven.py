@@ -38,17 +38,41 @@ def test_the_files_of_a_stored_proof_are_consistent(files: Files) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("proof.json", lambda it: it.update(verdict="not safe"), "its verdict does not follow"),
-        ("proof.json", lambda it: it.update(reasons=["it is fine"]), "its reasons does not follow"),
-        ("proof.json", lambda it: it["evidence"].pop(), "its evidence does not follow"),
-        ("proof.json", lambda it: it["evidence"][0].update(needed=False), "its evidence does not follow"),
-        ("proof.json", lambda it: it.update(refusals=[]), "its refusals does not follow"),
-        ("proof.json", lambda it: it["trials"].pop(), "its trials are not those of the profile"),
-        ("proof.json", lambda it: it["trials"][0].update(observation=None), "its verdict does not follow"),
-        ("proof.json", lambda it: it.update(profile=f"sha256:{'0' * 64}"), "it belongs to another profile"),
-        ("proof.json", lambda it: it.update(name="other"), "belongs to another container"),
+        (
+            "proof.json",
+            lambda it: it.update(verdict="not safe"),
+            "the field verdict of the proof does not follow",
+        ),
+        (
+            "proof.json",
+            lambda it: it.update(reasons=["it is fine"]),
+            "the field reasons of the proof does not follow",
+        ),
+        ("proof.json", lambda it: it["evidence"].pop(), "the field evidence of the proof does not follow"),
+        (
+            "proof.json",
+            lambda it: it["evidence"][0].update(needed=False),
+            "the field evidence of the proof does not follow",
+        ),
+        ("proof.json", lambda it: it.update(refusals=[]), "the field refusals of the proof does not follow"),
+        ("proof.json", lambda it: it["trials"].pop(), "the trials of the proof are not those of the profile"),
+        (
+            "proof.json",
+            lambda it: it["trials"][0].update(observation=None),
+            "the field verdict of the proof does not follow",
+        ),
+        (
+            "proof.json",
+            lambda it: it.update(profile=f"sha256:{'0' * 64}"),
+            "the proof belongs to another profile",
+        ),
+        ("proof.json", lambda it: it.update(name="other"), "belong to different containers"),
         ("proof.json", lambda it: it.update(more=1), "more: Extra inputs"),
-        ("profile.json", lambda it: it["capabilities"].update(kept=[]), "it belongs to another profile"),
+        (
+            "profile.json",
+            lambda it: it["capabilities"].update(kept=[]),
+            "the proof belongs to another profile",
+        ),
         ("profile.json", lambda it: it["files"].update(passwd=f"sha256:{'0' * 64}"), "not one of a profile"),
         ("seccomp.json", lambda it: it.update(defaultAction="SCMP_ACT_ALLOW"), "altered"),
     ],
@@ -80,7 +104,7 @@ def test_capabilities_in_a_proof_cannot_be_replaced_by_others(files: Files) -> N
     changed = edited(files, "profile.json", lambda it: it["capabilities"].update(kept=["CAP_SYS_ADMIN"]))
     digest = f"sha256:{hashlib.sha256(changed['profile.json']).hexdigest()}"
     changed = edited(changed, "proof.json", lambda it: it.update(profile=digest))
-    with pytest.raises(InconsistentError, match="its trials are not those of the profile"):
+    with pytest.raises(InconsistentError, match="the trials of the proof are not those of the profile"):
         check(changed)
 
 

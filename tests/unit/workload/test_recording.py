@@ -80,8 +80,8 @@ def _without_digest(text: str) -> str:
         (lambda text: "[]", "is not a recording: it has no key `format`"),
         (lambda text: '{"format": 7}', "format is '7', expected 'hardener.recording/1'"),
         (lambda text: '{"format": "hardener.recording/2"}', "expected 'hardener.recording/1'"),
-        (lambda text: "[" * 200 + "]" * 200, "is nested too deeply"),
-        (lambda text: "[" + "0," * 600_000 + "0]", "it has more than 500000 values"),
+        (lambda text: "[" * 200 + "]" * 200, "nested more than 100 levels deep"),
+        (lambda text: "[" + "0," * 600_000 + "0]", "the JSON has more than 500000 values"),
     ],
 )
 def test_a_damaged_file_is_refused(spoil: Callable[[str], str], message: str) -> None:
@@ -96,7 +96,7 @@ def test_a_file_that_is_too_large_or_missing_is_refused(tmp_path: Path) -> None:
     large = tmp_path / "large.json"
     with large.open("wb") as file:
         file.truncate(module.MAX_BYTES + 1)
-    with pytest.raises(HardenerError, match="it has more than 8388608 bytes"):
+    with pytest.raises(HardenerError, match="the file has more than 8388608 bytes"):
         load(large)
     with pytest.raises(HardenerError, match="No such file or directory"):
         load(tmp_path / "missing.json")
@@ -128,7 +128,7 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (_set("phases.0.name", "lunch"), "phases.0.name: Input should be 'start-empty'"),
         (_set("phases.1.name", "start-empty"), "a phase is listed twice"),
         (_set("phases.0.seconds", float("inf")), "phases.0.seconds"),
-        (_set("ended", "2026-11-27T08:00:00Z"), "it ended before it began"),
+        (_set("ended", "2026-11-27T08:00:00Z"), "the recording ended before it began"),
         (_set("began", "2026-13-27T08:00:00Z"), "began: month must be in 1..12"),
         (_set("peak.pids", "3"), "peak.pids: Input should be a valid integer"),
         (_set("peak.pids", True), "peak.pids: Input should be a valid integer"),

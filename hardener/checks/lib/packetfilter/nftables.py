@@ -165,7 +165,7 @@ class _Reader:
                 return UNKNOWN
 
     def _compare(self, left: Any, right: Any, *, negated: bool, shared: bool = False) -> Taken:
-        """Return the matches of a comparison; ``shared`` is for flags of which one must be set."""
+        """Return the matches of a comparison; with ``shared``, a packet needs only one of several flags."""
         match left:
             case {"ct": {"key": "state"}} if not shared and _is_mask(right):
                 return truth(negated)  # a packet has exactly one state
@@ -294,7 +294,7 @@ class _Reader:
             case str():
                 return network(value, self._version)
             case _:
-                raise ValueError("not an address")
+                raise ValueError("a value in the rule is not an address")
 
 
 def _decided(text: str, name: str, value: Any, taken: Taken) -> Rule:
@@ -354,18 +354,18 @@ def _port(value: Any) -> Intervals:
         case int():
             return ((value, value),)
         case _:
-            raise ValueError("not a port")
+            raise ValueError("a value in the rule is not a port")
 
 
 def _protocol(value: Any) -> Intervals:
     if not isinstance(value, str | int):
-        raise ValueError("not a protocol")
+        raise ValueError("a value in the rule is not a protocol")
     return kinds([{"6": "tcp", "17": "udp"}.get(str(value), str(value))])
 
 
 def _name(value: Any) -> Intervals:
     if not isinstance(value, str):
-        raise ValueError("not a name")
+        raise ValueError("a value in the rule is not an interface name")
     return interface(value, "*")
 
 

@@ -37,7 +37,7 @@ def test_all_globs_that_match_a_name_are_combined(name: str, granted: Any) -> No
 def test_a_policy_that_is_not_an_object_is_an_error(value: Any) -> None:
     site = make()
     site = type(site)({**site.raw, "policy": value})
-    with pytest.raises(FactUnavailable, match="hardener_policy: must be an object"):
+    with pytest.raises(FactUnavailable, match="hardener_policy: the policy must be an object"):
         policy.texts(site, "registries")
 
 

@@ -80,7 +80,7 @@ def test_an_unknown_result_does_not_pass(judge: Judge) -> None:
 @pytest.mark.parametrize("slug", [BASE, SIGNED])
 def test_an_expired_exception_does_not_pass(judge: Judge, slug: str) -> None:
     assert judge(slug, verified("exempt", until="2026-11-25")).status is Status.PASS
-    with pytest.raises(FactUnavailable, match="the image was exempt why: verify again"):
+    with pytest.raises(FactUnavailable, match="the image was exempt why, and no longer is: verify"):
         judge(slug, verified("exempt", until="2026-11-24", at="2026-11-24T04:00:00Z"))
 
 
