@@ -126,7 +126,9 @@ def _trusted_result(result: dict[str, Any], arguments: Mapping[str, Any]) -> Non
     asked = {str(document.get("name")) for document in arguments["documents"]}
     named = [document["name"] for document in result.get("documents", ())]
     if len(named) != len(set(named)) or not set(named) <= asked:
-        raise AnsibleActionFail("the host answers for documents that it was not given")
+        raise AnsibleActionFail(
+            "the host returned results for documents that were not sent to it, or two for one document"
+        )
     result["allow"] = arguments["allow"]
 
 

@@ -129,7 +129,9 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
         ca = _Pair.read(paths["ca"], directory / "ca-key.pem")
         if ca is None and paths["ca"].exists():
             # Never replace an authority silently: a new one locks out all clients of the old one.
-            raise ValueError("ca.pem has no key: put ca-key.pem back, or remove ca.pem to begin anew")
+            raise ValueError(
+                "ca.pem has no key: put ca-key.pem back, or remove ca.pem to make a new authority"
+            )
         if ca is None or not ca.fresh:
             ca = _authority(host)
             ca.write(paths["ca"], directory / "ca-key.pem")

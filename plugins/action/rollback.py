@@ -38,13 +38,13 @@ class ActionModule(TransactionAction):
             patience=_TAKES_BACK,
         )
         if any(isinstance(run, str) is args["list"] for run in result.get("runs", ())):
-            raise AnsibleActionFail("the host gave no result of the rollback: it has no list of runs")
+            raise AnsibleActionFail("the host gave no result of the rollback: the list of runs is missing")
         if not self._task.diff:
             result.pop("diff", None)
         try:
             result["msg"] = _summary(result, listing=args["list"])
         except LookupError as error:
-            raise AnsibleActionFail(f"the host gave no result of the rollback: it has no {error}") from None
+            raise AnsibleActionFail(f"the host gave no result of the rollback: {error} is missing") from None
         return result
 
 

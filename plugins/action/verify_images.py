@@ -60,7 +60,7 @@ def _expected_fields(answer: Any) -> dict[str, Any]:
     if not isinstance(answer["elapsed_ms"], int):  # json.loads accepts Infinity
         raise ValueError("elapsed_ms is not a number")
     if len(answer["images"]) > _MOST:
-        raise ValueError(f"it has more than {_MOST} images")
+        raise ValueError(f"images has more than {_MOST} entries")
     return {
         "verified_at": str(answer["verified_at"])[:_LONGEST],
         "elapsed_ms": answer["elapsed_ms"],

@@ -202,7 +202,7 @@ class GuardedAction(TransactionAction):
                     found["reason"] = f"{found.get('reason')}: {last}"
                 if found["outcome"] != WORKING:
                     return found
-                last = last or "it is still at work"
+                last = last or "the host is still at work"
                 # It can be asked again, with a limit.
                 deadline = min(longest, max(deadline, time.monotonic() + _GRACE))
             time.sleep(_PAUSE)

@@ -219,7 +219,7 @@ class HostScriptAction(ActionBase):
             head, _separator, blob = body.partition("\n")
             try:
                 if len(head) > _MAX_HEAD:
-                    raise ValueError("too long a header")
+                    raise ValueError("the header is too long")
                 inflater = zlib.decompressobj()
                 text = inflater.decompress(binascii.a2b_base64(blob), answer_size.ANSWER)
                 if inflater.unconsumed_tail:

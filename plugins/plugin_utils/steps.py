@@ -29,7 +29,7 @@ class Steps:
         self._left = _MOST
 
     def read(self, piece: bytes) -> None:
-        """Read a piece."""
+        """Read a piece of standard error, and pass on each step that it completes."""
         text = self._rest + piece
         for found in _LINE.finditer(text):
             if self._left > 0:

@@ -307,7 +307,7 @@ def test_an_unreachable_log_target_is_refused(host: Host, engine: Dockerd) -> No
 
 def test_a_key_of_a_later_engine_is_refused_with_its_version(host: Host, engine: Dockerd) -> None:
     result = converge(host, engine, {"default-stop-timeout": 10})
-    assert "does not know it, it came with 29.7" in result["reason"]
+    assert "and knows this key from 29.7 on" in result["reason"]
 
 
 def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(

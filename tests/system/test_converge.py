@@ -97,7 +97,7 @@ def busy(pristine: Boot) -> Any:
         ({"docker_daemon_log_driver": "nonsense"}, "this engine itself has"),
         (
             {"docker_daemon_extra": {"seccomp-profile": "/etc/docker/none.json"}},
-            "it sets seccomp-profile: use seccomp_profile",
+            "docker_daemon_extra sets seccomp-profile: use seccomp_profile",
         ),
     ],
 )

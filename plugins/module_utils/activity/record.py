@@ -76,4 +76,4 @@ def silence(record: dict[str, Any] | None, unit: str = UNIT) -> str:
     if time.time() - last < _STALE or not os.path.exists(unit):
         return ""
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(last))
-    return f"it has written nothing since {since} UTC: systemctl status {os.path.basename(unit)}"
+    return f"the collector has written nothing since {since} UTC: systemctl status {os.path.basename(unit)}"

@@ -63,7 +63,7 @@ class Watch:
         self.engine.start()
 
     def step(self, seconds: float) -> None:
-        """Process what is available, or arrives within `seconds`."""
+        """Process the records and events that are available, or arrive within `seconds`."""
         if self._audit is None:
             time.sleep(seconds)
         elif select.select([self._audit], [], [], seconds)[0]:

@@ -47,7 +47,9 @@ def abandon(script: str) -> None:
         sys.exit(f"run {run} cannot be ended now: {busy}")
     except (Refused, OSError) as error:
         sys.exit(f"run {run} cannot be ended: {rollback.reason_of(error)}")
-    print(f"run {run} will no longer be rolled back" + (", and this remains of it:" if remaining else ""))
+    print(
+        f"run {run} will no longer be rolled back" + (", and these parts of it remain:" if remaining else "")
+    )
     for each in remaining:
         print(f"  {each}")
 
@@ -65,7 +67,7 @@ def _end_locked(store: Store, run: str) -> list[str]:
         return []
     if journal.phase != ROLLING_BACK and journal.remaining > 0:
         raise Refused(
-            f"its rollback has not failed: the run is {journal.phase} for another {journal.remaining:.0f} s"
+            f"no rollback of it has failed: the run is {journal.phase} for another {journal.remaining:.0f} s"
         )
     try:
         remaining = rollback.remaining(store, journal)

@@ -67,7 +67,7 @@ def _file_problem(contents: Mapping[str, bytes]) -> str:
 
 
 def lets_in(address: str) -> str:
-    """Return how an API on ``host:port`` accepts clients without a certificate; empty if it refuses.
+    """Return how an API on ``host:port`` accepts clients without a certificate; empty if it refuses them.
 
     Raises:
         OSError: nothing listens there.

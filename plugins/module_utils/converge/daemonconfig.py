@@ -122,12 +122,13 @@ def _problems(
     for key in config:
         since = keys.unknown_before(key, version)
         if since:
-            yield f"{key}: this engine ({version}) does not know it, it came with {since}"
+            yield f"{key}: the engine is of version {version}, and knows this key from {since} on"
         flag = keys.exclusive_flag(key)
         if flag in flags:
             yield (
-                f"{key} is set on the engine's command line (--{flag} {' '.join(flags[flag])}), and it does"
-                " not start with both: remove it from the unit, or do not set it here"
+                f"{key} is set on the engine's command line (--{flag} {' '.join(flags[flag])}), and the"
+                " engine does not start if the file sets it too: remove the flag from the unit, or do not"
+                " set the key"
             )
     yield from _user_namespace(config)
     yield from _ulimits(config)

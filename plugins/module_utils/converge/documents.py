@@ -171,7 +171,7 @@ def settings(documents: Sequence[Document], known_activations: Sequence[str]) ->
 def _document(raw: Any, known_activations: Sequence[str]) -> Document:
     name = _field(raw, "name", str, "a document")
     if not _NAME.fullmatch(name):
-        raise Refused(f"a document cannot be called {name!r}")
+        raise Refused(f"{name!r} is not a valid name of a document")
     _refuse_unknown(raw, tuple(DOCUMENT), name)
     wanted = tuple(
         _activation(entry, f"{name}: activations[{number}]", known_activations)
@@ -241,7 +241,7 @@ def _path(path: Any, where: str) -> str:
         or "\0" in path
         or os.path.normpath(path) != path
     ):
-        raise Refused(f"{where}: {path!r} is not an absolute, plain path")
+        raise Refused(f"{where}: {path!r} is not an absolute, normalised path")
     return path
 
 

@@ -177,7 +177,7 @@ def _set_or_remove(data: dict[str, Any], path: tuple[str, ...], value: Any) -> N
     for key in path[:-1]:
         following = chain[-1].setdefault(key, {})
         if not isinstance(following, dict):
-            raise Refused(f"the key {_shown(key)} is {_shown(json.dumps(following))}, and not an object")
+            raise Refused(f"the key {_shown(key)} is {_shown(json.dumps(following))}; an object is needed")
         chain.append(following)
     if value is not _MISSING:
         chain[-1][path[-1]] = _copy(value)

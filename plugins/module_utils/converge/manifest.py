@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
     @classmethod
     def load(cls, raw: Any) -> Entry:
-        """Return the entry of a manifest.
+        """Return a parsed entry of a manifest.
 
         Raises:
             ValueError: it is damaged.

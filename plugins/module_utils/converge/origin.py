@@ -119,7 +119,7 @@ def standing(store: Store, *, but: str = "") -> tuple[list[Past], list[str]]:
             try:
                 past = _past(place, run, written)
             except Refused as refused:
-                damaged.append(f"what run {run} has changed is not known any more: {refused}")
+                damaged.append(f"the changes of run {run} are unknown: {refused}")
                 continue
             if past is not None and past.journal.parting.get("whole"):
                 found.clear()  # after a release, earlier runs do not count

@@ -200,7 +200,7 @@ class Plan:
             return former
         if state.kind not in (FILE, ABSENT):
             raise Refused(
-                f"{resource}: its path is a {'folder' if state.kind == DIRECTORY else 'special file'}"
+                f"{resource}: the path is a {'folder' if state.kind == DIRECTORY else 'special file'}"
             )
         other = self._writers.setdefault(path, resource)
         same = (other.kind, other.fields) == (resource.kind, resource.fields)
@@ -277,7 +277,7 @@ def _tightened(resource: Resource, state: State) -> State:
     if not state.exists:
         return state
     if state.kind == DEVICE:
-        raise Refused(f"{resource}: it leads to a device, which other users may need")
+        raise Refused(f"{resource}: the path is a device, whose access other users may need")
     mode, acl = state.mode, state.acl
     uid = resource.uid(state.uid)
     if uid != state.uid and state.kind == FILE:

@@ -140,7 +140,7 @@ def _visit(pid: int, function: Callable[[], Any], seconds: float) -> tuple[int, 
 def _enter(pid: int) -> None:
     handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     if os.path.samestat(os.fstat(handle), os.stat("/proc/self/ns/net")):
-        raise OSError("it is our own")
+        raise OSError("the network namespace is that of this process")
     namespaces.enter(handle, namespaces.NETWORK)
 
 

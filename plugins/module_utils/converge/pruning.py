@@ -96,7 +96,7 @@ def prune(store: Store, current: str, limits: Limits) -> list[str]:
 
 
 def _needed(store: Store, current: str) -> frozenset[str]:
-    """Return the runs whose backups stay whatever their size."""
+    """Return the runs whose backups are kept regardless of their size."""
     needed = {current}
     unfinished = Journal.find(store)
     if unfinished is not None:

@@ -62,7 +62,7 @@ def parsed(content: bytes) -> Any:
     try:
         return json.loads(content)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("values are nested too deeply") from None
 
 
 def write(path: str, data: object) -> None:
@@ -146,15 +146,15 @@ def fields(raw: Any, needed: Mapping[str, Any], may: Mapping[str, Any] | None = 
         ValueError: it has not; the message names the field.
     """
     if not isinstance(raw, dict):
-        raise ValueError("it is not an object")
+        raise ValueError("the record is not an object")
     for name, kind in needed.items():
         if name not in raw:
-            raise ValueError(f"it has no {name}")
+            raise ValueError(f"{name} is missing")
         if not isinstance(raw[name], kind):
-            raise ValueError(f"its {name} is damaged")
+            raise ValueError(f"{name} is damaged")
     for name, kind in (may or {}).items():
         if raw.get(name) is not None and not isinstance(raw[name], kind):
-            raise ValueError(f"its {name} is damaged")
+            raise ValueError(f"{name} is damaged")
     return raw
 
 
@@ -165,4 +165,4 @@ def each(values: Iterable[Any], kind: Any, name: str) -> None:
         ValueError: one is of another type.
     """
     if not all(isinstance(value, kind) for value in values):
-        raise ValueError(f"its {name} is damaged")
+        raise ValueError(f"{name} is damaged")

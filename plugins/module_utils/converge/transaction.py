@@ -74,7 +74,9 @@ class Terms(NamedTuple):
             raise Refused(f"{found.token!r} is not the token of a run")
         if not LEAST_CONFIRM_TIMEOUT <= found.seconds <= MOST_CONFIRM_TIMEOUT:
             bounds = f"{LEAST_CONFIRM_TIMEOUT} to {MOST_CONFIRM_TIMEOUT}"
-            raise Refused(f"a run can be confirmed within {bounds} s, not {found.seconds:.0f}")
+            raise Refused(
+                f"the time limit of the confirmation is {found.seconds:.0f} s: it must be {bounds} s"
+            )
         return found
 
 

@@ -65,7 +65,10 @@ def read(path: str) -> dict[str, Any]:
     try:
         os.lstat(path)
         if os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
-            return {**result, "error": "it is a pipe: what the daemon has read there is gone"}
+            return {
+                **result,
+                "error": "the file is a pipe: what the daemon has read from it cannot be read again",
+            }
     except (FileNotFoundError, NotADirectoryError):
         return {**result, "exists": False}
     except OSError as error:
@@ -85,7 +88,7 @@ def read(path: str) -> dict[str, Any]:
     if isinstance(parsed, dict):
         result["parsed"] = parsed
     else:
-        result["error"] = f"it holds a {type(parsed).__name__}, not an object"
+        result["error"] = f"the file holds a {type(parsed).__name__}, not an object"
     return result
 
 

@@ -224,7 +224,7 @@ def _learn(engine: Engine, known_units: Once) -> None:
     )
     engine.config = config.read(path)
     if engine.pid is not None and engine.flags.get("config-file") and not engine.config["exists"]:
-        engine.config["error"] = "the daemon was started with it, and it is not there any more"
+        engine.config["error"] = "the daemon was started with this file, which no longer exists"
 
 
 def _home(uid: int) -> str:

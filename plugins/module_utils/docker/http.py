@@ -60,7 +60,7 @@ class Reader:
                 begin, self._at = self._at, end + len(delimiter)
                 return self._data[begin:end]
             if len(self._data) - self._at > _MAX_HEAD:
-                raise ValueError("its header does not end")
+                raise ValueError(f"a header in the answer has more than {_MAX_HEAD} bytes")
             if not self._receive_more():
                 raise ValueError("connection lost")
 
@@ -94,7 +94,7 @@ class Answer:
         first, *lines = reader.until(b"\r\n\r\n").split(b"\r\n")
         version, _separator, self._said = first.partition(b" ")
         if not version.startswith(b"HTTP/1."):
-            raise ValueError("it is not HTTP")
+            raise ValueError("the answer is not HTTP")
         self.status = int(self._said[:3])
         self.head = {
             name.lower(): value.strip()
@@ -126,7 +126,7 @@ class Answer:
         if self.status in (204, 304):
             return iter(())
         if not self._ends:
-            raise ValueError("it has no Content-Length")
+            raise ValueError("the answer has no Content-Length")
         return self._until_end(limit)
 
     def all(self, limit: int, *, accept: Iterable[int] = (), last: bool = False) -> bytes | NoAnswer:
@@ -177,7 +177,7 @@ class Answer:
         while True:
             length = int(self._reader.until(b"\r\n").partition(b";")[0], 16)
             if length < 0:
-                raise ValueError("a chunk of negative length")
+                raise ValueError("a chunk of the answer has a negative length")
             if length == 0:
                 while self._reader.until(b"\r\n"):  # trailers, up to an empty line
                     pass

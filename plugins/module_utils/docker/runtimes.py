@@ -1,4 +1,4 @@
-"""Read what an engine says of its runtimes: their versions, and the paths of their programs.
+"""Read versions and program paths of runtimes from an engine's data.
 
 The engine reports the version of its default runtime. Of each other one it reports the features, from Docker
 25 on, whose annotations have the version.

@@ -1,4 +1,4 @@
-"""Provide what every on-host program needs; `host_script` sends it with each of them.
+"""Modules that every on-host program needs; `host_script` sends them with each program.
 
 Standard library of Python 3.8; nothing here imports a program.
 

@@ -37,7 +37,7 @@ class Meddled(OSError):  # noqa: N818 - a state of the world
     """Another process changed a path while this process changed it."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(errno.ESTALE, "it was changed meanwhile by another process", path)
+        super().__init__(errno.ESTALE, "another process changed it meanwhile", path)
 
 
 PRIVATE = Attributes()
@@ -120,7 +120,7 @@ def set_attributes(place: Place, attributes: Attributes) -> None:
     """
     status = place.status
     if stat.S_ISLNK(status.st_mode) or stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
-        raise OSError(errno.EINVAL, "it is a link or a device", place.path)
+        raise OSError(errno.EINVAL, "attributes of links and devices are not set", place.path)
     uid = status.st_uid if attributes.uid < 0 else attributes.uid
     gid = status.st_gid if attributes.gid < 0 else attributes.gid
     if (status.st_uid, status.st_gid) != (uid, gid):
@@ -207,7 +207,7 @@ def _emptied(folder: int, top: int, mount: str, *, depth: int) -> bool:
             handle = os.open(name, _FOLDER, dir_fd=folder)
             try:
                 if _mount(handle) != mount:
-                    raise OSError(errno.EBUSY, "something is mounted there", name)
+                    raise OSError(errno.EBUSY, "a file system is mounted in the folder", name)
                 moved = _emptied(handle, top, mount, depth=depth + 1) or moved
             finally:
                 os.close(handle)

@@ -88,7 +88,7 @@ class Place(NamedTuple):
         if not self.exists:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
         if not (stat.S_ISREG(self.status.st_mode) or stat.S_ISDIR(self.status.st_mode)):
-            raise OSError(errno.EINVAL, "it is not a regular file", self.path)
+            raise OSError(errno.EINVAL, "not a regular file", self.path)
         return os.open(self.link, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
@@ -164,7 +164,7 @@ class _Walk:
                 os.close(handle)
 
     def place(self) -> Place:
-        """Walk to the place."""
+        """Walk to the place, and return it."""
         while self._waiting:
             name = self._waiting.popleft()
             if name == "..":
@@ -384,7 +384,7 @@ def read(place: Place, limit: int) -> bytes:
             left -= len(part)
     finally:
         os.close(handle)
-    raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", place.path)
+    raise OSError(errno.EFBIG, f"larger than {limit} bytes", place.path)
 
 
 def described(error: OSError, path: str) -> str:

@@ -60,7 +60,7 @@ class Once:
             if first:
                 self._find()
             elif not self._done.wait(self._limit):
-                raise Failed(f"it did not end within {self._limit:g} s")
+                raise Failed(f"a fact that several sources need was not read within {self._limit:g} s")
         if self._error is not None:
             raise self._error
         return self._value

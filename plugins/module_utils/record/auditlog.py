@@ -101,7 +101,7 @@ class AuditLog(Source):
         return {slot}
 
     def losses(self) -> list[str]:
-        """Return what was lost, in words."""
+        """Return the observations that were lost, in words."""
         self._drain()
         with self._lock:
             self._gaps.expire(float("inf"))
@@ -295,7 +295,7 @@ def _kill(containers: Collection[str]) -> None:
 
 
 def logging(profile: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a seccomp profile that logs what another one permits, but for calls that every profile permits.
+    """Return a seccomp profile that logs the calls that another one permits, except those in ``QUIET``.
 
     Args:
         profile: the other one, in the form of an engine or of a runtime; None for no filter.

@@ -174,7 +174,7 @@ _CALLS = {"x86_64": {"PRCTL": 157, "CAPSET": 126, "SOCKET": 41, "CONNECT": 42}}
 
 
 def script(token: int, machine: str, way: str) -> str:
-    """Return the script.
+    """Return the bpftrace script for an architecture.
 
     Args:
         token: the number that commands begin with.
@@ -374,7 +374,7 @@ class _Child:
         os.close(self._errors)
 
     def _last_words(self) -> str:
-        """Return the error that bpftrace has printed, or a remark that it has printed none."""
+        """Return an error message of bpftrace, or a remark that it ended without one."""
         while select.select([self._errors], [], [], 1.0)[0]:
             piece = os.read(self._errors, _MAX_ERRORS)
             if not piece:

@@ -1,4 +1,4 @@
-"""Choose what counts the events of recorded containers: the best source that works on this host."""
+"""Choose the source that counts the events of recorded containers: the best that works on this host."""
 
 from __future__ import annotations
 

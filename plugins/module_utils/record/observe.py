@@ -308,7 +308,7 @@ def _counters(text: str) -> Iterable[tuple[str, str]]:
 
 
 def busy(cgroup: Cgroup) -> tuple[int, int]:
-    """Return the CPU ticks that its processes have used, and how many processes are runnable."""
+    """Return the CPU ticks that a container's processes have used, and how many of them are runnable."""
     ticks = wanting = 0
     for pid in cgroup.members():
         try:

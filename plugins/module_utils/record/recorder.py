@@ -47,7 +47,7 @@ def unusable() -> str:
 
 
 def unsuitable() -> str:
-    """Return why nothing can be recorded on this host; empty if something can."""
+    """Return why containers cannot be recorded on this host; empty if they can."""
     if os.geteuid() != 0:
         return "only root may attach programs to the kernel"
     if unified_cgroups() is None:

@@ -84,7 +84,7 @@ class Idle:
 
 
 def granted(idle: Idle, host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the engine grants by default: capabilities, and its seccomp profile.
+    """Return the engine's default privileges: capabilities and the seccomp profile.
 
     Args:
         idle: containers to measure with.
@@ -169,7 +169,7 @@ def require_processes_here(info: Mapping[str, Any], inspected: Mapping[str, Any]
         container = str(inspected.get("Name") or "").lstrip("/")
         raise Failed(
             f"{shown(container, 100)} runs under {shown(name, 100)}, which has a kernel of its own: "
-            "what its programs call cannot be seen here"
+            "the system calls of its programs cannot be observed on the host"
         )
 
 

@@ -1,4 +1,4 @@
-"""The interface of what counts the events of recorded containers."""
+"""Define the interface of sources, which count the events of recorded containers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Source(ABC):
         """Return the counts of one kind."""
 
     def prepared(self, body: dict[str, Any], granted: Mapping[str, Any] | None) -> dict[str, Any]:  # noqa: ARG002
-        """Return the request that creates a twin, with what this source needs of the twin.
+        """Return the request that creates a twin, with the settings that this source needs.
 
         Args:
             body: the request.

@@ -73,7 +73,7 @@ class World:
             if same and (mode == "host" or mode.startswith("container:")):
                 raise Failed(
                     f"{original['Name'].lstrip('/')} uses the network of {twin.owner(mode)}: "
-                    "its twin cannot use it too, since its ports are in use there"
+                    "the twin cannot use it too, since the ports of the original are in use there"
                 )
 
     # --- networks -------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def _unfit(host: HostView, apparmor: _AppArmor) -> str:
     if other != "apparmor":
         return f"another security module is chosen by security={other} on the kernel's command line"
     if apparmor.in_kernel is False:
-        return "this kernel was built without AppArmor: boot one of the distribution's that has it"
+        return "this kernel was built without AppArmor: boot a kernel of the distribution that has it"
     if not apparmor.by_grub:
         return (
             f"AppArmor is off, and this host does not boot by GRUB: add {' '.join(apparmor.boot_words)}"

@@ -57,7 +57,7 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
     host = HostView(snapshot)
     reason = host.unserved()
     if not reason and host.rootless:
-        reason = "the engine is rootless; this role sets up the system's"
+        reason = "the engine is rootless; this role configures only system-wide engines"
     if reason:
         return [{"name": "docker_daemon", "refused": reason}]
     icc, proxy = variables["icc"], variables["userland_proxy"]
@@ -112,7 +112,11 @@ def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> l
             raise ValueError(f"docker_daemon_default_network_opts: {driver} needs a mapping of options")
     if host.version and host.version < (24,):
         numbers = ".".join(map(str, host.version))
-        return [refused("default_network_opts", f"it came with engine 24.0, and this one is {numbers}")]
+        return [
+            refused(
+                "default_network_opts", f"it needs engine 24.0 or later, and this host has engine {numbers}"
+            )
+        ]
     networks = sorted(
         str(network.get("Name"))
         for network in host.data("docker.networks") or ()
@@ -302,7 +306,7 @@ def _experimental(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
     if wanted or not (on or "experimental" in host.declared):
         return []
     if host.version < (27,) and host.setting("ip6tables") is True:
-        reason = "ip6tables needs it before engine 27.0: update the engine first"
+        reason = "before engine 27.0, ip6tables needs experimental features: update the engine first"
         return [refused("experimental", reason)]
     return [document_of(host, "experimental", {"experimental": False}, info={"ExperimentalBuild": False})]
 
@@ -317,5 +321,5 @@ def _extra(host: HostView, keys: Mapping[str, Any], others: Sequence[Mapping[str
     named = sorted(own.keys() & keys)
     if named:
         variables = [own[key] or f"docker_daemon_{key.replace('-', '_')}" for key in named]
-        return refused("extra", f"it sets {', '.join(named)}: use {', '.join(variables)}")
+        return refused("extra", f"docker_daemon_extra sets {', '.join(named)}: use {', '.join(variables)}")
     return document_of(host, "extra", keys)

@@ -37,7 +37,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     if flags:
         reason = (
             f"the engine's command line says {', '.join(flags)}, and still admits clients without a"
-            f" certificate of the site: take it out of the unit, so that {host.config_path} can say it"
+            f" certificate of the site: remove them from the unit, so that {host.config_path} can set them"
         )
         return [{"name": _NAME, "refused": reason}]
     if files and set(files) != set(_FILES):

@@ -175,7 +175,7 @@ def _invalid_settings(host: HostView, settings: Mapping[str, str]) -> Iterator[s
 
 
 def _optional(key: str) -> str:
-    """Return the prefix with which sysctl ignores a failure, since older versions do not know patterns."""
+    """Return the prefix by which sysctl ignores errors, for patterns, which older versions do not support."""
     return "-" if "*" in key else ""
 
 

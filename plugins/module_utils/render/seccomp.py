@@ -46,11 +46,11 @@ def _unfit(host: HostView) -> str:
     if reason:
         return reason
     if host.rootless:
-        return "the engine is rootless; this role sets up the system's"
+        return "the engine is rootless; this role configures only system-wide engines"
     if host.data("lsm").get("seccomp") is False:
-        return "this kernel has no seccomp: boot one of the distribution's that has it"
+        return "this kernel has no seccomp: boot a kernel of the distribution that has it"
     if host.info and _effective(host) == "none":
-        return "this engine was built without seccomp: install the distribution's or Docker's own"
+        return "this engine was built without seccomp: install the engine of the distribution or of Docker"
     return ""
 
 

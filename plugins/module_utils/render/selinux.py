@@ -147,7 +147,7 @@ def _docker(host: HostView) -> list[dict[str, Any]]:
             "impact": CONTAINERS_RECREATE,
             "costs": (
                 "a container that is started or created from then on is denied every host folder that is not"
-                f" labelled for it (mount it with :z or :Z); here are {listed(host.names)}"
+                f" labelled for it (mount it with :z or :Z); containers of this host: {listed(host.names)}"
             ),
         }
     return [document]

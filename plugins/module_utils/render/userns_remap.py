@@ -172,7 +172,7 @@ def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
     reasons = ((found, needing), (ending, removed), (foreign, other))
     known = [text for names, text in reasons if names]
     unread = host.unread_containers()
-    return "; ".join([*known, *([f"their needs are not known: {unread}"] if unread else [])])
+    return "; ".join([*known, *([f"the needs of some containers are unknown: {unread}"] if unread else [])])
 
 
 def _notes(host: HostView, exempt: Sequence[str]) -> list[str]:

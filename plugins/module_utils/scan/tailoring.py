@@ -12,8 +12,10 @@ PREFIX = "xccdf_org.ssgproject.content_"
 PROFILE = "xccdf_hardener_profile_docker-host"
 
 _FORWARDING = "the engine forwards packets between containers and the network"
-_UFW = "ufw's chains and the engine's go past each other; the role `firewall` has chains beside Docker's"
-_LAYERS = "it walks into the layers of images and their containers, which do not belong to users of this host"
+_UFW = (
+    "packets to containers bypass the chains of ufw; the role `firewall` adds chains next to those of Docker"
+)
+_LAYERS = "the rule searches layers of images and containers, whose files do not belong to users of this host"
 
 LEFT_OUT = {
     "kernel_module_overlayfs_disabled": "images and containers are mounted by overlayfs",

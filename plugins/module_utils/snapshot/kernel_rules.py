@@ -36,7 +36,7 @@ def ask() -> list[bytes]:
 
 
 def spelled_out(lines: Sequence[str], kernel: Callable[[], Sequence[bytes]] = ask) -> list[str]:
-    """Return the output of ``auditctl -l``, with a rule in place of a watch that says too little.
+    """Return the output of ``auditctl -l``, with the whole rule for each watch that omits a part of it.
 
     Raises:
         OSError: the kernel refuses, or does not answer as it should.

@@ -55,12 +55,12 @@ class Bundles:
 
 
 def declared(option: str) -> dict[str, Any] | None:
-    """Return what a profile in a container's options, as JSON, allows."""
+    """Return the calls that a profile allows, which is JSON in a container's options; see `condensed`."""
     return _first_object(option, lambda _given: {})
 
 
 def of_file(path: str) -> dict[str, Any] | None:
-    """Return what the daemon's own profile allows."""
+    """Return the calls that the daemon's own profile allows; see `condensed`."""
     try:
         return condensed(loads(read_text(path)))
     except (OSError, Failed, ValueError, RecursionError):

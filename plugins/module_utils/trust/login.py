@@ -84,7 +84,7 @@ def tls(registry: str, folder: str = CERTIFICATES) -> ssl.SSLContext:
 
 def _no_password() -> str:
     """Return an empty password: otherwise OpenSSL would prompt for the password of an encrypted key."""
-    raise ValueError("the key has a password")
+    raise ValueError("the client key has a password, which dockerd does not support")
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _decoded(text: str, path: str) -> Login:
     try:
         user, _separator, password = b64decode(text, validate=True).decode().partition(":")
     except ValueError:
-        raise Unreachable(f"{path}: a login there cannot be read") from None
+        raise Unreachable(f"{path}: a login in the file cannot be decoded") from None
     return Login(user, password.strip("\0"))
 
 

@@ -110,7 +110,7 @@ def _rule(item: dict[str, Any], where: str) -> Rule:
         raise PolicyError(f"{where}.prefix: {error}") from None
     digests = _texts(item, "digests", where)
     if not all(references.DIGEST.fullmatch(digest) for digest in digests):
-        raise PolicyError(f"{where}.digests must be such as sha256:… with 64 digits")
+        raise PolicyError(f"{where}.digests must be digests such as sha256:… with 64 digits")
     return Rule(prefix, _keys(item, where), item.get("need") == "all", digests)
 
 
@@ -118,7 +118,7 @@ def _keys(item: dict[str, Any], where: str) -> tuple[str, ...]:
     """Return the keys without duplicates; private keys and file names are refused."""
     keys = tuple(key.replace("\r\n", "\n").strip() + "\n" for key in _texts(item, "keys", where))
     if not all(_PEM.fullmatch(key.rstrip()) for key in keys):
-        raise PolicyError(f"{where}.keys must be public keys in PEM, and not their files")
+        raise PolicyError(f"{where}.keys must be public keys in PEM, not names of files")
     if len(set(keys)) < len(keys):
         raise PolicyError(f"{where}.keys has a key twice")
     return keys

@@ -70,7 +70,7 @@ class _Socket(ssl.SSLSocket):
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("its answer exceeds the time limit")
+            raise TimeoutError("the answer exceeds the time limit")
         self.settimeout(min(_TIMEOUT, left))
         return super().recv_into(buffer, nbytes, flags)
 
@@ -245,10 +245,10 @@ def _answer(
             break
         size += len(piece)
         if size > limit:
-            raise ValueError(f"its answer has more than {limit} bytes")
+            raise ValueError(f"the answer has more than {limit} bytes")
         pieces.append(piece)
     if response.length:
-        raise ValueError("its answer was cut off")  # not the same as another answer
+        raise ValueError("the answer was cut off")  # not the same as another answer
     response.close()  # `read1` leaves it open, and the connection would accept no other request
     fields = {name.lower(): value for name, value in response.getheaders()}
     return _Answer(host, response.status, fields, b"".join(pieces))

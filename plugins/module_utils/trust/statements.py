@@ -124,7 +124,7 @@ def _bundle(data: bytes, digest: str) -> Iterator[Statement]:
         if statement["predicateType"] != _SIGNATURE:
             return
         if kind != _IN_TOTO:
-            raise ValueError("it is signed as another type of content")
+            raise ValueError("the payload is not an in-toto statement")
         subjects = [each["digest"]["sha256"] for each in statement["subject"]]
         with_key = "publicKey" in bundle["verificationMaterial"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -152,7 +152,7 @@ def _other_payload(payload: bytes, image: references.Reference, digest: str) -> 
         named = critical["image"]["docker-manifest-digest"]
         repository = references.parse(str(critical["identity"]["docker-reference"])).repository
         if critical["type"] != _KIND:
-            raise ValueError("it is of another kind")
+            raise ValueError("the payload is of another kind")
     except (ValueError, KeyError, TypeError, RecursionError):
         return "the signed content is not a payload of cosign"
     if named != digest:

@@ -58,9 +58,9 @@ class AuditRulesLoad(Activation):
             texts = map(system.read, glob.glob(os.path.join(glob.escape(folder), "*.rules")))
             if not any(_DELETE.search(text) for text in texts):
                 raise Refused(
-                    f"no rules file in {folder} has a line -D, without which they can be loaded only once"
-                    f" after a boot, and no run can be rolled back: add it to one, such as"
-                    f" {folder}/audit.rules"
+                    f"no rules file in {folder} has a line -D: without it, the rules can be loaded only once"
+                    " after a boot, and a run that loads them cannot be rolled back: add the line"
+                    f" to a file such as {folder}/audit.rules"
                 )
 
     def _status(self) -> dict[str, str]:

@@ -281,7 +281,7 @@ class Docker(AtEngine):
         self.save()
 
     def problems(self) -> list[str]:
-        """Return what differs from the plan in the engine; ``health`` judges its containers."""
+        """Return how the engine differs from the plan; ``health`` judges the containers."""
         try:
             if self.action == RELOAD:
                 self._wait_for_info()

@@ -32,7 +32,7 @@ class SelinuxEnforce(Activation):
         elif system.read(SWITCH) == _PERMISSIVE:
             self.reasons = ["SELinux is permissive"]
             self.impact = CONNECTIVITY
-            self.costs = "what the policy denies is refused from then on, to sshd and the engine as well"
+            self.costs = "from then on the kernel refuses what the policy denies, also to sshd and the engine"
 
     def perform(self) -> None:
         """Switch the mode."""

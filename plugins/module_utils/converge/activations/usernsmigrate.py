@@ -79,7 +79,9 @@ class UsernsMigrate(AtEngine):
         try:
             survey = migration.survey()
         except Failed as failed:
-            raise Refused(f"what the engine holds cannot be listed: {failed}") from failed
+            raise Refused(
+                f"the containers, images, volumes and networks of the engine cannot be listed: {failed}"
+            ) from failed
         holdings = survey.holdings
         if holdings.remapped:
             return

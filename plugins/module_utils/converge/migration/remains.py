@@ -1,4 +1,4 @@
-"""Find what an engine leaves behind that has ended: its mounts, and the containers that still run."""
+"""Find the mounts and the running containers that an ended engine has left behind."""
 
 from __future__ import annotations
 

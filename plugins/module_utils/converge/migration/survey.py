@@ -79,7 +79,7 @@ def look(client: Client) -> Holdings:
 
 
 class Survey:
-    """What a migration of an engine's holdings involves.
+    """Determines which objects of an engine a migration moves, and what prevents it.
 
     Args:
         holdings: what the engine holds.
@@ -138,7 +138,7 @@ class Survey:
             if container["State"].get("Dead"):
                 found.append(f"{title} is dead: remove it first")
             if container["Image"] not in images:
-                found.append(f"{title}: its image is no longer there, so that it cannot be created again")
+                found.append(f"{title} cannot be created again: its image is gone")
             for mode in ("NetworkMode", "PidMode", "IpcMode"):
                 other = joined.get(str(host.get(mode) or "").partition(":")[2])
                 if other and self.in_host_userns(other) is not self.in_host_userns(container):

@@ -78,7 +78,7 @@ class Undo:
             restart.restart_engine(self._client, self._unit, timeout=self._timeout)
             where = self._client.data_root()
             if where != old_root:
-                raise Failed(f"the engine is on {where} instead of {old_root}: is the key still set?")
+                raise Failed(f"the engine is on {where} instead of {old_root}: is userns-remap still set?")
 
     def _end(self, container: Mapping[str, Any]) -> None:
         """Stop a container in a way that no restart policy starts it again before the engine stops."""

@@ -123,7 +123,10 @@ def test_an_installed_collector_that_writes_nothing_is_reported(tmp_path: Path) 
     for past in (None, fresh):
         assert record.silence(past, str(unit)) == ""  # it was installed this very minute
     assert record.silence(stale, str(unit)) == (
-        "it has written nothing since 2023-09-25 04:33:20 UTC: systemctl status hardener-activity.service"
+        "the collector has written nothing since 2023-09-25 04:33:20 UTC:"
+        " systemctl status hardener-activity.service"
     )
     os.utime(unit, (1, 1))
-    assert record.silence(None, str(unit)).startswith("it has written nothing since 1970-01-01 00:00:01 UTC")
+    assert record.silence(None, str(unit)).startswith(
+        "the collector has written nothing since 1970-01-01 00:00:01 UTC"
+    )

@@ -49,7 +49,10 @@ def test_abandon_ends_the_run_and_lists_paths_that_were_not_restored(host: Host,
     lost = Path(host.store.backup_folder(run), "files", "0")
     remains = f"{host.path('x')}: {lost}: No such file or directory"
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"run {run} will no longer be rolled back, and this remains of it:\n  {remains}\n"
+    assert (
+        done.stdout
+        == f"run {run} will no longer be rolled back, and these parts of it remain:\n  {remains}\n"
+    )
     record = host.store.record(run)
     assert (record["outcome"], record["problems"]) == ("abandoned", [remains])
     assert record["reason"] == "no ssh; ended on the host by ada"
@@ -91,7 +94,7 @@ def test_abandon_refuses_a_run_whose_rollback_has_not_failed(host: Host, systemd
     done = abandon(host, run)
     assert done.returncode == 1
     assert (
-        f"run {run} cannot be ended: its rollback has not failed: the run is unconfirmed for another 1"
+        f"run {run} cannot be ended: no rollback of it has failed: the run is unconfirmed for another 1"
         in done.stderr
     )
     assert (host.read("x"), Journal.find(host.store) is not None) == ("new", True)

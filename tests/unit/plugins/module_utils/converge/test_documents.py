@@ -20,14 +20,14 @@ def file(**fields: Any) -> dict[str, Any]:
     ("document", "reason"),
     [
         ({}, "name is missing"),
-        ({"name": "No Name"}, "cannot be called"),
+        ({"name": "No Name"}, "is not a valid name of a document"),
         ({"name": "a", "tasks": []}, "unknown 'tasks'"),
         ({"name": "a", "resources": {}}, "resources is a dict"),
         ({"name": "a", "resources": ["x"]}, r"a: resources\[0\] is not an object"),
         ({"name": "a", "resources": [file(kind="lineinfile")]}, "no kind 'lineinfile'"),
-        ({"name": "a", "resources": [file(path="etc/x")]}, "not an absolute, plain path"),
-        ({"name": "a", "resources": [file(path="/etc/../x")]}, "not an absolute, plain path"),
-        ({"name": "a", "resources": [file(path="/etc/x\0")]}, "not an absolute, plain path"),
+        ({"name": "a", "resources": [file(path="etc/x")]}, "not an absolute, normalised path"),
+        ({"name": "a", "resources": [file(path="/etc/../x")]}, "not an absolute, normalised path"),
+        ({"name": "a", "resources": [file(path="/etc/x\0")]}, "not an absolute, normalised path"),
         ({"name": "a", "resources": [file(mode=420)]}, "mode is a int, str is needed"),
         ({"name": "a", "resources": [file(mode="rw")]}, "octal text"),
         ({"name": "a", "resources": [file(owner="")]}, "owner or group is empty"),
@@ -36,7 +36,10 @@ def file(**fields: Any) -> dict[str, Any]:
         ({"name": "a", "activations": [{"name": "reboot", "when": []}]}, "no activation 'reboot'"),
         ({"name": "a", "activations": [{"name": "docker", "when": "/x"}]}, "when is a str"),
         ({"name": "a", "impact": "cheap"}, "a: impact is 'cheap'; known: none, reload"),
-        ({"name": "a", "activations": [{"name": "docker", "when": ["x"]}]}, "not an absolute, plain path"),
+        (
+            {"name": "a", "activations": [{"name": "docker", "when": ["x"]}]},
+            "not an absolute, normalised path",
+        ),
     ],
 )
 def test_an_invalid_document_is_refused_by_name_and_place(document: dict[str, Any], reason: str) -> None:

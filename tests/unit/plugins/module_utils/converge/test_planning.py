@@ -171,7 +171,7 @@ def test_documents_that_agree_may_want_the_same_file(host: Host) -> None:
 
 def test_a_folder_in_place_of_a_file_is_refused(host: Host) -> None:
     Path(host.path("x")).mkdir()
-    with pytest.raises(Refused, match="its path is a folder"):
+    with pytest.raises(Refused, match="the path is a folder"):
         host.plan(host.file("x", ""))
 
 

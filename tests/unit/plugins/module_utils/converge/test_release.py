@@ -384,7 +384,7 @@ def test_a_backup_that_cannot_be_read_is_named(host: Host, bare: dict[str, Any])
     Path(host.store.backup_folder(host.store.runs()[1]), "manifest.json").write_text("{")
     done = release(host)
     assert [note for note in done["kept"] if host.store.runs()] == []
-    assert "is not known any more" in done["kept"][0]
+    assert "are unknown" in done["kept"][0]
 
 
 def test_a_link_of_a_user_does_not_stop_the_release_of_other_files(host: Host, bare: dict[str, Any]) -> None:

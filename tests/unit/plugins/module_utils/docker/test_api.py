@@ -113,7 +113,10 @@ def test_a_body_far_beyond_the_limit_is_skipped(tmp_path: Path, size: int) -> No
         ((OK + b"Content-Length: 10\r\n\r\nshort",), "connection lost"),
         ((OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n",), "negative"),
         ((OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), "invalid literal"),
-        ((OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 70_000,), "does not end"),
+        (
+            (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 70_000,),
+            "a header in the answer has more than",
+        ),
         ((OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",), "larger than"),
         ((OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",), "no Content-Length"),
         ((OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}",), "connection lost"),
@@ -126,8 +129,8 @@ def test_a_body_far_beyond_the_limit_is_skipped(tmp_path: Path, size: int) -> No
         ((b"HTTP/2 200\r\n\r\n",), "not HTTP"),
         ((OK + b"Content-Length: 15\r\n\r\n" + b'{"a":[[1,2],{"b',), "not JSON"),
         ((OK + b"Content-Length: 4\r\n\r\n\xed\xa0\x80\xff",), "not JSON"),
-        ((OK + b"X: y\r\n" * 20_000,), "does not end"),
-        ((OK + b"X: " + b"y" * 70_000,), "does not end"),
+        ((OK + b"X: y\r\n" * 20_000,), "a header in the answer has more than"),
+        ((OK + b"X: " + b"y" * 70_000,), "a header in the answer has more than"),
     ],
 )
 def test_an_invalid_answer_is_an_error(tmp_path: Path, pieces: tuple[bytes, ...], why: str) -> None:

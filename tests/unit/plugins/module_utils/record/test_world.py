@@ -113,7 +113,7 @@ def test_a_twin_in_the_network_of_its_original_does_not_get_its_name() -> None:
 
 @pytest.mark.parametrize("mode", ["host", "container:abc"])
 def test_a_twin_that_would_use_the_ports_of_its_original_is_refused(mode: str) -> None:
-    with pytest.raises(Failed, match="its twin cannot use it too"):
+    with pytest.raises(Failed, match="the twin cannot use it too"):
         world(shown("web", {}, NetworkMode=mode), same=True)
 
 

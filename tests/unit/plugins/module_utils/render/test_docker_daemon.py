@@ -123,7 +123,7 @@ def test_extra_keys_cannot_replace_variables() -> None:
         "refused"
     ]
     assert refused == (
-        "it sets icc, log-driver, seccomp-profile:"
+        "docker_daemon_extra sets icc, log-driver, seccomp-profile:"
         " use docker_daemon_icc, docker_daemon_log_driver, seccomp_profile"
     )
 
@@ -263,7 +263,7 @@ def test_network_defaults_need_engine_24_and_affect_new_networks_only() -> None:
     assert found["costs"] == "applies to networks created from now on, and not to app"
     older = make(**{"docker.info": {"ServerVersion": "20.10.24+dfsg1"}})
     refused = documents(older, default_network_opts=options)["default_network_opts"]["refused"]
-    assert refused == "it came with engine 24.0, and this one is 20.10.24"
+    assert refused == "it needs engine 24.0 or later, and this host has engine 20.10.24"
     assert "default_network_opts" not in documents(make())
     assert wish(make(), ip="127.0.0.1")[0]["ip"] == "127.0.0.1"
 

@@ -53,7 +53,7 @@ def test_a_malformed_file_is_recorded_with_its_error(tmp_path: Path, text: str |
 
 def test_a_document_that_is_not_an_object_is_an_error(tmp_path: Path) -> None:
     found = read(tmp_path, "[]")
-    assert (found["parsed"], found["error"]) == (None, "it holds a list, not an object")
+    assert (found["parsed"], found["error"]) == (None, "the file holds a list, not an object")
 
 
 def test_a_null_document_is_an_empty_configuration(tmp_path: Path) -> None:

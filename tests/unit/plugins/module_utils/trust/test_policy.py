@@ -73,7 +73,7 @@ def test_an_exception_ends_after_its_last_day(names: list[str], today: str, exem
         ({"registries": [{**NOTHING, "key": "a"}]}, "unknown key key"),
         ({"registries": [{"prefix": "r.example.com", "keys": "a"}]}, "keys must be a list"),
         ({"registries": [{"prefix": "r.example.com", "keys": [PEM], "need": "most"}]}, "any or all"),
-        ({"registries": [{"prefix": "r.example.com", "keys": ["cosign.pub"]}]}, "and not their files"),
+        ({"registries": [{"prefix": "r.example.com", "keys": ["cosign.pub"]}]}, "not names of files"),
         ({"registries": [{"prefix": "r.example.com", "keys": [SECRET]}]}, "must be public keys in PEM"),
         ({"registries": [{"prefix": "r.example.com", "keys": [PEM, PEM.strip()]}]}, "has a key twice"),
         ({"registries": [{"prefix": "r.example.com", "digests": ["sha256:1"]}]}, "digests must be"),

@@ -71,7 +71,7 @@ def test_a_registry_without_the_referrers_api_uses_the_tag(fake: FakeRegistry, s
 
 def test_a_body_that_is_too_large_is_not_read(fake: FakeRegistry) -> None:
     fake.answers["/v2/app/manifests/1"] = (200, {}, b"x" * (4 * 1024 * 1024 + 1))
-    with pytest.raises(Unreachable, match="its answer has more than"):
+    with pytest.raises(Unreachable, match="the answer has more than"):
         fake.registries().at(fake.name).manifest("app", "1")
 
 

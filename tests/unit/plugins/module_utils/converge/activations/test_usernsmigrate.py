@@ -137,7 +137,7 @@ def test_a_refusal_names_all_obstacles(host: Host, migration: Migration) -> None
 
 def test_an_engine_that_cannot_be_listed_is_refused(host: Host, migration: Migration) -> None:
     migration.silent = True
-    with pytest.raises(Refused, match="what the engine holds cannot be listed: the engine does not answer"):
+    with pytest.raises(Refused, match="networks of the engine cannot be listed: the engine does not answer"):
         prepared(host)
 
 

@@ -91,7 +91,7 @@ def test_a_container_that_does_not_need_the_hosts_user_namespace_is_not_exempt()
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({"images": []}, "its image is no longer there"),
+        ({"images": []}, "its image is gone"),
         ({"volumes": [volume("far", Driver="nfs")]}, "the volume far is of the driver nfs"),
         ({"networks": [{"Name": "wide", "Scope": "swarm"}]}, "the network wide is not of this host alone"),
         ({"plugins": [{"Name": "loki:latest"}]}, "the plugin loki:latest would have to be installed again"),

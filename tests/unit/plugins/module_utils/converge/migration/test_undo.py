@@ -104,7 +104,7 @@ def test_an_engine_that_stays_on_the_new_root_is_an_error(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restart, "restart_engine", lambda *_, **__: None)
-    with pytest.raises(Failed, match=r"instead of .*: is the key still set"):
+    with pytest.raises(Failed, match=r"instead of .*: is userns-remap still set"):
         host.undo.run()
 
 
