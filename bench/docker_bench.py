@@ -72,7 +72,7 @@ def main() -> int:
     for case in lost:
         print(f"hardener misses: {case.what}", file=sys.stderr)
     for place in unexplained:
-        print(f"docker-bench-security alone warns of {place}, and it is not said why", file=sys.stderr)
+        print(f"only docker-bench-security warns about {place}, and WHY_NOT gives no reason", file=sys.stderr)
     return 1 if lost or unexplained else 0
 
 

@@ -65,7 +65,7 @@ def readme(role: Path) -> str:
     table = "".join(f"{line}\n" for line in _table(specifications(role)["main"]["options"]))
     before, mark, after = path.read_text(encoding="utf-8").partition(f"{MARK}\n")
     if not mark or MARK in after:
-        raise ValueError(f"{path}: the line {MARK!r} has to stand there once, above the table of variables")
+        raise ValueError(f"{path}: the line {MARK!r} must occur exactly once, above the table of variables")
     rest = dropwhile(lambda line: line.startswith("|"), after.splitlines(keepends=True))
     return "".join((before, mark, table, *rest))
 
