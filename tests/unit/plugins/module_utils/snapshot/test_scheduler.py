@@ -93,7 +93,7 @@ def test_waiting_for_a_memoised_value_is_bounded() -> None:
     slow = Once(find_out, limit=0.1)
     source = Source(slow.get, 0.3)
     begun.wait()
-    with pytest.raises(Failed, match="was not read within"):
+    with pytest.raises(Failed, match=r"was not read within 0\.1 s$"):
         slow.get()
     assert '"failed"' in source.entry()
 
