@@ -67,7 +67,7 @@ TOO_MUCH = {
     "no_snapshot": ('answer(b\'{"result":{"sources":{}}}\')', "gave no snapshot"),
     "not_finite": (f"answer(b'{SNAPSHOT},\"at\":1e999}}}}')", "1e999 is not a number"),
     "not_closed": (f"answer(b'{SNAPSHOT},\"at\":[}}}}')", "the answer of the host is not JSON"),
-    "deep_inside": (f"answer(b'{SNAPSHOT},\"at\":' + b'[' * 1_900_000 + b'}}}}')", "nested too deeply"),
+    "deep_inside": (f"answer(b'{SNAPSHOT},\"at\":' + b'[' * 1_900_000 + b'}}}}')", "levels deep"),
 }
 
 Hardener = Callable[..., subprocess.CompletedProcess[str]]
