@@ -172,7 +172,7 @@ def test_the_end_of_the_time_limit_is_reported(run: Run) -> None:
             "the image of web was sha256:",
         ),
         (lambda host: host.begun["host"].update(architecture="riscv64"), "the architecture of web was"),
-        (lambda host: host.begun.pop("container"), "its container cannot be read"),
+        (lambda host: host.begun.pop("container"), "the description of the container cannot be read"),
         (lambda host: host.begun.update(addresses={"80": "10.0.0.1:80"}), "is not an address of a twin"),
     ],
 )

@@ -74,7 +74,7 @@ FILES = ["journal.json", "ownership.json", "{run}/manifest.json", "{run}/result.
 
 def test_a_damaged_journal_refuses_the_run_and_says_how_to_continue(unfinished: Host) -> None:
     Path(unfinished.store.journal_file).write_bytes(b"{}")
-    with pytest.raises(Refused, match=r"journal\.json cannot be read: it has no run: .* move this file away"):
+    with pytest.raises(Refused, match=r"journal\.json cannot be read: run is missing: .* move this file"):
         unfinished.converge(unfinished.file("x", "other"))
 
 
