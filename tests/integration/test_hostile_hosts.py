@@ -145,7 +145,7 @@ def test_hosts_that_give_no_answer_are_unreachable_and_the_others_are_audited(
         took = time.monotonic() - began
     assert [each for each in ssh_processes(f"{sshd.root}/cp-") if "/cp-good" not in each] == []
     assert ssh_processes(f"Port={silent}") == ssh_processes(f"Port={banner}") == []
-    assert code in (3, 4)
+    assert code == 4, "nothing fails, and some hosts could not be audited"
     assert (found["good1"]["unreachable"], found["good2"]["unreachable"]) == (None, None)
     for name in (*NO_ANSWER, "sudo"):
         assert "gave no answer within" in found[name]["unreachable"], name
@@ -188,7 +188,7 @@ def test_hosts_that_drop_packets_are_unreachable_and_the_others_are_audited(
         left = [each for name in VANISHES for each in ssh_processes(f"/cp-{name}")]
     assert rules.count("cut_") == len(VANISHES)  # each has come as far as that
     assert left == []
-    assert code in (3, 4)
+    assert code == 4, "nothing fails, and some hosts could not be audited"
     assert (found["good1"]["unreachable"], found["good2"]["unreachable"]) == (None, None)
     for name in VANISHES:
         assert "gave no answer within" in found[name]["unreachable"], name
@@ -245,7 +245,7 @@ def test_hosts_that_fail_in_any_way_do_not_affect_others(
     began = time.monotonic()
     limited = {**environment, "ANSIBLE_TASK_TIMEOUT": str(2 * SECONDS), "ANSIBLE_FORKS": "8"}
     code, found = audit(hosts, limited, tmp_path)
-    assert code in (3, 4)
+    assert code == 4, "nothing fails, and some hosts could not be audited"
     assert (found["good1"]["unreachable"], found["good2"]["unreachable"]) == (None, None)
     for name in odd:
         said = found[name]["unreachable"]
