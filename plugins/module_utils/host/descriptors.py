@@ -3,9 +3,9 @@
 A symbolic link is followed only if root owns it and only root can replace it: root owns the folder that holds
 it, no other user may write to it (an access control list shows in the group's bits), and the same is true of
 the folders above, where a sticky bit protects root's own entries. On a file system that another user mounted
-(FUSE) no owner is believed. Folders of others are entered, but none of
-their links is followed there, and no file with a second name, which could be any file of the file system. A
-path that fails this raises `Untrusted`.
+(FUSE) no owner is believed. Folders of others are entered, but none of their links is followed there, and no
+file with a second name, which could be any file of the file system. A path that fails this raises
+`Untrusted`.
 
 The result is a `Place`: an open folder, a name in it, and a descriptor of the entry with that name. All later
 reads and changes use these descriptors, never the path again.
