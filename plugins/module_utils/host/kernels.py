@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 from .debversion import sort_key
+from .read import read_or
 
+KERNELS = "/lib/modules"
 LOADED = "/sys/module"
 # Files of modules that are not listed there if they are built in. A kernel that is built without loadable
 # modules has no other list.
@@ -15,6 +17,13 @@ FILES = {"br_netfilter": "/proc/sys/net/bridge"}
 def in_kernel(module: str) -> bool:
     """Return whether a module is loaded or built in; false for built-in ones that leave no trace."""
     return os.path.isdir(f"{LOADED}/{module}") or os.path.exists(FILES.get(module, ""))
+
+
+def listed(file: str) -> set[str]:
+    """Return the modules in a list of the running kernel, such as ``modules.builtin``; none without it."""
+    lines = read_or(f"{KERNELS}/{os.uname().release}/{file}", "").splitlines()
+    names = (os.path.basename(line.partition(":")[0]) for line in lines)
+    return {name.partition(".")[0].replace("-", "_") for name in names}
 
 
 def newest_kernel(folder: str, running: str) -> str | None:

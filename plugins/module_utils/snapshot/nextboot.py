@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..host.kernels import in_kernel
+from ..host.kernels import in_kernel, listed
 from ..host.read import drop_ins, read_or, read_text, texts
 from ..host.sysctlfiles import assignments, last_word, path_of
 
@@ -41,7 +41,6 @@ FOLDERS = (
     "/lib/modprobe.d",
 )
 FSTAB = "/etc/fstab"
-KERNELS = "/lib/modules"
 LISTED = "/proc/modules"
 CMDLINE = "/proc/cmdline"
 _MAX_MOUNTS = 256
@@ -87,17 +86,14 @@ def _modules() -> dict[str, dict[str, Any]]:
 
 def _on_disk() -> dict[str, str]:
     """Return the kind of each module of the running kernel; empty if its list of modules is missing."""
-    folder = f"{KERNELS}/{os.uname().release}"
-    index = read_or(f"{folder}/modules.dep", "")
-    if not index:
+    loadable = listed("modules.dep")
+    if not loadable:
         return {}
-    kinds = dict.fromkeys(MODULES, "missing")
-    for file, kind in (("modules.dep", "module"), ("modules.builtin", "built-in")):
-        for line in (index if file == "modules.dep" else read_or(f"{folder}/{file}", "")).splitlines():
-            name = os.path.basename(line.partition(":")[0]).partition(".")[0].replace("-", "_")
-            if name in kinds:
-                kinds[name] = kind
-    return kinds
+    built_in = listed("modules.builtin")
+    return {
+        name: "built-in" if name in built_in else "module" if name in loadable else "missing"
+        for name in MODULES
+    }
 
 
 def _kept_out() -> Iterator[tuple[str, dict[str, str]]]:

@@ -256,7 +256,7 @@ def test_the_kernel_is_asked_over_netlink_in_one_module() -> None:
 
 
 def test_foreign_texts_are_made_printable_in_one_module() -> None:
-    # The client refuses a request that is none.
+    # The client refuses a malformed request.
     assert plugins_with("isprintable") == {
         "plugins/module_utils/docker/api.py",
         "plugins/module_utils/host/text.py",

@@ -63,6 +63,4 @@ class ModulesLoad(Activation):
 
 def _in_kernel(module: str) -> bool:
     """Return whether a module is loaded or built in."""
-    if kernels.in_kernel(module):
-        return True
-    return f"/{module}.ko" in system.read(f"/lib/modules/{os.uname().release}/modules.builtin")
+    return kernels.in_kernel(module) or module in kernels.listed("modules.builtin")

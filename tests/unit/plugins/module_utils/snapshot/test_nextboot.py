@@ -35,7 +35,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(sysctlfiles, "UFW", f"{etc}/ufw")
     monkeypatch.setattr(nextboot, "FOLDERS", (f"{etc}/modprobe.d", f"{usr}/modprobe.d"))
     monkeypatch.setattr(nextboot, "FSTAB", f"{etc}/fstab")
-    monkeypatch.setattr(nextboot, "KERNELS", str(tmp_path / "modules"))
+    monkeypatch.setattr(kernels, "KERNELS", str(tmp_path / "modules"))
     monkeypatch.setattr(kernels, "LOADED", str(tmp_path / "loaded"))
     monkeypatch.setattr(kernels, "FILES", {"br_netfilter": str(tmp_path / "bridge")})
     monkeypatch.setattr(nextboot, "LISTED", str(tmp_path / "listed"))

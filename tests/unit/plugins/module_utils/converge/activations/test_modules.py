@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,10 @@ def test_a_built_in_module_is_not_loaded(
 ) -> None:
     monkeypatch.setattr(kernels, "LOADED", str(tmp_path))
     monkeypatch.setattr(kernels, "FILES", {"bridge_filter": str(tmp_path / "file")})
-    monkeypatch.setattr(system, "read", lambda _path: "kernel/net/bridge_filter.ko" * (trace == "list"))
+    monkeypatch.setattr(kernels, "KERNELS", str(tmp_path / "kernels"))
+    built_in = tmp_path / "kernels" / os.uname().release / "modules.builtin"
+    built_in.parent.mkdir(parents=True)
+    built_in.write_text("kernel/net/bridge_filter.ko\n" * (trace == "list"))
     (tmp_path / {"folder": "bridge_filter", "file": "file", "list": "other"}[trace]).mkdir()
     activation = ModulesLoad({"when": [], "modules": ["bridge_filter"]})
     activation.prepare(host.plan())
