@@ -50,13 +50,13 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
     """Check that the API on TCP demands a client certificate of the site's CA: API clients are root."""
     expected = "every TCP socket of the API demands a client certificate of the site's CA"
     settings = Settings(snapshot)
-    sockets = tuple(_api_listeners(snapshot, settings))
+    sockets, unknown = _api_listeners(snapshot, settings)
     listening = [_address(socket) for socket in sockets]
     running = snapshot.fact("engine").get("pid") is not None
     declared = _declared_tcp(snapshot, settings, running=running)
     evidence = [*(f"listening: {address}" for address in listening), *settings.evidence(*_TLS_KEYS)]
     evidence += [warning for warning in _warnings(snapshot) if "API is accessible" in warning]
-    if not listening and (running or not declared):
+    if not (listening or unknown) and (running or not declared):
         later = f"; declared {', '.join(declared)}: it takes effect at the next restart" if declared else ""
         return not_applicable(f"the API listens on no TCP socket{later}", evidence=evidence)
     protection = tls(snapshot, settings)
@@ -77,6 +77,9 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
             checked=len(endpoints),
             severity=None if guests or not all(remarks[address] for address in weak) else Severity.HIGH,
         )
+    if unknown:
+        which = listed([_address(socket) for socket in unknown])
+        raise FactUnavailable("engine", f"it does not answer: {which} may be its API or ports of containers")
     actual = f"{', '.join(endpoints)}: clients are verified against {protection.ca}"
     if running and settings.replaced_since_start(protection.ca):
         look = (
@@ -164,13 +167,17 @@ def _declared_tcp(snapshot: Snapshot, settings: Settings, *, running: bool) -> l
     return [host for host in hosts if host.startswith("tcp://")]
 
 
-def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[str, Any]]:
-    """Return the TCP sockets of the daemon that are its API.
+def _api_listeners(
+    snapshot: Snapshot, settings: Settings
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Return the TCP sockets of the daemon that are its API, and those that may be something else.
 
     Not swarm's, which have their own TLS, nor metrics; nor ports of containers, which the daemon itself holds
-    where the userland proxy is off, and of services always.
+    where the userland proxy is off, and of services always. A daemon that does not answer tells none of them.
     """
     engine = snapshot.fact("engine")
+    api: list[Mapping[str, Any]] = []
+    unknown: list[Mapping[str, Any]] = []
     other: set[int] = set()
     held: set[tuple[str, str]] = set()
     declared: set[int] | None = None
@@ -194,13 +201,17 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
     for socket in fields.rows(engine, "listening", "engine"):
         port = socket.get("port")
         if any(_is_at(socket, host.removeprefix("tcp://")) for host in hosts):
-            yield socket
+            api.append(socket)
             continue
         published_there = (str(socket.get("address")), str(port)) in held
         if port in other or published_there or (metrics and _is_at(socket, metrics)):
             continue
-        if declared is None or port in declared or _fault_of_another(str(socket.get("process"))):
-            yield socket
+        of_another = _fault_of_another(str(socket.get("process")))
+        if not (of_another or engine.get("reachable")):
+            unknown.append(socket)
+        elif declared is None or port in declared or of_another:
+            api.append(socket)
+    return api, unknown
 
 
 def _is_at(socket: Mapping[str, Any], address: str) -> bool:

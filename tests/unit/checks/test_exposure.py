@@ -153,6 +153,16 @@ def test_a_published_port_is_not_taken_for_the_api(judge: Judge) -> None:
     by_status(beside, Status.FAIL, "tcp://127.0.0.1:8080: no TLS")
 
 
+def test_a_port_of_an_engine_that_does_not_answer_is_undecided_unless_it_is_declared(judge: Judge) -> None:
+    hung = {"reachable": False, "listening": [{"address": "0.0.0.0", "port": 8080, "process": "dockerd"}]}
+    with pytest.raises(FactUnavailable, match="tcp://0.0.0.0:8080 may be its API"):
+        judge("daemon-tls-verify", told(MTLS, engine=hung))
+    by_status(
+        judge("daemon-tls-verify", told({"host": ["tcp://0.0.0.0:8080"]}, engine=hung)), Status.FAIL, "no TLS"
+    )
+    by_status(judge("daemon-tls-verify", told(engine={**hung, "listening": [RELAYED]})), Status.FAIL)
+
+
 def test_sockets_of_swarm_are_not_taken_for_the_api(judge: Judge) -> None:
     swarm = {"LocalNodeState": "active", "RemoteManagers": [{"NodeID": "n", "Addr": "192.0.2.1:4242"}]}
     sockets = [("::", 2377), ("::", 7946), ("::", 4242)]
