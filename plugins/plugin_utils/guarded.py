@@ -111,14 +111,14 @@ class GuardedAction(TransactionAction):
         except (AnsibleConnectionFailure, AnsibleActionFail) as lost:
             if any(words in str(lost) for words in _NEVER_THERE):
                 raise
-            result = self._reconnected(token, seconds, task_vars=task_vars, error=lost)
+            result = self._reconnected(token, seconds, task_vars=task_vars, error=lost, forgets=forgets)
             if result["outcome"] == UNKNOWN:
-                if not forgets:  # it never began
+                if not forgets:  # it has not begun, and now cannot
                     raise
                 result = self._never_began_or_forgotten(entry, arguments, task_vars=task_vars, lost=lost)
         else:
             if result["outcome"] in (UNCONFIRMED, INTERRUPTED):
-                found = self._reconnected(token, seconds, task_vars=task_vars)
+                found = self._reconnected(token, seconds, task_vars=task_vars, forgets=forgets)
                 for each in ("notes", "pending"):
                     known = result.get(each, [])
                     found[each] = [*known, *(note for note in found.get(each, ()) if note not in known)]
@@ -174,7 +174,13 @@ class GuardedAction(TransactionAction):
         return {"outcome": CHANGED, "notes": [note, *found.get("notes", ())]}
 
     def _reconnected(
-        self, token: str, seconds: float, *, task_vars: dict[str, Any], error: Exception | None = None
+        self,
+        token: str,
+        seconds: float,
+        *,
+        task_vars: dict[str, Any],
+        forgets: bool,
+        error: Exception | None = None,
     ) -> dict[str, Any]:
         """Confirm a run over a new connection, or get its outcome; retry until its time is over.
 
@@ -182,8 +188,10 @@ class GuardedAction(TransactionAction):
             token: of the run.
             seconds: until the host rolls it back.
             task_vars: the task's variables.
+            forgets: the host keeps no record of the run once it is confirmed.
             error: how the connection was lost, if it was.
         """
+        asked = {"token": token, "forgets": forgets}
         deadline = time.monotonic() + seconds
         longest = time.monotonic() + min(max(_AT_WORK, seconds + _GRACE), host_time.left())
         reachable_again = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
@@ -193,7 +201,7 @@ class GuardedAction(TransactionAction):
             try:
                 with self._new_connection():
                     found: dict[str, Any] = self.ask(
-                        "main:confirm", {"token": token}, task_vars=task_vars, timeout=int(seconds) + _GRACE
+                        "main:confirm", asked, task_vars=task_vars, timeout=int(seconds) + _GRACE
                     )
             except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
                 last = _error_line(failed)

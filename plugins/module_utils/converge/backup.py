@@ -5,6 +5,7 @@
         journal.json                only while a run is changing the host, see ``journal.py``
         ownership.json              which keys of which files are ours
         number.json                 the highest number of a run that was here, see ``fencing.py``
+        withdrawn.json              the last runs that must not begin, see ``fencing.py``
         backups/<run>/              the last runs, see ``pruning.py``
             manifest.json           every path touched: owner, mode, ACL, hash, or that it was absent; see
                                     ``manifest.py``

@@ -7,7 +7,7 @@ import time
 from typing import Any, Mapping
 
 from ..contract import CHANGED, INTERRUPTED, UNCONFIRMED, UNKNOWN, WORKING
-from . import departure, health, rollback, worker
+from . import departure, fencing, health, rollback, worker
 from .backup import Store
 from .errors import Failed, Refused
 from .journal import Journal
@@ -22,21 +22,24 @@ def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         store: hardener's folder.
-        arguments: ``token`` of the run.
+        arguments: ``token`` of the run; ``forgets``: a confirmed run leaves no folder of hardener behind.
 
     Returns:
         The run's record, its ``outcome``: ``changed`` (confirmed), or how it was rolled back (`rollback`);
-        ``working`` while changes or a rollback are in progress; ``unknown`` if it never began.
+        ``working`` while changes or a rollback are in progress; ``unknown`` if it has not begun, and is
+        refused from now on, or if it is forgotten.
 
     Raises:
-        Refused: that is no token.
-        Failed: the worker was killed, or could not write that the run is confirmed.
+        Refused: that is no token, or hardener's folder cannot be made.
+        Failed: the worker was killed, or could not write that the run is confirmed or withdrawn.
     """
     token = str(arguments.get("token", ""))
     if not _TOKEN.fullmatch(token):
         raise Refused(f"{token!r} is not the token of a run")
     if not store.exists:
-        return {"outcome": UNKNOWN}
+        if arguments.get("forgets"):
+            return {"outcome": UNKNOWN}
+        store.make()
     try:
         with locked(store.lock, patience=_PATIENCE):
             return _confirm(store, token)
@@ -56,6 +59,10 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
     for run in store.runs():
         if run.endswith(f"-{token}"):
             return {"outcome": INTERRUPTED, **store.record(run), "run": run}
+    try:
+        fencing.withdraw(store, token)
+    except OSError as error:
+        raise Failed(f"the run cannot be withdrawn: {rollback.reason_of(error)}") from error
     return {"outcome": UNKNOWN}
 
 

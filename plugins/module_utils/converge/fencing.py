@@ -1,7 +1,12 @@
-"""Refuse a run if a newer one has been on this host: a paused controller may continue hours later.
+"""Refuse a run that must not begin any more: a newer one has been here, or its caller has withdrawn it.
 
-The controller gives each run a number that rises. The host keeps the highest one, with the name of its run;
-two runs with the same number are told apart by their names, and the first one counts.
+A paused controller may continue hours later. The controller gives each run a number that rises. The host
+keeps the highest one, with the name of its run; two runs with the same number are told apart by their names,
+and the first one counts.
+
+A host may be so slow that the connection is lost before the program for the run has begun. The controller
+then asks for the outcome, is told that the run is unknown, and reports that nothing was changed: the run is
+withdrawn, and the program refuses it when it begins after all.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ import re
 import time
 from typing import Any, Mapping, NamedTuple
 
-from ..host.layout import NUMBER
+from ..host.layout import NUMBER, WITHDRAWN
 from . import records
 from .backup import Store
 from .errors import Refused
@@ -19,6 +24,7 @@ from .errors import Refused
 _RUN = re.compile(r"[0-9a-f-]{1,64}")
 _HIGHEST = 1 << 53  # what every reader of JSON knows exactly
 _WHO = 200
+_WITHDRAWN_KEPT = 16  # runs: a run that was withdrawn begins within minutes, or never
 
 
 class Number(NamedTuple):
@@ -81,6 +87,39 @@ def keep(store: Store, asked: Number | None) -> None:
         records.write(path(store), {**asked._asdict(), "taken": time.time()})
     except OSError as error:
         raise Refused(f"the number of the run cannot be kept in {path(store)}: {error.strerror}") from error
+
+
+def withdraw(store: Store, token: str) -> None:
+    """Keep a run that has not begun from beginning.
+
+    Args:
+        store: hardener's folder, whose lock is held.
+        token: of the run.
+
+    Raises:
+        OSError: that cannot be written.
+    """
+    tokens = [*_withdrawn(store), token][-_WITHDRAWN_KEPT:]
+    records.write(os.path.join(store.folder, WITHDRAWN), {"tokens": tokens})
+
+
+def require_standing(store: Store, token: str) -> None:
+    """Refuse a run that its caller has withdrawn.
+
+    Raises:
+        Refused: it has.
+    """
+    if token in _withdrawn(store):
+        raise Refused("the connection was lost before the run began, and its caller was told that it did not")
+
+
+def _withdrawn(store: Store) -> list[str]:
+    """Return the tokens of withdrawn runs, the latest last; none if the file is damaged."""
+    try:
+        found = records.read(os.path.join(store.folder, WITHDRAWN))
+        return [str(token) for token in found["tokens"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 def _known(store: Store) -> Mapping[str, Any] | None:

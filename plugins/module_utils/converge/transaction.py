@@ -126,6 +126,8 @@ class Transaction:
 
     def _run(self) -> dict[str, Any]:
         if not self._request.check:
+            if self._terms:
+                fencing.require_standing(self._store, self._terms.token)
             fencing.require_newest(self._store, self._number)
             try:
                 fencing.keep(self._store, self._number)

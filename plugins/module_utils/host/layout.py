@@ -21,6 +21,7 @@ SCAN_RECORD, TRUST_RECORD = f"{SCAN}/{RECORD}", f"{TRUST}/{RECORD}"
 BACKUPS = "backups"  # a folder for each run
 JOURNAL = "journal.json"  # also in the backup of a run that is over
 NUMBER = "number.json"
+WITHDRAWN = "withdrawn.json"
 OUTCOME = "result.json"  # in a backup
 GUARD = "guard.pyz"  # in the backup of an armed run
 RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")  # the name of a run

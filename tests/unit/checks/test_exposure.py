@@ -155,7 +155,7 @@ def test_a_published_port_is_not_taken_for_the_api(judge: Judge) -> None:
 
 def test_a_port_of_an_engine_that_does_not_answer_is_undecided_unless_it_is_declared(judge: Judge) -> None:
     hung = {"reachable": False, "listening": [{"address": "0.0.0.0", "port": 8080, "process": "dockerd"}]}
-    with pytest.raises(FactUnavailable, match="tcp://0.0.0.0:8080 may be its API"):
+    with pytest.raises(FactUnavailable, match=r"tcp://0\.0\.0\.0:8080 may be its API"):
         judge("daemon-tls-verify", told(MTLS, engine=hung))
     by_status(
         judge("daemon-tls-verify", told({"host": ["tcp://0.0.0.0:8080"]}, engine=hung)), Status.FAIL, "no TLS"

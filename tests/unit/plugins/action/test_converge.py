@@ -125,6 +125,12 @@ def test_the_original_error_is_raised_when_the_run_never_began(clock: Clock, err
         Host(clock, error, {"outcome": "unknown"}).converge()
 
 
+def test_a_run_may_be_forgotten_by_its_host_only_where_the_caller_says_so(clock: Clock) -> None:
+    host = Host(clock, LOST, {"outcome": "changed"})
+    host.converge()
+    assert host.asked[-1][1]["forgets"] is False
+
+
 def test_an_unreachable_host_fails_at_once(clock: Clock) -> None:
     host = Host(clock, REFUSED)
     with pytest.raises(AnsibleConnectionFailure):

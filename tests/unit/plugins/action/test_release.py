@@ -77,6 +77,7 @@ def test_a_release_that_never_began_is_a_failure(clock: Clock) -> None:
     with pytest.raises(AnsibleConnectionFailure):
         guarded(host)
     assert [entry for entry, _ in host.asked] == ["main:release", "main:confirm", "main:release"]
+    assert host.asked[1][1]["forgets"] is True
     assert host.asked[-1][1] == {"role": "", "check": True}
 
 

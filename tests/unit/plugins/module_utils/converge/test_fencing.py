@@ -2,29 +2,37 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import random
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    confirm,
     documents,
     history,
     main,
     records,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import KINDS
-from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.fencing import Number
-from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Transaction
+from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import runs
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
 
-def converge(host: Host, content: str, number: Number | None, *, check: bool = False) -> dict[str, Any]:
+def converge(
+    host: Host, content: str, number: Number | None, *, check: bool = False, token: str = ""
+) -> dict[str, Any]:
     raw = {"documents": [{"name": "a", "resources": [host.file("x", content)]}], "check": check}
     request = documents.parse(raw, tuple(KINDS))
-    return Transaction(request, host.store, number=number).run()
+    terms = Terms(token, 180, "me") if token else None
+    return Transaction(request, host.store, terms, number).run()
 
 
 def test_a_run_that_is_older_than_the_last_one_is_refused(host: Host) -> None:
@@ -130,3 +138,63 @@ def test_after_runs_in_any_order_the_host_has_the_state_of_the_newest_run(host: 
             assert number > newest
             newest, there = number, f"{step}"
         assert host.read("x") == there
+
+
+TOKENS = [f"{number:016x}" for number in range(40)]
+
+
+def outcome(host: Host, token: str, *, forgets: bool = False) -> str:
+    return str(confirm.confirm(host.store, {"token": token, "forgets": forgets})["outcome"])
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new host", "known host"])
+def test_a_run_whose_caller_was_told_that_it_had_not_begun_cannot_begin(host: Host, known: bool) -> None:
+    if known:
+        converge(host, "old", None)
+    assert outcome(host, TOKENS[0]) == "unknown"
+    with pytest.raises(Refused, match="lost before the run began"):
+        converge(host, "new", None, token=TOKENS[0])
+    assert (host.folder / "x").exists() is known
+    assert converge(host, "new", None, token=TOKENS[1])["outcome"] == "changed"
+    assert outcome(host, TOKENS[1]) == "changed"
+
+
+def test_the_last_withdrawn_runs_are_kept(host: Host) -> None:
+    for token in TOKENS:
+        outcome(host, token)
+    for token in TOKENS[-16:]:
+        with pytest.raises(Refused, match="lost before the run began"):
+            converge(host, "x", None, token=token)
+    assert len((host.folder / "hardener/withdrawn.json").read_text()) < 1024
+
+
+def test_asking_for_a_run_that_may_be_forgotten_makes_no_folder(host: Host) -> None:
+    assert outcome(host, TOKENS[0], forgets=True) == "unknown"
+    assert not host.store.exists
+
+
+def test_a_run_that_cannot_be_withdrawn_is_not_called_unknown(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(records, "write", full)
+    with pytest.raises(Failed, match=r"cannot be withdrawn: .*No space left"):
+        outcome(host, TOKENS[0])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_run_and_the_question_for_it_agree_whichever_comes_first(host: Host, seed: int) -> None:
+    """The program for a run and the question for its outcome reach the host at the same time."""
+    pick = random.Random(seed)
+    asked = Path(host.folder / "asked")
+    if (child := os.fork()) == 0:
+        time.sleep(pick.random() / 20)
+        asked.write_text(outcome(host, TOKENS[0]))
+        os._exit(0)
+    time.sleep(pick.random() / 20)
+    with suppress(Refused):
+        converge(host, "new", None, token=TOKENS[0])
+    os.waitpid(child, 0)
+    assert (host.folder / "x").exists() is (asked.read_text() != "unknown")
