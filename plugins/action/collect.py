@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.contract import beside
+from ..module_utils.contract import COLLECT_LIMIT, beside
 from ..plugin_utils import renamed
 from ..plugin_utils.files import write
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction, prepared
@@ -23,7 +23,6 @@ prepared(_PROGRAM)
 # The variables that are used where an argument is not given. Ansible compiles each template of a task anew
 # for every host, which takes a tenth of the controller's time for a host.
 _VARIABLES = {"dest": "collect_dest", "policy": "hardener_policy", "socket": "collect_socket"}
-_TIMEOUT = 120  # seconds; every source has a shorter limit of its own
 _NAME_MAX = 200
 _BEGINNING = b'{"schema":"hardener/snapshot/'
 _OF_A_CONTAINER = frozenset(
@@ -53,8 +52,8 @@ class ActionModule(HostScriptAction):
         answer = self.run_script(
             _PROGRAM,
             entry="main:collect",
-            arguments={"socket": args["socket"], "limit": _TIMEOUT},
-            timeout=_TIMEOUT,
+            arguments={"socket": args["socket"], "limit": COLLECT_LIMIT},
+            timeout=COLLECT_LIMIT,
             task_vars=task_vars,
             parsed=bool(args["facts"]),  # whatever judges the file parses it
         )

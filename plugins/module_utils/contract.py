@@ -69,6 +69,7 @@ TRUST_FORMAT = "hardener/trust/1"
 CONFIRM_TIMEOUT = 180
 LEAST_CONFIRM_TIMEOUT, MOST_CONFIRM_TIMEOUT = 20, 86400
 
+COLLECT_LIMIT = 180  # seconds that an audit may take on a host; every source has a shorter limit
 LONGEST_TWINS = 24 * 3600  # seconds that a recording or a proof by twins may take
 
 # The fields of a document, and of a resource in it by its kind: type and default of each.

@@ -36,7 +36,7 @@ _SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"
 _MORE_PATH = "/snap/docker/current/bin:/opt/docker"
 # Answers of newer API versions may have another shape. Older engines get the version that they support.
 _NEWEST_API = (1, 51)
-_FIRST_ANSWER = 10  # seconds; an engine that has not answered by then is not queried further
+_FIRST_ANSWER = 20  # seconds; an engine that has not answered by then is not queried further
 
 
 class Engine:

@@ -21,7 +21,7 @@ def scan() -> dict[int, str]:
     return found
 
 
-_ENTERED = 10  # seconds for reading the mounts of another namespace
+_ENTERED = 20  # seconds for reading the mounts of another namespace
 _FIELDS = re.compile(r"^(Name|NSpid|Uid|Gid|Cap\w+|NoNewPrivs|Seccomp|Seccomp_filters):\t(.*)", re.MULTILINE)
 
 

@@ -22,12 +22,12 @@ def find_program(name: str, path: str = PATH) -> str | None:
     return None
 
 
-def run(program: str, *arguments: str, timeout: float = 10, limit: int = MAX_OUTPUT) -> str:
+def run(program: str, *arguments: str, timeout: float = 30, limit: int = MAX_OUTPUT) -> str:
     """Return the standard output of a program as text; see ``run_bytes``."""
     return run_bytes(program, *arguments, timeout=timeout, limit=limit).decode("utf-8", "backslashreplace")
 
 
-def run_bytes(program: str, *arguments: str, timeout: float = 10, limit: int = MAX_OUTPUT) -> bytes:
+def run_bytes(program: str, *arguments: str, timeout: float = 30, limit: int = MAX_OUTPUT) -> bytes:
     """Return the standard output of a program, run without a shell and with a fixed environment.
 
     Raises:

@@ -26,7 +26,7 @@ _MAX_TEXT = 36 * 1024 * 1024  # characters of all containers together
 _MAX_MARKS = 1_200_000
 _MAX_NAME = 300
 _MAX_WORDS = 1000
-_MOUNTS_LIMIT = 10  # seconds; a bind mount may lead to an unreachable file server
+_MOUNTS_LIMIT = 20  # seconds; a bind mount may lead to an unreachable file server
 
 
 class Containers:

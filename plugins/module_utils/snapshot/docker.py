@@ -18,7 +18,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..docker.engine import Engine
     from ..host.redact import Redactor
 
-LIMIT = 30  # seconds per source
+LIMIT = 45  # seconds per source
 _SHARE = 3  # each of many requests may take this part of the remaining time: 10 s, then 7, 4, 3 …
 _LEAST = 1  # second
 _NETWORK = "/networks/{id}"

@@ -12,7 +12,7 @@ import time
 from _thread import start_new_thread
 from json import loads
 
-from ..contract import beside
+from ..contract import COLLECT_LIMIT, beside
 from ..docker import engine
 from ..host import limits, processes, units
 from ..host.once import Once
@@ -33,9 +33,8 @@ _REST = """
     system units users
 """
 REST = tuple(_REST.split())  # sources that the second process reads
-LIMIT = 120  # seconds in all; every source has a shorter limit
-_FIND_LIMIT = 30
-_LIMIT = 50  # seconds for the second process
+_FIND_LIMIT = 45  # seconds to find the engine
+_LIMIT = 80  # seconds for the second process
 _REPORT = "!report"  # of the second process: secrets that it redacted, and files of which it has records
 # The group matches a lone surrogate, which UTF-8 cannot encode. Pairs and backslashes are skipped.
 _HALVES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(\\ud[89a-f][0-9a-f]{2})")
@@ -121,7 +120,7 @@ def main() -> None:
     if sys.stdout is None:
         sys.exit("cannot print the snapshot: there is no standard output")
     known = {"host": os.uname().nodename, "policy": {}}  # there is no inventory
-    snapshot = beside(collect({"limit": LIMIT, **options}), known) + b"\n"
+    snapshot = beside(collect({"limit": COLLECT_LIMIT, **options}), known) + b"\n"
     code = 0
     try:
         sys.stdout.buffer.write(snapshot)

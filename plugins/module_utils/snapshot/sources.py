@@ -37,8 +37,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..host.redact import Redactor
     from .scheduler import Plan
 
-_SOON = 15  # seconds; a busy or emulated host is ten times slower than a fast one
-_LATER = 40  # seconds for sources that wait for the engine, or for slow programs
+_SOON = 45  # seconds; an emulated host that is also busy is a hundred times slower than a fast one
+_LATER = 60  # seconds for sources that wait for the engine, or for slow programs
 
 
 class HostSources:
