@@ -71,16 +71,14 @@ integration-slow: test-packages $(VENV)/.installed ## the integration tests that
 	$(PYTEST) tests/integration -m slow --numprocesses=2 --verbose
 
 .PHONY: promise promise-loop promise-host
-promise: test-packages ## the product's promise, on virtual machines (root)
+promise: test-packages ## the product's promise, on a virtual machine and a host in namespaces (root)
+	$(call BUILT,13)
+	@$(MAKE) --no-print-directory environment
 	@$(TOGETHER) loop="$(MAKE) promise-loop" host="$(MAKE) promise-host"
 # Two chains by hand: pytest-xdist gives a worker its next module before the one at hand ends.
 promise-loop:
-	$(call BUILT,13)
-	@$(MAKE) --no-print-directory environment
 	$(PYTEST) tests/promise/test_loop.py --verbose
 promise-host:
-	$(call BUILT,13-bare)
-	@$(MAKE) --no-print-directory environment
 	$(PYTEST) tests/promise/test_provision.py --verbose
 
 .PHONY: readers

@@ -1,10 +1,13 @@
-"""What a provisioned host tells of its engine's starts."""
+"""Bare hosts that become hardened Docker hosts, and what they tell of their engine's starts."""
 
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 from hardener import lab
+from tests.hosts.production import LOG_SERVER, Report, make_site
 from tests.hosts.workload import shell
 
 HOLD = "/etc/systemd/system/docker.service.d/hardener-hold.conf"
@@ -35,3 +38,32 @@ def settled(guest: lab.Guest) -> dict[str, object]:
         "no-new-privileges": "name=no-new-privileges" in info["SecurityOptions"],
         "driver": info["LoggingDriver"],
     }
+
+
+def provisioned(guest: lab.Guest, folder: Path) -> Report:
+    """Provision a bare host as one of the example's production hosts; its engine never runs unconfigured.
+
+    Args:
+        guest: the host.
+        folder: where the site is made.
+    """
+    shell(guest, LOG_SERVER)
+    report = Report("provision", make_site(folder / "site", guest))
+    assert "rolled back" not in report.said
+
+    # The engine has started once, on a file that was there before it did, and that has not changed since.
+    first, *others = starts(guest)
+    assert others == []
+    assert float(shell(guest, "stat --format=%.6Y /etc/docker/daemon.json")) < int(first) / 1e6
+    assert settled(guest) == {
+        "live-restore": True,
+        "userns": True,
+        "no-new-privileges": True,
+        "driver": "syslog",
+    }
+    # No data root of an engine without user namespaces was ever made.
+    roots = shell(guest, "ls /var/lib/docker").split()
+    assert [name for name in roots if name != "lost+found" and not re.fullmatch(r"\d+\.\d+", name)] == []
+    assert shell(guest, LEFT_BEHIND) == ""
+    assert shell(guest, f"test -e {HOLD} && echo held || echo free") == "free\n"
+    return report

@@ -1,6 +1,6 @@
-"""The product's promise on real guests: what `make test` proves of it end to end."""
+"""The product's promise: what `make test` proves of it end to end."""
 
-from tests.hosts.fixtures import boot, guest
+from tests.hosts.fixtures import guest
 from tests.hosts.guests import pristine
 
-__all__ = ["boot", "guest", "pristine"]
+__all__ = ["guest", "pristine"]
