@@ -77,7 +77,7 @@ promise: test-packages ## the product's promise, on a virtual machine and a host
 	@$(TOGETHER) loop="$(MAKE) promise-loop" host="$(MAKE) promise-host"
 # Two chains by hand: pytest-xdist gives a worker its next module before the one at hand ends.
 promise-loop:
-	$(PYTEST) tests/promise/test_loop.py --verbose
+	$(PYTEST) tests/promise/test_loop.py --verbose --exitfirst
 promise-host:
 	$(PYTEST) tests/promise/test_provision.py --verbose
 

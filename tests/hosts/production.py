@@ -58,7 +58,9 @@ class Report:
         self.said = self.done.stderr
         report = site.parent / "report.json"
         assert report.exists(), self.said
-        self.findings: list[dict[str, Any]] = json.loads(report.read_text())["hosts"][0]["findings"]
+        (host,) = json.loads(report.read_text())["hosts"]
+        assert not host["unreachable"], self.said
+        self.findings: list[dict[str, Any]] = host["findings"]
 
     def failing(self, *sections: str) -> set[str]:
         """Controls that fail, in some sections or in all."""
