@@ -55,6 +55,7 @@ class ActionModule(HostScriptAction):
             arguments={"socket": args["socket"], "limit": COLLECT_LIMIT},
             timeout=COLLECT_LIMIT,
             task_vars=task_vars,
+            repeatable=True,
             parsed=bool(args["facts"]),  # whatever judges the file parses it
         )
         if not answer.encoded.startswith(_BEGINNING) or not answer.encoded.endswith(b"}"):

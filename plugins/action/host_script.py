@@ -33,6 +33,7 @@ class ActionModule(HostScriptAction):
             arguments=args["arguments"],
             timeout=args["timeout"],
             task_vars=task_vars,
+            repeatable=args["read_only"],
         )
         changed = not args["read_only"]
         if isinstance(answer.result, dict):

@@ -28,7 +28,8 @@ import re
 import secrets
 import shlex
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +59,7 @@ _NOT_FOUND = 87
 _MAX_LINE = 300
 _MAX_SAID = 20_000  # characters of output that are searched for the reason of a failure
 _MAX_HEAD = 4096
+_RETRIES = "reconnection_retries"  # of Ansible's ssh connection
 _AUTO = frozenset({"", "auto", "auto_silent", "auto_legacy", "auto_legacy_silent"})
 
 
@@ -93,6 +95,7 @@ class HostScriptAction(ActionBase):
         timeout: int = 0,
         patience: float = 0,
         parsed: bool = True,
+        repeatable: bool = False,
         told: Callable[[str], None] | None = None,
     ) -> Answer:
         """Deliver a package folder to the host, call a function of it, and return its result.
@@ -107,6 +110,7 @@ class HostScriptAction(ActionBase):
             patience: seconds after which the controller gives up; by default somewhat more than
                 ``timeout``, or the limit of all tasks.
             parsed: whether the result is parsed here. A later parser has to be as strict.
+            repeatable: whether a lost connection may be retried, as Ansible is set, so that it is run again.
             told: called with each step that the script begins, where the connection reads as it arrives.
 
         Raises:
@@ -125,7 +129,7 @@ class HostScriptAction(ActionBase):
         interpreters, discovering = self._interpreters(task_vars or {})
         seconds = patience or (timeout + limits.MARGIN if timeout else limits.TASK)
         said = Steps(told).read if told else None
-        with limits.bounded(self._connection, seconds=seconds, said=said):
+        with limits.bounded(self._connection, seconds=seconds, said=said), self._retries(allowed=repeatable):
             outcome = self._execute(self._command(interpreters), payload)
             head, answer, encoded = self._parse(
                 outcome, marker, interpreters=interpreters, timeout=timeout, parsed=parsed
@@ -141,6 +145,20 @@ class HostScriptAction(ActionBase):
             facts["discovered_interpreter_python"] = executable
         known = python if _VERSION.fullmatch(python) else ""
         return Answer(answer.get("result"), known, facts, encoded)
+
+    @contextmanager
+    def _retries(self, *, allowed: bool) -> Iterator[None]:
+        """Keep the connection from running a script again after it was lost, unless that is allowed."""
+        connection = self._connection
+        if allowed or connection.transport != "ssh":
+            yield
+            return
+        before = connection.get_option(_RETRIES)
+        connection.set_option(_RETRIES, 0)
+        try:
+            yield
+        finally:
+            connection.set_option(_RETRIES, before)
 
     @staticmethod
     def see_it_fits(result: Any, *, told: bool = True) -> None:
