@@ -296,6 +296,19 @@ def mounted_sockets(container: Container) -> Iterator[str]:
             yield f"{mount.described(removed)}, the API socket of a container runtime, removed there since"
         elif rootless:
             yield f"{mount.described(rootless)}, where rootless engines have their API socket"
+    if any(host_mounts(container)):
+        _require_all_listed(container.snapshot)
+
+
+def _require_all_listed(snapshot: Snapshot) -> None:
+    """Require that the sockets of container runtimes are known, also those that were moved.
+
+    Raises:
+        FactUnavailable: the collector could not list them all.
+    """
+    unlisted = snapshot.fact("engine").get("sockets_error")
+    if unlisted:
+        raise FactUnavailable("engine", f"the sockets of container runtimes are not all known: {unlisted}")
 
 
 def _outside(container: Container) -> Iterator[str]:
@@ -334,6 +347,8 @@ def _abstract_sockets(container: Container) -> Iterator[str]:
         path = str(socket.get("path"))
         if path.startswith("@") and container.shares("net"):
             yield f"is in the host's network namespace, where {socket.get('process')} listens on {path}"
+    if container.shares("net"):
+        _require_all_listed(container.snapshot)
 
 
 class _Sockets(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from errno import EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
 
 from ..docker.api import Connection
 from ..docker.engine import containerd_socket, verifies_clients
@@ -12,6 +13,7 @@ from ..docker.keys import default_of
 from ..host import processes
 from ..host import units as unit_files
 from ..host.errors import Absent, Failed
+from ..host.errors import describe as describe_error
 from ..host.read import read_or
 from ..host.text import printable_path
 from . import sockets, unixsockets
@@ -34,6 +36,8 @@ _RUNTIMES = frozenset(
 )
 _NO_API = re.compile(r"/(metrics\.sock|libnetwork/[^/]*|[^/]*\.ttrpc)$")
 _MAX_SOCKETS = 64
+# How a kernel says that it does not tell Unix sockets at all. Other errors can be caused by containers.
+_NOT_TOLD = frozenset({EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT})
 _SEPARATORS = re.compile("[:,= ]")
 
 
@@ -55,6 +59,7 @@ def describe(
         raise Absent("no Docker engine is installed")
     address = containerd_socket(engine, info)
     relays = dict(_relays(engine, running))
+    sockets, unlisted = _unix_sockets(engine, running, holders, relays)
     return {
         "installed": True,
         "binaries": engine.binaries,
@@ -74,7 +79,8 @@ def describe(
         "api_version": engine.api[2:] or None,
         "home": engine.home,
         "listening": _listening(engine, units, running, listening, holders, relays=relays),
-        "sockets": _unix_sockets(engine, running, holders, relays),
+        "sockets": sockets,
+        "sockets_error": unlisted,
         "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
     }
 
@@ -219,12 +225,16 @@ def _is_same(pid: int, word: str, path: str) -> bool:
 
 def _unix_sockets(
     engine: Engine, running: dict[int, str], holders: sockets.Holders, relays: dict[int, str]
-) -> list[dict[str, Any]]:
-    """Return Unix sockets of container runtimes, and those that programs forward to the engine's."""
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return Unix sockets of container runtimes, and those that programs forward to the engine's.
+
+    Returns:
+        The sockets; and why they may not be all.
+    """
     try:
         listening = unixsockets.listening()
-    except OSError:
-        return []  # the paths that are declared remain
+    except OSError as error:  # the paths that are declared remain
+        return [], None if error.errno in _NOT_TOLD else describe_error(error)
     programs = {pid: comm for pid, comm in running.items() if comm in _RUNTIMES or pid == engine.pid}
     programs.update(relays)
     found = {}
@@ -233,4 +243,6 @@ def _unix_sockets(
             socket = listening[inode]
             if not _NO_API.search(socket.name):
                 found[inode] = unixsockets.described(socket, comm)
-    return sorted(found.values(), key=lambda socket: str(socket["path"]))[:_MAX_SOCKETS]
+    listed = sorted(found.values(), key=lambda socket: str(socket["path"]))
+    cut = f"programs with names of container runtimes have more than {_MAX_SOCKETS} sockets"
+    return listed[:_MAX_SOCKETS], cut if len(listed) > _MAX_SOCKETS else None

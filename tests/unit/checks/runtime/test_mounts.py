@@ -234,6 +234,21 @@ class TestRuntimeSocket:
         }
         held(judge, self.SLUG, mounting(bind("/srv/app.sock")), files=files)
 
+    def test_containers_are_undecided_if_the_sockets_of_the_host_could_not_be_listed(
+        self, judge: Judge
+    ) -> None:
+        engine = {"sockets_error": "Message too long"}
+        held(judge, self.SLUG, mounting(), engine=engine)
+        for reaching in (mounting(bind("/srv")), hardened("bad", proc={"host_namespaces": ["net"]})):
+            with pytest.raises(FactUnavailable, match="not all known: Message too long"):
+                judge(self.SLUG, with_containers(reaching, engine=engine))
+        verdict = judge(
+            self.SLUG,
+            with_containers(mounting(bind("/run")), mounting(bind("/srv"), name="other"), engine=engine),
+        )
+        assert (verdict.status, [each.name for each in verdict.offenders]) == (Status.FAIL, ["bad"])
+        assert verdict.undecided is not None
+
 
 class TestPropagation:
     SLUG = "container-no-shared-propagation"
