@@ -60,7 +60,7 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
         later = f"; declared {', '.join(declared)}: it takes effect at the next restart" if declared else ""
         return not_applicable(f"the API listens on no TCP socket{later}", evidence=evidence)
     protection = tls(snapshot, settings)
-    endpoints = listening or declared
+    endpoints = listening if running else listening or declared
     weakness = _weakness(protection) or _foreign_authorities(snapshot, protection.ca)
     found = [(address, by, _fault_of_another(by) or weakness) for address, by in _holders(sockets, endpoints)]
     guests = _in_the_hosts_network(snapshot) if any(why for *_, why in found) else []
@@ -206,10 +206,10 @@ def _api_listeners(
         published_there = (str(socket.get("address")), str(port)) in held
         if port in other or published_there or (metrics and _is_at(socket, metrics)):
             continue
-        of_another = _fault_of_another(str(socket.get("process")))
-        if not (of_another or engine.get("reachable")):
+        own = socket.get("process") == "dockerd"  # systemd and other programs hold no ports of containers
+        if own and not engine.get("reachable"):
             unknown.append(socket)
-        elif declared is None or port in declared or of_another:
+        elif declared is None or port in declared or not own:
             api.append(socket)
     return api, unknown
 

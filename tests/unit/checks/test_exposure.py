@@ -160,7 +160,20 @@ def test_a_port_of_an_engine_that_does_not_answer_is_undecided_unless_it_is_decl
     by_status(
         judge("daemon-tls-verify", told({"host": ["tcp://0.0.0.0:8080"]}, engine=hung)), Status.FAIL, "no TLS"
     )
-    by_status(judge("daemon-tls-verify", told(engine={**hung, "listening": [RELAYED]})), Status.FAIL)
+    for certain in (RELAYED, {**RELAYED, "process": "systemd"}, {**RELAYED, "process": "dockerd 77"}):
+        by_status(judge("daemon-tls-verify", told(engine={**hung, "listening": [certain]})), Status.FAIL)
+
+
+def test_a_host_that_is_declared_for_the_next_start_decides_nothing_of_a_hung_engine(judge: Judge) -> None:
+    hung = {"reachable": False, "listening": [{"address": "0.0.0.0", "port": 8080, "process": "dockerd"}]}
+    with pytest.raises(FactUnavailable, match=r"tcp://0\.0\.0\.0:8080 may be its API"):
+        judge("daemon-tls-verify", told(parsed={"hosts": ["tcp://0.0.0.0:2375"]}, engine=hung))
+
+
+def test_a_socket_that_systemd_holds_for_an_engine_that_does_not_run_is_its_api(judge: Judge) -> None:
+    held = [{"address": "0.0.0.0", "port": 2375, "process": "systemd"}]
+    down = {"pid": None, "reachable": False, "listening": held}
+    by_status(judge("daemon-tls-verify", told(engine=down)), Status.FAIL, "tcp://0.0.0.0:2375: no TLS")
 
 
 def test_sockets_of_swarm_are_not_taken_for_the_api(judge: Judge) -> None:
