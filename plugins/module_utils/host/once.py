@@ -5,6 +5,7 @@ from __future__ import annotations
 from _thread import allocate_lock
 
 from .errors import Absent, Failed, describe
+from .run import TIMEOUT
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -38,7 +39,7 @@ class Once:
     released in the child.
     """
 
-    def __init__(self, find_out: Callable[[], Any], limit: float = 10) -> None:
+    def __init__(self, find_out: Callable[[], Any], limit: float = TIMEOUT) -> None:
         self._find_out = find_out
         self._limit = limit
         self._lock = allocate_lock()

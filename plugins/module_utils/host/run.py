@@ -11,6 +11,7 @@ from .text import one_line
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAX_OUTPUT = 16 * 1024 * 1024
+TIMEOUT = 30  # seconds for a program that usually takes less than one
 
 
 def find_program(name: str, path: str = PATH) -> str | None:
@@ -22,12 +23,12 @@ def find_program(name: str, path: str = PATH) -> str | None:
     return None
 
 
-def run(program: str, *arguments: str, timeout: float = 30, limit: int = MAX_OUTPUT) -> str:
+def run(program: str, *arguments: str, timeout: float = TIMEOUT, limit: int = MAX_OUTPUT) -> str:
     """Return the standard output of a program as text; see ``run_bytes``."""
     return run_bytes(program, *arguments, timeout=timeout, limit=limit).decode("utf-8", "backslashreplace")
 
 
-def run_bytes(program: str, *arguments: str, timeout: float = 30, limit: int = MAX_OUTPUT) -> bytes:
+def run_bytes(program: str, *arguments: str, timeout: float = TIMEOUT, limit: int = MAX_OUTPUT) -> bytes:
     """Return the standard output of a program, run without a shell and with a fixed environment.
 
     Raises:

@@ -26,7 +26,8 @@ _MAX_TEXT = 36 * 1024 * 1024  # characters of all containers together
 _MAX_MARKS = 1_200_000
 _MAX_NAME = 300
 _MAX_WORDS = 1000
-_MOUNTS_LIMIT = 20  # seconds; a bind mount may lead to an unreachable file server
+LIMIT = docker.LIMIT + 10  # seconds
+MOUNTS_LIMIT = 20  # seconds; a bind mount may lead to an unreachable file server
 
 
 class Containers:
@@ -44,11 +45,11 @@ class Containers:
 
     def entry(self) -> str:
         """Return the source's entry in the snapshot, as JSON."""
-        return Source(self._read, docker.LIMIT + 10).entry()
+        return Source(self._read, LIMIT).entry()
 
     def mounted_files(self) -> dict[str, Any]:
         """Return records of mounted files, for the source `files`."""
-        Source(self._look, _MOUNTS_LIMIT).entry()
+        Source(self._look, MOUNTS_LIMIT).entry()
         unanswered = {record_key(path): {"error": "it did not answer in time"} for path in self._bind_sources}
         return {**unanswered, **self._files.records}
 

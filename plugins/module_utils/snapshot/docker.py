@@ -19,7 +19,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..host.redact import Redactor
 
 LIMIT = 45  # seconds per source
-_SHARE = 3  # each of many requests may take this part of the remaining time: 10 s, then 7, 4, 3 …
+_SHARE = 3  # each of many requests may take this part of the remaining time: 15 s, then 10, 7, 4 …
 _LEAST = 1  # second
 _NETWORK = "/networks/{id}"
 _COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # fields of `/info`

@@ -33,8 +33,8 @@ _REST = """
     system units users
 """
 REST = tuple(_REST.split())  # sources that the second process reads
-_FIND_LIMIT = 45  # seconds to find the engine
-_LIMIT = 80  # seconds for the second process
+FIND_LIMIT = 45  # seconds to find the engine
+REST_LIMIT = 80  # seconds for the second process; every source in it has a shorter limit
 _REPORT = "!report"  # of the second process: secrets that it redacted, and files of which it has records
 # The group matches a lone surrogate, which UTF-8 cannot encode. Pairs and backslashes are skipped.
 _HALVES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(\\ud[89a-f][0-9a-f]{2})")
@@ -52,7 +52,7 @@ def collect(arguments: dict[str, Any]) -> bytes:
         limits.hold(int(arguments["limit"]))
     begun, now = time.monotonic(), time.time()
     running, known_units = Once(processes.scan), Once(units.read)
-    found = Once(lambda: engine.find(running, known_units, arguments.get("socket")), _FIND_LIMIT)
+    found = Once(lambda: engine.find(running, known_units, arguments.get("socket")), FIND_LIMIT)
     start_new_thread(found.get_or, (None,))
     # The following modules are imported while systemd and the engine answer.
     from ..host.redact import Redactor
@@ -60,7 +60,7 @@ def collect(arguments: dict[str, Any]) -> bytes:
 
     redactor = Redactor()
     found.get_or(None)
-    helper = Helper(lambda: _rest(found, running, known_units, redactor), _LIMIT)
+    helper = Helper(lambda: _rest(found, running, known_units, redactor), REST_LIMIT)
     containers = Containers(found, Once(mounts.read), redactor)
     entries = {"docker.containers": containers.entry(), **dict.fromkeys(REST, _LOST)}
     more_files = containers.mounted_files()

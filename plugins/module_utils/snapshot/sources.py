@@ -69,7 +69,7 @@ class HostSources:
         return [
             ("packages", packages.read, packages.LIMIT + _SOON),
             ("firewall", firewall.read, _LATER),
-            ("audit.loaded", audit.loaded, 2 * _SOON),
+            ("audit.loaded", audit.loaded, _LATER),
             ("docker.images", lambda: images.read(engine.get(), redactor), _LATER),
             ("docker.info", self._info.get, _LATER),
             ("docker.networks", lambda: docker.networks(engine.get(), redactor), _LATER),

@@ -90,7 +90,7 @@ def test_a_hanging_mount_fails_only_its_container(tmp_path: Path, monkeypatch: p
         collected.entry()
     add = collected._files.add
     monkeypatch.setattr(
-        "ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers._MOUNTS_LIMIT", 0.3
+        "ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers.MOUNTS_LIMIT", 0.3
     )
     monkeypatch.setattr(
         collected._files, "add", lambda path: time.sleep(30) if path == "/dead" else add(path)

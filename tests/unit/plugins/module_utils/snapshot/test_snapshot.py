@@ -10,8 +10,11 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.contract import beside
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import main
+from ansible_collections.hardener.docker.plugins.module_utils.contract import COLLECT_LIMIT, beside
+from ansible_collections.hardener.docker.plugins.module_utils.host import run
+from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import containers, docker, main
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.scheduler import encode
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.sources import HostSources
 from hypothesis import given
@@ -39,6 +42,18 @@ def reasons(error: jsonschema_rs.ValidationError) -> list[str]:
         return [f"{where}: {error.message[-200:]}"]
     deepest = max(alternatives, key=lambda errors: min(len(each.instance_path) for each in errors))
     return [told for each in deepest for told in reasons(each)]
+
+
+def test_whatever_hangs_the_other_sources_are_in_the_snapshot() -> None:
+    """A time limit within another one is shorter: else a source that hangs takes others with it."""
+    once = Once(lambda: None)
+    sources = {name: limit for name, _, limit in HostSources(once, once, once, Redactor()).plan()}
+    assert max(sources.values()) < main.REST_LIMIT
+    assert max(main.FIND_LIMIT, docker.LIMIT) < sources["engine"] == sources["files"]
+    assert min(sources.values()) > run.TIMEOUT <= once._limit
+    assert main.FIND_LIMIT < containers.LIMIT > docker.LIMIT
+    longest = main.FIND_LIMIT + max(main.REST_LIMIT, containers.LIMIT + containers.MOUNTS_LIMIT)
+    assert longest + 30 < COLLECT_LIMIT  # the whole is put together and compressed in the rest
 
 
 def test_a_fact_that_the_schema_lacks_is_named(printed: Any) -> None:
