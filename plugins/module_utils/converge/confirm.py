@@ -37,7 +37,8 @@ def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if not _TOKEN.fullmatch(token):
         raise Refused(f"{token!r} is not the token of a run")
     if not store.exists:
-        if arguments.get("forgets"):
+        ours, _others = departure.strays(())
+        if arguments.get("forgets") and not ours:  # a release that begins finds nothing to do
             return {"outcome": UNKNOWN}
         store.make()
     try:
@@ -62,7 +63,9 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
     try:
         fencing.withdraw(store, token)
     except OSError as error:
-        raise Failed(f"the run cannot be withdrawn: {rollback.reason_of(error)}") from error
+        why = rollback.reason_of(error)
+        reason = f"it has changed nothing, and may still begin: it cannot be withdrawn: {why}"
+        raise Failed(reason) from error
     return {"outcome": UNKNOWN}
 
 

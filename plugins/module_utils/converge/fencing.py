@@ -99,8 +99,10 @@ def withdraw(store: Store, token: str) -> None:
     Raises:
         OSError: that cannot be written.
     """
-    tokens = [*_withdrawn(store), token][-_WITHDRAWN_KEPT:]
-    records.write(os.path.join(store.folder, WITHDRAWN), {"tokens": tokens})
+    tokens = _withdrawn(store)
+    if token not in tokens:  # a caller that was not answered asks again and again
+        kept = [*tokens, token][-_WITHDRAWN_KEPT:]
+        records.write(os.path.join(store.folder, WITHDRAWN), {"tokens": kept})
 
 
 def require_standing(store: Store, token: str) -> None:

@@ -11,6 +11,7 @@ from typing import Iterator
 from ..host import descriptors
 from .errors import Refused
 
+_RELEASED = "hardener was just released from this host: try again"
 _HOLDER = 40  # characters, a fixed length: a file that is not truncated needs no new room
 
 
@@ -36,12 +37,14 @@ def locked(path: str, *, shared: bool = False, patience: float = 0) -> Iterator[
             place.needed()
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             handle = os.open(place.name, flags, 0o600, dir_fd=place.folder)
+    except FileNotFoundError:
+        raise Busy(_RELEASED) from None
     except OSError as error:
         raise Refused(f"{path} cannot be locked: {error.strerror}") from error
     try:
         _acquire(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience)
         if not os.fstat(handle).st_nlink:  # a release has just removed the lock file
-            raise Busy("hardener was just released from this host: try again")
+            raise Busy(_RELEASED)
         if not shared:
             holder = f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}"
             with suppress(OSError):  # a full disk: the content only informs others

@@ -178,7 +178,7 @@ def test_the_calls_that_the_default_seccomp_profile_refuses_are_listed_once() ->
 OWN_FILES = frozenset(
     [
         *(layout.BACKUPS, layout.GUARD, layout.JOURNAL, layout.NUMBER, layout.OUTCOME),
-        *(layout.RECORD, layout.RUN.pattern),
+        *(layout.RECORD, layout.RUN.pattern, layout.WITHDRAWN),
         *(contract.ACTIVITY_FORMAT, contract.SCAN_FORMAT, contract.TRUST_FORMAT),
     ]
 )

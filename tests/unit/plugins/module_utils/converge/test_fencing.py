@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     confirm,
+    departure,
     documents,
     history,
     main,
     records,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import KINDS
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Store
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.fencing import Number
+from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import runs
 
@@ -168,9 +171,67 @@ def test_the_last_withdrawn_runs_are_kept(host: Host) -> None:
     assert len((host.folder / "hardener/withdrawn.json").read_text()) < 1024
 
 
-def test_asking_for_a_run_that_may_be_forgotten_makes_no_folder(host: Host) -> None:
+def test_a_caller_that_asks_again_displaces_no_other_withdrawn_run(host: Host) -> None:
+    for token in (TOKENS[0], *[TOKENS[1]] * 40):
+        outcome(host, token)
+    with pytest.raises(Refused, match="lost before the run began"):
+        converge(host, "x", None, token=TOKENS[0])
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["", "[]", "{}", '{"tokens": 7}', '{"tokens": [7, null]}', "[" * 100_000, '{"tokens": "' + "a" * 10_000],
+)
+def test_a_damaged_list_of_withdrawn_runs_is_replaced(host: Host, damaged: str) -> None:
+    converge(host, "old", None)
+    host.write("hardener/withdrawn.json", damaged)
+    assert converge(host, "new", None, token=TOKENS[1])["outcome"] == "changed"
+    assert outcome(host, TOKENS[0]) == "unknown"
+    with pytest.raises(Refused, match="lost before the run began"):
+        converge(host, "newer", None, token=TOKENS[0])
+
+
+def test_a_run_is_not_called_unknown_where_a_folder_is_in_the_place_of_the_list(host: Host) -> None:
+    converge(host, "old", None)
+    (host.folder / "hardener/withdrawn.json").mkdir()
+    with pytest.raises(Failed, match="may still begin: it cannot be withdrawn: "):
+        outcome(host, TOKENS[0])
+    assert converge(host, "new", None, token=TOKENS[1])["outcome"] == "changed"
+
+
+def test_a_run_that_changed_nothing_is_unknown_and_an_earlier_one_keeps_its_outcome(host: Host) -> None:
+    assert converge(host, "new", None, token=TOKENS[0])["outcome"] == "changed"
+    assert converge(host, "new", None, token=TOKENS[1])["outcome"] == "unchanged"
+    assert outcome(host, TOKENS[1]) == "unknown"
+    assert outcome(host, TOKENS[0]) == "changed"
+    assert host.read("x") == "new"
+
+
+def test_asking_for_a_run_that_may_be_forgotten_makes_no_folder(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(departure, "strays", lambda _: ([], ["/etc/sysctl.d/99-hardener-other.conf"]))
     assert outcome(host, TOKENS[0], forgets=True) == "unknown"
     assert not host.store.exists
+
+
+def test_a_release_that_has_files_left_to_remove_is_withdrawn(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("x", "# Written by hardener\n")
+    monkeypatch.setattr(departure, "strays", lambda _: ([host.path("x")], []))
+    assert outcome(host, TOKENS[0], forgets=True) == "unknown"
+    late = Release(host.store, role="", check=False, allow="reload", terms=Terms(TOKENS[0], 180, "me"))
+    with pytest.raises(Refused, match="lost before the run began"):
+        late.run()
+    assert (host.folder / "x").exists()
+
+
+def test_the_question_for_a_release_that_is_just_ending_is_asked_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "exists", True)  # it was, when confirm looked
+    assert outcome(host, TOKENS[0], forgets=True) == "working"
 
 
 def test_a_run_that_cannot_be_withdrawn_is_not_called_unknown(
