@@ -5,6 +5,7 @@ A lost connection is not fatal: the action asks for the outcome as soon as the h
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleAuthenticationFailure, AnsibleConnectionFailure
 from ansible.plugins.connection import ConnectionBase
 
 from ..module_utils.contract import (
@@ -33,6 +34,7 @@ from ..module_utils.contract import (
     WOULD_CHANGE,
 )
 from . import host_time
+from .host_script import RETRIES
 from .transaction import TransactionAction
 from .windows import refusal
 
@@ -61,14 +63,18 @@ _GRACE = 180  # seconds for a host that is rolling back: it may restart its engi
 # When the first of these is over, the host is asked for the run's outcome.
 _PATIENCE = 1800  # seconds for a change: restarts of engine and containers, packages, boot loader
 _AT_WORK = 6 * 3600  # seconds for a host that reports progress: a migration of data
-# Messages of ssh for a connection that was never established, so that nothing can have begun.
-_NEVER_THERE = (
-    "ssh: connect to host",
-    "Could not resolve hostname",
-    "Permission denied",
-    "Host key verification failed",
-    "banner exchange",
-    "kex_exchange_identification",
+# What ssh and Ansible say of a connection that was never established, so that nothing can have begun.
+# Ansible's message has all that ssh printed, also what programs on the host wrote before the connection
+# broke: their "Permission denied" is not that of ssh.
+_NEVER_THERE = re.compile(
+    r"\AFailed to create temporary directory\.|"
+    r"(?:^|\b(?:via|over) ssh: )"
+    r"(?:ssh: (?:connect to host|Could not resolve hostname) "
+    r"|Host key verification failed\."
+    r"|(?:\S+@\S+: )?Permission denied \([\w@.,-]+\)\."
+    r"|(?:Connection .{1,40} during )?banner exchange\b"
+    r"|kex_exchange_identification: )",
+    re.MULTILINE,
 )
 
 
@@ -106,10 +112,9 @@ class GuardedAction(TransactionAction):
                 name: self._templar.template(task_vars[each]) for name, each in limits.items()
             }
         try:
-            with self._new_connection():
-                result: dict[str, Any] = self.ask(entry, arguments, task_vars=task_vars, patience=_PATIENCE)
+            result = self._begun(entry, arguments, task_vars=task_vars)
         except (AnsibleConnectionFailure, AnsibleActionFail) as lost:
-            if any(words in str(lost) for words in _NEVER_THERE):
+            if _was_never_there(lost):
                 raise
             result = self._reconnected(token, seconds, task_vars=task_vars, error=lost, forgets=forgets)
             if result["outcome"] == UNKNOWN:
@@ -133,6 +138,29 @@ class GuardedAction(TransactionAction):
         elif result["outcome"] == CHANGED:
             result["changed"] = True
         return result
+
+    def _begun(
+        self, entry: str, arguments: Mapping[str, Any], *, task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Have the host make the change; connect again where nothing can have begun.
+
+        As often as Ansible may, which would itself run the program again after any lost connection.
+        """
+        ssh = self._connection.transport == "ssh"
+        retries = int(self._connection.get_option(RETRIES)) if ssh else 0
+        while True:
+            try:
+                with self._new_connection():
+                    found: dict[str, Any] = self.ask(
+                        entry, arguments, task_vars=task_vars, patience=_PATIENCE
+                    )
+                    return found
+            except AnsibleConnectionFailure as lost:
+                again = _was_never_there(lost) and not isinstance(lost, AnsibleAuthenticationFailure)
+                if not (retries and again):
+                    raise
+            retries -= 1
+            time.sleep(_PAUSE)
 
     def _closed(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result for a host outside its windows (``converge_windows``); empty inside them."""
@@ -300,6 +328,13 @@ def _restless(value: Any) -> list[str]:
             "converge_restless_containers must be a list of names, label=KEY=VALUE or service=NAME"
         )
     return value
+
+
+def _was_never_there(error: Exception) -> bool:
+    """Return whether an error says that there was no connection, so that the host was given no program."""
+    if isinstance(error, AnsibleAuthenticationFailure):
+        return True
+    return isinstance(error, AnsibleConnectionFailure) and bool(_NEVER_THERE.search(str(error)))
 
 
 def _error_line(error: Exception) -> str:

@@ -59,7 +59,7 @@ _NOT_FOUND = 87
 _MAX_LINE = 300
 _MAX_SAID = 20_000  # characters of output that are searched for the reason of a failure
 _MAX_HEAD = 4096
-_RETRIES = "reconnection_retries"  # of Ansible's ssh connection
+RETRIES = "reconnection_retries"  # of Ansible's ssh connection
 _AUTO = frozenset({"", "auto", "auto_silent", "auto_legacy", "auto_legacy_silent"})
 
 
@@ -153,12 +153,12 @@ class HostScriptAction(ActionBase):
         if allowed or connection.transport != "ssh":
             yield
             return
-        before = connection.get_option(_RETRIES)
-        connection.set_option(_RETRIES, 0)
+        before = connection.get_option(RETRIES)
+        connection.set_option(RETRIES, 0)
         try:
             yield
         finally:
-            connection.set_option(_RETRIES, before)
+            connection.set_option(RETRIES, before)
 
     @staticmethod
     def see_it_fits(result: Any, *, told: bool = True) -> None:

@@ -129,6 +129,7 @@ class TransactionAction(HostScriptAction):
             task_vars=task_vars,
             timeout=timeout,
             patience=patience,
+            repeatable=bool(arguments.get("check")),
             told=partial(self.step, task_vars),
         )
         try:

@@ -25,7 +25,11 @@ class Connection:
     transport = "ssh"
 
     def __init__(self) -> None:
-        self.options: dict[str, Any] = {"ssh_args": "-o ControlMaster=auto", "timeout": 30}
+        self.options: dict[str, Any] = {
+            "ssh_args": "-o ControlMaster=auto",
+            "timeout": 30,
+            "reconnection_retries": 0,
+        }
 
     def get_option(self, name: str) -> Any:
         return self.options[name]

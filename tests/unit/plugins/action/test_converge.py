@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleAuthenticationFailure, AnsibleConnectionFailure
 
-from tests.unit.plugins.action.answering import SECONDS, Clock, Host
+from tests.unit.plugins.action.answering import SECONDS, Clock, Connection, Host
 from tests.unit.plugins.loading import action
 
 LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh: Timeout, server h not responding.")
@@ -26,7 +26,7 @@ def test_a_run_is_confirmed_over_a_new_connection(clock: Clock) -> None:
     assert arguments["guard"]["token"] == confirmation["token"]
     assert (arguments["guard"]["seconds"], "@" in arguments["guard"]["who"]) == (SECONDS, True)
     assert all(args.startswith("-o ControlMaster=no -o ControlPath=none") for args in host.ssh_args)
-    assert host.connection.options == {"ssh_args": "-o ControlMaster=auto", "timeout": 30}
+    assert host.connection.options == Connection().options
 
 
 @pytest.mark.parametrize(("asked_for", "used"), [(5, 10), (10, 10), (90, 90)])
@@ -136,6 +136,64 @@ def test_an_unreachable_host_fails_at_once(clock: Clock) -> None:
     with pytest.raises(AnsibleConnectionFailure):
         host.converge()
     assert len(host.asked) == 1
+
+
+OVER_SSH = 'Data could not be sent to remote host "h". Make sure this host can be reached over ssh: '
+VIA_SSH = "Failed to connect to the host via ssh: "
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"{OVER_SSH}ssh: Could not resolve hostname h: Name or service not known\r\n",
+        f"{VIA_SSH}Warning: added 'h'.\r\nroot@h: Permission denied (publickey,gssapi-keyex).\r\n",
+        f"{VIA_SSH}Permission denied (publickey,password).",
+        f"{VIA_SSH}@@@ REMOTE HOST IDENTIFICATION HAS CHANGED! @@@\nHost key verification failed.\n",
+        f"{VIA_SSH}Connection timed out during banner exchange\nConnection to 192.0.2.1 port 22 timed out\n",
+        f"{VIA_SSH}ssh: connect to host jump port 22: x\r\nkex_exchange_identification: closed\r\n",
+        "Failed to create temporary directory. In some cases, …: Permission denied\n",
+    ],
+)
+def test_nothing_has_begun_where_ssh_has_not_connected(clock: Clock, said: str) -> None:
+    host = Host(clock, AnsibleConnectionFailure(said))
+    with pytest.raises(AnsibleConnectionFailure):
+        host.converge()
+    assert len(host.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        AnsibleConnectionFailure(f"{OVER_SSH}rm: cannot remove '/x': Permission denied\nConnection closed"),
+        AnsibleConnectionFailure(
+            f"{VIA_SSH}Authorised use only. Permission denied to all others.\r\nTimeout"
+        ),
+        AnsibleConnectionFailure(f"{VIA_SSH}cron[7]: sh: line 1: ssh: connect to host b port 22: refused"),
+        AnsibleActionFail("the script ended with code 1 on the host: Permission denied"),
+        AnsibleActionFail("the script ended with code 1 on the host: ssh: connect to host b port 22: x"),
+    ],
+)
+def test_words_of_the_host_do_not_say_that_nothing_has_begun(clock: Clock, lost: Exception) -> None:
+    host = Host(clock, lost, {"outcome": "changed"})
+    assert host.converge()["outcome"] == "changed"
+    assert [entry for entry, _ in host.asked] == ["main:converge", "main:confirm"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "answers"),
+    [([REFUSED, REFUSED], True), ([REFUSED] * 3, False), ([AnsibleAuthenticationFailure("x")], False)],
+)
+def test_a_connection_is_tried_again_as_often_as_the_site_says(
+    clock: Clock, failures: list[Exception], answers: bool
+) -> None:
+    host = Host(clock, *failures, {"outcome": "unchanged"})
+    host.connection.options["reconnection_retries"] = 2
+    if answers:
+        assert host.converge()["outcome"] == "unchanged"
+    else:
+        with pytest.raises(type(failures[0])):
+            host.converge()
+    assert [entry for entry, _ in host.asked] == ["main:converge"] * (len(failures) + answers)
 
 
 def test_a_slow_worker_is_waited_for(clock: Clock) -> None:
