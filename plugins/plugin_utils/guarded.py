@@ -114,7 +114,7 @@ class GuardedAction(TransactionAction):
         try:
             result = self._begun(entry, arguments, task_vars=task_vars)
         except (AnsibleConnectionFailure, AnsibleActionFail) as lost:
-            if _was_never_there(lost):
+            if was_never_there(lost):
                 raise
             result = self._reconnected(token, seconds, task_vars=task_vars, error=lost, forgets=forgets)
             if result["outcome"] == UNKNOWN:
@@ -140,7 +140,12 @@ class GuardedAction(TransactionAction):
         return result
 
     def _begun(
-        self, entry: str, arguments: Mapping[str, Any], *, task_vars: dict[str, Any]
+        self,
+        entry: str,
+        arguments: Mapping[str, Any],
+        *,
+        task_vars: dict[str, Any],
+        patience: float = _PATIENCE,
     ) -> dict[str, Any]:
         """Have the host make the change; connect again where nothing can have begun.
 
@@ -151,12 +156,10 @@ class GuardedAction(TransactionAction):
         while True:
             try:
                 with self._new_connection():
-                    found: dict[str, Any] = self.ask(
-                        entry, arguments, task_vars=task_vars, patience=_PATIENCE
-                    )
+                    found: dict[str, Any] = self.ask(entry, arguments, task_vars=task_vars, patience=patience)
                     return found
             except AnsibleConnectionFailure as lost:
-                again = _was_never_there(lost) and not isinstance(lost, AnsibleAuthenticationFailure)
+                again = was_never_there(lost) and not isinstance(lost, AnsibleAuthenticationFailure)
                 if not (retries and again):
                     raise
             retries -= 1
@@ -191,14 +194,14 @@ class GuardedAction(TransactionAction):
                 )
         except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
             reason = (
-                f"the connection was lost ({_error_line(lost)}), the host has no record of the run, and"
-                f" whether it finished is not known ({_error_line(failed)}): run it again: that changes"
+                f"the connection was lost ({error_line(lost)}), the host has no record of the run, and"
+                f" whether it finished is not known ({error_line(failed)}): run it again: that changes"
                 " nothing if the run had finished"
             )
             return {"outcome": UNCONFIRMED, "reason": reason}
         if found["outcome"] != UNCHANGED:
             raise lost
-        note = f"the connection was lost ({_error_line(lost)}); on a new one, nothing is left to do"
+        note = f"the connection was lost ({error_line(lost)}); on a new one, nothing is left to do"
         return {"outcome": CHANGED, "notes": [note, *found.get("notes", ())]}
 
     def _reconnected(
@@ -223,7 +226,7 @@ class GuardedAction(TransactionAction):
         deadline = time.monotonic() + seconds
         longest = time.monotonic() + min(max(_AT_WORK, seconds + _GRACE), host_time.left())
         reachable_again = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
-        last = _error_line(error) if error else ""
+        last = error_line(error) if error else ""
         self.step(task_vars, "confirm over a new connection")
         while time.monotonic() < min(deadline + _GRACE, longest):
             try:
@@ -232,7 +235,7 @@ class GuardedAction(TransactionAction):
                         "main:confirm", asked, task_vars=task_vars, timeout=int(seconds) + _GRACE
                     )
             except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
-                last = _error_line(failed)
+                last = error_line(failed)
             else:
                 if found["outcome"] in (ROLLED_BACK, PARTLY_ROLLED_BACK) and last:
                     found["reason"] = f"{found.get('reason')}: {last}"
@@ -330,13 +333,13 @@ def _restless(value: Any) -> list[str]:
     return value
 
 
-def _was_never_there(error: Exception) -> bool:
+def was_never_there(error: Exception) -> bool:
     """Return whether an error says that there was no connection, so that the host was given no program."""
     if isinstance(error, AnsibleAuthenticationFailure):
         return True
     return isinstance(error, AnsibleConnectionFailure) and bool(_NEVER_THERE.search(str(error)))
 
 
-def _error_line(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """Return an error as one line."""
     return " ".join(str(error).split())[-300:]

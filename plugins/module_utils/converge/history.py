@@ -50,7 +50,14 @@ def _described(store: Store, run: str) -> dict[str, Any]:
 
 
 def back_to(
-    store: Store, *, before: str, who: str, check: bool, number: Number | None = None
+    store: Store,
+    *,
+    before: str,
+    who: str,
+    check: bool,
+    number: Number | None = None,
+    token: str = "",
+    predicted: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Roll back a run and all later ones, newest first.
 
@@ -60,6 +67,8 @@ def back_to(
         who: who requested it.
         check: only report what would change.
         number: of the run that asks; None without one.
+        token: by which the caller withdraws this rollback (``confirm``); empty without one.
+        predicted: the runs that it must roll back, as a check has named them; empty for any.
 
     Returns:
         A result like that of a transaction, with ``runs``, those that were rolled back.
@@ -71,10 +80,13 @@ def back_to(
         raise Refused("hardener has changed nothing on this host yet")
     with locked(store.lock, shared=check):
         if not check:
+            fencing.require_standing(store, token)
             fencing.require_newest(store, number)
             with suppress(Refused):  # a full disk must not keep a host from going back
                 fencing.keep(store, number)
         runs = _runs_to_roll_back(store, before)
+        if predicted and runs != list(predicted):
+            raise Refused("the runs of this host are no longer those of a moment ago: try again")
         changes, notes = _predicted(store, runs)
         result = {
             "changed": bool(runs),

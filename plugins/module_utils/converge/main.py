@@ -58,7 +58,7 @@ def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: ``run`` (the last one without it), ``who``, ``check``, ``list``; ``number`` as for
-            `converge`.
+            `converge`; ``token`` and ``runs``, see ``history.back_to``.
     """
     from . import history
 
@@ -72,6 +72,8 @@ def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
             who=str(arguments.get("who") or "")[:200],
             check=bool(arguments.get("check")),
             number=_number(arguments),
+            token=str(arguments.get("token") or ""),
+            predicted=[str(run) for run in arguments.get("runs") or ()],
         )
     )
 

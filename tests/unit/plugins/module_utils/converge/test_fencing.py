@@ -259,3 +259,24 @@ def test_a_run_and_the_question_for_it_agree_whichever_comes_first(host: Host, s
         converge(host, "new", None, token=TOKENS[0])
     os.waitpid(child, 0)
     assert (host.folder / "x").exists() is (asked.read_text() != "unknown")
+
+
+def test_a_rollback_that_was_withdrawn_or_meets_other_runs_changes_nothing(host: Host) -> None:
+    for content in ("1", "2"):
+        converge(host, content, None)
+    first, second = host.store.runs()
+
+    def back(token: str, *predicted: str) -> dict[str, Any]:
+        return history.back_to(host.store, before="", who="", check=False, token=token, predicted=predicted)
+
+    assert outcome(host, TOKENS[0]) == "unknown"
+    with pytest.raises(Refused, match="lost before the run began"):
+        back(TOKENS[0], second)
+    with pytest.raises(Refused, match="no longer those of a moment ago"):
+        back(TOKENS[1], first)
+    assert host.read("x") == "2"
+    assert back(TOKENS[1], second)["outcome"] == "changed"
+    assert host.read("x") == "1"
+    with pytest.raises(Refused, match="no longer those of a moment ago"):
+        back(TOKENS[1], second)
+    assert host.read("x") == "1"
