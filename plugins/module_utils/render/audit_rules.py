@@ -69,15 +69,19 @@ def _render(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[s
         for watch in watches
     ]
     files = {
-        _LIMITS: f"# Written by hardener. Another rules file may say otherwise.\n-b {backlog}\n-f 1\n",
+        _LIMITS: f"# Written by hardener. A later file may override these limits.\n-b {backlog}\n-f 1\n",
         _RULES: "\n".join(
-            ["# Written by hardener: who touches what the Docker engine stands on.", *rules, ""]
+            [
+                "# Written by hardener: record access to the files and programs of the Docker engine.",
+                *rules,
+                "",
+            ]
         ),
     }
     made = sorted({folder for watch in watches for folder in _made_at_boot(watch)})
     if made:
         lines = [f"d {folder.replace('%', '%%')} {_mode(folder, host)} root root -" for folder in made]
-        why = "# Written by hardener: audit rules are loaded before services start and make these folders."
+        why = "# Written by hardener: audit rules are loaded before the services that create these folders."
         files[_TMPFILES] = "\n".join([why, *lines, ""])
     return {
         "resources": [

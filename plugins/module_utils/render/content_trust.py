@@ -39,17 +39,17 @@ MemoryMax=1G
 Nice=10
 IOSchedulingClass=idle
 UMask=0077
-# The record is root's alone; nothing else is written.
+# Only root can read the record; the service writes nothing else.
 StateDirectory=hardener hardener/trust
 StateDirectoryMode=0700
 ProtectSystem=strict
-# root's own login at registries is read
+# The service reads root's own registry credentials.
 ProtectHome=read-only
 PrivateTmp=yes
 PrivateDevices=yes
 NoNewPrivileges=yes
 CapabilityBoundingSet=
-# getaddrinfo asks the kernel for its addresses by netlink
+# getaddrinfo reads the addresses of this host by netlink.
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
 RestrictRealtime=yes
@@ -70,7 +70,7 @@ SystemCallFilter=@system-service
 _TIMER = """\
 # Written by hardener.
 [Unit]
-Description=Verify the images of this host again and again
+Description=Verify the images of this host on a schedule
 
 [Timer]
 OnActiveSec=2min
@@ -174,7 +174,7 @@ def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
     if server and not _SERVER.fullmatch(server):
         return {"refused": f"content_trust_server must be such as https://notary.example.com, not {server!r}"}
     settings = ["DOCKER_CONTENT_TRUST=1", *([f"DOCKER_CONTENT_TRUST_SERVER={server}"] if server else [])]
-    why = "# Written by hardener: the docker command asks for signatures.\n"
+    why = "# Written by hardener: the docker command requires signatures.\n"
     quoted = " ".join(f'"{setting}"' for setting in settings)
     return {
         "notes": list(_switched_off(host)),

@@ -1,4 +1,4 @@
-"""Build a document of the role docker_daemon: keys of daemon.json, beside what the command line sets."""
+"""Build a document of the role docker_daemon: keys of daemon.json that the command line does not set."""
 
 from __future__ import annotations
 

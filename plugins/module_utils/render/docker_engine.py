@@ -20,8 +20,8 @@ from .openpgp import fingerprints
 _UNITS = ("docker.service", "docker.socket")
 _HOLDS = [f"/etc/systemd/system/{unit}.d/hardener-hold.conf" for unit in _UNITS]
 _HOLD = (
-    "# Written by hardener: Docker is installed and has yet to be configured. It does not start while this\n"
-    "# file is here; `hardener provision` removes it in the step that brings the configuration.\n"
+    "# Written by hardener: Docker is installed, but not configured yet. It does not start while this\n"
+    "# file exists; `hardener provision` removes it when it writes the configuration.\n"
     "[Unit]\n"
     f"ConditionPathExists=!{_HOLDS[0]}\n"
 )
@@ -203,7 +203,7 @@ def _apt(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]) -> li
     # apt prefers the specific form over the general one: these packages of this origin, and no others.
     origin = urlsplit(wanted["url"]).hostname
     preferences = (
-        "# Written by hardener: this repository brings these packages and no others.\n"
+        "# Written by hardener: only these packages are installed from this repository.\n"
         f"Package: {' '.join(engine)}\nPin: origin {origin}\nPin-Priority: 500\n"
         "\n"
         f"Package: *\nPin: origin {origin}\nPin-Priority: -1\n"
@@ -216,7 +216,7 @@ def _apt(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]) -> li
 
 def _dnf(wanted: Mapping[str, Any], engine: Sequence[str]) -> list[dict[str, Any]]:
     repository = (
-        "# Written by hardener: this repository brings these packages and no others.\n"
+        "# Written by hardener: only these packages are installed from this repository.\n"
         "[hardener-docker]\n"
         "name=Docker\n"
         f"baseurl={wanted['url'].rstrip('/')}/$releasever/$basearch/{wanted['channel']}\n"
@@ -238,7 +238,7 @@ def _version(host: HostView, version: str, engine: Sequence[str]) -> dict[str, A
         return {"name": name}
     pinned = " ".join(_versioned(engine))
     preferences = (
-        "# Written by hardener: this version and no other.\n"
+        "# Written by hardener: apt keeps this version.\n"
         f"Package: {pinned}\nPin: version {version}\nPin-Priority: 990\n"
         "\n"
         f"Package: {pinned}\nPin: release *\nPin-Priority: -1\n"

@@ -179,7 +179,7 @@ def _document(
     settings: Mapping[str, Any] | None = None,
     remove: bool = False,
 ) -> dict[str, Any]:
-    """Return a document of rules files; the boot unit is added with the first and removed with the last."""
+    """Return a document of rules files, which also adds the boot unit, or removes it if ``remove``."""
     resources: list[dict[str, Any]] = [
         {"kind": "absent", "path": f"{FIREWALL}/{file}"}
         if content is None

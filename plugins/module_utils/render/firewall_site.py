@@ -176,7 +176,7 @@ def _networks(where: str, raw: Any) -> tuple[Network, ...]:
         raise ValueError(f"{where} is a text; a list of addresses or networks is needed")
     for network in raw:
         if "%" in str(network):  # the zone of an IPv6 address, which may be any text
-            raise ValueError(f"{where}: {str(network)!r} names a zone, which packets do not have")
+            raise ValueError(f"{where}: {str(network)!r} has a zone (after %), which rules cannot match")
     try:
         return tuple(ip_network(str(network)) for network in raw)
     except ValueError as error:

@@ -93,8 +93,8 @@ def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, An
     if reason:
         return [{"name": name, "refused": reason}]
     wanted: dict[str, str] = {}
-    lines = ["# Written by hardener. Forwarding is not here: the engine turns it on itself, and closes the"]
-    lines += ["# forwarding between other interfaces only where it was off before.", ""]
+    lines = ["# Written by hardener. IP forwarding is not set here: the engine enables it, and refuses"]
+    lines += ["# forwarding between other interfaces only if it was disabled before.", ""]
     for setting in sysctls.baseline():
         key, value = setting.key, setting.value
         running = host.data("sysctl").get(key, "")
@@ -152,7 +152,7 @@ def _network(settings: Mapping[str, str]) -> dict[str, Any]:
 
 def _site_lines(settings: Mapping[str, str]) -> Iterator[str]:
     for key, value in settings.items():
-        yield from ("# Wanted by this site.", f"{_optional(key)}{key} = {value}")
+        yield from ("# Set by a variable of this site.", f"{_optional(key)}{key} = {value}")
 
 
 def _invalid_settings(host: HostView, settings: Mapping[str, str]) -> Iterator[str]:
@@ -199,7 +199,9 @@ def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> 
         reason = f"kernel_modules_kept: {', '.join(unknown)} would not be blocked anyway; remove it"
         return {"name": name, "refused": reason}
     notes = []
-    lines = ["# Written by hardener: modules that can be loaded by anybody, and that no Docker host needs."]
+    lines = [
+        "# Written by hardener: blocks modules that any user can cause to be loaded and no Docker host needs."
+    ]
     mounted = {str(mount.get("fstype")) for mount in host.data("mounts") or ()}
     unread = host.unread_containers()
     for entry in baseline:

@@ -117,7 +117,7 @@ def _config(config: Mapping[str, str], mode: str) -> str:
     """Return the file's content with the mode changed, and all other content unchanged."""
     lines = {"SELINUX": mode, **{key: value for key, value in config.items() if key != "SELINUX"}}
     text = "\n".join(f"{key}={value}" for key, value in lines.items())
-    return f"# Written by hardener; what stood here before is in its backup.\n{text}\n"
+    return f"# Written by hardener; the previous content is in its backup.\n{text}\n"
 
 
 def _file(path: str, content: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def keys(document: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_a_key_without_a_flag_is_written_and_expected_in_the_engine() -> None:
+def test_a_key_that_no_flag_sets_is_written_and_verified_in_the_engine() -> None:
     document = document_of(view(make()), "icc", {"icc": False}, {"mtu": 1400}, info={"Debug": False})
     assert (document["name"], document["impact"], document["notes"]) == (
         "docker_daemon_icc",

@@ -143,7 +143,7 @@ def test_apt_is_pinned_to_one_version() -> None:
     content = files(documents(bare(), version="26.1.5*")["docker_engine_version"])
     assert content == {
         "/etc/apt/preferences.d/hardener-docker-version": (
-            "# Written by hardener: this version and no other.\n"
+            "# Written by hardener: apt keeps this version.\n"
             "Package: docker.io docker-cli\nPin: version 26.1.5*\nPin-Priority: 990\n"
             "\n"
             "Package: docker.io docker-cli\nPin: release *\nPin-Priority: -1\n"
@@ -192,7 +192,7 @@ def test_the_apt_repository_provides_the_engine_only() -> None:
         "Signed-By: /etc/apt/keyrings/hardener-docker.asc\n"
     )
     assert content["/etc/apt/preferences.d/hardener-docker-source"] == (
-        "# Written by hardener: this repository brings these packages and no others.\n"
+        "# Written by hardener: only these packages are installed from this repository.\n"
         "Package: docker-ce docker-ce-cli containerd.io\nPin: origin mirror.example.org\nPin-Priority: 500\n"
         "\n"
         "Package: *\nPin: origin mirror.example.org\nPin-Priority: -1\n"
@@ -204,7 +204,7 @@ def test_the_dnf_repository_provides_the_engine_only() -> None:
     content = files(documents(bare(ROCKY), **{**REPOSITORY, **address})["docker_engine_source"])
     assert content["/etc/pki/rpm-gpg/hardener-docker.asc"] == key("one")
     assert content["/etc/yum.repos.d/hardener-docker.repo"] == (
-        "# Written by hardener: this repository brings these packages and no others.\n"
+        "# Written by hardener: only these packages are installed from this repository.\n"
         "[hardener-docker]\n"
         "name=Docker\n"
         "baseurl=https://mirror.example.org/linux/centos/$releasever/$basearch/stable\n"

@@ -153,7 +153,7 @@ def test_files_of_units_and_containerd_get_root_as_owner() -> None:
     assert "/etc/systemd/system/containerd.service.d/x.conf" in found
 
 
-def test_certificate_folders_get_root_and_dangling_links_are_kept() -> None:
+def test_certificate_folders_are_restricted_and_dangling_links_are_left_alone() -> None:
     folder = "/etc/docker/certs.d/registry"
     snapshot = make(
         files={
@@ -168,7 +168,7 @@ def test_certificate_folders_get_root_and_dangling_links_are_kept() -> None:
     assert verdicts(snapshot, "file-registry-cert-mode") == {"file-registry-cert-mode": Status.PASS}
 
 
-def test_paths_are_looked_up_as_the_collector_names_them() -> None:
+def test_a_path_is_normalised_before_its_record_is_looked_up() -> None:
     key = "/etc/docker/tls/key.pem"
     snapshot = make(
         **{

@@ -43,7 +43,7 @@ def test_a_service_has_a_rule_for_each_source_of_its_family() -> None:
         ({"allow": [{"port": 80, "sources": []}]}, r"firewall_allow\[0\]: sources is empty; leave it out"),
         ({"published": [{"port": 80, "sources": None}]}, r"firewall_published\[0\]: sources is empty"),
         ({"forward": [{"from": "wg0", "sources": []}]}, r"firewall_forward\[0\]: sources is empty"),
-        ({"ssh_sources": ["fe80::1%eth0"]}, "names a zone"),
+        ({"ssh_sources": ["fe80::1%eth0"]}, "has a zone"),
         ({"allow": [{"port": 80, "sources": ["fe80::1%a -j ACCEPT\n-A X"]}]}, r"%a -j ACCEPT\\n-A X"),
         ({"allow": [{"port": "80 -j ACCEPT"}]}, "a number or a range such as 8000-8010 is needed"),
         ({"allow": [{"port": 0}]}, "not within 1-65535"),
