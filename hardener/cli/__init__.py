@@ -129,8 +129,8 @@ def main() -> None:
       3    not compliant: a control fails, or evidence is refused
       4    incomplete: nothing fails, but a host or a control could not be evaluated
       5    rolled back: a change broke a host and was undone
-      6    drifted: something is worse than it was (`hardener drift`)
-      7    repaired: something had drifted, and is as it was again
+      6    drifted: a control is worse than before (`hardener drift`)
+      7    repaired: a control had drifted and was repaired
       8    not begun: a limit of failures or a maintenance window left hosts as they were
       130  interrupted
     """  # noqa: D301 - click reads the \b

@@ -47,8 +47,9 @@ def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, j
     the last seven days are shown first; they are the baseline of what is usual for an image. docs/activity.md
     lists what can be observed, and what leaves no trace.
 
-    The exit code is 3 if an observation is unusual for its image (or grave, if there is no baseline), and 4
-    if a host could not be observed, lost observations, or has a collector that writes nothing.
+    The exit code is 3 if an observation is unusual for its image (or of high severity, if there is no
+    baseline), and 4 if a host could not be observed, lost observations, or has a collector that writes
+    nothing.
 
     \b
     hardener activity -i inventory.yml --for 10m --json activity.json

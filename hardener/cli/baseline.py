@@ -14,7 +14,7 @@ from hardener.cli.history_options import Runs, runs_options
 def baseline(*, run: str, kept: Runs) -> None:
     """Make a run the baseline of its inventory: `hardener drift` reports what has changed since.
 
-    A baseline is never deleted for its age, until another run replaces it. Without a baseline, an inventory
+    A baseline is kept, however old it is, until another run replaces it. Without a baseline, an inventory
     is compared with its last complete run that was not a drift run.
 
     \b

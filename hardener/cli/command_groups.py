@@ -20,7 +20,7 @@ class CommandGroup(click.Group):
         """Parse the arguments.
 
         Raises:
-            NoCommandError: there are none.
+            NoCommandError: the command is missing.
         """
         if not args and not ctx.resilient_parsing:
             raise NoCommandError("a command is missing", ctx)

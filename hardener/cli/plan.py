@@ -31,7 +31,7 @@ from hardener.workflows.options import DecisionFiles, Selection
     "json_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the plan as JSON; `hardener harden --plan FILE` applies exactly that.",
+    help="Write the plan as JSON; `hardener harden --plan FILE` applies exactly this plan.",
 )
 @fail_on_option
 @verbose_option

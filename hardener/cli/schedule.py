@@ -22,7 +22,7 @@ _WHOLE_COMMAND = {"allow_interspersed_args": False}  # Options after the command
 def schedule() -> None:
     """Run `hardener drift` or `hardener audit` at regular times on this machine.
 
-    For root it is a timer of the system, for other users a timer of the user. docs/schedule.md describes what
+    root gets a timer of the system, any other user one of the user's systemd. docs/schedule.md describes what
     a unit may do, where secrets go, and how AWX and ansible-pull do the same.
     """
 
