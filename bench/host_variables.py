@@ -1,4 +1,4 @@
-"""Time what Ansible's main process does for a host more, the more hosts the play has: its variables.
+"""Time Ansible's computation of a host's variables, which takes longer the more hosts the play has.
 
     python -m bench.host_variables --hosts 100,1000,10000
 
@@ -26,7 +26,7 @@ _FAILED = 50  # one host in so many
 
 
 def milliseconds(inventory: Path) -> tuple[float, float]:
-    """Return the processor time for the variables of a host: none has failed; one in fifty has."""
+    """Return the processor time for the variables of a host, without failed hosts and with one in fifty."""
     loader = DataLoader()
     hosts = InventoryManager(loader=loader, sources=[str(inventory)])
     variables = VariableManager(loader=loader, inventory=hosts)

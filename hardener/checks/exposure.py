@@ -79,7 +79,9 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
         )
     if unknown:
         which = listed([_address(socket) for socket in unknown])
-        raise FactUnavailable("engine", f"it does not answer: {which} may be its API or ports of containers")
+        raise FactUnavailable(
+            "engine", f"the engine does not answer: {which} may be its API or ports of containers"
+        )
     actual = f"{', '.join(endpoints)}: clients are verified against {protection.ca}"
     if running and settings.replaced_since_start(protection.ca):
         look = (

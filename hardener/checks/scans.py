@@ -41,7 +41,7 @@ class LastScan:
         """Return the days from a time in the record to the snapshot.
 
         Raises:
-            FactUnavailable: it is none, or has not come yet.
+            FactUnavailable: the text is not a time, or is later than the snapshot.
         """
         try:
             passed = (self.now - datetime.fromisoformat(moment)).total_seconds()
@@ -74,7 +74,7 @@ def last_scan(snapshot: Snapshot) -> LastScan | None:
     """Return the record of the last scan; None without one, as in older snapshots.
 
     Raises:
-        FactUnavailable: it cannot be read, or the policy about it is none.
+        FactUnavailable: the record or the policy about it cannot be read.
     """
     source = snapshot.fact_or(SOURCE, None) if snapshot.has(SOURCE) else None
     if source is None:

@@ -49,7 +49,7 @@ def day(text: str) -> date:
     """Parse a date such as ``2026-11-25``; no other format is accepted.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a date in this format.
     """
     if not _DAY.fullmatch(text):
         raise ValueError("must be a date such as 2026-11-25")

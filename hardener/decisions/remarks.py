@@ -133,7 +133,7 @@ class Tally:
 
 
 def in_force(waivers: Sequence[AppliedWaiver]) -> Iterator[AppliedWaiver]:
-    """Return the waivers that cover something."""
+    """Return the waivers in force: those that cover a failing control or an offender."""
     return (each for each in waivers if each.standing is Standing.IN_FORCE)
 
 

@@ -111,7 +111,7 @@ def _insertion_place(begin: yaml.CollectionStartEvent, last: int, lines: Sequenc
 
 
 def _last_line(event: yaml.Event) -> int:
-    """Return the index of the last line that an event covers."""
+    """Return the index of the last line that a YAML event covers."""
     assert event.start_mark is not None
     assert event.end_mark is not None
     ends_before = event.end_mark.column == 0 and event.end_mark.line > event.start_mark.line

@@ -112,8 +112,9 @@ def _export(
     staged = [stage(run, folder) for run in sorted(runs, key=lambda run: run.info.run_id)]
     parts = tuple(run for run, _ in staged)
     identifiers = tuple(run.info.run_id for run in parts)
-    if len(set(identifiers)) < len(identifiers):
-        raise HardenerError("a run is listed twice", hint="name it once")
+    for identifier in identifiers:
+        if identifiers.count(identifier) > 1:
+            raise HardenerError(f"run {identifier} is listed twice", hint="name it once")
     proven = [stage_proof(name, content, folder) for name, content in sorted(proofs.items())]
     files = [
         *(file for _, some in staged for file in some),

@@ -21,7 +21,7 @@ def members(inventory: str) -> Members:
     """Ask Ansible for the hosts and groups of an inventory.
 
     Raises:
-        HardenerError: it is none, or cannot be read.
+        HardenerError: the inventory is invalid, or cannot be read.
     """
     # The variables of groups and hosts do not affect the names.
     return members_of(listed(inventory, variables=False))

@@ -58,7 +58,7 @@ class Place(Protocol):
 
 
 class SlicedExecutor:
-    """Runs each job in several Ansibles on this machine.
+    """Runs each job in several Ansible processes on this machine.
 
     Args:
         size: the number of hosts of a slice.

@@ -159,7 +159,7 @@ class PartFiles(Destination):
             self._open.pop(name).complete()
 
     def complete(self) -> None:
-        """Complete the parts that are open."""
+        """Complete the files of all parts that have been begun."""
         if not self._all:  # a run without hosts has a file too
             self._take("", SingleFile(self._path, self._parts.make()))
         for part in self._open.values():

@@ -105,7 +105,7 @@ def _facts(facts: Sequence[ChangedFact]) -> Iterator[str]:
 
 
 def _changed(drift: Drift) -> Iterator[RenderableType]:
-    """List the containers whose identity changed, with the changed axes."""
+    """List the containers whose identity changed, with each changed property (axis)."""
     found = drift.container_changes()
     if not found:
         return

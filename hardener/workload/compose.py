@@ -75,7 +75,7 @@ class _File:
     """A compose file, and one of its services.
 
     Raises:
-        HardenerError: it is none, or has no such service in a form that can be changed.
+        HardenerError: the text is not a compose file, or has no such service in a form that can be changed.
     """
 
     def __init__(self, text: str, *, service: str, name: str) -> None:

@@ -25,7 +25,7 @@ def decode_document(model: type[_Model], data: bytes, *, name: str, what: str, m
         most_values: how many values it may have.
 
     Raises:
-        HardenerError: it is none.
+        HardenerError: the data do not fit the model.
     """
     try:
         return model.model_validate_json(json.dumps(parse(data, most_values=most_values)))

@@ -90,7 +90,7 @@ def observation(
         control: whether a failing exercise is what is looked for, so that it counts whatever it has reached.
 
     Raises:
-        HardenerError: it is none.
+        HardenerError: the answer is not an observation.
     """
     try:
         return Observation.model_validate_json(json.dumps(_document(answer, machine, exercise, control)))
@@ -99,7 +99,7 @@ def observation(
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         reason = str(error) or type(error).__name__
-    raise HardenerError(f"{line(host)}: what it observed cannot be read: {line(reason, 200)}")
+    raise HardenerError(f"{line(host)}: its observations cannot be read: {line(reason, 200)}")
 
 
 def _document(

@@ -291,7 +291,7 @@ def decode(data: bytes, *, name: str) -> Document:
         name: what it is called in an error.
 
     Raises:
-        HardenerError: it is none.
+        HardenerError: the data are not such a document.
     """
     found = decode_document(Document, data, name=name, what="profile", most_values=_MOST_VALUES)
     for file in found.files:

@@ -134,7 +134,7 @@ def decode(data: bytes, *, name: str) -> ProofDocument:
         name: what it is called in an error.
 
     Raises:
-        HardenerError: it is none.
+        HardenerError: the data are not such a document.
     """
     return decode_document(ProofDocument, data, name=name, what="proof", most_values=_MOST_VALUES)
 

@@ -1,4 +1,4 @@
-"""Make a seccomp profile: the engine's default, narrowed to the wanted calls.
+"""Make a seccomp profile: the engine's default, narrowed to the needed calls.
 
 A plain list of recorded calls would be weaker than the default in places: it permits ``clone`` with every
 flag and ``socket`` with every family. So the default's rules are kept with their conditions, and only their
@@ -107,7 +107,7 @@ def narrowed(
     extra: Collection[str] = (),
     crypto_sockets: bool = False,
 ) -> Seccomp:
-    """Narrow the default profile to the wanted calls.
+    """Narrow the default profile to the needed calls.
 
     Args:
         default: the engine's own profile.
@@ -202,22 +202,22 @@ def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
         HardenerError: it permits what it does not name, or has what no engine writes.
     """
     if profile.get("defaultAction") not in _REFUSING:
-        raise _error("the default action permits calls")
+        raise _error("the default action permits system calls")
     rules = profile.get("syscalls")
     if not isinstance(rules, list) or not rules:
         raise _error("the profile has no rules")
     for rule in rules:
         if not isinstance(rule, dict) or not isinstance(names := rule.get("names"), list):
-            raise _error("a rule names no calls")
+            raise _error("a rule names no system calls")
         action, errno = rule.get("action"), rule.get("errnoRet")
         if action not in _PERMITTING | _REFUSING or not (errno is None or _is_number(errno)):
-            raise _error("a rule has an action that is not understood")
+            raise _error("a rule has an unknown action")
         args = [_argument(each) for each in rule.get("args") or ()]
         # Several conditions on one argument are alternatives for a runtime, like two rules.
         together = [args] if len({each["index"] for each in args}) == len(args) else [[each] for each in args]
         for name in names:
             if not isinstance(name, str):
-                raise _error("a rule names no calls")
+                raise _error("a rule names no system calls")
             for conditions in together:
                 yield {
                     "name": name,
@@ -229,14 +229,14 @@ def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
 
 def _argument(condition: Any) -> dict[str, Any]:
     if not isinstance(condition, dict):
-        raise _error("a condition on an argument is not understood")
+        raise _error("a condition on an argument is invalid")
     index, comparison = condition.get("index"), condition.get("op")
     # An engine omits zero values.
     first, second = condition.get("value", 0), condition.get("valueTwo", 0)
     if not (_is_number(index) and index in range(6) and comparison in _OPERATORS):
-        raise _error("a condition on an argument is not understood")
+        raise _error("a condition on an argument is invalid")
     if not (_is_number(first) and _is_number(second)):
-        raise _error("a condition on an argument is not understood")
+        raise _error("a condition on an argument is invalid")
     return {
         "index": index,
         "value": first,

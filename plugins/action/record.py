@@ -1,4 +1,4 @@
-"""Record what a container uses of the kernel, on a twin of it (docs/recordings.md)."""
+"""Record the system calls, capabilities and files that a container uses, on a twin (docs/recordings.md)."""
 
 from __future__ import annotations
 

@@ -306,7 +306,7 @@ def believe(result: dict[str, Any], *, check: bool) -> None:
     """Validate an answer against the request, and reduce it to what only the host can know.
 
     Raises:
-        AnsibleActionFail: it is none.
+        AnsibleActionFail: the outcome is not valid.
     """
     outcome = result["outcome"]
     if outcome in (CHANGED, *NOT_STANDING) and check:

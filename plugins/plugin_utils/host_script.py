@@ -340,7 +340,7 @@ def _parsed(text: str | bytes) -> Any:
     """Parse JSON strictly: refuse numbers outside the standard that Python accepts (``NaN``, ``1e999``).
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not JSON.
     """
     return json.loads(text, parse_constant=_finite, parse_float=_finite)
 

@@ -17,7 +17,7 @@ _TEXT = re.compile(r"^hardener-step [a-z0-9 -]{0,40}\r?\n?", re.MULTILINE)
 
 
 class Steps:
-    """Reads standard error in pieces.
+    """Finds the reported steps in the standard error of a host, which arrives in pieces.
 
     Args:
         told: called with the name of each step.

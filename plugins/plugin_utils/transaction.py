@@ -145,12 +145,12 @@ class TransactionAction(HostScriptAction):
         return result
 
     def numbered(self, task_vars: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return the number of the run as an argument for the host; empty without one.
+        """Return the run number as an argument for the host; empty if the run has no number.
 
         ``hardener`` sets it, so that a host refuses a run that is older than one that has been there.
 
         Raises:
-            AnsibleActionFail: it is none.
+            AnsibleActionFail: the variable is not a run number.
         """
         given = self._templar.template((task_vars or {}).get("hardener_number"))
         if given is None:

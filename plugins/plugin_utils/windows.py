@@ -47,7 +47,7 @@ def parse(text: str) -> Window:
             ``daily 00:00-24:00 UTC``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a window.
     """
     found = _WINDOW.fullmatch(" ".join(text.split()))
     if not found:

@@ -97,7 +97,7 @@ def test_a_stamp_of_another_signature_is_refused(desk: Desk, authority: Authorit
         desk.verify(bundle, tsa_certificates=authority.certificates)
 
 
-def test_a_changed_stamp_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
+def test_a_changed_time_stamp_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
     files = contents(bundle)
     stamp = bytearray(files[STAMP])
     stamp[-1] ^= 1

@@ -187,7 +187,7 @@ def test_a_snapshot_of_schema_1_has_its_settings_by_key() -> None:
 
 
 @pytest.mark.parametrize("parsed", [None, [], 3])
-def test_an_invalid_daemon_json_in_a_snapshot_of_schema_1_has_its_reason(parsed: Any) -> None:
+def test_a_snapshot_of_schema_1_keeps_the_reason_why_daemon_json_is_invalid(parsed: Any) -> None:
     assert of_schema_1({"exists": True, "parsed": parsed}).daemon_config["error"] == "is not a JSON object"
     assert of_schema_1({"exists": True, "parsed": parsed, "error": "e"}).daemon_config["error"] == "e"
     gone = of_schema_1({"exists": False, "parsed": None, "error": None}).daemon_config

@@ -196,7 +196,7 @@ def mask(container: Container, process: Mapping[str, Any], key: str) -> int:
     """Return a capability set of a process as a bit mask.
 
     Raises:
-        FactUnavailable: it is none.
+        FactUnavailable: the value is not a bit mask.
     """
     try:
         return int(str(process[key]), 16) & (1 << 64) - 1

@@ -90,7 +90,7 @@ def last_verification(snapshot: Snapshot) -> Record | None:
     """Return the record of the last verification; None without one, as in older snapshots.
 
     Raises:
-        FactUnavailable: it cannot be read, or the policy about it is none.
+        FactUnavailable: the record or the policy about it cannot be read.
     """
     source = snapshot.fact_or(SOURCE, None) if snapshot.has(SOURCE) else None
     if source is None:

@@ -38,7 +38,7 @@ def mappings(control: Control) -> list[dict[str, Any]]:
 
 
 def waivers(finding: Finding) -> list[dict[str, Any]]:
-    """Return the waivers of a finding with their standing, and the offenders that they cover."""
+    """Return the waivers of a finding, their effect (``standing``), and the covered offenders."""
     return [
         {**_waiver(each.waiver), "standing": each.standing.value, "offenders": offenders(each.offenders)}
         for each in finding.waivers
@@ -46,7 +46,7 @@ def waivers(finding: Finding) -> list[dict[str, Any]]:
 
 
 def attestations(finding: Finding) -> list[dict[str, Any]]:
-    """Return the attestations of a finding with their standing, and the offenders that they answer for."""
+    """Return the attestations of a finding, their effect (``standing``), and the covered offenders."""
     return [
         {
             **_attestation(each.attestation),

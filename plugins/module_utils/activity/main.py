@@ -54,7 +54,7 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bounded(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the gravest entries that fit into an answer, and the number of the others."""
+    """Return the most severe entries that fit into an answer, and the number of the others."""
     entries, lost = answer["entries"], answer["lost"]
     if len(entries) <= _MAX_TOLD:
         return answer

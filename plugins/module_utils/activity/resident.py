@@ -25,7 +25,7 @@ _RENEWED = 75  # exit code that makes systemd start the new version
 
 
 def main() -> None:
-    """Collect until terminated, and write the record every minute."""
+    """Collect denials and events until terminated, and write the record every minute."""
     parser = argparse.ArgumentParser(prog="hardener-activity", description=main.__doc__)
     parser.add_argument("--socket", default=USUAL_SOCKET)
     parser.add_argument("--learn-hours", type=float, default=24.0)

@@ -172,7 +172,7 @@ class Tally:
             self._remove(key)
 
     def data(self, baseline: Baseline | None) -> list[dict[str, Any]]:
-        """Return the entries as JSON data, the gravest first."""
+        """Return the entries as JSON data, the most severe first."""
         entries = sorted(
             self._entries.values(),
             key=lambda entry: (-RANKS[entry.sighting.severity], -entry.last, entry.sighting.kind),

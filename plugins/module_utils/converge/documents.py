@@ -21,7 +21,7 @@ one: those whose impact exceeds the allowed one are held, and what they set befo
 the documents of a whole role are in a document without resources. ``impact`` is the worst impact on this host
 (``contract.py``), ``costs`` has details in words.
 
-A ``secret`` file's content is shown to nobody: there is none of it in a diff.
+A ``secret`` file's content is never shown, not even in a diff.
 
 ``lines`` are added to a shared file, unless it has them already.
 

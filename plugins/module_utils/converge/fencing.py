@@ -36,10 +36,10 @@ class Number(NamedTuple):
 
     @classmethod
     def of(cls, raw: Any) -> Number:
-        """Return the number of a request.
+        """Return the run number in the data of a request.
 
         Raises:
-            Refused: it is none.
+            Refused: the data are not a run number.
         """
         fields = raw if isinstance(raw, dict) else {}
         number, run = fields.get("number"), fields.get("run")

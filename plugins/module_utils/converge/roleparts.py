@@ -46,7 +46,7 @@ def checked(role: str) -> str:
     """Validate a role's name, or the empty name of all roles.
 
     Raises:
-        Refused: it is none.
+        Refused: the text is not the name of a role.
     """
     if role and not _ROLE.fullmatch(role):
         raise Refused(f"{role!r} is not the name of a role")
@@ -59,7 +59,7 @@ def belongs(document: str, role: str) -> bool:
 
 
 def begun_of_role(kind: str, begun: Begun, role: str) -> Begun | None:
-    """Return a role's part of what a run gave to an activation and stored for it; None if there is none."""
+    """Return a role's part of the settings and stored data of a run's activation; None without one."""
     if not role or kind in ("docker", "systemd-reload"):  # these look at the files that change
         return begun
     if kind == "units":

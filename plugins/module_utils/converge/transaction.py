@@ -66,7 +66,7 @@ class Terms(NamedTuple):
         """Return the terms of a request.
 
         Raises:
-            Refused: they are none.
+            Refused: the terms are invalid.
         """
         who, restless = str(raw.get("who", ""))[:200], tuple(map(str, raw.get("restless", ())))
         found = cls(str(raw.get("token")), float(raw.get("seconds", 0)), who, restless)

@@ -198,7 +198,7 @@ class Connection:
         return answer
 
     def wait_for_ever(self) -> None:
-        """Remove the time limits: the server may have nothing to send for long."""
+        """Remove the time limits, since the server may send no data for a long time."""
         self._deadline = self._idle = FOREVER
 
 

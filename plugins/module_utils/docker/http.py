@@ -130,7 +130,7 @@ class Answer:
         return self._until_end(limit)
 
     def all(self, limit: int, *, accept: Iterable[int] = (), last: bool = False) -> bytes | NoAnswer:
-        """Return the body; return the reason as an exception if the status is not successful.
+        """Return the body; if the status is not successful, return an exception object with the reason.
 
         Args:
             limit: bytes; a larger body is read and dropped.
@@ -201,7 +201,7 @@ def parse(body: bytes) -> Any:
     """Parse a JSON text.
 
     Raises:
-        NoAnswer: it is none.
+        NoAnswer: the body is not JSON.
     """
     try:
         return loads(body)

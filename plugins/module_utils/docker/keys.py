@@ -221,7 +221,7 @@ RELOADABLE: Mapping[str, Any] = {
 
 
 def default_of(key: str) -> Any:
-    """Return the value that applies where a key is not set; None if that is nothing or is not known."""
+    """Return the value that applies if a key is not set; None if there is no such value or it is unknown."""
     known = BY_NAME.get(key)
     return known.default if known else None
 

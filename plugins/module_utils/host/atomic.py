@@ -159,7 +159,7 @@ def remove_folder(path: str) -> None:
     """Remove an empty folder.
 
     Raises:
-        OSError: it is none, or not empty.
+        OSError: the path is not a folder, or the folder is not empty.
     """
     with descriptors.at(path) as place:
         place.needed()

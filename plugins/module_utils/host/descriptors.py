@@ -214,8 +214,8 @@ class _Walk:
         if not self._levels[-1].guarded:
             raise Untrusted(
                 self._named(name),
-                f"this symbolic link lies where others than root can put one ({self._loose()}):"
-                " remove it, or let root alone write there",
+                "this symbolic link is in a folder where users other than root can create one"
+                f" ({self._loose()}): remove it, or let root alone write there",
             )
         target = os.readlink("", dir_fd=handle)  # of the same link that was checked
         if target.startswith("/"):
@@ -227,9 +227,9 @@ class _Walk:
         if stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and not level.guarded:
             raise Untrusted(
                 self._named(name),
-                f"this file has {status.st_nlink} names and lies where others than root can put one"
-                f" ({self._loose()}), so that it may be any file: remove it, or copy it and let root alone"
-                " write there",
+                f"this file has {status.st_nlink} hard links and is in a folder where users other than root"
+                f" can create one ({self._loose()}), so that it may be any file: remove it, or copy it and"
+                " let root alone write there",
             )
         return Place(self._named(name), level.handle, name, self._handle, (), level.guarded)
 

@@ -1,4 +1,4 @@
-"""Ask the kernel over netlink(7), and subscribe to what it announces there.
+"""Query the kernel over netlink(7), and subscribe to its multicast groups.
 
 `_socket` is `socket` without its wrappers, whose import takes long: see `docker.api`.
 """
@@ -95,7 +95,7 @@ def _receive(kernel: Socket, deadline: float) -> bytes:
         if port != 0:  # another process sent it
             continue
         if state & MSG_TRUNC:
-            raise _broken(f"it has a part of more than {_LARGEST} bytes")
+            raise _broken(f"a datagram has more than {_LARGEST} bytes")
         return data
 
 
@@ -105,7 +105,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     while offset < len(data):
         left = len(data) - offset
         if left < _HEADER.size:
-            raise _broken(f"it ends after {left} bytes of a header")
+            raise _broken(f"the last header has only {left} bytes")
         length, told, flags, number, _port = _HEADER.unpack_from(data, offset)
         if not _HEADER.size <= length <= left:
             raise _broken(f"a message gives its length as {length} where {left} bytes are left")

@@ -123,7 +123,7 @@ class Redactor:
         self._clean: set[str] = set()  # short texts without secrets: containers of one image repeat them
 
     def digest(self, value: str) -> str:
-        """Return the digest of a value."""
+        """Return a keyed digest that replaces a secret value."""
         known = self._digests.get(value)
         if known is None:
             code = hmac_sha256(self.key, value.encode("utf-8", "surrogatepass"))
@@ -140,7 +140,7 @@ class Redactor:
             self.secrets_cut = True
 
     def report(self) -> dict[str, Any]:
-        """Return the snapshot's report about secrets."""
+        """Return the places of the redacted secrets, as the snapshot reports them."""
         return {"secrets": self.secrets, "secrets_cut": self.secrets_cut}
 
     def assignments(self, pairs: Any, where: str) -> list[str]:

@@ -285,7 +285,7 @@ class Bpftrace(Source):
             child.end()
             raise
         child.end()
-        raise Failed(f"bpftrace has attached nothing after {_STARTED:g} s")
+        raise Failed(f"bpftrace has not attached its probes within {_STARTED:g} s")
 
     def _ask(self, *names: str) -> dict[str, Mapping[str, Any]]:
         """Return maps of the script, which bpftrace prints on command."""

@@ -39,7 +39,7 @@ class Task(Protocol):
         """Execute a command; return the answer."""
 
     def close(self) -> None:
-        """Release the twin."""
+        """Stop forwarding to the twin and sampling it."""
 
 
 class Owner(NamedTuple):
@@ -50,7 +50,7 @@ class Owner(NamedTuple):
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Owner | None:
-        """Return the owner with ``pid`` and ``started``; None if there is none."""
+        """Return the owner that arguments describe by ``pid`` and ``started``; None if they are empty."""
         return cls(int(arguments["pid"]), str(arguments["started"])) if arguments else None
 
     def lives(self) -> bool:

@@ -96,7 +96,7 @@ def read(path: str) -> dict[str, Any]:
     """Return the number of rules by result, and the failing rules, from an XCCDF result file.
 
     Raises:
-        Failed: it is none.
+        Failed: the file is not an XCCDF result file.
     """
     if os.path.getsize(path) > _LARGEST:
         raise Failed(f"the results are larger than {_LARGEST} bytes")

@@ -137,7 +137,7 @@ def listed(connection: Connection, engine: Engine, listing: str) -> dict[str, di
     if not entries and has_some(connection, engine, endpoint):  # or the first one was created meanwhile
         entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
         if not entries and has_some(connection, engine, endpoint):
-            raise Failed(f"the engine's answer to {endpoint} is empty, although its info counts some")
+            raise Failed(f"the engine's answer to {endpoint} is empty, although /info counts some objects")
     found: dict[str, dict[str, Any]] = {}
     for entry in entries or ():
         found.setdefault(entry["Id"], entry)

@@ -43,7 +43,7 @@ def read() -> dict[str, Any]:
         try:
             ruleset = loads(nft)["nftables"] if nft.strip() else []
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            errors["nft"] = f"its answer is not understood: {describe(error)}"
+            errors["nft"] = f"its answer cannot be read: {describe(error)}"
     if ipv4 is None and ipv6 is None and ruleset is None:
         raise Failed("; ".join(errors.values())) if errors else Absent("there is no iptables and no nft")
     iptables = None

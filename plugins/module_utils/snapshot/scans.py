@@ -24,7 +24,7 @@ def read(path: str = layout.SCAN_RECORD, status: str = _STATUS) -> dict[str, Any
 
     Raises:
         Absent: no scan has left a record here.
-        Failed: it is none that can be read.
+        Failed: the record is invalid.
     """
     record = read_record(path, _LARGEST, absent="no vulnerability scan has left a record on this host")
     if not isinstance(record, dict) or record.get("format") != SCAN_FORMAT:

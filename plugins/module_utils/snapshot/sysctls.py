@@ -347,10 +347,10 @@ SETTINGS = (
 
 
 def judged() -> Iterator[Setting]:
-    """Yield the settings that the control judges."""
+    """Yield the settings that the control host-kernel-settings judges."""
     return (setting for setting in SETTINGS if setting.accepts)
 
 
 def baseline() -> Iterator[Setting]:
-    """Yield the settings that the role sets."""
+    """Yield the settings that the role kernel sets."""
     return (setting for setting in SETTINGS if setting.value)

@@ -58,7 +58,7 @@ def parse(text: str) -> Reference:
 
 
 def forms(text: str) -> list[str]:
-    """Return a name as it is, completed, and in the engine's short form for Docker Hub."""
+    """Return the forms of an image name: as given, with registry and tag, and short for Docker Hub."""
     if DIGEST.fullmatch(text):  # an id, and no tag of a Docker Hub repository
         return [text]
     try:
@@ -76,7 +76,7 @@ def prefix(text: str) -> str:
     """Complete a registry or repository as a policy names it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a registry or repository.
     """
     name = text.rstrip("/")
     if _is_registry(name) and _HOST.fullmatch(name):

@@ -263,7 +263,7 @@ def parsed(body: bytes) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
-        Unreachable: it is none.
+        Unreachable: the body is not a JSON object.
     """
     try:
         found = json.loads(body)

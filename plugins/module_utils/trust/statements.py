@@ -152,7 +152,7 @@ def _other_payload(payload: bytes, image: references.Reference, digest: str) -> 
         named = critical["image"]["docker-manifest-digest"]
         repository = references.parse(str(critical["identity"]["docker-reference"])).repository
         if critical["type"] != _KIND:
-            raise ValueError("the payload is of another kind")
+            raise ValueError("the payload is not a container signature")
     except (ValueError, KeyError, TypeError, RecursionError):
         return "the signed content is not a payload of cosign"
     if named != digest:

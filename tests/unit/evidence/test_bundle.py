@@ -78,7 +78,7 @@ def test_a_time_stamp_needs_a_signature(desk: Desk) -> None:
 
 
 def test_a_run_can_be_named_only_once(desk: Desk) -> None:
-    with pytest.raises(HardenerError, match="a run is listed twice"):
+    with pytest.raises(HardenerError, match="is listed twice"):
         desk.export("it.tar.gz", run(), run())
     assert left(desk) == set()
 

@@ -79,7 +79,7 @@ HOSTILE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("changes", HOSTILE, ids=lambda changes: str(changes)[:40])
 def test_an_answer_of_the_wrong_form_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(HardenerError, match="host: what it observed cannot be read"):
+    with pytest.raises(HardenerError, match="host: its observations cannot be read"):
         seen(**changes)
     with pytest.raises(HardenerError, match="cannot be read"):
         observation("host", {}, machine="x86_64", exercise=None)

@@ -100,7 +100,7 @@ class _Reader:
         self._elements_read = 0
 
     def rules(self, table: tuple[str, str], statements: Sequence[Mapping[str, Any]]) -> list[Rule]:
-        """Return the rules of a table's rule; several if a map gives verdicts.
+        """Convert one nftables rule; return several rules if a verdict map decides.
 
         Raises:
             FactUnavailable: there are too many elements of sets to read.

@@ -114,7 +114,10 @@ def tight(path: str) -> dict[str, object]:
     [
         ("ca.crt.link", f"ca.crt.link: this symbolic link belongs to uid {EVE}"),
         ("folder.link/ca.crt", f"folder.link: this symbolic link belongs to uid {EVE}"),
-        ("hard.link", "hard.link: this file has 2 names and lies where others than root can put one"),
+        (
+            "hard.link",
+            "hard.link: this file has 2 hard links and is in a folder where",
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", ["attributes", "file", "json", "lines", "absent"])

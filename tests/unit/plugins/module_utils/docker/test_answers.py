@@ -118,7 +118,7 @@ def test_an_empty_list_fails_its_source_if_the_engine_counts_objects(
     documents = {**engines.documents(), path: []}
     (tmp_path / "some").mkdir()
     found = engines.sources(tmp_path / "some", documents)
-    assert "although its info counts some" in found[source]["error"]
+    assert "although /info counts some objects" in found[source]["error"]
     documents["/info"] = {**documents["/info"], "Containers": 0, "Images": 0}
     assert engines.sources(tmp_path, documents)[source]["data"] == []
 

@@ -152,7 +152,7 @@ def test_a_hard_link_in_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     victim.write_text("root's")
     within = folder(tmp_path / "f", EVE, 0o755)
     os.link(victim, within / "ca.crt")
-    with pytest.raises(Untrusted, match="has 2 names and lies where others"):
+    with pytest.raises(Untrusted, match="has 2 hard links and is in a folder where users other"):
         resolved(within / "ca.crt")
     victim.unlink()
     assert resolved(within / "ca.crt") == f"{within}/ca.crt"

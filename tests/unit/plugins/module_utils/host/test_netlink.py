@@ -125,14 +125,14 @@ def test_a_refusal_is_an_error_with_its_number(kernel: Callable[..., Kernel], an
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (b"\0", "it ends after 1 bytes of a header"),
-        (message(b"good") + message()[:15], "it ends after 15 bytes of a header"),
+        (b"\0", "the last header has only 1 bytes"),
+        (message(b"good") + message()[:15], "the last header has only 15 bytes"),
         (message(length=0), "a message gives its length as 0 where 16 bytes are left"),
         (message(b"four", length=15), "a message gives its length as 15 where 20 bytes are left"),
         (message(b"four", length=21), "a message gives its length as 21 where 20 bytes are left"),
         (message(length=0xFFFFFFFF), "a message gives its length as 4294967295 where 16 bytes are left"),
         (message(b"short"), "a message has 5 bytes instead of 6"),
-        (message(bytes(65520)) + message(kind=DONE), "it has a part of more than 65536 bytes"),
+        (message(bytes(65520)) + message(kind=DONE), "a datagram has more than 65536 bytes"),
     ],
 )
 def test_an_answer_that_cannot_be_read_is_an_error(

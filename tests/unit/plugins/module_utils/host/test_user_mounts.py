@@ -110,7 +110,7 @@ def test_no_owner_on_a_file_system_of_a_user_is_believed(tmp_path: Path, user: i
         assert (said, loader.read_text()) == ("written", "new")
     else:
         assert loader.read_text() == "root's"
-        assert "this symbolic link lies where others than root can put one" in said
+        assert "this symbolic link is in a folder where users other than root can create one" in said
     assert (f"{mounted} is on a file system that uid {EVE} mounted" in said) is (user == EVE)
 
 

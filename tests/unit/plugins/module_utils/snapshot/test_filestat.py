@@ -125,8 +125,8 @@ def test_a_path_that_a_user_could_redirect_is_marked(tmp_path: Path) -> None:
     found = untrusted()
     assert set(found) == {"theirs", "roots", "hard"}
     assert found["theirs"].startswith(f"{folder}/theirs: this symbolic link belongs to uid 4711")
-    assert "others than root can put one" in found["roots"]
-    assert "has 2 names" in found["hard"]
+    assert "users other than root can create one" in found["roots"]
+    assert "has 2 hard links" in found["hard"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")

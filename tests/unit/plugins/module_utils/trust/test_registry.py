@@ -105,7 +105,7 @@ def drip(piece: bytes) -> Any:
 @pytest.mark.parametrize(
     "piece", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"]
 )
-def test_a_slow_answer_is_read_once_until_the_deadline(
+def test_a_registry_that_was_too_slow_is_not_asked_again(
     fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, piece: bytes
 ) -> None:
     monkeypatch.setattr(registries, "_REQUEST", 0.3)
