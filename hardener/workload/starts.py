@@ -1,4 +1,7 @@
-"""The number of starts in a proof of a profile: a runtime's own calls vary from start to start."""
+"""The default and the limits of the number of starts in a proof.
+
+A proof needs several starts, because the calls of a container's runtime vary from start to start.
+"""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def require_newest(store: Store, asked: Number | None) -> None:
 
 
 def keep(store: Store, asked: Number | None) -> None:
-    """Keep the number of a run.
+    """Store the number of a run, so that runs with a lower number are refused.
 
     Raises:
         Refused: it cannot be written, so that this run would not be known to older ones.

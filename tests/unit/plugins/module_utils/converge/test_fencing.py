@@ -246,7 +246,7 @@ def test_a_run_that_cannot_be_withdrawn_is_not_called_unknown(
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_run_and_the_question_for_it_agree_whichever_comes_first(host: Host, seed: int) -> None:
+def test_a_run_and_a_concurrent_query_of_its_outcome_agree(host: Host, seed: int) -> None:
     """The program for a run and the question for its outcome reach the host at the same time."""
     pick = random.Random(seed)
     asked = Path(host.folder / "asked")
