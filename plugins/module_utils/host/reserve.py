@@ -113,6 +113,6 @@ def _keep(folder: int, name: str) -> None:
 
 
 def _is_private(handle: int) -> bool:
-    """Return whether a file is a regular one with a single name."""
+    """Return whether a file is a regular one with a single hard link."""
     status = os.fstat(handle)
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1

@@ -176,7 +176,7 @@ def _in_order(picked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _needs(original: Mapping[str, Any]) -> dict[str, str]:
-    """Return dependencies with their conditions; the label is such as `db:service_healthy:false,cache:…`."""
+    """Parse the label of dependencies and their conditions, such as `db:service_healthy:false,cache:…`."""
     found = {}
     for entry in _label(original, "depends_on").split(","):
         words = entry.split(":")

@@ -68,7 +68,7 @@ def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
         else:
             tag, octets = (head & 0x3C) >> 2, 1 << (head & 3)
             if octets > 4:  # the length type without a length
-                raise ValueError("a packet without a length")
+                raise ValueError("a packet has no length")
             size, at = int.from_bytes(data[at : at + octets], "big"), at + octets
         if at + size > len(data):
             raise ValueError("the last packet is incomplete")

@@ -84,7 +84,7 @@ def _attributes(data: bytes) -> dict[int, bytes]:
 
 
 def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
-    """Return the files of listening sockets in some folders that have other names than they were bound to."""
+    """Return the socket files in these folders whose present path differs from the path of their bind."""
     bound = {socket.file: socket for socket in sockets if socket.file}
     found: list[str] = []
     left = _MAX_TOGETHER
