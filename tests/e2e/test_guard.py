@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -39,10 +38,8 @@ def test_a_clock_change_does_not_affect_the_time_limit_of_the_guard(
     guest.ssh("sh", "-c", once(UNCONFIRMED))
     kill(process)
     shell(guest, f"date --set '{jump}'")
-    begun = time.monotonic()
-    assert "77M" in shell(guest, f"cat {DAEMON_JSON}")
-    settled(guest)
-    assert TIMEOUT / 3 < time.monotonic() - begun < 3 * TIMEOUT
+    assert "77M" in shell(guest, f"sleep {TIMEOUT // 3}; cat {DAEMON_JSON}")  # not since it is a day later
+    settled(guest)  # which does not wait for a day
     back = "-1 day" if jump == "+1 day" else "+1 day"
     shell(guest, f"date --set '{back}'")
     assert shell(guest, STATE) == before

@@ -46,7 +46,6 @@ def test_a_program_that_is_not_an_engine_is_reported(tmp_path: Path, server: Any
         assert run.data("engine")["reachable"] is False
         assert why in run.data("engine")["error"]
         assert why in run.failure("docker.containers")
-        assert run.seconds < 20
         assert run.peak_mb < 80
         assert run.data("system")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -88,23 +88,24 @@ def test_requests_are_forwarded_into_another_network(own_network: object) -> Non
 @pytest.mark.parametrize("found", [None, Target(0, ""), Target(2**22 + 1, "127.0.0.1")])
 def test_a_connection_without_a_container_ends_at_once(own_network: object, found: Target | None) -> None:
     with forwarder(lambda: found) as (made, tcp, _):
-        began = time.monotonic()
         for _ in range(600):  # more than are carried at once
             assert stream(tcp) == b""
-        assert time.monotonic() - began < 30
         assert made.carried == {}
 
 
 def test_a_failing_or_slow_engine_ends_only_one_connection(own_network: object) -> None:
+    together = threading.Barrier(4, timeout=60)  # asyncio has a thread more than this for one processor
+    asked = []
+
     def target() -> Target | None:
-        time.sleep(0.2)
+        together.wait()  # for three other connections, whose engine is asked meanwhile
+        asked.append(1)
         raise Failed("the engine is gone")
 
     with forwarder(target) as (_, tcp, _udp):
-        began = time.monotonic()
-        waiting = [socket.create_connection(tcp, timeout=10) for _ in range(8)]
+        waiting = [socket.create_connection(tcp, timeout=300) for _ in range(8)]
         assert [connection.recv(1) for connection in waiting] == [b""] * 8
-        assert time.monotonic() - began < 1.2, "they wait for one another"
+        assert len(asked) == 8, "they wait for one another"
         for connection in waiting:
             connection.close()
 

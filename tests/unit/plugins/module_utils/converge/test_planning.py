@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.planning 
 )
 from ansible_collections.hardener.docker.plugins.module_utils.host.text import visible
 
+from tests.hanging import must_end
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
 
@@ -253,9 +253,8 @@ def test_ordinary_text_is_shown_unchanged() -> None:
 def test_the_diff_of_a_hostile_file_takes_a_bounded_time(host: Host, content: str) -> None:
     host.write("x", content[1:])
     (change,) = host.plan(host.file("x", content)).changes
-    started = time.monotonic()
-    change.diff()
-    assert time.monotonic() - started < 20
+    with must_end():
+        change.diff()
 
 
 def test_a_long_file_is_shown_by_its_size_and_hash(host: Host) -> None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import hmac
 import json
 import shlex
-import time
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import redact
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import MAX_TEXT, Redactor
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.hanging import must_end
 
 AWS = "AKIA" + "IOSFODNN7EXAMPLE"
 JWT = "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NSJ9.c2lnbmF0dXJl"
@@ -230,10 +231,9 @@ def test_hostile_texts_are_redacted_in_bounded_time(redactor: Redactor) -> None:
         "password='$" * 6000,
         "-password $" * 6000,
     ]
-    begun = time.monotonic()
-    for text in hostile:
-        redactor.text(text + "password", "c")
-    assert time.monotonic() - begun < 20
+    with must_end():
+        for text in hostile:
+            redactor.text(text + "password", "c")
 
 
 def test_the_number_of_secrets_is_bounded_and_truncation_is_reported(redactor: Redactor) -> None:
