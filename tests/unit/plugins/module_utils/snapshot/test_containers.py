@@ -158,7 +158,7 @@ def test_an_unreadable_container_does_not_affect_others(
 def test_containers_that_hang_leave_time_for_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hanging: Collection[int]
 ) -> None:
-    monkeypatch.setattr(docker, "LIMIT", 3)
+    monkeypatch.setattr(docker, "LIMIT", 8)
     monkeypatch.setattr(docker, "_LEAST", 0.05)
     monkeypatch.setattr(docker, "_SHARE", 30)
     names = [f"c{number}" for number in range(12)]
