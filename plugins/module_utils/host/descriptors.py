@@ -18,7 +18,7 @@ import os
 import stat
 from collections import deque
 from contextlib import contextmanager
-from typing import Iterator, NamedTuple
+from typing import Iterator, Mapping, NamedTuple
 
 from .text import visible
 
@@ -271,10 +271,26 @@ def _mounted_by(handle: int) -> int:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             if line.split(" ", 1)[0] == number:
-                kind, _source, options = line.rstrip("\n").partition(" - ")[2].split(" ", 2)
-                users = [each[8:] for each in options.split(",") if each.startswith("user_id=")]
-                return int(users[-1]) if kind.startswith("fuse") and users else 0
+                return _user_of(line)
     return -1
+
+
+def user_mounts() -> Mapping[int, int]:
+    """Return the device number of each file system that another user mounted, with that user's id."""
+    found = {}
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            if not trusted(user := _user_of(line)):
+                major, minor = line.split(" ", 3)[2].split(":")
+                found[os.makedev(int(major), int(minor))] = user
+    return found
+
+
+def _user_of(line: str) -> int:
+    """Return the user who mounted the file system of a line of /proc/self/mountinfo."""
+    kind, _source, options = line.rstrip("\n").partition(" - ")[2].split(" ", 2)
+    users = [each[8:] for each in options.split(",") if each.startswith("user_id=")]
+    return int(users[-1]) if kind.startswith("fuse") and users else 0
 
 
 def _may_be_fuse(handle: int) -> bool:

@@ -9,7 +9,8 @@ import pwd
 import stat
 import struct
 
-from ..host.descriptors import objection, trusted
+from ..host.descriptors import objection, trusted, user_mounts
+from ..host.once import Once
 from ..host.text import one_line, printable_path
 
 MYPY = False
@@ -32,6 +33,7 @@ class Files:
         self._users: dict[int, str] = {}
         self._groups: dict[int, str] = {}
         self._looked_up: dict[str, os.stat_result | None] = {}
+        self._user_mounts = Once(user_mounts)
 
     def add(self, path: str) -> dict[str, Any] | None:
         """Read a path and keep its record."""
@@ -77,12 +79,14 @@ class Files:
             return {"error": one_line(error.strerror or str(error))}
 
     def _described(self, path: str, info: os.stat_result, kind: str, target: str | None) -> dict[str, Any]:
+        # A program of the user who mounted a file system says who owns its files.
+        uid = self._user_mounts.get().get(info.st_dev, info.st_uid)
         described: dict[str, Any] = {
             "type": kind,
             "mode": f"{stat.S_IMODE(info.st_mode):04o}",
-            "uid": info.st_uid,
+            "uid": uid,
             "gid": info.st_gid,
-            "owner": self.user(info.st_uid),
+            "owner": self.user(uid),
             "group": self.group(info.st_gid),
             "target": target,
             "acl": [] if kind == "link" else self._acl(path),
@@ -104,7 +108,7 @@ class Files:
         return {**described, **more}
 
     def _exchangeable(self, path: str) -> str:
-        """Return the first folder on the way to a path in which other users than root can replace entries.
+        """Return the first place on the way to a path where other users than root can replace entries.
 
         Empty if there is none. Links are followed, and the folder of each link counts.
         """
@@ -122,6 +126,9 @@ class Files:
             kept = mode & stat.S_ISVTX and entry is not None and trusted(entry.st_uid)
             if not trusted(above.st_uid) or (_others_change_entries(mode) and not kept):
                 return f"{printable_path(folder or '/')} is of uid {above.st_uid}, mode {mode:04o}"
+            mounted_by = self._user_mounts.get().get(entry.st_dev, 0) if entry is not None else 0
+            if not trusted(mounted_by):
+                return f"{printable_path(here)} is on a file system that uid {mounted_by} mounted"
             folder = here
             if entry is not None and stat.S_ISLNK(entry.st_mode):
                 links += 1

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.filestat import Files, parse_acl
 
+from tests.unit.plugins.module_utils.host.fuse import NEEDS_FUSE, on_a_mount_of
+from tests.unit.plugins.module_utils.host.trees import EVE
+
 
 def acl(*entries: tuple[int, int, int]) -> bytes:
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
@@ -169,3 +172,19 @@ def test_in_a_sticky_folder_missing_and_foreign_files_are_replaceable(tmp_path: 
         record = Files().add(str(tmp_path / name))
         assert record is not None
         assert record["exchangeable"] == f"{tmp_path} is of uid 0, mode 1777"
+
+
+@NEEDS_FUSE
+@pytest.mark.parametrize("user", [EVE, 0])
+@pytest.mark.parametrize("inner", [".", "folder", "folder/inner"])
+def test_files_on_a_file_system_of_a_user_belong_to_that_user(tmp_path: Path, user: int, inner: str) -> None:
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+
+    def work() -> str:
+        record = Files().add(str(mounted / inner)) or {}
+        return f"{record['uid']} {record['owner']} {record.get('exchangeable', '')}"
+
+    said = on_a_mount_of(user, mounted, tmp_path, work)
+    assert said.startswith(f"{user} root " if user == 0 else f"{user} {user} ")
+    assert (f"{mounted} is on a file system that uid {EVE} mounted" in said) is (user == EVE)
