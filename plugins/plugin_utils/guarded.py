@@ -227,7 +227,7 @@ class GuardedAction(TransactionAction):
         longest = time.monotonic() + min(max(_AT_WORK, seconds + _GRACE), host_time.left())
         reachable_again = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
         last = error_line(error) if error else ""
-        self.step(task_vars, "confirm over a new connection")
+        self.step(task_vars, f"{'ask for the outcome' if error else 'confirm'} over a new connection")
         while time.monotonic() < min(deadline + _GRACE, longest):
             try:
                 with self._new_connection():
