@@ -66,16 +66,18 @@ _AT_WORK = 6 * 3600  # seconds for a host that reports progress: a migration of 
 # What ssh and Ansible say of a connection that was never established, so that nothing can have begun.
 # Ansible's message has all that ssh printed, also what programs on the host wrote before the connection
 # broke: their "Permission denied" is not that of ssh.
-_NEVER_THERE = re.compile(
-    r"\AFailed to create temporary directory\.|"
-    r"(?:^|\b(?:via|over) ssh: )"
-    r"(?:ssh: (?:connect to host|Could not resolve hostname) "
-    r"|Host key verification failed\."
-    r"|(?:\S+@\S+: )?Permission denied \([\w@.,-]+\)\."
-    r"|(?:Connection .{1,40} during )?banner exchange\b"
-    r"|kex_exchange_identification: )",
-    re.MULTILINE,
+_NEVER_THERE = (
+    "ssh: connect to host ",
+    "ssh: Could not resolve hostname ",
+    "Host key verification failed.",
+    "Connection timed out during banner exchange",
+    "banner exchange",
+    "kex_exchange_identification: ",
 )
+_NO_FOLDER = (
+    "Failed to create temporary directory."  # Ansible's: without pipelining it is made before anything
+)
+_METHODS = re.compile(r"[\w@.,-]+\)\.")  # of logging in, which ssh names after "Permission denied ("
 
 
 class GuardedAction(TransactionAction):
@@ -337,7 +339,22 @@ def was_never_there(error: Exception) -> bool:
     """Return whether an error says that there was no connection, so that the host was given no program."""
     if isinstance(error, AnsibleAuthenticationFailure):
         return True
-    return isinstance(error, AnsibleConnectionFailure) and bool(_NEVER_THERE.search(str(error)))
+    if not isinstance(error, AnsibleConnectionFailure):
+        return False
+    first, *others = str(error).splitlines() or [""]
+    if first.startswith(_NO_FOLDER):
+        return True
+    _ansible, found, ssh = first.partition(" ssh: ")  # "Failed to connect to the host via ssh: …"
+    lines = [ssh if found else first, *others]
+    return any(line.startswith(_NEVER_THERE) or _is_denied(line) for line in lines)
+
+
+def _is_denied(line: str) -> bool:
+    """Return whether ssh says in a line that no way of logging in was accepted."""
+    login, found, methods = line.partition("Permission denied (")
+    name = login.removesuffix(": ")
+    whose = not login or (name != login and "@" in name and " " not in name)
+    return bool(found and whose and _METHODS.fullmatch(methods.rstrip()))
 
 
 def error_line(error: Exception) -> str:
