@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -35,8 +35,7 @@ ADDRESSES = {
     version: normal((int(ipaddress.ip_address(each)),) * 2 for each in own) for version, own in OWN.items()
 }
 RESTORE = {4: "iptables-restore", 6: "ip6tables-restore"}
-_AGAIN = 3
-Reach = Callable[[Sequence[Probe], bool], Mapping[Probe, bool]]  # True: give each a second
+Reach = Callable[[Sequence[Probe], Container[Probe]], Mapping[Probe, bool]]  # the second ones are waited for
 
 
 @dataclass(frozen=True)
@@ -138,15 +137,13 @@ def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
         for probe in some
         if not from_few(probe) and all(holds(passages[version].least, probe, each) for each in states)
     }
-    real = dict(reach([probe for some in probes.values() for probe in some], False))
     if not random_rules.DOUBTFUL.search(seen.rules):  # then what may come in does
         every = [(version, probe) for (version, _), some in probes.items() for probe in some]
         expected = sure | {p for version, p in every if holds(passages[version].most, p, NEW)}
     else:
         expected = sure
-    for _ in range(_AGAIN):  # a busy machine may be slow
-        if late := [probe for probe in expected if not real[probe] and not from_few(probe)]:
-            real |= reach(late, True)
+    every_probe = [probe for some in probes.values() for probe in some]
+    real = reach(every_probe, {probe for probe in expected if not from_few(probe)})
     found = [f"{probe} does not come in, and must" for probe in sure if not real[probe]]
     verdicts = set()
     for (version, protocol), some in probes.items():
@@ -180,4 +177,5 @@ def _witness(reach: Reach, passage: Passage, version: int, protocol: str, states
         for port in (*random_rules.SINGLE, 31000, 60000)
     ]
     certain = (p for p in every if not from_few(p) and all(holds(passage.least, p, each) for each in states))
-    return any(reach(list(islice(certain, 20)), True).values())
+    some = list(islice(certain, 20))
+    return any(reach(some, some).values())

@@ -23,7 +23,7 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,13 +63,13 @@ def _filters(seed: int, cases: int) -> Iterator[tuple[filtering.Observed, dict[P
             probes = [probe for kind in filtering.EVERY for probe in filtering.chosen(dice, *kind, number=80)]
             probes += [probe for some in seen.probes.values() for probe in some]
             probes = list(dict.fromkeys(probes))
-            yield seen, network.reached(probes, False)
+            yield seen, network.reached(probes, ())
 
 
 def _filter_wrong(recorded: tuple[filtering.Observed, dict[Probe, bool]]) -> list[str]:
     seen, real = recorded
 
-    def reach(probes: Sequence[Probe], _: bool) -> dict[Probe, bool]:
+    def reach(probes: Sequence[Probe], _: Container[Probe]) -> dict[Probe, bool]:
         return {probe: real[probe] for probe in probes if probe in real} or dict.fromkeys(real, True)
 
     everything: dict[tuple[int, str], list[Probe]] = {}

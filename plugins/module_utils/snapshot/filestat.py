@@ -80,7 +80,7 @@ class Files:
 
     def _described(self, path: str, info: os.stat_result, kind: str, target: str | None) -> dict[str, Any]:
         # A program of the user who mounted a file system says who owns its files.
-        uid = self._user_mounts.get().get(info.st_dev, info.st_uid)
+        uid = self._user_mounts.get_or({}).get(info.st_dev, info.st_uid)
         described: dict[str, Any] = {
             "type": kind,
             "mode": f"{stat.S_IMODE(info.st_mode):04o}",
@@ -126,7 +126,7 @@ class Files:
             kept = mode & stat.S_ISVTX and entry is not None and trusted(entry.st_uid)
             if not trusted(above.st_uid) or (_others_change_entries(mode) and not kept):
                 return f"{printable_path(folder or '/')} is of uid {above.st_uid}, mode {mode:04o}"
-            mounted_by = self._user_mounts.get().get(entry.st_dev, 0) if entry is not None else 0
+            mounted_by = self._user_mounts.get_or({}).get(entry.st_dev, 0) if entry is not None else 0
             if not trusted(mounted_by):
                 return f"{printable_path(here)} is on a file system that uid {mounted_by} mounted"
             folder = here
