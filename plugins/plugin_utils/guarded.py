@@ -225,8 +225,9 @@ class GuardedAction(TransactionAction):
             error: how the connection was lost, if it was.
         """
         asked = {"token": token, "forgets": forgets}
-        deadline = time.monotonic() + seconds
-        longest = time.monotonic() + min(max(_AT_WORK, seconds + _GRACE), host_time.left())
+        begun = time.monotonic()
+        deadline = begun + seconds
+        longest = begun + min(max(_AT_WORK, seconds + _GRACE), host_time.left())
         reachable_again = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
         last = error_line(error) if error else ""
         self.step(task_vars, f"{'ask for the outcome' if error else 'confirm'} over a new connection")
@@ -239,6 +240,9 @@ class GuardedAction(TransactionAction):
             except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
                 last = error_line(failed)
             else:
+                took = time.monotonic() - begun
+                if took > seconds:
+                    last = last or f"the answer over a new connection took {took:.0f} s"
                 if found["outcome"] in (ROLLED_BACK, PARTLY_ROLLED_BACK) and last:
                     found["reason"] = f"{found.get('reason')}: {last}"
                 if found["outcome"] != WORKING:
