@@ -59,7 +59,7 @@ def describe(
         raise Absent("no Docker engine is installed")
     address = containerd_socket(engine, info)
     relays = dict(_relays(engine, running))
-    sockets, unlisted = _unix_sockets(engine, running, holders, relays)
+    unix_sockets, unlisted = _unix_sockets(engine, running, holders, relays)
     return {
         "installed": True,
         "binaries": engine.binaries,
@@ -79,7 +79,7 @@ def describe(
         "api_version": engine.api[2:] or None,
         "home": engine.home,
         "listening": _listening(engine, units, running, listening, holders, relays=relays),
-        "sockets": sockets,
+        "sockets": unix_sockets,
         "sockets_error": unlisted,
         "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
     }

@@ -79,8 +79,7 @@ class Files:
             return {"error": one_line(error.strerror or str(error))}
 
     def _described(self, path: str, info: os.stat_result, kind: str, target: str | None) -> dict[str, Any]:
-        # A program of the user who mounted a file system says who owns its files.
-        uid = self._user_mounts.get_or({}).get(info.st_dev, info.st_uid)
+        uid = self._mounted_by(info) or info.st_uid
         described: dict[str, Any] = {
             "type": kind,
             "mode": f"{stat.S_IMODE(info.st_mode):04o}",
@@ -126,8 +125,8 @@ class Files:
             kept = mode & stat.S_ISVTX and entry is not None and trusted(entry.st_uid)
             if not trusted(above.st_uid) or (_others_change_entries(mode) and not kept):
                 return f"{printable_path(folder or '/')} is of uid {above.st_uid}, mode {mode:04o}"
-            mounted_by = self._user_mounts.get_or({}).get(entry.st_dev, 0) if entry is not None else 0
-            if not trusted(mounted_by):
+            mounted_by = self._mounted_by(entry) if entry is not None else 0
+            if mounted_by:
                 return f"{printable_path(here)} is on a file system that uid {mounted_by} mounted"
             folder = here
             if entry is not None and stat.S_ISLNK(entry.st_mode):
@@ -138,6 +137,11 @@ class Files:
                 folder = "" if target.startswith("/") else os.path.dirname(here).rstrip("/")
                 names += _names(target)
         return ""
+
+    def _mounted_by(self, status: os.stat_result) -> int:
+        """Return the user who mounted the file system, whose program says who owns its files; 0 for root."""
+        mounts: dict[int, int] = self._user_mounts.get_or({})
+        return mounts.get(status.st_dev, 0)
 
     def _status(self, path: str) -> os.stat_result | None:
         if path not in self._looked_up:
