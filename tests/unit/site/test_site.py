@@ -264,6 +264,15 @@ def test_the_page_of_a_host_has_the_history_of_its_controls(home: Path, out: Pat
     assert History(home).run("run3").info.ended - History(home).run("run0").info.ended == timedelta(days=3)
 
 
+@pytest.mark.parametrize("runs", [1, 2, 40, 41])
+def test_a_trend_of_many_runs_marks_only_the_last_one(home: Path, out: Path, runs: int) -> None:
+    for day in range(runs):
+        record(home, f"run{day}", [assessment("a")], day=day)
+    written(home, out)
+    dots = next(out.rglob("hosts/a.html")).read_text().count('class="dot"')
+    assert dots == {1: 0, 41: 1}.get(runs, runs)
+
+
 def test_hosts_whose_change_was_not_begun_are_named_with_the_reason(home: Path, out: Path) -> None:
     waiting = replace(assessment("b", BETTER), not_begun="outside its windows")
     record(home, "one", [assessment("a", BETTER), waiting], verb="harden")
