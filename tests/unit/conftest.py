@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -31,9 +30,3 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str | Path, str], None]:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """A parameter of megabytes is no part of a test's name, which processes get in their environment."""
     return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > 200 else None
-
-
-def pytest_collection_finish() -> None:
-    """What was collected stays to the end; looking through it again and again is a tenth of the time."""
-    gc.collect()
-    gc.freeze()
