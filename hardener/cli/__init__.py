@@ -131,6 +131,6 @@ def main() -> None:
       5    rolled back: a change broke a host and was undone
       6    drifted: a control is worse than before (`hardener drift`)
       7    repaired: a control had drifted and was repaired
-      8    not begun: a limit of failures or a maintenance window left hosts as they were
+      8    not begun: hosts were not changed, because of a limit of failures or a maintenance window
       130  interrupted
     """  # noqa: D301 - click reads the \b

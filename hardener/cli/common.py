@@ -240,8 +240,8 @@ batch_options = option_group(
         "--max-fail",
         callback=_share(least=0),
         metavar="N|P%",
-        help="Begin no further batch once more hosts of the run than this have failed; unreachable hosts"
-        " count.  [default: 0 with --canary or --batch]",
+        help="Begin no further batch when more hosts of the run than this have failed, including unreachable"
+        " hosts.  [default: 0 with --canary or --batch]",
     ),
 )
 

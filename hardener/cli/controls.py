@@ -26,7 +26,7 @@ COLUMNS = ("ID", "LEVEL", "SEVERITY", "SLUG", "REMEDIATED BY", "TITLE")
 )
 @json_option
 def controls(*, benchmark: str, json_file: Path | None) -> None:
-    """List the controls of a benchmark version, one a line: id, level, severity, slug, role, title."""
+    """List the controls of a benchmark version, one per line: id, level, severity, slug, role, title."""
     found = catalogue.load(benchmark)
     if json_file:
         from hardener.documents import controls_document

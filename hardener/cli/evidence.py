@@ -33,7 +33,7 @@ def evidence() -> None:
     "key",
     type=_file,
     metavar="KEY",
-    help="Sign with this SSH key: a private key, or a public one whose private half the agent has.",
+    help="Sign with this SSH key: a private key, or a public key whose private key is in the agent.",
 )
 @click.option(
     "--tsa-url",

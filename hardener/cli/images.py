@@ -17,7 +17,7 @@ from hardener.files import require_writable
 def images() -> None:
     """Verify the images of hosts by a policy of allowed registries, signing keys and digests.
 
-    docs/trust.md describes the policy, what is verified, and what that does not prove.
+    docs/trust.md describes the policy, what is verified, and the limits of the proof.
     """
 
 
@@ -50,8 +50,9 @@ def verify(
 ) -> ExitCode:
     """Verify every image that is present, and every image that a container was made from.
 
-    Each host asks the registries itself whether the image is the one under its digest, whether it is signed,
-    and whether its tags still refer to it. The host stores the answers, and the next audit judges them.
+    For each image, a host asks the registry whether the digest belongs to exactly this image, whether the
+    image is signed, and whether its tags still refer to it. The host stores the answers, and the next audit
+    judges them.
 
     The exit code is 0 if every image is trusted, 3 if an image is not, and 4 if an image or a host could not
     be verified.

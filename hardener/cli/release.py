@@ -35,9 +35,8 @@ def release(
 
     One transaction restores files, keys, kernel settings, the packet filter and the engine to their state
     before the first run that changed them; it is confirmed over a new connection, or the host rolls it back.
-    Then backups and records are removed. What others have changed in the meantime stays as it is and is
-    reported, as is what you have to undo yourself: packages, user namespaces, settings that last until the
-    next boot.
+    Then backups and records are removed. Later changes of others stay and are reported. hardener also reports
+    what you have to undo yourself: packages, user namespaces, settings that last until the next boot.
 
     The exit code is 0 if every host is restored, 4 if a host is not, or only in part, 5 if the release broke
     a host and was rolled back, and 8 if hosts were not begun.

@@ -35,7 +35,7 @@ from hardener.result_filter import ResultFilter
 @filter_options
 @runs_options
 def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultFilter, kept: Runs) -> None:
-    """Write a report of a run, byte for byte what the run itself would have written.
+    """Write a report of a run, byte for byte as the run itself would have written it.
 
     Filter options work as in `hardener show`; every format except CSV names the filter. A filtered report
     does not compare with earlier runs: `hardener diff` has the same options.

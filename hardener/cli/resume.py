@@ -29,8 +29,8 @@ def resume(context: click.Context, *, run: str, max_fail: str, home: Path) -> Ex
 
     RUN is an id or its beginning, or `latest`; without RUN, the unfinished runs are listed. The state of each
     host is read first, and shown: untouched, confirmed or rolled back. Confirmed hosts are not changed again.
-    All others are audited and changed by the command line of the run, in its folder: failures are counted
-    anew, and canaries come first.
+    All others are audited and changed with the command line of the run, in its folder: failures are counted
+    from zero, and canaries come first.
 
     \b
     hardener resume

@@ -37,9 +37,8 @@ def rollback(
 ) -> ExitCode:
     """Roll back the last run of every host, or one run and all later ones.
 
-    Files are restored, and so are the engine, the packet filter and the audit rules of the running host. What
-    others have changed in the meantime stays as it is and is reported. A host keeps its last runs, ten by
-    default.
+    Files are restored, and so are the engine, the packet filter and the audit rules of the running host.
+    Later changes of others stay and are reported. A host keeps its last runs, ten by default.
 
     The exit code is 0 if every host is rolled back, 4 if a host is not, or only in part, and 8 if hosts were
     not begun.

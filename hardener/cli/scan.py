@@ -56,14 +56,13 @@ def scan(
 ) -> ExitCode:
     """Compare installed packages with the security index of their release, on the hosts themselves.
 
-    apt fetches the index on the host and verifies its signature. Each host keeps the record, by which the
-    next audit decides `image-vulnerability-scan` and `host-updates-pending`. If the index is too old, or the
-    distribution is not Debian or Ubuntu, the result is unknown, never clean. docs/scan.md lists the limits of
-    a scan.
+    apt fetches the index on the host and verifies its signature. Each host keeps the record, and the next
+    audit decides `image-vulnerability-scan` and `host-updates-pending` from it. If the index is too old, or
+    the distribution is not Debian or Ubuntu, the result is unknown, never clean. docs/scan.md lists the
+    limits of a scan.
 
-    The exit code is 0 if everything is current, 3 if an update is missing, and 4 if none is known to be
-    missing but some result is unknown. VEX statements change neither the exit code nor the findings of an
-    audit.
+    The exit code is 0 if everything is current, 3 if an update is missing, and 4 if no update is known to be
+    missing but a result is unknown. VEX statements change neither the exit code nor the findings of an audit.
 
     \b
     hardener scan -i inventory.yml --images

@@ -22,8 +22,8 @@ _WHOLE_COMMAND = {"allow_interspersed_args": False}  # Options after the command
 def schedule() -> None:
     """Run `hardener drift` or `hardener audit` at regular times on this machine.
 
-    root gets a timer of the system, any other user one of the user's systemd. docs/schedule.md describes what
-    a unit may do, where secrets go, and how AWX and ansible-pull do the same.
+    For root, the timer belongs to the system; for any other user, to the user's own systemd. docs/schedule.md
+    describes what a unit may do, where secrets go, and how AWX and ansible-pull do the same.
     """
 
 
@@ -45,7 +45,7 @@ def schedule() -> None:
 @_name
 @_command
 def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...]) -> None:
-    """Install a systemd timer that runs the command that follows, as you would type it.
+    """Install a systemd timer that runs the given command.
 
     The command runs in the current folder. A run that was missed while the machine was off starts after the
     boot. A second install under the same name changes the schedule.

@@ -23,8 +23,8 @@ def show(*, run: str, chosen: ResultFilter, kept: Runs, json_file: Path | None) 
     """Show the result of a run without connecting to hosts; by default of the latest run.
 
     Filter options choose results: a result must match every option, and one value of an option that is
-    repeated. Totals count the chosen results; a line above them says how much of the run they are. Controls
-    that pass, are manual or do not apply are listed only if --status names them.
+    repeated. Totals count the chosen results; a line above them says which part of the run they cover.
+    Controls that pass, are manual or do not apply are listed only if --status names them.
 
     \b
     hardener show --status fail --severity critical

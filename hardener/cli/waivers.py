@@ -42,7 +42,7 @@ def waivers() -> None:
 def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
     """Check a file of waivers or attestations: list every error with its line, and what expires soon.
 
-    The exit code is 2 if the file has an error, 3 if it has none but an entry has expired.
+    The exit code is 2 if the file has an error, 3 if it has no error but an expired entry.
 
     \b
     hardener waivers lint waivers.yml -i inventory.yml
@@ -104,10 +104,10 @@ def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
     metavar="KIND=GLOB",
     help="Only these objects, such as container=traefik; repeatable. Without it the whole control is waived.",
 )
-@click.option("--reason", required=True, metavar="TEXT", help="Why it is accepted.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the failing control is accepted.")
 @click.option("--owner", required=True, metavar="WHO", help="Owner of the risk.")
-@click.option("--approved-by", required=True, metavar="WHO", help="Person who accepted it.")
-@click.option("--ticket", required=True, metavar="ID", help="Ticket that tracks it.")
+@click.option("--approved-by", required=True, metavar="WHO", help="Person who accepted the risk.")
+@click.option("--ticket", required=True, metavar="ID", help="Ticket that tracks the risk.")
 @click.option(
     "--expires", required=True, metavar="DATE", help="Last day of the waiver in UTC, such as 2027-05-25."
 )

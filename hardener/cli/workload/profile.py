@@ -61,8 +61,8 @@ def profile(
 ) -> ExitCode:
     """Make a profile with the least privileges under which all recorded use still works.
 
-    Recordings of one container are merged: the profile permits the use in all of them. The files are a
-    seccomp profile, an AppArmor profile if the use of files was recorded, arguments for `docker run`, a
+    Recordings of one container are merged: the profile permits every use that one of them contains. The files
+    are a seccomp profile, an AppArmor profile if the use of files was recorded, arguments for `docker run`, a
     compose file that overrides the project's, and a page with the reason for every line. The same recordings
     give the same files. System calls that the engine's default refuses stay refused, unless --allow-extra
     names them; the capabilities of recorded use are kept, unless --drop names them.

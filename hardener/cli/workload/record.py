@@ -94,10 +94,11 @@ def record(
 ) -> ExitCode:
     """Record the system calls, capabilities, files and users of containers, by phases of their life.
 
-    Twins are started: the same programs with the same privileges, on isolated networks, with copies of the
-    volumes and of the project's other services. The originals are not disturbed. The command of --run gets
-    the ports of the twins in its environment, such as HARDENER_ADDR_80=127.0.0.1:49153, and for a project
-    also HARDENER_ADDR_web_80. docs/recordings.md describes what is recorded, and what is not.
+    hardener starts twins of the containers: the same programs with the same privileges, on isolated networks,
+    with copies of the volumes and of the project's other services. The originals are not disturbed. The
+    command of --run gets the ports of the twins in its environment, such as HARDENER_ADDR_80=127.0.0.1:49153,
+    and for a project also HARDENER_ADDR_web_80. docs/recordings.md describes what is recorded, and what is
+    not.
 
     The exit code is 4 if the exercise did not reach every twin, or something could not be recorded.
 
