@@ -24,8 +24,8 @@ def pages() -> dict[str, str]:
 
 def _index(benchmark: str) -> Iterator[str]:
     yield from ("# Controls", "", ORIGIN, "")
-    yield f"What has to hold on a host, in our own words. The ids are those of {benchmark}; each page has the"
-    yield "others. `hardener explain SLUG` shows the same in a terminal."
+    yield f"The controls of {benchmark} and our own, in our own words. The page of a control also has its ids in"
+    yield "other versions. `hardener explain SLUG` shows the same in a terminal."
     for section, title in catalogue.sections(benchmark).items():
         rows = [
             f"| {control.id_in(benchmark)} | [{control.slug}]({control.slug}.md) | {control.title} "
@@ -35,7 +35,7 @@ def _index(benchmark: str) -> Iterator[str]:
         ]
         if rows:
             yield from ("", f"## {section} {title}", "")
-            yield from ("| id | control | what holds | severity | role |", "| --- | --- | --- | --- | --- |")
+            yield from ("| id | control | passes if | severity | role |", "| --- | --- | --- | --- | --- |")
             yield from rows
 
 

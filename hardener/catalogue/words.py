@@ -22,7 +22,7 @@ IMPACTS = {
     Impact.DAEMON_RESTART: "the daemon restarts once; containers stop with it unless live-restore is on",
     Impact.CONTAINERS_STOP: "running containers are stopped",
     Impact.CONTAINERS_RECREATE: "containers have to be recreated",
-    Impact.DATA_HIDDEN: "images, containers and volumes disappear from view, unless they move along",
+    Impact.DATA_HIDDEN: "the engine no longer sees images, containers and volumes unless they are migrated",
     Impact.CONNECTIVITY: "a mistake can cut connections to the host",
     Impact.REBOOT: "the host has to be rebooted",
 }
