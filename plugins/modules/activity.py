@@ -6,8 +6,8 @@ DOCUMENTATION = r"""
 module: activity
 short_description: Collect denials and the engine's events on a host for some time
 description:
-  - Nothing is written on the host, in check mode or out of it. What listens there ends with its time, or
-    some seconds after the connection.
+  - Nothing is written on the host, in check mode or out of it. The listening process ends when its time
+    is over, or some seconds after the connection ends.
 author:
   - The authors of hardener (@hardener)
 options:

@@ -11,7 +11,8 @@ description:
     transaction.
   - A run with an impact is confirmed over a new connection within C(converge_confirm_timeout) seconds.
     Otherwise the host rolls it back by itself, whatever the state of the connection and of the control node.
-  - Check mode changes nothing and predicts exactly. With C(--diff), the result has a unified diff a path.
+  - Check mode changes nothing and predicts exactly. With C(--diff), the result has a unified diff for
+    each path.
 author:
   - The authors of hardener (@hardener)
 options:
@@ -38,9 +39,9 @@ options:
     description:
       - What happens to the task if a document that the site has requested is refused. All other documents
         are applied in any case.
-      - A document of a role is requested if the site has set a variable that decides it, in an inventory, by
-        C(-e), in C(vars) or C(vars_files) of a play or as a parameter of the role; a document without a role
-        always is. A refused default of a role is a warning.
+      - A document of a role is requested if the site has set a variable that decides it, in an
+        inventory, by C(-e), in C(vars) or C(vars_files) of a play or as a parameter of the role; a
+        document without a role always counts as requested. A refused default of a role is a warning.
     type: str
     default: fail
     choices: [fail, warn]
@@ -60,7 +61,8 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description:
-    - C(unchanged), C(would_change), C(changed) or C(refused); or how a run ended that was not kept.
+    - C(unchanged), C(would_change), C(changed) or C(refused); or, for a run whose changes were not kept,
+      one of the following.
     - C(rolled_back), C(partly_rolled_back) if later changes of others stay, C(rollback_failed) if the host
       tries again, C(abandoned) if root on the host has ended that, C(interrupted), or C(unconfirmed) if the
       host could not be reached again.
@@ -100,17 +102,17 @@ pending:
   elements: str
   returned: where there is any
 kept:
-  description: What was changed outside hardener meanwhile, and stays.
+  description: Later changes of others, which stay.
   type: list
   elements: str
   returned: with C(partly_rolled_back)
 problems:
-  description: What could not be rolled back.
+  description: Changes that could not be rolled back.
   type: list
   elements: str
   returned: with C(rollback_failed) and C(abandoned)
 missing:
-  description: What does not work as before although everything is restored.
+  description: Services that do not work as before although everything is restored.
   type: list
   elements: str
   returned: with C(rolled_back) and C(partly_rolled_back)

@@ -6,17 +6,18 @@ DOCUMENTATION = r"""
 module: daemon_certificates
 short_description: Create the certificates of an engine's API on TCP
 description:
-  - Makes an authority, the certificate of the host and that of its clients on the control node. What is
-    there and good for another month is kept. README.md of the role C(docker_daemon) describes who gets
-    which file.
-  - Changes nothing on the host, so that it happens in check mode too; what a plan shows is what is applied.
+  - Makes an authority, the certificate of the host and that of its clients on the control node. Existing
+    certificates that are valid for another month are kept. README.md of the role C(docker_daemon)
+    describes who gets which file.
+  - Changes nothing on the host, so it runs in check mode too, and a later run applies exactly what the
+    plan shows.
   - No key is in the result.
 author:
   - The authors of hardener (@hardener)
 options:
   directory:
-    description: Folder of the control node, open to its owner alone. The key that signs the others never
-      leaves it.
+    description: Folder of the control node, which only its owner can read. The key of the authority
+      never leaves it.
     type: str
     required: true
   host:

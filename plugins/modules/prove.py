@@ -94,7 +94,7 @@ addresses:
   type: dict
   returned: by the stage C(begin)
 container:
-  description: What is tried, without values.
+  description: The settings that are tried, without values.
   type: dict
   returned: by the stage C(begin)
 host:

@@ -11,8 +11,8 @@ description:
     release is confirmed.
   - It is one transaction, guarded like every change. A new connection confirms it within
     C(converge_confirm_timeout) seconds, or the host rolls it back by itself.
-  - What was changed outside hardener meanwhile stays as it is and is named; the task then fails, although
-    everything else is released.
+  - Later changes of others stay and are named; the task then fails, although everything else is
+    released.
   - Check mode changes nothing and predicts exactly. A host without anything of hardener is unchanged.
 author:
   - The authors of hardener (@hardener)
@@ -28,7 +28,7 @@ options:
     type: str
     default: daemon-restart
   socket:
-    description: The engine's API socket, such as C(collect_socket). Empty finds it out.
+    description: The engine's API socket, such as C(collect_socket). Empty determines it on the host.
     type: str
     default: ""
 """
@@ -45,8 +45,8 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description:
-    - C(unchanged), C(would_change), C(changed) or C(refused); or how a run ended that was not kept, as with
-      M(hardener.docker.converge).
+    - C(unchanged), C(would_change), C(changed) or C(refused); or, for a run whose changes were not kept,
+      an outcome of M(hardener.docker.converge).
   type: str
   returned: always
 reason:
@@ -54,12 +54,12 @@ reason:
   type: str
   returned: where there is a reason
 kept:
-  description: What was changed outside hardener meanwhile, and stays.
+  description: Later changes of others, which stay.
   type: list
   elements: str
   returned: where the host was looked at
 left:
-  description: What no run can undo, such as packages, and what to do about it.
+  description: Changes that no run can undo, such as packages, and what to do about them.
   type: list
   elements: str
   returned: where the host was looked at
@@ -84,7 +84,7 @@ pending:
   elements: str
   returned: where there is any
 problems:
-  description: What could not be rolled back.
+  description: Changes that could not be rolled back.
   type: list
   elements: str
   returned: with C(rollback_failed) and C(abandoned)

@@ -49,12 +49,12 @@ runs:
   elements: raw
   returned: always
 kept:
-  description: What was changed outside hardener meanwhile, and stays.
+  description: Later changes of others, which stay.
   type: list
   elements: str
   returned: with C(partly_rolled_back)
 problems:
-  description: What could not be rolled back.
+  description: Changes that could not be rolled back.
   type: list
   elements: str
   returned: with C(rollback_failed) and C(abandoned)

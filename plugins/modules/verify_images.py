@@ -6,7 +6,7 @@ DOCUMENTATION = r"""
 module: verify_images
 short_description: Verify the images of a host against a policy
 description:
-  - Changes nothing but the record on the host that the next audit judges. Verifies nothing in check mode.
+  - Changes only the record on the host that the next audit judges. Verifies nothing in check mode.
 author:
   - The authors of hardener (@hardener)
 options:

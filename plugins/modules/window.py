@@ -15,8 +15,8 @@ author:
 options:
   windows:
     description:
-      - The windows, each with the days on which it begins, begin and end, and a time zone. One that is open
-        is enough. A host without windows may be changed at any time.
+      - The windows, each with the days on which it begins, begin and end, and a time zone. One open
+        window is enough. A host without windows may be changed at any time.
     type: list
     elements: str
     default: []
