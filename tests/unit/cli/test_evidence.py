@@ -211,5 +211,5 @@ def test_the_documentation_has_the_commands_of_the_bundles_readme(
 ) -> None:
     export(hardener, "--sign", "key")
     readme = contents(Path("it.tar.gz"))[README].decode()
-    commands = readme[readme.index("Put both files") : readme.index("## What you have then")].strip()
+    commands = readme[readme.index("Put the bundle") : readme.index("## What you have then")].strip()
     assert commands in (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
