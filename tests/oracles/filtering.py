@@ -104,6 +104,11 @@ def holds(boxes: Sequence[Box], probe: Probe, state: int) -> bool:
     return any(all(map(_is_in, numbers, box)) for box in boxes)
 
 
+def in_all(boxes: Sequence[Box], probe: Probe, states: Sequence[int]) -> bool:
+    """Whether the packet is in one of the boxes in whichever of the states it is."""
+    return all(holds(boxes, probe, state) for state in states)
+
+
 def _is_in(number: int, side: Intervals) -> bool:
     return any(low <= number <= high for low, high in side)
 
@@ -135,11 +140,11 @@ def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
         probe
         for (version, _), some in probes.items()
         for probe in some
-        if not from_few(probe) and all(holds(passages[version].least, probe, each) for each in states)
+        if not from_few(probe) and in_all(passages[version].least, probe, states)
     }
     if not random_rules.DOUBTFUL.search(seen.rules):  # then what may come in does
         every = [(version, probe) for (version, _), some in probes.items() for probe in some]
-        expected = sure | {p for version, p in every if holds(passages[version].most, p, NEW)}
+        expected = sure | {p for version, p in every if in_all(passages[version].most, p, states)}
     else:
         expected = sure
     every_probe = [probe for some in probes.values() for probe in some]
@@ -158,7 +163,7 @@ def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
             found += [
                 f"{probe} does not come in, and there is no doubt about it"
                 for probe in some
-                if not real[probe] and not from_few(probe) and holds(passage.most, probe, NEW)
+                if not real[probe] and not from_few(probe) and in_all(passage.most, probe, states)
             ]
         if protocol not in passage.open and {p.port for p in arrived if not from_few(p)} >= set(UNNAMED):
             found.append(f"{protocol}{version} passes, and ports come in that no rule names")
@@ -176,6 +181,6 @@ def _witness(reach: Reach, passage: Passage, version: int, protocol: str, states
         for p in EVERY[version, protocol]
         for port in (*random_rules.SINGLE, 31000, 60000)
     ]
-    certain = (p for p in every if not from_few(p) and all(holds(passage.least, p, each) for each in states))
+    certain = (p for p in every if not from_few(p) and in_all(passage.least, p, states))
     some = list(islice(certain, 20))
     return any(reach(some, some).values())

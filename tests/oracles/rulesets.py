@@ -24,7 +24,7 @@ SPANS = ("1:65535", "1024:65535", "1:1023", "20000:50000", "443:8080", "30000:32
 SINGLE = (1, 22, 53, 80, 443, 1024, 8080, 20000, 40000, 65535, 7777)
 FLAGS = ("FIN,SYN,RST,ACK SYN", "SYN,ACK ACK", "SYN SYN", "RST RST", "ALL SYN", "FIN,SYN FIN,SYN")
 # By these the judge cannot say what a rule takes.
-DOUBTFUL = re.compile(r"mark|limit|statistic|pkttype|--ports|dst-type [A-Z]+,")
+DOUBTFUL = re.compile(r"mark|limit|statistic|pkttype|--ports|dst-type [A-Z]+,|saddr \. ")
 Conditions = Sequence[Callable[[random.Random, int], str]]
 
 
