@@ -27,13 +27,13 @@ class ActionModule(GuardedAction):
         )
         check = bool(self._task.check_mode)
         arguments = {**args, "check": check, **self.numbered(task_vars)}
-        if check:
-            result: dict[str, Any] = self.ask(
-                "main:release", arguments, task_vars=task_vars, timeout=PREDICTS
-            )
-        elif outside := self._closed(task_vars or {}):
+        if not check and (outside := self._closed(task_vars or {})):
             return outside
-        else:
+        # For a release too: on a host that gives no prediction, nothing has begun.
+        result: dict[str, Any] = self.ask(
+            "main:release", {**arguments, "check": True}, task_vars=task_vars, timeout=PREDICTS
+        )
+        if not check:
             result = self._guarded(
                 arguments, task_vars=task_vars or {}, entry="main:release", forgets=not args["role"]
             )

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
 
 from tests.unit.plugins.action.answering import Clock, Host
 from tests.unit.plugins.loading import action
@@ -95,3 +97,18 @@ def test_a_release_with_an_unknown_outcome_is_reported_as_unknown(clock: Clock) 
     found = guarded(host)
     assert (found["outcome"], found["failed"]) == ("unconfirmed", True)
     assert "whether it finished is not known" in action("release")._summary(found, role="")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_host_that_gives_no_prediction_is_not_released(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, check: bool
+) -> None:
+    arguments = {"role": "", "allow": "reload", "socket": ""}
+    monkeypatch.setattr(ActionBase, "run", lambda *_, **__: {})
+    monkeypatch.setattr(ActionBase, "validate_argument_spec", lambda *_, **__: (None, dict(arguments)))
+    host = Host(clock, LOST)
+    made = host.made("release")
+    made._task = SimpleNamespace(check_mode=check, diff=False)
+    with pytest.raises(AnsibleConnectionFailure):
+        made.run(None, {})
+    assert [asked["check"] for _, asked in host.asked] == [True]
