@@ -33,7 +33,7 @@ from ..module_utils.contract import (
     WORKING,
     WOULD_CHANGE,
 )
-from . import host_time
+from . import host_time, limits
 from .host_script import RETRIES
 from .transaction import TransactionAction
 from .windows import refusal
@@ -108,10 +108,10 @@ class GuardedAction(TransactionAction):
             "who": self.requester,
             "restless": _restless(self._templar.template(task_vars.get("converge_restless_containers", []))),
         }
-        limits = {name: variable for name, variable in _KEEP.items() if variable in task_vars}
-        if limits:
+        set_here = {name: variable for name, variable in _KEEP.items() if variable in task_vars}
+        if set_here:
             arguments["keep"] = {
-                name: self._templar.template(task_vars[each]) for name, each in limits.items()
+                name: self._templar.template(task_vars[each]) for name, each in set_here.items()
             }
         try:
             result = self._begun(entry, arguments, task_vars=task_vars)
@@ -265,7 +265,8 @@ class GuardedAction(TransactionAction):
         connection = self._connection
         if connection.transport != "ssh":
             if type(connection).reset is not ConnectionBase.reset:
-                connection.reset()
+                with limits.bounded(connection, seconds=limits.MARGIN):  # some plugins connect again
+                    connection.reset()
             yield
             return
         before = {name: connection.get_option(name) for name in ("ssh_args", "timeout")}
