@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hardener.errors import HardenerError
-from hardener.fleet import Fleet, requests
+from hardener.errors import ExitCode, HardenerError
+from hardener.fleet import Fleet, State, requests
 from hardener.fleet.answers import Answer, Watcher
 from hardener.text import line
 
@@ -15,6 +15,12 @@ _MAX_PORTS = 1000
 _MAX_PROBLEMS = 10
 _MAX_TEXT = 1000
 _PORT = re.compile(r"([A-Za-z0-9_]{1,64}_)?[0-9]{1,5}(_udp)?")
+
+
+class UnreachableError(HardenerError):
+    """The host cannot be reached, or gives no answer: nothing is known about the container."""
+
+    exit_code = ExitCode.INCOMPLETE
 
 
 def stage(
@@ -29,6 +35,7 @@ def stage(
         listener: receives the progress.
 
     Raises:
+        UnreachableError: the host cannot be reached, or gave no answer in time.
         HardenerError: it failed there, or the fleet is not exactly one host.
     """
     found: dict[str, Answer] = {}
@@ -42,7 +49,8 @@ def stage(
         )
     ((host, outcome),) = answers.outcomes.items()
     if not outcome.ended_well or host not in found:
-        raise HardenerError(f"{line(host)}: {outcome.reason or 'the host did not answer'}")
+        kind = UnreachableError if outcome.state is State.UNREACHABLE else HardenerError
+        raise kind(f"{line(host)}: {outcome.reason or 'the host did not answer'}")
     return host, found[host].data
 
 

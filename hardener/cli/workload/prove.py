@@ -69,7 +69,7 @@ def prove(
     keeps it with the profile, for `hardener evidence export --proof`.
 
     The exit code is 0 for safe, 3 for not safe, and 4 for not exercised: the command does not notice a
-    missing permission.
+    missing permission. It is 4 too if the host gave no answer.
 
     \b
     hardener workload prove web-profile --run 'curl -fsS http://$HARDENER_ADDR_80/'

@@ -100,7 +100,8 @@ def record(
     and for a project also HARDENER_ADDR_web_80. docs/recordings.md describes what is recorded, and what is
     not.
 
-    The exit code is 4 if the exercise did not reach every twin, or something could not be recorded.
+    The exit code is 4 if the exercise did not reach every twin, something could not be recorded, or the host
+    gave no answer.
 
     \b
     hardener workload record web --run 'curl -fsS http://$HARDENER_ADDR_80/'

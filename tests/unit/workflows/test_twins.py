@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from hardener.errors import ExitCode, HardenerError
+from hardener.fleet import Fleet, Outcome, State
 from hardener.workflows import twins
 
 
@@ -27,3 +29,31 @@ def test_problems_that_a_host_reports_are_shown_on_one_line_each(told: Any, show
 def test_a_long_problem_that_a_host_reports_is_cut() -> None:
     (text,) = twins.problems({"problems": ["x" * 100_000]})
     assert len(text) < 1100
+
+
+class Answers:
+    """The answers of one host, of which none came."""
+
+    def __init__(self, state: State) -> None:
+        self.outcomes = {"web1": Outcome(state, "why")}
+
+    def __enter__(self) -> Answers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def each(self, _watcher: object) -> tuple[()]:
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [(State.UNREACHABLE, ExitCode.INCOMPLETE), (State.FAILED, ExitCode.USAGE)]
+)
+def test_a_host_without_an_answer_is_no_wrong_use(
+    state: State, code: ExitCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hardener.fleet.requests.stage", lambda *_: Answers(state))
+    with pytest.raises(HardenerError, match=r"^web1: why$") as refused:
+        twins.stage(cast("Fleet", None), "record", {}, cast("Any", None))
+    assert refused.value.exit_code == code
