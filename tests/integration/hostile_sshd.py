@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from tests.integration.sshd import Sshd
+
+HARDENER = (sys.executable, "-m", "hardener")
+SNAPSHOT = '{"schema":"hardener/snapshot/2","sources":{}}'
+# A host that answers at once, however busy this machine is, and one that never does.
+QUICK = f"answer(b'{{\"result\":{SNAPSHOT}}}')"
+SILENT = "time.sleep(100000)"
 
 # Reads what Ansible sends (its command is in SSH_ORIGINAL_COMMAND), and answers what it is told to.
 _PROGRAM = """\
@@ -39,11 +49,23 @@ def marker():
     "What an answer stands between."
     return re.search("host-script-[0-9a-f]+", ready())[0].encode()
 
-def answer(text, head=b'{"python": "3.11", "executable": "/usr/bin/python3"}', cut=None):
+def answer(text, head=b'{"python": "3.11", "executable": "/usr/bin/python3"}', cut=None, around=None):
     "The bytes of an answer, as the bootstrap would give them; with ``cut`` so many of them, packed."
-    around = marker()
+    around = around or marker()
     blob = base64.b64encode(zlib.compress(text, 1)[:cut])
     say_all(b"\\n" + around + b" " + head + b"\\n" + blob + b"\\n" + around + b"\\n")
+
+def answer_by_entry(answers):
+    "Answer each request by the function that it calls, and no other request at all."
+    try:
+        request = ready().rpartition('"entry": ')[2]
+        result = answers[request.split('"')[1].partition(".")[2]]
+    except (KeyError, ValueError, zlib.error):
+        time.sleep(100000)
+    answer(
+        ('{"result":' + result + "}").encode(),
+        around=re.search("host-script-[0-9a-f]+", request)[0].encode(),
+    )
 
 def say_all(data):
     while data:
@@ -77,6 +99,33 @@ class HostileSshd:
                 **variables,
             }
         )
+
+
+def answering(answers: Mapping[str, str]) -> str:
+    """Code of a host that answers requests by the functions that they call: ``snapshot.main:collect``.
+
+    Args:
+        answers: JSON by the functions; to all other requests it is silent.
+    """
+    return f"answer_by_entry(json.loads({json.dumps(answers)!r}))"
+
+
+def own_environment(temporary: Path, **more: str) -> dict[str, str]:
+    """The environment of a command that has no settings but these."""
+    temporary.mkdir()
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "SSH_"))}
+    return {**inherited, "TMPDIR": str(temporary), "NO_COLOR": "1", **more}
+
+
+def ssh_processes(marker: str) -> list[str]:
+    """The ssh clients that have this in their command line or title."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if marker in line and (entry / "comm").read_text().strip() == "ssh":
+                found.append(line)
+    return found
 
 
 @contextmanager

@@ -18,14 +18,20 @@ from ansible_collections.hardener.docker.plugins.plugin_utils import host_time
 
 from hardener.content import collections_path
 from hardener.fleet import fleet as fleet_module
-from tests.integration.hostile_sshd import HostileSshd, listener
+from tests.integration.hostile_sshd import (
+    HARDENER,
+    QUICK,
+    HostileSshd,
+    listener,
+    own_environment,
+    ssh_processes,
+)
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.sshd import Sshd
 from tests.leftovers import folder
 from tests.unit.fleet.forging import GONE, STATS
 
 SECONDS = 30  # the deadline, by Ansible's own setting, which a good host keeps on a busy machine too
-HARDENER = (sys.executable, "-m", "hardener")
 GIGABYTE = 1 << 30
 
 # What a host does, and what is said of it. `ready` and `answer` are of hostile_sshd.
@@ -42,9 +48,7 @@ NO_ANSWER = {
     "leaves_a_child": "os.fork() and os._exit(0); time.sleep(100000)",
     "half_an_answer": "ready(); say(b'\\nhost-script-'); time.sleep(100000)",
 }
-# A host that answers at once, however busy this machine is.
-QUICK = 'answer(b\'{"result":{"schema":"hardener/snapshot/2","sources":{}}}\')'
-SNAPSHOT = '{"result":{"schema":"hardener/snapshot/2","sources":{}'
+BEGUN = '{"result":{"schema":"hardener/snapshot/2","sources":{}'
 TOO_MUCH = {
     "endless": ("while True: say_all(b'x' * 65536)", "sent more than 32 MB"),
     "endless_errors": ("while True: os.write(2, b'x' * 65536)", "sent more than 32 MB"),
@@ -65,9 +69,9 @@ TOO_MUCH = {
     "long_header": ("answer(b'{\"result\":{}}', head=b'[' + b'{},' * 7_000_000 + b'1]')", "cannot be read"),
     # What only hardener itself parses, for which the host has to begin as a snapshot does.
     "no_snapshot": ('answer(b\'{"result":{"sources":{}}}\')', "gave no snapshot"),
-    "not_finite": (f"answer(b'{SNAPSHOT},\"at\":1e999}}}}')", "1e999 is not a number"),
-    "not_closed": (f"answer(b'{SNAPSHOT},\"at\":[}}}}')", "the answer of the host is not JSON"),
-    "deep_inside": (f"answer(b'{SNAPSHOT},\"at\":' + b'[' * 1_900_000 + b'}}}}')", "levels deep"),
+    "not_finite": (f"answer(b'{BEGUN},\"at\":1e999}}}}')", "1e999 is not a number"),
+    "not_closed": (f"answer(b'{BEGUN},\"at\":[}}}}')", "the answer of the host is not JSON"),
+    "deep_inside": (f"answer(b'{BEGUN},\"at\":' + b'[' * 1_900_000 + b'}}}}')", "levels deep"),
 }
 
 Hardener = Callable[..., subprocess.CompletedProcess[str]]
@@ -88,9 +92,7 @@ def hostile(sshd: Sshd) -> HostileSshd:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "tmp").mkdir()
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "SSH_"))}
-    return {**inherited, "TMPDIR": str(tmp_path / "tmp"), "NO_COLOR": "1"}
+    return own_environment(tmp_path / "tmp")
 
 
 def audit(
@@ -114,17 +116,6 @@ def audit(
     found = {host["host"]: host for host in json.loads(report.read_text())["hosts"]}
     assert list(found) == list(hosts), ended.stderr
     return ended.returncode, found
-
-
-def ssh_processes(marker: str) -> list[str]:
-    """The ssh clients that have this in their command line or title."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if marker in line and (entry / "comm").read_text().strip() == "ssh":
-                found.append(line)
-    return found
 
 
 @pytest.mark.slow

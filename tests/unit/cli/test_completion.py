@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -17,6 +15,7 @@ from hardener.cli import completers, main
 from hardener.cli.completion import SHELLS
 from hardener.reports.formats import FOLDERS, FORMATS
 from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.every_command import commands
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
 
@@ -30,19 +29,6 @@ def values(*words: str) -> list[str]:
     found = offered(*words)
     assert {kind for kind, _ in found} <= {"plain"}
     return [value for _, value in found]
-
-
-def commands(
-    group: Any = main, path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command of the command line, by its words."""
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        found = group.get_command(context, name)
-        if isinstance(found, click.Group):
-            yield from commands(found, (*path, name))
-        else:
-            yield (*path, name), found
 
 
 EVERY = list(commands())
