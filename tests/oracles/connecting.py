@@ -52,6 +52,7 @@ class Network:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
+        self._sources = {(name, each) for name, some in SOURCES.items() for each in (*some[4], *some[6])}
 
     def __enter__(self) -> Self:
         self.host = self._stack.enter_context(Space())
@@ -66,6 +67,20 @@ class Network:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _adopt(self, interface: str, source: str) -> None:
+        """Give the neighbour at an interface one more address, which the host answers."""
+        flag, plain = _form(source)
+        neighbour = self._neighbours[interface]
+        nodad = " nodad" if ":" in source else ""
+        neighbour.run("sh", "-ec", f"ip {flag} address add {plain} dev eth0{nodad}")
+        mac = _mac(neighbour, "eth0")
+        self.host.run(
+            "sh",
+            "-ec",
+            f"ip {flag} route replace {plain} dev {interface}\n"
+            f"ip {flag} neigh replace {source} lladdr {mac} dev {interface} nud permanent",
+        )
 
     def _configure(self) -> None:
         settings = (
@@ -147,6 +162,9 @@ class Network:
     def _begin(self, probe: Probe) -> socket.socket:
         family = socket.AF_INET6 if probe.version == 6 else socket.AF_INET
         kind = socket.SOCK_STREAM if probe.protocol == "tcp" else socket.SOCK_DGRAM
+        if (probe.interface, probe.source) not in self._sources:
+            self._adopt(probe.interface, probe.source)
+            self._sources.add((probe.interface, probe.source))
         with self._neighbours[probe.interface].entered():
             begun = socket.socket(family, kind)
         begun.setblocking(False)

@@ -17,6 +17,7 @@ from hardener.checks.lib.packetfilter.sets import (
     NEW,
     UNTRACKED,
     Box,
+    Dimension,
     Intervals,
     interface,
     kinds,
@@ -181,6 +182,24 @@ def _witness(reach: Reach, passage: Passage, version: int, protocol: str, states
         for p in EVERY[version, protocol]
         for port in (*random_rules.SINGLE, 31000, 60000)
     ]
+    sources = _sources(passage.least, version)
+    every += [replace(p, source=source) for source in sources for p in every]
     certain = (p for p in every if not from_few(p) and in_all(passage.least, p, states))
     some = list(islice(certain, 20))
     return any(reach(some, some).values())
+
+
+def _sources(boxes: Sequence[Box], version: int) -> list[str]:
+    """Some addresses beside ``SOURCES`` from which packets in these boxes come."""
+    kind = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+    middles = {kind((low + high) // 2) for box in boxes for low, high in box[Dimension.SOURCE]}
+    return [str(each) for each in sorted(middles) if _is_usable(each)][:8]
+
+
+def _is_usable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether the kernel takes a packet from this address."""
+    if address.is_multicast or address.is_loopback or address.is_link_local:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped is None and int(address) >> 96 > 0
+    return not address.is_reserved and int(address) >> 24 > 0

@@ -180,8 +180,8 @@ class Tree:
         name = Path(node).name
         above = self._real(str(Path(node).parent))
         here = above / name
-        if here.is_symlink():
-            return
+        if here.is_symlink() or any(each.is_symlink() for each in here.rglob("*")):
+            return  # a relative link would lead elsewhere from another folder
         self.moved += 1
         place = self.dice.choice((f"/srv/moved{self.moved}", f"/moved{self.moved}/inner"))
         self.at(place).mkdir(parents=True)

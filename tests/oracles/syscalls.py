@@ -367,8 +367,7 @@ def _calls(profile: Mapping[str, Any]) -> int | None:
     first: dict[str, str] = {}
     some: set[str] = set()
     for rule in profile.get("syscalls") or ():
-        error = rule.get("errnoRet", 1) if rule["action"] == "SCMP_ACT_ERRNO" else 1
-        if (rule["action"], error) == (profile["defaultAction"], profile.get("defaultErrnoRet", 1)):
+        if _is_default(rule, profile):
             continue
         for name in rule["names"]:
             if rule.get("args"):
@@ -377,6 +376,12 @@ def _calls(profile: Mapping[str, Any]) -> int | None:
                 first.setdefault(name, rule["action"])
     permitted = {name for name, action in first.items() if action in _PASSING} | some - first.keys()
     return None if profile["defaultAction"] in _PASSING else len(permitted)
+
+
+def _is_default(rule: Mapping[str, Any], profile: Mapping[str, Any]) -> bool:
+    """Whether a rule does the same as no rule; the runtime drops it."""
+    error = rule.get("errnoRet", 1) if rule["action"] == "SCMP_ACT_ERRNO" else 1
+    return (rule["action"], error) == (profile["defaultAction"], profile.get("defaultErrnoRet", 1))
 
 
 _PASSING = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
@@ -392,6 +397,8 @@ def _in_doubt(case: Case) -> set[str]:
     certain: set[str] = set()
     doubtful: set[str] = set()
     for rule in _rules(case):
+        if case.profile is not None and _is_default(rule, case.profile):
+            continue
         if rule.get("includes") or rule.get("excludes"):
             doubtful |= set(_named(rule)) - certain
         elif not rule.get("args"):

@@ -42,23 +42,31 @@ class Files:
             self.records[key] = self._record(path)
         return self.records[key]
 
-    def add_tree(self, path: str, limit: int = 2000) -> None:
-        """Read a folder and everything below it, at most ``limit`` entries."""
+    def add_tree(self, path: str, limit: int = 2000, *, follow: bool = False) -> None:
+        """Read a folder and everything below it, at most ``limit`` entries.
+
+        With ``follow``, read also what is below the folders to which links in this folder lead.
+        """
         self.add(path)
         count = 0
+        tops = [path]
 
         def unreadable(error: OSError) -> None:
             if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
                 reason = one_line(error.strerror or str(error))
                 self.records[record_key(str(error.filename))] = {"error": reason}
 
-        for folder, folders, names in os.walk(path, onerror=unreadable):
-            for name in folders + names:
-                count += 1
-                if count > limit:
-                    self.records[printable_path(path)] = {"error": f"more than {limit} entries below it"}
-                    return
-                self.add(f"{folder}/{name}")
+        for top in tops:
+            for folder, folders, names in os.walk(top, onerror=unreadable):
+                for name in folders + names:
+                    count += 1
+                    if count > limit:
+                        self.records[printable_path(path)] = {"error": f"more than {limit} entries below it"}
+                        return
+                    self.add(f"{folder}/{name}")
+                if follow and folder == path:
+                    inside = [f"{folder}/{name}" for name in folders]
+                    tops += [each for each in inside if os.path.islink(each)]
 
     def _record(self, path: str) -> dict[str, Any] | None:
         try:

@@ -92,7 +92,8 @@ def look(
     for path in wanted + devices:
         if path.startswith("/"):
             files.add(path)
-    files.add_tree("/etc/docker/certs.d")
+    # The engine follows a link in place of a registry's folder.
+    files.add_tree("/etc/docker/certs.d", follow=True)
     for folder in (*cdi_folders(engine), *nri_places(engine)):
         files.add_tree(folder, _MAX_PLUGINS)
         for path in _parents(os.path.realpath(folder)):
@@ -100,7 +101,7 @@ def look(
     for path in _made_by_the_daemon(engine, root):
         files.add(path)
     if engine.rootless:
-        files.add_tree(f"{os.path.dirname(config)}/certs.d")
+        files.add_tree(f"{os.path.dirname(config)}/certs.d", follow=True)
 
 
 def cdi_folders(engine: Engine) -> list[str]:

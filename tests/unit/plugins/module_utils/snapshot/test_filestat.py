@@ -93,6 +93,28 @@ def test_a_tree_is_recorded(tmp_path: Path) -> None:
     assert "more than 2" in str(files.records[str(tmp_path)])
 
 
+def test_linked_folders_of_a_tree_are_read_on_request(tmp_path: Path) -> None:
+    tree, elsewhere = tmp_path / "certs.d", tmp_path / "elsewhere"
+    (tree / "plain").mkdir(parents=True)
+    (elsewhere / "below").mkdir(parents=True)
+    for certificate in (elsewhere / "ca.crt", elsewhere / "below" / "client.key"):
+        certificate.write_text("")
+    (elsewhere / "back").symlink_to(elsewhere)
+    for name, target in (("registry", elsewhere), ("itself", tree), ("gone", tmp_path / "gone")):
+        (tree / name).symlink_to(target)
+    (tree / "plain" / "deeper").symlink_to(elsewhere)
+    plain, followed = Files(), Files()
+    plain.add_tree(str(tree))
+    followed.add_tree(str(tree), follow=True)
+    read = {str(Path(path).relative_to(tree)) for path in followed.records.keys() - plain.records.keys()}
+    registry = {"registry/ca.crt", "registry/below", "registry/below/client.key", "registry/back"}
+    assert read == registry | {
+        f"itself/{name}" for name in ("plain", "registry", "itself", "gone", "plain/deeper")
+    }
+    followed.add_tree(str(tree), limit=10, follow=True)
+    assert "more than 10" in str(followed.records[str(tree)])
+
+
 def test_a_name_that_is_not_utf8_is_recorded(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
     Path(path).write_text("")
