@@ -240,6 +240,7 @@ class Host:
         found["audit"] = tuple(self.services.rules)
         found["active"] = frozenset(self.services.active)
         found["failed"] = frozenset(self.services.failed)
+        found["stale"] = frozenset(self.services.stale)
         return found | self.engine.observe(survived=survived)
 
     def save(self) -> Saved:

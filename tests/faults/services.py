@@ -292,6 +292,11 @@ class Services:
         file = self._file(unit)
         return unit in self.known and (file is None or file.read_text() != self.known[unit])
 
+    @property
+    def stale(self) -> set[str]:
+        """The units that the manager keeps in memory although nothing of them is left."""
+        return {unit for unit in self.known.keys() - self.active if self._file(unit) is None}
+
     def _enabled(self, unit: str) -> str:
         if unit in self.timers or (self._file(unit) is None and unit not in self.known):
             return ""

@@ -195,8 +195,8 @@ def clear_up(folder: str) -> None:
         paths.append(link)
     if paths:
         _remove(paths)
-        if possible():
-            _forget()
+    if possible():
+        _forget()  # a run that could not start programs removed the unit, and could not say so
 
 
 def _remove(paths: Sequence[str]) -> None:
