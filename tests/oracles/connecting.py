@@ -158,6 +158,8 @@ class Network:
             with suppress(BlockingIOError):
                 while True:
                     listener.accept()[0].close()
+        # A filter may drop the end of a connection: the next case may use the same addresses and ports.
+        self.host.run("ss", "--tcp", "--kill", "state", "connected", check=False)
 
     def _begin(self, probe: Probe) -> socket.socket:
         family = socket.AF_INET6 if probe.version == 6 else socket.AF_INET

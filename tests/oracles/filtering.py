@@ -80,14 +80,18 @@ def _loads(network: Network, text: str) -> bool:
     return network.host.run("sh", "-c", "nft -f - 2>&1", given=text, check=False) == ""
 
 
-def judged(facts: Any) -> tuple[dict[int, Passage], bool]:
-    """What the judge makes of the facts that the collector reads, and whether packets may be untracked."""
+def judged(facts: Any) -> tuple[dict[int, Passage], dict[int, tuple[int, ...]]]:
+    """What the judge makes of the facts that the collector reads, and the states that packets may have."""
     sources = {version: rulesets(make(firewall=only(facts)), version) for version in (4, 6)}
     passages = {
         version: into_host(found, version, interfaces=INTERFACES, own=ADDRESSES[version])
         for version, found in sources.items()
     }
-    return passages, any(found.untracked for each in sources.values() for found in each)
+    states: dict[int, tuple[int, ...]] = {
+        version: (NEW, UNTRACKED) if any(each.untracked for each in found) else (NEW,)
+        for version, found in sources.items()
+    }
+    return passages, states
 
 
 def holds(boxes: Sequence[Box], probe: Probe, state: int) -> bool:
@@ -134,18 +138,17 @@ def from_few(probe: Probe) -> bool:
 
 def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
     """Where the judge and the kernel differ about one random filter; and what the verdicts were."""
-    passages, untracked = judged(seen.facts)
-    states = (NEW, UNTRACKED) if untracked else (NEW,)
+    passages, states = judged(seen.facts)
     probes = seen.probes
     sure = {
         probe
         for (version, _), some in probes.items()
         for probe in some
-        if not from_few(probe) and in_all(passages[version].least, probe, states)
+        if not from_few(probe) and in_all(passages[version].least, probe, states[version])
     }
     if not random_rules.DOUBTFUL.search(seen.rules):  # then what may come in does
         every = [(version, probe) for (version, _), some in probes.items() for probe in some]
-        expected = sure | {p for version, p in every if in_all(passages[version].most, p, states)}
+        expected = sure | {p for version, p in every if in_all(passages[version].most, p, states[version])}
     else:
         expected = sure
     every_probe = [probe for some in probes.values() for probe in some]
@@ -158,19 +161,19 @@ def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
         found += [
             f"{probe} comes in, and cannot"
             for probe in arrived
-            if not any(holds(passage.most, probe, each) for each in states)
+            if not any(holds(passage.most, probe, each) for each in states[version])
         ]
         if not random_rules.DOUBTFUL.search(seen.rules):
             found += [
                 f"{probe} does not come in, and there is no doubt about it"
                 for probe in some
-                if not real[probe] and not from_few(probe) and in_all(passage.most, probe, states)
+                if not real[probe] and not from_few(probe) and in_all(passage.most, probe, states[version])
             ]
         if protocol not in passage.open and {p.port for p in arrived if not from_few(p)} >= set(UNNAMED):
             found.append(f"{protocol}{version} passes, and ports come in that no rule names")
         certain = protocol in passage.certain
         verdicts.add("open" if certain else "doubt" if protocol in passage.open else "closed")
-        if certain and not arrived and not _witness(reach, passage, version, protocol, states):
+        if certain and not arrived and not _witness(reach, passage, version, protocol, states[version]):
             found.append(f"{protocol}{version} fails for certain, and nothing comes in")
     return found, verdicts
 

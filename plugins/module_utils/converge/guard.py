@@ -22,7 +22,7 @@ from ..host import atomic
 from ..host.layout import GUARD
 from ..host.sources import PACKAGE, sources
 from . import files, system
-from .errors import Refused
+from .errors import Failed, Refused
 from .files import FILE, State
 
 UNITS = "/etc/systemd/system"
@@ -169,15 +169,23 @@ def _command(occasion: str, folder: str, run: str, backup: str) -> list[str]:
 
 
 def disarm(run: str, *, backup: str) -> None:
-    """Disarm the guard. A unit that cannot be removed does nothing later, since it finds no journal."""
+    """Disarm the guard. A unit that cannot be removed does nothing later, since it finds no journal.
+
+    Where systemd cannot be told, the timer and its program stay, and do the rest when the time is over.
+    """
     unit = os.path.join(UNITS, BOOT_UNIT)
-    paths = [files.temporary_name(unit), _script(backup)]
+    paths = [files.temporary_name(unit)]
     if run in system.read(unit):  # it may belong to another run by now
         paths = [os.path.join(UNITS, _WANTS, BOOT_UNIT), unit, *paths]
     _remove(paths)
     if possible():
-        system.run("systemctl", "stop", "--", f"{_timer(run)}.timer")
-        _forget()
+        try:
+            _forget()
+            system.attempt("systemctl", "stop", "--", f"{_timer(run)}.timer")
+        except Failed:
+            return
+    with suppress(OSError):
+        atomic.remove(_script(backup))
 
 
 def clear_up(folder: str) -> None:
@@ -196,7 +204,8 @@ def clear_up(folder: str) -> None:
     if paths:
         _remove(paths)
     if possible():
-        _forget()  # a run that could not start programs removed the unit, and could not say so
+        with suppress(Failed):
+            _forget()  # a run that could not start programs removed the unit, and could not say so
 
 
 def _remove(paths: Sequence[str]) -> None:
@@ -208,10 +217,14 @@ def _remove(paths: Sequence[str]) -> None:
 
 
 def _forget() -> None:
-    """Reload systemd if it still knows the removed unit."""
-    known = system.run("systemctl", "show", "--property=NeedDaemonReload", "--", BOOT_UNIT)
+    """Reload systemd if it still knows the removed unit.
+
+    Raises:
+        Failed: the programs could not be run to their ends.
+    """
+    known = system.attempt("systemctl", "show", "--property=NeedDaemonReload", "--", BOOT_UNIT)
     if known.output.strip() == "NeedDaemonReload=yes":
-        system.run("systemctl", "daemon-reload")
+        system.attempt("systemctl", "daemon-reload")
 
 
 def kill_worker(run: str) -> None:

@@ -286,7 +286,7 @@ def test_a_failed_rollback_arms_a_guard_for_a_run_without_one(host: Host, system
     assert done["outcome"] == "changed"
     journal = Journal.of(host.store, done["run"])
     assert journal is not None
-    assert systemd.said == []
+    assert "systemd-run" not in {words[0] for words in systemd.said}
     journal.enter(ROLLING_BACK, seconds=60)
     found = lose(host, done["run"])
     systemd.refuses_words = ("systemctl", "start")  # there is no such unit yet
