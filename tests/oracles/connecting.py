@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -27,6 +28,9 @@ SOURCES = {
         6: ("2001:8::5", "2c00:2::5", "2001:db8::6", "fd00::6", "2610:1::5"),
     },
 }
+_NETFILTER = 12  # of netlink
+# IPCTNL_MSG_CT_DELETE without a connection: the kernel forgets all that it has tracked, and says so.
+_FORGET = struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 0x0005, 1, 0, socket.AF_UNSPEC, 0, 0)
 _SOON, _LATE = 0.03, 10.0  # seconds that an answer may take; the second where an expected one is missing
 
 
@@ -160,6 +164,12 @@ class Network:
                     listener.accept()[0].close()
         # A filter may drop the end of a connection: the next case may use the same addresses and ports.
         self.host.run("ss", "--tcp", "--kill", "state", "connected", check=False)
+        with self.host.entered():
+            tracked = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER)
+        with tracked:
+            tracked.send(_FORGET)
+            error = struct.unpack_from("=i", tracked.recv(100), 16)[0]
+            assert error == 0, os.strerror(-error)
 
     def _begin(self, probe: Probe) -> socket.socket:
         family = socket.AF_INET6 if probe.version == 6 else socket.AF_INET
