@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     REPAIRED = 7
     NOT_BEGUN = 8
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
 
 
 class HardenerError(Exception):

@@ -16,7 +16,7 @@ import click
 from hardener import __version__
 from hardener.cli.command_groups import LazyCommandGroup, NoCommandError
 from hardener.cli.common import Conversation, verbose_option
-from hardener.cli.streams import prepare_standard_streams
+from hardener.cli.streams import OutputClosedError, prepare_standard_streams
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
@@ -64,6 +64,9 @@ class _Hardener(LazyCommandGroup):
         conversation = Conversation(arguments=_without_verbose(sys.argv[1:] if args is None else args))
         try:
             code = super().main(args, standalone_mode=False, obj=conversation, **extra) or ExitCode.COMPLIANT
+            sys.stdout.flush()
+        except OutputClosedError:
+            code = ExitCode.OUTPUT_CLOSED
         except HardenerError as error:
             code = _say(line(str(error), 2000), error.exit_code)
         except NoCommandError as error:
@@ -133,4 +136,5 @@ def main() -> None:
       7    repaired: a control had drifted and was repaired
       8    not begun: hosts were not changed, because of a limit of failures or a maintenance window
       130  interrupted
+      141  the reader of the output is gone, and the command only prints (`... | head`)
     """  # noqa: D301 - click reads the \b

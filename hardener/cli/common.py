@@ -48,7 +48,9 @@ class Conversation:
             written: the files that are written, which may be standard output.
         """
         from hardener.cli.listener import TerminalListener
+        from hardener.cli.streams import outlive_reader
 
+        outlive_reader()
         return TerminalListener(live=not self.verbose, quiet=self.quiet, screen=screen_beside(*written))
 
 

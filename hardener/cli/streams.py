@@ -1,7 +1,8 @@
 """Prepare the standard streams, so that a closed one does not end a run.
 
 Progress and messages on standard error are for a person. A run that changes hosts must not end in the middle,
-nor with another exit code, because the reader of that stream is gone.
+nor with another exit code, because the reader of that stream is gone. The same applies to the results on
+standard output of a run over hosts; a command that only prints ends where its reader is gone (``… | head``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-_STANDARD_ERROR = 2
+_STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
+
+
+class OutputClosedError(Exception):
+    """The reader of standard output is gone, so the rest of the output need not be made.
+
+    It is not an ``OSError``: a closed pipe of another program must not end a command in silence.
+    """
 
 
 def prepare_standard_streams() -> None:
@@ -22,13 +30,26 @@ def prepare_standard_streams() -> None:
             _lead_nowhere(number)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr.flush()
-        sys.stderr = io.TextIOWrapper(
-            io.BufferedWriter(_Messages(_STANDARD_ERROR, "w", closefd=False)),
-            encoding=sys.stderr.encoding,
-            errors=sys.stderr.errors,
-            line_buffering=True,
-        )
+        sys.stderr = _rewrapped(sys.stderr, _Messages(_STANDARD_ERROR, "w", closefd=False), by_line=True)
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        raw = _Results(_STANDARD_OUTPUT, "w", closefd=False)
+        sys.stdout = _rewrapped(sys.stdout, raw, by_line=sys.stdout.line_buffering)
+
+
+def outlive_reader() -> None:
+    """Drop output from now on if the reader of standard output is gone: the run goes on to its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stdout.buffer, io.BufferedWriter):
+        raw = sys.stdout.buffer.raw
+        if isinstance(raw, _Results):
+            raw.outlives_reader = True
+
+
+def _rewrapped(stream: io.TextIOWrapper, raw: io.FileIO, *, by_line: bool) -> io.TextIOWrapper:
+    """Return a text stream like this one that writes to ``raw``."""
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=by_line
+    )
 
 
 class _Messages(io.FileIO):
@@ -42,6 +63,34 @@ class _Messages(io.FileIO):
             with suppress(OSError):
                 _lead_nowhere(self.fileno())  # also for programs that are started from now on
             return len(data)
+
+
+class _Results(io.FileIO):
+    """Standard output. A reader that is gone ends a command, or not even that; a full disk is an error.
+
+    Attributes:
+        outlives_reader: whether output is dropped then, instead of ending the command.
+    """
+
+    outlives_reader = False
+
+    def write(self, data: Any, /) -> int:
+        """Write as many bytes as possible now.
+
+        Raises:
+            OutputClosedError: the reader is gone.
+            OSError: nothing can be written; further output is dropped, so that the exit does not try again.
+        """
+        try:
+            return super().write(data)
+        except OSError as error:
+            with suppress(OSError):
+                _lead_nowhere(self.fileno())
+            if not isinstance(error, BrokenPipeError):
+                raise
+            if self.outlives_reader:
+                return len(data)
+            raise OutputClosedError from None
 
 
 def _lead_nowhere(number: int) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from click.testing import Result
 from hardener import __version__
 from hardener.cli import COMMANDS, main
 from hardener.errors import ExitCode, HardenerError, InternalError
+from tests.unit.snapshots import make
 
 Hardener = Callable[..., Result]
 REPORT = "(`hardener -v …` shows where; please report it)"
@@ -152,6 +154,38 @@ def test_ansible_starts_before_slow_imports(command: str, tmp_path: Path) -> Non
     environment = {**os.environ, "HARDENER_HOME": str(tmp_path / "home")}
     result = subprocess.run(arguments, check=True, capture_output=True, text=True, env=environment)
     assert result.stdout == "[]\n", result.stderr
+
+
+@pytest.fixture
+def without_reader() -> Iterator[int]:
+    """A pipe that nothing reads, as at the end of ``| head``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@pytest.mark.parametrize("command", ["--help", "controls", "explain 5.5"])
+def test_a_command_that_prints_ends_quietly_without_a_reader(command: str, without_reader: int) -> None:
+    arguments = [sys.executable, "-m", "hardener", *command.split()]
+    ended = subprocess.run(arguments, stdout=without_reader, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (ExitCode.OUTPUT_CLOSED, b"")
+
+
+def test_a_run_over_hosts_keeps_its_exit_code_without_a_reader(without_reader: int, tmp_path: Path) -> None:
+    snapshot, report = tmp_path / "a.json", tmp_path / "junit.xml"
+    snapshot.write_text(json.dumps(make().raw))
+    arguments = [sys.executable, "-m", "hardener", "assess", str(snapshot), "--junit", str(report)]
+    ended = subprocess.run(arguments, stdout=without_reader, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (ExitCode.NOT_COMPLIANT, b"")
+    assert report.exists()
+
+
+def test_a_full_disk_below_standard_output_is_an_error() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "hardener", "explain", "5.5"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (1, b"hardener: error: No space left on device\n")
 
 
 @pytest.mark.parametrize(
