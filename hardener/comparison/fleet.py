@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from hardener import catalogue
 from hardener.comparison.containers import ContainerChange
 from hardener.comparison.facts import ChangedFact
 from hardener.comparison.finding import CHANGES, ChangeKind, FindingChange, finding_changes
@@ -102,12 +103,12 @@ class Drift:
         return not self.not_compared and not self.kinds[ChangeKind.UNDECIDED]
 
     def changes(self) -> list[GroupedChange]:
-        """Return the changes of controls: most urgent first, then most severe."""
+        """Return the changes of controls: most urgent first, then most severe, then by control and hosts."""
 
-        def order(group: GroupedChange) -> tuple[int, int]:
+        def order(group: GroupedChange) -> tuple[object, ...]:
             change = group.change
-            severity = change.after.severity
-            return CHANGES.index(change.kind), list(type(severity)).index(severity)
+            severity = list(type(change.after.severity)).index(change.after.severity)
+            return CHANGES.index(change.kind), severity, catalogue.order(change.id), -len(group.hosts)
 
         return sorted(self._changes.values(), key=order)
 

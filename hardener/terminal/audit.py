@@ -66,7 +66,11 @@ def summary_screen(
         *host_list(
             "Not begun: left as they were", hosts_by_reason(summary.not_begun), len(summary.not_begun)
         ),
-        *host_list("Not audited: all their controls count as errors", summary.unreachable),
+        *host_list(
+            "Not audited: all their controls count as errors",
+            hosts_by_reason(summary.unreachable),
+            len(summary.unreachable),
+        ),
         *_manual(summary, is_kept=bool(hosts_option)),
         *decision_notes(summary.decided, summary.counts, decisions),
         *files_written(files),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -21,10 +22,12 @@ from hardener.comparison import (
 from hardener.comparison.finding import CHANGES
 from hardener.decisions.remarks import remarks
 from hardener.model import Status
+from hardener.summary import hosts_by_reason
 from hardener.terminal.parts import KIND_STYLES, control_list, files_written
 from hardener.text import first, line
 
 _HOSTS_SHOWN = 10
+_ALIKE_SHOWN = 3  # different changes of one control
 _FACTS_SHOWN = 8
 _OFFENDERS_SHOWN = 5
 _CHANGED_SHOWN = 20
@@ -69,16 +72,21 @@ def _changes(kind: ChangeKind, drift: Drift) -> Iterator[RenderableType]:
     mark, colour = KIND_STYLES[kind]
     yield Padding(Text(f"{kind.capitalize()} ({drift.kinds[kind]})", style=f"bold {colour}"), (1, 1, 0, 1))
     table = control_list()
-    for each in chosen:
-        table.add_row(Text(mark, style=colour), Text(line(each.change.id)), _finding_text(each))
+    for slug, alike in groupby(chosen, key=lambda each: each.change.control.slug):
+        one = list(alike)
+        what = Text("\n").join(map(_finding_text, one[:_ALIKE_SHOWN]))
+        what = Text(line(one[0].change.control.title)).append(f"  {slug}\n", "bright_black").append(what)
+        if others := one[_ALIKE_SHOWN:]:
+            hosts = sum(len(each.hosts) for each in others)
+            where = "1 more host" if hosts == 1 else f"{hosts} more hosts"
+            what.append(f"\nin other ways on {where}: `hardener diff --host` shows one", "bright_black")
+        table.add_row(Text(mark, style=colour), Text(line(one[0].change.id)), what)
     yield Padding(table, (0, 1))
 
 
 def _finding_text(alike: GroupedChange) -> Text:
     move = alike.change
-    what = Text(line(move.control.title))
-    what.append(f"  {move.control.slug}", style="bright_black")
-    what.append(f"\n{', '.join(first(alike.hosts, _HOSTS_SHOWN))}", style="bold")
+    what = Text(", ".join(first(alike.hosts, _HOSTS_SHOWN)), style="bold")
     for label, text in _lines(move):
         what.append(f"\n{label:<7}", style="bright_black").append(text)
     return what
@@ -142,5 +150,6 @@ def _not_compared(drift: Drift) -> Iterator[RenderableType]:
     if drift.not_compared:
         title = f"Not compared ({len(drift.not_compared)})"
         yield Padding(Text(title, style="bold magenta"), (1, 1, 0, 1))
-        shown = first([f"{host}: {why}" for host, why in drift.not_compared], _HOSTS_SHOWN)
+        alike = hosts_by_reason(drift.not_compared)
+        shown = first([f"{hosts}: {why}" for hosts, why in alike], _HOSTS_SHOWN)
         yield Padding(Text("\n".join(shown)), (0, 1))

@@ -30,7 +30,7 @@ _WORDS = {
 _BAR = 16
 _CAUSES_SHOWN = 3
 _SEVERE_SHOWN = 3
-_TITLE = 50  # characters of a control's title
+_TITLE = 100  # characters of a control's title
 _CAUSE = 140  # characters of a reason: two lines
 
 

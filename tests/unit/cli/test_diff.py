@@ -47,3 +47,28 @@ def test_hostile_text_is_escaped(hardener: Hardener, fleet: FakeFleet, home: Pat
     assert "docker.containers: - → \\x1b[31m[bold]x\\u202e" in result.stdout
     assert "\x1b" not in result.stdout
     assert "\u202e" not in result.stdout
+
+
+def test_a_control_that_changed_in_many_ways_is_listed_once(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    modes = {f"web{number}": f"06{number}6" for number in range(1, 8)}
+    audited(hardener, fleet, {name: host() for name in modes})
+    audited(hardener, fleet, {name: host(mode) for name, mode in modes.items()})
+    shown = hardener("diff").stdout
+    assert shown.count("file-daemon-json-mode") == 1
+    assert shown.count("after  fail:") == 3
+    assert "in other ways on 4 more hosts" in shown
+    assert "after  fail: /etc/docker/daemon.json has mode 0676" in hardener("diff", "--host", "web7").stdout
+
+
+def test_hosts_that_are_lost_for_the_same_reason_are_listed_together(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    names = ["db1", "db2", "db3"]
+    audited(hardener, fleet, {name: host() for name in (*names, "web")})
+    audited(hardener, fleet, {"web": host(), **{name: f"ssh to {name}: timed out" for name in names}})
+    assert "db1, db2, db3: was not audited: ssh to HOST: timed out" in hardener("diff").stdout
+    assert "db1, db2, db3: ssh to HOST: timed out" in hardener("show").stdout
+    audited(hardener, fleet, {"web": host(), "db1": "ssh to db1: timed out"})
+    assert "db1: ssh to db1: timed out" in hardener("show").stdout
