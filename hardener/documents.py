@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from typing import Any
 
+from hardener import catalogue
 from hardener.comparison import Drift
 from hardener.comparison.document import DocumentLimits, drift_document
 from hardener.decisions.document import Problem
@@ -72,7 +73,11 @@ class RunDocument:
 
     def document(self) -> dict[str, Any]:
         """Return the document, once every host is added."""
-        results, controls = self._results, list(self._controls.values())
+        results = self._results
+        controls = sorted(
+            self._controls.values(),
+            key=lambda each: (catalogue.order(each["id"]), tuple(Status).index(each["status"])),
+        )
         counts = {
             status: sum(len(each["hosts"]) for each in controls if each["status"] == status.value)
             for status in Status

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from hardener import catalogue
 from hardener.decisions.remarks import Tally, remarks
 from hardener.model import Assessment, Control, Finding, Severity, Status, Verdict
 from hardener.snapshot import UNREAD
@@ -19,6 +20,8 @@ _TEXTS = 20  # different findings of one control, for the same reason
 _CAUSES = 200
 _TOGETHER = 50  # hosts with the same reason that are named
 _KEPT = (Status.FAIL, Status.ERROR, Status.WAIVED)
+
+_Place = tuple[tuple[float, str], ...]  # of a control in the order of the benchmark
 
 SEVERITIES = tuple(Severity)  # most severe first, in the order of the model
 LISTED = (Status.FAIL, Status.ERROR)
@@ -47,13 +50,13 @@ class Cause(HostNames):
             beyond the first 200.
         actual: the finding of the first control, as text.
         unreachable: whether a whole host could not be audited because of it.
-        controls: the id of each control, by its place in the benchmark.
+        controls: the id of each control, by its place in the order of the benchmark.
     """
 
     text: str = ""
     actual: str = ""
     unreachable: bool = False
-    controls: dict[int, str] = field(default_factory=dict)
+    controls: dict[_Place, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ class ControlCases:
 
     control: Control
     id: str
-    place: int  # of the control, in the order of the benchmark
+    place: _Place
     severity: Severity  # of the host on which it is most severe
     hosts: int = 0
     examples: list[tuple[str, Verdict]] = field(default_factory=list)
@@ -96,11 +99,17 @@ def percentage(share: float | None) -> str:
 
 
 def hosts_by_reason(hosts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Join the names of hosts with the same reason; of very many hosts, name only the first."""
-    reasons: dict[str, list[str]] = {}
+    """Join the names of hosts with the same reason; of very many hosts, name only the first.
+
+    The same reason may have the name of each host in it, as those of ssh do: HOST then stands for it.
+    """
+    reasons: dict[str, list[tuple[str, str]]] = {}
     for host, reason in hosts:
-        reasons.setdefault(reason, []).append(host)
-    return [(", ".join(first(names, _TOGETHER)), reason) for reason, names in reasons.items()]
+        reasons.setdefault(reason.replace(host, "HOST") if host else reason, []).append((host, reason))
+    return [
+        (", ".join(first([host for host, _ in alike], _TOGETHER)), common if len(alike) > 1 else alike[0][1])
+        for common, alike in reasons.items()
+    ]
 
 
 def _reason(actual: str) -> str:
@@ -123,7 +132,7 @@ class Summary:
         self.hosts = 0
         self.first: Assessment | None = None
         self.counts: Counter[Status] = Counter()
-        self.sections: dict[str, Counter[Status]] = {}
+        self._sections: dict[str, Counter[Status]] = {}
         self.unreachable: list[tuple[str, str]] = []
         self.not_begun: list[tuple[str, str]] = []  # hosts whose change this run did not begin
         self.last_runs: list[tuple[str, str]] = []  # hosts whose last run was undone
@@ -132,7 +141,7 @@ class Summary:
         self._causes: dict[tuple[bool, str], Cause] = {}
         self._cases: dict[tuple[Status, str], ControlCases] = {}
         self._worst: list[tuple[HostScore, int]] = []
-        self._places: dict[str, int] = {}  # of the controls, by slug: a part of a run has others on each host
+        self._places: dict[str, _Place] = {}  # of the controls, by slug
 
     def watch(self, assessments: Iterable[Assessment]) -> Iterator[Assessment]:
         """Yield assessments unchanged and count them."""
@@ -147,9 +156,9 @@ class Summary:
         self.benchmark = self.benchmark or assessment.benchmark
         self.decided.add(assessment)
         for finding in assessment.findings:
-            place = self._places.setdefault(finding.control.slug, len(self._places))
+            place = self._place(finding.control)
             section = finding.control.section_in(assessment.benchmark)
-            self.sections.setdefault(section, Counter())[finding.status] += 1
+            self._sections.setdefault(section, Counter())[finding.status] += 1
             self.counts[finding.status] += 1
             if finding.status is Status.FAIL:
                 self.failing[finding.severity] += 1
@@ -165,6 +174,11 @@ class Summary:
             self.unreachable.append((line(assessment.host), line(assessment.unreachable)))
         else:
             self._rank(assessment)
+
+    @property
+    def sections(self) -> dict[str, Counter[Status]]:
+        """Return the number of findings by section and status, in the order of the benchmark."""
+        return dict(sorted(self._sections.items(), key=lambda each: catalogue.order(each[0])))
 
     def cases(self, status: Status) -> list[ControlCases]:
         """Return the controls that have this status on some host, most severe first.
@@ -182,14 +196,21 @@ class Summary:
         """Return the reasons why controls could not be decided, sorted by number of controls."""
         return sorted(self._causes.values(), key=lambda cause: (-len(cause.controls), -cause.hosts))
 
+    def _place(self, control: Control) -> _Place:
+        """Return the place of a control; the first host of a part of a run does not have all controls."""
+        place = self._places.get(control.slug)
+        if place is None:
+            place = self._places[control.slug] = catalogue.order(control.id_in(self.benchmark))
+        return place
+
     def _explain(self, assessment: Assessment) -> None:
         """Count the reasons for which controls of a host could not be decided."""
-        found: dict[str, dict[int, Finding]] = {}
+        found: dict[str, dict[_Place, Finding]] = {}
         is_gone = bool(assessment.unreachable)
         for finding in assessment.findings:
             if finding.status is Status.ERROR:
                 text = line(assessment.unreachable) if is_gone else _reason(finding.verdict.actual)
-                found.setdefault(text, {})[self._places[finding.control.slug]] = finding
+                found.setdefault(text, {})[self._place(finding.control)] = finding
         for text, findings in found.items():
             cause = self._cause(text, assessment.host if is_gone else "")
             cause.actual = cause.actual or line(next(iter(findings.values())).verdict.actual)
@@ -208,7 +229,7 @@ class Summary:
             cause = self._causes[key] = Cause(text=text if key[1] else "", unreachable=key[0])
         return cause
 
-    def _keep(self, finding: Finding, place: int, assessment: Assessment) -> None:
+    def _keep(self, finding: Finding, place: _Place, assessment: Assessment) -> None:
         control = finding.control
         cases = self._cases.setdefault(
             (finding.status, control.slug),

@@ -58,9 +58,18 @@ def load(benchmark: str) -> tuple[Control, ...]:
     return tuple(
         sorted(
             (control for control in every_control() if benchmark in control.benchmarks),
-            key=lambda control: _order(control.benchmarks[benchmark].id),
+            key=lambda control: order(control.id_in(benchmark)),
         )
     )
+
+
+def order(identifier: str) -> tuple[tuple[float, str], ...]:
+    """Return the sort key of an id: by numbers, so that 1.1.2 precedes 1.1.10; our own (H.1) come last.
+
+    The title of a section (``5 runtime``) has a key too.
+    """
+    words = identifier.replace(" ", ".").split(".")
+    return tuple((int(word) if word.isdecimal() else math.inf, word) for word in words)
 
 
 @cache
@@ -182,11 +191,6 @@ def _hint(wanted: str, controls: Sequence[Control], benchmark: str, *, sections:
         names += sorted({control.section for control in controls})
     near = get_close_matches(wanted, names, n=3) or [name for name in names if wanted and wanted in name][:3]
     return f"did you mean {', '.join(near)}?" if near else "`hardener controls` lists them all"
-
-
-def _order(identifier: str) -> tuple[tuple[float, str], ...]:
-    """Return the sort key of an id: by numbers, so that 1.1.2 precedes 1.1.10; our own (H.1) come last."""
-    return tuple((int(part) if part.isdigit() else math.inf, part) for part in identifier.split("."))
 
 
 def _places(entries: Mapping[str, Mapping[str, Any]]) -> Mapping[str, BenchmarkRef]:

@@ -214,9 +214,7 @@ class History:
             return HardenerError(f"there is no run {name}", hint=f"none is kept in {self.path}")
         if inventory is None:
             kept = sum(each.runs for each in known)
-            return HardenerError(
-                f"there is no run {name}", hint=f"{kept} are kept; `hardener runs` lists them"
-            )
+            return HardenerError(f"there is no run {name}", hint=f"{_kept(kept)}; `hardener runs` lists them")
         of = line(inventory, 1000)
         kept = sum(each.runs for each in known if inventory_key(each.name) == inventory_key(inventory))
         if not kept:
@@ -226,7 +224,7 @@ class History:
                 f"there is no baseline of {of}", hint="`hardener baseline RUN` makes a run the baseline"
             )
         return HardenerError(
-            f"there is no run {name} of {of}", hint=f"{kept} are kept; `hardener runs` lists them"
+            f"there is no run {name} of {of}", hint=f"{_kept(kept)}; `hardener runs` lists them"
         )
 
     def _spellings(self, inventory: str) -> list[str]:
@@ -303,6 +301,10 @@ class History:
                 f"the history in {line(str(self._home.path), 1000)} is damaged: {line(str(error))}",
                 hint="begin another one: --home, or move the folder away",
             ) from error
+
+
+def _kept(runs: int) -> str:
+    return f"{runs} run is kept" if runs == 1 else f"{runs} runs are kept"
 
 
 def _places(values: Sequence[object]) -> str:

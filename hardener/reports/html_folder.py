@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
+from hardener import catalogue
 from hardener.comparison.previous_runs import PreviousRuns
 from hardener.model import Assessment, Status
 from hardener.reports.destinations import Folder
@@ -91,12 +92,13 @@ class HtmlFolder(Folder):
     def last(self) -> Iterator[tuple[str, str]]:
         """Yield the pages over all hosts."""
         known = self._whole.catalogue()
+        controls = sorted(known["controls"], key=lambda each: catalogue.order(each["id"]))
         sections = [
             {
                 "title": title,
                 "controls": [
                     {**control, **self._state(control["slug"])}
-                    for control in known["controls"]
+                    for control in controls
                     if control["section"] == number
                 ],
             }

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from hardener import catalogue
 from hardener.comparison.previous_runs import PreviousRuns
 from hardener.decisions.remarks import in_force, remarks
 from hardener.model import Assessment, Control, Finding, Status, Waiver
@@ -103,6 +104,9 @@ class OscalReport(Report):
 
     def end(self) -> Iterator[str]:
         """Return risks and findings by control, the population, and the assessment plan."""
+        benchmark = self.run.benchmark  # of a part of a run, the first host does not have all controls
+        by_id = sorted(self._controls.items(), key=lambda each: catalogue.order(each[1].id_in(benchmark)))
+        self._controls = dict(by_id)
         if self._started:
             yield "\n]"
         yield from self._array("risks", self._risks())

@@ -23,7 +23,8 @@ _TOTAL = "total"
 def heading(runs: Sequence[StoredRun]) -> Iterator[str]:
     """Return the heading of a series of runs, oldest first."""
     first, last = runs[0], runs[-1]
-    yield f"{line(last.record.inventory, 1000)}: {len(runs)} runs by {line(last.info.benchmark)}"
+    number = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    yield f"{line(last.record.inventory, 1000)}: {number} by {line(last.info.benchmark)}"
     yield f"{utc(first.info.ended)} to {utc(last.info.ended)}"
 
 
@@ -34,7 +35,7 @@ def sections(runs: Sequence[StoredRun]) -> RenderableType:
     """
     last = runs[-1]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    names = [*last.sections, _TOTAL]
+    names = [*last.section_names(), _TOTAL]
     widest = max(cell_len(line(name)) for name in names)
     # Without a minimum the longest word would decide whether the column fits.
     table.add_column("section", no_wrap=True, min_width=widest)

@@ -24,7 +24,7 @@ def test_counts_of_a_run_are_the_sums_of_its_hosts() -> None:
     assert result.counts.total() == 3 * len(CONTROLS)
     assert result.counts[Status.ERROR] == 2 + len(CONTROLS)
     assert sum(result.sections.values(), Counter()) == result.counts
-    assert list(result.sections) == ["1 host", "2 daemon", "5 runtime", "4 images", "H protection"]
+    assert list(result.sections) == ["1 host", "2 daemon", "4 images", "5 runtime", "H protection"]
 
 
 def test_failing_controls_are_sorted_by_severity_and_benchmark() -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hardener import catalogue
 from hardener.reports.lib.page import CODES
 from hardener.reports.lib.statuses import ORDER, WORDS
 
@@ -43,19 +44,19 @@ class PlainFindings:
             self._hosts.append((host, codes, numbers))
             self._verdicts.extend(new)
 
-    def sections(self, catalogue: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def sections(self, known: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the sections of the benchmark with their controls and findings, for the template."""
         if not self._hosts:
             return
-        controls = catalogue["controls"]
-        for number, (key, title) in enumerate(catalogue["sections"]):
+        controls = sorted(enumerate(known["controls"]), key=lambda each: catalogue.order(each[1]["id"]))
+        for number, (key, title) in enumerate(known["sections"]):
             yield {
                 "number": number,
                 "key": key,
                 "title": title,
                 "controls": [
                     {**control, "results": list(self._results(place)), "counts": self._counts(place)}
-                    for place, control in enumerate(controls)
+                    for place, control in controls
                     if control["section"] == number
                 ],
             }

@@ -104,7 +104,7 @@ function requirementRow(run, group, framework) {
   for (const control of run.controls)
     for (const [name, source, ids] of control.mappings)
       if (name === framework && ids.includes(group.key)) sources.add(run.sources[source] ?? source);
-  const ids = [...controls.keys()].sort((a, b) => a - b).map((c) => run.controls[c].id);
+  const ids = [...controls.keys()].sort((a, b) => run.places[a] - run.places[b]).map((c) => run.controls[c].id);
   return folded(
     "group",
     [

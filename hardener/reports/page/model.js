@@ -38,6 +38,12 @@ class Run {
     this.moves = catalogue.moves.map(([name, words]) => ({ name, words }));
     this.inside = catalogue.groups; // of the inventory
     this.controls = catalogue.controls;
+    // The places of the controls in the benchmark; in a part of a run the first host does not have all of them.
+    const ids = new Intl.Collator("en", { numeric: true });
+    this.places = [];
+    [...this.controls.entries()]
+      .sort(([, a], [, b]) => ids.compare(a.id, b.id))
+      .forEach(([c], place) => (this.places[c] = place));
     this.hosts = records.map((record) => new Host(record));
     this.verdicts = records.flatMap((record) => record[6]).map((record) => new Verdict(record));
     for (const control of this.controls) {
@@ -129,7 +135,7 @@ class Run {
     });
     const severity = this.controls.map((control) => this.severities.indexOf(control.severity));
     for (const group of groups.values())
-      group.findings.sort(([h, c], [i, d]) => severity[c] - severity[d] || c - d || h - i);
+      group.findings.sort(([h, c], [i, d]) => severity[c] - severity[d] || this.places[c] - this.places[d] || h - i);
     return [...groups.values()].sort(this.order(filter.group, severity));
   }
 
@@ -162,7 +168,7 @@ class Run {
 
   // Controls by severity, hosts by what fails there, requirements by their numbers.
   order(by, severity) {
-    if (by === "control") return (a, b) => severity[a.key] - severity[b.key] || a.key - b.key;
+    if (by === "control") return (a, b) => severity[a.key] - severity[b.key] || this.places[a.key] - this.places[b.key];
     if (by === "host") {
       const tolls = this.hosts.map((host) => {
         const toll = this.severities.map(() => 0);

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from hardener.snapshot import Snapshot
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.cli.histories import Hardener, audited, host
+from tests.unit.cli.histories import DAEMON_JSON, Hardener, audited, host
+from tests.unit.snapshots import make
 
 ONLY = ("--only", "3.17", "--only", "3.18")
 
@@ -87,6 +89,27 @@ def test_a_filtered_report_has_only_the_chosen_results(
     out = tmp_path / "part.json"
     assert hardener("report", "--format", "json", "--status", "fail", "--host", "a", "--out", str(out))
     assert out.read_text() == result.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "pattern"),
+    [
+        (("show",), r"^ \S+ +(3\.\d+) "),
+        (("show", "--json", "-"), r'"id": "(3\.\d+)"'),
+        (("report", "--format", "markdown"), r"\b(3\.1\d)\b"),
+        (("report", "--format", "html"), r'<span class="id">(3\.\d+)<'),
+        (("report", "--format", "oscal"), r'"target-id":"(file-daemon-json-\w+)"'),
+    ],
+    ids=" ".join,
+)
+def test_the_controls_of_a_part_of_a_run_are_in_the_order_of_the_benchmark(
+    hardener: Hardener, fleet: FakeFleet, home: Path, command: tuple[str, ...], pattern: str
+) -> None:
+    of_a_user = make(files={"/etc/docker/daemon.json": {**DAEMON_JSON, "uid": 1000, "owner": "joe"}})
+    audited(hardener, fleet, {"a": host("0666"), "b": of_a_user}, *ONLY)
+    shown = hardener(*command, "--status", "fail").stdout
+    expected = ["file-daemon-json-owner", "file-daemon-json-mode"] if "oscal" in command else ["3.17", "3.18"]
+    assert list(dict.fromkeys(re.findall(pattern, shown, re.MULTILINE))) == expected
 
 
 def test_a_filtered_report_is_not_compared_with_complete_runs(

@@ -26,8 +26,8 @@ def test_runs_with_other_selections_and_inventories_are_omitted(
     hardener("audit", "-i", "other,", *ONLY)
     audited(hardener, fleet, {"a": host("0666")}, *ONLY)
     assert "2 runs" in hardener("trend", "-i", "inv,").stdout
-    assert "1 runs" in hardener("trend", "latest~2", "-i", "inv,").stdout
-    assert "1 runs" in hardener("trend", "-i", "other,").stdout
+    assert "1 run by" in hardener("trend", "latest~2", "-i", "inv,").stdout
+    assert "1 run by" in hardener("trend", "-i", "other,").stdout
 
 
 def test_an_empty_history_is_an_error(hardener: Hardener, home: Path) -> None:

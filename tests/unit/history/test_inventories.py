@@ -49,7 +49,7 @@ def test_latest_is_the_latest_run_of_one_inventory(history: History) -> None:
     assert history.run("latest~1", "/prod").id == "p1"
     assert history.run("latest~1", "/stage").id == "s1"
     assert [run.id for run in history.runs("/stage")] == ["s2", "s1"]
-    with pytest.raises(HardenerError, match=r"there is no run 'latest~2' of /prod \(2 are kept"):
+    with pytest.raises(HardenerError, match=r"there is no run 'latest~2' of /prod \(2 runs are kept"):
         history.run("latest~2", "/prod")
 
 

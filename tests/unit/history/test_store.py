@@ -49,7 +49,7 @@ def test_runs_are_found_by_name_and_by_prefix_of_the_id(history: History) -> Non
 @pytest.mark.parametrize("name", ["", "zzz", "latest~3", "latest~", "%", "'; DROP TABLE run; --", "../runs"])
 def test_an_unknown_name_is_an_error(history: History, name: str) -> None:
     put(history, "a")
-    with pytest.raises(HardenerError, match=r"there is no run.*1 are kept"):
+    with pytest.raises(HardenerError, match=r"there is no run.*1 run is kept"):
         history.run(name)
 
 

@@ -96,6 +96,9 @@ class Run:
 
     sections: dict[str, dict[Status, int]]
 
+    def section_names(self) -> list[str]:
+        return list(self.sections)
+
     def counts(self) -> dict[Status, int]:
         return dict(sum(map(Counter, self.sections.values()), Counter()))
 

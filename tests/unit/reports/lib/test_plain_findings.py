@@ -6,7 +6,7 @@ from hardener.reports.lib.plain_findings import MOST_HOSTS, PlainFindings
 
 CATALOGUE: dict[str, Any] = {
     "sections": [["1 host", "The host"], ["5 runtime", "Containers"]],
-    "controls": [{"slug": "a", "section": 0}, {"slug": "b", "section": 1}],
+    "controls": [{"id": "1.1", "slug": "a", "section": 0}, {"id": "5.1", "slug": "b", "section": 1}],
 }
 YES = ["it holds", "it holds", [], [], 1, 0, 0]
 NO = ["it holds", "it does not", [["file", "/x", "missing"]], ["seen"], 3, 2, 4]
