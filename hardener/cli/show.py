@@ -39,7 +39,7 @@ def show(*, run: str, chosen: ResultFilter, kept: Runs, json_file: Path | None) 
     from hardener.workflows.options import hosts_option
 
     results = SelectedResults(kept.run(run), chosen)
-    summary = Summary(chosen.statuses or LISTED, is_part=bool(chosen))
+    summary = Summary(chosen.statuses or LISTED, is_part=chosen.of_findings)
     document = RunDocument(results)
     for assessment in summary.watch(results.assessments()):
         document.add(assessment)

@@ -13,7 +13,7 @@ from datetime import datetime
 from hardener.comparison.finding import CHANGES, ChangeKind
 from hardener.comparison.runs import Comparison, ControlChange
 from hardener.model import Assessment, Finding, Status
-from hardener.text import line
+from hardener.text import line, scalar
 
 # The names of the kinds of change in reports, most urgent first.
 LABELS: Mapping[ChangeKind, str] = {
@@ -85,10 +85,10 @@ class Since:
 
         A host that one of them could not reach has no changes: its controls were not evaluated.
         """
-        self._gone.discard(assessment.host)
+        self._gone.discard(scalar(assessment.host))  # the history has it so
         before = self._runs.before(assessment.host)
         if before is None:
-            if assessment.host in self._runs.hosts:
+            if scalar(assessment.host) in self._runs.hosts:
                 self.not_compared.append((line(assessment.host), "its last result cannot be read"))
             else:
                 self.new.append(line(assessment.host))

@@ -41,7 +41,7 @@ class SelectedResults:
     @property
     def info(self) -> RunInfo:
         """Return the metadata for reports, which say that the results are filtered."""
-        return replace(self.run.info, filtered=str(self.filter))
+        return replace(self.run.info, filtered=str(self.filter), whole_hosts=not self.filter.of_findings)
 
     def takes_host(self, host: str) -> bool:
         """Return whether a host is chosen, whatever its results are."""

@@ -160,7 +160,7 @@ class HtmlReport(Report):
             "words": {status.value: word for status, word in WORDS.items()},
             "severities": [severity.value for severity in SEVERITIES],
             "counts": plain(counts),
-            "share": percentage(compliance(counts)),
+            "share": percentage(compliance(counts)) if self.run.whole_hosts else "",
             "total": counts.total(),
             "sections": list(self._sections()),
             "columns": columns(self._tolls, len(SEVERITIES)),
@@ -171,7 +171,7 @@ class HtmlReport(Report):
             "not_begun": hosts_by_reason(summary.not_begun),
             "notices": summary.decided.notices(self.run.decisions),
             "workloads": self._workloads(),
-            "groups": [_group(each) for each in self._totals.several()],
+            "groups": [_group(each, whole=self.run.whole_hosts) for each in self._totals.several()],
             "decisions": self._decisions.rows(self.run.decisions),
             "frameworks": FRAMEWORKS,
             "sources": SOURCES,
@@ -290,14 +290,14 @@ class HtmlReport(Report):
         return Point(self.run.run_id, self.run.ended, summary.hosts, len(summary.unreachable), summary.counts)
 
 
-def _group(group: Group) -> dict[str, Any]:
+def _group(group: Group, *, whole: bool) -> dict[str, Any]:
     """Return the totals of a group of hosts, for the overview."""
     return {
         "name": line(group.name),
         "hosts": group.hosts,
         "counts": plain(group.counts),
         "total": group.counts.total(),
-        "share": percentage(compliance(group.counts)),
+        "share": percentage(compliance(group.counts) if whole else None),
     }
 
 

@@ -73,7 +73,7 @@ class HtmlFolder(Folder):
             "not_begun": line(assessment.not_begun, 1000),
             "counts": plain(counts),
             "total": counts.total(),
-            "share": percentage(compliance(counts)),
+            "share": percentage(compliance(counts) if self._run.whole_hosts else None),
         }
         self._hosts.append(row)
         facts = [(line(key), line(value)) for key, value in sorted(assessment.facts.items())]

@@ -64,7 +64,10 @@ class MarkdownReport(Report):
             yield f"Filtered: this report has a part of the run, chosen by {code(self.run.filtered)}\n\n"
         yield from _table(summary.sections, summary.counts)
         groups = self._groups.several()
-        yield from _list(f"By group: {_count(len(groups), 'group')}", map(_group, groups))
+        yield from _list(
+            f"By group: {_count(len(groups), 'group')}",
+            (_group(each, whole=self.run.whole_hosts) for each in groups),
+        )
         if self._since:
             yield from self._changes(self._since)
         failing = summary.cases(Status.FAIL)
@@ -158,13 +161,13 @@ def _table(sections: Mapping[str, Mapping[Status, int]], total: Mapping[Status, 
     yield f"| **total** | {_numbers(total)} |\n"
 
 
-def _group(group: Group) -> str:
+def _group(group: Group, *, whole: bool) -> str:
     """Return the totals of a group of hosts."""
     parts = [
         _count(group.hosts, "host"),
         *([f"{group.unreachable} not reached"] if group.unreachable else []),
         *(f"{group.counts[status]} {name}" for status, name in _NAMES.items() if group.counts[status]),
-        f"compliance {percentage(compliance(group.counts))}",
+        *([f"compliance {percentage(compliance(group.counts))}"] if whole else []),
     ]
     return f"- {code(group.name, 60)}: {', '.join(parts)}\n"
 

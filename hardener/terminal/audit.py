@@ -124,7 +124,8 @@ def _listed(status: Status, summary: Summary) -> Iterator[RenderableType]:
     for each in cases:
         if each.place not in explained:
             table.add_row(*_row(each, summary))
-    yield Padding(table, (1 if shared else 0, 1, 0, 1))
+    if table.row_count:
+        yield Padding(table, (1 if shared else 0, 1, 0, 1))
 
 
 def _shared_causes(summary: Summary) -> list[Cause]:

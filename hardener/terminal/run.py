@@ -32,7 +32,7 @@ def selection_lines(results: SelectedResults) -> Iterator[str]:
     yield f"filter     {results.filter}"
     yield (
         f"chosen     {results.chosen_results:,} of {results.results:,} results,"
-        f" {results.chosen_hosts:,} of {results.hosts:,} hosts"
+        f" {results.chosen_hosts:,} of {results.hosts:,} {'host' if results.hosts == 1 else 'hosts'}"
     )
     if hosts := results.without_groups:
         yield f"left out   {hosts:,} {'hosts' if hosts > 1 else 'host'} whose groups the run does not have"

@@ -59,6 +59,19 @@ def test_filtered_results_show_no_compliance_percentage(hardener: Hardener, flee
     assert "Passing (1)" in part
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("show",), ("report", "--format", "html"), ("report", "--format", "markdown")],
+    ids=" ".join,
+)
+def test_only_a_choice_of_whole_hosts_has_a_compliance_percentage(
+    hardener: Hardener, fleet_of_three: None, command: tuple[str, ...]
+) -> None:
+    said = re.compile(r"\d+% compliant|[Cc]ompliance \d+%")
+    assert said.search(hardener(*command, "--group", "prod").stdout)
+    assert not said.search(hardener(*command, "--group", "prod", "--status", "fail").stdout)
+
+
 def test_hosts_with_unknown_groups_are_counted(hardener: Hardener, fleet_of_three: None) -> None:
     assert "left out   1 host whose groups" in hardener("show", "--group", "web").stdout
     assert "left out" not in hardener("show", "--host", "a").stdout

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from hardener.comparison.previous_runs import Since
 from hardener.errors import HardenerError
 from hardener.history import History
 from hardener.history.previous import previous_runs
@@ -30,6 +31,15 @@ def test_previous_runs_are_returned_oldest_first(history: History) -> None:
     assert found.hosts == {"a", "b"}
     assert found.before("a") == assessment("a")
     assert found.before("nobody") is None
+
+
+def test_a_host_whose_name_the_history_replaces_is_found_again(history: History) -> None:
+    put(history, "one", [assessment("\ud800")])
+    found = previous_runs(history, record())
+    assert found
+    since = Since(found)
+    since.add(assessment("\ud800"))
+    assert (since.compared, since.gone, since.new) == (1, [], [])
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from hardener.model import (
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
+from hardener.text import scalar
 
 BENCHMARK = "cis-docker-1.8.0"
 FACTS = {"os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.48+deb13-amd64", "docker": "26.1.5"}
@@ -268,7 +269,9 @@ def earlier(run: RunInfo, *hosts: Assessment) -> PreviousRuns:
         Point("one", run.ended - timedelta(days=2), 1, 0, {Status.FAIL: 5}),
         Point("two", run.ended - timedelta(days=1), 1, 0, {Status.FAIL: 3}),
     ]
-    return PreviousRuns(tuple(points), frozenset(each.host for each in hosts), {e.host: e for e in hosts}.get)
+    return PreviousRuns(
+        tuple(points), frozenset(scalar(each.host) for each in hosts), {e.host: e for e in hosts}.get
+    )
 
 
 @pytest.fixture
