@@ -11,7 +11,7 @@ from hardener.cli import completers
 from hardener.cli.common import split_option
 from hardener.cli.filter_options import filter_options
 from hardener.cli.history_options import Runs, runs_options
-from hardener.files import require_folder, require_writable
+from hardener.files import STANDARD_OUTPUT, require_folder, require_writable
 from hardener.reports.formats import FOLDERS, FORMATS, Format
 from hardener.result_filter import ResultFilter
 
@@ -55,8 +55,8 @@ def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultF
     from hardener.workflows.options import split_report
 
     format_: Format = FOLDERS[name] if name in FOLDERS else FORMATS[name]
-    if split and not (out and format_.splits):
-        raise click.UsageError("--split needs --out, and --format junit or sarif")
+    if split and (out in (None, STANDARD_OUTPUT) or not format_.splits):
+        raise click.UsageError("--split needs a file name for --out, and --format junit or sarif")
     if name in FOLDERS and not out:
         raise click.UsageError(f"the format {name} writes a folder, and needs --out")
     if out:

@@ -29,6 +29,7 @@ def site(*, out: Path, home: Path) -> None:
     install -d -m 755 /srv/www/hardener
     hardener site --out /srv/www/hardener
     """  # noqa: D301 - click reads the \b
+    from hardener.files import STANDARD_OUTPUT, require_folder
     from hardener.text import line
     from hardener.workflows.site import write_site
 
@@ -36,6 +37,8 @@ def site(*, out: Path, home: Path) -> None:
         what = f"{hosts} {'host' if hosts == 1 else 'hosts'}, {runs} {'run' if runs == 1 else 'runs'}"
         click.echo(f"{line(inventory, 1000)}: {what}", err=True)
 
+    if out == STANDARD_OUTPUT or out.exists():
+        require_folder(out)
     written = write_site(home, out, begun=begun)
     told = f"{written.files} files, {written.changed} written, {written.removed} removed"
     click.echo(f"{line(str(out), 1000)}: {told}", err=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,25 @@ def test_a_report_larger_than_its_reader_accepts_is_a_warning_of_every_command(
         assert said.count(f"hardener: warning: {target}: ") == 1, words
         assert "--split host or --split group" in said
     assert "warning" not in hardener("audit", "-i", "inv,", *option, "--split", "group").stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "report --format junit --split host --out -",
+        "report --format html-dir --out -",
+        "site --out -",
+        "site --out /dev/null",
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_several_files_are_not_written_to_standard_output(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    audited(hardener, fleet, {"a": host()})
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    result = hardener(*command.split())
+    assert (result.exit_code, result.stdout, list(empty.iterdir())) == (2, "", [])
+    assert re.search("--split needs a file name|it is not a folder", result.stderr)
