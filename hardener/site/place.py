@@ -59,6 +59,7 @@ class Place:
         key: the same for all names of the inventory.
         ended: the end of its last run.
         groups: the groups that have a page.
+        controls: the slugs of the controls that have a page: those of the last run.
         decisions: whether there are waivers or attestations.
     """
 
@@ -66,6 +67,7 @@ class Place:
     key: str
     ended: datetime
     groups: frozenset[str]
+    controls: frozenset[str]
     decisions: bool
 
     @property

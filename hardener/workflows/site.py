@@ -86,7 +86,7 @@ class _Inventory:
         self.points = [point(each) for each in self._series]
         baseline = history.baseline(self._name)
         self._baseline = baseline.id if baseline else ""
-        self._folder = Place(self._name, key, self.last.info.ended, frozenset(), False).folder
+        self._folder = Place(self._name, key, self.last.info.ended, frozenset(), frozenset(), False).folder
         self._key = _digest(self._name, self._baseline, *(each.id for each in runs))
 
     def row(self, run: StoredRun) -> RunRow:
@@ -127,10 +127,11 @@ class _Inventory:
             key=self._inventory,
             ended=self.last.info.ended,
             groups=frozenset(each.name for each in gathered.shown_groups()),
+            controls=frozenset(gathered.controls),
             decisions=bool(made and (made.waivers or made.attestations)),
         )
         last_seen = self._timeline.hosts()
-        self._write_runs(folder, place, frozenset(last_seen), frozenset(gathered.controls))
+        self._write_runs(folder, place, frozenset(last_seen))
         former = list(self._write_hosts(folder, place, gathered, last_seen))
         for file in self._lists(place, gathered, former):
             folder.write(file.path, file.text, self._key)
@@ -181,12 +182,10 @@ class _Inventory:
         file = hosts.host(place, row, assessment, run=self.row(run), moves=moves, ends=self._ends)
         folder.write(file.path, file.text, self._key)
 
-    def _write_runs(
-        self, folder: SiteFolder, place: Place, linked: frozenset[str], slugs: frozenset[str]
-    ) -> None:
+    def _write_runs(self, folder: SiteFolder, place: Place, linked: frozenset[str]) -> None:
         """Write the page of each run that has none yet; a page depends on its run and the one before."""
         in_series = {each.number for each in self._series}
-        frame = _digest(*sorted(slugs), *map(str, (bool(place.groups), place.decisions)))
+        frame = _digest(*sorted(place.controls), *map(str, (bool(place.groups), place.decisions)))
         for place_of, run in enumerate(self._runs):
             kind = run.record.kind
             before = next((each for each in self._runs[place_of + 1 :] if each.record.kind == kind), None)
@@ -195,7 +194,7 @@ class _Inventory:
             pages = self._pages_of(folder, run)
             if pages.get(self._page_of(run)) == key and all(folder.keep(path, key) for path in pages):
                 continue
-            files = list(self._run(place, run, before, links, slugs))
+            files = list(self._run(place, run, before, links))
             for file in reversed(files):  # the first page last: it says that the others are there
                 folder.write(file.path, file.text, key)
 
@@ -205,7 +204,6 @@ class _Inventory:
         run: StoredRun,
         before: StoredRun | None,
         links: frozenset[str],
-        slugs: frozenset[str],
     ) -> Iterator[rendering.File]:
         since = Since(preceding([before])) if before else None
         changed: list[run_pages.HostChanges] = []
@@ -215,7 +213,7 @@ class _Inventory:
             if moved:
                 changed.append(run_pages.HostChanges(assessment.host, moved))
         changed.sort(key=lambda each: [-each.kinds.get(kind, 0) for kind in CHANGES])
-        yield from run_pages.run(place, self.row(run), summary, since, changed, linked=links, slugs=slugs)
+        yield from run_pages.run(place, self.row(run), summary, since, changed, linked=links)
 
     def _page_of(self, run: StoredRun) -> str:
         """Return the path of the first page of a run."""

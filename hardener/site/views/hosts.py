@@ -74,7 +74,7 @@ def host(
     changed = [
         (
             controls[move.slug].id_in(assessment.benchmark),
-            f"../controls/{file_name(move.slug)}.html",
+            _page_of(move.slug, place),
             controls[move.slug].title,
             move.spans,
             utc(ends[move.spans[-1][1]]),
@@ -99,7 +99,7 @@ def host(
         runs=len(ends),
         changed=changed,
         workloads=_workloads(assessment),
-        findings=list(_findings(assessment)),
+        findings=list(_findings(assessment, place)),
     )
 
 
@@ -114,7 +114,12 @@ def spans(steps: Sequence[tuple[int, Status]], runs: int) -> tuple[tuple[Status,
     return tuple((status, place, end - place) for (place, status), end in zip(steps, ends, strict=True))
 
 
-def _findings(assessment: Assessment) -> Iterator[tuple[str, str, int, list[Any]]]:
+def _page_of(slug: str, place: Place) -> str:
+    """Return the address of the page of a control; empty for one that the last run does not have."""
+    return f"../controls/{file_name(slug)}.html" if slug in place.controls else ""
+
+
+def _findings(assessment: Assessment, place: Place) -> Iterator[tuple[str, str, int, list[Any]]]:
     """Yield the findings of a host by status; on a page that is too large, the last without details."""
     ordered = sorted(
         assessment.findings,
@@ -122,7 +127,7 @@ def _findings(assessment: Assessment) -> Iterator[tuple[str, str, int, list[Any]
     )
     pairs = []
     for each in ordered:
-        value = _finding(each, assessment.benchmark)
+        value = _finding(each, assessment.benchmark) | {"href": _page_of(each.control.slug, place)}
         pairs.append((row("finding", value), row("short_finding", value)))
     rendered = fitting(pairs)
     for status in STATUS_ORDER:

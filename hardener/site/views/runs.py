@@ -41,7 +41,6 @@ def run(
     changed: Sequence[HostChanges],
     *,
     linked: frozenset[str],
-    slugs: frozenset[str],
 ) -> Iterator[File]:
     """Yield the pages of a run.
 
@@ -52,7 +51,6 @@ def run(
         since: the changes since the previous run; None for the first of its kind.
         changed: the hosts with changes.
         linked: the hosts that have a page.
-        slugs: the controls that have one.
     """
     title, verdict = headline(each.counts, each.hosts, not_begun=each.not_begun)
     rows = [
@@ -76,7 +74,7 @@ def run(
         share=compliance(each.counts),
         counts=plain(each.counts),
         sections=sections(summary),
-        since=since and since_run(since, slugs, _CHANGES_SHOWN),
+        since=since and since_run(since, place.controls, _CHANGES_SHOWN),
         changed=len(changed),
         unreachable=[
             (shown(name), shown(reason)) for name, reason in summary.unreachable[:_UNREACHABLE_SHOWN]

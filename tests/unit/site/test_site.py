@@ -51,6 +51,17 @@ def text(page: Page) -> str:
     return " ".join(" ".join(page.said).split())
 
 
+def test_a_host_of_earlier_runs_leads_to_no_control_that_the_last_run_lacks(home: Path, out: Path) -> None:
+    more = [assessment("a"), assessment("left")]
+    record(home, "one", more, day=1)
+    record(home, "two", [assessment("a", BETTER), assessment("left", BETTER)], day=2)
+    record(home, "newer", [replace(each, findings=each.findings[1:]) for each in more[:1]], day=3)
+    written(home, out)
+    found = pages(out)
+    assert "audit-etc-docker" in " ".join(at(found, "hosts/left.html").ids)
+    assert list(dead_links(out, found)) == []
+
+
 def test_all_pages_of_a_fleet_exist_and_all_links_have_targets(home: Path, out: Path) -> None:
     fleet = [grouped(assessment("a"), "all", "web"), grouped(decided("b"), "all"), grouped(gone("c"))]
     record(home, "one", fleet, day=1, decisions=DECISIONS)
