@@ -66,10 +66,10 @@ class _Messages(io.FileIO):
 
 
 class _Results(io.FileIO):
-    """Standard output. A reader that is gone ends a command, or not even that; a full disk is an error.
+    """Standard output: an error of writing ends the command, and what it still prints is dropped.
 
     Attributes:
-        outlives_reader: whether output is dropped then, instead of ending the command.
+        outlives_reader: whether the command goes on when the reader is gone.
     """
 
     outlives_reader = False
