@@ -21,7 +21,7 @@ def test_of_several_exit_codes_the_one_with_the_highest_precedence_is_returned()
     for number in range(1, len(codes) + 1):
         for some in permutations(codes, min(number, 3)):
             assert exit_codes.highest(*some) is max(some, key=codes.index)
-    outside = {ExitCode.INTERNAL, ExitCode.USAGE, ExitCode.INTERRUPTED}  # that end a run at once
+    outside = {ExitCode.INTERNAL, ExitCode.USAGE, ExitCode.INTERRUPTED, ExitCode.OUTPUT_CLOSED}  # at once
     assert {*codes} | outside == {*ExitCode}
 
 
