@@ -328,7 +328,11 @@ def run(folder: Path, only: Sequence[str]) -> int:
     """Try all mutants on what was recorded; print those that are not found, and how many there are."""
     totals = {_FOUND: 0, _SURVIVED: 0, _NOT_ASKED: 0}
     for oracle in ORACLES:
-        with (folder / f"{oracle.name}.pickle").open("rb") as file:
+        observations = folder / f"{oracle.name}.pickle"
+        if not observations.exists():
+            print(f"{oracle.name}: not recorded", flush=True)
+            continue
+        with observations.open("rb") as file:
             recorded = list(unpickled(file))
         accepted = [oracle.wrong(seen) for seen in recorded]
         print(f"{oracle.name}: {len(recorded)} recorded, {sum(map(bool, accepted))} disagree", flush=True)
