@@ -35,8 +35,8 @@ _SUBSTITUTION = re.compile(r"\$\(([^()]*)\)")
 _OTHERS = frozenset((
     "ansible", "ansible-builder", "ansible-doc", "ansible-galaxy", "ansible-pull", "apparmor_parser",
     "apt", "cat", "cd", "chmod", "column", "comm", "cp", "crontab", "curl", "cut", "docker", "echo",
-    "git", "gpg", "grep", "head", "install", "journalctl", "jq", "kill", "loginctl", "mkdir", "openssl", "pip",
-    "pipx", "pre-commit", "python", "python3", "rm", "rsync", "scp", "sed", "sh", "sha256sum", "sort",
+    "git", "gpg", "grep", "head", "install", "journalctl", "jq", "kill", "loginctl", "mkdir", "openssl",
+    "pip", "pipx", "pre-commit", "python", "python3", "rm", "rsync", "scp", "sed", "sh", "sha256sum", "sort",
     "ssh", "ssh-keygen", "sudo", "systemctl", "tar", "test", "tr", "trivy", "true", "umask",
 ))  # fmt: skip
 _PREFIXES = frozenset(("sudo", "nice", "exec", "time", "env", "if", "then", "do", "!"))
