@@ -22,6 +22,4 @@ class RunInfo:
     decisions: Decisions | None = None  # the waivers and attestations that were applied; None without any
     inventory: str = ""  # as the user gave it; empty for stored snapshots, and in evidence
     filtered: str = ""  # the options by which results were chosen; empty where a report has the whole run
-    whole_hosts: bool = (
-        True  # whether it has every result of each host, so that a percentage means compliance
-    )
+    whole_hosts: bool = True  # every result of each host is in it, so that a percentage means compliance

@@ -18,6 +18,7 @@ _WORST = 5
 _REMARKS = 20  # different texts for one control, since objects have different names on each host
 _TEXTS = 20  # different findings of one control, for the same reason
 _CAUSES = 200
+_MARKS = "\"'`(),:;"  # beside a host's name in a reason
 _TOGETHER = 50  # hosts with the same reason that are named
 _KEPT = (Status.FAIL, Status.ERROR, Status.WAIVED)
 
@@ -105,11 +106,17 @@ def hosts_by_reason(hosts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """
     reasons: dict[str, list[tuple[str, str]]] = {}
     for host, reason in hosts:
-        reasons.setdefault(reason.replace(host, "HOST") if host else reason, []).append((host, reason))
+        reasons.setdefault(_for_any_host(reason, host), []).append((host, reason))
     return [
         (", ".join(first([host for host, _ in alike], _TOGETHER)), common if len(alike) > 1 else alike[0][1])
         for common, alike in reasons.items()
     ]
+
+
+def _for_any_host(reason: str, host: str) -> str:
+    """Return a reason with HOST in place of each word that is the name of the host."""
+    words = (word.replace(host, "HOST") if word.strip(_MARKS) == host else word for word in reason.split(" "))
+    return " ".join(words) if host else reason
 
 
 def _reason(actual: str) -> str:

@@ -93,12 +93,6 @@ class StoredRun:
         complete = not (record.limit or record.only) and self.unreachable < self.hosts
         return complete and record.verb not in DRIFT_VERBS
 
-    def section_names(self) -> list[str]:
-        """Return the sections that have findings, in the order of the benchmark."""
-        return [
-            each for each in dict.fromkeys(each.section for each in self.controls) if each in self.sections
-        ]
-
     def counts(self) -> dict[Status, int]:
         """Return the number of findings by status, with every status."""
         return {status: sum(counts.get(status, 0) for counts in self.sections.values()) for status in Status}

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hardener import catalogue
 from hardener.history import StoredRun
 from hardener.model import Status
 from hardener.summary import compliance, percentage
@@ -35,7 +36,7 @@ def sections(runs: Sequence[StoredRun]) -> RenderableType:
     """
     last = runs[-1]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    names = [*last.section_names(), _TOTAL]
+    names = [*sorted(last.sections, key=catalogue.order), _TOTAL]
     widest = max(cell_len(line(name)) for name in names)
     # Without a minimum the longest word would decide whether the column fits.
     table.add_column("section", no_wrap=True, min_width=widest)

@@ -121,6 +121,14 @@ def test_the_number_of_remarks_is_bounded() -> None:
     assert len(privileged.remarks) == 20
 
 
+def test_only_words_of_a_reason_are_the_name_of_a_host() -> None:
+    ssh = 'ssh: connect to host "{}" port 22: Connection refused'
+    alike = hosts_by_reason(
+        [("a", "unreachable"), ("b", "unreachable"), *((name, ssh.format(name)) for name in "re")]
+    )
+    assert alike == [("a, b", "unreachable"), ("r, e", ssh.format("HOST"))]
+
+
 def test_hosts_with_the_same_reason_are_named_together() -> None:
     hosts = [("a", "window"), ("b", "limit"), *((f"h{number}", "window") for number in range(60))]
     first, second = hosts_by_reason(hosts)
