@@ -15,8 +15,11 @@ from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd, engine_inside
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.registries import Authority, Cosign, Registry
+from tests.integration.sshd import sshd
 from tests.integration.supply import Supply
 from tests.leftovers import scratch
+
+__all__ = ["sshd"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 import threading
@@ -101,20 +100,14 @@ class HostileSshd:
         )
 
 
-def answering(answers: Mapping[str, str]) -> str:
+def answering(answers: Mapping[str, Any]) -> str:
     """Code of a host that answers requests by the functions that they call: ``snapshot.main:collect``.
 
     Args:
-        answers: JSON by the functions; to all other requests it is silent.
+        answers: results by the functions; to all other requests it is silent.
     """
-    return f"answer_by_entry(json.loads({json.dumps(answers)!r}))"
-
-
-def own_environment(temporary: Path, **more: str) -> dict[str, str]:
-    """The environment of a command that has no settings but these."""
-    temporary.mkdir()
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "SSH_"))}
-    return {**inherited, "TMPDIR": str(temporary), "NO_COLOR": "1", **more}
+    encoded = {name: json.dumps(each, separators=(",", ":")) for name, each in answers.items()}
+    return f"answer_by_entry(json.loads({json.dumps(encoded)!r}))"
 
 
 def ssh_processes(marker: str) -> list[str]:

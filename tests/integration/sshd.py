@@ -8,12 +8,16 @@ Nothing of the machine's own ssh is used or changed. Root, because only root can
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import pytest
 
 from tests.leftovers import clear, folder, tied
 
@@ -35,6 +39,13 @@ PrintMotd no
 
 # Nothing that the machine knows of hosts, nobody to ask.
 _ALONE = "-o GlobalKnownHostsFile=none"
+
+
+def own_environment(temporary: Path, **more: str) -> dict[str, str]:
+    """The environment of a command that has no settings but these."""
+    temporary.mkdir()
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "SSH_"))}
+    return {**inherited, "TMPDIR": str(temporary), "NO_COLOR": "1", **more}
 
 
 class Sshd:
@@ -114,3 +125,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    """An ssh server for the tests of a module; what is missing is an error and not a skip."""
+    if os.geteuid() != 0:
+        pytest.fail("tests against an ssh server need root", pytrace=False)
+    if not Path("/usr/sbin/sshd").exists():
+        pytest.fail("sshd is missing: apt-get install openssh-server", pytrace=False)
+    with Sshd() as server:
+        yield server

@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,12 +30,6 @@ PLAY = """
           - hardener_snapshot.sources | sort == ['docker.version', 'engine']
           - hardener_snapshot.sources.engine.data.reachable
 """
-
-
-@pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
-    with Sshd() as server:
-        yield server
 
 
 @pytest.mark.parametrize("pipelining", ["1", "0"])

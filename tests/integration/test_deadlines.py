@@ -12,7 +12,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -34,10 +34,9 @@ from tests.integration.hostile_sshd import (
     SILENT,
     HostileSshd,
     answering,
-    own_environment,
     ssh_processes,
 )
-from tests.integration.sshd import Sshd
+from tests.integration.sshd import Sshd, own_environment
 from tests.unit.cli.bridges import ONLY, bridge
 from tests.unit.cli.every_command import commands
 from tests.unit.workload import profiles
@@ -172,14 +171,6 @@ def later(profile: Path) -> dict[str, Later]:
     }
 
 
-@pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
-    if os.geteuid() != 0:
-        pytest.fail("tests against an ssh server need root", pytrace=False)
-    with Sshd() as server:
-        yield server
-
-
 @dataclass(frozen=True, slots=True)
 class Site:
     """A folder with an inventory and a history of its own."""
@@ -273,11 +264,6 @@ def site_of(name: str, tmp_path: Path) -> Site:
     return Site(tmp_path / first.replace(" ", "_"))
 
 
-def compact(answers: Mapping[str, Any]) -> dict[str, str]:
-    """Answers as a host encodes them."""
-    return {name: json.dumps(each, separators=(",", ":")) for name, each in answers.items()}
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sites")
@@ -287,7 +273,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ended(sshd: Sshd, folder: Path) -> Ended:
     """Every command after it has run: they begin one after another, and wait together."""
     hostile = HostileSshd(sshd)
-    answers = answering(compact(ANSWERS))
+    answers = answering(ANSWERS)
     # Those that wait twice begin first.
     firsts = [*TWICE, *(name for name in REACH_HOSTS if name not in (*TWICE, *AFTER.values()))]
     for name in firsts:
@@ -361,7 +347,7 @@ def test_a_command_ends_although_a_host_gives_no_further_answer(sshd: Sshd, tmp_
 
     def work(name: str) -> subprocess.CompletedProcess[str]:
         site, each = site_of(name, tmp_path), tried[name]
-        late = site.telling(answering(compact(each.answers)))
+        late = site.telling(answering(each.answers))
         site.write({"silent": hostile.host(f"{site.folder.name}_late", late)})
         return site.run(name, gate, options=each.options)
 

@@ -22,7 +22,7 @@ from hardener.content import content_dir
 from hardener.fleet import Event, Fleet, State, requests
 from hardener.fleet.requests import Limits
 from hardener.plan import Plan, Step
-from tests.integration.sshd import Sshd, free_port
+from tests.integration.sshd import Sshd, free_port, own_environment
 from tests.integration.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -34,24 +34,11 @@ USER = "hardener-test"
 Hardener = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
-    """An ssh server; what is missing is an error and not a skip."""
-    if os.geteuid() != 0:
-        pytest.fail("tests against an ssh server need root", pytrace=False)
-    if not Path("/usr/sbin/sshd").exists():
-        pytest.fail("sshd is missing: apt-get install openssh-server", pytrace=False)
-    with Sshd() as server:
-        yield server
-
-
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """A user without an ansible.cfg, a vault or an agent, whose temporary files can be looked at."""
-    (tmp_path / "tmp").mkdir()
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "SSH_"))}
     # ssh's control sockets live below HOME, and their paths must be short.
-    return {**inherited, "TMPDIR": str(tmp_path / "tmp"), "NO_COLOR": "1"}
+    return own_environment(tmp_path / "tmp")
 
 
 @pytest.fixture

@@ -23,11 +23,10 @@ from tests.integration.hostile_sshd import (
     QUICK,
     HostileSshd,
     listener,
-    own_environment,
     ssh_processes,
 )
 from tests.integration.namespaces import OwnNetwork
-from tests.integration.sshd import Sshd
+from tests.integration.sshd import Sshd, own_environment
 from tests.leftovers import folder
 from tests.unit.fleet.forging import GONE, STATS
 
@@ -75,14 +74,6 @@ TOO_MUCH = {
 }
 
 Hardener = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
-    if os.geteuid() != 0:
-        pytest.fail("tests against an ssh server need root", pytrace=False)
-    with Sshd() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -26,12 +26,6 @@ TRIES = 4
 
 
 @pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
-    with Sshd() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def dockerd() -> Iterator[Dockerd]:
     """An engine that no other test uses: its containers would come and go between two audits."""
     with Dockerd() as engine:

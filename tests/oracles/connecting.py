@@ -74,17 +74,9 @@ class Network:
 
     def _adopt(self, interface: str, source: str) -> None:
         """Give the neighbour at an interface one more address, which the host answers."""
-        flag, plain = _form(source)
         neighbour = self._neighbours[interface]
-        nodad = " nodad" if ":" in source else ""
-        neighbour.run("sh", "-ec", f"ip {flag} address add {plain} dev eth0{nodad}")
-        mac = _mac(neighbour, "eth0")
-        self.host.run(
-            "sh",
-            "-ec",
-            f"ip {flag} route replace {plain} dev {interface}\n"
-            f"ip {flag} neigh replace {source} lladdr {mac} dev {interface} nud permanent",
-        )
+        _ip(neighbour, [_owned(source, "eth0")])
+        _ip(self.host, _reachable(source, interface, _mac(neighbour, "eth0")))
 
     def _configure(self) -> None:
         settings = (
@@ -99,21 +91,13 @@ class Network:
             inner = _mac(self.host, name)
             lines = []
             for each in SOURCES[name][4] + SOURCES[name][6]:
-                flag, plain = _form(each)
-                lines.append(f"{flag} address add {plain} dev eth0" + (" nodad" if ":" in each else ""))
-                host += [f"{flag} route add {plain} dev {name}"]
-                host += [f"{flag} neigh replace {each} lladdr {outer} dev {name} nud permanent"]
+                lines.append(_owned(each, "eth0"))
+                host += _reachable(each, name, outer)
             for each in (address for family in OWN.values() for address in family):
-                flag, plain = _form(each)
-                lines.append(f"{flag} route add {plain} dev eth0")
-                lines.append(f"{flag} neigh replace {each} lladdr {inner} dev eth0 nud permanent")
-            host = [
-                f"{_form(each)[0]} address add {_form(each)[1]} dev {name}"
-                + (" nodad" if ":" in each else "")
-                for each in own[name]
-            ] + host
-            neighbour.run("sh", "-ec", "\n".join(f"ip {line}" for line in lines))
-        self.host.run("sh", "-ec", "\n".join(f"ip {line}" for line in host))
+                lines += _reachable(each, "eth0", inner)
+            host = [_owned(each, name) for each in own[name]] + host
+            _ip(neighbour, lines)
+        _ip(self.host, host)
 
     def reached(self, probes: Sequence[Probe], expected: Container[Probe]) -> dict[Probe, bool]:
         """Which connections come about, and which datagrams arrive; the expected ones are waited for.
@@ -206,6 +190,25 @@ def _receiver(port: int) -> socket.socket:
 def _mac(space: Space, device: str) -> str:
     words = space.run("ip", "-o", "link", "show", device).split()
     return words[words.index("link/ether") + 1]
+
+
+def _ip(space: Space, lines: Sequence[str]) -> None:
+    space.run("sh", "-ec", "\n".join(f"ip {line}" for line in lines))
+
+
+def _owned(address: str, device: str) -> str:
+    """Arguments of ip that give a device an address."""
+    flag, plain = _form(address)
+    return f"{flag} address add {plain} dev {device}" + (" nodad" if flag == "-6" else "")
+
+
+def _reachable(address: str, device: str, mac: str) -> list[str]:
+    """Arguments of ip by which packets to an address leave by a device."""
+    flag, plain = _form(address)
+    return [
+        f"{flag} route add {plain} dev {device}",
+        f"{flag} neigh replace {address} lladdr {mac} dev {device} nud permanent",
+    ]
 
 
 def _form(address: str) -> tuple[str, str]:

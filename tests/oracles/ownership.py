@@ -502,12 +502,8 @@ def _expected(
     may = [f"mode {mode:04o}"] if mode & 0o7000 & ~allowed else []
     may += ["an ACL is wider than its entries"] if has_acl and mode >> 3 & 7 & ~(allowed >> 3) else []
     may += ["a folder on the way has an ACL"] if path in seen.listed else []
-    entries = (seen.records.get(path) or {}).get("acl") or ()
-    may += (
-        ["an ACL names the owner"]
-        if any((each["tag"], each["id"]) == ("user", uid) for each in entries)
-        else []
-    )
+    named = {each["id"] for each in (seen.records.get(path) or {}).get("acl") or () if each["tag"] == "user"}
+    may += ["an ACL names the owner"] if uid in named else []
     return "; ".join(must), "; ".join(may)
 
 

@@ -366,9 +366,7 @@ def _calls(profile: Mapping[str, Any]) -> int | None:
     """How many calls a profile's rules permit; None where calls are permitted that no rule names."""
     first: dict[str, str] = {}
     some: set[str] = set()
-    for rule in profile.get("syscalls") or ():
-        if _is_default(rule, profile):
-            continue
+    for rule in _applied(profile):
         for name in rule["names"]:
             if rule.get("args"):
                 some |= {name} if rule["action"] in _PASSING else set()
@@ -378,10 +376,13 @@ def _calls(profile: Mapping[str, Any]) -> int | None:
     return None if profile["defaultAction"] in _PASSING else len(permitted)
 
 
-def _is_default(rule: Mapping[str, Any], profile: Mapping[str, Any]) -> bool:
-    """Whether a rule does the same as no rule; the runtime drops it."""
-    error = rule.get("errnoRet", 1) if rule["action"] == "SCMP_ACT_ERRNO" else 1
-    return (rule["action"], error) == (profile["defaultAction"], profile.get("defaultErrnoRet", 1))
+def _applied(profile: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rules of a profile without those that do the same as no rule, which the runtime drops."""
+    default = (profile["defaultAction"], profile.get("defaultErrnoRet", 1))
+    for rule in profile.get("syscalls") or ():
+        error = rule.get("errnoRet", 1) if rule["action"] == "SCMP_ACT_ERRNO" else 1
+        if (rule["action"], error) != default:
+            yield rule
 
 
 _PASSING = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
@@ -389,7 +390,7 @@ _MANY = 20  # calls: a profile that opens more filters next to nothing
 
 
 def _rules(case: Case) -> list[dict[str, Any]]:
-    return [] if case.profile is None else list(case.profile["syscalls"])
+    return [] if case.profile is None else list(_applied(case.profile))
 
 
 def _in_doubt(case: Case) -> set[str]:
@@ -397,8 +398,6 @@ def _in_doubt(case: Case) -> set[str]:
     certain: set[str] = set()
     doubtful: set[str] = set()
     for rule in _rules(case):
-        if case.profile is not None and _is_default(rule, case.profile):
-            continue
         if rule.get("includes") or rule.get("excludes"):
             doubtful |= set(_named(rule)) - certain
         elif not rule.get("args"):

@@ -12,8 +12,9 @@ from tests.hosts import namespace_host
 from tests.hosts.fixtures import Boot, boot, guest
 from tests.hosts.fleet import Fleet
 from tests.hosts.guests import pristine as virtual_machine
+from tests.integration.sshd import sshd
 
-__all__ = ["boot", "guest", "virtual_machine"]
+__all__ = ["boot", "guest", "sshd", "virtual_machine"]
 
 _numbers = itertools.count()
 

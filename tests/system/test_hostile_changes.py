@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from hardener.history.home import Home
 from hardener.history.journal import unfinished_runs
 from tests.integration.hostile_sshd import HostileSshd
 from tests.integration.overlays import Overlaid
-from tests.integration.sshd import Sshd, free_port
+from tests.integration.sshd import Sshd, free_port, own_environment
 from tests.unit.fleet.forging import GONE, STATS
 
 CONFIRM = 20  # seconds that a host waits for its confirmation
@@ -52,14 +51,6 @@ HOSTILE = {
     "answers_for_another": f"ready(); os.write(2, {(STATS + GONE).encode()!r}); sys.exit(255)",
     "sends_too_much": "while True: say_all(b'x' * 65536)",
 }
-
-
-@pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
-    if os.geteuid() != 0:
-        pytest.fail("tests against an ssh server need root", pytrace=False)
-    with Sshd() as server:
-        yield server
 
 
 class Machines:
@@ -109,19 +100,16 @@ def test_hosts_that_are_hostile_during_a_change_do_not_affect_others(
     }
     inventory, report, home = tmp_path / "inventory.json", tmp_path / "report.json", tmp_path / "home"
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
-    (tmp_path / "tmp").mkdir()
     command = [sys.executable, "-m", "hardener", "harden", "-i", str(inventory), "--json", str(report)]
     ended = subprocess.run(
         [*command, *ONLY, "--canary", "1", "--max-fail", "90%", "--confirm-timeout", str(CONFIRM)],
         cwd=tmp_path,
-        env={
-            **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "SSH_"))},
-            "ANSIBLE_FORKS": str(len(hosts)),
-            "ANSIBLE_TASK_TIMEOUT": str(SECONDS),
-            "HARDENER_HOME": str(home),
-            "TMPDIR": str(tmp_path / "tmp"),
-            "NO_COLOR": "1",
-        },
+        env=own_environment(
+            tmp_path / "tmp",
+            ANSIBLE_FORKS=str(len(hosts)),
+            ANSIBLE_TASK_TIMEOUT=str(SECONDS),
+            HARDENER_HOME=str(home),
+        ),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
