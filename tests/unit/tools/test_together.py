@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 
@@ -25,3 +26,18 @@ def test_last_lines_of_a_failed_command_are_repeated_at_the_end(capsys: pytest.C
     *repeated, last = re.sub(r"(?m)^ *\d+:\d\d ", "", capsys.readouterr().err).splitlines()
     assert repeated == [f"bad  | {number}" for number in range(101 - together.REPEATED_LINES, 101)]
     assert last == "bad ended with 3"
+
+
+def test_failed_tests_are_named_last(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (
+        "[gw0] [ 76%] FAILED tests/a.py::one@a.py ",
+        " 1:02 loop | ERROR tests/b.py::two[x] - assert 1 == 2",
+        "FAILED tests/a.py::one@a.py - assert",
+        "[gw1] [ 77%] PASSED tests/c.py::three",
+    )
+    assert together.main([f"bad=printf '%s\\n' {shlex.join(lines)}; exit 2", "good=true"]) == 1
+    assert capsys.readouterr().err.splitlines()[-3:] == [
+        "bad ended with 2",
+        "FAILED tests/a.py::one@a.py - assert",
+        "FAILED tests/b.py::two[x] - assert 1 == 2",
+    ]
