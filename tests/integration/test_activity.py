@@ -41,9 +41,16 @@ pytestmark = pytest.mark.usefixtures("machine_network")
 ROOT = Path(__file__).parents[2]
 BESIDE = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
 PROGRAM = "ansible_collections.hardener.docker.plugins.module_utils.activity"
-LISTEN = (
-    f"import json, sys; from {PROGRAM}.main import listen; print(json.dumps(listen(json.loads(sys.argv[1]))))"
-)
+# Listens until its input ends: then its clock is an hour ahead.
+LISTEN = f"""\
+import json, sys, threading, time
+from {PROGRAM}.main import listen
+
+told = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
+arguments = {{**json.loads(sys.argv[1]), "seconds": 600}}
+print(json.dumps(listen(arguments, lambda: time.monotonic() + 3600 * told.is_set())))
+"""
 LEAST = ("setpriv", "--bounding-set=-all,+audit_read")  # as in the unit
 NOTHING = ("setpriv", "--bounding-set=-all")
 PROFILE = json.dumps(
@@ -55,6 +62,7 @@ PROFILE = json.dumps(
         ],
     }
 )
+SETTLED = 2  # seconds in which the kernel and the engine report what has happened
 WATCHED = {"SecurityOpt": [f"seccomp={PROFILE}"]}
 
 
@@ -63,20 +71,22 @@ def run(engine: Dockerd, name: str, *, host_config: Mapping[str, Any], **options
     return engine.run(name, host_config={"NetworkMode": "none", **host_config}, **options)
 
 
-def moves(number: int) -> list[str]:
-    """A command that changes its folder so many times, and stays."""
-    return ["sh", "-c", f"i=0; while [ $i -lt {number} ]; do cd /; i=$((i+1)); done; sleep 1000"]
+def run_moving(engine: Dockerd, name: str, *, times: int, host_config: Mapping[str, Any] = WATCHED) -> str:
+    """A container that has changed its folder so many times, and stays."""
+    script = f"i=0; while [ $i -lt {times} ]; do cd /; i=$((i+1)); done; exec sleep 1000"
+    identity = run(engine, name, command=["sh", "-c", script], host_config=host_config)
+    assert until(lambda: "sleep 1000" in engine.docker("top", name))
+    return identity
 
 
 @contextmanager
-def listening(
-    engine: Dockerd, folder: Path, *, seconds: float = 4, wrapped: tuple[str, ...] = ()
-) -> Iterator[Callable[[], Any]]:
-    """Listens in a process of its own; what is yielded waits for its answer."""
-    arguments = json.dumps({"seconds": seconds, "socket": str(engine.socket), "folder": str(folder)})
+def listening(engine: Dockerd, folder: Path, *, wrapped: tuple[str, ...] = ()) -> Iterator[Callable[[], Any]]:
+    """Listens in a process of its own; what is yielded ends that and gives its answer."""
+    arguments = json.dumps({"socket": str(engine.socket), "folder": str(folder)})
     with subprocess.Popen(
         [*wrapped, sys.executable, "-c", LISTEN, arguments],
         env=BESIDE,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -84,6 +94,7 @@ def listening(
         process.stdout.readline()  # the first sign of life: it listens
 
         def answer() -> Any:
+            time.sleep(SETTLED)
             output, _ = process.communicate(timeout=60)
             return json.loads(output.strip().splitlines()[-1])
 
@@ -99,7 +110,7 @@ def test_every_denial_is_counted_and_attributed_to_its_container(
     engine: Dockerd, tmp_path: Path, wrapped: tuple[str, ...]
 ) -> None:
     with listening(engine, tmp_path, wrapped=wrapped) as answer:
-        identity = run(engine, "mover", command=moves(300), host_config=WATCHED)
+        identity = run_moving(engine, "mover", times=300)
         run(engine, "strong", host_config={"Privileged": True, "PidMode": "host"})
         engine.docker("exec", "mover", "true", "--password=geheim")
         heard = answer()
@@ -146,7 +157,7 @@ def test_a_missing_capability_and_a_missing_engine_are_reported(tmp_path: Path) 
         socket = tmp_path / "no.sock"
 
     nobody: Any = NoEngine()
-    with listening(nobody, tmp_path, seconds=1, wrapped=NOTHING) as answer:
+    with listening(nobody, tmp_path, wrapped=NOTHING) as answer:
         heard = answer()
     assert heard["entries"] == []
     kernel, no_engine = heard["deaf"]
@@ -158,12 +169,10 @@ def test_records_that_the_kernel_drops_are_counted(engine: Dockerd, monkeypatch:
     monkeypatch.setattr(netlink, "_BUFFER", 4096)
     audit, gaps = AuditSocket(), Gaps(grace=0.0)
     try:
-        run(engine, "mover", command=moves(500), host_config=WATCHED)
-        time.sleep(1)
+        run_moving(engine, "mover", times=500)
         got = drain(audit, gaps)
         assert audit.overruns >= 1
-        run(engine, "again", command=moves(1), host_config=WATCHED)
-        time.sleep(0.5)
+        run_moving(engine, "again", times=1)
         got += drain(audit, gaps)
         gaps.expire(time.monotonic() + 1)
         assert got < 500
@@ -238,9 +247,8 @@ def test_the_command_shows_denials_and_unavailable_sources(
         lost={"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
     )
     report = tmp_path / "activity.json"
-    with hardener(inventory, "--for", "6s", "--json", str(report)) as process:
+    with hardener(inventory, "--for", "12s", "--json", str(report)) as process:
         assert until(lambda: listeners() > before, 20)
-        time.sleep(1)  # the engine is asked for its events next
         run(engine, "strong", host_config={"Privileged": True})
         output, said = process.communicate(timeout=60)
     assert process.returncode == 3, said
@@ -294,26 +302,32 @@ def test_the_collector_learns_usual_events_and_continues_after_a_restart(
 ) -> None:
     folder = tmp_path / "activity"
     with collector(engine, folder):
-        run(engine, "old", command=moves(5), host_config=WATCHED)
-        time.sleep(2)
+        run_moving(engine, "old", times=5)
+        time.sleep(SETTLED)
     record = json.loads((folder / "record.json").read_text())
     (usual,) = found(record["entries"], name="old", source="seccomp")
     assert usual["unusual"] is False
 
     with collector(engine, folder, "--learn-hours=0"):
-        run(engine, "new", command=moves(5), host_config={**WATCHED, "Privileged": True})
-        time.sleep(2)
+        run_moving(engine, "new", times=5, host_config={**WATCHED, "Privileged": True})
+        time.sleep(SETTLED)
     record = json.loads((folder / "record.json").read_text())
     kinds = {(each["name"], each["kind"]): each["unusual"] for each in record["entries"]}
     assert kinds["new", "started privileged"] is True
     assert found(record["entries"], name="old", source="seccomp")[0]["count"] == usual["count"]
     assert (folder.stat().st_mode & 0o777, (folder / "record.json").stat().st_mode & 0o777) == (0o700, 0o600)
 
-    with listening(engine, folder, seconds=2) as answer:
+    with listening(engine, folder) as answer:
         engine.docker("exec", "new", "true")
         heard = answer()
     assert heard["record"]["began"] == record["began"]
     assert found(heard["entries"], kind="command run inside")[0]["unusual"] is True
+
+
+def connections(engine: Dockerd) -> int:
+    """How many clients are connected to the engine's API socket."""
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return sum(line[5] == "03" and line[7:] == [str(engine.socket)] for line in lines)
 
 
 def test_the_collector_survives_a_stopped_engine_and_a_damaged_record(
@@ -326,12 +340,11 @@ def test_the_collector_survives_a_stopped_engine_and_a_damaged_record(
         engine.ensure_image()
         with collector(engine, folder) as process:
             engine.stop()
-            time.sleep(1.5)
             with own_network.inside():
                 engine.start()
-            time.sleep(4)  # it connects anew
+            assert until(lambda: connections(engine))
             run(engine, "after", host_config={"Privileged": True})
-            time.sleep(1.5)
+            time.sleep(SETTLED)
             os.kill(process.pid, signal.SIGTERM)
             assert process.wait(timeout=10) == 0
             assert process.stderr is not None

@@ -312,7 +312,7 @@ def test_a_command_ends_although_a_host_gives_no_answer(
     assert "Traceback" not in said
     waited = re.search(r"silent: unreachable: the host gave no answer within (\d+) s\n", found.stderr)
     assert waited, said
-    assert SECONDS / 2 < int(waited[1]) <= SECONDS  # the task may begin with work on this machine
+    assert 0 < int(waited[1]) <= SECONDS  # the task may begin with work on this machine
     assert "good: unreachable" not in said
     assert re.search(REACH_HOSTS[name].result, said), said
     assert found.returncode == ExitCode.INCOMPLETE, said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import Any, Callable
 
 from ..host import limits
 from ..host.audit import kernel_status
@@ -17,12 +17,12 @@ _BEAT = 5.0
 _MAX_TOLD = 500  # entries; each is 3 KB at most
 
 
-def listen(arguments: dict[str, Any]) -> dict[str, Any]:
+def listen(arguments: dict[str, Any], clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
     """Collect for ``seconds``, and return the result together with the resident collector's record.
 
     Writes nothing. Ends at once when the connection to the controller is gone. ``arguments``: ``seconds``,
     ``socket`` (of the engine), ``folder`` (of the record), ``limit`` (seconds after which this process ends,
-    which also bounds its memory).
+    which also bounds its memory). ``clock`` tells the time that has passed, in seconds.
     """
     if arguments.get("limit"):
         limits.hold(int(arguments["limit"]))
@@ -33,9 +33,9 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
     tally = Tally()
     watch = Watch(str(arguments["socket"]), tally, baseline)
     watch.engine.ready.wait(READY)
-    end, beat = time.monotonic() + float(arguments["seconds"]), 0.0
+    end, beat = clock() + float(arguments["seconds"]), 0.0
     while True:
-        now = time.monotonic()
+        now = clock()
         if now >= end:
             break
         if now >= beat:
