@@ -70,7 +70,7 @@ class Sshd:
             stderr=(self.root / "log").open("wb"),
             start_new_session=True,
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -86,7 +86,7 @@ class Sshd:
     ) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
         clear(self.root)
 
     def variables(self, *, user: str = "root", **changed: Any) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def test_the_command_shows_denials_and_unavailable_sources(
     )
     report = tmp_path / "activity.json"
     with hardener(inventory, "--for", "12s", "--json", str(report)) as process:
-        assert until(lambda: listeners() > before, 20)
+        assert until(lambda: listeners() > before)
         run(engine, "strong", host_config={"Privileged": True})
         output, said = process.communicate(timeout=60)
     assert process.returncode == 3, said
@@ -256,18 +256,18 @@ def test_the_command_shows_denials_and_unavailable_sources(
     assert "lost: unreachable" in said
     (host,) = json.loads(report.read_text())["hosts"]
     assert host["host"] == "web1"
-    assert until(lambda: listeners() == before, 10)
+    assert until(lambda: listeners() == before)
 
 
 def test_an_interrupt_leaves_no_listening_process(engine: Dockerd, sshd: Sshd, tmp_path: Path) -> None:
     before = listeners()
     web = {**sshd.variables(), "activity_socket": str(engine.socket)}
     with hardener(hosts(tmp_path / "hosts.json", web1=web), "--for", "10m") as process:
-        assert until(lambda: listeners() > before, 20)
+        assert until(lambda: listeners() > before)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in said) == (130, False)
-    assert until(lambda: listeners() == before, 15)
+    assert until(lambda: listeners() == before)
 
 
 # --- the resident collector ---------------------------------------------------------------------------------
@@ -290,11 +290,11 @@ def collector(engine: Dockerd, folder: Path, *options: str) -> Iterator[subproce
         [*command, "--folder", str(folder), *options], env=BESIDE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            assert until(lambda: record.exists() and record.stat().st_mtime_ns > stamp, 25)
+            assert until(lambda: record.exists() and record.stat().st_mtime_ns > stamp)
             yield process
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 def test_the_collector_learns_usual_events_and_continues_after_a_restart(
@@ -346,7 +346,7 @@ def test_the_collector_survives_a_stopped_engine_and_a_damaged_record(
             run(engine, "after", host_config={"Privileged": True})
             time.sleep(SETTLED)
             os.kill(process.pid, signal.SIGTERM)
-            assert process.wait(timeout=10) == 0
+            assert process.wait(timeout=60) == 0
             assert process.stderr is not None
             assert "starting a new record" in process.stderr.read()
     record = json.loads((folder / "record.json").read_text())

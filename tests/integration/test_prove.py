@@ -100,7 +100,7 @@ def test_the_command_proves_a_profile_and_leaves_nothing_behind(
     done = hardener(dockerd, *words)
     assert done.returncode == 0, done.stderr + done.stdout
     assert names(dockerd) == before
-    assert until(lambda: not programs("on_return") - attached, 10)
+    assert until(lambda: not programs("on_return") - attached)
     found = ProofDocument.model_validate_json((profile / "proof.json").read_text())
     assert found.verdict == "safe"
     evidence = {each.removed: each for each in found.evidence}
@@ -256,7 +256,7 @@ def test_leftovers_of_a_killed_proof_are_removed_by_the_next_run(dockerd: Docker
     assert host_program.attempt({"run": run, "trial": trial})["up"]
     assert len(programs("on_return") - attached) == 1
     os.kill(worker(run), signal.SIGKILL)
-    assert until(lambda: not programs("on_return") - attached, 10)
+    assert until(lambda: not programs("on_return") - attached)
     assert names(dockerd) - before
     assert workspace.sweep(Engine(str(dockerd.socket))) == []
     assert names(dockerd) == before

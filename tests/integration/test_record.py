@@ -203,7 +203,7 @@ def test_an_abandoned_recording_leaves_nothing_behind(
     with untouched(dockerd, shop):
         begun = begin(dockerd, name)
         os.kill(worker(begun["run"]), signal.SIGTERM)
-        assert until(lambda: begun["run"] not in runs(), 20)
+        assert until(lambda: begun["run"] not in runs())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -121,4 +121,4 @@ def test_a_profile_of_a_container_of_crun_is_proven(engine: Dockerd, recording: 
     assert proof.refusals == ()
     assert {each.removed for each in proof.evidence if each.needed} == NEEDED
     assert names(engine) == before
-    assert until(lambda: not programs("on_return") - attached, 10)
+    assert until(lambda: not programs("on_return") - attached)

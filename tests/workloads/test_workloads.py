@@ -35,7 +35,7 @@ def test_a_workload_is_proven_safe_with_fewer_privileges(
         before = names(prepared)
         found = prove(prepared, workload, started, tmp_path)
         assert names(prepared) == before
-        assert until(lambda: programs("on_call", "on_return") <= attached, 10)
+        assert until(lambda: programs("on_call", "on_return") <= attached)
     for each in found:
         _check(each)
 
