@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import signal
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+
+from tests.integration.namespaces import OwnNetwork
 
 HERE = Path(__file__).parent
 # Seconds that each test took on an idle machine; `make durations` writes it.
@@ -92,3 +95,16 @@ def _history_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARDENER_HOME", str(tmp_path_factory.mktemp("history")))
         yield
+
+
+@pytest.fixture(scope="session")
+def own_network() -> Iterator[OwnNetwork | None]:
+    """A network of its own for what the session starts: engines of other runs, or of the machine, go on.
+
+    It is here, since a second definition would take the session out of the network of its engine.
+    """
+    if os.geteuid() != 0:  # those that need an engine say so
+        yield None
+        return
+    with OwnNetwork() as network:
+        yield network

@@ -23,13 +23,8 @@ __all__ = ["sshd"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_network() -> Iterator[OwnNetwork | None]:
-    """What is started here has a network of its own: engines of other runs, or of the machine, go on."""
-    if os.geteuid() != 0:  # those that need an engine say so
-        yield None
-        return
-    with OwnNetwork() as network:
-        yield network
+def _in_own_network(own_network: OwnNetwork | None) -> None:
+    """Start everything in a network of its own."""
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,7 @@ import random
 
 import pytest
 
-from tests.integration.conftest import own_network
-
-__all__ = ["own_network"]
+from tests.integration.namespaces import OwnNetwork
 
 _EVERY_DAY = 1
 
@@ -18,6 +16,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("oracles")
     group.addoption("--all-cases", action="store_true", help="try as many cases as test-all does")
     group.addoption("--seed", type=int, default=None, help="the seed that an earlier run printed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _in_own_network(own_network: OwnNetwork | None) -> None:
+    """Start everything in a network of its own."""
 
 
 @pytest.fixture

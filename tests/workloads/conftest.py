@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pytest
 
 from bench.workloads import images
-from tests.integration.conftest import dockerd, own_network
+from tests.integration.conftest import dockerd
 from tests.integration.dockerd import Dockerd
 from tests.integration.namespaces import OwnNetwork
 
-__all__ = ["dockerd", "own_network"]
+__all__ = ["dockerd"]
 
 
 @pytest.fixture(scope="session")
