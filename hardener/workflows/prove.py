@@ -33,6 +33,7 @@ class ProveRequest:
         starts: of the container under the profile.
         command: the exercise, a shell command on this machine; empty for ``run_in``.
         run_in: the exercise, a command in each twin.
+        install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
         junit: where a JUnit report goes; None for none.
         home: of the history.
@@ -43,6 +44,7 @@ class ProveRequest:
     starts: int
     command: str = ""
     run_in: tuple[str, ...] = ()
+    install: bool = False
     socket: str = ""
     junit: Path | None = None
     home: Path
@@ -90,6 +92,7 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
         TrialRequest(
             seconds=request.seconds,
             run_in=request.run_in,
+            install=request.install,
             apparmor=_apparmor(document, request.folder),
             socket=request.socket,
         ),

@@ -38,12 +38,14 @@ class TrialRequest:
         seconds: the time limit of all trials.
         run_in: a command that exercises each twin from within; empty for none.
         apparmor: the text of the AppArmor profile; empty where there is none.
+        install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
     """
 
     seconds: int
     apparmor: str = ""
     run_in: tuple[str, ...] = ()
+    install: bool = False
     socket: str = ""
 
 
@@ -115,6 +117,7 @@ def try_confinements(
             "container": document.container.name,
             "seconds": request.seconds,
             "run_in": list(request.run_in),
+            "install": request.install,
             "socket": request.socket,
             "apparmor": {"name": document.apparmor.name, "text": request.apparmor}
             if document.apparmor and document.apparmor.used

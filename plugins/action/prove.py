@@ -17,7 +17,18 @@ class ActionModule(TwinAction):
     """The action; plugins/modules/prove.py documents it."""
 
     _VALID_ARGS = frozenset(
-        {"stage", "container", "seconds", "run_in", "run", "exercise", "trial", "socket", "apparmor"}
+        {
+            "stage",
+            "container",
+            "seconds",
+            "run_in",
+            "install",
+            "run",
+            "exercise",
+            "trial",
+            "socket",
+            "apparmor",
+        }
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -29,6 +40,7 @@ class ActionModule(TwinAction):
                 "container": {"type": "str", "default": ""},
                 "seconds": {"type": "int", "default": 900},
                 "run_in": {"type": "list", "elements": "str", "default": []},
+                "install": {"type": "bool", "default": False},
                 "run": {"type": "str", "default": ""},
                 "exercise": {"type": "dict", "default": {}},
                 "trial": {"type": "dict", "default": {}},

@@ -33,6 +33,10 @@ options:
     type: list
     elements: str
     default: []
+  install:
+    description: Whether bpftool is fetched for this proof if the host has none.
+    type: bool
+    default: false
   run:
     description: The run, as returned by C(begin).
     type: str

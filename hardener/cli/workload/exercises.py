@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import click
 from ansible_collections.hardener.docker.plugins.module_utils.contract import LONGEST_TWINS
@@ -17,3 +19,14 @@ def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str)
     if not 1 <= seconds <= LONGEST_TWINS:
         raise click.BadParameter(f"{value!r} is not a time from 1s to 24h, such as 30s, 10m, 2h")
     return seconds
+
+
+def install_option(tools: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option to fetch tools that the host does not have.
+
+    Args:
+        tools: their names, as in a sentence.
+    """
+    return click.option(
+        "--install", is_flag=True, help=f"Fetch {tools} by apt for this run, where the Debian host has none."
+    )

@@ -11,7 +11,7 @@ import click
 
 from hardener.cli.common import Conversation, home_option, verbose_option
 from hardener.cli.fleet_options import FleetOptions, own_fleet_options
-from hardener.cli.workload.exercises import seconds_of
+from hardener.cli.workload.exercises import install_option, seconds_of
 from hardener.errors import ExitCode, HardenerError
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
 
@@ -40,6 +40,7 @@ from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
     metavar="TIME",
     help="Time limit of the whole proof.",
 )
+@install_option("bpftool")
 @click.option(
     "--junit",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -58,6 +59,7 @@ def prove(
     run_in: str | None,
     starts: int,
     seconds: int,
+    install: bool,
     junit: Path | None,
     home: Path,
 ) -> ExitCode:
@@ -97,6 +99,7 @@ def prove(
         starts=starts,
         command=command or "",
         run_in=tuple(shlex.split(run_in or "")),
+        install=install,
         socket=engine_socket(os.environ) if local else "",
         junit=junit,
         home=home,

@@ -12,7 +12,7 @@ import click
 
 from hardener.cli.common import Conversation, verbose_option
 from hardener.cli.fleet_options import FleetOptions, own_fleet_options
-from hardener.cli.workload.exercises import seconds_of
+from hardener.cli.workload.exercises import install_option, seconds_of
 from hardener.errors import ExitCode, HardenerError
 
 if TYPE_CHECKING:
@@ -64,11 +64,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="`same`: put the twins into the networks of the originals; copy no other services.",
 )
-@click.option(
-    "--install",
-    is_flag=True,
-    help="Fetch bpftool or bpftrace by apt for this run, where the Debian host has none.",
-)
+@install_option("bpftool or bpftrace")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

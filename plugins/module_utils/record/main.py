@@ -44,7 +44,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
     engine = Engine(worker.engine_socket(arguments.get("socket")))
     run = str(arguments.get("run") or secrets.token_hex(8))
-    fetch_into = f"{workspace.folder(run)}/tools" if arguments.get("install") else ""
+    fetch_into = workspace.tools(run) if arguments.get("install") else ""
 
     def make() -> _Recording:
         source = choose(objects, fetch_into=fetch_into, seconds=worker.longest(request.seconds))

@@ -9,7 +9,7 @@ from typing import Any, Mapping
 from ..contract import LONGEST_TWINS
 from ..host.errors import Failed
 from . import recorder as kernel
-from . import worker
+from . import worker, workspace
 from .engine import Engine
 from .main import hold, require_time
 from .trials import Request, Trials
@@ -20,7 +20,8 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: ``objects``, the BPF objects by their names, in base64; ``socket``, the engine's, where it
-            is not to be found; ``limited``, as for a recording; the others are those of ``trials.Request``.
+            is not to be found; ``install`` and ``limited``, as for a recording; the others are those of
+            ``trials.Request``.
 
     Returns:
         ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
@@ -31,7 +32,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
         Failed: nothing can be tried here, or there is no such container.
     """
     hold(arguments)
-    reason = kernel.problem()
+    reason = kernel.unusable()
     if reason:
         raise Failed(reason)
     request = Request(arguments)
@@ -39,12 +40,12 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
     engine = Engine(worker.engine_socket(arguments.get("socket")))
     run = secrets.token_hex(8)
-    return worker.start(
-        run,
-        engine,
-        lambda: Trials(engine, run, kernel.Refusals(objects), request),
-        seconds=request.seconds,
-    )
+    fetch_into = workspace.tools(run) if arguments.get("install") else ""
+
+    def make() -> Trials:
+        return Trials(engine, run, kernel.Refusals(objects, fetch_into=fetch_into), request)
+
+    return worker.start(run, engine, make, seconds=request.seconds)
 
 
 def attempt(arguments: Mapping[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Mapping
 
 from ..host.errors import Failed, describe
-from ..host.run import find_program, run
+from ..host.run import run
 from . import layout, mounts, tools
 from .source import Source
 
@@ -30,13 +30,6 @@ _READERS = {
     "sockets": layout.sockets,
     "capabilities": layout.capabilities,
 }
-
-
-def problem() -> str:
-    """Return why BPF programs cannot be attached on this host; empty if they can."""
-    if find_program(_TOOL) is None:
-        return unusable() or tools.missing(_TOOL)
-    return unusable()
 
 
 def unusable() -> str:

@@ -34,17 +34,14 @@ def provide(name: str, folder: str) -> str:
     if find_program(name) is not None:
         return name
     if not folder:
-        raise Absent(missing(name))
+        raise Absent(
+            f"there is no {name}: apt-get install {name}, or give --install to have it fetched for this run"
+        )
     absent = [each for each in ("apt-get", "dpkg-deb") if find_program(each) is None]
     if absent:
         raise Failed(f"{name} cannot be fetched: there is no {absent[0]} (is this Debian?)")
     mounts.mount("tmpfs", f"{folder}/{name}", executable=True)
     return fetch(name, f"{folder}/{name}")
-
-
-def missing(name: str) -> str:
-    """Return how to get a tool that the host does not have, in one line."""
-    return f"there is no {name}: apt-get install {name}, or record with --install to have it fetched"
 
 
 def fetch(name: str, folder: str) -> str:

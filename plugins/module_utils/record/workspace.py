@@ -69,6 +69,15 @@ def folder(run: str) -> str:
     return f"{FOLDER}/{run}"
 
 
+def tools(run: str) -> str:
+    """Return the folder of a run for the tools that are fetched for it.
+
+    Raises:
+        Failed: that is no name of a run.
+    """
+    return f"{folder(run)}/tools"
+
+
 def control(run: str) -> str:
     """Return the control socket of a run.
 
