@@ -58,7 +58,10 @@ def run(text):
     except BaseException as error:  # report every exception to the controller
         from traceback import format_exc
 
-        answer = dumps({"error": f"{type(error).__name__}: {error}", "traceback": format_exc()}).encode()
+        said = str(error)
+        if not said or type(error).__module__ not in request["sources"]:  # ours are sentences
+            said = f"{type(error).__name__}: {said}"
+        answer = dumps({"error": said, "traceback": format_exc()}).encode()
     marker = request["marker"].encode()
     head = dumps({"python": sys.version.split()[0], "executable": sys.executable}).encode()
     output.write(b"\n%s %s\n%s%s\n" % (marker, head, b2a_base64(compress(answer, 1)), marker))

@@ -73,7 +73,7 @@ def test_a_container_is_proven_with_a_fetched_recorder_that_leaves_the_packages_
     guest, run = hardener(release)
     packages = shell(guest, PACKAGES)
     refused = run("record", "web", "--run-in", "web", EXERCISE)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "there is no bpftool: apt-get install bpftool, or give --install" in refused.stderr
     found = recorded(run, tmp_path / "recordings", "--install")
     assert found["recorder"]["kind"] == "bpf", found["recorder"]

@@ -28,6 +28,10 @@ def encoded(arguments):
 def broken(arguments):
     raise ValueError("not\\nlike\\x1b[31m this")
 
+def refuse(arguments):
+    from ..host.errors import Failed
+    raise Failed(*arguments)
+
 def leave(arguments):
     raise SystemExit("gone")
 
@@ -118,6 +122,13 @@ def test_an_error_on_the_host_is_raised(source: Path, entry: str, why: str) -> N
     _, answer = deliver(source, entry)
     assert why in answer["error"]
     assert "Traceback" in answer["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["there is no bpftool"], "there is no bpftool"), ([], "Failed: ")]
+)
+def test_an_error_of_ours_is_told_by_its_sentence_alone(source: Path, words: list[str], said: str) -> None:
+    assert deliver(source, "main:refuse", words)[1]["error"] == said
 
 
 def test_a_traceback_shows_the_source_line(source: Path) -> None:

@@ -74,9 +74,7 @@ def test_a_missing_tool_is_fetched_on_request_only(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tools, "find_program", there.get)
     monkeypatch.setattr(tools, "fetch", lambda name, folder: f"{folder}: {name}")
     monkeypatch.setattr(mounts, "mount", lambda _kind, folder, **_options: mounted.append(folder))
-    with pytest.raises(
-        Absent, match="there is no bpftrace: apt-get install bpftrace, or give --install"
-    ):
+    with pytest.raises(Absent, match="there is no bpftrace: apt-get install bpftrace, or give --install"):
         tools.provide("bpftrace", "")
     assert tools.provide("bpftrace", "/x") == "/x/bpftrace: bpftrace"
     assert mounted == ["/x/bpftrace"]
