@@ -151,7 +151,7 @@ def table(found: list[Proven]) -> str:
 
 
 def _starts(proof: ProofDocument) -> tuple[int, int]:
-    """Return how many starts came up under the profile, and of how many."""
+    """Return how many starts succeeded under the profile, and of how many."""
     trial = next(each for each in proof.trials if each.kind == "profile")
     return trial.observation.starts if trial.observation else 0, trial.starts
 

@@ -236,7 +236,7 @@ def _upgraded_config(entry: JSONObject) -> JSONObject:
             for words in flags.values()
         )
     ):
-        return {"state": "failed", "ms": 0, "error": "its flags are not lists of texts"}
+        return {"state": "failed", "ms": 0, "error": "its flags are not lists of strings"}
     parsed, error = data.get("parsed"), data.get("error")
     file: Mapping[str, Any] = parsed if isinstance(parsed, Mapping) else {}
     if not isinstance(parsed, Mapping) and (data.get("exists") or parsed is not None):

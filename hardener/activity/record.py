@@ -171,7 +171,7 @@ def _sequence(value: Any, limit: int) -> Sequence[Any]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected a text, got {type(value).__name__}")
+        raise TypeError(f"expected a string, got {type(value).__name__}")
     return scalar(value, 1000)
 
 

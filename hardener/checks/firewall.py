@@ -54,7 +54,7 @@ def _inbound(snapshot: Snapshot, version: int) -> Verdict:
     if not passage.chains:
         actual = "no chain is loaded that sees inbound packets"
         return failed(expected, actual, offenders=[Offender("firewall", "input", actual)])
-    doubt = "" if passage.certain else " (a condition there is not understood, and may hold)"
+    doubt = "" if passage.certain else " (a condition there is not understood, and may match)"
     offenders = [Offender("chain", str(chain), f"{reason}{doubt}") for chain, reason in passage.chains]
     return failed(
         expected,

@@ -85,7 +85,9 @@ def _settings_later(snapshot: Snapshot) -> Iterator[Offender]:
                 detail = f"is set to {value} by {file}: after the next boot the engine can load no module"
                 yield Offender("setting", key, detail)
         elif value == "0":
-            yield Offender("setting", key, f"is set to 0 by {file}, when its files are next loaded: {why}")
+            yield Offender(
+                "setting", key, f"is set to 0 by {file} when it is loaded, at boot or by sysctl: {why}"
+            )
 
 
 def _needed(snapshot: Snapshot) -> dict[str, str]:

@@ -54,7 +54,7 @@ def _as_root(subject: Container | Image, snapshot: Snapshot) -> Iterator[str]:
     if not remapped and _is_root(name):
         yield f"is set to run as root (user {user!r})" if user else "is set to run as root (no user set)"
     elif not re.fullmatch(r"[+-]?\d+", name) and name not in {"", "root"}:
-        doubt = f"is set to run as {name!r}; the uid behind that name shows only while it runs"
+        doubt = f"is set to run as {name!r}; the uid of that name is known only while it runs"
         yield Note(doubt) if remapped else Question(doubt)  # a remapped uid is never the host's root
 
 

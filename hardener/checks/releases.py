@@ -166,7 +166,7 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
             f"check for security releases after {AS_OF}: this version of hardener does not know later ones",
             evidence=evidence,
         )
-    return passed(EXPECTED, f"{_dotted(running)}: no security release after it is known", evidence=evidence)
+    return passed(EXPECTED, f"{_dotted(running)}: no later security release is known", evidence=evidence)
 
 
 def _named_vulnerabilities(running: tuple[int, ...]) -> str:

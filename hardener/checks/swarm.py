@@ -180,7 +180,7 @@ def overlay_encrypted(snapshot: Snapshot) -> Verdict:
     return judge_all(
         overlays,
         _unencrypted,
-        expected="every overlay network encrypts what it carries between nodes",
+        expected="every overlay network encrypts the traffic between nodes",
         no_subjects="there are no overlay networks",
     )
 
@@ -189,7 +189,7 @@ def _unencrypted(network: _Network) -> Iterator[str]:
     options = fields.table(network.facts, "Options", "docker.networks")
     # The presence of the option enables it; its value is usually empty.
     if options.get("encrypted", "false") in {"0", "f", "F", "false", "FALSE", "False"}:
-        yield "carries traffic between nodes in the clear"
+        yield "sends traffic between nodes unencrypted"
 
 
 @check("swarm-secrets-used")
@@ -223,7 +223,7 @@ def autolock(snapshot: Snapshot) -> Verdict:
     expected = "managers are locked after a restart until the unlock key is entered"
     if _autolocked(snapshot):
         return passed(expected, "autolock is on")
-    return failed(expected, "autolock is off: the keys of the cluster lie readable on each manager's disk")
+    return failed(expected, "autolock is off: the cluster's keys are readable on each manager's disk")
 
 
 @check("swarm-autolock-rotated")

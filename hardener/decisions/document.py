@@ -208,7 +208,7 @@ class _Composer:
         items: dict[str, Value] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise _Refused(event, "a key must be a word", _name(path))
+                raise _Refused(event, "a key must be a string", _name(path))
             key = event.value
             if key in items:
                 first = self.lines[(*path, key)]

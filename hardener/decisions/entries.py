@@ -202,14 +202,14 @@ def validated(document: Document, kind: type[_AnyFile], *, context: dict[str, An
 _MESSAGES: Mapping[str, Callable[[ErrorDetails], str]] = {
     "missing": lambda _: "is missing",
     "value_error": lambda error: str(error["ctx"]["error"]),
-    "string_type": lambda _: "must be text",
+    "string_type": lambda _: "must be a string",
     "string_too_short": lambda _: "is empty",
     "string_too_long": lambda error: f"is longer than {error['ctx']['max_length']} characters",
     "tuple_type": lambda _: "must be a list, such as [web1, web2]",
     "list_type": lambda _: "must be a list",
     "too_short": lambda _: "is empty",
-    "dict_type": lambda _: "must be keys with values",
-    "model_type": lambda _: "must be keys with values",
+    "dict_type": lambda _: "must be a mapping of keys to values",
+    "model_type": lambda _: "must be a mapping of keys to values",
     "literal_error": lambda error: f"must be {error['ctx']['expected']}",
     "date_type": lambda _: "must be a date such as 2026-11-25",
 }

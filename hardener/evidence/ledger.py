@@ -212,7 +212,7 @@ def _parse(text: bytes, name: str, place: str) -> LedgerEntry:
         if entry.render() + b"\n" != text:
             raise ValueError("the line does not have the form that hardener writes")
         if type(entry.seq) is not int or not all(isinstance(each, str) for each in entry.runs):
-            raise ValueError("seq is not an integer, or a run is not a text")
+            raise ValueError("seq is not an integer, or a run is not a string")
         if not all(_DIGEST.fullmatch(each) for each in digests):
             raise ValueError("a digest is not a SHA-256")
         if not _TIME.fullmatch(entry.time):

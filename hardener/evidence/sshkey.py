@@ -14,7 +14,7 @@ from dataclasses import dataclass
 MIN_RSA_BITS = 3072
 _MAX_RSA_BITS = 16384  # more than that OpenSSH does not read
 _SMALL_FACTORS = math.lcm(*range(1, 1000))
-_KEYLESS = "with which signatures need no private key"
+_KEYLESS = "whose signatures can be made without the private key"
 
 # The points of Ed25519 whose order divides 8, by their y coordinate. OpenSSH accepts them as keys; without a
 # private key, about one of eight attempts gives a valid signature, or more.

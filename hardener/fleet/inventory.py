@@ -45,7 +45,7 @@ def check(inventory: str) -> None:
     if len(hosts) > 1 and all(map(_exists, hosts)):
         raise HardenerError(
             f"{' and '.join(map(line, hosts[:3]))} are files, and only one inventory is allowed",
-            hint="put them into a folder, and give that",
+            hint="put them into a folder, and give the folder as the inventory",
         )
     for host in hosts:
         if "/" in host:

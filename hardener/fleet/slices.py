@@ -18,7 +18,7 @@ ATTEMPTS = 3  # how often a slice is given out
 _READING = {"audit": "collect", "scan": "vulnerability_scan", "verify_images": "verify_images"}
 
 _GONE = "the inventory no longer has this host"
-_CHANGING = "it may be changed: an unconfirmed change is rolled back by the host itself; audit it"
+_CHANGING = "the host may be changed: it rolls an unconfirmed change back by itself; audit it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class SliceQueue:
         return None
 
     def result(self, piece: Slice, result: TaskResult) -> bool:
-        """Record a result of a slice; return whether the caller gets it."""
+        """Record a result of a slice; return False if its host already has its final result."""
         host = result.host
         if host not in piece.hosts or host in self._settled:
             return False

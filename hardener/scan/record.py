@@ -242,7 +242,7 @@ def _rows(raw: Mapping[str, Any], key: str) -> Sequence[Any]:
 def _text(raw: Mapping[str, Any], key: str) -> str:
     value = raw.get(key)
     if not isinstance(value, str):
-        raise BadRecord(f"{key} is not a text")
+        raise BadRecord(f"{key} is not a string")
     return value
 
 

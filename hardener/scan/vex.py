@@ -346,5 +346,5 @@ def _texts(raw: Mapping[str, Any], key: str) -> Iterable[str]:
 def _text(raw: Mapping[str, Any], key: str, *, needed: bool = True) -> str:
     value = raw.get(key) if needed else raw.get(key, "")
     if not isinstance(value, str) or (needed and not value):
-        raise ValueError(f"{key} is not a text")
+        raise ValueError(f"{key} is not a string")
     return line(value, _LONGEST)

@@ -72,7 +72,7 @@ class Times:
 
 
 def timer(job: Job, times: Times) -> str:
-    """Return the timer of a job. Runs that were missed while the machine was off are made up for."""
+    """Return the timer of a job. A run that was missed while the machine was off starts after the boot."""
     return f"""\
 {MARK}
 [Unit]

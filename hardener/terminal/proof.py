@@ -52,7 +52,7 @@ def _starts(proof: ProofDocument) -> str:
     profile = next((each for each in proof.trials if each.kind == "profile"), None)
     if profile is None or profile.observation is None:
         return "the profile was not tried"
-    return f"{profile.observation.starts} of {profile.starts} starts came up under the profile"
+    return f"{profile.observation.starts} of {profile.starts} starts succeeded under the profile"
 
 
 def _lacks_a_call(proof: ProofDocument) -> bool:

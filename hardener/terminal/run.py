@@ -35,4 +35,4 @@ def selection_lines(results: SelectedResults) -> Iterator[str]:
         f" {results.chosen_hosts:,} of {results.hosts:,} {'host' if results.hosts == 1 else 'hosts'}"
     )
     if hosts := results.without_groups:
-        yield f"left out   {hosts:,} {'hosts' if hosts > 1 else 'host'} whose groups the run does not have"
+        yield f"left out   {hosts:,} {'hosts' if hosts > 1 else 'host'} whose groups the run did not store"

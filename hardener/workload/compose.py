@@ -41,7 +41,7 @@ def edited(text: str, settings: Mapping[str, Any], *, service: str, name: str) -
 
     Args:
         text: the file's content.
-        settings: keys of a service; a value is a list of texts, a text, a number or a truth value.
+        settings: keys of a service; a value is a list of strings, a text, a number or a truth value.
         service: which service.
         name: of the file, for errors.
 

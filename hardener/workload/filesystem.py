@@ -127,13 +127,13 @@ def _mounted(path: str, mounts: Iterable[Mount]) -> bool:
 def _obstacle(folder: str, path: str, known: frozenset[str], *, reads_known: bool) -> str:
     bare = path.rstrip("/") or "/"
     if not path.startswith("/") or normpath(bare) != bare or not path.isprintable():
-        return "its path is not a plain one"
+        return "its path is not normalised and printable"
     if any(sign in folder for sign in ":,"):
-        return f"no mount can be written for a path with a {'colon' if ':' in folder else 'comma'}"
+        return f"no mount option can name a path with a {'colon' if ':' in folder else 'comma'}"
     if folder in _SYSTEM:
         return f"an empty folder in place of {folder} would hide files of the image"
     if not reads_known and any(below(folder, content) for content in _CONTENT):
-        return f"what else is needed of {folder} could not be seen"
+        return f"which other files of {folder} are needed could not be observed"
     if hidden := sorted(each for each in known if below(each, folder)):
         return f"an empty folder in place of {folder} would hide {hidden[0]}, which is used"
     return ""

@@ -21,7 +21,7 @@ _LISTS = {
     "capabilities": "granted capability checks",
     "file_capabilities": "programs with file capabilities",
     "capset": "calls of capset",
-    "setuid": "programs that run as others",
+    "setuid": "programs that run as another user",
     "identities": "identities of programs",
 }
 
@@ -46,7 +46,7 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
         architecture: {
             name: {
                 **call,
-                "programs": _shortened(sorted(call["programs"]), names, "programs at one call", said),
+                "programs": _shortened(sorted(call["programs"]), names, "programs of one call", said),
             }
             for name, call in calls.items()
         }
@@ -63,7 +63,7 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
 def _shortened(entries: Iterable[Any], most: int, what: str, said: dict[str, None]) -> list[Any]:
     every = list(entries)
     if len(every) > most:
-        said[f"Of too many {what} {most} are listed."] = None
+        said[f"There are too many {what}: only {most} are listed."] = None
     return every[:most]
 
 

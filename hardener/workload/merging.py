@@ -178,6 +178,6 @@ def _default(recordings: Iterable[Recording], names: Iterable[str]) -> Seccomp |
     if len(found) > 1:
         raise HardenerError(
             f"the engine's default seccomp profile differs between {line(', '.join(sorted(names)))}",
-            hint="make a profile of each",
+            hint="make a separate profile for each container",
         )
     return found.pop() if found else None

@@ -31,11 +31,9 @@ class Refusal(Part):
     call: CallName
     error: Annotated[int, Field(ge=1, le=4095)]
     by: Literal["filter", "kernel"] = Field(
-        description="the seccomp filter, or the kernel for want of a right"
+        description="the seccomp filter, or the kernel because a right is missing"
     )
-    times: Count = Field(
-        default=0, description="how often in the start that had most of them; 0 where that is not known"
-    )
+    times: Count = Field(default=0, description="greatest number of such refusals in one start; 0 if unknown")
 
     @property
     def kind(self) -> tuple[str, str, int, str]:

@@ -16,8 +16,8 @@ from hardener.workload.syscalls import NEWER
 _SHOWN = 6  # number of names in one sentence
 _KINDS = {
     "check": "the kernel checked it",
-    "file": "a file has it, and does not start without it",
-    "capset": "a program asks for it by name",
+    "file": "the program file has it, and does not start without it",
+    "capset": "a program requests it by capset",
 }
 
 
@@ -101,17 +101,17 @@ def _phases(profile: Profile) -> Section:
     ]
     sentences: list[Words] = []
     if any(not each.count for each in merged.exercises):
-        sentences.append(("This profile lacks what only an unexercised phase needs.",))
+        sentences.append(("This profile does not permit what only an unexercised phase needs.",))
     if merged.total == 1:
         sentences.append(
             _say(
-                "It is of one recording: calls that the container makes in some runs only, as under load, may"
-                " be missing. Record it again, and name all recordings."
+                "It is based on one recording: calls that the container makes in some runs only, such as"
+                " under load, may be missing. Record the container again, and name all recordings."
             )
         )
     if not merged.complete:
         sentences.append(("The recording is incomplete.",))
-    sentences += [("Not seen: ", Name(gap)) for gap in merged.gaps]
+    sentences += [("Not observed: ", Name(gap)) for gap in merged.gaps]
     return Section(title="Phases", sentences=tuple(sentences), rows=tuple(rows))
 
 
@@ -191,8 +191,8 @@ def _capabilities(profile: Profile) -> Section:
     elif profile.user:
         sentences.append(
             _say(
-                f"Root needed those below only for files of the user {profile.user}: as this user, the"
-                " container needs none."
+                f"Root needed the capabilities below only for files of the user {profile.user}: as this user,"
+                " the container needs none."
             )
         )
     elif not profile.capabilities:
@@ -219,7 +219,7 @@ def _privileges(profile: Profile) -> Section:
     if profile.user:
         theirs = _listed(profile.user.paths, before=" ")
         sentences.append((f"It runs as {profile.user}, who owns:", *theirs))
-        sentences.append(("Files of root in its volumes have to be given to this user (chown).",))
+        sentences.append(("Change the owner of root's files in its volumes to this user (chown).",))
     if profile.no_new_privileges:
         sentences.append(("no-new-privileges is set: no executed program gains privileges.",))
     else:
@@ -271,8 +271,9 @@ def _limits(profile: Profile) -> Section:
 def _apparmor(profile: Profile) -> Section:
     found = profile.apparmor
     if found is None:
-        unseen = "no families of sockets" if "sockets" in profile.merged.unseen else "no executed file"
-        return Section(title="AppArmor", sentences=((f"No profile: the recorder saw {unseen}.",),))
+        unseen = "families of sockets" if "sockets" in profile.merged.unseen else "executed files"
+        missing = f"No profile: the recorder could not observe {unseen}."
+        return Section(title="AppArmor", sentences=((missing,),))
     sentences: list[Words] = [
         (f"Load {found.name} on the host before the container starts: apparmor_parser --replace apparmor",)
         if profile.confined_by_apparmor

@@ -66,11 +66,11 @@ class Recorder(Part):
     """The recorder, and what it could not observe."""
 
     kind: Literal["bpf", "bpftrace", "audit"]
-    instead: Text = Field(default="", description="why it is not a better kind; empty for `bpf`")
+    instead: Text = Field(default="", description="why no better kind was used; empty for `bpf`")
     complete: bool = Field(description="whether this kind of recorder observed all that it can")
     missing: Words = Field(description="sentences: what was not seen, and why")
     unseen: Annotated[tuple[Unseen, ...], AfterValidator(in_sequence)] = Field(
-        default=(), description="parts that are empty because it could not observe them"
+        default=(), description="parts that are empty because this recorder cannot observe them"
     )
 
     @property
@@ -83,7 +83,7 @@ class Twin(Part):
     """The recorded copy of the container, and its network."""
 
     network: Literal["none", "own", "same"]
-    companions: Names = Field(default=(), description="services of its project that had twins beside it")
+    companions: Names = Field(default=(), description="other services of its project that also had twins")
 
 
 class PhaseRun(Part):
@@ -112,7 +112,7 @@ class RuntimeBase(Part):
     """The calls of this host's runtime under the filter, for a static program that does nothing."""
 
     calls: CallNames
-    no_new_privileges: CallNames = Field(description="the same with no-new-privileges")
+    no_new_privileges: CallNames = Field(description="the calls of the same program with no-new-privileges")
     starts: Count = Field(description="how many starts of each kind were recorded")
 
 
@@ -120,7 +120,7 @@ class CapabilityUse(Part):
     """A granted capability check in the container's own user namespace."""
 
     name: Capability
-    call: CallName | None = Field(description="the system call in which it was checked; null: unknown")
+    call: CallName | None = Field(description="the system call that caused the check; null if unknown")
     program: Name
     phases: Phases
 
@@ -182,16 +182,16 @@ class Files(Part):
     """Paths in the container. ``read`` is null where it could not be observed."""
 
     written: Paths = Field(
-        description="existed before and changed; a folder with a slash at its end: what came into it is gone"
+        description="changed paths that existed before; a folder with a final slash had entries that are gone"
     )
     created: Paths
     deleted: Paths
     executed: Paths
     read: Paths | None
-    locked: Paths = Field(default=(), description="as far as it could be seen")
-    mapped: Paths = Field(default=(), description="into memory as code, where that could be recorded")
+    locked: Paths = Field(default=(), description="files that were locked, if that could be observed")
+    mapped: Paths = Field(default=(), description="files that were mapped as code, if that could be observed")
     owners: Annotated[Mapping[Path_, Owner], Field(max_length=MAX_SET)] = Field(
-        default={}, description="of what was written or created and of the folder around, as far as known"
+        default={}, description="owners of written and created paths and of their folders, if known"
     )
 
 
@@ -250,10 +250,10 @@ class Granted(Part):
     """The engine's default privileges, read from a container's bundle."""
 
     capabilities: Capabilities
-    seccomp: Seccomp | None = Field(description="null: the engine has no default profile, or it was not read")
+    seccomp: Seccomp | None = Field(description="null without a default profile, or if it was not read")
     own: Seccomp | None = Field(
         default=None,
-        description="the default for the container's own capabilities, where it has further ones",
+        description="the default profile for a container with more than the default capabilities",
     )
 
 

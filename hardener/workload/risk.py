@@ -109,7 +109,7 @@ def _reaching_the_host(has: Privileges) -> Iterator[Excess]:
             key="privileged",
             points=_HOST,
             has="is privileged: every capability and device, nothing of /proc and /sys hidden",
-            do="Take --privileged away; add single capabilities and devices instead.",
+            do="Remove --privileged; add single capabilities and devices instead.",
         )
     if has.sockets:
         yield Excess(
@@ -282,8 +282,8 @@ def _confinement(has: Privileges) -> Iterator[Excess]:
             yield Excess(
                 key="lsm",
                 points=12,
-                has=f"is watched and not confined by {module}: denials are only logged",
-                do=f"Have {module} enforce what it only logs now.",
+                has=f"is not confined by {module}, which only logs denials",
+                do=f"Switch its {module} profile to enforce mode.",
             )
         case Confinement.ABSENT:
             yield Excess(

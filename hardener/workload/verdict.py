@@ -132,7 +132,7 @@ def _unexercised(
     controls = [trial.key for trial in trials if trial.kind == "control"]
     tried = [observations[key] for key in controls if key in observations]
     if not controls:
-        return ("nothing was recorded while it served, so that no profile can be made too strict",)
+        return ("no call was recorded while it served, so no profile can be made that is too strict",)
     if not any(map(_fails, tried)):
         if not tried:
             return ("a profile that is too strict was not tried",)
@@ -225,7 +225,7 @@ def _evidence(
 ) -> Evidence:
     if trial.kind == "never":
         needed = False if conclusive else None
-        return Evidence(removed=trial.key, needed=needed, observed="no twin has it, in any of the trials")
+        return Evidence(removed=trial.key, needed=needed, observed="no twin had it in any trial")
     if observed is None:
         return Evidence(removed=trial.key, needed=None, observed="not tried")
     wrong = _regressions(before, observed, user)

@@ -12,7 +12,7 @@ author:
   - The authors of hardener (@hardener)
 options:
   seconds:
-    description: How long it collects, from 1 second to a day.
+    description: Duration of the collection, from 1 second to a day.
     type: int
     required: true
   socket:

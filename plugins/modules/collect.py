@@ -15,7 +15,7 @@ author:
   - The authors of hardener (@hardener)
 options:
   dest:
-    description: Folder on the control node for the snapshots, one file per host. Empty writes none.
+    description: Folder on the control node for the snapshots, one file per host. If empty, none is written.
       By default it is the variable C(collect_dest).
     type: str
     default: ""
@@ -25,12 +25,12 @@ options:
     elements: str
     default: []
   policy:
-    description: What the site declares for this host; it becomes part of the snapshot. By default
+    description: Declarations of the site about this host. They become part of the snapshot. By default
       it is the variable C(hardener_policy).
     type: dict
     default: {}
   socket:
-    description: The engine's API socket on the host. Empty has the collector find it. By default
+    description: The engine's API socket on the host. If empty, the collector finds it. By default
       it is the variable C(collect_socket).
     type: str
     default: ""

@@ -6,9 +6,9 @@ DOCUMENTATION = r"""
 module: converge
 short_description: Apply documents to a host in one transaction
 description:
-  - Compares, backs up, writes, activates once, checks the health of the host, and rolls everything back if
-    the engine or a container fails. README.md of the role C(converge) describes documents and the
-    transaction.
+  - Compares, backs up and writes files, makes the changes effective once, checks the health of the host, and
+    rolls everything back if the engine or a container fails. README.md of the role C(converge) describes
+    documents and the transaction.
   - A run with an impact is confirmed over a new connection within C(converge_confirm_timeout) seconds.
     Otherwise the host rolls it back by itself, whatever the state of the connection and of the control node.
   - Check mode changes nothing and predicts exactly. With C(--diff), the result has a unified diff for
@@ -28,7 +28,8 @@ options:
     type: str
     default: daemon-restart
   only:
-    description: Names of documents to apply, with those that serve them. All documents without it.
+    description: Names of the documents to apply; a document named after the role of one of them is
+      applied too. If not set, all are applied.
     type: list
     elements: str
   plan:

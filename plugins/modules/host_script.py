@@ -25,7 +25,7 @@ options:
     type: dict
     default: {}
   read_only:
-    description: Whether it changes nothing.
+    description: Whether the function changes nothing on the host.
     type: bool
     default: false
   timeout:

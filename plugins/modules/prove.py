@@ -4,18 +4,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: prove
-short_description: Try profiles of a container on twins of it, one after another
+short_description: Try profiles of a container on copies of it, one after another
 description:
-  - The stage C(begin) prepares the trials of a container. The stage C(attempt) ends the trial that is under
-    way and begins another one; without one it ends the run. C(abandon) ends it at once.
+  - The stage C(begin) prepares the trials of a container on copies (twins). The stage C(attempt) ends the
+    current trial and begins O(trial); without O(trial) it ends the run. C(abandon) ends the run at once.
     docs/workloads.md describes what C(hardener workload prove) tries.
-  - A run that is not ended ends by itself, with its time. The original container is not touched. Does nothing
-    in check mode.
+  - A run ends by itself when O(seconds) have passed. The original container is not changed. Does nothing in
+    check mode.
 author:
   - The authors of hardener (@hardener)
 options:
   stage:
-    description: What to do.
+    description: The stage of the proof.
     type: str
     required: true
     choices: [begin, attempt, abandon]
@@ -24,12 +24,12 @@ options:
     type: str
     default: ""
   seconds:
-    description: How long all trials may take, from 1 second to a day. The stage C(attempt) takes the same,
-      which is how long the command in a twin may take.
+    description: Maximum duration of all trials, from 1 second to a day; for the stage C(attempt), of the
+      command in a twin.
     type: int
     default: 900
   run_in:
-    description: A command that exercises each twin from inside.
+    description: Command in each twin that exercises it.
     type: list
     elements: str
     default: []
@@ -42,14 +42,14 @@ options:
     type: str
     default: ""
   exercise:
-    description: How the twin under way was exercised from outside, C(seconds) and C(problem).
+    description: Result of the exercise outside of the current twin. C(seconds) and C(problem).
     type: dict
     default: {}
   trial:
     description:
       - The trial to begin. C(kind), C(starts), C(whole) (all phases of a recording), C(seconds) (for further
         starts), and C(confinement) with C(host) (keys of a HostConfig), C(user) and C(devices); without a
-        confinement the twin is as the original.
+        confinement the twin has that of the original.
     type: dict
     default: {}
   apparmor:
@@ -80,7 +80,7 @@ EXAMPLES = r"""
       whole: false
       seconds: 300
 
-- name: See how it went, and end the run
+- name: Get the observations, and end the run
   hardener.docker.prove:
     stage: attempt
     run: "{{ begun.run }}"
@@ -94,11 +94,11 @@ run:
   type: str
   returned: by the stage C(begin)
 addresses:
-  description: Published port to the address at which every twin answers.
+  description: Published port to the address of every twin.
   type: dict
   returned: by the stage C(begin)
 container:
-  description: The settings that are tried, without values.
+  description: The settings of the container, without values of variables.
   type: dict
   returned: by the stage C(begin)
 host:
@@ -106,7 +106,7 @@ host:
   type: dict
   returned: by the stage C(begin)
 missing:
-  description: What is not part of the trials.
+  description: Parts of the profile that are not tried, with reasons.
   type: list
   elements: str
   returned: by the stage C(begin)
@@ -116,11 +116,11 @@ problems:
   elements: str
   returned: by the stage C(begin)
 observed:
-  description: Observations of the ended trial, in numbers.
+  description: Observations of the ended trial, with the kernel's numbers.
   type: dict
   returned: by the stage C(attempt)
 up:
-  description: Whether the twin of the new trial serves, and is to be exercised.
+  description: Whether the twin of the new trial has started and can be exercised.
   type: bool
   returned: by the stage C(attempt)
 """

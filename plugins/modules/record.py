@@ -4,17 +4,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: record
-short_description: Record what containers use of the kernel, on twins of them
+short_description: Record the system calls, capabilities and files that containers use, on copies of them
 description:
-  - The stage C(begin) starts the twins under the recorder, C(end) ends the recording, C(abandon) removes the
-    twins and records nothing more. docs/recordings.md describes what is recorded.
-  - A recording that is not ended ends by itself, with its time, or with its owner. The original containers
-    are not touched. Does nothing in check mode.
+  - The stage C(begin) starts the copies (twins) under the recorder, C(end) ends the recording, C(abandon)
+    removes the twins without a recording. docs/recordings.md describes what is recorded.
+  - A recording ends by itself when O(seconds) have passed, or when the process O(owner) ends. The original
+    containers are not changed. Does nothing in check mode.
 author:
   - The authors of hardener (@hardener)
 options:
   stage:
-    description: What to do.
+    description: The stage of the recording.
     type: str
     required: true
     choices: [begin, end, abandon]
@@ -23,27 +23,28 @@ options:
     type: str
     default: ""
   compose:
-    description: The project all of whose services are recorded, by C(project), its name; or by C(files),
-      absolute paths of its compose files, and C(otherwise), its name where no container names these.
-      C(hashes) of its services and C(remarks) are what the controller knows of it.
+    description: The compose project whose services are recorded. Either its name, C(project), or the absolute
+      paths of its compose files, C(files), with C(otherwise), its name if no container names these files. The
+      controller adds C(hashes) of the services and C(remarks).
     type: dict
     default: {}
   seconds:
-    description: How long the recording may last, from 1 second to a day. The stage C(end) takes the same,
-      which is how long the command in the twin may take.
+    description: Maximum duration of the recording, from 1 second to a day; for the stage C(end), of the
+      command in the twin.
     type: int
     default: 300
   run_in:
-    description: A command that exercises the twin from inside.
+    description: Command in the twin that exercises it.
     type: list
     elements: str
     default: []
   run_in_service:
-    description: The service or container in whose twin it runs. Empty for that of the container.
+    description: Service or container in whose twin O(run_in) runs. If empty, O(container).
     type: str
     default: ""
   network:
-    description: Networks of their own, with copies of the project's other services, or the originals'.
+    description: Networks of the twins. C(own) is isolated, with copies of the project's other services;
+      C(same) are the networks of the originals.
     type: str
     choices: [own, same]
     default: own
@@ -52,15 +53,15 @@ options:
     type: bool
     default: false
   owner:
-    description: A process of the host, C(pid) and C(started), with which the recording ends.
+    description: Process of the host, by C(pid) and C(started); the recording ends when it ends.
     type: dict
     default: {}
   run:
-    description: The recording, as returned by C(begin), or the name that it gets.
+    description: Name of the recording, as returned by C(begin); for the stage C(begin), its new name.
     type: str
     default: ""
   exercise:
-    description: How the twin was exercised from outside, C(seconds) and C(problem).
+    description: Result of the exercise outside of the twin. C(seconds) and C(problem).
     type: dict
     default: {}
   socket:
@@ -68,7 +69,7 @@ options:
     type: str
     default: ""
   starts:
-    description: How many starts of the twin are recorded.
+    description: Number of starts of the twin that are recorded.
     type: int
     default: 3
 """
@@ -94,16 +95,16 @@ run:
   type: str
   returned: by the stage C(begin)
 addresses:
-  description: Port, or service and port, to the address at which the twin answers.
+  description: Port, or service and port, to the address of the twin.
   type: dict
   returned: by the stage C(begin)
 problems:
-  description: Remains of earlier runs, and the recorder where it is not the usual one.
+  description: Remains of earlier runs that could not be removed, and why the usual recorder is not used.
   type: list
   elements: str
   returned: by the stage C(begin)
 recordings:
-  description: What was recorded of each container, in numbers.
+  description: The data of each container, with the kernel's numbers.
   type: list
   elements: dict
   returned: by the stage C(end)

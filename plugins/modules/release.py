@@ -28,16 +28,16 @@ options:
     type: str
     default: daemon-restart
   socket:
-    description: The engine's API socket, such as C(collect_socket). Empty determines it on the host.
+    description: The engine's API socket, as in C(collect_socket). Empty determines it on the host.
     type: str
     default: ""
 """
 
 EXAMPLES = r"""
-- name: Give the host back
+- name: Release the host
   hardener.docker.release:
 
-- name: Give back what the documents of a role own
+- name: Release the documents of a role
   hardener.docker.release:
     role: firewall
 """

@@ -9,7 +9,7 @@ description:
   - A task of a role calls it when C(ansible_facts.hardener_snapshot) is known. It takes the variables of
     the role from its C(meta/argument_specs.yml), templates them, refuses one that is not of its type, and
     hands all of them to the role's renderer.
-  - Ansible validates the variables of a role and converts none, so that C(-e name=false) is the text
+  - Ansible validates the variables of a role and converts none, so that C(-e name=false) is the string
     C(false), which is true.
   - Reaches no host and changes nothing, in check mode or out of it. The result is censored in logs, since
     what a site has set may be secret.

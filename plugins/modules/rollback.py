@@ -30,7 +30,7 @@ EXAMPLES = r"""
   hardener.docker.rollback:
     run: 20261125T040000Z-1b2c3d4e
 
-- name: List what was done here
+- name: List the runs
   hardener.docker.rollback:
     list: true
   register: history

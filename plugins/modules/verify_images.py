@@ -32,7 +32,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verified_at:
-  description: When.
+  description: Time of the verification.
   type: str
   returned: where images were verified
 images:

@@ -8,8 +8,8 @@ short_description: Require that a maintenance window of the host is open
 description:
   - Fails outside the maintenance windows of a host, before a play has changed anything there. The action
     C(converge) looks at C(converge_windows) too, right before its transaction.
-  - Windows are read by the clock of the control node. What has begun inside a window is finished.
-  - In check mode it only says that the host would not be changed now.
+  - The clock of the control node decides. A change that has begun inside a window is finished.
+  - In check mode it only reports that the host would not be changed now.
 author:
   - The authors of hardener (@hardener)
 options:

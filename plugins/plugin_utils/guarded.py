@@ -171,7 +171,7 @@ class GuardedAction(TransactionAction):
         """Return the result for a host outside its windows (``converge_windows``); empty inside them."""
         windows = self._templar.template(task_vars.get("converge_windows", []))
         if not isinstance(windows, list) or not all(isinstance(each, str) for each in windows):
-            raise AnsibleActionFail("converge_windows must be a list of texts")
+            raise AnsibleActionFail("converge_windows must be a list of strings")
         return closed(windows)
 
     def _never_began_or_forgotten(
@@ -331,7 +331,7 @@ def _restless(value: Any) -> list[str]:
     """Return the list of containers that the health check ignores.
 
     Raises:
-        AnsibleActionFail: that is no list of texts.
+        AnsibleActionFail: that is not a list of strings.
     """
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise AnsibleActionFail(

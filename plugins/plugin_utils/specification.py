@@ -56,6 +56,6 @@ def fault(name: str, option: Mapping[str, Any], value: Any) -> str:
     wanted, called = _MEANT[kind]
     if isinstance(value, wanted) and not (kind == "int" and isinstance(value, bool)):
         return ""
-    what = "a text" if isinstance(value, str) else f"of the type {type(value).__name__}"
+    what = "a string" if isinstance(value, str) else f"of the type {type(value).__name__}"
     shown = f" ({str(value)[:_MAX_SHOWN]!r})" if kind in _SHOWN else ""
     return f"{name} must be {called}, and is {what}{shown}"

@@ -177,7 +177,7 @@ def test_denials_of_each_layer_are_recorded(host: lab.Guest, tmp_path: Path) -> 
         ("open", "started with seccomp=unconfined"),
         ("strong", "started in the host's process namespace"),
         ("strong", "started with SYS_MODULE"),
-        ("killing", "ended as by a forbidden system call (exit code 159)"),
+        ("killing", "ended with exit code 159, as by a forbidden system call"),
     } <= {(each["name"], each["kind"]) for each in found["entries"]}
     for past in (found, heard["now"]):
         assert (past["deaf"], [count for count in past["lost"].values() if count]) == ([], [])

@@ -154,7 +154,7 @@ WORKLOADS = Workloads(
             level=level,
             points=300 // (place + 1),
             why=("is privileged: every capability and device", "mounts /var/run/docker.sock read-write"),
-            first=("Take --privileged away; add single capabilities and devices instead.",) * 3,
+            first=("Remove --privileged; add single capabilities and devices instead.",) * 3,
         )
         for place, level in enumerate(Severity)
     ),

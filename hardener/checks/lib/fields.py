@@ -39,13 +39,13 @@ def rows(parent: JSONObject, key: str, source: str) -> Sequence[JSONObject]:
 
 
 def texts(parent: JSONObject, key: str, source: str) -> Sequence[str]:
-    """Return the list of texts under ``key``; empty if it is missing or null."""
+    """Return the list of strings under ``key``; empty if it is missing or null."""
     value = parent.get(key)
     if value is None:
         return ()
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return value
-    raise FactUnavailable(source, f"{key} is not a list of texts")
+    raise FactUnavailable(source, f"{key} is not a list of strings")
 
 
 def number(parent: JSONObject, key: str, source: str) -> int:
@@ -65,4 +65,4 @@ def text(parent: JSONObject, key: str, source: str) -> str:
         return ""
     if isinstance(value, str):
         return value
-    raise FactUnavailable(source, f"{key} is not a text")
+    raise FactUnavailable(source, f"{key} is not a string")

@@ -11,10 +11,10 @@ POLICY = "hardener_policy"
 
 
 def texts(snapshot: Snapshot, key: str) -> tuple[str, ...] | None:
-    """Return a list of texts; ``None`` if it is not set.
+    """Return a list of strings; ``None`` if it is not set.
 
     Raises:
-        FactUnavailable: it is anything but a list of texts.
+        FactUnavailable: it is anything but a list of strings.
     """
     value = _value(snapshot, key)
     return None if value is None else _texts(value, key)
@@ -24,7 +24,7 @@ def for_container(snapshot: Snapshot, key: str, name: str) -> tuple[str, ...] | 
     """Return the merged lists of all globs that match a container's name; ``None`` without a match.
 
     Raises:
-        FactUnavailable: it is anything but an object of lists of texts.
+        FactUnavailable: it is anything but an object of lists of strings.
     """
     value = _value(snapshot, key)
     if value is None:
@@ -76,4 +76,4 @@ def _texts(value: object, key: str) -> tuple[str, ...]:
     # A single text would be split into letters: a common mistake in YAML.
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise unusable(f"{key} must be a list of texts", value)
+    raise unusable(f"{key} must be a list of strings", value)

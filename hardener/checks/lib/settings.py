@@ -79,7 +79,7 @@ class Settings:
         """Return a text setting; ``""`` if it is not set."""
         declared = self.get(key)
         if not isinstance(declared.value, str | None):
-            raise FactUnavailable("daemon.config", f"{key} is not a text in {declared.origin}")
+            raise FactUnavailable("daemon.config", f"{key} is not a string in {declared.origin}")
         return Declared(declared.value or "", declared.origin)
 
     def entries(self, key: str) -> Declared:

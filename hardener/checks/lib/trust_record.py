@@ -61,7 +61,7 @@ class Verified:
             raise FactUnavailable(SOURCE, self.detail)
         if self.has_ended:
             raise FactUnavailable(
-                SOURCE, f"the image was exempt {self.detail}, and no longer is: verify the images again"
+                SOURCE, f"the exemption of the image ({self.detail}) has ended: verify the images again"
             )
         if self.status == "exempt":
             yield Note(f"is exempt {self.detail}")
@@ -105,9 +105,9 @@ def last_verification(snapshot: Snapshot) -> Record | None:
     limit = policy.limit(snapshot, "trust_max_age_days")
     outdated = ""
     if passed > (MAX_AGE_DAYS if limit is None else limit) * _DAY:
-        outdated = "too long ago to count"
+        outdated = "too old to decide controls"
     elif _moment(written) > _moment(at):
-        outdated = f"before the host got its present policy at {written}: verify again"
+        outdated = f"before the current policy was written at {written}: verify again"
     today = _moment(snapshot.collected_at).astimezone(UTC).date().isoformat()
     images = {
         fields.text(image, "id", SOURCE): _verified(image, today)

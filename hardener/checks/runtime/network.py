@@ -97,7 +97,7 @@ def needed_ports(snapshot: Snapshot) -> Verdict:
             elif not any(port.covers(publisher, opening) for port in meant):
                 yield str(opening)
         if isinstance(publisher, Container) and not publisher.running and publisher.shares("net"):
-            yield Question("will open ports through the host's network, seen only while it runs")
+            yield Question("will open ports in the host's network, which are known only while it runs")
 
     return judge_all(
         _publishers(snapshot),

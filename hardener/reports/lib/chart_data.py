@@ -34,7 +34,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A run in a trend: ``x`` is the time from 0 to 1, ``value`` the failing controls of an average host."""
+    """A run in a trend: ``x`` is the time from 0 to 1, ``value`` the average failing controls of a host."""
 
     x: float
     value: float

@@ -26,7 +26,7 @@ def unavailable_sources(audit_problem: str, engine_problem: str) -> list[str]:
         )
     if engine_problem:
         found.append(
-            f"the engine cannot be asked ({engine_problem}): no events of it, and containers have no names"
+            f"the engine does not answer ({engine_problem}): its events and names of containers are missing"
         )
     return found
 

@@ -10,9 +10,9 @@ from .severity import HIGH, LOW, MEDIUM
 from .text import printable
 
 _ENDS = {
-    "137": ("ended as by SIGKILL (exit code 137)", LOW),
-    "139": ("ended as by a segmentation fault (exit code 139)", MEDIUM),
-    "159": ("ended as by a forbidden system call (exit code 159)", HIGH),
+    "137": ("ended with exit code 137, as by SIGKILL", LOW),
+    "139": ("ended with exit code 139, as by a segmentation fault", MEDIUM),
+    "159": ("ended with exit code 159, as by a forbidden system call", HIGH),
 }
 _NAMESPACES = {
     "PidMode": "process",

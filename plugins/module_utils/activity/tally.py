@@ -1,4 +1,4 @@
-"""Count sightings by container and kind in bounded memory, usual ones apart from unusual ones."""
+"""Count sightings by container and kind in bounded memory, usual and unusual ones separately."""
 
 from __future__ import annotations
 

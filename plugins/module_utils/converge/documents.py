@@ -230,7 +230,7 @@ def _resource(raw: Any, document: str, where: str) -> Resource:
         raise Refused(f"{where}: owner or group is empty")
     for key in ("mode", "at_most"):
         if key in fields and not _MODE.fullmatch(fields[key]):
-            raise Refused(f"{where}: {key} is {fields[key]!r}; an octal text such as '0644' is needed")
+            raise Refused(f"{where}: {key} is {fields[key]!r}; an octal string such as '0644' is needed")
     return Resource(document, kind, path, fields)
 
 

@@ -1,4 +1,4 @@
-"""Refuse a run that must not begin any more: a newer one has been here, or its caller has withdrawn it.
+"""Refuse a run that must no longer begin: the host has had a newer one, or its caller has withdrawn it.
 
 A paused controller may continue hours later. The controller gives each run a number that rises. The host
 keeps the highest one, with the name of its run; two runs with the same number are told apart by their names,
@@ -90,7 +90,7 @@ def keep(store: Store, asked: Number | None) -> None:
 
 
 def withdraw(store: Store, token: str) -> None:
-    """Keep a run that has not begun from beginning.
+    """Prevent the later start of a run that has not begun.
 
     Args:
         store: hardener's folder, whose lock is held.

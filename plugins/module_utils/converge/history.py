@@ -86,7 +86,7 @@ def back_to(
                 fencing.keep(store, number)
         runs = _runs_to_roll_back(store, before)
         if predicted and runs != list(predicted):
-            raise Refused("the runs of this host are no longer those of a moment ago: try again")
+            raise Refused("the runs of this host have changed since the rollback was prepared: try again")
         changes, notes = _predicted(store, runs)
         result = {
             "changed": bool(runs),

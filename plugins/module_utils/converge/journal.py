@@ -133,7 +133,7 @@ class Journal:
 
     @contextmanager
     def engine_away(self, longest: float) -> Iterator[None]:
-        """Store that the engine is down inside this context.
+        """Record that the engine is down for the duration of the context.
 
         Args:
             longest: seconds for which it is believed should the worker be killed; 0 where it is not away.

@@ -250,7 +250,7 @@ class Plan:
             merged = jsonkeys.parse(self._after[path].content or b"", path)
             for key, value in jsonkeys.leaves(resource.keys, frozenset(resource.whole)):
                 if not jsonkeys.same(jsonkeys.get(merged, key), value):
-                    raise Refused(f"{resource}: another document sets another value of {'.'.join(key)}")
+                    raise Refused(f"{resource}: another document sets a different value of {'.'.join(key)}")
 
 
 def _needs_content(resource: Resource) -> bool:

@@ -43,7 +43,7 @@ def problem(name: str, kind: str, engine: Engine, *, running: bool) -> str:
     if managed is not None:
         types = managed.get("Config", {}).get("Interface", {}).get("Types") or ()
         if not any(kind in str(each) for each in types):
-            return f"the plugin {name} is no {kind} plugin"
+            return f"the plugin {name} is not a {kind} plugin"
         return (
             ""
             if managed.get("Enabled")
@@ -93,9 +93,7 @@ def _problem_at(name: str, kind: str, address: str) -> str:
             return ""
         implements = said.get("Implements") or ()
         if not any(kind in str(each).lower() for each in implements):
-            return (
-                f"the plugin {name} is no {kind} plugin: it says that it is {', '.join(map(str, implements))}"
-            )
+            return f"the plugin {name} is not a {kind} plugin: it reports {', '.join(map(str, implements))}"
         if kind != "authz":
             return ""
         verdict = _ask(address, "/AuthZPlugin.AuthZReq", _LOOK) or {}

@@ -146,7 +146,7 @@ class Release(Transaction):
         left = self._found["left"]
         left += roleparts.packages(paths.documents)
         if "docker" not in names and plan.changed(paths.configurations):
-            left.append("the engine has to be restarted by you, if it runs: its configuration changes")
+            left.append("restart the engine yourself if it runs: its configuration changes")
         if "firewall" not in names and not self._role:
             left += [
                 f"{tool} has chains of hardener's that no backup names: see them by {tool}-save"

@@ -42,14 +42,14 @@ def problem(content: bytes) -> str:
     except (ValueError, RecursionError) as error:
         return f"is not JSON: {error}"
     if not isinstance(profile, dict) or "defaultAction" not in profile:
-        return "is no seccomp profile: it has no defaultAction"
+        return "is not a seccomp profile: it has no defaultAction"
     return next(_problems(profile), "")
 
 
 def _problems(profile: Mapping[str, Any]) -> Iterator[str]:
     for key in _LISTS:
         if not isinstance(profile.get(key) or [], list):
-            yield f"is no seccomp profile: {key} is no list"
+            yield f"is not a seccomp profile: {key} is not a list"
             return
     if profile.get("architectures") and profile.get("archMap"):
         yield "has both architectures and archMap, and the engine takes only one of them"
@@ -61,12 +61,12 @@ def _problems(profile: Mapping[str, Any]) -> Iterator[str]:
             yield f"{what} (syscalls[{number}])"
     others = {rule.get("action") for rule in rules} - {"SCMP_ACT_ALLOW", "SCMP_ACT_LOG"}
     if profile["defaultAction"] == "SCMP_ACT_ALLOW" and not others:
-        yield "allows everything: that is no filter"
+        yield "allows everything, so it filters nothing"
 
 
 def _rule(rule: Any) -> Iterator[str]:
     if not isinstance(rule, dict):
-        yield "has a rule that is no object"
+        yield "has a rule that is not an object"
         return
     if rule.get("action") not in _ACTIONS:
         yield f"has no action {rule.get('action')!r}"
@@ -74,14 +74,14 @@ def _rule(rule: Any) -> Iterator[str]:
     if not isinstance(names, list) or not all(
         isinstance(each, str) and each for each in [*names, name or "x"]
     ):
-        yield "has a rule whose names are no list of texts"
+        yield "has a rule whose names are not a list of strings"
     elif bool(names) == bool(name):
         yield "has a rule with both name and names" if name else "has a rule that names no system call"
     for argument in _objects(rule.get("args")):
         if not isinstance(argument, dict) or argument.get("op") not in _OPERATORS:
             yield "has a condition without a known operator (op)"
         elif not (_whole(argument.get("index"), 5) and _whole(argument.get("value", 0), 2**64 - 1)):
-            yield "has a condition whose index or value is no number that a system call can have"
+            yield "has a condition whose index or value is not a valid number"
     for key in ("includes", "excludes"):
         given = rule.get(key) or {}
         if not isinstance(given, dict) or any(
@@ -89,7 +89,7 @@ def _rule(rule: Any) -> Iterator[str]:
             for part, kind in _FILTERS.items()
             if given.get(part) is not None
         ):
-            yield f"has a rule whose {key} are no object of caps, arches and minKernel"
+            yield f"has a rule whose {key} are not an object of caps, arches and minKernel"
 
 
 def _objects(value: Any) -> Any:

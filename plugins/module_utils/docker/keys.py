@@ -152,7 +152,13 @@ DEFAULT_PATH = "/etc/docker/daemon.json"  # of the file, unless the command line
 FILE = "file"  # origin of a value in daemon.json; the origin of a command line value is ``--flag``
 # True is a number in Python, but not to the engine: types are tried in this order.
 _TYPES: Mapping[str, type] = {"bool": bool, "int": int, "str": str, "list": list, "dict": dict}
-_SPOKEN = {"bool": "true or false", "int": "a number", "str": "a text", "list": "a list", "dict": "an object"}
+_SPOKEN = {
+    "bool": "true or false",
+    "int": "a number",
+    "str": "a string",
+    "list": "a list",
+    "dict": "an object",
+}
 
 
 class Key:

@@ -203,7 +203,7 @@ class _Walk:
         """Follow an open symbolic link, or raise if that is not allowed."""
         self._links += 1
         if self._links > _MAX_LINKS:
-            raise OSError(errno.ELOOP, "the symbolic link leads in a circle", self._path)
+            raise OSError(errno.ELOOP, "the symbolic links form a loop", self._path)
         owner = os.fstat(handle).st_uid
         if not trusted(owner):
             raise Untrusted(

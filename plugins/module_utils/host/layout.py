@@ -1,4 +1,4 @@
-"""Name hardener's files and folders on a host, as far as more than one program reads or writes them."""
+"""Name hardener's files and folders on a host that more than one program reads or writes."""
 
 from __future__ import annotations
 

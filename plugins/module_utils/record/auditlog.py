@@ -86,7 +86,7 @@ class AuditLog(Source):
         threading.Thread(target=self._work, daemon=True).start()
 
     def want(self, identity: str, slot: int = 0) -> None:
-        """Start to count a container."""
+        """Start to count the events of a container."""
         with self._lock:
             self._slots[identity] = slot
         self._guard.watch(identity)
@@ -111,7 +111,7 @@ class AuditLog(Source):
                 found.append("the kernel lost audit records")
             if self._unknown:
                 found.append(
-                    f"{self._unknown} audit records of processes that had ended count for every service"
+                    f"{self._unknown} audit records are of ended processes, and count for every service"
                 )
             if self._cut:
                 found.append("there were more names of programs than are listed")
@@ -176,7 +176,7 @@ class AuditLog(Source):
                 for record in self._socket.receive():
                     self._receive(record)
         except OSError as error:
-            self.problems.append(f"audit records were not received to the end: {describe(error)}")
+            self.problems.append(f"receiving audit records failed: {describe(error)}")
 
     def _receive(self, record: audit.Record) -> None:
         found = audit.event(record.text)

@@ -241,7 +241,7 @@ class Bpftrace(Source):
             self._child = self._start("", seconds)
 
     def want(self, identity: str, slot: int = 0) -> None:
-        """Start to count a container."""
+        """Start to count the events of a container."""
         if not _IDENTITY.fullmatch(identity):
             raise Failed(f"{shown(identity, 100)} is not a container id")
         name = ctypes.create_string_buffer(identity.encode("ascii"))
@@ -256,8 +256,8 @@ class Bpftrace(Source):
         return {int(key) for key, value in self._ask("slots")["slots"].items() if value == slot + 2}
 
     def losses(self) -> list[str]:
-        """Return the kinds of events for which there was no room."""
-        return [f"some of the {name} were not recorded, for lack of room" for name in sorted(self._full)]
+        """Return the kinds of events that were lost because a map was full."""
+        return [f"some of the {name} were lost, because a map was full" for name in sorted(self._full)]
 
     def read(self) -> dict[str, list[dict[str, Any]]]:
         """Return all counts, by map."""

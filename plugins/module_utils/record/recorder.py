@@ -102,7 +102,7 @@ class Programs(ABC):
             self._maps.setdefault(each, f"{_BPFFS}/{name}-maps/{each}")
 
     def want(self, identity: str, slot: int = 0) -> None:
-        """Start to count a container, as ``Source.want``."""
+        """Start to count the events of a container; see ``Source.want``."""
         self._update("wanted", layout.container_name(identity), layout.slot(slot))
 
     def forget(self, identity: str) -> None:
@@ -154,7 +154,7 @@ class Recorder(Programs, Source):
     def losses(self) -> list[str]:
         """Return the observations that were lost because a map was full."""
         return [
-            f"{count} of the {what} were not recorded, for lack of room"
+            f"{count} of the {what} were lost, because a map was full"
             for what, count in layout.losses(self._dump("losses")).items()
         ]
 

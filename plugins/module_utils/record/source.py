@@ -31,7 +31,7 @@ class Source(ABC):
 
     @abstractmethod
     def want(self, identity: str, slot: int = 0) -> None:
-        """Start to count a container, which may not have started yet.
+        """Start to count the events of a container, which may not have started yet.
 
         Args:
             identity: its id.

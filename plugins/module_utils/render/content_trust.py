@@ -1,4 +1,4 @@
-"""Render the documents of the role content_trust: image verification, and the switch of old clients."""
+"""Render the documents of the role content_trust: image verification, and content trust of clients."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def _sources(where: str, entry: Mapping[str, Any]) -> tuple[Network, ...]:
 
 def _networks(where: str, raw: Any) -> tuple[Network, ...]:
     if isinstance(raw, str):
-        raise ValueError(f"{where} is a text; a list of addresses or networks is needed")
+        raise ValueError(f"{where} is a string; a list of addresses or networks is needed")
     for network in raw:
         if "%" in str(network):  # the zone of an IPv6 address, which may be any text
             raise ValueError(f"{where}: {str(network)!r} has a zone (after %), which rules cannot match")

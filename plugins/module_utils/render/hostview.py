@@ -158,7 +158,7 @@ class HostView:
         return sorted(name_of(each["inspect"]) for each in self.data("docker.containers") or ())
 
     def holds(self) -> list[str]:
-        """Return the objects that another data root would hide, as numbers by kind."""
+        """Return the number of objects of each kind that another data root would hide: ``2 images``."""
         found = {"containers": self.info.get("Containers") or 0, "images": self.info.get("Images") or 0}
         found["volumes"] = len(self.data("docker.volumes") or ())
         networks = self.data("docker.networks") or ()

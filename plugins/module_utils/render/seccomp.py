@@ -83,7 +83,7 @@ def _document(
     return {
         "name": _NAME,
         "impact": DAEMON_RESTART,
-        "costs": f"reaches containers when they are started again: {listed(names)}" if changes else "",
+        "costs": f"applies to these containers after a restart: {listed(names)}" if changes else "",
         "resources": [{"kind": "json", "path": host.config_path, "keys": dict(keys)}, *resources],
         "activations": [host.activation(when, loaded=True, expect={"seccomp": expected})],
         "notes": [*notes, *_unconfined(host)],

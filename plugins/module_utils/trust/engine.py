@@ -97,6 +97,6 @@ class Engine(client.Engine):
 
 
 def texts(image: Mapping[str, Any], key: str) -> list[str]:
-    """Return a list of texts of an image; null is an empty list."""
+    """Return a list of strings of an image; null is an empty list."""
     found = image.get(key)
     return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []

@@ -28,7 +28,7 @@ _KEYS = {"prefix", "keys", "need", "digests", "nothing"}
 
 
 class Rule(NamedTuple):
-    """The requirement of a registry or repository: a signature, a digest of a list, or nothing."""
+    """The requirement for images of a registry or repository: a signature, a listed digest, or nothing."""
 
     prefix: str
     keys: tuple[str, ...] = ()  # PEM
@@ -143,12 +143,12 @@ def _is_day(text: str) -> bool:
 def _text(item: dict[str, Any], key: str, where: str) -> str:
     value = item.get(key)
     if not isinstance(value, str) or not value:
-        raise PolicyError(f"{where}.{key} must be text")
+        raise PolicyError(f"{where}.{key} must be a string")
     return value
 
 
 def _texts(item: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
     values = item.get(key) or []
     if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
-        raise PolicyError(f"{where}.{key} must be a list of texts")
+        raise PolicyError(f"{where}.{key} must be a list of strings")
     return tuple(values)

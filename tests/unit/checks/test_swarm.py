@@ -237,7 +237,7 @@ class TestOverlayEncrypted:
     def test_only_unencrypted_overlay_networks_fail(self, judge: Judge, options: dict[str, str]) -> None:
         networks = (network("shop", **options), network("good", encrypted=""), network("bridge", "bridge"))
         verdict = judge(self.SLUG, connected(*networks))
-        assert details(verdict) == {"shop": "carries traffic between nodes in the clear"}
+        assert details(verdict) == {"shop": "sends traffic between nodes unencrypted"}
 
     def test_an_unencrypted_ingress_network_fails(self, judge: Judge) -> None:
         assert list(details(judge(self.SLUG, manager()))) == ["ingress"]

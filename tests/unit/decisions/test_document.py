@@ -70,7 +70,7 @@ def test_every_value_knows_its_line() -> None:
         ("a: 'x", 1, "unexpected end of stream"),
         ("a: [1", 2, "flow sequence"),
         ("a: 1\n---\nb: 1", 2, "second document"),
-        ("? [a]\n: 1", 1, "a key must be a word"),
+        ("? [a]\n: 1", 1, "a key must be a string"),
         ("hosts: [*]", 1, "is quoted"),
         ('a: "\\e[31m"', 1, r"forbids: \x1b"),
         ("a: \x00", 1, r"forbids: \x00"),

@@ -48,10 +48,10 @@ def test_a_control_can_be_named_by_slug_or_id(kind: Kind, written: str, slug: st
         ("control", "image-trusted", "did you mean image-trusted-base"),
         ("hosts", "web1", "hosts: must be a list"),
         ("hosts", '[""]', "hosts: is empty"),
-        ("hosts", "[[a]]", "hosts: must be text"),
+        ("hosts", "[[a]]", "hosts: must be a string"),
         ("hosts", f"[{'x' * 201}]", "hosts: is longer than 200 characters"),
         ("groups", "{a: b}", "groups: must be a list"),
-        ("objects", "[web]", "objects: must be keys with values"),
+        ("objects", "[web]", "objects: must be a mapping of keys to values"),
         ("objects", "{containers: [web]}", "objects.containers: must be 'container'"),
         ("objects", "{package: [bash]}", "objects.package: must be 'container'"),
         ("objects", "{container: web}", "objects.container: must be a list"),
@@ -83,7 +83,7 @@ def test_a_mistake_is_an_error_with_its_line(kind: Kind, key: str, value: str | 
         ("", "is empty"),
         ('"  "', "is empty"),
         ("x" * 2001, "is longer than 2000 characters"),
-        ("[a]", "must be text"),
+        ("[a]", "must be a string"),
     ],
 )
 def test_a_required_text_that_is_missing_empty_or_too_long_is_an_error(

@@ -167,7 +167,7 @@ def test_a_signature_without_a_private_key_is_refused_even_if_its_key_is_allowed
     command += ["auditor@example.com", "-s", str(desk.folder / "it.sig")]
     found = subprocess.run(command, input=DATA, capture_output=True, check=False)
     assert found.stdout.startswith(b"Good "), found.stderr  # so ssh-keygen does not protect from it
-    with pytest.raises(Refused, match=rf"an {kind} key with which signatures need no private key"):
+    with pytest.raises(Refused, match=rf"an {kind} key whose signatures can be made without the private key"):
         checked(desk, signature)
 
 

@@ -60,7 +60,7 @@ def test_an_ed25519_key_of_small_order_is_weak(
     kind: str, after: tuple[bytes, ...], y: int, sign: int
 ) -> None:
     key = blob(kind, (y | sign).to_bytes(32, "little"), *after)
-    assert parse(key).weakness == "an Ed25519 key with which signatures need no private key"
+    assert parse(key).weakness == "an Ed25519 key whose signatures can be made without the private key"
 
 
 @pytest.mark.parametrize("point", [b"", bytes(31), b"\4" + bytes(32)])

@@ -163,7 +163,7 @@ def test_a_vex_statement_applies_to_the_products_that_it_names(
         (openvex(said(products=[1])), "a product is not an object"),
         (openvex(said(products=[{}] * 1001)), "products has more than 1000 entries"),
         (openvex(vulnerability="x", statements=3), "statements is not a list"),
-        (openvex({**said(), "vulnerability": {"name": 7}}), "name is not a text"),
+        (openvex({**said(), "vulnerability": {"name": 7}}), "name is not a string"),
         (cyclonedx(analysed("fine")), "analysis.state is 'fine', none of not_affected, false_positive"),
         (cyclonedx(analysed(), components=[[]]), "a component is not an object"),
     ],

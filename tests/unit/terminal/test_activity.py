@@ -20,7 +20,7 @@ def shown(answer: dict[str, object]) -> str:
 def test_unusual_entries_are_shown_first_and_losses_last() -> None:
     entries = [entry(unusual=False, kind="open w"), entry(unusual=True)]
     text = shown(
-        {**ANSWER, "entries": entries, "lost": {"overruns": 2}, "deaf": ["the engine cannot be asked"]}
+        {**ANSWER, "entries": entries, "lost": {"overruns": 2}, "deaf": ["the engine does not answer"]}
     )
     order = [
         "Unusual: new",

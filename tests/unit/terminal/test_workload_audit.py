@@ -48,7 +48,7 @@ def test_a_few_containers_fit_into_80_columns_and_24_lines() -> None:
         "",
         " First recommendations",
         " backup: is privileged: every capability and device, nothing of /proc and /sys…",
-        "   1. Take --privileged away; add single capabilities and devices instead.",
+        "   1. Remove --privileged; add single capabilities and devices instead.",
         "   2. Run it as a user (--user), or remap users in the engine (userns-remap).",
         "   3. Use --security-opt no-new-privileges.",
         " proxy: is in the host's net namespace",

@@ -393,8 +393,8 @@ def test_setuid_programs_forbid_no_new_privileges() -> None:
         (["/var/lib/data/x", "/proc/1/oom_adj", "/dev/shm/x", "/etc/hosts"], [], [], []),
         (["/etc/app/made"], [], ["/etc/app"], []),
         (["/etc/app/made"], ["/etc/app/conf"], [], ["hide /etc/app/conf, which is used"]),
-        (["/etc/app/made"], None, [], ["could not be seen"]),
-        (["/srv/web/cache/x"], None, [], ["could not be seen"]),
+        (["/etc/app/made"], None, [], ["could not be observed"]),
+        (["/srv/web/cache/x"], None, [], ["could not be observed"]),
         (["/var/log/x"], None, ["/var/log"], []),
         (["/etc/passwd", "/x", "/var/x"], [], [], ["in place of /etc", "in place of /", "in place of /var"]),
         (["/run/a:b/x", "/run/a,b/x"], [], [], ["with a comma", "with a colon"]),
@@ -590,7 +590,7 @@ def test_permissions_that_no_recorder_could_observe_are_kept() -> None:
         page = markdown(sections(found))
         assert "recorded by `the audit log: no BPF`" in page
         assert "the container keeps the capabilities it had" in page
-        assert "No profile: the recorder saw no families of sockets." in page
+        assert "No profile: the recorder could not observe families of sockets." in page
     assert profile(seeing).seccomp.families_refused == (38,)  # type: ignore[union-attr]
 
 

@@ -224,7 +224,7 @@ class TestPrivileged:
         proc = {**FULL, "seccomp": 0, "host_namespaces": ["pid", "user"]}
         found = judged(running(profile=None, proc=proc, HostConfig={"Privileged": True}))["web"]
         assert found.first == (
-            "Take --privileged away; add single capabilities and devices instead.",
+            "Remove --privileged; add single capabilities and devices instead.",
             "Take --pid host away.",
             "Run it as a user (--user), or remap users in the engine (userns-remap).",
         )

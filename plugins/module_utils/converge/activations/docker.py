@@ -383,7 +383,7 @@ def _changed_keys(before: State, after: State, path: str) -> set[str]:
 
 
 def engine_of(activations: Iterable[Activation], finder: Finder) -> Engine | None:
-    """Return the client of the engine for queries of containers; None while the engine waits for a request.
+    """Return the client for queries of containers; None while only a request would start the engine.
 
     A request would make systemd start a sleeping engine.
 

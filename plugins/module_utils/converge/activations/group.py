@@ -75,8 +75,8 @@ class GroupMembers(Activation):
             for user in primary
             if not self._approved(user)
         ] + [
-            f"{user} is in the group {self._group} by a directory service, and not approved: take the account"
-            " out there"
+            f"{user} is in the group {self._group} through a directory service, and not approved: remove"
+            " the user from the group there"
             for user in named
             if not self._approved(user) and user not in _members(self._group)
         ]

@@ -46,8 +46,8 @@ class SelinuxEnforce(Activation):
 
     def problems(self) -> list[str]:
         """Return a problem if the mode is still wrong."""
-        how = "permit" if self.settings.get("permissive") else "enforce"
-        return [] if system.read(SWITCH) == self._wanted else [f"SELinux does not {how}"]
+        mode = "permissive" if self.settings.get("permissive") else "enforcing"
+        return [] if system.read(SWITCH) == self._wanted else [f"SELinux is not in mode {mode}"]
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:

@@ -1,4 +1,4 @@
-"""Verify that security updates install themselves, and announce pending ones."""
+"""Verify that security updates are installed automatically, and announce pending ones."""
 
 from __future__ import annotations
 

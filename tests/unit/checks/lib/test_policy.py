@@ -42,7 +42,7 @@ def test_a_policy_that_is_not_an_object_is_an_error(value: Any) -> None:
 
 
 def test_an_error_names_the_key_and_its_value() -> None:
-    with pytest.raises(FactUnavailable, match=r"registries must be a list of texts, not 'ghcr\.io'"):
+    with pytest.raises(FactUnavailable, match=r"registries must be a list of strings, not 'ghcr\.io'"):
         policy.texts(make(policy={"registries": "ghcr.io"}), "registries")
     with pytest.raises(FactUnavailable) as caught:
         policy.texts(make(policy={"registries": "A" * 1_000_000}), "registries")

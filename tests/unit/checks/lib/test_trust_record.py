@@ -80,7 +80,7 @@ def test_an_unknown_result_does_not_pass(judge: Judge) -> None:
 @pytest.mark.parametrize("slug", [BASE, SIGNED])
 def test_an_expired_exception_does_not_pass(judge: Judge, slug: str) -> None:
     assert judge(slug, verified("exempt", until="2026-11-25")).status is Status.PASS
-    with pytest.raises(FactUnavailable, match="the image was exempt why, and no longer is: verify"):
+    with pytest.raises(FactUnavailable, match=r"the exemption of the image \(why\) has ended: verify"):
         judge(slug, verified("exempt", until="2026-11-24", at="2026-11-24T04:00:00Z"))
 
 
@@ -112,7 +112,7 @@ def test_an_old_record_is_ignored(judge: Judge) -> None:
     snapshot = verified("unsigned", at="2026-11-17T04:00:00Z")
     verdict = judge(SIGNED, snapshot)
     assert verdict.status is Status.MANUAL
-    assert "too long ago to count" in verdict.evidence[0]
+    assert "too old to decide controls" in verdict.evidence[0]
     longer = {"trust_max_age_days": 9}
     assert judge(SIGNED, verified("unsigned", at="2026-11-17T04:00:00Z", policy=longer)).status is Status.FAIL
 
@@ -126,7 +126,7 @@ def test_a_record_older_than_the_policy_is_ignored(judge: Judge, slug: str) -> N
     source["policy_written"] = "2026-11-25T04:00:01Z"
     verdict = judge(slug, Snapshot(snapshot.raw))
     assert verdict.status is Status.MANUAL
-    assert "before the host got its present policy at 2026-11-25T04:00:01Z" in verdict.evidence[0]
+    assert "before the current policy was written at 2026-11-25T04:00:01Z" in verdict.evidence[0]
     source["policy_written"] = "lately"
     with pytest.raises(FactUnavailable, match=r"hardener\.trust"):
         judge(slug, Snapshot(snapshot.raw))

@@ -242,7 +242,7 @@ class TestCgroupParent:
     def test_the_policy_allows_named_parents(self, judge: Judge) -> None:
         mine = hardened(HostConfig={"CgroupParent": "mine.slice"})
         held(judge, self.SLUG, mine, policy={"cgroup_parents": ["mine.slice"]})
-        with pytest.raises(FactUnavailable, match="cgroup_parents must be a list of texts"):
+        with pytest.raises(FactUnavailable, match="cgroup_parents must be a list of strings"):
             judge(self.SLUG, with_containers(mine, policy={"cgroup_parents": "mine.slice"}))
 
 

@@ -24,11 +24,11 @@ def test_valid_values_are_accepted(kind: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "told"),
     [
-        ("bool", "false", "x must be true or false, and is a text ('false')"),
+        ("bool", "false", "x must be true or false, and is a string ('false')"),
         ("bool", 1, "x must be true or false, and is of the type int ('1')"),
-        ("int", "5", "x must be a number, and is a text ('5')"),
+        ("int", "5", "x must be a number, and is a string ('5')"),
         ("int", True, "x must be a number, and is of the type bool ('True')"),
-        ("list", "s3cret", "x must be a list, and is a text"),
+        ("list", "s3cret", "x must be a list, and is a string"),
         ("dict", ["s3cret"], "x must be a mapping, and is of the type list"),
     ],
 )

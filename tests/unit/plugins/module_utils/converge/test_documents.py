@@ -29,7 +29,7 @@ def file(**fields: Any) -> dict[str, Any]:
         ({"name": "a", "resources": [file(path="/etc/../x")]}, "not an absolute, normalised path"),
         ({"name": "a", "resources": [file(path="/etc/x\0")]}, "not an absolute, normalised path"),
         ({"name": "a", "resources": [file(mode=420)]}, "mode is a int, str is needed"),
-        ({"name": "a", "resources": [file(mode="rw")]}, "octal text"),
+        ({"name": "a", "resources": [file(mode="rw")]}, "octal string"),
         ({"name": "a", "resources": [file(owner="")]}, "owner or group is empty"),
         ({"name": "a", "resources": [file(source="x")]}, "unknown 'source'"),
         ({"name": "a", "resources": [file(content=b"x")]}, "content is a bytes"),

@@ -143,7 +143,7 @@ def test_two_documents_that_set_different_values_of_a_key_are_refused(host: Host
 
     (change,) = plan(False).changes
     assert json.loads(change.after.content or b"") == {"icc": False, "mtu": 1}
-    with pytest.raises(Refused, match="another document sets another value of icc"):
+    with pytest.raises(Refused, match="another document sets a different value of icc"):
         plan(True)
 
 

@@ -28,7 +28,7 @@ from tests.unit.plugins.module_utils.converge.guarded import Systemd, let_time_p
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
 
 OTHER_TOKEN = "fedcba9876543210"
-RESTART = "the engine has to be restarted by you, if it runs: its configuration changes"  # no run has told it
+RESTART = "restart the engine yourself if it runs: its configuration changes"  # no run has told it
 
 
 @pytest.fixture(autouse=True)

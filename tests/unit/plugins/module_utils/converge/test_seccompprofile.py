@@ -54,7 +54,7 @@ def test_an_invalid_profile_is_refused(content: bytes, reason: str) -> None:
         ({"syscalls": {"x": 1}}, "syscalls is no list"),
         ({"syscalls": ["read"]}, "a rule that is no object (syscalls[0])"),
         ({"syscalls": [RULE, {**RULE, "action": None}]}, "no action None (syscalls[1])"),
-        ({"syscalls": [{**RULE, "names": ["read", 3]}]}, "names are no list of texts"),
+        ({"syscalls": [{**RULE, "names": ["read", 3]}]}, "names are not a list of strings"),
         ({"syscalls": [{**RULE, "name": "read"}]}, "both name and names"),
         ({"syscalls": [{"action": "SCMP_ACT_ALLOW"}]}, "names no system call"),
         ({"syscalls": [{**RULE, "args": [{"index": 0, "op": "EQ"}]}]}, "without a known operator"),

@@ -120,7 +120,7 @@ def test_calls_of_ended_processes_are_attributed_to_the_only_twin_or_to_all_twin
     take(source, 5, 2)
     take(source, 6, 3)
     assert {(each["cgroup"], *each["numbers"]) for each in source.read_one("calls")} == {(0, 3), (1, 1, 2, 3)}
-    assert "1 audit records of processes that had ended count for every service" in source.losses()
+    assert "1 audit records are of ended processes, and count for every service" in source.losses()
 
 
 def test_the_name_of_a_program_is_not_parsed_as_fields(places: dict[int, Process]) -> None:

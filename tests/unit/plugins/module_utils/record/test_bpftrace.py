@@ -142,10 +142,10 @@ def test_a_full_map_and_a_cut_path_are_losses(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(bpftrace, "_MOST", 2)
     found = running(printed("map", {"@calls": {"9,0,0,0,3,a": 1, "9,0,0,0,4,a": 1}}))
     found.read_one("calls")
-    assert found.losses() == ["some of the system calls were not recorded, for lack of room"]
+    assert found.losses() == ["some of the system calls were lost, because a map was full"]
     found = running(printed("map", {"@execs": {"9,0,/" + "a" * 250: 1}}))
     found.read_one("execs")
-    assert found.losses() == ["some of the executed programs were not recorded, for lack of room"]
+    assert found.losses() == ["some of the executed programs were lost, because a map was full"]
 
 
 def test_the_cgroups_of_a_slot_are_returned() -> None:

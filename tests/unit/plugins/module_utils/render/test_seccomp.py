@@ -65,7 +65,7 @@ def test_running_containers_keep_their_filter() -> None:
         **effective("unconfined", seccomp_profile="unconfined"),
         **{"docker.containers": only([*running, stopped])},
     )
-    assert document(snapshot)["costs"] == "reaches containers when they are started again: db, web"
+    assert document(snapshot)["costs"] == "applies to these containers after a restart: db, web"
 
 
 def test_a_profile_of_the_site_is_installed_and_used() -> None:

@@ -30,7 +30,7 @@ def prepared(host: Host) -> SelinuxEnforce:
 def test_selinux_is_switched_to_enforcing_and_another_process_undoes_it(host: Host, switch: Path) -> None:
     activation = prepared(host)
     assert (activation.due, activation.impact) == (True, "connectivity")
-    assert activation.problems() == ["SELinux does not enforce"]
+    assert activation.problems() == ["SELinux is not in mode enforcing"]
     activation.perform()
     assert switch.read_text() == "1"
     assert activation.problems() == []
@@ -73,7 +73,7 @@ def test_a_release_restores_permissive_mode(host: Host, switch: Path, modes: str
     activation.prepare(host.plan())
     assert (activation.reasons, activation.problems()) == (
         ["SELinux was permissive"],
-        ["SELinux does not permit"],
+        ["SELinux is not in mode permissive"],
     )
     activation.perform()
     assert (switch.read_text(), activation.problems()) == ("0", [])
