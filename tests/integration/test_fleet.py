@@ -415,7 +415,7 @@ def test_an_interrupt_leaves_no_process_and_no_file(
 
 
 @pytest.mark.parametrize("hanging", [(), ("nohup",)], indirect=True, ids=["", "nohup"])
-def test_ansible_ends_with_a_controller_that_is_killed(
+def test_ansible_ends_if_the_controller_is_killed(
     hanging: tuple[subprocess.Popen[str], str],
 ) -> None:
     process, marker = hanging

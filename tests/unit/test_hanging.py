@@ -20,7 +20,7 @@ def test_a_block_that_hangs_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signal.getsignal(signal.SIGALRM) is before
 
 
-def test_a_failure_that_hangs_in_its_turn_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cleanup_that_hangs_after_a_failure_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hanging, "LIMIT", 0.1)
     monkeypatch.setattr(hanging, "_AGAIN", 0.1)
 

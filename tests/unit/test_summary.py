@@ -121,7 +121,7 @@ def test_the_number_of_remarks_is_bounded() -> None:
     assert len(privileged.remarks) == 20
 
 
-def test_only_words_of_a_reason_are_the_name_of_a_host() -> None:
+def test_the_name_of_a_host_matches_only_whole_words_of_a_reason() -> None:
     ssh = 'ssh: connect to host "{}" port 22: Connection refused'
     alike = hosts_by_reason(
         [("a", "unreachable"), ("b", "unreachable"), *((name, ssh.format(name)) for name in "re")]

@@ -153,7 +153,7 @@ def test_a_published_port_is_not_taken_for_the_api(judge: Judge) -> None:
     by_status(beside, Status.FAIL, "tcp://127.0.0.1:8080: no TLS")
 
 
-def test_a_port_of_an_engine_that_does_not_answer_is_undecided_unless_it_is_declared(judge: Judge) -> None:
+def test_a_port_of_an_engine_without_an_answer_is_undecided_unless_it_is_declared(judge: Judge) -> None:
     hung = {"reachable": False, "listening": [{"address": "0.0.0.0", "port": 8080, "process": "dockerd"}]}
     with pytest.raises(FactUnavailable, match=r"tcp://0\.0\.0\.0:8080 may be its API"):
         judge("daemon-tls-verify", told(MTLS, engine=hung))
@@ -164,7 +164,7 @@ def test_a_port_of_an_engine_that_does_not_answer_is_undecided_unless_it_is_decl
         by_status(judge("daemon-tls-verify", told(engine={**hung, "listening": [certain]})), Status.FAIL)
 
 
-def test_a_host_that_is_declared_for_the_next_start_decides_nothing_of_a_hung_engine(judge: Judge) -> None:
+def test_an_address_declared_for_the_next_start_does_not_decide_about_a_hung_engine(judge: Judge) -> None:
     hung = {"reachable": False, "listening": [{"address": "0.0.0.0", "port": 8080, "process": "dockerd"}]}
     with pytest.raises(FactUnavailable, match=r"tcp://0\.0\.0\.0:8080 may be its API"):
         judge("daemon-tls-verify", told(parsed={"hosts": ["tcp://0.0.0.0:2375"]}, engine=hung))

@@ -116,13 +116,13 @@ class TestNonRootUser:
         ):
             verdict = judge(self.SLUG, snapshot)
             assert verdict.status is Status.MANUAL
-            assert "shows only while it runs" in details(verdict)["bad"]
+            assert "known only while it runs" in details(verdict)["bad"]
 
     def test_a_user_name_under_remapping_passes(self, judge: Judge) -> None:
         stopped = hardened("job", running=False, Config={"User": "app"})
         verdict = judge(self.SLUG, with_containers(stopped))
         assert verdict.status is Status.PASS
-        assert any("shows only while it runs" in fact for fact in verdict.evidence)
+        assert any("known only while it runs" in fact for fact in verdict.evidence)
 
     def test_the_user_of_the_process_overrides_the_declared_one(self, judge: Judge) -> None:
         dropped = container("dropped", proc={"uid": 33}, Config={"User": ""})

@@ -73,12 +73,12 @@ PRIME = 0x8F3  # 2 ** 3071 and this is one
 
 @pytest.mark.parametrize("exponent", [0, 1, 2, 65536])
 def test_an_rsa_key_without_a_secret_exponent_is_weak(exponent: int) -> None:
-    assert "signatures need no private key" in parse(rsa(3072, exponent=exponent)).weakness
+    assert "signatures can be made without the private key" in parse(rsa(3072, exponent=exponent)).weakness
 
 
 @pytest.mark.parametrize("more", [0, 1, 5, 7, PRIME])
 def test_an_rsa_key_of_a_known_factor_is_weak(more: int) -> None:
-    assert "signatures need no private key" in parse(rsa(3072, more=more)).weakness
+    assert "signatures can be made without the private key" in parse(rsa(3072, more=more)).weakness
 
 
 @pytest.mark.parametrize("bits", [16392, 500_000])

@@ -51,7 +51,7 @@ def text(page: Page) -> str:
     return " ".join(" ".join(page.said).split())
 
 
-def test_a_host_of_earlier_runs_leads_to_no_control_that_the_last_run_lacks(home: Path, out: Path) -> None:
+def test_the_page_of_an_earlier_host_has_no_link_to_a_missing_control_page(home: Path, out: Path) -> None:
     more = [assessment("a"), assessment("left")]
     record(home, "one", more, day=1)
     record(home, "two", [assessment("a", BETTER), assessment("left", BETTER)], day=2)

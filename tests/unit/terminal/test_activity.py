@@ -28,7 +28,7 @@ def test_unusual_entries_are_shown_first_and_losses_last() -> None:
         "Usual",
         "open w",
         "lost: 2 times",
-        "engine cannot",
+        "engine does not",
         "seccomp",
     ]
     places = [text.index(each) for each in order]

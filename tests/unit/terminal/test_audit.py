@@ -368,7 +368,7 @@ def test_a_cause_of_many_controls_is_shown_once() -> None:
     assert several.count(down) == 2
 
 
-def test_unreachable_hosts_share_a_cause_that_contains_their_names() -> None:
+def test_unreachable_hosts_with_the_same_reason_are_one_cause() -> None:
     hosts = [gone(f"node{n}", reason=f"ssh: connect to host node{n} port 22: refused") for n in range(3)]
     text = " ".join(summary_text(*hosts).split())
     assert "7 controls on node0, node1, node2: ssh: connect to host HOST port 22: refused" in text

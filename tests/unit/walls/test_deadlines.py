@@ -116,7 +116,7 @@ def test_an_action_without_a_deadline_needs_no_connection(name: str, loaded: dic
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_an_action_of_ours_keeps_the_limits_or_is_held(name: str, loaded: dict[str, Any]) -> None:
+def test_every_action_of_the_collection_is_limited(name: str, loaded: dict[str, Any]) -> None:
     found = loaded[f"hardener.docker.{name}"]
     assert found["known"]
     assert found["held"]

@@ -86,7 +86,7 @@ def test_the_modules_of_the_package_are_found() -> None:
 
 
 @pytest.mark.parametrize("pure", PURE)
-def test_rooms_that_judge_import_neither_fleet_nor_command_line_nor_history(pure: str) -> None:
+def test_packages_that_judge_import_neither_fleet_nor_command_line_nor_history(pure: str) -> None:
     for name, source in MODULES.items():
         if room(name) == pure:
             known = {room(imported) for imported in imports(source, name)}

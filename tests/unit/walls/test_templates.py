@@ -13,11 +13,11 @@ TEMPLATES = sorted(PACKAGE.rglob("*.html"))
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_no_condition_of_a_loop_reads_its_loop(path: Path) -> None:
+def test_no_filter_of_a_template_loop_reads_the_variable_loop(path: Path) -> None:
     assert not reads_its_loop(path.read_text(encoding="utf-8"))
 
 
-def test_a_condition_that_reads_its_loop_is_found() -> None:
+def test_a_loop_filter_that_reads_the_variable_loop_is_found() -> None:
     assert reads_its_loop("{% for each in all if each or loop.last %}{{ each }}{% endfor %}")
     assert not reads_its_loop("{% for each in all if each %}{{ loop.index }}{% endfor %}")
 

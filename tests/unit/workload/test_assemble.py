@@ -194,7 +194,7 @@ def test_lists_longer_than_the_limit_are_truncated() -> None:
     assert len(found.calls["x86_64"]["close"].programs) == 1000
     assert len(found.container.environment) == 1000
     assert not found.recorder.complete
-    assert "Of too many created paths 10000 are listed." in found.recorder.missing
+    assert "There are too many created paths: only 10000 are listed." in found.recorder.missing
 
 
 @pytest.mark.parametrize(("name", "count"), [("x" * 4000, 2200), ("," * 250, 2200)])

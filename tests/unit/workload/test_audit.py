@@ -191,6 +191,6 @@ def test_containers_are_counted_by_level_and_the_riskiest_come_first_with_reason
     assert found is not None
     assert found.levels == {"critical": 1, "high": 0, "medium": 0, "low": 1}
     web, tight = found.riskiest
-    assert (web.container, web.level, web.first[0][:4]) == ("web", Severity.CRITICAL, "Take")
+    assert (web.container, web.level, web.first[0][:6]) == ("web", Severity.CRITICAL, "Remove")
     assert len(web.why) == 3
     assert tight.points < web.points

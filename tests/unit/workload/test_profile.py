@@ -398,7 +398,7 @@ def test_setuid_programs_forbid_no_new_privileges() -> None:
         (["/var/log/x"], None, ["/var/log"], []),
         (["/etc/passwd", "/x", "/var/x"], [], [], ["in place of /etc", "in place of /", "in place of /var"]),
         (["/run/a:b/x", "/run/a,b/x"], [], [], ["with a comma", "with a colon"]),
-        (["relative", "/a/../b/x", "/a//b"], [], [], ["not a plain one"] * 3),
+        (["relative", "/a/../b/x", "/a//b"], [], [], ["not normalised and printable"] * 3),
         (["/var/lib/database/x"], [], ["/var/lib/database"], []),  # the mount is /var/lib/data
         (["/run/x"], ["/running"], ["/run"], []),
     ],
@@ -608,11 +608,11 @@ def test_the_page_names_unexercised_phases_and_gaps() -> None:
         )
     )
     assert "- `reload`: not exercised: `the image declares no way`" in page
-    assert "Not seen: `3 records lost`" in page
+    assert "Not observed: `3 records lost`" in page
     assert "The recording is incomplete." in page
 
 
 def test_the_page_of_one_recording_advises_a_second_recording() -> None:
-    asks = "Record it again, and name all recordings."
+    asks = "Record the container again, and name all recordings."
     assert asks in markdown(sections(profile(recorded())))
     assert asks not in markdown(sections(profile(recorded(), recorded(began="2026-11-27T08:10:00Z"))))

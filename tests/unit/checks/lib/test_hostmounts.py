@@ -178,7 +178,7 @@ def test_a_protected_directory_mounted_under_another_path_fails(judge: Judge, ca
         (SOCKET, HOST, volume("v", type="overlay", o="lowerdir=/srv/x:/run", device="overlay")),
     ],
 )
-def test_a_stopped_container_fails_by_where_the_hosts_mounts_lead_its_bind_mounts(
+def test_bind_mounts_of_a_stopped_container_are_resolved_through_the_hosts_mounts(
     judge: Judge, slug: str, host: list[dict[str, Any]], asked: dict[str, Any]
 ) -> None:
     assert "bad" in verdict(judge, slug, [asked], None, host=host)

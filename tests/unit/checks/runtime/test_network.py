@@ -153,7 +153,7 @@ class TestNeededPorts:
         stopped = hardened(running=False, HostConfig={"NetworkMode": "host", "PortBindings": only(None)})
         verdict = judge(NEEDED, with_containers(stopped, policy=policy))
         assert verdict.status is Status.MANUAL
-        assert "seen only while it runs" in verdict.offenders[0].detail
+        assert "known only while it runs" in verdict.offenders[0].detail
 
     def test_a_stopped_container_that_publishes_all_exposed_ports_fails(self, judge: Judge) -> None:
         stopped = hardened(

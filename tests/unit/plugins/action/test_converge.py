@@ -133,7 +133,7 @@ def test_the_original_error_is_raised_when_the_run_never_began(clock: Clock, err
         Host(clock, error, {"outcome": "unknown"}).converge()
 
 
-def test_a_run_may_be_forgotten_by_its_host_only_where_the_caller_says_so(clock: Clock) -> None:
+def test_a_query_about_a_change_expects_a_record_on_the_host(clock: Clock) -> None:
     host = Host(clock, LOST, {"outcome": "changed"})
     host.converge()
     assert host.asked[-1][1]["forgets"] is False
@@ -162,7 +162,7 @@ VIA_SSH = "Failed to connect to the host via ssh: "
         "Failed to create temporary directory. In some cases, …: Permission denied\n",
     ],
 )
-def test_nothing_has_begun_where_ssh_has_not_connected(clock: Clock, said: str) -> None:
+def test_nothing_has_begun_if_ssh_did_not_connect(clock: Clock, said: str) -> None:
     host = Host(clock, AnsibleConnectionFailure(said))
     with pytest.raises(AnsibleConnectionFailure):
         host.converge()
@@ -181,7 +181,7 @@ def test_nothing_has_begun_where_ssh_has_not_connected(clock: Clock, said: str) 
         AnsibleActionFail("the script ended with code 1 on the host: ssh: connect to host b port 22: x"),
     ],
 )
-def test_words_of_the_host_do_not_say_that_nothing_has_begun(clock: Clock, lost: Exception) -> None:
+def test_output_of_the_host_does_not_prove_that_nothing_has_begun(clock: Clock, lost: Exception) -> None:
     host = Host(clock, lost, {"outcome": "changed"})
     assert host.converge()["outcome"] == "changed"
     assert [entry for entry, _ in host.asked] == ["main:converge", "main:confirm"]

@@ -70,7 +70,7 @@ def test_a_host_with_nothing_to_roll_back_is_asked_once(clock: Clock, outcome: s
         (("interrupted", "changed"), "rollback_failed", "incomplete: run b: interrupted; run a: changed"),
     ],
 )
-def test_what_became_of_a_rollback_whose_connection_was_lost_is_read_from_the_hosts_records(
+def test_after_a_lost_connection_the_outcome_of_a_rollback_is_read_from_the_hosts_records(
     clock: Clock, outcomes: tuple[str, str], outcome: str, said: str
 ) -> None:
     after = recorded(c="changed", b=outcomes[0], a=outcomes[1])

@@ -159,7 +159,7 @@ def test_a_problem_names_the_time_and_the_reason() -> None:
 
 
 @pytest.mark.parametrize("policy", ["no", "always"])
-def test_an_allowed_stop_is_a_problem_only_with_a_restart_policy(policy: str) -> None:
+def test_a_container_that_the_run_may_stop_is_a_problem_only_if_its_policy_restarts_it(policy: str) -> None:
     found = exited(policy, MOMENTS["away"], 137)
     verdict = containers.judge(before(policy), found, away=AWAY, stopped=True, now=NOW)
     assert verdict.lost is (policy == "always")

@@ -151,7 +151,7 @@ def outcome(host: Host, token: str, *, forgets: bool = False) -> str:
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["new host", "known host"])
-def test_a_run_whose_caller_was_told_that_it_had_not_begun_cannot_begin(host: Host, known: bool) -> None:
+def test_a_run_that_was_reported_as_not_begun_cannot_begin_later(host: Host, known: bool) -> None:
     if known:
         converge(host, "old", None)
     assert outcome(host, TOKENS[0]) == "unknown"
@@ -171,7 +171,7 @@ def test_the_last_withdrawn_runs_are_kept(host: Host) -> None:
     assert len((host.folder / "hardener/withdrawn.json").read_text()) < 1024
 
 
-def test_a_caller_that_asks_again_displaces_no_other_withdrawn_run(host: Host) -> None:
+def test_a_repeated_query_removes_no_other_withdrawn_run(host: Host) -> None:
     for token in (TOKENS[0], *[TOKENS[1]] * 40):
         outcome(host, token)
     with pytest.raises(Refused, match="lost before the run began"):
@@ -191,7 +191,7 @@ def test_a_damaged_list_of_withdrawn_runs_is_replaced(host: Host, damaged: str) 
         converge(host, "newer", None, token=TOKENS[0])
 
 
-def test_a_run_is_not_called_unknown_where_a_folder_is_in_the_place_of_the_list(host: Host) -> None:
+def test_a_run_is_not_reported_as_unknown_if_the_list_of_withdrawn_runs_is_a_folder(host: Host) -> None:
     converge(host, "old", None)
     (host.folder / "hardener/withdrawn.json").mkdir()
     with pytest.raises(Failed, match="may still begin: it cannot be withdrawn: "):
@@ -207,7 +207,7 @@ def test_a_run_that_changed_nothing_is_unknown_and_an_earlier_one_keeps_its_outc
     assert host.read("x") == "new"
 
 
-def test_asking_for_a_run_that_may_be_forgotten_makes_no_folder(
+def test_a_query_for_an_unknown_release_creates_no_folder(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(departure, "strays", lambda _: ([], ["/etc/sysctl.d/99-hardener-other.conf"]))
@@ -227,14 +227,14 @@ def test_a_release_that_has_files_left_to_remove_is_withdrawn(
     assert (host.folder / "x").exists()
 
 
-def test_the_question_for_a_release_that_is_just_ending_is_asked_again(
+def test_a_release_that_is_just_ending_is_reported_as_working(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Store, "exists", True)  # it was, when confirm looked
     assert outcome(host, TOKENS[0], forgets=True) == "working"
 
 
-def test_a_run_that_cannot_be_withdrawn_is_not_called_unknown(
+def test_a_run_that_cannot_be_withdrawn_is_not_reported_as_unknown(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

@@ -343,7 +343,7 @@ def test_the_next_run_removes_a_unit_that_was_cut_off_while_it_was_written(
     assert not draft.exists()
 
 
-def test_what_systemd_was_not_told_of_a_removed_guard_is_made_up_for(
+def test_the_next_run_reloads_systemd_after_an_incompletely_removed_guard(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("x", "old")

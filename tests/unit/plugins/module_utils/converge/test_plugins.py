@@ -52,7 +52,7 @@ def ask(name: str = "opa", kind: str = "authz") -> str:
 def test_a_plugin_that_answers_and_allows_reading_is_accepted(folders: Path) -> None:
     with plugin(unix(folders / "opa.sock"), AUTHZ):
         assert ask() == ""
-        assert "is no logdriver plugin: it reports authz" in ask(kind="logdriver")
+        assert "is not a logdriver plugin: it reports authz" in ask(kind="logdriver")
 
 
 def test_a_plugin_can_be_announced_by_a_file(folders: Path) -> None:

@@ -51,8 +51,8 @@ def test_an_invalid_profile_is_refused(content: bytes, reason: str) -> None:
         ({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [RULE]}, "allows everything"),
         ({"architectures": ["SCMP_ARCH_X86_64"]}, "both architectures and archMap"),
         ({"syscalls": {}}, ""),
-        ({"syscalls": {"x": 1}}, "syscalls is no list"),
-        ({"syscalls": ["read"]}, "a rule that is no object (syscalls[0])"),
+        ({"syscalls": {"x": 1}}, "syscalls is not a list"),
+        ({"syscalls": ["read"]}, "a rule that is not an object (syscalls[0])"),
         ({"syscalls": [RULE, {**RULE, "action": None}]}, "no action None (syscalls[1])"),
         ({"syscalls": [{**RULE, "names": ["read", 3]}]}, "names are not a list of strings"),
         ({"syscalls": [{**RULE, "name": "read"}]}, "both name and names"),
@@ -60,13 +60,13 @@ def test_an_invalid_profile_is_refused(content: bytes, reason: str) -> None:
         ({"syscalls": [{**RULE, "args": [{"index": 0, "op": "EQ"}]}]}, "without a known operator"),
         (
             {"syscalls": [{**RULE, "args": [{"index": 9, "op": "SCMP_CMP_EQ"}]}]},
-            "no number that a system call",
+            "not a valid number",
         ),
         (
             {"syscalls": [{**RULE, "args": [{"index": 0, "value": -1, "op": "SCMP_CMP_EQ"}]}]},
-            "no number that",
+            "not a valid number",
         ),
-        ({"syscalls": [{**RULE, "includes": {"caps": "CAP_BPF"}}]}, "includes are no object"),
+        ({"syscalls": [{**RULE, "includes": {"caps": "CAP_BPF"}}]}, "includes are not an object"),
     ],
 )
 def test_errors_that_appear_only_when_a_container_starts_are_found(

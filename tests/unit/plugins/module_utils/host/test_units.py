@@ -114,7 +114,7 @@ def test_a_command_line_is_expanded_as_systemd_does(tmp_path: Path) -> None:
     assert "Variables" not in redacted_units({"docker.service": unit}, Redactor())["docker.service"]
 
 
-def test_sockets_of_the_sites_own_that_start_the_engine_are_read(
+def test_custom_socket_units_that_start_the_engine_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []

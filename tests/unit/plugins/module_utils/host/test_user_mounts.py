@@ -27,7 +27,7 @@ def _refusal(path: Path) -> str:
 
 @pytest.mark.parametrize("inner", [".", "folder", "folder/inner"])
 @pytest.mark.parametrize("user", [EVE, 0])
-def test_no_owner_on_a_file_system_of_a_user_is_believed(tmp_path: Path, user: int, inner: str) -> None:
+def test_owners_on_a_file_system_of_a_user_are_not_trusted(tmp_path: Path, user: int, inner: str) -> None:
     loader, mounted = tmp_path / "loader", tmp_path / "mounted"
     loader.write_text("root's")
     mounted.mkdir()
@@ -41,7 +41,7 @@ def test_no_owner_on_a_file_system_of_a_user_is_believed(tmp_path: Path, user: i
     assert (f"{mounted} is on a file system that uid {EVE} mounted" in said) is (user == EVE)
 
 
-def test_a_file_system_that_was_unmounted_while_it_was_open_is_not_believed(tmp_path: Path) -> None:
+def test_a_file_system_that_was_unmounted_while_it_was_open_is_not_trusted(tmp_path: Path) -> None:
     mounted = tmp_path / "mounted"
     mounted.mkdir()
 

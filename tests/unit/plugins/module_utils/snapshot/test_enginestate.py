@@ -27,7 +27,7 @@ class Held(sockets.Holders):
 
 
 @pytest.mark.parametrize("name", sorted(errno.errorcode.values()))
-def test_unix_sockets_are_incomplete_after_every_error_that_is_not_the_kernels_refusal(
+def test_unix_sockets_are_incomplete_after_every_error_except_a_refusal_by_the_kernel(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def failing() -> dict[int, UnixSocket]:

@@ -44,7 +44,7 @@ def reasons(error: jsonschema_rs.ValidationError) -> list[str]:
     return [told for each in deepest for told in reasons(each)]
 
 
-def test_whatever_hangs_the_other_sources_are_in_the_snapshot() -> None:
+def test_a_hanging_source_does_not_remove_other_sources_from_the_snapshot() -> None:
     """A time limit within another one is shorter: else a source that hangs takes others with it."""
     once = Once(lambda: None)
     sources = {name: limit for name, _, limit in HostSources(once, once, once, Redactor()).plan()}

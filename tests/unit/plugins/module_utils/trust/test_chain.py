@@ -164,7 +164,7 @@ def test_each_name_is_verified_by_the_rule_of_its_repository(fake: FakeRegistry,
     assert found().status == "verified"
 
 
-def test_a_tag_is_verified_if_its_index_lists_the_signed_image_and_is_moved_otherwise(
+def test_a_tag_whose_index_does_not_list_the_signed_image_is_reported_as_moved(
     fake: FakeRegistry, signer: Signers
 ) -> None:
     ours = signer()
