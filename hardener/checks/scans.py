@@ -132,7 +132,7 @@ class _Threshold:
     @property
     def described_limits(self) -> tuple[str, ...]:
         """Return the limits that differ from the default, as text."""
-        waiting = [f"policy lets {self.updates} updates an image wait"] if self.updates else []
+        waiting = [f"policy allows {self.updates} pending updates in each image"] if self.updates else []
         ignored = [f"policy ignores the packages {', '.join(self.ignored)}"] if self.ignored else []
         return (*waiting, *ignored)
 

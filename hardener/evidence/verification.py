@@ -47,7 +47,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """The latest time at which the signature existed, by a time-stamping authority."""
+    """The time by which the signature existed, as a time-stamping authority states it."""
 
     moment: datetime
     trusted: bool  # verified by certificates of the reader

@@ -121,7 +121,7 @@ class StoredRun:
             return next((each for each in self._decoded(found) if each.host == host), None)
 
     def snapshots(self) -> Iterator[tuple[str, bytes]]:
-        """Yield host and snapshot document in the same order, for the hosts that have one."""
+        """Yield each host with its snapshot document in the order of the reports; omit hosts without one."""
         with self._reading() as connection:
             hosts = connection.execute(
                 "SELECT name, snapshot FROM host WHERE run = ? AND snapshot IS NOT NULL ORDER BY place",

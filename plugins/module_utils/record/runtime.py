@@ -120,9 +120,9 @@ def bundle(pid: int) -> Mapping[str, Any]:
         shim = processes.parent(pid)
         found = json.loads(read_bytes(f"/proc/{shim}/cwd/config.json", _MAX_BUNDLE))
     except (OSError, ValueError, IndexError, RecursionError) as error:
-        raise Failed(f"the runtime's document of a container cannot be read: {error}") from None
+        raise Failed(f"the runtime's config.json of a container cannot be read: {error}") from None
     if not isinstance(found, dict):
-        raise Failed("the runtime's document of a container is not an object")
+        raise Failed("the runtime's config.json of a container is not an object")
     return found
 
 

@@ -180,7 +180,7 @@ class World:
             self._too_large.add(source)
             reason = f"it holds more than {self._largest} bytes"
             if size <= self._largest:
-                reason = f"it holds {size} bytes, and all copies may have {max(0, room)} more"
+                reason = f"it has {size} bytes, and {max(0, room)} bytes are left for copies"
             target = mount["Destination"]
             self.remarks.append(
                 f"{target} is not copied: {reason}; the twin keeps the one of its first start"

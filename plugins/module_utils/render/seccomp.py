@@ -228,4 +228,4 @@ def _remedy(inspect: Mapping[str, Any]) -> str:
     if settings.get("Privileged"):
         return "create them again without --privileged, with the capabilities and devices that they need"
     # The engine stores this setting with the container, and uses it at every start.
-    return "they were started by an engine without a profile, and stay so: create them again"
+    return "the engine started them without a profile, and a restart keeps that: create them again"

@@ -153,7 +153,7 @@ HUGE = b'{"Action": "oom", "Actor": {"ID": "a"}, "timeNano": 1%s}\n' % (b"0" * 4
 
 
 @pytest.mark.parametrize("nonsense", [b"no json\n", b"[" * 200_000 + b"\n", HUGE])
-def test_invalid_data_is_a_lost_connection_not_an_end(path: Path, nonsense: bytes) -> None:
+def test_invalid_data_counts_as_a_lost_connection_and_not_as_the_end(path: Path, nonsense: bytes) -> None:
     Server(path, [nonsense], [event("oom"), b"wait"])
     engine = started(path)
     until(lambda: engine.happenings.qsize() == 1)

@@ -170,9 +170,7 @@ def test_the_total_size_of_copies_is_bounded(tmp_path: Any) -> None:
     assert [path for _, path in engine.copied] == ["/a", "/b"]  # binds are copied for the first start, too
     plan = made.plan(original, used=True, low_ports=None)
     assert [path for _, path in engine.copied] == ["/a", "/b", "/a", "/b"]
-    assert made.remarks[0].startswith(
-        "/c is not copied: it holds 900 bytes, and all copies may have 400 more"
-    )
+    assert made.remarks[0].startswith("/c is not copied: it has 900 bytes, and 400 bytes are left for copies")
     assert [volume.name.rpartition("-")[2] for volume in plan.volumes] == ["used"] * 2 + ["empty"] * 4
     made.forget(volume.name for volume in plan.volumes)  # a proof begins anew, and decides the same
     again = made.plan(original, used=True, low_ports=None)
