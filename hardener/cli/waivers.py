@@ -113,7 +113,7 @@ def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
 )
 @click.option("--compensating-control", default="", metavar="TEXT", help="Compensating control.")
 @click.option(
-    "--id", "identifier", default="", metavar="ID", help="Id of the waiver.  [default: the next W-001]"
+    "--id", "identifier", default="", metavar="ID", help="Id of the waiver.  [default: the next number]"
 )
 def add(
     file: Path,

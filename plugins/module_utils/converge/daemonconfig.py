@@ -237,7 +237,7 @@ def _with_engine(
     for plugin in asked if isinstance(asked, list) else ():
         silent = plugins.problem(str(plugin), "authz", engine, running=True)
         if silent:
-            yield f"authorization-plugins: {silent}; the engine would not start, or would refuse every request"
+            yield f"authorization-plugins: {silent}; the engine would not start, or would refuse all requests"
     yield from _data_hiding_keys(config, former, info, engine)
 
 

@@ -167,7 +167,7 @@ def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
         return {"notes": ["there is no docker client on this host that could verify signatures"]}
     version, package = _version(host.data("packages"))
     if version is None:
-        return {"refused": "the version of the docker client is not known: no package brought it"}
+        return {"refused": "the version of the docker client is not known: it is not from a package"}
     if version >= content_trust.ENDS:
         note = f"{package} ignores DOCKER_CONTENT_TRUST, as every client from 29 on: use hardener-pull"
         return {"resources": gone, "notes": [note]}
