@@ -152,7 +152,7 @@ def test_a_primary_group_is_kept_and_reported(prepared: Prepared, accounts: Acco
     activation = prepared("alice")
     assert not activation.due
     assert "docker is the primary group of eve" in activation.pending[0]
-    assert "ldapuser is in the group docker by a directory service" in activation.pending[1]
+    assert "ldapuser is in the group docker through a directory service" in activation.pending[1]
     assert prepared("eve", "ldapuser").pending == []
 
 
