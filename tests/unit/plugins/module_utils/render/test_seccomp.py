@@ -148,9 +148,7 @@ def test_containers_without_a_filter_are_found_by_their_processes() -> None:
     ]
     assert "without --privileged" in found[0]
     assert "without --security-opt seccomp=unconfined" in found[1]
-    assert found[2].startswith(
-        "old run without a seccomp filter: the engine started them without a profile"
-    )
+    assert found[2].startswith("old run without a seccomp filter: the engine started them without a profile")
     assert found[2].endswith("create them again")
 
 
