@@ -73,7 +73,7 @@ def test_an_incomplete_recording_gives_exit_code_4(recording: Path) -> None:
     write(recording, recorder={"kind": "bpf", "complete": False, "missing": ["a map was full"]})
     result = run(recording)
     assert result.exit_code == ExitCode.INCOMPLETE
-    assert "Not seen: a map was full" in result.stdout
+    assert "Not observed: a map was full" in result.stdout
 
 
 def test_a_compose_file_is_only_changed_on_request(recording: Path) -> None:
