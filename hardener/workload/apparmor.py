@@ -152,7 +152,9 @@ def _processes(name: str, calls: Collection[str]) -> Iterator[Rule]:
 
 
 def _executed(merged: Merged) -> Iterator[Rule]:
-    for text, paths in _by_pattern(merged.executed).items():
+    # A path in /proc is a link to a file that is executed or mapped elsewhere: no rule would match it.
+    executed = {path: seen for path, seen in merged.executed.items() if not path.startswith("/proc/")}
+    for text, paths in _by_pattern(executed).items():
         yield _rule(text, "mrix", "it was executed", paths, merged.executed)
     program = next(iter(merged.one.container.entrypoint), "")
     if usable(program) and program not in merged.executed:

@@ -186,7 +186,9 @@ class Files(Part):
     )
     created: Paths
     deleted: Paths
-    executed: Paths
+    executed: Paths = Field(
+        description="files of the executed programs, without links where they could be resolved"
+    )
     read: Paths | None
     locked: Paths = Field(default=(), description="files that were locked, if that could be observed")
     mapped: Paths = Field(default=(), description="files that were mapped as code, if that could be observed")

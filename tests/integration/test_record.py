@@ -152,7 +152,7 @@ def test_calls_of_the_engine_and_the_runtime_are_recorded(recorded: Recording) -
 def test_files_and_ports_are_recorded(recorded: Recording) -> None:
     assert {"/mine", "/data/page"} <= set(recorded.files.created)
     assert recorded.files.owners["/mine"].uid == 33
-    assert "/bin/sh" in recorded.files.executed
+    assert "/bin/busybox" in recorded.files.executed
     assert [(each.protocol, each.port) for each in recorded.network.listens] == [("tcp6", 80)]
     assert recorded.container.environment == ("PATH", "TOKEN")
 
@@ -192,6 +192,15 @@ def test_no_attached_program_survives_a_kill(dockerd: Dockerd, made: Callable[..
     assert names(dockerd) == before
     with pytest.raises(Exception, match="the recorder does not answer"):
         end(begun)
+
+
+def test_executed_programs_are_recorded_without_links(dockerd: Dockerd, made: Callable[..., str]) -> None:
+    script = "ln -s /bin/busybox /sleep; exec /sleep 1000"
+    name = made("linked", command=["./sh", "-c", script], WorkingDir="/bin")
+    with leaves_nothing():
+        found = end(begin(dockerd, name, starts=1))
+    # Debian's busybox executes its own commands by /proc/self/exe.
+    assert set(found.files.executed) - {"/proc/self/exe"} == {"/bin/busybox"}
 
 
 def test_an_abandoned_recording_leaves_nothing_behind(

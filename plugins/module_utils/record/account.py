@@ -44,19 +44,15 @@ class Account:
         return self._source.cgroups(self._slot)
 
     def look_at_programs(self) -> None:
-        """Record owners and file capabilities of executed programs, while the root is accessible."""
+        """Record files, owners and file capabilities of executed programs, while the root is accessible."""
         subject = self._subject
         if subject is None or not subject.has_process():
             return
         cgroups = self.cgroups()
-        paths = {
-            each["path"]
-            for each in self._source.read_one("execs")
-            if each["cgroup"] in cgroups and each["path"].startswith(b"/")
-        }
+        paths = {each["path"] for each in self._source.read_one("execs") if each["cgroup"] in cgroups}
         new = [path for path in sorted(paths) if shown(path) not in self.programs]
         if new:
-            self.programs.update(rootfiles.programs(subject.pid, new))
+            self.programs.update(rootfiles.programs(subject.pid, new, folder=subject.working_folder))
 
     def losses(self) -> list[str]:
         """Describe the observations that were lost for the twin."""

@@ -71,9 +71,11 @@ def answer(
         name: [each for each in entries if each["cgroup"] in seen.cgroups]
         for name, entries in seen.found.items()
     }
+    files = {path: str(each["file"]) for path, each in seen.programs.items()}
     executed: dict[str, str] = {}
     for each in mine["execs"]:
-        executed.setdefault(shown(each["path"]) or "?", each["program"])
+        path = shown(each["path"]) or "?"
+        executed.setdefault(files.get(path, path), each["program"])
     return {
         "began": seen.began,
         "ended": int(time.time()),
@@ -91,7 +93,7 @@ def answer(
         "base": None if seen.base is None else _base(seen.found["calls"], seen.base, seen.starts),
         "capabilities": [_bare(each) for each in mine["capabilities"]],
         "executed": executed,
-        "programs": {path: each for path, each in seen.programs.items() if path in executed},
+        "programs": {files[path]: each for path, each in seen.programs.items() if files[path] in executed},
         "capsets": [_bare(each) for each in mine["capsets"]],
         "sockets": [_bare(each) for each in mine["sockets"]],
         "identities": seen.identities,

@@ -16,9 +16,16 @@ _RESOLVE_SECONDS = 10
 _MAX_ANSWER = 16 << 20
 
 
-def programs(pid: int, paths: Iterable[bytes]) -> dict[str, dict[str, Any]]:
-    """Return owners of programs, and file capabilities, in the root of a process."""
-    return _in_root(pid, paths, _program)
+def programs(pid: int, paths: Iterable[bytes], *, folder: str) -> dict[str, dict[str, Any]]:
+    """Return the file, the owners and the file capabilities of programs in the root of a process.
+
+    Args:
+        pid: the process.
+        paths: of the programs, as they were executed.
+        folder: where relative paths begin.
+    """
+    start = os.fsencode(folder)
+    return _in_root(pid, paths, lambda path: _program(os.path.join(start, path)))
 
 
 def owners(pid: int, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -97,17 +104,23 @@ def _owner(path: bytes) -> dict[str, Any] | None:
 
 
 def _program(path: bytes) -> dict[str, Any] | None:
+    """Return a program's facts: ``file`` is its path without links. What /proc names is the helper's own."""
+    if path.startswith(b"/proc/"):
+        return None
+    file = os.path.realpath(path)
     try:
-        found = os.stat(path)
+        found = os.lstat(file)
+        followed = os.stat(path)
     except OSError:
         return None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(found.st_mode) or not os.path.samestat(found, followed):
         return None
     try:
         attribute = os.getxattr(path, "security.capability")
     except OSError:
         attribute = b""
     answer: dict[str, Any] = {
+        "file": shown(file),
         "uid": found.st_uid if found.st_mode & stat.S_ISUID else None,
         "gid": found.st_gid if found.st_mode & stat.S_ISGID else None,
     }

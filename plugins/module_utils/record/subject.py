@@ -258,6 +258,11 @@ class Subject:
         return self.pid > 0 and os.path.exists(f"/proc/{self.pid}/ns")
 
     @property
+    def working_folder(self) -> str:
+        """Return the folder in which the twin's first process starts."""
+        return str(self._original["Config"].get("WorkingDir") or "/")
+
+    @property
     def networked(self) -> bool:
         """Return whether the twin has a network."""
         return str(self._original["HostConfig"].get("NetworkMode") or "default") != "none"

@@ -93,6 +93,11 @@ def test_only_executed_files_are_executable() -> None:
     assert '"/bin/sh" r' in rules(found)
 
 
+def test_a_program_that_was_executed_by_a_link_of_proc_has_no_rule() -> None:
+    found = made(executed=["/bin/busybox", "/proc/self/exe", "/proc/7/fd/3"])
+    assert [rule for rule in rules(found) if "/proc/" in rule] == []
+
+
 def test_only_written_paths_are_writable() -> None:
     mounts = [
         {"kind": "volume", "target": "/data", "read_only": False},
