@@ -194,6 +194,7 @@ class _Run:
             machine=where.architecture,
             exercise=done,
             control=trial.kind == "control",
+            filtering=trial.confinement.errors if trial.confinement else None,
         )
 
     def close(self) -> None:

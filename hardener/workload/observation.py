@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -20,6 +20,8 @@ from hardener.workload.kernel import capabilities
 from hardener.workload.recording import Identity, Listen
 from hardener.workload.shapes import PHASES, CallName, Count, Name, Part, Phase, Text, Words, in_sequence
 
+# Errors of rights that the kernel refuses; any other one of a call without a beginning was not a refusal.
+_REFUSED_BY_KERNEL = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
 _SETS = ("effective", "permitted", "inheritable", "bounding", "ambient")
 _MOST = 10_000
 
@@ -76,7 +78,13 @@ class Observation(Part):
 
 
 def observation(
-    host: str, answer: Mapping[str, Any], *, machine: str, exercise: Exercise | None, control: bool = False
+    host: str,
+    answer: Mapping[str, Any],
+    *,
+    machine: str,
+    exercise: Exercise | None,
+    control: bool = False,
+    filtering: Collection[int] | None = None,
 ) -> Observation:
     """Convert the answer of a host to an observation.
 
@@ -86,12 +94,15 @@ def observation(
         machine: its architecture.
         exercise: how the exercise ended here; None where it was not tried here.
         control: whether a failing exercise is what is looked for, so that it counts whatever it has reached.
+        filtering: the errors with which the seccomp filter refuses calls; None where they are not known. The
+            host sees no beginning of a call that a filter refuses, and may miss that of another call too.
 
     Raises:
         HardenerError: the answer is not an observation.
     """
     try:
-        return Observation.model_validate_json(json.dumps(_document(answer, machine, exercise, control)))
+        document = _document(answer, machine, exercise, control, filtering)
+        return Observation.model_validate_json(json.dumps(document))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -101,7 +112,11 @@ def observation(
 
 
 def _document(
-    answer: Mapping[str, Any], machine: str, exercise: Exercise | None, control: bool
+    answer: Mapping[str, Any],
+    machine: str,
+    exercise: Exercise | None,
+    control: bool,
+    filtering: Collection[int] | None,
 ) -> dict[str, Any]:
     phases = {each["name"]: each for each in answer["phases"]}
     serve = phases.get("serve", {"exercised": False, "reason": ""})
@@ -132,10 +147,12 @@ def _document(
                 "program": "the runtime" if each["runtime"] else each["program"],
                 "call": callnames.name(callnames.architecture(machine, each["kind"]), each["number"]),
                 "error": each["error"],
-                "by": "filter" if each["by_filter"] else "kernel",
+                "by": "filter" if by_filter else "kernel",
                 "times": each["times"],
             }
             for each in answer["refusals"]
+            for by_filter in [each["by_filter"] and (filtering is None or each["error"] in filtering)]
+            if by_filter or not each["by_filter"] or each["error"] in _REFUSED_BY_KERNEL
         ],
         "missing": answer["missing"],
         "note": answer["note"] or problem or ("" if serve["exercised"] else serve["reason"]),

@@ -6,6 +6,7 @@ Every trial is a set of settings of a twin; ``plan`` returns them in order. Noth
 from __future__ import annotations
 
 import copy
+import errno
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -40,6 +41,16 @@ class Confinement:
     userns_mode: str
     devices: tuple[str, ...]
     options: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> frozenset[int] | None:
+        """Return the errors with which its own seccomp filter refuses calls; None without one."""
+        if self.seccomp is None:
+            return None
+        rules = [rule for rule in self.seccomp["syscalls"] if rule["action"] == "SCMP_ACT_ERRNO"]
+        told = [self.seccomp.get("defaultErrnoRet"), *(rule.get("errnoRet") for rule in rules)]
+        # A runtime answers calls that are newer than the profile with ENOSYS.
+        return frozenset({errno.ENOSYS, *(errno.EPERM if each is None else int(each) for each in told)})
 
     def request(self) -> dict[str, Any]:
         """Return the parameters for the on-host program, like a request that creates a container."""

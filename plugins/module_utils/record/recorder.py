@@ -1,7 +1,7 @@
 """Attach the BPF objects and read their counts with bpftool.
 
-Everything is pinned in a file system that exists only in this process's mount namespace. When the process
-ends for any reason, the kernel removes both, and detaches the programs.
+Everything is pinned in a file system that exists only in the mount namespace of this process, and only this
+process has links that keep programs attached. When it ends for any reason, the kernel removes all of it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from typing import Any, Mapping
 from ..host.errors import Failed, describe
 from ..host.run import run
 from . import layout, mounts, tools
+from .attach import attach
 from .source import Source
 
 TYPES = "/sys/kernel/btf/vmlinux"
 _TOOL = "bpftool"
 _BPFFS = "/sys/fs/bpf"  # a folder that exists on every kernel with BPF
+# Where programs are attached that do not contain their target.
+_TRACEPOINTS = {"on_call": "sys_enter", "on_return": "sys_exit", "on_exec": "sched_process_exec"}
 _SHARED = ("config", "wanted", "cgroups", "losses", "programs")
 _TIMEOUT = 60
 _MAX_DUMP = 64 << 20
@@ -86,8 +89,14 @@ class Programs(ABC):
     def _attach(self, objects: Mapping[str, bytes]) -> None:
         """Load and attach the counting programs."""
 
-    def _load(self, name: str, content: bytes) -> None:
-        """Load and attach an object; maps of earlier objects are shared."""
+    def _load(self, name: str, content: bytes, tracepoints: Mapping[str, str] = _TRACEPOINTS) -> None:
+        """Load an object and attach its programs; maps of earlier objects are shared.
+
+        Args:
+            name: of its folder.
+            content: of its file.
+            tracepoints: names of raw tracepoints, by program.
+        """
         descriptor = os.memfd_create(name)
         try:
             os.write(descriptor, content)
@@ -95,9 +104,11 @@ class Programs(ABC):
             for each in _SHARED:
                 if each in self._maps:
                     words += ["map", "name", each, "pinned", self._maps[each]]
-            run(self._tool, *words, "pinmaps", f"{_BPFFS}/{name}-maps", "autoattach", timeout=_TIMEOUT)
+            run(self._tool, *words, "pinmaps", f"{_BPFFS}/{name}-maps", timeout=_TIMEOUT)
         finally:
             os.close(descriptor)
+        for each in os.listdir(f"{_BPFFS}/{name}"):
+            attach(f"{_BPFFS}/{name}/{each}", tracepoints.get(each, ""))  # until this process ends
         for each in os.listdir(f"{_BPFFS}/{name}-maps"):
             self._maps.setdefault(each, f"{_BPFFS}/{name}-maps/{each}")
 
@@ -141,9 +152,9 @@ class Recorder(Programs, Source):
     def _attach(self, objects: Mapping[str, bytes]) -> None:
         Source.__init__(self)
         self._load("calls", objects["calls.bpf.o"])
-        for way in ("tracepoint", "fexit"):
-            try:
-                self._load("capabilities", objects[f"capabilities_{way}.bpf.o"])
+        for way, tracepoints in (("tracepoint", {"on_check": "cap_capable"}), ("fexit", {})):
+            try:  # the first can be loaded everywhere, and attached by new kernels only
+                self._load(f"capabilities-{way}", objects[f"capabilities_{way}.bpf.o"], tracepoints)
             except Failed as error:
                 self.problems.append(describe(error))
                 continue

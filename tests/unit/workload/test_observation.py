@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
@@ -35,6 +36,25 @@ def test_calls_of_the_runtime_and_unnamed_calls_are_read() -> None:
     entry = {**REFUSED, "number": 999, "runtime": True, "by_filter": True, "error": 38}
     (found,) = seen(refusals=[entry]).refusals
     assert str(found) == "the runtime was refused #999 by the filter (ENOSYS)"
+
+
+@pytest.mark.parametrize(
+    ("error", "filtering", "by"),
+    [
+        (errno.EPERM, {errno.EPERM, errno.ENOSYS}, ["filter"]),
+        (errno.ENOSYS, {errno.EPERM, errno.ENOSYS}, ["filter"]),
+        (errno.ESPIPE, {errno.EPERM, errno.ENOSYS}, []),
+        (errno.EACCES, {errno.EPERM, errno.ENOSYS}, ["kernel"]),
+        (errno.EPERM, {errno.EACCES}, ["kernel"]),
+        (errno.ESPIPE, None, ["filter"]),
+    ],
+)
+def test_a_refusal_is_of_the_filter_only_with_an_error_that_the_filter_returns(
+    error: int, filtering: set[int] | None, by: list[str]
+) -> None:
+    told = answer(refusals=[{**REFUSED, "by_filter": True, "error": error}])
+    found = observation("host", told, machine="x86_64", exercise=None, filtering=filtering)
+    assert [each.by for each in found.refusals] == by
 
 
 def _serve(reason: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,18 @@ from tests.unit.workload.recordings import document
 def planned(folder: Path, **changes: Any) -> tuple[Trial, ...]:
     found = load(write(folder, **changes))
     return plan(found, seccomp=json.loads((folder / "seccomp.json").read_text()))
+
+
+def test_the_errors_of_a_filter_are_those_of_its_rules(tmp_path: Path) -> None:
+    by_key = {trial.key: trial.confinement for trial in planned(tmp_path)}
+    assert by_key["before"] is None
+    whole = by_key["profile"]
+    assert whole is not None
+    assert whole.errors == frozenset({errno.EPERM, errno.ENOSYS})
+    rule = {"names": ["keyctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EXDEV}
+    own = {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": errno.EACCES, "syscalls": [rule]}
+    assert replace(whole, seccomp=own).errors == frozenset({errno.EACCES, errno.ENOSYS, errno.EXDEV})
+    assert replace(whole, seccomp=None).errors is None
 
 
 def test_each_permission_is_removed_once(tmp_path: Path) -> None:
