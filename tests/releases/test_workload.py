@@ -102,6 +102,7 @@ def test_each_recorder_finds_the_same_system_calls_on_one_host(
     assert by_bpftrace["recorder"]["kind"] == "bpftrace", by_bpftrace["recorder"]
     by_bpf = recorded(run, tmp_path / "bpf", "--install")
     assert by_bpf["recorder"]["kind"] == "bpf", by_bpf["recorder"]
-    for part in ("calls", "capabilities", "capset", "setuid", "identities", "files"):
+    assert by_bpftrace["calls"]["x86_64"].keys() == by_bpf["calls"]["x86_64"].keys()
+    for part in ("capabilities", "capset", "setuid", "files"):
         assert by_bpftrace[part] == by_bpf[part], part
     assert set(by_log["calls"]["x86_64"]) <= set(by_bpf["calls"]["x86_64"])
