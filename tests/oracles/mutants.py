@@ -5,7 +5,7 @@
 
 What the oracles saw is recorded once, as root; then each mutant judges the same cases again. A mutant is
 found where the oracle disagrees with what its judge says, or the judge fails. Conditions that no recorded
-case asks are listed apart.
+case asks are listed apart, and so are those that ``excused`` says no oracle can find.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import resource
 import signal
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -35,12 +36,14 @@ from tests.integration.namespaces import OwnNetwork
 from tests.leftovers import scratch
 from tests.oracles import accesses, configurations, filtering, ownership, syscalls, topologies
 from tests.oracles.connecting import Network, Probe
+from tests.oracles.excused import EXCUSED
 from tests.oracles.receiving import ALONE, received, started, unpickled
 
 _SNAPSHOT = "ansible_collections.hardener.docker.plugins.module_utils.snapshot"
 _CHECKS = "hardener.checks"
 _SECONDS = 30  # of the processor, for one mutant
-_FOUND, _SURVIVED, _NOT_ASKED = 10, 11, 12
+_FOUND, _SURVIVED, _NOT_ASKED, _EXCUSED = 10, 11, 12, 13
+_WORDS = {_SURVIVED: "survives", _NOT_ASKED: "not asked", _EXCUSED: "excused"}
 
 
 @dataclass(frozen=True)
@@ -151,12 +154,30 @@ ORACLES = (
 )
 
 
+@dataclass(frozen=True)
+class Condition:
+    """One condition, and the function that asks it."""
+
+    function: str
+    expression: ast.expr
+
+    def __str__(self) -> str:
+        return f"{self.function}: {ast.unparse(self.expression)}"
+
+    @property
+    def place(self) -> tuple[int | None, ...]:
+        """Where its text begins and ends."""
+        found = self.expression
+        return found.lineno, found.col_offset, found.end_lineno, found.end_col_offset
+
+
 class _Conditions(ast.NodeVisitor):
     """The conditions of a module: what decides a branch, and comparisons that are a function's answer."""
 
     def __init__(self) -> None:
-        self.found: list[ast.expr] = []
+        self.found: list[Condition] = []
         self._inside = False  # of a function: what a module does when it is imported is not asked again
+        self._names: tuple[str, ...] = ()
 
     def _decompose(self, test: ast.expr) -> None:
         if isinstance(test, ast.BoolOp):
@@ -165,17 +186,25 @@ class _Conditions(ast.NodeVisitor):
         elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
             self._decompose(test.operand)
         elif self._inside and not isinstance(test, ast.Constant):
-            self.found.append(test)
+            self.found.append(Condition(".".join(self._names), test))
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """A class, whose name belongs to those of its functions."""
+        before, self._names = self._names, (*self._names, node.name)
+        self.generic_visit(node)
+        self._names = before
 
     def _visit_function(self, node: ast.FunctionDef | ast.Lambda) -> None:
-        before, self._inside = self._inside, True
+        before = self._inside, self._names
+        self._inside = True
         if isinstance(node, ast.FunctionDef):
+            self._names = (*self._names, node.name)
             for statement in node.body:
                 self.visit(statement)
         else:
             self._answer(node.body)
             self.visit(node.body)
-        self._inside = before
+        self._inside, self._names = before
 
     visit_FunctionDef = visit_Lambda = _visit_function  # noqa: N815 - ast's names
 
@@ -219,19 +248,30 @@ class _Conditions(ast.NodeVisitor):
             self._decompose(value)
 
 
-def conditions(source: str) -> list[ast.expr]:
+def conditions(source: str) -> list[Condition]:
     """Every condition of a module, once."""
     visitor = _Conditions()
     visitor.visit(ast.parse(source))
-    places = {
-        (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset): node for node in visitor.found
-    }
-    return [places[place] for place in sorted(places)]
+    return list({each.place: each for each in sorted(visitor.found, key=lambda each: each.place)}.values())
+
+
+def stale() -> list[str]:
+    """Excuses that are about no condition of a judge."""
+    judged = {name for oracle in ORACLES for name in oracle.modules}
+    found = [f"{name}: no oracle decides it" for name in EXCUSED.keys() - judged]
+    for name in EXCUSED.keys() & judged:
+        known = {str(condition) for condition in conditions(_source(name))}
+        found += [f"{name}: there is no such condition: {each}" for each in EXCUSED[name].keys() - known]
+    return sorted(found)
+
+
+def _source(name: str) -> str:
+    return Path(str(importlib.import_module(name).__file__)).read_text()
 
 
 class _Inverted(ast.NodeTransformer):
-    def __init__(self, wanted: ast.expr) -> None:
-        self._wanted = (wanted.lineno, wanted.col_offset, wanted.end_lineno, wanted.end_col_offset)
+    def __init__(self, wanted: Condition) -> None:
+        self._wanted = wanted.place
 
     def visit(self, node: ast.AST) -> Any:
         """Put the call in the place of the condition."""
@@ -267,12 +307,12 @@ class _Module:
         known = gc.get_objects()
         return cls(
             path,
-            Path(path).read_text(),
+            _source(name),
             [each for each in known if isinstance(each, FunctionType) and each.__code__.co_filename == path],
             [each for each in known if isinstance(each, functools._lru_cache_wrapper)],
         )
 
-    def put_in_force(self, condition: ast.expr) -> None:
+    def put_in_force(self, condition: Condition) -> None:
         """Give every function the code that it has with the condition inverted."""
         tree = ast.fix_missing_locations(_Inverted(condition).visit(ast.parse(self.source)))
         codes = _codes(compile(tree, self.path, "exec"))
@@ -303,7 +343,7 @@ def _judged(oracle: Oracle, recorded: Sequence[Any], accepted: Sequence[list[str
     return _SURVIVED if asked else _NOT_ASKED
 
 
-def _try(oracle: Oracle, module: _Module, condition: ast.expr, *cases: Any) -> int:
+def _try(oracle: Oracle, module: _Module, condition: Condition, *cases: Any) -> int:
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
@@ -325,40 +365,54 @@ def _try(oracle: Oracle, module: _Module, condition: ast.expr, *cases: Any) -> i
 
 
 def run(folder: Path, only: Sequence[str]) -> int:
-    """Try all mutants on what was recorded; print those that are not found, and how many there are."""
-    totals = {_FOUND: 0, _SURVIVED: 0, _NOT_ASKED: 0}
+    """Try all mutants on what was recorded; print those that are not found, and how many there are.
+
+    Returns:
+        1 if an excuse is about no condition, or about one that was found; else 0.
+    """
+    mistakes = stale()
+    totals: Counter[int] = Counter()
     for oracle in ORACLES:
         observations = folder / f"{oracle.name}.pickle"
         if not observations.exists():
             print(f"{oracle.name}: not recorded", flush=True)
             continue
+        names = [name for name in oracle.modules if not only or any(map(name.endswith, only))]
+        if not names:
+            continue
         with observations.open("rb") as file:
             recorded = list(unpickled(file))
         accepted = [oracle.wrong(seen) for seen in recorded]
         print(f"{oracle.name}: {len(recorded)} recorded, {sum(map(bool, accepted))} disagree", flush=True)
-        for name in oracle.modules:
-            if only and not any(name.endswith(end) for end in only):
-                continue
+        for name in names:
             module = _Module.of(name)
-            counts = {_FOUND: 0, _SURVIVED: 0, _NOT_ASKED: 0}
+            counts: Counter[int] = Counter()
+            excuses = EXCUSED.get(name, {})
             for condition in conditions(module.source):
                 outcome = _try(oracle, module, condition, recorded, accepted)
+                excuse = excuses.get(str(condition), "")
+                if excuse and outcome == _SURVIVED:
+                    outcome = _EXCUSED
+                elif excuse and outcome == _FOUND:
+                    mistakes.append(f"{name}: was found all the same: {condition}")
                 counts[outcome] += 1
                 if outcome != _FOUND:
-                    word = "survives" if outcome == _SURVIVED else "not asked"
-                    place = f"{name.rpartition('.')[2]}.py:{condition.lineno}"
-                    print(f"  {word}: {place}: {ast.unparse(condition)}", flush=True)
+                    place = f"{name.rpartition('.')[2]}.py:{condition.expression.lineno}"
+                    because = f" ({excuse})" if outcome == _EXCUSED else ""
+                    print(f"  {_WORDS[outcome]}: {place}: {condition}{because}", flush=True)
             _print_counts(name, counts)
-            totals = {outcome: totals[outcome] + number for outcome, number in counts.items()}
+            totals += counts
     _print_counts("all", totals)
-    return 0
+    for mistake in mistakes:
+        print(f"wrong excuse: {mistake}", flush=True)
+    return 1 if mistakes else 0
 
 
-def _print_counts(name: str, counts: dict[int, int]) -> None:
+def _print_counts(name: str, counts: Counter[int]) -> None:
     asked = counts[_FOUND] + counts[_SURVIVED]
     share = 100 * counts[_FOUND] / asked if asked else 100
     found = f"{counts[_FOUND]} of {asked} found ({share:.1f} %)"
-    print(f"{name}: {found}, {counts[_NOT_ASKED]} not asked", flush=True)
+    print(f"{name}: {found}, {counts[_EXCUSED]} excused, {counts[_NOT_ASKED]} not asked", flush=True)
 
 
 def record(folder: Path, seed: int, cases: int, names: Sequence[str]) -> None:
