@@ -175,9 +175,7 @@ def _by_location(container: Container, host: Host, table: MountTable) -> Iterato
         if table.at(mount.point) is not mount:
             continue  # hidden by another mount
         under = next((at for at in declared if within(mount.point, at)), None)
-        if under is None and (
-            mount.point == "/" or mount.point in _INIT or _pseudo(mount, host) or not mount.device
-        ):
+        if under is None and (mount.point == "/" or mount.point in _INIT or _pseudo(mount, host)):
             continue
         # The engine mounts those for a volume where it is itself.
         of_a_volume = mount.point in declared and mount.fstype in _PSEUDO - {"tmpfs"}
@@ -190,9 +188,7 @@ def _by_location(container: Container, host: Host, table: MountTable) -> Iterato
             container, row, names or list(found), data_root, asked_for=under is not None
         ):
             continue
-        source = clean(fields.text(row, "Source", SOURCE)) if row else ""
-        if row and row.get("Type") == "volume":
-            source = clean(_device(container.snapshot, row)) if _device(container.snapshot, row) else source
+        source = clean(_device(container.snapshot, row) or fields.text(row, "Source", SOURCE)) if row else ""
         record = container.snapshot.fact("files").get(fields.text(row, "Source", SOURCE)) if row else None
         yield HostMount(
             declared=source or next(iter(sorted(names, key=len)), f"{mount.device}:{mount.root}"),
@@ -315,8 +311,6 @@ def _sources(container: Container, host: Host, row: JSONObject) -> Iterator[_Sou
             recursive = "rbind" in flags
         elif not device:  # in the engine's own folder, or where its driver says
             source = fields.text(row, "Source", SOURCE)
-        subpath = fields.text(fields.table(asked, "VolumeOptions", SOURCE), "Subpath", SOURCE)
-        source = joined(source, clean_path(subpath).lstrip("/")) if subpath and source else source
     elif row.get("Type") in {"bind", None, ""} and not row.get("Name"):
         source = fields.text(row, "Source", SOURCE)
     else:
@@ -324,10 +318,14 @@ def _sources(container: Container, host: Host, row: JSONObject) -> Iterator[_Sou
     if not source.startswith("/"):
         return
     path = real(snapshot, source)
+    below = fields.text(fields.table(asked, "VolumeOptions", SOURCE), "Subpath", SOURCE)
+    below = clean_path(below).lstrip("/")
+    if recursive:  # otherwise the volume has none of the mounts on its device
+        path, below = joined(path, below), ""
     location = host.table.locate(path)
     if location is None:
         return
-    yield _Source(location=location)
+    yield _Source(location=Location(location.device, joined(location.path, below)))
     for mount in host.table.below(path) if recursive else ():
         yield _Source(relative(mount.point, path), mount.location, fstype=mount.fstype)
 

@@ -70,8 +70,6 @@ class MountTable:
         self._devices.add(mount.device)
         if mount.layers:
             self._layers[mount.device] = mount.layers
-        if self._root is None and mount.point == "/":
-            self._root = mount
 
     def at(self, path: str, *, below: str = "") -> Mount | None:
         """Return the mount that the kernel resolves a path to, or the one beneath a mount of ``below``."""

@@ -191,12 +191,21 @@ def _disks(container: Container, places: tuple[tuple[str, tuple[Location, ...]],
         asked = str(device.get("PathOnHost") or "")
         for path, given in _nodes(container.snapshot, host, asked):
             for disk in sorted(host.underlying(given) & disks.keys()):
-                shown = path if disk == given else f"{path} on {disk}"
-                yield f"has {shown} ({given}), the disk of {disks[disk]}"
-    for rule in fields.texts(container.host_config, "DeviceCgroupRules", SOURCE):
-        opened = next((number for number in disks if _opens(rule, number)), "")
+                yield f"has {_standing_on(path, given, disk)} ({given}), the disk of {disks[disk]}"
+    rules = fields.texts(container.host_config, "DeviceCgroupRules", SOURCE)
+    given_by = {number: host.underlying(number) & disks.keys() for number in host.block_devices if rules}
+    for rule in rules:
+        opened = next(
+            (number for number in (*disks, *given_by) if given_by[number] and _opens(rule, number)), ""
+        )
         if opened:
-            yield f"may open device {opened}, the disk of {disks[opened]}, by the rule {rule!r}"
+            disk = min(given_by[opened] & {opened} or given_by[opened])
+            shown = _standing_on(opened, opened, disk)
+            yield f"may open device {shown}, the disk of {disks[disk]}, by the rule {rule!r}"
+
+
+def _standing_on(name: str, number: str, disk: str) -> str:
+    return name if number == disk else f"{name} on {disk}"
 
 
 def _nodes(snapshot: Snapshot, host: Host, path: str) -> Iterator[tuple[str, str]]:
@@ -259,14 +268,14 @@ def runtime_sockets(container: Container) -> Iterator[str]:
 @lru_cache(maxsize=1)
 def _socket_places(
     snapshot: Snapshot,
-) -> tuple[list[tuple[str, list[Location]]], list[tuple[str, Location | None]]]:
+) -> tuple[list[tuple[str, list[Location]]], list[tuple[str, Location]]]:
     """Return where the host's sockets are, by path: those that exist, and those whose file is gone."""
     sockets, host = _sockets(snapshot), mounttable.host(snapshot)
     if host is None:
         return [], []
-    located = [(path, host.table.locate(real(snapshot, path))) for path in (*sockets.paths, *sockets.aliases)]
-    places = [(path, host.expanded(at)) for path, at in located if at]
-    return places, [(path, host.table.locate(path)) for path in sockets.gone]
+    paths = [(path, real(snapshot, path)) for path in (*sockets.paths, *sockets.aliases)]
+    places = [(path, host.expanded(at)) for path, name in paths if (at := host.table.locate(name))]
+    return places, [(path, at) for path in sockets.gone if (at := host.table.locate(path))]
 
 
 def mounted_sockets(container: Container) -> Iterator[str]:
@@ -274,30 +283,33 @@ def mounted_sockets(container: Container) -> Iterator[str]:
     sockets = _sockets(container.snapshot)
     places, gone = _socket_places(container.snapshot)
     for mount in host_mounts(container):
-        removed = next((path for path, at in gone if at and mount.is_what_was(at)), "")
+        removed = next((path for path, at in gone if mount.is_what_was(at)), "")
         same = next((path for path, number in sockets.paths.items() if number and number == mount.socket), "")
         if mount.by_location:
             reached = next((path for path, at in places if any(map(mount.holds, at))), "")
-            name = reached if reached in mount.names else _shortest(mount.names)
         else:
-            name = mount.names[0]
-            reached = next((path for path in sockets.paths if within(path, name)), "")
+            reached = next((path for path in sockets.paths if within(path, mount.names[0])), "")
         rootless = next((each for each in mount.names if _ROOTLESS_SOCKET.fullmatch(each)), "")
-        alias = sockets.aliases.get(reached, "")
-        if alias and name == reached:
-            yield f"{mount.described(name)}, which is {alias}"
-        elif (reached and name == reached) or (same and same in mount.names):
-            yield f"{mount.described(name)}, the API socket of a container runtime"
-        elif reached:
-            yield f"{mount.described(name)}, and with it {reached}{', ' if alias else ''}{alias}"
-        elif same:
-            yield f"{mount.described(name)}, which is the same socket as {same}"
+        if reached or same:
+            yield _described(mount, reached, same, sockets.aliases.get(reached, ""))
         elif removed:
             yield f"{mount.described(removed)}, the API socket of a container runtime, removed there since"
         elif rootless:
             yield f"{mount.described(rootless)}, where rootless engines have their API socket"
     if any(host_mounts(container)):
         _require_all_listed(container.snapshot)
+
+
+def _described(mount: HostMount, reached: str, same: str, alias: str) -> str:
+    """Describe a mount that holds a socket, or is the same socket as one at another path."""
+    name = reached if reached in mount.names else _shortest(mount.names)
+    if alias and name == reached:
+        return f"{mount.described(name)}, which is {alias}"
+    if name == reached or same in mount.names:
+        return f"{mount.described(name)}, the API socket of a container runtime"
+    if reached:
+        return f"{mount.described(name)}, and with it {reached}{', ' if alias else ''}{alias}"
+    return f"{mount.described(name)}, which is the same socket as {same}"
 
 
 def _require_all_listed(snapshot: Snapshot) -> None:

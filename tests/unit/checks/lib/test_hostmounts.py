@@ -184,6 +184,17 @@ def test_bind_mounts_of_a_stopped_container_are_resolved_through_the_hosts_mount
     assert "bad" in verdict(judge, slug, [asked], None, host=host)
 
 
+@pytest.mark.parametrize(("option", "fails"), [("bind", False), ("rbind", True)])
+def test_a_subpath_of_a_volume_shows_what_is_mounted_there_if_the_volume_is_recursive(
+    judge: Judge, option: str, fails: bool
+) -> None:
+    asked = volume("v", type="none", o=option, device="/srv/data")
+    mount = {"Type": "volume", "Target": "/d", "VolumeOptions": {"Subpath": "inner"}}
+    host = [*HOST, at(7, 1, "/srv/data/inner", "0:26")]
+    found = verdict(judge, SOCKET, [asked], None, host=host, HostConfig={"Mounts": [mount]})
+    assert ("bad" in found) is fails
+
+
 def test_a_volume_on_an_unmounted_disk_of_the_host_fails(judge: Judge) -> None:
     asked = volume("v", type="ext4", device="/srv/node")
     node = {"type": "other", "node": "b 8:1"}
@@ -222,6 +233,7 @@ def test_mounts_that_show_no_protected_path_of_the_host_pass(
         ([], ["b 8:* rwm"], "may open device 8:"),
         ([], ["a *:* rwm"], "may open device 8:"),
         ([], ["b 8:1 r"], "may open device 8:1, the disk of /bin"),
+        ([], ["b 7:0 r"], "may open device 7:0 on 8:1, the disk of /bin"),  # a loop device
         (["/dev/sdc"], [], ""),
         (["/dev/fuse"], ["c 10:229 rwm", "b 8:32 rwm", "b 8:1 m"], ""),
     ],
