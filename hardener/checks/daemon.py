@@ -405,7 +405,6 @@ def experimental(snapshot: Snapshot) -> Verdict:
     details = [
         fields.table(component, "Details", "docker.version").get("Experimental")
         for component in fields.rows(version, "Components", "docker.version")
-        if component.get("Name") == "Engine"
     ]
     settings = Settings(snapshot)
     on = version.get("Experimental") is True or "true" in details

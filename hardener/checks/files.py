@@ -179,7 +179,7 @@ def _certificates(snapshot: Snapshot) -> Sequence[str]:
     return [
         path
         for path, record in sorted(files.items())
-        if path.startswith(folder) and (record is None or record.get("type") not in ("dir", "link"))
+        if path.startswith(folder) and (record or {}).get("type") not in ("dir", "link")
     ]
 
 

@@ -419,8 +419,7 @@ def _again(raw: Any, seen: Observed, *, running: bool) -> Snapshot:
         made = None
         if running and name in seen.resolved:
             resolved = seen.resolved[name]
-            condensed = seccomp.condensed(resolved)
-            made = {**condensed, **seccomp.meaning(resolved)} if condensed else None
+            made = {**seccomp.condensed(resolved), **seccomp.meaning(resolved)} if resolved else None
         elif name in seen.cases:
             made = seccomp.declared(json.dumps(seen.cases[name].profile))
         entries.append({**entry, "seccomp": made} if made and name in seen.cases else entry)

@@ -16,7 +16,6 @@ from typing import Any
 
 from hardener.checks.lib import fields, seccomp
 from hardener.checks.lib.containers import SOURCE, Container, readable
-from hardener.checks.lib.settings import Settings
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 # Errors of reading a malformed value of the collector.
@@ -225,11 +224,8 @@ def _requests_default(container: Container) -> bool:
 def _builtin(snapshot: Snapshot) -> bool:
     """Return whether the engine's built-in default applies to a container without an option."""
     # Engines before 23 say profile=default, later ones profile=builtin; else it is a path, or unconfined.
-    for option in snapshot.info.get("SecurityOptions") or ():
-        parts = dict(part.partition("=")[::2] for part in str(option).split(","))
-        if parts.get("name") == "seccomp" and "profile" in parts:
-            return parts["profile"] in {"builtin", "default"}
-    return not Settings(snapshot).get("seccomp-profile").value
+    builtin = {"name=seccomp,profile=default", "name=seccomp,profile=builtin"}
+    return not builtin.isdisjoint(map(str, snapshot.info.get("SecurityOptions") or ()))
 
 
 def _nearest(defaults: tuple[Reference, ...], bounding: int) -> Reference | None:

@@ -63,18 +63,19 @@ def of_file(path: str) -> dict[str, Any] | None:
     """Return the calls that the daemon's own profile allows; see `condensed`."""
     try:
         return condensed(loads(read_text(path)))
-    except (OSError, Failed, ValueError, RecursionError):
+    except (OSError, Failed, ValueError, RecursionError, TypeError, AttributeError):
         return None
 
 
-def condensed(profile: Any) -> dict[str, Any] | None:
+def condensed(profile: Any) -> dict[str, Any]:
     """Return ``{default, open}``: the action for calls without a rule, and the allowed calls of REPORTED.
 
     A call that is allowed with some arguments counts: the default profile refuses it with any. Rules for
     certain capabilities, architectures or kernels are not evaluated, and count as not allowed.
+
+    Raises:
+        TypeError, AttributeError: it is not a profile.
     """
-    if not isinstance(profile, dict):
-        return None
     default = _action(profile, "default")
     rules = _Rules(default)
     for rule in profile.get("syscalls") or ():
@@ -194,8 +195,7 @@ def _first_object(text: str, more: Callable[[dict[str, Any]], dict[str, Any]]) -
     """Return the profile with which a text begins, condensed; None if there is none."""
     try:
         profile = JSONDecoder().raw_decode(text.lstrip())[0]
-        found = condensed(profile)
-        return {**found, **more(profile)} if found else None
+        return {**condensed(profile), **more(profile)}
     except (ValueError, RecursionError, TypeError, AttributeError):
         return None
 

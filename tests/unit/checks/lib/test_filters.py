@@ -115,14 +115,6 @@ def test_a_seccomp_profile_that_the_daemon_sets_is_not_taken_for_the_engines_def
     assert kind(running(), info={"SecurityOptions": [option]}) == expected
 
 
-def test_the_configured_seccomp_profile_is_used_if_the_engine_names_none() -> None:
-    """Engines before 17.04 name the filter and not its profile."""
-    options = {"SecurityOptions": ["name=seccomp"]}
-    assert kind(running(), info=options) == "default"
-    parsed = {"parsed": {"seccomp-profile": "/etc/docker/own.json"}}
-    assert kind(running(), info=options, **{"daemon.config": parsed}) == "other"
-
-
 def test_the_number_of_seccomp_filters_is_read_if_the_kernel_reports_it() -> None:
     assert judged(running())["web"].has.seccomp.filters is None
     assert judged(running(proc={"seccomp_filters": 2}))["web"].has.seccomp.filters == 2
