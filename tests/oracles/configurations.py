@@ -10,11 +10,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker import config, engine, flags
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import REPORTED
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import daemonconfig
 
@@ -28,7 +29,11 @@ from tests.unit.snapshots import make
 
 _UNLIMITED = 1 << 62
 _SWITCHES = ("true", "false", "1", "0", "T", "f", "TRUE", "False", "yes", "")
-_PROFILE = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}
+# Seccomp profiles, by the number of calls that they open beyond the engine's own.
+_OPENED = (0, 3, 19, 20, len(REPORTED))
+_MANY_CALLS = 20  # a profile that opens more filters next to nothing
+_MOST_PROCESSES = 1 << 22  # of a kernel
+_PARENT = "/docker"  # of the cgroups of containers
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,15 @@ KEYS = (
             {},
         ),
     ),
+    Key(
+        "default-ulimits",
+        "default-ulimit",
+        (
+            {"nproc": {"Name": "nproc", "Hard": -1, "Soft": -1}},
+            {"nproc": {"Name": "nproc", "hard": -1, "soft": 400}},
+            {"nproc": {"Name": "nproc", "Hard": _MOST_PROCESSES, "Soft": 400}},
+        ),
+    ),
     Key("default-runtime", "default-runtime", ("runc", "io.containerd.runc.v2", "missing")),
     Key("labels", "label", (["a=1"], ["a=1", "b=2"], [])),
     Key(
@@ -75,6 +89,8 @@ KEYS = (
     Key("default-ipc-mode", "default-ipc-mode", ("private", "shareable", "host")),
     Key("default-cgroupns-mode", "default-cgroupns-mode", ("private", "host")),
     Key("seccomp-profile", "seccomp-profile", ("builtin", "unconfined", "{root}/profile.json", "/no/such")),
+    Key("seccomp-profile", "seccomp-profile", ("{root}/profile.json",)),
+    Key("cgroup-parent", "cgroup-parent", (f"{_PARENT}/approved", f"{_PARENT}/other")),
     Key("mtu", "mtu", (1400, 1500)),
     Key("ip", "ip", ("127.0.0.1", "0.0.0.0", "192.0.2.1")),
     Key("label", "", (["a=1"],)),
@@ -107,6 +123,18 @@ class Case:
 
     flags: tuple[str, ...]
     text: bytes | None  # of daemon.json; None where there is none
+    opened: tuple[str, ...] = ()  # calls, by profile.json
+    host_config: Mapping[str, Any] = field(default_factory=dict)  # of the container that is asked
+    swarm: bool = False
+
+    def sets(self, key: str) -> str:
+        """Where a key is set: ``--`` for a flag, ``file``, or ``default``."""
+        flag = next((known.flag for known in KEYS if known.name == key), key)
+        short = {"log-level": "-l", "debug": "-D"}.get(key)
+        if any(word.startswith(f"--{flag}") or (short and word.startswith(short)) for word in self.flags):
+            return "--"
+        text = (self.text or b"").decode("utf-16" if b"\0" in (self.text or b"") else "utf-8", "replace")
+        return "file" if f'"{key}"' in text else "default"
 
 
 @dataclass(frozen=True)
@@ -139,8 +167,9 @@ def _case(dice: random.Random) -> Case:
     second = "unix://{root}/second.sock"
     if dice.random() < 0.2:
         given += dice.choice(([f"--host={second}"], ["--host", second], [f"-H{second}"], ["-H", second]))
+    others = {"opened": tuple(dice.sample(sorted(REPORTED), dice.choice(_OPENED))), **_workload(dice)}
     if not content and dice.random() < 0.2:  # the engine insists on a file that it is told of
-        return Case(tuple(given), None)
+        return Case(tuple(given), None, **others)
     body = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content)
     text = f"{{{body}}}"
     if dice.random() < 0.07:
@@ -148,7 +177,18 @@ def _case(dice: random.Random) -> Case:
     coded = text.encode()
     if dice.random() < 0.1:
         coded = dice.choice((text.encode("utf-16"), text.encode("utf-8-sig"), text.encode("utf-16-be")))
-    return Case(tuple(given), coded)
+    return Case(tuple(given), coded, **others)
+
+
+def _workload(dice: random.Random) -> dict[str, Any]:
+    """What runs on the engine."""
+    port = dice.choice(("80", "18080"))
+    host_config: dict[str, Any] = {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}}
+    if dice.random() < 0.2:
+        host_config = {"NetworkMode": "host"}
+    if dice.random() < 0.2:
+        host_config["Privileged"] = True
+    return {"host_config": host_config, "swarm": dice.random() < 0.05}
 
 
 def _words(dice: random.Random, key: Key, value: Any) -> list[str]:
@@ -172,14 +212,19 @@ def _words(dice: random.Random, key: Key, value: Any) -> list[str]:
 
 
 def _option(name: str, value: Any) -> str:
-    return f"{name}={value['Soft']}:{value['Hard']}" if isinstance(value, Mapping) else f"{name}={value}"
+    if not isinstance(value, Mapping):
+        return f"{name}={value}"
+    limits = {key.lower(): limit for key, limit in value.items()}
+    return f"{name}={limits['soft']}:{limits['hard']}"
 
 
 def observe(engine_: Dockerd, dice: random.Random) -> Observed:
     """Start the engine with random settings, ask it for all that they are about, and stop it."""
     case = _case(dice)
     root = str(engine_.root)
-    (engine_.root / "profile.json").write_text(json.dumps(_PROFILE))
+    permitted = {"names": ["read", *case.opened], "action": "SCMP_ACT_ALLOW"}
+    filters = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [permitted]}
+    (engine_.root / "profile.json").write_text(json.dumps(filters))
     engine_.flags = tuple(flag.replace("{root}", root) for flag in case.flags)
     engine_.config_file.unlink(missing_ok=True)
     if case.text is not None:
@@ -195,14 +240,18 @@ def observe(engine_: Dockerd, dice: random.Random) -> Observed:
         engine_.stop()
         return Observed(case, argv, declared, str(error) or "refused", None, {})
     try:
-        answers = _answers(engine_)
-        touched = case.text is not None and dice.random() < 0.3
+        answers = _answers(engine_, case)
+        touched = case.text is not None and dice.random() < 0.5
         if touched:
             later = time.time() + 60
             os.utime(engine_.config_file, (later, later))
-        return Observed(case, argv, declared, "", collect(engine_).raw, answers, touched)
+        policy = {"cgroup_parents": [f"{_PARENT}/approved"]}
+        return Observed(case, argv, declared, "", collect(engine_, policy=policy).raw, answers, touched)
     finally:
         engine_.remove_containers()
+        if case.swarm:
+            with suppress(EngineError):
+                engine_.api("POST", "/swarm/leave?force=1")
         engine_.stop()
 
 
@@ -216,13 +265,12 @@ def _declared(engine_: Dockerd) -> Any:
     return daemonconfig.declared(found, Redactor())
 
 
-def _answers(engine_: Dockerd) -> dict[str, Any]:
+def _answers(engine_: Dockerd, case: Case) -> dict[str, Any]:
     """What the engine says and does, by what it was asked for."""
     info = engine_.api("GET", "/info")
     options = engine_.api("GET", "/networks/bridge")["Options"]
     version = engine_.api("GET", "/version")
-    ports: Any = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18080"}]}
-    wanted: dict[str, Any] = {"host_config": {"PortBindings": ports}, "ExposedPorts": {"80/tcp": {}}}
+    wanted: dict[str, Any] = {"host_config": dict(case.host_config), "ExposedPorts": {"80/tcp": {}}}
     try:
         identity = engine_.create("asked", **wanted)
     except EngineError:  # a logging driver that does not exist; the engine starts all the same
@@ -242,24 +290,36 @@ def _answers(engine_: Dockerd) -> dict[str, Any]:
         "default-runtime": info["DefaultRuntime"],
         "default-shm-size": inspected["ShmSize"],
         "default-ipc-mode": inspected["IpcMode"],
-        "default-cgroupns-mode": inspected["CgroupnsMode"],
+        # With the first version of cgroups a privileged container has the host's namespace, whatever is set.
+        "default-cgroupns-mode": "" if inspected["Privileged"] else inspected["CgroupnsMode"],
         "seccomp-profile": next(
             (option for option in info["SecurityOptions"] if option.startswith("name=seccomp")), ""
         ),
         "hosts": sorted(f"unix://{path}" for path in engine_.root.glob("*.sock") if _listens(path)),
         "insecure": _insecure(info["RegistryConfig"]),
         "mirrors": info["RegistryConfig"]["Mirrors"],
+        "swarm": case.swarm and _joins_swarm(engine_),
     }
     with suppress(EngineError):
         engine_.api("POST", f"/containers/{identity}/start")
-        pid = engine_.api("GET", f"/containers/{identity}/json")["State"]["Pid"]
-        answers |= _of_process(pid) | {"userland-proxy": _has_proxy(engine_.pid)}
+        started = engine_.api("GET", f"/containers/{identity}/json")
+        answers |= _of_process(started["State"]["Pid"])
+        if any(started["NetworkSettings"]["Ports"].values()):
+            answers |= {"userland-proxy": _has_proxy(engine_.pid)}
     time.sleep(0.02)
     log = engine_.log.read_text(errors="replace").splitlines()
     # It says that it starts before it reads any setting; the shims of containers write to the same log.
     lines = (line for line in log if "Starting up" not in line and " runtime=io.containerd." not in line)
     answers["levels"] = sorted({found[1] for line in lines if (found := re.search(r"\blevel=(\w+)", line))})
     return answers
+
+
+def _joins_swarm(engine_: Dockerd) -> bool:
+    """Whether the engine makes a swarm: it refuses with some settings."""
+    with suppress(EngineError):
+        engine_.api("POST", "/swarm/init", {"ListenAddr": "127.0.0.1:2377", "AdvertiseAddr": "127.0.0.1"})
+        return True
+    return False
 
 
 def _listens(path: Path) -> bool:
@@ -272,6 +332,7 @@ def _listens(path: Path) -> bool:
 def _of_process(pid: int) -> dict[str, Any]:
     status = Path(f"/proc/{pid}/status").read_text()
     limits = Path(f"/proc/{pid}/limits").read_text()
+    cgroup = Path(f"/proc/{pid}/cgroup").read_text().splitlines()[0].rpartition(":")[2]
     found = {
         name: re.search(rf"^{title} +(\S+) +(\S+)", limits, re.MULTILINE)
         for name, title in (("nofile", "Max open files"), ("nproc", "Max processes"))
@@ -280,7 +341,14 @@ def _of_process(pid: int) -> dict[str, Any]:
         "no-new-privileges": "NoNewPrivs:\t1" in status,
         "seccomp": "Seccomp:\t2" in status,
         "limits": {name: match.groups() for name, match in found.items() if match},
+        "cgroup-parent": str(Path(cgroup).parent),
+        "privileged": _capabilities(status) == _capabilities(Path("/proc/self/status").read_text()),
+        "host network": Path(f"/proc/{pid}/ns/net").readlink() == Path("/proc/thread-self/ns/net").readlink(),
     }
+
+
+def _capabilities(status: str) -> list[str]:
+    return re.findall(r"CapEff:\t(\w+)", status)
 
 
 def _has_proxy(daemon: int) -> bool:
@@ -343,7 +411,9 @@ def _refusal(seen: Observed) -> Iterator[str]:
     last = seen.refused.replace("\\", "")
     if "both as a flag and in the configuration file" in last and problem != "conflict":
         yield f"the engine sees a conflict, the judges: {problem or 'none'}"
-    if problem == "conflict" and "both as a flag" not in last and "unable to configure" not in last:
+    # Flags are parsed before the file.
+    reasons = ("both as a flag", "unable to configure", "invalid argument")
+    if problem == "conflict" and not any(reason in last for reason in reasons):
         yield "the judges see a conflict, the engine none"
     syntax = re.search(r"invalid character|unexpected end of JSON|cannot unmarshal array into Go value", last)
     if syntax and not problem.startswith("unreadable"):
@@ -365,13 +435,16 @@ def _settings(seen: Observed) -> Iterator[str]:
                 yield f"{name}: {key} is said to be {said}, is {answers[key]}"
         for key in _REPEATED:
             said = settings.text(key).value
-            if said and said != answers[key]:
+            if said and answers[key] and said != answers[key]:
                 yield f"{name}: {key} is said to be {said}, is {answers[key]}"
         hosts = sorted(api_hosts(Snapshot(seen.snapshot), settings))
         if hosts != answers["hosts"]:
             yield f"{name}: hosts are said to be {hosts}, are {answers['hosts']}"
         if sorted(settings.entries("labels").value) != sorted(answers["labels"] or ()):
             yield f"{name}: labels are said to be {settings.entries('labels').value}"
+        shown = settings.evidence("labels")[0]
+        if answers["labels"] and ("['" in shown) != (seen.case.sets("labels") == "file"):
+            yield f"{name}: {shown}"
         options = dict(entry.split("=", 1) for entry in settings.entries("log-opts").value)
         if answers["log-driver"] != "no-such-driver" and options != (answers["log-opts"] or {}):
             yield f"{name}: log-opts are said to be {options}, are {answers['log-opts']}"
@@ -385,43 +458,96 @@ def _settings(seen: Observed) -> Iterator[str]:
 def _verdicts(seen: Observed) -> Iterator[str]:
     """What the verdicts say of the running engine."""
     judges, snapshot, answers = all_checks(), Snapshot(seen.snapshot), seen.answers
-    limits = answers.get("limits", {})
     try:
-        declared = _settings_of(seen).get("default-ulimits").value
+        wanted = _wanted(seen)
     except FactUnavailable:
         return  # told already
-    endless = any(limit[1] == "unlimited" for name, limit in limits.items() if name in str(declared))
-    levels = set(answers["levels"])
-    outside = [name for name in answers["insecure"] if not name.startswith("127.")]
-    outside += [mirror for mirror in answers["mirrors"] or () if mirror.startswith("http://")]
-    profile = answers["seccomp-profile"].partition("profile=")[2]
-    wanted: dict[str, bool | None] = {
-        "daemon-live-restore": answers["live-restore"],
-        "daemon-icc-disabled": not answers["icc"],
-        "daemon-experimental-off": not answers["experimental"],
-        "daemon-no-new-privileges": answers.get("no-new-privileges"),
-        "daemon-userland-proxy-disabled": None
-        if "userland-proxy" not in answers
-        else not answers["userland-proxy"],
-        "daemon-log-level-info": "info" in levels and "debug" not in levels,
-        "daemon-default-ulimits": bool(declared) and not endless if limits else None,
-        "daemon-insecure-registries-none": not outside,
-        "daemon-seccomp-custom": profile == "builtin",
-        "daemon-cgroup-parent-default": True,
-    }
-    settings = Settings(snapshot)
     for slug, passes in wanted.items():
         verdict = judges[slug](snapshot)
         key = _FROM_THE_FILE.get(slug)
         # What only the file proves is not proven by one that was changed since the start.
-        stale = passes and key and seen.touched and not settings.get(key).origin.startswith("--")
+        stale = passes and key and seen.touched and seen.case.sets(key) != "--"
+        if slug == "daemon-userland-proxy-disabled" and "userland-proxy" in answers:
+            stale = False  # the processes prove it
         status = Status.MANUAL if stale else Status.PASS
         if passes is not None and (verdict.status is status) != bool(passes):
             yield f"{slug}: {verdict.status}, and {answers}"
-        yield from _misled(slug, verdict, answers)
-    for slug, status in _ALWAYS.items():
-        if judges[slug](snapshot).status is not status:
-            yield f"{slug}: {judges[slug](snapshot).status}, and {answers}"
+        yield from _misled(slug, verdict, seen)
+    for slug, wanted_status in (_ALWAYS | _statuses(seen)).items():
+        verdict = judges[slug](snapshot)
+        if verdict.status is not wanted_status:
+            yield f"{slug}: {verdict.status}, and {answers}"
+        yield from _misled(slug, verdict, seen)
+    yield from _sentences(
+        {slug: judges[slug](snapshot) for slug in (*wanted, *_ALWAYS, "daemon-seccomp-custom")}, seen
+    )
+
+
+def _wanted(seen: Observed) -> dict[str, bool | None]:
+    """Whether the controls pass; None where the engine does not show it."""
+    answers = seen.answers
+    limits = answers.get("limits", {})
+    settings = _settings_of(seen)
+    declared = settings.get("default-ulimits").value
+    endless = any(_is_endless(name, *limit) for name, limit in limits.items() if name in str(declared))
+    levels = set(answers["levels"])
+    outside = [name for name in answers["insecure"] if not name.startswith("127.")]
+    outside += [mirror for mirror in answers["mirrors"] or () if mirror.startswith("http://")]
+    return {
+        "daemon-live-restore": answers["live-restore"] and not answers["swarm"],
+        "daemon-icc-disabled": not answers["icc"],
+        "daemon-experimental-off": not answers["experimental"],
+        "daemon-no-new-privileges": answers.get("no-new-privileges"),
+        "daemon-userland-proxy-disabled": not answers.get(
+            "userland-proxy", settings.boolean("userland-proxy").value
+        ),
+        "daemon-log-level-info": "info" in levels and "debug" not in levels,
+        "daemon-default-ulimits": bool(declared) and not endless if limits else None,
+        "daemon-insecure-registries-none": not outside,
+        "daemon-cgroup-parent-default": answers["cgroup-parent"] in (_PARENT, f"{_PARENT}/approved")
+        if "cgroup-parent" in answers
+        else None,
+    }
+
+
+def _is_endless(name: str, _soft: str, hard: str) -> bool:
+    return hard == "unlimited" or (name == "nproc" and int(hard) >= _MOST_PROCESSES)
+
+
+def _statuses(seen: Observed) -> dict[str, Status]:
+    """The verdicts that are more than passing or not."""
+    profile = seen.answers["seccomp-profile"].partition("profile=")[2]
+    opens = len(seen.case.opened) >= _MANY_CALLS
+    seccomp = {"builtin": Status.PASS, "unconfined": Status.FAIL}
+    found = {"daemon-seccomp-custom": seccomp.get(profile, Status.FAIL if opens else Status.MANUAL)}
+    return found | ({"daemon-live-restore": Status.NOT_APPLICABLE} if seen.answers["swarm"] else {})
+
+
+def _sentences(verdicts: Mapping[str, Verdict], seen: Observed) -> Iterator[str]:
+    """What the verdicts tell beside their status."""
+    answers, asked = seen.answers, seen.case.host_config
+    facts = ["needs root: swarm mode (overlay networks)"] if answers["swarm"] else []
+    if answers.get("privileged", asked.get("Privileged")):
+        facts.append("needs root: asked is privileged")
+    if answers.get("host network", "NetworkMode" in asked):
+        facts.append("needs root: asked uses the host's network")
+    if "userland-proxy" in answers and "'80'" in str(asked):
+        facts.append("needs net.ipv4.ip_unprivileged_port_start: asked 127.0.0.1:80/tcp")
+    told = verdicts["daemon-rootless"].evidence
+    if set(told) != set(facts or ["no running container was found that needs root"]):
+        yield f"daemon-rootless: {told}, and {facts}"
+    limits = answers.get("limits", {}).values()
+    without = "unlimited" in verdicts["daemon-default-ulimits"].actual
+    if without and limits and "unlimited" not in {hard for _, hard in limits}:
+        yield f"daemon-default-ulimits: {verdicts['daemon-default-ulimits'].actual}, and {limits}"
+    parent = verdicts["daemon-cgroup-parent-default"].actual
+    if ("unset" in parent) != (
+        answers.get("cgroup-parent", _PARENT) == _PARENT
+    ) and "cgroup-parent" in answers:
+        yield f"daemon-cgroup-parent-default: {parent}, and {answers['cgroup-parent']}"
+    profile = verdicts["daemon-seccomp-custom"]
+    if profile.status is Status.MANUAL and len(profile.evidence) != 1 + bool(seen.case.opened):
+        yield f"daemon-seccomp-custom: {profile.evidence}, and {seen.case.opened}"
 
 
 # What this engine's verdicts are whatever it is told here.
@@ -437,24 +563,28 @@ _FROM_THE_FILE = {
     "daemon-log-level-info": "log-level",
     "daemon-default-ulimits": "default-ulimits",
     "daemon-cgroup-parent-default": "cgroup-parent",
+    "daemon-userland-proxy-disabled": "userland-proxy",
 }
 
 
-def _misled(slug: str, verdict: Verdict, answers: Mapping[str, Any]) -> Iterator[str]:
+def _misled(slug: str, verdict: Verdict, seen: Observed) -> Iterator[str]:
     """What a verdict tells of the settings is what they are: they are those of the last start."""
+    answers = seen.answers
     if "at the next restart" in verdict.actual:
         yield f"{slug}: {verdict.actual}"
+    for key, value in answers.items():
+        if isinstance(value, bool) and f"{key} is {'off' if value else 'on'}" in verdict.actual:
+            yield f"{slug}: {verdict.actual}, and {key} is {value}"
     for fact in verdict.evidence:
         key, _, value = fact.partition(": ")
-        if value.startswith("None "):
-            yield f"{slug}: {fact}"
-        last = value.rpartition(" (")[0].rpartition(", ")[2]  # of several the last one counts
-        if isinstance(answers.get(key), bool) and last not in _spellings(answers[key]):
+        shown, _, origin = value.rpartition(" (")
+        if not isinstance(answers.get(key), bool) or not shown:
+            continue
+        if shown != str(answers[key]).lower():
             yield f"{slug}: {fact}, and it is {answers[key]}"
-
-
-def _spellings(value: bool) -> tuple[str, ...]:
-    return ("1", "t", "T", "TRUE", "true", "True") if value else ("0", "f", "F", "FALSE", "false", "False")
+        where = "--" if origin.startswith("--") else "file" if origin.startswith("/") else origin.rstrip(")")
+        if where != seen.case.sets(key):
+            yield f"{slug}: {fact}, and it is set in {seen.case.sets(key)}"
 
 
 def observed(seed: int, cases: int) -> Iterator[Observed]:

@@ -9,4 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-EXCUSED: Mapping[str, Mapping[str, str]] = {}
+_WORDING = "chooses the words of a sentence"
+_ROOTLESS = "only a rootless daemon decides it; unit tests have one"
+_UNLISTED = (
+    "decides whether sockets that the collector could not list are an error; unit tests have such hosts"
+)
+
+EXCUSED: Mapping[str, Mapping[str, str]] = {
+    "hardener.checks.lib.hostmounts": {
+        "HostMount.described: name": _WORDING,
+        "HostMount.described: name == self.declared": _WORDING,
+        "HostMount.described: self.writable": _WORDING,
+    },
+    "hardener.checks.runtime.mounts": {
+        "_standing_on: number == disk": _WORDING,
+        "_described: reached in mount.names": _WORDING,
+        "_described: alias": _WORDING,
+        "_described: name == reached": _WORDING,
+        "_described: same in mount.names": _WORDING,
+        "_described: reached": _WORDING,
+        "mounted_sockets: any(host_mounts(container))": _UNLISTED,
+        "_abstract_sockets: container.shares('net')": _UNLISTED,
+        "_sockets: engine.get(key)": "decides on kernels that do not list Unix sockets",
+    },
+    "hardener.checks.files": {
+        "_register.decided: rootless": _ROOTLESS,
+        "_summary: len(records) > 3": _WORDING,
+    },
+    "hardener.checks.lib.settings": {
+        "api_hosts: len(hosts) < len(declared)": "decides where systemd opens the sockets of the API",
+    },
+    "hardener.checks.daemon": {
+        "runs_rootless: engine.get('rootless')": _ROOTLESS,
+        "runs_rootless: engine.get('euid') is not None": _ROOTLESS,
+        "seccomp_profile: profile is None": "decides on kernels without seccomp",
+    },
+}

@@ -64,7 +64,8 @@ FILES: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "containerd-sock": (0o660, (CONTAINERD,)),
 }
 FOLDERS_JUDGED: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "docker-service": (0o755, ("/etc/systemd/system/docker.service.d",)),
+    "docker-service": (0o755, ("/etc/systemd/system/docker.service.d", "/etc/systemd/system")),
+    "docker-socket-unit": (0o755, ("/etc/systemd/system",)),
     "etc-docker": (0o755, ("/etc/docker", "/etc", "/")),
 }
 # Users by what may make them more than others: an id that owns files, a group, an entry of an ACL.
@@ -126,8 +127,8 @@ class Tree:
                 self.at(path).write_text("")
             self.at(path).chmod(mode)
         self.at("/etc/group").write_text("root:x:0:\ndocker:x:999:\nadmins:x:998:\n")
-        os.chown(self.at(API), 0, 999 if self.group == "docker" else 998)
-        self.nodes = [*modes, *modes, *FOLDERS, "/"]
+        os.chown(self.at(API), 0, self.dice.choice((0, *[999 if self.group == "docker" else 998] * 3)))
+        self.nodes = [*modes, *modes, *FOLDERS, "/etc/systemd/system", "/"] + [API, CONTAINERD] * 3
         for _ in range(self.dice.choice((1, 1, 1, 2, 3, 5))):
             node = self.dice.choice(self.nodes)
             step = self.dice.choice((self._mode, self._mode, self._own, self._own, self._acl, self._link))
