@@ -300,12 +300,14 @@ def _answers(engine_: Dockerd, case: Case) -> dict[str, Any]:
         "mirrors": info["RegistryConfig"]["Mirrors"],
         "swarm": case.swarm and _joins_swarm(engine_),
     }
-    with suppress(EngineError):
+    try:
         engine_.api("POST", f"/containers/{identity}/start")
         started = engine_.api("GET", f"/containers/{identity}/json")
         answers |= _of_process(started["State"]["Pid"])
         if any(started["NetworkSettings"]["Ports"].values()):
             answers |= {"userland-proxy": _has_proxy(engine_.pid)}
+    except EngineError as error:
+        answers["beyond the kernel's limits"] = "error setting rlimit" in str(error)
     time.sleep(0.02)
     log = engine_.log.read_text(errors="replace").splitlines()
     # It says that it starts before it reads any setting; the shims of containers write to the same log.
@@ -489,7 +491,8 @@ def _wanted(seen: Observed) -> dict[str, bool | None]:
     limits = answers.get("limits", {})
     settings = _settings_of(seen)
     declared = settings.get("default-ulimits").value
-    endless = any(_is_endless(name, *limit) for name, limit in limits.items() if name in str(declared))
+    endless = answers.get("beyond the kernel's limits", False)
+    endless |= any(_is_endless(name, *limit) for name, limit in limits.items() if name in str(declared))
     levels = set(answers["levels"])
     outside = [name for name in answers["insecure"] if not name.startswith("127.")]
     outside += [mirror for mirror in answers["mirrors"] or () if mirror.startswith("http://")]
@@ -502,7 +505,7 @@ def _wanted(seen: Observed) -> dict[str, bool | None]:
             "userland-proxy", settings.boolean("userland-proxy").value
         ),
         "daemon-log-level-info": "info" in levels and "debug" not in levels,
-        "daemon-default-ulimits": bool(declared) and not endless if limits else None,
+        "daemon-default-ulimits": bool(declared) and not endless if limits or endless else None,
         "daemon-insecure-registries-none": not outside,
         "daemon-cgroup-parent-default": answers["cgroup-parent"] in (_PARENT, f"{_PARENT}/approved")
         if "cgroup-parent" in answers
@@ -536,10 +539,6 @@ def _sentences(verdicts: Mapping[str, Verdict], seen: Observed) -> Iterator[str]
     told = verdicts["daemon-rootless"].evidence
     if set(told) != set(facts or ["no running container was found that needs root"]):
         yield f"daemon-rootless: {told}, and {facts}"
-    limits = answers.get("limits", {}).values()
-    without = "unlimited" in verdicts["daemon-default-ulimits"].actual
-    if without and limits and "unlimited" not in {hard for _, hard in limits}:
-        yield f"daemon-default-ulimits: {verdicts['daemon-default-ulimits'].actual}, and {limits}"
     parent = verdicts["daemon-cgroup-parent-default"].actual
     if ("unset" in parent) != (
         answers.get("cgroup-parent", _PARENT) == _PARENT

@@ -161,7 +161,7 @@ class Case:
                 kind(self)
         self.over: dict[str, str] = {}  # what is mounted over the folder of a volume, by its name
         # What a hook would mount beside the engine's mounts.
-        self.graft = self._graft() if chance.random() < 0.25 else None
+        self.graft = self._graft() if chance.random() < 0.2 else None
         self.host_config: dict[str, Any] = {"NetworkMode": "none"}
         self.volumes: list[dict[str, Any]] = []
         if number == 0:
@@ -170,8 +170,8 @@ class Case:
                 {"Type": "bind", "Source": str(_LEAVING), "Target": "/leaving.sock"}
             ]
             return
-        devices = self._devices() if chance.random() < 0.3 else {}
-        if not (self.graft or devices) or chance.random() < 0.3:
+        devices = self._devices() if chance.random() < 0.2 else {}
+        if not (self.graft or devices) or chance.random() < 0.4:
             self.volumes = self._mounts()
             self.host_config |= self._namespaces()
         self.host_config |= devices
