@@ -420,7 +420,7 @@ def _refusal(seen: Observed) -> Iterator[str]:
     syntax = re.search(r"invalid character|unexpected end of JSON|cannot unmarshal array into Go value", last)
     if syntax and not problem.startswith("unreadable"):
         yield f"the engine cannot read the file, the judges: {problem or 'they can'}"
-    if "cannot unmarshal" in last and "bool" in last and not problem:
+    if "cannot unmarshal" in last and "of type bool" in last and not problem:
         yield "the engine finds a value of the wrong type, the judges none"
 
 
