@@ -130,7 +130,7 @@ def _refusal(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> st
         for chain in rules.hooked("forward", {_FAMILIES[version], "inet"}):
             if chain.key[1] == _ENGINES_TABLE:
                 continue
-            for box, reason in rules.follow(chain, packets).refused.parts():
+            for box, reason in rules.refused(chain, packets):
                 if from_many(box[Dimension.SOURCE], version):
                     return reason
     return ""
@@ -162,10 +162,10 @@ def _user_policy(snapshot: Snapshot, version: int, ports: Sequence[Published]) -
     if not any(from_many(box[Dimension.SOURCE], version) for box in reaching):
         ahead = [rule.text for rule in forward.rules if rule.verdict in ("accept", "drop", "jump", "goto")]
         return False, f"is not reached: {ahead[0]}"
-    for box, reason in rules.follow(user, reaching).refused.parts():
+    for box, reason in rules.refused(user, reaching):
         if from_many(box[Dimension.SOURCE], version):
             return True, reason
-    return False, "has no rule that refuses new connections from outside"
+    return False, "has no rule that refuses new connections from outside for certain"
 
 
 def _bridges(snapshot: Snapshot) -> list[str]:
@@ -242,7 +242,7 @@ def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
     tables = {key[:2] for key in saved.chains}
     native = read_nft(fields.rows(firewall, "nft", "firewall"), version)
     chains = {key: chain for key, chain in native.chains.items() if key[:2] not in tables}
-    return [saved, Ruleset(chains, version, untracked=native.untracked)]
+    return [saved, Ruleset(chains, version)]
 
 
 def _complete_or_raise(snapshot: Snapshot) -> None:

@@ -386,6 +386,25 @@ def ports(*addresses: str) -> dict[str, Any]:
                 "-m conntrack --ctstate DNAT",
             )
         ),
+        *(
+            (save(f"-A DOCKER-USER {condition}", DROP), Status.FAIL, "no rule that refuses")
+            for condition in ("-m mark --mark 0x0 -j RETURN", "-m limit --limit 1000/sec -j ACCEPT")
+        ),
+        *(
+            (save(f"-A DOCKER-USER {condition} -j RETURN", DROP), Status.PASS, "DROP")
+            for condition in ("-m conntrack --ctstate RELATED", "-s 192.0.2.7/32 -m mark --mark 0x1")
+        ),
+        (
+            save(
+                "-A DOCKER-USER -j SITE",
+                "-A SITE -m mark --mark 0x1 -j RETURN",
+                "-A SITE -j DROP",
+                "-A DOCKER-USER -j DROP",
+                docker=f":SITE - [0:0]\n{DOCKER}",
+            ),
+            Status.PASS,
+            "DROP",
+        ),
         (save(DROP, docker="-A FORWARD -m mark --mark 0x1 -j ACCEPT\n" + DOCKER), Status.FAIL, "not reached"),
         (
             save(DROP, docker=DOCKER.replace("-j DOCKER-USER", "-i wg0 -j DOCKER-USER")),
@@ -532,6 +551,7 @@ REPLIES = [matched({"ct": {"key": "state"}}, ["established", "related"]), {"acce
         (forward([matched(SOURCE_OF, "192.0.2.7"), {"drop": None}]), Status.FAIL),
         (forward([{"limit": {"rate": 1, "per": "second"}}, {"drop": None}]), Status.FAIL),
         (forward([{"accept": None}], [{"drop": None}]), Status.FAIL),
+        (forward([matched({"meta": {"key": "mark"}}, 0), {"accept": None}], policy="drop"), Status.FAIL),
         (forward([REPLIES[0], {"drop": None}]), Status.FAIL),
     ],
 )

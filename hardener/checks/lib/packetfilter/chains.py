@@ -7,7 +7,7 @@ rule that refuses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hardener.checks.lib.packetfilter.outside import narrow
@@ -36,7 +36,8 @@ class Rule:
     """One rule: the packets that it matches, and their verdict.
 
     The verdict is ``accept``, ``drop``, ``return``, ``jump``, ``goto``, ``""`` for a rule that only counts or
-    logs, and ``unknown`` for a target with any effect.
+    logs, and ``unknown`` for a target with any effect. A rule with ``untracks`` may take packets away from
+    connection tracking.
     """
 
     text: str
@@ -44,6 +45,7 @@ class Rule:
     target: str = ""
     may: Condition | None = field(default_factory=dict)
     must: Condition | None = field(default_factory=dict)
+    untracks: bool = False
 
     @property
     def understood(self) -> bool:
@@ -123,28 +125,56 @@ class Ruleset:
     Args:
         chains: by their key.
         version: the version of IP that its conditions were read for.
-        untracked: whether some rule takes packets away from connection tracking.
     """
 
-    def __init__(self, chains: Mapping[Key, Chain], version: int, *, untracked: bool = False) -> None:
+    def __init__(self, chains: Mapping[Key, Chain], version: int) -> None:
         self.chains = chains
         self.version = version
-        self.untracked = untracked
 
-    def hooked(self, hook: str, families: Iterable[str]) -> list[Chain]:
+    def untracks(self, families: Collection[str]) -> bool:
+        """Return whether a rule for these families may take packets away from connection tracking."""
+        return any(
+            rule.untracks for key, chain in self.chains.items() if key[0] in families for rule in chain.rules
+        )
+
+    def hooked(self, hook: str, families: Collection[str]) -> list[Chain]:
         """Return the base chains of a hook for these families."""
         return [chain for chain in self.chains.values() if chain.hook == hook and chain.key[0] in families]
 
     def follow(self, chain: Chain, packets: Sequence[Box], *, certain: bool = False) -> Outcome:
         """Return the effect of ``chain`` on packets.
 
-        Accepted is what may be accepted, and refused what is refused for certain. With ``certain`` it is the
-        other way round.
+        Accepted and returned is what may be, and refused what is unless a rule ahead accepts or returns it
+        that is not understood. With ``certain``, accepted and returned is what is for certain.
 
         Raises:
             FactUnavailable: the rules are too complex.
         """
         return _Walk(self, certain=certain).through(chain, packets)
+
+    def refused(self, chain: Chain, packets: Sequence[Box]) -> Iterator[tuple[Box, str]]:
+        """Return the packets that ``chain`` certainly refuses, with the rules by which it does.
+
+        Rules for almost nothing that accept are ignored.
+
+        Raises:
+            FactUnavailable: the rules are too complex.
+        """
+        outcome = self.follow(chain, packets)
+        passing = [
+            dict(enumerate(box))
+            for box in (*outcome.accepted.boxes(), *outcome.returned.boxes())
+            if not narrow(box[Dimension.SOURCE], self.version)
+        ]
+        steps = 0
+        for box, reason in outcome.refused.parts():
+            left = [box]
+            for taken in passing:
+                steps += len(left)
+                if steps > _MOST_STEPS:
+                    raise too_complex()
+                left = bounded([part for each in left for part in without(each, taken)])
+            yield from ((part, reason) for part in left)
 
     def reaching(self, chain: Chain, target: str, packets: Sequence[Box]) -> list[Box]:
         """Return the packets that certainly reach and take the jump of ``chain`` to ``target``.
@@ -204,7 +234,7 @@ class _Walk:
             case "accept":
                 done.accepted.add(least if self._certain else most, reason)
             case "drop":
-                done.refused.add(most if self._certain else least, reason)
+                done.refused.add(least, reason)
             case "return":
                 done.returned.add(least if self._certain else most)
             case "jump" | "goto":
@@ -232,10 +262,8 @@ class _Walk:
             done.returned.take(inside.returned)
             return remaining if self._narrow(rule) else self._after_rule(remaining, rule)
         returned = inside.returned.boxes()
-        all_back = not inside.accepted and not inside.refused
-        # Packets that may be refused there are excluded if only certain ones count.
-        if self._certain:
-            all_back = rule.understood and set(returned) == set(given)
+        # Packets that the rule may send there are excluded if only certain ones count.
+        all_back = set(returned) == set(given) and (rule.understood or not self._certain)
         if self._narrow(rule) or all_back:
             return remaining
         return bounded([*self._after_rule(remaining, rule), *returned])

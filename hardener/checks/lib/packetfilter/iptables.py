@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from hardener.checks.lib.packetfilter.chains import Chain, Key, Rule, Ruleset
@@ -82,7 +83,6 @@ def read_save(text: str, family: str) -> Ruleset:
     chains: dict[Key, Chain] = {}
     version = 6 if family == "ip6" else 4
     table = ""
-    untracked = False
     for line in text.splitlines():
         if line.startswith("*"):
             table = line[1:].strip()
@@ -92,13 +92,10 @@ def read_save(text: str, family: str) -> Ruleset:
             key = (family, table, name)
             chains[key] = Chain(key, name.lower() if hooked else "", policy.lower() if hooked else "")
         elif line.startswith("-A "):
-            words = _words(line)
-            key = (family, table, words[1])
-            untracked = untracked or "--notrack" in words or "NOTRACK" in words
-            chains.setdefault(key, Chain(key)).rules.append(_rule(line, words[2:], version))
-    return Ruleset(
-        {key: _known_targets(chain, chains) for key, chain in chains.items()}, version, untracked=untracked
-    )
+            name, words = _words(line)
+            key = (family, table, name)
+            chains.setdefault(key, Chain(key)).rules.append(_rule(line, words, version))
+    return Ruleset({key: _known_targets(chain, chains) for key, chain in chains.items()}, version)
 
 
 def target_of(name: str) -> tuple[str, str]:
@@ -117,7 +114,7 @@ def target_of(name: str) -> tuple[str, str]:
 def _known_targets(chain: Chain, chains: dict[Key, Chain]) -> Chain:
     """Return the chain with jumps to unknown chains marked as unknown, since these are target extensions."""
     rules = [
-        Rule(rule.text, "unknown", rule.target, rule.may, rule.must)
+        replace(rule, verdict="unknown")
         if rule.verdict == "jump" and (*chain.key[:2], rule.target) not in chains
         else rule
         for rule in chain.rules
@@ -125,13 +122,14 @@ def _known_targets(chain: Chain, chains: dict[Key, Chain]) -> Chain:
     return Chain(chain.key, chain.hook, chain.policy, rules)
 
 
-def _words(line: str) -> list[str]:
+def _words(line: str) -> tuple[str, list[str]]:
+    """Return the chain that a line adds a rule to, and the words of the rule."""
     try:
         # shlex is slow, and equivalent without quotes and with spaces as the only blanks
-        words = line.split() if _UNQUOTED.fullmatch(line) else shlex.split(line)
+        _, chain, *words = line.split() if _UNQUOTED.fullmatch(line) else shlex.split(line)
     except ValueError as error:  # either verdict would be a guess
         raise FactUnavailable("firewall", f"a rule cannot be read: {line[:80]}") from error
-    return [*words, "", ""] if len(words) < 2 else words
+    return chain, words
 
 
 def _rule(line: str, words: Sequence[str], version: int) -> Rule:
@@ -147,7 +145,8 @@ def _rule(line: str, words: Sequence[str], version: int) -> Rule:
         if word in ("-j", "-g"):  # the target's own options follow
             name = words[index] if index < len(words) else ""
             verdict, target = ("goto", name) if word == "-g" else target_of(name)
-            return Rule(line, verdict, target, may, must)
+            untracks = "--notrack" in words or name == "NOTRACK"
+            return Rule(line, verdict, target, may, must, untracks)
         values: list[str] = []
         if word not in _WITHOUT_VALUE and index < len(words):
             takes_any = word in ("--comment", "-i", "-o")  # names that may begin with a dash
@@ -171,8 +170,6 @@ def _condition(option: str, values: Sequence[str], version: int, *, negated: boo
         case "--comment":
             return ALL
         case "-p" | "--protocol":
-            if value in ("all", "0"):
-                return NONE if negated else ALL
             return restrict(Dimension.KIND, kinds([_PROTOCOLS.get(value, value)]), version, negated=negated)
         case "--ports":
             return _either_port(value, version, negated=negated)

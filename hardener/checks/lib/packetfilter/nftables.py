@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hardener.checks.lib.packetfilter.chains import Chain, Key, Rule, Ruleset, too_complex
@@ -51,7 +52,6 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
     dormant: set[tuple[str, str]] = set()
     objects = list(objects)
     reader = _Reader(version, _sets(objects))
-    untracked = False
     for entry in objects:
         match entry:
             case {"table": {"family": str(family), "name": str(name), "flags": str(flags) | list(flags)}} if (
@@ -69,11 +69,11 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
                 statements = rule.get("expr")
                 listed = statements if isinstance(statements, list) else []
                 listed = [each for each in listed if isinstance(each, Mapping)]
-                chains.setdefault(key, Chain(key)).rules.extend(reader.rules((family, table), listed))
-                untracked = untracked or any("notrack" in each for each in listed)
-    return Ruleset(
-        {key: chain for key, chain in chains.items() if key[:2] not in dormant}, version, untracked=untracked
-    )
+                rules = reader.rules((family, table), listed)
+                if any(map(_untracks, listed)):
+                    rules = [replace(each, untracks=True) for each in rules]
+                chains.setdefault(key, Chain(key)).rules.extend(rules)
+    return Ruleset({key: chain for key, chain in chains.items() if key[:2] not in dormant}, version)
 
 
 def _sets(objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, list[Any]]]:
@@ -113,27 +113,27 @@ class _Reader:
             name, value = next(iter(statement.items()), ("", None))
             if name in _VERDICTS or name in ("jump", "goto") or name in _ELSEWHERE:
                 return [*found, _decided(text, name, value, taken)]
-            if name == "xt" and isinstance(value, Mapping) and value.get("type") == "target":
-                verdict, target = target_of(str(value.get("name")))
-                verdict = (
-                    "unknown" if verdict == "jump" else verdict
-                )  # an extension: chains are shown as jumps
-                if verdict:
-                    return [*found, Rule(text, verdict, target, *taken)]
-            elif name == "match" and isinstance(value, Mapping):
-                taken = _and(taken, self._match(value))
-            elif name == "vmap" and isinstance(value, Mapping):
-                found += self._map(text, value, taken)
-            elif name not in _WITHOUT_CONDITION:
-                taken = _and(taken, UNKNOWN)  # a limit or a quota lets some packets pass
+            match statement:
+                case {"xt": {"type": "target", "name": str(extension)}}:
+                    verdict, target = target_of(extension)
+                    if verdict:  # what is no chain is an extension: chains are shown as jumps
+                        return [*found, Rule(text, "unknown" if target else verdict, "", *taken)]
+                case {"match": Mapping() as value}:
+                    taken = _and(taken, self._match(value))
+                case {"vmap": Mapping() as value}:
+                    found += self._map(text, value, taken)
+                case _ if name not in _WITHOUT_CONDITION:
+                    taken = _and(taken, UNKNOWN)  # a limit or a quota lets some packets pass
         return [*found, Rule(text, "", "", *taken)]
 
     def _map(self, text: str, value: Mapping[str, Any], taken: Taken) -> list[Rule]:
         data = value.get("data")
         entries = data.get("set") if isinstance(data, Mapping) else self._elements(data)
+        if not isinstance(entries, list):
+            return [Rule(text, "unknown", "", taken[0], None)]
         found = []
-        self._charge(10 * len(entries) if isinstance(entries, list) else 0)  # each becomes a rule
-        for entry in entries if isinstance(entries, list) else []:
+        self._charge(10 * len(entries))  # each becomes a rule
+        for entry in entries:
             match entry:
                 case [key, {**verdict}]:
                     hit = self._compare(value.get("key"), _bare(key), negated=False)
@@ -141,7 +141,7 @@ class _Reader:
                     found.append(_decided(f"{text} {_leaf(key)}", str(name), target, _and(taken, hit)))
                 case _:
                     found.append(Rule(text, "unknown", "", taken[0], None))
-        return found if isinstance(entries, list) else [Rule(text, "unknown", "", taken[0], None)]
+        return found
 
     def _match(self, match: Mapping[str, Any]) -> Taken:
         operator = match.get("op")
@@ -175,8 +175,7 @@ class _Reader:
                     states |= _STATES.get(str(name), set())
                 return restrict(Dimension.KIND, kinds(states=states), 4, negated=negated)
             case {"ct": {"key": "status"}} if shared and _values(right) == ["dnat"]:
-                translated = restrict(Dimension.KIND, kinds(states=[TRANSLATED]), 4, negated=negated)
-                return _and(tracked(), translated)
+                return restrict(Dimension.KIND, kinds(states=[TRANSLATED]), 4)
             case {"ct": {"key": "direction"}}:
                 return tracked() if ("original" in _values(right)) is not negated else NONE
             case {"ct": {"key": "proto-dst", "dir": "original"}}:
@@ -267,7 +266,7 @@ class _Reader:
             raise too_complex()
 
     def _one(self, dimension: Dimension, right: Any, read: Read, *, negated: bool) -> Taken:
-        named = (self._table, right, dimension) if isinstance(right, str) and right[:1] == "@" else None
+        named = (self._table, right, dimension) if isinstance(right, str) else None
         if named is None:
             values = self._read(right, read)
         else:
@@ -295,6 +294,15 @@ class _Reader:
                 return network(value, self._version)
             case _:
                 raise ValueError("a value in the rule is not an address")
+
+
+def _untracks(statement: Mapping[str, Any]) -> bool:
+    """Return whether a statement may take packets away from connection tracking."""
+    match statement:
+        case {"notrack": _} | {"xt": {"type": "target", "name": "CT" | "NOTRACK"}}:
+            return True
+        case _:
+            return False
 
 
 def _decided(text: str, name: str, value: Any, taken: Taken) -> Rule:
@@ -371,12 +379,12 @@ def _name(value: Any) -> Intervals:
 
 def _text(name: str, value: Any) -> str:
     match value:
-        case {"target": target}:
-            return f"{name} {target}"
+        case {"target": of} | {"type": "target" | "match", "name": of}:
+            return f"{name} {of}"
         case {"op": operator, "left": left, "right": right}:
             return f"{_leaf(left)} {operator} {_leaf(right)}"
-        case {"key": key, "data": _} if name == "vmap":
-            return f"{_leaf(key)} vmap"
+        case {"key": key, "data": _}:
+            return f"{_leaf(key)} {name}"
         case _:
             return name
 

@@ -73,7 +73,7 @@ def into_host(
         for chain in rules.hooked(hook, {FAMILIES[version], "inet"})
     ]
     chains.sort(key=lambda pair: (pair[1].hook != "prerouting", pair[1].key[1] in _SELDOM))
-    untracked = any(rules.untracked for rules in sources)
+    untracked = any(rules.untracks({FAMILIES[version], "inet"}) for rules in sources)
     may = must = [inbound(version, untracked=untracked, interfaces=interfaces, own=own)]
     reasons: dict[str, tuple[Chain, str]] = {}
     refusals: list[str] = []

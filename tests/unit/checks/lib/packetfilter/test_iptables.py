@@ -64,9 +64,10 @@ def test_iptables_rules_accept_or_refuse_a_new_tcp_connection_as_the_kernel_does
     assert fate(rules) is expected
 
 
-def test_a_line_that_iptables_save_never_prints_is_an_error() -> None:
-    with pytest.raises(FactUnavailable, match="unbalanced"):
-        saved('-A INPUT -m comment --comment "unbalanced -j DROP')
+@pytest.mark.parametrize("line", ['-A INPUT -m comment --comment "unbalanced -j DROP', "-A "])
+def test_a_line_that_iptables_save_never_prints_is_an_error(line: str) -> None:
+    with pytest.raises(FactUnavailable, match="a rule cannot be read"):
+        saved(line)
 
 
 def test_a_rule_for_one_protocol_does_not_refuse_another() -> None:

@@ -127,6 +127,37 @@ def test_a_rule_is_shown_in_the_syntax_of_nft() -> None:
     assert chain.rules[0].text == "tcp dport == { 22, 80-90 } jump site"
 
 
+def test_an_extension_of_iptables_is_shown_by_its_name() -> None:
+    rules = native([{"counter": {}}, {"xt": {"type": "target", "name": "REJECT"}}])
+    (chain,) = rules.hooked("input", {"inet"})
+    assert chain.rules[0].text == "counter xt REJECT"
+    assert fate(rules) is CLOSED
+
+
+@pytest.mark.parametrize(
+    ("statement", "family", "expected"),
+    [
+        ({"notrack": None}, "inet", OPEN),
+        ({"notrack": None}, "ip", OPEN),
+        ({"notrack": None}, "ip6", CLOSED),
+        ({"xt": {"type": "target", "name": "CT"}}, "ip", OPEN),
+        ({"xt": {"type": "target", "name": "LOG"}}, "ip", CLOSED),
+    ],
+)
+def test_packets_may_be_untracked_by_rules_for_their_version_of_ip(
+    statement: dict[str, Any], family: str, expected: bool
+) -> None:
+    raw = {"family": family, "table": "raw", "name": "PREROUTING"}
+    early = {**raw, "type": "filter", "hook": "prerouting", "prio": -300, "policy": "accept"}
+    host = {"family": "inet", "table": "host", "name": "input", "type": "filter", "hook": "input", "prio": 0}
+    rule = {"family": "inet", "table": "host", "chain": "input", "expr": [match(CT, "untracked"), ACCEPT]}
+    untracking = {"family": family, "table": "raw", "chain": "PREROUTING", "expr": [statement]}
+    rules = read_nft(
+        [{"chain": early}, {"rule": untracking}, {"chain": {**host, "policy": "drop"}}, {"rule": rule}], 4
+    )
+    assert fate(rules) is expected
+
+
 SADDR = {"payload": {"protocol": "ip", "field": "saddr"}}
 DPORT = {"payload": {"protocol": "tcp", "field": "dport"}}
 FLAGS = {"payload": {"protocol": "tcp", "field": "flags"}}
