@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Callable, Container, Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -13,6 +15,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import fi
 
 from hardener.checks.firewall import rulesets
 from hardener.checks.lib.packetfilter import Passage, into_host
+from hardener.checks.lib.packetfilter.outside import NAMED_PORTS, inbound
+from hardener.checks.lib.packetfilter.passage import FAMILIES, PROTOCOLS
 from hardener.checks.lib.packetfilter.sets import (
     NEW,
     UNTRACKED,
@@ -36,29 +40,57 @@ ADDRESSES = {
     version: normal((int(ipaddress.ip_address(each)),) * 2 for each in own) for version, own in OWN.items()
 }
 RESTORE = {4: "iptables-restore", 6: "ip6tables-restore"}
+_REFUSES = re.compile(r"drop|reject|vmap", re.IGNORECASE)
+_ACCEPTS = re.compile(r"accept|vmap|NFQUEUE", re.IGNORECASE)
+_NAMES_FEW = re.compile(r"192\.0\.2|10\.1\.0|2001:db8|fd00|@some|range|2000::/3|saddr \.")
 Reach = Callable[[Sequence[Probe], Container[Probe]], Mapping[Probe, bool]]  # the second ones are waited for
 
 
 @dataclass(frozen=True)
 class Observed:
-    """One filter: its rules, what the collector read of it, and connections of all kinds."""
+    """One filter: its rules, what the collector read of it, and connections of all kinds.
 
-    rules: str
+    Attributes:
+        rules: by the version of IP of the packets that they see.
+        facts: of the collector.
+        probes: by the version of IP and the protocol.
+        hidden: whether rules of iptables are only seen as nft shows them, with unknown conditions.
+    """
+
+    rules: Mapping[int, str]
     facts: Any
     probes: Mapping[tuple[int, str], Sequence[Probe]]
+    hidden: bool
+
+    def __str__(self) -> str:
+        return "\n".join(self.rules.values()) + ("\nwithout iptables-save" if self.hidden else "")
+
+    def is_doubtful(self, version: int, protocol: str) -> bool:
+        """Whether the judge cannot say what some rule takes of a protocol."""
+        return self.hidden or random_rules.is_doubtful(self.rules[version], version, protocol)
+
+    def states(self, version: int) -> tuple[int, ...]:
+        """Return the states that the first packet of a connection may have."""
+        return (NEW, UNTRACKED) if random_rules.has_untracked(self.rules[version], version) else (NEW,)
 
 
 def observe(network: Network, dice: random.Random) -> Observed:
-    """Load random rules, and have the collector read them."""
-    rules = _load(network, dice)
+    """Load random rules, and have the collector read them; sometimes where a tool is not installed."""
+    nft, saved = _load(network, dice)
     with network.host.entered():
         facts = firewall.read()
     assert not facts["errors"]
-    return Observed(rules, facts, {kind: chosen(dice, *kind) for kind in EVERY})
+    hidden = bool(saved) and dice.random() < 0.25
+    if hidden:
+        facts["iptables"] = None
+    elif not nft and dice.random() < 0.3:
+        facts["nft"] = None
+    rules = {version: nft + saved.get(version, "") for version in RESTORE}
+    return Observed(rules, facts, {kind: chosen(dice, *kind) for kind in EVERY}, hidden)
 
 
-def _load(network: Network, dice: random.Random) -> str:
-    """Load random rules, and say which."""
+def _load(network: Network, dice: random.Random) -> tuple[str, dict[int, str]]:
+    """Load random rules, and say which: those of nft, and those of iptables by the version of IP."""
     nft, plain = "", dice.random() < 0.5
     network.host.run("nft", "flush", "ruleset")
     if dice.random() < 0.5:
@@ -72,7 +104,7 @@ def _load(network: Network, dice: random.Random) -> str:
         tables = {version: random_rules.iptables(dice, version, plain=plain) for version in RESTORE}
     for version, text in tables.items():
         network.host.run(RESTORE[version], given=text)
-    return "\n".join([nft, *tables.values()])
+    return nft, tables
 
 
 def _loads(network: Network, text: str) -> bool:
@@ -80,23 +112,31 @@ def _loads(network: Network, text: str) -> bool:
     return network.host.run("sh", "-c", "nft -f - 2>&1", given=text, check=False) == ""
 
 
-def judged(facts: Any) -> tuple[dict[int, Passage], dict[int, tuple[int, ...]]]:
-    """What the judge makes of the facts that the collector reads, and the states that packets may have."""
-    sources = {version: rulesets(make(firewall=only(facts)), version) for version in (4, 6)}
-    passages = {
-        version: into_host(found, version, interfaces=INTERFACES, own=ADDRESSES[version])
-        for version, found in sources.items()
+def judged(facts: Any) -> dict[int, Passage]:
+    """What the judge makes of the facts that the collector reads."""
+    return {
+        version: into_host(
+            rulesets(make(firewall=only(facts)), version), version, interfaces=INTERFACES, own=own
+        )
+        for version, own in ADDRESSES.items()
     }
-    states: dict[int, tuple[int, ...]] = {
-        version: (NEW, UNTRACKED) if any(each.untracked for each in found) else (NEW,)
-        for version, found in sources.items()
-    }
-    return passages, states
 
 
-def holds(boxes: Sequence[Box], probe: Probe, state: int) -> bool:
-    """Whether the packet is in one of the boxes."""
-    numbers = (
+def refused(facts: Any, version: int) -> list[Box]:
+    """What a chain refuses of all inbound packets, for certain."""
+    everything = inbound(version, untracked=True, interfaces=INTERFACES, own=ADDRESSES[version])
+    return [
+        box
+        for rules in rulesets(make(firewall=only(facts)), version)
+        for chain in rules.hooked("input", {FAMILIES[version], "inet"})
+        for box, _ in rules.refused(chain, [everything])
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _numbers(probe: Probe, state: int) -> tuple[int, ...]:
+    """Where the packet is in each dimension."""
+    return (
         kinds([probe.protocol], [state])[0][0],
         interface(probe.interface, "+\0")[0][0],
         interface("", "+\0")[0][0],
@@ -106,6 +146,11 @@ def holds(boxes: Sequence[Box], probe: Probe, state: int) -> bool:
         probe.port,
         probe.port,
     )
+
+
+def holds(boxes: Sequence[Box], probe: Probe, state: int) -> bool:
+    """Whether the packet is in one of the boxes."""
+    numbers = _numbers(probe, state)
     return any(all(map(_is_in, numbers, box)) for box in boxes)
 
 
@@ -129,63 +174,144 @@ def chosen(dice: random.Random, version: int, protocol: str, *, number: int = PR
 
 
 def from_few(probe: Probe) -> bool:
-    """Whether rules that are about next to nobody may be about it: those are taken for rules about nobody."""
+    """Whether rules that are about next to nobody may be about it: those are taken for rules about nobody.
+
+    Or about more, where the judge reads each field of a pair alone.
+    """
+    pairs = [pair.split(" . ") for pair in random_rules.SOURCE_AND_PORT[probe.version].split(", ")]
+    sources, ports = zip(*pairs, strict=True)
+    named = probe.protocol == "tcp" and probe.source in sources and str(probe.port) in ports
+    return named or _is_of_few(probe)
+
+
+def _is_of_few(probe: Probe) -> bool:
     address = ipaddress.ip_address(probe.source)
-    pair = f"{probe.source} . {probe.port}"
-    named = probe.protocol == "tcp" and pair in random_rules.SOURCE_AND_PORT[probe.version].split(", ")
-    return named or any(address in network for network in FEW)
+    return any(address in network for network in FEW)
 
 
 def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
     """Where the judge and the kernel differ about one random filter; and what the verdicts were."""
-    passages, states = judged(seen.facts)
-    probes = seen.probes
-    sure = {
-        probe
-        for (version, _), some in probes.items()
-        for probe in some
-        if not from_few(probe) and in_all(passages[version].least, probe, states[version])
-    }
-    if not random_rules.DOUBTFUL.search(seen.rules):  # then what may come in does
-        every = [(version, probe) for (version, _), some in probes.items() for probe in some]
-        expected = sure | {p for version, p in every if in_all(passages[version].most, p, states[version])}
-    else:
-        expected = sure
-    every_probe = [probe for some in probes.values() for probe in some]
-    real = reach(every_probe, {probe for probe in expected if not from_few(probe)})
-    found = [f"{probe} does not come in, and must" for probe in sure if not real[probe]]
+    passages = judged(seen.facts)
+    sure, possible = set(), set()
+    for (version, protocol), some in seen.probes.items():
+        passage, states = passages[version], seen.states(version)
+        many = [probe for probe in some if not from_few(probe)]
+        sure |= {each for each in many if in_all(passage.least, each, states)}
+        if not seen.is_doubtful(version, protocol):  # then what may come in does
+            possible |= {each for each in many if in_all(passage.most, each, states)}
+    every = [probe for some in seen.probes.values() for probe in some]
+    real = reach(every, sure | possible)
+    found = [f"{each} does not come in, and must" for each in every if each in sure and not real[each]]
+    found += [
+        f"{each} does not come in, and there is no doubt about it"
+        for each in every
+        if each in possible - sure and not real[each]
+    ]
     verdicts = set()
-    for (version, protocol), some in probes.items():
+    for (version, protocol), some in seen.probes.items():
         passage = passages[version]
         arrived = [probe for probe in some if real[probe]]
-        found += [
-            f"{probe} comes in, and cannot"
-            for probe in arrived
-            if not any(holds(passage.most, probe, each) for each in states[version])
-        ]
-        if not random_rules.DOUBTFUL.search(seen.rules):
-            found += [
-                f"{probe} does not come in, and there is no doubt about it"
-                for probe in some
-                if not real[probe] and not from_few(probe) and in_all(passage.most, probe, states[version])
-            ]
-        if protocol not in passage.open and {p.port for p in arrived if not from_few(p)} >= set(UNNAMED):
-            found.append(f"{protocol}{version} passes, and ports come in that no rule names")
+        found += _of_packets(seen, passage, version, arrived)
+        found += _of_verdict(seen, passage, (version, protocol), arrived, reach)
+        if protocol not in passage.certain and _wide(each for each in some if each in sure) > NAMED_PORTS:
+            found.append(f"{protocol}{version} does not fail for certain, and many ports come in that must")
         certain = protocol in passage.certain
         verdicts.add("open" if certain else "doubt" if protocol in passage.open else "closed")
-        if certain and not arrived and not _witness(reach, passage, version, protocol, states[version]):
-            found.append(f"{protocol}{version} fails for certain, and nothing comes in")
+        found += _of_few(passage, (version, protocol), arrived)
+    found += [each for version, passage in passages.items() for each in _of_reasons(seen, passage, version)]
     return found, verdicts
 
 
-def _witness(reach: Reach, passage: Passage, version: int, protocol: str, states: Sequence[int]) -> bool:
-    """Whether something comes in of all that must."""
+def _wide(probes: Iterable[Probe]) -> int:
+    """Of how many ports that no rule names connections stand for."""
+    return sum(UNNAMED[port] for port in {probe.port for probe in probes} & UNNAMED.keys())
+
+
+def _of_packets(seen: Observed, passage: Passage, version: int, arrived: Sequence[Probe]) -> Iterator[str]:
+    """What is wrong with the sets of packets that come in at most, or are refused."""
+    states, away = seen.states(version), refused(seen.facts, version)
+    for probe in arrived:
+        if not any(holds(passage.most, probe, each) for each in states):
+            yield f"{probe} comes in, and cannot"
+        if not from_few(probe) and in_all(away, probe, states):
+            yield f"{probe} comes in, and is refused"
+
+
+def _of_verdict(
+    seen: Observed, passage: Passage, kind: tuple[int, str], arrived: Sequence[Probe], reach: Reach
+) -> Iterator[str]:
+    """What is wrong with the verdict about a protocol."""
+    version, protocol = kind
+    wide = _wide(probe for probe in arrived if not from_few(probe))
+    if protocol not in passage.open and wide > NAMED_PORTS:
+        yield f"{protocol}{version} passes, and ports come in that no rule names"
+    if protocol in passage.certain and not wide and not _witness(seen, passage, kind, reach):
+        yield f"{protocol}{version} fails for certain, and no port comes in that no rule names"
+    doubtful = seen.is_doubtful(version, protocol) or len(seen.states(version)) > 1
+    if not doubtful and protocol in passage.open - passage.certain:
+        yield f"{protocol}{version} fails with a doubt, and there is none"
+
+
+def _of_few(passage: Passage, kind: tuple[int, str], arrived: Sequence[Probe]) -> Iterator[str]:
+    """What is wrong with what the judge says of few addresses that may reach everything."""
+    said = any(line.startswith("everything from a few addresses ") for line in passage.evidence)
+    if kind[1] in passage.open or said:
+        return
+    for source, own in sorted({(probe.source, probe.destination) for probe in arrived if _is_of_few(probe)}):
+        ports = _wide(each for each in arrived if (each.source, each.destination) == (source, own))
+        if ports > 2 * NAMED_PORTS:  # up to half of them may be open to all
+            yield f"{source} may reach everything, and the evidence does not say so"
+
+
+def _of_reasons(seen: Observed, passage: Passage, version: int) -> Iterator[str]:
+    """What is wrong with the chains and rules that the judge names as its reasons."""
+    named = {str(chain) for chain, _ in passage.chains}
+    expected = _input_chains(seen.facts, version)
+    if named != expected:
+        yield f"the chains of version {version} are {named}, and not {expected}"
+    few = [line for line in passage.evidence if line.startswith("everything from a few addresses ")]
+    if few and not _NAMES_FEW.search(seen.rules[version]):
+        yield f"no rule is for few addresses: {few}"
+    if passage.open and not all(reason for _, reason in passage.chains):
+        yield f"version {version} fails, and a chain does not"
+    for protocol in PROTOCOLS:
+        line = f": {protocol}{version} refused by "
+        if protocol not in passage.open and not any(line in each for each in passage.evidence):
+            yield f"{protocol}{version} passes, and nothing refuses it"
+    for reasons, pattern in (
+        (passage.refusals, _REFUSES),
+        ([reason for _, reason in passage.chains if reason], _ACCEPTS),
+    ):
+        yield from (f"not a reason: {each}" for each in reasons if not pattern.search(each))
+
+
+def _input_chains(facts: Any, version: int) -> set[str]:
+    """The base chains that see inbound packets, as they are named in reports."""
+    if facts["nft"] is None:
+        return {
+            f"{FAMILIES[version]} {table} INPUT"
+            for table in ("filter", "mangle")
+            if f"*{table}\n" in facts["iptables"][f"ipv{version}"]
+        }
+    return {
+        f"{chain['family']} {chain['table']} {chain['name']}"
+        for chain in (each["chain"] for each in facts["nft"] if "chain" in each)
+        if chain.get("hook") == "input"
+        and chain["family"] in (FAMILIES[version], "inet")
+        and chain["table"] != "asleep"
+    }
+
+
+def _witness(seen: Observed, passage: Passage, kind: tuple[int, str], reach: Reach) -> bool:
+    """Whether something comes in of all that must, to a port that no rule names."""
+    states = seen.states(kind[0])
     every = [
         replace(p, source_port=port)
-        for p in EVERY[version, protocol]
+        for p in EVERY[kind]
+        if p.port in UNNAMED
         for port in (*random_rules.SINGLE, 31000, 60000)
     ]
-    sources = _sources(passage.least, version)
+    sources = _sources(passage.least, kind[0])
     every += [replace(p, source=source) for source in sources for p in every]
     certain = (p for p in every if not from_few(p) and in_all(passage.least, p, states))
     some = list(islice(certain, 20))

@@ -30,7 +30,7 @@ def test_verdicts_match_the_packets_that_arrive(
     for case in range(part, ALL_CASES if all_cases else CASES, PARTS):
         seen = filtering.observe(network, random.Random(f"{seed} {case}"))
         found, said = filtering.disagreements(seen, network.reached)
-        assert not found, f"case {case} of seed {seed}\n{seen.rules}\n" + "\n".join(found)
+        assert not found, f"case {case} of seed {seed}\n{seen}\n" + "\n".join(found)
         verdicts.update(said)
     print(verdicts)
     assert min(verdicts[each] for each in ("open", "doubt", "closed")) > 0
