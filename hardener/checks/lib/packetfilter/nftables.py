@@ -148,9 +148,10 @@ class _Reader:
         right = match.get("right")
         if operator in ("<", ">", "<=", ">="):
             return self._ordered(match.get("left"), str(operator), right)
-        if operator not in ("==", "!=", "in"):
+        if operator not in ("==", "!=", "in", "!"):
             return UNKNOWN
-        return self._compare(match.get("left"), right, negated=operator == "!=", shared=operator == "in")
+        negated, shared = operator in ("!=", "!"), operator in ("in", "!")
+        return self._compare(match.get("left"), right, negated=negated, shared=shared)
 
     def _ordered(self, left: Any, operator: str, right: Any) -> Taken:
         if not isinstance(right, int):
@@ -175,7 +176,8 @@ class _Reader:
                     states |= _STATES.get(str(name), set())
                 return restrict(Dimension.KIND, kinds(states=states), 4, negated=negated)
             case {"ct": {"key": "status"}} if shared and _values(right) == ["dnat"]:
-                return restrict(Dimension.KIND, kinds(states=[TRANSLATED]), 4)
+                translated = restrict(Dimension.KIND, kinds(states=[TRANSLATED]), 4, negated=negated)
+                return _and(tracked(), translated)
             case {"ct": {"key": "direction"}}:
                 return tracked() if ("original" in _values(right)) is not negated else NONE
             case {"ct": {"key": "proto-dst", "dir": "original"}}:
