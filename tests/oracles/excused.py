@@ -45,4 +45,7 @@ EXCUSED: Mapping[str, Mapping[str, str]] = {
         "default_ulimits: limit == -1": _WORDING,
         "seccomp_profile: profile is None": "decides on kernels without seccomp",
     },
+    "hardener.checks.lib.packetfilter.sets": {
+        "intersect: len(other) < len(one)": "speed: which of two sets is walked, and which is searched",
+    },
 }

@@ -15,6 +15,7 @@ WIDE = {
     4: ("0.0.0.0/1", "128.0.0.0/1", "8.0.0.0/5"),
     6: ("2000::/4", "2600::/7", "2000::/3"),
 }
+HALF = {4: "128.0.0.0/1", 6: "2800::/5"}  # of the addresses that packets come from
 ADDRESS_TYPES = {
     4: ("LOCAL", "UNICAST", "MULTICAST", "LOCAL,UNICAST", "LOCAL,MULTICAST", "UNICAST,BROADCAST"),
     6: ("LOCAL", "UNICAST", "MULTICAST", "LOCAL,UNICAST", "LOCAL,MULTICAST"),
@@ -143,7 +144,7 @@ IPTABLES: Conditions = (
 def _rule(dice: random.Random, version: int, calls: Sequence[str]) -> str:
     conditions: list[str] = []
     taken: set[str] = set()
-    for condition in dice.sample(IPTABLES, dice.choice((0, 1, 1, 1, 1, 2, 2, 3))):
+    for condition in dice.sample(IPTABLES, dice.choice((0, 1, 1, 1, 1, 1, 1, 2, 2, 3))):
         text = condition(dice, version)
         words = {word for word in text.split() if word.startswith("-")} - {"-m"}
         if not words & taken:  # each option once; a protocol goes with what needs it
@@ -172,8 +173,10 @@ def _some(
 
 def iptables(dice: random.Random, version: int, *, plain: bool = False) -> str:
     """Rules for ``iptables-restore``, or ``ip6tables-restore`` where the version is 6."""
-    sent = [f"-i {name} -d {own} -g " for name in SOURCES for own in OWN[version]]
-    bodies = _bodies(dice, partial(_rule, dice, version), "C", sent, plain=plain)
+    halves = [f"-s {HALF[version]}", f"! -s {HALF[version]}"]
+    sent = [f"-i {name} -d {own} {half} -g " for name in SOURCES for own in OWN[version] for half in halves]
+    ends = ("-j ACCEPT", "-j DROP", "-j RETURN")
+    bodies = _bodies(dice, partial(_rule, dice, version), "C", sent, ends, plain=plain)
     lines = ["*filter", f":INPUT {dice.choice(('ACCEPT', 'DROP', 'DROP'))} [0:0]"]
     lines += [f":{name} - [0:0]" for name in bodies if name]
     lines += [f"-A {name or 'INPUT'} {rule}" for name, rules in bodies.items() for rule in rules]
@@ -196,6 +199,7 @@ def _bodies(
     made: Callable[[Sequence[str]], str],
     prefix: str,
     sent: Sequence[str],
+    ends: Sequence[str],
     *,
     plain: bool,
 ) -> dict[str, list[str]]:
@@ -205,12 +209,16 @@ def _bodies(
         dice: of this case.
         made: a rule, by the chains that it may call.
         prefix: of the names of chains.
-        sent: beginnings of rules that share out the packets: to each what decides a part of them.
+        sent: beginnings of rules that share out the packets, so that each chain decides a part of them.
+        ends: rules that decide the rest of a part.
         plain: as for ``_some``.
     """
     if dice.random() < 0.5:
         shared = [f"{prefix}{number}" for number in range(len(sent))]
-        found = {name: _some(dice, partial(made, ()), 3, plain=plain, least=1) for name in shared}
+        found = {
+            name: [*_some(dice, partial(made, ()), 2, plain=plain, least=1), dice.choice(ends)]
+            for name in shared
+        }
         return found | {"": [beginning + name for beginning, name in zip(sent, shared, strict=True)]}
     names = [f"{prefix}{number}" for number in range(dice.randint(0, 3))]
     found = {
@@ -239,7 +247,7 @@ def _nft_address(dice: random.Random) -> str:
         return f"{family} saddr {_nft_not(dice)}@some{version}"
     if dice.random() < 0.3:
         return f"{family} daddr {_nft_not(dice)}{_own(dice, version)}"
-    if dice.random() < 0.2:
+    if dice.random() < 0.3:
         operator = "!= " if dice.random() < 0.2 else ""
         return f"{family} saddr . tcp dport {operator}{{ {SOURCE_AND_PORT[version]} }}"
     return f"{family} saddr {_nft_not(dice)}{_address(dice, version)}"
@@ -268,11 +276,13 @@ NFT: Conditions = (
         f"{dice.choice(('ip protocol', 'ip6 nexthdr'))} {_nft_not(dice)}{dice.choice(('tcp', 'udp'))}"
     ),
     lambda dice, _: f"ct state {_nft_not(dice)}{dice.choice(STATES)}",
-    lambda dice, _: f"ct state {dice.choice(STATES)}",
-    lambda dice, _: "ct status dnat",
+    lambda dice, _: f"ct state {dice.choice(('', '! '))}{dice.choice(STATES)}",
+    lambda dice, _: f"ct status {dice.choice(('', '! '))}dnat",
     lambda dice, _: f"ct state {{ established, {dice.choice(('new', 'related', 'invalid'))} }}",
     lambda dice, _: f"ct direction {dice.choice(('original', 'reply'))}",
-    lambda dice, _: f"tcp flags {dice.choice(('syn', 'ack', 'syn,ack', '== syn', '!= syn', '!= syn,ack'))}",
+    lambda dice, _: (
+        f"tcp flags {dice.choice(('syn', 'ack', '! ack', '! syn', '== syn', '!= syn', '!= syn,ack'))}"
+    ),
     lambda dice, _: (
         f"tcp flags & (fin|syn|rst|ack) {dice.choice(('==', '!='))} {dice.choice(('syn', 'ack', '0'))}"
     ),
@@ -300,7 +310,7 @@ def _goes_with(one: str, other: str) -> bool:
 
 def _nft_rule(dice: random.Random, calls: Sequence[str]) -> str:
     conditions: list[str] = []
-    for condition in dice.sample(NFT, dice.choice((0, 1, 1, 1, 1, 2, 2))):
+    for condition in dice.sample(NFT, dice.choice((0, 1, 1, 1, 1, 1, 1, 2, 2))):
         text = condition(dice, 0)
         if all(_goes_with(text, other) for other in conditions):
             conditions.append(text)
@@ -333,12 +343,14 @@ def nft(dice: random.Random, *, plain: bool = False) -> str:
     where = f'"eth0" : {dice.choice(("accept", "drop"))}, "lo" : accept'
     lines += [f"map where {{ type ifname : verdict; elements = {{ {where} }}; }}"]
     sent = [
-        f"iifname {name} {family} daddr {own} goto "
+        f"iifname {name} {family} daddr {own} {family} saddr {operator}{HALF[version]} goto "
         for name in SOURCES
         for family, version in (("ip", 4), ("ip6", 6))
         for own in OWN[version]
+        for operator in ("", "!= ")
     ]
-    bodies = _bodies(dice, partial(_nft_rule, dice), "c", sent, plain=plain)
+    ends = ("accept", "drop", "return")
+    bodies = _bodies(dice, partial(_nft_rule, dice), "c", sent, ends, plain=plain)
     base = bodies.pop("")
     for name, rules in reversed(bodies.items()):
         lines += [f"chain {name} {{", *rules, "}"]
