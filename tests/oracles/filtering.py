@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
@@ -34,6 +34,10 @@ from tests.unit.snapshots import make, only
 PROBES = 24  # of each protocol and version of IP, in each case
 FROM_PORTS = (22, 53, 443, 1024)
 EVERY = {(version, name): tuple(all_probes(version, name)) for version in (4, 6) for name in ("tcp", "udp")}
+PAIRED = {
+    version: tuple(zip(*(pair.split(" . ") for pair in pairs.split(", ")), strict=True))
+    for version, pairs in random_rules.SOURCE_AND_PORT.items()
+}
 FEW = [ipaddress.ip_network(text) for texts in random_rules.FEW.values() for text in texts]
 INTERFACES = normal(each for name in SOURCES for each in interface(name, "+\0"))
 ADDRESSES = {
@@ -112,25 +116,26 @@ def _loads(network: Network, text: str) -> bool:
     return network.host.run("sh", "-c", "nft -f - 2>&1", given=text, check=False) == ""
 
 
-def judged(facts: Any) -> dict[int, Passage]:
+@dataclass(frozen=True)
+class Judged:
+    """What the judge says of a version of IP: of what comes in, and what some chain refuses for certain."""
+
+    passage: Passage
+    refused: Sequence[Box]
+
+
+def judged(facts: Any, version: int) -> Judged:
     """What the judge makes of the facts that the collector reads."""
-    return {
-        version: into_host(
-            rulesets(make(firewall=only(facts)), version), version, interfaces=INTERFACES, own=own
-        )
-        for version, own in ADDRESSES.items()
-    }
-
-
-def refused(facts: Any, version: int) -> list[Box]:
-    """What a chain refuses of all inbound packets, for certain."""
-    everything = inbound(version, untracked=True, interfaces=INTERFACES, own=ADDRESSES[version])
-    return [
+    sources = rulesets(make(firewall=only(facts)), version)
+    own = ADDRESSES[version]
+    everything = inbound(version, untracked=True, interfaces=INTERFACES, own=own)
+    refused = [
         box
-        for rules in rulesets(make(firewall=only(facts)), version)
+        for rules in sources
         for chain in rules.hooked("input", {FAMILIES[version], "inet"})
         for box, _ in rules.refused(chain, [everything])
     ]
+    return Judged(into_host(sources, version, interfaces=INTERFACES, own=own), refused)
 
 
 @lru_cache(maxsize=4096)
@@ -178,23 +183,22 @@ def from_few(probe: Probe) -> bool:
 
     Or about more, where the judge reads each field of a pair alone.
     """
-    pairs = [pair.split(" . ") for pair in random_rules.SOURCE_AND_PORT[probe.version].split(", ")]
-    sources, ports = zip(*pairs, strict=True)
+    sources, ports = PAIRED[probe.version]
     named = probe.protocol == "tcp" and probe.source in sources and str(probe.port) in ports
-    return named or _is_of_few(probe)
+    return named or _is_of_few(probe.source)
 
 
-def _is_of_few(probe: Probe) -> bool:
-    address = ipaddress.ip_address(probe.source)
-    return any(address in network for network in FEW)
+@cache
+def _is_of_few(source: str) -> bool:
+    return any(ipaddress.ip_address(source) in network for network in FEW)
 
 
 def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
     """Where the judge and the kernel differ about one random filter; and what the verdicts were."""
-    passages = judged(seen.facts)
+    said = {version: judged(seen.facts, version) for version in ADDRESSES}
     sure, possible = set(), set()
     for (version, protocol), some in seen.probes.items():
-        passage, states = passages[version], seen.states(version)
+        passage, states = said[version].passage, seen.states(version)
         many = [probe for probe in some if not from_few(probe)]
         sure |= {each for each in many if in_all(passage.least, each, states)}
         if not seen.is_doubtful(version, protocol):  # then what may come in does
@@ -209,16 +213,17 @@ def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
     ]
     verdicts = set()
     for (version, protocol), some in seen.probes.items():
-        passage = passages[version]
+        passage = said[version].passage
         arrived = [probe for probe in some if real[probe]]
-        found += _of_packets(seen, passage, version, arrived)
+        found += _of_packets(seen, said[version], version, arrived)
         found += _of_verdict(seen, passage, (version, protocol), arrived, reach)
         if protocol not in passage.certain and _wide(each for each in some if each in sure) > NAMED_PORTS:
             found.append(f"{protocol}{version} does not fail for certain, and many ports come in that must")
         certain = protocol in passage.certain
         verdicts.add("open" if certain else "doubt" if protocol in passage.open else "closed")
         found += _of_few(passage, (version, protocol), arrived)
-    found += [each for version, passage in passages.items() for each in _of_reasons(seen, passage, version)]
+    for version, judgement in said.items():
+        found += _of_reasons(seen, judgement.passage, version)
     return found, verdicts
 
 
@@ -227,13 +232,13 @@ def _wide(probes: Iterable[Probe]) -> int:
     return sum(UNNAMED[port] for port in {probe.port for probe in probes} & UNNAMED.keys())
 
 
-def _of_packets(seen: Observed, passage: Passage, version: int, arrived: Sequence[Probe]) -> Iterator[str]:
+def _of_packets(seen: Observed, said: Judged, version: int, arrived: Sequence[Probe]) -> Iterator[str]:
     """What is wrong with the sets of packets that come in at most, or are refused."""
-    states, away = seen.states(version), refused(seen.facts, version)
+    states = seen.states(version)
     for probe in arrived:
-        if not any(holds(passage.most, probe, each) for each in states):
+        if not any(holds(said.passage.most, probe, each) for each in states):
             yield f"{probe} comes in, and cannot"
-        if not from_few(probe) and in_all(away, probe, states):
+        if not from_few(probe) and in_all(said.refused, probe, states):
             yield f"{probe} comes in, and is refused"
 
 
@@ -257,7 +262,9 @@ def _of_few(passage: Passage, kind: tuple[int, str], arrived: Sequence[Probe]) -
     said = any(line.startswith("everything from a few addresses ") for line in passage.evidence)
     if kind[1] in passage.open or said:
         return
-    for source, own in sorted({(probe.source, probe.destination) for probe in arrived if _is_of_few(probe)}):
+    for source, own in sorted(
+        {(probe.source, probe.destination) for probe in arrived if _is_of_few(probe.source)}
+    ):
         ports = _wide(each for each in arrived if (each.source, each.destination) == (source, own))
         if ports > 2 * NAMED_PORTS:  # up to half of them may be open to all
             yield f"{source} may reach everything, and the evidence does not say so"
@@ -305,14 +312,13 @@ def _input_chains(facts: Any, version: int) -> set[str]:
 def _witness(seen: Observed, passage: Passage, kind: tuple[int, str], reach: Reach) -> bool:
     """Whether something comes in of all that must, to a port that no rule names."""
     states = seen.states(kind[0])
-    every = [
-        replace(p, source_port=port)
+    every = (
+        replace(p, source_port=port, source=source or p.source)
+        for source in ("", *_sources(passage.least, kind[0]))
         for p in EVERY[kind]
         if p.port in UNNAMED
         for port in (*random_rules.SINGLE, 31000, 60000)
-    ]
-    sources = _sources(passage.least, kind[0])
-    every += [replace(p, source=source) for source in sources for p in every]
+    )
     certain = (p for p in every if not from_few(p) and in_all(passage.least, p, states))
     some = list(islice(certain, 20))
     return any(reach(some, some).values())
