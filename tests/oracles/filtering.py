@@ -95,7 +95,7 @@ def observe(network: Network, dice: random.Random) -> Observed:
 
 def _load(network: Network, dice: random.Random) -> tuple[str, dict[int, str]]:
     """Load random rules, and say which: those of nft, and those of iptables by the version of IP."""
-    nft, plain = "", dice.random() < 0.5
+    nft, plain = "", dice.random() < 0.65
     network.host.run("nft", "flush", "ruleset")
     if dice.random() < 0.5:
         nft = next(

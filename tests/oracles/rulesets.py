@@ -150,7 +150,7 @@ def _rule(dice: random.Random, version: int, calls: Sequence[str]) -> str:
         if not words & taken:  # each option once; a protocol goes with what needs it
             taken |= words
             conditions.append(text)
-    targets = ["-j ACCEPT", "-j ACCEPT", "-j DROP", "-j DROP", "-j RETURN", "-j RETURN", "-j LOG", ""]
+    targets = [*["-j ACCEPT", "-j DROP"] * 3, *["-j RETURN"] * 2, dice.choice(("-j LOG", ""))]
     targets += [f"-j {name}" for name in calls] * 2 + [f"-g {name}" for name in calls]
     targets += ["-j NFQUEUE", "-j NFQUEUE --queue-bypass"] if dice.random() < 0.4 else []
     if any(each.startswith("-p udp") for each in conditions):
@@ -174,7 +174,12 @@ def _some(
 def iptables(dice: random.Random, version: int, *, plain: bool = False) -> str:
     """Rules for ``iptables-restore``, or ``ip6tables-restore`` where the version is 6."""
     halves = [f"-s {HALF[version]}", f"! -s {HALF[version]}"]
-    sent = [f"-i {name} -d {own} {half} -g " for name in SOURCES for own in OWN[version] for half in halves]
+    sent = [
+        f"-i {name} -d {own} {half} {dice.choice(('-j', '-g'))} "
+        for name in SOURCES
+        for own in OWN[version]
+        for half in halves
+    ]
     ends = ("-j ACCEPT", "-j DROP", "-j RETURN")
     bodies = _bodies(dice, partial(_rule, dice, version), "C", sent, ends, plain=plain)
     lines = ["*filter", f":INPUT {dice.choice(('ACCEPT', 'DROP', 'DROP'))} [0:0]"]
@@ -247,9 +252,6 @@ def _nft_address(dice: random.Random) -> str:
         return f"{family} saddr {_nft_not(dice)}@some{version}"
     if dice.random() < 0.3:
         return f"{family} daddr {_nft_not(dice)}{_own(dice, version)}"
-    if dice.random() < 0.3:
-        operator = "!= " if dice.random() < 0.2 else ""
-        return f"{family} saddr . tcp dport {operator}{{ {SOURCE_AND_PORT[version]} }}"
     return f"{family} saddr {_nft_not(dice)}{_address(dice, version)}"
 
 
@@ -257,7 +259,7 @@ def _nft_address(dice: random.Random) -> str:
 SOURCE_AND_PORT = {4: "8.7.6.5 . 22, 150.1.2.3 . 80", 6: "2001:7::5 . 22, 2c00:1::5 . 80"}
 NFT: Conditions = (
     lambda dice, _: f"iifname {_nft_not(dice)}{dice.choice(('eth0', 'eth1', 'eth*', 'lo', 'docker0'))}",
-    lambda dice, _: 'iifname . tcp dport { "eth0" . 1024-65535, "eth1" . 22 }',
+    lambda dice, _: _pairs(dice),
     lambda dice, _: f"iif {_nft_not(dice)}{dice.choice(('eth0', 'eth1', 'lo'))}",
     lambda dice, _: f'iifname {_nft_not(dice)}{{ "eth0", "lo" }}',
     lambda dice, _: _nft_address(dice),
@@ -284,7 +286,7 @@ NFT: Conditions = (
         f"tcp flags {dice.choice(('syn', 'ack', '! ack', '! syn', '== syn', '!= syn', '!= syn,ack'))}"
     ),
     lambda dice, _: (
-        f"tcp flags & (fin|syn|rst|ack) {dice.choice(('==', '!='))} {dice.choice(('syn', 'ack', '0'))}"
+        f"tcp flags & (fin|syn|rst|ack) {dice.choice(('==', '!='))} {dice.choice(('syn', 'syn', 'ack', '0'))}"
     ),
     lambda dice, _: (
         f"fib daddr type {_nft_not(dice)}{dice.choice(('local', 'broadcast', '{ local, unicast }'))}"
@@ -295,6 +297,14 @@ NFT: Conditions = (
     lambda dice, _: f"limit rate {dice.choice(('', 'over '))}{dice.choice(('1/minute', '1000/second'))}",
     lambda dice, _: f"meta pkttype {_nft_not(dice)}{dice.choice(('host', 'broadcast'))}",
 )
+
+
+def _pairs(dice: random.Random) -> str:
+    if dice.random() < 0.15:
+        return 'iifname . tcp dport { "eth0" . 1024-65535, "eth1" . 22 }'
+    family, version = dice.choice((("ip", 4), ("ip6", 6)))
+    operator = "!= " if dice.random() < 0.15 else ""
+    return f"{family} saddr . tcp dport {operator}{{ {SOURCE_AND_PORT[version]} }}"
 
 
 def _ordered(dice: random.Random) -> str:
@@ -314,7 +324,7 @@ def _nft_rule(dice: random.Random, calls: Sequence[str]) -> str:
         text = condition(dice, 0)
         if all(_goes_with(text, other) for other in conditions):
             conditions.append(text)
-    verdicts = ["accept", "accept", "drop", "drop", "return", "return", "counter", "log", "continue"]
+    verdicts = [*["accept", "drop"] * 3, *["return"] * 2, dice.choice(("counter", "log", "continue"))]
     verdicts += [f"jump {name}" for name in calls] * 2 + [f"goto {name}" for name in calls]
     verdicts += ["reject"] if any(each.startswith("udp ") for each in conditions) else []
     verdict = dice.choice(verdicts)
@@ -343,7 +353,8 @@ def nft(dice: random.Random, *, plain: bool = False) -> str:
     where = f'"eth0" : {dice.choice(("accept", "drop"))}, "lo" : accept'
     lines += [f"map where {{ type ifname : verdict; elements = {{ {where} }}; }}"]
     sent = [
-        f"iifname {name} {family} daddr {own} {family} saddr {operator}{HALF[version]} goto "
+        f"iifname {name} {family} daddr {own} {family} saddr {operator}{HALF[version]} "
+        f"{dice.choice(('jump', 'goto'))} "
         for name in SOURCES
         for family, version in (("ip", 4), ("ip6", 6))
         for own in OWN[version]
