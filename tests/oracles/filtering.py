@@ -80,11 +80,12 @@ class Observed:
 
 def observe(network: Network, dice: random.Random) -> Observed:
     """Load random rules, and have the collector read them; sometimes where a tool is not installed."""
-    nft, saved = _load(network, dice)
+    hidden = dice.random() < 0.2
+    nft, saved = _load(network, dice, plain=not hidden and dice.random() < 0.75)
     with network.host.entered():
         facts = firewall.read()
     assert not facts["errors"]
-    hidden = bool(saved) and dice.random() < 0.25
+    hidden &= bool(saved)
     if hidden:
         facts["iptables"] = None
     elif not nft and dice.random() < 0.3:
@@ -93,9 +94,9 @@ def observe(network: Network, dice: random.Random) -> Observed:
     return Observed(rules, facts, {kind: chosen(dice, *kind) for kind in EVERY}, hidden)
 
 
-def _load(network: Network, dice: random.Random) -> tuple[str, dict[int, str]]:
+def _load(network: Network, dice: random.Random, *, plain: bool) -> tuple[str, dict[int, str]]:
     """Load random rules, and say which: those of nft, and those of iptables by the version of IP."""
-    nft, plain = "", dice.random() < 0.65
+    nft = ""
     network.host.run("nft", "flush", "ruleset")
     if dice.random() < 0.5:
         nft = next(

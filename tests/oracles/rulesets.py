@@ -363,6 +363,8 @@ def nft(dice: random.Random, *, plain: bool = False) -> str:
     ends = ("accept", "drop", "return")
     bodies = _bodies(dice, partial(_nft_rule, dice), "c", sent, ends, plain=plain)
     base = bodies.pop("")
+    if dice.random() < 0.2:
+        base.insert(0, f"ip saddr . tcp dport {{ {SOURCE_AND_PORT[4]} }} accept")
     for name, rules in reversed(bodies.items()):
         lines += [f"chain {name} {{", *rules, "}"]
     policy = dice.choice(("accept", "drop", "drop"))
