@@ -5,7 +5,8 @@ people write them to files and as ``auditctl -l`` prints them. That prints a rul
 with the system calls that the permission stands for, and a key or a path with blanks as it is.
 
 The kernel asks the lists in this order. ``task`` when a process starts: ``never`` there keeps all that it
-does from the log. ``exit`` after a system call: of all rules and watches, the first that matches decides.
+does from the log. ``exit`` after a system call: of all rules and watches, the first that matches decides,
+but a rule for a folder itself comes before one for a file in it when a file is removed or replaced.
 ``exclude`` before a record is written, by its type; its action means nothing.
 """
 
@@ -21,10 +22,17 @@ ALL = frozenset("rwxa")
 
 _WITH_VALUE = "aAdwWpkSFCDebfrsR"
 _FIELD = re.compile(r"([a-z0-9_]+)\s*(>=|<=|!=|&=|[=<>&])\s*(.*)", re.DOTALL)
-# The system calls that a list must contain to stand for a permission.
+# The system calls that a list must contain to stand for a permission: of those that auditctl lists for it,
+# the ones that every machine has.
 _SYSTEM_CALLS = {
-    "w": frozenset({"openat", "unlinkat"}),
-    "a": frozenset({"fchmodat", "fchownat", "setxattr"}),
+    "w": frozenset(
+        {"linkat", "mkdirat", "mknodat", "openat", "openat2", "renameat2", "symlinkat", "unlinkat"}
+        | {"ftruncate", "truncate"}
+    ),
+    "a": frozenset(
+        {"fchmod", "fchmodat", "fchown", "fchownat", "fremovexattr", "fsetxattr", "lremovexattr", "lsetxattr"}
+        | {"removexattr", "setxattr"}
+    ),
     "x": frozenset({"execve"}),
     "r": frozenset({"openat"}),
 }
@@ -72,6 +80,25 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_WORD_SIZES = {
+    **dict.fromkeys(
+        ("b64", "aarch64", "loongarch64", "ppc64", "ppc64le", "riscv64", "s390x", "x86_64"), "b64"
+    ),
+    **dict.fromkeys(("b32", "arm", "armeb", "armv5tel", "armv6l", "armv7l", "i386", "i486", "i586"), "b32"),
+    **dict.fromkeys(("i686", "ppc", "s390"), "b32"),
+}
+# How auditctl lists values that it reads in another form, too.
+_LISTED_VALUES = {
+    "unset": "-1",
+    "4294967295": "-1",
+    "fifo": "4096",
+    "character": "8192",
+    "dir": "16384",
+    "block": "24576",
+    "file": "32768",
+    "link": "40960",
+    "socket": "49152",
+}
 _LEAST_RATE = 100  # records a second; one access makes about five
 _HARMLESS_FILESYSTEMS = frozenset({"debugfs", "tracefs"})
 
@@ -113,6 +140,11 @@ class Rule:
         below = tree and self.path.startswith(path.rstrip("/") + "/")
         return below or self.path == path or self.covers(path, tree=False)
 
+    def hides(self, path: str) -> bool:
+        """Return whether the rule silences that ``path`` is removed or replaced, as one for its folder."""
+        folder = not self.tree and self.path == posixpath.dirname(path)
+        return folder and not self.always and "w" in self.permissions
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -136,27 +168,51 @@ class Rules:
                     silenced |= rule.permissions - covered
             elif not rule.conditions and rule.covers(path, tree=tree):
                 covered |= rule.permissions - silenced
+        if self._hidden(path):
+            covered.discard("w")
         return frozenset(needed) - covered
+
+    def _hidden(self, path: str) -> bool:
+        """Return whether a rule for the folder of ``path`` silences that the path is removed or replaced.
+
+        Whoever does that changes the folder, too, and of the rules for single paths, the kernel asks those
+        for the folder before those for the path, in whatever order they are.
+        """
+        folder = posixpath.dirname(path)
+        for rule in self.rules:
+            if rule.hides(path):
+                return True
+            decides = rule.path == folder or (rule.path != path and rule.covers(path, tree=False))
+            if decides and rule.always and not rule.conditions and "w" in rule.permissions:
+                return False
+        return False
 
     def silencing(self, path: str, missing: Iterable[str], *, tree: bool = False) -> list[str]:
         """Return the ``never`` rules that suppress records for some of these permissions of ``path``."""
-        path = canonical(path)
+        path, absent = canonical(path), set(missing)
         return [
             rule.text
             for rule in self.rules
-            if not rule.always and rule.permissions & set(missing) and rule.touches(path, tree=tree)
+            if (not rule.always and rule.permissions & absent and rule.touches(path, tree=tree))
+            or ("w" in absent and rule.hides(path))
         ]
 
     def about(self, path: str) -> tuple[Rule, ...]:
         """Return the rules for a path, its parents and its children."""
         path = canonical(path)
-        return tuple(rule for rule in self.rules if rule.path and rule.touches(path, tree=True))
+        return tuple(
+            rule for rule in self.rules if rule.path and (rule.touches(path, tree=True) or rule.hides(path))
+        )
 
     def has(self, rule: Rule) -> bool:
         """Return whether the rules contain an equal rule with at least the same permissions."""
         return any(
             other.permissions >= rule.permissions
-            and _is_equal(other, replace(rule, permissions=other.permissions))
+            and _is_equal(
+                other,
+                # The kernel's list shows a rule for a file as a watch.
+                replace(rule, permissions=other.permissions, tree=rule.tree or (rule.always and other.tree)),
+            )
             for other in self.rules
         )
 
@@ -169,17 +225,18 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
     """
     rules: list[Rule] = []
     tasks: list[Rule] = []
-    losing: list[str] = []
+    losing: dict[tuple[frozenset[str], tuple[tuple[str, str], ...]], str] = {}
+    slow: list[str] = []
     enabled = True
     for line in lines:
         options = _options(line)
         match options[:1]:
             case [("D", _)]:
-                rules, tasks, losing = [], [], []
+                rules, tasks, losing = [], [], {}
             case [("e", value)]:
                 enabled = value in ("1", "2")
-            case [("r", value)] if value.isdigit() and too_slow(int(value)):
-                losing.append(line)
+            case [("r", value)]:
+                slow = [line] if value.isdigit() and too_slow(int(value)) else []
             case [("w", _)]:
                 rules.append(_watch(line, options))
             case [("W", _)]:
@@ -187,7 +244,10 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
             case [("a" | "A" | "d" as where, lists)]:
                 words = set(lists.split(","))
                 if words & {"exclude", "filesystem"}:
-                    losing += [line] if _keeps_records_out(words, options) and where != "d" else []
+                    fields = frozenset(words), tuple(options[1:])
+                    losing.pop(fields, None)
+                    loses = where != "d" and _keeps_records_out(words, options)
+                    losing |= {fields: line} if loses else {}
                 elif words & {"exit", "task"}:
                     rule = _rule(line, options, native)
                     kept = tasks if "task" in words else rules
@@ -197,7 +257,7 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
                         _delete(kept, rule)
                     else:
                         kept.insert(0 if where == "A" else len(kept), rule)
-    return Rules((*tasks, *rules), enabled, tuple(losing))
+    return Rules((*tasks, *rules), enabled, (*slow, *losing.values()))
 
 
 def too_slow(rate: int) -> bool:
@@ -258,24 +318,32 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
                     elif name == "perm" and compared == "=":
                         permissions = frozenset(wanted) & ALL
                     elif name == "arch" and compared == "=":
-                        if wanted != native and not always:
+                        size = _WORD_SIZES.get(wanted.lower())
+                        if size and size != native and not always:
                             return None
-                        narrowed += [value] if wanted != native else []
+                        narrowed += [value] if size != native else []
                     elif name != "key":
-                        narrowed.append(value)
+                        narrowed.append(f"{name}{compared}{_LISTED_VALUES.get(wanted, wanted)}")
                 case _:
                     narrowed.append(value)
-    stood_for = ALL
-    if calls and not calls & {"all", "any"}:
-        stood_for = _recorded_permissions(calls) if always else _affected_permissions(calls)
     return Rule(
         line,
         always=always,
         path=path,
         tree=tree,
-        permissions=stood_for if permissions is None else permissions & stood_for,
+        permissions=_permissions(calls, permissions, always=always),
         conditions=tuple(narrowed),
     )
+
+
+def _permissions(calls: set[str], given: frozenset[str] | None, *, always: bool) -> frozenset[str]:
+    """Return what a rule with these system calls and ``-F perm`` records in full, or silences in part."""
+    if given is not None and not always:
+        return given  # auditctl may add the calls of the permissions to those of the list
+    stood_for = ALL
+    if calls and not calls & {"all", "any"}:
+        stood_for = _recorded_permissions(calls) if always else _affected_permissions(calls)
+    return stood_for if given is None else given & stood_for
 
 
 def _recorded_permissions(calls: set[str]) -> frozenset[str]:
@@ -296,7 +364,8 @@ def _keeps_records_out(words: set[str], options: Sequence[tuple[str, str]]) -> b
     if "filesystem" in words:
         kinds = {value for name, compared, value in named if name == "fstype" and compared == "="}
         return "never" in words and not (kinds and kinds <= _HARMLESS_FILESYSTEMS)
-    return any(
+    # A rule without any field matches nothing.
+    return bool(fields) and any(
         all(_matches(number, compared, value) for name, compared, value in named if name == "msgtype")
         for number in _RECORDS.values()
     )
@@ -304,14 +373,14 @@ def _keeps_records_out(words: set[str], options: Sequence[tuple[str, str]]) -> b
 
 def _matches(number: int, operator: str, value: str) -> bool:
     wanted = int(value) if value.isdigit() else _RECORDS.get(value.upper())
-    if wanted is None:  # another type by its name, which can only be compared for equality
+    if wanted is None:  # another type by its name: it may be less or greater
         return operator != "="
     return operator not in _COMPARE or _COMPARE[operator](number, wanted)
 
 
 def _delete(rules: list[Rule], rule: Rule) -> None:
     for index, other in enumerate(rules):
-        if _is_equal(other, rule):
+        if _is_equal(other, replace(rule, tree=other.tree) if rule.always else rule):
             del rules[index]
             return
 

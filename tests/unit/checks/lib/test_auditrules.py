@@ -32,6 +32,7 @@ EXPANDED = (
         (EXPANDED, "/p", "wa"),
         ("-a always,exit -F arch=b64 -S execve -F path=/p -F perm=x -F key=k", "/p", "x"),
         ("-a always,exit -F arch=b64 -S execve -k exec", "/p", "x"),
+        ("-a always,exit -F arch=x86_64 -F path=/p -F perm=wa", "/p", "wa"),
         ("-w /var/run/docker.sock -p wa", "/run/docker.sock", "wa"),
         ("-w /lib/systemd/system/docker.service -p wa", "/usr/lib/systemd/system/docker.service", "wa"),
         ("-w /sbin/runc", "/usr/sbin/runc", "wax"),
@@ -57,6 +58,11 @@ def test_each_form_of_an_audit_rule_covers_its_path(rule: str, path: str, needed
         (["-a always,exit -F dir=/p -F perm=wa -C uid!=euid"], "/p", "wa", "wa"),
         (["-a always,exit -F arch=b32 -F dir=/p -F perm=wa"], "/p", "wa", "wa"),
         (["-a always,exit -F arch=b64 -S open,openat -F path=/p"], "/p", "wa", "wa"),
+        ([EXPANDED.replace(",truncate", "").replace("perm=wa", "perm=rwxa")], "/p", "wa", "w"),
+        ([EXPANDED.replace(",renameat2", "")], "/p", "wa", "w"),
+        ([EXPANDED.replace(",fchmod,", ",")], "/p", "wa", "a"),
+        (["-a always,exit -F arch=i686 -F dir=/p -F perm=wa"], "/p", "wa", "wa"),
+        (["-a always,exit -F arch=0x40000003 -F dir=/p -F perm=wa"], "/p", "wa", "wa"),
         (["-a always,exclude -F msgtype=CWD", "-a always,user"], "/p", "wa", "wa"),
         (["-a never,exit -F path=/p", "-w /p"], "/p", "wax", "wax"),
         (["-a exit,never -S all -F dir=/p -F perm=x", "-w /p/q"], "/p/q", "wax", "x"),
@@ -75,6 +81,22 @@ def test_a_rule_for_32_bit_calls_covers_a_path_only_on_a_32_bit_machine() -> Non
     rules = ["-a always,exit -F arch=b32 -F path=/p -F perm=wa"]
     assert not auditrules.parse(rules, native="b32").uncovered("/p", "wa")
     assert auditrules.parse(rules, native="b64").uncovered("/p", "wa")
+
+
+def test_a_never_rule_for_the_folder_itself_hides_that_a_file_is_replaced() -> None:
+    never = "-a never,exit -F path=/p"
+    for watch in ("-w /p/q -p wa", "-a always,exit -F path=/p/q -F perm=wa"):
+        for lines in ([never, watch], [watch, never]):
+            rules = auditrules.parse(lines)
+            assert rules.uncovered("/p/q", "wa") == {"w"}
+            assert rules.silencing("/p/q", "w") == [never]
+            assert never in [rule.text for rule in rules.about("/p/q")]
+    assert not auditrules.parse(["-w /p -p wa", never]).uncovered("/p/q", "wa")
+    assert not auditrules.parse(["-a always,exit -F path=/p", never, "-w /p/q -p wa"]).uncovered("/p/q", "wa")
+    assert auditrules.parse([never, "-w /p -p wa"]).uncovered("/p/q", "wa") == {"w"}
+    some = "-a always,exit -F dir=/p -F uid=0"
+    assert auditrules.parse([some, never, "-w /p/q -p wa"]).uncovered("/p/q", "wa") == {"w"}
+    assert not auditrules.parse(["-w /p/q -p wa", f"{never} -F perm=a"]).uncovered("/p/q", "wa")
 
 
 def test_a_rule_that_records_before_a_never_rule_covers_its_path() -> None:
@@ -102,6 +124,11 @@ def test_a_never_rule_for_some_users_leaves_a_gap(condition: str) -> None:
     [
         ("-a never,exit -F arch=b64 -S adjtimex,clock_settime -F auid=unset -F uid=chrony", ""),
         ("-a never,exit -F arch=b32 -S all", ""),
+        ("-a never,exit -F arch=i686 -S all", ""),
+        ("-a never,exit -F arch=x86_64 -S all", "wa"),
+        ("-a never,exit -F arch=0xC000003E -S all", "wa"),
+        ("-a never,exit -F arch=b64 -S fchmodat -F perm=wa", "wa"),
+        ("-a never,exit -F arch=b64 -S fchmodat -F perm=x", ""),
         ("-a never,exit -F dir=/dev/shm", ""),
         ("-a never,exit -F path=/pp", ""),
         ("-a never,user -F subj_type=crond_t", ""),
@@ -134,6 +161,7 @@ def test_a_never_rule_before_a_watched_tree_leaves_a_gap(never: str, left: str) 
         ("-a never,filesystem -F fstype=0xEF53", True),
         ("-r 1", True),
         ("-r1", True),
+        ("-a always,exclude", False),
         ("-a always,exclude -F msgtype=CWD", False),
         ("-a always,exclude -F msgtype=CRYPTO_KEY_USER", False),
         ("-a always,exclude -F msgtype>1400", False),
@@ -144,8 +172,11 @@ def test_a_never_rule_before_a_watched_tree_leaves_a_gap(never: str, left: str) 
     ],
 )
 def test_rules_that_suppress_records_are_found(rule: str, loses: bool) -> None:
-    assert auditrules.parse(["-w /p", rule]).suppressing == ((rule,) if loses else ())
-    assert not auditrules.parse([rule, "-D"]).suppressing
+    found = (rule,) if loses else ()
+    assert auditrules.parse(["-w /p", rule]).suppressing == found
+    assert auditrules.parse([rule, "-D"]).suppressing == (found if rule.startswith("-r") else ())
+    undone = rule.replace("-a", "-d") if rule.startswith("-a") else "-r 0"
+    assert not auditrules.parse([rule, undone]).suppressing
 
 
 @pytest.mark.parametrize("blank", ["", " "])
@@ -175,10 +206,33 @@ def test_rule_options_with_and_without_a_space_are_parsed_equally(
         (["-w /p -p wa", "-a never,exit -F path=/p", "-d never,exit -F path=/p"], ""),
         (["-A never,exit -F path=/p", "-w /p -p wa", "-d never,exit -F path=/p"], ""),
         (["-a never,task", "-d never,task", "-w /p -p wa"], ""),
+        (["-w /p -p wa", "-d always,exit -F path=/p -F perm=wa"], "wa"),
+        (["-a always,exit -F path=/p -F perm=wa", "-W /p -p wa"], "wa"),
+        (["-a never,exit -F dir=/p", "-d never,exit -F path=/p", "-w /p -p wa"], "wa"),
     ],
 )
 def test_a_rule_can_be_deleted_by_a_later_line(rules: list[str], left: str) -> None:
     assert auditrules.parse(rules).uncovered("/p", "wa") == frozenset(left)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "declared", "known"),
+    [
+        ("-w /p -p wa -k a", "-a always,exit -F path=/p -F perm=wa -k a", True),
+        ("-w /p -p rwxa", "-w /p -p wa", True),
+        ("-w /p -p w", "-w /p -p wa", False),
+        ("-a always,exit -F path=/p -F perm=wa", "-a always,exit -F dir=/p -F perm=wa", False),
+        ("-a never,exit -F dir=/p", "-a never,exit -F path=/p", False),
+        ("-a always,exit -S all -F dir=/p -F auid!=-1", "-a always,exit -F dir=/p -F auid!=unset", True),
+        ("-a never,exit -S all -F filetype=16384", "-a never,exit -F filetype=dir", True),
+        ("-a always,exit -F arch=b64 -S all -F dir=/p", "-a always,exit -F arch=x86_64 -F dir=/p", True),
+    ],
+)
+def test_a_declared_rule_is_found_in_the_notation_of_the_kernel(
+    loaded: str, declared: str, known: bool
+) -> None:
+    (rule,) = auditrules.parse([declared]).rules
+    assert auditrules.parse([loaded]).has(rule) is known
 
 
 def test_a_rule_for_a_directory_entry_does_not_cover_its_tree() -> None:
