@@ -23,7 +23,8 @@ COLLECTOR = "/root/collector.pyz"
 BATCH = 15  # cases of one command, which may take minutes on a busy machine
 # No rule names the last one, which stands for everything else below the folder.
 TREE = "/usr/lib/watched"
-FILE, INNER, OTHER = f"{TREE}/file", f"{TREE}/inner/file", f"{TREE}/inner/other"
+FOLDER = f"{TREE}/inner"  # nothing is done to it
+FILE, INNER, OTHER = f"{TREE}/file", f"{FOLDER}/file", f"{FOLDER}/other"
 PATHS = (TREE, FILE, INNER, OTHER)
 USERS = (1234, 0)
 # What is done to a path, by the permission that stands for it: the system calls, and their numbers.
@@ -337,7 +338,7 @@ def folder(dice: Dice) -> str:
     """A rule about the folder as an entry of its own."""
     permissions = dice.one("", "", " -F perm=w", " -F perm=a")
     action = dice.one("never", "never", "always")
-    path = dice.one(TREE, INNER.removesuffix("/file"))
+    path = dice.one(TREE, FOLDER)
     return f"-a {action},exit -F path={path}{permissions}"
 
 
@@ -488,7 +489,7 @@ def disagreements(seen: Observed) -> list[str]:
                     for user in USERS
                     if not asked.real(seen.found, user)
                 ]
-            else:
+            elif not (asked.tree and any(f"path={FOLDER}" in line.split() for line in lines)):
                 wrong += [
                     f"{form}: {asked} is recorded of {user}"
                     for user in certain
