@@ -294,7 +294,8 @@ def _options(line: str) -> list[tuple[str, str]]:
 def _watch(line: str, options: Sequence[tuple[str, str]]) -> Rule:
     given = dict(options)
     path = given.get("w") or given.get("W") or ""
-    return Rule(line, always=True, path=canonical(path), permissions=frozenset(given.get("p") or ALL) & ALL)
+    permissions = ALL.intersection(*(value for option, value in options if option == "p" and value))
+    return Rule(line, always=True, path=canonical(path), permissions=permissions)
 
 
 def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | None:
@@ -316,7 +317,10 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
                     if name in ("path", "dir") and compared == "=":
                         path, tree = canonical(wanted), name == "dir"
                     elif name == "perm" and compared == "=":
-                        permissions = frozenset(wanted) & ALL
+                        also = frozenset(wanted) & ALL
+                        if permissions is not None:  # the kernel asks for both
+                            also = permissions & also if always else permissions | also
+                        permissions = also
                     elif name == "arch" and compared == "=":
                         size = _WORD_SIZES.get(wanted.lower())
                         if size and size != native and not always:

@@ -1,12 +1,13 @@
 """Ask the kernel for the audit rules that ``auditctl -l`` does not print as they are.
 
 It prints a rule of the list ``exit`` as a watch if it has nothing but a path, permissions and a key,
-whatever its action is: a rule that suppresses records looks like one that makes them. Where the permissions
-come before the path, it prints both as one word.
+whatever its action is: a rule that suppresses records looks like one that makes them, and a rule for a folder
+itself like one for all below it. Where the permissions come before the path, it prints both as one word.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 
 from ..host import netlink
@@ -48,25 +49,33 @@ def spelled_out(lines: Sequence[str], kernel: Callable[[], Sequence[bytes]] = as
     if len(rules) != len(lines):
         raise ValueError(f"auditctl lists {len(lines)} audit rules, and the kernel has {len(rules)}")
     return [
-        _spelled(rule)
-        if line.startswith("-p") or (line.startswith("-w") and _RULE.unpack_from(rule)[1] == _NEVER)
-        else line
+        _spelled(rule) if line.startswith("-p") or (line.startswith("-w") and _is_no_watch(rule)) else line
         for line, rule in zip(lines, rules)
     ]
 
 
+def _is_no_watch(rule: bytes) -> bool:
+    path = dict(_fields(rule)).get("path")
+    return _RULE.unpack_from(rule)[1] == _NEVER or (path is not None and os.path.isdir(path))
+
+
 def _spelled(rule: bytes) -> str:
     """Return a rule of a path, permissions and a key in the words of the option ``-a``."""
+    action = "never" if _RULE.unpack_from(rule)[1] == _NEVER else "always"
+    return " ".join([f"-a {action},exit", *(f"-F {name}={text}" for name, text in _fields(rule))])
+
+
+def _fields(rule: bytes) -> list[tuple[str, str]]:
     numbers = _RULE.unpack_from(rule)
     count = min(numbers[2], _FIELDS)
     fields = numbers[3 + _FIELDS :][:count]
     values = numbers[3 + 2 * _FIELDS :][:count]
-    words = [f"-a {'never' if numbers[1] == _NEVER else 'always'},exit"]
+    found = []
     position = _RULE.size
     for field, value in zip(fields, values):
         if field in _NAMES:  # its value is the length of its text
-            words.append(f"-F {_NAMES[field]}={rule[position : position + value].decode(errors='replace')}")
+            found.append((_NAMES[field], rule[position : position + value].decode(errors="replace")))
             position += value
         elif field == _PERM:
-            words.append(f"-F perm={''.join(letter for bit, letter in _PERMISSIONS if value & bit)}")
-    return " ".join(words)
+            found.append(("perm", "".join(letter for bit, letter in _PERMISSIONS if value & bit)))
+    return found

@@ -70,6 +70,9 @@ def test_each_form_of_an_audit_rule_covers_its_path(rule: str, path: str, needed
         (["-w /p", "-A never,exit -F path=/p"], "/p", "wa", "wa"),
         (["-w /p", "-D"], "/p", "wa", "wa"),
         (["-w /p -p zz"], "/p", "wa", "wa"),
+        (["-a always,exit -F dir=/p -F perm=w -F perm=a"], "/p", "wa", "wa"),
+        (["-w /p -p w -p a"], "/p", "wa", "wa"),
+        (["-a never,exit -F dir=/p -F perm=w -F perm=a", "-w /p"], "/p", "wax", "wa"),
         (["-a always,exit -F nonsense", "-w", "-a", "-F", "\x00", "-w /p -p"], "/q", "wa", "wa"),
     ],
 )

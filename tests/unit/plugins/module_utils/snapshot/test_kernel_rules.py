@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
+from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import netlink
@@ -73,6 +75,16 @@ def test_a_watch_after_a_never_rule_does_not_cover_its_path() -> None:
     assert auditrules.parse(listed).uncovered("/etc/docker", "wa", tree=True) == frozenset()
     known = auditrules.parse(spelled_out(listed, lambda: kernel))
     assert known.uncovered("/etc/docker", "wa", tree=True) == frozenset("wa")
+
+
+def test_a_rule_for_a_folder_itself_is_spelled_out(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path, spelled in ((tmp_path, True), (file, False), (tmp_path / "absent", False)):
+        line = f"-w {path} -p wa"
+        kernel = [rule(ALWAYS, (WATCH, str(path)), (PERM, WRITE | CHANGE))]
+        expected = f"-a always,exit -F path={path} -F perm=wa" if spelled else line
+        assert spelled_out([line], partial(list, kernel)) == [expected]
 
 
 def test_audit_rules_that_change_while_they_are_read_are_an_error() -> None:
