@@ -271,6 +271,11 @@ def watch(dice: Dice) -> str:
     return f"-w{blank}{path}{permissions}{dice.one('', f' -k{blank}case')}"
 
 
+def insert(words: list[str], condition: str) -> None:
+    """Add a condition, before -S if it is about the architecture: auditctl drops other lines silently."""
+    words.insert(1 if "arch" in condition else len(words), condition)
+
+
 def always(dice: Dice) -> str:
     architecture = dice.one(*("-F arch=b64",) * 5, "-F arch=x86_64", "-F arch=b32", "", "")
     words = [dice.one("-a always,exit", "-a always,exit", "-A exit,always"), architecture]
@@ -286,7 +291,7 @@ def always(dice: Dice) -> str:
     if len(words) == 3 or dice.likely(0.2):  # auditctl adds the calls of a permission to the listed ones
         words.append(f"-F perm={dice.one('wa', 'w', 'x', 'rwxa', 'wxa')}")
     if dice.likely(0.3):
-        words.append(dice.condition(always=True))
+        insert(words, dice.condition(always=True))
     return " ".join(filter(None, [*words, dice.one("", "-k case", "-F key=case")]))
 
 
@@ -306,7 +311,7 @@ def never(dice: Dice) -> str:
     if dice.likely(0.3):
         words.append(f"-F perm={dice.one('w', 'a', 'x', 'wa')}")
     if dice.likely(0.4):
-        words.append(dice.condition(always=False))
+        insert(words, dice.condition(always=False))
     return " ".join(words)
 
 
