@@ -22,6 +22,7 @@ docker run --detach --name web busybox:test \\
   sh -c 'cat /etc/hostname >/start; exec httpd -f -p 80 -h /' >/dev/null
 """
 EXERCISE = "wget -q -O - http://127.0.0.1/start"
+BY_CHANCE = {"poll"}  # by which wget waits for an answer that is not there yet
 PACKAGES = "dpkg-query --show"
 OFFLINE = """
 systemctl is-active auditd
@@ -102,7 +103,8 @@ def test_each_recorder_finds_the_same_system_calls_on_one_host(
     assert by_bpftrace["recorder"]["kind"] == "bpftrace", by_bpftrace["recorder"]
     by_bpf = recorded(run, tmp_path / "bpf", "--install")
     assert by_bpf["recorder"]["kind"] == "bpf", by_bpf["recorder"]
-    assert by_bpftrace["calls"]["x86_64"].keys() == by_bpf["calls"]["x86_64"].keys()
+    calls = {name for name in by_bpf["calls"]["x86_64"] if name not in BY_CHANCE}
+    assert {name for name in by_bpftrace["calls"]["x86_64"] if name not in BY_CHANCE} == calls
     for part in ("capabilities", "capset", "setuid", "files"):
         assert by_bpftrace[part] == by_bpf[part], part
-    assert set(by_log["calls"]["x86_64"]) <= set(by_bpf["calls"]["x86_64"])
+    assert {name for name in by_log["calls"]["x86_64"] if name not in BY_CHANCE} <= calls
