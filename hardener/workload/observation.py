@@ -20,7 +20,7 @@ from hardener.workload.kernel import capabilities
 from hardener.workload.recording import Identity, Listen
 from hardener.workload.shapes import PHASES, CallName, Count, Name, Part, Phase, Text, Words, in_sequence
 
-# Errors of rights that the kernel refuses; any other one of a call without a beginning was not a refusal.
+# Errors by which the kernel refuses a call because a right is missing.
 _REFUSED_BY_KERNEL = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
 _SETS = ("effective", "permitted", "inheritable", "bounding", "ambient")
 _MOST = 10_000
@@ -147,13 +147,21 @@ def _document(
                 "program": "the runtime" if each["runtime"] else each["program"],
                 "call": callnames.name(callnames.architecture(machine, each["kind"]), each["number"]),
                 "error": each["error"],
-                "by": "filter" if by_filter else "kernel",
+                "by": by,
                 "times": each["times"],
             }
             for each in answer["refusals"]
-            for by_filter in [each["by_filter"] and (filtering is None or each["error"] in filtering)]
-            if by_filter or not each["by_filter"] or each["error"] in _REFUSED_BY_KERNEL
+            if (by := _refused_by(each, filtering))
         ],
         "missing": answer["missing"],
         "note": answer["note"] or problem or ("" if serve["exercised"] else serve["reason"]),
     }
+
+
+def _refused_by(refusal: Mapping[str, Any], filtering: Collection[int] | None) -> str:
+    """Return what refused a call; empty for an ordinary error of a call whose beginning was missed."""
+    if not refusal["by_filter"]:
+        return "kernel"
+    if filtering is None or refusal["error"] in filtering:
+        return "filter"
+    return "kernel" if refusal["error"] in _REFUSED_BY_KERNEL else ""

@@ -180,9 +180,9 @@ def chosen(dice: random.Random, version: int, protocol: str, *, number: int = PR
 
 
 def from_few(probe: Probe) -> bool:
-    """Whether rules that are about next to nobody may be about it: those are taken for rules about nobody.
+    """Whether a rule may match it that the judge ignores, or reads as wider.
 
-    Or about more, where the judge reads each field of a pair alone.
+    It ignores rules for very few addresses, and reads each field of a pair alone.
     """
     sources, ports = PAIRED[probe.version]
     named = probe.protocol == "tcp" and probe.source in sources and str(probe.port) in ports

@@ -13,9 +13,10 @@ from pathlib import Path
 from stat import S_IFBLK, S_ISDIR, S_ISREG, S_ISSOCK
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.host.namespaces import MOUNT, enter
+
 from tests.integration.dockerd import Dockerd
 
-_CLONE_NEWNS = 0x20000
 _OPEN_TREE, _MOVE_MOUNT = 428, 429  # on every architecture
 _HERE, _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = -100, 1, 4
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -68,7 +69,7 @@ def graft(pid: int, source: str, target: str) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            _enter(pid)
+            enter(os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), MOUNT)
             Path(target).mkdir()
             moved = _LIBC.syscall(_MOVE_MOUNT, tree, b"", _HERE, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH)
             os._exit(0 if moved == 0 else 1)
@@ -85,7 +86,7 @@ def seen_inside(pid: int, machine: Machine) -> dict[str, Any]:
     if child == 0:
         try:
             disk = _opens_disk(pid, machine)
-            _enter(pid)
+            enter(os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), MOUNT)
             found = list(search("/", machine, 0))
             os.write(writer, json.dumps([disk, found[:200]]).encode())
         finally:
@@ -96,11 +97,6 @@ def seen_inside(pid: int, machine: Machine) -> dict[str, Any]:
     os.waitpid(child, 0)
     files = frozenset(found) - {"socket", "dead"}
     return {"disk": disk, "socket": "socket" in found, "dead": "dead" in found, "files": files}
-
-
-def _enter(pid: int) -> None:
-    if _LIBC.setns(os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), _CLONE_NEWNS) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _opens_disk(pid: int, machine: Machine) -> bool:

@@ -103,8 +103,8 @@ def test_each_recorder_finds_the_same_system_calls_on_one_host(
     assert by_bpftrace["recorder"]["kind"] == "bpftrace", by_bpftrace["recorder"]
     by_bpf = recorded(run, tmp_path / "bpf", "--install")
     assert by_bpf["recorder"]["kind"] == "bpf", by_bpf["recorder"]
-    calls = {name for name in by_bpf["calls"]["x86_64"] if name not in BY_CHANCE}
-    assert {name for name in by_bpftrace["calls"]["x86_64"] if name not in BY_CHANCE} == calls
+    calls = by_bpf["calls"]["x86_64"].keys() - BY_CHANCE
+    assert by_bpftrace["calls"]["x86_64"].keys() - BY_CHANCE == calls
     for part in ("capabilities", "capset", "setuid", "files"):
         assert by_bpftrace[part] == by_bpf[part], part
-    assert {name for name in by_log["calls"]["x86_64"] if name not in BY_CHANCE} <= calls
+    assert by_log["calls"]["x86_64"].keys() - BY_CHANCE <= calls

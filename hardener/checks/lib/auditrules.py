@@ -175,8 +175,8 @@ class Rules:
     def _hidden(self, path: str) -> bool:
         """Return whether a rule for the folder of ``path`` silences that the path is removed or replaced.
 
-        Whoever does that changes the folder, too, and of the rules for single paths, the kernel asks those
-        for the folder before those for the path, in whatever order they are.
+        That changes the folder too. Of the rules for single paths, the kernel asks those for the folder
+        before those for the path, whatever their order.
         """
         folder = posixpath.dirname(path)
         for rule in self.rules:
