@@ -10,6 +10,7 @@ from ..docker.client import quoted
 from ..host.errors import Failed
 
 _SILENT = 600.0  # seconds
+_SLOW = 180.0  # seconds: starting a container takes most of a minute on a busy or an emulated host
 
 
 class Engine(client.Engine):
@@ -18,7 +19,8 @@ class Engine(client.Engine):
     around: Callable[[], ContextManager[None]] = nullcontext  # context for each request
 
     def ask(self, *arguments: Any, **options: Any) -> bytes:
-        """Return the raw answer to a request."""
+        """Return the raw answer to a request, for which a slow host has time."""
+        options["seconds"] = max(_SLOW, options.get("seconds", 0.0))
         with self.around():
             return super().ask(*arguments, **options)
 

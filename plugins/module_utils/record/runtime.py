@@ -27,6 +27,7 @@ Base = Dict[bool, Set[int]]  # cgroups of idle containers, by no-new-privileges
 _SANDBOX = re.compile(r"runsc|gvisor|kata|firecracker|krun|wasm|urunc", re.IGNORECASE)
 _USERS = ("", "65534:65534")
 _MAX_BUNDLE = 8 << 20
+_AT_ONCE = 4  # container starts, if there are as many processors
 
 
 class Idle:
@@ -50,7 +51,7 @@ class Idle:
         self._made = 0
         self._lock = threading.Lock()
         query = {"fromSrc": "-", "repo": "hardener-twin", "tag": run, "changes": f"LABEL {LABEL}={run}"}
-        engine.ask("POST", "/images/create", archive, query=query, kind="application/x-tar", seconds=120)
+        engine.ask("POST", "/images/create", archive, query=query, kind="application/x-tar")
         self.image = f"hardener-twin:{run}"
 
     def create(self, *, user: str = "", no_new_privileges: bool = False, **options: Any) -> str:
@@ -144,7 +145,7 @@ def starts(idle: Idle, want: Callable[[str], None], count: int) -> Base:
 
     plans = [(limited, user) for limited in (False, True) for user in _USERS for _trial in range(count)]
     found: dict[bool, set[int]] = {False: set(), True: set()}
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(min(_AT_ONCE, len(os.sched_getaffinity(0)))) as pool:
         for limited, cgroup in pool.map(one, plans):
             if cgroup is not None:
                 found[limited].add(cgroup)

@@ -125,7 +125,7 @@ class Subject:
             tree: where the cgroup tree of version 2 is mounted.
         """
         self._started = time.time()
-        self._engine.call("POST", f"/containers/{self._identity}/start", seconds=120)
+        self._engine.call("POST", f"/containers/{self._identity}/start")
         self.pid = int(self.state().get("Pid") or 0)
         try:
             self.cgroup = observe.Cgroup(self.pid, tree) if self.pid else None
