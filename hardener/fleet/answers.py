@@ -176,23 +176,28 @@ class Answers(Generic[_T]):
     ) -> None:
         self._run.__exit__(kind, error, trace)
 
-    def each(self, watcher: Watcher) -> Iterator[_T]:
+    def each(self, watcher: Watcher, *, failures: bool = True) -> Iterator[_T]:
         """Yield the answers as they arrive; they are complete when Ansible has finished all hosts.
+
+        Args:
+            watcher: receives the events.
+            failures: whether it receives those of failed hosts, which ``outcomes`` has too.
 
         Raises:
             HardenerError: Ansible stopped before it got to any host.
         """
         for event in self._run:
             if isinstance(event, TaskResult):
-                yield from self._handle(event, watcher)
+                yield from self._handle(event, watcher, shown=failures or not event.reason)
             elif isinstance(event, Hosts) and self._hosts is not None:
                 watcher.event(Hosts(tuple(self._hosts)))
             else:
                 watcher.event(event)
 
-    def _handle(self, result: TaskResult, watcher: Watcher) -> Iterator[_T]:
+    def _handle(self, result: TaskResult, watcher: Watcher, *, shown: bool) -> Iterator[_T]:
         last = result.action == self._last and result.state is not State.SKIPPED
-        watcher.event(replace(result, last=last))
+        if shown:
+            watcher.event(replace(result, last=last))
         ended = result.action == self._first and result.state is State.FAILED
         if (result.action == self._action or ended) and (answer := self._parse(result)) is not None:
             yield answer

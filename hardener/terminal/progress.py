@@ -124,9 +124,10 @@ class Progress:
 
     def _status(self) -> str:
         hosts = len(self._hosts) or len(self._done)
-        parts = [f"{len(self._done)} of {hosts} host{'' if hosts == 1 else 's'}" if hosts else "starting"]
+        parts = [f"{len(self._done)} of {hosts} host{'' if hosts == 1 else 's'}"] if hosts else []
+        parts += ["starting"] if not parts and not self._task else []
         parts += [f"{count} {state}" for state, count in self._failed.items() if count]
-        return f"{self._label}: {', '.join(parts)}, {time.monotonic() - self._started:.1f} s"
+        return f"{self._label}: {', '.join([*parts, f'{time.monotonic() - self._started:.1f} s'])}"
 
     def _doing(self) -> str:
         doing = self._step() or self._task

@@ -40,13 +40,11 @@ def stage(
     """
     found: dict[str, Answer] = {}
     with requests.stage(fleet, playbook, values) as answers:
-        for answer in answers.each(listener):
+        for answer in answers.each(listener, failures=False):  # the error below has the reason
             found[answer.host] = answer
     if len(answers.outcomes) != 1:
-        raise HardenerError(
-            f"a container is on one host, but {len(answers.outcomes)} hosts are selected",
-            hint="select one with --limit",
-        )
+        reasons = dict.fromkeys(outcome.reason for outcome in answers.outcomes.values())
+        raise HardenerError(next(filter(None, reasons), "the playbook was not run on one host"))
     ((host, outcome),) = answers.outcomes.items()
     if not outcome.ended_well or host not in found:
         kind = UnreachableError if outcome.state is State.UNREACHABLE else HardenerError

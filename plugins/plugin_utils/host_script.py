@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 from ansible import constants as C  # noqa: N812 - the name everybody uses for it
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ..module_utils.host.sources import PACKAGE, sources
 from ..module_utils.host.text import one_line
@@ -145,6 +146,10 @@ class HostScriptAction(ActionBase):
             facts["discovered_interpreter_python"] = executable
         known = python if _VERSION.fullmatch(python) else ""
         return Answer(answer.get("result"), known, facts, encoded)
+
+    def step(self, task_vars: Mapping[str, Any] | None, name: str) -> None:
+        """Show that a step begins on a host; ``hardener`` reads this line (``fleet.events``)."""
+        Display().display(f"hardener: {(task_vars or {}).get('inventory_hostname', '')}: {name}")
 
     @contextmanager
     def _retries(self, *, allowed: bool) -> Iterator[None]:

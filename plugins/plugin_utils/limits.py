@@ -19,10 +19,12 @@ import math
 import os
 import re
 import resource
+import selectors
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -229,6 +231,30 @@ class _Block:
                             self, name, _Input(pipe, self) if name == "stdin" else _Pipe(pipe, block, said)
                         )
 
+            def communicate(self, *arguments: Any, **options: Any) -> tuple[bytes, bytes]:
+                """Send the input, and read the output as it arrives: the local connection does not."""
+                pipes = [self.stdout, self.stderr]
+                if (
+                    block.said is None
+                    or options
+                    or arguments[1:]
+                    or not all(isinstance(pipe, _Pipe) for pipe in pipes)
+                ):
+                    return super().communicate(*arguments, **options)  # type: ignore[no-any-return]
+                feeder = threading.Thread(target=self._feed, args=arguments, daemon=True)
+                feeder.start()
+                output, errors = _read_as_it_arrives(pipes)
+                feeder.join()
+                self.wait()
+                return output, errors
+
+            def _feed(self, data: bytes | None = None) -> None:
+                if self.stdin is not None:
+                    with suppress(OSError):  # the process has ended, and its exit code says more
+                        if data:
+                            self.stdin.write(data)
+                        self.stdin.close()
+
         return Counting
 
     def count(self, data: bytes) -> None:
@@ -302,6 +328,24 @@ class _Pipe:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipe, name)
+
+
+def _read_as_it_arrives(pipes: Sequence[_Pipe]) -> list[bytes]:
+    """Read pipes to their ends, and close them."""
+    found: list[list[bytes]] = [[] for _ in pipes]
+    with selectors.DefaultSelector() as selector:
+        for number, pipe in enumerate(pipes):
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe.fileno(), selectors.EVENT_READ, number)
+        while selector.get_map():
+            for key, _events in selector.select():
+                data = pipes[key.data].read()
+                if data:
+                    found[key.data].append(data)
+                elif data is not None:  # the end
+                    selector.unregister(key.fd)
+                    pipes[key.data].close()
+    return [b"".join(pieces) for pieces in found]
 
 
 def kill_children() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -65,6 +66,7 @@ class TwinAction(HostScriptAction):
             arguments=args,
             timeout=_LIMIT + (seconds if stage in _RUN_A_COMMAND else 0),
             task_vars=task_vars,
+            told=partial(self.step, task_vars),
         )
         result = told(stage, answer.result)
         self.see_it_fits(result)

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.utils.display import Display
 
 from ..module_utils.contract import (
     CHANGED,
@@ -160,10 +159,6 @@ class TransactionAction(HostScriptAction):
                 "hardener_number is set by hardener: leave it out of plays and inventories"
             )
         return {"number": {"number": given.get("number"), "run": given.get("run"), "who": self.requester}}
-
-    def step(self, task_vars: Mapping[str, Any] | None, name: str) -> None:
-        """Show that a step begins on a host; ``hardener`` reads this line (``fleet.events``)."""
-        Display().display(f"hardener: {(task_vars or {}).get('inventory_hostname', '')}: {name}")
 
     @property
     def requester(self) -> str:

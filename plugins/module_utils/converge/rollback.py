@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Any, Mapping, Sequence
 
 from ..contract import PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ROLLED_BACK
-from . import activations, guard, health, liveness, steps
+from ..host import steps
+from . import activations, guard, health, liveness
 from .activations.interface import Activation
 from .backup import Store
 from .errors import Failed, Refused

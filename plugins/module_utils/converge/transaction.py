@@ -18,7 +18,7 @@ from ..contract import (
     UNCONFIRMED,
     WOULD_CHANGE,
 )
-from ..host import atomic
+from ..host import atomic, steps
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted, trusted
 from . import (
@@ -31,7 +31,6 @@ from . import (
     pruning,
     rollback,
     ssh_session,
-    steps,
     worker,
 )
 from .activations.docker import engine_of

@@ -9,7 +9,8 @@ import time
 from contextlib import suppress
 from typing import Any, Callable
 
-from . import steps, system
+from ..host import steps
+from . import system
 from .errors import Failed, Refused
 
 _MOVED = 5  # seconds that systemd may take to move a process to its scope
@@ -32,13 +33,8 @@ def run(work: Work, *, name: str) -> dict[str, Any]:
         os.close(reader)
         _work(work, writer, name)
     os.close(writer)
-    text = b""
-    with os.fdopen(reader, "rb") as answer:
-        for line in answer:
-            if steps.is_step(line):
-                steps.pass_on(line)
-            else:
-                text = line
+    with os.fdopen(reader, "rb") as lines:
+        text = steps.answer(lines)
     os.waitpid(pid, 0)
     if system.has_systemd():  # systemd may not notice a worker that ends at once
         system.run("systemctl", "stop", "--", _scope(name), timeout=10)

@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Mapping
 
+from ..host import steps
 from ..host.errors import Failed, describe
 from . import observe
 from .layout import PHASES
@@ -66,6 +67,7 @@ class Life:
     def phase(self, name: str) -> Iterator[dict[str, Any]]:
         """Run the body as a phase; if it fails, the phase was not exercised."""
         found = self.phases.setdefault(name, {"name": name, "exercised": False, "reason": "", "seconds": 0.0})
+        steps.begin(f"phase {name}")
         self._mark(name)
         self._sampler.phase(PHASES.index(name))
         began = time.monotonic()

@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any, Mapping
 
+from ..host import steps
 from ..host.errors import Failed, describe
 from . import describe as description
 from . import elf, observe, project, runtime
@@ -191,6 +192,7 @@ class Session:
         archive = elf.image(os.uname().machine)
         problem = "this architecture is not supported" if archive is None else ""
         if archive is not None:
+            steps.begin("measure the runtime")
             self._source.phase(PHASES[0], slot=_IDLE)
             try:
                 for part in self._recorded:

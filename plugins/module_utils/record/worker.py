@@ -10,10 +10,10 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol
+from typing import IO, Any, Callable, Iterator, Mapping, NamedTuple, Protocol
 
 from ..docker import engine as engines
-from ..host import limits, processes, units
+from ..host import limits, processes, steps, units
 from ..host.errors import Failed, describe
 from ..host.once import Once
 from ..host.read import read_or
@@ -81,8 +81,8 @@ def start(
         _become_worker()
         _work(lambda: _Worker(engine, run, make, seconds, owner).run(writer), writer)
     os.close(writer)
-    with os.fdopen(reader, "rb") as answer:
-        text = answer.read(_MAX_MESSAGE)
+    with os.fdopen(reader, "rb") as lines:
+        text = steps.answer(lines)
     if not text:
         _pid, status = os.waitpid(child, 0)
         code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
@@ -125,26 +125,30 @@ def tell(run: str, message: Mapping[str, Any], *, seconds: int = AFTER) -> Any:
         try:
             connection.connect(workspace.control(run))
             connection.sendall(json.dumps(message).encode() + b"\n")
-            pieces = []
-            size = 0
-            while True:
-                piece = connection.recv(1 << 20)
-                if not piece:
-                    break
-                pieces.append(piece)
-                size += len(piece)
-                if size > _MAX_ANSWER:
-                    raise Failed(f"the recording has more than {_MAX_ANSWER} bytes")
+            with connection.makefile("rb") as lines:
+                text = steps.answer(_bounded(lines))
         except OSError as error:
             raise Failed(
                 f"the recorder does not answer: {describe(error)}; its time limit removes the twins"
             ) from None
-    if not pieces:
+    if not text:
         raise Failed("the recorder was killed on the host")
-    answer = json.loads(b"".join(pieces))
+    answer = json.loads(text)
     if "failed" in answer:
         raise Failed(answer["failed"])
     return answer["result"]
+
+
+def _bounded(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of an answer.
+
+    Raises:
+        Failed: one is too long.
+    """
+    for line in iter(lambda: file.readline(_MAX_ANSWER + 1), b""):
+        if len(line) > _MAX_ANSWER:
+            raise Failed(f"the recording has more than {_MAX_ANSWER} bytes")
+        yield line
 
 
 def stop(run: str) -> None:
@@ -249,7 +253,8 @@ class _Worker:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
                 control.bind(self._space.socket)
                 control.listen(4)
-                begun = task.begin()
+                with _steps_to(writer):
+                    begun = task.begin()
                 _answer(writer, {**begun, "problems": [*begun.get("problems", ()), *problems]})
                 self._serve(control, task)
         finally:
@@ -271,7 +276,8 @@ class _Worker:
                 connection.settimeout(AFTER)
                 message = json.loads(connection.makefile("rb").readline(_MAX_MESSAGE))
                 try:
-                    answer: dict[str, Any] = {"result": task.told(message)}
+                    with _steps_to(connection.fileno()):
+                        answer: dict[str, Any] = {"result": task.told(message)}
                 except Exception as error:  # as above
                     answer = {"failed": describe(error)}
                 over = bool(message.get("last")) or "failed" in answer
@@ -281,6 +287,16 @@ class _Worker:
                 connection.sendall(json.dumps(answer).encode())
             if over:
                 return
+
+
+@contextmanager
+def _steps_to(descriptor: int) -> Iterator[None]:
+    """Report the steps of the block to the process that waits for its answer."""
+    steps.serve(descriptor)
+    try:
+        yield
+    finally:
+        steps.serve(-1)
 
 
 def _watch(owner: Owner) -> None:

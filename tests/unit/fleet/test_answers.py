@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from hardener.fleet.answers import ChangeAnswer
-from hardener.fleet.events import State
+import pytest
+
+from hardener.fleet.answers import Answer, Answers, ChangeAnswer
+from hardener.fleet.events import Event, Hosts, State, TaskResult
 from hardener.model import Impact
 from hardener.plan import ActivationResult, DocumentResult, FileChange, TransactionResult
 
@@ -48,3 +50,28 @@ def test_the_result_of_a_transaction_is_typed() -> None:
 
 def test_an_empty_answer_has_an_empty_result() -> None:
     assert ChangeAnswer("web1", State.OK).result == TransactionResult()
+
+
+class Watcher:
+    """Keeps the events that it receives."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def difference(self, host: str, difference: Any) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("failures", [True, False])
+def test_the_failures_of_hosts_can_be_kept_from_the_watcher(failures: bool) -> None:
+    hosts, good = Hosts(("a", "b")), TaskResult("a", "record", State.OK, "", last=True)
+    bad = TaskResult("b", "record", State.FAILED, "why", last=True)
+    answers = Answers(
+        cast("Any", [hosts, good, bad]), "record", lambda result: Answer(result.host, result.state)
+    )
+    watcher = Watcher()
+    assert [answer.host for answer in answers.each(watcher, failures=failures)] == ["a", "b"]
+    assert watcher.events == [hosts, good, *([bad] if failures else [])]

@@ -34,8 +34,8 @@ def test_a_long_problem_that_a_host_reports_is_cut() -> None:
 class Answers:
     """The answers of one host, of which none came."""
 
-    def __init__(self, state: State) -> None:
-        self.outcomes = {"web1": Outcome(state, "why")}
+    def __init__(self, state: State, *hosts: str) -> None:
+        self.outcomes = {host: Outcome(state, "why") for host in hosts or ("web1",)}
 
     def __enter__(self) -> Answers:
         return self
@@ -43,7 +43,8 @@ class Answers:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def each(self, _watcher: object) -> tuple[()]:
+    def each(self, _watcher: object, *, failures: bool) -> tuple[()]:
+        assert not failures
         return ()
 
 
@@ -57,3 +58,9 @@ def test_a_host_without_an_answer_is_not_a_usage_error(
     with pytest.raises(HardenerError, match=r"^web1: why$") as refused:
         twins.stage(cast("Fleet", None), "record", {}, cast("Any", None))
     assert refused.value.exit_code == code
+
+
+def test_a_playbook_that_refuses_several_hosts_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardener.fleet.requests.stage", lambda *_: Answers(State.FAILED, "web1", "web2"))
+    with pytest.raises(HardenerError, match=r"^why$"):
+        twins.stage(cast("Fleet", None), "record", {}, cast("Any", None))

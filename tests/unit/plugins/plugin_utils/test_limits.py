@@ -22,6 +22,7 @@ from ansible_collections.hardener.docker.plugins.plugin_utils import limits as k
 from tests.unit.processes import GROWING, ended
 
 CONNECTION = SimpleNamespace()
+PIPES: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 ENDLESS = "import sys\nwhile True: sys.stdout.write('x' * 65536)"
 
 
@@ -133,6 +134,47 @@ def test_output_below_the_limit_is_complete(limits: Any) -> None:
         assert subprocess.check_output([sys.executable, "-c", "print('é')"], text=True) == "é\n"
         process.wait()
         process.stdout.close()
+
+
+def test_error_output_of_a_local_program_is_passed_on_as_it_arrives(limits: Any, tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    program = (
+        "import os, sys, time\n"
+        "sys.stderr.write('first\\n'); sys.stderr.flush()\n"
+        f"while not os.path.exists({str(heard)!r}): time.sleep(0.01)\n"
+        "sys.stdout.write(str(len(sys.stdin.read())) + 'x' * 3_000_000)\n"
+        "sys.stderr.write('last\\n')\n"
+    )
+    pieces = []
+
+    def said(piece: bytes) -> None:
+        pieces.append(piece)
+        heard.touch()
+
+    with limits.bounded(CONNECTION, seconds=60, said=said):
+        process = subprocess.Popen([sys.executable, "-ISc", program], **PIPES)
+        output, errors = process.communicate(b"y" * 1_000_000)
+    assert (output[:10], len(output)) == (b"1000000xxx", 3_000_007)
+    assert errors == b"".join(pieces) == b"first\nlast\n"
+    assert process.returncode == 0
+
+
+def test_a_local_program_that_reads_no_input_has_ended(limits: Any) -> None:
+    with limits.bounded(CONNECTION, seconds=60, said=lambda _: None):
+        process = subprocess.Popen(["/bin/sh", "-c", "exec <&-; echo no >&2; exit 3"], **PIPES)
+        assert process.communicate(b"y" * 1_000_000) == (b"", b"no\n")
+    assert process.returncode == 3
+
+
+def test_output_of_a_local_program_is_read_up_to_the_limit(
+    limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "OUTPUT", 1 << 20)
+    with (
+        pytest.raises(AnsibleActionFail, match="sent more than 1 MB"),
+        limits.bounded(CONNECTION, seconds=60, said=lambda _: None),
+    ):
+        subprocess.Popen([sys.executable, "-ISc", ENDLESS], **PIPES).communicate()
 
 
 def test_the_memory_of_a_block_is_limited_and_that_of_programs_is_not(

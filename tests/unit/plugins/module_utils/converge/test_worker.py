@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import steps, system, worker
+from ansible_collections.hardener.docker.plugins.module_utils.converge import system, worker
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
+from ansible_collections.hardener.docker.plugins.module_utils.host import steps
 
 SCOPE = "hardener-r.scope"
 

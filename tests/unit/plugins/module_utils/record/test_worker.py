@@ -1,4 +1,4 @@
-"""How the process of a recording ends: its task is told to, whatever ended it."""
+"""What the process of a recording reports, and how it ends: its task is closed, whatever ended it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.host import limits
+from ansible_collections.hardener.docker.plugins.module_utils.host import limits, steps
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.record import worker, workspace
 
 
@@ -41,18 +42,58 @@ def terminated() -> None:
     raise SystemExit
 
 
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let runs work below a temporary folder; return what is removed at the end of one."""
+    cleared: list[str] = []
+    socket = str(tmp_path / "s")
+    space = SimpleNamespace(run="r", socket=socket, remove=lambda: cleared.append("folder"))
+    monkeypatch.setattr(workspace, "Workspace", lambda _: space)
+    monkeypatch.setattr(workspace, "control", lambda _: socket)
+    monkeypatch.setattr(workspace, "sweep", lambda _: [])
+    monkeypatch.setattr(workspace, "clear", lambda _engine, run: cleared.append(run))
+    monkeypatch.setattr(limits, "hold", lambda _: None)
+    monkeypatch.setattr(worker, "_TERMINATION", worker._Termination())
+    return cleared
+
+
+class Working(Task):
+    """A task that reports its steps."""
+
+    def __init__(self) -> None:
+        super().__init__(begin=lambda: steps.begin("phase start-empty"), close=lambda: steps.begin("unheard"))
+
+    def told(self, message: Mapping[str, Any]) -> Any:
+        steps.begin("phase stop")
+        return "y" * message["long"]
+
+
+def test_the_steps_of_each_command_are_passed_on_before_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prepared(tmp_path, monkeypatch)
+    engine: Any = SimpleNamespace()
+    assert worker.start("r", engine, Working, seconds=60) == {"run": "r", "problems": []}
+    assert capfd.readouterr().err == "hardener-step phase start-empty\n"
+    for message in ({"long": 1}, {"long": 3_000_000, "last": True}):
+        assert worker.tell("r", message) == "y" * message["long"]
+        assert capfd.readouterr().err == "hardener-step phase stop\n"
+
+
+def test_an_answer_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(tmp_path, monkeypatch)
+    monkeypatch.setattr(worker, "_MAX_ANSWER", 1000)
+    engine: Any = SimpleNamespace()
+    worker.start("r", engine, Working, seconds=60)
+    with pytest.raises(Failed, match="more than 1000 bytes"):
+        worker.tell("r", {"long": 2000, "last": True})
+
+
 @pytest.mark.parametrize("how", [fail, terminated], ids=["fails", "terminated"])
 @pytest.mark.parametrize("close", [lambda: None, fail], ids=["closes", "cannot close"])
 def test_an_interrupted_task_is_closed_and_its_twins_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[], None], close: Callable[[], None]
 ) -> None:
-    cleared = []
-    space = SimpleNamespace(run="r", socket=str(tmp_path / "s"), remove=lambda: cleared.append("folder"))
-    monkeypatch.setattr(workspace, "Workspace", lambda _: space)
-    monkeypatch.setattr(workspace, "sweep", lambda _: [])
-    monkeypatch.setattr(workspace, "clear", lambda _engine, run: cleared.append(run))
-    monkeypatch.setattr(limits, "hold", lambda _: None)
-    monkeypatch.setattr(worker, "_TERMINATION", worker._Termination())
+    cleared = prepared(tmp_path, monkeypatch)
     monkeypatch.setattr(worker._Termination, "ignore", lambda _: None)
     task = Task(begin=how, close=close)
     engine: Any = SimpleNamespace()

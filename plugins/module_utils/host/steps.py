@@ -1,7 +1,7 @@
-"""Report the current step of a transaction to the controller, for display only.
+"""Report the current step of a long work to the controller, for display only.
 
-The worker of a transaction writes each step to the process that waits for its answer (see ``worker``),
-which passes it on to standard error. Where either is gone the step is lost, and the transaction goes on.
+The worker writes each step to the process that waits for its answer, which passes it on to standard error.
+Where either is gone the step is lost, and the work goes on.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from typing import Iterable
 
 from ..contract import STEP
 
@@ -19,7 +20,7 @@ _worker = -1
 
 
 def serve(descriptor: int) -> None:
-    """Set the descriptor to which this process reports its steps."""
+    """Set the descriptor to which this process reports its steps; -1 for none."""
     global _worker  # noqa: PLW0603 - a process is one worker
     _worker = descriptor
 
@@ -31,14 +32,15 @@ def begin(name: str) -> None:
         _write(_worker, f"{STEP} {plain}\n".encode())
 
 
-def is_step(line: bytes) -> bool:
-    """Return whether a line of a worker reports a step."""
-    return line.startswith(f"{STEP} ".encode())
-
-
-def pass_on(line: bytes) -> None:
-    """Pass a step on to the controller."""
-    _write(_PASSED_ON, line)
+def answer(lines: Iterable[bytes]) -> bytes:
+    """Pass the steps of a worker on to the controller; return its answer, a line; empty if there is none."""
+    text = b""
+    for line in lines:
+        if line.startswith(f"{STEP} ".encode()):
+            _write(_PASSED_ON, line)
+        else:
+            text = line
+    return text
 
 
 def _write(descriptor: int, line: bytes) -> None:
