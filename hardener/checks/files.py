@@ -62,7 +62,7 @@ def _owner(record: JSONObject) -> str:
 
 
 def _root_owner_fault(snapshot: Snapshot, record: JSONObject) -> str:
-    """Return why the owner is wrong: by number not root, nor the user of a rootless daemon; else empty."""
+    """Describe the owner of a file that is neither root nor the rootless daemon's user; else empty."""
     if runs_rootless(snapshot):
         user = snapshot.fact("engine").get("euid")
         return "" if record["uid"] in (0, user) else f"belongs to {_owner(record)} (uid {record['uid']})"
@@ -72,7 +72,7 @@ def _root_owner_fault(snapshot: Snapshot, record: JSONObject) -> str:
 
 
 def _group_fault(snapshot: Snapshot, record: JSONObject) -> str:
-    """Return why a socket's owner is wrong: not root with the declared group or group root; else empty."""
+    """Describe the owner of a socket if it is not root with the declared group or group root; else empty."""
     settings = Settings(snapshot)
     activated = any(host.startswith("fd://") for host in settings.entries("hosts").value)
     socket = (activated and unit(snapshot, "docker.socket")) or {}

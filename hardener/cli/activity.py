@@ -24,7 +24,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
     return seconds
 
 
-@click.command(short_help="Listen to denials of containers.")
+@click.command(short_help="Show which accesses containers are denied.")
 @fleet_options
 @click.option(
     "--for",
@@ -33,7 +33,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
     show_default=True,
     callback=_seconds,
     metavar="TIME",
-    help="How long each host listens: 30s, 10m, 2h.",
+    help="How long each host is observed: 30s, 10m, 2h.",
 )
 @click.option(
     "--json", type=click.Path(path_type=Path), metavar="FILE", help="Write all observations as JSON."
@@ -41,7 +41,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
 @verbose_option
 @click.pass_obj
 def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, json: Path | None) -> ExitCode:
-    """Listen to denials by AppArmor, SELinux and seccomp, and to events of the engine, by container.
+    """Show denials by AppArmor, SELinux and seccomp, and events of the engine, by container.
 
     Nothing is written on the hosts. If the role `activity` has installed its collector, its observations of
     the last seven days are shown first; they are the baseline of what is usual for an image. docs/activity.md

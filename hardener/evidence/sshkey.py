@@ -1,4 +1,4 @@
-"""Parse SSH public keys: whether they may sign evidence, and the names in a certificate.
+"""Parse SSH public keys: judge whether they may sign evidence, and read the names in a certificate.
 
 The formats: RFC 4253 section 6.6, and PROTOCOL, PROTOCOL.certkeys, PROTOCOL.key of OpenSSH.
 """

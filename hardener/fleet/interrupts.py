@@ -44,7 +44,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def delayed() -> Iterator[None]:
-    """Delay the interrupts of ``interruptible`` to the end of this block, which has to be short.
+    """Delay the interrupts of ``interruptible`` to the end of the context, which has to be short.
 
     ``Thread.start`` belongs into it: interrupted, it leaves a thread that runs and cannot be joined.
     """

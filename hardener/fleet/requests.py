@@ -190,7 +190,7 @@ class ActivityAnswer:
 
 
 def listen(fleet: Fleet, seconds: int) -> Answers[ActivityAnswer]:
-    """Request that hosts listen for a while to the denials of their containers."""
+    """Request that hosts observe for some seconds which accesses their containers are denied."""
     return Answers(fleet.run("activity", variables={"activity_seconds": seconds}), "activity", _observed)
 
 

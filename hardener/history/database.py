@@ -95,7 +95,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def connected(home: Home) -> Iterator[sqlite3.Connection]:
-    """Open the database of a history; its errors, also those of the block, become an error for the user.
+    """Open the database of a history; its errors inside the context become an error for the user.
 
     Raises:
         HardenerError: the database cannot be opened, read or written.

@@ -293,7 +293,7 @@ class History:
 
     @contextmanager
     def _believed(self) -> Iterator[None]:
-        """Raise the error for a damaged history if the block reads malformed data from the database."""
+        """Raise the error for a damaged history if the context reads malformed data from the database."""
         try:
             yield
         except (ValueError, TypeError, LookupError) as error:

@@ -23,7 +23,7 @@ _LOST = {
     "engine_events": "events of the engine that exceed the limits of number or length",
     "not_told": "entries beyond the size limit of the answer",
     "no_room": "observations beyond the size limit of the record",
-    "silent": "seconds without a listening collector",
+    "silent": "seconds without a running collector",
 }
 
 
@@ -36,7 +36,7 @@ def screen(activity: HostActivity) -> Iterator[RenderableType]:
     if activity.record_problem:
         yield Text(f"{host}: problem of its collector: {line(activity.record_problem)}", style="red")
     seconds = (activity.now.ended - activity.now.began).total_seconds()
-    yield Text(f"{host}: listened for {seconds:.0f} s until {utc(activity.now.ended)}", style="bold")
+    yield Text(f"{host}: observed for {seconds:.0f} s until {utc(activity.now.ended)}", style="bold")
     yield from _window(activity.now)
 
 

@@ -1,4 +1,4 @@
-"""Listen to the denials of the containers of a fleet."""
+"""Observe the accesses that the containers of a fleet are denied."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class ActivityPhase(AnswerPhase, Protocol):
 
 
 class ActivityListener(Listener, Protocol):
-    """Receives the progress of listening."""
+    """Receives the progress of an observation."""
 
     def phase(self, label: str) -> AbstractContextManager[ActivityPhase]:
         """Show a run of Ansible until the context ends."""
 
 
 def listen(fleet: Fleet, seconds: int, listener: ActivityListener, *, json_file: Path | None) -> ExitCode:
-    """Have every host listen for some seconds, and collect its observations and those of its collector.
+    """Observe every host for some seconds, and return its observations and those of its collector.
 
     Args:
         fleet: the hosts.

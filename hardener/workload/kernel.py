@@ -1,4 +1,4 @@
-"""Names for numbers of the kernel: capabilities and socket families."""
+"""Map the kernel's numbers of capabilities and socket families to names."""
 
 from __future__ import annotations
 

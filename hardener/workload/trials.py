@@ -78,7 +78,7 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One trial.
+    """A trial of a container under one confinement.
 
     Args:
         key: names it in evidence: ``profile``, ``capability CAP_CHOWN``, ``tmpfs /run``.

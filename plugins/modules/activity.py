@@ -6,7 +6,7 @@ DOCUMENTATION = r"""
 module: activity
 short_description: Collect denials and the engine's events on a host for some time
 description:
-  - Nothing is written on the host, in check mode or out of it. The listening process ends when its time
+  - Nothing is written on the host, in check mode or out of it. The process on the host ends when its time
     is over, or some seconds after the connection ends.
 author:
   - The authors of hardener (@hardener)
@@ -22,7 +22,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Listen for ten minutes
+- name: Collect denials for ten minutes
   hardener.docker.activity:
     seconds: 600
   register: heard

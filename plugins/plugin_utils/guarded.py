@@ -261,7 +261,7 @@ class GuardedAction(TransactionAction):
 
     @contextmanager
     def _new_connection(self) -> Iterator[None]:
-        """Use a new, unshared connection in the block, and restore the connection settings afterwards."""
+        """Use a new, unshared connection during the context, then restore the connection settings."""
         connection = self._connection
         if connection.transport != "ssh":
             if type(connection).reset is not ConnectionBase.reset:

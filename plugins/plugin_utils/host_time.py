@@ -49,7 +49,7 @@ _account: _Account | None = None  # of this worker's host
 
 @contextmanager
 def counted(host: str, *, ordinary: bool) -> Iterator[None]:
-    """Add the time of the block to a host's total.
+    """Add the duration of the context to a host's total time.
 
     Args:
         host: its name in the inventory.

@@ -60,7 +60,7 @@ class Cut(BaseException):
 def bounded(
     connection: Any, *, seconds: float, said: Callable[[bytes], None] | None = None
 ) -> Iterator[None]:
-    """Limit the block: its time, the bytes read from programs, and the memory.
+    """Limit time, memory and the bytes that are read from programs, during the context.
 
     Args:
         connection: Ansible's connection to the host.
@@ -141,7 +141,7 @@ def of_its_host(result: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Block:
-    """The limits of one block, set and removed."""
+    """A context manager that sets the limits of a task and removes them at the end."""
 
     def __init__(self, seconds: float, said: Callable[[bytes], None] | None = None) -> None:
         self.said = said

@@ -98,7 +98,7 @@ class Command:
 
 _AUDITED = "controls on good: not in this snapshot"
 REACH_HOSTS = {
-    "activity": Command(("--for", "1s"), "good: listened for 1 s"),
+    "activity": Command(("--for", "1s"), "good: observed for 1 s"),
     "audit": Command(result=_AUDITED),
     "drift": Command(("--against", "latest"), r"1 host compared: \d+ unchanged"),
     "harden": Command(result=_AUDITED),

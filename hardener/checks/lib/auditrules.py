@@ -141,7 +141,7 @@ class Rule:
         return below or self.path == path or self.covers(path, tree=False)
 
     def hides(self, path: str) -> bool:
-        """Return whether the rule silences that ``path`` is removed or replaced, as one for its folder."""
+        """Return whether the rule is for the folder of ``path`` and suppresses records of its removal."""
         folder = not self.tree and self.path == posixpath.dirname(path)
         return folder and not self.always and "w" in self.permissions
 
@@ -173,7 +173,7 @@ class Rules:
         return frozenset(needed) - covered
 
     def _hidden(self, path: str) -> bool:
-        """Return whether a rule for the folder of ``path`` silences that the path is removed or replaced.
+        """Return whether a rule for the folder of ``path`` suppresses records of removing or replacing it.
 
         That changes the folder too. Of the rules for single paths, the kernel asks those for the folder
         before those for the path, whatever their order.
@@ -341,7 +341,7 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
 
 
 def _permissions(calls: set[str], given: frozenset[str] | None, *, always: bool) -> frozenset[str]:
-    """Return what a rule with these system calls and ``-F perm`` records in full, or silences in part."""
+    """Return the permissions that these calls and ``-F perm`` record completely, or suppress in part."""
     if given is not None and not always:
         return given  # auditctl may add the calls of the permissions to those of the list
     stood_for = ALL

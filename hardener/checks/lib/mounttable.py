@@ -72,7 +72,7 @@ class MountTable:
             self._layers[mount.device] = mount.layers
 
     def at(self, path: str, *, below: str = "") -> Mount | None:
-        """Return the mount that the kernel resolves a path to, or the one beneath a mount of ``below``."""
+        """Return the mount of a path; with ``below``, the mount beneath that of this device."""
         mount = self._root
         if mount is None:
             return None

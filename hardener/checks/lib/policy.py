@@ -11,10 +11,10 @@ POLICY = "hardener_policy"
 
 
 def texts(snapshot: Snapshot, key: str) -> tuple[str, ...] | None:
-    """Return a list of strings; ``None`` if it is not set.
+    """Return the list of strings under a key of the policy; ``None`` if the key is not set.
 
     Raises:
-        FactUnavailable: it is anything but a list of strings.
+        FactUnavailable: the value is anything but a list of strings.
     """
     value = _value(snapshot, key)
     return None if value is None else _texts(value, key)
@@ -24,7 +24,7 @@ def for_container(snapshot: Snapshot, key: str, name: str) -> tuple[str, ...] | 
     """Return the merged lists of all globs that match a container's name; ``None`` without a match.
 
     Raises:
-        FactUnavailable: it is anything but an object of lists of strings.
+        FactUnavailable: the value is anything but an object of lists of strings.
     """
     value = _value(snapshot, key)
     if value is None:
@@ -37,10 +37,10 @@ def for_container(snapshot: Snapshot, key: str, name: str) -> tuple[str, ...] | 
 
 
 def limit(snapshot: Snapshot, key: str) -> int | None:
-    """Return a number that is not negative; ``None`` if it is not set.
+    """Return the number, 0 or greater, under a key of the policy; ``None`` if the key is not set.
 
     Raises:
-        FactUnavailable: it is anything but such a number.
+        FactUnavailable: the value is anything but such a number.
     """
     value = _value(snapshot, key)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
@@ -49,10 +49,10 @@ def limit(snapshot: Snapshot, key: str) -> int | None:
 
 
 def flag(snapshot: Snapshot, key: str) -> bool | None:
-    """Return true or false; ``None`` if it is not set.
+    """Return the boolean under a key of the policy; ``None`` if the key is not set.
 
     Raises:
-        FactUnavailable: it is anything but a boolean.
+        FactUnavailable: the value is anything but a boolean.
     """
     value = _value(snapshot, key)
     if value is None or isinstance(value, bool):

@@ -135,7 +135,7 @@ def _sensitive_name(
 
 
 def _through_links(snapshot: Snapshot, names: Sequence[str], trees: Sequence[str]) -> Iterator[str]:
-    """Yield names as paths through a tree that is a link: ``/home/a`` for ``/srv/home/a``."""
+    """Yield each name as a path through a tree that is a symbolic link: ``/home/a`` for ``/srv/home/a``."""
     for tree in (*trees, _HOMES):
         target = real(snapshot, tree)
         if target not in {tree, "/"}:

@@ -110,7 +110,7 @@ def has_systemd() -> bool:
 
 
 def read(path: str) -> str:
-    """Read a short text of the kernel; empty if there is none. Invalid UTF-8 is replaced."""
+    """Read a small text file, such as one of /proc; empty if it cannot be read. Invalid UTF-8 is replaced."""
     try:
         # A process can choose any name, which is part of its status.
         with open(path, encoding="utf-8", errors="replace") as file:

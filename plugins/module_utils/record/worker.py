@@ -195,7 +195,7 @@ class _Termination:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Mark the block as a request to the engine, for which the signal handler waits."""
+        """Mark the context as a request to the engine, for which the signal handler waits."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

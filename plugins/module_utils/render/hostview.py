@@ -57,7 +57,7 @@ class HostView:
 
     @property
     def in_container(self) -> bool:
-        """Return whether the host is a container, and its kernel that of another host."""
+        """Return whether the host is a container, and so uses the kernel of another host."""
         return bool(self.system.get("in_container")) or self.system.get("in_init_userns") is False
 
     def unit(self, name: str) -> Mapping[str, Any]:

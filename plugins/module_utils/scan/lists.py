@@ -27,7 +27,7 @@ class Fix(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """Newest versions, name → architecture → fix, and the architectures with complete lists."""
+    """The newest version of each package by architecture, and the architectures with complete lists."""
 
     packages: dict[str, dict[str, Fix]]
     architectures: set[str]

@@ -26,8 +26,8 @@ def test_activity_of_each_host_is_observed_for_the_given_duration(
     hosts.activity = lambda _: QUIET
     result = hardener("activity", "-i", "inv,", "--for", "10m")
     assert result.exit_code == 0
-    assert "web1: listened for 600 s" in result.stdout
-    assert "web2: listened for 600 s" in result.stdout
+    assert "web1: observed for 600 s" in result.stdout
+    assert "web2: observed for 600 s" in result.stdout
     assert hosts.runs == [("activity", {"variables": {"activity_seconds": 600}})]
 
 

@@ -47,7 +47,7 @@ def test_without_a_collector_no_entry_is_called_usual() -> None:
 def test_earlier_observations_come_first_and_a_damaged_record_is_named() -> None:
     record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
     text = shown({**ANSWER, "entries": [], "record": record})
-    assert text.index("by its collector") < text.index("listened for 600 s") < text.index("nothing was seen")
+    assert text.index("by its collector") < text.index("observed for 600 s") < text.index("nothing was seen")
     wrong = "problem of its collector: x is not JSON"
     assert wrong in shown({**ANSWER, "record_problem": "x is not JSON"})
     assert wrong in shown({**ANSWER, "record": record, "record_problem": "x is not JSON"})

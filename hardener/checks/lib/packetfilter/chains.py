@@ -49,7 +49,7 @@ class Rule:
 
     @property
     def understood(self) -> bool:
-        """Return whether all its conditions are understood."""
+        """Return whether all conditions of the rule are understood."""
         return self.may == self.must
 
 

@@ -237,7 +237,7 @@ def _states(names: Iterable[str]) -> Intervals:
 
 
 def _address_type(value: str, version: int, *, negated: bool) -> Taken:
-    """Return the matches of an address type; the destinations of judged packets are the host or a container.
+    """Return the matches of an address type, given that each packet goes to the host or a container.
 
     For IPv6 an address of the host is unicast as well, and several types at once mean other things.
     """

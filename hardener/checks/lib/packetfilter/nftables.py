@@ -326,7 +326,7 @@ def _tcp() -> Taken:
 
 
 def _fib(types: Sequence[str], *, negated: bool) -> Taken:
-    """Return the matches of ``fib``; the destinations of judged packets are the host or a container."""
+    """Return the matches of ``fib``, given that each judged packet goes to the host or to a container."""
     if set(types) >= _ONE_RECEIVER:
         return truth(not negated)
     if not _ONE_RECEIVER & set(types):
