@@ -132,7 +132,7 @@ class TerminalListener:
 
     def resumable(self, run: str) -> None:
         """Name the command that continues the run."""
-        _say(f"left: `hardener resume {run[:_SHORT]}` continues this run")
+        _say(f"unfinished: `hardener resume {run[:_SHORT]}` continues this run")
 
     def divided(self, batches: Sequence[Batch], most_failures: int) -> None:
         """Show the batches of a run."""

@@ -64,7 +64,9 @@ def comparison_screen(
 ) -> RenderableType:
     """Return the screen with the state before and after; the last lines stay in view."""
     if comparison.first is None:
-        return Group(Text("No host was assessed twice."), *host_list("Not compared", comparison.not_compared))
+        return Group(
+            Text("No host has results before and after."), *host_list("Not compared", comparison.not_compared)
+        )
     return Group(
         *header(comparison.hosts, comparison.first, comparison.benchmark),
         Fitting(_comparison_table(comparison), _comparison_list(comparison)),

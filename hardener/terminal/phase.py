@@ -78,7 +78,7 @@ class Phase(Progress):
         """Show the runs that a host has rolled back."""
         host = line(answer.host)
         if not answer.reason:
-            self.note(f"{host}: {'would go ' if answer.would_change else ''}{line(answer.message)}")
+            self.note(f"{host}: {'would be ' if answer.would_change else ''}{line(answer.message)}")
         for note in answer.texts("notes"):
             self.note(f"{host}: {line(note)}", colour="yellow")
 

@@ -1,4 +1,4 @@
-"""Roll hosts back to before a run, or release them to their state before hardener."""
+"""Roll hosts back to their state before a run, or release them to their state before hardener."""
 
 from __future__ import annotations
 

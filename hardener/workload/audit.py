@@ -172,7 +172,7 @@ def _audit(snapshot: Snapshot, host: str, use: Callable[[Container], Use | None]
 
 def _unread(container: Container) -> ContainerAudit:
     """Return the audit of a container that could not be read; it may not be running."""
-    has = Privileges(unknown=(f"all of it: {container.error}",))
+    has = Privileges(unknown=(f"all facts: {container.error}",))
     return ContainerAudit(id=container.id, name=container.name, image=container.image_id, has=has, excess=())
 
 

@@ -297,7 +297,7 @@ def decode(data: bytes, *, name: str) -> Document:
     for file in found.files:
         if file not in FILES:
             raise HardenerError(
-                f"{line(name)} is not a profile: it names a file that is not one of a profile: {line(file)}"
+                f"{line(name)} is not a profile: it names {line(file)}, which is not a file of a profile"
             )
     return found
 

@@ -137,4 +137,4 @@ def _summary(result: dict[str, Any], *, listing: bool) -> str:
 
 
 def _restored_run(runs: list[str]) -> str:
-    return f"back to before run {runs[-1]}" + (f" ({len(runs)} runs)" if len(runs) > 1 else "")
+    return f"restored to the state before run {runs[-1]}" + (f" ({len(runs)} runs)" if len(runs) > 1 else "")

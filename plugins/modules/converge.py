@@ -47,7 +47,7 @@ options:
     default: fail
     choices: [fail, warn]
   socket:
-    description: The engine's API socket on the host. Empty determines it on the host.
+    description: The engine's API socket on the host. If empty, the host finds it.
     type: str
     default: ""
 """

@@ -65,7 +65,7 @@ options:
     type: dict
     default: {}
   socket:
-    description: The engine's API socket. Empty determines it on the host.
+    description: The engine's API socket. If empty, the host finds it.
     type: str
     default: ""
   starts:

@@ -18,7 +18,7 @@ author:
   - The authors of hardener (@hardener)
 options:
   role:
-    description: A role, to release only what its documents own. Empty releases everything.
+    description: A role, to release only what its documents own. If empty, everything is released.
     type: str
     default: ""
   allow:
@@ -28,7 +28,7 @@ options:
     type: str
     default: daemon-restart
   socket:
-    description: The engine's API socket, as in C(collect_socket). Empty determines it on the host.
+    description: The engine's API socket, as in C(collect_socket). If empty, the host finds it.
     type: str
     default: ""
 """

@@ -13,7 +13,7 @@ author:
   - The authors of hardener (@hardener)
 options:
   run:
-    description: The run, by the name of its backup. Empty is the last one.
+    description: The run, by the name of its backup. If empty, the last run.
     type: str
     default: ""
   list:

@@ -15,7 +15,7 @@ author:
 options:
   windows:
     description:
-      - The windows, each with the days on which it begins, begin and end, and a time zone. One open
+      - The windows, each with the days on which it begins, start and end time, and a time zone. One open
         window is enough. A host without windows may be changed at any time.
     type: list
     elements: str

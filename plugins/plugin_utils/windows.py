@@ -21,7 +21,7 @@ _MOST = 100
 
 
 class Window(NamedTuple):
-    """One window of the week; it ends on the next day if its end is earlier than its begin."""
+    """One window of the week; it ends on the next day if its end time is not after its start time."""
 
     days: frozenset[int]  # on which it begins, Monday is 0
     begin: int  # minutes since midnight
@@ -29,7 +29,7 @@ class Window(NamedTuple):
     zone: ZoneInfo
 
     def has(self, now: datetime) -> bool:
-        """Return whether a moment is in the window; its begin belongs to the window, its end does not."""
+        """Return whether a moment is in the window; the start time belongs to it, the end time does not."""
         local = now.astimezone(self.zone)
         minute, today = local.hour * 60 + local.minute, local.weekday()
         if self.begin < self.end:
@@ -40,7 +40,7 @@ class Window(NamedTuple):
 
 
 def parse(text: str) -> Window:
-    """Parse a window: days on which it begins, begin and end, and a time zone.
+    """Parse a window: the days on which it begins, start and end time, and a time zone.
 
     Args:
         text: such as ``Sat,Sun 08:00-18:00 Europe/Berlin``, ``Mon-Fri 22:00-04:00 UTC`` or

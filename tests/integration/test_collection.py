@@ -104,7 +104,7 @@ def test_another_project_audits_beside_a_role_of_the_same_name(project: Path) ->
     assert audited("hardener.docker.audit", cwd=project).is_relative_to(project)
 
 
-def test_another_project_runs_one_role(project: Path) -> None:
+def test_one_role_runs_from_another_project(project: Path) -> None:
     (project / "play.yml").write_text(ROLE)
     options = ("--inventory=localhost,", "--connection=local", "--check", "--diff")
     said = ansible("ansible-playbook", *options, "play.yml", cwd=project)

@@ -44,14 +44,14 @@ def bundle(desk: Desk, authority: Authority) -> Path:
     return path
 
 
-def test_a_signature_is_stamped(desk: Desk, authority: Authority, bundle: Path) -> None:
+def test_a_signature_gets_a_time_stamp(desk: Desk, authority: Authority, bundle: Path) -> None:
     stamp = desk.verify(bundle, tsa_certificates=authority.certificates).stamp
     assert stamp
     assert stamp.trusted
     assert abs(stamp.moment - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_openssl_verifies_the_stamp(desk: Desk, authority: Authority, bundle: Path) -> None:
+def test_openssl_verifies_the_time_stamp(desk: Desk, authority: Authority, bundle: Path) -> None:
     files = contents(bundle)
     (desk.folder / "sig").write_bytes(files["SHA256SUMS.sig"])
     (desk.folder / "tsr").write_bytes(files[STAMP])
@@ -66,13 +66,13 @@ def test_the_request_contains_only_a_hash(authority: Authority, bundle: Path) ->
     assert len(asked) < 80
 
 
-def test_a_stamp_is_unverified_without_certificates_of_an_authority(desk: Desk, bundle: Path) -> None:
+def test_a_time_stamp_is_unverified_without_certificates_of_an_authority(desk: Desk, bundle: Path) -> None:
     stamp = desk.verify(bundle).stamp
     assert stamp
     assert not stamp.trusted
 
 
-def test_a_signature_stamped_before_its_key_expired_is_verified(
+def test_a_signature_with_a_time_stamp_before_the_expiry_of_its_key_is_verified(
     desk: Desk, authority: Authority, bundle: Path
 ) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=1)
@@ -83,12 +83,12 @@ def test_a_signature_stamped_before_its_key_expired_is_verified(
     assert desk.verify(bundle, tsa_certificates=authority.certificates).stamp
 
 
-def test_a_stamp_of_another_authority_is_refused(desk: Desk, bundle: Path) -> None:
+def test_a_time_stamp_of_another_authority_is_refused(desk: Desk, bundle: Path) -> None:
     with Authority() as other, pytest.raises(Refused, match=r"it\.tar\.gz: SHA256SUMS\.sig\.tsr: not a time"):
         desk.verify(bundle, tsa_certificates=other.certificates)
 
 
-def test_a_stamp_of_another_signature_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
+def test_a_time_stamp_of_another_signature_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
     files = contents(bundle)
     files["SHA256SUMS"] = files["SHA256SUMS"].replace(b"a", b"b")
     files["SHA256SUMS.sig"] = sign(files["SHA256SUMS"], desk.key)
@@ -138,7 +138,7 @@ def test_a_replayed_answer_is_refused(desk: Desk, authority: Authority, bundle: 
         desk.export("again.tar.gz", seal=Seal(key=desk.key, tsa_url=authority.url))
 
 
-def test_a_forged_stamp_that_states_another_time_is_refused(
+def test_a_forged_time_stamp_with_another_time_is_refused(
     desk: Desk, authority: Authority, bundle: Path
 ) -> None:
     """OpenSSL checks one time stamp here, and another one stands where a reader of DER looks."""

@@ -76,7 +76,7 @@ def test_every_role_collects_its_documents_for_one_transaction(tmp_path: Path) -
         assert '"censored"' in said.partition("TASK [")[0]
 
 
-REFUSED = "docker_daemon_icc: the engine's command line says --icc true"
+REFUSED = "docker_daemon_icc: the engine's command line sets --icc true"
 NAMED = {"docker_daemon_icc": False}
 # Host to how a play for it names the variable, beside the inventory's own ways.
 ORIGINS: dict[str, dict[str, Any]] = {

@@ -127,7 +127,7 @@ def test_manual_changes_are_reported_and_repaired_and_the_repair_is_rolled_back(
     assert '+{ "debug": true' in predicted.stdout, predicted
     back = site.run("rollback", *inventory)
     assert back.returncode == 0, back
-    assert f"back to before run {repair}" in back.stderr
+    assert f"restored to the state before run {repair}" in back.stderr
     settled(site.guest)
     assert shell(site.guest, STATE) == broken
     assert running(shell(site.guest, CONTAINERS)) == containers

@@ -131,7 +131,7 @@ def test_logs_are_sent_to_a_server_that_accepts_them(busy: lab.Guest, tmp_path: 
     assert running(shell(busy, ENGINE)) == containers
     shell(busy, "docker run --rm busybox:test /bin/busybox echo hello from a container")
     until(busy, "grep -q 'hello from a container' /root/received")
-    assert "hardener asks whether this log target can be reached" in shell(busy, "cat /root/received")
+    assert "hardener tests whether this log target can be reached" in shell(busy, "cat /root/received")
 
 
 def test_a_bad_seccomp_profile_is_refused_before_any_change(busy: lab.Guest, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def _user_namespace(config: Mapping[str, Any]) -> Iterator[str]:
     try:
         name = pwd.getpwuid(int(user)).pw_name if user.isdigit() else pwd.getpwnam(user).pw_name
     except KeyError:
-        yield f"userns-remap names the user {user}, whom this host does not have"
+        yield f"userns-remap names the user {user}, who does not exist on this host"
         return
     for file in ("/etc/subuid", "/etc/subgid"):
         if not any(line.split(":")[0] in (name, user) for line in _lines(file)):

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 _TIMEOUT = 5
 _LOCAL_SYSLOG = ("/dev/log", "/var/run/syslog", "/var/run/log")
 _JOURNAL = "/run/systemd/journal/socket"
-_WORDS = "hardener asks whether this log target can be reached before container logs go to it"
+_WORDS = "hardener tests whether this log target can be reached before container logs are sent to it"
 
 
 class Target(NamedTuple):

@@ -63,8 +63,10 @@ def document_of(
             notes.append(f"{key} is set on the engine's command line, and stays as it is there")
         elif not _satisfied(host.setting(key), keys.get(key)):
             given = _flag_value(host, key)
-            reason = f"the engine's command line says {given}, and it does not start with {key} in"
-            return refused(variable, f"{reason} {host.config_path} too: take it out of the unit")
+            reason = f"the engine's command line sets {given}, and the engine does not start if"
+            return refused(
+                variable, f"{reason} {host.config_path} sets {key} too: remove the flag from the unit"
+            )
         for part in wish.values():
             part.pop(key, None)
     resource = {"kind": "json", "path": host.config_path, **wish, "whole": ["log-opts"]}

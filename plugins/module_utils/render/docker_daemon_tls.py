@@ -36,8 +36,9 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     flags = [flag for flag in map(host.flag, _KEYS) if flag]
     if flags:
         reason = (
-            f"the engine's command line says {', '.join(flags)}, and still admits clients without a"
-            f" certificate of the site: remove them from the unit, so that {host.config_path} can set them"
+            f"the engine's command line sets {', '.join(flags)}, and the engine accepts clients without a"
+            " certificate of the site: remove these flags from the unit, so that TLS can be set in"
+            f" {host.config_path}"
         )
         return [{"name": _NAME, "refused": reason}]
     if files and set(files) != set(_FILES):

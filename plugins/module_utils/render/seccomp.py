@@ -122,8 +122,8 @@ def _sites(host: HostView, profile: str, content: str) -> dict[str, Any]:
 
 def _by_flag(host: HostView) -> dict[str, Any]:
     reason = (
-        f"the engine's command line says --seccomp-profile {_flag(host)}, and it does not start with"
-        f" seccomp-profile in {host.config_path} too: take it out of the unit"
+        f"the engine's command line sets --seccomp-profile {_flag(host)}, and the engine does not start if"
+        f" {host.config_path} sets seccomp-profile too: remove the flag from the unit"
     )
     return {"name": _NAME, "refused": reason}
 

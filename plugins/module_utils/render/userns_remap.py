@@ -164,7 +164,7 @@ def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
         if (container.get("HostConfig") or {}).get("AutoRemove")
         and (container.get("State") or {}).get("Running")
     ]
-    removed = f"{listed(ending)} would be removed when they stop (--rm): end them first"
+    removed = f"{listed(ending)} would be removed when they stop (--rm): stop them first"
     foreign = [
         str(volume["Name"]) for volume in host.data("docker.volumes") or () if volume.get("Driver") != "local"
     ]

@@ -64,7 +64,7 @@ class Engine(client.Engine):
                     if isinstance(progress, dict) and "error" in progress:
                         raise Failed(one_line(str(progress["error"])))
         except (Failed, ValueError, RecursionError) as error:
-            raise Failed(f"the engine does not pull: {one_line(str(error))}") from None
+            raise Failed(f"the engine cannot pull the image: {one_line(str(error))}") from None
 
     def tag(self, image: str, repository: str, tag: str) -> None:
         """Tag an image.

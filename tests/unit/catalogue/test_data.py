@@ -136,7 +136,7 @@ def test_each_section_has_a_control() -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_controls_stand_in_the_order_of_the_newest_benchmark(section: str) -> None:
+def test_controls_are_in_the_order_of_the_newest_benchmark(section: str) -> None:
     newest = [
         control.slug for control in catalogue.load(catalogue.benchmarks()[-1]) if control.section == section
     ]

@@ -69,7 +69,7 @@ def test_the_workload_audit_names_an_unreadable_container_and_is_incomplete() ->
     assert {each.name for each in found.containers} == {"twin", "dark"}
     assert not found.complete
     dark = next(each for each in found.containers if each.name == "dark")
-    assert dark.has.unknown == ("all of it: timed out",)
+    assert dark.has.unknown == ("all facts: timed out",)
 
 
 def test_an_unreadable_container_is_not_compared() -> None:

@@ -56,7 +56,7 @@ def test_a_run_stopped_by_a_canary_is_resumed(hardener: Hardener, fleet: FakeFle
     assert hardened(fleet) == ["web1", "web2"]
     (left,) = unfinished_runs(Home(home))
     assert (left.left, list(left.confirmed)) == (("web2", "web3", "web4"), ["web1"])
-    assert f"left: `hardener resume {left.run[:8]}` continues this run\n" in result.stderr
+    assert f"unfinished: `hardener resume {left.run[:8]}` continues this run\n" in result.stderr
     listed = hardener("resume")
     assert listed.stdout.startswith(f"{left.run}  {utc(datetime.fromtimestamp(left.started, UTC))}  ")
     assert "  3 of 4 hosts left  harden -i inv, --only daemon-icc-disabled --canary 2" in listed.stdout

@@ -14,12 +14,12 @@ def test_the_last_run_of_every_host_is_rolled_back(hardener: Hardener, fleet: Fa
     fleet.snapshots = {"web1": "", "web2": ""}
     fleet.rollback = lambda host: {
         "outcome": "changed",
-        "msg": f"back to before run {RUN}",
+        "msg": f"restored to the state before run {RUN}",
         "notes": ["/etc/x was changed by others meanwhile, and stays as it is"] * (host == "web2"),
     }
     result = hardener("rollback", "-i", "inv,")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert f"web1: back to before run {RUN}\n" in result.stderr
+    assert f"web1: restored to the state before run {RUN}\n" in result.stderr
     assert "web2: /etc/x was changed by others meanwhile, and stays as it is\n" in result.stderr
     ((playbook, options),) = fleet.runs
     assert (playbook, options["check"]) == ("rollback", False)
@@ -31,10 +31,14 @@ def test_the_options_check_and_diff_show_the_changes_of_a_rollback(
 ) -> None:
     diff = [{"path": "/etc/x", "prepared": "--- before\n+++ after\n-new\n+old\n"}]
     fleet.snapshots = {"web1": ""}
-    fleet.rollback = lambda _: {"outcome": "would_change", "msg": f"back to before run {RUN}", "diff": diff}
+    fleet.rollback = lambda _: {
+        "outcome": "would_change",
+        "msg": f"restored to the state before run {RUN}",
+        "diff": diff,
+    }
     result = hardener("rollback", "-i", "inv,", "--run", RUN, "--check", "--diff")
     assert result.exit_code == 0
-    assert f"web1: would go back to before run {RUN}\n" in result.stderr
+    assert f"web1: would be restored to the state before run {RUN}\n" in result.stderr
     assert result.stdout == "web1: /etc/x\n--- before\n+++ after\n-new\n+old\n"
     assert fleet.runs[0][1]["variables"]["rollback_run"] == RUN
     assert (fleet.runs[0][1]["check"], fleet.runs[0][1]["diff"]) == (True, True)

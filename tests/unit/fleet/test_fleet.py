@@ -150,7 +150,7 @@ NAMES = ("web1", "!web1", "&web1", "~web1", "@web1", "web[0]", "web*", "2001:db8
 ODD = ("a\nb", "a\rb", "nb", "a\x85b", " a", "a ", "a b", "~a b\n", "\\n", "\ta")
 
 
-def test_a_part_of_the_fleet_is_exactly_its_hosts(tmp_path: Path) -> None:
+def test_a_part_of_the_fleet_has_exactly_the_chosen_hosts(tmp_path: Path) -> None:
     """Whatever they are called: Ansible takes some names for patterns."""
     inventory = InventoryManager(loader=DataLoader(), sources=["db01,"])
     for name in (*NAMES, *ODD):

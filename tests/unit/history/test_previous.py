@@ -33,7 +33,7 @@ def test_previous_runs_are_returned_oldest_first(history: History) -> None:
     assert found.before("nobody") is None
 
 
-def test_a_host_whose_name_the_history_replaces_is_found_again(history: History) -> None:
+def test_a_host_with_invalid_unicode_in_its_name_is_compared(history: History) -> None:
     put(history, "one", [assessment("\ud800")])
     found = previous_runs(history, record())
     assert found

@@ -150,7 +150,7 @@ def test_the_test_helper_detects_a_shifted_row(shift: int) -> None:
 
 def test_a_summary_without_hosts_is_shown() -> None:
     assert summary_text().strip() == "No host was assessed."
-    assert "No host was assessed twice." in comparison_text([BEFORE], [])
+    assert "No host has results before and after." in comparison_text([BEFORE], [])
     assert "db01.example.com: was not assessed afterwards" in comparison_text([BEFORE], [])
 
 

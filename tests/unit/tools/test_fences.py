@@ -36,5 +36,5 @@ def test_an_unclosed_block_is_code_to_the_end() -> None:
 
 
 @given(st.lists(st.sampled_from(["```", "```sh", "~~~", "  ```", "text", "", "`x`", "````"])).map("\n".join))
-def test_the_pieces_of_a_page_joined_are_its_text(text: str) -> None:
+def test_the_joined_pieces_of_a_page_equal_its_text(text: str) -> None:
     assert "".join(piece.text for piece in pieces(text)) == text

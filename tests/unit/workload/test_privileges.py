@@ -149,7 +149,7 @@ class TestNamespaces:
         assert "pid" not in found["web"].has.joined_namespaces
         assert found["alone"].has.joined_namespaces == {}
 
-    def test_containers_that_use_a_host_namespace_do_not_join_each_others(self) -> None:
+    def test_containers_in_a_host_namespace_do_not_count_as_sharing_one(self) -> None:
         shared = {"namespaces": {"net": "7"}, "host_namespaces": ["net", "user"]}
         found = judged(running("one", proc=shared), running("two", proc=shared))
         assert "net" not in found["one"].has.joined_namespaces

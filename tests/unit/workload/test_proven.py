@@ -73,7 +73,7 @@ def test_the_files_of_a_stored_proof_are_consistent(files: Files) -> None:
             lambda it: it["capabilities"].update(kept=[]),
             "the proof belongs to another profile",
         ),
-        ("profile.json", lambda it: it["files"].update(passwd=f"sha256:{'0' * 64}"), "not one of a profile"),
+        ("profile.json", lambda it: it["files"].update(passwd=f"sha256:{'0' * 64}"), "not a file of a"),
         ("seccomp.json", lambda it: it.update(defaultAction="SCMP_ACT_ALLOW"), "altered"),
     ],
 )

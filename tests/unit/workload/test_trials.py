@@ -164,7 +164,7 @@ def test_a_document_cannot_name_files_outside_of_its_folder(tmp_path: Path) -> N
     data = json.loads((write(tmp_path) / "profile.json").read_text())
     data["files"] = {"../../etc/shadow": ROOT}
     (tmp_path / "profile.json").write_text(json.dumps(data))
-    with pytest.raises(HardenerError, match="a file that is not one of a profile"):
+    with pytest.raises(HardenerError, match="which is not a file of a profile"):
         load(tmp_path)
 
 

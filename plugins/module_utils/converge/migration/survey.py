@@ -134,7 +134,7 @@ class Survey:
                     " userns_remap_exempt, or run it without"
                 )
             if host.get("AutoRemove") and container["State"].get("Running"):
-                found.append(f"{title} is removed when it stops (--rm): end it first")
+                found.append(f"{title} is removed when it stops (--rm): stop it first")
             if container["State"].get("Dead"):
                 found.append(f"{title} is dead: remove it first")
             if container["Image"] not in images:

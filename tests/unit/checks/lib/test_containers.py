@@ -60,7 +60,7 @@ def test_a_label_keeps_its_colons() -> None:
 
 
 @pytest.mark.parametrize("text", ["true", "True", "1", "t"])
-def test_texts_that_go_parses_as_true(text: str) -> None:
+def test_texts_that_the_engine_parses_as_true(text: str) -> None:
     assert go_bool(text)
 
 

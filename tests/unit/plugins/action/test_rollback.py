@@ -15,11 +15,11 @@ KEPT = "/etc/docker/daemon.json was changed by others meanwhile, and stays as it
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        ({"outcome": "changed", "runs": [RUN]}, f"back to before run {RUN}"),
-        ({"outcome": "changed", "runs": ["later", RUN]}, f"back to before run {RUN} (2 runs)"),
+        ({"outcome": "changed", "runs": [RUN]}, f"restored to the state before run {RUN}"),
+        ({"outcome": "changed", "runs": ["later", RUN]}, f"restored to the state before run {RUN} (2 runs)"),
         (
             {"outcome": "partly_rolled_back", "failed": True, "runs": [RUN], "kept": [KEPT], "reason": "x"},
-            f"back to before run {RUN}, except what was changed on the host meanwhile ({KEPT})",
+            f"restored to the state before run {RUN}, except what was changed on the host meanwhile ({KEPT})",
         ),
         (
             {"outcome": "rollback_failed", "failed": True, "runs": [RUN], "problems": ["a"], "reason": "why"},
@@ -64,7 +64,7 @@ def test_a_host_with_nothing_to_roll_back_is_asked_once(clock: Clock, outcome: s
 @pytest.mark.parametrize(
     ("outcomes", "outcome", "said"),
     [
-        (("rolled_back", "rolled_back"), "changed", "back to before run a (2 runs)"),
+        (("rolled_back", "rolled_back"), "changed", "restored to the state before run a (2 runs)"),
         (("rolled_back", "partly_rolled_back"), "partly_rolled_back", f"meanwhile ({KEPT})"),
         (("rolled_back", "changed"), "rollback_failed", "the rollback is incomplete: run a: changed"),
         (("interrupted", "changed"), "rollback_failed", "incomplete: run b: interrupted; run a: changed"),

@@ -127,7 +127,9 @@ def test_an_error_on_the_host_is_raised(source: Path, entry: str, why: str) -> N
 @pytest.mark.parametrize(
     ("words", "said"), [(["there is no bpftool"], "there is no bpftool"), ([], "Failed: ")]
 )
-def test_an_error_of_ours_is_told_by_its_sentence_alone(source: Path, words: list[str], said: str) -> None:
+def test_an_error_of_hardener_is_reported_by_its_message_only(
+    source: Path, words: list[str], said: str
+) -> None:
     assert deliver(source, "main:refuse", words)[1]["error"] == said
 
 

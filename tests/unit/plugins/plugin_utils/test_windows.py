@@ -62,7 +62,7 @@ def test_a_window_over_midnight_belongs_to_its_first_day() -> None:
     assert parse("Sun 22:00-04:00 Europe/Berlin").has(at("2026-11-30T01:00"))  # Monday
 
 
-def test_a_window_with_equal_begin_and_end_lasts_a_whole_day() -> None:
+def test_a_window_with_equal_start_and_end_lasts_a_whole_day() -> None:
     window = parse("Sat 06:00-06:00 UTC")
     assert window.has(at("2026-11-28T06:00", ZoneInfo("UTC")))
     assert window.has(at("2026-11-29T05:59", ZoneInfo("UTC")))

@@ -83,7 +83,7 @@ def test_a_valid_configuration_is_accepted(config: dict[str, Any]) -> None:
             {"userns-remap": "default", "features": {"containerd-snapshotter": True}},
             "exclude each other",
         ),
-        ({"userns-remap": "nosuchuser"}, "whom this host does not have"),
+        ({"userns-remap": "nosuchuser"}, "who does not exist on this host"),
         (
             {"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 9, "Hard": 1}}},
             "soft limit of nofile",

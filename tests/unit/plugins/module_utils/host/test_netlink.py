@@ -94,7 +94,7 @@ def test_the_messages_of_all_datagrams_are_returned_until_the_last(kernel: Calla
     assert ask(AUDIT, KIND) == [b"one", b"two", b""]
 
 
-def test_a_message_that_is_not_one_of_many_ends_the_answer(kernel: Callable[..., Kernel]) -> None:
+def test_a_message_without_the_multipart_flag_ends_the_answer(kernel: Callable[..., Kernel]) -> None:
     kernel([message(b"status", flags=0), message(b"after")])
     assert ask(AUDIT, KIND, least=6) == [b"status"]
 

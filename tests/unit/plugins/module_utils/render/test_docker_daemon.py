@@ -111,7 +111,7 @@ def test_numeric_log_options_are_written_as_text() -> None:
 def test_a_conflicting_flag_is_refused_and_other_keys_are_set() -> None:
     snapshot = make(**config({"icc": ["true"], "insecure-registry": ["a:5000"]}))
     found = documents(snapshot)
-    assert "says --icc true, and it does not start with icc in /etc" in found["icc"]["refused"]
+    assert "sets --icc true, and the engine does not start if /etc" in found["icc"]["refused"]
     assert "--insecure-registry a:5000" in found["insecure_registries"]["refused"]
     assert wish(snapshot)[0]["live-restore"] is True
     assert "refused" not in documents(snapshot, insecure_registries=["a:5000"])["insecure_registries"]

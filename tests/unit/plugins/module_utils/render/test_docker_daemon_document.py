@@ -48,7 +48,7 @@ def test_an_equal_flag_needs_no_key() -> None:
 def test_another_value_on_the_command_line_is_refused() -> None:
     document = document_of(with_flags(icc=["true"]), "icc", {"icc": False})
     assert document["name"] == "docker_daemon_icc"
-    assert "says --icc true, and it does not start with icc in /etc" in document["refused"]
+    assert "sets --icc true, and the engine does not start if /etc" in document["refused"]
 
 
 def test_ulimits_on_the_command_line_are_kept() -> None:

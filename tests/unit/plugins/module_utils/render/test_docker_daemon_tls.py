@@ -135,7 +135,7 @@ def test_tls_settings_of_the_site_are_kept(snapshot: Snapshot) -> None:
 @pytest.mark.parametrize("flags", [{"tls": ["true"]}, {"tlsverify": ["false"]}, {"tlscert": ["/x"]}])
 def test_flags_that_admit_every_client_are_refused(flags: dict[str, list[str]]) -> None:
     (refused,) = documents(open_by("tcp://:2375", flags=flags))
-    assert f"says --{next(iter(flags))}, and still admits clients" in refused["refused"]
+    assert f"sets --{next(iter(flags))}, and the engine accepts clients" in refused["refused"]
 
 
 def test_incomplete_tls_settings_are_replaced() -> None:

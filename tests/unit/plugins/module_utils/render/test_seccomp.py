@@ -123,8 +123,8 @@ def test_an_invalid_profile_is_refused(content: str, reason: str) -> None:
 
 def test_a_profile_on_the_command_line_is_refused() -> None:
     unit = make(**{"daemon.config": {"flags": {"seccomp-profile": ["/old.json"]}}})
-    assert "says --seccomp-profile /old.json" in document(unit)["refused"]
-    assert "take it out of the unit" in document(unit, {"defaultAction": DENY})["refused"]
+    assert "sets --seccomp-profile /old.json" in document(unit)["refused"]
+    assert "remove the flag from the unit" in document(unit, {"defaultAction": DENY})["refused"]
     built_in = make(**{"daemon.config": {"flags": {"seccomp-profile": ["builtin"]}}})
     assert keys(document(built_in)) == {}
 

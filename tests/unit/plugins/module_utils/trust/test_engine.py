@@ -117,10 +117,10 @@ def test_an_engine_without_identification_is_an_error(
 def test_a_pull_that_fails_midway_is_an_error(fake: FakeEngine, engine: Engine) -> None:
     path = "POST /images/create?fromImage=r.example.com%2Fa&tag=sha256%3A1"
     fake.answers[path] = (200, b'{"status": "Pulling"}\r\n{"error": "manifest unknown"}\r\n')
-    with pytest.raises(Failed, match="does not pull: manifest unknown"):
+    with pytest.raises(Failed, match="cannot pull the image: manifest unknown"):
         engine.pull("r.example.com/a", "sha256:1", "")
     fake.answers[path] = (403, b'{"message": "denied"}')
-    with pytest.raises(Failed, match=r"does not pull: .*: denied"):
+    with pytest.raises(Failed, match=r"cannot pull the image: .*: denied"):
         engine.pull("r.example.com/a", "sha256:1", "")
     fake.answers[path] = (200, b'{"status": "Pulling"}\r\n7\r\n{"status": "Downloaded"}\r\n')
     engine.pull("r.example.com/a", "sha256:1", "")

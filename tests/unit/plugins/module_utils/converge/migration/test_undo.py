@@ -94,7 +94,7 @@ def test_an_undo_stops_containers_of_the_new_root_and_starts_the_former_ones(hos
     assert host.roots() == []
 
 
-def test_an_engine_that_never_left_its_root_is_not_restarted(host: Host) -> None:
+def test_an_engine_that_still_uses_its_old_data_root_is_not_restarted(host: Host) -> None:
     host.memory["stage"], host.engine.root = stages.STOPPED, host.old
     host.undo.run()
     assert host.engine.asked == ["POST /containers/one/start", "POST /containers/one/pause"]
