@@ -191,7 +191,7 @@ class HostScriptAction(ActionBase):
         return [[name] for name in names], True
 
     def _command(self, interpreters: list[list[str]]) -> str:
-        """Return the shell command: the first interpreter that exists and is new enough runs stdin."""
+        """Return the shell command that runs stdin by the first interpreter that exists and is new enough."""
         quote = shlex.quote
         tries = [
             f"if command -v {quote(words[0])} >/dev/null 2>&1;then "

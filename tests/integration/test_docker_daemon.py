@@ -319,7 +319,7 @@ def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(
     )
     result = converge(host, engine, {"seccomp-profile": str(profile)})
     assert result["outcome"] == "refused"
-    assert "has no action 'ALLOW' (syscalls[0])" in result["reason"]
+    assert "has the unknown action 'ALLOW' (syscalls[0])" in result["reason"]
 
 
 def test_a_custom_seccomp_profile_is_replaced_by_the_built_in_one(

@@ -162,7 +162,7 @@ def _own_filter(found: Filter) -> str:
         case _ if found.calls is None:
             return Note("own profile: it permits no call that the engine's default refuses")
         case _ if not default:
-            default = "; no container here shows the default"
+            default = "; no container on this host has the default profile to compare with"
     return Note(f"own profile: {count(found.calls, 'call')}{default}")
 
 

@@ -54,7 +54,7 @@ def _problems(profile: Mapping[str, Any]) -> Iterator[str]:
     if profile.get("architectures") and profile.get("archMap"):
         yield "has both architectures and archMap, and the engine takes only one of them"
     if profile["defaultAction"] not in _ACTIONS:
-        yield f"has no action {profile['defaultAction']!r} (defaultAction)"
+        yield f"has the unknown action {profile['defaultAction']!r} (defaultAction)"
     rules = profile.get("syscalls") or []
     for number, rule in enumerate(rules):
         for what in _rule(rule):
@@ -69,7 +69,7 @@ def _rule(rule: Any) -> Iterator[str]:
         yield "has a rule that is not an object"
         return
     if rule.get("action") not in _ACTIONS:
-        yield f"has no action {rule.get('action')!r}"
+        yield f"has the unknown action {rule.get('action')!r}"
     names, name = rule.get("names") or [], rule.get("name") or ""
     if not isinstance(names, list) or not all(
         isinstance(each, str) and each for each in [*names, name or "x"]

@@ -6,7 +6,7 @@ from .text import one_line
 
 
 class Absent(Exception):  # noqa: N818 - it is a state of the world, not a defect
-    """The subject does not exist on this host."""
+    """The requested source, file or program does not exist on this host."""
 
 
 class Failed(Exception):  # noqa: N818 - as above

@@ -87,7 +87,7 @@ class Subject:
         self._confinement = confinement
 
     def create(self, *, used: bool) -> bool:
-        """Create the twin, replacing the former one; return whether the next one must be created too.
+        """Create the twin, replacing the former one; return whether the next start needs a new twin too.
 
         Args:
             used: with copies of the original's volumes; else they begin empty.

@@ -132,7 +132,9 @@ def test_runtimes_can_be_in_the_file_and_on_the_command_line() -> None:
 def test_an_invalid_seccomp_profile_file_is_refused(tmp_path: Path) -> None:
     profile = tmp_path / "profile.json"
     profile.write_text('{"defaultAction": "SCMP_ACT_ALOW"}')
-    with pytest.raises(Refused, match=r"profile\.json has no action 'SCMP_ACT_ALOW' \(defaultAction\)"):
+    with pytest.raises(
+        Refused, match=r"profile\.json has the unknown action 'SCMP_ACT_ALOW' \(defaultAction\)"
+    ):
         check({"seccomp-profile": str(profile)})
     profile.write_text('{"defaultAction": "SCMP_ACT_ERRNO"}')
     check({"seccomp-profile": str(profile)})

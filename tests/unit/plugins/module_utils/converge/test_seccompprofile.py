@@ -47,13 +47,13 @@ def test_an_invalid_profile_is_refused(content: bytes, reason: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"defaultAction": "SCMP_ACT_ALOW"}, "no action 'SCMP_ACT_ALOW' (defaultAction)"),
+        ({"defaultAction": "SCMP_ACT_ALOW"}, "the unknown action 'SCMP_ACT_ALOW' (defaultAction)"),
         ({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [RULE]}, "allows everything"),
         ({"architectures": ["SCMP_ARCH_X86_64"]}, "both architectures and archMap"),
         ({"syscalls": {}}, ""),
         ({"syscalls": {"x": 1}}, "syscalls is not a list"),
         ({"syscalls": ["read"]}, "a rule that is not an object (syscalls[0])"),
-        ({"syscalls": [RULE, {**RULE, "action": None}]}, "no action None (syscalls[1])"),
+        ({"syscalls": [RULE, {**RULE, "action": None}]}, "the unknown action None (syscalls[1])"),
         ({"syscalls": [{**RULE, "names": ["read", 3]}]}, "names are not a list of strings"),
         ({"syscalls": [{**RULE, "name": "read"}]}, "both name and names"),
         ({"syscalls": [{"action": "SCMP_ACT_ALLOW"}]}, "names no system call"),
