@@ -21,10 +21,16 @@ def main(files: list[str]) -> None:
     known: dict[str, float] = json.loads(DURATIONS.read_text()) if DURATIONS.exists() else {}
     for file in files:
         for case in ElementTree.parse(file).iter("testcase"):
-            path = case.attrib["classname"].replace(".", "/")
-            name = case.attrib["name"].partition("@")[0]
-            known[f"{path}.py::{name}"] = round(float(case.attrib["time"]), 1)
+            known[_node(case.attrib["classname"], case.attrib["name"])] = round(float(case.attrib["time"]), 1)
     DURATIONS.write_text(json.dumps(known, indent=0, sort_keys=True) + "\n")
+
+
+def _node(place: str, name: str) -> str:
+    """Return pytest's id of a test: its file, the class that it may be in, and its name."""
+    module, _dot, group = place.rpartition(".")
+    if group[:1].isupper():
+        return f"{_node(module, group)}::{name.partition('@')[0]}"
+    return f"{place.replace('.', '/')}.py::{name.partition('@')[0]}"
 
 
 if __name__ == "__main__":
