@@ -74,10 +74,11 @@ class Network:
         self._stack.close()
 
     def _adopt(self, interface: str, source: str) -> None:
-        """Give the neighbour at an interface one more address, which the host answers."""
+        """Give the neighbour at an interface one more address, which the host answers there from now on."""
         neighbour = self._neighbours[interface]
         _ip(neighbour, [_owned(source, "eth0")])
         _ip(self.host, _reachable(source, interface, _mac(neighbour, "eth0")))
+        self._sources = {known for known in self._sources if known[1] != source} | {(interface, source)}
 
     def _configure(self) -> None:
         settings = (
@@ -161,7 +162,6 @@ class Network:
         kind = socket.SOCK_STREAM if probe.protocol == "tcp" else socket.SOCK_DGRAM
         if (probe.interface, probe.source) not in self._sources:
             self._adopt(probe.interface, probe.source)
-            self._sources.add((probe.interface, probe.source))
         with self._neighbours[probe.interface].entered():
             begun = socket.socket(family, kind)
         begun.setblocking(False)
@@ -200,14 +200,14 @@ def _ip(space: Space, lines: Sequence[str]) -> None:
 def _owned(address: str, device: str) -> str:
     """Arguments of ip that give a device an address."""
     flag, plain = _form(address)
-    return f"{flag} address add {plain} dev {device}" + (" nodad" if flag == "-6" else "")
+    return f"{flag} address replace {plain} dev {device}" + (" nodad" if flag == "-6" else "")
 
 
 def _reachable(address: str, device: str, mac: str) -> list[str]:
     """Arguments of ip by which packets to an address leave by a device."""
     flag, plain = _form(address)
     return [
-        f"{flag} route add {plain} dev {device}",
+        f"{flag} route replace {plain} dev {device}",
         f"{flag} neigh replace {address} lladdr {mac} dev {device} nud permanent",
     ]
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import firewall
@@ -312,17 +312,26 @@ def _input_chains(facts: Any, version: int) -> set[str]:
 
 def _witness(seen: Observed, passage: Passage, kind: tuple[int, str], reach: Reach) -> bool:
     """Whether something comes in of all that must, to a port that no rule names."""
-    states = seen.states(kind[0])
-    every = (
-        replace(p, source_port=port, source=source or p.source)
-        for source in ("", *_sources(passage.least, kind[0]))
-        for p in EVERY[kind]
-        if p.port in UNNAMED
-        for port in (*random_rules.SINGLE, 31000, 60000)
-    )
-    certain = (p for p in every if not from_few(p) and in_all(passage.least, p, states))
-    some = list(islice(certain, 20))
+    some = list(islice(_certain(seen, passage, kind), 20))
     return any(reach(some, some).values())
+
+
+def _certain(seen: Observed, passage: Passage, kind: tuple[int, str]) -> Iterator[Probe]:
+    """What must come in to unnamed ports, each address at the interface where the host answers it."""
+    states = seen.states(kind[0])
+    homes = {each: name for name, some in SOURCES.items() for each in some[kind[0]]}
+    found: set[Probe] = set()
+    sources = ("", *_sources(passage.least, kind[0]))
+    ports = (*random_rules.SINGLE, 31000, 60000)
+    for source, each, port in product(sources, EVERY[kind], ports):
+        probe = replace(each, source_port=port, source=source or each.source)
+        at_home = homes.get(probe.source, probe.interface) == probe.interface
+        if probe.port not in UNNAMED or probe in found or from_few(probe) or not at_home:
+            continue
+        if in_all(passage.least, probe, states):
+            found.add(probe)
+            homes[probe.source] = probe.interface
+            yield probe
 
 
 def _sources(boxes: Sequence[Box], version: int) -> list[str]:

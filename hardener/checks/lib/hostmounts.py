@@ -267,6 +267,7 @@ class _Source(NamedTuple):
     location: Location | None = None
     layers: tuple[str, ...] = ()
     fstype: str = ""
+    deleted: bool = False  # the location is that of a file before it was removed
 
 
 def _configured(container: Container, host: Host) -> MountTable:
@@ -280,7 +281,7 @@ def _configured(container: Container, host: Host) -> MountTable:
             number = len(table.mounts)
             device, path = source.location or (f"configured {number}", "/")
             mount = Mount(number, below.id if below else 0, at, path, device, writable, source.fstype)
-            table.add(mount._replace(layers=source.layers))
+            table.add(mount._replace(layers=source.layers, deleted=source.deleted))
     return table
 
 
@@ -325,9 +326,11 @@ def _sources(container: Container, host: Host, row: JSONObject) -> Iterator[_Sou
     location = host.table.locate(path)
     if location is None:
         return
-    yield _Source(location=Location(location.device, joined(location.path, below)))
+    at = host.table.at(path)
+    deleted = at is not None and at.deleted and at.point == path
+    yield _Source(location=Location(location.device, joined(location.path, below)), deleted=deleted)
     for mount in host.table.below(path) if recursive else ():
-        yield _Source(relative(mount.point, path), mount.location, fstype=mount.fstype)
+        yield _Source(relative(mount.point, path), mount.location, fstype=mount.fstype, deleted=mount.deleted)
 
 
 def _asked(container: Container, row: JSONObject) -> JSONObject:

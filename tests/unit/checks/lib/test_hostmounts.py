@@ -41,6 +41,7 @@ def verdict(
     *,
     host: list[dict[str, Any]] = HOST,
     files: dict[str, Any] | None = None,
+    engine: dict[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, str]:
     """What is said of a container; ``shown`` is its mountinfo beside its root, None where it does not run."""
@@ -61,6 +62,7 @@ def verdict(
         mounts=host,
         block_devices=only(DISKS),
         files=files or {},
+        engine=engine or {},
         **{"docker.volumes": volumes},
     )
     found = judge(slug, snapshot)
@@ -357,3 +359,16 @@ def test_fuse_mounts_that_show_no_folder_of_the_host_pass(judge: Judge, fstype: 
     shown = [at(101, 100, "/d", "0:90", fstype=fstype, source=source)]
     for slug in (SOCKET, SENSITIVE):
         assert verdict(judge, slug, [bind("/mnt/all")], shown, host=host) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "offset"), [("/srv/stage/gone", ""), ("/srv/stage", "/gone"), ("/srv", "/stage/gone")]
+)
+def test_a_removed_socket_that_is_mounted_on_the_host_fails(judge: Judge, asked: str, offset: str) -> None:
+    gone = {"path": "", "name": "/run/gone.sock", "dev": "0:26", "ino": 77, "process": "dockerd"}
+    host = [*HOST, at(9, 1, "/srv/stage/gone", "0:26", "/gone.sock//deleted")]
+    shown = [at(101, 100, "/d", "8:1", asked)] if offset else []
+    shown.append(at(102, 101 if offset else 100, f"/d{offset}", "0:26", "/gone.sock//deleted"))
+    for at_runtime in (shown, None):
+        found = verdict(judge, SOCKET, [bind(asked)], at_runtime, host=host, engine={"sockets": [gone]})
+        assert "the API socket of a container runtime, removed there since" in found["bad"]
