@@ -99,11 +99,11 @@ class Phase(Progress):
             self.note(f"HARDENER_ADDR_{port} is {address}")
 
     def given_up(self, *, removed: bool) -> None:
-        """Show that a recording was aborted, and whether all twins are removed."""
+        """Show that a recording or a proof was aborted, and whether all twins are removed."""
         self.note(
-            "nothing was recorded; all twins are removed"
+            "there is no result; all twins are removed"
             if removed
-            else "nothing was recorded; what is left of the twins is removed later, or by the next recording",
+            else "there is no result; what is left of the twins is removed soon, or by the next recording",
             colour="yellow",
         )
 

@@ -35,6 +35,7 @@ class ProveRequest:
         run_in: the exercise, a command in each twin.
         install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
+        local: whether the host is this machine, so that the trials end with this process.
         junit: where a JUnit report goes; None for none.
         home: of the history.
     """
@@ -46,6 +47,7 @@ class ProveRequest:
     run_in: tuple[str, ...] = ()
     install: bool = False
     socket: str = ""
+    local: bool = False
     junit: Path | None = None
     home: Path
 
@@ -95,6 +97,7 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
             install=request.install,
             apparmor=_apparmor(document, request.folder),
             socket=request.socket,
+            local=request.local,
         ),
         document=document,
         trials=trials,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -135,13 +134,8 @@ def _beginning(request: RecordRequest, run: str) -> dict[str, object]:
         "network": "same" if request.same_network else "own",
         "install": request.install,
         "socket": request.socket,
-        "owner": _this_process() if request.local else {},
+        "owner": twins.this_process() if request.local else {},
     }
-
-
-def _this_process() -> dict[str, object]:
-    fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    return {"pid": os.getpid(), "started": fields[19]}
 
 
 def _abandoned(fleet: Fleet, run: str, listener: Listener) -> bool:

@@ -40,6 +40,7 @@ class TrialRequest:
         apparmor: the text of the AppArmor profile; empty where there is none.
         install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
+        local: whether the host is this machine, so that the trials end with this process.
     """
 
     seconds: int
@@ -47,6 +48,7 @@ class TrialRequest:
     run_in: tuple[str, ...] = ()
     install: bool = False
     socket: str = ""
+    local: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,6 +83,9 @@ class Listener(Watcher, Protocol):
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
         """Report that the next trial begins."""
+
+    def given_up(self, *, removed: bool) -> None:
+        """Report that the trials were interrupted, and whether all twins are known to be removed."""
 
 
 def try_confinements(
@@ -119,6 +124,7 @@ def try_confinements(
             "run_in": list(request.run_in),
             "install": request.install,
             "socket": request.socket,
+            "owner": twins.this_process() if request.local else {},
             "apparmor": {"name": document.apparmor.name, "text": request.apparmor}
             if document.apparmor and document.apparmor.used
             else {},
@@ -137,15 +143,19 @@ def try_confinements(
         asked = [trial for trial in trials if trial.kind != "never"]
         pending: Trial | None = None
         done: Exercise | None = None
-        usual, has_failed, skipped = 0.0, False, 0
-        for number, trial in enumerate(asked, 1):
+        usual, has_failed, number, controls = 0.0, False, 0, 0
+        of = len(asked) - max(0, sum(trial.kind == "control" for trial in asked) - 1)
+        for trial in asked:
             if clock() >= deadline:
                 tried.over = True
                 break
             if trial.kind == "control" and has_failed:
-                skipped += 1  # one such profile is enough
-                continue
-            listener.trying(number - skipped, len(asked) - skipped, trial)
+                continue  # one such profile is enough
+            number += 1
+            if trial.kind == "control":
+                of += min(controls, 1)
+                controls += 1
+            listener.trying(number, of, trial)
             answer = run.attempt(done, trial)
             if pending is not None:
                 tried.observations[pending.key] = run.seen(answer, pending, done, tried.host)
@@ -159,6 +169,9 @@ def try_confinements(
         if pending is not None:
             tried.observations[pending.key] = run.seen(run.attempt(done, None), pending, done, tried.host)
         return tried
+    except KeyboardInterrupt:
+        listener.given_up(removed=run.close())
+        raise
     finally:
         run.close()
 
@@ -197,11 +210,13 @@ class _Run:
             filtering=trial.confinement.errors if trial.confinement else None,
         )
 
-    def close(self) -> None:
-        """Remove the twin if the process still runs: the twin would live until its time limit."""
+    def close(self) -> bool:
+        """Remove the twin if the process still runs; return whether it is known to be removed."""
         if not self._ended:
             with suppress(HardenerError):
                 self._stage({"stage": "abandon"})
+                self._ended = True
+        return self._ended
 
     def _stage(self, variables: Mapping[str, object]) -> tuple[str, Mapping[str, Any]]:
         values = {**variables, "run": self._run, "seconds": self._seconds}

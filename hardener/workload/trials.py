@@ -28,6 +28,8 @@ class Confinement:
 
     Args:
         options: security options of the original that stay.
+        tmpfs: options of the folders in memory; None for a folder that the original has in memory, and the
+            twin has not.
     """
 
     capabilities: tuple[str, ...]
@@ -36,7 +38,7 @@ class Confinement:
     user: str
     no_new_privileges: bool
     read_only: bool
-    tmpfs: Mapping[str, str]
+    tmpfs: Mapping[str, str | None]
     pids_limit: int | None
     userns_mode: str
     devices: tuple[str, ...]
@@ -148,10 +150,9 @@ def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Conf
         yield f"capability {name}", replace(whole, capabilities=rest)
     if whole.read_only:
         for path in whole.tmpfs:
-            rest_of = {each: options for each, options in whole.tmpfs.items() if each != path}
-            yield f"tmpfs {path}", replace(whole, tmpfs=rest_of)
+            yield f"tmpfs {path}", replace(whole, tmpfs={**whole.tmpfs, path: None})
         for path, options in whole.tmpfs.items():
-            if "noexec" not in options.split(","):
+            if options is not None and "noexec" not in options.split(","):
                 yield f"execution in {path}", replace(whole, tmpfs={**whole.tmpfs, path: f"{options},noexec"})
     else:
         yield "writable root", replace(whole, read_only=True)

@@ -9,8 +9,8 @@ description:
   - The stage C(begin) prepares the trials of a container on copies (twins). The stage C(attempt) ends the
     current trial and begins O(trial); without O(trial) it ends the run. C(abandon) ends the run at once.
     docs/workloads.md describes what C(hardener workload prove) tries.
-  - A run ends by itself when O(seconds) have passed. The original container is not changed. Does nothing in
-    check mode.
+  - A run ends by itself when O(seconds) have passed, or when the process O(owner) ends. The original
+    container is not changed. Does nothing in check mode.
 author:
   - The authors of hardener (@hardener)
 options:
@@ -37,6 +37,10 @@ options:
     description: Whether bpftool is fetched for this proof if the host has none.
     type: bool
     default: false
+  owner:
+    description: Process of the host, by C(pid) and C(started); the run ends when it ends.
+    type: dict
+    default: {}
   run:
     description: The run, as returned by C(begin).
     type: str

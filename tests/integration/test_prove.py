@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,6 +136,9 @@ class Quiet:
     def trying(self, number: int, of: int, trial: Trial) -> None:
         pass
 
+    def given_up(self, *, removed: bool) -> None:
+        pass
+
 
 @pytest.fixture
 def proven(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], tuple[Proof, Tried]]:
@@ -260,3 +264,27 @@ def test_leftovers_of_a_killed_proof_are_removed_by_the_next_run(dockerd: Docker
     assert names(dockerd) - before
     assert workspace.sweep(Engine(str(dockerd.socket))) == []
     assert names(dockerd) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_proof_leaves_nothing_behind(
+    dockerd: Dockerd, profile: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    folder, said = tmp_path / "profile", tmp_path / "said"
+    shutil.copytree(profile, folder)
+    before = names(dockerd)
+    with said.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hardener", "workload", "prove", str(folder), "--run", "sleep 1000"],
+            env={**BESIDE, "DOCKER_HOST": dockerd.host, "HARDENER_HOME": str(tmp_path / "home")},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    assert until(lambda: any(name.endswith("-empty") for name in names(dockerd) - before))
+    process.send_signal(number)
+    process.wait(60)
+    assert until(lambda: names(dockerd) == before)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "there is no result; all twins are removed" in said.read_text()

@@ -250,7 +250,7 @@ def test_an_interrupted_recording_leaves_nothing_behind(
     assert not (tmp_path / "out").exists()
     if number == signal.SIGINT:
         assert process.returncode == 130
-        assert "nothing was recorded; all twins are removed" in said.read_text()
+        assert "there is no result; all twins are removed" in said.read_text()
 
 
 def test_a_container_that_ends_at_once_is_recorded(dockerd: Dockerd, made: Callable[..., str]) -> None:

@@ -101,6 +101,7 @@ def prove(
         run_in=tuple(shlex.split(run_in or "")),
         install=install,
         socket=engine_socket(os.environ) if local else "",
+        local=local,
         junit=junit,
         home=home,
     )

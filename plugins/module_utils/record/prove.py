@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from base64 import b64decode
 from typing import Any, Mapping
@@ -20,8 +21,8 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: ``objects``, the BPF objects by their names, in base64; ``socket``, the engine's, where it
-            is not to be found; ``install`` and ``limited``, as for a recording; the others are those of
-            ``trials.Request``.
+            is not to be found; ``owner``, ``install`` and ``limited``, as for a recording; the others are
+            those of ``trials.Request``.
 
     Returns:
         ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
@@ -45,7 +46,13 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     def make() -> Trials:
         return Trials(engine, run, kernel.Refusals(objects, fetch_into=fetch_into), request)
 
-    return worker.start(run, engine, make, seconds=request.seconds)
+    return worker.start(
+        run,
+        engine,
+        make,
+        seconds=request.seconds,
+        owner=worker.Owner.of(arguments.get("owner") or {}),
+    )
 
 
 def attempt(arguments: Mapping[str, Any]) -> Any:
@@ -66,10 +73,15 @@ def attempt(arguments: Mapping[str, Any]) -> Any:
     return worker.tell(str(arguments["run"]), message, seconds=LONGEST_TWINS)
 
 
-def abandon(arguments: Mapping[str, Any]) -> Any:
-    """Remove the twin, and try nothing more.
+def abandon(arguments: Mapping[str, Any]) -> None:
+    """Remove the twins at once, and try nothing more. A run that has ended by itself has removed them.
 
     Raises:
-        Failed: the run is gone.
+        Failed: the run was killed, or does not end.
     """
-    return worker.tell(str(arguments["run"]), {"abandon": True, "last": True})
+    run = str(arguments["run"])
+    try:
+        worker.stop(run)
+    except Failed:
+        if os.path.exists(workspace.folder(run)):
+            raise

@@ -123,8 +123,6 @@ class Trials:
             ``observed`` of the former, and ``up``, whether the next one is to be exercised.
         """
         answer: dict[str, Any] = {"observed": None, "up": False}
-        if message.get("abandon"):
-            return None
         if self._life is not None:
             answer["observed"] = self._finish(self._life, message.get("exercise") or {})
             self._life = None

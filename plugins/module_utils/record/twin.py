@@ -158,12 +158,13 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
 
     Args:
         body: the request of a twin.
-        confinement: ``host``, keys of a HostConfig; ``user``, empty for the original's; ``devices``, paths in
-            the container of those that it keeps.
+        confinement: ``host``, keys of a HostConfig, where a null in ``Tmpfs`` takes the original's away;
+            ``user``, empty for the original's; ``devices``, paths in the container of those that it keeps.
     """
     own, new = body["HostConfig"], confinement["host"]
     host = {**own, **{key: new[key] for key in _CONFINING if key in new}}
-    host["Tmpfs"] = {**(own.get("Tmpfs") or {}), **(new.get("Tmpfs") or {})}
+    folders = {**(own.get("Tmpfs") or {}), **(new.get("Tmpfs") or {})}
+    host["Tmpfs"] = {path: options for path, options in folders.items() if options is not None}
     host["Devices"] = [
         device
         for device in own.get("Devices") or ()

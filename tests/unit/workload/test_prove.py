@@ -40,6 +40,8 @@ class Host:
         self.stages: list[str] = []
         self.seconds: list[int] = []
         self.tried: list[str] = []
+        self.of: list[int] = []
+        self.removed: bool | None = None
         self.begun: dict[str, Any] = {
             "run": "f" * 16,
             "addresses": {"80": "127.0.0.1:4000"},
@@ -62,8 +64,13 @@ class Host:
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
         """Is told that a trial begins."""
-        assert 1 <= number <= of
         self.tried.append(trial.key)
+        assert number == len(self.tried)
+        self.of.append(of)
+
+    def given_up(self, *, removed: bool) -> None:
+        """Is told that the trials are interrupted."""
+        self.removed = removed
 
     def event(self, event: object) -> None:
         """Is told what Ansible does."""
@@ -122,6 +129,7 @@ ALL = ["before", "control", "profile", "capability CAP_CHOWN", "capability CAP_S
 def test_all_trials_are_run_once(run: Run) -> None:
     host, tried = run()
     assert host.tried == ALL  # the second control is not needed
+    assert host.of == [len(ALL)] * len(ALL)
     assert host.stages == ["begin", *["attempt"] * (len(ALL) + 1)]
     assert list(tried.observations) == ALL
     assert tried.missing == ("53/sctp has no port of the loopback interface",)
@@ -135,6 +143,7 @@ def test_each_stage_gets_the_time_limit_of_the_proof(run: Run) -> None:
 def test_a_second_negative_control_is_tried_if_the_exercise_passes_in_the_first(run: Run) -> None:
     host, _ = run(fails=("second control",))
     assert host.tried == ["before", "control", "second control", *ALL[2:]]
+    assert host.of == [len(ALL)] * 2 + [len(ALL) + 1] * (len(ALL) - 1)
 
 
 def test_an_exercise_that_passes_in_both_negative_controls_ends_the_proof(run: Run) -> None:
@@ -153,6 +162,29 @@ def test_a_profile_under_which_the_container_fails_ends_the_proof(run: Run) -> N
     host, tried = run(told={"profile": {"starts": 19}})
     assert list(tried.observations) == ["before", "control", "profile"]
     assert host.stages[-1] == "abandon"
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_an_interruption_removes_the_twin_and_says_so(run: Run, removed: bool) -> None:
+    hosts: list[Host] = []
+
+    def interrupt(host: Host) -> None:
+        hosts.append(host)
+        stage = host.stage
+
+        def interrupted(fleet: object, playbook: str, variables: Mapping[str, Any], listener: object) -> Any:
+            if len(host.tried) == 2:
+                host.tried.clear()
+                raise KeyboardInterrupt
+            if variables["stage"] == "abandon" and not removed:
+                raise HardenerError("there is no answer")
+            return stage(fleet, playbook, variables, listener)
+
+        cast(Any, host).stage = interrupted
+
+    with pytest.raises(KeyboardInterrupt):
+        run(change=interrupt)
+    assert hosts[0].removed is removed
 
 
 def test_the_end_of_the_time_limit_is_reported(run: Run) -> None:

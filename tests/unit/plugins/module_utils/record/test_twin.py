@@ -157,6 +157,12 @@ def test_a_confined_twin_has_only_the_rights_of_the_confinement() -> None:
     assert twin.confined(body, given)["User"] == "33"
 
 
+def test_a_confinement_takes_a_folder_in_memory_from_a_twin_whose_original_has_it() -> None:
+    body = plan(Tmpfs={"/own": "rw", "/run": "rw"}).body
+    found = twin.confined(body, confinement(Tmpfs={"/run": None}))
+    assert found["HostConfig"]["Tmpfs"] == {"/own": "rw"}
+
+
 def test_devices_of_the_host_are_omitted() -> None:
     disk = {"PathOnHost": "/dev/sdb", "PathInContainer": "/dev/data", "CgroupPermissions": "rwm"}
     found = plan(Devices=[disk])
