@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -14,13 +13,8 @@ from hardener.text import line
 from hardener.workload.recording import Recording
 
 
-def screen(recording: Recording, path: Path) -> Iterator[RenderableType]:
-    """Return the parts of the screen of a recording.
-
-    Args:
-        recording: the recording.
-        path: the file of the recording.
-    """
+def screen(recording: Recording) -> Iterator[RenderableType]:
+    """Return the parts of the screen of a recording."""
     yield Padding(Text(_headline(recording), style="bold"), (0, 1))
     if recording.recorder.title:
         yield Padding(_recorder(recording), (0, 1))
@@ -31,19 +25,14 @@ def screen(recording: Recording, path: Path) -> Iterator[RenderableType]:
         yield Padding(Text("Not recorded", style="magenta"), (1, 1, 0, 1))
         for sentence in recording.recorder.missing:
             yield Padding(Text(line(sentence)), (0, 1, 0, 3))
-    yield Padding(Text(f"Written to {line(str(path), 1000)}"), (1, 1, 0, 1))
 
 
-def overview(written: Sequence[tuple[Recording, Path]]) -> Iterator[RenderableType]:
-    """Return the parts of the screen of a project's recordings.
-
-    Args:
-        written: the recordings with their files.
-    """
+def overview(recordings: Sequence[Recording]) -> Iterator[RenderableType]:
+    """Return the parts of the screen of a project's recordings."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("service", "phases", "serve", "calls", "capabilities", "written to"):
+    for title in ("service", "phases", "serve", "calls", "capabilities"):
         table.add_column(title, overflow="fold")
-    for recording, path in written:
+    for recording in recordings:
         served = next((phase for phase in recording.phases if phase.name == "serve"), None)
         exercised = served is not None and served.exercised
         table.add_row(
@@ -52,10 +41,9 @@ def overview(written: Sequence[tuple[Recording, Path]]) -> Iterator[RenderableTy
             Text("exercised" if exercised else "not exercised", style="" if exercised else "yellow"),
             str(sum(map(len, recording.calls.values()))),
             _capabilities(recording),
-            line(str(path), 1000),
         )
     yield Padding(table, (0, 1))
-    for recording, _ in written:
+    for recording in recordings:
         left = [phase for phase in recording.phases if not phase.exercised]
         yield Padding(Text(_service(recording), style="bold"), (1, 1, 0, 1))
         if recording.recorder.title:

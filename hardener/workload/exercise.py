@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 PREFIX = "HARDENER_ADDR_"
+_CODES = {126: ": a file is not executable (chmod +x)", 127: ": a program was not found"}  # of a shell
 _GRACE = 5  # seconds between the request to terminate and SIGKILL
 
 
@@ -52,7 +53,7 @@ def command(text: str, *, most: float) -> Exerciser:
         try:
             code = process.wait(most)
             if code != 0:
-                problem = f"the command ended with code {code}"
+                problem = f"the command ended with code {code}{_CODES.get(code, '')}"
         except subprocess.TimeoutExpired:
             problem = f"the command did not end within {most:g} s"
         finally:
@@ -62,10 +63,11 @@ def command(text: str, *, most: float) -> Exerciser:
     return exercise
 
 
-def pause(seconds: float) -> Exerciser:
-    """Return an exercise that the user performs, within ``seconds``."""
+def pause(seconds: float, *, begin: Callable[[], None] = lambda: None) -> Exerciser:
+    """Return an exercise that the user performs, within ``seconds``; ``begin`` is called first."""
 
     def exercise(_addresses: Mapping[str, str]) -> Exercise:
+        begin()
         time.sleep(seconds)
         return Exercise(seconds)
 

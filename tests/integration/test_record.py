@@ -323,5 +323,5 @@ def test_a_phase_without_a_connection_to_the_twin_is_not_exercised(
 
 
 def test_a_missing_container_is_reported(dockerd: Dockerd) -> None:
-    with pytest.raises(AssertionError, match="No such container: nothing"):
+    with pytest.raises(AssertionError, match="there is no container nothing"):
         begin(dockerd, "nothing")

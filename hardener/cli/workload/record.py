@@ -16,6 +16,7 @@ from hardener.cli.workload.exercises import install_option, seconds_of
 from hardener.errors import ExitCode, HardenerError
 
 if TYPE_CHECKING:
+    from hardener.terminal.phase import Phase
     from hardener.workload.exercise import Exerciser
     from hardener.workload.recording import Recording
 
@@ -108,6 +109,7 @@ def record(
     from hardener.terminal.console import console
     from hardener.terminal.phase import Phase
     from hardener.terminal.recording import overview, screen
+    from hardener.text import line
     from hardener.workflows import exit_codes
     from hardener.workflows.record import RecordRequest, write
     from hardener.workflows.record import record as carry_out
@@ -127,17 +129,19 @@ def record(
         install=install,
         local=local,
     )
-    with Phase("workload record", live=not conversation.verbose) as phase:
+    with Phase("workload record", live=not conversation.verbose, failures=False) as phase:
         found = carry_out(
             fleet,
             request,
-            exercise=_exerciser(command, run_in=bool(run_in), seconds=seconds),
+            exercise=_exerciser(command, run_in=bool(run_in), seconds=seconds, phase=phase),
             listener=phase,
         )
     written = write(found, out, container=container)
-    parts = screen(*written[0]) if container else overview(written)
-    for part in parts:
+    for part in screen(found[0]) if container else overview(found):
         console(sys.stdout).print(part)
+    click.echo()
+    for _, path in written:  # a table would wrap the names, which people copy
+        click.echo(f" Written to {line(str(path), 1000)}")
     return exit_codes.complete(all(_served(each) and each.recorder.complete for each in found))
 
 
@@ -167,9 +171,13 @@ def _served(recording: Recording) -> bool:
     return any(phase.name == "serve" and phase.exercised for phase in recording.phases)
 
 
-def _exerciser(command: str | None, *, run_in: bool, seconds: int) -> Exerciser:
+def _exerciser(command: str | None, *, run_in: bool, seconds: int, phase: Phase) -> Exerciser:
+    from hardener.terminal.progress import duration
     from hardener.workload import exercise
+
+    def ask() -> None:
+        phase.note(f"use the service at these addresses now: the recording goes on for {duration(seconds)}")
 
     if command:
         return exercise.command(command, most=seconds)
-    return exercise.nothing if run_in else exercise.pause(seconds)
+    return exercise.nothing if run_in else exercise.pause(seconds, begin=ask)

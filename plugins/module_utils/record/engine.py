@@ -6,7 +6,9 @@ from contextlib import nullcontext
 from typing import Any, Callable, ContextManager, Iterable, Iterator
 
 from ..docker import client
+from ..docker.api import Connection
 from ..docker.client import quoted
+from ..docker.http import FOREVER, NoAnswer
 from ..host.errors import Failed
 
 _SILENT = 600.0  # seconds
@@ -23,6 +25,17 @@ class Engine(client.Engine):
         options["seconds"] = max(_SLOW, options.get("seconds", 0.0))
         with self.around():
             return super().ask(*arguments, **options)
+
+    def connect(self, *, seconds: float = FOREVER, idle: float = FOREVER) -> Connection:
+        """Return a new connection.
+
+        Raises:
+            NoAnswer: nothing listens there.
+        """
+        try:
+            return super().connect(seconds=seconds, idle=idle)
+        except NoAnswer as error:
+            raise NoAnswer(f"no engine answers at {error}: is it running?") from None
 
     def remove(self, container: str) -> None:
         """End and remove a container, with its anonymous volumes: those that its image declares."""

@@ -6,6 +6,7 @@ import json
 from typing import Any, Collection, Iterable, Iterator, Mapping, NamedTuple
 
 from ..docker.client import quoted
+from ..docker.http import NotFound
 from ..host.errors import Failed
 from . import workspace
 from .engine import Engine
@@ -34,9 +35,27 @@ class Cast(NamedTuple):
 
 
 def alone(engine: Engine, container: str) -> Cast:
-    """Return the cast with only this container."""
-    original = engine.get(f"/containers/{quoted(container)}/json")
+    """Return the cast with only this container.
+
+    Raises:
+        Failed: there is none of this name; the message names those that run.
+    """
+    try:
+        original = engine.get(f"/containers/{quoted(container)}/json")
+    except NotFound:
+        raise Failed(
+            f"there is no container {shown(container, 100)} ({_instead(engine, container)})"
+        ) from None
     return Cast([Member(_service(original) or _name(original), original, True, {})], [])
+
+
+def _instead(engine: Engine, container: str) -> str:
+    """Name the running containers of a service of this name, otherwise all of them."""
+    found = [each for each in engine.get("/containers/json") if not workspace.is_twin(each)]
+    service = [each for each in found if (each.get("Labels") or {}).get(f"{LABEL}service") == container]
+    names = sorted(shown(str(each["Names"][0]).lstrip("/"), 60) for each in service or found)
+    listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if names[_LISTED:] else "")
+    return f"{'its service runs as' if service else 'running containers:'} {listed or 'none'}"
 
 
 def around(engine: Engine, container: str) -> Cast:
@@ -83,12 +102,15 @@ def _project_containers(engine: Engine, arguments: Mapping[str, Any]) -> str:
     if len(named) == 1:
         return named[0]
     listed = ", ".join(shown(name, 60) for name in (named or sorted(projects))[:_LISTED]) or "none"
-    problem = (
-        "several projects use this compose file"
+    problem, way_out = (
+        ("several projects use this compose file", "name one by --project")
         if named
-        else "no running container belongs to this compose file"
+        else (
+            "no running container belongs to this compose file",
+            "start it by `docker compose up --detach`, or name another project by --project",
+        )
     )
-    raise Failed(f"{problem} (projects that run here: {listed}): name one by --project")
+    raise Failed(f"{problem} (projects that run here: {listed}): {way_out}")
 
 
 def _inspected(engine: Engine, project: str) -> list[Mapping[str, Any]]:

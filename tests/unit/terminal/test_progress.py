@@ -55,6 +55,16 @@ def test_without_a_terminal_progress_is_plain_lines() -> None:
     assert lines[-1].startswith("audit: 3 of 3 hosts, 1 unreachable, 1 failed, ")
 
 
+def test_failures_that_an_error_names_are_not_shown_twice() -> None:
+    stream = Stream(tty=False)
+    with Progress("audit", stream=stream, failures=False) as progress:
+        for event in EVENTS:
+            progress.show(event)
+    lines = stream.getvalue().splitlines()
+    assert not [text for text in lines if text.startswith(("b: ", "c: "))]
+    assert lines[-1].startswith("audit: 3 of 3 hosts, 1 unreachable, 1 failed, ")
+
+
 def test_a_long_run_prints_a_line_at_intervals() -> None:
     lines = shown(Stream(tty=False), *([Idle()] * 60)).splitlines()
     assert 3 < len(lines) < 15

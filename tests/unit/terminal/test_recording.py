@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,7 +34,7 @@ def text(parts: Iterable[RenderableType]) -> str:
 @pytest.mark.parametrize("several", [False, True])
 def test_a_fallback_recorder_is_named_with_the_reason(several: bool) -> None:
     def shown(found: Recording) -> str:
-        return text(overview([(found, Path("a"))]) if several else screen(found, Path("a")))
+        return text(overview([found]) if several else screen(found))
 
     assert "recorded by the audit log: no BPF" in shown(recorded(OTHER))
     assert "not seen" in shown(recorded(OTHER))

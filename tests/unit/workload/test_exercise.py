@@ -29,6 +29,13 @@ def test_a_failed_command_is_a_problem() -> None:
     assert exercise.command("exit 3", most=10)({}).problem == "the command ended with code 3"
 
 
+def test_a_command_that_cannot_be_started_is_a_problem_with_its_reason(tmp_path: Path) -> None:
+    script = tmp_path / "test.sh"
+    assert exercise.command(str(script), most=10)({}).problem.endswith("code 127: a program was not found")
+    script.touch(mode=0o600)
+    assert exercise.command(str(script), most=10)({}).problem.endswith("is not executable (chmod +x)")
+
+
 def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
     text = f"sleep 1000 & echo $! >{tmp_path}/pid; wait"
     for most in GROWING:
@@ -40,6 +47,8 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Pat
 
 
 def test_an_exercise_without_a_command_waits_for_the_given_time() -> None:
-    assert exercise.pause(0.05)({}).seconds == 0.05
+    begun: list[str] = []
+    assert exercise.pause(0.05, begin=lambda: begun.append("now"))({}).seconds == 0.05
+    assert begun == ["now"]
     assert exercise.nothing({}).seconds == 0
     assert os.environ.get("HARDENER_ADDR_80") is None

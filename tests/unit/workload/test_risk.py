@@ -146,7 +146,9 @@ class TestCapabilities:
         assert found["capabilities"] == 101  # SYS_ADMIN and NET_ADMIN
         assert found["default-capabilities"] == 21
 
-    @pytest.mark.parametrize(("held", "advice"), [(DEFAULT, "Use --cap-drop ALL"), ("2400", "Drop those")])
+    @pytest.mark.parametrize(
+        ("held", "advice"), [(DEFAULT, "Use --cap-drop ALL"), ("2400", "Drop the capabilities")]
+    )
     def test_the_advice_depends_on_which_capabilities_are_dropped_already(
         self, held: str, advice: str
     ) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.record import project
 
@@ -45,7 +46,14 @@ class FakeEngine:
         """What the engine would answer."""
         if path != "/containers/json":
             identity = path.split("/")[2]
-            return next(each for each in self._containers if each["Id"] == identity)
+            for each in self._containers:
+                if each["Id"] == identity:
+                    return each
+            raise NotFound("No such container")
+        if not query:
+            return [
+                {"Names": [each["Name"]], "Labels": each["Config"]["Labels"]} for each in self._containers
+            ]
         (wanted,) = json.loads((query or {})["filters"])["label"]
         name, _, value = wanted.partition("=")
         return [
@@ -129,7 +137,7 @@ def test_the_project_is_found_by_its_files_its_name_or_its_default_name() -> Non
     [
         (
             {"files": ["/none.yaml"]},
-            r"no running container belongs to this.*: other, shop\)",
+            r"no running container belongs to this.*: other, shop\): start it by `docker compose up",
         ),
         ({"project": "absent"}, "no service of the project absent runs"),
         ({"files": ["/both.yaml"]}, r"several projects use this compose file \(.*: other, shop\)"),
@@ -169,6 +177,25 @@ def test_a_container_is_recorded_with_the_others_of_its_project() -> None:
         ("db-1", False),
         ("web-2", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("wed", "running containers: shop-db-1, shop-web-1"),
+        ("web", "its service runs as shop-web-1"),
+        ("\x1b[2J", "running containers: shop-db-1, shop-web-1"),
+    ],
+)
+def test_a_missing_container_is_reported_with_those_that_run(name: str, others: str) -> None:
+    with pytest.raises(Failed) as refused:
+        project.around(FakeEngine(made("web"), made("db")), name)  # type: ignore[arg-type]
+    assert str(refused.value) == f"there is no container {name} ({others})".replace("\x1b", "\\x1b")
+
+
+def test_many_running_containers_are_not_all_named() -> None:
+    with pytest.raises(Failed, match=r"shop-web-19 and 2 more\)$"):
+        project.alone(FakeEngine(*(made("web", number=str(each)) for each in range(10, 22))), "x")  # type: ignore[arg-type]
 
 
 def test_a_container_without_a_project_is_recorded_alone() -> None:
