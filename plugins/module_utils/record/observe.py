@@ -284,7 +284,10 @@ def listening(pid: int) -> set[tuple[str, int]]:
 
 
 def arrived(pid: int) -> int:
-    """Return the number of IP packets that a process's network namespace has received from others."""
+    """Return the number of IP packets that a process's network namespace has received from others.
+
+    Only packets that are delivered count: all namespaces of a bridge receive the multicasts of each other.
+    """
     try:
         fields = dict(_counters(read_pseudo(f"/proc/{pid}/net/snmp")))
         for line in read_pseudo(f"/proc/{pid}/net/snmp6").splitlines():
@@ -296,7 +299,7 @@ def arrived(pid: int) -> int:
         own = int(devices["lo"].split()[1])
     except (OSError, ValueError, KeyError):
         return 0
-    return int(fields.get("Ip.InReceives", 0)) + int(fields.get("Ip6InReceives", 0)) - own
+    return int(fields.get("Ip.InDelivers", 0)) + int(fields.get("Ip6InDelivers", 0)) - own
 
 
 def _counters(text: str) -> Iterable[tuple[str, str]]:
