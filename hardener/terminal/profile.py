@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -15,13 +16,21 @@ from hardener.workload.page import Name, Section, Words
 _LONGEST = 200
 
 
-def screen(sections: Iterable[Section]) -> Iterator[RenderableType]:
-    """Return the parts of the screen."""
+def screen(sections: Iterable[Section], page: Path) -> Iterator[RenderableType]:
+    """Return the parts of the screen: all settings, but system calls and file rules by number only.
+
+    Args:
+        sections: of the page.
+        page: the file of the whole page.
+    """
     for number, section in enumerate(sections):
         yield Text(f"{chr(10) if number else ''}{section.title}", style="bold")
         for sentence in section.sentences:
             yield Padding(_text(sentence), (0, 0, 0, 2), expand=False)
-        if section.rows:
+        if section.rows and section.detail:
+            what = f"{len(section.rows)} {'entry' if len(section.rows) == 1 else 'entries'}"
+            yield Text(f"  {what}: see {line(str(page), 1000)}", style="dim")
+        elif section.rows:
             table = Table.grid(padding=(0, 2))
             table.add_column(ratio=2, overflow="fold")
             table.add_column(ratio=5, overflow="fold")

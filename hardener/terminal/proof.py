@@ -18,6 +18,10 @@ _RECORD_AGAIN = (
     "what the filter refused is in no recording: record the container again with this exercise, and name all"
     " recordings in `hardener workload profile`"
 )
+_NOT_NEEDED = (
+    "not needed: either the exercise does not use it, or the container can do without:"
+    " `hardener workload profile` leaves out a capability by --drop"
+)
 _STYLES = {"safe": "bold green", "not safe": "bold red", "not exercised": "bold yellow"}
 
 
@@ -37,6 +41,8 @@ def screen(proof: ProofDocument, path: Path) -> Iterator[RenderableType]:
         yield Padding(Text(_RECORD_AGAIN), (0, 1, 0, 3))
     if proof.evidence:
         yield Padding(_evidence(proof), (1, 1, 0, 1))
+    if any(each.needed is False and each.removed.startswith("capability ") for each in proof.evidence):
+        yield Padding(Text(_NOT_NEEDED), (1, 1, 0, 1))
     if proof.refusals:
         yield Padding(Text("Refused under the profile", style="magenta"), (1, 1, 0, 1))
         for refusal in proof.refusals:

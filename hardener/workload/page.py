@@ -41,11 +41,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A part of the page: a heading, sentences, rows."""
+    """A part of the page: a heading, sentences, rows.
+
+    Args:
+        title: the heading.
+        sentences: between the heading and the rows.
+        rows: settings with their reasons.
+        detail: whether a terminal shows only the number of rows.
+    """
 
     title: str
     sentences: tuple[Words, ...] = ()
     rows: tuple[Row, ...] = ()
+    detail: bool = False
 
 
 def sections(profile: Profile) -> Iterator[Section]:
@@ -147,7 +155,7 @@ def _calls(profile: Profile) -> Section:
     for name in seccomp.permitted:
         extra = ("; beyond the engine's default, on request",) if name in seccomp.extra else ()
         rows.append(Row(Name(name), (*_reason(profile.calls[name], profile.merged.total), *extra)))
-    return Section(title=title, sentences=tuple(sentences), rows=tuple(rows))
+    return Section(title=title, sentences=tuple(sentences), rows=tuple(rows), detail=True)
 
 
 def _refused(profile: Profile) -> Section:
@@ -292,7 +300,7 @@ def _apparmor(profile: Profile) -> Section:
         )
         for rule in found.rules
     ]
-    return Section(title="AppArmor", sentences=tuple(sentences), rows=tuple(rows))
+    return Section(title="AppArmor", sentences=tuple(sentences), rows=tuple(rows), detail=True)
 
 
 def _repeat(profile: Profile) -> Section:
@@ -312,6 +320,7 @@ def _repeat(profile: Profile) -> Section:
         rows=tuple(
             Row(Name(each.digest), (f"{each.began} to {each.ended}",)) for each in profile.merged.recordings
         ),
+        detail=True,
     )
 
 

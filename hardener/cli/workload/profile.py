@@ -75,6 +75,7 @@ def profile(
     """  # noqa: D301 - click reads the \b
     from hardener.terminal.console import console
     from hardener.terminal.profile import screen
+    from hardener.text import line
     from hardener.workflows import exit_codes
     from hardener.workflows.profile import ProfileRequest, make_profile
 
@@ -90,14 +91,17 @@ def profile(
             service=service,
         )
     )
-    for part in screen(made.page):
+    for part in screen(made.page, made.folder / "profile.md"):
         console(sys.stdout).print(part)
-    click.echo(f"wrote {', '.join(made.files)} in {made.folder}", err=True)
+    folder = line(str(made.folder), 1000)
+    click.echo(f"wrote {', '.join(made.files)} in {folder}", err=True)
     if made.change:
         _show(made.change)
         if apply and made.change.after != made.change.before:
             made.change.apply()
             click.echo(f"written: {compose}", err=True)
+    if made.change is None or made.change.after != made.change.before:
+        click.echo(f"test it before you use it: hardener workload prove {folder} --run COMMAND", err=True)
     return exit_codes.complete(made.complete)
 
 

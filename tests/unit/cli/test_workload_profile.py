@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,11 @@ def test_the_files_go_to_a_folder_named_after_the_container(recording: Path) -> 
     assert "  system calls: 360 → " in result.stdout
     assert "CAP_CHOWN  the kernel checked it: nginx in chown in start-empty (1 of 1)" in result.stdout
     assert all(len(line.rstrip()) == len(line) or line.endswith(" ") for line in result.stdout.split("\n"))
+    assert re.search(r"^  \d+ entries: see web-profile/profile\.md$", result.stdout, re.MULTILINE)
+    assert "the runtime needs it" not in result.stdout
+    assert "the runtime needs it" in (folder / "profile.md").read_text()
     assert result.stderr.startswith("wrote seccomp.json, apparmor, docker-run.txt, ")
+    assert result.stderr.endswith(": hardener workload prove web-profile --run COMMAND\n")
 
 
 def test_profile_files_do_not_depend_on_the_folder_they_are_written_to(recording: Path) -> None:

@@ -41,3 +41,16 @@ def test_another_recording_is_advised_after_a_refused_call_that_no_recording_has
     tmp_path: Path, refused: dict[str, object], advised: bool
 ) -> None:
     assert ("record the container again" in shown(tmp_path, **refused)) is advised
+
+
+@pytest.mark.parametrize(("needed", "advised"), [(False, True), (True, False), (None, False)])
+def test_a_capability_that_is_not_needed_can_be_dropped(
+    tmp_path: Path, needed: bool | None, advised: bool
+) -> None:
+    proof = ProofDocument.model_validate_json(proven_files(tmp_path)[NAME])
+    (first, *_) = (each for each in proof.evidence if each.removed.startswith("capability "))
+    changed = proof.model_copy(update={"evidence": (first.model_copy(update={"needed": needed}),)})
+    output = io.StringIO()
+    for part in screen(changed, tmp_path / NAME):
+        Console(file=output, width=300).print(part)
+    assert ("by --drop" in output.getvalue()) is advised
