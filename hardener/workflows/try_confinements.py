@@ -114,23 +114,27 @@ def try_confinements(
     """
     user = (document.user.uid, document.user.gid) if document.user else None
     deadline = clock() + request.seconds
-    host, begun = twins.stage(
-        fleet,
-        "prove",
-        {
-            "stage": "begin",
-            "container": document.container.name,
-            "seconds": request.seconds,
-            "run_in": list(request.run_in),
-            "install": request.install,
-            "socket": request.socket,
-            "owner": twins.this_process() if request.local else {},
-            "apparmor": {"name": document.apparmor.name, "text": request.apparmor}
-            if document.apparmor and document.apparmor.used
-            else {},
-        },
-        listener,
-    )
+    try:
+        host, begun = twins.stage(
+            fleet,
+            "prove",
+            {
+                "stage": "begin",
+                "container": document.container.name,
+                "seconds": request.seconds,
+                "run_in": list(request.run_in),
+                "install": request.install,
+                "socket": request.socket,
+                "owner": twins.this_process() if request.local else {},
+                "apparmor": {"name": document.apparmor.name, "text": request.apparmor}
+                if document.apparmor and document.apparmor.used
+                else {},
+            },
+            listener,
+        )
+    except KeyboardInterrupt:  # the host may have begun all the same
+        listener.given_up(removed=False)
+        raise
     run = _Run(fleet, host, str(begun.get("run")), request.seconds, listener)
     try:
         tried = Tried(

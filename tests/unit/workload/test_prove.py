@@ -187,6 +187,21 @@ def test_an_interruption_removes_the_twin_and_says_so(run: Run, removed: bool) -
     assert hosts[0].removed is removed
 
 
+def test_an_interruption_while_the_host_begins_is_reported(run: Run) -> None:
+    hosts: list[Host] = []
+
+    def interrupt(host: Host) -> None:
+        def interrupted(*_: object) -> Any:
+            raise KeyboardInterrupt
+
+        hosts.append(host)
+        cast(Any, host).stage = interrupted
+
+    with pytest.raises(KeyboardInterrupt):
+        run(change=interrupt)
+    assert hosts[0].removed is False
+
+
 def test_the_end_of_the_time_limit_is_reported(run: Run) -> None:
     moments = iter([0.0, *[1.0] * 6, *[100.0] * 20])
     host, tried = run(seconds=50, clock=lambda: next(moments))
