@@ -17,8 +17,10 @@ from hardener.workload.compose import edited
 from hardener.workload.page import Section, sections
 from hardener.workload.profile import Profile, make
 from hardener.workload.profile_document import foreign
+from hardener.workload.proven import check, read_folder
 from hardener.workload.recording import load
 from hardener.workload.settings import SECCOMP, interpolated, service_keys
+from hardener.workload.verdict import Verdict
 
 _MOST = 1 << 20  # bytes of a compose file
 
@@ -74,6 +76,7 @@ class ProfileResult:
         page: the reasons, by section.
         complete: whether every recording is.
         change: of the compose file; None without one.
+        proven: whether the folder has a proof that exactly this profile is safe.
     """
 
     folder: Path
@@ -81,6 +84,7 @@ class ProfileResult:
     page: Sequence[Section]
     complete: bool
     change: ComposeChange | None
+    proven: bool
 
 
 def make_profile(request: ProfileRequest) -> ProfileResult:
@@ -116,8 +120,20 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
     for name, text in files.items():
         write_text(folder / name, text)
     return ProfileResult(
-        folder=folder, files=tuple(files), page=page, complete=made.merged.complete, change=change
+        folder=folder,
+        files=tuple(files),
+        page=page,
+        complete=made.merged.complete,
+        change=change,
+        proven=_proven(folder),
     )
+
+
+def _proven(folder: Path) -> bool:
+    try:
+        return check(read_folder(folder)).proof.verdict == Verdict.SAFE.value
+    except HardenerError:
+        return False
 
 
 def _recorded_service(made: Profile) -> str:

@@ -320,7 +320,6 @@ def _repeat(profile: Profile) -> Section:
         rows=tuple(
             Row(Name(each.digest), (f"{each.began} to {each.ended}",)) for each in profile.merged.recordings
         ),
-        detail=True,
     )
 
 

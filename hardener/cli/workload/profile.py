@@ -100,7 +100,7 @@ def profile(
         if apply and made.change.after != made.change.before:
             made.change.apply()
             click.echo(f"written: {compose}", err=True)
-    if made.change is None or made.change.after != made.change.before:
+    if not made.proven:
         click.echo(f"test it before you use it: hardener workload prove {folder} --run COMMAND", err=True)
     return exit_codes.complete(made.complete)
 

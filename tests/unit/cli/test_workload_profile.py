@@ -15,6 +15,8 @@ from hardener.errors import ExitCode
 from hardener.workload.recording import build
 from tests.unit.cli.conftest import runner
 from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
+from tests.unit.workload.profiles import recorded
+from tests.unit.workload.proofs import proven
 from tests.unit.workload.recordings import document
 
 FILES = {
@@ -104,7 +106,16 @@ def test_the_option_apply_adds_the_settings_to_the_compose_file(recording: Path)
     assert '"seccomp=./web-profile/seccomp.json"' in compose.read_text()
     assert compose.stat().st_mode & 0o777 == 0o640
     again = run(recording, "--compose", compose, "--service", "web", "--apply")
-    assert again.stderr.endswith("compose.yaml already contains the whole profile\n")
+    assert "\ncompose.yaml already contains the whole profile\n" in again.stderr
+
+
+def test_the_next_command_is_named_until_this_profile_is_proven_safe(recording: Path) -> None:
+    hint = "hardener workload prove web-profile"
+    recording.write_text(recorded().dump())
+    assert hint in run(recording).stderr
+    proven(Path("web-profile"))
+    assert hint not in run(recording).stderr
+    assert hint in run(recording, "--drop", "CAP_CHOWN").stderr  # another profile
 
 
 def test_by_default_the_recorded_service_of_the_compose_file_is_changed(recording: Path) -> None:

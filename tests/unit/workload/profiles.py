@@ -7,7 +7,7 @@ from typing import Any
 
 from hardener.workload.artefacts import artefacts
 from hardener.workload.profile import make
-from hardener.workload.recording import build
+from hardener.workload.recording import Recording, build
 from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
 from tests.unit.workload.recordings import document
 
@@ -16,6 +16,14 @@ ROOT = "sha256:" + "0" * 64
 
 def write(folder: Path, *, allow_extra: tuple[str, ...] = (), **changes: Any) -> Path:
     """The files of a profile of a server that keeps two capabilities."""
+    made = make([("x", recorded(**changes))], allow_extra=allow_extra)
+    for name, text in artefacts(made).items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def recorded(**changes: Any) -> Recording:
+    """The recording of this server."""
     data = document()
     data["granted"] = {"capabilities": sorted(CAPABILITIES), "seccomp": DEFAULTS["default"]}
     data["identities"][0]["bounding"] = sorted(CAPABILITIES)
@@ -39,7 +47,4 @@ def write(folder: Path, *, allow_extra: tuple[str, ...] = (), **changes: Any) ->
             data[part][name] = value
         else:
             data[part] = value
-    made = make([("x", build(data, name="x"))], allow_extra=allow_extra)
-    for name, text in artefacts(made).items():
-        (folder / name).write_text(text)
-    return folder
+    return build(data, name="x")

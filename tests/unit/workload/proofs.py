@@ -19,6 +19,11 @@ from tests.unit.workload.profiles import write
 def proven_files(folder: Path, *, ended: str = "2026-11-27T10:05:00Z") -> dict[str, bytes]:
     """The files of a profile that was proven safe; they are written into a folder, too."""
     write(folder)
+    return proven(folder, ended=ended)
+
+
+def proven(folder: Path, *, ended: str = "2026-11-27T10:05:00Z") -> dict[str, bytes]:
+    """The files of the profile of a folder, with a proof that it is safe."""
     document = load(folder)
     trials = plan(document, seccomp=json.loads((folder / "seccomp.json").read_text()))
     observations = {trial.key: observed(trial) for trial in trials}
