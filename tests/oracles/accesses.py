@@ -457,8 +457,15 @@ def readings(seen: Observed) -> Iterator[tuple[str, Rules, bool]]:
     yield "written", written, writes and written.enabled and not written.suppressing
 
 
+def _records_some_calls(lines: Iterable[str]) -> bool:
+    return any(re.search(r"(always,exit|exit,always).*-S (?!all)", line) for line in lines)
+
+
 def exact(lines: Iterable[str], user: int) -> bool:
     """Whether the judge assumes of these lines exactly what they do to the accesses of this user."""
+    lines = list(lines)
+    if _records_some_calls(lines) and any(re.search(r"never.*-S (?!all)", line) for line in lines):
+        return False
     for line in lines:
         suppresses = "always,exit" not in line and "exit,always" not in line and line[:2] not in ("-w", "-W")
         if ("-F arch=b32" in line and suppresses) or "always,task" in line:
@@ -466,8 +473,10 @@ def exact(lines: Iterable[str], user: int) -> bool:
         if re.search(r"-S \d|^-r 1$|perm=.*perm=" if suppresses else r"-S (?!all).*perm=", line):
             return False
         conditions = re.findall(r"-[FC] (?!(?:path|dir|perm|key|arch)=|msgtype|fstype)\S+", line)
-        if "task" in line:  # asked of root, who starts all our processes
-            conditions = [each for each in conditions if each != "-F uid=0"]
+        if (
+            "task" in line and conditions and user
+        ):  # asked of who starts a process: root, for the kind x the user
+            return False
         held = [user in HOLD[each] if each in HOLD else None for each in conditions]
         if None in held or (held and suppresses is not all(held)):
             return False

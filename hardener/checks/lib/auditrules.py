@@ -383,10 +383,11 @@ def _matches(number: int, operator: str, value: str) -> bool:
 
 
 def _delete(rules: list[Rule], rule: Rule) -> None:
-    for index, other in enumerate(rules):
-        if _is_equal(other, replace(rule, tree=other.tree) if rule.always else rule):
-            del rules[index]
-            return
+    same = [other for other in rules if _is_equal(other, rule)]
+    if not same and rule.always:  # a watch of a file, and a rule for its path
+        same = [other for other in rules if _is_equal(other, replace(rule, tree=other.tree))]
+    if same:
+        rules.remove(same[0])
 
 
 def _is_equal(one: Rule, other: Rule) -> bool:

@@ -212,6 +212,15 @@ def test_rule_options_with_and_without_a_space_are_parsed_equally(
         (["-w /p -p wa", "-d always,exit -F path=/p -F perm=wa"], "wa"),
         (["-a always,exit -F path=/p -F perm=wa", "-W /p -p wa"], "wa"),
         (["-a never,exit -F dir=/p", "-d never,exit -F path=/p", "-w /p -p wa"], "wa"),
+        (
+            [
+                "-a always,exit -F path=/p -F perm=wa",
+                "-a never,exit -F dir=/p",
+                "-w /p -p wa",
+                "-d always,exit -F dir=/p -F perm=wa",  # the watch of a folder, not the rule for a path
+            ],
+            "",
+        ),
     ],
 )
 def test_a_rule_can_be_deleted_by_a_later_line(rules: list[str], left: str) -> None:
