@@ -13,7 +13,7 @@ from ..module_utils.contract import LONGEST_TWINS
 from .host_script import PACKAGES, HostScriptAction
 
 SOURCE = PACKAGES / "record"
-_LIMIT = 660  # seconds on the host for a stage, beside the command that it runs in a twin
+_LIMIT = 1560  # seconds on the host for a stage, beside the command that it runs in a twin
 _RUN_A_COMMAND = frozenset({"end", "attempt"})  # stages that run it, for no longer than `seconds`
 
 

@@ -23,6 +23,7 @@ _LISTEN = 10.0
 _NOTICED = 5.0
 _LOOK = 0.05
 _EXEC_SECONDS = 60
+_COMPARED = 600.0
 _STOP_SECONDS = 30
 _MAX_CHANGES = 10_000
 _MAX_TEXT = 2 << 20  # characters of all changed paths: an answer that is too large is lost completely
@@ -317,7 +318,8 @@ class Subject:
                 self._room -= len(text)
             new.add(path)
 
-        changes = self._engine.get(f"/containers/{self._identity}/changes") or []
+        # The engine compares every file of the image.
+        changes = self._engine.get(f"/containers/{self._identity}/changes", seconds=_COMPARED) or []
         for change in changes[:_MAX_CHANGES]:
             add(_KINDS.get(change.get("Kind"), "written"), str(change.get("Path")))
         inspected = self._engine.get(f"/containers/{self._identity}/json")

@@ -20,8 +20,9 @@ from ..host.read import read_or
 from . import workspace
 from .engine import Engine
 
-AFTER = 300  # seconds that a command to the process may take
-_BEFORE = 600  # seconds until it accepts commands
+AFTER = 300  # seconds in which a command must arrive; all but the last are answered within them too
+_BEFORE = 1500  # seconds until it accepts commands: a slow host starts 16 containers in them
+_LAST = 900  # seconds that the last command may take
 _CLEARING = 120  # seconds in which everything must be removed
 _LOOK = 0.5
 _STARTED = 19  # field of /proc/PID/stat, counted after the name
@@ -95,7 +96,7 @@ def start(
 
 def longest(seconds: int) -> int:
     """Return the seconds after which the process of a run ends, if it waits ``seconds`` for a command."""
-    return _BEFORE + seconds + AFTER
+    return _BEFORE + seconds + AFTER + _LAST
 
 
 def engine_socket(named: str | None) -> str:
