@@ -15,7 +15,7 @@ class Changes:
     def __init__(self, names: list[list[str]]) -> None:
         self._names = iter(names)
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, *, seconds: float = 0.0) -> Any:
         """The answer."""
         if path.endswith("/changes"):
             return [{"Kind": 1, "Path": name} for name in next(self._names)]
