@@ -131,10 +131,11 @@ class Case:
         """Where a key is set: ``--`` for a flag, ``file``, or ``default``."""
         flag = next((known.flag for known in KEYS if known.name == key), key)
         short = {"log-level": "-l", "debug": "-D"}.get(key)
-        if any(word.startswith(f"--{flag}") or (short and word.startswith(short)) for word in self.flags):
+        names = {word.partition("=")[0] for word in self.flags}
+        if f"--{flag}" in names or (short and any(word.startswith(short) for word in self.flags)):
             return "--"
         text = (self.text or b"").decode("utf-16" if b"\0" in (self.text or b"") else "utf-8", "replace")
-        return "file" if f'"{key}"' in text else "default"
+        return "file" if re.search(rf'"{key}"\s*:', text) else "default"
 
 
 @dataclass(frozen=True)

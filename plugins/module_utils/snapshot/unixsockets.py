@@ -86,9 +86,10 @@ def _attributes(data: bytes) -> dict[int, bytes]:
 def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
     """Return the socket files in these folders whose present path differs from the path of their bind."""
     bound = {socket.file: socket for socket in sockets if socket.file}
+    devices = {socket.device for socket in bound.values()}
     found: list[str] = []
     left = _MAX_TOGETHER
-    for top in folders:
+    for top in sorted(folders, key=lambda folder: _device_of(folder) not in devices):
         waiting = deque([(top, 0)])
         here = MAX_ENTRIES
         while waiting and here > 0 and left > 0:
@@ -113,10 +114,21 @@ def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
     return found[:_MAX_FOUND]
 
 
+def _device_of(path: str) -> str:
+    """Return the device of a path; empty if there is none."""
+    try:
+        return _device(os.stat(path))
+    except OSError:
+        return ""
+
+
+def _device(status: os.stat_result) -> str:
+    return f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+
+
 def _is_file_of(socket: UnixSocket, status: os.stat_result) -> bool:
     """Return whether a file with a socket's inode is the socket's: other file systems have this inode too."""
-    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
-    return stat.S_ISSOCK(status.st_mode) and device == socket.device
+    return stat.S_ISSOCK(status.st_mode) and _device(status) == socket.device
 
 
 def described(socket: UnixSocket, process: str) -> dict[str, object]:

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import unixsockets
@@ -100,3 +101,19 @@ def test_the_search_for_other_names_ends_at_its_limit(folder: Path) -> None:
         # The folder's own entries alone are too many.
         assert unixsockets.renamed([str(folder)], unixsockets.listening().values()) == []
         assert unixsockets.renamed([f"{folder}/x"], unixsockets.listening().values()) == [f"{folder}/x/b"]
+
+
+def test_the_file_systems_of_sockets_are_searched_first(folder: Path) -> None:
+    """Ten folders of another file system use up what is searched at most."""
+    with TemporaryDirectory(dir="/dev/shm") as other, bound(f"{folder}/a"):
+        if os.stat(other).st_dev == folder.stat().st_dev:
+            pytest.skip("/dev/shm is on the file system of the temporary folder")
+        many = [Path(other, f"{number}") for number in range(10)]
+        for each in many:
+            each.mkdir()
+            for number in range(unixsockets.MAX_ENTRIES):
+                (each / f"{number}").touch()
+        (folder / "x").mkdir()
+        (folder / "a").rename(folder / "x/b")
+        tops = [*map(str, many), f"{folder}/x"]
+        assert unixsockets.renamed(tops, unixsockets.listening().values()) == [f"{folder}/x/b"]
