@@ -85,8 +85,11 @@ def _attributes(data: bytes) -> dict[int, bytes]:
 
 def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
     """Return the socket files in these folders whose present path differs from the path of their bind."""
-    bound = {socket.file: socket for socket in sockets if socket.file}
-    devices = {socket.device for socket in bound.values()}
+    bound: dict[int, list[UnixSocket]] = {}  # by inode, which several file systems can have
+    for socket in sockets:
+        if socket.file:
+            bound.setdefault(socket.file, []).append(socket)
+    devices = {socket.device for some in bound.values() for socket in some}
     found: list[str] = []
     left = _MAX_TOGETHER
     for top in sorted(folders, key=lambda folder: _device_of(folder) not in devices):
@@ -104,11 +107,11 @@ def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
                             if depth < _DEEPEST:
                                 waiting.append((entry.path, depth + 1))
                             continue
-                        socket = bound.get(entry.inode() & _INODE)
-                        if socket is None or entry.path == os.path.realpath(socket.name):
-                            continue
-                        if _is_file_of(socket, entry.stat(follow_symlinks=False)):
-                            found.append(entry.path)
+                        for socket in bound.get(entry.inode() & _INODE, ()):
+                            if entry.path == os.path.realpath(socket.name):
+                                continue
+                            if _is_file_of(socket, entry.stat(follow_symlinks=False)):
+                                found.append(entry.path)
             except OSError:
                 continue
     return found[:_MAX_FOUND]

@@ -86,6 +86,7 @@ def test_a_file_with_the_inode_of_a_socket_is_not_taken_for_the_socket(folder: P
         assert unixsockets.renamed([str(folder)], [listens]) == [f"{folder}/moved"]
         elsewhere = unixsockets.UnixSocket(listens.name, "0:1", listens.file)
         assert unixsockets.renamed([str(folder)], [elsewhere]) == []
+        assert unixsockets.renamed([str(folder)], [listens, elsewhere]) == [f"{folder}/moved"]
         (folder / "plain").touch()
         status = (folder / "plain").stat()
         plain = unixsockets.UnixSocket(listens.name, listens.device, status.st_ino)
