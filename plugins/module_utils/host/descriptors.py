@@ -18,9 +18,12 @@ import os
 import stat
 from collections import deque
 from contextlib import contextmanager
-from typing import Iterator, Mapping, NamedTuple
 
 from .text import visible
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterator, Mapping
 
 _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = _PATH | os.O_DIRECTORY  # opened as a folder, which triggers automounts
@@ -40,24 +43,36 @@ class Untrusted(OSError):  # noqa: N818 - a decision, not a defect
         return f"{visible(str(self.filename))}: {self.strerror}"
 
 
-class Place(NamedTuple):
+class Place:
     """A name in an open folder.
 
-    Attributes:
+    Args:
         path: its path, without any link in it.
         folder: descriptor of the folder; of the last one that exists, if ``missing`` names others.
         name: the name in it.
         handle: the entry with the name, opened as a path; -1 if there is none.
-        missing: folders that would have to be created for it, below ``folder``.
         guarded: whether only root can replace the entry.
+        missing: folders that would have to be created for it, below ``folder``.
     """
 
-    path: str
-    folder: int
-    name: str
-    handle: int
-    missing: tuple[str, ...]
-    guarded: bool
+    __slots__ = ("folder", "guarded", "handle", "missing", "name", "path")
+
+    def __init__(
+        self,
+        path: str,
+        folder: int,
+        name: str,
+        handle: int,
+        *,
+        guarded: bool,
+        missing: tuple[str, ...] = (),
+    ) -> None:
+        self.path = path
+        self.folder = folder
+        self.name = name
+        self.handle = handle
+        self.guarded = guarded
+        self.missing = missing
 
     @property
     def exists(self) -> bool:
@@ -92,28 +107,25 @@ class Place(NamedTuple):
         return os.open(self.link, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-class _Level(NamedTuple):
+class _Level:
     """An open folder of a walk."""
 
-    handle: int
-    name: str
-    ours: bool  # only root decides which folder this is
-    guarded: bool  # and which entries it has
-    sticky: bool  # or at least what happens to root's own entries
-    device: int
-    mounted_by: int  # user whose program answers for this file system, and says who owns what
+    __slots__ = ("device", "guarded", "handle", "mounted_by", "name", "ours", "sticky")
 
-    @classmethod
-    def of(cls, handle: int, name: str, above: _Level | None) -> _Level:
+    def __init__(self, handle: int, name: str, above: _Level | None) -> None:
         status = os.fstat(handle)
-        ours = above is None or above.keeps(status)
-        mounted_by = 0 if above is None else above.mounted_by
+        self.handle = handle
+        self.name = name
+        self.device = status.st_dev
+        # The user whose program answers for this file system, and says who owns what.
+        self.mounted_by: int = 0 if above is None else above.mounted_by
         if above is not None and above.device != status.st_dev:
-            mounted_by = _mounted_by(handle)
-        owned = trusted(status.st_uid) and trusted(mounted_by)
-        guarded = ours and owned and not status.st_mode & _OTHERS
-        sticky = ours and owned and bool(status.st_mode & stat.S_ISVTX)
-        return cls(handle, name, ours, guarded, sticky, status.st_dev, mounted_by)
+            self.mounted_by = _mounted_by(handle)
+        owned = trusted(status.st_uid) and trusted(self.mounted_by)
+        self.ours = above is None or above.keeps(status)  # only root decides which folder this is
+        self.guarded = self.ours and owned and not status.st_mode & _OTHERS  # and which entries it has
+        # Or at least what happens to root's own entries.
+        self.sticky = self.ours and owned and bool(status.st_mode & stat.S_ISVTX)
 
     def keeps(self, status: os.stat_result) -> bool:
         """Return whether no other user can replace this entry."""
@@ -153,7 +165,7 @@ class _Walk:
         self._path = path
         self._follow = follow
         self._links = 0
-        self._levels = [_Level.of(os.open("/", _FOLDER), "", None)]
+        self._levels = [_Level(os.open("/", _FOLDER), "", None)]
         self._waiting = deque(_names(path))
         self._handle = -1  # the entry with the last name
 
@@ -185,14 +197,14 @@ class _Walk:
                 self._handle = handle
                 return self._found(name)
             elif kind == stat.S_IFDIR:
-                self._levels.append(_Level.of(handle, name, self._levels[-1]))
+                self._levels.append(_Level(handle, name, self._levels[-1]))
             else:
                 os.close(handle)
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), self._path)
         # The path ended with a folder that is open already, like `/` and a link to `..`.
         top, above = self._levels[-1], self._levels[-2:][0]
         self._handle = os.dup(top.handle)
-        return Place(self._named(), above.handle, top.name or ".", self._handle, (), above.guarded)
+        return Place(self._named(), above.handle, top.name or ".", self._handle, guarded=above.guarded)
 
     def _up(self, depth: int) -> None:
         """Close folders until `depth` are open below `/`."""
@@ -231,14 +243,15 @@ class _Walk:
                 f" can create one ({self._loose()}), so that it may be any file: remove it, or copy it and"
                 " let root alone write there",
             )
-        return Place(self._named(name), level.handle, name, self._handle, (), level.guarded)
+        return Place(self._named(name), level.handle, name, self._handle, guarded=level.guarded)
 
     def _nothing(self, names: list[str]) -> Place:
         """Return the place of a path that does not exist."""
         if ".." in names:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path)
         level = self._levels[-1]
-        return Place(self._named(*names), level.handle, names[-1], -1, tuple(names[:-1]), level.guarded)
+        path, missing = self._named(*names), tuple(names[:-1])
+        return Place(path, level.handle, names[-1], -1, guarded=level.guarded, missing=missing)
 
     def _named(self, *names: str) -> str:
         return "/" + "/".join([*(level.name for level in self._levels[1:]), *names])

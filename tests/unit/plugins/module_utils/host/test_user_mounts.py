@@ -49,7 +49,9 @@ def test_a_file_system_that_was_unmounted_while_it_was_open_is_not_trusted(tmp_p
         walk = descriptors._Walk(str(mounted / "ca.crt"), follow=True)
         opened = os.open(mounted, os.O_PATH | os.O_DIRECTORY)
         assert ctypes.CDLL(None).umount2(os.fsencode(mounted), _DETACH) == 0
-        level = descriptors._Level.of(opened, "mounted", walk._levels[0]._replace(device=-1))
+        above = walk._levels[0]
+        above.device = -1
+        level = descriptors._Level(opened, "mounted", above)
         return f"{level.ours} {level.guarded} {level.mounted_by}"
 
     assert on_a_mount_of(EVE, mounted, tmp_path / "loader", work) == "True False -1"
