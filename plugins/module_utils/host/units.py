@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 
@@ -141,9 +140,11 @@ def split_words(text: str) -> list[str]:
 
 def command_line(unit: dict[str, Any]) -> list[str]:
     """Return the command line that a unit would start, with variables expanded as systemd does."""
+    from glob import glob
+
     environment: dict[str, str] = dict(unit.get("Variables") or {})
     for entry in unit["EnvironmentFiles"]:
-        for path in sorted(glob.glob(entry.partition(" (")[0])):
+        for path in sorted(glob(entry.partition(" (")[0])):
             try:
                 environment.update(environment_file(read_text(path)))
             except (OSError, Failed):

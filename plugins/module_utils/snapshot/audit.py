@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from ..host.read import read_or, texts
 from ..host.run import run
-from . import kernel_rules
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -35,6 +34,8 @@ def _rules() -> list[str]:
     Raises:
         OSError, ValueError: they cannot be read, or changed each time while they were.
     """
+    from . import kernel_rules
+
     for _attempt in range(2):
         with suppress(ValueError):
             return kernel_rules.spelled_out(_listed())
