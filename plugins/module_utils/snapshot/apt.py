@@ -25,6 +25,7 @@ _MAX_STATUS = 64 * 1024 * 1024
 _MAX_INDEX = 128 * 1024 * 1024
 # Touched by apt's timer, and by update-notifier, after a successful fetch.
 _STAMPS = ("/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/periodic/update-stamp")
+_NO_DPKG = ("--option", "APT::Architectures::=all")  # else it runs dpkg to list the architectures
 _LISTS_OF_ORIGINS = ("Unattended-Upgrade::Allowed-Origins::", "Unattended-Upgrade::Origins-Pattern::")
 
 
@@ -36,7 +37,7 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
     """
     installed, holds = parse_status(read_bytes(_STATUS, _MAX_STATUS))
     versions = {name: version for (name, _arch), version in installed.items()}
-    configuration = parse_config(run("apt-config", "dump"))
+    configuration = parse_config(run("apt-config", *_NO_DPKG, "dump"))
     indexes = security_indexes(LISTS)
     pending: dict[tuple[str, str], dict[str, Any]] = {}
     for index in indexes:
