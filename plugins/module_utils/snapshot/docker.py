@@ -16,6 +16,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     from ..docker.api import Connection
     from ..docker.engine import Engine
+    from ..host.once import Once
     from ..host.redact import Redactor
 
 LIMIT = 45  # seconds per source
@@ -99,15 +100,20 @@ def volume_paths(listed: list[dict[str, Any]]) -> list[str]:
     return [path for path in found if path.startswith("/") and not path.startswith("//")]
 
 
-def plugins(engine: Engine) -> list[dict[str, Any]]:
-    """Return the source `docker.plugins`: identity and privileges of plugins, not their settings."""
+def plugins(engine: Engine, known: Once) -> list[dict[str, Any]]:
+    """Return the source `docker.plugins`: identity and privileges of plugins, not their settings.
+
+    Args:
+        engine: the engine.
+        known: the source `docker.info`. An empty list counts as a fact only if that is one.
+    """
     connection = engine.connect(LIMIT)
     try:
         plugged = complete("/plugins", connection.get(f"{engine.api}/plugins"))
-        if not plugged:
-            has_some(connection, engine, "/plugins")
     finally:
         connection.close()
+    if not plugged:
+        known.get()
     found = []
     for plugin in plugged or ():
         config = plugin.get("Config") or {}

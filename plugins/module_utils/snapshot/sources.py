@@ -74,7 +74,7 @@ class HostSources:
             ("docker.info", self._info.get, _LATER),
             ("docker.networks", lambda: docker.networks(engine.get(), redactor), _LATER),
             ("docker.volumes", self._volumes.get, _LATER),
-            ("docker.plugins", lambda: docker.plugins(engine.get()), _LATER),
+            ("docker.plugins", lambda: docker.plugins(engine.get(), self._info), _LATER),
             ("docker.version", self._version, _SOON),
             ("docker.swarm", lambda: swarm.read(engine.get(), self._info.get(), redactor), _LATER),
             ("engine", self._engine_state, _LATER),
