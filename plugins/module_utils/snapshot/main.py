@@ -61,7 +61,7 @@ def collect(arguments: dict[str, Any]) -> bytes:
     redactor = Redactor()
     found.get_or(None)
     helper = Helper(lambda: _rest(found, running, known_units, redactor), REST_LIMIT)
-    containers = Containers(found, Once(mounts.read), redactor)
+    containers = Containers(found, Once(lambda: mounts.read(layers=False)), redactor)
     entries = {"docker.containers": containers.entry(), **dict.fromkeys(REST, _LOST)}
     more_files = containers.mounted_files()
     entries.update(helper.result())

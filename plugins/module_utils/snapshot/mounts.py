@@ -38,18 +38,27 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of an IPC namespace
 _KERNEL_TREES = {"proc": "/proc", "sysfs": "/sys"}
 
 
-def read() -> list[dict[str, Any]]:
-    """Return the source `mounts`."""
+def read(*, layers: bool = True) -> list[dict[str, Any]]:
+    """Return the source `mounts`.
+
+    Args:
+        layers: whether the folders of overlays are read too.
+    """
     try:
         text = read_text("/proc/1/mountinfo")
     except PermissionError:
         text = read_text("/proc/self/mountinfo")
-    return parse(text)
+    return parse(text, lambda _mount: layers)
 
 
-def parse(text: str) -> list[dict[str, Any]]:
-    """Parse mountinfo: see proc_pid_mountinfo(5)."""
-    return [mount for mount in map(_mount, text.split("\n")) if mount]
+def parse(text: str, layered: Callable[[dict[str, Any]], bool] = lambda _mount: True) -> list[dict[str, Any]]:
+    """Parse mountinfo: see proc_pid_mountinfo(5).
+
+    Args:
+        text: its content.
+        layered: tells the overlays whose folders are read too.
+    """
+    return [mount for mount in (_mount(line, layered) for line in text.split("\n")) if mount]
 
 
 def in_container(
@@ -82,10 +91,10 @@ def in_container(
             wanted.add(parent)
             waiting.append(parent)
     kept = [" ".join(row) for row in rows if row[0] in wanted]
-    found = parse("\n".join(kept[:MAX_MOUNTS]))
-    for mount in found:
-        if mount["device"] in known or mount["mount_point"] == "/":
-            mount.pop("layers", None)
+    found = parse(
+        "\n".join(kept[:MAX_MOUNTS]),
+        lambda mount: mount["device"] not in known and mount["mount_point"] != "/",
+    )
     return found, len(kept) > MAX_MOUNTS
 
 
@@ -157,7 +166,7 @@ def _places(path: str, point: str, tree: str, covers: dict[str, tuple[str, bool]
     return [place]
 
 
-def _mount(line: str) -> dict[str, Any] | None:
+def _mount(line: str, layered: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
     fixed, _separator, rest = line.partition(" - ")
     fields, tail = fixed.split(" "), rest.split(" ")
     if len(fields) < 6 or len(tail) < 2:
@@ -182,7 +191,7 @@ def _mount(line: str) -> dict[str, Any] | None:
         hides = [option for option in tail[2].split(",") if option.startswith(("hidepid=", "gid="))]
         if hides:
             mount["hides"] = hides
-    if tail[0] == "overlay" and len(tail) > 2:
+    if tail[0] == "overlay" and len(tail) > 2 and layered(mount):
         mount["layers"] = [_real(folder) for folder in layers(tail[2])]
     return mount
 

@@ -192,6 +192,26 @@ def test_a_folder_of_the_host_is_kept_where_the_runtime_mounts_its_own() -> None
     }
 
 
+def test_overlays_whose_folders_are_not_reported_cost_no_look_at_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at = []
+
+    def look(path: str) -> str:
+        looked_at.append(path)
+        return path
+
+    monkeypatch.setattr(mounts, "_real", look)
+    overlay = "- overlay overlay rw,lowerdir=/l/{0},upperdir=/u/{0}\n"
+    text = "".join(
+        f"{20 + number} 20 0:{number} / {point} rw {overlay.format(number)}"
+        for number, point in enumerate(("/", "/known", "/other"))
+    )
+    found, _ = mounts.in_container(text, (), frozenset({"0:1"}))
+    assert [mount.get("layers") for mount in found] == [None, None, ["/l/2", "/u/2"]]
+    assert looked_at == ["/l/2", "/u/2"]
+
+
 def test_proc_mounts_with_hidepid_are_found() -> None:
     (shown,) = mounts.parse("20 1 0:5 / /proc rw,nosuid - proc proc rw,hidepid=invisible,gid=1001\n")
     assert shown["hides"] == ["hidepid=invisible", "gid=1001"]
