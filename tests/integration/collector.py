@@ -17,7 +17,7 @@ from tests.unit.plugins.loading import COLLECTIONS
 
 _SCHEMA = json.loads((Path(snapshot.__file__).parent / "snapshot.schema.json").read_text(encoding="utf-8"))
 
-# As by hand, and at the end both processes say how much memory they had at most. What the kernel accounts of
+# As by hand, and at the end all processes say how much memory they had at most. What the kernel accounts of
 # ended processes would do, did it not count what the test run itself has.
 _PROGRAM = """
 import os, sys

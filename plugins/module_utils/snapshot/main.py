@@ -1,6 +1,7 @@
 """Collect the snapshot, and print it when run by hand.
 
-The work is split: this process reads the containers, which takes longest, a second one everything else.
+The work is split: this process reads the containers, a second one the host, a third one everything else
+that the engine knows or that depends on it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from _thread import start_new_thread
 from json import loads
 
 from ..contract import COLLECT_LIMIT, beside
-from ..docker import engine
 from ..host import limits, processes, units
 from ..host.once import Once
 from . import VERSION, mounts
@@ -32,10 +32,10 @@ _REST = """
     hardener.runs hardener.scan hardener.trust listening lsm modules mounts next_boot packages sysctl
     system units users
 """
-REST = tuple(_REST.split())  # sources that the second process reads
+REST = tuple(_REST.split())  # sources that the other processes read
 FIND_LIMIT = 45  # seconds to find the engine
-REST_LIMIT = 80  # seconds for the second process; every source in it has a shorter limit
-_REPORT = "!report"  # of the second process: secrets that it redacted, and files of which it has records
+REST_LIMIT = 80  # seconds for each of the other processes; every source in them has a shorter limit
+_REPORT = "!report"  # of the third process: secrets that it redacted, and files of which it has records
 # The group matches a lone surrogate, which UTF-8 cannot encode. Pairs and backslashes are skipped.
 _HALVES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(\\ud[89a-f][0-9a-f]{2})")
 _LOST = '{"state":"failed","ms":0,"error":"the process that read it was lost"}'
@@ -51,20 +51,26 @@ def collect(arguments: dict[str, Any]) -> bytes:
     if arguments.get("limit"):
         limits.hold(int(arguments["limit"]))
     begun, now = time.monotonic(), time.time()
+    host = Helper(_host, REST_LIMIT)
+    # What follows is imported while the host is read, and then while systemd and the engine answer.
+    from ..docker import engine
+
     running, known_units = Once(processes.scan), Once(units.read)
     found = Once(lambda: engine.find(running, known_units, arguments.get("socket")), FIND_LIMIT)
     start_new_thread(found.get_or, (None,))
-    # The following modules are imported while systemd and the engine answer.
     from ..host.redact import Redactor
-    from .containers import Containers
+    from . import docker, filestat, seccomp, sockets, unixsockets  # noqa: F401 - compiled once for both
 
     redactor = Redactor()
     found.get_or(None)
-    helper = Helper(lambda: _rest(found, running, known_units, redactor), REST_LIMIT)
+    rest = Helper(lambda: _rest(found, running, known_units, redactor), REST_LIMIT)
+    from .containers import Containers
+
     containers = Containers(found, Once(lambda: mounts.read(layers=False)), redactor)
     entries = {"docker.containers": containers.entry(), **dict.fromkeys(REST, _LOST)}
     more_files = containers.mounted_files()
-    entries.update(helper.result())
+    entries.update(host.result())
+    entries.update(rest.result())
     others = loads(entries.pop(_REPORT, '{"secrets":[],"secrets_cut":true,"files":[]}'))
     known = set(others["files"])
     more_files = {path: record for path, record in more_files.items() if path not in known}
@@ -87,11 +93,18 @@ def collect(arguments: dict[str, Any]) -> bytes:
     return _without_lone_surrogates(f'{encode(head)[:-1]},"sources":{{{sources}}}}}').encode("ascii")
 
 
-def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> dict[str, str]:
-    """Run the second process: return entries of the other sources, and the secrets that it redacted."""
-    from .sources import HostSources
+def _host() -> dict[str, str]:
+    """Run the second process: return entries of the sources that need no other fact."""
+    from .standalone import plan
 
-    rest = HostSources(found, running, known_units, redactor)
+    return read(plan())
+
+
+def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> dict[str, str]:
+    """Run the third process: return entries of the other sources, and the secrets that it redacted."""
+    from .sources import EngineSources
+
+    rest = EngineSources(found, running, known_units, redactor)
     entries = read(rest.plan())
     return {**entries, _REPORT: encode({**redactor.report(), "files": rest.paths()})}
 

@@ -1,4 +1,4 @@
-"""Read sources in parallel: in threads with a time limit each, and most of them in a second process."""
+"""Read sources in parallel: in threads with a time limit each, and in several processes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def read(plan: Plan) -> dict[str, str]:
 
 
 class Helper:
-    """A second process that reads sources, since Python runs one thread at a time per process.
+    """A process that reads sources beside this one, since Python runs one thread at a time per process.
 
     It must be started while there is only one thread.
 

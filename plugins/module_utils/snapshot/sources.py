@@ -1,4 +1,4 @@
-"""Define every source except the containers: dependencies and time limits."""
+"""Define the sources that share facts, such as the engine: dependencies and time limits."""
 
 from __future__ import annotations
 
@@ -6,28 +6,17 @@ from ..docker import engine
 from ..host.once import Once
 from . import (
     accounts,
-    audit,
     authorities,
-    blockdevices,
     daemonconfig,
     docker,
     enginestate,
     environment,
     filestat,
-    firewall,
     images,
-    kernel,
-    mounts,
-    nextboot,
-    packages,
     paths,
-    runs,
-    scans,
     seccomp,
     sockets,
     swarm,
-    system,
-    trust,
 )
 
 MYPY = False
@@ -38,10 +27,10 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from .scheduler import Plan
 
 _SOON = 45  # seconds; an emulated host that is also busy is a hundred times slower than a fast one
-_LATER = 60  # seconds for sources that wait for the engine, or for slow programs
+_LATER = 60  # seconds for sources that wait for the engine
 
 
-class HostSources:
+class EngineSources:
     """The sources, and the facts that several of them share.
 
     Args:
@@ -67,9 +56,6 @@ class HostSources:
         """Return every source with its function and time limit in seconds; slow ones first."""
         redactor, engine = self._redactor, self._engine
         return [
-            ("packages", packages.read, packages.LIMIT + _SOON),
-            ("firewall", firewall.read, _LATER),
-            ("audit.loaded", audit.loaded, _LATER),
             ("docker.images", lambda: images.read(engine.get(), redactor), _LATER),
             ("docker.info", self._info.get, _LATER),
             ("docker.networks", lambda: docker.networks(engine.get(), redactor), _LATER),
@@ -82,18 +68,7 @@ class HostSources:
             ("units", lambda: redacted_units(self._units.get(), redactor), _SOON),
             ("files", self._file_records, _LATER),
             ("listening", self._host_listening, _LATER),
-            ("system", system.read, _SOON),
-            ("mounts", mounts.read, _SOON),
-            ("block_devices", blockdevices.read, _SOON),
-            ("lsm", kernel.lsm, _SOON),
-            ("sysctl", kernel.sysctl, _SOON),
-            ("modules", kernel.modules, _SOON),
-            ("next_boot", nextboot.read, _SOON),
             ("environment", lambda: environment.read(redactor), _SOON),
-            ("audit.persistent", audit.persistent, _SOON),
-            ("hardener.runs", runs.read, _SOON),
-            ("hardener.trust", trust.read, _SOON),
-            ("hardener.scan", scans.read, _SOON),
             ("groups", self._groups, _SOON),
             ("users", self._users, _SOON),
         ]

@@ -7,7 +7,6 @@ import os
 from ..host.processes import environment, parent
 from ..host.read import read_or, read_text
 from ..host.units import split_words
-from .mounts import read as read_mounts
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -16,8 +15,12 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 _OS_KEYS = ("ID", "VERSION_ID", "VERSION_CODENAME", "PRETTY_NAME", "ID_LIKE")
 
 
-def read() -> dict[str, Any]:
-    """Return the source `system`."""
+def read(mounts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the source `system`.
+
+    Args:
+        mounts: the source `mounts`.
+    """
     name = os.uname()
     return {
         "hostname": name.nodename,
@@ -28,7 +31,7 @@ def read() -> dict[str, Any]:
         "uptime_s": int(float(read_text("/proc/uptime").split()[0])),
         "init": read_or("/proc/1/comm", ""),
         "in_container": in_container(),
-        "cgroup_version": cgroup_version(read_mounts()),
+        "cgroup_version": cgroup_version(mounts),
         "unprivileged_port_start": int(read_or("/proc/sys/net/ipv4/ip_unprivileged_port_start", "1024")),
         "in_init_userns": read_or("/proc/self/uid_map", "").split() == ["0", "0", "4294967295"],
         "ssh_port": ssh_port(),

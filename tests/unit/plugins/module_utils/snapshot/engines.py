@@ -17,7 +17,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.redact import
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import mounts
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers import Containers
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.scheduler import read
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.sources import HostSources
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.sources import EngineSources
 
 from tests.unit.plugins.module_utils.snapshot.servers import engine as answering
 from tests.unit.plugins.module_utils.snapshot.servers import serving
@@ -94,6 +94,6 @@ def sources(folder: Path, answers: Mapping[str, Any], api: str = "1.45") -> dict
         running, known_units, redactor = Once(processes.scan), Once(no_systemd), Redactor()
         found = Once(lambda: engine.find(running, known_units, path))
         containers = Containers(found, Once(mounts.read), redactor).entry()
-        plan = HostSources(found, running, known_units, redactor).plan()
+        plan = EngineSources(found, running, known_units, redactor).plan()
         entries = read([each for each in plan if each[0].startswith("docker.")])
     return {name: json.loads(entry) for name, entry in {"docker.containers": containers, **entries}.items()}

@@ -230,7 +230,7 @@ def test_the_cgroup_version_is_read(kinds: list[str], version: int | str) -> Non
 
 
 def test_facts_of_this_host_are_read() -> None:
-    found = system.read()
+    found = system.read(mounts.read())
     assert found["hostname"] == os.uname().nodename
     assert found["uptime_s"] > 0
     settings = kernel.sysctl()

@@ -14,9 +14,14 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import CO
 from ansible_collections.hardener.docker.plugins.module_utils.host import run
 from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import containers, docker, main
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
+    containers,
+    docker,
+    main,
+    standalone,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.scheduler import encode
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.sources import HostSources
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.sources import EngineSources
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,7 +52,8 @@ def reasons(error: jsonschema_rs.ValidationError) -> list[str]:
 def test_a_hanging_source_does_not_remove_other_sources_from_the_snapshot() -> None:
     """A time limit within another one is shorter: else a source that hangs takes others with it."""
     once = Once(lambda: None)
-    sources = {name: limit for name, _, limit in HostSources(once, once, once, Redactor()).plan()}
+    plan = [*standalone.plan(), *EngineSources(once, once, once, Redactor()).plan()]
+    sources = {name: limit for name, _, limit in plan}
     assert max(sources.values()) < main.REST_LIMIT
     assert max(main.FIND_LIMIT, docker.LIMIT) < sources["engine"] == sources["files"]
     assert min(sources.values()) > run.TIMEOUT <= once._limit
@@ -119,8 +125,8 @@ def test_errors_with_unprintable_text_are_reported_in_one_line(
 
 
 def test_the_schema_has_every_source() -> None:
-    planned = [name for name, _, _ in HostSources(*[None] * 4).plan()]  # type: ignore[arg-type]
-    assert sorted(planned) == sorted(main.REST)
+    plan = [*standalone.plan(), *EngineSources(*[None] * 4).plan()]  # type: ignore[arg-type]
+    assert sorted(name for name, _, _ in plan) == sorted(main.REST)
     assert set(SCHEMA["properties"]["sources"]["properties"]) == {*main.REST, "docker.containers"}
 
 
