@@ -1,6 +1,6 @@
 """Run a bundle of Python sources on the host: one script, no files written, standard library only.
 
-The action `host_script` sends this file, followed by one line that calls ``run`` with the bundle. Modules are
+The action `host_script` sends this file and the bundle, with which its loader calls ``run``. Modules are
 imported from memory on demand. The entry function's result is printed between two marker lines, so that a
 login banner or a message of sudo before it is ignored.
 """
@@ -34,7 +34,7 @@ class MemoryImporter:
         return self.sources[name][1]
 
 
-def run(text):
+def run(bundle):
     """Import the entry point of a bundle, call it, print its result, and exit without waiting for threads."""
     import os
     from binascii import b2a_base64
@@ -42,7 +42,7 @@ def run(text):
     from signal import alarm
     from zlib import compress
 
-    request = loads(text)
+    request = loads(bundle)
     if request["timeout"]:
         # The default action of SIGALRM ends the process, even if it hangs in a system call.
         alarm(request["timeout"])

@@ -47,12 +47,15 @@ from .steps import Steps, without_steps
 PACKAGES = Path(__file__).parents[1] / "module_utils"
 _BOOTSTRAP = PACKAGES / "bootstrap.py"
 
-# Python 2 and old Python 3 must be able to parse this: it refuses them before they read stdin.
+# Python 2 and old Python 3 must be able to parse this: it refuses them before they read stdin. `bytes(1)`
+# is a NUL without a backslash, since some shells take two of them for one.
 _LOADER = (
     "import sys\n"
     "if sys.version_info<(3,8):"
     "sys.stderr.write(sys.executable+' is Python '+sys.version.split()[0]+'\\n');sys.exit(86)\n"
-    "import zlib,binascii;exec(zlib.decompress(binascii.a2b_base64(sys.stdin.buffer.read())))"
+    "import zlib,binascii;"
+    "script,_,bundle=zlib.decompress(binascii.a2b_base64(sys.stdin.buffer.read())).partition(bytes(1));"
+    "exec(script);run(bundle)"
 )
 _TURNED_AWAY = re.compile(r"(?<!\S)\S{1,300} is Python [\w.+]{1,40}")
 _TOO_OLD = 86
@@ -280,7 +283,7 @@ def bundle(
     marker: str,
     timeout: int = 0,
 ) -> bytes:
-    """Return the script for the host: bootstrap, sources and arguments, compressed, as base64.
+    """Return what is sent to the host: bootstrap, a NUL, then sources and arguments as JSON; packed.
 
     Raises:
         AnsibleActionFail: ``source`` is no package folder.
@@ -293,17 +296,15 @@ class Prepared:
     """A package and its bootstrap, compressed once for all hosts: only the end of a script differs."""
 
     def __init__(self, modules: Mapping[str, tuple[bool, str]]) -> None:
-        # The argument of ``run`` is one JSON text, in two literals that Python joins.
-        text = f'{{"sources": {json.dumps(modules)}, '
+        # One JSON text, which no compiler sees: as a literal it would take a host as long as ten modules.
+        text = f'{_BOOTSTRAP.read_text(encoding="utf-8")}\0{{"sources": {json.dumps(modules)}, '
         self._compressor = zlib.compressobj()
-        self._begin = self._compressor.compress(
-            f"{_BOOTSTRAP.read_text(encoding='utf-8')}\nrun({text!r}".encode()
-        )
+        self._begin = self._compressor.compress(text.encode())
 
     def script(self, request: Mapping[str, Any]) -> bytes:
         """Return the script for one host."""
         compressor = self._compressor.copy()
-        end = f"{json.dumps(request).removeprefix('{')!r})\n".encode()
+        end = json.dumps(request).removeprefix("{").encode()
         return binascii.b2a_base64(self._begin + compressor.compress(end) + compressor.flush(), newline=False)
 
 
