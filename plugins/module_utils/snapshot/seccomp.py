@@ -95,12 +95,10 @@ def meaning(profile: dict[str, Any]) -> dict[str, Any]:
     rules = _Rules(default)
     for rule in profile.get("syscalls") or ():
         rules.add(rule)
-    kept = {name: sorted(encode(each) for each in rules.of(name)) for name in rules.names}
     architectures = sorted(map(str, profile.get("architectures") or ()))
-    text = encode([encode([*default, []]), architectures, sorted(kept.items())])
-    permitted = [name for name in kept if any(action in _PASSING for action, _errno, _args in rules.of(name))]
+    text = encode([_spelled(default), architectures, rules.spelled()])
     return {
-        "calls": None if default[0] in _PASSING else len(permitted),
+        "calls": None if default[0] in _PASSING else rules.permitted(),
         "unlimited": sorted(name for name, first in _TELLING.items() if rules.passes(name, first)),
         "digest": sha256(text.encode()).hexdigest()[:32],
     }
@@ -135,15 +133,20 @@ class _Rules:
             else:
                 self._decided.setdefault(name, action)
 
-    @property
-    def names(self) -> set[str]:
-        """Return the calls with rules."""
-        return {*self._decided, *self._limited}
+    def spelled(self) -> list[tuple[str, list[str]]]:
+        """Return each call with its rules as JSON: action, error and conditions on the arguments."""
+        texts = {action: [_spelled(action)] for action in {*self._decided.values()}}
+        calls = {name: sorted(rules) for name, rules in self._limited.items()}
+        calls.update((name, texts[action]) for name, action in self._decided.items())
+        return sorted(calls.items())
 
-    def of(self, name: str) -> list[tuple[str, int | None, list[Any]]]:
-        """Return the rules for a call: action, error and conditions on the arguments."""
-        decided = self._decided.get(name)
-        return list(self._limited.get(name, {}).values()) if decided is None else [(*decided, [])]
+    def permitted(self) -> int:
+        """Return the number of calls that a rule allows, with any or some arguments."""
+        decided = sum(action in _PASSING for action, _errno in self._decided.values())
+        limited = (rules for name, rules in self._limited.items() if name not in self._decided)
+        return decided + sum(
+            any(action in _PASSING for action, _errno, _args in rules.values()) for rules in limited
+        )
 
     def passes(self, name: str, first: int | None = None) -> bool:
         """Return whether a call is allowed with some arguments, or with a given first argument."""
@@ -162,6 +165,11 @@ def _action(rule: dict[str, Any], default: str = "") -> tuple[str, int | None]:
     action = str(rule.get("defaultAction" if default else "action"))
     error = rule.get("defaultErrnoRet" if default else "errnoRet")
     return action, (1 if error is None else error) if action == "SCMP_ACT_ERRNO" else None
+
+
+def _spelled(action: tuple[str, int | None]) -> str:
+    """Return a rule without conditions as JSON."""
+    return encode([*action, []])
 
 
 def _may_hold(arguments: list[Any], first: int | None) -> bool:
