@@ -14,6 +14,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 LAST = "/etc/sysctl.conf"
 UFW = "/etc/ufw"
+_SPECIAL = frozenset("*?[")  # in a pattern
 
 
 class Assignment:
@@ -61,17 +62,19 @@ def assignments(own: Mapping[str, str] | None = None) -> list[Assignment]:
 
 def last_word(path: str, assignments: Sequence[Assignment]) -> Assignment | None:
     """Return the effective assignment of a path: the last exact one, else the last matching pattern."""
-    from fnmatch import fnmatchcase  # imported on demand: the collector starts faster without it
-
     last = None
     for each in assignments:
         if each.pattern == path:
             last = each
     if last is not None:
         return last
-    for each in assignments:
-        if path.count("/") == each.pattern.count("/") and fnmatchcase(path, each.pattern):
-            last = each
+    patterns = [each for each in assignments if not _SPECIAL.isdisjoint(each.pattern)]
+    if patterns:
+        from fnmatch import fnmatchcase  # imported on demand: the collector starts faster without it
+
+        for each in patterns:
+            if path.count("/") == each.pattern.count("/") and fnmatchcase(path, each.pattern):
+                last = each
     return last
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from ..host.read import read_or, texts
 from ..host.run import run
@@ -37,8 +36,10 @@ def _rules() -> list[str]:
     from . import kernel_rules
 
     for _attempt in range(2):
-        with suppress(ValueError):
+        try:
             return kernel_rules.spelled_out(_listed())
+        except ValueError:
+            continue
     return kernel_rules.spelled_out(_listed())
 
 
