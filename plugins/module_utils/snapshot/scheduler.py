@@ -20,6 +20,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     Plan = list[tuple[str, Callable[[], Any], float]]  # name, function, limit in seconds
 
 _SPARE = 5  # seconds; its parent kills it, or it ends by itself if the parent cannot
+_RECEIVE = 2  # seconds at least: while another one was waited for, it may have used up its time
 encode = JSONEncoder(separators=(",", ":")).encode
 
 
@@ -98,7 +99,8 @@ class Helper:
     def result(self) -> dict[str, str]:
         """Return the entries that the helper has read; wait until its limit at most."""
         pieces = []
-        while select.select([self._pipe], [], [], max(0, self._deadline - time.monotonic()))[0]:
+        deadline = max(self._deadline, time.monotonic() + _RECEIVE)
+        while select.select([self._pipe], [], [], max(0, deadline - time.monotonic()))[0]:
             piece = os.read(self._pipe, 1024 * 1024)
             if not piece:
                 break

@@ -111,6 +111,13 @@ def test_a_second_process_that_dies_or_hangs_fails_its_sources(monkeypatch: pyte
         assert Helper(lambda: time.sleep(3600), 0.2).result() == {}  # type: ignore[arg-type,return-value]
 
 
+def test_a_result_is_received_after_the_time_limit_of_a_process_that_has_read_everything() -> None:
+    text = json.dumps("x" * 1_000_000)  # more than a pipe holds
+    helper = Helper(lambda: {"a": text}, 0.1)
+    time.sleep(0.2)  # while the first process waits for another one
+    assert helper.result() == {"a": text}
+
+
 def test_the_second_process_ends_with_the_first() -> None:
     reader, writer = os.pipe()
 
