@@ -58,6 +58,7 @@ class Engine:
         self.socket: str | None = None
         self.socket_from: str | None = None
         self.api = ""  # prefix of paths: "/v1.45"; empty if it does not answer
+        self.version: Any = None  # its answer to `/version`, if it was asked for the API's versions
         self.error: str | None = None
 
     @property
@@ -287,6 +288,7 @@ def _ping(engine: Engine, path: str) -> None:
         OSError, Failed: there is no answer, or not that of an engine.
     """
     connection = Connection(path, time.monotonic() + _FIRST_ANSWER)
+    version = None
     try:
         engine.peer = connection.peer()[0]
         connection.get_bytes("/_ping", limit=65536)
@@ -298,7 +300,7 @@ def _ping(engine: Engine, path: str) -> None:
         raise Failed("the program that answers on its socket is not a Docker engine") from None
     finally:
         connection.close()
-    engine.api, engine.error = f"/v{agreed[0]}.{agreed[1]}", None
+    engine.api, engine.version, engine.error = f"/v{agreed[0]}.{agreed[1]}", version, None
 
 
 def _number(text: Any) -> tuple[int, int]:

@@ -79,11 +79,14 @@ class EngineSources:
 
     def _version(self) -> dict[str, Any]:
         found = self._engine.get()
-        connection = found.connect(_SOON)
-        try:
-            version: dict[str, Any] = docker.complete("/version", connection.get("/version"))
-        finally:
-            connection.close()
+        answer = found.version
+        if answer is None:
+            connection = found.connect(_SOON)
+            try:
+                answer = connection.get("/version")
+            finally:
+                connection.close()
+        version: dict[str, Any] = docker.complete("/version", answer)
         return version
 
     def _daemon_config(self) -> dict[str, Any]:

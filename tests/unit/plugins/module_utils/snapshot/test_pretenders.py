@@ -78,5 +78,6 @@ def test_the_version_of_a_newer_engine_is_accepted(tmp_path: Path, version: Any,
     bodies = {"/_ping": b"OK", "/version": json.dumps(version).encode()}
     with serving(tmp_path / "s", servers.engine(bodies, api="99.99")) as path:
         known = found(path)
+    assert known.version == (version if api else None)  # it is not asked again
     assert known.api == api
     assert known.error == (None if api else f"{path}: {_NONE}")
