@@ -135,7 +135,7 @@ class Case:
         if f"--{flag}" in names or (short and any(word.startswith(short) for word in self.flags)):
             return "--"
         text = (self.text or b"").decode("utf-16" if b"\0" in (self.text or b"") else "utf-8", "replace")
-        return "file" if re.search(rf'"{key}"\s*:', text) else "default"
+        return "file" if re.search(rf'"{key}"\s*:(?!\s*null)', text) else "default"
 
 
 @dataclass(frozen=True)

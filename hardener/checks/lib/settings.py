@@ -52,6 +52,8 @@ class Settings:
             FactUnavailable: the command line does not say it, and there is a file that cannot be parsed.
         """
         match self._declared.get(key):
+            case {"value": None}:  # `null` in the file: the engine takes its default
+                return Declared(default_of(key), "default")
             case {"value": value, "origin": str(origin)}:
                 return Declared(value, self.path if origin == FILE else origin)
             case None:

@@ -30,13 +30,20 @@ def test_booleans_are_read_as_go_reads_them(text: str, value: bool) -> None:
     assert Settings(told({"icc": [text]})).boolean("icc").value is value
 
 
+def test_a_null_in_the_file_is_the_default() -> None:
+    settings = Settings(told({}, {"icc": None, "log-level": None, "insecure-registries": None}))
+    assert str(settings.boolean("icc")) == "true (default)"
+    assert str(settings.text("log-level")) == "info (default)"
+    assert settings.entries("insecure-registries").value == ()
+
+
 @pytest.mark.parametrize("flags", [{"icc": ["maybe"]}, {"icc": ["yes"]}])
 def test_a_value_that_the_engine_refuses_is_an_error(flags: Any) -> None:
     with pytest.raises(FactUnavailable, match="icc"):
         Settings(told(flags)).boolean("icc")
 
 
-@pytest.mark.parametrize("value", ["false", 0, None, [False]])
+@pytest.mark.parametrize("value", ["false", 0, [False]])
 def test_a_boolean_of_the_wrong_type_is_an_error(value: Any) -> None:
     with pytest.raises(FactUnavailable, match="icc"):
         Settings(told(parsed={"icc": value})).boolean("icc")
