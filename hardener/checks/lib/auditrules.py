@@ -15,6 +15,7 @@ from __future__ import annotations
 import operator
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -126,6 +127,7 @@ class Rule:
     tree: bool = True  # whether it covers paths below the path
     permissions: frozenset[str] = ALL
     conditions: tuple[str, ...] = ()  # conditions that limit the rule, such as "auid>=1000"
+    literal: str = ""  # the path as it is written; the kernel deletes rules by it
 
     def covers(self, path: str, *, tree: bool) -> bool:
         """Return whether the rule covers ``path``, and everything below it if ``tree`` is set."""
@@ -162,12 +164,18 @@ class Rules:
         path = canonical(path)
         covered: set[str] = set()
         silenced: set[str] = set()
+        inside: dict[tuple[str, bool], set[str]] = defaultdict(set)  # covered at a path, or in a tree
         for rule in self.rules:
             if not rule.always:
                 if rule.touches(path, tree=tree):
-                    silenced |= rule.permissions - covered
-            elif not rule.conditions and rule.covers(path, tree=tree):
+                    silenced |= rule.permissions - covered - inside[rule.path, rule.tree]
+            elif rule.conditions:
+                continue
+            elif rule.covers(path, tree=tree):
                 covered |= rule.permissions - silenced
+            elif rule.touches(path, tree=tree):
+                for below in {False, rule.tree}:
+                    inside[rule.path, below] |= rule.permissions - silenced
         if self._hidden(path):
             covered.discard("w")
         return frozenset(needed) - covered
@@ -295,13 +303,13 @@ def _watch(line: str, options: Sequence[tuple[str, str]]) -> Rule:
     given = dict(options)
     path = given.get("w") or given.get("W") or ""
     permissions = ALL.intersection(*(value for option, value in options if option == "p" and value))
-    return Rule(line, always=True, path=canonical(path), permissions=permissions)
+    return Rule(line, always=True, path=canonical(path), permissions=permissions, literal=path.rstrip("/"))
 
 
 def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | None:
     """Parse a rule of the lists exit or task; None if it suppresses only calls of another architecture."""
     always = "never" not in options[0][1].split(",")
-    path, tree = "", True
+    path, literal, tree = "", "", True
     permissions: frozenset[str] | None = None
     calls: set[str] = set()
     narrowed: list[str] = []
@@ -315,7 +323,7 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
                 case re.Match() as field:
                     name, compared, wanted = field.groups()
                     if name in ("path", "dir") and compared == "=":
-                        path, tree = canonical(wanted), name == "dir"
+                        path, literal, tree = canonical(wanted), wanted.rstrip("/"), name == "dir"
                     elif name == "perm" and compared == "=":
                         also = frozenset(wanted) & ALL
                         if permissions is not None:  # the kernel asks for both
@@ -337,6 +345,7 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
         tree=tree,
         permissions=_permissions(calls, permissions, always=always),
         conditions=tuple(narrowed),
+        literal=literal,
     )
 
 
@@ -387,9 +396,9 @@ def _delete(rules: list[Rule], rule: Rule) -> None:
     if not same and rule.always:  # a watch of a file, and a rule for its path
         same = [other for other in rules if _is_equal(other, replace(rule, tree=other.tree))]
     if same:
-        rules.remove(same[0])
+        rules.remove(next((other for other in same if other.literal == rule.literal), same[0]))
 
 
 def _is_equal(one: Rule, other: Rule) -> bool:
     """Return whether rules differ at most in key and notation, as ``-w`` and ``-F dir=`` for one tree."""
-    return replace(one, text="") == replace(other, text="")
+    return replace(one, text="", literal="") == replace(other, text="", literal="")

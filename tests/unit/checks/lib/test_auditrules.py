@@ -274,3 +274,31 @@ def test_rules_about_a_path_include_its_parents_and_children() -> None:
 @given(st.lists(st.text(max_size=60), max_size=5))
 def test_parsing_arbitrary_text_does_not_crash(lines: list[str]) -> None:
     auditrules.parse(lines).uncovered("/etc/docker", "wa", tree=True)
+
+
+LINKED = ["-a never,exit -F path=/usr/bin/p", "-w /usr/bin/p -p wa", "-a never,exit -F path=/bin/p"]
+
+
+@pytest.mark.parametrize(("deleted", "left"), [("/bin/p", "wa"), ("/usr/bin/p", "")])
+def test_a_rule_is_deleted_by_its_path_as_written(deleted: str, left: str) -> None:
+    rules = auditrules.parse([*LINKED, f"-d never,exit -F path={deleted}"])
+    assert rules.uncovered("/usr/bin/p", "wa") == frozenset(left)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "never", "left"),
+    [
+        ("-w /t/f -p wa", "path=/t/f", ""),
+        ("-w /t/f -p a", "path=/t/f", "w"),
+        ("-w /t/g -p wa", "path=/t/f", "wa"),
+        ("-w /t/f -p wa", "dir=/t/f", ""),
+        ("-a always,exit -F path=/t/f -F perm=wa", "dir=/t/f", "wa"),
+        ("-a always,exit -F dir=/t/f -F perm=wa -F uid=0", "path=/t/f", "wa"),
+        ("-w /t/f -p wa", "dir=/t", "wa"),
+    ],
+)
+def test_a_rule_ahead_of_an_exception_in_a_tree_is_taken_into_account(
+    ahead: str, never: str, left: str
+) -> None:
+    rules = auditrules.parse([ahead, f"-a never,exit -F {never}", "-w /t -p wa"])
+    assert rules.uncovered("/t", "wa", tree=True) == frozenset(left)
