@@ -17,7 +17,7 @@ from ..host.text import printable_path
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 # struct unix_diag_req: family, protocol, padding, states, inode, attributes, cookie; struct unix_diag_msg:
@@ -27,7 +27,7 @@ _LISTENING = 1 << 10
 _NAME, _FILE = 0, 1  # attributes of an answer; in a request the bits of those that it shall have
 MAX_ENTRIES = 500  # of one folder, and of those in it
 _MAX_TOGETHER = 5000
-_MAX_FOUND = 64
+_MAX_NAMES = 64  # of one socket
 _DEEPEST = 3
 _INODE = 0xFFFFFFFF  # the bits of an inode that the kernel tells
 
@@ -91,8 +91,23 @@ def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
             bound.setdefault(socket.file, []).append(socket)
     devices = {socket.device for some in bound.values() for socket in some}
     found: list[str] = []
+    names = dict.fromkeys(bound, 0)
+    for entry in _files(sorted(folders, key=lambda folder: _file_of(folder)[0] not in devices)):
+        inode = entry.inode() & _INODE
+        for socket in bound.get(inode, ()):
+            if names[inode] < _MAX_NAMES and _is_other_name(entry, socket):
+                found.append(entry.path)
+                names[inode] += 1
+    return found
+
+
+def _files(folders: Iterable[str]) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in folders, up to a limit; of several mounts of a folder, take one."""
     left = _MAX_TOGETHER
-    for top in sorted(folders, key=lambda folder: _device_of(folder) not in devices):
+    tops: dict[tuple[str, int], str] = {}
+    for folder in folders:
+        tops.setdefault(_file_of(folder), folder)
+    for top in tops.values():
         waiting = deque([(top, 0)])
         here = MAX_ENTRIES
         while waiting and here > 0 and left > 0:
@@ -103,34 +118,35 @@ def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
                         here, left = here - 1, left - 1
                         if here < 0 or left < 0:
                             break
-                        if entry.is_dir(follow_symlinks=False):
-                            if depth < _DEEPEST:
-                                waiting.append((entry.path, depth + 1))
-                            continue
-                        for socket in bound.get(entry.inode() & _INODE, ()):
-                            if entry.path == os.path.realpath(socket.name):
-                                continue
-                            if _is_file_of(socket, entry.stat(follow_symlinks=False)):
-                                found.append(entry.path)
+                        if not entry.is_dir(follow_symlinks=False):
+                            yield entry
+                        elif depth < _DEEPEST:
+                            waiting.append((entry.path, depth + 1))
             except OSError:
                 continue
-    return found[:_MAX_FOUND]
 
 
-def _device_of(path: str) -> str:
-    """Return the device of a path; empty if there is none."""
+def _file_of(path: str) -> tuple[str, int]:
+    """Return device and inode of a path; empty and 0 if there is none."""
     try:
-        return _device(os.stat(path))
+        status = os.stat(path)
     except OSError:
-        return ""
+        return "", 0
+    return _device(status), status.st_ino
 
 
 def _device(status: os.stat_result) -> str:
     return f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
 
 
-def _is_file_of(socket: UnixSocket, status: os.stat_result) -> bool:
-    """Return whether a file with a socket's inode is the socket's: other file systems have this inode too."""
+def _is_other_name(entry: os.DirEntry[str], socket: UnixSocket) -> bool:
+    """Return whether a file with the inode of a socket is the socket's, under another name than its own."""
+    if entry.path == os.path.realpath(socket.name):
+        return False
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
     return stat.S_ISSOCK(status.st_mode) and _device(status) == socket.device
 
 
