@@ -1,4 +1,4 @@
-"""Errors of a transaction: refused before a change, failed after one."""
+"""Errors of a transaction: a refusal before the first change, and a failure that may leave changes."""
 
 
 class Refused(Exception):  # noqa: N818 - a decision, not a defect
@@ -6,4 +6,4 @@ class Refused(Exception):  # noqa: N818 - a decision, not a defect
 
 
 class Failed(Exception):  # noqa: N818 - a state of the world
-    """An error after the first change. What was changed has to be restored."""
+    """An operation on the host did not succeed. Whatever was changed before has to be restored."""

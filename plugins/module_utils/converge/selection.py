@@ -156,6 +156,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Selectio
 
     Raises:
         Refused: the documents contradict each other, or the host does not allow what they want.
+        Failed: an activation cannot be prepared, for example since apt does not run.
     """
     refused = {document.name: document.refused for document in request.documents if document.refused}
     finder = Finder(request.socket)

@@ -114,7 +114,7 @@ class Transaction:
 
         Raises:
             Refused: it was not begun.
-            Failed: its worker was killed.
+            Failed: its worker was killed, or failed.
         """
         if self._request.check and not self._store.exists:
             return self._run()
@@ -153,7 +153,10 @@ class Transaction:
 
     def _converge(self, interrupted: Journal | None, recovered: Mapping[str, Any]) -> dict[str, Any]:
         states = rollback.states_before(self._store, interrupted) if interrupted else {}
-        choice = self._choose(states, interrupted)
+        try:
+            choice = self._choose(states, interrupted)
+        except Failed as failed:  # nothing of this run is changed yet
+            raise Refused(str(failed)) from failed
         plan, due = choice.plan, choice.due
         notes = [*choice.notes, *recovered.get("notes", ())]
         undone = rollback.changes_of_rollback(self._store, interrupted) if interrupted else []

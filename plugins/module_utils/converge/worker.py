@@ -24,8 +24,8 @@ def run(work: Work, *, name: str) -> dict[str, Any]:
     The waiting process may be killed at any time without an effect on the worker.
 
     Raises:
-        Refused: the worker did.
-        Failed: the worker was killed.
+        Refused: the worker refused.
+        Failed: the worker failed, or was killed.
     """
     reader, writer = os.pipe()
     pid = os.fork()

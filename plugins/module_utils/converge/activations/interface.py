@@ -107,6 +107,7 @@ class Activation:
 
         Raises:
             Refused: it cannot be done on this host.
+            Failed: a program of the host that it needs for that does not run.
         """
         self.reasons = [f"{path} changes" for path in plan.changed(self.settings.get("when", ()))]
 

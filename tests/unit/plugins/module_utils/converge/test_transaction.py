@@ -223,6 +223,14 @@ def test_two_runs_in_check_mode_share_the_lock(host: Host) -> None:
         assert host.converge(host.file("x", "2"), check=True)["outcome"] == "would_change"
 
 
+def test_a_failure_before_the_first_change_refuses_the_run(host: Host, recorded: type[Recorded]) -> None:
+    recorded.fails = "prepare"
+    with pytest.raises(Refused, match="apt cannot read its configuration"):
+        host.converge(host.file("x", "1"), activations=when(host.path("x")))
+    assert not Path(host.path("x")).exists()
+    assert Journal.find(host.store) is None
+
+
 def test_a_refused_document_does_not_stop_the_others(host: Host) -> None:
     refusing = {"name": "b", "refused": "no audit here"}
     done = host.converge_all({"name": "a", "resources": [host.file("x", "1")]}, refusing)

@@ -11,6 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import fi
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.files import State
+from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
@@ -34,6 +35,11 @@ class Recorded(Activation):
     def _note(self, what: str) -> None:
         with self.log.open("a") as file:
             file.write(f"{what}\n")
+
+    def prepare(self, plan: Plan) -> None:
+        if self.fails == "prepare":
+            raise Failed("apt cannot read its configuration")
+        super().prepare(plan)
 
     def perform(self) -> None:
         self.memory["was"] = "before"
