@@ -55,7 +55,7 @@ class Store:
 
     @property
     def exists(self) -> bool:
-        """Return whether hardener has ever changed this host."""
+        """Return whether hardener's folder exists on this host."""
         return os.path.isdir(self.folder)
 
     def make(self) -> None:
@@ -104,7 +104,7 @@ class Store:
             return []
 
     def record(self, run: str) -> dict[str, Any]:
-        """Return the record of a run's end; empty if the run is unfinished or has none (full disk)."""
+        """Return the record of how a run ended or stands; empty if there is none, or it cannot be read."""
         try:
             return records.outcome(records.read(self._record_file(run)))
         except (OSError, ValueError):
@@ -147,7 +147,7 @@ class Store:
             files.release(path)
 
     def clear_up(self) -> None:
-        """Free disk space that an earlier run has reserved and not freed, unless a run is unfinished."""
+        """Free the room that the last run still reserves; call it only if no run is unfinished."""
         for run in self.runs()[-1:]:
             self.release(run)
 

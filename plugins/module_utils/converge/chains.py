@@ -49,7 +49,7 @@ class Hook(NamedTuple):
         return (self.because_of or self.child) in tables.get(self.table, {})
 
     def in_place(self, tables: Tables) -> bool:
-        """Return whether the jump is present once, and no rule before it accepts packets."""
+        """Return whether the jump is present once, and last or before all rules that accept packets."""
         rules = tables.get(self.table, {}).get(self.parent, [])
         if rules.count(self.rule) != 1:
             return False
@@ -119,7 +119,7 @@ def differences(loaded: Tables, wanted: Tables) -> list[str]:
 
 
 def compose(loaded: Tables, wanted: Tables, hooks: Iterable[str] | None = None) -> str:
-    """Return input for iptables-restore that makes our chains the wanted ones and no others.
+    """Return input for iptables-restore that replaces our chains and jumps by the wanted ones, and no others.
 
     Args:
         loaded: what is loaded now.
@@ -160,7 +160,7 @@ def dump(tool: str) -> dict[str, dict[str, list[str]]]:
     """Return the loaded chains.
 
     Raises:
-        Failed: it cannot be told.
+        Failed: they cannot be listed.
     """
     return parse(system.must(f"{tool}-save"))
 
@@ -191,7 +191,7 @@ def restore(tool: str, text: str) -> system.Outcome:
 
 
 def load(tool: str, wanted: Tables, hooks: Sequence[str] | None = None) -> None:
-    """Load our chains in one step; retry once if other programs changed the rules in between.
+    """Load our chains in one step; retry once, as others may have changed the rules in between.
 
     Raises:
         Failed: they cannot be loaded.

@@ -64,7 +64,7 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
         fencing.withdraw(store, token)
     except OSError as error:
         why = rollback.reason_of(error)
-        reason = f"it has changed nothing, and may still begin: it cannot be withdrawn: {why}"
+        reason = f"the run has changed nothing, and may still begin, since it cannot be withdrawn: {why}"
         raise Failed(reason) from error
     return {"outcome": UNKNOWN}
 

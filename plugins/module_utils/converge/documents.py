@@ -156,7 +156,7 @@ def parse(raw: Mapping[str, Any], known_activations: Sequence[str]) -> Request:
 
 
 def settings(documents: Sequence[Document], known_activations: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the activations of several documents in their order, with joined settings.
+    """Return the joined settings of the documents' activations, in the order in which these are performed.
 
     Raises:
         Refused: two documents want different values of a setting.

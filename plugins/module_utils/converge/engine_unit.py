@@ -26,7 +26,7 @@ def state(name: str) -> dict[str, str]:
 
 
 def last_words(dockerd: str, *, since: float, former: str) -> str:
-    """Return the last log lines of the engine's failed start; empty if it never ran.
+    """Return the last error line that the engine has logged since a time; empty if there is none.
 
     Lines of the ``former`` process, written while it stopped, are left out.
     """

@@ -112,7 +112,9 @@ def require_standing(store: Store, token: str) -> None:
         Refused: it has.
     """
     if token in _withdrawn(store):
-        raise Refused("the connection was lost before the run began, and its caller was told that it did not")
+        raise Refused(
+            "the connection was lost before the run began, and its caller was told that it did not begin"
+        )
 
 
 def _withdrawn(store: Store) -> list[str]:

@@ -79,7 +79,7 @@ def _is_link(path: str) -> bool:
 
 
 def read(path: str, *, content: bool = True) -> State:
-    """Return the state of a path with resolved links.
+    """Return the state of a path whose symbolic links are resolved already.
 
     Raises:
         Refused: it cannot be read, is not root's to decide, or is too large to be a configuration file.
@@ -215,7 +215,7 @@ def put(path: str, before: State, after: State, *, reserved: bool = False, inode
 
 
 def replace(path: str, after: State, *, reserved: bool = False) -> None:
-    """Replace a regular file atomically; on a full disk, use the room reserved for it."""
+    """Replace a regular file atomically; if ``reserved``, on a full disk with the room reserved for it."""
     with descriptors.at(path) as place:
         _replace(place, after, reserved=reserved)
 

@@ -173,7 +173,7 @@ class _Keys:
         return _Given(state, kept)
 
     def _is_former_file(self, then: State, merged: Mapping[str, object]) -> bool:
-        """Return whether the merged content is the former one, and the whole file is released."""
+        """Return whether the merged keys are those of the former file."""
         if not then.exists:
             return not merged
         if then.content is None:
@@ -184,5 +184,5 @@ class _Keys:
             return False
 
     def _attributes(self, before: Origin) -> bool:
-        """Return whether released documents set owner and mode, and not only keys."""
+        """Return whether owner and mode go back too: in a full release, or if released documents set them."""
         return self._whole or not before.documents <= set(self._owners)

@@ -142,7 +142,7 @@ def stored(backup: str) -> bool:
 
 
 def _set_timer(folder: str, run: str, *, backup: str, seconds: float) -> system.Outcome:
-    """Start the timer of a run; during boot too, when systemd-run waits for the timer's start."""
+    """Start the timer of a run, also during boot."""
     return system.run(
         "systemd-run",
         "--quiet",

@@ -281,7 +281,10 @@ def _networks(running: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _name_servers(path: str) -> tuple[list[str], list[str]]:
-    """Return internal and public name servers of a container; the file may be written by the container."""
+    """Return the name servers of a container, and those of them and behind them that are not local.
+
+    The container may have written the file.
+    """
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
             text = file.read(_RESOLV_CONF).decode("ascii", "replace")

@@ -77,7 +77,7 @@ def back_to(
         Refused: there is no such run, or one of them cannot be rolled back.
     """
     if not store.exists:
-        raise Refused("hardener has changed nothing on this host yet")
+        raise Refused("hardener has not changed this host, or was released from it")
     with locked(store.lock, shared=check):
         if not check:
             fencing.require_standing(store, token)
@@ -144,7 +144,7 @@ def _roll_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
         lost += outcome.get("lost", [])
         if outcome["outcome"] == ROLLBACK_FAILED:
             left = "; ".join(runs[number + 1 :]) or "none"
-            reason = f"run {run} was rolled back in part; not changed: {left}"
+            reason = f"run {run} was rolled back in part; not rolled back: {left}"
             problems = [*lost, *outcome["problems"]]
             return {**outcome, "reason": reason, "notes": notes, "kept": kept, "problems": problems}
     done = {"changed": True, "notes": notes, "kept": kept}

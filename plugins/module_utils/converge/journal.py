@@ -161,7 +161,7 @@ class Journal:
 
     @property
     def confirm_within(self) -> float:
-        """Return the seconds until the confirmation is due; 0 if no confirmation is expected."""
+        """Return the seconds within which the run must be confirmed; 0 if no confirmation is expected."""
         return float(self._raw.get("confirm_within", 0))
 
     @property

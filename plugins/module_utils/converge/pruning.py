@@ -84,8 +84,8 @@ def prune(store: Store, current: str, limits: Limits) -> list[str]:
     if removed:
         which = removed[0] if len(removed) == 1 else f"{removed[0]} to {removed[-1]} ({len(removed)})"
         notes.append(
-            f"removed the oldest backups, {which}: {limits.runs} and {limits.size} MiB are kept"
-            " (converge_keep_runs, converge_keep_size), and no rollback reaches further back"
+            f"removed the oldest backups, {which}: at most {limits.runs} backups and {limits.size} MiB are"
+            " kept (converge_keep_runs, converge_keep_size), and no rollback reaches further back"
         )
     if sum(sizes.values()) > limits.size * _MIB:
         notes.append(

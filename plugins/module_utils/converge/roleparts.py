@@ -77,7 +77,7 @@ def packages(documents: Iterable[str]) -> list[str]:
     """Return notes on installed packages that roles with these documents may have installed."""
     names = set(documents)
     return [
-        f"{package} stays installed, where hardener has installed it too: remove it if nothing else needs it"
+        f"{package} stays installed, even if hardener installed it: remove it if nothing else needs it"
         for role, (program, package) in _INSTALLED.items()
         if any(belongs(name, role) for name in names) and system.installed(program)
     ]

@@ -183,7 +183,9 @@ def remaining(store: Store, journal: Journal) -> list[str]:
                 found.append(f"{entry.path} is not what it was before the run")
     done = [] if found else journal.undone([])
     return found + [
-        f"{activation.name} was not undone" for activation in begun(journal) if activation.name not in done
+        f"the activation {activation.name} was not undone"
+        for activation in begun(journal)
+        if activation.name not in done
     ]
 
 

@@ -32,7 +32,7 @@ from .serving import Finder
 
 
 class Case(NamedTuple):
-    """The cost of a document in words, or why it is omitted, and its paths that need a change."""
+    """The impact of a document, why it is held, and its paths that need a change."""
 
     impact: str
     reason: str = ""

@@ -87,7 +87,7 @@ class Finder:
         """Return the engine of this host; if there is none, the default locations.
 
         Raises:
-            Refused: that cannot be told.
+            Refused: it cannot be found.
         """
         found = self._found()
         return Served(

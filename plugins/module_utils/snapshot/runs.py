@@ -34,7 +34,7 @@ def read(folder: str = layout.STATE) -> dict[str, Any]:
         names = os.listdir(os.path.join(folder, layout.BACKUPS))
     except FileNotFoundError:
         if number is None:
-            raise Absent("hardener has changed nothing on this host yet") from None
+            raise Absent("hardener has not changed this host, or was released from it") from None
         names = []
     newest = sorted(filter(layout.RUN.fullmatch, names), reverse=True)[:_LAST]
     return {

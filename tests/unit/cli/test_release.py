@@ -10,7 +10,7 @@ from tests.unit.cli.conftest import FakeFleet
 
 Hardener = Callable[..., Result]
 KEPT = "/etc/docker/daemon.json: icc was changed by others meanwhile, and stays so"
-LEFT = "auditd stays installed, where hardener has installed it too: remove it if nothing else needs it"
+LEFT = "auditd stays installed, even if hardener installed it: remove it if nothing else needs it"
 
 
 def test_every_host_is_released_and_remaining_changes_are_reported(

@@ -116,7 +116,7 @@ def test_a_canary_that_cannot_be_rolled_back_ends_the_run(hardener: Hardener, fl
             return {
                 "outcome": "refused",
                 "failed": True,
-                "msg": "hardener has changed nothing on this host yet",
+                "msg": "hardener has not changed this host, or was released from it",
             }
         if fleet.runs[-1][1]["check"]:
             return {"outcome": "would_change", "msg": "back"}

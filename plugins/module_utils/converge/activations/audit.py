@@ -52,7 +52,7 @@ class AuditRulesLoad(Activation):
         when a run is rolled back.
 
         Raises:
-            Refused: so it is.
+            Refused: none of them does.
         """
         for folder in sorted({os.path.dirname(path) for path in self.settings.get("when", ())}):
             texts = map(system.read, glob.glob(os.path.join(glob.escape(folder), "*.rules")))

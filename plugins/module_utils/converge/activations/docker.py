@@ -88,7 +88,7 @@ class Docker(AtEngine):
     # --- prepare --------------------------------------------------------------------------------------------
 
     def prepare(self, plan: Plan) -> None:
-        """Decide whether the engine must reload or restart, and refuse changes that would stop it."""
+        """Decide whether the engine must reload or restart, and refuse changes that keep it from starting."""
         super().prepare(plan)
         self.locate()
         before, after = plan.before(self.config), plan.after(self.config)
@@ -116,7 +116,7 @@ class Docker(AtEngine):
         stale = self._is_stale(plan)
         if stale and not changed:
             self.reasons.append(
-                f"{self.config} was changed after the engine started, which may run with an older version"
+                f"{self.config} was changed after the engine started, which may run with earlier settings"
             )
         if not self.due:
             self._see_bridge(effective_values.alive(info))
@@ -223,7 +223,7 @@ class Docker(AtEngine):
         return effective_values.differences(self.settings.get("expect", {}), info, self.engine)
 
     def _see_bridge(self, running: int) -> None:
-        """Ignore changes of the default bridge while containers run, since the engine does not apply them."""
+        """Announce changes of the default bridge that the engine does not apply while containers run."""
         self.pending += [
             f"{difference}: takes effect when the engine starts with no container running ({running} run now)"
             for difference in effective_values.bridge_differences(

@@ -201,7 +201,7 @@ def _active() -> bool:
 
 
 def _forget_unit(*, keep_enabled: bool = False) -> None:
-    """Disable the boot unit; its file may be gone already, and then systemctl cannot disable it."""
+    """Stop the boot unit and, unless ``keep_enabled``, disable it; its file may be gone already."""
     stopped = system.attempt("systemctl", "stop", "--", UNIT)
     if stopped.code != 0 and _active():  # else systemd does not know the unit any more
         raise Failed(f"systemctl stop {UNIT}: {stopped.said or f'ended with code {stopped.code}'}")
@@ -212,7 +212,7 @@ def _forget_unit(*, keep_enabled: bool = False) -> None:
 
 
 def _remember_unit(*, enabled: bool) -> None:
-    """Enable the boot unit again; its file has been restored."""
+    """Start the boot unit again, and enable it if it was enabled; its file has been restored."""
     if enabled:
         _enable()
     system.must("systemctl", "daemon-reload")

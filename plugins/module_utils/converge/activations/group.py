@@ -29,7 +29,7 @@ class GroupMembers(Activation):
     _valid = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 
     def prepare(self, plan: Plan) -> None:
-        """Mark the activation as due if an account is in the group and not approved."""
+        """Mark the activation as due if a member is not approved, or if a restored one is missing."""
         super().prepare(plan)
         if not self._valid.fullmatch(self._group):
             raise Refused(f"activation {self.name}: {self._group!r} is not the name of a group")
@@ -62,7 +62,7 @@ class GroupMembers(Activation):
         return [user for user in _members(self._group) if not self._approved(user)]
 
     def _beyond_reach(self, excess: list[str]) -> list[str]:
-        """Return the members that are not approved and cannot be removed."""
+        """Describe the members that are not approved and that this cannot remove, and how to remove them."""
         try:
             group = grp.getgrnam(self._group)
         except KeyError:
@@ -82,7 +82,7 @@ class GroupMembers(Activation):
         ]
 
     def _running(self, excess: list[str]) -> list[str]:
-        """Return the removed accounts with processes that keep the group until they end."""
+        """Describe the accounts whose processes keep the group after they have left it."""
         try:
             gid = grp.getgrnam(self._group).gr_gid
         except KeyError:
@@ -99,7 +99,7 @@ class GroupMembers(Activation):
         ]
 
     def perform(self) -> None:
-        """Remove the accounts one after another."""
+        """Remove the accounts one after another, or add the restored ones."""
         self.memory = {"group": self._group, "removed": [], "added": []}
         for user in self._absent if "restored" in self.settings else ():
             self.memory["added"].append(user)
@@ -120,7 +120,7 @@ class GroupMembers(Activation):
         return [f"{user} is still in the group {self._group}" for user in self._excess()]
 
     def undo(self) -> list[str]:
-        """Add the removed accounts again, if they still exist."""
+        """Add the removed accounts again, if they still exist, and remove the added ones."""
         group = str(self.memory.get("group", ""))
         problems = []
         for user in self.memory.get("removed", ()):

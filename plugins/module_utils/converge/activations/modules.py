@@ -22,7 +22,7 @@ class ModulesLoad(Activation):
     _valid = re.compile(r"[A-Za-z0-9_]+")
 
     def prepare(self, plan: Plan) -> None:
-        """Mark the activation as due if a module is not in the kernel."""
+        """Mark the activation as due if a file changes, or if a module is not in the kernel."""
         super().prepare(plan)
         missing = [f"the module {module} is not loaded" for module in self._missing()]
         self.reasons += missing
@@ -49,7 +49,7 @@ class ModulesLoad(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Return nothing to do: see `undo`."""
+        """Return no settings, since loaded modules stay: see `undo`."""
         names = dict.fromkeys(str(name) for each in begun for name in each.settings.get("modules", ()))
         loaded = [name for name in names if os.path.isdir(f"/sys/module/{name}")]
         return Former(

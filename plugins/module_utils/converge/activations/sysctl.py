@@ -56,7 +56,7 @@ class Sysctl(Activation):
 
     @property
     def _wanted(self) -> dict[str, str]:
-        """Return path patterns with values, required settings first, since forwarding resets others."""
+        """Return path patterns with values: needed ones first (they reset others), irreversible ones last."""
         wanted = {**self.settings.get("needed", {}), **self.settings.get("values", {})}
         patterns = {path_of(key): str(value) for key, value in wanted.items()}
         return dict(sorted(patterns.items(), key=lambda item: item[0] in _FOR_GOOD))
@@ -76,7 +76,7 @@ class Sysctl(Activation):
         try:
             said = assignments(own)
         except (OSError, Unread) as error:
-            yield f"other files may set them otherwise at the next boot: {describe(error)}"
+            yield f"other files may override the kernel settings at the next boot: {describe(error)}"
             return
         for pattern, value in self._wanted.items():
             for path in [*_existing(pattern), *([pattern] if "*" in pattern else [])]:

@@ -41,7 +41,7 @@ class Units(Activation):
                 raise Refused(f"activation {self.name}: {unit!r} is not the name of a unit")
         for unit, wish in self._wanted.items():
             if set(wish) - {"enabled", "active"} or not all(value is True for value in wish.values()):
-                raise Refused(f"activation {self.name}: {unit} can only be wanted enabled and active")
+                raise Refused(f"activation {self.name}: {unit} can only have enabled: true and active: true")
         if not system.has_systemd():
             if self._wanted:
                 self.pending = [

@@ -47,7 +47,7 @@ class Client(Engine):
             other: the engine that imports it.
 
         Raises:
-            Failed: one of both did not go along.
+            Failed: one of the engines refused, or did not answer.
         """
         what = references[0]
         names = self.target("/images/get", [("names", reference) for reference in references])

@@ -131,7 +131,7 @@ class Survey:
             if claims(container) and not self.in_host_userns(container):
                 found.append(
                     f"{title} needs the host's user namespace ({', '.join(claims(container))}): name it in"
-                    " userns_remap_exempt, or run it without"
+                    " userns_remap_exempt, or run it without these"
                 )
             if host.get("AutoRemove") and container["State"].get("Running"):
                 found.append(f"{title} is removed when it stops (--rm): stop it first")
@@ -212,7 +212,7 @@ class Survey:
         return needed, found
 
     def _images(self, client: Client) -> int:
-        """Return the bytes that images need: all layers again, and the largest one twice in transit."""
+        """Return the bytes that images need: all layers again, and twice the largest image in transit."""
         sizes = [int(image.get("Size") or 0) for image in self.holdings.images]
         try:
             layers = int(client.get("/system/df", seconds=_SLOW).get("LayersSize") or 0)

@@ -194,7 +194,7 @@ def test_a_damaged_list_of_withdrawn_runs_is_replaced(host: Host, damaged: str) 
 def test_a_run_is_not_reported_as_unknown_if_the_list_of_withdrawn_runs_is_a_folder(host: Host) -> None:
     converge(host, "old", None)
     (host.folder / "hardener/withdrawn.json").mkdir()
-    with pytest.raises(Failed, match="may still begin: it cannot be withdrawn: "):
+    with pytest.raises(Failed, match="may still begin, since it cannot be withdrawn: "):
         outcome(host, TOKENS[0])
     assert converge(host, "new", None, token=TOKENS[1])["outcome"] == "changed"
 

@@ -163,13 +163,13 @@ def test_a_failing_rollback_reports_losses_and_kept_files_of_the_rollbacks_befor
     monkeypatch.setattr(loaded, "undo", once)
     done = back(host, runs[0])
     assert (done["outcome"], done["problems"]) == ("rollback_failed", ["no shell", "it cannot be loaded"])
-    assert f"run {runs[1]} was rolled back in part; not changed: {runs[0]}" in done["reason"]
+    assert f"run {runs[1]} was rolled back in part; not rolled back: {runs[0]}" in done["reason"]
     assert any("own3" in note for note in done["kept"])
     assert any("own3" in note for note in done["notes"])
 
 
 def test_an_unknown_run_is_refused(host: Host) -> None:
-    with pytest.raises(Refused, match="has changed nothing on this host"):
+    with pytest.raises(Refused, match="has not changed this host"):
         back(host)
     run = host.converge(host.file("x", "1"))["run"]
     with pytest.raises(Refused, match=f"no backup of a run 'other'; it has {run}"):

@@ -65,8 +65,9 @@ def test_the_newest_backups_stay_and_the_removed_ones_are_named(host: Host, keep
     assert host.store.runs() == runs[-kept:]
     removed = runs[:-kept]
     assert [note for note in done["notes"] if "backups" in note] == [
-        f"removed the oldest backups, {removed[0]} to {removed[-1]} ({len(removed)}): {keep} and 100 MiB are"
-        " kept (converge_keep_runs, converge_keep_size), and no rollback reaches further back"
+        f"removed the oldest backups, {removed[0]} to {removed[-1]} ({len(removed)}): at most {keep}"
+        " backups and 100 MiB are kept (converge_keep_runs, converge_keep_size), and no rollback reaches"
+        " further back"
         for _ in removed[:1]
     ]
     assert host.store.record(done["run"])["notes"] == done["notes"], "the host's own record says so, too"
@@ -86,7 +87,9 @@ def test_needed_backups_beyond_the_size_limit_stay_and_a_note_reports_their_size
     first, second = (converge(host, EVERYTHING, host.file("x", each * MIB))["run"] for each in "xy")
     third = converge(host, Limits(10, 1), host.file("x", "z"))
     assert host.store.runs() == [second, third["run"]]
-    assert third["notes"][0].startswith(f"removed the oldest backups, {first}: 10 and 1 MiB are kept")
+    assert third["notes"][0].startswith(
+        f"removed the oldest backups, {first}: at most 10 backups and 1 MiB are kept"
+    )
     assert third["notes"][1] == (
         "the backups that have to stay take 3 MiB, more than converge_keep_size allows (1)"
     )

@@ -232,7 +232,7 @@ def test_files_that_are_too_large_are_reported_without_a_failure(host: Host, ker
     activation = prepared(host, values={FORWARD: "0"})
     assert activation.due
     (note,) = activation.pending
-    assert "other files may set them otherwise at the next boot" in note
+    assert "other files may override the kernel settings at the next boot" in note
     assert "10-huge.conf and the files before it are larger than" in note
 
 

@@ -176,7 +176,7 @@ def test_a_unit_name_cannot_be_an_option(prepared: Prepared, name: str) -> None:
 
 def test_a_request_to_disable_a_unit_is_refused(host: Host) -> None:
     activation = Units({"when": [], "units": {"a.timer": {"enabled": False}}})
-    with pytest.raises(Refused, match="can only be wanted enabled and active"):
+    with pytest.raises(Refused, match="can only have enabled: true and active: true"):
         activation.prepare(host.plan())
 
 

@@ -77,6 +77,7 @@ def test_a_container_that_needs_the_hosts_user_namespace_must_be_exempt(
     (found,) = holding(container("tool", **host)).obstacles()
     assert found == (
         f"tool needs the host's user namespace ({claim}): name it in userns_remap_exempt, or run it without"
+        " these"
     )
     allowed = holding(container("tool", **host), exempt=("to*",))
     assert allowed.obstacles() == []
