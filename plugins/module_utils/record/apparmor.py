@@ -20,7 +20,7 @@ _TIMEOUT = 60
 def problem() -> str:
     """Return why no profile can be loaded on this host; empty if one can be."""
     if not read_or(_ENABLED, "").startswith("Y"):
-        return "the kernel has no AppArmor"
+        return "AppArmor is not enabled in the kernel"
     if find_program("apparmor_parser") is None:
         return "there is no apparmor_parser: apt-get install apparmor"
     return ""

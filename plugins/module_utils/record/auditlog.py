@@ -118,7 +118,7 @@ class AuditLog(Source):
             if self._records >= _MOST:
                 found.append(f"the twins were killed after {_MOST} audit records")
             if not self._records:
-                found.append("no audit record of a twin arrived (are they excluded, auditctl -l?)")
+                found.append("no audit record of a twin arrived: do rules exclude them (auditctl -l)?")
             return found
 
     def read(self) -> dict[str, list[dict[str, Any]]]:

@@ -137,7 +137,7 @@ class Life:
             else:
                 return ""
             if time.monotonic() > deadline:
-                return f"it is not {condition.partition('_')[2]} after {_PATIENCE} s"
+                return f"it is not {condition.partition('_')[2].replace('_', ' ')} after {_PATIENCE} s"
             time.sleep(0.2)
 
     def _health_words(self) -> list[str]:

@@ -38,7 +38,7 @@ def wait_for_others(part: Part, parts: Sequence[Part]) -> None:
             continue
         problem = other.life.wait(condition)
         if problem:
-            part.life.missing.append(f"it was started before {other.member.name} was ready: {problem}")
+            part.life.missing.append(f"the twin was started before {other.member.name} was ready: {problem}")
 
 
 def doors(parts: Sequence[Part], own: Collection[int], *, others: bool) -> list[Door]:

@@ -20,7 +20,7 @@ _MOST = 16  # packages
 
 
 def provide(name: str, folder: str) -> str:
-    """Return a tool as ``run`` takes it: the name of the host's, or the path of one that was fetched.
+    """Return the name of a tool that the host has, or else the path of a fetched one; ``run`` accepts both.
 
     Args:
         name: of the tool and of its package.
@@ -89,6 +89,11 @@ def _packages(name: str) -> list[str]:
         except Failed as error:
             raise Failed(f"{name} cannot be fetched: {describe(error)}") from None
     found = _INSTALLED.findall(text)
-    if name not in found or len(found) > _MOST:
-        raise Failed(f"{name} cannot be fetched: apt-get would install {len(found)} packages for it")
+    if name not in found:
+        raise Failed(f"{name} cannot be fetched: apt-get would not install a package of this name")
+    if len(found) > _MOST:
+        raise Failed(
+            f"{name} cannot be fetched: apt-get would install {len(found)} packages for it, and at most"
+            f" {_MOST} are allowed"
+        )
     return found

@@ -255,7 +255,7 @@ class Trials:
         }
 
     def _patience(self) -> float:
-        """Return the time limit of the command in the twin: all time, then a multiple of its duration."""
+        """Return the time limit of the command: all time at first, then a multiple of its first duration."""
         usual = max(_LEAST, _TIMES * self._took) if self._took else self._request.seconds
         return min(usual, self._request.seconds)
 

@@ -181,7 +181,10 @@ def owner(mode: str) -> str:
 
 
 def published(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """Return the ports that the original publishes; with the host's network, those that its image exposes."""
+    """Return the ports that the original publishes, and with them some that its image exposes.
+
+    The exposed ones are added if it publishes none or all, or is on the host's network.
+    """
     bound = (inspected["HostConfig"].get("PortBindings") or {}) if inspected["HostConfig"] else {}
     exposed = inspected["Config"].get("ExposedPorts") or {}
     everything = inspected["HostConfig"].get("PublishAllPorts") or inspected["HostConfig"].get(

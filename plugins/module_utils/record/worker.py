@@ -231,7 +231,7 @@ def _answer(writer: int, message: Mapping[str, Any]) -> None:
 
 
 class _Worker:
-    """Runs a task, and waits for the command to end."""
+    """Runs a task, and executes commands until the last one or the time limit."""
 
     def __init__(
         self, engine: Engine, run: str, make: Callable[[], Task], seconds: int, owner: Owner | None

@@ -183,7 +183,7 @@ class World:
                 reason = f"it has {size} bytes, and {max(0, room)} bytes are left for copies"
             target = mount["Destination"]
             self.remarks.append(
-                f"{target} is not copied: {reason}; the twin keeps the one of its first start"
+                f"{target} is not copied: {reason}; the twin keeps the volume of its first start"
             )
 
     def _room(self) -> int:

@@ -141,7 +141,7 @@ class Indexes:
             raise Failed("\n".join(errors) or f"apt-get {command[0]} ended with code {done.returncode}")
 
     def _configuration(self) -> str:
-        """Return apt's configuration file; command line options would take effect after the host's files."""
+        """Return the content of apt's configuration file, which apt reads before the host's files."""
         try:
             kept = [line for line in run("apt-config", "dump").splitlines() if _KEPT.match(line)]
         except Absent as error:
@@ -219,7 +219,9 @@ class Indexes:
     def _age(self, index: Index, now: float, error: str) -> tuple[str, str]:
         date, until = _seconds(index.date), _seconds(index.valid_until)
         because = f" ({error})" if error else ""
-        if date is None or date > now + _DAY:
+        if date is None:
+            return "stale", "the index has no valid date"
+        if date > now + _DAY:
             return "stale", f"the index is of {index.date}, which is later than this host's clock"
         if until is not None and until < now:
             return "stale", f"the index was valid until {index.valid_until}{because}"

@@ -74,7 +74,7 @@ def _installed(data: bytes) -> set[tuple[str, str, str]]:
 
 
 def _bounded(data: bytes) -> bytes:
-    """Return data that can be split in bounded memory: a file may have millions of empty lines."""
+    """Return the data, or raise an error if they have too many entries to be split in bounded memory."""
     if data.count(b"\n\n") > 2 * _MAX_PACKAGES:
         raise TooLarge(f"there are more than {_MAX_PACKAGES} packages")
     return data

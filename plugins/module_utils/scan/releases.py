@@ -37,7 +37,7 @@ class Release(NamedTuple):
 
     @property
     def archive(self) -> tuple[str, str]:
-        """Return the key of the release's index, independent of an image's other claims."""
+        """Return distribution and suite, by which indexes are stored; other claims do not matter."""
         return self.distribution, self.suite
 
     @property

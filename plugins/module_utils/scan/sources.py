@@ -29,7 +29,7 @@ def mirrors(host: Release, given: Mapping[str, Mapping[str, Any]], folder: str =
     """Return the mirror of each known distribution: the site's setting, else the host's own source.
 
     Raises:
-        Failed: what the site gives is none; names the key.
+        Failed: a mirror that the site gives is invalid; the message names it.
     """
     found: dict[str, Mirror] = {}
     entries = list(_entries(folder))

@@ -163,7 +163,7 @@ class Verifier:
         return found
 
     def _misnamed(self, tags: list[str], claims: Mapping[str, Finding]) -> Iterator[Finding]:
-        """Yield findings for tags that an image has only on this host: its registry has them elsewhere.
+        """Yield findings for tags whose name the registry does not confirm for this image.
 
         Each name requires a check in its own repository: another one's result does not apply to it.
         """

@@ -83,7 +83,7 @@ def tls(registry: str, folder: str = CERTIFICATES) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    """Return an empty password: otherwise OpenSSL would prompt for the password of an encrypted key."""
+    """Raise an error for an encrypted key: without this callback OpenSSL would prompt for its password."""
     raise ValueError("the client key has a password, which dockerd does not support")
 
 

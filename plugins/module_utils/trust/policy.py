@@ -73,7 +73,7 @@ def parse(data: Any) -> Policy:
     """Parse a policy.
 
     Raises:
-        PolicyError: it says none.
+        PolicyError: the data are not a policy.
     """
     if not isinstance(data, dict) or set(data) - {"registries", "exceptions"}:
         raise PolicyError("the policy must be an object with registries and exceptions")
@@ -115,7 +115,7 @@ def _rule(item: dict[str, Any], where: str) -> Rule:
 
 
 def _keys(item: dict[str, Any], where: str) -> tuple[str, ...]:
-    """Return the keys without duplicates; private keys and file names are refused."""
+    """Return the keys; duplicates, private keys and file names are refused."""
     keys = tuple(key.replace("\r\n", "\n").strip() + "\n" for key in _texts(item, "keys", where))
     if not all(_PEM.fullmatch(key.rstrip()) for key in keys):
         raise PolicyError(f"{where}.keys must be public keys in PEM, not names of files")

@@ -36,7 +36,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a defect
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Pull every image of the command line until one is refused; return the exit code."""
+    """Pull every image of the command line until one cannot be pulled; return the exit code."""
     wanted = list(arguments or sys.argv[1:])
     if not wanted or any(word.startswith("-") for word in wanted):
         print(_USAGE, end="", file=sys.stdout if wanted in (["-h"], ["--help"]) else sys.stderr)

@@ -1,4 +1,4 @@
-"""Parse names of images and complete them: ``nginx`` is ``docker.io/library/nginx:latest``."""
+"""Parse names of images and complete them: ``nginx`` is ``docker.io/library/nginx``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def parse(text: str) -> Reference:
 
 
 def forms(text: str) -> list[str]:
-    """Return the forms of an image name: as given, with registry and tag, and short for Docker Hub."""
+    """Return the forms of an image name: as given, with its registry, and short for Docker Hub."""
     if DIGEST.fullmatch(text):  # an id, and no tag of a Docker Hub repository
         return [text]
     try:

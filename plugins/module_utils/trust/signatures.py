@@ -20,7 +20,7 @@ def verify(
     wanted: Sequence[str],
     every: bool,
 ) -> Finding:
-    """Return whether a digest is signed by one of the required keys, or by all of them.
+    """Return the finding on whether a digest is signed by one of the required keys, or by all of them.
 
     Raises:
         Tampered, Unreachable: of the registry.

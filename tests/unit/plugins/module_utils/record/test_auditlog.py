@@ -165,7 +165,7 @@ def test_lost_records_are_reported(monkeypatch: pytest.MonkeyPatch, lost: int, o
     source._socket.overruns = overruns
     assert source.losses() == [
         "the kernel lost audit records",
-        "no audit record of a twin arrived (are they excluded, auditctl -l?)",
+        "no audit record of a twin arrived: do rules exclude them (auditctl -l)?",
     ]
 
 

@@ -56,8 +56,11 @@ def test_a_fetched_program_runs_with_its_libraries(tmp_path: Path, monkeypatch: 
     ("answers", "reason"),
     [
         ((Failed("a"), Failed("apt-get: no network")), "bpftool cannot be fetched: apt-get: no network"),
-        (("".join(f"Inst p{n} (1)\n" for n in range(17)),), "would install 17 packages for it"),
-        (("",), "would install 0 packages for it"),
+        (
+            ("Inst bpftool (1)\n" + "".join(f"Inst p{n} (1)\n" for n in range(16)),),
+            "would install 17 packages for it, and at most 16 are allowed",
+        ),
+        (("Inst p1 (1)\n",), "would not install a package of this name"),
     ],
 )
 def test_a_failed_download_is_reported(

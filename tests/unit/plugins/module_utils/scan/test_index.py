@@ -64,7 +64,8 @@ def test_without_a_network_the_last_index_is_used(tmp_path: Path) -> None:
 
 def test_an_undated_index_is_stale(tmp_path: Path) -> None:
     left(tmp_path, date="yesterday")
-    assert of(tmp_path).state == "stale"
+    found = of(tmp_path)
+    assert (found.state, found.reason) == ("stale", "the index has no valid date")
 
 
 def test_an_index_without_packages_is_missing(tmp_path: Path) -> None:
