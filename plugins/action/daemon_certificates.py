@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
 
 
 class Made(NamedTuple):
-    """Paths of all files, and which of them are new."""
+    """The paths of all files, and which certificates are new."""
 
     directory: Path
     host: str
@@ -80,7 +80,7 @@ class _Pair(NamedTuple):
 
     @classmethod
     def read(cls, certificate: Path, key: Path) -> _Pair | None:
-        """Read a certificate and its key; return None if they do not belong together."""
+        """Read a certificate and its key; return None if one is missing or they do not belong together."""
         try:
             found = x509.load_pem_x509_certificate(certificate.read_bytes())
             secret = load_pem_private_key(key.read_bytes(), password=None)
@@ -100,7 +100,7 @@ class _Pair(NamedTuple):
 
     @property
     def fresh(self) -> bool:
-        """Return whether the certificate is valid for long enough."""
+        """Return whether the certificate is valid for more than 30 days from now."""
         return self.certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW
 
 
@@ -111,11 +111,11 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
         directory: where it all is; made for its owner alone.
         host: whose certificate it is.
         names: names and addresses that clients reach the host by.
-        days: how long certificates are valid; the authority is longer.
+        days: how long certificates are valid; the authority's is valid for ten years.
 
     Raises:
         OSError: a file cannot be read or written.
-        ValueError: a name is none, or a file is not what it should be.
+        ValueError: a name is not valid, or a file is not what it should be.
     """
     if not _RENEW.days < days <= _CA_DAYS:
         raise ValueError(f"days is {days}: it must be from {_RENEW.days + 1} to {_CA_DAYS}")
@@ -130,7 +130,8 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
         if ca is None and paths["ca"].exists():
             # Never replace an authority silently: a new one locks out all clients of the old one.
             raise ValueError(
-                "ca.pem has no key: put ca-key.pem back, or remove ca.pem to make a new authority"
+                "ca-key.pem is missing or does not fit ca.pem: put the right key back, or remove ca.pem to"
+                " make a new authority"
             )
         if ca is None or not ca.fresh:
             ca = _authority(host)
@@ -262,4 +263,4 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 def _summary(made: Made) -> str:
     if not made.new:
         return f"certificates of {made.host} are valid: {made.directory}"
-    return f"made for {made.host}: {', '.join(made.new)}, in {made.directory}"
+    return f"certificates issued for {made.host}: {', '.join(made.new)}, in {made.directory}"

@@ -140,7 +140,7 @@ def _unfit(host: HostView) -> str:
 def _variable_error(host: HostView, backlog: int, exclude: Sequence[str]) -> str:
     """Return what is wrong with the role's variables; empty if nothing is."""
     if backlog < 0:
-        return f"audit_rules_backlog is {backlog}: it counts events, and must be positive"
+        return f"audit_rules_backlog is {backlog}: it counts events, and must not be negative"
     root = _data_root(host)
     for path in exclude:
         below = posixpath.normpath(path) == path and path.startswith(f"{root}/")

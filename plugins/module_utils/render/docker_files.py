@@ -173,7 +173,7 @@ def _drop_in(unit: Mapping[str, Any]) -> str:
 
 
 def _gives_more(acl: Any, at_most: int) -> bool:
-    """Return whether an access control list gives a named user or group more than the mode allows."""
+    """Return whether an ACL gives a named user or group more than the mode allows others."""
     mask = next((_bits(entry) for entry in acl if entry.get("tag") == "mask"), 7)
     return any(entry.get("id") is not None and _bits(entry) & mask & ~(at_most & 7) for entry in acl)
 

@@ -72,7 +72,7 @@ class Site(NamedTuple):
     forward: list[Path]
 
     def published_rules(self, protocol: str, port: str, family: str) -> Iterator[str]:
-        """Yield the allowed sources of a published port that Docker does not translate."""
+        """Yield the rules for the allowed sources of a published port that Docker does not translate."""
         first = int(port.partition(":")[0])
         found = [service for service in self.published if service.covers(protocol, first)]
         if not found and self.published_others:

@@ -51,7 +51,7 @@ def _unfit(host: HostView) -> str:
     for source in ("engine", "daemon.config"):
         if host.state(source) == "failed":
             error = host.entry(source).get("error")
-            return f"{source} could not be read, so the needs of containers are unknown: {error}"
+            return f"{source} could not be read, so it is unknown which settings containers need: {error}"
     if host.in_container:
         return "this host is a container: its kernel is set up on the host that runs it"
     return ""

@@ -117,7 +117,7 @@ def _updates(host: HostView, *, engine: bool) -> list[Mapping[str, Any]]:
 
 
 def _installation(host: HostView, *, engine: bool) -> dict[str, Any]:
-    """Return the document with the updates to install after the transaction."""
+    """Return the activation with the updates to install after the transaction."""
     updates = [_update_text(update) for update in _updates(host, engine=engine) if not update.get("held")]
     return {"name": "pending-updates", "when": [], "updates": updates, "unknown": _unknown(host)}
 
@@ -160,7 +160,7 @@ def _awaits_reboot(host: HostView) -> str:
 
 
 def _restart_costs(host: HostView) -> str:
-    """Return the impact of an engine restart on this host."""
+    """Return the impact of the pending updates that restart the engine."""
     if not _updates(host, engine=True):
         return NONE
     if host.info.get("ContainersRunning") and not host.info.get("LiveRestoreEnabled"):
@@ -293,7 +293,7 @@ def _timers(names: Sequence[str], choice: _Choice) -> list[dict[str, Any]]:
 
 
 def _engine(host: HostView, *, engine: bool, cost: str, apply: bool) -> list[dict[str, Any]]:
-    """Return the document for updates that restart the engine; none if there are none."""
+    """Return the document that refuses or permits updates that restart the engine, if one is needed."""
     updates = _updates(host, engine=True)
     if not engine:
         waiting = ", ".join(map(_update_text, updates))

@@ -94,7 +94,8 @@ def _enforcing(selinux: _SELinux) -> dict[str, Any]:
         return {
             "name": _ENFORCING,
             "impact": REBOOT,
-            "costs": "SELinux is off: the next boot labels the whole disk, and the run after it enforces",
+            "costs": "SELinux is off: the next boot relabels all files, and the next run of hardener after"
+            " that sets SELinux to enforcing",
             "resources": [*resources, _file(RELABEL_FILE, "")],
             "notes": ["SELinux starts at the next boot; see ausearch -m avc for what it would deny"],
         }
@@ -114,7 +115,7 @@ def _enforcing(selinux: _SELinux) -> dict[str, Any]:
 
 
 def _config(config: Mapping[str, str], mode: str) -> str:
-    """Return the file's content with the mode changed, and all other content unchanged."""
+    """Return the file's content with the mode changed, and all other settings unchanged."""
     lines = {"SELINUX": mode, **{key: value for key, value in config.items() if key != "SELINUX"}}
     text = "\n".join(f"{key}={value}" for key, value in lines.items())
     return f"# Written by hardener; the previous content is in its backup.\n{text}\n"

@@ -172,7 +172,8 @@ def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
     reasons = ((found, needing), (ending, removed), (foreign, other))
     known = [text for names, text in reasons if names]
     unread = host.unread_containers()
-    return "; ".join([*known, *([f"the needs of some containers are unknown: {unread}"] if unread else [])])
+    unknown = f"it is unknown whether some containers can run in a user namespace: {unread}"
+    return "; ".join([*known, *([unknown] if unread else [])])
 
 
 def _notes(host: HostView, exempt: Sequence[str]) -> list[str]:
@@ -245,7 +246,7 @@ def _range_error(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], 
 
 
 def _free(taken: Sequence[tuple[int, int, str]], first: int, count: int) -> Range:
-    """Return the start of the first gap in the ids that is wide enough."""
+    """Return the first free range of ids that is wide enough."""
     start = first
     for low, high, _owner in sorted(taken):
         if low < start + count and start <= high:

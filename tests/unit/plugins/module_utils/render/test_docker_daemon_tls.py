@@ -237,7 +237,7 @@ def test_an_authority_without_its_key_is_not_replaced(tmp_path: Path) -> None:
     certify(tmp_path)
     (tmp_path / "ca-key.pem").unlink()
     before = contents(tmp_path)
-    with pytest.raises(ValueError, match=r"put ca-key\.pem back, or remove ca\.pem to make a new authority"):
+    with pytest.raises(ValueError, match=r"put the right key back, or remove ca\.pem to make a new"):
         certify(tmp_path)
     assert contents(tmp_path) == before
     (tmp_path / "ca.pem").unlink()

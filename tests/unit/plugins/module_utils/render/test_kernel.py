@@ -300,4 +300,4 @@ def test_user_namespaces_stay_enabled_where_only_declared() -> None:
 @pytest.mark.parametrize("source", ["engine", "daemon.config"])
 def test_an_unreadable_engine_needs_every_module(source: str) -> None:
     refused = documents(make(**{source: failed("x")}))["kernel"]["refused"]
-    assert refused == f"{source} could not be read, so the needs of containers are unknown: x"
+    assert refused == f"{source} could not be read, so it is unknown which settings containers need: x"
