@@ -105,7 +105,7 @@ def beside(document: bytes, members: Mapping[str, Any]) -> bytes:
     document.
 
     Args:
-        document: what a host has encoded; if it is no JSON object that is not empty, neither is the result.
+        document: what a host has encoded; unless it is a non-empty JSON object, the result is not JSON.
         members: what is known beside it.
     """
     return document.rstrip()[:-1] + b"," + dumps(members, separators=(",", ":")).encode("ascii")[1:]

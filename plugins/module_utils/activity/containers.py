@@ -38,7 +38,7 @@ class Directory:
         self._lock = Lock()
 
     def put(self, container: Container) -> None:
-        """Add or update a container; drop the oldest entries if there are too many."""
+        """Add or update a container; if there are too many, drop the oldest ended ones, or else this one."""
         with self._lock:
             self._known.pop(container.identity, None)
             self._known[container.identity] = container

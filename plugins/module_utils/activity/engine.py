@@ -122,7 +122,7 @@ class Engine:
                 self.lost += 1
 
     def _learn_all(self) -> None:
-        """Add all running containers to the directory."""
+        """Add all running containers to the directory, and mark the others as ended."""
         body = self._get("/containers/json", _LIST)
         if not body.rstrip().endswith(b"]"):
             raise ValueError(f"the engine answers with {len(body)} bytes, which is not a list")

@@ -58,7 +58,7 @@ def reported_events(event: Mapping[str, Any], container: Container) -> Iterator[
 
 
 def risks(host_config: Mapping[str, Any]) -> list[str]:
-    """Return the parts of the host to which the container's settings give access."""
+    """Return the settings that give a container access to the host, as phrases that follow ``started``."""
     found = ["privileged"] if host_config.get("Privileged") is True else []
     found += [
         f"in the host's {name} namespace"

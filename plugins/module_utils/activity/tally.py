@@ -1,4 +1,4 @@
-"""Count sightings by container and kind in bounded memory, usual and unusual ones separately."""
+"""Count sightings by container and kind in bounded memory, and tell usual from unusual ones."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ class Baseline:
         return True
 
     def learn(self, sighting: Sighting) -> None:
-        """Learn from a sighting."""
+        """Note the kind of a sighting for its image, with the time of its first appearance."""
         self.watch(sighting.image, sighting.at)
         known = self._images.get(sighting.image)
         if known is not None and len(known.kinds) < _MAX_KINDS:
             known.kinds.setdefault(_kind(sighting), sighting.at)
 
     def unusual(self, sighting: Sighting) -> bool | None:
-        """Return whether a sighting is new after the learning time; None if the image is unknown."""
+        """Return whether the kind first appeared after the learning time; None if the image is unknown."""
         known = self._images.get(sighting.image)
         if known is None:
             return None

@@ -140,7 +140,7 @@ def complete(endpoint: str, answer: Any) -> Any:
         answer: the parsed JSON.
 
     Raises:
-        Incomplete: it has not; the message names the endpoint and the field.
+        Incomplete: a field is missing or has the wrong type; the message names it and the endpoint.
     """
     _check(endpoint, "", SHAPES[endpoint], answer)
     return answer

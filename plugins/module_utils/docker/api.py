@@ -206,7 +206,7 @@ def _head(method: str, path: str, headers: Mapping[str, str]) -> str:
     """Return the header of a request.
 
     Raises:
-        ValueError: a text would be more than what it stands for.
+        ValueError: the path or a header has characters that would end it.
     """
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     if not path.isprintable() or " " in path or not "".join(headers.values()).isprintable():

@@ -211,7 +211,7 @@ def parse(body: bytes) -> Any:
 
 def connection_error(error: Exception) -> NoAnswer:
     """Convert a connection error into the reason why there is no answer."""
-    return NoAnswer(f"the engine's answer: {reason(error)}")
+    return NoAnswer(f"the engine gave no valid answer: {reason(error)}")
 
 
 def reason(error: Exception) -> str:

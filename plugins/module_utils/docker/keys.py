@@ -177,7 +177,7 @@ class Key:
 
     @property
     def is_switch(self) -> bool:
-        """Return whether the flag has no value."""
+        """Return whether the flag needs no value."""
         return self.kind == "bool"
 
     @property

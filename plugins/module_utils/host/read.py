@@ -120,7 +120,7 @@ def texts(paths: Sequence[str], instead: Mapping[str, str] | None = None) -> Ite
 
 
 def read_or(path: str, default: str) -> str:
-    """Return the first value of a small file without the newline, or ``default`` if it cannot be read."""
+    """Return the text of a small file without blanks around it, or ``default`` if it cannot be read."""
     try:
         return read_text(path).strip()
     except (OSError, Failed):

@@ -323,7 +323,7 @@ sha256 = _load_sha256()
 
 
 def _mentioned_tools(text: str) -> list[_Tool]:
-    """Return the tools that a text calls."""
+    """Return the tools that a text mentions."""
     return [tool for tool in _TOOLS if tool.name in text] if _ANY_TOOL.search(text) else []
 
 
@@ -355,7 +355,7 @@ def _kind(name: str, value: str) -> str:
 
 
 def _load_key() -> tuple[bytes, str]:
-    """Load a key that only this host's root can read, so that values cannot be guessed from digests."""
+    """Load a key that only this host's root can read, or make one: digests must not reveal values."""
     for kind in _HOST_KEYS:
         try:
             secret = read_bytes(f"/etc/ssh/ssh_host_{kind}_key", 65536)

@@ -1,4 +1,4 @@
-"""Read the properties of relevant systemd units in one call."""
+"""Read the properties of the relevant systemd units."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _VARIABLE = re.compile(r"\$\$|\$\{(\w+)\}")
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """Return the properties of every unit by its name.
+    """Return the properties of the relevant units, by name.
 
     Raises:
         Absent: systemd does not run here.

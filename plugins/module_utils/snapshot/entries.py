@@ -41,7 +41,7 @@ class Entries:
         text = encode(entry)
         marks = sum(map(text.count, _MARKS))
         if len(text) > _MAX_ENTRY or marks > _MAX_ENTRY_MARKS:
-            text = encode(unread(f"its entry has {len(text)} bytes and {marks} values"))
+            text = encode(unread(f"its entry is too large: {len(text)} bytes and {marks} values"))
         elif len(text) > self._size or marks > self._marks:
             text = encode(unread("its entry does not fit: the entries before it take too much space"))
         else:

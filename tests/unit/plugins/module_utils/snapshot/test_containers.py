@@ -74,7 +74,7 @@ def test_an_engine_that_stops_answering_fails_the_source(
         talks.append(talks[0])
         with must_end():
             found = json.loads(collected.entry())
-    assert (found["state"], found["error"]) == ("failed", "the engine's answer: timed out")
+    assert (found["state"], found["error"]) == ("failed", "the engine gave no valid answer: timed out")
 
 
 def test_a_hanging_mount_fails_only_its_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_if_no_request_is_answered_the_source_fails(tmp_path: Path, monkeypatch:
     hang = [f"/v1.51/containers/{name}/json" for name in names]
     with serving(tmp_path / "s", servers.spoiled(answers, hang, b"")) as path:
         found = entry(path)
-    assert (found["state"], found["error"]) == ("failed", "the engine's answer: timed out")
+    assert (found["state"], found["error"]) == ("failed", "the engine gave no valid answer: timed out")
 
 
 def test_the_total_size_of_all_containers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
