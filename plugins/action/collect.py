@@ -89,7 +89,7 @@ class ActionModule(HostScriptAction):
         return result
 
     def _from_variables(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Return arguments from the variables of the play that are set."""
+        """Return the arguments that the task leaves out, from the play's variables that are not empty."""
         return {
             name: value
             for name, variable in _VARIABLES.items()
@@ -131,9 +131,9 @@ def _store(snapshot: bytes, folder: Path, host: str) -> Path:
 
 
 def file_name(host: str) -> str:
-    """Return the inventory name of a host, percent-encoded for use as a file name.
+    """Return the name of a host's snapshot file: its inventory name, percent-encoded, with ``.json``.
 
-    Two hosts never share a name, and ``urllib.parse.unquote`` restores the original.
+    Two hosts never share a file; ``urllib.parse.unquote`` of the part before ``.json`` restores the name.
     """
     name = quote(host, safe="@+:, ", errors="surrogatepass")
     # A leading dot would hide the file, or make the name `.` or `..`.

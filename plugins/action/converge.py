@@ -117,7 +117,7 @@ def _belongs(document: dict[str, Any], names: list[str]) -> bool:
 
 
 def _trusted_result(result: dict[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Keep only the fields of an answer that the host can know; take the others from the request.
+    """Validate an answer against the request, and add the allowed impact of the request.
 
     Raises:
         AnsibleActionFail: it is no answer to what was asked.

@@ -51,9 +51,13 @@ class ActionModule(TwinAction):
             }
         )
         if self._task.check_mode:
-            return {"skipped": True, "changed": False, "msg": "a proof starts containers: not in check mode"}
+            return {
+                "skipped": True,
+                "changed": False,
+                "msg": "not run in check mode: a proof starts containers",
+            }
         if args["stage"] == "begin" and not args["container"]:
-            raise AnsibleActionFail("container is missing")
+            raise AnsibleActionFail("the argument container is missing")
         return self.stage("prove", args, needs=("refusals",), told=_expected_fields, task_vars=task_vars)
 
 

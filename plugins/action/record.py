@@ -54,10 +54,10 @@ class ActionModule(TwinAction):
             return {
                 "skipped": True,
                 "changed": False,
-                "msg": "a recording starts a container: not in check mode",
+                "msg": "not run in check mode: a recording starts a container",
             }
         if args["stage"] == "begin" and bool(args["container"]) == bool(args["compose"]):
-            raise AnsibleActionFail("one of container and compose must be given")
+            raise AnsibleActionFail("give exactly one of container and compose")
         return self.stage(
             "main", args, needs=("calls", "capabilities"), told=_expected_fields, task_vars=task_vars
         )

@@ -100,7 +100,7 @@ def _as_recorded(predicted: Mapping[str, Any], listed: Mapping[str, Any], *, why
     Args:
         predicted: what it was to do.
         listed: the runs of the host afterwards.
-        why: the answer is missing.
+        why: the reason why the answer is missing.
     """
     runs = predicted["runs"]
     known = {run["run"]: run["outcome"] for run in listed.get("runs", ()) if isinstance(run, Mapping)}

@@ -23,5 +23,5 @@ class ActionModule(ActionBase):
         )
         result = closed(args["windows"])
         if result and self._task.check_mode:
-            return {"changed": False, "msg": f"it would not be changed now: {result['reason']}"}
-        return result or {"changed": False, "msg": "it may be changed now"}
+            return {"changed": False, "msg": f"the host would not be changed now: {result['reason']}"}
+        return result or {"changed": False, "msg": "the host may be changed now"}

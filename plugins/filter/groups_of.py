@@ -9,7 +9,7 @@ _EVERY_HOST = "all"  # a group that says nothing; Ansible leaves it out of a hos
 
 
 def groups_of(hosts: Iterable[str], groups: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """Return the sorted groups of each host; a play is often a small part of an inventory."""
+    """Return the sorted groups of each of these hosts, without ``all``."""
     found: dict[str, list[str]] = {host: [] for host in hosts}
     for group in sorted(set(groups) - {_EVERY_HOST}):
         for host in found.keys() & groups[group]:

@@ -38,8 +38,12 @@ lost:
   description: How many records were lost, and where.
   type: raw
   returned: always
-blind:
+deaf:
   description: Sources that could not be read, and why.
+  type: raw
+  returned: always
+blind:
+  description: Actions of containers that leave no record on this host.
   type: raw
   returned: always
 record:

@@ -62,8 +62,8 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description:
-    - C(unchanged), C(would_change), C(changed) or C(refused); or, for a run whose changes were not kept,
-      one of the following.
+    - C(unchanged), C(would_change), C(changed), C(refused), or C(not_begun) outside the maintenance
+      windows; or, for a run whose changes were not kept, one of the following.
     - C(rolled_back), C(partly_rolled_back) if later changes of others stay, C(rollback_failed) if the host
       tries again, C(abandoned) if root on the host has ended that, C(interrupted), or C(unconfirmed) if the
       host could not be reached again.

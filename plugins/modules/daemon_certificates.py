@@ -7,11 +7,11 @@ module: daemon_certificates
 short_description: Create the certificates of an engine's API on TCP
 description:
   - Makes an authority, the certificate of the host and that of its clients on the control node. Existing
-    certificates that are valid for another month are kept. README.md of the role C(docker_daemon)
-    describes who gets which file.
+    certificates that fit the host and are valid for another month are kept. README.md of the role
+    C(docker_daemon) describes who gets which file.
   - Changes nothing on the host, so it runs in check mode too, and a later run applies exactly what the
     plan shows.
-  - No key is in the result.
+  - The result has the paths of the files, and the content of no key.
 author:
   - The authors of hardener (@hardener)
 options:

@@ -6,8 +6,8 @@ DOCUMENTATION = r"""
 module: host_script
 short_description: Run a folder of Python sources on a host as one script
 description:
-  - Delivers a package of Python's standard library over the connection and calls one function of it.
-    Nothing is installed on the host, which needs Python 3.8 or newer.
+  - Delivers over the connection a package that needs only Python's standard library, and calls one function
+    of it. Nothing is installed on the host, which needs Python 3.8 or newer.
   - In check mode it runs only with O(read_only).
 author:
   - The authors of hardener (@hardener)

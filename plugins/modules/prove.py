@@ -110,7 +110,7 @@ host:
   type: dict
   returned: by the stage C(begin)
 missing:
-  description: Parts of the profile that are not tried, with reasons.
+  description: What is not tried, such as services without a twin, with reasons.
   type: list
   elements: str
   returned: by the stage C(begin)

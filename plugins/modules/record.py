@@ -69,7 +69,7 @@ options:
     type: str
     default: ""
   starts:
-    description: Number of starts of the twin that are recorded.
+    description: Number of starts of idle containers that measure the runtime's own system calls; 0 for none.
     type: int
     default: 3
 """

@@ -45,8 +45,8 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description:
-    - C(unchanged), C(would_change), C(changed) or C(refused); or, for a run whose changes were not kept,
-      an outcome of M(hardener.docker.converge).
+    - C(unchanged), C(would_change), C(changed), C(refused), or C(not_begun) outside the maintenance
+      windows; or, for a run whose changes were not kept, an outcome of M(hardener.docker.converge).
   type: str
   returned: always
 reason:

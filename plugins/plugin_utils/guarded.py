@@ -301,7 +301,7 @@ def closed(windows: Sequence[str]) -> dict[str, Any]:
 
 
 def ending(result: Mapping[str, Any]) -> str:
-    """Describe the end of a run that was not confirmed, in one line; empty if it was confirmed."""
+    """Describe in one line how a run ended that was refused or not kept; empty for any other."""
     lists = {name: "; ".join(map(str, result.get(name, ()))) for name in ("problems", "kept", "missing")}
     text = _ENDINGS.get(result["outcome"], "")
     if result["outcome"] == ROLLED_BACK and lists["missing"]:
@@ -310,7 +310,7 @@ def ending(result: Mapping[str, Any]) -> str:
 
 
 def believe(result: dict[str, Any], *, check: bool) -> None:
-    """Validate an answer against the request, and reduce it to what only the host can know.
+    """Validate the outcome of an answer against the request, and set ``changed`` and ``failed`` by it.
 
     Raises:
         AnsibleActionFail: the outcome is not valid.

@@ -326,5 +326,7 @@ def test_a_play_requires_an_open_window_and_check_mode_only_reports_it() -> None
         return result
 
     assert run(never)["outcome"] == "not_begun"
-    assert run(never, check=True)["msg"].startswith("it would not be changed now: outside its maintenance")
-    assert run([]) == {"changed": False, "msg": "it may be changed now"}
+    assert run(never, check=True)["msg"].startswith(
+        "the host would not be changed now: outside its maintenance"
+    )
+    assert run([]) == {"changed": False, "msg": "the host may be changed now"}
