@@ -1,7 +1,7 @@
 """A sample fleet for measurements and pictures: one recorded host, varied like hosts of a real fleet.
 
 Hosts play roles, with containers of their own. A roll-out of hardening reaches them day by day: a protection
-comes to each host on a day of its own, and on the last day somebody has lost one here and there. The same
+comes to each host on a day of its own, and on the last day a host here and there has lost one. The same
 number and day give the same host every time.
 """
 

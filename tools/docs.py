@@ -36,7 +36,7 @@ def stale() -> Iterator[Path]:
 
 
 def write() -> None:
-    """Write every file that is not up to date, and print its name."""
+    """Write every file that is not up to date, remove obsolete pages, and print their names."""
     wanted = generated()
     for path in list(stale()):
         if path in wanted:

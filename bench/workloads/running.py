@@ -213,7 +213,7 @@ def _service(engine: Dockerd, name: str) -> str:
 
 
 def _require_running(engine: Dockerd, name: str) -> None:
-    """Wait until a container has started, and serves requests.
+    """Wait a second, and require that a container still runs.
 
     Raises:
         CommandError: it ended.
