@@ -230,7 +230,7 @@ class Bpftrace(Source):
         self._path = find_program(tool) or tool
         self._token = secrets.randbits(62)
         self._turn = 0
-        self._full: set[str] = set()
+        self._losses: dict[str, str] = {}  # why some of a kind of events were lost
         with open(recorder.TYPES, "rb") as file:
             way = "tracepoint" if _TRACEPOINT in file.read() else "fexit"
         try:
@@ -256,8 +256,8 @@ class Bpftrace(Source):
         return {int(key) for key, value in self._ask("slots")["slots"].items() if value == slot + 2}
 
     def losses(self) -> list[str]:
-        """Return the kinds of events that were lost because a map was full."""
-        return [f"some of the {name} were lost, because a map was full" for name in sorted(self._full)]
+        """Return the kinds of events that were lost, with reasons."""
+        return [f"some of the {name} were lost, because {why}" for name, why in sorted(self._losses.items())]
 
     def read(self) -> dict[str, list[dict[str, Any]]]:
         """Return all counts, by map."""
@@ -306,8 +306,10 @@ class Bpftrace(Source):
             found = _DECODERS[name](entries)
         except (ValueError, IndexError) as error:
             raise Failed(f"bpftrace's answer cannot be read: {describe(error)}") from None
-        if len(entries) >= _MOST or any(len(each.get("path", b"")) >= _LONGEST_PATH - 1 for each in found):
-            self._full.add(_NAMES[name])
+        if len(entries) >= _MOST:
+            self._losses[_NAMES[name]] = "a map was full"
+        elif any(len(each.get("path", b"")) >= _LONGEST_PATH - 1 for each in found):
+            self._losses.setdefault(_NAMES[name], "a path was too long")
         return found
 
     def _command(self, what: int, which: int, value: int) -> None:

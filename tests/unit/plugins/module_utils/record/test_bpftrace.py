@@ -34,7 +34,7 @@ def running(*lines: bytes) -> Bpftrace:
     found._child = Child(*lines, printed("printf", "1"))  # type: ignore[assignment]
     found._turn = 0
     found._token = 7
-    found._full = set()
+    found._losses = {}
     return found
 
 
@@ -145,7 +145,7 @@ def test_a_full_map_and_a_cut_path_are_losses(monkeypatch: pytest.MonkeyPatch) -
     assert found.losses() == ["some of the system calls were lost, because a map was full"]
     found = running(printed("map", {"@execs": {"9,0,/" + "a" * 250: 1}}))
     found.read_one("execs")
-    assert found.losses() == ["some of the executed programs were lost, because a map was full"]
+    assert found.losses() == ["some of the executed programs were lost, because a path was too long"]
 
 
 def test_the_cgroups_of_a_slot_are_returned() -> None:
