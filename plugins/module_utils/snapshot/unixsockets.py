@@ -92,7 +92,7 @@ def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
     devices = {socket.device for some in bound.values() for socket in some}
     found: list[str] = []
     names = dict.fromkeys(bound, 0)
-    for entry in _files(sorted(folders, key=lambda folder: _file_of(folder)[0] not in devices)):
+    for entry in _files(sorted(folders, key=lambda folder: _device_of(folder) not in devices)):
         inode = entry.inode() & _INODE
         for socket in bound.get(inode, ()):
             if names[inode] < _MAX_NAMES and _is_other_name(entry, socket):
@@ -102,12 +102,9 @@ def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
 
 
 def _files(folders: Iterable[str]) -> Iterator[os.DirEntry[str]]:
-    """Yield what is in folders, up to a limit; of several mounts of a folder, take one."""
+    """Yield the files in folders, up to a limit."""
     left = _MAX_TOGETHER
-    tops: dict[tuple[str, int], str] = {}
-    for folder in folders:
-        tops.setdefault(_file_of(folder), folder)
-    for top in tops.values():
+    for top in folders:
         waiting = deque([(top, 0)])
         here = MAX_ENTRIES
         while waiting and here > 0 and left > 0:
@@ -126,13 +123,12 @@ def _files(folders: Iterable[str]) -> Iterator[os.DirEntry[str]]:
                 continue
 
 
-def _file_of(path: str) -> tuple[str, int]:
-    """Return device and inode of a path; empty and 0 if there is none."""
+def _device_of(path: str) -> str:
+    """Return the device of a path; empty if there is none."""
     try:
-        status = os.stat(path)
+        return _device(os.stat(path))
     except OSError:
-        return "", 0
-    return _device(status), status.st_ino
+        return ""
 
 
 def _device(status: os.stat_result) -> str:
