@@ -40,7 +40,7 @@ def test_json_nested_to_the_allowed_depth_is_accepted() -> None:
     assert parse(b"[" * 100 + b"]" * 100, most_values=1000)
 
 
-def test_a_greater_depth_is_an_error() -> None:
+def test_unclosed_json_of_any_depth_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"deep|Expecting"):
         parse(b"[" * 100_000, most_values=1_000_000)
 

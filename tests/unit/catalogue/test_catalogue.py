@@ -161,7 +161,7 @@ def copy_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     catalogue.digest.cache_clear()
 
 
-def test_the_digest_depends_on_every_catalogue_file_only(copy_of_the_data: Path) -> None:
+def test_the_digest_depends_on_every_file_of_the_catalogue_and_on_no_other(copy_of_the_data: Path) -> None:
     def digest() -> str:
         catalogue.digest.cache_clear()
         return catalogue.digest()

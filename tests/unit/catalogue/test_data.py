@@ -151,7 +151,7 @@ def test_each_control_has_all_fields_in_order(section: str) -> None:
 
 
 @every_control
-def test_texts_are_not_empty(control: Control) -> None:
+def test_texts_of_a_control_are_long_enough_and_contain_no_placeholder(control: Control) -> None:
     assert 20 <= len(control.title) <= 90
     assert not control.title.endswith(".")
     assert "|" not in control.title  # titles stand in tables

@@ -15,7 +15,7 @@ from hardener.snapshot import Snapshot
 Judge = Callable[[str, Snapshot], Verdict]
 
 PROVEN: defaultdict[str, set[Status]] = defaultdict(set)
-_ACCOUNT = "test_every_control_passes_and_fails_in_some_test"
+_ACCOUNT = "test_every_control_has_given_each_of_its_possible_verdicts"
 
 
 @pytest.fixture

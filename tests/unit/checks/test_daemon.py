@@ -242,7 +242,7 @@ def test_user_remapping_that_is_only_declared_fails_and_a_rootless_engine_passes
     by_status(judge("daemon-rootless", rootless), Status.PASS)
 
 
-def test_settings_in_the_file_of_a_rootless_daemon_fail(judge: Judge) -> None:
+def test_an_insecure_setting_in_the_file_of_a_rootless_daemon_fails(judge: Judge) -> None:
     path = "/home/ci/.config/docker/daemon.json"
     config = {"path": path, "exists": True, "parsed": {"log-level": "debug"}, "flags": only({})}
     verdict = judge("daemon-log-level-info", make(**{"daemon.config": config}, engine={"rootless": True}))

@@ -62,7 +62,9 @@ def test_without_docker_only_controls_of_the_host_are_applicable(judge: Judge, s
 
 
 @pytest.mark.parametrize("slug", CONTROLS)
-def test_without_an_answer_of_the_engine_controls_are_errors(judge: Judge, slug: str) -> None:
+def test_without_an_answer_of_the_engine_all_but_the_listed_controls_are_errors(
+    judge: Judge, slug: str
+) -> None:
     if slug in WITHOUT_AN_ANSWER:
         verdict = judge(slug, silent_engine())
         assert verdict.status is WITHOUT_AN_ANSWER[slug]

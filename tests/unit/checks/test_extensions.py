@@ -115,7 +115,7 @@ def test_a_writable_plugin_folder_passes_if_nri_is_disabled(judge: Judge) -> Non
 
 @pytest.mark.parametrize("bad", OPEN)
 @pytest.mark.parametrize("where", ["/etc/cdi", "/etc/cdi/gpu.yaml", "/var/run/cdi", "/etc"])
-def test_cdi_descriptions_must_be_owned_by_root(judge: Judge, bad: Any, where: str) -> None:
+def test_cdi_descriptions_that_others_can_write_fail(judge: Judge, bad: Any, where: str) -> None:
     files = {"/etc/cdi": record(), "/etc/cdi/gpu.yaml": record("0644", type="file"), "/var/run/cdi": record()}
     assert judge(CDI, engine_29(files)).status is Status.PASS
     verdict = judge(CDI, engine_29({**files, where: bad}))

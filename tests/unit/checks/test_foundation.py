@@ -82,7 +82,9 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize(("change", "name"), DAMAGE)
-def test_settings_that_break_the_next_boot_fail(judge: Judge, change: dict[str, Any], name: str) -> None:
+def test_host_settings_that_break_the_engine_now_or_at_the_next_boot_fail(
+    judge: Judge, change: dict[str, Any], name: str
+) -> None:
     verdict = judge(SLUG, make(**change))
     assert verdict.status is Status.FAIL
     assert [offender.name for offender in verdict.offenders] == [name]

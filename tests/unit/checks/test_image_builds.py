@@ -173,7 +173,7 @@ class TestSetUid:
         assert "find IMAGE / -xdev -perm /6000 -type f" in verdict.actual
 
     @pytest.mark.parametrize("mode", ["u+s", "4755", "02755", "ug+sx", "+s", "a+x,u+s", "u=rwxs"])
-    def test_history_that_sets_set_id_bits_fails(self, judge: Judge, mode: str) -> None:
+    def test_history_that_sets_set_id_bits_is_named(self, judge: Judge, mode: str) -> None:
         bad = built(ROOTFS, f"/bin/sh -c chmod {mode} /bin/x")
         verdict = judge(SETUID, with_containers(**{"docker.images": [bad]}))
         assert (

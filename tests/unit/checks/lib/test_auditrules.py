@@ -114,7 +114,7 @@ def test_a_rule_that_records_before_a_never_rule_covers_its_path() -> None:
         *("success=0", "exit=-EPERM", "pid=7", "a0=1", "perm=wa", "filetype=file", "sessionid=1"),
     ],
 )
-def test_a_never_rule_for_some_users_leaves_a_gap(condition: str) -> None:
+def test_a_conditional_never_rule_leaves_a_gap_unless_it_comes_later(condition: str) -> None:
     never = f"-a never,exit -F {condition}"
     for rules in ([never, "-w /p -p wa"], ["-w /p -p wa", never.replace("-a", "-A")]):
         assert auditrules.parse(rules).uncovered("/p", "wa") == {"w", "a"}

@@ -60,7 +60,7 @@ def test_a_label_keeps_its_colons() -> None:
 
 
 @pytest.mark.parametrize("text", ["true", "True", "1", "t"])
-def test_texts_that_the_engine_parses_as_true(text: str) -> None:
+def test_texts_that_the_engine_parses_as_true_are_true(text: str) -> None:
     assert go_bool(text)
 
 
@@ -69,7 +69,7 @@ def test_other_texts_are_not_true(text: str) -> None:
     assert not go_bool(text)
 
 
-def test_an_endless_chain_of_containers_is_an_error() -> None:
+def test_a_chain_of_more_than_64_containers_is_an_error() -> None:
     chain = [
         container(
             f"c{number}",

@@ -31,7 +31,7 @@ def test_secrets_are_grouped_by_object() -> None:
 
 
 @pytest.mark.parametrize("collector", [{}, {"secrets": None}, {"secrets": "x"}, {"secrets": [{"where": 3}]}])
-def test_without_a_search_for_secrets_the_source_is_an_error(collector: dict[str, Any]) -> None:
+def test_a_missing_or_malformed_list_of_secrets_is_an_error(collector: dict[str, Any]) -> None:
     with pytest.raises(FactUnavailable, match="collector"):
         secrets_in(collected(**collector), "image")
 

@@ -179,12 +179,14 @@ class TestSeccomp:
     def test_seccomp_strict_mode_is_not_counted_as_a_filter(self, judge: Judge) -> None:
         assert broken(judge, self.SLUG, hardened("bad", proc={"seccomp": 1}))
 
-    def test_a_privileged_container_has_no_filter(self, judge: Judge) -> None:
+    def test_a_container_without_a_filter_because_it_is_privileged_fails(self, judge: Judge) -> None:
         bad = hardened("bad", proc={"seccomp": 0}, HostConfig={"Privileged": True})
         assert "it is privileged" in broken(judge, self.SLUG, bad)
 
     @pytest.mark.parametrize("running", [True, False])
-    def test_a_container_of_an_unconfined_daemon_has_no_filter(self, judge: Judge, running: bool) -> None:
+    def test_a_container_without_a_filter_under_an_unconfined_daemon_fails(
+        self, judge: Judge, running: bool
+    ) -> None:
         bad = hardened("bad", running=running, proc={"seccomp": 0})
         verdict = judge(self.SLUG, with_containers(bad, info=UNCONFINED))
         assert "the daemon's default profile is unconfined" in verdict.actual

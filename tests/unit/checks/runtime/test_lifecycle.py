@@ -52,7 +52,7 @@ class TestRestartPolicy:
     @pytest.mark.parametrize("name", ["always", "unless-stopped"])
     @pytest.mark.parametrize("retries", [0, 3])
     @pytest.mark.parametrize("running", [True, False])
-    def test_the_restart_policy_always_is_a_failure(
+    def test_the_restart_policies_always_and_unless_stopped_fail(
         self, judge: Judge, name: str, retries: int, running: bool
     ) -> None:
         bad = hardened("bad", running=running, **self.policy(name, retries))

@@ -33,12 +33,12 @@ BROKEN_BY_DEFAULT = {
 }
 
 
-def test_every_control_of_section_5_has_a_check() -> None:
+def test_section_5_and_own_controls_of_containers_have_33_checks() -> None:
     assert len(CONTROLS) == 31 + 2  # and swarm-mode-off, which is about the engine; two are our own
 
 
 @each_control
-def test_a_host_without_containers_gets_a_verdict_for_every_control(judge: Judge, slug: str) -> None:
+def test_controls_of_containers_do_not_apply_without_containers(judge: Judge, slug: str) -> None:
     verdict = judge(slug, make(**{"docker.containers": []}))
     reasons = {NO_CONTAINERS, "the engine does not use AppArmor", "SELinux is not enabled on this host"}
     assert verdict.status is Status.NOT_APPLICABLE
@@ -156,7 +156,9 @@ def test_a_container_that_was_not_inspected_is_an_error(judge: Judge, slug: str,
 
 
 @each_control
-def test_a_container_without_its_configuration_never_passes(judge: Judge, slug: str) -> None:
+def test_a_container_without_its_configuration_passes_only_the_listed_controls(
+    judge: Judge, slug: str
+) -> None:
     """An empty answer is no answer: nothing may pass on what is not there."""
     hollow = {
         "inspect": {"Id": "0a", "Name": "/hollow", "State": {"Running": False}, "Mounts": []},
