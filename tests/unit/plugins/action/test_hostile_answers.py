@@ -231,7 +231,7 @@ def test_fields_of_a_change_that_contradict_the_request_are_ignored(
 
 
 @pytest.mark.parametrize("answer", [RUNS, BACK], ids=["list", "back"])
-def test_a_hostile_answer_of_a_rollback_is_refused(run: Any, answer: Mapping[str, Any]) -> None:
+def test_a_hostile_answer_of_a_rollback_is_refused_or_harmless(run: Any, answer: Mapping[str, Any]) -> None:
     for each in mutations(answer, count=COUNT):
         for listing in (True, False):
             result = run("rollback", {"run": "", "list": listing}, each)
@@ -268,13 +268,13 @@ def test_fields_of_a_release_that_contradict_the_request_are_ignored(
     assert told["kept"] > COUNT / 10
 
 
-def test_a_hostile_answer_of_an_image_verification_is_refused(run: Any) -> None:
+def test_a_hostile_answer_of_an_image_verification_is_refused_or_harmless(run: Any) -> None:
     for each in mutations(RECORD, count=COUNT):
         if result := run("verify_images", {"policy": {}, "socket": ""}, each):
             show_images("web1", result["images"], screened())
 
 
-def test_a_hostile_answer_of_a_scan_is_refused(run: Any) -> None:
+def test_a_hostile_answer_of_a_scan_is_refused_or_harmless(run: Any) -> None:
     honest = scans.record({scans.IMAGE: scans.result(scans.OPENSSL)})
     found = 0
     for each in (honest, *mutations(honest, count=COUNT)):
@@ -289,7 +289,7 @@ def test_a_hostile_answer_of_a_scan_is_refused(run: Any) -> None:
     assert found
 
 
-def test_a_hostile_answer_of_an_activity_collection_is_refused(run: Any) -> None:
+def test_a_hostile_answer_of_an_activity_collection_is_refused_or_harmless(run: Any) -> None:
     found = 0
     for each in (ANSWER, *mutations(ANSWER, count=COUNT)):
         if result := run("activity", {"seconds": 5, "socket": "/run/docker.sock"}, each):

@@ -159,7 +159,7 @@ def test_error_output_of_a_local_program_is_passed_on_as_it_arrives(limits: Any,
     assert process.returncode == 0
 
 
-def test_a_local_program_that_reads_no_input_has_ended(limits: Any) -> None:
+def test_a_local_program_that_closes_its_input_has_a_complete_result(limits: Any) -> None:
     with limits.bounded(CONNECTION, seconds=60, said=lambda _: None):
         process = subprocess.Popen(["/bin/sh", "-c", "exec <&-; echo no >&2; exit 3"], **PIPES)
         assert process.communicate(b"y" * 1_000_000) == (b"", b"no\n")

@@ -109,7 +109,7 @@ def test_a_swarm_member_cannot_have_live_restore() -> None:
         check({"live-restore": True}, info={"Swarm": {"LocalNodeState": "active"}})
 
 
-def test_the_nftables_backend_needs_forwarding_and_excludes_swarm() -> None:
+def test_the_nftables_backend_excludes_swarm() -> None:
     with pytest.raises(Refused, match="part of a swarm"):
         check(
             {"firewall-backend": "nftables"},

@@ -104,7 +104,7 @@ def test_a_setuid_bit_is_removed(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o7777 == 0o755
 
 
-def test_a_folder_and_a_socket_have_a_state_without_content(tmp_path: Path) -> None:
+def test_a_folder_and_a_pipe_have_a_state_without_content(tmp_path: Path) -> None:
     assert files.read(str(tmp_path)).kind == "dir"
     os.mkfifo(tmp_path / "pipe")
     assert files.read(str(tmp_path / "pipe")) == files.read(str(tmp_path / "pipe"), content=False)

@@ -311,7 +311,7 @@ def test_a_failed_rollback_starts_the_waiting_guard_at_once(
     assert systemd.said[-1] == ["systemctl", "start", "--no-block", "--", f"hardener-guard-{run}.service"]
 
 
-def test_without_systemd_the_next_run_retries_and_root_can_end_it(
+def test_without_systemd_the_next_run_retries_a_failed_rollback_and_root_can_abandon_it(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "possible", lambda: False)
@@ -356,7 +356,7 @@ def cut_off(host: Host, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("by", ["its timer", "a boot"])
-def test_the_guard_finishes_a_killed_rollback_on_request(
+def test_the_guard_finishes_a_requested_rollback_that_was_killed(
     host: Host, systemd: Systemd, act: Act, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     run = cut_off(host, monkeypatch)

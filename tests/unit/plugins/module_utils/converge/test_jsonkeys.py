@@ -125,7 +125,7 @@ objects = st.dictionaries(st.sampled_from("abcd"), values, max_size=3)
 
 
 @given(current=objects, keys=objects, defaults=objects)
-def test_a_second_merge_changes_nothing_and_removal_restores(
+def test_a_second_merge_changes_nothing_and_removal_restores_the_former_keys(
     current: dict[str, Any], keys: dict[str, Any], defaults: dict[str, Any]
 ) -> None:
     wish = Wish(keys, defaults)

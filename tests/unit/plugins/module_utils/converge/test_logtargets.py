@@ -42,7 +42,7 @@ def test_a_closed_udp_port_is_reported() -> None:
     assert found == f"syslog cannot reach udp://127.0.0.1:{port}: Connection refused"
 
 
-def test_a_target_without_tls_is_refused_if_tls_is_required() -> None:
+def test_a_missing_ca_file_of_a_log_target_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.listen()
         port = listener.getsockname()[1]

@@ -35,7 +35,7 @@ def test_a_swarm_task_is_not_expected_to_stay_down_after_a_restart() -> None:
     assert containers.stays_down(other)
 
 
-def test_tasks_are_read_only_on_a_manager() -> None:
+def test_running_tasks_are_known_only_on_a_manager() -> None:
     assert swarm.running_tasks(Manager({"shop": 2})) == {"shop": 2}
     assert swarm.running_tasks(Manager(None)) is None
     never_started = Manager({})

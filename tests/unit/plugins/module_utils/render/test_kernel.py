@@ -175,7 +175,7 @@ def test_network_settings_of_the_site_have_connectivity_impact() -> None:
     assert kinds["/etc/sysctl.d/61-hardener-network.conf"] == "absent"
 
 
-def test_a_missing_key_of_the_site_is_reported() -> None:
+def test_a_setting_of_the_site_that_the_kernel_lacks_is_reported() -> None:
     document = settings(
         make(sysctl={"kernel.io_uring_disabled": None}), settings={"kernel.io_uring_disabled": 2}
     )
@@ -298,6 +298,6 @@ def test_user_namespaces_stay_enabled_where_only_declared() -> None:
 
 
 @pytest.mark.parametrize("source", ["engine", "daemon.config"])
-def test_an_unreadable_engine_needs_every_module(source: str) -> None:
+def test_kernel_settings_are_refused_if_the_engine_could_not_be_read(source: str) -> None:
     refused = documents(make(**{source: failed("x")}))["kernel"]["refused"]
     assert refused == f"{source} could not be read, so it is unknown which settings containers need: x"

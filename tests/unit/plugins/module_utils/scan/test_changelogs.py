@@ -135,7 +135,9 @@ def test_many_ids_are_counted(tmp_path: Path) -> None:
     assert (len(found["cves"]), found["cves_more"]) == (40, 110)
 
 
-def test_a_package_without_a_changelog_has_no_ids(tmp_path: Path, package: Path) -> None:
+def test_a_changelog_is_extracted_and_a_file_that_is_no_package_is_an_error(
+    tmp_path: Path, package: Path
+) -> None:
     assert changelog(str(package)) == TEXT
     package.write_bytes(b"no package")
     with pytest.raises(Failed):

@@ -121,7 +121,7 @@ def test_too_many_files_of_packages_are_an_error() -> None:
         take({f"/var/lib/dpkg/status.d/{number}": stanza for number in range(5001)})
 
 
-def test_an_empty_database_is_an_error() -> None:
+def test_an_empty_database_is_not_recognised() -> None:
     assert take({"/var/lib/dpkg/status": b""})["kind"] is None
 
 
@@ -148,7 +148,7 @@ def test_names_are_bounded_and_printable() -> None:
     assert len(package[0]) <= 300
 
 
-def test_packages_of_the_host_are_read(tmp_path: Path) -> None:
+def test_files_of_the_host_are_read_and_names_in_its_folders_listed(tmp_path: Path) -> None:
     files = HostFiles()
     (tmp_path / "x").write_text("1")
     assert files.read(str(tmp_path / "x")) == b"1"
@@ -187,7 +187,7 @@ def test_releases_are_read_from_os_release(text: str, codename: str, suite: str)
     assert release.compared is bool(codename)
 
 
-def test_debian_testing_uses_its_own_security_suite() -> None:
+def test_packages_of_debian_testing_are_not_compared() -> None:
     title = 'PRETTY_NAME="Debian GNU/Linux forky/sid"'
     assert not releases.parse(f"{title}\nID=debian\nVERSION_CODENAME=forky\n").compared
 
@@ -198,7 +198,7 @@ def test_a_long_file_is_read_in_bounded_time() -> None:
             assert not releases.parse(text).compared
 
 
-def test_packages_of_other_origins_are_not_compared() -> None:
+def test_packages_of_other_distributions_are_not_compared() -> None:
     assert not releases.parse("ID=raspbian\nID_LIKE=debian\nVERSION_CODENAME=bookworm\n").compared
     assert not releases.parse("").compared
 

@@ -39,7 +39,7 @@ def test_a_full_disk_keeps_the_previous_record(tmp_path: Path, monkeypatch: pyte
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_files_and_locks_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+def test_files_of_a_killed_run_are_removed_and_its_lock_file_is_used_again(tmp_path: Path) -> None:
     (tmp_path / f".x{atomic.SUFFIX}").write_text("{")
     (tmp_path / "lock").touch()
     with record.locked(str(tmp_path)):

@@ -33,7 +33,7 @@ def test_facts_of_a_process_are_read(host: Host) -> None:
     assert found["cgroup"].keys() == {"path"}  # its cgroup is not its own: no limit there is this container's
 
 
-def test_an_ended_process_is_an_error(host: Host) -> None:
+def test_an_ended_process_has_no_facts(host: Host) -> None:
     assert read(2**30, ID, host) is None
 
 

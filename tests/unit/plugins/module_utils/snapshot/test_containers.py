@@ -77,7 +77,7 @@ def test_an_engine_that_stops_answering_fails_the_source(
     assert (found["state"], found["error"]) == ("failed", "the engine gave no valid answer: timed out")
 
 
-def test_a_hanging_mount_fails_only_its_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_mount_fails_only_its_own_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bind = [
         {"Type": "bind", "Source": str(tmp_path)},
         {"Type": "bind", "Source": "/dead"},

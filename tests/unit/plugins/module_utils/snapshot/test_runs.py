@@ -83,7 +83,7 @@ def test_runs_are_listed_newest_first_with_their_result(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("record", ["", "[]", '{"outcome": 3, "started": "yesterday"}'])
-def test_a_truncated_record_is_ignored(tmp_path: Path, record: str) -> None:
+def test_a_run_with_a_malformed_record_has_an_unknown_outcome(tmp_path: Path, record: str) -> None:
     leave(tmp_path, FIRST, record)
     known = {"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "armed": False}
     assert runs.read(str(tmp_path)) == {

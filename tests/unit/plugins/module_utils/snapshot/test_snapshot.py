@@ -49,7 +49,7 @@ def reasons(error: jsonschema_rs.ValidationError) -> list[str]:
     return [told for each in deepest for told in reasons(each)]
 
 
-def test_a_hanging_source_does_not_remove_other_sources_from_the_snapshot() -> None:
+def test_the_time_limits_of_sources_are_shorter_than_those_around_them() -> None:
     """A time limit within another one is shorter: else a source that hangs takes others with it."""
     once = Once(lambda: None)
     plan = [*standalone.plan(), *EngineSources(once, once, once, Redactor()).plan()]
@@ -92,7 +92,7 @@ def test_a_snapshot_collected_by_hand_is_valid(printed: Any) -> None:
     assert printed["sources"]["mounts"]["data"]
 
 
-def test_a_silent_engine_fails_only_its_own_sources(printed: Any) -> None:
+def test_sources_of_a_missing_engine_are_failed_or_absent(printed: Any) -> None:
     for name in ("docker.info", "docker.containers", "docker.images"):
         entry = printed["sources"][name]
         assert entry["state"] in ("failed", "absent")
@@ -116,7 +116,7 @@ def test_the_collector_file_is_reproducible(tmp_path: Path) -> None:
         (None, "cannot print the snapshot: there is no standard output"),
     ],
 )
-def test_errors_with_unprintable_text_are_reported_in_one_line(
+def test_a_snapshot_that_cannot_be_printed_is_an_error_of_one_line(
     command: list[str], where: str | None, told: str
 ) -> None:
     shell = ["sh", "-c", '"$@" ' + (f">{where}" if where else ">&-"), "-", *command]

@@ -80,7 +80,7 @@ def test_an_identity_token_is_never_sent_as_a_password(
         login.find("r", [written(tmp_path, {"credsStore": "test"})])
 
 
-def test_certificate_authorities_are_read_like_dockerd_does(
+def test_certificates_are_verified_without_the_strict_rules_as_dockerd_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = ssl.create_default_context()

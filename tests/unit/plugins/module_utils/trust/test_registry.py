@@ -63,7 +63,7 @@ def test_a_truncated_body_is_an_error(fake: FakeRegistry) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 501])
-def test_a_registry_without_the_referrers_api_uses_the_tag(fake: FakeRegistry, status: int) -> None:
+def test_a_registry_without_the_referrers_api_lists_no_referrers(fake: FakeRegistry, status: int) -> None:
     fake.answers["/v2/app/referrers/sha256:1"] = (status, {}, b"")
     with pytest.raises(NotFound):
         fake.registries().at(fake.name).referrers("app", "sha256:1")
@@ -82,7 +82,7 @@ def test_an_http_error_status_of_a_registry_is_an_error(fake: FakeRegistry, stat
         fake.registries().at(fake.name).manifest("app", "1")
 
 
-def test_an_unreachable_registry_is_contacted_once(tmp_path: Path) -> None:
+def test_an_unreachable_registry_is_reported_for_each_request(tmp_path: Path) -> None:
     registry = Registries(Settings(certificates=str(tmp_path))).at("127.0.0.1:1")
     for _ in range(2):
         with pytest.raises(Unreachable, match="cannot be asked: Connection refused"):
@@ -202,7 +202,7 @@ def test_an_invalid_token_is_an_error(fake: FakeRegistry, token: bytes) -> None:
         'Bearer realm="https://127.0.0.1:99999999999999999999/"',
     ],
 )
-def test_credentials_are_not_sent_for_unknown_schemes(
+def test_an_unusable_challenge_of_a_registry_is_an_error(
     fake: FakeRegistry, tmp_path: Path, challenge: str
 ) -> None:
     fake.answers["/v2/app/manifests/1"] = (401, {"WWW-Authenticate": challenge}, b"")

@@ -175,7 +175,7 @@ def test_a_classic_signature_can_be_a_referrer(fake: FakeRegistry, signer: Signe
     assert judged(fake, signer().public_key).status == "wrong-key"
 
 
-def test_keys_of_both_forms_are_combined(fake: FakeRegistry, signer: Signers) -> None:
+def test_signatures_of_both_forms_are_combined(fake: FakeRegistry, signer: Signers) -> None:
     one, other = signer(), signer()
     one.sign(fake, "app", IMAGE)
     other.bundle(fake, "app", IMAGE)

@@ -281,7 +281,9 @@ def test_a_release_removes_all_chains_and_its_undo_enables_the_unit_again(
 
 
 @pytest.mark.parametrize(("active", "raises"), [(True, True), (False, False)])
-def test_stopping_a_unit_is_retried(monkeypatch: pytest.MonkeyPatch, *, active: bool, raises: bool) -> None:
+def test_a_unit_that_cannot_be_stopped_is_an_error_only_if_it_is_active(
+    monkeypatch: pytest.MonkeyPatch, *, active: bool, raises: bool
+) -> None:
     said: list[str] = []
 
     def run(*command: str, **_: object) -> system.Outcome:

@@ -141,7 +141,7 @@ def test_an_engine_that_cannot_be_listed_is_refused(host: Host, migration: Migra
         prepared(host)
 
 
-def test_a_host_without_user_namespaces_is_refused(
+def test_a_host_or_key_that_excludes_user_namespaces_is_refused(
     host: Host, migration: Migration, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(Refused, match="exclude each other"):
