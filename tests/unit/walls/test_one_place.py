@@ -18,7 +18,7 @@ def test_docstrings_are_not_counted_as_texts() -> None:
     assert list(texts(source)) == ["ansible-doc"]
 
 
-def test_the_loop_over_events_of_ansible_exists_once() -> None:
+def test_outside_of_the_fleet_only_the_progress_reads_results_of_tasks() -> None:
     told = {name for name, source in MODULES.items() if "TaskResult" in names(source)}
     assert {name for name in told if room(name) != "fleet"} == {"hardener.terminal.progress"}
 
@@ -130,7 +130,7 @@ def test_the_search_finds_every_form_of_a_map_from_keys_to_flags() -> None:
         assert not maps_keys_to_flags(source), source
 
 
-def test_readers_of_a_snapshot_do_not_map_keys_to_flags() -> None:
+def test_only_listed_modules_map_keys_to_flags() -> None:
     found = {path for path, source in everything() if maps_keys_to_flags(source)}
     assert found == {
         "plugins/module_utils/docker/keys.py",
@@ -162,7 +162,7 @@ def test_each_kernel_setting_is_listed_once() -> None:
         assert not [key for key in keys if key in data.read_text(encoding="utf-8")], data
 
 
-def test_the_calls_that_the_default_seccomp_profile_refuses_are_listed_once() -> None:
+def test_only_four_modules_list_calls_that_the_default_seccomp_profile_refuses() -> None:
     second = '_REFUSED = """acct add_key bpf keyctl mount reboot"""\n'
     assert len(words(second, seccomp.REFUSED)) == 6
     found = {path for path, source in everything() if len(words(source, seccomp.REFUSED)) > 5}
@@ -207,7 +207,7 @@ def test_every_form_of_a_name_of_own_files_is_found() -> None:
         assert not names_own_files(source), source
 
 
-def test_the_files_of_hardener_on_a_host_are_named_once() -> None:
+def test_the_files_of_hardener_on_a_host_are_named_in_two_modules() -> None:
     found = {path for path, source in everything() if names_own_files(source)}
     documentation = {path for path in found if path.startswith("plugins/modules/")}
     assert found - documentation == {
@@ -231,7 +231,7 @@ def test_the_search_finds_every_use_of_a_name() -> None:
     assert "AF_UNIX" not in names("x = 'RestrictAddressFamilies=AF_UNIX'")
 
 
-def test_the_engine_has_one_client() -> None:
+def test_only_one_module_speaks_http_to_the_engine() -> None:
     client = "plugins/module_utils/docker/api.py"
     assert plugins_with("AF_UNIX") == {
         client,
@@ -255,7 +255,7 @@ def test_the_kernel_is_asked_over_netlink_in_one_module() -> None:
     assert plugins_with("AF_NETLINK") == {"plugins/module_utils/host/netlink.py"}
 
 
-def test_foreign_texts_are_made_printable_in_one_module() -> None:
+def test_only_two_modules_make_foreign_texts_printable() -> None:
     # The client refuses a malformed request.
     assert plugins_with("isprintable") == {
         "plugins/module_utils/docker/api.py",
@@ -283,7 +283,7 @@ def test_the_search_finds_every_form_of_a_rename() -> None:
         assert not renames(call), call
 
 
-def test_files_are_written_atomically_in_one_module() -> None:
+def test_only_three_modules_of_the_collection_replace_files() -> None:
     found = {path for path, source in everything() if path.startswith("plugins/") and renames(source)}
     assert found == {
         "plugins/module_utils/host/atomic.py",
