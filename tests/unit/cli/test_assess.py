@@ -103,7 +103,7 @@ def test_a_report_with_the_reserved_name_of_the_before_report_is_refused(
     assert result.stderr.startswith("hardener: error: two reports would go to the same file")
 
 
-def test_an_unwritable_report_is_refused_before_any_snapshot_is_judged(
+def test_harden_refuses_an_unwritable_report_before_any_host_is_changed(
     hardener: Hardener, tmp_path: Path
 ) -> None:
     """A host must not be changed first and the proof of it be lost afterwards."""

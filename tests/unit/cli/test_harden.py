@@ -61,7 +61,7 @@ def test_without_failures_no_role_runs(hardener: Hardener, fleet: FakeFleet, tmp
     assert (tmp_path / "j.xml").exists()
 
 
-def test_failures_without_a_remediating_role_remain_and_are_reported(
+def test_an_unreachable_host_is_not_changed_and_gives_exit_code_4(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"gone": "timed out"}
@@ -184,7 +184,7 @@ def test_a_rollback_has_precedence_over_other_results(
     assert "web1: failed: dockerd did not start\n" in result.stderr
 
 
-def test_a_host_that_could_not_be_changed_makes_the_run_incomplete(
+def test_a_control_that_still_fails_after_a_refused_change_gives_exit_code_3(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}

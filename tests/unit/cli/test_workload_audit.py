@@ -70,7 +70,7 @@ def test_the_engine_of_the_docker_client_is_used(
     "address",
     ["tcp://10.0.0.1:2376", "unix:///run/user/1000/docker.sock", "unix:///h/.docker/desktop/docker.sock"],
 )
-def test_an_unreachable_engine_is_reported_in_one_line(
+def test_an_engine_that_cannot_be_audited_is_refused_in_one_line(
     hardener: Hardener, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", address)

@@ -139,7 +139,7 @@ def test_a_proof_by_another_version_leaves_the_verification_incomplete(desk: Des
     assert not verified.complete
 
 
-def test_files_of_different_proofs_are_not_exported(desk: Desk, files: dict[str, bytes]) -> None:
+def test_a_proof_with_an_altered_file_is_not_exported(desk: Desk, files: dict[str, bytes]) -> None:
     with pytest.raises(HardenerError, match=r"cannot be exported: seccomp\.json: altered"):
         export(
             [run()],

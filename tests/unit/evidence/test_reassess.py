@@ -137,7 +137,7 @@ def test_controls_missing_from_the_manifest_are_refused(tmp_path: Path) -> None:
         )
 
 
-def test_the_host_name_must_match_the_inventory(tmp_path: Path) -> None:
+def test_a_host_has_its_name_in_the_inventory_and_not_in_its_snapshot(tmp_path: Path) -> None:
     controls = catalogue.load(BENCHMARK)
     lying = make(host="somebody else")
     found: Assessment = dataclasses.replace(assess(lying, controls, benchmark=BENCHMARK), host="db01")
@@ -149,7 +149,9 @@ def test_the_host_name_must_match_the_inventory(tmp_path: Path) -> None:
     assert judged(evidence, tmp_path).differences == 0
 
 
-def test_an_endless_report_is_read_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_with_a_line_that_is_too_long_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reassess, "_MAX_LINE", 50)
     with pytest.raises(Refused, match=r"report\.ndjson: a line of the report has more than 50 bytes"):
         judged(run(), tmp_path)
@@ -178,7 +180,7 @@ def test_an_invalid_decision_file_is_refused(tmp_path: Path, content: bytes) -> 
         judged(waived(declared=content), tmp_path)
 
 
-def test_a_decision_file_under_another_name_is_refused(tmp_path: Path) -> None:
+def test_a_decision_file_with_another_digest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         Refused,
         match=r"declared/waivers\.yml: not the decision file by which the run in the manifest was judged",
@@ -244,6 +246,6 @@ def test_a_selection_in_another_order_gives_the_same_result(tmp_path: Path) -> N
     assert judged(run(selection=Selection(only=(*AUDITED[::-1], "5.5"))), tmp_path).judge == ""
 
 
-def test_the_last_day_of_the_calendar_is_accepted(tmp_path: Path) -> None:
+def test_a_false_date_at_the_end_of_the_calendar_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"report\.(?:html|csv|ndjson)"):
         judged(waived(), tmp_path, decided=date.max)

@@ -70,7 +70,7 @@ def test_comments_and_malformed_lines_are_ignored(file: Path, text: str) -> None
     assert read_allowed(file).refusal(BLOB) == ""
 
 
-def test_a_key_is_revoked_by_its_line_in_the_file(tmp_path: Path) -> None:
+def test_a_list_of_revoked_keys_is_read_unchanged(tmp_path: Path) -> None:
     key = new_key(tmp_path / "key")
     text = f"# revoked\n\n{public(key)} lost\n"
     (tmp_path / "revoked").write_text(text)

@@ -72,7 +72,7 @@ PRIME = 0x8F3  # 2 ** 3071 and this is one
 
 
 @pytest.mark.parametrize("exponent", [0, 1, 2, 65536])
-def test_an_rsa_key_without_a_secret_exponent_is_weak(exponent: int) -> None:
+def test_an_rsa_key_with_the_exponent_1_or_an_even_one_is_weak(exponent: int) -> None:
     assert "signatures can be made without the private key" in parse(rsa(3072, exponent=exponent)).weakness
 
 

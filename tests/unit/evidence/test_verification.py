@@ -82,7 +82,9 @@ def test_a_folder_in_place_of_a_bundle_is_refused(desk: Desk) -> None:
         desk.verify(desk.folder)
 
 
-def test_verification_writes_no_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verification_writes_only_two_small_temporary_files(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, _ = desk.export("it.tar.gz")
     written: list[int] = []
     real = Path.write_bytes
@@ -109,7 +111,7 @@ def test_changed_instructions_are_refused_if_the_manifest_names_no_version_of_ha
         desk.verify(bundle, ledger=False)
 
 
-def test_the_first_ledger_entry_has_no_previous_digest(desk: Desk) -> None:
+def test_an_impossible_previous_ledger_entry_is_refused(desk: Desk) -> None:
     bundle, _ = desk.export("it.tar.gz")
     for previous in ({"seq": 0, "sha256": "1" * 64}, {"seq": 7, "sha256": "0" * 64}):
         bundle.write_bytes(resigned(desk, contents(bundle), ledger={"previous": previous}))

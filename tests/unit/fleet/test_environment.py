@@ -147,7 +147,7 @@ def test_an_ansible_cfg_cannot_disable_the_check_of_host_keys(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("named", ["other.cfg", "folder"])
-def test_the_first_ansible_cfg_is_used(tmp_path: Path, named: str) -> None:
+def test_the_ansible_cfg_named_by_the_environment_has_precedence(tmp_path: Path, named: str) -> None:
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "other.cfg", tmp_path / "folder" / "ansible.cfg"):
         path.write_text("[defaults]\nforks = 50\n")
@@ -158,7 +158,7 @@ def test_the_first_ansible_cfg_is_used(tmp_path: Path, named: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["no section = 1", "[defaults\n", "[defaults]\n%(x)s\n", "\x00"])
-def test_ansible_reports_a_broken_ansible_cfg(tmp_path: Path, text: str) -> None:
+def test_a_broken_ansible_cfg_has_no_precedence(tmp_path: Path, text: str) -> None:
     (tmp_path / "ansible.cfg").write_text(text)
     assert set(PREFERRED) <= set(settings({}, tmp_path))
 

@@ -228,6 +228,6 @@ def test_a_failure_is_explained_for_any_module_result(key: str, value: Any) -> N
         ("hardener: db01", None),
     ],
 )
-def test_steps_of_transactions_are_plain_text(text: str, event: StepStarted | None) -> None:
+def test_only_well_formed_lines_are_steps_of_a_transaction(text: str, event: StepStarted | None) -> None:
     assert translate({"event": "verbose", "stdout": text}) == event
     assert translate({"event": "runner_on_start", "stdout": text}) is None

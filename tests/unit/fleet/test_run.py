@@ -391,7 +391,9 @@ def terminate_at_first_event(run: Run, number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_sigterm_is_handled_like_an_interrupt(play: Callable[[Script], Any], number: signal.Signals) -> None:
+def test_termination_signals_are_handled_like_an_interrupt(
+    play: Callable[[Script], Any], number: signal.Signals
+) -> None:
     before = signal.signal(number, signal.SIG_DFL)
     try:
         play(until_cancelled(hosts("a")))

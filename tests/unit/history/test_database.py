@@ -15,7 +15,7 @@ from tests.unit.reports.conftest import assessment, gone
 MANUAL = Path(__file__).parents[3] / "docs" / "history.md"
 
 
-def test_the_queries_of_the_documentation_work(history: History) -> None:
+def test_the_last_query_of_the_documentation_works(history: History) -> None:
     query = re.findall(r"```sql\n(.*?)```", MANUAL.read_text(), re.DOTALL)[-1]
     put(history, assessments=[assessment("earlier")])
     put(history, assessments=[assessment("a"), gone("b"), assessment("c")])

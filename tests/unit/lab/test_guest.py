@@ -93,7 +93,7 @@ def test_a_name_taken_by_another_release_is_an_error(restored: list[str]) -> Non
         lab.up("a", "12", report=quiet)
 
 
-def test_a_bare_guest_has_no_docker(restored: list[str]) -> None:
+def test_the_name_of_a_bare_guest_cannot_be_used_for_a_guest_with_docker(restored: list[str]) -> None:
     assert lab.up("a", "13-bare", report=quiet).release == "13-bare"
     with pytest.raises(HardenerError, match=r"guest a runs Debian 13-bare"):
         lab.up("a", "13", report=quiet)

@@ -67,7 +67,7 @@ def test_the_name_changes_with_the_rest_of_the_recipe(
     assert recipe.image_name(TRIXIE, machine=MACHINE) != before
 
 
-def test_the_name_does_not_depend_on_the_mirror() -> None:
+def test_the_command_that_builds_an_image_names_no_mirror() -> None:
     for release in RELEASES.values():
         command = bootstrap(release)
         assert command[-2:] == [release.suite, "-"]

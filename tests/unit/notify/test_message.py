@@ -107,7 +107,7 @@ def test_a_repair_reports_remaining_drift() -> None:
     assert (len(document["found"]["moved"]), document["left"]["moved"]) == (1, [])
 
 
-def test_the_message_names_the_result_of_each_exit_code() -> None:
+def test_the_message_names_the_result_of_exit_codes_without_drift() -> None:
     drift = moved([(assessment("a", PASSING), gone("a"))])
     named = {
         code: told(Event(inventory="i", exit_code=code, found=drift))["event"]

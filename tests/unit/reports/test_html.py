@@ -103,7 +103,7 @@ def test_ids_are_unique(written: Written) -> None:
     assert len(found) == len(set(found))
 
 
-def test_decisions_are_listed_before_the_facts(written: Written) -> None:
+def test_decisions_are_listed_among_the_facts(written: Written) -> None:
     (record,) = Page(written(decided())).records
     facts = [each for verdict in record[6] for each in verdict[3]]
     assert any(each.startswith("waived until 2027-01-31 [W-001 by team-x]") for each in facts)

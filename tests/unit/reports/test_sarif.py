@@ -133,7 +133,7 @@ def test_a_part_of_the_run_has_its_own_automation_id(tmp_path: Path, run: RunInf
     assert read(path)["automationDetails"]["id"] == f"hardener/cis-docker-1.8.0/web/{run.run_id}"
 
 
-def test_results_name_controls_that_were_not_evaluated(write: Write) -> None:
+def test_a_notification_names_a_host_that_was_not_evaluated(write: Write) -> None:
     (invocation,) = read(write(assessment("db1"), gone("web_1")))["invocations"]
     assert invocation["executionSuccessful"] is False
     said = [

@@ -75,7 +75,7 @@ def test_quoted_arguments_stay_separate(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_a_dollar_sign_is_kept(text: str) -> None:
+def test_a_quoted_word_is_unchanged_with_its_dollar_signs(text: str) -> None:
     (word,) = words(quoting.word(text))
     assert expanded(word, "%") == text
 
@@ -88,7 +88,7 @@ def test_control_characters_in_a_unit_are_refused(quote: Callable[[str], str], t
 
 
 @pytest.mark.parametrize("text", ['/a b/100%/$x/"q"/it\'s', "/[a]/*"])
-def test_a_path_that_cannot_be_quoted_is_refused(text: str) -> None:
+def test_a_path_with_special_characters_is_unchanged(text: str) -> None:
     assert expanded(quoting.path(Path(text)), "%") == text
 
 

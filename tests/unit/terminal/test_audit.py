@@ -221,7 +221,7 @@ def test_a_long_id_does_not_hide_text() -> None:
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "30"])
-def test_numbers_are_shown_at_any_width(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+def test_the_console_is_at_least_40_columns_wide(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     stream = io.StringIO()
     assert console(stream).width == 40

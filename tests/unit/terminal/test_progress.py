@@ -77,7 +77,7 @@ def test_a_started_task_is_printed_sooner_than_a_repeat_of_the_current_one() -> 
     assert [line.partition("(")[2] for line in lines[:-1]] == ["Install)", "Restart)"]
 
 
-def test_the_longest_step_is_named() -> None:
+def test_the_current_task_is_named() -> None:
     lines = shown(
         Stream(tty=False), TaskStarted("audit_rules : Install"), Idle(), Idle(), Idle()
     ).splitlines()
@@ -151,7 +151,7 @@ def test_the_steps_of_transactions_are_shown_with_their_times(live: bool) -> Non
     assert "restart" not in text[text.rindex("(Converge)") :]
 
 
-def test_the_slowest_hosts_of_a_fleet_are_named() -> None:
+def test_at_most_three_hosts_with_a_step_are_named() -> None:
     hosts = tuple("abcdef")
     text = shown(Stream(tty=False), Hosts(hosts), *(StepStarted(each, "x") for each in hosts), *[Idle()] * 9)
     assert re.search(r"\(a: x [\dmins ]+, b: x [\dmins ]+, c: x [\dmins ]+, \+3 more\)", text)

@@ -51,7 +51,7 @@ class Answers:
 @pytest.mark.parametrize(
     ("state", "code"), [(State.UNREACHABLE, ExitCode.INCOMPLETE), (State.FAILED, ExitCode.USAGE)]
 )
-def test_a_host_without_an_answer_is_not_a_usage_error(
+def test_only_a_host_that_fails_in_a_stage_is_a_usage_error(
     state: State, code: ExitCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hardener.fleet.requests.stage", lambda *_: Answers(state))
