@@ -286,7 +286,7 @@ def test_repaired_settings_of_the_host_pass(guest: lab.Guest) -> None:
     assert judge(snapshot, "daemon-tls-verify").status is Status.NOT_APPLICABLE
 
 
-def test_each_missing_audit_rule_fails_one_control(guest: lab.Guest) -> None:
+def test_a_missing_audit_rule_fails_only_its_control(guest: lab.Guest) -> None:
     shell(guest, "auditctl -W /usr/bin/containerd -p rwxa -k docker")
     snapshot = collect(guest)
     failing = [slug for slug in AUDIT if judge(snapshot, slug).status is Status.FAIL]
@@ -294,7 +294,7 @@ def test_each_missing_audit_rule_fails_one_control(guest: lab.Guest) -> None:
     assert "no loaded rule" in judge(snapshot, "audit-bin-containerd").actual
 
 
-def test_never_rules_fail_their_controls(guest: lab.Guest) -> None:
+def test_a_never_rule_in_the_kernel_fails_the_controls_of_its_folder(guest: lab.Guest) -> None:
     shell(guest, "auditctl -A never,exit -F dir=/etc/docker; augenrules --load >/dev/null")
     assert_all(collect(guest), AUDIT, Status.PASS)
     shell(guest, "auditctl -A never,exit -F arch=b64 -F dir=/etc/docker")

@@ -52,7 +52,7 @@ def host(boot: Boot) -> lab.Guest:
     return guest
 
 
-def test_a_guest_is_unchanged_or_as_planned_according_to_its_journal(
+def test_a_guest_is_as_before_or_as_planned_after_a_fault(
     host: lab.Guest, record_property: Callable[[str, object], None]
 ) -> None:
     command = f"cd {FOLDER} && exec python3 -m tests.faults.on_guest {SEED} {POINTS}"

@@ -50,7 +50,7 @@ def test_a_program_that_is_not_an_engine_is_reported(tmp_path: Path, server: Any
         assert run.data("system")
 
 
-def test_an_engine_with_an_unexpectedly_empty_list_is_reported(tmp_path: Path) -> None:
+def test_an_empty_list_of_containers_is_an_error_if_the_engine_gives_no_info(tmp_path: Path) -> None:
     answers = {
         "/_ping": b"OK",
         "/version": b'{"Version":"99","ApiVersion":"1.99","MinAPIVersion":"1.60"}',

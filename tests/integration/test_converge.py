@@ -115,7 +115,7 @@ def read_only(host: Host) -> Iterator[Path]:
         yield folder
 
 
-def test_a_full_disk_keeps_all_former_files(host: Host, small: Path) -> None:
+def test_a_run_that_fills_the_disk_keeps_all_former_files(host: Host, small: Path) -> None:
     (small / "config").write_text("old")
     (host.files / "other").write_text("old")
     result = host.converge(host.file("other", "new"), host.file("small/config", "x" * 200_000))

@@ -320,7 +320,7 @@ def test_a_command_ends_although_a_host_gives_no_answer(
 
 
 @pytest.mark.parametrize("name", CONTACT_NO_HOST)
-def test_a_command_without_hosts_contacts_none(
+def test_a_command_that_needs_no_host_contacts_none(
     name: str, ended: Ended, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ended

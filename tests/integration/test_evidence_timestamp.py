@@ -61,7 +61,7 @@ def test_openssl_verifies_the_time_stamp(desk: Desk, authority: Authority, bundl
     assert "Verification: OK" in result.stdout + result.stderr
 
 
-def test_the_request_contains_only_a_hash(authority: Authority, bundle: Path) -> None:
+def test_a_request_for_a_time_stamp_has_fewer_than_80_bytes(authority: Authority, bundle: Path) -> None:
     (asked,) = authority.asked
     assert len(asked) < 80
 

@@ -93,7 +93,7 @@ def test_a_connection_without_a_container_ends_at_once(own_network: object, foun
         assert made.carried == {}
 
 
-def test_a_failing_or_slow_engine_ends_only_one_connection(own_network: object) -> None:
+def test_connections_do_not_wait_for_each_other_if_the_engine_fails(own_network: object) -> None:
     together = threading.Barrier(4, timeout=60)  # asyncio has a thread more than this for one processor
     asked = []
 

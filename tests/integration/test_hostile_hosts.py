@@ -340,7 +340,7 @@ def test_a_host_with_endless_output_does_not_affect_others(
     assert ssh_processes(f"{sshd.root}/cp-one_{name}") == [] or name != "endless"
 
 
-def test_the_largest_answers_fit_into_the_memory_of_the_control_node(
+def test_answers_that_are_too_large_are_refused_within_a_gigabyte_of_memory(
     sshd: Sshd, hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
 ) -> None:
     bad = {name: hostile.host(name, code) for name, (code, _) in TOO_MUCH.items()}

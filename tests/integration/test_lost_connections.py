@@ -38,7 +38,9 @@ RETRIES = 2
 
 
 @pytest.mark.parametrize(("read_only", "runs"), [(False, 1), (True, 1 + RETRIES)])
-def test_a_script_that_changes_a_host_is_not_run_again(tmp_path: Path, read_only: bool, runs: int) -> None:
+def test_only_a_read_only_script_is_run_again_after_a_lost_connection(
+    tmp_path: Path, read_only: bool, runs: int
+) -> None:
     source, count = tmp_path / "files" / "script", tmp_path / "count"
     source.mkdir(parents=True)
     (source / "__init__.py").touch()

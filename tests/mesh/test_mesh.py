@@ -163,7 +163,7 @@ def test_a_run_survives_an_interrupted_link(whole: Mesh, audit: Audit, folder: P
     complete(folder / "report.json")
 
 
-def test_a_mesh_without_nodes_is_reported(whole: Mesh, audit: Audit, folder: Path) -> None:
+def test_a_mesh_whose_only_node_died_is_reported(whole: Mesh, audit: Audit, folder: Path) -> None:
     run = audit("report", "--mesh", str(whole.options(lease=LEASE, nodes=["w1"])))
     whole.until_playing("w1")
     whole.kill("w1")

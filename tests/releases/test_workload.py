@@ -86,7 +86,7 @@ def test_a_container_is_proven_with_a_fetched_recorder_that_leaves_the_packages_
     assert shell(guest, "docker ps --all --format '{{.Names}}'") == "web\n"
 
 
-def test_each_recorder_finds_the_same_system_calls_on_one_host(
+def test_bpftrace_finds_the_same_system_calls_as_bpf_and_the_audit_log_no_others(
     hardener: Callable[[str], tuple[lab.Guest, Hardener]], tmp_path: Path
 ) -> None:
     guest, run = hardener("13")

@@ -101,7 +101,7 @@ def busy(pristine: Boot) -> Any:
         ),
     ],
 )
-def test_a_key_that_this_engine_lacks_is_refused_with_the_reason(
+def test_an_unsuitable_key_is_refused_with_the_reason(
     busy: lab.Guest, run: Runs, variables: Mapping[str, Any], reason: str
 ) -> None:
     before = shell(busy, ENGINE)

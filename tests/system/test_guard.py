@@ -136,7 +136,7 @@ def test_a_second_controller_is_refused_with_the_reason(host: lab.Guest, tmp_pat
 
 
 @pytest.mark.parametrize(("seconds", "outcome"), [(30, "changed"), (100, "rolled_back")])
-def test_a_run_survives_a_network_that_is_cut_meanwhile(
+def test_a_run_whose_network_is_cut_completes_or_is_rolled_back(
     host: lab.Guest, tmp_path: Path, seconds: int, outcome: str
 ) -> None:
     containers = running(shell(host, CONTAINERS))
