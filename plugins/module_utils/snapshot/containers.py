@@ -6,7 +6,7 @@ import os
 from functools import partial
 
 from ..docker.http import NotFound, parse
-from ..host.errors import describe
+from ..host.errors import Failed, describe
 from . import containerproc, docker, filestat, seccomp, unixsockets
 from .entries import Entries
 from .filestat import Files, record_key
@@ -66,7 +66,14 @@ class Containers:
             listening = unixsockets.listening().values()
         except OSError:
             return
-        for path in unixsockets.renamed(sorted({*self._bind_sources, *self._folders}), listening):
+        folders = {*self._bind_sources, *self._folders}
+        if any(socket.file and not socket.path() for socket in listening):
+            # The folder of a volume shows its device only while a container runs.
+            try:
+                folders.update(docker.volume_paths(docker.volumes(self._engine.get(), self._redactor)))
+            except (OSError, Failed):
+                pass  # the source docker.volumes says so
+        for path in unixsockets.renamed(sorted(folders), listening):
             self._files.add(path)
 
     def _read(self) -> Encoded:
