@@ -28,7 +28,7 @@ def read(path: Path, *, most: int) -> bytes:
 
 
 def values(data: bytes) -> int:
-    """Return an upper bound of the number of values in a JSON text; punctuation in strings counts too."""
+    """Estimate the number of values in a JSON text by its punctuation; punctuation in strings counts too."""
     return sum(map(data.count, (b"{", b"[", b",", b":")))
 
 

@@ -149,7 +149,7 @@ def _take_over(descriptor: int, path: Path) -> None:
 
 
 def require_folder(path: Path) -> None:
-    """Check that files can be written into a folder, which is created if it is missing.
+    """Check that files can be written into a folder, or that the folder can be created.
 
     Raises:
         HardenerError: they cannot.
@@ -173,7 +173,7 @@ def require_writable(path: Path) -> None:
         return
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="make it first")
+        raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="create the folder first")
     try:
         is_folder = path.is_dir()
         # A device or a pipe is opened for writing; to replace a file takes write access to its folder.

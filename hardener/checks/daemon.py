@@ -121,7 +121,7 @@ def log_level(snapshot: Snapshot) -> Verdict:
 def unless_stale(
     settings: Settings, key: str, expected: str, actual: str, evidence: Sequence[str]
 ) -> Verdict:
-    """Return a pass that is based on the file alone; undecided if the file is newer than the daemon."""
+    """Return a pass that is based on the file alone; a manual verdict if the file is newer than the daemon."""
     if settings.changed_since_start and not settings.get(key).origin.startswith("--"):
         return manual(
             expected,
@@ -279,7 +279,7 @@ def _declared_text(settings: Settings, key: str) -> str:
 @check("daemon-cgroup-parent-default")
 @needs_engine
 def cgroup_parent(snapshot: Snapshot) -> Verdict:
-    """Check that the cgroups of containers have the parent that the site expects."""
+    """Check that the engine's default cgroup parent is unset or approved by the site."""
     expected = "cgroup-parent is unset, or one that the site approved"
     settings = Settings(snapshot)
     parent = settings.text("cgroup-parent")
@@ -300,7 +300,7 @@ def cgroup_parent(snapshot: Snapshot) -> Verdict:
 @check("daemon-no-new-privileges")
 @needs_engine
 def no_new_privileges(snapshot: Snapshot) -> Verdict:
-    """Check no-new-privileges: engines from 24.0 on report it, older ones only declare it."""
+    """Check no-new-privileges: engines from 24.0 on report it, older ones are judged by their configuration."""
     expected = "new containers cannot gain privileges by default"
     settings = Settings(snapshot)
     evidence = settings.evidence("no-new-privileges")
@@ -365,7 +365,7 @@ def userland_proxy(snapshot: Snapshot) -> Verdict:
 @check("daemon-seccomp-custom")
 @needs_engine
 def seccomp_profile(snapshot: Snapshot) -> Verdict:
-    """Check for the built-in seccomp profile, which the engine updates; a custom one needs a policy."""
+    """Check for the built-in seccomp profile, which the engine updates; a person has to judge a custom one."""
     expected = "the built-in seccomp profile, or a custom one that the policy names"
     profile = _seccomp(snapshot.info)
     if profile in ("builtin", "default"):

@@ -28,7 +28,7 @@ _STICKY, _OTHERS, _GROUP = 0o1000, 0o002, 0o020
 @check("daemon-nri-trusted")
 @needs_engine
 def nri(snapshot: Snapshot) -> Verdict:
-    """Check who can install NRI plugins: a plugin adds mounts and environment to every container."""
+    """Check who can install NRI plugins: a plugin can add mounts and environment to every container."""
     expected = "NRI is off, or only root can add a plugin"
     if snapshot.engine_version < _NRI_SINCE:
         return not_applicable("engines before 29.2 have no NRI")
@@ -111,7 +111,7 @@ def made_by_the_engine(snapshot: Snapshot) -> Verdict:
     evidence = [f"the engine is {version}; from 29.6 on it runs with umask 0"]
     if offenders:
         return _failed(expected, offenders, evidence)
-    return passed(expected, f"{count(len(own), 'file')} of the engine's own", evidence=evidence)
+    return passed(expected, f"other users can write to none of {count(len(own), 'file')}", evidence=evidence)
 
 
 def _failed(expected: str, offenders: list[Offender], evidence: list[str]) -> Verdict:

@@ -111,7 +111,7 @@ EVERYBODY = "every local user"
 
 def _approved_only(reach: dict[str, str]) -> str:
     if not reach:
-        return "no user beside root"
+        return "no user besides root"
     return f"{count(len(reach), 'user')}, all approved: {', '.join(sorted(reach))}"
 
 
@@ -172,7 +172,7 @@ def _evaluated(last: LastScan, found: Evaluation, evidence: list[str]) -> Verdic
     facts = [f"{found.profile} of {found.content}, evaluated at {found.evaluated_at}: {told}", *evidence]
     age = last.age(found.evaluated_at)
     if age > last.oldest:
-        offender = Offender("setting", found.profile, f"was evaluated {age} days ago, at most {last.oldest}")
+        offender = Offender("setting", found.profile, f"was evaluated {age} days ago; at most {last.oldest} days are allowed")
         return failed(
             _HARDENED, f"the last evaluation is {age} days old", offenders=[offender], evidence=facts
         )

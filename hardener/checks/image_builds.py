@@ -137,7 +137,7 @@ def _is_rootfs(step: Step) -> bool:
 @check("image-verified-packages")
 @needs_engine
 def verified_packages(snapshot: Snapshot) -> Verdict:
-    """Check that no build command disabled signature checks; scripts need a person."""
+    """Check that no build command disabled signature checks; a person has to read the scripts."""
     return judge_all(
         images(snapshot),
         _unverified,

@@ -129,7 +129,7 @@ def _is_in(origin: str, place: str) -> bool:
 @check("image-minimal-packages")
 @needs_engine
 def minimal_packages(snapshot: Snapshot) -> Verdict:
-    """Check the number of packages: a person decides; size and layers show where to start."""
+    """Ask a person about the packages of images; size and number of build steps show where to start."""
     largest_first = sorted(
         images(snapshot), key=lambda image: fields.number(image.inspect, "Size", SOURCE), reverse=True
     )

@@ -54,7 +54,7 @@ class LastScan:
         return int(passed // _DAY)
 
     def is_current(self, moment: str) -> bool:
-        """Return whether the results are still valid."""
+        """Return whether results of this time in the record are recent enough to decide."""
         return self.age(moment) <= self.oldest
 
     def counts(self, scanned: Scanned) -> bool:
@@ -64,7 +64,7 @@ class LastScan:
 
     @property
     def host(self) -> Scanned | None:
-        """Return the result for the host itself; None if it is outdated, or packages have changed since."""
+        """Return the result for the host itself; None if it is unknown or too old, or packages have changed since."""
         host = self.scan.host
         known = host.state in (ScanState.CLEAN, ScanState.OUTDATED) and not self.packages_changed
         return host if known and self.counts(host) else None

@@ -71,7 +71,7 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
         scanned = f"scanned at {last.host.scanned_at} by the index of {last.host.index_date}"
         return passed(expected, "no security update is pending", evidence=[scanned])
     pending(snapshot)  # an outdated index cannot say that no update is pending
-    age = f"index refreshed {packages.get('index_age_s', 0) // 3600} hours before"
+    age = f"index refreshed {packages.get('index_age_s', 0) // 3600} hours before the snapshot"
     return passed(expected, "no security update is pending", evidence=[age])
 
 

@@ -47,7 +47,7 @@ class Comparison:
         self._changes: dict[tuple[str, Status, Status, ChangeKind], ControlChange] = {}
 
     def add(self, before: Assessment, after: Assessment) -> list[tuple[Finding, ChangeKind]]:
-        """Compare one host; yield the earlier findings that changed, with the kind of change.
+        """Compare one host; return the earlier findings that changed, with the kind of change.
 
         A host that could not be reached counts with its errors, but its controls are not listed: they were
         not evaluated, which is no change.

@@ -94,10 +94,10 @@ def attestations_of(document: Document, today: date, *, evidence: bool = True) -
     Args:
         document: the file.
         today: the day by which dates are judged.
-        evidence: whether the evidence has to be there, and what it was.
+        evidence: whether the files of evidence must exist, with the digests in the entries.
 
     Raises:
-        DocumentError: it holds something else, or the evidence is missing or another; names line and key.
+        DocumentError: an entry is invalid, or its evidence is missing or was changed; names line and key.
     """
     if document.content is None:
         return Attestations(document, ())

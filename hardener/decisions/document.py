@@ -90,7 +90,7 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read a file.
+    """Read a YAML file that a person wrote.
 
     Raises:
         HardenerError: it cannot be read, is too large, or is not the YAML described above.

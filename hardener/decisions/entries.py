@@ -41,7 +41,7 @@ _Any = TypeVar("_Any")
 
 def _identifier(text: str) -> str:
     if not _IDENTIFIER.fullmatch(text):
-        raise ValueError("must be letters, digits and . _ - only, 64 at most")
+        raise ValueError("must be at most 64 letters, digits and . _ -, beginning with a letter or digit")
     return text
 
 

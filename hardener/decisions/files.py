@@ -17,10 +17,10 @@ ATTESTATIONS = "attestations.yml"
 
 
 def read_decisions(waivers: Path | None, attestations: Path | None, *, today: date) -> Decisions:
-    """Read waivers and attestations; None where neither file exists.
+    """Read the given files of waivers and attestations; None stands for no file, and so for no entries.
 
     Raises:
-        HardenerError: a file cannot be read, or a person's slip in it; names file, line and key.
+        HardenerError: a file cannot be read, or has an error; names file, line and key.
     """
     from hardener.decisions.document import read  # noqa: PLC0415
 
@@ -36,8 +36,9 @@ def stored_decisions(declared: Mapping[str, bytes], *, name: str, today: date) -
     """Return the decisions that were stored with a run; None where there were none.
 
     Args:
-        declared: the files as they were, by what they hold. What was evidence then is not looked for.
-        name: what says in errors where they are.
+        declared: the contents of the files, under the keys ``waivers`` and ``attestations``. The evidence that
+   attestations name is not looked for.
+        name: the folder that errors name.
         today: the day of the run.
 
     Raises:

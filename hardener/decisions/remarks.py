@@ -61,7 +61,7 @@ def attestation_remark(applied: AppliedAttestation) -> str:
             return line(f"attested until {said.expires} {who}{about}: {said.looked_at}", 600) + evidence
         case Standing.EXPIRED:
             return line(f"attestation {said.id} expired {said.expires}")
-    return line(f"stale attestation {said.id}: the control is not manual")
+    return line(f"stale attestation {said.id}: there is nothing to attest")
 
 
 @dataclass(frozen=True, slots=True)

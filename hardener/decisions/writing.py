@@ -121,7 +121,7 @@ def _last_line(event: yaml.Event) -> int:
 def _unsupported_layout(path: Path) -> HardenerError:
     return HardenerError(
         f"cannot add to {line(str(path))} in the layout of its list",
-        hint=f"write it as `{KEY}:` with one entry on each line, each beginning with `- `",
+        hint=f"write the list as `{KEY}:` with one entry below the other, each beginning with `- `",
     )
 
 

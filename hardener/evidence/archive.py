@@ -69,7 +69,7 @@ class Writer:
             raise HardenerError(
                 f"{name}: the bundle would exceed a limit: {MAX_FILES} files,"
                 f" {MAX_FILE} bytes in a file, {MAX_BYTES} bytes in all",
-                hint="export fewer runs into one",
+                hint="export fewer runs into one bundle",
             )
         if not _NAME.fullmatch(name) or name <= self._last:
             raise ValueError(f"{name!r} is not a name of a bundle's file, or does not follow {self._last!r}")
@@ -111,7 +111,7 @@ class Member:
         self._left = self.size
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the content in pieces; skip an unread rest."""
+        """Yield what is not yet read of the content, in pieces."""
         while self._left:
             piece = self._source.read(min(self._left, _PIECE))
             self._left -= len(piece)

@@ -76,7 +76,8 @@ def export(
         proofs: proofs of container profiles that go with the runs: the files of each, by its identifier.
 
     Raises:
-        HardenerError: the export failed; then neither ``out`` nor a new entry of the ledger exists.
+        HardenerError: the export failed; then ``out`` does not exist. The ledger has a new entry only if the
+   failure was to give the bundle its name.
     """
     _require_new(out)
     seal.require()
@@ -172,7 +173,8 @@ def _publish(draft: Path, out: Path, entry: LedgerEntry) -> None:
     except OSError as error:
         raise HardenerError(
             f"cannot write {line(str(out))}: {error.strerror}",
-            hint=f"entry {entry.seq} of the ledger refers to it; export again for a new one",
+            hint=f"entry {entry.seq} of the ledger names this bundle, which was not written; export again: that"
+            " adds another entry",
         ) from error
     with suppress(OSError):  # it exists, but not every file system can guarantee it after a crash
         sync_folder(out.absolute().parent)
@@ -186,5 +188,5 @@ def _require_new(out: Path) -> None:
     folder = out.absolute().parent
     if not folder.is_dir():
         raise HardenerError(
-            f"cannot write {line(str(out))}: there is no folder {folder}", hint="make it first"
+            f"cannot write {line(str(out))}: there is no folder {folder}", hint="create the folder first"
         )

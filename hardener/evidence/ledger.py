@@ -68,7 +68,7 @@ class Ledger:
 
     @property
     def head(self) -> Link:
-        """Return the last entry of the ledger."""
+        """Return the reference to the last entry; that before the first entry if the ledger is empty."""
         return self._head.link() if self._head else START
 
     def append(self, *, runs: tuple[str, ...], bundle_sha256: str, manifest_sha256: str) -> LedgerEntry:
@@ -89,7 +89,7 @@ class Ledger:
         if len(text) > _MAX_LINE:
             raise HardenerError(
                 f"too many runs for one bundle: its ledger entry has {len(text)} bytes, at most {_MAX_LINE}",
-                hint="export fewer runs into one",
+                hint="export fewer runs into one bundle",
             )
         end = os.fstat(self._descriptor).st_size
         try:

@@ -89,7 +89,7 @@ class Proof:
     name: str  # of the profile
     image: str  # digest of the container's image
     recordings: tuple[str, ...]  # digests of the recordings that the profile was made of
-    profile: str  # digests of the recordings of the profile
+    profile: str  # SHA-256 of the file that describes the profile
     verdict: str
     exporter: str  # version of hardener that made the bundle
     files: tuple[str, ...]  # names of the files in its folder, in order

@@ -6,7 +6,7 @@
             ...
     execution.outcomes                      # host -> how it ended
 
-``local`` runs it in one Ansible on this machine, ``sliced`` in several, ``mesh`` on the nodes of a Receptor
+``local`` runs it as one Ansible process on this machine, ``sliced`` as several, ``mesh`` on the nodes of a Receptor
 mesh. A batch is a job with ``hosts``.
 """
 

@@ -24,7 +24,7 @@ class Fleet:
         credentials: passwords, where they are needed.
         artifacts: where everything that Ansible says is kept; nothing is kept without it.
         echo: called with each line that Ansible prints.
-        executor: what runs the playbooks; by default one Ansible on this machine.
+        executor: what runs the playbooks; by default one Ansible process on this machine.
 
     Raises:
         HardenerError: the inventory cannot be one, or the current folder is gone.
@@ -116,7 +116,7 @@ def executor_of(*, slice_size: int | None = None, mesh: Path | None = None) -> E
         mesh: the file that describes a Receptor mesh; None for this machine.
 
     Raises:
-        HardenerError: the file cannot be read, or is none.
+        HardenerError: the file cannot be read, or does not describe a mesh.
     """
     if mesh is not None:
         from hardener.fleet.mesh import MeshExecutor  # noqa: PLC0415 - few need it

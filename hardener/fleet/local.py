@@ -1,4 +1,4 @@
-"""Run a job in one Ansible on this machine: the options of ansible-runner for it."""
+"""Run a job as a single Ansible process on this machine: the options of ansible-runner for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AS_LONG_AS_ASKED = frozenset({"activity", "prove", "record"})
 
 
 class LocalExecutor:
-    """Runs every job in one Ansible on this machine.
+    """Runs each job as a single Ansible process on this machine.
 
     Args:
         lease: seconds for which Ansible may be stopped by a signal, until it is killed; None for ever.

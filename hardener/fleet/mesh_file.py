@@ -44,7 +44,7 @@ def mesh_file(path: Path) -> MeshFile:
     """Read the settings of a mesh from a file.
 
     Raises:
-        HardenerError: it cannot be read, or is none.
+        HardenerError: it cannot be read, or does not describe a mesh.
     """
     try:
         return validated(read(path), MeshFile, context={})

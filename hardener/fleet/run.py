@@ -41,7 +41,7 @@ _Options = Callable[[Path], dict[str, Any]]
 
 
 class Run:
-    """A running playbook; created by ``Fleet.run``.
+    """A running playbook on this machine; created by ``LocalExecutor``.
 
     Args:
         options: gives ansible-runner's options, once there is a folder for its files.
@@ -298,7 +298,7 @@ class Run:
         return False
 
     def _kill(self) -> None:
-        """Kill Ansible; unfinished hosts count as incomplete."""
+        """Kill Ansible; unfinished hosts count as failed."""
         with suppress(ProcessLookupError):
             if pid := self._pid(within=0):
                 os.kill(pid, signal.SIGKILL)

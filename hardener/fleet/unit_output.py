@@ -66,7 +66,8 @@ class UnitOutput:
         """Receive the next bytes of the output.
 
         Raises:
-            ReceptorError: the unit has ended, or its lease.
+            EndedError: the unit has ended.
+            ReceptorError: there was no output for its lease.
         """
         if time.monotonic() > self._alive + self._lease:
             raise ReceptorError(f"no output for {self._lease:g} s")

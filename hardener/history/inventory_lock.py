@@ -23,7 +23,7 @@ def inventory_lock(
     """Acquire the lock of an inventory, and hold it during the context.
 
     Args:
-        home: the folder of the lock; it is created if it is missing.
+        home: the history, in whose folder the lock is.
         inventory: the name of the inventory.
         exclusive: no other run may hold it at the same time.
         waiting: called before waiting, if the lock is taken.

@@ -144,7 +144,7 @@ class History:
             near = ", ".join(each.id for each in named[:3])
             raise HardenerError(
                 f"{len(named)} runs have an id that begins with {line(repr(name))}",
-                hint=f"give more of it, such as {near}",
+                hint=f"give more of the id, such as {near}",
             )
         raise self._not_there(name)
 

@@ -219,7 +219,7 @@ def _waived(finding: Finding) -> str:
 
 
 def _expired(finding: Finding) -> Iterator[str]:
-    """Return the expired waivers and attestations that would apply if they had not expired."""
+    """Return remarks on the expired waivers that would apply if they had not expired."""
     return (waiver_remark(each) for each in finding.waivers if each.standing is Standing.EXPIRED)
 
 

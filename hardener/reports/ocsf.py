@@ -21,7 +21,7 @@ from hardener.run import RunInfo
 from hardener.text import scalar
 
 _VERSION = "1.5.0"
-_OFFENDERS_SHOWN = 50  # bytes; collectors truncate or drop larger events
+_OFFENDERS_SHOWN = 50  # collectors truncate or drop large events
 _EVIDENCE_SHOWN = 50
 _GROUPS_SHOWN = 50
 _TEXT = 2000

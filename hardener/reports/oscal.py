@@ -251,7 +251,7 @@ class OscalReport(Report):
 
 
 def _decided(finding: Finding) -> Iterator[dict[str, str]]:
-    """Return subject, status and decisions of an observation."""
+    """Return control, status and decisions of an observation, as properties."""
     yield from _properties({"control": finding.control.slug, "status": finding.status.value})
     for waiver in finding.waivers:
         yield from _properties({f"waiver-{waiver.standing.replace('_', '-')}": waiver.waiver.id})

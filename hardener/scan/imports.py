@@ -22,7 +22,7 @@ _Report = Mapping[str, Any]
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Load a report: tool, image id, day, and findings with id, package, versions and severity.
+    """Load a report: tool, image id, time, and findings with id, package, versions and severity.
 
     Raises:
         HardenerError: it cannot be read, or is not a report about an image with an id.

@@ -73,7 +73,7 @@ class Report:
     created: str
     findings: tuple[Mapping[str, Any], ...]
     more: int  # number of findings that the record does not list
-    more_fixed: int  # number of findings for which there is a fix
+    more_fixed: int  # number of those for which there is a fix
     system: bool  # whether it includes packages of the operating system
     ended: str  # the release that gets no more updates; else empty
 

@@ -98,7 +98,7 @@ def assets() -> Iterator[File]:
 
 @cache
 def digest() -> str:
-    """Return a digest of the sources of pages other than runs: code, templates, version."""
+    """Return a digest of what pages depend on besides runs: code, templates, version."""
     whole = hashlib.sha256(__version__.encode())
     for path in sorted((*_ROOM.rglob("*.py"), *_TEMPLATES.iterdir(), _REPORT / "plots.html")):
         whole.update(path.read_bytes())

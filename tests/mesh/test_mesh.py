@@ -171,7 +171,7 @@ def test_a_mesh_whose_only_node_died_is_reported(whole: Mesh, audit: Audit, fold
     hosts = hosts_of(folder / "report.json")
     assert len(hosts) == HOSTS + 2
     assert all(host["unreachable"] for host in hosts.values())
-    assert "none of these can run it now: w1" in hosts["host00"]["unreachable"]
+    assert "none of these places can run a slice now: w1" in hosts["host00"]["unreachable"]
 
 
 def test_units_of_work_of_a_killed_controller_are_ended_by_the_next_controller(

@@ -1,4 +1,4 @@
-"""Read JSON of the Docker API: null counts as an empty list, any other unexpected type is an error.
+"""Read JSON of the Docker API: null counts as empty, any other unexpected type is an error.
 
 Reading a wrong type as empty would let a check pass without facts.
 """

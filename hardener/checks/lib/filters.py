@@ -186,7 +186,7 @@ def bounding_mask(container: Container) -> int:
     """Return the bounding set of a container's first process.
 
     Raises:
-        FactUnavailable: they could not be read.
+        FactUnavailable: it could not be read.
     """
     return mask(container, container.facts or {}, "cap_bnd")
 
@@ -216,7 +216,7 @@ def _modes(container: Container) -> set[int]:
 
 
 def _requests_default(container: Container) -> bool:
-    """Return whether the engine's default was requested, by name or by no option."""
+    """Return whether the engine's default was requested by name, or applies as no profile was requested."""
     asked = container.security_options("seccomp")
     return asked[-1] == "builtin" if asked else _builtin(container.snapshot)
 

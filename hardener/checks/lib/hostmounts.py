@@ -153,7 +153,7 @@ def real(snapshot: Snapshot, path: str) -> str:
 
 
 def inode(record: object) -> tuple[object, object] | None:
-    """Return device and inode of a socket."""
+    """Return device and inode of a socket; None for any other record."""
     if not isinstance(record, Mapping) or record.get("type") != "socket" or not record.get("ino"):
         return None
     return record.get("dev"), record["ino"]

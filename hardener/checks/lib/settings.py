@@ -70,7 +70,7 @@ class Settings:
         """Return a boolean setting.
 
         Raises:
-            FactUnavailable: what stands there is neither, and the engine would refuse it.
+            FactUnavailable: the value is neither true nor false; the engine would refuse it.
         """
         declared = self.get(key)
         if not isinstance(declared.value, bool):

@@ -54,7 +54,7 @@ def _sentence(excess: frozenset[str]) -> str:
 
 
 def _effective(container: Container, *, every: bool) -> frozenset[str]:
-    """Return the capabilities of the processes, with those that set-uid programs or files can add."""
+    """Return the capabilities of the first or every process, with those that set-uid programs or files add."""
     mask = 0
     for key in ("cap_bnd", "cap_eff"):
         container.fact(key)

@@ -67,7 +67,7 @@ class Chain:
 
 
 class Region:
-    """A set of packets with the same verdict, and the most frequent reason for it."""
+    """A set of packets with the same verdict; each part has the reason that covers most of its sources."""
 
     def __init__(self) -> None:
         self._sources: dict[tuple[Box, Box], list[Intervals]] = {}
