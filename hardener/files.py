@@ -173,7 +173,9 @@ def require_writable(path: Path) -> None:
         return
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="create the folder first")
+        raise HardenerError(
+            f"cannot write {path}: there is no folder {folder}", hint="create the folder first"
+        )
     try:
         is_folder = path.is_dir()
         # A device or a pipe is opened for writing; to replace a file takes write access to its folder.

@@ -33,7 +33,7 @@ def block(text: str, limit: int = 20_000) -> str:
 
 
 def scalar(text: str, limit: int = 10_000) -> str:
-    """Prepare a text for a JSON value: limit its length, and escape unpaired surrogates.
+    """Prepare a text for a JSON value: limit its length, and replace unpaired surrogates by U+FFFD.
 
     Strict readers refuse a document with an unpaired surrogate.
     """

@@ -41,7 +41,7 @@ class ActivityEntry:
 
     @property
     def alarming(self) -> bool:
-        """Return whether the entry needs attention: new for its image, or without a baseline of high severity."""
+        """Return whether the entry needs attention: new for its image, or severe and without a baseline."""
         return self.unusual is True or (self.unusual is None and self.severity == "high")
 
 

@@ -138,7 +138,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
 
 
 def _suppressed_in_all(persistent: Sequence[auditrules.Rules]) -> list[str]:
-    """Return the rules that suppress records, if every persistent set that is not empty contains such rules."""
+    """Return the rules that suppress records, if every persistent set that is not empty has such rules."""
     used = [rules for rules in persistent if rules.rules]
     if not all(rules.suppressing for rules in used):
         return []
@@ -239,7 +239,7 @@ def _unit(snapshot: Snapshot) -> Sequence[Watched]:
 
 
 def _api(snapshot: Snapshot) -> Sequence[Watched]:
-    """Return the API's sockets and the files of docker.socket: older benchmarks name that unit, newer ones a socket."""
+    """Return the API's sockets and the files of docker.socket: benchmarks name the one or the other."""
     paths = (*api_sockets(snapshot), *unit_files(snapshot, "docker.socket"))
     return [Watched(path) for path in dict.fromkeys(real(snapshot, path) for path in paths)]
 

@@ -121,7 +121,7 @@ def log_level(snapshot: Snapshot) -> Verdict:
 def unless_stale(
     settings: Settings, key: str, expected: str, actual: str, evidence: Sequence[str]
 ) -> Verdict:
-    """Return a pass that is based on the file alone; a manual verdict if the file is newer than the daemon."""
+    """Return a pass based on the file alone; a manual verdict if the file is newer than the daemon."""
     if settings.changed_since_start and not settings.get(key).origin.startswith("--"):
         return manual(
             expected,
@@ -135,14 +135,14 @@ def unless_stale(
 @check("daemon-storage-aufs-absent")
 @needs_engine
 def aufs(snapshot: Snapshot) -> Verdict:
-    """Check that the unmaintained storage driver aufs is not used."""
+    """Check that the storage driver aufs is not used."""
     return _driver_absent(snapshot, "aufs", removed_in=24)
 
 
 @check("daemon-storage-devicemapper-absent")
 @needs_engine
 def devicemapper(snapshot: Snapshot) -> Verdict:
-    """Check that the unmaintained storage driver devicemapper is not used."""
+    """Check that the storage driver devicemapper is not used."""
     return _driver_absent(snapshot, "devicemapper", removed_in=25)
 
 
@@ -300,7 +300,7 @@ def cgroup_parent(snapshot: Snapshot) -> Verdict:
 @check("daemon-no-new-privileges")
 @needs_engine
 def no_new_privileges(snapshot: Snapshot) -> Verdict:
-    """Check no-new-privileges: engines from 24.0 on report it, older ones are judged by their configuration."""
+    """Check no-new-privileges: engines from 24.0 on report it, for older ones the configuration decides."""
     expected = "new containers cannot gain privileges by default"
     settings = Settings(snapshot)
     evidence = settings.evidence("no-new-privileges")
@@ -365,7 +365,7 @@ def userland_proxy(snapshot: Snapshot) -> Verdict:
 @check("daemon-seccomp-custom")
 @needs_engine
 def seccomp_profile(snapshot: Snapshot) -> Verdict:
-    """Check for the built-in seccomp profile, which the engine updates; a person has to judge a custom one."""
+    """Check for the built-in seccomp profile, which the engine updates; a person judges a custom one."""
     expected = "the built-in seccomp profile, or a custom one that the policy names"
     profile = _seccomp(snapshot.info)
     if profile in ("builtin", "default"):

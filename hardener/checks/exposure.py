@@ -390,7 +390,7 @@ def _own_networks(snapshot: Snapshot) -> Networks:
 
 
 def _remote(driver: str, options: Mapping[str, str], nearby: Networks) -> bool:
-    """Return whether a log driver sends to another host; so does one whose destination is no option (``awslogs``).
+    """Return whether a log driver sends to another host, as each does that has no destination (``awslogs``).
 
     Args:
         driver: its name.

@@ -62,7 +62,7 @@ def _owner(record: JSONObject) -> str:
 
 
 def _root_owner_fault(snapshot: Snapshot, record: JSONObject) -> str:
-    """Describe owner and group of a file unless both are root; a rootless daemon's user may be the owner too."""
+    """Describe owner and group of a file unless both are root; a rootless daemon's user may own it too."""
     if runs_rootless(snapshot):
         user = snapshot.fact("engine").get("euid")
         return "" if record["uid"] in (0, user) else f"belongs to {_owner(record)} (uid {record['uid']})"
@@ -83,7 +83,7 @@ def _group_fault(snapshot: Snapshot, record: JSONObject) -> str:
 
 
 def _wider_than(allowed: int) -> FaultOf:
-    """Return a check for mode bits outside a mask, and for ACL entries that grant more than it gives others."""
+    """Return a check for mode bits outside a mask, and ACL entries that grant more than it gives others."""
 
     def wrong(_: Snapshot, record: JSONObject) -> str:
         reasons = []

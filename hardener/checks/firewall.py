@@ -234,7 +234,7 @@ def _saved(snapshot: Snapshot, version: int) -> Ruleset:
 
 
 def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
-    """Return the rules of iptables, and those of nft without iptables' tables, which nft shows incompletely."""
+    """Return the rules of iptables, and those of nft without iptables' tables, which nft shows in part."""
     firewall = snapshot.fact_or("firewall", {})
     saved = Ruleset({}, version)
     if isinstance(fields.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):

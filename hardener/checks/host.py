@@ -172,7 +172,9 @@ def _evaluated(last: LastScan, found: Evaluation, evidence: list[str]) -> Verdic
     facts = [f"{found.profile} of {found.content}, evaluated at {found.evaluated_at}: {told}", *evidence]
     age = last.age(found.evaluated_at)
     if age > last.oldest:
-        offender = Offender("setting", found.profile, f"was evaluated {age} days ago; at most {last.oldest} days are allowed")
+        offender = Offender(
+            "setting", found.profile, f"was evaluated {age} days ago; at most {last.oldest} days are allowed"
+        )
         return failed(
             _HARDENED, f"the last evaluation is {age} days old", offenders=[offender], evidence=facts
         )

@@ -64,7 +64,7 @@ class LastScan:
 
     @property
     def host(self) -> Scanned | None:
-        """Return the result for the host itself; None if it is unknown or too old, or packages have changed since."""
+        """Return the result for the host itself; None if unknown, too old, or older than the packages."""
         host = self.scan.host
         known = host.state in (ScanState.CLEAN, ScanState.OUTDATED) and not self.packages_changed
         return host if known and self.counts(host) else None

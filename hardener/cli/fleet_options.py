@@ -90,7 +90,8 @@ def _ask(what: str) -> str:
             if sys.stdin.isatty():
                 raise
             raise HardenerError(
-                f"cannot ask for the {what}: there is no terminal", hint="run the command in a terminal, or pipe the password in"
+                f"cannot ask for the {what}: there is no terminal",
+                hint="run the command in a terminal, or pipe the password in",
             ) from None
 
 

@@ -92,8 +92,8 @@ class TerminalListener:
         """Name decisions by group that were not applied because snapshots do not name the groups."""
         names = line(", ".join(first(hosts, _NAMED)))
         _say(
-            f"{', '.join(first(decisions, _NAMED))}: not applied to {names}, whose snapshots do not name groups"
-            " (name hosts in the file, or collect through Ansible)"
+            f"{', '.join(first(decisions, _NAMED))}: not applied to {names}, whose snapshots do not name"
+            " groups (name hosts in the file, or collect through Ansible)"
         )
 
     # --- changes ------------------------------------------------------------------------------------------

@@ -36,8 +36,8 @@ def stored_decisions(declared: Mapping[str, bytes], *, name: str, today: date) -
     """Return the decisions that were stored with a run; None where there were none.
 
     Args:
-        declared: the contents of the files, under the keys ``waivers`` and ``attestations``. The evidence that
-   attestations name is not looked for.
+        declared: the contents of the files, under the keys ``waivers`` and ``attestations``. The evidence
+            that attestations name is not looked for.
         name: the folder that errors name.
         today: the day of the run.
 

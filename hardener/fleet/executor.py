@@ -6,8 +6,8 @@
             ...
     execution.outcomes                      # host -> how it ended
 
-``local`` runs it as one Ansible process on this machine, ``sliced`` as several, ``mesh`` on the nodes of a Receptor
-mesh. A batch is a job with ``hosts``.
+``local`` runs it as one Ansible process on this machine, ``sliced`` as several, ``mesh`` on the nodes of
+a Receptor mesh. A batch is a job with ``hosts``.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def _local(path: str, origin: str, environment: Mapping[str, str]) -> str:
     if path.startswith("/run/user/") or (runtime and path.startswith(f"{runtime}/")):
         raise HardenerError(
             f"{origin} names a rootless engine: {line(path, 100)}",
-            hint="these commands work with the system's engine: unset DOCKER_HOST, or choose the context default",
+            hint="these commands use the system's engine: unset DOCKER_HOST, or use the context default",
         )
     return path
 

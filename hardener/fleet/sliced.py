@@ -159,7 +159,9 @@ class SlicedExecution:
             if running:
                 patience = time.monotonic() + self._patience
             elif time.monotonic() > patience:
-                yield from self._slices.abandon(f"none of these places can run a slice now: {', '.join(self._places)}")
+                yield from self._slices.abandon(
+                    f"none of these places can run a slice now: {', '.join(self._places)}"
+                )
                 break
             try:
                 message = self._queue.get(timeout=_IDLE_S)

@@ -88,7 +88,7 @@ class StoredRun:
 
     @property
     def is_reference(self) -> bool:
-        """Return whether drift can be measured against the run: all hosts and controls, and no drift run itself."""
+        """Return whether drift can be measured against the run: all hosts and controls, not a drift run."""
         record = self.record
         complete = not (record.limit or record.only) and self.unreachable < self.hosts
         return complete and record.verb not in DRIFT_VERBS

@@ -30,7 +30,7 @@ def verified_lines(verified: Verified) -> Iterator[str]:
         needed = sum(1 for each in removals if each.needed)
         yield f"proof     {told.id}: {line(told.name)} is {told.verdict}, image {line(told.image)}"
         yield f"          profile sha256:{told.profile} of {', '.join(told.recordings)}"
-        yield f"          {needed} of {len(removals)} removals needed; {_judged(proven)}"
+        yield f"          {needed} of {len(removals)} removed permissions are needed; {_judged(proven)}"
     if place := verified.place:
         yield f"ledger    entry {place.entry.seq} of {place.head.seq}; its last is {place.head.sha256}"
     else:

@@ -35,7 +35,7 @@ class ActivityListener(Listener, Protocol):
 
 
 def listen(fleet: Fleet, seconds: int, listener: ActivityListener, *, json_file: Path | None) -> ExitCode:
-    """Observe every host for some seconds, and return its observations and those of its collector.
+    """Observe every host for some seconds; report its observations and those of its collector.
 
     Args:
         fleet: the hosts.

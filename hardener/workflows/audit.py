@@ -55,7 +55,7 @@ class AuditRequest:
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """The findings of an audit, and their summary."""
+    """The result of an audit: the totals, the metadata of the run, and the exit code."""
 
     summary: Summary
     run: RunInfo

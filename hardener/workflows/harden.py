@@ -86,7 +86,7 @@ def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> N
 
 
 def _require_all_hosts(reviewed: Mapping[str, Reviewed], hosts: AbstractSet[str], *, limit: str) -> None:
-    """Require that the inventory has every host of a reviewed plan, except hosts outside the limit.
+    """Require that the inventory has every host of a reviewed plan; with a limit, require nothing.
 
     Raises:
         HardenerError: the inventory does not have one.

@@ -92,7 +92,7 @@ def _known(run: Unfinished, host: str) -> HostState:
 def _ask(
     fleet: Fleet, hosts: Sequence[str], run: Unfinished, listener: ResumeListener
 ) -> dict[str, HostState]:
-    """Collect snapshots; return the state of each host after the run; omit hosts without a record of it."""
+    """Collect snapshots; return the state of each host after the run, except where it cannot be read."""
     states: dict[str, HostState] = {}
     with (
         temporary_folder() as folder,
@@ -118,7 +118,7 @@ def state_of(snapshot: Snapshot, number: int) -> HostState:
         number: of the run.
 
     Raises:
-        FactUnavailable: the host has no record of its runs.
+        FactUnavailable: the record of its runs could not be read.
     """
     known = snapshot.fact_or("hardener.runs", {})
     if known.get("unfinished"):

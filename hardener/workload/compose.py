@@ -19,7 +19,7 @@ from hardener.text import line
 from hardener.workload.yamltext import quoted
 
 _MOST = 256 * 1024  # characters of a file; the parser takes seconds for more
-_MOST_VALUES = 50_000  # characters with aliases expanded
+_MOST_VALUES = 50_000  # with aliases expanded
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # in the numbering of the parser
 _BLOCKS = ("|", ">")  # block scalars, whose end the parser reports on the next line
 _OTHERWISE = "use compose.override.yaml instead"

@@ -64,7 +64,7 @@ def command(text: str, *, most: float) -> Exerciser:
 
 
 def pause(seconds: float, *, begin: Callable[[], None] = lambda: None) -> Exerciser:
-    """Return an exercise that the user performs, within ``seconds``; ``begin`` is called first."""
+    """Return an exercise that calls ``begin`` and waits for ``seconds``, in which the user exercises the twin."""
 
     def exercise(_addresses: Mapping[str, str]) -> Exercise:
         begin()
@@ -75,7 +75,7 @@ def pause(seconds: float, *, begin: Callable[[], None] = lambda: None) -> Exerci
 
 
 def nothing(_addresses: Mapping[str, str]) -> Exercise:
-    """Return an exercise that does nothing, for use with a command in the twin."""
+    """Do nothing: the exercise for a command that runs in the twin."""
     return Exercise(0.0)
 
 

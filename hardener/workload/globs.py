@@ -30,7 +30,7 @@ def usable(path: str) -> bool:
 def pattern(path: str) -> str:
     """Return a pattern for one path that also matches it after a package update.
 
-    A library is any of its folder, a versioned folder any version of it, a process any process.
+    It matches every library of the folder, every version of a folder, and every process below /proc.
     """
     if path.startswith("/proc/"):
         return "/".join("[0-9]*" if _NUMBER.fullmatch(part) else plain(part) for part in path.split("/"))
@@ -46,7 +46,7 @@ def pattern(path: str) -> str:
 def patterns(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return patterns for paths that are read, each with the paths that it covers.
 
-    Where many files of one folder are read, the folder's files are.
+    Where many files of one folder are read, one pattern covers all files of the folder.
     """
     single: dict[str, set[str]] = defaultdict(set)
     for path in paths:

@@ -26,7 +26,7 @@ def identity(container: Container) -> dict[str, Any]:
     Words of the command are as the snapshot has them: what was recognised as a secret is a digest there.
 
     Raises:
-        FactUnavailable: what the engine says of it is not as an engine says it.
+        FactUnavailable: the engine's data about it do not have the expected form.
     """
     config, host = container.config, container.host_config
     return {

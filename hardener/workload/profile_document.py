@@ -263,7 +263,7 @@ def load(folder: Path) -> Document:
     """Load the document of a folder, whose files must be unchanged.
 
     Raises:
-        HardenerError: it cannot be read, is none, or another file is missing or was changed.
+        HardenerError: it cannot be read, is not a profile, or another file is missing or was changed.
     """
     try:
         data = read(folder / NAME, most=_MOST)

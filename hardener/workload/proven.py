@@ -23,7 +23,7 @@ from hardener.workload.trials import plan
 from hardener.workload.verdict import judge
 
 MOST = 16 << 20  # bytes of a file
-_MOST_VALUES = 20_000  # bytes of a seccomp profile: ten times an engine's default
+_MOST_VALUES = 20_000  # values in a seccomp profile: ten times an engine's default
 
 
 class InconsistentError(HardenerError):

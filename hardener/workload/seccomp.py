@@ -54,7 +54,7 @@ class Default:
         """Return the rules for a container with these capabilities, one for each call.
 
         Raises:
-            HardenerError: the profile is none that can be narrowed.
+            HardenerError: the profile is not one that can be narrowed.
         """
         chosen = frozenset(capabilities)
         further = chosen - self.capabilities

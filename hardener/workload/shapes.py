@@ -45,12 +45,12 @@ def _printable(text: str) -> str:
 
 
 def in_sequence(values: tuple[_Item, ...]) -> tuple[_Item, ...]:
-    """Require sorted values without duplicates."""
+    """Sort the values and remove duplicates."""
     return tuple(sorted(set(values)))  # type: ignore[type-var]  # texts and models with an order of their own
 
 
 def in_order(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
-    """Require the order of a container's life, without duplicates."""
+    """Sort the phases in the order of a container's life, and remove duplicates."""
     return tuple(phase for phase in PHASES if phase in phases)
 
 

@@ -67,7 +67,7 @@ def use(container: Container, profiles: tuple[MadeProfile, ...]) -> Use | None:
     """Compare a container with the recording of its profile; return None for a container without one.
 
     Raises:
-        FactUnavailable: what the engine says of the container is not as an engine says it.
+        FactUnavailable: the engine's data about the container do not have the expected form.
     """
     now = as_recorded(container)
     profile = next((each for each in profiles if _is_under(now, each)), None)

@@ -196,7 +196,7 @@ def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
 
 
 def _is_refused_again(refusal: Refusal, before: Observation, observed: Observation) -> bool:
-    """Return whether the read-only file system refuses only calls that a missing right refused before.
+    """Return whether a refusal of the read-only file system only replaces one for a missing right.
 
     It answers before rights are looked at: what was refused with EACCES or EPERM is refused with EROFS.
     Python has that where it may not write what it compiled. Paths are not known, so the numbers decide: the

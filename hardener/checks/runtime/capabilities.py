@@ -54,7 +54,7 @@ def _sentence(excess: frozenset[str]) -> str:
 
 
 def _effective(container: Container, *, every: bool) -> frozenset[str]:
-    """Return the capabilities of the first or every process, with those that set-uid programs or files add."""
+    """Return the effective and bounding capabilities of the first process, or of every one together."""
     mask = 0
     for key in ("cap_bnd", "cap_eff"):
         container.fact(key)

@@ -96,7 +96,7 @@ def _health(container: Container) -> Iterator[str]:
     elif status == "starting":
         limit, since = _longest_start(container), _started(container)
         if since is not None and since > limit:
-            yield f"has been starting for {_minutes(since)}, its health check should decide in {_minutes(limit)}"
+            yield f"has been starting for {_minutes(since)}; allowed are {_minutes(limit)}"
         else:
             yield Note("is starting: its health check has not decided yet")
     elif status != "healthy":

@@ -17,7 +17,7 @@ from hardener.model import Assessment, Status
 
 @dataclass(slots=True)
 class Requirement:
-    """A requirement of a framework: its findings by status, and its controls with the source of the mapping."""
+    """A requirement of a framework: its findings by status, and its controls with their mapping source."""
 
     framework: str
     id: str

@@ -1,4 +1,4 @@
-"""Pages about controls: the list, and a page for each control with the hosts where it does not pass."""
+"""Pages about controls: the list, and a page for each control with the hosts where it is open or waived."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def control(
     ends: Sequence[datetime],
     benchmark: str,
 ) -> Iterator[File]:
-    """Yield the pages of a control: its description, and the hosts where it has another status than pass.
+    """Yield the pages of a control: its description, and the hosts where it fails, errs, is manual or waived.
 
     Args:
         place: the inventory.

@@ -148,7 +148,7 @@ def everything(dimension: Dimension, version: int) -> Intervals:
 
 
 def interface(pattern: str, wildcard: str) -> Intervals:
-    """Return the names that match an interface pattern; at its end, ``wildcard`` stands for any characters."""
+    """Return the names that match an interface pattern; ``wildcard`` at its end stands for any characters."""
     if pattern.endswith(wildcard) and not pattern.endswith(f"\\{wildcard}"):
         prefix = pattern.removesuffix(wildcard).encode()[:_NAME_LENGTH]
         return ((_number(prefix, b"\x00"), _number(prefix, b"\xff")),)
