@@ -41,7 +41,7 @@ def test_a_control_can_be_named_by_slug_or_id(kind: Kind, written: str, slug: st
     ("key", "value", "problem"),
     [
         ("id", "", "id: is empty"),
-        ("id", "a b", "id: must be letters"),
+        ("id", "a b", "id: must be at most 64 letters"),
         ("control", "no-such", "control: there is no control 'no-such'"),
         ("control", "2.8", "control: 2.8 means different controls: daemon-"),
         ("control", "container-no-docker-socket", "did you mean container-no-docker-sock"),

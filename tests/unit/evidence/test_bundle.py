@@ -148,7 +148,7 @@ def test_an_error_after_the_ledger_entry_names_the_entry(desk: Desk, monkeypatch
     monkeypatch.setattr(Path, "replace", refuse)
     monkeypatch.setattr(os, "rename", refuse)
     seal = Seal(key=desk.key)
-    with pytest.raises(HardenerError, match="entry 1 of the ledger refers to it"):
+    with pytest.raises(HardenerError, match="entry 1 of the ledger names this bundle"):
         # The reports are moved into their places too, so they come from a run without any.
         export_without_reports(desk, seal)
 
