@@ -64,7 +64,7 @@ def command(text: str, *, most: float) -> Exerciser:
 
 
 def pause(seconds: float, *, begin: Callable[[], None] = lambda: None) -> Exerciser:
-    """Return an exercise that calls ``begin`` and waits for ``seconds``, in which the user exercises the twin."""
+    """Return an exercise that calls ``begin`` and waits ``seconds``, while the user exercises the twin."""
 
     def exercise(_addresses: Mapping[str, str]) -> Exercise:
         begin()
