@@ -192,6 +192,26 @@ def test_a_folder_of_the_host_is_kept_where_the_runtime_mounts_its_own() -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("point", "fstype", "reported"),
+    [
+        ("/proc", "proc", False),
+        ("/proc/bus", "proc", False),
+        ("/dev/x", "proc", True),
+        ("/dev/x", "sysfs", True),
+        ("/sys/fs/cgroup", "cgroup2", False),
+        ("/dev/cgroup", "cgroup2", True),
+        ("/dev/mqueue", "mqueue", False),
+        ("/proc/kcore", "tmpfs", False),
+    ],
+)
+def test_filesystems_of_the_kernel_are_reported_where_no_runtime_mounts_them(
+    point: str, fstype: str, reported: bool
+) -> None:
+    found, _ = mounts.in_container(f"{MOUNTED}400 101 0:39 / {point} rw - {fstype} x rw\n", (), frozenset())
+    assert (point in {mount["mount_point"] for mount in found}) is reported
+
+
 def test_overlays_whose_folders_are_not_reported_cost_no_look_at_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
