@@ -470,7 +470,7 @@ def exact(lines: Iterable[str], user: int) -> bool:
         suppresses = "always,exit" not in line and "exit,always" not in line and line[:2] not in ("-w", "-W")
         if ("-F arch=b32" in line and suppresses) or "always,task" in line:
             continue
-        if re.search(r"-S \d|^-r 1$|perm=.*perm=" if suppresses else r"-S (?!all).*perm=", line):
+        if re.search(r"-S \d|^-r 1$|perm=.*perm=|arch!=" if suppresses else r"-S (?!all).*perm=", line):
             return False
         conditions = re.findall(r"-[FC] (?!(?:path|dir|perm|key|arch)=|msgtype|fstype)\S+", line)
         if (
