@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import default_of
+from ansible_collections.hardener.docker.plugins.module_utils.docker.runtimes import KERNEL_MOUNTS
 
 from hardener.checks.lib import fields, mounttable
 from hardener.checks.lib.containers import SOURCE, Container
@@ -21,8 +22,6 @@ from hardener.checks.lib.mounttable import Host, Location, Mount, MountTable, jo
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 _NETWORK = frozenset({"9p", "ceph", "cifs", "glusterfs", "nfs", "nfs4", "smb3"})
-_RUNTIMES_OWN = ("/proc", "/sys", "/dev")
-_PSEUDO = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "tmpfs"})
 _NETWORK_FILES = frozenset({"hostname", "hosts", "resolv.conf"})
 _INIT = frozenset({"/sbin/docker-init", "/dev/init"})
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of an IPC namespace
@@ -178,7 +177,7 @@ def _by_location(container: Container, host: Host, table: MountTable) -> Iterato
         if under is None and (mount.point == "/" or mount.point in _INIT or _pseudo(mount, host)):
             continue
         # The engine mounts those for a volume where it is itself.
-        of_a_volume = mount.point in declared and mount.fstype in _PSEUDO - {"tmpfs"}
+        of_a_volume = mount.point in declared and mount.fstype in KERNEL_MOUNTS.keys() - {"tmpfs"}
         kernels = mount.fstype if mount.fstype in _KERNELS or of_a_volume else ""
         shown = tuple(host.expanded(mount.location, table))
         found = {name: on for each in shown for name, on in host.table.names(each)}
@@ -245,7 +244,7 @@ def _engines_own(
 
 def _pseudo(mount: Mount, host: Host) -> bool:
     """Return whether the runtime makes such a mount in every container, with nothing of the host."""
-    if mount.fstype not in _PSEUDO or not any(within(mount.point, folder) for folder in _RUNTIMES_OWN):
+    if not any(within(mount.point, folder) for folder in KERNEL_MOUNTS.get(mount.fstype, ())):
         return False
     nodes = host.table.locate("/dev")
     own = not host.table.has(mount.device) or (nodes is not None and mount.device == nodes.device)
@@ -299,7 +298,7 @@ def _sources(container: Container, host: Host, row: JSONObject) -> Iterator[_Sou
             layers = tuple(real(snapshot, path) for each in folders for path in each.split(":") if path)
             yield _Source(layers=layers)
             return
-        if fstype in _KERNELS or (fstype in _PSEUDO and fstype != "tmpfs"):
+        if fstype in _KERNELS or (fstype in KERNEL_MOUNTS and fstype != "tmpfs"):
             yield _Source(location=host.table.whole(fstype), fstype=fstype)
             return
         record = snapshot.fact("files").get(device)

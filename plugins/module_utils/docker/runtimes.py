@@ -1,4 +1,4 @@
-"""Read versions and program paths of runtimes from an engine's data.
+"""Read versions and program paths of runtimes from an engine's data; know what they mount in every container.
 
 The engine reports the version of its default runtime. Of each other one it reports the features, from Docker
 25 on, whose annotations have the version.
@@ -13,6 +13,13 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Mapping
     from typing import Any
 
+# Where runtimes mount filesystems of the kernel, by their type.
+KERNEL_MOUNTS = {
+    "proc": ("/proc",),
+    **dict.fromkeys(("sysfs", "cgroup", "cgroup2"), ("/sys",)),
+    **dict.fromkeys(("devpts", "mqueue"), ("/dev",)),
+    **dict.fromkeys(("devtmpfs", "tmpfs"), ("/proc", "/sys", "/dev")),
+}
 _FEATURES = "org.opencontainers.runtime-spec.features"
 _VERSIONS = ("org.opencontainers.runc.version", "run.oci.crun.version")
 _MOST = 1 << 20  # characters of the features

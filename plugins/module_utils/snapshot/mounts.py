@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from ..docker.runtimes import KERNEL_MOUNTS
 from ..host.read import read_text
 from ..host.text import printable_path
 
@@ -19,7 +20,6 @@ MAX_MOUNTS = 1024  # per container
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
 _ESCAPED = re.compile(r"\\(.)")
-# Mounts that the runtime itself makes in these folders of a container.
 # Paths that every engine since 20.10 hides from a container, and paths that it makes read-only.
 HIDDEN = (
     "/proc/acpi",
@@ -32,13 +32,6 @@ HIDDEN = (
     "/sys/firmware",
 )
 KEPT = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-# Where the runtime mounts filesystems of the kernel, by their type.
-_RUNTIMES_OWN = {
-    "proc": ("/proc",),
-    **dict.fromkeys(("sysfs", "cgroup", "cgroup2"), ("/sys",)),
-    **dict.fromkeys(("devpts", "mqueue"), ("/dev",)),
-    **dict.fromkeys(("devtmpfs", "tmpfs"), ("/proc", "/sys", "/dev")),
-}
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of an IPC namespace
 _KERNEL_TREES = {"proc": "/proc", "sysfs": "/sys"}
 
@@ -84,7 +77,7 @@ def in_container(
             continue
         parents[row[0]] = row[1]
         point, fstype = _unescaped(row[4]), row[5].partition(" - ")[2].partition(" ")[0]
-        own = point == "/" or _below(point, _RUNTIMES_OWN.get(fstype, ()))
+        own = point == "/" or _below(point, KERNEL_MOUNTS.get(fstype, ()))
         if fstype == "tmpfs" and row[2] in known and point != _SHARED_MEMORY:
             own = False  # the runtime makes new ones, except for the memory that an IPC namespace shares
         if not own or _below(point, destinations):

@@ -372,3 +372,12 @@ def test_a_removed_socket_that_is_mounted_on_the_host_fails(judge: Judge, asked:
     for at_runtime in (shown, None):
         found = verdict(judge, SOCKET, [bind(asked)], at_runtime, host=host, engine={"sockets": [gone]})
         assert "the API socket of a container runtime, removed there since" in found["bad"]
+
+
+@pytest.mark.parametrize(("point", "fails"), [("/dev/h", True), ("/srv/p", True), ("/proc", False)])
+def test_the_proc_of_the_host_fails_where_no_runtime_mounts_one(
+    judge: Judge, point: str, fails: bool
+) -> None:
+    host = [*HOST, at(9, 1, "/proc", "0:21", fstype="proc")]
+    found = verdict(judge, SENSITIVE, [], [at(101, 100, point, "0:21", fstype="proc")], host=host)
+    assert bool(found) is fails
