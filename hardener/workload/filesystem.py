@@ -83,7 +83,7 @@ def write_set(merged: Merged) -> WriteSet:
 
 
 def below(path: str, folder: str) -> bool:
-    """Return whether a path is a folder or lies below it."""
+    """Return whether a path equals a folder or lies below it."""
     return folder in (path, "/") or path.startswith(folder + "/")
 
 

@@ -57,6 +57,7 @@ ABANDONED = "abandoned"
 NOT_STANDING = (ROLLED_BACK, PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ABANDONED, UNCONFIRMED)
 
 # Begins a line on standard error that tells the step of a transaction; the name of the step follows.
+NOT_CONFIRMED = "not confirmed within"  # begins the reason of a run whose time was over
 STEP = "hardener-step"
 
 # Formats of the records that programs leave on a host.

@@ -22,6 +22,7 @@ from ..module_utils.contract import (
     CONFIRM_TIMEOUT,
     INTERRUPTED,
     NOT_BEGUN,
+    NOT_CONFIRMED,
     NOT_STANDING,
     PARTLY_ROLLED_BACK,
     REFUSED,
@@ -241,7 +242,7 @@ class GuardedAction(TransactionAction):
                 last = error_line(failed)
             else:
                 took = time.monotonic() - begun
-                if took > seconds:
+                if took > seconds or str(found.get("reason")).startswith(NOT_CONFIRMED):
                     last = last or f"the answer over a new connection took {took:.0f} s"
                 if found["outcome"] in (ROLLED_BACK, PARTLY_ROLLED_BACK) and last:
                     found["reason"] = f"{found.get('reason')}: {last}"

@@ -208,7 +208,7 @@ def api_hosts(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
 
 
 def _with_scheme(host: str) -> str:
-    """Complete a host as dockerd does."""
+    """Add the scheme to an address of ``--host``, as dockerd does."""
     if host in ("", "unix://"):
         return "unix:///var/run/docker.sock"
     return host if "://" in host else f"tcp://{host}"

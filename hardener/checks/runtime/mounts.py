@@ -126,7 +126,7 @@ def _system_trees(container: Container) -> tuple[str, ...]:
 def _sensitive_name(
     snapshot: Snapshot, mount: HostMount, trees: tuple[str, ...], allowed: Sequence[str]
 ) -> tuple[str, str] | None:
-    """Return the sensitive path of a mount with the reason; paths outside the policy come first."""
+    """Return a sensitive path of a mount with the reason; prefer one that ``allowed`` does not cover."""
     above = not mount.by_location  # otherwise the location decides
     names = [*mount.names, *_through_links(snapshot, mount.names, trees)]
     found = [(name, because) for name in names if (because := _sensitive_because(name, trees, above))]

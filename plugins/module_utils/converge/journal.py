@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import Any, Iterator, Mapping, Sequence
 
-from ..contract import UNCONFIRMED
+from ..contract import NOT_CONFIRMED, UNCONFIRMED
 from ..host import atomic, layout
 from . import records, system
 from .backup import Store
@@ -179,7 +179,7 @@ class Journal:
     def why_expired(self) -> str:
         """Return the reason for rolling the run back when its time limit has passed."""
         if self.phase == UNCONFIRMED:
-            return f"not confirmed within {self.confirm_within:.0f} s"
+            return f"{NOT_CONFIRMED} {self.confirm_within:.0f} s"
         if self.phase == ROLLING_BACK:
             return str(self._raw.get("reason") or "it was interrupted")
         return "its worker was killed on the host, or hung"

@@ -55,7 +55,7 @@ def ask(protocol: int, kind: int, request: bytes = b"", *, dump: bool = False, l
 
 
 def _answer(kernel: Socket, kind: int, number: int, least: int) -> list[bytes]:
-    """Return the contents of an answer: of one message, or of all until the one that ends them."""
+    """Return the contents of an answer: of a single message, or of all parts of a multipart message."""
     deadline = time.monotonic() + _SECONDS
     contents: list[bytes] = []
     size = messages = 0

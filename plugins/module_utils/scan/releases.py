@@ -37,7 +37,7 @@ class Release(NamedTuple):
 
     @property
     def archive(self) -> tuple[str, str]:
-        """Return distribution and suite, by which indexes are stored; other claims do not matter."""
+        """Return distribution and suite, the key under which indexes are stored."""
         return self.distribution, self.suite
 
     @property

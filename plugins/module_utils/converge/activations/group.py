@@ -29,7 +29,7 @@ class GroupMembers(Activation):
     _valid = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 
     def prepare(self, plan: Plan) -> None:
-        """Mark the activation as due if a member is not approved, or if a restored one is missing."""
+        """Mark the activation as due if a member is not approved, or if an account to restore is missing."""
         super().prepare(plan)
         if not self._valid.fullmatch(self._group):
             raise Refused(f"activation {self.name}: {self._group!r} is not the name of a group")
