@@ -31,20 +31,13 @@ class Phase(Progress):
         label: the name of the work, such as ``audit``.
         live: whether there may be a live line.
         quiet: show only failures of hosts and warnings.
-        failures: whether failures of hosts are shown; not if an error names them.
         screen: where results go; standard output.
     """
 
     def __init__(
-        self,
-        label: str,
-        *,
-        live: bool = True,
-        quiet: bool = False,
-        failures: bool = True,
-        screen: TextIO | None = None,
+        self, label: str, *, live: bool = True, quiet: bool = False, screen: TextIO | None = None
     ) -> None:
-        super().__init__(label, live=live, quiet=quiet, failures=failures)
+        super().__init__(label, live=live, quiet=quiet)
         self._screen = screen or sys.stdout
 
     def event(self, event: Event) -> None:

@@ -43,23 +43,15 @@ class Progress:
         stream: the output; standard error.
         live: whether a live line is allowed; not if others write to the same stream.
         quiet: show only failures of hosts and warnings.
-        failures: whether failures of hosts are shown.
     """
 
     def __init__(
-        self,
-        label: str,
-        *,
-        stream: TextIO | None = None,
-        live: bool = True,
-        quiet: bool = False,
-        failures: bool = True,
+        self, label: str, *, stream: TextIO | None = None, live: bool = True, quiet: bool = False
     ) -> None:
         self._label = label
         self._last_time = 0.0
         self._stream = stream or sys.stderr
         self._quiet = quiet
-        self._show_failures = failures
         self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb" and live and not quiet
         self._colour = self._stream.isatty() and not os.environ.get("NO_COLOR")
         self._started = self._shown = time.monotonic()
@@ -102,7 +94,6 @@ class Progress:
                 self._steps.pop(host, None)
                 if state in self._failed:
                     self._failed[state] += 1
-                if state in self._failed and self._show_failures:
                     self.note(f"{line(host)}: {state}: {line(reason)}", colour="red")
                 if last or state in self._failed:
                     self._done.add(host)

@@ -105,7 +105,7 @@ def prove(
         junit=junit,
         home=home,
     )
-    with Phase("workload prove", live=not conversation.verbose, failures=False) as phase:
+    with Phase("workload prove", live=not conversation.verbose) as phase:
         result = carry_out(hosts.fleet(conversation), request, listener=phase)
     for part in screen(result.document, result.path):
         console(sys.stdout).print(part)

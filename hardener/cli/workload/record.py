@@ -129,7 +129,7 @@ def record(
         install=install,
         local=local,
     )
-    with Phase("workload record", live=not conversation.verbose, failures=False) as phase:
+    with Phase("workload record", live=not conversation.verbose) as phase:
         found = carry_out(
             fleet,
             request,
