@@ -50,13 +50,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
         source = choose(objects, fetch_into=fetch_into, seconds=worker.longest(request.seconds))
         return _Recording(Session(engine, run, source, request), source)
 
-    return worker.start(
-        run,
-        engine,
-        make,
-        seconds=request.seconds,
-        owner=worker.Owner.of(arguments.get("owner") or {}),
-    )
+    return worker.start(run, engine, make, seconds=request.seconds, owner=arguments.get("owner"))
 
 
 def require_time(seconds: int) -> None:

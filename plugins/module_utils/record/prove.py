@@ -46,13 +46,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     def make() -> Trials:
         return Trials(engine, run, kernel.Refusals(objects, fetch_into=fetch_into), request)
 
-    return worker.start(
-        run,
-        engine,
-        make,
-        seconds=request.seconds,
-        owner=worker.Owner.of(arguments.get("owner") or {}),
-    )
+    return worker.start(run, engine, make, seconds=request.seconds, owner=arguments.get("owner"))
 
 
 def attempt(arguments: Mapping[str, Any]) -> Any:

@@ -61,7 +61,12 @@ class Owner(NamedTuple):
 
 
 def start(
-    run: str, engine: Engine, make: Callable[[], Task], *, seconds: int, owner: Owner | None = None
+    run: str,
+    engine: Engine,
+    make: Callable[[], Task],
+    *,
+    seconds: int,
+    owner: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Start the process of a run, and return the answer to its beginning.
 
@@ -70,7 +75,7 @@ def start(
         engine: the engine for its twins.
         make: creates the task, in that process.
         seconds: how long it waits for a command.
-        owner: the run ends when this process does.
+        owner: ``pid`` and ``started`` of a process of this host; the run ends when it does. Empty for none.
 
     Raises:
         Failed: it ended, or could not begin.
@@ -80,7 +85,7 @@ def start(
     if child == 0:
         os.close(reader)
         _become_worker()
-        _work(lambda: _Worker(engine, run, make, seconds, owner).run(writer), writer)
+        _work(lambda: _Worker(engine, run, make, seconds, Owner.of(owner or {})).run(writer), writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as lines:
         text = steps.answer(lines)

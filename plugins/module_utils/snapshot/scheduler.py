@@ -19,6 +19,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     Plan = list[tuple[str, Callable[[], Any], float]]  # name, function, limit in seconds
 
+SOON = 45  # seconds; an emulated host that is also busy is a hundred times slower than a fast one
+LATER = 60  # seconds for a source that waits for the engine, or for slow programs
 _SPARE = 5  # seconds; its parent kills it, or it ends by itself if the parent cannot
 _RECEIVE = 2  # seconds at least: while another one was waited for, it may have used up its time
 encode = JSONEncoder(separators=(",", ":")).encode

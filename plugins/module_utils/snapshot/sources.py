@@ -18,6 +18,7 @@ from . import (
     sockets,
     swarm,
 )
+from .scheduler import LATER, SOON
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -25,9 +26,6 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     from ..host.redact import Redactor
     from .scheduler import Plan
-
-_SOON = 45  # seconds; an emulated host that is also busy is a hundred times slower than a fast one
-_LATER = 60  # seconds for sources that wait for the engine
 
 
 class EngineSources:
@@ -56,21 +54,21 @@ class EngineSources:
         """Return every source with its function and time limit in seconds; slow ones first."""
         redactor, engine = self._redactor, self._engine
         return [
-            ("docker.images", lambda: images.read(engine.get(), redactor), _LATER),
-            ("docker.info", self._info.get, _LATER),
-            ("docker.networks", lambda: docker.networks(engine.get(), redactor), _LATER),
-            ("docker.volumes", self._volumes.get, _LATER),
-            ("docker.plugins", lambda: docker.plugins(engine.get(), self._info), _LATER),
-            ("docker.version", self._version, _SOON),
-            ("docker.swarm", lambda: swarm.read(engine.get(), self._info.get(), redactor), _LATER),
-            ("engine", self._engine_state, _LATER),
-            ("daemon.config", self._daemon_config, _SOON),
-            ("units", lambda: redacted_units(self._units.get(), redactor), _SOON),
-            ("files", self._file_records, _LATER),
-            ("listening", self._host_listening, _LATER),
-            ("environment", lambda: environment.read(redactor), _SOON),
-            ("groups", self._groups, _SOON),
-            ("users", self._users, _SOON),
+            ("docker.images", lambda: images.read(engine.get(), redactor), LATER),
+            ("docker.info", self._info.get, LATER),
+            ("docker.networks", lambda: docker.networks(engine.get(), redactor), LATER),
+            ("docker.volumes", self._volumes.get, LATER),
+            ("docker.plugins", lambda: docker.plugins(engine.get(), self._info), LATER),
+            ("docker.version", self._version, SOON),
+            ("docker.swarm", lambda: swarm.read(engine.get(), self._info.get(), redactor), LATER),
+            ("engine", self._engine_state, LATER),
+            ("daemon.config", self._daemon_config, SOON),
+            ("units", lambda: redacted_units(self._units.get(), redactor), SOON),
+            ("files", self._file_records, LATER),
+            ("listening", self._host_listening, LATER),
+            ("environment", lambda: environment.read(redactor), SOON),
+            ("groups", self._groups, SOON),
+            ("users", self._users, SOON),
         ]
 
     def paths(self) -> list[str]:
@@ -81,7 +79,7 @@ class EngineSources:
         found = self._engine.get()
         answer = found.version
         if answer is None:
-            connection = found.connect(_SOON)
+            connection = found.connect(SOON)
             try:
                 answer = connection.get("/version")
             finally:
