@@ -23,7 +23,9 @@ def shorten(text: str, limit: int) -> str:
 
 def line(text: str, limit: int = 300) -> str:
     """Return a text on one line: each run of blanks and line ends becomes a single space."""
-    return visible(shorten(_BLANKS.sub(" ", text).strip(" "), limit))
+    if not text.isprintable() or "  " in text:  # few texts need the expression, which takes longer
+        text = _BLANKS.sub(" ", text)
+    return visible(shorten(text.strip(" "), limit))
 
 
 def block(text: str, limit: int = 20_000) -> str:
