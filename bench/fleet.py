@@ -99,7 +99,7 @@ def run(hosts: int, *, runs: int, with_peers: bool) -> dict[str, Timing]:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Median seconds for an inventory: to list it, and from an audit's start to its first ssh and its end."""
+    """Median seconds to list an inventory, and from the start of an audit to its first ssh and to its end."""
 
     listing: float
     first_host: float

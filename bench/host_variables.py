@@ -26,7 +26,7 @@ _FAILED = 50  # one host in so many
 
 
 def milliseconds(inventory: Path) -> tuple[float, float]:
-    """Return the processor time for the variables of a host, without failed hosts and with one in fifty."""
+    """Return the milliseconds of CPU time per host: with no failed host, with one failed host in fifty."""
     loader = DataLoader()
     hosts = InventoryManager(loader=loader, sources=[str(inventory)])
     variables = VariableManager(loader=loader, inventory=hosts)

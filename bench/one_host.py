@@ -75,7 +75,7 @@ def commands(docker_bench: Path | None, folder: Path) -> dict[str, list[str]]:
 
 
 def engine_there() -> bool:
-    """Return whether this machine has an engine; remove the socket of a killed benchmark."""
+    """Return whether an engine listens on the benchmark's socket; remove the socket of a killed benchmark."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(SOCKET))
@@ -88,7 +88,7 @@ def engine_there() -> bool:
 
 
 def run(options: argparse.Namespace) -> dict[str, dict[str, Timing]]:
-    """Time all commands for each number of containers, which are added to one engine."""
+    """Start an engine, add containers up to each number of them, and time all commands at each number."""
     results: dict[str, dict[str, Timing]] = {}
     with (
         scratch("bench") as folder,

@@ -50,7 +50,7 @@ _SHOWN = "await new Promise((done) => requestAnimationFrame(() => setTimeout(don
 
 
 class Timed(Report):
-    """A report that measures its cost: CPU seconds and characters."""
+    """Wraps a report and measures its cost: CPU seconds and characters."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(report.run, report.previous)
@@ -59,15 +59,15 @@ class Timed(Report):
         self.size = 0
 
     def begin(self) -> str:
-        """Measure the report's method."""
+        """Measure ``begin`` of the wrapped report."""
         return self._cost(self._report.begin)
 
     def host(self, assessment: Assessment) -> str:
-        """Measure the report's method."""
+        """Measure ``host`` of the wrapped report."""
         return self._cost(lambda: self._report.host(assessment))
 
     def end(self) -> Iterator[str]:
-        """Measure the report's method."""
+        """Measure ``end`` of the wrapped report."""
         yield self._cost(lambda: "".join(self._report.end()))
 
     def _cost(self, write: Callable[[], str]) -> str:

@@ -30,7 +30,7 @@ _NOW = datetime.now(UTC)  # the history forgets what is older than its retention
 
 
 def record(home: Path, hosts: int, weeks: range, runs: int) -> None:
-    """Record one run for each of these weeks; the fleet is hardened step by step over ``runs`` of them."""
+    """Record one run for each week; the fleet is hardened step by step over ``runs`` weeks."""
     for day, some in groupby(weeks, lambda week: 1 + week * (sample.DAYS - 1) // runs):
         store = AssessmentStore()
         judged = list(sample.assessments(min(hosts, _JUDGED), day=day, lost=day % 3))

@@ -159,7 +159,7 @@ def table(found: list[Proven]) -> str:
 
 
 def _starts(proof: ProofDocument) -> tuple[int, int]:
-    """Return how many starts succeeded under the profile, and of how many."""
+    """Return the number of successful starts under the profile, and the number of all starts."""
     trial = next(each for each in proof.trials if each.kind == "profile")
     return trial.observation.starts if trial.observation else 0, trial.starts
 

@@ -1,4 +1,4 @@
-"""Print the packages of a fresh environment with their hashes, as pip --require-hashes reads them.
+"""Print the packages of a fresh environment with hashes, as a file for pip install --require-hashes.
 
 lock.py REQUIREMENT|--requirement=FILE [CONSTRAINTS]
 

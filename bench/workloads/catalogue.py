@@ -35,7 +35,7 @@ class Workload:
 
     @property
     def exercise(self) -> str:
-        """Return the command of ``--run``."""
+        """Return the command for the option ``--run``."""
         return f"sh {shlex.quote(str(_CLIENTS / self.client))}"
 
     def sources(self, built: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Build the images of the workloads from Debian packages only: one root file system, one layer for each.
+"""Build the images of the workloads: one root file system of Debian packages, and a layer for each image.
 
 No registry is asked. mmdebstrap makes the root file system once a month; the cache of the lab keeps it.
 """
@@ -43,13 +43,13 @@ def prepare(engine: Dockerd) -> None:
 
 
 def base() -> Path:
-    """Return the archive of the base, from the cache or made anew."""
+    """Return the tar archive of the base image from the cache; build it if it is not there."""
     with host.lock("workloads"):
         return _root_file_system()
 
 
 def programs() -> Mapping[str, bytes]:
-    """Build the programs that are compiled from source, all static: attacks, a 32-bit server, one in Go."""
+    """Build the static programs: the attacks, a 32-bit server in C, and a server in Go."""
     sources = b"".join((FILES / name).read_bytes() for name in ("attack.c", "server32.c", "server.go"))
     folder = _folder() / f"programs-{hashlib.sha256(sources).hexdigest()[:16]}"
     with host.lock("workloads"):

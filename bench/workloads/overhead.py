@@ -55,7 +55,7 @@ def _traced(pid: int, folder: Path) -> list[float]:
 
 
 def requests(pid: int) -> float:
-    """Return the requests per second that the server in a process's network answers."""
+    """Return the requests per second of the server in a process's network namespace."""
     words = ["nsenter", f"--net=/proc/{pid}/ns/net", "ab", "-q", "-n", str(_REQUESTS), "-c", str(_AT_ONCE)]
     done = subprocess.run([*words, "http://127.0.0.1/"], check=True, capture_output=True, text=True)
     found = re.search(r"Requests per second:\s+([\d.]+)", done.stdout)
@@ -70,7 +70,7 @@ def _threads(pid: int) -> list[str]:
 
 
 def _exercise(docker_socket: str, answer: Path) -> None:
-    """Measure the requests per second of the twin, as the exercise of the recording; write them to a file."""
+    """Exercise the recorded twin: measure its requests per second, and write them to a file."""
     docker = ["docker", "--host", f"unix://{docker_socket}"]
     listed = subprocess.run(
         [*docker, "ps", "-q", "--filter", _TWIN], check=True, capture_output=True, text=True

@@ -89,7 +89,7 @@ class ActionModule(HostScriptAction):
         return result
 
     def _from_variables(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments that the task leaves out, from the play's variables that are not empty."""
+        """Return the arguments that the task does not set and a non-empty variable of the play does."""
         return {
             name: value
             for name, variable in _VARIABLES.items()

@@ -78,7 +78,7 @@ class ActionModule(GuardedAction):
 
 
 def _requested_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the refused documents that the site requested, with reasons; unknown ones count as requested."""
+    """Return the refused documents that the site requested, with reasons."""
     asked = {str(document.get("name")) for document in documents if document.get("asked", True)}
     return [
         f"{document['name']}: {document['reason']}"
@@ -111,7 +111,7 @@ def _with_file_contents(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _belongs(document: dict[str, Any], names: list[str]) -> bool:
-    """Return whether a document is listed, or is named after the role of a listed one."""
+    """Return whether to apply a document: it is listed, or has the name of a listed document's role."""
     own = str(document.get("name"))
     return any(name == own or name.startswith(f"{own}_") for name in names)
 

@@ -95,7 +95,7 @@ class ActionModule(GuardedAction):
 
 
 def _as_recorded(predicted: Mapping[str, Any], listed: Mapping[str, Any], *, why: str) -> dict[str, Any]:
-    """Return the result of a rollback by the host's records; empty if nothing was rolled back.
+    """Return the result of a rollback from the host's list of runs; empty if nothing was rolled back.
 
     Args:
         predicted: what it was to do.

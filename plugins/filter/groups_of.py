@@ -1,4 +1,4 @@
-"""A filter for the groups of hosts, by which reports are divided."""
+"""A filter that returns the inventory groups of hosts, for reports."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class GuardedAction(TransactionAction):
         task_vars: dict[str, Any],
         patience: float = _PATIENCE,
     ) -> dict[str, Any]:
-        """Have the host make the change; connect again where nothing can have begun.
+        """Make the host begin the change; connect again if the host cannot have received the program.
 
         As often as Ansible may, which would itself run the program again after any lost connection.
         """
@@ -311,7 +311,7 @@ def ending(result: Mapping[str, Any]) -> str:
 
 
 def believe(result: dict[str, Any], *, check: bool) -> None:
-    """Validate the outcome of an answer against the request, and set ``changed`` and ``failed`` by it.
+    """Check that an outcome fits the request, and set ``changed`` and ``failed`` accordingly.
 
     Raises:
         AnsibleActionFail: the outcome is not valid.
@@ -342,7 +342,7 @@ def _restless(value: Any) -> list[str]:
 
 
 def was_never_there(error: Exception) -> bool:
-    """Return whether an error says that there was no connection, so that the host was given no program."""
+    """Return whether an error says that no connection was made, so the host received no program."""
     if isinstance(error, AnsibleAuthenticationFailure):
         return True
     if not isinstance(error, AnsibleConnectionFailure):
@@ -356,7 +356,7 @@ def was_never_there(error: Exception) -> bool:
 
 
 def _is_denied(line: str) -> bool:
-    """Return whether ssh says in a line that no way of logging in was accepted."""
+    """Return whether a line is ssh's message that the server accepted no method of authentication."""
     login, found, methods = line.partition("Permission denied (")
     name = login.removesuffix(": ")
     whose = not login or (name != login and "@" in name and " " not in name)

@@ -72,7 +72,7 @@ _VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 
 
 class Answer(NamedTuple):
-    """The host's answer: the function's result, the Python that ran it, facts to keep.
+    """The host's answer: the function's result, the path of its Python interpreter, and facts to store.
 
     ``encoded`` is the result as the host has encoded it: ASCII, and not validated further.
     """

@@ -85,7 +85,7 @@ def bounded(
 
 
 def hold(action: Any) -> None:
-    """Apply the limits to an action of Ansible, and keep its result to its own host.
+    """Apply the limits to an Ansible action, and remove keys from its result that could affect other hosts.
 
     One with ``KEEPS_LIMITS`` applies them itself; its time is added up for its host all the same.
     """
@@ -232,7 +232,7 @@ class _Block:
                         )
 
             def communicate(self, *arguments: Any, **options: Any) -> tuple[bytes, bytes]:
-                """Send the input, and read the output as it arrives: the local connection does not."""
+                """Send the input, and read the output as it arrives; Ansible's local connection does not."""
                 pipes = [self.stdout, self.stderr]
                 if (
                     block.said is None
@@ -270,7 +270,7 @@ class _Block:
 
 
 class _Input:
-    """A process's input. After a write error it waits for the process's exit, which has the reason.
+    """The input of a process; after a write error it waits for the process to exit and give the reason.
 
     Ansible's ssh connection waits a millisecond for that, and would only report that sending failed.
     """

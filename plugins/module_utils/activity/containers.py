@@ -1,4 +1,4 @@
-"""Keep the data about containers, and find those that a confinement belongs to."""
+"""Store data about containers, and find the container that has an AppArmor profile or SELinux label."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Container(NamedTuple):
 
 
 class Directory:
-    """The containers of this host: the running ones, and those that ended last.
+    """The containers of this host: the running ones, and the ended ones up to a limit.
 
     The thread that reads the engine's events writes it, the thread that reads the kernel's records queries
     it.
@@ -38,7 +38,7 @@ class Directory:
         self._lock = Lock()
 
     def put(self, container: Container) -> None:
-        """Add or update a container; if there are too many, drop the oldest ended ones, or else this one."""
+        """Add or update a container; above the limit, remove an ended container, otherwise this one."""
         with self._lock:
             self._known.pop(container.identity, None)
             self._known[container.identity] = container
@@ -69,7 +69,7 @@ class Directory:
             return [each for each in self._known.values() if not each.ended]
 
     def by_confinement(self, confinement: str, at: float) -> str:
-        """Return the id of the only container with a profile or label at a time; empty if ambiguous."""
+        """Return the id of the only container with a profile or label at some time; empty if not unique."""
         wanted = confinement.partition("//")[0]
         if wanted in ("", "unconfined", _DEFAULT):
             return ""
@@ -85,7 +85,7 @@ class Directory:
         return found[0] if len(found) == 1 else ""
 
     def confines(self, confinement: str) -> bool:
-        """Return whether an AppArmor profile or SELinux label belongs to containers, build steps included."""
+        """Return whether a container or a build step has this AppArmor profile or SELinux label."""
         wanted = confinement.partition("//")[0]
         if wanted in ("", "unconfined"):
             return False

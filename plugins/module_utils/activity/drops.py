@@ -1,4 +1,4 @@
-"""Count losses per day, so that an old loss expires."""
+"""Count lost events per UTC day, so that old losses expire."""
 
 from __future__ import annotations
 

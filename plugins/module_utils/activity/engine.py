@@ -32,7 +32,7 @@ _FILTERS = quote(json.dumps({"type": ["container"]}))
 
 
 class Engine:
-    """Reads the engine's events, updates the directory, and queues remarkable events.
+    """Reads the engine's events, updates the list of containers, and queues remarkable events.
 
     ``problem`` says why the engine cannot be read at present; ``cuts`` counts lost connections, ``lost``
     counts the events that were dropped because they were too many or too long.
@@ -122,7 +122,7 @@ class Engine:
                 self.lost += 1
 
     def _learn_all(self) -> None:
-        """Add all running containers to the directory, and mark the others as ended."""
+        """Add all running containers to the list of containers, and mark the others as ended."""
         body = self._get("/containers/json", _LIST)
         if not body.rstrip().endswith(b"]"):
             raise ValueError(f"the engine answers with {len(body)} bytes, which is not a list")
@@ -146,7 +146,7 @@ class Engine:
             self.lost += 1
 
     def _get(self, path: str, limit: int) -> bytes:
-        """Return an answer of at most `limit` bytes."""
+        """Return the engine's answer to a GET request, of at most `limit` bytes."""
         return client.Engine(self._path).ask("GET", path, seconds=_TIMEOUT, limit=limit)
 
 
@@ -167,7 +167,7 @@ def container(identity: str, inspected: Mapping[str, Any]) -> Container:
 
 
 def _silent_profile(host: Mapping[str, Any], profile: str) -> str:
-    """Return which confinement leaves no record: ``unconfined`` or ``docker-default``; else empty."""
+    """Return the confinement if it logs no denials: ``unconfined`` or ``docker-default``; else empty."""
     if host.get("Privileged") or profile == "unconfined":
         return "unconfined"
     return "docker-default" if profile == "docker-default" else ""

@@ -27,7 +27,7 @@ _PATIENCE = 2.0  # seconds in which the engine must report a container that has 
 
 
 class _PendingDenial(NamedTuple):
-    """A denial that is attributed once the engine has reported containers that have just started."""
+    """A denial that waits for the data of a container that has just started."""
 
     until: float
     denial: Denial

@@ -44,7 +44,7 @@ def problem(config: Mapping[str, Any], read: Read) -> str:
 
 
 def _file_problem(contents: Mapping[str, bytes]) -> str:
-    """Return why the engine would not start with these files: malformed, or not belonging together."""
+    """Return why the engine would not start with these files: they are malformed, or do not match."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_verify_locations(cadata=contents["tlscacert"].decode("ascii"))

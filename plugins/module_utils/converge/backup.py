@@ -104,14 +104,14 @@ class Store:
             return []
 
     def record(self, run: str) -> dict[str, Any]:
-        """Return the record of how a run ended or stands; empty if there is none, or it cannot be read."""
+        """Return the record of a run's outcome; empty if there is none, or it cannot be read."""
         try:
             return records.outcome(records.read(self._record_file(run)))
         except (OSError, ValueError):
             return {}
 
     def finish(self, run: str, record: Mapping[str, Any]) -> None:
-        """Write a run's record, before its journal is removed; reserved room makes it work on a full disk.
+        """Write a run's record before its journal is removed; on a full disk, use the reserved room.
 
         Raises:
             OSError: it cannot be written, and the run is not over.
@@ -249,7 +249,7 @@ class Store:
     def goal(
         self, run: str, entry: Entry, now: State, written: Sequence[str], *, in_folder: bool = True
     ) -> tuple[State, str]:
-        """Return the state to which a rollback restores a path, and the parts that others changed meanwhile.
+        """Return the state to which a rollback restores a path, and a note if others changed it meanwhile.
 
         Args:
             run: the run.

@@ -26,7 +26,7 @@ Tables = Mapping[str, Mapping[str, List[str]]]  # table -> chain -> its rules as
 
 
 class Hook(NamedTuple):
-    """A jump from another program's chain to ``child``; wanted while ``because_of`` or ``child`` exists."""
+    """A jump from another program's chain to ``child``, wanted while the chain ``because_of`` exists."""
 
     table: str
     parent: str
@@ -119,7 +119,7 @@ def differences(loaded: Tables, wanted: Tables) -> list[str]:
 
 
 def compose(loaded: Tables, wanted: Tables, hooks: Iterable[str] | None = None) -> str:
-    """Return input for iptables-restore that replaces our chains and jumps by the wanted ones, and no others.
+    """Return input for iptables-restore that replaces only hardener's chains, and the jumps to them.
 
     Args:
         loaded: what is loaded now.
@@ -166,7 +166,7 @@ def dump(tool: str) -> dict[str, dict[str, list[str]]]:
 
 
 def tried(tool: str, text: str) -> dict[str, dict[str, list[str]]]:
-    """Return rules as the host prints them after loading, determined in an empty network namespace.
+    """Load rules in an empty network namespace, and return them as iptables-save prints them there.
 
     Raises:
         Refused: the host cannot load them.

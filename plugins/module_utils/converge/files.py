@@ -115,7 +115,7 @@ def present(path: str, *, content: bool = True, inode: int = 0) -> State:
 
 
 def inode(path: str) -> int:
-    """Return the inode of a path where other users can replace files; else 0.
+    """Return the inode of a file that other users can replace; 0 for any other file.
 
     They may move the name to another file of the same owner and mode, which no run has changed.
     """
@@ -293,7 +293,7 @@ def missing_directories(path: str) -> list[str]:
 
 
 def has_folder(path: str) -> bool:
-    """Return whether the folder of a path exists, and is not a file or another user's link."""
+    """Return whether a path's parent folder exists; false if it is a file, or behind another user's link."""
     try:
         return not missing_directories(path)
     except (NotADirectoryError, Untrusted):
@@ -311,7 +311,7 @@ def temporary_name(path: str) -> str:
 
 
 def between(now: State, before: State, after: State) -> bool:
-    """Return whether owner, mode and ACL each equal that of one of two states.
+    """Return whether type, owner, mode and ACL of a path each are as in one of two states.
 
     ``set_attributes`` sets them one after another and may be killed in between: a change of owner clears the
     setuid and setgid bits, and an ACL shows its mask as the group bits of the mode.

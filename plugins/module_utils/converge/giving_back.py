@@ -15,7 +15,7 @@ from .roleparts import REMAP, belongs, remap_record
 
 
 class Paths(NamedTuple):
-    """States of paths after a release (``wanted``: those that change), and notes about the others.
+    """The states of paths after a release (``wanted``), and notes about paths that are not restored.
 
     ``kept`` stays because it was changed outside hardener, ``left`` for another reason. ``known`` are all
     paths that were examined, ``folders`` those that runs created, ``documents`` those that were in force.
@@ -102,7 +102,7 @@ def _differs(path: str, state: State, origins: Mapping[str, Origin], read: Reade
 
 
 def _former(each: Origin) -> State:
-    """Return the former state of a path; absent if the backups only have an older version of our own file."""
+    """Return the former state of a path; absent if that is an earlier version of hardener's own file."""
     then = each.then
     if each.kept or not then.exists:
         return then
@@ -129,7 +129,7 @@ class _Keys:
         self._whole = whole
 
     def back(self, read: Reader, *, remap: bool) -> _Given:
-        """Return the file without these keys; if only hardener has changed it, its original content."""
+        """Return the file without hardener's keys, or the original file if nothing else has changed in it."""
         path, before = self._path, self._before
         try:
             now = read(path)
@@ -173,7 +173,7 @@ class _Keys:
         return _Given(state, kept)
 
     def _is_former_file(self, then: State, merged: Mapping[str, object]) -> bool:
-        """Return whether the merged keys are those of the former file."""
+        """Return whether a JSON object has the same content as the former file."""
         if not then.exists:
             return not merged
         if then.content is None:
@@ -184,5 +184,5 @@ class _Keys:
             return False
 
     def _attributes(self, before: Origin) -> bool:
-        """Return whether owner and mode go back too: in a full release, or if released documents set them."""
+        """Return whether to restore owner and mode: in a full release, or if a released document set them."""
         return self._whole or not before.documents <= set(self._owners)

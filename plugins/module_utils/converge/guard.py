@@ -137,7 +137,7 @@ def abandoning(backup: str) -> str:
 
 
 def stored(backup: str) -> bool:
-    """Return whether this program is stored beside a backup."""
+    """Return whether the guard's program is stored beside a backup."""
     return os.path.exists(_script(backup))
 
 

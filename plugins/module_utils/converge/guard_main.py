@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _expired(store: Store, run: str) -> None:
-    """Wait until the run's time limit, which may restart, has passed; then roll back until it succeeds."""
+    """Wait until the run's time limit has passed, which each phase sets again; then roll back."""
     pauses = _pauses()
     while True:
         try:

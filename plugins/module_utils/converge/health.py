@@ -170,7 +170,7 @@ def _differences(
 def _containers(
     engine: Engine, before: Mapping[str, Mapping[str, Any]], *, away: Windows, stopped: bool, last: bool
 ) -> tuple[dict[str, int], list[str], list[str]]:
-    """Return running containers with their processes, problems of the other containers, and notes."""
+    """Return pids of the running containers, problems of the containers that do not run, and notes."""
     running: dict[str, int] = {}
     lost, failing, notes = [], [], []
     for container, known in before.items():
@@ -233,7 +233,7 @@ def _published(container: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _reachable(address: str) -> str:
-    """Return the address for probing a published port; empty if there is none."""
+    """Return the address at which to probe a published port; empty for an invalid address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -261,7 +261,7 @@ def _silent(port: Mapping[str, Any]) -> str:
 
 
 def _networks(running: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one container per network, preferably one in no other network; and its name servers."""
+    """Return for each network one container (preferably in no other network) and its name servers."""
     chosen: dict[str, dict[str, Any]] = {}
     for container in sorted(running, key=lambda each: len(each["NetworkSettings"].get("Networks") or {})):
         for network in container["NetworkSettings"].get("Networks") or {}:
@@ -281,7 +281,7 @@ def _networks(running: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _name_servers(path: str) -> tuple[list[str], list[str]]:
-    """Return the name servers of a container, and those of them and behind them that are not local.
+    """Return the name servers in a resolv.conf file; and the non-local servers in it, comments included.
 
     The container may have written the file.
     """
@@ -307,7 +307,7 @@ def _outside(address: str) -> bool:
 
 
 def _reach(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what each network can reach: name servers with the quality of their answers, and TCP ports."""
+    """Return what each network can reach: its name servers, rated by their answers, and TCP ports."""
 
     def look(network: Mapping[str, Any]) -> dict[str, Any]:
         servers = list(

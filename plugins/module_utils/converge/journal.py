@@ -94,7 +94,7 @@ class Journal:
 
     @property
     def written(self) -> list[str]:
-        """Return the hashes of contents that hardener wrote, beside those of the manifest."""
+        """Return the hashes of contents that hardener wrote, except those in the manifest."""
         found: list[str] = self._raw["written"]
         return found
 
@@ -111,7 +111,7 @@ class Journal:
         return found
 
     def undone(self, left: Sequence[str]) -> list[str]:
-        """Return the activations that are already undone, if only these paths remain to be restored.
+        """Return the activations that an earlier attempt has undone, if the same paths are still unrestored.
 
         They are not undone again with every attempt: one may restart the engine.
         """
@@ -150,7 +150,7 @@ class Journal:
 
     @property
     def stopped(self) -> bool:
-        """Return whether the run is allowed to stop containers, and does."""
+        """Return whether the run may stop containers, and does stop them."""
         return bool(self._raw.get("stopped"))
 
     @property

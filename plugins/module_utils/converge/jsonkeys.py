@@ -134,7 +134,7 @@ def merge(
 
 
 def is_ours(data: Mapping[str, Any], record: Record) -> bool:
-    """Return whether a value is the one that hardener set, or the former one."""
+    """Return whether the present value is the one that hardener set, or the value before that."""
     present = get(data, record.path)
     return same(present, record.value) or same(present, record.former if record.had else _MISSING)
 
@@ -149,7 +149,7 @@ def same(one: object, other: object) -> bool:
 def leaves(
     data: Mapping[str, Any], whole: frozenset[str] = frozenset(), above: tuple[str, ...] = ()
 ) -> Iterable[tuple[tuple[str, ...], Any]]:
-    """Yield every value that is not an object, with its path; objects of keys in ``whole`` are values."""
+    """Yield every leaf value with its path; the object of a top-level key in ``whole`` counts as a value."""
     for key, value in data.items():
         if isinstance(value, Mapping) and value and (above or key not in whole):
             yield from leaves(value, above=(*above, key))

@@ -1,4 +1,4 @@
-"""Verify that this host still starts programs and accepts new connections; every run ends with it.
+"""Verify, at the end of every run, that this host still starts programs and accepts new connections.
 
 A change without an impact may still remove the execute bits of the loader or the shell, and nothing in the
 health check starts a new process. So programs are started, as root and as an unprivileged user, and if the
@@ -30,7 +30,7 @@ Question = Callable[[], bool]
 
 
 class Look(NamedTuple):
-    """The checks that passed, by name; the connection of the run; and the Python interpreter."""
+    """The names of the checks that passed, the ssh connection of the run, and the Python interpreter."""
 
     working: frozenset[str]
     came_in: Session | None

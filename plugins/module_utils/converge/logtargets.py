@@ -130,7 +130,7 @@ def _send(driver: str, target: Target) -> None:
 
 
 def _unix(target: Target) -> str:
-    """Return why a local socket does not accept logs; both types are tried, as drivers do."""
+    """Return why a Unix socket accepts no logs; like the log drivers, try datagram and stream sockets."""
     said = ""
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         with closing(socket.socket(socket.AF_UNIX, kind)) as connection:

@@ -217,7 +217,7 @@ def _contents(past: Past) -> list[Entry]:
 
 
 def _subjects(past: Past) -> frozenset[str]:
-    """Return the names of all subjects of a run."""
+    """Return what a run changed: its paths, and the subjects of its activations."""
     found = {entry.path for entry in past.entries if entry.path != past.store.bookkeeping}
     for name, kind in activations.KINDS.items():
         memory = past.journal.memory(name) or {}
@@ -255,7 +255,7 @@ def before(
 
 
 def _back(past: Past, entry: Entry, origin: Origin) -> Origin:
-    """Compute the original state of a path before a run from that after the run."""
+    """Compute the original state of a path before a run from its original state before the next run."""
     if origin.content_kept:  # owner and mode may be hardener's nevertheless
         if not entry.before.exists or origin.now.kind not in (FILE, DIRECTORY):
             return origin

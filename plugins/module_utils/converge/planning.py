@@ -36,7 +36,7 @@ _MANY_LINES = 4000
 
 
 class Change(NamedTuple):
-    """The change of one path. A ``hidden`` one is hardener's bookkeeping, and no change of the host."""
+    """The change of one path. If ``hidden``, it only changes hardener's bookkeeping, and is not reported."""
 
     path: str
     before: State
@@ -104,7 +104,7 @@ class Bookkeeping:
         return [jsonkeys.Record.load(raw) for raw in entry.get(document, ())]
 
     def keep(self, path: str, document: str, records: Sequence[jsonkeys.Record]) -> None:
-        """Replace the records of a file and a document."""
+        """Replace the records of the keys that a document has set in a file."""
         entry = self.files.setdefault(path, {"created": False, "documents": {}})
         entry["documents"].pop(document, None)
         if records:

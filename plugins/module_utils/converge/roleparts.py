@@ -43,7 +43,7 @@ _INSTALLED = {
 
 
 def checked(role: str) -> str:
-    """Validate a role's name, or the empty name of all roles.
+    """Validate the name of a role; an empty name stands for all roles.
 
     Raises:
         Refused: the text is not the name of a role.
@@ -59,7 +59,7 @@ def belongs(document: str, role: str) -> bool:
 
 
 def begun_of_role(kind: str, begun: Begun, role: str) -> Begun | None:
-    """Return a role's part of the settings and stored data of a run's activation; None without one."""
+    """Return the part of a run's activation that belongs to a role; None if no part does."""
     if not role or kind in ("docker", "systemd-reload"):  # these look at the files that change
         return begun
     if kind == "units":
@@ -69,7 +69,7 @@ def begun_of_role(kind: str, begun: Begun, role: str) -> Begun | None:
 
 
 def written(role: str) -> Sequence[str]:
-    """Return the folders below hardener's own to which the programs of a role write."""
+    """Return the subfolders of hardener's folder to which the programs of a role write."""
     return _WRITTEN.get(role, ())
 
 

@@ -96,7 +96,7 @@ def _failed(
 
 
 def _missing(journal: Journal) -> tuple[list[str], list[str]]:
-    """Return problems and notes of the health check after a complete restore; a retry would not help."""
+    """Start lost containers, and return problems and notes of the health check after a complete restore."""
     try:
         health.revive(journal.baseline, away=journal.away)
         return health.compare(journal.baseline, seconds=60, away=journal.away)
@@ -120,7 +120,7 @@ def bind(activation: Activation, journal: Journal) -> None:
 
 
 def begun(journal: Journal) -> list[Activation]:
-    """Return the activations that the run has begun, each with its memory from the journal.
+    """Return the activations that the run has begun, each with the data that it stored for its undo.
 
     Raises:
         Refused: another version of hardener has begun an activation that this one does not know.
@@ -139,7 +139,7 @@ def begun(journal: Journal) -> list[Activation]:
 
 
 def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
-    """Undo the activations that are not undone yet; those that may disconnect come first.
+    """Undo the activations that are not undone yet, first those that can interrupt the connection.
 
     Args:
         journal: the run.

@@ -32,7 +32,7 @@ from .serving import Finder
 
 
 class Case(NamedTuple):
-    """The impact of a document, why it is held, and its paths that need a change."""
+    """The impact of a document, the reason why it is not applied, and its paths that need a change."""
 
     impact: str
     reason: str = ""
@@ -222,7 +222,7 @@ def _impossible(
 
 
 def _waiting(choice: Selection, activation: Activation) -> list[Document]:
-    """Return the changing documents that need an activation; if any need a restart, only those."""
+    """Return the changing documents that need an activation; if some of them need a restart, only those."""
     waiting = [document for document in choice.changing if activation.name in dict(document.activations)]
     return [document for document in waiting if not exceeds(DAEMON_RESTART, document.impact)] or waiting
 

@@ -128,7 +128,7 @@ class Finder:
 
 
 def _replaced(word: str, shown: str, digest: Callable[[str], str]) -> set[str]:
-    """Return the secrets that the redactor replaced by digests in a word, one for each digest.
+    """Return the secrets in a word: the texts for which the redacted word has digests.
 
     From where that is not plain, such as with a digest of a text that holds another, all of it is one text.
 
@@ -155,7 +155,7 @@ def _replaced(word: str, shown: str, digest: Callable[[str], str]) -> set[str]:
 
 
 def _ends(word: str, shown: str) -> Iterator[int]:
-    """Yield the possible end positions of a secret in a word, by the text that follows its digest."""
+    """Yield the positions at which a secret may end in a word, given the redacted text after its digest."""
     following = _DIGEST.search(shown)
     if following is None:
         if word.endswith(shown):

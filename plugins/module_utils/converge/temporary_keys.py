@@ -1,4 +1,4 @@
-"""Write other values to daemon.json for the time of a reload or a restart."""
+"""Change keys of daemon.json for the duration of a reload or a restart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from . import files, jsonkeys
 
 
 class TemporaryKeys:
-    """Other values in daemon.json as long as the context is entered; then the file is restored byte by byte.
+    """Changes keys of daemon.json during the context; its end restores the file byte by byte.
 
     Args:
         path: of the file.
@@ -22,7 +22,7 @@ class TemporaryKeys:
         self._modified = files.modified(path)
 
     def write(self, keys: Mapping[str, Any]) -> None:
-        """Set keys that the file does not have; live-restore is set in any case."""
+        """Add keys to the file; of the keys that it has already, replace only live-restore."""
         data = jsonkeys.parse(self._before.content or b"", self._path)
         data = {**keys, **data, **{key: keys[key] for key in keys if key == "live-restore"}}
         content = jsonkeys.render(data, self._before.content)

@@ -202,7 +202,7 @@ class Transaction:
         }
 
     def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Selection:  # noqa: ARG002
-        """Choose documents; ``states`` are paths as they will be after an interrupted run is rolled back."""
+        """Choose documents; ``states`` are the states of paths once an interrupted run is rolled back."""
         read = overlay(files.read, states)
         return choose(self._request, bookkeeping_file=self._store.bookkeeping, read=read)
 
@@ -337,7 +337,7 @@ class Transaction:
 
 
 def _make_change(change: Change) -> list[str]:
-    """Make one change; return why it was omitted if other users own or can replace the file.
+    """Make one change, or return why it was left out: other users own or can replace the file.
 
     Owner and mode of other users' files are not essential: a user who keeps replacing a file must not block
     the other changes.

@@ -121,7 +121,7 @@ class Lines:
         self._looked = 0  # no line end up to here
 
     def next(self, limit: int = _LONGEST_LINE) -> bytes:
-        r"""Return the next line with its line end, which a too long or a last line may lack.
+        r"""Return the next line with its line end; a line above the limit or at the end may have none.
 
         Raises:
             NoAnswer: the connection is lost.

@@ -28,7 +28,7 @@ def path_of(
     rootless: bool,
     pid: int | None = None,
 ) -> str:
-    """Return the path that the daemon reads; ``pid`` is its process, whose own files it may name."""
+    """Return the path of the configuration file that the daemon with this command line reads."""
     named = flags.get("config-file")
     if named and named[-1]:
         return _seen_by(pid, named[-1]) if pid is not None else named[-1]
@@ -38,7 +38,7 @@ def path_of(
 
 
 def _seen_by(pid: int, path: str) -> str:
-    """Return the path by which this process reaches a file that another process names.
+    """Resolve a path that another process was given to a path that this process can open.
 
     The name may be relative, or begin with ``/proc/self``, ``/dev/fd`` or ``/dev/stdin``.
     """
@@ -125,7 +125,7 @@ def parse(text: str) -> tuple[Any, list[str]]:
 
 
 def _joined(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the last value of a repeated key; of objects, Go adds the later entries to the earlier ones."""
+    """Build a JSON object as Go does: the last value of a repeated key counts, but objects are merged."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         earlier = found.get(name)

@@ -20,7 +20,7 @@ def is_on(value: Any) -> bool:
 
 
 def client(installed: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the package of the docker client with its version, and the version alone; empty without one.
+    """Return the docker client's package with its version, and the version; two empty texts without a client.
 
     Args:
         installed: version by name of the installed packages.

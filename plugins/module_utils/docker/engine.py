@@ -120,7 +120,7 @@ def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
 
 
 def containerd_socket(engine: Engine, info: dict[str, Any]) -> str:
-    """Return the socket of the containerd that the engine uses; the engine's own answer comes first."""
+    """Return the socket of the engine's containerd: as the engine reports it, as declared, or the default."""
     known = (info.get("Containerd") or {}).get("Address") or engine.declared("containerd")
     if known:
         return str(known)
@@ -132,7 +132,7 @@ def containerd_socket(engine: Engine, info: dict[str, Any]) -> str:
 
 
 def verifies_clients(pid: int) -> bool:
-    """Return whether an engine is set to accept only clients with a certificate of its own authority.
+    """Return whether an engine is configured to accept only clients with a certificate of its own CA.
 
     Args:
         pid: its process; it need not be the engine that was found.
@@ -157,7 +157,7 @@ def _runs_on_host(pid: int) -> bool:
 
 
 def _is_renamed(pid: int | None) -> bool:
-    """Return whether the program that answered is an engine under another name: ``.dockerd-wrapped``.
+    """Return whether the process that answered is an engine by another name, such as ``.dockerd-wrapped``.
 
     Who listens may also be systemd, or a program that forwards.
     """
@@ -196,7 +196,7 @@ def _unit(known_units: Once, name: str) -> dict[str, Any]:
 
 
 def _learn(engine: Engine, known_units: Once) -> None:
-    """Read the daemon's command line, environment, owner and configuration, from its unit if it is down."""
+    """Read the daemon's command line, environment, owner and configuration; if it is down, from its unit."""
     folders = SYSTEM_PATH
     if engine.pid is not None:
         engine.argv, engine.argv_from = processes.argv(engine.pid), "process"

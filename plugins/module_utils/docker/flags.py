@@ -37,7 +37,7 @@ def parse(arguments: list[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def _short(cluster: str, words: Iterator[str], flags: dict[str, list[str]], unknown: list[str]) -> None:
-    """Parse a word of short flags: ``D``, ``Hfd://``, ``H=fd://``, ``DH`` with its value in the next word."""
+    """Parse a word of short flags: ``D``, ``Hfd://``, ``H=fd://``; the value of ``DH`` is the next word."""
     while cluster:
         letter, cluster = cluster[0], cluster[1:]
         name = SHORT.get(letter)

@@ -159,7 +159,7 @@ class Answer:
         return kind(f"{self._path}: {one_line(said)}")
 
     def succeeds(self, accept: Iterable[int] = ()) -> bool:
-        """Return whether the status is one of success, or an accepted one."""
+        """Return whether the status is 2xx, or one of ``accept``."""
         return 200 <= self.status < 300 or self.status in accept
 
     def _part(self, length: int) -> Iterator[bytes]:

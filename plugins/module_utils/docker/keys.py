@@ -182,7 +182,7 @@ class Key:
 
     @property
     def is_list(self) -> bool:
-        """Return whether the flag is repeated for each entry of the key's value."""
+        """Return whether the flag is given once for each entry of the key's value."""
         return self.kind in ("list", "dict")
 
     def read(self, words: Sequence[str]) -> Any:
@@ -259,7 +259,7 @@ def declared(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> dic
 
 
 def _grouped(file: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the entries of objects that are no key's value.
+    """Return the entries of the file's objects, except objects that are the value of a key.
 
     The engine takes them for keys: it sets the switches among them, and ignores the others
     (daemon/config/config.go, configValuesSet).
@@ -279,7 +279,7 @@ def value_of(key: str, file: Mapping[str, Any], flags: Mapping[str, Sequence[str
 
 
 def changed_since(started: float | None, modified: float | None) -> bool:
-    """Return whether daemon.json was changed after the engine started, which may use earlier settings.
+    """Return whether daemon.json was changed after the start of the engine, which may use earlier values.
 
     Args:
         started: when the engine's process started, in seconds since the epoch; None if that is unknown.

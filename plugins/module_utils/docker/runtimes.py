@@ -1,4 +1,4 @@
-"""Read versions and program paths of runtimes from an engine's data; know what they mount in every container.
+"""Read versions and program paths of runtimes from an engine's data; list the mounts that runtimes make.
 
 The engine reports the version of its default runtime. Of each other one it reports the features, from Docker
 25 on, whose annotations have the version.

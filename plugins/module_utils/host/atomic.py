@@ -44,7 +44,7 @@ PRIVATE = Attributes()
 
 
 def write(path: str, content: bytes, attributes: Attributes = PRIVATE, *, temporary: str = "") -> None:
-    """Replace or create a file; follow a link with its name if root owns the link.
+    """Replace or create a file; if the path is a symbolic link that root owns, the file that it points to.
 
     Raises:
         Untrusted, OSError: see `replace` and `descriptors.at`.
@@ -149,7 +149,7 @@ def remove(path: str) -> None:
 
 
 def unlink(place: Place) -> None:
-    """Remove the entry at a place, if it exists."""
+    """Remove a directory entry, if it exists."""
     with suppress(FileNotFoundError):
         os.unlink(place.name, dir_fd=place.folder)
     sync(place.folder)
@@ -193,7 +193,7 @@ def empty(folder: int) -> None:
 
 
 def _emptied(folder: int, top: int, mount: str, *, depth: int) -> bool:
-    """Empty an open folder; move folders that are nested too deep to the top, and return whether any were."""
+    """Empty an open folder; move folders that are nested too deep to ``top``, and return whether any were."""
     moved = False
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]

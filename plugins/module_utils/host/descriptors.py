@@ -81,7 +81,7 @@ class Place:
 
     @property
     def status(self) -> os.stat_result:
-        """Return the status of the entry: owner, mode, kind."""
+        """Return owner, mode and type of the entry, from ``fstat``."""
         return os.fstat(self.handle)
 
     @property
@@ -360,7 +360,7 @@ def objection(path: str) -> str:
 
 @contextmanager
 def folder(path: str, *, follow: bool = True) -> Iterator[int]:
-    """Open a folder for reading; by default, follow a link of root's with its name.
+    """Open a folder for reading; by default, follow a symbolic link that root owns.
 
     Raises:
         Untrusted, OSError: see `at`; or it is no folder.

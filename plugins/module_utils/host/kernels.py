@@ -15,7 +15,7 @@ FILES = {"br_netfilter": "/proc/sys/net/bridge"}
 
 
 def in_kernel(module: str) -> bool:
-    """Return whether a module is loaded or built in; false for built-in ones that leave no trace."""
+    """Return whether a module is loaded or built in; false for a built-in module that sysfs does not show."""
     return os.path.isdir(f"{LOADED}/{module}") or os.path.exists(FILES.get(module, ""))
 
 

@@ -56,7 +56,7 @@ class _Tool:
 
 
 class _Form:
-    """The form of a kind of secret; ``needs`` must occur in a match, if the pattern does not require it."""
+    """The pattern of a kind of secret; a match without the text ``needs`` is no secret."""
 
     def __init__(self, kind: str, pattern: re.Pattern[str], needs: str = "") -> None:
         self.kind = kind
@@ -180,7 +180,7 @@ class Redactor:
         return result
 
     def _argument(self, previous: str, text: str, tools: Iterable[_Tool], where: str) -> str:
-        """Redact a word that may be the value of an option of one of these tools."""
+        """Redact the password in a word, if an option of one of these tools sets it."""
         for tool in tools:
             for before in (f"{previous} ", ""):
                 match = tool.pattern.fullmatch(before + text)
@@ -190,7 +190,7 @@ class Redactor:
         return text
 
     def options(self, data: Any, where: str) -> Any:
-        """Redact labels, options, settings: nested objects, values of names that denote secrets replaced."""
+        """Redact labels, options or settings: the values of names that denote secrets, at any depth."""
         if isinstance(data, dict):
             return {key: self._option(key, value, where) for key, value in data.items()}
         if isinstance(data, list):

@@ -1,4 +1,4 @@
-"""Reserve room to rewrite a file on a disk that may be full by then, without a free byte or inode.
+"""Reserve room to rewrite a file later, even if the disk then has no free block and no free inode.
 
 Beside the file lies another one of zeros, large enough for the new content. If nothing else is possible, that
 one is filled and renamed; the replaced file becomes the next reserve, so that a path can be rewritten
@@ -51,7 +51,7 @@ def release(place: Place) -> None:
 
 
 def use(place: Place, content: bytes, attributes: Attributes) -> bool:
-    """Replace a file with the reserved room; return False if there is none.
+    """Replace a file by its reserve, filled with the new content; return False if it has none.
 
     Raises:
         OSError: it cannot be written; what was there is still there, whole.
@@ -100,7 +100,7 @@ def _exchange(folder: int, one: str, other: str) -> bool:
 
 
 def _keep(folder: int, name: str) -> None:
-    """Make the replaced file the next reserve, unless it has other names that must not change."""
+    """Turn the replaced file into the next reserve; if it has other hard links, remove it instead."""
     handle = os.open(name, os.O_RDONLY | _OLD, dir_fd=folder)
     try:
         if _is_private(handle):

@@ -9,7 +9,7 @@ FLOOR = ("contract.py", "docker", "host")  # packages that every program may imp
 
 
 def sources(*programs: str) -> dict[str, str]:
-    """Return the text of every module of these programs and of ``FLOOR``, by file name in the library.
+    """Return the text of every module of these programs and of ``FLOOR``, by path in ``module_utils``.
 
     A program delivered by `host_script` has no files: its texts come from the in-memory importer.
 
@@ -29,7 +29,7 @@ def sources(*programs: str) -> dict[str, str]:
 
 
 def files(*programs: str) -> dict[str, str]:
-    """Return the path of every module of these programs and of ``FLOOR``, by file name in the library."""
+    """Return the path of every module of these programs and of ``FLOOR``, by path in ``module_utils``."""
     library = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     found = {}
     for name in ("__init__.py", *FLOOR, *programs):

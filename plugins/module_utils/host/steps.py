@@ -1,4 +1,4 @@
-"""Report the current step of a long work to the controller, for display only.
+"""Report the current step of a long task to the controller, for display only.
 
 The worker writes each step to the process that waits for its answer, which passes it on to standard error.
 Where either is gone the step is lost, and the work goes on.
@@ -33,7 +33,7 @@ def begin(name: str) -> None:
 
 
 def answer(lines: Iterable[bytes]) -> bytes:
-    """Pass the steps of a worker on to the controller; return its answer, a line; empty if there is none."""
+    """Forward the steps of a worker to the controller, and return its answer, the last other line."""
     text = b""
     for line in lines:
         if line.startswith(f"{STEP} ".encode()):

@@ -8,7 +8,7 @@ LONGEST = 300
 
 
 def one_line(text: str, longest: int = LONGEST, *, end: bool = False) -> str:
-    """Return a text as one printable line of bounded length: its beginning, or its end."""
+    """Return a text as one printable line; cut a long text at its end, or with ``end`` at its beginning."""
     part = text[-4 * longest :] if end else text[: 4 * longest]
     line = " ".join("".join(c if c.isprintable() else " " for c in part).split())
     if len(line) <= longest:

@@ -1,1 +1,1 @@
-"""Record what a container uses: run a twin of it and count its use of the kernel."""
+"""Record what a container uses: run a twin of it, and count the twin's requests to the kernel."""

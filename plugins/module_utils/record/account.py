@@ -1,4 +1,4 @@
-"""Collect the data of one twin that do not depend on the phase: cgroups, programs, losses."""
+"""Collect the data of one twin that are not counted per phase: cgroups, programs, losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attach BPF programs by the kernel's call, since bpftool before 7.2 (Debian 12) cannot."""
+"""Attach BPF programs with the system call bpf(2), since bpftool before 7.2 (Debian 12) cannot do that."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class AuditLog(Source):
             self._phases[slot].append((time.time(), layout.PHASES.index(name)))
 
     def cgroups(self, slot: int = 0) -> set[int]:
-        """Return the slot in place of cgroups, which may be gone when records of their processes arrive."""
+        """Return the slot instead of cgroups, which may be gone when the records of processes arrive."""
         return {slot}
 
     def losses(self) -> list[str]:
@@ -221,7 +221,7 @@ class AuditLog(Source):
             self._cut = True
 
     def _slots_of(self, pid: int, at: float) -> set[int]:
-        """Return the slot of the process that made a call at some time; nothing if it is of no twin.
+        """Return the slots of the twins to which a calling process may belong; empty if it is in no twin.
 
         A process that has ended may be of any twin. A twin's process is killed if there are too many records.
         """

@@ -343,7 +343,7 @@ class _Child:
         self._said = b""  # to standard error
 
     def lines(self, seconds: float) -> Iterator[bytes]:
-        """Yield the lines that it prints within some seconds.
+        """Yield the lines that bpftrace prints within some seconds.
 
         Raises:
             Failed: it has ended, or prints too much.
@@ -404,7 +404,7 @@ def _message(line: bytes) -> dict[str, Any]:
 
 
 def _numbers(words: Iterable[str]) -> tuple[int, ...]:
-    """Return the numbers of a key, with a phase in second place."""
+    """Return the numbers in a map's key; the second one must be the number of a phase."""
     found = tuple(map(int, words))
     layout.PHASES[found[1]]  # raises if there is no such phase
     return found
@@ -444,7 +444,7 @@ def _execs(entries: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _with_phases(entries: Iterable[str], names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return entries whose keys are a cgroup, a phase, numbers with these names, and a program."""
+    """Merge map keys (cgroup, phase, named numbers, program) that differ only in the phase into entries."""
     found: dict[tuple[Any, ...], set[int]] = defaultdict(set)
     for key in entries:
         *words, comm = key.split(",", len(names) + 2)

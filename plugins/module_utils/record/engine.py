@@ -21,7 +21,7 @@ class Engine(client.Engine):
     around: Callable[[], ContextManager[None]] = nullcontext  # context for each request
 
     def ask(self, *arguments: Any, **options: Any) -> bytes:
-        """Return the raw answer to a request, for which a slow host has time."""
+        """Return the raw answer to a request, with a time limit that a slow host can meet."""
         options["seconds"] = max(_SLOW, options.get("seconds", 0.0))
         with self.around():
             return super().ask(*arguments, **options)

@@ -163,7 +163,7 @@ def refusals(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def slot(number: int) -> bytes:
-    """Return the value that the BPF map has for a recorded container's name."""
+    """Return the value for a slot in the BPF map of recorded containers."""
     return bytes([number + 1])
 
 

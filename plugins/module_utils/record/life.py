@@ -105,7 +105,7 @@ class Life:
         self._changes()
 
     def start_used(self) -> None:
-        """Start the twin with copies of the volumes; without volumes, with its own former data."""
+        """Start the twin with copies of the volumes; without volumes, start the same container again."""
         with self.phase("start-used") as phase:
             if not self.goes_on:
                 try:

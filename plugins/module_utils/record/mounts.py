@@ -1,4 +1,4 @@
-"""Mount file systems that only this process and its children see: the kernel removes them at their end."""
+"""Mount file systems in a separate mount namespace, with which the kernel removes them."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ class Sampler(Unobserved):
                     pass  # it ended meanwhile
 
     def identities(self) -> list[dict[str, Any]]:
-        """Return the identities of programs, with the phases."""
+        """Return the identities of the sampled processes, each with its phases."""
         with self._lock:
             return [{**json.loads(key), "phases": sorted(phases)} for key, phases in self._found.items()]
 

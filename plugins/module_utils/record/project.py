@@ -50,7 +50,7 @@ def alone(engine: Engine, container: str) -> Cast:
 
 
 def _instead(engine: Engine, container: str) -> str:
-    """Name the running containers of a service of this name, otherwise all of them."""
+    """List the running containers of a service of this name; if there is none, all running containers."""
     found = [each for each in engine.get("/containers/json") if not workspace.is_twin(each)]
     service = [each for each in found if (each.get("Labels") or {}).get(f"{LABEL}service") == container]
     names = sorted(shown(str(each["Names"][0]).lstrip("/"), 60) for each in service or found)
@@ -119,7 +119,7 @@ def _inspected(engine: Engine, project: str) -> list[Mapping[str, Any]]:
 
 
 def _listed(engine: Engine, label: str, **more: str) -> list[Mapping[str, Any]]:
-    """Return containers with a label; twins have the labels of their images."""
+    """Return the containers with a label, except twins, which have the labels of their images."""
     found = engine.get("/containers/json", {"filters": json.dumps({"label": [label]}), **more})
     return [each for each in found if not workspace.is_twin(each)]
 

@@ -65,7 +65,7 @@ def _devices(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
 
 
 def _privileged(host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rights of a privileged container, without the devices."""
+    """Return the settings that give a container the rights of a privileged one, without its devices."""
     options = [str(each) for each in host.get("SecurityOpt") or ()]
     named = {each.replace(":", "=", 1).partition("=")[0] for each in options}
     free = {"seccomp": "seccomp=unconfined", "apparmor": "apparmor=unconfined", "label": "label=disable"}

@@ -1,4 +1,4 @@
-"""Read owners and capabilities of files in a container's root, by the numbers of its user namespace."""
+"""Read owners and capabilities of files in a container's root file system, with its user namespace's ids."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _owner(path: bytes) -> dict[str, Any] | None:
 
 
 def _program(path: bytes) -> dict[str, Any] | None:
-    """Return a program's facts: ``file`` is its path without links. What /proc names is the helper's own."""
+    """Return the facts about a program; None if it cannot be found, or its path is in /proc."""
     if path.startswith(b"/proc/"):
         return None
     file = os.path.realpath(path)

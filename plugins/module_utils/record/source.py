@@ -44,7 +44,7 @@ class Source(ABC):
 
     @abstractmethod
     def cgroups(self, slot: int = 0) -> set[int]:
-        """Return the cgroups that the containers of a slot had, as ``read`` numbers them."""
+        """Return the numbers of the cgroups of a slot's containers, as in the result of ``read``."""
 
     @abstractmethod
     def losses(self) -> list[str]:

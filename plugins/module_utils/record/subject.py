@@ -84,7 +84,7 @@ class Subject:
     # --- life cycle -----------------------------------------------------------------------------------------
 
     def confine(self, confinement: Mapping[str, Any] | None) -> None:
-        """Set the confinement of later twins (``twin.confined``); None for that of the original."""
+        """Set the confinement of twins that are created later; None keeps the confinement of the original."""
         self._confinement = confinement
 
     def create(self, *, used: bool) -> bool:

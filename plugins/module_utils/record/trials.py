@@ -178,7 +178,7 @@ class Trials:
         return Part(member, subject, Life(subject, member.original, sampler, **more))
 
     def _begin(self, life: Life, *, short: bool) -> None:
-        """Start the twin with copies of the other services: with empty volumes, then with former data.
+        """Start the twin and the copies of other services with empty volumes, then with used volumes.
 
         Args:
             life: of the twin.
@@ -203,7 +203,7 @@ class Trials:
                 part.life.start_used()
 
     def _loaded(self, confinement: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Return the rights of a profile with the name under which its AppArmor profile is loaded."""
+        """Return the rights of a profile, with its AppArmor profile by the name that it has in this run."""
         wanted = f"apparmor={self._request.apparmor.get('name')}"
         if confinement is None or wanted not in confinement["host"]["SecurityOpt"]:
             return confinement
@@ -255,7 +255,7 @@ class Trials:
         }
 
     def _patience(self) -> float:
-        """Return the time limit of the command: all time at first, then a multiple of its first duration."""
+        """Return the time limit of the exercise: first the longest, then a multiple of its first duration."""
         usual = max(_LEAST, _TIMES * self._took) if self._took else self._request.seconds
         return min(usual, self._request.seconds)
 
@@ -309,7 +309,7 @@ class Trials:
 
 
 def most_of_one_start(refusals: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return each refused call of a trial once, with its greatest number in one start.
+    """Return each refused call of a trial once, with its highest count in a single start.
 
     Each start has a control group of its own. How many starts a trial has so says nothing.
     """

@@ -28,7 +28,7 @@ _CONFINING = (
 
 
 class Volume(NamedTuple):
-    """A volume that replaces one of the original's, or a host folder that the original may write to."""
+    """A volume of the twin that replaces a volume, or a writable host folder, of the original."""
 
     name: str
     target: str
@@ -46,7 +46,7 @@ class Twin(NamedTuple):
 
 
 def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> dict[str, int]:
-    """Return the host paths that volumes replace, with a number each; a shared path has one number.
+    """Number the host paths that volumes replace; a path that several containers use has one number.
 
     Args:
         originals: inspect data of the containers.
@@ -69,7 +69,7 @@ def volume_name(run: str, number: int, *, used: bool) -> str:
 
 
 def labels(run: str, image: Mapping[str, Any]) -> dict[str, str]:
-    """Return the labels of a run's container, with those of its image emptied.
+    """Return the labels of a container of a run: the run's label, and the image's labels without values.
 
     Args:
         run: the label's value.
@@ -176,12 +176,12 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
 
 
 def owner(mode: str) -> str:
-    """Describe whose network or processes a mode shares."""
+    """Return whose network or processes a container shares in a namespace mode."""
     return "the host" if mode == "host" else "another container"
 
 
 def published(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """Return the ports that the original publishes, and with them some that its image exposes.
+    """Return the ports that the original publishes; in some cases, also those that its image exposes.
 
     The exposed ones are added if it publishes none or all, or is on the host's network.
     """
@@ -219,7 +219,7 @@ class _Mounts:
     def of(
         self, inspected: Mapping[str, Any], differences: list[str]
     ) -> tuple[list[dict[str, Any]], list[Volume]]:
-        """Return the mounts of a twin, and the volumes among them; append its differences."""
+        """Return the mounts of a twin, and the volumes among them; add its differences from the original."""
         asked: list[dict[str, Any]] = []
         volumes: list[Volume] = []
         for mount in sorted(inspected.get("Mounts") or (), key=lambda each: each["Destination"]):

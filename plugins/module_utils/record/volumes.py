@@ -97,7 +97,7 @@ def entered(layer: str, since: float) -> Iterator[str]:
 
 
 def _has_doors(path: str) -> bool:
-    """Return whether a folder contains sockets or disks, which a read-only mount does not protect.
+    """Return whether a folder contains sockets or block devices, which a read-only mount does not protect.
 
     Folders that are too large to walk count as if they did.
     """

@@ -44,14 +44,14 @@ class Task(Protocol):
 
 
 class Owner(NamedTuple):
-    """A process of this host; the run ends when it does."""
+    """A process of this host with whose end the run ends, too."""
 
     pid: int
     started: str  # in ticks since the host started, because process numbers are reused
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Owner | None:
-        """Return the owner that arguments describe by ``pid`` and ``started``; None if they are empty."""
+        """Return the owner with this ``pid`` and ``started``; None if the arguments are empty."""
         return cls(int(arguments["pid"]), str(arguments["started"])) if arguments else None
 
     def lives(self) -> bool:

@@ -234,7 +234,7 @@ def _mode(original: Mapping[str, Any]) -> str:
 
 
 def _networks(original: Mapping[str, Any]) -> list[str]:
-    """Return the networks of a container, its mode's first; an empty name stands for no own network."""
+    """Return the networks of a container, that of its mode first; an empty name means a shared network."""
     mode = _mode(original)
     if mode == "none":
         return []

@@ -22,7 +22,7 @@ DECIDED_BY = {"collector": ("learn_hours", "socket")}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables."""
+    """Render the documents from the role's variables."""
     host = HostView(snapshot)
     wanted = (
         _collector(host, variables["learn_hours"], variables["socket"])

@@ -20,7 +20,7 @@ _ENGINE = {"security": ["apparmor"], "profiles": [_DEFAULT]}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the document by the role's variables; none if they request none."""
+    """Render the document from the role's variables; none unless the role is enabled."""
     if not variables["enabled"]:
         return []
     host = HostView(snapshot)

@@ -42,7 +42,7 @@ class _Watch(NamedTuple):
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the document by the role's variables."""
+    """Render the document from the role's variables."""
     return [{"name": "audit_rules_enabled", **_render(snapshot, variables)}]
 
 

@@ -86,7 +86,7 @@ DECIDED_BY = {"verify": ("policy", "schedule"), "client": ("server",)}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables."""
+    """Render the documents from the role's variables."""
     host = HostView(snapshot)
     reason = host.unread("engine", "packages")
     if reason:

@@ -216,7 +216,7 @@ def _flushed(host: HostView) -> bool:
 
 
 def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> dict[str, Any]:
-    """Return the document that requires verified TLS of registries not named by the site, and of mirrors."""
+    """Return the document that permits only the site's insecure registries, and no mirror over plain HTTP."""
     keys: dict[str, Any] = {}
     if insecure or "insecure-registries" in host.declared:
         keys["insecure-registries"] = list(insecure)
@@ -280,7 +280,7 @@ def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:
 
 
 def _base_device_size(host: HostView, size: str) -> list[dict[str, Any]]:
-    """Return the document without devicemapper's option that enlarges each container's disk."""
+    """Return the document that sets devicemapper's ``dm.basesize``, or removes it if ``size`` is empty."""
     wanted = [f"dm.basesize={size}"] if size else []
     kept = [each for each in _storage_opts(host) if each.partition("=")[0].strip() != "dm.basesize"]
     if host.info.get("Driver") != "devicemapper" or sorted(kept + wanted) == sorted(_storage_opts(host)):

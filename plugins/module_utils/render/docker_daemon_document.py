@@ -85,7 +85,7 @@ def document_of(
 
 
 def refused(variable: str, reason: str) -> dict[str, Any]:
-    """Return the document of a variable that cannot be applied to this host, with the reason."""
+    """Return a document that is refused on this host for a reason."""
     return {"name": f"docker_daemon_{variable}", "refused": reason}
 
 

@@ -83,7 +83,7 @@ def packages(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables."""
+    """Render the documents from the role's variables."""
     host = HostView(snapshot)
     found = state(host)
     if found == "there":
@@ -168,7 +168,7 @@ def _start() -> dict[str, Any]:
 
 
 def _repository(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]) -> dict[str, Any]:
-    """Return the document of a repository that may provide only the engine, and its key."""
+    """Return the document of a repository, and of its key, from which only the engine's packages may come."""
     name = "docker_engine_source"
     if wanted["fingerprints"] != [wanted["fingerprint"]]:
         held = ", ".join(wanted["fingerprints"]) or "none that can be read"

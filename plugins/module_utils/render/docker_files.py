@@ -18,7 +18,7 @@ _SHOWN = 10
 
 
 class _Rule(NamedTuple):
-    """The allowed access to a path: owner root, this group (empty: it stays), at most this mode."""
+    """The required access to a path: owner root, the group (any if empty), and the most permissive mode."""
 
     path: str
     at_most: int
@@ -26,7 +26,7 @@ class _Rule(NamedTuple):
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the document by the role's variables."""
+    """Render the document from the role's variables."""
     return [{"name": "docker_files_enforce", **_render(snapshot, variables["enforce"])}]
 
 
@@ -101,7 +101,7 @@ def _rules(host: HostView, files: Mapping[str, Any]) -> Iterator[_Rule]:
 
 
 def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str, Any]) -> str:
-    """Return why a path in the certificates' folder is not a certificate; empty if it is one.
+    """Return the problem if a path in the certificates' folder is a link that leads out of it; else empty.
 
     Such a path was found and not configured: if a link leads out of the folder, the engine's rules do not
     apply to its target.
@@ -116,7 +116,7 @@ def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str,
 
 
 def _tls(host: HostView) -> Iterator[_Rule]:
-    """Yield the files of the TLS settings; default paths count only if the command line switches TLS on."""
+    """Yield the rules for the TLS files; for default paths only if a flag or the environment enables TLS."""
     environment = host.config.get("environment") or {}
     folder = (
         environment.get("DOCKER_CERT_PATH")

@@ -48,7 +48,7 @@ DECIDED_BY = {
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables and the inventory's port (``connection_port``).
+    """Render the documents from the role's variables and the inventory's port (``connection_port``).
 
     Raises:
         ValueError: a variable is not what it has to be; the message names it.
@@ -143,7 +143,7 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
 
 
 def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
-    """Yield the rules for packets forwarded to containers; Docker decides on packets that return."""
+    """Yield the rules for packets to containers; a packet that returns passes on to Docker's own rules."""
     yield f"{_REPLIES} -j RETURN"
     for path in wanted.forward:
         yield from path.rules(family, "RETURN")
@@ -179,7 +179,7 @@ def _document(
     settings: Mapping[str, Any] | None = None,
     remove: bool = False,
 ) -> dict[str, Any]:
-    """Return a document of rules files, which also adds the boot unit, or removes it if ``remove``."""
+    """Return a document with rules files and the boot unit, or without the boot unit if ``remove``."""
     resources: list[dict[str, Any]] = [
         {"kind": "absent", "path": f"{FIREWALL}/{file}"}
         if content is None

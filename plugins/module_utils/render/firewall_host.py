@@ -121,7 +121,7 @@ def _has(host: HostView, family: str, chain: str, table: str = "filter") -> bool
 
 
 def forwards(host: HostView, family: str) -> bool:
-    """Return whether the host forwards packets for which no rule decides."""
+    """Return whether the host forwards packets that no rule matches."""
     key = "net.ipv4.ip_forward" if family == "ipv4" else "net.ipv6.conf.all.forwarding"
     return host.data("sysctl").get(key) == "1" and ":FORWARD ACCEPT" in saved(host, family)
 

@@ -126,7 +126,7 @@ class HostView:
         return any(f"name={name}" in str(option).split(",") for option in options)
 
     def activation(self, when: Sequence[str], **more: Any) -> dict[str, Any]:
-        """Return the activation of the engine, for changes of these paths."""
+        """Return the activation ``docker``, which is due if one of these paths changes."""
         return {"name": "docker", "when": list(when), **more}
 
     # --- containers and data
@@ -158,7 +158,7 @@ class HostView:
         return sorted(name_of(each["inspect"]) for each in self.data("docker.containers") or ())
 
     def holds(self) -> list[str]:
-        """Return the number of objects of each kind that another data root would hide: ``2 images``."""
+        """Return the counts of objects that another data root would hide, such as ``2 images``."""
         found = {"containers": self.info.get("Containers") or 0, "images": self.info.get("Images") or 0}
         found["volumes"] = len(self.data("docker.volumes") or ())
         networks = self.data("docker.networks") or ()

@@ -28,7 +28,7 @@ DECIDED_BY = {"settings_enabled": ("settings",), "modules_enabled": ("modules_ke
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables and its data, ``module_baseline``."""
+    """Render the documents from the role's variables and its data, ``module_baseline``."""
     host = HostView(snapshot)
     reason = _unfit(host)
     if reason:
@@ -175,7 +175,7 @@ def _invalid_settings(host: HostView, settings: Mapping[str, str]) -> Iterator[s
 
 
 def _optional(key: str) -> str:
-    """Return the prefix by which sysctl ignores errors, for patterns, which older versions do not support."""
+    """Return ``-`` for a pattern: with it, sysctl versions that know no patterns ignore the error."""
     return "-" if "*" in key else ""
 
 

@@ -21,7 +21,7 @@ _TWO_OCTETS, _FIVE_OCTETS, _PARTIAL = 192, 255, 224
 
 
 def fingerprints(armored: str) -> list[str]:
-    """Return the fingerprints of the primary keys, in capital hexadecimal digits; none if it is invalid.
+    """Return the fingerprints of the primary keys in uppercase hexadecimal; none if the block is invalid.
 
     Package managers trust every key in a file: so a block that is not understood completely has no result.
     """

@@ -209,7 +209,7 @@ def _names(rule: Mapping[str, Any]) -> list[str]:
 
 
 def _unconfined(host: HostView) -> list[str]:
-    """Return containers whose first process has no filter, whatever their settings say; with advice."""
+    """Return sentences that name the containers without a seccomp filter, and give advice."""
     by_remedy: dict[str, list[str]] = {}
     for inspect, proc in host.running:
         if proc.get("seccomp") not in (None, _FILTERED):

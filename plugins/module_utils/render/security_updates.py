@@ -61,7 +61,7 @@ DECIDED_BY = {"automatic": ("all", "apply", "exclude", "origins", "reboot", "reb
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables, and the worst allowed impact (``allow``)."""
+    """Render the documents from the role's variables, and the worst allowed impact (``allow``)."""
     host = HostView(snapshot)
     apply, engine, reboot = variables["apply"], variables["engine"], variables["reboot"]
     origins, exclude = variables["origins"], variables["exclude"]
@@ -221,7 +221,7 @@ def _window_error(window: str) -> str:
 
 
 def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
-    """Return the document with two files of apt, since updates of the engine are decided separately."""
+    """Return the document with apt's settings; a second file holds back the engine unless permitted."""
     security, others = _ORIGINS[_family(host.os)]
     origins = [*security, *(others if choice.everything else ()), *choice.origins]
     settings = {

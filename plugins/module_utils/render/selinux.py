@@ -16,7 +16,7 @@ _KEY = "selinux-enabled"
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables."""
+    """Render the documents from the role's variables."""
     host = HostView(snapshot)
     selinux = _selinux(host)
     reason = _unfit(host, selinux)

@@ -24,7 +24,7 @@ DECIDED_BY = {"enabled": ("exempt", "first_id", "ids", "migrate", "user")}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the document by the role's variables; none if they decide nothing."""
+    """Render the document from the role's variables; none if disabled, or if a flag of the engine decides."""
     if not variables["enabled"]:
         return []
     user, migrate, exempt = variables["user"], variables["migrate"], variables["exempt"]
@@ -207,7 +207,7 @@ def _ranges(host: HostView, file: str, owner: str) -> list[Range]:
 
 
 def _used_ranges(host: HostView, file: str, owner: str) -> list[tuple[int, int, str]]:
-    """Return first and last id of ranges of other accounts, with their owners."""
+    """Return first and last id of other accounts' ranges, and of each high id in use, with their owners."""
     mine = set(_ranges(host, file, owner))
     found = [
         (start, start + count - 1, name)

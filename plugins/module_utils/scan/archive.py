@@ -67,7 +67,7 @@ class ArchiveFiles(Files):
         return None
 
     def names(self, path: str) -> list[str]:
-        """Return the names of files and links in a folder; the content of files is read with them."""
+        """Return the names of files and links in a folder; also read and keep the content of its files."""
         found: list[str] = []
         for member, content in self._members(path):
             parts = member.name.strip("/").split("/")

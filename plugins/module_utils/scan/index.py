@@ -1,4 +1,4 @@
-"""Fetch the security index of a release with apt, which verifies its signature; date it by signed data."""
+"""Fetch the security index of a release with apt, which verifies its signature, and read its signed date."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Release(NamedTuple):
 
     @property
     def suite(self) -> str:
-        """Return the archive's suite with its security updates."""
+        """Return the name of the suite with the release's security updates."""
         if self.distribution == "debian" and self.codename in _BEFORE_SECURITY_SUITES:
             return f"{self.codename}/updates"
         return f"{self.codename}-security"

@@ -65,7 +65,7 @@ def processes_to_restart() -> list[dict[str, Any]]:
 
 
 def _replaced(path: str) -> bool:
-    """Return whether another file has replaced a file in use; a removed file has no newer version."""
+    """Return whether another file has replaced a deleted file that a process still uses."""
     return path.startswith(_CODE) and os.path.exists(path)
 
 

@@ -1,4 +1,4 @@
-"""Find the archives of this host's security updates; they serve other releases of its distribution too."""
+"""Find the package archives of this host's security updates, which serve other releases, too."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Host:
         return known
 
     def started(self, pid: int) -> tuple[dict[str, str], str | None]:
-        """Return the status and program of a process, once the runtime has started it.
+        """Return the status and the program of a process, after waiting until the runtime has started it.
 
         Raises:
             OSError: it ended meanwhile.
@@ -100,7 +100,7 @@ class Host:
 
 
 def read(pid: int, container: str, host: Host, destinations: tuple[str, ...] = ()) -> dict[str, Any] | None:
-    """Return the `proc` of a container, None if its first process ended meanwhile.
+    """Return a container's state in /proc and in its cgroup; None if its first process ended meanwhile.
 
     Args:
         pid: its first process.
@@ -198,7 +198,7 @@ def _cgroup_folders(text: str, container: str, host: Host) -> tuple[dict[str, st
 
 
 def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
-    """Return limits: None means unlimited, a missing key means that the controller is missing."""
+    """Return the limits of a cgroup: None if unlimited; the key is missing if the controller is missing."""
     found: dict[str, Any] = {"path": _any(folders)}
     if unified and "" in folders:
         folder = folders[""]
@@ -227,7 +227,7 @@ def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
 
 
 def _any(folders: dict[str, str]) -> str | None:
-    """Return the cgroup folder for the snapshot: that of memory, version 2 or pids, the first that exists."""
+    """Return the first existing cgroup folder for the snapshot: of memory, of version 2, or of pids."""
     return folders.get("memory") or folders.get("") or folders.get("pids")
 
 
@@ -269,7 +269,7 @@ def _members(pid: int, folders: dict[str, str]) -> list[int]:
 def _kinds(
     pid: int, members: list[int], status: dict[str, str], program: str | None, host: Host
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return the first process of every (name, program, user, privileges), and whether there are too many."""
+    """Return one process for each name, program, user and privileges, and whether there are too many."""
     kinds: dict[tuple[Any, ...], dict[str, Any]] = {}
     first = privileges(status)
     for member in members[:MAX_PROCESSES]:
@@ -289,7 +289,7 @@ def _kinds(
 
 
 def _listening(pid: int, namespace: str, members: list[int], host: Host) -> list[dict[str, Any]]:
-    """Return sockets of the container's network namespace; in the host's, only those of its processes."""
+    """Return sockets of the container's network namespace; if it is the host's, only the container's own."""
     found = host.listening(pid, namespace)
     if not found:
         return []

@@ -185,7 +185,7 @@ def bodies(engine: Engine, paths: Sequence[str]) -> Iterator[bytes | NoAnswer]:
 
 
 def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:
-    """Return whether an empty list contradicts the engine's info, or is not confirmed by it.
+    """Return whether the engine's info counts objects of a list that the engine returned empty.
 
     An empty list counts as a fact only if the sender answers like an engine otherwise.
 

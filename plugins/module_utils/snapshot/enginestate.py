@@ -99,7 +99,7 @@ def ever_ran(data_root: str) -> bool:
 
 
 def _pid_from(engine: Engine, units: dict[str, dict[str, Any]]) -> str | None:
-    """Return why this process is the daemon, such as ``pidfile``; None if only its name matches."""
+    """Return how the daemon's process was identified, such as ``pidfile``; None if only by its name."""
     if engine.pid is None:
         return None
     if engine.peer == engine.pid:
@@ -134,7 +134,7 @@ def _listening(
     *,
     relays: dict[int, str],
 ) -> list[dict[str, Any]]:
-    """Return TCP sockets of the daemon, of systemd for it, and of programs that forward to its API."""
+    """Return TCP sockets of the daemon, those that systemd holds for it, and those forwarded to its API."""
     entries = [entry for entry in listening if entry["proto"].startswith("tcp")]
     found = []
     if engine.pid is not None:

@@ -115,7 +115,7 @@ class Files:
         return {**described, **more}
 
     def _exchangeable(self, path: str) -> str:
-        """Return the first place on the way to a path where other users than root can replace entries.
+        """Return the first folder entry on the way to a path that users other than root can replace.
 
         Empty if there is none. Links are followed, and the folder of each link counts.
         """
@@ -147,7 +147,7 @@ class Files:
         return ""
 
     def _mounted_by(self, status: os.stat_result) -> int:
-        """Return the user who mounted the file system, whose program says who owns its files; 0 for root."""
+        """Return the user who mounted the file system, and so decides who owns its files; 0 for root."""
         mounts: dict[int, int] = self._user_mounts.get_or({})
         return mounts.get(status.st_dev, 0)
 
@@ -206,7 +206,7 @@ def _others_change_entries(mode: int) -> bool:
 
 
 def _names(path: str) -> list[str]:
-    """Return the names in a path, the first one last."""
+    """Return the names in a path, in reverse order."""
     return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
@@ -216,7 +216,7 @@ def record_key(path: str) -> str:
 
 
 def parse_acl(data: bytes) -> list[dict[str, Any]]:
-    """Parse a POSIX ACL in the kernel's format; return no entries if the mode says the same.
+    """Parse a POSIX ACL in the kernel's format; return no entries if the ACL only repeats the mode.
 
     The kernel's ABI fixes the format: a version, then (tag, permissions, id) per entry, little endian.
     """

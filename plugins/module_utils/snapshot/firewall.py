@@ -54,7 +54,7 @@ def read() -> dict[str, Any]:
 
 
 def _variant(saved: str | None, ask: Any) -> str | None:
-    """Return which kernel interface iptables uses, from its output, or without rules from its version."""
+    """Return the kernel interface that iptables uses, from its rules; if it has none, from its version."""
     header = saved or ask("iptables", "--version") or ""
     first = header.partition("\n")[0]
     if "nf_tables" in first:

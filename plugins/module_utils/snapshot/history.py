@@ -74,7 +74,7 @@ def _starts(text: str, names: frozenset[str]) -> list[tuple[int, str]]:
 
 
 def _values(text: str, names: frozenset[str], redactor: Redactor, where: str) -> str:
-    """Redact the values in ``A=b C=d e``; everything after the first name if names are unknown."""
+    """Redact the values in ``A=b C=d e``; if the names are unknown, everything after the first ``=``."""
     starts = _starts(text, names)
     if not starts or starts[0][0] != 0:
         value = text.partition("=")[2]

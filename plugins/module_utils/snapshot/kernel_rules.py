@@ -60,7 +60,7 @@ def _is_no_watch(rule: bytes) -> bool:
 
 
 def _spelled(rule: bytes) -> str:
-    """Return a rule of a path, permissions and a key in the words of the option ``-a``."""
+    """Return a rule for a path in the notation of ``auditctl -a``."""
     action = "never" if _RULE.unpack_from(rule)[1] == _NEVER else "always"
     return " ".join([f"-a {action},exit", *(f"-F {name}={text}" for name, text in _fields(rule))])
 

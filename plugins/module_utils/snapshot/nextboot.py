@@ -85,7 +85,7 @@ def _modules() -> dict[str, dict[str, Any]]:
 
 
 def _on_disk() -> dict[str, str]:
-    """Return the kind of each module of the running kernel; empty if its list of modules is missing."""
+    """Return whether each module is built in, loadable or missing; empty without a list of modules."""
     loadable = listed("modules.dep")
     if not loadable:
         return {}

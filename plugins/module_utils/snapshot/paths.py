@@ -135,7 +135,7 @@ def _made_by_the_daemon(engine: Engine, root: str) -> list[str]:
 
 
 def _drop_ins(unit: str) -> list[str]:
-    """Return the folders of units, and those of a unit's drop-ins with their files, loaded or not.
+    """Return the folders of units, and the drop-in folders of a unit with their files, loaded or not.
 
     The drop-ins of its type, in ``service.d``, count too.
     """

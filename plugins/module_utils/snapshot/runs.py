@@ -62,7 +62,7 @@ def _run(name: str, folder: str) -> dict[str, Any]:
 
 
 def _number(path: str) -> dict[str, Any] | None:
-    """Return the highest number of a run that was on this host; None where it has none."""
+    """Return the highest run number that this host has seen; None if there is none."""
     kept = _json(path)
     if not _is_number(kept.get("number")):
         return None

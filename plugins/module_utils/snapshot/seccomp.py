@@ -55,7 +55,7 @@ class Bundles:
 
 
 def declared(option: str) -> dict[str, Any] | None:
-    """Return the calls that a profile allows, which is JSON in a container's options; see `condensed`."""
+    """Return the calls that the profile in a container's seccomp option (JSON) allows; see `condensed`."""
     return _first_object(option, lambda _given: {})
 
 
@@ -68,7 +68,7 @@ def of_file(path: str) -> dict[str, Any] | None:
 
 
 def condensed(profile: Any) -> dict[str, Any]:
-    """Return ``{default, open}``: the action for calls without a rule, and the allowed calls of REPORTED.
+    """Return ``{default, open}`` of a profile: its default action, and the calls of REPORTED that it allows.
 
     A call that is allowed with some arguments counts: the default profile refuses it with any. Rules for
     certain capabilities, architectures or kernels are not evaluated, and count as not allowed.
@@ -161,7 +161,7 @@ class _Rules:
 
 
 def _action(rule: dict[str, Any], default: str = "") -> tuple[str, int | None]:
-    """Return a rule's action and error; with ``default``, those of calls without a rule."""
+    """Return action and errno of a rule; with ``default``, those of a profile for calls without a rule."""
     action = str(rule.get("defaultAction" if default else "action"))
     error = rule.get("defaultErrnoRet" if default else "errnoRet")
     return action, (1 if error is None else error) if action == "SCMP_ACT_ERRNO" else None
@@ -173,12 +173,12 @@ def _spelled(action: tuple[str, int | None]) -> str:
 
 
 def _may_hold(arguments: list[Any], first: int | None) -> bool:
-    """Return whether all conditions can hold for a given first argument."""
+    """Return whether all conditions can hold if the first argument has this value."""
     return first is None or all(each.get("index") or _compares(each, first) for each in arguments)
 
 
 def _holds(arguments: list[Any], first: int) -> bool:
-    """Return whether conditions are on the first argument only, and hold."""
+    """Return whether all conditions are on the first argument, and hold for this value."""
     return all(not each.get("index") and _compares(each, first) for each in arguments)
 
 
@@ -200,7 +200,7 @@ def _call_names(rule: dict[str, Any]) -> list[str]:
 
 
 def _first_object(text: str, more: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the profile with which a text begins, condensed; None if there is none."""
+    """Parse the profile at the beginning of a text, and return it condensed; None if there is none."""
     try:
         profile = JSONDecoder().raw_decode(text.lstrip())[0]
         return {**condensed(profile), **more(profile)}

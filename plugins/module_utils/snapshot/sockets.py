@@ -88,7 +88,7 @@ class Holders:
         return self._held[pid]
 
     def owners(self, inodes: Iterable[int], pids: Iterable[int]) -> dict[int, int]:
-        """Return inode to its first process; sockets without a process are left out."""
+        """Return for each inode the first process that holds the socket; sockets without one are left out."""
         wanted = set(inodes)
         found: dict[int, int] = {}
         for pid in pids:

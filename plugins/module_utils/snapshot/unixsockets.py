@@ -136,7 +136,7 @@ def _device(status: os.stat_result) -> str:
 
 
 def _is_other_name(entry: os.DirEntry[str], socket: UnixSocket) -> bool:
-    """Return whether a file with the inode of a socket is the socket's, under another name than its own."""
+    """Return whether an entry is the file of a socket that was bound under another name."""
     if entry.path == os.path.realpath(socket.name):
         return False
     try:
@@ -147,7 +147,7 @@ def _is_other_name(entry: os.DirEntry[str], socket: UnixSocket) -> bool:
 
 
 def described(socket: UnixSocket, process: str) -> dict[str, object]:
-    """Return a socket of the source `engine`."""
+    """Return the entry of a socket in the source `engine`."""
     return {
         "path": printable_path(socket.path() or "") or (None if socket.file else socket.name),
         "name": printable_path(socket.name),

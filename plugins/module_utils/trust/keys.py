@@ -22,7 +22,7 @@ _ENVIRONMENT = {
 
 
 class Keys:
-    """The keys of the policy, as files in memory for `openssl`, while the context lasts.
+    """The keys of the policy, as files in memory for `openssl`, until the end of the context.
 
     Raises:
         Failed: `openssl` is missing, or there is no memory.

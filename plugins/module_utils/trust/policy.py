@@ -115,7 +115,7 @@ def _rule(item: dict[str, Any], where: str) -> Rule:
 
 
 def _keys(item: dict[str, Any], where: str) -> tuple[str, ...]:
-    """Return the keys; duplicates, private keys and file names are refused."""
+    """Return the public keys of a rule; refuse duplicates, and everything that is not a public key in PEM."""
     keys = tuple(key.replace("\r\n", "\n").strip() + "\n" for key in _texts(item, "keys", where))
     if not all(_PEM.fullmatch(key.rstrip()) for key in keys):
         raise PolicyError(f"{where}.keys must be public keys in PEM, not names of files")

@@ -108,7 +108,7 @@ class Registry:
         self._gone: dict[str, str] = {}  # why a host is no longer queried
 
     def manifest(self, path: str, reference: str) -> bytes:
-        """Return the raw manifest of a tag or digest; the body of a digest has this digest.
+        """Return the raw manifest of a tag or digest; verify that its hash is the requested digest.
 
         Raises:
             NotFound: the registry has none.
@@ -148,7 +148,7 @@ class Registry:
         raise Unreachable("login required: " + said if answer.status in (401, 403) else said)
 
     def _ask(self, url: str, limit: int, authorization: str) -> _Answer:
-        """Return the answer after redirects, of which only the first host gets the login."""
+        """Return the answer to a GET request after redirects; only the first host gets the login."""
         place, home = _over_https(url), ""
         for _redirect in range(_REDIRECTS + 1):
             if place is None:

@@ -71,7 +71,7 @@ def _payload(
 
 
 def bundles(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
-    """Yield the statements in cosign bundles; of other signatures, only that they exist.
+    """Yield the statements in an image's referrers; of a Notation signature, only that it exists.
 
     Raises:
         Tampered, Unreachable: of the registry.

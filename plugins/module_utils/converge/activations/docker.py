@@ -383,7 +383,7 @@ def _changed_keys(before: State, after: State, path: str) -> set[str]:
 
 
 def engine_of(activations: Iterable[Activation], finder: Finder) -> Engine | None:
-    """Return the client for queries of containers; None while only a request would start the engine.
+    """Return a client of the engine's API; None if systemd would start the engine on a request.
 
     A request would make systemd start a sleeping engine.
 

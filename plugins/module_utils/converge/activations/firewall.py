@@ -52,7 +52,7 @@ class Firewall(Activation):
     # --- prepare --------------------------------------------------------------------------------------------
 
     def prepare(self, plan: Plan) -> None:
-        """Mark the activation as due if a file changes, or if chains or the boot unit differ from files."""
+        """Mark the activation as due if a file changes, or if the chains or the boot unit must be changed."""
         super().prepare(plan)
         self._ssh = ssh_session.current()
         self._reachable()
@@ -84,7 +84,7 @@ class Firewall(Activation):
         return "released" in self.settings
 
     def _reachable(self) -> None:
-        """Verify that the rules would accept the present ssh connection as a new one.
+        """Verify that the rules would accept the current ssh connection if it were a new one.
 
         Raises:
             Refused: the rules would not.
@@ -117,7 +117,7 @@ class Firewall(Activation):
         return [(family, tool) for family, tool in TOOLS.items() if family in self.memory["before"]]
 
     def _set_unit(self, *, enabled: bool) -> None:
-        """Enable the boot unit, and run it now, which proves that it works on this host; or disable it."""
+        """Enable the boot unit and run it once as a test on this host; if not ``enabled``, disable it."""
         if enabled:
             system.must("systemctl", "enable", "--quiet", "--", UNIT)
             system.must("systemctl", "reload-or-restart", "--", UNIT)
@@ -188,7 +188,7 @@ def _memory(loaded: chains.Tables) -> dict[str, Any]:
 
 
 def _take_user_chain_away(tool: str) -> None:
-    """Remove the DOCKER-USER chain that hardener created, unless others use it now."""
+    """Remove the DOCKER-USER chain that hardener created, unless it has rules or jumps of other programs."""
     filters = chains.dump(tool).get("filter", {})
     jumps = [rule for rules in filters.values() for rule in rules if rule.endswith(f"-j {chains.USER}")]
     if filters.get(chains.USER) == [] and set(jumps) <= {f"-A FORWARD -j {chains.USER}"}:
@@ -201,7 +201,7 @@ def _active() -> bool:
 
 
 def _forget_unit(*, keep_enabled: bool = False) -> None:
-    """Stop the boot unit and, unless ``keep_enabled``, disable it; its file may be gone already."""
+    """Stop the boot unit, and disable it unless ``keep_enabled``; its file may have been removed already."""
     stopped = system.attempt("systemctl", "stop", "--", UNIT)
     if stopped.code != 0 and _active():  # else systemd does not know the unit any more
         raise Failed(f"systemctl stop {UNIT}: {stopped.said or f'ended with code {stopped.code}'}")

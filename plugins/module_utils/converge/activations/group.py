@@ -29,7 +29,7 @@ class GroupMembers(Activation):
     _valid = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 
     def prepare(self, plan: Plan) -> None:
-        """Mark the activation as due if a member is not approved, or if an account to restore is missing."""
+        """Mark the activation as due if a member is not approved, or if a member must be added again."""
         super().prepare(plan)
         if not self._valid.fullmatch(self._group):
             raise Refused(f"activation {self.name}: {self._group!r} is not the name of a group")
@@ -62,7 +62,7 @@ class GroupMembers(Activation):
         return [user for user in _members(self._group) if not self._approved(user)]
 
     def _beyond_reach(self, excess: list[str]) -> list[str]:
-        """Describe the members that are not approved and that this cannot remove, and how to remove them."""
+        """Describe unapproved members that hardener cannot remove (primary group, directory service)."""
         try:
             group = grp.getgrnam(self._group)
         except KeyError:
@@ -99,7 +99,7 @@ class GroupMembers(Activation):
         ]
 
     def perform(self) -> None:
-        """Remove the accounts one after another, or add the restored ones."""
+        """Remove the unapproved accounts one after another; in a release, add the removed accounts again."""
         self.memory = {"group": self._group, "removed": [], "added": []}
         for user in self._absent if "restored" in self.settings else ():
             self.memory["added"].append(user)

@@ -182,7 +182,7 @@ class AtEngine(Activation):
 
 
 def united(begun: Sequence[Begun]) -> list[str]:
-    """Return the paths in ``when`` of all runs' settings for an activation, without duplicates."""
+    """Return the paths in ``when`` of the settings of all these runs, without duplicates."""
     return list(dict.fromkeys(path for each in begun for path in each.settings.get("when", ())))
 
 

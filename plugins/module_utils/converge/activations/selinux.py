@@ -25,7 +25,7 @@ class SelinuxEnforce(Activation):
     known = frozenset({"when", "permissive"})
 
     def prepare(self, plan: Plan) -> None:  # noqa: ARG002 - only the kernel decides
-        """Mark the activation as due if the kernel's mode is not the wanted one; files count at boot only."""
+        """Mark the activation as due if the kernel's mode is not the wanted one, whatever the files say."""
         if self.settings.get("permissive"):
             self.action = "set SELinux to permissive again"
             self.reasons = ["SELinux was permissive"] if system.read(SWITCH) == _ENFORCING else []

@@ -56,7 +56,7 @@ class Sysctl(Activation):
 
     @property
     def _wanted(self) -> dict[str, str]:
-        """Return path patterns with values: needed ones first (they reset others), irreversible ones last."""
+        """Return path patterns and values: ``needed`` first (they reset others), irreversible ones last."""
         wanted = {**self.settings.get("needed", {}), **self.settings.get("values", {})}
         patterns = {path_of(key): str(value) for key, value in wanted.items()}
         return dict(sorted(patterns.items(), key=lambda item: item[0] in _FOR_GOOD))
@@ -110,7 +110,7 @@ class Sysctl(Activation):
         ]
 
     def undo(self) -> list[str]:
-        """Restore the former values, except of settings that were changed outside hardener since."""
+        """Restore the former values, except those of settings that others have changed since the run."""
         settings = [Setting(*entry) for entry in self.memory.get("before", ())]
         ours = [setting for setting in settings if _read(setting.path) in (setting.found, setting.wanted)]
         problems = []
@@ -136,7 +136,7 @@ class Sysctl(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Return the values before the first run, except of settings changed outside hardener since."""
+        """Return the values before the first run, except those of settings that others have changed since."""
         first: dict[str, str] = {}
         ours: dict[str, set[str]] = {}
         for each in begun:

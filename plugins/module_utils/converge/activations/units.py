@@ -155,7 +155,7 @@ class Units(Activation):
 
 
 def _undo(unit: str, before: Mapping[str, Any]) -> None:
-    """Restore a unit's former state; ``systemctl disable`` does not know a unit without a file."""
+    """Restore a unit's former state; remove its links directly, since its file may be missing."""
     if before["ActiveState"] not in _RUNNING and _state(unit)["ActiveState"] in (*_RUNNING, "failed"):
         system.must("systemctl", "stop", "--", unit, timeout=180)
         reset = system.attempt("systemctl", "reset-failed", "--", unit)
@@ -176,7 +176,7 @@ def _undo(unit: str, before: Mapping[str, Any]) -> None:
 
 
 def _redo(unit: str, before: Mapping[str, Any]) -> None:
-    """Undo the release of a unit after its files are restored: unmask, enable and start it as before."""
+    """Undo the release of a unit, whose files are restored: unmask, enable and start it as before."""
     if "targets" not in before:
         return
     if before["LoadState"] != "masked" and _state(unit)["LoadState"] == "masked":

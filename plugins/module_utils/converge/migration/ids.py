@@ -46,7 +46,7 @@ class Shift(NamedTuple):
         return _shifted(number, self.gids, "group")
 
     def fits(self, uid: int, gid: int) -> bool:
-        """Return whether the ranges contain both ids."""
+        """Return whether both ids are within the subordinate ranges."""
         return uid < self.uids.size and gid < self.gids.size
 
     def xattr(self, name: str, value: bytes) -> bytes:
@@ -71,7 +71,7 @@ class Shift(NamedTuple):
         return value[:4] + b"".join(entries)
 
     def capability(self, value: bytes) -> bytes:
-        """Map file capabilities, which store the host's id of their user namespace's root.
+        """Map file capabilities, which store the root uid of their user namespace.
 
         Without that id they are valid on the host alone, and the kernel ignores them in a container.
         """

@@ -212,7 +212,7 @@ def _make(old: int, new: int, name: str, status: os.stat_result) -> None:
 
 
 def _copy_data(source: int, target: int, size: int) -> None:
-    """Copy all data between holes, with shared blocks if the file system supports them."""
+    """Copy a file's data without its holes, with shared blocks if the file system supports them."""
     os.ftruncate(target, size)
     offset = 0
     while offset < size:
@@ -292,7 +292,7 @@ def _xattrs(path: str, shift: Shift | None, without: frozenset[str]) -> dict[str
 
 
 def _folders(root: int) -> Iterator[tuple[Parts, int]]:
-    """Yield every folder below an open one, itself first, with a descriptor; parents first.
+    """Yield an open folder and all folders below it, each after its parent, with a descriptor.
 
     Raises:
         Failed: they are nested too deep.
@@ -336,7 +336,7 @@ def _opened(folder: str) -> ContextManager[int]:
 
 @contextmanager
 def _reported(folder: str) -> Iterator[None]:
-    """Turn errors into a line that names the folder."""
+    """Convert an OSError or a failure into a failure that names the folder."""
     try:
         yield
     except OSError as error:

@@ -81,7 +81,7 @@ class Undo:
                 raise Failed(f"the engine is on {where} instead of {old_root}: is userns-remap still set?")
 
     def _end(self, container: Mapping[str, Any]) -> None:
-        """Stop a container in a way that no restart policy starts it again before the engine stops."""
+        """Stop a container so that no restart policy starts it again before the engine stops."""
         path = f"/containers/{container['Id']}"
         with suppress(Failed):
             self._client.call("POST", f"{path}/unpause")
