@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def _cases(theirs: Report, ours: Report) -> Iterator[str]:
-    """Yield a table of the misconfigurations, both results, and who reports each correctly."""
+    """Yield a table of the misconfigurations with both results, and the programs whose result is right."""
     yield "| CIS 1.6.0 | misconfiguration | docker-bench-security | hardener | right |"
     yield "| --- | --- | --- | --- | --- |"
     for case in CASES:
@@ -178,7 +178,7 @@ def _hardener(host: Guest) -> dict[str, dict[str, Any]]:
 
 
 def _their_word(report: Report, case: Case) -> str:
-    """Return docker-bench-security's result of a case; a warning counts if it names the case's object."""
+    """Return docker-bench-security's result for a case; a warning counts only if it names the object."""
     result = report.get(case.place)
     if result is None:
         return "no check"

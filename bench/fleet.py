@@ -1,4 +1,4 @@
-"""Time the audit of a fleet: H ssh hosts on loopback, compared with other programs that collect.
+"""Time the audit of a fleet of ssh hosts on loopback, and other programs that collect the same facts.
 
     python -m bench.fleet --hosts 10,50,100 [--runs 3] [--peers]
     python -m bench.fleet --listed 30000
@@ -53,7 +53,7 @@ BIN = Path(sys.executable).parent
 
 
 def floor(server: Sshd, hosts: int, script: Path) -> list[str]:
-    """Return the command of bare ssh: the same collector on the same hosts, without Ansible or judging."""
+    """Return a command that runs the collector on all hosts by ssh alone: no Ansible, no assessment."""
     ssh = (
         f"ssh -F none -p {server.port} -i {server.user_key} -o UserKnownHostsFile={server.known_hosts}"
         f" -o BatchMode=yes root@127.0.0.1 'cat > /dev/null; python3 {script}' < {script} > /dev/null"

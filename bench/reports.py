@@ -79,7 +79,7 @@ class Timed(Report):
 
 
 def write(hosts: int, day: int, folder: Path) -> dict[str, Any]:
-    """Write every report of this number of hosts on a day, and record the run."""
+    """Write all reports of a fleet with this number of hosts for a day, and record the run."""
     ended = datetime(2026, 11, day, 0, 30, tzinfo=UTC)
     run = RunInfo(f"day{day}", __version__, sample.BENCHMARK, catalogue.digest(), "2.19", ended, ended)
     record = RunRecord(info=run, verb="audit", exit_code=3)
@@ -102,7 +102,7 @@ def write(hosts: int, day: int, folder: Path) -> dict[str, Any]:
 
 
 def judged(hosts: int, day: int, spent: Counter[str]) -> Iterator[Assessment]:
-    """Yield the judged hosts; count the time for making and judging them."""
+    """Yield the judged hosts, and measure the time to make and judge them."""
     every = sample.assessments(hosts, day=day, lost=hosts // 100)
     while True:
         begun = time.process_time()
@@ -116,7 +116,7 @@ def judged(hosts: int, day: int, spent: Counter[str]) -> Iterator[Assessment]:
 def kept(
     assessments: Iterable[Assessment], store: AssessmentStore, spent: Counter[str]
 ) -> Iterator[Assessment]:
-    """Yield the assessments unchanged; store each, and count the time for that."""
+    """Yield the assessments unchanged; store each, and measure the time to store it."""
     for assessment in assessments:
         begun = time.process_time()
         store.add(assessment)

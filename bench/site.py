@@ -1,4 +1,4 @@
-"""Time the site of a fleet's history: the first time, after one more run, and without a new run.
+"""Time the generation of a fleet's history site: the first time, after one more run, and without a new run.
 
     python -m bench.site --hosts 1000 --runs 52
 

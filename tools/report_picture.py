@@ -38,7 +38,7 @@ def moment(day: int) -> datetime:
 
 
 def earlier_runs() -> PreviousRuns:
-    """Return the earlier runs in the form in which a history returns them."""
+    """Return earlier runs, as a history returns them."""
     points: list[Point] = []
     found: dict[str, Assessment] = {}
     for day in DAYS:

@@ -15,7 +15,7 @@ _BASE = "FROM workloads:base\nCOPY attack /attack\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A workload: a container, or a project of compose.
+    """A workload: a container, or a project of Docker Compose.
 
     Args:
         name: of the workload, its image and its container.

@@ -34,7 +34,7 @@ _WITHOUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
 
 def prepare(engine: Dockerd) -> None:
-    """Load into an engine the base of all workloads' images.
+    """Load the base of all workloads' images into an engine.
 
     Raises:
         subprocess.CalledProcessError: mmdebstrap failed.

@@ -1,4 +1,4 @@
-"""Measure how a recording slows a server down: requests of ab to nginx, compared with strace.
+"""Measure how much a recording slows nginx down, in requests per second, compared with strace.
 
 ab runs in the network of the server, so that nothing of hardener's lies between them.
 """

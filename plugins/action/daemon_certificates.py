@@ -80,7 +80,7 @@ class _Pair(NamedTuple):
 
     @classmethod
     def read(cls, certificate: Path, key: Path) -> _Pair | None:
-        """Read a certificate and its key; return None if one is missing or they do not belong together."""
+        """Read a certificate and its key; return None if one of them is missing or they do not match."""
         try:
             found = x509.load_pem_x509_certificate(certificate.read_bytes())
             secret = load_pem_private_key(key.read_bytes(), password=None)

@@ -1,4 +1,4 @@
-"""Render the documents of the role around this task from a host's snapshot and the role's variables."""
+"""Render the documents of the role that contains this task, from a host's snapshot and its variables."""
 
 from __future__ import annotations
 

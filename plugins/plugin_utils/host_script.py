@@ -194,7 +194,7 @@ class HostScriptAction(ActionBase):
         return [[name] for name in names], True
 
     def _command(self, interpreters: list[list[str]]) -> str:
-        """Return the shell command that runs stdin by the first interpreter that exists and is new enough."""
+        """Return the shell command that runs stdin with the first suitable interpreter that exists."""
         quote = shlex.quote
         tries = [
             f"if command -v {quote(words[0])} >/dev/null 2>&1;then "
@@ -283,7 +283,7 @@ def bundle(
     marker: str,
     timeout: int = 0,
 ) -> bytes:
-    """Return what is sent to the host: bootstrap, a NUL, then sources and arguments as JSON; packed.
+    """Return the data for the host: bootstrap, NUL, sources and arguments as JSON; compressed.
 
     Raises:
         AnsibleActionFail: ``source`` is no package folder.

@@ -18,7 +18,7 @@ _RUN_A_COMMAND = frozenset({"end", "attempt"})  # stages that run it, for no lon
 
 
 def objects(*names: str) -> dict[str, str]:
-    """Return objects in base64 by their file names.
+    """Return the BPF objects by file name, in base64.
 
     Args:
         names: prefixes of the wanted names.

@@ -10,7 +10,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class DropCounters:
-    """The losses of each UTC day, from the increase of counters.
+    """The losses of each UTC day, computed from counters that increase.
 
     Args:
         data: an earlier result of ``data``; malformed parts are dropped.
@@ -40,7 +40,7 @@ class DropCounters:
         self._days = {day: counts for day, counts in self._days.items() if day >= first}
 
     def total(self) -> dict[str, int]:
-        """Return the sum over the stored days."""
+        """Return the losses by counter, summed over the stored days."""
         names = dict.fromkeys(name for counts in self._days.values() for name in counts)
         return {name: sum(counts.get(name, 0) for counts in self._days.values()) for name in names}
 

@@ -1,4 +1,4 @@
-"""Classify denials and rate their severity; attempts to escape from a container are high."""
+"""Classify denials and rate their severity; attempts to escape from a container have a high severity."""
 
 from __future__ import annotations
 

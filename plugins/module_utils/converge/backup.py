@@ -176,7 +176,7 @@ class Store:
             raise
 
     def manifest(self, run: str) -> list[Entry]:
-        """Return every path that a run was to change, in its order.
+        """Return every path that a run was to change, in the order of the changes.
 
         Raises:
             Refused: it is not there or damaged.
@@ -202,7 +202,7 @@ class Store:
         self.forget(run)
 
     def forget(self, run: str) -> None:
-        """Remove the backup of a run; leave files that cannot be removed for the next attempt."""
+        """Remove the backup of a run; files that cannot be removed stay until the next attempt."""
         with suppress(OSError):
             atomic.remove_tree(self.backup_folder(run))
 

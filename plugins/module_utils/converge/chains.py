@@ -1,4 +1,4 @@
-"""Compute and load hardener's packet filter chains: loaded rules, wanted rules, one atomic step.
+"""Compute hardener's packet filter chains, compare them with the loaded ones, and load them atomically.
 
 The wanted rules are loaded in an empty network namespace and printed by the host's own iptables: so they can
 be compared, and rules that this host cannot load are found before anything changes. Chains of others are
@@ -60,7 +60,7 @@ class Hook(NamedTuple):
 
 
 def _lets_through(rule: str) -> bool:
-    """Return whether packets that match a rule skip the rules after it; jumps to other chains return."""
+    """Return whether packets that match a rule skip the rules after it: ACCEPT, RETURN or goto."""
     return rule.endswith(("-j ACCEPT", "-j RETURN")) or " -g " in rule
 
 
@@ -206,7 +206,7 @@ def load(tool: str, wanted: Tables, hooks: Sequence[str] | None = None) -> None:
 
 
 def _in_empty_namespace(work: Callable[[], Any]) -> Any:
-    """Call a function in an empty network namespace; return its result, or ``error``."""
+    """Call a function in an empty network namespace; return its result, or an object with ``error``."""
     reader, writer = os.pipe()
     parent = os.getpid()
     pid = os.fork()

@@ -18,7 +18,7 @@ _PATIENCE = 5  # seconds; the caller repeats the call
 
 
 def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Confirm a run, or return its outcome.
+    """Confirm a run and return its outcome; if it has ended otherwise, return that outcome.
 
     Args:
         store: hardener's folder.

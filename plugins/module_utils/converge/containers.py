@@ -131,7 +131,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def excepted(container: Mapping[str, Any], exceptions: Iterable[str]) -> bool:
-    """Return whether a container is excepted from judgement.
+    """Return whether the exceptions exclude a container from the health check.
 
     Args:
         container: what the engine says of it.

@@ -51,12 +51,12 @@ class Number(NamedTuple):
 
 
 def path(store: Store) -> str:
-    """Return the path of the file with the highest number."""
+    """Return the path of the file that stores the highest run number."""
     return os.path.join(store.folder, NUMBER)
 
 
 def require_newest(store: Store, asked: Number | None) -> None:
-    """Refuse a run if a newer one has been on this host; a run without a number is never refused.
+    """Refuse a run if a newer one has begun on this host; a run without a number is never refused.
 
     Raises:
         Refused: a newer one has been here.

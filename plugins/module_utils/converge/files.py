@@ -215,7 +215,7 @@ def put(path: str, before: State, after: State, *, reserved: bool = False, inode
 
 
 def replace(path: str, after: State, *, reserved: bool = False) -> None:
-    """Replace a regular file atomically; if ``reserved``, on a full disk with the room reserved for it."""
+    """Replace a regular file atomically; if ``reserved``, use its reserved room on a full disk."""
     with descriptors.at(path) as place:
         _replace(place, after, reserved=reserved)
 
@@ -257,7 +257,7 @@ def release(path: str) -> None:
 
 
 def set_attributes(path: str, after: State) -> None:
-    """Set owner, mode and ACL of the present file."""
+    """Set owner, mode and ACL of an existing file."""
     with descriptors.at(path) as place:
         atomic.set_attributes(place, _attributes(after))
 

@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _expired(store: Store, run: str) -> None:
-    """Wait until the run's time limit has passed, which each phase sets again; then roll back."""
+    """Wait until the time limit of the run's phase has passed; then roll back until that succeeds."""
     pauses = _pauses()
     while True:
         try:
@@ -69,7 +69,7 @@ def _pauses() -> Iterator[int]:
 
 
 def _wait(store: Store, run: str, seconds: float) -> None:
-    """Wait for the next attempt, or until the run is no longer unfinished."""
+    """Wait for the next attempt, or until another process has ended the run."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(min(_LOOK, seconds))
@@ -111,7 +111,7 @@ def _roll_back_locked(store: Store, run: str) -> list[str]:
 
 
 def _boot(store: Store, run: str) -> None:
-    """Restore the files during boot, before services read them; loaded state ended with the old kernel."""
+    """Restore the files during boot, before services read them; the reboot has reset the kernel's state."""
     with locked(store.lock, patience=_LONG):
         journal = Journal.find(store)
         if journal is not None and journal.run == run:

@@ -170,7 +170,7 @@ def _differences(
 def _containers(
     engine: Engine, before: Mapping[str, Mapping[str, Any]], *, away: Windows, stopped: bool, last: bool
 ) -> tuple[dict[str, int], list[str], list[str]]:
-    """Return pids of the running containers, problems of the containers that do not run, and notes."""
+    """Return pids of the running containers, problems of containers, and notes."""
     running: dict[str, int] = {}
     lost, failing, notes = [], [], []
     for container, known in before.items():

@@ -99,7 +99,7 @@ class Bookkeeping:
         return (json.dumps(raw, indent=1, sort_keys=True) + "\n").encode()
 
     def records(self, path: str, document: str) -> list[jsonkeys.Record]:
-        """Return the keys of a file that a document set."""
+        """Return the records of the keys that a document has set in a file."""
         entry = self.files.get(path, {}).get("documents", {})
         return [jsonkeys.Record.load(raw) for raw in entry.get(document, ())]
 

@@ -96,7 +96,7 @@ def _failed(
 
 
 def _missing(journal: Journal) -> tuple[list[str], list[str]]:
-    """Start lost containers, and return problems and notes of the health check after a complete restore."""
+    """Start containers that have stopped; return problems and notes of the health check after a restore."""
     try:
         health.revive(journal.baseline, away=journal.away)
         return health.compare(journal.baseline, seconds=60, away=journal.away)

@@ -8,7 +8,7 @@ from . import files, jsonkeys
 
 
 class TemporaryKeys:
-    """Changes keys of daemon.json during the context; its end restores the file byte by byte.
+    """Changes keys of daemon.json during the context, whose end restores the file byte by byte.
 
     Args:
         path: of the file.

@@ -1,4 +1,4 @@
-"""Read and query the Docker engine; sent to a host with each program, like `host`.
+"""Modules that read and query the Docker engine; `host_script` sends them with each program.
 
 Standard library of Python 3.8; nothing here imports a program.
 

@@ -38,7 +38,7 @@ def path_of(
 
 
 def _seen_by(pid: int, path: str) -> str:
-    """Resolve a path that another process was given to a path that this process can open.
+    """Convert a path as another process uses it into a path that this process can open.
 
     The name may be relative, or begin with ``/proc/self``, ``/dev/fd`` or ``/dev/stdin``.
     """

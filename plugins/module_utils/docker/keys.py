@@ -259,7 +259,7 @@ def declared(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> dic
 
 
 def _grouped(file: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the entries of the file's objects, except objects that are the value of a key.
+    """Return the entries of objects in the file that are not the value of a known key.
 
     The engine takes them for keys: it sets the switches among them, and ignores the others
     (daemon/config/config.go, configValuesSet).

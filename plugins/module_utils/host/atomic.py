@@ -277,7 +277,7 @@ def rename(path: str, other: str) -> None:
 
 
 def sync(folder: int) -> None:
-    """Make created and removed names in an open folder durable."""
+    """Write an open folder's created and removed entries to disk."""
     handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
         os.fsync(handle)

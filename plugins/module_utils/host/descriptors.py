@@ -272,7 +272,7 @@ class _Walk:
 
 
 def _mounted_by(handle: int) -> int:
-    """Return the user who mounted the file system of an open folder: another than root only by FUSE.
+    """Return the user who mounted the file system of an open folder; only FUSE permits others than root.
 
     A program of that user then says who owns a file and where a link leads. One that was unmounted while this
     folder was open is still answered for, and has no user any more: -1.

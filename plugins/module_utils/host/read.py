@@ -69,7 +69,7 @@ def read_text(path: str, limit: int = MAX_FILE) -> str:
 
 
 def read_record(path: str, limit: int, *, absent: str) -> Any:
-    """Return the JSON document that a program of hardener has left.
+    """Return the JSON document that a program of hardener has stored.
 
     Args:
         path: the file.
@@ -128,7 +128,7 @@ def read_or(path: str, default: str) -> str:
 
 
 def drop_ins(folders: Sequence[str]) -> dict[str, str]:
-    """Return the path of each ``*.conf`` in some folders by its name, without hidden ones.
+    """Return the ``*.conf`` files in some folders, except hidden files: the path of each by its name.
 
     Args:
         folders: a name in an earlier one hides the same name in a later one.

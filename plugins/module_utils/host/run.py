@@ -131,7 +131,7 @@ class _Process:
         return Failed(f"did not end within {self._seconds:g} s")
 
     def kill(self) -> None:
-        """Kill the child. One that hangs in the kernel is left to init without waiting."""
+        """Kill the child; do not wait for a child that hangs in the kernel."""
         os.kill(self._pid, 9)
         self._deadline = time.monotonic() + 0.5
         try:

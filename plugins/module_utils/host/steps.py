@@ -33,7 +33,7 @@ def begin(name: str) -> None:
 
 
 def answer(lines: Iterable[bytes]) -> bytes:
-    """Forward the steps of a worker to the controller, and return its answer, the last other line."""
+    """Forward a worker's steps to the controller; return its answer, the last line that is no step."""
     text = b""
     for line in lines:
         if line.startswith(f"{STEP} ".encode()):

@@ -143,7 +143,7 @@ class AuditLog(Source):
             return []
 
     def prepared(self, body: dict[str, Any], granted: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return the request with a seccomp profile that logs the calls that the twin's own permits.
+        """Return the request with a seccomp profile that logs the calls that the twin's own profile permits.
 
         Raises:
             Failed: the engine's default profile is not known, or its own cannot be read.
@@ -188,7 +188,7 @@ class AuditLog(Source):
                 self._take(found.at, audit.fields(found.body, _LONGEST_PATH))
 
     def _take(self, at: float, fields: Mapping[str, str]) -> None:
-        """Count the call of a record, if it is of a twin."""
+        """Count the system call of a record, if a twin made it."""
         if audit.number(fields.get("code", ""), 16) & 0xFFFF0000 != _CODE:
             return
         slots = self._slots_of(audit.number(fields.get("pid", "")), at)
@@ -295,7 +295,7 @@ def _kill(containers: Collection[str]) -> None:
 
 
 def logging(profile: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a seccomp profile that logs the calls that another one permits, except those in ``QUIET``.
+    """Return a seccomp profile that logs the calls that a profile permits, except those in ``QUIET``.
 
     Args:
         profile: the other one, in the form of an engine or of a runtime; None for no filter.

@@ -1,4 +1,4 @@
-"""Count with bpftrace, where the BPF objects cannot be loaded: the same events, by a script.
+"""Count the same events by a bpftrace script, where the BPF objects cannot be loaded.
 
 The script takes its commands from this process through the kernel: ``prctl`` with an option that no kernel
 knows fails, and the script, which sees every system call, reads the arguments. So a phase begins, and a
@@ -388,7 +388,7 @@ class _Child:
 
 
 def _message(line: bytes) -> dict[str, Any]:
-    """Return a line of bpftrace's output; empty for one that is no message.
+    """Parse a line of bpftrace's output into a message; empty if it is no JSON object.
 
     Bytes that are no UTF-8 become surrogates, as in names of files.
     """
@@ -444,7 +444,7 @@ def _execs(entries: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _with_phases(entries: Iterable[str], names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Merge map keys (cgroup, phase, named numbers, program) that differ only in the phase into entries."""
+    """Return one entry for the map keys (cgroup, phase, named numbers, program) that differ only in phase."""
     found: dict[tuple[Any, ...], set[int]] = defaultdict(set)
     for key in entries:
         *words, comm = key.split(",", len(names) + 2)

@@ -70,7 +70,7 @@ class Forwarder:
             raise Failed(f"no port of the loopback interface can be opened: {error}") from None
 
     def close(self) -> None:
-        """Stop forwarding; a second time does nothing."""
+        """Stop forwarding; a second call does nothing."""
         if self._closed:
             return
         self._closed = True

@@ -1,4 +1,4 @@
-"""Mount file systems in a separate mount namespace, with which the kernel removes them."""
+"""Mount file systems in a separate mount namespace; they vanish when its last process ends."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _in_root(
 
 
 class Ids:
-    """Users and groups of a process's user namespace, by the host's numbers."""
+    """Maps the host's user and group ids to those of a process's user namespace."""
 
     def __init__(self, pid: int) -> None:
         self._maps = {kind: _id_map(f"/proc/{pid}/{kind}_map") for kind in ("uid", "gid")}

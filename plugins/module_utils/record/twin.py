@@ -176,7 +176,7 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
 
 
 def owner(mode: str) -> str:
-    """Return whose network or processes a container shares in a namespace mode."""
+    """Name the owner of a namespace that a container shares: the host or another container."""
     return "the host" if mode == "host" else "another container"
 
 

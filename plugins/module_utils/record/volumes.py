@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 
 def kind(path: str) -> str:
-    """Return the kind of a host path; ``directory`` only if it contains no socket and no disk."""
+    """Return the kind of a host path; ``directory`` only if it contains no socket and no block device."""
     try:
         mode = os.stat(path).st_mode
     except OSError:

@@ -44,7 +44,7 @@ class Task(Protocol):
 
 
 class Owner(NamedTuple):
-    """A process of this host with whose end the run ends, too."""
+    """A process of this host; when it ends, the run ends."""
 
     pid: int
     started: str  # in ticks since the host started, because process numbers are reused

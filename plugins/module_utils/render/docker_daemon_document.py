@@ -85,7 +85,7 @@ def document_of(
 
 
 def refused(variable: str, reason: str) -> dict[str, Any]:
-    """Return a document that is refused on this host for a reason."""
+    """Return the document of a variable that this host refuses, with the reason."""
     return {"name": f"docker_daemon_{variable}", "refused": reason}
 
 

@@ -168,7 +168,7 @@ def _start() -> dict[str, Any]:
 
 
 def _repository(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]) -> dict[str, Any]:
-    """Return the document of a repository, and of its key, from which only the engine's packages may come."""
+    """Return the document of a repository and its key; only the engine's packages may come from it."""
     name = "docker_engine_source"
     if wanted["fingerprints"] != [wanted["fingerprint"]]:
         held = ", ".join(wanted["fingerprints"]) or "none that can be read"

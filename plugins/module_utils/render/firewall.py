@@ -143,7 +143,7 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
 
 
 def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
-    """Yield the rules for packets to containers; a packet that returns passes on to Docker's own rules."""
+    """Yield the rules for packets to containers; ``RETURN`` passes a packet on to Docker's own rules."""
     yield f"{_REPLIES} -j RETURN"
     for path in wanted.forward:
         yield from path.rules(family, "RETURN")

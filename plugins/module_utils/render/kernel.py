@@ -175,7 +175,7 @@ def _invalid_settings(host: HostView, settings: Mapping[str, str]) -> Iterator[s
 
 
 def _optional(key: str) -> str:
-    """Return ``-`` for a pattern: with it, sysctl versions that know no patterns ignore the error."""
+    """Return the prefix ``-`` for a pattern, so that versions of sysctl without patterns ignore it."""
     return "-" if "*" in key else ""
 
 

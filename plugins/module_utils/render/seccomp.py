@@ -156,7 +156,7 @@ def _comparison(profile: Mapping[str, Any], version: tuple[int, ...]) -> list[st
 
 
 def _allowed(profile: Mapping[str, Any]) -> set[str]:
-    """Return system calls allowed to a container with default capabilities, with any arguments."""
+    """Return the system calls that a container with default capabilities may make with any arguments."""
     open_by_default = profile.get("defaultAction") in _ALLOWING
     named: dict[bool, set[str]] = {True: set(), False: set()}
     for rule in _rules(profile):

@@ -30,7 +30,7 @@ _MAX_ALL = 64 * 1024 * 1024
 
 
 def take(files: Files) -> dict[str, Any]:
-    """Return the release, the packages, the kind of package database (None if unknown), and other kinds.
+    """Return release, packages, the kind of package database (None if unknown), and further databases.
 
     A package is its name, architecture and version.
 

@@ -128,7 +128,7 @@ def plugins(engine: Engine, known: Once) -> list[dict[str, Any]]:
 
 
 def listing(engine: Engine, path: str) -> dict[str, dict[str, Any]]:
-    """Return a list's entries by id, over its own connection."""
+    """Return a list's entries by id, over a separate connection."""
     connection = engine.connect(LIMIT)
     try:
         return listed(connection, engine, path)
@@ -151,7 +151,7 @@ def listed(connection: Connection, engine: Engine, listing: str) -> dict[str, di
 
 
 def bodies(engine: Engine, paths: Sequence[str]) -> Iterator[bytes | NoAnswer]:
-    """Yield the answers to many requests, in their order; a missing one does not affect the others.
+    """Yield the answers to many requests, in their order; a missing answer does not affect the others.
 
     An engine may hold the locks of some containers forever. A missing or unsuccessful answer is yielded as
     an exception object. The patience shrinks with each, so that several that hang leave time for the others.
@@ -213,7 +213,7 @@ def _name(item: dict[str, Any]) -> str:
 
 
 def success(answer: bytes | Failed) -> bytes:
-    """Return the body of an answer.
+    """Return the body of an answer, or raise the failure in its place.
 
     Raises:
         Failed: the engine refused, or it is too large.

@@ -216,7 +216,7 @@ def _is_roots(pid: int) -> bool:
 
 
 def _is_same(pid: int, word: str, path: str) -> bool:
-    """Return whether a word on the command line of a process is another name of a file."""
+    """Return whether a word on the command line of a process is a path of the same file as ``path``."""
     try:
         return bool(word) and os.path.samefile(os.path.join(f"/proc/{pid}/cwd", word), path)
     except (OSError, ValueError):

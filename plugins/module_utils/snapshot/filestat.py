@@ -115,7 +115,7 @@ class Files:
         return {**described, **more}
 
     def _exchangeable(self, path: str) -> str:
-        """Return the first folder entry on the way to a path that users other than root can replace.
+        """Return the first component of a path that users other than root can replace.
 
         Empty if there is none. Links are followed, and the folder of each link counts.
         """

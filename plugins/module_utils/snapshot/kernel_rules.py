@@ -1,4 +1,4 @@
-"""Ask the kernel for the audit rules that ``auditctl -l`` does not print as they are.
+"""Ask the kernel for the audit rules that ``auditctl -l`` prints incompletely.
 
 It prints a rule of the list ``exit`` as a watch if it has nothing but a path, permissions and a key,
 whatever its action is: a rule that suppresses records looks like one that makes them, and a rule for a folder

@@ -1,4 +1,4 @@
-"""Read mounts: of the host, from PID 1, and of containers."""
+"""Read the mounts of the host, as PID 1 sees them, and of containers."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _documents(changes: Any) -> list[str]:
-    """Return the documents of the run, by names of variables."""
+    """Return the names of the documents that the changes of a run belong to."""
     found: set[str] = set()
     for change in changes if isinstance(changes, list) else ():
         names = change.get("documents") if isinstance(change, dict) else ()

@@ -48,7 +48,7 @@ def _counters(path: str) -> list[str]:
 
 
 def parse(text: str, protocol: str) -> list[dict[str, Any]]:
-    """Parse one of the tables: see proc_pid_net(5)."""
+    """Parse a table of sockets: see proc_pid_net(5)."""
     found = []
     for line in text.splitlines()[1:]:
         fields = line.split()

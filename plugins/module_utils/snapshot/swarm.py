@@ -80,7 +80,7 @@ def _redact_service(service: dict[str, Any], redactor: Redactor) -> None:
 
 
 def _local_node(root: str) -> dict[str, Any]:
-    """Return addresses of this node, which the API does not have: ``{}`` if the file is missing."""
+    """Return addresses of this node from the swarm's state file; ``{}`` if it is missing."""
     try:
         state = loads(read_bytes(f"{root}/swarm/docker-state.json", 65536))
     except (OSError, Failed, ValueError):

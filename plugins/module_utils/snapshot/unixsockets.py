@@ -84,7 +84,7 @@ def _attributes(data: bytes) -> dict[int, bytes]:
 
 
 def renamed(folders: Iterable[str], sockets: Iterable[UnixSocket]) -> list[str]:
-    """Return the socket files in these folders whose present path differs from the path of their bind."""
+    """Return the socket files in these folders whose path is not the one to which they were bound."""
     bound: dict[int, list[UnixSocket]] = {}  # by inode, which several file systems can have
     for socket in sockets:
         if socket.file:

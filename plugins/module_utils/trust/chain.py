@@ -1,4 +1,4 @@
-"""Verify an image from its id over the registry's data to the policy's rule."""
+"""Verify an image: its id against the registry's data, then the registry's digest against the policy."""
 
 from __future__ import annotations
 

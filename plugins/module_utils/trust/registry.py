@@ -108,7 +108,7 @@ class Registry:
         self._gone: dict[str, str] = {}  # why a host is no longer queried
 
     def manifest(self, path: str, reference: str) -> bytes:
-        """Return the raw manifest of a tag or digest; verify that its hash is the requested digest.
+        """Return the raw manifest of a tag or digest; for a digest, verify that the manifest has it.
 
         Raises:
             NotFound: the registry has none.

@@ -16,7 +16,7 @@ _UNLOAD = "/sys/kernel/security/apparmor/.remove"
 
 
 class ApparmorLoad(Activation):
-    """Load profiles from their files; never unload a profile that confines processes, which would free them.
+    """Load profiles from their files; never unload a profile while it confines processes.
 
     Settings: ``profiles``, path of the file to the profile's name; ``released``, the same for profiles that
     are released: a file that remains is loaded, a profile without a file is unloaded.
@@ -53,7 +53,7 @@ class ApparmorLoad(Activation):
         return profiles
 
     def perform(self) -> None:
-        """Load or replace each profile; unload those whose files are gone."""
+        """Load or replace each profile; unload profiles without a file that confine no process."""
         for path, name in self._released.items():
             if os.path.exists(path):
                 system.must("apparmor_parser", "--replace", path, timeout=120)

@@ -92,7 +92,7 @@ class AuditRulesLoad(Activation):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Return the settings that load the restored files; none if nothing loads rules on this host."""
+        """Return the settings that load the restored files; none if augenrules is not installed."""
         return super().former(begun) if system.installed("augenrules") else Former(None)
 
     def undo(self) -> list[str]:

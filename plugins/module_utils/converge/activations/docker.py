@@ -143,7 +143,7 @@ class Docker(AtEngine):
         plan.bookkeeping.in_force[self.config] = digest(after.content)
 
     def _to_validate(self, state: State) -> bytes:
-        """Return the configuration to validate, without keys for which other documents are responsible."""
+        """Return the configuration to validate, without the ``userns-remap`` of another document."""
         content = state.content or b""
         keys = jsonkeys.parse(content, self.config)
         if self.settings.get("restarted_by"):
@@ -211,7 +211,7 @@ class Docker(AtEngine):
                 self.costs += f"; not inspected, and so counted as running: {dark}"
 
     def _is_stale(self, plan: Plan) -> bool:
-        """Return whether the file was changed outside hardener after the engine read it."""
+        """Return whether daemon.json was changed outside hardener after the engine read it."""
         stale = bool(self.settings.get("stale"))
         if self.settings.get("loaded"):
             stale = changed_since(self.served.started, files.modified(self.config) // 1_000_000_000)
@@ -267,7 +267,7 @@ class Docker(AtEngine):
             self._restart()
 
     def _restart_alive(self) -> None:
-        """Restart with live-restore on, and switch it off once the engine has its containers back."""
+        """Restart with live-restore on, so that containers keep running, and switch it off afterwards."""
         with TemporaryKeys(self.config, self.will_write) as temporary:
             temporary.write({"live-restore": True})
             self._restart()
@@ -281,7 +281,7 @@ class Docker(AtEngine):
         self.save()
 
     def problems(self) -> list[str]:
-        """Return how the engine differs from the plan; ``health`` judges the containers."""
+        """Return how the engine differs from the plan, except its containers, which ``health`` checks."""
         try:
             if self.action == RELOAD:
                 self._wait_for_info()
@@ -310,7 +310,7 @@ class Docker(AtEngine):
     # --- undo ----------------------------------------------------------------------------------------------
 
     def undo(self) -> list[str]:
-        """Run the engine with its restored configuration, keeping containers; stop it if it did not run."""
+        """Restore the engine with its configuration and containers; stop it if it did not run before."""
         memory = self.memory
         if memory.get("stage") == "start":
             system.must("systemctl", "stop", "--", self.unit, *memory["sockets"], timeout=self.timeout)
@@ -343,7 +343,7 @@ class Docker(AtEngine):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
-        """Return the settings that run the engine with its restored configuration, containers kept alive."""
+        """Return settings that restore the engine's configuration and keep its containers running."""
         known = {key: begun[-1].settings[key] for key in ("timeout", "remapped") if key in begun[-1].settings}
         return Former({**known, "when": united(begun), "outlives": True})
 

@@ -159,7 +159,7 @@ class Firewall(Activation):
         return found
 
     def undo_at_boot(self) -> list[str]:
-        """Restore after a soft reboot, which keeps rules and unit; other boots load the restored files."""
+        """Restore the boot unit's links; after a soft reboot, which keeps the chains, undo everything."""
         if not self.memory["unit"]["enabled"]:
             _disable()
         elif not os.path.lexists(_ENABLED):

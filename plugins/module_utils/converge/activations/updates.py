@@ -136,7 +136,7 @@ class PendingUpdates(Activation):
 
 
 def _has_security_source() -> bool:
-    """Return whether apt has a source of security updates; whether it is reachable, the dry run checks."""
+    """Return whether apt has a source of security updates, reachable or not."""
     outcome = system.run("apt-get", "--print-uris", "update")
     return outcome.code != 0 or "security" in outcome.output
 

@@ -150,11 +150,11 @@ class UsernsMigrate(AtEngine):
         return Former(None)
 
     def undo(self) -> list[str]:
-        """Return to the old root, which is unchanged."""
+        """Return to the old data root, which is unchanged."""
         return self._migration().undo()
 
     def undo_at_boot(self) -> list[str]:
-        """Do the same as `undo`, before the engine starts on the old root by itself."""
+        """Do the same as `undo`, before the engine starts on the old data root by itself."""
         return self._migration().undo_at_boot()
 
     def _containerd(self) -> str:

@@ -36,7 +36,7 @@ class Client(Engine):
             raise Failed(f"{method} {error}") from error
 
     def data_root(self) -> str:
-        """Return the folder of everything that the engine holds; empty if it does not answer."""
+        """Return the engine's data root; empty if the engine does not answer."""
         return str((self.info() or {}).get("DockerRootDir", ""))
 
     def send_image(self, references: Sequence[str], other: Engine) -> None:

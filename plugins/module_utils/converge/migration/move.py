@@ -212,7 +212,7 @@ class Migration:
                 raise Failed(f"the volume {moved.name} was not copied correctly: {'; '.join(differences)}")
 
     def _switch(self) -> None:
-        """Start the engine on the new root."""
+        """Start the engine on the new data root."""
         self._stage(SWITCHING)
         restart.restart_engine(self._client, self._target.unit, timeout=self._target.timeout)
         root = self._client.data_root()
@@ -311,7 +311,7 @@ class Migration:
         return [f"{title} ({why})" for title, why in sorted(found.items())]
 
     def undo(self) -> list[str]:
-        """Return the engine to its old root, and return what is still wrong; see ``Undo.run``."""
+        """Return the engine to its old data root, and return what is still wrong; see ``Undo.run``."""
         return self._undo().run()
 
     def undo_at_boot(self) -> list[str]:

@@ -39,7 +39,7 @@ class Holdings(NamedTuple):
 
     @property
     def identity(self) -> list[list[str]]:
-        """Return the identity of all objects, which must not change during the migration."""
+        """Return the identifiers of all objects, which must not change during the migration."""
         return [
             sorted(str(each[key]) for each in group)
             for group, key in ((self.containers, "Id"), (self.volumes, "Name"), (self.networks, "Id"))

@@ -191,7 +191,7 @@ def _edges(path: str, size: int) -> bytes:
 
 
 def _make(old: int, new: int, name: str, status: os.stat_result) -> None:
-    """Create an entry of the same kind, at first accessible to root only."""
+    """Create an entry of the source's type, at first accessible to root only."""
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFDIR:
         os.mkdir(name, 0o700, dir_fd=new)

@@ -40,7 +40,7 @@ class Undo:
         self._timeout = timeout
 
     def run(self) -> list[str]:
-        """Return the engine to its old root, start its containers, and return what is still wrong.
+        """Return the engine to its old data root, start its containers, and return what is still wrong.
 
         Raises:
             Failed: the engine does not come back.
@@ -56,7 +56,7 @@ class Undo:
         return problems
 
     def at_boot(self) -> list[str]:
-        """Undo during boot: the engine will start on its old root by itself.
+        """Undo during boot: the engine will start on its old data root by itself.
 
         Stopped containers stay stopped unless their policy is ``always``: the next run starts them.
         """
@@ -107,7 +107,7 @@ class Undo:
         return problems
 
     def _dispose(self, *, keep: bool) -> None:
-        """Remove copies from the new root; keep files that containers may have changed since.
+        """Remove copies from the new data root; keep files that containers may have changed since.
 
         If something is mounted in it and cannot be unmounted, the root stays: removing it could remove the
         mounted data. The next migration reports it.
