@@ -114,7 +114,7 @@ exec ssh "$@"
 
 
 def listed(hosts: int, *, runs: int) -> Iterator[tuple[str, Started]]:
-    """Time an audit of 10 hosts of a large inventory (YAML, INI, script), and Ansible's listing of it."""
+    """Time an audit of 10 hosts of a large inventory (YAML, INI, script), and Ansible's ``--list-hosts``."""
     with scratch("fleet") as folder, Sshd() as server:
         first = folder / "first"
         (folder / "ssh").write_text(_NOTING_SSH.format(first=first))

@@ -88,7 +88,7 @@ def engine_there() -> bool:
 
 
 def run(options: argparse.Namespace) -> dict[str, dict[str, Timing]]:
-    """Start an engine, add containers up to each number of them, and time all commands at each number."""
+    """Start an engine, run each of the numbers of containers in it, and time all commands each time."""
     results: dict[str, dict[str, Timing]] = {}
     with (
         scratch("bench") as folder,

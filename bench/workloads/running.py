@@ -125,7 +125,7 @@ def prove(
 
 
 def attacks(engine: Dockerd, name: str) -> frozenset[str]:
-    """Return the attacks that succeed from inside of a container, with its rights."""
+    """Return the attacks that succeed inside a container, with the container's rights."""
     return frozenset(attack for attack in ATTACKS if _attack(engine, name, attack) == _POSSIBLE)
 
 

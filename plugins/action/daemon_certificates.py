@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
     _VALID_ARGS = frozenset({"directory", "host", "names", "days"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Issue missing certificates, and return the paths of all files."""
+        """Issue missing, expiring and mismatched certificates, and return the paths of all files."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={

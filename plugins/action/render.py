@@ -1,4 +1,4 @@
-"""Render the documents of the role that contains this task, from a host's snapshot and its variables."""
+"""Render the documents of the role that contains this task, from a snapshot and the role's variables."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def listen(arguments: dict[str, Any], clock: Callable[[], float] = time.monotoni
 
 
 def _bounded(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer with its most severe entries only, and the number of the others."""
+    """Return an answer with its most severe entries only, and the number of omitted entries."""
     entries, lost = answer["entries"], answer["lost"]
     if len(entries) <= _MAX_TOLD:
         return answer

@@ -28,7 +28,7 @@ _PATIENCE = 60  # seconds; an attempt of the guard ends within that time, or han
 
 
 def abandon(script: str) -> None:
-    """End a run that cannot be rolled back, and print what remains of it.
+    """End a run that cannot be rolled back, and print which of its changes remain.
 
     Args:
         script: the program beside its backup.
@@ -55,7 +55,7 @@ def abandon(script: str) -> None:
 
 
 def _end_locked(store: Store, run: str) -> list[str]:
-    """End the run under the lock; return what remains of it."""
+    """End the run under the lock; return which of its changes remain."""
     backup = store.backup_folder(run)
     try:
         journal = Journal.find(store)

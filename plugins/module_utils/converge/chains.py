@@ -26,7 +26,7 @@ Tables = Mapping[str, Mapping[str, List[str]]]  # table -> chain -> its rules as
 
 
 class Hook(NamedTuple):
-    """A jump from another program's chain to ``child``, wanted while the chain ``because_of`` exists."""
+    """A jump from another program's chain to ``child``; kept while ``because_of`` (or ``child``) exists."""
 
     table: str
     parent: str

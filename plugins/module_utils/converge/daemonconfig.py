@@ -244,7 +244,7 @@ def _with_engine(
 def _data_hiding_keys(
     config: Mapping[str, Any], former: Mapping[str, Any], info: Mapping[str, Any], engine: Engine
 ) -> Iterator[str]:
-    """Yield keys whose change would hide data: they stay on the disk, but the engine lists them no more."""
+    """Yield the keys whose change would hide data: the engine no longer lists what is still on the disk."""
 
     def store(configuration: Mapping[str, Any]) -> Any:
         features = configuration.get("features")

@@ -35,7 +35,7 @@ class Engine(client.Engine):
             return {}
 
     def running(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """Return the inspect data of running containers; and the names of the others, each with its error.
+        """Return the inspect data of running containers; and by name, why an inspection failed.
 
         What is not inspected after ``_PATIENCE`` counts among the latter.
         """

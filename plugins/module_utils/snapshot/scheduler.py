@@ -61,7 +61,7 @@ class Source:
         return f'{{"state":"{state}","ms":{self._elapsed()},"error":{encode(reason)}}}'
 
     def entry(self) -> str:
-        """Return the source's entry in the snapshot, as JSON; wait until its limit at most."""
+        """Return the source's entry in the snapshot, as JSON; wait at most until the source's time limit."""
         remaining = self._begun + self._limit - time.monotonic()
         if not self._done.wait(remaining):
             return self._without_data("failed", f"it did not end within {self._limit} s")
@@ -99,7 +99,7 @@ class Helper:
         os.close(write)
 
     def result(self) -> dict[str, str]:
-        """Return the entries that the helper has read; wait until its limit at most."""
+        """Return the entries that the helper has read; wait at most until its time limit."""
         pieces = []
         deadline = max(self._deadline, time.monotonic() + _RECEIVE)
         while select.select([self._pipe], [], [], max(0, deadline - time.monotonic()))[0]:

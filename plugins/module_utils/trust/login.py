@@ -33,7 +33,7 @@ class Login(NamedTuple):
 
 
 def find(registry: str, files: Sequence[str] = LOGINS) -> Login | None:
-    """Return the login for a registry from the first file with one; None if there is none.
+    """Return the login for a registry from the first file that has one; None if there is none.
 
     Raises:
         Unreachable: there is one that cannot be used; says why.

@@ -141,7 +141,7 @@ class Activation:
 
 
 class AtEngine(Activation):
-    """An activation of this host's engine, which it locates itself."""
+    """An activation for this host's engine; it locates the engine itself."""
 
     _served: Served | None = None
 

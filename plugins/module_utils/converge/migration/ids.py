@@ -30,7 +30,7 @@ class Shift(NamedTuple):
     gids: Range
 
     def uid(self, number: int) -> int:
-        """Map a user id.
+        """Map a user id of a container to that of the host.
 
         Raises:
             Failed: the range does not reach that far.
@@ -38,7 +38,7 @@ class Shift(NamedTuple):
         return _shifted(number, self.uids, "user")
 
     def gid(self, number: int) -> int:
-        """Map a group id.
+        """Map a group id of a container to that of the host.
 
         Raises:
             Failed: the range does not reach that far.
@@ -50,7 +50,7 @@ class Shift(NamedTuple):
         return uid < self.uids.size and gid < self.gids.size
 
     def xattr(self, name: str, value: bytes) -> bytes:
-        """Map the ids in an extended attribute.
+        """Map the ids in an extended attribute of a file.
 
         Raises:
             Failed: it names an id that the range does not reach, or is none that the kernel knows.
