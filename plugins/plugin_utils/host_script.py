@@ -156,7 +156,7 @@ class HostScriptAction(ActionBase):
 
     @contextmanager
     def _retries(self, *, allowed: bool) -> Iterator[None]:
-        """Keep the connection from running a script again after it was lost, unless that is allowed."""
+        """Prevent ssh from running a script again after a lost connection, unless ``allowed``."""
         connection = self._connection
         if allowed or connection.transport != "ssh":
             yield

@@ -133,7 +133,7 @@ class Redactor:
         return known
 
     def count(self, where: str, kind: str) -> None:
-        """Record the place and the kind of a secret; count those beyond the limit as cut."""
+        """Record the place and the kind of a secret; above the limit, record only that there are more."""
         if len(self.secrets) < _MAX_SECRETS:
             self.secrets.append({"where": where[:300], "kind": kind})
         else:
@@ -355,7 +355,7 @@ def _kind(name: str, value: str) -> str:
 
 
 def _load_key() -> tuple[bytes, str]:
-    """Load a key that only this host's root can read, or make one: digests must not reveal values."""
+    """Derive a key from this host's ssh host key, or make a random one: digests must not reveal values."""
     for kind in _HOST_KEYS:
         try:
             secret = read_bytes(f"/etc/ssh/ssh_host_{kind}_key", 65536)

@@ -79,7 +79,7 @@ class World:
     # --- networks -------------------------------------------------------------------------------------------
 
     def make_networks(self) -> None:
-        """Create isolated networks: one per original network, and one for containers without any."""
+        """Create isolated networks: one per original network, and one for containers on a shared network."""
         if self.same:
             return
         for name in sorted({name for original in self._originals for name in _networks(original)}):

@@ -163,6 +163,6 @@ def _document(
 
 
 def _unit(*, active: bool) -> dict[str, Any]:
-    """Return the state of the unit that loads the profiles; it starts only if AppArmor is on."""
+    """Return the activation that enables the unit that loads profiles, and starts it if ``active``."""
     wish = {"enabled": True, "active": True} if active else {"enabled": True}
     return {"name": "units", "when": [], "units": {_UNIT: wish}}

@@ -90,7 +90,7 @@ def refused(variable: str, reason: str) -> dict[str, Any]:
 
 
 def new_containers_only(host: HostView) -> str:
-    """Return the containers to which a new default does not apply; empty if there are none."""
+    """Return a sentence that names the containers to which a new default does not apply; empty if none."""
     reached = "applies to new containers only; recreate these for it to apply:"
     return f"{reached} {listed(host.names)}" if host.names else ""
 

@@ -162,7 +162,7 @@ def _sockets(host: HostView) -> Iterator[_Rule]:
 
 
 def _drop_in(unit: Mapping[str, Any]) -> str:
-    """Return the drop-in that creates the socket with the right mode, if its unit would not."""
+    """Return the drop-in that gives the socket the right mode and owner, if its unit does not."""
     lines = []
     mode = str(unit.get("SocketMode") or "0660")
     if int(mode, 8) & ~_SOCKET:

@@ -55,7 +55,7 @@ def _unfit(host: HostView) -> str:
 
 
 def _list_error(approved: Any) -> str:
-    """Return why a list does not identify accounts; empty if it does."""
+    """Return why a value is not a list of account names; empty if it is."""
     if approved is None:
         return (
             "the members of the engine's group are not declared: set docker_group_members in hardener_policy"

@@ -51,7 +51,7 @@ class EngineSources:
         self._listening = Once(lambda: sockets.host_listening(self._running.get(), self._holders))
 
     def plan(self) -> Plan:
-        """Return every source with its function and time limit in seconds; slow ones first."""
+        """Return every source with its function and time limit in seconds; slow sources come first."""
         redactor, engine = self._redactor, self._engine
         return [
             ("docker.images", lambda: images.read(engine.get(), redactor), LATER),

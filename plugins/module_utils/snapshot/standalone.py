@@ -24,7 +24,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 
 def plan() -> Plan:
-    """Return every source with its function and time limit in seconds; slow ones first."""
+    """Return every source with its function and time limit in seconds; slow sources come first."""
     mounted = Once(mounts.read)
     return [
         ("packages", packages.read, packages.LIMIT + SOON),

@@ -68,7 +68,7 @@ class Verifier:
         return _best([*self._misnamed(tags, claims)] or [best])
 
     def exempt(self, *names: str) -> Finding | None:
-        """Return the exception for an image with these names, ids and digests; None if there is none."""
+        """Return the finding for an image that the policy exempts; None if the policy does not exempt it."""
         known = (form for name in names for form in references.forms(name))
         found = self._policy.exemption(known, self._today)
         if found is None:

@@ -125,7 +125,7 @@ class Firewall(Activation):
             _forget_unit()
 
     def problems(self) -> list[str]:
-        """Return the chains that differ from the files, and ssh ports that no longer answer."""
+        """Return the chains that differ from the files, and the run's ssh port if it is unreachable."""
         found = [
             f"{family}: {difference}"
             for family, tool in self._families()
