@@ -23,7 +23,7 @@ class Timing:
         return statistics.median(self.seconds)
 
     def __add__(self, other: Timing) -> Timing:
-        """Return the sum of two measurements, as if they were one."""
+        """Return the sum of two measurements, as if both were one measurement."""
         return Timing(
             self.seconds + other.seconds,
             max(self.peak_mib, other.peak_mib),

@@ -69,7 +69,7 @@ def possible() -> bool:
 
 
 def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
-    """Have systemd roll a run back after some seconds, and at the next boot.
+    """Make systemd roll a run back after some seconds, or at the next boot if that comes first.
 
     Args:
         folder: hardener's folder on this host.
@@ -97,7 +97,7 @@ def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
 
 
 def insist(folder: str, run: str, backup: str) -> str:
-    """Have systemd retry a failed rollback, whether or not the run had a guard.
+    """Make systemd retry a failed rollback, whether or not the run had a guard.
 
     Returns:
         What the host does about it, and how root ends that.
@@ -121,7 +121,7 @@ def insist(folder: str, run: str, backup: str) -> str:
 
 
 def retry(folder: str, run: str, backup: str) -> None:
-    """Have systemd retry the rollback of a run whose timer is gone, as after a boot."""
+    """Make systemd retry the rollback of a run whose timer is gone, as after a boot."""
     _set_timer(folder, run, backup=backup, seconds=_RETRY)
 
 

@@ -159,7 +159,7 @@ def _roll_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
 
 
 def _arm(store: Store, run: str) -> None:
-    """Have the guard finish the rollback if this process is killed or the host reboots.
+    """Make the guard finish the rollback if this process is killed or the host reboots.
 
     It is no condition: a host without room for the guard must be able to go back, too.
     """

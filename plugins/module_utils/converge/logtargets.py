@@ -36,7 +36,7 @@ class Target(NamedTuple):
 
 
 def problem(driver: str, options: Mapping[str, Any]) -> str:
-    """Return why the logs of a driver would not arrive; empty if they would, or if unknown."""
+    """Return why the logs of a driver would not arrive; empty if they would, or if this is unknown."""
     if driver == "journald":
         return _unix(Target("unix", "", 0, _JOURNAL))
     if driver == "syslog" and not options.get("syslog-address"):

@@ -120,5 +120,5 @@ def read(path: str) -> str:
 
 
 def boot() -> str:
-    """Return the id of the running kernel's boot; a soft reboot does not change it."""
+    """Return the boot id of the running kernel; a soft reboot does not change it."""
     return read("/proc/sys/kernel/random/boot_id")

@@ -114,7 +114,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def _raise_error(content: bytes) -> None:
-    """Raise the error that a message reports; an acknowledgement and most ends of answers have none."""
+    """Raise the error that a message reports, if any; an acknowledgement reports none."""
     code = -_CODE.unpack_from(content)[0] if len(content) >= _CODE.size else 0
     if code > 0:
         raise OSError(code, os.strerror(code))

@@ -295,7 +295,7 @@ def _kill(containers: Collection[str]) -> None:
 
 
 def logging(profile: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a seccomp profile that logs the calls that a profile permits, except those in ``QUIET``.
+    """Return a copy of a seccomp profile that logs the permitted calls, except those in ``QUIET``.
 
     Args:
         profile: the other one, in the form of an engine or of a runtime; None for no filter.

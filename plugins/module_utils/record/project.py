@@ -127,7 +127,7 @@ def _listed(engine: Engine, label: str, **more: str) -> list[Mapping[str, Any]]:
 def _cast(
     found: Iterable[Mapping[str, Any]], hashes: Mapping[str, str], *, chosen: Mapping[str, Any] | None
 ) -> Cast:
-    """Select members among a project's containers; if one is chosen, only that one is recorded."""
+    """Choose the containers of a project that get twins; if ``chosen`` is given, record only that one."""
     services: dict[str, list[Mapping[str, Any]]] = {}
     for original in found:
         if _service(original) and _label(original, "oneoff") != "True":

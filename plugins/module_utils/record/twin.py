@@ -219,7 +219,7 @@ class _Mounts:
     def of(
         self, inspected: Mapping[str, Any], differences: list[str]
     ) -> tuple[list[dict[str, Any]], list[Volume]]:
-        """Return the mounts of a twin, and the volumes among them; add its differences from the original."""
+        """Return the mounts of a twin, and the volumes among them; append to the list of differences."""
         asked: list[dict[str, Any]] = []
         volumes: list[Volume] = []
         for mount in sorted(inspected.get("Mounts") or (), key=lambda each: each["Destination"]):

@@ -105,7 +105,7 @@ def longest(seconds: int) -> int:
 
 
 def engine_socket(named: str | None) -> str:
-    """Return the engine's socket: the named one, or that of the host's engine.
+    """Return the engine's socket: the given path, or else the socket of the host's engine.
 
     Raises:
         Failed: there is none whose containers can be recorded.
@@ -182,7 +182,7 @@ def _become_worker() -> None:
 
 
 class _Termination:
-    """Ends the process on a signal, but not during a request, whose result would remain in the engine."""
+    """Ends the process on a signal; during a request to the engine, only after the request."""
 
     def __init__(self) -> None:
         self._asked = False

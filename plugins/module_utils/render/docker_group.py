@@ -13,7 +13,7 @@ _FILES = {"/etc/group": "0644", "/etc/gshadow": "0640"}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the document from the role's variables; without ``members``, by the host's policy."""
+    """Render the document from the role's variables; without ``members``, from the host's policy."""
     host, members = HostView(snapshot), variables["members"]
     approved = members if members is not None else host.policy.get("docker_group_members")
     reason = _unfit(host) or _list_error(approved)

@@ -103,7 +103,7 @@ def parse_site(variables: Mapping[str, Any], ssh_ports: Sequence[int]) -> Site:
 
 
 def _of_family(sources: Sequence[Network], family: str) -> Iterator[list[str]]:
-    """Yield conditions on the source; an empty one if no source is named."""
+    """Yield a condition for each source; if no source is named, yield one empty condition."""
     if not sources:
         yield []
     for source in sources:

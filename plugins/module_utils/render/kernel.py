@@ -82,7 +82,7 @@ def _publishing(host: HostView, protocol: str) -> list[str]:
 
 
 def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a document with the baseline and the site's settings, and one with its network settings.
+    """Return a document with the baseline and the site's settings, and one with the site's network settings.
 
     The baseline is known not to break connections. A site's network settings may break them, including the
     one in use.

@@ -55,7 +55,7 @@ class Changelogs:
         self._known: dict[str, list[list[Any]] | None] = {}
 
     def add(self, found: Iterable[dict[str, Any]], offers: Mapping[str, Mapping[str, Fix]]) -> None:
-        """Add to each outdated package the ids that its update fixes; None if unknown."""
+        """Add to each outdated package the CVE ids that its update fixes; None if they are unknown."""
         for each in found:
             entries = self._entries(each["source"], each["fixed"], offers)
             if entries is None:
@@ -67,7 +67,7 @@ class Changelogs:
     def _entries(
         self, source: str, version: str, offers: Mapping[str, Mapping[str, Fix]]
     ) -> list[list[Any]] | None:
-        """Return versions of a changelog with the ids of each; None if unavailable in this run."""
+        """Return the versions in a changelog with the CVE ids of each; None if unavailable in this run."""
         key = re.sub(r"[^A-Za-z0-9.+~-]", "_", f"{source}_{version}")[:200]
         if key not in self._known:
             path = os.path.join(self._folder, f"{key}.json")
@@ -142,7 +142,7 @@ def changelog(package: str) -> str:
 
 
 def parse(text: str) -> list[list[Any]]:
-    """Parse a changelog: versions, newest first, with the ids that each entry names."""
+    """Parse a changelog: versions, newest first, with the CVE ids that each entry names."""
     marks = list(_HEADING.finditer(text))
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     return [

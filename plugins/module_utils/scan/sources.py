@@ -19,7 +19,7 @@ _LONGEST_KEY = 65536
 
 
 class Mirror(NamedTuple):
-    """An archive, and the keys that must have signed it; without keys, apt's own keys."""
+    """A package archive, and the keys that must have signed it; without keys, apt's own keys apply."""
 
     uri: str
     signed_by: str  # in the form of a deb822 source

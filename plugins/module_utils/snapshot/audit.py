@@ -28,7 +28,7 @@ def loaded() -> dict[str, Any]:
 
 
 def _rules() -> list[str]:
-    """Return the rules of the kernel in its order.
+    """Return the audit rules of the kernel, in the kernel's order.
 
     Raises:
         OSError, ValueError: they cannot be read, or changed each time while they were.

@@ -269,7 +269,7 @@ def _members(pid: int, folders: dict[str, str]) -> list[int]:
 def _kinds(
     pid: int, members: list[int], status: dict[str, str], program: str | None, host: Host
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return one process for each name, program, user and privileges, and whether there are too many."""
+    """Return one process per combination of name, program, user, privileges; and whether there are more."""
     kinds: dict[tuple[Any, ...], dict[str, Any]] = {}
     first = privileges(status)
     for member in members[:MAX_PROCESSES]:

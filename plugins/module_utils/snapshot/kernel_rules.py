@@ -28,7 +28,7 @@ _PERMISSIONS = ((4, "r"), (2, "w"), (1, "x"), (8, "a"))
 
 
 def ask() -> list[bytes]:
-    """Return the kernel's rules in its order, each as ``struct audit_rule_data``.
+    """Return the kernel's audit rules in the kernel's order, each as ``struct audit_rule_data``.
 
     Raises:
         OSError: the kernel refuses, or does not answer as it should.

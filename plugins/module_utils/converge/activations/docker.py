@@ -143,7 +143,7 @@ class Docker(AtEngine):
         plan.bookkeeping.in_force[self.config] = digest(after.content)
 
     def _to_validate(self, state: State) -> bytes:
-        """Return the configuration to validate, without the ``userns-remap`` of another document."""
+        """Return the configuration to validate, without a ``userns-remap`` that another document sets."""
         content = state.content or b""
         keys = jsonkeys.parse(content, self.config)
         if self.settings.get("restarted_by"):
@@ -250,7 +250,7 @@ class Docker(AtEngine):
         return self.action in (RESTART, START) or stage in ("restart", "start")
 
     def perform(self) -> None:
-        """Reload, restart or start, unless another activation restarts the engine."""
+        """Reload, restart or start the engine, unless another activation restarts it."""
         if self._leaves_restart:
             return
         if self.memory.get("switch_off"):
