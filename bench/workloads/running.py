@@ -33,7 +33,7 @@ _MOST = 900  # seconds that a command may take
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
-    """A container with its profile, the proof of it, and the attacks that succeed with and without it.
+    """A container, its profile, the proof, and the attacks that succeed with and without the profile.
 
     Args:
         name: of the workload, and of the service where it is of a project.

@@ -89,7 +89,7 @@ class ActionModule(HostScriptAction):
         return result
 
     def _from_variables(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments that the task does not set and a non-empty variable of the play does."""
+        """Return the arguments that only variables of the play set, without empty values."""
         return {
             name: value
             for name, variable in _VARIABLES.items()

@@ -1,4 +1,4 @@
-"""Store the state before each run, and restore it: the folder of hardener on a host.
+"""Store the state before each run in hardener's folder on the host, and restore it.
 
     /var/lib/hardener/              root only
         lock

@@ -18,7 +18,7 @@ _PATIENCE = 5  # seconds; the caller repeats the call
 
 
 def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Confirm a run and return its outcome; if it has ended otherwise, return that outcome.
+    """Confirm a run and return its outcome; if it has already ended, only return its outcome.
 
     Args:
         store: hardener's folder.

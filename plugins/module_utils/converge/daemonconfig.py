@@ -90,7 +90,7 @@ def refuse_bad(
     engine: Engine,
     read: Read,
 ) -> None:
-    """Refuse a configuration with which the engine would not start, or not work.
+    """Refuse a configuration that keeps the engine from starting or from working.
 
     Args:
         after: content of daemon.json as it will be.
@@ -138,7 +138,7 @@ def _problems(
 
 
 def _files(config: Mapping[str, Any], read: Read) -> Iterator[str]:
-    """Yield problems of the files that a configuration names, as they will be after the run."""
+    """Yield problems of the files that a configuration names, in their state after the run."""
     profile = config.get("seccomp-profile")
     if isinstance(profile, str) and profile not in (*seccompprofile.BUILT_IN, "unconfined"):
         content = read(profile) if profile.startswith("/") else None

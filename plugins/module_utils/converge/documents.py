@@ -63,7 +63,7 @@ class Resource(NamedTuple):
             raise AttributeError(name) from None
 
     def uid(self, present: int) -> int:
-        """Return the uid of the owner; if the resource names no owner, the present uid.
+        """Return the uid of the owner; if the resource names no owner, that of the present owner.
 
         Raises:
             Refused: no such user on this host.
@@ -76,7 +76,7 @@ class Resource(NamedTuple):
             raise Refused(f"{self}: this host has no user {self.fields['owner']}") from None
 
     def gid(self, present: int) -> int:
-        """Return the gid of the group; if the resource names no group, the present gid.
+        """Return the gid of the group; if the resource names no group, that of the present group.
 
         Raises:
             Refused: no such group on this host.

@@ -1,4 +1,4 @@
-"""Refuse a run that must no longer begin: the host has had a newer one, or its caller has withdrawn it.
+"""Refuse a run if a newer run has begun on this host, or if its caller has withdrawn it.
 
 A paused controller may continue hours later. The controller gives each run a number that rises. The host
 keeps the highest one, with the name of its run; two runs with the same number are told apart by their names,

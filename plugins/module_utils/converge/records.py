@@ -1,4 +1,4 @@
-"""Read and write hardener's own JSON files; a damaged file is an error, not a missing one.
+"""Read and write hardener's own JSON files; a damaged file is an error, and does not count as missing.
 
 A disk or an administrator may have damaged them, and another version of hardener may have written them.
 """

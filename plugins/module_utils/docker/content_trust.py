@@ -15,7 +15,7 @@ _OFF = ("", "0", "f", "F", "false", "FALSE", "False")
 
 
 def is_on(value: Any) -> bool:
-    """Parse the variable as the docker client does: every value is true, except the forms of false."""
+    """Parse DOCKER_CONTENT_TRUST as the docker client does: on for every value except forms of false."""
     return value not in _OFF
 
 

@@ -338,7 +338,7 @@ def trusted(uid: int) -> bool:
 
 
 def resolve(path: str) -> str:
-    """Return the path without links, following links that root owns.
+    """Return a path with its symbolic links resolved, all of which must belong to root.
 
     Raises:
         Untrusted, OSError: see `at`.

@@ -35,7 +35,7 @@ _INITS = frozenset({"docker-init", "tini", "dumb-init"})
 
 
 class Subject:
-    """A twin of a container. One at a time: a new one replaces the former one.
+    """A twin of a container; a new twin replaces the former one.
 
     Args:
         engine: the engine.

@@ -20,7 +20,7 @@ _MOST = 16  # packages
 
 
 def provide(name: str, folder: str) -> str:
-    """Return the name of a tool that the host has, or else the path of a fetched one; ``run`` accepts both.
+    """Return the name of a tool that the host has, or else the path of a fetched tool; ``run`` accepts both.
 
     Args:
         name: of the tool and of its package.

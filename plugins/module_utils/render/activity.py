@@ -93,7 +93,7 @@ def _profile(host: HostView) -> dict[str, Any]:
 
 
 def _no_profile(host: HostView) -> dict[str, Any]:
-    """Return the document that removes the AppArmor profile's file; the loaded one stays until a reboot."""
+    """Return the document that removes the AppArmor profile, which stays loaded until the next boot."""
     containers = host.entry("docker.containers")
     loaded = host.data("lsm").get("apparmor") or {}
     failed = containers.get("state") == "failed"

@@ -145,7 +145,7 @@ def _own_folders(path: str) -> Iterator[str]:
 
 
 def _sockets(host: HostView) -> Iterator[_Rule]:
-    """Yield the API's sockets, and the group that the configuration gives them."""
+    """Yield the rules for the API's sockets, with the group that the configuration gives them."""
     unit = host.unit("docker.socket") if any(each.startswith("fd://") for each in host.hosts) else {}
     group = unit.get("SocketGroup") or host.setting("group") or "docker"
     paths = [str(host.engine.get("socket") or "")]

@@ -108,11 +108,11 @@ class HostView:
         return [str(host) for host in self.setting("hosts") or ()]
 
     def setting(self, key: str) -> Any:
-        """Return the declared value of a key, from the command line or the file; None if it is not set."""
+        """Return the declared value of a key, from the command line or daemon.json; None if it is not set."""
         return (self.declared.get(key) or {}).get("value")
 
     def flag(self, key: str) -> str:
-        """Return the flag that sets a key, such as ``--icc``; empty if the command line does not."""
+        """Return the flag that sets a key, such as ``--icc``; empty if the command line does not set it."""
         origin = str((self.declared.get(key) or {}).get("origin") or FILE)
         return "" if origin == FILE else origin
 

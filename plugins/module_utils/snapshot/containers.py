@@ -139,7 +139,7 @@ class Containers:
         }
 
     def _seccomp(self, inspect: dict[str, Any], identity: str, *, running: bool) -> dict[str, Any] | None:
-        """Return the calls that a container's profile allows: effective if it runs, else declared."""
+        """Return the calls that the profile of a container allows (the effective profile if it runs)."""
         if running:
             return self._bundles.effective(identity)
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()

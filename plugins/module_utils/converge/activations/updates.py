@@ -24,7 +24,7 @@ _NOISE = (
 
 
 class AutomaticUpdates(Activation):
-    """Verify apt's effective settings against the files, and run the installer without installing.
+    """Verify the effective settings against the files, and do a dry run of the installer.
 
     Settings: ``manager`` (``apt`` or ``dnf``), ``expect``: name of a setting to its values in apt's effective
     configuration, ``configuration``: the file of dnf-automatic.

@@ -146,7 +146,7 @@ class UsernsMigrate(AtEngine):
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
-        """Return no settings: data that containers wrote since then exist in the new root only."""
+        """Return no settings: data written after the migration exist in the new data root only."""
         return Former(None)
 
     def undo(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Run a second engine on the new data root, which imports images and volumes while the first one works.
+"""Run a second engine on the new data root, to import images and volumes while the first one works.
 
 It has its own network and mount namespaces, so that it cannot touch bridges, rules and mounts of the host; it
 starts no container. It ends with its parent.

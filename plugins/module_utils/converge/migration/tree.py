@@ -336,7 +336,7 @@ def _opened(folder: str) -> ContextManager[int]:
 
 @contextmanager
 def _reported(folder: str) -> Iterator[None]:
-    """Convert an OSError or a failure into a failure that names the folder."""
+    """Raise an error of the context again as a failure that names the folder."""
     try:
         yield
     except OSError as error:
