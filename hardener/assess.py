@@ -102,7 +102,7 @@ def _summary(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _last_run(snapshot: Snapshot) -> Mapping[str, Any] | None:
-    """Return the last run; a run whose rollback is unfinished (full disk) counts as failed."""
+    """Return the last run; if its rollback was interrupted, its outcome is a failed rollback."""
     run, unfinished = snapshot.last_run, snapshot.fact_or("hardener.runs", {}).get("unfinished")
     if run and unfinished and unfinished["run"] == run["run"] and unfinished["phase"] == "rolling back":
         return {**run, "outcome": ROLLBACK_FAILED}

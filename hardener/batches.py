@@ -1,4 +1,4 @@
-"""Divide the hosts of a run into batches: canaries first, then shares of the rest. Pure."""
+"""Divide the hosts of a run into batches: canaries first, then a number or percentage of hosts each. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Share:
         return cls(int(found[1]), bool(found[2]))
 
     def of(self, hosts: int) -> int:
-        """Return the share of a total number of hosts, as a number; a percentage is rounded down."""
+        """Return the number of hosts that the share is of ``hosts``; a percentage is rounded down."""
         return hosts * self.number // 100 if self.percent else self.number
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches:
-    """How a run is divided by ``--canary``, ``--batch`` and ``--max-fail``; without these, into one batch.
+    """The division of a run by ``--canary``, ``--batch`` and ``--max-fail``; without them, one batch.
 
     Args:
         canary: a group of the inventory, or a number of hosts; empty for no canaries.

@@ -39,7 +39,7 @@ def write_text(path: Path, text: str, *, mode: int = 0o600, shared: bool = False
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk.
+    """Flush the directory entries of a folder to the disk.
 
     Raises:
         OSError: the folder cannot be opened, or its file system cannot guarantee it.

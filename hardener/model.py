@@ -122,7 +122,7 @@ class Offender:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """The verdict without its offenders, if that is not a pass: an error, or a question for a person."""
+    """What remains of a verdict if all offenders are waived: an error, or a question for a person."""
 
     status: Status
     actual: str

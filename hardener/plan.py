@@ -105,7 +105,7 @@ class DocumentResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """A path that is or would be changed: how, and the difference as text."""
+    """A path that is or would be changed, with the kind of change and the difference as text."""
 
     path: str
     what: str

@@ -120,7 +120,7 @@ def _for_any_host(reason: str, host: str) -> str:
 
 
 def _reason(actual: str) -> str:
-    """Return the reason why a source could not be read, without the name of the source; keep other texts."""
+    """Return why a source could not be read, without the source's name; return other texts unchanged."""
     return line(actual.partition(UNREAD)[2] or actual)
 
 
@@ -204,7 +204,7 @@ class Summary:
         return sorted(self._causes.values(), key=lambda cause: (-len(cause.controls), -cause.hosts))
 
     def _place(self, control: Control) -> _Place:
-        """Return the place of a control; the first host of a part of a run does not have all controls."""
+        """Return the sort key of a control in the benchmark."""
         place = self._places.get(control.slug)
         if place is None:
             place = self._places[control.slug] = catalogue.order(control.id_in(self.benchmark))

@@ -53,7 +53,7 @@ def visible(text: str) -> str:
 
 
 def first(items: Sequence[str], limit: int) -> Iterator[str]:
-    """Return the first items and, as a last item, the number of the others."""
+    """Return the first items and, if others are omitted, their number as a last item."""
     yield from items[:limit]
     if len(items) > limit:
         yield f"+{len(items) - limit} more"

@@ -68,7 +68,7 @@ class Window:
 
     @property
     def complete(self) -> bool:
-        """Return whether nothing was lost and every source could be read."""
+        """Return whether no observation was lost, and every source could be read."""
         return not self.deaf and not any(self.lost.values())
 
 
@@ -86,7 +86,7 @@ class HostActivity:
 
     @property
     def windows(self) -> tuple[Window, ...]:
-        """Return the current period, and the collector's if there is one."""
+        """Return the collector's observations, if any, and those of the current period."""
         return (self.now,) if self.before is None else (self.before, self.now)
 
     @property

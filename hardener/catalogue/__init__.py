@@ -38,7 +38,7 @@ def benchmarks() -> tuple[str, ...]:
 
 @cache
 def every_control() -> tuple[Control, ...]:
-    """Return every control of every benchmark version, by section."""
+    """Return every control of every benchmark version, ordered by section."""
     return tuple(
         _control(slug, path.stem, entry)
         for path in sorted((_DATA / "controls").glob("*.yaml"))
@@ -99,7 +99,7 @@ def is_known(text: str) -> bool:
 
 @cache
 def _meanings() -> Mapping[str, Mapping[str, Control]]:
-    """Map each slug and each id, in lower case, to the controls that have it, by slug."""
+    """Map each slug and each id, in lower case, to the controls with this name, indexed by slug."""
     found: dict[str, dict[str, Control]] = {}
     for control in every_control():
         for name in (control.slug, *(place.id.casefold() for place in control.benchmarks.values())):

@@ -108,7 +108,7 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
 
 
 def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules) -> Iterator[str]:
-    """Describe why records of any path may not reach the log, now or after a reboot.
+    """Describe why audit records may not reach the log, whatever the path, now or after a reboot.
 
     Older snapshots hold nothing of auditd's process and configuration; then these are not judged.
     """
@@ -239,7 +239,7 @@ def _unit(snapshot: Snapshot) -> Sequence[Watched]:
 
 
 def _api(snapshot: Snapshot) -> Sequence[Watched]:
-    """Return the API's sockets and the files of docker.socket: benchmarks name the one or the other."""
+    """Return the API's sockets and the files of docker.socket; benchmarks name the first or the others."""
     paths = (*api_sockets(snapshot), *unit_files(snapshot, "docker.socket"))
     return [Watched(path) for path in dict.fromkeys(real(snapshot, path) for path in paths)]
 

@@ -399,7 +399,7 @@ def _seccomp(info: JSONObject) -> str | None:
 @check("daemon-experimental-off")
 @needs_engine
 def experimental(snapshot: Snapshot) -> Verdict:
-    """Check that experimental features are off, which every engine still reports."""
+    """Check that experimental features are off, as the engine itself reports."""
     expected = "the engine reports no experimental features"
     version = snapshot.fact("docker.version")
     details = [

@@ -131,7 +131,7 @@ def _holders(sockets: Sequence[Mapping[str, Any]], endpoints: Sequence[str]) -> 
 
 
 def _fault_of_another(process: str) -> str:
-    """Describe the problem of a TCP socket of another program than this engine or systemd."""
+    """Describe the fault of a TCP socket that a program other than this engine or systemd holds."""
     if process in {"dockerd", "systemd"}:
         return ""
     if process.startswith("dockerd "):
@@ -148,7 +148,7 @@ def _in_the_hosts_network(snapshot: Snapshot) -> list[str]:
 
 
 def _loopback_remark(address: str, guests: Sequence[str]) -> str:
-    """Return a remark on a socket on loopback: all local users reach it, and are thereby root."""
+    """Describe who can reach a loopback address, as a remark; return an empty text for other addresses."""
     if not _loopback_host(address.removeprefix("tcp://")):
         return ""
     shared = f", and containers in the host's network: {listed(guests)}" if guests else ""
@@ -172,7 +172,7 @@ def _declared_tcp(snapshot: Snapshot, settings: Settings, *, running: bool) -> l
 def _api_listeners(
     snapshot: Snapshot, settings: Settings
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Return the TCP sockets of the daemon that are its API, and those that may be something else.
+    """Return the daemon's TCP sockets that serve the API, and those that may serve something else.
 
     Not swarm's, which have their own TLS, nor metrics; nor ports of containers, which the daemon itself holds
     where the userland proxy is off, and of services always. A daemon that does not answer tells none of them.
@@ -228,7 +228,7 @@ def _is_at(socket: Mapping[str, Any], address: str) -> bool:
 
 
 def _port(text: str) -> int:
-    """Return the port of ``address:port`` or of a single number; 0 without one."""
+    """Return the port of ``address:port`` or of a port alone; 0 if the text has no port."""
     digits = text.rpartition(":")[2]
     return int(digits) if digits.isdigit() else 0
 
@@ -379,7 +379,7 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 
 def _own_networks(snapshot: Snapshot) -> Networks:
-    """Return the addresses that are on this host: any, loopback, and those of the engine's own networks."""
+    """Return the networks that stay on this host: unspecified address, loopback, the engine's bridges."""
     found = [ip_network(text) for text in _HERE]
     for network in snapshot.fact_or("docker.networks", []):
         if network.get("Driver") == "bridge":
@@ -390,7 +390,7 @@ def _own_networks(snapshot: Snapshot) -> Networks:
 
 
 def _remote(driver: str, options: Mapping[str, str], nearby: Networks) -> bool:
-    """Return whether a log driver sends to another host, as each does that has no destination (``awslogs``).
+    """Return whether a log driver sends to another host; drivers without an address (``awslogs``) do.
 
     Args:
         driver: its name.

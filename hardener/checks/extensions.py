@@ -49,7 +49,7 @@ def nri(snapshot: Snapshot) -> Verdict:
 
 
 def _nri_options(settings: Settings) -> Mapping[str, str]:
-    """Return the NRI options, from the flag (``enable=true,socket-path=/x``) or as an object."""
+    """Return the NRI options, given as a flag (``enable=true,socket-path=/x``) or as an object."""
     declared = settings.get("nri-opts")
     # In the file it is an object; words are those of flags.
     is_odd = isinstance(declared.value, list) and not declared.origin.startswith("--")
@@ -120,7 +120,7 @@ def _failed(expected: str, offenders: list[Offender], evidence: list[str]) -> Ve
 
 
 def _open_trees(snapshot: Snapshot, folders: Iterable[str]) -> Iterator[Offender]:
-    """Return the entries that users other than root can change: the folders, their content, their parents.
+    """Yield what users other than root can change: the folders, their content, and their parents.
 
     A missing folder can be created in its parent.
     """

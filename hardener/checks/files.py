@@ -31,7 +31,7 @@ FaultOf = Callable[[Snapshot, JSONObject], str]
 def _register(
     slug: str, subject: str, find: FindPaths, expected: str, fault_of: FaultOf, *, rootless: bool = True
 ) -> None:
-    """Register a check of all paths of ``find``; without ``rootless``, rootless daemons are exempt."""
+    """Register a check of the paths from ``find``; without ``rootless``, rootless daemons are exempt."""
 
     @check(slug)
     @needs_engine
@@ -83,7 +83,7 @@ def _group_fault(snapshot: Snapshot, record: JSONObject) -> str:
 
 
 def _wider_than(allowed: int) -> FaultOf:
-    """Return a check for mode bits outside a mask, and ACL entries that grant more than it gives others."""
+    """Return a check for mode bits outside a mask, and for ACL entries that exceed its bits for others."""
 
     def wrong(_: Snapshot, record: JSONObject) -> str:
         reasons = []
@@ -104,7 +104,7 @@ def _wider_than(allowed: int) -> FaultOf:
 
 
 def _open_to_others(allowed: int) -> FaultOf:
-    """Return a check for too wide permissions of a file, and for a folder where others can replace a file."""
+    """Return a check for too wide permissions, and for a folder in which others can replace the file."""
     wider = _wider_than(allowed)
 
     def wrong(snapshot: Snapshot, record: JSONObject) -> str:
@@ -173,7 +173,7 @@ def _config_folder(snapshot: Snapshot) -> Sequence[str]:
 
 
 def _certificates(snapshot: Snapshot) -> Sequence[str]:
-    """Return every file of every registry, client keys included, without dangling links."""
+    """Return every file below ``certs.d``, client keys included, without dangling links."""
     folder = f"{config_folder(snapshot)}/certs.d/"
     files = snapshot.fact("files")
     return [

@@ -219,7 +219,7 @@ def _backend(snapshot: Snapshot) -> str:
 
 
 def _saved(snapshot: Snapshot, version: int) -> Ruleset:
-    """Return the rules of iptables.
+    """Return the rules of ``iptables-save`` or ``ip6tables-save``.
 
     Raises:
         FactUnavailable: they could not be read.
@@ -234,7 +234,7 @@ def _saved(snapshot: Snapshot, version: int) -> Ruleset:
 
 
 def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
-    """Return the rules of iptables, and those of nft without iptables' tables, which nft shows in part."""
+    """Return the rules of iptables, and those of nft outside of iptables' tables, which nft shows in part."""
     firewall = snapshot.fact_or("firewall", {})
     saved = Ruleset({}, version)
     if isinstance(fields.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):
@@ -246,7 +246,7 @@ def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
 
 
 def _complete_or_raise(snapshot: Snapshot) -> None:
-    """Raise if a part of the packet filter could not be read, since it could refuse the packets."""
+    """Raise an error if a part of the packet filter is unknown, since this part may refuse the packets."""
     firewall = snapshot.fact_or("firewall", {})
     errors = fields.table(firewall, "errors", "firewall")
     if errors:

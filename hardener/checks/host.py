@@ -30,7 +30,7 @@ _HARDENED = "the operating system follows a hardening baseline"
 @check("host-separate-partition")
 @needs_engine
 def separate_partition(snapshot: Snapshot) -> Verdict:
-    """Check that the data root and the containerd store's images are on a device of their own."""
+    """Check that the data root and the containerd store each have a file system of their own."""
     mounts = snapshot.fact("mounts")
     root = data_root(snapshot)
     expected = f"{root} is a file system of its own"
@@ -152,7 +152,7 @@ def _declared_group(snapshot: Snapshot) -> str:
 
 @check("host-hardened")
 def hardened(snapshot: Snapshot) -> Verdict:
-    """Decide by OpenSCAP's results if the last scan has them; else ask a person for a benchmark report."""
+    """Judge by the OpenSCAP results of the last scan; without them, ask a person for a benchmark report."""
     last = last_scan(snapshot)
     evidence = _of_the_system(snapshot)
     if last and last.scan.openscap:

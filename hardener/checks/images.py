@@ -26,7 +26,7 @@ _EVERYBODY = re.compile(r"/etc/environment|/etc/profile|/etc/profile\.d/[^/]+")
 @check("image-non-root-user")
 @needs_engine
 def non_root_user(snapshot: Snapshot) -> Verdict:
-    """Check that no container runs as the host's root, and that no unused image would."""
+    """Check that no container runs as root of the host, and that no unused image has root as its user."""
     everyone = containers(snapshot)
     used = {container.image_id for container in everyone}
     unused = tuple(image for image in images(snapshot) if image.id not in used)
@@ -115,7 +115,7 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
 
 
 def _place(entry: str) -> str:
-    """Return a prefix of the policy, completed with its registry (by default Docker Hub)."""
+    """Complete a prefix of the policy with its registry (by default Docker Hub)."""
     name = entry.rstrip("/")
     if not name:
         raise policy.unusable("registries must name registries or repositories", entry)

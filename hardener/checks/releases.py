@@ -58,7 +58,7 @@ EXPECTED = "the running engine is a supported release with its security fixes"
 @check("docker-version-current")
 @needs_engine
 def version_current(snapshot: Snapshot) -> Verdict:
-    """Check that the running engine, not only the installed package, has the fixes."""
+    """Check that the running engine, not only the installed package, has the security fixes."""
     version = snapshot.fact("docker.version")
     running = str(version.get("Version", ""))
     packages = snapshot.fact("packages")

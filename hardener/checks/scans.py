@@ -95,7 +95,7 @@ def last_scan(snapshot: Snapshot) -> LastScan | None:
 @check("image-vulnerability-scan")
 @needs_engine
 def vulnerability_scan(snapshot: Snapshot) -> Verdict:
-    """Check that every image was scanned recently and its findings are fixed; a person judges the rest."""
+    """Check that every image was scanned recently and its findings are fixed; ask a person if unknown."""
     used = {container.image_id for container in containers(snapshot)}
     last = last_scan(snapshot)
     threshold = _Threshold.of(snapshot)
@@ -119,7 +119,7 @@ def vulnerability_scan(snapshot: Snapshot) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Threshold:
-    """The site's limits for pending updates."""
+    """The site's limits for pending updates: their number, and the packages to ignore."""
 
     updates: int
     ignored: Sequence[str]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """The history, and the selected inventory; None for the only inventory that has runs."""
+    """The history, and an inventory in it; None stands for the only inventory that has runs."""
 
     home: Path
     inventory: str | None
@@ -60,7 +60,7 @@ class Runs:
 
 
 def runs_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that select runs; the command gets them as ``kept``."""
+    """Add the options that select runs; the command gets them as the argument ``kept``."""
 
     @functools.wraps(function)
     def with_runs(*, home: Path, inventory: str | None, **values: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Prepare the standard streams, so that a closed one does not end a run.
+"""Prepare the standard streams, so that a closed stream does not end a run.
 
 Progress and messages on standard error are for a person. A run that changes hosts must not end in the middle,
 nor with another exit code, because the reader of that stream is gone. The same applies to the results on
@@ -17,7 +17,7 @@ _STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 
 
 class OutputClosedError(Exception):
-    """The reader of standard output is gone, so the rest of the output need not be made.
+    """The reader of standard output has closed it, so the command can stop printing.
 
     It is not an ``OSError``: a closed pipe of another program must not end a command in silence.
     """
@@ -37,7 +37,7 @@ def prepare_standard_streams() -> None:
 
 
 def outlive_reader() -> None:
-    """Drop output from now on if the reader of standard output is gone: the run goes on to its exit code."""
+    """From now on, drop output if standard output is closed, so that the run reaches its own exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stdout.buffer, io.BufferedWriter):
         raw = sys.stdout.buffer.raw
         if isinstance(raw, _Results):
@@ -66,7 +66,7 @@ class _Messages(io.FileIO):
 
 
 class _Results(io.FileIO):
-    """Standard output: an error of writing ends the command, and what it still prints is dropped.
+    """Standard output: a failed write ends the command, and all later output is dropped.
 
     Attributes:
         outlives_reader: whether the command goes on when the reader is gone.

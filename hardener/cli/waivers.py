@@ -168,7 +168,7 @@ def _decisions(document: Document, today: date) -> tuple[str, Waivers | Attestat
 
 
 def _objects(values: Sequence[str]) -> dict[str, list[str]]:
-    """Return the globs by kind of object."""
+    """Parse values such as ``container=traefik`` into the globs of each kind of object."""
     found: dict[str, list[str]] = {}
     for value in values:
         kind, _, glob = value.partition("=")

@@ -23,7 +23,7 @@ _SECCOMP = "seccomp=sha256:"
 
 @dataclass(frozen=True, slots=True)
 class ContainerChange:
-    """A container whose identity changed, or all containers of a host.
+    """A change of the identity of one container, or the same change in all containers of a host.
 
     ``container`` is its name, empty if the same axes changed for all containers of the host. ``profiled``
     names the containers that still have their earlier own seccomp profile: it was made for the earlier

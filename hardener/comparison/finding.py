@@ -119,7 +119,7 @@ def _same_decisions(before: Finding, after: Finding) -> bool:
 
 
 def _decisions(finding: Finding) -> set[object]:
-    """Return the waivers and attestations that apply to a finding, with their standing."""
+    """Return id, last day and effect (standing) of each waiver and attestation of a finding."""
     waivers = {(each.waiver.id, each.waiver.expires, each.standing) for each in finding.waivers}
     attestations = {
         (each.attestation.id, each.attestation.expires, each.standing) for each in finding.attestations

@@ -33,7 +33,7 @@ def read_decisions(waivers: Path | None, attestations: Path | None, *, today: da
 
 
 def stored_decisions(declared: Mapping[str, bytes], *, name: str, today: date) -> Decisions | None:
-    """Return the decisions that were stored with a run; None where there were none.
+    """Return the waivers and attestations that were stored with a run; None if no file was stored.
 
     Args:
         declared: the contents of the files, under the keys ``waivers`` and ``attestations``. The evidence
@@ -69,7 +69,7 @@ def _decisions(
 
 
 def default_path(inventory: str, name: str) -> Path | None:
-    """Return the path of a file next to an inventory: in its folder, or in the inventory folder itself."""
+    """Return the path of a file in an inventory folder, or next to an inventory file; None without it."""
     try:
         path = Path(inventory)
         folder = path if path.is_dir() else path.parent

@@ -111,7 +111,7 @@ class Member:
         self._left = self.size
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield what is not yet read of the content, in pieces."""
+        """Yield the unread part of the content, in pieces."""
         while self._left:
             piece = self._source.read(min(self._left, _PIECE))
             self._left -= len(piece)
@@ -129,7 +129,7 @@ class Member:
         return b"".join(self.pieces())
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the whole content; an unread rest is read for it."""
+        """Read the remaining content; return the SHA-256 of the whole content."""
         for _ in self.pieces():
             pass
         return self._digest.hexdigest()
@@ -225,7 +225,7 @@ class _Inflated:
             raise Refused(self._name, "cut off")
 
     def _piece(self, size: int) -> bytes:
-        """Read up to ``size`` bytes; nothing at the end."""
+        """Read up to ``size`` bytes; return no bytes at the end of the file."""
         while not self._inflater.eof:
             if not self._packed:
                 self._packed = self._fetch()

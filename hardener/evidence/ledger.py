@@ -68,7 +68,7 @@ class Ledger:
 
     @property
     def head(self) -> Link:
-        """Return the reference to the last entry; that before the first entry if the ledger is empty."""
+        """Return the reference to the last entry; for an empty ledger, the fixed first reference."""
         return self._head.link() if self._head else START
 
     def append(self, *, runs: tuple[str, ...], bundle_sha256: str, manifest_sha256: str) -> LedgerEntry:

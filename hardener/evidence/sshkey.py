@@ -113,7 +113,7 @@ def public_half(file: bytes) -> bytes | None:
 
 
 def read_string(data: bytes) -> tuple[bytes, bytes]:
-    """Read the string at the beginning of data; return it and the rest.
+    """Read the string at the beginning of data; return the string and the remaining data.
 
     Raises:
         ValueError: it is cut off.

@@ -71,7 +71,7 @@ class Verified:
 
     @property
     def complete(self) -> bool:
-        """Return whether findings and reports were compared, as only the version that wrote them can."""
+        """Return whether findings and reports were compared; only the version that wrote them can do this."""
         return not any(each.judge or each.writer for each in self.reassessed) and not any(
             again.judge for _, again in self.proofs
         )

@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """Return the action's own message; empty without one, or after a failure."""
+        """Return the message of the action; empty if it has none, or after a failure."""
         return "" if self.reason else str(self.data.get("msg") or "")
 
     def texts(self, *keys: str) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class SliceLost:
-    """A place has lost a slice; its hosts that have not answered are asked again by another place."""
+    """A slice was lost; another process or node takes its hosts that have not answered."""
 
     number: int
     hosts: tuple[str, ...]

@@ -32,7 +32,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One playbook for hosts.
+    """A playbook, with the hosts and the options for its run.
 
     Args:
         playbook: its name, such as ``audit``.

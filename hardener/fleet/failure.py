@@ -80,7 +80,7 @@ def _head(text: str) -> str:
 
 
 def _unparsed(path: str, warnings: Sequence[str]) -> str:
-    """Describe why an inventory is unreadable: the plugin for this type of file knows the reason."""
+    """Describe why an inventory is unreadable: take the cause from the plugin for this type of file."""
     causes = [
         (match["plugin"], match["cause"] + text[match.end() :])
         for text in warnings

@@ -102,7 +102,7 @@ def _pattern(host: str) -> str:
 
 
 def _times(playbook: str, folder: Path) -> dict[str, str]:
-    """Return the environment by which workers limit the time of a host; empty if the user sets that time."""
+    """Return the environment that makes workers limit each host's time; empty if the user sets that time."""
     if playbook in _AS_LONG_AS_ASKED:
         return {}
     times = folder / "times"

@@ -288,7 +288,7 @@ class MeshAttempt:
 
 
 def _checked(inventory: Inventory) -> Callable[[tuple[str, ...]], None]:
-    """Return a check that refuses hosts without ssh: ``local`` would mean the node, not this machine."""
+    """Return a check that refuses hosts with the connection ``local``, which on a node means the node."""
 
     def check(hosts: tuple[str, ...]) -> None:
         for host in hosts:
@@ -321,7 +321,7 @@ def _keep_artifacts(archive: zipfile.ZipFile, folder: Path) -> None:
 
 
 def _bounded(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """Return the archive entry of a file; its size limits what is unpacked.
+    """Return the entry of a file in an archive; refuse it if the file is too large.
 
     Raises:
         ReceptorError: it is too large.

@@ -30,12 +30,12 @@ _ENDED = {2: "succeeded", 3: "failed", 4: "was cancelled"}  # Receptor's states 
 
 
 class ReceptorError(HardenerError):
-    """A node does not answer, or refuses."""
+    """A node does not answer, or refuses a command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node that offers the work; ``signed`` says whether it requires signed work."""
+    """A node that offers the requested work type; ``signed`` says whether it requires signed work."""
 
     name: str
     signed: bool
@@ -54,7 +54,7 @@ class Receptor:
         self._asked = 0.0
 
     def nodes(self, work_type: str) -> dict[str, Node]:
-        """Return the reachable nodes that offer work, by name; the result is at most one second old.
+        """Return the reachable nodes that offer a work type, by name; the result is at most one second old.
 
         Raises:
             ReceptorError: this machine's node does not answer.

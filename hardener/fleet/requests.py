@@ -109,7 +109,7 @@ def install(
 def roll_back(
     fleet: Fleet, run_id: str, *, listing: bool, check: bool, differences: bool
 ) -> Answers[ChangeAnswer]:
-    """Request the rollback of the last run, or of one run and all later ones; or a list of the runs."""
+    """Request a rollback of the last run, or of one run and all later ones; or only a list of the runs."""
     variables: dict[str, object] = {"rollback_run": run_id, "rollback_list": listing}
     run = fleet.run("rollback", variables=variables, check=check, diff=differences)
     return Answers(run, "rollback", _change, differences=differences)

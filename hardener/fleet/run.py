@@ -290,7 +290,7 @@ class Run:
                 self._thread.join()
 
     def _is_stopped(self) -> bool:
-        """Return whether a signal has stopped (paused) the process of Ansible, which then never ends."""
+        """Return whether a signal has stopped Ansible's process, which does not end until it is continued."""
         with suppress(OSError, IndexError):
             if pid := self._pid(within=0):
                 stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -322,7 +322,7 @@ class Run:
 
 
 def outcome_of(host: str, stats: Mapping[str, Any], reasons: Mapping[str, str], stopped: str) -> Outcome:
-    """Return the outcome of a host by what Ansible counted at its end.
+    """Return the outcome of a host from the statistics that Ansible reports at its end.
 
     Args:
         host: its name.
@@ -346,7 +346,7 @@ def _is_text(value: str) -> bool:
 
 
 def _holds_variables(raw: Mapping[str, Any]) -> bool:
-    """Return whether an event contains variables of the site, which may be secret: it is not kept."""
+    """Return whether an event contains variables of the site, which may be secret and are not stored."""
     action = (raw.get("event_data") or {}).get("resolved_action")
     return raw.get("event") == "runner_on_ok" and action == "ansible.builtin.set_fact"
 

@@ -61,7 +61,7 @@ class SliceQueue:
         return bool(self._waiting)
 
     def take(self, place: str, places: Sequence[str]) -> Slice | None:
-        """Return the next slice for a place; one that it lost only if all other places lost it too."""
+        """Return the next slice for a place; a slice that it lost only if all other places lost it too."""
         for each in self._waiting:
             if place not in each.lost_at or set(places) <= set(each.lost_at):
                 self._waiting.remove(each)

@@ -136,7 +136,7 @@ class AssessmentStore(Iterable[Assessment]):
         return self._file.read(place.size)
 
     def _number(self, control: Control) -> int:
-        """Return the number of a control; equal controls have one number."""
+        """Return the number of a control; equal controls share a number."""
         number = self._numbers.get(id(control))
         if number is None:
             if control in self._controls:

@@ -211,7 +211,7 @@ def unfinished_run(home: Home, name: str) -> Unfinished:
 
 
 def forget_run(home: Home, run: str) -> None:
-    """Remove the file of a run that another one continues."""
+    """Remove the journal of a run that another run continues."""
     if _NAME.fullmatch(run):
         (home.changes / f"{run}{_SUFFIX}").unlink(missing_ok=True)
 

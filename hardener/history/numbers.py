@@ -1,4 +1,4 @@
-"""Give each run that changes hosts a rising number; a host refuses lower ones than its last.
+"""Give each run that changes hosts a rising number; a host refuses a number lower than its last one.
 
 A number is the time in milliseconds, or one more than the highest known number: of this history, or of a host
 that was just audited. So the numbers of several control nodes rise in the order in which their runs begin,

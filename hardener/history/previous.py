@@ -15,7 +15,7 @@ _POINTS = 120  # points of a trend; a chart cannot show more
 
 
 def previous_runs(history: History, run: RunRecord, *, before: int | None = None) -> PreviousRuns | None:
-    """Return the runs that precede a run; None if it is the first of its kind.
+    """Return the earlier runs over the same hosts and controls; None if there are none.
 
     Args:
         history: the history.

@@ -93,7 +93,7 @@ class Proofs:
         self._folder = self._home.path / "proofs"
 
     def keep(self, proven: Proven) -> StoredProof:
-        """Store a proof; remove proofs beyond the limits of retention, as for runs.
+        """Store a proof; remove old proofs by the limits that ``retention.yml`` sets for runs.
 
         Raises:
             HardenerError: it cannot be written.

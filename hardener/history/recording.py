@@ -93,7 +93,7 @@ class Recording:
         self._files[host] = name
 
     def snapshot(self, host: str) -> bytes | None:
-        """Return the kept snapshot of a host; None where there is none."""
+        """Return the kept snapshot of a host; None if none was kept."""
         file = self._files.get(host)
         if file is None:
             return None

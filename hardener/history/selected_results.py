@@ -78,7 +78,7 @@ def groups_of(run: StoredRun, *, known: bool) -> Groups:
 
 
 def _of_snapshot(run: StoredRun, host: str) -> Collection[str] | None:
-    """Return the groups of a host from its snapshot, if its assessment is of a version without groups."""
+    """Return the groups of a host from its snapshot, for assessments of a version that stored no groups."""
     try:
         data = run.snapshot(host)
         return Snapshot.parse(data, name="snapshot").groups if data else None

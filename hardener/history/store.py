@@ -245,7 +245,7 @@ class History:
             return connection.execute(statement, values).fetchall()
 
     def _load(self, where: str, *values: str | int) -> Iterator[StoredRun]:
-        """Load the runs that a part of an SQL statement selects."""
+        """Load the runs that the given end of an SQL statement (``WHERE …``) selects."""
         if not self._home.database.exists():
             return
         with connected(self._home) as connection:

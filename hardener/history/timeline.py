@@ -79,7 +79,7 @@ class Timeline:
 
 
 def steps_statement(numbers: str) -> str:
-    """Return the statement of ``Timeline.steps``.
+    """Return the SQL statement of ``Timeline.steps``.
 
     ``CROSS JOIN`` keeps the order of the tables: SQLite has no statistics of them, and would otherwise read
     all findings of every run for one host.

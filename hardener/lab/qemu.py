@@ -97,7 +97,7 @@ class Machine:
         ]
 
     def _disks(self) -> Iterator[str]:
-        """Return the options for its disks, in the order in which the guest finds them."""
+        """Return the options for the guest's disks, in the order in which the guest finds them."""
         for number, path in enumerate(self.disks):
             disk = {
                 "driver": self.disk_format,

@@ -100,7 +100,7 @@ class Release:
 
     @property
     def bare(self) -> Release:
-        """Return the release without Docker, whose packages are in apt's cache instead."""
+        """Return this release without Docker, with Docker's packages in apt's cache."""
         cached = (*self.cached, *self.docker)
         return dataclasses.replace(self, name=f"{self.name}{_BARE}", docker=(), cached=cached)
 

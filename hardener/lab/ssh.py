@@ -19,7 +19,7 @@ def generate_key(path: Path, *, comment: str) -> str:
 
 
 def write_known_hosts(path: Path, *, port: int, host_key: Path) -> None:
-    """Write a known_hosts file with the host key for that port."""
+    """Write a known_hosts file with the host key for a port on 127.0.0.1."""
     public_key = host_key.with_name(f"{host_key.name}.pub").read_text()
     path.write_text(f"[127.0.0.1]:{port} {public_key}")
 

@@ -50,7 +50,7 @@ class Destination(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A report that is divided among files: ``name`` gives the part of a host, ``make`` a part's report."""
+    """A report that is split into files: ``name`` returns the part of a host, ``make`` a part's report."""
 
     make: Callable[[], Report]
     name: Callable[[Assessment], str]
@@ -81,7 +81,7 @@ def by_group(make: Callable[[], Report], assessments: Iterable[Assessment]) -> P
 
 
 class Folder(ABC):
-    """A report of several files in a folder; a file is its path and its text. An instance writes one run."""
+    """A report of several files in a folder, each with its path and text. An instance writes one run."""
 
     @abstractmethod
     def first(self) -> Iterator[tuple[str, str]]:

@@ -116,7 +116,7 @@ class HtmlReport(Report):
         return comma + data(record)
 
     def end(self) -> Iterator[str]:
-        """Return the rest of the data, the totals, and the script that shows the findings."""
+        """Return the end of the page: remaining data, totals, and the script that shows the findings."""
         known = self.catalogue()
         yield "]"
         yield (

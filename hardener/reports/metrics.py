@@ -184,7 +184,7 @@ def _state(days: int) -> str:
 
 
 def _ratio(name: str, counts: Mapping[Status, int], labels: dict[str, str]) -> Iterator[_Sample]:
-    """Yield a ratio; nothing if no control passes, fails or is an error."""
+    """Yield the compliance as a sample; nothing if no control passes, fails or is an error."""
     if (ratio := compliance(counts)) is not None:
         yield name, ratio, labels
 

@@ -110,7 +110,7 @@ def _run(run: RunInfo) -> dict[str, Any]:
 
 
 def _decisions(run: RunInfo) -> dict[str, Any] | None:
-    """Return the applied waivers and attestations, their day, and those that need attention."""
+    """Return number and digest of the waivers and attestations, and those that have expired or soon will."""
     if not run.decisions:
         return None
     digests = run.decisions.digests

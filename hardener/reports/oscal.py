@@ -264,7 +264,7 @@ def _last_second(day: date) -> str:
 
 
 def _properties(values: Mapping[str, str], *, namespace: str = _NAMESPACE) -> Iterator[dict[str, str]]:
-    """Return properties; one without a value is omitted, since OSCAL has no empty strings."""
+    """Return properties, without those that have no value, since OSCAL has no empty strings."""
     for name, value in values.items():
         if shown := line(value, 1000):
             yield {"name": name, **({"ns": namespace} if namespace else {}), "value": shown}

@@ -109,7 +109,7 @@ def _grype(raw: _Report) -> dict[str, Any]:
 def _as_record(
     tool: str, image: object, created: object, findings: Iterator[dict[str, str]]
 ) -> dict[str, Any]:
-    """Return a report in the form of a host's record, with two more keys.
+    """Return a report in the form of a host's record, with the additional keys ``system`` and ``ended``.
 
     ``system`` is whether it covers packages of the operating system; ``ended`` is a release without updates.
 

@@ -57,7 +57,7 @@ class Statements:
 
 
 def _findings(scan: Scan) -> Iterator[tuple[str, Image | None, str, Package, str]]:
-    """Yield object, image, vulnerability, package and its name for each finding."""
+    """Yield object, image, vulnerability, package and package name of each finding."""
     yield from ((HOST, None, *found) for found in _of_packages(scan.host))
     for identity, scanned in scan.images.items():
         image = Image(identity, scan.names.get(identity, ""))

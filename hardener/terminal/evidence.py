@@ -38,14 +38,14 @@ def verified_lines(verified: Verified) -> Iterator[str]:
 
 
 def _judged(proven: Proven) -> str:
-    """Describe the second judgement of a proof."""
+    """Describe the result of judging a proof's observations again."""
     if proven.judge:
         return f"judged by {line(proven.judge)}, not compared"
     return "the verdict follows from its observations"
 
 
 def _compared(again: Reassessed) -> str:
-    """Describe the second judgement of the findings."""
+    """Describe the result of judging the snapshots of a run again."""
     if again.judge:
         return f"judged by {line(again.judge)}; {again.differences} differ when judged by this version"
     if again.writer:

@@ -135,7 +135,7 @@ class Progress:
         return f"{text}; last time {duration(self._last_time)} in all" if self._last_time else text
 
     def _step(self) -> str:
-        """Return the steps of transactions with their durations, longest first; empty without one."""
+        """Return the running steps of transactions with their durations, longest first, or empty text."""
         now = time.monotonic()
         steps = [
             f"{f'{line(host, 60)}: ' if len(self._hosts) > 1 else ''}{name} {duration(now - began)}"

@@ -26,7 +26,7 @@ def run_lines(run: StoredRun) -> Iterator[str]:
 
 
 def selection_lines(results: SelectedResults) -> Iterator[str]:
-    """Describe the chosen part of a run, after it was read; return nothing if that is the whole run."""
+    """Describe the chosen part of a run, once its results are read; return nothing without a filter."""
     if not results.filter:
         return
     yield f"filter     {results.filter}"

@@ -101,7 +101,7 @@ def explain_command(control_id: str, benchmark: str) -> str:
 
 
 def cause_line(cause: Cause, *, is_fleet: bool) -> str:
-    """Describe a reason for which controls could not be decided: how many, on which hosts."""
+    """Describe why controls could not be decided: the number of controls, the hosts, and the reason."""
     number = len(cause.controls)
     what = f"{number} control{'' if number == 1 else 's'}"
     if is_fleet:

@@ -130,7 +130,7 @@ def assess_fleet(
     label: str = "audit",
     not_begun: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[AssessmentStore]:
-    """Collect and judge; return the assessments in inventory order, which can be read repeatedly.
+    """Collect and judge snapshots; return the assessments, which can be read repeatedly, in inventory order.
 
     They are complete when the last host is judged; Ansible ends a moment later, inside the context.
 
@@ -240,7 +240,7 @@ class _Judge:
         return assessment
 
     def _marked(self, assessment: Assessment) -> Assessment:
-        """Add the reason why the change of the host was not begun to its assessment."""
+        """Add to the assessment of a host the reason why its change was not begun."""
         reason = self._not_begun.get(assessment.host)
         return replace(assessment, not_begun=reason) if reason else assessment
 

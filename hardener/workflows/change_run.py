@@ -60,7 +60,7 @@ class ChangeRun:
         return self._fleet
 
     def begin(self, run: str, *, seen: int, hosts: Sequence[str] | None = None) -> None:
-        """Take the number of the run, and write the hosts that it will change; a second call does nothing.
+        """Take the run number, and write the hosts to change into the journal; a second call does nothing.
 
         Args:
             run: its name.

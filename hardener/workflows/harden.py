@@ -60,7 +60,7 @@ def harden(
 
 
 def _reviewed(file: Path | None, listener: HardenListener) -> tuple[Mapping[str, Reviewed] | None, bool]:
-    """Load a reviewed plan; return also whether the entry of a host is damaged."""
+    """Load a reviewed plan; return also whether the entry of any host is damaged."""
     if file is None:
         return None, False
     loaded = planfile.load(file)
@@ -86,7 +86,7 @@ def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> N
 
 
 def _require_all_hosts(reviewed: Mapping[str, Reviewed], hosts: AbstractSet[str], *, limit: str) -> None:
-    """Require that the inventory has every host of a reviewed plan; with a limit, require nothing.
+    """Require that the inventory has every host of a reviewed plan, unless ``limit`` is set.
 
     Raises:
         HardenerError: the inventory does not have one.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """The command line of a run and its folder, so that another run can continue it.
+    """The command line of a run and its current folder, so that another run can continue the run.
 
     Args:
         arguments: the command line, without the program.
@@ -48,7 +48,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The hosts of a run: how they are reached, and their name in the history.
+    """The hosts of a run, the way to reach them, and the history that records the run.
 
     Args:
         reach: returns the fleet; asks for passwords, so it is called after all other checks.

@@ -93,7 +93,7 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
 
 
 def write_plan(request: PlanRequest, result: PlanResult) -> None:
-    """Write the plan to the requested file; apart from ``plan``, so that the plan can be shown first.
+    """Write the plan to the requested file: a step of its own, so that the plan can be shown first.
 
     Args:
         request: the request of the plan.

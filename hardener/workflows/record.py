@@ -54,7 +54,7 @@ class Listener(Watcher, Protocol):
     """Receives the progress of a recording."""
 
     def ready(self, addresses: Mapping[str, str], problems: Sequence[str]) -> None:
-        """Report that the twins serve.
+        """Report that the twins run and can be exercised.
 
         Args:
             addresses: of the twins, by port.

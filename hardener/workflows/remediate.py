@@ -35,7 +35,7 @@ class ChangeListener(Listener, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RemediationResult:
-    """The results of the plans; ``outlooks`` has one for each host with a plan, in their order."""
+    """The results of the plans; ``outlooks`` has one outlook for each host with a plan, in the same order."""
 
     outlooks: tuple[Outlook, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)  # host to reason

@@ -23,7 +23,7 @@ _LONGEST_S = 900.0  # seconds to wait for hosts that are still at work or wait t
 
 
 class HostState(StrEnum):
-    """The state of a host after its controller is gone."""
+    """The state of a host in a run whose controller has ended."""
 
     CONFIRMED = "confirmed"
     ROLLED_BACK = "rolled back"

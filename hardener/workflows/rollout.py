@@ -23,7 +23,7 @@ _NAMED = 3
 
 
 class RolloutListener(Protocol):
-    """Receives the progress of a run in batches."""
+    """Receives the progress of a run that is divided into batches."""
 
     def divided(self, batches: Sequence[Batch], most_failures: int) -> None:
         """Report the batches, and how many hosts may fail."""

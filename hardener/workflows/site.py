@@ -242,5 +242,5 @@ def _last(runs: Sequence[StoredRun]) -> StoredRun:
 
 
 def _digest(*parts: str) -> str:
-    """Return a digest of the sources of pages: these parts, and the version of the code."""
+    """Return a digest of the given parts, and of the code and the templates behind the pages."""
     return hashlib.sha256(json.dumps([rendering.digest(), *parts]).encode()).hexdigest()

@@ -55,7 +55,7 @@ def stage(
 
 
 def this_process() -> dict[str, object]:
-    """Return the number and the start of this process, without which a run on this machine ends."""
+    """Return pid and start time of this process; when it ends, a run on this machine ends too."""
     fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     return {"pid": os.getpid(), "started": fields[19]}
 
@@ -68,7 +68,7 @@ def problems(begun: Mapping[str, Any]) -> list[str]:
 
 
 def addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
-    """Return the addresses of the twins' ports for the environment; an answer with other names is refused."""
+    """Return the address of each port of the twins; refuse an answer with anything else."""
     found = begun.get("addresses")
     if not isinstance(found, Mapping) or len(found) > _MAX_PORTS:
         raise HardenerError(f"{line(host)}: the answer has no addresses of twins")

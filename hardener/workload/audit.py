@@ -51,7 +51,7 @@ class ContainerAudit:
 
     @property
     def first(self) -> tuple[str, ...]:
-        """Return the first recommendations, without those that another one includes."""
+        """Return the first recommendations, without those that another recommendation includes."""
         return tuple(each.do for each in self.excess if not each.follows)[:FIRST]
 
 

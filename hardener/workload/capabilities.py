@@ -75,5 +75,5 @@ def held(merged: Merged) -> frozenset[str]:
 
 
 def named(names: Iterable[str]) -> frozenset[str]:
-    """Return capabilities by the kernel's names: `chown`, `CHOWN` and `CAP_CHOWN` are one."""
+    """Return capabilities in the kernel's form: ``chown``, ``CHOWN`` and ``CAP_CHOWN`` give ``CAP_CHOWN``."""
     return frozenset(f"CAP_{name.upper().removeprefix('CAP_')}" for name in names)

@@ -37,7 +37,7 @@ class _Edit:
 
 
 def edited(text: str, settings: Mapping[str, Any], *, service: str, name: str) -> str:
-    """Return the text of a compose file with settings of one of its services.
+    """Return the text of a compose file after these settings are applied to one of its services.
 
     Args:
         text: the file's content.
@@ -270,7 +270,7 @@ def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
 
 
 def _is_alias(key: yaml.ScalarNode, node: yaml.Node) -> bool:
-    """Return whether a value is an alias of another place."""
+    """Return whether a value is a YAML alias (``*name``)."""
     return bool(node.start_mark.index < key.end_mark.index)
 
 

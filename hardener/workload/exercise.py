@@ -1,4 +1,4 @@
-"""Exercise a twin: by the user's command, or by time for the user.
+"""Exercise a twin: run the user's command, or wait while the user exercises it.
 
 A command finds the twin by its environment: ``HARDENER_ADDR_80`` is the address for port 80 of the twin, such
 as ``127.0.0.1:49153``.

@@ -68,7 +68,7 @@ def _shortened(entries: Iterable[Any], most: int, what: str, said: dict[str, Non
 
 
 def _owners(owners: Mapping[str, Any], listed: set[str], most: int) -> dict[str, Any]:
-    """Return owners for the listed paths; those of parent folders first, which are few and most useful."""
+    """Return the owners of the listed paths and their parent folders, up to a limit; parents come first."""
     around = {path.rpartition("/")[0] or "/" for path in listed}
     paths = [path for path in (*sorted(around), *sorted(listed - around)) if path in owners]
     return {path: owners[path] for path in paths[:most]}

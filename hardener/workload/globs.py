@@ -23,7 +23,7 @@ def plain(path: str) -> str:
 
 
 def usable(path: str) -> bool:
-    """Return whether a rule can contain a path: absolute, printable, not of a deleted or detached file."""
+    """Return whether an AppArmor rule can contain a path: absolute, printable, and not of a deleted file."""
     return path.startswith("/") and path.isprintable() and not path.endswith(" (deleted)")
 
 

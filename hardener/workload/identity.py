@@ -59,7 +59,7 @@ def axes(recording: Recording) -> dict[str, Any]:
 
 
 def recorded(container: Container, host: Host) -> dict[str, Any]:
-    """Return the identity in a recording, or in a profile that was made of it."""
+    """Return the identity that a recording contains, or a profile made from recordings."""
     taken = container.model_dump(mode="json", exclude={"name", "image", "digest", "compose"})
     return {
         "image digest": container.digest,
@@ -79,7 +79,7 @@ def kernel_series(release: str) -> str:
 
 
 def difference(before: Identity, after: Identity) -> tuple[Axis, ...]:
-    """Return the axes on which two identities differ, in order; an axis that one lacks is unknown."""
+    """Return the axes on which two identities differ, in order; omit axes that one of them lacks."""
     return tuple(
         Axis(name=name, before=before[name], after=after[name])
         for name in before
@@ -124,7 +124,7 @@ def _json(value: Any) -> str:
 
 
 def _elements(value: Any) -> dict[str, str]:
-    """Return the elements of a set or a table as text with their identifying parts."""
+    """Return the elements of a set or a table: for each, the text to compare and the text to show."""
     if isinstance(value, dict):
         return {_json([key, each]): f"{key}={each}" for key, each in sorted(value.items())}
     return {_json(each): _element(each) for each in value}

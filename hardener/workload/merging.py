@@ -78,7 +78,7 @@ class Merged:
 
     @property
     def recorders(self) -> tuple[str, ...]:
-        """Return the recorders that were not the usual one, and why they were used."""
+        """Return the recorders other than the usual one, each with the reason why it was used."""
         return tuple(sorted({each.recorder.title for each in self.recordings} - {""}))
 
     @property

@@ -73,7 +73,7 @@ UNREAD_LSM = Lsm(confinement=Confinement.UNKNOWN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privileges:
-    """All privileges of a running container beyond plain computing."""
+    """The privileges of a running container: capabilities, filters, users, namespaces, paths, limits."""
 
     privileged: bool = False
     capabilities: Capabilities = Capabilities()

@@ -194,7 +194,7 @@ def _capability_points(name: str, has: Privileges) -> int:
 
 
 def _weighed(points: int, name: str, has: Privileges) -> int:
-    """Weight points: a fifth in a user namespace of the container's own, half if not yet in effect."""
+    """Reduce the points of a capability: to a fifth in an own user namespace, to half if not yet held."""
     if has.user.remapped:
         points = -(-points // 5)
     return points if name in has.capabilities.held else -(-points // 2)
@@ -255,7 +255,7 @@ def _seccomp(found: Filter) -> Iterator[Excess]:
 
 
 def _share(found: Filter) -> int:
-    """Return the points of the default filter, reduced by the share of calls that this filter refuses."""
+    """Return the points of the default filter, in proportion to the calls that this filter permits."""
     if found.calls is None or not found.default_calls:
         return _DEFAULT_FILTER // 2
     return min(_DEFAULT_FILTER, _DEFAULT_FILTER * found.calls // found.default_calls)

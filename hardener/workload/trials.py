@@ -46,7 +46,7 @@ class Confinement:
 
     @property
     def errors(self) -> frozenset[int] | None:
-        """Return the errors with which its own seccomp filter refuses calls; None without one."""
+        """Return the errors with which its seccomp filter refuses calls; None without a filter."""
         if self.seccomp is None:
             return None
         rules = [rule for rule in self.seccomp["syscalls"] if rule["action"] == "SCMP_ACT_ERRNO"]

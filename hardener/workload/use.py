@@ -64,7 +64,7 @@ def made(folder: Path) -> MadeProfile:
 
 
 def use(container: Container, profiles: tuple[MadeProfile, ...]) -> Use | None:
-    """Compare a container with the recording of its profile; return None for a container without one.
+    """Compare a container with the recording of its profile; return None if it runs under no given profile.
 
     Raises:
         FactUnavailable: the engine's data about the container do not have the expected form.

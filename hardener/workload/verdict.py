@@ -196,9 +196,9 @@ def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
 
 
 def _is_refused_again(refusal: Refusal, before: Observation, observed: Observation) -> bool:
-    """Return whether a refusal of the read-only file system only replaces one for a missing right.
+    """Return whether a refusal with EROFS only replaces an earlier one with EACCES or EPERM.
 
-    It answers before rights are looked at: what was refused with EACCES or EPERM is refused with EROFS.
+    A read-only file system refuses before rights are checked: EROFS takes the place of EACCES or EPERM.
     Python has that where it may not write what it compiled. Paths are not known, so the numbers decide: the
     old refusal no longer happens, and no start has more of the new one than a start had of the old one.
     """

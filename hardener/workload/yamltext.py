@@ -10,7 +10,7 @@ _WORD = re.compile(r"[A-Z][A-Z_]{2,40}")
 
 
 def quoted(value: Any) -> str:
-    """Return a value in the syntax of JSON, which is part of YAML; words like ``NET_ADMIN`` without quotes.
+    """Return a value as JSON, which is valid YAML; words like ``NET_ADMIN`` get no quotes.
 
     What cannot be seen is escaped as YAML does: the pairs of JSON's escapes would be two characters.
     """

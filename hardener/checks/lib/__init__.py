@@ -1,1 +1,1 @@
-"""What checks share: rules over many objects, facts about containers, images, settings; no checks."""
+"""Code that checks share: rules over many objects, and facts about containers, images and settings."""

@@ -350,7 +350,7 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
 
 
 def _permissions(calls: set[str], given: frozenset[str] | None, *, always: bool) -> frozenset[str]:
-    """Return the permissions that these calls and ``-F perm`` record completely, or suppress in part."""
+    """Return the permissions that a rule with these calls and ``-F perm`` records, or suppresses in part."""
     if given is not None and not always:
         return given  # auditctl may add the calls of the permissions to those of the list
     stood_for = ALL

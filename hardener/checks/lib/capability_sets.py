@@ -20,7 +20,7 @@ DEFAULT = frozenset(name.removeprefix("CAP_") for name in seccomp.CAPABILITIES)
 
 @lru_cache(maxsize=256)  # most containers share a handful of sets
 def names_of(mask: int) -> frozenset[str]:
-    """Return the names of the capabilities in a bit mask; of unknown bits the numbers."""
+    """Return the names of the capabilities in a bit mask; the name of an unknown bit is its number."""
     return frozenset(
         CAPABILITIES[bit] if bit < len(CAPABILITIES) else str(bit) for bit in range(64) if mask >> bit & 1
     )

@@ -64,7 +64,7 @@ class Reference:
     bounding: int  # the capabilities for which it was resolved
 
     def is_for(self, bounding: int) -> bool:
-        """Return whether the reference is valid for these capabilities, some of which permit more calls."""
+        """Return whether the default profile is the same for a container with these capabilities."""
         return not any((self.bounding ^ bounding) >> number & 1 for number in _DECISIVE)
 
 
@@ -82,7 +82,7 @@ def references(snapshot: Snapshot) -> tuple[Reference, ...]:
 
 
 def _reference(container: Container) -> Reference | None:
-    """Return the engine's default seccomp profile if it applies to the container; None for another one."""
+    """Return the engine's default seccomp profile if the container runs under it, else None."""
     profile = container.profile or {}
     calls = profile.get("calls")
     if not isinstance(calls, int) or not _requests_default(container) or _modes(container) != {_FILTERED}:
@@ -216,7 +216,7 @@ def _modes(container: Container) -> set[int]:
 
 
 def _requests_default(container: Container) -> bool:
-    """Return whether the engine's default was requested by name, or applies as no profile was requested."""
+    """Return whether a container gets the engine's default: by its name, or by requesting no profile."""
     asked = container.security_options("seccomp")
     return asked[-1] == "builtin" if asked else _builtin(container.snapshot)
 

@@ -80,7 +80,7 @@ class HostMount:
 
 
 class _View(NamedTuple):
-    """A mount in its container's table, with every location that it shows."""
+    """A mount in a container's mount table, with every location that it shows."""
 
     mount: Mount
     table: MountTable
@@ -220,7 +220,7 @@ def _requested(container: Container, host: Host, table: MountTable) -> dict[str,
 
 
 def _inside_engine(point: str, data_root: str) -> bool:
-    """Return whether a mount point is in a folder of the engine, where mounts only repeat other folders."""
+    """Return whether a mount point is below the engine's folders, where mounts only repeat other content."""
     roots = (data_root, "/var/lib/docker", "/var/lib/containerd", "/run/containerd", "/run/docker")
     return any(point != root and within(point, root) for root in roots)
 
@@ -243,7 +243,7 @@ def _engines_own(
 
 
 def _pseudo(mount: Mount, host: Host) -> bool:
-    """Return whether the runtime makes such a mount in every container, with nothing of the host."""
+    """Return whether the runtime creates this mount in every container, without content of the host."""
     if not any(within(mount.point, folder) for folder in KERNEL_MOUNTS.get(mount.fstype, ())):
         return False
     nodes = host.table.locate("/dev")
@@ -379,7 +379,7 @@ def _rows(container: Container) -> Sequence[JSONObject]:
 
 
 def _options(snapshot: Snapshot, row: JSONObject) -> JSONObject:
-    """Return the options of a local volume; empty for one in the engine's own folder."""
+    """Return the options of a local volume; without options, it is a folder of the engine."""
     name = fields.text(row, "Name", SOURCE)
     for volume in snapshot.fact("docker.volumes"):
         if volume.get("Name") == name:

@@ -72,7 +72,7 @@ class MountTable:
             self._layers[mount.device] = mount.layers
 
     def at(self, path: str, *, below: str = "") -> Mount | None:
-        """Return the mount of a path; with ``below``, the mount beneath that of this device."""
+        """Return the mount of a path; with ``below``, as if that device's filesystem were not mounted."""
         mount = self._root
         if mount is None:
             return None
@@ -222,9 +222,9 @@ def table(rows: Iterable[JSONObject]) -> MountTable:
 
 
 def _layers(row: JSONObject) -> tuple[str, ...]:
-    """Return the folders that a mount shows: those of an overlay, or the one that a FUSE program passes on.
+    """Return the folders that a mount shows: an overlay's layers, or the source of a FUSE filesystem.
 
-    Programs such as bindfs name it as the source.
+    Programs such as bindfs name the folder that they pass on as the source.
     """
     source = str(row.get("source") or "")
     stacked = row["fstype"] in {"fuse", "ecryptfs"} or row["fstype"].startswith("fuse.")
@@ -234,7 +234,7 @@ def _layers(row: JSONObject) -> tuple[str, ...]:
 
 
 def within(path: str, tree: str) -> bool:
-    """Return whether a path is a folder or below it."""
+    """Return whether a path equals a folder or lies below it."""
     return tree in {"/", path} or path.startswith(f"{tree}/")
 
 
@@ -244,7 +244,7 @@ def relative(path: str, tree: str) -> str:
 
 
 def joined(folder: str, rest: str) -> str:
-    """Return a path below a folder."""
+    """Join a folder and a path relative to it."""
     if not rest:
         return folder
     return f"{folder.rstrip('/')}/{rest}"

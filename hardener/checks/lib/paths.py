@@ -17,7 +17,7 @@ _REMAPPED = re.compile(r"/\d+\.\d+$")
 
 
 def exists(snapshot: Snapshot, path: str) -> bool:
-    """Return whether a path exists; a collected file below a folder proves the folder.
+    """Return whether a path exists; a collected file below a folder proves that the folder exists.
 
     Raises:
         FactUnavailable: the path was not collected.
@@ -113,7 +113,7 @@ def image_roots(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def mount_of(mounts: Sequence[JSONObject], path: str) -> JSONObject | None:
-    """Return the mount of a path: the longest mount point, and the last of equal ones."""
+    """Return the mount of a path: the longest mount point, and of several mounts there the last."""
     found: JSONObject | None = None
     longest = -1
     for mount in mounts:

@@ -33,7 +33,7 @@ def _granted(capabilities: int) -> frozenset[str]:
 
 
 def filters_nothing(calls: Sequence[str]) -> bool:
-    """Return whether a seccomp profile permits about half or more of the calls that the default refuses."""
+    """Return whether a seccomp profile permits 20 or more of the calls that the default refuses."""
     return len(calls) >= _MANY
 
 

@@ -1,4 +1,4 @@
-"""Section 5, container runtime: check privileges, reach and limits of containers, by subject."""
+"""Section 5, container runtime: privileges, access and limits of containers. One module for each subject."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def _sentence(excess: frozenset[str]) -> str:
 
 
 def _effective(container: Container, *, every: bool) -> frozenset[str]:
-    """Return the effective and bounding capabilities of the first process, or of every one together."""
+    """Return the effective and bounding capabilities of the first process, or of all processes together."""
     mask = 0
     for key in ("cap_bnd", "cap_eff"):
         container.fact(key)

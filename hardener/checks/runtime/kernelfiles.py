@@ -54,7 +54,10 @@ def _paths(container: Container) -> Iterator[str]:
 
 
 def _requested(container: Container) -> str:
-    """Return why the engine masks nothing; it reports null for unset lists and privileged containers."""
+    """Return why the engine masks no paths, as text; empty if no option requests it.
+
+    The engine reports null for unset lists and for privileged containers.
+    """
     if container.privileged:
         return ": it is privileged"
     lists = [container.host_config.get(key, ...) for key in ("MaskedPaths", "ReadonlyPaths")]

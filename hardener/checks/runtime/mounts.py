@@ -135,7 +135,7 @@ def _sensitive_name(
 
 
 def _through_links(snapshot: Snapshot, names: Sequence[str], trees: Sequence[str]) -> Iterator[str]:
-    """Yield each name as a path through a tree that is a symbolic link: ``/home/a`` for ``/srv/home/a``."""
+    """Yield other names through symbolic links: ``/home/a`` for ``/srv/home/a`` if ``/home`` is a link."""
     for tree in (*trees, _HOMES):
         target = real(snapshot, tree)
         if target not in {tree, "/"}:
@@ -163,7 +163,7 @@ def _shortest(names: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def _places(snapshot: Snapshot, trees: tuple[str, ...]) -> tuple[tuple[str, tuple[Location, ...]], ...]:
-    """Return the locations of the trees, their layers and image files; empty if they are unknown."""
+    """Return each tree's locations, with overlay layers and loop devices' files; empty if unknown."""
     host = mounttable.host(snapshot)
     if host is None:
         return ()
@@ -269,7 +269,7 @@ def runtime_sockets(container: Container) -> Iterator[str]:
 def _socket_places(
     snapshot: Snapshot,
 ) -> tuple[list[tuple[str, list[Location]]], list[tuple[str, Location]]]:
-    """Return where the host's sockets are, by path: those that exist, and those whose file is gone."""
+    """Return path and location of runtimes' sockets: of existing sockets, and of those without a file."""
     sockets, host = _sockets(snapshot), mounttable.host(snapshot)
     if host is None:
         return [], []
@@ -301,7 +301,7 @@ def mounted_sockets(container: Container) -> Iterator[str]:
 
 
 def _described(mount: HostMount, reached: str, same: str, alias: str) -> str:
-    """Describe a mount that holds a socket, or is the same socket as one at another path."""
+    """Describe a mount that shows the API socket of a runtime: itself, in a folder, or by another path."""
     name = reached if reached in mount.names else _shortest(mount.names)
     if alias and name == reached:
         return f"{mount.described(name)}, which is {alias}"
@@ -313,7 +313,7 @@ def _described(mount: HostMount, reached: str, same: str, alias: str) -> str:
 
 
 def _require_all_listed(snapshot: Snapshot) -> None:
-    """Require that the sockets of container runtimes are known, also those that were moved.
+    """Require that the collector has listed all sockets of container runtimes.
 
     Raises:
         FactUnavailable: the collector could not list them all.
@@ -332,7 +332,7 @@ def _outside(container: Container) -> Iterator[str]:
 
 
 def _follows_processes(container: Container) -> bool:
-    """Return whether the root folders of the host's processes are open to the container.
+    """Return whether a container can open the root folders of the host's processes (``/proc/PID/root``).
 
     The kernel asks for the capability where a process of the host has more privileges; AppArmor and SELinux
     refuse it to the containers that they confine.
@@ -353,7 +353,7 @@ def _follows_processes(container: Container) -> bool:
 
 
 def _abstract_sockets(container: Container) -> Iterator[str]:
-    """Return a runtime's socket without a file: everything in the host's network namespace may connect."""
+    """Describe each abstract socket of a runtime if the container is in the host's network namespace."""
     engine: JSONObject = container.snapshot.fact("engine")
     for socket in fields.rows(engine, "sockets", "engine"):
         path = str(socket.get("path"))

@@ -1,4 +1,4 @@
-"""Command line helpers of the commands that exercise twins."""
+"""Parsers and options that ``workload record`` and ``workload prove`` share."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def prove(
     junit: Path | None,
     home: Path,
 ) -> ExitCode:
-    """Prove that a container works under its profile in DIR, and that it would not work with less.
+    """Prove that a container works under its profile in DIR, and that it fails with fewer rights.
 
     Twins of the container are started: with its present settings, under a deliberately too strict profile,
     under the profile, and under the profile with each capability and each relaxing setting removed in turn.

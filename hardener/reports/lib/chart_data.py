@@ -34,7 +34,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A run in a trend: ``x`` is the time from 0 to 1, ``value`` the average failing controls of a host."""
+    """A run in a trend: ``x`` is its time from 0 to 1, ``value`` the average of failing controls per host."""
 
     x: float
     value: float

@@ -27,7 +27,7 @@ ORDER = (
 
 
 def plain(counts: Mapping[Status, int]) -> dict[str, int]:
-    """Return the number of findings by status name, in the order of a bar."""
+    """Return the number of findings by status name, in the order of the segments of a bar."""
     return {status.value: counts.get(status, 0) for status in ORDER}
 
 

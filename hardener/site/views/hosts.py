@@ -25,7 +25,7 @@ _NAMED = 10
 
 
 def hosts(place: Place, gathered: Gathered, former: Sequence[HostRow]) -> Iterator[File]:
-    """Yield the pages that list all hosts, with those that only earlier runs had."""
+    """Yield the pages that list the hosts of the last run, and the hosts that only earlier runs had."""
     rows = [row("host", each, "hosts/", plain(each.counts)) for each in gathered.sorted_hosts()]
     yield from place.files(
         "hosts",
@@ -120,7 +120,7 @@ def _page_of(slug: str, place: Place) -> str:
 
 
 def _findings(assessment: Assessment, place: Place) -> Iterator[tuple[str, str, int, list[Any]]]:
-    """Yield the findings of a host by status; on a page that is too large, the last without details."""
+    """Yield the findings of a host by status; if the page is too large, the last findings without details."""
     ordered = sorted(
         assessment.findings,
         key=lambda each: (STATUS_ORDER.index(each.status), SEVERITIES.index(each.severity)),

@@ -113,14 +113,14 @@ class Outcome:
 
 
 def too_complex() -> FactUnavailable:
-    """Return the error for rules that exceed the work limit, as a hostile host could send."""
+    """Return the error for rules that exceed the work limit; a hostile host can send such rules."""
     return FactUnavailable(
         "firewall", "it has too many rules, or too many combinations of conditions, to be judged"
     )
 
 
 class Ruleset:
-    """The chains of one source.
+    """The chains that one tool reports: ``iptables-save`` or ``nft``.
 
     Args:
         chains: by their key.
@@ -280,7 +280,7 @@ class _Walk:
         return bounded([part for box in remaining for part in without(box, taken)])
 
     def _narrow(self, rule: Rule) -> bool:
-        """Return whether a rule matches so few sources that its effect on the rest can be ignored."""
+        """Return whether a rule matches so few sources that its effect can be ignored."""
         source = (rule.may or {}).get(Dimension.SOURCE)
         return source is not None and narrow(source, self._version)
 

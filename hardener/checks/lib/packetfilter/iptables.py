@@ -225,7 +225,7 @@ def tracked() -> Taken:
 
 
 def truth(holds: bool) -> Taken:
-    """Return a condition that matches every new connection if it holds, else no connection."""
+    """Return the condition that every packet matches if ``holds`` is set, else one that none matches."""
     return ALL if holds else NONE
 
 
@@ -237,7 +237,7 @@ def _states(names: Iterable[str]) -> Intervals:
 
 
 def _address_type(value: str, version: int, *, negated: bool) -> Taken:
-    """Return the matches of an address type, given that each packet goes to the host or a container.
+    """Return the packets that an address type matches, given that each goes to the host or a container.
 
     For IPv6 an address of the host is unicast as well, and several types at once mean other things.
     """
@@ -253,7 +253,7 @@ def _address_type(value: str, version: int, *, negated: bool) -> Taken:
 
 
 def _frame(value: str, *, negated: bool) -> Taken:
-    """Return the matches of a frame type: TCP comes in unicast frames, UDP possibly in multicast ones."""
+    """Return the packets that a frame type matches: TCP is unicast, UDP can be multicast too."""
     if value not in ("unicast", "broadcast", "multicast"):
         return UNKNOWN
     tcp: Condition = {Dimension.KIND: kinds(["tcp"])}
@@ -274,7 +274,7 @@ def _either_port(value: str, version: int, *, negated: bool) -> Taken:
 
 
 def _interval(dimension: Dimension, value: str, version: int) -> Intervals:
-    """Parse one value of an option.
+    """Parse the value of an option into the interval set of a dimension.
 
     Raises:
         ValueError: it is not understood.

@@ -166,7 +166,7 @@ class _Reader:
                 return UNKNOWN
 
     def _compare(self, left: Any, right: Any, *, negated: bool, shared: bool = False) -> Taken:
-        """Return the matches of a comparison; with ``shared``, a packet needs only one of several flags."""
+        """Return the packets that a comparison matches; with ``shared``, one flag in common is enough."""
         match left:
             case {"ct": {"key": "state"}} if not shared and _is_mask(right):
                 return truth(negated)  # a packet has exactly one state
@@ -214,7 +214,7 @@ class _Reader:
                 return UNKNOWN
 
     def _payload(self, protocol: str, name: str, right: Any, *, negated: bool, shared: bool) -> Taken:
-        """Return the matches of a header field; packets of another protocol never match, negated or not."""
+        """Return the packets that a test of a header field matches: none of other protocols, even negated."""
         family = {"ip": 4, "ip6": 6}.get(protocol)
         if family is not None and family != self._version:
             return NONE

@@ -58,7 +58,7 @@ def _public(version: int) -> Intervals:
 
 @cache
 def _own(version: int) -> Intervals:
-    """Return the possible unicast addresses of a host."""
+    """Return all unicast addresses that a host can have."""
     if version == 6:
         return subtract(((2, (1 << 128) - 1),), network("ff00::/8", 6))
     return subtract(((1, (224 << 24) - 1),), network("127.0.0.0/8", 4))
@@ -90,7 +90,7 @@ def inbound(
 
 
 def forwarded(version: int, protocols: Iterable[str], bridges: Sequence[str] = ()) -> Box:
-    """Return new connections from outside to containers: through Docker's bridges and the given ones."""
+    """Return new connections from outside to containers, through Docker's bridges and the given bridges."""
     names = [interface(f"{name}+", "+") for name in BRIDGES] + [interface(name, "+\0") for name in bridges]
     oif = normal(each for found in names for each in found)
     return _box(
@@ -107,7 +107,7 @@ def _box(version: int, *, kind: Intervals, iif: Intervals, oif: Intervals, desti
 
 
 def narrow(source: Intervals, version: int) -> bool:
-    """Return whether a rule for these sources matches almost nothing."""
+    """Return whether the sources are so few that rules for them can be ignored."""
     return size(source) <= _NARROW[version]
 
 

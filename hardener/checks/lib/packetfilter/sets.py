@@ -53,7 +53,7 @@ def normal(ranges: Iterable[tuple[int, int]]) -> Intervals:
 
 
 def intersect(one: Intervals, other: Intervals) -> Intervals:
-    """Return the intersection."""
+    """Return the intersection of two interval sets."""
     if len(other) < len(one):
         one, other = other, one
     found = []
@@ -68,7 +68,7 @@ def intersect(one: Intervals, other: Intervals) -> Intervals:
 
 
 def subtract(one: Intervals, other: Intervals) -> Intervals:
-    """Return the first set without the second."""
+    """Return the first interval set without the values of the second."""
     found = []
     for low, high in one:
         begin = low
@@ -86,7 +86,7 @@ def subtract(one: Intervals, other: Intervals) -> Intervals:
 
 
 def size(intervals: Intervals) -> int:
-    """Return the number of values."""
+    """Return the number of values in an interval set."""
     return sum(high - low + 1 for low, high in intervals)
 
 
@@ -135,7 +135,7 @@ def kinds(protocols: Iterable[str] = _PROTOCOLS, states: Iterable[int] = range(_
 
 
 def everything(dimension: Dimension, version: int) -> Intervals:
-    """Return all values of a dimension; ``version`` is that of IP."""
+    """Return all values of a dimension for an IP version."""
     match dimension:
         case Dimension.KIND:
             return kinds()
