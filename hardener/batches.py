@@ -39,7 +39,7 @@ class Share:
         return cls(int(found[1]), bool(found[2]))
 
     def of(self, hosts: int) -> int:
-        """Return the number of hosts that the share is of ``hosts``; a percentage is rounded down."""
+        """Return the share of ``hosts`` as a number of hosts; a percentage is rounded down."""
         return hosts * self.number // 100 if self.percent else self.number
 
     def __str__(self) -> str:

@@ -59,7 +59,7 @@ class Impact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remediation:
-    """The role that remediates a control, and the variable of the role that controls it."""
+    """The role and its variable that remediate a control, and the impact of the remediation."""
 
     role: str
     variable: str
@@ -122,7 +122,7 @@ class Offender:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """What remains of a verdict if all offenders are waived: an error, or a question for a person."""
+    """The verdict that applies if all offenders are waived: an error, or a question for a person."""
 
     status: Status
     actual: str
@@ -199,7 +199,7 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True)
 class AppliedWaiver:
-    """A waiver on one host; ``offenders`` are those that it covers, empty for the whole control."""
+    """A waiver on one host; ``offenders`` has the covered offenders, and is empty for the whole control."""
 
     waiver: Waiver
     standing: Standing
@@ -208,7 +208,7 @@ class AppliedWaiver:
 
 @dataclass(frozen=True, slots=True)
 class AppliedAttestation:
-    """An attestation on one host; ``offenders`` are those that it covers, empty for the whole control."""
+    """An attestation on one host; ``offenders`` has the covered offenders, empty for the whole control."""
 
     attestation: Attestation
     standing: Standing
@@ -254,7 +254,7 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
-        """Return the severity: that of the verdict if it has one, otherwise the control's."""
+        """Return the severity of the verdict, or of the control if the verdict has none."""
         return self.verdict.severity or self.control.severity
 
     @property

@@ -62,7 +62,7 @@ class Cause(HostNames):
 
 @dataclass(slots=True)
 class ControlCases:
-    """The hosts on which a control has some status: their number, and the first few names."""
+    """The hosts on which a control has a given status: their number, and the first few names."""
 
     control: Control
     id: str

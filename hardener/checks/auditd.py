@@ -108,7 +108,7 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
 
 
 def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules) -> Iterator[str]:
-    """Describe why audit records may not reach the log, whatever the path, now or after a reboot.
+    """Describe what can keep audit records out of the log, whatever the path, now or after a reboot.
 
     Older snapshots hold nothing of auditd's process and configuration; then these are not judged.
     """
@@ -138,7 +138,7 @@ def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules
 
 
 def _suppressed_in_all(persistent: Sequence[auditrules.Rules]) -> list[str]:
-    """Return the rules that suppress records, if every persistent set that is not empty has such rules."""
+    """Return the rules that suppress records, if every non-empty persistent rule set has at least one."""
     used = [rules for rules in persistent if rules.rules]
     if not all(rules.suppressing for rules in used):
         return []
@@ -239,7 +239,7 @@ def _unit(snapshot: Snapshot) -> Sequence[Watched]:
 
 
 def _api(snapshot: Snapshot) -> Sequence[Watched]:
-    """Return the API's sockets and the files of docker.socket; benchmarks name the first or the others."""
+    """Return the API's sockets and the files of docker.socket; a benchmark names one or the other."""
     paths = (*api_sockets(snapshot), *unit_files(snapshot, "docker.socket"))
     return [Watched(path) for path in dict.fromkeys(real(snapshot, path) for path in paths)]
 

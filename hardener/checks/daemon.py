@@ -32,7 +32,7 @@ _ICC = "com.docker.network.bridge.enable_icc"
 @check("daemon-rootless")
 @needs_engine
 def rootless(snapshot: Snapshot) -> Verdict:
-    """Check that the daemon is rootless; only a person can decide whether this host needs a rootful one."""
+    """Check that the daemon is rootless; only a person can decide whether a host needs a rootful daemon."""
     expected = "the daemon runs rootless where its workload allows it"
     if runs_rootless(snapshot):
         return passed(expected, f"rootless, uid {snapshot.fact('engine').get('euid')}")
@@ -300,7 +300,7 @@ def cgroup_parent(snapshot: Snapshot) -> Verdict:
 @check("daemon-no-new-privileges")
 @needs_engine
 def no_new_privileges(snapshot: Snapshot) -> Verdict:
-    """Check no-new-privileges: engines from 24.0 on report it, for older ones the configuration decides."""
+    """Check no-new-privileges as the engine reports it; before 24.0, as the configuration declares it."""
     expected = "new containers cannot gain privileges by default"
     settings = Settings(snapshot)
     evidence = settings.evidence("no-new-privileges")
@@ -365,7 +365,7 @@ def userland_proxy(snapshot: Snapshot) -> Verdict:
 @check("daemon-seccomp-custom")
 @needs_engine
 def seccomp_profile(snapshot: Snapshot) -> Verdict:
-    """Check for the built-in seccomp profile, which the engine updates; a person judges a custom one."""
+    """Check for the built-in seccomp profile, which the engine updates; a person judges a custom profile."""
     expected = "the built-in seccomp profile, or a custom one that the policy names"
     profile = _seccomp(snapshot.info)
     if profile in ("builtin", "default"):

@@ -390,7 +390,7 @@ def _own_networks(snapshot: Snapshot) -> Networks:
 
 
 def _remote(driver: str, options: Mapping[str, str], nearby: Networks) -> bool:
-    """Return whether a log driver sends to another host; drivers without an address (``awslogs``) do.
+    """Return whether a log driver sends to another host; a driver without an address (``awslogs``) does.
 
     Args:
         driver: its name.

@@ -185,7 +185,7 @@ def _mounted_later(snapshot: Snapshot) -> Iterator[Offender]:
 
 
 def _last(options: Sequence[str], names: Sequence[str]) -> str:
-    """Return the last of several contradicting mount options, which is the effective one."""
+    """Return the last of these mount options, which overrides the earlier ones; empty if none is set."""
     return next((each for each in reversed(options) if each in names), "")
 
 
@@ -195,7 +195,7 @@ def _noexec(root: str, point: str, how: str) -> Offender:
 
 
 def _hidden(snapshot: Snapshot, options: Sequence[str], how: str) -> Iterator[Offender]:
-    """Check hidepid, with which a rootless engine does not see processes of other users."""
+    """Check the option hidepid of /proc, which hides other users' processes from a rootless engine."""
     level = next((each.partition("=")[2] for each in reversed(options) if each.startswith("hidepid=")), "")
     if level and level not in _OFF and runs_rootless(snapshot):
         detail = f"{how} with hidepid={level}: a rootless engine cannot see what it needs"

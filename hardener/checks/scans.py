@@ -95,7 +95,7 @@ def last_scan(snapshot: Snapshot) -> LastScan | None:
 @check("image-vulnerability-scan")
 @needs_engine
 def vulnerability_scan(snapshot: Snapshot) -> Verdict:
-    """Check that every image was scanned recently and its findings are fixed; ask a person if unknown."""
+    """Check that every image has a recent scan without open findings; a person judges unscanned images."""
     used = {container.image_id for container in containers(snapshot)}
     last = last_scan(snapshot)
     threshold = _Threshold.of(snapshot)
@@ -201,7 +201,7 @@ def _package_text(package: Package) -> str:
 
 
 def _report_findings(report: Report, threshold: _Threshold) -> Iterator[str]:
-    """Return the findings of another scanner's report for which a fix exists."""
+    """Judge another scanner's report: a release without updates, and findings for which a fix exists."""
     if report.ended:
         yield f"is of {report.ended}, which no longer gets security updates, according to {report.tool}"
     if not report.system:
@@ -217,7 +217,7 @@ def _report_findings(report: Report, threshold: _Threshold) -> Iterator[str]:
 
 
 def _first_of(names: Iterable[str], number: int) -> str:
-    """Join the first names; append the number of the omitted ones."""
+    """Join the first names; append the number of the omitted names."""
     told = list(islice(names, _NAMED))
     more = [f"{number - len(told)} more"] if number > len(told) else []
     return " and ".join([*([", ".join(told)] if told else []), *more])

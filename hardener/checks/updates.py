@@ -1,4 +1,4 @@
-"""Our own controls on security updates: pending ones, and automatic installation."""
+"""Our own controls on security updates: pending updates, and automatic installation."""
 
 from __future__ import annotations
 

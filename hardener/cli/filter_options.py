@@ -1,4 +1,4 @@
-"""Options that choose results of a run, for every command that shows or reports one."""
+"""Options that choose results of a run, for every command that shows or reports a run."""
 
 from __future__ import annotations
 

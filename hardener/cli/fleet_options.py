@@ -35,7 +35,7 @@ class FleetOptions:
     mesh: Path | None
 
     def target(self, conversation: Conversation, home: Path) -> Target:
-        """Return the target of a workflow: the hosts, which the workflow locks and records.
+        """Return the target of a workflow: its hosts, and the history that records the run.
 
         Args:
             conversation: whether the output of Ansible is shown.

@@ -40,7 +40,7 @@ def waivers() -> None:
 )
 @json_option
 def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
-    """Check a file of waivers or attestations: list every error with its line, and what expires soon.
+    """Check a file of waivers or attestations: list each error with its line, and entries that expire soon.
 
     The exit code is 2 if the file has an error, 3 if it has no error but an expired entry.
 

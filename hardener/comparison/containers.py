@@ -1,4 +1,4 @@
-"""Find the axes of containers' identities that changed, with their values before and after.
+"""Find the properties (axes) of containers' identities that changed, with their values before and after.
 
 A container that was recreated is recognised by its place in a compose project, otherwise by its name.
 """

@@ -1,4 +1,4 @@
-"""Find the facts that changed: those that the check reads in both snapshots, and that differ.
+"""Find the facts that a check reads from two snapshots of a host, and that differ.
 
 The check runs again on each snapshot, wrapped so that every value that it reads is noted: a mode, a key of
 the daemon's configuration, the names of the containers.

@@ -1,4 +1,4 @@
-"""Collect the changes of all hosts, and group identical ones."""
+"""Collect the changes of all hosts, and group identical changes."""
 
 from __future__ import annotations
 

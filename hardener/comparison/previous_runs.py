@@ -42,7 +42,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class PreviousRuns:
-    """The runs before the one that is reported.
+    """The runs before the reported run.
 
     Attributes:
         points: earlier runs of the same benchmark, oldest first; the last one is the previous run.

@@ -108,7 +108,7 @@ def attestations_of(document: Document, today: date, *, evidence: bool = True) -
 
 
 def _evidence(folder: Path, entries: Sequence[AttestationEntry]) -> Iterator[tuple[Path_, str]]:
-    """Check the evidence of an attestation; only a regular file is opened."""
+    """Check the evidence of attestations; only regular files are opened."""
     for index, entry in enumerate(entries):
         place = (KEY, index, "evidence")
         if not entry.evidence:

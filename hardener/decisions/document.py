@@ -48,7 +48,7 @@ class Problem:
 
 
 class DocumentError(HardenerError):
-    """A file that a person wrote has errors; the message has the first one, ``problems`` has all of them."""
+    """A file that a person wrote has errors; the message has the first error, ``problems`` has all."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.path = path

@@ -231,7 +231,7 @@ def _unknown(key: str, keys: list[str]) -> str:
 
 
 def _keys(kind: type[BaseModel], path: Path_) -> list[str]:
-    """Return the keys that are valid in place of an unknown one: in the file, or in its list entry."""
+    """Return the keys that are valid in place of an unknown key: in the file, or in its list entry."""
     if len(path) == 1:
         return list(kind.model_fields)
     entry = get_args(kind.model_fields[str(path[0])].annotation)[0]

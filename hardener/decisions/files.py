@@ -17,7 +17,7 @@ ATTESTATIONS = "attestations.yml"
 
 
 def read_decisions(waivers: Path | None, attestations: Path | None, *, today: date) -> Decisions:
-    """Read the given files of waivers and attestations; None stands for no file, and so for no entries.
+    """Read the given files of waivers and attestations; None stands for an absent file.
 
     Raises:
         HardenerError: a file cannot be read, or has an error; names file, line and key.
@@ -69,7 +69,7 @@ def _decisions(
 
 
 def default_path(inventory: str, name: str) -> Path | None:
-    """Return the path of a file in an inventory folder, or next to an inventory file; None without it."""
+    """Return the path of a file in an inventory folder, or next to an inventory file; None if missing."""
     try:
         path = Path(inventory)
         folder = path if path.is_dir() else path.parent

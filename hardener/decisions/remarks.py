@@ -92,7 +92,7 @@ def due(decisions: Decisions | None) -> list[Due]:
 
 
 def ending(decisions: Sequence[Waiver | Attestation], today: date) -> list[Due]:
-    """Return those decisions that have expired or expire within 30 days, earliest first."""
+    """Return the given decisions that have expired or expire within 30 days, earliest first."""
     every = (Due(each, (each.expires - today).days) for each in decisions)
     soon = [each for each in every if each.days <= SOON]
     return sorted(soon, key=lambda each: (each.days, each.kind, each.decision.id))

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: an in-toto statement about its files, with the runs that they are evidence of.
+"""The manifest of a bundle: an in-toto statement that lists its files, and describes the runs behind them.
 
 It names the audited hosts (every host of the inventory, also those without facts), the times, the versions,
 and the preceding entry of the ledger. docs/evidence.md describes it for other readers.
@@ -329,7 +329,7 @@ def _read_moment(text: str) -> datetime:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; refuse duplicate keys, since readers differ on which one counts."""
+    """Return an object of JSON; refuse duplicate keys, since readers differ on which value counts."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("an object has a duplicate key")

@@ -153,7 +153,7 @@ def verify(
 
 
 def _without(revoked: Path, folder: Path) -> tuple[str, ...]:
-    """Return the arguments with which ssh-keygen refuses revoked keys, read from a copy of their file."""
+    """Return the arguments that make ssh-keygen refuse revoked keys; it reads a copy of their file."""
     content = signers.read_revoked(revoked)
     copy = folder / "revoked"
     copy.write_bytes(content)

@@ -43,7 +43,7 @@ _NAME = re.compile(r"""[^\s,*?!"'\\#]+""")
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key, or a certificate of one.
+    """A public key, or a certificate for a public key.
 
     ``names`` are the names in a certificate; a plain key has no names.
     """

@@ -242,7 +242,7 @@ def _require_same(found: File, expected: File) -> None:
 
 
 def _require_exporter(manifest: Manifest, readme: File) -> None:
-    """Require that one hardener version exported all runs and proofs; if it is this one, also its README."""
+    """Require that all runs and proofs name one exporter version; if it is this version, check the README."""
     exporter, *others = {
         *(run.exporter for run in manifest.runs),
         *(each.exporter for each in manifest.proofs),

@@ -119,7 +119,7 @@ def bound_tasks(*, umask: int) -> None:
 
 
 def poll_less_often() -> None:
-    """Let every sleep last 10 ms at least.
+    """Let every sleep last at least 10 ms, except a sleep of 0.
 
     While all workers are busy, Ansible looks 10,000 times a second whether one of them has ended, and later
     1,000 times a second whether a result has arrived, which takes a large part of a core.
@@ -133,7 +133,7 @@ def poll_less_often() -> None:
 
 
 def load_for_workers() -> None:
-    """Load plugins that each worker would load for itself: a worker, forked for one task, inherits them."""
+    """Load plugins before Ansible forks a worker for each task, so that no worker loads them itself."""
     from ansible.plugins.loader import become_loader, connection_loader, shell_loader  # noqa: PLC0415
 
     for loader, name in ((connection_loader, "ssh"), (shell_loader, "sh"), (become_loader, "sudo")):

@@ -124,7 +124,7 @@ _POPULATION_IN_GROUPS = f"{_POPULATION} | hardener.docker.groups_of(groups)"
 
 
 def translate(raw: Mapping[str, Any]) -> Event | None:
-    """Convert an event of ansible-runner; return None for irrelevant ones."""
+    """Convert an event of ansible-runner; return None for an irrelevant event."""
     data = raw.get("event_data") or {}
     if raw.get("event") == "playbook_on_task_start":
         return TaskStarted(line(str(data.get("name", ""))))

@@ -52,7 +52,7 @@ class Fleet:
         self._number: Mapping[str, Any] = {}
 
     def only(self, hosts: Sequence[str]) -> Fleet:
-        """Return the same fleet with only these of its hosts."""
+        """Return this fleet, limited to the given hosts."""
         part = copy(self)
         part._only = tuple(hosts)
         return part

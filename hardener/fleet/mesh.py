@@ -79,7 +79,7 @@ class MeshExecutor:
         return self._size or max(1, min(_MOST, math.ceil(count / max(1, nodes))))
 
     def _clear_up(self) -> None:
-        """End the units of work that killed controllers have left."""
+        """Remove the units of work of controllers that no longer run."""
         for unit, owner in self._receptor.owners().items():
             pid, _, began = owner.partition("-")
             if pid.isdecimal() and str(_began(int(pid))) != began:

@@ -23,7 +23,7 @@ _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:@-]
 
 
 class MeshFile(BaseModel):
-    """The settings with which a mesh is reached."""
+    """The connection settings of a mesh."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True)
 

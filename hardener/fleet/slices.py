@@ -69,7 +69,7 @@ class SliceQueue:
         return None
 
     def result(self, piece: Slice, result: TaskResult) -> bool:
-        """Record a result of a slice; return False if its host already has its final result."""
+        """Record a result; return False if its host is not in the slice, or is already settled."""
         host = result.host
         if host not in piece.hosts or host in self._settled:
             return False

@@ -1,4 +1,4 @@
-"""Identify inventories: which runs of the history belong to the same one."""
+"""Identify inventories: which runs of the history belong to the same inventory."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def forget_run(home: Home, run: str) -> None:
 
 
 def forget_old_runs(home: Home) -> None:
-    """Remove the oldest files beyond the number to keep."""
+    """Remove the oldest journals beyond the number to keep, except those of running processes."""
     for each in list(unfinished_runs(home))[_KEPT:]:
         if not each.at_work:
             forget_run(home, each.run)

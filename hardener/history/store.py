@@ -101,7 +101,7 @@ class History:
         return self._runs_of(inventory, "ORDER BY number DESC")
 
     def inventories(self) -> list[KnownInventory]:
-        """Return the inventories that have runs, that of the newest run first."""
+        """Return the inventories that have runs, sorted by their last run, newest first."""
         known: dict[str, KnownInventory] = {}
         for name, runs, ended in self._rows(
             "SELECT inventory, count(*), max(ended) FROM run GROUP BY inventory ORDER BY max(number) DESC"
@@ -149,7 +149,7 @@ class History:
         raise self._not_there(name)
 
     def series(self, run: StoredRun, most: int) -> list[StoredRun]:
-        """Return a run and the earlier ones over the same inventory by the same controls, oldest first."""
+        """Return a run and the earlier runs over the same inventory by the same controls, oldest first."""
         alike = (
             each for each in self.runs() if each.number <= run.number and each.record.kind == run.record.kind
         )

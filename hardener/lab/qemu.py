@@ -108,7 +108,7 @@ class Machine:
 
 
 def hardware(accelerator: str) -> tuple[str, ...]:
-    """Return the options that all guests of this machine share."""
+    """Return the options that all guests on this machine share."""
     return (
         *("-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35"),
         *_ACCELERATORS[accelerator],

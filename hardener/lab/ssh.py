@@ -25,7 +25,7 @@ def write_known_hosts(path: Path, *, port: int, host_key: Path) -> None:
 
 
 def options(*, known_hosts: Path) -> list[str]:
-    """Return the ssh options of every connection, with which only the host key of this guest is accepted."""
+    """Return the ssh options of every connection: only the host key of this guest is accepted."""
     return [
         *("-o", f"UserKnownHostsFile={known_hosts}"),
         *("-o", "GlobalKnownHostsFile=/dev/null"),

@@ -43,7 +43,7 @@ class CsvReport(Report):
         )
 
     def end(self) -> Iterator[str]:
-        """Return an empty text: readers would take a row of totals for data."""
+        """Yield nothing: readers would take a row of totals for data."""
         yield from ()
 
 

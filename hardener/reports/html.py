@@ -178,7 +178,7 @@ class HtmlReport(Report):
         }
 
     def _take_workloads(self, assessment: Assessment) -> None:
-        """Count the containers of a host, and keep the riskiest ones of all hosts."""
+        """Count the containers of a host, and keep the riskiest containers of all hosts."""
         found = assessment.workloads
         if found is None:
             return

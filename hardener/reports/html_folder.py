@@ -139,7 +139,7 @@ class HtmlFolder(Folder):
             yield {"title": section_title(name, assessment.benchmark), "controls": controls}
 
     def _state(self, slug: str) -> dict[str, Any]:
-        """Return on how many hosts a control passes, and the first hosts on which it does not."""
+        """Return the number of hosts by status of a control, and the first hosts where it does not pass."""
         counts = self._held.get(slug, Counter())
         shown = self._not_held.get(slug, [])
         return {

@@ -110,7 +110,7 @@ def _run(run: RunInfo) -> dict[str, Any]:
 
 
 def _decisions(run: RunInfo) -> dict[str, Any] | None:
-    """Return number and digest of the waivers and attestations, and those that have expired or soon will."""
+    """Return number and digest of waivers and attestations, and those that have expired or expire soon."""
     if not run.decisions:
         return None
     digests = run.decisions.digests

@@ -1,4 +1,4 @@
-"""Write a proof as JUnit: a case for the profile, one for the exercise, and one for each removal.
+"""Write a proof as JUnit: a case for the profile, one for the exercise, and one for each removed part.
 
 A removal that broke nothing is a skipped case with a reason: it must not fail a pipeline, but it is not a
 pass either.

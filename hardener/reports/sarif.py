@@ -209,7 +209,7 @@ def _plain(text: str) -> str:
 
 
 def _uri(control: Control, inventory: str) -> str:
-    """Return the path of the inventory; if hosts were given as a list, that of the control's page."""
+    """Return the path of the inventory, or of the control's page if hosts were given as a list."""
     if not inventory or "," in inventory:
         return f"docs/controls/{control.slug}.md"
     # Readers refuse a path that leaves the repository.

@@ -19,7 +19,7 @@ def value(text: str) -> str:
 
 
 def word(text: str) -> str:
-    """Quote one word of a setting that takes several, such as Environment or ReadWritePaths."""
+    """Quote a word of a setting that takes several words, such as Environment or ReadWritePaths."""
     return '"' + value(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -57,7 +57,7 @@ def shell(text: str) -> str:
 
 
 def _require_printable(text: str, where: str) -> None:
-    """Refuse control characters, above all line ends, since the text after one would be another setting."""
+    """Refuse control characters, above all line ends: text after a line end would be another setting."""
     if not text.isprintable():
         raise _refused(text, where)
 

@@ -156,7 +156,7 @@ class Systemd:
         )
 
     def _show(self, unit: str, *properties: str) -> Mapping[str, str]:
-        """Return properties of a unit; those that systemd does not know are empty."""
+        """Return properties of a unit; properties that systemd does not know are empty."""
         shown = self._systemctl("show", unit, f"--property={','.join(properties)}")
         pairs = (text.partition("=") for text in shown.splitlines())
         return dict.fromkeys(properties, "") | {name: value for name, _, value in pairs}
@@ -198,7 +198,7 @@ class Systemd:
 
 
 def _is_own(path: Path) -> bool:
-    """Return whether hardener wrote a unit; a link, such as that of a masked unit, does not count."""
+    """Return whether hardener wrote a unit; False for a symbolic link, as of a masked unit."""
     try:
         return path.is_file() and not path.is_symlink() and path.read_text(encoding="utf-8").startswith(MARK)
     except (OSError, ValueError):

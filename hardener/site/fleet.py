@@ -49,7 +49,7 @@ class HostRow(NamedTuple):
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """Return the order of lists: hosts that could not be reached, then the most severe failures."""
+        """Return the sort key for lists: unreachable hosts first, then hosts by most severe failures."""
         return (not self.unreachable, tuple(-number for number in self.toll), self.name)
 
 
@@ -142,7 +142,7 @@ class Gathered:
         return sorted(self.hosts, key=lambda each: each.rank)
 
     def shown_groups(self) -> list[GroupHosts]:
-        """Return the groups that get a page, by name; of too many groups, the largest ones."""
+        """Return the groups that get a page, by name; if there are too many, only the largest groups."""
         largest = sorted(self.groups.values(), key=lambda each: (-len(each.hosts), each.name))[:_GROUPS]
         return sorted(largest, key=lambda each: each.name)
 

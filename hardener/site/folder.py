@@ -246,7 +246,7 @@ class SiteFolder:
             os.close(folder)
 
     def _readers(self, *, search: bool = False) -> int:
-        """Return the read permissions of the site's folder as a mode for files."""
+        """Return the read permissions of group and others on the site's folder, as mode bits."""
         found = os.fstat(self._top).st_mode & 0o044
         return found | found >> 2 if search else found
 

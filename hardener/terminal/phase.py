@@ -61,7 +61,7 @@ class Phase(Progress):
         self.note(f"{line(host)}: {line(text)}", colour="red")
 
     def changed(self, answer: ChangeAnswer) -> None:
-        """Show the changes of a transaction on a host, and the steps that it omitted."""
+        """Show the result of a transaction on a host, its notes, and the steps that are left to the user."""
         host = line(answer.host)
         if answer.message:
             self.note(f"{host}: {line(answer.message, 2000)}")

@@ -75,7 +75,7 @@ def score(title: str, counts: Mapping[Status, int], before: Mapping[Status, int]
 
 
 def totals(counts: Mapping[Status, int], failing: Mapping[Severity, int] = MappingProxyType({})) -> Text:
-    """Return the number of findings of each status, and of the failing ones by severity."""
+    """Return the number of findings by status, and of failing findings by severity."""
     text = Text()
     for status, word in _WORDS.items():
         if not (count := counts.get(status, 0)) and status not in (Status.PASS, Status.FAIL):

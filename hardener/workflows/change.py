@@ -1,4 +1,4 @@
-"""Remediate what an audit found failing, audit again and compare: for ``harden`` and ``provision``."""
+"""Remediate the controls that an audit found failing, and audit again: for ``harden`` and ``provision``."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class ChangeRun:
                 self._give_up(error)
 
     def close(self, *, left: bool) -> None:
-        """End the run; an unfinished one can be resumed."""
+        """End the run; an unfinished run can be resumed."""
         if self._journal:
             self._journal.close(over=not left)
             self._journal = None

@@ -46,7 +46,7 @@ def of_findings(counts: Mapping[Status, int]) -> ExitCode:
 def of_audit(
     counts: Mapping[Status, int], assessments: Iterable[Assessment], fail_on: Severity | None
 ) -> ExitCode:
-    """Return the exit code of an audit by its results of at least a given severity.
+    """Return the exit code of an audit, based on results of at least the given severity.
 
     Args:
         counts: number of results by status.

@@ -123,7 +123,7 @@ class Recorder:
             self._recording = None
 
     def previous(self, run: RunInfo) -> PreviousRuns | None:
-        """Return the runs before the one that is recorded, for its reports.
+        """Return the runs before the recorded run, for its reports.
 
         If the history cannot be read, there is one warning, and the reports lack earlier runs.
         """

@@ -31,7 +31,7 @@ def report(
     warn: Callable[[str], None],
     previous: PreviousRuns | None = None,
 ) -> Summary:
-    """Write the reports of an audit, and count its findings; to split by group, read the hosts twice."""
+    """Write the reports of an audit, and count its findings; a split by group reads the hosts twice."""
     summary = Summary()
     for text in write_reports(summary.watch(assessments), files.reports(run, assessments, previous)):
         warn(text)

@@ -100,7 +100,7 @@ class Rollout:
         failed: Mapping[str, str],
         look: Callable[[Fleet, Sequence[str]], Mapping[str, str]],
     ) -> RemediationResult:
-        """Change hosts.
+        """Change hosts batch by batch; in check mode, predict for all hosts at once.
 
         Args:
             hosts: the hosts to change, in inventory order.

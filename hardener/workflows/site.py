@@ -183,7 +183,7 @@ class _Inventory:
         folder.write(file.path, file.text, self._key)
 
     def _write_runs(self, folder: SiteFolder, place: Place, linked: frozenset[str]) -> None:
-        """Write the page of each run that has none yet; a page depends on its run and the one before."""
+        """Write the pages of each run whose pages are missing or outdated."""
         in_series = {each.number for each in self._series}
         frame = _digest(*sorted(place.controls), *map(str, (bool(place.groups), place.decisions)))
         for place_of, run in enumerate(self._runs):

@@ -66,7 +66,7 @@ class HostAudit:
     error: str = ""
 
     def levels(self) -> Counter[Severity]:
-        """Return the number of containers by level."""
+        """Return the number of containers by level of risk."""
         return Counter(each.level for each in self.containers)
 
     @property

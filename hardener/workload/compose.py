@@ -120,7 +120,7 @@ class _File:
         return HardenerError(f"{self.name} has a layout that does not allow the change", hint=_OTHERWISE)
 
     def says_otherwise(self, key: str) -> bool:
-        """Return whether another key of the service means the same, so that setting both is an error."""
+        """Return whether another key of the service sets the same limit, so that setting both is an error."""
         if key != "pids_limit":
             return False
         node: yaml.Node | None = self._node
@@ -279,7 +279,7 @@ def _line(node: yaml.Node) -> int:
 
 
 def _plain(node: yaml.Node | None, left: list[int] | None = None) -> Any:
-    """Return the value of a node, with aliases and merged keys expanded.
+    """Return the value of a node, with aliases expanded; refuse a file whose aliases give too many values.
 
     Raises:
         HardenerError: its aliases make it far larger than it is written.

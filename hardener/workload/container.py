@@ -49,7 +49,7 @@ class Mount(Part):
 
 
 class Published(Part):
-    """A port of the container that the original publishes."""
+    """A container port that the original container publishes on its host."""
 
     container_port: Annotated[int, Field(ge=1, le=65535)]
     protocol: Literal["tcp", "udp", "sctp"]

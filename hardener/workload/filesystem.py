@@ -59,7 +59,7 @@ class WriteSet:
 
 
 def write_set(merged: Merged) -> WriteSet:
-    """Return the paths that are written outside of mounts, by folder."""
+    """Return the folders that are written to outside of writable mounts, and the obstacles."""
     mounts = merged.one.container.mounts
     owners = {path: owner for one in merged.recordings for path, owner in one.files.owners.items()}
     written = {path: seen for path, seen in changed(merged) if not _mounted(path, mounts)}

@@ -32,7 +32,7 @@ Identity = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """A changed axis."""
+    """A property of an identity (axis) that changed, with both values."""
 
     name: str
     before: Any

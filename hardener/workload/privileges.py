@@ -241,7 +241,7 @@ def _shared_mounts(container: Container) -> tuple[str, ...]:
 
 
 def _unmasked(container: Container) -> bool:
-    """Return whether all of /proc and /sys was requested; engines before 18.09 have no such option."""
+    """Return whether the engine masks no path in /proc and /sys; engines before 18.09 always mask."""
     hidden: Any = container.host_config.get("MaskedPaths", ...)
     return hidden is not ... and not hidden
 

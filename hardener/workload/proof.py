@@ -29,7 +29,7 @@ _MOST_VALUES = 1_000_000
 
 
 class Removal(Part):
-    """The result of one removal; ``needed`` is null where it is unknown."""
+    """The result of a trial without one part of the profile; ``needed`` is null where it is unknown."""
 
     removed: str
     needed: bool | None

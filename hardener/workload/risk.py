@@ -194,7 +194,7 @@ def _capability_points(name: str, has: Privileges) -> int:
 
 
 def _weighed(points: int, name: str, has: Privileges) -> int:
-    """Reduce the points of a capability: to a fifth in an own user namespace, to half if not yet held."""
+    """Reduce a capability's points: to a fifth if users are remapped, to half if it is not yet held."""
     if has.user.remapped:
         points = -(-points // 5)
     return points if name in has.capabilities.held else -(-points // 2)

@@ -73,7 +73,7 @@ def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
 
 
 def security_options(profile: Profile, seccomp: str) -> Iterator[str]:
-    """Return the security options: the profile's, and those of the container that it does not replace."""
+    """Return the security options of the profile, and those of the container that the profile keeps."""
     if profile.seccomp:
         yield f"seccomp={seccomp}"
     if profile.confined_by_apparmor and profile.apparmor:

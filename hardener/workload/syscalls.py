@@ -1,4 +1,4 @@
-"""Tables of system calls: those that are always needed, and the older equivalents of newer ones."""
+"""Tables of system calls: calls that are always needed, and older equivalents of newer calls."""
 
 from __future__ import annotations
 

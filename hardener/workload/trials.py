@@ -1,4 +1,4 @@
-"""Plan the trials of a proof: the new confinement, one that is too tight, and the new one without each part.
+"""Plan the trials of a proof: the profile, a too strict confinement, and the profile without each part.
 
 Every trial is a set of settings of a twin; ``plan`` returns them in order. Nothing is run here.
 """
@@ -24,7 +24,7 @@ Kind = Literal["before", "profile", "control", "without", "never"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:
-    """The confinement of a twin. ``userns_mode`` and ``devices`` are the original's on the host.
+    """The confinement of a twin. ``userns_mode`` and ``devices`` are those of the original container.
 
     Args:
         options: security options of the original that stay.
@@ -46,7 +46,7 @@ class Confinement:
 
     @property
     def errors(self) -> frozenset[int] | None:
-        """Return the errors with which its seccomp filter refuses calls; None without a filter."""
+        """Return the errors with which the seccomp filter refuses calls; None without a filter."""
         if self.seccomp is None:
             return None
         rules = [rule for rule in self.seccomp["syscalls"] if rule["action"] == "SCMP_ACT_ERRNO"]

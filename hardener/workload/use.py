@@ -1,4 +1,4 @@
-"""Compare a container under a profile with the recorded one."""
+"""Compare a container under a profile with the recorded container."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class MadeProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """A container under a profile, with its differences from the recorded one."""
+    """A container under a profile, with its differences from the recorded container."""
 
     profile: str
     moved: tuple[Axis, ...]

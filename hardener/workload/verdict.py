@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The result of one removal; ``needed`` is None where it was not tried."""
+    """The result of a trial without one part of the profile; ``needed`` is None if it was not tried."""
 
     removed: str
     needed: bool | None
@@ -40,7 +40,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """The whole result.
+    """The verdict on a profile, with reasons, evidence and refused calls.
 
     Args:
         verdict: in one word.
@@ -86,7 +86,7 @@ def judge(
     *,
     user: tuple[int, int] | None = None,
 ) -> Proof:
-    """Judge the observations.
+    """Judge the observations of the trials.
 
     Args:
         trials: the plan.
@@ -196,7 +196,7 @@ def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
 
 
 def _is_refused_again(refusal: Refusal, before: Observation, observed: Observation) -> bool:
-    """Return whether a refusal with EROFS only replaces an earlier one with EACCES or EPERM.
+    """Return whether a refusal with EROFS only replaces an earlier refusal with EACCES or EPERM.
 
     A read-only file system refuses before rights are checked: EROFS takes the place of EACCES or EPERM.
     Python has that where it may not write what it compiled. Paths are not known, so the numbers decide: the

@@ -1,4 +1,4 @@
-"""Facts about containers: from the kernel for a running one, from its configuration for any other."""
+"""Facts about containers: of a running container from the kernel, otherwise from the configuration."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def _builtin(snapshot: Snapshot) -> bool:
 
 
 def _nearest(defaults: tuple[Reference, ...], bounding: int) -> Reference | None:
-    """Return the default that was resolved for these capabilities, else for the most similar ones."""
+    """Return the default that was resolved for these capabilities, or for the most similar set of them."""
     return min(
         defaults,
         key=lambda each: ((each.bounding ^ bounding).bit_count(), each.bounding, each.digest),

@@ -66,7 +66,7 @@ class HostMount:
         return self._view is not None and self._view.holds(location)
 
     def is_inside(self, location: Location) -> bool:
-        """Return whether the mount shows a path below a folder of the host."""
+        """Return whether the mount shows the folder at a location of the host, or a path below it."""
         return self._view is not None and any(shown.within(location) for shown in self._view.locations)
 
     def is_what_was(self, location: Location) -> bool:
@@ -379,7 +379,7 @@ def _rows(container: Container) -> Sequence[JSONObject]:
 
 
 def _options(snapshot: Snapshot, row: JSONObject) -> JSONObject:
-    """Return the options of a local volume; without options, it is a folder of the engine."""
+    """Return the options of a local volume; empty for a volume in the engine's own folder."""
     name = fields.text(row, "Name", SOURCE)
     for volume in snapshot.fact("docker.volumes"):
         if volume.get("Name") == name:

@@ -63,7 +63,7 @@ class MountTable:
         self._root = next((mount for mount in roots if mount.point == "/"), None)
 
     def add(self, mount: Mount) -> None:
-        """Add a mount on top of the existing ones."""
+        """Add a mount on top of the existing mounts."""
         self.mounts[mount.id] = mount
         self._on[mount.parent, mount.point] = mount
         self._showing[mount.device, mount.root].append(mount)
@@ -107,7 +107,7 @@ class MountTable:
         return device in self._devices
 
     def whole(self, fstype: str) -> Location | None:
-        """Return the root of the first filesystem of a type; None if no mount shows the root of one."""
+        """Return the location of the root of a filesystem of this type; None if no mount shows it."""
         mounts = (mount for mount in self.mounts.values() if mount.fstype == fstype and mount.root == "/")
         return next((mount.location for mount in mounts), None)
 

@@ -1,4 +1,4 @@
-"""Determine what a seccomp profile permits beyond the engine's default, which refuses some forty calls.
+"""Determine which of about forty calls, refused by the engine's default, a seccomp profile permits.
 
 The collector reports which of these calls a profile always permits. The default permits some of them to
 containers with more capabilities; the rest is due to the profile.

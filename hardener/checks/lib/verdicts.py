@@ -93,6 +93,6 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def listed(names: Sequence[str], limit: int = 4, *, glue: str = ", ") -> str:
-    """Join the first names for a sentence; append the number of the omitted ones."""
+    """Join the first names for a sentence; append the number of the omitted names."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return glue.join(names[:limit]) + more

@@ -54,7 +54,7 @@ def _paths(container: Container) -> Iterator[str]:
 
 
 def _requested(container: Container) -> str:
-    """Return why the engine masks no paths, as text; empty if no option requests it.
+    """Return why the engine masks no paths, as text; empty if no option requests this.
 
     The engine reports null for unset lists and for privileged containers.
     """

@@ -269,7 +269,7 @@ def runtime_sockets(container: Container) -> Iterator[str]:
 def _socket_places(
     snapshot: Snapshot,
 ) -> tuple[list[tuple[str, list[Location]]], list[tuple[str, Location]]]:
-    """Return path and location of runtimes' sockets: of existing sockets, and of those without a file."""
+    """Return path and location of runtimes' sockets: of existing sockets, and of those whose file is gone."""
     sockets, host = _sockets(snapshot), mounttable.host(snapshot)
     if host is None:
         return [], []

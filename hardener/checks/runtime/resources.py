@@ -142,7 +142,7 @@ def _half_of_all_processes(snapshot: Snapshot) -> int:
 @check("container-cgroup-parent")
 @needs_engine
 def cgroup_parent(snapshot: Snapshot) -> Verdict:
-    """Check that every container has the engine's own cgroup parent or one that the site named."""
+    """Check that the cgroup parent of every container is the engine's own, or named in the policy."""
     driver = snapshot.info.get("CgroupDriver")
     # The engine's default has no effect.
     accepted = {"", *({"system.slice"} if driver == "systemd" else {"docker", "/docker"})}

@@ -9,7 +9,7 @@ _LONGEST = 100
 
 
 def file_name(name: str) -> str:
-    """Return a file name of letters, digits, ``-``, ``_`` and ``.``; different names give different ones.
+    """Return a file name of letters, digits, ``-``, ``_`` and ``.``, which is different for each name.
 
     ``web`` and ``db01.example.com`` stay as they are. Any other name gets a digest, because two names could
     become equal by the replacement.

@@ -12,7 +12,7 @@ from hardener.text import line
 
 
 def code(text: str, limit: int = 300) -> str:
-    """Return a code span with exactly this text on one line; invisible characters become visible."""
+    """Return a text on one line as a code span; invisible characters become visible."""
     shown = line(text, limit)
     if not shown:
         return "*(empty)*"

@@ -101,7 +101,7 @@ def script_of(name: str) -> str:
 
 
 def policy() -> str:
-    """Return the page's content security policy: its style sheet and its script, and nothing else."""
+    """Return the page's content security policy: its own style sheet and script, and images as data URLs."""
     return "; ".join(
         (
             "default-src 'none'",

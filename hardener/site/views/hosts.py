@@ -115,7 +115,7 @@ def spans(steps: Sequence[tuple[int, Status]], runs: int) -> tuple[tuple[Status,
 
 
 def _page_of(slug: str, place: Place) -> str:
-    """Return the address of the page of a control; empty for one that the last run does not have."""
+    """Return the address of the page of a control; empty if the last run does not have the control."""
     return f"../controls/{file_name(slug)}.html" if slug in place.controls else ""
 
 

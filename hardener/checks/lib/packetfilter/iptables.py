@@ -225,7 +225,7 @@ def tracked() -> Taken:
 
 
 def truth(holds: bool) -> Taken:
-    """Return the condition that every packet matches if ``holds`` is set, else one that none matches."""
+    """Return a condition that matches every packet if ``holds`` is set, else no packet."""
     return ALL if holds else NONE
 
 

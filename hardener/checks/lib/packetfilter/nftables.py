@@ -214,7 +214,7 @@ class _Reader:
                 return UNKNOWN
 
     def _payload(self, protocol: str, name: str, right: Any, *, negated: bool, shared: bool) -> Taken:
-        """Return the packets that a test of a header field matches: none of other protocols, even negated."""
+        """Return the packets that match a test of a header field; those of other protocols never match."""
         family = {"ip": 4, "ip6": 6}.get(protocol)
         if family is not None and family != self._version:
             return NONE

@@ -39,7 +39,7 @@ ALL_NAMES: Intervals = ((0, (1 << 8 * _NAME_LENGTH) - 1),)
 
 
 def normal(ranges: Iterable[tuple[int, int]]) -> Intervals:
-    """Normalise ranges to an interval set: sorted, with adjacent ones joined."""
+    """Normalise ranges to an interval set: sorted, with adjacent ranges joined."""
     joined: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
         if low > high:
@@ -125,7 +125,7 @@ def both(one: Condition | None, other: Condition | None) -> Condition | None:
 
 
 def kinds(protocols: Iterable[str] = _PROTOCOLS, states: Iterable[int] = range(_STATES)) -> Intervals:
-    """Return the packets of these protocols in these states."""
+    """Return the values of ``Dimension.KIND`` for these protocols in these states."""
     return normal(
         (_PROTOCOLS.index(protocol) * _STATES + state,) * 2
         for protocol in protocols
