@@ -272,7 +272,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadRisk:
-    """The distance of one container from least privilege; reports show the riskiest ones of a host."""
+    """The distance of one container from least privilege; reports show the riskiest containers of a host."""
 
     container: str
     image: str

@@ -141,7 +141,7 @@ class TransactionResult:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The outlook for one host: the result of each step, all changes, and the activations."""
+    """What a plan does on one host: the result of each step, all changes, and the activations."""
 
     plan: Plan
     decisions: tuple[Decision, ...]

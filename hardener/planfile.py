@@ -32,7 +32,7 @@ _NAME = re.compile("[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """The reviewed plan of one host: the variables to apply, by role, and their limits."""
+    """The reviewed plan of one host: the variables to apply, by role, the allowed impact, and the digest."""
 
     variables: Mapping[str, Sequence[str]]
     allow: Impact

@@ -74,7 +74,7 @@ def order(identifier: str) -> tuple[tuple[float, str], ...]:
 
 @cache
 def sections(benchmark: str) -> Mapping[str, str]:
-    """Return the titles of a benchmark's sections by number, ours included."""
+    """Return the titles of a benchmark's sections by number, with the sections of our own controls."""
     return MappingProxyType(_read(f"benchmarks/{benchmark}.yaml")["sections"] | _read("own.yaml")["sections"])
 
 
@@ -222,7 +222,7 @@ def _control(slug: str, section: str, entry: Mapping[str, Any]) -> Control:
 
 @cache
 def _judged_settings() -> str:
-    """Return the judged kernel settings as text, generated from the table that the check uses."""
+    """Return the kernel settings that the control judges, as text generated from the check's table."""
     told = [f"`{setting.key}` {setting.words}" for setting in sysctls.judged()]
     return f"{', '.join(told[:-1])} and {told[-1]}."
 

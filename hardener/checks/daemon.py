@@ -45,7 +45,7 @@ def rootless(snapshot: Snapshot) -> Verdict:
 
 
 def runs_rootless(snapshot: Snapshot) -> bool:
-    """Return whether the daemon runs as another user than root, by its process or its own report.
+    """Return whether the daemon runs as a user other than root, according to its process or its API.
 
     Raises:
         FactUnavailable: its process was not found, and it answers without a report.
@@ -121,7 +121,7 @@ def log_level(snapshot: Snapshot) -> Verdict:
 def unless_stale(
     settings: Settings, key: str, expected: str, actual: str, evidence: Sequence[str]
 ) -> Verdict:
-    """Return a pass based on the file alone; a manual verdict if the file is newer than the daemon."""
+    """Return a pass, or a manual verdict if the configuration file is newer than the running daemon."""
     if settings.changed_since_start and not settings.get(key).origin.startswith("--"):
         return manual(
             expected,

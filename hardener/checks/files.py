@@ -130,7 +130,7 @@ def _one(path: Callable[[Snapshot], str]) -> FindPaths:
 
 
 def _of_unit(name: str) -> FindPaths:
-    """Return a function that finds the paths that decide how a unit starts: files, drop-ins, folders.
+    """Return a finder of the paths that decide how a unit starts: files, drop-ins, folders.
 
     A drop-in counts at the next start, also one that systemd has not loaded yet.
     """

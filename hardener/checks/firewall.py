@@ -181,7 +181,7 @@ def _bridges(snapshot: Snapshot) -> list[str]:
 @check("daemon-iptables-managed")
 @needs_engine
 def iptables_managed(snapshot: Snapshot) -> Verdict:
-    """Check the option and the loaded rules: the option stays set when another tool flushes the rules."""
+    """Check the option iptables and the loaded rules: another tool can flush the rules alone."""
     expected = "the daemon may manage the packet filter, and its chains are loaded"
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon filters in its own network namespace")

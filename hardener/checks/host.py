@@ -1,4 +1,4 @@
-"""Section 1: check the host under the engine: its disk, its users and its hardening."""
+"""Section 1: check the host of the engine: its disk, its users and its hardening."""
 
 from __future__ import annotations
 

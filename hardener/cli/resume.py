@@ -25,7 +25,7 @@ from hardener.text import line, utc
 @verbose_option
 @click.pass_context
 def resume(context: click.Context, *, run: str, max_fail: str, home: Path) -> ExitCode:
-    """Continue `harden`, `provision` or `drift --remediate` after a limit, Ctrl-C or a crash ended it.
+    """Continue `harden`, `provision` or `drift --remediate` after too many failures, Ctrl-C or a crash.
 
     RUN is an id or its beginning, or `latest`; without RUN, the unfinished runs are listed. The state of each
     host is read first, and shown: untouched, confirmed or rolled back. Confirmed hosts are not changed again.

@@ -45,7 +45,7 @@ class Place:
 
 
 def decider(decisions: Decisions, place: Place) -> Callable[[Control, Verdict], Finding]:
-    """Return a function that makes the findings of one host from verdicts and its decisions."""
+    """Return a function that applies the decisions about a host to its verdicts, and returns findings."""
     waivers = _by_control(decisions.waivers, place)
     attestations = _by_control(decisions.attestations, place)
 

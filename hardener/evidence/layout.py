@@ -35,7 +35,7 @@ def is_run_id(text: str) -> bool:
 
 
 def declared_name(run: str, what: str) -> str:
-    """Return the name of a file that people wrote for a run."""
+    """Return the name in a bundle of a run's file of waivers or attestations."""
     return f"{run}/declared/{what}.yml"
 
 

@@ -48,7 +48,7 @@ class LedgerEntry:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode("ascii")
 
     def link(self) -> Link:
-        """Return the reference to this entry for the next entry and the next manifest."""
+        """Return the reference by which the next entry and the next manifest name this entry."""
         return Link(self.seq, hashlib.sha256(self.render()).hexdigest())
 
 

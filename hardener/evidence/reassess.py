@@ -83,7 +83,7 @@ class Reassessment:
                 raise Refused(name, "not the decision file by which the run in the manifest was judged")
 
     def is_declared(self, name: str) -> bool:
-        """Return whether a file was written by people for the run."""
+        """Return whether a file has the waivers or the attestations of the run."""
         return name in self._declarations
 
     def declared(self, name: str, document: bytes) -> None:
@@ -255,7 +255,7 @@ class _Reported:
 
 
 def _other_judge(run: Run) -> str:
-    """Return the version that judged the run, if it was another version or catalogue."""
+    """Return the version that judged the run, if its version or catalogue differs from this one."""
     info = run.info
     if info.catalogue_digest != catalogue.digest():
         return f"hardener {info.tool_version} with catalogue {info.catalogue_digest[:12]}"

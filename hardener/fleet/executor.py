@@ -87,7 +87,7 @@ class Execution(Protocol):
 
 
 class Executor(Protocol):
-    """A way to run jobs."""
+    """Runs jobs: on this machine, in slices, or on the nodes of a mesh."""
 
     def start(self, job: Job) -> Execution:
         """Return the execution of a job; entering its context starts it."""

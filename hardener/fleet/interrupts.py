@@ -18,7 +18,7 @@ _DEFAULTS = {
 
 
 class _Delay:
-    """Whether interrupts are delayed at the moment, and whether one has arrived since."""
+    """Whether interrupts are delayed now, and whether an interrupt has arrived meanwhile."""
 
     active = False
     arrived = False

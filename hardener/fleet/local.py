@@ -1,4 +1,4 @@
-"""Run a job as a single Ansible process on this machine: the options of ansible-runner for it."""
+"""Run a job as a single Ansible process on this machine: the options of ansible-runner."""
 
 from __future__ import annotations
 

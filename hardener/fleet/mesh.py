@@ -115,7 +115,7 @@ class MeshPlace:
 
 
 class MeshAttempt:
-    """A slice on a node, as a unit of work.
+    """The run of a slice on a node, as one unit of work.
 
     Args:
         job: the slice.

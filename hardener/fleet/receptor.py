@@ -42,7 +42,7 @@ class Node:
 
 
 class Receptor:
-    """The node on this machine.
+    """The Receptor node on this machine.
 
     Args:
         path: its control socket.

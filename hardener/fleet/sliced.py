@@ -1,4 +1,4 @@
-"""Run a job in slices on several places in parallel; a slice that one place loses moves to another.
+"""Run a job in slices on several processes or nodes; a slice that is lost on one moves to another.
 
 A place is whatever runs one slice at a time: an Ansible of its own on this machine, or a node of a mesh. Each
 slice has a thread that reads its events; decisions are made by the thread that iterates.
@@ -29,7 +29,7 @@ _LIST = "list_hosts"
 
 
 class Attempt(Execution, Protocol):
-    """One slice at one place."""
+    """The run of one slice at one place."""
 
     def events(self) -> Iterator[Event]:
         """Yield the events as they arrive, and ``Idle`` every second; hosts without events are omitted."""
@@ -44,7 +44,7 @@ class Attempt(Execution, Protocol):
 
 
 class Place(Protocol):
-    """Runs one slice at a time."""
+    """A process or node that runs one slice at a time."""
 
     @property
     def name(self) -> str:
@@ -183,7 +183,7 @@ class SlicedExecution:
         return hosts
 
     def _give_out(self, running: dict[str, Slice]) -> dict[str, Slice]:
-        """Start a slice at each place that is free and ready; return the new ones by place."""
+        """Start a slice at each place that is free and ready; return the started slices by place."""
         given: dict[str, Slice] = {}
         if not self._slices.waiting:
             return given

@@ -31,7 +31,7 @@ class Slice:
 
 
 class SliceQueue:
-    """The pending slices of a job, and exactly one result for each host, even if several arrive.
+    """The pending slices of a job, and exactly one result for each host, even if several results arrive.
 
     Args:
         playbook: its name.
@@ -81,7 +81,7 @@ class SliceQueue:
         return True
 
     def ended(self, piece: Slice, outcomes: Mapping[str, Outcome]) -> Iterator[TaskResult]:
-        """Record the end of a slice; yield a result for each failed host that sent none."""
+        """Record the end of a slice; yield a result for each failed host that sent no result."""
         for host in piece.hosts:
             yield from self._settle(host, outcomes.get(host, Outcome(State.FAILED, _GONE)))
 

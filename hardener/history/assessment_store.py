@@ -125,7 +125,7 @@ class AssessmentStore(Iterable[Assessment]):
 
     @property
     def controls(self) -> tuple[Control, ...]:
-        """Return the controls by their numbers."""
+        """Return the controls in the order of their numbers."""
         return tuple(self._controls)
 
     def _pack(self, assessment: Assessment) -> bytes:

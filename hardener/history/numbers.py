@@ -62,7 +62,7 @@ def take_number(home: Home, seen: int) -> int:
 
 
 def next_number(last: int, seen: int, *, now: float) -> int:
-    """Return a number that is higher than all known ones.
+    """Return a number that is higher than all known numbers.
 
     Args:
         last: the last number of this history; 0 without one.

@@ -17,7 +17,7 @@ from hardener.text import scalar
 
 
 class StatusStep(NamedTuple):
-    """A status that a control of a host has from a run on; ``run`` is the run's index in the series."""
+    """The status of a control on a host from one run on; ``run`` is the run's index in the series."""
 
     slug: str
     run: int

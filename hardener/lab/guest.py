@@ -23,7 +23,7 @@ _RESTORE_TIMEOUT = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """A virtual machine on which Docker runs unless it is a bare one; reached by ssh on loopback.
+    """A virtual machine with Docker (without it if the release is bare), reached by ssh on loopback.
 
     Attributes:
         name: what the user calls it, and its name in the inventory.

@@ -52,7 +52,7 @@ class Image:
 
     @property
     def data_disk(self) -> Path:
-        """Return the disk of Docker's data root, which is read-only too."""
+        """Return the disk of Docker's data root, which is read-only once the image is finished."""
         return self.directory / "data.raw"
 
     @property

@@ -29,7 +29,7 @@ _CYCLONEDX = re.compile(r"1\.[4-9]")
 
 
 class VexStatus(StrEnum):
-    """The status of a vulnerability in a product by a statement."""
+    """The status of a vulnerability in a product, according to a statement."""
 
     NOT_AFFECTED = "not_affected"
     AFFECTED = "affected"

@@ -54,7 +54,7 @@ class HostRow(NamedTuple):
 
 
 class ControlRow(NamedTuple):
-    """A control on one host."""
+    """The result of a control on one host."""
 
     host: str
     file: str
@@ -81,7 +81,7 @@ def host_row(assessment: Assessment) -> HostRow:
 
 @dataclass(slots=True)
 class ControlHosts:
-    """A control on all hosts."""
+    """A control, with its results on all hosts."""
 
     control: Control
     id: str

@@ -108,7 +108,7 @@ class Phase(Progress):
         )
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
-        """Show the trial of a profile that begins."""
+        """Show which trial of a profile begins."""
         what = f"without {trial.key}" if trial.kind == "without" else _TRIALS[trial.kind]
         self.note(f"{number} of {of}: {what}")
 

@@ -1,4 +1,4 @@
-"""Show a plan with rich: the changes on each host, their impact, and the failing controls that stay."""
+"""Show a plan with rich: the changes on each host, their impact, and the controls that stay failing."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def _unified(each: Mapping[str, Any]) -> str:
 
 
 def _lines(content: Any) -> list[str]:
-    """Split content into lines; modules report attributes as objects."""
+    """Split content into lines; attributes, which modules report as objects, become one line each."""
     if isinstance(content, Mapping):
         return [f"{key}: {value}" for key, value in sorted(content.items())]
     return str(content or "").splitlines()

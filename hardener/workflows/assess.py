@@ -32,7 +32,7 @@ class AssessListener(Protocol):
     """Receives the progress of judging snapshots."""
 
     def warning(self, text: str) -> None:
-        """Report a problem of the reports that is not an error."""
+        """Warn about a problem with the reports."""
 
     def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
         """Report decisions that depend on groups and were not applied.

@@ -1,4 +1,4 @@
-"""Prove a profile: run its container under it and under stricter ones, judge and keep the results."""
+"""Prove a profile: run its container under it and under stricter profiles, judge and store the results."""
 
 from __future__ import annotations
 

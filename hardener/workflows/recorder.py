@@ -27,7 +27,7 @@ _LOOKED_AT = 20  # runs
 
 
 class Recorder:
-    """Records the audits of a command, each from ``begin`` to ``finish``; an unfinished one is not recorded.
+    """Records the audits of a command, each from ``begin`` to ``finish``; unfinished audits are not recorded.
 
     Args:
         target: the hosts, and the folder of their history.

@@ -144,7 +144,7 @@ class Rollout:
 
 
 def canary_group(target: Target, batches: Batches) -> frozenset[str]:
-    """Return the hosts of the group of canaries; none where canaries are a number of hosts.
+    """Return the hosts of the group of canaries; empty if canaries are given as a number.
 
     A run asks for them before its first audit: a wrong group in a timer must not be noticed only on the day
     on which there is something to repair.

@@ -96,7 +96,7 @@ class PhaseRun(Part):
 
 
 class Call(Part):
-    """The programs and phases of a system call under the filter."""
+    """A system call that was made under the seccomp filter: in which phases, and by which programs."""
 
     phases: Phases
     programs: Names = Field(description="names of the tasks, as the kernel has them (15 characters)")

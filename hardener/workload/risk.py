@@ -64,7 +64,7 @@ _NO_FILTER = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excess:
-    """One privilege beyond the least, with its points and its remedy."""
+    """One privilege beyond least privilege, with its points and its remedy."""
 
     key: str  # identifier for programs
     points: int
@@ -79,7 +79,7 @@ class Excess:
 
 
 def excesses(has: Privileges) -> tuple[Excess, ...]:
-    """Return all privileges beyond the least, most severe first."""
+    """Return all privileges beyond least privilege, most severe first."""
     found = [
         *_reaching_the_host(has),
         *_capabilities(has),

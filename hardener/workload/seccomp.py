@@ -267,7 +267,7 @@ def _families(rules: Iterable[Rule]) -> frozenset[int]:
 
 
 def _holds(condition: Mapping[str, Any], family: int) -> bool:
-    """Return whether a condition on the address family of ``socket`` holds; any other condition does not."""
+    """Return whether a condition on the address family of ``socket`` holds; False for other conditions."""
     if condition["index"] != 0:
         return False  # unlike any known profile: an unknown condition permits nothing
     value: int = condition["value"]

@@ -44,7 +44,7 @@ _LAYERS = ("lowerdir=", "lowerdir+=", "datadir+=", "upperdir=")
 
 @dataclass(frozen=True, slots=True)
 class HostMount:
-    """A mount of a container that shows something of the host."""
+    """A mount of a container that shows files, devices or kernel filesystems of the host."""
 
     declared: str  # the path that the engine was given, or the host's first path for it
     destination: str

@@ -27,7 +27,7 @@ class Published:
 
     @property
     def version(self) -> int:
-        """Return 4 or 6."""
+        """Return the IP version of the address: 4 or 6."""
         return self._parsed().version
 
     @property

@@ -69,7 +69,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The last verification."""
+    """The last verification of the images on a host."""
 
     verified_at: str
     images: Mapping[str, Verified]  # by id; empty if it does not count

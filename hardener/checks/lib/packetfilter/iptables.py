@@ -220,7 +220,7 @@ def restrict(dimension: Dimension, values: Intervals, version: int, *, negated: 
 
 
 def tracked() -> Taken:
-    """Return a condition on connection tracking besides the state, which untracked packets never match."""
+    """Return the condition that only tracked packets match."""
     return restrict(Dimension.KIND, kinds(states=[NEW, TRANSLATED]), 4)
 
 

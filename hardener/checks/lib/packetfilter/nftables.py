@@ -240,7 +240,7 @@ class _Reader:
                 return UNKNOWN
 
     def _concat(self, parts: Sequence[Any], right: Any) -> Taken:
-        """Return the matches of a concatenation of fields: an upper bound, which judges each field alone."""
+        """Return the packets that a concatenation of fields matches: an upper bound, each field alone."""
         entries = [_bare(entry) for entry in self._elements(right)]
         columns = [entry["concat"] for entry in entries if isinstance(entry, Mapping) and "concat" in entry]
         if len(columns) != len(entries) or any(len(column) != len(parts) for column in columns):
@@ -326,7 +326,7 @@ def _tcp() -> Taken:
 
 
 def _fib(types: Sequence[str], *, negated: bool) -> Taken:
-    """Return the matches of ``fib``, given that each judged packet goes to the host or to a container."""
+    """Return the packets that ``fib`` matches, given that each packet goes to the host or to a container."""
     if set(types) >= _ONE_RECEIVER:
         return truth(not negated)
     if not _ONE_RECEIVER & set(types):
