@@ -103,7 +103,7 @@ def test_ids_are_unique_and_without_gaps(benchmark: str) -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_a_control_names_versions_that_exist(section: str) -> None:
+def test_the_benchmarks_of_a_control_exist(section: str) -> None:
     for slug, entry in read(DATA / "controls" / f"{section}.yaml").items():
         names = list(entry["benchmarks"])
         if names != [catalogue.EVERY]:

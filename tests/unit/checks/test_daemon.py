@@ -189,7 +189,7 @@ def test_a_base_device_size_in_a_flag_fails(judge: Judge) -> None:
         ),
     ],
 )
-def test_unlimited_or_missing_default_ulimits_fail(
+def test_default_ulimits_pass_only_if_set_and_limited(
     judge: Judge, snapshot: Snapshot, status: Status, words: str
 ) -> None:
     by_status(judge("daemon-default-ulimits", snapshot), status, words)
@@ -365,7 +365,7 @@ def test_a_daemon_without_a_seccomp_profile_fails_and_a_custom_one_is_manual(
         ([], Status.MANUAL, "/etc/docker/seccomp.json"),
     ],
 )
-def test_a_custom_seccomp_profile_that_permits_everything_fails(
+def test_a_custom_seccomp_profile_fails_only_if_it_permits_every_call(
     judge: Judge, opened: list[str], status: Status, words: str
 ) -> None:
     config = {"daemon.config": {"seccomp": {"default": "SCMP_ACT_ALLOW", "open": opened}}}
@@ -388,6 +388,6 @@ def test_experimental_features_pass_only_if_the_engine_reports_them_as_off(judge
 
 
 @pytest.mark.parametrize("number", ["19.03.15", "20.10.24", "26.1.5", "29.9.0"])
-def test_experimental_features_fail_on_every_engine(judge: Judge, number: str) -> None:
+def test_enabled_experimental_features_fail_on_every_engine_version(judge: Judge, number: str) -> None:
     by_status(judge("daemon-experimental-off", make(**version(number, "true"))), Status.FAIL)
     by_status(judge("daemon-experimental-off", make(**version(number, "false"))), Status.PASS)

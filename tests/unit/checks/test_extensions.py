@@ -74,7 +74,7 @@ def test_writable_plugins_parents_and_sockets_fail(judge: Judge, bad: Any) -> No
 
 
 @pytest.mark.parametrize("good", CLOSED)
-def test_folders_owned_by_root_pass(judge: Judge, good: Any) -> None:
+def test_plugin_folders_that_others_cannot_write_pass(judge: Judge, good: Any) -> None:
     verdict = judge(NRI, nri_on({PLUGINS: good, f"{PLUGINS}/10-net": {**good, "type": "file"}}))
     assert verdict.status is Status.PASS
     assert f"plugin: {PLUGINS}/10-net" in verdict.evidence

@@ -624,7 +624,9 @@ def test_a_stopped_engine_whose_flags_disable_iptables_fails(judge: Judge) -> No
         make(**{"daemon.config": {"exists": True, "parsed": {"firewall-backend": "nftables"}}}),
     ],
 )
-def test_the_control_is_not_applicable_with_another_packet_filter(judge: Judge, snapshot: Snapshot) -> None:
+def test_the_control_is_not_applicable_to_a_rootless_engine_or_the_nftables_backend(
+    judge: Judge, snapshot: Snapshot
+) -> None:
     assert judge(MANAGED, snapshot).status is Status.NOT_APPLICABLE
 
 

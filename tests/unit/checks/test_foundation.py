@@ -142,7 +142,7 @@ def test_an_older_snapshot_without_boot_settings_never_passes(judge: Judge) -> N
         judge(SLUG, empty)
 
 
-def test_unreadable_modules_are_an_error(judge: Judge) -> None:
+def test_modules_are_an_error_only_if_none_could_be_read(judge: Judge) -> None:
     names = list(make().fact("next_boot")["modules"])
     for number in range(len(names)):
         unknown = {name: {"kind": None, "loaded": False} for name in names[:number]}

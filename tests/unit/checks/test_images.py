@@ -189,7 +189,7 @@ class TestTrustedBase:
             ([], "nginx", Status.FAIL),
         ],
     )
-    def test_the_policy_approves_registries(
+    def test_an_image_passes_only_from_a_registry_or_repository_that_the_policy_approves(
         self, judge: Judge, policy: list[str], origin: str, status: Status
     ) -> None:
         verdict = judge(self.SLUG, hosting(self.pulled(origin), policy={"registries": policy}))

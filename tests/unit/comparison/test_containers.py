@@ -111,7 +111,7 @@ def drift(*hosts: tuple[str, tuple[ContainerChange, ...]]) -> Drift:
     return found
 
 
-def test_equal_changes_are_grouped_and_are_not_drift() -> None:
+def test_equal_changes_of_containers_are_grouped_and_are_not_drift() -> None:
     one = container_changes(with_containers(container("web")), with_containers(container("web", Image=NEXT)))
     own = container_changes(
         with_containers(container("zoo", HostConfig=OWN)),

@@ -280,7 +280,7 @@ LINKED = ["-a never,exit -F path=/usr/bin/p", "-w /usr/bin/p -p wa", "-a never,e
 
 
 @pytest.mark.parametrize(("deleted", "left"), [("/bin/p", "wa"), ("/usr/bin/p", "")])
-def test_a_rule_is_deleted_by_its_path_as_written(deleted: str, left: str) -> None:
+def test_a_rule_is_deleted_only_with_the_spelling_of_its_path(deleted: str, left: str) -> None:
     rules = auditrules.parse([*LINKED, f"-d never,exit -F path={deleted}"])
     assert rules.uncovered("/usr/bin/p", "wa") == frozenset(left)
 
@@ -297,7 +297,7 @@ def test_a_rule_is_deleted_by_its_path_as_written(deleted: str, left: str) -> No
         ("-w /t/f -p wa", "dir=/t", "wa"),
     ],
 )
-def test_a_rule_ahead_of_an_exception_in_a_tree_is_taken_into_account(
+def test_a_gap_that_a_never_rule_makes_in_a_tree_depends_on_the_rules_before_it(
     ahead: str, never: str, left: str
 ) -> None:
     rules = auditrules.parse([ahead, f"-a never,exit -F {never}", "-w /t -p wa"])

@@ -21,7 +21,7 @@ def only_one(entry: dict[str, Any]) -> Any:
         ({"Name": "/", "Id": ""}, "(unnamed)"),
     ],
 )
-def test_the_name_has_no_leading_slash(inspect: dict[str, Any], name: str) -> None:
+def test_the_name_of_a_container_has_no_leading_slash(inspect: dict[str, Any], name: str) -> None:
     entry = container()
     entry["inspect"] |= inspect
     assert only_one(entry).name == name
@@ -65,11 +65,11 @@ def test_texts_that_the_engine_parses_as_true_are_true(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["yes", "on", "tRUE", "", "0", "false"])
-def test_other_texts_are_not_true(text: str) -> None:
+def test_texts_that_the_engine_does_not_parse_as_true_are_false(text: str) -> None:
     assert not go_bool(text)
 
 
-def test_a_chain_of_more_than_64_containers_is_an_error() -> None:
+def test_namespaces_shared_through_more_than_64_containers_are_an_error() -> None:
     chain = [
         container(
             f"c{number}",

@@ -364,7 +364,9 @@ def test_fuse_mounts_that_show_no_folder_of_the_host_pass(judge: Judge, fstype: 
 @pytest.mark.parametrize(
     ("asked", "offset"), [("/srv/stage/gone", ""), ("/srv/stage", "/gone"), ("/srv", "/stage/gone")]
 )
-def test_a_removed_socket_that_is_mounted_on_the_host_fails(judge: Judge, asked: str, offset: str) -> None:
+def test_mounting_a_removed_api_socket_that_is_still_mounted_on_the_host_fails(
+    judge: Judge, asked: str, offset: str
+) -> None:
     gone = {"path": "", "name": "/run/gone.sock", "dev": "0:26", "ino": 77, "process": "dockerd"}
     host = [*HOST, at(9, 1, "/srv/stage/gone", "0:26", "/gone.sock//deleted")]
     shown = [at(101, 100, "/d", "8:1", asked)] if offset else []
@@ -375,7 +377,7 @@ def test_a_removed_socket_that_is_mounted_on_the_host_fails(judge: Judge, asked:
 
 
 @pytest.mark.parametrize(("point", "fails"), [("/dev/h", True), ("/srv/p", True), ("/proc", False)])
-def test_the_proc_of_the_host_fails_where_no_runtime_mounts_one(
+def test_a_proc_file_system_mounted_elsewhere_than_at_proc_fails(
     judge: Judge, point: str, fails: bool
 ) -> None:
     found = verdict(judge, SENSITIVE, [], [at(101, 100, point, "0:23", fstype="proc")])

@@ -47,5 +47,7 @@ def test_a_repository_name_has_no_tag_and_digest() -> None:
         ),
     ],
 )
-def test_an_image_is_named_by_its_tag(inspect: dict[str, object], name: str) -> None:
+def test_an_image_is_named_by_its_tag_or_else_by_its_digest_or_id(
+    inspect: dict[str, object], name: str
+) -> None:
     assert Image(inspect, ()).name == name

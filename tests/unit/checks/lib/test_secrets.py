@@ -36,7 +36,7 @@ def test_a_missing_or_malformed_list_of_secrets_is_an_error(collector: dict[str,
         secrets_in(collected(**collector), "image")
 
 
-def test_a_truncated_list_does_not_pass() -> None:
+def test_a_truncated_list_of_secrets_is_an_error_for_objects_that_it_does_not_name() -> None:
     cut = collected(secrets=SECRETS, secrets_cut=True)
     assert secrets_in(cut, "container") == {"web": ("env TOKEN (name)",)}
     with pytest.raises(FactUnavailable, match="more secrets were found than the snapshot holds"):

@@ -61,7 +61,9 @@ class TestRestartPolicy:
     @pytest.mark.parametrize(
         ("retries", "how"), [(6, "up to 6 times"), (0, "without limit"), (None, "without limit")]
     )
-    def test_more_than_five_retries_fail(self, judge: Judge, retries: Any, how: str) -> None:
+    def test_more_than_five_or_unlimited_restarts_on_failure_fail(
+        self, judge: Judge, retries: Any, how: str
+    ) -> None:
         bad = hardened("bad", **self.policy("on-failure", retries))
         assert broken(judge, self.SLUG, bad) == f"is restarted on failure {how}"
 
@@ -82,7 +84,7 @@ class TestRestartPolicy:
             ({"Condition": "none"}, Status.PASS),
         ],
     )
-    def test_a_service_without_a_limit_of_restarts_fails(
+    def test_a_service_fails_only_if_its_restarts_have_no_limit(
         self, judge: Judge, restart: Any, status: Status
     ) -> None:
         shop = {"ID": "s1", "Spec": {"Name": "shop", "TaskTemplate": {"RestartPolicy": restart}}}

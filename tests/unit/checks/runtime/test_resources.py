@@ -239,7 +239,7 @@ class TestCgroupParent:
         )
         assert judge(self.SLUG, snapshot).status is status
 
-    def test_the_policy_allows_named_parents(self, judge: Judge) -> None:
+    def test_a_cgroup_parent_that_the_policy_names_passes(self, judge: Judge) -> None:
         mine = hardened(HostConfig={"CgroupParent": "mine.slice"})
         held(judge, self.SLUG, mine, policy={"cgroup_parents": ["mine.slice"]})
         with pytest.raises(FactUnavailable, match="cgroup_parents must be a list of strings"):
