@@ -62,7 +62,7 @@ def test_unusual_entries_in_the_record_of_the_collector_give_exit_code_3(
         {**QUIET, "entries": "x"},
     ],
 )
-def test_a_partly_observed_host_is_incomplete(
+def test_a_failed_or_partly_observed_host_makes_the_result_incomplete(
     hardener: Hardener, hosts: FakeFleet, answer: dict[str, object]
 ) -> None:
     hosts.activity = lambda host: answer if host == "web2" else QUIET

@@ -54,7 +54,7 @@ def test_assess_does_not_import_ansible(
         (None, "x.json: No such file or directory"),
     ],
 )
-def test_a_file_that_is_not_a_snapshot_is_named(
+def test_an_invalid_or_missing_snapshot_is_an_error_that_names_the_file(
     hardener: Hardener, tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     path = tmp_path / "x.json"
@@ -67,7 +67,7 @@ def test_a_file_that_is_not_a_snapshot_is_named(
     assert not (tmp_path / "j.xml").exists()
 
 
-def test_invalid_standard_input_is_named(hardener: Hardener) -> None:
+def test_standard_input_that_is_not_json_is_an_error(hardener: Hardener) -> None:
     result = hardener("assess", "-", input="")
     assert result.exit_code == 2
     assert result.stderr.startswith("hardener: error: standard input is not JSON")
@@ -79,7 +79,9 @@ def test_an_empty_folder_is_an_error(hardener: Hardener, tmp_path: Path) -> None
     assert f"no snapshot in {tmp_path}" in result.stderr
 
 
-def test_exit_zero_replaces_the_code_of_findings(hardener: Hardener, tmp_path: Path) -> None:
+def test_the_option_exit_zero_gives_exit_code_0_for_failing_controls(
+    hardener: Hardener, tmp_path: Path
+) -> None:
     assert hardener("assess", *stored(tmp_path, "a"), "--exit-zero").exit_code == 0
 
 
@@ -148,7 +150,9 @@ def test_a_report_can_be_written_to_a_device(hardener: Hardener, tmp_path: Path)
     assert hardener("assess", *stored(tmp_path, "a"), "--json", "/dev/null", "--exit-zero").exit_code == 0
 
 
-def test_every_format_can_be_requested_by_name(hardener: Hardener, tmp_path: Path) -> None:
+def test_reports_can_be_requested_by_format_name_and_by_short_option(
+    hardener: Hardener, tmp_path: Path
+) -> None:
     table, short, long = tmp_path / "r.csv", tmp_path / "short.json", tmp_path / "long.json"
     snapshot = stored(tmp_path, "a")
     result = hardener("assess", *snapshot, "--report", f"csv={table}", "--json", str(short))

@@ -58,7 +58,7 @@ def test_only_a_failing_finding_gives_an_audit_exit_code_3(
     assert hardener("audit", "-i", "inv,", "--only", slug).exit_code == code
 
 
-def test_errors_make_the_audit_incomplete_unless_a_control_fails(
+def test_an_unreachable_host_makes_the_audit_incomplete_unless_a_control_fails(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     passing, failing = (slug_that(status, tmp_path, hardener) for status in ("pass", "fail"))
@@ -94,7 +94,7 @@ def test_snapshots_are_not_kept_without_a_request(hardener: Hardener, fleet: Fak
     assert not Path(options["variables"]["collect_dest"]).exists()
 
 
-def test_a_folder_that_cannot_be_created_is_named(
+def test_a_folder_of_snapshots_that_cannot_be_created_is_an_error(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     fleet.snapshots = {"web1": make()}

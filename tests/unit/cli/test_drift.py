@@ -197,7 +197,7 @@ def test_options_for_a_repair_require_remediate(
     assert "need --remediate" in result.stderr
 
 
-def test_a_full_history_is_only_a_warning(
+def test_a_run_that_cannot_be_recorded_is_only_a_warning(
     hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

@@ -174,7 +174,7 @@ def test_without_diff_no_differences_are_shown(hardener: Hardener, fleet: FakeFl
 
 
 @pytest.mark.parametrize("outcome", ["rolled_back", "partly_rolled_back", "rollback_failed", "abandoned"])
-def test_a_rollback_has_precedence_over_other_results(
+def test_a_complete_partial_or_failed_rollback_gives_exit_code_5(
     hardener: Hardener, fleet: FakeFleet, outcome: str
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -294,7 +294,9 @@ def test_unreachable_hosts_count_as_failed(hardener: Hardener, fleet: FakeFleet)
     assert "not begun" not in result.stderr
 
 
-def test_a_host_that_is_worse_after_its_change_counts_as_failed(hardener: Hardener, fleet: FakeFleet) -> None:
+def test_a_host_that_is_unreachable_after_its_change_counts_as_failed(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
     both = ("--only", "daemon-icc-disabled", "--only", "file-daemon-json-mode")
 
     def converge(host: str) -> dict[str, Any]:

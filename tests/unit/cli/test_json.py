@@ -37,7 +37,7 @@ def two_runs(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
         audited(hardener, fleet, {"a": host("0666"), "b": host(mode), "c": "timed out"}, *ONLY)
 
 
-def test_runs_are_a_valid_document(hardener: Hardener, two_runs: None, home: Path) -> None:
+def test_the_json_of_runs_follows_its_schema(hardener: Hardener, two_runs: None, home: Path) -> None:
     newest, oldest = kept(home)
     hardener("baseline", oldest.id)
     found = document(hardener, "runs")["runs"]
@@ -52,7 +52,7 @@ def test_an_empty_history_is_an_empty_list(hardener: Hardener, home: Path) -> No
     assert document(hardener, "runs") == {"schema": "hardener/runs/1", "runs": []}
 
 
-def test_a_shown_run_is_a_valid_document(hardener: Hardener, two_runs: None) -> None:
+def test_the_json_of_a_shown_run_follows_its_schema(hardener: Hardener, two_runs: None) -> None:
     found = document(hardener, "show")
     assert found["filter"] is None
     assert found["chosen"]["results"] == sum(found["chosen"]["counts"].values()) == 6
@@ -65,7 +65,7 @@ def test_a_shown_run_is_a_valid_document(hardener: Hardener, two_runs: None) -> 
     assert (part["chosen"]["hosts"], part["run"]["hosts"]) == (1, 3)
 
 
-def test_a_diff_is_a_valid_document(hardener: Hardener, two_runs: None, home: Path) -> None:
+def test_the_json_of_a_diff_follows_its_schema(hardener: Hardener, two_runs: None, home: Path) -> None:
     found = document(hardener, "diff")
     newest, oldest = kept(home)
     assert (found["before"]["id"], found["after"]["id"]) == (oldest.id, newest.id)
@@ -75,12 +75,12 @@ def test_a_diff_is_a_valid_document(hardener: Hardener, two_runs: None, home: Pa
     assert found["not_compared"] == [{"host": "c", "why": "was not audited: timed out"}]
 
 
-def test_a_trend_is_a_valid_document(hardener: Hardener, two_runs: None) -> None:
+def test_the_json_of_a_trend_follows_its_schema(hardener: Hardener, two_runs: None) -> None:
     found = document(hardener, "trend")["runs"]
     assert [each["sections"][0]["counts"]["fail"] for each in found] == [1, 2]
 
 
-def test_controls_are_a_valid_document(hardener: Hardener) -> None:
+def test_the_json_of_controls_follows_its_schema(hardener: Hardener) -> None:
     found = document(hardener, "controls")["controls"]
     assert len(found) == len(hardener("controls").stdout.splitlines()) - 1
     assert {each["slug"]: each["role"] for each in found}["daemon-icc-disabled"] == "docker_daemon"
@@ -92,7 +92,7 @@ WAIVERS = """waivers:
 """
 
 
-def test_the_result_of_lint_is_a_valid_document(hardener: Hardener, tmp_path: Path) -> None:
+def test_the_json_of_lint_follows_its_schema(hardener: Hardener, tmp_path: Path) -> None:
     path = tmp_path / "waivers.yml"
     path.write_text(WAIVERS)
     found = document(hardener, "waivers", "lint", str(path), exit_code=3)
@@ -104,7 +104,7 @@ def test_the_result_of_lint_is_a_valid_document(hardener: Hardener, tmp_path: Pa
     assert [each["line"] for each in found["problems"]] == [2]
 
 
-def test_schedules_are_a_valid_document() -> None:
+def test_the_json_of_schedules_follows_its_schema() -> None:
     one = Scheduled(
         name="drift",
         active=True,

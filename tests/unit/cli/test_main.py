@@ -106,7 +106,7 @@ def test_without_a_command_the_help_is_shown(hardener: Hardener, arguments: list
     assert not result.stdout
 
 
-def test_the_groups_of_commands_are_listed() -> None:
+def test_all_groups_of_commands_are_tested() -> None:
     assert GROUPS == ["evidence", "images", "lab", "schedule", "waivers", "workload"]
 
 
@@ -181,7 +181,7 @@ def test_a_run_over_hosts_keeps_its_exit_code_without_a_reader(without_reader: i
     assert report.exists()
 
 
-def test_a_full_disk_below_standard_output_is_an_error() -> None:
+def test_standard_output_on_a_full_disk_is_an_error() -> None:
     with Path("/dev/full").open("wb") as full:
         command = [sys.executable, "-m", "hardener", "explain", "5.5"]
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)

@@ -76,7 +76,7 @@ def test_a_failed_installation_is_not_a_success(hardener: Hardener, fleet: FakeF
     assert "new: failed: Unable to locate package docker.io\n" in result.stderr
 
 
-def test_an_engine_that_does_not_start_with_its_configuration_is_rolled_back(
+def test_a_rolled_back_installation_of_an_engine_gives_exit_code_5(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"new": no_engine()}

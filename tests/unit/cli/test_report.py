@@ -32,7 +32,7 @@ def test_a_stored_run_gives_the_same_report_bytes_in_every_format(
         assert hardener("report", "--format", name).stdout_bytes == written, name
 
 
-def test_a_missing_folder_is_an_error(
+def test_a_report_into_a_missing_folder_is_an_error(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     audited(hardener, fleet, {"a": host()})

@@ -56,7 +56,7 @@ def test_an_unaudited_host_makes_the_run_incomplete_at_any_severity() -> None:
     assert exit_codes.of_drift(drift, Severity.CRITICAL) is ExitCode.INCOMPLETE
 
 
-def test_commands_accept_an_option_for_the_lowest_severity(
+def test_fail_on_sets_the_lowest_severity_that_changes_the_exit_code_of_each_command(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     snapshot = tmp_path / "a.json"

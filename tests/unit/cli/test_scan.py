@@ -86,7 +86,7 @@ def test_text_from_hosts_is_escaped(hardener: Hardener, fleet: FakeFleet) -> Non
     assert not set("\x1b\x07\u202e") & set(shown)
 
 
-def test_a_host_that_fails_or_gives_an_invalid_answer_is_not_clean(
+def test_a_host_that_fails_or_gives_an_invalid_answer_makes_the_scan_incomplete(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"web1": "", "web2": "", "web3": ""}

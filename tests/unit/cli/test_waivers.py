@@ -130,7 +130,7 @@ def test_harden_omits_a_variable_that_would_change_a_waived_control(
     assert "audit-dockerd (W-001)" in result.stderr
 
 
-def test_a_plan_older_than_the_waiver_is_refused(
+def test_a_plan_that_remediates_a_waived_control_is_refused(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -233,7 +233,7 @@ def test_lint_lists_entries_that_expired_or_expire_soon(
     assert bool(result.stdout) is bool(word)
 
 
-def test_lint_checks_attestations(hardener: Hardener, tmp_path: Path) -> None:
+def test_lint_accepts_a_file_of_attestations(hardener: Hardener, tmp_path: Path) -> None:
     path = tmp_path / "attestations.yml"
     path.write_text("attestations: []\n")
     assert hardener("waivers", "lint", str(path)).stderr == f"{path}: 0 attestations, none expired\n"

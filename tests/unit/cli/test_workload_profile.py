@@ -109,7 +109,7 @@ def test_the_option_apply_adds_the_settings_to_the_compose_file(recording: Path)
     assert "\ncompose.yaml already contains the whole profile\n" in again.stderr
 
 
-def test_the_next_command_is_named_until_this_profile_is_proven_safe(recording: Path) -> None:
+def test_the_command_prove_is_suggested_until_this_profile_is_proven_safe(recording: Path) -> None:
     hint = "hardener workload prove web-profile"
     recording.write_text(recorded().dump())
     assert hint in run(recording).stderr

@@ -153,7 +153,9 @@ def test_terminal_controls_in_the_output_of_ansible_are_escaped(tmp_path: Path) 
     assert "\nBECOME password: " not in said
 
 
-def test_polling_sleeps_longer_and_other_sleeps_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_sleeps_of_polling_are_lengthened_and_other_sleeps_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
     module.poll_less_often()

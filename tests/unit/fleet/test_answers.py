@@ -66,7 +66,7 @@ class Watcher:
 
 
 @pytest.mark.parametrize("failures", [True, False])
-def test_the_failures_of_hosts_can_be_kept_from_the_watcher(failures: bool) -> None:
+def test_failed_results_are_passed_to_the_watcher_only_on_request(failures: bool) -> None:
     hosts, good = Hosts(("a", "b")), TaskResult("a", "record", State.OK, "", last=True)
     bad = TaskResult("b", "record", State.FAILED, "why", last=True)
     answers = Answers(

@@ -22,7 +22,7 @@ def test_localhost_in_a_list_has_a_local_connection() -> None:
     assert connections("localhost,db01") == {"localhost": "local", "db01": "ssh"}
 
 
-def test_an_invalid_inventory_has_no_connections(tmp_path: Path) -> None:
+def test_an_invalid_inventory_is_an_error(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yml"
     broken.write_text("all: [\n")
     with pytest.raises(HardenerError):

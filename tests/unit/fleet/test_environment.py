@@ -169,7 +169,9 @@ def test_ansible_keeps_its_files_in_the_users_home(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("home", ["/dev/null", "relative"])
-def test_an_unwritable_home_is_accepted(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+def test_with_an_unwritable_home_ansible_keeps_its_files_in_a_spare_folder(
+    monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
     """A service's user, a container with a number for a user."""
     monkeypatch.setenv("HOME", home)
     assert settings({})["ANSIBLE_HOME"] == "/spare/ansible"

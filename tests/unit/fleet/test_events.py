@@ -100,7 +100,7 @@ def test_events_of_ansible_runner_are_converted(given: dict[str, Any], event: Ev
     assert translate(given) == event
 
 
-def test_hosts_are_read_only_from_the_first_task_of_hardeners_playbook() -> None:
+def test_a_result_with_a_list_of_hosts_is_not_taken_for_the_list_of_hosts() -> None:
     """A host must not be able to name others by what it returns."""
     event = translate(raw("runner_on_ok", res={"ansible_play_hosts_all": ["x"], "changed": False}))
     assert isinstance(event, TaskResult)

@@ -122,7 +122,7 @@ def test_the_reason_why_ansible_stopped_is_reported(printed: str, message: str, 
     assert error.exit_code is ExitCode.USAGE
 
 
-def test_the_last_error_is_reported() -> None:
+def test_the_last_of_several_errors_of_ansible_is_reported() -> None:
     assert str(failure(["[ERROR]: first", "more", "[ERROR]: second"], code=1)) == "second"
 
 

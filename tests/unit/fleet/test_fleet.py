@@ -119,7 +119,7 @@ def test_a_missing_inventory_is_refused_before_anything_starts() -> None:
         Fleet(inventory="nowhere")
 
 
-def test_ansible_must_be_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_ansible_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "ansible", raising=False)
     with pytest.raises(InternalError, match="ansible-core is missing"):
@@ -130,7 +130,7 @@ def test_the_version_of_ansible_is_read() -> None:
     assert ansible_version().startswith("2.")
 
 
-def test_artifacts_that_cannot_be_kept_are_named(tmp_path: Path) -> None:
+def test_a_folder_of_artifacts_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     fleet = Fleet(inventory="db01,", artifacts=tmp_path / "file" / "kept")
     with pytest.raises(HardenerError, match=r"cannot keep artifacts in .*/file/kept: Not a directory"):

@@ -72,7 +72,7 @@ def test_localhost_in_a_list_means_this_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("inventory", ["db01,", "localhost:2222,"])
-def test_other_hosts_are_reached_by_ssh(inventory: str, tmp_path: Path) -> None:
+def test_a_list_without_localhost_is_passed_on_unchanged(inventory: str, tmp_path: Path) -> None:
     assert sources(inventory, tmp_path) == [inventory]
     assert not list(tmp_path.iterdir())
 
@@ -130,5 +130,5 @@ def test_broken_links_in_an_inventory_are_skipped(tmp_path: Path) -> None:
         ("localhost", False),  # a file's name
     ],
 )
-def test_lists_of_this_machine_are_recognised(inventory: str, here: bool) -> None:
+def test_an_inventory_of_only_this_machine_is_recognised(inventory: str, here: bool) -> None:
     assert is_this_machine(inventory) is here

@@ -29,7 +29,7 @@ def test_variables_are_read_on_request(ansible: Path, variables: bool) -> None:
     assert listed("web1,", variables=variables) == {}
 
 
-def test_the_listing_is_told_to_ignore_files_of_decisions(ansible: Path) -> None:
+def test_the_listing_of_an_inventory_ignores_files_of_decisions(ansible: Path) -> None:
     say(ansible, 'test -n "$ANSIBLE_INVENTORY_IGNORE_REGEX" && echo "{}"')
     assert listed("web1,") == {}
 
@@ -40,7 +40,7 @@ def test_the_reason_for_an_unreadable_inventory_is_reported(ansible: Path) -> No
         listed("web1,")
 
 
-def test_an_invalid_inventory_is_not_listed(tmp_path: Path) -> None:
+def test_a_missing_inventory_is_not_listed(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match="does not exist"):
         listed(str(tmp_path / "none"))
 

@@ -40,7 +40,9 @@ def context(folder: Path, name: str, address: Any) -> None:
         ({"DOCKER_CONTEXT": "default"}, ""),
     ],
 )
-def test_a_local_engine_is_found(environment: dict[str, str], path: str, tmp_path: Path) -> None:
+def test_the_environment_of_docker_selects_the_socket_of_a_local_engine(
+    environment: dict[str, str], path: str, tmp_path: Path
+) -> None:
     assert socket(environment, tmp_path) == path
 
 

@@ -174,7 +174,7 @@ def run(fake: FakeReceptor, tmp_path: Path) -> Slice:
     return started
 
 
-def test_a_slice_returns_its_files(fake: FakeReceptor, run: Slice, tmp_path: Path) -> None:
+def test_a_slice_returns_its_outcomes_and_snapshots(fake: FakeReceptor, run: Slice, tmp_path: Path) -> None:
     fake.output = [WHOLE]
     attempt, events = run()
     assert attempt.is_complete
@@ -296,7 +296,7 @@ def test_a_node_that_refuses_the_work_is_reported_with_the_reason(fake: FakeRece
     assert attempt.reason == "node w1: w1 refuses the work: could not verify signature"
 
 
-def test_a_missing_node_is_reported(fake: FakeReceptor, run: Slice) -> None:
+def test_a_node_that_cannot_be_reached_is_reported(fake: FakeReceptor, run: Slice) -> None:
     fake.offers = ["w2"]
     attempt, _ = run()
     assert "cannot be reached" in attempt.reason
@@ -360,14 +360,14 @@ def test_a_slice_contains_its_hosts_and_their_groups() -> None:
         ("[1]", "mesh.yml"),
     ],
 )
-def test_an_invalid_file_is_reported(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_mesh_file_is_an_error_that_names_the_key(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mesh.yml"
     path.write_text(text)
     with pytest.raises(HardenerError, match=message):
         mesh_file(path)
 
 
-def test_a_mesh_file_has_defaults(tmp_path: Path) -> None:
+def test_keys_missing_in_a_mesh_file_have_defaults(tmp_path: Path) -> None:
     path = tmp_path / "mesh.yml"
     path.write_text("nodes: [w1, w2]\nlease: 90\n")
     found = mesh_file(path)

@@ -104,7 +104,7 @@ def test_differences_are_reported_on_request() -> None:
     assert [each for each in seen.differences if each[1]] == [("a", "of debug"), ("b", "of b")]
 
 
-def test_missing_limits_are_left_to_the_inventory() -> None:
+def test_only_the_given_limits_become_variables() -> None:
     assert requests.Limits().variables() == {}
     limits = requests.Limits(allow=Impact.RELOAD, confirm_timeout=30)
     assert limits.variables() == {"converge_allow": "reload", "converge_confirm_timeout": 30}

@@ -134,7 +134,9 @@ def test_a_rescued_task_is_not_a_failure(play: Callable[[Script], Any]) -> None:
     assert run.outcomes == {"a": Outcome(State.OK)}
 
 
-def test_hosts_that_ansible_did_not_reach_are_failures(play: Callable[[Script], Any]) -> None:
+def test_hosts_without_a_final_result_are_failures_if_ansible_stops_early(
+    play: Callable[[Script], Any],
+) -> None:
     play(
         events(
             hosts("a", "b"),
@@ -174,7 +176,7 @@ def test_a_defect_of_ansible_runner_is_reported_in_one_line(play: Callable[[Scri
         list(run)
 
 
-def test_a_run_leaves_no_process_and_no_file(play: Callable[[Script], Any], tmp_path: Path) -> None:
+def test_a_run_leaves_no_file(play: Callable[[Script], Any], tmp_path: Path) -> None:
     calls = play(events(hosts("a"), stats("a")))
     with a_run() as run:
         list(run)
@@ -359,7 +361,7 @@ def test_leaving_the_context_waits_for_artifacts(
     assert (tmp_path / "last").exists()
 
 
-def test_an_interrupt_during_the_start_of_ansible_leaves_no_process_and_no_file(
+def test_an_interrupt_during_the_start_of_ansible_leaves_no_thread_and_no_folder(
     play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_HEAD_START_S", 60)

@@ -83,7 +83,7 @@ def hosts_of(events: Sequence[Event], state: State = State.OK) -> list[str]:
     return sorted(event.host for event in events if isinstance(event, TaskResult) and event.state is state)
 
 
-def test_all_executors_are_used_and_each_host_answers_once() -> None:
+def test_each_host_is_given_to_one_executor_and_answers_once() -> None:
     places = [FakePlace("1"), FakePlace("2")]
     with execution(places, "hgfedcba") as run:
         events = list(run)
@@ -95,7 +95,7 @@ def test_all_executors_are_used_and_each_host_answers_once() -> None:
     assert sorted(host for place in places for piece in place.asked for host in piece) == list("abcdefgh")
 
 
-def test_a_lost_slice_is_repeated_at_another_place() -> None:
+def test_a_lost_slice_is_repeated_by_another_executor() -> None:
     places = [FakePlace("1", "b"), FakePlace("2")]
     with execution(places, "abcd", size=4) as run:
         events = list(run)

@@ -91,7 +91,7 @@ def test_each_verdict_of_a_proof_has_its_exit_code() -> None:
     ]
 
 
-def test_exit_zero_replaces_only_codes_of_findings() -> None:
+def test_exit_zero_replaces_only_the_exit_codes_of_failing_and_incomplete_audits() -> None:
     for code in ExitCode:
         wanted = 0 if code in (ExitCode.NOT_COMPLIANT, ExitCode.INCOMPLETE) else code
         assert exit_codes.unless_exit_zero(code, True) == wanted

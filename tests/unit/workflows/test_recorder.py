@@ -127,7 +127,7 @@ def test_invalid_limits_of_retention_are_reported(hardener: Hardener, fleet: Fak
     assert f"not recorded: {home}/retention.yml: keep_runs: " in result.stderr
 
 
-def test_progress_expects_the_duration_of_the_last_comparable_run(
+def test_progress_expects_a_duration_only_after_a_comparable_run(
     hardener: Hardener, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected: list[float] = []
