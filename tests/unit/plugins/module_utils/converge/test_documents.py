@@ -42,7 +42,7 @@ def file(**fields: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_an_invalid_document_is_refused_by_name_and_place(document: dict[str, Any], reason: str) -> None:
+def test_an_invalid_document_is_refused_with_the_reason(document: dict[str, Any], reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         parse(document)
 
@@ -80,7 +80,7 @@ def test_contradicting_settings_of_an_activation_are_refused() -> None:
         documents.settings(request.documents, tuple(KINDS))
 
 
-def test_an_unknown_user_is_named() -> None:
+def test_an_unknown_owner_or_group_is_refused() -> None:
     (document,) = parse({"name": "a", "resources": [file(owner="nosuchuser", group="nosuchgroup")]}).documents
     (resource,) = document.resources
     with pytest.raises(Refused, match="no user nosuchuser"):

@@ -32,7 +32,7 @@ def test_without_systemd_a_unit_has_no_state(monkeypatch: pytest.MonkeyPatch) ->
     assert engine_unit.state("docker.service") == {}
 
 
-def test_the_quoted_log_belongs_to_this_start_of_the_engine(
+def test_only_errors_logged_by_this_start_of_the_engine_are_quoted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said = [

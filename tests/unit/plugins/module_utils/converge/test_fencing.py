@@ -115,7 +115,7 @@ def test_an_invalid_run_number_is_refused(raw: object) -> None:
     assert answer["outcome"] == "refused"
 
 
-def test_the_snapshot_contains_the_number_and_the_runs_with_one(host: Host) -> None:
+def test_the_snapshot_contains_the_stored_run_number_and_the_number_of_each_run(host: Host) -> None:
     converge(host, "one", None)
     converge(host, "two", Number(7, "a-b", "root@\none"))
     found = runs.read(host.store.folder)
@@ -261,7 +261,7 @@ def test_a_run_and_a_concurrent_query_of_its_outcome_agree(host: Host, seed: int
     assert (host.folder / "x").exists() is (asked.read_text() != "unknown")
 
 
-def test_a_rollback_that_was_withdrawn_or_meets_other_runs_changes_nothing(host: Host) -> None:
+def test_a_rollback_that_was_withdrawn_or_prepared_for_other_runs_changes_nothing(host: Host) -> None:
     for content in ("1", "2"):
         converge(host, content, None)
     first, second = host.store.runs()

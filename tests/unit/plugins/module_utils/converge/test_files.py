@@ -28,7 +28,7 @@ def test_a_file_is_created_with_its_mode(tmp_path: Path) -> None:
     assert state(path) == wanted(b"text", 0o640)
 
 
-def test_content_is_replaced_atomically_and_other_names_keep_the_former_one(tmp_path: Path) -> None:
+def test_content_is_replaced_atomically_and_hard_links_keep_the_former_content(tmp_path: Path) -> None:
     path, other = tmp_path / "a", tmp_path / "b"
     path.write_bytes(b"old")
     os.link(path, other)

@@ -55,7 +55,7 @@ def test_a_confirmed_run_is_not_rolled_back_and_its_guard_is_removed(host: Host,
     assert ask(host)["outcome"] == "changed"  # an answer that was lost can be asked for again
 
 
-def test_systemd_forgets_a_removed_unit(host: Host, systemd: Systemd) -> None:
+def test_systemd_is_reloaded_after_the_units_of_the_guard_are_removed(host: Host, systemd: Systemd) -> None:
     host.write("x", "old")
     change(host)
     systemd.knows_the_unit = "yes"
@@ -257,7 +257,7 @@ def test_a_guard_that_cannot_be_armed_prevents_the_run(host: Host, systemd: Syst
     assert (host.read("x"), Journal.find(host.store), host.store.runs()) == ("old", None, [])
 
 
-def test_an_invalid_token_is_refused(host: Host) -> None:
+def test_an_invalid_token_or_time_limit_of_a_run_is_refused(host: Host) -> None:
     with pytest.raises(Refused, match="is not the token of a run"):
         ask(host, "../../etc")
     with pytest.raises(Refused, match="is not the token"):

@@ -105,7 +105,7 @@ def test_an_engine_that_cannot_be_located_is_checked_at_the_default_socket(
     assert Finder(NAMED).socket == NAMED
 
 
-def test_the_activation_of_the_engine_stores_its_socket() -> None:
+def test_health_checks_use_the_engine_of_its_activation() -> None:
     activation = Docker({}, finder=Located("/etc/docker/daemon.json", socket="/its.sock"))
     engine = engine_of([activation], Finder(NAMED))
     assert engine is not None

@@ -77,7 +77,7 @@ def test_placeholders_of_secrets_are_never_written(host: Host) -> None:
             host.plan(resource)
 
 
-def test_an_existing_file_that_is_wanted_absent_is_removed(host: Host) -> None:
+def test_an_existing_file_that_should_be_absent_is_removed(host: Host) -> None:
     Path(host.path("x")).write_text("old")
     plan = host.plan({"kind": "absent", "path": host.path("x")})
     assert [change.what for change in plan.changes] == ["remove"]
@@ -184,7 +184,7 @@ def test_a_change_to_the_target_of_a_link_is_found_by_the_path_of_the_link(host:
     assert plan.before(host.path("link")).content == b""
 
 
-def test_a_removed_file_has_no_content_afterwards(host: Host) -> None:
+def test_a_plan_predicts_that_a_removed_file_has_no_content(host: Host) -> None:
     Path(host.path("x")).write_text("old")
     plan = host.plan({"kind": "absent", "path": host.path("x")})
     assert plan.after(host.path("x")).content is None

@@ -90,7 +90,7 @@ def test_an_authorization_plugin_that_refuses_reading_is_refused(
         assert reason in ask()
 
 
-def test_a_missing_plugin_is_named(folders: Path) -> None:
+def test_a_plugin_without_a_valid_specification_is_reported_as_missing(folders: Path) -> None:
     (folders / "broken.json").write_text("[]")
     for name in ("opa", "broken"):
         assert ask(name) == f"there is no plugin {name}"

@@ -206,7 +206,7 @@ def test_a_release_removes_the_program_folders_of_a_role(host: Host, bare: dict[
     assert visible(host) == bare
 
 
-def test_rolled_back_runs_are_ignored(host: Host, bare: dict[str, Any]) -> None:
+def test_a_release_ignores_rolled_back_runs(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     history.back_to(host.store, before="", who="me", check=False)
     host.write("sysctl/60-hardener.conf", "mine now")
@@ -379,7 +379,7 @@ def test_an_older_version_of_a_file_of_hardener_is_not_a_former_state(
     assert not (host.folder / "sysctl/60-hardener.conf").exists()
 
 
-def test_a_backup_that_cannot_be_read_is_named(host: Host, bare: dict[str, Any]) -> None:
+def test_a_backup_that_cannot_be_read_is_reported(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     Path(host.store.backup_folder(host.store.runs()[1]), "manifest.json").write_text("{")
     done = release(host)
@@ -441,7 +441,9 @@ def test_the_former_state_is_known_after_any_number_of_runs(host: Host, bare: di
     assert not is_known(host)
 
 
-def test_a_change_of_others_made_before_removed_backups_stays(host: Host, bare: dict[str, Any]) -> None:
+def test_a_change_made_by_others_stays_even_if_the_backups_of_that_time_were_removed(
+    host: Host, bare: dict[str, Any]
+) -> None:
     harden(host)
     later_runs(host, 3)
     host.write("config", "by hand\n")
@@ -451,7 +453,7 @@ def test_a_change_of_others_made_before_removed_backups_stays(host: Host, bare: 
     assert done["kept"] == [f"{host.path('config')} was changed by others meanwhile, and stays as it is"]
 
 
-def test_a_backup_whose_origins_cannot_be_stored_is_not_removed(
+def test_a_backup_is_removed_only_after_its_original_states_are_stored(
     host: Host, bare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harden(host)

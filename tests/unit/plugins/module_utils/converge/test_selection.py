@@ -102,7 +102,9 @@ def test_documents_that_request_a_restart_are_held_first(
     assert becomes(done) == {"icc": ("held", "containers-stop"), "live_restore": ("change", "reload")}
 
 
-def test_a_document_with_only_a_missing_effect_is_a_change(host: Host, restart: type[Restart]) -> None:
+def test_a_document_whose_files_match_but_whose_effect_is_missing_is_a_change(
+    host: Host, restart: type[Restart]
+) -> None:
     restart.dear = "none"
     host.write("rules", "wanted")
     Path(host.path("rules")).chmod(0o644)
@@ -112,7 +114,7 @@ def test_a_document_with_only_a_missing_effect_is_a_change(host: Host, restart: 
     assert becomes(done) == {"rules": ("change", "reload"), "files": ("change", "none")}
 
 
-def test_former_settings_of_a_held_document_stay(host: Host) -> None:
+def test_a_held_document_keeps_its_earlier_settings_in_the_file(host: Host) -> None:
     def userns(value: str) -> dict[str, Any]:
         return {
             "name": "userns",

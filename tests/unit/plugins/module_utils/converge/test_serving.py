@@ -123,7 +123,7 @@ def test_a_document_of_0_1_0_about_another_engine_is_refused(
         Docker(SETTINGS, finder=Located(**found)).prepare(host.plan())
 
 
-def test_the_file_that_a_document_changes_does_not_select_the_engine(host: Host) -> None:
+def test_an_activation_uses_the_engine_that_its_finder_has_located(host: Host) -> None:
     other = Located("/srv/daemon.json", socket="/srv/d.sock")
     activation = Docker({"when": ["/srv/daemon.json"]}, finder=other)
     activation.locate()

@@ -74,7 +74,7 @@ def test_only_root_can_read_the_backups(host: Host) -> None:
     assert json.loads((folder / "result.json").read_text())["outcome"] == "changed"
 
 
-def test_the_last_backups_are_kept(host: Host) -> None:
+def test_the_number_of_backups_is_limited_and_the_newest_one_is_kept(host: Host) -> None:
     runs = [host.converge(host.file("x", str(number)))["run"] for number in range(Limits().runs + 2)]
     kept = [path.name for path in Path(host.store.backup_folder("x")).parent.iterdir()]
     assert len(kept) == Limits().runs
@@ -188,7 +188,7 @@ def test_a_backup_folder_of_another_user_is_refused(host: Host, monkeypatch: pyt
         host.converge(host.file("x", "2"))
 
 
-def test_a_failing_file_system_is_named_and_the_other_files_are_restored(
+def test_a_file_that_cannot_be_written_is_named_and_the_other_files_are_restored(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.write("a", "old")

@@ -66,7 +66,7 @@ def test_an_undo_reloads_restored_profiles_and_keeps_new_ones_loaded(
     assert found.undo() == ["apparmor_parser: syntax error in line 3"]
 
 
-def test_a_missing_parser_refuses_the_run(
+def test_a_run_is_refused_if_apparmor_parser_is_missing(
     host: Host, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "run", lambda *command: system.Outcome(127, "", ""))

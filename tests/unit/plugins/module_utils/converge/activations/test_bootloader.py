@@ -104,7 +104,7 @@ def test_a_menu_that_cannot_be_generated_fails(
         activation.perform()
 
 
-def test_a_missing_grub_mkconfig_refuses_the_run(
+def test_a_run_is_refused_if_grub_mkconfig_is_missing(
     host: Host, grub: Grub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "installed", lambda _: False)

@@ -222,7 +222,7 @@ def test_a_reload_stops_no_container(host: Host, make: Make, engine: Engine) -> 
     assert prepare(host, make(), {"live-restore": True}).impact == "reload"
 
 
-def test_starting_without_live_restore_would_stop_running_containers(
+def test_disabling_live_restore_has_the_cost_of_stopping_running_containers(
     host: Host, make: Make, engine: Engine
 ) -> None:
     host.write("daemon.json", '{"live-restore": true}')
@@ -277,7 +277,7 @@ def test_a_restart_names_the_containers_that_it_stops_and_those_that_stay_down(
     assert activation.problems() == []  # web is back by its policy, job is known to stay down
 
 
-def test_a_different_effective_value_of_the_bridge_causes_a_restart(
+def test_a_wrong_effective_option_of_the_default_bridge_causes_one_restart(
     host: Host, make: Make, engine: Engine
 ) -> None:
     host.write("daemon.json", '{"icc": false}')
@@ -442,7 +442,7 @@ def test_a_stopped_engine_is_started_with_the_new_file_on_request(
     assert not again.due
 
 
-def test_an_engine_that_fails_to_start_is_stopped_with_its_socket(
+def test_undoing_stops_the_started_engine_and_its_socket(
     host: Host, make: Make, engine: Engine, systemctl: Systemctl
 ) -> None:
     activation = prepare(host, make(start=True, expect={"info": {"Driver": "other"}}), {"icc": False})
@@ -503,7 +503,7 @@ def test_a_restart_that_switches_user_namespaces_on_has_the_impact_data_hidden(
     assert "the next start of the engine hides its 1 containers and 0 images" in activation.costs
 
 
-def test_a_user_that_another_document_adds_is_not_required(
+def test_validation_of_daemon_json_does_not_require_a_user_that_another_document_adds(
     host: Host, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged: list[list[Any]] = []

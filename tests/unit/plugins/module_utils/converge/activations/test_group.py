@@ -178,7 +178,7 @@ def test_running_sessions_that_keep_the_group_are_reported(
     assert activation.pending == [wanted]
 
 
-def test_a_missing_gpasswd_refuses_the_run_but_check_mode_predicts_it(
+def test_a_run_without_gpasswd_is_refused_except_in_check_mode(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "installed", lambda _: False)

@@ -14,7 +14,9 @@ from ansible_collections.hardener.docker.plugins.module_utils.host import kernel
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
 
-def test_a_missing_module_is_loaded(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_module_is_due_unless_the_kernel_loads_no_more_modules(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(modules, "_in_kernel", lambda module: module == "there")
     activation = ModulesLoad({"when": [], "modules": ["there", "missing"]})
     monkeypatch.setattr(system, "read", lambda path: "0")

@@ -63,7 +63,9 @@ def test_a_mode_that_cannot_be_set_fails(host: Host, switch: Path) -> None:
 
 
 @pytest.mark.parametrize(("modes", "permissive"), [("0", True), ("01", True), ("1", False), ("", False)])
-def test_a_release_restores_permissive_mode(host: Host, switch: Path, modes: str, permissive: bool) -> None:
+def test_a_release_restores_permissive_mode_only_if_it_was_set_before(
+    host: Host, switch: Path, modes: str, permissive: bool
+) -> None:
     switch.write_text("1")
     settings, kept, left = SelinuxEnforce.former([Begun({"when": ["/a"]}, {"mode": mode}) for mode in modes])
     assert (settings, kept, left) == ({"when": ["/a"], "permissive": True} if permissive else None, (), ())

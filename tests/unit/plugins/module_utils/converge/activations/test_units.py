@@ -243,7 +243,7 @@ def test_a_release_without_systemd_changes_no_unit(systemd: Systemd, monkeypatch
 
 
 @pytest.mark.parametrize(("after", "again"), [("failed", True), ("inactive", False)])
-def test_the_undo_of_a_unit_that_stays_failed_is_retried(
+def test_an_undo_reports_a_unit_that_stays_failed(
     systemd: Systemd, monkeypatch: pytest.MonkeyPatch, after: str, *, again: bool
 ) -> None:
     before = {"ActiveState": "inactive", "UnitFileState": "", "LoadState": "not-found", "links": []}

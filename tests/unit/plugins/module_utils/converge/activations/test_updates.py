@@ -129,7 +129,7 @@ def test_unreadable_sources_are_left_to_the_dry_run(prepared: Prepared, apt: Apt
     assert "Malformed entry 1" in prepared(content="x").problems()[0]
 
 
-def test_a_missing_installer_refuses_the_run_but_not_check_mode(
+def test_a_run_without_the_installer_of_updates_is_refused_except_in_check_mode(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "installed", lambda _: False)

@@ -162,7 +162,7 @@ def test_an_engine_that_cannot_be_restarted_is_refused(
         prepared(host)
 
 
-def test_missing_settings_are_refused(host: Host) -> None:
+def test_missing_and_unknown_settings_are_refused(host: Host) -> None:
     with pytest.raises(Refused, match="activation userns-migrate: gids, uids is missing"):
         UsernsMigrate({"when": []})
     with pytest.raises(Refused, match="unknown settings: shell; known: "):

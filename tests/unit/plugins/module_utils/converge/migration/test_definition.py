@@ -68,7 +68,7 @@ def test_a_container_is_recreated_with_the_settings_of_its_first_request() -> No
     assert {key: host[key] for key in before["HostConfig"]} == before["HostConfig"]
 
 
-def test_a_renamed_image_is_named_by_its_id() -> None:
+def test_a_container_whose_image_name_has_changed_is_recreated_from_the_image_id() -> None:
     for reference in ("app:2", "app@sha256:1234", "sha256:1"):
         assert made(inspected(config={"Image": reference})).body["Image"] == "sha256:1"
 

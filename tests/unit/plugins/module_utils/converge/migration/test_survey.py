@@ -106,7 +106,7 @@ def test_data_that_cannot_be_migrated_is_an_obstacle(parts: dict[str, Any], said
     assert said in found
 
 
-def test_a_container_that_is_removed_when_it_stops_is_an_obstacle() -> None:
+def test_a_container_that_is_dead_or_removed_when_it_stops_is_an_obstacle() -> None:
     assert "is removed when it stops (--rm)" in holding(container(AutoRemove=True)).obstacles()[0]
     dead = {**container(), "State": {"Dead": True}}
     assert holding(dead).obstacles() == ["web is dead: remove it first"]
@@ -180,7 +180,7 @@ def test_missing_disk_space_is_an_obstacle(folder: Path) -> None:
     assert "are needed to copy everything" in said
 
 
-def test_disk_space_is_measured_without_the_size_of_layers_if_the_engine_gives_none(folder: Path) -> None:
+def test_disk_space_is_measured_even_if_the_engine_gives_no_size_of_layers(folder: Path) -> None:
     found = holding(info={"DockerRootDir": str(folder)})
     assert measure(found, Engine(None)) == measure(found, Engine(1000))
 

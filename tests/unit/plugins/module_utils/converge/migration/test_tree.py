@@ -113,7 +113,7 @@ def test_a_lost_hard_link_is_reported(source: Path, target: Path) -> None:
     assert any("hard links" in each for each in tree.differences(str(source), str(target), MINE)[2])
 
 
-def test_a_non_empty_folder_is_not_changed(source: Path, target: Path) -> None:
+def test_a_copy_into_a_folder_that_is_not_empty_is_refused(source: Path, target: Path) -> None:
     (target / "somebodys").touch()
     with pytest.raises(Failed, match="is not empty"):
         tree.copy(str(source), str(target), MINE)

@@ -100,7 +100,7 @@ def test_an_engine_that_still_uses_its_old_data_root_is_not_restarted(host: Host
     assert host.engine.asked == ["POST /containers/one/start", "POST /containers/one/pause"]
 
 
-def test_an_engine_that_stays_on_the_new_root_is_an_error(
+def test_an_engine_that_stays_on_the_new_data_root_is_an_error(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restart, "restart_engine", lambda *_, **__: None)
@@ -114,7 +114,9 @@ def test_files_that_containers_may_have_changed_are_kept(host: Host) -> None:
     assert host.roots() == [".undone-"]
 
 
-def test_a_root_in_which_something_is_mounted_stays(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_data_root_with_a_remaining_mount_is_not_removed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unmounted: list[tuple[str, ...]] = []
     monkeypatch.setattr(system, "run", lambda *command: unmounted.append(command))
     monkeypatch.setattr(remains, "mounted_below", lambda root: [f"{root}/x"])
