@@ -57,7 +57,7 @@ def test_a_snapshot_is_written_completely_and_readable_by_its_owner_only(tmp_pat
     assert list(folder.iterdir()) == [path]
 
 
-def test_a_folder_that_is_not_writable_fails(tmp_path: Path) -> None:
+def test_a_snapshot_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AnsibleActionFail, match="cannot write the snapshot"):
         collect._store(b"{}", tmp_path / "file" / "below", "db01")

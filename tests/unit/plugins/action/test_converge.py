@@ -86,7 +86,7 @@ def test_the_message_of_an_incomplete_rollback_names_the_paths_that_were_not_res
     assert (found["said"], found["failed"], found["changed"]) == (said, True, True)
 
 
-def test_a_run_without_impact_is_not_confirmed(clock: Clock) -> None:
+def test_a_run_without_changes_is_not_confirmed(clock: Clock) -> None:
     host = Host(clock, {"outcome": "unchanged", "changed": False})
     assert host.converge()["outcome"] == "unchanged"
     assert len(host.asked) == 1
@@ -135,7 +135,7 @@ def test_the_original_error_is_raised_when_the_run_never_began(clock: Clock, err
         Host(clock, error, {"outcome": "unknown"}).converge()
 
 
-def test_a_query_about_a_change_expects_a_record_on_the_host(clock: Clock) -> None:
+def test_a_query_about_a_change_states_that_the_host_keeps_its_record(clock: Clock) -> None:
     host = Host(clock, LOST, {"outcome": "changed"})
     host.converge()
     assert host.asked[-1][1]["forgets"] is False
@@ -262,7 +262,7 @@ def test_keys_that_ansible_interprets_are_removed_from_an_answer() -> None:
         ({"outcome": "changed", "plan": "{{ lookup('pipe', 'id') }}"}, "plan is"),
     ],
 )
-def test_a_malformed_answer_fails_only_its_host(answer: Any, said: str) -> None:
+def test_a_malformed_answer_fails_the_task(answer: Any, said: str) -> None:
     with pytest.raises(AnsibleActionFail, match=said):
         answered(answer)
 
@@ -315,7 +315,7 @@ def test_invalid_windows_fail_the_host(clock: Clock, wrong: object) -> None:
         Host(clock, {}).made("converge")._closed({"converge_windows": wrong})
 
 
-def test_a_play_requires_an_open_window_and_check_mode_only_reports_it() -> None:
+def test_a_play_begins_only_inside_a_window_and_check_mode_reports_a_closed_one() -> None:
     never = ["Mon 00:00-00:01 UTC", "Thu 00:00-00:01 UTC"]
 
     def run(windows: list[str], *, check: bool = False) -> dict[str, Any]:

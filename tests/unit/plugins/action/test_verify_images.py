@@ -35,6 +35,6 @@ def test_other_keys_of_the_answer_are_dropped() -> None:
         {**RECORD, "elapsed_ms": float("inf")},
     ],
 )
-def test_a_malformed_record_fails(answer: Any) -> None:
+def test_a_malformed_record_is_an_error(answer: Any) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         shaped(answer)

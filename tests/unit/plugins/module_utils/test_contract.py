@@ -94,6 +94,6 @@ def test_inserted_members_override_those_of_the_host(text: str) -> None:
         assert {key: found[key] for key in KNOWN} == KNOWN
 
 
-def test_the_last_of_two_equal_members_is_read() -> None:
+def test_of_two_members_with_the_same_name_the_inserted_one_is_read() -> None:
     found = contract.beside(b'{"host":"other","a":1}', KNOWN)
     assert json.loads(found) == {"a": 1, **KNOWN}

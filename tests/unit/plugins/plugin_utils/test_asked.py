@@ -72,7 +72,7 @@ def task(manager: Any) -> Any:
     )
 
 
-def test_a_variable_that_is_set_outside_of_the_defaults_of_a_role_is_named() -> None:
+def test_variables_set_outside_of_the_defaults_of_a_role_are_found() -> None:
     one = task(Manager({"x_on": 1, "elsewhere": 1}))
     named = asked.named_variables(one, {"inventory_hostname": "web1"}, VARIABLES, {"x_level": "x", "y": 1})
     assert named == {"x_on", "x_level", "x_port"}

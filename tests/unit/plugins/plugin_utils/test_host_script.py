@@ -118,7 +118,7 @@ def test_the_common_modules_are_part_of_every_bundle(source: Path) -> None:
         ("nowhere:f", "No module named 'hardener_host.probe.nowhere'"),
     ],
 )
-def test_an_error_on_the_host_is_raised(source: Path, entry: str, why: str) -> None:
+def test_an_error_on_the_host_is_returned_with_its_traceback(source: Path, entry: str, why: str) -> None:
     _, answer = deliver(source, entry)
     assert why in answer["error"]
     assert "Traceback" in answer["traceback"]

@@ -106,7 +106,9 @@ def test_ansibles_earlier_timeout_ends_a_block_as_a_connection_failure_and_stays
         signal.signal(signal.SIGALRM, handler)
 
 
-def test_output_is_read_up_to_the_limit(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_with_output_beyond_the_limit_is_killed(
+    limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "OUTPUT", 1 << 20)
     processes = []
 
@@ -166,7 +168,7 @@ def test_a_local_program_that_closes_its_input_has_a_complete_result(limits: Any
     assert process.returncode == 3
 
 
-def test_output_of_a_local_program_is_read_up_to_the_limit(
+def test_a_local_program_with_output_beyond_the_limit_is_an_error(
     limits: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "OUTPUT", 1 << 20)

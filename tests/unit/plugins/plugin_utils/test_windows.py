@@ -92,7 +92,7 @@ def test_a_skipped_hour_is_never_in_the_window() -> None:
     assert minutes("Sun 01:30-02:30 Europe/Berlin", evening, 24) == 30
 
 
-def test_an_ordinary_day_has_no_repeated_or_skipped_hour() -> None:
+def test_a_window_on_an_ordinary_day_has_its_nominal_length() -> None:
     assert minutes("Sat 22:00-04:00 Europe/Berlin", at("2026-11-28T12:00"), 24) == 6 * 60
 
 

@@ -31,7 +31,7 @@ def test_apparmor_profiles_and_seccomp_filters_that_deny_silently_are_named(file
     assert seccomp.startswith("calls that seccomp refuses with an error")
 
 
-def test_missing_kernel_support_for_logging_is_named(files: dict[str, str]) -> None:
+def test_missing_kernel_support_for_recording_denials_is_reported(files: dict[str, str]) -> None:
     files["/sys/module/apparmor/parameters/enabled"] = "N\n"
     files["/proc/sys/kernel/seccomp/actions_logged"] = "kill_thread trap\n"
     found = unrecorded_actions([Container("a" * 64, "web", "nginx", silent="docker-default")])
@@ -44,5 +44,5 @@ def test_unavailable_sources_are_listed_with_the_reason() -> None:
     assert len(unavailable_sources("Operation not permitted", "no socket")) == 2
 
 
-def test_a_missing_file_is_ignored(tmp_path: Path) -> None:
+def test_a_missing_kernel_file_is_read_as_empty_text(tmp_path: Path) -> None:
     assert module._read(str(tmp_path / "no")) == ""

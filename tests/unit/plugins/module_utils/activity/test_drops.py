@@ -30,7 +30,7 @@ def test_stored_counters_are_continued_by_another_process() -> None:
     assert again.total() == {"overruns": 7}
 
 
-def test_old_days_are_removed() -> None:
+def test_counts_of_old_days_are_removed() -> None:
     losses = DropCounters()
     losses.note({"overruns": 5}, 0.0)
     losses.note({"overruns": 6}, 9 * DAY)

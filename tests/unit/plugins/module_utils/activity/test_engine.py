@@ -153,7 +153,7 @@ HUGE = b'{"Action": "oom", "Actor": {"ID": "a"}, "timeNano": 1%s}\n' % (b"0" * 4
 
 
 @pytest.mark.parametrize("nonsense", [b"no json\n", b"[" * 200_000 + b"\n", HUGE])
-def test_invalid_data_counts_as_a_lost_connection_and_not_as_the_end(path: Path, nonsense: bytes) -> None:
+def test_invalid_data_of_the_engine_counts_as_a_lost_connection(path: Path, nonsense: bytes) -> None:
     Server(path, [nonsense], [event("oom"), b"wait"])
     engine = started(path)
     until(lambda: engine.happenings.qsize() == 1)
@@ -188,7 +188,7 @@ def test_a_label_in_a_list_is_not_taken_for_a_container(path: Path) -> None:
     assert f"/containers/{A}/json" in server.asked
 
 
-def test_a_truncated_list_is_an_error(path: Path) -> None:
+def test_a_truncated_list_of_containers_is_an_error(path: Path) -> None:
     Server(path, [b"wait"], listed=LISTED[:-1])
     assert "which is not a list" in started(path).problem
 

@@ -57,11 +57,11 @@ def test_each_host_privilege_at_a_start_is_reported() -> None:
 @pytest.mark.parametrize(
     "odd", [{}, {"CapAdd": "ALL", "SecurityOpt": 5, "Privileged": "yes"}, {"CapAdd": None}]
 )
-def test_malformed_settings_are_not_reported(odd: dict[str, Any]) -> None:
+def test_malformed_container_settings_are_not_reported_as_risks(odd: dict[str, Any]) -> None:
     assert risks(odd) == []
 
 
-def test_fields_of_an_event_are_read() -> None:
+def test_fields_of_an_inspected_container_are_read() -> None:
     inspected = {
         "Name": "/web",
         "Image": "sha256:1",

@@ -91,7 +91,9 @@ def test_with_an_invalid_record_no_entry_is_classified_as_usual(tmp_path: Path) 
     assert heard["entries"][0]["unusual"] is None
 
 
-def test_a_truncated_answer_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_beyond_the_limit_of_an_answer_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(main, "_MAX_TOLD", 10)
     Watch.kinds = 25
     heard = listen(tmp_path)

@@ -68,7 +68,7 @@ def test_a_flood_from_one_container_displaces_neither_severe_entries_nor_other_c
     assert tally.dropped == 1000 - 99
 
 
-def test_severe_entries_replace_harmless_ones() -> None:
+def test_a_harmless_entry_does_not_displace_severe_ones_at_the_limit() -> None:
     tally = Tally()
     for number in range(100):
         tally.add(sighting(kind=f"mount {number}", severity="high"))

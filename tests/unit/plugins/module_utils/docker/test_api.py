@@ -80,7 +80,7 @@ def test_a_slow_server_times_out(tmp_path: Path) -> None:
         connect(path, 0.3).get("/version")
 
 
-def test_an_endless_body_is_read_up_to_the_limit(tmp_path: Path) -> None:
+def test_an_endless_body_beyond_the_limit_is_an_error(tmp_path: Path) -> None:
     def endless(connection: socket.socket) -> None:
         connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
         while True:
@@ -162,7 +162,7 @@ def talking(*answers: bytes) -> tuple[Callable[[socket.socket], None], list[byte
     return answer, asked
 
 
-def test_a_request_has_its_body_and_its_type(tmp_path: Path) -> None:
+def test_a_request_has_a_json_body_with_its_content_type_and_length(tmp_path: Path) -> None:
     answer, asked = talking(b'HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n{"Id":"x"}')
     with serving(tmp_path / "s", answer) as path:
         made = Engine(path, "/v1.45").call("POST", "/containers/create?name=a", {"Image": "é"})
@@ -276,13 +276,13 @@ def test_a_path_with_spaces_or_line_ends_is_not_sent(tmp_path: Path, path: str) 
     assert asked == []
 
 
-def test_a_missing_engine_is_named(tmp_path: Path) -> None:
+def test_the_error_about_an_unreachable_socket_names_its_path(tmp_path: Path) -> None:
     for path in (str(tmp_path / "none"), "/a\x00b", "/" + "a" * 200):
         with pytest.raises(NoAnswer, match=re.escape(path)):
             Engine(path).get("/info")
 
 
-def test_required_fields_of_an_answer_are_checked(tmp_path: Path) -> None:
+def test_an_answer_without_a_required_field_is_an_error(tmp_path: Path) -> None:
     with serving(tmp_path / "s", engine({"/info": b"{}", "/other": b"[]"})) as path:
         with pytest.raises(NoAnswer, match="has no ServerVersion"):
             Engine(path).get("/info")

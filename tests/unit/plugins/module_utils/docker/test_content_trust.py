@@ -19,7 +19,7 @@ def test_the_client_is_found_by_its_package(installed: dict[str, str], found: tu
 
 
 @pytest.mark.parametrize("value", ["", "0", "f", "F", "false", "FALSE", "False"])
-def test_values_that_turn_content_trust_off_are_known(value: str) -> None:
+def test_an_empty_or_false_value_turns_content_trust_off(value: str) -> None:
     assert not content_trust.is_on(value)
 
 

@@ -24,5 +24,5 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.extensions 
         (True, None),
     ],
 )
-def test_options_are_read_in_either_form(declared: Any, options: dict[str, Any] | None) -> None:
+def test_nri_options_are_read_from_an_object_or_a_list(declared: Any, options: dict[str, Any] | None) -> None:
     assert nri_options(declared) == options

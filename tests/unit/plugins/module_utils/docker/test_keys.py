@@ -39,7 +39,7 @@ def test_each_key_is_listed_once() -> None:
         ("a-key-of-tomorrow", "a-key-of-tomorrow"),
     ],
 )
-def test_each_key_has_its_flag(key: str, flag: str) -> None:
+def test_a_key_is_mapped_to_the_name_of_its_flag(key: str, flag: str) -> None:
     assert keys.flag_of(key) == flag
 
 
@@ -52,7 +52,7 @@ def test_each_default_has_the_type_of_its_key() -> None:
     assert all(type(key.default) is types[key.kind] for key in KEYS if key.default is not None)
 
 
-def test_each_key_of_a_reload_has_a_value_for_when_it_is_unset() -> None:
+def test_every_reloadable_key_has_a_default_value() -> None:
     assert {name: keys.RELOADABLE[name] for name in ("debug", "labels", "max-concurrent-uploads")} == {
         "debug": False, "labels": [], "max-concurrent-uploads": 5,
     }  # fmt: skip
@@ -68,7 +68,7 @@ def test_a_file_modified_at_least_three_seconds_after_the_start_is_changed_since
     assert keys.changed_since(started, modified) is (started == 1000 and (modified or 0) > 1002)
 
 
-def test_keys_that_conflict_with_their_flag_are_known() -> None:
+def test_a_key_that_conflicts_with_a_flag_is_mapped_to_this_flag() -> None:
     assert keys.exclusive_flag("runtimes") == ""
     assert keys.exclusive_flag("hosts") == "host"
     assert (
@@ -92,7 +92,9 @@ def test_keys_that_conflict_with_their_flag_are_known() -> None:
         ("firewall-backend", "dev", ""),
     ],
 )
-def test_each_key_has_its_first_version(key: str, version: str, since: str) -> None:
+def test_the_first_engine_version_of_a_key_is_returned_for_older_engines_only(
+    key: str, version: str, since: str
+) -> None:
     assert keys.unknown_before(key, version) == since
 
 
@@ -105,7 +107,7 @@ def test_a_key_is_known_from_its_first_to_its_last_version() -> None:
 
 
 @pytest.mark.parametrize("name", ["log-opts", "hosts"])
-def test_flags_of_lists_and_objects_are_repeated(name: str) -> None:
+def test_keys_of_lists_and_objects_have_flags_that_can_be_repeated(name: str) -> None:
     assert BY_NAME[name].is_list
     assert not BY_NAME["icc"].is_list
 
@@ -205,7 +207,7 @@ def test_every_spelling_of_a_boolean_sets_a_switch(name: str, words: str, value:
     assert unknown == []
 
 
-def test_the_engine_sets_switches_in_an_object_of_any_name() -> None:
+def test_boolean_keys_nested_in_an_object_of_any_name_are_read() -> None:
     file = {
         "mine": {"icc": False, "live-restore": "true", "debug": 1, "mtu": 1400},
         "icc": True,

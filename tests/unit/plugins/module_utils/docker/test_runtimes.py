@@ -20,7 +20,7 @@ def features(**annotations: str) -> str:
     return json.dumps({"ociVersionMin": "1.0.0", "annotations": annotations})
 
 
-def test_the_version_of_the_default_runtime_is_that_of_its_component() -> None:
+def test_the_version_of_the_default_runtime_is_read_from_the_engines_components() -> None:
     other = info("runc", features(**{"org.opencontainers.runc.version": "9"}))
     assert version("runc", other, VERSIONS) == "1.1.15"
 
@@ -29,7 +29,7 @@ def test_the_version_of_the_default_runtime_is_that_of_its_component() -> None:
     ("name", "key"),
     [("crun", "run.oci.crun.version"), ("second-runc", "org.opencontainers.runc.version")],
 )
-def test_the_version_of_another_runtime_is_in_its_features(name: str, key: str) -> None:
+def test_the_version_of_another_runtime_is_read_from_its_features(name: str, key: str) -> None:
     annotations = {"io.github.seccomp.libseccomp.version": "2.6.0", key: "1.21"}
     assert version(name, info(name, features(**annotations)), VERSIONS) == "1.21"
 

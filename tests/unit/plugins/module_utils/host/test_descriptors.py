@@ -31,7 +31,7 @@ def resolved(path: Path | str) -> str:
         *("/etc/mtab", "/proc/self/cwd", "/nowhere/at/all", "//etc//docker/./daemon.json"),
     ],
 )
-def test_links_of_the_distribution_are_followed(path: str) -> None:
+def test_symbolic_links_of_the_distribution_are_followed(path: str) -> None:
     before = handles()
     # `realpath` knows no difference between what is there and what is not.
     expected = os.path.realpath(path) if not path.startswith("/proc") else str(Path.cwd())
@@ -166,7 +166,7 @@ def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_an_untrusted_path_has_a_reason_and_a_trusted_one_none(tmp_path: Path) -> None:
+def test_a_reason_is_given_only_for_a_path_that_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "theirs").symlink_to("/etc/passwd")
     os.lchown(tmp_path / "theirs", EVE, EVE)
     assert descriptors.objection(f"{tmp_path}/theirs").startswith(f"{tmp_path}/theirs: this symbolic link")

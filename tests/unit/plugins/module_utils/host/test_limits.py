@@ -80,7 +80,7 @@ def test_a_program_that_ignores_its_alarm_is_ended_by_the_cpu_limit() -> None:
     assert signalled(child(work)) in {signal.SIGXCPU, signal.SIGKILL}
 
 
-def test_memory_is_bounded() -> None:
+def test_the_memory_of_a_process_is_limited() -> None:
     def work() -> None:
         limits.hold(60, 256 << 20)
         pieces = []
@@ -244,7 +244,7 @@ def _forking(source: str) -> Iterator[tuple[str, bool]]:
                 yield node.name, "become_helper" in named
 
 
-def test_every_forked_process_becomes_a_helper() -> None:
+def test_every_forked_process_except_the_listed_ones_becomes_a_helper() -> None:
     assert list(_forking("def f():\n    if os.fork() == 0:\n        g()\n")) == [("f", False)]
     found = {
         f"{path.relative_to(LIBRARY)}:{name}": helper

@@ -222,6 +222,6 @@ def test_only_messages_of_the_kernel_are_accepted() -> None:
     assert list(subscription.messages()) == [(KIND, b"true")]
 
 
-def test_other_errors_are_raised() -> None:
+def test_errors_other_than_a_buffer_overflow_are_raised() -> None:
     with pytest.raises(OSError, match="gone"):
         list(subscribed(OSError(errno.EBADF, "gone")).messages())

@@ -145,7 +145,7 @@ def test_text_that_is_not_a_password_is_kept(redactor: Redactor, text: str) -> N
     assert redactor.secrets == []
 
 
-def test_a_command_line_in_two_parts_is_redacted(redactor: Redactor) -> None:
+def test_secrets_of_a_command_line_that_is_split_in_two_are_replaced(redactor: Redactor) -> None:
     assert "hunter" not in str(redactor.words(["-a", "hunter2"], "c", ["redis-cli"]))
     assert "hunter" not in str(redactor.words(["hunter2"], "c", ["app", "--password"]))
     assert redactor.words(["-a", "all"], "c", None) == ["-a", "all"]

@@ -18,7 +18,7 @@ def test_sources_of_packages_are_read_from_disk() -> None:
     assert found["host/sources.py"] == (LIBRARY / "host" / "sources.py").read_text(encoding="utf-8")
 
 
-def test_sources_of_delivered_packages_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_of_a_package_loaded_from_memory_equal_those_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     from_files = sources("converge")
     delivered = {
         f"{PACKAGE}/{name}".removesuffix(".py").replace("/", ".").removesuffix(".__init__"): [
@@ -33,7 +33,7 @@ def test_sources_of_delivered_packages_are_equal(monkeypatch: pytest.MonkeyPatch
     assert sources("converge") == from_files
 
 
-def test_common_modules_import_no_program(tmp_path: Path) -> None:
+def test_common_modules_import_neither_hardener_nor_ansible(tmp_path: Path) -> None:
     """It is imported as on a host, with nothing of the project beside it."""
     names = []
     for name, text in sources().items():

@@ -111,7 +111,7 @@ def test_socket_families_and_capabilities_are_parsed_as_numbers() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "9", "9,8,0,0,3,sh", "x,0,0,0,3,sh", "9,0,0,0"])
-def test_an_answer_of_another_form_is_refused(key: str) -> None:
+def test_a_malformed_key_in_the_output_of_bpftrace_is_refused(key: str) -> None:
     with pytest.raises(Failed, match="bpftrace's answer cannot be read"):
         answer("calls", key)
 
@@ -138,7 +138,7 @@ def test_an_answer_without_its_end_is_an_error() -> None:
         found.read_one("calls")
 
 
-def test_a_full_map_and_a_cut_path_are_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_map_and_a_truncated_path_are_reported_as_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bpftrace, "_MOST", 2)
     found = running(printed("map", {"@calls": {"9,0,0,0,3,a": 1, "9,0,0,0,4,a": 1}}))
     found.read_one("calls")
@@ -148,7 +148,7 @@ def test_a_full_map_and_a_cut_path_are_losses(monkeypatch: pytest.MonkeyPatch) -
     assert found.losses() == ["some of the executed programs were lost, because a path was too long"]
 
 
-def test_the_cgroups_of_a_slot_are_returned() -> None:
+def test_the_cgroups_of_one_recorded_twin_are_returned() -> None:
     lines = printed("map", {"@slots": {"11": 1, "12": 2, "13": 3, "14": 3}})
     assert running(lines).cgroups(1) == {13, 14}
 

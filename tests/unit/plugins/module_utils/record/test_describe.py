@@ -63,7 +63,7 @@ def test_hostile_texts_are_escaped() -> None:
         ({"SecurityOpt": ["seccomp=unconfined"], "Privileged": True}, FILTERED, "27.0.1", True),
     ],
 )
-def test_the_presence_of_a_filter_is_described(
+def test_a_container_without_a_seccomp_filter_is_recognised(
     host: dict[str, Any], info: dict[str, Any], version: str, expected: bool
 ) -> None:
     assert describe.unfiltered(container(**host), info, {"Version": version}) is expected

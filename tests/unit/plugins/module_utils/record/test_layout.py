@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.record import layo
 SOURCES = Path(layout.__file__).with_name("bpf")
 
 
-def test_calls_are_decoded() -> None:
+def test_recorded_system_calls_are_decoded() -> None:
     words = [0] * 16
     words[0], words[7] = 1 << 3, 1 << 63
     key = struct.pack("=Q16sBB6x", 7, b"nginx", 4, 1 | layout.RUNTIME)
@@ -20,7 +20,7 @@ def test_calls_are_decoded() -> None:
     ]
 
 
-def test_refused_calls_are_read() -> None:
+def test_refused_system_calls_are_decoded() -> None:
     entries = [
         (struct.pack("=Q16siHBB", 7, b"nginx", 92, 1, 0, 0), struct.pack("=Q", 5)),
         (struct.pack("=Q16siHBB", 7, b"", 437, 38, 1 | layout.RUNTIME, 1), struct.pack("=Q", 1 << 40)),
@@ -48,20 +48,20 @@ def test_names_of_programs_are_escaped() -> None:
     assert found["phases"] == [0, 2]
 
 
-def test_executed_programs_are_read() -> None:
+def test_executed_programs_are_decoded() -> None:
     key = struct.pack("=Q16s256s", 7, b"sh", b"/bin/sh")
     (found,) = layout.execs([(key, struct.pack("=I", 1))])
     assert (found["path"], found["program"], found["phases"]) == (b"/bin/sh", "sh", [0])
 
 
-def test_sockets_and_checks_are_read() -> None:
+def test_sockets_and_capability_checks_are_decoded() -> None:
     (socket,) = layout.sockets([(struct.pack("=Q16sHB5x", 7, b"a", 10, 1), struct.pack("=I", 2))])
     assert (socket["family"], socket["connect"], socket["phases"]) == (10, True, [1])
     (check,) = layout.capabilities([(struct.pack("=Q16siBBBB", 7, b"a", -1, 21, 6, 0, 1), b"")])
     assert (check["number"], check["capability"], check["phase"], check["level"]) == (-1, 21, 6, 1)
 
 
-def test_losses_and_cgroups_are_read() -> None:
+def test_losses_and_the_cgroups_of_each_twin_are_decoded() -> None:
     entries = [(struct.pack("=I", at), struct.pack("=Q", at)) for at in range(6)]
     assert layout.losses(entries)["capability checks"] == 1
     assert "system calls" not in layout.losses(entries)

@@ -21,11 +21,13 @@ def receives(monkeypatch: pytest.MonkeyPatch, *, v4: int, v6: int, discarded: in
     monkeypatch.setattr(observe, "read_pseudo", lambda path: files[path])
 
 
-def test_packets_from_others_are_counted_without_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_received_packets_are_counted_without_those_of_the_loopback_interface(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     receives(monkeypatch, v4=8, v6=2, discarded=0, own=3)
     assert observe.arrived(7) == 7
 
 
-def test_multicasts_that_are_discarded_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_discarded_multicast_packets_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     receives(monkeypatch, v4=0, v6=0, discarded=18, own=0)
     assert observe.arrived(7) == 0

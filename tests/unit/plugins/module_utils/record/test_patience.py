@@ -16,7 +16,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.record.trials impo
         (10, 2.0, 10),
     ],
 )
-def test_the_time_limit_of_a_command_never_exceeds_that_of_all_trials(
+def test_the_time_limit_of_a_command_depends_on_its_first_duration_within_the_requested_limit(
     seconds: int, took: float, patience: float
 ) -> None:
     trials = object.__new__(Trials)

@@ -30,13 +30,13 @@ def changed(*names: list[str]) -> Subject:
     return found
 
 
-def test_changes_of_all_starts_are_recorded() -> None:
+def test_paths_created_in_any_start_are_recorded() -> None:
     found = changed(["/a", "/b"], ["/b", "/c\n"])
     assert found.files["created"] == {"/a", "/b", "/c\\n"}
     assert not found.differences
 
 
-def test_changed_paths_of_all_starts_are_collected_up_to_a_limit() -> None:
+def test_the_number_of_changed_paths_of_all_starts_is_limited() -> None:
     found = changed([f"/a{n}" for n in range(9_000)], [f"/b{n}" for n in range(9_000)])
     assert len(found.files["created"]) == 10_000
     assert found.differences == ["more paths were changed than are listed"]

@@ -63,7 +63,7 @@ def test_a_fetched_program_runs_with_its_libraries(tmp_path: Path, monkeypatch: 
         (("Inst p1 (1)\n",), "would not install a package of this name"),
     ],
 )
-def test_a_failed_download_is_reported(
+def test_a_program_that_cannot_be_fetched_is_reported_with_the_reason(
     answers: tuple[str | Failed, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tools, "run", Apt(*answers).run)

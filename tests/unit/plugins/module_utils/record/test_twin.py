@@ -38,7 +38,7 @@ def test_a_twin_has_the_program_and_the_rights_of_its_original() -> None:
     assert host["SecurityOpt"][1] == "no-new-privileges"
 
 
-def test_a_twin_is_isolated() -> None:
+def test_a_twin_has_its_own_network_without_published_ports_restarts_and_binds() -> None:
     body = plan().body
     host = body["HostConfig"]
     assert host["NetworkMode"] == "own"
@@ -56,7 +56,7 @@ def test_an_image_without_labels_has_no_labels_to_empty(image: Mapping[str, Any]
     assert twin.labels("f" * 16, image) == {"hardener.twin": "f" * 16}
 
 
-def test_published_ports_are_forwarded() -> None:
+def test_published_ports_or_else_exposed_ports_are_forwarded() -> None:
     assert plan().ports == [(80, "tcp")]
     assert plan(PortBindings={}).ports == [(80, "tcp"), (443, "tcp")]  # exposed by the image
     assert plan(NetworkMode="host").ports == [(80, "tcp"), (443, "tcp")]
@@ -157,7 +157,7 @@ def test_a_confined_twin_has_only_the_rights_of_the_confinement() -> None:
     assert twin.confined(body, given)["User"] == "33"
 
 
-def test_a_confinement_takes_a_folder_in_memory_from_a_twin_whose_original_has_it() -> None:
+def test_a_confinement_can_remove_a_tmpfs_mount_of_the_original() -> None:
     body = plan(Tmpfs={"/own": "rw", "/run": "rw"}).body
     found = twin.confined(body, confinement(Tmpfs={"/run": None}))
     assert found["HostConfig"]["Tmpfs"] == {"/own": "rw"}

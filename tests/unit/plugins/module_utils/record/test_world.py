@@ -80,7 +80,9 @@ def test_twins_have_the_networks_and_names_of_their_originals() -> None:
 
 
 @pytest.mark.parametrize(("mode", "network"), [("host", "host"), ("default", "bridge"), ("bridge", "bridge")])
-def test_a_twin_without_its_own_network_gets_one(mode: str, network: str) -> None:
+def test_the_twin_of_a_container_in_the_host_or_default_network_gets_its_own_network(
+    mode: str, network: str
+) -> None:
     original = shown("web", {network: []}, NetworkMode=mode)
     made, _ = world(original)
     assert made.place(original) == Place(f"{OWN}-0", {f"{OWN}-0": ["shop-web-1"]})

@@ -70,7 +70,7 @@ def test_no_path_is_watched_twice(sources: dict[str, Any]) -> None:
     assert len(lines) == len(set(lines))
 
 
-def test_limits_are_loaded_first_and_can_be_overridden() -> None:
+def test_the_file_with_the_audit_limits_of_the_site_is_loaded_first() -> None:
     files = written(document(make(), backlog=16384))
     (limits,) = [path for path in files if "limits" in path]
     assert files[limits].endswith("-b 16384\n-f 1\n")

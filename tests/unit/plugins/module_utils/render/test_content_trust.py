@@ -101,7 +101,7 @@ def test_files_that_disable_content_trust_are_named() -> None:
     assert client["notes"] == ["/root/.bashrc sets DOCKER_CONTENT_TRUST to off: remove that line"]
 
 
-def test_a_disabled_part_has_no_resources() -> None:
+def test_disabled_verification_and_client_settings_have_no_resources() -> None:
     verify, client = found(verify=False, client=False)
     assert "resources" not in verify
     assert "resources" not in client

@@ -271,7 +271,7 @@ def test_certificates_have_their_key_usage(tmp_path: Path) -> None:
         ({"days": 30}, "days is 30: it must be from 31 to 3650"),
     ],
 )
-def test_names_that_cannot_be_certified_are_reported(
+def test_an_invalid_name_or_duration_of_a_certificate_is_refused(
     tmp_path: Path, more: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):

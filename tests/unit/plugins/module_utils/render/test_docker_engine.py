@@ -288,11 +288,11 @@ def test_fingerprints_are_those_that_gpg_shows(name: str, found: list[str]) -> N
         armor(bytes([0xC0 | 6, 0xFF, 0, 0])),
     ],
 )
-def test_a_key_with_unparsed_octets_is_refused(armored: str) -> None:
+def test_a_text_that_is_not_exactly_one_openpgp_key_has_no_fingerprint(armored: str) -> None:
     assert openpgp.fingerprints(armored) == []
 
 
-def test_every_form_of_packet_length_is_read() -> None:
+def test_every_length_format_of_an_openpgp_packet_is_read() -> None:
     body = b"\x04" + bytes(300)
     long = bytes([0xC0 | 6, 192 + (301 - 192 >> 8), (301 - 192) & 0xFF]) + body
     longest = bytes([0xC0 | 6, 0xFF]) + len(body).to_bytes(4, "big") + body

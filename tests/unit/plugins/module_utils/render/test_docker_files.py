@@ -197,7 +197,7 @@ def test_folders_of_tls_files_are_tightened_below_etc_docker_only() -> None:
     )
 
 
-def test_one_file_in_two_roles_gets_the_tighter_mode_once() -> None:
+def test_a_file_of_two_kinds_gets_only_the_tighter_mode() -> None:
     key = "/etc/docker/certs.d/registry/client.cert"
     snapshot = make(
         **{

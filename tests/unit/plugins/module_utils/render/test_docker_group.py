@@ -86,7 +86,9 @@ def test_no_member_is_changed_if_the_sockets_group_is_root_or_missing(group: str
         (make(groups=failed("timed out")), [], "groups could not be read"),
     ],
 )
-def test_undeclared_members_are_refused(snapshot: Snapshot, members: Any, reason: str) -> None:
+def test_undeclared_or_malformed_members_and_unsupported_hosts_are_refused(
+    snapshot: Snapshot, members: Any, reason: str
+) -> None:
     found = document(snapshot, members)
     assert found["name"] == "docker_group"
     assert reason in found["refused"]

@@ -357,7 +357,7 @@ def test_unfiltered_ipv6_forwarding_is_kept() -> None:
     assert "forwarded.ipv6" in files(filtered)
 
 
-def test_currently_forwarded_interfaces_are_named() -> None:
+def test_a_note_names_firewall_forward_if_the_host_forwards_packets() -> None:
     accepting = SAVED.replace("FORWARD DROP", "FORWARD ACCEPT")
     found = documents(filtering(accepting, sysctl={"net.ipv4.ip_forward": "1"}))
     assert "firewall_forward" in found["firewall_docker_user"]["notes"][0]
@@ -447,6 +447,6 @@ def test_an_engine_that_is_not_running_is_accepted() -> None:
     ("ports", "said"),
     [(["22 "], "firewall_ssh_ports: port is"), (["22-30"], "firewall_ssh_ports: '22-30' is a range")],
 )
-def test_a_range_of_ssh_ports_is_refused(ports: list[str], said: str) -> None:
+def test_an_invalid_ssh_port_or_a_range_of_ssh_ports_is_refused(ports: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         documents(filtering(), ssh_ports=ports)

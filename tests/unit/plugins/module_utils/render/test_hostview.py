@@ -39,11 +39,11 @@ def test_a_source_without_data_is_an_empty_mapping() -> None:
         ),
     ],
 )
-def test_a_missing_engine_has_a_reason(host: HostView, reason: str) -> None:
+def test_the_reason_why_an_engine_cannot_be_used_is_given(host: HostView, reason: str) -> None:
     assert host.unserved() == reason
 
 
-def test_the_first_unknown_source_is_named() -> None:
+def test_the_first_source_that_could_not_be_read_is_named() -> None:
     host = view(files=failed("late"), units=failed("later"))
     assert host.unread("engine", "files", "units") == "files could not be read: late"
     assert host.unread("engine") == ""

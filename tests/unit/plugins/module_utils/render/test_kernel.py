@@ -204,7 +204,7 @@ def test_settings_that_would_break_the_engine_are_refused(own: dict[str, Any], r
         assert "kernel.core_pattern = x kernel.sysrq = 1\n" in content(document)
 
 
-def test_user_namespaces_stay_enabled_where_containers_use_them() -> None:
+def test_disabling_user_namespaces_is_refused_where_containers_use_them() -> None:
     own = {"user.max_user_namespaces": 0}
     info = {"SecurityOptions": ["name=seccomp,profile=builtin", "name=userns"]}
     assert "starting containers" in settings(make(**{"docker.info": info}), settings=own)["refused"]
@@ -287,11 +287,11 @@ def test_unsupported_hosts_are_refused_with_a_reason(snapshot: Snapshot, reason:
         ("net.bridge.bridge-nf-call-iptables", False),
     ],
 )
-def test_aliases_of_forwarding_cannot_disable_it(key: str, value: Any) -> None:
+def test_aliases_of_ip_forwarding_cannot_disable_it(key: str, value: Any) -> None:
     assert "would disconnect the containers" in settings(make(), settings={key: value})["refused"]
 
 
-def test_user_namespaces_stay_enabled_where_only_declared() -> None:
+def test_disabling_user_namespaces_is_refused_if_daemon_json_declares_userns_remap() -> None:
     snapshot = make(**{"docker.info": failed("x"), "daemon.config": {"parsed": {"userns-remap": "default"}}})
     refused = settings(snapshot, settings={"user.max_user_namespaces": 0})["refused"]
     assert "would keep the engine from starting containers" in refused

@@ -153,7 +153,7 @@ def test_held_and_disabled_updates_are_noted() -> None:
         ({"index_age_s": 3600}, ""),
     ],
 )
-def test_the_activation_is_told_why_pending_updates_are_unknown(
+def test_the_activation_gets_the_reason_why_pending_updates_are_unknown(
     packages: dict[str, Any], unknown: str
 ) -> None:
     assert activations(automatic(make(packages=packages)))["pending-updates"]["unknown"] == unknown

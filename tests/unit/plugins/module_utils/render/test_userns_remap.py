@@ -86,7 +86,7 @@ def test_a_new_range_does_not_overlap_ranges_or_accounts(taken: dict[str, Any], 
     assert lines(found)["/etc/subuid"] == f"dockremap:{wanted}:65536"
 
 
-def test_users_and_groups_are_checked_separately() -> None:
+def test_id_ranges_of_users_and_groups_are_checked_separately() -> None:
     found = document(make(**EMPTY, users=users([["a", 100000, 65536]], [["a", 100000, 1]])))
     assert lines(found) == {
         "/etc/subuid": "dockremap:165536:65536",
@@ -149,7 +149,7 @@ UNFIT = [
 ]
 
 
-def test_containers_that_cannot_be_remapped_are_refused_first() -> None:
+def test_a_migration_is_refused_with_the_containers_that_cannot_be_remapped() -> None:
     snapshot = make(**{"docker.containers": only(UNFIT)}, users=users())
     reason = document(snapshot, migrate=True)["refused"]
     assert reason.startswith(
@@ -224,7 +224,7 @@ def test_remapping_that_awaits_a_restart_still_needs_the_impact_data_hidden() ->
     assert document(snapshot)["impact"] == "data-hidden"
 
 
-def test_disabled_or_command_line_settings_are_not_changed() -> None:
+def test_no_document_is_made_if_remapping_is_disabled_or_set_on_the_command_line() -> None:
     decide = documents_of("userns_remap")
     rest: dict[str, Any] = {
         "user": "default",
@@ -244,7 +244,7 @@ def test_remapped_root_does_not_overlap_host_accounts(first: int) -> None:
     assert f"({first}:65536) begins among the accounts of the host" in refused
 
 
-def test_an_existing_range_does_not_overlap_host_accounts() -> None:
+def test_an_existing_range_that_overlaps_host_accounts_is_refused() -> None:
     refused = document(make(**EMPTY, users=users([["dockremap", 1000, 65536]])))["refused"]
     assert "(1000:65536) begins among the accounts of the host" in refused
 

@@ -107,7 +107,7 @@ def test_an_unavailable_changelog_is_not_requested_again(tmp_path: Path) -> None
     assert len(downloader.asked) == 1
 
 
-def test_the_time_of_a_run_is_bounded(tmp_path: Path, package: Path) -> None:
+def test_no_changelog_is_downloaded_after_the_time_limit_of_a_run(tmp_path: Path, package: Path) -> None:
     downloader: Any = Downloader(package)
     (found,) = outdated()
     Changelogs(str(tmp_path), downloader, seconds=-1).add([found], OFFERS)
@@ -127,7 +127,7 @@ def test_a_package_without_a_downloaded_changelog_has_unknown_ids(
     assert added(tmp_path, nothing)["cves"] is None
 
 
-def test_many_ids_are_counted(tmp_path: Path) -> None:
+def test_cve_ids_beyond_the_listed_ones_are_counted(tmp_path: Path) -> None:
     (tmp_path / "openssl_3.0.22-1.json").write_text(
         '[["3.0.22-1", [' + ",".join(f'"CVE-2026-{number:04}"' for number in range(150)) + "]]]"
     )

@@ -192,7 +192,7 @@ def test_packages_of_debian_testing_are_not_compared() -> None:
     assert not releases.parse(f"{title}\nID=debian\nVERSION_CODENAME=forky\n").compared
 
 
-def test_a_long_file_is_read_in_bounded_time() -> None:
+def test_a_long_os_release_file_is_read_in_bounded_time() -> None:
     with must_end():
         for text in ("\n" * 1_000_000, "A=" + " " * 1_000_000 + "x", 'A="' * 300_000):
             assert not releases.parse(text).compared

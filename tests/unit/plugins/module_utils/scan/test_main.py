@@ -55,7 +55,7 @@ def test_unreadable_settings_are_reported_in_one_line(
         main.main()
 
 
-def test_the_timer_logs_one_line_with_the_result(
+def test_a_scan_by_the_timer_logs_its_result(
     folders: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -180,7 +180,7 @@ def test_unicode_line_separators_in_a_mount_path_do_not_end_its_line() -> None:
     assert not cut
 
 
-def test_a_folder_of_the_host_is_kept_where_the_runtime_mounts_its_own() -> None:
+def test_a_folder_of_the_host_mounted_below_dev_is_reported_and_dev_shm_is_not() -> None:
     text = (
         MOUNTED + "400 101 0:26 / /dev/thing rw - tmpfs tmpfs rw\n401 101 0:27 / /dev/shm rw - tmpfs shm rw\n"
     )
@@ -205,14 +205,14 @@ def test_a_folder_of_the_host_is_kept_where_the_runtime_mounts_its_own() -> None
         ("/proc/kcore", "tmpfs", False),
     ],
 )
-def test_filesystems_of_the_kernel_are_reported_where_no_runtime_mounts_them(
+def test_kernel_file_systems_are_reported_only_at_paths_where_no_runtime_mounts_them(
     point: str, fstype: str, reported: bool
 ) -> None:
     found, _ = mounts.in_container(f"{MOUNTED}400 101 0:39 / {point} rw - {fstype} x rw\n", (), frozenset())
     assert (point in {mount["mount_point"] for mount in found}) is reported
 
 
-def test_overlays_whose_folders_are_not_reported_cost_no_look_at_them(
+def test_the_folders_of_an_overlay_that_is_not_reported_are_not_resolved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked_at = []

@@ -50,7 +50,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return made
 
 
-def test_a_host_without_files_has_no_settings(host: Host) -> None:
+def test_without_configuration_files_no_setting_and_no_blocked_module_is_reported(host: Host) -> None:
     found = nextboot.read()
     assert found["sysctl"] == {}
     assert found["mounts"] == []

@@ -65,7 +65,7 @@ def found(path: str) -> engine.Engine:
 
 
 @pytest.mark.parametrize(("said", "api"), _SAID.items(), ids=[str(said[:20]) for said in _SAID])
-def test_the_version_comes_from_the_response_header(tmp_path: Path, said: bytes, api: str) -> None:
+def test_the_api_version_is_read_from_the_response_header(tmp_path: Path, said: bytes, api: str) -> None:
     answer = b"HTTP/1.1 200 OK\r\nApi-Version: %s\r\nContent-Length: 2\r\n\r\nOK" % said
     with serving(tmp_path / "s", servers.saying(answer)) as path:
         known = found(path)
@@ -74,7 +74,9 @@ def test_the_version_comes_from_the_response_header(tmp_path: Path, said: bytes,
 
 
 @pytest.mark.parametrize(("version", "api"), _NEWER, ids=[str(version)[:30] for version, _ in _NEWER])
-def test_the_version_of_a_newer_engine_is_accepted(tmp_path: Path, version: Any, api: str) -> None:
+def test_a_newer_engine_is_accepted_only_if_its_answer_has_a_valid_minimum_api_version(
+    tmp_path: Path, version: Any, api: str
+) -> None:
     bodies = {"/_ping": b"OK", "/version": json.dumps(version).encode()}
     with serving(tmp_path / "s", servers.engine(bodies, api="99.99")) as path:
         known = found(path)

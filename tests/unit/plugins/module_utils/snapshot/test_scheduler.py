@@ -35,7 +35,7 @@ def raising(error: BaseException) -> Any:
     return fail
 
 
-def test_each_source_has_a_state() -> None:
+def test_an_entry_has_the_data_or_the_state_and_the_error_of_its_source() -> None:
     assert entry(lambda: {"a": [1]})["data"] == {"a": [1]}
     assert entry(lambda: Encoded('{"a":1}'))["data"] == {"a": 1}
     missing = entry(raising(Absent("no auditctl")))

@@ -59,7 +59,7 @@ def test_permitted_calls_of_a_profile_are_read(profile: dict[str, Any], found: l
 
 
 @pytest.mark.parametrize("text", ["unconfined", "", "[", "[]", "/etc/profile.json", "[" * 100_000])
-def test_an_invalid_profile_is_refused(text: str) -> None:
+def test_a_text_that_is_no_seccomp_profile_gives_no_facts(text: str) -> None:
     assert seccomp.declared(text) is None
 
 

@@ -49,7 +49,7 @@ def reasons(error: jsonschema_rs.ValidationError) -> list[str]:
     return [told for each in deepest for told in reasons(each)]
 
 
-def test_the_time_limits_of_sources_are_shorter_than_those_around_them() -> None:
+def test_time_limits_of_sources_are_shorter_than_the_limits_that_contain_them() -> None:
     """A time limit within another one is shorter: else a source that hangs takes others with it."""
     once = Once(lambda: None)
     plan = [*standalone.plan(), *EngineSources(once, once, once, Redactor()).plan()]
@@ -176,7 +176,7 @@ JSON = st.recursive(st.none() | st.text(max_size=5) | st.integers(), lambda each
 
 
 @given(st.lists(JSON, max_size=3), st.lists(JSON, max_size=3))
-def test_a_list_is_joined_without_being_decoded(one: list[Any], more: list[Any]) -> None:
+def test_elements_are_appended_to_an_encoded_list(one: list[Any], more: list[Any]) -> None:
     entry = f'{{"state":"ok","ms":1,"data":{encode(one)}}}'
     assert json.loads(main._with_elements(entry, encode(more))) == {
         "state": "ok",
@@ -186,7 +186,7 @@ def test_a_list_is_joined_without_being_decoded(one: list[Any], more: list[Any])
 
 
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=3), st.dictionaries(st.text(max_size=5), JSON))
-def test_an_object_is_joined_without_being_decoded(one: dict[str, Any], more: dict[str, Any]) -> None:
+def test_members_are_added_to_an_encoded_object(one: dict[str, Any], more: dict[str, Any]) -> None:
     more = {key: value for key, value in more.items() if key not in one}
     entry = f'{{"state":"ok","ms":1,"data":{encode(one)}}}'
     assert json.loads(main._with_elements(entry, encode(more)))["data"] == {**one, **more}

@@ -46,7 +46,7 @@ def test_a_host_without_a_policy_has_no_policy_time(tmp_path: Path) -> None:
     assert trust.read(left(tmp_path, RECORD), str(tmp_path / "none"))["policy_written"] == ""
 
 
-def test_a_record_of_an_earlier_version_has_no_last_days(tmp_path: Path) -> None:
+def test_a_record_of_an_earlier_version_is_read_without_the_last_days_of_exceptions(tmp_path: Path) -> None:
     image = {**{key: IMAGE[key] for key in IMAGE if key != "until"}, "containers": []}
     assert trust.read(left(tmp_path, {**RECORD, "images": [image]}))["images"][0]["until"] == ""
 

@@ -104,7 +104,7 @@ def test_an_answer_that_is_not_a_list_is_an_error(fake: FakeEngine, engine: Engi
 
 
 @pytest.mark.parametrize("answer", [(200, b"[]"), (200, b"null"), (404, b"{}")])
-def test_an_engine_without_identification_is_an_error(
+def test_an_engine_without_a_valid_answer_about_itself_is_an_error(
     fake: FakeEngine, engine: Engine, answer: tuple[int, bytes]
 ) -> None:
     fake.answers["GET /info"] = answer

@@ -53,7 +53,7 @@ def test_an_invalid_reference_is_refused(text: str) -> None:
         ("r.example.com/library/app:1", "r.example.com/library/app:1"),
     ],
 )
-def test_every_form_of_a_name_is_parsed(text: str, short: str) -> None:
+def test_all_spellings_of_an_image_name_are_listed(text: str, short: str) -> None:
     assert references.forms(text) == [text, str(references.parse(text)), short]
     assert references.forms(short)[2] == short
     assert references.forms("sha256:1 x") == ["sha256:1 x"]
@@ -74,11 +74,11 @@ def test_every_form_of_a_name_is_parsed(text: str, short: str) -> None:
         ("localhost", "localhost"),
     ],
 )
-def test_a_prefix_is_expanded(text: str, spelled: str) -> None:
+def test_a_repository_prefix_is_expanded(text: str, spelled: str) -> None:
     assert references.prefix(text) == spelled
 
 
 @pytest.mark.parametrize("text", ["", "/", "a b", "r.example.com/a:1", f"r.example.com/a@{DIGEST}", "*"])
-def test_an_invalid_prefix_is_refused(text: str) -> None:
+def test_an_invalid_repository_prefix_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no"):
         references.prefix(text)

@@ -63,7 +63,7 @@ def test_a_truncated_body_is_an_error(fake: FakeRegistry) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 501])
-def test_a_registry_without_the_referrers_api_lists_no_referrers(fake: FakeRegistry, status: int) -> None:
+def test_a_missing_referrers_api_is_reported_as_not_found(fake: FakeRegistry, status: int) -> None:
     fake.answers["/v2/app/referrers/sha256:1"] = (status, {}, b"")
     with pytest.raises(NotFound):
         fake.registries().at(fake.name).referrers("app", "sha256:1")

@@ -53,7 +53,9 @@ def test_one_valid_signature_among_others_passes(fake: FakeRegistry, signer: Sig
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"{" * 9999, b'{"critical": {"image": 7}}', b"\xff"])
-def test_the_signed_content_must_be_a_payload(fake: FakeRegistry, signer: Signers, payload: bytes) -> None:
+def test_signed_content_that_is_not_a_payload_of_cosign_is_refused(
+    fake: FakeRegistry, signer: Signers, payload: bytes
+) -> None:
     ours = signer()
     ours.sign(fake, "app", IMAGE, payload=payload)
     assert judged(fake, ours.public_key) == Finding(
@@ -212,7 +214,9 @@ def test_the_payload_type_is_part_of_the_signature(fake: FakeRegistry, signer: S
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "\ud800", ""])
-def test_a_bundle_of_another_type_is_ignored(fake: FakeRegistry, signer: Signers, kind: str) -> None:
+def test_a_signature_in_a_bundle_of_another_type_is_unverifiable(
+    fake: FakeRegistry, signer: Signers, kind: str
+) -> None:
     ours = signer()
     ours.bundle(fake, "app", IMAGE, kind=kind, signed_kind="text/plain")
     assert judged(fake, ours.public_key).status == "unverifiable"
