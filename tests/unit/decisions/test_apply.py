@@ -87,7 +87,7 @@ def test_an_error_is_not_waived() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.PASS, Status.NOT_APPLICABLE, Status.MANUAL])
-def test_a_waiver_of_a_passing_control_is_stale(status: Status) -> None:
+def test_a_waiver_of_a_control_that_does_not_fail_is_stale(status: Status) -> None:
     verdict = replace(FAILS, status=status, offenders=())
     finding = decide(verdict, a_waiver(), a_waiver("W-2", days=-1))
     assert finding.verdict == verdict
@@ -205,7 +205,7 @@ def test_an_attestation_of_absent_objects_does_not_apply() -> None:
     assert standings(finding) == {"A-1": Standing.STALE, "A-2": Standing.EXPIRED}
 
 
-def test_a_waived_control_stays_waived_when_the_rest_is_attested() -> None:
+def test_a_control_is_waived_if_its_failures_are_waived_and_its_questions_attested() -> None:
     question = Undecided(Status.MANUAL, "look at 1", (DB,))
     verdict = replace(FAILS, offenders=(WEB,), undecided=question)
     waived = decide(verdict, a_waiver(scope=objects("web")))
@@ -264,7 +264,7 @@ SCOPES = st.builds(
 
 
 @given(SCOPES, OFFENDERS)
-def test_objects_are_matched_like_shell_patterns_in_order(
+def test_objects_are_matched_by_shell_patterns_and_keep_their_order(
     scope: Scope, offenders: tuple[Offender, ...]
 ) -> None:
     found = covered_offenders(scope, offenders)

@@ -45,7 +45,7 @@ def test_an_empty_file_is_accepted(empty: bytes) -> None:
     assert parse(empty, HERE).content is None
 
 
-def test_every_value_knows_its_line() -> None:
+def test_the_line_of_a_value_can_be_looked_up() -> None:
     document = parse(b"# a comment\na:\n  - x\n  -\n    b: 1\n    c: >\n      long\n      text\n", HERE)
     assert document.line_of(("a",)) == 2
     assert document.line_of(("a", 0)) == 3
@@ -111,7 +111,7 @@ def test_a_document_that_is_too_large_is_refused(tmp_path: Path) -> None:
         read(Path("/dev/zero"))
 
 
-def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_with_its_path_and_the_reason(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for path, why in (
         (tmp_path, "Is a directory"),

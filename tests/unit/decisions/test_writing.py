@@ -163,7 +163,7 @@ def test_an_invalid_entry_is_not_written(changed: dict[str, Any], slip: str) -> 
     assert slip in str(caught.value)
 
 
-def test_an_invalid_file_is_reported() -> None:
+def test_an_entry_is_not_added_to_an_invalid_file() -> None:
     with pytest.raises(HardenerError, match=r"waivers\.yml:9: owner: is empty"):
         added(f"waivers:\n{ENTRY}".replace("team-db", ""))
 

@@ -90,7 +90,7 @@ def test_files_out_of_order_are_refused() -> None:
         written({"b": b"", "a": b""})
 
 
-def test_a_file_that_changes_while_it_is_read_is_an_error() -> None:
+def test_a_file_of_another_size_than_announced_is_an_error() -> None:
     with pytest.raises(ValueError, match="has 3 bytes, not 2"):
         Writer(io.BytesIO()).add("a", 2, [b"abc"])
 
@@ -120,7 +120,7 @@ def test_a_read_error_is_an_error_and_not_a_refusal() -> None:
     assert not isinstance(error.value, Refused)
 
 
-def test_a_size_in_another_notation_is_refused() -> None:
+def test_a_size_that_is_not_octal_is_refused() -> None:
     member = entry("a")
     member.size = 0
     block = bytearray(member.tobuf(tarfile.USTAR_FORMAT))
@@ -146,7 +146,7 @@ def patched(*patches: tuple[int, bytes], size: int = 0, name: str = "a") -> byte
 @pytest.mark.parametrize(
     "kind", [b"\0", b"7", b"8", b"D", b"K", b"L", b"M", b"N", b"S", b"V", b"X", b"g", b"x", b"A", b"\xff"]
 )
-def test_an_entry_of_another_kind_is_refused(kind: bytes) -> None:
+def test_an_entry_with_another_type_flag_is_refused(kind: bytes) -> None:
     with pytest.raises(Refused, match=r"^a: "):
         read(patched((156, kind)))
 
@@ -229,6 +229,6 @@ PLAIN = zlib.decompress(PACKED, 31)
         (PACKED[:10] + b"\0\0\0\xff\xff" * 10_000, "cut off"),  # blocks of nothing
     ],
 )
-def test_valid_gzip_in_another_form_is_refused(data: bytes, reason: str) -> None:
+def test_data_compressed_otherwise_than_by_hardener_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         read(data)

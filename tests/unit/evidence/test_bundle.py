@@ -67,7 +67,7 @@ def test_an_existing_file_is_not_replaced(desk: Desk, kind: str) -> None:
     assert left(desk) == {"it.tar.gz"}
 
 
-def test_a_missing_folder_is_an_error(desk: Desk) -> None:
+def test_a_bundle_in_a_missing_folder_is_an_error(desk: Desk) -> None:
     with pytest.raises(HardenerError, match="there is no folder"):
         desk.export("nowhere/it.tar.gz")
 

@@ -61,7 +61,7 @@ def test_a_first_entry_that_does_not_match_the_bundle_is_refused(path: Path) -> 
         find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=Link(0, "1" * 64))
 
 
-def test_a_missing_ledger_is_not_a_refusal(path: Path) -> None:
+def test_a_missing_ledger_is_an_error_and_not_a_refusal(path: Path) -> None:
     with pytest.raises(HardenerError, match=r"cannot read the ledger .*: No such file") as error:
         find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START)
     assert not isinstance(error.value, Refused)

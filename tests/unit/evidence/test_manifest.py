@@ -160,7 +160,7 @@ def test_an_unknown_key_is_refused_by_name(place: str, key: str) -> None:
         assert str(refused.value).endswith((f".{key}", f": {key}", f"[{json.dumps(key)}]"))
 
 
-def test_unknown_keys_are_tested_at_every_level() -> None:
+def test_the_tests_add_an_unknown_key_to_each_of_18_objects() -> None:
     assert len(PLACES) == 18
 
 

@@ -49,7 +49,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("agent")
-def test_a_key_in_the_agent_signs_by_its_public_key_file(desk: Desk) -> None:
+def test_a_public_key_file_signs_by_its_private_key_in_the_agent(desk: Desk) -> None:
     subprocess.run(["ssh-add", "-q", desk.key], check=True)
     desk.key.unlink()
     assert checked(desk, sign(DATA, desk.folder / "key.pub")).principal == "auditor@example.com"
@@ -238,7 +238,7 @@ def test_a_revocation_list_of_ssh_keygen_is_read(desk: Desk) -> None:
     assert not isinstance(error.value, Refused)
 
 
-def test_the_authority_of_a_certificate_is_revoked_with_it(desk: Desk) -> None:
+def test_a_certificate_is_revoked_by_its_key_or_by_its_authority(desk: Desk) -> None:
     authority = new_key(desk.folder / "authority")
     who = ("-I", "x", "-n", "auditor@example.com")
     subprocess.run(["ssh-keygen", "-q", "-s", authority, *who, f"{desk.key}.pub"], check=True)
@@ -308,7 +308,7 @@ def test_an_empty_file_of_signers_allows_no_key(desk: Desk, content: str) -> Non
         checked(desk, sign(DATA, desk.key))
 
 
-def test_a_missing_file_of_signers_is_not_a_refusal(desk: Desk) -> None:
+def test_a_missing_file_of_signers_is_an_error_and_not_a_refusal(desk: Desk) -> None:
     signature = sign(DATA, desk.key)
     desk.allowed.unlink()
     with pytest.raises(HardenerError, match=r"cannot read .*allowed_signers: No such file") as error:

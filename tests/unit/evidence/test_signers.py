@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
         f"a@b {KEY}\r",
     ],
 )
-def test_a_line_with_a_name_or_an_authority_is_used(file: Path, text: str) -> None:
+def test_a_line_with_a_plain_name_or_a_certificate_authority_is_used(file: Path, text: str) -> None:
     file.write_bytes(text.encode() + b"\n")
     assert read_allowed(file).lines == text.encode() + b"\n"
 
@@ -98,7 +98,7 @@ def test_missing_files_are_errors(tmp_path: Path) -> None:
     "text",
     [f"# lost\r{KEY}", f"\r{KEY}", f"{KEY} lost\r{KEY}", f"{KEY}\r\r", f"#\r#\r{KEY}\r", f" \r{KEY}"],
 )
-def test_a_line_with_a_character_that_ends_it_for_ssh_keygen_is_an_error(tmp_path: Path, text: str) -> None:
+def test_a_line_with_a_carriage_return_within_it_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "revoked"
     path.write_bytes(f"{KEY}\n{text}\n".encode())
     with pytest.raises(HardenerError, match="revoked: line 2 has a carriage return within it"):

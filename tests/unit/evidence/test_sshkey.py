@@ -77,7 +77,7 @@ def test_an_rsa_key_with_the_exponent_1_or_an_even_one_is_weak(exponent: int) ->
 
 
 @pytest.mark.parametrize("more", [0, 1, 5, 7, PRIME])
-def test_an_rsa_key_of_a_known_factor_is_weak(more: int) -> None:
+def test_an_rsa_key_with_a_known_factor_is_weak(more: int) -> None:
     assert "signatures can be made without the private key" in parse(rsa(3072, more=more)).weakness
 
 
@@ -180,5 +180,5 @@ def test_a_file_of_another_format_has_no_public_key(text: bytes) -> None:
     assert public_half(text) is None
 
 
-def test_encoded_strings_are_decoded() -> None:
+def test_an_encoded_string_is_decoded_and_the_bytes_after_it_are_returned() -> None:
     assert read_string(write_string(b"a") + b"rest") == (b"a", b"rest")

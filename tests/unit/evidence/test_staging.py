@@ -52,7 +52,7 @@ def test_decision_files_are_kept_with_their_digest(tmp_path: Path) -> None:
     assert files[0].name == "runs/run-a/declared/waivers.yml"
 
 
-def test_hosts_of_the_same_name_do_not_collide(tmp_path: Path) -> None:
+def test_hosts_with_similar_names_have_different_snapshot_files(tmp_path: Path) -> None:
     told, _ = stage(run(hosts=["a/b", "a b", "ä" * 200, "../../x"], gone=[]), tmp_path)
     assert [host.snapshot.rpartition("/")[2] for host in told.hosts] == [
         "000001-a_b.json",

@@ -13,7 +13,7 @@ from tests.unit.evidence.stamps import answer, der, forged, token, tst_info
 
 
 @pytest.mark.parametrize("url", ["", "ftp://tsa.example", "file:///etc/passwd", "tsa.example"])
-def test_an_address_with_another_scheme_is_refused(url: str) -> None:
+def test_an_address_that_is_no_http_url_is_refused(url: str) -> None:
     with pytest.raises(HardenerError, match="is not a URL of a time-stamping authority"):
         request(b"data", url)
 

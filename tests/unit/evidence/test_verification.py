@@ -54,7 +54,7 @@ def test_without_a_ledger_only_the_bundle_is_verified(desk: Desk) -> None:
     assert desk.verify(path, ledger=False).place is None
 
 
-def test_another_version_makes_the_verification_incomplete(desk: Desk) -> None:
+def test_a_run_by_another_catalogue_makes_the_verification_incomplete(desk: Desk) -> None:
     other = dataclasses.replace(info(), catalogue_digest="d" * 64)
     path, _ = desk.export("it.tar.gz", run(info=other))
     verified = desk.verify(path)
@@ -71,7 +71,7 @@ def test_an_expired_key_verifies_at_an_earlier_date(desk: Desk) -> None:
     assert desk.verify(path, at=at).at == at
 
 
-def test_a_missing_bundle_is_not_a_refusal(desk: Desk) -> None:
+def test_a_missing_bundle_is_an_error_and_not_a_refusal(desk: Desk) -> None:
     with pytest.raises(HardenerError, match=r"cannot read .*: No such file") as error:
         desk.verify(desk.folder / "nowhere.tar.gz")
     assert not isinstance(error.value, Refused)
@@ -111,7 +111,7 @@ def test_changed_instructions_are_refused_if_the_manifest_names_no_version_of_ha
         desk.verify(bundle, ledger=False)
 
 
-def test_an_impossible_previous_ledger_entry_is_refused(desk: Desk) -> None:
+def test_a_manifest_that_names_an_impossible_previous_ledger_entry_is_refused(desk: Desk) -> None:
     bundle, _ = desk.export("it.tar.gz")
     for previous in ({"seq": 0, "sha256": "1" * 64}, {"seq": 7, "sha256": "0" * 64}):
         bundle.write_bytes(resigned(desk, contents(bundle), ledger={"previous": previous}))

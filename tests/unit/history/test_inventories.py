@@ -54,7 +54,9 @@ def test_latest_is_the_latest_run_of_one_inventory(history: History) -> None:
 
 
 @pytest.mark.parametrize("name", ["latest", "latest~1", "baseline"])
-def test_without_a_named_inventory_a_history_of_several_is_ambiguous(history: History, name: str) -> None:
+def test_latest_and_baseline_are_ambiguous_in_a_history_of_several_inventories(
+    history: History, name: str
+) -> None:
     audited(history, "p1", "/prod")
     audited(history, "l1", "db02,db01")
     audited(history, "l2", "db01,db02")
@@ -107,7 +109,7 @@ def test_the_error_names_ten_inventories_and_counts_the_others(history: History)
     assert str(refused.value).endswith("+2 more)")
 
 
-def test_stored_runs_without_an_inventory_are_listed(history: History) -> None:
+def test_stored_runs_without_an_inventory_are_named_in_the_error(history: History) -> None:
     put(history, "old", ended=NOW - timedelta(days=1))
     with sqlite3.connect(history.path / "history.sqlite3") as connection:
         connection.execute("UPDATE run SET inventory = '', record = json_remove(record, '$.inventory')")

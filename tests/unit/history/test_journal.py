@@ -85,7 +85,7 @@ def test_after_a_power_loss_each_host_is_recorded_or_unknown(tmp_path: Path, see
         b'{"format": "x", "run": "a"}\n',
     ],
 )
-def test_a_damaged_file_is_omitted(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_journal_is_ignored(tmp_path: Path, content: bytes) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
     (home.changes / "aa-1.jsonl").write_bytes(content)

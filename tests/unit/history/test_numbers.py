@@ -34,7 +34,7 @@ def test_without_a_history_run_numbers_continue_after_the_highest_one_of_a_host(
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 50, b"-5", b"\xff\xfe", b"1.5", b"9" * 5])
-def test_a_damaged_file_counts_as_missing(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_stored_run_number_is_ignored(tmp_path: Path, content: bytes) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
     (home.path / "number").write_bytes(content)

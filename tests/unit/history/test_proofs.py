@@ -66,7 +66,7 @@ def test_the_oldest_proofs_are_removed_like_runs(proofs: Proofs, tmp_path: Path)
     assert [each.ended for each in proofs.all().proofs] == minutes[:0:-1]
 
 
-def test_a_damaged_file_is_named(proofs: Proofs, tmp_path: Path) -> None:
+def test_a_damaged_proof_is_an_error_that_names_its_file(proofs: Proofs, tmp_path: Path) -> None:
     stored = kept(proofs, tmp_path / "profile")
     whole = stored.path.read_bytes()
     head, _, body = gzip.decompress(whole).partition(b"\n")

@@ -141,7 +141,9 @@ def test_a_recording_in_progress_is_not_removed(history: History, facts: dict[st
 
 
 @pytest.mark.parametrize("size", [0, 1000, 12_000, 20_000, 40_000, 60_000, 110_000, 150_000])
-def test_a_full_disk_loses_only_the_run(history: History, facts: dict[str, Path], size: int) -> None:
+def test_a_full_disk_loses_only_the_run_that_is_being_recorded(
+    history: History, facts: dict[str, Path], size: int
+) -> None:
     put(history, "one", HOSTS, snapshots=facts)
     ids = ["one"]
     with no_file_past(size):
@@ -162,7 +164,7 @@ def test_a_run_cannot_be_recorded_twice(history: History, facts: dict[str, Path]
     assert_whole(history, "one")
 
 
-def test_a_missing_snapshot_is_an_error_that_names_it(history: History, tmp_path: Path) -> None:
+def test_a_missing_snapshot_is_an_error(history: History, tmp_path: Path) -> None:
     with history.begin() as recording, pytest.raises(HardenerError, match="No such file"):
         recording.keep("a", tmp_path / "gone.json")
 
