@@ -169,7 +169,7 @@ def test_a_rolled_back_run_is_reported(controls: tuple[Control, ...], names: lis
     assert facts["last_run"] == f"rolled back: no ssh {what}"
 
 
-def test_what_does_not_work_after_a_rollback_is_reported(controls: tuple[Control, ...]) -> None:
+def test_losses_that_remain_after_a_rollback_are_reported(controls: tuple[Control, ...]) -> None:
     run = {"run": "r", "outcome": "rolled_back", "reason": "no ssh", "who": "", "missing": ["web is gone"]}
     snapshot = make(**{"hardener.runs": {"runs": [{**run, "armed": False}], "unfinished": None}})
     said = assess(snapshot, controls[:1], benchmark=BENCHMARK).facts["last_run"]

@@ -10,13 +10,15 @@ import pytest
 from hardener import content
 
 
-def test_the_content_of_a_checkout_is_beside_the_package() -> None:
+def test_in_a_checkout_playbooks_and_roles_are_found_beside_the_package() -> None:
     folder = content.content_dir()
     assert (folder / "playbooks" / "audit.yml").is_file()
     assert (folder / "roles" / "collect").is_dir()
 
 
-def test_an_installed_package_has_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_uses_its_own_copy_of_the_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(content, "_PACKAGE", tmp_path / "hardener")
     assert content.content_dir() == tmp_path / "ansible_collections" / "hardener" / "docker"
 

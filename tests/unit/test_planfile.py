@@ -54,7 +54,7 @@ def test_a_plan_has_every_failing_control() -> None:
     assert {each["fate"] for each in controls} == {"change", "held", "no-role"}
 
 
-def test_an_activation_has_the_fields_that_its_host_gave() -> None:
+def test_an_activation_in_a_plan_has_only_the_fields_that_the_host_gave() -> None:
     (activation,) = json.loads(dumped())["hosts"]["web1"]["activations"]
     assert activation == {"name": "docker", "action": "restart docker", "why": ["x"], "stops": []}
 
@@ -108,6 +108,6 @@ def test_a_damaged_entry_affects_only_its_host(tmp_path: Path, good: str, bad: s
     assert len(found.damaged["web2"]) < 400
 
 
-def test_a_missing_plan_is_named(tmp_path: Path) -> None:
+def test_a_missing_plan_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match="No such file"):
         planfile.load(tmp_path / "plan.json")

@@ -24,7 +24,7 @@ def test_host_time_and_policy_are_read() -> None:
     assert snapshot.policy == {"swarm": True}
 
 
-def test_a_minimal_document_has_a_name_and_no_facts() -> None:
+def test_a_minimal_document_has_an_unknown_host_and_no_facts() -> None:
     snapshot = Snapshot.parse(document(), name="x")
     assert (snapshot.host, snapshot.collected_at, snapshot.policy, snapshot.collector) == (
         "unknown",
@@ -50,12 +50,12 @@ def test_a_minimal_document_has_a_name_and_no_facts() -> None:
         (b'{"schema": "hardener/snapshot/3"}', "x: not a snapshot: schema is 'hardener/snapshot/3'"),
     ],
 )
-def test_an_invalid_snapshot_is_refused_by_name(data: bytes, message: str) -> None:
+def test_an_invalid_snapshot_is_refused_with_its_name_and_the_reason(data: bytes, message: str) -> None:
     with pytest.raises(HardenerError, match=message):
         Snapshot.parse(data, name="x")
 
 
-def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match=r"cannot read snapshot .*gone\.json: No such file"):
         Snapshot.load(tmp_path / "gone.json")
     (tmp_path / "half.json").write_text('{"schema"')

@@ -71,7 +71,7 @@ class Tracked(Assessment):
     """An assessment that can be watched: a subclass without slots takes weak references."""
 
 
-def test_assessments_are_not_kept_in_memory() -> None:
+def test_only_the_first_assessment_is_kept_in_memory() -> None:
     alive: list[weakref.ref[Assessment]] = []
     result = Summary()
 

@@ -115,7 +115,7 @@ def test_an_expression_composed_at_run_time_is_refused() -> None:
         "from regex import sub",
     ],
 )
-def test_expressions_under_another_name_are_refused(line: str) -> None:
+def test_every_import_of_regular_expressions_except_import_re_is_refused(line: str) -> None:
     with pytest.raises(NameError, match=r"^x\.py:1: only `import re`"):
         list(of_source(f"{line}\n", "x.py"))
 

@@ -137,7 +137,7 @@ def test_a_slow_server_is_abandoned() -> None:
         ("http://localhost/geheim", "http://localhost"),
     ],
 )
-def test_errors_do_not_show_secrets(url: str, shown: str) -> None:
+def test_the_shown_address_of_a_webhook_contains_no_secret(url: str, shown: str) -> None:
     assert Webhook(url).name == shown
 
 

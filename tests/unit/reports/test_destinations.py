@@ -111,7 +111,7 @@ def test_an_error_leaves_every_file_unchanged(tmp_path: Path, run: RunInfo) -> N
     assert (tmp_path / "report-a.xml").read_text() == "before"
 
 
-def test_an_unwritable_file_is_named(tmp_path: Path, run: RunInfo) -> None:
+def test_an_unwritable_file_is_an_error_that_names_it(tmp_path: Path, run: RunInfo) -> None:
     parts = by_host(partial(FORMATS["junit"].report, run))
     (tmp_path / "file").touch()
     with pytest.raises(HardenerError, match=r"report-a\.xml"):

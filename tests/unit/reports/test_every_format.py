@@ -176,7 +176,7 @@ def test_reports_do_not_keep_hosts_in_memory(tmp_path: Path, run: RunInfo, forma
 
 
 @each_format
-def test_a_filtered_report_names_its_filter(
+def test_every_filtered_report_except_csv_names_its_filter(
     write: Write, run: RunInfo, format_name: str, tmp_path: Path
 ) -> None:
     chosen = "--host 'db<*' --status fail"

@@ -111,7 +111,9 @@ def test_the_target_of_a_link_is_replaced(tmp_path: Path, run: RunInfo) -> None:
         ("n" * 300, "name too long"),
     ],
 )
-def test_an_unwritable_file_is_named(tmp_path: Path, run: RunInfo, name: str, reason: str) -> None:
+def test_an_unwritable_file_is_an_error_that_names_it(
+    tmp_path: Path, run: RunInfo, name: str, reason: str
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(HardenerError, match=rf"cannot write .*{name[:8]}.*: .*({reason})"):

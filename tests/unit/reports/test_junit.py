@@ -68,7 +68,7 @@ def test_each_status_has_its_junit_element_and_message(
     assert (result.type, result.message) == (type_, message)
 
 
-def test_a_pass_is_an_empty_case(write: Write) -> None:
+def test_a_passing_control_is_a_test_case_without_content(write: Write) -> None:
     (suite,) = suites(check(write(assessment())))
     passed = case(suite, "1.1.10")
     assert passed.result == []
@@ -91,7 +91,7 @@ def test_the_text_of_a_case_is_complete(write: Write) -> None:
     assert "look at:\n  look at nginx:1\n  look at redis:7" in manual.text
 
 
-def test_a_fix_is_written_once_in_a_file(write: Write) -> None:
+def test_a_fix_is_written_out_only_in_its_first_case_of_a_file(write: Write) -> None:
     first, second = suites(check(write(assessment("a"), assessment("b"))))
     again = case(second, "1.1.3").result[0].text.splitlines()
     assert "fix: Set it for audit-dockerd." in case(first, "1.1.3").result[0].text.splitlines()

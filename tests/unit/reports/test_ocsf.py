@@ -53,7 +53,7 @@ def test_events_have_a_status_and_only_failures_are_severe(write: Write) -> None
     }
 
 
-def test_times_are_milliseconds_of_the_run(write: Write, run: RunInfo) -> None:
+def test_events_have_the_end_of_the_run_in_milliseconds(write: Write, run: RunInfo) -> None:
     for event in read(write(assessment())):
         assert event["time"] == int(run.ended.timestamp() * 1000) == 1795566601123
         assert event["metadata"]["original_time"] == "2026-11-25T00:30:00Z"

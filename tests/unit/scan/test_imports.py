@@ -49,7 +49,7 @@ def test_a_report_of_grype_is_read(tmp_path: Path) -> None:
     ]
 
 
-def test_a_clean_image_is_a_report_without_findings(tmp_path: Path) -> None:
+def test_a_report_on_a_clean_image_has_no_findings(tmp_path: Path) -> None:
     report = load(written(tmp_path, trivy(Results=[{"Target": "a", "Class": "os-pkgs"}])))
     assert report["findings"] == []
 

@@ -73,7 +73,7 @@ def test_the_timer_runs_missed_jobs() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "daily\nOnBootSec=1", "%n", "a" * 201, '"daily"', "daily\\"])
-def test_a_time_with_additional_settings_is_refused(text: str) -> None:
+def test_an_invalid_or_too_long_time_is_refused(text: str) -> None:
     with pytest.raises(HardenerError, match="is not a time"):
         Times(calendar=text, jitter="1h")
     with pytest.raises(HardenerError, match="is not a time"):

@@ -116,7 +116,7 @@ def test_a_link_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
-def test_an_object_of_another_kind_in_place_of_a_file_is_an_error(tmp_path: Path, kind: str) -> None:
+def test_a_folder_in_place_of_a_file_is_an_error_and_a_pipe_is_replaced(tmp_path: Path, kind: str) -> None:
     made(tmp_path, {})
     if kind == "pipe":
         os.mkfifo(tmp_path / "a.html")

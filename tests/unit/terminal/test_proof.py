@@ -44,7 +44,7 @@ def test_another_recording_is_advised_after_a_refused_call_that_no_recording_has
 
 
 @pytest.mark.parametrize(("needed", "advised"), [(False, True), (True, False), (None, False)])
-def test_a_capability_that_is_not_needed_can_be_dropped(
+def test_the_option_drop_is_advised_for_a_capability_that_is_not_needed(
     tmp_path: Path, needed: bool | None, advised: bool
 ) -> None:
     proof = ProofDocument.model_validate_json(proven_files(tmp_path)[NAME])

@@ -165,7 +165,7 @@ if type(connection).reset is not ConnectionBase.reset:
 """
 
 
-def test_actions_that_keep_the_limits_reach_hosts_by_run_script_only() -> None:
+def test_actions_with_their_own_limits_reach_hosts_only_by_run_script() -> None:
     methods = remote_methods()
     assert {"_execute_module", "_low_level_execute_command", "_transfer_data", "_make_tmp_path"} <= methods
     assert beyond(BOUNDED, methods) == ["4: _execute_module"]
@@ -185,7 +185,7 @@ def _last_name(function: ast.expr) -> str:
     return str(getattr(function, "attr", getattr(function, "id", "")))
 
 
-def test_hosts_are_reached_by_the_options_that_select_them_only() -> None:
+def test_only_the_options_that_select_hosts_create_a_fleet() -> None:
     makers = {
         module
         for module, source in MODULES.items()

@@ -148,7 +148,7 @@ LAYERS = (
 )
 
 
-def test_the_library_of_checks_has_no_check() -> None:
+def test_the_library_of_checks_neither_imports_nor_registers_a_check() -> None:
     for name, source in MODULES.items():
         if name.startswith("hardener.checks.lib."):
             beside = {each for each in imports(source, name) if each.startswith("hardener.checks.")}
@@ -278,7 +278,7 @@ def test_roles_contain_no_python_and_no_path_of_another_role() -> None:
             assert "/roles/" not in path.read_text(encoding="utf-8") or path.suffix == ".md", path
 
 
-def test_plugins_import_each_other_by_name() -> None:
+def test_plugins_import_no_module_by_its_path() -> None:
     for path in (ROOT / "plugins").rglob("*.py"):
         source = path.read_text(encoding="utf-8")
         assert "add_directory" not in source, path

@@ -13,7 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sy
 from tests.unit.walls.sources import LIBRARY, MODULES, PACKAGE, ROOT, everything, names, nodes, room, texts
 
 
-def test_docstrings_are_not_counted_as_texts() -> None:
+def test_the_search_for_texts_ignores_docstrings() -> None:
     source = '"""ansible-playbook"""\ndef f():\n    """ansible"""\n    run("ansible-doc")\n'
     assert list(texts(source)) == ["ansible-doc"]
 
@@ -192,7 +192,7 @@ def names_own_files(source: str) -> bool:
     return any(text in OWN_FILES or OWN_FOLDERS.search(text) for text in texts(source))
 
 
-def test_every_form_of_a_name_of_own_files_is_found() -> None:
+def test_the_search_finds_every_form_of_a_path_of_hardeners_files() -> None:
     for source in (
         'x = "/var/lib/hardener"',
         'y = "/etc/hardener/new.json"',
@@ -251,7 +251,7 @@ def test_only_one_module_speaks_http_to_the_engine() -> None:
     assert any("HTTP/1." in text for text in texts('head = f"GET {path} HTTP/1.0"'))
 
 
-def test_the_kernel_is_asked_over_netlink_in_one_module() -> None:
+def test_only_one_module_uses_netlink() -> None:
     assert plugins_with("AF_NETLINK") == {"plugins/module_utils/host/netlink.py"}
 
 

@@ -161,7 +161,7 @@ def test_all_denials_of_the_engines_profile_are_kept() -> None:
     assert "abi <abi/3.0>,\n" in text
 
 
-def test_omitted_paths_are_named() -> None:
+def test_paths_that_get_no_rule_are_listed() -> None:
     found = made(executed=["/usr/sbin/nginx", "memfd:runc", "/tmp/x (deleted)"])
     assert found.left_out == ("/tmp/x (deleted)", "memfd:runc")
     assert "memfd" not in found.text

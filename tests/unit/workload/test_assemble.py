@@ -135,7 +135,9 @@ def test_data_that_could_not_be_recorded_is_reported() -> None:
         ("audit", "", ("capabilities", "sockets"), "the audit log: no bpftool"),
     ],
 )
-def test_the_recorder_is_named(kind: str, by: str, unseen: tuple[str, ...], title: str) -> None:
+def test_the_recorder_is_described_with_what_it_cannot_observe(
+    kind: str, by: str, unseen: tuple[str, ...], title: str
+) -> None:
     data = answer()
     data.update(kind=kind, instead="no bpftool", capabilities_by=by)
     found = recording("h", data).recorder

@@ -11,7 +11,7 @@ from hardener.workload import exercise
 from tests.unit.processes import GROWING, ended
 
 
-def test_a_command_gets_the_addresses(tmp_path: Path) -> None:
+def test_a_command_gets_the_addresses_of_ports_in_its_environment(tmp_path: Path) -> None:
     found = exercise.command(f'echo "$HARDENER_ADDR_80 $HARDENER_ADDR_53_udp" >{tmp_path}/out', most=10)(
         {"80": "127.0.0.1:1", "53_udp": "127.0.0.1:2"}
     )

@@ -184,7 +184,7 @@ def test_calls_of_the_runtime_are_kept() -> None:
     assert permitted(profile(had)) == {"read", "fstatfs", "capset"} | RESERVE
 
 
-def test_calls_of_the_go_runtime_are_added_only_for_go() -> None:
+def test_calls_of_the_go_runtime_are_not_added_for_crun() -> None:
     data = recorded(calls=calls("read"), runtime_calls={}, runtime_base=None)
     data["host"]["runtime"] = {"name": "crun", "version": "1"}
     assert permitted(profile(data)) == {"read"} | KERNEL_RESERVE | LIBRARY_RESERVE
@@ -460,7 +460,9 @@ def test_tmpfs_folders_keep_owner_and_mode() -> None:
 @pytest.mark.parametrize(
     ("peaks", "limit"), [([3], 32), ([20], 80), ([7, 100], 400), ([None], None), ([0], None)]
 )
-def test_the_limit_of_processes_is_four_times_the_peak(peaks: list[int | None], limit: int | None) -> None:
+def test_the_limit_of_processes_is_four_times_the_peak_and_at_least_32(
+    peaks: list[int | None], limit: int | None
+) -> None:
     every = [recorded(peak={"pids": peak, "memory_bytes": None}) for peak in peaks]
     assert profile(*every).pids_limit == limit
 

@@ -77,7 +77,9 @@ def test_the_files_of_a_stored_proof_are_consistent(files: Files) -> None:
         ("seccomp.json", lambda it: it.update(defaultAction="SCMP_ACT_ALLOW"), "altered"),
     ],
 )
-def test_a_changed_file_is_named(files: Files, name: str, change: Callable[[Any], None], reason: str) -> None:
+def test_a_changed_file_of_a_proof_is_refused_with_the_reason(
+    files: Files, name: str, change: Callable[[Any], None], reason: str
+) -> None:
     with pytest.raises(InconsistentError, match=reason):
         check(edited(files, name, change))
 

@@ -46,7 +46,7 @@ def test_the_schema_matches_the_classes() -> None:
     assert common(json.loads(SCHEMA.read_text())) == common(schema())
 
 
-def test_the_schema_accepts_only_written_recordings() -> None:
+def test_the_schema_refuses_a_recording_without_digest_or_with_an_unknown_field() -> None:
     validator = jsonschema_rs.validator_for(schema())
     data = json.loads(build(document(), name="web").dump())
     validator.validate(data)
