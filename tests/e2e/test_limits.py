@@ -32,7 +32,7 @@ print(json.dumps(found))
 """
 
 
-def test_programs_of_the_host_run_without_the_limits_of_hardener(guest: lab.Guest) -> None:
+def test_openscap_runs_without_the_resource_limits_of_hardener(guest: lab.Guest) -> None:
     ship(guest)
     guest.ssh("sh", "-c", "cat >/root/oscap; chmod +x /root/oscap", stdin=OSCAP)
     found = json.loads(guest.ssh("python3", "-IBS", "-c", ON_GUEST).stdout)

@@ -341,7 +341,7 @@ def test_setuid_bits_in_the_build_history_are_reported(snapshot: Snapshot) -> No
     assert details["good:1"] == "sets no such bit by a command of its history"
 
 
-def test_secrets_stay_on_the_host(snapshot: Snapshot) -> None:
+def test_a_secret_of_a_container_is_not_in_the_snapshot(snapshot: Snapshot) -> None:
     assert SECRET not in str(snapshot.raw)
 
 

@@ -144,7 +144,7 @@ def test_swarm_mode_passes_if_the_policy_declares_it(careful: Snapshot) -> None:
     assert judge("swarm-mode-off", meant).status is Status.PASS
 
 
-def test_secrets_stay_on_the_host(careless: Snapshot, careful: Snapshot) -> None:
+def test_secrets_and_tokens_of_a_swarm_are_not_in_the_snapshot(careless: Snapshot, careful: Snapshot) -> None:
     assert SECRET not in str(careless.raw)
     assert "SWMTKN-" not in str(careless.raw)
     assert "SWMKEY-" not in str(careful.raw)

@@ -59,7 +59,7 @@ def test_a_remapped_root_is_not_root_on_the_host(snapshot: Snapshot) -> None:
     assert f"container remapped: starts as root inside and runs as uid {BASE} of the host" in verdict.evidence
 
 
-def test_privileges_of_a_remapped_root_have_fewer_points(snapshot: Snapshot) -> None:
+def test_a_container_with_a_remapped_root_has_fewer_risk_points(snapshot: Snapshot) -> None:
     opted_out, remapped = audit(snapshot).containers
     assert (opted_out.name, remapped.name) == ("opted-out", "remapped")
     assert remapped.has.user == User(ids=(0,), root=True, remapped=True)

@@ -98,7 +98,7 @@ def test_flags_of_every_form_and_a_tcp_socket_are_collected() -> None:
         assert [(entry["netns"], entry["process"]) for entry in host] == [("host", "dockerd")]
 
 
-def test_a_broken_file_is_reported_beside_a_running_daemon() -> None:
+def test_an_invalid_daemon_json_is_reported_while_the_daemon_runs() -> None:
     with Dockerd(config={"icc": False}) as other:
         told = collect(other.socket).data("daemon.config")["declared"]
         assert told["icc"] == {"value": False, "origin": "file"}
@@ -143,7 +143,7 @@ def test_an_engine_in_a_container_is_not_taken_for_that_of_the_host(engine: Dock
     assert not finding._runs_on_host(pid)
 
 
-def test_effective_facts_of_containers_are_collected(engine: Dockerd) -> None:
+def test_effective_privileges_and_limits_of_containers_are_collected(engine: Dockerd) -> None:
     plain = engine.run("plain")
     privileged = engine.run("privileged", host_config={"Privileged": True})
     shared = engine.run("shared", host_config={"NetworkMode": "host", "PidMode": "host", "UTSMode": "host"})

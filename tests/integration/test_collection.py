@@ -100,7 +100,7 @@ def test_the_archive_contains_only_what_ansible_needs(archive: Path) -> None:
     assert not [member.name for member in members if "__pycache__" in member.name]
 
 
-def test_another_project_audits_beside_a_role_of_the_same_name(project: Path) -> None:
+def test_a_project_that_has_a_role_of_the_same_name_runs_the_audit(project: Path) -> None:
     assert audited("hardener.docker.audit", cwd=project).is_relative_to(project)
 
 

@@ -149,14 +149,14 @@ def test_a_run_without_space_for_its_backups_is_refused_before_any_change(host: 
         assert (host.files / "big").read_text() == "x" * 100_000
 
 
-def test_a_read_only_file_system_is_named(host: Host, read_only: Path) -> None:
+def test_a_path_on_a_read_only_file_system_is_refused_before_any_change(host: Host, read_only: Path) -> None:
     result = host.converge(host.file("one", "new"), host.file("readonly/two", "new"))
     assert result["outcome"] == "refused"
     assert f"{read_only} is on a file system that is mounted read-only" in result["reason"]
     assert not (host.files / "one").exists()
 
 
-def test_a_mode_that_cannot_be_changed_is_refused(host: Host) -> None:
+def test_a_change_of_a_mode_on_a_read_only_mount_is_refused(host: Host) -> None:
     path = host.files / "x"
     path.write_text("")
     path.chmod(0o666)
@@ -169,7 +169,7 @@ def test_a_mode_that_cannot_be_changed_is_refused(host: Host) -> None:
         subprocess.run(["umount", path], check=True)
 
 
-def test_a_file_that_is_a_mount_point_is_kept(host: Host) -> None:
+def test_a_change_of_a_file_that_is_a_mount_point_is_rolled_back(host: Host) -> None:
     (host.files / "mounted").write_text("outer")
     (host.folder / "inner").write_text("inner")
     subprocess.run(["mount", "--bind", host.folder / "inner", host.files / "mounted"], check=True)
@@ -291,7 +291,7 @@ def test_a_run_of_0_1_0_is_rolled_back_by_its_journal(host: Host, own_engine: Do
     assert own_engine.api("GET", "/info")["LiveRestoreEnabled"] is False
 
 
-def test_an_engine_without_a_unit_is_not_restarted(host: Host, own_engine: Dockerd) -> None:
+def test_a_restart_of_an_engine_without_a_unit_is_refused(host: Host, own_engine: Dockerd) -> None:
     pid = own_engine.pid
     before = own_engine.config_file.read_bytes()
     result = converge(host, docker(own_engine, {"icc": False}))

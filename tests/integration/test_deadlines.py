@@ -293,7 +293,7 @@ def ended(sshd: Sshd, folder: Path) -> Ended:
         return {name: each for found in pool.map(work, firsts) for name, each in found.items()}
 
 
-def test_every_command_that_takes_an_inventory_is_tried() -> None:
+def test_the_tests_cover_every_command_that_takes_an_inventory() -> None:
     taking = {
         " ".join(words)
         for words, command in commands()

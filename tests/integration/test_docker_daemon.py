@@ -305,7 +305,9 @@ def test_an_unreachable_log_target_is_refused(host: Host, engine: Dockerd) -> No
         assert "has to be restarted" in converge(host, engine, syslog("tcp"))["reason"]
 
 
-def test_a_key_of_a_later_engine_is_refused_with_its_version(host: Host, engine: Dockerd) -> None:
+def test_a_key_that_needs_a_later_engine_is_refused_with_the_needed_version(
+    host: Host, engine: Dockerd
+) -> None:
     result = converge(host, engine, {"default-stop-timeout": 10})
     assert "and knows this key from 29.7 on" in result["reason"]
 

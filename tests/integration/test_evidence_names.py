@@ -110,7 +110,9 @@ def test_a_file_name_that_resembles_an_expected_name_is_refused(
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
-def test_a_link_in_place_of_a_report_is_refused(pristine: Desk, files: Files, kind: bytes) -> None:
+def test_a_link_folder_or_pipe_in_place_of_a_report_is_refused(
+    pristine: Desk, files: Files, kind: bytes
+) -> None:
     name = "runs/run-a/reports/report.html"
     changed = contents_of(resigned(pristine, {**files, name: b""}), pristine)
     link = entry(name, type=kind, linkname="report.csv" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else "")

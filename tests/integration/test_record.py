@@ -120,7 +120,7 @@ def recorded(dockerd: Dockerd, shop: str, tmp_path_factory: pytest.TempPathFacto
     return load(path)
 
 
-def test_phases_are_recorded(recorded: Recording) -> None:
+def test_system_calls_are_recorded_with_their_phase_and_program(recorded: Recording) -> None:
     assert recorded.recorder.complete, recorded.recorder.missing
     assert recorded.exercised == PHASES
     calls = recorded.calls["x86_64"]
@@ -131,7 +131,7 @@ def test_phases_are_recorded(recorded: Recording) -> None:
     assert "pivot_root" not in calls
 
 
-def test_capabilities_are_recorded(recorded: Recording) -> None:
+def test_used_and_held_capabilities_are_recorded(recorded: Recording) -> None:
     uses = {(use.name, use.program) for use in recorded.capabilities}
     # At the later starts the file has another owner when its times are set.
     assert uses == {("CAP_CHOWN", "busybox"), ("CAP_FOWNER", "busybox")}
@@ -179,7 +179,9 @@ def made(dockerd: Dockerd) -> Iterator[Callable[..., str]]:
         dockerd.api("DELETE", f"/containers/{identity}?force=1&v=1")
 
 
-def test_no_attached_program_survives_a_kill(dockerd: Dockerd, made: Callable[..., str]) -> None:
+def test_no_bpf_program_stays_attached_after_the_recorder_is_killed(
+    dockerd: Dockerd, made: Callable[..., str]
+) -> None:
     name = made("idle")
     before, attached = names(dockerd), programs()
     begun = begin(dockerd, name)
@@ -283,7 +285,7 @@ def test_a_program_with_the_name_of_the_runtime_is_recorded(
     assert {each.program for each in found.identities} == {"runc", "sleep"}
 
 
-def test_the_twin_has_no_disk_and_no_socket_of_the_host(
+def test_the_twin_has_no_device_and_no_socket_of_the_host(
     dockerd: Dockerd, made: Callable[..., str], tmp_path: Path
 ) -> None:
     with socket.socket(socket.AF_UNIX) as server:
@@ -301,7 +303,7 @@ def test_the_twin_has_no_disk_and_no_socket_of_the_host(
     assert any("/dev/data" in each for each in found.recorder.missing)
 
 
-def test_labels_of_an_image_are_emptied_at_the_twin(dockerd: Dockerd, made: Callable[..., str]) -> None:
+def test_labels_of_the_image_are_empty_in_the_twin(dockerd: Dockerd, made: Callable[..., str]) -> None:
     labels = 'LABEL traefik.enable="true" com.docker.compose.project="p"'
     image = dockerd.build("labelled:test", f"FROM busybox:test\n{labels}\n")
     begun = begin(dockerd, made("labelled", image=image))

@@ -148,7 +148,7 @@ def exercised(engine: Dockerd, container: str) -> bool:
 
 
 @pytest.mark.usefixtures("machine_network")
-def test_a_logged_twin_ends_with_the_recording_process(dockerd: Dockerd, web: str) -> None:
+def test_a_twin_recorded_by_the_audit_log_ends_with_the_recording_process(dockerd: Dockerd, web: str) -> None:
     begun = begin(dockerd, web, without=["Recorder", "Bpftrace"], starts=1)
     (twin,) = (
         each["Id"]

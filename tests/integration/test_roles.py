@@ -126,7 +126,7 @@ def failed(stdout: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_refused_document_fails_if_the_site_has_set_its_variable_anywhere(tmp_path: Path) -> None:
+def test_a_refused_document_fails_the_task_wherever_the_site_has_set_its_variable(tmp_path: Path) -> None:
     hosts: dict[str, dict[str, Any]] = {host: {} for host in ORIGINS}
     hosts["inventory"] = NAMED
     (tmp_path / "site.yml").write_text(json.dumps(NAMED))

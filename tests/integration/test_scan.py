@@ -109,7 +109,9 @@ def test_an_outdated_image_lacks_the_updates_that_apt_would_install(
     assert found["images"][plain]["index"]["state"] == "fresh"
 
 
-def test_the_host_lacks_the_updates_that_apt_would_install(engine: Dockerd, run: Run, tmp_path: Path) -> None:
+def test_the_updates_that_apt_would_install_are_found_missing_on_the_host(
+    engine: Dockerd, run: Run, tmp_path: Path
+) -> None:
     found = run(engine, images=False)["host"]
     truth = OldRoot(tmp_path, found["release"]["codename"]).upgrades(
         Path("/var/lib/dpkg/status").read_bytes()

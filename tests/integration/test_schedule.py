@@ -67,7 +67,7 @@ def test_systemd_reports_a_badly_quoted_program(nasty: Job, tmp_path: Path) -> N
     assert about(done.stderr)
 
 
-def test_systemd_rates_the_confined_service_ok(tmp_path: Path) -> None:
+def test_systemd_rates_the_exposure_of_a_confined_service_as_low(tmp_path: Path) -> None:
     confined = Job(
         name="drift",
         command=(sys.executable, "-P", "-m", "hardener", "drift", "-i", "prod.yml"),

@@ -5,5 +5,5 @@ from __future__ import annotations
 from tests.oracles import mutants
 
 
-def test_every_excused_condition_still_exists() -> None:
+def test_every_condition_excused_from_the_oracles_still_exists() -> None:
     assert mutants.stale() == []

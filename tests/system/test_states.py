@@ -37,7 +37,7 @@ def undone(guest: lab.Guest, script: str) -> Iterator[None]:
         shell(guest, script)
 
 
-def test_the_controls_under_test_are_all_of_the_catalogue() -> None:
+def test_the_tests_cover_every_control_of_the_catalogue() -> None:
     own = sum(control.section == "protection" for control in catalogue.every_control())
     assert Counter(control.section == "protection" for control in CONTROLS) == {False: 118, True: own}
 
