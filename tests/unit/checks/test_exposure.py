@@ -239,7 +239,7 @@ def test_a_tcp_socket_of_the_engine_fails_even_if_it_is_not_configured(judge: Ju
     by_status(judge("daemon-tls-verify", make(engine={"listening": [held]})), Status.FAIL)
 
 
-def test_a_hosts_list_over_several_lines_is_read(judge: Judge) -> None:
+def test_a_tcp_address_in_the_hosts_list_of_a_stopped_engine_fails(judge: Judge) -> None:
     hosts = {"hosts": ["unix:///run/docker.sock", "tcp://0.0.0.0:2375"]}
     by_status(
         judge("daemon-tls-verify", told(parsed=hosts, engine={"pid": None, "reachable": False})), Status.FAIL

@@ -327,7 +327,7 @@ def test_the_ipv6_filter_is_not_applicable_without_ipv6(judge: Judge, value: str
 
 
 @pytest.mark.parametrize(("slug", "version"), INPUTS)
-def test_a_host_without_any_front_end_fails(judge: Judge, slug: str, version: str) -> None:
+def test_a_host_without_iptables_and_nft_fails(judge: Judge, slug: str, version: str) -> None:
     bare = absent("there is no iptables and no nft")
     verdict = judge(slug, make(firewall=bare))
     assert verdict.status is Status.FAIL

@@ -163,7 +163,7 @@ class TestTrustedBase:
     def pulled(*repositories: str) -> dict[str, Any]:
         return image("bad:1", RepoDigests=[f"{repository}@sha256:0a" for repository in repositories])
 
-    def test_without_a_policy_the_verdict_is_manual(self, judge: Judge) -> None:
+    def test_registries_of_images_are_manual_without_a_policy(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, hosting(self.pulled("nginx"), image("local:1", RepoDigests=None)))
         assert verdict.status is Status.MANUAL
         assert details(verdict) == {

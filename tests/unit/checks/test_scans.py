@@ -173,7 +173,7 @@ class TestOtherScanners:
         assert any("no packages of the operating system" in fact for fact in verdict.evidence)
         assert judge(SLUG, self.reported(finding("npm"), system=False)).status is Status.FAIL
 
-    def test_an_image_without_a_distribution_passes(self, judge: Judge) -> None:
+    def test_an_image_without_a_distribution_passes_with_a_clean_imported_report(self, judge: Judge) -> None:
         nothing = no_database(release={"distribution": "", "version": "", "codename": "", "title": ""})
         found = record({IMAGE: nothing}, imported={IMAGE: [report(system=False)]})
         assert judge(SLUG, scanned(image(Id=IMAGE), of=found)).status is Status.PASS

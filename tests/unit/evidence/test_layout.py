@@ -93,7 +93,7 @@ def test_only_waivers_and_attestations_can_be_decision_files(what: str) -> None:
         require_names(dataclasses.replace(EARLIER_MANIFEST, runs=(odd,)))
 
 
-def test_a_snapshot_is_named_after_its_host() -> None:
+def test_a_snapshot_that_is_not_named_after_its_host_is_refused() -> None:
     run = EARLIER_MANIFEST.runs[1]
     host = dataclasses.replace(run.hosts[0], snapshot=snapshot_name(run.folder, 1, "all hosts pass"))
     with pytest.raises(Refused, match=r"000001-all_hosts_pass\.json: wrong name: an export calls it "):

@@ -63,7 +63,7 @@ def test_findings_of_every_control_are_recomputed(tmp_path: Path) -> None:
     assert judged(run(hosts=hosts, gone=["x", "x\udfff"], only=()), tmp_path).differences == 0
 
 
-def test_a_failure_without_offenders_is_recomputed(tmp_path: Path) -> None:
+def test_an_unreachable_host_without_a_reason_is_judged_equally_again(tmp_path: Path) -> None:
     controls = catalogue.load(BENCHMARK)
     silent = unreachable("silent", "", controls, benchmark=BENCHMARK)
     evidence = run(assessments=lambda: [silent], snapshots=list, only=())

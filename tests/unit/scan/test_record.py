@@ -51,6 +51,6 @@ def test_a_record_of_the_wrong_form_is_refused(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("document", [None, [], "x", {}])
-def test_a_missing_record_is_an_error(document: object) -> None:
+def test_a_missing_or_malformed_record_is_an_error(document: object) -> None:
     with pytest.raises(BadRecord):
         parse(document)

@@ -120,7 +120,7 @@ def test_a_block_scalar_before_new_settings_is_kept() -> None:
         ("cap_add: &caps\n- CHOWN", None),
     ],
 )
-def test_lists_in_every_layout_are_changed(before: str, after: str | None) -> None:
+def test_lists_in_unknown_layouts_are_refused_and_others_changed(before: str, after: str | None) -> None:
     def file(line: str) -> str:
         indented = "\n".join(f"    {each}" for each in line.split("\n"))
         return f"services:\n  web:\n    image: a\n{indented}\n    user: b # c\n  db:\n    image: b\n"

@@ -55,7 +55,7 @@ def test_without_a_container_under_the_default_profile_fewer_filter_kinds_are_re
     assert kind(running(profile={**NARROW, "unlimited": ["socket"]}, HostConfig=OWN)) == "other"
 
 
-def test_unlimited_socket_calls_are_wider_only_if_the_engines_default_limits_them() -> None:
+def test_unlimited_socket_calls_widen_a_profile_only_if_the_default_limits_them() -> None:
     free = {**NARROW, "unlimited": ["socket"]}
     assert kind(running(profile=free, HostConfig=OWN), running("other")) == "wider"
     old = running("other", profile={**BUILTIN, "unlimited": ["socket"]})

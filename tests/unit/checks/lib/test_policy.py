@@ -9,7 +9,7 @@ from hardener.snapshot import FactUnavailable
 from tests.unit.snapshots import make
 
 
-def test_missing_keys_have_defaults() -> None:
+def test_missing_keys_of_the_policy_are_none() -> None:
     empty = make()
     assert policy.texts(empty, "registries") is None
     assert policy.for_container(empty, "capabilities", "web") is None

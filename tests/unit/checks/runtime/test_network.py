@@ -122,7 +122,7 @@ class TestPrivilegedPorts:
 
 
 class TestNeededPorts:
-    def test_without_a_policy_the_verdict_is_manual(self, judge: Judge) -> None:
+    def test_published_ports_are_manual_without_a_policy(self, judge: Judge) -> None:
         verdict = judge(
             NEEDED, with_containers(published("80/tcp", ("", "8080"), name="web"), hardened("db"))
         )

@@ -145,7 +145,9 @@ class TestProcesses:
         assert any("limited to 2048 processes by its cgroup" in fact for fact in verdict.evidence)
 
     @pytest.mark.parametrize("declared", [None, 0, -1])
-    def test_the_default_limit_of_systemd_is_not_a_limit(self, judge: Judge, declared: int | None) -> None:
+    def test_the_default_process_limit_of_systemd_does_not_pass(
+        self, judge: Judge, declared: int | None
+    ) -> None:
         snapshot = with_containers(
             grouped(pids_max=9200, config={"PidsLimit": declared}), info={"CgroupDriver": "systemd"}
         )

@@ -176,7 +176,7 @@ def test_a_container_that_restarted_before_is_not_a_problem(event: str, policy: 
     assert kind(containers.judge(restless, found, away=AWAY, now=NOW)) == TOLD
 
 
-def test_an_old_restart_is_ignored() -> None:
+def test_an_old_restart_does_not_make_a_container_restless() -> None:
     steady = before("always", restarts=7, StartedAt=at(SEEN - 100_000 % 990))
     assert not before("always", restarts=7, StartedAt=at(SEEN - 900))["restless"]
     found = container("always", Restarting=True, restarts=12)

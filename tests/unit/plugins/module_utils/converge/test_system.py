@@ -5,7 +5,7 @@ from pathlib import Path
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 
 
-def test_a_missing_command_is_a_failed_outcome(tmp_path: Path) -> None:
+def test_a_missing_or_slow_command_is_a_failed_outcome(tmp_path: Path) -> None:
     assert system.run(str(tmp_path / "no-such-program")).code == 127
     assert system.run("sleep", "5", timeout=0.05).code == 124
 

@@ -64,7 +64,7 @@ def test_a_folder_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
     assert not list(walk)
 
 
-def test_a_folder_with_a_socket_is_copied(tmp_path: Path) -> None:
+def test_a_folder_with_a_socket_has_a_kind_of_its_own(tmp_path: Path) -> None:
     assert volumes.kind(str(tmp_path)) == "directory"
     (tmp_path / "run").mkdir()
     with socket.socket(socket.AF_UNIX) as server:

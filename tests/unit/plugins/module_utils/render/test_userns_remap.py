@@ -239,7 +239,7 @@ def test_no_document_is_made_if_remapping_is_disabled_or_set_on_the_command_line
 
 
 @pytest.mark.parametrize("first", [0, -5, 65535])
-def test_remapped_root_does_not_overlap_host_accounts(first: int) -> None:
+def test_a_first_id_among_the_accounts_of_the_host_is_refused(first: int) -> None:
     refused = document(make(**EMPTY, users=users()), first_id=first)["refused"]
     assert f"({first}:65536) begins among the accounts of the host" in refused
 

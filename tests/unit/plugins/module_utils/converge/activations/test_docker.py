@@ -193,7 +193,9 @@ def test_an_engine_whose_apparmor_profile_was_unloaded_is_restarted(
     assert activation.problems() == activation.reasons
 
 
-def test_a_restart_that_stops_containers_has_a_greater_impact(host: Host, make: Make, engine: Engine) -> None:
+def test_a_restart_that_stops_containers_has_the_impact_containers_stop(
+    host: Host, make: Make, engine: Engine
+) -> None:
     engine.run_container("web", policy="always")
     engine.run_container("job")
     activation = prepare(host, make(), {"icc": False})

@@ -176,7 +176,7 @@ def test_an_empty_volume_is_not_filled_from_the_image() -> None:
     ]
 
 
-def test_volumes_from_another_container_are_attached() -> None:
+def test_volumes_from_another_container_are_not_bound_again() -> None:
     container = inspected(host={"VolumesFrom": ["db"]}, Mounts=[volume("data", "/data")])
     assert made(container).body["HostConfig"]["Binds"] is None
 
