@@ -42,7 +42,7 @@ SECRET = "hunter2-never-leaves"
 NET_ADMIN = 1 << 12  # a capability that docker never gives unasked
 
 
-def test_a_running_engine_is_described(engine: Dockerd) -> None:
+def test_facts_of_a_running_engine_are_collected(engine: Dockerd) -> None:
     run = collect(engine.socket)
     found = run.data("engine")
     assert (found["installed"], found["reachable"], found["error"]) == (True, True, None)
@@ -294,7 +294,7 @@ def test_an_image_with_huge_texts_is_read_in_bounded_time(engine: Dockerd) -> No
         engine.api("DELETE", "/images/never-ran:1")
 
 
-def test_secrets_do_not_leave_the_host(engine: Dockerd) -> None:
+def test_secrets_are_not_in_the_output_of_the_collector(engine: Dockerd) -> None:
     aws = "AKIA" + "IOSFODNN7EXAMPLE"
     engine.build(
         "secret:test",

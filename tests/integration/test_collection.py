@@ -111,7 +111,7 @@ def test_one_role_runs_from_another_project(project: Path) -> None:
     assert "TASK [hardener.docker.converge : Apply the documents]" in said
 
 
-def test_a_clone_is_found_by_its_own_configuration(tmp_path: Path) -> None:
+def test_a_clone_audits_with_its_own_collection(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     assert (
@@ -139,6 +139,6 @@ def test_a_play_of_0_1_0_runs_with_warnings_about_new_names(tmp_path: Path) -> N
         assert f"the {name} is called hardener.docker.{name.partition(' ')[2]} now" in words
 
 
-def test_an_editable_installation_is_found_from_anywhere(tmp_path: Path) -> None:
+def test_the_collection_of_an_editable_installation_is_found_from_any_folder(tmp_path: Path) -> None:
     found = audited("hardener.docker.audit", cwd=tmp_path, ANSIBLE_HOME=str(tmp_path / "home"))
     assert found.resolve() == ROOT

@@ -275,7 +275,9 @@ def plugin(path: Path, *, allow: bool) -> Iterator[None]:
             path.unlink()
 
 
-def test_an_authorization_plugin_must_answer(host: Host, engine: Dockerd) -> None:
+def test_an_authorization_plugin_that_is_missing_or_denies_requests_is_refused(
+    host: Host, engine: Dockerd
+) -> None:
     called = f"{name('plugin')}authz"
     keys = {"authorization-plugins": [called]}
     result = converge(host, engine, keys)

@@ -744,7 +744,7 @@ def test_a_thousand_hosts_are_shown_in_pages(open_report: Open) -> None:  # how 
     assert tab.page.evaluate("document.activeElement === document.querySelectorAll('#groups summary')[100]")
 
 
-def test_a_host_outside_of_the_selection_is_not_shown(open_report: Open) -> None:
+def test_a_host_with_fewer_controls_has_only_its_own_findings(open_report: Open) -> None:
     first = assessment("all")
     some = replace(first, host="some", findings=first.findings[3:])
     page = open_report([some, first], address="#group=host&status=pass,fail,waived,manual,error").page

@@ -196,7 +196,9 @@ def test_no_bpf_program_stays_attached_after_the_recorder_is_killed(
         end(begun)
 
 
-def test_executed_programs_are_recorded_without_links(dockerd: Dockerd, made: Callable[..., str]) -> None:
+def test_executed_programs_are_recorded_by_the_targets_of_links(
+    dockerd: Dockerd, made: Callable[..., str]
+) -> None:
     script = "ln -s /bin/busybox /sleep; exec /sleep 1000"
     name = made("linked", command=["./sh", "-c", script], WorkingDir="/bin")
     with leaves_nothing():

@@ -143,7 +143,7 @@ def test_a_refused_document_fails_the_task_wherever_the_site_has_set_its_variabl
     assert f"[WARNING]: refused: {REFUSED}" in ended.stderr
 
 
-def test_a_refused_document_fails_if_an_extra_variable_requests_it(tmp_path: Path) -> None:
+def test_a_refused_document_that_an_extra_variable_requests_fails_its_host(tmp_path: Path) -> None:
     hosts: dict[str, dict[str, Any]] = {"default": {}, "goes-on": {}}
     plays = [naming(host, ORIGINS[host]) for host in ("goes-on", "default")]
     ended = play(tmp_path, refusing(), plays, "--check", "-e", json.dumps(NAMED), hosts=hosts)

@@ -159,7 +159,9 @@ READ_ONLY = {
 
 
 @pytest.mark.parametrize("folder", READ_ONLY)
-def test_a_read_only_etc_is_refused(host: lab.Guest, tmp_path: Path, folder: str) -> None:
+def test_a_run_is_refused_if_etc_or_its_systemd_folder_is_read_only(
+    host: lab.Guest, tmp_path: Path, folder: str
+) -> None:
     before = shell(host, STATE)
     shell(host, f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}")
     try:
