@@ -115,13 +115,15 @@ def _undone_or_failed(run: Mapping[str, Any]) -> str:
         f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}{_first_texts(run, 'documents')}"
     ]
     if run.get("kept"):
-        parts.append(f"changed on the host since and therefore kept{_first_texts(run, 'kept')}")
+        parts.append(f"changed on the host after the run, and therefore kept{_first_texts(run, 'kept')}")
     if run.get("problems"):
         parts.append(f"not rolled back{_first_texts(run, 'problems')}")
     if run.get("missing"):
         parts.append(f"restored, but not everything works as before{_first_texts(run, 'missing')}")
     if run["outcome"] == ROLLBACK_FAILED:
-        parts.append("the host tries again by itself" if run["armed"] else "the next run tries again")
+        parts.append(
+            "the host itself retries the rollback" if run["armed"] else "the next run retries the rollback"
+        )
     return "; ".join(parts)
 
 

@@ -112,7 +112,7 @@ def read(host: str, answer: Mapping[str, Any]) -> HostActivity:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise HardenerError(
             f"the answer about denials is malformed: {line(str(error) or type(error).__name__)}",
-            hint="check the on-host program",
+            hint="check hardener's collector on the host",
         ) from error
 
 

@@ -89,7 +89,7 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
         ]
     offenders += [Offender("setting", "auditing", why) for why in _unrecorded(snapshot, source, loaded)]
     offenders += [
-        Offender("setting", "auditing", f"suppresses records after a reboot: {text}")
+        Offender("setting", "auditing", f"a persistent rule suppresses records after a reboot: {text}")
         for text in _suppressed_in_all(lasting)
     ]
     daemon = f"auditd pid {status.get('pid')}"
@@ -181,7 +181,7 @@ def _not_loaded(
     loaded: auditrules.Rules, persistent: Sequence[auditrules.Rules], watched: Sequence[Watched]
 ) -> list[str]:
     return _first(
-        f"in /etc/audit, and not loaded: {rule.text}"
+        f"in /etc/audit, but not loaded: {rule.text}"
         for rules in persistent
         for item in watched
         for rule in rules.about(item.path)

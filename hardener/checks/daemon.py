@@ -63,7 +63,7 @@ def _against_rootless(snapshot: Snapshot) -> list[str]:
         facts.append("needs root: swarm mode (overlay networks)")
     everyone, unread = readable(snapshot)
     if unread:
-        facts.append(f"not known for every container: {unread}")
+        facts.append(f"some containers could not be judged: {unread}")
     for container in everyone:
         if container.privileged:
             facts.append(f"needs root: {container.name} is privileged")
@@ -125,8 +125,8 @@ def unless_stale(
     if settings.changed_since_start and not settings.get(key).origin.startswith("--"):
         return manual(
             expected,
-            f"restart the daemon, or check what it runs with: {settings.path} was changed after it started "
-            f"and now gives {actual}",
+            f"restart the daemon, or check its settings: {settings.path} was changed after the start of the "
+            f"daemon, and now declares {actual}",
             evidence=evidence,
         )
     return passed(expected, actual, evidence=evidence)
@@ -249,7 +249,7 @@ def userns_remap(snapshot: Snapshot) -> Verdict:
         if container.running and container.host_config.get("UsernsMode") != "host"
     ]
     offenders = [
-        Offender("container", container.name, "its uid 0 is the host's uid 0")
+        Offender("container", container.name, "root in the container is uid 0 of the host")
         for container in running
         if any(entry[0] == 0 and entry[1] == 0 for entry in container.fact("uid_map"))
     ]
@@ -280,7 +280,7 @@ def _declared_text(settings: Settings, key: str) -> str:
 @needs_engine
 def cgroup_parent(snapshot: Snapshot) -> Verdict:
     """Check that the engine's default cgroup parent is unset or approved by the site."""
-    expected = "cgroup-parent is unset, or one that the site approved"
+    expected = "cgroup-parent is unset, or hardener_policy.cgroup_parents names it"
     settings = Settings(snapshot)
     parent = settings.text("cgroup-parent")
     approved = policy.texts(snapshot, "cgroup_parents") or ()
@@ -342,7 +342,7 @@ def userland_proxy(snapshot: Snapshot) -> Verdict:
     """Check that the userland proxy is off: no process of it runs, and its setting is false."""
     expected = "userland-proxy is false and no docker-proxy runs"
     if runs_rootless(snapshot):
-        return not_applicable("a rootless daemon forwards ports in another way")
+        return not_applicable("a rootless daemon forwards ports through RootlessKit, not docker-proxy")
     settings = Settings(snapshot)
     proxies = fields.number(snapshot.fact("engine"), "proxies", "engine")
     evidence = [*settings.evidence("userland-proxy"), f"docker-proxy processes: {proxies}"]
@@ -366,7 +366,7 @@ def userland_proxy(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def seccomp_profile(snapshot: Snapshot) -> Verdict:
     """Check for the built-in seccomp profile, which the engine updates; a person judges a custom profile."""
-    expected = "the built-in seccomp profile, or a custom one that the policy names"
+    expected = "the engine's built-in seccomp profile, or a custom profile that the site approved"
     profile = _seccomp(snapshot.info)
     if profile in ("builtin", "default"):
         return passed(expected, f"the engine reports profile {profile}")
@@ -380,10 +380,10 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
     if seccomp_profiles.filters_nothing(calls):
         actual = f"{profile} filters nothing: {seccomp_profiles.sentence(calls)}"
         return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
-    opens = [f"beyond the default it permits: {', '.join(calls)}"] if calls else []
+    opens = [f"the profile permits calls that the default refuses: {', '.join(calls)}"] if calls else []
     return manual(
         expected,
-        f"check whether the policy names {profile}, and that it is at least as strict as the engine's own",
+        f"check that the site approved the profile {profile}, and that it is no weaker than the default",
         evidence=[f"seccomp profile: {profile}", *opens],
     )
 

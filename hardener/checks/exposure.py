@@ -85,11 +85,11 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
     actual = f"{', '.join(endpoints)}: clients are verified against {protection.ca}"
     if running and settings.replaced_since_start(protection.ca):
         look = (
-            f"restart the daemon: {protection.ca} was changed after it started, and it uses the earlier one"
+            f"restart the daemon: {protection.ca} was changed after it started, and it uses the earlier file"
         )
         return manual(expected, look, evidence=evidence, checked=len(endpoints))
     if running and settings.changed_since_start and not _from_flags(settings):
-        look = f"restart the daemon: {settings.path} was changed after it started and only now gives {actual}"
+        look = f"restart the daemon: {settings.path} was changed after it started, and now declares {actual}"
         return manual(expected, look, evidence=evidence, checked=len(endpoints))
     return passed(expected, actual, evidence=evidence, checked=len(endpoints))
 
@@ -275,7 +275,7 @@ def insecure_registries(snapshot: Snapshot) -> Verdict:
     if offenders:
         actual = listed([f"{offender.name}: {offender.detail}" for offender in offenders], glue="; ")
         return failed(expected, actual, offenders=offenders, evidence=evidence)
-    return passed(expected, "the engine uses no such registry", evidence=evidence)
+    return passed(expected, "every registry outside this host is used with verified TLS", evidence=evidence)
 
 
 def _loopback_network(text: str) -> bool:
@@ -303,7 +303,7 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
     active = fields.texts(fields.table(snapshot.info, "Plugins", INFO), "Authorization", INFO)
     evidence = Settings(snapshot).evidence("authorization-plugins")
     if not active:
-        offender = Offender("setting", "authorization-plugins", "none is in effect")
+        offender = Offender("setting", "authorization-plugins", "no plugin is in effect")
         return failed(expected, "no authorization plugin is active", offenders=[offender], evidence=evidence)
     managed = {
         str(plugin.get("Name")).removesuffix(":latest"): plugin for plugin in snapshot.fact("docker.plugins")
@@ -319,7 +319,9 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
     passing = plugin_bypass(snapshot)
     if passing and is_maintained_by_vendors(snapshot.engine_version):
         return manual(
-            expected, f"check whether this engine's vendor has fixed this: it {passing}", evidence=evidence
+            expected,
+            f"check whether the vendor of this engine has fixed the flaw: the engine {passing}",
+            evidence=evidence,
         )
     if passing:
         offenders = [Offender("package", "engine", passing)]

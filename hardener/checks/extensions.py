@@ -44,7 +44,7 @@ def nri(snapshot: Snapshot) -> Verdict:
     evidence += [f"plugin: {path}" for path in sorted(plugins)]
     if offenders:
         return _failed(expected, offenders, evidence)
-    actual = f"NRI is on with {count(len(plugins), 'plugin')}, and root alone can add one"
+    actual = f"NRI is on with {count(len(plugins), 'plugin')}, and only root can add a plugin"
     return passed(expected, actual, evidence=evidence, checked=len(places))
 
 
@@ -69,23 +69,23 @@ def _is_on(options: Mapping[str, str]) -> bool:
 @needs_engine
 def cdi(snapshot: Snapshot) -> Verdict:
     """Check who can write CDI descriptions, which name mounts, hooks and environment for containers."""
-    expected = "root alone can write descriptions of devices (CDI)"
+    expected = "only root can write specifications of devices (CDI)"
     if snapshot.engine_version < _CDI_SINCE:
-        return not_applicable("engines before 25.0 read no descriptions of devices (CDI)")
+        return not_applicable("engines before 25.0 read no specifications of devices (CDI)")
     declared = fields.texts(snapshot.info, "CDISpecDirs", INFO)
     if "CDISpecDirs" in snapshot.info and not declared:
-        return not_applicable("the engine reads no descriptions of devices (CDI is off)")
+        return not_applicable("the engine reads no specifications of devices (CDI is off)")
     declared = declared or Settings(snapshot).entries("cdi-spec-dirs").value
     folders = [posixpath.normpath(path) for path in declared or CDI_FOLDERS]
     existing = [path for path in folders if snapshot.file(path) is not None]
     if not existing:
-        return not_applicable(f"there is no folder {' and no '.join(folders)}")
+        return not_applicable(f"there is no folder {' or '.join(folders)}")
     offenders = list(_open_trees(snapshot, existing))
     specs = [path for path in snapshot.fact("files") if posixpath.dirname(path) in existing]
-    evidence = [f"description: {path}" for path in sorted(specs)]
+    evidence = [f"specification: {path}" for path in sorted(specs)]
     if offenders:
         return _failed(expected, offenders, evidence)
-    actual = f"{', '.join(existing)}: {count(len(specs), 'description')}, written by root alone"
+    actual = f"{', '.join(existing)}: {count(len(specs), 'specification')}, and only root can write here"
     return passed(expected, actual, evidence=evidence, checked=len(existing) + len(specs))
 
 
@@ -93,7 +93,7 @@ def cdi(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def made_by_the_engine(snapshot: Snapshot) -> Verdict:
     """Check the modes of files that the engine creates: from 29.6 on it runs with umask 0."""
-    expected = "other users can write to no file that the daemon made for itself"
+    expected = "no other user or group can write to the files that the daemon creates for itself"
     settings = Settings(snapshot)
     root = str(snapshot.info.get("DockerRootDir") or data_root(snapshot))
     exec_root = str(settings.text("exec-root").value) or "/run/docker"
@@ -111,7 +111,11 @@ def made_by_the_engine(snapshot: Snapshot) -> Verdict:
     evidence = [f"the engine is {version}; from 29.6 on it runs with umask 0"]
     if offenders:
         return _failed(expected, offenders, evidence)
-    return passed(expected, f"other users can write to none of {count(len(own), 'file')}", evidence=evidence)
+    return passed(
+        expected,
+        f"no other user or group can write to the {count(len(own), 'file')} of the daemon",
+        evidence=evidence,
+    )
 
 
 def _failed(expected: str, offenders: list[Offender], evidence: list[str]) -> Verdict:

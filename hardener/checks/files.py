@@ -110,7 +110,7 @@ def _open_to_others(allowed: int) -> FaultOf:
     def wrong(snapshot: Snapshot, record: JSONObject) -> str:
         # A rootless daemon's user may exchange its files. Older snapshots do not say who else may.
         folder = "" if runs_rootless(snapshot) else record.get("exchangeable")
-        reasons = [wider(snapshot, record), f"can be replaced by others: {folder}" if folder else ""]
+        reasons = [wider(snapshot, record), f"can be replaced by other users: {folder}" if folder else ""]
         return ", ".join(reason for reason in reasons if reason)
 
     return wrong
@@ -215,7 +215,7 @@ _register(
     "file-docker-sock-owner",
     "the API socket",
     api_sockets,
-    "owner root, and the group that the configuration names",
+    "owner root, and the group that the daemon's configuration names",
     _group_fault,
     rootless=False,
 )

@@ -54,7 +54,7 @@ def _inbound(snapshot: Snapshot, version: int) -> Verdict:
     if not passage.chains:
         actual = "no chain is loaded that sees inbound packets"
         return failed(expected, actual, offenders=[Offender("firewall", "input", actual)])
-    doubt = "" if passage.certain else " (a condition there is not understood, and may match)"
+    doubt = "" if passage.certain else " (a rule of this chain has an unknown condition)"
     offenders = [Offender("chain", str(chain), f"{reason}{doubt}") for chain, reason in passage.chains]
     return failed(
         expected,
@@ -74,7 +74,7 @@ def docker_user(snapshot: Snapshot) -> Verdict:
         return not_applicable("a rootless daemon forwards ports in its own network namespace")
     ports = [port for port in published(snapshot) if not port.loopback]
     if not ports:
-        return not_applicable("no port is published beyond the host itself")
+        return not_applicable("no port is published except on loopback addresses")
     evidence = [f"published: {port}" for port in ports]
     if _backend(snapshot).startswith("nftables"):
         return _filtered_by_nftables(snapshot, ports, evidence)
@@ -82,7 +82,7 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     decided = {version: _user_policy(snapshot, version, ports) for version in _forwarded(snapshot, ports)}
     if not decided:
         return not_applicable(
-            "ports are published on IPv6 alone and served by docker-proxy: host-firewall-input-ipv6 decides",
+            "ports are published on IPv6 only, by docker-proxy: see the control host-firewall-input-ipv6",
             evidence=evidence,
         )
     offenders = [
@@ -116,7 +116,7 @@ def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], eviden
         return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(ports))
     if not refused:
         return not_applicable(
-            "ports are published on IPv6 alone and served by docker-proxy: host-firewall-input-ipv6 decides",
+            "ports are published on IPv6 only, by docker-proxy: see the control host-firewall-input-ipv6",
             evidence=evidence,
         )
     return passed(expected, "; ".join(refused.values()), evidence=evidence, checked=len(ports))
@@ -165,7 +165,7 @@ def _user_policy(snapshot: Snapshot, version: int, ports: Sequence[Published]) -
     for box, reason in rules.refused(user, reaching):
         if from_many(box[Dimension.SOURCE], version):
             return True, reason
-    return False, "has no rule that refuses new connections from outside for certain"
+    return False, "has no rule that refuses new connections from outside in every case"
 
 
 def _bridges(snapshot: Snapshot) -> list[str]:

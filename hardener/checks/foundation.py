@@ -46,7 +46,7 @@ def carries_docker(snapshot: Snapshot) -> Verdict:
     if len(unknown) == len(modules):
         raise FactUnavailable(SOURCE, "the kernel's modules could not be read")
     seen = count(len(modules) - len(unknown), "module")
-    actual = f"{seen} and the settings and mounts that were read are as Docker needs them"
+    actual = f"{seen}, and the settings and mounts that were read, allow containers to start"
     if unknown:
         actual += f"; whether the kernel has {', '.join(unknown)} could not be read"
     return passed(expected, actual, evidence=(), checked=len(modules) - len(unknown))
@@ -86,7 +86,9 @@ def _settings_later(snapshot: Snapshot) -> Iterator[Offender]:
                 yield Offender("setting", key, detail)
         elif value == "0":
             yield Offender(
-                "setting", key, f"is set to 0 by {file} when it is loaded, at boot or by sysctl: {why}"
+                "setting",
+                key,
+                f"is set to 0 by {file} at the next boot, or when sysctl loads the file: {why}",
             )
 
 
@@ -98,7 +100,7 @@ def _needed(snapshot: Snapshot) -> dict[str, str]:
     if not rootless:
         needed[_FORWARDING] = "containers lose their network"
         if _filters_bridges(settings):
-            needed[_BRIDGE_FILTER] = "icc=false and userland-proxy=false need it"
+            needed[_BRIDGE_FILTER] = "icc=false and userland-proxy=false need this setting"
     if rootless or _remaps(snapshot, settings):
         needed["user.max_user_namespaces"] = "containers of this engine live in user namespaces"
     if rootless:
@@ -122,7 +124,7 @@ def _remaps(snapshot: Snapshot, settings: Settings) -> bool:
 def _modules_now(snapshot: Snapshot) -> Iterator[Offender]:
     for name in _ALWAYS:
         if fields.text(_module(snapshot, name), "kind", SOURCE) == "missing":
-            yield Offender("module", name, "is not part of this kernel, nor among its modules")
+            yield Offender("module", name, "is neither built into this kernel nor available as a module")
 
 
 def _modules_later(snapshot: Snapshot) -> Iterator[Offender]:
@@ -134,7 +136,7 @@ def _modules_later(snapshot: Snapshot) -> Iterator[Offender]:
         if fields.text(module, "kind", SOURCE) != "module" or not by:
             continue
         if by == "install" or name not in _BY_NAME:
-            when = "at the next boot" if module.get("loaded") else "already"
+            when = "from the next boot on" if module.get("loaded") else "already now"
             yield Offender("module", name, f"is blocked by {file}, {when}")
 
 

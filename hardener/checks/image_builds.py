@@ -114,7 +114,7 @@ def copy_not_add(snapshot: Snapshot) -> Verdict:
     return judge_all(
         images(snapshot),
         _added,
-        expected="files come into images by COPY, not ADD",
+        expected="images are built with COPY, not with ADD",
         no_subjects=NO_IMAGES,
     )
 
@@ -141,9 +141,9 @@ def verified_packages(snapshot: Snapshot) -> Verdict:
     return judge_all(
         images(snapshot),
         _unverified,
-        expected="software comes into images with its signature checked",
+        expected="the signatures of all software in images were checked",
         no_subjects=NO_IMAGES,
-        question="read the Dockerfile and its scripts: is all software that they fetch verified",
+        question="check that the Dockerfile and its scripts verify all software that they fetch",
     )
 
 
@@ -155,7 +155,11 @@ def _unverified(image: Image) -> Iterator[str]:
             found = True
             yield f"is built without checking signatures: {shorten(reason, 100)}"
     if not found:
-        yield Question("disables no check in its history" if image.history else "has no build history")
+        yield Question(
+            "has no command in its build history that disables signature checks"
+            if image.history
+            else "has no build history"
+        )
 
 
 def _settings(step: Step) -> Iterator[str]:
@@ -188,14 +192,16 @@ def no_setuid(snapshot: Snapshot) -> Verdict:
     def judge(image: Image) -> Iterator[str]:
         yield Question(_set_id_history(image))
         if hardened.get(image.id):
-            yield Note("all its containers run with no_new_privs: set-uid programs gain nothing in them")
+            yield Note(
+                "all its containers run with no_new_privs, so that set-uid programs gain no privileges"
+            )
 
     return judge_all(
         images(snapshot),
         judge,
         expected="images hold no set-uid or set-gid programs",
         no_subjects=NO_IMAGES,
-        question="look into each image: docker run --rm --entrypoint find IMAGE / -xdev -perm /6000 -type f",
+        question="list them per image: docker run --rm --entrypoint find IMAGE / -xdev -perm /6000 -type f",
     )
 
 
@@ -205,5 +211,5 @@ def _set_id_history(image: Image) -> str:
             if command.program == "chmod" and any(
                 _SET_ID.fullmatch(part) for word in command.words for part in word.split(",")
             ):
-                return f"sets set-uid or set-gid bits in its history: {shorten(str(command), 100)}"
-    return "sets no such bit by a command of its history" if image.history else "has no build history"
+                return f"sets set-uid or set-gid bits in its build history: {shorten(str(command), 100)}"
+    return "sets no set-uid or set-gid bit in its build history" if image.history else "has no build history"

@@ -34,7 +34,7 @@ def non_root_user(snapshot: Snapshot) -> Verdict:
     return judge_all(
         subjects,
         lambda subject: _as_root(subject, snapshot),
-        expected="no first process of a container is root on the host, and no image has root as its user",
+        expected="no container's first process is root on the host, and no unused image has root as its user",
         no_subjects="there are no containers and no images",
         question="check in the image's /etc/passwd that none of these user names has uid 0",
     )
@@ -102,14 +102,14 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
             and origins
             and not any(_is_in(origin, place) for origin in origins for place in places)
         ):
-            yield f"comes from {', '.join(origins)}, which is not in the policy"
+            yield f"comes from {', '.join(origins)}, which is not in hardener_policy.registries"
 
     return judge_all(
         images(snapshot),
         judge,
         expected="every image comes from a registry or repository that policy approves",
         no_subjects=NO_IMAGES,
-        question="check whether each image's origin is approved, and name it in the policy",
+        question="check each image's origin; list approved origins in hardener_policy.registries",
         evidence=record.summary if record else (),
     )
 
@@ -187,7 +187,7 @@ def _client_version(snapshot: Snapshot) -> tuple[tuple[int, ...], str]:
     origin, text = client_trust.client(installed)
     version = version_tuple(text)
     if not origin:
-        version, origin = snapshot.engine_version, "a client of the engine's version"
+        version, origin = snapshot.engine_version, "the docker client (assumed to have the engine's version)"
     if not version:
         raise FactUnavailable("packages", f"the version of {origin} cannot be read")
     return version, origin
@@ -253,7 +253,7 @@ def _verified(snapshot: Snapshot, record: Record | None) -> Verdict:
         judge,
         expected="the signature of every artifact was verified before it was used",
         no_subjects=NO_IMAGES,
-        question="is there a record that the signature of each image was verified",
+        question="check that a record shows the verified signature of each image",
         evidence=record.summary if record else (),
     )
 
@@ -262,4 +262,6 @@ def _signature(image: Image) -> str:
     """Return the signatures that the containerd image store of engine 29.2 and later reports."""
     identity = image.inspect.get("Identity")
     signatures = identity.get("Signature") if isinstance(identity, Mapping) else None
-    return f"the engine saw the signatures {signatures}" if signatures else "no signature seen by the engine"
+    return (
+        f"the engine reports the signatures {signatures}" if signatures else "the engine reports no signature"
+    )

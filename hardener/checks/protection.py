@@ -30,9 +30,9 @@ def kernel_settings(snapshot: Snapshot) -> Verdict:
         value = str(sysctl[key]).strip()
         if not (value.lstrip("-").isdecimal() and setting.holds(int(value))):
             offenders.append(Offender("setting", key, f"is {value}, should be {setting.words}"))
-    expected = "kernel settings of the baseline are in force"
+    expected = "the kernel settings match the baseline"
     if not offenders:
-        return passed(expected, f"all {count(checked, 'setting')} hold", checked=checked)
+        return passed(expected, f"all {count(checked, 'setting')} match the baseline", checked=checked)
     shown = listed([f"{offender.name} {offender.detail}" for offender in offenders], glue="; ")
     return failed(
         expected,
@@ -45,7 +45,7 @@ def kernel_settings(snapshot: Snapshot) -> Verdict:
 @check("host-lsm-enforcing")
 def lsm_enforcing(snapshot: Snapshot) -> Verdict:
     """Check for a security module that the kernel enforces and that the engine uses."""
-    expected = "AppArmor or SELinux enforces, for containers as well"
+    expected = "AppArmor or SELinux enforces its policy, also for containers"
     lsm = snapshot.fact("lsm")
     apparmor = lsm.get("apparmor") or {}
     selinux = lsm.get("selinux") or {}
@@ -63,7 +63,7 @@ def lsm_enforcing(snapshot: Snapshot) -> Verdict:
         off = "SELinux does not enforce" if selinux.get("enabled") else "neither AppArmor nor SELinux is on"
         return failed(expected, off, offenders=[Offender("lsm", "kernel", off)], evidence=evidence)
     if not problem and snapshot.engine_installed and module not in snapshot.security_options:
-        problem = f"{module} is on, and the engine does not use it"
+        problem = f"{module} is on, but the engine does not use it"
     if problem:
         return failed(expected, problem, offenders=[Offender("lsm", module, problem)], evidence=evidence)
     return passed(expected, f"{module} enforces", evidence=evidence)

@@ -110,9 +110,9 @@ def vulnerability_scan(snapshot: Snapshot) -> Verdict:
     return judge_all(
         sorted(images(snapshot), key=lambda image: image.created),
         judge,
-        expected="every image was scanned lately and rebuilt for what the scan found",
+        expected="every image was scanned recently, and has the security updates that the scan found",
         no_subjects=NO_IMAGES,
-        question="is there a recent scan report of each image's id without open findings",
+        question="check that each image has a recent scan report without open findings",
         evidence=() if last is None else (f"last scan: {last.scan.scanned_at}", *threshold.described_limits),
     )
 
@@ -178,7 +178,7 @@ def _has_no_system(scanned: Scanned | None) -> bool:
 def _undecided(scanned: Scanned | None, use: str) -> Iterator[str]:
     """Return the verdict of an unknown image: a question for a person, or an error if the scan failed."""
     if scanned is None:
-        yield Question(f"{use}, not scanned since it was added")
+        yield Question(f"{use}, not scanned yet")
     elif scanned.could_not:
         raise FactUnavailable(SOURCE, scanned.reason)
     else:
@@ -205,7 +205,7 @@ def _report_findings(report: Report, threshold: _Threshold) -> Iterator[str]:
     if report.ended:
         yield f"is of {report.ended}, which no longer gets security updates, according to {report.tool}"
     if not report.system:
-        yield Note(f"the report of {report.tool} is about no packages of the operating system")
+        yield Note(f"the report of {report.tool} does not cover packages of the operating system")
     open_findings = [
         each for each in report.findings if each.get("fixed") and threshold.counts(str(each.get("package")))
     ]
@@ -213,7 +213,7 @@ def _report_findings(report: Report, threshold: _Threshold) -> Iterator[str]:
     if number > threshold.updates:
         told = _first_of((f"{each.get('id')} in {each.get('package')}" for each in open_findings), number)
         what = count(number, "vulnerability", "vulnerabilities")
-        yield f"{report.tool} found {what} with a fix on {report.created[:10]}: {told}"
+        yield f"has {what} with an available fix, as {report.tool} found on {report.created[:10]}: {told}"
 
 
 def _first_of(names: Iterable[str], number: int) -> str:

@@ -52,7 +52,7 @@ def _on_manager(function: Check) -> Check:
     @wraps(function)
     def decided(snapshot: Snapshot) -> Verdict:
         if not _swarm(snapshot).get("ControlAvailable") and node_state(snapshot) == "active":
-            return not_applicable("this node is a worker: its managers decide")
+            return not_applicable("this node is a worker: the control is judged on managers")
         return function(snapshot)
 
     return _on_swarm(decided)
@@ -247,7 +247,7 @@ def node_certificates(snapshot: Snapshot) -> Verdict:
     if expiry <= 0:
         raise FactUnavailable(SOURCE, "NodeCertExpiry is missing")
     expected = f"certificates of nodes are renewed at least every {_MAX_CERTIFICATE_DAYS} days"
-    actual = f"they are valid for {expiry / _DAY:g} days"
+    actual = f"certificates of nodes are valid for {expiry / _DAY:g} days"
     decide = passed if expiry <= _MAX_CERTIFICATE_DAYS * _DAY else failed
     return decide(expected, actual)
 
@@ -261,9 +261,9 @@ def root_ca(snapshot: Snapshot) -> Verdict:
     turns = fields.number(fields.table(_spec(snapshot), "CAConfig", SOURCE), "ForceRotate", SOURCE)
     return manual(
         "the root certificate was changed within the site's period",
-        f"compare the root certificate's first day ({_first_day(certificate)}) with the period",
+        f"compare the root certificate's first day ({_first_day(certificate)}) with the site's period",
         evidence=(
-            f"rotated {turns} times by docker swarm ca --rotate",
+            f"the root certificate was rotated {turns} times by docker swarm ca --rotate",
             f"rotation under way: {'yes' if _cluster(snapshot).get('RootRotationInProgress') else 'no'}",
             *_dates(snapshot),
         ),
@@ -284,11 +284,13 @@ def data_plane(snapshot: Snapshot) -> Verdict:
         )
     data = fields.text(local, "DataPathAddr", SOURCE)
     if not data:
-        return failed(expected, f"both control and data use {advertised}: no data path address was given")
+        return failed(
+            expected, f"control plane and data path both use {advertised}: no data path address was given"
+        )
     facts = (f"control: {advertised}", f"data: {data}")
     if data == advertised:
-        return failed(expected, f"both control and data use {advertised}", evidence=facts)
-    return passed(expected, f"control uses {advertised}, data uses {data}", evidence=facts)
+        return failed(expected, f"control plane and data path both use {advertised}", evidence=facts)
+    return passed(expected, f"the control plane uses {advertised}, the data path uses {data}", evidence=facts)
 
 
 def _swarm(snapshot: Snapshot) -> JSONObject:

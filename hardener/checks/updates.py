@@ -40,7 +40,7 @@ def pending(snapshot: Snapshot) -> Sequence[JSONObject]:
 @check("host-updates-pending")
 def updates_pending(snapshot: Snapshot) -> Verdict:
     """Check that no security update is pending, and that no replaced program still runs."""
-    expected = "no security update is pending, and none needs a reboot"
+    expected = "no security update is pending, and no installed update waits for a restart or a reboot"
     packages = snapshot.fact("packages")
     offenders = [
         Offender(
@@ -64,7 +64,9 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
         found.append(f"kernel {newest} waits for a reboot")
     if waiting := _to_be_restarted(last):
         offenders += waiting
-        found.append(f"{count(len(waiting), 'process', 'processes')} run files that an update has replaced")
+        found.append(
+            f"{count(len(waiting), 'process', 'processes')} still run files that an update has replaced"
+        )
     if offenders:
         return failed(expected, ", ".join(found), offenders=offenders)
     if last and last.host and last.host.state is ScanState.CLEAN:
@@ -109,7 +111,8 @@ def updates_automatic(snapshot: Snapshot) -> Verdict:
             return _dnf(snapshot, packages, expected)
         case other:
             return manual(
-                expected, f"check how security updates are installed: the manager is {other or 'unknown'}"
+                expected,
+                f"check how security updates are installed: the package manager is {other or 'unknown'}",
             )
 
 
@@ -137,7 +140,9 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
     except FactAbsent:
         if not offenders:
             return manual(
-                expected, "check whether cron runs apt-compat daily: no systemd here", evidence=evidence
+                expected,
+                "check whether cron runs apt-compat daily: systemd does not run on this host",
+                evidence=evidence,
             )
         units = {}
     for timer in ("apt-daily.timer", "apt-daily-upgrade.timer") if units else ():

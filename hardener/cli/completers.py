@@ -67,7 +67,7 @@ def _selectors(context: click.Context, typed: str) -> Iterator[tuple[str, str]]:
 
 
 def _runs(context: click.Context, _typed: str) -> Iterator[tuple[str, str]]:
-    yield from (("latest", "the newest run"), ("latest~1", "the one before it"), ("baseline", ""))
+    yield from (("latest", "the newest run"), ("latest~1", "the run before the newest"), ("baseline", ""))
     from hardener.fleet import inventory_name
     from hardener.history import History, default_home
     from hardener.text import line, utc

@@ -78,7 +78,7 @@ def _elsewhere(control: Control, benchmark: str) -> dict[str, list[str]]:
 
 def _remediation(control: Control) -> str:
     if control.remediation is None:
-        return "No role remediates it yet: fix it by hand."
+        return "No role remediates this control: fix it by hand."
     remediation = control.remediation
     return (
         f"`hardener harden` fixes it with the role `{remediation.role}`, variable `{remediation.variable}`. "

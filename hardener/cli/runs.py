@@ -26,7 +26,7 @@ _NUMBERS = slice(3, 9)
 def runs(*, kept: Runs, json_file: Path | None) -> None:
     """List the runs of audit, harden, provision and drift in the history, newest first.
 
-    Name a run by its id or the beginning of it, or as latest, latest~1 (the one before) or baseline. These
+    Name a run by its id or the beginning of it, or as latest, latest~1 (the run before it) or baseline. These
     mean runs of the inventory of -i, or of the only inventory that has runs. retention.yml in the folder says
     how long runs are kept: keep_runs (500) and keep_days (400) are the defaults.
     """

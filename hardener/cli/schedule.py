@@ -66,7 +66,7 @@ def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...
     changed = systemd.install(wanted, times)
     click.echo(f"{line(name)}: {'installed' if changed else 'already installed'}", err=True)
     if not wanted.confined:
-        click.echo("the service runs without a sandbox, because this machine is one of its hosts", err=True)
+        click.echo("the service runs without a sandbox, because not every host is reached by ssh", err=True)
     if systemd.user and not systemd.lingers():
         click.echo(
             "hardener: warning: the schedule runs only while you are logged in"

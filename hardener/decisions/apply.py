@@ -187,7 +187,7 @@ def _attested_finding(finding: Finding, offenders: set[Offender], *, whole: bool
     else:
         # An attestation of the other objects does not turn waived ones into a pass.
         status = Status.WAIVED if finding.waived else Status.PASS
-        actual = "a person has looked at it"
+        actual = "attested by a person"
     return replace(
         verdict, status=status, actual=actual, offenders=rest, evidence=(*verdict.evidence, *map(line, seen))
     )

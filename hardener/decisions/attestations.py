@@ -113,7 +113,7 @@ def _evidence(folder: Path, entries: Sequence[AttestationEntry]) -> Iterator[tup
         place = (KEY, index, "evidence")
         if not entry.evidence:
             if entry.sha256:
-                yield (KEY, index, "sha256"), "is a digest, but there is no evidence"
+                yield (KEY, index, "sha256"), "is set, but evidence names no file"
             continue
         path = folder / entry.evidence
         try:
@@ -126,6 +126,6 @@ def _evidence(folder: Path, entries: Sequence[AttestationEntry]) -> Iterator[tup
             yield place, f"cannot be read: {getattr(error, 'strerror', None) or error}"
             continue
         if not entry.sha256:
-            yield place, f"has no sha256: its digest is {digest} now"
+            yield place, f"needs sha256: the file has {digest} now"
         elif entry.sha256 != digest:
-            yield (KEY, index, "sha256"), f"{entry.evidence} is not what was attested: it is {digest} now"
+            yield (KEY, index, "sha256"), f"does not match {entry.evidence}, whose SHA-256 is {digest} now"

@@ -170,7 +170,7 @@ class _Composer:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if seen:
-                    raise _Refused(event, "holds a second document")
+                    raise _Refused(event, "holds a second YAML document")
                 seen = True
                 content = self._value(next(self._events), ())
         return content

@@ -120,7 +120,7 @@ def _last_line(event: yaml.Event) -> int:
 
 def _unsupported_layout(path: Path) -> HardenerError:
     return HardenerError(
-        f"cannot add to {line(str(path))} in the layout of its list",
+        f"cannot add a waiver to {line(str(path))}: its list has an unsupported layout",
         hint=f"write the list as `{KEY}:` with one entry below the other, each beginning with `- `",
     )
 

@@ -72,7 +72,7 @@ class Writer:
                 hint="export fewer runs into one bundle",
             )
         if not _NAME.fullmatch(name) or name <= self._last:
-            raise ValueError(f"{name!r} is not a name of a bundle's file, or does not follow {self._last!r}")
+            raise ValueError(f"{name!r} is no file name of a bundle, or is out of order after {self._last!r}")
         self._last = name
         self._write(_header(name, size))
         written = 0

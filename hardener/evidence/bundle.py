@@ -173,8 +173,8 @@ def _publish(draft: Path, out: Path, entry: LedgerEntry) -> None:
     except OSError as error:
         raise HardenerError(
             f"cannot write {line(str(out))}: {error.strerror}",
-            hint=f"entry {entry.seq} of the ledger names this bundle, which was not written; export again:"
-            " that adds another entry",
+            hint=f"entry {entry.seq} of the ledger names this bundle, but the bundle was not written; export"
+            " again, which adds another entry",
         ) from error
     with suppress(OSError):  # it exists, but not every file system can guarantee it after a crash
         sync_folder(out.absolute().parent)

@@ -58,14 +58,14 @@ def require_names(manifest: Manifest) -> None:
     previous = manifest.previous
     if previous != START and (previous.seq == START.seq or previous.sha256 == START.sha256):
         raise Refused(
-            MANIFEST, f"no ledger has the previous entry that is named: {previous.seq}, {previous.sha256}"
+            MANIFEST, f"the previous entry of the ledger is impossible: {previous.seq}, {previous.sha256}"
         )
     identifiers = [run.info.run_id for run in manifest.runs]
     if not identifiers or identifiers != sorted(set(identifiers)) or not all(map(is_run_id, identifiers)):
-        raise Refused(MANIFEST, "the runs are not named and sorted by id as in an export")
+        raise Refused(MANIFEST, "the runs are missing, out of order, or have invalid ids")
     proofs = [each.id for each in manifest.proofs]
     if proofs != sorted(set(proofs)) or not all(map(_PROOF_ID.fullmatch, proofs)):
-        raise Refused(MANIFEST, "the proofs are not named and sorted by id as in an export")
+        raise Refused(MANIFEST, "the proofs are out of order, or have invalid ids")
     names = [file.name for file in manifest.files]
     expected = sorted(
         [
@@ -92,7 +92,7 @@ def _proof_names(found: Proof) -> Iterator[str]:
     """Yield the names of all files of a proof."""
     allowed = {profile_document.NAME, proof.NAME, *profile_document.FILES}
     if found.files != proof_files(set(found.files)) or not set(found.files) <= allowed:
-        raise Refused(MANIFEST, f"the files of proof {found.id} are not named and sorted as in an export")
+        raise Refused(MANIFEST, f"the files of proof {found.id} are out of order, or have invalid names")
     return (f"{found.folder}/{name}" for name in found.files)
 
 

@@ -175,12 +175,14 @@ def find(
         )
     if links[previous.seq] != previous:
         raise Refused(
-            name, f"entry {previous.seq} is not the one that the bundle follows: the ledger was rewritten"
+            name, f"entry {previous.seq} differs from the one in the bundle: the ledger was rewritten"
         )
     if found is None:
         raise Refused(name, f"ends at entry {head.seq}, but the bundle has a later entry, which is missing")
     if (found.bundle_sha256, found.manifest_sha256) != (bundle_sha256, manifest_sha256):
-        raise Refused(name, f"entry {found.seq} is another bundle's: the ledger or the bundle was replaced")
+        raise Refused(
+            name, f"entry {found.seq} belongs to another bundle: the ledger or the bundle was replaced"
+        )
     if found.runs != runs:
         raise Refused(name, f"entry {found.seq} names other runs than the bundle holds")
     return Place(found, head)

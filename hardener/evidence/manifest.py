@@ -157,7 +157,7 @@ class Manifest:
             document = json.loads(data, object_pairs_hook=_object)
             kinds = (PREDICATE, PREDICATE_PROOFS)
             if document["_type"] != STATEMENT or document["predicateType"] not in kinds:
-                raise Refused(MANIFEST, f"not of a kind that this hardener reads ({', '.join(kinds)})")
+                raise Refused(MANIFEST, f"this version of hardener reads only {' and '.join(kinds)}")
             predicate = document["predicate"]
             previous = predicate["ledger"]["previous"]
             manifest = cls(
@@ -178,7 +178,7 @@ class Manifest:
             raise Refused(MANIFEST, f"not a manifest: {type(error).__name__} {error}") from None
         if rendered != data:
             place = next(_differences(document, json.loads(rendered), ""), "spaces, or the order of keys")
-            raise Refused(MANIFEST, f"not as an export writes it: {place}")
+            raise Refused(MANIFEST, f"differs from what an export writes: {place}")
         return manifest
 
 
@@ -276,7 +276,7 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
     if run.verb not in VERBS:
         raise Refused(MANIFEST, f"{run.verb!r} is not one of hardener's commands: {', '.join(VERBS)}")
     if list(run.counts) != _STATUSES:
-        raise Refused(MANIFEST, f"the counts of run {info.run_id} are not one for each status")
+        raise Refused(MANIFEST, f"the counts of run {info.run_id} do not list every status in order")
     if len(set(run.controls)) != len(run.controls):
         raise Refused(MANIFEST, f"run {info.run_id} names a control twice")
     if run.declared and run.decided is None:

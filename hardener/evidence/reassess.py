@@ -80,7 +80,7 @@ class Reassessment:
         self._declarations = {declared_name(run.folder, what): what for what in run.declared}
         for name, what in self._declarations.items():
             if sums[name] != run.declared[what]:
-                raise Refused(name, "not the decision file by which the run in the manifest was judged")
+                raise Refused(name, "differs from the decision file that the manifest records for the run")
 
     def is_declared(self, name: str) -> bool:
         """Return whether a file has the waivers or the attestations of the run."""
@@ -121,7 +121,7 @@ class Reassessment:
             self._compare(host, None)
         self._reported.finish()
         if self._counts != Counter(self._run.counts):
-            raise Refused(MANIFEST, f"the counts of run {self._run.info.run_id} are not those of its reports")
+            raise Refused(MANIFEST, f"the counts of run {self._run.info.run_id} differ from its reports")
         for name, report in self._reports.items():
             for piece in report.end():
                 self._write(name, piece)
@@ -281,4 +281,4 @@ def _require_selected(run: Run) -> None:
     except HardenerError as error:
         raise Refused(MANIFEST, f"run {run.info.run_id}: {error.message}") from None
     if chosen.level not in _LEVELS or run.controls != tuple(control.slug for control in selected):
-        raise Refused(MANIFEST, f"the controls of run {run.info.run_id} are not those that it selected")
+        raise Refused(MANIFEST, f"the controls of run {run.info.run_id} do not match its selection")

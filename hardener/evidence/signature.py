@@ -170,7 +170,7 @@ def _unknown_signer(fingerprint: str, output: bytes, allowed: Path) -> str:
     """Describe why no allowed signer matches the signature."""
     reasons = [text for text in output.decode("utf-8", "replace").splitlines() if "key " in text]
     if not reasons:
-        return f"signed with the key {fingerprint}, which is not one of {allowed}"
+        return f"signed with the key {fingerprint}, which {allowed} does not list"
     return f"the key {fingerprint} may not sign: {reasons[-1]}"
 
 

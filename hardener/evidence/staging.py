@@ -159,7 +159,7 @@ class _Population:
             controls = tuple(finding.control.slug for finding in assessment.findings)
             if self.hosts and controls != self.controls:
                 raise HardenerError(
-                    f"{line(assessment.host)} was judged by other controls than the hosts before"
+                    f"{line(assessment.host)} was judged by other controls than the previous hosts"
                 )
             self.controls = controls
             self.hosts.append(Host(assessment.host, "", assessment.unreachable, assessment.not_begun))

@@ -129,7 +129,7 @@ def _query(digest: bytes, nonce: int) -> bytes:
 
 def _der(tag: int, content: bytes) -> bytes:
     if len(content) > 127:
-        raise ValueError(f"{len(content)} bytes are too many for a value of a request")
+        raise ValueError(f"{len(content)} bytes are too many for a value in a time stamp request")
     return bytes((tag, len(content))) + content
 
 

@@ -127,7 +127,7 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
     document = member.read(_MAX_MANIFEST)
     own = File(member.name, member.size, member.sha256())
     if f"{own.sha256}  {own.name}\n".encode() not in sums:
-        raise Refused(MANIFEST, "altered: its SHA-256 is not the signed one")
+        raise Refused(MANIFEST, "altered: its SHA-256 differs from the signed digest")
     manifest = Manifest.parse(document)
     require_names(manifest)
     if render((*manifest.files, own)) != sums:
@@ -238,7 +238,7 @@ def _any(members: Iterator[Member], name: str) -> Member:
 
 def _require_same(found: File, expected: File) -> None:
     if found != expected:
-        raise Refused(found.name, "altered: its SHA-256 or its size is not the signed one")
+        raise Refused(found.name, "altered: its SHA-256 or its size differs from the signed manifest")
 
 
 def _require_exporter(manifest: Manifest, readme: File) -> None:
@@ -250,10 +250,10 @@ def _require_exporter(manifest: Manifest, readme: File) -> None:
     if others:
         raise Refused(
             MANIFEST,
-            "the runs and proofs name several versions of hardener that exported them; a bundle has only one",
+            "its runs and proofs were exported by several versions of hardener; one version exports a bundle",
         )
     if exporter == __version__ and readme.sha256 != hashlib.sha256(instructions()).hexdigest():
-        raise Refused(readme.name, "not the instructions that this version of hardener writes")
+        raise Refused(readme.name, "differs from the instructions that this version of hardener writes")
 
 
 def _stamp(answer: bytes, signed: bytes, trust: Trust) -> Stamp:

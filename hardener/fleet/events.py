@@ -112,7 +112,7 @@ _NO_SUDO_HINT = "install sudo on the host, or log in as root"
 _HINTS = {
     "sudo: a password is required": _SUDO_HINT,
     "Missing sudo password": _SUDO_HINT,
-    "Incorrect sudo password": "--ask-become-pass asks for the right one",
+    "Incorrect sudo password": "give the right password with --ask-become-pass",
     "sudo: not found": _NO_SUDO_HINT,
     "sudo: command not found": _NO_SUDO_HINT,
     "you must have a tty to run sudo": _TTY_HINT,

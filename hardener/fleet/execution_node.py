@@ -48,7 +48,7 @@ def _with_python_of(playbook: str | None) -> None:
         or not words
         or os.path.realpath(words[0]) == os.path.realpath(sys.executable)
     ):
-        sys.exit(f"[ERROR]: this node's Python cannot import ansible, and {playbook} does not name another")
+        sys.exit(f"[ERROR]: this node's Python cannot import ansible, and {playbook} names no other Python")
     os.execv(words[0], [*words, *sys.orig_argv[1:]])  # noqa: S606 - no shell is the point
 
 

@@ -23,7 +23,7 @@ _NOT_MEANT = ("no root 'plugin' key found", "Exec format error")
 _HINTS = (
     ("no vault secrets found", "give the password: --ask-vault-pass or --vault-password-file"),
     ("Decryption failed", "is it the right vault password?"),
-    ("no hosts to target", "`--limit` leaves none; see `ansible-inventory --graph`"),
+    ("no hosts to target", "no host of the inventory matches; see `ansible-inventory --graph`"),
     (
         "Could not match supplied host pattern",
         "no host or group has that name; see `ansible-inventory --graph`",

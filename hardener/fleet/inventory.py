@@ -36,12 +36,13 @@ def check(inventory: str) -> None:
         # Ansible gets its own terminal, and not our open files.
         if not (Path(inventory).is_file() or Path(inventory).is_dir()):
             raise HardenerError(
-                f"inventory {line(inventory)} is neither a file nor a folder", hint="write it to a file"
+                f"inventory {line(inventory)} is neither a file nor a folder",
+                hint="write the inventory to a file",
             )
         return
     hosts = _hosts(inventory)
     if not hosts:
-        raise HardenerError("the inventory names no host", hint="-i 'db01,' names one")
+        raise HardenerError("the inventory names no host", hint="name a host, such as -i 'db01,'")
     if len(hosts) > 1 and all(map(_exists, hosts)):
         raise HardenerError(
             f"{' and '.join(map(line, hosts[:3]))} are files, and only one inventory is allowed",

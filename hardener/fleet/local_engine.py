@@ -20,7 +20,7 @@ from hardener.text import line
 _SYSTEM = frozenset({"/run/docker.sock", "/var/run/docker.sock"})
 _LARGEST = 1 << 20  # bytes of a configuration file of docker
 _MOST_VALUES = 10_000
-_OVER_SSH = "name its host in an inventory that ssh reaches, such as -i 'db01,'"
+_OVER_SSH = "give the host of the engine as an inventory for ssh, such as -i 'db01,'"
 
 
 def engine_socket(environment: Mapping[str, str], *, platform: str = sys.platform) -> str:

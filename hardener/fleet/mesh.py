@@ -295,7 +295,7 @@ def _checked(inventory: Inventory) -> Callable[[tuple[str, ...]], None]:
             if inventory.variables.get(host, {}).get("ansible_connection") == "local":
                 raise HardenerError(
                     f"{line(host)} is this machine, which a mesh cannot reach",
-                    hint="name it in an inventory that ssh reaches, or run without --mesh",
+                    hint="give it an ssh connection in the inventory, or run without --mesh",
                 )
 
     return check

@@ -160,7 +160,7 @@ class Run:
         if self._end and isinstance(self._end.error, UnicodeEncodeError):
             return HardenerError(
                 f"Ansible requires names in UTF-8: {line(self._end.error.object)}",
-                hint="rename it, or work elsewhere",
+                hint="rename the file or folder, or work in another folder",
             )
         if self._end and self._end.error:
             return InternalError(f"ansible-runner failed: {line(repr(self._end.error))}")

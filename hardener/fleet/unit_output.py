@@ -70,7 +70,7 @@ class UnitOutput:
             ReceptorError: there was no output for its lease.
         """
         if time.monotonic() > self._alive + self._lease:
-            raise ReceptorError(f"no output for {self._lease:g} s")
+            raise ReceptorError(f"the node sent no output for {self._lease:g} s")
         try:
             if self._connection is None:
                 self._connection = self._receptor.results(self._unit, self._position)
@@ -89,6 +89,6 @@ class UnitOutput:
         self.close()
         with suppress(ReceptorError):  # its lease decides
             if ended := self._receptor.ended(self._unit):
-                raise EndedError(f"the work ended before its answer was complete: it {ended}")
+                raise EndedError(f"the work ended before its output was complete: it {ended}")
         time.sleep(_WAIT_S)
         yield Idle()

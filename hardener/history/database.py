@@ -127,7 +127,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         version = _version(connection)  # another process may have upgraded it first
         if version > len(_MIGRATIONS):
             raise HardenerError(
-                f"{path} was written by a newer hardener", hint="update this one, or give another --home"
+                f"{path} was written by a newer hardener", hint="update hardener, or give another --home"
             )
         for statements in _MIGRATIONS[version:]:
             for statement in statements:

@@ -52,6 +52,7 @@ def _parse(path: Path, text: bytes) -> tuple[int, float]:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
         raise HardenerError(
-            f"{path}: {line(key)}: {line(first['msg'])}", hint="its keys are keep_runs and keep_days"
+            f"{path}: {line(key)}: {line(first['msg'])}",
+            hint="the keys of this file are keep_runs and keep_days",
         ) from error
     return said.keep_runs, said.keep_days

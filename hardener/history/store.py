@@ -211,7 +211,7 @@ class History:
         known = self.inventories()
         name = line(repr(called))
         if not known:
-            return HardenerError(f"there is no run {name}", hint=f"none is kept in {self.path}")
+            return HardenerError(f"there is no run {name}", hint=f"no run is kept in {self.path}")
         if inventory is None:
             kept = sum(each.runs for each in known)
             return HardenerError(f"there is no run {name}", hint=f"{_kept(kept)}; `hardener runs` lists them")

@@ -84,4 +84,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _ending(code: int) -> str:
-    return f"it was ended by signal {-code}" if code < 0 else f"exit code {code}"
+    return f"signal {-code} ended the command" if code < 0 else f"exit code {code}"

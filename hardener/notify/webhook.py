@@ -16,7 +16,7 @@ from hardener.errors import HardenerError
 from hardener.notify.target import NotDelivered, Target
 
 _TIMEOUT_S = 30.0
-_HINT = "https://… or, on this machine, http://localhost…"
+_HINT = "give a URL with https, or http://localhost… for this machine"
 
 
 class Webhook(Target):

@@ -28,7 +28,7 @@ _HELP = {
     "hardener_run_exit_code": "Exit code of the run: 0 is success, README.md lists the others.",
     "hardener_run_duration_seconds": "Duration of the run in seconds.",
     "hardener_run_end_timestamp_seconds": "End of the run, in seconds since 1970.",
-    "hardener_run_hosts_not_begun": "Hosts whose change was not begun, because of a limit or a window.",
+    "hardener_run_hosts_not_begun": "Hosts left unchanged, because of a limit of failures or a window.",
     "hardener_compliance_ratio": "Passing controls among those that pass, fail or are errors.",
     "hardener_host_reachable": "Whether the run could read the facts of a host.",
     "hardener_host_last_audit_timestamp_seconds": (

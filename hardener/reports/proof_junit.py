@@ -40,7 +40,7 @@ def proof_junit(proof: Proof, *, name: str, properties: dict[str, str]) -> str:
 
 
 def _cases(proof: Proof, package: str) -> Iterator[TestCase]:
-    exercise = TestCase("the exercise proves something", classname=f"{package}.exercise")
+    exercise = TestCase("the exercise detects a profile that is too strict", classname=f"{package}.exercise")
     profile = TestCase("the container works under the profile", classname=f"{package}.profile")
     reasons = "\n".join(proof.reasons)
     if proof.verdict is Verdict.NOT_EXERCISED:

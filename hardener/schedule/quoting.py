@@ -63,4 +63,6 @@ def _require_printable(text: str, where: str) -> None:
 
 
 def _refused(text: str, where: str) -> HardenerError:
-    return HardenerError(f"{line(repr(text))} cannot be written into {where}", hint="give it another name")
+    return HardenerError(
+        f"{line(repr(text))} cannot be written into {where}", hint="rename the file, or give another value"
+    )

@@ -60,7 +60,7 @@ class Systemd:
             HardenerError: systemd does not run here.
         """
         if not RUNNING.is_dir():
-            raise HardenerError("systemd does not run here", hint=_NO_CRON)
+            raise HardenerError("systemd does not run on this machine", hint=_NO_CRON)
         if os.geteuid() == 0:
             return cls(SYSTEM_UNITS, user=False)
         configured = os.environ.get("XDG_CONFIG_HOME", "")

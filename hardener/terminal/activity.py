@@ -31,7 +31,7 @@ def screen(activity: HostActivity) -> Iterator[RenderableType]:
     """Return the screen of a host."""
     host = line(activity.host)
     if activity.before is not None:
-        yield Text(f"{host}: since {utc(activity.before.began)}, by its collector", style="bold")
+        yield Text(f"{host}: since {utc(activity.before.began)}, recorded by its collector", style="bold")
         yield from _window(activity.before)
     if activity.record_problem:
         yield Text(f"{host}: problem of its collector: {line(activity.record_problem)}", style="red")

@@ -79,7 +79,7 @@ def _changes(kind: ChangeKind, drift: Drift) -> Iterator[RenderableType]:
         if others := one[_ALIKE_SHOWN:]:
             hosts = sum(len(each.hosts) for each in others)
             where = "1 more host" if hosts == 1 else f"{hosts} more hosts"
-            what.append(f"\nin other ways on {where}: `hardener diff --host` shows one", "bright_black")
+            what.append(f"\nother changes on {where}: see `hardener diff --host HOST`", "bright_black")
         table.add_row(Text(mark, style=colour), Text(line(one[0].change.id)), what)
     yield Padding(table, (0, 1))
 
@@ -139,7 +139,7 @@ def _axes(alike: GroupedContainerChange) -> Text:
         what.append(f"\n{text}")
     if changed.profiled:
         names = ", ".join(first([line(name, 60) for name in changed.profiled], _HOSTS_SHOWN))
-        whose = "its own seccomp profile" if changed.container else f"the own seccomp profile of {names}"
+        whose = "its own seccomp profile" if changed.container else f"the custom seccomp profile of {names}"
         what.append(
             f"\n{whose} was made for the earlier identity: record the container again", style="magenta"
         )

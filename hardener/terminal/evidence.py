@@ -32,7 +32,7 @@ def verified_lines(verified: Verified) -> Iterator[str]:
         yield f"          profile sha256:{told.profile} of {', '.join(told.recordings)}"
         yield f"          {needed} of {len(removals)} removed permissions are needed; {_judged(proven)}"
     if place := verified.place:
-        yield f"ledger    entry {place.entry.seq} of {place.head.seq}; its last is {place.head.sha256}"
+        yield f"ledger    entry {place.entry.seq} of {place.head.seq}; the last has {place.head.sha256}"
     else:
         yield "ledger    not compared: give --ledger"
 
@@ -40,8 +40,8 @@ def verified_lines(verified: Verified) -> Iterator[str]:
 def _judged(proven: Proven) -> str:
     """Describe the result of judging a proof's observations again."""
     if proven.judge:
-        return f"judged by {line(proven.judge)}, not compared"
-    return "the verdict follows from its observations"
+        return f"judged by {line(proven.judge)}, not judged again"
+    return "the observations confirm the verdict"
 
 
 def _compared(again: Reassessed) -> str:
@@ -50,5 +50,5 @@ def _compared(again: Reassessed) -> str:
         return f"judged by {line(again.judge)}; {again.differences} differ when judged by this version"
     if again.writer:
         writer = line(again.writer)
-        return f"all follow from the facts; the reports were written by hardener {writer}, not compared"
-    return "all follow from the facts, in every report"
+        return f"all match the facts; the reports of hardener {writer} were not compared"
+    return "all match the facts, in every report"

@@ -103,7 +103,7 @@ class Phase(Progress):
         self.note(
             "there is no result; all twins are removed"
             if removed
-            else "there is no result; what is left of the twins is removed later, or by the next recording",
+            else "there is no result; remaining twins are removed later, or by the next recording",
             colour="yellow",
         )
 

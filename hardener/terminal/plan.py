@@ -65,7 +65,7 @@ def _hosts(group: Sequence[Outlook], benchmark: str, *, narrow: bool) -> Iterato
         )
         yield Padding(_withheld(withheld, benchmark), (0, 1))
     if outlook.plan.beyond:
-        beyond = Text(f"No role remediates ({len(outlook.plan.beyond)})", style="bold red")
+        beyond = Text(f"Not remediated by any role ({len(outlook.plan.beyond)})", style="bold red")
         ids = ", ".join(finding.control.id_in(benchmark) for finding in outlook.plan.beyond)
         beyond.append(f"  {ids}\n", style="not bold default")
         beyond.append("`hardener explain ID` says what to do", style="not bold bright_black")

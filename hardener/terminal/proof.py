@@ -15,12 +15,12 @@ from hardener.workload.proof import ProofDocument
 from hardener.workload.verdict import fresh
 
 _RECORD_AGAIN = (
-    "what the filter refused is in no recording: record the container again with this exercise, and name all"
-    " recordings in `hardener workload profile`"
+    "no recording has the calls that the filter refused: record the container again with this exercise, and"
+    " name all recordings in `hardener workload profile`"
 )
 _NOT_NEEDED = (
-    "not needed: either the exercise does not use it, or the container can do without:"
-    " `hardener workload profile` leaves out a capability by --drop"
+    "not needed: the exercise does not use the permission, or the container works without it;"
+    " `hardener workload profile --drop NAME` leaves out a capability"
 )
 _STYLES = {"safe": "bold green", "not safe": "bold red", "not exercised": "bold yellow"}
 

@@ -102,7 +102,7 @@ def _by_name(scan: Scan) -> Iterator[tuple[str, Scanned]]:
 
 def _detail(scanned: Scanned) -> str:
     if scanned.state is ScanState.CLEAN:
-        return f"by the index of {line(scanned.index_date[:10])}"
+        return f"according to the index of {line(scanned.index_date[:10])}"
     if scanned.state is not ScanState.OUTDATED:
         return line(scanned.reason)
     names = [f"{line(each.name, 60)} {line(each.fixed, 40)}" for each in scanned.packages[:_NAMED]]

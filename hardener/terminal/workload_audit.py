@@ -64,7 +64,7 @@ def _headline(audits: Sequence[HostAudit], found: _Found) -> str:
     parts = ", ".join(f"{levels[level]} {level.value}" for level in Severity if levels[level])
     judged = sum(1 for each in audits if not each.error)
     if audits and not judged:
-        return "the containers of no host are known"
+        return "no host reported its containers"
     running = f"{count(len(found), 'container')} on {count(judged, 'host')}"
     return f"{running}: {parts}" if parts else f"{running}: none is running"
 

@@ -115,8 +115,8 @@ def apparmor(
         *_written(merged, writes),
         *_read(merged),
         *(Rule(text=text, why="a device that every container has") for text in _DEVICES),
-        *(Rule(text=text, why="the loader of dynamic programs") for text in _LOADER),
-        Rule(text=_ENGINES_FILES, why="the engine puts it into every container"),
+        *(Rule(text=text, why="the dynamic loader") for text in _LOADER),
+        Rule(text=_ENGINES_FILES, why="files that the engine puts into every container"),
         *_denied(merged, capabilities),
     ]
     return AppArmor(name=name, rules=tuple(dict.fromkeys(rules)), left_out=left_out)
@@ -146,9 +146,9 @@ def _processes(name: str, calls: Collection[str]) -> Iterator[Rule]:
     yield Rule(text=f'ptrace (read, readby) peer="{name}"', why="between processes of the container")
     if tracing := sorted(_TRACING & frozenset(calls)):
         text = f'ptrace (trace, tracedby) peer="{name}"'
-        yield Rule(text=text, why="a program traces another of the container", of=tuple(tracing))
+        yield Rule(text=text, why="a program traced another program of the container", of=tuple(tracing))
     else:
-        yield Rule(text="audit deny ptrace (trace, tracedby)", why="nothing traced anything")
+        yield Rule(text="audit deny ptrace (trace, tracedby)", why="no program traced another")
 
 
 def _executed(merged: Merged) -> Iterator[Rule]:
@@ -158,19 +158,19 @@ def _executed(merged: Merged) -> Iterator[Rule]:
         yield _rule(text, "mrix", "it was executed", paths, merged.executed)
     program = next(iter(merged.one.container.entrypoint), "")
     if usable(program) and program not in merged.executed:
-        yield Rule(text=f'"{pattern(program)}" mrix', why="the image starts with it", of=(program,))
+        yield Rule(text=f'"{pattern(program)}" mrix', why="the program that the image starts", of=(program,))
 
 
 def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
     covered: list[str] = []
     for folder in writes.folders:
         covered.append(folder.path)
-        yield from _folder(folder.path, "it is written below", tuple(folder.paths), folder.paths)
+        yield from _folder(folder.path, "written paths below this folder", tuple(folder.paths), folder.paths)
     for mount in merged.one.container.mounts:
         target = mount.target.rstrip("/")
         if not mount.read_only and usable(target):
             covered.append(target)
-            yield from _folder(target, "a mount of the container that it may write to", (mount.target,), {})
+            yield from _folder(target, "a writable mount of the container", (mount.target,), {})
     changed = {**merged.created, **merged.written}
     rest = {
         path: seen
@@ -179,7 +179,7 @@ def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
     }
     for path in sorted(path for path in rest if path.endswith("/")):
         seen = rest.pop(path)
-        why = "temporary files were in it"
+        why = "temporary files were in this folder"
         yield Rule(text=f'"{plain(path)}*" rwkl', why=why, of=(path,), seen=seen)
     for text, paths in _by_pattern(rest).items():
         yield _rule(text, "rwkl", "it was written", paths, rest)
@@ -205,7 +205,7 @@ def _read(merged: Merged) -> Iterator[Rule]:
 
 def _denied(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
     for text in _DENIED_BY_ENGINE:
-        yield Rule(text=f"audit deny {text}", why="the engine's own profile denies it")
+        yield Rule(text=f"audit deny {text}", why="the engine's default profile denies this access")
     if merged.read is not None:
         touched = {*merged.read, *merged.written, *merged.created}
         for path in _SECRETS:

@@ -22,7 +22,7 @@ _OVERCOMMIT = frozenset(
 )
 _UNSEEN = {
     "capabilities": "Capability checks could not be recorded: a profile keeps all capabilities.",
-    "sockets": "Arguments are not in the audit log: no families of sockets, and not what capset asks for.",
+    "sockets": "The audit log has no arguments of calls: socket families and requests of capset are unknown.",
 }
 # Limits of a list: the maximum of a recording, and smaller ones where it would be too large to be read.
 _LENGTHS = (MAX_SET, 2000, 400, 80)

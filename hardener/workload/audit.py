@@ -95,7 +95,7 @@ def audit(
             error=f"{missing.source} could not be read: {missing.reason}",
         )
     except MALFORMED as error:  # the data come from an untrusted host
-        reason = f"the facts are not as the collector writes them ({type(error).__name__})"
+        reason = f"the facts are not in the format of the collector ({type(error).__name__})"
         return HostAudit(host=host, collected_at=snapshot.collected_at, error=reason)
 
 

@@ -288,7 +288,7 @@ def _plain(node: yaml.Node | None, left: list[int] | None = None) -> Any:
     left[0] -= 1
     if left[0] < 0:
         raise HardenerError(
-            f"the compose file has more than {_MOST_VALUES} values", hint="its aliases multiply them"
+            f"the compose file has more than {_MOST_VALUES} values", hint="aliases in the file repeat values"
         )
     if isinstance(node, yaml.MappingNode):
         return [(_plain(key, left), _plain(value, left)) for key, value in node.value]

@@ -67,10 +67,10 @@ class Container(Part):
 
     name: Name
     image: Text
-    digest: Digest = Field(description="of the image: its id")
+    digest: Digest = Field(description="id of the image")
     user: Text
-    entrypoint: Words = Field(description="the program; every further word as a digest with the host's key")
-    command: Words = Field(description="every word as a digest with the host's key")
+    entrypoint: Words = Field(description="the program; every further word as a keyed digest")
+    command: Words = Field(description="every word as a keyed digest")
     mounts: SetOf[Mount]
     network_mode: Text
     pid_mode: Text

@@ -127,7 +127,7 @@ def _mounted(path: str, mounts: Iterable[Mount]) -> bool:
 def _obstacle(folder: str, path: str, known: frozenset[str], *, reads_known: bool) -> str:
     bare = path.rstrip("/") or "/"
     if not path.startswith("/") or normpath(bare) != bare or not path.isprintable():
-        return "its path is not normalised and printable"
+        return "the path is relative, not normalised, or has unprintable characters"
     if any(sign in folder for sign in ":,"):
         return f"no mount option can name a path with a {'colon' if ':' in folder else 'comma'}"
     if folder in _SYSTEM:

@@ -46,7 +46,7 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
         architecture: {
             name: {
                 **call,
-                "programs": _shortened(sorted(call["programs"]), names, "programs of one call", said),
+                "programs": _shortened(sorted(call["programs"]), names, "programs of a system call", said),
             }
             for name, call in calls.items()
         }

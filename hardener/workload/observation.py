@@ -33,7 +33,7 @@ class Refusal(Part):
     call: CallName
     error: Annotated[int, Field(ge=1, le=4095)]
     by: Literal["filter", "kernel"] = Field(
-        description="the seccomp filter, or the kernel because a right is missing"
+        description="what refused: the seccomp filter, or the kernel for lack of privileges"
     )
     times: Count = Field(default=0, description="greatest number of such refusals in one start; 0 if unknown")
 
@@ -62,8 +62,8 @@ class Observation(Part):
     starts: Count = Field(
         default=0, description="number of starts with the same result as without the profile"
     )
-    failed: Count = Field(default=0, description="number of other starts")
-    exercised: bool = Field(default=False, description="whether the exercise happened")
+    failed: Count = Field(default=0, description="number of starts with another result")
+    exercised: bool = Field(default=False, description="whether the exercise was run")
     passed: bool = False
     phases: Annotated[tuple[PhaseResult, ...], Field(max_length=len(PHASES))] = ()
     identities: Annotated[tuple[Identity, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()

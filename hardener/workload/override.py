@@ -28,7 +28,7 @@ def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = 
         f"# {SECCOMP} is looked for in the folder of the project's first compose file.",
     ]
     if any(replaced.values()):
-        lines.append("# !override takes the place of a list, and is known to docker compose since 2.24.4.")
+        lines.append("# !override replaces a list; docker compose supports it since 2.24.4.")
     lines += ["services:", f"  {quoted(name)}:"]
     for key, value in service_keys(profile, seccomp=seccomp).items():
         tag = " !override" if replaced.get(key) else ""
@@ -45,4 +45,4 @@ def comments(profile: Profile) -> Iterator[str]:
     """Return comments on values that are known but not set."""
     if profile.memory:
         mebibytes = -(-profile.memory // (1 << 20))
-        yield f"mem_limit: not set; {mebibytes} MiB was the most in use while it was recorded"
+        yield f"mem_limit: not set; the recorded peak was {mebibytes} MiB"

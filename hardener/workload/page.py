@@ -129,7 +129,7 @@ def _calls(profile: Profile) -> Section:
     if seccomp is None:
         return Section(
             title=title,
-            sentences=(("The engine's default profile could not be read, so none is made from it.",),),
+            sentences=(("No profile: the engine's default profile could not be read.",),),
         )
     sentences = [
         _say(
@@ -140,15 +140,15 @@ def _calls(profile: Profile) -> Section:
     if seccomp.families_refused:
         sentences.append(
             _say(
-                "Added by hardener: socket(AF_ALG) is refused, which the default permits; and families are"
-                " compared as the kernel reads them."
+                "Added by hardener: socket(AF_ALG) is refused, which the default permits; and socket families"
+                " are compared as 32-bit values, as in the kernel."
             )
         )
     if seccomp.not_known:
         sentences.append(
             _say(
-                f"Calls newer than Linux 4.10 ({NEWER[0]} and later) that are refused answer as in a kernel"
-                " that does not know them (ENOSYS), so that programs use older ones."
+                f"Refused calls that are newer than Linux 4.10 ({NEWER[0]} and later) fail with ENOSYS, as in"
+                " an older kernel, so that programs use older calls instead."
             )
         )
     rows = []
@@ -163,7 +163,7 @@ def _refused(profile: Profile) -> Section:
     return Section(
         title="System calls that stay refused",
         sentences=(
-            ("They were recorded, and the engine's default refuses them: --allow-extra NAME permits one.",),
+            ("These calls were recorded, but the default refuses them: --allow-extra NAME permits a call.",),
         ),
         rows=tuple(
             Row(Name(name), _reason(profile.calls[name], profile.merged.total))
@@ -179,11 +179,11 @@ def _reason(why: Why, total: int) -> Words:
     if why.runtime:
         parts.append(("the runtime made it", *_seen(why.runtime, total)))
     if why.base:
-        parts.append(("the runtime needs it for any container, as measured",))
+        parts.append(("the runtime needs it for every container, as measured",))
     if why.go:
         parts.append(("a Go runtime may need it at any start",))
     if why.kernel:
-        parts.append(("the kernel or another clock may need it",))
+        parts.append(("the kernel may need it, or a program on a machine with another clock",))
     if why.library:
         parts.append(("the C library may make it in some runs",))
     return _joined(parts)
@@ -195,7 +195,7 @@ def _capabilities(profile: Profile) -> Section:
     if dropped:
         sentences.append((f"Dropped: {', '.join(dropped)}.",))
     if "capabilities" in profile.merged.unseen:
-        sentences.append(_say("Checks could not be recorded: the container keeps the capabilities it had."))
+        sentences.append(_say("Capability checks could not be recorded: all capabilities are kept."))
     elif profile.user:
         sentences.append(
             _say(
@@ -226,8 +226,8 @@ def _privileges(profile: Profile) -> Section:
     rows = []
     if profile.user:
         theirs = _listed(profile.user.paths, before=" ")
-        sentences.append((f"It runs as {profile.user}, who owns:", *theirs))
-        sentences.append(("Change the owner of root's files in its volumes to this user (chown).",))
+        sentences.append((f"The container runs as {profile.user}, who owns:", *theirs))
+        sentences.append(("Change the owner of root's files in the volumes to this user (chown).",))
     if profile.no_new_privileges:
         sentences.append(("no-new-privileges is set: no executed program gains privileges.",))
     else:
@@ -241,7 +241,7 @@ def _root(profile: Profile) -> Section:
     if profile.writes.obstacles and not profile.merged.one.container.read_only:
         return Section(
             title="Root file system",
-            sentences=(("It stays writable: a tmpfs cannot replace the folders of these paths.",),),
+            sentences=(("The root stays writable: a tmpfs cannot replace the folders of these paths.",),),
             rows=tuple(
                 Row(Name(each.path), (Name(each.why), *_seen(each.seen, total, programs=False)))
                 for each in profile.writes.obstacles
@@ -259,7 +259,7 @@ def _root(profile: Profile) -> Section:
     return Section(
         title="Root file system",
         sentences=(
-            _say("It is read-only; files are written to memory, and are lost when the container ends."),
+            _say("The root is read-only; the folders below are in memory, and lost when the container ends."),
         ),
         rows=tuple(rows),
     )

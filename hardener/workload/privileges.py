@@ -157,7 +157,7 @@ class _Reader:
         except FactUnavailable as missing:
             self.unknown.append(f"{part}: {missing.reason}")
         except MALFORMED as error:
-            self.unknown.append(f"{part}: not as the collector writes it ({type(error).__name__})")
+            self.unknown.append(f"{part}: not in the format of the collector ({type(error).__name__})")
         return default
 
 

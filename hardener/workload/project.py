@@ -122,7 +122,7 @@ def _compose_output(words: Sequence[str], files: Sequence[str]) -> str:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it printed nothing"]
         raise HardenerError(
             f"{name}: docker compose cannot read it: {line(said[-1], 300)}",
-            hint="run `docker compose config` beside it",
+            hint="run `docker compose config` in its folder",
         )
     if len(done.stdout) > _MOST:
         raise HardenerError(f"{name}: docker compose expands it to more than {_MOST >> 20} MB")

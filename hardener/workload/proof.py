@@ -53,7 +53,7 @@ class ProofDocument(Part):
     name: str
     began: Moment
     ended: Moment
-    profile: Digest = Field(description="SHA-256 of profile.json, which contains those of the other files")
+    profile: Digest = Field(description="SHA-256 of profile.json, which has the digests of the other files")
     host: Host
     container: Container
     exercise: Literal["command", "command in the container"]

@@ -90,7 +90,9 @@ def check(files: Mapping[str, bytes]) -> Proven:
         if name not in files:
             raise InconsistentError(name, "missing")
         if digest(files[name]) != expected:
-            raise InconsistentError(name, f"altered: not the file that {profile_document.NAME} names")
+            raise InconsistentError(
+                name, f"altered: its SHA-256 differs from the digest in {profile_document.NAME}"
+            )
     if found.profile != digest(files[profile_document.NAME]):
         raise InconsistentError(proof.NAME, "the proof belongs to another profile")
     if (found.name, found.container.digest) != (profile.name, profile.container.digest):
@@ -133,7 +135,7 @@ def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, b
         raise InconsistentError(SECCOMP, f"not a seccomp profile: {type(error).__name__}") from error
     planned = [(trial.key, trial.kind, trial.starts) for trial in trials]
     if [(each.key, each.kind, each.starts) for each in found.trials] != planned:
-        raise InconsistentError(proof.NAME, "the trials of the proof are not those of the profile")
+        raise InconsistentError(proof.NAME, "the trials of the proof differ from the trials of its profile")
     observations = {each.key: each.observation for each in found.trials if each.observation is not None}
     user = (profile.user.uid, profile.user.gid) if profile.user else None
     again = judge(trials, observations, user=user)

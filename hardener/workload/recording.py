@@ -67,7 +67,7 @@ class Recorder(Part):
 
     kind: Literal["bpf", "bpftrace", "audit"]
     instead: Text = Field(default="", description="why no better kind was used; empty for `bpf`")
-    complete: bool = Field(description="whether this kind of recorder observed all that it can")
+    complete: bool = Field(description="whether the recorder observed everything that its kind can observe")
     missing: Words = Field(description="sentences: what was not seen, and why")
     unseen: Annotated[tuple[Unseen, ...], AfterValidator(in_sequence)] = Field(
         default=(), description="parts that are empty because this recorder cannot observe them"
@@ -99,7 +99,7 @@ class Call(Part):
     """A system call that was made under the seccomp filter: in which phases, and by which programs."""
 
     phases: Phases
-    programs: Names = Field(description="names of the tasks, as the kernel has them (15 characters)")
+    programs: Names = Field(description="names of the kernel's tasks (comm, at most 15 characters)")
 
 
 class RuntimeCall(Part):
@@ -182,12 +182,12 @@ class Files(Part):
     """Paths in the container. ``read`` is null where it could not be observed."""
 
     written: Paths = Field(
-        description="changed paths that existed before; a folder with a final slash had entries that are gone"
+        description="changed paths that existed before; a final slash marks a folder whose new files are gone"
     )
     created: Paths
     deleted: Paths
     executed: Paths = Field(
-        description="files of the executed programs, without links where they could be resolved"
+        description="files of the executed programs; symbolic links are resolved where possible"
     )
     read: Paths | None
     locked: Paths = Field(default=(), description="files that were locked, if that could be observed")
@@ -400,7 +400,7 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema of the files, which ``recording.schema.json`` contains."""
     found = Recording.model_json_schema()
     found["properties"]["digest"] = {
-        "description": "SHA-256 of the document without this key, as JSON with sorted keys and no blanks",
+        "description": "SHA-256 of the document without this key, as JSON with sorted keys and no spaces",
         "pattern": "^sha256:[0-9a-f]{64}$",
         "type": "string",
     }

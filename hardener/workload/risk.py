@@ -263,7 +263,7 @@ def _share(found: Filter) -> int:
 
 def _calls(found: Filter) -> str:
     if found.calls is None:
-        return "what no rule refuses"
+        return "all calls that no rule refuses"
     of = f" of the {found.default_calls} that the default permits" if found.default_calls else ""
     return f"{found.calls} calls{of}"
 

@@ -132,7 +132,7 @@ def _unexercised(
     controls = [trial.key for trial in trials if trial.kind == "control"]
     tried = [observations[key] for key in controls if key in observations]
     if not controls:
-        return ("no call was recorded while it served, so no profile can be made that is too strict",)
+        return ("no call was recorded while the container served: no profile can be made that is too strict",)
     if not any(map(_fails, tried)):
         if not tried:
             return ("a profile that is too strict was not tried",)
@@ -145,7 +145,7 @@ def _unexercised(
         return ("the profile was not tried",)
     asked = next(trial.starts for trial in trials if trial.kind == "profile")
     if not profile.failed and profile.starts < asked:
-        return (f"{profile.starts} of {asked} starts happened: the time limit was reached",)
+        return (f"only {profile.starts} of {asked} starts were made before the time limit",)
     return ()
 
 

@@ -130,7 +130,7 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
         if ca is None and paths["ca"].exists():
             # Never replace an authority silently: a new one locks out all clients of the old one.
             raise ValueError(
-                "ca-key.pem is missing or does not fit ca.pem: put the right key back, or remove ca.pem to"
+                "ca-key.pem is missing or does not match ca.pem: put the right key back, or remove ca.pem to"
                 " make a new authority"
             )
         if ca is None or not ca.fresh:

@@ -53,7 +53,7 @@ def _summary(result: dict[str, Any], *, role: str) -> str:
         return text
     what = f"what the role {role} owns" if role else "the host"
     if result["outcome"] == UNCHANGED:
-        return f"nothing to do: {'nothing of the role ' + role if role else 'nothing of hardener'} is here"
+        return f"nothing to do: {'the role ' + role if role else 'hardener'} has no changes on this host"
     said = f"{what} is {'to be ' if result['outcome'] == WOULD_CHANGE else ''}restored"
     changes = result.get("changes", ())
     parts = [f"{change['what']} {change['path']}" for change in changes[:_NAMED]]

@@ -198,13 +198,13 @@ class GuardedAction(TransactionAction):
         except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
             reason = (
                 f"the connection was lost ({error_line(lost)}), the host has no record of the run, and"
-                f" whether it finished is not known ({error_line(failed)}): run it again: that changes"
-                " nothing if the run had finished"
+                f" whether it finished is not known ({error_line(failed)}): repeat the run, which"
+                " changes nothing if it had finished"
             )
             return {"outcome": UNCONFIRMED, "reason": reason}
         if found["outcome"] != UNCHANGED:
             raise lost
-        note = f"the connection was lost ({error_line(lost)}); on a new one, nothing is left to do"
+        note = f"the connection was lost ({error_line(lost)}); over a new connection, nothing is left to do"
         return {"outcome": CHANGED, "notes": [note, *found.get("notes", ())]}
 
     def _reconnected(

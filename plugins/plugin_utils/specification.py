@@ -58,4 +58,4 @@ def fault(name: str, option: Mapping[str, Any], value: Any) -> str:
         return ""
     what = "a string" if isinstance(value, str) else f"of the type {type(value).__name__}"
     shown = f" ({str(value)[:_MAX_SHOWN]!r})" if kind in _SHOWN else ""
-    return f"{name} must be {called}, and is {what}{shown}"
+    return f"{name} must be {called}, but is {what}{shown}"

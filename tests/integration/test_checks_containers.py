@@ -315,7 +315,7 @@ def test_a_root_process_started_by_exec_is_evidence(snapshot: Snapshot) -> None:
     verdict = judge("exec-not-root-user", snapshot)
     assert verdict.status is Status.MANUAL
     assert "container twin: 1 exec session open now" in verdict.evidence
-    assert "container twin: runs sleep as root, its first process as uid 65534" in verdict.evidence
+    assert "container twin: runs sleep as root, but its first process as uid 65534" in verdict.evidence
 
 
 def test_a_container_in_the_hosts_network_is_reported_only_for_its_own_ports(
@@ -338,7 +338,7 @@ def test_setuid_bits_in_the_build_history_are_reported(snapshot: Snapshot) -> No
     details = {each.name: each.detail for each in verdict.offenders}
     assert verdict.status is Status.MANUAL
     assert "chmod u+s /bin/busybox" in details["setuid:1"]
-    assert details["good:1"] == "sets no such bit by a command of its history"
+    assert details["good:1"] == "sets no set-uid or set-gid bit in its build history"
 
 
 def test_a_secret_of_a_container_is_not_in_the_snapshot(snapshot: Snapshot) -> None:

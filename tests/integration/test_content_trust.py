@@ -23,9 +23,9 @@ def test_signed_unsigned_and_wrongly_signed_images_are_told_apart(supply: Supply
     supply.push("wrong:1", signed_by=supply.others)
     found = supply.verify()
     assert found["signed:1"] == ("verified", "signed")
-    assert found["unsigned:1"] == ("unsigned", "the registry has no signature of it")
+    assert found["unsigned:1"] == ("unsigned", "the registry has no signature of the image")
     assert found["wrong:1"] == ("wrong-key", "no key of the policy has made the signature")
-    assert found[IMAGE] == ("no-registry-digest", "it was built or loaded on this host")
+    assert found[IMAGE] == ("no-registry-digest", "the image was built or loaded on this host")
     supply.forget()
     assert supply.pull("signed:1").endswith("verified (signed)")
     assert supply.stock_pull("unsigned:1")
@@ -91,7 +91,7 @@ def test_an_image_is_verified_by_the_rule_of_each_repository_that_names_it(suppl
     (image,) = (each for each in found if supply.name("safe:1") in each["names"])
     assert (image["status"], image["detail"]) == (
         "unsigned",
-        f"as {supply.name('safe:1')}: the registry has no signature of it",
+        f"as {supply.name('safe:1')}: the registry has no signature of the image",
     )
 
 
@@ -111,7 +111,7 @@ def test_a_loaded_image_with_a_false_digest_is_reported(supply: Supply) -> None:
     assert f"{supply.name('swap')}@{digest}" in supply.image("swap:1")["RepoDigests"]
     assert good != evil
     assert supply.engine.create(image=supply.name("swap:1"))  # the engine has no doubts
-    assert supply.verify()["swap:1"] == ("swapped-image", f"{digest[:19]}… of the registry is another image")
+    assert supply.verify()["swap:1"] == ("swapped-image", f"the registry has another image as {digest[:19]}…")
 
 
 def test_a_signature_copied_to_another_repository_or_image_is_refused(supply: Supply) -> None:
@@ -129,9 +129,9 @@ def test_a_signature_copied_to_another_repository_or_image_is_refused(supply: Su
     found = supply.verify()
     assert found["yours:1"] == (
         "wrong-key",
-        f"the signature is of {supply.name('mine')}, not of this repository",
+        f"the signature is for {supply.name('mine')}, not for the image's repository",
     )
-    assert found["mine:2"] == ("wrong-key", "the signature is of another image")
+    assert found["mine:2"] == ("wrong-key", "the signature is for another image")
 
 
 def test_tampered_blobs_of_the_registry_are_refused(supply: Supply) -> None:

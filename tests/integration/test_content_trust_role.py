@@ -153,8 +153,8 @@ def test_the_next_audit_judges_the_result_of_the_verification(
     signed = all_checks()["image-signed-artifacts-validated"](snapshot)
     assert signed.status is Status.FAIL
     assert {offender.name: offender.detail for offender in signed.offenders} == {
-        supply.name("bad:1"): "is unsigned: the registry has no signature of it",
-        "busybox:test": "is no-registry-digest: it was built or loaded on this host",
+        supply.name("bad:1"): "is unsigned: the registry has no signature of the image",
+        "busybox:test": "is no-registry-digest: the image was built or loaded on this host",
     }
     origin = all_checks()["image-trusted-base"](snapshot)
     assert {offender.name for offender in origin.offenders} == {"busybox:test"}

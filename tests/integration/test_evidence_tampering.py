@@ -502,19 +502,19 @@ def rechained(*entries: dict[str, Any]) -> bytes:
     return text
 
 
-@case("ledger.ndjson", "entry 1 is not the one that the bundle follows: the ledger was rewritten")
+@case("ledger.ndjson", "entry 1 differs from the one in the bundle: the ledger was rewritten")
 def the_past_is_rewritten(desk: Desk, bundle: Path, files: Files) -> None:
     first, second, third = map(json.loads, lines(desk))
     desk.ledger.write_bytes(rechained(first | {"runs": ["run-z"]}, second, third))
 
 
-@case("ledger.ndjson", "entry 2 is another bundle's")
+@case("ledger.ndjson", "entry 2 belongs to another bundle")
 def a_fork_has_another_bundle_in_its_place(desk: Desk, bundle: Path, files: Files) -> None:
     first, _, third = map(json.loads, lines(desk))
     desk.ledger.write_bytes(rechained(first, third))
 
 
-@case("ledger.ndjson", "entry 2 is another bundle's")
+@case("ledger.ndjson", "entry 2 belongs to another bundle")
 def two_ledgers_grow_from_one(desk: Desk, bundle: Path, files: Files) -> None:
     desk.ledger.write_bytes(lines(desk)[0])
     desk.export("other.tar.gz", run("run-b"))
@@ -526,7 +526,7 @@ def time_goes_back(desk: Desk, bundle: Path, files: Files) -> None:
     desk.ledger.write_bytes(rechained(first, second | {"time": "2020-01-01T00:00:00Z"}, third))
 
 
-@case("ledger.ndjson", "entry 2 is another bundle's")
+@case("ledger.ndjson", "entry 2 belongs to another bundle")
 def the_bundle_is_replaced_and_signed(desk: Desk, bundle: Path, files: Files) -> None:
     runs = json.loads(files["manifest.json"])["predicate"]["runs"]
     runs[0]["selection"]["limit"] = "db*"

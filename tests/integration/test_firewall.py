@@ -425,7 +425,7 @@ def test_a_host_without_ip6tables_gets_only_ipv4_rules(host: Host) -> None:
     for program in host.programs.glob("ip6tables*"):
         program.unlink()
     documents = host.documents()
-    assert "IPv6 stays as it is: there is no ip6tables" in documents[0]["notes"]
+    assert "no rules for IPv6 are loaded: there is no ip6tables" in documents[0]["notes"]
     assert host.converge(documents)["outcome"] == "changed"
     assert "-A INPUT -j HARDENER-INPUT" in host.rules()
     assert host.converge()["outcome"] == "unchanged"

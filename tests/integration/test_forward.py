@@ -77,7 +77,7 @@ def test_requests_are_forwarded_into_another_network(own_network: object) -> Non
         now = [Target(first.pid, "127.0.0.1")]
         with forwarder(lambda: now[0]) as (made, tcp, udp), socket.socket(type=socket.SOCK_DGRAM) as asking:
             asking.settimeout(1)
-            assert made.refused == ["4000/sctp has no port of the loopback interface"]
+            assert made.refused == ["4000/sctp is not forwarded: only TCP and UDP are"]
             assert stream(tcp) == b"xfirst"
             assert datagram(asking, udp) == b"xfirst"
             assert made.carried[7] == 2

@@ -260,7 +260,7 @@ def _of_verdict(
 
 def _of_few(passage: Passage, kind: tuple[int, str], arrived: Sequence[Probe]) -> Iterator[str]:
     """What is wrong with what the judge says of few addresses that may reach everything."""
-    said = any(line.startswith("everything from a few addresses ") for line in passage.evidence)
+    said = any(line.startswith("all packets from a few addresses ") for line in passage.evidence)
     if kind[1] in passage.open or said:
         return
     for source, own in sorted(
@@ -277,7 +277,7 @@ def _of_reasons(seen: Observed, passage: Passage, version: int) -> Iterator[str]
     expected = _input_chains(seen.facts, version)
     if named != expected:
         yield f"the chains of version {version} are {named}, and not {expected}"
-    few = [line for line in passage.evidence if line.startswith("everything from a few addresses ")]
+    few = [line for line in passage.evidence if line.startswith("all packets from a few addresses ")]
     if few and not _NAMES_FEW.search(seen.rules[version]):
         yield f"no rule is for few addresses: {few}"
     if passage.open and not all(reason for _, reason in passage.chains):

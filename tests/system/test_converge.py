@@ -94,7 +94,7 @@ def busy(pristine: Boot) -> Any:
     ("variables", "reason"),
     [
         ({"docker_daemon_extra": {"no-such-key": 1}}, "don't match any configuration option"),
-        ({"docker_daemon_log_driver": "nonsense"}, "this engine itself has"),
+        ({"docker_daemon_log_driver": "nonsense"}, "built-in drivers"),
         (
             {"docker_daemon_extra": {"seccomp-profile": "/etc/docker/none.json"}},
             "docker_daemon_extra sets seccomp-profile: use seccomp_profile",

@@ -227,7 +227,7 @@ def test_a_failing_rollback_is_retried_after_a_reboot_until_it_succeeds(
     settled(host)
     before = shell(host, STATE)
     left_unconfirmed(host, tmp_path, "76M")
-    told(host, "the host tries again by itself", tmp_path)
+    told(host, "the host itself retries the rollback", tmp_path)
     reboot(host)
     assert "76M" in shell(host, f"cat {DAEMON_JSON}")
     until(host, "systemctl is-active --quiet 'hardener-guard-*'")

@@ -154,8 +154,8 @@ def test_parts_that_were_not_rolled_back_are_reported(
     unfinished = {"run": "r", "phase": "rolling back", "who": ""}
     snapshot = make(**{"hardener.runs": {"runs": [run], "unfinished": unfinished}})
     said = assess(snapshot, controls[:1], benchmark=BENCHMARK).facts["last_run"]
-    what = f"no ssh; changed on the host since and therefore kept (/etc/y); not rolled back ({FULL})"
-    who = "the host tries again by itself" if armed else "the next run tries again"
+    what = f"no ssh; changed on the host after the run, and therefore kept (/etc/y); not rolled back ({FULL})"
+    who = "the host itself retries the rollback" if armed else "the next run retries the rollback"
     assert said == f"rollback failed: {what if recorded else 'r'}; {who}"
 
 

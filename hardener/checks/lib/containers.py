@@ -172,7 +172,7 @@ def containers(snapshot: Snapshot) -> tuple[Container, ...]:
     for entry in snapshot.containers:
         facts = entry.get("proc")
         if facts is not None and not isinstance(facts, Mapping):
-            raise FactUnavailable(SOURCE, "proc is not an object")
+            raise FactUnavailable(SOURCE, "proc of a container is not an object")
         profile, words = (fields.table(entry, key, SOURCE) or None for key in ("seccomp", "words"))
         told = fields.required(entry, "inspect", SOURCE)
         error = fields.text(entry, "error", SOURCE)

@@ -111,7 +111,7 @@ def judge_all(
             offenders=doubtful,
             checked=checked,
         )
-    return passed(expected, f"{_total(subjects)}, none violates this", evidence=facts, checked=checked)
+    return passed(expected, f"{_total(subjects)}, none violates the control", evidence=facts, checked=checked)
 
 
 def _remarks(subject: AnySubject, judge: Judge[AnySubject]) -> Iterator[str]:

@@ -59,7 +59,7 @@ class Settings:
             case None:
                 self._require_file()
                 return Declared(default_of(key), "default")
-        raise FactUnavailable("daemon.config", f"the declaration of {key} is not a value with its origin")
+        raise FactUnavailable("daemon.config", f"the declared {key} has no value or no origin")
 
     def _require_file(self) -> None:
         error = self._config.get("error")
@@ -132,7 +132,7 @@ class Settings:
         try:
             declared = self.boolean(key)
         except FactUnavailable as broken:
-            return f"; the declaration cannot be read: {broken.reason}"
+            return f"; the declared setting cannot be read: {broken.reason}"
         if declared.value == effective:
             return ""
         return f"; declared {declared}: it takes effect at the next restart"

@@ -59,5 +59,5 @@ def services(snapshot: Snapshot) -> tuple[Service, ...]:
     """Return services of the cluster; none if swarm is inactive or this node is a worker."""
     swarm: Any = snapshot.fact_or(SOURCE, {})
     if not isinstance(swarm, Mapping):
-        raise FactUnavailable(SOURCE, "the data of the source are not an object")
+        raise FactUnavailable(SOURCE, f"{SOURCE} is not an object")
     return tuple(Service(facts) for facts in fields.rows(swarm, "services", SOURCE))

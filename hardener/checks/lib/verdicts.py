@@ -83,7 +83,7 @@ def manual(
 def not_applicable(reason: str, *, evidence: Sequence[str] = ()) -> Verdict:
     """Return not applicable: the control has no object on this host."""
     return Verdict(
-        Status.NOT_APPLICABLE, "the control has something to judge", line(reason), (), tuple(evidence)
+        Status.NOT_APPLICABLE, "the control applies to this host", line(reason), (), tuple(evidence)
     )
 
 

@@ -20,8 +20,8 @@ ALLOWED = DEFAULT - {"NET_RAW"}
 
 @container_check(
     "container-capabilities",
-    expected="no container has a capability beyond what its policy or its own set names, "
-    "or beyond the engine's default set without NET_RAW",
+    expected="a container has only the capabilities that hardener_policy.capabilities names for it; without "
+    "an entry, only the engine's defaults, and NET_RAW only after --cap-drop ALL --cap-add NET_RAW",
 )
 def _capabilities(container: Container) -> Iterator[str]:
     granted = policy.for_container(container.snapshot, "capabilities", container.name)
@@ -37,7 +37,7 @@ def _capabilities(container: Container) -> Iterator[str]:
     elif granted is not None and held - ALLOWED:
         yield Note(f"policy lets it keep {_listed(held - ALLOWED)}")
     elif own:
-        yield Note(f"custom set: {_listed(held) or 'none'} ({len(held)}, default {len(DEFAULT)})")
+        yield Note(f"keeps {len(held)} of the {len(DEFAULT)} default capabilities: {_listed(held) or 'none'}")
 
 
 def _drops_all(container: Container) -> bool:
@@ -88,7 +88,9 @@ def _policy(names: Iterable[str]) -> frozenset[str]:
     unknown = allowed - set(CAPABILITIES)
     if unknown:
         # Not "ALL": a container that needs everything is a case for a waiver, not for a policy.
-        raise policy.unusable("capabilities must name single capabilities", ", ".join(sorted(unknown)))
+        raise policy.unusable(
+            "capabilities must list names of single capabilities", ", ".join(sorted(unknown))
+        )
     return allowed
 
 

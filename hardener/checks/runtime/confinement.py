@@ -51,17 +51,17 @@ def _apparmor(container: Container) -> Iterator[str]:
         if declared == "unconfined":
             yield "is set to run without an AppArmor profile"
         elif _loaded_profiles(container.snapshot).get(declared) == "complain":
-            yield f"is set to run under {declared}, which only complains"
+            yield f"is set to run under {declared}, which is in complain mode"
         return
     label = apparmor_label(container)
     if not label.enforced:
-        mode = f"only in mode {label.mode} of {label.profile}"
+        mode = f"under {label.profile}, which is in mode {label.mode}"
         asked = f" (declared: {declared})" if declared != "unconfined" else ""
         yield f"runs {mode if label.profile else 'without an AppArmor profile'}{asked}"
     elif declared == "unconfined":
         yield Note(f"declared unconfined, but runs under {label.profile}")
     elif own and label.profile == DEFAULT_PROFILE:
-        yield f"runs under {DEFAULT_PROFILE}, not under the profile of its own that it declares, {declared}"
+        yield f"runs under {DEFAULT_PROFILE}, but declares the profile {declared}"
     elif own:
         yield Note(f"own profile: {label.profile}, enforced (default {DEFAULT_PROFILE})")
 
@@ -124,7 +124,7 @@ def _seccomp(container: Container) -> Iterator[str]:
     elif container.fact("seccomp") != 2:  # 2 is SECCOMP_MODE_FILTER in /proc/PID/status
         yield f"runs without a seccomp filter: {reason or 'nothing in its configuration says why'}"
     elif reason:
-        yield Note(f"has a seccomp filter although declared without one: {reason}")
+        yield Note(f"has a seccomp filter, although its configuration disables it: {reason}")
     if reason:
         return
     if has_own_profile(container):
@@ -146,7 +146,7 @@ def _own_filter(found: Filter) -> str:
     default = f", default {found.default_calls}" if found.default_calls else ""
     match found.kind:
         case FilterKind.NONE:  # of a process other than the first
-            return "has a process without a seccomp filter, beside a profile of its own"
+            return "has its own seccomp profile, but a process without a seccomp filter"
         case FilterKind.WIDE:
             return f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(found.opens)}"
         case FilterKind.WIDER:
@@ -156,7 +156,7 @@ def _own_filter(found: Filter) -> str:
                 "the engine's default would refuse that"
             )
         case FilterKind.DEFAULT:
-            return Note("own profile: it treats every call as the engine's default does")
+            return Note("own profile: it permits the same calls as the engine's default")
         case FilterKind.UNKNOWN:
             return Note("own profile: which calls it permits could not be read")
         case _ if found.calls is None:
@@ -194,12 +194,13 @@ def _no_new_privileges(container: Container) -> Iterator[str]:
         if not (_grants(options[-1]) if options else _daemon_default(container.snapshot)):
             yield "is not set to run with no_new_privs"
     elif container.fact("no_new_privs") != 1:
-        declared = " although declared" if options and _grants(options[-1]) else ""
+        declared = ", although it is declared" if options and _grants(options[-1]) else ""
         yield f"runs without no_new_privs{declared}"
     elif options and _grants(options[-1]):
         without = [each for each in processes(container) if each.get("no_new_privs") != 1]
         if without:
-            yield f"has {count(len(without), 'process', 'processes')} without no_new_privs although declared"
+            number = count(len(without), "process", "processes")
+            yield f"has {number} without no_new_privs, although it is declared"
 
 
 def _grants(option: str) -> bool:

@@ -21,17 +21,17 @@ def _cgroups(container: Container) -> Iterator[str]:
     if container.shares("cgroup"):
         yield f"is in the host's cgroup namespace{f', through container {through}' if through else ''}"
     elif declared and container.running:
-        yield Note("declared in the host's cgroup namespace, but runs in another")
+        yield Note("declared in the host's cgroup namespace, but runs in another namespace")
     options = container.security_options("writable-cgroups")
     asked = container.privileged or bool(options and (options[-1] == "" or go_bool(options[-1])))
     writable = (container.facts or {}).get("cgroup_writable")
     if writable is None:
         if asked:
-            yield f"is set to write to its cgroups: {_reason(container)}"
+            yield f"is set to have writable cgroups: {_reason(container)}"
     elif writable:
         yield f"can write to its cgroups{f': {_reason(container)}' if asked else ''}"
     elif asked:
-        yield Note("is set to write to its cgroups, but cannot")
+        yield Note("is set to have writable cgroups, but they are read-only")
 
 
 def _reason(container: Container) -> str:
@@ -39,7 +39,8 @@ def _reason(container: Container) -> str:
 
 
 @container_check(
-    "container-kernel-paths-hidden", expected="the engine's default paths of /proc and /sys are hidden"
+    "container-kernel-paths-hidden",
+    expected="the paths of /proc and /sys that the engine masks by default are masked",
 )
 def _paths(container: Container) -> Iterator[str]:
     found = (container.facts or {}).get("open_paths")
@@ -48,9 +49,9 @@ def _paths(container: Container) -> Iterator[str]:
         if paths:
             yield f"reaches {', '.join(paths)}{_requested(container)}"
         elif _requested(container):
-            yield Note("requests all paths of /proc and /sys, but none is open")
+            yield Note("is set to run without masked paths of /proc and /sys, but they are masked")
     elif _requested(container):
-        yield f"is set to reach all paths of /proc and /sys{_requested(container)}"
+        yield f"is set to run without masked paths of /proc and /sys{_requested(container)}"
 
 
 def _requested(container: Container) -> str:

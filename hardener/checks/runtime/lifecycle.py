@@ -54,7 +54,7 @@ def restart_policy(snapshot: Snapshot) -> Verdict:
     return judge_all(
         subjects,
         _restarts_for_ever,
-        expected=f"containers are not restarted, or on failure and at most {MAX_RETRIES} times",
+        expected=f"containers are never restarted, or only on failure and at most {MAX_RETRIES} times",
         no_subjects=NO_CONTAINERS,
     )
 
@@ -72,7 +72,7 @@ def _restarts_for_ever(subject: Container | Service) -> Iterator[str]:
         if not 0 < retries <= MAX_RETRIES:
             yield f"is restarted on failure {f'up to {retries} times' if retries > 0 else 'without limit'}"
     elif condition not in {"no", "none"}:
-        yield f"is restarted for ever: {condition}"
+        yield f"is restarted without limit (restart policy {condition})"
 
 
 @check("container-health-running")
@@ -96,7 +96,7 @@ def _health(container: Container) -> Iterator[str]:
     elif status == "starting":
         limit, since = _longest_start(container), _started(container)
         if since is not None and since > limit:
-            yield f"has been starting for {_minutes(since)}; allowed are {_minutes(limit)}"
+            yield f"has been starting for {_minutes(since)}, more than the allowed {_minutes(limit)}"
         else:
             yield Note("is starting: its health check has not decided yet")
     elif status != "healthy":
@@ -220,7 +220,7 @@ def _root_guests(container: Container) -> Iterator[str]:
         return
     for process in fields.rows(container.facts or {}, "processes", SOURCE):
         if process.get("uid") == 0:
-            yield f"runs {process.get('comm')} as root, its first process as uid {container.fact('uid')}"
+            yield f"runs {process.get('comm')} as root, but its first process as uid {container.fact('uid')}"
 
 
 @check("image-latest-pulled")
@@ -236,9 +236,9 @@ def latest_pulled(snapshot: Snapshot) -> Verdict:
             return
         image = current.get(expanded_reference(reference))
         if image is None:
-            yield f"runs an image that its tag {reference} no longer names"
+            yield f"runs an image that the tag {reference} no longer names"
         elif image.id != container.inspect.get("Image"):
-            yield f"runs another image than its tag {reference} names now (built {image.created})"
+            yield f"runs another image than the tag {reference} names now (built {image.created})"
         else:
             yield Question(f"runs {reference}, built {image.created}, {_origin(image)}")
 
@@ -246,7 +246,7 @@ def latest_pulled(snapshot: Snapshot) -> Verdict:
         snapshot,
         judge,
         expected="every container runs the newest image of its tag",
-        question="check whether this is the newest image in the registry",
+        question="check whether each container runs the newest image of the registry",
     )
 
 

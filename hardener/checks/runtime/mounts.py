@@ -151,7 +151,7 @@ def _sensitive_place(
 ) -> tuple[str, str] | None:
     for tree, locations in places:
         if tree != _HOMES and any(map(mount.is_inside, locations)):
-            return _shortest(mount.names), f", whose files are those of {tree}"
+            return _shortest(mount.names), f", which shows files of {tree}"
         if any(map(mount.holds, locations)):
             return _shortest(mount.names), f", which holds {tree}"
     return None
@@ -260,7 +260,7 @@ def runtime_sockets(container: Container) -> Iterator[str]:
     """Return the ways in which a container reaches the API of a container runtime."""
     yield from _outside(container)
     if _follows_processes(container):
-        yield "is in the host's process namespace with CAP_SYS_PTRACE, and so reaches them in /proc/1/root"
+        yield "is in the host's process namespace with CAP_SYS_PTRACE: it reaches sockets in /proc/1/root"
     yield from _abstract_sockets(container)
     yield from mounted_sockets(container)
 
@@ -293,7 +293,7 @@ def mounted_sockets(container: Container) -> Iterator[str]:
         if reached or same:
             yield _described(mount, reached, same, sockets.aliases.get(reached, ""))
         elif removed:
-            yield f"{mount.described(removed)}, the API socket of a container runtime, removed there since"
+            yield f"{mount.described(removed)}, an API socket of a container runtime that was removed since"
         elif rootless:
             yield f"{mount.described(rootless)}, where rootless engines have their API socket"
     if any(host_mounts(container)):
@@ -435,7 +435,7 @@ def _readonly(container: Container) -> Iterator[str]:
     if container.host_config.get("ReadonlyRootfs") is not True:
         yield "has a writable root filesystem"
     elif container.running and root_is_writable(container):
-        yield "has a writable root filesystem although declared read-only"
+        yield "has a writable root filesystem, although it is declared read-only"
     elif container.running:
         try:
             places = writable(container)
@@ -443,7 +443,7 @@ def _readonly(container: Container) -> Iterator[str]:
             yield Note(f"read-only; its other writable paths could not be read: {missing}")
             return
         where = listed([f"{each.path} ({each.kind})" for each in places], _PLACES)
-        yield Note(f"writable paths: {where}" if places else "has no place to write")
+        yield Note(f"writable paths: {where}" if places else "has no writable path")
 
 
 @container_check("container-no-host-devices", expected="no container reaches a device of the host")

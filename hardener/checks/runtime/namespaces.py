@@ -36,10 +36,11 @@ def _shared(container: Container, namespace: str, title: str) -> Iterator[str]:
     declared, through = container.declares_host(namespace)
     if container.shares(namespace):
         path = f", through container {through}" if through else ""
-        yield f"is in the host's {title} namespace{path}{'' if declared else ', though not declared so'}"
+        surprise = "" if declared else ", which its configuration does not declare"
+        yield f"is in the host's {title} namespace{path}{surprise}"
     elif declared:
         # "host" on a rootless engine is the namespace of the engine, not of the host.
-        yield Note(f"declared in the host's {title} namespace, but runs in another")
+        yield Note(f"declared in the host's {title} namespace, but runs in another namespace")
 
 
 @container_check(

@@ -79,7 +79,7 @@ def privileged_ports(snapshot: Snapshot) -> Verdict:
     return judge_all(
         _publishers(snapshot),
         judge,
-        expected=f"no container opens a host port below {_PRIVILEGED_BELOW}, but those that policy names",
+        expected=f"no container opens a host port below {_PRIVILEGED_BELOW} that policy does not name",
         no_subjects=NO_CONTAINERS,
     )
 
@@ -97,14 +97,14 @@ def needed_ports(snapshot: Snapshot) -> Verdict:
             elif not any(port.covers(publisher, opening) for port in meant):
                 yield str(opening)
         if isinstance(publisher, Container) and not publisher.running and publisher.shares("net"):
-            yield Question("will open ports in the host's network, which are known only while it runs")
+            yield Question("is in the host's network: the ports that it opens are known only while it runs")
 
     return judge_all(
         _publishers(snapshot),
         judge,
         expected="every open port is named in hardener_policy.published_ports",
         no_subjects=NO_CONTAINERS,
-        question="check whether users need each of these ports, and name those in the policy",
+        question="check whether each port is needed; list needed ports in hardener_policy.published_ports",
     )
 
 

@@ -39,7 +39,7 @@ def _memory(container: Container) -> Iterator[str]:
             yield f"declares {_size(declared)}, no less than the host has ({_size(total)})"
         return
     limit = _limit(container, "memory_max")
-    but = f", though {_size(declared)} are declared" if declared > 0 else ""
+    but = f", although {_size(declared)} are declared" if declared > 0 else ""
     if limit is _MISSING:
         yield f"runs without a memory controller{but}"
     elif limit is None:
@@ -63,7 +63,7 @@ def _cpu(container: Container) -> Iterator[str]:
     processors = fields.number(container.snapshot.info, "NCPU", "docker.info")
     if shares and shares not in _SHARES:
         whom = "is starved by" if shares < _SHARES.start else "starves"
-        yield f"{whom} the others: a weight of {shares}, where {_DEFAULT_SHARES} is the default"
+        yield f"{whom} other containers: its CPU shares are {shares}, the default is {_DEFAULT_SHARES}"
     if not container.running:
         able = (quota and container.snapshot.info.get("CpuCfsQuota") is not False) or (
             weighted and container.snapshot.info.get("CPUShares") is not False
@@ -87,8 +87,8 @@ def _cpu(container: Container) -> Iterator[str]:
     if limited:
         yield f"may use all {processors} processors of the host"
         return
-    but = ", though one is declared" if declared else ""
-    same = " (1024 is the default weight)" if shares == _DEFAULT_SHARES else ""
+    but = ", although a limit is declared" if declared else ""
+    same = " (the declared weight 1024 is the default)" if shares == _DEFAULT_SHARES else ""
     yield f"runs without a processor limit{but}{same}"
 
 
@@ -119,7 +119,7 @@ def _pids(container: Container) -> Iterator[str]:
             yield f"declares {declared} processes, more than half of the kernel's process ids"
         return
     limit = _limit(container, "pids_max")
-    but = f", though {declared} are declared" if declared > 0 else ""
+    but = f", although {declared} are declared" if declared > 0 else ""
     if limit is _MISSING:
         yield f"runs without a pids controller{but}"
     elif limit is None:
@@ -128,7 +128,7 @@ def _pids(container: Container) -> Iterator[str]:
         yield f"may start {limit} processes, more than half of the kernel's process ids"
     elif declared <= 0 and container.snapshot.info.get("CgroupDriver") == "systemd":
         # systemd gives every unit a share of the host's maximum.
-        yield f"declares no limit on its processes; the {limit} of its cgroup are systemd's default"
+        yield f"declares no limit on its processes; the limit of its cgroup ({limit}) is systemd's default"
     elif declared <= 0:
         yield Note(f"is limited to {limit} processes by its cgroup, not by its own configuration")
 
@@ -159,7 +159,7 @@ def cgroup_parent(snapshot: Snapshot) -> Verdict:
     return every_container(
         snapshot,
         judge,
-        expected="every container is under the cgroup parent of the engine or one named in policy",
+        expected="every container has the engine's cgroup parent, or one from hardener_policy.cgroup_parents",
     )
 
 
@@ -188,7 +188,7 @@ def ulimits(snapshot: Snapshot) -> Verdict:
         snapshot,
         judge,
         expected="no container has ulimits above the daemon's defaults",
-        question="was each of these limits set on purpose",
+        question="check that each of these limits was set on purpose",
         evidence=(f"the daemon's default ulimits: {shown or 'none'}",),
     )
 

@@ -18,7 +18,7 @@ def proofs(*, home: Path) -> ExitCode:
     """List the proofs of profiles in the history, newest first.
 
     Name a proof for `hardener evidence export --proof PROOF` by its id or the beginning of it, or as latest
-    or latest~1 (the one before). retention.yml in the folder decides how long proofs and runs are kept.
+    or latest~1 (the proof before it). retention.yml in the folder decides how long proofs and runs are kept.
 
     The exit code is 0, or 4 if the file of a proof cannot be read: it is named, and the others are listed.
     """

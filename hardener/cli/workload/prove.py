@@ -70,8 +70,8 @@ def prove(
     Each twin is exercised by the command of the recording. DIR/proof.json has all observations; the history
     keeps it with the profile, for `hardener evidence export --proof`.
 
-    The exit code is 0 for safe, 3 for not safe, and 4 for not exercised: the command does not notice a
-    missing permission. It is 4 too if the host gave no answer.
+    The exit code is 0 for safe, 3 for not safe, and 4 for not exercised, if the command does not notice a
+    missing permission. It is also 4 if the host gave no answer.
 
     \b
     hardener workload prove web-profile --run 'curl -fsS http://$HARDENER_ADDR_80/'
@@ -87,9 +87,7 @@ def prove(
     from hardener.workflows.prove import prove as carry_out
 
     if bool(command) == bool(run_in):
-        raise HardenerError(
-            "a proof needs an exercise", hint="give --run or --run-in, as when it was recorded"
-        )
+        raise HardenerError("a proof needs an exercise", hint="give --run or --run-in, as for the recording")
     local = is_this_machine(hosts.inventory)
     if command and not local:
         raise HardenerError("--run reaches twins on this machine only", hint="use --run-in for other hosts")

@@ -44,8 +44,8 @@ def _sentences(containers: Sequence[Container]) -> Iterator[str]:
     silent = [each for each in containers if each.silent == "docker-default"] if apparmor else []
     if silent:
         yield (
-            f"{_listed(silent)} run under docker-default, which denies without a record:"
-            " under docker-default-audited (role activity) they are recorded"
+            f"{_listed(silent)} run under docker-default, whose denials are not recorded:"
+            " docker-default-audited (role activity) records them"
         )
     unconfined = [each for each in containers if each.silent == "unconfined"]
     if unconfined:
@@ -53,7 +53,7 @@ def _sentences(containers: Sequence[Container]) -> Iterator[str]:
     logged = _read(_ACTIONS_LOGGED).split()
     lacking = [name for name in _TOLD if logged and name not in logged]
     if lacking:
-        yield f"the kernel writes no record when seccomp does this: {', '.join(lacking)} ({_ACTIONS_LOGGED})"
+        yield f"the kernel does not record these seccomp actions: {', '.join(lacking)} ({_ACTIONS_LOGGED})"
     yield "calls that seccomp refuses with an error, as in the engine's own profile, leave no record"
 
 

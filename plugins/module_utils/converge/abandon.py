@@ -67,7 +67,7 @@ def _end_locked(store: Store, run: str) -> list[str]:
         return []
     if journal.phase != ROLLING_BACK and journal.remaining > 0:
         raise Refused(
-            f"it is not being rolled back: it is {journal.phase} for another {journal.remaining:.0f} s"
+            f"it is {journal.phase} for another {journal.remaining:.0f} s, and is not being rolled back"
         )
     try:
         remaining = rollback.remaining(store, journal)

@@ -108,7 +108,7 @@ def differences(loaded: Tables, wanted: Tables) -> list[str]:
             elif other is None:
                 found.append(f"{chain} is still loaded")
             elif one != other:
-                found.append(f"{chain} is not loaded as its file says")
+                found.append(f"the loaded {chain} differs from its file")
     found += [
         f"{hook.parent} does not jump to {hook.child}"
         f" {'last' if hook.last else 'before rules that accept packets'}"

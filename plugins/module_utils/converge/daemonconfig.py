@@ -197,7 +197,7 @@ def _logging(
     if driver not in known and driver != "none":
         silent = plugins.problem(driver, "logdriver", engine, running=info is not None)
         if silent:
-            yield f"log-driver {driver!r}: {silent} (this engine itself has {', '.join(sorted(known))})"
+            yield f"log-driver {driver!r}: {silent} (built-in drivers: {', '.join(sorted(known))})"
     options = config.get("log-opts")
     options = options if isinstance(options, dict) else {}
     if driver in _LOG_OPTIONS:
@@ -218,11 +218,11 @@ def _with_engine(
     """Yield the settings that the running engine would refuse."""
     swarm = info.get("Swarm", {}).get("LocalNodeState") not in (None, "", "inactive")
     if swarm and config.get("live-restore") is True:
-        yield "live-restore: the engine does not start with it while it is part of a swarm"
+        yield "live-restore: an engine in a swarm does not start with this setting"
     if config.get("firewall-backend") == "nftables":
         features = config.get("features")
         if swarm and not (isinstance(features, dict) and features.get("swarm-nftables") is True):
-            yield "firewall-backend nftables: the engine does not start with it while it is part of a swarm"
+            yield "firewall-backend nftables: an engine in a swarm does not start with this setting"
         if _number("/proc/sys/net/ipv4/ip_forward") == 0:
             yield "firewall-backend nftables: the engine does not start while net.ipv4.ip_forward is 0"
     parent = config.get("cgroup-parent")

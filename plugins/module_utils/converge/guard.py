@@ -102,22 +102,22 @@ def insist(folder: str, run: str, backup: str) -> str:
     Returns:
         What the host does about it, and how root ends that.
     """
-    way_out = f"to leave it as it is: {abandoning(backup)}"
+    way_out = f"to leave the host as it is: {abandoning(backup)}"
     try:
         if not stored(backup):
             files.replace(_script(backup), files.own(_packed()))
         if not possible():
-            return f"the next run on this host tries again; {way_out}"
+            return f"the next run on this host retries the rollback; {way_out}"
         if run not in system.read(os.path.join(UNITS, BOOT_UNIT)):
             _write_boot_unit(folder, run, backup)
     except OSError as error:  # a full disk: what is armed already continues
         reason = f"{error.filename or backup}: {error.strerror}"
         if not stored(backup):
-            return f"the next run on this host tries again, the guard cannot be armed: {reason}"
+            return f"the next run on this host retries the rollback, the guard cannot be armed: {reason}"
     # Its timer may run for long, and the service may exist already and wait between two attempts.
     if system.run("systemctl", "start", "--no-block", "--", f"{_timer(run)}.service").code != 0:
         retry(folder, run, backup)
-    return f"the host tries again by itself; {way_out}"
+    return f"the host itself retries the rollback; {way_out}"
 
 
 def retry(folder: str, run: str, backup: str) -> None:

@@ -57,7 +57,7 @@ def _expired(store: Store, run: str) -> None:
             pause = next(pauses)
             way_out = guard.abandoning(store.backup_folder(run))
             said = f"run {run} cannot be rolled back yet, next try in {pause} s: {'; '.join(problems)}"
-            print(f"{said}; to leave it as it is: {way_out}", file=sys.stderr, flush=True)
+            print(f"{said}; to leave the host as it is: {way_out}", file=sys.stderr, flush=True)
             _wait(store, run, pause)
 
 

@@ -182,7 +182,7 @@ class Journal:
             return f"{NOT_CONFIRMED} {self.confirm_within:.0f} s"
         if self.phase == ROLLING_BACK:
             return str(self._raw.get("reason") or "it was interrupted")
-        return "its worker was killed on the host, or hung"
+        return "the worker was killed on the host, or hung"
 
     def remember(self, **what: Any) -> None:
         """Add these fields to the journal and write it to disk, where they survive this process."""

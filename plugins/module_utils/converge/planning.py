@@ -277,7 +277,7 @@ def _tightened(resource: Resource, state: State) -> State:
     if not state.exists:
         return state
     if state.kind == DEVICE:
-        raise Refused(f"{resource}: the path is a device, whose access other users may need")
+        raise Refused(f"{resource}: the path is a device, and other users may need access to it")
     mode, acl = state.mode, state.acl
     uid = resource.uid(state.uid)
     if uid != state.uid and state.kind == FILE:

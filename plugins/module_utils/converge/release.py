@@ -88,7 +88,7 @@ class Release(Transaction):
             "left": [
                 *paths.left,
                 *(
-                    f"{path} looks like hardener's, and no backup names it: find out what wrote it"
+                    f"{path} looks like a file of hardener, but no backup names it: find out what wrote it"
                     for path in strangers
                 ),
             ],
@@ -149,7 +149,7 @@ class Release(Transaction):
             left.append("restart the engine yourself if it runs: its configuration changes")
         if "firewall" not in names and not self._role:
             left += [
-                f"{tool} has chains of hardener's that no backup names: see them by {tool}-save"
+                f"{tool} has chains of hardener that no backup names: list them with {tool}-save"
                 for tool in TOOLS.values()
                 if system.installed(f"{tool}-save") and chains.ours(chains.dump(tool))
             ]

@@ -53,7 +53,7 @@ def finished(
     try:
         store.finish(journal.run, {**(record or {}), **who, **outcome, "ended": time.time()})
     except OSError as error:  # then the journal stays, so that the host reports no other outcome
-        why = f"no record can be written: {reason_of(error)}"
+        why = f"the record of the rollback cannot be written: {reason_of(error)}"
         outcome = _failed(store, journal, outcome, [why], boot=boot)
     if outcome["outcome"] != ROLLBACK_FAILED:
         end(store, journal)

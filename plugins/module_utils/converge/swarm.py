@@ -37,7 +37,7 @@ def lost(before: Mapping[str, int], engine: Engine) -> list[str]:
     if now is None:
         return ["the manager of the swarm does not answer any more"]
     return [
-        f"the service {name} runs {now[name]} tasks of {count}"
+        f"the service {name} runs only {now[name]} of {count} tasks"
         for name, count in before.items()
         if now.get(name, count) < count
     ]

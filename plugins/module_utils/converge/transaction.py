@@ -314,7 +314,7 @@ class Transaction:
         if journal.confirm_within:
             journal.enter(UNCONFIRMED, seconds=journal.confirm_within)
         elif self._terms is not None and choice.impact != NONE:
-            notes.append("systemd does not run here: the host would not have rolled this back by itself")
+            notes.append("systemd does not run on this host, which could not have rolled back by itself")
         return {
             "outcome": UNCONFIRMED if journal.confirm_within else CHANGED,
             "pending": [*left, *(note for note in choice.pending if note not in known)],

@@ -95,7 +95,7 @@ class Forwarder:
                 self._servers.append(transport)
                 own = transport.get_extra_info("sockname")[1]
             else:
-                self.refused.append(f"{door.port}/{door.protocol} has no port of the loopback interface")
+                self.refused.append(f"{door.port}/{door.protocol} is not forwarded: only TCP and UDP are")
                 continue
             suffix = "" if door.protocol == "tcp" else f"_{door.protocol}"
             for name in door.names:

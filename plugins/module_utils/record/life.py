@@ -111,7 +111,7 @@ class Life:
                 try:
                     self._subject.create(used=True)
                 except Failed as error:
-                    self.missing.append(f"the twin went on with its own volumes: {describe(error)}")
+                    self.missing.append(f"the twin keeps the volumes of its first start: {describe(error)}")
             phase["reason"] = self._start()
 
     def wait(self, condition: str) -> str:
@@ -170,7 +170,7 @@ class Life:
                 self._subject.run([_NO_PROGRAM])
             except Failed:
                 pass  # expected: everything but the program's own part has happened
-            phase["reason"] = "the runtime's part of it; no program was run"
+            phase["reason"] = "only the runtime's part; no program was run"
 
     def serve(self) -> None:
         """Begin the phase of the exercise, which is valid once the exercise has reached the twin."""

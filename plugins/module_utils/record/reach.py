@@ -43,7 +43,7 @@ def twins(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
     everything = bool(host.get("Privileged")) or _EVERY in added
     whole = sorted(_WHOLE_HOST if everything else _WHOLE_HOST & added)
     if whole:
-        differences.append(f"the twin has {', '.join(whole)}: what it does with it affects the whole host")
+        differences.append(f"the twin has {', '.join(whole)}, whose use affects the whole host")
     return found
 
 
@@ -58,9 +58,9 @@ def _devices(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
     if lost:
         more = f" and {len(lost) - _LISTED} more" if len(lost) > _LISTED else ""
         listed = ", ".join(lost[:_LISTED]) + more
-        differences.append(f"the twin has no {listed}: the original works with the host's device")
+        differences.append(f"the twin does not get {listed}, devices of the host that the original uses")
     if host.get("DeviceCgroupRules") or host.get("DeviceRequests"):
-        differences.append("the twin has no devices by request or by rule, such as graphics cards")
+        differences.append("the twin gets no devices by device requests or device cgroup rules, such as GPUs")
     return {"Devices": kept, "DeviceCgroupRules": None, "DeviceRequests": None}
 
 

@@ -200,7 +200,7 @@ class Session:
             except Failed as error:
                 problem = describe(error)
         if not problem and not self._source.measures_runtime:
-            problem = "this recorder cannot"
+            problem = "this recorder cannot measure them"
         if problem:
             self._missing.append(f"the runtime's own calls were not measured: {problem}")
 

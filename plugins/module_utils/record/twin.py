@@ -137,7 +137,9 @@ def plan(
         config.pop("Hostname", None)
         config.pop("ExposedPorts", None)
     elif mode == "host" or mode.startswith("container:"):
-        differences.append(f"the original has the network of {owner(mode)}, its twin one of its own")
+        differences.append(
+            f"the original uses the network of {owner(mode)}, its twin has a network of its own"
+        )
         config.pop("Hostname", None)
         if mode == "host" and low_ports:
             host["Sysctls"] = {**(host.get("Sysctls") or {}), _LOW_PORTS: low_ports}

@@ -44,7 +44,7 @@ def kind(path: str) -> str:
     try:
         mode = os.stat(path).st_mode
     except OSError:
-        return "a path that is not there"
+        return "a missing path"
     word = next((word for test, word in _KINDS if test(mode)), "something")
     if word != "directory" or _PSEUDO.match(os.path.realpath(path)) or not _has_doors(path):
         return word

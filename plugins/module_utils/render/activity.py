@@ -87,7 +87,7 @@ def _profile(host: HostView) -> dict[str, Any]:
             {"name": "apparmor-load", "when": [_PROFILE_FILE], "profiles": {_PROFILE_FILE: _PROFILE}}
         ],
         "notes": [
-            f"containers are under {_PROFILE} when they are created with --security-opt apparmor={_PROFILE}"
+            f"containers run under {_PROFILE} if they are created with --security-opt apparmor={_PROFILE}"
         ],
     }
 
@@ -99,7 +99,7 @@ def _no_profile(host: HostView) -> dict[str, Any]:
     failed = containers.get("state") == "failed"
     reason = str(containers.get("error")) if failed else host.unread_containers()
     if reason and _PROFILE in (loaded.get("profiles") or {}):
-        return {"refused": f"{_PROFILE} is loaded, and which containers need it is not known: {reason}"}
+        return {"refused": f"{_PROFILE} is loaded, and it is unknown which containers need it: {reason}"}
     names = sorted(_under_it(host))
     if names:
         return {

@@ -105,7 +105,7 @@ def _rule_obstacle(watch: _Watch, files: Mapping[str, Any]) -> str:
     if watch.path.startswith("/run/user/"):
         return "it does not exist when the rules are loaded at boot"
     if watch.tree and watch.path in files and not files[watch.path]:
-        return "it does not exist yet; run this again when the engine has created it"
+        return "it does not exist yet; run the role again when the engine has created it"
     return ""
 
 

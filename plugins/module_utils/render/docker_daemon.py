@@ -228,8 +228,8 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
             keys["registry-mirrors"] = encrypted
         elif encrypted != found:
             reason = (
-                f"registry-mirrors in {host.config_path} names one over plain HTTP, and one with a password,"
-                " which only the host knows: remove the one over plain HTTP there"
+                f"registry-mirrors in {host.config_path} has a mirror over plain HTTP, and a mirror with a"
+                " password, which only the host knows: remove the mirror over plain HTTP from the file"
             )
             return refused("insecure_registries", reason)
     gone = [
@@ -270,7 +270,7 @@ def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:
     if host.holds():
         reason = (
             f"without {driver}, the engine would no longer see its {', '.join(host.holds())}: save what you"
-            " need (docker save), remove them, and run this again"
+            " need (docker save), remove them, and run the role again"
         )
         return [refused("storage_driver", reason)]
     keys: dict[str, Any] = {"storage-driver": wanted}

@@ -91,7 +91,7 @@ def refused(variable: str, reason: str) -> dict[str, Any]:
 
 def new_containers_only(host: HostView) -> str:
     """Return a sentence that names the containers to which a new default does not apply; empty if none."""
-    reached = "applies to new containers only; recreate these for it to apply:"
+    reached = "applies to new containers only; recreate these containers:"
     return f"{reached} {listed(host.names)}" if host.names else ""
 
 

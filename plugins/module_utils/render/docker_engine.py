@@ -121,14 +121,14 @@ def _manager(host: HostView) -> str:
 def _unfit(host: HostView, source: str, *, hold: bool) -> str:
     """Return why Docker cannot be installed on this host; empty if it can."""
     if host.system.get("init") != "systemd":
-        return "Docker is not installed: the host is not run by systemd, which has to keep it from starting"
+        return "Docker is not installed: systemd, which must delay its start, does not run on this host"
     name = host.os.get("PRETTY_NAME") or host.os.get("ID") or "this system"
     if not _manager(host):
         return f"Docker is not installed: {name} is neither of Debian's family nor of Red Hat's"
     if _manager(host) == "dnf" and source == "distribution" and host.os.get("ID") != "fedora":
         return f"{name} has no package of Docker: set docker_engine_source to docker-ce"
     if _manager(host) == "dnf" and hold:
-        return "docker_engine_hold is for apt: dnf has its plugin versionlock for that"
+        return "docker_engine_hold is for apt only; with dnf, use the plugin versionlock"
     return ""
 
 

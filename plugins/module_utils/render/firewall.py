@@ -132,9 +132,7 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
         }
         files[f"forwarded.{family}"] = _text(family, chains)
         if facts.forwards(host, family) and "HARDENER-FORWARD" not in facts.saved(host, family):
-            notes.append(
-                f"{family}: what is forwarded between other interfaces has to be named in firewall_forward"
-            )
+            notes.append(f"{family}: traffic between other interfaces has to be allowed in firewall_forward")
     if facts.version(host) < 28:
         # Newer engines have a rule for each port.
         rules = {"HARDENER-PREROUTING": ["-d 127.0.0.0/8 ! -i lo -j DROP"]}

@@ -34,7 +34,7 @@ def unfit(host: HostView, variable: str) -> str:
             return f"{source} could not be read, so the published ports are unknown: {entry.get('error')}"
     if unread := host.unread_containers():
         return f"the published ports are not known, since {unread}"
-    leave = f", or leave it the packet filter: {variable}: false"
+    leave = f", or keep it and set {variable}: false"
     if re.search(r"^-A INPUT (.* )?-j ufw-", saved(host, "ipv4"), re.MULTILINE):
         return f"ufw is active on this host: `ufw disable` first{leave}"
     firewalld = host.data("units").get("firewalld.service") or {}
@@ -58,12 +58,14 @@ def unfit_engine(host: HostView) -> str:
     if host.state("engine") != "ok" or not host.engine.get("installed"):
         return NO_ENGINE
     if host.rootless:
-        return "the engine is rootless: its ports are served on the host, where firewall_inbound decides"
+        return (
+            "the engine is rootless: its ports are open on the host itself, and firewall_inbound filters them"
+        )
     backend = str((host.info.get("FirewallBackend") or {}).get("Driver") or _set(host, "firewall-backend"))
     if backend.startswith("nftables"):
         return (
             "the engine filters with nftables and has no DOCKER-USER: take firewall-backend out of its"
-            " configuration, or decide in a table of your own"
+            " configuration, or filter in an nftables table of your own"
         )
     if _set(host, "iptables").lower() in ("0", "f", "false"):
         return "the engine may not manage the packet filter: take iptables: false out of its configuration"
@@ -97,7 +99,7 @@ def lacking(host: HostView) -> list[str]:
         return ["this kernel has no IPv6: no rules for it"]
     if "ipv6" not in families(host):
         error = (host.data("firewall").get("errors") or {}).get("ip6tables-save") or "there is no ip6tables"
-        return [f"IPv6 stays as it is: {error}"]
+        return [f"no rules for IPv6 are loaded: {error}"]
     return []
 
 

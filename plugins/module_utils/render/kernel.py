@@ -109,7 +109,7 @@ def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, An
             if host.data("sysctl").get(key) is not None:
                 wanted[key] = "1"
                 lines += [
-                    "# Without it, packets between containers bypass the engine's rules.",
+                    "# Without this setting, packets between containers bypass the engine's rules.",
                     f"-{key} = 1",
                 ]
     known = {
@@ -167,11 +167,11 @@ def _invalid_settings(host: HostView, settings: Mapping[str, str]) -> Iterator[s
             and _OFF.fullmatch(value)
             and _forwards_for_containers(host)
         ):
-            yield f"kernel_settings: {key} 0 would disconnect the containers; remove it"
+            yield f"kernel_settings: {key}=0 would disconnect the containers; remove it"
         elif key in _NAMESPACES and _OFF.fullmatch(value) and _needs_user_namespaces(host):
-            yield f"kernel_settings: {key} 0 would keep the engine from starting containers; remove it"
+            yield f"kernel_settings: {key}=0 would keep the engine from starting containers; remove it"
         elif key == "kernel.modules_disabled" and value and not _OFF.fullmatch(value):
-            yield f"kernel_settings: {key} {value} would keep the engine from loading what it needs"
+            yield f"kernel_settings: {key}={value} would keep the engine from loading modules; remove it"
 
 
 def _optional(key: str) -> str:
@@ -200,7 +200,7 @@ def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> 
         return {"name": name, "refused": reason}
     notes = []
     lines = [
-        "# Written by hardener: blocks modules that any user can cause to be loaded and no Docker host needs."
+        "# Written by hardener: blocks modules that any user can have loaded and that no Docker host needs."
     ]
     mounted = {str(mount.get("fstype")) for mount in host.data("mounts") or ()}
     unread = host.unread_containers()
@@ -229,7 +229,7 @@ def _kexec(host: HostView) -> dict[str, Any]:
     """Return the document that disables kexec."""
     name, key = "kernel_kexec_load_disabled", "kernel.kexec_load_disabled"
     if host.data("sysctl").get(key) is None:
-        return {"name": name, "refused": "this kernel has no kexec to forbid"}
+        return {"name": name, "refused": "this kernel has no kexec"}
     text = f"# Written by hardener. Only a reboot undoes it.\n{key} = 1\n"
     return {
         "name": name,

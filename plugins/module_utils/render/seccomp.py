@@ -151,7 +151,7 @@ def _comparison(profile: Mapping[str, Any], version: tuple[int, ...]) -> list[st
         ]
     if more:
         notes.append(f"it allows what the profile of engine {engine} denies: {', '.join(more)}")
-    notes.append("updates of the engine no longer change the filter: compare again with each of them")
+    notes.append("updates of the engine no longer change the filter: compare the profile after each update")
     return notes
 
 
@@ -228,4 +228,4 @@ def _remedy(inspect: Mapping[str, Any]) -> str:
     if settings.get("Privileged"):
         return "create them again without --privileged, with the capabilities and devices that they need"
     # The engine stores this setting with the container, and uses it at every start.
-    return "the engine started them without a profile, and a restart keeps that: create them again"
+    return "the engine started them without a profile, which a restart does not change: create them again"

@@ -137,12 +137,12 @@ def _notes(host: HostView, *, apply: bool, engine: bool, reboot: bool) -> list[s
     notes = []
     for update in [*_updates(host, engine=False), *(_updates(host, engine=True) if engine else ())]:
         if update.get("held"):
-            notes.append(f"{_update_text(update)}: held by this host's administrator, and stays")
+            notes.append(f"{_update_text(update)}: held by this host's administrator, and not installed")
         elif not apply:
-            notes.append(f"{_update_text(update)}: waits, since security_updates_apply is false")
+            notes.append(f"{_update_text(update)}: not installed, since security_updates_apply is false")
     why = _awaits_reboot(host)
     if why:
-        who = "security_updates_reboot does it in its window" if reboot else "automatic reboots are off"
+        who = "security_updates_reboot reboots it in its window" if reboot else "automatic reboots are off"
         notes.append(f"this host waits for a reboot: {why}; {who}")
     return notes
 
@@ -192,7 +192,7 @@ def _unfit(host: HostView) -> str:
         return reason
     manager = host.data("packages").get("manager")
     if manager not in ("apt", "dnf"):
-        return f"security updates of {manager or 'this package manager'} are not set up: only apt's and dnf's"
+        return f"security updates of {manager or 'this package manager'} are not set up: not apt or dnf"
     if manager == "apt" and not _family(host.os):
         name = host.os.get("PRETTY_NAME") or "this distribution"
         return f"the security repository of {name} is not known"
@@ -243,7 +243,7 @@ def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
     resources = [_file(_APT, lines, "//")]
     if not choice.engine:
         waits = [f'Unattended-Upgrade::Package-Blacklist:: "{re.escape(name)}$";' for name in _ENGINE]
-        why = "An upgrade of these restarts the engine: an administrator has to choose the time."
+        why = "An upgrade of these packages restarts the engine: an administrator has to choose the time."
         resources.append(_file(_APT_ENGINE, waits, "//", why))
     when = [resource["path"] for resource in resources]
     return {

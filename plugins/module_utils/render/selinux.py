@@ -110,7 +110,9 @@ def _enforcing(selinux: _SELinux) -> dict[str, Any]:
         else "actions that the policy denies are only logged now, and will be refused",
         "resources": resources,
         "activations": [{"name": "selinux-enforce", "when": [CONFIG_FILE]}],
-        "notes": ["enforcing=0 on the kernel's command line undoes it at the next boot"] if undone else [],
+        "notes": ["enforcing=0 on the kernel's command line disables enforcing at the next boot"]
+        if undone
+        else [],
     }
 
 
@@ -147,8 +149,8 @@ def _docker(host: HostView) -> list[dict[str, Any]]:
         document |= {
             "impact": CONTAINERS_RECREATE,
             "costs": (
-                "a container that is started or created from then on is denied every host folder that is not"
-                f" labelled for it (mount it with :z or :Z); containers of this host: {listed(host.names)}"
+                "containers that are created or started later are denied every host folder without a label"
+                f" for them (mount it with :z or :Z); containers of this host: {listed(host.names)}"
             ),
         }
     return [document]

@@ -108,7 +108,7 @@ def _document(
     listed = ", ".join(held)
     document["impact"] = CONTAINERS_RECREATE if migrate else DATA_HIDDEN
     document["costs"] = (
-        f"containers stop while {listed} move; those that run are made again"
+        f"containers stop while {listed} move; running containers are created again"
         if migrate
         else f"the engine would no longer see its {listed}: userns_remap_migrate moves them"
     )
@@ -156,7 +156,7 @@ def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
             found.append(f"{name} ({', '.join(claims)})")
     needing = (
         f"{listed(found)} cannot be in a user namespace of their own: name them in userns_remap_exempt,"
-        " and they are recreated in the host's"
+        " and they are recreated in the host's user namespace"
     )
     ending = [
         name_of(container)
@@ -239,9 +239,7 @@ def _range_error(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], 
         return f"{owner} has {count} ids in {file}; images need {_ENOUGH}"
     for first, last, whose in taken:
         if first < start + count and start <= last:
-            return (
-                f"the range of {owner} in {file} ({start}:{count}) overlaps that of {whose}: give it another"
-            )
+            return f"the range of {owner} in {file} overlaps that of {whose}: choose another range"
     return ""
 
 

@@ -41,12 +41,12 @@ class Judge:
         release, kind = Release(*found["release"]), found["kind"]
         known = {**nothing, "release": release._asdict(), "kind": kind, "checked": len(found["packages"])}
         if kind is None:
-            return {**known, **_unknown("no package database: built from scratch, or without one on purpose")}
+            return {**known, **_unknown("there is no package database, as in images built from scratch")}
         if kind != "dpkg":
             return {**known, "state": "not-scanned", "reason": _not_compared([kind, *found["beside"]])}
         if not release.compared:
             named = one_line(release.title or release.distribution) or "an unnamed distribution"
-            return {**known, **_unknown(f"the security updates of {named} are not known here")}
+            return {**known, **_unknown(f"hardener does not know the security updates of {named}")}
         index = self._indexes.of(release, self._now)
         known["index"] = index.record()
         if index.state != "fresh":

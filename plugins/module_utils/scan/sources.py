@@ -52,7 +52,7 @@ def _site_mirror(distribution: str, entry: Mapping[str, Any]) -> Mirror:
     if not _URI.fullmatch(uri):
         shown = without_password(uri)[:60]
         raise Failed(
-            f"vulnerability_scan_mirrors: {distribution}: {shown!r} is not the address of an archive"
+            f"vulnerability_scan_mirrors: {distribution}: {shown!r} is not the address of a repository"
         )
     if signed_by and not (_KEYRING.fullmatch(signed_by) and os.path.isfile(signed_by)):
         raise Failed(

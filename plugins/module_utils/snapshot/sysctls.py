@@ -77,7 +77,7 @@ SETTINGS = (
     Setting(
         "kernel.dmesg_restrict",
         "1",
-        "The kernel's log has kernel addresses and crashes of other processes; containers can read it.",
+        "Containers cannot read the kernel's log, which has kernel addresses and crashes of other processes.",
         "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
         accepts="1",
     ),
@@ -93,7 +93,7 @@ SETTINGS = (
         "kernel.unprivileged_bpf_disabled",
         "2",
         "Flaws of the BPF verifier have given ordinary users access to the kernel many times. 2 can be "
-        "reset, 1 only by a reboot.",
+        "reset at run time, 1 only by a reboot.",
         "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
         accepts="1 2",
         stricter="1",
@@ -118,7 +118,7 @@ SETTINGS = (
     Setting(
         "kernel.yama.ptrace_scope",
         "1",
-        "A process can read the memory of its children only, and no keys in other processes of the same "
+        "A process can trace only its descendants, and so cannot read keys in other processes of the same "
         "user.",
         "Documentation/admin-guide/LSM/Yama.rst",
         accepts="1+",
@@ -128,14 +128,14 @@ SETTINGS = (
     Setting(
         "fs.protected_hardlinks",
         "1",
-        "A user cannot keep a vulnerable setuid program by a link, nor lead root to another user's file.",
+        "A user cannot keep a vulnerable setuid program, nor trick root, by a hard link to a file of others.",
         "Documentation/admin-guide/sysctl/fs.rst, KSPP",
         accepts="1",
     ),
     Setting(
         "fs.protected_symlinks",
         "1",
-        "Links in shared directories such as /tmp are followed by their owner only.",
+        "Symbolic links in shared directories such as /tmp are followed by their owner only.",
         "Documentation/admin-guide/sysctl/fs.rst, KSPP",
         accepts="1",
     ),
@@ -150,7 +150,7 @@ SETTINGS = (
     Setting(
         "fs.protected_regular",
         "2",
-        "The same for files that another user has created there.",
+        "A program that expects its own file in a shared directory does not open another user's file.",
         "Documentation/admin-guide/sysctl/fs.rst, KSPP",
         accepts="1 2",
     ),
@@ -172,7 +172,7 @@ SETTINGS = (
     Setting(
         "vm.unprivileged_userfaultfd",
         "0",
-        "Exploits stop the kernel in the middle of a page fault to win races.",
+        "Ordinary users cannot stop the kernel in a page fault, by which exploits win races.",
         "Documentation/admin-guide/sysctl/vm.rst, KSPP",
     ),
     # Other hosts must not change the routing of this host.
@@ -193,13 +193,13 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.*.accept_redirects",
         "0",
-        "Without forwarding, an interface accepts redirects if its own value or that of all allows it.",
+        "Without forwarding, an interface accepts redirects if its own value or the one for all allows it.",
         _SYSCTL,
     ),
     Setting(
         "net.ipv6.conf.all.accept_redirects",
         "0",
-        "The same for IPv6, where a router's redirect is part of its discovery.",
+        "Hosts in the same network cannot change the IPv6 routes of this host.",
         _SYSCTL,
         accepts="0",
     ),
@@ -213,7 +213,7 @@ SETTINGS = (
     Setting(
         "net.ipv6.conf.*.accept_redirects",
         "0",
-        "With IPv6, the interface's own value alone decides.",
+        "For IPv6, only the interface's own value counts.",
         _SYSCTL,
     ),
     Setting(
@@ -233,13 +233,13 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.*.send_redirects",
         "0",
-        "An interface sends redirects if its own value or that of all allows it.",
+        "An interface sends redirects if its own value or the one for all interfaces allows it.",
         _SYSCTL,
     ),
     Setting(
         "net.ipv4.conf.all.accept_source_route",
         "0",
-        "The sender of a packet cannot choose its route, which could bypass the filters of the usual one.",
+        "The sender of a packet cannot choose its route, which could bypass the filters of the usual route.",
         _SYSCTL,
         accepts="0",
     ),
@@ -253,7 +253,7 @@ SETTINGS = (
     Setting(
         "net.ipv6.conf.all.accept_source_route",
         "0",
-        "The same for IPv6 routing headers.",
+        "The sender of an IPv6 packet cannot choose its route by a routing header.",
         _SYSCTL,
         accepts="0 -1",
         stricter="-1",
@@ -269,9 +269,9 @@ SETTINGS = (
     Setting(
         "net.ipv4.conf.all.rp_filter",
         "2",
-        "Packets whose sender no route leads to are forged. 2 accepts every interface that some route "
-        "uses, so that hosts with several networks, and containers in more than one, lose nothing; 1 "
-        "would drop what comes in by another way.",
+        "Packets from an address without a route are forged. 2 (loose) accepts a packet on any interface if "
+        "a route to its sender exists; 1 (strict) would drop packets of hosts and containers with several "
+        "networks.",
         "Documentation/networking/ip-sysctl.rst (RFC 3704)",
         accepts="1 2",
         stricter="1",
@@ -321,7 +321,7 @@ SETTINGS = (
     Setting(
         "net.ipv4.icmp_ignore_bogus_error_responses",
         "1",
-        "Wrong answers to broadcasts do not fill the log.",
+        "Invalid ICMP responses to broadcasts do not fill the log.",
         _SYSCTL,
         accepts="1",
     ),
@@ -329,8 +329,8 @@ SETTINGS = (
     Setting(
         "net.ipv4.ip_forward",
         "",
-        "Without it containers have no network. The engine enables it itself, and closes the "
-        "forwarding between other interfaces only where it was off before.",
+        "Without forwarding, containers have no network. The engine enables it, and blocks forwarding "
+        "between other interfaces only if it was off before.",
         _SYSCTL,
         accepts="1",
         needed=True,
@@ -338,7 +338,7 @@ SETTINGS = (
     Setting(
         "net.bridge.bridge-nf-call-iptables",
         "",
-        "Without it, packets between containers bypass the engine's rules.",
+        "Without this setting, packets between containers bypass the engine's rules.",
         _SYSCTL,
         accepts="1",
         needed=True,

@@ -61,7 +61,7 @@ class Verifier:
             return exempt
         claims = {digest: self._judge_claim(identity, digest) for digest in digests[:_MOST]}
         if not claims:
-            return Finding(NO_DIGEST, "it was built or loaded on this host")
+            return Finding(NO_DIGEST, "the image was built or loaded on this host")
         best = _best(claims.values())
         if best.status not in GOOD:
             return best
@@ -88,7 +88,7 @@ class Verifier:
             return Finding(NOT_ALLOWED, f"the policy does not name {image.repository}")
         if rule.digests:
             if digest in rule.digests:
-                return Finding(PINNED, "the policy names its digest", rule.prefix)
+                return Finding(PINNED, "the policy names the image's digest", rule.prefix)
             return Finding(MOVED, f"{digest[:19]} is not one of the policy's digests", rule.prefix)
         if not rule.keys:
             return Finding(ALLOWED, "no signature is required", rule.prefix)
@@ -142,7 +142,9 @@ class Verifier:
             return self._proven(identity, image, rule)
         except NotFound as error:
             return Finding(
-                NO_DIGEST, f"{error}: it was built or loaded on this host, or removed there", rule.prefix
+                NO_DIGEST,
+                f"{error}: the image was built or loaded here, or removed from the registry",
+                rule.prefix,
             )
         except Tampered as error:
             return Finding(SWAPPED, str(error), rule.prefix)
@@ -158,7 +160,7 @@ class Verifier:
             if finding.status in GOOD:
                 break
         if found is None:
-            detail = f"{image.digest[:19]}… of the registry is another image"
+            detail = f"the registry has another image as {image.digest[:19]}…"
             return Finding(SWAPPED, detail, rule.prefix)
         return found
 
@@ -200,7 +202,7 @@ class Verifier:
             yield Finding(UNREACHABLE, str(error), rule)
             return
         if there.status not in GOOD:
-            detail = f"{image} is {now[:19]} in the registry now: {there.detail}"
+            detail = f"{image} has digest {now[:19]} in the registry now: {there.detail}"
             yield Finding(UNREACHABLE if there.status == UNREACHABLE else MOVED, detail, rule)
 
 

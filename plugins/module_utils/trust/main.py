@@ -115,7 +115,7 @@ def _present(engine: Engine) -> Iterable[tuple[dict[str, Any], list[dict[str, An
 
 def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Verifier) -> dict[str, Any]:
     if image.get("gone"):
-        found = Finding(NO_DIGEST, "containers were made from it, and the engine does not have it any more")
+        found = Finding(NO_DIGEST, "containers were created from the image, but the engine no longer has it")
     else:
         found = _finding(image, verifier)
     names = [*texts(image, "RepoTags"), *texts(image, "RepoDigests")]
@@ -137,7 +137,7 @@ def _finding(image: dict[str, Any], verifier: Verifier) -> Finding:
     except Failed:
         raise
     except Exception as error:  # any error: the other images are verified, and this one never passes
-        return Finding(UNREACHABLE, f"it could not be judged: {type(error).__name__}: {error}")
+        return Finding(UNREACHABLE, f"the image could not be judged: {type(error).__name__}: {error}")
 
 
 def _container(container: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,4 +48,4 @@ def verify(
         return Finding(WRONG_KEY, reasons[0])
     if unreadable:
         return Finding(UNVERIFIABLE, f"its signature cannot be verified here: {unreadable[0]}")
-    return Finding(UNSIGNED, "the registry has no signature of it")
+    return Finding(UNSIGNED, "the registry has no signature of the image")

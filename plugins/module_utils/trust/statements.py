@@ -28,7 +28,7 @@ _IN_TOTO = "application/vnd.in-toto+json"
 _SIGNATURE = "https://sigstore.dev/cosign/sign/v1"  # attestations have other types, and are not signatures
 _NOTATION = re.compile(r"cncf\.notary\.signature")
 _KEYLESS = "a signature with a certificate (keyless)"
-_OTHER_IMAGE = "the signature is of another image"
+_OTHER_IMAGE = "the signature is for another image"
 _MOST = 32  # maximum of each form
 _LARGEST = 16 * 1024  # bytes of a signature
 
@@ -128,7 +128,7 @@ def _bundle(data: bytes, digest: str) -> Iterator[Statement]:
         subjects = [each["digest"]["sha256"] for each in statement["subject"]]
         with_key = "publicKey" in bundle["verificationMaterial"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        yield Statement(b"", b"", unreadable="a bundle of another form")
+        yield Statement(b"", b"", unreadable="a bundle that is not a Sigstore bundle with a DSSE envelope")
         return
     if not with_key:
         yield Statement(b"", b"", unreadable=_KEYLESS)
@@ -158,7 +158,7 @@ def _other_payload(payload: bytes, image: references.Reference, digest: str) -> 
     if named != digest:
         return _OTHER_IMAGE
     if repository != image.repository:
-        return f"the signature is of {repository}, not of this repository"
+        return f"the signature is for {repository}, not for the image's repository"
     return ""
 
 

@@ -219,7 +219,7 @@ def test_options_without_a_space_are_parsed(judge: Judge) -> None:
 def test_a_persistent_rule_that_is_not_loaded_is_evidence(judge: Judge) -> None:
     verdict = judge("audit-etc-docker", audited([], lasting=["-w/etc/docker -pwa"]))
     assert verdict.status is Status.FAIL
-    assert "in /etc/audit, and not loaded: -w/etc/docker -pwa" in verdict.evidence
+    assert "in /etc/audit, but not loaded: -w/etc/docker -pwa" in verdict.evidence
     listed = "-a always,exit -S all -F dir=/etc/docker -F perm=wa -F key=docker"
     assert not [
         fact

@@ -131,9 +131,9 @@ def test_a_file_that_other_users_can_replace_fails(judge: Judge, name: str) -> N
     folder = "/x is of uid 0, mode 0777"
     verdict = judge(f"file-{name}-mode", host(name, exchangeable=folder))
     assert verdict.status is Status.FAIL
-    assert f"can be replaced by others: {folder}" in verdict.actual
+    assert f"can be replaced by other users: {folder}" in verdict.actual
     wider = judge(f"file-{name}-mode", host(name, exchangeable=folder, mode="0777"))
-    assert f"has mode 0777, can be replaced by others: {folder}" in wider.actual
+    assert f"has mode 0777, can be replaced by other users: {folder}" in wider.actual
 
 
 def test_files_that_the_user_of_a_rootless_daemon_can_replace_pass(judge: Judge) -> None:

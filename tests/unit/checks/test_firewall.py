@@ -198,9 +198,9 @@ def test_small_accepted_port_ranges_fail_if_together_they_cover_most_ports(judge
 
 def test_a_condition_that_is_not_understood_is_reported(judge: Judge) -> None:
     doubted = judge(INPUTS[0][0], filtered(save("-A INPUT -m mark --mark 0x1 -j ACCEPT", policy="DROP")))
-    assert "not understood" in doubted.offenders[0].detail
+    assert "unknown condition" in doubted.offenders[0].detail
     sure = judge(INPUTS[0][0], filtered(save("-A INPUT -i eth0 -j ACCEPT", policy="DROP")))
-    assert "not understood" not in sure.offenders[0].detail
+    assert "unknown condition" not in sure.offenders[0].detail
 
 
 def test_addresses_that_are_accepted_everywhere_are_evidence(judge: Judge) -> None:
@@ -229,9 +229,9 @@ def test_packets_accepted_only_if_untracked_are_reported_as_not_understood(judge
     raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth1 -j CT --notrack\nCOMMIT\n"
     untracked = "-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT"
     either = judge(INPUTS[0][0], filtered(raw + save(untracked, policy="DROP")))
-    assert "not understood" in either.offenders[0].detail
+    assert "unknown condition" in either.offenders[0].detail
     both = judge(INPUTS[0][0], filtered(raw + save("-A INPUT -j ACCEPT", policy="DROP")))
-    assert "not understood" not in both.offenders[0].detail
+    assert "unknown condition" not in both.offenders[0].detail
 
 
 def test_packets_that_a_conditional_chain_may_refuse_are_reported_as_not_understood(judge: Judge) -> None:
@@ -239,9 +239,9 @@ def test_packets_that_a_conditional_chain_may_refuse_are_reported_as_not_underst
     rules = ("-A INPUT -j C0", "-A C0 -m mark --mark 0x1 -j C1", "-A C1 -j DROP")
     chains = ":C0 - [0:0]\n:C1 - [0:0]\n"
     verdict = judge(INPUTS[0][0], filtered(save(*rules, docker=chains)))
-    assert "not understood" in verdict.offenders[0].detail
+    assert "unknown condition" in verdict.offenders[0].detail
     through = judge(INPUTS[0][0], filtered(save(rules[0], "-A C0 -i eth0 -j C1", docker=chains)))
-    assert "not understood" not in through.offenders[0].detail
+    assert "unknown condition" not in through.offenders[0].detail
 
 
 def test_packets_dropped_before_routing_are_refused(judge: Judge) -> None:

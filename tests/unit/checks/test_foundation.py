@@ -149,7 +149,7 @@ def test_modules_are_an_error_only_if_none_could_be_read(judge: Judge) -> None:
         verdict = judge(SLUG, make(next_boot={"modules": unknown}))
         assert verdict.status is Status.PASS
         left = len(names) - number
-        assert verdict.actual.startswith(f"{left} module{'' if left == 1 else 's'} and ")
+        assert verdict.actual.startswith(f"{left} module{'' if left == 1 else 's'}, and ")
         assert ("could not be read" in verdict.actual) is bool(number)
         assert all(name in verdict.actual for name in unknown)
     unseen = {"next_boot": {"modules": {name: {"kind": None, "loaded": False} for name in names}}}

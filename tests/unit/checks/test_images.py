@@ -212,7 +212,7 @@ class TestTrustedBase:
         ("image-minimal-packages", "2 MB, 3 build steps"),
         (
             "image-signed-artifacts-validated",
-            "no signature seen by the engine, registry.example.org/web@sha256:bbb",
+            "the engine reports no signature, registry.example.org/web@sha256:bbb",
         ),
     ],
 )

@@ -133,7 +133,7 @@ class TestEveryControl:
         verdict = judge(slug, worker())
         if slug in MANAGERS_ONLY:
             assert verdict.status is Status.NOT_APPLICABLE
-            assert verdict.actual == "this node is a worker: its managers decide"
+            assert verdict.actual == "this node is a worker: the control is judged on managers"
         else:
             assert verdict.status in {Status.PASS, Status.FAIL}
 
@@ -298,10 +298,10 @@ def test_rotation_of_the_unlock_key_is_manual(judge: Judge) -> None:
 @pytest.mark.parametrize(
     ("expiry", "status", "actual"),
     [
-        (90 * DAY, "pass", "they are valid for 90 days"),
-        (DAY // 2, "pass", "they are valid for 0.5 days"),
-        (91 * DAY, "fail", "they are valid for 91 days"),
-        (3650 * DAY, "fail", "they are valid for 3650 days"),
+        (90 * DAY, "pass", "certificates of nodes are valid for 90 days"),
+        (DAY // 2, "pass", "certificates of nodes are valid for 0.5 days"),
+        (91 * DAY, "fail", "certificates of nodes are valid for 91 days"),
+        (3650 * DAY, "fail", "certificates of nodes are valid for 3650 days"),
     ],
 )
 def test_node_certificates_pass_up_to_a_lifetime_of_90_days(
@@ -338,7 +338,7 @@ def test_the_age_of_the_root_certificate_is_manual(judge: Judge, pem: Any, day: 
     verdict = judge("swarm-ca-rotated", snapshot)
     assert verdict.status is Status.MANUAL
     assert f"({day})" in verdict.actual
-    assert "rotated 2 times by docker swarm ca --rotate" in verdict.evidence
+    assert "the root certificate was rotated 2 times by docker swarm ca --rotate" in verdict.evidence
 
 
 class TestDataPlane:

@@ -63,8 +63,8 @@ def test_an_exported_bundle_is_verified(hardener: Hardener, home: Path, desk: De
     assert again["sha256"] == told["sha256"]
     assert again["signed"].startswith("by auditor@example.com with SHA256:")
     assert again["hosts"].startswith("2, 1 of them unreachable; ")
-    assert again["findings"] == "all follow from the facts, in every report"
-    assert again["ledger"].startswith("entry 1 of 1; its last is ")
+    assert again["findings"] == "all match the facts, in every report"
+    assert again["ledger"].startswith("entry 1 of 1; the last has ")
     assert again["ledger"].split()[-1] == told["ledger"].split()[-1]
 
 
@@ -99,7 +99,8 @@ def test_an_altered_bundle_is_reported_in_one_line_with_exit_code_3(
     assert result.exit_code == 3
     assert result.stdout == ""
     assert result.stderr == (
-        "hardener: error: it.tar.gz: README.md: altered: its SHA-256 or its size is not the signed one\n"
+        "hardener: error: it.tar.gz: README.md: altered: its SHA-256 or its size differs from the signed"
+        " manifest\n"
     )
 
 
@@ -123,7 +124,7 @@ def test_a_bundle_whose_exporter_was_another_version_gives_exit_code_4(
     export(hardener, "--sign", "key")
     result = verify(hardener)
     assert result.exit_code == 4
-    assert "written by hardener 0.0.9, not compared" in result.stdout
+    assert "the reports of hardener 0.0.9 were not compared" in result.stdout
 
 
 def test_a_missing_signature_is_reported(hardener: Hardener, home: Path, desk: Desk) -> None:

@@ -30,7 +30,7 @@ def test_every_part_of_a_control_is_shown() -> None:
 
 
 def test_a_control_without_a_remediating_role_is_reported() -> None:
-    assert "No role remediates it yet" in run("container-not-privileged")
+    assert "No role remediates this control" in run("container-not-privileged")
 
 
 def test_an_id_is_looked_up_in_the_given_benchmark() -> None:

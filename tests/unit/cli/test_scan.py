@@ -50,7 +50,7 @@ def test_every_scanned_object_has_a_line(hardener: Hardener, fleet: FakeFleet) -
     fleet.scan = lambda _: found
     shown = hardener("scan", "-i", "inv,", "--images", env={"COLUMNS": "200"}).stdout
     assert "openssl 3.0.22-1~deb12u2, and 3 more; closes 2 CVE ids" in shown
-    assert "by the index of 2026-11-24" in shown
+    assert "according to the index of 2026-11-24" in shown
     assert "ssh.service" in shown
     assert "a reboot is required" in shown
     assert "images were not read: gone" in shown

@@ -24,7 +24,7 @@ def test_a_stored_run_is_shown_with_the_same_text_as_when_it_ended(
 def test_an_unknown_run_is_an_error(hardener: Hardener, home: Path) -> None:
     result = hardener("show", "3f1c")
     assert result.exit_code == 2
-    assert "there is no run '3f1c' (none is kept in" in result.stderr
+    assert "there is no run '3f1c' (no run is kept in" in result.stderr
 
 
 def test_control_characters_in_the_name_of_an_inventory_are_escaped(

@@ -67,13 +67,13 @@ def test_evidence_with_another_digest_is_an_error(path: Path) -> None:
     (path.parent / "attestations" / "images.pdf").write_bytes(b"another")
     found = hashlib.sha256(b"another").hexdigest()
     assert problems(path) == [
-        f"attestations.yml:11: sha256: attestations/images.pdf is not what was attested: it is {found} now"
+        f"attestations.yml:11: sha256: does not match attestations/images.pdf, whose SHA-256 is {found} now"
     ]
 
 
 def test_evidence_without_a_digest_is_an_error_that_gives_it(path: Path) -> None:
     path.write_text("".join(line for line in ATTESTATION.good.splitlines(True) if "sha256" not in line))
-    assert problems(path) == [f"attestations.yml:10: evidence: has no sha256: its digest is {DIGEST} now"]
+    assert problems(path) == [f"attestations.yml:10: evidence: needs sha256: the file has {DIGEST} now"]
 
 
 def test_missing_evidence_of_a_stored_run_is_accepted(path: Path) -> None:
@@ -94,7 +94,7 @@ def test_evidence_that_is_not_a_regular_file_is_an_error(path: Path, make: objec
 
 def test_a_digest_without_evidence_is_an_error(path: Path) -> None:
     path.write_text("".join(line for line in ATTESTATION.good.splitlines(True) if "evidence" not in line))
-    assert problems(path) == ["attestations.yml:10: sha256: is a digest, but there is no evidence"]
+    assert problems(path) == ["attestations.yml:10: sha256: is set, but evidence names no file"]
 
 
 def test_the_digest_has_the_format_of_sha256sum(path: Path) -> None:

@@ -69,7 +69,7 @@ def test_the_line_of_a_value_can_be_looked_up() -> None:
         ("a:\n\tb: 1", 2, "cannot start any token"),
         ("a: 'x", 1, "unexpected end of stream"),
         ("a: [1", 2, "flow sequence"),
-        ("a: 1\n---\nb: 1", 2, "second document"),
+        ("a: 1\n---\nb: 1", 2, "second YAML document"),
         ("? [a]\n: 1", 1, "a key must be a string"),
         ("hosts: [*]", 1, "is quoted"),
         ('a: "\\e[31m"', 1, r"forbids: \x1b"),

@@ -136,7 +136,9 @@ def test_a_list_in_flow_style_is_not_changed() -> None:
     one = f"{texts}, control: daemon-icc-disabled, hosts: [a], created: 2026-11-01, expires: 2027-01-01"
     text = f"waivers: [{{{one}}}]\n"
     assert len(entries(text)) == 1
-    with pytest.raises(HardenerError, match=r"cannot add to waivers\.yml in the layout of its list"):
+    with pytest.raises(
+        HardenerError, match=r"cannot add a waiver to waivers\.yml: its list has an unsupported layout"
+    ):
         added(text)
 
 

@@ -71,7 +71,7 @@ def test_a_run_needs_a_valid_identifier(identifier: str) -> None:
     run = EARLIER_MANIFEST.runs[0]
     odd = dataclasses.replace(run, info=dataclasses.replace(run.info, run_id=identifier))
     with pytest.raises(
-        Refused, match=r"manifest\.json: the runs are not named and sorted by id as in an export"
+        Refused, match=r"manifest\.json: the runs are missing, out of order, or have invalid ids"
     ):
         require_names(dataclasses.replace(EARLIER_MANIFEST, runs=(odd,)))
 
@@ -79,7 +79,7 @@ def test_a_run_needs_a_valid_identifier(identifier: str) -> None:
 def test_duplicate_and_unordered_runs_are_refused() -> None:
     first, second = EARLIER_MANIFEST.runs
     for runs in ((), (first, first), (second, first)):
-        with pytest.raises(Refused, match="the runs are not named and sorted by id as in an export"):
+        with pytest.raises(Refused, match="the runs are missing, out of order, or have invalid ids"):
             require_names(dataclasses.replace(EARLIER_MANIFEST, runs=runs))
 
 

@@ -57,7 +57,7 @@ def test_the_first_bundle_has_no_predecessor(path: Path) -> None:
 
 def test_a_first_entry_that_does_not_match_the_bundle_is_refused(path: Path) -> None:
     add(path)
-    with pytest.raises(Refused, match="entry 0 is not the one that the bundle follows"):
+    with pytest.raises(Refused, match="entry 0 differs from the one in the bundle"):
         find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=Link(0, "1" * 64))
 
 

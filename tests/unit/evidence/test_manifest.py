@@ -156,7 +156,7 @@ def test_an_unknown_key_is_refused_by_name(place: str, key: str) -> None:
         Manifest.parse(f"{json.dumps(found, indent=1)}\n".encode())
     tables = {"predicate.runs[0].declared_sha256", "predicate.runs[0].population.counts"}
     if place not in tables and not (key == "size" and place.endswith("annotations")):
-        assert str(refused.value).startswith(f"manifest.json: not as an export writes it: {place}")
+        assert str(refused.value).startswith(f"manifest.json: differs from what an export writes: {place}")
         assert str(refused.value).endswith((f".{key}", f": {key}", f"[{json.dumps(key)}]"))
 
 

@@ -105,13 +105,13 @@ def tampered(desk: Desk, bundle: Path, name: str, change: Change, told: Change =
             "proof.json",
             lambda it: None,
             lambda it: it["files"].append("zzz"),
-            "are not named and sorted as in an export",
+            "are out of order, or have invalid names",
         ),
         (
             "proof.json",
             lambda it: None,
             lambda it: it.update(id="../../etc/passwd"),
-            "the proofs are not named and sorted by id as in an export",
+            "the proofs are out of order, or have invalid ids",
         ),
     ],
 )

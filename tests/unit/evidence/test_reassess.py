@@ -183,7 +183,7 @@ def test_an_invalid_decision_file_is_refused(tmp_path: Path, content: bytes) -> 
 def test_a_decision_file_with_another_digest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         Refused,
-        match=r"declared/waivers\.yml: not the decision file by which the run in the manifest was judged",
+        match=r"declared/waivers\.yml: differs from the decision file that the manifest records for the run",
     ):
         judged(waived(), tmp_path, declared={"waivers": "0" * 64})
 
@@ -191,9 +191,7 @@ def test_a_decision_file_with_another_digest_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changed", [{"pass": 3, "fail": 0}, {"waived": 3}, {"pass": 2, "error": 4}])
 def test_counts_that_do_not_match_the_reports_are_refused(tmp_path: Path, changed: dict[str, int]) -> None:
     told, _ = stage(run(), tmp_path / "told")
-    with pytest.raises(
-        Refused, match=r"manifest\.json: the counts of run run-a are not those of its reports"
-    ):
+    with pytest.raises(Refused, match=r"manifest\.json: the counts of run run-a differ from its reports"):
         judged(run(), tmp_path / "again", counts={**told.counts, **changed})
 
 
@@ -235,7 +233,7 @@ def test_controls_that_differ_from_the_selection_are_refused(
     known = {control.slug: control for control in catalogue.load(BENCHMARK)}
     found = [assess(make(host="db01"), [known[slug] for slug in controls], benchmark=BENCHMARK)]
     evidence = run(hosts=("db01",), gone=(), assessments=lambda: found)
-    with pytest.raises(Refused, match="the controls of run run-a are not those that it selected"):
+    with pytest.raises(Refused, match="the controls of run run-a do not match its selection"):
         judged(evidence, tmp_path)
 
 

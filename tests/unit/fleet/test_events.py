@@ -127,7 +127,7 @@ def test_a_result_with_a_list_of_hosts_is_not_taken_for_the_list_of_hosts() -> N
         ),
         (
             {"msg": "Task failed: Incorrect sudo password"},
-            "Incorrect sudo password (--ask-become-pass asks for the right one)",
+            "Incorrect sudo password (give the right password with --ask-become-pass)",
         ),
         (
             {

@@ -101,7 +101,7 @@ Origin: /i/group_vars/all.yml:3:7
         (
             "[ERROR]: Specified inventory, host pattern and/or --limit leaves us with no hosts to target.",
             "Specified inventory, host pattern and/or --limit leaves us with no hosts to target",
-            "`--limit` leaves none; see `ansible-inventory --graph`",
+            "no host of the inventory matches; see `ansible-inventory --graph`",
         ),
         (
             "\x1b[0;31m[ERROR]: Attempting to decrypt but no vault secrets found.\x1b[0m",

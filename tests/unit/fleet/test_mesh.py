@@ -211,7 +211,7 @@ def test_work_is_signed_if_the_node_requires_it(
 @pytest.mark.parametrize(
     ("output", "reason"),
     [
-        (HEAD + ANSWERS + STATS, "the work ended before its answer was complete: it failed: exit status 1"),
+        (HEAD + ANSWERS + STATS, "the work ended before its output was complete: it failed: exit status 1"),
         (
             b"usage: ansible-runner worker\n",
             "ansible-runner does not answer on this node: usage: ansible-runner",
@@ -287,7 +287,7 @@ def test_a_slice_without_output_ends_when_its_lease_expires(fake: FakeReceptor, 
     fake.state = {"State": 1, "Detail": "Running"}
     fake.output, fake.waits = [HEAD], True
     attempt, _ = run(lease=0.2)
-    assert attempt.reason == "node w1: no output for 0.2 s"
+    assert attempt.reason == "node w1: the node sent no output for 0.2 s"
 
 
 def test_a_node_that_refuses_the_work_is_reported_with_the_reason(fake: FakeReceptor, run: Slice) -> None:

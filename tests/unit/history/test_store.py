@@ -55,7 +55,7 @@ def test_an_unknown_name_is_an_error(history: History, name: str) -> None:
 
 def test_an_empty_history_is_an_error_and_not_created(history: History) -> None:
     assert list(history.runs()) == []
-    with pytest.raises(HardenerError, match="none is kept in"):
+    with pytest.raises(HardenerError, match="no run is kept in"):
         history.run("latest")
     assert not history.path.exists()
 

@@ -45,7 +45,7 @@ def test_a_command_that_does_not_read_the_message_succeeds() -> None:
         ("/etc/passwd", "Permission denied"),
         (python("import sys; sys.exit('first\\nno\\troute')"), "exit code 1: no route"),
         (python("import sys; sys.stderr.write('x' * 10**7); sys.exit(3)"), "exit code 3: xxx"),
-        (python("import os; os.kill(os.getpid(), 9)"), "it was ended by signal 9"),
+        (python("import os; os.kill(os.getpid(), 9)"), "signal 9 ended the command"),
     ],
 )
 def test_a_failed_command_is_reported_with_its_reason(command: str, why: str) -> None:

@@ -132,7 +132,7 @@ def test_without_systemd_the_error_names_cron(
     manager: Manager, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("hardener.schedule.systemd.RUNNING", tmp_path / "none")
-    with pytest.raises(HardenerError, match=r"systemd does not run here .*schedule cron"):
+    with pytest.raises(HardenerError, match=r"systemd does not run on this machine .*schedule cron"):
         Systemd.here()
 
 

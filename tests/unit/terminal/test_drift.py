@@ -98,7 +98,8 @@ def test_containers_whose_identity_changed_are_listed() -> None:
     assert "!  all containers  a, b " in text
     assert "kernel series: 6.12 → 6.18" in text
     assert (
-        "the own seccomp profile of web was made for the earlier identity: record the container again" in text
+        "the custom seccomp profile of web was made for the earlier identity: record the container again"
+        in text
     )
 
 

@@ -53,4 +53,4 @@ def test_the_option_drop_is_advised_for_a_capability_that_is_not_needed(
     output = io.StringIO()
     for part in screen(changed, tmp_path / NAME):
         Console(file=output, width=300).print(part)
-    assert ("by --drop" in output.getvalue()) is advised
+    assert ("--drop NAME" in output.getvalue()) is advised

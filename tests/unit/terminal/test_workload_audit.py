@@ -113,7 +113,7 @@ def test_an_audit_without_running_containers_is_shown() -> None:
 
 def test_an_audit_that_could_judge_no_host_says_nothing_about_its_containers() -> None:
     text = shown(HostAudit(host="db01", error="the engine does not answer"))
-    assert text[0] == " the containers of no host are known"
+    assert text[0] == " no host reported its containers"
     assert "none is running" not in "\n".join(text)
 
 

@@ -98,7 +98,7 @@ def test_unreadable_parts_make_the_result_incomplete() -> None:
             make(**{"docker.info": {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]}}),
             "rootless",
         ),
-        (make(**{"docker.containers": [7]}), "not as the collector writes them"),
+        (make(**{"docker.containers": [7]}), "not in the format of the collector"),
         (Snapshot({"schema": "hardener/snapshot/2"}), "not in this snapshot"),
     ],
     ids=("none", "silent", "failed", "desktop", "rootless", "rootless-option", "malformed", "empty"),

@@ -398,7 +398,7 @@ def test_setuid_programs_forbid_no_new_privileges() -> None:
         (["/var/log/x"], None, ["/var/log"], []),
         (["/etc/passwd", "/x", "/var/x"], [], [], ["in place of /etc", "in place of /", "in place of /var"]),
         (["/run/a:b/x", "/run/a,b/x"], [], [], ["with a comma", "with a colon"]),
-        (["relative", "/a/../b/x", "/a//b"], [], [], ["not normalised and printable"] * 3),
+        (["relative", "/a/../b/x", "/a//b"], [], [], ["the path is relative, not normalised"] * 3),
         (["/var/lib/database/x"], [], ["/var/lib/database"], []),  # the mount is /var/lib/data
         (["/run/x"], ["/running"], ["/run"], []),
     ],
@@ -469,7 +469,7 @@ def test_the_limit_of_processes_is_four_times_the_peak_and_at_least_32(
 
 def test_the_memory_limit_of_a_profile_is_only_a_comment() -> None:
     files = artefacts(profile(recorded(peak={"pids": 1, "memory_bytes": 5 << 20})))
-    assert "# mem_limit: not set; 5 MiB was the most" in files["compose.override.yaml"]
+    assert "# mem_limit: not set; the recorded peak was 5 MiB" in files["compose.override.yaml"]
     assert "memory" not in files["docker-run.txt"]
 
 
@@ -591,7 +591,7 @@ def test_permissions_that_no_recorder_could_observe_are_kept() -> None:
         assert found.seccomp.families_refused == ()
         page = markdown(sections(found))
         assert "recorded by `the audit log: no BPF`" in page
-        assert "the container keeps the capabilities it had" in page
+        assert "all capabilities are kept" in page
         assert "No profile: the recorder could not observe families of sockets." in page
     assert profile(seeing).seccomp.families_refused == (38,)  # type: ignore[union-attr]
 

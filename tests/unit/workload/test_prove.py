@@ -45,7 +45,7 @@ class Host:
         self.begun: dict[str, Any] = {
             "run": "f" * 16,
             "addresses": {"80": "127.0.0.1:4000"},
-            "missing": ["53/sctp has no port of the loopback interface"],
+            "missing": ["53/sctp is not forwarded: only TCP and UDP are"],
             "container": document.container.model_dump(mode="json"),
             "host": document.host.model_dump(mode="json"),
         }
@@ -132,7 +132,7 @@ def test_all_trials_are_run_once(run: Run) -> None:
     assert host.of == [len(ALL)] * len(ALL)
     assert host.stages == ["begin", *["attempt"] * (len(ALL) + 1)]
     assert list(tried.observations) == ALL
-    assert tried.missing == ("53/sctp has no port of the loopback interface",)
+    assert tried.missing == ("53/sctp is not forwarded: only TCP and UDP are",)
 
 
 def test_each_stage_gets_the_time_limit_of_the_proof(run: Run) -> None:

@@ -55,7 +55,11 @@ def test_the_files_of_a_stored_proof_are_consistent(files: Files) -> None:
             "the field evidence of the proof does not follow",
         ),
         ("proof.json", lambda it: it.update(refusals=[]), "the field refusals of the proof does not follow"),
-        ("proof.json", lambda it: it["trials"].pop(), "the trials of the proof are not those of the profile"),
+        (
+            "proof.json",
+            lambda it: it["trials"].pop(),
+            "the trials of the proof differ from the trials of its profile",
+        ),
         (
             "proof.json",
             lambda it: it["trials"][0].update(observation=None),
@@ -106,7 +110,9 @@ def test_capabilities_in_a_proof_cannot_be_replaced_by_others(files: Files) -> N
     changed = edited(files, "profile.json", lambda it: it["capabilities"].update(kept=["CAP_SYS_ADMIN"]))
     digest = f"sha256:{hashlib.sha256(changed['profile.json']).hexdigest()}"
     changed = edited(changed, "proof.json", lambda it: it.update(profile=digest))
-    with pytest.raises(InconsistentError, match="the trials of the proof are not those of the profile"):
+    with pytest.raises(
+        InconsistentError, match="the trials of the proof differ from the trials of its profile"
+    ):
         check(changed)
 
 

@@ -115,7 +115,8 @@ class Outcome:
 def too_complex() -> FactUnavailable:
     """Return the error for rules that exceed the work limit; a hostile host can send such rules."""
     return FactUnavailable(
-        "firewall", "it has too many rules, or too many combinations of conditions, to be judged"
+        "firewall",
+        "the packet filter has too many rules, or too many combinations of conditions, to be judged",
     )
 
 

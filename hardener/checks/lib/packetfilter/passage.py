@@ -95,7 +95,7 @@ def into_host(
                 reasons[str(chain)] = (chain, reasons[str(chain)][1] or accepted)
                 evidence.append(f"{chain}: {protocol}{version} accepted by {accepted}")
         few |= dict.fromkeys(
-            f"everything from a few addresses is accepted by {reason}"
+            f"all packets from a few addresses are accepted by {reason}"
             for box, reason in outcome.accepted.parts()
             if size(box[Dimension.PORT]) > NAMED_PORTS and not from_many(box[Dimension.SOURCE], version)
         )

@@ -116,7 +116,7 @@ class Docker(AtEngine):
         stale = self._is_stale(plan)
         if stale and not changed:
             self.reasons.append(
-                f"{self.config} was changed after the engine started, which may run with earlier settings"
+                f"{self.config} was changed after the start of the engine, which may have earlier settings"
             )
         if not self.due:
             self._see_bridge(effective_values.alive(info))
@@ -194,7 +194,7 @@ class Docker(AtEngine):
                 self.memory["switch_off"] = True
             else:
                 # A starting engine without live-restore stops the containers it finds.
-                reason = "live-restore is off, as the site wants it"
+                reason = "live-restore is off by configuration"
         self.memory["switch_on"] = bool(running or unread) and not self.memory["live"] and not reason
         if (running or unread) and reason:
             self.impact = contract.CONTAINERS_STOP
@@ -368,7 +368,7 @@ class Docker(AtEngine):
             words = engine_unit.last_words(self.served.dockerd, since=begun, former=former)
             raise Failed(f"{self.unit} does not start: {words or outcome.said}")
         wait_for(
-            f"{self.unit} started, and did not answer at {self.engine.path}",
+            f"{self.unit} started, but did not answer at {self.engine.path}",
             lambda: self.engine.info() is not None,
             seconds=self.timeout,
         )

@@ -155,7 +155,7 @@ class Firewall(Activation):
             if not before["user"]:
                 _take_user_chain_away(tool)
             if chains.ours(chains.dump(tool)) != before["tables"]:
-                found.append(f"{family}: hardener's chains are not as they were")
+                found.append(f"{family}: hardener's chains differ from those before the run")
         return found
 
     def undo_at_boot(self) -> list[str]:

@@ -70,8 +70,8 @@ class GroupMembers(Activation):
         primary = [user.pw_name for user in pwd.getpwall() if user.pw_gid == group.gr_gid]
         named = [user for user in group.gr_mem if user not in (*excess, *primary)]
         return [
-            f"{self._group} is the primary group of {user}, who is not approved: give the account another one"
-            f" (usermod --gid GROUP {user})"
+            f"{self._group} is the primary group of {user}, who is not approved: give the account another"
+            f" primary group (usermod --gid GROUP {user})"
             for user in primary
             if not self._approved(user)
         ] + [

@@ -32,7 +32,7 @@ class SelinuxEnforce(Activation):
         elif system.read(SWITCH) == _PERMISSIVE:
             self.reasons = ["SELinux is permissive"]
             self.impact = CONNECTIVITY
-            self.costs = "from then on the kernel refuses what the policy denies, also to sshd and the engine"
+            self.costs = "the kernel will refuse what the policy denies, also to sshd and the engine"
 
     def perform(self) -> None:
         """Switch the mode."""

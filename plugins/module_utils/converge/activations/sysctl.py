@@ -124,7 +124,7 @@ class Sysctl(Activation):
             except OSError as error:
                 said = f"{dotted(setting.path)} cannot be set back to {setting.found}: {error.strerror}"
                 if setting.path in _FOR_GOOD:
-                    self.pending.append(f"{said}; a reboot does it")
+                    self.pending.append(f"{said}; a reboot resets it")
                 else:
                     problems.append(said)
         return problems

@@ -77,7 +77,7 @@ class Units(Activation):
             if state["LoadState"] == "masked":
                 found.append(f"{unit} is masked")
             elif state["LoadState"] == "not-found":
-                found.append(f"{unit} is not there yet" if self.check else f"{unit} is not there")
+                found.append(f"{unit} does not exist yet" if self.check else f"{unit} does not exist")
             elif wish.get("enabled") and state["UnitFileState"] not in _ON:
                 found.append(f"{unit} is {state['UnitFileState'] or 'not enabled'}")
             elif wish.get("active") and state["ActiveState"] not in _RUNNING:
@@ -200,9 +200,9 @@ def _excess(unit: str, before: Mapping[str, Any]) -> list[str]:
     """Return how a unit exceeds its former state: enabled, started, not masked."""
     state, found = _state(unit), []
     if before["ActiveState"] not in _RUNNING and state["ActiveState"] in _RUNNING:
-        found.append(f"is {state['ActiveState']}, and was not")
+        found.append(f"is {state['ActiveState']}, but was not before the run")
     if set(_links(unit)) - set(before["links"]):
-        found.append("is enabled, and was not")
+        found.append("is enabled, but was not before the run")
     if before["LoadState"] == "masked" and state["LoadState"] != "masked":
         found.append("was masked")
     return found

@@ -59,7 +59,7 @@ class UsernsMigrate(AtEngine):
         self.action = (
             "start with an empty data root in user namespaces"
             if self._leave
-            else "move everything into user namespaces"
+            else "move containers, images, volumes and networks into user namespaces"
         )
 
     @property

@@ -130,7 +130,7 @@ class Migration:
         self._switch()
         self._stage(DONE)
         return [
-            f"everything that the engine held stays in {self._memory['old_root']}, which it no longer uses"
+            f"containers, images and volumes stay in {self._memory['old_root']}, which is no longer in use"
         ]
 
     def _begin(self, holdings: Holdings) -> None:

@@ -35,7 +35,7 @@ def restart_engine(engine: Engine, unit: str, *, timeout: float) -> None:
     """
     restart(unit, timeout=timeout)
     wait_for(
-        f"{unit} started, and did not answer at {engine.path}",
+        f"{unit} started, but did not answer at {engine.path}",
         lambda: engine.info() is not None,
         seconds=timeout,
     )

@@ -143,7 +143,7 @@ class Survey:
                 other = joined.get(str(host.get(mode) or "").partition(":")[2])
                 if other and self.in_host_userns(other) is not self.in_host_userns(container):
                     found.append(
-                        f"{title} shares namespaces with {other['Name'].lstrip('/')}, of which one alone"
+                        f"{title} shares namespaces with {other['Name'].lstrip('/')}, but only one of them"
                         " stays in the host's user namespace: name both in userns_remap_exempt, or none"
                     )
         for volume in self.holdings.volumes:

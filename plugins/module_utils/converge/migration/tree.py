@@ -130,7 +130,7 @@ def differences(
                     names = {name for name, _status in _listed(folder)}
                     mine = _listed(handle)
                     for name in sorted(names ^ {name for name, _status in mine})[:_SHOWN]:
-                        found.append(f"{path}/{name}: only in one of both")
+                        found.append(f"{path}/{name}: only in the source or only in the copy")
                     for name, status in [(".", os.fstat(handle)), *mine]:
                         if name != "." and name not in names:
                             continue
@@ -163,7 +163,7 @@ def _differs(
     if before.st_mode != now.st_mode:
         return f"mode {now.st_mode:o} is not {before.st_mode:o}"
     if (now.st_uid, now.st_gid) != (shift.uid(before.st_uid), shift.gid(before.st_gid)):
-        return f"owner {now.st_uid}:{now.st_gid} is not {before.st_uid}:{before.st_gid} shifted"
+        return f"owner {now.st_uid}:{now.st_gid} is not the shifted {before.st_uid}:{before.st_gid}"
     if before.st_mtime_ns != now.st_mtime_ns:
         return "time of change"
     if before.st_rdev != now.st_rdev:

@@ -64,7 +64,8 @@ class Undo:
         if self._memory.get("stage"):
             self._dispose(keep=self._memory["stage"] in (STARTING, DONE))
         waiting = self._memory.get("stays_down", ())
-        return [f"still to be started, by the next run or by you: {', '.join(waiting)}"] if waiting else []
+        note = f"not started yet: {', '.join(waiting)}; start them, or let the next run start them"
+        return [note] if waiting else []
 
     def _leave_new_root(self) -> None:
         new_root, old_root = self._memory["new_root"], self._memory["old_root"]

@@ -85,7 +85,7 @@ def test_namespaces_shared_through_more_than_64_containers_are_an_error() -> Non
 
 
 def test_kernel_facts_of_the_wrong_type_are_an_error() -> None:
-    with pytest.raises(FactUnavailable, match="proc is not an object"):
+    with pytest.raises(FactUnavailable, match="proc of a container is not an object"):
         containers(make(**{"docker.containers": [{"inspect": {}, "proc": "gone"}]}))
 
 

@@ -146,14 +146,14 @@ ALIAS_OF_ROOT = [*HOST, at(9, 1, "/mnt/hostroot", "8:1")]
             [*HOST, at(9, 1, "/etc", "0:61", fstype="overlay", layers=["/srv/low", "/srv/up"])],
             [bind("/srv/up")],
             [at(101, 100, "/d", "8:1", "/srv/up")],
-            "whose files are those of /etc",
+            "which shows files of /etc",
         ),
         (  # the lower one, where the overlay covers it
             SENSITIVE,
             [*HOST, at(9, 1, "/etc", "0:61", fstype="overlay", layers=["/etc", "/srv/up"])],
             [bind("/mnt/etc")],
             [at(101, 100, "/d", "8:1", "/etc")],
-            "whose files are those of /etc",
+            "which shows files of /etc",
         ),
         (  # nothing that the engine was asked for: mounted by a plugin, a hook, or from outside
             SOCKET,
@@ -373,7 +373,7 @@ def test_mounting_a_removed_api_socket_that_is_still_mounted_on_the_host_fails(
     shown.append(at(102, 101 if offset else 100, f"/d{offset}", "0:26", "/gone.sock//deleted"))
     for at_runtime in (shown, None):
         found = verdict(judge, SOCKET, [bind(asked)], at_runtime, host=host, engine={"sockets": [gone]})
-        assert "the API socket of a container runtime, removed there since" in found["bad"]
+        assert "an API socket of a container runtime that was removed since" in found["bad"]
 
 
 @pytest.mark.parametrize(("point", "fails"), [("/dev/h", True), ("/srv/p", True), ("/proc", False)])

@@ -42,7 +42,7 @@ def test_an_object_with_a_reason_is_an_offender() -> None:
 def test_notes_are_evidence_and_do_not_fail() -> None:
     verdict = judged({"a": [Note("squeaks")]})
     assert (verdict.status, verdict.evidence) == (Status.PASS, ("container a: squeaks",))
-    assert verdict.actual == "1 container, none violates this"
+    assert verdict.actual == "1 container, none violates the control"
 
 
 def test_a_question_makes_the_verdict_manual() -> None:

@@ -85,9 +85,9 @@ class TestCustomSet:
     @pytest.mark.parametrize(
         ("asked", "mask", "said"),
         [
-            ([], 0, "custom set: none (0, default 14)"),
-            (["CHOWN", "cap_setuid"], 1 | 1 << 7, "custom set: CHOWN, SETUID (2, default 14)"),
-            (["NET_RAW"], 1 << 13, "custom set: NET_RAW (1, default 14)"),
+            ([], 0, "keeps 0 of the 14 default capabilities: none"),
+            (["CHOWN", "cap_setuid"], 1 | 1 << 7, "keeps 2 of the 14 default capabilities: CHOWN, SETUID"),
+            (["NET_RAW"], 1 << 13, "keeps 1 of the 14 default capabilities: NET_RAW"),
         ],
     )
     @pytest.mark.parametrize("running", [True, False])

@@ -50,8 +50,8 @@ class TestAppArmor:
                 "runs without an AppArmor profile",
             ),
             ({"proc": {"label": ""}}, "runs without an AppArmor profile (declared: docker-default)"),
-            ({"proc": {"label": "web (complain)"}}, "runs only in mode complain of web"),
-            ({"proc": {"label": "web (unconfined)"}}, "runs only in mode unconfined of web"),
+            ({"proc": {"label": "web (complain)"}}, "runs under web, which is in mode complain"),
+            ({"proc": {"label": "web (unconfined)"}}, "runs under web, which is in mode unconfined"),
             (
                 {"running": False, "AppArmorProfile": "unconfined"},
                 "is set to run without an AppArmor profile",
@@ -73,7 +73,7 @@ class TestAppArmor:
     def test_a_stopped_container_with_a_complain_mode_profile_fails(self, judge: Judge) -> None:
         bad = hardened("bad", running=False, AppArmorProfile="web")
         lsm = {"apparmor": {"profiles": {"web": "complain"}}}
-        assert "which only complains" in broken(judge, self.SLUG, bad, lsm=lsm)
+        assert "which is in complain mode" in broken(judge, self.SLUG, bad, lsm=lsm)
 
     @pytest.mark.parametrize("label", ["docker-default (enforce)", "web (kill)", "a (b) (enforce)"])
     def test_a_container_with_an_enforced_apparmor_profile_passes(self, judge: Judge, label: str) -> None:
@@ -199,7 +199,10 @@ class TestSeccomp:
 
     def test_the_effective_seccomp_filter_overrides_the_declared_one(self, judge: Judge) -> None:
         verdict = held(judge, self.SLUG, hardened(HostConfig={"SecurityOpt": ["seccomp=unconfined"]}))
-        assert any("has a seccomp filter although declared without one" in fact for fact in verdict.evidence)
+        assert any(
+            "has a seccomp filter, although its configuration disables it" in fact
+            for fact in verdict.evidence
+        )
 
     def test_the_control_is_not_applicable_on_a_kernel_without_seccomp(self, judge: Judge) -> None:
         without = {"SecurityOptions": ["name=apparmor"]}
@@ -218,7 +221,7 @@ class TestNoNewPrivileges:
     @pytest.mark.parametrize(
         ("options", "detail"),
         [
-            (["no-new-privileges"], "runs without no_new_privs although declared"),
+            (["no-new-privileges"], "runs without no_new_privs, although it is declared"),
             (["no-new-privileges=false"], "runs without no_new_privs"),
             (None, "runs without no_new_privs"),
         ],
@@ -341,7 +344,7 @@ class TestOwnSeccompProfile:
         [
             (workloads.NARROW, "74 calls, default 361"),
             ({**workloads.NARROW, "calls": 1}, "1 call, default 361"),
-            (workloads.BUILTIN, "it treats every call as the engine's default does"),
+            (workloads.BUILTIN, "it permits the same calls as the engine's default"),
             (None, "which calls it permits could not be read"),
             (
                 {**workloads.NARROW, "calls": None},
@@ -379,7 +382,7 @@ class TestOwnSeccompProfile:
     def test_a_later_process_without_a_filter_fails(self, judge: Judge) -> None:
         shell = {"pid": 9, "comm": "sh", "exe": "/bin/sh", "uid": 0, "seccomp": 0}
         detail = details(self.verdict(judge, workloads.NARROW, proc={"processes": [shell]}))["own"]
-        assert detail == "has a process without a seccomp filter, beside a profile of its own"
+        assert detail == "has its own seccomp profile, but a process without a seccomp filter"
 
     @pytest.mark.parametrize("running", [True, False])
     def test_engines_from_27_on_apply_the_custom_seccomp_profile_of_a_privileged_container(
@@ -392,7 +395,7 @@ class TestOwnSeccompProfile:
             # What runs is judged by the kernel's word: it has a filter.
             assert found.status is (Status.PASS if running else status)
             if running:
-                assert ("although declared" in str(found.evidence)) is (status is Status.FAIL)
+                assert ("although its configuration" in str(found.evidence)) is (status is Status.FAIL)
 
 
 class TestOwnAppArmorProfile:
@@ -405,9 +408,7 @@ class TestOwnAppArmorProfile:
 
     def test_a_declared_apparmor_profile_that_is_not_in_force_fails(self, judge: Judge) -> None:
         bad = hardened("bad", AppArmorProfile="web")
-        assert broken(judge, self.SLUG, bad) == (
-            "runs under docker-default, not under the profile of its own that it declares, web"
-        )
+        assert broken(judge, self.SLUG, bad) == ("runs under docker-default, but declares the profile web")
 
     def test_the_default_apparmor_profile_gets_no_remark(self, judge: Judge) -> None:
         assert held(judge, self.SLUG, hardened()).evidence == ()
@@ -417,5 +418,5 @@ def test_no_new_privileges_must_be_set_for_every_process_where_declared(judge: J
     slug = "container-no-new-privileges"
     shell = {"pid": 9, "comm": "sh", "exe": "/bin/sh", "uid": 0, "no_new_privs": 0}
     bad = hardened("bad", proc={"processes": [shell]})
-    assert broken(judge, slug, bad) == "has 1 process without no_new_privs although declared"
+    assert broken(judge, slug, bad) == "has 1 process without no_new_privs, although it is declared"
     held(judge, slug, hardened(proc={"processes": [shell]}, HostConfig={"SecurityOpt": None}))

@@ -25,14 +25,14 @@ HIDDEN: dict[str, Any] = {"HostConfig": {"MaskedPaths": ["/proc/kcore"], "Readon
             "it is privileged",
         ),
         (container("bad", proc={"host_namespaces": ["user", "cgroup"]}), "the host's cgroup namespace"),
-        (container("bad", running=False, **WRITABLE), "is set to write"),
+        (container("bad", running=False, **WRITABLE), "is set to have writable cgroups"),
         (
             container("bad", running=False, HostConfig={"SecurityOpt": ["writable-cgroups"]}),
-            "is set to write",
+            "is set to have writable cgroups",
         ),
         (container("bad", running=False, HostConfig={"Privileged": True}), "it is privileged"),
         (container("bad", running=False, HostConfig={"CgroupnsMode": "host"}), "the host's cgroup namespace"),
-        (container("bad", proc={"cgroup_writable": GONE}, **WRITABLE), "is set to write"),
+        (container("bad", proc={"cgroup_writable": GONE}, **WRITABLE), "is set to have writable cgroups"),
     ],
 )
 def test_a_container_that_can_write_cgroups_of_others_fails(
@@ -57,7 +57,7 @@ def test_access_to_own_cgroups_passes(judge: Judge, good: dict[str, Any]) -> Non
 
 def test_declared_access_to_cgroups_without_effect_passes_with_a_remark(judge: Judge) -> None:
     verdict = held(judge, CGROUPS, container("good", **WRITABLE))
-    assert any("but cannot" in fact for fact in verdict.evidence)
+    assert any("but they are read-only" in fact for fact in verdict.evidence)
     told = container("good", HostConfig={"CgroupnsMode": "host"})
     assert any("runs in another" in fact for fact in held(judge, CGROUPS, told).evidence)
 
@@ -74,9 +74,12 @@ def test_declared_access_to_cgroups_without_effect_passes_with_a_remark(judge: J
             container("bad", proc={"open_paths": ["/proc/sys"]}, HostConfig={"Privileged": True}),
             "it is privileged",
         ),
-        (container("bad", running=False, **UNCONFINED), "is set to reach"),
-        (container("bad", running=False, HostConfig={"ReadonlyPaths": []}), "is set to reach"),
-        (container("bad", proc={"open_paths": GONE}, **UNCONFINED), "is set to reach"),
+        (container("bad", running=False, **UNCONFINED), "is set to run without masked paths"),
+        (
+            container("bad", running=False, HostConfig={"ReadonlyPaths": []}),
+            "is set to run without masked paths",
+        ),
+        (container("bad", proc={"open_paths": GONE}, **UNCONFINED), "is set to run without masked paths"),
     ],
 )
 def test_reachable_kernel_paths_fail(judge: Judge, bad: dict[str, Any], words: str) -> None:
@@ -99,4 +102,4 @@ def test_hidden_kernel_paths_pass(judge: Judge, good: dict[str, Any]) -> None:
 def test_requested_kernel_paths_that_stay_hidden_pass_with_a_remark(judge: Judge) -> None:
     verdict = judge(PATHS, snapshot_of(container("good", **UNCONFINED), hardened("twin")))
     assert verdict.status is Status.PASS
-    assert any("none is open" in fact for fact in verdict.evidence)
+    assert any("but they are masked" in fact for fact in verdict.evidence)

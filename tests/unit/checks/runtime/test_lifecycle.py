@@ -56,7 +56,7 @@ class TestRestartPolicy:
         self, judge: Judge, name: str, retries: int, running: bool
     ) -> None:
         bad = hardened("bad", running=running, **self.policy(name, retries))
-        assert broken(judge, self.SLUG, bad).startswith(f"is restarted for ever: {name}")
+        assert broken(judge, self.SLUG, bad).startswith(f"is restarted without limit (restart policy {name})")
 
     @pytest.mark.parametrize(
         ("retries", "how"), [(6, "up to 6 times"), (0, "without limit"), (None, "without limit")]
@@ -223,7 +223,7 @@ class TestExecutions:
         verdict = judge(slug, with_containers(entered, **{"audit.loaded": audited}))
         assert "runs of /usr/bin/docker are audited: ausearch shows them" in verdict.evidence
         assert "container web: 2 exec sessions open now" in verdict.evidence
-        assert "container web: runs sh as root, its first process as uid 1000" in verdict.evidence
+        assert "container web: runs sh as root, but its first process as uid 1000" in verdict.evidence
 
     @pytest.mark.parametrize("audit", [absent("no auditctl"), failed("Operation not permitted")])
     def test_unknown_auditing_of_the_docker_client_is_evidence(
@@ -253,11 +253,11 @@ class TestLatestPulled:
 
     def test_an_image_whose_tag_names_a_newer_one_fails(self, judge: Judge) -> None:
         detail = broken(judge, self.SLUG, hardened("bad", Image="sha256:old"))
-        assert detail == f"runs another image than its tag {self.TAG} names now (built 2026-11-25)"
+        assert detail == f"runs another image than the tag {self.TAG} names now (built 2026-11-25)"
 
     def test_an_image_whose_tag_was_removed_fails(self, judge: Judge) -> None:
         detail = broken(judge, self.SLUG, hardened("bad", Config={"Image": "other"}))
-        assert detail == "runs an image that its tag other no longer names"
+        assert detail == "runs an image that the tag other no longer names"
 
     @pytest.mark.parametrize(
         ("reference", "tag"),

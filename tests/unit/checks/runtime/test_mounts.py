@@ -284,7 +284,7 @@ def test_a_root_declared_read_only_fails_if_the_kernel_mounts_it_writable(judge:
     slug = "container-readonly-rootfs"
     root = {"mount_point": "/", "fstype": "overlay", "options": "rw,relatime"}
     bad = hardened("bad", proc={"mounts": [root]})
-    assert broken(judge, slug, bad) == "has a writable root filesystem although declared read-only"
+    assert broken(judge, slug, bad) == "has a writable root filesystem, although it is declared read-only"
     mounts = [{**root, "options": "ro"}, {"mount_point": "/run", "fstype": "tmpfs", "options": "rw"}]
     volume = {"Type": "volume", "Name": "data", "Destination": "/data", "RW": True}
     verdict = held(judge, slug, hardened("own", proc={"mounts": mounts}, Mounts=[volume]))

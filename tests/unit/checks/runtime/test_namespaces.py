@@ -38,7 +38,7 @@ class TestHostNamespaces:
         bad = hardened("bad", proc={"host_namespaces": [place.namespace]}, HostConfig={place.key: ""})
         assert (
             broken(judge, place.slug, bad)
-            == f"is in the host's {place.title} namespace, though not declared so"
+            == f"is in the host's {place.title} namespace, which its configuration does not declare"
         )
 
     def test_a_stopped_container_that_declares_the_hosts_namespace_fails(
@@ -59,7 +59,7 @@ class TestHostNamespaces:
     def test_the_effective_namespace_overrides_the_declared_one(self, judge: Judge, place: Place) -> None:
         verdict = held(judge, place.slug, hardened(HostConfig={place.key: "host"}))
         assert (
-            f"container twin: declared in the host's {place.title} namespace, but runs in another"
+            f"container twin: declared in the host's {place.title} namespace, but runs in another namespace"
             in verdict.evidence
         )
 

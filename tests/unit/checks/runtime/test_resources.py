@@ -39,7 +39,7 @@ class TestMemory:
             (grouped(memory_max=1 << 50), "may use 1073741824 MiB, no less than the host has (1967 MiB)"),
             (
                 without_controller("memory_max"),
-                "runs without a memory controller, though 64 MiB are declared",
+                "runs without a memory controller, although 64 MiB are declared",
             ),
             (
                 hardened("bad", running=False, HostConfig={"Memory": 0}),
@@ -62,7 +62,7 @@ class TestMemory:
 
     def test_a_declared_memory_limit_that_is_not_enforced_fails(self, judge: Judge) -> None:
         bad = grouped(memory_max=None)
-        assert broken(judge, MEMORY, bad) == "runs without a memory limit, though 64 MiB are declared"
+        assert broken(judge, MEMORY, bad) == "runs without a memory limit, although 64 MiB are declared"
 
     def test_a_memory_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(running=False), info={"MemoryLimit": False})
@@ -91,7 +91,7 @@ class TestProcessor:
         ("bad", "detail"),
         [
             (grouped(cpu_max=None, config=NOTHING), "runs without a processor limit"),
-            (grouped(cpu_max=None), "runs without a processor limit, though one is declared"),
+            (grouped(cpu_max=None), "runs without a processor limit, although a limit is declared"),
             (hardened("bad", running=False, HostConfig=NOTHING), "is set to run without a processor limit"),
         ],
     )
@@ -104,7 +104,7 @@ class TestProcessor:
     def test_the_default_weight_is_not_a_limit(self, judge: Judge, weight: int) -> None:
         """On cgroup v2 runc 1.1 writes 1024 shares as weight 39, a later one as 100."""
         bad = grouped(cpu_max=None, cpu_weight=weight, config={"NanoCpus": 0, "CpuShares": 1024})
-        assert "(1024 is the default weight)" in broken(judge, CPU, bad)
+        assert "(the declared weight 1024 is the default)" in broken(judge, CPU, bad)
         stopped = hardened("bad", running=False, HostConfig={"NanoCpus": 0, "CpuShares": 1024})
         assert broken(judge, CPU, stopped)
 
@@ -172,7 +172,7 @@ class TestProcesses:
         snapshot = with_containers(missing, hardened("rest", running=False), info={"PidsLimit": False})
         verdict = judge(PIDS, snapshot)
         assert verdict.status is Status.FAIL
-        assert "runs without a pids controller, though 64 are declared" in verdict.actual
+        assert "runs without a pids controller, although 64 are declared" in verdict.actual
         assert "rest declares 64 processes, but the engine cannot limit processes" in verdict.actual
 
 
@@ -183,9 +183,17 @@ class TestProcessors:
             ({"NanoCpus": 4_000_000_000}, {"cpu_max": "400000 100000"}, "all 4 processors"),
             ({"NanoCpus": 8_000_000_000}, {"cpu_max": "800000 100000"}, "all 4 processors"),
             ({"NanoCpus": 0, "CpuQuota": 200000, "CpuPeriod": 50000}, {"cpu_max": "200000 50000"}, "all 4"),
-            ({"NanoCpus": 0, "CpuShares": 2}, {"cpu_max": None, "cpu_weight": 1}, "a weight of 2"),
-            ({"CpuShares": 9}, {"cpu_max": "50000 100000", "cpu_weight": 1}, "is starved by the others"),
-            ({"CpuShares": 262144}, {"cpu_max": "50000 100000", "cpu_weight": 9999}, "starves the others"),
+            ({"NanoCpus": 0, "CpuShares": 2}, {"cpu_max": None, "cpu_weight": 1}, "its CPU shares are 2,"),
+            (
+                {"CpuShares": 9},
+                {"cpu_max": "50000 100000", "cpu_weight": 1},
+                "is starved by other containers",
+            ),
+            (
+                {"CpuShares": 262144},
+                {"cpu_max": "50000 100000", "cpu_weight": 9999},
+                "starves other containers",
+            ),
         ],
     )
     @pytest.mark.parametrize("running", [True, False])

@@ -33,8 +33,8 @@ ACTIVATIONS = [{"name": "sysctl", "action": "set kernel settings", "why": []}]
             ),
         ),
         ({"outcome": "would_change"}, "", "the host is to be restored"),
-        ({"outcome": "unchanged"}, "", "nothing to do: nothing of hardener is here"),
-        ({"outcome": "unchanged"}, "kernel", "nothing to do: nothing of the role kernel is here"),
+        ({"outcome": "unchanged"}, "", "nothing to do: hardener has no changes on this host"),
+        ({"outcome": "unchanged"}, "kernel", "nothing to do: the role kernel has no changes on this host"),
         ({"outcome": "refused", "reason": "why"}, "", "nothing was changed: why"),
         (
             {"outcome": "rolled_back", "reason": "web is gone"},

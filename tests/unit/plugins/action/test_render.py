@@ -74,9 +74,9 @@ def test_all_wrong_variables_are_named_including_shared_ones() -> None:
     with pytest.raises(AnsibleActionFail) as failed:
         render(ROLES / "kernel", facts(**wrong))
     assert str(failed.value) == (
-        "kernel_settings must be a mapping, and is a string;"
-        " kernel_modules_kept must be a list, and is a string;"
-        " converge_defer must be true or false, and is a string ('no')"
+        "kernel_settings must be a mapping, but is a string;"
+        " kernel_modules_kept must be a list, but is a string;"
+        " converge_defer must be true or false, but is a string ('no')"
         " (write it in YAML, or as -e '{\"name\": value}'; in INI, write Python's False, 5 or ['a'])"
     )
 

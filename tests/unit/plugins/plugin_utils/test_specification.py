@@ -24,12 +24,12 @@ def test_valid_values_are_accepted(kind: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "told"),
     [
-        ("bool", "false", "x must be true or false, and is a string ('false')"),
-        ("bool", 1, "x must be true or false, and is of the type int ('1')"),
-        ("int", "5", "x must be a number, and is a string ('5')"),
-        ("int", True, "x must be a number, and is of the type bool ('True')"),
-        ("list", "s3cret", "x must be a list, and is a string"),
-        ("dict", ["s3cret"], "x must be a mapping, and is of the type list"),
+        ("bool", "false", "x must be true or false, but is a string ('false')"),
+        ("bool", 1, "x must be true or false, but is of the type int ('1')"),
+        ("int", "5", "x must be a number, but is a string ('5')"),
+        ("int", True, "x must be a number, but is of the type bool ('True')"),
+        ("list", "s3cret", "x must be a list, but is a string"),
+        ("dict", ["s3cret"], "x must be a mapping, but is of the type list"),
     ],
 )
 def test_invalid_values_are_refused(kind: str, value: Any, told: str) -> None:

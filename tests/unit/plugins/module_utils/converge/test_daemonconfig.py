@@ -105,12 +105,12 @@ def test_errors_that_the_engine_finds_only_at_start_are_refused(config: dict[str
 
 
 def test_a_swarm_member_cannot_have_live_restore() -> None:
-    with pytest.raises(Refused, match="part of a swarm"):
+    with pytest.raises(Refused, match="an engine in a swarm"):
         check({"live-restore": True}, info={"Swarm": {"LocalNodeState": "active"}})
 
 
 def test_the_nftables_backend_excludes_swarm() -> None:
-    with pytest.raises(Refused, match="part of a swarm"):
+    with pytest.raises(Refused, match="an engine in a swarm"):
         check(
             {"firewall-backend": "nftables"},
             info={"Swarm": {"LocalNodeState": "active"}, "ServerVersion": "29.1.0"},

@@ -79,7 +79,7 @@ def test_without_systemd_a_note_says_that_there_is_no_guard(
     monkeypatch.setattr(guard, "possible", lambda: False)
     done = change(host)
     assert done["outcome"] == "changed"
-    assert "systemd does not run here" in done["notes"][0]
+    assert "systemd does not run on this host" in done["notes"][0]
 
 
 def test_the_program_of_the_timer_rolls_the_run_back(host: Host, systemd: Systemd) -> None:

@@ -183,7 +183,7 @@ def test_the_system_journal_shows_the_reason_and_how_to_end_the_attempts(
     assert first.startswith(
         f"run {run} cannot be rolled back yet, next try in 20 s: {host.path('x')}: No such"
     )
-    assert first.endswith(f"to leave it as it is: {guard.abandoning(host.store.backup_folder(run))}")
+    assert first.endswith(f"to leave the host as it is: {guard.abandoning(host.store.backup_folder(run))}")
     assert ("next try in 40 s" in second, "next try in 80 s" in third) == (True, True)
 
 
@@ -291,7 +291,7 @@ def test_a_failed_rollback_arms_a_guard_for_a_run_without_one(host: Host, system
     found = lose(host, done["run"])
     systemd.refuses_words = ("systemctl", "start")  # there is no such unit yet
     outcome = rollback.finished(host.store, journal, "rolled back")
-    assert "the host tries again by itself" in outcome["notes"][-1]
+    assert "the host itself retries the rollback" in outcome["notes"][-1]
     assert systemd.at_boot()[-1] == done["run"]
     found()
     act(systemd.timer())
@@ -324,7 +324,7 @@ def test_without_systemd_the_next_run_retries_a_failed_rollback_and_root_can_aba
     lose(host, run)
     (note,) = rollback.finished(host.store, journal, "rolled back")["notes"]
     assert note == (
-        "the next run on this host tries again; to leave it as it is: "
+        "the next run on this host retries the rollback; to leave the host as it is: "
         + guard.abandoning(host.store.backup_folder(run))
     )
     assert guard.stored(host.store.backup_folder(run))

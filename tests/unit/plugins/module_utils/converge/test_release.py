@@ -348,7 +348,7 @@ def test_files_without_a_backup_are_removed_only_with_the_mark_of_hardener(
     assert (host.folder / "units/hardener-backup.service").exists()
     assert (host.folder / "own/trust.json").exists()
     assert done["left"] == [
-        f"{host.path(name)} looks like hardener's, and no backup names it: find out what wrote it"
+        f"{host.path(name)} looks like a file of hardener, but no backup names it: find out what wrote it"
         for name in ("own/trust.json", "units/hardener-backup.service")
     ] + [RESTART]
 

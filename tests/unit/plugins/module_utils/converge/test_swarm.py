@@ -48,7 +48,7 @@ def test_running_tasks_are_known_only_on_a_manager() -> None:
     [
         ({"shop": 2, "job": 0}, {"shop": 2, "job": 0}, []),
         ({"shop": 2}, {"shop": 3}, []),
-        ({"shop": 2}, {"shop": 1}, ["the service shop runs 1 tasks of 2"]),
+        ({"shop": 2}, {"shop": 1}, ["the service shop runs only 1 of 2 tasks"]),
         ({"shop": 2, "old": 1}, {"shop": 2}, []),
         ({"shop": 2}, None, ["the manager of the swarm does not answer any more"]),
         ({}, None, []),

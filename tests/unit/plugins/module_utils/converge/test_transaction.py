@@ -319,7 +319,7 @@ def test_a_run_whose_end_cannot_be_recorded_stays_unfinished(
         patch.setattr(Store, "finish", _broken)
         done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
     assert (done["outcome"], host.read("x")) == ("rollback_failed", "old")
-    assert done["problems"] == ["no record can be written: a file: Input/output error"]
+    assert done["problems"] == ["the record of the rollback cannot be written: a file: Input/output error"]
     journal = Journal.find(host.store)
     assert journal is not None
     recorded.fails = ""
@@ -349,7 +349,7 @@ def test_an_activation_without_an_entry_in_the_journal_has_not_begun(
     done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
     assert done["outcome"] == "rollback_failed"
     # Undone all the same, it would be without its memory, and would have to be undone again with the file.
-    no_record = "no record can be written: a file: Input/output error"
+    no_record = "the record of the rollback cannot be written: a file: Input/output error"
     assert done["problems"] == [f"{host.path('x')}: Input/output error", no_record]
     assert not recorded.log.exists()
 

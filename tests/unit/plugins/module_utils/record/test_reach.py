@@ -25,7 +25,7 @@ def test_devices_of_the_host_are_not_given_to_the_twin(path: str) -> None:
         Devices=[device(path, "/dev/data"), device("/dev/fuse"), device("/dev/net/tun")]
     )
     assert [each["PathOnHost"] for each in found["Devices"]] == ["/dev/fuse", "/dev/net/tun"]
-    assert differences == ["the twin has no /dev/data: the original works with the host's device"]
+    assert differences == ["the twin does not get /dev/data, devices of the host that the original uses"]
 
 
 def test_devices_from_cgroup_rules_and_device_requests_are_not_given_to_the_twin() -> None:
@@ -44,7 +44,7 @@ def test_the_twin_of_a_privileged_container_has_its_rights_without_devices() -> 
 
 def test_access_of_a_twin_to_the_whole_host_is_reported() -> None:
     _, differences = twin(CapAdd=["CAP_SYS_TIME", "NET_ADMIN"])
-    assert differences == ["the twin has SYS_TIME: what it does with it affects the whole host"]
+    assert differences == ["the twin has SYS_TIME, whose use affects the whole host"]
     assert "SYS_MODULE" in twin(CapAdd=["ALL"])[1][0]
 
 

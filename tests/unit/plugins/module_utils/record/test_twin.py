@@ -113,7 +113,7 @@ def test_namespaces_of_the_host_are_not_shared_with_the_twin() -> None:
     assert host["Sysctls"]["net.ipv4.ip_unprivileged_port_start"] == "1024"  # as the host's network has it
     assert host["Sysctls"]["net.core.somaxconn"] == "1024"
     assert found.differences[:4] == [
-        "the original has the network of the host, its twin one of its own",
+        "the original uses the network of the host, its twin has a network of its own",
         "the original shares the processes of the host, its twin does not",
         "the original shares the shared memory of another container, its twin does not",
         "the original shares the host name of the host, its twin does not",

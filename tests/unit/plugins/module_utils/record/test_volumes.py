@@ -72,4 +72,4 @@ def test_a_folder_with_a_socket_has_a_kind_of_its_own(tmp_path: Path) -> None:
         assert volumes.kind(str(tmp_path)) == volumes.WITH_SOCKETS
         assert volumes.kind(str(tmp_path / "run/s")) == "a socket"
     assert volumes.kind("/proc") == "directory"
-    assert volumes.kind(str(tmp_path / "none")) == "a path that is not there"
+    assert volumes.kind(str(tmp_path / "none")) == "a missing path"

@@ -112,8 +112,8 @@ def test_the_audited_apparmor_profile_is_removed_when_no_container_uses_it() -> 
 def test_the_audited_apparmor_profile_is_kept_while_its_users_are_unknown() -> None:
     lsm = {"apparmor": {"profiles": {"docker-default-audited": "enforce"}}}
     _, profile = documents(make(lsm=lsm, **{"docker.containers": failed("x")}), audited_profile=False)
-    assert profile["refused"].endswith("which containers need it is not known: x")
+    assert profile["refused"].endswith("it is unknown which containers need it: x")
     _, profile = documents(make(lsm=lsm, **{"docker.containers": [unread()]}), audited_profile=False)
-    assert profile["refused"].endswith("not known: dark could not be read: timed out")
+    assert profile["refused"].endswith("which containers need it: dark could not be read: timed out")
     _, profile = documents(make(**{"docker.containers": failed("x")}), audited_profile=False)
     assert profile["resources"] == [{"kind": "absent", "path": PROFILE}]

@@ -205,7 +205,7 @@ def test_a_mirror_with_a_redacted_password_is_not_written() -> None:
     alone = documents(make(**config(None, **{"registry-mirrors": [secret, "https://other"]})))
     assert "registry-mirrors" not in alone["insecure_registries"]["resources"][0]["keys"]
     both = documents(make(**config(None, **{"registry-mirrors": [secret, "http://plain"]})))
-    assert "remove the one over plain HTTP there" in both["insecure_registries"]["refused"]
+    assert "remove the mirror over plain HTTP from the file" in both["insecure_registries"]["refused"]
 
 
 def test_authorization_plugins_are_set_only_if_the_site_names_them() -> None:

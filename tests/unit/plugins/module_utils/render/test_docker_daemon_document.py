@@ -61,6 +61,6 @@ def test_ulimits_on_the_command_line_are_kept() -> None:
 def test_containers_that_keep_the_old_default_are_named() -> None:
     containers = [{"inspect": {"Name": f"/web{number}"}, "proc": None} for number in range(12)]
     named = new_containers_only(view(make(**{"docker.containers": only(containers)})))
-    assert named.startswith("applies to new containers only; recreate these for it to apply: web0, web1, ")
+    assert named.startswith("applies to new containers only; recreate these containers: web0, web1, ")
     assert named.endswith(" and 2 more")
     assert new_containers_only(view(make(**{"docker.containers": only([])}))) == ""

@@ -332,10 +332,10 @@ def test_services_that_become_unreachable_are_named() -> None:
 
 def test_without_ipv6_support_no_ipv6_rules_are_written_with_a_note() -> None:
     for snapshot, note in (
-        (filtering(ipv6=None), "IPv6 stays as it is: there is no ip6tables"),
+        (filtering(ipv6=None), "no rules for IPv6 are loaded: there is no ip6tables"),
         (
             filtering(ipv6=None, firewall={"errors": {"ip6tables-save": "ip6tables-save: no such table"}}),
-            "IPv6 stays as it is: ip6tables-save: no such table",
+            "no rules for IPv6 are loaded: ip6tables-save: no such table",
         ),
         (
             filtering(sysctl={"net.ipv6.conf.all.disable_ipv6": None}),

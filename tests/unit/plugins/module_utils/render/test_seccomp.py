@@ -89,7 +89,7 @@ def test_a_profile_like_the_engines_own_allows_no_additional_call() -> None:
     )
     assert notes(*own) == [
         "the profile allows 4 system calls without condition, and answers others with SCMP_ACT_ERRNO",
-        "updates of the engine no longer change the filter: compare again with each of them",
+        "updates of the engine no longer change the filter: compare the profile after each update",
     ]
     # AF_ALG left the engine's own with 29.4.2, and a frozen copy never noticed.
     assert "denies: socket (AF_ALG)" in notes(*own, version="29.4.3")[1]

@@ -111,7 +111,7 @@ def test_an_id_range_that_names_the_uid_instead_of_the_user_is_used() -> None:
 @pytest.mark.parametrize(
     ("known", "reason"),
     [
-        ([["dockremap", 100000, 65536], ["a", 165000, 65536]], "overlaps that of a: give it another"),
+        ([["dockremap", 100000, 65536], ["a", 165000, 65536]], "overlaps that of a: choose another range"),
         ([["dockremap", 100000, 65536], ["dockremap", 200000, 65536]], "has 2 ranges in /etc/subuid"),
         ([["dockremap", 100000, 1000]], "has 1000 ids in /etc/subuid; images need 65536"),
     ],

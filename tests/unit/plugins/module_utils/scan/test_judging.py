@@ -57,9 +57,17 @@ def test_outdated_packages_beyond_the_limit_are_counted(tmp_path: Path) -> None:
     [
         ({"kind": None}, "unknown", "no package database"),
         ({"kind": "apk"}, "not-scanned", "Alpine's packages are not compared"),
-        ({"release": ["kali", "", "rolling", "Kali"]}, "unknown", "updates of Kali are not known"),
+        (
+            {"release": ["kali", "", "rolling", "Kali"]},
+            "unknown",
+            "does not know the security updates of Kali",
+        ),
         ({"release": ["", "", "", ""]}, "unknown", "an unnamed distribution"),
-        ({"release": ["debian", "", "bookworm", "Debian sid"]}, "unknown", "updates of Debian sid are not"),
+        (
+            {"release": ["debian", "", "bookworm", "Debian sid"]},
+            "unknown",
+            "does not know the security updates of Debian sid",
+        ),
         ({"release": ["debian", "13", "trixie", "Debian 13"]}, "unknown", "no index of this release"),
     ],
 )

@@ -84,7 +84,7 @@ def test_an_image_with_several_digests_gets_the_best_of_their_results(fake: Fake
     assert judged(fake, foreign) == Finding(
         "not-allowed", "the policy does not name elsewhere.example.com/app"
     )
-    assert judged(fake) == Finding("no-registry-digest", "it was built or loaded on this host")
+    assert judged(fake) == Finding("no-registry-digest", "the image was built or loaded on this host")
     assert judged(fake, "a b@sha256:1").status == "no-registry-digest"
 
 
@@ -145,7 +145,7 @@ def test_each_name_is_verified_by_the_rule_of_its_repository(fake: FakeRegistry,
 
     name = f"{fake.name}/safe/app:1"
     assert found() == Finding(
-        "unsigned", f"as {name}: the registry has no signature of it", f"{fake.name}/safe"
+        "unsigned", f"as {name}: the registry has no signature of the image", f"{fake.name}/safe"
     )
     assert found(RepoTags=[f"{fake.name}/dev/tool:1"]).status == "allowed"
     # the tag in the registry leads to something signed by now: this image is still not

@@ -102,7 +102,7 @@ def test_an_undecidable_image_does_not_stop_the_verification(
     record = tmp_path / "record.json"
     found = main.verify({"policy": POLICY, "record": str(record)})
     assert [(each["status"], each["detail"]) for each in found["images"]] == [
-        ("unreachable", "it could not be judged: UnicodeError: nobody has thought of this"),
+        ("unreachable", "the image could not be judged: UnicodeError: nobody has thought of this"),
         ("unsigned", "why"),
     ]
     assert json.loads(record.read_text()) == found

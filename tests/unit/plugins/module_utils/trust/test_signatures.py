@@ -91,10 +91,10 @@ def test_a_signature_of_another_image_or_repository_is_refused(fake: FakeRegistr
     other = "sha256:" + "b" * 64
     ours.sign(fake, "app", other)
     fake.answers[f"/v2/app/manifests/{TAG}.sig"] = fake.answers[f"/v2/app/manifests/sha256-{'b' * 64}.sig"]
-    assert judged(fake, ours.public_key).detail == "the signature is of another image"
+    assert judged(fake, ours.public_key).detail == "the signature is for another image"
     del fake.answers[f"/v2/app/manifests/{TAG}.sig"]
     ours.sign(fake, "app", IMAGE, repository="r.example.com/app")
-    assert "is of r.example.com/app, not" in judged(fake, ours.public_key).detail
+    assert "is for r.example.com/app, not" in judged(fake, ours.public_key).detail
 
 
 def test_a_changed_or_missing_payload_is_refused(fake: FakeRegistry, signer: Signers) -> None:
@@ -122,7 +122,9 @@ def test_a_changed_or_missing_payload_is_refused(fake: FakeRegistry, signer: Sig
 )
 def test_an_empty_list_of_signatures_is_unsigned(fake: FakeRegistry, signer: Signers, layers: object) -> None:
     fake.holds("app", {"layers": layers}, f"{TAG}.sig")
-    assert judged(fake, signer().public_key) == Finding("unsigned", "the registry has no signature of it")
+    assert judged(fake, signer().public_key) == Finding(
+        "unsigned", "the registry has no signature of the image"
+    )
 
 
 def test_the_number_of_checked_signatures_is_bounded(
@@ -187,15 +189,19 @@ def test_signatures_of_both_forms_are_combined(fake: FakeRegistry, signer: Signe
 @pytest.mark.parametrize(
     ("changes", "status", "detail"),
     [
-        ({"subject": [{"digest": {"sha256": "b" * 64}}]}, "wrong-key", "the signature is of another image"),
-        ({"subject": []}, "wrong-key", "the signature is of another image"),
+        ({"subject": [{"digest": {"sha256": "b" * 64}}]}, "wrong-key", "the signature is for another image"),
+        ({"subject": []}, "wrong-key", "the signature is for another image"),
         (
             {"subject": [{"digest": {"sha256": "a" * 64}}, {"digest": {"sha256": "b" * 64}}]},
             "wrong-key",
-            "the signature is of another image",
+            "the signature is for another image",
         ),
-        ({"subject": [{"digest": {"sha512": "a" * 64}}]}, "unverifiable", "a bundle of another form"),
-        ({"predicateType": "https://slsa.dev/provenance/v1"}, "unsigned", "no signature of it"),
+        (
+            {"subject": [{"digest": {"sha512": "a" * 64}}]},
+            "unverifiable",
+            "a bundle that is not a Sigstore bundle with a DSSE envelope",
+        ),
+        ({"predicateType": "https://slsa.dev/provenance/v1"}, "unsigned", "no signature of the image"),
     ],
 )
 def test_the_statement_of_a_bundle_must_name_the_image(

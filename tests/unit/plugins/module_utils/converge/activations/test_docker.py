@@ -201,7 +201,7 @@ def test_a_restart_that_stops_containers_has_the_impact_containers_stop(
     activation = prepare(host, make(), {"icc": False})
     assert activation.impact == "containers-stop"
     assert activation.costs == (
-        "restarting the engine would stop 2 containers (job, web): live-restore is off, as the site wants it;"
+        "restarting the engine would stop 2 containers (job, web): live-restore is off by configuration;"
         " not started again, since they have no restart policy: 1 containers (job)"
     )
 
@@ -214,7 +214,7 @@ def test_a_restart_may_stop_a_container_that_cannot_be_inspected(
     assert activation.impact == "containers-stop"
     assert activation.stopping == ["dark"]
     assert activation.costs == (
-        "restarting the engine would stop 1 containers (dark): live-restore is off, as the site wants it;"
+        "restarting the engine would stop 1 containers (dark): live-restore is off by configuration;"
         " not inspected, and so counted as running: 1 containers (dark: timed out)"
     )
 
@@ -231,7 +231,7 @@ def test_disabling_live_restore_has_the_cost_of_stopping_running_containers(
     engine.live = True
     engine.run_container("web")
     activation = prepare(host, make(), {"live-restore": False, "icc": False})
-    assert "live-restore is off, as the site wants it" in activation.costs
+    assert "live-restore is off by configuration" in activation.costs
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,9 @@ def test_an_undo_in_another_process_removes_all_rules(host: Host, machine: Machi
     later.memory = activation.memory
     machine.saved["iptables"] = LOADED
     machine.given.clear()
-    assert later.undo() == ["ipv4: hardener's chains are not as they were"]  # this machine's never change
+    assert later.undo() == [
+        "ipv4: hardener's chains differ from those before the run"
+    ]  # this machine's never change
     assert machine.given[0].endswith("-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n")
     assert not os.path.lexists(machine.enabled)
     assert "systemctl reset-failed -- hardener-firewall.service" in machine.commands
@@ -166,7 +168,7 @@ def test_an_undo_restores_former_rules_and_keeps_the_unit(host: Host, machine: M
     machine.enabled.symlink_to("/dev/null")
     other = host.plan(host.file("inbound.ipv4", RULES.replace("DROP", "RETURN")))
     activation = prepared(other)
-    assert activation.reasons == ["ipv4: HARDENER-INPUT is not loaded as its file says"]
+    assert activation.reasons == ["ipv4: the loaded HARDENER-INPUT differs from its file"]
     assert activation.undo() == []
     assert "-A HARDENER-INPUT -j DROP\n" in machine.given[-1]
     assert machine.enabled.is_symlink()

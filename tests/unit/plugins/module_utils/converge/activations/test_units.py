@@ -134,7 +134,7 @@ def test_an_undo_removes_the_links_of_a_unit_without_a_file(
     prepared: Prepared, systemd: Systemd, tmp_path: Path
 ) -> None:
     activation = prepared("new.service")  # its file is only about to be written
-    assert activation.reasons == ["new.service is not there"]
+    assert activation.reasons == ["new.service does not exist"]
     systemd.unit("new.service", "inactive", "disabled")
     activation.perform()
     del systemd.units["new.service"]
@@ -158,7 +158,7 @@ def test_units_that_do_not_start_and_failed_undos_are_reported_as_problems(
 
 
 def test_check_mode_does_not_wait_for_units(prepared: Prepared) -> None:
-    assert prepared("a.timer", check=True).reasons == ["a.timer is not there yet"]
+    assert prepared("a.timer", check=True).reasons == ["a.timer does not exist yet"]
 
 
 def test_without_systemd_a_note_names_the_units(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ def test_a_release_restores_the_former_state_and_its_undo_the_present_one(
     released = Units(settings or {})
     released.prepare(host.plan())
     assert released.describe()["action"] == "restore a.timer"
-    assert released.reasons[0] == "a.timer is active, and was not"
+    assert released.reasons[0] == "a.timer is active, but was not before the run"
     released.perform()
     unit = systemd.units["a.timer"]
     assert (unit["ActiveState"], unit["UnitFileState"], unit["LoadState"]) == before

@@ -126,7 +126,7 @@ def test_a_new_data_root_with_a_remaining_mount_is_not_removed(
 
 
 def test_an_undo_during_boot_removes_copies_and_starts_no_container(host: Host) -> None:
-    assert host.undo.at_boot() == ["still to be started, by the next run or by you: one"]
+    assert host.undo.at_boot() == ["not started yet: one; start them, or let the next run start them"]
     assert (host.engine.asked, host.roots()) == ([], [])
 
 
