@@ -69,7 +69,7 @@ def _settings() -> Iterator[str]:
 
 def _remediation(control: Control) -> str:
     if control.remediation is None:
-        return "No role remediates it yet."
+        return "No role remediates this control."
     remediation = control.remediation
     return (
         f"Role `{remediation.role}`, variable `{remediation.variable}`. "
