@@ -40,12 +40,14 @@ from tools import collector
 
 def inventory(server: Sshd, hosts: int, folder: Path) -> Path:
     """Write an inventory in which one server appears as many hosts, each with its own connection."""
-    entries = {}
-    for number in range(hosts):
-        entries[f"host{number:04}"] = server.variables(ansible_control_path=f"{folder}/{number}")
-        del entries[f"host{number:04}"]["ansible_ssh_args"]  # those of hardener, or of Ansible
+    variables = server.variables(ansible_control_path=f"{folder}/%%n")
+    del variables["ansible_ssh_args"]  # those of hardener, or of Ansible
+    address = variables.pop("ansible_host")
+    alias = f"[{address}]:{server.port}"  # in known_hosts
+    variables["ansible_ssh_common_args"] += f" -o HostName={address} -o HostKeyAlias={alias}"
+    names = [f"host{number:04}" for number in range(hosts)]
     path = folder / f"{hosts}.yml"
-    path.write_text(yaml.safe_dump({"all": {"hosts": entries}}))
+    path.write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(names), "vars": variables}}))
     return path
 
 
