@@ -80,7 +80,7 @@ class _Pair(NamedTuple):
 
     @classmethod
     def read(cls, certificate: Path, key: Path) -> _Pair | None:
-        """Read a certificate and its key; return None if one of them is missing or they do not match."""
+        """Read a certificate and its EC key; return None if one is missing, or the key is another one."""
         try:
             found = x509.load_pem_x509_certificate(certificate.read_bytes())
             secret = load_pem_private_key(key.read_bytes(), password=None)
@@ -130,8 +130,8 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
         if ca is None and paths["ca"].exists():
             # Never replace an authority silently: a new one locks out all clients of the old one.
             raise ValueError(
-                "ca-key.pem is missing or does not match ca.pem: put the right key back, or remove ca.pem to"
-                " make a new authority"
+                "ca-key.pem is missing, does not match ca.pem or is not an EC key: put the right key back, or"
+                " remove ca.pem to make a new authority"
             )
         if ca is None or not ca.fresh:
             ca = _authority(host)

@@ -118,14 +118,17 @@ def saved(host: HostView, family: str) -> str:
 
 
 def _has(host: HostView, family: str, chain: str, table: str = "filter") -> bool:
-    part = saved(host, family).partition(f"*{table}\n")[2].partition("COMMIT\n")[0]
-    return f"\n:{chain} " in f"\n{part}"
+    return f"\n:{chain} " in f"\n{_table(host, family, table)}"
+
+
+def _table(host: HostView, family: str, name: str) -> str:
+    return saved(host, family).partition(f"*{name}\n")[2].partition("COMMIT\n")[0]
 
 
 def forwards(host: HostView, family: str) -> bool:
     """Return whether the host forwards packets that no rule matches."""
     key = "net.ipv4.ip_forward" if family == "ipv4" else "net.ipv6.conf.all.forwarding"
-    return host.data("sysctl").get(key) == "1" and ":FORWARD ACCEPT" in saved(host, family)
+    return host.data("sysctl").get(key) == "1" and ":FORWARD ACCEPT" in _table(host, family, "filter")
 
 
 def translates(host: HostView, family: str) -> bool:

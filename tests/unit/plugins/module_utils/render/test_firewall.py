@@ -361,7 +361,10 @@ def test_a_note_names_firewall_forward_if_the_host_forwards_packets() -> None:
     accepting = SAVED.replace("FORWARD DROP", "FORWARD ACCEPT")
     found = documents(filtering(accepting, sysctl={"net.ipv4.ip_forward": "1"}))
     assert "firewall_forward" in found["firewall_docker_user"]["notes"][0]
-    assert not documents(filtering(sysctl={"net.ipv4.ip_forward": "1"}))["firewall_docker_user"]["notes"]
+    dropping = f"*mangle\n:FORWARD ACCEPT [0:0]\nCOMMIT\n{SAVED}"
+    for rules_ in (SAVED, dropping):
+        found = documents(filtering(rules_, sysctl={"net.ipv4.ip_forward": "1"}))
+        assert not found["firewall_docker_user"]["notes"]
 
 
 def unit(name: str, **state: str) -> dict[str, Any]:
