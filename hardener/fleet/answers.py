@@ -1,4 +1,4 @@
-"""Yield the answers of hosts to one request as they arrive: the only loop over Ansible's events."""
+"""Yield the answers of hosts to one request as they arrive, from Ansible's events."""
 
 from __future__ import annotations
 

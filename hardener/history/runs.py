@@ -94,7 +94,7 @@ class StoredRun:
         return complete and record.verb not in DRIFT_VERBS
 
     def counts(self) -> dict[Status, int]:
-        """Return the number of findings by status, with every status."""
+        """Return the number of findings of each status, 0 included."""
         return {status: sum(counts.get(status, 0) for counts in self.sections.values()) for status in Status}
 
     def assessments(self) -> Iterator[Assessment]:

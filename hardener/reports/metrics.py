@@ -32,7 +32,7 @@ _HELP = {
     "hardener_compliance_ratio": "Passing controls among those that pass, fail or are errors.",
     "hardener_host_reachable": "Whether the run could read the facts of a host.",
     "hardener_host_last_audit_timestamp_seconds": (
-        "Time when the facts of a host were last read, in seconds since 1970; 0 if no run in the history did."
+        "Time when the facts of a host were last read, in seconds since 1970; 0 if never in the history."
     ),
     "hardener_host_compliance_ratio": "Passing controls of a host among those that pass, fail or are errors.",
     "hardener_host_failures": "Failing controls of a host, by severity.",

@@ -67,7 +67,7 @@ class Hurdle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The least confinement under which all recorded use still works.
+    """The strictest confinement under which all recorded use still works.
 
     Args:
         name: of the container, fit for a file or an AppArmor profile.

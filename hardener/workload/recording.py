@@ -99,7 +99,9 @@ class Call(Part):
     """A system call that was made under the seccomp filter: in which phases, and by which programs."""
 
     phases: Phases
-    programs: Names = Field(description="names of the kernel's tasks (comm, at most 15 characters)")
+    programs: Names = Field(
+        description="names of the threads that made the call (comm, at most 15 characters)"
+    )
 
 
 class RuntimeCall(Part):

@@ -302,7 +302,7 @@ def closed(windows: Sequence[str]) -> dict[str, Any]:
 
 
 def ending(result: Mapping[str, Any]) -> str:
-    """Describe in one line the outcome of a run that was refused or not kept; empty for other outcomes."""
+    """Describe the failure of a run in one line; empty if it did not fail."""
     lists = {name: "; ".join(map(str, result.get(name, ()))) for name in ("problems", "kept", "missing")}
     text = _ENDINGS.get(result["outcome"], "")
     if result["outcome"] == ROLLED_BACK and lists["missing"]:

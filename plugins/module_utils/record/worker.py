@@ -68,7 +68,7 @@ def start(
     seconds: int,
     owner: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Start the process of a run, and return the answer to its beginning.
+    """Start the process of a run, and return its first answer, to the stage ``begin``.
 
     Args:
         run: its name.

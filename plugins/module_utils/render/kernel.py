@@ -109,7 +109,7 @@ def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, An
             if host.data("sysctl").get(key) is not None:
                 wanted[key] = "1"
                 lines += [
-                    "# Without this setting, packets between containers bypass the engine's rules.",
+                    "# Otherwise packets between containers of one network bypass the engine's rules.",
                     f"-{key} = 1",
                 ]
     known = {

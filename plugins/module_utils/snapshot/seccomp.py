@@ -60,7 +60,7 @@ def declared(option: str) -> dict[str, Any] | None:
 
 
 def of_file(path: str) -> dict[str, Any] | None:
-    """Return the calls that the daemon's own profile allows; see `condensed`."""
+    """Return the calls that a profile file of the daemon allows; see `condensed`."""
     try:
         return condensed(loads(read_text(path)))
     except (OSError, Failed, ValueError, RecursionError, TypeError, AttributeError):

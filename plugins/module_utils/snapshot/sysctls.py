@@ -338,7 +338,7 @@ SETTINGS = (
     Setting(
         "net.bridge.bridge-nf-call-iptables",
         "",
-        "Without this setting, packets between containers bypass the engine's rules.",
+        "Without this setting, packets between containers of one network bypass the engine's rules.",
         _SYSCTL,
         accepts="1",
         needed=True,

@@ -49,7 +49,7 @@ def test_calls_of_the_runtime_and_unnamed_calls_are_read() -> None:
         (errno.ESPIPE, None, ["filter"]),
     ],
 )
-def test_a_refusal_is_of_the_filter_only_with_an_error_that_the_filter_returns(
+def test_a_refusal_is_attributed_to_the_filter_only_if_the_filter_returns_its_error(
     error: int, filtering: set[int] | None, by: list[str]
 ) -> None:
     told = answer(refusals=[{**REFUSED, "by_filter": True, "error": error}])

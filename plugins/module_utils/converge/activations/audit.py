@@ -36,7 +36,9 @@ class AuditRulesLoad(Activation):
             self.reasons = [f"not loaded: {missing[0]}" + _and_more(len(missing) - 1)]
         if status.get("enabled") == "2":
             if self.due:
-                self.pending = ["the audit rules are locked until the next boot, and take effect then"]
+                self.pending = [
+                    "the loaded audit rules are locked: the new ones take effect at the next boot"
+                ]
             self.reasons = []
         elif status.get("failure") == "2":
             self.pending = [

@@ -244,7 +244,7 @@ def _some_data(source: int, target: int, count: int) -> int:
 def _dress_entry(
     old: int, new: int, name: str, status: os.stat_result, *, shift: Shift, without: frozenset[str]
 ) -> None:
-    """Set the attributes of the new entry itself, not of an entry that replaced it meanwhile."""
+    """Set the attributes of a new entry; refuse an entry of another type that replaced it meanwhile."""
     made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=new)
     try:
         if stat.S_IFMT(os.fstat(made).st_mode) != stat.S_IFMT(status.st_mode):

@@ -146,7 +146,7 @@ def test_an_invalid_stored_baseline_is_discarded() -> None:
     assert Baseline(1.0, odd).data() == {}
 
 
-def test_a_watched_image_without_events_has_no_usual_events() -> None:
+def test_the_first_event_of_an_image_is_unusual_after_its_learning_time() -> None:
     baseline = Baseline(100.0)
     baseline.watch("nginx", 1000.0)
     baseline.learn(sighting(5000.0, kind="first denial ever"))

@@ -173,7 +173,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-def test_apt_runs_with_its_own_configuration_and_shows_no_password(
+def test_apt_runs_with_the_configuration_of_the_scan_and_the_reason_shows_no_password(
     tmp_path: Path, asked: list[list[str]]
 ) -> None:
     indexes = Indexes(str(tmp_path), {"debian": Mirror("http://me:pw@m.example/x", "/k.gpg")}, 7)

@@ -59,7 +59,7 @@ def test_locked_audit_rules_are_reported_as_pending_until_the_next_boot(
     audit(monkeypatch, status="enabled 2\nfailure 1\n")
     activation = prepared(audit_load(), host)
     assert not activation.due
-    assert "locked until the next boot" in activation.pending[0]
+    assert "locked: the new ones take effect at the next boot" in activation.pending[0]
 
 
 def test_a_failure_mode_that_panics_is_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

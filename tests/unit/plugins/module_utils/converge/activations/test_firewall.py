@@ -232,7 +232,9 @@ def test_a_run_without_inbound_rules_does_not_check_ssh(
     assert prepared(wanted(host)).due
 
 
-def test_the_ssh_connection_is_that_of_the_calling_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ssh_connection_is_that_of_the_nearest_process_with_a_valid_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     texts = {
         "/proc/30/environ": "PATH=/bin\0SSH_CONNECTION=nonsense\0",
         "/proc/30/stat": "30 (a) b) S 20 30",
