@@ -1,14 +1,38 @@
-"""A bare host with a kernel of its own becomes a hardened Docker host."""
+"""A bare host with its own kernel is provisioned; a second run and a reboot change nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from tests.hosts.at_work import ALL_FIVE, CONTAINERS, WORKLOADS, assert_all_at_work
 from tests.hosts.fixtures import Boot
-from tests.hosts.production import without_the_sites_choice
+from tests.hosts.production import Report, without_the_sites_choice
 from tests.hosts.provisioning import provisioned
+from tests.hosts.reboot import reboot
+from tests.hosts.workload import WHOLE_HOST, shell
+
+# The engine refuses `--privileged` in a user namespace.
+REMAPPED = WORKLOADS.replace("--privileged", "--privileged --userns host")
 
 
-def test_a_bare_host_becomes_a_hardened_docker_host(boot: Boot, tmp_path: Path) -> None:
-    report = provisioned(boot("13-bare"), tmp_path)
+def test_a_provisioned_host_is_the_same_after_a_second_run_and_after_a_reboot(
+    boot: Boot, tmp_path: Path
+) -> None:
+    guest = boot("13-bare")
+    report = provisioned(guest, tmp_path)
     assert without_the_sites_choice(report.failing("host", "daemon", "files")) == set(), report.said
+    inventory = tmp_path / "site"
+
+    guest.ssh("sh", "-c", f"set -e\n{REMAPPED}")
+    assert_all_at_work(guest)
+    hardened = Report("harden", inventory)  # now there are published ports to limit
+    before = shell(guest, WHOLE_HOST)
+    again = Report("harden", inventory)
+    assert again.statuses == hardened.statuses, again.said
+    assert shell(guest, WHOLE_HOST) == before
+
+    reboot(guest)
+    assert shell(guest, CONTAINERS) == ALL_FIVE.replace("once ", "")  # it has no restart policy
+    shell(guest, "docker start once")
+    assert_all_at_work(guest)
+    assert Report("audit", inventory).statuses == hardened.statuses
