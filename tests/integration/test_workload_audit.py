@@ -269,7 +269,8 @@ def test_a_newer_image_under_an_old_profile_is_reported_as_another_image(
         re.fullmatch(r"container app: own profile: \d+ calls, default \d{3}", each) for each in remarks
     )
     assert (
-        "container app: custom set: CHOWN (1, default 14)" in judge("container-capabilities", second).evidence
+        "container app: keeps 1 of the 14 default capabilities: CHOWN"
+        in judge("container-capabilities", second).evidence
     )
     places = [each for each in judge("container-readonly-rootfs", second).evidence if "container app" in each]
     assert places == ["container app: writable paths: /run (tmpfs)"]

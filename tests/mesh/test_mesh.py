@@ -137,7 +137,7 @@ def test_the_slice_of_a_dead_node_runs_on_another(whole: Mesh, audit: Audit, fol
     run = audit("report", "--mesh", str(whole.options(lease=LEASE)))
     whole.until_playing("w1")
     whole.kill("w1")
-    assert " was lost: node w1: no output for " in ended(run)
+    assert " was lost: node w1: the node sent no output for " in ended(run)
     complete(folder / "report.json")
 
 
