@@ -9,6 +9,7 @@ from typing import Any
 from ..contract import RELOAD
 from . import docker_daemon_tls
 from .docker_daemon_document import document_of, new_containers_only, refused
+from .firewall_host import has_chain
 from .hostview import HostView, listed
 
 _ROTATION = {"max-size": "10m", "max-file": "3"}
@@ -211,8 +212,7 @@ def _flushed(host: HostView) -> bool:
         return False
     if host.setting("firewall-backend"):
         return False
-    table = saved.partition("*filter\n")[2].partition("\nCOMMIT")[0]
-    return not any(line.startswith(":DOCKER ") for line in table.splitlines())
+    return not has_chain(host, "ipv4", "DOCKER")
 
 
 def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def unfit_engine(host: HostView) -> str:
         )
     if _set(host, "iptables").lower() in ("0", "f", "false"):
         return "the engine may not manage the packet filter: take iptables: false out of its configuration"
-    if host.engine.get("reachable") and not _has(host, "ipv4", "DOCKER"):
+    if host.engine.get("reachable") and not has_chain(host, "ipv4", "DOCKER"):
         return "Docker's own rules are not loaded, since they were flushed: restart the engine first"
     return ""
 
@@ -117,7 +117,8 @@ def saved(host: HostView, family: str) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _has(host: HostView, family: str, chain: str, table: str = "filter") -> bool:
+def has_chain(host: HostView, family: str, chain: str, table: str = "filter") -> bool:
+    """Return whether a table of iptables-save has a chain."""
     return f"\n:{chain} " in f"\n{_table(host, family, table)}"
 
 
@@ -133,7 +134,7 @@ def forwards(host: HostView, family: str) -> bool:
 
 def translates(host: HostView, family: str) -> bool:
     """Return whether Docker's rules redirect published ports past the input chain."""
-    return not host.rootless and _has(host, family, "DOCKER", "nat")
+    return not host.rootless and has_chain(host, family, "DOCKER", "nat")
 
 
 def bridges(host: HostView) -> list[str]:
@@ -149,7 +150,7 @@ def bridges(host: HostView) -> list[str]:
 
 def unfiltered_ipv6(host: HostView) -> list[str]:
     """Return IPv6 networks that the engine does not filter."""
-    if _has(host, "ipv6", "DOCKER"):
+    if has_chain(host, "ipv6", "DOCKER"):
         return []
     networks = host.data("docker.networks") or ()
     return [str(network.get("Name")) for network in networks if network.get("EnableIPv6")]

@@ -361,9 +361,9 @@ def test_a_note_names_firewall_forward_if_the_host_forwards_packets() -> None:
     accepting = SAVED.replace("FORWARD DROP", "FORWARD ACCEPT")
     found = documents(filtering(accepting, sysctl={"net.ipv4.ip_forward": "1"}))
     assert "firewall_forward" in found["firewall_docker_user"]["notes"][0]
-    dropping = f"*mangle\n:FORWARD ACCEPT [0:0]\nCOMMIT\n{SAVED}"
-    for rules_ in (SAVED, dropping):
-        found = documents(filtering(rules_, sysctl={"net.ipv4.ip_forward": "1"}))
+    in_mangle = f"*mangle\n:FORWARD ACCEPT [0:0]\nCOMMIT\n{SAVED}"
+    for dropping in (SAVED, in_mangle):
+        found = documents(filtering(dropping, sysctl={"net.ipv4.ip_forward": "1"}))
         assert not found["firewall_docker_user"]["notes"]
 
 
