@@ -73,9 +73,10 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon forwards ports in its own network namespace")
     ports = [port for port in published(snapshot) if not port.loopback]
-    if not ports:
-        return not_applicable("no port is published except on loopback addresses")
     evidence = [f"published: {port}" for port in ports]
+    if not ports:
+        ports = _published_next(snapshot)
+        evidence = ["no port is published except on loopback addresses: the next one counts"]
     if _backend(snapshot).startswith("nftables"):
         return _filtered_by_nftables(snapshot, ports, evidence)
     expected = "published ports pass a rule in DOCKER-USER that refuses new connections from outside"
@@ -95,6 +96,17 @@ def docker_user(snapshot: Snapshot) -> Verdict:
         return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(ports))
     actual = "; ".join(reason for _, reason in decided.values())
     return passed(expected, actual, evidence=evidence, checked=len(ports))
+
+
+def _published_next(snapshot: Snapshot) -> list[Published]:
+    """Return the ports that could be published next: of TCP and UDP, and of IPv6 if a network has it."""
+    with_ipv6 = any(network.get("EnableIPv6") for network in snapshot.fact("docker.networks"))
+    addresses = ["0.0.0.0", *(["::"] if with_ipv6 else [])]  # noqa: S104 - as docker run -p publishes
+    return [
+        Published("any container", address, "any", protocol)
+        for address in addresses
+        for protocol in ("tcp", "udp")
+    ]
 
 
 def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], evidence: Sequence[str]) -> Verdict:

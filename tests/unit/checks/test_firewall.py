@@ -481,16 +481,41 @@ def test_published_ports_of_a_swarm_service_fail_without_a_refusing_rule(judge: 
     assert "published: api 0.0.0.0:443/tcp" in verdict.evidence
 
 
+def test_docker_user_is_not_applicable_to_a_rootless_engine(judge: Judge) -> None:
+    assert judge(USER, make(engine={"rootless": True})).status is Status.NOT_APPLICABLE
+
+
+NOTHING_PUBLISHED = pytest.mark.parametrize("known", [{"docker.containers": []}, ports("127.0.0.1", "::1")])
+WITH_IPV6 = {"docker.networks": [{"Name": "site", "Driver": "bridge", "EnableIPv6": True}]}
+
+
+@NOTHING_PUBLISHED
 @pytest.mark.parametrize(
-    "snapshot",
+    ("rules", "status"),
     [
-        make(engine={"rootless": True}),
-        make(**{"docker.containers": []}),
-        make(**ports("127.0.0.1", "::1")),
+        ((), Status.FAIL),
+        ((DROP,), Status.PASS),
+        (("-A DOCKER-USER -i eth0 -p tcp -j DROP",), Status.PASS),
+        (("-A DOCKER-USER -i eth0 -p udp -j DROP",), Status.PASS),
+        (("-A DOCKER-USER -i eth0 -p sctp -j DROP",), Status.FAIL),
     ],
 )
-def test_docker_user_is_not_applicable_without_forwarding(judge: Judge, snapshot: Snapshot) -> None:
-    assert judge(USER, snapshot).status is Status.NOT_APPLICABLE
+def test_docker_user_is_judged_before_a_port_is_published(
+    judge: Judge, known: dict[str, Any], rules: tuple[str, ...], status: Status
+) -> None:
+    verdict = judge(USER, filtered(save(*rules), save(docker=""), **known))
+    assert verdict.status is status, verdict
+    assert "no port is published except on loopback addresses: the next one counts" in verdict.evidence
+
+
+@NOTHING_PUBLISHED
+def test_ip6tables_counts_before_a_port_is_published_if_a_network_has_ipv6(
+    judge: Judge, known: dict[str, Any]
+) -> None:
+    assert judge(USER, filtered(save(DROP), save(), **known)).status is Status.PASS
+    verdict = judge(USER, filtered(save(DROP), save(), **known, **WITH_IPV6))
+    assert [offender.name for offender in verdict.offenders] == ["ip6tables DOCKER-USER"]
+    assert judge(USER, filtered(save(DROP), save(DROP), **known, **WITH_IPV6)).status is Status.PASS
 
 
 @pytest.mark.parametrize(
